@@ -1,0 +1,179 @@
+# leakhunt: memory-leak forensics on live Linux processes. `make help` lists the targets.
+
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SAN     ?=
+V       ?=
+
+prefix  := $(PREFIX)
+bindir  := $(prefix)/bin
+mandir  := $(prefix)/share/man/man1
+bashdir := $(prefix)/share/bash-completion/completions
+zshdir  := $(prefix)/share/zsh/site-functions
+fishdir := $(prefix)/share/fish/vendor_completions.d
+
+# make's own default for CC is "cc"; name the compiler that it really is, for the folder of objects.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+comma  := ,
+empty  :=
+space  := $(empty) $(empty)
+config := $(notdir $(firstword $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(WERROR),-werror)$(if $(COVERAGE),-coverage)
+build  := .build/$(config)
+
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+            -Wwrite-strings -Wvla -Wundef -Wformat=2
+all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude $(warnings) $(if $(WERROR),-Werror) \
+              $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+              $(if $(COVERAGE),--coverage) $(CPPFLAGS) $(CFLAGS)
+all_ldflags := $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
+libs := -ldw -lelf -ljansson -lcrypto -lhs -lxxhash -liberty -lm -lpthread
+
+modules  := base proc select dump image symbols scan report
+lib_src  := $(sort $(foreach m,$(modules),$(wildcard src/$(m)/*.c)))
+cli_src  := $(sort $(wildcard src/cli/*.c))
+unit_src := $(sort $(wildcard tests/unit/test_*.c))
+fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+samp_src := $(sort $(wildcard samples/*.c))
+bench_src := $(sort $(wildcard tests/bench/*.c))
+
+lib_obj  := $(lib_src:%.c=$(build)/%.o)
+cli_obj  := $(cli_src:%.c=$(build)/%.o)
+units    := $(unit_src:tests/unit/%.c=$(build)/unit/%)
+replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
+fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
+# Samples and bench helpers are targets, not leakhunt: always built plainly.
+samples  := $(samp_src:samples/%.c=.build/samples/%)
+benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
+
+lib      := $(build)/libleakhunt.a
+program  := $(build)/leakhunt
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
+
+.PHONY: all deps demo check check-run check-live check-live-run bench lint format fuzz install uninstall clean help \
+        samples
+
+all: $(program) .build/leakhunt
+
+# The program of the last plain build, under a name that does not depend on the compiler.
+.build/leakhunt: $(program)
+	$(Q)ln -sfn $(config)/leakhunt $@
+
+$(program): $(cli_obj) $(lib)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(all_cflags) $(all_ldflags) -o $@ $^ $(libs)
+
+$(lib): $(lib_obj)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(build)/%.o: %.c $(build)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+# Objects are made anew when the flags change.
+$(build)/flags: FORCE
+	$(Q)mkdir -p $(@D); echo '$(CC) $(all_cflags)' | cmp -s - $@ || echo '$(CC) $(all_cflags)' > $@
+.PHONY: FORCE
+FORCE:
+
+$(build)/unit/%: tests/unit/%.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Isrc -Itests/unit -MMD -MP $(all_ldflags) -o $@ $< $(lib) -lcmocka $(libs)
+
+$(build)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Isrc $(all_ldflags) -o $@ $< tests/fuzz/replay.c $(lib) $(libs)
+
+$(build)/fuzz/%: tests/fuzz/%.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Isrc -fsanitize=fuzzer $(all_ldflags) -o $@ $< $(lib) $(libs)
+
+.build/samples/%: samples/%.c samples/sample.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $< -ljansson -lssl -lcrypto -lpthread
+
+.build/bench/%: tests/bench/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -Iinclude -o $@ $< -lpthread
+
+samples: $(samples)
+
+deps:
+	$(Q)scripts/deps.sh install
+
+# Install what is missing first; what is there already costs one dpkg query.
+demo:
+	$(Q)scripts/deps.sh ensure build demo
+	$(Q)$(MAKE) --no-print-directory all samples
+	$(Q)scripts/demo.sh .build/leakhunt .build/samples
+
+check:
+	$(Q)scripts/deps.sh ensure build demo check
+	$(Q)$(MAKE) --no-print-directory check-run
+
+check-run: $(program) $(units) $(replays) $(samples)
+	$(Q)scripts/check.sh $(build) .build/samples unit replay cli live
+
+check-live:
+	$(Q)scripts/deps.sh ensure build demo check
+	$(Q)$(MAKE) --no-print-directory check-live-run
+
+check-live-run: $(program) $(samples)
+	$(Q)scripts/check.sh $(build) .build/samples live
+
+bench: all samples $(benches)
+	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
+
+lint:
+	$(Q)scripts/deps.sh ensure build check lint
+	$(Q)scripts/lint.sh
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+# libFuzzer needs clang: make fuzz CC=clang is implied. FUZZ_SECONDS a target.
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)scripts/deps.sh ensure build check lint
+	$(Q)$(MAKE) --no-print-directory fuzzers CC=clang SAN=fuzzer-no-link,address,undefined
+	$(Q)scripts/fuzz.sh .build/clang-fuzzer-no-link-address-undefined/fuzz $(FUZZ_SECONDS)
+.PHONY: fuzzers
+fuzzers: $(fuzzers)
+
+install: all
+	install -D -m 0755 $(program) '$(DESTDIR)$(bindir)/leakhunt'
+	install -d '$(DESTDIR)$(mandir)' '$(DESTDIR)$(bashdir)' '$(DESTDIR)$(zshdir)' '$(DESTDIR)$(fishdir)'
+	$(program) man > '$(DESTDIR)$(mandir)/leakhunt.1'
+	$(program) completion bash > '$(DESTDIR)$(bashdir)/leakhunt'
+	$(program) completion zsh > '$(DESTDIR)$(zshdir)/_leakhunt'
+	$(program) completion fish > '$(DESTDIR)$(fishdir)/leakhunt.fish'
+
+uninstall:
+	rm -f '$(DESTDIR)$(bindir)/leakhunt' '$(DESTDIR)$(mandir)/leakhunt.1' '$(DESTDIR)$(bashdir)/leakhunt' \
+	      '$(DESTDIR)$(zshdir)/_leakhunt' '$(DESTDIR)$(fishdir)/leakhunt.fish'
+
+clean:
+	rm -rf .build
+
+help:
+	@echo 'make              build leakhunt into .build/leakhunt'
+	@echo 'make deps         install every Debian package that building, testing and linting need'
+	@echo 'make demo         find a real TLS leak in a running proxy, in under two minutes'
+	@echo 'make check        all tests: unit, replayed fuzz seeds, command line, live processes'
+	@echo 'make check-live   only the tests on live processes'
+	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
+	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'
+	@echo 'make format       clang-format over all sources'
+	@echo 'make fuzz         libFuzzer on every target, FUZZ_SECONDS=60 each'
+	@echo 'make install      into PREFIX=/usr/local, below DESTDIR; make uninstall takes it away'
+	@echo 'make clean        remove .build'
+	@echo 'variables: CC=clang  SAN=address,undefined  WERROR=1  V=1'
+
+-include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(units:=.d)

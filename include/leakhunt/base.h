@@ -1,0 +1,294 @@
+/*
+ * base: what every module stands on: errors, cleanup guards, vectors, text buffers, checked
+ * arithmetic, a bounded cursor over hostile bytes, parsing and formatting of the units people type,
+ * and output files that appear under their name only when they are complete.
+ *
+ * Nothing here knows of processes, memory images or the command line.
+ */
+#ifndef LEAKHUNT_BASE_H
+#define LEAKHUNT_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LH_NODISCARD __attribute__((warn_unused_result))
+#define LH_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
+
+/* Runs `function(&variable)` when the variable leaves its scope. */
+#define LH_CLEANUP(function) __attribute__((cleanup(function)))
+
+#define LH_ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define LH_KIB ((uint64_t)1024)
+#define LH_MIB (1024 * LH_KIB)
+#define LH_GIB (1024 * LH_MIB)
+#define LH_NS_PER_S ((uint64_t)1000000000)
+#define LH_NS_PER_MS ((uint64_t)1000000)
+
+/* ---------------------------------------------------------------- errors */
+
+/*
+ * A failed operation. NULL is success. The one who receives it owns it: hand it on, or destroy it.
+ * Loss (an unreadable page, a mapping that vanished) is never an error: it is data in the result.
+ */
+struct lh_error;
+
+enum lh_error_code {
+	LH_ERROR_USAGE,       /* the caller's words are off: an option, an operand, a range */
+	LH_ERROR_NO_MEMORY,   /* leakhunt itself ran out of memory */
+	LH_ERROR_NO_PROCESS,  /* the process does not exist, or has ended meanwhile */
+	LH_ERROR_CHANGED,     /* the pid now runs something else: it called exec */
+	LH_ERROR_PERMISSION,  /* the kernel refused */
+	LH_ERROR_FORMAT,      /* a file is not what it should be: truncated, corrupt, of another kind */
+	LH_ERROR_EXISTS,      /* the output exists, and is not overwritten */
+	LH_ERROR_NO_SPACE,    /* the disc is full or too small */
+	LH_ERROR_UNSUPPORTED, /* this kernel or this kind of target cannot do it */
+	LH_ERROR_INTERRUPTED, /* Ctrl-C, before there was a result */
+	LH_ERROR_SYSTEM,      /* any other system call that failed */
+};
+
+/* Never NULL: when memory runs out, a static no-memory error is returned instead. */
+struct lh_error *lh_error_create(enum lh_error_code code, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD;
+
+/*
+ * The code follows from `saved_errno` (ESRCH: NO_PROCESS, EPERM/EACCES: PERMISSION, ENOSPC/EDQUOT:
+ * NO_SPACE, EEXIST: EXISTS, ENOMEM: NO_MEMORY, else SYSTEM); the message ends ": <strerror>".
+ */
+struct lh_error *lh_error_from_errno(int saved_errno, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD;
+
+/* Sets what the user can do about it; replaces an earlier hint. Returns `error`. */
+struct lh_error *lh_error_hint(struct lh_error *error, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD;
+
+/* The static error for a failed allocation; destroying it is harmless. */
+struct lh_error *lh_error_no_memory(void) LH_NODISCARD;
+
+enum lh_error_code lh_error_code(const struct lh_error *error);
+const char *lh_error_message(const struct lh_error *error); /* one line, never NULL */
+const char *lh_error_hint_text(const struct lh_error *error); /* one line, or NULL */
+void lh_error_destroy(struct lh_error *error);              /* NULL is legal */
+
+/* Returns the error of `call` from the calling function, if there is one. */
+#define LH_TRY(call)                                                                                                   \
+	do {                                                                                                           \
+		struct lh_error *lh_try_error_ = (call);                                                               \
+		if (lh_try_error_)                                                                                     \
+			return lh_try_error_;                                                                          \
+	} while (0)
+
+/* ---------------------------------------------------------------- cleanup guards */
+
+void lh_cleanup_free(void *pointer_to_pointer); /* LH_CLEANUP(lh_cleanup_free) char *text */
+void lh_cleanup_close(int *fd);                 /* closes an fd that is >= 0 */
+void lh_cleanup_error(struct lh_error **error); /* destroys it */
+
+/* ---------------------------------------------------------------- vectors */
+
+/* A growable array. Zero-initialised is empty. Owns `items`: free with lh_vec_deinit. */
+#define LH_VEC(type)                                                                                                   \
+	struct {                                                                                                       \
+		type *items;                                                                                           \
+		size_t count;                                                                                          \
+		size_t capacity;                                                                                       \
+	}
+
+/*
+ * Room for `extra` more items of `item_bytes` after the first `count`. Returns the (moved) array and
+ * updates `*capacity`, or NULL with everything as it was when memory runs out or the size overflows.
+ */
+void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, size_t item_bytes) LH_NODISCARD;
+
+#define lh_vec_reserve(vec, extra)                                                                                     \
+	({                                                                                                             \
+		void *lh_vec_items_ =                                                                                  \
+			lh_vec_grown((vec)->items, &(vec)->capacity, (vec)->count, (extra), sizeof(*(vec)->items));    \
+		if (lh_vec_items_)                                                                                     \
+			(vec)->items = lh_vec_items_;                                                                  \
+		lh_vec_items_ ? NULL : lh_error_no_memory();                                                           \
+	})
+
+/* Appends a copy of the item; evaluates to NULL or an error that must be handled. */
+#define lh_vec_push(vec, ...)                                                                                          \
+	({                                                                                                             \
+		struct lh_error *lh_vec_error_ = lh_vec_reserve((vec), 1);                                             \
+		if (!lh_vec_error_)                                                                                    \
+			(vec)->items[(vec)->count++] = (__VA_ARGS__);                                                  \
+		lh_vec_error_;                                                                                         \
+	})
+
+#define lh_vec_deinit(vec)                                                                                             \
+	do {                                                                                                           \
+		free((vec)->items);                                                                                    \
+		(vec)->items = NULL;                                                                                   \
+		(vec)->count = (vec)->capacity = 0;                                                                    \
+	} while (0)
+
+/* ---------------------------------------------------------------- text buffers */
+
+/*
+ * Growing text. Zero-initialised is empty. `data` is NUL-terminated once something was appended.
+ * A failed append sets `failed` and later ones do nothing, so that writers need one check, at the end.
+ */
+struct lh_buffer {
+	char *data;
+	size_t length; /* bytes, without the NUL */
+	size_t capacity;
+	bool failed;
+};
+
+void lh_buffer_append(struct lh_buffer *buffer, const void *bytes, size_t length);
+void lh_buffer_puts(struct lh_buffer *buffer, const char *text);
+void lh_buffer_printf(struct lh_buffer *buffer, const char *format, ...) LH_PRINTF(2, 3);
+
+/*
+ * Appends bytes of a target or of a file name so that they are harmless on a terminal and valid in
+ * JSON: printable ASCII and valid UTF-8 pass; control characters (C0, DEL, C1), bidirectional
+ * overrides (U+202A..E, U+2066..9), line separators and invalid bytes become \xNN per byte; a
+ * backslash becomes \\. The result is always valid UTF-8.
+ */
+void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length);
+
+/* NULL when every append succeeded. */
+struct lh_error *lh_buffer_status(const struct lh_buffer *buffer) LH_NODISCARD;
+void lh_buffer_deinit(struct lh_buffer *buffer);
+
+/*
+ * The length in bytes of the valid UTF-8 sequence at `bytes` (1 to 4), or 0 when there is none:
+ * overlong forms, surrogates and values above U+10FFFF are invalid (RFC 3629). `*ret` may be NULL.
+ */
+size_t lh_utf8_decode(const uint8_t *bytes, size_t length, uint32_t *ret);
+
+/* ---------------------------------------------------------------- owned strings */
+
+/* Keeps copies of strings until it is deinitialised; equal neighbours share one copy. */
+struct lh_strings_pool {
+	LH_VEC(char *) blocks;
+	size_t used_bytes; /* in the last block */
+	size_t block_bytes;
+	const char *last;
+};
+
+/* `*ret` is NUL-terminated and lives as long as the pool. `text` need not be terminated. */
+struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *text, size_t length,
+                                     const char **ret) LH_NODISCARD;
+void lh_strings_pool_deinit(struct lh_strings_pool *pool);
+
+/* ---------------------------------------------------------------- bounded cursor */
+
+/* Reads hostile bytes front to back. A read past `end` yields 0/NULL, and sets `failed` for good. */
+struct lh_cursor {
+	const uint8_t *at;
+	const uint8_t *end;
+	bool failed;
+};
+
+struct lh_cursor lh_cursor_over(const void *bytes, size_t length);
+size_t lh_cursor_left(const struct lh_cursor *cursor);
+const uint8_t *lh_cursor_take(struct lh_cursor *cursor, size_t length); /* the bytes, or NULL */
+uint8_t lh_cursor_u8(struct lh_cursor *cursor);
+uint16_t lh_cursor_be16(struct lh_cursor *cursor);
+uint32_t lh_cursor_be24(struct lh_cursor *cursor);
+uint32_t lh_cursor_be32(struct lh_cursor *cursor);
+uint32_t lh_cursor_le32(struct lh_cursor *cursor);
+uint64_t lh_cursor_le64(struct lh_cursor *cursor);
+/* Skips to a multiple of `alignment` (a power of two) counted from `origin`. */
+void lh_cursor_align(struct lh_cursor *cursor, const uint8_t *origin, size_t alignment);
+
+/* ---------------------------------------------------------------- checked arithmetic */
+
+/* true, with the result in *ret, when it fits; false and *ret untouched on overflow. */
+bool lh_add_u64(uint64_t a, uint64_t b, uint64_t *ret) LH_NODISCARD;
+bool lh_mul_u64(uint64_t a, uint64_t b, uint64_t *ret) LH_NODISCARD;
+
+static inline uint64_t lh_min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t lh_max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* `alignment` is a power of two. */
+static inline uint64_t lh_align_down(uint64_t value, uint64_t alignment)
+{
+	return value & ~(alignment - 1);
+}
+
+/* `value` must be at most UINT64_MAX - alignment + 1. */
+static inline uint64_t lh_align_up(uint64_t value, uint64_t alignment)
+{
+	return lh_align_down(value + alignment - 1, alignment);
+}
+
+/* A half-open range of target addresses. */
+struct lh_range {
+	uint64_t start;
+	uint64_t end;
+};
+
+static inline uint64_t lh_range_bytes(struct lh_range range)
+{
+	return range.end - range.start;
+}
+
+/* ---------------------------------------------------------------- parsing what people type */
+
+/* All of the text must be consumed. Errors are LH_ERROR_USAGE and name the text. */
+struct lh_error *lh_parse_u64(const char *text, uint64_t *ret) LH_NODISCARD;         /* decimal or 0x hex */
+struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret) LH_NODISCARD;       /* 4096, 64K, 10M, 1.5GiB */
+struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns) LH_NODISCARD; /* 500ms, 2s, 2, 1.5h, 3d */
+struct lh_error *lh_parse_range(const char *text, struct lh_range *ret) LH_NODISCARD; /* 0xA-0xB, A-B in hex */
+
+/* ---------------------------------------------------------------- formatting for people */
+
+#define LH_FORMAT_MAX 32 /* bytes that any of these writes, with its NUL */
+
+/* "0 B", "512 B", "12.3 KiB", "4.0 GiB": three significant digits, powers of 1024. Returns `ret`. */
+const char *lh_format_bytes(uint64_t bytes, char ret[LH_FORMAT_MAX]);
+const char *lh_format_signed_bytes(int64_t bytes, char ret[LH_FORMAT_MAX]); /* "+1.2 MiB", "-4.0 KiB", "0 B" */
+const char *lh_format_duration(uint64_t ns, char ret[LH_FORMAT_MAX]);       /* "850 us", "1.4 ms", "12.0 s", "3h 12m" */
+const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX]);       /* "1,234,567" */
+
+/* ---------------------------------------------------------------- clocks */
+
+uint64_t lh_clock_monotonic_ns(void); /* CLOCK_MONOTONIC: for durations */
+uint64_t lh_clock_realtime_ns(void);  /* CLOCK_REALTIME, since 1970: for time stamps */
+
+/* ---------------------------------------------------------------- files */
+
+/* Reads a whole regular file or pipe into `*ret`. More than `max_bytes` is LH_ERROR_FORMAT. */
+struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_buffer *ret) LH_NODISCARD;
+
+/* Reads from `fd` to its end, appending to `*ret`. `what` names it in errors. */
+struct lh_error *lh_fd_read_all(int fd, const char *what, uint64_t max_bytes, struct lh_buffer *ret) LH_NODISCARD;
+
+/* Writes all of it at the file position, or at `offset`, retrying short writes and EINTR. */
+struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, size_t length) LH_NODISCARD;
+struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, size_t length,
+                                  uint64_t offset) LH_NODISCARD;
+
+/*
+ * A file that gets its name only when it is complete: it is written as ".NAME.PID.tmp" beside it,
+ * mode 0600, and renamed at commit. Nothing half-written is ever seen under the final name.
+ */
+struct lh_outfile;
+
+/*
+ * LH_ERROR_EXISTS when `path` exists and `replace` is false (checked again at commit, without a
+ * race); LH_ERROR_USAGE when it is a directory.
+ */
+struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret) LH_NODISCARD;
+int lh_outfile_fd(const struct lh_outfile *file);
+const char *lh_outfile_path(const struct lh_outfile *file);
+/* Bytes that an unprivileged writer may still use on that file system. */
+struct lh_error *lh_outfile_free_bytes(const struct lh_outfile *file, uint64_t *ret) LH_NODISCARD;
+/* Gives it its name. The file stays open until destroyed. */
+struct lh_error *lh_outfile_commit(struct lh_outfile *file) LH_NODISCARD;
+/* Without a commit before it, everything written is gone. NULL is legal. */
+void lh_outfile_destroy(struct lh_outfile *file);
+void lh_cleanup_outfile(struct lh_outfile **file);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * dump: plans what to copy, freezes the process, copies its memory, and writes an ELF core.
+ * It is the only code that stops a process. Whatever happens to leakhunt, the target goes on:
+ * freezing is a guard, and the kernel detaches a tracer that dies.
+ */
+#ifndef LEAKHUNT_DUMP_H
+#define LEAKHUNT_DUMP_H
+
+#include "leakhunt/proc.h"
+#include "leakhunt/select.h"
+
+/* ---------------------------------------------------------------- what to dump */
+
+/*
+ * Parses WHAT: "heap" (brk heap, malloc arenas, mmapped chunks), "anon" (all private anonymous
+ * memory but stacks), "stacks", "data" (DATA and BSS), "all" (every readable region), "0xA-0xB",
+ * "name:GLOB" (fnmatch on name or thread name). LH_ERROR_USAGE names the word and the nearest one.
+ */
+enum lh_want_kind { LH_WANT_KINDS, LH_WANT_ALL, LH_WANT_RANGE, LH_WANT_NAME };
+
+struct lh_want {
+	enum lh_want_kind kind;
+	uint32_t kinds; /* LH_WANT_KINDS: bits 1 << enum lh_region_kind */
+	struct lh_range range;
+	const char *glob; /* LH_WANT_NAME: points into the text that was parsed */
+	const char *text; /* the word itself */
+};
+
+struct lh_error *lh_want_parse(const char *text, struct lh_want *ret) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- the plan */
+
+/* A piece of one region that is to be copied. Page-aligned. */
+struct lh_extent {
+	uint64_t start;
+	uint64_t end;
+	const struct lh_region *region; /* belongs to the plan */
+	bool is_context;
+	uint64_t present_bytes;
+	uint64_t swapped_bytes;
+};
+
+struct lh_plan {
+	struct lh_region_list list;      /* the mappings as they were when planned */
+	LH_VEC(struct lh_extent) extents; /* ascending, disjoint */
+	uint64_t wanted_bytes;           /* present bytes that were asked for */
+	uint64_t context_bytes;          /* present bytes taken along */
+	uint64_t swapped_bytes;          /* would have to be swapped in: left out, as gaps */
+};
+
+/*
+ * Reads the mappings and the present pages. LH_ERROR_USAGE when a want matches nothing (the hint
+ * lists what there is). With `bare`, no context.
+ */
+struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_want *wants, size_t want_count,
+                                bool bare, struct lh_plan *ret) LH_NODISCARD;
+void lh_plan_deinit(struct lh_plan *plan);
+
+/* ---------------------------------------------------------------- freezing */
+
+#define LH_XSTATE_MAX 16384 /* bytes; AMX makes it 11,008 on x86_64 (Intel SDM vol. 1, ch. 13) */
+
+/* A frozen thread's state, as a core's notes want it. */
+struct lh_thread_state {
+	pid_t tid;
+	char name[16];
+	bool is_stopped;           /* false: it ended before it could be stopped */
+	uint64_t stack_pointer;
+	uint8_t *prstatus;         /* struct elf_prstatus; owned */
+	size_t prstatus_bytes;
+	uint8_t *fpregset;         /* owned; NULL when not captured */
+	size_t fpregset_bytes;
+	uint8_t *xstate;           /* owned; NULL when not captured */
+	size_t xstate_bytes;
+};
+
+struct lh_thread_states {
+	LH_VEC(struct lh_thread_state) threads; /* main thread first */
+};
+
+void lh_thread_states_deinit(struct lh_thread_states *states);
+
+/* All threads of a process, stopped. Releasing resumes them exactly as they were. */
+struct lh_freeze;
+
+/*
+ * PTRACE_SEIZE + PTRACE_INTERRUPT of every thread (never ATTACH + SIGSTOP: ptrace(2)), rescanning
+ * until a pass finds no new one. Registers are captured. A group-stopped target stays stopped.
+ * Errors: LH_ERROR_PERMISSION explained (already traced by whom, Yama, uid), LH_ERROR_NO_PROCESS.
+ */
+struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_freeze **ret) LH_NODISCARD;
+const struct lh_thread_states *lh_freeze_threads(const struct lh_freeze *freeze);
+/*
+ * Detaches from every thread; calls that a ptrace stop would make fail with a spurious EINTR
+ * (epoll_wait and the like, FACTS) are mended first. Returns the longest time, in ns, that any
+ * thread stood still. NULL is legal (0).
+ */
+uint64_t lh_freeze_end(struct lh_freeze *freeze);
+void lh_cleanup_freeze(struct lh_freeze **freeze);
+
+/* ---------------------------------------------------------------- the dump */
+
+enum lh_dump_mode {
+	LH_DUMP_STOP, /* all threads frozen while copying */
+	LH_DUMP_LIVE, /* never stopped: pages may be of different moments */
+};
+
+const char *lh_dump_mode_name(enum lh_dump_mode mode);
+
+enum lh_dump_format {
+	LH_DUMP_CORE, /* ELF core */
+	LH_DUMP_RAW,  /* plain bytes, and a JSON index beside it */
+};
+
+/* Called while copying, at most every 100 ms; false asks to stop (LH_ERROR_INTERRUPTED). */
+typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
+
+struct lh_dump_options {
+	enum lh_dump_mode mode;
+	enum lh_dump_format format;
+	const char *path;         /* output file */
+	bool force;               /* replace an existing file */
+	const struct lh_want *wants;
+	size_t want_count;
+	bool bare;
+	lh_progress *progress;    /* may be NULL */
+	void *progress_context;
+};
+
+struct lh_dump_gap {
+	struct lh_range range;
+	const char *reason; /* "swapped", "unreadable", "vanished"; a literal */
+};
+
+/* The receipt: what a dump cost the target, and what it holds. */
+struct lh_receipt {
+	pid_t pid;
+	char command[16];
+	enum lh_dump_mode mode;
+	const char *mode_reason;       /* why that mode; a literal */
+	uint64_t time_ns;              /* CLOCK_REALTIME, of the frozen instant */
+	uint64_t pause_ns;             /* longest time that any thread stood still; 0 when never stopped */
+	uint64_t elapsed_ns;
+	size_t thread_count;
+	size_t mended_count;           /* system calls saved from a spurious EINTR */
+	uint64_t copied_bytes;         /* wanted + context */
+	uint64_t context_bytes;
+	uint64_t gap_bytes;
+	LH_VEC(struct lh_dump_gap) gaps;
+	uint64_t file_bytes;           /* apparent size of the file */
+	uint64_t disc_bytes;           /* blocks in use */
+	int64_t resident_delta_bytes;  /* the target's RSS after minus before: pages made resident */
+	const char *path;              /* as given */
+};
+
+void lh_receipt_deinit(struct lh_receipt *receipt);
+
+/* Appends the receipt as one JSON object, as the capture note and `dump --json` have it. */
+struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_buffer *ret) LH_NODISCARD;
+
+/*
+ * Dumps. Checks the output file, its folder and the free space before it touches the target. On an
+ * error nothing is left on disc, and the target runs. LH_ERROR_CHANGED when it called exec midway.
+ */
+struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
+                         struct lh_receipt *ret) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * format: what leakhunt writes into a core beyond ELF: the notes of vendor "leakhunt". dump writes
+ * them, image reads them; other tools skip notes of vendors they don't know (gABI, "Note Section").
+ *
+ * The core is an ordinary ELF64 ET_CORE. Its parts lie in the order in which they become known:
+ * ELF header, memory (PT_LOAD data, page-aligned, holes for absent pages), notes, program headers.
+ * From 65,535 segments on, e_phnum is PN_XNUM and section header 0 holds the count (gABI, elf(5)).
+ *
+ * Each note's descriptor is UTF-8 JSON text, without NUL. Addresses are strings "0x...", since JSON
+ * numbers lose bits above 2^53; names are escaped as lh_buffer_escape does.
+ */
+#ifndef LEAKHUNT_FORMAT_H
+#define LEAKHUNT_FORMAT_H
+
+#define LH_NOTE_VENDOR "leakhunt"
+
+enum lh_note_type {
+	/*
+	 * {"format":1, "version":"0.1.0", "pid":N, "command":"...", "time_ns":N, "bare":false,
+	 *  "wanted":["heap",...], "receipt":{...}}: what was asked for and what it cost
+	 * (the receipt as `dump --json` prints it).
+	 */
+	LH_NOTE_CAPTURE = 1,
+	/*
+	 * [{"start":"0x..","end":"0x..","kind":"heap","perms":"rw-p","name":"...","tid":N,
+	 *   "thread_name":"...","context":false}, ...]: the extents in the core. A mapping of which a
+	 * part was asked for and a part is context has several entries. "context": taken along for
+	 * later analysis, not asked for.
+	 */
+	LH_NOTE_REGIONS = 2,
+	/* [{"start","end","bias"?:"0x..","path","build_id":"hex","deleted":bool}, ...] */
+	LH_NOTE_MODULES = 3,
+	/* [{"start","end","reason":"swapped|unreadable|vanished|..."}, ...]: bytes that were lost */
+	LH_NOTE_GAPS = 4,
+	/* [{"tid":N,"name":"..."}, ...] in the order of the NT_PRSTATUS notes */
+	LH_NOTE_THREADS = 5,
+};
+
+#define LH_NOTE_FORMAT 1
+
+/* The index beside a raw dump FILE is FILE.json: {"leakhunt_raw":1, "extents":[{"start","end","offset",
+ * "kind","perms","name","context"}], "modules":[...], "gaps":[...], "capture":{...}}. */
+#define LH_RAW_INDEX_SUFFIX ".json"
+#define LH_RAW_INDEX_FORMAT 1
+
+#endif

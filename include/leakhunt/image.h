@@ -1,0 +1,141 @@
+/*
+ * image: one view of any memory. A live process, a leakhunt dump, a core of gcore, the kernel or
+ * systemd-coredump, a raw file, and a byte array all become ordered segments, modules, threads and
+ * `read`. Everything to the right of it (symbols, scan, heap, leaks) knows only this.
+ *
+ * Only image turns a target address into local bytes. Files are hostile: every offset and count
+ * is checked. It never writes to what it opens.
+ */
+#ifndef LEAKHUNT_IMAGE_H
+#define LEAKHUNT_IMAGE_H
+
+#include "leakhunt/proc.h"
+
+enum lh_image_source {
+	LH_IMAGE_DUMP,    /* an ELF core with notes of vendor "leakhunt" */
+	LH_IMAGE_CORE,    /* any other ELF core */
+	LH_IMAGE_RAW,     /* any other file: addresses are file offsets unless an index or base gives them */
+	LH_IMAGE_PROCESS, /* a live process */
+	LH_IMAGE_BYTES,   /* a byte array: tests and fuzzers */
+};
+
+const char *lh_image_source_name(enum lh_image_source source); /* "leakhunt dump", "core", "raw file", ... */
+
+#define LH_NO_OFFSET UINT64_MAX
+
+/* One address range with one protection, kind and name. Strings belong to the image. */
+struct lh_segment {
+	uint64_t start;
+	uint64_t end;
+	uint64_t file_offset; /* of `start`; LH_NO_OFFSET when the bytes are not in a file */
+	uint64_t file_bytes;  /* how much of it the file holds, from the start; the rest is a gap */
+	uint8_t protection;
+	bool is_context; /* taken along for later analysis, not asked for */
+	enum lh_region_kind kind;
+	const char *name;        /* path or [name]; "" when anonymous or unknown */
+	const char *thread_name; /* "" when not known */
+};
+
+/* General registers of a thread, as in NT_PRSTATUS. */
+struct lh_image_thread {
+	pid_t tid;
+	const char *name;       /* "" when unknown */
+	uint64_t stack_pointer; /* 0 when unknown */
+	uint64_t pc;
+	uint64_t fs_base;       /* x86_64: the thread control block */
+	const uint8_t *registers; /* struct user_regs_struct, or NULL; belongs to the image */
+	size_t registers_bytes;
+};
+
+struct lh_gap {
+	struct lh_range range;
+	const char *reason; /* "swapped", "unreadable", "truncated", ... */
+};
+
+struct lh_image;
+
+struct lh_image_options {
+	uint64_t raw_base; /* the address of the first byte of a raw file that has no index */
+	bool raw;          /* take the file as plain bytes even if it is a core: GNU strings' view */
+};
+
+/*
+ * Opens a regular file, by what is in it. An empty file is an image of 0 bytes. A core whose program
+ * headers reach past the end of the file opens with gaps ("truncated"); one whose headers themselves
+ * can't be trusted is LH_ERROR_FORMAT. Directories, fifos, devices: LH_ERROR_USAGE.
+ * `options` may be NULL.
+ */
+struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options,
+                                    struct lh_image **ret) LH_NODISCARD;
+/*
+ * A live view, read while it runs: bytes may change between two reads. The process must outlive it.
+ * Swapped pages are gaps. Segments are the readable regions; which of them are walked by default:
+ * private anonymous memory of every kind (heap, arenas, chunks, stacks, anon); all else is context.
+ */
+struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret) LH_NODISCARD;
+/* `bytes` must outlive the image. */
+struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base,
+                                     struct lh_image **ret) LH_NODISCARD;
+void lh_image_close(struct lh_image *image);
+void lh_cleanup_image(struct lh_image **image);
+
+enum lh_image_source lh_image_source(const struct lh_image *image);
+const char *lh_image_path(const struct lh_image *image); /* file name, or "pid N" */
+pid_t lh_image_pid(const struct lh_image *image);        /* 0 when unknown */
+bool lh_image_has_addresses(const struct lh_image *image); /* false: "addresses" are file offsets */
+uint64_t lh_image_file_bytes(const struct lh_image *image); /* size of the file; 0 when live */
+
+const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t *ret_count); /* ascending */
+const struct lh_module_list *lh_image_modules(const struct lh_image *image);
+const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
+const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count); /* known so far */
+const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
+/* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
+const char *lh_image_root(const struct lh_image *image);
+
+/* Copies bytes at `addr`, across segments that adjoin; returns how many before the first gap. */
+size_t lh_image_read(const struct lh_image *image, uint64_t addr, void *ret, size_t bytes);
+
+/*
+ * The bytes at `addr` without copying, up to the end of the segment's file bytes, valid until the
+ * image is closed. NULL (and *ret_bytes 0) in a gap, or when the image is live.
+ */
+const uint8_t *lh_image_view(const struct lh_image *image, uint64_t addr, size_t *ret_bytes);
+
+/* ---------------------------------------------------------------- walking all bytes */
+
+/*
+ * A piece of memory handed to scanners. Owned are data[0, bytes); readable beyond it, for matches
+ * that straddle pieces, are data[-bytes_before, 0) and data[bytes, bytes + bytes_after).
+ * `is_continued`: the byte before `addr` was owned by the previous block.
+ */
+struct lh_block {
+	uint64_t addr;
+	uint64_t file_offset; /* LH_NO_OFFSET when live */
+	const uint8_t *data;
+	size_t bytes;
+	size_t bytes_before;
+	size_t bytes_after;
+	bool is_continued;
+	const struct lh_segment *segment;
+};
+
+enum lh_walk_flags {
+	LH_WALK_CONTEXT = 1, /* context segments, too */
+};
+
+/* Bytes that a straddling match may look at beyond its block, when memory goes on there. */
+#define LH_BLOCK_OVERLAP ((size_t)64 * 1024)
+
+/*
+ * Visits all present bytes in ascending address order; holes of a sparse file and absent pages are
+ * skipped, adjoining segments continue each other. Files give mapped blocks, live processes blocks
+ * of at most 4 MiB + overlap, read as they are visited. `visit` returns an error to stop the walk.
+ */
+typedef struct lh_error *lh_block_visitor(void *context, const struct lh_block *block);
+struct lh_error *lh_image_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
+                               void *context) LH_NODISCARD;
+/* What a walk will visit: an upper bound for a live process. */
+uint64_t lh_image_walk_bytes(const struct lh_image *image, unsigned flags);
+
+#endif

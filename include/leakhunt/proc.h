@@ -1,0 +1,283 @@
+/*
+ * proc: the only code that reads /proc. It turns a process (or a saved smaps text) into regions,
+ * threads, modules and present pages. It never stops, attaches to, or writes to a process, and it
+ * reads target memory only where pagemap says a page is present.
+ */
+#ifndef LEAKHUNT_PROC_H
+#define LEAKHUNT_PROC_H
+
+#include "leakhunt/base.h"
+
+/* ---------------------------------------------------------------- identity */
+
+/*
+ * A live process, held by an open directory fd of /proc/PID: if the pid is reused, reads through it
+ * fail with ESRCH instead of showing a stranger (proc(5)). Heap-allocated.
+ */
+struct lh_process;
+
+/*
+ * The numbers that tell two programs under one pid apart: `start_ticks` differs when the pid was
+ * reused, the others when it called exec (proc_pid_stat(5), fields 22, 26, 28).
+ */
+struct lh_process_identity {
+	pid_t pid;
+	uint64_t start_ticks; /* clock ticks after boot */
+	uint64_t start_code;  /* 0 when we may not see it */
+	uint64_t start_stack; /* likewise */
+};
+
+/*
+ * LH_ERROR_NO_PROCESS (no such pid, or a zombie, said which), LH_ERROR_UNSUPPORTED for a kernel
+ * thread (it has no memory of its own). Opening needs no permission over the process.
+ */
+struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret) LH_NODISCARD;
+void lh_process_close(struct lh_process *process); /* NULL is legal */
+void lh_cleanup_process(struct lh_process **process);
+
+pid_t lh_process_pid(const struct lh_process *process);
+const char *lh_process_command(const struct lh_process *process); /* comm, at most 15 bytes, raw */
+struct lh_process_identity lh_process_identity(const struct lh_process *process);
+
+/* NULL while it lives and runs the same program; LH_ERROR_NO_PROCESS, LH_ERROR_CHANGED (exec). */
+struct lh_error *lh_process_check(const struct lh_process *process) LH_NODISCARD;
+
+/* Opens /proc/PID/<name>; for `memory` and the like. Errors explain EPERM (uid, Yama, user namespace). */
+struct lh_error *lh_process_open_file(const struct lh_process *process, const char *name, int flags,
+                                      int *ret_fd) LH_NODISCARD;
+struct lh_error *lh_process_read_file(const struct lh_process *process, const char *name,
+                                      struct lh_buffer *ret) LH_NODISCARD;
+
+/* "/proc/PID/root": prefix for paths as the target sees them. `ret` holds PATH_MAX bytes. */
+const char *lh_process_root(const struct lh_process *process, char *ret, size_t ret_bytes);
+
+/*
+ * Explains why `process` may not be traced or read: another tracer (its pid and name), another user,
+ * Yama's ptrace_scope, a missing CAP_SYS_PTRACE, not dumpable. Returns `error` with the hint set.
+ */
+struct lh_error *lh_process_explain_refusal(const struct lh_process *process, struct lh_error *error) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- regions */
+
+enum lh_region_kind {
+	LH_REGION_HEAP,         /* the brk heap, "[heap]" */
+	LH_REGION_ARENA,        /* glibc non-main heap: rw-p at a 64 MiB boundary (malloc/arena.c HEAP_MAX_SIZE) */
+	LH_REGION_MMAP_CHUNK,   /* anonymous, made only of glibc mmapped chunks */
+	LH_REGION_MAIN_STACK,   /* "[stack]" */
+	LH_REGION_THREAD_STACK, /* holds the stack pointer of a thread other than the main one */
+	LH_REGION_ANON,         /* other private anonymous memory */
+	LH_REGION_TEXT,         /* executable file mapping */
+	LH_REGION_RODATA,       /* read-only mapping of a file that has a text mapping */
+	LH_REGION_DATA,         /* writable private mapping of such a file, and its RELRO part */
+	LH_REGION_BSS,          /* anonymous, adjoining the end of such a DATA mapping */
+	LH_REGION_FILE,         /* mapping of any other file */
+	LH_REGION_SHARED,       /* shared anonymous (/dev/zero), System V and POSIX shm */
+	LH_REGION_MEMFD,        /* "/memfd:" */
+	LH_REGION_HUGETLB,      /* hugetlbfs pages, private or shared ("ht" in VmFlags, /anon_hugepage) */
+	LH_REGION_VDSO,         /* [vdso], [vvar*], [vsyscall] */
+	LH_REGION_GUARD,        /* private anonymous, no access: guard pages and reserved space */
+	LH_REGION_KIND_COUNT,
+};
+
+/* "heap", "arena", "mmap-chunk", "stack", "thread-stack", "anon", "text", ... : the words of --kind. */
+const char *lh_region_kind_name(enum lh_region_kind kind);
+bool lh_region_kind_parse(const char *name, enum lh_region_kind *ret);
+
+enum lh_protection { LH_PROT_READ = 1, LH_PROT_WRITE = 2, LH_PROT_EXEC = 4 };
+
+/* Bytes as smaps counts them (Documentation/filesystems/proc.rst). A field the kernel lacks is 0. */
+struct lh_usage {
+	uint64_t rss_bytes;
+	uint64_t pss_bytes;
+	uint64_t shared_clean_bytes;
+	uint64_t shared_dirty_bytes;
+	uint64_t private_clean_bytes;
+	uint64_t private_dirty_bytes;
+	uint64_t referenced_bytes;
+	uint64_t anonymous_bytes;
+	uint64_t ksm_bytes;
+	uint64_t lazy_free_bytes;
+	uint64_t anon_huge_bytes;
+	uint64_t shmem_huge_bytes;
+	uint64_t file_huge_bytes;
+	uint64_t shared_hugetlb_bytes;
+	uint64_t private_hugetlb_bytes;
+	uint64_t swap_bytes;
+	uint64_t swap_pss_bytes;
+	uint64_t locked_bytes;
+};
+
+/* USS: private_clean + private_dirty + private_hugetlb, what would be freed if it ended. */
+uint64_t lh_usage_uss(const struct lh_usage *usage);
+/* What select follows: USS plus swapped bytes, so that swapping out is not shrinking. */
+uint64_t lh_usage_private(const struct lh_usage *usage);
+void lh_usage_add(struct lh_usage *sum, const struct lh_usage *usage);
+
+/* One mapping, [start, end). Strings belong to the list that holds the region. */
+struct lh_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t file_offset;
+	uint64_t inode;
+	uint32_t device_major;
+	uint32_t device_minor;
+	uint8_t protection; /* enum lh_protection bits */
+	bool is_shared;     /* 's' in the permissions */
+	bool is_deleted;    /* the name ended in " (deleted)", now cut off */
+	bool is_hugetlb;    /* "ht" in VmFlags */
+	bool is_dontdump;   /* "dd" in VmFlags */
+	bool is_io;         /* "io" or "pf" in VmFlags: never read (device memory) */
+	enum lh_region_kind kind;
+	pid_t tid;               /* LH_REGION_THREAD_STACK: whose; else 0 */
+	const char *name;        /* path or [name], unescaped (\012), raw bytes; "" when anonymous */
+	const char *thread_name; /* LH_REGION_THREAD_STACK: its comm; else "" */
+	struct lh_usage usage;   /* zero unless the list has_usage */
+};
+
+/* Regions in ascending address order, not overlapping. Zero-initialised is empty. */
+struct lh_region_list {
+	LH_VEC(struct lh_region) regions;
+	struct lh_strings_pool strings;
+	bool has_usage;         /* read from smaps, not from maps */
+	size_t skipped_lines;   /* lines that were not understood */
+	size_t dropped_regions; /* out of order or overlapping: from a corrupt or torn text */
+};
+
+void lh_region_list_deinit(struct lh_region_list *list);
+
+/*
+ * Parses a text of /proc/PID/maps or smaps of any kernel since 2.6.32; unknown fields are ignored,
+ * bad lines counted. Kinds are set as far as the text tells (heap, arena, stacks by name and guard,
+ * files, ...). LH_ERROR_FORMAT when there is not a single mapping in it; `what` names it in errors.
+ */
+struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what,
+                                  struct lh_region_list *ret) LH_NODISCARD;
+
+enum lh_region_detail {
+	LH_REGIONS_MAPS,  /* addresses only: cheap */
+	LH_REGIONS_SMAPS, /* with usage: walks page tables, holds the target's mmap_lock meanwhile */
+};
+
+/* Reads and parses, then refines kinds: thread stacks with their threads' names, mmapped chunks. */
+struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
+                                 struct lh_region_list *ret) LH_NODISCARD;
+
+/* The region that holds `addr`, or NULL. */
+const struct lh_region *lh_regions_find(const struct lh_region_list *list, uint64_t addr);
+void lh_regions_total(const struct lh_region_list *list, struct lh_usage *ret, uint64_t *ret_vss_bytes);
+
+/* The kernel's own sum. LH_ERROR_UNSUPPORTED before Linux 4.14. */
+struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usage *ret) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- present pages */
+
+enum lh_page_state {
+	LH_PAGES_PRESENT,
+	LH_PAGES_SWAPPED, /* reading would swap them in */
+};
+
+struct lh_page_run {
+	struct lh_range range;
+	enum lh_page_state state;
+};
+
+struct lh_page_runs {
+	LH_VEC(struct lh_page_run) runs; /* ascending, neighbours of one state merged */
+};
+
+/* An open /proc/PID/pagemap. */
+struct lh_pagemap;
+struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret) LH_NODISCARD;
+void lh_pagemap_close(struct lh_pagemap *pagemap);
+void lh_cleanup_pagemap(struct lh_pagemap **pagemap);
+
+/*
+ * Appends the runs of present or swapped pages of `range` (page-aligned) to `ret`. By PAGEMAP_SCAN
+ * (Linux >= 6.7), in pieces of at most 256 MiB because one call holds mmap_lock while it walks;
+ * else by reading the entries (bit 63 present, bit 62 swapped: admin-guide/mm/pagemap.rst).
+ * Never faults a page in.
+ */
+struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range,
+                                 struct lh_page_runs *ret) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- memory */
+
+/*
+ * Copies target memory with process_vm_readv(2). Returns how many bytes were read before the first
+ * unreadable one (0 to `bytes`). Faults in what it reads: ask lh_pagemap_runs first.
+ */
+size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
+
+/* ---------------------------------------------------------------- threads */
+
+struct lh_task {
+	pid_t tid;
+	char name[16];          /* comm, raw bytes, NUL-terminated */
+	uint64_t stack_pointer; /* from /proc/PID/task/TID/syscall; 0 when running or not allowed */
+};
+
+struct lh_task_list {
+	LH_VEC(struct lh_task) tasks; /* ascending tid order is not promised */
+};
+
+/* The threads at this moment; ones that end meanwhile are left out. */
+struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_list *ret) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- modules */
+
+#define LH_BUILD_ID_MAX 32 /* bytes; GNU ld writes 20, gold and lld 8 to 20 */
+
+/* An ELF file mapped into the process. `path` belongs to the list. */
+struct lh_module {
+	uint64_t start; /* lowest address mapped from it */
+	uint64_t end;   /* highest, with its bss */
+	uint64_t bias;  /* what to add to an address in the file; valid when has_bias */
+	bool has_bias;
+	bool is_deleted; /* the file was replaced or removed since */
+	const char *path; /* as the target sees it; "[vdso]" for the vdso */
+	uint8_t build_id[LH_BUILD_ID_MAX];
+	size_t build_id_bytes; /* 0 when it has none or it could not be read */
+};
+
+struct lh_module_list {
+	LH_VEC(struct lh_module) modules; /* ascending start */
+	struct lh_strings_pool strings;
+};
+
+void lh_module_list_deinit(struct lh_module_list *list);
+
+/* Copies up to `bytes` of memory at `addr`; returns how many before the first unreadable one. */
+typedef size_t lh_memory_reader(const void *context, uint64_t addr, void *ret, size_t bytes);
+
+/*
+ * Reads ELF header, program headers and build-id note of a module mapped at `module->start` through
+ * `read`, and fills bias and build id. Hostile input: false, and nothing changed, unless it is a
+ * well-formed 64-bit little-endian ELF image (gABI; build-id note: NT_GNU_BUILD_ID).
+ */
+bool lh_module_probe(struct lh_module *module, lh_memory_reader *read, const void *context);
+
+/* Modules among `regions`: every file with an executable mapping or an ELF header, and the vdso. */
+struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory_reader *read, const void *context,
+                                 struct lh_module_list *ret) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- all processes */
+
+struct lh_process_usage {
+	pid_t pid;
+	uid_t uid;
+	struct lh_usage usage;
+	const char *command; /* the command line, spaces between arguments, or [comm]; raw bytes */
+};
+
+struct lh_process_table {
+	LH_VEC(struct lh_process_usage) processes;
+	struct lh_strings_pool strings;
+	size_t vanished_count;   /* ended while we looked */
+	size_t unreadable_count; /* not ours to read */
+	size_t kernel_count;     /* kernel threads and zombies: no memory */
+};
+
+struct lh_error *lh_process_table_read(struct lh_process_table *ret) LH_NODISCARD;
+void lh_process_table_deinit(struct lh_process_table *table);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * report: one result struct in, text or JSON out. It computes nothing and opens nothing. All bytes
+ * of a target pass lh_buffer_escape. JSON keys carry their units; addresses are strings "0x...".
+ */
+#ifndef LEAKHUNT_REPORT_H
+#define LEAKHUNT_REPORT_H
+
+#include "leakhunt/dump.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/select.h"
+
+/* How text output looks. */
+struct lh_style {
+	bool color;
+	unsigned width; /* columns; 0: unlimited */
+};
+
+enum lh_maps_sort { LH_SORT_ADDRESS, LH_SORT_VSS, LH_SORT_RSS, LH_SORT_PSS, LH_SORT_USS, LH_SORT_SWAP };
+bool lh_maps_sort_parse(const char *word, enum lh_maps_sort *ret);
+
+struct lh_maps_report {
+	pid_t pid;                        /* 0: from a file */
+	const char *command;              /* "" when unknown */
+	const struct lh_region_list *list;
+	uint32_t kinds;                   /* bits 1 << kind of the rows to show */
+	enum lh_maps_sort sort;
+};
+void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style style, struct lh_buffer *ret);
+void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *ret);
+
+void lh_report_ps_text(const struct lh_process_table *table, size_t most, struct lh_style style, struct lh_buffer *ret);
+void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct lh_buffer *ret);
+
+struct lh_select_report {
+	const struct lh_selection *selection;
+	size_t most;             /* rows to show; 0: all that changed */
+	const char *saved_path;  /* record that `dump --region suspects` can name; NULL */
+};
+void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
+void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);
+
+void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret);
+
+struct lh_strings_report {
+	const struct lh_image *image;
+	const struct lh_summary *summary;
+	size_t min_chars;
+	size_t top;
+};
+void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
+void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret);
+
+#endif

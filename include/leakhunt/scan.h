@@ -1,0 +1,188 @@
+/*
+ * scan: what memory contains. Printable runs, repeated strings, recognised content, and a census of
+ * pointers into modules. Reads through image only; every byte it sees is hostile.
+ */
+#ifndef LEAKHUNT_SCAN_H
+#define LEAKHUNT_SCAN_H
+
+#include "leakhunt/image.h"
+#include "leakhunt/symbols.h"
+
+/* ---------------------------------------------------------------- encodings and runs */
+
+/* As GNU strings -e: one letter each. */
+enum lh_encoding {
+	LH_ENCODING_ASCII,    /* s: 7-bit bytes */
+	LH_ENCODING_LATIN,    /* S: 8-bit bytes */
+	LH_ENCODING_UTF16_BE, /* b */
+	LH_ENCODING_UTF16_LE, /* l */
+	LH_ENCODING_UTF32_BE, /* B */
+	LH_ENCODING_UTF32_LE, /* L */
+};
+
+bool lh_encoding_parse(const char *letter, enum lh_encoding *ret);
+
+/*
+ * A maximal run of printable characters, at least the minimum long. Printable is what GNU strings
+ * prints: 0x20..0x7e and tab (binutils 2.40, strings.c STRING_ISGRAPHIC); with LATIN also >= 0x80.
+ * `bytes` are the raw bytes, in the encoding of the memory, valid during the call only.
+ */
+struct lh_run {
+	uint64_t addr;        /* target address (or file offset, where there is none) */
+	uint64_t file_offset; /* LH_NO_OFFSET when live */
+	const uint8_t *bytes;
+	size_t bytes_length;
+	size_t chars;
+};
+
+typedef struct lh_error *lh_run_visitor(void *context, const struct lh_run *run);
+
+struct lh_run_options {
+	size_t min_chars; /* >= 1 */
+	enum lh_encoding encoding;
+};
+
+/*
+ * Finds runs in blocks that are fed in address order; a run may span any number of continued
+ * blocks. Finish ends the last run. Memory: the longest run that spans blocks.
+ */
+struct lh_run_finder;
+struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
+                                      struct lh_run_finder **ret) LH_NODISCARD;
+struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct lh_block *block) LH_NODISCARD;
+struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
+void lh_run_finder_destroy(struct lh_run_finder *finder);
+
+/* Name of the SIMD kernel in use ("avx2", "sse2", "scalar"); LEAKHUNT_KERNEL forces one. */
+const char *lh_kernel_name(void);
+
+/* ---------------------------------------------------------------- recognised content */
+
+/* An example or a row's text: at most this many bytes are kept of any match. */
+#define LH_EXAMPLE_MAX 160
+#define LH_EXAMPLES_PER_CLASS 5
+
+struct lh_example {
+	uint64_t addr;
+	char text[LH_EXAMPLE_MAX]; /* raw bytes of the target, NUL-terminated: escape before output */
+};
+
+/* All matches of one recogniser. */
+struct lh_class_count {
+	const char *name;  /* "tls-record", "x509", ... a literal */
+	const char *title; /* for people: "TLS records", "X.509 certificates" */
+	uint64_t count;
+	uint64_t bytes;
+	bool is_secret; /* counted, never shown */
+	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of distinct texts, the first seen */
+	size_t example_count;
+};
+
+/* What a validator found around a candidate. */
+struct lh_match {
+	size_t before;              /* bytes of the match before the anchor */
+	size_t length;              /* bytes of the whole match */
+	char text[LH_EXAMPLE_MAX];  /* what to show: subject of a certificate, SNI, first line; "" shows nothing */
+};
+
+/*
+ * The place where a pattern of a recogniser hit: anchor[-bytes_before, bytes_after) may be read.
+ * `anchor` is the first byte that the pattern matched.
+ */
+struct lh_candidate {
+	const uint8_t *anchor;
+	size_t bytes_before;
+	size_t bytes_after;
+	uint64_t addr; /* of anchor */
+	unsigned pattern; /* which of the recogniser's patterns */
+};
+
+/* A row of the recogniser table. Each lives in a file of its own: scan/recognise_*.c. */
+struct lh_recogniser {
+	const char *name;
+	const char *title;
+	bool is_secret;
+	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
+	const char *const *patterns;
+	/* Whether a candidate is a true match. Pure; must not read outside of the candidate's bounds. */
+	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
+};
+
+extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, most specific first */
+
+/*
+ * Feeds blocks to all recognisers in one pass. Where matches overlap, the more specific class (the
+ * earlier row) keeps the bytes; one class never counts a byte twice.
+ */
+struct lh_recogniser_pass;
+struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret) LH_NODISCARD;
+struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
+/* One entry a recogniser, in the order of the table; belongs to the pass. */
+const struct lh_class_count *lh_recogniser_pass_classes(const struct lh_recogniser_pass *pass, size_t *ret_count);
+void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
+
+/* ---------------------------------------------------------------- pointer census */
+
+struct lh_census_row {
+	struct lh_symbol symbol; /* of the exact address that the words hold, offset 0 */
+	uint64_t target_addr;
+	uint64_t count;          /* words that hold it */
+	uint64_t example_addr;   /* one of these words */
+};
+
+struct lh_census {
+	LH_VEC(struct lh_census_row) rows; /* most frequent first */
+	uint64_t word_count;               /* aligned words looked at */
+	uint64_t pointer_count;            /* of them, words that point into a module */
+	uint64_t dropped_count;            /* pointers not counted by row because the table was full */
+};
+
+/* Counts aligned 8-byte words that point into modules of the image. Feed in any order. */
+struct lh_census_pass;
+struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_census_pass **ret) LH_NODISCARD;
+struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct lh_block *block) LH_NODISCARD;
+/* Names and ranks. `symbols` must outlive the rows. */
+struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols,
+                                       struct lh_census *ret) LH_NODISCARD;
+void lh_census_pass_destroy(struct lh_census_pass *pass);
+void lh_census_deinit(struct lh_census *census);
+
+/* ---------------------------------------------------------------- the summary */
+
+struct lh_repeated {
+	char *text; /* raw bytes, owned, NUL-terminated; cut at LH_EXAMPLE_MAX - 1 bytes */
+	uint64_t chars; /* of the whole string */
+	uint64_t count;
+	uint64_t bytes; /* count * length in memory */
+	uint64_t example_addr;
+	bool is_secret; /* lies in a secret class: masked */
+};
+
+struct lh_summary_options {
+	struct lh_run_options run;
+	unsigned walk_flags; /* enum lh_walk_flags */
+	size_t top;          /* rows of repeated strings and of symbols to keep */
+	const char *root;    /* for symbols; NULL: the image's own */
+	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	void *progress_context;
+};
+
+struct lh_summary {
+	uint64_t scanned_bytes;
+	uint64_t printable_bytes; /* in runs of at least min_chars */
+	uint64_t zero_bytes;      /* in pages that are all zero */
+	uint64_t run_count;
+	uint64_t distinct_count;  /* different strings, as far as counted */
+	uint64_t uncounted_runs;  /* runs not in `repeated` because the table was full */
+	LH_VEC(struct lh_repeated) repeated; /* by bytes, most first */
+	LH_VEC(struct lh_class_count) classes; /* with count > 0; by bytes, most first */
+	struct lh_census census;
+	struct lh_symbols *symbols; /* owned: census rows point into it */
+	bool is_interrupted;        /* progress said stop: the figures are of what was seen till then */
+};
+
+struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options,
+                              struct lh_summary *ret) LH_NODISCARD;
+void lh_summary_deinit(struct lh_summary *summary);
+
+#endif

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Runs test suites and ends with one line "N passed, N failed, N skipped".
+#   check.sh BUILD SAMPLES SUITE...     suites: unit, replay, cli, live
+# BUILD holds the program, unit tests and replays; SAMPLES the sample programs.
+set -uo pipefail
+
+build=$(realpath "$1")
+samples=$(realpath "$2")
+shift 2
+root=$(cd "$(dirname "$0")/.." && pwd)
+export LEAKHUNT=$build/leakhunt SAMPLES=$samples LEAKHUNT_ROOT=$root
+export CMOCKA_MESSAGE_OUTPUT=TAP
+# Sanitized leakhunt must fail loudly; its targets are never sanitized.
+export ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+cd "$root" || exit 2
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/leakhunt-check.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+passed=0 failed=0 skipped=0
+
+# Counts the TAP lines of one run, shows what failed; a run that died without a "not ok" counts as failed.
+tally() {
+	local name=$1 status=$2 output=$3 ok bad skip
+	skip=$(grep -Eci '^ok .*# skip' "$output")
+	ok=$(($(grep -Ec '^ok ' "$output") - skip))
+	bad=$(grep -Ec '^not ok ' "$output")
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+		echo "not ok - $name ended with status $status"
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	printf '%-36s %4d passed %3d failed %3d skipped\n' "$name" "$ok" "$bad" "$skip"
+	if [ "$bad" -gt 0 ]; then
+		grep -Ev '^(ok |[0-9]+\.\.[0-9]+$|TAP version)' "$output" | sed 's/^/    /'
+	fi
+	grep -Ei '^ok .*# skip' "$output" | sed 's/^ok [0-9]* /    skipped: /'
+}
+
+run() {
+	local name=$1 output
+	shift
+	output=$work/$(echo "$name" | tr '/ ' '__').tap
+	"$@" >"$output" 2>&1
+	tally "$name" $? "$output"
+}
+
+for suite in "$@"; do
+	case $suite in
+	unit) for test in "$build"/unit/test_*; do
+		[[ $test == *.d ]] || run "unit/$(basename "$test")" "$test"
+	done ;;
+	replay) for test in "$build"/replay/fuzz_*; do
+		[[ -x $test ]] || continue
+		name=$(basename "$test")
+		run "replay/$name" "$test" "tests/fuzz/corpus/${name#fuzz_}"
+	done ;;
+	cli | live) for file in tests/"$suite"/*.bats; do
+		run "$suite/$(basename "$file" .bats)" bats --tap "$file"
+	done ;;
+	*)
+		echo "check: unknown suite '$suite'" >&2
+		exit 64
+		;;
+	esac
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

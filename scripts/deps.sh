@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that leakhunt needs.
+#   deps.sh install              all of them
+#   deps.sh ensure GROUP...      only what is missing of the groups build, demo, check, lint
+set -euo pipefail
+
+declare -A groups=(
+	[build]="gcc libc6-dev make libelf-dev libdw-dev libjansson-dev libssl-dev libvectorscan-dev libxxhash-dev libiberty-dev"
+	[demo]="procps openssl"
+	[check]="libcmocka-dev bats gdb binutils elfutils jq procps openssl python3-minimal"
+	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev llvm-14"
+)
+
+die() {
+	echo "deps: $*" >&2
+	exit 2
+}
+
+missing_packages() {
+	local package
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || echo "$package"
+	done
+}
+
+mode=${1:-install}
+shift || true
+case $mode in
+install) set -- "${!groups[@]}" ;;
+ensure) [ $# -gt 0 ] || die "ensure: which groups? (${!groups[*]})" ;;
+*) die "unknown mode '$mode'; modes: install, ensure GROUP..." ;;
+esac
+
+wanted=()
+for group in "$@"; do
+	[ -n "${groups[$group]:-}" ] || die "unknown group '$group'; groups: ${!groups[*]}"
+	read -ra names <<<"${groups[$group]}"
+	wanted+=("${names[@]}")
+done
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+	[ "$mode" = ensure ] && exit 0 # the compiler will say what it lacks
+	die "this is not Debian (no apt-get). Install the equivalents of: ${wanted[*]}"
+fi
+
+mapfile -t missing < <(missing_packages "${wanted[@]}" | sort -u)
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null || die "not root and no sudo; run as root: apt-get install ${missing[*]}"
+	as_root=(sudo)
+fi
+echo "deps: installing ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

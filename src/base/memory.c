@@ -1,0 +1,120 @@
+/*
+ * memory: cleanup guards, growing vectors, the string pool, and checked arithmetic. Nothing here
+ * aborts: a failed allocation is an error for the caller.
+ */
+#include "leakhunt/base.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+void lh_cleanup_free(void *pointer_to_pointer)
+{
+	void *pointer;
+	memcpy(&pointer, pointer_to_pointer, sizeof(pointer));
+	free(pointer);
+}
+
+void lh_cleanup_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, size_t item_bytes)
+{
+	size_t needed;
+	if (__builtin_add_overflow(count, extra, &needed))
+		return NULL;
+	if (items && needed <= *capacity)
+		return items;
+	size_t wanted = *capacity < 8 ? 8 : *capacity;
+	while (wanted < needed) {
+		if (__builtin_add_overflow(wanted, wanted / 2, &wanted))
+			return NULL;
+	}
+	size_t bytes;
+	if (__builtin_mul_overflow(wanted, item_bytes, &bytes))
+		return NULL;
+	void *grown = realloc(items, bytes);
+	if (grown)
+		*capacity = wanted;
+	return grown;
+}
+
+enum { POOL_BLOCK_BYTES = 16384 };
+
+static struct lh_error *pool_add_block(struct lh_strings_pool *pool, size_t bytes)
+{
+	LH_TRY(lh_vec_reserve(&pool->blocks, 1));
+	char *block = malloc(bytes);
+	if (!block)
+		return lh_error_no_memory();
+	pool->blocks.items[pool->blocks.count++] = block;
+	pool->used_bytes = 0;
+	pool->block_bytes = bytes;
+	return NULL;
+}
+
+struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *text, size_t length, const char **ret)
+{
+	if (pool->last && strlen(pool->last) == length && memcmp(pool->last, text, length) == 0) {
+		*ret = pool->last;
+		return NULL;
+	}
+	if (length == SIZE_MAX)
+		return lh_error_no_memory();
+	if (!pool->blocks.count || pool->block_bytes - pool->used_bytes < length + 1)
+		LH_TRY(pool_add_block(pool, length + 1 > POOL_BLOCK_BYTES ? length + 1 : POOL_BLOCK_BYTES));
+	char *copy = pool->blocks.items[pool->blocks.count - 1] + pool->used_bytes;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	pool->used_bytes += length + 1;
+	pool->last = copy;
+	*ret = copy;
+	return NULL;
+}
+
+void lh_strings_pool_deinit(struct lh_strings_pool *pool)
+{
+	for (size_t i = 0; i < pool->blocks.count; i++)
+		free(pool->blocks.items[i]);
+	lh_vec_deinit(&pool->blocks);
+	*pool = (struct lh_strings_pool){0};
+}
+
+bool lh_add_u64(uint64_t a, uint64_t b, uint64_t *ret)
+{
+	uint64_t sum;
+	if (__builtin_add_overflow(a, b, &sum))
+		return false;
+	*ret = sum;
+	return true;
+}
+
+bool lh_mul_u64(uint64_t a, uint64_t b, uint64_t *ret)
+{
+	uint64_t product;
+	if (__builtin_mul_overflow(a, b, &product))
+		return false;
+	*ret = product;
+	return true;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * LH_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t lh_clock_monotonic_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t lh_clock_realtime_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
+}

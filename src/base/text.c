@@ -1,0 +1,142 @@
+/*
+ * text: growing buffers, UTF-8, and the escaping that makes bytes of a target harmless on a
+ * terminal and valid in JSON.
+ */
+#include "leakhunt/base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for `extra` bytes and a NUL; false, with `failed` set, when there is none. */
+static bool buffer_reserve(struct lh_buffer *buffer, size_t extra)
+{
+	if (buffer->failed)
+		return false;
+	size_t with_nul;
+	char *grown = NULL;
+	if (!__builtin_add_overflow(extra, 1, &with_nul))
+		grown = lh_vec_grown(buffer->data, &buffer->capacity, buffer->length, with_nul, 1);
+	if (!grown) {
+		buffer->failed = true;
+		return false;
+	}
+	buffer->data = grown;
+	return true;
+}
+
+void lh_buffer_append(struct lh_buffer *buffer, const void *bytes, size_t length)
+{
+	if (!buffer_reserve(buffer, length))
+		return;
+	if (length)
+		memcpy(buffer->data + buffer->length, bytes, length);
+	buffer->length += length;
+	buffer->data[buffer->length] = '\0';
+}
+
+void lh_buffer_puts(struct lh_buffer *buffer, const char *text)
+{
+	lh_buffer_append(buffer, text, strlen(text));
+}
+
+void lh_buffer_printf(struct lh_buffer *buffer, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	LH_CLEANUP(lh_cleanup_free) char *text = NULL;
+	int length = vasprintf(&text, format, list);
+	va_end(list);
+	if (length < 0) {
+		text = NULL;
+		buffer->failed = true;
+		return;
+	}
+	lh_buffer_append(buffer, text, (size_t)length);
+}
+
+struct lh_error *lh_buffer_status(const struct lh_buffer *buffer)
+{
+	return buffer->failed ? lh_error_no_memory() : NULL;
+}
+
+void lh_buffer_deinit(struct lh_buffer *buffer)
+{
+	free(buffer->data);
+	*buffer = (struct lh_buffer){0};
+}
+
+/* RFC 3629 section 4: by lead byte, the length, and the range that the second byte may have. */
+static size_t utf8_shape(uint8_t lead, uint8_t *ret_second_min, uint8_t *ret_second_max)
+{
+	*ret_second_min = 0x80;
+	*ret_second_max = 0xbf;
+	if (lead < 0x80)
+		return 1;
+	if (lead >= 0xc2 && lead <= 0xdf)
+		return 2;
+	if (lead >= 0xe0 && lead <= 0xef) {
+		if (lead == 0xe0)
+			*ret_second_min = 0xa0;
+		if (lead == 0xed)
+			*ret_second_max = 0x9f;
+		return 3;
+	}
+	if (lead >= 0xf0 && lead <= 0xf4) {
+		if (lead == 0xf0)
+			*ret_second_min = 0x90;
+		if (lead == 0xf4)
+			*ret_second_max = 0x8f;
+		return 4;
+	}
+	return 0;
+}
+
+size_t lh_utf8_decode(const uint8_t *bytes, size_t length, uint32_t *ret)
+{
+	if (!length)
+		return 0;
+	uint8_t second_min, second_max;
+	size_t count = utf8_shape(bytes[0], &second_min, &second_max);
+	if (!count || count > length)
+		return 0;
+	uint32_t value = count == 1 ? bytes[0] : bytes[0] & (0x7fu >> count);
+	for (size_t i = 1; i < count; i++) {
+		uint8_t min = i == 1 ? second_min : 0x80;
+		uint8_t max = i == 1 ? second_max : 0xbf;
+		if (bytes[i] < min || bytes[i] > max)
+			return 0;
+		value = value << 6 | (bytes[i] & 0x3f);
+	}
+	if (ret)
+		*ret = value;
+	return count;
+}
+
+/* Whether a terminal or a log viewer would act on it, rather than show it. */
+static bool is_harmful(uint32_t character)
+{
+	return character < 0x20 || (character >= 0x7f && character <= 0x9f) || character == 0x61c ||
+	       character == 0x200e || character == 0x200f || (character >= 0x2028 && character <= 0x202e) ||
+	       (character >= 0x2066 && character <= 0x2069) || character == 0xfeff;
+}
+
+void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length)
+{
+	const uint8_t *at = bytes;
+	while (length) {
+		uint32_t character = 0;
+		size_t count = lh_utf8_decode(at, length, &character);
+		if (count && character == '\\') {
+			lh_buffer_append(buffer, "\\\\", 2);
+		} else if (count && !is_harmful(character)) {
+			lh_buffer_append(buffer, at, count);
+		} else {
+			count = count ? count : 1;
+			for (size_t i = 0; i < count; i++)
+				lh_buffer_printf(buffer, "\\x%02x", at[i]);
+		}
+		at += count;
+		length -= count;
+	}
+}
