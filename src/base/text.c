@@ -4,6 +4,7 @@
  */
 #include "leakhunt/base.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,33 @@ void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length
 				lh_buffer_printf(buffer, "\\x%02x", at[i]);
 		}
 		at += count;
+		length -= count;
+	}
+}
+
+/* The byte of "\\xNN" or "\\\\" at `text`; returns how long the escape is, or 0 when it is none. */
+static size_t escape_at(const char *text, size_t length, uint8_t *ret)
+{
+	if (length >= 2 && text[0] == '\\' && text[1] == '\\') {
+		*ret = '\\';
+		return 2;
+	}
+	if (length < 4 || text[0] != '\\' || text[1] != 'x' || !isxdigit((unsigned char)text[2]) ||
+	    !isxdigit((unsigned char)text[3]))
+		return 0;
+	char digits[3] = {text[2], text[3], '\0'};
+	*ret = (uint8_t)strtoul(digits, NULL, 16);
+	return 4;
+}
+
+void lh_buffer_unescape(struct lh_buffer *buffer, const char *text, size_t length)
+{
+	while (length) {
+		uint8_t byte = (uint8_t)*text;
+		size_t count = escape_at(text, length, &byte);
+		lh_buffer_append(buffer, &byte, 1);
+		count = count ? count : 1;
+		text += count;
 		length -= count;
 	}
 }

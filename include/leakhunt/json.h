@@ -1,0 +1,34 @@
+/*
+ * json: the few things that leakhunt needs on top of jansson. Belongs to base; whoever writes or
+ * reads JSON includes it. Addresses are strings "0x...", since JSON numbers lose bits above 2^53;
+ * bytes of a target pass lh_buffer_escape, so that they are valid UTF-8 and survive a round trip.
+ */
+#ifndef LEAKHUNT_JSON_H
+#define LEAKHUNT_JSON_H
+
+#include "leakhunt/base.h"
+
+#include <jansson.h>
+
+/* New references; NULL when memory runs out (jansson's json_object_set_new then fails in turn). */
+json_t *lh_json_text(const void *bytes, size_t length);
+json_t *lh_json_string(const char *text); /* lh_json_text of a NUL-terminated one */
+json_t *lh_json_address(uint64_t addr);
+json_t *lh_json_u64(uint64_t value); /* saturates at INT64_MAX */
+
+/* Appends `value` as text: indented by 2, or on one line when `compact`; then a newline. Steals it. */
+struct lh_error *lh_json_append(json_t *value, bool compact, struct lh_buffer *ret) LH_NODISCARD;
+
+/* Reading: false, and *ret untouched, when the member is missing or of another type. */
+bool lh_json_get_address(const json_t *object, const char *key, uint64_t *ret);
+bool lh_json_get_u64(const json_t *object, const char *key, uint64_t *ret);
+bool lh_json_get_bool(const json_t *object, const char *key, bool *ret);
+/* The raw bytes that lh_json_text escaped, appended to *ret. */
+bool lh_json_get_text(const json_t *object, const char *key, struct lh_buffer *ret);
+
+/* Parses hostile text. NULL, with the place in *ret_error, when it is not one JSON value. */
+json_t *lh_json_parse(const char *text, size_t length, struct lh_error **ret_error);
+
+void lh_cleanup_json(json_t **value);
+
+#endif

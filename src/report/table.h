@@ -1,0 +1,41 @@
+/*
+ * table: aligned columns for people. Cells are text that is already escaped; width counts
+ * characters, not bytes. Private to report.
+ */
+#ifndef LEAKHUNT_REPORT_TABLE_H
+#define LEAKHUNT_REPORT_TABLE_H
+
+#include "leakhunt/report.h"
+
+enum lh_column_kind {
+	LH_COLUMN_LEFT,
+	LH_COLUMN_RIGHT,
+	LH_COLUMN_REST, /* last column, left: cut to the terminal's width with an ellipsis */
+};
+
+struct lh_column {
+	const char *title;
+	enum lh_column_kind kind;
+};
+
+enum lh_row_style { LH_ROW_PLAIN, LH_ROW_BOLD, LH_ROW_RED, LH_ROW_YELLOW, LH_ROW_GREEN, LH_ROW_DIM };
+
+/* Cells are filled left to right, row after row. A failed allocation shows at lh_table_render. */
+struct lh_table {
+	const struct lh_column *columns;
+	size_t column_count;
+	LH_VEC(char *) cells;
+	LH_VEC(enum lh_row_style) row_styles;
+	bool failed;
+};
+
+void lh_table_init(struct lh_table *table, const struct lh_column *columns, size_t column_count);
+void lh_table_row(struct lh_table *table, enum lh_row_style style); /* begins a row */
+void lh_table_cell(struct lh_table *table, const char *format, ...) LH_PRINTF(2, 3);
+void lh_table_cell_escaped(struct lh_table *table, const char *bytes); /* bytes of a target */
+void lh_table_cell_bytes(struct lh_table *table, uint64_t bytes);      /* lh_format_bytes; "-" when 0 */
+/* Title line, then the rows; a failure marks `ret` failed. Trailing blanks are cut. */
+void lh_table_render(const struct lh_table *table, struct lh_style style, struct lh_buffer *ret);
+void lh_table_deinit(struct lh_table *table);
+
+#endif
