@@ -27,7 +27,7 @@ build  := .build/$(config)
 
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
             -Wwrite-strings -Wvla -Wundef -Wformat=2
-all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude $(warnings) $(if $(WERROR),-Werror) \
+all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc $(warnings) $(if $(WERROR),-Werror) \
               $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
               $(if $(COVERAGE),--coverage) $(CPPFLAGS) $(CFLAGS)
 all_ldflags := $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
@@ -85,15 +85,15 @@ FORCE:
 
 $(build)/unit/%: tests/unit/%.c $(lib)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Isrc -Itests/unit -MMD -MP $(all_ldflags) -o $@ $< $(lib) -lcmocka $(libs)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Itests/unit -MMD -MP $(all_ldflags) -o $@ $< $(lib) -lcmocka $(libs)
 
 $(build)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(lib)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Isrc $(all_ldflags) -o $@ $< tests/fuzz/replay.c $(lib) $(libs)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< tests/fuzz/replay.c $(lib) $(libs)
 
 $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Isrc -fsanitize=fuzzer $(all_ldflags) -o $@ $< $(lib) $(libs)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -fsanitize=fuzzer $(all_ldflags) -o $@ $< $(lib) $(libs)
 
 .build/samples/%: samples/%.c samples/sample.h
 	$(call say,CC,$<)

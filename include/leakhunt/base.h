@@ -14,18 +14,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define LH_NODISCARD __attribute__((warn_unused_result))
+#define LH_NODISCARD                         __attribute__((warn_unused_result))
 #define LH_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 
 /* Runs `function(&variable)` when the variable leaves its scope. */
 #define LH_CLEANUP(function) __attribute__((cleanup(function)))
 
 #define LH_ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define LH_KIB ((uint64_t)1024)
-#define LH_MIB (1024 * LH_KIB)
-#define LH_GIB (1024 * LH_MIB)
-#define LH_NS_PER_S ((uint64_t)1000000000)
-#define LH_NS_PER_MS ((uint64_t)1000000)
+#define LH_KIB                ((uint64_t)1024)
+#define LH_MIB                (1024 * LH_KIB)
+#define LH_GIB                (1024 * LH_MIB)
+#define LH_NS_PER_S           ((uint64_t)1000000000)
+#define LH_NS_PER_MS          ((uint64_t)1000000)
 
 /* ---------------------------------------------------------------- errors */
 
@@ -65,16 +65,16 @@ struct lh_error *lh_error_hint(struct lh_error *error, const char *format, ...) 
 struct lh_error *lh_error_no_memory(void) LH_NODISCARD;
 
 enum lh_error_code lh_error_code(const struct lh_error *error);
-const char *lh_error_message(const struct lh_error *error); /* one line, never NULL */
+const char *lh_error_message(const struct lh_error *error);   /* one line, never NULL */
 const char *lh_error_hint_text(const struct lh_error *error); /* one line, or NULL */
-void lh_error_destroy(struct lh_error *error);              /* NULL is legal */
+void lh_error_destroy(struct lh_error *error);                /* NULL is legal */
 
 /* Returns the error of `call` from the calling function, if there is one. */
-#define LH_TRY(call)                                                                                                   \
-	do {                                                                                                           \
-		struct lh_error *lh_try_error_ = (call);                                                               \
-		if (lh_try_error_)                                                                                     \
-			return lh_try_error_;                                                                          \
+#define LH_TRY(call)                                     \
+	do {                                             \
+		struct lh_error *lh_try_error_ = (call); \
+		if (lh_try_error_)                       \
+			return lh_try_error_;            \
 	} while (0)
 
 /* ---------------------------------------------------------------- cleanup guards */
@@ -86,11 +86,11 @@ void lh_cleanup_error(struct lh_error **error); /* destroys it */
 /* ---------------------------------------------------------------- vectors */
 
 /* A growable array. Zero-initialised is empty. Owns `items`: free with lh_vec_deinit. */
-#define LH_VEC(type)                                                                                                   \
-	struct {                                                                                                       \
-		type *items;                                                                                           \
-		size_t count;                                                                                          \
-		size_t capacity;                                                                                       \
+#define LH_VEC(type)             \
+	struct {                 \
+		type *items;     \
+		size_t count;    \
+		size_t capacity; \
 	}
 
 /*
@@ -99,29 +99,29 @@ void lh_cleanup_error(struct lh_error **error); /* destroys it */
  */
 void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, size_t item_bytes) LH_NODISCARD;
 
-#define lh_vec_reserve(vec, extra)                                                                                     \
-	({                                                                                                             \
-		void *lh_vec_items_ =                                                                                  \
-			lh_vec_grown((vec)->items, &(vec)->capacity, (vec)->count, (extra), sizeof(*(vec)->items));    \
-		if (lh_vec_items_)                                                                                     \
-			(vec)->items = lh_vec_items_;                                                                  \
-		lh_vec_items_ ? NULL : lh_error_no_memory();                                                           \
+#define lh_vec_reserve(vec, extra)                                                                                  \
+	({                                                                                                          \
+		void *lh_vec_items_ =                                                                               \
+		        lh_vec_grown((vec)->items, &(vec)->capacity, (vec)->count, (extra), sizeof(*(vec)->items)); \
+		if (lh_vec_items_)                                                                                  \
+			(vec)->items = lh_vec_items_;                                                               \
+		lh_vec_items_ ? NULL : lh_error_no_memory();                                                        \
 	})
 
 /* Appends a copy of the item; evaluates to NULL or an error that must be handled. */
-#define lh_vec_push(vec, ...)                                                                                          \
-	({                                                                                                             \
-		struct lh_error *lh_vec_error_ = lh_vec_reserve((vec), 1);                                             \
-		if (!lh_vec_error_)                                                                                    \
-			(vec)->items[(vec)->count++] = (__VA_ARGS__);                                                  \
-		lh_vec_error_;                                                                                         \
+#define lh_vec_push(vec, ...)                                              \
+	({                                                                 \
+		struct lh_error *lh_vec_error_ = lh_vec_reserve((vec), 1); \
+		if (!lh_vec_error_)                                        \
+			(vec)->items[(vec)->count++] = (__VA_ARGS__);      \
+		lh_vec_error_;                                             \
 	})
 
-#define lh_vec_deinit(vec)                                                                                             \
-	do {                                                                                                           \
-		free((vec)->items);                                                                                    \
-		(vec)->items = NULL;                                                                                   \
-		(vec)->count = (vec)->capacity = 0;                                                                    \
+#define lh_vec_deinit(vec)                          \
+	do {                                        \
+		free((vec)->items);                 \
+		(vec)->items = NULL;                \
+		(vec)->count = (vec)->capacity = 0; \
 	} while (0)
 
 /* ---------------------------------------------------------------- text buffers */
@@ -240,9 +240,9 @@ static inline uint64_t lh_range_bytes(struct lh_range range)
 /* ---------------------------------------------------------------- parsing what people type */
 
 /* All of the text must be consumed. Errors are LH_ERROR_USAGE and name the text. */
-struct lh_error *lh_parse_u64(const char *text, uint64_t *ret) LH_NODISCARD;         /* decimal or 0x hex */
-struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret) LH_NODISCARD;       /* 4096, 64K, 10M, 1.5GiB */
-struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns) LH_NODISCARD; /* 500ms, 2s, 2, 1.5h, 3d */
+struct lh_error *lh_parse_u64(const char *text, uint64_t *ret) LH_NODISCARD;          /* decimal or 0x hex */
+struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret) LH_NODISCARD;        /* 4096, 64K, 10M, 1.5GiB */
+struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns) LH_NODISCARD;  /* 500ms, 2s, 2, 1.5h, 3d */
 struct lh_error *lh_parse_range(const char *text, struct lh_range *ret) LH_NODISCARD; /* 0xA-0xB, A-B in hex */
 
 /* ---------------------------------------------------------------- formatting for people */

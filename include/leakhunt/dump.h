@@ -41,11 +41,11 @@ struct lh_extent {
 };
 
 struct lh_plan {
-	struct lh_region_list list;      /* the mappings as they were when planned */
+	struct lh_region_list list;       /* the mappings as they were when planned */
 	LH_VEC(struct lh_extent) extents; /* ascending, disjoint */
-	uint64_t wanted_bytes;           /* present bytes that were asked for */
-	uint64_t context_bytes;          /* present bytes taken along */
-	uint64_t swapped_bytes;          /* would have to be swapped in: left out, as gaps */
+	uint64_t wanted_bytes;            /* present bytes that were asked for */
+	uint64_t context_bytes;           /* present bytes taken along */
+	uint64_t swapped_bytes;           /* would have to be swapped in: left out, as gaps */
 };
 
 /*
@@ -64,13 +64,13 @@ void lh_plan_deinit(struct lh_plan *plan);
 struct lh_thread_state {
 	pid_t tid;
 	char name[16];
-	bool is_stopped;           /* false: it ended before it could be stopped */
+	bool is_stopped; /* false: it ended before it could be stopped */
 	uint64_t stack_pointer;
-	uint8_t *prstatus;         /* struct elf_prstatus; owned */
+	uint8_t *prstatus; /* struct elf_prstatus; owned */
 	size_t prstatus_bytes;
-	uint8_t *fpregset;         /* owned; NULL when not captured */
+	uint8_t *fpregset; /* owned; NULL when not captured */
 	size_t fpregset_bytes;
-	uint8_t *xstate;           /* owned; NULL when not captured */
+	uint8_t *xstate; /* owned; NULL when not captured */
 	size_t xstate_bytes;
 };
 
@@ -118,12 +118,12 @@ typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_byte
 struct lh_dump_options {
 	enum lh_dump_mode mode;
 	enum lh_dump_format format;
-	const char *path;         /* output file */
-	bool force;               /* replace an existing file */
+	const char *path; /* output file */
+	bool force;       /* replace an existing file */
 	const struct lh_want *wants;
 	size_t want_count;
 	bool bare;
-	lh_progress *progress;    /* may be NULL */
+	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 
@@ -137,20 +137,20 @@ struct lh_receipt {
 	pid_t pid;
 	char command[16];
 	enum lh_dump_mode mode;
-	const char *mode_reason;       /* why that mode; a literal */
-	uint64_t time_ns;              /* CLOCK_REALTIME, of the frozen instant */
-	uint64_t pause_ns;             /* longest time that any thread stood still; 0 when never stopped */
+	const char *mode_reason; /* why that mode; a literal */
+	uint64_t time_ns;        /* CLOCK_REALTIME, of the frozen instant */
+	uint64_t pause_ns;       /* longest time that any thread stood still; 0 when never stopped */
 	uint64_t elapsed_ns;
 	size_t thread_count;
-	size_t mended_count;           /* system calls saved from a spurious EINTR */
-	uint64_t copied_bytes;         /* wanted + context */
+	size_t mended_count;   /* system calls saved from a spurious EINTR */
+	uint64_t copied_bytes; /* wanted + context */
 	uint64_t context_bytes;
 	uint64_t gap_bytes;
 	LH_VEC(struct lh_dump_gap) gaps;
-	uint64_t file_bytes;           /* apparent size of the file */
-	uint64_t disc_bytes;           /* blocks in use */
-	int64_t resident_delta_bytes;  /* the target's RSS after minus before: pages made resident */
-	const char *path;              /* as given */
+	uint64_t file_bytes;          /* apparent size of the file */
+	uint64_t disc_bytes;          /* blocks in use */
+	int64_t resident_delta_bytes; /* the target's RSS after minus before: pages made resident */
+	const char *path;             /* as given */
 };
 
 void lh_receipt_deinit(struct lh_receipt *receipt);

@@ -42,7 +42,7 @@ struct lh_image_thread {
 	const char *name;       /* "" when unknown */
 	uint64_t stack_pointer; /* 0 when unknown */
 	uint64_t pc;
-	uint64_t fs_base;       /* x86_64: the thread control block */
+	uint64_t fs_base;         /* x86_64: the thread control block */
 	const uint8_t *registers; /* struct user_regs_struct, or NULL; belongs to the image */
 	size_t registers_bytes;
 };
@@ -80,9 +80,9 @@ void lh_image_close(struct lh_image *image);
 void lh_cleanup_image(struct lh_image **image);
 
 enum lh_image_source lh_image_source(const struct lh_image *image);
-const char *lh_image_path(const struct lh_image *image); /* file name, or "pid N" */
-pid_t lh_image_pid(const struct lh_image *image);        /* 0 when unknown */
-bool lh_image_has_addresses(const struct lh_image *image); /* false: "addresses" are file offsets */
+const char *lh_image_path(const struct lh_image *image);    /* file name, or "pid N" */
+pid_t lh_image_pid(const struct lh_image *image);           /* 0 when unknown */
+bool lh_image_has_addresses(const struct lh_image *image);  /* false: "addresses" are file offsets */
 uint64_t lh_image_file_bytes(const struct lh_image *image); /* size of the file; 0 when live */
 
 const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t *ret_count); /* ascending */

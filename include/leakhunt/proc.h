@@ -233,7 +233,7 @@ struct lh_module {
 	uint64_t end;   /* highest, with its bss */
 	uint64_t bias;  /* what to add to an address in the file; valid when has_bias */
 	bool has_bias;
-	bool is_deleted; /* the file was replaced or removed since */
+	bool is_deleted;  /* the file was replaced or removed since */
 	const char *path; /* as the target sees it; "[vdso]" for the vdso */
 	uint8_t build_id[LH_BUILD_ID_MAX];
 	size_t build_id_bytes; /* 0 when it has none or it could not be read */

@@ -19,10 +19,10 @@ enum lh_maps_sort { LH_SORT_ADDRESS, LH_SORT_VSS, LH_SORT_RSS, LH_SORT_PSS, LH_S
 bool lh_maps_sort_parse(const char *word, enum lh_maps_sort *ret);
 
 struct lh_maps_report {
-	pid_t pid;                        /* 0: from a file */
-	const char *command;              /* "" when unknown */
+	pid_t pid;           /* 0: from a file */
+	const char *command; /* "" when unknown */
 	const struct lh_region_list *list;
-	uint32_t kinds;                   /* bits 1 << kind of the rows to show */
+	uint32_t kinds; /* bits 1 << kind of the rows to show */
 	enum lh_maps_sort sort;
 };
 void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style style, struct lh_buffer *ret);
@@ -33,8 +33,8 @@ void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct
 
 struct lh_select_report {
 	const struct lh_selection *selection;
-	size_t most;             /* rows to show; 0: all that changed */
-	const char *saved_path;  /* record that `dump --region suspects` can name; NULL */
+	size_t most;            /* rows to show; 0: all that changed */
+	const char *saved_path; /* record that `dump --region suspects` can name; NULL */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);

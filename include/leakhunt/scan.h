@@ -59,7 +59,7 @@ const char *lh_kernel_name(void);
 /* ---------------------------------------------------------------- recognised content */
 
 /* An example or a row's text: at most this many bytes are kept of any match. */
-#define LH_EXAMPLE_MAX 160
+#define LH_EXAMPLE_MAX        160
 #define LH_EXAMPLES_PER_CLASS 5
 
 struct lh_example {
@@ -73,16 +73,16 @@ struct lh_class_count {
 	const char *title; /* for people: "TLS records", "X.509 certificates" */
 	uint64_t count;
 	uint64_t bytes;
-	bool is_secret; /* counted, never shown */
+	bool is_secret;                                    /* counted, never shown */
 	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of distinct texts, the first seen */
 	size_t example_count;
 };
 
 /* What a validator found around a candidate. */
 struct lh_match {
-	size_t before;              /* bytes of the match before the anchor */
-	size_t length;              /* bytes of the whole match */
-	char text[LH_EXAMPLE_MAX];  /* what to show: subject of a certificate, SNI, first line; "" shows nothing */
+	size_t before;             /* bytes of the match before the anchor */
+	size_t length;             /* bytes of the whole match */
+	char text[LH_EXAMPLE_MAX]; /* what to show: subject of a certificate, SNI, first line; "" shows nothing */
 };
 
 /*
@@ -93,7 +93,7 @@ struct lh_candidate {
 	const uint8_t *anchor;
 	size_t bytes_before;
 	size_t bytes_after;
-	uint64_t addr; /* of anchor */
+	uint64_t addr;    /* of anchor */
 	unsigned pattern; /* which of the recogniser's patterns */
 };
 
@@ -126,8 +126,8 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
 struct lh_census_row {
 	struct lh_symbol symbol; /* of the exact address that the words hold, offset 0 */
 	uint64_t target_addr;
-	uint64_t count;          /* words that hold it */
-	uint64_t example_addr;   /* one of these words */
+	uint64_t count;        /* words that hold it */
+	uint64_t example_addr; /* one of these words */
 };
 
 struct lh_census {
@@ -150,7 +150,7 @@ void lh_census_deinit(struct lh_census *census);
 /* ---------------------------------------------------------------- the summary */
 
 struct lh_repeated {
-	char *text; /* raw bytes, owned, NUL-terminated; cut at LH_EXAMPLE_MAX - 1 bytes */
+	char *text;     /* raw bytes, owned, NUL-terminated; cut at LH_EXAMPLE_MAX - 1 bytes */
 	uint64_t chars; /* of the whole string */
 	uint64_t count;
 	uint64_t bytes; /* count * length in memory */
@@ -172,9 +172,9 @@ struct lh_summary {
 	uint64_t printable_bytes; /* in runs of at least min_chars */
 	uint64_t zero_bytes;      /* in pages that are all zero */
 	uint64_t run_count;
-	uint64_t distinct_count;  /* different strings, as far as counted */
-	uint64_t uncounted_runs;  /* runs not in `repeated` because the table was full */
-	LH_VEC(struct lh_repeated) repeated; /* by bytes, most first */
+	uint64_t distinct_count;               /* different strings, as far as counted */
+	uint64_t uncounted_runs;               /* runs not in `repeated` because the table was full */
+	LH_VEC(struct lh_repeated) repeated;   /* by bytes, most first */
 	LH_VEC(struct lh_class_count) classes; /* with count > 0; by bytes, most first */
 	struct lh_census census;
 	struct lh_symbols *symbols; /* owned: census rows point into it */

@@ -23,13 +23,13 @@ struct lh_samples {
 void lh_samples_deinit(struct lh_samples *samples);
 
 enum lh_verdict {
-	LH_VERDICT_LEAK,       /* rises throughout, no sign of an end */
-	LH_VERDICT_PLATEAU,    /* rose, then stayed */
-	LH_VERDICT_STEP,       /* one jump, nothing since */
-	LH_VERDICT_SAWTOOTH,   /* up and down; the floor does not rise */
-	LH_VERDICT_STEADY,     /* no growth beyond noise */
+	LH_VERDICT_LEAK,     /* rises throughout, no sign of an end */
+	LH_VERDICT_PLATEAU,  /* rose, then stayed */
+	LH_VERDICT_STEP,     /* one jump, nothing since */
+	LH_VERDICT_SAWTOOTH, /* up and down; the floor does not rise */
+	LH_VERDICT_STEADY,   /* no growth beyond noise */
 	LH_VERDICT_SHRINKING,
-	LH_VERDICT_UNDECIDED,  /* too few samples to say */
+	LH_VERDICT_UNDECIDED, /* too few samples to say */
 	LH_VERDICT_COUNT,
 };
 
@@ -44,24 +44,24 @@ struct lh_growth {
 	uint64_t start; /* in the last sample that had it */
 	uint64_t end;
 	enum lh_region_kind kind;
-	const char *name;        /* belongs to the selection */
-	const char *thread_name; /* "" unless a thread stack */
-	size_t region_count;     /* 1, or how many equal mappings this family counts */
+	const char *name;             /* belongs to the selection */
+	const char *thread_name;      /* "" unless a thread stack */
+	size_t region_count;          /* 1, or how many equal mappings this family counts */
 	uint64_t private_first_bytes; /* USS + swap in the first sample that had it; 0 when it appeared later */
 	uint64_t private_last_bytes;  /* USS + swap in the last sample; 0 when it is gone */
 	int64_t growth_bytes;         /* last - first */
 	double rate_bytes_per_hour;   /* Theil-Sen slope of USS + swap (Sen 1968) */
 	enum lh_verdict verdict;
-	char reason[200];             /* in words, with the numbers it rests on */
-	LH_VEC(uint64_t) series;      /* USS + swap per sample, 0 where it did not exist */
+	char reason[200];        /* in words, with the numbers it rests on */
+	LH_VEC(uint64_t) series; /* USS + swap per sample, 0 where it did not exist */
 };
 
 struct lh_selection {
 	LH_VEC(struct lh_growth) growths; /* by growth_bytes, most first */
 	struct lh_growth total;           /* the whole process */
 	size_t sample_count;
-	uint64_t span_ns;                 /* from first to last sample */
-	pid_t pid;                        /* 0 when unknown */
+	uint64_t span_ns; /* from first to last sample */
+	pid_t pid;        /* 0 when unknown */
 	struct lh_strings_pool strings;
 };
 

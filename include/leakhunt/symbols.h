@@ -19,8 +19,8 @@ struct lh_symbol {
 	const char *module_name; /* file name without folder */
 	const struct lh_module *module;
 	enum lh_symbol_origin origin;
-	uint64_t addr;           /* where the symbol begins */
-	uint64_t offset;         /* of the asked address in it */
+	uint64_t addr;   /* where the symbol begins */
+	uint64_t offset; /* of the asked address in it */
 };
 
 struct lh_symbols;

@@ -15,9 +15,11 @@ struct lh_error {
 	char *hint; /* or NULL */
 };
 
+static char no_memory_text[] = "out of memory";
+
 static struct lh_error no_memory = {
-	.code = LH_ERROR_NO_MEMORY,
-	.message = "out of memory",
+        .code = LH_ERROR_NO_MEMORY,
+        .message = no_memory_text,
 };
 
 struct lh_error *lh_error_no_memory(void)

@@ -99,8 +99,7 @@ static struct lh_error *refuse_existing(const char *path, bool replace)
 	if (lstat(path, &status) < 0)
 		return NULL;
 	if (S_ISDIR(status.st_mode))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%s is a directory", path),
-		                     "name a file in it");
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%s is a directory", path), "name a file in it");
 	if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
 		return lh_error_create(LH_ERROR_USAGE, "%s is not a regular file, and is not replaced", path);
 	return replace ? NULL : exists_error(path);

@@ -66,9 +66,9 @@ static bool parse_with_unit(const char *text, const struct unit *units, size_t u
 struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret)
 {
 	static const struct unit units[] = {
-		{"", 1},          {"B", 1},           {"K", 0x1p10},   {"KB", 0x1p10},  {"KiB", 0x1p10},
-		{"M", 0x1p20},    {"MB", 0x1p20},     {"MiB", 0x1p20}, {"G", 0x1p30},   {"GB", 0x1p30},
-		{"GiB", 0x1p30},  {"T", 0x1p40},      {"TB", 0x1p40},  {"TiB", 0x1p40},
+	        {"", 1},         {"B", 1},       {"K", 0x1p10},   {"KB", 0x1p10},  {"KiB", 0x1p10},
+	        {"M", 0x1p20},   {"MB", 0x1p20}, {"MiB", 0x1p20}, {"G", 0x1p30},   {"GB", 0x1p30},
+	        {"GiB", 0x1p30}, {"T", 0x1p40},  {"TB", 0x1p40},  {"TiB", 0x1p40},
 	};
 	double bytes;
 	if (!parse_with_unit(text, units, LH_ARRAY_COUNT(units), &bytes))
@@ -81,7 +81,8 @@ struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret)
 struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = {
-		{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9},
+	        {"", 1e9},   {"s", 1e9},    {"ms", 1e6},   {"us", 1e3},
+	        {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9},
 	};
 	double ns;
 	if (!parse_with_unit(text, units, LH_ARRAY_COUNT(units), &ns))

@@ -40,15 +40,15 @@ struct lh_arguments;
 
 struct lh_command {
 	const char *name;
-	const char *summary;     /* one line */
-	const char *operands;    /* "PID", "FILE|PID"; "" */
+	const char *summary;  /* one line */
+	const char *operands; /* "PID", "FILE|PID"; "" */
 	size_t operands_min;
 	size_t operands_max;
 	enum lh_completion operand_completion;
-	const char *description; /* paragraphs separated by blank lines; wrapped on output */
-	const struct lh_option *options;          /* ended by a NULL name */
-	const struct lh_usage_example *examples;  /* ended by a NULL command */
-	bool is_hidden;                           /* not in the list of commands */
+	const char *description;                 /* paragraphs separated by blank lines; wrapped on output */
+	const struct lh_option *options;         /* ended by a NULL name */
+	const struct lh_usage_example *examples; /* ended by a NULL command */
+	bool is_hidden;                          /* not in the list of commands */
 	/* On success sets *ret_status (preset to LH_EXIT_COMPLETE). The caller prints the error. */
 	struct lh_error *(*run)(const struct lh_arguments *arguments, int *ret_status);
 };

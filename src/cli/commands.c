@@ -1,0 +1,26 @@
+/*
+ * commands: the table of commands, in the order of help. A command is added here and nowhere else.
+ */
+#include "cli/command.h"
+
+#include <string.h>
+
+extern const struct lh_command lh_cmd_help;
+extern const struct lh_command lh_cmd_man;
+extern const struct lh_command lh_cmd_completion;
+
+const struct lh_command *const lh_commands[] = {
+        &lh_cmd_help,
+        &lh_cmd_man,
+        &lh_cmd_completion,
+        NULL,
+};
+
+const struct lh_command *lh_command_find(const char *name)
+{
+	for (size_t i = 0; lh_commands[i]; i++) {
+		if (strcmp(lh_commands[i]->name, name) == 0)
+			return lh_commands[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,176 @@
+/*
+ * help: --help and the man page, made from the command rows. There is no other place where an
+ * option is described.
+ */
+#include "cli/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char synopsis[] = "leakhunt finds out, from outside and without disturbing it, which memory of a live "
+                               "process grows, what it is, and why.";
+
+void lh_help_overview(struct lh_buffer *ret)
+{
+	lh_buffer_printf(ret, "usage: leakhunt COMMAND [OPERAND]... [OPTION]...\n\n%s\n\ncommands:\n", synopsis);
+	for (size_t i = 0; lh_commands[i]; i++) {
+		if (!lh_commands[i]->is_hidden)
+			lh_buffer_printf(ret, "  %-10s %s\n", lh_commands[i]->name, lh_commands[i]->summary);
+	}
+	lh_buffer_puts(ret, "\n`leakhunt COMMAND --help` tells more; `leakhunt --version` the version.\n"
+	                    "exit codes: 0 complete, 1 partial (said what is missing), 2 failed, 64 usage\n");
+}
+
+/* The words of `text`, wrapped at `width`, each line after `indent` blanks; the first is at `column`. */
+static void wrap(struct lh_buffer *ret, const char *text, size_t indent, size_t column, size_t width)
+{
+	while (*text) {
+		text += strspn(text, " ");
+		size_t length = strcspn(text, " ");
+		if (column > indent && column + 1 + length > width) {
+			lh_buffer_printf(ret, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (column > indent) {
+			lh_buffer_puts(ret, " ");
+			column++;
+		}
+		lh_buffer_append(ret, text, length);
+		column += length;
+		text += length;
+	}
+	lh_buffer_puts(ret, "\n");
+}
+
+/* "-n, --min N" with its metavariable. */
+static void option_spelling(const struct lh_option *option, struct lh_buffer *ret)
+{
+	if (option->letter)
+		lh_buffer_printf(ret, "-%c, ", option->letter);
+	lh_buffer_printf(ret, "--%s", option->name);
+	if (option->argument)
+		lh_buffer_printf(ret, " %s", option->argument);
+}
+
+static void option_help(const struct lh_option *option, size_t width, struct lh_buffer *ret)
+{
+	enum { INDENT = 28 };
+	struct lh_buffer spelling LH_CLEANUP(lh_buffer_deinit) = {0};
+	option_spelling(option, &spelling);
+	if (spelling.failed) {
+		ret->failed = true;
+		return;
+	}
+	lh_buffer_printf(ret, "  %-*s", INDENT - 2, spelling.data);
+	if (spelling.length > INDENT - 4)
+		lh_buffer_printf(ret, "\n%*s", INDENT, "");
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_buffer_puts(&text, option->summary);
+	if (option->is_repeatable)
+		lh_buffer_puts(&text, " (repeatable)");
+	if (text.failed) {
+		ret->failed = true;
+		return;
+	}
+	wrap(ret, text.data, INDENT, INDENT, width);
+}
+
+static void options_help(const struct lh_command *command, size_t width, struct lh_buffer *ret)
+{
+	static const struct lh_option help = {.name = "help", .letter = 'h', .summary = "show this help"};
+	lh_buffer_puts(ret, "\noptions:\n");
+	for (const struct lh_option *option = command->options; option && option->name; option++)
+		option_help(option, width, ret);
+	option_help(&help, width, ret);
+}
+
+void lh_help_command(const struct lh_command *command, unsigned width, struct lh_buffer *ret)
+{
+	size_t columns = width && width < 100 ? width : 100;
+	lh_buffer_printf(ret, "usage: leakhunt %s%s%s [OPTION]...\n\n", command->name, *command->operands ? " " : "",
+	                 command->operands);
+	const char *paragraph = command->description;
+	while (*paragraph) {
+		const char *end = strstr(paragraph, "\n\n");
+		size_t length = end ? (size_t)(end - paragraph) : strlen(paragraph);
+		LH_CLEANUP(lh_cleanup_free) char *text = strndup(paragraph, length);
+		if (!text) {
+			ret->failed = true;
+			return;
+		}
+		wrap(ret, text, 0, 0, columns);
+		paragraph += length + strspn(paragraph + length, "\n");
+		if (*paragraph)
+			lh_buffer_puts(ret, "\n");
+	}
+	options_help(command, columns, ret);
+	if (command->examples && command->examples->command)
+		lh_buffer_puts(ret, "\nexamples:\n");
+	for (const struct lh_usage_example *example = command->examples; example && example->command; example++)
+		lh_buffer_printf(ret, "  %s\n      %s\n", example->command, example->meaning);
+}
+
+/* ---------------------------------------------------------------- man page */
+
+/* man(7): a backslash is \e, a hyphen that is to stay one is \-, a leading dot or quote needs \&. */
+static void roff_text(struct lh_buffer *ret, const char *text)
+{
+	bool at_line_start = true;
+	for (; *text; text++) {
+		if (at_line_start && (*text == '.' || *text == '\''))
+			lh_buffer_puts(ret, "\\&");
+		if (*text == '\\')
+			lh_buffer_puts(ret, "\\e");
+		else if (*text == '-')
+			lh_buffer_puts(ret, "\\-");
+		else if (*text == '\n' && text[1] == '\n')
+			lh_buffer_puts(ret, "\n.PP");
+		else
+			lh_buffer_append(ret, text, 1);
+		at_line_start = *text == '\n';
+	}
+	lh_buffer_puts(ret, "\n");
+}
+
+static void man_option(const struct lh_option *option, struct lh_buffer *ret)
+{
+	lh_buffer_puts(ret, ".TP\n.B ");
+	struct lh_buffer spelling LH_CLEANUP(lh_buffer_deinit) = {0};
+	option_spelling(option, &spelling);
+	roff_text(ret, spelling.data ? spelling.data : "");
+	roff_text(ret, option->summary);
+	if (option->is_repeatable)
+		lh_buffer_puts(ret, "May be given more than once.\n");
+}
+
+static void man_command(const struct lh_command *command, struct lh_buffer *ret)
+{
+	lh_buffer_printf(ret, ".SS leakhunt %s %s\n", command->name, command->operands);
+	roff_text(ret, command->description);
+	for (const struct lh_option *option = command->options; option && option->name; option++)
+		man_option(option, ret);
+	for (const struct lh_usage_example *example = command->examples; example && example->command; example++) {
+		lh_buffer_puts(ret, ".PP\n.EX\n");
+		roff_text(ret, example->command);
+		lh_buffer_puts(ret, ".EE\n.RS\n");
+		roff_text(ret, example->meaning);
+		lh_buffer_puts(ret, ".RE\n");
+	}
+}
+
+void lh_man_page(struct lh_buffer *ret)
+{
+	lh_buffer_puts(ret, ".TH LEAKHUNT 1 \"\" \"leakhunt " LH_VERSION "\" \"User Commands\"\n"
+	                    ".SH NAME\nleakhunt \\- memory\\-leak forensics on live processes\n"
+	                    ".SH SYNOPSIS\n.B leakhunt\n.I COMMAND\n[OPERAND]... [OPTION]...\n"
+	                    ".SH DESCRIPTION\n");
+	roff_text(ret, synopsis);
+	lh_buffer_puts(ret, ".SH COMMANDS\n");
+	for (size_t i = 0; lh_commands[i]; i++) {
+		if (!lh_commands[i]->is_hidden)
+			man_command(lh_commands[i], ret);
+	}
+	lh_buffer_puts(ret, ".SH EXIT STATUS\n.TP\n.B 0\nThe result is complete.\n.TP\n.B 1\n"
+	                    "The result is partial; what is missing was said.\n.TP\n.B 2\nThe command failed.\n"
+	                    ".TP\n.B 64\nThe command line was wrong.\n"
+	                    ".SH SEE ALSO\n.BR proc (5),\n.BR ptrace (2),\n.BR gcore (1),\n.BR strings (1)\n");
+}

@@ -1,0 +1,126 @@
+/*
+ * terminal: everything about stdout, stderr and signals that commands share: style, progress lines,
+ * warnings, and stopping in order on Ctrl-C.
+ */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+struct lh_style lh_terminal_style(void)
+{
+	struct lh_style style = {0};
+	if (!isatty(STDOUT_FILENO))
+		return style;
+	const char *no_color = getenv("NO_COLOR"); /* https://no-color.org */
+	const char *term = getenv("TERM");
+	style.color = !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+	struct winsize size;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20)
+		style.width = size.ws_col;
+	return style;
+}
+
+struct lh_error *lh_print(const struct lh_buffer *buffer)
+{
+	LH_TRY(lh_buffer_status(buffer));
+	struct lh_error *error = lh_fd_write_all(STDOUT_FILENO, "standard output", buffer->data, buffer->length);
+	if (error && errno == EPIPE) {
+		lh_error_destroy(error);
+		return NULL;
+	}
+	return error;
+}
+
+void lh_warn(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	fputs("leakhunt: warning: ", stderr);
+	vfprintf(stderr, format, list);
+	fputc('\n', stderr);
+	va_end(list);
+}
+
+void lh_progress_begin(struct lh_progress_line *line)
+{
+	*line = (struct lh_progress_line){
+	        .is_shown = isatty(STDERR_FILENO),
+	        .started_ns = lh_clock_monotonic_ns(),
+	};
+}
+
+/* "\r...\033[K" redraws in place; at most ten times a second. */
+static bool is_due(struct lh_progress_line *line)
+{
+	uint64_t now_ns = lh_clock_monotonic_ns();
+	if (!line->is_shown || now_ns - line->drawn_ns < LH_NS_PER_S / 10)
+		return false;
+	line->drawn_ns = now_ns;
+	return true;
+}
+
+void lh_progress_bytes(struct lh_progress_line *line, const char *what, uint64_t done, uint64_t total)
+{
+	if (!is_due(line) || !total)
+		return;
+	double seconds = (double)(line->drawn_ns - line->started_ns) / 1e9;
+	double rate = seconds > 0 ? (double)done / seconds : 0;
+	double left_s = rate > 0 && done < total ? (double)(total - done) / rate : 0;
+	char done_text[LH_FORMAT_MAX], total_text[LH_FORMAT_MAX], rate_text[LH_FORMAT_MAX], left_text[LH_FORMAT_MAX];
+	fprintf(stderr, "\r%s %3.0f%%  %s of %s, %s/s, %s left\033[K", what, 100.0 * (double)done / (double)total,
+	        lh_format_bytes(done, done_text), lh_format_bytes(total, total_text),
+	        lh_format_bytes((uint64_t)rate, rate_text), lh_format_duration((uint64_t)(left_s * 1e9), left_text));
+	fflush(stderr);
+}
+
+void lh_progress_text(struct lh_progress_line *line, const char *format, ...)
+{
+	if (!is_due(line))
+		return;
+	va_list list;
+	va_start(list, format);
+	fputc('\r', stderr);
+	vfprintf(stderr, format, list);
+	fputs("\033[K", stderr);
+	fflush(stderr);
+	va_end(list);
+}
+
+void lh_progress_end(struct lh_progress_line *line)
+{
+	if (line->is_shown && line->drawn_ns)
+		fputs("\r\033[K", stderr);
+	line->is_shown = false;
+}
+
+static volatile sig_atomic_t interrupt_requested;
+
+static void note_interrupt(int number)
+{
+	(void)number;
+	interrupt_requested = 1;
+}
+
+void lh_interrupt_install(void)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	/* No SA_RESTART: sleeping calls are to return. SA_RESETHAND: a second Ctrl-C ends it at once. */
+	struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = (int)SA_RESETHAND};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(signals); i++) {
+		struct sigaction old;
+		sigaction(signals[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN) /* nohup stays nohup */
+			sigaction(signals[i], &action, NULL);
+	}
+}
+
+bool lh_interrupt_requested(void)
+{
+	return interrupt_requested;
+}
