@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Layers, format, clang-tidy, cppcheck, shellcheck. Prints what is wrong; silent parts are clean.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+
+status=0
+fail() {
+	printf '%s\n' "$@"
+	status=1
+}
+
+step() {
+	echo "lint: $1"
+}
+
+# Which headers of include/leakhunt/ a folder of src/ may include, beside its own.
+declare -A allowed=(
+	[base]="base json"
+	[proc]="base proc"
+	[select]="base json proc select"
+	[dump]="base json format proc select dump"
+	[image]="base json format proc image"
+	[symbols]="base proc image symbols"
+	[scan]="base proc image symbols scan"
+	[heap]="base proc image symbols heap"
+	[leaks]="base proc image symbols heap leaks"
+	[report]="base json proc select dump image symbols scan report"
+)
+
+check_includes() {
+	local module=$1 file line header
+	while IFS=: read -r file line header; do
+		case $header in
+		leakhunt/*)
+			header=${header#leakhunt/}
+			[[ " ${allowed[$module]} " == *" ${header%.h} "* ]] ||
+				fail "$file:$line: $module must not include leakhunt/$header"
+			;;
+		*/*)
+			[[ $header == "$module"/* || $header != @(base|proc|select|dump|image|symbols|scan|heap|leaks|report|cli)/* ]] ||
+				fail "$file:$line: $module must not include $header"
+			;;
+		esac
+	done < <(grep -nHoP '^#include "\K[^"]+' src/"$module"/*.[ch])
+}
+
+lint_layers() {
+	local folder module found
+	for folder in src/*/; do
+		module=$(basename "$folder")
+		if [ "$module" = cli ]; then continue; fi
+		[ -n "${allowed[$module]:-}" ] || fail "src/$module: not in the table of layers (scripts/lint.sh)"
+		check_includes "$module"
+	done
+	found=$(grep -nE '"[^"]*/proc\b' -r src --include='*.[ch]' | grep -v '^src/proc/' | grep -v '#include' |
+		grep -vE '^src/(cli|report)/[^:]*:[0-9]+:.*(summary|description|hint|meaning|command|lh_error|printf|puts|\.argument)') &&
+		fail "only src/proc opens /proc:" "$found"
+	found=$(grep -nE '#include <(libelf|gelf|dwarf|elfutils/|libdw)' -r src --include='*.[ch]' | grep -v '^src/symbols/') &&
+		fail "only src/symbols includes elfutils:" "$found"
+	found=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort)\(' -r src --include='*.c' |
+		grep -vE '^src/cli/|lh_buffer_|snprintf|vasprintf|asprintf|fprintf\(table') &&
+		fail "only src/cli prints or exits:" "$found"
+	found=$(find src tests samples -name '*.[ch]' -printf '%f\n' | sort | uniq -d) && [ -n "$found" ] &&
+		fail "file names that are not unique in the tree:" "$found"
+	return 0
+}
+
+sources() {
+	git ls-files --cached --others --exclude-standard "$@"
+}
+
+lint_format() {
+	mapfile -t files < <(sources '*.c' '*.h')
+	clang-format --dry-run -Werror "${files[@]}" || status=1
+}
+
+lint_clang_tidy() {
+	sources 'src/*.c' 'samples/*.c' 'tests/*.c' |
+		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit 2>/dev/null' sh || status=1
+}
+
+lint_cppcheck() {
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Iinclude -Isrc -j 2 \
+		--enable=warning,performance,portability \
+		--suppress=missingIncludeSystem --suppress=nullPointerOutOfMemory src samples 2>&1 || status=1
+}
+
+lint_shellcheck() {
+	mapfile -t files < <(sources 'scripts/*.sh' '.ci/run' 'tests/helpers.bash')
+	shellcheck "${files[@]}" || status=1
+	mapfile -t files < <(sources 'tests/*.bats')
+	[ ${#files[@]} -eq 0 ] || shellcheck --shell=bats "${files[@]}" || status=1
+}
+
+step layers
+lint_layers
+step format
+lint_format
+step shellcheck
+lint_shellcheck
+step cppcheck
+lint_cppcheck
+step clang-tidy
+lint_clang_tidy
+[ "$status" -eq 0 ] && echo "lint: clean"
+exit "$status"
