@@ -42,8 +42,12 @@ struct sample {
 	uint64_t block_bytes;                 /* default of --block-bytes: size of one block */
 	uint64_t steps_max;                   /* steps past it do nothing; 0: no bound */
 	void (*begin)(struct sample *sample); /* before READY; NULL: nothing to do */
-	void (*step)(struct sample *sample);
+	void (*step)(struct sample *sample);  /* NULL: steps do nothing */
+	/* Runs for ever in the main thread, while another one answers stdin. NULL: nothing to do. */
+	void (*work)(struct sample *sample);
 	void (*end)(struct sample *sample); /* after "quit"; NULL: nothing to do */
+	/* Takes a flag of its own, "--name"; false when it isn't one. NULL: there are none. */
+	bool (*flag)(struct sample *sample, const char *name);
 	/* Takes an option of its own, "--name value"; false when it isn't one. NULL: there are none. */
 	bool (*option)(struct sample *sample, const char *name, const char *value);
 	/* Writes further members of its truth, each with a comma before it. NULL: there are none. */
@@ -304,7 +308,8 @@ static inline void sample_print_check(uint64_t pattern_sum)
 
 static inline void sample_steps(struct sample *sample, uint64_t count)
 {
-	for (uint64_t i = 0; i < count && (!sample->steps_max || sample->steps < sample->steps_max); i++) {
+	for (uint64_t i = 0; sample->step && i < count && (!sample->steps_max || sample->steps < sample->steps_max);
+	     i++) {
 		sample->step(sample);
 		sample->steps++;
 	}
@@ -360,32 +365,54 @@ static inline bool sample_read_lines(struct sample *sample, uint64_t pattern_sum
 	return used < sizeof(buffer) - 1;
 }
 
-/* Serves stdin, and steps each `auto_ms` ms unless that is 0, until it is told to quit. */
-static inline void sample_serve(struct sample *sample, uint64_t auto_ms, uint64_t pattern_sum)
+struct sample_settings {
+	uint64_t auto_ms; /* 0: steps only when told to */
+	uint64_t steps;   /* before READY */
+	uint64_t pattern_sum;
+	struct sample *sample;
+};
+
+/* Serves stdin, and steps each auto_ms, until it is told to quit. */
+static inline void sample_serve(const struct sample_settings *settings)
 {
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-	uint64_t next_ms = sample_now_ms() + auto_ms;
+	uint64_t next_ms = sample_now_ms() + settings->auto_ms;
 	for (;;) {
 		uint64_t now_ms = sample_now_ms();
-		if (auto_ms && now_ms >= next_ms) {
-			sample_steps(sample, 1);
-			next_ms += auto_ms;
+		if (settings->auto_ms && now_ms >= next_ms) {
+			sample_steps(settings->sample, 1);
+			next_ms += settings->auto_ms;
 			continue;
 		}
-		int ready = poll(&input, 1, auto_ms ? (int)(next_ms - now_ms) : -1);
-		if (ready > 0 && !sample_read_lines(sample, pattern_sum))
+		int ready = poll(&input, 1, settings->auto_ms ? (int)(next_ms - now_ms) : -1);
+		if (ready > 0 && !sample_read_lines(settings->sample, settings->pattern_sum))
 			return;
 	}
 }
 
-struct sample_settings {
-	uint64_t auto_ms;
-	uint64_t steps; /* before READY */
-};
+/* _exit: the main thread is still at work, so nothing that it uses may be torn down. */
+static inline void *sample_serve_beside(void *argument)
+{
+	sample_serve(argument);
+	_exit(0);
+}
+
+static inline void sample_work(struct sample_settings *settings)
+{
+	pthread_t server;
+	if (pthread_create(&server, NULL, sample_serve_beside, settings))
+		sample_die("cannot start a thread");
+	pthread_setname_np(server, "control");
+	settings->sample->work(settings->sample);
+}
 
 static inline void sample_options(struct sample *sample, int argc, char **argv, struct sample_settings *ret)
 {
 	for (int i = 1; i < argc; i += 2) {
+		while (i < argc && sample->flag && sample->flag(sample, argv[i]))
+			i++;
+		if (i == argc)
+			break;
 		const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
 		if (!value)
 			sample_die("%s: %s needs a value", sample->name, name);
@@ -414,17 +441,20 @@ static inline void sample_options(struct sample *sample, int argc, char **argv, 
  */
 static inline int sample_main(struct sample *sample, int argc, char **argv)
 {
-	struct sample_settings settings = {0};
+	struct sample_settings settings = {.sample = sample};
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	sample_options(sample, argc, argv, &settings);
-	uint64_t pattern_sum = sample_pattern_fill();
+	settings.pattern_sum = sample_pattern_fill();
 	sample_workers_start();
 	if (sample->begin)
 		sample->begin(sample);
 	sample_steps(sample, settings.steps);
 	sample_print_truth(sample, "READY ");
-	sample_serve(sample, settings.auto_ms, pattern_sum);
+	if (sample->work)
+		sample_work(&settings);
+	else
+		sample_serve(&settings);
 	if (sample->end)
 		sample->end(sample);
 	return 0;
