@@ -9,6 +9,7 @@
 #include "leakhunt/select.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -395,7 +396,7 @@ static struct lh_error *print_selection(const struct gathering *gathering, const
 
 static struct lh_error *run(const struct lh_arguments *arguments, int *ret_status)
 {
-	struct settings settings;
+	struct settings settings = {0};
 	struct gathering gathering LH_CLEANUP(gathering_deinit) = {0};
 	LH_TRY(check_combination(arguments));
 	LH_TRY(read_settings(arguments, &settings));
