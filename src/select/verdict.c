@@ -98,7 +98,7 @@ static void judge_few(const struct lh_trend *trend, size_t count, struct lh_judg
 static void judge_small(const struct lh_trend *trend, size_t count, struct lh_judgement *ret)
 {
 	double range = trend->max - trend->min;
-	if (trend->last > trend->first && trend->rising_chance <= LEAK_CHANCE_SHORT) {
+	if (trend->up_count >= LEAK_RISES && trend->last > trend->first && trend->rising_chance <= LEAK_CHANCE_SHORT) {
 		char what[120];
 		snprintf(what, sizeof(what), "rises, but only by %s so far", bytes_in_words(range).text);
 		say_undecided(ret, trend, count, what);
