@@ -229,6 +229,7 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 static void text_no_suspect(const struct lh_selection *selection, struct lh_buffer *ret)
 {
 	const struct lh_growth *total = &selection->total;
+	bool has_risen = total->verdict == LH_VERDICT_PLATEAU || total->verdict == LH_VERDICT_STEP;
 	char span[LH_FORMAT_MAX];
 	lh_format_duration(selection->span_ns, span);
 	if (total->verdict == LH_VERDICT_UNDECIDED && total->growth_bytes > 0)
@@ -238,8 +239,8 @@ static void text_no_suspect(const struct lh_selection *selection, struct lh_buff
 		                 total->reason);
 	else
 		lh_buffer_printf(ret,
-		                 "nothing grows: private memory %s (%s); a slow leak may need more than %s to show\n",
-		                 total->reason, lh_verdict_name(total->verdict), span);
+		                 "nothing grows%s: private memory %s (%s); a slow leak may need more than %s to show\n",
+		                 has_risen ? " any more" : "", total->reason, lh_verdict_name(total->verdict), span);
 }
 
 static void text_receipt(const struct lh_select_report *report, struct lh_buffer *ret)

@@ -18,6 +18,7 @@ enum {
 };
 
 static const double RELATIVE_TOLERANCE = 0.02;
+static const double TOLERATED_JITTERS = 3;
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -133,6 +134,63 @@ static double chance_of_s(size_t n, double s)
 	return 0.5 * erfc((s - 1) / sqrt(variance) / M_SQRT2);
 }
 
+/*
+ * One-sided chance of Student's t at least this high: for a whole number of degrees of freedom the
+ * distribution is a finite sum (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4).
+ */
+static double chance_of_t(size_t freedom, double t)
+{
+	double angle = atan(t / sqrt((double)freedom));
+	double cosine = cos(angle);
+	bool is_odd = freedom % 2;
+	double term = is_odd ? cosine : 1;
+	double sum = 0;
+	for (size_t i = is_odd ? 3 : 2; i <= freedom; i += 2) {
+		sum += term;
+		term *= cosine * cosine * (double)(i - 1) / (double)i;
+	}
+	double within = is_odd ? (angle + sin(angle) * sum) * M_2_PI : sin(angle) * sum;
+	return fmax(0, (1 - within) / 2);
+}
+
+/* Chance that values without any trend lie this straight along a rising line (regression's t). */
+static double chance_of_line(struct lh_series series)
+{
+	double n = (double)series.count, mean_s = 0, mean_value = 0;
+	double sum_ss = 0, sum_sv = 0, sum_vv = 0;
+	for (size_t i = 0; i < series.count; i++) {
+		mean_s += series.seconds[i] / n;
+		mean_value += series.values[i] / n;
+	}
+	for (size_t i = 0; i < series.count; i++) {
+		double s = series.seconds[i] - mean_s;
+		double v = series.values[i] - mean_value;
+		sum_ss += s * s;
+		sum_sv += s * v;
+		sum_vv += v * v;
+	}
+	if (series.count < 3 || sum_sv <= 0)
+		return 1;
+	double unexplained = fmax(sum_vv - sum_sv * sum_sv / sum_ss, 1e-12 * sum_vv);
+	return chance_of_t(series.count - 2, sum_sv / sqrt(sum_ss * unexplained / (n - 2)));
+}
+
+/* From the steps between neighbours, less their median: a slope, a jump or a bend does not count. */
+static struct lh_error *measure_jitter(struct lh_series series, double *ret)
+{
+	size_t count = series.count - 1;
+	LH_CLEANUP(lh_cleanup_free) double *steps = calloc(series.count, sizeof(*steps));
+	if (!steps)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++)
+		steps[i] = series.values[i + 1] - series.values[i];
+	double middle = median_of(steps, count);
+	for (size_t i = 0; i < count; i++)
+		steps[i] = fabs(steps[i] - middle);
+	*ret = 1.4826 * median_of(steps, count) / M_SQRT2;
+	return NULL;
+}
+
 static struct lh_error *measure_levels(struct lh_series series, struct lh_trend *trend)
 {
 	LH_CLEANUP(lh_cleanup_free) double *sorted = calloc(series.count, sizeof(*sorted));
@@ -167,6 +225,7 @@ static void measure_rises(struct lh_series series, struct lh_trend *trend)
 	double level = series.values[0];
 	double at_s = 0;
 	trend->tolerance = fmax(PAGE_NOISE_BYTES, RELATIVE_TOLERANCE * (trend->max - trend->min));
+	trend->tolerance = fmax(trend->tolerance, TOLERATED_JITTERS * trend->jitter);
 	for (size_t i = 1; i < series.count; i++) {
 		double rise = series.values[i] - level;
 		if (rise <= trend->tolerance)
@@ -226,9 +285,9 @@ struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret)
 	LH_TRY(theil_sen(series, &trend.slope));
 	LH_TRY(measure_noise(series, trend.slope, &trend.noise));
 	LH_TRY(measure_halves(series, &trend));
-	double s = kendall_s(series);
-	trend.rising_chance = chance_of_s(series.count, s);
-	trend.falling_chance = chance_of_s(series.count, -s);
+	trend.rising_chance = chance_of_s(series.count, kendall_s(series));
+	trend.straight_chance = chance_of_line(series);
+	LH_TRY(measure_jitter(series, &trend.jitter));
 	measure_moves(series, &trend);
 	measure_rises(series, &trend);
 	trend.floor_rise = measure_floor(series);

@@ -11,18 +11,26 @@
 
 /* A fall of more than this share of the whole range means up and down rather than up. */
 static const double FALL_SHARE = 1.0 / 3;
-/* One rise of this share of all growth is a step. */
+/* One rise of this share of all growth is a step; from the other on, what follows is judged by itself. */
 static const double STEP_SHARE = 0.85;
+static const double JUMP_SHARE = 0.5;
+/* A second half that rises by no more than this share of the whole range is flat. */
+static const double FLAT_SHARE = 0.02;
 /* Slower than this share of its first half's slope, the second half is slowing down. */
 static const double SLOWING_SHARE = 0.5;
 /* Up and down by less than this share of its level is noise, not a sawtooth. */
 static const double NOISE_SHARE = 0.1;
-/* Chance of a false alarm that is put up with; short series must be nearly straight in exchange. */
+/*
+ * Chance of a false alarm that is put up with. Of a short series the order alone cannot say enough (5
+ * samples rise by accident in 1 of 120 cases), so that it must lie straight as well: of a process with
+ * 50 regions of independent noise, one is called a leak by accident less than once in 1000 times.
+ */
 static const double LEAK_CHANCE = 0.001;
 static const double LEAK_CHANCE_SHORT = 0.01;
+static const double STRAIGHT_CHANCE = 0.00001;
 /* Likelier than this to come about by accident, a rise within the noise share is none. */
 static const double NOISE_CHANCE = 0.05;
-enum { SHORT_SERIES = 8, STRAIGHT_NOISES = 12, LEAK_NOISES = 4, LEAK_RISES = 3 };
+enum { SHORT_SERIES = 8, LONG_SERIES = 20, LEAK_NOISES = 4, LEAK_RISES = 3 };
 
 const char *lh_verdict_name(enum lh_verdict verdict)
 {
@@ -130,14 +138,21 @@ static bool rises_beyond_chance(const struct lh_trend *trend, size_t count)
 	bool is_short = count < SHORT_SERIES;
 	return rise >= (double)LH_GROWTH_MIN_BYTES && trend->rise_count >= LEAK_RISES &&
 	       trend->rising_chance <= (is_short ? LEAK_CHANCE_SHORT : LEAK_CHANCE) &&
-	       rise >= (is_short ? STRAIGHT_NOISES : LEAK_NOISES) * trend->noise;
+	       trend->straight_chance <= STRAIGHT_CHANCE && rise >= LEAK_NOISES * trend->noise;
 }
 
-/* No rise for a quarter of the time, and for twice as long as it ever paused between rises. */
-static bool has_levelled_off(const struct lh_trend *trend, size_t count)
+/*
+ * How long it has stayed, in seconds, or 0. Either no rise for a quarter of the time, and for twice as
+ * long as it ever paused between rises; or, in a long series, where noise makes a late rise now and
+ * then, no slope in its second half.
+ */
+static double levelled_off_for(const struct lh_trend *trend, size_t count)
 {
-	return count - 1 - trend->last_rise_at >= 2 && trend->tail_s >= trend->span_s / 4 &&
-	       trend->tail_s > 2 * trend->longest_gap_s;
+	if (count - 1 - trend->last_rise_at >= 2 && trend->tail_s >= trend->span_s / 4 &&
+	    trend->tail_s > 2 * trend->longest_gap_s)
+		return trend->tail_s;
+	bool is_flat = fabs(trend->late_slope) * trend->span_s / 2 <= FLAT_SHARE * (trend->max - trend->min);
+	return count >= LONG_SERIES && is_flat ? trend->span_s / 2 : 0;
 }
 
 static void judge_rise(const struct lh_trend *trend, size_t count, struct lh_judgement *ret)
@@ -145,9 +160,10 @@ static void judge_rise(const struct lh_trend *trend, size_t count, struct lh_jud
 	char what[180];
 	double growth = trend->last - trend->first;
 	struct words grown = bytes_in_words(growth);
-	if (has_levelled_off(trend, count)) {
+	double stayed_s = levelled_off_for(trend, count);
+	if (stayed_s > 0) {
 		say(ret, LH_VERDICT_PLATEAU, "rose by %s in %s, then stayed for %s", grown.text,
-		    time_in_words(trend->span_s - trend->tail_s).text, time_in_words(trend->tail_s).text);
+		    time_in_words(trend->span_s - stayed_s).text, time_in_words(stayed_s).text);
 	} else if (trend->late_slope < SLOWING_SHARE * trend->early_slope) {
 		snprintf(what, sizeof(what), "rose by %s, but slows down: %s/h at first, %s/h lately", grown.text,
 		         bytes_in_words(trend->early_slope * 3600).text,
@@ -174,27 +190,53 @@ static struct lh_series after_step(struct lh_series series, size_t at)
 	return (struct lh_series){series.seconds + at, series.values + at, series.count - at};
 }
 
-static struct lh_error *judge_step(struct lh_series series, const struct lh_trend *trend, struct lh_judgement *ret)
+/* Sets *ret_is_leak to false, and leaves `ret`, when what follows the jump is no leak by itself. */
+static struct lh_error *judge_after_jump(struct lh_series series, const struct lh_trend *trend,
+                                         struct lh_judgement *ret, bool *ret_is_leak)
 {
 	struct lh_series rest = after_step(series, trend->largest_rise_at);
-	double ago_s = rest.seconds[rest.count - 1] - rest.seconds[0];
+	*ret_is_leak = false;
+	if (rest.count < LH_SAMPLES_MIN)
+		return NULL;
+	struct lh_trend after;
+	LH_TRY(lh_trend_measure(rest, &after));
+	if (levelled_off_for(&after, rest.count) > 0 || after.late_slope < SLOWING_SHARE * after.early_slope ||
+	    after.drawdown > FALL_SHARE * (after.max - after.min) || !rises_beyond_chance(&after, rest.count))
+		return NULL;
+	ret->slope = after.slope;
+	say(ret, LH_VERDICT_LEAK, "jumped by %s, and has risen by %s since, in %zu of %zu intervals",
+	    bytes_in_words(trend->largest_rise).text, bytes_in_words(after.last - after.first).text, after.up_count,
+	    rest.count - 1);
+	*ret_is_leak = true;
+	return NULL;
+}
+
+static void judge_step(struct lh_series series, const struct lh_trend *trend, struct lh_judgement *ret)
+{
+	struct lh_series rest = after_step(series, trend->largest_rise_at);
 	struct words step = bytes_in_words(trend->largest_rise);
 	if (rest.count < 3) {
 		char what[120];
 		snprintf(what, sizeof(what), "rose once, by %s, at the end", step.text);
 		say_undecided(ret, trend, series.count, what);
-		return NULL;
+		return;
 	}
-	struct lh_trend after;
-	LH_TRY(lh_trend_measure(rest, &after));
-	if (rest.count >= LH_SAMPLES_MIN && after.late_slope >= SLOWING_SHARE * after.early_slope &&
-	    after.drawdown <= FALL_SHARE * (after.max - after.min) && rises_beyond_chance(&after, rest.count)) {
-		ret->slope = after.slope;
-		say(ret, LH_VERDICT_LEAK, "jumped by %s, and has risen by %s since, in %zu of %zu intervals", step.text,
-		    bytes_in_words(after.last - after.first).text, after.up_count, rest.count - 1);
-		return NULL;
-	}
+	double ago_s = rest.seconds[rest.count - 1] - rest.seconds[0];
 	say(ret, LH_VERDICT_STEP, "one jump by %s, %s ago; no trend since", step.text, time_in_words(ago_s).text);
+}
+
+static struct lh_error *judge_upward(struct lh_series series, const struct lh_trend *trend, struct lh_judgement *ret)
+{
+	double growth = trend->max - trend->first;
+	bool is_leak = false;
+	if (trend->largest_rise >= JUMP_SHARE * growth)
+		LH_TRY(judge_after_jump(series, trend, ret, &is_leak));
+	if (is_leak)
+		return NULL;
+	if (trend->largest_rise >= STEP_SHARE * growth)
+		judge_step(series, trend, ret);
+	else
+		judge_rise(trend, series.count, ret);
 	return NULL;
 }
 
@@ -212,10 +254,8 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 		judge_small(&trend, series.count, &judgement);
 	else if (trend.drawdown > FALL_SHARE * range)
 		judge_up_and_down(&trend, &judgement);
-	else if (trend.largest_rise >= STEP_SHARE * (trend.max - trend.first))
-		LH_TRY(judge_step(series, &trend, &judgement));
 	else
-		judge_rise(&trend, series.count, &judgement);
+		LH_TRY(judge_upward(series, &trend, &judgement));
 	*ret = judgement;
 	return NULL;
 }
