@@ -275,7 +275,7 @@ struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, cons
 		        "save /proc/PID/smaps instead");
 	return lh_error_hint(
 	        lh_error_create(LH_ERROR_FORMAT, "%s holds not a single mapping: it is no maps or smaps text", what),
-	        "save one with 'cat /proc/PID/smaps'");
+	        "save one with `cat /proc/PID/smaps`");
 }
 
 struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what, struct lh_region_list *ret)
