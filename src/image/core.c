@@ -90,14 +90,14 @@ static struct lh_error *add_load(struct lh_image *image, const Elf64_Phdr *heade
 	if (!lh_add_u64(header->p_vaddr, header->p_memsz, &end))
 		return lh_image_add_gap(image, header->p_vaddr, UINT64_MAX, "impossible address");
 	struct lh_load load = {
-		.segment = {.start = header->p_vaddr,
+	        .segment = {.start = header->p_vaddr,
 	                    .end = end,
 	                    .file_offset = header->p_offset,
 	                    .protection = protection_of(header->p_flags),
 	                    .kind = LH_REGION_ANON,
 	                    .name = "",
 	                    .thread_name = ""},
-		.claimed_bytes = header->p_filesz,
+	        .claimed_bytes = header->p_filesz,
 	};
 	return lh_vec_push(&loads->loads, load);
 }
@@ -142,6 +142,5 @@ struct lh_error *lh_core_parse(struct lh_image *image)
 	LH_TRY(lh_image_add_loads(image, &loads));
 	image->source = notes.has_vendor ? LH_IMAGE_DUMP : LH_IMAGE_CORE;
 	LH_TRY(notes.has_vendor ? lh_vendor_apply(image, &notes) : lh_foreign_apply(image, &notes));
-	lh_image_order_gaps(image);
-	return NULL;
+	return lh_image_order_gaps(image);
 }

@@ -86,11 +86,11 @@ static struct lh_region region_of(struct region_builder *builder, uint64_t start
                                   const struct lh_file_note *file)
 {
 	struct lh_region region = {
-		.start = start,
-		.end = end,
-		.kind = LH_REGION_ANON,
-		.name = "",
-		.thread_name = "",
+	        .start = start,
+	        .end = end,
+	        .kind = LH_REGION_ANON,
+	        .name = "",
+	        .thread_name = "",
 	};
 	if (!file)
 		return region;
@@ -262,7 +262,6 @@ static void give_kinds_to_segments(struct lh_image *image, const struct lh_regio
 		}
 	}
 }
-
 
 static struct lh_error *name_main_thread(struct lh_image *image, const char *command)
 {

@@ -55,15 +55,15 @@ static struct lh_error *add_regions(struct lh_image *image)
 		if (!is_readable(region))
 			continue;
 		LH_TRY(lh_vec_push(&image->segments, (struct lh_segment){
-							     .start = region->start,
-							     .end = region->end,
-							     .file_offset = LH_NO_OFFSET,
-							     .protection = region->protection,
-							     .is_context = !is_private_anonymous(region),
-							     .kind = region->kind,
-							     .name = region->name,
-							     .thread_name = region->thread_name,
-						     }));
+		                                             .start = region->start,
+		                                             .end = region->end,
+		                                             .file_offset = LH_NO_OFFSET,
+		                                             .protection = region->protection,
+		                                             .is_context = !is_private_anonymous(region),
+		                                             .kind = region->kind,
+		                                             .name = region->name,
+		                                             .thread_name = region->thread_name,
+		                                     }));
 	}
 	return NULL;
 }
@@ -192,14 +192,14 @@ static struct lh_error *visit_bytes(struct live_walk *walk, const struct lh_segm
 {
 	bool is_continued = addr == walk->visited_end;
 	struct lh_block block = {
-		.addr = addr,
-		.file_offset = LH_NO_OFFSET,
-		.data = walk->buffer + LH_BLOCK_OVERLAP,
-		.bytes = bytes,
-		.bytes_before = is_continued ? walk->kept_bytes : 0,
-		.bytes_after = after,
-		.is_continued = is_continued,
-		.segment = segment,
+	        .addr = addr,
+	        .file_offset = LH_NO_OFFSET,
+	        .data = walk->buffer + LH_BLOCK_OVERLAP,
+	        .bytes = bytes,
+	        .bytes_before = is_continued ? walk->kept_bytes : 0,
+	        .bytes_after = after,
+	        .is_continued = is_continued,
+	        .segment = segment,
 	};
 	LH_TRY(walk->visit(walk->context, &block));
 	keep_tail(walk, block.bytes_before, bytes, addr + bytes);
@@ -266,11 +266,11 @@ static struct lh_error *walk_segment(struct live_walk *walk, const struct lh_seg
 struct lh_error *lh_live_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit, void *context)
 {
 	struct live_walk walk LH_CLEANUP(cleanup_walk) = {
-		.image = image,
-		.visit = visit,
-		.context = context,
-		.buffer = malloc(LIVE_BLOCK_BYTES + 2 * LH_BLOCK_OVERLAP),
-		.visited_end = LH_NO_OFFSET,
+	        .image = image,
+	        .visit = visit,
+	        .context = context,
+	        .buffer = malloc(LIVE_BLOCK_BYTES + 2 * LH_BLOCK_OVERLAP),
+	        .visited_end = LH_NO_OFFSET,
 	};
 	if (!walk.buffer)
 		return lh_error_no_memory();
@@ -293,7 +293,8 @@ static uint64_t present_bytes(const struct lh_image *image, const struct lh_segm
 			total += end - at;
 		lh_error_destroy(error);
 		for (size_t i = 0; !error && i < runs.runs.count; i++)
-			total += runs.runs.items[i].state == LH_PAGES_PRESENT ? lh_range_bytes(runs.runs.items[i].range) : 0;
+			total += runs.runs.items[i].state == LH_PAGES_PRESENT ? lh_range_bytes(runs.runs.items[i].range)
+			                                                      : 0;
 		at = end;
 	}
 	return total;

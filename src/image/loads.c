@@ -43,10 +43,8 @@ static int compare_gaps(const void *a, const void *b)
 	return compare_u64(left->range.start, right->range.start);
 }
 
-void lh_image_order_gaps(struct lh_image *image)
+static void make_disjoint(struct lh_image *image)
 {
-	if (!image->gaps.count)
-		return;
 	qsort(image->gaps.items, image->gaps.count, sizeof(*image->gaps.items), compare_gaps);
 	size_t kept = 0;
 	uint64_t end = 0;
@@ -59,6 +57,17 @@ void lh_image_order_gaps(struct lh_image *image)
 		image->gaps.items[kept++] = gap;
 	}
 	image->gaps.count = kept;
+}
+
+struct lh_error *lh_image_order_gaps(struct lh_image *image)
+{
+	if (image->gaps.count)
+		make_disjoint(image);
+	LH_TRY(lh_vec_reserve(&image->gaps, image->overlaps.count));
+	image->lost_count = image->gaps.count;
+	for (size_t i = 0; i < image->overlaps.count; i++)
+		image->gaps.items[image->gaps.count++] = image->overlaps.items[i];
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- segments */
@@ -96,6 +105,11 @@ static struct lh_error *load_settle(struct lh_image *image, struct lh_load *load
 	return lh_image_add_gap(image, claimed_end, segment->end, LH_GAP_NOT_DUMPED);
 }
 
+static struct lh_error *add_overlap(struct lh_image *image, uint64_t start, uint64_t end)
+{
+	return lh_vec_push(&image->overlaps, (struct lh_gap){{start, end}, LH_GAP_OVERLAP});
+}
+
 struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loads)
 {
 	if (!loads->loads.count)
@@ -107,7 +121,7 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 		struct lh_load *load = &loads->loads.items[i];
 		if (load->segment.start < end) {
 			uint64_t cut_end = lh_min_u64(load->segment.end, end);
-			LH_TRY(lh_image_add_gap(image, load->segment.start, cut_end, LH_GAP_OVERLAP));
+			LH_TRY(add_overlap(image, load->segment.start, cut_end));
 			load_trim_start(load, cut_end - load->segment.start);
 		}
 		if (load->segment.start >= load->segment.end)
@@ -182,7 +196,7 @@ static struct lh_error *annotate_segment(const struct lh_segment *whole, const s
 		while (*next < annotations->items.count && annotations->items.items[*next].end <= at)
 			++*next;
 		const struct lh_annotation *item =
-			*next < annotations->items.count ? &annotations->items.items[*next] : NULL;
+		        *next < annotations->items.count ? &annotations->items.items[*next] : NULL;
 		bool is_inside = item && item->start <= at;
 		uint64_t until = whole->end;
 		if (item)

@@ -66,16 +66,15 @@ static struct lh_error *read_prstatus(struct note_context *context, struct lh_cu
 		return NULL;
 	memcpy(&status, bytes, sizeof(status));
 	memcpy(&registers, &status.pr_reg, sizeof(registers));
-	return lh_vec_push(&context->image->threads,
-	                   (struct lh_image_thread){
-				   .tid = status.pr_pid,
-				   .name = "",
-				   .stack_pointer = registers.rsp,
-				   .pc = registers.rip,
-				   .fs_base = registers.fs_base,
-				   .registers = bytes + offsetof(struct elf_prstatus, pr_reg),
-				   .registers_bytes = sizeof(registers),
-			   });
+	return lh_vec_push(&context->image->threads, (struct lh_image_thread){
+	                                                     .tid = status.pr_pid,
+	                                                     .name = "",
+	                                                     .stack_pointer = registers.rsp,
+	                                                     .pc = registers.rip,
+	                                                     .fs_base = registers.fs_base,
+	                                                     .registers = bytes + offsetof(struct elf_prstatus, pr_reg),
+	                                                     .registers_bytes = sizeof(registers),
+	                                             });
 }
 
 static struct lh_error *read_prpsinfo(struct note_context *context, struct lh_cursor desc)

@@ -68,8 +68,7 @@ static struct lh_error *read_regions(struct lh_image *image, const json_t *list,
 {
 	size_t index;
 	const json_t *entry;
-	json_array_foreach(list, index, entry)
-		LH_TRY(read_region(image, entry, ret));
+	json_array_foreach(list, index, entry) LH_TRY(read_region(image, entry, ret));
 	return NULL;
 }
 
@@ -130,8 +129,7 @@ static struct lh_error *apply_modules(struct lh_image *image, const json_t *list
 {
 	size_t index;
 	const json_t *entry;
-	json_array_foreach(list, index, entry)
-		LH_TRY(read_module(image, entry));
+	json_array_foreach(list, index, entry) LH_TRY(read_module(image, entry));
 	if (image->modules.modules.count)
 		qsort(image->modules.modules.items, image->modules.modules.count, sizeof(struct lh_module),
 		      compare_modules);
@@ -182,9 +180,9 @@ static struct lh_error *apply_capture(struct lh_image *image, const json_t *capt
 	uint64_t format = LH_NOTE_FORMAT, pid = 0;
 	(void)lh_json_get_u64(capture, "format", &format);
 	if (format > LH_NOTE_FORMAT)
-		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "%s was written by a newer leakhunt",
-		                                     image->path),
-		                     "update leakhunt");
+		return lh_error_hint(
+		        lh_error_create(LH_ERROR_UNSUPPORTED, "%s was written by a newer leakhunt", image->path),
+		        "update leakhunt");
 	if (lh_json_get_u64(capture, "pid", &pid) && pid <= INT32_MAX)
 		image->pid = (pid_t)pid;
 	return NULL;
@@ -199,11 +197,11 @@ struct vendor_part {
 };
 
 static const struct vendor_part parts[] = {
-	[LH_NOTE_CAPTURE] = {"the capture", JSON_OBJECT, apply_capture},
-	[LH_NOTE_REGIONS] = {"its regions", JSON_ARRAY, apply_regions},
-	[LH_NOTE_MODULES] = {"its modules", JSON_ARRAY, apply_modules},
-	[LH_NOTE_GAPS] = {"its gaps", JSON_ARRAY, apply_gaps},
-	[LH_NOTE_THREADS] = {"its threads", JSON_ARRAY, apply_threads},
+        [LH_NOTE_CAPTURE] = {"the capture", JSON_OBJECT, apply_capture},
+        [LH_NOTE_REGIONS] = {"its regions", JSON_ARRAY, apply_regions},
+        [LH_NOTE_MODULES] = {"its modules", JSON_ARRAY, apply_modules},
+        [LH_NOTE_GAPS] = {"its gaps", JSON_ARRAY, apply_gaps},
+        [LH_NOTE_THREADS] = {"its threads", JSON_ARRAY, apply_threads},
 };
 
 static struct lh_error *apply_note(struct lh_image *image, const struct vendor_part *part,
@@ -267,14 +265,13 @@ struct lh_error *lh_raw_index_parse(struct lh_image *image, const char *text, si
 	if (!*ret_is_index)
 		return NULL;
 	if (format > LH_RAW_INDEX_FORMAT)
-		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "the index of %s was written by a newer leakhunt",
-		                                     image->path),
+		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
+		                                     "the index of %s was written by a newer leakhunt", image->path),
 		                     "update leakhunt");
 	image->has_addresses = true;
 	LH_TRY(apply_extents(image, json_object_get(index, "extents")));
 	LH_TRY(apply_modules(image, json_object_get(index, "modules")));
 	LH_TRY(apply_gaps(image, json_object_get(index, "gaps")));
 	LH_TRY(apply_capture(image, json_object_get(index, "capture")));
-	lh_image_order_gaps(image);
-	return NULL;
+	return lh_image_order_gaps(image);
 }

@@ -13,8 +13,8 @@
 const char *lh_image_source_name(enum lh_image_source source)
 {
 	static const char *const names[] = {
-		[LH_IMAGE_DUMP] = "leakhunt dump",    [LH_IMAGE_CORE] = "core",   [LH_IMAGE_RAW] = "raw file",
-		[LH_IMAGE_PROCESS] = "live process", [LH_IMAGE_BYTES] = "bytes",
+	        [LH_IMAGE_DUMP] = "leakhunt dump",   [LH_IMAGE_CORE] = "core",   [LH_IMAGE_RAW] = "raw file",
+	        [LH_IMAGE_PROCESS] = "live process", [LH_IMAGE_BYTES] = "bytes",
 	};
 	return names[source];
 }
@@ -48,6 +48,7 @@ void lh_image_close(struct lh_image *image)
 	lh_module_list_deinit(&image->modules);
 	lh_vec_deinit(&image->segments);
 	lh_vec_deinit(&image->gaps);
+	lh_vec_deinit(&image->overlaps);
 	lh_vec_deinit(&image->threads);
 	lh_strings_pool_deinit(&image->strings);
 	free(image->path);
@@ -132,7 +133,7 @@ const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t ad
 /* The first gap that ends after `addr`, or NULL. */
 static const struct lh_gap *gap_from(const struct lh_image *image, uint64_t addr)
 {
-	size_t low = 0, high = image->gaps.count;
+	size_t low = 0, high = image->lost_count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		if (image->gaps.items[middle].range.end <= addr)
@@ -140,7 +141,7 @@ static const struct lh_gap *gap_from(const struct lh_image *image, uint64_t addr
 		else
 			high = middle;
 	}
-	return low < image->gaps.count ? &image->gaps.items[low] : NULL;
+	return low < image->lost_count ? &image->gaps.items[low] : NULL;
 }
 
 /* Where the present bytes at `addr` end; `addr` itself when it lies in a gap. */

@@ -14,7 +14,9 @@ struct lh_image {
 	pid_t pid;
 	bool has_addresses;
 	LH_VEC(struct lh_segment) segments; /* ascending, disjoint */
-	LH_VEC(struct lh_gap) gaps;         /* ascending, disjoint, once the image is open */
+	LH_VEC(struct lh_gap) gaps;         /* once open: lost bytes, ascending and disjoint; then overlaps */
+	LH_VEC(struct lh_gap) overlaps;     /* found while opening: readable, but what a second header says is lost */
+	size_t lost_count;                  /* how many gaps are of lost bytes, which no read may cross */
 	LH_VEC(struct lh_image_thread) threads;
 	struct lh_module_list modules;
 	struct lh_strings_pool strings;
@@ -70,8 +72,8 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 /* Appends a gap; extends the last one if it adjoins for the same reason. Empty ranges are ignored. */
 struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end,
                                   const char *reason) LH_NODISCARD;
-/* Brings the gaps into ascending, disjoint order. */
-void lh_image_order_gaps(struct lh_image *image);
+/* Brings the gaps into ascending, disjoint order, the overlaps after them. From now on reads heed them. */
+struct lh_error *lh_image_order_gaps(struct lh_image *image) LH_NODISCARD;
 
 /* What a note says about an address range. Strings belong to the image. */
 struct lh_annotation {

@@ -124,8 +124,7 @@ static bool decode_accessor(const uint8_t *code, size_t bytes, uint64_t addr, ui
 	return true;
 }
 
-static struct lh_error *add_accessor(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol,
-                                     const char *name)
+static struct lh_error *add_accessor(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name)
 {
 	size_t bytes = symbol->st_size;
 	uint64_t target;
@@ -135,10 +134,9 @@ static struct lh_error *add_accessor(struct lh_module_table *table, Elf *elf, co
 	const uint8_t *code = bytes_at(elf, symbol->st_shndx, symbol->st_value, bytes);
 	if (!code || !decode_accessor(code, bytes, symbol->st_value, &target))
 		return NULL;
-	return lh_vec_push(&table->accessors.items, (struct lh_table_entry){.start = target,
-	                                                                    .end = target + 1,
-	                                                                    .name = name,
-	                                                                    .symbol_start = target});
+	return lh_vec_push(
+	        &table->accessors.items,
+	        (struct lh_table_entry){.start = target, .end = target + 1, .name = name, .symbol_start = target});
 }
 
 /* ---------------------------------------------------------------- symbols */
@@ -189,8 +187,7 @@ static struct lh_error *add_symbol_table(struct lh_module_table *table, Elf *elf
 	for (size_t i = 0; names && i < count; i++) {
 		GElf_Sym symbol;
 		if (gelf_getsym(data, (int)i, &symbol) && symbol.st_name < names_bytes)
-			LH_TRY(add_symbol(table, elf, &symbol, names + symbol.st_name,
-			                  header->sh_type == SHT_DYNSYM));
+			LH_TRY(add_symbol(table, elf, &symbol, names + symbol.st_name, header->sh_type == SHT_DYNSYM));
 	}
 	return NULL;
 }

@@ -34,7 +34,7 @@ struct lh_module_table {
 	struct lh_table_entries symbols;   /* ascending, disjoint once finished */
 	struct lh_table_entries accessors; /* ascending start, each one address */
 	LH_VEC(struct lh_table_section) sections;
-	LH_VEC(char *) texts; /* copies of string tables, terminated */
+	LH_VEC(char *) texts;     /* copies of string tables, terminated */
 	uint64_t first_load_addr; /* page of the lowest PT_LOAD: what module->start is in the file */
 	bool has_first_load;
 	uint8_t build_id[LH_BUILD_ID_MAX];

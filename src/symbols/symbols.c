@@ -40,8 +40,8 @@ struct lh_symbols {
 static int open_below(int root_fd, const char *path)
 {
 	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_IN_ROOT,
+	        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+	        .resolve = RESOLVE_IN_ROOT,
 	};
 	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
@@ -289,7 +289,7 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	uint64_t file_addr = addr - module->bias;
 	const struct lh_table_section *section =
-		module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
+	        module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
 	if (section)
 		lh_buffer_printf(&text, "%s+0x%lx", section->name, (unsigned long)(file_addr - section->start));
 	else
@@ -306,7 +306,7 @@ bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol
 	uint64_t file_addr = addr - module->bias;
 	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
 	struct lh_table_entry *entry =
-		module->has_names ? lh_module_table_find_symbol(&module->table, file_addr) : NULL;
+	        module->has_names ? lh_module_table_find_symbol(&module->table, file_addr) : NULL;
 	ret->origin = LH_SYMBOL_TABLE;
 	if (!entry && module->has_names) {
 		entry = lh_module_table_find_accessor(&module->table, file_addr);
