@@ -212,9 +212,10 @@ static void print_counts(const char *prefix)
 {
 	char line[512];
 	snprintf(line, sizeof(line),
-	         "%s{\"pid\":%d,\"name\":\"tlsload\",\"ok\":%" PRIu64 ",\"bad_gateway\":%" PRIu64 ",\"failed\":%" PRIu64
-	         "}\n",
-	         prefix, getpid(), load.ok_count, load.bad_gateway_count, load.failed_count);
+	         "%s{\"pid\":%d,\"name\":\"tlsload\",\"serve_port\":%u,\"ok\":%" PRIu64 ",\"bad_gateway\":%" PRIu64
+	         ",\"failed\":%" PRIu64 "}\n",
+	         prefix, getpid(), endpoint_port(&load.upstream), load.ok_count, load.bad_gateway_count,
+	         load.failed_count);
 	sample_write(line);
 }
 
