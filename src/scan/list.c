@@ -5,7 +5,7 @@
  * characters of 2 and 4 bytes that begin or end with them. So a few zeros are fed for each hole.
  */
 #include "kernel.h"
-#include "walk.h"
+#include "slices.h"
 
 #include <stdlib.h>
 

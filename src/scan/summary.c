@@ -6,7 +6,7 @@
  */
 #include "kernel.h"
 #include "repeated.h"
-#include "walk.h"
+#include "slices.h"
 
 #include <stdlib.h>
 #include <string.h>

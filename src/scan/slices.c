@@ -1,8 +1,8 @@
 /*
- * walk: cuts the blocks of an image into slices. A slice ends at a multiple of LH_SLICE_BYTES, so
+ * slices: cuts the blocks of an image into slices. A slice ends at a multiple of LH_SLICE_BYTES, so
  * that it is the same whatever the blocks were.
  */
-#include "walk.h"
+#include "slices.h"
 
 struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t end, bool is_continued)
 {

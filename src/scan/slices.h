@@ -1,9 +1,9 @@
 /*
- * walk: an image's blocks cut into slices that fit a cache, with progress and a way to stop.
+ * slices: an image's blocks cut into slices that fit a cache, with progress and a way to stop.
  * Private to scan.
  */
-#ifndef LEAKHUNT_SCAN_WALK_H
-#define LEAKHUNT_SCAN_WALK_H
+#ifndef LEAKHUNT_SCAN_SLICES_H
+#define LEAKHUNT_SCAN_SLICES_H
 
 #include "leakhunt/scan.h"
 
