@@ -140,7 +140,6 @@ enum { OUTPUT_BYTES = 256 * 1024, ADDRESS_MAX = 32 };
 struct listing {
 	const struct strings_request *request;
 	struct lh_progress_line progress;
-	size_t width; /* bytes of a character */
 	bool is_terminal;
 	bool is_closed; /* nobody reads on: `| head` */
 	uint64_t read_bytes;
@@ -218,11 +217,12 @@ static struct lh_error *put_text(struct listing *listing, const void *bytes, siz
 static struct lh_error *put_wide(struct listing *listing, const struct lh_run *run)
 {
 	char narrow[4096];
-	const uint8_t *low = run->bytes[0] ? run->bytes : run->bytes + listing->width - 1;
+	size_t width = run->bytes_length / run->chars;
+	const uint8_t *low = run->bytes[0] ? run->bytes : run->bytes + width - 1;
 	for (size_t at = 0; at < run->chars;) {
 		size_t count = lh_min_u64(sizeof(narrow), run->chars - at);
 		for (size_t i = 0; i < count; i++)
-			narrow[i] = (char)low[(at + i) * listing->width];
+			narrow[i] = (char)low[(at + i) * width];
 		LH_TRY(put_text(listing, narrow, count));
 		at += count;
 	}
