@@ -9,7 +9,6 @@
 #include "slices.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { PAGE_BYTES = 4096 };
 
@@ -21,9 +20,7 @@ struct summary_pass {
 	struct lh_recogniser_pass *recognisers;
 	struct lh_census_pass *census;
 	struct lh_repeated_table *repeated;
-	LH_VEC(struct lh_range) secrets; /* ascending */
-	size_t secret_at;                /* the first that a run still to come may overlap */
-	bool is_fed;                     /* the bytes before the next ones went to the run finder */
+	bool is_fed; /* the bytes before the next ones went to the run finder */
 	struct lh_summary summary;
 };
 
@@ -33,19 +30,24 @@ static void cleanup_pass(struct summary_pass *pass)
 	lh_recogniser_pass_destroy(pass->recognisers);
 	lh_census_pass_destroy(pass->census);
 	lh_repeated_table_destroy(pass->repeated);
-	lh_vec_deinit(&pass->secrets);
 	lh_summary_deinit(&pass->summary);
 }
 
 /* ---------------------------------------------------------------- runs and secrets */
 
-/* Runs come in ascending order: a secret that ends before one is passed for good. */
-static bool overlaps_secret(struct summary_pass *pass, const struct lh_run *run)
+static bool overlaps_secret(const struct summary_pass *pass, const struct lh_run *run)
 {
-	while (pass->secret_at < pass->secrets.count && pass->secrets.items[pass->secret_at].end <= run->addr)
-		pass->secret_at++;
-	return pass->secret_at < pass->secrets.count &&
-	       pass->secrets.items[pass->secret_at].start < run->addr + run->bytes_length;
+	size_t count;
+	const struct lh_range *secrets = lh_recogniser_pass_secrets(pass->recognisers, &count);
+	size_t low = 0; /* all before it end before the run; all from `high` on don't */
+	for (size_t high = count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		if (secrets[middle].end <= run->addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && secrets[low].start < run->addr + run->bytes_length;
 }
 
 static struct lh_error *count_run(void *context, const struct lh_run *run)
@@ -54,21 +56,6 @@ static struct lh_error *count_run(void *context, const struct lh_run *run)
 	pass->summary.run_count++;
 	pass->summary.printable_bytes += run->bytes_length;
 	lh_repeated_table_add(pass->repeated, run, pass->width, overlaps_secret(pass, run));
-	return NULL;
-}
-
-/* Adds the secrets of the last feed to those that are not passed yet. */
-static struct lh_error *renew_secrets(struct summary_pass *pass)
-{
-	size_t left = pass->secrets.count - pass->secret_at;
-	if (left && pass->secret_at)
-		memmove(pass->secrets.items, pass->secrets.items + pass->secret_at, left * sizeof(struct lh_range));
-	pass->secrets.count = left;
-	pass->secret_at = 0;
-	size_t count;
-	const struct lh_range *found = lh_recogniser_pass_secrets(pass->recognisers, &count);
-	for (size_t i = 0; i < count; i++)
-		LH_TRY(lh_vec_push(&pass->secrets, found[i]));
 	return NULL;
 }
 
@@ -84,7 +71,6 @@ static struct lh_error *feed_runs(struct summary_pass *pass, struct lh_block par
 static struct lh_error *feed_nonzero(struct summary_pass *pass, const struct lh_block *part)
 {
 	LH_TRY(lh_recogniser_pass_feed(pass->recognisers, part));
-	LH_TRY(renew_secrets(pass));
 	LH_TRY(lh_census_pass_feed(pass->census, part));
 	return feed_runs(pass, *part);
 }
