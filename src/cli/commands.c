@@ -5,13 +5,11 @@
 
 #include <string.h>
 
-extern const struct lh_command lh_cmd_strings;
 extern const struct lh_command lh_cmd_help;
 extern const struct lh_command lh_cmd_man;
 extern const struct lh_command lh_cmd_completion;
 
 const struct lh_command *const lh_commands[] = {
-        &lh_cmd_strings,
         &lh_cmd_help,
         &lh_cmd_man,
         &lh_cmd_completion,
