@@ -53,6 +53,21 @@ struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct l
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
 void lh_run_finder_destroy(struct lh_run_finder *finder);
 
+struct lh_list_options {
+	struct lh_run_options run;
+	unsigned walk_flags; /* enum lh_walk_flags */
+	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	void *progress_context;
+};
+
+/*
+ * Visits all runs of an image in address order. In a raw file these are the strings that GNU strings
+ * finds (tested with binutils 2.40), also next to the holes of a sparse file. LH_ERROR_INTERRUPTED
+ * when progress said stop: what was visited till then is complete.
+ */
+struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
+                              void *context) LH_NODISCARD;
+
 /* Name of the SIMD kernel in use ("avx2", "sse2", "scalar"); LEAKHUNT_KERNEL forces one. */
 const char *lh_kernel_name(void);
 
