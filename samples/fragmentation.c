@@ -9,8 +9,8 @@
  */
 #include "sample.h"
 
-#define GENERATIONS          7
-#define STEPS_PER_GENERATION 4
+#define GENERATIONS          ((uint64_t)7)
+#define STEPS_PER_GENERATION ((uint64_t)4)
 #define GROWING_STEPS        (GENERATIONS * STEPS_PER_GENERATION)
 #define FIRST_BLOCK_BYTES    1536 /* freed blocks up to 1032 bytes stay in a tcache, and never merge */
 #define RECORD_BYTES         64
@@ -92,7 +92,7 @@ static void step(struct sample *sample)
 
 static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 {
-	snprintf(ret, ret_bytes, ",\"growing_steps\":%d,\"is_growing\":%s", GROWING_STEPS,
+	snprintf(ret, ret_bytes, ",\"growing_steps\":%" PRIu64 ",\"is_growing\":%s", GROWING_STEPS,
 	         sample->steps < GROWING_STEPS ? "true" : "false");
 }
 

@@ -4,7 +4,6 @@
  */
 #include "sample.h"
 
-#include <alloca.h>
 #include <semaphore.h>
 
 #define STACK_BYTES ((size_t)256 << 10)
@@ -16,7 +15,8 @@ static sem_t is_ready, never;
 static void *wait_for_ever(void *argument)
 {
 	struct sample *sample = argument;
-	sample_leak(sample, alloca(sample->block_bytes), sample->block_bytes);
+	char request[TOUCHED_MAX];
+	sample_leak(sample, request, sample->block_bytes);
 	sem_post(&is_ready);
 	for (;;)
 		sem_wait(&never);

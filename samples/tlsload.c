@@ -29,8 +29,9 @@ struct load {
 static struct load load = {.rate = 50, .errors_percent = 30, .requests_max = UINT64_MAX, .seconds_max = 60};
 static _Atomic bool is_asked_to_stop;
 
-static const char *const hosts[] = {"api.shop.example", "img.shop.example", "login.shop.example", "cdn.shop.example",
-                                    "mail.shop.example"};
+/* Not const: OpenSSL's SNI macro casts const away. */
+static char hosts[][24] = {"api.shop.example", "img.shop.example", "login.shop.example", "cdn.shop.example",
+                           "mail.shop.example"};
 
 /* ---------------------------------------------------------------- upstream */
 
@@ -118,7 +119,7 @@ static int exchange(SSL *ssl, uint64_t number, const char *host)
 static int request(uint64_t number)
 {
 	struct timeval timeout = {.tv_sec = TIMEOUT_S};
-	const char *host = hosts[number % (sizeof(hosts) / sizeof(*hosts))];
+	char *host = hosts[number % (sizeof(hosts) / sizeof(*hosts))];
 	int fd = endpoint_connect(&load.proxy, 0);
 	if (fd < 0)
 		return 0;
@@ -211,9 +212,10 @@ static void print_counts(const char *prefix)
 {
 	char line[512];
 	snprintf(line, sizeof(line),
-	         "%s{\"pid\":%d,\"name\":\"tlsload\",\"ok\":%" PRIu64 ",\"bad_gateway\":%" PRIu64 ",\"failed\":%" PRIu64
-	         "}\n",
-	         prefix, getpid(), load.ok_count, load.bad_gateway_count, load.failed_count);
+	         "%s{\"pid\":%d,\"name\":\"tlsload\",\"serve_port\":%u,\"ok\":%" PRIu64 ",\"bad_gateway\":%" PRIu64
+	         ",\"failed\":%" PRIu64 "}\n",
+	         prefix, getpid(), endpoint_port(&load.upstream), load.ok_count, load.bad_gateway_count,
+	         load.failed_count);
 	sample_write(line);
 }
 

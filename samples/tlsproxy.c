@@ -30,6 +30,9 @@ enum phase {
 /* What a phase came to. */
 enum outcome { OUTCOME_WAIT, OUTCOME_GO_ON, OUTCOME_DONE, OUTCOME_BAD_GATEWAY };
 
+struct connection;
+typedef enum outcome move(struct connection *connection);
+
 struct connection {
 	SSL *ssl;
 	int client_fd;
@@ -241,7 +244,7 @@ static bool route(char *line, struct endpoint *ret_endpoint, char **ret_target)
 	*ret_target = target ? target + 1 : NULL;
 	if (!target)
 		return false;
-	if (strncmp(target + 1, "http://", 7))
+	if (strncmp(target + 1, "http://", 7) != 0)
 		return true;
 	char *host = target + 8, *path = strchr(host, '/');
 	if (!path)
@@ -321,8 +324,8 @@ static enum outcome take_request(struct connection *connection)
 	if (!end)
 		return outcome == OUTCOME_WAIT && used_bytes(buffer) == BUFFER_BYTES ? OUTCOME_DONE : outcome;
 	size_t head_length = (size_t)(end + 4 - line);
-	bool is_routed = strncmp(line, "CONNECT ", 8) ? forward(connection, line, head_length)
-	                                              : open_tunnel(connection, line, head_length);
+	bool is_routed = strncmp(line, "CONNECT ", 8) != 0 ? forward(connection, line, head_length)
+	                                                   : open_tunnel(connection, line, head_length);
 	return is_routed ? OUTCOME_GO_ON : OUTCOME_BAD_GATEWAY;
 }
 
@@ -344,7 +347,7 @@ static enum outcome ask_upstream(struct connection *connection)
 
 static enum outcome relay(struct connection *connection)
 {
-	enum outcome (*const moves[])(struct connection *) = {read_upstream, write_client, read_client, write_upstream};
+	static move *const moves[] = {read_upstream, write_client, read_client, write_upstream};
 	bool has_moved = false;
 	for (size_t i = 0; i < sizeof(moves) / sizeof(*moves); i++) {
 		enum outcome outcome = moves[i](connection);
@@ -360,7 +363,7 @@ static enum outcome relay(struct connection *connection)
 /* Goes as far as it can without waiting; false when the connection has ended and is gone. */
 static bool advance(struct connection *connection)
 {
-	enum outcome (*const phases[])(struct connection *) = {
+	static move *const phases[] = {
 	        [PHASE_HANDSHAKE] = handshake,
 	        [PHASE_REQUEST] = take_request,
 	        [PHASE_UPSTREAM] = ask_upstream,
@@ -442,7 +445,7 @@ static void work(struct sample *sample)
 
 static bool flag(struct sample *sample, const char *name)
 {
-	if (strcmp(name, "--fixed"))
+	if (strcmp(name, "--fixed") != 0)
 		return false;
 	is_fixed = true;
 	sample->condition = "steady";

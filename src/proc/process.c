@@ -24,7 +24,7 @@ static struct lh_error *no_process_error(pid_t pid)
 		        lh_error_create(LH_ERROR_PERMISSION, "process %ld is hidden from this user", (long)pid),
 		        "/proc is mounted with hidepid: run leakhunt as root or as the process's user");
 	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS, "no process %ld", (long)pid),
-	                     "list them with 'leakhunt ps'");
+	                     "list them with `leakhunt ps`");
 }
 
 static struct lh_error *dead_error(pid_t pid, const struct lh_proc_stat *stat)
@@ -37,7 +37,7 @@ static struct lh_error *dead_error(pid_t pid, const struct lh_proc_stat *stat)
 	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS,
 	                                     "process %ld (%s) is a zombie: it has ended and has no memory", (long)pid,
 	                                     stat->command),
-	                     "it waits for its parent to collect it; list the living with 'leakhunt ps'");
+	                     "it waits for its parent to collect it; list the living with `leakhunt ps`");
 }
 
 static struct lh_error *refuse_useless(pid_t pid, const struct lh_proc_stat *stat)
@@ -48,7 +48,7 @@ static struct lh_error *refuse_useless(pid_t pid, const struct lh_proc_stat *sta
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
 		                                     "process %ld (%s) is a kernel thread: it has no memory of its own",
 		                                     (long)pid, stat->command),
-		                     "list processes with 'leakhunt ps'");
+		                     "list processes with `leakhunt ps`");
 	return NULL;
 }
 

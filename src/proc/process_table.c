@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +38,22 @@ static bool read_uid(const struct lh_process *process, uid_t *ret)
 		return false;
 	*ret = (uid_t)uid;
 	return true;
+}
+
+/* Processes of one user come in runs: the name is asked for once in a run. */
+static struct lh_error *set_user(struct lh_process_table *table, struct lh_process_usage *row)
+{
+	const struct lh_process_usage *before =
+	        table->processes.count ? &table->processes.items[table->processes.count - 1] : NULL;
+	if (before && before->uid == row->uid) {
+		row->user = before->user;
+		return NULL;
+	}
+	char number[16];
+	const struct passwd *entry = getpwuid(row->uid);
+	snprintf(number, sizeof(number), "%lu", (unsigned long)row->uid);
+	const char *name = entry ? entry->pw_name : number;
+	return lh_strings_pool_add(&table->strings, name, strlen(name), &row->user);
 }
 
 /* Arguments end with NUL each; a process may have overwritten them with anything, or have none. */
@@ -101,6 +119,7 @@ static struct lh_error *add_row(const struct lh_process *process, struct lh_proc
 		table->vanished_count++;
 		return NULL;
 	}
+	LH_TRY(set_user(table, &row));
 	LH_TRY(read_command(process, table, &row.command));
 	return lh_vec_push(&table->processes, row);
 }
@@ -126,6 +145,15 @@ static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, st
 	return add_row(&process, table);
 }
 
+static int compare_uss(const void *a, const void *b)
+{
+	const struct lh_process_usage *x = a, *y = b;
+	uint64_t x_bytes = lh_usage_uss(&x->usage), y_bytes = lh_usage_uss(&y->usage);
+	if (x_bytes != y_bytes)
+		return x_bytes > y_bytes ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
 struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 {
 	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
@@ -137,6 +165,8 @@ struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 		if (lh_proc_pid_parse(entry->d_name, &pid))
 			LH_TRY(add_process(dirfd(folder), pid, entry->d_name, &table));
 	}
+	if (table.processes.count)
+		qsort(table.processes.items, table.processes.count, sizeof(*table.processes.items), compare_uss);
 	*ret = table;
 	table = (struct lh_process_table){0};
 	return NULL;
