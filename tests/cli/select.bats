@@ -338,16 +338,23 @@ is_zombie() {
 	[ "$(process_state "$1")" = Z ]
 }
 
+# Likewise.
+runs_sleep() {
+	[ "$(cat "/proc/$1/comm")" = sleep ]
+}
+
 @test "no such process, and a zombie" {
 	sh -c 'exit 0' &
 	gone=$!
 	wait "$gone"
 	leakhunt select "$gone"
 	failure "$gone"
-	# exec keeps the child of the shell, and sleep never waits for it.
-	bash -c 'true & echo $! >child; exec sleep 1000' 3>&- &
+	# exec keeps the child of the shell, and sleep never waits for it; so it must not end before.
+	mkfifo gate
+	bash -c '(read -r _ <gate) & echo $! >child; exec sleep 1000' 3>&- &
 	parent=$!
-	wait_until 100 test -s child
+	wait_until 100 runs_sleep "$parent"
+	echo >gate
 	wait_until 100 is_zombie "$(cat child)"
 	leakhunt select "$(cat child)"
 	kill "$parent"
