@@ -285,7 +285,7 @@ static struct lh_error *add_smaps(struct gathering *gathering, const char *path,
 	LH_TRY(lh_regions_parse(text->data ? text->data : "", text->length, path, &sample.list));
 	if (!sample.list.has_usage)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s holds addresses, but no memory usage", path),
-		                     "save /proc/PID/smaps, not maps");
+		                     "save the smaps of the process, not its maps");
 	note_losses(gathering, &sample.list, path);
 	LH_TRY(lh_vec_push(&gathering->samples.items, sample));
 	sample = (struct lh_sample){0};
@@ -420,7 +420,7 @@ static const struct lh_option options[] = {
         {.name = "force", .summary = "let --save replace an existing file"},
         {.name = "from",
          .argument = "FILE",
-         .summary = "read samples from a record, or one from a copy of /proc/PID/smaps, instead of a process",
+         .summary = "read samples from a record, or one from a saved smaps text, instead of a process",
          .is_repeatable = true,
          .completion = LH_COMPLETE_FILE},
         {.name = "times",
@@ -435,7 +435,7 @@ static const struct lh_usage_example examples[] = {
         {"leakhunt select 4711", "watch process 4711 for 18 seconds, and say what grows"},
         {"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "watch it for 8 hours, and keep the samples"},
         {"leakhunt select --from night.jsonl --json", "judge the saved samples again, for a program"},
-        {"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two copies of /proc/PID/smaps"},
+        {"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two saved smaps texts"},
         {NULL, NULL},
 };
 

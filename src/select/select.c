@@ -85,7 +85,7 @@ static struct lh_error *check_samples(const struct lh_samples *samples, pid_t *r
 		if (!samples->items.items[i].list.has_usage)
 			return lh_error_hint(lh_error_create(LH_ERROR_USAGE,
 			                                     "sample %zu holds addresses, but no memory usage", i + 1),
-			                     "save /proc/PID/smaps, not maps");
+			                     "save the smaps of the process, not its maps");
 	}
 	return check_pids(samples, ret_pid);
 }

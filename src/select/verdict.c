@@ -53,14 +53,14 @@ struct words {
 
 static struct words bytes_in_words(double bytes)
 {
-	struct words words;
+	struct words words = {0};
 	lh_format_bytes((uint64_t)fmin(fabs(bytes), 9e18), words.text);
 	return words;
 }
 
 static struct words time_in_words(double seconds)
 {
-	struct words words;
+	struct words words = {0};
 	lh_format_duration((uint64_t)(fmin(fabs(seconds), 9e9) * 1e9), words.text);
 	return words;
 }

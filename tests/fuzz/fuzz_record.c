@@ -29,9 +29,9 @@ static void check_lists(const struct lh_samples *samples)
 
 static void write_record(const struct lh_samples *samples, struct lh_buffer *ret)
 {
-	lh_cleanup_error(&(struct lh_error *){lh_record_encode_header(1, "fuzz", ret)});
+	lh_error_destroy(lh_record_encode_header(1, "fuzz", ret));
 	for (size_t i = 0; i < samples->items.count; i++)
-		lh_cleanup_error(&(struct lh_error *){lh_record_encode_sample(&samples->items.items[i], ret)});
+		lh_error_destroy(lh_record_encode_sample(&samples->items.items[i], ret));
 	require(!ret->failed);
 }
 
@@ -62,8 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
 	lh_record_detect((const char *)data, size);
-	LH_CLEANUP(lh_cleanup_error)
-	struct lh_error *error = lh_record_decode((const char *)data, size, "input", &samples);
+	lh_error_destroy(lh_record_decode((const char *)data, size, "input", &samples));
 	check_lists(&samples);
 	check_round_trip(&samples);
 	check_selection(&samples);
