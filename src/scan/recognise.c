@@ -66,15 +66,14 @@ struct pattern_set {
 };
 
 struct lh_recogniser_pass {
-	struct pattern_set binary;
-	struct pattern_set text;
+	struct pattern_set sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNISERS_MAX];
 	struct row_state rows[LH_RECOGNISERS_MAX];
 	struct lh_claims claims;
 	LH_VEC(struct lh_range) secrets;
-	uint64_t fed_end; /* address after the last block */
+	uint64_t fed_end; /* address after the last block; 0: nothing can continue it */
 };
 
 /* What the callback of one hs_scan needs. Offsets count from `data`. */
@@ -115,11 +114,12 @@ static struct lh_error *pattern_length(const char *expression, size_t *ret)
 	                                  expression);
 }
 
-static struct lh_error *collect_patterns(struct pattern_set *set, bool is_text, const char **ret_expressions)
+static struct lh_error *collect_patterns(enum lh_pattern_set kind, struct pattern_set *set,
+                                         const char **ret_expressions)
 {
 	for (unsigned row = 0; lh_recognisers[row]; row++) {
 		const struct lh_recogniser *recogniser = lh_recognisers[row];
-		for (unsigned i = 0; recogniser->is_text == is_text && recogniser->patterns[i]; i++) {
+		for (unsigned i = 0; recogniser->set == kind && recogniser->patterns[i]; i++) {
 			if (set->pattern_count == PATTERNS_MAX)
 				return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", PATTERNS_MAX);
 			struct pattern *pattern = &set->patterns[set->pattern_count];
@@ -132,12 +132,13 @@ static struct lh_error *collect_patterns(struct pattern_set *set, bool is_text, 
 	return NULL;
 }
 
-static struct lh_error *compile_set(struct lh_recogniser_pass *pass, struct pattern_set *set, bool is_text)
+static struct lh_error *compile_set(struct lh_recogniser_pass *pass, enum lh_pattern_set kind)
 {
+	struct pattern_set *set = &pass->sets[kind];
 	const char *expressions[PATTERNS_MAX];
 	unsigned flags[PATTERNS_MAX];
 	unsigned ids[PATTERNS_MAX];
-	LH_TRY(collect_patterns(set, is_text, expressions));
+	LH_TRY(collect_patterns(kind, set, expressions));
 	for (unsigned i = 0; i < set->pattern_count; i++) {
 		flags[i] = HS_FLAG_DOTALL;
 		ids[i] = i;
@@ -273,7 +274,8 @@ static struct lh_error *check_candidate(const struct scan *scan, const struct pa
 	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
 	size_t examined = 1;
 	struct lh_candidate candidate = candidate_at(scan, anchor, pattern->number, &examined);
-	if (candidate.addr < row->claimed_end || (recogniser->is_text && !anchor_is_in_text(&candidate)))
+	if (candidate.addr < row->claimed_end ||
+	    (recogniser->set != LH_PATTERNS_BINARY && !anchor_is_in_text(&candidate)))
 		return NULL;
 	if (!has_credit(row, candidate.addr)) {
 		scan->pass->classes[pattern->row].unchecked++;
@@ -304,8 +306,9 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 /* ---------------------------------------------------------------- feeding */
 
 /* Finds the hits of a set whose anchors lie in [start, end). */
-static struct lh_error *scan_window(struct scan *scan, size_t start, size_t end)
+static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
+	scan->set = &scan->pass->sets[kind];
 	scan->scan_start = start;
 	scan->owned_end = end;
 	size_t scan_end = lh_min_u64(end + scan->set->longest_bytes - 1, scan->bytes_after);
@@ -325,8 +328,8 @@ static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 	size_t start;
 	size_t end;
 	while (lh_text_windows_next(&windows, &start, &end)) {
-		if (start < piece_bytes)
-			LH_TRY(scan_window(scan, start, lh_min_u64(end, piece_bytes)));
+		for (unsigned kind = LH_PATTERNS_BINARY + 1; start < piece_bytes && kind < LH_PATTERN_SET_COUNT; kind++)
+			LH_TRY(scan_window(scan, kind, start, lh_min_u64(end, piece_bytes)));
 	}
 	return NULL;
 }
@@ -336,14 +339,12 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 {
 	struct scan scan = {
 	        .pass = pass,
-	        .set = &pass->binary,
 	        .data = block->data + offset,
 	        .addr = block->addr + offset,
 	        .bytes_before = block->bytes_before + offset,
 	        .bytes_after = block->bytes - offset + block->bytes_after,
 	};
-	LH_TRY(scan_window(&scan, 0, bytes));
-	scan.set = &pass->text;
+	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
 	uint64_t end = scan.addr + bytes;
 	lh_claims_settle(&pass->claims, end > LH_LOOK_BACK ? end - LH_LOOK_BACK : 0);
@@ -362,7 +363,7 @@ static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
 
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block)
 {
-	if (!block->is_continued || block->addr != pass->fed_end)
+	if (!block->is_continued || !pass->fed_end || block->addr != pass->fed_end)
 		begin_extent(pass, block->addr);
 	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
 		LH_TRY(feed_piece(pass, block, offset, lh_min_u64(PIECE_BYTES, block->bytes - offset)));
@@ -406,6 +407,7 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
 {
 	lh_claims_settle(&pass->claims, UINT64_MAX);
+	pass->fed_end = 0;
 	*ret_count = pass->row_count;
 	return pass->classes;
 }
@@ -439,8 +441,8 @@ struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret)
 	if (!pass)
 		return lh_error_no_memory();
 	init_rows(pass);
-	LH_TRY(compile_set(pass, &pass->binary, false));
-	LH_TRY(compile_set(pass, &pass->text, true));
+	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
+		LH_TRY(compile_set(pass, kind));
 	*ret = pass;
 	pass = NULL;
 	return NULL;
@@ -453,8 +455,8 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 	lh_claims_deinit(&pass->claims);
 	lh_vec_deinit(&pass->secrets);
 	hs_free_scratch(pass->scratch);
-	hs_free_database(pass->binary.database);
-	hs_free_database(pass->text.database);
+	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
+		hs_free_database(pass->sets[kind].database);
 	free(pass);
 }
 
