@@ -402,7 +402,7 @@ static json_t *classes_json(const struct lh_summary *summary)
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
 		json_array_append_new(list,
-		                      json_pack("{s:s, s:s, s:o, s:o, s:b, s:o}", "class", class->name, "title",
+		                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "class", class->name, "title",
 		                                class->title, "count", lh_json_u64(class->count), "bytes",
 		                                lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
 		                                "secret", class->is_secret, "examples", examples_json(class)));
