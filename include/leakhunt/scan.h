@@ -224,7 +224,7 @@ struct lh_summary {
 	uint64_t distinct_count;               /* different strings, as far as counted */
 	uint64_t uncounted_runs;               /* runs not in `repeated` because the table was full */
 	LH_VEC(struct lh_repeated) repeated;   /* by bytes, most first */
-	LH_VEC(struct lh_class_count) classes; /* with count > 0; by bytes, most first */
+	LH_VEC(struct lh_class_count) classes; /* with something found or unchecked; by bytes, most first */
 	struct lh_census census;
 	struct lh_symbols *symbols; /* owned: census rows point into it */
 	bool is_interrupted;        /* progress said stop: the figures are of what was seen till then */
