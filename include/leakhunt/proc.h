@@ -153,6 +153,12 @@ void lh_region_list_deinit(struct lh_region_list *list);
 struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what,
                                   struct lh_region_list *ret) LH_NODISCARD;
 
+/*
+ * Sets the kinds of regions in address order from names, permissions, inodes and neighbours alone, as
+ * lh_regions_parse does: for lists that were made from something else than a text of the kernel.
+ */
+void lh_regions_set_textual_kinds(struct lh_region_list *list);
+
 enum lh_region_detail {
 	LH_REGIONS_MAPS,  /* addresses only: cheap */
 	LH_REGIONS_SMAPS, /* with usage: walks page tables, holds the target's mmap_lock meanwhile */
@@ -266,11 +272,12 @@ struct lh_process_usage {
 	pid_t pid;
 	uid_t uid;
 	struct lh_usage usage;
-	const char *command; /* the command line, spaces between arguments, or [comm]; raw bytes */
+	const char *user;    /* the effective user's name, or the number when it has none */
+	const char *command; /* the command line, spaces between arguments, cut at 4 KiB, or [comm]; raw bytes */
 };
 
 struct lh_process_table {
-	LH_VEC(struct lh_process_usage) processes;
+	LH_VEC(struct lh_process_usage) processes; /* most USS first */
 	struct lh_strings_pool strings;
 	size_t vanished_count;   /* ended while we looked */
 	size_t unreadable_count; /* not ours to read */
