@@ -142,13 +142,13 @@ signal.pause()' </dev/null >zombie 3>&- &
 	all_fail_well 2 'missing.smaps.*No such file'
 	mkdir folder
 	on_file folder
-	all_fail_well '2|64' 'folder'
+	all_fail_well '2|64' folder
 }
 
 @test "a fifo that nobody writes to does not hang a command" {
 	mkfifo pipe
 	on_file pipe
-	all_fail_well 2 pipe
+	all_fail_well '2|64' pipe
 }
 
 @test "an empty file and one of random bytes are no mappings" {
