@@ -122,8 +122,7 @@ static struct lh_error *unknown_word(const struct lh_option *option, const char 
 {
 	const char *names[32];
 	size_t count = 0;
-	struct lh_error *error =
-	        lh_error_create(LH_ERROR_USAGE, "option --%s does not take '%s'", option->name, value);
+	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "option --%s does not take '%s'", option->name, value);
 	LH_CLEANUP(lh_cleanup_free) char *words = strdup(option->words);
 	char *rest = words;
 	for (char *word; count < LH_ARRAY_COUNT(names) && (word = strsep(&rest, " "));)

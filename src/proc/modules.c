@@ -52,9 +52,8 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 		                          : items[i].start == items[i - 1].end && items[i].file_offset;
 		if (!is_inside && items[i].kind != LH_REGION_BSS)
 			break;
-		if (is_same_file(&items[i], &items[first]) && items[i].inode)
-			last = i;
-		else if (items[i].kind == LH_REGION_BSS && i == last + 1)
+		bool is_of_file = is_same_file(&items[i], &items[first]) && items[i].inode;
+		if (is_of_file || (items[i].kind == LH_REGION_BSS && i == last + 1))
 			last = i;
 		else if (!span_end)
 			break;

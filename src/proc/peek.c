@@ -64,6 +64,7 @@ struct batch {
 static void hand_out(struct batch *batch, size_t first, size_t count)
 {
 	for (size_t i = first; i < first + count; i++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): peeks are set below batch->count */
 		memcpy(batch->peeks[i]->words, batch->words[i], PLACE_BYTES);
 		batch->peeks[i]->is_read = true;
 	}
@@ -89,16 +90,15 @@ static bool read_batch(const struct lh_process *process, struct batch *batch)
 struct lh_error *lh_process_peek(const struct lh_process *process, struct lh_peek *peeks, size_t count)
 {
 	LH_TRY(find_present(process, peeks, count));
-	LH_CLEANUP(lh_cleanup_free) struct batch *batch = malloc(sizeof(*batch));
+	LH_CLEANUP(lh_cleanup_free) struct batch *batch = calloc(1, sizeof(*batch));
 	if (!batch)
 		return lh_error_no_memory();
-	batch->count = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (!peeks[i].is_present)
 			continue;
 		batch->peeks[batch->count] = &peeks[i];
 		batch->remote[batch->count++] =
-		        (struct iovec){.iov_base = (void *)(uintptr_t)peeks[i].addr, .iov_len = PLACE_BYTES};
+		        (struct iovec){.iov_base = lh_remote_pointer(peeks[i].addr), .iov_len = PLACE_BYTES};
 		if (batch->count == BATCH_PLACES && !read_batch(process, batch))
 			return NULL;
 	}

@@ -209,7 +209,7 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 	size_t done = 0;
 	while (done < bytes) {
 		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes - done};
-		struct iovec remote = {.iov_base = (void *)(uintptr_t)(addr + done), .iov_len = bytes - done};
+		struct iovec remote = {.iov_base = lh_remote_pointer(addr + done), .iov_len = bytes - done};
 		ssize_t count = process_vm_readv(process->identity.pid, &local, 1, &remote, 1, 0);
 		if (count <= 0)
 			break;

@@ -58,4 +58,10 @@ struct lh_error *lh_process_file_error(const struct lh_process *process, const c
 /* Digits only, above 0, fits pid_t: names of folders in /proc and /proc/PID/task. */
 bool lh_proc_pid_parse(const char *name, pid_t *ret);
 
+/* A target address as process_vm_readv(2) takes it; never to be followed here. */
+static inline void *lh_remote_pointer(uint64_t addr)
+{
+	return (void *)(uintptr_t)addr; /* NOLINT(performance-no-int-to-ptr): another process's address */
+}
+
 #endif

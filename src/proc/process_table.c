@@ -65,7 +65,8 @@ static struct lh_error *read_command(const struct lh_process *process, struct lh
 	while (length && !text[length - 1])
 		length--;
 	for (size_t i = 0; i < length; i++)
-		text[i] = text[i] ? text[i] : ' ';
+		if (!text[i])
+			text[i] = ' ';
 	if (!length) {
 		size_t name_bytes = strlen(process->command);
 		text[0] = '[';

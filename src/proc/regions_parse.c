@@ -105,8 +105,11 @@ static struct lh_error *unescape_name(struct lh_strings_pool *pool, const char *
 	size_t plain_bytes = 0;
 	for (size_t i = 0; i < length; i++) {
 		bool is_newline = length - i >= 4 && !memcmp(name + i, "\\012", 4);
-		plain[plain_bytes++] = is_newline ? '\n' : name[i];
-		i += is_newline ? 3 : 0;
+		plain[plain_bytes++] = name[i];
+		if (!is_newline)
+			continue;
+		plain[plain_bytes - 1] = '\n';
+		i += 3;
 	}
 	return lh_strings_pool_add(pool, plain, plain_bytes, ret);
 }
