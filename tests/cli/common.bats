@@ -72,7 +72,7 @@ kernel_thread() {
 	on_process 0
 	all_fail_well 64 "'0'"
 	on_process 99999999999999999999
-	all_fail_well 64 99999999999999999999
+	all_fail_well '2|64' 99999999999999999999
 }
 
 @test "a kernel thread" {
