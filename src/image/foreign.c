@@ -193,9 +193,9 @@ static bool is_anonymous_data(const struct lh_region *region)
 static void name_heap(struct lh_region_list *list, uint64_t program_headers_addr)
 {
 	const struct lh_region *first = find_region(list, program_headers_addr);
-	const struct lh_region *end = list->regions.items + list->regions.count;
 	if (!first || !*first->name)
 		return;
+	const struct lh_region *end = list->regions.items + list->regions.count;
 	const struct lh_region *last = first;
 	while (last + 1 < end && strcmp(last[1].name, first->name) == 0)
 		last++;

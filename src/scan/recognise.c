@@ -34,11 +34,11 @@ const struct lh_recogniser *const lh_recognisers[] = {
 };
 
 enum {
-	PIECE_BYTES = 1 << 20,   /* scanned twice: should stay in the second-level cache */
-	CREDIT_MAX = 4 << 20,    /* bytes that failed looks of a row may examine at once */
-	CREDIT_PER_BYTE = 8,     /* and for each byte of memory */
-	DESCRIBED_COUNT = 8,     /* matches remembered as described already */
-	DESCRIPTIONS_MAX = 4096, /* a row: no more are made after that */
+	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
+	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
+	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
+	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
+	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
 	PATTERNS_MAX = 256,
 };
 
@@ -46,9 +46,8 @@ struct row_state {
 	uint64_t claimed_end; /* of the last match: nothing before it is matched again */
 	uint64_t refilled_at; /* address up to which the credit was refilled */
 	int64_t credit;
-	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that have a description under way or shown */
+	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that were looked at for an example */
 	unsigned described_next;
-	unsigned descriptions;
 };
 
 struct pattern {
@@ -180,14 +179,13 @@ static bool has_credit(struct row_state *row, uint64_t addr)
 	return row->credit > 0;
 }
 
-/* Whether bytes like these were described before: then another look shows nothing new. */
-static bool is_described(struct row_state *row, uint64_t hash)
+/* Whether bytes like these were looked at for an example: then another look shows nothing new. */
+static bool is_described(const struct row_state *row, uint64_t hash)
 {
 	for (unsigned i = 0; i < DESCRIBED_COUNT; i++) {
 		if (row->described[i] == hash)
 			return true;
 	}
-	row->described[row->described_next++ % DESCRIBED_COUNT] = hash;
 	return false;
 }
 
@@ -201,24 +199,23 @@ static void describe(const struct lh_recogniser *recogniser, const struct lh_can
 	lh_mask_passwords(ret);
 }
 
-/* The example of a match, or NULL when the class has enough of them or this one shows nothing new. */
-static struct lh_error *make_example(struct lh_recogniser_pass *pass, unsigned row,
+/* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
+static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsigned row,
                                      const struct lh_candidate *candidate, const struct lh_match *match,
-                                     struct lh_example **ret)
+                                     struct lh_claim *claim)
 {
-	struct row_state *state = &pass->rows[row];
-	const uint8_t *start = candidate->anchor - match->before;
-	*ret = NULL;
-	if (lh_recognisers[row]->is_secret || pass->classes[row].example_count == LH_EXAMPLES_PER_CLASS ||
-	    state->descriptions == DESCRIPTIONS_MAX || is_described(state, XXH3_64bits(start, match->length)))
+	const struct lh_class_count *count = &pass->classes[row];
+	if (count->is_secret || count->example_count == LH_EXAMPLES_PER_CLASS || count->count >= DESCRIBED_MATCHES_MAX)
 		return NULL;
-	state->descriptions++;
+	claim->hash = XXH3_64bits(candidate->anchor - match->before, match->length);
+	if (is_described(&pass->rows[row], claim->hash))
+		return NULL;
 	struct lh_example *example = calloc(1, sizeof(*example));
 	if (!example)
 		return lh_error_no_memory();
-	example->addr = candidate->addr - match->before;
+	example->addr = claim->start;
 	describe(lh_recognisers[row], candidate, match, example->text);
-	*ret = example;
+	claim->example = example;
 	return NULL;
 }
 
@@ -248,7 +245,7 @@ static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, co
 	pass->rows[row].claimed_end = claim.end;
 	if (lh_recognisers[row]->is_secret)
 		LH_TRY(add_secret(pass, claim.start, claim.end));
-	LH_TRY(make_example(pass, row, candidate, match, &claim.example));
+	LH_TRY(make_example(pass, row, candidate, match, &claim));
 	struct lh_error *error = lh_claims_add(&pass->claims, row, &claim);
 	if (error)
 		free(claim.example);
@@ -382,26 +379,25 @@ static bool is_shown_already(const struct lh_class_count *count, const char *tex
 	return false;
 }
 
-/* The next match like a forgotten one is described again. */
-static void forget_descriptions(struct row_state *row)
+static void take_example(struct lh_class_count *count, const struct lh_example *example)
 {
-	memset(row->described, 0, sizeof(row->described));
+	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] && !is_shown_already(count, example->text))
+		count->examples[count->example_count++] = *example;
 }
 
+/* Examples are taken in address order from what counts, whenever they were made: so they do not depend on cuts. */
 static void count_claim(void *context, unsigned row, const struct lh_claim *claim)
 {
 	struct lh_recogniser_pass *pass = context;
 	struct lh_class_count *count = &pass->classes[row];
-	bool is_shown = claim->owned_bytes && !claim->touches_secret;
-	if (claim->example && !is_shown)
-		forget_descriptions(&pass->rows[row]);
 	if (!claim->owned_bytes)
 		return;
 	count->count++;
 	count->bytes += claim->owned_bytes;
-	if (claim->example && is_shown && count->example_count < LH_EXAMPLES_PER_CLASS && claim->example->text[0] &&
-	    !is_shown_already(count, claim->example->text))
-		count->examples[count->example_count++] = *claim->example;
+	if (!claim->example || claim->touches_secret || count->count > DESCRIBED_MATCHES_MAX)
+		return;
+	take_example(count, claim->example);
+	pass->rows[row].described[pass->rows[row].described_next++ % DESCRIBED_COUNT] = claim->hash;
 }
 
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
