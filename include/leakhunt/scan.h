@@ -207,6 +207,13 @@ struct lh_repeated {
 	bool is_secret; /* lies in a secret class: masked */
 };
 
+/* Words that point into a module, by the census' rows. */
+struct lh_module_count {
+	const struct lh_module *module;
+	const char *name; /* as in the rows */
+	uint64_t count;
+};
+
 struct lh_summary_options {
 	struct lh_run_options run;
 	unsigned walk_flags; /* enum lh_walk_flags */
@@ -226,6 +233,7 @@ struct lh_summary {
 	LH_VEC(struct lh_repeated) repeated;   /* by bytes, most first */
 	LH_VEC(struct lh_class_count) classes; /* with something found or unchecked; by bytes, most first */
 	struct lh_census census;
+	LH_VEC(struct lh_module_count) modules; /* most words first */
 	struct lh_symbols *symbols; /* owned: census rows point into it */
 	bool is_interrupted;        /* progress said stop: the figures are of what was seen till then */
 };

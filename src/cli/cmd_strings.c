@@ -74,7 +74,8 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	/* The options' rows name the letters that they take: others don't come here. */
 	const char *radix = lh_arguments_value(arguments, "radix");
 	const char *encoding = lh_arguments_value(arguments, "encoding");
-	ret->radix = radix ? *radix : '\0';
+	if (radix)
+		ret->radix = *radix;
 	if (encoding)
 		lh_encoding_parse(encoding, &ret->run.encoding);
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &ret->top));

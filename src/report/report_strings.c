@@ -9,6 +9,7 @@
 #include "report/table.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ static void write_symbol(const struct lh_census_row *row, struct lh_buffer *ret)
 /* ---------------------------------------------------------------- the sentence at the top */
 
 /* From this share of what is not zero on, something is worth naming, or makes up most of it. */
-static const double notable_percent = 2, most_percent = 40;
+static const double notable_percent = 2, most_percent = 40, module_percent = 10;
 
 static void say_largest_class(const struct lh_summary *summary, struct lh_buffer *ret)
 {
@@ -76,20 +77,41 @@ static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer
 		                 lh_format_count(text->count, count), share);
 }
 
+/* "9,500 libcrypto.so.3, 8,700 libssl.so.3": the modules with a notable share of the pointers, at most three. */
+static void write_modules(const struct lh_summary *summary, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
+	for (size_t i = 0; i < summary->modules.count && i < 3; i++) {
+		const struct lh_module_count *module = &summary->modules.items[i];
+		if (percent(module->count, summary->census.pointer_count) < module_percent)
+			break;
+		lh_buffer_printf(ret, "%s%s into ", i ? ", " : "", lh_format_count(module->count, count));
+		lh_buffer_escape(ret, module->name, strlen(module->name));
+	}
+}
+
+static void say_modules(const struct lh_summary *summary, struct lh_buffer *ret)
+{
+	if (!summary->modules.count ||
+	    percent(summary->modules.items[0].count, summary->census.pointer_count) < module_percent)
+		return;
+	lh_buffer_puts(ret, "words that are pointers: ");
+	write_modules(summary, ret);
+	lh_buffer_puts(ret, "; ");
+}
+
+/* Only when it is the first of all: one that is more frequent, without a name, would say more. */
 static void say_most_pointed_to(const struct lh_summary *summary, struct lh_buffer *ret)
 {
-	size_t i = 0;
-	while (i < summary->census.rows.count && !is_named(&summary->census.rows.items[i]))
-		i++;
-	if (i == summary->census.rows.count)
+	if (!summary->census.rows.count || !is_named(&summary->census.rows.items[0]))
 		return;
-	const struct lh_census_row *row = &summary->census.rows.items[i];
+	const struct lh_census_row *row = &summary->census.rows.items[0];
 	char count[LH_FORMAT_MAX];
-	lh_buffer_printf(ret, "%s words point to ", lh_format_count(row->count, count));
+	lh_buffer_printf(ret, "%s of them to ", lh_format_count(row->count, count));
 	write_symbol(row, ret);
 	lh_buffer_puts(ret, " (");
 	lh_buffer_escape(ret, row->symbol.module_name, strlen(row->symbol.module_name));
-	lh_buffer_puts(ret, "), more than to any other named symbol; ");
+	lh_buffer_puts(ret, "), the most frequent target; ");
 }
 
 /* "" when nothing stands out. */
@@ -101,6 +123,7 @@ static void write_conclusion(const struct lh_summary *summary, struct lh_buffer 
 		lh_buffer_printf(ret, "%.0f %% is zero pages; ", zero_share);
 	say_largest_class(summary, ret);
 	say_most_repeated(summary, ret);
+	say_modules(summary, ret);
 	say_most_pointed_to(summary, ret);
 	if (!ret->failed && ret->length > start) {
 		ret->length -= strlen("; ");
@@ -243,9 +266,10 @@ static void write_class_examples(const struct lh_class_count *class, struct lh_s
 		lh_buffer_escape(&text, class->examples[i].text, strlen(class->examples[i].text));
 		if (!text.length)
 			continue;
-		lh_buffer_puts(ret, "  ");
-		write_styled(style, "2", "", ret);
-		lh_buffer_printf(ret, "%#14" PRIx64 "  %s\n", class->examples[i].addr, text.data);
+		char addr[LH_FORMAT_MAX];
+		snprintf(addr, sizeof(addr), "%#16" PRIx64, class->examples[i].addr);
+		write_styled(style, "2", addr, ret);
+		lh_buffer_printf(ret, "  %s\n", text.data);
 	}
 }
 
@@ -264,6 +288,29 @@ static void write_examples(const struct lh_summary *summary, struct lh_style sty
 	}
 }
 
+static void write_repeated_row(struct lh_table *table, const struct lh_repeated *text)
+{
+	char count[LH_FORMAT_MAX];
+	lh_table_row(table, LH_ROW_PLAIN);
+	lh_table_cell(table, "%s", lh_format_count(text->count, count));
+	lh_table_cell_bytes(table, text->bytes);
+	lh_table_cell(table, "0x%" PRIx64, text->example_addr);
+	lh_table_cell_escaped(table, text->text);
+}
+
+static void write_repeated_notes(const struct lh_summary *summary, size_t secret_count, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
+	if (secret_count)
+		lh_buffer_printf(ret, "%s texts lie in secrets and are not shown\n",
+		                 lh_format_count(secret_count, count));
+	if (summary->uncounted_runs)
+		lh_buffer_printf(ret,
+		                 "%s texts that were seen rarely are not counted here: there were too many different "
+		                 "ones\n",
+		                 lh_format_count(summary->uncounted_runs, count));
+}
+
 static void write_repeated(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
@@ -275,26 +322,16 @@ static void write_repeated(const struct lh_strings_report *report, struct lh_sty
 		return;
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	size_t secret_count = 0;
 	for (size_t i = 0; i < summary->repeated.count && i < report->top; i++) {
-		const struct lh_repeated *text = &summary->repeated.items[i];
-		char count[LH_FORMAT_MAX];
-		lh_table_row(&table, text->is_secret ? LH_ROW_RED : LH_ROW_PLAIN);
-		lh_table_cell(&table, "%s", lh_format_count(text->count, count));
-		lh_table_cell_bytes(&table, text->bytes);
-		lh_table_cell(&table, "0x%" PRIx64, text->example_addr);
-		if (text->is_secret)
-			lh_table_cell(&table, "(lies in a secret: not shown)");
+		if (summary->repeated.items[i].is_secret)
+			secret_count++;
 		else
-			lh_table_cell_escaped(&table, text->text);
+			write_repeated_row(&table, &summary->repeated.items[i]);
 	}
 	write_heading(style, "Texts that are repeated", ret);
 	lh_table_render(&table, style, ret);
-	char count[LH_FORMAT_MAX];
-	if (summary->uncounted_runs)
-		lh_buffer_printf(
-		        ret,
-		        "%s texts that were seen rarely are not counted here: there were too many different ones\n",
-		        lh_format_count(summary->uncounted_runs, count));
+	write_repeated_notes(summary, secret_count, ret);
 }
 
 static void write_census_row(struct lh_table *table, const struct lh_census_row *row)
@@ -330,6 +367,10 @@ static void write_census(const struct lh_strings_report *report, struct lh_style
 	if (census->dropped_count)
 		lh_buffer_printf(ret, "; %s of them to too many different places to count",
 		                 lh_format_count(census->dropped_count, dropped));
+	if (report->summary->modules.count) {
+		lh_buffer_puts(ret, ": ");
+		write_modules(report->summary, ret);
+	}
 	lh_buffer_puts(ret, "\n");
 }
 
@@ -447,15 +488,25 @@ static json_t *census_row_json(const struct lh_census_row *row)
 	                 lh_json_address(row->target_addr), "addr", lh_json_address(row->example_addr));
 }
 
+static json_t *modules_json(const struct lh_summary *summary)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < summary->modules.count; i++)
+		json_array_append_new(list,
+		                      json_pack("{s:o, s:o}", "module", lh_json_string(summary->modules.items[i].name),
+		                                "count", lh_json_u64(summary->modules.items[i].count)));
+	return list;
+}
+
 static json_t *census_json(const struct lh_strings_report *report)
 {
 	const struct lh_census *census = &report->summary->census;
 	json_t *rows = json_array();
 	for (size_t i = 0; i < census->rows.count && i < report->top; i++)
 		json_array_append_new(rows, census_row_json(&census->rows.items[i]));
-	return json_pack("{s:o, s:o, s:o, s:o}", "words", lh_json_u64(census->word_count), "pointers",
-	                 lh_json_u64(census->pointer_count), "dropped", lh_json_u64(census->dropped_count), "rows",
-	                 rows);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "words", lh_json_u64(census->word_count), "pointers",
+	                 lh_json_u64(census->pointer_count), "dropped", lh_json_u64(census->dropped_count), "modules",
+	                 modules_json(report->summary), "rows", rows);
 }
 
 static json_t *problems_json(const struct lh_summary *summary)

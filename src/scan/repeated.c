@@ -210,18 +210,19 @@ static int compare_entries(const void *a, const void *b)
 static struct lh_error *push_repeated(const struct lh_repeated_table *table, const struct entry *entry,
                                       struct lh_summary *ret)
 {
-	struct lh_repeated repeated = {
+	LH_TRY(lh_vec_reserve(&ret->repeated, 1));
+	char *text = strndup(table->texts + entry->text_at, entry->is_secret ? 0 : entry->text_length);
+	if (!text)
+		return lh_error_no_memory();
+	ret->repeated.items[ret->repeated.count++] = (struct lh_repeated){
+	        .text = text,
 	        .chars = entry->length / entry->width,
 	        .count = entry->count,
 	        .bytes = entry_bytes(entry),
 	        .example_addr = entry->addr,
 	        .is_secret = entry->is_secret,
 	};
-	LH_TRY(lh_vec_reserve(&ret->repeated, 1));
-	repeated.text = strndup(table->texts + entry->text_at, entry->is_secret ? 0 : entry->text_length);
-	if (!repeated.text)
-		return lh_error_no_memory();
-	return lh_vec_push(&ret->repeated, repeated);
+	return NULL;
 }
 
 struct lh_error *lh_repeated_table_finish(struct lh_repeated_table *table, size_t top, struct lh_summary *ret)
