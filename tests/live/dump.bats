@@ -116,7 +116,7 @@ assert_tools_read() {
 	sample_step 3
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o ours.core >/dev/null 2>&1
 	eu-stack --core ours.core -e "$SAMPLES/thread_leak" >stacks
-	[ "$(grep -c '^TID' stacks)" -eq "$(ls "/proc/$SAMPLE_PID/task" | wc -l)" ]
+	[ "$(grep -c '^TID' stacks)" -eq "$(find "/proc/$SAMPLE_PID/task" -mindepth 1 -maxdepth 1 | wc -l)" ]
 	[ "$(grep -c wait_for_ever stacks)" -eq 3 ]
 }
 
