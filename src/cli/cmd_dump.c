@@ -188,7 +188,7 @@ static struct lh_error *print_receipt(const struct lh_arguments *arguments, cons
 	return lh_print(&text);
 }
 
-static struct lh_error *dump_process(const struct lh_process *process, struct lh_dump_options *options,
+static struct lh_error *dump_process(const struct lh_process *process, const struct lh_dump_options *options,
                                      struct lh_receipt *ret)
 {
 	struct lh_progress_line line;
@@ -196,9 +196,10 @@ static struct lh_error *dump_process(const struct lh_process *process, struct lh
 	/* Beyond RLIMIT_FSIZE a write shall fail, not kill: the half-written file has to go. */
 	signal(SIGXFSZ, SIG_IGN);
 	lh_progress_begin(&line);
-	options->progress = show_progress;
-	options->progress_context = &line;
-	struct lh_error *error = lh_dump(process, options, ret);
+	struct lh_dump_options with_progress = *options;
+	with_progress.progress = show_progress;
+	with_progress.progress_context = &line;
+	struct lh_error *error = lh_dump(process, &with_progress, ret);
 	lh_progress_end(&line);
 	return error;
 }

@@ -121,7 +121,7 @@ static uint64_t find_dynamic(const struct lh_process *process, const struct lh_p
 {
 	uint64_t headers_addr;
 	size_t count;
-	Elf64_Phdr headers[PROGRAM_HEADERS_MAX];
+	Elf64_Phdr headers[PROGRAM_HEADERS_MAX] = {0};
 	if (!find_program_headers(process, &headers_addr, &count) ||
 	    !read_exactly(reader, headers_addr, headers, count * sizeof(headers[0])))
 		return 0;

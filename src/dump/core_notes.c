@@ -63,8 +63,12 @@ static void append_process(struct lh_buffer *notes, const struct lh_capture *cap
 	const char *command = lh_process_command(capture->process);
 	memcpy(info.pr_fname, command, strnlen(command, sizeof(info.pr_fname) - 1));
 	size_t length = (size_t)lh_min_u64(facts->arguments.length, sizeof(info.pr_psargs) - 1);
-	for (size_t i = 0; i < length; i++)
-		info.pr_psargs[i] = facts->arguments.data[i] ? facts->arguments.data[i] : ' ';
+	if (length)
+		memcpy(info.pr_psargs, facts->arguments.data, length);
+	for (size_t i = 0; i < length; i++) {
+		if (!info.pr_psargs[i])
+			info.pr_psargs[i] = ' ';
+	}
 	append_note(notes, "CORE", NT_PRPSINFO, &info, sizeof(info));
 }
 

@@ -8,12 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__)
-enum { NATIVE_MACHINE = EM_X86_64 };
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 enum { NATIVE_MACHINE = EM_AARCH64 };
 #else
-#error "which e_machine?"
+enum { NATIVE_MACHINE = EM_X86_64 };
 #endif
 
 static Elf64_Phdr load_header(const struct lh_piece *piece)

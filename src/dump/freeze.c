@@ -125,7 +125,8 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 		                           (int)lh_process_pid(freeze->process));
 	}
 	LH_TRY(seize_listed(freeze, folder));
-	qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
+	if (freeze->threads.count)
+		qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
 	freeze->sorted_count = freeze->threads.count;
 	return NULL;
 }

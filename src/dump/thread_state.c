@@ -32,12 +32,10 @@ void lh_thread_states_deinit(struct lh_thread_states *states)
 
 static uint64_t stack_pointer_of(const struct user_regs_struct *registers)
 {
-#if defined(__x86_64__)
-	return registers->rsp;
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 	return registers->sp;
 #else
-#error "which register is the stack pointer?"
+	return registers->rsp;
 #endif
 }
 
@@ -62,17 +60,18 @@ static struct lh_error *make_prstatus(pid_t tid, int signal, uint64_t blocked, c
 }
 
 /* A register set of its own allocation; NULL when this processor or kernel has none. */
-static uint8_t *read_register_set(pid_t tid, unsigned type, size_t most_bytes, size_t *ret_bytes)
+static uint8_t *read_register_set(pid_t tid, unsigned type, size_t *ret_bytes)
 {
-	uint8_t *set = malloc(most_bytes);
-	struct iovec place = {.iov_base = set, .iov_len = most_bytes};
-	if (!set || ptrace(PTRACE_GETREGSET, tid, type, &place) < 0) {
-		free(set);
+	uint8_t set[LH_XSTATE_MAX];
+	struct iovec place = {.iov_base = set, .iov_len = sizeof(set)};
+	if (ptrace(PTRACE_GETREGSET, tid, type, &place) < 0)
 		return NULL;
-	}
+	uint8_t *copy = malloc(place.iov_len);
+	if (!copy)
+		return NULL;
+	memcpy(copy, set, place.iov_len);
 	*ret_bytes = place.iov_len;
-	uint8_t *fitted = realloc(set, place.iov_len);
-	return fitted ? fitted : set;
+	return copy;
 }
 
 static struct lh_error *read_registers(pid_t tid, struct user_regs_struct *ret, bool *ret_is_gone)
@@ -101,12 +100,13 @@ struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread
 	(void)ptrace(PTRACE_GETSIGMASK, tid, sizeof(blocked), &blocked);
 	struct lh_thread_state state = {0};
 	LH_TRY(make_prstatus(tid, signal, blocked, &registers, &state));
-	state.fpregset = read_register_set(tid, NT_PRFPREG, LH_XSTATE_MAX, &state.fpregset_bytes);
+	state.fpregset = read_register_set(tid, NT_PRFPREG, &state.fpregset_bytes);
 #if defined(__x86_64__)
-	state.xstate = read_register_set(tid, NT_X86_XSTATE, LH_XSTATE_MAX, &state.xstate_bytes);
+	state.xstate = read_register_set(tid, NT_X86_XSTATE, &state.xstate_bytes);
 #endif
-	if (state.fpregset)
-		((struct elf_prstatus *)(void *)state.prstatus)->pr_fpvalid = 1;
+	struct elf_prstatus *status = (void *)state.prstatus;
+	if (status && state.fpregset)
+		status->pr_fpvalid = 1;
 	*ret = state;
 	*ret_registers = registers;
 	return NULL;
