@@ -55,7 +55,7 @@ void lh_run_finder_destroy(struct lh_run_finder *finder);
 
 struct lh_list_options {
 	struct lh_run_options run;
-	unsigned walk_flags; /* enum lh_walk_flags */
+	unsigned walk_flags;                                                        /* enum lh_walk_flags */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;
 };
@@ -158,7 +158,8 @@ extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, m
 struct lh_recogniser_pass;
 struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret) LH_NODISCARD;
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* One entry a recogniser, in the order of the table; belongs to the pass. What is fed after it continues nothing. */
+/* One entry a recogniser, in the order of the table; belongs to the pass. What is fed after it is taken as new memory.
+ */
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count);
 /*
  * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass

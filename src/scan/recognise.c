@@ -72,7 +72,7 @@ struct lh_recogniser_pass {
 	struct row_state rows[LH_RECOGNISERS_MAX];
 	struct lh_claims claims;
 	LH_VEC(struct lh_range) secrets;
-	uint64_t fed_end; /* address after the last block; 0: nothing can continue it */
+	uint64_t fed_end; /* address after the last block; UINT64_MAX: the next one begins anew */
 };
 
 /* What the callback of one hs_scan needs. Offsets count from `data`. */
@@ -348,8 +348,7 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 	return NULL;
 }
 
-/* Nothing reaches over a hole. */
-static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
+static void begin_anew(struct lh_recogniser_pass *pass, uint64_t addr)
 {
 	lh_claims_settle(&pass->claims, UINT64_MAX);
 	for (unsigned row = 0; row < pass->row_count; row++) {
@@ -360,8 +359,9 @@ static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
 
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block)
 {
-	if (!block->is_continued || !pass->fed_end || block->addr != pass->fed_end)
-		begin_extent(pass, block->addr);
+	/* A match may reach over bytes that are not fed: what it claimed holds as long as addresses ascend. */
+	if (block->addr < pass->fed_end)
+		begin_anew(pass, block->addr);
 	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
 		LH_TRY(feed_piece(pass, block, offset, lh_min_u64(PIECE_BYTES, block->bytes - offset)));
 	pass->fed_end = block->addr + block->bytes;
@@ -403,7 +403,7 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
 {
 	lh_claims_settle(&pass->claims, UINT64_MAX);
-	pass->fed_end = 0;
+	pass->fed_end = UINT64_MAX;
 	*ret_count = pass->row_count;
 	return pass->classes;
 }
