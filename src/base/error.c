@@ -40,7 +40,7 @@ static struct lh_error *error_with_message(enum lh_error_code code, char *messag
 	return error;
 }
 
-static char *format_message(const char *format, va_list list)
+LH_PRINTF(1, 0) static char *format_message(const char *format, va_list list)
 {
 	char *message = NULL;
 	if (vasprintf(&message, format, list) < 0)

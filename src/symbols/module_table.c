@@ -17,6 +17,7 @@ void lh_module_table_deinit(struct lh_module_table *table)
 	lh_vec_deinit(&table->texts);
 	lh_vec_deinit(&table->symbols.items);
 	lh_vec_deinit(&table->accessors.items);
+	lh_vec_deinit(&table->words);
 	lh_vec_deinit(&table->sections);
 }
 
@@ -225,6 +226,7 @@ void lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, cons
 struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf)
 {
 	LH_TRY(add_sections(table, elf));
+	LH_TRY(lh_method_tables_add(table, elf));
 	return add_symbol_tables(table, elf);
 }
 
@@ -334,6 +336,7 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table)
 {
 	sort_entries(&table->symbols, false);
 	sort_entries(&table->accessors, true);
+	lh_method_tables_finish(table);
 	if (table->sections.count)
 		qsort(table->sections.items, table->sections.count, sizeof(*table->sections.items), compare_sections);
 	struct lh_table_entries flat LH_CLEANUP(entries_deinit) = {0};

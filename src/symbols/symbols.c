@@ -298,17 +298,23 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	return kept ? kept : "";
 }
 
-bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret)
+/* "like TLS_client_method()": a variant of what that function returns. */
+static const char *similar_name(struct lh_symbols *symbols, const struct lh_table_entry *accessor)
 {
-	struct named_module *module = find_module(symbols, addr);
-	if (!module)
-		return false;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_buffer_puts(&text, "like ");
+	lh_symbol_demangle(accessor->name, &text);
+	lh_buffer_puts(&text, "()");
+	return keep_text(symbols, &text);
+}
+
+/* Fills name, origin, addr and offset from the module's own names; false when it has none for it. */
+static bool find_name(struct lh_symbols *symbols, struct named_module *module, uint64_t addr, struct lh_symbol *ret)
+{
 	uint64_t file_addr = addr - module->bias;
-	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
-	struct lh_table_entry *entry =
-	        module->has_names ? lh_module_table_find_symbol(&module->table, file_addr) : NULL;
+	struct lh_table_entry *entry = lh_module_table_find_symbol(&module->table, file_addr);
 	ret->origin = LH_SYMBOL_TABLE;
-	if (!entry && module->has_names) {
+	if (!entry) {
 		entry = lh_module_table_find_accessor(&module->table, file_addr);
 		ret->origin = LH_SYMBOL_ACCESSOR;
 	}
@@ -316,7 +322,21 @@ bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol
 		ret->name = readable_name(symbols, entry, ret->origin == LH_SYMBOL_ACCESSOR ? "()" : "");
 		ret->addr = entry->symbol_start + module->bias;
 		ret->offset = addr - ret->addr;
-	} else {
+		return true;
+	}
+	const struct lh_table_entry *similar = lh_method_tables_find(&module->table, file_addr);
+	ret->origin = LH_SYMBOL_SIMILAR;
+	ret->name = similar ? similar_name(symbols, similar) : NULL;
+	return ret->name != NULL;
+}
+
+bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret)
+{
+	struct named_module *module = find_module(symbols, addr);
+	if (!module)
+		return false;
+	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
+	if (!module->has_names || !find_name(symbols, module, addr, ret)) {
 		ret->origin = LH_SYMBOL_SECTION;
 		ret->name = place_name(symbols, module, addr);
 	}
