@@ -131,7 +131,7 @@ static struct lh_error *read_program_headers(struct lh_image *image, const Elf64
 
 struct lh_error *lh_core_parse(struct lh_image *image)
 {
-	Elf64_Ehdr header;
+	Elf64_Ehdr header = {0};
 	uint64_t count = 0;
 	struct lh_loads loads LH_CLEANUP(lh_loads_deinit) = {0};
 	struct lh_core_notes notes LH_CLEANUP(lh_core_notes_deinit) = {0};

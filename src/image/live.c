@@ -211,11 +211,6 @@ struct live_walk {
 	size_t kept_bytes;    /* of what lies before visited_end, at the end of the buffer's first part */
 };
 
-static void cleanup_walk(struct live_walk *walk)
-{
-	free(walk->buffer);
-}
-
 /* Moves the end of the block to where the next block's predecessor must lie. */
 static void keep_tail(struct live_walk *walk, size_t before, size_t bytes, uint64_t end)
 {
@@ -240,9 +235,9 @@ static struct lh_error *visit_bytes(struct live_walk *walk, const struct lh_segm
 	        .is_continued = is_continued,
 	        .segment = segment,
 	};
-	LH_TRY(walk->visit(walk->context, &block));
+	struct lh_error *error = walk->visit(walk->context, &block);
 	keep_tail(walk, block.bytes_before, bytes, addr + bytes);
-	return NULL;
+	return error;
 }
 
 /* Visits `owned`, which pagemap called present; bytes up to `readable_end` may be looked at, too. */
@@ -304,24 +299,29 @@ static struct lh_error *walk_segment(struct live_walk *walk, const struct lh_seg
 	return NULL;
 }
 
+static struct lh_error *walk_segments(struct live_walk *walk, unsigned flags)
+{
+	for (size_t i = 0; i < walk->image->segments.count; i++) {
+		if (lh_segment_is_walked(&walk->image->segments.items[i], flags))
+			LH_TRY(walk_segment(walk, &walk->image->segments.items[i]));
+	}
+	return NULL;
+}
+
 /* Gaps are those of the latest walk. */
 struct lh_error *lh_live_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit, void *context)
 {
-	struct live_walk walk LH_CLEANUP(cleanup_walk) = {
+	struct live_walk walk = {
 	        .image = image,
 	        .visit = visit,
 	        .context = context,
 	        .buffer = malloc(LIVE_BLOCK_BYTES + 2 * LH_BLOCK_OVERLAP),
 	        .visited_end = LH_NO_OFFSET,
 	};
-	if (!walk.buffer)
-		return lh_error_no_memory();
 	image->gaps.count = 0;
-	for (size_t i = 0; i < image->segments.count; i++) {
-		if (lh_segment_is_walked(&image->segments.items[i], flags))
-			LH_TRY(walk_segment(&walk, &image->segments.items[i]));
-	}
-	return NULL;
+	struct lh_error *error = walk.buffer ? walk_segments(&walk, flags) : lh_error_no_memory();
+	free(walk.buffer);
+	return error;
 }
 
 static uint64_t present_bytes(const struct lh_image *image, const struct lh_segment *segment)

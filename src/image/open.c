@@ -46,25 +46,24 @@ static struct lh_error *check_is_regular(const char *path, const struct stat *st
 }
 
 /* Looks at the kind of file before opening it: opening a device can have effects of its own. */
-static struct lh_error *open_regular(const char *path, int *ret_fd, uint64_t *ret_bytes)
+static struct lh_error *open_regular(struct lh_image *image)
 {
+	const char *path = image->path;
 	struct stat status;
 	if (stat(path, &status) != 0)
 		return lh_error_from_errno(errno, "cannot open %s", path);
 	LH_TRY(check_is_regular(path, &status));
-	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &status) != 0)
+	image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (image->fd < 0 || fstat(image->fd, &status) != 0)
 		return lh_error_from_errno(errno, "cannot open %s", path);
 	LH_TRY(check_is_regular(path, &status));
-	*ret_bytes = (uint64_t)status.st_size;
-	*ret_fd = fd;
-	fd = -1;
+	image->file_bytes = (uint64_t)status.st_size;
 	return NULL;
 }
 
 static struct lh_error *map_file(struct lh_image *image)
 {
-	LH_TRY(open_regular(image->path, &image->fd, &image->file_bytes));
+	LH_TRY(open_regular(image));
 	if (!image->file_bytes)
 		return NULL;
 	void *bytes = mmap(NULL, image->file_bytes, PROT_READ, MAP_PRIVATE, image->fd, 0);
@@ -72,7 +71,7 @@ static struct lh_error *map_file(struct lh_image *image)
 		return lh_error_from_errno(errno, "cannot map %s", image->path);
 	(void)madvise(bytes, image->file_bytes, MADV_SEQUENTIAL);
 	image->bytes = bytes;
-	image->is_mapped = true;
+	image->mapping = bytes;
 	return NULL;
 }
 

@@ -40,8 +40,8 @@ void lh_image_close(struct lh_image *image)
 {
 	if (!image)
 		return;
-	if (image->is_mapped)
-		munmap((void *)(uintptr_t)image->bytes, image->file_bytes);
+	if (image->mapping)
+		munmap(image->mapping, image->file_bytes);
 	lh_cleanup_close(&image->fd);
 	lh_pagemap_close(image->pagemap);
 	lh_region_list_deinit(&image->regions);

@@ -24,8 +24,8 @@ struct lh_image {
 	/* Files and bytes: all of it, mapped or lent. */
 	const uint8_t *bytes;
 	uint64_t file_bytes;
-	bool is_mapped;
-	int fd; /* to find holes with; -1 when there is no file */
+	void *mapping; /* of file_bytes; NULL when they are lent */
+	int fd;        /* to find holes with; -1 when there is no file */
 
 	/* Live only. */
 	const struct lh_process *process;

@@ -286,7 +286,7 @@ static void sort_entries(struct lh_table_entries *entries, bool by_start)
 
 /* Symbols that hold the place that the sweep has reached, the innermost last. */
 struct open_symbols {
-	LH_VEC(const struct lh_table_entry *) stack;
+	LH_VEC(size_t) stack; /* indexes of entries */
 };
 
 static void open_symbols_deinit(struct open_symbols *open)
@@ -295,11 +295,11 @@ static void open_symbols_deinit(struct open_symbols *open)
 }
 
 /* Writes the innermost open symbols' parts of [*at, until). */
-static struct lh_error *emit_until(struct open_symbols *open, uint64_t *at, uint64_t until,
-                                   struct lh_table_entries *ret)
+static struct lh_error *emit_until(const struct lh_table_entries *sorted, struct open_symbols *open, uint64_t *at,
+                                   uint64_t until, struct lh_table_entries *ret)
 {
 	while (open->stack.count && *at < until) {
-		const struct lh_table_entry *top = open->stack.items[open->stack.count - 1];
+		const struct lh_table_entry *top = &sorted->items.items[open->stack.items[open->stack.count - 1]];
 		uint64_t end = lh_min_u64(top->end, until);
 		if (end > *at) {
 			struct lh_table_entry part = *top;
@@ -321,10 +321,10 @@ static struct lh_error *flatten(const struct lh_table_entries *sorted, struct lh
 	struct open_symbols open LH_CLEANUP(open_symbols_deinit) = {0};
 	uint64_t at = 0;
 	for (size_t i = 0; i < sorted->items.count; i++) {
-		LH_TRY(emit_until(&open, &at, sorted->items.items[i].start, ret));
-		LH_TRY(lh_vec_push(&open.stack, &sorted->items.items[i]));
+		LH_TRY(emit_until(sorted, &open, &at, sorted->items.items[i].start, ret));
+		LH_TRY(lh_vec_push(&open.stack, i));
 	}
-	return emit_until(&open, &at, UINT64_MAX, ret);
+	return emit_until(sorted, &open, &at, UINT64_MAX, ret);
 }
 
 static void entries_deinit(struct lh_table_entries *entries)

@@ -100,7 +100,7 @@ static void counts_are_exact(void **state)
 		words[i] = some_word(&random);
 		pointers += is_pointer(words[i]);
 	}
-	feed(&fixture, 0x1000, words, WORDS * 8, 0);
+	feed(&fixture, 0x1000, words, WORDS * sizeof(*words), 0);
 	finish(&fixture);
 	assert_int_equal(fixture.census.word_count, WORDS);
 	assert_int_equal(fixture.census.pointer_count, pointers);

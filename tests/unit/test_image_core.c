@@ -53,7 +53,7 @@ static void orders_and_trims_segments(void **state)
 	(void)state;
 	struct core_builder core LH_CLEANUP(core_deinit);
 	core_begin(&core);
-	core_add_load(&core, 0x20000, 2 * PAGE, page_b, PAGE, PF_R);
+	core_add_load(&core, 0x20000, 2UL * PAGE, page_b, PAGE, PF_R);
 	core_add_load(&core, 0x10000, PAGE, page_a, PAGE, PF_R);
 	core_add_load(&core, 0x10800, PAGE, page_b, PAGE, PF_R);
 	core_add_load(&core, 0x10900, 0x100, page_b, 0x100, PF_R);
@@ -140,13 +140,36 @@ static void refuses_bad_headers(void **state)
 	header->e_phentsize = sizeof(Elf64_Phdr);
 	header->e_phoff = UINT64_MAX - 8;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
-	header->e_phoff = core.header.e_phoff;
+	assert_null(image);
+}
+
+static void refuses_counts_that_lead_nowhere(void **state)
+{
+	(void)state;
+	struct core_builder core LH_CLEANUP(core_deinit);
+	core_begin(&core);
+	core_add_load(&core, 0x10000, PAGE, page_a, PAGE, PF_R);
+	core_end(&core);
+	struct lh_image *image = NULL;
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)core.bytes.data;
 	header->e_phnum = PN_XNUM;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
 	header->e_shoff = core.bytes.length - 8;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
 	header->e_shoff = 64; /* page_a: sh_info is 0x61616161 */
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
+	assert_null(image);
+}
+
+static void refuses_other_machines(void **state)
+{
+	(void)state;
+	struct core_builder core LH_CLEANUP(core_deinit);
+	core_begin(&core);
+	core_add_load(&core, 0x10000, PAGE, page_a, PAGE, PF_R);
+	core_end(&core);
+	struct lh_image *image = NULL;
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)core.bytes.data;
 	header->e_ident[EI_CLASS] = ELFCLASS32;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_UNSUPPORTED);
 	header->e_ident[EI_CLASS] = ELFCLASS64;
@@ -392,20 +415,20 @@ static void refuses_damaged_vendor_notes(void **state)
 {
 	(void)state;
 	static const struct {
-		uint32_t type;
 		const char *json;
+		uint32_t type;
 		enum lh_error_code code;
 	} cases[] = {
-	        {1, "{\"format\":2}", LH_ERROR_UNSUPPORTED},
-	        {1, "[]", LH_ERROR_FORMAT},
-	        {2, "{}", LH_ERROR_FORMAT},
-	        {2, "[{\"start\":\"0x1", LH_ERROR_FORMAT},
-	        {2, "[1]", LH_ERROR_FORMAT},
-	        {2, "[{\"start\":\"0x20\",\"end\":\"0x10\"}]", LH_ERROR_FORMAT},
-	        {3, "[{\"start\":\"0x1ffffffffffffffff\",\"end\":\"0x10\"}]", LH_ERROR_FORMAT},
-	        {4, "[[]]", LH_ERROR_FORMAT},
-	        {5, "[{\"name\":\"x\"}]", LH_ERROR_FORMAT},
-	        {5, "", LH_ERROR_FORMAT},
+	        {"{\"format\":2}", 1, LH_ERROR_UNSUPPORTED},
+	        {"[]", 1, LH_ERROR_FORMAT},
+	        {"{}", 2, LH_ERROR_FORMAT},
+	        {"[{\"start\":\"0x1", 2, LH_ERROR_FORMAT},
+	        {"[1]", 2, LH_ERROR_FORMAT},
+	        {"[{\"start\":\"0x20\",\"end\":\"0x10\"}]", 2, LH_ERROR_FORMAT},
+	        {"[{\"start\":\"0x1ffffffffffffffff\",\"end\":\"0x10\"}]", 3, LH_ERROR_FORMAT},
+	        {"[[]]", 4, LH_ERROR_FORMAT},
+	        {"[{\"name\":\"x\"}]", 5, LH_ERROR_FORMAT},
+	        {"", 5, LH_ERROR_FORMAT},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
 		struct core_builder core LH_CLEANUP(core_deinit);
@@ -533,9 +556,8 @@ static void blocks_continue_each_other(void **state)
 	static const struct {
 		uint64_t addr;
 		size_t before, after;
-		bool is_continued;
-	} expected[] = {
-	        {0x10000, 0, PAGE, false}, {0x11000, PAGE, 0, true}, {0x12000, 0, 0, true}, {0x20000, 0, 0, false}};
+		uint64_t is_continued;
+	} expected[] = {{0x10000, 0, PAGE, 0}, {0x11000, PAGE, 0, 1}, {0x12000, 0, 0, 1}, {0x20000, 0, 0, 0}};
 	assert_int_equal(seen.count, LH_ARRAY_COUNT(expected));
 	for (size_t i = 0; i < seen.count; i++) {
 		assert_int_equal(seen.blocks[i].addr, expected[i].addr);
@@ -577,6 +599,8 @@ int main(void)
 	        cmocka_unit_test(overlap_does_not_hide_the_first),
 	        cmocka_unit_test(marks_truncated_data),
 	        cmocka_unit_test(refuses_bad_headers),
+	        cmocka_unit_test(refuses_counts_that_lead_nowhere),
+	        cmocka_unit_test(refuses_other_machines),
 	        cmocka_unit_test(opens_more_segments_than_e_phnum_can_say),
 	        cmocka_unit_test(survives_impossible_addresses),
 	        cmocka_unit_test(understands_the_notes_of_a_kernel_core),

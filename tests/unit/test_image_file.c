@@ -136,7 +136,7 @@ static void holes_are_not_walked(void **state)
 	assert_success(lh_image_walk(image, 0, record, &seen));
 	assert_int_equal(seen.blocks, LH_ARRAY_COUNT(places));
 	assert_int_equal(seen.bytes, lh_image_walk_bytes(image, 0));
-	assert_true(seen.bytes < 64 * 1024);
+	assert_true(seen.bytes < 64 * LH_KIB);
 	for (size_t i = 0, place = 0; i < 64; i++) {
 		bool expected = place < LH_ARRAY_COUNT(places) && places[place] == (int)i;
 		assert_int_equal(seen.has_data[i], expected);
