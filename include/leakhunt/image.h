@@ -94,6 +94,14 @@ const struct lh_image_thread *lh_image_threads(const struct lh_image *image, siz
  * After them, reason "overlap": readable, but several program headers claim these addresses.
  */
 const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count);
+
+/* What is missing although it was to be there: the gaps but those "not dumped" and "overlap". */
+struct lh_loss {
+	size_t count;
+	uint64_t bytes;
+	const char *reason; /* of the first; NULL when there is none */
+};
+struct lh_loss lh_image_loss(const struct lh_image *image);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);

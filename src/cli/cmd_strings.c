@@ -111,9 +111,7 @@ static struct lh_error *open_image(const struct strings_request *request, struct
 /* Gaps make the result a partial one: said here for --list, by the report for the summary. */
 static int status_of(const struct lh_image *image, bool is_interrupted)
 {
-	size_t gap_count;
-	lh_image_gaps(image, &gap_count);
-	return gap_count || is_interrupted ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+	return lh_image_loss(image).count || is_interrupted ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 }
 
 /* ---------------------------------------------------------------- --list */
@@ -222,21 +220,18 @@ static struct lh_error *list_run(void *context, const struct lh_run *run)
 	return put(listing, "\n", 1);
 }
 
-static void warn_of_gaps(const struct lh_image *image)
+static void warn_of_loss(const struct lh_image *image)
 {
-	size_t count;
-	const struct lh_gap *gaps = lh_image_gaps(image, &count);
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < count; i++)
-		bytes += lh_range_bytes(gaps[i].range);
+	struct lh_loss loss = lh_image_loss(image);
 	char text[LH_FORMAT_MAX];
 	struct lh_buffer what LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (!loss.count)
+		return;
 	lh_buffer_escape(&what, lh_image_path(image), strlen(lh_image_path(image)));
-	lh_buffer_printf(&what, ": %s in %zu places could not be read (the first: ", lh_format_bytes(bytes, text),
-	                 count);
-	if (count)
-		lh_buffer_escape(&what, gaps[0].reason, strlen(gaps[0].reason));
-	if (count && !what.failed)
+	lh_buffer_printf(&what, ": %s in %zu places could not be read (the first: ", lh_format_bytes(loss.bytes, text),
+	                 loss.count);
+	lh_buffer_escape(&what, loss.reason, strlen(loss.reason));
+	if (!what.failed)
 		lh_warn("%s)", what.data);
 }
 
@@ -299,7 +294,7 @@ static struct lh_error *run_list(const struct strings_request *request, struct l
 	lh_progress_end(&listing->progress);
 	if (is_interrupted)
 		lh_warn("interrupted: the strings of the first %" PRIu64 " bytes were listed", listing->read_bytes);
-	warn_of_gaps(image);
+	warn_of_loss(image);
 	if (request->is_process)
 		print_receipt(image, listing->read_bytes);
 	*ret_status = status_of(image, is_interrupted);

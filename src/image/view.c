@@ -114,6 +114,25 @@ const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_cou
 	return image->gaps.items;
 }
 
+static bool is_loss(const struct lh_gap *gap)
+{
+	return strcmp(gap->reason, LH_GAP_NOT_DUMPED) != 0 && strcmp(gap->reason, LH_GAP_OVERLAP) != 0;
+}
+
+struct lh_loss lh_image_loss(const struct lh_image *image)
+{
+	struct lh_loss loss = {0};
+	for (size_t i = 0; i < image->gaps.count; i++) {
+		const struct lh_gap *gap = &image->gaps.items[i];
+		if (!is_loss(gap))
+			continue;
+		loss.reason = loss.count ? loss.reason : gap->reason;
+		loss.count++;
+		loss.bytes += lh_range_bytes(gap->range);
+	}
+	return loss;
+}
+
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr)
 {
 	size_t low = 0, high = image->segments.count;

@@ -50,7 +50,7 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 	for (size_t i = first + 1; i < regions->regions.count; i++) {
 		bool is_inside = span_end ? items[i].start < span_end
 		                          : items[i].start == items[i - 1].end && items[i].file_offset;
-		if (!is_inside && items[i].kind != LH_REGION_BSS)
+		if (!is_inside && (span_end || items[i].kind != LH_REGION_BSS))
 			break;
 		bool is_of_file = is_same_file(&items[i], &items[first]) && items[i].inode;
 		if (is_of_file || (items[i].kind == LH_REGION_BSS && i == last + 1))

@@ -215,12 +215,14 @@ static size_t count_unchanged(const struct lh_selection *selection)
 }
 
 /* Below the table, whole: its column may be cut to the width of the terminal. */
-static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_buffer *ret)
+static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_style style,
+                         struct lh_buffer *ret)
 {
 	char range[64];
 	bool is_leak = suspect->verdict == LH_VERDICT_LEAK;
-	lh_buffer_printf(ret, "%s %s %s: %s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
-	                 format_range(suspect, range, sizeof(range)), suspect->reason);
+	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
+	                 format_range(suspect, range, sizeof(range)), style.width ? ": " : "",
+	                 style.width ? suspect->reason : "");
 	lh_buffer_puts(ret, "next:    ");
 	append_next_command(ret, report, suspect);
 	lh_buffer_puts(ret, report->selection->pid ? "\n" : "   (these samples do not say which PID)\n");
@@ -266,7 +268,7 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
 	lh_buffer_puts(ret, "\n");
 	const struct lh_growth *suspect = find_suspect(report->selection);
 	if (suspect)
-		text_suspect(report, suspect, ret);
+		text_suspect(report, suspect, style, ret);
 	else
 		text_no_suspect(report->selection, ret);
 	text_receipt(report, ret);

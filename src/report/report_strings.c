@@ -23,15 +23,6 @@ static uint64_t nonzero_bytes(const struct lh_summary *summary)
 	return summary->scanned_bytes - summary->zero_bytes;
 }
 
-static uint64_t gap_bytes(const struct lh_image *image, size_t *ret_count)
-{
-	const struct lh_gap *gaps = lh_image_gaps(image, ret_count);
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < *ret_count; i++)
-		bytes += lh_range_bytes(gaps[i].range);
-	return bytes;
-}
-
 static bool is_named(const struct lh_census_row *row)
 {
 	return row->symbol.origin != LH_SYMBOL_SECTION;
@@ -100,18 +91,31 @@ static void say_modules(const struct lh_summary *summary, struct lh_buffer *ret)
 	lh_buffer_puts(ret, "; ");
 }
 
-/* Only when it is the first of all: one that is more frequent, without a name, would say more. */
+/* A place in the allocator itself: free chunks point to it, whatever the program does. */
+static bool is_allocators(const struct lh_census_row *row)
+{
+	return strncmp(row->symbol.name, "main_arena", strlen("main_arena")) == 0;
+}
+
+/* The most frequent targets that have a name, at most three of a notable count. */
 static void say_most_pointed_to(const struct lh_summary *summary, struct lh_buffer *ret)
 {
-	if (!summary->census.rows.count || !is_named(&summary->census.rows.items[0]))
-		return;
-	const struct lh_census_row *row = &summary->census.rows.items[0];
-	char count[LH_FORMAT_MAX];
-	lh_buffer_printf(ret, "%s of them to ", lh_format_count(row->count, count));
-	write_symbol(row, ret);
-	lh_buffer_puts(ret, " (");
-	lh_buffer_escape(ret, row->symbol.module_name, strlen(row->symbol.module_name));
-	lh_buffer_puts(ret, "), the most frequent target; ");
+	enum { NAMES = 3, NOTABLE_FRACTION = 4 };
+	uint64_t most = 0;
+	size_t said = 0;
+	for (size_t i = 0; i < summary->census.rows.count && said < NAMES; i++) {
+		const struct lh_census_row *row = &summary->census.rows.items[i];
+		if (!is_named(row) || is_allocators(row))
+			continue;
+		most = most ? most : row->count;
+		if (row->count < 2 || row->count < most / NOTABLE_FRACTION)
+			break;
+		char count[LH_FORMAT_MAX];
+		lh_buffer_printf(ret, "%s%s to ", said++ ? ", " : "", lh_format_count(row->count, count));
+		write_symbol(row, ret);
+	}
+	if (said)
+		lh_buffer_puts(ret, "; ");
 }
 
 /* "" when nothing stands out. */
@@ -176,17 +180,15 @@ static void write_totals(const struct lh_strings_report *report, struct lh_buffe
 	                 summary->uncounted_runs ? "at most " : "", lh_format_count(summary->distinct_count, distinct));
 }
 
-static void write_gaps(const struct lh_image *image, struct lh_buffer *ret)
+static void write_loss(const struct lh_image *image, struct lh_buffer *ret)
 {
+	struct lh_loss loss = lh_image_loss(image);
 	char bytes[LH_FORMAT_MAX];
-	size_t count;
-	uint64_t lost_bytes = gap_bytes(image, &count);
-	if (!count)
+	if (!loss.count)
 		return;
-	const char *reason = lh_image_gaps(image, &count)[0].reason;
 	lh_buffer_printf(ret, "incomplete: %s in %zu places could not be read (the first: ",
-	                 lh_format_bytes(lost_bytes, bytes), count);
-	lh_buffer_escape(ret, reason, strlen(reason));
+	                 lh_format_bytes(loss.bytes, bytes), loss.count);
+	lh_buffer_escape(ret, loss.reason, strlen(loss.reason));
 	lh_buffer_puts(ret, ")\n");
 }
 
@@ -204,7 +206,7 @@ static void write_losses(const struct lh_strings_report *report, struct lh_style
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (report->summary->is_interrupted)
 		lh_buffer_puts(&text, "incomplete: interrupted; the figures are of what was scanned till then\n");
-	write_gaps(report->image, &text);
+	write_loss(report->image, &text);
 	if (unchecked_count(report->summary))
 		lh_buffer_printf(&text,
 		                 "%s places that may hold more of the contents below were not looked at: too many\n",
@@ -346,6 +348,21 @@ static void write_census_row(struct lh_table *table, const struct lh_census_row 
 	lh_table_cell(table, "%s", symbol.data ? symbol.data : "");
 }
 
+/* What has a name says more than a place that has none, however often that occurs. */
+static void write_census_rows(const struct lh_strings_report *report, struct lh_table *table)
+{
+	const struct lh_census *census = &report->summary->census;
+	size_t shown = 0;
+	for (int wants_name = 1; wants_name >= 0; wants_name--) {
+		for (size_t i = 0; i < census->rows.count && shown < report->top; i++) {
+			if (is_named(&census->rows.items[i]) != wants_name)
+				continue;
+			write_census_row(table, &census->rows.items[i]);
+			shown++;
+		}
+	}
+}
+
 static void write_census(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
@@ -357,8 +374,7 @@ static void write_census(const struct lh_strings_report *report, struct lh_style
 		return;
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
-	for (size_t i = 0; i < census->rows.count && i < report->top; i++)
-		write_census_row(&table, &census->rows.items[i]);
+	write_census_rows(report, &table);
 	write_heading(style, "Symbols that its words point to", ret);
 	lh_table_render(&table, style, ret);
 	char pointers[LH_FORMAT_MAX], words[LH_FORMAT_MAX], dropped[LH_FORMAT_MAX];
@@ -540,15 +556,13 @@ static json_t *conclusion_json(const struct lh_summary *summary)
 
 void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret)
 {
-	size_t gap_count;
-	lh_image_gaps(report->image, &gap_count);
-	json_t *json = json_pack("{s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-	                         "leakhunt/strings/1", "complete", !gap_count && !report->summary->is_interrupted,
-	                         "interrupted", report->summary->is_interrupted, "source", source_json(report->image),
-	                         "totals", totals_json(report), "conclusion", conclusion_json(report->summary),
-	                         "classes", classes_json(report->summary), "repeated", repeated_json(report), "symbols",
-	                         census_json(report), "unnamed_modules", problems_json(report->summary), "gaps",
-	                         gaps_json(report->image));
+	bool is_complete = !lh_image_loss(report->image).count && !report->summary->is_interrupted;
+	json_t *json = json_pack(
+	        "{s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/strings/1", "complete",
+	        is_complete, "interrupted", report->summary->is_interrupted, "source", source_json(report->image),
+	        "totals", totals_json(report), "conclusion", conclusion_json(report->summary), "classes",
+	        classes_json(report->summary), "repeated", repeated_json(report), "symbols", census_json(report),
+	        "unnamed_modules", problems_json(report->summary), "gaps", gaps_json(report->image));
 	if (json && lh_image_source(report->image) == LH_IMAGE_PROCESS)
 		json_object_set_new(json, "receipt",
 		                    json_pack("{s:o, s:i}", "read_bytes", lh_json_u64(report->summary->scanned_bytes),

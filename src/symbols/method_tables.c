@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-	TABLE_WORDS = 28,         /* OpenSSL 3.0 SSL_METHOD: 28 words; the largest kind of table there is */
+	TABLE_WORDS = 28,          /* OpenSSL 3.0 SSL_METHOD: 28 words; the largest kind of table there is */
 	COMPARABLE_WORDS_MIN = 16, /* of them relocated in both tables */
 	SIMILAR_PERCENT = 80,
 };
@@ -21,8 +21,7 @@ static struct lh_error *add_section_words(struct lh_module_table *table, Elf_Scn
 	size_t count = data && header->sh_entsize ? data->d_size / header->sh_entsize : 0;
 	for (size_t i = 0; i < count && i < INT32_MAX; i++) {
 		GElf_Rela relocation;
-		if (!gelf_getrela(data, (int)i, &relocation) ||
-		    GELF_R_TYPE(relocation.r_info) != R_X86_64_RELATIVE)
+		if (!gelf_getrela(data, (int)i, &relocation) || GELF_R_TYPE(relocation.r_info) != R_X86_64_RELATIVE)
 			continue;
 		struct lh_relocated_word word = {relocation.r_offset, (uint64_t)relocation.r_addend};
 		LH_TRY(lh_vec_push(&table->words, word));
