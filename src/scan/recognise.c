@@ -33,6 +33,8 @@ const struct lh_recogniser *const lh_recognisers[] = {
         NULL,
 };
 
+_Static_assert(LH_ARRAY_COUNT(lh_recognisers) - 1 <= LH_RECOGNISERS_MAX, "a set of rows is a word of 32 bits");
+
 enum {
 	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
 	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
@@ -419,7 +421,7 @@ const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pas
 static void init_rows(struct lh_recogniser_pass *pass)
 {
 	uint32_t secrets = 0;
-	for (unsigned row = 0; lh_recognisers[row] && row < LH_RECOGNISERS_MAX; row++) {
+	for (unsigned row = 0; row < LH_ARRAY_COUNT(lh_recognisers) - 1; row++) {
 		const struct lh_recogniser *recogniser = lh_recognisers[row];
 		pass->classes[row].name = recogniser->name;
 		pass->classes[row].title = recogniser->title;

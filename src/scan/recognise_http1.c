@@ -7,7 +7,14 @@
 
 #include <string.h>
 
-enum { VERSION_BYTES = 8, TARGET_MAX = 2048, METHOD_MAX = 16, LINE_MAX_BYTES = 8192, HEADERS_MAX = 128 };
+enum {
+	VERSION_BYTES = 8,
+	TARGET_MAX = 2048,
+	METHOD_MAX = 16,
+	NAME_MAX_BYTES = 64,
+	LINE_MAX_BYTES = 8192,
+	HEADERS_MAX = 128
+};
 
 static const char *const patterns[] = {"HTTP/1\\.[01]", NULL};
 
@@ -70,7 +77,7 @@ static size_t after_break(const struct lh_candidate *candidate, size_t offset)
 /* "Name: value" and a line break; the offset after it, or `offset` when it is something else. */
 static size_t after_header(const struct lh_candidate *candidate, size_t offset)
 {
-	size_t name = lh_span_after(candidate, offset, METHOD_MAX * 4, LH_BYTES_WORD | LH_BYTE_DASH);
+	size_t name = lh_span_after(candidate, offset, NAME_MAX_BYTES, LH_BYTES_WORD | LH_BYTE_DASH);
 	if (!name || !lh_after_equals(candidate, offset + name, ":", false))
 		return offset;
 	size_t value = lh_span_after(candidate, offset + name, LINE_MAX_BYTES, LH_BYTES_LINE);

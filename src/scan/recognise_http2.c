@@ -71,7 +71,7 @@ static bool frame_is_possible(const struct frame *frame)
 static bool take_settings(struct lh_cursor *cursor, struct frame *ret)
 {
 	if (!take_frame(cursor, ret) || ret->type != FRAME_SETTINGS || ret->flags || ret->stream ||
-	    ret->bytes % SETTING_BYTES || !ret->bytes || ret->bytes > SETTING_BYTES * SETTINGS_MAX)
+	    ret->bytes % SETTING_BYTES || !ret->bytes || ret->bytes / SETTING_BYTES > SETTINGS_MAX)
 		return false;
 	struct lh_cursor body = ret->body;
 	while (lh_cursor_left(&body)) {

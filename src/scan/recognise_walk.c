@@ -124,7 +124,7 @@ void lh_example_copy(const uint8_t *bytes, size_t length, char ret[LH_EXAMPLE_MA
 		bool is_space = lh_byte_is(bytes[i], LH_BYTE_BLANK | LH_BYTE_BREAK);
 		if (is_space && (written == 0 || ret[written - 1] == ' '))
 			continue;
-		ret[written++] = is_space ? ' ' : (char)bytes[i];
+		ret[written++] = (char)(is_space ? (uint8_t)' ' : bytes[i]);
 	}
 	ret[written] = '\0';
 }

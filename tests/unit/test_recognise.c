@@ -75,7 +75,7 @@ static void check_case(const struct text_case *text)
 {
 	/* Zeros around it, as between the strings of a heap. */
 	char memory[1024] = {0};
-	strcpy(memory + 64, text->text);
+	unit_put(memory + 64, sizeof(memory) - 64, text->text);
 	struct lh_recogniser_pass *pass = unit_pass_over(memory, sizeof(memory), sizeof(memory));
 	size_t count;
 	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
@@ -137,8 +137,8 @@ static void test_secrets_are_never_shown(void **state)
 	static const char cut[] = "-----BEGIN RSA PRIVATE KEY-----\n"
 	                          "MIIEowIBAAKCAQEAx1hsZ3vY1M4bqDPZfYvC9bGnMPpPAFB7p8MIIEowIBAAKCAQEA\nx1hsZ3vY1M4bqDP";
 	char both[1024] = {0};
-	strcpy(both, memory);
-	strcpy(both + 512, cut);
+	unit_put(both, sizeof(both), memory);
+	unit_put(both + 512, sizeof(both) - 512, cut);
 	struct lh_recogniser_pass *pass = unit_pass_over(both, sizeof(both), sizeof(both));
 	const struct lh_class_count *keys = unit_class(pass, "private-key");
 	assert_int_equal(keys->count, 2);
@@ -159,7 +159,7 @@ static void test_secrets_are_never_shown(void **state)
 static void check_mask(const char *text, const char *expected)
 {
 	char masked[256];
-	strcpy(masked, text);
+	unit_put(masked, sizeof(masked), text);
 	lh_mask_passwords(masked);
 	assert_string_equal(masked, expected);
 }

@@ -39,15 +39,15 @@ static void load(const char *name, struct lh_buffer *ret)
 /* The file's bytes without the last `cut`, amid random bytes that end where text can't go on. */
 static struct lh_recogniser_pass *pass_over_file(const char *name, size_t cut)
 {
-	enum { NOISE = 10000 };
+	enum { BEFORE = 10000, NOISE_BYTES = 20000 };
 	LH_CLEANUP(lh_buffer_deinit) struct lh_buffer file = {0};
 	LH_CLEANUP(lh_buffer_deinit) struct lh_buffer memory = {0};
 	load(name, &file);
 	uint64_t random = file.length;
-	for (size_t i = 0; i < 2 * NOISE; i++) {
+	for (size_t i = 0; i < NOISE_BYTES; i++) {
 		uint8_t byte = (uint8_t)unit_random(&random);
-		lh_buffer_append(&memory, i == NOISE || i == NOISE - 1 ? (const void *)"" : &byte, 1);
-		if (i == NOISE - 1)
+		lh_buffer_append(&memory, i == BEFORE || i == BEFORE - 1 ? (const void *)"" : &byte, 1);
+		if (i == BEFORE - 1)
 			lh_buffer_append(&memory, file.data, file.length - cut);
 	}
 	return unit_pass_over(memory.data, memory.length, 4096);
