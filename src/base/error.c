@@ -18,8 +18,8 @@ struct lh_error {
 static char no_memory_text[] = "out of memory";
 
 static struct lh_error no_memory = {
-        .code = LH_ERROR_NO_MEMORY,
-        .message = no_memory_text,
+	.code = LH_ERROR_NO_MEMORY,
+	.message = no_memory_text,
 };
 
 struct lh_error *lh_error_no_memory(void)

@@ -23,6 +23,6 @@ struct lh_error *lh_operand_process(const char *operand, struct lh_process **ret
 	pid_t pid;
 	if (!lh_operand_is_pid(operand, &pid) || pid == 0 || pid == INT_MAX)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not a process id", operand),
-		                     "list the processes with `leakhunt ps`");
+				     "list the processes with `leakhunt ps`");
 	return lh_process_open(pid, ret);
 }

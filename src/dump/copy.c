@@ -20,7 +20,7 @@ static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh
 
 /* Copies the start of `range`, as much as there is room; *ret_bytes 0: the writer has failed. */
 static struct lh_error *copy_some(struct lh_copy *copy, const struct lh_piece *piece, struct lh_range range,
-                                  struct lh_dump_gaps *gaps, uint64_t *ret_bytes)
+				  struct lh_dump_gaps *gaps, uint64_t *ret_bytes)
 {
 	size_t room_bytes;
 	uint8_t *room = lh_write_behind_room(copy->writer, &room_bytes);

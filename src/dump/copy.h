@@ -26,6 +26,6 @@ struct lh_copy {
  * lh_write_behind_finish.
  */
 struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs,
-                              struct lh_dump_gaps *gaps) LH_NODISCARD;
+			      struct lh_dump_gaps *gaps) LH_NODISCARD;
 
 #endif

@@ -20,9 +20,9 @@ static void append_padded(struct lh_buffer *notes, const void *bytes, size_t len
 static void append_note(struct lh_buffer *notes, const char *vendor, uint32_t type, const void *bytes, size_t length)
 {
 	Elf64_Nhdr header = {
-	        .n_namesz = (Elf64_Word)strlen(vendor) + 1,
-	        .n_descsz = (Elf64_Word)length,
-	        .n_type = type,
+		.n_namesz = (Elf64_Word)strlen(vendor) + 1,
+		.n_descsz = (Elf64_Word)length,
+		.n_type = type,
 	};
 	if (length > UINT32_MAX) {
 		notes->failed = true;
@@ -52,13 +52,13 @@ static void append_process(struct lh_buffer *notes, const struct lh_capture *cap
 {
 	const struct lh_process_facts *facts = capture->facts;
 	struct elf_prpsinfo info = {
-	        .pr_sname = facts->state,
-	        .pr_uid = facts->uid,
-	        .pr_gid = facts->gid,
-	        .pr_pid = lh_process_pid(capture->process),
-	        .pr_ppid = facts->parent,
-	        .pr_pgrp = facts->group,
-	        .pr_sid = facts->session,
+		.pr_sname = facts->state,
+		.pr_uid = facts->uid,
+		.pr_gid = facts->gid,
+		.pr_pid = lh_process_pid(capture->process),
+		.pr_ppid = facts->parent,
+		.pr_pgrp = facts->group,
+		.pr_sid = facts->session,
 	};
 	const char *command = lh_process_command(capture->process);
 	memcpy(info.pr_fname, command, strnlen(command, sizeof(info.pr_fname) - 1));

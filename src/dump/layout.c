@@ -18,11 +18,11 @@ static uint64_t hole_limit(const struct lh_extent *extent)
 static struct lh_error *begin_piece(struct lh_layout *layout, const struct lh_extent *extent, uint64_t start)
 {
 	return lh_vec_push(&layout->pieces, (struct lh_piece){
-	                                            .start = start,
-	                                            .end = extent->end,
-	                                            .file_offset = layout->end_offset,
-	                                            .extent = extent,
-	                                    });
+						    .start = start,
+						    .end = extent->end,
+						    .file_offset = layout->end_offset,
+						    .extent = extent,
+					    });
 }
 
 static struct lh_piece *last_piece(struct lh_layout *layout)
@@ -45,7 +45,7 @@ static struct lh_error *lay_out_run(struct lh_layout *layout, const struct lh_ex
 }
 
 static struct lh_error *lay_out_extent(struct lh_layout *layout, const struct lh_plan *plan,
-                                       const struct lh_extent *extent)
+				       const struct lh_extent *extent)
 {
 	LH_TRY(begin_piece(layout, extent, extent->start));
 	for (size_t i = 0; i < extent->run_count; i++) {
@@ -100,12 +100,12 @@ static struct lh_error *add_part(struct lh_layout *ret, const struct lh_piece *p
 	part.end = end;
 	part.file_offset = piece->file_offset + lh_min_u64(skipped_bytes, piece->file_bytes);
 	part.file_bytes =
-	        piece->file_bytes > skipped_bytes ? lh_min_u64(piece->file_bytes - skipped_bytes, end - start) : 0;
+		piece->file_bytes > skipped_bytes ? lh_min_u64(piece->file_bytes - skipped_bytes, end - start) : 0;
 	return lh_vec_push(&ret->pieces, part);
 }
 
 struct lh_error *lh_layout_without_gaps(const struct lh_layout *layout, const struct lh_dump_gaps *gaps,
-                                        struct lh_layout *ret)
+					struct lh_layout *ret)
 {
 	size_t next_gap = 0;
 	for (size_t i = 0; i < layout->pieces.count; i++) {

@@ -33,6 +33,6 @@ const struct lh_piece *lh_layout_find(const struct lh_layout *layout, uint64_t a
 
 /* Appends to ret the pieces without the gaps (normalised): what the file really holds. */
 struct lh_error *lh_layout_without_gaps(const struct lh_layout *layout, const struct lh_dump_gaps *gaps,
-                                        struct lh_layout *ret) LH_NODISCARD;
+					struct lh_layout *ret) LH_NODISCARD;
 
 #endif

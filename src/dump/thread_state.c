@@ -41,7 +41,7 @@ static uint64_t stack_pointer_of(const struct user_regs_struct *registers)
 
 /* An NT_PRSTATUS descriptor in *state, to be completed later with parent, group and session. */
 static struct lh_error *make_prstatus(pid_t tid, int signal, uint64_t blocked, const struct user_regs_struct *registers,
-                                      struct lh_thread_state *state)
+				      struct lh_thread_state *state)
 {
 	struct elf_prstatus *status = calloc(1, sizeof(*status));
 	if (!status)
@@ -84,12 +84,12 @@ static struct lh_error *read_registers(pid_t tid, struct user_regs_struct *ret, 
 	/* The kernel gives struct user_regs_struct32, 68 bytes, of a thread in 32-bit code. */
 	if (place.iov_len != sizeof(*ret))
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d runs 32-bit code", tid),
-		                     "leakhunt dumps 64-bit processes only; gcore can dump this one");
+				     "leakhunt dumps 64-bit processes only; gcore can dump this one");
 	return NULL;
 }
 
 struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread_state *ret,
-                                         struct user_regs_struct *ret_registers, bool *ret_is_gone)
+					 struct user_regs_struct *ret_registers, bool *ret_is_gone)
 {
 	struct user_regs_struct registers;
 	uint64_t blocked = 0;
@@ -120,10 +120,10 @@ static bool parse_syscall(const char *text, struct user_regs_struct *ret)
 	int64_t call;
 	uint64_t arguments[6], stack_pointer, pc;
 	int count = sscanf(text,
-	                   "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
-	                   " %" SCNx64 " %" SCNx64,
-	                   &call, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4],
-	                   &arguments[5], &stack_pointer, &pc);
+			   "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
+			   " %" SCNx64 " %" SCNx64,
+			   &call, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4],
+			   &arguments[5], &stack_pointer, &pc);
 	if (count != 9)
 		return false;
 	struct user_regs_struct registers = {0};
@@ -164,7 +164,7 @@ static struct lh_error *glance_at(const struct lh_process *process, pid_t tid, s
 }
 
 struct lh_error *lh_thread_states_glance(const struct lh_process *process, const struct lh_task_list *tasks,
-                                         struct lh_thread_states *ret)
+					 struct lh_thread_states *ret)
 {
 	pid_t main_tid = lh_process_pid(process);
 	LH_TRY(glance_at(process, main_tid, ret));
@@ -187,7 +187,7 @@ static const char *task_name(const struct lh_task_list *tasks, pid_t tid)
 }
 
 void lh_thread_states_complete(const struct lh_task_list *tasks, pid_t parent, pid_t group, pid_t session,
-                               struct lh_thread_states *states)
+			       struct lh_thread_states *states)
 {
 	for (size_t i = 0; i < states->threads.count; i++) {
 		struct lh_thread_state *state = &states->threads.items[i];

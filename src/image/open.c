@@ -40,9 +40,9 @@ static struct lh_error *check_is_regular(const char *path, const struct stat *st
 	if (S_ISREG(status->st_mode))
 		return NULL;
 	struct lh_error *error =
-	        lh_error_create(LH_ERROR_USAGE, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
+		lh_error_create(LH_ERROR_USAGE, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
 	return S_ISDIR(status->st_mode) ? lh_error_hint(error, "name a file in it")
-	                                : lh_error_hint(error, "save its bytes to a file first");
+					: lh_error_hint(error, "save its bytes to a file first");
 }
 
 /* Looks at the kind of file before opening it: opening a device can have effects of its own. */
@@ -83,16 +83,16 @@ static struct lh_error *add_plain_segment(struct lh_image *image, uint64_t base)
 		return NULL;
 	if (!lh_add_u64(base, image->file_bytes, &end))
 		return lh_error_create(LH_ERROR_USAGE, "%s does not fit into the address space at 0x%lx", image->path,
-		                       (unsigned long)base);
+				       (unsigned long)base);
 	return lh_vec_push(&image->segments, (struct lh_segment){
-	                                             .start = base,
-	                                             .end = end,
-	                                             .file_bytes = image->file_bytes,
-	                                             .protection = LH_PROT_READ,
-	                                             .kind = LH_REGION_FILE,
-	                                             .name = "",
-	                                             .thread_name = "",
-	                                     });
+						     .start = base,
+						     .end = end,
+						     .file_bytes = image->file_bytes,
+						     .protection = LH_PROT_READ,
+						     .kind = LH_REGION_FILE,
+						     .name = "",
+						     .thread_name = "",
+					     });
 }
 
 static struct lh_error *read_index(const char *path, struct lh_buffer *ret, bool *ret_exists)

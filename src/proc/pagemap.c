@@ -106,13 +106,13 @@ static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, size_t cou
 static struct lh_error *scan_piece(struct lh_pagemap *pagemap, struct lh_range piece, struct lh_page_runs *ret)
 {
 	struct scan_request request = {
-	        .size = sizeof(request),
-	        .start = piece.start,
-	        .end = piece.end,
-	        .regions = (uint64_t)(uintptr_t)pagemap->regions,
-	        .region_count = SCAN_REGIONS,
-	        .category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
-	        .return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+		.size = sizeof(request),
+		.start = piece.start,
+		.end = piece.end,
+		.regions = (uint64_t)(uintptr_t)pagemap->regions,
+		.region_count = SCAN_REGIONS,
+		.category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+		.return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
 	};
 	while (request.start < piece.end) {
 		int count = ioctl(pagemap->fd, SCAN_IOCTL, &request);
@@ -136,13 +136,13 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, struct lh_range p
 static bool knows_scan(const struct lh_pagemap *pagemap)
 {
 	struct scan_request request = {
-	        .size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
+		.size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
 	return ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
 }
 
 /* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped. */
 static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count,
-                                    struct lh_page_runs *ret)
+				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t entry = pagemap->entries[i];
@@ -161,7 +161,7 @@ static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range p
 	while (at < piece.end) {
 		uint64_t wanted = lh_min_u64((piece.end - at) / pagemap->page_bytes, ENTRY_COUNT);
 		ssize_t bytes = pread(pagemap->fd, pagemap->entries, wanted * sizeof(uint64_t),
-		                      (off_t)(at / pagemap->page_bytes * sizeof(uint64_t)));
+				      (off_t)(at / pagemap->page_bytes * sizeof(uint64_t)));
 		if (bytes < 0 && errno == EINTR)
 			continue;
 		if (bytes < 0)
@@ -179,7 +179,7 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
 {
 	if (range.start % pagemap->page_bytes || range.end % pagemap->page_bytes || range.start > range.end)
 		return lh_error_create(LH_ERROR_USAGE, "0x%llx-0x%llx is not a range of whole pages",
-		                       (unsigned long long)range.start, (unsigned long long)range.end);
+				       (unsigned long long)range.start, (unsigned long long)range.end);
 	pagemap->has_scan = pagemap->has_scan && knows_scan(pagemap);
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};

@@ -53,7 +53,7 @@ struct lh_error *lh_process_ended_error(const struct lh_process *process) LH_NOD
 
 /* The error for an errno met with /proc/PID/<name>: ended, refused (explained), not in this kernel, or other. */
 struct lh_error *lh_process_file_error(const struct lh_process *process, const char *name,
-                                       int saved_errno) LH_NODISCARD;
+				       int saved_errno) LH_NODISCARD;
 
 /* Digits only, above 0, fits pid_t: names of folders in /proc and /proc/PID/task. */
 bool lh_proc_pid_parse(const char *name, pid_t *ret);

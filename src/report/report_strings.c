@@ -52,8 +52,8 @@ static void say_largest_class(const struct lh_summary *summary, struct lh_buffer
 		return;
 	char count[LH_FORMAT_MAX];
 	lh_buffer_printf(ret, "%s %s, %.0f %% of what is not zero (%s found); ",
-	                 share >= most_percent ? "mostly" : "most of what is recognised:", class->title, share,
-	                 lh_format_count(class->count, count));
+			 share >= most_percent ? "mostly" : "most of what is recognised:", class->title, share,
+			 lh_format_count(class->count, count));
 }
 
 static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer *ret)
@@ -65,7 +65,7 @@ static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer
 	char count[LH_FORMAT_MAX];
 	if (share >= notable_percent)
 		lh_buffer_printf(ret, "one text, repeated %s times, makes up %.0f %%; ",
-		                 lh_format_count(text->count, count), share);
+				 lh_format_count(text->count, count), share);
 }
 
 /* "9,500 libcrypto.so.3, 8,700 libssl.so.3": the modules with a notable share of the pointers, at most three. */
@@ -171,13 +171,13 @@ static void write_totals(const struct lh_strings_report *report, struct lh_buffe
 	const struct lh_summary *summary = report->summary;
 	char scanned[LH_FORMAT_MAX], runs[LH_FORMAT_MAX], distinct[LH_FORMAT_MAX];
 	lh_buffer_printf(ret,
-	                 "scanned %s: %.1f %% in zero pages, %.1f %% printable (%s texts of %zu or more characters, "
-	                 "%s%s different)\n",
-	                 lh_format_bytes(summary->scanned_bytes, scanned),
-	                 percent(summary->zero_bytes, summary->scanned_bytes),
-	                 percent(summary->printable_bytes, summary->scanned_bytes),
-	                 lh_format_count(summary->run_count, runs), report->min_chars,
-	                 summary->uncounted_runs ? "at most " : "", lh_format_count(summary->distinct_count, distinct));
+			 "scanned %s: %.1f %% in zero pages, %.1f %% printable (%s texts of %zu or more characters, "
+			 "%s%s different)\n",
+			 lh_format_bytes(summary->scanned_bytes, scanned),
+			 percent(summary->zero_bytes, summary->scanned_bytes),
+			 percent(summary->printable_bytes, summary->scanned_bytes),
+			 lh_format_count(summary->run_count, runs), report->min_chars,
+			 summary->uncounted_runs ? "at most " : "", lh_format_count(summary->distinct_count, distinct));
 }
 
 static void write_loss(const struct lh_image *image, struct lh_buffer *ret)
@@ -187,7 +187,7 @@ static void write_loss(const struct lh_image *image, struct lh_buffer *ret)
 	if (!loss.count)
 		return;
 	lh_buffer_printf(ret, "incomplete: %s in %zu places could not be read (the first: ",
-	                 lh_format_bytes(loss.bytes, bytes), loss.count);
+			 lh_format_bytes(loss.bytes, bytes), loss.count);
 	lh_buffer_escape(ret, loss.reason, strlen(loss.reason));
 	lh_buffer_puts(ret, ")\n");
 }
@@ -209,8 +209,8 @@ static void write_losses(const struct lh_strings_report *report, struct lh_style
 	write_loss(report->image, &text);
 	if (unchecked_count(report->summary))
 		lh_buffer_printf(&text,
-		                 "%s places that may hold more of the contents below were not looked at: too many\n",
-		                 lh_format_count(unchecked_count(report->summary), count));
+				 "%s places that may hold more of the contents below were not looked at: too many\n",
+				 lh_format_count(unchecked_count(report->summary), count));
 	if (text.length)
 		write_styled(style, "33", text.data, ret);
 }
@@ -234,10 +234,10 @@ static void write_head(const struct lh_strings_report *report, struct lh_style s
 static void write_classes(const struct lh_summary *summary, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
-	                                           {"BYTES", LH_COLUMN_RIGHT},
-	                                           {"SHARE", LH_COLUMN_RIGHT},
-	                                           {"WHAT", LH_COLUMN_LEFT},
-	                                           {"EXAMPLE", LH_COLUMN_REST}};
+						   {"BYTES", LH_COLUMN_RIGHT},
+						   {"SHARE", LH_COLUMN_RIGHT},
+						   {"WHAT", LH_COLUMN_LEFT},
+						   {"EXAMPLE", LH_COLUMN_REST}};
 	if (!summary->classes.count)
 		return;
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
@@ -305,20 +305,20 @@ static void write_repeated_notes(const struct lh_summary *summary, size_t secret
 	char count[LH_FORMAT_MAX];
 	if (secret_count)
 		lh_buffer_printf(ret, "%s texts lie in secrets and are not shown\n",
-		                 lh_format_count(secret_count, count));
+				 lh_format_count(secret_count, count));
 	if (summary->uncounted_runs)
 		lh_buffer_printf(ret,
-		                 "%s texts that were seen rarely are not counted here: there were too many different "
-		                 "ones\n",
-		                 lh_format_count(summary->uncounted_runs, count));
+				 "%s texts that were seen rarely are not counted here: there were too many different "
+				 "ones\n",
+				 lh_format_count(summary->uncounted_runs, count));
 }
 
 static void write_repeated(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
-	                                           {"BYTES", LH_COLUMN_RIGHT},
-	                                           {"ADDRESS", LH_COLUMN_RIGHT},
-	                                           {"TEXT", LH_COLUMN_REST}};
+						   {"BYTES", LH_COLUMN_RIGHT},
+						   {"ADDRESS", LH_COLUMN_RIGHT},
+						   {"TEXT", LH_COLUMN_REST}};
 	const struct lh_summary *summary = report->summary;
 	if (!summary->repeated.count)
 		return;
@@ -366,9 +366,9 @@ static void write_census_rows(const struct lh_strings_report *report, struct lh_
 static void write_census(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
-	                                           {"ADDRESS", LH_COLUMN_RIGHT},
-	                                           {"MODULE", LH_COLUMN_LEFT},
-	                                           {"SYMBOL", LH_COLUMN_REST}};
+						   {"ADDRESS", LH_COLUMN_RIGHT},
+						   {"MODULE", LH_COLUMN_LEFT},
+						   {"SYMBOL", LH_COLUMN_REST}};
 	const struct lh_census *census = &report->summary->census;
 	if (!census->rows.count)
 		return;
@@ -379,10 +379,10 @@ static void write_census(const struct lh_strings_report *report, struct lh_style
 	lh_table_render(&table, style, ret);
 	char pointers[LH_FORMAT_MAX], words[LH_FORMAT_MAX], dropped[LH_FORMAT_MAX];
 	lh_buffer_printf(ret, "%s of %s words point into modules", lh_format_count(census->pointer_count, pointers),
-	                 lh_format_count(census->word_count, words));
+			 lh_format_count(census->word_count, words));
 	if (census->dropped_count)
 		lh_buffer_printf(ret, "; %s of them to too many different places to count",
-		                 lh_format_count(census->dropped_count, dropped));
+				 lh_format_count(census->dropped_count, dropped));
 	if (report->summary->modules.count) {
 		lh_buffer_puts(ret, ": ");
 		write_modules(report->summary, ret);
@@ -394,7 +394,7 @@ static void write_problems(const struct lh_summary *summary, struct lh_style sty
 {
 	size_t count = 0;
 	const struct lh_symbols_problem *problems =
-	        summary->symbols ? lh_symbols_problems(summary->symbols, &count) : NULL;
+		summary->symbols ? lh_symbols_problems(summary->symbols, &count) : NULL;
 	if (!count)
 		return;
 	write_heading(style, "Modules without names", ret);
@@ -416,7 +416,7 @@ void lh_report_strings_text(const struct lh_strings_report *report, struct lh_st
 	char bytes[LH_FORMAT_MAX];
 	if (lh_image_source(report->image) == LH_IMAGE_PROCESS)
 		lh_buffer_printf(ret, "\nreceipt: read %s of %s, which was never stopped\n",
-		                 lh_format_bytes(report->summary->scanned_bytes, bytes), lh_image_path(report->image));
+				 lh_format_bytes(report->summary->scanned_bytes, bytes), lh_image_path(report->image));
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -424,9 +424,9 @@ void lh_report_strings_text(const struct lh_strings_report *report, struct lh_st
 static json_t *source_json(const struct lh_image *image)
 {
 	json_t *json =
-	        json_pack("{s:o, s:s, s:o, s:b}", "path", lh_json_string(lh_image_path(image)), "kind",
-	                  lh_image_source_name(lh_image_source(image)), "file_bytes",
-	                  lh_json_u64(lh_image_file_bytes(image)), "has_addresses", lh_image_has_addresses(image));
+		json_pack("{s:o, s:s, s:o, s:b}", "path", lh_json_string(lh_image_path(image)), "kind",
+			  lh_image_source_name(lh_image_source(image)), "file_bytes",
+			  lh_json_u64(lh_image_file_bytes(image)), "has_addresses", lh_image_has_addresses(image));
 	if (json && lh_image_pid(image))
 		json_object_set_new(json, "pid", json_integer(lh_image_pid(image)));
 	return json;
@@ -439,8 +439,8 @@ static json_t *gaps_json(const struct lh_image *image)
 	json_t *list = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "start", lh_json_address(gaps[i].range.start),
-		                                      "end", lh_json_address(gaps[i].range.end), "reason",
-		                                      lh_json_string(gaps[i].reason)));
+						      "end", lh_json_address(gaps[i].range.end), "reason",
+						      lh_json_string(gaps[i].reason)));
 	return list;
 }
 
@@ -449,7 +449,7 @@ static json_t *examples_json(const struct lh_class_count *class)
 	json_t *list = json_array();
 	for (size_t i = 0; i < class->example_count && !class->is_secret; i++)
 		json_array_append_new(list, json_pack("{s:o, s:o}", "addr", lh_json_address(class->examples[i].addr),
-		                                      "text", lh_json_string(class->examples[i].text)));
+						      "text", lh_json_string(class->examples[i].text)));
 	return list;
 }
 
@@ -459,10 +459,10 @@ static json_t *classes_json(const struct lh_summary *summary)
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
 		json_array_append_new(list,
-		                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "class", class->name, "title",
-		                                class->title, "count", lh_json_u64(class->count), "bytes",
-		                                lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
-		                                "secret", class->is_secret, "examples", examples_json(class)));
+				      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "class", class->name, "title",
+						class->title, "count", lh_json_u64(class->count), "bytes",
+						lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
+						"secret", class->is_secret, "examples", examples_json(class)));
 	}
 	return list;
 }
@@ -474,11 +474,11 @@ static json_t *repeated_json(const struct lh_strings_report *report)
 	for (size_t i = 0; i < report->summary->repeated.count && i < report->top; i++) {
 		const struct lh_repeated *text = &report->summary->repeated.items[i];
 		json_array_append_new(list,
-		                      json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "count", lh_json_u64(text->count),
-		                                "bytes", lh_json_u64(text->bytes), "chars", lh_json_u64(text->chars),
-		                                "addr", lh_json_address(text->example_addr), "text",
-		                                text->is_secret ? json_null() : lh_json_string(text->text), "secret",
-		                                text->is_secret));
+				      json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "count", lh_json_u64(text->count),
+						"bytes", lh_json_u64(text->bytes), "chars", lh_json_u64(text->chars),
+						"addr", lh_json_address(text->example_addr), "text",
+						text->is_secret ? json_null() : lh_json_string(text->text), "secret",
+						text->is_secret));
 	}
 	return list;
 }
@@ -499,9 +499,9 @@ static json_t *census_row_json(const struct lh_census_row *row)
 {
 	const char *name = row->symbol.name ? row->symbol.name : "";
 	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "count", lh_json_u64(row->count), "symbol",
-	                 lh_json_string(name), "offset_bytes", lh_json_u64(row->symbol.offset), "module",
-	                 lh_json_string(row->symbol.module_name), "origin", origin_name(row->symbol.origin), "target",
-	                 lh_json_address(row->target_addr), "addr", lh_json_address(row->example_addr));
+			 lh_json_string(name), "offset_bytes", lh_json_u64(row->symbol.offset), "module",
+			 lh_json_string(row->symbol.module_name), "origin", origin_name(row->symbol.origin), "target",
+			 lh_json_address(row->target_addr), "addr", lh_json_address(row->example_addr));
 }
 
 static json_t *modules_json(const struct lh_summary *summary)
@@ -509,8 +509,8 @@ static json_t *modules_json(const struct lh_summary *summary)
 	json_t *list = json_array();
 	for (size_t i = 0; i < summary->modules.count; i++)
 		json_array_append_new(list,
-		                      json_pack("{s:o, s:o}", "module", lh_json_string(summary->modules.items[i].name),
-		                                "count", lh_json_u64(summary->modules.items[i].count)));
+				      json_pack("{s:o, s:o}", "module", lh_json_string(summary->modules.items[i].name),
+						"count", lh_json_u64(summary->modules.items[i].count)));
 	return list;
 }
 
@@ -521,19 +521,19 @@ static json_t *census_json(const struct lh_strings_report *report)
 	for (size_t i = 0; i < census->rows.count && i < report->top; i++)
 		json_array_append_new(rows, census_row_json(&census->rows.items[i]));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "words", lh_json_u64(census->word_count), "pointers",
-	                 lh_json_u64(census->pointer_count), "dropped", lh_json_u64(census->dropped_count), "modules",
-	                 modules_json(report->summary), "rows", rows);
+			 lh_json_u64(census->pointer_count), "dropped", lh_json_u64(census->dropped_count), "modules",
+			 modules_json(report->summary), "rows", rows);
 }
 
 static json_t *problems_json(const struct lh_summary *summary)
 {
 	size_t count = 0;
 	const struct lh_symbols_problem *problems =
-	        summary->symbols ? lh_symbols_problems(summary->symbols, &count) : NULL;
+		summary->symbols ? lh_symbols_problems(summary->symbols, &count) : NULL;
 	json_t *list = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, json_pack("{s:o, s:s}", "path", lh_json_string(problems[i].path), "reason",
-		                                      problems[i].reason));
+						      problems[i].reason));
 	return list;
 }
 
@@ -541,10 +541,10 @@ static json_t *totals_json(const struct lh_strings_report *report)
 {
 	const struct lh_summary *summary = report->summary;
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "scanned_bytes", lh_json_u64(summary->scanned_bytes),
-	                 "zero_bytes", lh_json_u64(summary->zero_bytes), "printable_bytes",
-	                 lh_json_u64(summary->printable_bytes), "min_chars", lh_json_u64(report->min_chars), "texts",
-	                 lh_json_u64(summary->run_count), "distinct_texts", lh_json_u64(summary->distinct_count),
-	                 "uncounted_texts", lh_json_u64(summary->uncounted_runs));
+			 "zero_bytes", lh_json_u64(summary->zero_bytes), "printable_bytes",
+			 lh_json_u64(summary->printable_bytes), "min_chars", lh_json_u64(report->min_chars), "texts",
+			 lh_json_u64(summary->run_count), "distinct_texts", lh_json_u64(summary->distinct_count),
+			 "uncounted_texts", lh_json_u64(summary->uncounted_runs));
 }
 
 static json_t *conclusion_json(const struct lh_summary *summary)
@@ -558,15 +558,15 @@ void lh_report_strings_json(const struct lh_strings_report *report, struct lh_bu
 {
 	bool is_complete = !lh_image_loss(report->image).count && !report->summary->is_interrupted;
 	json_t *json = json_pack(
-	        "{s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/strings/1", "complete",
-	        is_complete, "interrupted", report->summary->is_interrupted, "source", source_json(report->image),
-	        "totals", totals_json(report), "conclusion", conclusion_json(report->summary), "classes",
-	        classes_json(report->summary), "repeated", repeated_json(report), "symbols", census_json(report),
-	        "unnamed_modules", problems_json(report->summary), "gaps", gaps_json(report->image));
+		"{s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/strings/1", "complete",
+		is_complete, "interrupted", report->summary->is_interrupted, "source", source_json(report->image),
+		"totals", totals_json(report), "conclusion", conclusion_json(report->summary), "classes",
+		classes_json(report->summary), "repeated", repeated_json(report), "symbols", census_json(report),
+		"unnamed_modules", problems_json(report->summary), "gaps", gaps_json(report->image));
 	if (json && lh_image_source(report->image) == LH_IMAGE_PROCESS)
 		json_object_set_new(json, "receipt",
-		                    json_pack("{s:o, s:i}", "read_bytes", lh_json_u64(report->summary->scanned_bytes),
-		                              "pause_ns", 0));
+				    json_pack("{s:o, s:i}", "read_bytes", lh_json_u64(report->summary->scanned_bytes),
+					      "pause_ns", 0));
 	struct lh_error *error = lh_json_append(json, false, ret);
 	ret->failed |= error != NULL;
 	lh_error_destroy(error);

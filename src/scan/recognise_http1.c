@@ -20,8 +20,8 @@ static const char *const patterns[] = {"HTTP/1\\.[01]", NULL};
 
 /* RFC 9110 section 9, RFC 5789, and the extensions of WebDAV (RFC 4918) that are common. */
 static const char *const methods[] = {"GET",   "POST",  "PUT",     "HEAD",     "DELETE",    "OPTIONS",
-                                      "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
-                                      "COPY",  "MOVE",  "LOCK",    "UNLOCK",   "REPORT",    "PURGE"};
+				      "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
+				      "COPY",  "MOVE",  "LOCK",    "UNLOCK",   "REPORT",    "PURGE"};
 
 static bool is_method(const uint8_t *word, size_t length)
 {
@@ -124,10 +124,10 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 }
 
 const struct lh_recogniser lh_recognise_http1 = {
-        .name = "http1",
-        .title = "HTTP/1 message heads",
-        .set = LH_PATTERNS_WORDS,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "http1",
+	.title = "HTTP/1 message heads",
+	.set = LH_PATTERNS_WORDS,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

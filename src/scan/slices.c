@@ -7,14 +7,14 @@
 struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t end, bool is_continued)
 {
 	return (struct lh_block){
-	        .addr = block->addr + start,
-	        .file_offset = block->file_offset == LH_NO_OFFSET ? LH_NO_OFFSET : block->file_offset + start,
-	        .data = block->data + start,
-	        .bytes = end - start,
-	        .bytes_before = lh_min_u64(block->bytes_before + start, LH_BLOCK_OVERLAP),
-	        .bytes_after = lh_min_u64(block->bytes_after + (block->bytes - end), LH_BLOCK_OVERLAP),
-	        .is_continued = is_continued,
-	        .segment = block->segment,
+		.addr = block->addr + start,
+		.file_offset = block->file_offset == LH_NO_OFFSET ? LH_NO_OFFSET : block->file_offset + start,
+		.data = block->data + start,
+		.bytes = end - start,
+		.bytes_before = lh_min_u64(block->bytes_before + start, LH_BLOCK_OVERLAP),
+		.bytes_after = lh_min_u64(block->bytes_after + (block->bytes - end), LH_BLOCK_OVERLAP),
+		.is_continued = is_continued,
+		.segment = block->segment,
 	};
 }
 
@@ -57,8 +57,8 @@ static struct lh_error *visit_block(void *context, const struct lh_block *block)
 struct lh_error *lh_walk_slices(const struct lh_slicing *slicing)
 {
 	struct slicing_state state = {
-	        .slicing = slicing,
-	        .total_bytes = lh_image_walk_bytes(slicing->image, slicing->walk_flags),
+		.slicing = slicing,
+		.total_bytes = lh_image_walk_bytes(slicing->image, slicing->walk_flags),
 	};
 	return lh_image_walk(slicing->image, slicing->walk_flags, visit_block, &state);
 }

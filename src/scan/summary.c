@@ -93,7 +93,7 @@ static size_t page_end(const struct lh_block *slice, size_t at)
 
 /* Where the pages that are zero, or are not, like the one at `at`, end. */
 static size_t like_pages_end(const struct summary_pass *pass, const struct lh_block *slice, size_t at,
-                             bool *ret_is_zero)
+			     bool *ret_is_zero)
 {
 	size_t end = page_end(slice, at);
 	bool is_zero = pass->kernel->is_zero(slice->data + at, end - at);
@@ -137,12 +137,12 @@ static struct lh_error *begin_pass(struct summary_pass *pass, const struct lh_im
 static struct lh_error *walk(struct summary_pass *pass, struct lh_image *image)
 {
 	struct lh_slicing slicing = {
-	        .image = image,
-	        .walk_flags = pass->options->walk_flags,
-	        .visit = visit_slice,
-	        .context = pass,
-	        .progress = pass->options->progress,
-	        .progress_context = pass->options->progress_context,
+		.image = image,
+		.walk_flags = pass->options->walk_flags,
+		.visit = visit_slice,
+		.context = pass,
+		.progress = pass->options->progress,
+		.progress_context = pass->options->progress_context,
 	};
 	struct lh_error *error = lh_walk_slices(&slicing);
 	if (!error || lh_error_code(error) != LH_ERROR_INTERRUPTED)

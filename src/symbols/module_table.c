@@ -25,7 +25,7 @@ void lh_module_table_deinit(struct lh_module_table *table)
 
 /* A copy of the section's bytes with a NUL after them; *ret NULL when it has none. */
 static struct lh_error *copy_section_text(struct lh_module_table *table, Elf *elf, size_t index, const char **ret,
-                                          size_t *ret_bytes)
+					  size_t *ret_bytes)
 {
 	*ret = NULL;
 	*ret_bytes = 0;
@@ -136,8 +136,8 @@ static struct lh_error *add_accessor(struct lh_module_table *table, Elf *elf, co
 	if (!code || !decode_accessor(code, bytes, symbol->st_value, &target))
 		return NULL;
 	return lh_vec_push(
-	        &table->accessors.items,
-	        (struct lh_table_entry){.start = target, .end = target + 1, .name = name, .symbol_start = target});
+		&table->accessors.items,
+		(struct lh_table_entry){.start = target, .end = target + 1, .name = name, .symbol_start = target});
 }
 
 /* ---------------------------------------------------------------- symbols */
@@ -162,21 +162,21 @@ static uint8_t rank_of(const GElf_Sym *symbol, const char *name)
 }
 
 static struct lh_error *add_symbol(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name,
-                                   bool is_dynamic)
+				   bool is_dynamic)
 {
 	uint64_t end;
 	if (!*name || !is_named_bytes(symbol) || !lh_add_u64(symbol->st_value, symbol->st_size, &end))
 		return NULL;
 	LH_TRY(lh_vec_push(&table->symbols.items, (struct lh_table_entry){.start = symbol->st_value,
-	                                                                  .end = end,
-	                                                                  .name = name,
-	                                                                  .symbol_start = symbol->st_value,
-	                                                                  .rank = rank_of(symbol, name)}));
+									  .end = end,
+									  .name = name,
+									  .symbol_start = symbol->st_value,
+									  .rank = rank_of(symbol, name)}));
 	return is_dynamic ? add_accessor(table, elf, symbol, name) : NULL;
 }
 
 static struct lh_error *add_symbol_table(struct lh_module_table *table, Elf *elf, Elf_Scn *section,
-                                         const GElf_Shdr *header)
+					 const GElf_Shdr *header)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
 	const char *names;
@@ -296,7 +296,7 @@ static void open_symbols_deinit(struct open_symbols *open)
 
 /* Writes the innermost open symbols' parts of [*at, until). */
 static struct lh_error *emit_until(const struct lh_table_entries *sorted, struct open_symbols *open, uint64_t *at,
-                                   uint64_t until, struct lh_table_entries *ret)
+				   uint64_t until, struct lh_table_entries *ret)
 {
 	while (open->stack.count && *at < until) {
 		const struct lh_table_entry *top = &sorted->items.items[open->stack.items[open->stack.count - 1]];

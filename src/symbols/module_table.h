@@ -41,8 +41,8 @@ struct lh_module_table {
 	struct lh_table_entries accessors; /* ascending start, each one address */
 	LH_VEC(struct lh_table_section) sections;
 	LH_VEC(struct lh_relocated_word) words; /* ascending addr */
-	LH_VEC(char *) texts;     /* copies of string tables, terminated */
-	uint64_t first_load_addr; /* page of the lowest PT_LOAD: what module->start is in the file */
+	LH_VEC(char *) texts;                   /* copies of string tables, terminated */
+	uint64_t first_load_addr;               /* page of the lowest PT_LOAD: what module->start is in the file */
 	bool has_first_load;
 	uint8_t build_id[LH_BUILD_ID_MAX];
 	size_t build_id_bytes;

@@ -40,8 +40,8 @@ struct lh_symbols {
 static int open_below(int root_fd, const char *path)
 {
 	struct open_how how = {
-	        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-	        .resolve = RESOLVE_IN_ROOT,
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_IN_ROOT,
 	};
 	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
@@ -77,7 +77,7 @@ static bool build_id_differs(const struct lh_module *module, const struct lh_mod
 {
 	return module->build_id_bytes && table->build_id_bytes &&
 	       (module->build_id_bytes != table->build_id_bytes ||
-	        memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
+		memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
 }
 
 static bool build_id_equals(const struct lh_module *module, Elf *elf)
@@ -99,7 +99,7 @@ static const char *identity_problem(const struct lh_module *module, const struct
 }
 
 static struct lh_error *load_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
-                                  const char **ret_problem)
+				  const char **ret_problem)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = open_module_file(root_fd, module->path, ret_problem);
 	if (fd < 0)
@@ -121,7 +121,7 @@ static void debug_file_path(const struct lh_module *module, char *ret, size_t re
 }
 
 static struct lh_error *load_debug_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
-                                        bool *ret_is_loaded)
+					bool *ret_is_loaded)
 {
 	char path[128];
 	const char *problem = NULL;
@@ -140,7 +140,7 @@ static struct lh_error *load_debug_file(const struct lh_module *module, int root
 
 /* The vdso has no file, but all of it is in memory. */
 static struct lh_error *load_vdso(const struct lh_image *image, const struct lh_module *module,
-                                  struct lh_module_table *ret, bool *ret_is_loaded)
+				  struct lh_module_table *ret, bool *ret_is_loaded)
 {
 	uint64_t bytes = lh_min_u64(module->end - module->start, VDSO_MAX_BYTES);
 	LH_CLEANUP(lh_cleanup_free) char *copy = malloc(bytes);
@@ -160,7 +160,7 @@ static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path
 }
 
 static struct lh_error *load_from_files(struct lh_symbols *symbols, const struct lh_module *module,
-                                        struct lh_module_table *ret, bool *ret_is_loaded)
+					struct lh_module_table *ret, bool *ret_is_loaded)
 {
 	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
 	if (!problem)
@@ -289,7 +289,7 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	uint64_t file_addr = addr - module->bias;
 	const struct lh_table_section *section =
-	        module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
+		module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
 	if (section)
 		lh_buffer_printf(&text, "%s+0x%lx", section->name, (unsigned long)(file_addr - section->start));
 	else

@@ -54,8 +54,8 @@ static void fill_with_text(uint8_t *block, uint64_t number)
 	char *text = (char *)block;
 	for (size_t used = 0; used + 128 < BLOCK_BYTES; number++)
 		used += 1 + (size_t)sprintf(text + used,
-		                            "{\"order\":%" PRIu64 ",\"customer\":\"c%" PRIu64 "@mail.example\"}",
-		                            number, number % 1000);
+					    "{\"order\":%" PRIu64 ",\"customer\":\"c%" PRIu64 "@mail.example\"}",
+					    number, number % 1000);
 }
 
 /* A quarter each: text, pointers into the range, random bytes, zeros. */

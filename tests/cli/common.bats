@@ -7,7 +7,7 @@ NOT_A_PROCESS=999999999 # above PID_MAX_LIMIT, 4194304 (proc_sys_kernel(5))
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
-	HELPER_PID= NOBODYS_FOLDER=
+	HELPER_PID='' NOBODYS_FOLDER=''
 }
 
 teardown() {

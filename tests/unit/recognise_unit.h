@@ -19,13 +19,13 @@ static inline void unit_feed(struct lh_recogniser_pass *pass, const void *bytes,
 		size_t left = length - at;
 		size_t here = left < block_bytes ? left : block_bytes;
 		struct lh_block block = {
-		        .addr = UNIT_BASE + at,
-		        .file_offset = LH_NO_OFFSET,
-		        .data = (const uint8_t *)bytes + at,
-		        .bytes = here,
-		        .bytes_before = at < LH_BLOCK_OVERLAP ? at : LH_BLOCK_OVERLAP,
-		        .bytes_after = left - here < LH_BLOCK_OVERLAP ? left - here : LH_BLOCK_OVERLAP,
-		        .is_continued = at > 0,
+			.addr = UNIT_BASE + at,
+			.file_offset = LH_NO_OFFSET,
+			.data = (const uint8_t *)bytes + at,
+			.bytes = here,
+			.bytes_before = at < LH_BLOCK_OVERLAP ? at : LH_BLOCK_OVERLAP,
+			.bytes_after = left - here < LH_BLOCK_OVERLAP ? left - here : LH_BLOCK_OVERLAP,
+			.is_continued = at > 0,
 		};
 		assert_success(lh_recogniser_pass_feed(pass, &block));
 	}

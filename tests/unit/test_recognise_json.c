@@ -11,11 +11,11 @@
 #include <stdio.h>
 
 static const char *const seeds[] = {
-        "{\"name\":\"value\",\"n\":[1,-2.5e+3,0,true,false,null]}",
-        "{ \"a\" : { \"b\" : { \"c\" : [ [ ], { } , \"\\\"\\\\\\/\\b\\f\\n\\r\\t\" ] } } }",
-        "[\n\t\"gr\xc3\xbc\xc3\x9f\x65\", \"\xe6\x97\xa5\xe6\x9c\xac\", \"\xf0\x9f\x98\x80\",\r\n {\"k\": -0.0E-7}]",
-        "{\"\":\"\",\"long key with blanks\":\"x\",\"deep\":[[[[[[[[\"deep\"]]]]]]]]}",
-        "[{\"id\":1,\"tags\":[\"a\",\"b\"]},{\"id\":2,\"tags\":[]}]",
+	"{\"name\":\"value\",\"n\":[1,-2.5e+3,0,true,false,null]}",
+	"{ \"a\" : { \"b\" : { \"c\" : [ [ ], { } , \"\\\"\\\\\\/\\b\\f\\n\\r\\t\" ] } } }",
+	"[\n\t\"gr\xc3\xbc\xc3\x9f\x65\", \"\xe6\x97\xa5\xe6\x9c\xac\", \"\xf0\x9f\x98\x80\",\r\n {\"k\": -0.0E-7}]",
+	"{\"\":\"\",\"long key with blanks\":\"x\",\"deep\":[[[[[[[[\"deep\"]]]]]]]]}",
+	"[{\"id\":1,\"tags\":[\"a\",\"b\"]},{\"id\":2,\"tags\":[]}]",
 };
 
 static bool ours_takes(const char *text, size_t length, size_t *ret_bytes)
@@ -109,8 +109,8 @@ static void test_depth_and_length_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_agrees_with_jansson),
-	        cmocka_unit_test(test_depth_and_length_are_bounded),
+		cmocka_unit_test(test_agrees_with_jansson),
+		cmocka_unit_test(test_depth_and_length_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

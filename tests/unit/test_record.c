@@ -43,16 +43,16 @@ static void make_sample(uint64_t seed_number, struct lh_sample *ret)
 	ret->list.has_usage = true;
 	for (uint64_t i = 0; i < LH_REGION_KIND_COUNT; i++) {
 		struct lh_region region = {
-		        .start = 0x7fffffff00000000 + i * 0x100000,
-		        .end = 0x7fffffff00000000 + i * 0x100000 + 0x1000,
-		        .kind = (enum lh_region_kind)i,
-		        .protection = (uint8_t)(i % 8),
-		        .is_shared = i % 3 == 0,
-		        .is_deleted = i % 4 == 1,
-		        .is_hugetlb = i % 5 == 1,
-		        .is_dontdump = i % 6 == 1,
-		        .is_io = i % 7 == 1,
-		        .tid = i % 2 ? (pid_t)i : 0,
+			.start = 0x7fffffff00000000 + i * 0x100000,
+			.end = 0x7fffffff00000000 + i * 0x100000 + 0x1000,
+			.kind = (enum lh_region_kind)i,
+			.protection = (uint8_t)(i % 8),
+			.is_shared = i % 3 == 0,
+			.is_deleted = i % 4 == 1,
+			.is_hugetlb = i % 5 == 1,
+			.is_dontdump = i % 6 == 1,
+			.is_io = i % 7 == 1,
+			.tid = i % 2 ? (pid_t)i : 0,
 		};
 		if (i % 2) {
 			region.inode = UINT64_MAX - i;
@@ -163,27 +163,27 @@ static void test_bad_lines_are_skipped_and_counted(void **state)
 {
 	(void)state;
 	static const char good[] =
-	        "{\"time_ns\":5,\"regions\":[{\"start\":\"0x1000\",\"end\":\"0x2000\",\"perms\":\"rw-p\","
-	        "\"kind\":\"anon\",\"private_dirty_bytes\":4096}]}";
+		"{\"time_ns\":5,\"regions\":[{\"start\":\"0x1000\",\"end\":\"0x2000\",\"perms\":\"rw-p\","
+		"\"kind\":\"anon\",\"private_dirty_bytes\":4096}]}";
 	static const char *const bad[] = {
-	        "",
-	        "garbage \x01\xff",
-	        "[]",
-	        "42",
-	        "{}",
-	        "{\"time_ns\":-1,\"regions\":[]}",
-	        "{\"time_ns\":1,\"regions\":{}}",
-	        "{\"time_ns\":1,\"regions\":[]}",
-	        "{\"time_ns\":1,\"regions\":[1,null,{}]}",
-	        "{\"time_ns\":1,\"time_ns\":2,\"regions\":[]}",
-	        "{\"time_ns\":1,\"regions\":[{\"start\":\"0x2000\",\"end\":\"0x1000\",\"perms\":\"rw-p\",\"kind\":"
-	        "\"anon\"}]}",
-	        "{\"time_ns\":1,\"regions\":[{\"start\":\"0x1\",\"end\":\"0x2\",\"perms\":\"rwxpp\",\"kind\":\"anon\"}]"
-	        "}",
-	        "{\"time_ns\":1,\"regions\":[{\"start\":\"0x1\",\"end\":\"0x2\",\"perms\":\"rw-p\",\"kind\":"
-	        "\"nonsense\"}]}",
-	        "{\"time_ns\":1,\"regions\":[{\"start\":\"0x1\",\"end\":\"0x2\",\"perms\":\"rw-p\",\"kind\":\"anon\","
-	        "\"swap_bytes\":\"4\"}]}",
+		"",
+		"garbage \x01\xff",
+		"[]",
+		"42",
+		"{}",
+		"{\"time_ns\":-1,\"regions\":[]}",
+		"{\"time_ns\":1,\"regions\":{}}",
+		"{\"time_ns\":1,\"regions\":[]}",
+		"{\"time_ns\":1,\"regions\":[1,null,{}]}",
+		"{\"time_ns\":1,\"time_ns\":2,\"regions\":[]}",
+		"{\"time_ns\":1,\"regions\":[{\"start\":\"0x2000\",\"end\":\"0x1000\",\"perms\":\"rw-p\",\"kind\":"
+		"\"anon\"}]}",
+		"{\"time_ns\":1,\"regions\":[{\"start\":\"0x1\",\"end\":\"0x2\",\"perms\":\"rwxpp\",\"kind\":\"anon\"}]"
+		"}",
+		"{\"time_ns\":1,\"regions\":[{\"start\":\"0x1\",\"end\":\"0x2\",\"perms\":\"rw-p\",\"kind\":"
+		"\"nonsense\"}]}",
+		"{\"time_ns\":1,\"regions\":[{\"start\":\"0x1\",\"end\":\"0x2\",\"perms\":\"rw-p\",\"kind\":\"anon\","
+		"\"swap_bytes\":\"4\"}]}",
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(bad); i++) {
 		struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -202,12 +202,12 @@ static void test_bad_regions_are_counted(void **state)
 	(void)state;
 	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
 	decode_text("{\"leakhunt_record\":1,\"pid\":7}\n{\"time_ns\":1,\"regions\":["
-	            "{\"start\":\"0x5000\",\"end\":\"0x6000\",\"perms\":\"rw-p\",\"kind\":\"anon\"},"
-	            "{\"start\":\"0x5800\",\"end\":\"0x7000\",\"perms\":\"rw-p\",\"kind\":\"anon\"},"
-	            "{\"start\":\"0x1000\",\"end\":\"0x2000\",\"perms\":\"rw-p\",\"kind\":\"anon\"},"
-	            "{\"start\":\"0x8000\"},"
-	            "{\"start\":\"0x8000\",\"end\":\"0x9000\",\"perms\":\"r--s\",\"kind\":\"shared\"}]}\n",
-	            &samples);
+		    "{\"start\":\"0x5000\",\"end\":\"0x6000\",\"perms\":\"rw-p\",\"kind\":\"anon\"},"
+		    "{\"start\":\"0x5800\",\"end\":\"0x7000\",\"perms\":\"rw-p\",\"kind\":\"anon\"},"
+		    "{\"start\":\"0x1000\",\"end\":\"0x2000\",\"perms\":\"rw-p\",\"kind\":\"anon\"},"
+		    "{\"start\":\"0x8000\"},"
+		    "{\"start\":\"0x8000\",\"end\":\"0x9000\",\"perms\":\"r--s\",\"kind\":\"shared\"}]}\n",
+		    &samples);
 	const struct lh_region_list *list = &samples.items.items[0].list;
 	assert_int_equal(list->regions.count, 2);
 	assert_int_equal(list->dropped_regions, 2);
@@ -219,12 +219,12 @@ static void test_records_one_after_the_other(void **state)
 {
 	(void)state;
 	static const char line[] =
-	        "{\"time_ns\":1,\"regions\":[{\"start\":\"0x1000\",\"end\":\"0x2000\",\"perms\":\"rw-p\","
-	        "\"kind\":\"anon\"}]}\n";
+		"{\"time_ns\":1,\"regions\":[{\"start\":\"0x1000\",\"end\":\"0x2000\",\"perms\":\"rw-p\","
+		"\"kind\":\"anon\"}]}\n";
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
 	lh_buffer_printf(&text, "{\"leakhunt_record\":1,\"pid\":7}\n%s{\"leakhunt_record\":1,\"pid\":8}\n%s", line,
-	                 line);
+			 line);
 	decode_text(text.data, &samples);
 	assert_int_equal(samples.items.items[0].pid, 7);
 	assert_int_equal(samples.items.items[1].pid, 8);
@@ -234,11 +234,11 @@ static void test_what_is_no_record(void **state)
 {
 	(void)state;
 	static const char *const others[] = {"",
-	                                     "\n",
-	                                     "{}\n",
-	                                     "{\"leakhunt_raw\":1}\n",
-	                                     "{\"leakhunt_record\":",
-	                                     "00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/dbus-daemon\n"};
+					     "\n",
+					     "{}\n",
+					     "{\"leakhunt_raw\":1}\n",
+					     "{\"leakhunt_record\":",
+					     "00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/dbus-daemon\n"};
 	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(others); i++) {
 		assert_false(lh_record_detect(others[i], strlen(others[i])));
@@ -253,13 +253,13 @@ static void test_what_is_no_record(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_round_trip),
-	        cmocka_unit_test(test_lines_are_clean),
-	        cmocka_unit_test(test_cut_off_anywhere),
-	        cmocka_unit_test(test_bad_lines_are_skipped_and_counted),
-	        cmocka_unit_test(test_bad_regions_are_counted),
-	        cmocka_unit_test(test_records_one_after_the_other),
-	        cmocka_unit_test(test_what_is_no_record),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_lines_are_clean),
+		cmocka_unit_test(test_cut_off_anywhere),
+		cmocka_unit_test(test_bad_lines_are_skipped_and_counted),
+		cmocka_unit_test(test_bad_regions_are_counted),
+		cmocka_unit_test(test_records_one_after_the_other),
+		cmocka_unit_test(test_what_is_no_record),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,11 +20,11 @@ struct text {
 static void put_mapping(struct text *text, uint64_t start, uint64_t end, const char *rest, uint64_t private_bytes)
 {
 	lh_buffer_printf(&text->buffer,
-	                 "%08" PRIx64 "-%08" PRIx64 " %s\nSize: %" PRIu64 " kB\nRss: %" PRIu64 " kB\nPss: %" PRIu64
-	                 " kB\nShared_Clean: 0 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 0 kB\n"
-	                 "Private_Dirty: %" PRIu64 " kB\nSwap: 0 kB\n",
-	                 start, end, rest, (end - start) / KIB, private_bytes / KIB, private_bytes / KIB,
-	                 private_bytes / KIB);
+			 "%08" PRIx64 "-%08" PRIx64 " %s\nSize: %" PRIu64 " kB\nRss: %" PRIu64 " kB\nPss: %" PRIu64
+			 " kB\nShared_Clean: 0 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 0 kB\n"
+			 "Private_Dirty: %" PRIu64 " kB\nSwap: 0 kB\n",
+			 start, end, rest, (end - start) / KIB, private_bytes / KIB, private_bytes / KIB,
+			 private_bytes / KIB);
 }
 
 static const char ANON[] = "rw-p 00000000 00:00 0 ";
@@ -192,7 +192,7 @@ static void put_replaced(struct text *text, size_t i)
 {
 	put_ballast(text);
 	put_mapping(text, 0x10000000, 0x10400000, i < 5 ? "r--p 00000000 08:01 10 /old" : "r--p 00000000 08:01 11 /new",
-	            i < 5 ? MIB : 3 * MIB);
+		    i < 5 ? MIB : 3 * MIB);
 	put_mapping(text, 0x20000000, 0x20400000, i < 5 ? ANON : "rw-s 00000000 00:01 9 /dev/zero (deleted)", MIB);
 }
 
@@ -393,8 +393,8 @@ static void test_a_leak_ranks_above_a_bigger_plateau(void **state)
 static void put_swapped(struct text *text, size_t i)
 {
 	lh_buffer_printf(&text->buffer,
-	                 "10000000-20000000 %s\nSize: 262144 kB\nRss: %zu kB\nPrivate_Dirty: %zu kB\nSwap: %zu kB\n",
-	                 ANON, 8000 - 500 * i, 8000 - 500 * i, 500 * i);
+			 "10000000-20000000 %s\nSize: 262144 kB\nRss: %zu kB\nPrivate_Dirty: %zu kB\nSwap: %zu kB\n",
+			 ANON, 8000 - 500 * i, 8000 - 500 * i, 500 * i);
 }
 
 static void test_swapping_out_is_no_change(void **state)
@@ -491,24 +491,24 @@ static void test_absurd_usage_does_not_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_growth_at_the_upper_end),
-	        cmocka_unit_test(test_growth_at_the_lower_end),
-	        cmocka_unit_test(test_split_keeps_its_history),
-	        cmocka_unit_test(test_merge_sums_the_histories),
-	        cmocka_unit_test(test_other_backing_is_other_memory),
-	        cmocka_unit_test(test_brk_that_shrinks),
-	        cmocka_unit_test(test_a_mapping_missing_once_is_the_same),
-	        cmocka_unit_test(test_an_arena_that_fills_heap_after_heap),
-	        cmocka_unit_test(test_a_family_of_thread_stacks),
-	        cmocka_unit_test(test_one_of_many_alike_that_grows_stands_out),
-	        cmocka_unit_test(test_a_family_of_assorted_sizes),
-	        cmocka_unit_test(test_many_mappings),
-	        cmocka_unit_test(test_a_leak_ranks_above_a_bigger_plateau),
-	        cmocka_unit_test(test_swapping_out_is_no_change),
-	        cmocka_unit_test(test_too_few_samples),
-	        cmocka_unit_test(test_samples_out_of_order),
-	        cmocka_unit_test(test_samples_that_do_not_go_together),
-	        cmocka_unit_test(test_absurd_usage_does_not_overflow),
+		cmocka_unit_test(test_growth_at_the_upper_end),
+		cmocka_unit_test(test_growth_at_the_lower_end),
+		cmocka_unit_test(test_split_keeps_its_history),
+		cmocka_unit_test(test_merge_sums_the_histories),
+		cmocka_unit_test(test_other_backing_is_other_memory),
+		cmocka_unit_test(test_brk_that_shrinks),
+		cmocka_unit_test(test_a_mapping_missing_once_is_the_same),
+		cmocka_unit_test(test_an_arena_that_fills_heap_after_heap),
+		cmocka_unit_test(test_a_family_of_thread_stacks),
+		cmocka_unit_test(test_one_of_many_alike_that_grows_stands_out),
+		cmocka_unit_test(test_a_family_of_assorted_sizes),
+		cmocka_unit_test(test_many_mappings),
+		cmocka_unit_test(test_a_leak_ranks_above_a_bigger_plateau),
+		cmocka_unit_test(test_swapping_out_is_no_change),
+		cmocka_unit_test(test_too_few_samples),
+		cmocka_unit_test(test_samples_out_of_order),
+		cmocka_unit_test(test_samples_that_do_not_go_together),
+		cmocka_unit_test(test_absurd_usage_does_not_overflow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
