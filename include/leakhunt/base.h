@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #define LH_NODISCARD                         __attribute__((warn_unused_result))
+#define LH_NONNULL                           __attribute__((returns_nonnull))
 #define LH_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 
 /* Runs `function(&variable)` when the variable leaves its scope. */
