@@ -45,23 +45,22 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 
 enum { POOL_BLOCK_BYTES = 16384 };
 
-/* The place of `bytes` more: in the last block, or in a new one. */
-static struct lh_error *pool_reserve(struct lh_strings_pool *pool, size_t bytes, char **ret)
+/* The place of `bytes` more, in the last block or in a new one; NULL without memory. */
+static char *pool_reserve(struct lh_strings_pool *pool, size_t bytes)
 {
-	if (pool->blocks.count && pool->block_bytes - pool->used_bytes >= bytes) {
-		*ret = pool->blocks.items[pool->blocks.count - 1] + pool->used_bytes;
-		return NULL;
-	}
-	LH_TRY(lh_vec_reserve(&pool->blocks, 1));
+	if (pool->blocks.count && pool->block_bytes - pool->used_bytes >= bytes)
+		return pool->blocks.items[pool->blocks.count - 1] + pool->used_bytes;
 	size_t block_bytes = bytes > POOL_BLOCK_BYTES ? bytes : POOL_BLOCK_BYTES;
 	char *block = malloc(block_bytes);
-	if (!block)
-		return lh_error_no_memory();
-	pool->blocks.items[pool->blocks.count++] = block;
+	struct lh_error *error = block ? lh_vec_push(&pool->blocks, block) : lh_error_no_memory();
+	if (error) {
+		lh_error_destroy(error);
+		free(block);
+		return NULL;
+	}
 	pool->used_bytes = 0;
 	pool->block_bytes = block_bytes;
-	*ret = block;
-	return NULL;
+	return block;
 }
 
 struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *text, size_t length, const char **ret)
@@ -72,8 +71,9 @@ struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *t
 	}
 	if (length == SIZE_MAX)
 		return lh_error_no_memory();
-	char *copy;
-	LH_TRY(pool_reserve(pool, length + 1, &copy));
+	char *copy = pool_reserve(pool, length + 1);
+	if (!copy)
+		return lh_error_no_memory();
 	memcpy(copy, text, length);
 	copy[length] = '\0';
 	pool->used_bytes += length + 1;

@@ -131,6 +131,7 @@ static void track_add(struct lh_track *track, const struct node *node)
 {
 	const struct lh_region *region = node->region;
 	uint64_t bytes = region->end - region->start;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the caller has just pushed the track. */
 	bool is_newer = !track->last || node->sample > track->last_sample;
 	if (!track->last) {
 		*track = (struct lh_track){.kind = region->kind, .first_sample = node->sample};
