@@ -298,13 +298,12 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	return kept ? kept : "";
 }
 
-/* "like TLS_client_method()": a variant of what that function returns. */
+/* "TLS_client_method() variant": nearly the table that that function returns. */
 static const char *similar_name(struct lh_symbols *symbols, const struct lh_table_entry *accessor)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_buffer_puts(&text, "like ");
 	lh_symbol_demangle(accessor->name, &text);
-	lh_buffer_puts(&text, "()");
+	lh_buffer_puts(&text, "() variant");
 	return keep_text(symbols, &text);
 }
 
