@@ -12,7 +12,7 @@ failed=0
 mkdir -p "$findings"
 
 for fuzzer in "$fuzzers"/fuzz_*; do
-	[ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
+	if [ ! -x "$fuzzer" ]; then continue; fi
 	name=$(basename "$fuzzer")
 	corpus=.build/fuzz-corpus/$name
 	mkdir -p "$corpus"
