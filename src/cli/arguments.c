@@ -263,11 +263,6 @@ void lh_cleanup_arguments(struct lh_arguments **arguments)
 	lh_arguments_destroy(*arguments);
 }
 
-const struct lh_command *lh_arguments_command(const struct lh_arguments *arguments)
-{
-	return arguments->command;
-}
-
 bool lh_arguments_wants_help(const struct lh_arguments *arguments)
 {
 	return arguments->wants_help;
