@@ -17,7 +17,7 @@ struct unit {
 /* Unsigned digits in `base`, from the start of `text`; strtoull alone would take blanks and signs. */
 static bool parse_digits(const char *text, int base, const char **ret_end, uint64_t *ret)
 {
-	if (!isxdigit((unsigned char)text[0]))
+	if (!isxdigit((unsigned char)text[0]) || text[1] == 'x' || text[1] == 'X') /* a second 0x */
 		return false;
 	char *end = NULL;
 	errno = 0;

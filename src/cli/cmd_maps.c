@@ -56,10 +56,8 @@ static void warn_of_loss(const struct lh_region_list *list, const char *what, in
 {
 	if (!list->skipped_lines && !list->dropped_regions)
 		return;
-	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_buffer_escape(&name, what, strlen(what));
-	lh_warn("%s: %zu lines were missing or not understood, %zu mappings out of order were left out",
-		name.data ? name.data : "", list->skipped_lines, list->dropped_regions);
+	lh_warn("%s: %zu lines were missing or not understood, %zu mappings out of order were left out", what,
+		list->skipped_lines, list->dropped_regions);
 	*ret_status = LH_EXIT_PARTIAL;
 }
 

@@ -52,9 +52,7 @@ static void sample_deinit(struct lh_sample *sample)
 /* Warns, and makes the result partial. Takes `error`. */
 static void go_on_without(struct gathering *gathering, struct lh_error *error, const char *consequence)
 {
-	struct lh_buffer message LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_buffer_escape(&message, lh_error_message(error), strlen(lh_error_message(error)));
-	lh_warn("%s; %s", message.failed ? "out of memory" : message.data, consequence);
+	lh_warn("%s; %s", lh_error_message(error), consequence);
 	lh_error_destroy(error);
 	gathering->is_partial = true;
 }

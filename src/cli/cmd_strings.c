@@ -223,16 +223,10 @@ static struct lh_error *list_run(void *context, const struct lh_run *run)
 static void warn_of_loss(const struct lh_image *image)
 {
 	struct lh_loss loss = lh_image_loss(image);
-	char text[LH_FORMAT_MAX];
-	struct lh_buffer what LH_CLEANUP(lh_buffer_deinit) = {0};
-	if (!loss.count)
-		return;
-	lh_buffer_escape(&what, lh_image_path(image), strlen(lh_image_path(image)));
-	lh_buffer_printf(&what, ": %s in %zu places could not be read (the first: ", lh_format_bytes(loss.bytes, text),
-			 loss.count);
-	lh_buffer_escape(&what, loss.reason, strlen(loss.reason));
-	if (!what.failed)
-		lh_warn("%s)", what.data);
+	char bytes[LH_FORMAT_MAX];
+	if (loss.count)
+		lh_warn("%s: %s in %zu places could not be read (the first: %s)", lh_image_path(image),
+			lh_format_bytes(loss.bytes, bytes), loss.count, loss.reason);
 }
 
 static bool show_list_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)

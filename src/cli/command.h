@@ -97,7 +97,7 @@ const char *lh_nearest(const char *word, const char *const *candidates, size_t c
 struct lh_style lh_terminal_style(void);
 /* Writes to stdout; a closed pipe is not an error. */
 struct lh_error *lh_print(const struct lh_buffer *buffer) LH_NODISCARD;
-/* One line on stderr: "leakhunt: warning: ...". */
+/* One line on stderr: "leakhunt: warning: ...", escaped. */
 void lh_warn(const char *format, ...) LH_PRINTF(1, 2);
 
 /* A line on stderr that is redrawn; nothing when stderr is not a terminal. */

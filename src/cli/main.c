@@ -53,6 +53,13 @@ static struct lh_error *print_overview(void)
 	return lh_print(&text);
 }
 
+static struct lh_error *print_version(void)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_buffer_puts(&text, "leakhunt " LH_VERSION "\n");
+	return lh_print(&text);
+}
+
 static struct lh_error *print_command_help(const struct lh_command *command)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -83,7 +90,7 @@ int main(int argc, char **argv)
 	else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		error = print_overview();
 	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
-		puts("leakhunt " LH_VERSION);
+		error = print_version();
 	else if (!(command = lh_command_find(name)))
 		error = unknown_command(name);
 	else

@@ -37,14 +37,22 @@ struct lh_error *lh_print(const struct lh_buffer *buffer)
 	return error;
 }
 
+/* Warnings name files and commands: bytes that somebody else chose. */
 void lh_warn(const char *format, ...)
 {
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_free) char *text = NULL;
 	va_list list;
 	va_start(list, format);
-	fputs("leakhunt: warning: ", stderr);
-	vfprintf(stderr, format, list);
-	fputc('\n', stderr);
+	int length = vasprintf(&text, format, list);
 	va_end(list);
+	if (length < 0) {
+		text = NULL;
+		return;
+	}
+	lh_buffer_escape(&line, text, (size_t)length);
+	if (!line.failed && line.data)
+		fprintf(stderr, "leakhunt: warning: %s\n", line.data);
 }
 
 void lh_progress_begin(struct lh_progress_line *line)

@@ -120,6 +120,8 @@ struct lh_pem {
 
 /* Reads what follows "-----BEGIN " at the anchor. */
 bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret);
+/* Reads an END line, "-----END label-----", at the anchor: label, length of the line, is_private_key. */
+bool lh_pem_read_end(const struct lh_candidate *candidate, struct lh_pem *ret);
 
 /* ---------------------------------------------------------------- TLS records (RFC 5246 section 6.2, RFC 8446
  * section 5.1) */

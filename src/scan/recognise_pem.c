@@ -34,15 +34,33 @@ static bool end_line_matches(const struct lh_candidate *candidate, size_t offset
 	       memcmp(candidate->anchor + label, pem->label, pem->label_bytes) == 0;
 }
 
-bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret)
+/* The label after `keyword` and the dashes behind it; ret->length is the whole line's. */
+static bool read_line(const struct lh_candidate *candidate, const char *keyword, struct lh_pem *ret)
 {
-	size_t label = strlen(BEGIN);
+	size_t label = strlen(keyword);
 	size_t label_bytes = lh_span_after(candidate, label, LABEL_MAX, LH_BYTES_UPPER | LH_BYTE_DIGIT | LH_BYTE_BLANK);
-	size_t body = label + label_bytes + strlen(DASHES);
 	if (!label_bytes || !lh_after_equals(candidate, label + label_bytes, DASHES, false))
 		return false;
-	struct lh_pem found = {.label = candidate->anchor + label, .label_bytes = label_bytes};
-	found.is_private_key = label_is_private(found.label, label_bytes);
+	*ret = (struct lh_pem){
+		.label = candidate->anchor + label,
+		.label_bytes = label_bytes,
+		.length = label + label_bytes + strlen(DASHES),
+		.is_private_key = label_is_private(candidate->anchor + label, label_bytes),
+	};
+	return true;
+}
+
+bool lh_pem_read_end(const struct lh_candidate *candidate, struct lh_pem *ret)
+{
+	return read_line(candidate, END, ret);
+}
+
+bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret)
+{
+	struct lh_pem found;
+	if (!read_line(candidate, BEGIN, &found))
+		return false;
+	size_t body = found.length;
 	/* base64, line breaks (plain or as \n, \r), padding, and what RFC 1421 headers hold: "DEK-Info: AES-128-CBC,".
 	 */
 	size_t end = body;
@@ -51,7 +69,7 @@ bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret)
 	*candidate->examined += end - body;
 	found.body_bytes = end - body;
 	found.is_complete = end_line_matches(candidate, end, &found);
-	found.length = found.is_complete ? end + strlen(END) + label_bytes + strlen(DASHES) : end;
+	found.length = found.is_complete ? end + strlen(END) + found.label_bytes + strlen(DASHES) : end;
 	*ret = found;
 	return true;
 }

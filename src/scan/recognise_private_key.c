@@ -1,7 +1,8 @@
 /*
- * recognise_private_key: private keys, as PEM (RFC 7468; also cut off after at least 64 characters)
- * and DER: RSAPrivateKey (RFC 8017 A.1.2) and DSA's, PrivateKeyInfo (RFC 5208 section 5), ECPrivateKey
- * (RFC 5915 section 3). Secret: counted, and never shown.
+ * recognise_private_key: private keys, as PEM (RFC 7468; also cut off after at least 64 characters, and
+ * with its first line gone: malloc overwrites the first 16 bytes of a freed chunk) and DER: RSAPrivateKey (RFC 8017
+ * A.1.2) and DSA's, PrivateKeyInfo (RFC 5208 section 5), ECPrivateKey (RFC 5915 section 3). Secret: counted, and never
+ * shown.
  */
 #include "recognise.h"
 
@@ -15,15 +16,23 @@ enum {
 	EC_KEY_BYTES_MIN = 20,
 	EC_KEY_BYTES_MAX = 66, /* P-521 */
 	CUT_BODY_MIN = 64,
+	CUT_BODY_MAX = 16384, /* RSA with 16,384 bits: 12,900 characters */
 };
 
-enum { PATTERN_PEM = 3 };
+enum { PATTERN_PEM = 3, PATTERN_END, PATTERN_BODY };
 
 static const char *const patterns[] = {
 	"\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]",
 	"\\x30\\x81.\\x02\\x01[\\x00\\x01]",
 	"\\x30\\x82..\\x02\\x01[\\x00\\x01]",
 	[PATTERN_PEM] = "-----BEGIN ",
+	[PATTERN_END] = "-----END ",
+	/* How the base64 of the DER above begins: RSA and PKCS#8; ECPrivateKey P-256, P-384; PKCS#8 EC, Ed25519. */
+	[PATTERN_BODY] = "MII[A-Za-z0-9+/]{2}[AQgw]IBA[AD]",
+	"MHcCAQEE",
+	"MIGkAgEBBD",
+	"MIGHAgEAMB",
+	"MC4CAQAwBQYDK2Vw",
 	NULL,
 };
 
@@ -91,9 +100,36 @@ static bool validate_pem(const struct lh_candidate *candidate, struct lh_match *
 	return true;
 }
 
+static const unsigned body_bytes = LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST;
+
+/* "-----END RSA PRIVATE KEY-----" whose beginning is gone: back over what can be the key. */
+static bool validate_end(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct lh_pem pem;
+	size_t before = lh_span_before(candidate, LH_LOOK_BACK, body_bytes | LH_BYTE_URL_REST);
+	if (before < CUT_BODY_MIN || !lh_pem_read_end(candidate, &pem) || !pem.is_private_key)
+		return false;
+	*ret = (struct lh_match){.before = before, .length = before + pem.length};
+	return true;
+}
+
+/* The first line of the body, without the line before it. */
+static bool validate_body(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t length = lh_span_after(candidate, 0, CUT_BODY_MAX, body_bytes);
+	if (length < CUT_BODY_MIN)
+		return false;
+	*ret = (struct lh_match){.length = length};
+	return true;
+}
+
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	return candidate->pattern == PATTERN_PEM ? validate_pem(candidate, ret) : validate_der(candidate, ret);
+	if (candidate->pattern < PATTERN_PEM)
+		return validate_der(candidate, ret);
+	if (candidate->pattern == PATTERN_PEM)
+		return validate_pem(candidate, ret);
+	return candidate->pattern == PATTERN_END ? validate_end(candidate, ret) : validate_body(candidate, ret);
 }
 
 const struct lh_recogniser lh_recognise_private_key = {

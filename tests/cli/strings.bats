@@ -303,3 +303,20 @@ for word in "ready", "alive":
 	LEAKHUNT_KERNEL=abacus leakhunt strings /bin/sh
 	refused_with 64 LEAKHUNT_KERNEL abacus scalar
 }
+
+@test "a private key whose first bytes malloc has overwritten is counted, and no line of it is shown" {
+	local kind key=$BATS_TEST_TMPDIR/key.pem memory=$BATS_TEST_TMPDIR/memory
+	for kind in "RSA" "EC -pkeyopt ec_paramgen_curve:P-256" "ED25519"; do
+		# shellcheck disable=SC2086 # words
+		openssl genpkey -algorithm $kind >"$key" 2>/dev/null
+		# free() leaves a list pointer and a key in the first 16 bytes of a chunk (glibc tcache_entry).
+		{ head -c 64 /dev/zero; printf 'AAAAAA\0\0BBBBBBBB'; tail -c +17 "$key"; head -c 64 /dev/zero; } >"$memory"
+		cat "$memory" >>"$memory.twice"
+		run "$LEAKHUNT" strings "$memory.twice" --json
+		[ "$status" -eq 0 ]
+		[ "$(jq '[.classes[] | select(.class == "private-key")] | length' <<<"$output")" -eq 1 ]
+		sed '1d;$d' "$key" | while read -r line; do
+			! grep -qF "$line" <<<"$output" || exit 1
+		done
+	done
+}

@@ -32,7 +32,8 @@ static void test_parse_u64(void **state)
 					  "a",
 					  "1a",
 					  "18446744073709551616",
-					  "0x10000000000000000"};
+					  "0x10000000000000000",
+					  "0x0x10"};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(bad); i++)
 		assert_failure(lh_parse_u64(bad[i], &value), LH_ERROR_USAGE);
 	assert_int_equal(value, 255);
