@@ -13,6 +13,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,29 +136,33 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
  * After PTRACE_SEIZE a stop is a trap or a group stop (PTRACE_EVENT_STOP, told apart by the signal),
  * or one in which a signal is about to be delivered (no event); the latter is handed on at the end.
  */
-static void note_stop(struct frozen_thread *thread, int status)
+static void note_stop(struct frozen_thread *thread, int stop_code)
 {
-	if (!WIFSTOPPED(status)) {
-		thread->phase = THREAD_GONE;
-		return;
-	}
-	int event = status >> 16;
+	int event = stop_code >> 8, signal = stop_code & 0xff;
 	thread->phase = THREAD_STOPPED;
-	thread->is_group_stop = event == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP;
-	thread->signal = event ? 0 : WSTOPSIG(status);
+	thread->is_group_stop = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
+	thread->signal = event ? 0 : signal;
 }
 
-/* Returns whether the thread is still on its way to a stop. */
+/*
+ * Returns whether the thread is still on its way to a stop. The stop is looked at, not consumed
+ * (WNOWAIT): a signal whose delivery stop was consumed is lost when the tracer is killed (measured on
+ * Linux 6.18). An end is consumed, or the thread would stay a zombie.
+ */
 static bool is_awaited(struct frozen_thread *thread)
 {
 	if (thread->phase != THREAD_ASKED)
 		return false;
-	int status;
-	pid_t got = waitpid(thread->tid, &status, __WALL | WNOHANG);
-	if (got == thread->tid)
-		note_stop(thread, status);
-	else if (got < 0 && errno == ECHILD)
+	siginfo_t info = {0};
+	int status = waitid(P_PID, (id_t)thread->tid, &info, WEXITED | WSTOPPED | __WALL | WNOHANG | WNOWAIT);
+	if (status < 0) {
+		thread->phase = errno == ECHILD ? THREAD_GONE : thread->phase;
+	} else if (info.si_pid == thread->tid && (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)) {
+		note_stop(thread, info.si_status);
+	} else if (info.si_pid == thread->tid) {
 		thread->phase = THREAD_GONE;
+		(void)waitpid(thread->tid, NULL, __WALL | WNOHANG);
+	}
 	return thread->phase == THREAD_ASKED;
 }
 
