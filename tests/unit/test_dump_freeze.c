@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -338,6 +339,63 @@ static void a_process_killed_while_frozen_is_no_trouble(void **state)
 	lh_process_close(target.process);
 }
 
+/* ---------------------------------------------------------------- killed */
+
+static pid_t start_signal_counter(void)
+{
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigaction(SIGRTMIN, &action, NULL);
+	atomic_store(&board->entered, 1);
+	for (;;)
+		pause();
+}
+
+/* Dies with the target frozen, as leakhunt does of kill -9. */
+static pid_t start_dying_freezer(const struct lh_process *process)
+{
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	struct lh_thread_states states = {0};
+	struct lh_freeze *freeze = NULL;
+	struct lh_error *error = lh_freeze_begin(process, &states, &freeze);
+	raise(error ? SIGABRT : SIGKILL);
+	_exit(1);
+}
+
+/* Real-time signals queue, so that each one that was sent has to be handled once (signal(7)). */
+static void no_signal_is_lost_when_the_freezer_is_killed(void **state)
+{
+	enum { ROUNDS = 150, SIGNALS = 20, WAIT_MAX_MS = 20000 };
+	(void)state;
+	int sent = 0, status;
+	atomic_store(&board->handled, 0);
+	atomic_store(&board->entered, 0);
+	pid_t pid = start_signal_counter();
+	while (!atomic_load(&board->entered))
+		sched_yield();
+	struct lh_process *process = NULL;
+	assert_null(lh_process_open(pid, &process));
+	for (int round = 0; round < ROUNDS; round++) {
+		pid_t freezer = start_dying_freezer(process);
+		for (int i = 0; i < SIGNALS; i++)
+			sent += kill(pid, SIGRTMIN) == 0;
+		assert_int_equal(waitpid(freezer, &status, 0), freezer);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	}
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + WAIT_MAX_MS * LH_NS_PER_MS;
+	while (atomic_load(&board->handled) < sent && lh_clock_monotonic_ns() < deadline_ns)
+		sched_yield();
+	assert_int_equal(atomic_load(&board->handled), sent);
+	lh_process_close(process);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -361,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_handled_signal_that_arrives_meanwhile_interrupts_the_call),
 		cmocka_unit_test(an_ignored_signal_that_arrives_meanwhile_does_not),
 		cmocka_unit_test(a_process_killed_while_frozen_is_no_trouble),
+		cmocka_unit_test(no_signal_is_lost_when_the_freezer_is_killed),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
