@@ -62,7 +62,7 @@ struct lh_image_options {
 /*
  * Opens a regular file, by what is in it. An empty file is an image of 0 bytes. A core whose program
  * headers reach past the end of the file opens with gaps ("truncated"); one whose headers themselves
- * can't be trusted is LH_ERROR_FORMAT. Directories, fifos, devices: LH_ERROR_USAGE.
+ * can't be trusted is LH_ERROR_FORMAT. Directories, fifos, devices: LH_ERROR_FORMAT.
  * `options` may be NULL.
  */
 struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options,

@@ -35,7 +35,7 @@ struct lh_error *lh_parse_u64(const char *text, uint64_t *ret)
 	const char *end = NULL;
 	uint64_t value = 0;
 	if (!parse_digits(is_hex ? text + 2 : text, is_hex ? 16 : 10, &end, &value) || *end)
-		return lh_error_create(LH_ERROR_USAGE, "'%s' is not a whole number", text);
+		return lh_error_create(LH_ERROR_USAGE, "'%s' is not a whole number below 2^64", text);
 	*ret = value;
 	return NULL;
 }

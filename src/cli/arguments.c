@@ -4,6 +4,7 @@
  */
 #include "cli/command.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,8 @@ const char *lh_nearest(const char *word, const char *const *candidates, size_t c
 {
 	const char *nearest = NULL;
 	size_t nearest_distance = strlen(word) <= 3 ? 1 : 2;
+	if (strlen(word) < 2)
+		return NULL; /* any one-letter word is near any other */
 	for (size_t i = 0; i < count; i++) {
 		size_t distance = edit_distance(word, candidates[i], nearest_distance);
 		if (distance <= nearest_distance && (!nearest || distance < nearest_distance)) {
@@ -207,7 +210,8 @@ static struct lh_error *parse_words(struct lh_arguments *arguments, int argc, ch
 		const char *word = argv[i];
 		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
 		bool used_next = false;
-		if (options_ended || word[0] != '-' || !word[1])
+		/* No option is a digit: "-1" is a wrong operand. */
+		if (options_ended || word[0] != '-' || !word[1] || isdigit((unsigned char)word[1]))
 			LH_TRY(lh_vec_push(&arguments->operands, word));
 		else if (strcmp(word, "--") == 0)
 			options_ended = true;
@@ -220,10 +224,15 @@ static struct lh_error *parse_words(struct lh_arguments *arguments, int argc, ch
 	return NULL;
 }
 
-static struct lh_error *check_operand_count(const struct lh_arguments *arguments)
+static struct lh_error *check_operands(const struct lh_arguments *arguments)
 {
 	const struct lh_command *command = arguments->command;
 	size_t count = arguments->operands.count;
+	for (size_t i = 0; i < count; i++) {
+		if (!*arguments->operands.items[i])
+			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "an operand is empty"),
+					     "a shell variable that is not set?");
+	}
 	if (count >= command->operands_min && count <= command->operands_max)
 		return NULL;
 	if (count < command->operands_min)
@@ -243,7 +252,7 @@ struct lh_error *lh_arguments_parse(const struct lh_command *command, int argc, 
 	arguments->command = command;
 	LH_TRY(parse_words(arguments, argc, argv));
 	if (!arguments->wants_help)
-		LH_TRY(check_operand_count(arguments));
+		LH_TRY(check_operands(arguments));
 	*ret = arguments;
 	arguments = NULL;
 	return NULL;

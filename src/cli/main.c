@@ -4,9 +4,11 @@
  */
 #include "cli/command.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int exit_code_of(const struct lh_error *error)
 {
@@ -76,8 +78,19 @@ static struct lh_error *run_command(const struct lh_command *command, int argc, 
 	return command->run(arguments, ret_status);
 }
 
+/* Were one of them closed, the next file that we open would be taken for it. Writing to these fails, as it should. */
+static void reserve_standard_streams(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDONLY);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	reserve_standard_streams();
 	/* A closed pipe (`| head`) is an EPIPE for lh_print, not a signal. */
 	signal(SIGPIPE, SIG_IGN);
 	const char *name = argc > 1 ? argv[1] : NULL;

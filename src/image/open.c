@@ -40,7 +40,7 @@ static struct lh_error *check_is_regular(const char *path, const struct stat *st
 	if (S_ISREG(status->st_mode))
 		return NULL;
 	struct lh_error *error =
-		lh_error_create(LH_ERROR_USAGE, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
+		lh_error_create(LH_ERROR_FORMAT, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
 	return S_ISDIR(status->st_mode) ? lh_error_hint(error, "name a file in it")
 					: lh_error_hint(error, "save its bytes to a file first");
 }

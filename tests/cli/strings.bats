@@ -271,12 +271,12 @@ for word in "ready", "alive":
 
 @test "what cannot be scanned: one line, what and why" {
 	leakhunt strings "$BATS_TEST_TMPDIR"
-	refused_with 64 directory
+	refused_with 2 directory
 	leakhunt strings "$BATS_TEST_TMPDIR/missing"
 	refused_with 2 "$BATS_TEST_TMPDIR/missing" "No such file"
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	leakhunt strings "$BATS_TEST_TMPDIR/pipe"
-	refused_with 64 pipe
+	refused_with 2 pipe
 	leakhunt strings 2147483646
 	refused_with 2 2147483646
 	leakhunt strings 0

@@ -65,11 +65,11 @@ static void what_is_no_file_is_a_usage_error(void **state)
 {
 	(void)state;
 	struct lh_image *image = NULL;
-	assert_failure(lh_image_open_file(folder, NULL, &image), LH_ERROR_USAGE);
-	assert_failure(lh_image_open_file("/dev/null", NULL, &image), LH_ERROR_USAGE);
+	assert_failure(lh_image_open_file(folder, NULL, &image), LH_ERROR_FORMAT);
+	assert_failure(lh_image_open_file("/dev/null", NULL, &image), LH_ERROR_FORMAT);
 	assert_failure(lh_image_open_file(path, NULL, &image), LH_ERROR_SYSTEM);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_failure(lh_image_open_file(path, NULL, &image), LH_ERROR_USAGE);
+	assert_failure(lh_image_open_file(path, NULL, &image), LH_ERROR_FORMAT);
 	assert_null(image);
 }
 
