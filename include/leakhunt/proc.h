@@ -266,11 +266,12 @@ struct lh_process_usage {
 	pid_t pid;
 	uid_t uid;
 	struct lh_usage usage;
-	const char *command; /* the command line, spaces between arguments, or [comm]; raw bytes */
+	const char *user;    /* the effective user's name, or the number when it has none */
+	const char *command; /* the command line, spaces between arguments, cut at 4 KiB, or [comm]; raw bytes */
 };
 
 struct lh_process_table {
-	LH_VEC(struct lh_process_usage) processes;
+	LH_VEC(struct lh_process_usage) processes; /* most USS first */
 	struct lh_strings_pool strings;
 	size_t vanished_count;   /* ended while we looked */
 	size_t unreadable_count; /* not ours to read */

@@ -41,11 +41,31 @@ struct lh_error *lh_fd_read_all(int fd, const char *what, uint64_t max_bytes, st
 	}
 }
 
+/*
+ * A named pipe that nobody writes to would block open(2) for good, and a device may never end. O_NONBLOCK
+ * opens such a pipe at once, and it reads as empty.
+ */
+static struct lh_error *open_for_reading(const char *path, int *ret_fd)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat status;
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return lh_error_from_errno(errno, "cannot open %s", path);
+	if (S_ISDIR(status.st_mode))
+		return lh_error_create(LH_ERROR_FORMAT, "%s is a folder, not a file", path);
+	if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
+		return lh_error_create(LH_ERROR_FORMAT, "%s is a device, not a file", path);
+	if (fcntl(fd, F_SETFL, 0) < 0)
+		return lh_error_from_errno(errno, "cannot open %s", path);
+	*ret_fd = fd;
+	fd = -1;
+	return NULL;
+}
+
 struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_buffer *ret)
 {
-	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return lh_error_from_errno(errno, "cannot open %s", path);
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	LH_TRY(open_for_reading(path, &fd));
 	return lh_fd_read_all(fd, path, max_bytes, ret);
 }
 

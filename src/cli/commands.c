@@ -5,11 +5,15 @@
 
 #include <string.h>
 
+extern const struct lh_command lh_cmd_maps;
+extern const struct lh_command lh_cmd_ps;
 extern const struct lh_command lh_cmd_help;
 extern const struct lh_command lh_cmd_man;
 extern const struct lh_command lh_cmd_completion;
 
 const struct lh_command *const lh_commands[] = {
+        &lh_cmd_maps,
+        &lh_cmd_ps,
         &lh_cmd_help,
         &lh_cmd_man,
         &lh_cmd_completion,

@@ -1,0 +1,107 @@
+/*
+ * peek: a few bytes at many addresses. Input: page-aligned addresses of a live process. Output: the
+ * words there. Pages that are not present are never touched: reading one would fault it in, or swap it
+ * in. Thousands of places cost a handful of system calls.
+ */
+#include "peek.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	WINDOW_PAGES = 512,  /* page map entries read at once: 2 MiB of address space with 4 KiB pages */
+	BATCH_PLACES = 1024, /* UIO_MAXIOV */
+	PLACE_BYTES = LH_PEEK_WORDS * sizeof(uint64_t),
+};
+
+/* Answers for the places of `peeks` that lie in the window of the page map that begins at the first. Returns how many.
+ */
+static size_t look_up_window(int pagemap_fd, uint64_t page_bytes, struct lh_peek *peeks, size_t count)
+{
+	uint64_t entries[WINDOW_PAGES];
+	uint64_t first_page = peeks[0].addr / page_bytes;
+	size_t covered = 0;
+	while (covered < count && peeks[covered].addr / page_bytes - first_page < WINDOW_PAGES)
+		covered++;
+	uint64_t page_count = peeks[covered - 1].addr / page_bytes - first_page + 1;
+	ssize_t bytes =
+	        pread(pagemap_fd, entries, page_count * sizeof(*entries), (off_t)(first_page * sizeof(*entries)));
+	uint64_t known_count = bytes > 0 ? (uint64_t)bytes / sizeof(*entries) : 0;
+	for (size_t i = 0; i < covered; i++) {
+		uint64_t page = peeks[i].addr / page_bytes - first_page;
+		peeks[i].is_present |= page < known_count && entries[page] >> 63;
+	}
+	return covered;
+}
+
+static struct lh_error *find_present(const struct lh_process *process, struct lh_peek *peeks, size_t count)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	for (size_t i = 0; i < count;) {
+		if (peeks[i].is_present) {
+			i++;
+			continue;
+		}
+		if (fd < 0)
+			LH_TRY(lh_process_open_file(process, "pagemap", O_RDONLY, &fd));
+		i += look_up_window(fd, page_bytes, peeks + i, count - i);
+	}
+	return NULL;
+}
+
+struct batch {
+	struct lh_peek *peeks[BATCH_PLACES];
+	struct iovec remote[BATCH_PLACES];
+	uint64_t words[BATCH_PLACES][LH_PEEK_WORDS];
+	size_t count;
+};
+
+static void hand_out(struct batch *batch, size_t first, size_t count)
+{
+	for (size_t i = first; i < first + count; i++) {
+		memcpy(batch->peeks[i]->words, batch->words[i], PLACE_BYTES);
+		batch->peeks[i]->is_read = true;
+	}
+}
+
+/* A place that cannot be read ends the call before it: go on behind it. false when we may not read at all. */
+static bool read_batch(const struct lh_process *process, struct batch *batch)
+{
+	for (size_t first = 0; first < batch->count;) {
+		struct iovec local = {.iov_base = batch->words[first], .iov_len = (batch->count - first) * PLACE_BYTES};
+		ssize_t bytes = process_vm_readv(process->identity.pid, &local, 1, &batch->remote[first],
+		                                 batch->count - first, 0);
+		if (bytes < 0 && errno != EFAULT)
+			return false;
+		size_t done = bytes < 0 ? 0 : (size_t)bytes / PLACE_BYTES;
+		hand_out(batch, first, done);
+		first += done + 1;
+	}
+	batch->count = 0;
+	return true;
+}
+
+struct lh_error *lh_process_peek(const struct lh_process *process, struct lh_peek *peeks, size_t count)
+{
+	LH_TRY(find_present(process, peeks, count));
+	LH_CLEANUP(lh_cleanup_free) struct batch *batch = malloc(sizeof(*batch));
+	if (!batch)
+		return lh_error_no_memory();
+	batch->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!peeks[i].is_present)
+			continue;
+		batch->peeks[batch->count] = &peeks[i];
+		batch->remote[batch->count++] =
+		        (struct iovec){.iov_base = (void *)(uintptr_t)peeks[i].addr, .iov_len = PLACE_BYTES};
+		if (batch->count == BATCH_PLACES && !read_batch(process, batch))
+			return NULL;
+	}
+	read_batch(process, batch);
+	return NULL;
+}

@@ -1,0 +1,219 @@
+/*
+ * process: one live process, held by an fd of its /proc folder. Input: a pid. Output: its identity, its
+ * files, its memory bytes. Never stops it, and never confuses it with a later owner of the pid: all
+ * reads of /proc go through the fd.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { STAT_BYTES = 2048, STATUS_BYTES = 8192 };
+
+/* /proc mounted with hidepid shows no folder for processes of others (proc(5)). */
+static struct lh_error *no_process_error(pid_t pid)
+{
+	if (kill(pid, 0) < 0 && errno == EPERM)
+		return lh_error_hint(
+		        lh_error_create(LH_ERROR_PERMISSION, "process %ld is hidden from this user", (long)pid),
+		        "/proc is mounted with hidepid: run leakhunt as root or as the process's user");
+	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS, "no process %ld", (long)pid),
+	                     "list them with `leakhunt ps`");
+}
+
+static struct lh_error *dead_error(pid_t pid, const struct lh_proc_stat *stat)
+{
+	if (stat->thread_count > 1)
+		return lh_error_create(LH_ERROR_UNSUPPORTED,
+		                       "the main thread of process %ld (%s) has ended, and its memory can no "
+		                       "longer be seen under its pid",
+		                       (long)pid, stat->command);
+	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS,
+	                                     "process %ld (%s) is a zombie: it has ended and has no memory", (long)pid,
+	                                     stat->command),
+	                     "it waits for its parent to collect it; list the living with `leakhunt ps`");
+}
+
+static struct lh_error *refuse_useless(pid_t pid, const struct lh_proc_stat *stat)
+{
+	if (lh_proc_stat_is_dead(stat))
+		return dead_error(pid, stat);
+	if (lh_proc_stat_is_kernel_thread(stat))
+		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
+		                                     "process %ld (%s) is a kernel thread: it has no memory of its own",
+		                                     (long)pid, stat->command),
+		                     "list processes with `leakhunt ps`");
+	return NULL;
+}
+
+/* /proc/TID exists, unlisted, for threads too: but their folder is not the process's. */
+static struct lh_error *refuse_thread(const struct lh_process *process)
+{
+	char status[STATUS_BYTES];
+	uint64_t group;
+	pid_t pid = process->identity.pid;
+	if (lh_proc_read_small(process->folder_fd, "status", status, sizeof(status)) < 0)
+		return no_process_error(pid);
+	if (!lh_proc_status_number(status, "Tgid", 0, 10, &group) || group == (uint64_t)pid)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS,
+	                                     "%ld is not a process but a thread (%s) of process %llu", (long)pid,
+	                                     process->command, (unsigned long long)group),
+	                     "give the process: %llu", (unsigned long long)group);
+}
+
+struct lh_process_identity lh_proc_stat_identity(pid_t pid, const struct lh_proc_stat *stat)
+{
+	return (struct lh_process_identity){
+	        .pid = pid,
+	        .start_ticks = stat->start_ticks,
+	        .start_code = stat->start_code,
+	        .start_stack = stat->start_stack,
+	};
+}
+
+struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret)
+{
+	if (pid <= 0)
+		return lh_error_create(LH_ERROR_USAGE, "%ld is not a pid", (long)pid);
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%ld", (long)pid);
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = calloc(1, sizeof(*process));
+	if (!process)
+		return lh_error_no_memory();
+	process->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (process->folder_fd < 0 && errno != ENOENT && errno != ESRCH)
+		return lh_error_from_errno(errno, "cannot open %s", path);
+	char text[STAT_BYTES];
+	struct lh_proc_stat stat;
+	if (process->folder_fd < 0 || lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text)) < 0)
+		return no_process_error(pid);
+	if (!lh_proc_stat_parse(text, &stat))
+		return lh_error_create(LH_ERROR_FORMAT, "%s/stat is not what it should be", path);
+	memcpy(process->command, stat.command, sizeof(process->command));
+	process->identity = lh_proc_stat_identity(pid, &stat);
+	LH_TRY(refuse_useless(pid, &stat));
+	LH_TRY(refuse_thread(process));
+	*ret = process;
+	process = NULL;
+	return NULL;
+}
+
+void lh_process_close(struct lh_process *process)
+{
+	if (!process)
+		return;
+	if (process->folder_fd >= 0)
+		close(process->folder_fd);
+	free(process);
+}
+
+void lh_cleanup_process(struct lh_process **process)
+{
+	lh_process_close(*process);
+}
+
+pid_t lh_process_pid(const struct lh_process *process)
+{
+	return process->identity.pid;
+}
+
+const char *lh_process_command(const struct lh_process *process)
+{
+	return process->command;
+}
+
+struct lh_process_identity lh_process_identity(const struct lh_process *process)
+{
+	return process->identity;
+}
+
+struct lh_error *lh_process_ended_error(const struct lh_process *process)
+{
+	return lh_error_create(LH_ERROR_NO_PROCESS, "process %ld (%s) has ended", (long)process->identity.pid,
+	                       process->command);
+}
+
+/* start_code reads as 0 where we may not see it, and while the process dumps core: then it says nothing. */
+static bool differs(uint64_t before, uint64_t now)
+{
+	return before && now && before != now;
+}
+
+struct lh_error *lh_process_check(const struct lh_process *process)
+{
+	char text[STAT_BYTES];
+	struct lh_proc_stat stat;
+	if (lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text)) < 0 ||
+	    !lh_proc_stat_parse(text, &stat) || lh_proc_stat_is_dead(&stat))
+		return lh_process_ended_error(process);
+	const struct lh_process_identity *before = &process->identity;
+	if (stat.start_ticks != before->start_ticks)
+		return lh_process_ended_error(process);
+	if (differs(before->start_code, stat.start_code) || differs(before->start_stack, stat.start_stack))
+		return lh_error_hint(
+		        lh_error_create(LH_ERROR_CHANGED,
+		                        "process %ld (%s) has called exec: it now runs another program (%s)",
+		                        (long)before->pid, process->command, stat.command),
+		        "start again with the same pid");
+	return NULL;
+}
+
+struct lh_error *lh_process_file_error(const struct lh_process *process, const char *name, int saved_errno)
+{
+	LH_TRY(lh_process_check(process));
+	long pid = (long)process->identity.pid;
+	if (saved_errno == ENOENT)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel has no /proc/%ld/%s", pid, name);
+	if (saved_errno == ESRCH)
+		return lh_process_ended_error(process);
+	struct lh_error *error =
+	        lh_error_from_errno(saved_errno, "cannot read /proc/%ld/%s of %s", pid, name, process->command);
+	if (lh_error_code(error) == LH_ERROR_PERMISSION)
+		return lh_process_explain_refusal(process, error);
+	return error;
+}
+
+struct lh_error *lh_process_open_file(const struct lh_process *process, const char *name, int flags, int *ret_fd)
+{
+	int fd = openat(process->folder_fd, name, flags | O_CLOEXEC);
+	if (fd < 0)
+		return lh_process_file_error(process, name, errno);
+	*ret_fd = fd;
+	return NULL;
+}
+
+struct lh_error *lh_process_read_file(const struct lh_process *process, const char *name, struct lh_buffer *ret)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	LH_TRY(lh_process_open_file(process, name, O_RDONLY, &fd));
+	char what[96];
+	snprintf(what, sizeof(what), "/proc/%ld/%s", (long)process->identity.pid, name);
+	return lh_fd_read_all(fd, what, 8 * LH_GIB, ret);
+}
+
+const char *lh_process_root(const struct lh_process *process, char *ret, size_t ret_bytes)
+{
+	snprintf(ret, ret_bytes, "/proc/%ld/root", (long)process->identity.pid);
+	return ret;
+}
+
+size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
+{
+	size_t done = 0;
+	while (done < bytes) {
+		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes - done};
+		struct iovec remote = {.iov_base = (void *)(uintptr_t)(addr + done), .iov_len = bytes - done};
+		ssize_t count = process_vm_readv(process->identity.pid, &local, 1, &remote, 1, 0);
+		if (count <= 0)
+			break;
+		done += (size_t)count;
+	}
+	return done;
+}

@@ -1,0 +1,61 @@
+/*
+ * process: what the files of proc share about one open process. Private to proc.
+ */
+#ifndef LEAKHUNT_PROC_PROCESS_H
+#define LEAKHUNT_PROC_PROCESS_H
+
+#include "leakhunt/proc.h"
+
+enum { LH_PAGE_BYTES = 4096 }; /* the smallest page of any Linux target; others are multiples */
+
+enum { LH_COMMAND_BYTES = 16 }; /* TASK_COMM_LEN, with the NUL (proc_pid_comm(5)) */
+
+struct lh_process {
+	int folder_fd; /* of /proc/PID */
+	struct lh_process_identity identity;
+	char command[LH_COMMAND_BYTES];
+};
+
+/* The fields of /proc/PID/stat that matter here (proc_pid_stat(5)). */
+struct lh_proc_stat {
+	char command[LH_COMMAND_BYTES];
+	char state;            /* field 3: 'Z' zombie, 'X' dead */
+	uint64_t flags;        /* field 9: PF_* of include/linux/sched.h */
+	uint64_t thread_count; /* field 20 */
+	uint64_t start_ticks;  /* field 22 */
+	uint64_t start_code;   /* field 26 */
+	uint64_t start_stack;  /* field 28 */
+};
+
+/* false, and *ret untouched, when the text is not a line of /proc/PID/stat. `text` is NUL-terminated. */
+bool lh_proc_stat_parse(const char *text, struct lh_proc_stat *ret);
+
+struct lh_process_identity lh_proc_stat_identity(pid_t pid, const struct lh_proc_stat *stat);
+
+/* A zombie, or on its way there: its memory is gone (PF_EXITING). */
+bool lh_proc_stat_is_dead(const struct lh_proc_stat *stat);
+bool lh_proc_stat_is_kernel_thread(const struct lh_proc_stat *stat);
+
+/*
+ * Reads a small file below `folder_fd`, NUL-terminated and cut to `ret_bytes` - 1. Returns the bytes
+ * read, or a negative errno.
+ */
+ssize_t lh_proc_read_small(int folder_fd, const char *name, char *ret, size_t ret_bytes);
+
+/*
+ * The number in field `index` (from 0) of the line "<key>:" of a status text, in `base`; false when
+ * there is no such line or field.
+ */
+bool lh_proc_status_number(const char *status, const char *key, unsigned index, int base, uint64_t *ret);
+
+/* "process 12 (nginx) has ended" */
+struct lh_error *lh_process_ended_error(const struct lh_process *process) LH_NODISCARD;
+
+/* The error for an errno met with /proc/PID/<name>: ended, refused (explained), not in this kernel, or other. */
+struct lh_error *lh_process_file_error(const struct lh_process *process, const char *name,
+                                       int saved_errno) LH_NODISCARD;
+
+/* Digits only, above 0, fits pid_t: names of folders in /proc and /proc/PID/task. */
+bool lh_proc_pid_parse(const char *name, pid_t *ret);
+
+#endif

@@ -1,0 +1,173 @@
+/*
+ * process_table: the memory of every process, as ps shows it. Input: all of /proc. Output: one row a
+ * process. Those that end while we look, or are not ours to read, are counted, and are no failure.
+ */
+#include "regions.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STAT_BYTES = 2048, STATUS_BYTES = 8192, COMMAND_BYTES = 4096 };
+
+void lh_process_table_deinit(struct lh_process_table *table)
+{
+	lh_vec_deinit(&table->processes);
+	lh_strings_pool_deinit(&table->strings);
+	*table = (struct lh_process_table){0};
+}
+
+static void close_folder(DIR **folder)
+{
+	if (*folder)
+		closedir(*folder);
+}
+
+static bool read_uid(const struct lh_process *process, uid_t *ret)
+{
+	char status[STATUS_BYTES];
+	uint64_t uid;
+	/* "Uid: real effective saved filesystem" */
+	if (lh_proc_read_small(process->folder_fd, "status", status, sizeof(status)) <= 0 ||
+	    !lh_proc_status_number(status, "Uid", 1, 10, &uid))
+		return false;
+	*ret = (uid_t)uid;
+	return true;
+}
+
+/* Processes of one user come in runs: the name is asked for once in a run. */
+static struct lh_error *set_user(struct lh_process_table *table, struct lh_process_usage *row)
+{
+	const struct lh_process_usage *before =
+	        table->processes.count ? &table->processes.items[table->processes.count - 1] : NULL;
+	if (before && before->uid == row->uid) {
+		row->user = before->user;
+		return NULL;
+	}
+	char number[16];
+	const struct passwd *entry = getpwuid(row->uid);
+	snprintf(number, sizeof(number), "%lu", (unsigned long)row->uid);
+	const char *name = entry ? entry->pw_name : number;
+	return lh_strings_pool_add(&table->strings, name, strlen(name), &row->user);
+}
+
+/* Arguments end with NUL each; a process may have overwritten them with anything, or have none. */
+static struct lh_error *read_command(const struct lh_process *process, struct lh_process_table *table, const char **ret)
+{
+	char text[COMMAND_BYTES];
+	ssize_t count = lh_proc_read_small(process->folder_fd, "cmdline", text, sizeof(text));
+	size_t length = count > 0 ? (size_t)count : 0;
+	while (length && !text[length - 1])
+		length--;
+	for (size_t i = 0; i < length; i++)
+		text[i] = text[i] ? text[i] : ' ';
+	if (!length) {
+		size_t name_bytes = strlen(process->command);
+		text[0] = '[';
+		memcpy(text + 1, process->command, name_bytes);
+		text[1 + name_bytes] = ']';
+		length = name_bytes + 2;
+	}
+	return lh_strings_pool_add(&table->strings, text, length, ret);
+}
+
+static struct lh_error *read_usage(const struct lh_process *process, struct lh_usage *ret)
+{
+	struct lh_error *error = lh_rollup_read(process, ret);
+	if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+		return error;
+	lh_error_destroy(error);
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	uint64_t vss_bytes;
+	LH_TRY(lh_process_read_file(process, "smaps", &text));
+	LH_TRY(text.length ? lh_regions_parse(text.data, text.length, "smaps", &list)
+	                   : lh_process_ended_error(process));
+	lh_regions_total(&list, ret, &vss_bytes);
+	return NULL;
+}
+
+/* Why a process is not in the table; errors other than these end the whole. */
+static struct lh_error *count_missing(struct lh_process_table *table, struct lh_error *error)
+{
+	switch (lh_error_code(error)) {
+	case LH_ERROR_NO_PROCESS:
+	case LH_ERROR_CHANGED:
+		table->vanished_count++;
+		break;
+	case LH_ERROR_NO_MEMORY:
+		return error;
+	default:
+		table->unreadable_count++;
+	}
+	lh_error_destroy(error);
+	return NULL;
+}
+
+static struct lh_error *add_row(const struct lh_process *process, struct lh_process_table *table)
+{
+	struct lh_process_usage row = {.pid = process->identity.pid};
+	struct lh_error *error = read_usage(process, &row.usage);
+	if (error)
+		return count_missing(table, error);
+	if (!read_uid(process, &row.uid)) {
+		table->vanished_count++;
+		return NULL;
+	}
+	LH_TRY(set_user(table, &row));
+	LH_TRY(read_command(process, table, &row.command));
+	return lh_vec_push(&table->processes, row);
+}
+
+/* Cheaper than lh_process_open, which words errors that nobody would read. */
+static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, struct lh_process_table *table)
+{
+	struct lh_process process = {.identity.pid = pid};
+	char text[STAT_BYTES];
+	struct lh_proc_stat stat;
+	LH_CLEANUP(lh_cleanup_close) int fd = openat(proc_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || lh_proc_read_small(fd, "stat", text, sizeof(text)) <= 0 || !lh_proc_stat_parse(text, &stat)) {
+		table->vanished_count++;
+		return NULL;
+	}
+	if (lh_proc_stat_is_dead(&stat) || lh_proc_stat_is_kernel_thread(&stat)) {
+		table->kernel_count++;
+		return NULL;
+	}
+	process.folder_fd = fd;
+	process.identity = lh_proc_stat_identity(pid, &stat);
+	memcpy(process.command, stat.command, sizeof(process.command));
+	return add_row(&process, table);
+}
+
+static int compare_uss(const void *a, const void *b)
+{
+	const struct lh_process_usage *x = a, *y = b;
+	uint64_t x_bytes = lh_usage_uss(&x->usage), y_bytes = lh_usage_uss(&y->usage);
+	if (x_bytes != y_bytes)
+		return x_bytes > y_bytes ? -1 : 1;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+struct lh_error *lh_process_table_read(struct lh_process_table *ret)
+{
+	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
+	LH_CLEANUP(close_folder) DIR *folder = opendir("/proc");
+	if (!folder)
+		return lh_error_from_errno(errno, "cannot open /proc");
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		pid_t pid;
+		if (lh_proc_pid_parse(entry->d_name, &pid))
+			LH_TRY(add_process(dirfd(folder), pid, entry->d_name, &table));
+	}
+	if (table.processes.count)
+		qsort(table.processes.items, table.processes.count, sizeof(*table.processes.items), compare_uss);
+	*ret = table;
+	table = (struct lh_process_table){0};
+	return NULL;
+}

@@ -1,0 +1,67 @@
+/*
+ * regions: the pieces that turn texts of the kernel into regions: a line parser that can be fed in
+ * pieces, the fields of smaps, and the two passes that give regions their kinds. Private to proc.
+ */
+#ifndef LEAKHUNT_PROC_REGIONS_H
+#define LEAKHUNT_PROC_REGIONS_H
+
+#include "process.h"
+
+/* HEAP_MAX_SIZE of glibc malloc/arena.c: 2 * DEFAULT_MMAP_THRESHOLD_MAX on 64 bit. */
+#define LH_ARENA_HEAP_BYTES (64 * LH_MIB)
+
+enum { LH_SMAPS_FIELDS_MAX = 64 }; /* lines after a mapping whose order is remembered; Linux 6.18 writes 26 */
+
+/* The key that the line at some place of the mapping before had, and the row of the table it belongs to. */
+struct lh_field_guess {
+	uint64_t head[2]; /* first 16 bytes of the line */
+	uint8_t index;
+	bool is_set;
+};
+
+/* Where a text stands. Zero-initialised but for `list` is the start. */
+struct lh_regions_parser {
+	struct lh_region_list *list;
+	struct lh_usage dropped_usage; /* where fields of a dropped region go */
+	bool is_in_region;             /* fields belong to the last region of the list */
+	bool is_dropping;              /* fields belong to a dropped region */
+	bool has_rollup;               /* a "[rollup]" line was seen: this is smaps_rollup */
+	uint32_t position;             /* line number within the region, from 0 */
+	char key[8];                   /* of the latest field line, cut */
+	char closing_key[8];           /* of the line that ended the region before; "" when none did yet */
+	struct lh_field_guess guesses[LH_SMAPS_FIELDS_MAX];
+};
+
+/*
+ * Takes in all complete lines, and with `is_last` also the unfinished one at the end. `*ret_consumed`
+ * bytes are done with; give the rest again in front of what follows.
+ */
+struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const char *text, size_t length, bool is_last,
+                                        size_t *ret_consumed) LH_NODISCARD;
+
+/* Notices a text cut off within its last region. LH_ERROR_FORMAT when there was no mapping. */
+struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, const char *what) LH_NODISCARD;
+
+/* One line of smaps or smaps_rollup. LH_FIELD_UNKNOWN is a well-formed line of no interest here. */
+enum lh_field_status { LH_FIELD_TAKEN, LH_FIELD_UNKNOWN, LH_FIELD_BAD };
+
+/* Writes one counter of `usage` when LH_FIELD_TAKEN, else nothing. Learns from the line into `guess`. */
+enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struct lh_field_guess *guess,
+                                          struct lh_usage *usage);
+
+/* Sets kinds from addresses, names, permissions and flags alone. `regions` are in order. */
+void lh_regions_set_textual_kinds(struct lh_region_list *list);
+
+/* Sets kinds that only the live process tells: thread stacks, arenas and mmapped chunks by their headers. */
+struct lh_error *lh_regions_set_live_kinds(const struct lh_process *process, struct lh_region_list *list) LH_NODISCARD;
+
+/* The index of the region that holds `addr`, or regions.count. */
+size_t lh_regions_index(const struct lh_region_list *list, uint64_t addr);
+
+/* Private anonymous memory by its name: "" or "[anon:...]" (prctl PR_SET_VMA_ANON_NAME, Linux 5.17). */
+bool lh_region_is_anonymous(const struct lh_region *region);
+
+/* Whether Go's runtime has its heap there (runtime/malloc.go), which looks like glibc's arenas and holds stacks. */
+bool lh_is_go_heap_address(uint64_t addr);
+
+#endif

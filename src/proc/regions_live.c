@@ -1,0 +1,128 @@
+/*
+ * regions_live: kinds that a text cannot tell. Input: a live process and its regions with textual kinds.
+ * Output: thread stacks with their threads' names. What we may not see leaves the textual kind.
+ */
+#include "malloc_kinds.h"
+#include "tasks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "This region is that thread's stack", says its stack pointer or its control block. */
+struct claim {
+	size_t region_index;
+	pid_t tid;
+	bool is_certain; /* the thread's control block lies there as well */
+	const char *name;
+};
+
+struct claims {
+	LH_VEC(struct claim) items;
+};
+
+static void claims_deinit(struct claims *claims)
+{
+	lh_vec_deinit(&claims->items);
+}
+
+static void task_list_deinit(struct lh_task_list *list)
+{
+	lh_vec_deinit(&list->tasks);
+}
+
+static bool can_be_stack(const struct lh_region_list *list, size_t index)
+{
+	if (index == list->regions.count)
+		return false;
+	const struct lh_region *region = &list->regions.items[index];
+	return (region->kind == LH_REGION_ANON && !lh_is_go_heap_address(region->start)) ||
+	       region->kind == LH_REGION_THREAD_STACK;
+}
+
+static bool has_guard_below(const struct lh_region_list *list, size_t index)
+{
+	const struct lh_region *region = &list->regions.items[index];
+	return index && region[-1].kind == LH_REGION_GUARD && region[-1].end == region->start;
+}
+
+/*
+ * By stack pointer. Where it is not known (the thread runs) or points to a coroutine's stack on some
+ * heap, by control block, which pthread_create puts on top of the stack it maps above a guard.
+ */
+static bool find_claim(const struct lh_region_list *list, const struct lh_task *task, struct claim *ret)
+{
+	uint64_t block = lh_task_control_block(task->tid);
+	size_t by_block = block ? lh_regions_index(list, block) : list->regions.count;
+	size_t by_pointer = task->stack_pointer ? lh_regions_index(list, task->stack_pointer) : list->regions.count;
+	bool is_by_pointer = can_be_stack(list, by_pointer);
+	if (!is_by_pointer && !(can_be_stack(list, by_block) && has_guard_below(list, by_block)))
+		return false;
+	size_t index = is_by_pointer ? by_pointer : by_block;
+	*ret = (struct claim){
+	        .region_index = index, .tid = task->tid, .name = task->name, .is_certain = index == by_block};
+	return true;
+}
+
+static struct lh_error *collect_claims(const struct lh_region_list *list, const struct lh_task_list *tasks,
+                                       pid_t main_tid, struct claims *ret)
+{
+	for (size_t i = 0; i < tasks->tasks.count; i++) {
+		const struct lh_task *task = &tasks->tasks.items[i];
+		struct claim claim;
+		if (task->tid != main_tid && find_claim(list, task, &claim))
+			LH_TRY(lh_vec_push(&ret->items, claim));
+	}
+	return NULL;
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	if (x->region_index != y->region_index)
+		return x->region_index < y->region_index ? -1 : 1;
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
+
+static struct lh_error *grant(struct lh_region_list *list, const struct claim *claim)
+{
+	struct lh_region *region = &list->regions.items[claim->region_index];
+	region->kind = LH_REGION_THREAD_STACK;
+	region->tid = claim->tid;
+	return lh_strings_pool_add(&list->strings, claim->name, strlen(claim->name), &region->thread_name);
+}
+
+/*
+ * A region that several threads' pointers lie in is a runtime's pool of small stacks, unless their control
+ * blocks lie there too: then it is stacks without guards, merged by the kernel; the first one names it.
+ */
+static struct lh_error *settle_claims(struct lh_region_list *list, const struct claims *claims)
+{
+	const struct claim *items = claims->items.items;
+	for (size_t first = 0, end; first < claims->items.count; first = end) {
+		bool is_certain = true;
+		for (end = first; end < claims->items.count && items[end].region_index == items[first].region_index;
+		     end++)
+			is_certain &= items[end].is_certain;
+		if (end - first == 1 || is_certain)
+			LH_TRY(grant(list, &items[first]));
+	}
+	return NULL;
+}
+
+static struct lh_error *set_stack_kinds(const struct lh_process *process, struct lh_region_list *list)
+{
+	struct lh_task_list tasks LH_CLEANUP(task_list_deinit) = {0};
+	struct claims claims LH_CLEANUP(claims_deinit) = {0};
+	LH_TRY(lh_tasks_read(process, &tasks));
+	LH_TRY(collect_claims(list, &tasks, process->identity.pid, &claims));
+	if (claims.items.count)
+		qsort(claims.items.items, claims.items.count, sizeof(*claims.items.items), compare_claims);
+	return settle_claims(list, &claims);
+}
+
+struct lh_error *lh_regions_set_live_kinds(const struct lh_process *process, struct lh_region_list *list)
+{
+	LH_TRY(set_stack_kinds(process, list));
+	LH_TRY(lh_set_arena_kinds(process, list));
+	return lh_set_mmap_chunk_kinds(process, list);
+}

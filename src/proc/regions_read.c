@@ -1,0 +1,121 @@
+/*
+ * regions_read: the mappings of a live process. Input: an open process. Output: regions with all that
+ * can be told of them. The text is parsed in pieces as the kernel hands it out, and read again when a
+ * change in between tore it.
+ */
+#include "regions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	PIECE_BYTES = 256 * 1024,
+	LINE_BYTES_MAX = 32 * 1024, /* an escaped path of 4096 bytes and a header fit; a longer line is cut */
+	TORN_READ_TRIES = 3,
+};
+
+struct piece {
+	char *bytes;
+	size_t length;
+};
+
+static struct lh_error *fill(const struct lh_process *process, const char *name, int fd, struct piece *piece,
+                             bool *ret_is_end)
+{
+	while (piece->length < PIECE_BYTES - LINE_BYTES_MAX) {
+		ssize_t count = read(fd, piece->bytes + piece->length, PIECE_BYTES - piece->length);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0)
+			return lh_process_file_error(process, name, errno);
+		piece->length += (size_t)count;
+		if (!count) {
+			*ret_is_end = true;
+			return NULL;
+		}
+	}
+	*ret_is_end = false;
+	return NULL;
+}
+
+static struct lh_error *parse_pieces(const struct lh_process *process, const char *name, int fd,
+                                     struct lh_regions_parser *parser)
+{
+	LH_CLEANUP(lh_cleanup_free) char *bytes = malloc(PIECE_BYTES);
+	struct piece piece = {.bytes = bytes};
+	if (!bytes)
+		return lh_error_no_memory();
+	for (bool is_end = false; !is_end;) {
+		size_t consumed;
+		LH_TRY(fill(process, name, fd, &piece, &is_end));
+		LH_TRY(lh_regions_parser_feed(parser, bytes, piece.length, is_end, &consumed));
+		/* Without a newline in a whole piece, what there is passes as a line. */
+		if (!consumed && !is_end)
+			LH_TRY(lh_regions_parser_feed(parser, bytes, piece.length, true, &consumed));
+		piece.length -= consumed;
+		memmove(bytes, bytes + consumed, piece.length);
+	}
+	return NULL;
+}
+
+static struct lh_error *read_text(const struct lh_process *process, const char *name, struct lh_region_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	struct lh_regions_parser parser = {.list = &list};
+	LH_TRY(lh_process_open_file(process, name, O_RDONLY, &fd));
+	LH_TRY(parse_pieces(process, name, fd, &parser));
+	/* The text just ends where the process ends or calls exec: its mappings are gone. */
+	LH_TRY(lh_process_check(process));
+	LH_TRY(lh_regions_parser_finish(&parser, name));
+	*ret = list;
+	list = (struct lh_region_list){0};
+	return NULL;
+}
+
+struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
+                                 struct lh_region_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	const char *name = detail == LH_REGIONS_SMAPS ? "smaps" : "maps";
+	for (int i = 0; i < TORN_READ_TRIES; i++) {
+		lh_region_list_deinit(&list);
+		LH_TRY(read_text(process, name, &list));
+		/* Each read(2) goes on behind the address it ended at: a mapping that grew over it shows twice. */
+		if (!list.dropped_regions && !list.skipped_lines)
+			break;
+	}
+	lh_regions_set_textual_kinds(&list);
+	LH_TRY(lh_regions_set_live_kinds(process, &list));
+	*ret = list;
+	list = (struct lh_region_list){0};
+	return NULL;
+}
+
+/* The fields of the sum are named as those of a mapping; fs/proc/task_mmu.c, show_smaps_rollup. */
+static void parse_rollup(const char *text, size_t length, struct lh_usage *ret)
+{
+	const char *end = text + length;
+	while (text < end) {
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		const char *line_end = newline ? newline : end;
+		struct lh_field_guess guess = {0};
+		lh_usage_field_parse(text, (size_t)(line_end - text), &guess, ret);
+		text = newline ? newline + 1 : end;
+	}
+}
+
+struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usage *ret)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_usage usage = {0};
+	LH_TRY(lh_process_read_file(process, "smaps_rollup", &text));
+	if (!text.length)
+		return lh_process_ended_error(process);
+	parse_rollup(text.data, text.length, &usage);
+	*ret = usage;
+	return NULL;
+}

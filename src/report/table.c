@@ -1,0 +1,206 @@
+/*
+ * table: aligned columns for people. Input: cells that are already escaped. Output: lines of text, cut to
+ * the terminal's width in the last column only. Widths are counted in characters: one column each.
+ */
+#include "report/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GAP_WIDTH = 2, REST_WIDTH_MIN = 12 };
+
+static const char ellipsis[] = "\xe2\x80\xa6"; /* U+2026 */
+
+static const char *const style_codes[] = {
+        [LH_ROW_PLAIN] = "",          [LH_ROW_BOLD] = "\033[1m",   [LH_ROW_RED] = "\033[31m",
+        [LH_ROW_YELLOW] = "\033[33m", [LH_ROW_GREEN] = "\033[32m", [LH_ROW_DIM] = "\033[2m",
+};
+
+void lh_table_init(struct lh_table *table, const struct lh_column *columns, size_t column_count)
+{
+	*table = (struct lh_table){.columns = columns, .column_count = column_count};
+}
+
+static void fail(struct lh_table *table, struct lh_error *error)
+{
+	table->failed |= error != NULL;
+	lh_error_destroy(error);
+}
+
+/* Takes `text`; one cell too many for its row is dropped. */
+static void push_cell(struct lh_table *table, char *text)
+{
+	bool has_room = table->cells.count < table->row_styles.count * table->column_count;
+	struct lh_error *error = !text ? lh_error_no_memory() : has_room ? lh_vec_push(&table->cells, text) : NULL;
+	if (error || !has_room)
+		free(text);
+	fail(table, error);
+}
+
+static void fill_row(struct lh_table *table)
+{
+	while (!table->failed && table->cells.count < table->row_styles.count * table->column_count)
+		push_cell(table, strdup(""));
+}
+
+void lh_table_row(struct lh_table *table, enum lh_row_style style)
+{
+	fill_row(table);
+	if (!table->failed)
+		fail(table, lh_vec_push(&table->row_styles, style));
+}
+
+void lh_table_cell(struct lh_table *table, const char *format, ...)
+{
+	if (table->failed)
+		return;
+	char *text = NULL;
+	va_list list;
+	va_start(list, format);
+	int length = vasprintf(&text, format, list);
+	va_end(list);
+	push_cell(table, length < 0 ? NULL : text);
+}
+
+void lh_table_cell_escaped(struct lh_table *table, const char *bytes)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_buffer_escape(&text, bytes, strlen(bytes));
+	fail(table, lh_buffer_status(&text));
+	lh_table_cell(table, "%s", text.data ? text.data : "");
+}
+
+void lh_table_cell_bytes(struct lh_table *table, uint64_t bytes)
+{
+	char text[LH_FORMAT_MAX];
+	lh_table_cell(table, "%s", bytes ? lh_format_bytes(bytes, text) : "-");
+}
+
+/* The bytes that the first `characters` characters of `text` take. */
+static size_t prefix_bytes(const char *text, size_t characters)
+{
+	size_t length = strlen(text), at = 0;
+	for (; characters && at < length; characters--) {
+		size_t bytes = lh_utf8_decode((const uint8_t *)text + at, length - at, NULL);
+		at += bytes ? bytes : 1;
+	}
+	return at;
+}
+
+static size_t character_count(const char *text)
+{
+	size_t length = strlen(text), count = 0;
+	for (size_t at = 0; at < length; count++) {
+		size_t bytes = lh_utf8_decode((const uint8_t *)text + at, length - at, NULL);
+		at += bytes ? bytes : 1;
+	}
+	return count;
+}
+
+static const char *cell_at(const struct lh_table *table, size_t row, size_t column)
+{
+	size_t index = row * table->column_count + column;
+	return index < table->cells.count ? table->cells.items[index] : "";
+}
+
+static size_t column_width(const struct lh_table *table, size_t column)
+{
+	size_t width = character_count(table->columns[column].title);
+	for (size_t row = 0; row < table->row_styles.count; row++)
+		width = lh_max_u64(width, character_count(cell_at(table, row, column)));
+	return width;
+}
+
+/* What is left for the last column; 0: as much as it wants. */
+static size_t rest_width(const struct lh_table *table, const size_t *widths, struct lh_style style)
+{
+	size_t used = 0;
+	for (size_t i = 0; i + 1 < table->column_count; i++)
+		used += widths[i] + GAP_WIDTH;
+	if (!style.width)
+		return 0;
+	return style.width >= used + REST_WIDTH_MIN ? style.width - used : REST_WIDTH_MIN;
+}
+
+static void append_blanks(struct lh_buffer *buffer, size_t count)
+{
+	lh_buffer_printf(buffer, "%*s", (int)count, "");
+}
+
+static void append_rest(struct lh_buffer *line, const char *text, size_t width)
+{
+	if (!width || character_count(text) <= width) {
+		lh_buffer_puts(line, text);
+		return;
+	}
+	lh_buffer_append(line, text, prefix_bytes(text, width - 1));
+	lh_buffer_puts(line, ellipsis);
+}
+
+static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const char *text, size_t width)
+{
+	size_t count = character_count(text);
+	size_t blanks = width > count ? width - count : 0;
+	if (kind == LH_COLUMN_REST) {
+		append_rest(line, text, width);
+		return;
+	}
+	if (kind == LH_COLUMN_RIGHT)
+		append_blanks(line, blanks);
+	lh_buffer_puts(line, text);
+	if (kind == LH_COLUMN_LEFT)
+		append_blanks(line, blanks);
+}
+
+/* `row` is row_styles.count for the titles. */
+static void append_line(const struct lh_table *table, size_t row, const size_t *widths, struct lh_buffer *line)
+{
+	bool is_title = row == table->row_styles.count;
+	for (size_t i = 0; i < table->column_count; i++) {
+		const char *text = is_title ? table->columns[i].title : cell_at(table, row, i);
+		append_blanks(line, i ? GAP_WIDTH : 0);
+		append_cell(line, table->columns[i].kind, text, widths[i]);
+	}
+	while (line->length && line->data[line->length - 1] == ' ')
+		line->data[--line->length] = '\0';
+}
+
+static void render_line(const struct lh_table *table, size_t row, const size_t *widths, struct lh_style style,
+                        struct lh_buffer *ret)
+{
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	enum lh_row_style row_style = row < table->row_styles.count ? table->row_styles.items[row] : LH_ROW_BOLD;
+	bool is_styled = style.color && row_style != LH_ROW_PLAIN;
+	append_line(table, row, widths, &line);
+	if (is_styled)
+		lh_buffer_puts(ret, style_codes[row_style]);
+	lh_buffer_append(ret, line.data, line.length);
+	lh_buffer_puts(ret, is_styled ? "\033[0m\n" : "\n");
+	ret->failed |= line.failed;
+}
+
+void lh_table_render(const struct lh_table *table, struct lh_style style, struct lh_buffer *ret)
+{
+	LH_CLEANUP(lh_cleanup_free) size_t *widths = calloc(table->column_count, sizeof(*widths));
+	if (!widths || table->failed) {
+		ret->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < table->column_count; i++)
+		widths[i] = column_width(table, i);
+	size_t last = table->column_count - 1;
+	if (table->columns[last].kind == LH_COLUMN_REST)
+		widths[last] = rest_width(table, widths, style);
+	render_line(table, table->row_styles.count, widths, style, ret);
+	for (size_t row = 0; row < table->row_styles.count; row++)
+		render_line(table, row, widths, style, ret);
+}
+
+void lh_table_deinit(struct lh_table *table)
+{
+	for (size_t i = 0; i < table->cells.count; i++)
+		free(table->cells.items[i]);
+	lh_vec_deinit(&table->cells);
+	lh_vec_deinit(&table->row_styles);
+}

@@ -1,0 +1,19 @@
+/*
+ * usage: the figures of lh_usage under their JSON keys, and "REGION's name" for people. Private to report.
+ */
+#ifndef LEAKHUNT_REPORT_USAGE_H
+#define LEAKHUNT_REPORT_USAGE_H
+
+#include "leakhunt/json.h"
+#include "leakhunt/report.h"
+
+/* Adds "rss_bytes", "pss_bytes", "uss_bytes", ... to `object`. false when memory runs out. */
+bool lh_usage_to_json(const struct lh_usage *usage, json_t *object);
+
+/* Appends what a region is called, escaped: its path, "thread NAME (TID)", or nothing. */
+void lh_region_label(const struct lh_region *region, struct lh_buffer *ret);
+
+/* Appends `value` (stolen; NULL when memory ran out) as indented text; a failure marks `ret` failed. */
+void lh_report_append_json(json_t *value, struct lh_buffer *ret);
+
+#endif
