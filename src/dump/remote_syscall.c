@@ -306,8 +306,10 @@ static struct lh_error *enter(struct lh_remote *remote)
 	return NULL;
 }
 
-static void destroy(struct lh_remote *remote)
+void lh_remote_abandon(struct lh_remote *remote)
 {
+	if (!remote)
+		return;
 	if (remote->memory_fd >= 0)
 		close(remote->memory_fd);
 	lh_signal_frame_deinit(&remote->frame);
@@ -324,7 +326,7 @@ struct lh_error *lh_remote_begin(const struct lh_process *process, pid_t tid, co
 	*remote = (struct lh_remote){.tid = tid, .memory_fd = -1, .code = *code};
 	struct lh_error *error = examine(remote, process, regions, calls);
 	if (error) {
-		destroy(remote);
+		lh_remote_abandon(remote);
 		return error;
 	}
 	error = enter(remote);
@@ -417,7 +419,7 @@ struct lh_error *lh_remote_end(struct lh_remote *remote, int *ret_signal)
 		return NULL;
 	struct lh_error *error = leave(remote);
 	*ret_signal = remote->stop_signal;
-	destroy(remote);
+	lh_remote_abandon(remote);
 	return error;
 }
 

@@ -49,4 +49,7 @@ struct lh_error *lh_remote_call(struct lh_remote *remote, long number, const uin
  */
 struct lh_error *lh_remote_end(struct lh_remote *remote, int *ret_signal) LH_NODISCARD;
 
+/* Forgets the thread without restoring it: for one that died or was already let go. NULL is legal. */
+void lh_remote_abandon(struct lh_remote *remote);
+
 #endif
