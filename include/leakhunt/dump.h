@@ -13,8 +13,9 @@
 
 /*
  * Parses WHAT: "heap" (brk heap, malloc arenas, mmapped chunks), "anon" (all private anonymous
- * memory but stacks), "stacks", "data" (DATA and BSS), "all" (every readable region), "0xA-0xB",
- * "name:GLOB" (fnmatch on name or thread name). LH_ERROR_USAGE names the word and the nearest one.
+ * memory but stacks, data and bss), "stacks", "data" (DATA and BSS), "all" (every readable region),
+ * a region kind by its name, "0xA-0xB", "name:GLOB" (fnmatch on name or thread name).
+ * LH_ERROR_USAGE names the word; the hint lists what there is.
  */
 enum lh_want_kind { LH_WANT_KINDS, LH_WANT_ALL, LH_WANT_RANGE, LH_WANT_NAME };
 
@@ -28,6 +29,9 @@ struct lh_want {
 
 struct lh_error *lh_want_parse(const char *text, struct lh_want *ret) LH_NODISCARD;
 
+/* The words that lh_want_parse takes beside ranges, "name:GLOB" and the region kinds. */
+const char *const *lh_want_words(size_t *ret_count);
+
 /* ---------------------------------------------------------------- the plan */
 
 /* A piece of one region that is to be copied. Page-aligned. */
@@ -36,24 +40,38 @@ struct lh_extent {
 	uint64_t end;
 	const struct lh_region *region; /* belongs to the plan */
 	bool is_context;
+	bool is_absent_zero; /* pages that are not there read as zero; else they are the file's, or unknown */
+	bool is_device;      /* never read */
+	size_t first_run;    /* its runs: plan->pages.runs.items[first_run, first_run + run_count) */
+	size_t run_count;
 	uint64_t present_bytes;
 	uint64_t swapped_bytes;
 };
 
 struct lh_plan {
-	struct lh_region_list list;       /* the mappings as they were when planned */
-	LH_VEC(struct lh_extent) extents; /* ascending, disjoint */
+	struct lh_region_list list; /* the mappings as they were when planned */
+	struct lh_module_list modules;
+	LH_VEC(struct lh_extent) extents; /* ascending, disjoint; none crosses a mapping's border */
+	struct lh_page_runs pages;        /* present and swapped pages of the extents, in their order */
 	uint64_t wanted_bytes;            /* present bytes that were asked for */
 	uint64_t context_bytes;           /* present bytes taken along */
 	uint64_t swapped_bytes;           /* would have to be swapped in: left out, as gaps */
 };
 
+struct lh_plan_request {
+	const struct lh_want *wants;
+	size_t want_count;
+	bool bare;                      /* no context */
+	const uint64_t *stack_pointers; /* of the threads; 0: unknown */
+	size_t stack_pointer_count;
+};
+
 /*
  * Reads the mappings and the present pages. LH_ERROR_USAGE when a want matches nothing (the hint
- * lists what there is). With `bare`, no context.
+ * lists what there is).
  */
-struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_want *wants, size_t want_count,
-                                bool bare, struct lh_plan *ret) LH_NODISCARD;
+struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,
+                                struct lh_plan *ret) LH_NODISCARD;
 void lh_plan_deinit(struct lh_plan *plan);
 
 /* ---------------------------------------------------------------- freezing */
@@ -64,9 +82,9 @@ void lh_plan_deinit(struct lh_plan *plan);
 struct lh_thread_state {
 	pid_t tid;
 	char name[16];
-	bool is_stopped; /* false: it ended before it could be stopped */
-	uint64_t stack_pointer;
-	uint8_t *prstatus; /* struct elf_prstatus; owned */
+	bool is_partial;        /* live: only what the kernel shows of a thread that sleeps in a system call */
+	uint64_t stack_pointer; /* 0 when unknown */
+	uint8_t *prstatus;      /* struct elf_prstatus; owned */
 	size_t prstatus_bytes;
 	uint8_t *fpregset; /* owned; NULL when not captured */
 	size_t fpregset_bytes;
@@ -83,19 +101,26 @@ void lh_thread_states_deinit(struct lh_thread_states *states);
 /* All threads of a process, stopped. Releasing resumes them exactly as they were. */
 struct lh_freeze;
 
+struct lh_freeze_cost {
+	uint64_t pause_ns;   /* the longest time that any thread stood still */
+	size_t mended_count; /* system calls saved from a spurious EINTR */
+};
+
 /*
  * PTRACE_SEIZE + PTRACE_INTERRUPT of every thread (never ATTACH + SIGSTOP: ptrace(2)), rescanning
- * until a pass finds no new one. Registers are captured. A group-stopped target stays stopped.
- * Errors: LH_ERROR_PERMISSION explained (already traced by whom, Yama, uid), LH_ERROR_NO_PROCESS.
+ * until passes find no new one. `ret_states` are the threads' registers, the caller's to deinit.
+ * Calls that a ptrace stop makes fail with a spurious EINTR (epoll_wait and the like: restart.h)
+ * are mended. A group-stopped target stays stopped. Errors: LH_ERROR_PERMISSION explained (already
+ * traced by whom, Yama, uid), LH_ERROR_NO_PROCESS, LH_ERROR_CHANGED, LH_ERROR_UNSUPPORTED when a
+ * thread cannot be stopped (uninterruptible sleep) or runs 32-bit code.
  */
-struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_freeze **ret) LH_NODISCARD;
-const struct lh_thread_states *lh_freeze_threads(const struct lh_freeze *freeze);
+struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
+                                 struct lh_freeze **ret) LH_NODISCARD;
 /*
- * Detaches from every thread; calls that a ptrace stop would make fail with a spurious EINTR
- * (epoll_wait and the like, FACTS) are mended first. Returns the longest time, in ns, that any
- * thread stood still. NULL is legal (0).
+ * Detaches from every thread, handing on the signals that arrived meanwhile; must be called by the
+ * thread that began it. NULL is legal.
  */
-uint64_t lh_freeze_end(struct lh_freeze *freeze);
+struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze);
 void lh_cleanup_freeze(struct lh_freeze **freeze);
 
 /* ---------------------------------------------------------------- the dump */
@@ -112,7 +137,11 @@ enum lh_dump_format {
 	LH_DUMP_RAW,  /* plain bytes, and a JSON index beside it */
 };
 
-/* Called while copying, at most every 100 ms; false asks to stop (LH_ERROR_INTERRUPTED). */
+/*
+ * Called while copying, about every 100 ms; false asks to stop (LH_ERROR_INTERRUPTED). It is called
+ * from a thread of its own, so that a terminal that blocks (it may be the frozen target's) does not
+ * hold up the copy.
+ */
 typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
 
 struct lh_dump_options {
@@ -129,7 +158,11 @@ struct lh_dump_options {
 
 struct lh_dump_gap {
 	struct lh_range range;
-	const char *reason; /* "swapped", "unreadable", "vanished"; a literal */
+	const char *reason; /* "swapped", "unreadable", "vanished", "device"; a literal */
+};
+
+struct lh_dump_gaps {
+	LH_VEC(struct lh_dump_gap) items; /* ascending, disjoint, neighbours of one reason merged */
 };
 
 /* The receipt: what a dump cost the target, and what it holds. */
@@ -146,9 +179,9 @@ struct lh_receipt {
 	uint64_t copied_bytes; /* wanted + context */
 	uint64_t context_bytes;
 	uint64_t gap_bytes;
-	LH_VEC(struct lh_dump_gap) gaps;
+	struct lh_dump_gaps gaps;
 	uint64_t file_bytes;          /* apparent size of the file */
-	uint64_t disc_bytes;          /* blocks in use */
+	uint64_t disc_bytes;          /* blocks in use; in the capture note: before the headers */
 	int64_t resident_delta_bytes; /* the target's RSS after minus before: pages made resident */
 	const char *path;             /* as given */
 };

@@ -4,6 +4,9 @@
  *
  * The core is an ordinary ELF64 ET_CORE. Its parts lie in the order in which they become known:
  * ELF header, memory (PT_LOAD data, page-aligned, holes for absent pages), notes, program headers.
+ * Where p_memsz exceeds p_filesz, the rest are pages that were never copied because they were not
+ * there: zero in private anonymous memory, the file's own bytes where NT_FILE names one, else
+ * (shared memory) not known. Lost bytes (LH_NOTE_GAPS) are in no PT_LOAD.
  * From 65,535 segments on, e_phnum is PN_XNUM and section header 0 holds the count (gABI, elf(5)).
  *
  * Each note's descriptor is UTF-8 JSON text, without NUL. Addresses are strings "0x...", since JSON
@@ -16,7 +19,7 @@
 
 enum lh_note_type {
 	/*
-	 * {"format":1, "version":"0.1.0", "pid":N, "command":"...", "time_ns":N, "bare":false,
+	 * {"format":1, "pid":N, "command":"...", "time_ns":N, "bare":false,
 	 *  "wanted":["heap",...], "receipt":{...}}: what was asked for and what it cost
 	 * (the receipt as `dump --json` prints it).
 	 */
@@ -32,7 +35,12 @@ enum lh_note_type {
 	LH_NOTE_MODULES = 3,
 	/* [{"start","end","reason":"swapped|unreadable|vanished|..."}, ...]: bytes that were lost */
 	LH_NOTE_GAPS = 4,
-	/* [{"tid":N,"name":"..."}, ...] in the order of the NT_PRSTATUS notes */
+	/*
+	 * [{"tid":N,"name":"...","partial":false}, ...] in the order of the NT_PRSTATUS notes. "partial": of a
+	 * thread that was not stopped, only the stack pointer, the program counter and the arguments of the
+	 * system call it slept in are known, the other registers are zero; a thread that ran then has no
+	 * NT_PRSTATUS and is not listed.
+	 */
 	LH_NOTE_THREADS = 5,
 };
 

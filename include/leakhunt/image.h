@@ -88,7 +88,12 @@ uint64_t lh_image_file_bytes(const struct lh_image *image); /* size of the file;
 const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t *ret_count); /* ascending */
 const struct lh_module_list *lh_image_modules(const struct lh_image *image);
 const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
-const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count); /* known so far */
+/*
+ * Lost bytes as far as known, in ascending order (of a live process: what the latest walk missed).
+ * "not dumped" are bytes that the file's own headers leave out, as cores do with unmodified text.
+ * After them, reason "overlap": readable, but several program headers claim these addresses.
+ */
+const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);

@@ -153,6 +153,12 @@ void lh_region_list_deinit(struct lh_region_list *list);
 struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what,
                                   struct lh_region_list *ret) LH_NODISCARD;
 
+/*
+ * Sets the kinds of regions in address order from names, permissions, inodes and neighbours alone, as
+ * lh_regions_parse does: for lists that were made from something else than a text of the kernel.
+ */
+void lh_regions_set_textual_kinds(struct lh_region_list *list);
+
 enum lh_region_detail {
 	LH_REGIONS_MAPS,  /* addresses only: cheap */
 	LH_REGIONS_SMAPS, /* with usage: walks page tables, holds the target's mmap_lock meanwhile */

@@ -33,8 +33,13 @@ void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct
 
 struct lh_select_report {
 	const struct lh_selection *selection;
-	size_t most;            /* rows to show; 0: all that changed */
-	const char *saved_path; /* record that `dump --region suspects` can name; NULL */
+	const char *command;     /* comm, raw bytes; "" when unknown */
+	size_t most;             /* rows to show; 0: all that changed */
+	const char *saved_path;  /* record that `dump --region suspects` can name; NULL */
+	bool is_complete;        /* false: fewer samples than asked for, or parts of them were not understood */
+	size_t read_count;       /* smaps texts read from the live process; 0: from files */
+	uint64_t reading_ns;     /* time that took in all */
+	uint64_t reading_max_ns; /* and the longest of them */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);

@@ -53,6 +53,21 @@ struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct l
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
 void lh_run_finder_destroy(struct lh_run_finder *finder);
 
+struct lh_list_options {
+	struct lh_run_options run;
+	unsigned walk_flags; /* enum lh_walk_flags */
+	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	void *progress_context;
+};
+
+/*
+ * Visits all runs of an image in address order. In a raw file these are the strings that GNU strings
+ * finds (tested with binutils 2.40), also next to the holes of a sparse file. LH_ERROR_INTERRUPTED
+ * when progress said stop: what was visited till then is complete.
+ */
+struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
+                              void *context) LH_NODISCARD;
+
 /* Name of the SIMD kernel in use ("avx2", "sse2", "scalar"); LEAKHUNT_KERNEL forces one. */
 const char *lh_kernel_name(void);
 
@@ -72,29 +87,32 @@ struct lh_class_count {
 	const char *name;  /* "tls-record", "x509", ... a literal */
 	const char *title; /* for people: "TLS records", "X.509 certificates" */
 	uint64_t count;
-	uint64_t bytes;
-	bool is_secret;                                    /* counted, never shown */
+	uint64_t bytes;     /* of the matches, without those that a more specific class keeps */
+	uint64_t unchecked; /* candidates given up on unchecked: memory made to waste time; 0 in all else */
+	bool is_secret;     /* counted, never shown */
 	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of distinct texts, the first seen */
 	size_t example_count;
 };
 
 /* What a validator found around a candidate. */
 struct lh_match {
-	size_t before;             /* bytes of the match before the anchor */
-	size_t length;             /* bytes of the whole match */
-	char text[LH_EXAMPLE_MAX]; /* what to show: subject of a certificate, SNI, first line; "" shows nothing */
+	size_t before; /* bytes of the match before the anchor */
+	size_t length; /* bytes of the whole match */
 };
 
 /*
  * The place where a pattern of a recogniser hit: anchor[-bytes_before, bytes_after) may be read.
- * `anchor` is the first byte that the pattern matched.
+ * `anchor` is the first byte that the pattern matched. An earlier match of the same recogniser is
+ * never in reach: bytes_before begins after it.
  */
 struct lh_candidate {
 	const uint8_t *anchor;
 	size_t bytes_before;
 	size_t bytes_after;
-	uint64_t addr;    /* of anchor */
-	unsigned pattern; /* which of the recogniser's patterns */
+	uint64_t addr;      /* of anchor */
+	unsigned pattern;   /* which of the recogniser's patterns */
+	bool follows_match; /* a match of the same recogniser ends at the anchor */
+	size_t *examined;   /* validators add the bytes they looked at in loops: the pass bounds their sum */
 };
 
 /* A row of the recogniser table. Each lives in a file of its own: scan/recognise_*.c. */
@@ -102,24 +120,43 @@ struct lh_recogniser {
 	const char *name;
 	const char *title;
 	bool is_secret;
+	/* Its anchors lie in runs of at least 8 printable characters, so all else need not be searched. */
+	bool is_text;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
-	/* Whether a candidate is a true match. Pure; must not read outside of the candidate's bounds. */
+	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
 	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
+	/*
+	 * What to show of a match: the subject of a certificate, the SNI, the first line; "" shows nothing.
+	 * NULL: the text itself, on one line. Not called for secrets.
+	 */
+	void (*describe)(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
 };
 
 extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, most specific first */
 
 /*
- * Feeds blocks to all recognisers in one pass. Where matches overlap, the more specific class (the
- * earlier row) keeps the bytes; one class never counts a byte twice.
+ * Feeds blocks to all recognisers in one pass, in address order. Every byte belongs to at most one
+ * class: where matches overlap, the more specific class (the earlier row) keeps the bytes, and the
+ * other counts with what is left of it; a match of which nothing is left does not count. So an e-mail
+ * address in a URL is nothing, while a URL in a JSON text is a URL, and the JSON text is counted too,
+ * with the bytes around it. A match is at most LH_BLOCK_OVERLAP long, and found as a whole wherever
+ * blocks are cut. Results are the same for any size of blocks.
  */
 struct lh_recogniser_pass;
 struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret) LH_NODISCARD;
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* One entry a recogniser, in the order of the table; belongs to the pass. */
-const struct lh_class_count *lh_recogniser_pass_classes(const struct lh_recogniser_pass *pass, size_t *ret_count);
+/* One entry a recogniser, in the order of the table; belongs to the pass. Ends the pass: feed no more. */
+const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count);
+/*
+ * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass
+ * and moves with the next feed. Text that overlaps one must not be shown.
+ */
+const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pass *pass, size_t *ret_count);
 void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
+void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
+/* Overwrites the passwords of "scheme://user:password@host" in a NUL-terminated text with '*'. */
+void lh_mask_passwords(char *text);
 
 /* ---------------------------------------------------------------- pointer census */
 

@@ -17,6 +17,7 @@ struct lh_sample {
 
 struct lh_samples {
 	LH_VEC(struct lh_sample) items;
+	char *command;        /* of a record's header: comm, raw bytes; owned, NULL when unknown */
 	size_t skipped_lines; /* of a record: not understood, or cut off */
 };
 
@@ -41,33 +42,42 @@ const char *lh_verdict_name(enum lh_verdict verdict);
  * identity is the set of addresses it covers, not its first one.
  */
 struct lh_growth {
-	uint64_t start; /* in the last sample that had it */
-	uint64_t end;
+	uint64_t start;                 /* in the last sample that had it: of its first mapping */
+	uint64_t end;                   /* of its last mapping; what lies between two of them need not be its own */
+	LH_VEC(struct lh_range) ranges; /* its mappings in that sample, ascending, disjoint */
 	enum lh_region_kind kind;
 	const char *name;             /* belongs to the selection */
 	const char *thread_name;      /* "" unless a thread stack */
-	size_t region_count;          /* 1, or how many equal mappings this family counts */
-	uint64_t private_first_bytes; /* USS + swap in the first sample that had it; 0 when it appeared later */
+	size_t region_count;          /* mappings in that sample: 1, or more for a family of alike ones */
+	uint64_t private_first_bytes; /* USS + swap in the first sample; 0 when it appeared later */
 	uint64_t private_last_bytes;  /* USS + swap in the last sample; 0 when it is gone */
 	int64_t growth_bytes;         /* last - first */
 	double rate_bytes_per_hour;   /* Theil-Sen slope of USS + swap (Sen 1968) */
 	enum lh_verdict verdict;
+	uint64_t watch_more_ns;  /* LH_VERDICT_UNDECIDED: how much longer to watch; else 0 */
 	char reason[200];        /* in words, with the numbers it rests on */
 	LH_VEC(uint64_t) series; /* USS + swap per sample, 0 where it did not exist */
 };
 
 struct lh_selection {
-	LH_VEC(struct lh_growth) growths; /* by growth_bytes, most first */
-	struct lh_growth total;           /* the whole process */
+	/* Leaks and undecided risers first, then the others; within each, by growth_bytes, most first. */
+	LH_VEC(struct lh_growth) growths;
+	struct lh_growth total; /* the whole process; its kind and ranges mean nothing */
 	size_t sample_count;
 	uint64_t span_ns; /* from first to last sample */
 	pid_t pid;        /* 0 when unknown */
 	struct lh_strings_pool strings;
 };
 
+/* Growth below this is never called a leak: page-level noise of stacks, libraries and the kernel. */
+#define LH_GROWTH_MIN_BYTES (64 * LH_KIB)
+
+/* Worth a dump: called a leak, or undecided and grown by at least LH_GROWTH_MIN_BYTES. */
+bool lh_growth_is_suspect(const struct lh_growth *growth);
+
 /*
- * LH_ERROR_USAGE with fewer than 2 samples, or samples of different pids. Samples may be out of
- * order: they are judged by time.
+ * LH_ERROR_USAGE with fewer than 2 samples, samples of different pids (0 goes with any), two samples
+ * of one time, or one without usage. Samples may be out of order: they are judged by time.
  */
 struct lh_error *lh_select(const struct lh_samples *samples, struct lh_selection *ret) LH_NODISCARD;
 void lh_selection_deinit(struct lh_selection *selection);
@@ -84,7 +94,10 @@ struct lh_error *lh_record_encode_sample(const struct lh_sample *sample, struct 
 /* Whether a text begins like a record (else try lh_regions_parse). */
 bool lh_record_detect(const char *text, size_t length);
 
-/* Appends its samples. A bad or cut-off line is skipped and counted. */
+/*
+ * Appends its samples. A bad or cut-off line is skipped and counted. LH_ERROR_FORMAT when the first
+ * line is not a record's, or is of a newer format; `what` names it in errors.
+ */
 struct lh_error *lh_record_decode(const char *text, size_t length, const char *what,
                                   struct lh_samples *ret) LH_NODISCARD;
 

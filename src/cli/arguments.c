@@ -118,6 +118,22 @@ static bool is_one_of_words(const char *value, const char *words)
 	return false;
 }
 
+static struct lh_error *unknown_word(const struct lh_option *option, const char *value)
+{
+	const char *names[32];
+	size_t count = 0;
+	struct lh_error *error =
+	        lh_error_create(LH_ERROR_USAGE, "option --%s does not take '%s'", option->name, value);
+	LH_CLEANUP(lh_cleanup_free) char *words = strdup(option->words);
+	char *rest = words;
+	for (char *word; count < LH_ARRAY_COUNT(names) && (word = strsep(&rest, " "));)
+		names[count++] = word;
+	const char *nearest = lh_nearest(value, names, count);
+	if (nearest)
+		return lh_error_hint(error, "did you mean %s? It takes one of: %s", nearest, option->words);
+	return lh_error_hint(error, "it takes one of: %s", option->words);
+}
+
 static struct lh_error *record(struct lh_arguments *arguments, const struct lh_option *option, const char *value)
 {
 	if (option == &help_option) {
@@ -129,9 +145,7 @@ static struct lh_error *record(struct lh_arguments *arguments, const struct lh_o
 	/* An open list (one that ends in "...") only feeds the shell completion. */
 	bool is_closed = option->words && !strstr(option->words, "...");
 	if (is_closed && !is_one_of_words(value, option->words))
-		return lh_error_hint(
-		        lh_error_create(LH_ERROR_USAGE, "option --%s does not take '%s'", option->name, value),
-		        "it takes one of: %s", option->words);
+		return unknown_word(option, value);
 	return lh_vec_push(&arguments->given, (struct given){option, value});
 }
 

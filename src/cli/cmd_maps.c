@@ -12,18 +12,6 @@
 #define KIND_WORDS \
 	"heap arena mmap-chunk stack thread-stack anon text rodata data bss file shared memfd hugetlb vdso guard"
 
-static struct lh_error *unknown_kind(const char *word)
-{
-	const char *names[LH_REGION_KIND_COUNT];
-	for (size_t i = 0; i < LH_REGION_KIND_COUNT; i++)
-		names[i] = lh_region_kind_name((enum lh_region_kind)i);
-	const char *nearest = lh_nearest(word, names, LH_ARRAY_COUNT(names));
-	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "unknown kind '%s'", word);
-	if (nearest)
-		return lh_error_hint(error, "did you mean %s?", nearest);
-	return lh_error_hint(error, "the kinds are %s", KIND_WORDS);
-}
-
 static struct lh_error *parse_kinds(const struct lh_arguments *arguments, uint32_t *ret)
 {
 	size_t count = lh_arguments_value_count(arguments, "kind");
@@ -32,7 +20,7 @@ static struct lh_error *parse_kinds(const struct lh_arguments *arguments, uint32
 		enum lh_region_kind kind;
 		const char *word = lh_arguments_value_at(arguments, "kind", i);
 		if (!lh_region_kind_parse(word, &kind))
-			return unknown_kind(word);
+			return lh_error_create(LH_ERROR_USAGE, "unknown kind '%s'", word);
 		kinds |= 1u << kind;
 	}
 	*ret = kinds;
@@ -41,15 +29,10 @@ static struct lh_error *parse_kinds(const struct lh_arguments *arguments, uint32
 
 static struct lh_error *parse_sort(const struct lh_arguments *arguments, enum lh_maps_sort *ret)
 {
-	static const char *const words[] = {"address", "vss", "rss", "pss", "uss", "swap"};
 	const char *word = lh_arguments_value(arguments, "sort");
-	if (!word || lh_maps_sort_parse(word, ret))
-		return NULL;
-	const char *nearest = lh_nearest(word, words, LH_ARRAY_COUNT(words));
-	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "cannot sort by '%s'", word);
-	if (nearest)
-		return lh_error_hint(error, "did you mean %s?", nearest);
-	return lh_error_hint(error, "--sort takes one of %s", SORT_WORDS);
+	if (word && !lh_maps_sort_parse(word, ret))
+		return lh_error_create(LH_ERROR_USAGE, "cannot sort by '%s'", word);
+	return NULL;
 }
 
 static struct lh_error *read_saved(const char *path, struct lh_region_list *ret)

@@ -11,6 +11,12 @@
 
 enum { BURST_MAX = 256 };
 
+/*
+ * malloc maps chunks from 128 KiB on (M_MMAP_THRESHOLD), unless told otherwise; realloc shrinks them in place.
+ * A peek costs 0.7 us (Linux 6.18): of smaller regions only this many are looked at, the lowest ones.
+ */
+enum { SMALL_REGIONS_MAX = 4096, SMALL_REGION_BYTES = 128 * 1024 };
+
 /* A region being walked from chunk to chunk. */
 struct walk {
 	size_t region_index;
@@ -95,12 +101,20 @@ static bool is_mmapped_header(const uint64_t words[LH_PEEK_WORDS], uint64_t byte
 	return true;
 }
 
+static bool is_chunk_candidate(const struct lh_region_list *list, const struct lh_region *region)
+{
+	return region->kind == LH_REGION_ANON && is_plain_memory(region) &&
+	       (!list->has_usage || region->usage.rss_bytes);
+}
+
 static struct lh_error *begin_walks(const struct lh_region_list *list, struct walks *ret)
 {
+	size_t small_count = 0;
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
-		if (region->kind != LH_REGION_ANON || !is_plain_memory(region) ||
-		    (list->has_usage && !region->usage.rss_bytes))
+		if (!is_chunk_candidate(list, region))
+			continue;
+		if (region->end - region->start < SMALL_REGION_BYTES && ++small_count > SMALL_REGIONS_MAX)
 			continue;
 		LH_TRY(lh_vec_push(&ret->items, (struct walk){.region_index = i, .at = region->start, .burst = 1}));
 	}

@@ -49,6 +49,15 @@ enum lh_field_status { LH_FIELD_TAKEN, LH_FIELD_UNKNOWN, LH_FIELD_BAD };
 enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struct lh_field_guess *guess,
                                           struct lh_usage *usage);
 
+/*
+ * The quick way for lines that look as they did in the mapping before: takes those at the front of `text`
+ * that have the keys of `guesses`, in order, and the kernel's usual width of LH_EXPECTED_LINE_BYTES. Returns
+ * how many; the next one needs a closer look.
+ */
+enum { LH_EXPECTED_LINE_BYTES = 28 };
+size_t lh_usage_expected_lines(const char *text, size_t length, const struct lh_field_guess *guesses,
+                               size_t guess_count, struct lh_usage *usage);
+
 /* Sets kinds from addresses, names, permissions and flags alone. `regions` are in order. */
 void lh_regions_set_textual_kinds(struct lh_region_list *list);
 

@@ -1,8 +1,8 @@
 /*
  * regions_parse: texts of /proc/PID/maps and smaps into regions, line by line, in pieces as they come.
  * Input: hostile text of any kernel since 2.6.32. Output: regions in ascending order; lines that were not
- * understood and regions out of order are counted, never guessed at. Some 2 GB of text a second: no
- * allocation a line, no libc scanning.
+ * understood and regions out of order are counted, never guessed at. Gigabytes of text
+ * a second: no allocation a line, and a quick way for lines that look as they did in the mapping before.
  */
 #include "regions.h"
 
@@ -191,6 +191,22 @@ static bool is_huge_page_size(const char *line, size_t length)
 	return scan_decimal(&scan) >= 1024;
 }
 
+/* Fields that stand where they stood in the mapping before. Returns the bytes that they took. */
+static size_t take_expected_fields(struct lh_regions_parser *parser, const char *text, size_t length)
+{
+	bool has_place = parser->is_in_region || parser->is_dropping;
+	if (!has_place || parser->position >= LH_SMAPS_FIELDS_MAX)
+		return 0;
+	struct lh_usage *usage = parser->is_in_region ? &last_region(parser)->usage : &parser->dropped_usage;
+	size_t count = lh_usage_expected_lines(text, length, parser->guesses + parser->position,
+	                                       LH_SMAPS_FIELDS_MAX - parser->position, usage);
+	size_t bytes = count * LH_EXPECTED_LINE_BYTES;
+	if (count)
+		memcpy(parser->key, text + bytes - LH_EXPECTED_LINE_BYTES, sizeof(parser->key));
+	parser->position += (uint32_t)count;
+	return bytes;
+}
+
 static void take_field(struct lh_regions_parser *parser, const char *line, size_t length)
 {
 	static const char flags_key[] = "VmFlags:";
@@ -249,6 +265,7 @@ struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const 
 		const char *line_end = newline ? newline : end;
 		LH_TRY(take_line(parser, at, (size_t)(line_end - at)));
 		at = newline ? newline + 1 : end;
+		at += take_expected_fields(parser, at, (size_t)(end - at));
 	}
 	*ret_consumed = (size_t)(at - text);
 	return NULL;
@@ -283,6 +300,8 @@ struct lh_error *lh_regions_parse(const char *text, size_t length, const char *w
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	struct lh_regions_parser parser = {.list = &list};
 	size_t consumed;
+	if (!length)
+		return lh_error_create(LH_ERROR_FORMAT, "%s is empty", what);
 	LH_TRY(lh_regions_parser_feed(&parser, text, length, true, &consumed));
 	LH_TRY(lh_regions_parser_finish(&parser, what));
 	lh_regions_set_textual_kinds(&list);

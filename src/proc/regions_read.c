@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-	PIECE_BYTES = 256 * 1024,
+	PIECE_BYTES = 64 * 1024,
 	LINE_BYTES_MAX = 32 * 1024, /* an escaped path of 4096 bytes and a header fit; a longer line is cut */
 	TORN_READ_TRIES = 3,
 };

@@ -95,3 +95,45 @@ enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struc
 	((uint64_t *)usage)[fields[index].counter] = bytes;
 	return LH_FIELD_TAKEN;
 }
+
+/* The shape that every kernel since 2.6.14 gives its lines: a key padded to 16, a number padded to 8, " kB". */
+enum { HEAD_BYTES = 16, NUMBER_BYTES = 8 };
+
+/* Eight bytes of blanks and digits; false when there is something else among them. */
+static bool parse_padded(const char *at, uint64_t *ret)
+{
+	uint64_t value = 0;
+	*ret = 0;
+	if (!memcmp(at, "       0", NUMBER_BYTES)) /* most of them */
+		return true;
+	size_t i = 0;
+	while (i < NUMBER_BYTES && at[i] == ' ')
+		i++;
+	for (; i < NUMBER_BYTES && (unsigned)(at[i] - '0') < 10; i++)
+		value = value * 10 + (uint64_t)(at[i] - '0');
+	*ret = value * 1024;
+	return i == NUMBER_BYTES && at[NUMBER_BYTES - 1] != ' ';
+}
+
+static bool take_expected(const char *line, const struct lh_field_guess *guess, struct lh_usage *usage)
+{
+	uint64_t bytes;
+	if (!guess->is_set || memcmp(line, guess->head, HEAD_BYTES) != 0 ||
+	    memcmp(line + HEAD_BYTES + NUMBER_BYTES, " kB\n", 4) != 0 || !parse_padded(line + HEAD_BYTES, &bytes))
+		return false;
+	/* KernelPageSize is no counter, but somebody wants to see it. */
+	if (guess->index == FIELD_UNKNOWN)
+		return line[0] != 'K';
+	((uint64_t *)usage)[fields[guess->index].counter] = bytes;
+	return true;
+}
+
+size_t lh_usage_expected_lines(const char *text, size_t length, const struct lh_field_guess *guesses,
+                               size_t guess_count, struct lh_usage *usage)
+{
+	size_t count = 0;
+	size_t most = lh_min_u64(length / LH_EXPECTED_LINE_BYTES, guess_count);
+	while (count < most && take_expected(text + count * LH_EXPECTED_LINE_BYTES, &guesses[count], usage))
+		count++;
+	return count;
+}

@@ -102,8 +102,8 @@ leakhunt() {
 
 @test "--name=value, --name value and the letter mean the same" {
 	printf 'hello world\0' >"$BATS_TEST_TMPDIR/file"
-	a=$("$LEAKHUNT" strings --list --min=5 "$BATS_TEST_TMPDIR/file")
-	b=$("$LEAKHUNT" strings --list --min 5 "$BATS_TEST_TMPDIR/file")
+	a=$("$LEAKHUNT" strings --list --bytes=5 "$BATS_TEST_TMPDIR/file")
+	b=$("$LEAKHUNT" strings --list --bytes 5 "$BATS_TEST_TMPDIR/file")
 	c=$("$LEAKHUNT" strings --list -n5 "$BATS_TEST_TMPDIR/file")
 	d=$("$LEAKHUNT" strings "$BATS_TEST_TMPDIR/file" -n 5 --list)
 	[ "$a" = "hello world" ]

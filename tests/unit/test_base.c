@@ -333,7 +333,7 @@ static void test_file_read(void **state)
 	lh_buffer_deinit(&text);
 	assert_failure(lh_file_read(folder->file, 1000, &text), LH_ERROR_FORMAT);
 	lh_buffer_deinit(&text);
-	assert_failure(lh_file_read(folder->path, 1000, &text), LH_ERROR_SYSTEM);
+	assert_failure(lh_file_read(folder->path, 1000, &text), LH_ERROR_FORMAT);
 	lh_buffer_deinit(&text);
 }
 

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# The story of a TLS leak, typed as a user would: a proxy in production grows and may not be
+# restarted; leakhunt says what grows, copies it and says what it is; the fixed proxy doesn't grow.
+#   demo.sh LEAKHUNT SAMPLES
+# Everything runs on loopback and in a new folder in $TMPDIR (/tmp), and is gone at the end. Ends with
+# 0 only if each expected answer came out; the expectations are checked on the JSON twins of what is
+# shown, made from the same samples and the same dump.
+# shellcheck disable=SC2016 # the $words in single quotes are jq's
+set -euo pipefail
+
+leakhunt=$(realpath "$1")
+SAMPLES=$(realpath "$2")
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+RATE=80        # requests a second
+ERRORS=30      # percent of them that take the leaking path
+SAMPLE_COUNT=12
+INTERVAL=1s
+NAME=shop-front.example
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/leakhunt-demo.XXXXXX")
+export TMPDIR=$work
+load_pid=
+failures=0
+
+# shellcheck source=tests/helpers.bash
+. "$root/tests/helpers.bash"
+
+stop_all() {
+	if [ -n "$load_pid" ]; then
+		kill "$load_pid" 2>/dev/null || true
+		wait "$load_pid" 2>/dev/null || true
+		load_pid=
+	fi
+	stop_samples
+}
+
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+	stop_all
+	cd / && rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# What the user types is found as it would be when installed.
+mkdir "$work/bin"
+ln -s "$leakhunt" "$work/bin/leakhunt"
+ln -s "$SAMPLES"/tls* "$work/bin/"
+PATH=$work/bin:$PATH
+cd "$work"
+
+say() {
+	printf '\n# %s\n' "$@"
+}
+
+# typed COMMAND...: shows the command, then runs it.
+typed() {
+	printf '\n$ %s\n' "$*"
+	"$@"
+}
+
+# expect WHAT FILE JQ-FILTER [--arg NAME VALUE]...: notes whether the filter is true of the JSON file.
+expect() {
+	local what=$1 file=$2 filter=$3
+	shift 3
+	if jq -e "$@" "$filter" "$file" >/dev/null; then
+		printf 'ok    %s\n' "$what"
+	else
+		printf 'FAIL  %s\n' "$what"
+		failures=$((failures + 1))
+	fi
+}
+
+# start_service FLAGS...: the proxy, and the load that drives it until it is stopped.
+start_service() {
+	printf '\n$ tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name %s%s &\n' "$NAME" "${*:+ $*}"
+	start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name "$NAME" "$@"
+	proxy_pid=$SAMPLE_PID
+	printf '[pid %s] listens at port %s\n' "$proxy_pid" "$(truth port)"
+	printf '\n$ tlsload --proxy 127.0.0.1:%s --serve unix:shop.sock --rate %s --errors %s &\n' \
+		"$(truth port)" "$RATE" "$ERRORS"
+	tlsload --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate "$RATE" --errors "$ERRORS" \
+		--seconds 110 >load.txt </dev/null &
+	load_pid=$!
+	wait_until 150 has_served 200
+}
+
+# has_served N: the proxy has taken N connections; caches and buffers are then as large as they get.
+has_served() {
+	sample_step 0 && [ "$(truth connections)" -ge "$1" ]
+}
+
+stop_service() {
+	sample_step 0
+	printf '\n(the proxy served %s requests; by its own count it lost %s SSL objects)\n' \
+		"$(truth connections)" "$(truth leaked)"
+	assert_sample_unharmed || failures=$((failures + 1))
+	stop_all
+}
+
+say "A TLS proxy runs in production. Its memory grows, and it may not be restarted."
+start_service
+
+say "Which of its memory grows?"
+typed leakhunt select "$proxy_pid" --interval "$INTERVAL" --samples "$SAMPLE_COUNT" --save proxy.jsonl
+leakhunt select --from proxy.jsonl --json >select.json
+
+say "The heap. Copy it, while the proxy goes on serving."
+typed leakhunt dump "$proxy_pid" --region heap -o dump.bin
+sample_step 0
+leaked=$(truth leaked)
+
+say "What is in it?"
+typed leakhunt strings dump.bin -n 8
+leakhunt strings dump.bin -n 8 --json >strings.json
+stop_service
+
+say "TLS connections that nobody frees: on the path where the upstream fails, SSL_free() is missing." \
+	"The same load on the fixed proxy:"
+start_service --fixed
+typed leakhunt select "$proxy_pid" --interval "$INTERVAL" --samples "$SAMPLE_COUNT" --save fixed.jsonl
+leakhunt select --from fixed.jsonl --json >fixed.json
+stop_service
+
+say "What came out"
+expect "select: the process leaks" select.json '.process.verdict == "leak"'
+expect "select: the region that grows most is the heap, verdict leak" select.json \
+	'.regions[0].kind == "heap" and .regions[0].verdict == "leak"'
+expect "select: names the dump command to run next" select.json \
+	'.next_command | startswith("leakhunt dump \($pid) ")' --arg pid "$(jq .pid select.json)"
+expect "dump: an ELF core, mode 0600" <(jq -n --arg magic "$(head -c 4 dump.bin | tail -c 3)" \
+	--arg mode "$(stat -c %a dump.bin)" '{$magic, $mode}') '.magic == "ELF" and .mode == "600"'
+expect "strings: TLS records, at least one for every two SSL objects lost ($leaked)" strings.json \
+	'[.classes[] | select(.class | startswith("tls")) | .count] | add >= ($leaked | tonumber) / 2' --arg leaked "$leaked"
+expect "strings: the proxy's certificate, CN $NAME" strings.json \
+	'any(.classes[] | select(.class == "x509") | .examples[]; .text | contains($name))' --arg name "$NAME"
+expect "strings: pointers to OpenSSL's methods, from each SSL object lost" strings.json \
+	'any(.symbols.rows[]; (.module | test("libssl|libcrypto")) and (.symbol | test("_method|BIO_")) and .count >= ($leaked | tonumber))' \
+	--arg leaked "$leaked"
+expect "fixed: nothing leaks" fixed.json '.process.verdict != "leak" and all(.regions[]; .verdict != "leak")'
+expect "fixed: less than a twentieth of the growth" <(jq -s '{leaky: .[0].process.growth_bytes, fixed: .[1].process.growth_bytes}' \
+	select.json fixed.json) '.leaky > 0 and .fixed < .leaky / 20'
+
+if [ "$failures" -gt 0 ]; then
+	printf '\ndemo: %d of the expected answers did not come out\n' "$failures"
+	exit 1
+fi
+printf '\ndemo: all of it came out\n'

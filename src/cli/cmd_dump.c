@@ -1,0 +1,301 @@
+/*
+ * cmd_dump: `leakhunt dump`: words to options, progress on stderr, the receipt on stdout. The work
+ * is done by lh_dump.
+ */
+#include "cli/command.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_PATH     "dump.bin"
+#define DEFAULT_REGION   "heap"
+#define RECORD_BYTES_MAX (4 * LH_GIB)
+
+struct dump_words {
+	LH_VEC(struct lh_want) wants;
+	struct lh_strings_pool strings; /* texts of the ranges that a record's suspects became */
+};
+
+static void words_deinit(struct dump_words *words)
+{
+	lh_vec_deinit(&words->wants);
+	lh_strings_pool_deinit(&words->strings);
+}
+
+/* ---------------------------------------------------------------- suspects of a record */
+
+/* A leak, or growth of which too few samples were taken to tell. */
+static bool is_suspect(const struct lh_growth *growth)
+{
+	return growth->growth_bytes > 0 &&
+	       (growth->verdict == LH_VERDICT_LEAK || growth->verdict == LH_VERDICT_UNDECIDED);
+}
+
+static struct lh_error *add_range(struct dump_words *words, const struct lh_region *region)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_want want = {.kind = LH_WANT_RANGE, .range = {region->start, region->end}};
+	lh_buffer_printf(&text, "0x%llx-0x%llx", (unsigned long long)region->start, (unsigned long long)region->end);
+	LH_TRY(lh_buffer_status(&text));
+	LH_TRY(lh_strings_pool_add(&words->strings, text.data, text.length, &want.text));
+	return lh_vec_push(&words->wants, want);
+}
+
+/* A family of equal mappings is found by what its members have in common, a single one by its place. */
+static bool belongs_to(const struct lh_region *region, const struct lh_growth *growth)
+{
+	if (growth->region_count > 1)
+		return region->kind == growth->kind && strcmp(region->name, growth->name) == 0 &&
+		       (region->protection & LH_PROT_READ);
+	return region->start < growth->end && growth->start < region->end && (region->protection & LH_PROT_READ);
+}
+
+static struct lh_error *add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
+                                     struct dump_words *words)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		bool is_wanted = false;
+		for (size_t j = 0; j < selection->growths.count && !is_wanted; j++)
+			is_wanted = is_suspect(&selection->growths.items[j]) &&
+			            belongs_to(region, &selection->growths.items[j]);
+		if (is_wanted)
+			LH_TRY(add_range(words, region));
+	}
+	return NULL;
+}
+
+static struct lh_error *check_record(const struct lh_selection *selection, const struct lh_process *process,
+                                     const char *path)
+{
+	if (!selection->pid || selection->pid == lh_process_pid(process))
+		return NULL;
+	return lh_error_create(LH_ERROR_USAGE, "%s records process %d, not %d", path, (int)selection->pid,
+	                       (int)lh_process_pid(process));
+}
+
+static struct lh_error *select_from(const char *path, struct lh_selection *ret)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
+	LH_TRY(lh_file_read(path, RECORD_BYTES_MAX, &text));
+	if (!lh_record_detect(text.data ? text.data : "", text.length))
+		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is not a record of samples", path),
+		                     "make one with `leakhunt select PID --save FILE`");
+	LH_TRY(lh_record_decode(text.data, text.length, path, &samples));
+	return lh_select(&samples, ret);
+}
+
+static struct lh_error *want_suspects(const struct lh_process *process, const char *path, struct dump_words *words)
+{
+	if (!path)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "region 'suspects' needs a record of samples"),
+		                     "make one with `leakhunt select %d --save FILE`, then add --suspects FILE",
+		                     (int)lh_process_pid(process));
+	struct lh_selection selection LH_CLEANUP(lh_selection_deinit) = {0};
+	LH_TRY(select_from(path, &selection));
+	LH_TRY(check_record(&selection, process, path));
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &list));
+	size_t count_before = words->wants.count;
+	LH_TRY(add_suspects(&selection, &list, words));
+	if (words->wants.count > count_before)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%s shows no region that grows and still exists", path),
+	                     "record over a longer time, or name a region with --region");
+}
+
+/* ---------------------------------------------------------------- words to options */
+
+static struct lh_error *add_want(const struct lh_process *process, const char *word, const char *record_path,
+                                 struct dump_words *words)
+{
+	if (strcmp(word, "suspects") == 0)
+		return want_suspects(process, record_path, words);
+	struct lh_want want;
+	struct lh_error *error = lh_want_parse(word, &want);
+	if (!error)
+		return lh_vec_push(&words->wants, want);
+	size_t count;
+	const char *const *candidates = lh_want_words(&count);
+	const char *nearest = lh_nearest(word, candidates, count);
+	return nearest ? lh_error_hint(error, "did you mean '%s'?", nearest) : error;
+}
+
+static struct lh_error *parse_regions(const struct lh_arguments *arguments, const struct lh_process *process,
+                                      struct dump_words *words)
+{
+	const char *record_path = lh_arguments_value(arguments, "suspects");
+	const char *implied = record_path ? "suspects" : DEFAULT_REGION;
+	if (!lh_arguments_value_count(arguments, "region"))
+		return add_want(process, implied, record_path, words);
+	const char *word;
+	for (size_t i = 0; (word = lh_arguments_value_at(arguments, "region", i)); i++)
+		LH_TRY(add_want(process, word, record_path, words));
+	return NULL;
+}
+
+static struct lh_error *parse_choice(const struct lh_arguments *arguments, const char *option,
+                                     const char *const names[2], int *ret)
+{
+	const char *word = lh_arguments_value(arguments, option);
+	for (int i = 0; word && i < 2; i++) {
+		if (strcmp(word, names[i]) == 0) {
+			*ret = i;
+			return NULL;
+		}
+	}
+	if (!word)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word), "it is %s or %s",
+	                     names[0], names[1]);
+}
+
+static struct lh_error *parse_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
+{
+	static const char *const modes[2] = {[LH_DUMP_STOP] = "stop", [LH_DUMP_LIVE] = "live"};
+	static const char *const formats[2] = {[LH_DUMP_CORE] = "core", [LH_DUMP_RAW] = "raw"};
+	int mode = LH_DUMP_STOP, format = LH_DUMP_CORE;
+	LH_TRY(parse_choice(arguments, "mode", modes, &mode));
+	LH_TRY(parse_choice(arguments, "format", formats, &format));
+	options->mode = (enum lh_dump_mode)mode;
+	options->format = (enum lh_dump_format)format;
+	options->path = lh_arguments_value(arguments, "output");
+	if (!options->path)
+		options->path = DEFAULT_PATH;
+	options->force = lh_arguments_has(arguments, "force");
+	options->bare = lh_arguments_has(arguments, "bare");
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- running */
+
+static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	lh_progress_bytes(context, "dump", done_bytes, total_bytes);
+	return !lh_interrupt_requested();
+}
+
+static struct lh_error *print_receipt(const struct lh_arguments *arguments, const struct lh_receipt *receipt)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (lh_arguments_has(arguments, "json"))
+		LH_TRY(lh_receipt_encode(receipt, &text));
+	else
+		lh_report_receipt_text(receipt, lh_terminal_style(), &text);
+	LH_TRY(lh_buffer_status(&text));
+	return lh_print(&text);
+}
+
+static struct lh_error *dump_process(const struct lh_process *process, struct lh_dump_options *options,
+                                     struct lh_receipt *ret)
+{
+	struct lh_progress_line line;
+	lh_interrupt_install();
+	/* Beyond RLIMIT_FSIZE a write shall fail, not kill: the half-written file has to go. */
+	signal(SIGXFSZ, SIG_IGN);
+	lh_progress_begin(&line);
+	options->progress = show_progress;
+	options->progress_context = &line;
+	struct lh_error *error = lh_dump(process, options, ret);
+	lh_progress_end(&line);
+	return error;
+}
+
+static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_status)
+{
+	struct lh_dump_options options = {0};
+	struct dump_words words LH_CLEANUP(words_deinit) = {0};
+	struct lh_receipt receipt LH_CLEANUP(lh_receipt_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	LH_TRY(parse_options(arguments, &options));
+	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
+	LH_TRY(parse_regions(arguments, process, &words));
+	options.wants = words.wants.items;
+	options.want_count = words.wants.count;
+	LH_TRY(dump_process(process, &options, &receipt));
+	if (receipt.gaps.items.count)
+		*ret_status = LH_EXIT_PARTIAL;
+	LH_TRY(print_receipt(arguments, &receipt));
+	lh_warn("%s holds the memory of a process: passwords, keys, personal data; it is readable by you only",
+	        receipt.path);
+	return NULL;
+}
+
+static const struct lh_option options[] = {
+        {
+                .name = "region",
+                .letter = 'r',
+                .argument = "WHAT",
+                .summary =
+                        "what to dump: heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, or a kind of "
+                        "`leakhunt maps` (default: heap)",
+                .is_repeatable = true,
+        },
+        {
+                .name = "output",
+                .letter = 'o',
+                .argument = "FILE",
+                .summary = "file to write (default: " DEFAULT_PATH ")",
+                .completion = LH_COMPLETE_FILE,
+        },
+        {
+                .name = "suspects",
+                .letter = 's',
+                .argument = "RECORD",
+                .summary = "record of `leakhunt select --save`: dump what grows in it",
+                .completion = LH_COMPLETE_FILE,
+        },
+        {
+                .name = "mode",
+                .letter = 'm',
+                .argument = "MODE",
+                .summary = "stop: all threads stand still while copying (default); live: nothing is stopped",
+                .words = "stop live",
+        },
+        {
+                .name = "format",
+                .argument = "FORMAT",
+                .summary = "core: an ELF core that debuggers open (default); raw: plain bytes, and FILE.json beside",
+                .words = "core raw",
+        },
+        {.name = "bare", .summary = "leave out the context that later analysis needs"},
+        {.name = "force", .letter = 'f', .summary = "replace an existing file"},
+        {.name = "json", .letter = 'j', .summary = "print the receipt as JSON"},
+        {.name = NULL},
+};
+
+static const struct lh_usage_example examples[] = {
+        {"leakhunt dump 4711", "the heap, into " DEFAULT_PATH},
+        {"leakhunt dump 4711 --region anon --region stacks -o proxy.core", "all anonymous memory and the stacks"},
+        {"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
+        {"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
+        {NULL, NULL},
+};
+
+const struct lh_command lh_cmd_dump = {
+        .name = "dump",
+        .summary = "copy memory of a process into an ELF core",
+        .operands = "PID",
+        .operands_min = 1,
+        .operands_max = 1,
+        .operand_completion = LH_COMPLETE_PID,
+        .description =
+                "Copies the memory that --region names (it can be given several times) into an ELF core with true "
+                "addresses, which gdb, eu-stack and `leakhunt strings` open. Only pages that are there are read: the "
+                "target's memory does not grow, and swapped pages stay where they are (they are listed as missing).\n"
+                "\n"
+                "With the regions goes the context that later analysis needs: writable data of all modules, the stacks "
+                "in use, ELF headers; --bare leaves it out.\n"
+                "\n"
+                "In mode stop all threads stand still while memory is copied (a quarter to half a second a GiB), and "
+                "the bytes are of one instant. Mode live never stops anything: pages may be of different moments. "
+                "Whatever happens to leakhunt, the target goes on.\n"
+                "\n"
+                "The file is readable by its owner only, and has its name only when it is complete. Exit code 0: "
+                "complete, 1: with gaps (said), 2: failed, nothing written, 64: wrong usage.",
+        .options = options,
+        .examples = examples,
+        .run = run_dump,
+};

@@ -1,0 +1,254 @@
+/*
+ * context: picks the few pages beside the asked-for regions with which debuggers and later analysis
+ * make sense of a core. Reads only present pages of the target, at most a few hundred; what it finds
+ * there is hostile: every pointer is checked against the mappings before it counts.
+ */
+#include "context.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	RED_ZONE_BYTES = 128,
+	LINK_MAPS_MAX = 4096,
+	PROGRAM_HEADERS_MAX = 64,
+	DYNAMIC_ENTRIES_MAX = 256,
+};
+
+/* A stack pointer may lie in a large mapping that is no stack (coroutines): don't take all of it along. */
+#define STACK_CONTEXT_MAX (64 * LH_MIB)
+/* The dynamic linker's early malloc and the main thread's TLS lie in small mappings beside the libraries. */
+#define LINKER_ANON_MAX (256 * LH_KIB)
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct lh_range *left = a, *right = b;
+	return left->start < right->start ? -1 : left->start > right->start;
+}
+
+void lh_ranges_normalise(struct lh_ranges *ranges)
+{
+	if (!ranges->items.count)
+		return;
+	struct lh_range *items = ranges->items.items;
+	qsort(items, ranges->items.count, sizeof(*items), compare_ranges);
+	size_t kept = 0;
+	for (size_t i = 1; i < ranges->items.count; i++) {
+		if (items[i].start <= items[kept].end)
+			items[kept].end = lh_max_u64(items[kept].end, items[i].end);
+		else
+			items[++kept] = items[i];
+	}
+	ranges->items.count = kept + 1;
+}
+
+/* The pages that hold [addr, addr + bytes), cut to the mapping of `addr`; nothing when there is none. */
+static struct lh_error *add_pages(const struct lh_region_list *list, uint64_t addr, uint64_t bytes,
+                                  struct lh_ranges *ret)
+{
+	const struct lh_region *region = lh_regions_find(list, addr);
+	if (!region)
+		return NULL;
+	struct lh_range range = {.start = lh_align_down(addr, LH_PAGE_BYTES), .end = region->end};
+	if (bytes < region->end - addr)
+		range.end = lh_align_up(addr + bytes, LH_PAGE_BYTES);
+	return lh_vec_push(&ret->items, range);
+}
+
+static bool page_is_present(const struct lh_present_reader *reader, uint64_t page)
+{
+	struct lh_page_runs runs = {0};
+	struct lh_range range = {.start = page, .end = page + LH_PAGE_BYTES};
+	struct lh_error *error = lh_pagemap_runs(reader->pagemap, range, &runs);
+	bool is_present = !error && runs.runs.count && runs.runs.items[0].state == LH_PAGES_PRESENT;
+	lh_error_destroy(error);
+	lh_vec_deinit(&runs.runs);
+	return is_present;
+}
+
+size_t lh_present_read(const void *reader, uint64_t addr, void *ret, size_t bytes)
+{
+	const struct lh_present_reader *present = reader;
+	uint8_t *out = ret;
+	size_t done = 0;
+	while (done < bytes && addr <= UINT64_MAX - 2 * LH_PAGE_BYTES) {
+		uint64_t page = lh_align_down(addr, LH_PAGE_BYTES);
+		size_t piece = (size_t)lh_min_u64(bytes - done, page + LH_PAGE_BYTES - addr);
+		if (!page_is_present(present, page))
+			break;
+		size_t got = lh_process_read(present->process, addr, out + done, piece);
+		done += got;
+		if (got < piece)
+			break;
+		addr += piece;
+	}
+	return done;
+}
+
+static bool read_exactly(const struct lh_present_reader *reader, uint64_t addr, void *ret, size_t bytes)
+{
+	return lh_present_read(reader, addr, ret, bytes) == bytes;
+}
+
+/* ---------------------------------------------------------------- the dynamic linker's list */
+
+/* Where the program's own program headers lie, from the auxiliary vector (getauxval(3)). */
+static bool find_program_headers(const struct lh_process *process, uint64_t *ret_addr, size_t *ret_count)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, "auxv", &text);
+	if (error)
+		return false;
+	struct lh_cursor cursor = lh_cursor_over(text.data, text.length);
+	uint64_t addr = 0, count = 0;
+	while (lh_cursor_left(&cursor) >= 16) {
+		uint64_t type = lh_cursor_le64(&cursor), value = lh_cursor_le64(&cursor);
+		if (type == AT_PHDR)
+			addr = value;
+		else if (type == AT_PHNUM)
+			count = value;
+	}
+	if (!addr || !count || count > PROGRAM_HEADERS_MAX)
+		return false;
+	*ret_addr = addr;
+	*ret_count = (size_t)count;
+	return true;
+}
+
+/* The address of the program's dynamic section; 0 when it is static. */
+static uint64_t find_dynamic(const struct lh_process *process, const struct lh_present_reader *reader)
+{
+	uint64_t headers_addr;
+	size_t count;
+	Elf64_Phdr headers[PROGRAM_HEADERS_MAX];
+	if (!find_program_headers(process, &headers_addr, &count) ||
+	    !read_exactly(reader, headers_addr, headers, count * sizeof(headers[0])))
+		return 0;
+	uint64_t bias = 0, dynamic = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (headers[i].p_type == PT_PHDR)
+			bias = headers_addr - headers[i].p_vaddr;
+		else if (headers[i].p_type == PT_DYNAMIC)
+			dynamic = headers[i].p_vaddr;
+	}
+	return dynamic ? bias + dynamic : 0;
+}
+
+/* struct r_debug, by the program's DT_DEBUG (glibc elf/link.h; gdb's solib-svr4.c finds it the same way). */
+static uint64_t find_r_debug(const struct lh_present_reader *reader, uint64_t dynamic)
+{
+	for (size_t i = 0; i < DYNAMIC_ENTRIES_MAX; i++) {
+		Elf64_Dyn entry;
+		if (!read_exactly(reader, dynamic + i * sizeof(entry), &entry, sizeof(entry)) || entry.d_tag == DT_NULL)
+			return 0;
+		if (entry.d_tag == DT_DEBUG)
+			return entry.d_un.d_ptr;
+	}
+	return 0;
+}
+
+/* The public head of struct link_map (glibc elf/link.h). */
+struct link_map_head {
+	uint64_t l_addr;
+	uint64_t l_name;
+	uint64_t l_ld;
+	uint64_t l_next;
+	uint64_t l_prev;
+};
+
+struct r_debug_head {
+	uint64_t r_version;
+	uint64_t r_map;
+};
+
+static struct lh_error *add_link_maps(const struct lh_process *process, const struct lh_region_list *list,
+                                      const struct lh_present_reader *reader, struct lh_ranges *ret)
+{
+	enum { LINK_MAP_BYTES = 2048, NAME_BYTES = 4096, DYNAMIC_BYTES = 4096 };
+	uint64_t dynamic = find_dynamic(process, reader);
+	uint64_t r_debug = dynamic ? find_r_debug(reader, dynamic) : 0;
+	struct r_debug_head head;
+	if (!r_debug || !read_exactly(reader, r_debug, &head, sizeof(head)))
+		return NULL;
+	LH_TRY(add_pages(list, dynamic, DYNAMIC_BYTES, ret));
+	LH_TRY(add_pages(list, r_debug, sizeof(head), ret));
+	uint64_t at = head.r_map;
+	for (size_t i = 0; at && i < LINK_MAPS_MAX; i++) {
+		struct link_map_head map;
+		if (!read_exactly(reader, at, &map, sizeof(map)))
+			return NULL;
+		LH_TRY(add_pages(list, at, LINK_MAP_BYTES, ret));
+		LH_TRY(add_pages(list, map.l_name, NAME_BYTES, ret));
+		LH_TRY(add_pages(list, map.l_ld, DYNAMIC_BYTES, ret));
+		at = map.l_next;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- mappings */
+
+static bool adjoins_named(const struct lh_region_list *list, size_t i)
+{
+	const struct lh_region *regions = list->regions.items;
+	if (i && regions[i - 1].end == regions[i].start && regions[i - 1].name[0] == '/')
+		return true;
+	return i + 1 < list->regions.count && regions[i + 1].start == regions[i].end && regions[i + 1].name[0];
+}
+
+static bool is_context(const struct lh_region_list *list, size_t i)
+{
+	const struct lh_region *region = &list->regions.items[i];
+	switch (region->kind) {
+	case LH_REGION_DATA:
+	case LH_REGION_BSS:
+		return region->protection & LH_PROT_READ;
+	case LH_REGION_VDSO:
+		return strcmp(region->name, "[vdso]") == 0;
+	case LH_REGION_ANON:
+	case LH_REGION_MMAP_CHUNK:
+		return region->end - region->start <= LINKER_ANON_MAX && adjoins_named(list, i);
+	default:
+		return false;
+	}
+}
+
+static struct lh_error *add_stack(const struct lh_region_list *list, uint64_t stack_pointer, struct lh_ranges *ret)
+{
+	if (stack_pointer < RED_ZONE_BYTES)
+		return NULL;
+	const struct lh_region *region = lh_regions_find(list, stack_pointer);
+	if (!region)
+		return NULL;
+	struct lh_range range = {.start = lh_align_down(stack_pointer - RED_ZONE_BYTES, LH_PAGE_BYTES),
+	                         .end = region->end};
+	range.start = lh_max_u64(range.start, region->start);
+	if (region->kind != LH_REGION_MAIN_STACK && range.end - range.start > STACK_CONTEXT_MAX)
+		range.end = range.start + STACK_CONTEXT_MAX;
+	return lh_vec_push(&ret->items, range);
+}
+
+static struct lh_error *add_mappings(const struct lh_region_list *list, struct lh_ranges *ret)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		struct lh_range range = {list->regions.items[i].start, list->regions.items[i].end};
+		if (is_context(list, i))
+			LH_TRY(lh_vec_push(&ret->items, range));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_context_collect(const struct lh_process *process, const struct lh_region_list *list,
+                                    const struct lh_module_list *modules, const struct lh_plan_request *request,
+                                    struct lh_ranges *ret)
+{
+	LH_TRY(add_mappings(list, ret));
+	for (size_t i = 0; i < request->stack_pointer_count; i++)
+		LH_TRY(add_stack(list, request->stack_pointers[i], ret));
+	for (size_t i = 0; i < modules->modules.count; i++)
+		LH_TRY(add_pages(list, modules->modules.items[i].start, LH_PAGE_BYTES, ret));
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	LH_TRY(lh_pagemap_open(process, &pagemap));
+	struct lh_present_reader reader = {.process = process, .pagemap = pagemap};
+	return add_link_maps(process, list, &reader, ret);
+}

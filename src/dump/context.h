@@ -1,0 +1,36 @@
+/*
+ * context: the memory that a later analysis needs beside what was asked for. Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_CONTEXT_H
+#define LEAKHUNT_DUMP_CONTEXT_H
+
+#include "leakhunt/dump.h"
+
+#define LH_PAGE_BYTES ((uint64_t)4096)
+
+struct lh_ranges {
+	LH_VEC(struct lh_range) items;
+};
+
+/* Sorts, and merges what touches or overlaps. */
+void lh_ranges_normalise(struct lh_ranges *ranges);
+
+/*
+ * Appends page-aligned ranges, in any order and overlapping: writable data and bss of all modules,
+ * each known stack pointer's stack from 128 bytes below it (the red zone: System V ABI x86-64,
+ * 3.2.2) to the end of its mapping, the first page of each module (ELF header, program headers,
+ * mostly the build-id note), the vdso, and what a debugger follows to find the modules: the dynamic
+ * linker's list with its names and dynamic sections, and its early allocations.
+ */
+struct lh_error *lh_context_collect(const struct lh_process *process, const struct lh_region_list *list,
+                                    const struct lh_module_list *modules, const struct lh_plan_request *request,
+                                    struct lh_ranges *ret) LH_NODISCARD;
+
+/* An lh_memory_reader over a struct lh_process that faults nothing in: pages not present are unreadable. */
+struct lh_present_reader {
+	const struct lh_process *process;
+	struct lh_pagemap *pagemap;
+};
+size_t lh_present_read(const void *reader, uint64_t addr, void *ret, size_t bytes);
+
+#endif

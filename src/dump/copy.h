@@ -1,0 +1,31 @@
+/*
+ * copy: the loop that copies pages, pass by pass. Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_COPY_H
+#define LEAKHUNT_DUMP_COPY_H
+
+#include "gaps.h"
+#include "layout.h"
+#include "write_behind.h"
+
+#include <stdatomic.h>
+
+struct lh_copy {
+	const struct lh_process *process;
+	const struct lh_layout *layout;
+	struct lh_write_behind *writer;
+	_Atomic uint64_t done_bytes; /* read by the progress thread */
+	atomic_bool is_cancelled;    /* set by the progress thread */
+	uint64_t lost_bytes;
+};
+
+/*
+ * One pass: copies the present pages among `runs` to their places in the layout. Pages that cannot be
+ * read are appended to `gaps`. LH_ERROR_INTERRUPTED, LH_ERROR_NO_PROCESS or LH_ERROR_CHANGED when
+ * cancelled or when the process ended or called exec meanwhile; a failed write shows at
+ * lh_write_behind_finish.
+ */
+struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs,
+                              struct lh_dump_gaps *gaps) LH_NODISCARD;
+
+#endif

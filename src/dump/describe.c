@@ -1,0 +1,120 @@
+/*
+ * describe: what a dump knows beyond ELF, as JSON: the vendor notes of a core and the index of a raw
+ * file are made of the same parts. Names of the target are escaped.
+ */
+#include "capture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static json_t *describe_wants(const struct lh_dump_options *options)
+{
+	json_t *wanted = json_array();
+	for (size_t i = 0; wanted && i < options->want_count; i++)
+		json_array_append_new(wanted, lh_json_string(options->wants[i].text));
+	return wanted;
+}
+
+json_t *lh_describe_capture(const struct lh_capture *capture)
+{
+	return json_pack("{s:i, s:i, s:o, s:o, s:b, s:o, s:o}", "format", LH_NOTE_FORMAT, "pid",
+	                 (int)lh_process_pid(capture->process), "command",
+	                 lh_json_string(lh_process_command(capture->process)), "time_ns",
+	                 lh_json_u64(capture->receipt->time_ns), "bare", (int)capture->options->bare, "wanted",
+	                 describe_wants(capture->options), "receipt", lh_describe_receipt(capture->receipt));
+}
+
+static void format_permissions(const struct lh_region *region, char ret[5])
+{
+	snprintf(ret, 5, "%c%c%c%c", region->protection & LH_PROT_READ ? 'r' : '-',
+	         region->protection & LH_PROT_WRITE ? 'w' : '-', region->protection & LH_PROT_EXEC ? 'x' : '-',
+	         region->is_shared ? 's' : 'p');
+}
+
+int lh_describe_extent(json_t *object, const struct lh_extent *extent, uint64_t start, uint64_t end)
+{
+	const struct lh_region *region = extent->region;
+	char permissions[5];
+	format_permissions(region, permissions);
+	int status = json_object_set_new(object, "start", lh_json_address(start));
+	status |= json_object_set_new(object, "end", lh_json_address(end));
+	status |= json_object_set_new(object, "kind", json_string(lh_region_kind_name(region->kind)));
+	status |= json_object_set_new(object, "perms", json_string(permissions));
+	status |= json_object_set_new(object, "name", lh_json_string(region->name));
+	status |= json_object_set_new(object, "context", json_boolean(extent->is_context));
+	if (region->tid) {
+		status |= json_object_set_new(object, "tid", json_integer(region->tid));
+		status |= json_object_set_new(object, "thread_name", lh_json_string(region->thread_name));
+	}
+	return status;
+}
+
+/* A list whose elements fail as a whole: NULL rather than a list with some missing. */
+static json_t *append_or_drop(json_t *list, json_t *element)
+{
+	if (json_array_append_new(list, element) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
+json_t *lh_describe_regions(const struct lh_capture *capture)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < capture->plan->extents.count; i++) {
+		const struct lh_extent *extent = &capture->plan->extents.items[i];
+		json_t *object = json_object();
+		if (lh_describe_extent(object, extent, extent->start, extent->end)) {
+			json_decref(object);
+			object = NULL;
+		}
+		list = append_or_drop(list, object);
+	}
+	return list;
+}
+
+static json_t *describe_module(const struct lh_module *module)
+{
+	char build_id[2 * LH_BUILD_ID_MAX + 1] = "";
+	for (size_t i = 0; i < module->build_id_bytes && i < LH_BUILD_ID_MAX; i++)
+		snprintf(build_id + 2 * i, 3, "%02x", module->build_id[i]);
+	json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:b}", "start", lh_json_address(module->start), "end",
+	                           lh_json_address(module->end), "path", lh_json_string(module->path), "build_id",
+	                           build_id, "deleted", (int)module->is_deleted);
+	if (object && module->has_bias && json_object_set_new(object, "bias", lh_json_address(module->bias))) {
+		json_decref(object);
+		object = NULL;
+	}
+	return object;
+}
+
+json_t *lh_describe_modules(const struct lh_module_list *modules)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < modules->modules.count; i++)
+		list = append_or_drop(list, describe_module(&modules->modules.items[i]));
+	return list;
+}
+
+json_t *lh_describe_gaps(const struct lh_dump_gaps *gaps)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < gaps->items.count; i++) {
+		const struct lh_dump_gap *gap = &gaps->items.items[i];
+		list = append_or_drop(list, json_pack("{s:o, s:o, s:s}", "start", lh_json_address(gap->range.start),
+		                                      "end", lh_json_address(gap->range.end), "reason", gap->reason));
+	}
+	return list;
+}
+
+json_t *lh_describe_threads(const struct lh_thread_states *threads)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < threads->threads.count; i++) {
+		const struct lh_thread_state *thread = &threads->threads.items[i];
+		list = append_or_drop(list,
+		                      json_pack("{s:i, s:o, s:b}", "tid", (int)thread->tid, "name",
+		                                lh_json_string(thread->name), "partial", (int)thread->is_partial));
+	}
+	return list;
+}

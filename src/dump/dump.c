@@ -1,0 +1,271 @@
+/*
+ * dump: the order of things. Everything that can fail for reasons of ours (the words, the output
+ * file, the disc, memory) is tried before the target is touched; what must be of one instant is done
+ * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
+ */
+#include "context.h"
+#include "copy.h"
+#include "process_facts.h"
+#include "thread_state.h"
+#include "ticker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct dump_job {
+	const struct lh_process *process;
+	const struct lh_dump_options *options;
+	uint64_t started_ns;
+	struct lh_outfile *file;
+	struct lh_outfile *index; /* raw format only */
+	struct lh_process_facts facts;
+	struct lh_task_list tasks;
+	struct lh_thread_states threads;
+	struct lh_plan plan;
+	struct lh_layout layout;
+	struct lh_layout held;
+	struct lh_copy copy;
+	struct lh_receipt receipt;
+};
+
+static void job_deinit(struct dump_job *job)
+{
+	lh_outfile_destroy(job->file);
+	lh_outfile_destroy(job->index);
+	lh_process_facts_deinit(&job->facts);
+	lh_vec_deinit(&job->tasks.tasks);
+	lh_thread_states_deinit(&job->threads);
+	lh_layout_deinit(&job->held);
+	lh_layout_deinit(&job->layout);
+	lh_plan_deinit(&job->plan);
+	lh_receipt_deinit(&job->receipt);
+}
+
+/* ---------------------------------------------------------------- before the target is touched */
+
+static struct lh_error *make_plan(struct dump_job *job)
+{
+	struct lh_stack_pointers pointers = {0};
+	struct lh_error *error = lh_stack_pointers_of(&job->threads, &pointers);
+	struct lh_plan_request request = {
+	        .wants = job->options->wants,
+	        .want_count = job->options->want_count,
+	        .bare = job->options->bare,
+	        .stack_pointers = pointers.items.items,
+	        .stack_pointer_count = pointers.items.count,
+	};
+	lh_layout_deinit(&job->layout);
+	lh_plan_deinit(&job->plan);
+	if (!error)
+		error = lh_plan_create(job->process, &request, &job->plan);
+	lh_vec_deinit(&pointers.items);
+	LH_TRY(error);
+	return lh_layout_create(&job->plan, job->options->format == LH_DUMP_CORE ? LH_CORE_BASE_OFFSET : 0,
+	                        &job->layout);
+}
+
+static struct lh_error *create_files(struct dump_job *job)
+{
+	const struct lh_dump_options *options = job->options;
+	LH_TRY(lh_outfile_create(options->path, options->force, &job->file));
+	if (options->format != LH_DUMP_RAW)
+		return NULL;
+	LH_CLEANUP(lh_cleanup_free) char *index_path = NULL;
+	if (asprintf(&index_path, "%s%s", options->path, LH_RAW_INDEX_SUFFIX) < 0) {
+		index_path = NULL;
+		return lh_error_no_memory();
+	}
+	return lh_outfile_create(index_path, options->force, &job->index);
+}
+
+/* Notes and headers: generously, per thread and extent. */
+static uint64_t overhead_bytes(const struct dump_job *job)
+{
+	return LH_MIB + job->tasks.tasks.count * (LH_XSTATE_MAX + 2048) + job->plan.extents.count * 512 +
+	       job->plan.list.regions.count * 128;
+}
+
+static struct lh_error *check_space(const struct dump_job *job)
+{
+	uint64_t free_bytes;
+	LH_TRY(lh_outfile_free_bytes(job->file, &free_bytes));
+	uint64_t needed_bytes = job->plan.wanted_bytes + job->plan.context_bytes + overhead_bytes(job);
+	if (needed_bytes <= free_bytes)
+		return NULL;
+	char needed[LH_FORMAT_MAX], available[LH_FORMAT_MAX];
+	struct lh_error *error =
+	        lh_error_create(LH_ERROR_NO_SPACE, "%s needs about %s, but only %s are free there", job->options->path,
+	                        lh_format_bytes(needed_bytes, needed), lh_format_bytes(free_bytes, available));
+	return lh_error_hint(error, "name a place on a larger disc with -o, or ask for less with --region");
+}
+
+static struct lh_error *prepare(struct dump_job *job)
+{
+	if (lh_process_pid(job->process) == getpid())
+		return lh_error_create(LH_ERROR_USAGE, "process %d is leakhunt itself", (int)getpid());
+	LH_TRY(lh_process_check_class(job->process));
+	lh_process_facts_read(job->process, &job->facts);
+	LH_TRY(lh_tasks_read(job->process, &job->tasks));
+	LH_TRY(lh_thread_states_glance(job->process, &job->tasks, &job->threads));
+	LH_TRY(make_plan(job));
+	LH_TRY(create_files(job));
+	return check_space(job);
+}
+
+/* ---------------------------------------------------------------- copying */
+
+static struct lh_error *copy_planned(struct dump_job *job)
+{
+	uint64_t resident_before = lh_process_resident_bytes(job->process);
+	job->receipt.time_ns = lh_clock_realtime_ns();
+	job->copy.layout = &job->layout;
+	LH_TRY(lh_gaps_of_plan(&job->plan, &job->receipt.gaps));
+	LH_TRY(lh_copy_pass(&job->copy, &job->plan.pages, &job->receipt.gaps));
+	uint64_t resident_after = lh_process_resident_bytes(job->process);
+	job->receipt.resident_delta_bytes = (int64_t)(resident_after - resident_before);
+	return NULL;
+}
+
+static struct lh_error *copy_stopped(struct dump_job *job)
+{
+	lh_thread_states_deinit(&job->threads);
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
+	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
+	LH_TRY(make_plan(job));
+	LH_TRY(copy_planned(job));
+	struct lh_freeze_cost cost = lh_freeze_end(freeze);
+	freeze = NULL;
+	job->receipt.pause_ns = cost.pause_ns;
+	job->receipt.mended_count = cost.mended_count;
+	return NULL;
+}
+
+/* The bytes may be of another program when it called exec; when it only ended, they are its own. */
+static struct lh_error *check_not_changed(const struct lh_process *process)
+{
+	struct lh_error *error = lh_process_check(process);
+	if (error && lh_error_code(error) == LH_ERROR_CHANGED)
+		return error;
+	lh_error_destroy(error);
+	return NULL;
+}
+
+static struct lh_error *copy_live(struct dump_job *job)
+{
+	LH_TRY(copy_planned(job));
+	LH_TRY(check_not_changed(job->process));
+	return lh_gaps_tell_vanished(job->process, &job->receipt.gaps);
+}
+
+static struct lh_error *copy_memory(struct dump_job *job)
+{
+	LH_CLEANUP(lh_cleanup_write_behind) struct lh_write_behind *writer = NULL;
+	LH_TRY(lh_write_behind_create(lh_outfile_fd(job->file), job->options->path, &writer));
+	job->copy.process = job->process;
+	job->copy.writer = writer;
+	LH_CLEANUP(lh_cleanup_ticker) struct lh_ticker *ticker = NULL;
+	LH_TRY(lh_ticker_start(&job->copy, job->options->progress, job->options->progress_context,
+	                       job->plan.wanted_bytes + job->plan.context_bytes, &ticker));
+	struct lh_error *error = job->options->mode == LH_DUMP_STOP ? copy_stopped(job) : copy_live(job);
+	if (error)
+		return error;
+	LH_TRY(lh_write_behind_finish(writer));
+	if (atomic_load(&job->copy.is_cancelled))
+		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- after it goes on */
+
+static const char *mode_reason(enum lh_dump_mode mode)
+{
+	return mode == LH_DUMP_STOP ? "all threads stood still while memory was copied"
+	                            : "nothing was stopped: pages may be of different moments";
+}
+
+static struct lh_error *measure_file(struct dump_job *job)
+{
+	struct stat status;
+	int fd = lh_outfile_fd(job->file);
+	if (fstat(fd, &status) < 0)
+		return lh_error_create(LH_ERROR_SYSTEM, "cannot measure %s", job->options->path);
+	job->receipt.file_bytes = (uint64_t)status.st_size;
+	job->receipt.disc_bytes = (uint64_t)status.st_blocks * 512;
+	job->receipt.elapsed_ns = lh_clock_monotonic_ns() - job->started_ns;
+	return NULL;
+}
+
+static struct lh_error *fill_receipt(struct dump_job *job)
+{
+	struct lh_receipt *receipt = &job->receipt;
+	lh_gaps_normalise(&receipt->gaps);
+	receipt->pid = lh_process_pid(job->process);
+	snprintf(receipt->command, sizeof(receipt->command), "%s", lh_process_command(job->process));
+	receipt->mode = job->options->mode;
+	receipt->mode_reason = mode_reason(receipt->mode);
+	receipt->thread_count = job->threads.threads.count;
+	receipt->copied_bytes = atomic_load(&job->copy.done_bytes) - job->copy.lost_bytes;
+	receipt->context_bytes = job->plan.context_bytes;
+	receipt->gap_bytes = lh_gaps_bytes(&receipt->gaps);
+	receipt->path = job->options->path;
+	return measure_file(job);
+}
+
+static struct lh_error *write_rest(struct dump_job *job)
+{
+	int fd = lh_outfile_fd(job->file);
+	if (ftruncate(fd, (off_t)job->layout.end_offset) < 0)
+		return lh_error_create(LH_ERROR_SYSTEM, "cannot size %s", job->options->path);
+	LH_TRY(fill_receipt(job));
+	LH_TRY(lh_layout_without_gaps(&job->layout, &job->receipt.gaps, &job->held));
+	struct lh_capture capture = {
+	        .process = job->process,
+	        .options = job->options,
+	        .facts = &job->facts,
+	        .plan = &job->plan,
+	        .held = &job->held,
+	        .threads = &job->threads,
+	        .receipt = &job->receipt,
+	};
+	if (job->options->format == LH_DUMP_RAW)
+		return lh_raw_index_write(&capture, lh_outfile_fd(job->index), lh_outfile_path(job->index));
+	return lh_core_finish(&capture, fd);
+}
+
+/* Both or none: a raw file without its index would have no addresses. */
+static struct lh_error *commit(struct dump_job *job)
+{
+	LH_TRY(lh_outfile_commit(job->file));
+	if (!job->index)
+		return NULL;
+	struct lh_error *error = lh_outfile_commit(job->index);
+	if (error)
+		unlink(job->options->path);
+	return error;
+}
+
+static struct lh_error *run_job(struct dump_job *job)
+{
+	LH_TRY(prepare(job));
+	LH_TRY(copy_memory(job));
+	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
+	LH_TRY(write_rest(job));
+	LH_TRY(commit(job));
+	return measure_file(job);
+}
+
+struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
+                         struct lh_receipt *ret)
+{
+	struct dump_job job = {.process = process, .options = options, .started_ns = lh_clock_monotonic_ns()};
+	struct lh_error *error = run_job(&job);
+	if (!error) {
+		*ret = job.receipt;
+		job.receipt = (struct lh_receipt){0};
+	}
+	job_deinit(&job);
+	return error;
+}

@@ -1,0 +1,346 @@
+/*
+ * freeze: stops all threads of a process, reads their registers, and lets them go exactly as they
+ * were. Linear in the number of threads: all of a pass are asked to stop before any is waited for.
+ * It must never kill, signal or leave stopped: should leakhunt die in between, the kernel detaches
+ * every tracee, which then goes on by itself (ptrace(2)); so no PTRACE_O_EXITKILL, and system calls
+ * are mended at once, not at the end.
+ */
+#include "leakhunt/dump.h"
+#include "restart.h"
+#include "thread_state.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a thread may take to stop. One in uninterruptible sleep (NFS, vfork) does not until it wakes. */
+#define STOP_PATIENCE_NS (2 * LH_NS_PER_S)
+/* A process may spawn threads while we stop them, but each pass stops all that could spawn. */
+enum { PASSES_MAX = 100 };
+
+enum thread_phase {
+	THREAD_ASKED,   /* seized and interrupted */
+	THREAD_STOPPED, /* in a ptrace stop */
+	THREAD_GONE,    /* ended */
+};
+
+struct frozen_thread {
+	pid_t tid;
+	enum thread_phase phase;
+	uint64_t asked_ns;
+	int signal;         /* in a signal-delivery stop: to be delivered when it goes on */
+	bool is_group_stop; /* stopped by SIGSTOP and the like, before or meanwhile */
+	bool is_mended;
+	struct user_regs_struct registers; /* before mending; valid when is_mended */
+};
+
+struct lh_freeze {
+	const struct lh_process *process;
+	LH_VEC(struct frozen_thread) threads; /* [0, sorted_count) in ascending tid order */
+	size_t sorted_count;
+};
+
+static int compare_threads(const void *a, const void *b)
+{
+	const struct frozen_thread *left = a, *right = b;
+	return left->tid < right->tid ? -1 : left->tid > right->tid;
+}
+
+static bool is_known(const struct lh_freeze *freeze, pid_t tid)
+{
+	struct frozen_thread key = {.tid = tid};
+	if (!freeze->sorted_count)
+		return false;
+	return bsearch(&key, freeze->threads.items, freeze->sorted_count, sizeof(key), compare_threads) != NULL;
+}
+
+/* ---------------------------------------------------------------- stopping */
+
+/* Whether a thread that refuses is only ending: state Z or X in "1234 (name) Z 1 ..." */
+static bool is_ending(const struct lh_process *process, pid_t tid)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, name, &text);
+	if (error || !text.data)
+		return true;
+	const char *after_name = strrchr(text.data, ')');
+	return after_name && after_name[1] == ' ' && strchr("ZXx", after_name[2]);
+}
+
+static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
+{
+	struct frozen_thread thread = {.tid = tid, .phase = THREAD_ASKED, .asked_ns = lh_clock_monotonic_ns()};
+	LH_TRY(lh_vec_reserve(&freeze->threads, 1));
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+		int saved_errno = errno;
+		if (saved_errno != ESRCH && !is_ending(freeze->process, tid))
+			return lh_process_explain_refusal(freeze->process,
+			                                  lh_error_from_errno(saved_errno, "cannot stop process %d",
+			                                                      (int)lh_process_pid(freeze->process)));
+		thread.phase = THREAD_GONE;
+	} else if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0) {
+		thread.phase = THREAD_GONE;
+	}
+	freeze->threads.items[freeze->threads.count++] = thread;
+	return NULL;
+}
+
+static struct lh_error *seize_listed(struct lh_freeze *freeze, DIR *folder)
+{
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (tid > 0 && !is_known(freeze, tid))
+			LH_TRY(seize(freeze, tid));
+	}
+	return NULL;
+}
+
+static void cleanup_folder(DIR **folder)
+{
+	if (*folder)
+		closedir(*folder);
+}
+
+/* One look at the threads there are: all that are new are asked to stop. */
+static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
+{
+	int fd;
+	LH_TRY(lh_process_open_file(freeze->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
+	LH_CLEANUP(cleanup_folder) DIR *folder = fdopendir(fd);
+	if (!folder) {
+		int saved_errno = errno;
+		close(fd);
+		return lh_error_from_errno(saved_errno, "cannot list the threads of process %d",
+		                           (int)lh_process_pid(freeze->process));
+	}
+	LH_TRY(seize_listed(freeze, folder));
+	qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
+	freeze->sorted_count = freeze->threads.count;
+	return NULL;
+}
+
+/*
+ * After PTRACE_SEIZE a stop is a trap or a group stop (PTRACE_EVENT_STOP, told apart by the signal),
+ * or one in which a signal is about to be delivered (no event); the latter is handed on at the end.
+ */
+static void note_stop(struct frozen_thread *thread, int status)
+{
+	if (!WIFSTOPPED(status)) {
+		thread->phase = THREAD_GONE;
+		return;
+	}
+	int event = status >> 16;
+	thread->phase = THREAD_STOPPED;
+	thread->is_group_stop = event == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP;
+	thread->signal = event ? 0 : WSTOPSIG(status);
+}
+
+/* Returns whether the thread is still on its way to a stop. */
+static bool is_awaited(struct frozen_thread *thread)
+{
+	if (thread->phase != THREAD_ASKED)
+		return false;
+	int status;
+	pid_t got = waitpid(thread->tid, &status, __WALL | WNOHANG);
+	if (got == thread->tid)
+		note_stop(thread, status);
+	else if (got < 0 && errno == ECHILD)
+		thread->phase = THREAD_GONE;
+	return thread->phase == THREAD_ASKED;
+}
+
+static struct lh_error *await_stops(struct lh_freeze *freeze)
+{
+	static const struct timespec nap = {.tv_nsec = 20000};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS;
+	for (;;) {
+		pid_t awaited = 0;
+		for (size_t i = 0; i < freeze->threads.count; i++) {
+			if (is_awaited(&freeze->threads.items[i]))
+				awaited = freeze->threads.items[i].tid;
+		}
+		if (!awaited)
+			return NULL;
+		if (lh_clock_monotonic_ns() > deadline_ns)
+			return lh_error_hint(
+			        lh_error_create(LH_ERROR_UNSUPPORTED,
+			                        "thread %d of process %d does not stop: it is in uninterruptible sleep",
+			                        (int)awaited, (int)lh_process_pid(freeze->process)),
+			        "try again later, or use --mode live, which stops nothing");
+		nanosleep(&nap, NULL);
+	}
+}
+
+/* Ends when two passes in a row find nothing new: a listing may miss a thread while others end. */
+static struct lh_error *stop_all(struct lh_freeze *freeze)
+{
+	size_t quiet_passes = 0;
+	for (size_t pass = 0; pass < PASSES_MAX && quiet_passes < 2; pass++) {
+		size_t count_before = freeze->threads.count;
+		LH_TRY(seize_new_threads(freeze));
+		LH_TRY(await_stops(freeze));
+		quiet_passes = freeze->threads.count == count_before ? quiet_passes + 1 : 0;
+	}
+	if (quiet_passes < 2)
+		return lh_error_create(LH_ERROR_UNSUPPORTED,
+		                       "process %d spawns threads faster than they can be stopped",
+		                       (int)lh_process_pid(freeze->process));
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- registers */
+
+static int write_registers(pid_t tid, struct user_regs_struct *registers)
+{
+	struct iovec place = {.iov_base = registers, .iov_len = sizeof(*registers)};
+	return (int)ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &place);
+}
+
+/* A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. */
+static void mend(struct lh_freeze *freeze, struct frozen_thread *thread, const struct user_regs_struct *registers,
+                 uint64_t caught)
+{
+	bool is_signalled = thread->signal && (caught >> (thread->signal - 1) & 1);
+	if (thread->is_group_stop || is_signalled ||
+	    !lh_restart_is_due(freeze->process, thread->tid, registers, caught))
+		return;
+	struct user_regs_struct rewound = lh_restart_rewound(registers);
+	thread->is_mended = write_registers(thread->tid, &rewound) == 0;
+	thread->registers = *registers;
+}
+
+static struct lh_error *capture_thread(struct lh_freeze *freeze, struct frozen_thread *thread, uint64_t caught,
+                                       struct lh_thread_states *ret)
+{
+	if (thread->phase != THREAD_STOPPED)
+		return NULL;
+	struct lh_thread_state state;
+	struct user_regs_struct registers;
+	bool is_gone;
+	LH_TRY(lh_vec_reserve(&ret->threads, 1));
+	LH_TRY(lh_thread_state_capture(thread->tid, thread->signal, &state, &registers, &is_gone));
+	if (is_gone)
+		return NULL;
+	ret->threads.items[ret->threads.count++] = state;
+	mend(freeze, thread, &registers, caught);
+	return NULL;
+}
+
+static struct lh_error *capture_all(struct lh_freeze *freeze, struct lh_thread_states *ret)
+{
+	uint64_t caught = lh_restart_caught_signals(freeze->process);
+	pid_t main_tid = lh_process_pid(freeze->process);
+	for (int is_main = 1; is_main >= 0; is_main--) {
+		for (size_t i = 0; i < freeze->threads.count; i++) {
+			struct frozen_thread *thread = &freeze->threads.items[i];
+			if ((thread->tid == main_tid) == is_main)
+				LH_TRY(capture_thread(freeze, thread, caught, ret));
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *freeze_and_capture(struct lh_freeze *freeze, struct lh_thread_states *states)
+{
+	LH_TRY(stop_all(freeze));
+	LH_TRY(lh_process_check(freeze->process));
+	return capture_all(freeze, states);
+}
+
+struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
+                                 struct lh_freeze **ret)
+{
+	struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
+	if (!freeze)
+		return lh_error_no_memory();
+	freeze->process = process;
+	struct lh_thread_states states = {0};
+	struct lh_error *error = freeze_and_capture(freeze, &states);
+	if (error) {
+		lh_freeze_end(freeze);
+		lh_thread_states_deinit(&states);
+		return error;
+	}
+	*ret_states = states;
+	*ret = freeze;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- letting go */
+
+/* A signal with a handler came while it stood still: its call ends with EINTR, as it would have. */
+static void unmend_if_signalled(struct frozen_thread *thread, uint64_t caught)
+{
+	if (lh_restart_signal_waits(thread->tid, caught) && write_registers(thread->tid, &thread->registers) == 0)
+		thread->is_mended = false;
+}
+
+/*
+ * A thread that was not stopped yet, or that took over another's tid by exec, can only be let go from
+ * a stop. One in uninterruptible sleep is left to the kernel, which detaches it when leakhunt ends.
+ */
+static void detach_running(struct frozen_thread *thread)
+{
+	static const struct timespec nap = {.tv_nsec = 20000};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS / 20;
+	if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0)
+		return;
+	thread->phase = THREAD_ASKED;
+	while (is_awaited(thread) && lh_clock_monotonic_ns() < deadline_ns)
+		nanosleep(&nap, NULL);
+	if (thread->phase == THREAD_STOPPED)
+		(void)ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal);
+}
+
+static void let_go(struct frozen_thread *thread, uint64_t caught)
+{
+	if (thread->phase == THREAD_GONE)
+		return;
+	if (thread->is_mended)
+		unmend_if_signalled(thread, caught);
+	if (thread->phase == THREAD_ASKED || ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal) < 0)
+		detach_running(thread);
+}
+
+static uint64_t caught_if_mended(const struct lh_freeze *freeze)
+{
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		if (freeze->threads.items[i].is_mended)
+			return lh_restart_caught_signals(freeze->process);
+	}
+	return 0;
+}
+
+struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
+{
+	struct lh_freeze_cost cost = {0};
+	if (!freeze)
+		return cost;
+	uint64_t caught = caught_if_mended(freeze);
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		struct frozen_thread *thread = &freeze->threads.items[i];
+		let_go(thread, caught);
+		cost.mended_count += thread->is_mended;
+		if (thread->phase != THREAD_GONE)
+			cost.pause_ns = lh_max_u64(cost.pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);
+	}
+	lh_vec_deinit(&freeze->threads);
+	free(freeze);
+	return cost;
+}
+
+void lh_cleanup_freeze(struct lh_freeze **freeze)
+{
+	lh_freeze_end(*freeze);
+}

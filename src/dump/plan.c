@@ -1,0 +1,262 @@
+/*
+ * plan: mappings and wants in, extents with their present pages out. It decides what is copied; it
+ * copies nothing, and faults no page of the target in.
+ */
+#include "context.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_readable(const struct lh_region *region)
+{
+	return region->protection & LH_PROT_READ;
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Registers of a device behind a mapping: a read may have effects. Shared memory lies in /dev, too. */
+static bool is_device(const struct lh_region *region)
+{
+	if (region->is_io)
+		return true;
+	return starts_with(region->name, "/dev/") && !starts_with(region->name, "/dev/shm/") &&
+	       !starts_with(region->name, "/dev/zero") && !starts_with(region->name, "/dev/hugepages");
+}
+
+/* The kernel's time pages and the fixed vsyscall page belong to no program, and can't be copied. */
+static bool is_kernels(const struct lh_region *region)
+{
+	return region->kind == LH_REGION_VDSO && strcmp(region->name, "[vdso]") != 0;
+}
+
+/* Whether pages that are not there are known to hold zeros: memory of nobody else, and of no file. */
+static bool is_absent_zero(const struct lh_region *region)
+{
+	return !region->is_shared && region->name[0] != '/';
+}
+
+/* What `want` asks of `region`, page-aligned; an empty range: nothing. */
+static struct lh_range match(const struct lh_want *want, const struct lh_region *region)
+{
+	struct lh_range whole = {region->start, region->end}, nothing = {0, 0};
+	switch (want->kind) {
+	case LH_WANT_KINDS:
+		return (want->kinds >> region->kind & 1) && is_readable(region) && !is_kernels(region) ? whole
+		                                                                                       : nothing;
+	case LH_WANT_ALL:
+		return is_readable(region) && !is_kernels(region) && !is_device(region) ? whole : nothing;
+	case LH_WANT_NAME:
+		if (!is_readable(region) ||
+		    (fnmatch(want->glob, region->name, 0) != 0 &&
+		     (!region->thread_name[0] || fnmatch(want->glob, region->thread_name, 0) != 0)))
+			return nothing;
+		return whole;
+	case LH_WANT_RANGE:
+		if (want->range.start >= region->end || want->range.end <= region->start)
+			return nothing;
+		whole.start = lh_align_down(lh_max_u64(want->range.start, region->start), LH_PAGE_BYTES);
+		if (want->range.end < region->end)
+			whole.end = lh_align_up(want->range.end, LH_PAGE_BYTES);
+		return whole;
+	}
+	return nothing;
+}
+
+static void append_kinds(const struct lh_region_list *list, struct lh_buffer *text)
+{
+	uint32_t seen = 0;
+	for (size_t i = 0; i < list->regions.count; i++)
+		seen |= UINT32_C(1) << list->regions.items[i].kind;
+	for (int kind = 0; kind < LH_REGION_KIND_COUNT; kind++) {
+		if (seen >> kind & 1)
+			lh_buffer_printf(text, "%s%s", text->length ? ", " : "",
+			                 lh_region_kind_name((enum lh_region_kind)kind));
+	}
+}
+
+static struct lh_error *no_match(const struct lh_process *process, const struct lh_region_list *list,
+                                 const struct lh_want *want)
+{
+	struct lh_buffer kinds LH_CLEANUP(lh_buffer_deinit) = {0};
+	append_kinds(list, &kinds);
+	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "region '%s' matches no mapping of process %d",
+	                                         want->text, (int)lh_process_pid(process));
+	return lh_error_hint(error, "it has: %s; see `leakhunt maps %d`", kinds.data ? kinds.data : "nothing",
+	                     (int)lh_process_pid(process));
+}
+
+static struct lh_error *collect_wanted(const struct lh_process *process, const struct lh_region_list *list,
+                                       const struct lh_plan_request *request, struct lh_ranges *ret)
+{
+	for (size_t i = 0; i < request->want_count; i++) {
+		size_t count_before = ret->items.count;
+		for (size_t j = 0; j < list->regions.count; j++) {
+			struct lh_range range = match(&request->wants[i], &list->regions.items[j]);
+			if (range.end > range.start)
+				LH_TRY(lh_vec_push(&ret->items, range));
+		}
+		if (ret->items.count == count_before)
+			return no_match(process, list, &request->wants[i]);
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- extents */
+
+/* Where the walk over mappings, wanted and context ranges stands; all of them ascend. */
+struct plan_walk {
+	struct lh_plan *plan;
+	struct lh_pagemap *pagemap;
+	const struct lh_ranges *wanted;
+	const struct lh_ranges *context;
+	size_t next_wanted;
+	size_t next_context;
+	struct lh_page_runs scratch;
+};
+
+static void count_pages(struct lh_plan *plan, struct lh_extent *extent)
+{
+	for (size_t i = 0; i < extent->run_count; i++) {
+		const struct lh_page_run *run = &plan->pages.runs.items[extent->first_run + i];
+		if (run->state == LH_PAGES_PRESENT)
+			extent->present_bytes += lh_range_bytes(run->range);
+		else
+			extent->swapped_bytes += lh_range_bytes(run->range);
+	}
+	plan->swapped_bytes += extent->swapped_bytes;
+	*(extent->is_context ? &plan->context_bytes : &plan->wanted_bytes) += extent->present_bytes;
+}
+
+static struct lh_error *find_runs(struct plan_walk *walk, const struct lh_extent *extent)
+{
+	struct lh_range range = {extent->start, extent->end};
+	walk->scratch.runs.count = 0;
+	/* The vdso's pages belong to the kernel and take no memory, whether the target has touched them or not. */
+	if (extent->region->kind == LH_REGION_VDSO && !is_kernels(extent->region))
+		return lh_vec_push(&walk->scratch.runs, (struct lh_page_run){range, LH_PAGES_PRESENT});
+	return lh_pagemap_runs(walk->pagemap, range, &walk->scratch);
+}
+
+static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_region *region, uint64_t start, uint64_t end,
+                                   bool is_context)
+{
+	if (start >= end)
+		return NULL;
+	struct lh_plan *plan = walk->plan;
+	struct lh_extent extent = {
+	        .start = start,
+	        .end = end,
+	        .region = region,
+	        .is_context = is_context,
+	        .is_absent_zero = is_absent_zero(region),
+	        .is_device = is_device(region),
+	        .first_run = plan->pages.runs.count,
+	};
+	if (!extent.is_device) {
+		LH_TRY(find_runs(walk, &extent));
+		extent.run_count = walk->scratch.runs.count;
+		LH_TRY(lh_vec_reserve(&plan->pages.runs, extent.run_count));
+		if (extent.run_count)
+			memcpy(plan->pages.runs.items + extent.first_run, walk->scratch.runs.items,
+			       extent.run_count * sizeof(struct lh_page_run));
+		plan->pages.runs.count += extent.run_count;
+	}
+	count_pages(plan, &extent);
+	return lh_vec_push(&plan->extents, extent);
+}
+
+/* Context within [start, end) of a mapping, where nothing was asked for. */
+static struct lh_error *add_context(struct plan_walk *walk, const struct lh_region *region, uint64_t start,
+                                    uint64_t end)
+{
+	while (walk->next_context < walk->context->items.count && start < end) {
+		const struct lh_range *range = &walk->context->items.items[walk->next_context];
+		if (range->start >= end)
+			break;
+		LH_TRY(add_extent(walk, region, lh_max_u64(start, range->start), lh_min_u64(end, range->end), true));
+		if (range->end > end)
+			break;
+		walk->next_context++;
+	}
+	return NULL;
+}
+
+static struct lh_error *add_region(struct plan_walk *walk, const struct lh_region *region)
+{
+	uint64_t at = region->start;
+	while (walk->next_wanted < walk->wanted->items.count) {
+		const struct lh_range *range = &walk->wanted->items.items[walk->next_wanted];
+		if (range->start >= region->end)
+			break;
+		uint64_t start = lh_max_u64(at, range->start), end = lh_min_u64(region->end, range->end);
+		LH_TRY(add_context(walk, region, at, start));
+		LH_TRY(add_extent(walk, region, start, end, false));
+		at = lh_max_u64(at, end);
+		if (range->end > region->end)
+			break;
+		walk->next_wanted++;
+	}
+	return add_context(walk, region, at, region->end);
+}
+
+static struct lh_error *make_extents(const struct lh_process *process, const struct lh_ranges *wanted,
+                                     const struct lh_ranges *context, struct lh_plan *plan)
+{
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	LH_TRY(lh_pagemap_open(process, &pagemap));
+	struct plan_walk walk = {.plan = plan, .pagemap = pagemap, .wanted = wanted, .context = context};
+	struct lh_error *error = NULL;
+	for (size_t i = 0; !error && i < plan->list.regions.count; i++)
+		error = add_region(&walk, &plan->list.regions.items[i]);
+	lh_vec_deinit(&walk.scratch.runs);
+	return error;
+}
+
+static struct lh_error *find_modules(const struct lh_process *process, struct lh_plan *plan)
+{
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	LH_TRY(lh_pagemap_open(process, &pagemap));
+	struct lh_present_reader reader = {.process = process, .pagemap = pagemap};
+	return lh_modules_find(&plan->list, lh_present_read, &reader, &plan->modules);
+}
+
+static struct lh_error *fill_plan(const struct lh_process *process, const struct lh_plan_request *request,
+                                  struct lh_ranges *wanted, struct lh_ranges *context, struct lh_plan *plan)
+{
+	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &plan->list));
+	LH_TRY(find_modules(process, plan));
+	LH_TRY(collect_wanted(process, &plan->list, request, wanted));
+	if (!request->bare)
+		LH_TRY(lh_context_collect(process, &plan->list, &plan->modules, request, context));
+	lh_ranges_normalise(wanted);
+	lh_ranges_normalise(context);
+	return make_extents(process, wanted, context, plan);
+}
+
+struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,
+                                struct lh_plan *ret)
+{
+	struct lh_plan plan = {0};
+	struct lh_ranges wanted = {0}, context = {0};
+	struct lh_error *error = fill_plan(process, request, &wanted, &context, &plan);
+	lh_vec_deinit(&wanted.items);
+	lh_vec_deinit(&context.items);
+	if (error)
+		lh_plan_deinit(&plan);
+	else
+		*ret = plan;
+	return error;
+}
+
+void lh_plan_deinit(struct lh_plan *plan)
+{
+	lh_region_list_deinit(&plan->list);
+	lh_module_list_deinit(&plan->modules);
+	lh_vec_deinit(&plan->extents);
+	lh_vec_deinit(&plan->pages.runs);
+	*plan = (struct lh_plan){0};
+}

@@ -1,0 +1,18 @@
+/*
+ * process_facts: what a core says of a process beside its memory. Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_PROCESS_FACTS_H
+#define LEAKHUNT_DUMP_PROCESS_FACTS_H
+
+#include "capture.h"
+
+/* What cannot be read stays empty: a core is of use without it. */
+void lh_process_facts_read(const struct lh_process *process, struct lh_process_facts *ret);
+
+/* LH_ERROR_UNSUPPORTED when the program is not one of this machine's 64-bit ELF class. */
+struct lh_error *lh_process_check_class(const struct lh_process *process) LH_NODISCARD;
+
+/* Resident bytes now (proc_pid_statm(5), field 2); 0 when not known. */
+uint64_t lh_process_resident_bytes(const struct lh_process *process);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * receipt: what a dump cost its target and what it holds, as JSON for the core's note and --json.
+ */
+#include "capture.h"
+
+#include <stdlib.h>
+
+void lh_receipt_deinit(struct lh_receipt *receipt)
+{
+	lh_vec_deinit(&receipt->gaps.items);
+	*receipt = (struct lh_receipt){0};
+}
+
+const char *lh_dump_mode_name(enum lh_dump_mode mode)
+{
+	switch (mode) {
+	case LH_DUMP_STOP:
+		return "stop";
+	case LH_DUMP_LIVE:
+		return "live";
+	}
+	return "unknown";
+}
+
+json_t *lh_describe_receipt(const struct lh_receipt *receipt)
+{
+	json_t *object = json_pack("{s:i, s:o, s:o, s:s, s:s, s:b}", "pid", (int)receipt->pid, "command",
+	                           lh_json_string(receipt->command), "path", lh_json_string(receipt->path), "mode",
+	                           lh_dump_mode_name(receipt->mode), "mode_reason", receipt->mode_reason, "complete",
+	                           (int)!receipt->gaps.items.count);
+	const struct {
+		const char *key;
+		json_t *value;
+	} numbers[] = {
+	        {"time_ns", lh_json_u64(receipt->time_ns)},
+	        {"pause_ns", lh_json_u64(receipt->pause_ns)},
+	        {"elapsed_ns", lh_json_u64(receipt->elapsed_ns)},
+	        {"threads", lh_json_u64(receipt->thread_count)},
+	        {"mended_calls", lh_json_u64(receipt->mended_count)},
+	        {"copied_bytes", lh_json_u64(receipt->copied_bytes)},
+	        {"context_bytes", lh_json_u64(receipt->context_bytes)},
+	        {"gap_bytes", lh_json_u64(receipt->gap_bytes)},
+	        {"file_bytes", lh_json_u64(receipt->file_bytes)},
+	        {"disc_bytes", lh_json_u64(receipt->disc_bytes)},
+	        {"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
+	        {"gaps", lh_describe_gaps(&receipt->gaps)},
+	};
+	int status = 0;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(numbers); i++)
+		status |= json_object_set_new(object, numbers[i].key, numbers[i].value);
+	if (!status)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	return lh_json_append(lh_describe_receipt(receipt), false, ret);
+}

@@ -1,0 +1,31 @@
+/*
+ * restart: system calls that a ptrace stop makes fail with EINTR although no signal was delivered.
+ * Private to dump.
+ *
+ * Most blocking calls return -ERESTART* inside the kernel, which restarts them after a stop. Some
+ * return -EINTR at once when they are woken (signal(7), "Interruption of system calls ... by stop
+ * signals"; measured on Linux 6.18: epoll_wait, epoll_pwait, semop, sigtimedwait, and socket calls
+ * with a timeout). No signal having been delivered, the program must not see that: the call is begun
+ * anew.
+ */
+#ifndef LEAKHUNT_DUMP_RESTART_H
+#define LEAKHUNT_DUMP_RESTART_H
+
+#include "leakhunt/dump.h"
+
+#include <sys/user.h>
+
+/*
+ * Whether the stopped thread `tid` is about to return from such a call with EINTR, and no signal that
+ * the program handles waits for it. `caught` has bit N-1 set for each signal N with a handler.
+ */
+bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers,
+                       uint64_t caught);
+/* Whether a signal with a handler, not blocked, waits for the stopped thread. */
+bool lh_restart_signal_waits(pid_t tid, uint64_t caught);
+/* The registers with which the thread begins its call again. */
+struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers);
+/* The signals that the process handles (SigCgt, proc_pid_status(5)); all of them when it can't be read. */
+uint64_t lh_restart_caught_signals(const struct lh_process *process);
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * write_behind: a ring of buffers between the one who copies and a thread that writes. Memory is
+ * bounded by the ring; when the disc is slower than the copy for longer than that, the copy waits.
+ */
+#include "write_behind.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { SLOT_COUNT = 8 };
+#define SLOT_BYTES (4 * LH_MIB)
+#define ROOM_MIN   ((size_t)4096)
+
+struct write_piece {
+	uint64_t file_offset;
+	size_t at; /* in the slot */
+	size_t bytes;
+};
+
+struct write_slot {
+	size_t used_bytes;
+	size_t piece_count;
+	struct write_piece pieces[SLOT_BYTES / ROOM_MIN];
+};
+
+struct lh_write_behind {
+	int fd;
+	const char *what;
+	uint8_t *memory; /* SLOT_COUNT * SLOT_BYTES */
+	struct write_slot *slots;
+	pthread_t thread;
+	bool is_running;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	/* Under the mutex. Slot i belongs to the writer while written <= i < handed (counted, modulo SLOT_COUNT). */
+	uint64_t handed;
+	uint64_t written;
+	bool is_finished;
+	bool is_dropped;
+	struct lh_error *error;
+};
+
+static uint8_t *slot_memory(const struct lh_write_behind *writer, uint64_t number)
+{
+	return writer->memory + number % SLOT_COUNT * SLOT_BYTES;
+}
+
+static struct write_slot *slot_of(const struct lh_write_behind *writer, uint64_t number)
+{
+	return &writer->slots[number % SLOT_COUNT];
+}
+
+static struct lh_error *write_slot(const struct lh_write_behind *writer, uint64_t number)
+{
+	const struct write_slot *slot = slot_of(writer, number);
+	const uint8_t *memory = slot_memory(writer, number);
+	for (size_t i = 0; i < slot->piece_count; i++) {
+		const struct write_piece *piece = &slot->pieces[i];
+		LH_TRY(lh_fd_pwrite_all(writer->fd, writer->what, memory + piece->at, piece->bytes,
+		                        piece->file_offset));
+	}
+	return NULL;
+}
+
+static void *write_slots(void *context)
+{
+	struct lh_write_behind *writer = context;
+	pthread_mutex_lock(&writer->mutex);
+	while (!writer->error && !writer->is_dropped) {
+		if (writer->written == writer->handed) {
+			if (writer->is_finished)
+				break;
+			pthread_cond_wait(&writer->changed, &writer->mutex);
+			continue;
+		}
+		uint64_t number = writer->written;
+		pthread_mutex_unlock(&writer->mutex);
+		struct lh_error *error = write_slot(writer, number);
+		pthread_mutex_lock(&writer->mutex);
+		writer->error = error;
+		writer->written++;
+		pthread_cond_broadcast(&writer->changed);
+	}
+	pthread_mutex_unlock(&writer->mutex);
+	return NULL;
+}
+
+/* Touched now, so that no page fault of ours lengthens the target's pause. */
+static struct lh_error *allocate(struct lh_write_behind *writer)
+{
+	writer->slots = calloc(SLOT_COUNT, sizeof(*writer->slots));
+	writer->memory = mmap(NULL, SLOT_COUNT * SLOT_BYTES, PROT_READ | PROT_WRITE,
+	                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (writer->memory == MAP_FAILED)
+		writer->memory = NULL;
+	return writer->slots && writer->memory ? NULL : lh_error_no_memory();
+}
+
+struct lh_error *lh_write_behind_create(int fd, const char *what, struct lh_write_behind **ret)
+{
+	LH_CLEANUP(lh_cleanup_write_behind) struct lh_write_behind *writer = calloc(1, sizeof(*writer));
+	if (!writer)
+		return lh_error_no_memory();
+	writer->fd = fd;
+	writer->what = what;
+	pthread_mutex_init(&writer->mutex, NULL);
+	pthread_cond_init(&writer->changed, NULL);
+	LH_TRY(allocate(writer));
+	int status = pthread_create(&writer->thread, NULL, write_slots, writer);
+	if (status)
+		return lh_error_from_errno(status, "cannot start a thread to write %s", what);
+	writer->is_running = true;
+	*ret = writer;
+	writer = NULL;
+	return NULL;
+}
+
+static void hand_over(struct lh_write_behind *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	writer->handed++;
+	pthread_cond_broadcast(&writer->changed);
+	pthread_mutex_unlock(&writer->mutex);
+}
+
+/* Waits until the slot to be filled is free again; false after a failed write. */
+static bool wait_for_slot(struct lh_write_behind *writer)
+{
+	pthread_mutex_lock(&writer->mutex);
+	while (!writer->error && writer->handed - writer->written >= SLOT_COUNT)
+		pthread_cond_wait(&writer->changed, &writer->mutex);
+	bool is_free = !writer->error;
+	pthread_mutex_unlock(&writer->mutex);
+	return is_free;
+}
+
+/* Pieces are whole pages, so that a slot runs out of bytes before it runs out of pieces. */
+uint8_t *lh_write_behind_room(struct lh_write_behind *writer, size_t *ret_bytes)
+{
+	struct write_slot *slot = slot_of(writer, writer->handed);
+	if (SLOT_BYTES - slot->used_bytes < ROOM_MIN) {
+		hand_over(writer);
+		if (!wait_for_slot(writer))
+			return NULL;
+		slot = slot_of(writer, writer->handed);
+		slot->used_bytes = slot->piece_count = 0;
+	}
+	*ret_bytes = SLOT_BYTES - slot->used_bytes;
+	return slot_memory(writer, writer->handed) + slot->used_bytes;
+}
+
+void lh_write_behind_put(struct lh_write_behind *writer, uint64_t file_offset, size_t bytes)
+{
+	struct write_slot *slot = slot_of(writer, writer->handed);
+	struct write_piece *last = slot->piece_count ? &slot->pieces[slot->piece_count - 1] : NULL;
+	if (last && last->file_offset + last->bytes == file_offset)
+		last->bytes += bytes;
+	else
+		slot->pieces[slot->piece_count++] = (struct write_piece){file_offset, slot->used_bytes, bytes};
+	slot->used_bytes += bytes;
+}
+
+static void end_thread(struct lh_write_behind *writer, bool drop)
+{
+	if (!writer->is_running)
+		return;
+	pthread_mutex_lock(&writer->mutex);
+	writer->is_finished = true;
+	writer->is_dropped = drop;
+	pthread_cond_broadcast(&writer->changed);
+	pthread_mutex_unlock(&writer->mutex);
+	pthread_join(writer->thread, NULL);
+	writer->is_running = false;
+}
+
+struct lh_error *lh_write_behind_finish(struct lh_write_behind *writer)
+{
+	if (slot_of(writer, writer->handed)->piece_count)
+		hand_over(writer);
+	end_thread(writer, false);
+	struct lh_error *error = writer->error;
+	writer->error = NULL;
+	return error;
+}
+
+void lh_write_behind_destroy(struct lh_write_behind *writer)
+{
+	if (!writer)
+		return;
+	end_thread(writer, true);
+	if (writer->memory)
+		munmap(writer->memory, SLOT_COUNT * SLOT_BYTES);
+	pthread_mutex_destroy(&writer->mutex);
+	pthread_cond_destroy(&writer->changed);
+	lh_error_destroy(writer->error);
+	free(writer->slots);
+	free(writer);
+}
+
+void lh_cleanup_write_behind(struct lh_write_behind **writer)
+{
+	lh_write_behind_destroy(*writer);
+}

@@ -1,0 +1,30 @@
+/*
+ * write_behind: a thread that writes what another has copied, over a bounded ring of buffers, so
+ * that copying (while a target stands still) does not wait for the disc as long as there is room.
+ * Private to dump. One producer.
+ */
+#ifndef LEAKHUNT_DUMP_WRITE_BEHIND_H
+#define LEAKHUNT_DUMP_WRITE_BEHIND_H
+
+#include "leakhunt/base.h"
+
+struct lh_write_behind;
+
+/* Starts the thread; its buffers (32 MiB) are touched already. `what` names the file in errors. */
+struct lh_error *lh_write_behind_create(int fd, const char *what, struct lh_write_behind **ret) LH_NODISCARD;
+
+/*
+ * Room to copy into: at least a page, *ret_bytes long. Waits for the writer when all buffers are
+ * full. NULL when a write has failed: lh_write_behind_finish says why, and nothing more may be put.
+ */
+uint8_t *lh_write_behind_room(struct lh_write_behind *writer, size_t *ret_bytes);
+
+/* The first `bytes` of the room, whole pages, are to be written at `file_offset`. */
+void lh_write_behind_put(struct lh_write_behind *writer, uint64_t file_offset, size_t bytes);
+
+/* Waits until all is written; the first error. Nothing may be put afterwards. */
+struct lh_error *lh_write_behind_finish(struct lh_write_behind *writer) LH_NODISCARD;
+void lh_write_behind_destroy(struct lh_write_behind *writer); /* what was not written yet is dropped; NULL is legal */
+void lh_cleanup_write_behind(struct lh_write_behind **writer);
+
+#endif

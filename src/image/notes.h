@@ -1,0 +1,50 @@
+/*
+ * notes: what the notes of a core say, picked apart but not yet laid over the segments. Private to
+ * src/image.
+ */
+#ifndef LEAKHUNT_IMAGE_NOTES_H
+#define LEAKHUNT_IMAGE_NOTES_H
+
+#include "image/view.h"
+#include "leakhunt/format.h"
+
+/* A mapping of a file, from NT_FILE. `path` belongs to the image's strings. */
+struct lh_file_note {
+	uint64_t start;
+	uint64_t end;
+	uint64_t offset_pages;
+	const char *path;
+	bool is_deleted;
+};
+
+/* The descriptor of a note of vendor leakhunt; lies in the file. */
+struct lh_vendor_note {
+	const char *text;
+	size_t bytes;
+};
+
+struct lh_core_notes {
+	bool has_vendor;
+	struct lh_vendor_note vendor[LH_NOTE_THREADS + 1]; /* by enum lh_note_type; text NULL: absent */
+	LH_VEC(struct lh_file_note) files;                 /* as they come */
+	uint64_t vdso_addr;                                /* AT_SYSINFO_EHDR; 0 when unknown */
+	uint64_t program_headers_addr;                     /* AT_PHDR: lies in the executable */
+	char command[17];                                  /* pr_fname */
+};
+
+void lh_core_notes_deinit(struct lh_core_notes *notes);
+
+/*
+ * Reads the notes in `bytes` (one PT_NOTE segment). Threads and pid go straight into the image. A
+ * note whose sizes lead out of the segment ends it; ones of unknown kind or shape are skipped.
+ */
+struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const uint8_t *bytes, size_t length,
+                               struct lh_core_notes *ret) LH_NODISCARD;
+
+/* Fills the image from notes of vendor leakhunt. LH_ERROR_FORMAT when one is not what it should be. */
+struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
+
+/* Fills modules, names and kinds of somebody else's core, as far as its notes tell. */
+struct lh_error *lh_foreign_apply(struct lh_image *image, struct lh_core_notes *notes) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,158 @@
+/*
+ * open: from a path or a byte array to an image. Maps the file read-only and private, and lets what
+ * is in it decide what it is. It opens regular files only, and never writes.
+ *
+ * The mapping is as long as the file was when it was opened. Whoever truncates it meanwhile makes
+ * the kernel send SIGBUS at the first access beyond its new end (mmap(2)): files being analysed
+ * must be left alone.
+ */
+#include "image/view.h"
+#include "leakhunt/format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* An index lists at most some 100,000 extents, a few hundred bytes each. */
+#define INDEX_MAX_BYTES (64 * LH_MIB)
+
+static const char *file_type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFIFO:
+		return "a pipe";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "a device";
+	}
+}
+
+static struct lh_error *check_is_regular(const char *path, const struct stat *status)
+{
+	if (S_ISREG(status->st_mode))
+		return NULL;
+	struct lh_error *error =
+	        lh_error_create(LH_ERROR_USAGE, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
+	return S_ISDIR(status->st_mode) ? lh_error_hint(error, "name a file in it")
+	                                : lh_error_hint(error, "save its bytes to a file first");
+}
+
+/* Looks at the kind of file before opening it: opening a device can have effects of its own. */
+static struct lh_error *open_regular(const char *path, int *ret_fd, uint64_t *ret_bytes)
+{
+	struct stat status;
+	if (stat(path, &status) != 0)
+		return lh_error_from_errno(errno, "cannot open %s", path);
+	LH_TRY(check_is_regular(path, &status));
+	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &status) != 0)
+		return lh_error_from_errno(errno, "cannot open %s", path);
+	LH_TRY(check_is_regular(path, &status));
+	*ret_bytes = (uint64_t)status.st_size;
+	*ret_fd = fd;
+	fd = -1;
+	return NULL;
+}
+
+static struct lh_error *map_file(struct lh_image *image)
+{
+	LH_TRY(open_regular(image->path, &image->fd, &image->file_bytes));
+	if (!image->file_bytes)
+		return NULL;
+	void *bytes = mmap(NULL, image->file_bytes, PROT_READ, MAP_PRIVATE, image->fd, 0);
+	if (bytes == MAP_FAILED)
+		return lh_error_from_errno(errno, "cannot map %s", image->path);
+	(void)madvise(bytes, image->file_bytes, MADV_SEQUENTIAL);
+	image->bytes = bytes;
+	image->is_mapped = true;
+	return NULL;
+}
+
+/* One segment of all bytes, at `base`. */
+static struct lh_error *add_plain_segment(struct lh_image *image, uint64_t base)
+{
+	uint64_t end;
+	if (!image->file_bytes)
+		return NULL;
+	if (!lh_add_u64(base, image->file_bytes, &end))
+		return lh_error_create(LH_ERROR_USAGE, "%s does not fit into the address space at 0x%lx", image->path,
+		                       (unsigned long)base);
+	return lh_vec_push(&image->segments, (struct lh_segment){
+	                                             .start = base,
+	                                             .end = end,
+	                                             .file_bytes = image->file_bytes,
+	                                             .protection = LH_PROT_READ,
+	                                             .kind = LH_REGION_FILE,
+	                                             .name = "",
+	                                             .thread_name = "",
+	                                     });
+}
+
+static struct lh_error *read_index(const char *path, struct lh_buffer *ret, bool *ret_exists)
+{
+	LH_CLEANUP(lh_cleanup_free) char *index_path = NULL;
+	if (asprintf(&index_path, "%s" LH_RAW_INDEX_SUFFIX, path) < 0) {
+		index_path = NULL;
+		return lh_error_no_memory();
+	}
+	struct stat status;
+	if (stat(index_path, &status) != 0 || !S_ISREG(status.st_mode))
+		return NULL;
+	*ret_exists = true;
+	return lh_file_read(index_path, INDEX_MAX_BYTES, ret);
+}
+
+static struct lh_error *parse_raw(struct lh_image *image, uint64_t base)
+{
+	struct lh_buffer index LH_CLEANUP(lh_buffer_deinit) = {0};
+	bool is_index = false;
+	if (image->fd >= 0)
+		LH_TRY(read_index(image->path, &index, &is_index));
+	if (is_index)
+		LH_TRY(lh_raw_index_parse(image, index.data ? index.data : "", index.length, &is_index));
+	if (is_index)
+		return NULL;
+	image->has_addresses = base != 0;
+	return add_plain_segment(image, base);
+}
+
+struct lh_error *lh_image_parse(struct lh_image *image, const struct lh_image_options *options)
+{
+	if (options && options->raw)
+		return add_plain_segment(image, 0);
+	if (lh_core_is(image->bytes, image->file_bytes))
+		return lh_core_parse(image);
+	return parse_raw(image, options ? options->raw_base : 0);
+}
+
+struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options, struct lh_image **ret)
+{
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	LH_TRY(lh_image_create(LH_IMAGE_RAW, path, &image));
+	LH_TRY(map_file(image));
+	LH_TRY(lh_image_parse(image, options));
+	*ret = image;
+	image = NULL;
+	return NULL;
+}
+
+struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base, struct lh_image **ret)
+{
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	LH_TRY(lh_image_create(LH_IMAGE_BYTES, "bytes", &image));
+	image->bytes = bytes;
+	image->file_bytes = length;
+	image->has_addresses = true;
+	LH_TRY(add_plain_segment(image, base));
+	*ret = image;
+	image = NULL;
+	return NULL;
+}

@@ -1,0 +1,113 @@
+/*
+ * report_receipt: a dump's receipt for people: what was written, what it cost the target, what is
+ * missing. It computes nothing but sums.
+ */
+#include "leakhunt/report.h"
+
+#include <string.h>
+
+static void put_field(struct lh_buffer *ret, const char *label, const char *text)
+{
+	lh_buffer_printf(ret, "  %-10s%s\n", label, text);
+}
+
+static void put_file(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret)
+{
+	char copied[LH_FORMAT_MAX], disc[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%s", style.color ? "\033[1m" : "");
+	lh_buffer_escape(ret, receipt->path, strlen(receipt->path));
+	lh_buffer_printf(ret, "%s: %s of process %d (", style.color ? "\033[0m" : "",
+	                 lh_format_bytes(receipt->copied_bytes, copied), (int)receipt->pid);
+	lh_buffer_escape(ret, receipt->command, strlen(receipt->command));
+	lh_buffer_printf(ret, "), %s on disc\n", lh_format_bytes(receipt->disc_bytes, disc));
+}
+
+static void put_memory(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char wanted[LH_FORMAT_MAX], context[LH_FORMAT_MAX];
+	uint64_t wanted_bytes = receipt->copied_bytes - lh_min_u64(receipt->copied_bytes, receipt->context_bytes);
+	lh_buffer_printf(ret, "  %-10s%s asked for, %s of context\n", "memory", lh_format_bytes(wanted_bytes, wanted),
+	                 lh_format_bytes(receipt->context_bytes, context));
+}
+
+static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char pause[LH_FORMAT_MAX];
+	if (receipt->mode == LH_DUMP_LIVE) {
+		put_field(ret, "pause", "none (mode live): pages may be of different moments");
+		return;
+	}
+	lh_buffer_printf(ret, "  %-10s%s (mode %s), %zu thread%s\n", "pause",
+	                 lh_format_duration(receipt->pause_ns, pause), lh_dump_mode_name(receipt->mode),
+	                 receipt->thread_count, receipt->thread_count == 1 ? "" : "s");
+}
+
+static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char delta[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "  %-10sresident memory %s", "target",
+	                 lh_format_signed_bytes(receipt->resident_delta_bytes, delta));
+	if (receipt->mended_count)
+		lh_buffer_printf(ret, ", %zu interrupted system call%s mended", receipt->mended_count,
+		                 receipt->mended_count == 1 ? "" : "s");
+	lh_buffer_puts(ret, "\n");
+}
+
+static void put_time(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char elapsed[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
+	double seconds = (double)receipt->elapsed_ns / 1e9;
+	uint64_t bytes_per_s = seconds > 0 ? (uint64_t)((double)receipt->copied_bytes / seconds) : 0;
+	lh_buffer_printf(ret, "  %-10s%s, %s/s\n", "time", lh_format_duration(receipt->elapsed_ns, elapsed),
+	                 lh_format_bytes(bytes_per_s, rate));
+}
+
+static bool is_first_of_reason(const struct lh_receipt *receipt, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (strcmp(receipt->gaps.items.items[i].reason, receipt->gaps.items.items[index].reason) == 0)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t bytes_of_reason(const struct lh_receipt *receipt, const char *reason)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < receipt->gaps.items.count; i++) {
+		const struct lh_dump_gap *gap = &receipt->gaps.items.items[i];
+		if (strcmp(gap->reason, reason) == 0)
+			sum += lh_range_bytes(gap->range);
+	}
+	return sum;
+}
+
+static void put_gaps(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret)
+{
+	char bytes[LH_FORMAT_MAX];
+	if (!receipt->gaps.items.count)
+		return;
+	lh_buffer_printf(ret, "  %s%-10s%s in %zu gap%s:", style.color ? "\033[33m" : "", "missing",
+	                 lh_format_bytes(receipt->gap_bytes, bytes), receipt->gaps.items.count,
+	                 receipt->gaps.items.count == 1 ? "" : "s");
+	const char *separator = " ";
+	for (size_t i = 0; i < receipt->gaps.items.count; i++) {
+		const char *reason = receipt->gaps.items.items[i].reason;
+		if (!is_first_of_reason(receipt, i))
+			continue;
+		lh_buffer_printf(ret, "%s%s %s", separator, lh_format_bytes(bytes_of_reason(receipt, reason), bytes),
+		                 reason);
+		separator = ", ";
+	}
+	lh_buffer_printf(ret, "%s\n", style.color ? "\033[0m" : "");
+}
+
+void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret)
+{
+	put_file(receipt, style, ret);
+	put_memory(receipt, ret);
+	put_pause(receipt, ret);
+	put_target(receipt, ret);
+	put_time(receipt, ret);
+	put_gaps(receipt, style, ret);
+}

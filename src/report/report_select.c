@@ -1,0 +1,357 @@
+/*
+ * report_select: a selection as text or JSON. Text: the process in two lines, a row per region that
+ * changed, the reasons, and the exact command to run next. JSON: schema "leakhunt/select/1", described
+ * in README. It judges nothing: the verdicts and their reasons come from select.
+ */
+#include "leakhunt/json.h"
+#include "leakhunt/report.h"
+#include "report/table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMMAND_RANGES_MAX = 4 };
+
+static const char *format_range(const struct lh_growth *growth, char *ret, size_t ret_bytes)
+{
+	snprintf(ret, ret_bytes, "0x%" PRIx64 "-0x%" PRIx64, growth->start, growth->end);
+	return ret;
+}
+
+static const char *format_rate(double bytes_per_hour, char ret[LH_FORMAT_MAX])
+{
+	return lh_format_signed_bytes((int64_t)fmax(fmin(bytes_per_hour, 9e18), -9e18), ret);
+}
+
+static uint64_t mapped_bytes(const struct lh_growth *growth)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < growth->ranges.count; i++)
+		sum += lh_range_bytes(growth->ranges.items[i]);
+	return sum;
+}
+
+static bool has_changed(const struct lh_growth *growth)
+{
+	for (size_t i = 1; i < growth->series.count; i++) {
+		if (growth->series.items[i] != growth->series.items[0])
+			return true;
+	}
+	return false;
+}
+
+/* What to dump, and to show: the first leak, else the first that may become one; NULL: none. */
+static const struct lh_growth *find_suspect(const struct lh_selection *selection)
+{
+	const struct lh_growth *suspect = NULL;
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		if (growth->verdict == LH_VERDICT_LEAK)
+			return growth;
+		if (!suspect && lh_growth_is_suspect(growth))
+			suspect = growth;
+	}
+	return suspect;
+}
+
+/* ---------------------------------------------------------------- the next command */
+
+/* For sh: quotes all but the plainest words. */
+static void append_shell_word(struct lh_buffer *ret, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-+:@%";
+	if (word[0] && word[0] != '-' && !word[strspn(word, plain)]) {
+		lh_buffer_puts(ret, word);
+		return;
+	}
+	lh_buffer_puts(ret, word[0] == '-' ? "./'" : "'");
+	for (; *word; word++)
+		lh_buffer_append(ret, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
+	lh_buffer_puts(ret, "'");
+}
+
+/* The word of `dump --region` that names all memory of that kind; NULL: only addresses do. */
+static const char *region_word(const struct lh_growth *growth)
+{
+	switch (growth->kind) {
+	case LH_REGION_HEAP:
+	case LH_REGION_ARENA:
+	case LH_REGION_MMAP_CHUNK:
+		return "heap";
+	case LH_REGION_THREAD_STACK:
+	case LH_REGION_MAIN_STACK:
+		return "stacks";
+	case LH_REGION_ANON:
+		return growth->ranges.count > COMMAND_RANGES_MAX ? "anon" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+static void append_regions(struct lh_buffer *ret, const struct lh_select_report *report,
+                           const struct lh_growth *suspect)
+{
+	const char *word = region_word(suspect);
+	if (word) {
+		lh_buffer_printf(ret, " --region %s", word);
+	} else if (report->saved_path && suspect->ranges.count > COMMAND_RANGES_MAX) {
+		lh_buffer_puts(ret, " --region suspects --suspects ");
+		append_shell_word(ret, report->saved_path);
+	} else {
+		for (size_t i = 0; i < suspect->ranges.count; i++)
+			lh_buffer_printf(ret, " --region 0x%" PRIx64 "-0x%" PRIx64, suspect->ranges.items[i].start,
+			                 suspect->ranges.items[i].end);
+	}
+}
+
+static void append_next_command(struct lh_buffer *ret, const struct lh_select_report *report,
+                                const struct lh_growth *suspect)
+{
+	if (report->selection->pid)
+		lh_buffer_printf(ret, "leakhunt dump %d", (int)report->selection->pid);
+	else
+		lh_buffer_puts(ret, "leakhunt dump PID");
+	append_regions(ret, report, suspect);
+	lh_buffer_puts(ret, " -o dump.bin");
+}
+
+/* ---------------------------------------------------------------- text */
+
+static void text_header(const struct lh_select_report *report, struct lh_buffer *ret)
+{
+	const struct lh_selection *selection = report->selection;
+	char span[LH_FORMAT_MAX], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
+	if (selection->pid)
+		lh_buffer_printf(ret, "process  %d", (int)selection->pid);
+	else
+		lh_buffer_puts(ret, "process  of unknown pid");
+	if (report->command[0]) {
+		lh_buffer_puts(ret, " (");
+		lh_buffer_escape(ret, report->command, strlen(report->command));
+		lh_buffer_puts(ret, ")");
+	}
+	lh_buffer_printf(ret, ", %zu samples in %s%s\n", selection->sample_count,
+	                 lh_format_duration(selection->span_ns, span), report->is_complete ? "" : ", not complete");
+	lh_buffer_printf(ret, "private  %s now, %s, %s/h\n", lh_format_bytes(selection->total.private_last_bytes, now),
+	                 lh_format_signed_bytes(selection->total.growth_bytes, growth),
+	                 format_rate(selection->total.rate_bytes_per_hour, rate));
+	lh_buffer_printf(ret, "verdict  %s: %s\n", lh_verdict_name(selection->total.verdict), selection->total.reason);
+}
+
+static enum lh_row_style style_of(const struct lh_growth *growth)
+{
+	if (growth->verdict == LH_VERDICT_LEAK)
+		return LH_ROW_RED;
+	return lh_growth_is_suspect(growth) ? LH_ROW_YELLOW : LH_ROW_PLAIN;
+}
+
+/* "heap", "anon x37", "thread-stack worker": kind, how many, and whose. */
+static void cell_kind(struct lh_table *table, const struct lh_growth *growth)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	const char *whose = growth->thread_name[0] ? growth->thread_name : growth->name;
+	lh_buffer_puts(&text, lh_region_kind_name(growth->kind));
+	if (growth->region_count > 1)
+		lh_buffer_printf(&text, " x%zu", growth->region_count);
+	if (whose[0] && whose[0] != '[') {
+		const char *slash = strrchr(whose, '/');
+		lh_buffer_printf(&text, " %s", slash && slash[1] ? slash + 1 : whose);
+	}
+	lh_table_cell_escaped(table, text.data ? text.data : "");
+}
+
+static void add_row(struct lh_table *table, const struct lh_growth *growth)
+{
+	char range[64], growth_text[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
+	lh_table_row(table, style_of(growth));
+	lh_table_cell(table, "%s", format_range(growth, range, sizeof(range)));
+	cell_kind(table, growth);
+	lh_table_cell_bytes(table, mapped_bytes(growth));
+	lh_table_cell_bytes(table, growth->private_last_bytes);
+	lh_table_cell(table, "%s", lh_format_signed_bytes(growth->growth_bytes, growth_text));
+	lh_table_cell(table, "%s", format_rate(growth->rate_bytes_per_hour, rate));
+	lh_table_cell(table, "%s", lh_verdict_name(growth->verdict));
+	lh_table_cell(table, "%s", growth->reason);
+}
+
+/* Returns how many rows were left out. */
+static size_t text_rows(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	static const struct lh_column columns[] = {
+	        {"ADDRESS RANGE", LH_COLUMN_LEFT}, {"KIND", LH_COLUMN_LEFT},    {"SIZE", LH_COLUMN_RIGHT},
+	        {"USS NOW", LH_COLUMN_RIGHT},      {"GROWTH", LH_COLUMN_RIGHT}, {"RATE/h", LH_COLUMN_RIGHT},
+	        {"VERDICT", LH_COLUMN_LEFT},       {"WHY", LH_COLUMN_REST},
+	};
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	size_t shown = 0, left_out = 0;
+	for (size_t i = 0; i < report->selection->growths.count; i++) {
+		const struct lh_growth *growth = &report->selection->growths.items[i];
+		if (!has_changed(growth))
+			continue;
+		if (report->most && shown == report->most) {
+			left_out++;
+			continue;
+		}
+		add_row(&table, growth);
+		shown++;
+	}
+	if (shown) {
+		lh_buffer_puts(ret, "\n");
+		lh_table_render(&table, style, ret);
+	}
+	return left_out;
+}
+
+static size_t count_unchanged(const struct lh_selection *selection)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < selection->growths.count; i++)
+		count += has_changed(&selection->growths.items[i]) ? 0 : selection->growths.items[i].region_count;
+	return count;
+}
+
+/* Below the table, whole: its column may be cut to the width of the terminal. */
+static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_buffer *ret)
+{
+	char range[64];
+	bool is_leak = suspect->verdict == LH_VERDICT_LEAK;
+	lh_buffer_printf(ret, "%s %s %s: %s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
+	                 format_range(suspect, range, sizeof(range)), suspect->reason);
+	lh_buffer_puts(ret, "next:    ");
+	append_next_command(ret, report, suspect);
+	lh_buffer_puts(ret, report->selection->pid ? "\n" : "   (these samples do not say which PID)\n");
+}
+
+static void text_no_suspect(const struct lh_selection *selection, struct lh_buffer *ret)
+{
+	const struct lh_growth *total = &selection->total;
+	bool has_risen = total->verdict == LH_VERDICT_PLATEAU || total->verdict == LH_VERDICT_STEP;
+	char span[LH_FORMAT_MAX];
+	lh_format_duration(selection->span_ns, span);
+	if (total->verdict == LH_VERDICT_UNDECIDED && total->growth_bytes > 0)
+		lh_buffer_printf(ret, "no region stands out yet: private memory %s\n", total->reason);
+	else if (total->verdict == LH_VERDICT_LEAK)
+		lh_buffer_printf(ret, "no single region grows, but all together do: private memory %s\n",
+		                 total->reason);
+	else
+		lh_buffer_printf(ret,
+		                 "nothing grows%s: private memory %s (%s); a slow leak may need more than %s to show\n",
+		                 has_risen ? " any more" : "", total->reason, lh_verdict_name(total->verdict), span);
+}
+
+static void text_receipt(const struct lh_select_report *report, struct lh_buffer *ret)
+{
+	char sum[LH_FORMAT_MAX], longest[LH_FORMAT_MAX];
+	if (!report->read_count)
+		return;
+	lh_buffer_printf(ret,
+	                 "receipt: %zu readings of smaps took %s in all, %s at most; the process was not stopped\n",
+	                 report->read_count, lh_format_duration(report->reading_ns, sum),
+	                 lh_format_duration(report->reading_max_ns, longest));
+}
+
+void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	text_header(report, ret);
+	size_t left_out = text_rows(report, style, ret);
+	if (left_out)
+		lh_buffer_printf(ret, "(%zu more rows that changed: --most 0 shows all)\n", left_out);
+	size_t unchanged = count_unchanged(report->selection);
+	if (unchanged)
+		lh_buffer_printf(ret, "(%zu mappings that did not change)\n", unchanged);
+	lh_buffer_puts(ret, "\n");
+	const struct lh_growth *suspect = find_suspect(report->selection);
+	if (suspect)
+		text_suspect(report, suspect, ret);
+	else
+		text_no_suspect(report->selection, ret);
+	text_receipt(report, ret);
+}
+
+/* ---------------------------------------------------------------- JSON */
+
+static json_t *json_ranges(const struct lh_growth *growth)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < growth->ranges.count; i++) {
+		const struct lh_range *range = &growth->ranges.items[i];
+		json_array_append_new(array, json_pack("{s:o, s:o}", "start", lh_json_address(range->start), "end",
+		                                       lh_json_address(range->end)));
+	}
+	return array;
+}
+
+static json_t *json_series(const struct lh_growth *growth)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < growth->series.count; i++)
+		json_array_append_new(array, lh_json_u64(growth->series.items[i]));
+	return array;
+}
+
+/* What the whole process and a region have in common. */
+static json_t *json_growth(const struct lh_growth *growth)
+{
+	return json_pack(
+	        "{s:I, s:o, s:o, s:I, s:f, s:s, s:o, s:o, s:b, s:o}", "mappings", (json_int_t)growth->region_count,
+	        "private_first_bytes", lh_json_u64(growth->private_first_bytes), "private_last_bytes",
+	        lh_json_u64(growth->private_last_bytes), "growth_bytes", (json_int_t)growth->growth_bytes,
+	        "rate_bytes_per_hour", growth->rate_bytes_per_hour, "verdict", lh_verdict_name(growth->verdict),
+	        "reason", lh_json_string(growth->reason), "watch_more_ns", lh_json_u64(growth->watch_more_ns),
+	        "suspect", lh_growth_is_suspect(growth), "series_private_bytes", json_series(growth));
+}
+
+static json_t *json_region(const struct lh_growth *growth)
+{
+	json_t *object = json_growth(growth);
+	json_object_set_new(object, "start", lh_json_address(growth->start));
+	json_object_set_new(object, "end", lh_json_address(growth->end));
+	json_object_set_new(object, "ranges", json_ranges(growth));
+	json_object_set_new(object, "size_bytes", lh_json_u64(mapped_bytes(growth)));
+	json_object_set_new(object, "kind", json_string(lh_region_kind_name(growth->kind)));
+	json_object_set_new(object, "name", lh_json_string(growth->name));
+	json_object_set_new(object, "thread_name", lh_json_string(growth->thread_name));
+	return object;
+}
+
+static json_t *json_regions(const struct lh_select_report *report)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < report->selection->growths.count; i++) {
+		const struct lh_growth *growth = &report->selection->growths.items[i];
+		if (has_changed(growth) && (!report->most || json_array_size(array) < report->most))
+			json_array_append_new(array, json_region(growth));
+	}
+	return array;
+}
+
+static json_t *json_next(const struct lh_select_report *report)
+{
+	const struct lh_growth *suspect = find_suspect(report->selection);
+	if (!suspect)
+		return json_null();
+	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};
+	append_next_command(&command, report, suspect);
+	return command.failed ? NULL : lh_json_string(command.data);
+}
+
+void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret)
+{
+	const struct lh_selection *selection = report->selection;
+	json_t *object =
+	        json_pack("{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:o, s:o}}", "schema",
+	                  "leakhunt/select/1", "pid", selection->pid ? json_integer(selection->pid) : json_null(),
+	                  "command", lh_json_string(report->command), "complete", report->is_complete, "samples",
+	                  (json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "process",
+	                  json_growth(&selection->total), "regions", json_regions(report), "next_command",
+	                  json_next(report), "unchanged_mappings", (json_int_t)count_unchanged(selection), "receipt",
+	                  "readings", (json_int_t)report->read_count, "reading_ns", lh_json_u64(report->reading_ns),
+	                  "reading_max_ns", lh_json_u64(report->reading_max_ns));
+	struct lh_error *error = lh_json_append(object, false, ret);
+	ret->failed |= error != NULL;
+	lh_error_destroy(error);
+}

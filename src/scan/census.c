@@ -1,0 +1,281 @@
+/*
+ * census: which addresses of modules (vtables, method tables, functions) do words of memory hold, and
+ * how often? A heap full of one kind of object holds one address of a module per object. Input:
+ * blocks. Output: rows ranked by count, named. Memory is bounded whatever the input.
+ */
+#include "leakhunt/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	TABLE_FIRST_SLOTS = 1 << 12,
+	TABLE_MAX_SLOTS = 1 << 20, /* 24 MiB; at most half of them are used */
+};
+
+/* An address of a module, and how often it was seen. `count` 0: free. */
+struct slot {
+	uint64_t target_addr;
+	uint64_t count;
+	uint64_t example_addr;
+};
+
+/*
+ * Modules lie in two clusters: a position-independent executable low, libraries high, and the heap in
+ * between. Two ranges tell nearly all words of a heap apart from pointers into modules.
+ */
+struct cluster {
+	uint64_t start;
+	uint64_t bytes;
+};
+
+struct lh_census_pass {
+	struct lh_range *modules; /* ascending, disjoint */
+	size_t module_count;
+	struct cluster low, high;
+	size_t last_module; /* where the latest pointer pointed */
+	struct slot *slots;
+	size_t slot_count; /* a power of two */
+	size_t used_count;
+	uint64_t word_count;
+	uint64_t pointer_count;
+	uint64_t dropped_count;
+};
+
+/* ---------------------------------------------------------------- set-up */
+
+/* Neighbours that overlap become one: it only matters that an address lies in some module. */
+static void collect_modules(struct lh_census_pass *pass, const struct lh_module_list *list)
+{
+	for (size_t i = 0; i < list->modules.count; i++) {
+		const struct lh_module *module = &list->modules.items[i];
+		struct lh_range *last = pass->module_count ? &pass->modules[pass->module_count - 1] : NULL;
+		if (last && module->start <= last->end)
+			last->end = lh_max_u64(last->end, module->end);
+		else
+			pass->modules[pass->module_count++] = (struct lh_range){module->start, module->end};
+	}
+}
+
+/* Splits at the widest gap between two modules. */
+static void form_clusters(struct lh_census_pass *pass)
+{
+	if (!pass->module_count)
+		return;
+	const struct lh_range *first = &pass->modules[0], *last = &pass->modules[pass->module_count - 1];
+	const struct lh_range *split = first;
+	for (const struct lh_range *range = first; range < last; range++) {
+		if (range[1].start - range[0].end > split[1].start - split[0].end)
+			split = range;
+	}
+	pass->low = (struct cluster){first->start, split->end - first->start};
+	if (split < last)
+		pass->high = (struct cluster){split[1].start, last->end - split[1].start};
+}
+
+struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_census_pass **ret)
+{
+	const struct lh_module_list *list = lh_image_modules(image);
+	struct lh_census_pass *pass = calloc(1, sizeof(*pass));
+	if (!pass)
+		return lh_error_no_memory();
+	pass->modules = calloc(list->modules.count + 1, sizeof(*pass->modules));
+	pass->slots = calloc(TABLE_FIRST_SLOTS, sizeof(*pass->slots));
+	pass->slot_count = TABLE_FIRST_SLOTS;
+	if (!pass->modules || !pass->slots) {
+		lh_census_pass_destroy(pass);
+		return lh_error_no_memory();
+	}
+	collect_modules(pass, list);
+	form_clusters(pass);
+	*ret = pass;
+	return NULL;
+}
+
+void lh_census_pass_destroy(struct lh_census_pass *pass)
+{
+	if (!pass)
+		return;
+	free(pass->modules);
+	free(pass->slots);
+	free(pass);
+}
+
+/* ---------------------------------------------------------------- counting */
+
+/* The slot of `target_addr`, or the free one where it belongs. Fibonacci hashing, linear probing. */
+static struct slot *find_slot(struct slot *slots, size_t slot_count, uint64_t target_addr)
+{
+	size_t index = (target_addr * UINT64_C(0x9e3779b97f4a7c15)) >> 40 & (slot_count - 1);
+	while (slots[index].count && slots[index].target_addr != target_addr)
+		index = (index + 1) & (slot_count - 1);
+	return &slots[index];
+}
+
+/* Doubles the table. False when it may not grow, or memory ran out. */
+static bool grow_table(struct lh_census_pass *pass)
+{
+	size_t wanted = pass->slot_count * 2;
+	struct slot *grown = wanted <= TABLE_MAX_SLOTS ? calloc(wanted, sizeof(*grown)) : NULL;
+	if (!grown)
+		return false;
+	for (size_t i = 0; i < pass->slot_count; i++) {
+		if (pass->slots[i].count)
+			*find_slot(grown, wanted, pass->slots[i].target_addr) = pass->slots[i];
+	}
+	free(pass->slots);
+	pass->slots = grown;
+	pass->slot_count = wanted;
+	return true;
+}
+
+static void count_target(struct lh_census_pass *pass, uint64_t target_addr, uint64_t word_addr)
+{
+	struct slot *slot = find_slot(pass->slots, pass->slot_count, target_addr);
+	if (!slot->count) {
+		if (pass->used_count >= pass->slot_count / 2) {
+			if (!grow_table(pass)) {
+				pass->dropped_count++;
+				return;
+			}
+			slot = find_slot(pass->slots, pass->slot_count, target_addr);
+		}
+		pass->used_count++;
+		*slot = (struct slot){.target_addr = target_addr, .example_addr = word_addr};
+	}
+	slot->count++;
+}
+
+static bool is_in_range(const struct lh_range *range, uint64_t addr)
+{
+	return range->start <= addr && addr < range->end;
+}
+
+static bool is_in_module(struct lh_census_pass *pass, uint64_t addr)
+{
+	if (is_in_range(&pass->modules[pass->last_module], addr))
+		return true;
+	size_t low = 0, high = pass->module_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (pass->modules[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == pass->module_count || !is_in_range(&pass->modules[low], addr))
+		return false;
+	pass->last_module = low;
+	return true;
+}
+
+static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t word_addr)
+{
+	if (!is_in_module(pass, word))
+		return;
+	pass->pointer_count++;
+	count_target(pass, word, word_addr);
+}
+
+static inline uint64_t load_word(const uint8_t *at)
+{
+	uint64_t word;
+	memcpy(&word, at, sizeof(word));
+	return word;
+}
+
+enum { WORDS_PER_STEP = 8 };
+
+/* One branch for eight words: of plain data hardly any lies in a cluster. */
+static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t word_count, uint64_t addr)
+{
+	const struct cluster low = pass->low, high = pass->high;
+	size_t i = 0;
+	for (; i + WORDS_PER_STEP <= word_count; i += WORDS_PER_STEP) {
+		unsigned hits = 0;
+		for (size_t j = 0; j < WORDS_PER_STEP; j++) {
+			uint64_t word = load_word(data + (i + j) * 8);
+			hits |= (unsigned)((word - low.start < low.bytes) | (word - high.start < high.bytes)) << j;
+		}
+		for (; hits; hits &= hits - 1) {
+			size_t hit = i + (size_t)__builtin_ctz(hits);
+			take_candidate(pass, load_word(data + hit * 8), addr + hit * 8);
+		}
+	}
+	for (; i < word_count; i++)
+		take_candidate(pass, load_word(data + i * 8), addr + i * 8);
+}
+
+/* A word belongs to the block in which it starts; its end may lie in the bytes after. */
+struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct lh_block *block)
+{
+	size_t skipped = (size_t)(-block->addr & 7);
+	if (skipped >= block->bytes)
+		return NULL;
+	size_t starting = (block->bytes - skipped + 7) / 8;
+	size_t readable = (block->bytes + block->bytes_after - skipped) / 8;
+	size_t word_count = lh_min_u64(starting, readable);
+	pass->word_count += word_count;
+	if (pass->module_count)
+		take_words(pass, block->data + skipped, word_count, block->addr + skipped);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- the result */
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct lh_census_row *left = a, *right = b;
+	if (left->count != right->count)
+		return left->count > right->count ? -1 : 1;
+	return (left->target_addr > right->target_addr) - (left->target_addr < right->target_addr);
+}
+
+static struct lh_error *add_rows(const struct lh_census_pass *pass, struct lh_census *census)
+{
+	LH_TRY(lh_vec_reserve(&census->rows, pass->used_count));
+	for (size_t i = 0; i < pass->slot_count; i++) {
+		const struct slot *slot = &pass->slots[i];
+		if (slot->count)
+			census->rows.items[census->rows.count++] = (struct lh_census_row){
+			        .target_addr = slot->target_addr,
+			        .count = slot->count,
+			        .example_addr = slot->example_addr,
+			};
+	}
+	return NULL;
+}
+
+/* A row that has no name (no module of `symbols` holds it) is dropped, and counted. */
+static void name_rows(struct lh_census *census, struct lh_symbols *symbols)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < census->rows.count; i++) {
+		struct lh_census_row row = census->rows.items[i];
+		if (lh_symbols_find(symbols, row.target_addr, &row.symbol))
+			census->rows.items[kept++] = row;
+		else
+			census->dropped_count += row.count;
+	}
+	census->rows.count = kept;
+}
+
+struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols, struct lh_census *ret)
+{
+	struct lh_census census LH_CLEANUP(lh_census_deinit) = {
+	        .word_count = pass->word_count,
+	        .pointer_count = pass->pointer_count,
+	        .dropped_count = pass->dropped_count,
+	};
+	LH_TRY(add_rows(pass, &census));
+	qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_rows);
+	name_rows(&census, symbols);
+	*ret = census;
+	census = (struct lh_census){0};
+	return NULL;
+}
+
+void lh_census_deinit(struct lh_census *census)
+{
+	lh_vec_deinit(&census->rows);
+}

@@ -1,0 +1,50 @@
+/*
+ * kernel: the list of kernels and the choice among them.
+ */
+#include "kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct lh_kernel *const lh_kernels[] = {
+#ifdef __x86_64__
+        &lh_kernel_avx2,
+        &lh_kernel_sse2,
+#endif
+        &lh_kernel_scalar,
+        NULL,
+};
+
+static struct lh_error *unusable(const char *name)
+{
+	struct lh_buffer names LH_CLEANUP(lh_buffer_deinit) = {0};
+	const char *problem = "is not the name of a kernel";
+	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
+		if (strcmp((*kernel)->name, name) == 0)
+			problem = "is a kernel that this processor cannot run";
+		if ((*kernel)->is_supported())
+			lh_buffer_printf(&names, "%s%s", names.length ? ", " : "", (*kernel)->name);
+	}
+	LH_TRY(lh_buffer_status(&names));
+	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "LEAKHUNT_KERNEL: '%s' %s", name, problem),
+	                     "unset it, or choose one of: %s", names.data);
+}
+
+struct lh_error *lh_kernel_select(const struct lh_kernel **ret)
+{
+	const char *forced = getenv("LEAKHUNT_KERNEL");
+	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
+		if ((*kernel)->is_supported() && (!forced || strcmp(forced, (*kernel)->name) == 0)) {
+			*ret = *kernel;
+			return NULL;
+		}
+	}
+	return unusable(forced ? forced : "");
+}
+
+const char *lh_kernel_name(void)
+{
+	const struct lh_kernel *kernel = &lh_kernel_scalar;
+	lh_error_destroy(lh_kernel_select(&kernel));
+	return kernel->name;
+}

@@ -1,0 +1,464 @@
+/*
+ * recognise: the table of recognisers, and the pass that runs all of them over blocks of memory:
+ * vectorscan finds the places (binary patterns everywhere, text patterns where text is), validators
+ * decide, claims settle who keeps which bytes. Holds a few pieces' worth of matches, never memory
+ * of the target but the examples. It must not do more work than a small multiple of the bytes fed,
+ * whatever they are: each row has a credit for failed looks.
+ */
+#include "recognise.h"
+
+#include <hs/hs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Secrets first, so that nothing shows them; then by how much a match proves; what contains others last. */
+const struct lh_recogniser *const lh_recognisers[] = {
+        &lh_recognise_private_key,
+        &lh_recognise_x509,
+        &lh_recognise_x509_tbs,
+        &lh_recognise_pem,
+        &lh_recognise_tls_handshake,
+        &lh_recognise_tls_record,
+        &lh_recognise_http2,
+        &lh_recognise_uuid,
+        &lh_recognise_url,
+        &lh_recognise_email,
+        &lh_recognise_hostname,
+        &lh_recognise_base64,
+        &lh_recognise_sql,
+        &lh_recognise_http1,
+        &lh_recognise_json,
+        &lh_recognise_log_line,
+        NULL,
+};
+
+enum {
+	PIECE_BYTES = 1 << 20,   /* scanned twice: should stay in the second-level cache */
+	CREDIT_MAX = 4 << 20,    /* bytes that failed looks of a row may examine at once */
+	CREDIT_PER_BYTE = 8,     /* and for each byte of memory */
+	DESCRIBED_COUNT = 8,     /* matches remembered as described already */
+	DESCRIPTIONS_MAX = 4096, /* a row: no more are made after that */
+	PATTERNS_MAX = 256,
+};
+
+struct row_state {
+	uint64_t claimed_end; /* of the last match: nothing before it is matched again */
+	uint64_t refilled_at; /* address up to which the credit was refilled */
+	int64_t credit;
+	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that have a description under way or shown */
+	unsigned described_next;
+	unsigned descriptions;
+};
+
+struct pattern {
+	unsigned row;
+	unsigned number; /* within the row */
+	size_t bytes;
+};
+
+/* One compiled set of patterns. */
+struct pattern_set {
+	hs_database_t *database;
+	struct pattern patterns[PATTERNS_MAX];
+	unsigned pattern_count;
+	size_t longest_bytes;
+};
+
+struct lh_recogniser_pass {
+	struct pattern_set binary;
+	struct pattern_set text;
+	hs_scratch_t *scratch;
+	unsigned row_count;
+	struct lh_class_count classes[LH_RECOGNISERS_MAX];
+	struct row_state rows[LH_RECOGNISERS_MAX];
+	struct lh_claims claims;
+	LH_VEC(struct lh_range) secrets;
+	uint64_t fed_end; /* address after the last block */
+};
+
+/* What the callback of one hs_scan needs. Offsets count from `data`. */
+struct scan {
+	struct lh_recogniser_pass *pass;
+	const struct pattern_set *set;
+	const uint8_t *data;
+	uint64_t addr; /* of data */
+	size_t bytes_before;
+	size_t bytes_after; /* from data on */
+	size_t scan_start;  /* offset where the scan began */
+	size_t owned_end;   /* anchors at or after it belong to the next scan */
+	struct lh_error *error;
+};
+
+/* ---------------------------------------------------------------- compiling the patterns */
+
+static struct lh_error *compile_error(hs_compile_error_t *error)
+{
+	struct lh_error *ret =
+	        lh_error_create(LH_ERROR_SYSTEM, "patterns of recognisers do not compile: %s", error->message);
+	hs_free_compile_error(error);
+	return ret;
+}
+
+/* Patterns are of fixed length: the anchor is then the end of the hit minus that length. */
+static struct lh_error *pattern_length(const char *expression, size_t *ret)
+{
+	hs_expr_info_t *info = NULL;
+	hs_compile_error_t *error = NULL;
+	if (hs_expression_info(expression, HS_FLAG_DOTALL, &info, &error) != HS_SUCCESS)
+		return compile_error(error);
+	bool is_fixed = info->min_width == info->max_width && info->min_width > 0;
+	*ret = info->min_width;
+	free(info);
+	return is_fixed ? NULL
+	                : lh_error_create(LH_ERROR_SYSTEM, "pattern of a recogniser has no fixed length: %s",
+	                                  expression);
+}
+
+static struct lh_error *collect_patterns(struct pattern_set *set, bool is_text, const char **ret_expressions)
+{
+	for (unsigned row = 0; lh_recognisers[row]; row++) {
+		const struct lh_recogniser *recogniser = lh_recognisers[row];
+		for (unsigned i = 0; recogniser->is_text == is_text && recogniser->patterns[i]; i++) {
+			if (set->pattern_count == PATTERNS_MAX)
+				return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", PATTERNS_MAX);
+			struct pattern *pattern = &set->patterns[set->pattern_count];
+			*pattern = (struct pattern){.row = row, .number = i};
+			LH_TRY(pattern_length(recogniser->patterns[i], &pattern->bytes));
+			set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
+			ret_expressions[set->pattern_count++] = recogniser->patterns[i];
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *compile_set(struct lh_recogniser_pass *pass, struct pattern_set *set, bool is_text)
+{
+	const char *expressions[PATTERNS_MAX];
+	unsigned flags[PATTERNS_MAX];
+	unsigned ids[PATTERNS_MAX];
+	LH_TRY(collect_patterns(set, is_text, expressions));
+	for (unsigned i = 0; i < set->pattern_count; i++) {
+		flags[i] = HS_FLAG_DOTALL;
+		ids[i] = i;
+	}
+	hs_compile_error_t *error = NULL;
+	if (hs_compile_multi(expressions, flags, ids, set->pattern_count, HS_MODE_BLOCK, NULL, &set->database,
+	                     &error) != HS_SUCCESS)
+		return compile_error(error);
+	return hs_alloc_scratch(set->database, &pass->scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
+}
+
+/* ---------------------------------------------------------------- candidates */
+
+/* Bytes of text around the anchor, counted no further than needed. */
+static bool anchor_is_in_text(const struct lh_candidate *candidate)
+{
+	size_t around = 0;
+	for (size_t i = 0; i < candidate->bytes_after && around < LH_TEXT_RUN_MIN; i++, around++) {
+		if (!lh_byte_is(candidate->anchor[i], LH_BYTES_TEXT))
+			break;
+	}
+	if (!around)
+		return false;
+	for (size_t i = 1; i <= candidate->bytes_before && around < LH_TEXT_RUN_MIN; i++, around++) {
+		if (!lh_byte_is(*(candidate->anchor - i), LH_BYTES_TEXT))
+			break;
+	}
+	return around >= LH_TEXT_RUN_MIN;
+}
+
+static bool has_credit(struct row_state *row, uint64_t addr)
+{
+	if (addr > row->refilled_at) {
+		uint64_t passed = lh_min_u64(addr - row->refilled_at, CREDIT_MAX);
+		int64_t refilled = row->credit + (int64_t)passed * CREDIT_PER_BYTE;
+		row->credit = refilled < CREDIT_MAX ? refilled : CREDIT_MAX;
+		row->refilled_at = addr;
+	}
+	return row->credit > 0;
+}
+
+/* Whether bytes like these were described before: then another look shows nothing new. */
+static bool is_described(struct row_state *row, uint64_t hash)
+{
+	for (unsigned i = 0; i < DESCRIBED_COUNT; i++) {
+		if (row->described[i] == hash)
+			return true;
+	}
+	row->described[row->described_next++ % DESCRIBED_COUNT] = hash;
+	return false;
+}
+
+static void describe(const struct lh_recogniser *recogniser, const struct lh_candidate *candidate,
+                     const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+{
+	if (recogniser->describe)
+		recogniser->describe(candidate, match, ret);
+	else
+		lh_example_copy(candidate->anchor - match->before, match->length, ret);
+	lh_mask_passwords(ret);
+}
+
+/* The example of a match, or NULL when the class has enough of them or this one shows nothing new. */
+static struct lh_error *make_example(struct lh_recogniser_pass *pass, unsigned row,
+                                     const struct lh_candidate *candidate, const struct lh_match *match,
+                                     struct lh_example **ret)
+{
+	struct row_state *state = &pass->rows[row];
+	const uint8_t *start = candidate->anchor - match->before;
+	*ret = NULL;
+	if (lh_recognisers[row]->is_secret || pass->classes[row].example_count == LH_EXAMPLES_PER_CLASS ||
+	    state->descriptions == DESCRIPTIONS_MAX || is_described(state, XXH3_64bits(start, match->length)))
+		return NULL;
+	state->descriptions++;
+	struct lh_example *example = calloc(1, sizeof(*example));
+	if (!example)
+		return lh_error_no_memory();
+	example->addr = candidate->addr - match->before;
+	describe(lh_recognisers[row], candidate, match, example->text);
+	*ret = example;
+	return NULL;
+}
+
+static struct lh_error *add_secret(struct lh_recogniser_pass *pass, uint64_t start, uint64_t end)
+{
+	LH_TRY(lh_vec_reserve(&pass->secrets, 1));
+	size_t at = pass->secrets.count;
+	while (at && pass->secrets.items[at - 1].start > start)
+		at--;
+	if (at && pass->secrets.items[at - 1].end >= start) {
+		pass->secrets.items[at - 1].end = lh_max_u64(end, pass->secrets.items[at - 1].end);
+		return NULL;
+	}
+	memmove(&pass->secrets.items[at + 1], &pass->secrets.items[at],
+	        (pass->secrets.count - at) * sizeof(*pass->secrets.items));
+	pass->secrets.items[at] = (struct lh_range){.start = start, .end = end};
+	pass->secrets.count++;
+	return NULL;
+}
+
+static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, const struct lh_candidate *candidate,
+                               const struct lh_match *match)
+{
+	struct lh_claim claim = {.start = candidate->addr - match->before};
+	if (!lh_add_u64(claim.start, match->length, &claim.end))
+		return NULL;
+	pass->rows[row].claimed_end = claim.end;
+	if (lh_recognisers[row]->is_secret)
+		LH_TRY(add_secret(pass, claim.start, claim.end));
+	LH_TRY(make_example(pass, row, candidate, match, &claim.example));
+	struct lh_error *error = lh_claims_add(&pass->claims, row, &claim);
+	if (error)
+		free(claim.example);
+	return error;
+}
+
+/* The candidate's look-around is the same wherever blocks and pieces are cut. */
+static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, unsigned number, size_t *examined)
+{
+	return (struct lh_candidate){
+	        .anchor = scan->data + anchor,
+	        .bytes_before = lh_min_u64(LH_LOOK_BACK, scan->bytes_before + anchor),
+	        .bytes_after = lh_min_u64(LH_BLOCK_OVERLAP, scan->bytes_after - anchor),
+	        .addr = scan->addr + anchor,
+	        .pattern = number,
+	        .examined = examined,
+	};
+}
+
+static struct lh_error *check_candidate(const struct scan *scan, const struct pattern *pattern, size_t anchor)
+{
+	struct row_state *row = &scan->pass->rows[pattern->row];
+	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
+	size_t examined = 1;
+	struct lh_candidate candidate = candidate_at(scan, anchor, pattern->number, &examined);
+	if (candidate.addr < row->claimed_end || (recogniser->is_text && !anchor_is_in_text(&candidate)))
+		return NULL;
+	if (!has_credit(row, candidate.addr)) {
+		scan->pass->classes[pattern->row].unchecked++;
+		return NULL;
+	}
+	candidate.bytes_before = lh_min_u64(candidate.bytes_before, candidate.addr - row->claimed_end);
+	candidate.follows_match = row->claimed_end && candidate.addr == row->claimed_end;
+	struct lh_match match;
+	if (recogniser->validate(&candidate, &match))
+		return accept(scan->pass, pattern->row, &candidate, &match);
+	row->credit -= (int64_t)examined;
+	return NULL;
+}
+
+static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+{
+	(void)from;
+	(void)flags;
+	struct scan *scan = context;
+	const struct pattern *pattern = &scan->set->patterns[id];
+	size_t anchor = scan->scan_start + (size_t)to - pattern->bytes;
+	if (anchor >= scan->owned_end)
+		return 0;
+	scan->error = check_candidate(scan, pattern, anchor);
+	return scan->error != NULL;
+}
+
+/* ---------------------------------------------------------------- feeding */
+
+/* Finds the hits of a set whose anchors lie in [start, end). */
+static struct lh_error *scan_window(struct scan *scan, size_t start, size_t end)
+{
+	scan->scan_start = start;
+	scan->owned_end = end;
+	size_t scan_end = lh_min_u64(end + scan->set->longest_bytes - 1, scan->bytes_after);
+	hs_error_t status = hs_scan(scan->set->database, (const char *)scan->data + start, (unsigned)(scan_end - start),
+	                            0, scan->pass->scratch, on_hit, scan);
+	if (scan->error)
+		return scan->error;
+	return status == HS_SUCCESS ? NULL : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
+}
+
+static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
+{
+	/* A run may have its eighth byte in the next piece. */
+	size_t seen_bytes = lh_min_u64(piece_bytes + LH_TEXT_RUN_MIN - 1, scan->bytes_after);
+	struct lh_text_windows windows;
+	lh_text_windows_init(&windows, scan->data, seen_bytes, scan->bytes_before);
+	size_t start;
+	size_t end;
+	while (lh_text_windows_next(&windows, &start, &end)) {
+		if (start < piece_bytes)
+			LH_TRY(scan_window(scan, start, lh_min_u64(end, piece_bytes)));
+	}
+	return NULL;
+}
+
+static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct lh_block *block, size_t offset,
+                                   size_t bytes)
+{
+	struct scan scan = {
+	        .pass = pass,
+	        .set = &pass->binary,
+	        .data = block->data + offset,
+	        .addr = block->addr + offset,
+	        .bytes_before = block->bytes_before + offset,
+	        .bytes_after = block->bytes - offset + block->bytes_after,
+	};
+	LH_TRY(scan_window(&scan, 0, bytes));
+	scan.set = &pass->text;
+	LH_TRY(scan_text(&scan, bytes));
+	uint64_t end = scan.addr + bytes;
+	lh_claims_settle(&pass->claims, end > LH_LOOK_BACK ? end - LH_LOOK_BACK : 0);
+	return NULL;
+}
+
+/* Nothing reaches over a hole. */
+static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
+{
+	lh_claims_settle(&pass->claims, UINT64_MAX);
+	for (unsigned row = 0; row < pass->row_count; row++) {
+		pass->rows[row].claimed_end = 0;
+		pass->rows[row].refilled_at = addr;
+	}
+}
+
+struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block)
+{
+	if (!block->is_continued || block->addr != pass->fed_end)
+		begin_extent(pass, block->addr);
+	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
+		LH_TRY(feed_piece(pass, block, offset, lh_min_u64(PIECE_BYTES, block->bytes - offset)));
+	pass->fed_end = block->addr + block->bytes;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- counting */
+
+static bool is_shown_already(const struct lh_class_count *count, const char *text)
+{
+	for (size_t i = 0; i < count->example_count; i++) {
+		if (strcmp(count->examples[i].text, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The next match like a forgotten one is described again. */
+static void forget_descriptions(struct row_state *row)
+{
+	memset(row->described, 0, sizeof(row->described));
+}
+
+static void count_claim(void *context, unsigned row, const struct lh_claim *claim)
+{
+	struct lh_recogniser_pass *pass = context;
+	struct lh_class_count *count = &pass->classes[row];
+	bool is_shown = claim->owned_bytes && !claim->touches_secret;
+	if (claim->example && !is_shown)
+		forget_descriptions(&pass->rows[row]);
+	if (!claim->owned_bytes)
+		return;
+	count->count++;
+	count->bytes += claim->owned_bytes;
+	if (claim->example && is_shown && count->example_count < LH_EXAMPLES_PER_CLASS && claim->example->text[0] &&
+	    !is_shown_already(count, claim->example->text))
+		count->examples[count->example_count++] = *claim->example;
+}
+
+const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
+{
+	lh_claims_settle(&pass->claims, UINT64_MAX);
+	*ret_count = pass->row_count;
+	return pass->classes;
+}
+
+const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pass *pass, size_t *ret_count)
+{
+	*ret_count = pass->secrets.count;
+	return pass->secrets.items;
+}
+
+/* ---------------------------------------------------------------- life */
+
+static void init_rows(struct lh_recogniser_pass *pass)
+{
+	uint32_t secrets = 0;
+	for (unsigned row = 0; lh_recognisers[row] && row < LH_RECOGNISERS_MAX; row++) {
+		const struct lh_recogniser *recogniser = lh_recognisers[row];
+		pass->classes[row].name = recogniser->name;
+		pass->classes[row].title = recogniser->title;
+		pass->classes[row].is_secret = recogniser->is_secret;
+		pass->rows[row].credit = CREDIT_MAX;
+		secrets |= (uint32_t)recogniser->is_secret << row;
+		pass->row_count = row + 1;
+	}
+	lh_claims_init(&pass->claims, pass->row_count, secrets, count_claim, pass);
+}
+
+struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret)
+{
+	LH_CLEANUP(lh_cleanup_recogniser_pass) struct lh_recogniser_pass *pass = calloc(1, sizeof(*pass));
+	if (!pass)
+		return lh_error_no_memory();
+	init_rows(pass);
+	LH_TRY(compile_set(pass, &pass->binary, false));
+	LH_TRY(compile_set(pass, &pass->text, true));
+	*ret = pass;
+	pass = NULL;
+	return NULL;
+}
+
+void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
+{
+	if (!pass)
+		return;
+	lh_claims_deinit(&pass->claims);
+	lh_vec_deinit(&pass->secrets);
+	hs_free_scratch(pass->scratch);
+	hs_free_database(pass->binary.database);
+	hs_free_database(pass->text.database);
+	free(pass);
+}
+
+void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass)
+{
+	lh_recogniser_pass_destroy(*pass);
+}

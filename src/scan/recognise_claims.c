@@ -1,0 +1,102 @@
+/*
+ * recognise_claims: who keeps which bytes. Sweeps over all claims in address order; at each byte the
+ * earliest row that claims it keeps it: sum of owned bytes == bytes of the union of all claims.
+ * It holds only what is not settled, and never looks at memory.
+ */
+#include "recognise.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint32_t secrets, lh_claim_done *done, void *context)
+{
+	*claims = (struct lh_claims){.row_count = row_count, .secrets = secrets, .done = done, .context = context};
+	for (unsigned row = 0; row < LH_RECOGNISERS_MAX; row++)
+		claims->next_event[row] = UINT64_MAX;
+}
+
+struct lh_error *lh_claims_add(struct lh_claims *claims, unsigned row, const struct lh_claim *claim)
+{
+	LH_TRY(lh_vec_push(&claims->rows[row].claims, *claim));
+	if (claims->next_event[row] == UINT64_MAX)
+		claims->next_event[row] = claim->start;
+	return NULL;
+}
+
+/* The bytes from claims->at to `end` go to the first row that has begun. */
+static void hand_out(struct lh_claims *claims, uint64_t end)
+{
+	if (claims->begun && end > claims->at) {
+		unsigned owner = (unsigned)__builtin_ctz(claims->begun);
+		claims->rows[owner].claims.items[claims->rows[owner].first].owned_bytes += end - claims->at;
+		for (uint32_t rest = claims->begun; rest && (claims->secrets & claims->begun); rest &= rest - 1) {
+			unsigned row = (unsigned)__builtin_ctz(rest);
+			claims->rows[row].claims.items[claims->rows[row].first].touches_secret = true;
+		}
+	}
+	claims->at = end;
+}
+
+/* The first claim of a row begins or ends here. */
+static void pass_event(struct lh_claims *claims, unsigned row)
+{
+	struct lh_claim *claim = &claims->rows[row].claims.items[claims->rows[row].first];
+	uint32_t bit = (uint32_t)1 << row;
+	if (!(claims->begun & bit)) {
+		claims->begun |= bit;
+		claims->next_event[row] = claim->end;
+		return;
+	}
+	claims->begun &= ~bit;
+	claims->done(claims->context, row, claim);
+	free(claim->example);
+	claims->rows[row].first++;
+	bool is_last = claims->rows[row].first == claims->rows[row].claims.count;
+	claims->next_event[row] = is_last ? UINT64_MAX : claim[1].start;
+}
+
+static unsigned next_row(const struct lh_claims *claims)
+{
+	unsigned row = 0;
+	for (unsigned i = 1; i < claims->row_count; i++) {
+		if (claims->next_event[i] < claims->next_event[row])
+			row = i;
+	}
+	return row;
+}
+
+static void forget_settled(struct lh_claims *claims)
+{
+	for (unsigned row = 0; row < claims->row_count; row++) {
+		size_t first = claims->rows[row].first;
+		if (!first)
+			continue;
+		size_t left = claims->rows[row].claims.count - first;
+		struct lh_claim *items = claims->rows[row].claims.items;
+		memmove(items, items + first, left * sizeof(*items));
+		claims->rows[row].claims.count = left;
+		claims->rows[row].first = 0;
+	}
+}
+
+void lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
+{
+	for (;;) {
+		unsigned row = next_row(claims);
+		uint64_t event = claims->next_event[row];
+		if (event == UINT64_MAX || event >= horizon)
+			break;
+		hand_out(claims, event);
+		pass_event(claims, row);
+	}
+	forget_settled(claims);
+}
+
+void lh_claims_deinit(struct lh_claims *claims)
+{
+	for (unsigned row = 0; row < claims->row_count; row++) {
+		for (size_t i = claims->rows[row].first; i < claims->rows[row].claims.count; i++)
+			free(claims->rows[row].claims.items[i].example);
+		lh_vec_deinit(&claims->rows[row].claims);
+	}
+}

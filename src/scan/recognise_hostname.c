@@ -1,0 +1,143 @@
+/*
+ * recognise_hostname: host names in text, RFC 1123 section 2.1, lower case or upper case throughout,
+ * ending in a domain of the list below. Country codes that are also suffixes of files or members of
+ * objects (.py .so .sh .rs .pl .md .cc .in .is .id .to .do .it .me .my .ps ...) are left out, and the
+ * others need three labels or a first one of four letters: short words with a dot are code.
+ */
+#include "recognise.h"
+
+enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4, GENERIC_COUNT = 22 };
+
+static const char *const patterns[] = {
+        "\\.com",
+        "\\.net",
+        "\\.org",
+        "\\.edu",
+        "\\.gov",
+        "\\.mil",
+        "\\.int",
+        "\\.arpa",
+        "\\.biz",
+        "\\.io",
+        "\\.app",
+        "\\.dev",
+        "\\.cloud",
+        "\\.xyz",
+        "\\.online",
+        "\\.local",
+        "\\.internal",
+        "\\.localdomain",
+        "\\.example",
+        "\\.test",
+        "\\.invalid",
+        "\\.lan",
+        /* from here on, GENERIC_COUNT: country codes */
+        "\\.de",
+        "\\.uk",
+        "\\.fr",
+        "\\.nl",
+        "\\.jp",
+        "\\.cn",
+        "\\.ru",
+        "\\.br",
+        "\\.eu",
+        "\\.us",
+        "\\.ca",
+        "\\.au",
+        "\\.ch",
+        "\\.se",
+        "\\.es",
+        "\\.kr",
+        "\\.pt",
+        "\\.cz",
+        "\\.at",
+        "\\.be",
+        "\\.dk",
+        "\\.fi",
+        "\\.no",
+        "\\.gr",
+        "\\.hu",
+        "\\.ie",
+        "\\.il",
+        "\\.mx",
+        "\\.nz",
+        "\\.tw",
+        "\\.ua",
+        "\\.za",
+        "\\.tr",
+        "\\.ar",
+        "\\.hk",
+        "\\.sg",
+        NULL,
+};
+
+static size_t domain_bytes(const struct lh_candidate *candidate)
+{
+	return 1 + lh_span_after(candidate, 1, 16, LH_BYTES_ALNUM);
+}
+
+/* "//example.org" and "@example.org" are host names; "/example.org", "\\example.org", "_example.org" are not. */
+static bool name_begins(const struct lh_candidate *candidate, size_t before)
+{
+	if (lh_before_is(candidate, before + 1, LH_BYTE_SLASH))
+		return lh_before_is(candidate, before + 2, LH_BYTE_SLASH);
+	return !lh_before_is(candidate, before + 1, LH_BYTE_UNDERSCORE | LH_BYTE_PERCENT) &&
+	       !(before < candidate->bytes_before && *(candidate->anchor - before - 1) == '\\');
+}
+
+/* The name ends after the domain: no further label, no call, no member. */
+static bool name_ends(const struct lh_candidate *candidate, size_t end)
+{
+	if (lh_after_is(candidate, end, LH_BYTES_WORD | LH_BYTE_DASH) || lh_after_equals(candidate, end, "(", false) ||
+	    lh_after_equals(candidate, end, "=", false) || lh_after_equals(candidate, end, "@", false))
+		return false;
+	return !(lh_after_is(candidate, end, LH_BYTE_DOT) && lh_after_is(candidate, end + 1, LH_BYTES_WORD));
+}
+
+/* Names are written in one case: "System.Net" is code. */
+static bool is_one_case(const uint8_t *name, size_t length)
+{
+	bool has_lower = false;
+	bool has_upper = false;
+	for (size_t i = 0; i < length; i++) {
+		has_lower |= lh_byte_is(name[i], LH_BYTES_LOWER);
+		has_upper |= lh_byte_is(name[i], LH_BYTES_UPPER);
+	}
+	return !(has_lower && has_upper);
+}
+
+static size_t first_label_bytes(const uint8_t *name)
+{
+	size_t length = 0;
+	while (name[length] != '.')
+		length++;
+	return length;
+}
+
+static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t end = domain_bytes(candidate);
+	size_t before = lh_span_before(candidate, NAME_BYTES_MAX + 1, LH_BYTES_HOST);
+	if (!before || before > NAME_BYTES_MAX || !name_begins(candidate, before) || !name_ends(candidate, end))
+		return false;
+	const uint8_t *name = candidate->anchor - before;
+	while (before && lh_byte_is(*name, LH_BYTE_DOT | LH_BYTE_DASH)) {
+		name++;
+		before--;
+	}
+	size_t labels = lh_host_labels(name, before + end);
+	if (labels < 2 || !is_one_case(name, before + end))
+		return false;
+	if (candidate->pattern >= GENERIC_COUNT && labels < 3 && first_label_bytes(name) < FIRST_LABEL_MIN)
+		return false;
+	*ret = (struct lh_match){.before = before, .length = before + end};
+	return true;
+}
+
+const struct lh_recogniser lh_recognise_hostname = {
+        .name = "hostname",
+        .title = "host names",
+        .is_text = true,
+        .patterns = patterns,
+        .validate = validate,
+};

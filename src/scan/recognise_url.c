@@ -1,0 +1,116 @@
+/*
+ * recognise_url: absolute URLs with an authority, RFC 3986: scheme "://" [user@] host ..., from the
+ * scheme to the last byte that a URI may hold, without closing punctuation of the text around it.
+ * Also masks passwords in what is shown.
+ */
+#include "recognise.h"
+
+#include <string.h>
+
+enum { SCHEME_MIN = 2, SCHEME_MAX = 16, URL_MAX = 8192, SEPARATOR_BYTES = 3 };
+
+static const char *const patterns[] = {"[a-zA-Z0-9+.-]://", NULL};
+
+#define SCHEME_CLASSES (LH_BYTES_ALNUM | LH_BYTE_PLUS | LH_BYTE_DASH | LH_BYTE_DOT)
+
+/* The scheme before "://" begins with a letter. Its bytes before the anchor, of which it is the last; false: none. */
+static bool scheme_before(const struct lh_candidate *candidate, size_t *ret)
+{
+	size_t before = lh_span_before(candidate, SCHEME_MAX, SCHEME_CLASSES);
+	while (before && !lh_byte_is(*(candidate->anchor - before), LH_BYTES_ALPHA))
+		before--;
+	*ret = before;
+	return before + 1 >= SCHEME_MIN && before < SCHEME_MAX && !lh_before_is(candidate, before + 1, LH_BYTES_ALNUM);
+}
+
+/* "%7E" is one character; a percent sign without two digits ends the URL ("http://%s/"). */
+static size_t url_tail(const struct lh_candidate *candidate, size_t start)
+{
+	size_t at = start;
+	while (at < URL_MAX) {
+		at += lh_span_after(candidate, at, URL_MAX - at, LH_BYTES_URL & ~(unsigned)LH_BYTE_PERCENT);
+		if (!lh_after_is(candidate, at, LH_BYTE_PERCENT) || !lh_after_is(candidate, at + 1, LH_BYTES_HEX) ||
+		    !lh_after_is(candidate, at + 2, LH_BYTES_HEX))
+			break;
+		at += 3;
+	}
+	return at;
+}
+
+/* "(see http://example.org/a)." ends before the bracket. */
+static size_t without_punctuation(const struct lh_candidate *candidate, size_t start, size_t end)
+{
+	while (end > start && strchr(".,;:!?'\")]*", candidate->anchor[end - 1])) {
+		uint8_t last = candidate->anchor[end - 1];
+		if ((last == ']' && memchr(candidate->anchor + start, '[', end - start)) ||
+		    (last == ')' && memchr(candidate->anchor + start, '(', end - start)))
+			break;
+		end--;
+	}
+	return end;
+}
+
+static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t host = 1 + SEPARATOR_BYTES;
+	size_t before;
+	if (!scheme_before(candidate, &before))
+		return false;
+	/* A host or user begins with a letter, a digit or '['; "file:///path" and "unix:///path" have none. */
+	bool has_host =
+	        lh_after_is(candidate, host, LH_BYTES_ALNUM) || lh_after_equals(candidate, host, "[", false) ||
+	        (lh_after_equals(candidate, host, "/", false) && lh_after_is(candidate, host + 1, LH_BYTES_ALNUM)) ||
+	        (lh_after_equals(candidate, host, ":", false) && lh_after_is(candidate, host + 1, LH_BYTES_URL));
+	if (!has_host)
+		return false;
+	size_t end = without_punctuation(candidate, host, url_tail(candidate, host));
+	if (end <= host)
+		return false;
+	*ret = (struct lh_match){.before = before, .length = before + end};
+	return true;
+}
+
+/* ---------------------------------------------------------------- passwords */
+
+static bool is_port(const char *text, size_t length)
+{
+	return length <= 5 && strspn(text, "0123456789") >= length;
+}
+
+/*
+ * Masks from the colon after the user to the last '@' of the word, or to its end when the '@' was cut
+ * off. A password may hold '/', '#' and '?', though RFC 3986 wants them escaped.
+ */
+static char *mask_one(char *authority)
+{
+	size_t word = strcspn(authority, " \t\r\n\"<>");
+	size_t user = strcspn(authority, ":/?#@ \t\r\n\"<>[");
+	char *end = authority + word;
+	if (user >= word || authority[user] != ':')
+		return authority + user;
+	char *password = authority + user + 1;
+	char *at = memrchr(password, '@', (size_t)(end - password));
+	size_t to_slash = strcspn(password, "/?# \t\r\n\"<>,;)'\\");
+	char *after = password + to_slash;
+	bool is_at_in_path = at && at > after;
+	if (is_port(password, to_slash) && (!at || is_at_in_path))
+		return after;
+	char *stop = at ? at : end;
+	memset(password, '*', (size_t)(stop - password));
+	return stop;
+}
+
+void lh_mask_passwords(char *text)
+{
+	char *at = text;
+	while ((at = strstr(at, "://")) != NULL)
+		at = mask_one(at + SEPARATOR_BYTES);
+}
+
+const struct lh_recogniser lh_recognise_url = {
+        .name = "url",
+        .title = "URLs",
+        .is_text = true,
+        .patterns = patterns,
+        .validate = validate,
+};

@@ -1,0 +1,265 @@
+/*
+ * runs: finds printable runs in blocks that come in address order, with the kernel for the bytes of
+ * one block, and joins what a border between blocks cuts.
+ *
+ * The place in the stream is: the open run (`pending`, any length) and after it the first bytes of a
+ * character that the block's end cut (`cut`). Both are empty unless the last block's end was printable.
+ */
+#include "kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SPANS_PER_CALL = 1024, WIDTH_MAX = 4 };
+
+/*
+ * A run that is not yet ended. Its bytes lie in one piece: in the memory of the blocks, as long as
+ * they are mapped side by side (borrowed), else copied.
+ */
+struct pending_run {
+	uint64_t addr;
+	uint64_t file_offset;
+	const uint8_t *bytes;
+	size_t length;
+	LH_VEC(uint8_t) copy;
+};
+
+struct lh_run_finder {
+	struct lh_run_options options;
+	const struct lh_kernel *kernel;
+	size_t width;
+	lh_run_visitor *visit;
+	void *context;
+	struct pending_run pending;
+	uint8_t cut[WIDTH_MAX];
+	size_t cut_length;
+	uint64_t cut_addr;
+	uint64_t cut_file_offset;
+};
+
+bool lh_encoding_parse(const char *letter, enum lh_encoding *ret)
+{
+	static const char letters[] = "sSblBL"; /* in the order of the enum */
+	const char *found = letter[0] && !letter[1] ? strchr(letters, letter[0]) : NULL;
+	if (found)
+		*ret = (enum lh_encoding)(found - letters);
+	return found;
+}
+
+struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
+                                      struct lh_run_finder **ret)
+{
+	const struct lh_kernel *kernel;
+	LH_TRY(lh_kernel_select(&kernel));
+	if (!options->min_chars)
+		return lh_error_create(LH_ERROR_USAGE, "a string of at least 0 characters is not a string");
+	struct lh_run_finder *finder = calloc(1, sizeof(*finder));
+	if (!finder)
+		return lh_error_no_memory();
+	finder->options = *options;
+	finder->kernel = kernel;
+	finder->width = lh_encoding_width(options->encoding);
+	finder->visit = visit;
+	finder->context = context;
+	*ret = finder;
+	return NULL;
+}
+
+void lh_run_finder_destroy(struct lh_run_finder *finder)
+{
+	if (!finder)
+		return;
+	lh_vec_deinit(&finder->pending.copy);
+	free(finder);
+}
+
+/* `offset` is a file offset, which stays unknown however far one goes. */
+static uint64_t offset_plus(uint64_t offset, size_t bytes)
+{
+	return offset == LH_NO_OFFSET ? LH_NO_OFFSET : offset + bytes;
+}
+
+/* ---------------------------------------------------------------- the pending run */
+
+static bool is_copied(const struct pending_run *run)
+{
+	return run->copy.count;
+}
+
+/* Moves the run's bytes into its own copy. */
+static struct lh_error *keep_copy(struct pending_run *run)
+{
+	if (is_copied(run) || !run->length)
+		return NULL;
+	LH_TRY(lh_vec_reserve(&run->copy, run->length));
+	memcpy(run->copy.items, run->bytes, run->length);
+	run->copy.count = run->length;
+	run->bytes = run->copy.items;
+	return NULL;
+}
+
+static struct lh_error *extend_pending(struct pending_run *run, const uint8_t *bytes, size_t length)
+{
+	if (!is_copied(run) && (!run->length || run->bytes + run->length == bytes)) {
+		run->bytes = run->length ? run->bytes : bytes;
+		run->length += length;
+		return NULL;
+	}
+	LH_TRY(keep_copy(run));
+	LH_TRY(lh_vec_reserve(&run->copy, length));
+	memcpy(run->copy.items + run->copy.count, bytes, length);
+	run->copy.count += length;
+	run->bytes = run->copy.items;
+	run->length += length;
+	return NULL;
+}
+
+static void begin_pending(struct pending_run *run, uint64_t addr, uint64_t file_offset)
+{
+	run->addr = addr;
+	run->file_offset = file_offset;
+	run->length = 0;
+	run->copy.count = 0;
+}
+
+static struct lh_error *end_pending(struct lh_run_finder *finder)
+{
+	struct pending_run *pending = &finder->pending;
+	struct lh_run run = {
+	        .addr = pending->addr,
+	        .file_offset = pending->file_offset,
+	        .bytes = pending->bytes,
+	        .bytes_length = pending->length,
+	        .chars = pending->length / finder->width,
+	};
+	pending->length = 0;
+	pending->copy.count = 0;
+	return run.chars >= finder->options.min_chars ? finder->visit(finder->context, &run) : NULL;
+}
+
+/* ---------------------------------------------------------------- blocks */
+
+static void keep_cut(struct lh_run_finder *finder, const struct lh_block *block, size_t at)
+{
+	finder->cut_length = block->bytes - at;
+	finder->cut_addr = block->addr + at;
+	finder->cut_file_offset = offset_plus(block->file_offset, at);
+	memcpy(finder->cut, block->data + at, finder->cut_length);
+}
+
+/*
+ * Takes the characters that begin in `cut`, with the bytes of the block that they need. *ret_at is
+ * where to go on in the block; it is past its end when the block was too short, and all was kept.
+ */
+static struct lh_error *join_cut(struct lh_run_finder *finder, const struct lh_block *block, size_t *ret_at)
+{
+	uint8_t joined[2 * WIDTH_MAX];
+	size_t before = finder->cut_length;
+	size_t taken = lh_min_u64(block->bytes, WIDTH_MAX);
+	memcpy(joined, finder->cut, before);
+	memcpy(joined + before, block->data, taken);
+	size_t at = 0;
+	while (at < before && before + taken - at >= finder->width) {
+		if (lh_char_is_printable(joined + at, finder->options.encoding)) {
+			if (!finder->pending.length)
+				begin_pending(&finder->pending, finder->cut_addr + at,
+				              offset_plus(finder->cut_file_offset, at));
+			LH_TRY(extend_pending(&finder->pending, joined + at, finder->width));
+			LH_TRY(keep_copy(&finder->pending));
+			at += finder->width;
+		} else {
+			LH_TRY(end_pending(finder));
+			at++;
+		}
+	}
+	finder->cut_length = 0;
+	if (at >= before) {
+		*ret_at = at - before;
+		return NULL;
+	}
+	finder->cut_length = before + taken - at;
+	finder->cut_addr += at;
+	finder->cut_file_offset = offset_plus(finder->cut_file_offset, at);
+	memcpy(finder->cut, joined + at, finder->cut_length);
+	*ret_at = SIZE_MAX;
+	return NULL;
+}
+
+/* Goes on with the pending run at *at; when it ends in the block, *at is past what ended it. */
+static struct lh_error *join_pending(struct lh_run_finder *finder, const struct lh_block *block, size_t *at)
+{
+	const uint8_t *bytes = block->data + *at;
+	size_t length = finder->kernel->prefix(bytes, block->bytes - *at, finder->options.encoding);
+	LH_TRY(extend_pending(&finder->pending, bytes, length));
+	*at += length;
+	if (block->bytes - *at < finder->width)
+		return NULL;
+	++*at;
+	return end_pending(finder);
+}
+
+static struct lh_error *visit_spans(struct lh_run_finder *finder, const struct lh_block *block,
+                                    const struct lh_span *spans, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t length = spans[i].end - spans[i].start;
+		struct lh_run run = {
+		        .addr = block->addr + spans[i].start,
+		        .file_offset = offset_plus(block->file_offset, spans[i].start),
+		        .bytes = block->data + spans[i].start,
+		        .bytes_length = length,
+		        .chars = length / finder->width,
+		};
+		LH_TRY(finder->visit(finder->context, &run));
+	}
+	return NULL;
+}
+
+/* The runs of the block from `at` on; the one at its end becomes pending. */
+static struct lh_error *find_runs(struct lh_run_finder *finder, const struct lh_block *block, size_t at)
+{
+	struct lh_span spans[SPANS_PER_CALL];
+	struct lh_span cursor = {at, at};
+	size_t count;
+	do {
+		count = finder->kernel->runs(block->data, block->bytes, finder->options.encoding,
+		                             finder->options.min_chars, &cursor, spans, SPANS_PER_CALL);
+		LH_TRY(visit_spans(finder, block, spans, count));
+	} while (count == SPANS_PER_CALL);
+	begin_pending(&finder->pending, block->addr + cursor.start, offset_plus(block->file_offset, cursor.start));
+	LH_TRY(extend_pending(&finder->pending, block->data + cursor.start, cursor.end - cursor.start));
+	keep_cut(finder, block, cursor.end);
+	return NULL;
+}
+
+static struct lh_error *feed_continued(struct lh_run_finder *finder, const struct lh_block *block)
+{
+	size_t at = 0;
+	if (finder->cut_length)
+		LH_TRY(join_cut(finder, block, &at));
+	if (at > block->bytes)
+		return NULL;
+	if (finder->pending.length) {
+		LH_TRY(join_pending(finder, block, &at));
+		if (finder->pending.length) {
+			keep_cut(finder, block, at);
+			return NULL;
+		}
+	}
+	return find_runs(finder, block, at);
+}
+
+struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct lh_block *block)
+{
+	if (!block->is_continued)
+		LH_TRY(lh_run_finder_finish(finder));
+	LH_TRY(feed_continued(finder, block));
+	/* The bytes of a file stay mapped; a live process is read into a buffer that is used again. */
+	return block->file_offset == LH_NO_OFFSET ? keep_copy(&finder->pending) : NULL;
+}
+
+struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder)
+{
+	finder->cut_length = 0;
+	return end_pending(finder);
+}

@@ -1,0 +1,161 @@
+/*
+ * family: many mappings that are alike and come or go one by one (stacks of leaked threads, heaps of
+ * an arena, mmapped chunks, buffers of one size) are one finding, not many. Input and output: tracks;
+ * only their `family` is set. Sorts by likeness, so 60,000 mappings cost n log n.
+ */
+#include "identity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIN_MEMBERS = 3, MIN_ASSORTED = 4 };
+
+/* Kinds whose mappings make up one thing whatever their sizes are. */
+static bool is_one_thing(enum lh_region_kind kind)
+{
+	return kind == LH_REGION_ARENA || kind == LH_REGION_MMAP_CHUNK;
+}
+
+static bool ignores_size(enum lh_region_kind kind)
+{
+	return is_one_thing(kind) || kind == LH_REGION_THREAD_STACK;
+}
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_backing(const struct lh_track *a, const struct lh_track *b)
+{
+	if (a->kind != b->kind)
+		return compare_u64(a->kind, b->kind);
+	if (ignores_size(a->kind))
+		return 0;
+	if (a->last->protection != b->last->protection)
+		return compare_u64(a->last->protection, b->last->protection);
+	if (a->last->is_shared != b->last->is_shared)
+		return compare_u64(a->last->is_shared, b->last->is_shared);
+	return strcmp(a->last->name, b->last->name);
+}
+
+static int compare_alike(const struct lh_track *a, const struct lh_track *b)
+{
+	int order = compare_backing(a, b);
+	if (order || ignores_size(a->kind))
+		return order;
+	return compare_u64(a->bytes, b->bytes);
+}
+
+static int compare_track_pointers(const void *a, const void *b)
+{
+	const struct lh_track *const *left = a;
+	const struct lh_track *const *right = b;
+	int order = compare_alike(*left, *right);
+	return order ? order : compare_u64((uintptr_t)*left, (uintptr_t)*right);
+}
+
+static bool comes_or_goes(const struct lh_tracks *tracks, const struct lh_track *track)
+{
+	return track->first_sample > 0 || track->last_sample + 1 < tracks->sample_count;
+}
+
+/* While it existed, without its coming and going. */
+static int64_t growth_in_life(const struct lh_tracks *tracks, const struct lh_track *track)
+{
+	const uint64_t *series = lh_track_series(tracks, (size_t)(track - tracks->items.items));
+	return (int64_t)series[track->last_sample] - (int64_t)series[track->first_sample];
+}
+
+/* Whether it grows by itself more than all the others' coming and going: then it is a row of its own. */
+static bool stands_out(const struct lh_tracks *tracks, const struct lh_track *track, double group_growth)
+{
+	int64_t growth = growth_in_life(tracks, track);
+	return !is_one_thing(track->kind) && growth >= (int64_t)LH_GROWTH_MIN_BYTES &&
+	       (double)growth > group_growth / 2;
+}
+
+static double group_growth(const struct lh_tracks *tracks, struct lh_track *const *group, size_t count)
+{
+	double growth = 0;
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t *series = lh_track_series(tracks, (size_t)(group[i] - tracks->items.items));
+		growth += (double)series[tracks->sample_count - 1] - (double)series[0];
+	}
+	return growth;
+}
+
+static bool is_family(const struct lh_tracks *tracks, struct lh_track *const *group, size_t count)
+{
+	size_t moving_count = 0;
+	for (size_t i = 0; i < count; i++)
+		moving_count += comes_or_goes(tracks, group[i]);
+	if (is_one_thing(group[0]->kind))
+		return count >= 2 && moving_count >= 1;
+	return count >= MIN_MEMBERS && moving_count >= 2;
+}
+
+static void make_family(struct lh_tracks *tracks, struct lh_track *const *group, size_t count)
+{
+	double growth = group_growth(tracks, group, count);
+	for (size_t i = 0; i < count; i++) {
+		if (!stands_out(tracks, group[i], growth))
+			group[i]->family = tracks->family_count;
+	}
+	tracks->family_count++;
+}
+
+/* How many of the first ones are alike by `compare`. */
+static size_t group_length(struct lh_track *const *order, size_t count,
+                           int (*compare)(const struct lh_track *, const struct lh_track *))
+{
+	size_t length = 1;
+	while (length < count && compare(order[0], order[length]) == 0)
+		length++;
+	return length;
+}
+
+static void group_alike(struct lh_tracks *tracks, struct lh_track **order, size_t count)
+{
+	for (size_t at = 0; at < count;) {
+		size_t length = group_length(order + at, count - at, compare_alike);
+		if (is_family(tracks, order + at, length))
+			make_family(tracks, order + at, length);
+		at += length;
+	}
+}
+
+/* Anonymous mappings of various sizes that appear while we look, such as one for each big request. */
+static bool is_assorted(const struct lh_track *track)
+{
+	return track->kind == LH_REGION_ANON && track->family == LH_TRACK_ALONE && track->first_sample > 0;
+}
+
+static void group_assorted(struct lh_tracks *tracks, struct lh_track **order, size_t count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (is_assorted(order[i]))
+			order[kept++] = order[i];
+	}
+	for (size_t at = 0; at < kept;) {
+		size_t length = group_length(order + at, kept - at, compare_backing);
+		if (length >= MIN_ASSORTED)
+			make_family(tracks, order + at, length);
+		at += length;
+	}
+}
+
+struct lh_error *lh_tracks_group(struct lh_tracks *tracks)
+{
+	size_t count = tracks->items.count;
+	LH_CLEANUP(lh_cleanup_free) struct lh_track **order = calloc(count + 1, sizeof(*order));
+	if (!order)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++)
+		order[i] = &tracks->items.items[i];
+	qsort(order, count, sizeof(struct lh_track *), compare_track_pointers);
+	group_alike(tracks, order, count);
+	group_assorted(tracks, order, count);
+	return NULL;
+}

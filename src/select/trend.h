@@ -1,0 +1,45 @@
+/*
+ * trend: figures of one series of bytes over time. Private to select; no words, no verdict.
+ */
+#ifndef LEAKHUNT_SELECT_TREND_H
+#define LEAKHUNT_SELECT_TREND_H
+
+#include "leakhunt/base.h"
+
+/* Values in bytes, times in seconds from the first sample. Ascending times, count >= 2. */
+struct lh_series {
+	const double *seconds;
+	const double *values;
+	size_t count;
+};
+
+struct lh_trend {
+	double span_s;
+	double first, last, min, max, median;
+	double slope;           /* bytes per second: median of the slopes of pairs (Theil 1950, Sen 1968) */
+	double early_slope;     /* of the first half */
+	double late_slope;      /* of the second half; both share the middle sample */
+	double noise;           /* 1.4826 * median |distance from the line|: standard deviation, if normal */
+	double rising_chance;   /* of rising this steadily by accident: one-sided Mann-Kendall p */
+	double straight_chance; /* of lying this straight along a rising line by accident: one-sided Student t p */
+	size_t up_count;        /* intervals that rise at all */
+	size_t down_count;
+	double drawdown;   /* deepest fall below an earlier maximum */
+	double drawup;     /* highest rise above an earlier minimum */
+	double floor_rise; /* of the minima of 6 equal blocks, when each is above the one before; else 0 */
+
+	double jitter; /* standard deviation between neighbours, whatever the shape at large */
+
+	/* Rises: moments at which the series exceeds its last rise by more than `tolerance`. */
+	double tolerance;
+	size_t rise_count;
+	size_t largest_rise_at; /* index of the sample that made the largest one; 0: none */
+	double largest_rise;
+	size_t last_rise_at;
+	double longest_gap_s; /* longest time between two rises, or from the start to the first */
+	double tail_s;        /* from the last rise to the end */
+};
+
+struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret) LH_NODISCARD;
+
+#endif

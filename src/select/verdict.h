@@ -1,0 +1,22 @@
+/*
+ * verdict: what a series means, and why, in words. Private to select.
+ */
+#ifndef LEAKHUNT_SELECT_VERDICT_H
+#define LEAKHUNT_SELECT_VERDICT_H
+
+#include "leakhunt/select.h"
+#include "trend.h"
+
+/* Below this number of samples a change is shown, but never judged. */
+#define LH_SAMPLES_MIN 5
+
+struct lh_judgement {
+	enum lh_verdict verdict;
+	double slope;           /* bytes per second */
+	uint64_t watch_more_ns; /* LH_VERDICT_UNDECIDED only */
+	char reason[sizeof(((struct lh_growth *)0)->reason)];
+};
+
+struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * module_table: the names that one ELF file gives to addresses, copied out of it. Private to
+ * src/symbols and its tests.
+ */
+#ifndef LEAKHUNT_SYMBOLS_MODULE_TABLE_H
+#define LEAKHUNT_SYMBOLS_MODULE_TABLE_H
+
+#include "leakhunt/symbols.h"
+
+#include <libelf.h>
+
+/* A name for [start, end), addresses as in the file. */
+struct lh_table_entry {
+	uint64_t start;
+	uint64_t end;
+	const char *name;      /* as in the file: mangled; in one of the table's texts */
+	const char *demangled; /* made when it is first asked for; NULL until then */
+	uint64_t symbol_start; /* where the symbol begins: a nested one can cut its front off */
+	uint8_t rank;          /* of two symbols for the same bytes the one with the higher rank wins */
+};
+
+struct lh_table_entries {
+	LH_VEC(struct lh_table_entry) items;
+};
+
+/* An allocated section. */
+struct lh_table_section {
+	uint64_t start;
+	uint64_t end;
+	const char *name;
+};
+
+struct lh_module_table {
+	struct lh_table_entries symbols;   /* ascending, disjoint once finished */
+	struct lh_table_entries accessors; /* ascending start, each one address */
+	LH_VEC(struct lh_table_section) sections;
+	LH_VEC(char *) texts;     /* copies of string tables, terminated */
+	uint64_t first_load_addr; /* page of the lowest PT_LOAD: what module->start is in the file */
+	bool has_first_load;
+	uint8_t build_id[LH_BUILD_ID_MAX];
+	size_t build_id_bytes;
+};
+
+void lh_module_table_deinit(struct lh_module_table *table);
+
+/*
+ * Reads build id and load address. *ret_problem is set to a literal when `elf` (NULL is legal) is no
+ * 64-bit little-endian ELF file; it must not be added then.
+ */
+void lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, const char **ret_problem);
+
+/* Adds sections, symbols of .symtab and .dynsym, and accessors. */
+struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
+
+/* Adds the symbols of a separate debug file; and its sections, when nothing was added before. */
+struct lh_error *lh_module_table_add_debug(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
+
+/* Orders all; needed before the finds. */
+struct lh_error *lh_module_table_finish(struct lh_module_table *table) LH_NODISCARD;
+
+struct lh_table_entry *lh_module_table_find_symbol(struct lh_module_table *table, uint64_t addr);
+struct lh_table_entry *lh_module_table_find_accessor(struct lh_module_table *table, uint64_t addr);
+const struct lh_table_section *lh_module_table_find_section(const struct lh_module_table *table, uint64_t addr);
+
+/* Makes `text` readable: C++ and Rust names are demangled, within bounds. Appends to `ret`. */
+void lh_symbol_demangle(const char *text, struct lh_buffer *ret);
+
+#endif

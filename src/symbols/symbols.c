@@ -1,0 +1,324 @@
+/*
+ * symbols: from an address of an image to the name of what lies there. Opens each module's file once
+ * (and a separate debug file, if there is one), checks by build id that it is the one that was
+ * mapped, copies its names, and closes it. Files are opened below `root` and never beyond it.
+ */
+#include "module_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A vdso has two pages on x86_64. */
+#define VDSO_MAX_BYTES ((uint64_t)64 * 1024)
+
+struct named_module {
+	const struct lh_module *module;
+	const char *name; /* file name without folder; in the path */
+	struct lh_module_table table;
+	uint64_t bias;
+	bool has_names;
+};
+
+struct lh_symbols {
+	const struct lh_image *image;
+	LH_VEC(struct named_module) modules; /* ascending start */
+	LH_VEC(struct lh_symbols_problem) problems;
+	struct lh_strings_pool strings;
+	int root_fd;
+};
+
+/* ---------------------------------------------------------------- opening files */
+
+/* Symbolic links of the target's file system must not lead out of it (openat2(2), Linux 5.6). */
+static int open_below(int root_fd, const char *path)
+{
+	struct open_how how = {
+	        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+	        .resolve = RESOLVE_IN_ROOT,
+	};
+	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+		return fd;
+	return openat(root_fd, path + strspn(path, "/"), (int)how.flags);
+}
+
+/* A regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
+static int open_module_file(int root_fd, const char *path, const char **ret_problem)
+{
+	struct stat status;
+	int fd = open_below(root_fd, path);
+	if (fd < 0) {
+		bool is_missing = errno == ENOENT || errno == ENOTDIR;
+		*ret_problem = is_missing ? "no such file" : errno == EACCES ? "permission denied" : "can't be opened";
+		return -1;
+	}
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+		return fd;
+	close(fd);
+	*ret_problem = "not a regular file";
+	return -1;
+}
+
+static void cleanup_elf(Elf **elf)
+{
+	elf_end(*elf);
+}
+
+/* ---------------------------------------------------------------- one module */
+
+static bool build_id_differs(const struct lh_module *module, const struct lh_module_table *table)
+{
+	return module->build_id_bytes && table->build_id_bytes &&
+	       (module->build_id_bytes != table->build_id_bytes ||
+	        memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
+}
+
+static bool build_id_equals(const struct lh_module *module, Elf *elf)
+{
+	struct lh_module_table table = {0};
+	const char *problem = NULL;
+	lh_module_table_read_identity(&table, elf, &problem);
+	return !problem && table.build_id_bytes && module->build_id_bytes && !build_id_differs(module, &table);
+}
+
+/* A file without a build id can't be told from its replacement. */
+static const char *identity_problem(const struct lh_module *module, const struct lh_module_table *table)
+{
+	if (build_id_differs(module, table))
+		return "build-id differs";
+	if (module->is_deleted && (!module->build_id_bytes || !table->build_id_bytes))
+		return "the file was replaced";
+	return NULL;
+}
+
+static struct lh_error *load_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
+                                  const char **ret_problem)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = open_module_file(root_fd, module->path, ret_problem);
+	if (fd < 0)
+		return NULL;
+	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	lh_module_table_read_identity(ret, elf, ret_problem);
+	if (!*ret_problem)
+		*ret_problem = identity_problem(module, ret);
+	return *ret_problem ? NULL : lh_module_table_add(ret, elf);
+}
+
+/* Debian and others put .symtab of stripped files here (gdb manual, "Separate Debug Files"). */
+static void debug_file_path(const struct lh_module *module, char *ret, size_t ret_bytes)
+{
+	int at = snprintf(ret, ret_bytes, "/usr/lib/debug/.build-id/%02x/", module->build_id[0]);
+	for (size_t i = 1; i < module->build_id_bytes; i++)
+		at += snprintf(ret + at, ret_bytes - (size_t)at, "%02x", module->build_id[i]);
+	snprintf(ret + at, ret_bytes - (size_t)at, ".debug");
+}
+
+static struct lh_error *load_debug_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
+                                        bool *ret_is_loaded)
+{
+	char path[128];
+	const char *problem = NULL;
+	if (!module->build_id_bytes)
+		return NULL;
+	debug_file_path(module, path, sizeof(path));
+	LH_CLEANUP(lh_cleanup_close) int fd = open_module_file(root_fd, path, &problem);
+	if (fd < 0)
+		return NULL;
+	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	if (!build_id_equals(module, elf))
+		return NULL;
+	*ret_is_loaded = true;
+	return lh_module_table_add_debug(ret, elf);
+}
+
+/* The vdso has no file, but all of it is in memory. */
+static struct lh_error *load_vdso(const struct lh_image *image, const struct lh_module *module,
+                                  struct lh_module_table *ret, bool *ret_is_loaded)
+{
+	uint64_t bytes = lh_min_u64(module->end - module->start, VDSO_MAX_BYTES);
+	LH_CLEANUP(lh_cleanup_free) char *copy = malloc(bytes);
+	if (!copy)
+		return lh_error_no_memory();
+	const char *problem = NULL;
+	size_t got = lh_image_read(image, module->start, copy, bytes);
+	LH_CLEANUP(cleanup_elf) Elf *elf = got ? elf_memory(copy, got) : NULL;
+	lh_module_table_read_identity(ret, elf, &problem);
+	*ret_is_loaded = !problem;
+	return problem ? NULL : lh_module_table_add(ret, elf);
+}
+
+static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path, const char *reason)
+{
+	return lh_vec_push(&symbols->problems, (struct lh_symbols_problem){path, reason});
+}
+
+static struct lh_error *load_from_files(struct lh_symbols *symbols, const struct lh_module *module,
+                                        struct lh_module_table *ret, bool *ret_is_loaded)
+{
+	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
+	if (!problem)
+		LH_TRY(load_file(module, symbols->root_fd, ret, &problem));
+	*ret_is_loaded = !problem;
+	if (symbols->root_fd >= 0)
+		LH_TRY(load_debug_file(module, symbols->root_fd, ret, ret_is_loaded));
+	return problem ? add_problem(symbols, module->path, problem) : NULL;
+}
+
+static struct lh_error *load_module(struct lh_symbols *symbols, struct named_module *ret)
+{
+	const struct lh_module *module = ret->module;
+	if (strcmp(module->path, "[vdso]") == 0)
+		LH_TRY(load_vdso(symbols->image, module, &ret->table, &ret->has_names));
+	else
+		LH_TRY(load_from_files(symbols, module, &ret->table, &ret->has_names));
+	if (!ret->has_names)
+		return NULL;
+	if (!module->has_bias && !ret->table.has_first_load) {
+		ret->has_names = false;
+		return add_problem(symbols, module->path, "its load address is unknown");
+	}
+	ret->bias = module->has_bias ? module->bias : module->start - ret->table.first_load_addr;
+	return lh_module_table_finish(&ret->table);
+}
+
+static struct lh_error *load_modules(struct lh_symbols *symbols)
+{
+	const struct lh_module_list *list = lh_image_modules(symbols->image);
+	LH_TRY(lh_vec_reserve(&symbols->modules, list->modules.count));
+	for (size_t i = 0; i < list->modules.count; i++) {
+		const struct lh_module *module = &list->modules.items[i];
+		const char *slash = strrchr(module->path, '/');
+		struct named_module *named = &symbols->modules.items[symbols->modules.count++];
+		*named = (struct named_module){.module = module, .name = slash ? slash + 1 : module->path};
+		LH_TRY(load_module(symbols, named));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_symbols_open(const struct lh_image *image, const char *root, struct lh_symbols **ret)
+{
+	LH_CLEANUP(lh_cleanup_symbols) struct lh_symbols *symbols = calloc(1, sizeof(*symbols));
+	if (!symbols)
+		return lh_error_no_memory();
+	if (!root)
+		root = lh_image_root(image);
+	symbols->image = image;
+	symbols->root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	elf_version(EV_CURRENT);
+	LH_TRY(load_modules(symbols));
+	*ret = symbols;
+	symbols = NULL;
+	return NULL;
+}
+
+void lh_symbols_close(struct lh_symbols *symbols)
+{
+	if (!symbols)
+		return;
+	for (size_t i = 0; i < symbols->modules.count; i++)
+		lh_module_table_deinit(&symbols->modules.items[i].table);
+	lh_vec_deinit(&symbols->modules);
+	lh_vec_deinit(&symbols->problems);
+	lh_strings_pool_deinit(&symbols->strings);
+	lh_cleanup_close(&symbols->root_fd);
+	free(symbols);
+}
+
+void lh_cleanup_symbols(struct lh_symbols **symbols)
+{
+	lh_symbols_close(*symbols);
+}
+
+const struct lh_symbols_problem *lh_symbols_problems(const struct lh_symbols *symbols, size_t *ret_count)
+{
+	*ret_count = symbols->problems.count;
+	return symbols->problems.items;
+}
+
+/* ---------------------------------------------------------------- finding */
+
+/* Modules are disjoint but for hostile lists: of those the last that starts before `addr` is taken. */
+static struct named_module *find_module(struct lh_symbols *symbols, uint64_t addr)
+{
+	size_t low = 0, high = symbols->modules.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (symbols->modules.items[middle].module->start <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	struct named_module *module = low ? &symbols->modules.items[low - 1] : NULL;
+	return module && addr < module->module->end ? module : NULL;
+}
+
+/* Keeps a text for as long as the symbols live; NULL when memory ran out. */
+static const char *keep_text(struct lh_symbols *symbols, const struct lh_buffer *text)
+{
+	const char *kept = NULL;
+	if (text->failed)
+		return NULL;
+	struct lh_error *error = lh_strings_pool_add(&symbols->strings, text->data, text->length, &kept);
+	lh_error_destroy(error);
+	return kept;
+}
+
+/* The entry's name for people, made once; the file's own when memory ran out. */
+static const char *readable_name(struct lh_symbols *symbols, struct lh_table_entry *entry, const char *suffix)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (entry->demangled)
+		return entry->demangled;
+	lh_symbol_demangle(entry->name, &text);
+	lh_buffer_puts(&text, suffix);
+	const char *kept = keep_text(symbols, &text);
+	entry->demangled = kept ? kept : entry->name;
+	return entry->demangled;
+}
+
+/* ".data.rel.ro+0x1230", or "+0x1230" from the module's start when there is no section. */
+static const char *place_name(struct lh_symbols *symbols, const struct named_module *module, uint64_t addr)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	uint64_t file_addr = addr - module->bias;
+	const struct lh_table_section *section =
+	        module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
+	if (section)
+		lh_buffer_printf(&text, "%s+0x%lx", section->name, (unsigned long)(file_addr - section->start));
+	else
+		lh_buffer_printf(&text, "+0x%lx", (unsigned long)(addr - module->module->start));
+	const char *kept = keep_text(symbols, &text);
+	return kept ? kept : "";
+}
+
+bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret)
+{
+	struct named_module *module = find_module(symbols, addr);
+	if (!module)
+		return false;
+	uint64_t file_addr = addr - module->bias;
+	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
+	struct lh_table_entry *entry =
+	        module->has_names ? lh_module_table_find_symbol(&module->table, file_addr) : NULL;
+	ret->origin = LH_SYMBOL_TABLE;
+	if (!entry && module->has_names) {
+		entry = lh_module_table_find_accessor(&module->table, file_addr);
+		ret->origin = LH_SYMBOL_ACCESSOR;
+	}
+	if (entry) {
+		ret->name = readable_name(symbols, entry, ret->origin == LH_SYMBOL_ACCESSOR ? "()" : "");
+		ret->addr = entry->symbol_start + module->bias;
+		ret->offset = addr - ret->addr;
+	} else {
+		ret->origin = LH_SYMBOL_SECTION;
+		ret->name = place_name(symbols, module, addr);
+	}
+	return true;
+}

@@ -1,0 +1,158 @@
+# Shared by all bats files: starts sample programs, asks them for their ground truth, and looks at
+# processes from outside. Source it at the top of a file:
+#   . "$LEAKHUNT_ROOT/tests/helpers.bash"
+# Samples run as children of the test's own shell: call these functions directly, not through `run`.
+
+# Shell fds of the samples' stdin and stdout, by pid. SAMPLE_PID is the current one: set it back to
+# talk to an earlier sample again.
+declare -gA SAMPLE_INPUTS=() SAMPLE_OUTPUTS=()
+declare -g SAMPLE_PID='' SAMPLE_JSON='' REPLY=''
+
+# start_sample NAME ARGS...: starts $SAMPLES/NAME, waits for its READY; sets SAMPLE_PID, SAMPLE_JSON.
+start_sample() {
+	local folder line input output
+	folder=$(mktemp -d "${BATS_TEST_TMPDIR:-${TMPDIR:-/tmp}}/sample.XXXXXX") || return
+	mkfifo "$folder/in" "$folder/out" || return
+	"$SAMPLES/$1" "${@:2}" <"$folder/in" >"$folder/out" 3>&- &
+	SAMPLE_PID=$!
+	exec {input}>"$folder/in" {output}<"$folder/out"
+	rm -r "$folder"
+	SAMPLE_INPUTS[$SAMPLE_PID]=$input SAMPLE_OUTPUTS[$SAMPLE_PID]=$output
+	if ! IFS= read -r -t 60 -u "$output" line || [[ $line != 'READY {'* ]]; then
+		echo "sample $* is not ready; it said: '${line:-}'" >&2
+		return 1
+	fi
+	SAMPLE_JSON=${line#READY }
+}
+
+# sample_command TEXT: sends a line, reads the one-line reply into REPLY.
+sample_command() {
+	echo "$1" >&"${SAMPLE_INPUTS[$SAMPLE_PID]}" || return
+	if ! IFS= read -r -t 60 -u "${SAMPLE_OUTPUTS[$SAMPLE_PID]}" REPLY; then
+		echo "sample $SAMPLE_PID did not answer '$1'" >&2
+		return 1
+	fi
+}
+
+# sample_step N: N steps; SAMPLE_JSON is the truth after them.
+sample_step() {
+	sample_command "step $1" || return
+	SAMPLE_JSON=$REPLY
+}
+
+# truth MEMBER: a member of the current sample's ground truth; fails when it has none of that name.
+truth() {
+	jq -er --arg member "$1" 'if has($member) then .[$member] | tostring else error("no \($member)") end' \
+		<<<"$SAMPLE_JSON"
+}
+
+# stop_sample: ends the current sample in order and returns its exit status; kills it after 10 s.
+stop_sample() {
+	local pid=$SAMPLE_PID input=${SAMPLE_INPUTS[$SAMPLE_PID]} output=${SAMPLE_OUTPUTS[$SAMPLE_PID]}
+	unset "SAMPLE_INPUTS[$pid]" "SAMPLE_OUTPUTS[$pid]"
+	SAMPLE_PID=''
+	# A sample that was killed has no reader any more: its SIGPIPE must not end the test.
+	(echo quit >&"$input") 2>/dev/null || true
+	exec {input}>&-
+	if ! wait_until 100 has_ended "$pid"; then
+		echo "sample $pid did not quit: killed" >&2
+		kill -KILL "$pid"
+	fi
+	exec {output}<&-
+	wait "$pid"
+}
+
+# stop_samples: ends all that still run; for teardown.
+stop_samples() {
+	local pid
+	for pid in "${!SAMPLE_INPUTS[@]}"; do
+		SAMPLE_PID=$pid
+		stop_sample || true
+	done
+}
+
+# wait_until N_TENTHS COMMAND...: until the command succeeds, asking each tenth of a second.
+wait_until() {
+	local left=$1
+	shift
+	until "$@"; do
+		((left-- > 0)) || return 1
+		sleep 0.1
+	done
+}
+
+# process_state PID: its state letter (proc(5)); empty when there is none.
+process_state() {
+	sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null
+}
+
+# has_ended PID: gone, or a zombie that its parent has still to wait for.
+has_ended() {
+	[[ $(process_state "$1") =~ ^[ZX]?$ ]]
+}
+
+# assert_not_stopped PID: none of its threads is stopped, traced or dead, and nobody traces it.
+assert_not_stopped() {
+	local status
+	has_ended "$1" && { echo "process $1 has ended" >&2; return 1; }
+	for status in "/proc/$1"/task/*/status; do
+		if grep -E '^State:[[:space:]]*[TtZX]|^TracerPid:[[:space:]]*[1-9]' "$status" 2>/dev/null; then
+			echo "in $status" >&2
+			return 1
+		fi
+	done
+}
+
+# assert_sample_unharmed: it runs, nobody traces it, its memory and threads are as they should be,
+# and none of its system calls was interrupted since the last `check` (send one after using gdb).
+assert_sample_unharmed() {
+	assert_not_stopped "$SAMPLE_PID" || return
+	sample_command check || return
+	if ! jq -e '.alive and .checksum_ok and .interrupted_calls == 0' <<<"$REPLY" >/dev/null; then
+		echo "sample $SAMPLE_PID is harmed: $REPLY" >&2
+		return 1
+	fi
+}
+
+# smaps_at ADDR FIELD [PID]: bytes of a field of the mapping that holds the address, as the kernel says.
+smaps_at() {
+	python3 - "$1" "$2" "${3:-$SAMPLE_PID}" <<-'EOF_PYTHON'
+		import re, sys
+		addr, field, holds = int(sys.argv[1], 16), sys.argv[2], False
+		for line in open(f"/proc/{sys.argv[3]}/smaps"):
+		    head = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+		    if head:
+		        holds = int(head[1], 16) <= addr < int(head[2], 16)
+		    elif holds and line.startswith(field + ":"):
+		        print(int(line.split()[1]) * 1024)
+		        sys.exit(0)
+		sys.exit(f"no mapping holds {sys.argv[1]}, or it has no {field}")
+	EOF_PYTHON
+}
+
+# maps_line ADDR [PID]: the line of /proc/PID/maps that holds the address.
+maps_line() {
+	python3 - "$1" "${2:-$SAMPLE_PID}" <<-'EOF_PYTHON'
+		import sys
+		for line in open(f"/proc/{sys.argv[2]}/maps"):
+		    start, end = (int(part, 16) for part in line.split()[0].split("-"))
+		    if start <= int(sys.argv[1], 16) < end:
+		        print(line, end="")
+		        sys.exit(0)
+		sys.exit(f"no mapping holds {sys.argv[1]}")
+	EOF_PYTHON
+}
+
+# rollup FIELD [PID]: bytes of a field over the whole process.
+rollup() {
+	awk -v field="$1:" '$1 == field { print $2 * 1024; found = 1 } END { exit !found }' \
+		"/proc/${2:-$SAMPLE_PID}/smaps_rollup"
+}
+
+# assert_between LOW VALUE HIGH
+assert_between() {
+	if (($2 < $1 || $2 > $3)); then
+		echo "$2 is not between $1 and $3" >&2
+		return 1
+	fi
+}
