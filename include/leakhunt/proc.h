@@ -180,6 +180,7 @@ struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usag
 enum lh_page_state {
 	LH_PAGES_PRESENT,
 	LH_PAGES_SWAPPED, /* reading would swap them in */
+	LH_PAGES_WRITTEN, /* present, and written to since it was protected, or not protected at all */
 };
 
 struct lh_page_run {
@@ -205,6 +206,22 @@ void lh_cleanup_pagemap(struct lh_pagemap **pagemap);
  */
 struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range,
                                  struct lh_page_runs *ret) LH_NODISCARD;
+
+/*
+ * Following writes, in mappings that are registered with an asynchronous write-protecting
+ * userfaultfd (Linux >= 6.7, admin-guide/mm/pagemap.rst): a page counts as written until it is
+ * protected, and from the first write after that. Both append runs in ascending order.
+ *
+ * Take: the written pages of tracked mappings, all LH_PAGES_WRITTEN; each is protected again in the
+ * same step, so that no write between two takes is missed.
+ * Find: all pages that are there, and changes nothing: LH_PAGES_PRESENT are those unwritten since
+ * they were last taken.
+ * LH_ERROR_UNSUPPORTED without PAGEMAP_SCAN.
+ */
+struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_range range,
+                                         struct lh_page_runs *ret) LH_NODISCARD;
+struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range,
+                                         struct lh_page_runs *ret) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- memory */
 
