@@ -86,11 +86,25 @@ static X509 *make_certificate(EVP_PKEY *key)
 	return certificate;
 }
 
+/* As if read from a file: a parsed X509 keeps the bytes that it was parsed from, a made one doesn't. */
+static X509 *reread_certificate(X509 *made)
+{
+	unsigned char *der = NULL;
+	int length = i2d_X509(made, &der);
+	const unsigned char *at = der;
+	X509 *parsed = length > 0 ? d2i_X509(NULL, &at, length) : NULL;
+	if (!parsed)
+		sample_die("tlsproxy: cannot read its certificate");
+	OPENSSL_free(der);
+	X509_free(made);
+	return parsed;
+}
+
 /* Sessions aren't kept, so that nothing but the leak grows. */
 static SSL_CTX *make_context(void)
 {
 	EVP_PKEY *key = make_key();
-	X509 *certificate = make_certificate(key);
+	X509 *certificate = reread_certificate(make_certificate(key));
 	SSL_CTX *made = SSL_CTX_new(TLS_server_method());
 	if (!made || SSL_CTX_use_certificate(made, certificate) != 1 || SSL_CTX_use_PrivateKey(made, key) != 1)
 		sample_die("tlsproxy: cannot make an SSL_CTX");

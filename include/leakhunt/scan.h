@@ -115,13 +115,25 @@ struct lh_candidate {
 	size_t *examined;   /* validators add the bytes they looked at in loops: the pass bounds their sum */
 };
 
+/*
+ * Which patterns are searched together: mixed, they take 8 times as long to compile and are no faster
+ * (measured with vectorscan 5.4.9). All but the first are text: their anchors lie in runs of at least
+ * 8 printable characters or line breaks, and nothing else is searched for them.
+ */
+enum lh_pattern_set {
+	LH_PATTERNS_BINARY,
+	LH_PATTERNS_WORDS, /* text: literals of three bytes and more */
+	LH_PATTERNS_MARKS, /* text: single characters and their neighbours */
+	LH_PATTERNS_RUNS,  /* text: long repeats */
+	LH_PATTERN_SET_COUNT,
+};
+
 /* A row of the recogniser table. Each lives in a file of its own: scan/recognise_*.c. */
 struct lh_recogniser {
 	const char *name;
 	const char *title;
 	bool is_secret;
-	/* Its anchors lie in runs of at least 8 printable characters, so all else need not be searched. */
-	bool is_text;
+	enum lh_pattern_set set;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
 	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
@@ -146,7 +158,7 @@ extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, m
 struct lh_recogniser_pass;
 struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret) LH_NODISCARD;
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* One entry a recogniser, in the order of the table; belongs to the pass. Ends the pass: feed no more. */
+/* One entry a recogniser, in the order of the table; belongs to the pass. What is fed after it continues nothing. */
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count);
 /*
  * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass
@@ -212,7 +224,7 @@ struct lh_summary {
 	uint64_t distinct_count;               /* different strings, as far as counted */
 	uint64_t uncounted_runs;               /* runs not in `repeated` because the table was full */
 	LH_VEC(struct lh_repeated) repeated;   /* by bytes, most first */
-	LH_VEC(struct lh_class_count) classes; /* with count > 0; by bytes, most first */
+	LH_VEC(struct lh_class_count) classes; /* with something found or unchecked; by bytes, most first */
 	struct lh_census census;
 	struct lh_symbols *symbols; /* owned: census rows point into it */
 	bool is_interrupted;        /* progress said stop: the figures are of what was seen till then */

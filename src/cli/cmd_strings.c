@@ -37,28 +37,6 @@ static struct lh_error *read_min_chars(const struct lh_arguments *arguments, str
 	return NULL;
 }
 
-static struct lh_error *read_radix(const struct lh_arguments *arguments, struct strings_request *ret)
-{
-	const char *radix = lh_arguments_value(arguments, "radix");
-	if (!radix)
-		return NULL;
-	if (!*radix || radix[1] || !strchr("odx", *radix))
-		return lh_error_create(LH_ERROR_USAGE, "--radix takes o, d or x, not '%s'", radix);
-	ret->radix = *radix;
-	return NULL;
-}
-
-static struct lh_error *read_encoding(const struct lh_arguments *arguments, struct strings_request *ret)
-{
-	const char *encoding = lh_arguments_value(arguments, "encoding");
-	if (encoding && !lh_encoding_parse(encoding, &ret->run.encoding))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE,
-		                                     "--encoding takes one letter of s, S, b, l, B, L, not '%s'",
-		                                     encoding),
-		                     "s: 7 bit, S: 8 bit, b and l: 16 bit big and little endian, B and L: 32 bit");
-	return NULL;
-}
-
 static struct lh_error *refuse_contradictions(const struct lh_arguments *arguments,
                                               const struct strings_request *request)
 {
@@ -93,8 +71,12 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
 	LH_TRY(read_min_chars(arguments, ret));
-	LH_TRY(read_radix(arguments, ret));
-	LH_TRY(read_encoding(arguments, ret));
+	/* The options' rows name the letters that they take: others don't come here. */
+	const char *radix = lh_arguments_value(arguments, "radix");
+	const char *encoding = lh_arguments_value(arguments, "encoding");
+	ret->radix = radix ? *radix : '\0';
+	if (encoding)
+		lh_encoding_parse(encoding, &ret->run.encoding);
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &ret->top));
 	LH_TRY(refuse_contradictions(arguments, ret));
 	if (lh_arguments_has(arguments, "offsets") && ret->is_list && !ret->radix)
@@ -247,9 +229,14 @@ static void warn_of_gaps(const struct lh_image *image)
 	for (size_t i = 0; i < count; i++)
 		bytes += lh_range_bytes(gaps[i].range);
 	char text[LH_FORMAT_MAX];
+	struct lh_buffer what LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_buffer_escape(&what, lh_image_path(image), strlen(lh_image_path(image)));
+	lh_buffer_printf(&what, ": %s in %zu places could not be read (the first: ", lh_format_bytes(bytes, text),
+	                 count);
 	if (count)
-		lh_warn("%s: %s in %zu places could not be read (the first: %s)", lh_image_path(image),
-		        lh_format_bytes(bytes, text), count, gaps[0].reason);
+		lh_buffer_escape(&what, gaps[0].reason, strlen(gaps[0].reason));
+	if (count && !what.failed)
+		lh_warn("%s)", what.data);
 }
 
 static bool show_list_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)

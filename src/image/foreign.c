@@ -76,7 +76,7 @@ static uint64_t path_id(const char *path)
 static void note_elf_header(struct region_builder *builder, const struct lh_file_note *file)
 {
 	char magic[4];
-	if (!file->offset_pages && lh_image_read(builder->image, file->start, magic, 4) == 4 &&
+	if (!file->offset_bytes && lh_image_read(builder->image, file->start, magic, 4) == 4 &&
 	    memcmp(magic, "\177ELF", 4) == 0)
 		builder->elf_path = file->path;
 }
@@ -99,7 +99,7 @@ static struct lh_region region_of(struct region_builder *builder, uint64_t start
 	region.name = file->path;
 	region.is_deleted = file->is_deleted;
 	region.inode = path_id(file->path);
-	if (lh_mul_u64(file->offset_pages, 4096, &offset) && lh_add_u64(offset, start - file->start, &offset))
+	if (lh_add_u64(file->offset_bytes, start - file->start, &offset))
 		region.file_offset = offset;
 	return region;
 }
@@ -193,9 +193,9 @@ static bool is_anonymous_data(const struct lh_region *region)
 static void name_heap(struct lh_region_list *list, uint64_t program_headers_addr)
 {
 	const struct lh_region *first = find_region(list, program_headers_addr);
-	const struct lh_region *end = list->regions.items + list->regions.count;
 	if (!first || !*first->name)
 		return;
+	const struct lh_region *end = list->regions.items + list->regions.count;
 	const struct lh_region *last = first;
 	while (last + 1 < end && strcmp(last[1].name, first->name) == 0)
 		last++;

@@ -5,10 +5,13 @@
  */
 #include "image/view.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PAGE_BYTES = 4096 };
 
@@ -98,6 +101,39 @@ static struct lh_error *set_root(struct lh_image *image)
 	return NULL;
 }
 
+/*
+ * The bytes that an unmodified file mapping would show, from the file: a process that was forked has
+ * the pages of its libraries' headers only once it touched them. 0 unless it is the file that is mapped.
+ */
+static size_t read_mapped_file(const struct lh_image *image, const struct lh_region *region, uint64_t addr, void *ret,
+                               size_t bytes)
+{
+	LH_CLEANUP(lh_cleanup_free) char *path = NULL;
+	struct stat status;
+	uint64_t offset;
+	if (region->name[0] != '/' || (region->protection & LH_PROT_WRITE) || region->is_deleted ||
+	    !lh_add_u64(region->file_offset, addr - region->start, &offset) || offset > INT64_MAX)
+		return 0;
+	if (asprintf(&path, "%s%s", image->root, region->name) < 0) {
+		path = NULL;
+		return 0;
+	}
+	if (stat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_ino != region->inode)
+		return 0;
+	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t got = fd < 0 ? 0 : pread(fd, ret, lh_min_u64(bytes, region->end - addr), (off_t)offset);
+	return got > 0 ? (size_t)got : 0;
+}
+
+/* lh_memory_reader for the headers of modules. */
+static size_t read_header(const void *context, uint64_t addr, void *ret, size_t bytes)
+{
+	const struct lh_image *image = context;
+	size_t got = lh_live_read(image, addr, ret, bytes);
+	const struct lh_region *region = got < bytes ? lh_regions_find(&image->regions, addr) : NULL;
+	return region ? lh_max_u64(got, read_mapped_file(image, region, addr, ret, bytes)) : got;
+}
+
 struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret)
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
@@ -112,7 +148,7 @@ struct lh_error *lh_image_open_process(const struct lh_process *process, struct 
 	LH_TRY(lh_pagemap_open(process, &image->pagemap));
 	LH_TRY(add_regions(image));
 	LH_TRY(add_threads(image));
-	LH_TRY(lh_modules_find(&image->regions, lh_image_reader, image, &image->modules));
+	LH_TRY(lh_modules_find(&image->regions, read_header, image, &image->modules));
 	*ret = image;
 	image = NULL;
 	return NULL;
@@ -148,6 +184,9 @@ size_t lh_live_read(const struct lh_image *image, uint64_t addr, void *ret, size
 	if (!segment || !lh_add_u64(addr, bytes, &until))
 		return 0;
 	until = adjoining_end(image, segment, until);
+	/* The vdso's pages are the kernel's: reading costs the process nothing. */
+	if (segment->kind == LH_REGION_VDSO)
+		return lh_process_read(image->process, addr, ret, lh_min_u64(segment->end - addr, bytes));
 	size_t done = 0;
 	while (addr + done < until) {
 		uint64_t window_end = lh_min_u64(until, addr + done + WINDOW_BYTES);
@@ -247,6 +286,9 @@ static struct lh_error *walk_window(struct live_walk *walk, const struct lh_segm
 	struct lh_page_runs runs LH_CLEANUP(cleanup_runs) = {0};
 	uint64_t end = adjoining_end(walk->image, segment, window.end + LH_BLOCK_OVERLAP);
 	LH_TRY(lh_pagemap_runs(walk->image->pagemap, (struct lh_range){window.start, end}, &runs));
+	/* The pagemap of a process that ended is empty. */
+	if (!runs.runs.count)
+		return lh_process_check(walk->image->process);
 	for (size_t i = 0; i < runs.runs.count; i++)
 		LH_TRY(walk_window_run(walk, segment, window, &runs.runs.items[i]));
 	return NULL;

@@ -117,32 +117,35 @@ static bool cut_deleted(const char *path, size_t *length)
 }
 
 static struct lh_error *read_file_entry(struct note_context *context, struct lh_cursor *entries,
-                                        struct lh_cursor *paths)
+                                        struct lh_cursor *paths, uint64_t unit_bytes)
 {
 	struct lh_file_note file = {0};
 	file.start = lh_cursor_le64(entries);
 	file.end = lh_cursor_le64(entries);
-	file.offset_pages = lh_cursor_le64(entries);
+	uint64_t offset = lh_cursor_le64(entries);
 	size_t length = strnlen((const char *)paths->at, lh_cursor_left(paths));
 	const char *path = (const char *)lh_cursor_take(paths, length + 1);
-	if (!path || file.start >= file.end)
+	if (!path || file.start >= file.end || !lh_mul_u64(offset, unit_bytes, &file.offset_bytes))
 		return NULL;
 	file.is_deleted = cut_deleted(path, &length);
 	LH_TRY(lh_strings_pool_add(&context->image->strings, path, length, &file.path));
 	return lh_vec_push(&context->notes->files, file);
 }
 
-/* count, page size, then count triples {start, end, offset in pages}, then count paths. */
+/*
+ * count, unit of the offsets, then count triples {start, end, offset}, then count paths. The kernel's
+ * unit is a page, gdb's is 1.
+ */
 static struct lh_error *read_files(struct note_context *context, struct lh_cursor desc)
 {
 	uint64_t count = lh_cursor_le64(&desc);
-	(void)lh_cursor_le64(&desc);
+	uint64_t unit_bytes = lh_cursor_le64(&desc);
 	uint64_t bytes;
 	if (context->notes->files.count || !lh_mul_u64(count, 24, &bytes) || bytes > lh_cursor_left(&desc))
 		return NULL;
 	struct lh_cursor entries = lh_cursor_over(lh_cursor_take(&desc, bytes), bytes);
 	for (uint64_t i = 0; i < count && lh_cursor_left(&desc); i++)
-		LH_TRY(read_file_entry(context, &entries, &desc));
+		LH_TRY(read_file_entry(context, &entries, &desc, unit_bytes));
 	return NULL;
 }
 

@@ -12,7 +12,7 @@
 struct lh_file_note {
 	uint64_t start;
 	uint64_t end;
-	uint64_t offset_pages;
+	uint64_t offset_bytes;
 	const char *path;
 	bool is_deleted;
 };

@@ -163,9 +163,13 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 		if (count < 0)
 			return lh_process_file_error(pagemap->process, "pagemap", errno);
 		LH_TRY(add_scanned(pagemap, query, (size_t)count, ret));
-		if (request.walk_end <= request.start)
+		/*
+		 * walk_end may lie before runs that were already returned: the kernel leaves it where its own
+		 * buffer of 512 runs was last full (fs/proc/task_mmu.c, do_pagemap_scan; seen on Linux 6.18).
+		 */
+		if (count < SCAN_REGIONS)
 			break;
-		request.start = request.walk_end;
+		request.start = pagemap->regions[count - 1].end;
 	}
 	return NULL;
 }

@@ -254,6 +254,15 @@ static struct lh_error *take_line(struct lh_regions_parser *parser, const char *
 	return take_header(parser, line, length);
 }
 
+/* A field without its newline: whole only if it ends as the kernel ends it, with the unit, or a blank after flags. */
+static bool is_cut_line(const char *line, size_t length)
+{
+	bool is_field = *line >= 'A' && *line <= 'Z';
+	bool has_unit = length > 3 && !memcmp(line + length - 3, " kB", 3);
+	bool is_flags = length > 1 && line[0] == 'V' && line[length - 1] == ' ' && line[length - 2] != ':';
+	return is_field && !has_unit && !is_flags;
+}
+
 struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const char *text, size_t length, bool is_last,
                                         size_t *ret_consumed)
 {
@@ -263,7 +272,10 @@ struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const 
 		if (!newline && !is_last)
 			break;
 		const char *line_end = newline ? newline : end;
-		LH_TRY(take_line(parser, at, (size_t)(line_end - at)));
+		if (!newline && is_cut_line(at, (size_t)(end - at)))
+			parser->list->skipped_lines++;
+		else
+			LH_TRY(take_line(parser, at, (size_t)(line_end - at)));
 		at = newline ? newline + 1 : end;
 		at += take_expected_fields(parser, at, (size_t)(end - at));
 	}
@@ -277,7 +289,7 @@ static bool is_cut_off(const struct lh_regions_parser *parser)
 	if (!parser->list->has_usage || !(parser->is_in_region || parser->is_dropping))
 		return false;
 	bool is_first = !parser->closing_key[0];
-	return !is_first && memcmp(parser->key, parser->closing_key, sizeof(parser->key)) != 0;
+	return !parser->position || (!is_first && memcmp(parser->key, parser->closing_key, sizeof(parser->key)) != 0);
 }
 
 struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, const char *what)

@@ -153,18 +153,39 @@ static void write_totals(const struct lh_strings_report *report, struct lh_buffe
 	                 summary->uncounted_runs ? "at most " : "", lh_format_count(summary->distinct_count, distinct));
 }
 
-static void write_losses(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+static void write_gaps(const struct lh_image *image, struct lh_buffer *ret)
 {
 	char bytes[LH_FORMAT_MAX];
-	size_t gap_count;
-	uint64_t lost_bytes = gap_bytes(report->image, &gap_count);
+	size_t count;
+	uint64_t lost_bytes = gap_bytes(image, &count);
+	if (!count)
+		return;
+	const char *reason = lh_image_gaps(image, &count)[0].reason;
+	lh_buffer_printf(ret, "incomplete: %s in %zu places could not be read (the first: ",
+	                 lh_format_bytes(lost_bytes, bytes), count);
+	lh_buffer_escape(ret, reason, strlen(reason));
+	lh_buffer_puts(ret, ")\n");
+}
+
+static uint64_t unchecked_count(const struct lh_summary *summary)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < summary->classes.count; i++)
+		count += summary->classes.items[i].unchecked;
+	return count;
+}
+
+static void write_losses(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (report->summary->is_interrupted)
 		lh_buffer_puts(&text, "incomplete: interrupted; the figures are of what was scanned till then\n");
-	if (gap_count)
-		lh_buffer_printf(&text, "incomplete: %s in %zu places could not be read (the first: %s)\n",
-		                 lh_format_bytes(lost_bytes, bytes), gap_count,
-		                 lh_image_gaps(report->image, &gap_count)[0].reason);
+	write_gaps(report->image, &text);
+	if (unchecked_count(report->summary))
+		lh_buffer_printf(&text,
+		                 "%s places that may hold more of the contents below were not looked at: too many\n",
+		                 lh_format_count(unchecked_count(report->summary), count));
 	if (text.length)
 		write_styled(style, "33", text.data, ret);
 }
@@ -360,9 +381,9 @@ static json_t *gaps_json(const struct lh_image *image)
 	const struct lh_gap *gaps = lh_image_gaps(image, &count);
 	json_t *list = json_array();
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list,
-		                      json_pack("{s:o, s:o, s:s}", "start", lh_json_address(gaps[i].range.start), "end",
-		                                lh_json_address(gaps[i].range.end), "reason", gaps[i].reason));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "start", lh_json_address(gaps[i].range.start),
+		                                      "end", lh_json_address(gaps[i].range.end), "reason",
+		                                      lh_json_string(gaps[i].reason)));
 	return list;
 }
 
@@ -380,10 +401,11 @@ static json_t *classes_json(const struct lh_summary *summary)
 	json_t *list = json_array();
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:b, s:o}", "class", class->name, "title",
-		                                      class->title, "count", lh_json_u64(class->count), "bytes",
-		                                      lh_json_u64(class->bytes), "secret", class->is_secret, "examples",
-		                                      examples_json(class)));
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "class", class->name, "title",
+		                                class->title, "count", lh_json_u64(class->count), "bytes",
+		                                lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
+		                                "secret", class->is_secret, "examples", examples_json(class)));
 	}
 	return list;
 }

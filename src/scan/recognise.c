@@ -34,11 +34,11 @@ const struct lh_recogniser *const lh_recognisers[] = {
 };
 
 enum {
-	PIECE_BYTES = 1 << 20,   /* scanned twice: should stay in the second-level cache */
-	CREDIT_MAX = 4 << 20,    /* bytes that failed looks of a row may examine at once */
-	CREDIT_PER_BYTE = 8,     /* and for each byte of memory */
-	DESCRIBED_COUNT = 8,     /* matches remembered as described already */
-	DESCRIPTIONS_MAX = 4096, /* a row: no more are made after that */
+	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
+	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
+	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
+	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
+	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
 	PATTERNS_MAX = 256,
 };
 
@@ -46,9 +46,8 @@ struct row_state {
 	uint64_t claimed_end; /* of the last match: nothing before it is matched again */
 	uint64_t refilled_at; /* address up to which the credit was refilled */
 	int64_t credit;
-	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that have a description under way or shown */
+	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that were looked at for an example */
 	unsigned described_next;
-	unsigned descriptions;
 };
 
 struct pattern {
@@ -66,15 +65,14 @@ struct pattern_set {
 };
 
 struct lh_recogniser_pass {
-	struct pattern_set binary;
-	struct pattern_set text;
+	struct pattern_set sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNISERS_MAX];
 	struct row_state rows[LH_RECOGNISERS_MAX];
 	struct lh_claims claims;
 	LH_VEC(struct lh_range) secrets;
-	uint64_t fed_end; /* address after the last block */
+	uint64_t fed_end; /* address after the last block; 0: nothing can continue it */
 };
 
 /* What the callback of one hs_scan needs. Offsets count from `data`. */
@@ -115,11 +113,12 @@ static struct lh_error *pattern_length(const char *expression, size_t *ret)
 	                                  expression);
 }
 
-static struct lh_error *collect_patterns(struct pattern_set *set, bool is_text, const char **ret_expressions)
+static struct lh_error *collect_patterns(enum lh_pattern_set kind, struct pattern_set *set,
+                                         const char **ret_expressions)
 {
 	for (unsigned row = 0; lh_recognisers[row]; row++) {
 		const struct lh_recogniser *recogniser = lh_recognisers[row];
-		for (unsigned i = 0; recogniser->is_text == is_text && recogniser->patterns[i]; i++) {
+		for (unsigned i = 0; recogniser->set == kind && recogniser->patterns[i]; i++) {
 			if (set->pattern_count == PATTERNS_MAX)
 				return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", PATTERNS_MAX);
 			struct pattern *pattern = &set->patterns[set->pattern_count];
@@ -132,12 +131,13 @@ static struct lh_error *collect_patterns(struct pattern_set *set, bool is_text, 
 	return NULL;
 }
 
-static struct lh_error *compile_set(struct lh_recogniser_pass *pass, struct pattern_set *set, bool is_text)
+static struct lh_error *compile_set(struct lh_recogniser_pass *pass, enum lh_pattern_set kind)
 {
+	struct pattern_set *set = &pass->sets[kind];
 	const char *expressions[PATTERNS_MAX];
 	unsigned flags[PATTERNS_MAX];
 	unsigned ids[PATTERNS_MAX];
-	LH_TRY(collect_patterns(set, is_text, expressions));
+	LH_TRY(collect_patterns(kind, set, expressions));
 	for (unsigned i = 0; i < set->pattern_count; i++) {
 		flags[i] = HS_FLAG_DOTALL;
 		ids[i] = i;
@@ -179,14 +179,13 @@ static bool has_credit(struct row_state *row, uint64_t addr)
 	return row->credit > 0;
 }
 
-/* Whether bytes like these were described before: then another look shows nothing new. */
-static bool is_described(struct row_state *row, uint64_t hash)
+/* Whether bytes like these were looked at for an example: then another look shows nothing new. */
+static bool is_described(const struct row_state *row, uint64_t hash)
 {
 	for (unsigned i = 0; i < DESCRIBED_COUNT; i++) {
 		if (row->described[i] == hash)
 			return true;
 	}
-	row->described[row->described_next++ % DESCRIBED_COUNT] = hash;
 	return false;
 }
 
@@ -200,24 +199,23 @@ static void describe(const struct lh_recogniser *recogniser, const struct lh_can
 	lh_mask_passwords(ret);
 }
 
-/* The example of a match, or NULL when the class has enough of them or this one shows nothing new. */
-static struct lh_error *make_example(struct lh_recogniser_pass *pass, unsigned row,
+/* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
+static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsigned row,
                                      const struct lh_candidate *candidate, const struct lh_match *match,
-                                     struct lh_example **ret)
+                                     struct lh_claim *claim)
 {
-	struct row_state *state = &pass->rows[row];
-	const uint8_t *start = candidate->anchor - match->before;
-	*ret = NULL;
-	if (lh_recognisers[row]->is_secret || pass->classes[row].example_count == LH_EXAMPLES_PER_CLASS ||
-	    state->descriptions == DESCRIPTIONS_MAX || is_described(state, XXH3_64bits(start, match->length)))
+	const struct lh_class_count *count = &pass->classes[row];
+	if (count->is_secret || count->example_count == LH_EXAMPLES_PER_CLASS || count->count >= DESCRIBED_MATCHES_MAX)
 		return NULL;
-	state->descriptions++;
+	claim->hash = XXH3_64bits(candidate->anchor - match->before, match->length);
+	if (is_described(&pass->rows[row], claim->hash))
+		return NULL;
 	struct lh_example *example = calloc(1, sizeof(*example));
 	if (!example)
 		return lh_error_no_memory();
-	example->addr = candidate->addr - match->before;
+	example->addr = claim->start;
 	describe(lh_recognisers[row], candidate, match, example->text);
-	*ret = example;
+	claim->example = example;
 	return NULL;
 }
 
@@ -247,7 +245,7 @@ static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, co
 	pass->rows[row].claimed_end = claim.end;
 	if (lh_recognisers[row]->is_secret)
 		LH_TRY(add_secret(pass, claim.start, claim.end));
-	LH_TRY(make_example(pass, row, candidate, match, &claim.example));
+	LH_TRY(make_example(pass, row, candidate, match, &claim));
 	struct lh_error *error = lh_claims_add(&pass->claims, row, &claim);
 	if (error)
 		free(claim.example);
@@ -273,7 +271,8 @@ static struct lh_error *check_candidate(const struct scan *scan, const struct pa
 	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
 	size_t examined = 1;
 	struct lh_candidate candidate = candidate_at(scan, anchor, pattern->number, &examined);
-	if (candidate.addr < row->claimed_end || (recogniser->is_text && !anchor_is_in_text(&candidate)))
+	if (candidate.addr < row->claimed_end ||
+	    (recogniser->set != LH_PATTERNS_BINARY && !anchor_is_in_text(&candidate)))
 		return NULL;
 	if (!has_credit(row, candidate.addr)) {
 		scan->pass->classes[pattern->row].unchecked++;
@@ -304,8 +303,9 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 /* ---------------------------------------------------------------- feeding */
 
 /* Finds the hits of a set whose anchors lie in [start, end). */
-static struct lh_error *scan_window(struct scan *scan, size_t start, size_t end)
+static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
+	scan->set = &scan->pass->sets[kind];
 	scan->scan_start = start;
 	scan->owned_end = end;
 	size_t scan_end = lh_min_u64(end + scan->set->longest_bytes - 1, scan->bytes_after);
@@ -325,8 +325,8 @@ static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 	size_t start;
 	size_t end;
 	while (lh_text_windows_next(&windows, &start, &end)) {
-		if (start < piece_bytes)
-			LH_TRY(scan_window(scan, start, lh_min_u64(end, piece_bytes)));
+		for (unsigned kind = LH_PATTERNS_BINARY + 1; start < piece_bytes && kind < LH_PATTERN_SET_COUNT; kind++)
+			LH_TRY(scan_window(scan, kind, start, lh_min_u64(end, piece_bytes)));
 	}
 	return NULL;
 }
@@ -336,14 +336,12 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 {
 	struct scan scan = {
 	        .pass = pass,
-	        .set = &pass->binary,
 	        .data = block->data + offset,
 	        .addr = block->addr + offset,
 	        .bytes_before = block->bytes_before + offset,
 	        .bytes_after = block->bytes - offset + block->bytes_after,
 	};
-	LH_TRY(scan_window(&scan, 0, bytes));
-	scan.set = &pass->text;
+	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
 	uint64_t end = scan.addr + bytes;
 	lh_claims_settle(&pass->claims, end > LH_LOOK_BACK ? end - LH_LOOK_BACK : 0);
@@ -362,7 +360,7 @@ static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
 
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block)
 {
-	if (!block->is_continued || block->addr != pass->fed_end)
+	if (!block->is_continued || !pass->fed_end || block->addr != pass->fed_end)
 		begin_extent(pass, block->addr);
 	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
 		LH_TRY(feed_piece(pass, block, offset, lh_min_u64(PIECE_BYTES, block->bytes - offset)));
@@ -381,31 +379,31 @@ static bool is_shown_already(const struct lh_class_count *count, const char *tex
 	return false;
 }
 
-/* The next match like a forgotten one is described again. */
-static void forget_descriptions(struct row_state *row)
+static void take_example(struct lh_class_count *count, const struct lh_example *example)
 {
-	memset(row->described, 0, sizeof(row->described));
+	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] && !is_shown_already(count, example->text))
+		count->examples[count->example_count++] = *example;
 }
 
+/* Examples are taken in address order from what counts, whenever they were made: so they do not depend on cuts. */
 static void count_claim(void *context, unsigned row, const struct lh_claim *claim)
 {
 	struct lh_recogniser_pass *pass = context;
 	struct lh_class_count *count = &pass->classes[row];
-	bool is_shown = claim->owned_bytes && !claim->touches_secret;
-	if (claim->example && !is_shown)
-		forget_descriptions(&pass->rows[row]);
 	if (!claim->owned_bytes)
 		return;
 	count->count++;
 	count->bytes += claim->owned_bytes;
-	if (claim->example && is_shown && count->example_count < LH_EXAMPLES_PER_CLASS && claim->example->text[0] &&
-	    !is_shown_already(count, claim->example->text))
-		count->examples[count->example_count++] = *claim->example;
+	if (!claim->example || claim->touches_secret || count->count > DESCRIBED_MATCHES_MAX)
+		return;
+	take_example(count, claim->example);
+	pass->rows[row].described[pass->rows[row].described_next++ % DESCRIBED_COUNT] = claim->hash;
 }
 
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
 {
 	lh_claims_settle(&pass->claims, UINT64_MAX);
+	pass->fed_end = 0;
 	*ret_count = pass->row_count;
 	return pass->classes;
 }
@@ -439,8 +437,8 @@ struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret)
 	if (!pass)
 		return lh_error_no_memory();
 	init_rows(pass);
-	LH_TRY(compile_set(pass, &pass->binary, false));
-	LH_TRY(compile_set(pass, &pass->text, true));
+	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
+		LH_TRY(compile_set(pass, kind));
 	*ret = pass;
 	pass = NULL;
 	return NULL;
@@ -453,8 +451,8 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 	lh_claims_deinit(&pass->claims);
 	lh_vec_deinit(&pass->secrets);
 	hs_free_scratch(pass->scratch);
-	hs_free_database(pass->binary.database);
-	hs_free_database(pass->text.database);
+	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
+		hs_free_database(pass->sets[kind].database);
 	free(pass);
 }
 

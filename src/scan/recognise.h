@@ -168,6 +168,7 @@ struct lh_claim {
 	uint64_t end;
 	uint64_t owned_bytes;
 	bool touches_secret;
+	uint64_t hash;              /* of its bytes, when it has an example */
 	struct lh_example *example; /* owned; NULL: none */
 };
 

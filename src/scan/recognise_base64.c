@@ -69,7 +69,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_base64 = {
         .name = "base64",
         .title = "base64",
-        .is_text = true,
+        .set = LH_PATTERNS_RUNS,
         .patterns = patterns,
         .validate = validate,
 };

@@ -1,11 +1,12 @@
 /*
  * recognise_email: e-mail addresses as people use them, a subset of RFC 5321 section 4.1.2: a
  * dot-atom of at most 64 characters, '@', and a host name of at least two labels that ends in a
- * plausible top-level domain. Quoted local parts and address literals are left out.
+ * plausible top-level domain in one case; 9 characters at least, since shorter ones come by chance. Quoted local parts
+ * and address literals are left out.
  */
 #include "recognise.h"
 
-enum { LOCAL_MAX = 64, DOMAIN_MAX = 253, DOMAIN_AT = 2 };
+enum { LOCAL_MAX = 64, ADDRESS_MIN = 9, DOMAIN_MAX = 253, DOMAIN_AT = 2 };
 
 #define LOCAL_CLASSES (LH_BYTES_WORD | LH_BYTE_DOT | LH_BYTE_DASH | LH_BYTE_PLUS | LH_BYTE_PERCENT)
 
@@ -23,7 +24,10 @@ static size_t domain_bytes(const struct lh_candidate *candidate)
 	size_t label = length;
 	while (label && domain[label - 1] != '.')
 		label--;
-	return lh_tld_is_plausible(domain + label, length - label) ? length : 0;
+	bool is_one_case =
+	        lh_span_after(candidate, DOMAIN_AT + label, length - label, LH_BYTES_LOWER) == length - label ||
+	        lh_span_after(candidate, DOMAIN_AT + label, length - label, LH_BYTES_UPPER) == length - label;
+	return is_one_case && lh_tld_is_plausible(domain + label, length - label) ? length : 0;
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
@@ -34,7 +38,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	while (before && lh_before_is(candidate, before, LH_BYTE_DOT | LH_BYTE_DASH | LH_BYTE_PERCENT))
 		before--;
 	size_t domain = domain_bytes(candidate);
-	if (!domain)
+	if (!domain || before + DOMAIN_AT + domain < ADDRESS_MIN)
 		return false;
 	*ret = (struct lh_match){.before = before, .length = before + DOMAIN_AT + domain};
 	return true;
@@ -43,7 +47,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_email = {
         .name = "email",
         .title = "e-mail addresses",
-        .is_text = true,
+        .set = LH_PATTERNS_MARKS,
         .patterns = patterns,
         .validate = validate,
 };

@@ -1,12 +1,16 @@
 /*
  * recognise_hostname: host names in text, RFC 1123 section 2.1, lower case or upper case throughout,
  * ending in a domain of the list below. Country codes that are also suffixes of files or members of
- * objects (.py .so .sh .rs .pl .md .cc .in .is .id .to .do .it .me .my .ps ...) are left out, and the
- * others need three labels or a first one of four letters: short words with a dot are code.
+ * objects (.py .so .sh .rs .pl .md .cc .in .is .id .to .do .it .me .my .ps ...) are left out; the others
+ * need three labels or a first one of four letters, and domains that are words need three labels.
  */
 #include "recognise.h"
 
-enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4, GENERIC_COUNT = 22 };
+#include <string.h>
+
+enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4 };
+
+enum { COUNTRY_FIRST = 11, WORD_FIRST = 47 };
 
 static const char *const patterns[] = {
         "\\.com",
@@ -15,24 +19,12 @@ static const char *const patterns[] = {
         "\\.edu",
         "\\.gov",
         "\\.mil",
-        "\\.int",
         "\\.arpa",
         "\\.biz",
         "\\.io",
-        "\\.app",
-        "\\.dev",
-        "\\.cloud",
         "\\.xyz",
-        "\\.online",
-        "\\.local",
-        "\\.internal",
         "\\.localdomain",
-        "\\.example",
-        "\\.test",
-        "\\.invalid",
-        "\\.lan",
-        /* from here on, GENERIC_COUNT: country codes */
-        "\\.de",
+        [COUNTRY_FIRST] = "\\.de",
         "\\.uk",
         "\\.fr",
         "\\.nl",
@@ -68,12 +60,24 @@ static const char *const patterns[] = {
         "\\.ar",
         "\\.hk",
         "\\.sg",
+        [WORD_FIRST] = "\\.int",
+        "\\.app",
+        "\\.dev",
+        "\\.cloud",
+        "\\.online",
+        "\\.local",
+        "\\.internal",
+        "\\.example",
+        "\\.test",
+        "\\.invalid",
+        "\\.lan",
         NULL,
 };
 
+/* The pattern is the domain, and a backslash. */
 static size_t domain_bytes(const struct lh_candidate *candidate)
 {
-	return 1 + lh_span_after(candidate, 1, 16, LH_BYTES_ALNUM);
+	return strlen(patterns[candidate->pattern]) - 1;
 }
 
 /* "//example.org" and "@example.org" are host names; "/example.org", "\\example.org", "_example.org" are not. */
@@ -114,6 +118,14 @@ static size_t first_label_bytes(const uint8_t *name)
 	return length;
 }
 
+static bool has_enough_labels(unsigned pattern, const uint8_t *name, size_t length)
+{
+	size_t labels = lh_host_labels(name, length);
+	if (labels != 2)
+		return labels > 2;
+	return pattern < COUNTRY_FIRST || (pattern < WORD_FIRST && first_label_bytes(name) >= FIRST_LABEL_MIN);
+}
+
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t end = domain_bytes(candidate);
@@ -125,10 +137,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 		name++;
 		before--;
 	}
-	size_t labels = lh_host_labels(name, before + end);
-	if (labels < 2 || !is_one_case(name, before + end))
-		return false;
-	if (candidate->pattern >= GENERIC_COUNT && labels < 3 && first_label_bytes(name) < FIRST_LABEL_MIN)
+	if (!is_one_case(name, before + end) || !has_enough_labels(candidate->pattern, name, before + end))
 		return false;
 	*ret = (struct lh_match){.before = before, .length = before + end};
 	return true;
@@ -137,7 +146,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_hostname = {
         .name = "hostname",
         .title = "host names",
-        .is_text = true,
+        .set = LH_PATTERNS_WORDS,
         .patterns = patterns,
         .validate = validate,
 };

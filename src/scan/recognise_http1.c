@@ -119,7 +119,7 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_http1 = {
         .name = "http1",
         .title = "HTTP/1 message heads",
-        .is_text = true,
+        .set = LH_PATTERNS_WORDS,
         .patterns = patterns,
         .validate = validate,
         .describe = describe,

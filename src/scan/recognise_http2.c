@@ -126,6 +126,7 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_http2 = {
         .name = "http2",
         .title = "HTTP/2 connection starts",
+        .set = LH_PATTERNS_BINARY,
         .patterns = patterns,
         .validate = validate,
         .describe = describe,

@@ -198,7 +198,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_json = {
         .name = "json",
         .title = "JSON texts",
-        .is_text = true,
+        .set = LH_PATTERNS_MARKS,
         .patterns = patterns,
         .validate = validate,
 };

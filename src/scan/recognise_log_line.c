@@ -31,7 +31,9 @@ static size_t after_stamp(const struct lh_candidate *candidate)
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t before = lh_span_before(candidate, BEFORE_MAX + 1, LH_BYTES_LINE);
-	if (before > BEFORE_MAX || lh_before_is(candidate, 1, LH_BYTES_ALNUM))
+	/* "<date>2022-05-17T20:30:09Z</date>" is a document. */
+	bool is_element = before && *(candidate->anchor - 1) == '>';
+	if (before > BEFORE_MAX || is_element || lh_before_is(candidate, 1, LH_BYTES_ALNUM))
 		return false;
 	size_t stamp = stamp_bytes[candidate->pattern];
 	size_t rest = lh_span_after(candidate, stamp, LINE_MAX_BYTES, LH_BYTES_LINE);
@@ -44,7 +46,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_log_line = {
         .name = "log-line",
         .title = "log lines",
-        .is_text = true,
+        .set = LH_PATTERNS_WORDS,
         .patterns = patterns,
         .validate = validate,
 };

@@ -100,6 +100,7 @@ const struct lh_recogniser lh_recognise_private_key = {
         .name = "private-key",
         .title = "private keys",
         .is_secret = true,
+        .set = LH_PATTERNS_BINARY,
         .patterns = patterns,
         .validate = validate,
 };

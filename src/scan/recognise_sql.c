@@ -95,6 +95,41 @@ static bool has_any(const struct lh_candidate *candidate, size_t start, size_t e
 	return false;
 }
 
+/* The offset of the next word after white space. */
+static size_t next_word(const struct lh_candidate *candidate, size_t offset)
+{
+	return offset + lh_span_after(candidate, offset, STATEMENT_MAX, LH_BYTE_BLANK | LH_BYTE_BREAK);
+}
+
+/* A name at `offset` with its quotes; the offset of what comes after it. */
+static size_t after_name(const struct lh_candidate *candidate, size_t offset)
+{
+	size_t start = next_word(candidate, offset);
+	size_t at = start;
+	while (at < start + STATEMENT_MAX &&
+	       (lh_after_is(candidate, at, LH_BYTES_WORD | LH_BYTE_DOT) || lh_after_equals(candidate, at, "`", false) ||
+	        lh_after_equals(candidate, at, "\"", false)))
+		at++;
+	*candidate->examined += at - offset;
+	return next_word(candidate, at);
+}
+
+/* "a.b, count(*) as n, *": one word a column, besides "distinct", and "as" with the next one. */
+static bool is_column_list(const struct lh_candidate *candidate, size_t start, size_t end)
+{
+	size_t words = 0;
+	for (size_t at = next_word(candidate, start); at < end; at = next_word(candidate, at)) {
+		size_t word = lh_span_after(candidate, at, end - at, LH_BYTES_WORD | LH_BYTE_DOT);
+		bool is_free = lh_after_equals(candidate, at, "distinct ", false);
+		if (lh_after_equals(candidate, at, "as ", false) || lh_after_equals(candidate, at, ",", false))
+			words = 0;
+		else if (word && !is_free && ++words > 1)
+			return false;
+		at += word ? word : 1;
+	}
+	return true;
+}
+
 static bool is_select(const struct lh_candidate *candidate, size_t bytes, bool is_lower)
 {
 	size_t columns = strlen("SELECT");
@@ -102,32 +137,59 @@ static bool is_select(const struct lh_candidate *candidate, size_t bytes, bool i
 	if (!find_keyword(candidate, bytes, is_lower ? "from" : "FROM", &table) || table >= bytes ||
 	    !identifier_at(candidate, table))
 		return false;
-	return !is_lower || has_any(candidate, columns, table, "*,(");
+	size_t columns_end = table - strlen("FROM");
+	return !is_lower ||
+	       (has_any(candidate, columns, columns_end, "*,(") && is_column_list(candidate, columns, columns_end));
 }
 
-static bool is_update(const struct lh_candidate *candidate, size_t bytes, bool is_lower)
+static bool is_upper_statement(const struct lh_candidate *candidate, unsigned kind, size_t bytes)
 {
+	size_t head = strlen(begins[kind]);
 	size_t columns;
-	return find_keyword(candidate, bytes, is_lower ? "set" : "SET", &columns) &&
-	       has_any(candidate, columns, bytes, "=");
+	switch (kind) {
+	case UPDATE:
+		return find_keyword(candidate, bytes, "SET", &columns) && has_any(candidate, columns, bytes, "=");
+	case CREATE:
+		return has_any(candidate, head, bytes, "(");
+	default:
+		return true;
+	}
+}
+
+/* What follows the table's name tells it from English. */
+static bool is_lower_statement(const struct lh_candidate *candidate, unsigned kind, size_t bytes)
+{
+	size_t head = strlen(begins[kind]);
+	if (kind == CREATE)
+		head += lh_span_after(candidate, head, strlen("able "), LH_BYTES_LOWER | LH_BYTE_BLANK);
+	if (kind == CREATE && lh_after_equals(candidate, head, "if not exists ", false))
+		head += strlen("if not exists ");
+	size_t after = after_name(candidate, head);
+	switch (kind) {
+	case INSERT:
+		return lh_after_equals(candidate, after, "(", false) ||
+		       lh_after_equals(candidate, after, "values", false);
+	case UPDATE:
+		return lh_after_equals(candidate, after, "set ", false) && has_any(candidate, after, bytes, "=");
+	case DELETE:
+		return after >= bytes || lh_after_equals(candidate, after, ";", false) ||
+		       lh_after_equals(candidate, after, "where ", false);
+	default:
+		return lh_after_equals(candidate, after, "(", false);
+	}
 }
 
 static bool is_statement(const struct lh_candidate *candidate, size_t bytes, bool is_lower)
 {
 	unsigned kind = candidate->pattern % KIND_COUNT;
 	size_t head = strlen(begins[kind]);
-	if (bytes <= head + 1 || !identifier_at(candidate, head))
-		return kind == SELECT && bytes > head + 1 && is_select(candidate, bytes, is_lower);
-	switch (kind) {
-	case SELECT:
+	if (bytes <= head + 1)
+		return false;
+	if (kind == SELECT)
 		return is_select(candidate, bytes, is_lower);
-	case UPDATE:
-		return is_update(candidate, bytes, is_lower);
-	case DELETE:
-		return !is_lower || has_any(candidate, head, bytes, "=;<>");
-	default:
-		return has_any(candidate, head, bytes, "(") || (kind == INSERT && !is_lower);
-	}
+	if (!identifier_at(candidate, head))
+		return false;
+	return is_lower ? is_lower_statement(candidate, kind, bytes) : is_upper_statement(candidate, kind, bytes);
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
@@ -144,7 +206,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_sql = {
         .name = "sql",
         .title = "SQL statements",
-        .is_text = true,
+        .set = LH_PATTERNS_WORDS,
         .patterns = patterns,
         .validate = validate,
 };

@@ -261,6 +261,7 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_tls_handshake = {
         .name = "tls-handshake",
         .title = "TLS handshake messages",
+        .set = LH_PATTERNS_BINARY,
         .patterns = patterns,
         .validate = validate,
         .describe = describe,

@@ -129,6 +129,7 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_tls_record = {
         .name = "tls-record",
         .title = "TLS records",
+        .set = LH_PATTERNS_BINARY,
         .patterns = patterns,
         .validate = validate,
         .describe = describe,

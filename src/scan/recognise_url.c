@@ -110,7 +110,7 @@ void lh_mask_passwords(char *text)
 const struct lh_recogniser lh_recognise_url = {
         .name = "url",
         .title = "URLs",
-        .is_text = true,
+        .set = LH_PATTERNS_WORDS,
         .patterns = patterns,
         .validate = validate,
 };

@@ -25,7 +25,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_uuid = {
         .name = "uuid",
         .title = "UUIDs",
-        .is_text = true,
+        .set = LH_PATTERNS_WORDS,
         .patterns = patterns,
         .validate = validate,
 };

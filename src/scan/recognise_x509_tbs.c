@@ -35,6 +35,7 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_x509_tbs = {
         .name = "x509-tbs",
         .title = "X.509 certificates, signed part only",
+        .set = LH_PATTERNS_BINARY,
         .patterns = patterns,
         .validate = validate,
         .describe = describe,

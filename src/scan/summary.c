@@ -165,7 +165,7 @@ static struct lh_error *collect_classes(struct summary_pass *pass)
 	size_t count;
 	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass->recognisers, &count);
 	for (size_t i = 0; i < count; i++)
-		if (classes[i].count)
+		if (classes[i].count || classes[i].unchecked)
 			LH_TRY(lh_vec_push(&pass->summary.classes, classes[i]));
 	if (pass->summary.classes.count)
 		qsort(pass->summary.classes.items, pass->summary.classes.count, sizeof(*classes), compare_classes);

@@ -1,0 +1,70 @@
+#!/usr/bin/env bats
+# ps: its table and JSON. Some processes of the machine may be closed to us: then the exit code is 1, said so.
+
+ps_ok() {
+	run --separate-stderr "$LEAKHUNT" ps "$@"
+	[ "$status" -le 1 ]
+	[ -z "$stderr" ]
+}
+
+bats_require_minimum_version 1.5.0
+
+@test "a table sorted by USS, and a closing line" {
+	ps_ok
+	[[ ${lines[0]} =~ ^\ *PID\ +USER\ +USS\ +PSS\ +RSS\ +SWAP\ +COMMAND$ ]]
+	[[ ${lines[-1]} =~ ^[0-9]+\ process(es)?,\ PSS\ .*,\ swap\  ]]
+	[ "${#lines[@]}" -ge 3 ]
+	if [ "$status" -eq 1 ]; then
+		[[ ${lines[-1]} == *"could not be read"* ]]
+	else
+		[[ ${lines[-1]} != *"could not be read"* ]]
+	fi
+}
+
+@test "--json: sorted, with units, complete or not" {
+	ps_ok --json
+	jq -e '.schema == "leakhunt/ps/1"' <<<"$output"
+	jq -e '[.processes[].uss_bytes] | . == (sort | reverse)' <<<"$output"
+	jq -e --argjson status "$status" '.complete == ($status == 0) and .complete == (.unreadable == 0)' <<<"$output"
+	jq -e '.total.processes == (.processes | length) and .total.uss_bytes == ([.processes[].uss_bytes] | add)' <<<"$output"
+}
+
+@test "this shell is in it, with its user and command line" {
+	ps_ok --json
+	row=$(jq -e ".processes[] | select(.pid == $$)" <<<"$output")
+	[ "$(jq .uid <<<"$row")" -eq "$(id -u)" ]
+	[ "$(jq -r .user <<<"$row")" = "$(id -un)" ]
+	[ "$(jq -r .command <<<"$row")" = "$(tr '\0' ' ' <"/proc/$$/cmdline" | sed 's/ $//')" ]
+}
+
+@test "--most N shows the first N, and says so" {
+	ps_ok --most 1
+	[ "${#lines[@]}" -eq 3 ]
+	[[ ${lines[2]} == *"(1 shown)"* ]]
+	ps_ok --most 1 --json
+	jq -e '(.processes | length) == 1 and .total.processes > 1' <<<"$output"
+	ps_ok --most 1000000
+	[[ ${lines[-1]} != *shown* ]]
+}
+
+@test "bad words: exit 64" {
+	for words in "--most 0" "--most x" "--most -1" "--most 99999999999999999999" "1234"; do
+		# shellcheck disable=SC2086
+		run "$LEAKHUNT" ps $words
+		[ "$status" -eq 64 ]
+		[ "${#lines[@]}" -eq 1 ]
+	done
+}
+
+@test "a command line cannot reach the terminal raw" {
+	bash -c 'exec -a $'"'"'ev\e[2Jil'"'"' sleep 1000' 3>&- &
+	sleeper=$!
+	for ((i = 0; i < 100; i++)); do
+		[ "$(cat "/proc/$sleeper/comm")" = sleep ] && break
+		sleep 0.1
+	done
+	run "$LEAKHUNT" ps
+	kill "$sleeper"
+	[[ $output == *'ev\x1b[2Jil 1000'* ]]
+	[[ $output != *$'\e'* ]]
+}

@@ -1,0 +1,305 @@
+#!/usr/bin/env bats
+# leakhunt strings: the list against GNU strings, the summary against what the test put in, bad input.
+# shellcheck disable=SC2154 # bats sets them
+
+setup_file() {
+	export BIG=$BATS_FILE_TMPDIR/big.core RANDOM_BYTES=$BATS_FILE_TMPDIR/random
+	head -c 8000000 /dev/urandom >"$RANDOM_BYTES"
+	make_big_core
+}
+
+# A core of over 200 MB, with texts of every width, random and zero bytes, made by gcore.
+make_big_core() {
+	local ready=$BATS_FILE_TMPDIR/ready pid input
+	mkfifo "$ready" "$BATS_FILE_TMPDIR/input"
+	exec {input}<>"$BATS_FILE_TMPDIR/input"
+	python3 -c '
+import os, random, sys
+random.seed(5)
+texts = [("GET /api/v2/session/%d HTTP/1.1" % i) for i in range(300000)]
+wide = "".join(chr(random.randint(31, 127)) for _ in range(200000))
+keep = [wide.encode(c) * 20 for c in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")]
+noise = os.urandom(60 << 20)
+latin = bytes(random.randint(32, 255) for _ in range(1 << 20)) * 8
+zeros = bytearray(64 << 20)
+zeros[::4096] = b"z" * (len(zeros) // 4096)
+open(sys.argv[1], "w").write("ready")
+sys.stdin.readline()' "$ready" <&"$input" 3>&- &
+	pid=$!
+	read -r -N 5 <"$ready"
+	gcore -o "$BATS_FILE_TMPDIR/big" "$pid" >"$BATS_FILE_TMPDIR/gcore.log" 2>&1
+	echo >&"$input"
+	wait "$pid"
+	exec {input}>&-
+	mv "$BATS_FILE_TMPDIR/big.$pid" "$BIG"
+}
+
+# Runs leakhunt keeping stdout and stderr apart: $output, $errors, $status.
+leakhunt() {
+	errors_file=$BATS_TEST_TMPDIR/errors
+	run sh -c '"$LEAKHUNT" "$@" 2>"$0"' "$errors_file" "$@"
+	errors=$(cat "$errors_file")
+}
+
+# One line on stderr that holds each of the words, nothing on stdout.
+refused_with() {
+	local code=$1 word
+	shift
+	[ "$status" -eq "$code" ]
+	[ -z "$output" ]
+	[ "$(wc -l <"$errors_file")" -eq 1 ]
+	for word; do
+		[[ $errors == *"$word"* ]]
+	done
+}
+
+same_as_gnu() {
+	local file=$1 chars=$2 encoding=$3 radix=$4
+	cmp <(strings -a -t "$radix" -n "$chars" -e "$encoding" "$file") \
+		<("$LEAKHUNT" strings --list --offsets -t "$radix" -n "$chars" -e "$encoding" "$file")
+}
+
+libc() {
+	ldd /bin/sh | awk '/libc\.so/{print $3}'
+}
+
+@test "--list --offsets is GNU strings byte for byte: every encoding, small files" {
+	for file in "$(libc)" /bin/bash "$RANDOM_BYTES"; do
+		for chars in 1 4 100; do
+			for encoding in s S b l B L; do
+				same_as_gnu "$file" "$chars" "$encoding" x
+			done
+		done
+	done
+}
+
+@test "--list --offsets is GNU strings byte for byte: a core of over 200 MB" {
+	[ "$(stat -c %s "$BIG")" -gt 200000000 ]
+	for chars in 4 100; do
+		for encoding in s S b l B L; do
+			same_as_gnu "$BIG" "$chars" "$encoding" x
+		done
+	done
+	same_as_gnu "$BIG" 7 s d
+	same_as_gnu "$BIG" 63 l o
+}
+
+@test "every kernel lists the same" {
+	for kernel in scalar sse2 avx2; do
+		[ "$kernel" = scalar ] || grep -qw "$kernel" /proc/cpuinfo || continue
+		for encoding in s S l B; do
+			cmp <(strings -a -t x -n 5 -e "$encoding" /bin/bash) \
+				<(LEAKHUNT_KERNEL=$kernel "$LEAKHUNT" strings --list --offsets -n 5 -e "$encoding" /bin/bash)
+		done
+	done
+}
+
+@test "--list without -t prints the strings alone" {
+	cmp <(strings -a "$RANDOM_BYTES") <("$LEAKHUNT" strings --list "$RANDOM_BYTES")
+	cmp <(strings -a -n 12 "$BIG") <("$LEAKHUNT" strings --list --raw -n 12 "$BIG")
+}
+
+@test "holes of a sparse file are zeros to wide characters" {
+	file=$BATS_TEST_TMPDIR/sparse
+	truncate -s 3000001 "$file"
+	for place in 65531 131072 1048571 2097152; do
+		printf 'w\0i\0d\0e\0-' | dd of="$file" bs=1 seek="$place" conv=notrunc status=none
+	done
+	printf '\0\0\0w\0\0\0i\0\0\0d\0\0\0e' | dd of="$file" bs=1 seek=2031616 conv=notrunc status=none
+	printf 'w\0\0\0i\0\0\0d\0\0\0e' | dd of="$file" bs=1 seek=2555891 conv=notrunc status=none
+	for encoding in s b l B L; do
+		same_as_gnu "$file" 2 "$encoding" d
+	done
+}
+
+@test "in a core, --list -t x shows addresses: the bytes that gdb sees there" {
+	address=$("$LEAKHUNT" strings --list -t x -n 20 "$BIG" | awk '/GET .api.v2.session.4711 HTTP/{print $1; exit}')
+	[ -n "$address" ]
+	run gdb -nx -batch -core "$BIG" -ex "x/s 0x$address"
+	[[ $output == *"GET /api/v2/session/4711 HTTP/1.1"* ]]
+}
+
+@test "a reader that goes away ends the list quietly" {
+	run bash -c 'set -o pipefail; "$LEAKHUNT" strings --list "$1" 2>"$2" | head -1' - "$BIG" "$BATS_TEST_TMPDIR/errors"
+	[ "$status" -eq 0 ]
+	[ ! -s "$BATS_TEST_TMPDIR/errors" ]
+}
+
+@test "a terminal gets escaped bytes, with the strings otherwise the same" {
+	file=$BATS_TEST_TMPDIR/latin
+	printf 'plain\ttab\0caf\351\351\233\0' >"$file"
+	run script -qec "\"$LEAKHUNT\" strings --list -e S \"$file\"" /dev/null
+	[ "$status" -eq 0 ]
+	[ "${lines[0]%$'\r'}" = $'plain\ttab' ]
+	[ "${lines[1]%$'\r'}" = 'caf\xe9\xe9\x9b' ]
+}
+
+@test "the summary counts what is there" {
+	file=$BATS_TEST_TMPDIR/known
+	python3 - "$file" <<-'END'
+		import sys
+		with open(sys.argv[1], "wb") as out:
+		    for i in range(500):
+		        out.write(b"a text that is repeated\0" + b"once %d\0" % i)
+		    out.write(b"\0" * (-out.tell() % 4096) + bytes(40960))
+	END
+	leakhunt strings --json "$file"
+	[ "$status" -eq 0 ]
+	[ -z "$errors" ]
+	[ "$(jq -r .schema <<<"$output")" = leakhunt/strings/1 ]
+	[ "$(jq .complete <<<"$output")" = true ]
+	[ "$(jq .totals.scanned_bytes <<<"$output")" -eq "$(stat -c %s "$file")" ]
+	[ "$(jq .totals.zero_bytes <<<"$output")" -eq 40960 ]
+	[ "$(jq .totals.texts <<<"$output")" -eq "$(strings -a "$file" | wc -l)" ]
+	[ "$(jq .totals.distinct_texts <<<"$output")" -eq "$(strings -a "$file" | sort -u | wc -l)" ]
+	[ "$(jq .totals.printable_bytes <<<"$output")" -eq "$(strings -a "$file" | tr -d '\n' | wc -c)" ]
+	[ "$(jq -c '.repeated[0] | [.text, .count, .bytes, .addr]' <<<"$output")" = \
+		'["a text that is repeated",500,11500,"0x0"]' ]
+	[ "$(jq '.repeated | length' <<<"$output")" -eq 1 ]
+	leakhunt strings "$file"
+	[ "$status" -eq 0 ]
+	grep -Eq '^ *500 .*a text that is repeated$' <<<"$output"
+	grep -q '^in short: .*repeated 500 times' <<<"$output"
+}
+
+@test "the summary's texts are those that uniq counts in a core" {
+	leakhunt strings --json -n 200 --raw --top 1000 "$BIG"
+	[ "$status" -eq 0 ]
+	[ "$(jq .totals.uncounted_texts <<<"$output")" -eq 0 ]
+	diff <(strings -a -n 200 "$BIG" | LC_ALL=C sort | uniq -c | awk '$1 > 1 {print $1}' | sort -n) \
+		<(jq '.repeated[].count' <<<"$output" | sort -n)
+}
+
+@test "a private key is counted and shown nowhere in the summary" {
+	file=$BATS_TEST_TMPDIR/keys
+	openssl genrsa -out "$BATS_TEST_TMPDIR/key.pem" 2048 2>/dev/null
+	for _ in 1 2 3; do
+		cat "$BATS_TEST_TMPDIR/key.pem"
+		printf '\0\0\0\0'
+	done >"$file"
+	leakhunt strings --json "$file"
+	[ "$status" -eq 0 ]
+	[ "$(jq '[.classes[] | select(.secret) | .count] | add' <<<"$output")" -eq 3 ]
+	[ "$(jq '[.repeated[] | select(.secret)] | length' <<<"$output")" -gt 0 ]
+	json=$output
+	leakhunt strings "$file"
+	while read -r line; do
+		[[ $line == -* ]] || [[ $json$output != *"$line"* ]]
+	done <"$BATS_TEST_TMPDIR/key.pem"
+}
+
+@test "escape sequences in memory do not reach the output" {
+	file=$BATS_TEST_TMPDIR/hostile
+	printf 'GET /\033]0;owned\007 HTTP/1.1\r\n\0\233\061\155 caf\351 text\0\233\061\155 caf\351 text' >"$file"
+	for format in "" --json; do
+		leakhunt strings -e S $format "$file"
+		[ "$status" -eq 0 ]
+		! LC_ALL=C grep -q $'[\001-\010\013-\037\177\233]' <<<"$output"
+	done
+}
+
+@test "an empty file is scanned: 0 bytes" {
+	: >"$BATS_TEST_TMPDIR/empty"
+	leakhunt strings "$BATS_TEST_TMPDIR/empty"
+	[ "$status" -eq 0 ]
+	[[ $output == *"scanned 0 B"* ]]
+	leakhunt strings --list "$BATS_TEST_TMPDIR/empty"
+	[ "$status" -eq 0 ]
+	[ -z "$output$errors" ]
+}
+
+@test "a truncated core is a partial result that says so" {
+	head -c 50000000 "$BIG" >"$BATS_TEST_TMPDIR/cut"
+	leakhunt strings "$BATS_TEST_TMPDIR/cut"
+	[ "$status" -eq 1 ]
+	[[ $output == *"incomplete: "*"truncated"* ]]
+	leakhunt strings --json "$BATS_TEST_TMPDIR/cut"
+	[ "$status" -eq 1 ]
+	[ "$(jq .complete <<<"$output")" = false ]
+	[ "$(jq -r '.gaps[0].reason' <<<"$output")" = truncated ]
+	run bash -c '"$LEAKHUNT" strings --list "$1" 2>&1 >/dev/null' - "$BATS_TEST_TMPDIR/cut"
+	[ "$status" -eq 1 ]
+	[[ $output == *"could not be read"*truncated* ]]
+}
+
+@test "Ctrl-C: the result so far, exit 1" {
+	run python3 - "$LEAKHUNT" "$BIG" <<-'END'
+		import os, pty, signal, subprocess, sys
+		master, slave = pty.openpty()
+		child = subprocess.Popen([sys.argv[1], "strings", "--json", sys.argv[2]], stdout=subprocess.PIPE, stderr=slave)
+		os.read(master, 1)  # the progress line: it scans
+		child.send_signal(signal.SIGINT)
+		out = child.communicate()[0]
+		sys.stdout.write(out.decode())
+		sys.exit(child.returncode)
+	END
+	[ "$status" -eq 1 ]
+	[ "$(jq .interrupted <<<"$output")" = true ]
+	[ "$(jq .complete <<<"$output")" = false ]
+	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt 0 ]
+	[ "$(jq .totals.scanned_bytes <<<"$output")" -lt "$(stat -c %s "$BIG")" ]
+}
+
+@test "a live process: its heap's texts, a receipt, and it goes on" {
+	mkfifo "$BATS_TEST_TMPDIR/input" "$BATS_TEST_TMPDIR/says"
+	exec {input}<>"$BATS_TEST_TMPDIR/input" {says}<>"$BATS_TEST_TMPDIR/says"
+	python3 -c '
+import sys
+text = "unmistakable " + "marker of a live heap"
+copies = [(text + str(i % 2) * 2000) for i in range(300)]
+for word in "ready", "alive":
+    print(word, flush=True)
+    sys.stdin.readline()' <&"$input" >&"$says" 3>&- &
+	pid=$!
+	read -r -u "$says" word
+	[ "$word" = ready ]
+	leakhunt strings --json "$pid"
+	result=$status
+	echo >&"$input"
+	read -r -t 10 -u "$says" word
+	echo >&"$input"
+	wait "$pid"
+	exec {input}>&- {says}>&-
+	[ "$word" = alive ]
+	[ "$result" -le 1 ]
+	[ "$(jq -r .source.pid <<<"$output")" -eq "$pid" ]
+	[ "$(jq .receipt.pause_ns <<<"$output")" -eq 0 ]
+	[ "$(jq .receipt.read_bytes <<<"$output")" -gt 500000 ]
+	[ "$(jq '[.repeated[] | select(.text | startswith("unmistakable marker of a live heap")) | .count] | add' \
+		<<<"$output")" -ge 300 ]
+}
+
+@test "what cannot be scanned: one line, what and why" {
+	leakhunt strings "$BATS_TEST_TMPDIR"
+	refused_with 64 directory
+	leakhunt strings "$BATS_TEST_TMPDIR/missing"
+	refused_with 2 "$BATS_TEST_TMPDIR/missing" "No such file"
+	mkfifo "$BATS_TEST_TMPDIR/pipe"
+	leakhunt strings "$BATS_TEST_TMPDIR/pipe"
+	refused_with 64 pipe
+	leakhunt strings 2147483646
+	refused_with 2 2147483646
+	leakhunt strings 0
+	refused_with 64 "not a process id"
+}
+
+@test "wrong usage: one line, exit 64" {
+	for chars in 0 1073741825 99999999999999999999 -1 four ''; do
+		leakhunt strings -n "$chars" /bin/sh
+		refused_with 64 --bytes
+	done
+	leakhunt strings --list -t q /bin/sh
+	refused_with 64 --radix q
+	leakhunt strings -e z /bin/sh
+	refused_with 64 --encoding z
+	leakhunt strings -t x /bin/sh
+	refused_with 64 --list
+	leakhunt strings --list --json /bin/sh
+	refused_with 64 --json
+	leakhunt strings --list --top 3 /bin/sh
+	refused_with 64 --top
+	leakhunt strings --offsets 1
+	refused_with 64 --offsets
+	LEAKHUNT_KERNEL=abacus leakhunt strings /bin/sh
+	refused_with 64 LEAKHUNT_KERNEL abacus scalar
+}

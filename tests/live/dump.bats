@@ -1,0 +1,282 @@
+#!/usr/bin/env bats
+# Dumps of live processes: the bytes are right, others' tools read them, and the target goes on.
+
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
+}
+
+heap_range() {
+	sed -n 's/^\([0-9a-f]*\)-\([0-9a-f]*\) .*\[heap\]$/0x\1 0x\2/p' "/proc/$SAMPLE_PID/maps"
+}
+
+# backtraces CORE EXE: one line a thread, "LWP frames...", in order of the LWP, without source lines.
+backtraces() {
+	gdb -batch -nx -ex 'set width 0' -ex 'set debuginfod enabled off' -ex 'thread apply all bt' "$2" "$1" 2>/dev/null |
+		python3 -c '
+import re, sys
+threads, lwp = {}, None
+for line in sys.stdin:
+    head = re.match(r"Thread .*LWP (\d+)", line)
+    if head:
+        lwp = int(head[1])
+        threads[lwp] = []
+    elif lwp and re.match(r"#\d+ ", line):
+        threads[lwp].append(re.sub(r" (at|from) \S+$", "", line.strip()))
+for lwp in sorted(threads):
+    print(lwp, *threads[lwp], sep=" | ")
+'
+}
+
+assert_tools_read() {
+	eu-readelf -a "$1" >/dev/null
+	readelf -aW "$1" >/dev/null
+	strings -a "$1" >/dev/null
+	eu-stack --core "$1" >/dev/null || [ $? -eq 1 ]
+}
+
+# Every sample, both modes: it still runs, answers, and none of its system calls was interrupted.
+@test "each sample is unharmed by both modes" {
+	for name in steady heap_leak arena_leak mmap_chunk_leak anon_leak thread_leak cache_plateau sawtooth fragmentation; do
+		[ -x "$SAMPLES/$name" ]
+		start_sample "$name"
+		sample_step 3
+		for mode in stop live; do
+			"$LEAKHUNT" dump "$SAMPLE_PID" --region all --mode "$mode" -o "$name.$mode" >out 2>err || {
+				echo "$name, mode $mode: $(cat out err)" >&2
+				return 1
+			}
+			assert_sample_unharmed
+			assert_tools_read "$name.$mode"
+			rm "$name.$mode"
+		done
+		stop_sample
+	done
+}
+
+@test "the heap's bytes are those that gdb's dump memory reads" {
+	start_sample fragmentation
+	sample_step 5
+	kill -STOP "$SAMPLE_PID"
+	read -r start end < <(heap_range)
+	gdb -batch -nx -p "$SAMPLE_PID" -ex "dump memory truth $start $end" >/dev/null 2>&1
+	kill -STOP "$SAMPLE_PID"
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o stop.core >/dev/null 2>&1
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap --mode live -o live.core >/dev/null 2>&1
+	kill -CONT "$SAMPLE_PID"
+	[ "$(stat -c %s truth)" -eq $((end - start)) ]
+	for mode in stop live; do
+		gdb -batch -nx "$SAMPLES/fragmentation" "$mode.core" -ex "dump memory ours.$mode $start $end" >/dev/null 2>&1
+		cmp truth "ours.$mode"
+	done
+}
+
+@test "a stopped process stays stopped, and goes on when its owner says so" {
+	start_sample steady
+	kill -STOP "$SAMPLE_PID"
+	is_stopped() { [ "$(process_state "$SAMPLE_PID")" = T ]; }
+	wait_until 50 is_stopped
+	for mode in stop live; do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --mode "$mode" -o "$mode.core" >/dev/null 2>&1
+		is_stopped
+		grep -q '^TracerPid:[[:space:]]*0$' "/proc/$SAMPLE_PID/status"
+	done
+	kill -CONT "$SAMPLE_PID"
+	wait_until 50 assert_not_stopped "$SAMPLE_PID"
+	sample_command check
+	jq -e '.alive and .checksum_ok' <<<"$REPLY"
+}
+
+@test "gdb's backtraces of all threads equal those of a gcore core" {
+	start_sample thread_leak
+	sample_step 5
+	kill -STOP "$SAMPLE_PID"
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region stacks -o ours.core >/dev/null 2>&1
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o heap.core >/dev/null 2>&1
+	gcore -o theirs "$SAMPLE_PID" >/dev/null 2>&1
+	kill -CONT "$SAMPLE_PID"
+	backtraces "theirs.$SAMPLE_PID" "$SAMPLES/thread_leak" >theirs
+	backtraces ours.core "$SAMPLES/thread_leak" >ours
+	backtraces heap.core "$SAMPLES/thread_leak" >heap
+	[ "$(wc -l <theirs)" -ge 6 ]
+	grep -q wait_for_ever theirs
+	diff theirs ours
+	# With the heap only, the context suffices.
+	diff theirs heap
+}
+
+@test "eu-stack names the functions of every thread" {
+	start_sample thread_leak
+	sample_step 3
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o ours.core >/dev/null 2>&1
+	eu-stack --core ours.core -e "$SAMPLES/thread_leak" >stacks
+	[ "$(grep -c '^TID' stacks)" -eq "$(ls "/proc/$SAMPLE_PID/task" | wc -l)" ]
+	[ "$(grep -c wait_for_ever stacks)" -eq 3 ]
+}
+
+@test "kill -9 of leakhunt at any time: the target is unharmed, nothing has the final name" {
+	start_sample steady --size 134217728
+	for delay in 0.002 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
+		for mode in stop live; do
+			"$LEAKHUNT" dump "$SAMPLE_PID" --mode "$mode" -o killed.core >/dev/null 2>&1 3>&- &
+			victim=$!
+			sleep "$delay"
+			kill -KILL "$victim" 2>/dev/null || true
+			wait "$victim" || true
+			wait_until 20 assert_not_stopped "$SAMPLE_PID"
+			assert_sample_unharmed
+			# Either it was complete already, or it is not there.
+			[ ! -e killed.core ] || readelf -h killed.core | grep -q CORE
+			rm -f killed.core .killed.core.*.tmp
+		done
+	done
+}
+
+@test "Ctrl-C while copying: nothing is left, and the target goes on" {
+	start_sample steady --size 268435456
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o broken.core >out 2>err 3>&- &
+	victim=$!
+	has_begun() { compgen -G '.broken.core.*.tmp' >/dev/null || has_ended "$victim"; }
+	wait_until 100 has_begun
+	kill -INT "$victim"
+	status=0
+	wait "$victim" || status=$?
+	if [ "$status" -ne 0 ]; then
+		[ "$status" -eq 2 ]
+		grep -q interrupted err
+		[ ! -e broken.core ]
+	fi
+	[ -z "$(compgen -G '.broken.core.*.tmp')" ]
+	assert_sample_unharmed
+}
+
+@test "a process that somebody traces already: said by whom, nothing left" {
+	start_sample steady
+	mkfifo hold
+	gdb -batch -nx -p "$SAMPLE_PID" -ex 'shell cat hold' >/dev/null 2>&1 3>&- &
+	tracer=$!
+	is_traced() { grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$SAMPLE_PID/status"; }
+	wait_until 100 is_traced
+	run "$LEAKHUNT" dump "$SAMPLE_PID" -o traced.core
+	echo >hold
+	wait "$tracer" || true
+	[ "$status" -eq 2 ]
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output == *"traced by process "*gdb* ]]
+	[ ! -e traced.core ]
+	[ -z "$(compgen -G '.traced.core.*')" ]
+}
+
+@test "absent pages are neither read nor written: 8 GiB reserved, 1024 pages touched" {
+	mkfifo input
+	python3 -c '
+import mmap, sys
+memory = mmap.mmap(-1, 8 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for page in range(1024):
+    memory[page * (8 << 20)] = 65
+print("READY", flush=True)
+sys.stdin.read()' <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	is_ready() { grep -q READY ready; }
+	wait_until 100 is_ready
+	before=$(rollup Rss "$target")
+	"$LEAKHUNT" dump "$target" --region anon --json -o sparse.core >receipt 2>/dev/null
+	after=$(rollup Rss "$target")
+	exec {held}>&-
+	wait "$target"
+	assert_between 0 $((after - before)) 65536
+	assert_between $((1024 * 4096)) "$(jq .copied_bytes receipt)" $((64 << 20))
+	# Its 1024 pages lie 8 MiB apart: the file holds them, not what is between.
+	assert_between 1 "$(stat -c %s sparse.core)" $((64 << 20))
+	[ "$(readelf -lW sparse.core | grep -c ' LOAD ')" -ge 1024 ]
+	assert_tools_read sparse.core
+}
+
+@test "more segments than a 16-bit count holds" {
+	mkfifo input
+	python3 -c '
+import mmap, sys
+memory = mmap.mmap(-1, 70000 << 21, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for page in range(70000):
+    memory[page << 21] = 65
+print("READY", flush=True)
+sys.stdin.read()' <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	is_ready() { grep -q READY ready; }
+	wait_until 300 is_ready
+	"$LEAKHUNT" dump "$target" --region anon -o many.core >/dev/null 2>&1
+	exec {held}>&-
+	wait "$target"
+	readelf -hW many.core | grep -q 'Number of program headers: *65535 ('
+	eu-readelf -lW many.core >headers
+	[ "$(grep -c '^ *LOAD ' headers)" -ge 70000 ]
+}
+
+@test "a process that calls exec or ends while it is dumped: an error, or a whole dump, never half" {
+	for round in 1 2 3 4 5; do
+		python3 -c '
+import os, sys, time
+block = bytearray(200 << 20)
+print("READY", flush=True)
+sys.stdin.readline()
+time.sleep(0.02 * int(sys.argv[1]))
+os.execv("/bin/sleep", ["sleep", "0.2"])' "$round" <<<go >ready 3>&- &
+		target=$!
+		is_ready() { grep -q READY ready; }
+		wait_until 100 is_ready
+		status=0
+		"$LEAKHUNT" dump "$target" --region anon --mode live -o exec.core >/dev/null 2>err || status=$?
+		wait "$target"
+		case $status in
+		0 | 1) eu-readelf -l exec.core >/dev/null ;;
+		2 | 64) [ ! -e exec.core ] && [ "$(wc -l <err)" -eq 1 ] ;;
+		*) echo "status $status: $(cat err)" >&2; false ;;
+		esac
+		[ -z "$(compgen -G '.exec.core.*')" ]
+		rm -f exec.core
+	done
+}
+
+@test "threads that come and go while we freeze" {
+	cat >spawn.py <<-'EOF_PYTHON'
+		import sys, threading
+		running = True
+		def brief(): pass
+		def spawn():
+		    while running:
+		        thread = threading.Thread(target=brief)
+		        thread.start()
+		        thread.join()
+		spawners = [threading.Thread(target=spawn) for _ in range(4)]
+		for spawner in spawners: spawner.start()
+		print("READY", flush=True)
+		sys.stdin.read()
+		running = False
+		for spawner in spawners: spawner.join()
+		print("DONE", flush=True)
+	EOF_PYTHON
+	mkfifo input
+	python3 spawn.py <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	is_ready() { grep -q READY ready; }
+	wait_until 100 is_ready
+	for round in 1 2 3 4 5 6 7 8 9 10; do
+		"$LEAKHUNT" dump "$target" --region stacks --json -o "spawn.core" --force >receipt 2>/dev/null
+		[ "$(jq .threads receipt)" -ge 5 ]
+		wait_until 20 assert_not_stopped "$target"
+	done
+	exec {held}>&-
+	wait "$target"
+	grep -q DONE ready
+}

@@ -1,0 +1,535 @@
+/*
+ * test_proc_live: processes, pages, threads and modules, on this very process and on children of it. What
+ * is expected comes from the kernel's calls and files, never from the code under test.
+ */
+#include "unit.h"
+
+#include "leakhunt/proc.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+
+static struct lh_process *open_self(void)
+{
+	struct lh_process *process = NULL;
+	assert_success(lh_process_open(getpid(), &process));
+	return process;
+}
+
+static size_t read_self(const void *context, uint64_t addr, void *ret, size_t bytes)
+{
+	return lh_process_read(context, addr, ret, bytes);
+}
+
+/* A child that waits until its end of the pipe closes. */
+struct child {
+	pid_t pid;
+	int pipe_fd;
+};
+
+static struct child start_child(void)
+{
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		char byte;
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) < 0);
+	}
+	close(ends[0]);
+	return (struct child){.pid = pid, .pipe_fd = ends[1]};
+}
+
+/* Lets it end, and leaves it a zombie. */
+static void end_child(struct child *child)
+{
+	siginfo_t info;
+	close(child->pipe_fd);
+	assert_int_equal(waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+static void test_open(void **state)
+{
+	(void)state;
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	char name[16];
+	prctl(PR_GET_NAME, name);
+	assert_int_equal(lh_process_pid(process), getpid());
+	assert_string_equal(lh_process_command(process), name);
+	assert_int_equal(lh_process_identity(process).pid, getpid());
+	assert_true(lh_process_identity(process).start_ticks > 0);
+	assert_success(lh_process_check(process));
+	struct lh_process *none = NULL;
+	assert_failure(lh_process_open(0, &none), LH_ERROR_USAGE);
+	assert_failure(lh_process_open(-5, &none), LH_ERROR_USAGE);
+	assert_failure(lh_process_open(0x7fffffff, &none), LH_ERROR_NO_PROCESS);
+	assert_failure(lh_process_open(2, &none), LH_ERROR_UNSUPPORTED); /* kthreadd, or init of a container's */
+	assert_null(none);
+}
+
+static void test_zombie_and_end(void **state)
+{
+	(void)state;
+	struct child child = start_child();
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	struct lh_process *none = NULL;
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_usage usage;
+	assert_success(lh_process_open(child.pid, &process));
+	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+	assert_true(list.regions.count > 5);
+	end_child(&child);
+	for (int is_reaped = 0; is_reaped < 2; is_reaped++) {
+		assert_failure(lh_process_open(child.pid, &none), LH_ERROR_NO_PROCESS);
+		assert_failure(lh_process_check(process), LH_ERROR_NO_PROCESS);
+		assert_failure(lh_regions_read(process, LH_REGIONS_SMAPS, &list), LH_ERROR_NO_PROCESS);
+		assert_failure(lh_regions_read(process, LH_REGIONS_MAPS, &list), LH_ERROR_NO_PROCESS);
+		assert_failure(lh_rollup_read(process, &usage), LH_ERROR_NO_PROCESS);
+		waitpid(child.pid, NULL, 0);
+	}
+}
+
+static void test_exec_is_noticed(void **state)
+{
+	(void)state;
+	int go[2], done[2];
+	char byte = 0;
+	assert_int_equal(pipe(go) | pipe2(done, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		dup2(go[0], 0);
+		close(go[1]);
+		if (read(0, &byte, 1) == 1)
+			execl("/bin/cat", "cat", (char *)NULL);
+		_exit(1);
+	}
+	close(done[1]);
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	assert_success(lh_process_open(pid, &process));
+	assert_success(lh_process_check(process));
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(read(done[0], &byte, 1), 0); /* closed by exec */
+	assert_failure(lh_process_check(process), LH_ERROR_CHANGED);
+	close(go[1]);
+	waitpid(pid, NULL, 0);
+	close(go[0]);
+	close(done[0]);
+}
+
+struct thread {
+	pthread_t handle;
+	pid_t tid;
+	const char *name;
+	bool spins;
+	atomic_bool is_ready;
+	atomic_bool is_over;
+	int wait_fd;
+};
+
+static void *run_thread(void *context)
+{
+	struct thread *thread = context;
+	char byte;
+	prctl(PR_SET_NAME, thread->name);
+	thread->tid = (pid_t)syscall(SYS_gettid);
+	atomic_store(&thread->is_ready, true);
+	while (thread->spins && !atomic_load(&thread->is_over))
+		continue;
+	return thread->spins || read(thread->wait_fd, &byte, 1) == 0 ? NULL : context;
+}
+
+static void start_thread(struct thread *thread)
+{
+	assert_int_equal(pthread_create(&thread->handle, NULL, run_thread, thread), 0);
+	while (!atomic_load(&thread->is_ready))
+		sched_yield();
+}
+
+static const struct lh_region *find_stack(const struct lh_region_list *list, pid_t tid)
+{
+	for (size_t i = 0; i < list->regions.count; i++)
+		if (list->regions.items[i].kind == LH_REGION_THREAD_STACK && list->regions.items[i].tid == tid)
+			return &list->regions.items[i];
+	return NULL;
+}
+
+static void assert_is_stack_of(const struct lh_region_list *list, const struct thread *thread)
+{
+	pthread_attr_t attributes;
+	void *lowest;
+	size_t bytes;
+	const struct lh_region *region = find_stack(list, thread->tid);
+	assert_non_null(region);
+	assert_string_equal(region->thread_name, thread->name);
+	assert_int_equal(pthread_getattr_np(thread->handle, &attributes), 0);
+	assert_int_equal(pthread_attr_getstack(&attributes, &lowest, &bytes), 0);
+	assert_true(region->start <= (uintptr_t)lowest && (uintptr_t)lowest + bytes <= region->end);
+	pthread_attr_destroy(&attributes);
+}
+
+static void test_thread_stacks(void **state)
+{
+	(void)state;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	struct thread sleeper = {.name = "sleeper \x1b)", .wait_fd = ends[0]};
+	struct thread spinner = {.name = "spinner", .spins = true};
+	start_thread(&sleeper);
+	start_thread(&spinner);
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_task_list tasks = {0};
+	assert_success(lh_tasks_read(process, &tasks));
+	assert_int_equal(tasks.tasks.count, 3);
+	lh_vec_deinit(&tasks.tasks);
+	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+	assert_is_stack_of(&list, &sleeper);
+	assert_is_stack_of(&list, &spinner);
+	assert_null(find_stack(&list, getpid()));
+	/* A thread's id is no process's. */
+	struct lh_process *none = NULL;
+	assert_failure(lh_process_open(sleeper.tid, &none), LH_ERROR_NO_PROCESS);
+	atomic_store(&spinner.is_over, true);
+	close(ends[1]);
+	pthread_join(sleeper.handle, NULL);
+	pthread_join(spinner.handle, NULL);
+	close(ends[0]);
+}
+
+static enum lh_region_kind kind_at(const struct lh_region_list *list, const void *place)
+{
+	const struct lh_region *region = lh_regions_find(list, (uintptr_t)place);
+	assert_non_null(region);
+	return region->kind;
+}
+
+/* Memory of its own between guards, so that nothing merges with it. */
+static uint64_t *map_between_guards(size_t bytes)
+{
+	char *base = mmap(NULL, bytes + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(base != MAP_FAILED);
+	assert_int_equal(mprotect(base + PAGE, bytes, PROT_READ | PROT_WRITE), 0);
+	return (uint64_t *)(base + PAGE);
+}
+
+/* Chunk headers as glibc's malloc.c lays them out: prev_size, size with IS_MMAPPED (2). */
+static void test_mmap_chunks(void **state)
+{
+	(void)state;
+	const size_t words = PAGE / sizeof(uint64_t);
+	uint64_t *merged = map_between_guards(700 * 2 * PAGE + 5 * PAGE);
+	uint64_t *unexplained = map_between_guards(64 * PAGE);
+	uint64_t *untouched = map_between_guards(64 * PAGE);
+	uint64_t *large = map_between_guards(64 * PAGE);
+	for (size_t i = 0; i < 700; i++)
+		merged[i * 2 * words + 1] = 2 * PAGE | 2;
+	merged[700 * 2 * words + 1] = 5 * PAGE | 2;
+	unexplained[1] = 32 * PAGE | 2;
+	unexplained[32 * words + 1] = 32 * PAGE | 1;
+	large[1] = 64 * PAGE | 2;
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	for (int detail = LH_REGIONS_MAPS; detail <= LH_REGIONS_SMAPS; detail++) {
+		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+		assert_success(lh_regions_read(process, (enum lh_region_detail)detail, &list));
+		assert_int_equal(kind_at(&list, merged), LH_REGION_MMAP_CHUNK);
+		assert_int_equal(kind_at(&list, large), LH_REGION_MMAP_CHUNK);
+		assert_int_equal(kind_at(&list, unexplained), LH_REGION_ANON);
+		assert_int_equal(kind_at(&list, untouched), LH_REGION_ANON);
+		assert_int_equal(kind_at(&list, (char *)untouched - 1), LH_REGION_GUARD);
+	}
+	/* Looking at it has not made a page of it present. */
+	unsigned char is_present[64];
+	assert_int_equal(mincore(untouched, sizeof(is_present) * PAGE, is_present), 0);
+	for (size_t i = 0; i < sizeof(is_present); i++)
+		assert_int_equal(is_present[i], 0);
+	munmap((char *)merged - PAGE, 1405 * PAGE + 2 * PAGE);
+	munmap((char *)unexplained - PAGE, 66 * PAGE);
+	munmap((char *)untouched - PAGE, 66 * PAGE);
+	munmap((char *)large - PAGE, 66 * PAGE);
+}
+
+/* What only a look into memory can tell: 64 MiB-aligned memory with and without a heap_info at its front. */
+static void test_arenas(void **state)
+{
+	(void)state;
+	const size_t heap = 64 << 20;
+	char *reserve = mmap(NULL, 4 * heap, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(reserve != MAP_FAILED);
+	char *arena = (char *)lh_align_up((uintptr_t)reserve, heap), *other = arena + 2 * heap;
+	assert_int_equal(mprotect(arena, 32 * PAGE, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(mprotect(other, 32 * PAGE, PROT_READ | PROT_WRITE), 0);
+	munmap(arena + heap, heap);
+	uint64_t *info = (uint64_t *)arena;
+	info[0] = (uintptr_t)arena + 48;
+	info[2] = info[3] = 32 * PAGE;
+	*(uint64_t *)other = 42;
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+	assert_int_equal(kind_at(&list, arena), LH_REGION_ARENA);
+	assert_int_equal(kind_at(&list, other), LH_REGION_ANON);
+	munmap(reserve, 4 * heap);
+}
+
+static void test_pagemap(void **state)
+{
+	(void)state;
+	enum { PAGES = 3000 };
+	char *memory = (char *)map_between_guards(PAGES * PAGE);
+	size_t expected_pages = 0, expected_runs = 0;
+	madvise(memory, PAGES * PAGE, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < PAGES; i++) {
+		if (i % 7 && i % 11 != 3)
+			continue;
+		memory[i * PAGE] = 1;
+		expected_pages++;
+		expected_runs += !i || ((i - 1) % 7 && (i - 1) % 11 != 3);
+	}
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	struct lh_page_runs runs = {0};
+	struct lh_range range = {(uintptr_t)memory, (uintptr_t)memory + PAGES * PAGE};
+	assert_success(lh_pagemap_open(process, &pagemap));
+	assert_success(lh_pagemap_runs(pagemap, range, &runs));
+	assert_int_equal(runs.runs.count, expected_runs);
+	size_t pages = 0;
+	for (size_t i = 0; i < runs.runs.count; i++) {
+		struct lh_page_run run = runs.runs.items[i];
+		assert_int_equal(run.state, LH_PAGES_PRESENT);
+		assert_true(run.range.start >= range.start && run.range.end <= range.end);
+		for (uint64_t at = run.range.start; at < run.range.end; at += PAGE, pages++)
+			assert_int_equal(*(char *)(uintptr_t)at, 1);
+	}
+	assert_int_equal(pages, expected_pages);
+	range.start++;
+	assert_failure(lh_pagemap_runs(pagemap, range, &runs), LH_ERROR_USAGE);
+	lh_vec_deinit(&runs.runs);
+	munmap(memory - PAGE, (PAGES + 2) * PAGE);
+}
+
+static void test_read_stops_at_a_hole(void **state)
+{
+	(void)state;
+	char *memory = (char *)map_between_guards(3 * PAGE);
+	char copy[3 * PAGE];
+	for (size_t i = 0; i < sizeof(copy); i++)
+		memory[i] = (char)(i * 31);
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	assert_int_equal(lh_process_read(process, (uintptr_t)memory, copy, sizeof(copy)), sizeof(copy));
+	assert_memory_equal(copy, memory, sizeof(copy));
+	assert_int_equal(lh_process_read(process, (uintptr_t)memory + 2 * PAGE + 100, copy, sizeof(copy)), PAGE - 100);
+	assert_memory_equal(copy, memory + 2 * PAGE + 100, PAGE - 100);
+	assert_int_equal(lh_process_read(process, (uintptr_t)memory - PAGE, copy, sizeof(copy)), 0);
+	assert_int_equal(lh_process_read(process, 0, copy, 1), 0);
+	munmap(memory - PAGE, 5 * PAGE);
+}
+
+/* cat, which shares no page with this process, after it has passed on a byte: it waits for the next one. */
+static struct child start_cat(void)
+{
+	int to[2], from[2];
+	char byte;
+	assert_int_equal(pipe2(to, O_CLOEXEC) | pipe2(from, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(to[0], 0);
+		dup2(from[1], 1);
+		execl("/bin/cat", "cat", (char *)NULL);
+		_exit(1);
+	}
+	close(to[0]);
+	close(from[1]);
+	assert_int_equal(write(to[1], "x", 1), 1);
+	assert_int_equal(read(from[0], &byte, 1), 1);
+	close(from[0]);
+	return (struct child){.pid = pid, .pipe_fd = to[1]};
+}
+
+static void test_rollup(void **state)
+{
+	(void)state;
+	struct child child = start_cat();
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_usage rollup, total;
+	uint64_t vss_bytes;
+	assert_success(lh_process_open(child.pid, &process));
+	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+	assert_success(lh_rollup_read(process, &rollup));
+	lh_regions_total(&list, &total, &vss_bytes);
+	assert_true(total.rss_bytes > 0);
+	assert_int_equal(total.private_dirty_bytes, rollup.private_dirty_bytes);
+	assert_int_equal(total.anonymous_bytes, rollup.anonymous_bytes);
+	assert_int_equal(total.swap_bytes, rollup.swap_bytes);
+	end_child(&child);
+	waitpid(child.pid, NULL, 0);
+}
+
+/* ---------------------------------------------------------------- modules */
+
+struct loader_view {
+	const struct lh_module_list *list;
+	size_t checked;
+};
+
+static const struct lh_module *find_module(const struct lh_module_list *list, uint64_t addr)
+{
+	for (size_t i = 0; i < list->modules.count; i++)
+		if (list->modules.items[i].start <= addr && addr < list->modules.items[i].end)
+			return &list->modules.items[i];
+	return NULL;
+}
+
+static void assert_build_id(const struct lh_module *module, const uint8_t *note, size_t bytes)
+{
+	for (size_t at = 0; at + sizeof(ElfW(Nhdr)) < bytes;) {
+		const ElfW(Nhdr) *header = (const ElfW(Nhdr) *)(const void *)(note + at);
+		const uint8_t *name = note + at + sizeof(*header);
+		const uint8_t *descriptor = name + lh_align_up(header->n_namesz, 4);
+		if (header->n_type == NT_GNU_BUILD_ID && !memcmp(name, "GNU", 4)) {
+			assert_int_equal(module->build_id_bytes, header->n_descsz);
+			assert_memory_equal(module->build_id, descriptor, header->n_descsz);
+		}
+		at = (size_t)(descriptor - note) + lh_align_up(header->n_descsz, 4);
+	}
+}
+
+/* The dynamic loader's own list is the truth. */
+static int check_loaded(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)size;
+	struct loader_view *view = context;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uint64_t start = info->dlpi_addr + segment->p_vaddr;
+		if (segment->p_type != PT_LOAD && segment->p_type != PT_NOTE)
+			continue;
+		const struct lh_module *module = find_module(view->list, start);
+		assert_non_null(module);
+		assert_true(module->has_bias);
+		assert_true(module->bias == info->dlpi_addr);
+		if (segment->p_type == PT_LOAD)
+			assert_true(start + segment->p_memsz <= module->end);
+		else if (segment->p_align != 8)
+			assert_build_id(module, (const uint8_t *)(uintptr_t)start, segment->p_memsz);
+	}
+	view->checked++;
+	return 0;
+}
+
+static void test_modules(void **state)
+{
+	(void)state;
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_module_list modules LH_CLEANUP(lh_module_list_deinit) = {0};
+	assert_success(lh_regions_read(process, LH_REGIONS_MAPS, &regions));
+	assert_success(lh_modules_find(&regions, read_self, process, &modules));
+	struct loader_view view = {.list = &modules};
+	dl_iterate_phdr(check_loaded, &view);
+	assert_int_equal(view.checked, modules.modules.count);
+	assert_true(view.checked >= 4);
+	for (size_t i = 1; i < modules.modules.count; i++)
+		assert_true(modules.modules.items[i - 1].end <= modules.modules.items[i].start);
+}
+
+struct bytes {
+	uint64_t start;
+	const uint8_t *data;
+	size_t length;
+};
+
+static size_t read_bytes(const void *context, uint64_t addr, void *ret, size_t bytes)
+{
+	const struct bytes *image = context;
+	if (addr < image->start || addr - image->start >= image->length)
+		return 0;
+	size_t count = lh_min_u64(bytes, image->length - (addr - image->start));
+	memcpy(ret, image->data + (addr - image->start), count);
+	return count;
+}
+
+/* The front of this program, with bytes flipped: never a crash, and nothing is changed when it says no. */
+static void test_probe_survives_corruption(void **state)
+{
+	(void)state;
+	uint8_t image[PAGE], damaged[PAGE];
+	int fd = open("/proc/self/exe", O_RDONLY);
+	assert_int_equal(read(fd, image, sizeof(image)), sizeof(image));
+	close(fd);
+	struct bytes source = {.start = 0x10000, .data = damaged, .length = sizeof(damaged)};
+	uint64_t random = 1;
+	size_t refused = 0, accepted = 0;
+	for (int round = 0; round < 20000; round++) {
+		memcpy(damaged, image, sizeof(image));
+		for (int i = 0; i < 3; i++)
+			damaged[unit_random(&random) % 0x400] = (uint8_t)unit_random(&random);
+		source.length = unit_random(&random) % 4 ? sizeof(damaged) : unit_random(&random) % 0x400;
+		struct lh_module module = {.start = 0x10000, .path = "x"}, before = module;
+		if (lh_module_probe(&module, read_bytes, &source)) {
+			assert_true(module.build_id_bytes <= LH_BUILD_ID_MAX);
+			accepted++;
+			continue;
+		}
+		assert_memory_equal(&module, &before, sizeof(module));
+		refused++;
+	}
+	assert_true(refused > 100 && accepted > 100);
+}
+
+static void test_process_table(void **state)
+{
+	(void)state;
+	struct lh_process_table table = {0};
+	assert_success(lh_process_table_read(&table));
+	const struct lh_process_usage *self = NULL;
+	for (size_t i = 0; i < table.processes.count; i++) {
+		const struct lh_process_usage *process = &table.processes.items[i];
+		if (process->pid == getpid())
+			self = process;
+		if (i)
+			assert_true(lh_usage_uss(&process->usage) <= lh_usage_uss(&process[-1].usage));
+	}
+	assert_non_null(self);
+	assert_int_equal(self->uid, geteuid());
+	assert_true(self->usage.rss_bytes > 0);
+	assert_non_null(strstr(self->command, "test_proc_live"));
+	assert_true(*self->user);
+	lh_process_table_deinit(&table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_open),
+	        cmocka_unit_test(test_zombie_and_end),
+	        cmocka_unit_test(test_exec_is_noticed),
+	        cmocka_unit_test(test_thread_stacks),
+	        cmocka_unit_test(test_mmap_chunks),
+	        cmocka_unit_test(test_arenas),
+	        cmocka_unit_test(test_pagemap),
+	        cmocka_unit_test(test_read_stops_at_a_hole),
+	        cmocka_unit_test(test_rollup),
+	        cmocka_unit_test(test_modules),
+	        cmocka_unit_test(test_probe_survives_corruption),
+	        cmocka_unit_test(test_process_table),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
