@@ -74,6 +74,12 @@ struct lh_error *lh_plan_create(const struct lh_process *process, const struct l
                                 struct lh_plan *ret) LH_NODISCARD;
 void lh_plan_deinit(struct lh_plan *plan);
 
+/*
+ * Looks at the pages of the same extents again, telling written pages from unwritten ones
+ * (lh_pagemap_find_written): for a target that stands still.
+ */
+struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pagemap) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- freezing */
 
 #define LH_XSTATE_MAX 16384 /* bytes; AMX makes it 11,008 on x86_64 (Intel SDM vol. 1, ch. 13) */

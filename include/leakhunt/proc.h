@@ -183,6 +183,11 @@ enum lh_page_state {
 	LH_PAGES_WRITTEN, /* present, and written to since it was protected, or not protected at all */
 };
 
+static inline bool lh_page_is_present(enum lh_page_state state)
+{
+	return state != LH_PAGES_SWAPPED;
+}
+
 struct lh_page_run {
 	struct lh_range range;
 	enum lh_page_state state;
@@ -230,6 +235,9 @@ struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_r
  * unreadable one (0 to `bytes`). Faults in what it reads: ask lh_pagemap_runs first.
  */
 size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
+
+/* The same over many ranges, one behind the other into `ret`, in few system calls. */
+size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count, void *ret);
 
 /* ---------------------------------------------------------------- threads */
 
