@@ -15,6 +15,6 @@ static void step(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {
-	        .name = "anon_leak", .condition = "leak", .region_kind = "anon", .step_bytes = 128 << 10, .step = step};
+		.name = "anon_leak", .condition = "leak", .region_kind = "anon", .step_bytes = 128 << 10, .step = step};
 	return sample_main(&sample, argc, argv);
 }

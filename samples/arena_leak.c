@@ -43,11 +43,11 @@ static void step(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "arena_leak",
-	                        .condition = "leak",
-	                        .region_kind = "arena",
-	                        .step_bytes = 64 << 10,
-	                        .block_bytes = 1000,
-	                        .begin = begin,
-	                        .step = step};
+				.condition = "leak",
+				.region_kind = "arena",
+				.step_bytes = 64 << 10,
+				.block_bytes = 1000,
+				.begin = begin,
+				.step = step};
 	return sample_main(&sample, argc, argv);
 }

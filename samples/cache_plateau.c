@@ -36,12 +36,12 @@ static void step(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "cache_plateau",
-	                        .condition = "plateau",
-	                        .region_kind = "heap",
-	                        .size_bytes = 2 << 20,
-	                        .step_bytes = 128 << 10,
-	                        .block_bytes = 1000,
-	                        .begin = begin,
-	                        .step = step};
+				.condition = "plateau",
+				.region_kind = "heap",
+				.size_bytes = 2 << 20,
+				.step_bytes = 128 << 10,
+				.block_bytes = 1000,
+				.begin = begin,
+				.step = step};
 	return sample_main(&sample, argc, argv);
 }

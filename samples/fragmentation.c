@@ -93,17 +93,17 @@ static void step(struct sample *sample)
 static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 {
 	snprintf(ret, ret_bytes, ",\"growing_steps\":%" PRIu64 ",\"is_growing\":%s", GROWING_STEPS,
-	         sample->steps < GROWING_STEPS ? "true" : "false");
+		 sample->steps < GROWING_STEPS ? "true" : "false");
 }
 
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "fragmentation",
-	                        .condition = "fragmentation",
-	                        .region_kind = "heap",
-	                        .step_bytes = 512 << 10,
-	                        .begin = begin,
-	                        .step = step,
-	                        .describe = describe};
+				.condition = "fragmentation",
+				.region_kind = "heap",
+				.step_bytes = 512 << 10,
+				.begin = begin,
+				.step = step,
+				.describe = describe};
 	return sample_main(&sample, argc, argv);
 }

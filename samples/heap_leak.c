@@ -15,10 +15,10 @@ static void step(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "heap_leak",
-	                        .condition = "leak",
-	                        .region_kind = "heap",
-	                        .step_bytes = 64 << 10,
-	                        .block_bytes = 1000,
-	                        .step = step};
+				.condition = "leak",
+				.region_kind = "heap",
+				.step_bytes = 64 << 10,
+				.block_bytes = 1000,
+				.step = step};
 	return sample_main(&sample, argc, argv);
 }

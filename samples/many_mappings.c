@@ -50,18 +50,18 @@ static void begin(struct sample *sample)
 static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 {
 	snprintf(ret, ret_bytes,
-	         ",\"mappings\":%" PRIu64 ",\"written_bytes\":%" PRIu64 ",\"locked_bytes\":%" PRIu64
-	         ",\"shared_bytes\":%" PRIu64 ",\"guard_bytes\":%" PRIu64,
-	         sample->size_bytes / sample->block_bytes, written_bytes, locked_bytes, shared_bytes, guard_bytes);
+		 ",\"mappings\":%" PRIu64 ",\"written_bytes\":%" PRIu64 ",\"locked_bytes\":%" PRIu64
+		 ",\"shared_bytes\":%" PRIu64 ",\"guard_bytes\":%" PRIu64,
+		 sample->size_bytes / sample->block_bytes, written_bytes, locked_bytes, shared_bytes, guard_bytes);
 }
 
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "many_mappings",
-	                        .condition = "steady",
-	                        .size_bytes = 10000 * 8192,
-	                        .block_bytes = 8192,
-	                        .begin = begin,
-	                        .describe = describe};
+				.condition = "steady",
+				.size_bytes = 10000 * 8192,
+				.block_bytes = 8192,
+				.begin = begin,
+				.describe = describe};
 	return sample_main(&sample, argc, argv);
 }

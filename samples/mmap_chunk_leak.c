@@ -25,11 +25,11 @@ static void step(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "mmap_chunk_leak",
-	                        .condition = "leak",
-	                        .region_kind = "mmap-chunk",
-	                        .step_bytes = 256 << 10,
-	                        .block_bytes = 256 << 10,
-	                        .begin = begin,
-	                        .step = step};
+				.condition = "leak",
+				.region_kind = "mmap-chunk",
+				.step_bytes = 256 << 10,
+				.block_bytes = 256 << 10,
+				.begin = begin,
+				.step = step};
 	return sample_main(&sample, argc, argv);
 }

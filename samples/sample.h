@@ -87,7 +87,7 @@ static inline void sample_sleep_ms(unsigned ms)
 
 /* Fills all of a block and writes "<word> block <number> by <name>" and a NUL at its start. */
 static inline void sample_fill(const struct sample *sample, void *block, size_t bytes, const char *word,
-                               uint64_t number)
+			       uint64_t number)
 {
 	if (!block || block == (void *)-1)
 		sample_die("%s: cannot allocate %zu bytes", sample->name, bytes);
@@ -142,7 +142,7 @@ struct sample_affine {
 static inline struct sample_affine sample_affine_compose(struct sample_affine outer, struct sample_affine inner)
 {
 	return (struct sample_affine){outer.multiplier * inner.multiplier,
-	                              outer.multiplier * inner.increment + outer.increment};
+				      outer.multiplier * inner.increment + outer.increment};
 }
 
 /* The state after `rounds` rounds from `seed`, in O(log rounds). */
@@ -280,15 +280,15 @@ static inline void sample_print_truth(struct sample *sample, const char *prefix)
 		sample->describe(sample, more, sizeof(more));
 	const char *quote = sample->region_kind ? "\"" : "";
 	snprintf(line, sizeof(line),
-	         "%s{\"pid\":%d,\"name\":\"%s\",\"condition\":\"%s\",\"region_kind\":%s%s%s,\"steps\":%" PRIu64
-	         ",\"step_bytes\":%" PRIu64 ",\"block_bytes\":%" PRIu64 ",\"size_bytes\":%" PRIu64
-	         ",\"leaked_bytes\":%" PRIu64 ",\"leaked_blocks\":%" PRIu64 ",\"held_bytes\":%" PRIu64
-	         ",\"first_addr\":\"0x%" PRIx64 "\",\"last_addr\":\"0x%" PRIx64 "\"%s}\n",
-	         prefix, getpid(), sample->name, sample->condition, quote,
-	         sample->region_kind ? sample->region_kind : "null", quote, sample->steps, sample->step_bytes,
-	         sample->block_bytes, sample->size_bytes, sample->leaked_bytes, sample->leaked_blocks,
-	         sample->held_bytes, sample->first_addr_inverted ? ~sample->first_addr_inverted : 0,
-	         sample->last_addr_inverted ? ~sample->last_addr_inverted : 0, more);
+		 "%s{\"pid\":%d,\"name\":\"%s\",\"condition\":\"%s\",\"region_kind\":%s%s%s,\"steps\":%" PRIu64
+		 ",\"step_bytes\":%" PRIu64 ",\"block_bytes\":%" PRIu64 ",\"size_bytes\":%" PRIu64
+		 ",\"leaked_bytes\":%" PRIu64 ",\"leaked_blocks\":%" PRIu64 ",\"held_bytes\":%" PRIu64
+		 ",\"first_addr\":\"0x%" PRIx64 "\",\"last_addr\":\"0x%" PRIx64 "\"%s}\n",
+		 prefix, getpid(), sample->name, sample->condition, quote,
+		 sample->region_kind ? sample->region_kind : "null", quote, sample->steps, sample->step_bytes,
+		 sample->block_bytes, sample->size_bytes, sample->leaked_bytes, sample->leaked_blocks,
+		 sample->held_bytes, sample->first_addr_inverted ? ~sample->first_addr_inverted : 0,
+		 sample->last_addr_inverted ? ~sample->last_addr_inverted : 0, more);
 	sample_write(line);
 }
 
@@ -301,8 +301,8 @@ static inline void sample_print_check(uint64_t pattern_sum)
 		interrupted_calls += atomic_exchange(&sample_workers[i].interrupted_calls, 0); /* since last asked */
 	char line[SAMPLE_REPLY_BYTES];
 	snprintf(line, sizeof(line),
-	         "{\"alive\":%s,\"checksum_ok\":%s,\"workers\":%d,\"interrupted_calls\":%" PRIu64 "}\n",
-	         is_alive ? "true" : "false", is_intact ? "true" : "false", SAMPLE_WORKERS, interrupted_calls);
+		 "{\"alive\":%s,\"checksum_ok\":%s,\"workers\":%d,\"interrupted_calls\":%" PRIu64 "}\n",
+		 is_alive ? "true" : "false", is_intact ? "true" : "false", SAMPLE_WORKERS, interrupted_calls);
 	sample_write(line);
 }
 
@@ -428,8 +428,8 @@ static inline void sample_options(struct sample *sample, int argc, char **argv, 
 			sample->block_bytes = sample_number(name, value);
 		else if (!sample->option || !sample->option(sample, name, value))
 			sample_die("%s: unknown option '%s'; options: --auto MS, --steps N, --size, --step-bytes, "
-			           "--block-bytes BYTES",
-			           sample->name, name);
+				   "--block-bytes BYTES",
+				   sample->name, name);
 	}
 	if (sample->block_bytes && sample->block_bytes < 64)
 		sample_die("%s: --block-bytes must be at least 64", sample->name);

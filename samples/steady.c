@@ -34,10 +34,10 @@ static void begin(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "steady",
-	                        .condition = "steady",
-	                        .size_bytes = 1 << 20,
-	                        .block_bytes = 1024,
-	                        .begin = begin,
-	                        .step = step};
+				.condition = "steady",
+				.size_bytes = 1 << 20,
+				.block_bytes = 1024,
+				.begin = begin,
+				.step = step};
 	return sample_main(&sample, argc, argv);
 }

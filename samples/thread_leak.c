@@ -48,12 +48,12 @@ static void step(struct sample *sample)
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "thread_leak",
-	                        .condition = "leak",
-	                        .region_kind = "thread-stack",
-	                        .step_bytes = 64 << 10,
-	                        .block_bytes = 64 << 10,
-	                        .steps_max = THREADS_MAX,
-	                        .begin = begin,
-	                        .step = step};
+				.condition = "leak",
+				.region_kind = "thread-stack",
+				.step_bytes = 64 << 10,
+				.block_bytes = 64 << 10,
+				.steps_max = THREADS_MAX,
+				.begin = begin,
+				.step = step};
 	return sample_main(&sample, argc, argv);
 }

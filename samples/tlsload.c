@@ -31,7 +31,7 @@ static _Atomic bool is_asked_to_stop;
 
 /* Not const: OpenSSL's SNI macro casts const away. */
 static char hosts[][24] = {"api.shop.example", "img.shop.example", "login.shop.example", "cdn.shop.example",
-                           "mail.shop.example"};
+			   "mail.shop.example"};
 
 /* ---------------------------------------------------------------- upstream */
 
@@ -44,14 +44,14 @@ static void answer(int fd, const char *request)
 	if (path)
 		sscanf(path, " /v1/orders/%lu", &number);
 	int body_length =
-	        is_down ? snprintf(body, sizeof(body), "{\"error\":\"payment backend is down\"}\n")
-	                : snprintf(body, sizeof(body),
-	                           "{\"order\":%lu,\"status\":\"shipped\",\"customer\":\"c%lu@mail.example\"}\n",
-	                           number, number % 100);
+		is_down ? snprintf(body, sizeof(body), "{\"error\":\"payment backend is down\"}\n")
+			: snprintf(body, sizeof(body),
+				   "{\"order\":%lu,\"status\":\"shipped\",\"customer\":\"c%lu@mail.example\"}\n",
+				   number, number % 100);
 	int length = snprintf(reply, sizeof(reply),
-	                      "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-	                      "Connection: close\r\n\r\n%s",
-	                      is_down ? "502 Bad Gateway" : "200 OK", body_length, body);
+			      "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+			      "Connection: close\r\n\r\n%s",
+			      is_down ? "502 Bad Gateway" : "200 OK", body_length, body);
 	for (int sent = 0, put; sent < length; sent += put)
 		if ((put = (int)write(fd, reply + sent, (size_t)(length - sent))) <= 0)
 			return;
@@ -102,9 +102,9 @@ static int exchange(SSL *ssl, uint64_t number, const char *host)
 {
 	char request[512], answered[4096];
 	int length = snprintf(request, sizeof(request),
-	                      "GET %s%06" PRIu64 " HTTP/1.1\r\nHost: %s\r\nUser-Agent: tlsload/1.0\r\n"
-	                      "Accept: application/json\r\nX-Request-Id: %08" PRIx64 "\r\n\r\n",
-	                      is_failing(number) ? FAILING_PATH : "/v1/orders/", number, host, number * 2654435761u);
+			      "GET %s%06" PRIu64 " HTTP/1.1\r\nHost: %s\r\nUser-Agent: tlsload/1.0\r\n"
+			      "Accept: application/json\r\nX-Request-Id: %08" PRIx64 "\r\n\r\n",
+			      is_failing(number) ? FAILING_PATH : "/v1/orders/", number, host, number * 2654435761u);
 	if (SSL_connect(ssl) != 1 || SSL_write(ssl, request, length) != length)
 		return 0;
 	int used = 0, got;
@@ -139,8 +139,8 @@ static int request(uint64_t number)
 static void count(int status)
 {
 	_Atomic uint64_t *counter = status == 200   ? &load.ok_count
-	                            : status == 502 ? &load.bad_gateway_count
-	                                            : &load.failed_count;
+				    : status == 502 ? &load.bad_gateway_count
+						    : &load.failed_count;
 	++*counter;
 	load.failed_in_a_row = status ? 0 : load.failed_in_a_row + 1;
 }
@@ -202,8 +202,8 @@ static void take_option(const char *name, const char *value)
 		load.seconds_max = sample_number(name, value);
 	else
 		sample_die("tlsload: unknown option '%s'; options: --proxy 127.0.0.1:PORT, --serve 127.0.0.1:PORT or "
-		           "unix:PATH, --rate N, --errors PERCENT, --requests N, --seconds N",
-		           name);
+			   "unix:PATH, --rate N, --errors PERCENT, --requests N, --seconds N",
+			   name);
 	if (!is_good)
 		sample_die("tlsload: %s cannot be '%s'", name, value);
 }
@@ -212,10 +212,10 @@ static void print_counts(const char *prefix)
 {
 	char line[512];
 	snprintf(line, sizeof(line),
-	         "%s{\"pid\":%d,\"name\":\"tlsload\",\"serve_port\":%u,\"ok\":%" PRIu64 ",\"bad_gateway\":%" PRIu64
-	         ",\"failed\":%" PRIu64 "}\n",
-	         prefix, getpid(), endpoint_port(&load.upstream), load.ok_count, load.bad_gateway_count,
-	         load.failed_count);
+		 "%s{\"pid\":%d,\"name\":\"tlsload\",\"serve_port\":%u,\"ok\":%" PRIu64 ",\"bad_gateway\":%" PRIu64
+		 ",\"failed\":%" PRIu64 "}\n",
+		 prefix, getpid(), endpoint_port(&load.upstream), load.ok_count, load.bad_gateway_count,
+		 load.failed_count);
 	sample_write(line);
 }
 

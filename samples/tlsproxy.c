@@ -145,7 +145,7 @@ static void finish(struct connection *connection)
 static void refuse(struct connection *connection)
 {
 	static const char page[] = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n"
-	                           "Connection: close\r\n\r\nbad gateway\n";
+				   "Connection: close\r\n\r\nbad gateway\n";
 	SSL_write(connection->ssl, page, sizeof(page) - 1);
 	SSL_shutdown(connection->ssl);
 	if (is_fixed) {
@@ -277,8 +277,8 @@ static bool rewrite(struct buffer *buffer, const char *target, size_t line_lengt
 	const char *line = buffer->bytes + buffer->start;
 	int method_length = (int)strcspn(line, " ");
 	int length = snprintf(rewritten, sizeof(rewritten), "%.*s %.*s\r\nConnection: close%.*s", method_length, line,
-	                      (int)(line + line_length - target), target, (int)(head_length - line_length),
-	                      line + line_length);
+			      (int)(line + line_length - target), target, (int)(head_length - line_length),
+			      line + line_length);
 	size_t rest = used_bytes(buffer) - head_length;
 	if (length < 0 || (size_t)length + rest > sizeof(rewritten))
 		return false;
@@ -339,7 +339,7 @@ static enum outcome take_request(struct connection *connection)
 		return outcome == OUTCOME_WAIT && used_bytes(buffer) == BUFFER_BYTES ? OUTCOME_DONE : outcome;
 	size_t head_length = (size_t)(end + 4 - line);
 	bool is_routed = strncmp(line, "CONNECT ", 8) != 0 ? forward(connection, line, head_length)
-	                                                   : open_tunnel(connection, line, head_length);
+							   : open_tunnel(connection, line, head_length);
 	return is_routed ? OUTCOME_GO_ON : OUTCOME_BAD_GATEWAY;
 }
 
@@ -378,10 +378,10 @@ static enum outcome relay(struct connection *connection)
 static bool advance(struct connection *connection)
 {
 	static move *const phases[] = {
-	        [PHASE_HANDSHAKE] = handshake,
-	        [PHASE_REQUEST] = take_request,
-	        [PHASE_UPSTREAM] = ask_upstream,
-	        [PHASE_RELAY] = relay,
+		[PHASE_HANDSHAKE] = handshake,
+		[PHASE_REQUEST] = take_request,
+		[PHASE_UPSTREAM] = ask_upstream,
+		[PHASE_RELAY] = relay,
 	};
 	for (;;) {
 		connection->client_events = connection->upstream_events = 0;
@@ -496,22 +496,22 @@ static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 	sample->leaked_bytes = leaked_count * ssl_bytes;
 	sample->last_addr_inverted = last_leak_inverted;
 	snprintf(ret, ret_bytes,
-	         ",\"port\":%u,\"certificate\":\"%s\",\"is_fixed\":%s,\"connections\":%" PRIu64 ",\"open\":%" PRIu64
-	         ",\"leaked\":%" PRIu64 ",\"ssl_bytes\":%" PRIu64,
-	         endpoint_port(&listen_endpoint), certificate_name, is_fixed ? "true" : "false", accepted_count,
-	         open_count, leaked_count, ssl_bytes);
+		 ",\"port\":%u,\"certificate\":\"%s\",\"is_fixed\":%s,\"connections\":%" PRIu64 ",\"open\":%" PRIu64
+		 ",\"leaked\":%" PRIu64 ",\"ssl_bytes\":%" PRIu64,
+		 endpoint_port(&listen_endpoint), certificate_name, is_fixed ? "true" : "false", accepted_count,
+		 open_count, leaked_count, ssl_bytes);
 }
 
 int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "tlsproxy",
-	                        .condition = "leak",
-	                        .region_kind = "heap",
-	                        .flag = flag,
-	                        .option = option,
-	                        .begin = begin,
-	                        .work = work,
-	                        .describe = describe};
+				.condition = "leak",
+				.region_kind = "heap",
+				.flag = flag,
+				.option = option,
+				.begin = begin,
+				.work = work,
+				.describe = describe};
 	endpoint_parse("127.0.0.1:0", &listen_endpoint);
 	return sample_main(&sample, argc, argv);
 }

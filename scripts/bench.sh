@@ -17,7 +17,7 @@ die() {
 	exit 2
 }
 
-for tool in gdb gcore strings jq; do
+for tool in gdb gcore strings jq python3; do
 	command -v "$tool" >/dev/null || die "$tool is missing: run make deps"
 done
 
@@ -47,8 +47,7 @@ time_us() {
 	started=$(now_us)
 	"$@" >/dev/null 2>"$work/stderr" || status=$?
 	echo $(($(now_us) - started))
-	# leakhunt's 1 is "partial": a result nevertheless
-	[ "$status" -le 1 ] || die "'$*' failed: $(tail -n 1 "$work/stderr")"
+	[ "$status" -eq 0 ] || die "'$*' failed: $(tail -n 1 "$work/stderr")"
 }
 
 # median_us COMMAND...: median time over the runs.
@@ -72,6 +71,8 @@ ratio() {
 strings_rows() {
 	local bytes gnu_us ours_us
 	bytes=$(stat -c %s "$2")
+	cmp -s <(strings -a -n "$1" -t x "$2") <("$leakhunt" strings --list --offsets -n "$1" -t x "$2") ||
+		die "strings -n $1: leakhunt prints something else than GNU strings"
 	gnu_us=$(median_us strings -a -n "$1" -t x "$2")
 	ours_us=$(median_us "$leakhunt" strings --list --offsets -n "$1" -t x "$2")
 	row "strings -n $1" "GNU strings" "$(ratio "$bytes" $((gnu_us * 1000))) GB/s" 1.0
@@ -89,7 +90,38 @@ dump_with_gcore() {
 }
 
 dump_with_leakhunt() {
-	"$leakhunt" dump "$SAMPLE_PID" --mode "$1" --region anon --force -o "$work/dump"
+	"$leakhunt" dump "$SAMPLE_PID" --mode "$1" --region "$(truth start)-$(truth end)" --bare -o "$work/dump"
+}
+
+# assert_dump_is_whole NAME: the file holds the target's memory, byte for byte. Without this a tool that
+# copies less than it was asked for would look fast. The target does not write to that memory.
+assert_dump_is_whole() {
+	python3 - "$SAMPLE_PID" "$(truth start)" "$(truth end)" "$work"/dump* <<-'EOF_PYTHON' || die "$1: its file is not the target's memory"
+		import struct, sys
+		pid, start, end, path = sys.argv[1], int(sys.argv[2], 16), int(sys.argv[3], 16), sys.argv[4]
+		dump = open(path, "rb")
+		head = dump.read(64)
+		loads = [(start, end - start, 0)]  # gdb's dump memory: plain bytes
+		if head[:4] == b"\x7fELF":
+		    offset, = struct.unpack_from("<Q", head, 32)
+		    size, count = struct.unpack_from("<HH", head, 54)
+		    dump.seek(offset)
+		    headers = [struct.unpack_from("<IIQQQQQQ", dump.read(size)) for _ in range(count)]
+		    loads = sorted((h[3], h[5], h[2]) for h in headers if h[0] == 1)
+		memory, at = open(f"/proc/{pid}/mem", "rb"), start
+		for address, held, offset in loads:
+		    if not address <= at < address + held:
+		        continue
+		    dump.seek(offset + at - address)
+		    memory.seek(at)
+		    while at < min(end, address + held):
+		        step = min(1 << 22, end - at, address + held - at)
+		        if dump.read(step) != memory.read(step):
+		            sys.exit(f"{path}: other bytes than the target near {at:#x}")
+		        at += step
+		if at != end:
+		    sys.exit(f"{path}: ends at {at:#x}, not at {end:#x}")
+	EOF_PYTHON
 }
 
 # dump_row NAME COMMAND...: wall time and the pause that the target felt.
@@ -101,6 +133,7 @@ dump_row() {
 		time_us "$@" >>"$work/elapsed"
 		sample_command gap
 		jq .gap_ns <<<"$REPLY" >>"$work/pauses"
+		assert_dump_is_whole "$name"
 		rm -f "$work"/dump*
 	done
 	elapsed_us=$(median <"$work/elapsed")
@@ -119,7 +152,7 @@ smaps_rows() {
 	row "look at $1" "leakhunt maps" "$(ratio "$ours_us" 1000) ms" "$(ratio "$ours_us" "$cat_us")"
 }
 
-echo "$(nproc) CPUs ($(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), medians of $runs"
+echo "$(nproc) CPUs ($(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), medians of $runs, load $(cut -d " " -f 1 /proc/loadavg) at the start"
 echo
 
 helpers_samples=$SAMPLES

@@ -52,9 +52,8 @@ lint_layers() {
 		[ -n "${allowed[$module]:-}" ] || fail "src/$module: not in the table of layers (scripts/lint.sh)"
 		check_includes "$module"
 	done
-	found=$(grep -nE '"[^"]*/proc\b' -r src --include='*.[ch]' | grep -v '^src/proc/' | grep -v '#include' |
-		grep -vE '^src/(cli|report)/[^:]*:[0-9]+:.*(summary|description|hint|meaning|command|lh_error|printf|puts|\.argument)') &&
-		fail "only src/proc opens /proc:" "$found"
+	found=$(grep -nE '"/proc\b' -r src --include='*.[ch]' | grep -v '^src/proc/') &&
+		fail "only src/proc names paths in /proc:" "$found"
 	found=$(grep -nE '#include <(libelf|gelf|dwarf|elfutils/|libdw)' -r src --include='*.[ch]' | grep -v '^src/symbols/') &&
 		fail "only src/symbols includes elfutils:" "$found"
 	found=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort)\(' -r src --include='*.c' |
@@ -79,17 +78,18 @@ lint_clang_tidy() {
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit 2>/dev/null' sh || status=1
 }
 
+# memleak does not know the cleanup attribute; returnDanglingLifetime takes what a callback returns for its argument.
 lint_cppcheck() {
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Iinclude -Isrc -j 2 \
 		--enable=warning,performance,portability \
-		--suppress=missingIncludeSystem --suppress=nullPointerOutOfMemory src samples 2>&1 || status=1
+		--suppress=missingIncludeSystem --suppress=memleak --suppress=returnDanglingLifetime src samples 2>&1 || status=1
 }
 
 lint_shellcheck() {
 	mapfile -t files < <(sources 'scripts/*.sh' '.ci/run' 'tests/helpers.bash')
 	shellcheck "${files[@]}" || status=1
 	mapfile -t files < <(sources 'tests/*.bats')
-	[ ${#files[@]} -eq 0 ] || shellcheck --shell=bats "${files[@]}" || status=1
+	[ ${#files[@]} -eq 0 ] || shellcheck --shell=bats --exclude=SC1091,SC2154 "${files[@]}" || status=1
 }
 
 step layers

@@ -102,7 +102,7 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 #define lh_vec_reserve(vec, extra)                                                                                  \
 	({                                                                                                          \
 		void *lh_vec_items_ =                                                                               \
-		        lh_vec_grown((vec)->items, &(vec)->capacity, (vec)->count, (extra), sizeof(*(vec)->items)); \
+			lh_vec_grown((vec)->items, &(vec)->capacity, (vec)->count, (extra), sizeof(*(vec)->items)); \
 		if (lh_vec_items_)                                                                                  \
 			(vec)->items = lh_vec_items_;                                                               \
 		lh_vec_items_ ? NULL : lh_error_no_memory();                                                        \
@@ -174,7 +174,7 @@ struct lh_strings_pool {
 
 /* `*ret` is NUL-terminated and lives as long as the pool. `text` need not be terminated. */
 struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *text, size_t length,
-                                     const char **ret) LH_NODISCARD;
+				     const char **ret) LH_NODISCARD;
 void lh_strings_pool_deinit(struct lh_strings_pool *pool);
 
 /* ---------------------------------------------------------------- bounded cursor */
@@ -271,7 +271,7 @@ struct lh_error *lh_fd_read_all(int fd, const char *what, uint64_t max_bytes, st
 /* Writes all of it at the file position, or at `offset`, retrying short writes and EINTR. */
 struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, size_t length) LH_NODISCARD;
 struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, size_t length,
-                                  uint64_t offset) LH_NODISCARD;
+				  uint64_t offset) LH_NODISCARD;
 
 /*
  * A file that gets its name only when it is complete: it is written as ".NAME.PID.tmp" beside it,

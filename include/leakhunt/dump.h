@@ -71,7 +71,7 @@ struct lh_plan_request {
  * lists what there is).
  */
 struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,
-                                struct lh_plan *ret) LH_NODISCARD;
+				struct lh_plan *ret) LH_NODISCARD;
 void lh_plan_deinit(struct lh_plan *plan);
 
 /*
@@ -121,7 +121,7 @@ struct lh_freeze_cost {
  * thread cannot be stopped (uninterruptible sleep) or runs 32-bit code.
  */
 struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
-                                 struct lh_freeze **ret) LH_NODISCARD;
+				 struct lh_freeze **ret) LH_NODISCARD;
 /*
  * Detaches from every thread, handing on the signals that arrived meanwhile; must be called by the
  * thread that began it. NULL is legal.
@@ -202,6 +202,6 @@ struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_b
  * error nothing is left on disc, and the target runs. LH_ERROR_CHANGED when it called exec midway.
  */
 struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
-                         struct lh_receipt *ret) LH_NODISCARD;
+			 struct lh_receipt *ret) LH_NODISCARD;
 
 #endif

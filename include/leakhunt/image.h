@@ -66,7 +66,7 @@ struct lh_image_options {
  * `options` may be NULL.
  */
 struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options,
-                                    struct lh_image **ret) LH_NODISCARD;
+				    struct lh_image **ret) LH_NODISCARD;
 /*
  * A live view, read while it runs: bytes may change between two reads. The process must outlive it.
  * Swapped pages are gaps. Segments are the readable regions; which of them are walked by default:
@@ -75,7 +75,7 @@ struct lh_error *lh_image_open_file(const char *path, const struct lh_image_opti
 struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret) LH_NODISCARD;
 /* `bytes` must outlive the image. */
 struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base,
-                                     struct lh_image **ret) LH_NODISCARD;
+				     struct lh_image **ret) LH_NODISCARD;
 void lh_image_close(struct lh_image *image);
 void lh_cleanup_image(struct lh_image **image);
 
@@ -94,6 +94,14 @@ const struct lh_image_thread *lh_image_threads(const struct lh_image *image, siz
  * After them, reason "overlap": readable, but several program headers claim these addresses.
  */
 const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count);
+
+/* What is missing although it was to be there: the gaps but those "not dumped" and "overlap". */
+struct lh_loss {
+	size_t count;
+	uint64_t bytes;
+	const char *reason; /* of the first; NULL when there is none */
+};
+struct lh_loss lh_image_loss(const struct lh_image *image);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);
@@ -139,7 +147,7 @@ enum lh_walk_flags {
  */
 typedef struct lh_error *lh_block_visitor(void *context, const struct lh_block *block);
 struct lh_error *lh_image_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
-                               void *context) LH_NODISCARD;
+			       void *context) LH_NODISCARD;
 /* What a walk will visit: an upper bound for a live process. */
 uint64_t lh_image_walk_bytes(const struct lh_image *image, unsigned flags);
 

@@ -44,9 +44,9 @@ struct lh_error *lh_process_check(const struct lh_process *process) LH_NODISCARD
 
 /* Opens /proc/PID/<name>; for `memory` and the like. Errors explain EPERM (uid, Yama, user namespace). */
 struct lh_error *lh_process_open_file(const struct lh_process *process, const char *name, int flags,
-                                      int *ret_fd) LH_NODISCARD;
+				      int *ret_fd) LH_NODISCARD;
 struct lh_error *lh_process_read_file(const struct lh_process *process, const char *name,
-                                      struct lh_buffer *ret) LH_NODISCARD;
+				      struct lh_buffer *ret) LH_NODISCARD;
 
 /* "/proc/PID/root": prefix for paths as the target sees them. `ret` holds PATH_MAX bytes. */
 const char *lh_process_root(const struct lh_process *process, char *ret, size_t ret_bytes);
@@ -151,7 +151,7 @@ void lh_region_list_deinit(struct lh_region_list *list);
  * files, ...). LH_ERROR_FORMAT when there is not a single mapping in it; `what` names it in errors.
  */
 struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what,
-                                  struct lh_region_list *ret) LH_NODISCARD;
+				  struct lh_region_list *ret) LH_NODISCARD;
 
 /*
  * Sets the kinds of regions in address order from names, permissions, inodes and neighbours alone, as
@@ -166,7 +166,7 @@ enum lh_region_detail {
 
 /* Reads and parses, then refines kinds: thread stacks with their threads' names, mmapped chunks. */
 struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
-                                 struct lh_region_list *ret) LH_NODISCARD;
+				 struct lh_region_list *ret) LH_NODISCARD;
 
 /* The region that holds `addr`, or NULL. */
 const struct lh_region *lh_regions_find(const struct lh_region_list *list, uint64_t addr);
@@ -210,7 +210,7 @@ void lh_cleanup_pagemap(struct lh_pagemap **pagemap);
  * Never faults a page in.
  */
 struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range,
-                                 struct lh_page_runs *ret) LH_NODISCARD;
+				 struct lh_page_runs *ret) LH_NODISCARD;
 
 /*
  * Following writes, in mappings that are registered with an asynchronous write-protecting
@@ -224,9 +224,9 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
  * LH_ERROR_UNSUPPORTED without PAGEMAP_SCAN.
  */
 struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_range range,
-                                         struct lh_page_runs *ret) LH_NODISCARD;
+					 struct lh_page_runs *ret) LH_NODISCARD;
 struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range,
-                                         struct lh_page_runs *ret) LH_NODISCARD;
+					 struct lh_page_runs *ret) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- memory */
 
@@ -289,7 +289,7 @@ bool lh_module_probe(struct lh_module *module, lh_memory_reader *read, const voi
 
 /* Modules among `regions`: every file with an executable mapping or an ELF header, and the vdso. */
 struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory_reader *read, const void *context,
-                                 struct lh_module_list *ret) LH_NODISCARD;
+				 struct lh_module_list *ret) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- all processes */
 

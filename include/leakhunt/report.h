@@ -42,6 +42,13 @@ struct lh_select_report {
 	uint64_t reading_max_ns; /* and the longest of them */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/select/1": pid (null: unknown), command, complete, samples, span_ns, process{...},
+ * regions[{...}], next_command (null: nothing to dump), unchanged_mappings, receipt{readings, reading_ns,
+ * reading_max_ns}. Process and region: mappings, private_first_bytes, private_last_bytes, growth_bytes,
+ * rate_bytes_per_hour, verdict, reason, watch_more_ns, suspect, series_private_bytes[one a sample]. A region
+ * also: start, end, ranges[{start, end}], size_bytes (mapped), kind, name, thread_name. private: USS + swap.
+ */
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);
 
 void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret);

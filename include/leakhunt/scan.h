@@ -48,14 +48,14 @@ struct lh_run_options {
  */
 struct lh_run_finder;
 struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
-                                      struct lh_run_finder **ret) LH_NODISCARD;
+				      struct lh_run_finder **ret) LH_NODISCARD;
 struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct lh_block *block) LH_NODISCARD;
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
 void lh_run_finder_destroy(struct lh_run_finder *finder);
 
 struct lh_list_options {
 	struct lh_run_options run;
-	unsigned walk_flags; /* enum lh_walk_flags */
+	unsigned walk_flags;                                                        /* enum lh_walk_flags */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;
 };
@@ -66,7 +66,7 @@ struct lh_list_options {
  * when progress said stop: what was visited till then is complete.
  */
 struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
-                              void *context) LH_NODISCARD;
+			      void *context) LH_NODISCARD;
 
 /* Name of the SIMD kernel in use ("avx2", "sse2", "scalar"); LEAKHUNT_KERNEL forces one. */
 const char *lh_kernel_name(void);
@@ -158,7 +158,8 @@ extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, m
 struct lh_recogniser_pass;
 struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret) LH_NODISCARD;
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* One entry a recogniser, in the order of the table; belongs to the pass. What is fed after it continues nothing. */
+/* One entry a recogniser, in the order of the table; belongs to the pass. What is fed after it is taken as new memory.
+ */
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count);
 /*
  * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass
@@ -192,7 +193,7 @@ struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_c
 struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct lh_block *block) LH_NODISCARD;
 /* Names and ranks. `symbols` must outlive the rows. */
 struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols,
-                                       struct lh_census *ret) LH_NODISCARD;
+				       struct lh_census *ret) LH_NODISCARD;
 void lh_census_pass_destroy(struct lh_census_pass *pass);
 void lh_census_deinit(struct lh_census *census);
 
@@ -205,6 +206,13 @@ struct lh_repeated {
 	uint64_t bytes; /* count * length in memory */
 	uint64_t example_addr;
 	bool is_secret; /* lies in a secret class: masked */
+};
+
+/* Words that point into a module, by the census' rows. */
+struct lh_module_count {
+	const struct lh_module *module;
+	const char *name; /* as in the rows */
+	uint64_t count;
 };
 
 struct lh_summary_options {
@@ -226,12 +234,13 @@ struct lh_summary {
 	LH_VEC(struct lh_repeated) repeated;   /* by bytes, most first */
 	LH_VEC(struct lh_class_count) classes; /* with something found or unchecked; by bytes, most first */
 	struct lh_census census;
-	struct lh_symbols *symbols; /* owned: census rows point into it */
-	bool is_interrupted;        /* progress said stop: the figures are of what was seen till then */
+	LH_VEC(struct lh_module_count) modules; /* most words first */
+	struct lh_symbols *symbols;             /* owned: census rows point into it */
+	bool is_interrupted;                    /* progress said stop: the figures are of what was seen till then */
 };
 
 struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options,
-                              struct lh_summary *ret) LH_NODISCARD;
+			      struct lh_summary *ret) LH_NODISCARD;
 void lh_summary_deinit(struct lh_summary *summary);
 
 #endif

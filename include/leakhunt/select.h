@@ -99,6 +99,6 @@ bool lh_record_detect(const char *text, size_t length);
  * line is not a record's, or is of a newer format; `what` names it in errors.
  */
 struct lh_error *lh_record_decode(const char *text, size_t length, const char *what,
-                                  struct lh_samples *ret) LH_NODISCARD;
+				  struct lh_samples *ret) LH_NODISCARD;
 
 #endif

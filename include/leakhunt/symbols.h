@@ -11,7 +11,8 @@
 enum lh_symbol_origin {
 	LH_SYMBOL_TABLE,    /* .symtab, .dynsym: the address lies within [st_value, st_value + st_size) */
 	LH_SYMBOL_ACCESSOR, /* an exported function that only returns this address names it, e.g. TLS_method() */
-	LH_SYMBOL_SECTION,  /* only the section is known: ".data.rel.ro+0x1230" */
+	LH_SYMBOL_SIMILAR,  /* a table of function pointers, nearly equal to one that an accessor names */
+	LH_SYMBOL_SECTION,  /* only the place is known: ".data.rel.ro+0x1230", or "+0x1230" in the module; offset 0 */
 };
 
 struct lh_symbol {

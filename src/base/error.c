@@ -18,8 +18,8 @@ struct lh_error {
 static char no_memory_text[] = "out of memory";
 
 static struct lh_error no_memory = {
-        .code = LH_ERROR_NO_MEMORY,
-        .message = no_memory_text,
+	.code = LH_ERROR_NO_MEMORY,
+	.message = no_memory_text,
 };
 
 struct lh_error *lh_error_no_memory(void)
@@ -40,7 +40,7 @@ static struct lh_error *error_with_message(enum lh_error_code code, char *messag
 	return error;
 }
 
-static char *format_message(const char *format, va_list list)
+LH_PRINTF(1, 0) static char *format_message(const char *format, va_list list)
 {
 	char *message = NULL;
 	if (vasprintf(&message, format, list) < 0)

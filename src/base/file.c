@@ -23,7 +23,7 @@ struct lh_error *lh_fd_read_all(int fd, const char *what, uint64_t max_bytes, st
 	for (;;) {
 		if (ret->length > max_bytes)
 			return lh_error_create(LH_ERROR_FORMAT, "%s is larger than %llu bytes", what,
-			                       (unsigned long long)max_bytes);
+					       (unsigned long long)max_bytes);
 		char *grown = lh_vec_grown(ret->data, &ret->capacity, ret->length, PIECE_BYTES + 1, 1);
 		if (!grown)
 			return lh_error_no_memory();
@@ -110,7 +110,7 @@ struct lh_outfile {
 static struct lh_error *exists_error(const char *path)
 {
 	return lh_error_hint(lh_error_create(LH_ERROR_EXISTS, "%s exists and is not overwritten", path),
-	                     "give another name with -o, or --force to replace it");
+			     "give another name with -o, or --force to replace it");
 }
 
 static struct lh_error *refuse_existing(const char *path, bool replace)
@@ -153,7 +153,7 @@ struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_out
 	file->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file->fd < 0)
 		return lh_error_hint(lh_error_from_errno(errno, "cannot create %s", path),
-		                     "name a folder that can be written to with -o");
+				     "name a folder that can be written to with -o");
 	file->temporary = temporary;
 	temporary = NULL;
 	*ret = file;
@@ -195,7 +195,7 @@ static int rename_without_replacing(const char *from, const char *to)
 struct lh_error *lh_outfile_commit(struct lh_outfile *file)
 {
 	int status = file->replace ? rename(file->temporary, file->path)
-	                           : rename_without_replacing(file->temporary, file->path);
+				   : rename_without_replacing(file->temporary, file->path);
 	if (status < 0 && errno == EEXIST)
 		return exists_error(file->path);
 	if (status < 0)

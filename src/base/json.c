@@ -88,7 +88,7 @@ json_t *lh_json_parse(const char *text, size_t length, struct lh_error **ret_err
 	json_t *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &place);
 	if (!value)
 		*ret_error = lh_error_create(LH_ERROR_FORMAT, "bad JSON at line %d, column %d: %s", place.line,
-		                             place.column, place.text);
+					     place.column, place.text);
 	return value;
 }
 

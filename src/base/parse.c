@@ -66,14 +66,14 @@ static bool parse_with_unit(const char *text, const struct unit *units, size_t u
 struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret)
 {
 	static const struct unit units[] = {
-	        {"", 1},         {"B", 1},       {"K", 0x1p10},   {"KB", 0x1p10},  {"KiB", 0x1p10},
-	        {"M", 0x1p20},   {"MB", 0x1p20}, {"MiB", 0x1p20}, {"G", 0x1p30},   {"GB", 0x1p30},
-	        {"GiB", 0x1p30}, {"T", 0x1p40},  {"TB", 0x1p40},  {"TiB", 0x1p40},
+		{"", 1},         {"B", 1},       {"K", 0x1p10},   {"KB", 0x1p10},  {"KiB", 0x1p10},
+		{"M", 0x1p20},   {"MB", 0x1p20}, {"MiB", 0x1p20}, {"G", 0x1p30},   {"GB", 0x1p30},
+		{"GiB", 0x1p30}, {"T", 0x1p40},  {"TB", 0x1p40},  {"TiB", 0x1p40},
 	};
 	double bytes;
 	if (!parse_with_unit(text, units, LH_ARRAY_COUNT(units), &bytes))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not a size", text),
-		                     "write bytes, or 64K, 10M, 1.5G (powers of 1024)");
+				     "write bytes, or 64K, 10M, 1.5G (powers of 1024)");
 	*ret = (uint64_t)bytes;
 	return NULL;
 }
@@ -81,13 +81,13 @@ struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret)
 struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = {
-	        {"", 1e9},   {"s", 1e9},    {"ms", 1e6},   {"us", 1e3},
-	        {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9},
+		{"", 1e9},   {"s", 1e9},    {"ms", 1e6},   {"us", 1e3},
+		{"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9},
 	};
 	double ns;
 	if (!parse_with_unit(text, units, LH_ARRAY_COUNT(units), &ns))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not a duration", text),
-		                     "write seconds, or 500ms, 2s, 10m, 1.5h, 3d");
+				     "write seconds, or 500ms, 2s, 10m, 1.5h, 3d");
 	*ret_ns = (uint64_t)llround(ns);
 	return NULL;
 }
@@ -103,13 +103,13 @@ struct lh_error *lh_parse_range(const char *text, struct lh_range *ret)
 	struct lh_range range = {0};
 	const char *end = NULL;
 	bool is_range = parse_hex_address(text, &end, &range.start) && *end == '-' &&
-	                parse_hex_address(end + 1, &end, &range.end) && !*end;
+			parse_hex_address(end + 1, &end, &range.end) && !*end;
 	if (!is_range)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not an address range", text),
-		                     "write 0xSTART-0xEND in hexadecimal, as `leakhunt maps` shows it");
+				     "write 0xSTART-0xEND in hexadecimal, as `leakhunt maps` shows it");
 	if (range.start >= range.end)
 		return lh_error_create(LH_ERROR_USAGE, "range '%s' holds no byte: its end is not above its start",
-		                       text);
+				       text);
 	*ret = range;
 	return NULL;
 }

@@ -122,8 +122,7 @@ static struct lh_error *unknown_word(const struct lh_option *option, const char 
 {
 	const char *names[32];
 	size_t count = 0;
-	struct lh_error *error =
-	        lh_error_create(LH_ERROR_USAGE, "option --%s does not take '%s'", option->name, value);
+	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "option --%s does not take '%s'", option->name, value);
 	LH_CLEANUP(lh_cleanup_free) char *words = strdup(option->words);
 	char *rest = words;
 	for (char *word; count < LH_ARRAY_COUNT(names) && (word = strsep(&rest, " "));)
@@ -152,12 +151,12 @@ static struct lh_error *record(struct lh_arguments *arguments, const struct lh_o
 static struct lh_error *missing_value(const struct lh_option *option)
 {
 	return lh_error_create(LH_ERROR_USAGE, "option --%s needs a value: --%s %s", option->name, option->name,
-	                       option->argument);
+			       option->argument);
 }
 
 /* "--name", "--name=value" or "--name value"; `next` is the following word or NULL. */
 static struct lh_error *parse_long(struct lh_arguments *arguments, const char *word, const char *next,
-                                   bool *ret_used_next)
+				   bool *ret_used_next)
 {
 	const char *name = word + 2;
 	const char *equals = strchr(name, '=');
@@ -180,13 +179,13 @@ static struct lh_error *parse_long(struct lh_arguments *arguments, const char *w
 
 /* "-n5", "-n 5", or several flags in one word. */
 static struct lh_error *parse_letters(struct lh_arguments *arguments, const char *word, const char *next,
-                                      bool *ret_used_next)
+				      bool *ret_used_next)
 {
 	for (const char *letter = word + 1; *letter; letter++) {
 		const struct lh_option *option = find_letter(arguments->command, *letter);
 		if (!option)
 			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown option '-%c'", *letter),
-			                     "`leakhunt %s --help` lists the options", arguments->command->name);
+					     "`leakhunt %s --help` lists the options", arguments->command->name);
 		if (!option->argument) {
 			LH_TRY(record(arguments, option, NULL));
 			continue;
@@ -229,11 +228,11 @@ static struct lh_error *check_operand_count(const struct lh_arguments *arguments
 		return NULL;
 	if (count < command->operands_min)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "missing operand: %s", command->operands),
-		                     "usage: leakhunt %s %s [OPTION]...", command->name, command->operands);
+				     "usage: leakhunt %s %s [OPTION]...", command->name, command->operands);
 	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "one operand too many: '%s'",
-	                                     arguments->operands.items[command->operands_max]),
-	                     "usage: leakhunt %s %s%s[OPTION]...", command->name, command->operands,
-	                     *command->operands ? " " : "");
+					     arguments->operands.items[command->operands_max]),
+			     "usage: leakhunt %s %s%s[OPTION]...", command->name, command->operands,
+			     *command->operands ? " " : "");
 }
 
 struct lh_error *lh_arguments_parse(const struct lh_command *command, int argc, char **argv, struct lh_arguments **ret)
@@ -313,7 +312,7 @@ const char *lh_arguments_operand(const struct lh_arguments *arguments, size_t i)
 static struct lh_error *name_option(struct lh_error *error, const char *option)
 {
 	struct lh_error *named =
-	        lh_error_create(lh_error_code(error), "option --%s: %s", option, lh_error_message(error));
+		lh_error_create(lh_error_code(error), "option --%s: %s", option, lh_error_message(error));
 	if (lh_error_hint_text(error))
 		named = lh_error_hint(named, "%s", lh_error_hint_text(error));
 	lh_error_destroy(error);
@@ -321,7 +320,7 @@ static struct lh_error *name_option(struct lh_error *error, const char *option)
 }
 
 struct lh_error *lh_arguments_u64(const struct lh_arguments *arguments, const char *option, uint64_t min, uint64_t max,
-                                  uint64_t *ret)
+				  uint64_t *ret)
 {
 	const char *text = lh_arguments_value(arguments, option);
 	if (!text)
@@ -332,7 +331,7 @@ struct lh_error *lh_arguments_u64(const struct lh_arguments *arguments, const ch
 		return name_option(error, option);
 	if (value < min || value > max)
 		return lh_error_create(LH_ERROR_USAGE, "option --%s: %s is not between %" PRIu64 " and %" PRIu64,
-		                       option, text, min, max);
+				       option, text, min, max);
 	*ret = value;
 	return NULL;
 }

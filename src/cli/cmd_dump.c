@@ -52,14 +52,14 @@ static bool belongs_to(const struct lh_region *region, const struct lh_growth *g
 }
 
 static struct lh_error *add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
-                                     struct dump_words *words)
+				     struct dump_words *words)
 {
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
 		bool is_wanted = false;
 		for (size_t j = 0; j < selection->growths.count && !is_wanted; j++)
 			is_wanted = is_suspect(&selection->growths.items[j]) &&
-			            belongs_to(region, &selection->growths.items[j]);
+				    belongs_to(region, &selection->growths.items[j]);
 		if (is_wanted)
 			LH_TRY(add_range(words, region));
 	}
@@ -67,12 +67,12 @@ static struct lh_error *add_suspects(const struct lh_selection *selection, const
 }
 
 static struct lh_error *check_record(const struct lh_selection *selection, const struct lh_process *process,
-                                     const char *path)
+				     const char *path)
 {
 	if (!selection->pid || selection->pid == lh_process_pid(process))
 		return NULL;
 	return lh_error_create(LH_ERROR_USAGE, "%s records process %d, not %d", path, (int)selection->pid,
-	                       (int)lh_process_pid(process));
+			       (int)lh_process_pid(process));
 }
 
 static struct lh_error *select_from(const char *path, struct lh_selection *ret)
@@ -82,7 +82,7 @@ static struct lh_error *select_from(const char *path, struct lh_selection *ret)
 	LH_TRY(lh_file_read(path, RECORD_BYTES_MAX, &text));
 	if (!lh_record_detect(text.data ? text.data : "", text.length))
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is not a record of samples", path),
-		                     "make one with `leakhunt select PID --save FILE`");
+				     "make one with `leakhunt select PID --save FILE`");
 	LH_TRY(lh_record_decode(text.data, text.length, path, &samples));
 	return lh_select(&samples, ret);
 }
@@ -91,8 +91,8 @@ static struct lh_error *want_suspects(const struct lh_process *process, const ch
 {
 	if (!path)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "region 'suspects' needs a record of samples"),
-		                     "make one with `leakhunt select %d --save FILE`, then add --suspects FILE",
-		                     (int)lh_process_pid(process));
+				     "make one with `leakhunt select %d --save FILE`, then add --suspects FILE",
+				     (int)lh_process_pid(process));
 	struct lh_selection selection LH_CLEANUP(lh_selection_deinit) = {0};
 	LH_TRY(select_from(path, &selection));
 	LH_TRY(check_record(&selection, process, path));
@@ -103,13 +103,13 @@ static struct lh_error *want_suspects(const struct lh_process *process, const ch
 	if (words->wants.count > count_before)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%s shows no region that grows and still exists", path),
-	                     "record over a longer time, or name a region with --region");
+			     "record over a longer time, or name a region with --region");
 }
 
 /* ---------------------------------------------------------------- words to options */
 
 static struct lh_error *add_want(const struct lh_process *process, const char *word, const char *record_path,
-                                 struct dump_words *words)
+				 struct dump_words *words)
 {
 	if (strcmp(word, "suspects") == 0)
 		return want_suspects(process, record_path, words);
@@ -124,7 +124,7 @@ static struct lh_error *add_want(const struct lh_process *process, const char *w
 }
 
 static struct lh_error *parse_regions(const struct lh_arguments *arguments, const struct lh_process *process,
-                                      struct dump_words *words)
+				      struct dump_words *words)
 {
 	const char *record_path = lh_arguments_value(arguments, "suspects");
 	const char *implied = record_path ? "suspects" : DEFAULT_REGION;
@@ -137,7 +137,7 @@ static struct lh_error *parse_regions(const struct lh_arguments *arguments, cons
 }
 
 static struct lh_error *parse_choice(const struct lh_arguments *arguments, const char *option,
-                                     const char *const names[2], int *ret)
+				     const char *const names[2], int *ret)
 {
 	const char *word = lh_arguments_value(arguments, option);
 	for (int i = 0; word && i < 2; i++) {
@@ -149,7 +149,7 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 	if (!word)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word), "it is %s or %s",
-	                     names[0], names[1]);
+			     names[0], names[1]);
 }
 
 static struct lh_error *parse_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
@@ -188,17 +188,18 @@ static struct lh_error *print_receipt(const struct lh_arguments *arguments, cons
 	return lh_print(&text);
 }
 
-static struct lh_error *dump_process(const struct lh_process *process, struct lh_dump_options *options,
-                                     struct lh_receipt *ret)
+static struct lh_error *dump_process(const struct lh_process *process, const struct lh_dump_options *options,
+				     struct lh_receipt *ret)
 {
 	struct lh_progress_line line;
 	lh_interrupt_install();
 	/* Beyond RLIMIT_FSIZE a write shall fail, not kill: the half-written file has to go. */
 	signal(SIGXFSZ, SIG_IGN);
 	lh_progress_begin(&line);
-	options->progress = show_progress;
-	options->progress_context = &line;
-	struct lh_error *error = lh_dump(process, options, ret);
+	struct lh_dump_options with_progress = *options;
+	with_progress.progress = show_progress;
+	with_progress.progress_context = &line;
+	struct lh_error *error = lh_dump(process, &with_progress, ret);
 	lh_progress_end(&line);
 	return error;
 }
@@ -219,83 +220,83 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 		*ret_status = LH_EXIT_PARTIAL;
 	LH_TRY(print_receipt(arguments, &receipt));
 	lh_warn("%s holds the memory of a process: passwords, keys, personal data; it is readable by you only",
-	        receipt.path);
+		receipt.path);
 	return NULL;
 }
 
 static const struct lh_option options[] = {
-        {
-                .name = "region",
-                .letter = 'r',
-                .argument = "WHAT",
-                .summary =
-                        "what to dump: heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, or a kind of "
-                        "`leakhunt maps` (default: heap)",
-                .is_repeatable = true,
-        },
-        {
-                .name = "output",
-                .letter = 'o',
-                .argument = "FILE",
-                .summary = "file to write (default: " DEFAULT_PATH ")",
-                .completion = LH_COMPLETE_FILE,
-        },
-        {
-                .name = "suspects",
-                .letter = 's',
-                .argument = "RECORD",
-                .summary = "record of `leakhunt select --save`: dump what grows in it",
-                .completion = LH_COMPLETE_FILE,
-        },
-        {
-                .name = "mode",
-                .letter = 'm',
-                .argument = "MODE",
-                .summary = "stop: all threads stand still while copying (default); live: nothing is stopped",
-                .words = "stop live",
-        },
-        {
-                .name = "format",
-                .argument = "FORMAT",
-                .summary = "core: an ELF core that debuggers open (default); raw: plain bytes, and FILE.json beside",
-                .words = "core raw",
-        },
-        {.name = "bare", .summary = "leave out the context that later analysis needs"},
-        {.name = "force", .letter = 'f', .summary = "replace an existing file"},
-        {.name = "json", .letter = 'j', .summary = "print the receipt as JSON"},
-        {.name = NULL},
+	{
+		.name = "region",
+		.letter = 'r',
+		.argument = "WHAT",
+		.summary =
+			"what to dump: heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, or a kind of "
+			"`leakhunt maps` (default: heap)",
+		.is_repeatable = true,
+	},
+	{
+		.name = "output",
+		.letter = 'o',
+		.argument = "FILE",
+		.summary = "file to write (default: " DEFAULT_PATH ")",
+		.completion = LH_COMPLETE_FILE,
+	},
+	{
+		.name = "suspects",
+		.letter = 's',
+		.argument = "RECORD",
+		.summary = "record of `leakhunt select --save`: dump what grows in it",
+		.completion = LH_COMPLETE_FILE,
+	},
+	{
+		.name = "mode",
+		.letter = 'm',
+		.argument = "MODE",
+		.summary = "stop: all threads stand still while copying (default); live: nothing is stopped",
+		.words = "stop live",
+	},
+	{
+		.name = "format",
+		.argument = "FORMAT",
+		.summary = "core: an ELF core that debuggers open (default); raw: plain bytes, and FILE.json beside",
+		.words = "core raw",
+	},
+	{.name = "bare", .summary = "leave out the context that later analysis needs"},
+	{.name = "force", .letter = 'f', .summary = "replace an existing file"},
+	{.name = "json", .letter = 'j', .summary = "print the receipt as JSON"},
+	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
-        {"leakhunt dump 4711", "the heap, into " DEFAULT_PATH},
-        {"leakhunt dump 4711 --region anon --region stacks -o proxy.core", "all anonymous memory and the stacks"},
-        {"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
-        {"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
-        {NULL, NULL},
+	{"leakhunt dump 4711", "the heap, into " DEFAULT_PATH},
+	{"leakhunt dump 4711 --region anon --region stacks -o proxy.core", "all anonymous memory and the stacks"},
+	{"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
+	{"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
+	{NULL, NULL},
 };
 
 const struct lh_command lh_cmd_dump = {
-        .name = "dump",
-        .summary = "copy memory of a process into an ELF core",
-        .operands = "PID",
-        .operands_min = 1,
-        .operands_max = 1,
-        .operand_completion = LH_COMPLETE_PID,
-        .description =
-                "Copies the memory that --region names (it can be given several times) into an ELF core with true "
-                "addresses, which gdb, eu-stack and `leakhunt strings` open. Only pages that are there are read: the "
-                "target's memory does not grow, and swapped pages stay where they are (they are listed as missing).\n"
-                "\n"
-                "With the regions goes the context that later analysis needs: writable data of all modules, the stacks "
-                "in use, ELF headers; --bare leaves it out.\n"
-                "\n"
-                "In mode stop all threads stand still while memory is copied (a quarter to half a second a GiB), and "
-                "the bytes are of one instant. Mode live never stops anything: pages may be of different moments. "
-                "Whatever happens to leakhunt, the target goes on.\n"
-                "\n"
-                "The file is readable by its owner only, and has its name only when it is complete. Exit code 0: "
-                "complete, 1: with gaps (said), 2: failed, nothing written, 64: wrong usage.",
-        .options = options,
-        .examples = examples,
-        .run = run_dump,
+	.name = "dump",
+	.summary = "copy memory of a process into an ELF core",
+	.operands = "PID",
+	.operands_min = 1,
+	.operands_max = 1,
+	.operand_completion = LH_COMPLETE_PID,
+	.description =
+		"Copies the memory that --region names (it can be given several times) into an ELF core with true "
+		"addresses, which gdb, eu-stack and `leakhunt strings` open. Only pages that are there are read: the "
+		"target's memory does not grow, and swapped pages stay where they are (they are listed as missing).\n"
+		"\n"
+		"With the regions goes the context that later analysis needs: writable data of all modules, the stacks "
+		"in use, ELF headers; --bare leaves it out.\n"
+		"\n"
+		"In mode stop all threads stand still while memory is copied (a quarter to half a second a GiB), and "
+		"the bytes are of one instant. Mode live never stops anything: pages may be of different moments. "
+		"Whatever happens to leakhunt, the target goes on.\n"
+		"\n"
+		"The file is readable by its owner only, and has its name only when it is complete. Exit code 0: "
+		"complete, 1: with gaps (said), 2: failed, nothing written, 64: wrong usage.",
+	.options = options,
+	.examples = examples,
+	.run = run_dump,
 };

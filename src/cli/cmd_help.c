@@ -13,7 +13,7 @@ static struct lh_error *run_help(const struct lh_arguments *arguments, int *ret_
 	const struct lh_command *command = name ? lh_command_find(name) : NULL;
 	if (name && !command)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown command '%s'", name),
-		                     "`leakhunt help` lists the commands");
+				     "`leakhunt help` lists the commands");
 	if (command)
 		lh_help_command(command, lh_terminal_style().width, &text);
 	else
@@ -22,12 +22,12 @@ static struct lh_error *run_help(const struct lh_arguments *arguments, int *ret_
 }
 
 const struct lh_command lh_cmd_help = {
-        .name = "help",
-        .summary = "show what leakhunt or one of its commands does",
-        .operands = "[COMMAND]",
-        .operands_max = 1,
-        .description = "Shows the list of commands, or the help of one.",
-        .run = run_help,
+	.name = "help",
+	.summary = "show what leakhunt or one of its commands does",
+	.operands = "[COMMAND]",
+	.operands_max = 1,
+	.description = "Shows the list of commands, or the help of one.",
+	.run = run_help,
 };
 
 static struct lh_error *run_man(const struct lh_arguments *arguments, int *ret_status)
@@ -40,12 +40,12 @@ static struct lh_error *run_man(const struct lh_arguments *arguments, int *ret_s
 }
 
 const struct lh_command lh_cmd_man = {
-        .name = "man",
-        .summary = "write the man page",
-        .operands = "",
-        .description = "Writes the man page leakhunt(1) as roff to standard output.",
-        .is_hidden = true,
-        .run = run_man,
+	.name = "man",
+	.summary = "write the man page",
+	.operands = "",
+	.description = "Writes the man page leakhunt(1) as roff to standard output.",
+	.is_hidden = true,
+	.run = run_man,
 };
 
 static struct lh_error *run_completion(const struct lh_arguments *arguments, int *ret_status)
@@ -57,12 +57,12 @@ static struct lh_error *run_completion(const struct lh_arguments *arguments, int
 }
 
 const struct lh_command lh_cmd_completion = {
-        .name = "completion",
-        .summary = "write a completion script for bash, zsh or fish",
-        .operands = "SHELL",
-        .operands_min = 1,
-        .operands_max = 1,
-        .description = "Writes a completion script to standard output. SHELL is bash, zsh or fish.",
-        .is_hidden = true,
-        .run = run_completion,
+	.name = "completion",
+	.summary = "write a completion script for bash, zsh or fish",
+	.operands = "SHELL",
+	.operands_min = 1,
+	.operands_max = 1,
+	.description = "Writes a completion script to standard output. SHELL is bash, zsh or fish.",
+	.is_hidden = true,
+	.run = run_completion,
 };

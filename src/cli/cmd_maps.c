@@ -59,7 +59,7 @@ static void warn_of_loss(const struct lh_region_list *list, const char *what, in
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_escape(&name, what, strlen(what));
 	lh_warn("%s: %zu lines were missing or not understood, %zu mappings out of order were left out",
-	        name.data ? name.data : "", list->skipped_lines, list->dropped_regions);
+		name.data ? name.data : "", list->skipped_lines, list->dropped_regions);
 	*ret_status = LH_EXIT_PARTIAL;
 }
 
@@ -84,45 +84,45 @@ static struct lh_error *run_maps(const struct lh_arguments *arguments, int *ret_
 }
 
 static const struct lh_option options[] = {
-        {.name = "sort",
-         .letter = 's',
-         .argument = "WHAT",
-         .summary = "order the mappings by address (default), vss, rss, pss, uss or swap, most first",
-         .words = SORT_WORDS},
-        {.name = "kind",
-         .letter = 'k',
-         .argument = "KIND",
-         .summary = "show mappings of this kind only; repeat it for more kinds",
-         .is_repeatable = true,
-         .words = KIND_WORDS},
-        {.name = "json", .letter = 'j', .summary = "write JSON"},
-        {0},
+	{.name = "sort",
+	 .letter = 's',
+	 .argument = "WHAT",
+	 .summary = "order the mappings by address (default), vss, rss, pss, uss or swap, most first",
+	 .words = SORT_WORDS},
+	{.name = "kind",
+	 .letter = 'k',
+	 .argument = "KIND",
+	 .summary = "show mappings of this kind only; repeat it for more kinds",
+	 .is_repeatable = true,
+	 .words = KIND_WORDS},
+	{.name = "json", .letter = 'j', .summary = "write JSON"},
+	{0},
 };
 
 static const struct lh_usage_example examples[] = {
-        {"leakhunt maps 1234", "all mappings of process 1234, by address"},
-        {"leakhunt maps 1234 --sort uss --kind heap --kind arena", "glibc's heaps, the one that costs most first"},
-        {"cat /proc/1234/smaps > a.smaps; leakhunt maps a.smaps", "the same from a saved text"},
-        {0},
+	{"leakhunt maps 1234", "all mappings of process 1234, by address"},
+	{"leakhunt maps 1234 --sort uss --kind heap --kind arena", "glibc's heaps, the one that costs most first"},
+	{"cat /proc/1234/smaps > a.smaps; leakhunt maps a.smaps", "the same from a saved text"},
+	{0},
 };
 
 const struct lh_command lh_cmd_maps = {
-        .name = "maps",
-        .summary = "show what each mapping of a process is, and the memory it costs",
-        .operands = "PID|FILE",
-        .operands_min = 1,
-        .operands_max = 1,
-        .operand_completion = LH_COMPLETE_PID_OR_FILE,
-        .description =
-                "One row for each mapping, and their sum: VSS is the address space, RSS what is in memory, PSS the "
-                "same with shared pages divided among those who share them, USS what would be freed if the process "
-                "ended, ANON what has no file behind it.\n\n"
-                "Kinds: heap (brk), arena and mmap-chunk (malloc's other memory), stack, thread-stack (named after its "
-                "thread), anon, text, rodata, data, bss, file, shared, memfd, hugetlb, vdso, guard.\n\n"
-                "FILE is a saved copy of /proc/PID/smaps (or maps, which has no figures). A text alone cannot tell "
-                "thread-stack and mmap-chunk from anon.\n\n"
-                "The process is never stopped. The kernel holds its mmap lock while it walks its page tables.",
-        .options = options,
-        .examples = examples,
-        .run = run_maps,
+	.name = "maps",
+	.summary = "show what each mapping of a process is, and the memory it costs",
+	.operands = "PID|FILE",
+	.operands_min = 1,
+	.operands_max = 1,
+	.operand_completion = LH_COMPLETE_PID_OR_FILE,
+	.description =
+		"One row for each mapping, and their sum: VSS is the address space, RSS what is in memory, PSS the "
+		"same with shared pages divided among those who share them, USS what would be freed if the process "
+		"ended, ANON what has no file behind it.\n\n"
+		"Kinds: heap (brk), arena and mmap-chunk (malloc's other memory), stack, thread-stack (named after its "
+		"thread), anon, text, rodata, data, bss, file, shared, memfd, hugetlb, vdso, guard.\n\n"
+		"FILE is a saved copy of /proc/PID/smaps (or maps, which has no figures). A text alone cannot tell "
+		"thread-stack and mmap-chunk from anon.\n\n"
+		"The process is never stopped. The kernel holds its mmap lock while it walks its page tables.",
+	.options = options,
+	.examples = examples,
+	.run = run_maps,
 };

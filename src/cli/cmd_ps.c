@@ -21,26 +21,26 @@ static struct lh_error *run_ps(const struct lh_arguments *arguments, int *ret_st
 }
 
 static const struct lh_option options[] = {
-        {.name = "most", .letter = 'm', .argument = "N", .summary = "show only the N processes with most USS"},
-        {.name = "json", .letter = 'j', .summary = "write JSON"},
-        {0},
+	{.name = "most", .letter = 'm', .argument = "N", .summary = "show only the N processes with most USS"},
+	{.name = "json", .letter = 'j', .summary = "write JSON"},
+	{0},
 };
 
 static const struct lh_usage_example examples[] = {
-        {"leakhunt ps --most 10", "the ten processes that would free most memory if they ended"},
-        {0},
+	{"leakhunt ps --most 10", "the ten processes that would free most memory if they ended"},
+	{0},
 };
 
 const struct lh_command lh_cmd_ps = {
-        .name = "ps",
-        .summary = "show the memory of all processes, most first",
-        .operands = "",
-        .description =
-                "One row for each process, sorted by USS: what would be freed if it ended. PSS divides shared pages "
-                "among those who share them, so that it can be summed; RSS counts them in full for each.\n\n"
-                "Processes of others are readable for root only: those that could not be read are counted in the "
-                "last line, and the exit code is 1. Kernel threads and zombies have no memory, and are left out.",
-        .options = options,
-        .examples = examples,
-        .run = run_ps,
+	.name = "ps",
+	.summary = "show the memory of all processes, most first",
+	.operands = "",
+	.description =
+		"One row for each process, sorted by USS: what would be freed if it ended. PSS divides shared pages "
+		"among those who share them, so that it can be summed; RSS counts them in full for each.\n\n"
+		"Processes of others are readable for root only: those that could not be read are counted in the "
+		"last line, and the exit code is 1. Kernel threads and zombies have no memory, and are left out.",
+	.options = options,
+	.examples = examples,
+	.run = run_ps,
 };

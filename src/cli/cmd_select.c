@@ -74,11 +74,11 @@ static void note_losses(struct gathering *gathering, const struct lh_region_list
 static struct lh_error *write_record(struct gathering *gathering, const struct lh_buffer *line)
 {
 	return lh_fd_write_all(lh_outfile_fd(gathering->record), lh_outfile_path(gathering->record), line->data,
-	                       line->length);
+			       line->length);
 }
 
 static struct lh_error *begin_record(struct gathering *gathering, const struct lh_process *process, const char *path,
-                                     bool replace)
+				     bool replace)
 {
 	struct lh_error *error = lh_outfile_create(path, replace, &gathering->record);
 	if (error && lh_error_code(error) == LH_ERROR_EXISTS)
@@ -132,7 +132,7 @@ static struct sample_clock sample_clock_now(void)
 }
 
 static struct lh_error *take_sample(struct gathering *gathering, const struct lh_process *process,
-                                    struct sample_clock clock)
+				    struct sample_clock clock)
 {
 	struct lh_sample sample LH_CLEANUP(sample_deinit) = {.pid = lh_process_pid(process)};
 	uint64_t started_ns = lh_clock_monotonic_ns();
@@ -165,13 +165,13 @@ static uint64_t private_bytes(const struct lh_sample *sample)
 }
 
 static void show_progress(struct lh_progress_line *line, const struct gathering *gathering, uint64_t wanted,
-                          uint64_t first_bytes, uint64_t last_bytes)
+			  uint64_t first_bytes, uint64_t last_bytes)
 {
 	char elapsed[LH_FORMAT_MAX], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX];
 	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", gathering->samples.items.count,
-	                 (size_t)wanted, lh_format_duration(lh_clock_monotonic_ns() - line->started_ns, elapsed),
-	                 lh_format_bytes(last_bytes, now),
-	                 lh_format_signed_bytes((int64_t)(last_bytes - first_bytes), growth));
+			 (size_t)wanted, lh_format_duration(lh_clock_monotonic_ns() - line->started_ns, elapsed),
+			 lh_format_bytes(last_bytes, now),
+			 lh_format_signed_bytes((int64_t)(last_bytes - first_bytes), growth));
 }
 
 /* In slices, so that the end of the process, and a Ctrl-C just before the call, are seen soon. */
@@ -179,13 +179,13 @@ static void sleep_slice(uint64_t deadline_ns)
 {
 	uint64_t slice_end_ns = lh_min_u64(deadline_ns, lh_clock_monotonic_ns() + LH_NS_PER_S / 4);
 	struct timespec until = {.tv_sec = (time_t)(slice_end_ns / LH_NS_PER_S),
-	                         .tv_nsec = (long)(slice_end_ns % LH_NS_PER_S)};
+				 .tv_nsec = (long)(slice_end_ns % LH_NS_PER_S)};
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
 /* Until the deadline, Ctrl-C, or the end of the process, which is the error. */
 static struct lh_error *wait_for_sample(const struct gathering *gathering, const struct lh_process *process,
-                                        uint64_t wanted, uint64_t deadline_ns, struct lh_progress_line *line)
+					uint64_t wanted, uint64_t deadline_ns, struct lh_progress_line *line)
 {
 	const struct lh_sample *samples = gathering->samples.items.items;
 	uint64_t first_bytes = private_bytes(&samples[0]);
@@ -204,7 +204,7 @@ static struct lh_error *wait_for_sample(const struct gathering *gathering, const
  * hour of waiting it is worth more than the one before.
  */
 static struct lh_error *take_samples(struct gathering *gathering, const struct lh_process *process,
-                                     const struct settings *settings, struct lh_progress_line *line)
+				     const struct settings *settings, struct lh_progress_line *line)
 {
 	struct sample_clock clock = sample_clock_now();
 	uint64_t deadline_ns = clock.monotonic_ns;
@@ -221,7 +221,7 @@ static struct lh_error *take_samples(struct gathering *gathering, const struct l
 }
 
 static struct lh_error *watch(struct gathering *gathering, const struct lh_process *process,
-                              const struct settings *settings)
+			      const struct settings *settings)
 {
 	struct lh_progress_line line;
 	lh_progress_begin(&line);
@@ -230,8 +230,8 @@ static struct lh_error *watch(struct gathering *gathering, const struct lh_proce
 	size_t count = gathering->samples.items.count;
 	if (count < 2)
 		return error ? error
-		             : lh_error_create(LH_ERROR_INTERRUPTED,
-		                               "interrupted after one sample: growth shows from 2 on");
+			     : lh_error_create(LH_ERROR_INTERRUPTED,
+					       "interrupted after one sample: growth shows from 2 on");
 	if (error)
 		go_on_without(gathering, error, "the result is of the samples before that");
 	gathering->is_partial |= count < settings->samples;
@@ -239,7 +239,7 @@ static struct lh_error *watch(struct gathering *gathering, const struct lh_proce
 }
 
 static struct lh_error *gather_live(const struct lh_arguments *arguments, const struct settings *settings,
-                                    struct gathering *gathering)
+				    struct gathering *gathering)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
@@ -279,13 +279,13 @@ static struct lh_error *time_of_file(const char *path, uint64_t *ret)
 }
 
 static struct lh_error *add_smaps(struct gathering *gathering, const char *path, const struct lh_buffer *text,
-                                  uint64_t time_ns)
+				  uint64_t time_ns)
 {
 	struct lh_sample sample LH_CLEANUP(sample_deinit) = {.time_ns = time_ns};
 	LH_TRY(lh_regions_parse(text->data ? text->data : "", text->length, path, &sample.list));
 	if (!sample.list.has_usage)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s holds addresses, but no memory usage", path),
-		                     "save /proc/PID/smaps, not maps");
+				     "save the smaps of the process, not its maps");
 	note_losses(gathering, &sample.list, path);
 	LH_TRY(lh_vec_push(&gathering->samples.items, sample));
 	sample = (struct lh_sample){0};
@@ -315,7 +315,7 @@ static struct lh_error *add_file(struct gathering *gathering, const char *path, 
 	bool is_record = text.length && lh_record_detect(text.data, text.length);
 	if (is_record && times)
 		return lh_error_create(LH_ERROR_USAGE, "%s is a record, which has its own times: leave out --times",
-		                       path);
+				       path);
 	if (is_record)
 		return add_record(gathering, path, &text);
 	LH_TRY(times ? time_of_list(times, i, &time_ns) : time_of_file(path, &time_ns));
@@ -328,7 +328,7 @@ static struct lh_error *gather_files(const struct lh_arguments *arguments, struc
 	size_t count = lh_arguments_value_count(arguments, "from");
 	if (times && list_length(times) != count)
 		return lh_error_create(LH_ERROR_USAGE, "option --times gives %zu times for %zu files",
-		                       list_length(times), count);
+				       list_length(times), count);
 	for (size_t i = 0; i < count; i++)
 		LH_TRY(add_file(gathering, lh_arguments_value_at(arguments, "from", i), times, i));
 	return NULL;
@@ -358,33 +358,33 @@ static struct lh_error *check_combination(const struct lh_arguments *arguments)
 	bool has_files = lh_arguments_has(arguments, "from");
 	if (is_live == has_files)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, is_live ? "both PID and --from are given"
-		                                                             : "neither PID nor --from is given"),
-		                     "`leakhunt select PID` watches a process, `--from FILE` reads saved samples");
+									     : "neither PID nor --from is given"),
+				     "`leakhunt select PID` watches a process, `--from FILE` reads saved samples");
 	if (is_live && lh_arguments_has(arguments, "times"))
 		return lh_error_create(LH_ERROR_USAGE, "option --times goes with --from only");
 	for (size_t i = 0; has_files && i < LH_ARRAY_COUNT(live_only); i++) {
 		if (lh_arguments_has(arguments, live_only[i]))
 			return lh_error_create(LH_ERROR_USAGE, "option --%s goes with a PID, not with --from",
-			                       live_only[i]);
+					       live_only[i]);
 	}
 	return NULL;
 }
 
 static struct lh_error *print_selection(const struct gathering *gathering, const struct settings *settings,
-                                        bool is_saved)
+					bool is_saved)
 {
 	struct lh_selection selection LH_CLEANUP(lh_selection_deinit) = {0};
 	LH_TRY(lh_select(&gathering->samples, &selection));
 	const char *recorded = gathering->samples.command ? gathering->samples.command : "";
 	struct lh_select_report report = {
-	        .selection = &selection,
-	        .command = gathering->command[0] ? gathering->command : recorded,
-	        .most = settings->most,
-	        .saved_path = is_saved ? settings->save_path : NULL,
-	        .is_complete = !gathering->is_partial,
-	        .read_count = gathering->read_count,
-	        .reading_ns = gathering->reading_ns,
-	        .reading_max_ns = gathering->reading_max_ns,
+		.selection = &selection,
+		.command = gathering->command[0] ? gathering->command : recorded,
+		.most = settings->most,
+		.saved_path = is_saved ? settings->save_path : NULL,
+		.is_complete = !gathering->is_partial,
+		.read_count = gathering->read_count,
+		.reading_ns = gathering->reading_ns,
+		.reading_max_ns = gathering->reading_max_ns,
 	};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (settings->is_json)
@@ -411,48 +411,48 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 }
 
 static const struct lh_option options[] = {
-        {.name = "interval", .letter = 'i', .argument = "TIME", .summary = "time between samples (default 2s)"},
-        {.name = "samples", .letter = 'n', .argument = "N", .summary = "how many samples to take (default 10)"},
-        {.name = "save",
-         .argument = "FILE",
-         .summary = "keep the samples as JSON lines, for --from and for `dump --region suspects`",
-         .completion = LH_COMPLETE_FILE},
-        {.name = "force", .summary = "let --save replace an existing file"},
-        {.name = "from",
-         .argument = "FILE",
-         .summary = "read samples from a record, or one from a copy of /proc/PID/smaps, instead of a process",
-         .is_repeatable = true,
-         .completion = LH_COMPLETE_FILE},
-        {.name = "times",
-         .argument = "LIST",
-         .summary = "when each --from file was taken, such as 0,60,2m (default: when it was last modified)"},
-        {.name = "most", .argument = "N", .summary = "rows to show at most, 0 for all that changed (default 10)"},
-        {.name = "json", .summary = "print JSON instead of text"},
-        {.name = NULL},
+	{.name = "interval", .letter = 'i', .argument = "TIME", .summary = "time between samples (default 2s)"},
+	{.name = "samples", .letter = 'n', .argument = "N", .summary = "how many samples to take (default 10)"},
+	{.name = "save",
+	 .argument = "FILE",
+	 .summary = "keep the samples as JSON lines, for --from and for `dump --region suspects`",
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "force", .summary = "let --save replace an existing file"},
+	{.name = "from",
+	 .argument = "FILE",
+	 .summary = "read samples from a record, or one from a saved smaps text, instead of a process",
+	 .is_repeatable = true,
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "times",
+	 .argument = "LIST",
+	 .summary = "when each --from file was taken, such as 0,60,2m (default: when it was last modified)"},
+	{.name = "most", .argument = "N", .summary = "rows to show at most, 0 for all that changed (default 10)"},
+	{.name = "json", .summary = "print JSON instead of text"},
+	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
-        {"leakhunt select 4711", "watch process 4711 for 18 seconds, and say what grows"},
-        {"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "watch it for 8 hours, and keep the samples"},
-        {"leakhunt select --from night.jsonl --json", "judge the saved samples again, for a program"},
-        {"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two copies of /proc/PID/smaps"},
-        {NULL, NULL},
+	{"leakhunt select 4711", "watch process 4711 for 18 seconds, and say what grows"},
+	{"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "watch it for 8 hours, and keep the samples"},
+	{"leakhunt select --from night.jsonl --json", "judge the saved samples again, for a program"},
+	{"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two saved smaps texts"},
+	{NULL, NULL},
 };
 
 const struct lh_command lh_cmd_select = {
-        .name = "select",
-        .summary = "say which memory of a process grows, and how to dump it",
-        .operands = "[PID]",
-        .operands_max = 1,
-        .operand_completion = LH_COMPLETE_PID,
-        .description =
-                "Samples the private memory (USS and swap) of each mapping, follows mappings as they grow, split and "
-                "merge, and ranks them by growth, with a verdict and the reason for it: leak, plateau, step, sawtooth, "
-                "steady, shrinking or undecided. Ends with the command that dumps what grows.\n\n"
-                "Ctrl-C takes a last sample and gives the result so far. The process is never stopped, but reading "
-                "smaps "
-                "holds a lock that its mmap and munmap wait for: the receipt says for how long.",
-        .options = options,
-        .examples = examples,
-        .run = run,
+	.name = "select",
+	.summary = "say which memory of a process grows, and how to dump it",
+	.operands = "[PID]",
+	.operands_max = 1,
+	.operand_completion = LH_COMPLETE_PID,
+	.description =
+		"Samples the private memory (USS and swap) of each mapping, follows mappings as they grow, split and "
+		"merge, and ranks them by growth, with a verdict and the reason for it: leak, plateau, step, sawtooth, "
+		"steady, shrinking or undecided. Ends with the command that dumps what grows.\n\n"
+		"Ctrl-C takes a last sample and gives the result so far. The process is never stopped, but reading "
+		"smaps "
+		"holds a lock that its mmap and munmap wait for: the receipt says for how long.",
+	.options = options,
+	.examples = examples,
+	.run = run,
 };

@@ -38,35 +38,35 @@ static struct lh_error *read_min_chars(const struct lh_arguments *arguments, str
 }
 
 static struct lh_error *refuse_contradictions(const struct lh_arguments *arguments,
-                                              const struct strings_request *request)
+					      const struct strings_request *request)
 {
 	if (request->radix && !request->is_list)
 		return lh_error_hint(
-		        lh_error_create(LH_ERROR_USAGE, "--radix is about the column of addresses of --list"),
-		        "add --list");
+			lh_error_create(LH_ERROR_USAGE, "--radix is about the column of addresses of --list"),
+			"add --list");
 	if (request->is_list && request->is_json)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints plain strings, --json the summary"),
-		                     "leave one of them out");
+				     "leave one of them out");
 	if (request->is_list && (lh_arguments_has(arguments, "top") || request->sysroot))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints all strings and no symbols"),
-		                     "leave out --top and --sysroot, or --list");
+				     "leave out --top and --sysroot, or --list");
 	if (request->is_process && request->is_raw)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
-		                     "leave out --offsets and --raw, or name a file");
+				     "leave out --offsets and --raw, or name a file");
 	return NULL;
 }
 
 static struct lh_error *read_request(const struct lh_arguments *arguments, struct strings_request *ret)
 {
 	*ret = (struct strings_request){
-	        .operand = lh_arguments_operand(arguments, 0),
-	        .run.encoding = LH_ENCODING_ASCII,
-	        .walk_flags = lh_arguments_has(arguments, "context") ? LH_WALK_CONTEXT : 0,
-	        .top = TOP_DEFAULT,
-	        .sysroot = lh_arguments_value(arguments, "sysroot"),
-	        .is_list = lh_arguments_has(arguments, "list"),
-	        .is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets"),
-	        .is_json = lh_arguments_has(arguments, "json"),
+		.operand = lh_arguments_operand(arguments, 0),
+		.run.encoding = LH_ENCODING_ASCII,
+		.walk_flags = lh_arguments_has(arguments, "context") ? LH_WALK_CONTEXT : 0,
+		.top = TOP_DEFAULT,
+		.sysroot = lh_arguments_value(arguments, "sysroot"),
+		.is_list = lh_arguments_has(arguments, "list"),
+		.is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets"),
+		.is_json = lh_arguments_has(arguments, "json"),
 	};
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
@@ -74,7 +74,8 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	/* The options' rows name the letters that they take: others don't come here. */
 	const char *radix = lh_arguments_value(arguments, "radix");
 	const char *encoding = lh_arguments_value(arguments, "encoding");
-	ret->radix = radix ? *radix : '\0';
+	if (radix)
+		ret->radix = *radix;
 	if (encoding)
 		lh_encoding_parse(encoding, &ret->run.encoding);
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &ret->top));
@@ -99,7 +100,7 @@ static void cleanup_progress(struct lh_progress_line *line)
 
 /* `*ret_process` lives as long as the image; it stays NULL for a file. */
 static struct lh_error *open_image(const struct strings_request *request, struct lh_process **ret_process,
-                                   struct lh_image **ret)
+				   struct lh_image **ret)
 {
 	if (!request->is_process)
 		return lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret);
@@ -110,9 +111,7 @@ static struct lh_error *open_image(const struct strings_request *request, struct
 /* Gaps make the result a partial one: said here for --list, by the report for the summary. */
 static int status_of(const struct lh_image *image, bool is_interrupted)
 {
-	size_t gap_count;
-	lh_image_gaps(image, &gap_count);
-	return gap_count || is_interrupted ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+	return lh_image_loss(image).count || is_interrupted ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 }
 
 /* ---------------------------------------------------------------- --list */
@@ -217,25 +216,22 @@ static struct lh_error *list_run(void *context, const struct lh_run *run)
 	if (listing->request->radix)
 		LH_TRY(put_address(listing, run->addr));
 	LH_TRY(run->bytes_length == run->chars ? put_text(listing, run->bytes, run->bytes_length)
-	                                       : put_wide(listing, run));
+					       : put_wide(listing, run));
 	return put(listing, "\n", 1);
 }
 
-static void warn_of_gaps(const struct lh_image *image)
+static void warn_of_loss(const struct lh_image *image)
 {
-	size_t count;
-	const struct lh_gap *gaps = lh_image_gaps(image, &count);
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < count; i++)
-		bytes += lh_range_bytes(gaps[i].range);
+	struct lh_loss loss = lh_image_loss(image);
 	char text[LH_FORMAT_MAX];
 	struct lh_buffer what LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (!loss.count)
+		return;
 	lh_buffer_escape(&what, lh_image_path(image), strlen(lh_image_path(image)));
-	lh_buffer_printf(&what, ": %s in %zu places could not be read (the first: ", lh_format_bytes(bytes, text),
-	                 count);
-	if (count)
-		lh_buffer_escape(&what, gaps[0].reason, strlen(gaps[0].reason));
-	if (count && !what.failed)
+	lh_buffer_printf(&what, ": %s in %zu places could not be read (the first: ", lh_format_bytes(loss.bytes, text),
+			 loss.count);
+	lh_buffer_escape(&what, loss.reason, strlen(loss.reason));
+	if (!what.failed)
 		lh_warn("%s)", what.data);
 }
 
@@ -250,10 +246,10 @@ static bool show_list_progress(void *context, uint64_t done_bytes, uint64_t tota
 static struct lh_error *write_list(struct listing *listing, struct lh_image *image, bool *ret_is_interrupted)
 {
 	struct lh_list_options options = {
-	        .run = listing->request->run,
-	        .walk_flags = listing->request->walk_flags,
-	        .progress = show_list_progress,
-	        .progress_context = listing,
+		.run = listing->request->run,
+		.walk_flags = listing->request->walk_flags,
+		.progress = show_list_progress,
+		.progress_context = listing,
 	};
 	struct lh_error *error = lh_list_runs(image, &options, list_run, listing);
 	*ret_is_interrupted = error && lh_error_code(error) == LH_ERROR_INTERRUPTED;
@@ -271,7 +267,7 @@ static void print_receipt(const struct lh_image *image, uint64_t read_bytes)
 {
 	char text[LH_FORMAT_MAX];
 	fprintf(stderr, "leakhunt: read %s of %s, which was never stopped\n", lh_format_bytes(read_bytes, text),
-	        lh_image_path(image));
+		lh_image_path(image));
 }
 
 static void cleanup_listing(struct listing **listing)
@@ -298,7 +294,7 @@ static struct lh_error *run_list(const struct strings_request *request, struct l
 	lh_progress_end(&listing->progress);
 	if (is_interrupted)
 		lh_warn("interrupted: the strings of the first %" PRIu64 " bytes were listed", listing->read_bytes);
-	warn_of_gaps(image);
+	warn_of_loss(image);
 	if (request->is_process)
 		print_receipt(image, listing->read_bytes);
 	*ret_status = status_of(image, is_interrupted);
@@ -308,14 +304,14 @@ static struct lh_error *run_list(const struct strings_request *request, struct l
 /* ---------------------------------------------------------------- the summary */
 
 static struct lh_error *print_summary(const struct strings_request *request, const struct lh_image *image,
-                                      const struct lh_summary *summary)
+				      const struct lh_summary *summary)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_strings_report report = {
-	        .image = image,
-	        .summary = summary,
-	        .min_chars = request->run.min_chars,
-	        .top = request->top,
+		.image = image,
+		.summary = summary,
+		.min_chars = request->run.min_chars,
+		.top = request->top,
 	};
 	if (request->is_json)
 		lh_report_strings_json(&report, &text);
@@ -329,12 +325,12 @@ static struct lh_error *run_summary(const struct strings_request *request, struc
 	struct lh_progress_line progress LH_CLEANUP(cleanup_progress);
 	lh_progress_begin(&progress);
 	struct lh_summary_options options = {
-	        .run = request->run,
-	        .walk_flags = request->walk_flags,
-	        .top = request->top,
-	        .root = request->sysroot,
-	        .progress = show_progress,
-	        .progress_context = &progress,
+		.run = request->run,
+		.walk_flags = request->walk_flags,
+		.top = request->top,
+		.root = request->sysroot,
+		.progress = show_progress,
+		.progress_context = &progress,
 	};
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	LH_TRY(lh_summarise(image, &options, &summary));
@@ -357,64 +353,64 @@ static struct lh_error *run_strings(const struct lh_arguments *arguments, int *r
 }
 
 static const struct lh_option options[] = {
-        {.name = "bytes",
-         .letter = 'n',
-         .argument = "N",
-         .summary = "take only strings of at least N characters; 4 when not given"},
-        {.name = "list", .letter = 'l', .summary = "print every string, as GNU strings does, instead of the summary"},
-        {.name = "radix",
-         .letter = 't',
-         .argument = "RADIX",
-         .summary = "with --list: begin each line with the address, in octal, decimal or hexadecimal",
-         .words = "o d x"},
-        {.name = "encoding",
-         .letter = 'e',
-         .argument = "ENCODING",
-         .summary = "7-bit (s), 8-bit (S), 16-bit big or little endian (b, l), 32-bit (B, L) characters",
-         .words = "s S b l B L"},
-        {.name = "offsets",
-         .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list just what "
-                    "`strings -a -t x` prints"},
-        {.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
-        {.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
-        {.name = "top",
-         .argument = "N",
-         .summary = "rows of repeated texts and of symbols in the summary; 20 when not given"},
-        {.name = "sysroot",
-         .argument = "DIR",
-         .summary = "look for the modules' files below DIR: for a dump of another machine",
-         .completion = LH_COMPLETE_FILE},
-        {.name = "json", .summary = "write the summary as JSON, schema leakhunt/strings/1"},
-        {.name = NULL},
+	{.name = "bytes",
+	 .letter = 'n',
+	 .argument = "N",
+	 .summary = "take only strings of at least N characters; 4 when not given"},
+	{.name = "list", .letter = 'l', .summary = "print every string, as GNU strings does, instead of the summary"},
+	{.name = "radix",
+	 .letter = 't',
+	 .argument = "RADIX",
+	 .summary = "with --list: begin each line with the address, in octal, decimal or hexadecimal",
+	 .words = "o d x"},
+	{.name = "encoding",
+	 .letter = 'e',
+	 .argument = "ENCODING",
+	 .summary = "7-bit (s), 8-bit (S), 16-bit big or little endian (b, l), 32-bit (B, L) characters",
+	 .words = "s S b l B L"},
+	{.name = "offsets",
+	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list just what "
+		    "`strings -a -t x` prints"},
+	{.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
+	{.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
+	{.name = "top",
+	 .argument = "N",
+	 .summary = "rows of repeated texts and of symbols in the summary; 20 when not given"},
+	{.name = "sysroot",
+	 .argument = "DIR",
+	 .summary = "look for the modules' files below DIR: for a dump of another machine",
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "json", .summary = "write the summary as JSON, schema leakhunt/strings/1"},
+	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
-        {"leakhunt strings dump.bin -n 100", "what the dump consists of, by texts of at least 100 characters"},
-        {"leakhunt strings 4711", "the same of a running process, which is not stopped"},
-        {"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
-        {"leakhunt strings --list --offsets core", "byte for byte what GNU strings -a -t x prints"},
-        {.command = NULL},
+	{"leakhunt strings dump.bin -n 100", "what the dump consists of, by texts of at least 100 characters"},
+	{"leakhunt strings 4711", "the same of a running process, which is not stopped"},
+	{"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
+	{"leakhunt strings --list --offsets core", "byte for byte what GNU strings -a -t x prints"},
+	{.command = NULL},
 };
 
 const struct lh_command lh_cmd_strings = {
-        .name = "strings",
-        .summary = "say what memory consists of: its texts, its contents, the objects in it",
-        .operands = "FILE|PID",
-        .operands_min = 1,
-        .operands_max = 1,
-        .operand_completion = LH_COMPLETE_PID_OR_FILE,
-        .description =
-                "Reads a dump of leakhunt, a core file of gcore, the kernel or systemd-coredump, any other file, or "
-                "the memory of a running process, and sums up what is in it: recognised contents (TLS records, "
-                "certificates, HTTP, JSON ...), the texts that are repeated most, and the symbols that its pointers "
-                "lead to.\n\n"
-                "Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
-                "the rest.\n\n"
-                "Private keys are counted and never shown in the summary, nor are texts that overlap them. --list "
-                "prints everything, as GNU strings does: keep its output as safe as the dump.\n\n"
-                "The exit code is 1 when a part could not be read, which is said, or after Ctrl-C, which gives the "
-                "result so far.",
-        .options = options,
-        .examples = examples,
-        .run = run_strings,
+	.name = "strings",
+	.summary = "say what memory consists of: its texts, its contents, the objects in it",
+	.operands = "FILE|PID",
+	.operands_min = 1,
+	.operands_max = 1,
+	.operand_completion = LH_COMPLETE_PID_OR_FILE,
+	.description =
+		"Reads a dump of leakhunt, a core file of gcore, the kernel or systemd-coredump, any other file, or "
+		"the memory of a running process, and sums up what is in it: recognised contents (TLS records, "
+		"certificates, HTTP, JSON ...), the texts that are repeated most, and the symbols that its pointers "
+		"lead to.\n\n"
+		"Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
+		"the rest.\n\n"
+		"Private keys are counted and never shown in the summary, nor are texts that overlap them. --list "
+		"prints everything, as GNU strings does: keep its output as safe as the dump.\n\n"
+		"The exit code is 1 when a part could not be read, which is said, or after Ctrl-C, which gives the "
+		"result so far.",
+	.options = options,
+	.examples = examples,
+	.run = run_strings,
 };

@@ -61,7 +61,7 @@ const struct lh_command *lh_command_find(const char *name);
 
 /* Reads argv[1..] of a command. "--" ends options; "--name=value", "-n5" and "-n 5" are the same. */
 struct lh_error *lh_arguments_parse(const struct lh_command *command, int argc, char **argv,
-                                    struct lh_arguments **ret) LH_NODISCARD;
+				    struct lh_arguments **ret) LH_NODISCARD;
 void lh_arguments_destroy(struct lh_arguments *arguments);
 void lh_cleanup_arguments(struct lh_arguments **arguments);
 
@@ -78,9 +78,9 @@ const char *lh_arguments_operand(const struct lh_arguments *arguments, size_t i)
 
 /* Typed values: *ret keeps its default when the option was not given. Errors name the option. */
 struct lh_error *lh_arguments_u64(const struct lh_arguments *arguments, const char *option, uint64_t min, uint64_t max,
-                                  uint64_t *ret) LH_NODISCARD;
+				  uint64_t *ret) LH_NODISCARD;
 struct lh_error *lh_arguments_duration(const struct lh_arguments *arguments, const char *option,
-                                       uint64_t *ret_ns) LH_NODISCARD;
+				       uint64_t *ret_ns) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- help, man, completions */
 

@@ -66,11 +66,11 @@ static void bash_command(const struct lh_command *command, struct lh_buffer *ret
 static void bash_script(struct lh_buffer *ret)
 {
 	lh_buffer_puts(ret, "# bash completion for leakhunt; made by `leakhunt completion bash`\n"
-	                    "_leakhunt_pids() { ps -eo pid= | tr -d ' '; }\n"
-	                    "_leakhunt() {\n"
-	                    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-	                    "\tlocal command=${COMP_WORDS[1]} options='' operands='' IFS=$' \\t\\n'\n"
-	                    "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W '");
+			    "_leakhunt_pids() { ps -eo pid= | tr -d ' '; }\n"
+			    "_leakhunt() {\n"
+			    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+			    "\tlocal command=${COMP_WORDS[1]} options='' operands='' IFS=$' \\t\\n'\n"
+			    "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W '");
 	for (size_t i = 0; lh_commands[i]; i++)
 		lh_buffer_printf(ret, "%s ", lh_commands[i]->name);
 	lh_buffer_puts(ret, "--help --version' -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase \"$command $prev\" in\n");
@@ -80,10 +80,10 @@ static void bash_script(struct lh_buffer *ret)
 	for (size_t i = 0; lh_commands[i]; i++)
 		bash_command(lh_commands[i], ret);
 	lh_buffer_puts(ret, "\tesac\n"
-	                    "\tif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
-	                    "\telse COMPREPLY=($operands); fi\n"
-	                    "}\n"
-	                    "complete -o filenames -F _leakhunt leakhunt\n");
+			    "\tif [[ $cur == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
+			    "\telse COMPREPLY=($operands); fi\n"
+			    "}\n"
+			    "complete -o filenames -F _leakhunt leakhunt\n");
 }
 
 /* ---------------------------------------------------------------- zsh */
@@ -142,14 +142,14 @@ static void zsh_command(const struct lh_command *command, struct lh_buffer *ret)
 static void zsh_script(struct lh_buffer *ret)
 {
 	lh_buffer_puts(ret, "#compdef leakhunt\n# made by `leakhunt completion zsh`\n"
-	                    "local -a commands=(\n");
+			    "local -a commands=(\n");
 	for (size_t i = 0; lh_commands[i]; i++) {
 		lh_buffer_printf(ret, "\t'%s:", lh_commands[i]->name);
 		zsh_spec_text(ret, lh_commands[i]->summary);
 		lh_buffer_puts(ret, "'\n");
 	}
 	lh_buffer_puts(ret, ")\nif (( CURRENT == 2 )); then\n\t_describe command commands\n\treturn\nfi\n"
-	                    "local command=$words[2]\nshift words\n(( CURRENT-- ))\ncase $command in\n");
+			    "local command=$words[2]\nshift words\n(( CURRENT-- ))\ncase $command in\n");
 	for (size_t i = 0; lh_commands[i]; i++)
 		zsh_command(lh_commands[i], ret);
 	lh_buffer_puts(ret, "esac\n");
@@ -164,7 +164,7 @@ static void fish_command(const struct lh_command *command, struct lh_buffer *ret
 	lh_buffer_puts(ret, "\n");
 	for (const struct lh_option *option = command->options; option && option->name; option++) {
 		lh_buffer_printf(ret, "complete -c leakhunt -n '__fish_seen_subcommand_from %s' -l %s", command->name,
-		                 option->name);
+				 option->name);
 		if (option->letter)
 			lh_buffer_printf(ret, " -s %c", option->letter);
 		if (option->argument)
@@ -178,12 +178,12 @@ static void fish_command(const struct lh_command *command, struct lh_buffer *ret
 		lh_buffer_puts(ret, "\n");
 	}
 	bool takes_pid = command->operand_completion == LH_COMPLETE_PID ||
-	                 command->operand_completion == LH_COMPLETE_PID_OR_FILE;
+			 command->operand_completion == LH_COMPLETE_PID_OR_FILE;
 	if (takes_pid)
 		lh_buffer_printf(ret,
-		                 "complete -c leakhunt -n '__fish_seen_subcommand_from %s' -a "
-		                 "'(__fish_complete_pids)'\n",
-		                 command->name);
+				 "complete -c leakhunt -n '__fish_seen_subcommand_from %s' -a "
+				 "'(__fish_complete_pids)'\n",
+				 command->name);
 }
 
 static void fish_script(struct lh_buffer *ret)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char synopsis[] = "leakhunt finds out, from outside and without disturbing it, which memory of a live "
-                               "process grows, what it is, and why.";
+			       "process grows, what it is, and why.";
 
 void lh_help_overview(struct lh_buffer *ret)
 {
@@ -18,7 +18,7 @@ void lh_help_overview(struct lh_buffer *ret)
 			lh_buffer_printf(ret, "  %-10s %s\n", lh_commands[i]->name, lh_commands[i]->summary);
 	}
 	lh_buffer_puts(ret, "\n`leakhunt COMMAND --help` tells more; `leakhunt --version` the version.\n"
-	                    "exit codes: 0 complete, 1 partial (said what is missing), 2 failed, 64 usage\n");
+			    "exit codes: 0 complete, 1 partial (said what is missing), 2 failed, 64 usage\n");
 }
 
 /* The words of `text`, wrapped at `width`, each line after `indent` blanks; the first is at `column`. */
@@ -87,7 +87,7 @@ void lh_help_command(const struct lh_command *command, unsigned width, struct lh
 {
 	size_t columns = width && width < 100 ? width : 100;
 	lh_buffer_printf(ret, "usage: leakhunt %s%s%s [OPTION]...\n\n", command->name, *command->operands ? " " : "",
-	                 command->operands);
+			 command->operands);
 	const char *paragraph = command->description;
 	while (*paragraph) {
 		const char *end = strstr(paragraph, "\n\n");
@@ -160,9 +160,9 @@ static void man_command(const struct lh_command *command, struct lh_buffer *ret)
 void lh_man_page(struct lh_buffer *ret)
 {
 	lh_buffer_puts(ret, ".TH LEAKHUNT 1 \"\" \"leakhunt " LH_VERSION "\" \"User Commands\"\n"
-	                    ".SH NAME\nleakhunt \\- memory\\-leak forensics on live processes\n"
-	                    ".SH SYNOPSIS\n.B leakhunt\n.I COMMAND\n[OPERAND]... [OPTION]...\n"
-	                    ".SH DESCRIPTION\n");
+			    ".SH NAME\nleakhunt \\- memory\\-leak forensics on live processes\n"
+			    ".SH SYNOPSIS\n.B leakhunt\n.I COMMAND\n[OPERAND]... [OPTION]...\n"
+			    ".SH DESCRIPTION\n");
 	roff_text(ret, synopsis);
 	lh_buffer_puts(ret, ".SH COMMANDS\n");
 	for (size_t i = 0; lh_commands[i]; i++) {
@@ -170,7 +170,7 @@ void lh_man_page(struct lh_buffer *ret)
 			man_command(lh_commands[i], ret);
 	}
 	lh_buffer_puts(ret, ".SH EXIT STATUS\n.TP\n.B 0\nThe result is complete.\n.TP\n.B 1\n"
-	                    "The result is partial; what is missing was said.\n.TP\n.B 2\nThe command failed.\n"
-	                    ".TP\n.B 64\nThe command line was wrong.\n"
-	                    ".SH SEE ALSO\n.BR proc (5),\n.BR ptrace (2),\n.BR gcore (1),\n.BR strings (1)\n");
+			    "The result is partial; what is missing was said.\n.TP\n.B 2\nThe command failed.\n"
+			    ".TP\n.B 64\nThe command line was wrong.\n"
+			    ".SH SEE ALSO\n.BR proc (5),\n.BR ptrace (2),\n.BR gcore (1),\n.BR strings (1)\n");
 }

@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	const struct lh_command *command = NULL;
 	if (!name)
 		error = lh_error_hint(lh_error_create(LH_ERROR_USAGE, "no command given"),
-		                      "`leakhunt --help` lists the commands");
+				      "`leakhunt --help` lists the commands");
 	else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		error = print_overview();
 	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)

@@ -13,7 +13,7 @@ bool lh_operand_is_pid(const char *operand, pid_t *ret)
 	uint64_t value = 0;
 	struct lh_error *error = lh_parse_u64(operand, &value);
 	lh_error_destroy(error);
-	/* Digits that are no pid (0, or too many) still mean one: opening it says what is wrong. */
+	/* Digits that are no pid (0, or too many) still mean one, and no file: INT_MAX, which no kernel gives. */
 	*ret = error || value > INT_MAX ? INT_MAX : (pid_t)value;
 	return true;
 }
@@ -21,8 +21,8 @@ bool lh_operand_is_pid(const char *operand, pid_t *ret)
 struct lh_error *lh_operand_process(const char *operand, struct lh_process **ret)
 {
 	pid_t pid;
-	if (!lh_operand_is_pid(operand, &pid) || pid == 0)
+	if (!lh_operand_is_pid(operand, &pid) || pid == 0 || pid == INT_MAX)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not a process id", operand),
-		                     "list the processes with `leakhunt ps`");
+				     "list the processes with `leakhunt ps`");
 	return lh_process_open(pid, ret);
 }

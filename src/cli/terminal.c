@@ -50,8 +50,8 @@ void lh_warn(const char *format, ...)
 void lh_progress_begin(struct lh_progress_line *line)
 {
 	*line = (struct lh_progress_line){
-	        .is_shown = isatty(STDERR_FILENO),
-	        .started_ns = lh_clock_monotonic_ns(),
+		.is_shown = isatty(STDERR_FILENO),
+		.started_ns = lh_clock_monotonic_ns(),
 	};
 }
 
@@ -74,8 +74,8 @@ void lh_progress_bytes(struct lh_progress_line *line, const char *what, uint64_t
 	double left_s = rate > 0 && done < total ? (double)(total - done) / rate : 0;
 	char done_text[LH_FORMAT_MAX], total_text[LH_FORMAT_MAX], rate_text[LH_FORMAT_MAX], left_text[LH_FORMAT_MAX];
 	fprintf(stderr, "\r%s %3.0f%%  %s of %s, %s/s, %s left\033[K", what, 100.0 * (double)done / (double)total,
-	        lh_format_bytes(done, done_text), lh_format_bytes(total, total_text),
-	        lh_format_bytes((uint64_t)rate, rate_text), lh_format_duration((uint64_t)(left_s * 1e9), left_text));
+		lh_format_bytes(done, done_text), lh_format_bytes(total, total_text),
+		lh_format_bytes((uint64_t)rate, rate_text), lh_format_duration((uint64_t)(left_s * 1e9), left_text));
 	fflush(stderr);
 }
 

@@ -45,7 +45,7 @@ void lh_ranges_normalise(struct lh_ranges *ranges)
 
 /* The pages that hold [addr, addr + bytes), cut to the mapping of `addr`; nothing when there is none. */
 static struct lh_error *add_pages(const struct lh_region_list *list, uint64_t addr, uint64_t bytes,
-                                  struct lh_ranges *ret)
+				  struct lh_ranges *ret)
 {
 	const struct lh_region *region = lh_regions_find(list, addr);
 	if (!region)
@@ -121,7 +121,7 @@ static uint64_t find_dynamic(const struct lh_process *process, const struct lh_p
 {
 	uint64_t headers_addr;
 	size_t count;
-	Elf64_Phdr headers[PROGRAM_HEADERS_MAX];
+	Elf64_Phdr headers[PROGRAM_HEADERS_MAX] = {0};
 	if (!find_program_headers(process, &headers_addr, &count) ||
 	    !read_exactly(reader, headers_addr, headers, count * sizeof(headers[0])))
 		return 0;
@@ -163,7 +163,7 @@ struct r_debug_head {
 };
 
 static struct lh_error *add_link_maps(const struct lh_process *process, const struct lh_region_list *list,
-                                      const struct lh_present_reader *reader, struct lh_ranges *ret)
+				      const struct lh_present_reader *reader, struct lh_ranges *ret)
 {
 	enum { LINK_MAP_BYTES = 2048, NAME_BYTES = 4096, DYNAMIC_BYTES = 4096 };
 	uint64_t dynamic = find_dynamic(process, reader);
@@ -221,7 +221,7 @@ static struct lh_error *add_stack(const struct lh_region_list *list, uint64_t st
 	if (!region)
 		return NULL;
 	struct lh_range range = {.start = lh_align_down(stack_pointer - RED_ZONE_BYTES, LH_PAGE_BYTES),
-	                         .end = region->end};
+				 .end = region->end};
 	range.start = lh_max_u64(range.start, region->start);
 	if (region->kind != LH_REGION_MAIN_STACK && range.end - range.start > STACK_CONTEXT_MAX)
 		range.end = range.start + STACK_CONTEXT_MAX;
@@ -239,8 +239,8 @@ static struct lh_error *add_mappings(const struct lh_region_list *list, struct l
 }
 
 struct lh_error *lh_context_collect(const struct lh_process *process, const struct lh_region_list *list,
-                                    const struct lh_module_list *modules, const struct lh_plan_request *request,
-                                    struct lh_ranges *ret)
+				    const struct lh_module_list *modules, const struct lh_plan_request *request,
+				    struct lh_ranges *ret)
 {
 	LH_TRY(add_mappings(list, ret));
 	for (size_t i = 0; i < request->stack_pointer_count; i++)

@@ -23,8 +23,8 @@ void lh_ranges_normalise(struct lh_ranges *ranges);
  * linker's list with its names and dynamic sections, and its early allocations.
  */
 struct lh_error *lh_context_collect(const struct lh_process *process, const struct lh_region_list *list,
-                                    const struct lh_module_list *modules, const struct lh_plan_request *request,
-                                    struct lh_ranges *ret) LH_NODISCARD;
+				    const struct lh_module_list *modules, const struct lh_plan_request *request,
+				    struct lh_ranges *ret) LH_NODISCARD;
 
 /* An lh_memory_reader over a struct lh_process that faults nothing in: pages not present are unreadable. */
 struct lh_present_reader {

@@ -22,7 +22,7 @@ static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh
 
 /* Room for the start of `range`, no more than its piece has; NULL: the writer has failed. */
 static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, const struct lh_piece **ret_piece,
-                         size_t *ret_bytes)
+			 size_t *ret_bytes)
 {
 	size_t room_bytes;
 	uint8_t *room = lh_write_behind_room(copy->writer, &room_bytes);
@@ -37,7 +37,7 @@ static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, const stru
 
 /* Copies the start of `range`, as much as there is room; *ret_bytes 0: the writer has failed. */
 static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, struct lh_dump_gaps *gaps,
-                                  uint64_t *ret_bytes)
+				  uint64_t *ret_bytes)
 {
 	size_t bytes;
 	const struct lh_piece *piece;

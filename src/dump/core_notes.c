@@ -20,9 +20,9 @@ static void append_padded(struct lh_buffer *notes, const void *bytes, size_t len
 static void append_note(struct lh_buffer *notes, const char *vendor, uint32_t type, const void *bytes, size_t length)
 {
 	Elf64_Nhdr header = {
-	        .n_namesz = (Elf64_Word)strlen(vendor) + 1,
-	        .n_descsz = (Elf64_Word)length,
-	        .n_type = type,
+		.n_namesz = (Elf64_Word)strlen(vendor) + 1,
+		.n_descsz = (Elf64_Word)length,
+		.n_type = type,
 	};
 	if (length > UINT32_MAX) {
 		notes->failed = true;
@@ -52,19 +52,23 @@ static void append_process(struct lh_buffer *notes, const struct lh_capture *cap
 {
 	const struct lh_process_facts *facts = capture->facts;
 	struct elf_prpsinfo info = {
-	        .pr_sname = facts->state,
-	        .pr_uid = facts->uid,
-	        .pr_gid = facts->gid,
-	        .pr_pid = lh_process_pid(capture->process),
-	        .pr_ppid = facts->parent,
-	        .pr_pgrp = facts->group,
-	        .pr_sid = facts->session,
+		.pr_sname = facts->state,
+		.pr_uid = facts->uid,
+		.pr_gid = facts->gid,
+		.pr_pid = lh_process_pid(capture->process),
+		.pr_ppid = facts->parent,
+		.pr_pgrp = facts->group,
+		.pr_sid = facts->session,
 	};
 	const char *command = lh_process_command(capture->process);
 	memcpy(info.pr_fname, command, strnlen(command, sizeof(info.pr_fname) - 1));
 	size_t length = (size_t)lh_min_u64(facts->arguments.length, sizeof(info.pr_psargs) - 1);
-	for (size_t i = 0; i < length; i++)
-		info.pr_psargs[i] = facts->arguments.data[i] ? facts->arguments.data[i] : ' ';
+	if (length)
+		memcpy(info.pr_psargs, facts->arguments.data, length);
+	for (size_t i = 0; i < length; i++) {
+		if (!info.pr_psargs[i])
+			info.pr_psargs[i] = ' ';
+	}
 	append_note(notes, "CORE", NT_PRPSINFO, &info, sizeof(info));
 }
 

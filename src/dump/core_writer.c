@@ -8,31 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__)
-enum { NATIVE_MACHINE = EM_X86_64 };
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 enum { NATIVE_MACHINE = EM_AARCH64 };
 #else
-#error "which e_machine?"
+enum { NATIVE_MACHINE = EM_X86_64 };
 #endif
 
 static Elf64_Phdr load_header(const struct lh_piece *piece)
 {
 	uint8_t protection = piece->extent->region->protection;
 	return (Elf64_Phdr){
-	        .p_type = PT_LOAD,
-	        .p_flags = (protection & LH_PROT_READ ? PF_R : 0) | (protection & LH_PROT_WRITE ? PF_W : 0) |
-	                   (protection & LH_PROT_EXEC ? PF_X : 0),
-	        .p_offset = piece->file_offset,
-	        .p_vaddr = piece->start,
-	        .p_filesz = piece->file_bytes,
-	        .p_memsz = piece->end - piece->start,
-	        .p_align = 4096,
+		.p_type = PT_LOAD,
+		.p_flags = (protection & LH_PROT_READ ? PF_R : 0) | (protection & LH_PROT_WRITE ? PF_W : 0) |
+			   (protection & LH_PROT_EXEC ? PF_X : 0),
+		.p_offset = piece->file_offset,
+		.p_vaddr = piece->start,
+		.p_filesz = piece->file_bytes,
+		.p_memsz = piece->end - piece->start,
+		.p_align = 4096,
 	};
 }
 
 static void append_headers(const struct lh_layout *held, uint64_t notes_offset, size_t notes_bytes,
-                           struct lh_buffer *ret)
+			   struct lh_buffer *ret)
 {
 	Elf64_Phdr note = {.p_type = PT_NOTE, .p_offset = notes_offset, .p_filesz = notes_bytes, .p_align = 4};
 	lh_buffer_append(ret, &note, sizeof(note));
@@ -45,14 +43,14 @@ static void append_headers(const struct lh_layout *held, uint64_t notes_offset, 
 static Elf64_Ehdr file_header(uint64_t headers_offset, uint64_t header_count)
 {
 	Elf64_Ehdr header = {
-	        .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE},
-	        .e_type = ET_CORE,
-	        .e_machine = NATIVE_MACHINE,
-	        .e_version = EV_CURRENT,
-	        .e_phoff = headers_offset,
-	        .e_ehsize = sizeof(Elf64_Ehdr),
-	        .e_phentsize = sizeof(Elf64_Phdr),
-	        .e_phnum = (Elf64_Half)(header_count < PN_XNUM ? header_count : PN_XNUM),
+		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE},
+		.e_type = ET_CORE,
+		.e_machine = NATIVE_MACHINE,
+		.e_version = EV_CURRENT,
+		.e_phoff = headers_offset,
+		.e_ehsize = sizeof(Elf64_Ehdr),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_phnum = (Elf64_Half)(header_count < PN_XNUM ? header_count : PN_XNUM),
 	};
 	if (header_count >= PN_XNUM) {
 		header.e_shoff = headers_offset + header_count * sizeof(Elf64_Phdr);

@@ -18,17 +18,17 @@ static json_t *describe_wants(const struct lh_dump_options *options)
 json_t *lh_describe_capture(const struct lh_capture *capture)
 {
 	return json_pack("{s:i, s:i, s:o, s:o, s:b, s:o, s:o}", "format", LH_NOTE_FORMAT, "pid",
-	                 (int)lh_process_pid(capture->process), "command",
-	                 lh_json_string(lh_process_command(capture->process)), "time_ns",
-	                 lh_json_u64(capture->receipt->time_ns), "bare", (int)capture->options->bare, "wanted",
-	                 describe_wants(capture->options), "receipt", lh_describe_receipt(capture->receipt));
+			 (int)lh_process_pid(capture->process), "command",
+			 lh_json_string(lh_process_command(capture->process)), "time_ns",
+			 lh_json_u64(capture->receipt->time_ns), "bare", (int)capture->options->bare, "wanted",
+			 describe_wants(capture->options), "receipt", lh_describe_receipt(capture->receipt));
 }
 
 static void format_permissions(const struct lh_region *region, char ret[5])
 {
 	snprintf(ret, 5, "%c%c%c%c", region->protection & LH_PROT_READ ? 'r' : '-',
-	         region->protection & LH_PROT_WRITE ? 'w' : '-', region->protection & LH_PROT_EXEC ? 'x' : '-',
-	         region->is_shared ? 's' : 'p');
+		 region->protection & LH_PROT_WRITE ? 'w' : '-', region->protection & LH_PROT_EXEC ? 'x' : '-',
+		 region->is_shared ? 's' : 'p');
 }
 
 int lh_describe_extent(json_t *object, const struct lh_extent *extent, uint64_t start, uint64_t end)
@@ -79,8 +79,8 @@ static json_t *describe_module(const struct lh_module *module)
 	for (size_t i = 0; i < module->build_id_bytes && i < LH_BUILD_ID_MAX; i++)
 		snprintf(build_id + 2 * i, 3, "%02x", module->build_id[i]);
 	json_t *object = json_pack("{s:o, s:o, s:o, s:s, s:b}", "start", lh_json_address(module->start), "end",
-	                           lh_json_address(module->end), "path", lh_json_string(module->path), "build_id",
-	                           build_id, "deleted", (int)module->is_deleted);
+				   lh_json_address(module->end), "path", lh_json_string(module->path), "build_id",
+				   build_id, "deleted", (int)module->is_deleted);
 	if (object && module->has_bias && json_object_set_new(object, "bias", lh_json_address(module->bias))) {
 		json_decref(object);
 		object = NULL;
@@ -102,7 +102,7 @@ json_t *lh_describe_gaps(const struct lh_dump_gaps *gaps)
 	for (size_t i = 0; list && i < gaps->items.count; i++) {
 		const struct lh_dump_gap *gap = &gaps->items.items[i];
 		list = append_or_drop(list, json_pack("{s:o, s:o, s:s}", "start", lh_json_address(gap->range.start),
-		                                      "end", lh_json_address(gap->range.end), "reason", gap->reason));
+						      "end", lh_json_address(gap->range.end), "reason", gap->reason));
 	}
 	return list;
 }
@@ -113,8 +113,8 @@ json_t *lh_describe_threads(const struct lh_thread_states *threads)
 	for (size_t i = 0; list && i < threads->threads.count; i++) {
 		const struct lh_thread_state *thread = &threads->threads.items[i];
 		list = append_or_drop(list,
-		                      json_pack("{s:i, s:o, s:b}", "tid", (int)thread->tid, "name",
-		                                lh_json_string(thread->name), "partial", (int)thread->is_partial));
+				      json_pack("{s:i, s:o, s:b}", "tid", (int)thread->tid, "name",
+						lh_json_string(thread->name), "partial", (int)thread->is_partial));
 	}
 	return list;
 }

@@ -51,11 +51,11 @@ static struct lh_error *make_plan(struct dump_job *job)
 	struct lh_stack_pointers pointers = {0};
 	struct lh_error *error = lh_stack_pointers_of(&job->threads, &pointers);
 	struct lh_plan_request request = {
-	        .wants = job->options->wants,
-	        .want_count = job->options->want_count,
-	        .bare = job->options->bare,
-	        .stack_pointers = pointers.items.items,
-	        .stack_pointer_count = pointers.items.count,
+		.wants = job->options->wants,
+		.want_count = job->options->want_count,
+		.bare = job->options->bare,
+		.stack_pointers = pointers.items.items,
+		.stack_pointer_count = pointers.items.count,
 	};
 	lh_layout_deinit(&job->layout);
 	lh_plan_deinit(&job->plan);
@@ -64,7 +64,7 @@ static struct lh_error *make_plan(struct dump_job *job)
 	lh_vec_deinit(&pointers.items);
 	LH_TRY(error);
 	return lh_layout_create(&job->plan, job->options->format == LH_DUMP_CORE ? LH_CORE_BASE_OFFSET : 0,
-	                        &job->layout);
+				&job->layout);
 }
 
 static struct lh_error *create_files(struct dump_job *job)
@@ -97,8 +97,8 @@ static struct lh_error *check_space(const struct dump_job *job)
 		return NULL;
 	char needed[LH_FORMAT_MAX], available[LH_FORMAT_MAX];
 	struct lh_error *error =
-	        lh_error_create(LH_ERROR_NO_SPACE, "%s needs about %s, but only %s are free there", job->options->path,
-	                        lh_format_bytes(needed_bytes, needed), lh_format_bytes(free_bytes, available));
+		lh_error_create(LH_ERROR_NO_SPACE, "%s needs about %s, but only %s are free there", job->options->path,
+				lh_format_bytes(needed_bytes, needed), lh_format_bytes(free_bytes, available));
 	return lh_error_hint(error, "name a place on a larger disc with -o, or ask for less with --region");
 }
 
@@ -168,7 +168,7 @@ static struct lh_error *copy_memory(struct dump_job *job)
 	job->copy.writer = writer;
 	LH_CLEANUP(lh_cleanup_ticker) struct lh_ticker *ticker = NULL;
 	LH_TRY(lh_ticker_start(&job->copy, job->options->progress, job->options->progress_context,
-	                       job->plan.wanted_bytes + job->plan.context_bytes, &ticker));
+			       job->plan.wanted_bytes + job->plan.context_bytes, &ticker));
 	struct lh_error *error = job->options->mode == LH_DUMP_STOP ? copy_stopped(job) : copy_live(job);
 	if (error)
 		return error;
@@ -183,7 +183,7 @@ static struct lh_error *copy_memory(struct dump_job *job)
 static const char *mode_reason(enum lh_dump_mode mode)
 {
 	return mode == LH_DUMP_STOP ? "all threads stood still while memory was copied"
-	                            : "nothing was stopped: pages may be of different moments";
+				    : "nothing was stopped: pages may be of different moments";
 }
 
 static struct lh_error *measure_file(struct dump_job *job)
@@ -222,13 +222,13 @@ static struct lh_error *write_rest(struct dump_job *job)
 	LH_TRY(fill_receipt(job));
 	LH_TRY(lh_layout_without_gaps(&job->layout, &job->receipt.gaps, &job->held));
 	struct lh_capture capture = {
-	        .process = job->process,
-	        .options = job->options,
-	        .facts = &job->facts,
-	        .plan = &job->plan,
-	        .held = &job->held,
-	        .threads = &job->threads,
-	        .receipt = &job->receipt,
+		.process = job->process,
+		.options = job->options,
+		.facts = &job->facts,
+		.plan = &job->plan,
+		.held = &job->held,
+		.threads = &job->threads,
+		.receipt = &job->receipt,
 	};
 	if (job->options->format == LH_DUMP_RAW)
 		return lh_raw_index_write(&capture, lh_outfile_fd(job->index), lh_outfile_path(job->index));
@@ -258,7 +258,7 @@ static struct lh_error *run_job(struct dump_job *job)
 }
 
 struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
-                         struct lh_receipt *ret)
+			 struct lh_receipt *ret)
 {
 	struct dump_job job = {.process = process, .options = options, .started_ns = lh_clock_monotonic_ns()};
 	struct lh_error *error = run_job(&job);

@@ -55,8 +55,8 @@ static struct lh_error *collect(struct lh_final_set *set, const struct lh_plan *
 }
 
 /* After a short read: page by page through the range that failed, leaving out what can't be read. */
-static struct lh_error *copy_readable(struct lh_final_set *set, const struct lh_process *process,
-                                      struct lh_range range, struct lh_dump_gaps *gaps)
+static struct lh_error *copy_readable(struct lh_final_set *set, const struct lh_process *process, struct lh_range range,
+				      struct lh_dump_gaps *gaps)
 {
 	for (uint64_t page = range.start; page < range.end; page += LH_PAGE_BYTES) {
 		if (lh_process_read(process, page, set->memory + set->used_bytes, LH_PAGE_BYTES) == LH_PAGE_BYTES) {
@@ -70,7 +70,7 @@ static struct lh_error *copy_readable(struct lh_final_set *set, const struct lh_
 }
 
 static struct lh_error *copy_one_by_one(struct lh_final_set *set, const struct lh_process *process,
-                                        struct lh_dump_gaps *gaps)
+					struct lh_dump_gaps *gaps)
 {
 	LH_VEC(struct lh_range) wanted = {set->ranges.items, set->ranges.count, set->ranges.capacity};
 	set->ranges.items = NULL;
@@ -84,7 +84,7 @@ static struct lh_error *copy_one_by_one(struct lh_final_set *set, const struct l
 }
 
 struct lh_error *lh_final_set_copy(struct lh_final_set *set, const struct lh_process *process,
-                                   const struct lh_plan *plan, struct lh_dump_gaps *gaps)
+				   const struct lh_plan *plan, struct lh_dump_gaps *gaps)
 {
 	uint64_t bytes;
 	LH_TRY(collect(set, plan, &bytes));

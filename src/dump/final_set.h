@@ -19,7 +19,7 @@ struct lh_error *lh_final_set_init(struct lh_final_set *set, uint64_t bytes) LH_
 
 /* Copies the plan's written pages. What can't be read is appended to `gaps`. */
 struct lh_error *lh_final_set_copy(struct lh_final_set *set, const struct lh_process *process,
-                                   const struct lh_plan *plan, struct lh_dump_gaps *gaps) LH_NODISCARD;
+				   const struct lh_plan *plan, struct lh_dump_gaps *gaps) LH_NODISCARD;
 
 /* Hands all of it to the copy's writer, at the places of its layout. */
 struct lh_error *lh_final_set_write(const struct lh_final_set *set, struct lh_copy *copy) LH_NODISCARD;

@@ -87,8 +87,8 @@ static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
 		int saved_errno = errno;
 		if (saved_errno != ESRCH && !is_ending(freeze->process, tid))
 			return lh_process_explain_refusal(freeze->process,
-			                                  lh_error_from_errno(saved_errno, "cannot stop process %d",
-			                                                      (int)lh_process_pid(freeze->process)));
+							  lh_error_from_errno(saved_errno, "cannot stop process %d",
+									      (int)lh_process_pid(freeze->process)));
 		thread.phase = THREAD_GONE;
 	} else if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0) {
 		thread.phase = THREAD_GONE;
@@ -123,10 +123,11 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 		int saved_errno = errno;
 		close(fd);
 		return lh_error_from_errno(saved_errno, "cannot list the threads of process %d",
-		                           (int)lh_process_pid(freeze->process));
+					   (int)lh_process_pid(freeze->process));
 	}
 	LH_TRY(seize_listed(freeze, folder));
-	qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
+	if (freeze->threads.count)
+		qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
 	freeze->sorted_count = freeze->threads.count;
 	return NULL;
 }
@@ -175,10 +176,10 @@ static struct lh_error *await_stops(struct lh_freeze *freeze)
 			return NULL;
 		if (lh_clock_monotonic_ns() > deadline_ns)
 			return lh_error_hint(
-			        lh_error_create(LH_ERROR_UNSUPPORTED,
-			                        "thread %d of process %d does not stop: it is in uninterruptible sleep",
-			                        (int)awaited, (int)lh_process_pid(freeze->process)),
-			        "try again later, or use --mode live, which stops nothing");
+				lh_error_create(LH_ERROR_UNSUPPORTED,
+						"thread %d of process %d does not stop: it is in uninterruptible sleep",
+						(int)awaited, (int)lh_process_pid(freeze->process)),
+				"try again later, or use --mode live, which stops nothing");
 		nanosleep(&nap, NULL);
 	}
 }
@@ -195,8 +196,8 @@ static struct lh_error *stop_all(struct lh_freeze *freeze)
 	}
 	if (quiet_passes < 2)
 		return lh_error_create(LH_ERROR_UNSUPPORTED,
-		                       "process %d spawns threads faster than they can be stopped",
-		                       (int)lh_process_pid(freeze->process));
+				       "process %d spawns threads faster than they can be stopped",
+				       (int)lh_process_pid(freeze->process));
 	return NULL;
 }
 
@@ -210,7 +211,7 @@ static int write_registers(pid_t tid, struct user_regs_struct *registers)
 
 /* A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. */
 static void mend(struct lh_freeze *freeze, struct frozen_thread *thread, const struct user_regs_struct *registers,
-                 uint64_t caught)
+		 uint64_t caught)
 {
 	bool is_signalled = thread->signal && (caught >> (thread->signal - 1) & 1);
 	if (thread->is_group_stop || is_signalled ||
@@ -222,7 +223,7 @@ static void mend(struct lh_freeze *freeze, struct frozen_thread *thread, const s
 }
 
 static struct lh_error *capture_thread(struct lh_freeze *freeze, struct frozen_thread *thread, uint64_t caught,
-                                       struct lh_thread_states *ret)
+				       struct lh_thread_states *ret)
 {
 	if (thread->phase != THREAD_STOPPED)
 		return NULL;
@@ -260,7 +261,7 @@ static struct lh_error *freeze_and_capture(struct lh_freeze *freeze, struct lh_t
 }
 
 struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
-                                 struct lh_freeze **ret)
+				 struct lh_freeze **ret)
 {
 	struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
 	if (!freeze)

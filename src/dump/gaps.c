@@ -88,7 +88,7 @@ static struct lh_error *split_gap(const struct lh_region_list *list, struct lh_r
 }
 
 static struct lh_error *split_gaps(const struct lh_region_list *list, const struct lh_dump_gaps *gaps,
-                                   struct lh_dump_gaps *ret)
+				   struct lh_dump_gaps *ret)
 {
 	for (size_t i = 0; i < gaps->items.count; i++) {
 		const struct lh_dump_gap *gap = &gaps->items.items[i];

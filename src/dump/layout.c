@@ -18,11 +18,11 @@ static uint64_t hole_limit(const struct lh_extent *extent)
 static struct lh_error *begin_piece(struct lh_layout *layout, const struct lh_extent *extent, uint64_t start)
 {
 	return lh_vec_push(&layout->pieces, (struct lh_piece){
-	                                            .start = start,
-	                                            .end = extent->end,
-	                                            .file_offset = layout->end_offset,
-	                                            .extent = extent,
-	                                    });
+						    .start = start,
+						    .end = extent->end,
+						    .file_offset = layout->end_offset,
+						    .extent = extent,
+					    });
 }
 
 static struct lh_piece *last_piece(struct lh_layout *layout)
@@ -32,7 +32,7 @@ static struct lh_piece *last_piece(struct lh_layout *layout)
 
 /* Puts the pages of `part` at `offset`: behind the last piece, with a hole between, or in a piece of their own. */
 static struct lh_error *append_part(struct lh_layout *layout, const struct lh_extent *extent, struct lh_range part,
-                                    uint64_t offset)
+				    uint64_t offset)
 {
 	struct lh_piece *piece = last_piece(layout);
 	uint64_t absent_bytes = part.start - (piece->start + piece->file_bytes);
@@ -60,13 +60,13 @@ static struct lh_error *lay_out_run(struct lh_layout *layout, const struct lh_ex
 }
 
 static struct lh_error *lay_out_placed_run(struct lh_layout *layout, const struct lh_extent *extent,
-                                           const struct lh_layout *places, struct lh_range run)
+					   const struct lh_layout *places, struct lh_range run)
 {
 	while (run.start < run.end) {
 		const struct lh_piece *place = lh_layout_find(places, run.start);
 		if (!place)
 			return lh_error_create(LH_ERROR_SYSTEM, "page 0x%llx was given no place in the file",
-			                       (unsigned long long)run.start);
+					       (unsigned long long)run.start);
 		struct lh_range part = {run.start, lh_min_u64(run.end, place->end)};
 		LH_TRY(append_part(layout, extent, part, place->file_offset + (part.start - place->start)));
 		run.start = part.end;
@@ -75,7 +75,7 @@ static struct lh_error *lay_out_placed_run(struct lh_layout *layout, const struc
 }
 
 static struct lh_error *lay_out_extent(struct lh_layout *layout, const struct lh_plan *plan,
-                                       const struct lh_layout *places, const struct lh_extent *extent)
+				       const struct lh_layout *places, const struct lh_extent *extent)
 {
 	LH_TRY(begin_piece(layout, extent, extent->start));
 	for (size_t i = 0; i < extent->run_count; i++) {
@@ -83,13 +83,13 @@ static struct lh_error *lay_out_extent(struct lh_layout *layout, const struct lh
 		if (!lh_page_is_present(run->state))
 			continue;
 		LH_TRY(places ? lay_out_placed_run(layout, extent, places, run->range)
-		              : lay_out_run(layout, extent, run->range));
+			      : lay_out_run(layout, extent, run->range));
 	}
 	return NULL;
 }
 
 static struct lh_error *lay_out_plan(const struct lh_plan *plan, const struct lh_layout *places, uint64_t base_offset,
-                                     struct lh_layout *ret)
+				     struct lh_layout *ret)
 {
 	struct lh_layout layout = {.end_offset = base_offset};
 	struct lh_error *error = NULL;
@@ -108,7 +108,7 @@ struct lh_error *lh_layout_create(const struct lh_plan *plan, uint64_t base_offs
 }
 
 struct lh_error *lh_layout_create_placed(const struct lh_plan *plan, const struct lh_layout *places,
-                                         struct lh_layout *ret)
+					 struct lh_layout *ret)
 {
 	return lay_out_plan(plan, places, places->end_offset, ret);
 }
@@ -217,12 +217,12 @@ static struct lh_error *add_part(struct lh_layout *ret, const struct lh_piece *p
 	part.end = end;
 	part.file_offset = piece->file_offset + lh_min_u64(skipped_bytes, piece->file_bytes);
 	part.file_bytes =
-	        piece->file_bytes > skipped_bytes ? lh_min_u64(piece->file_bytes - skipped_bytes, end - start) : 0;
+		piece->file_bytes > skipped_bytes ? lh_min_u64(piece->file_bytes - skipped_bytes, end - start) : 0;
 	return lh_vec_push(&ret->pieces, part);
 }
 
 struct lh_error *lh_layout_without_gaps(const struct lh_layout *layout, const struct lh_dump_gaps *gaps,
-                                        struct lh_layout *ret)
+					struct lh_layout *ret)
 {
 	size_t next_gap = 0;
 	for (size_t i = 0; i < layout->pieces.count; i++) {

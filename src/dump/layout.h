@@ -37,13 +37,13 @@ struct lh_error *lh_places_create(const struct lh_layout *layout, struct lh_layo
 struct lh_error *lh_places_add(struct lh_layout *places, const struct lh_page_runs *runs) LH_NODISCARD;
 /* The layout of a plan whose present pages all have places. */
 struct lh_error *lh_layout_create_placed(const struct lh_plan *plan, const struct lh_layout *places,
-                                         struct lh_layout *ret) LH_NODISCARD;
+					 struct lh_layout *ret) LH_NODISCARD;
 
 /* The piece that holds `addr`, or NULL. */
 const struct lh_piece *lh_layout_find(const struct lh_layout *layout, uint64_t addr);
 
 /* Appends to ret the pieces without the gaps (normalised): what the file really holds. */
 struct lh_error *lh_layout_without_gaps(const struct lh_layout *layout, const struct lh_dump_gaps *gaps,
-                                        struct lh_layout *ret) LH_NODISCARD;
+					struct lh_layout *ret) LH_NODISCARD;
 
 #endif

@@ -46,7 +46,7 @@ static struct lh_range match(const struct lh_want *want, const struct lh_region 
 	switch (want->kind) {
 	case LH_WANT_KINDS:
 		return (want->kinds >> region->kind & 1) && is_readable(region) && !is_kernels(region) ? whole
-		                                                                                       : nothing;
+												       : nothing;
 	case LH_WANT_ALL:
 		return is_readable(region) && !is_kernels(region) && !is_device(region) ? whole : nothing;
 	case LH_WANT_NAME:
@@ -74,23 +74,23 @@ static void append_kinds(const struct lh_region_list *list, struct lh_buffer *te
 	for (int kind = 0; kind < LH_REGION_KIND_COUNT; kind++) {
 		if (seen >> kind & 1)
 			lh_buffer_printf(text, "%s%s", text->length ? ", " : "",
-			                 lh_region_kind_name((enum lh_region_kind)kind));
+					 lh_region_kind_name((enum lh_region_kind)kind));
 	}
 }
 
 static struct lh_error *no_match(const struct lh_process *process, const struct lh_region_list *list,
-                                 const struct lh_want *want)
+				 const struct lh_want *want)
 {
 	struct lh_buffer kinds LH_CLEANUP(lh_buffer_deinit) = {0};
 	append_kinds(list, &kinds);
 	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "region '%s' matches no mapping of process %d",
-	                                         want->text, (int)lh_process_pid(process));
+						 want->text, (int)lh_process_pid(process));
 	return lh_error_hint(error, "it has: %s; see `leakhunt maps %d`", kinds.data ? kinds.data : "nothing",
-	                     (int)lh_process_pid(process));
+			     (int)lh_process_pid(process));
 }
 
 static struct lh_error *collect_wanted(const struct lh_process *process, const struct lh_region_list *list,
-                                       const struct lh_plan_request *request, struct lh_ranges *ret)
+				       const struct lh_plan_request *request, struct lh_ranges *ret)
 {
 	for (size_t i = 0; i < request->want_count; i++) {
 		size_t count_before = ret->items.count;
@@ -139,7 +139,7 @@ typedef struct lh_error *page_finder(struct lh_pagemap *pagemap, struct lh_range
  * not; nothing writes them, but a tracker does not know that: they are copied with what was written.
  */
 static struct lh_error *find_runs(const struct lh_extent *extent, struct lh_pagemap *pagemap, page_finder *find,
-                                  struct lh_page_runs *ret)
+				  struct lh_page_runs *ret)
 {
 	struct lh_range range = {extent->start, extent->end};
 	if (extent->region->kind != LH_REGION_VDSO || is_kernels(extent->region))
@@ -150,7 +150,7 @@ static struct lh_error *find_runs(const struct lh_extent *extent, struct lh_page
 
 /* Appends the extent's pages to the plan's. By way of `scratch`, since runs of two extents must not merge. */
 static struct lh_error *add_pages(struct lh_plan *plan, struct lh_extent *extent, struct lh_pagemap *pagemap,
-                                  page_finder *find, struct lh_page_runs *scratch)
+				  page_finder *find, struct lh_page_runs *scratch)
 {
 	scratch->runs.count = 0;
 	extent->first_run = plan->pages.runs.count;
@@ -171,7 +171,7 @@ static struct lh_error *add_pages(struct lh_plan *plan, struct lh_extent *extent
 }
 
 static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_region *region, uint64_t start, uint64_t end,
-                                   bool is_context)
+				   bool is_context)
 {
 	if (start >= end)
 		return NULL;
@@ -201,7 +201,7 @@ struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pag
 
 /* Context within [start, end) of a mapping, where nothing was asked for. */
 static struct lh_error *add_context(struct plan_walk *walk, const struct lh_region *region, uint64_t start,
-                                    uint64_t end)
+				    uint64_t end)
 {
 	while (walk->next_context < walk->context->items.count && start < end) {
 		const struct lh_range *range = &walk->context->items.items[walk->next_context];
@@ -234,7 +234,7 @@ static struct lh_error *add_region(struct plan_walk *walk, const struct lh_regio
 }
 
 static struct lh_error *make_extents(const struct lh_process *process, const struct lh_ranges *wanted,
-                                     const struct lh_ranges *context, struct lh_plan *plan)
+				     const struct lh_ranges *context, struct lh_plan *plan)
 {
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
@@ -255,7 +255,7 @@ static struct lh_error *find_modules(const struct lh_process *process, struct lh
 }
 
 static struct lh_error *fill_plan(const struct lh_process *process, const struct lh_plan_request *request,
-                                  struct lh_ranges *wanted, struct lh_ranges *context, struct lh_plan *plan)
+				  struct lh_ranges *wanted, struct lh_ranges *context, struct lh_plan *plan)
 {
 	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &plan->list));
 	LH_TRY(find_modules(process, plan));
@@ -268,7 +268,7 @@ static struct lh_error *fill_plan(const struct lh_process *process, const struct
 }
 
 struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,
-                                struct lh_plan *ret)
+				struct lh_plan *ret)
 {
 	struct lh_plan plan = {0};
 	struct lh_ranges wanted = {0}, context = {0};

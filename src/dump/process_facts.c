@@ -73,8 +73,8 @@ struct lh_error *lh_process_check_class(const struct lh_process *process)
 	if (ident[EI_CLASS] == ELFCLASS64 && ident[EI_DATA] == ELFDATA2LSB)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "process %d (%s) is a 32-bit program",
-	                                     (int)lh_process_pid(process), lh_process_command(process)),
-	                     "leakhunt dumps 64-bit processes only; gcore can dump this one");
+					     (int)lh_process_pid(process), lh_process_command(process)),
+			     "leakhunt dumps 64-bit processes only; gcore can dump this one");
 }
 
 uint64_t lh_process_resident_bytes(const struct lh_process *process)

@@ -32,9 +32,9 @@ struct lh_error *lh_raw_index_write(const struct lh_capture *capture, int fd, co
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	json_t *index =
-	        json_pack("{s:i, s:o, s:o, s:o, s:o}", "leakhunt_raw", LH_RAW_INDEX_FORMAT, "extents",
-	                  describe_pieces(capture->held), "modules", lh_describe_modules(&capture->plan->modules),
-	                  "gaps", lh_describe_gaps(&capture->receipt->gaps), "capture", lh_describe_capture(capture));
+		json_pack("{s:i, s:o, s:o, s:o, s:o}", "leakhunt_raw", LH_RAW_INDEX_FORMAT, "extents",
+			  describe_pieces(capture->held), "modules", lh_describe_modules(&capture->plan->modules),
+			  "gaps", lh_describe_gaps(&capture->receipt->gaps), "capture", lh_describe_capture(capture));
 	LH_TRY(lh_json_append(index, false, &text));
 	return lh_fd_write_all(fd, what, text.data, text.length);
 }

@@ -25,25 +25,25 @@ const char *lh_dump_mode_name(enum lh_dump_mode mode)
 json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 {
 	json_t *object = json_pack("{s:i, s:o, s:o, s:s, s:s, s:b}", "pid", (int)receipt->pid, "command",
-	                           lh_json_string(receipt->command), "path", lh_json_string(receipt->path), "mode",
-	                           lh_dump_mode_name(receipt->mode), "mode_reason", receipt->mode_reason, "complete",
-	                           (int)!receipt->gaps.items.count);
+				   lh_json_string(receipt->command), "path", lh_json_string(receipt->path), "mode",
+				   lh_dump_mode_name(receipt->mode), "mode_reason", receipt->mode_reason, "complete",
+				   (int)!receipt->gaps.items.count);
 	const struct {
 		const char *key;
 		json_t *value;
 	} numbers[] = {
-	        {"time_ns", lh_json_u64(receipt->time_ns)},
-	        {"pause_ns", lh_json_u64(receipt->pause_ns)},
-	        {"elapsed_ns", lh_json_u64(receipt->elapsed_ns)},
-	        {"threads", lh_json_u64(receipt->thread_count)},
-	        {"mended_calls", lh_json_u64(receipt->mended_count)},
-	        {"copied_bytes", lh_json_u64(receipt->copied_bytes)},
-	        {"context_bytes", lh_json_u64(receipt->context_bytes)},
-	        {"gap_bytes", lh_json_u64(receipt->gap_bytes)},
-	        {"file_bytes", lh_json_u64(receipt->file_bytes)},
-	        {"disc_bytes", lh_json_u64(receipt->disc_bytes)},
-	        {"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
-	        {"gaps", lh_describe_gaps(&receipt->gaps)},
+		{"time_ns", lh_json_u64(receipt->time_ns)},
+		{"pause_ns", lh_json_u64(receipt->pause_ns)},
+		{"elapsed_ns", lh_json_u64(receipt->elapsed_ns)},
+		{"threads", lh_json_u64(receipt->thread_count)},
+		{"mended_calls", lh_json_u64(receipt->mended_count)},
+		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},
+		{"context_bytes", lh_json_u64(receipt->context_bytes)},
+		{"gap_bytes", lh_json_u64(receipt->gap_bytes)},
+		{"file_bytes", lh_json_u64(receipt->file_bytes)},
+		{"disc_bytes", lh_json_u64(receipt->disc_bytes)},
+		{"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
+		{"gaps", lh_describe_gaps(&receipt->gaps)},
 	};
 	int status = 0;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(numbers); i++)

@@ -58,7 +58,7 @@ static bool is_in_memory(const struct lh_process *process, uint64_t addr, const 
 }
 
 static bool find_bytes(const struct lh_process *process, const struct lh_buffer *text, uint64_t start,
-                       const uint8_t *bytes, size_t length, uint64_t *ret)
+		       const uint8_t *bytes, size_t length, uint64_t *ret)
 {
 	const char *found = text->length ? memmem(text->data, text->length, bytes, length) : NULL;
 	if (!found)
@@ -71,16 +71,16 @@ static bool find_bytes(const struct lh_process *process, const struct lh_buffer 
 }
 
 static void search_text(const struct lh_process *process, const struct lh_buffer *text, uint64_t start,
-                        struct code_search *search)
+			struct code_search *search)
 {
 	struct lh_remote_code *code = &search->code;
 	if (!search->has_syscall_ret)
 		search->has_syscall_ret = find_bytes(process, text, start, syscall_ret_bytes, sizeof(syscall_ret_bytes),
-		                                     &code->syscall_ret);
+						     &code->syscall_ret);
 	if (!search->has_restorer)
 		search->has_restorer =
-		        find_bytes(process, text, start, restorer_glibc, sizeof(restorer_glibc), &code->restorer) ||
-		        find_bytes(process, text, start, restorer_musl, sizeof(restorer_musl), &code->restorer);
+			find_bytes(process, text, start, restorer_glibc, sizeof(restorer_glibc), &code->restorer) ||
+			find_bytes(process, text, start, restorer_musl, sizeof(restorer_musl), &code->restorer);
 }
 
 /*
@@ -91,7 +91,7 @@ static bool read_mapped_file(const struct lh_process *process, const struct lh_r
 {
 	char name[64];
 	snprintf(name, sizeof(name), "map_files/%llx-%llx", (unsigned long long)region->start,
-	         (unsigned long long)region->end);
+		 (unsigned long long)region->end);
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	struct lh_error *error = lh_process_open_file(process, name, O_RDONLY, &fd);
 	if (error) {
@@ -110,7 +110,7 @@ static bool read_mapped_file(const struct lh_process *process, const struct lh_r
 }
 
 struct lh_error *lh_remote_find_code(const struct lh_process *process, const struct lh_region_list *regions,
-                                     struct lh_remote_code *ret)
+				     struct lh_remote_code *ret)
 {
 	struct code_search search = {0};
 	for (size_t i = 0; i < regions->regions.count; i++) {
@@ -193,7 +193,7 @@ static struct lh_error *check_status(const struct lh_process *process, pid_t tid
  * it sees another rip (kernel/rseq.c). Inside a system call it can't be.
  */
 static struct lh_error *check_rseq(const struct lh_process *process, pid_t tid,
-                                   const struct user_regs_struct *registers)
+				   const struct user_regs_struct *registers)
 {
 	if ((long)registers->orig_rax >= 0)
 		return NULL;
@@ -204,7 +204,7 @@ static struct lh_error *check_rseq(const struct lh_process *process, pid_t tid,
 	uint64_t critical_section = 0;
 	const uint64_t rseq_cs_offset = 8; /* struct rseq, linux/rseq.h */
 	if (lh_process_read(process, configuration.rseq_abi_pointer + rseq_cs_offset, &critical_section,
-	                    sizeof(critical_section)) != sizeof(critical_section) ||
+			    sizeof(critical_section)) != sizeof(critical_section) ||
 	    critical_section)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d is in a restartable sequence", tid);
 	return NULL;
@@ -212,11 +212,11 @@ static struct lh_error *check_rseq(const struct lh_process *process, pid_t tid,
 
 /* [stack] for the main thread; else a stack with its own thread control block above (pthreads). */
 static struct lh_error *check_stack(pid_t tid, const struct lh_region_list *regions,
-                                    const struct user_regs_struct *registers, uint64_t frame_addr)
+				    const struct user_regs_struct *registers, uint64_t frame_addr)
 {
 	const struct lh_region *region = lh_regions_find(regions, registers->rsp);
 	bool is_own = region && (region->kind == LH_REGION_MAIN_STACK ||
-	                         (registers->fs_base > registers->rsp && registers->fs_base < region->end));
+				 (registers->fs_base > registers->rsp && registers->fs_base < region->end));
 	if (!is_own || !(region->protection & LH_PROT_WRITE))
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d is not on its own stack", tid);
 	if (frame_addr < region->start + STACK_SPARE_BYTES)
@@ -233,7 +233,7 @@ static struct lh_error *build_frame(struct lh_remote *remote)
 	if (ptrace(PTRACE_GETREGSET, remote->tid, NT_X86_XSTATE, &vector) < 0)
 		return lh_error_from_errno(errno, "cannot read the FPU state of thread %d", remote->tid);
 	return lh_signal_frame_build(&remote->original, remote->signal_mask, xstate, vector.iov_len,
-	                             remote->original.rsp, remote->code.restorer, &remote->frame);
+				     remote->original.rsp, remote->code.restorer, &remote->frame);
 }
 
 static struct lh_error *write_stack(const struct lh_remote *remote, const uint8_t *bytes)
@@ -257,7 +257,7 @@ static struct lh_error *save_stack(struct lh_remote *remote)
 
 /* Everything that can be found out without changing the target. */
 static struct lh_error *examine(struct lh_remote *remote, const struct lh_process *process,
-                                const struct lh_region_list *regions, const long *calls)
+				const struct lh_region_list *regions, const long *calls)
 {
 	LH_TRY(get_registers(remote->tid, &remote->original));
 	LH_TRY(check_status(process, remote->tid));
@@ -265,7 +265,7 @@ static struct lh_error *examine(struct lh_remote *remote, const struct lh_proces
 	for (; *calls; calls++) {
 		if (lh_seccomp_kills(remote->tid, *calls))
 			return lh_error_create(LH_ERROR_UNSUPPORTED, "seccomp would kill thread %d for system call %ld",
-			                       remote->tid, *calls);
+					       remote->tid, *calls);
 	}
 	if (ptrace(PTRACE_GETSIGMASK, remote->tid, SIGNAL_MASK_BYTES, &remote->signal_mask) < 0)
 		return lh_error_from_errno(errno, "cannot read the signal mask of thread %d", remote->tid);
@@ -318,7 +318,7 @@ void lh_remote_abandon(struct lh_remote *remote)
 }
 
 struct lh_error *lh_remote_begin(const struct lh_process *process, pid_t tid, const struct lh_region_list *regions,
-                                 const struct lh_remote_code *code, const long *calls, struct lh_remote **ret)
+				 const struct lh_remote_code *code, const long *calls, struct lh_remote **ret)
 {
 	struct lh_remote *remote = calloc(1, sizeof(*remote));
 	if (!remote)
@@ -354,7 +354,7 @@ static struct lh_error *resume_until(struct lh_remote *remote, int request, int 
 		while (waited < 0 && errno == EINTR);
 		if (waited < 0 || !WIFSTOPPED(status))
 			return lh_error_create(LH_ERROR_NO_PROCESS, "thread %d ended under an injected call",
-			                       remote->tid);
+					       remote->tid);
 		int event = status >> 16;
 		bool is_wanted = wanted_event ? event == wanted_event : !event && WSTOPSIG(status) == wanted_signal;
 		if (is_wanted)
@@ -364,7 +364,7 @@ static struct lh_error *resume_until(struct lh_remote *remote, int request, int 
 			remote->stop_signal = SIGSTOP;
 		else if (!event)
 			return lh_error_create(LH_ERROR_SYSTEM, "signal %d met an injected call in thread %d",
-			                       WSTOPSIG(status), remote->tid);
+					       WSTOPSIG(status), remote->tid);
 	}
 }
 
@@ -426,7 +426,7 @@ struct lh_error *lh_remote_end(struct lh_remote *remote, int *ret_signal)
 #else
 
 struct lh_error *lh_remote_find_code(const struct lh_process *process, const struct lh_region_list *regions,
-                                     struct lh_remote_code *ret)
+				     struct lh_remote_code *ret)
 {
 	(void)process;
 	(void)regions;

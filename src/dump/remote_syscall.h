@@ -20,7 +20,7 @@ struct lh_remote_code {
 
 /* Finds them in executable file mappings and the vdso. LH_ERROR_UNSUPPORTED when there are none. */
 struct lh_error *lh_remote_find_code(const struct lh_process *process, const struct lh_region_list *regions,
-                                     struct lh_remote_code *ret) LH_NODISCARD;
+				     struct lh_remote_code *ret) LH_NODISCARD;
 
 /* A thread prepared to run calls. */
 struct lh_remote;
@@ -32,15 +32,15 @@ struct lh_remote;
  * seccomp filter that would kill it for one of `calls` (0-terminated) if we died midway.
  */
 struct lh_error *lh_remote_begin(const struct lh_process *process, pid_t tid, const struct lh_region_list *regions,
-                                 const struct lh_remote_code *code, const long *calls,
-                                 struct lh_remote **ret) LH_NODISCARD;
+				 const struct lh_remote_code *code, const long *calls,
+				 struct lh_remote **ret) LH_NODISCARD;
 
 /*
  * Runs one call with signals blocked. `*ret` is what the kernel returned, -errno included.
  * LH_ERROR_NO_PROCESS when the thread died.
  */
 struct lh_error *lh_remote_call(struct lh_remote *remote, long number, const uint64_t arguments[6],
-                                int64_t *ret) LH_NODISCARD;
+				int64_t *ret) LH_NODISCARD;
 
 /*
  * Restores registers, signal mask and stack bytes, and leaves the thread in a PTRACE_EVENT_STOP, as

@@ -21,11 +21,11 @@
 static bool call_is_repeatable(uint64_t number)
 {
 	static const uint16_t calls[] = {
-	        SYS_read,           SYS_write,        SYS_readv,      SYS_writev,          SYS_epoll_wait,
-	        SYS_epoll_pwait,    SYS_semop,        SYS_semtimedop, SYS_rt_sigtimedwait, SYS_recvfrom,
-	        SYS_recvmsg,        SYS_recvmmsg,     SYS_accept,     SYS_accept4,         SYS_connect,
-	        SYS_sendto,         SYS_sendmsg,      SYS_sendmmsg,   SYS_io_getevents,    SYS_io_pgetevents,
-	        SYS_io_uring_enter, SYS_epoll_pwait2,
+		SYS_read,           SYS_write,        SYS_readv,      SYS_writev,          SYS_epoll_wait,
+		SYS_epoll_pwait,    SYS_semop,        SYS_semtimedop, SYS_rt_sigtimedwait, SYS_recvfrom,
+		SYS_recvmsg,        SYS_recvmmsg,     SYS_accept,     SYS_accept4,         SYS_connect,
+		SYS_sendto,         SYS_sendmsg,      SYS_sendmmsg,   SYS_io_getevents,    SYS_io_pgetevents,
+		SYS_io_uring_enter, SYS_epoll_pwait2,
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(calls); i++) {
 		if (number == calls[i])
@@ -44,7 +44,7 @@ static bool is_after_syscall(const struct lh_process *process, uint64_t pc)
 }
 
 bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers,
-                       uint64_t caught)
+		       uint64_t caught)
 {
 	return (int64_t)registers->rax == -EINTR && call_is_repeatable(registers->orig_rax) &&
 	       is_after_syscall(process, registers->rip) && !lh_restart_signal_waits(tid, caught);
@@ -62,7 +62,7 @@ struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *regist
 #else
 
 bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers,
-                       uint64_t caught)
+		       uint64_t caught)
 {
 	(void)process;
 	(void)tid;
@@ -86,8 +86,8 @@ static uint64_t pending_signals(pid_t tid)
 	for (int shared = 0; shared <= 1; shared++) {
 		siginfo_t infos[PEEK_COUNT];
 		struct __ptrace_peeksiginfo_args args = {
-		        .flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0,
-		        .nr = PEEK_COUNT,
+			.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0,
+			.nr = PEEK_COUNT,
 		};
 		for (;;) {
 			long count = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos);

@@ -20,7 +20,7 @@
  * the program handles waits for it. `caught` has bit N-1 set for each signal N with a handler.
  */
 bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers,
-                       uint64_t caught);
+		       uint64_t caught);
 /* Whether a signal with a handler, not blocked, waits for the stopped thread. */
 bool lh_restart_signal_waits(pid_t tid, uint64_t caught);
 /* The registers with which the thread begins its call again. */

@@ -84,11 +84,11 @@ static void write_registers(const struct user_regs_struct *from, mcontext_t *to)
 		int index;
 		unsigned long long value;
 	} registers[] = {
-	        {REG_R8, from->r8},   {REG_R9, from->r9},      {REG_R10, from->r10}, {REG_R11, from->r11},
-	        {REG_R12, from->r12}, {REG_R13, from->r13},    {REG_R14, from->r14}, {REG_R15, from->r15},
-	        {REG_RDI, from->rdi}, {REG_RSI, from->rsi},    {REG_RBP, from->rbp}, {REG_RBX, from->rbx},
-	        {REG_RDX, from->rdx}, {REG_RAX, from->rax},    {REG_RCX, from->rcx}, {REG_RSP, from->rsp},
-	        {REG_RIP, from->rip}, {REG_EFL, from->eflags},
+		{REG_R8, from->r8},   {REG_R9, from->r9},      {REG_R10, from->r10}, {REG_R11, from->r11},
+		{REG_R12, from->r12}, {REG_R13, from->r13},    {REG_R14, from->r14}, {REG_R15, from->r15},
+		{REG_RDI, from->rdi}, {REG_RSI, from->rsi},    {REG_RBP, from->rbp}, {REG_RBX, from->rbx},
+		{REG_RDX, from->rdx}, {REG_RAX, from->rax},    {REG_RCX, from->rcx}, {REG_RSP, from->rsp},
+		{REG_RIP, from->rip}, {REG_EFL, from->eflags},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(registers); i++)
 		to->gregs[registers[i].index] = (greg_t)registers[i].value;
@@ -105,9 +105,9 @@ static void mark_xstate(uint8_t *area, size_t state_bytes)
 		uint32_t xstate_size;
 		uint32_t padding[7];
 	} mark = {
-	        .magic1 = fp_xstate_magic1,
-	        .extended_size = (uint32_t)(state_bytes + sizeof(fp_xstate_magic2)),
-	        .xstate_size = (uint32_t)state_bytes,
+		.magic1 = fp_xstate_magic1,
+		.extended_size = (uint32_t)(state_bytes + sizeof(fp_xstate_magic2)),
+		.xstate_size = (uint32_t)state_bytes,
 	};
 	/* ptrace leaves XCR0 in the first reserved word (regset.c): the features that the size covers. */
 	memcpy(&mark.xfeatures, area + SW_RESERVED_OFFSET, sizeof(mark.xfeatures));
@@ -116,14 +116,14 @@ static void mark_xstate(uint8_t *area, size_t state_bytes)
 }
 
 struct lh_error *lh_signal_frame_build(const struct user_regs_struct *regs, uint64_t signal_mask, const uint8_t *xstate,
-                                       size_t xstate_bytes, uint64_t stack_pointer, uint64_t restorer,
-                                       struct lh_signal_frame *ret)
+				       size_t xstate_bytes, uint64_t stack_pointer, uint64_t restorer,
+				       struct lh_signal_frame *ret)
 {
 	if (xstate_bytes < FXSAVE_BYTES + XSAVE_HEADER_BYTES)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "this CPU has no XSAVE");
 	size_t state_bytes = frame_xstate_bytes(xstate, xstate_bytes);
 	uint64_t state_addr = lh_align_down(stack_pointer - RED_ZONE_BYTES - state_bytes - sizeof(fp_xstate_magic2),
-	                                    XSTATE_ALIGNMENT);
+					    XSTATE_ALIGNMENT);
 	/* As after a call: rsp + 8 is a multiple of 16 where the frame begins. */
 	uint64_t head_addr = lh_align_down(state_addr - sizeof(struct frame_head), 16) - 8;
 	size_t length = state_addr - head_addr + state_bytes + sizeof(fp_xstate_magic2);

@@ -21,8 +21,8 @@ struct lh_signal_frame {
  * Layout: arch/x86/include/asm/sigframe.h struct rt_sigframe; arch/x86/kernel/fpu/signal.c.
  */
 struct lh_error *lh_signal_frame_build(const struct user_regs_struct *regs, uint64_t signal_mask, const uint8_t *xstate,
-                                       size_t xstate_bytes, uint64_t stack_pointer, uint64_t restorer,
-                                       struct lh_signal_frame *ret) LH_NODISCARD;
+				       size_t xstate_bytes, uint64_t stack_pointer, uint64_t restorer,
+				       struct lh_signal_frame *ret) LH_NODISCARD;
 void lh_signal_frame_deinit(struct lh_signal_frame *frame);
 
 /*

@@ -32,18 +32,16 @@ void lh_thread_states_deinit(struct lh_thread_states *states)
 
 static uint64_t stack_pointer_of(const struct user_regs_struct *registers)
 {
-#if defined(__x86_64__)
-	return registers->rsp;
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
 	return registers->sp;
 #else
-#error "which register is the stack pointer?"
+	return registers->rsp;
 #endif
 }
 
 /* An NT_PRSTATUS descriptor in *state, to be completed later with parent, group and session. */
 static struct lh_error *make_prstatus(pid_t tid, int signal, uint64_t blocked, const struct user_regs_struct *registers,
-                                      struct lh_thread_state *state)
+				      struct lh_thread_state *state)
 {
 	struct elf_prstatus *status = calloc(1, sizeof(*status));
 	if (!status)
@@ -62,17 +60,18 @@ static struct lh_error *make_prstatus(pid_t tid, int signal, uint64_t blocked, c
 }
 
 /* A register set of its own allocation; NULL when this processor or kernel has none. */
-static uint8_t *read_register_set(pid_t tid, unsigned type, size_t most_bytes, size_t *ret_bytes)
+static uint8_t *read_register_set(pid_t tid, unsigned type, size_t *ret_bytes)
 {
-	uint8_t *set = malloc(most_bytes);
-	struct iovec place = {.iov_base = set, .iov_len = most_bytes};
-	if (!set || ptrace(PTRACE_GETREGSET, tid, type, &place) < 0) {
-		free(set);
+	uint8_t set[LH_XSTATE_MAX];
+	struct iovec place = {.iov_base = set, .iov_len = sizeof(set)};
+	if (ptrace(PTRACE_GETREGSET, tid, type, &place) < 0)
 		return NULL;
-	}
+	uint8_t *copy = malloc(place.iov_len);
+	if (!copy)
+		return NULL;
+	memcpy(copy, set, place.iov_len);
 	*ret_bytes = place.iov_len;
-	uint8_t *fitted = realloc(set, place.iov_len);
-	return fitted ? fitted : set;
+	return copy;
 }
 
 static struct lh_error *read_registers(pid_t tid, struct user_regs_struct *ret, bool *ret_is_gone)
@@ -85,12 +84,12 @@ static struct lh_error *read_registers(pid_t tid, struct user_regs_struct *ret, 
 	/* The kernel gives struct user_regs_struct32, 68 bytes, of a thread in 32-bit code. */
 	if (place.iov_len != sizeof(*ret))
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d runs 32-bit code", tid),
-		                     "leakhunt dumps 64-bit processes only; gcore can dump this one");
+				     "leakhunt dumps 64-bit processes only; gcore can dump this one");
 	return NULL;
 }
 
 struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread_state *ret,
-                                         struct user_regs_struct *ret_registers, bool *ret_is_gone)
+					 struct user_regs_struct *ret_registers, bool *ret_is_gone)
 {
 	struct user_regs_struct registers;
 	uint64_t blocked = 0;
@@ -101,12 +100,13 @@ struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread
 	(void)ptrace(PTRACE_GETSIGMASK, tid, sizeof(blocked), &blocked);
 	struct lh_thread_state state = {0};
 	LH_TRY(make_prstatus(tid, signal, blocked, &registers, &state));
-	state.fpregset = read_register_set(tid, NT_PRFPREG, LH_XSTATE_MAX, &state.fpregset_bytes);
+	state.fpregset = read_register_set(tid, NT_PRFPREG, &state.fpregset_bytes);
 #if defined(__x86_64__)
-	state.xstate = read_register_set(tid, NT_X86_XSTATE, LH_XSTATE_MAX, &state.xstate_bytes);
+	state.xstate = read_register_set(tid, NT_X86_XSTATE, &state.xstate_bytes);
 #endif
-	if (state.fpregset)
-		((struct elf_prstatus *)(void *)state.prstatus)->pr_fpvalid = 1;
+	struct elf_prstatus *status = (void *)state.prstatus;
+	if (status && state.fpregset)
+		status->pr_fpvalid = 1;
 	*ret = state;
 	*ret_registers = registers;
 	return NULL;
@@ -120,10 +120,10 @@ static bool parse_syscall(const char *text, struct user_regs_struct *ret)
 	int64_t call;
 	uint64_t arguments[6], stack_pointer, pc;
 	int count = sscanf(text,
-	                   "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
-	                   " %" SCNx64 " %" SCNx64,
-	                   &call, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4],
-	                   &arguments[5], &stack_pointer, &pc);
+			   "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
+			   " %" SCNx64 " %" SCNx64,
+			   &call, &arguments[0], &arguments[1], &arguments[2], &arguments[3], &arguments[4],
+			   &arguments[5], &stack_pointer, &pc);
 	if (count != 9)
 		return false;
 	struct user_regs_struct registers = {0};
@@ -164,7 +164,7 @@ static struct lh_error *glance_at(const struct lh_process *process, pid_t tid, s
 }
 
 struct lh_error *lh_thread_states_glance(const struct lh_process *process, const struct lh_task_list *tasks,
-                                         struct lh_thread_states *ret)
+					 struct lh_thread_states *ret)
 {
 	pid_t main_tid = lh_process_pid(process);
 	LH_TRY(glance_at(process, main_tid, ret));
@@ -187,7 +187,7 @@ static const char *task_name(const struct lh_task_list *tasks, pid_t tid)
 }
 
 void lh_thread_states_complete(const struct lh_task_list *tasks, pid_t parent, pid_t group, pid_t session,
-                               struct lh_thread_states *states)
+			       struct lh_thread_states *states)
 {
 	for (size_t i = 0; i < states->threads.count; i++) {
 		struct lh_thread_state *state = &states->threads.items[i];

@@ -51,7 +51,7 @@ static void *run_ticker(void *context)
 }
 
 struct lh_error *lh_ticker_start(struct lh_copy *copy, lh_progress *progress, void *context, uint64_t total_bytes,
-                                 struct lh_ticker **ret)
+				 struct lh_ticker **ret)
 {
 	*ret = NULL;
 	if (!progress)

@@ -12,7 +12,7 @@ struct lh_ticker;
 
 /* Without a callback, or when no thread can be started, *ret is NULL: there is no progress then. */
 struct lh_error *lh_ticker_start(struct lh_copy *copy, lh_progress *progress, void *context, uint64_t total_bytes,
-                                 struct lh_ticker **ret) LH_NODISCARD;
+				 struct lh_ticker **ret) LH_NODISCARD;
 void lh_ticker_stop(struct lh_ticker *ticker); /* NULL is legal */
 void lh_cleanup_ticker(struct lh_ticker **ticker);
 

@@ -14,11 +14,11 @@ static const struct want_word {
 	enum lh_want_kind kind;
 	uint32_t kinds;
 } want_words[] = {
-        {"heap", LH_WANT_KINDS, HEAP_KINDS},
-        {"anon", LH_WANT_KINDS, HEAP_KINDS | KIND(ANON)},
-        {"stacks", LH_WANT_KINDS, KIND(MAIN_STACK) | KIND(THREAD_STACK)},
-        {"data", LH_WANT_KINDS, KIND(DATA) | KIND(BSS)},
-        {"all", LH_WANT_ALL, 0},
+	{"heap", LH_WANT_KINDS, HEAP_KINDS},
+	{"anon", LH_WANT_KINDS, HEAP_KINDS | KIND(ANON)},
+	{"stacks", LH_WANT_KINDS, KIND(MAIN_STACK) | KIND(THREAD_STACK)},
+	{"data", LH_WANT_KINDS, KIND(DATA) | KIND(BSS)},
+	{"all", LH_WANT_ALL, 0},
 };
 
 const char *const *lh_want_words(size_t *ret_count)
@@ -54,14 +54,14 @@ struct lh_error *lh_want_parse(const char *text, struct lh_want *ret)
 		want.glob = text + strlen(name_prefix);
 		if (!*want.glob)
 			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "region '%s' lacks a pattern", text),
-			                     "write name:GLOB, for instance 'name:*libssl*'");
+					     "write name:GLOB, for instance 'name:*libssl*'");
 	} else if (strchr("0123456789", text[0]) && text[0]) {
 		want.kind = LH_WANT_RANGE;
 		LH_TRY(lh_parse_range(text, &want.range));
 	} else if (!parse_word(text, &want)) {
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown region '%s'", text),
-		                     "regions are heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, "
-		                     "or a kind that `leakhunt maps` shows");
+				     "regions are heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, "
+				     "or a kind that `leakhunt maps` shows");
 	}
 	*ret = want;
 	return NULL;

@@ -59,7 +59,7 @@ static struct lh_error *write_slot(const struct lh_write_behind *writer, uint64_
 	for (size_t i = 0; i < slot->piece_count; i++) {
 		const struct write_piece *piece = &slot->pieces[i];
 		LH_TRY(lh_fd_pwrite_all(writer->fd, writer->what, memory + piece->at, piece->bytes,
-		                        piece->file_offset));
+					piece->file_offset));
 	}
 	return NULL;
 }
@@ -92,7 +92,7 @@ static struct lh_error *allocate(struct lh_write_behind *writer)
 {
 	writer->slots = calloc(SLOT_COUNT, sizeof(*writer->slots));
 	writer->memory = mmap(NULL, SLOT_COUNT * SLOT_BYTES, PROT_READ | PROT_WRITE,
-	                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (writer->memory == MAP_FAILED)
 		writer->memory = NULL;
 	return writer->slots && writer->memory ? NULL : lh_error_no_memory();

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /* include/uapi/linux/userfaultfd.h of Linux 6.7; distributions' headers are older. */
-#define FEATURE_WP_UNPOPULATED  (UINT64_C(1) << 13)
-#define FEATURE_WP_ASYNC        (UINT64_C(1) << 15)
+#define FEATURE_WP_UNPOPULATED (UINT64_C(1) << 13)
+#define FEATURE_WP_ASYNC       (UINT64_C(1) << 15)
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
@@ -44,7 +44,7 @@ static struct lh_error *take_over(pid_t pid, int number, int *ret_fd)
 	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
 	if (fd < 0)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "cannot take over a descriptor of the target (errno %d)",
-		                       errno);
+				       errno);
 	*ret_fd = fd;
 	return NULL;
 }
@@ -58,7 +58,7 @@ static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, int 
 	lh_fault_point("tracker-userfaultfd-made");
 	if (number < 0)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not make a userfaultfd (errno %d)",
-		                       (int)-number);
+				       (int)-number);
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	struct lh_error *error = take_over(pid, (int)number, &fd);
 	struct lh_error *close_error = lh_remote_call(remote, SYS_close, (uint64_t[6]){(uint64_t)number}, &closed);
@@ -73,7 +73,7 @@ static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, int 
 }
 
 static struct lh_error *inject(const struct lh_process *process, const struct lh_region_list *regions,
-                               const struct lh_remote_code *code, struct lh_freeze *freeze, pid_t tid, int *ret_fd)
+			       const struct lh_remote_code *code, struct lh_freeze *freeze, pid_t tid, int *ret_fd)
 {
 	static const long calls[] = {SYS_userfaultfd, SYS_close, SYS_rt_sigreturn, 0};
 	struct lh_remote *remote = NULL;
@@ -91,7 +91,7 @@ static struct lh_error *inject(const struct lh_process *process, const struct lh
 
 /* Tries one thread. *ret_fd stays -1 when this thread can't be used, and another may do. */
 static struct lh_error *make_by_thread(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
-                                       const struct lh_remote_code *code, pid_t tid)
+				       const struct lh_remote_code *code, pid_t tid)
 {
 	struct lh_freeze *freeze = NULL;
 	LH_TRY(lh_freeze_begin_thread(tracker->process, tid, &freeze));
@@ -128,7 +128,7 @@ static struct lh_error *ask_for_features(const struct lh_write_tracker *tracker)
 }
 
 struct lh_error *lh_write_tracker_start(const struct lh_process *process, const struct lh_region_list *regions,
-                                        struct lh_write_tracker **ret)
+					struct lh_write_tracker **ret)
 {
 	LH_CLEANUP(lh_cleanup_write_tracker) struct lh_write_tracker *tracker = calloc(1, sizeof(*tracker));
 	if (!tracker)

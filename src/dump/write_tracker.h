@@ -18,7 +18,7 @@ struct lh_write_tracker;
  * then as it was.
  */
 struct lh_error *lh_write_tracker_start(const struct lh_process *process, const struct lh_region_list *regions,
-                                        struct lh_write_tracker **ret) LH_NODISCARD;
+					struct lh_write_tracker **ret) LH_NODISCARD;
 
 /* Tracks the plan's extents from now on, too. What can't be tracked counts as written at all times. */
 struct lh_error *lh_write_tracker_cover(struct lh_write_tracker *tracker, const struct lh_plan *plan) LH_NODISCARD;

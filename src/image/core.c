@@ -28,8 +28,8 @@ bool lh_core_is(const uint8_t *bytes, uint64_t length)
 static struct lh_error *format_error(const struct lh_image *image, const char *what)
 {
 	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is not a usable core: %s", image->path, what),
-	                     "if it was copied, compare its size with the original; as plain bytes it can still be "
-	                     "scanned");
+			     "if it was copied, compare its size with the original; as plain bytes it can still be "
+			     "scanned");
 }
 
 /* Copies a structure out of the file; false when it does not lie in it. */
@@ -45,9 +45,9 @@ static struct lh_error *read_header(const struct lh_image *image, Elf64_Ehdr *re
 {
 	if (image->bytes[EI_CLASS] == ELFCLASS32 || image->bytes[EI_DATA] == ELFDATA2MSB)
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "%s is a core of a %s process", image->path,
-		                                     image->bytes[EI_CLASS] == ELFCLASS32 ? "32-bit" : "big-endian"),
-		                     "only 64-bit little-endian cores are understood; as plain bytes it can still be "
-		                     "scanned");
+						     image->bytes[EI_CLASS] == ELFCLASS32 ? "32-bit" : "big-endian"),
+				     "only 64-bit little-endian cores are understood; as plain bytes it can still be "
+				     "scanned");
 	if (image->bytes[EI_CLASS] != ELFCLASS64 || image->bytes[EI_DATA] != ELFDATA2LSB)
 		return format_error(image, "its ELF class or byte order is unknown");
 	if (!read_at(image, 0, ret, sizeof(*ret)))
@@ -79,7 +79,7 @@ static struct lh_error *count_program_headers(const struct lh_image *image, cons
 static uint8_t protection_of(uint32_t flags)
 {
 	return (uint8_t)((flags & PF_R ? LH_PROT_READ : 0) | (flags & PF_W ? LH_PROT_WRITE : 0) |
-	                 (flags & PF_X ? LH_PROT_EXEC : 0));
+			 (flags & PF_X ? LH_PROT_EXEC : 0));
 }
 
 static struct lh_error *add_load(struct lh_image *image, const Elf64_Phdr *header, struct lh_loads *loads)
@@ -90,20 +90,20 @@ static struct lh_error *add_load(struct lh_image *image, const Elf64_Phdr *heade
 	if (!lh_add_u64(header->p_vaddr, header->p_memsz, &end))
 		return lh_image_add_gap(image, header->p_vaddr, UINT64_MAX, "impossible address");
 	struct lh_load load = {
-	        .segment = {.start = header->p_vaddr,
-	                    .end = end,
-	                    .file_offset = header->p_offset,
-	                    .protection = protection_of(header->p_flags),
-	                    .kind = LH_REGION_ANON,
-	                    .name = "",
-	                    .thread_name = ""},
-	        .claimed_bytes = header->p_filesz,
+		.segment = {.start = header->p_vaddr,
+			    .end = end,
+			    .file_offset = header->p_offset,
+			    .protection = protection_of(header->p_flags),
+			    .kind = LH_REGION_ANON,
+			    .name = "",
+			    .thread_name = ""},
+		.claimed_bytes = header->p_filesz,
 	};
 	return lh_vec_push(&loads->loads, load);
 }
 
 static struct lh_error *read_note_segment(struct lh_image *image, uint16_t machine, const Elf64_Phdr *header,
-                                          struct lh_core_notes *notes)
+					  struct lh_core_notes *notes)
 {
 	if (header->p_offset >= image->file_bytes)
 		return NULL;
@@ -113,7 +113,7 @@ static struct lh_error *read_note_segment(struct lh_image *image, uint16_t machi
 
 /* Only the first PT_NOTE: every writer makes one, and hostile ones could name the same bytes a million times. */
 static struct lh_error *read_program_headers(struct lh_image *image, const Elf64_Ehdr *header, uint64_t count,
-                                             struct lh_loads *loads, struct lh_core_notes *notes)
+					     struct lh_loads *loads, struct lh_core_notes *notes)
 {
 	bool has_notes = false;
 	for (uint64_t i = 0; i < count; i++) {
@@ -131,7 +131,7 @@ static struct lh_error *read_program_headers(struct lh_image *image, const Elf64
 
 struct lh_error *lh_core_parse(struct lh_image *image)
 {
-	Elf64_Ehdr header;
+	Elf64_Ehdr header = {0};
 	uint64_t count = 0;
 	struct lh_loads loads LH_CLEANUP(lh_loads_deinit) = {0};
 	struct lh_core_notes notes LH_CLEANUP(lh_core_notes_deinit) = {0};

@@ -46,10 +46,10 @@ static struct lh_error *annotate_with_files(struct lh_image *image, const struct
 	for (size_t i = 0; i < notes->files.count; i++) {
 		const struct lh_file_note *file = &notes->files.items[i];
 		LH_TRY(lh_vec_push(&annotations.items, (struct lh_annotation){.start = file->start,
-		                                                              .end = file->end,
-		                                                              .kind = LH_REGION_FILE,
-		                                                              .name = file->path,
-		                                                              .thread_name = ""}));
+									      .end = file->end,
+									      .kind = LH_REGION_FILE,
+									      .name = file->path,
+									      .thread_name = ""}));
 	}
 	return lh_image_annotate(image, &annotations);
 }
@@ -83,14 +83,14 @@ static void note_elf_header(struct region_builder *builder, const struct lh_file
 
 /* The region of [start, end), which lies within `file` unless that is NULL. */
 static struct lh_region region_of(struct region_builder *builder, uint64_t start, uint64_t end,
-                                  const struct lh_file_note *file)
+				  const struct lh_file_note *file)
 {
 	struct lh_region region = {
-	        .start = start,
-	        .end = end,
-	        .kind = LH_REGION_ANON,
-	        .name = "",
-	        .thread_name = "",
+		.start = start,
+		.end = end,
+		.kind = LH_REGION_ANON,
+		.name = "",
+		.thread_name = "",
 	};
 	if (!file)
 		return region;
@@ -109,7 +109,7 @@ static struct lh_region region_of(struct region_builder *builder, uint64_t start
  * an ELF file that is its text and constants.
  */
 static struct lh_region missing_region(struct region_builder *builder, uint64_t start, uint64_t end,
-                                       const struct lh_file_note *file)
+				       const struct lh_file_note *file)
 {
 	struct lh_region region = region_of(builder, start, end, file);
 	bool is_elf = builder->elf_path && strcmp(builder->elf_path, file->path) == 0;
@@ -137,8 +137,8 @@ static struct lh_error *add_missing(struct region_builder *builder, uint64_t fro
 static struct lh_error *add_segment(struct region_builder *builder, const struct lh_segment *segment)
 {
 	const struct lh_file_note *file = builder->next_file < builder->notes->files.count
-	                                          ? &builder->notes->files.items[builder->next_file]
-	                                          : NULL;
+						  ? &builder->notes->files.items[builder->next_file]
+						  : NULL;
 	bool is_inside = file && file->start <= segment->start && segment->end <= file->end;
 	struct lh_region region = region_of(builder, segment->start, segment->end, is_inside ? file : NULL);
 	region.protection = segment->protection;
@@ -146,7 +146,7 @@ static struct lh_error *add_segment(struct region_builder *builder, const struct
 }
 
 static struct lh_error *regions_of_core(const struct lh_image *image, const struct lh_core_notes *notes,
-                                        struct lh_region_list *ret)
+					struct lh_region_list *ret)
 {
 	struct region_builder builder = {.image = image, .notes = notes, .list = ret};
 	uint64_t from = 0;
@@ -207,7 +207,7 @@ static void name_heap(struct lh_region_list *list, uint64_t program_headers_addr
 }
 
 static void name_special_regions(const struct lh_image *image, const struct lh_core_notes *notes,
-                                 struct lh_region_list *list)
+				 struct lh_region_list *list)
 {
 	const struct lh_image_thread *main = main_thread(image);
 	name_region(list, notes->vdso_addr, "[vdso]");

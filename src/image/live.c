@@ -58,15 +58,15 @@ static struct lh_error *add_regions(struct lh_image *image)
 		if (!is_readable(region))
 			continue;
 		LH_TRY(lh_vec_push(&image->segments, (struct lh_segment){
-		                                             .start = region->start,
-		                                             .end = region->end,
-		                                             .file_offset = LH_NO_OFFSET,
-		                                             .protection = region->protection,
-		                                             .is_context = !is_private_anonymous(region),
-		                                             .kind = region->kind,
-		                                             .name = region->name,
-		                                             .thread_name = region->thread_name,
-		                                     }));
+							     .start = region->start,
+							     .end = region->end,
+							     .file_offset = LH_NO_OFFSET,
+							     .protection = region->protection,
+							     .is_context = !is_private_anonymous(region),
+							     .kind = region->kind,
+							     .name = region->name,
+							     .thread_name = region->thread_name,
+						     }));
 	}
 	return NULL;
 }
@@ -84,7 +84,7 @@ static struct lh_error *add_threads(struct lh_image *image)
 		const struct lh_task *task = &list.tasks.items[i];
 		struct lh_image_thread thread = {.tid = task->tid, .stack_pointer = task->stack_pointer};
 		LH_TRY(lh_strings_pool_add(&image->strings, task->name, strnlen(task->name, sizeof(task->name)),
-		                           &thread.name));
+					   &thread.name));
 		LH_TRY(lh_vec_push(&image->threads, thread));
 	}
 	return NULL;
@@ -106,7 +106,7 @@ static struct lh_error *set_root(struct lh_image *image)
  * the pages of its libraries' headers only once it touched them. 0 unless it is the file that is mapped.
  */
 static size_t read_mapped_file(const struct lh_image *image, const struct lh_region *region, uint64_t addr, void *ret,
-                               size_t bytes)
+			       size_t bytes)
 {
 	LH_CLEANUP(lh_cleanup_free) char *path = NULL;
 	struct stat status;
@@ -211,11 +211,6 @@ struct live_walk {
 	size_t kept_bytes;    /* of what lies before visited_end, at the end of the buffer's first part */
 };
 
-static void cleanup_walk(struct live_walk *walk)
-{
-	free(walk->buffer);
-}
-
 /* Moves the end of the block to where the next block's predecessor must lie. */
 static void keep_tail(struct live_walk *walk, size_t before, size_t bytes, uint64_t end)
 {
@@ -227,27 +222,27 @@ static void keep_tail(struct live_walk *walk, size_t before, size_t bytes, uint6
 }
 
 static struct lh_error *visit_bytes(struct live_walk *walk, const struct lh_segment *segment, uint64_t addr,
-                                    size_t bytes, size_t after)
+				    size_t bytes, size_t after)
 {
 	bool is_continued = addr == walk->visited_end;
 	struct lh_block block = {
-	        .addr = addr,
-	        .file_offset = LH_NO_OFFSET,
-	        .data = walk->buffer + LH_BLOCK_OVERLAP,
-	        .bytes = bytes,
-	        .bytes_before = is_continued ? walk->kept_bytes : 0,
-	        .bytes_after = after,
-	        .is_continued = is_continued,
-	        .segment = segment,
+		.addr = addr,
+		.file_offset = LH_NO_OFFSET,
+		.data = walk->buffer + LH_BLOCK_OVERLAP,
+		.bytes = bytes,
+		.bytes_before = is_continued ? walk->kept_bytes : 0,
+		.bytes_after = after,
+		.is_continued = is_continued,
+		.segment = segment,
 	};
-	LH_TRY(walk->visit(walk->context, &block));
+	struct lh_error *error = walk->visit(walk->context, &block);
 	keep_tail(walk, block.bytes_before, bytes, addr + bytes);
-	return NULL;
+	return error;
 }
 
 /* Visits `owned`, which pagemap called present; bytes up to `readable_end` may be looked at, too. */
 static struct lh_error *walk_run(struct live_walk *walk, const struct lh_segment *segment, struct lh_range owned,
-                                 uint64_t readable_end)
+				 uint64_t readable_end)
 {
 	uint64_t at = owned.start;
 	while (at < owned.end) {
@@ -271,7 +266,7 @@ static struct lh_error *walk_run(struct live_walk *walk, const struct lh_segment
 
 /* The part of a run within `window`; what lies beyond it is the next window's. */
 static struct lh_error *walk_window_run(struct live_walk *walk, const struct lh_segment *segment,
-                                        struct lh_range window, const struct lh_page_run *run)
+					struct lh_range window, const struct lh_page_run *run)
 {
 	struct lh_range owned = {lh_max_u64(run->range.start, window.start), lh_min_u64(run->range.end, window.end)};
 	if (owned.start >= owned.end)
@@ -304,24 +299,29 @@ static struct lh_error *walk_segment(struct live_walk *walk, const struct lh_seg
 	return NULL;
 }
 
+static struct lh_error *walk_segments(struct live_walk *walk, unsigned flags)
+{
+	for (size_t i = 0; i < walk->image->segments.count; i++) {
+		if (lh_segment_is_walked(&walk->image->segments.items[i], flags))
+			LH_TRY(walk_segment(walk, &walk->image->segments.items[i]));
+	}
+	return NULL;
+}
+
 /* Gaps are those of the latest walk. */
 struct lh_error *lh_live_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit, void *context)
 {
-	struct live_walk walk LH_CLEANUP(cleanup_walk) = {
-	        .image = image,
-	        .visit = visit,
-	        .context = context,
-	        .buffer = malloc(LIVE_BLOCK_BYTES + 2 * LH_BLOCK_OVERLAP),
-	        .visited_end = LH_NO_OFFSET,
+	struct live_walk walk = {
+		.image = image,
+		.visit = visit,
+		.context = context,
+		.buffer = malloc(LIVE_BLOCK_BYTES + 2 * LH_BLOCK_OVERLAP),
+		.visited_end = LH_NO_OFFSET,
 	};
-	if (!walk.buffer)
-		return lh_error_no_memory();
 	image->gaps.count = 0;
-	for (size_t i = 0; i < image->segments.count; i++) {
-		if (lh_segment_is_walked(&image->segments.items[i], flags))
-			LH_TRY(walk_segment(&walk, &image->segments.items[i]));
-	}
-	return NULL;
+	struct lh_error *error = walk.buffer ? walk_segments(&walk, flags) : lh_error_no_memory();
+	free(walk.buffer);
+	return error;
 }
 
 static uint64_t present_bytes(const struct lh_image *image, const struct lh_segment *segment)
@@ -336,7 +336,7 @@ static uint64_t present_bytes(const struct lh_image *image, const struct lh_segm
 		lh_error_destroy(error);
 		for (size_t i = 0; !error && i < runs.runs.count; i++)
 			total += runs.runs.items[i].state == LH_PAGES_PRESENT ? lh_range_bytes(runs.runs.items[i].range)
-			                                                      : 0;
+									      : 0;
 		at = end;
 	}
 	return total;

@@ -189,14 +189,14 @@ static void segment_list_deinit(struct segment_list *list)
 
 /* Cuts `whole` at the borders of the annotations; `*next` is the first that may concern it. */
 static struct lh_error *annotate_segment(const struct lh_segment *whole, const struct lh_annotations *annotations,
-                                         size_t *next, struct segment_list *ret)
+					 size_t *next, struct segment_list *ret)
 {
 	uint64_t at = whole->start;
 	while (at < whole->end) {
 		while (*next < annotations->items.count && annotations->items.items[*next].end <= at)
 			++*next;
 		const struct lh_annotation *item =
-		        *next < annotations->items.count ? &annotations->items.items[*next] : NULL;
+			*next < annotations->items.count ? &annotations->items.items[*next] : NULL;
 		bool is_inside = item && item->start <= at;
 		uint64_t until = whole->end;
 		if (item)

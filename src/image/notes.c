@@ -67,14 +67,14 @@ static struct lh_error *read_prstatus(struct note_context *context, struct lh_cu
 	memcpy(&status, bytes, sizeof(status));
 	memcpy(&registers, &status.pr_reg, sizeof(registers));
 	return lh_vec_push(&context->image->threads, (struct lh_image_thread){
-	                                                     .tid = status.pr_pid,
-	                                                     .name = "",
-	                                                     .stack_pointer = registers.rsp,
-	                                                     .pc = registers.rip,
-	                                                     .fs_base = registers.fs_base,
-	                                                     .registers = bytes + offsetof(struct elf_prstatus, pr_reg),
-	                                                     .registers_bytes = sizeof(registers),
-	                                             });
+							     .tid = status.pr_pid,
+							     .name = "",
+							     .stack_pointer = registers.rsp,
+							     .pc = registers.rip,
+							     .fs_base = registers.fs_base,
+							     .registers = bytes + offsetof(struct elf_prstatus, pr_reg),
+							     .registers_bytes = sizeof(registers),
+						     });
 }
 
 static struct lh_error *read_prpsinfo(struct note_context *context, struct lh_cursor desc)
@@ -117,7 +117,7 @@ static bool cut_deleted(const char *path, size_t *length)
 }
 
 static struct lh_error *read_file_entry(struct note_context *context, struct lh_cursor *entries,
-                                        struct lh_cursor *paths, uint64_t unit_bytes)
+					struct lh_cursor *paths, uint64_t unit_bytes)
 {
 	struct lh_file_note file = {0};
 	file.start = lh_cursor_le64(entries);
@@ -159,7 +159,7 @@ static struct lh_error *keep_vendor_note(struct note_context *context, const str
 	size_t bytes = lh_cursor_left(&note->desc);
 	if (bytes > VENDOR_NOTE_MAX_BYTES)
 		return lh_error_create(LH_ERROR_FORMAT, "%s: its leakhunt note %u is too large (%zu bytes)",
-		                       context->image->path, note->type, bytes);
+				       context->image->path, note->type, bytes);
 	context->notes->vendor[note->type] = (struct lh_vendor_note){(const char *)note->desc.at, bytes};
 	return NULL;
 }
@@ -185,7 +185,7 @@ static struct lh_error *read_note(struct note_context *context, const struct not
 }
 
 struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const uint8_t *bytes, size_t length,
-                               struct lh_core_notes *ret)
+			       struct lh_core_notes *ret)
 {
 	struct note_context context = {image, machine, ret};
 	struct lh_cursor cursor = lh_cursor_over(bytes, length);

@@ -39,7 +39,7 @@ void lh_core_notes_deinit(struct lh_core_notes *notes);
  * note whose sizes lead out of the segment ends it; ones of unknown kind or shape are skipped.
  */
 struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const uint8_t *bytes, size_t length,
-                               struct lh_core_notes *ret) LH_NODISCARD;
+			       struct lh_core_notes *ret) LH_NODISCARD;
 
 /* Fills the image from notes of vendor leakhunt. LH_ERROR_FORMAT when one is not what it should be. */
 struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;

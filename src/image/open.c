@@ -40,31 +40,30 @@ static struct lh_error *check_is_regular(const char *path, const struct stat *st
 	if (S_ISREG(status->st_mode))
 		return NULL;
 	struct lh_error *error =
-	        lh_error_create(LH_ERROR_USAGE, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
+		lh_error_create(LH_ERROR_USAGE, "%s is %s, not a regular file", path, file_type_name(status->st_mode));
 	return S_ISDIR(status->st_mode) ? lh_error_hint(error, "name a file in it")
-	                                : lh_error_hint(error, "save its bytes to a file first");
+					: lh_error_hint(error, "save its bytes to a file first");
 }
 
 /* Looks at the kind of file before opening it: opening a device can have effects of its own. */
-static struct lh_error *open_regular(const char *path, int *ret_fd, uint64_t *ret_bytes)
+static struct lh_error *open_regular(struct lh_image *image)
 {
+	const char *path = image->path;
 	struct stat status;
 	if (stat(path, &status) != 0)
 		return lh_error_from_errno(errno, "cannot open %s", path);
 	LH_TRY(check_is_regular(path, &status));
-	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &status) != 0)
+	image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (image->fd < 0 || fstat(image->fd, &status) != 0)
 		return lh_error_from_errno(errno, "cannot open %s", path);
 	LH_TRY(check_is_regular(path, &status));
-	*ret_bytes = (uint64_t)status.st_size;
-	*ret_fd = fd;
-	fd = -1;
+	image->file_bytes = (uint64_t)status.st_size;
 	return NULL;
 }
 
 static struct lh_error *map_file(struct lh_image *image)
 {
-	LH_TRY(open_regular(image->path, &image->fd, &image->file_bytes));
+	LH_TRY(open_regular(image));
 	if (!image->file_bytes)
 		return NULL;
 	void *bytes = mmap(NULL, image->file_bytes, PROT_READ, MAP_PRIVATE, image->fd, 0);
@@ -72,7 +71,7 @@ static struct lh_error *map_file(struct lh_image *image)
 		return lh_error_from_errno(errno, "cannot map %s", image->path);
 	(void)madvise(bytes, image->file_bytes, MADV_SEQUENTIAL);
 	image->bytes = bytes;
-	image->is_mapped = true;
+	image->mapping = bytes;
 	return NULL;
 }
 
@@ -84,16 +83,16 @@ static struct lh_error *add_plain_segment(struct lh_image *image, uint64_t base)
 		return NULL;
 	if (!lh_add_u64(base, image->file_bytes, &end))
 		return lh_error_create(LH_ERROR_USAGE, "%s does not fit into the address space at 0x%lx", image->path,
-		                       (unsigned long)base);
+				       (unsigned long)base);
 	return lh_vec_push(&image->segments, (struct lh_segment){
-	                                             .start = base,
-	                                             .end = end,
-	                                             .file_bytes = image->file_bytes,
-	                                             .protection = LH_PROT_READ,
-	                                             .kind = LH_REGION_FILE,
-	                                             .name = "",
-	                                             .thread_name = "",
-	                                     });
+						     .start = base,
+						     .end = end,
+						     .file_bytes = image->file_bytes,
+						     .protection = LH_PROT_READ,
+						     .kind = LH_REGION_FILE,
+						     .name = "",
+						     .thread_name = "",
+					     });
 }
 
 static struct lh_error *read_index(const char *path, struct lh_buffer *ret, bool *ret_exists)

@@ -12,7 +12,7 @@
 static struct lh_error *note_error(const struct lh_image *image, const char *what, const char *problem)
 {
 	return lh_error_create(LH_ERROR_FORMAT, "%s: what leakhunt noted about %s is damaged: %s", image->path, what,
-	                       problem);
+			       problem);
 }
 
 /* A member as raw bytes in the image's strings; "" when it is missing. */
@@ -39,7 +39,7 @@ static bool get_protection(const json_t *object, uint8_t *ret)
 	if (!text || strlen(text) < 3)
 		return false;
 	*ret = (uint8_t)((text[0] == 'r' ? LH_PROT_READ : 0) | (text[1] == 'w' ? LH_PROT_WRITE : 0) |
-	                 (text[2] == 'x' ? LH_PROT_EXEC : 0));
+			 (text[2] == 'x' ? LH_PROT_EXEC : 0));
 	return true;
 }
 
@@ -181,8 +181,8 @@ static struct lh_error *apply_capture(struct lh_image *image, const json_t *capt
 	(void)lh_json_get_u64(capture, "format", &format);
 	if (format > LH_NOTE_FORMAT)
 		return lh_error_hint(
-		        lh_error_create(LH_ERROR_UNSUPPORTED, "%s was written by a newer leakhunt", image->path),
-		        "update leakhunt");
+			lh_error_create(LH_ERROR_UNSUPPORTED, "%s was written by a newer leakhunt", image->path),
+			"update leakhunt");
 	if (lh_json_get_u64(capture, "pid", &pid) && pid <= INT32_MAX)
 		image->pid = (pid_t)pid;
 	return NULL;
@@ -197,15 +197,15 @@ struct vendor_part {
 };
 
 static const struct vendor_part parts[] = {
-        [LH_NOTE_CAPTURE] = {"the capture", JSON_OBJECT, apply_capture},
-        [LH_NOTE_REGIONS] = {"its regions", JSON_ARRAY, apply_regions},
-        [LH_NOTE_MODULES] = {"its modules", JSON_ARRAY, apply_modules},
-        [LH_NOTE_GAPS] = {"its gaps", JSON_ARRAY, apply_gaps},
-        [LH_NOTE_THREADS] = {"its threads", JSON_ARRAY, apply_threads},
+	[LH_NOTE_CAPTURE] = {"the capture", JSON_OBJECT, apply_capture},
+	[LH_NOTE_REGIONS] = {"its regions", JSON_ARRAY, apply_regions},
+	[LH_NOTE_MODULES] = {"its modules", JSON_ARRAY, apply_modules},
+	[LH_NOTE_GAPS] = {"its gaps", JSON_ARRAY, apply_gaps},
+	[LH_NOTE_THREADS] = {"its threads", JSON_ARRAY, apply_threads},
 };
 
 static struct lh_error *apply_note(struct lh_image *image, const struct vendor_part *part,
-                                   const struct lh_vendor_note *note)
+				   const struct lh_vendor_note *note)
 {
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = NULL;
 	LH_CLEANUP(lh_cleanup_json) json_t *value = lh_json_parse(note->text, note->bytes, &error);
@@ -228,21 +228,21 @@ struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_no
 /* ---------------------------------------------------------------- an index beside a raw file */
 
 static struct lh_error *loads_of_extents(const struct lh_image *image, const struct lh_annotations *extents,
-                                         struct lh_loads *ret)
+					 struct lh_loads *ret)
 {
 	for (size_t i = 0; i < extents->items.count; i++) {
 		const struct lh_annotation *item = &extents->items.items[i];
 		if (item->file_offset == LH_NO_OFFSET)
 			return note_error(image, "its extents", "an entry without a file offset");
 		LH_TRY(lh_vec_push(&ret->loads, (struct lh_load){.segment = {.start = item->start,
-		                                                             .end = item->end,
-		                                                             .file_offset = item->file_offset,
-		                                                             .protection = item->protection,
-		                                                             .is_context = item->is_context,
-		                                                             .kind = item->kind,
-		                                                             .name = item->name,
-		                                                             .thread_name = item->thread_name},
-		                                                 .claimed_bytes = item->end - item->start}));
+									     .end = item->end,
+									     .file_offset = item->file_offset,
+									     .protection = item->protection,
+									     .is_context = item->is_context,
+									     .kind = item->kind,
+									     .name = item->name,
+									     .thread_name = item->thread_name},
+								 .claimed_bytes = item->end - item->start}));
 	}
 	return NULL;
 }
@@ -266,8 +266,8 @@ struct lh_error *lh_raw_index_parse(struct lh_image *image, const char *text, si
 		return NULL;
 	if (format > LH_RAW_INDEX_FORMAT)
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
-		                                     "the index of %s was written by a newer leakhunt", image->path),
-		                     "update leakhunt");
+						     "the index of %s was written by a newer leakhunt", image->path),
+				     "update leakhunt");
 	image->has_addresses = true;
 	LH_TRY(apply_extents(image, json_object_get(index, "extents")));
 	LH_TRY(apply_modules(image, json_object_get(index, "modules")));

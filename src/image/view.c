@@ -13,8 +13,8 @@
 const char *lh_image_source_name(enum lh_image_source source)
 {
 	static const char *const names[] = {
-	        [LH_IMAGE_DUMP] = "leakhunt dump",   [LH_IMAGE_CORE] = "core",   [LH_IMAGE_RAW] = "raw file",
-	        [LH_IMAGE_PROCESS] = "live process", [LH_IMAGE_BYTES] = "bytes",
+		[LH_IMAGE_DUMP] = "leakhunt dump",   [LH_IMAGE_CORE] = "core",   [LH_IMAGE_RAW] = "raw file",
+		[LH_IMAGE_PROCESS] = "live process", [LH_IMAGE_BYTES] = "bytes",
 	};
 	return names[source];
 }
@@ -40,8 +40,8 @@ void lh_image_close(struct lh_image *image)
 {
 	if (!image)
 		return;
-	if (image->is_mapped)
-		munmap((void *)(uintptr_t)image->bytes, image->file_bytes);
+	if (image->mapping)
+		munmap(image->mapping, image->file_bytes);
 	lh_cleanup_close(&image->fd);
 	lh_pagemap_close(image->pagemap);
 	lh_region_list_deinit(&image->regions);
@@ -112,6 +112,25 @@ const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_cou
 {
 	*ret_count = image->gaps.count;
 	return image->gaps.items;
+}
+
+static bool is_loss(const struct lh_gap *gap)
+{
+	return strcmp(gap->reason, LH_GAP_NOT_DUMPED) != 0 && strcmp(gap->reason, LH_GAP_OVERLAP) != 0;
+}
+
+struct lh_loss lh_image_loss(const struct lh_image *image)
+{
+	struct lh_loss loss = {0};
+	for (size_t i = 0; i < image->gaps.count; i++) {
+		const struct lh_gap *gap = &image->gaps.items[i];
+		if (!is_loss(gap))
+			continue;
+		loss.reason = loss.count ? loss.reason : gap->reason;
+		loss.count++;
+		loss.bytes += lh_range_bytes(gap->range);
+	}
+	return loss;
 }
 
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr)
@@ -220,7 +239,7 @@ static bool next_data_extent(int fd, uint64_t offset, uint64_t limit, uint64_t *
 
 /* The next stretch of file bytes of `segment` at or after `addr` without a gap in it. */
 static bool next_without_gap(const struct lh_image *image, const struct lh_segment *segment, uint64_t addr,
-                             struct lh_range *ret)
+			     struct lh_range *ret)
 {
 	uint64_t file_end = segment->start + segment->file_bytes;
 	const struct lh_gap *gap = gap_from(image, addr);
@@ -235,7 +254,7 @@ static bool next_without_gap(const struct lh_image *image, const struct lh_segme
 }
 
 bool lh_image_next_present(const struct lh_image *image, const struct lh_segment *segment, uint64_t *addr,
-                           uint64_t *ret_end)
+			   uint64_t *ret_end)
 {
 	uint64_t base = segment->file_offset - segment->start; /* may wrap: only its sums with addresses count */
 	struct lh_range range;
@@ -262,8 +281,8 @@ size_t lh_image_bytes_before(const struct lh_image *image, uint64_t addr, size_t
 		const struct lh_segment *previous = segment > first ? segment - 1 : NULL;
 		start = lh_max_u64(segment->start, lowest);
 		bool goes_on = previous && previous->end == segment->start &&
-		               previous->file_bytes == previous->end - previous->start &&
-		               previous->file_offset + previous->file_bytes == segment->file_offset;
+			       previous->file_bytes == previous->end - previous->start &&
+			       previous->file_offset + previous->file_bytes == segment->file_offset;
 		segment = goes_on ? previous : NULL;
 	}
 	/* A gap between `start` and `addr` cuts off what is before it. */

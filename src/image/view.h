@@ -24,8 +24,8 @@ struct lh_image {
 	/* Files and bytes: all of it, mapped or lent. */
 	const uint8_t *bytes;
 	uint64_t file_bytes;
-	bool is_mapped;
-	int fd; /* to find holes with; -1 when there is no file */
+	void *mapping; /* of file_bytes; NULL when they are lent */
+	int fd;        /* to find holes with; -1 when there is no file */
 
 	/* Live only. */
 	const struct lh_process *process;
@@ -71,7 +71,7 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 
 /* Appends a gap; extends the last one if it adjoins for the same reason. Empty ranges are ignored. */
 struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end,
-                                  const char *reason) LH_NODISCARD;
+				  const char *reason) LH_NODISCARD;
 /* Brings the gaps into ascending, disjoint order, the overlaps after them. From now on reads heed them. */
 struct lh_error *lh_image_order_gaps(struct lh_image *image) LH_NODISCARD;
 
@@ -104,7 +104,7 @@ struct lh_error *lh_image_annotate(struct lh_image *image, struct lh_annotations
  * sparse file. False when there are none; else the piece, with its end in *ret_end.
  */
 bool lh_image_next_present(const struct lh_image *image, const struct lh_segment *segment, uint64_t *addr,
-                           uint64_t *ret_end);
+			   uint64_t *ret_end);
 
 /* How many bytes before `addr` (at most `limit`) adjoin it in address and in the file, without gap. */
 size_t lh_image_bytes_before(const struct lh_image *image, uint64_t addr, size_t limit);
@@ -118,13 +118,13 @@ struct lh_error *lh_core_parse(struct lh_image *image) LH_NODISCARD;
 
 /* The text of an index beside a raw file. False, without an error, when it is no index of ours. */
 struct lh_error *lh_raw_index_parse(struct lh_image *image, const char *text, size_t length,
-                                    bool *ret_is_index) LH_NODISCARD;
+				    bool *ret_is_index) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- live */
 
 size_t lh_live_read(const struct lh_image *image, uint64_t addr, void *ret, size_t bytes);
 struct lh_error *lh_live_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
-                              void *context) LH_NODISCARD;
+			      void *context) LH_NODISCARD;
 uint64_t lh_live_walk_bytes(const struct lh_image *image, unsigned flags);
 
 /* lh_memory_reader over an image. */

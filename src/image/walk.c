@@ -13,17 +13,17 @@ struct file_walk {
 };
 
 static struct lh_error *visit_piece(struct file_walk *walk, const struct lh_segment *segment, uint64_t start,
-                                    uint64_t end)
+				    uint64_t end)
 {
 	uint64_t file_offset = segment->file_offset + (start - segment->start);
 	struct lh_block block = {
-	        .addr = start,
-	        .file_offset = file_offset,
-	        .data = walk->image->bytes + file_offset,
-	        .bytes = end - start,
-	        .bytes_before = lh_image_bytes_before(walk->image, start, LH_BLOCK_OVERLAP),
-	        .is_continued = start == walk->visited_end,
-	        .segment = segment,
+		.addr = start,
+		.file_offset = file_offset,
+		.data = walk->image->bytes + file_offset,
+		.bytes = end - start,
+		.bytes_before = lh_image_bytes_before(walk->image, start, LH_BLOCK_OVERLAP),
+		.is_continued = start == walk->visited_end,
+		.segment = segment,
 	};
 	size_t all = lh_image_bytes_from(walk->image, start, block.bytes + LH_BLOCK_OVERLAP);
 	block.bytes_after = all - block.bytes;

@@ -49,12 +49,11 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 	size_t last = first;
 	for (size_t i = first + 1; i < regions->regions.count; i++) {
 		bool is_inside = span_end ? items[i].start < span_end
-		                          : items[i].start == items[i - 1].end && items[i].file_offset;
-		if (!is_inside && items[i].kind != LH_REGION_BSS)
+					  : items[i].start == items[i - 1].end && items[i].file_offset;
+		if (!is_inside && (span_end || items[i].kind != LH_REGION_BSS))
 			break;
-		if (is_same_file(&items[i], &items[first]) && items[i].inode)
-			last = i;
-		else if (items[i].kind == LH_REGION_BSS && i == last + 1)
+		bool is_of_file = is_same_file(&items[i], &items[first]) && items[i].inode;
+		if (is_of_file || (items[i].kind == LH_REGION_BSS && i == last + 1))
 			last = i;
 		else if (!span_end)
 			break;
@@ -70,7 +69,7 @@ static uint64_t clipped_end(const struct lh_region *last, uint64_t span_end)
 }
 
 static struct lh_error *add_module(const struct lh_region_list *regions, struct lh_module *module, size_t first,
-                                   uint64_t span_end, struct lh_module_list *list, size_t *ret_next)
+				   uint64_t span_end, struct lh_module_list *list, size_t *ret_next)
 {
 	const struct lh_region *region = &regions->regions.items[first];
 	size_t next = module_end_index(regions, first, span_end);
@@ -83,7 +82,7 @@ static struct lh_error *add_module(const struct lh_region_list *regions, struct 
 }
 
 struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory_reader *read, const void *context,
-                                 struct lh_module_list *ret)
+				 struct lh_module_list *ret)
 {
 	struct lh_module_list list LH_CLEANUP(lh_module_list_deinit) = {0};
 	for (size_t i = 0; i < regions->regions.count;) {

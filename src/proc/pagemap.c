@@ -133,7 +133,7 @@ static enum lh_page_state state_of(const struct scan_query *query, uint64_t cate
 }
 
 static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const struct scan_query *query, size_t count,
-                                    struct lh_page_runs *ret)
+				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct scan_region *region = &pagemap->regions[i];
@@ -143,7 +143,7 @@ static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const stru
 }
 
 static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range piece,
-                                   struct lh_page_runs *ret)
+				   struct lh_page_runs *ret)
 {
 	struct scan_request request = {
 		.size = sizeof(request),
@@ -178,13 +178,13 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 static bool knows_scan(const struct lh_pagemap *pagemap)
 {
 	struct scan_request request = {
-	        .size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
+		.size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
 	return ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
 }
 
 /* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped. */
 static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count,
-                                    struct lh_page_runs *ret)
+				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t entry = pagemap->entries[i];
@@ -203,7 +203,7 @@ static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range p
 	while (at < piece.end) {
 		uint64_t wanted = lh_min_u64((piece.end - at) / pagemap->page_bytes, ENTRY_COUNT);
 		ssize_t bytes = pread(pagemap->fd, pagemap->entries, wanted * sizeof(uint64_t),
-		                      (off_t)(at / pagemap->page_bytes * sizeof(uint64_t)));
+				      (off_t)(at / pagemap->page_bytes * sizeof(uint64_t)));
 		if (bytes < 0 && errno == EINTR)
 			continue;
 		if (bytes < 0)
@@ -222,7 +222,7 @@ static struct lh_error *check_range(const struct lh_pagemap *pagemap, struct lh_
 	if (range.start % pagemap->page_bytes == 0 && range.end % pagemap->page_bytes == 0 && range.start <= range.end)
 		return NULL;
 	return lh_error_create(LH_ERROR_USAGE, "0x%llx-0x%llx is not a range of whole pages",
-	                       (unsigned long long)range.start, (unsigned long long)range.end);
+			       (unsigned long long)range.start, (unsigned long long)range.end);
 }
 
 struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
@@ -232,14 +232,14 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
 		LH_TRY(pagemap->has_scan ? scan_piece(pagemap, &query_present, piece, ret)
-		                         : read_piece(pagemap, piece, ret));
+					 : read_piece(pagemap, piece, ret));
 		at = piece.end;
 	}
 	return NULL;
 }
 
 static struct lh_error *scan_range(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range range,
-                                   struct lh_page_runs *ret)
+				   struct lh_page_runs *ret)
 {
 	LH_TRY(check_range(pagemap, range));
 	if (!knows_scan(pagemap))

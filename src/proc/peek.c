@@ -29,7 +29,7 @@ static size_t look_up_window(int pagemap_fd, uint64_t page_bytes, struct lh_peek
 		covered++;
 	uint64_t page_count = peeks[covered - 1].addr / page_bytes - first_page + 1;
 	ssize_t bytes =
-	        pread(pagemap_fd, entries, page_count * sizeof(*entries), (off_t)(first_page * sizeof(*entries)));
+		pread(pagemap_fd, entries, page_count * sizeof(*entries), (off_t)(first_page * sizeof(*entries)));
 	uint64_t known_count = bytes > 0 ? (uint64_t)bytes / sizeof(*entries) : 0;
 	for (size_t i = 0; i < covered; i++) {
 		uint64_t page = peeks[i].addr / page_bytes - first_page;
@@ -64,6 +64,7 @@ struct batch {
 static void hand_out(struct batch *batch, size_t first, size_t count)
 {
 	for (size_t i = first; i < first + count; i++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): peeks are set below batch->count */
 		memcpy(batch->peeks[i]->words, batch->words[i], PLACE_BYTES);
 		batch->peeks[i]->is_read = true;
 	}
@@ -75,7 +76,7 @@ static bool read_batch(const struct lh_process *process, struct batch *batch)
 	for (size_t first = 0; first < batch->count;) {
 		struct iovec local = {.iov_base = batch->words[first], .iov_len = (batch->count - first) * PLACE_BYTES};
 		ssize_t bytes = process_vm_readv(process->identity.pid, &local, 1, &batch->remote[first],
-		                                 batch->count - first, 0);
+						 batch->count - first, 0);
 		if (bytes < 0 && errno != EFAULT)
 			return false;
 		size_t done = bytes < 0 ? 0 : (size_t)bytes / PLACE_BYTES;
@@ -89,16 +90,15 @@ static bool read_batch(const struct lh_process *process, struct batch *batch)
 struct lh_error *lh_process_peek(const struct lh_process *process, struct lh_peek *peeks, size_t count)
 {
 	LH_TRY(find_present(process, peeks, count));
-	LH_CLEANUP(lh_cleanup_free) struct batch *batch = malloc(sizeof(*batch));
+	LH_CLEANUP(lh_cleanup_free) struct batch *batch = calloc(1, sizeof(*batch));
 	if (!batch)
 		return lh_error_no_memory();
-	batch->count = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (!peeks[i].is_present)
 			continue;
 		batch->peeks[batch->count] = &peeks[i];
 		batch->remote[batch->count++] =
-		        (struct iovec){.iov_base = (void *)(uintptr_t)peeks[i].addr, .iov_len = PLACE_BYTES};
+			(struct iovec){.iov_base = lh_remote_pointer(peeks[i].addr), .iov_len = PLACE_BYTES};
 		if (batch->count == BATCH_PLACES && !read_batch(process, batch))
 			return NULL;
 	}

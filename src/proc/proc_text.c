@@ -65,12 +65,12 @@ bool lh_proc_stat_parse(const char *text, struct lh_proc_stat *ret)
 		return false;
 	size_t name_bytes = lh_min_u64((uint64_t)(close - open - 1), LH_COMMAND_BYTES - 1);
 	*ret = (struct lh_proc_stat){
-	        .state = close[2],
-	        .flags = numbers[9],
-	        .thread_count = numbers[20],
-	        .start_ticks = numbers[22],
-	        .start_code = numbers[26],
-	        .start_stack = numbers[28],
+		.state = close[2],
+		.flags = numbers[9],
+		.thread_count = numbers[20],
+		.start_ticks = numbers[22],
+		.start_code = numbers[26],
+		.start_stack = numbers[28],
 	};
 	memcpy(ret->command, open + 1, name_bytes);
 	return true;

@@ -21,23 +21,23 @@ static struct lh_error *no_process_error(pid_t pid)
 {
 	if (kill(pid, 0) < 0 && errno == EPERM)
 		return lh_error_hint(
-		        lh_error_create(LH_ERROR_PERMISSION, "process %ld is hidden from this user", (long)pid),
-		        "/proc is mounted with hidepid: run leakhunt as root or as the process's user");
+			lh_error_create(LH_ERROR_PERMISSION, "process %ld is hidden from this user", (long)pid),
+			"/proc is mounted with hidepid: run leakhunt as root or as the process's user");
 	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS, "no process %ld", (long)pid),
-	                     "list them with `leakhunt ps`");
+			     "list them with `leakhunt ps`");
 }
 
 static struct lh_error *dead_error(pid_t pid, const struct lh_proc_stat *stat)
 {
 	if (stat->thread_count > 1)
 		return lh_error_create(LH_ERROR_UNSUPPORTED,
-		                       "the main thread of process %ld (%s) has ended, and its memory can no "
-		                       "longer be seen under its pid",
-		                       (long)pid, stat->command);
+				       "the main thread of process %ld (%s) has ended, and its memory can no "
+				       "longer be seen under its pid",
+				       (long)pid, stat->command);
 	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS,
-	                                     "process %ld (%s) is a zombie: it has ended and has no memory", (long)pid,
-	                                     stat->command),
-	                     "it waits for its parent to collect it; list the living with `leakhunt ps`");
+					     "process %ld (%s) is a zombie: it has ended and has no memory", (long)pid,
+					     stat->command),
+			     "it waits for its parent to collect it; list the living with `leakhunt ps`");
 }
 
 static struct lh_error *refuse_useless(pid_t pid, const struct lh_proc_stat *stat)
@@ -46,9 +46,9 @@ static struct lh_error *refuse_useless(pid_t pid, const struct lh_proc_stat *sta
 		return dead_error(pid, stat);
 	if (lh_proc_stat_is_kernel_thread(stat))
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
-		                                     "process %ld (%s) is a kernel thread: it has no memory of its own",
-		                                     (long)pid, stat->command),
-		                     "list processes with `leakhunt ps`");
+						     "process %ld (%s) is a kernel thread: it has no memory of its own",
+						     (long)pid, stat->command),
+				     "list processes with `leakhunt ps`");
 	return NULL;
 }
 
@@ -63,18 +63,18 @@ static struct lh_error *refuse_thread(const struct lh_process *process)
 	if (!lh_proc_status_number(status, "Tgid", 0, 10, &group) || group == (uint64_t)pid)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS,
-	                                     "%ld is not a process but a thread (%s) of process %llu", (long)pid,
-	                                     process->command, (unsigned long long)group),
-	                     "give the process: %llu", (unsigned long long)group);
+					     "%ld is not a process but a thread (%s) of process %llu", (long)pid,
+					     process->command, (unsigned long long)group),
+			     "give the process: %llu", (unsigned long long)group);
 }
 
 struct lh_process_identity lh_proc_stat_identity(pid_t pid, const struct lh_proc_stat *stat)
 {
 	return (struct lh_process_identity){
-	        .pid = pid,
-	        .start_ticks = stat->start_ticks,
-	        .start_code = stat->start_code,
-	        .start_stack = stat->start_stack,
+		.pid = pid,
+		.start_ticks = stat->start_ticks,
+		.start_code = stat->start_code,
+		.start_stack = stat->start_stack,
 	};
 }
 
@@ -137,7 +137,7 @@ struct lh_process_identity lh_process_identity(const struct lh_process *process)
 struct lh_error *lh_process_ended_error(const struct lh_process *process)
 {
 	return lh_error_create(LH_ERROR_NO_PROCESS, "process %ld (%s) has ended", (long)process->identity.pid,
-	                       process->command);
+			       process->command);
 }
 
 /* start_code reads as 0 where we may not see it, and while the process dumps core: then it says nothing. */
@@ -158,10 +158,10 @@ struct lh_error *lh_process_check(const struct lh_process *process)
 		return lh_process_ended_error(process);
 	if (differs(before->start_code, stat.start_code) || differs(before->start_stack, stat.start_stack))
 		return lh_error_hint(
-		        lh_error_create(LH_ERROR_CHANGED,
-		                        "process %ld (%s) has called exec: it now runs another program (%s)",
-		                        (long)before->pid, process->command, stat.command),
-		        "start again with the same pid");
+			lh_error_create(LH_ERROR_CHANGED,
+					"process %ld (%s) has called exec: it now runs another program (%s)",
+					(long)before->pid, process->command, stat.command),
+			"start again with the same pid");
 	return NULL;
 }
 
@@ -174,7 +174,7 @@ struct lh_error *lh_process_file_error(const struct lh_process *process, const c
 	if (saved_errno == ESRCH)
 		return lh_process_ended_error(process);
 	struct lh_error *error =
-	        lh_error_from_errno(saved_errno, "cannot read /proc/%ld/%s of %s", pid, name, process->command);
+		lh_error_from_errno(saved_errno, "cannot read /proc/%ld/%s of %s", pid, name, process->command);
 	if (lh_error_code(error) == LH_ERROR_PERMISSION)
 		return lh_process_explain_refusal(process, error);
 	return error;
@@ -209,7 +209,7 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 	size_t done = 0;
 	while (done < bytes) {
 		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes - done};
-		struct iovec remote = {.iov_base = (void *)(uintptr_t)(addr + done), .iov_len = bytes - done};
+		struct iovec remote = {.iov_base = lh_remote_pointer(addr + done), .iov_len = bytes - done};
 		ssize_t count = process_vm_readv(process->identity.pid, &local, 1, &remote, 1, 0);
 		if (count <= 0)
 			break;
@@ -228,7 +228,7 @@ size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_
 		size_t bytes = 0;
 		for (size_t i = 0; i < batch_count; i++) {
 			remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)ranges[first + i].start,
-			                           .iov_len = lh_range_bytes(ranges[first + i])};
+						   .iov_len = lh_range_bytes(ranges[first + i])};
 			bytes += remote[i].iov_len;
 		}
 		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes};

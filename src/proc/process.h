@@ -53,9 +53,15 @@ struct lh_error *lh_process_ended_error(const struct lh_process *process) LH_NOD
 
 /* The error for an errno met with /proc/PID/<name>: ended, refused (explained), not in this kernel, or other. */
 struct lh_error *lh_process_file_error(const struct lh_process *process, const char *name,
-                                       int saved_errno) LH_NODISCARD;
+				       int saved_errno) LH_NODISCARD;
 
 /* Digits only, above 0, fits pid_t: names of folders in /proc and /proc/PID/task. */
 bool lh_proc_pid_parse(const char *name, pid_t *ret);
+
+/* A target address as process_vm_readv(2) takes it; never to be followed here. */
+static inline void *lh_remote_pointer(uint64_t addr)
+{
+	return (void *)(uintptr_t)addr; /* NOLINT(performance-no-int-to-ptr): another process's address */
+}
 
 #endif

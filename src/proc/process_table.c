@@ -44,7 +44,7 @@ static bool read_uid(const struct lh_process *process, uid_t *ret)
 static struct lh_error *set_user(struct lh_process_table *table, struct lh_process_usage *row)
 {
 	const struct lh_process_usage *before =
-	        table->processes.count ? &table->processes.items[table->processes.count - 1] : NULL;
+		table->processes.count ? &table->processes.items[table->processes.count - 1] : NULL;
 	if (before && before->uid == row->uid) {
 		row->user = before->user;
 		return NULL;
@@ -65,7 +65,8 @@ static struct lh_error *read_command(const struct lh_process *process, struct lh
 	while (length && !text[length - 1])
 		length--;
 	for (size_t i = 0; i < length; i++)
-		text[i] = text[i] ? text[i] : ' ';
+		if (!text[i])
+			text[i] = ' ';
 	if (!length) {
 		size_t name_bytes = strlen(process->command);
 		text[0] = '[';
@@ -87,7 +88,7 @@ static struct lh_error *read_usage(const struct lh_process *process, struct lh_u
 	uint64_t vss_bytes;
 	LH_TRY(lh_process_read_file(process, "smaps", &text));
 	LH_TRY(text.length ? lh_regions_parse(text.data, text.length, "smaps", &list)
-	                   : lh_process_ended_error(process));
+			   : lh_process_ended_error(process));
 	lh_regions_total(&list, ret, &vss_bytes);
 	return NULL;
 }

@@ -58,13 +58,13 @@ static struct lh_error *explain_yama(struct lh_error *error, unsigned scope)
 {
 	if (scope >= 3)
 		return lh_error_hint(error,
-		                     "kernel.yama.ptrace_scope is %u: no process may be attached to until the "
-		                     "next boot",
-		                     scope);
+				     "kernel.yama.ptrace_scope is %u: no process may be attached to until the "
+				     "next boot",
+				     scope);
 	return lh_error_hint(error,
-	                     "kernel.yama.ptrace_scope is %u: run leakhunt with sudo, or give it "
-	                     "CAP_SYS_PTRACE",
-	                     scope);
+			     "kernel.yama.ptrace_scope is %u: run leakhunt with sudo, or give it "
+			     "CAP_SYS_PTRACE",
+			     scope);
 }
 
 struct lh_error *lh_process_explain_refusal(const struct lh_process *process, struct lh_error *error)
@@ -77,19 +77,19 @@ struct lh_error *lh_process_explain_refusal(const struct lh_process *process, st
 	bool is_capable = has_ptrace_capability();
 	if (!is_capable && uid != geteuid())
 		return lh_error_hint(
-		        error,
-		        "it belongs to uid %llu and leakhunt runs as uid %lu: run it with sudo, or give it "
-		        "CAP_SYS_PTRACE",
-		        (unsigned long long)uid, (unsigned long)geteuid());
+			error,
+			"it belongs to uid %llu and leakhunt runs as uid %lu: run it with sudo, or give it "
+			"CAP_SYS_PTRACE",
+			(unsigned long long)uid, (unsigned long)geteuid());
 	if (lh_proc_status_number(status, "TracerPid", 0, 10, &tracer) && tracer)
 		return explain_tracer(error, (pid_t)tracer);
 	if (yama_scope() >= (is_capable ? 3u : 1u))
 		return explain_yama(error, yama_scope());
 	if (is_in_other_user_namespace(process))
 		return lh_error_hint(error, "it lives in another user namespace: run leakhunt as root of the machine, "
-		                            "outside of containers");
+					    "outside of containers");
 	if (!is_capable && is_not_dumpable(process, (uid_t)uid))
 		return lh_error_hint(error, "it is not dumpable (set-uid, or PR_SET_DUMPABLE): run leakhunt with sudo");
 	return lh_error_hint(error, "a security module or the container's seccomp filter refused: allow ptrace (for "
-	                            "Docker: --cap-add SYS_PTRACE)");
+				    "Docker: --cap-add SYS_PTRACE)");
 }

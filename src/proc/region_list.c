@@ -8,22 +8,22 @@
 #include <string.h>
 
 static const char *const kind_names[LH_REGION_KIND_COUNT] = {
-        [LH_REGION_HEAP] = "heap",
-        [LH_REGION_ARENA] = "arena",
-        [LH_REGION_MMAP_CHUNK] = "mmap-chunk",
-        [LH_REGION_MAIN_STACK] = "stack",
-        [LH_REGION_THREAD_STACK] = "thread-stack",
-        [LH_REGION_ANON] = "anon",
-        [LH_REGION_TEXT] = "text",
-        [LH_REGION_RODATA] = "rodata",
-        [LH_REGION_DATA] = "data",
-        [LH_REGION_BSS] = "bss",
-        [LH_REGION_FILE] = "file",
-        [LH_REGION_SHARED] = "shared",
-        [LH_REGION_MEMFD] = "memfd",
-        [LH_REGION_HUGETLB] = "hugetlb",
-        [LH_REGION_VDSO] = "vdso",
-        [LH_REGION_GUARD] = "guard",
+	[LH_REGION_HEAP] = "heap",
+	[LH_REGION_ARENA] = "arena",
+	[LH_REGION_MMAP_CHUNK] = "mmap-chunk",
+	[LH_REGION_MAIN_STACK] = "stack",
+	[LH_REGION_THREAD_STACK] = "thread-stack",
+	[LH_REGION_ANON] = "anon",
+	[LH_REGION_TEXT] = "text",
+	[LH_REGION_RODATA] = "rodata",
+	[LH_REGION_DATA] = "data",
+	[LH_REGION_BSS] = "bss",
+	[LH_REGION_FILE] = "file",
+	[LH_REGION_SHARED] = "shared",
+	[LH_REGION_MEMFD] = "memfd",
+	[LH_REGION_HUGETLB] = "hugetlb",
+	[LH_REGION_VDSO] = "vdso",
+	[LH_REGION_GUARD] = "guard",
 };
 
 const char *lh_region_kind_name(enum lh_region_kind kind)
@@ -51,7 +51,7 @@ static uint64_t saturating_sum(uint64_t a, uint64_t b)
 uint64_t lh_usage_uss(const struct lh_usage *usage)
 {
 	return saturating_sum(saturating_sum(usage->private_clean_bytes, usage->private_dirty_bytes),
-	                      usage->private_hugetlb_bytes);
+			      usage->private_hugetlb_bytes);
 }
 
 uint64_t lh_usage_private(const struct lh_usage *usage)

@@ -37,7 +37,7 @@ struct lh_regions_parser {
  * bytes are done with; give the rest again in front of what follows.
  */
 struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const char *text, size_t length, bool is_last,
-                                        size_t *ret_consumed) LH_NODISCARD;
+					size_t *ret_consumed) LH_NODISCARD;
 
 /* Notices a text cut off within its last region. LH_ERROR_FORMAT when there was no mapping. */
 struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, const char *what) LH_NODISCARD;
@@ -47,7 +47,7 @@ enum lh_field_status { LH_FIELD_TAKEN, LH_FIELD_UNKNOWN, LH_FIELD_BAD };
 
 /* Writes one counter of `usage` when LH_FIELD_TAKEN, else nothing. Learns from the line into `guess`. */
 enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struct lh_field_guess *guess,
-                                          struct lh_usage *usage);
+					  struct lh_usage *usage);
 
 /*
  * The quick way for lines that look as they did in the mapping before: takes those at the front of `text`
@@ -56,7 +56,7 @@ enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struc
  */
 enum { LH_EXPECTED_LINE_BYTES = 28 };
 size_t lh_usage_expected_lines(const char *text, size_t length, const struct lh_field_guess *guesses,
-                               size_t guess_count, struct lh_usage *usage);
+			       size_t guess_count, struct lh_usage *usage);
 
 /* Sets kinds from addresses, names, permissions and flags alone. `regions` are in order. */
 void lh_regions_set_textual_kinds(struct lh_region_list *list);

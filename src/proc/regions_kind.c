@@ -37,8 +37,8 @@ bool lh_region_is_anonymous(const struct lh_region *region)
 static struct file_id file_id_of(const struct lh_region *region)
 {
 	return (struct file_id){
-	        .device = (uint64_t)region->device_major << 32 | region->device_minor,
-	        .inode = region->inode,
+		.device = (uint64_t)region->device_major << 32 | region->device_minor,
+		.inode = region->inode,
 	};
 }
 

@@ -59,12 +59,12 @@ static bool find_claim(const struct lh_region_list *list, const struct lh_task *
 		return false;
 	size_t index = is_by_pointer ? by_pointer : by_block;
 	*ret = (struct claim){
-	        .region_index = index, .tid = task->tid, .name = task->name, .is_certain = index == by_block};
+		.region_index = index, .tid = task->tid, .name = task->name, .is_certain = index == by_block};
 	return true;
 }
 
 static struct lh_error *collect_claims(const struct lh_region_list *list, const struct lh_task_list *tasks,
-                                       pid_t main_tid, struct claims *ret)
+				       pid_t main_tid, struct claims *ret)
 {
 	for (size_t i = 0; i < tasks->tasks.count; i++) {
 		const struct lh_task *task = &tasks->tasks.items[i];

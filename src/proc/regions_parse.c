@@ -16,8 +16,8 @@ struct scan {
 };
 
 static const int8_t hex_values[256] = {
-        ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-        ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+	['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 };
 
 static uint64_t scan_hex(struct scan *scan)
@@ -66,9 +66,9 @@ static void scan_permissions(struct scan *scan, struct lh_region *region)
 	}
 	const char *bits = scan->at;
 	bool is_valid = (bits[0] == 'r' || bits[0] == '-') && (bits[1] == 'w' || bits[1] == '-') &&
-	                (bits[2] == 'x' || bits[2] == '-') && (bits[3] == 's' || bits[3] == 'p');
+			(bits[2] == 'x' || bits[2] == '-') && (bits[3] == 's' || bits[3] == 'p');
 	region->protection = (uint8_t)((bits[0] == 'r') * LH_PROT_READ | (bits[1] == 'w') * LH_PROT_WRITE |
-	                               (bits[2] == 'x') * LH_PROT_EXEC);
+				       (bits[2] == 'x') * LH_PROT_EXEC);
 	region->is_shared = bits[3] == 's';
 	scan->at = is_valid ? bits + 4 : NULL;
 }
@@ -105,8 +105,11 @@ static struct lh_error *unescape_name(struct lh_strings_pool *pool, const char *
 	size_t plain_bytes = 0;
 	for (size_t i = 0; i < length; i++) {
 		bool is_newline = length - i >= 4 && !memcmp(name + i, "\\012", 4);
-		plain[plain_bytes++] = is_newline ? '\n' : name[i];
-		i += is_newline ? 3 : 0;
+		plain[plain_bytes++] = name[i];
+		if (!is_newline)
+			continue;
+		plain[plain_bytes - 1] = '\n';
+		i += 3;
 	}
 	return lh_strings_pool_add(pool, plain, plain_bytes, ret);
 }
@@ -199,7 +202,7 @@ static size_t take_expected_fields(struct lh_regions_parser *parser, const char 
 		return 0;
 	struct lh_usage *usage = parser->is_in_region ? &last_region(parser)->usage : &parser->dropped_usage;
 	size_t count = lh_usage_expected_lines(text, length, parser->guesses + parser->position,
-	                                       LH_SMAPS_FIELDS_MAX - parser->position, usage);
+					       LH_SMAPS_FIELDS_MAX - parser->position, usage);
 	size_t bytes = count * LH_EXPECTED_LINE_BYTES;
 	if (count)
 		memcpy(parser->key, text + bytes - LH_EXPECTED_LINE_BYTES, sizeof(parser->key));
@@ -264,7 +267,7 @@ static bool is_cut_line(const char *line, size_t length)
 }
 
 struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const char *text, size_t length, bool is_last,
-                                        size_t *ret_consumed)
+					size_t *ret_consumed)
 {
 	const char *at = text, *end = text + length;
 	while (at < end) {
@@ -300,11 +303,11 @@ struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, cons
 		return NULL;
 	if (parser->has_rollup)
 		return lh_error_hint(
-		        lh_error_create(LH_ERROR_FORMAT, "%s is a smaps_rollup: one sum, no mappings", what),
-		        "save /proc/PID/smaps instead");
+			lh_error_create(LH_ERROR_FORMAT, "%s is a smaps_rollup: one sum, no mappings", what),
+			"save /proc/PID/smaps instead");
 	return lh_error_hint(
-	        lh_error_create(LH_ERROR_FORMAT, "%s holds not a single mapping: it is no maps or smaps text", what),
-	        "save one with `cat /proc/PID/smaps`");
+		lh_error_create(LH_ERROR_FORMAT, "%s holds not a single mapping: it is no maps or smaps text", what),
+		"save one with `cat /proc/PID/smaps`");
 }
 
 struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what, struct lh_region_list *ret)

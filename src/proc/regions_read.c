@@ -23,7 +23,7 @@ struct piece {
 };
 
 static struct lh_error *fill(const struct lh_process *process, const char *name, int fd, struct piece *piece,
-                             bool *ret_is_end)
+			     bool *ret_is_end)
 {
 	while (piece->length < PIECE_BYTES - LINE_BYTES_MAX) {
 		ssize_t count = read(fd, piece->bytes + piece->length, PIECE_BYTES - piece->length);
@@ -42,7 +42,7 @@ static struct lh_error *fill(const struct lh_process *process, const char *name,
 }
 
 static struct lh_error *parse_pieces(const struct lh_process *process, const char *name, int fd,
-                                     struct lh_regions_parser *parser)
+				     struct lh_regions_parser *parser)
 {
 	LH_CLEANUP(lh_cleanup_free) char *bytes = malloc(PIECE_BYTES);
 	struct piece piece = {.bytes = bytes};
@@ -77,7 +77,7 @@ static struct lh_error *read_text(const struct lh_process *process, const char *
 }
 
 struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
-                                 struct lh_region_list *ret)
+				 struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	const char *name = detail == LH_REGIONS_SMAPS ? "smaps" : "maps";

@@ -20,24 +20,24 @@ struct field {
 
 /* Documentation/filesystems/proc.rst, "/proc/PID/smaps". */
 static const struct field fields[] = {
-        FIELD("Rss", rss_bytes),
-        FIELD("Pss", pss_bytes),
-        FIELD("Shared_Clean", shared_clean_bytes),
-        FIELD("Shared_Dirty", shared_dirty_bytes),
-        FIELD("Private_Clean", private_clean_bytes),
-        FIELD("Private_Dirty", private_dirty_bytes),
-        FIELD("Referenced", referenced_bytes),
-        FIELD("Anonymous", anonymous_bytes),
-        FIELD("KSM", ksm_bytes),
-        FIELD("LazyFree", lazy_free_bytes),
-        FIELD("AnonHugePages", anon_huge_bytes),
-        FIELD("ShmemPmdMapped", shmem_huge_bytes),
-        FIELD("FilePmdMapped", file_huge_bytes),
-        FIELD("Shared_Hugetlb", shared_hugetlb_bytes),
-        FIELD("Private_Hugetlb", private_hugetlb_bytes),
-        FIELD("Swap", swap_bytes),
-        FIELD("SwapPss", swap_pss_bytes),
-        FIELD("Locked", locked_bytes),
+	FIELD("Rss", rss_bytes),
+	FIELD("Pss", pss_bytes),
+	FIELD("Shared_Clean", shared_clean_bytes),
+	FIELD("Shared_Dirty", shared_dirty_bytes),
+	FIELD("Private_Clean", private_clean_bytes),
+	FIELD("Private_Dirty", private_dirty_bytes),
+	FIELD("Referenced", referenced_bytes),
+	FIELD("Anonymous", anonymous_bytes),
+	FIELD("KSM", ksm_bytes),
+	FIELD("LazyFree", lazy_free_bytes),
+	FIELD("AnonHugePages", anon_huge_bytes),
+	FIELD("ShmemPmdMapped", shmem_huge_bytes),
+	FIELD("FilePmdMapped", file_huge_bytes),
+	FIELD("Shared_Hugetlb", shared_hugetlb_bytes),
+	FIELD("Private_Hugetlb", private_hugetlb_bytes),
+	FIELD("Swap", swap_bytes),
+	FIELD("SwapPss", swap_pss_bytes),
+	FIELD("Locked", locked_bytes),
 };
 
 enum { FIELD_UNKNOWN = LH_ARRAY_COUNT(fields) };
@@ -63,7 +63,7 @@ static size_t field_index(const char *line, size_t length, struct lh_field_guess
 	if (guess->is_set && head[0] == guess->head[0] && head[1] == guess->head[1])
 		return guess->index;
 	*guess = (struct lh_field_guess){
-	        .head = {head[0], head[1]}, .index = (uint8_t)field_search(line, length), .is_set = true};
+		.head = {head[0], head[1]}, .index = (uint8_t)field_search(line, length), .is_set = true};
 	return guess->index;
 }
 
@@ -84,7 +84,7 @@ static bool parse_kilobytes(const char *at, const char *end, uint64_t *ret)
 }
 
 enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struct lh_field_guess *guess,
-                                          struct lh_usage *usage)
+					  struct lh_usage *usage)
 {
 	size_t index = field_index(line, length, guess);
 	if (index == FIELD_UNKNOWN)
@@ -129,7 +129,7 @@ static bool take_expected(const char *line, const struct lh_field_guess *guess, 
 }
 
 size_t lh_usage_expected_lines(const char *text, size_t length, const struct lh_field_guess *guesses,
-                               size_t guess_count, struct lh_usage *usage)
+			       size_t guess_count, struct lh_usage *usage)
 {
 	size_t count = 0;
 	size_t most = lh_min_u64(length / LH_EXPECTED_LINE_BYTES, guess_count);

@@ -30,7 +30,7 @@ static struct lh_error *open_folder(const struct lh_process *process, DIR **ret)
 	*ret = fdopendir(fd);
 	if (!*ret)
 		return lh_error_from_errno(errno, "cannot list the threads of process %ld",
-		                           (long)process->identity.pid);
+					   (long)process->identity.pid);
 	fd = -1;
 	return NULL;
 }

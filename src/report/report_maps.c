@@ -13,8 +13,8 @@ static const struct {
 	const char *word;
 	enum lh_maps_sort sort;
 } sort_words[] = {
-        {"address", LH_SORT_ADDRESS}, {"vss", LH_SORT_VSS}, {"rss", LH_SORT_RSS},
-        {"pss", LH_SORT_PSS},         {"uss", LH_SORT_USS}, {"swap", LH_SORT_SWAP},
+	{"address", LH_SORT_ADDRESS}, {"vss", LH_SORT_VSS}, {"rss", LH_SORT_RSS},
+	{"pss", LH_SORT_PSS},         {"uss", LH_SORT_USS}, {"swap", LH_SORT_SWAP},
 };
 
 bool lh_maps_sort_parse(const char *word, enum lh_maps_sort *ret)
@@ -109,9 +109,9 @@ static void format_permissions(const struct lh_region *region, char ret[5])
 /* ---------------------------------------------------------------- text */
 
 static const struct lh_column columns[] = {
-        {"ADDRESS", LH_COLUMN_LEFT}, {"PERM", LH_COLUMN_LEFT},    {"KIND", LH_COLUMN_LEFT}, {"VSS", LH_COLUMN_RIGHT},
-        {"RSS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},    {"USS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_RIGHT},
-        {"ANON", LH_COLUMN_RIGHT},   {"LOCKED", LH_COLUMN_RIGHT}, {"NAME", LH_COLUMN_REST},
+	{"ADDRESS", LH_COLUMN_LEFT}, {"PERM", LH_COLUMN_LEFT},    {"KIND", LH_COLUMN_LEFT}, {"VSS", LH_COLUMN_RIGHT},
+	{"RSS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},    {"USS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_RIGHT},
+	{"ANON", LH_COLUMN_RIGHT},   {"LOCKED", LH_COLUMN_RIGHT}, {"NAME", LH_COLUMN_REST},
 };
 
 static void add_figures(struct lh_table *table, uint64_t vss_bytes, const struct lh_usage *usage)
@@ -141,7 +141,7 @@ static void add_region(struct lh_table *table, const struct lh_region *region)
 }
 
 static void add_total(struct lh_table *table, const char *title, uint64_t vss_bytes, const struct lh_usage *usage,
-                      size_t count)
+		      size_t count)
 {
 	lh_table_row(table, LH_ROW_BOLD);
 	lh_table_cell(table, "%s", title);
@@ -177,17 +177,17 @@ static json_t *region_json(const struct lh_region *region, bool has_usage)
 	char permissions[5];
 	format_permissions(region, permissions);
 	json_t *object =
-	        json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "start", lh_json_address(region->start),
-	                  "end", lh_json_address(region->end), "permissions", permissions, "kind",
-	                  lh_region_kind_name(region->kind), "name", lh_json_string(region->name), "file_offset_bytes",
-	                  lh_json_u64(region->file_offset), "inode", lh_json_u64(region->inode), "vss_bytes",
-	                  lh_json_u64(region->end - region->start), "deleted", region->is_deleted);
+		json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "start", lh_json_address(region->start),
+			  "end", lh_json_address(region->end), "permissions", permissions, "kind",
+			  lh_region_kind_name(region->kind), "name", lh_json_string(region->name), "file_offset_bytes",
+			  lh_json_u64(region->file_offset), "inode", lh_json_u64(region->inode), "vss_bytes",
+			  lh_json_u64(region->end - region->start), "deleted", region->is_deleted);
 	if (!object)
 		return NULL;
 	bool is_complete = !has_usage || lh_usage_to_json(&region->usage, object);
 	if (region->kind == LH_REGION_THREAD_STACK)
 		is_complete &= !json_object_set_new(object, "tid", json_integer(region->tid)) &&
-		               !json_object_set_new(object, "thread_name", lh_json_string(region->thread_name));
+			       !json_object_set_new(object, "thread_name", lh_json_string(region->thread_name));
 	if (is_complete)
 		return object;
 	json_decref(object);
@@ -225,12 +225,12 @@ void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *
 		return;
 	lh_regions_total(list, &usage, &vss_bytes);
 	json_t *object = json_pack(
-	        "{s:s, s:o, s:o, s:b, s:I, s:I, s:b, s:o, s:o, s:o}", "schema", "leakhunt/maps/1", "pid",
-	        report->pid ? json_integer(report->pid) : json_null(), "command", lh_json_string(report->command),
-	        "complete", !list->skipped_lines && !list->dropped_regions, "skipped_lines",
-	        (json_int_t)list->skipped_lines, "dropped_regions", (json_int_t)list->dropped_regions, "has_usage",
-	        list->has_usage, "total", total_json(rows.vss_bytes, &rows.usage, rows.items.count, list->has_usage),
-	        "whole_process", total_json(vss_bytes, &usage, list->regions.count, list->has_usage), "regions",
-	        regions_json(&rows, list->has_usage));
+		"{s:s, s:o, s:o, s:b, s:I, s:I, s:b, s:o, s:o, s:o}", "schema", "leakhunt/maps/1", "pid",
+		report->pid ? json_integer(report->pid) : json_null(), "command", lh_json_string(report->command),
+		"complete", !list->skipped_lines && !list->dropped_regions, "skipped_lines",
+		(json_int_t)list->skipped_lines, "dropped_regions", (json_int_t)list->dropped_regions, "has_usage",
+		list->has_usage, "total", total_json(rows.vss_bytes, &rows.usage, rows.items.count, list->has_usage),
+		"whole_process", total_json(vss_bytes, &usage, list->regions.count, list->has_usage), "regions",
+		regions_json(&rows, list->has_usage));
 	lh_report_append_json(object, ret);
 }

@@ -6,8 +6,8 @@
 #include "report/usage.h"
 
 static const struct lh_column columns[] = {
-        {"PID", LH_COLUMN_RIGHT}, {"USER", LH_COLUMN_LEFT},  {"USS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},
-        {"RSS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_RIGHT}, {"COMMAND", LH_COLUMN_REST},
+	{"PID", LH_COLUMN_RIGHT}, {"USER", LH_COLUMN_LEFT},  {"USS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},
+	{"RSS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_RIGHT}, {"COMMAND", LH_COLUMN_REST},
 };
 
 static size_t shown_count(const struct lh_process_table *table, size_t most)
@@ -43,7 +43,7 @@ static void append_closing(const struct lh_process_table *table, size_t shown, s
 	if (shown < table->processes.count)
 		lh_buffer_printf(ret, " (%zu shown)", shown);
 	lh_buffer_printf(ret, ", PSS %s, swap %s", lh_format_bytes(sum.pss_bytes, pss),
-	                 lh_format_bytes(sum.swap_bytes, swap));
+			 lh_format_bytes(sum.swap_bytes, swap));
 	if (table->unreadable_count)
 		lh_buffer_printf(ret, "; %zu could not be read", table->unreadable_count);
 	if (table->vanished_count)
@@ -65,8 +65,8 @@ void lh_report_ps_text(const struct lh_process_table *table, size_t most, struct
 static json_t *process_json(const struct lh_process_usage *process)
 {
 	json_t *object =
-	        json_pack("{s:I, s:I, s:o, s:o}", "pid", (json_int_t)process->pid, "uid", (json_int_t)process->uid,
-	                  "user", lh_json_string(process->user), "command", lh_json_string(process->command));
+		json_pack("{s:I, s:I, s:o, s:o}", "pid", (json_int_t)process->pid, "uid", (json_int_t)process->uid,
+			  "user", lh_json_string(process->user), "command", lh_json_string(process->command));
 	if (!object || lh_usage_to_json(&process->usage, object))
 		return object;
 	json_decref(object);
@@ -99,9 +99,9 @@ static json_t *sum_json(const struct lh_process_table *table)
 void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct lh_buffer *ret)
 {
 	json_t *object =
-	        json_pack("{s:s, s:b, s:I, s:I, s:I, s:o, s:o}", "schema", "leakhunt/ps/1", "complete",
-	                  !table->unreadable_count, "unreadable", (json_int_t)table->unreadable_count, "vanished",
-	                  (json_int_t)table->vanished_count, "without_memory", (json_int_t)table->kernel_count, "total",
-	                  sum_json(table), "processes", processes_json(table, shown_count(table, most)));
+		json_pack("{s:s, s:b, s:I, s:I, s:I, s:o, s:o}", "schema", "leakhunt/ps/1", "complete",
+			  !table->unreadable_count, "unreadable", (json_int_t)table->unreadable_count, "vanished",
+			  (json_int_t)table->vanished_count, "without_memory", (json_int_t)table->kernel_count, "total",
+			  sum_json(table), "processes", processes_json(table, shown_count(table, most)));
 	lh_report_append_json(object, ret);
 }

@@ -17,7 +17,7 @@ static void put_file(const struct lh_receipt *receipt, struct lh_style style, st
 	lh_buffer_printf(ret, "%s", style.color ? "\033[1m" : "");
 	lh_buffer_escape(ret, receipt->path, strlen(receipt->path));
 	lh_buffer_printf(ret, "%s: %s of process %d (", style.color ? "\033[0m" : "",
-	                 lh_format_bytes(receipt->copied_bytes, copied), (int)receipt->pid);
+			 lh_format_bytes(receipt->copied_bytes, copied), (int)receipt->pid);
 	lh_buffer_escape(ret, receipt->command, strlen(receipt->command));
 	lh_buffer_printf(ret, "), %s on disc\n", lh_format_bytes(receipt->disc_bytes, disc));
 }
@@ -27,7 +27,7 @@ static void put_memory(const struct lh_receipt *receipt, struct lh_buffer *ret)
 	char wanted[LH_FORMAT_MAX], context[LH_FORMAT_MAX];
 	uint64_t wanted_bytes = receipt->copied_bytes - lh_min_u64(receipt->copied_bytes, receipt->context_bytes);
 	lh_buffer_printf(ret, "  %-10s%s asked for, %s of context\n", "memory", lh_format_bytes(wanted_bytes, wanted),
-	                 lh_format_bytes(receipt->context_bytes, context));
+			 lh_format_bytes(receipt->context_bytes, context));
 }
 
 static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)
@@ -38,18 +38,18 @@ static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)
 		return;
 	}
 	lh_buffer_printf(ret, "  %-10s%s (mode %s), %zu thread%s\n", "pause",
-	                 lh_format_duration(receipt->pause_ns, pause), lh_dump_mode_name(receipt->mode),
-	                 receipt->thread_count, receipt->thread_count == 1 ? "" : "s");
+			 lh_format_duration(receipt->pause_ns, pause), lh_dump_mode_name(receipt->mode),
+			 receipt->thread_count, receipt->thread_count == 1 ? "" : "s");
 }
 
 static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	char delta[LH_FORMAT_MAX];
 	lh_buffer_printf(ret, "  %-10sresident memory %s", "target",
-	                 lh_format_signed_bytes(receipt->resident_delta_bytes, delta));
+			 lh_format_signed_bytes(receipt->resident_delta_bytes, delta));
 	if (receipt->mended_count)
 		lh_buffer_printf(ret, ", %zu interrupted system call%s mended", receipt->mended_count,
-		                 receipt->mended_count == 1 ? "" : "s");
+				 receipt->mended_count == 1 ? "" : "s");
 	lh_buffer_puts(ret, "\n");
 }
 
@@ -59,7 +59,7 @@ static void put_time(const struct lh_receipt *receipt, struct lh_buffer *ret)
 	double seconds = (double)receipt->elapsed_ns / 1e9;
 	uint64_t bytes_per_s = seconds > 0 ? (uint64_t)((double)receipt->copied_bytes / seconds) : 0;
 	lh_buffer_printf(ret, "  %-10s%s, %s/s\n", "time", lh_format_duration(receipt->elapsed_ns, elapsed),
-	                 lh_format_bytes(bytes_per_s, rate));
+			 lh_format_bytes(bytes_per_s, rate));
 }
 
 static bool is_first_of_reason(const struct lh_receipt *receipt, size_t index)
@@ -88,15 +88,15 @@ static void put_gaps(const struct lh_receipt *receipt, struct lh_style style, st
 	if (!receipt->gaps.items.count)
 		return;
 	lh_buffer_printf(ret, "  %s%-10s%s in %zu gap%s:", style.color ? "\033[33m" : "", "missing",
-	                 lh_format_bytes(receipt->gap_bytes, bytes), receipt->gaps.items.count,
-	                 receipt->gaps.items.count == 1 ? "" : "s");
+			 lh_format_bytes(receipt->gap_bytes, bytes), receipt->gaps.items.count,
+			 receipt->gaps.items.count == 1 ? "" : "s");
 	const char *separator = " ";
 	for (size_t i = 0; i < receipt->gaps.items.count; i++) {
 		const char *reason = receipt->gaps.items.items[i].reason;
 		if (!is_first_of_reason(receipt, i))
 			continue;
 		lh_buffer_printf(ret, "%s%s %s", separator, lh_format_bytes(bytes_of_reason(receipt, reason), bytes),
-		                 reason);
+				 reason);
 		separator = ", ";
 	}
 	lh_buffer_printf(ret, "%s\n", style.color ? "\033[0m" : "");

@@ -92,7 +92,7 @@ static const char *region_word(const struct lh_growth *growth)
 }
 
 static void append_regions(struct lh_buffer *ret, const struct lh_select_report *report,
-                           const struct lh_growth *suspect)
+			   const struct lh_growth *suspect)
 {
 	const char *word = region_word(suspect);
 	if (word) {
@@ -103,12 +103,12 @@ static void append_regions(struct lh_buffer *ret, const struct lh_select_report 
 	} else {
 		for (size_t i = 0; i < suspect->ranges.count; i++)
 			lh_buffer_printf(ret, " --region 0x%" PRIx64 "-0x%" PRIx64, suspect->ranges.items[i].start,
-			                 suspect->ranges.items[i].end);
+					 suspect->ranges.items[i].end);
 	}
 }
 
 static void append_next_command(struct lh_buffer *ret, const struct lh_select_report *report,
-                                const struct lh_growth *suspect)
+				const struct lh_growth *suspect)
 {
 	if (report->selection->pid)
 		lh_buffer_printf(ret, "leakhunt dump %d", (int)report->selection->pid);
@@ -134,10 +134,10 @@ static void text_header(const struct lh_select_report *report, struct lh_buffer 
 		lh_buffer_puts(ret, ")");
 	}
 	lh_buffer_printf(ret, ", %zu samples in %s%s\n", selection->sample_count,
-	                 lh_format_duration(selection->span_ns, span), report->is_complete ? "" : ", not complete");
+			 lh_format_duration(selection->span_ns, span), report->is_complete ? "" : ", not complete");
 	lh_buffer_printf(ret, "private  %s now, %s, %s/h\n", lh_format_bytes(selection->total.private_last_bytes, now),
-	                 lh_format_signed_bytes(selection->total.growth_bytes, growth),
-	                 format_rate(selection->total.rate_bytes_per_hour, rate));
+			 lh_format_signed_bytes(selection->total.growth_bytes, growth),
+			 format_rate(selection->total.rate_bytes_per_hour, rate));
 	lh_buffer_printf(ret, "verdict  %s: %s\n", lh_verdict_name(selection->total.verdict), selection->total.reason);
 }
 
@@ -181,9 +181,9 @@ static void add_row(struct lh_table *table, const struct lh_growth *growth)
 static size_t text_rows(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {
-	        {"ADDRESS RANGE", LH_COLUMN_LEFT}, {"KIND", LH_COLUMN_LEFT},    {"SIZE", LH_COLUMN_RIGHT},
-	        {"USS NOW", LH_COLUMN_RIGHT},      {"GROWTH", LH_COLUMN_RIGHT}, {"RATE/h", LH_COLUMN_RIGHT},
-	        {"VERDICT", LH_COLUMN_LEFT},       {"WHY", LH_COLUMN_REST},
+		{"ADDRESS RANGE", LH_COLUMN_LEFT}, {"KIND", LH_COLUMN_LEFT},    {"SIZE", LH_COLUMN_RIGHT},
+		{"USS NOW", LH_COLUMN_RIGHT},      {"GROWTH", LH_COLUMN_RIGHT}, {"RATE/h", LH_COLUMN_RIGHT},
+		{"VERDICT", LH_COLUMN_LEFT},       {"WHY", LH_COLUMN_REST},
 	};
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
@@ -215,12 +215,14 @@ static size_t count_unchanged(const struct lh_selection *selection)
 }
 
 /* Below the table, whole: its column may be cut to the width of the terminal. */
-static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_buffer *ret)
+static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_style style,
+			 struct lh_buffer *ret)
 {
 	char range[64];
 	bool is_leak = suspect->verdict == LH_VERDICT_LEAK;
-	lh_buffer_printf(ret, "%s %s %s: %s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
-	                 format_range(suspect, range, sizeof(range)), suspect->reason);
+	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
+			 format_range(suspect, range, sizeof(range)), style.width ? ": " : "",
+			 style.width ? suspect->reason : "");
 	lh_buffer_puts(ret, "next:    ");
 	append_next_command(ret, report, suspect);
 	lh_buffer_puts(ret, report->selection->pid ? "\n" : "   (these samples do not say which PID)\n");
@@ -236,11 +238,11 @@ static void text_no_suspect(const struct lh_selection *selection, struct lh_buff
 		lh_buffer_printf(ret, "no region stands out yet: private memory %s\n", total->reason);
 	else if (total->verdict == LH_VERDICT_LEAK)
 		lh_buffer_printf(ret, "no single region grows, but all together do: private memory %s\n",
-		                 total->reason);
+				 total->reason);
 	else
 		lh_buffer_printf(ret,
-		                 "nothing grows%s: private memory %s (%s); a slow leak may need more than %s to show\n",
-		                 has_risen ? " any more" : "", total->reason, lh_verdict_name(total->verdict), span);
+				 "nothing grows%s: private memory %s (%s); a slow leak may need more than %s to show\n",
+				 has_risen ? " any more" : "", total->reason, lh_verdict_name(total->verdict), span);
 }
 
 static void text_receipt(const struct lh_select_report *report, struct lh_buffer *ret)
@@ -249,9 +251,9 @@ static void text_receipt(const struct lh_select_report *report, struct lh_buffer
 	if (!report->read_count)
 		return;
 	lh_buffer_printf(ret,
-	                 "receipt: %zu readings of smaps took %s in all, %s at most; the process was not stopped\n",
-	                 report->read_count, lh_format_duration(report->reading_ns, sum),
-	                 lh_format_duration(report->reading_max_ns, longest));
+			 "receipt: %zu readings of smaps took %s in all, %s at most; the process was not stopped\n",
+			 report->read_count, lh_format_duration(report->reading_ns, sum),
+			 lh_format_duration(report->reading_max_ns, longest));
 }
 
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -266,7 +268,7 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
 	lh_buffer_puts(ret, "\n");
 	const struct lh_growth *suspect = find_suspect(report->selection);
 	if (suspect)
-		text_suspect(report, suspect, ret);
+		text_suspect(report, suspect, style, ret);
 	else
 		text_no_suspect(report->selection, ret);
 	text_receipt(report, ret);
@@ -280,7 +282,7 @@ static json_t *json_ranges(const struct lh_growth *growth)
 	for (size_t i = 0; i < growth->ranges.count; i++) {
 		const struct lh_range *range = &growth->ranges.items[i];
 		json_array_append_new(array, json_pack("{s:o, s:o}", "start", lh_json_address(range->start), "end",
-		                                       lh_json_address(range->end)));
+						       lh_json_address(range->end)));
 	}
 	return array;
 }
@@ -297,12 +299,12 @@ static json_t *json_series(const struct lh_growth *growth)
 static json_t *json_growth(const struct lh_growth *growth)
 {
 	return json_pack(
-	        "{s:I, s:o, s:o, s:I, s:f, s:s, s:o, s:o, s:b, s:o}", "mappings", (json_int_t)growth->region_count,
-	        "private_first_bytes", lh_json_u64(growth->private_first_bytes), "private_last_bytes",
-	        lh_json_u64(growth->private_last_bytes), "growth_bytes", (json_int_t)growth->growth_bytes,
-	        "rate_bytes_per_hour", growth->rate_bytes_per_hour, "verdict", lh_verdict_name(growth->verdict),
-	        "reason", lh_json_string(growth->reason), "watch_more_ns", lh_json_u64(growth->watch_more_ns),
-	        "suspect", lh_growth_is_suspect(growth), "series_private_bytes", json_series(growth));
+		"{s:I, s:o, s:o, s:I, s:f, s:s, s:o, s:o, s:b, s:o}", "mappings", (json_int_t)growth->region_count,
+		"private_first_bytes", lh_json_u64(growth->private_first_bytes), "private_last_bytes",
+		lh_json_u64(growth->private_last_bytes), "growth_bytes", (json_int_t)growth->growth_bytes,
+		"rate_bytes_per_hour", growth->rate_bytes_per_hour, "verdict", lh_verdict_name(growth->verdict),
+		"reason", lh_json_string(growth->reason), "watch_more_ns", lh_json_u64(growth->watch_more_ns),
+		"suspect", lh_growth_is_suspect(growth), "series_private_bytes", json_series(growth));
 }
 
 static json_t *json_region(const struct lh_growth *growth)
@@ -343,14 +345,14 @@ void lh_report_select_json(const struct lh_select_report *report, struct lh_buff
 {
 	const struct lh_selection *selection = report->selection;
 	json_t *object =
-	        json_pack("{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:o, s:o}}", "schema",
-	                  "leakhunt/select/1", "pid", selection->pid ? json_integer(selection->pid) : json_null(),
-	                  "command", lh_json_string(report->command), "complete", report->is_complete, "samples",
-	                  (json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "process",
-	                  json_growth(&selection->total), "regions", json_regions(report), "next_command",
-	                  json_next(report), "unchanged_mappings", (json_int_t)count_unchanged(selection), "receipt",
-	                  "readings", (json_int_t)report->read_count, "reading_ns", lh_json_u64(report->reading_ns),
-	                  "reading_max_ns", lh_json_u64(report->reading_max_ns));
+		json_pack("{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:o, s:o}}", "schema",
+			  "leakhunt/select/1", "pid", selection->pid ? json_integer(selection->pid) : json_null(),
+			  "command", lh_json_string(report->command), "complete", report->is_complete, "samples",
+			  (json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "process",
+			  json_growth(&selection->total), "regions", json_regions(report), "next_command",
+			  json_next(report), "unchanged_mappings", (json_int_t)count_unchanged(selection), "receipt",
+			  "readings", (json_int_t)report->read_count, "reading_ns", lh_json_u64(report->reading_ns),
+			  "reading_max_ns", lh_json_u64(report->reading_max_ns));
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;
 	lh_error_destroy(error);

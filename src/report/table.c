@@ -13,8 +13,8 @@ enum { GAP_WIDTH = 2, REST_WIDTH_MIN = 12 };
 static const char ellipsis[] = "\xe2\x80\xa6"; /* U+2026 */
 
 static const char *const style_codes[] = {
-        [LH_ROW_PLAIN] = "",          [LH_ROW_BOLD] = "\033[1m",   [LH_ROW_RED] = "\033[31m",
-        [LH_ROW_YELLOW] = "\033[33m", [LH_ROW_GREEN] = "\033[32m", [LH_ROW_DIM] = "\033[2m",
+	[LH_ROW_PLAIN] = "",          [LH_ROW_BOLD] = "\033[1m",   [LH_ROW_RED] = "\033[31m",
+	[LH_ROW_YELLOW] = "\033[33m", [LH_ROW_GREEN] = "\033[32m", [LH_ROW_DIM] = "\033[2m",
 };
 
 void lh_table_init(struct lh_table *table, const struct lh_column *columns, size_t column_count)
@@ -167,7 +167,7 @@ static void append_line(const struct lh_table *table, size_t row, const size_t *
 }
 
 static void render_line(const struct lh_table *table, size_t row, const size_t *widths, struct lh_style style,
-                        struct lh_buffer *ret)
+			struct lh_buffer *ret)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	enum lh_row_style row_style = row < table->row_styles.count ? table->row_styles.items[row] : LH_ROW_BOLD;

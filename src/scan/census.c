@@ -238,9 +238,9 @@ static struct lh_error *add_rows(const struct lh_census_pass *pass, struct lh_ce
 		const struct slot *slot = &pass->slots[i];
 		if (slot->count)
 			census->rows.items[census->rows.count++] = (struct lh_census_row){
-			        .target_addr = slot->target_addr,
-			        .count = slot->count,
-			        .example_addr = slot->example_addr,
+				.target_addr = slot->target_addr,
+				.count = slot->count,
+				.example_addr = slot->example_addr,
 			};
 	}
 	return NULL;
@@ -263,9 +263,9 @@ static void name_rows(struct lh_census *census, struct lh_symbols *symbols)
 struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols, struct lh_census *ret)
 {
 	struct lh_census census LH_CLEANUP(lh_census_deinit) = {
-	        .word_count = pass->word_count,
-	        .pointer_count = pass->pointer_count,
-	        .dropped_count = pass->dropped_count,
+		.word_count = pass->word_count,
+		.pointer_count = pass->pointer_count,
+		.dropped_count = pass->dropped_count,
 	};
 	LH_TRY(add_rows(pass, &census));
 	qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_rows);

@@ -8,11 +8,11 @@
 
 const struct lh_kernel *const lh_kernels[] = {
 #ifdef __x86_64__
-        &lh_kernel_avx2,
-        &lh_kernel_sse2,
+	&lh_kernel_avx2,
+	&lh_kernel_sse2,
 #endif
-        &lh_kernel_scalar,
-        NULL,
+	&lh_kernel_scalar,
+	NULL,
 };
 
 static struct lh_error *unusable(const char *name)
@@ -27,7 +27,7 @@ static struct lh_error *unusable(const char *name)
 	}
 	LH_TRY(lh_buffer_status(&names));
 	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "LEAKHUNT_KERNEL: '%s' %s", name, problem),
-	                     "unset it, or choose one of: %s", names.data);
+			     "unset it, or choose one of: %s", names.data);
 }
 
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret)

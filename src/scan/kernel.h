@@ -27,7 +27,7 @@ struct lh_kernel {
 	 * *cursor is the run, of any length, even 0, at whose end less than a character was left.
 	 */
 	size_t (*runs)(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
-	               struct lh_span *cursor, struct lh_span *ret, size_t capacity);
+		       struct lh_span *cursor, struct lh_span *ret, size_t capacity);
 	/* Whether all bytes are zero. */
 	bool (*is_zero)(const uint8_t *data, size_t length);
 };

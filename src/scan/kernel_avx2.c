@@ -15,7 +15,7 @@ AVX2_INLINE unsigned printable32(const uint8_t *data, bool is_latin)
 {
 	__m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)data);
 	__m256i graphic = _mm256_andnot_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x7f)),
-	                                      _mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(0x1f)));
+					      _mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(0x1f)));
 	__m256i printable = _mm256_or_si256(graphic, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\t')));
 	return (unsigned)_mm256_movemask_epi8(is_latin ? _mm256_or_si256(printable, bytes) : printable);
 }

@@ -94,7 +94,7 @@ KERNEL_INLINE uint64_t window_step(struct window *window, uint64_t bits)
 
 /* Edges of the marked stretches are the ends of runs, and, min_chars - 1 before, their starts. */
 KERNEL_INLINE size_t short_runs(const uint8_t *data, size_t length, bool is_latin, size_t min_chars,
-                                struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+				struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	struct window window = window_of(min_chars);
 	size_t found = 0;
@@ -138,7 +138,7 @@ static inline size_t probe_from(size_t low, size_t min_chars)
  * min_chars - PROBE + 1, rounded down, apart. Only around a wholly printable one can a run lie.
  */
 KERNEL_INLINE size_t long_runs(const uint8_t *data, size_t length, bool is_latin, size_t min_chars,
-                               struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+			       struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	size_t step = lh_align_down(min_chars - PROBE + 1, PROBE);
 	size_t low = cursor->end;
@@ -216,7 +216,7 @@ static inline size_t wide_extent(uint64_t bits, size_t width)
 }
 
 KERNEL_INLINE size_t wide_runs(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
-                               struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+			       struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	size_t width = lh_encoding_width(encoding);
 	size_t found = 0;
@@ -259,7 +259,7 @@ static KERNEL_TARGET size_t prefix(const uint8_t *data, size_t length, enum lh_e
 }
 
 KERNEL_INLINE size_t narrow_runs(const uint8_t *data, size_t length, bool is_latin, size_t min_chars,
-                                 struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+				 struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	if (min_chars >= PROBE_MIN_CHARS)
 		return long_runs(data, length, is_latin, min_chars, cursor, ret, capacity);
@@ -267,7 +267,7 @@ KERNEL_INLINE size_t narrow_runs(const uint8_t *data, size_t length, bool is_lat
 }
 
 static KERNEL_TARGET size_t runs(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
-                                 struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+				 struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	switch (encoding) {
 	case LH_ENCODING_ASCII:

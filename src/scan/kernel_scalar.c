@@ -42,7 +42,7 @@ static size_t prefix(const uint8_t *data, size_t length, enum lh_encoding encodi
 
 /* After an unprintable character GNU strings goes on at the next byte, whatever the width. */
 static size_t runs(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
-                   struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+		   struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	size_t width = lh_encoding_width(encoding);
 	size_t found = 0;

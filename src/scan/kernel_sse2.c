@@ -15,7 +15,7 @@ SSE2_INLINE unsigned printable16(const uint8_t *data, bool is_latin)
 {
 	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
 	__m128i graphic = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)),
-	                                   _mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x1f)));
+					   _mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x1f)));
 	__m128i printable = _mm_or_si128(graphic, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t')));
 	return (unsigned)_mm_movemask_epi8(is_latin ? _mm_or_si128(printable, bytes) : printable);
 }

@@ -23,11 +23,11 @@ static struct lh_error *feed_zeros(struct listing *listing, uint64_t addr, size_
 {
 	static const uint8_t zeros[HOLE_BYTES];
 	struct lh_block block = {
-	        .addr = addr,
-	        .file_offset = addr,
-	        .data = zeros,
-	        .bytes = bytes,
-	        .is_continued = is_continued,
+		.addr = addr,
+		.file_offset = addr,
+		.data = zeros,
+		.bytes = bytes,
+		.is_continued = is_continued,
 	};
 	return lh_run_finder_feed(listing->finder, &block);
 }
@@ -60,23 +60,23 @@ static void cleanup_finder(struct lh_run_finder **finder)
 }
 
 struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
-                              void *context)
+			      void *context)
 {
 	LH_CLEANUP(cleanup_finder) struct lh_run_finder *finder = NULL;
 	LH_TRY(lh_run_finder_create(&options->run, visit, context, &finder));
 	struct listing listing = {
-	        .finder = finder,
-	        .fills_holes = lh_encoding_width(options->run.encoding) > 1 && lh_image_source(image) == LH_IMAGE_RAW &&
-	                       !lh_image_has_addresses(image),
-	        .file_bytes = lh_image_file_bytes(image),
+		.finder = finder,
+		.fills_holes = lh_encoding_width(options->run.encoding) > 1 && lh_image_source(image) == LH_IMAGE_RAW &&
+			       !lh_image_has_addresses(image),
+		.file_bytes = lh_image_file_bytes(image),
 	};
 	struct lh_slicing slicing = {
-	        .image = image,
-	        .walk_flags = options->walk_flags,
-	        .visit = feed_slice,
-	        .context = &listing,
-	        .progress = options->progress,
-	        .progress_context = options->progress_context,
+		.image = image,
+		.walk_flags = options->walk_flags,
+		.visit = feed_slice,
+		.context = &listing,
+		.progress = options->progress,
+		.progress_context = options->progress_context,
 	};
 	LH_TRY(lh_walk_slices(&slicing));
 	if (listing.fills_holes && listing.file_bytes > listing.next_addr)

@@ -14,24 +14,26 @@
 
 /* Secrets first, so that nothing shows them; then by how much a match proves; what contains others last. */
 const struct lh_recogniser *const lh_recognisers[] = {
-        &lh_recognise_private_key,
-        &lh_recognise_x509,
-        &lh_recognise_x509_tbs,
-        &lh_recognise_pem,
-        &lh_recognise_tls_handshake,
-        &lh_recognise_tls_record,
-        &lh_recognise_http2,
-        &lh_recognise_uuid,
-        &lh_recognise_url,
-        &lh_recognise_email,
-        &lh_recognise_hostname,
-        &lh_recognise_base64,
-        &lh_recognise_sql,
-        &lh_recognise_http1,
-        &lh_recognise_json,
-        &lh_recognise_log_line,
-        NULL,
+	&lh_recognise_private_key,
+	&lh_recognise_x509,
+	&lh_recognise_x509_tbs,
+	&lh_recognise_pem,
+	&lh_recognise_tls_handshake,
+	&lh_recognise_tls_record,
+	&lh_recognise_http2,
+	&lh_recognise_uuid,
+	&lh_recognise_url,
+	&lh_recognise_email,
+	&lh_recognise_hostname,
+	&lh_recognise_base64,
+	&lh_recognise_sql,
+	&lh_recognise_http1,
+	&lh_recognise_json,
+	&lh_recognise_log_line,
+	NULL,
 };
+
+_Static_assert(LH_ARRAY_COUNT(lh_recognisers) - 1 <= LH_RECOGNISERS_MAX, "a set of rows is a word of 32 bits");
 
 enum {
 	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
@@ -72,7 +74,7 @@ struct lh_recogniser_pass {
 	struct row_state rows[LH_RECOGNISERS_MAX];
 	struct lh_claims claims;
 	LH_VEC(struct lh_range) secrets;
-	uint64_t fed_end; /* address after the last block; 0: nothing can continue it */
+	uint64_t fed_end; /* address after the last block; UINT64_MAX: the next one begins anew */
 };
 
 /* What the callback of one hs_scan needs. Offsets count from `data`. */
@@ -93,7 +95,7 @@ struct scan {
 static struct lh_error *compile_error(hs_compile_error_t *error)
 {
 	struct lh_error *ret =
-	        lh_error_create(LH_ERROR_SYSTEM, "patterns of recognisers do not compile: %s", error->message);
+		lh_error_create(LH_ERROR_SYSTEM, "patterns of recognisers do not compile: %s", error->message);
 	hs_free_compile_error(error);
 	return ret;
 }
@@ -109,12 +111,12 @@ static struct lh_error *pattern_length(const char *expression, size_t *ret)
 	*ret = info->min_width;
 	free(info);
 	return is_fixed ? NULL
-	                : lh_error_create(LH_ERROR_SYSTEM, "pattern of a recogniser has no fixed length: %s",
-	                                  expression);
+			: lh_error_create(LH_ERROR_SYSTEM, "pattern of a recogniser has no fixed length: %s",
+					  expression);
 }
 
 static struct lh_error *collect_patterns(enum lh_pattern_set kind, struct pattern_set *set,
-                                         const char **ret_expressions)
+					 const char **ret_expressions)
 {
 	for (unsigned row = 0; lh_recognisers[row]; row++) {
 		const struct lh_recogniser *recogniser = lh_recognisers[row];
@@ -144,7 +146,7 @@ static struct lh_error *compile_set(struct lh_recogniser_pass *pass, enum lh_pat
 	}
 	hs_compile_error_t *error = NULL;
 	if (hs_compile_multi(expressions, flags, ids, set->pattern_count, HS_MODE_BLOCK, NULL, &set->database,
-	                     &error) != HS_SUCCESS)
+			     &error) != HS_SUCCESS)
 		return compile_error(error);
 	return hs_alloc_scratch(set->database, &pass->scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
 }
@@ -190,7 +192,7 @@ static bool is_described(const struct row_state *row, uint64_t hash)
 }
 
 static void describe(const struct lh_recogniser *recogniser, const struct lh_candidate *candidate,
-                     const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+		     const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	if (recogniser->describe)
 		recogniser->describe(candidate, match, ret);
@@ -201,8 +203,8 @@ static void describe(const struct lh_recogniser *recogniser, const struct lh_can
 
 /* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
 static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsigned row,
-                                     const struct lh_candidate *candidate, const struct lh_match *match,
-                                     struct lh_claim *claim)
+				     const struct lh_candidate *candidate, const struct lh_match *match,
+				     struct lh_claim *claim)
 {
 	const struct lh_class_count *count = &pass->classes[row];
 	if (count->is_secret || count->example_count == LH_EXAMPLES_PER_CLASS || count->count >= DESCRIBED_MATCHES_MAX)
@@ -230,14 +232,14 @@ static struct lh_error *add_secret(struct lh_recogniser_pass *pass, uint64_t sta
 		return NULL;
 	}
 	memmove(&pass->secrets.items[at + 1], &pass->secrets.items[at],
-	        (pass->secrets.count - at) * sizeof(*pass->secrets.items));
+		(pass->secrets.count - at) * sizeof(*pass->secrets.items));
 	pass->secrets.items[at] = (struct lh_range){.start = start, .end = end};
 	pass->secrets.count++;
 	return NULL;
 }
 
 static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, const struct lh_candidate *candidate,
-                               const struct lh_match *match)
+			       const struct lh_match *match)
 {
 	struct lh_claim claim = {.start = candidate->addr - match->before};
 	if (!lh_add_u64(claim.start, match->length, &claim.end))
@@ -256,12 +258,12 @@ static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, co
 static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, unsigned number, size_t *examined)
 {
 	return (struct lh_candidate){
-	        .anchor = scan->data + anchor,
-	        .bytes_before = lh_min_u64(LH_LOOK_BACK, scan->bytes_before + anchor),
-	        .bytes_after = lh_min_u64(LH_BLOCK_OVERLAP, scan->bytes_after - anchor),
-	        .addr = scan->addr + anchor,
-	        .pattern = number,
-	        .examined = examined,
+		.anchor = scan->data + anchor,
+		.bytes_before = lh_min_u64(LH_LOOK_BACK, scan->bytes_before + anchor),
+		.bytes_after = lh_min_u64(LH_BLOCK_OVERLAP, scan->bytes_after - anchor),
+		.addr = scan->addr + anchor,
+		.pattern = number,
+		.examined = examined,
 	};
 }
 
@@ -310,7 +312,7 @@ static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind,
 	scan->owned_end = end;
 	size_t scan_end = lh_min_u64(end + scan->set->longest_bytes - 1, scan->bytes_after);
 	hs_error_t status = hs_scan(scan->set->database, (const char *)scan->data + start, (unsigned)(scan_end - start),
-	                            0, scan->pass->scratch, on_hit, scan);
+				    0, scan->pass->scratch, on_hit, scan);
 	if (scan->error)
 		return scan->error;
 	return status == HS_SUCCESS ? NULL : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
@@ -332,14 +334,14 @@ static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 }
 
 static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct lh_block *block, size_t offset,
-                                   size_t bytes)
+				   size_t bytes)
 {
 	struct scan scan = {
-	        .pass = pass,
-	        .data = block->data + offset,
-	        .addr = block->addr + offset,
-	        .bytes_before = block->bytes_before + offset,
-	        .bytes_after = block->bytes - offset + block->bytes_after,
+		.pass = pass,
+		.data = block->data + offset,
+		.addr = block->addr + offset,
+		.bytes_before = block->bytes_before + offset,
+		.bytes_after = block->bytes - offset + block->bytes_after,
 	};
 	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
@@ -348,8 +350,7 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 	return NULL;
 }
 
-/* Nothing reaches over a hole. */
-static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
+static void begin_anew(struct lh_recogniser_pass *pass, uint64_t addr)
 {
 	lh_claims_settle(&pass->claims, UINT64_MAX);
 	for (unsigned row = 0; row < pass->row_count; row++) {
@@ -360,8 +361,9 @@ static void begin_extent(struct lh_recogniser_pass *pass, uint64_t addr)
 
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block)
 {
-	if (!block->is_continued || !pass->fed_end || block->addr != pass->fed_end)
-		begin_extent(pass, block->addr);
+	/* A match may reach over bytes that are not fed: what it claimed holds as long as addresses ascend. */
+	if (block->addr < pass->fed_end)
+		begin_anew(pass, block->addr);
 	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
 		LH_TRY(feed_piece(pass, block, offset, lh_min_u64(PIECE_BYTES, block->bytes - offset)));
 	pass->fed_end = block->addr + block->bytes;
@@ -403,7 +405,7 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
 {
 	lh_claims_settle(&pass->claims, UINT64_MAX);
-	pass->fed_end = 0;
+	pass->fed_end = UINT64_MAX;
 	*ret_count = pass->row_count;
 	return pass->classes;
 }
@@ -419,7 +421,7 @@ const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pas
 static void init_rows(struct lh_recogniser_pass *pass)
 {
 	uint32_t secrets = 0;
-	for (unsigned row = 0; lh_recognisers[row] && row < LH_RECOGNISERS_MAX; row++) {
+	for (unsigned row = 0; row < LH_ARRAY_COUNT(lh_recognisers) - 1; row++) {
 		const struct lh_recogniser *recogniser = lh_recognisers[row];
 		pass->classes[row].name = recogniser->name;
 		pass->classes[row].title = recogniser->title;

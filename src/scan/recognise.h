@@ -46,7 +46,7 @@ enum lh_byte_class {
 	LH_BYTES_HOST = LH_BYTES_ALNUM | LH_BYTE_DASH | LH_BYTE_DOT,
 	LH_BYTES_BASE64 = LH_BYTES_ALNUM | LH_BYTE_PLUS | LH_BYTE_SLASH,
 	LH_BYTES_URL =
-	        LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE | LH_BYTE_DOT | LH_BYTE_PERCENT | LH_BYTE_URL_REST,
+		LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE | LH_BYTE_DOT | LH_BYTE_PERCENT | LH_BYTE_URL_REST,
 	LH_BYTES_LINE = LH_BYTES_URL | LH_BYTE_TEXT_REST | LH_BYTE_BLANK, /* 0x20..0x7e and tab */
 	LH_BYTES_TEXT = LH_BYTES_LINE | LH_BYTE_BREAK,
 };
@@ -72,7 +72,7 @@ bool lh_before_is(const struct lh_candidate *candidate, size_t distance, unsigne
 bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const char *text, bool any_case);
 /* Offset from the anchor of `text` in [offset, end); false when it is not there. */
 bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, bool any_case,
-                   size_t *ret);
+		   size_t *ret);
 /* A cursor over what lies from the anchor on. */
 struct lh_cursor lh_candidate_cursor(const struct lh_candidate *candidate);
 

@@ -67,9 +67,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 }
 
 const struct lh_recogniser lh_recognise_base64 = {
-        .name = "base64",
-        .title = "base64",
-        .set = LH_PATTERNS_RUNS,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "base64",
+	.title = "base64",
+	.set = LH_PATTERNS_RUNS,
+	.patterns = patterns,
+	.validate = validate,
 };

@@ -127,7 +127,7 @@ static void print_name(BIO *text, const uint8_t *name, size_t bytes)
 	X509_NAME *decoded = d2i_X509_NAME(NULL, &name, (long)bytes);
 	if (decoded)
 		(void)X509_NAME_print_ex(text, decoded, 0,
-		                         (XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) | ASN1_STRFLGS_UTF8_CONVERT);
+					 (XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) | ASN1_STRFLGS_UTF8_CONVERT);
 	X509_NAME_free(decoded);
 }
 

@@ -25,8 +25,8 @@ static size_t domain_bytes(const struct lh_candidate *candidate)
 	while (label && domain[label - 1] != '.')
 		label--;
 	bool is_one_case =
-	        lh_span_after(candidate, DOMAIN_AT + label, length - label, LH_BYTES_LOWER) == length - label ||
-	        lh_span_after(candidate, DOMAIN_AT + label, length - label, LH_BYTES_UPPER) == length - label;
+		lh_span_after(candidate, DOMAIN_AT + label, length - label, LH_BYTES_LOWER) == length - label ||
+		lh_span_after(candidate, DOMAIN_AT + label, length - label, LH_BYTES_UPPER) == length - label;
 	return is_one_case && lh_tld_is_plausible(domain + label, length - label) ? length : 0;
 }
 
@@ -45,9 +45,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 }
 
 const struct lh_recogniser lh_recognise_email = {
-        .name = "email",
-        .title = "e-mail addresses",
-        .set = LH_PATTERNS_MARKS,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "email",
+	.title = "e-mail addresses",
+	.set = LH_PATTERNS_MARKS,
+	.patterns = patterns,
+	.validate = validate,
 };

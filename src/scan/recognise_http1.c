@@ -7,14 +7,21 @@
 
 #include <string.h>
 
-enum { VERSION_BYTES = 8, TARGET_MAX = 2048, METHOD_MAX = 16, LINE_MAX_BYTES = 8192, HEADERS_MAX = 128 };
+enum {
+	VERSION_BYTES = 8,
+	TARGET_MAX = 2048,
+	METHOD_MAX = 16,
+	NAME_MAX_BYTES = 64,
+	LINE_MAX_BYTES = 8192,
+	HEADERS_MAX = 128
+};
 
 static const char *const patterns[] = {"HTTP/1\\.[01]", NULL};
 
 /* RFC 9110 section 9, RFC 5789, and the extensions of WebDAV (RFC 4918) that are common. */
 static const char *const methods[] = {"GET",   "POST",  "PUT",     "HEAD",     "DELETE",    "OPTIONS",
-                                      "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
-                                      "COPY",  "MOVE",  "LOCK",    "UNLOCK",   "REPORT",    "PURGE"};
+				      "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
+				      "COPY",  "MOVE",  "LOCK",    "UNLOCK",   "REPORT",    "PURGE"};
 
 static bool is_method(const uint8_t *word, size_t length)
 {
@@ -70,7 +77,7 @@ static size_t after_break(const struct lh_candidate *candidate, size_t offset)
 /* "Name: value" and a line break; the offset after it, or `offset` when it is something else. */
 static size_t after_header(const struct lh_candidate *candidate, size_t offset)
 {
-	size_t name = lh_span_after(candidate, offset, METHOD_MAX * 4, LH_BYTES_WORD | LH_BYTE_DASH);
+	size_t name = lh_span_after(candidate, offset, NAME_MAX_BYTES, LH_BYTES_WORD | LH_BYTE_DASH);
 	if (!name || !lh_after_equals(candidate, offset + name, ":", false))
 		return offset;
 	size_t value = lh_span_after(candidate, offset + name, LINE_MAX_BYTES, LH_BYTES_LINE);
@@ -117,10 +124,10 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 }
 
 const struct lh_recogniser lh_recognise_http1 = {
-        .name = "http1",
-        .title = "HTTP/1 message heads",
-        .set = LH_PATTERNS_WORDS,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "http1",
+	.title = "HTTP/1 message heads",
+	.set = LH_PATTERNS_WORDS,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

@@ -25,9 +25,9 @@ enum {
 /* The second: length of 1 to 9 settings, type, flags; longer ones would be literals of zeros, which memory is full of.
  */
 static const char *const patterns[] = {
-        [PATTERN_PREFACE] = "PRI \\* HTTP/2\\.0\\r\\n\\r\\nSM\\r\\n\\r\\n",
-        "[\\x06\\x0c\\x12\\x18\\x1e\\x24\\x2a\\x30\\x36]\\x04\\x00",
-        NULL,
+	[PATTERN_PREFACE] = "PRI \\* HTTP/2\\.0\\r\\n\\r\\nSM\\r\\n\\r\\n",
+	"[\\x06\\x0c\\x12\\x18\\x1e\\x24\\x2a\\x30\\x36]\\x04\\x00",
+	NULL,
 };
 
 struct frame {
@@ -71,7 +71,7 @@ static bool frame_is_possible(const struct frame *frame)
 static bool take_settings(struct lh_cursor *cursor, struct frame *ret)
 {
 	if (!take_frame(cursor, ret) || ret->type != FRAME_SETTINGS || ret->flags || ret->stream ||
-	    ret->bytes % SETTING_BYTES || !ret->bytes || ret->bytes > SETTING_BYTES * SETTINGS_MAX)
+	    ret->bytes % SETTING_BYTES || !ret->bytes || ret->bytes / SETTING_BYTES > SETTINGS_MAX)
 		return false;
 	struct lh_cursor body = ret->body;
 	while (lh_cursor_left(&body)) {
@@ -112,7 +112,7 @@ static bool validate_settings(const struct lh_candidate *candidate, struct lh_ma
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return candidate->pattern == PATTERN_PREFACE ? validate_preface(candidate, ret)
-	                                             : validate_settings(candidate, ret);
+						     : validate_settings(candidate, ret);
 }
 
 static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
@@ -124,10 +124,10 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 }
 
 const struct lh_recogniser lh_recognise_http2 = {
-        .name = "http2",
-        .title = "HTTP/2 connection starts",
-        .set = LH_PATTERNS_BINARY,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "http2",
+	.title = "HTTP/2 connection starts",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

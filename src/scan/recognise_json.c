@@ -64,7 +64,7 @@ static bool take_string(struct parser *parser)
 			continue;
 		}
 		size_t bytes =
-		        *parser->at < 0x20 ? 0 : lh_utf8_decode(parser->at, (size_t)(parser->end - parser->at), NULL);
+			*parser->at < 0x20 ? 0 : lh_utf8_decode(parser->at, (size_t)(parser->end - parser->at), NULL);
 		if (!bytes)
 			return false;
 		parser->at += bytes;
@@ -196,9 +196,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 }
 
 const struct lh_recogniser lh_recognise_json = {
-        .name = "json",
-        .title = "JSON texts",
-        .set = LH_PATTERNS_MARKS,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "json",
+	.title = "JSON texts",
+	.set = LH_PATTERNS_MARKS,
+	.patterns = patterns,
+	.validate = validate,
 };

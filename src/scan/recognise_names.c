@@ -11,16 +11,16 @@ enum { LABEL_MAX = 63, NAME_MAX_BYTES = 253 };
 
 /* Common generic ones of the IANA root zone; then reserved for private use: RFC 2606, 6761, 6762, 8375. */
 static const char *const generic_domains[] = {
-        "academy",     "agency",    "aero",      "app",     "arpa",     "asia",     "biz",     "blog",     "bot",
-        "cat",         "center",    "cloud",     "club",    "codes",    "com",      "company", "coop",     "dev",
-        "digital",     "edu",       "email",     "expert",  "finance",  "games",    "gov",     "group",    "guru",
-        "health",      "host",      "hosting",   "info",    "int",      "jobs",     "life",    "link",     "live",
-        "media",       "mil",       "mobi",      "museum",  "name",     "net",      "network", "news",     "ninja",
-        "one",         "online",    "org",       "page",    "post",     "pro",      "rocks",   "services", "shop",
-        "site",        "software",  "solutions", "space",   "store",    "systems",  "team",    "tech",     "tel",
-        "today",       "tools",     "top",       "travel",  "website",  "wiki",     "work",    "works",    "world",
-        "xyz",         "zone",      "corp",      "example", "home",     "internal", "invalid", "lan",      "local",
-        "localdomain", "localhost", "onion",     "test",    "intranet", "private",
+	"academy",     "agency",    "aero",      "app",     "arpa",     "asia",     "biz",     "blog",     "bot",
+	"cat",         "center",    "cloud",     "club",    "codes",    "com",      "company", "coop",     "dev",
+	"digital",     "edu",       "email",     "expert",  "finance",  "games",    "gov",     "group",    "guru",
+	"health",      "host",      "hosting",   "info",    "int",      "jobs",     "life",    "link",     "live",
+	"media",       "mil",       "mobi",      "museum",  "name",     "net",      "network", "news",     "ninja",
+	"one",         "online",    "org",       "page",    "post",     "pro",      "rocks",   "services", "shop",
+	"site",        "software",  "solutions", "space",   "store",    "systems",  "team",    "tech",     "tel",
+	"today",       "tools",     "top",       "travel",  "website",  "wiki",     "work",    "works",    "world",
+	"xyz",         "zone",      "corp",      "example", "home",     "internal", "invalid", "lan",      "local",
+	"localdomain", "localhost", "onion",     "test",    "intranet", "private",
 };
 
 static bool equals_lower(const uint8_t *bytes, size_t length, const char *word)

@@ -75,10 +75,10 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 }
 
 const struct lh_recogniser lh_recognise_pem = {
-        .name = "pem",
-        .title = "PEM texts",
-        .set = LH_PATTERNS_WORDS,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "pem",
+	.title = "PEM texts",
+	.set = LH_PATTERNS_WORDS,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

@@ -20,11 +20,11 @@ enum {
 enum { PATTERN_PEM = 3 };
 
 static const char *const patterns[] = {
-        "\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]",
-        "\\x30\\x81.\\x02\\x01[\\x00\\x01]",
-        "\\x30\\x82..\\x02\\x01[\\x00\\x01]",
-        [PATTERN_PEM] = "-----BEGIN ",
-        NULL,
+	"\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]",
+	"\\x30\\x81.\\x02\\x01[\\x00\\x01]",
+	"\\x30\\x82..\\x02\\x01[\\x00\\x01]",
+	[PATTERN_PEM] = "-----BEGIN ",
+	NULL,
 };
 
 /* The integers of PKCS#1 and of DSA keys after the version: each with content, positive, to the end. */
@@ -83,8 +83,8 @@ static bool validate_pem(const struct lh_candidate *candidate, struct lh_match *
 	size_t head = pem.is_complete ? 0 : pem.length - pem.body_bytes;
 	/* Cut off: as far as it can be the key. Line breaks may be escaped. */
 	size_t cut = pem.is_complete ? 0
-	                             : lh_span_after(candidate, head, pem.body_bytes,
-	                                             LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST);
+				     : lh_span_after(candidate, head, pem.body_bytes,
+						     LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST);
 	if (!pem.is_complete && cut < CUT_BODY_MIN)
 		return false;
 	*ret = (struct lh_match){.length = pem.is_complete ? pem.length : head + cut};
@@ -97,10 +97,10 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 }
 
 const struct lh_recogniser lh_recognise_private_key = {
-        .name = "private-key",
-        .title = "private keys",
-        .is_secret = true,
-        .set = LH_PATTERNS_BINARY,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "private-key",
+	.title = "private keys",
+	.is_secret = true,
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
 };

@@ -13,24 +13,24 @@ enum { STATEMENT_MAX = 8192 };
 enum { SELECT, INSERT, UPDATE, DELETE, CREATE };
 
 static const char *const patterns[] = {
-        [SELECT] = "SELECT[ \\x0a\\x0d\\x09]",
-        [INSERT] = "INSERT INTO ",
-        [UPDATE] = "UPDATE ",
-        [DELETE] = "DELETE FROM ",
-        [CREATE] = "CREATE T(?:ABLE|EMP.) ",
-        "select[ \\x0a\\x0d\\x09]",
-        "insert into ",
-        "update ",
-        "delete from ",
-        "create t(?:able|emp.) ",
-        NULL,
+	[SELECT] = "SELECT[ \\x0a\\x0d\\x09]",
+	[INSERT] = "INSERT INTO ",
+	[UPDATE] = "UPDATE ",
+	[DELETE] = "DELETE FROM ",
+	[CREATE] = "CREATE T(?:ABLE|EMP.) ",
+	"select[ \\x0a\\x0d\\x09]",
+	"insert into ",
+	"update ",
+	"delete from ",
+	"create t(?:able|emp.) ",
+	NULL,
 };
 
 enum { KIND_COUNT = 5 };
 
 static const char *const begins[KIND_COUNT] = {
-        [SELECT] = "SELECT",       [INSERT] = "INSERT INTO ", [UPDATE] = "UPDATE ",
-        [DELETE] = "DELETE FROM ", [CREATE] = "CREATE T",
+	[SELECT] = "SELECT",       [INSERT] = "INSERT INTO ", [UPDATE] = "UPDATE ",
+	[DELETE] = "DELETE FROM ", [CREATE] = "CREATE T",
 };
 
 /* An identifier, plain or quoted (also by MySQL's and SQL Server's quotes), or a placeholder. */
@@ -108,7 +108,7 @@ static size_t after_name(const struct lh_candidate *candidate, size_t offset)
 	size_t at = start;
 	while (at < start + STATEMENT_MAX &&
 	       (lh_after_is(candidate, at, LH_BYTES_WORD | LH_BYTE_DOT) || lh_after_equals(candidate, at, "`", false) ||
-	        lh_after_equals(candidate, at, "\"", false)))
+		lh_after_equals(candidate, at, "\"", false)))
 		at++;
 	*candidate->examined += at - offset;
 	return next_word(candidate, at);
@@ -204,9 +204,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 }
 
 const struct lh_recogniser lh_recognise_sql = {
-        .name = "sql",
-        .title = "SQL statements",
-        .set = LH_PATTERNS_WORDS,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "sql",
+	.title = "SQL statements",
+	.set = LH_PATTERNS_WORDS,
+	.patterns = patterns,
+	.validate = validate,
 };

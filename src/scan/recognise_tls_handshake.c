@@ -28,7 +28,7 @@ enum {
 };
 
 static const char *const patterns[] = {"\\x16\\x03[\\x01-\\x03][\\x00-\\x48].[\\x01\\x02\\x04\\x08\\x0b-\\x10\\x16]",
-                                       NULL};
+				       NULL};
 
 struct hello {
 	const uint8_t *server_name;
@@ -229,16 +229,16 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 static const char *message_name(uint8_t type)
 {
 	static const char *const names[] = {
-	        [CLIENT_HELLO] = "ClientHello",
-	        [SERVER_HELLO] = "ServerHello",
-	        [NEW_SESSION_TICKET] = "NewSessionTicket",
-	        [CERTIFICATE] = "Certificate",
-	        [SERVER_KEY_EXCHANGE] = "ServerKeyExchange",
-	        [CERTIFICATE_REQUEST] = "CertificateRequest",
-	        [SERVER_HELLO_DONE] = "ServerHelloDone",
-	        [CERTIFICATE_VERIFY] = "CertificateVerify",
-	        [CLIENT_KEY_EXCHANGE] = "ClientKeyExchange",
-	        [CERTIFICATE_STATUS] = "CertificateStatus",
+		[CLIENT_HELLO] = "ClientHello",
+		[SERVER_HELLO] = "ServerHello",
+		[NEW_SESSION_TICKET] = "NewSessionTicket",
+		[CERTIFICATE] = "Certificate",
+		[SERVER_KEY_EXCHANGE] = "ServerKeyExchange",
+		[CERTIFICATE_REQUEST] = "CertificateRequest",
+		[SERVER_HELLO_DONE] = "ServerHelloDone",
+		[CERTIFICATE_VERIFY] = "CertificateVerify",
+		[CLIENT_KEY_EXCHANGE] = "ClientKeyExchange",
+		[CERTIFICATE_STATUS] = "CertificateStatus",
 	};
 	return type < LH_ARRAY_COUNT(names) && names[type] ? names[type] : "handshake";
 }
@@ -254,15 +254,15 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 		return;
 	const char *version = hello.is_tls13 ? ", TLS 1.3" : "";
 	(void)snprintf(ret, LH_EXAMPLE_MAX, "%s%s%s%.*s", message_name(type), version,
-	               hello.server_name ? ", server name " : "", (int)hello.server_name_bytes,
-	               hello.server_name ? (const char *)hello.server_name : "");
+		       hello.server_name ? ", server name " : "", (int)hello.server_name_bytes,
+		       hello.server_name ? (const char *)hello.server_name : "");
 }
 
 const struct lh_recogniser lh_recognise_tls_handshake = {
-        .name = "tls-handshake",
-        .title = "TLS handshake messages",
-        .set = LH_PATTERNS_BINARY,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "tls-handshake",
+	.title = "TLS handshake messages",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

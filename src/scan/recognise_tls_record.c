@@ -25,9 +25,9 @@ static bool is_header(uint8_t type, uint8_t major, uint8_t minor, size_t body_by
 	if (type < LH_TLS_CHANGE_CIPHER_SPEC || type > LH_TLS_APPLICATION_DATA || major != 3 || minor < 1 || minor > 3)
 		return false;
 	size_t least = type == LH_TLS_APPLICATION_DATA ? ENCRYPTED_MIN
-	               : type == LH_TLS_HANDSHAKE      ? 4
-	               : type == LH_TLS_ALERT          ? 2
-	                                               : 1;
+		       : type == LH_TLS_HANDSHAKE      ? 4
+		       : type == LH_TLS_ALERT          ? 2
+						       : 1;
 	return body_bytes >= least && body_bytes <= LH_TLS_RECORD_MAX &&
 	       (type != LH_TLS_CHANGE_CIPHER_SPEC || body_bytes == 1) && (type != LH_TLS_ALERT || body_bytes <= 256);
 }
@@ -44,10 +44,10 @@ bool lh_tls_take_record(struct lh_cursor *cursor, struct lh_tls_record *ret)
 	if (!body)
 		return false;
 	*ret = (struct lh_tls_record){
-	        .type = type,
-	        .minor = minor,
-	        .body = lh_cursor_over(body, length),
-	        .length = LH_TLS_HEADER_BYTES + length,
+		.type = type,
+		.minor = minor,
+		.body = lh_cursor_over(body, length),
+		.length = LH_TLS_HEADER_BYTES + length,
 	};
 	return true;
 }
@@ -56,7 +56,7 @@ bool lh_tls_take_record(struct lh_cursor *cursor, struct lh_tls_record *ret)
 static bool is_alert_description(uint8_t description)
 {
 	static const uint8_t known[] = {0,  10, 20, 21, 22, 30, 40, 41,  42,  43,  44,  45,  46,  47,  48,  49,  50,
-	                                51, 60, 70, 71, 80, 86, 90, 100, 109, 110, 111, 112, 113, 114, 115, 116, 120};
+					51, 60, 70, 71, 80, 86, 90, 100, 109, 110, 111, 112, 113, 114, 115, 116, 120};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(known); i++) {
 		if (known[i] == description)
 			return true;
@@ -95,7 +95,7 @@ static bool is_in_record_buffer(const struct lh_candidate *candidate, const stru
 	if ((candidate->addr - BUFFER_OFFSET) % 16 || candidate->bytes_before < BUFFER_OFFSET + CHUNK_HEADER_BYTES)
 		return false;
 	struct lh_cursor header =
-	        lh_cursor_over(candidate->anchor - BUFFER_OFFSET - CHUNK_HEADER_BYTES, CHUNK_HEADER_BYTES);
+		lh_cursor_over(candidate->anchor - BUFFER_OFFSET - CHUNK_HEADER_BYTES, CHUNK_HEADER_BYTES);
 	uint64_t size = lh_cursor_le64(&header) & ~(uint64_t)CHUNK_FLAGS;
 	return size >= CHUNK_BYTES_MIN && size <= CHUNK_BYTES_MAX && size % 16 == 0 &&
 	       record->length + BUFFER_OFFSET <= size - CHUNK_HEADER_BYTES;
@@ -123,14 +123,14 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 	ret[0] = '\0';
 	if (lh_tls_take_record(&cursor, &record))
 		(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %s", types[record.type - LH_TLS_CHANGE_CIPHER_SPEC],
-		               versions[record.minor - 1]);
+			       versions[record.minor - 1]);
 }
 
 const struct lh_recogniser lh_recognise_tls_record = {
-        .name = "tls-record",
-        .title = "TLS records",
-        .set = LH_PATTERNS_BINARY,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "tls-record",
+	.title = "TLS records",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

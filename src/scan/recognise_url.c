@@ -58,9 +58,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 		return false;
 	/* A host or user begins with a letter, a digit or '['; "file:///path" and "unix:///path" have none. */
 	bool has_host =
-	        lh_after_is(candidate, host, LH_BYTES_ALNUM) || lh_after_equals(candidate, host, "[", false) ||
-	        (lh_after_equals(candidate, host, "/", false) && lh_after_is(candidate, host + 1, LH_BYTES_ALNUM)) ||
-	        (lh_after_equals(candidate, host, ":", false) && lh_after_is(candidate, host + 1, LH_BYTES_URL));
+		lh_after_is(candidate, host, LH_BYTES_ALNUM) || lh_after_equals(candidate, host, "[", false) ||
+		(lh_after_equals(candidate, host, "/", false) && lh_after_is(candidate, host + 1, LH_BYTES_ALNUM)) ||
+		(lh_after_equals(candidate, host, ":", false) && lh_after_is(candidate, host + 1, LH_BYTES_URL));
 	if (!has_host)
 		return false;
 	size_t end = without_punctuation(candidate, host, url_tail(candidate, host));
@@ -108,9 +108,9 @@ void lh_mask_passwords(char *text)
 }
 
 const struct lh_recogniser lh_recognise_url = {
-        .name = "url",
-        .title = "URLs",
-        .set = LH_PATTERNS_WORDS,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "url",
+	.title = "URLs",
+	.set = LH_PATTERNS_WORDS,
+	.patterns = patterns,
+	.validate = validate,
 };

@@ -8,8 +8,8 @@ enum { HEAD = 8, TAIL = 12, MIDDLE = 16, TOTAL = 36 };
 
 /* The middle: from the first dash to the last. */
 static const char *const patterns[] = {
-        "-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-",
-        NULL,
+	"-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-",
+	NULL,
 };
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
@@ -23,9 +23,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 }
 
 const struct lh_recogniser lh_recognise_uuid = {
-        .name = "uuid",
-        .title = "UUIDs",
-        .set = LH_PATTERNS_WORDS,
-        .patterns = patterns,
-        .validate = validate,
+	.name = "uuid",
+	.title = "UUIDs",
+	.set = LH_PATTERNS_WORDS,
+	.patterns = patterns,
+	.validate = validate,
 };

@@ -8,41 +8,41 @@
 #include <string.h>
 
 const uint16_t lh_byte_classes[256] = {
-        ['0' ... '9'] = LH_BYTE_DIGIT,
-        ['a' ... 'f'] = LH_BYTE_HEX_LOWER,
-        ['g' ... 'z'] = LH_BYTE_LOWER,
-        ['A' ... 'F'] = LH_BYTE_HEX_UPPER,
-        ['G' ... 'Z'] = LH_BYTE_UPPER,
-        ['+'] = LH_BYTE_PLUS,
-        ['/'] = LH_BYTE_SLASH,
-        ['-'] = LH_BYTE_DASH,
-        ['_'] = LH_BYTE_UNDERSCORE,
-        ['.'] = LH_BYTE_DOT,
-        ['%'] = LH_BYTE_PERCENT,
-        ['~'] = LH_BYTE_URL_REST,
-        [':'] = LH_BYTE_URL_REST,
-        ['?'] = LH_BYTE_URL_REST,
-        ['#'] = LH_BYTE_URL_REST,
-        ['['] = LH_BYTE_URL_REST,
-        [']'] = LH_BYTE_URL_REST,
-        ['@'] = LH_BYTE_URL_REST,
-        ['!'] = LH_BYTE_URL_REST,
-        ['$'] = LH_BYTE_URL_REST,
-        ['&' ... '*'] = LH_BYTE_URL_REST, /* & ' ( ) * */
-        [','] = LH_BYTE_URL_REST,
-        [';'] = LH_BYTE_URL_REST,
-        ['='] = LH_BYTE_URL_REST,
-        ['"'] = LH_BYTE_TEXT_REST,
-        ['<'] = LH_BYTE_TEXT_REST,
-        ['>'] = LH_BYTE_TEXT_REST,
-        ['\\'] = LH_BYTE_TEXT_REST,
-        ['^'] = LH_BYTE_TEXT_REST,
-        ['`'] = LH_BYTE_TEXT_REST,
-        ['{' ... '}'] = LH_BYTE_TEXT_REST, /* { | } */
-        [' '] = LH_BYTE_BLANK,
-        ['\t'] = LH_BYTE_BLANK,
-        ['\n'] = LH_BYTE_BREAK,
-        ['\r'] = LH_BYTE_BREAK,
+	['0' ... '9'] = LH_BYTE_DIGIT,
+	['a' ... 'f'] = LH_BYTE_HEX_LOWER,
+	['g' ... 'z'] = LH_BYTE_LOWER,
+	['A' ... 'F'] = LH_BYTE_HEX_UPPER,
+	['G' ... 'Z'] = LH_BYTE_UPPER,
+	['+'] = LH_BYTE_PLUS,
+	['/'] = LH_BYTE_SLASH,
+	['-'] = LH_BYTE_DASH,
+	['_'] = LH_BYTE_UNDERSCORE,
+	['.'] = LH_BYTE_DOT,
+	['%'] = LH_BYTE_PERCENT,
+	['~'] = LH_BYTE_URL_REST,
+	[':'] = LH_BYTE_URL_REST,
+	['?'] = LH_BYTE_URL_REST,
+	['#'] = LH_BYTE_URL_REST,
+	['['] = LH_BYTE_URL_REST,
+	[']'] = LH_BYTE_URL_REST,
+	['@'] = LH_BYTE_URL_REST,
+	['!'] = LH_BYTE_URL_REST,
+	['$'] = LH_BYTE_URL_REST,
+	['&' ... '*'] = LH_BYTE_URL_REST, /* & ' ( ) * */
+	[','] = LH_BYTE_URL_REST,
+	[';'] = LH_BYTE_URL_REST,
+	['='] = LH_BYTE_URL_REST,
+	['"'] = LH_BYTE_TEXT_REST,
+	['<'] = LH_BYTE_TEXT_REST,
+	['>'] = LH_BYTE_TEXT_REST,
+	['\\'] = LH_BYTE_TEXT_REST,
+	['^'] = LH_BYTE_TEXT_REST,
+	['`'] = LH_BYTE_TEXT_REST,
+	['{' ... '}'] = LH_BYTE_TEXT_REST, /* { | } */
+	[' '] = LH_BYTE_BLANK,
+	['\t'] = LH_BYTE_BLANK,
+	['\n'] = LH_BYTE_BREAK,
+	['\r'] = LH_BYTE_BREAK,
 };
 
 size_t lh_span_after(const struct lh_candidate *candidate, size_t offset, size_t max, unsigned classes)
@@ -97,7 +97,7 @@ bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const 
 }
 
 bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, bool any_case,
-                   size_t *ret)
+		   size_t *ret)
 {
 	size_t length = strlen(text);
 	end = lh_min_u64(end, candidate->bytes_after);
@@ -124,7 +124,7 @@ void lh_example_copy(const uint8_t *bytes, size_t length, char ret[LH_EXAMPLE_MA
 		bool is_space = lh_byte_is(bytes[i], LH_BYTE_BLANK | LH_BYTE_BREAK);
 		if (is_space && (written == 0 || ret[written - 1] == ' '))
 			continue;
-		ret[written++] = is_space ? ' ' : (char)bytes[i];
+		ret[written++] = (char)(is_space ? (uint8_t)' ' : bytes[i]);
 	}
 	ret[written] = '\0';
 }

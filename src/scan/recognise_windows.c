@@ -21,7 +21,7 @@ static unsigned text_mask_16(const uint8_t *bytes)
 	__m128i printable = _mm_andnot_si128(_mm_cmpeq_epi8(chars, _mm_set1_epi8(0x7f)), above);
 	__m128i tab = _mm_cmpeq_epi8(chars, _mm_set1_epi8('\t'));
 	__m128i breaks =
-	        _mm_or_si128(_mm_cmpeq_epi8(chars, _mm_set1_epi8('\n')), _mm_cmpeq_epi8(chars, _mm_set1_epi8('\r')));
+		_mm_or_si128(_mm_cmpeq_epi8(chars, _mm_set1_epi8('\n')), _mm_cmpeq_epi8(chars, _mm_set1_epi8('\r')));
 	return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(printable, tab), breaks));
 }
 

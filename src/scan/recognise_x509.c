@@ -36,10 +36,10 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 }
 
 const struct lh_recogniser lh_recognise_x509 = {
-        .name = "x509",
-        .title = "X.509 certificates",
-        .set = LH_PATTERNS_BINARY,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "x509",
+	.title = "X.509 certificates",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

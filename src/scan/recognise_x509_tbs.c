@@ -7,10 +7,10 @@
 
 /* With a version (v2, v3), and without (v1: the serial number comes first). */
 static const char *const patterns[] = {
-        "\\x30\\x82..\\xa0\\x03\\x02\\x01[\\x01\\x02]\\x02",
-        "\\x30\\x81.\\xa0\\x03\\x02\\x01[\\x01\\x02]\\x02",
-        "\\x30\\x82..\\x02[\\x01-\\x15]",
-        NULL,
+	"\\x30\\x82..\\xa0\\x03\\x02\\x01[\\x01\\x02]\\x02",
+	"\\x30\\x81.\\xa0\\x03\\x02\\x01[\\x01\\x02]\\x02",
+	"\\x30\\x82..\\x02[\\x01-\\x15]",
+	NULL,
 };
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
@@ -33,10 +33,10 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 }
 
 const struct lh_recogniser lh_recognise_x509_tbs = {
-        .name = "x509-tbs",
-        .title = "X.509 certificates, signed part only",
-        .set = LH_PATTERNS_BINARY,
-        .patterns = patterns,
-        .validate = validate,
-        .describe = describe,
+	.name = "x509-tbs",
+	.title = "X.509 certificates, signed part only",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.describe = describe,
 };

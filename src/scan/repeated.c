@@ -155,7 +155,7 @@ static uint8_t keep_text(struct lh_repeated_table *table, const struct lh_run *r
 }
 
 static void insert(struct lh_repeated_table *table, uint32_t *slot, uint64_t hash, const struct lh_run *run,
-                   size_t width, bool is_secret)
+		   size_t width, bool is_secret)
 {
 	while (table->entry_count == table->limits.strings ||
 	       table->limits.text_bytes - table->text_bytes < LH_EXAMPLE_MAX) {
@@ -164,13 +164,13 @@ static void insert(struct lh_repeated_table *table, uint32_t *slot, uint64_t has
 	}
 	struct entry *entry = &table->entries[table->entry_count++];
 	*entry = (struct entry){
-	        .hash = hash,
-	        .count = 1,
-	        .addr = run->addr,
-	        .length = run->bytes_length,
-	        .text_at = table->text_bytes,
-	        .width = (uint8_t)width,
-	        .is_secret = is_secret,
+		.hash = hash,
+		.count = 1,
+		.addr = run->addr,
+		.length = run->bytes_length,
+		.text_at = table->text_bytes,
+		.width = (uint8_t)width,
+		.is_secret = is_secret,
 	};
 	entry->text_length = keep_text(table, run, width);
 	*slot = table->entry_count;
@@ -208,20 +208,21 @@ static int compare_entries(const void *a, const void *b)
 }
 
 static struct lh_error *push_repeated(const struct lh_repeated_table *table, const struct entry *entry,
-                                      struct lh_summary *ret)
+				      struct lh_summary *ret)
 {
-	struct lh_repeated repeated = {
-	        .chars = entry->length / entry->width,
-	        .count = entry->count,
-	        .bytes = entry_bytes(entry),
-	        .example_addr = entry->addr,
-	        .is_secret = entry->is_secret,
-	};
 	LH_TRY(lh_vec_reserve(&ret->repeated, 1));
-	repeated.text = strndup(table->texts + entry->text_at, entry->is_secret ? 0 : entry->text_length);
-	if (!repeated.text)
+	char *text = strndup(table->texts + entry->text_at, entry->is_secret ? 0 : entry->text_length);
+	if (!text)
 		return lh_error_no_memory();
-	return lh_vec_push(&ret->repeated, repeated);
+	ret->repeated.items[ret->repeated.count++] = (struct lh_repeated){
+		.text = text,
+		.chars = entry->length / entry->width,
+		.count = entry->count,
+		.bytes = entry_bytes(entry),
+		.example_addr = entry->addr,
+		.is_secret = entry->is_secret,
+	};
+	return NULL;
 }
 
 struct lh_error *lh_repeated_table_finish(struct lh_repeated_table *table, size_t top, struct lh_summary *ret)

@@ -18,7 +18,7 @@ struct lh_repeated_limits {
 
 struct lh_repeated_table;
 struct lh_error *lh_repeated_table_create(struct lh_repeated_limits limits,
-                                          struct lh_repeated_table **ret) LH_NODISCARD;
+					  struct lh_repeated_table **ret) LH_NODISCARD;
 /* `width`: bytes of a character. */
 void lh_repeated_table_add(struct lh_repeated_table *table, const struct lh_run *run, size_t width, bool is_secret);
 /*
@@ -26,7 +26,7 @@ void lh_repeated_table_add(struct lh_repeated_table *table, const struct lh_run 
  * distinct_count and uncounted_runs. Every run added is in a string's count or in uncounted_runs. Once.
  */
 struct lh_error *lh_repeated_table_finish(struct lh_repeated_table *table, size_t top,
-                                          struct lh_summary *ret) LH_NODISCARD;
+					  struct lh_summary *ret) LH_NODISCARD;
 void lh_repeated_table_destroy(struct lh_repeated_table *table);
 
 #endif

@@ -47,7 +47,7 @@ bool lh_encoding_parse(const char *letter, enum lh_encoding *ret)
 }
 
 struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
-                                      struct lh_run_finder **ret)
+				      struct lh_run_finder **ret)
 {
 	const struct lh_kernel *kernel;
 	LH_TRY(lh_kernel_select(&kernel));
@@ -126,11 +126,11 @@ static struct lh_error *end_pending(struct lh_run_finder *finder)
 {
 	struct pending_run *pending = &finder->pending;
 	struct lh_run run = {
-	        .addr = pending->addr,
-	        .file_offset = pending->file_offset,
-	        .bytes = pending->bytes,
-	        .bytes_length = pending->length,
-	        .chars = pending->length / finder->width,
+		.addr = pending->addr,
+		.file_offset = pending->file_offset,
+		.bytes = pending->bytes,
+		.bytes_length = pending->length,
+		.chars = pending->length / finder->width,
 	};
 	pending->length = 0;
 	pending->copy.count = 0;
@@ -163,7 +163,7 @@ static struct lh_error *join_cut(struct lh_run_finder *finder, const struct lh_b
 		if (lh_char_is_printable(joined + at, finder->options.encoding)) {
 			if (!finder->pending.length)
 				begin_pending(&finder->pending, finder->cut_addr + at,
-				              offset_plus(finder->cut_file_offset, at));
+					      offset_plus(finder->cut_file_offset, at));
 			LH_TRY(extend_pending(&finder->pending, joined + at, finder->width));
 			LH_TRY(keep_copy(&finder->pending));
 			at += finder->width;
@@ -198,21 +198,18 @@ static struct lh_error *join_pending(struct lh_run_finder *finder, const struct 
 	return end_pending(finder);
 }
 
-static struct lh_error *visit_spans(struct lh_run_finder *finder, const struct lh_block *block,
-                                    const struct lh_span *spans, size_t count)
+static struct lh_error *visit_span(struct lh_run_finder *finder, const struct lh_block *block, struct lh_span span)
 {
-	for (size_t i = 0; i < count; i++) {
-		size_t length = spans[i].end - spans[i].start;
-		struct lh_run run = {
-		        .addr = block->addr + spans[i].start,
-		        .file_offset = offset_plus(block->file_offset, spans[i].start),
-		        .bytes = block->data + spans[i].start,
-		        .bytes_length = length,
-		        .chars = length / finder->width,
-		};
-		LH_TRY(finder->visit(finder->context, &run));
-	}
-	return NULL;
+	struct lh_run run = {
+		.addr = block->addr + span.start,
+		.file_offset = offset_plus(block->file_offset, span.start),
+		.bytes = block->data + span.start,
+		.bytes_length = span.end - span.start,
+		.chars = (span.end - span.start) / finder->width,
+	};
+	/* A visitor keeps nothing of what it is shown. */
+	/* cppcheck-suppress returnDanglingLifetime */
+	return finder->visit(finder->context, &run);
 }
 
 /* The runs of the block from `at` on; the one at its end becomes pending. */
@@ -223,8 +220,9 @@ static struct lh_error *find_runs(struct lh_run_finder *finder, const struct lh_
 	size_t count;
 	do {
 		count = finder->kernel->runs(block->data, block->bytes, finder->options.encoding,
-		                             finder->options.min_chars, &cursor, spans, SPANS_PER_CALL);
-		LH_TRY(visit_spans(finder, block, spans, count));
+					     finder->options.min_chars, &cursor, spans, SPANS_PER_CALL);
+		for (size_t i = 0; i < count; i++)
+			LH_TRY(visit_span(finder, block, spans[i]));
 	} while (count == SPANS_PER_CALL);
 	begin_pending(&finder->pending, block->addr + cursor.start, offset_plus(block->file_offset, cursor.start));
 	LH_TRY(extend_pending(&finder->pending, block->data + cursor.start, cursor.end - cursor.start));

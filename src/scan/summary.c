@@ -93,7 +93,7 @@ static size_t page_end(const struct lh_block *slice, size_t at)
 
 /* Where the pages that are zero, or are not, like the one at `at`, end. */
 static size_t like_pages_end(const struct summary_pass *pass, const struct lh_block *slice, size_t at,
-                             bool *ret_is_zero)
+			     bool *ret_is_zero)
 {
 	size_t end = page_end(slice, at);
 	bool is_zero = pass->kernel->is_zero(slice->data + at, end - at);
@@ -137,12 +137,12 @@ static struct lh_error *begin_pass(struct summary_pass *pass, const struct lh_im
 static struct lh_error *walk(struct summary_pass *pass, struct lh_image *image)
 {
 	struct lh_slicing slicing = {
-	        .image = image,
-	        .walk_flags = pass->options->walk_flags,
-	        .visit = visit_slice,
-	        .context = pass,
-	        .progress = pass->options->progress,
-	        .progress_context = pass->options->progress_context,
+		.image = image,
+		.walk_flags = pass->options->walk_flags,
+		.visit = visit_slice,
+		.context = pass,
+		.progress = pass->options->progress,
+		.progress_context = pass->options->progress_context,
 	};
 	struct lh_error *error = lh_walk_slices(&slicing);
 	if (!error || lh_error_code(error) != LH_ERROR_INTERRUPTED)
@@ -172,13 +172,41 @@ static struct lh_error *collect_classes(struct summary_pass *pass)
 	return NULL;
 }
 
+static struct lh_error *count_for_module(struct lh_summary *summary, const struct lh_census_row *row)
+{
+	for (size_t i = 0; i < summary->modules.count; i++) {
+		if (summary->modules.items[i].module == row->symbol.module) {
+			summary->modules.items[i].count += row->count;
+			return NULL;
+		}
+	}
+	struct lh_module_count count = {row->symbol.module, row->symbol.module_name, row->count};
+	return lh_vec_push(&summary->modules, count);
+}
+
+static int compare_modules(const void *a, const void *b)
+{
+	const struct lh_module_count *x = a, *y = b;
+	return x->count > y->count ? -1 : x->count < y->count;
+}
+
+static struct lh_error *count_modules(struct lh_summary *summary)
+{
+	for (size_t i = 0; i < summary->census.rows.count; i++)
+		LH_TRY(count_for_module(summary, &summary->census.rows.items[i]));
+	if (summary->modules.count)
+		qsort(summary->modules.items, summary->modules.count, sizeof(*summary->modules.items), compare_modules);
+	return NULL;
+}
+
 static struct lh_error *finish_pass(struct summary_pass *pass, const struct lh_image *image)
 {
 	LH_TRY(lh_run_finder_finish(pass->finder));
 	LH_TRY(lh_repeated_table_finish(pass->repeated, pass->options->top, &pass->summary));
 	LH_TRY(collect_classes(pass));
 	LH_TRY(lh_symbols_open(image, pass->options->root, &pass->summary.symbols));
-	return lh_census_pass_finish(pass->census, pass->summary.symbols, &pass->summary.census);
+	LH_TRY(lh_census_pass_finish(pass->census, pass->summary.symbols, &pass->summary.census));
+	return count_modules(&pass->summary);
 }
 
 struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options, struct lh_summary *ret)
@@ -198,6 +226,7 @@ void lh_summary_deinit(struct lh_summary *summary)
 		free(summary->repeated.items[i].text);
 	lh_vec_deinit(&summary->repeated);
 	lh_vec_deinit(&summary->classes);
+	lh_vec_deinit(&summary->modules);
 	lh_census_deinit(&summary->census);
 	lh_symbols_close(summary->symbols);
 	summary->symbols = NULL;

@@ -107,7 +107,7 @@ static void make_family(struct lh_tracks *tracks, struct lh_track *const *group,
 
 /* How many of the first ones are alike by `compare`. */
 static size_t group_length(struct lh_track *const *order, size_t count,
-                           int (*compare)(const struct lh_track *, const struct lh_track *))
+			   int (*compare)(const struct lh_track *, const struct lh_track *))
 {
 	size_t length = 1;
 	while (length < count && compare(order[0], order[length]) == 0)

@@ -53,7 +53,7 @@ static bool is_followed(const struct lh_region *region)
 }
 
 static struct lh_error *collect_nodes(const struct lh_sample *const *samples, size_t sample_count,
-                                      struct node_list *list)
+				      struct node_list *list)
 {
 	list->first_of_sample = calloc(sample_count + 1, sizeof(*list->first_of_sample));
 	if (!list->first_of_sample)

@@ -35,7 +35,7 @@ struct lh_tracks {
 
 /* `samples` in order of time. O(n log n) in the number of mappings. */
 struct lh_error *lh_tracks_create(const struct lh_sample *const *samples, size_t sample_count,
-                                  struct lh_tracks *ret) LH_NODISCARD;
+				  struct lh_tracks *ret) LH_NODISCARD;
 
 /*
  * Puts tracks that are alike, and come or go one by one, into families: thread stacks, heaps of

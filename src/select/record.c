@@ -17,34 +17,34 @@ static const struct usage_field {
 	const char *key;
 	size_t offset;
 } usage_fields[] = {
-        {"rss_bytes", offsetof(struct lh_usage, rss_bytes)},
-        {"pss_bytes", offsetof(struct lh_usage, pss_bytes)},
-        {"shared_clean_bytes", offsetof(struct lh_usage, shared_clean_bytes)},
-        {"shared_dirty_bytes", offsetof(struct lh_usage, shared_dirty_bytes)},
-        {"private_clean_bytes", offsetof(struct lh_usage, private_clean_bytes)},
-        {"private_dirty_bytes", offsetof(struct lh_usage, private_dirty_bytes)},
-        {"referenced_bytes", offsetof(struct lh_usage, referenced_bytes)},
-        {"anonymous_bytes", offsetof(struct lh_usage, anonymous_bytes)},
-        {"ksm_bytes", offsetof(struct lh_usage, ksm_bytes)},
-        {"lazy_free_bytes", offsetof(struct lh_usage, lazy_free_bytes)},
-        {"anon_huge_bytes", offsetof(struct lh_usage, anon_huge_bytes)},
-        {"shmem_huge_bytes", offsetof(struct lh_usage, shmem_huge_bytes)},
-        {"file_huge_bytes", offsetof(struct lh_usage, file_huge_bytes)},
-        {"shared_hugetlb_bytes", offsetof(struct lh_usage, shared_hugetlb_bytes)},
-        {"private_hugetlb_bytes", offsetof(struct lh_usage, private_hugetlb_bytes)},
-        {"swap_bytes", offsetof(struct lh_usage, swap_bytes)},
-        {"swap_pss_bytes", offsetof(struct lh_usage, swap_pss_bytes)},
-        {"locked_bytes", offsetof(struct lh_usage, locked_bytes)},
+	{"rss_bytes", offsetof(struct lh_usage, rss_bytes)},
+	{"pss_bytes", offsetof(struct lh_usage, pss_bytes)},
+	{"shared_clean_bytes", offsetof(struct lh_usage, shared_clean_bytes)},
+	{"shared_dirty_bytes", offsetof(struct lh_usage, shared_dirty_bytes)},
+	{"private_clean_bytes", offsetof(struct lh_usage, private_clean_bytes)},
+	{"private_dirty_bytes", offsetof(struct lh_usage, private_dirty_bytes)},
+	{"referenced_bytes", offsetof(struct lh_usage, referenced_bytes)},
+	{"anonymous_bytes", offsetof(struct lh_usage, anonymous_bytes)},
+	{"ksm_bytes", offsetof(struct lh_usage, ksm_bytes)},
+	{"lazy_free_bytes", offsetof(struct lh_usage, lazy_free_bytes)},
+	{"anon_huge_bytes", offsetof(struct lh_usage, anon_huge_bytes)},
+	{"shmem_huge_bytes", offsetof(struct lh_usage, shmem_huge_bytes)},
+	{"file_huge_bytes", offsetof(struct lh_usage, file_huge_bytes)},
+	{"shared_hugetlb_bytes", offsetof(struct lh_usage, shared_hugetlb_bytes)},
+	{"private_hugetlb_bytes", offsetof(struct lh_usage, private_hugetlb_bytes)},
+	{"swap_bytes", offsetof(struct lh_usage, swap_bytes)},
+	{"swap_pss_bytes", offsetof(struct lh_usage, swap_pss_bytes)},
+	{"locked_bytes", offsetof(struct lh_usage, locked_bytes)},
 };
 
 static const struct flag_field {
 	const char *key;
 	size_t offset;
 } flag_fields[] = {
-        {"deleted", offsetof(struct lh_region, is_deleted)},
-        {"hugetlb", offsetof(struct lh_region, is_hugetlb)},
-        {"dontdump", offsetof(struct lh_region, is_dontdump)},
-        {"io", offsetof(struct lh_region, is_io)},
+	{"deleted", offsetof(struct lh_region, is_deleted)},
+	{"hugetlb", offsetof(struct lh_region, is_hugetlb)},
+	{"dontdump", offsetof(struct lh_region, is_dontdump)},
+	{"io", offsetof(struct lh_region, is_io)},
 };
 
 static uint64_t *usage_at(struct lh_usage *usage, size_t offset)
@@ -62,7 +62,7 @@ static bool *flag_at(struct lh_region *region, size_t offset)
 struct lh_error *lh_record_encode_header(pid_t pid, const char *command, struct lh_buffer *ret)
 {
 	json_t *header = json_pack("{s:i, s:i, s:o*}", FORMAT_KEY, RECORD_FORMAT, "pid", (int)pid, "command",
-	                           lh_json_string(command));
+				   lh_json_string(command));
 	return lh_json_append(header, true, ret);
 }
 
@@ -122,10 +122,10 @@ static json_t *encode_region(const struct lh_region *region)
 {
 	LH_CLEANUP(lh_cleanup_json) json_t *object = json_object();
 	int status = json_object_set_new(object, "start", lh_json_address(region->start)) |
-	             json_object_set_new(object, "end", lh_json_address(region->end)) |
-	             json_object_set_new(object, "perms", encode_permissions(region)) |
-	             json_object_set_new(object, "kind", json_string(lh_region_kind_name(region->kind))) |
-	             encode_file(region, object) | encode_names(region, object) | encode_fields(*region, object);
+		     json_object_set_new(object, "end", lh_json_address(region->end)) |
+		     json_object_set_new(object, "perms", encode_permissions(region)) |
+		     json_object_set_new(object, "kind", json_string(lh_region_kind_name(region->kind))) |
+		     encode_file(region, object) | encode_names(region, object) | encode_fields(*region, object);
 	return status ? NULL : json_incref(object);
 }
 
@@ -137,7 +137,7 @@ struct lh_error *lh_record_encode_sample(const struct lh_sample *sample, struct 
 			return lh_error_no_memory();
 	}
 	return lh_json_append(json_pack("{s:o, s:O}", "time_ns", lh_json_u64(sample->time_ns), "regions", regions),
-	                      true, ret);
+			      true, ret);
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -149,7 +149,7 @@ static bool decode_permissions(const char *text, struct lh_region *ret)
 	    !strchr("ps", text[3]))
 		return false;
 	ret->protection = (uint8_t)((text[0] == 'r' ? LH_PROT_READ : 0) | (text[1] == 'w' ? LH_PROT_WRITE : 0) |
-	                            (text[2] == 'x' ? LH_PROT_EXEC : 0));
+				    (text[2] == 'x' ? LH_PROT_EXEC : 0));
 	ret->is_shared = text[3] == 's';
 	return true;
 }
@@ -172,9 +172,9 @@ static bool decode_file(const json_t *object, struct lh_region *ret)
 	if (!json_object_get(object, "inode"))
 		return true;
 	bool is_good = lh_json_get_address(object, "inode", &ret->inode) &&
-	               lh_json_get_address(object, "offset", &ret->file_offset) &&
-	               decode_optional(object, "device_major", UINT32_MAX, &major) &&
-	               decode_optional(object, "device_minor", UINT32_MAX, &minor);
+		       lh_json_get_address(object, "offset", &ret->file_offset) &&
+		       decode_optional(object, "device_major", UINT32_MAX, &major) &&
+		       decode_optional(object, "device_minor", UINT32_MAX, &minor);
 	ret->device_major = (uint32_t)major;
 	ret->device_minor = (uint32_t)minor;
 	return is_good;
@@ -182,7 +182,7 @@ static bool decode_file(const json_t *object, struct lh_region *ret)
 
 /* A name holds no NUL byte: the pool's copies end at one. Missing is "". */
 static struct lh_error *decode_name(const json_t *object, const char *key, struct lh_strings_pool *pool,
-                                    const char **ret)
+				    const char **ret)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_json_get_text(object, key, &text);
@@ -199,7 +199,7 @@ static bool decode_fields(const json_t *object, struct lh_region *ret)
 		lh_json_get_bool(object, flag_fields[i].key, flag_at(ret, flag_fields[i].offset));
 	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++)
 		is_good &= decode_optional(object, usage_fields[i].key, INT64_MAX,
-		                           usage_at(&ret->usage, usage_fields[i].offset));
+					   usage_at(&ret->usage, usage_fields[i].offset));
 	return is_good;
 }
 
@@ -262,8 +262,8 @@ static struct lh_error *decode_header(const json_t *line, const char *what, stru
 		return lh_error_create(LH_ERROR_FORMAT, "%s does not begin as a record of samples does", what);
 	if (format != RECORD_FORMAT)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is a record of format %llu, not %d", what,
-		                                     (unsigned long long)format, RECORD_FORMAT),
-		                     "read it with the leakhunt that wrote it, or a newer one");
+						     (unsigned long long)format, RECORD_FORMAT),
+				     "read it with the leakhunt that wrote it, or a newer one");
 	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (!samples->command && lh_json_get_text(line, "command", &command)) {
 		lh_buffer_append(&command, "", 0);

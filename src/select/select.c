@@ -67,7 +67,7 @@ static struct lh_error *check_pids(const struct lh_samples *samples, pid_t *ret)
 		pid_t other = samples->items.items[i].pid;
 		if (pid && other && pid != other)
 			return lh_error_create(LH_ERROR_USAGE, "samples are of different processes: pids %d and %d",
-			                       (int)pid, (int)other);
+					       (int)pid, (int)other);
 		pid = pid ? pid : other;
 	}
 	*ret = pid;
@@ -79,13 +79,13 @@ static struct lh_error *check_samples(const struct lh_samples *samples, pid_t *r
 	size_t count = samples->items.count;
 	if (count < 2)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%zu sample%s: growth shows from 2 samples on",
-		                                     count, count == 1 ? "" : "s"),
-		                     "give two or more samples, some time apart");
+						     count, count == 1 ? "" : "s"),
+				     "give two or more samples, some time apart");
 	for (size_t i = 0; i < count; i++) {
 		if (!samples->items.items[i].list.has_usage)
 			return lh_error_hint(lh_error_create(LH_ERROR_USAGE,
-			                                     "sample %zu holds addresses, but no memory usage", i + 1),
-			                     "save /proc/PID/smaps, not maps");
+							     "sample %zu holds addresses, but no memory usage", i + 1),
+					     "save the smaps of the process, not its maps");
 	}
 	return check_pids(samples, ret_pid);
 }
@@ -106,7 +106,7 @@ static struct lh_error *order_samples(const struct lh_samples *samples, struct s
 		uint64_t time_ns = selecting->samples[i]->time_ns;
 		if (time_ns == selecting->samples[i - 1]->time_ns)
 			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two samples are of the same time"),
-			                     "say when files were taken with --times, e.g. --times 0,60,120");
+					     "say when files were taken with --times, e.g. --times 0,60,120");
 		selecting->seconds[i] = (double)(time_ns - first_ns) / 1e9;
 	}
 	selecting->selection.sample_count = count;
@@ -147,7 +147,7 @@ static void series_add(struct lh_growth *growth, const uint64_t *series)
 
 /* Strings of the samples are copied: the selection outlives them. */
 static struct lh_error *describe_growth(struct selecting *selecting, const struct lh_track *track,
-                                        struct lh_growth *growth)
+					struct lh_growth *growth)
 {
 	struct lh_strings_pool *pool = &selecting->selection.strings;
 	const char *thread_name = track->kind == LH_REGION_THREAD_STACK ? track->thread_name : "";

@@ -35,7 +35,7 @@ enum { SHORT_SERIES = 8, LONG_SERIES = 20, LEAK_NOISES = 4, LEAK_RISES = 3 };
 const char *lh_verdict_name(enum lh_verdict verdict)
 {
 	static const char *const names[LH_VERDICT_COUNT] = {"leak",   "plateau",   "step",     "sawtooth",
-	                                                    "steady", "shrinking", "undecided"};
+							    "steady", "shrinking", "undecided"};
 	return verdict < LH_VERDICT_COUNT ? names[verdict] : "unknown";
 }
 
@@ -53,14 +53,14 @@ struct words {
 
 static struct words bytes_in_words(double bytes)
 {
-	struct words words;
+	struct words words = {0};
 	lh_format_bytes((uint64_t)fmin(fabs(bytes), 9e18), words.text);
 	return words;
 }
 
 static struct words time_in_words(double seconds)
 {
-	struct words words;
+	struct words words = {0};
 	lh_format_duration((uint64_t)(fmin(fabs(seconds), 9e9) * 1e9), words.text);
 	return words;
 }
@@ -96,10 +96,10 @@ static void judge_few(const struct lh_trend *trend, size_t count, struct lh_judg
 	char what[120];
 	double change = trend->last - trend->first;
 	snprintf(what, sizeof(what), "%s by %s, but %zu samples are too few to tell a trend",
-	         change < 0   ? "fell"
-	         : change > 0 ? "rose"
-	                      : "moved",
-	         bytes_in_words(change != 0 ? change : trend->max - trend->min).text, count);
+		 change < 0   ? "fell"
+		 : change > 0 ? "rose"
+			      : "moved",
+		 bytes_in_words(change != 0 ? change : trend->max - trend->min).text, count);
 	say_undecided(ret, trend, count, what);
 }
 
@@ -166,20 +166,20 @@ static void judge_rise(const struct lh_trend *trend, size_t count, struct lh_jud
 		    time_in_words(trend->span_s - stayed_s).text, time_in_words(stayed_s).text);
 	} else if (trend->late_slope < SLOWING_SHARE * trend->early_slope) {
 		snprintf(what, sizeof(what), "rose by %s, but slows down: %s/h at first, %s/h lately", grown.text,
-		         bytes_in_words(trend->early_slope * 3600).text,
-		         bytes_in_words(fmax(trend->late_slope, 0) * 3600).text);
+			 bytes_in_words(trend->early_slope * 3600).text,
+			 bytes_in_words(fmax(trend->late_slope, 0) * 3600).text);
 		say_undecided(ret, trend, count, what);
 	} else if (rises_beyond_chance(trend, count)) {
 		say(ret, LH_VERDICT_LEAK, "rose in %zu of %zu intervals, by %s in %s, and still does (%s)",
 		    trend->up_count, count - 1, grown.text, time_in_words(trend->span_s).text,
 		    trend->rising_chance <= LEAK_CHANCE ? "by chance: less than 1 in 1000"
-		                                        : "by chance: less than 1 in 100");
+							: "by chance: less than 1 in 100");
 	} else if (trend->rising_chance > NOISE_CHANCE && trend->max - trend->min <= NOISE_SHARE * trend->median) {
 		say(ret, LH_VERDICT_STEADY, "moves by %s around %s, without a trend",
 		    bytes_in_words(trend->max - trend->min).text, bytes_in_words(trend->median).text);
 	} else {
 		snprintf(what, sizeof(what), "rose by %s in %zu of %zu intervals, not steadily enough to tell",
-		         grown.text, trend->up_count, count - 1);
+			 grown.text, trend->up_count, count - 1);
 		say_undecided(ret, trend, count, what);
 	}
 }
@@ -192,7 +192,7 @@ static struct lh_series after_step(struct lh_series series, size_t at)
 
 /* Sets *ret_is_leak to false, and leaves `ret`, when what follows the jump is no leak by itself. */
 static struct lh_error *judge_after_jump(struct lh_series series, const struct lh_trend *trend,
-                                         struct lh_judgement *ret, bool *ret_is_leak)
+					 struct lh_judgement *ret, bool *ret_is_leak)
 {
 	struct lh_series rest = after_step(series, trend->largest_rise_at);
 	*ret_is_leak = false;

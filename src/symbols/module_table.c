@@ -17,6 +17,7 @@ void lh_module_table_deinit(struct lh_module_table *table)
 	lh_vec_deinit(&table->texts);
 	lh_vec_deinit(&table->symbols.items);
 	lh_vec_deinit(&table->accessors.items);
+	lh_vec_deinit(&table->words);
 	lh_vec_deinit(&table->sections);
 }
 
@@ -24,7 +25,7 @@ void lh_module_table_deinit(struct lh_module_table *table)
 
 /* A copy of the section's bytes with a NUL after them; *ret NULL when it has none. */
 static struct lh_error *copy_section_text(struct lh_module_table *table, Elf *elf, size_t index, const char **ret,
-                                          size_t *ret_bytes)
+					  size_t *ret_bytes)
 {
 	*ret = NULL;
 	*ret_bytes = 0;
@@ -135,8 +136,8 @@ static struct lh_error *add_accessor(struct lh_module_table *table, Elf *elf, co
 	if (!code || !decode_accessor(code, bytes, symbol->st_value, &target))
 		return NULL;
 	return lh_vec_push(
-	        &table->accessors.items,
-	        (struct lh_table_entry){.start = target, .end = target + 1, .name = name, .symbol_start = target});
+		&table->accessors.items,
+		(struct lh_table_entry){.start = target, .end = target + 1, .name = name, .symbol_start = target});
 }
 
 /* ---------------------------------------------------------------- symbols */
@@ -161,21 +162,21 @@ static uint8_t rank_of(const GElf_Sym *symbol, const char *name)
 }
 
 static struct lh_error *add_symbol(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name,
-                                   bool is_dynamic)
+				   bool is_dynamic)
 {
 	uint64_t end;
 	if (!*name || !is_named_bytes(symbol) || !lh_add_u64(symbol->st_value, symbol->st_size, &end))
 		return NULL;
 	LH_TRY(lh_vec_push(&table->symbols.items, (struct lh_table_entry){.start = symbol->st_value,
-	                                                                  .end = end,
-	                                                                  .name = name,
-	                                                                  .symbol_start = symbol->st_value,
-	                                                                  .rank = rank_of(symbol, name)}));
+									  .end = end,
+									  .name = name,
+									  .symbol_start = symbol->st_value,
+									  .rank = rank_of(symbol, name)}));
 	return is_dynamic ? add_accessor(table, elf, symbol, name) : NULL;
 }
 
 static struct lh_error *add_symbol_table(struct lh_module_table *table, Elf *elf, Elf_Scn *section,
-                                         const GElf_Shdr *header)
+					 const GElf_Shdr *header)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
 	const char *names;
@@ -225,6 +226,7 @@ void lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, cons
 struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf)
 {
 	LH_TRY(add_sections(table, elf));
+	LH_TRY(lh_method_tables_add(table, elf));
 	return add_symbol_tables(table, elf);
 }
 
@@ -284,7 +286,7 @@ static void sort_entries(struct lh_table_entries *entries, bool by_start)
 
 /* Symbols that hold the place that the sweep has reached, the innermost last. */
 struct open_symbols {
-	LH_VEC(const struct lh_table_entry *) stack;
+	LH_VEC(size_t) stack; /* indexes of entries */
 };
 
 static void open_symbols_deinit(struct open_symbols *open)
@@ -293,11 +295,11 @@ static void open_symbols_deinit(struct open_symbols *open)
 }
 
 /* Writes the innermost open symbols' parts of [*at, until). */
-static struct lh_error *emit_until(struct open_symbols *open, uint64_t *at, uint64_t until,
-                                   struct lh_table_entries *ret)
+static struct lh_error *emit_until(const struct lh_table_entries *sorted, struct open_symbols *open, uint64_t *at,
+				   uint64_t until, struct lh_table_entries *ret)
 {
 	while (open->stack.count && *at < until) {
-		const struct lh_table_entry *top = open->stack.items[open->stack.count - 1];
+		const struct lh_table_entry *top = &sorted->items.items[open->stack.items[open->stack.count - 1]];
 		uint64_t end = lh_min_u64(top->end, until);
 		if (end > *at) {
 			struct lh_table_entry part = *top;
@@ -319,10 +321,10 @@ static struct lh_error *flatten(const struct lh_table_entries *sorted, struct lh
 	struct open_symbols open LH_CLEANUP(open_symbols_deinit) = {0};
 	uint64_t at = 0;
 	for (size_t i = 0; i < sorted->items.count; i++) {
-		LH_TRY(emit_until(&open, &at, sorted->items.items[i].start, ret));
-		LH_TRY(lh_vec_push(&open.stack, &sorted->items.items[i]));
+		LH_TRY(emit_until(sorted, &open, &at, sorted->items.items[i].start, ret));
+		LH_TRY(lh_vec_push(&open.stack, i));
 	}
-	return emit_until(&open, &at, UINT64_MAX, ret);
+	return emit_until(sorted, &open, &at, UINT64_MAX, ret);
 }
 
 static void entries_deinit(struct lh_table_entries *entries)
@@ -334,6 +336,7 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table)
 {
 	sort_entries(&table->symbols, false);
 	sort_entries(&table->accessors, true);
+	lh_method_tables_finish(table);
 	if (table->sections.count)
 		qsort(table->sections.items, table->sections.count, sizeof(*table->sections.items), compare_sections);
 	struct lh_table_entries flat LH_CLEANUP(entries_deinit) = {0};

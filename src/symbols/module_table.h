@@ -30,12 +30,19 @@ struct lh_table_section {
 	const char *name;
 };
 
+/* A word of the file that the dynamic linker sets to the address `value` (R_X86_64_RELATIVE). */
+struct lh_relocated_word {
+	uint64_t addr;
+	uint64_t value;
+};
+
 struct lh_module_table {
 	struct lh_table_entries symbols;   /* ascending, disjoint once finished */
 	struct lh_table_entries accessors; /* ascending start, each one address */
 	LH_VEC(struct lh_table_section) sections;
-	LH_VEC(char *) texts;     /* copies of string tables, terminated */
-	uint64_t first_load_addr; /* page of the lowest PT_LOAD: what module->start is in the file */
+	LH_VEC(struct lh_relocated_word) words; /* ascending addr */
+	LH_VEC(char *) texts;                   /* copies of string tables, terminated */
+	uint64_t first_load_addr;               /* page of the lowest PT_LOAD: what module->start is in the file */
 	bool has_first_load;
 	uint8_t build_id[LH_BUILD_ID_MAX];
 	size_t build_id_bytes;
@@ -61,6 +68,16 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table) LH_NODISC
 struct lh_table_entry *lh_module_table_find_symbol(struct lh_module_table *table, uint64_t addr);
 struct lh_table_entry *lh_module_table_find_accessor(struct lh_module_table *table, uint64_t addr);
 const struct lh_table_section *lh_module_table_find_section(const struct lh_module_table *table, uint64_t addr);
+
+/* Reads the relocations of `elf`; orders them. */
+struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
+void lh_method_tables_finish(struct lh_module_table *table);
+
+/*
+ * The accessor whose table of function pointers the one at `addr` is a variant of: at least 16 words
+ * can be compared, and 80 % of them are equal. NULL when there is none.
+ */
+const struct lh_table_entry *lh_method_tables_find(const struct lh_module_table *table, uint64_t addr);
 
 /* Makes `text` readable: C++ and Rust names are demangled, within bounds. Appends to `ret`. */
 void lh_symbol_demangle(const char *text, struct lh_buffer *ret);

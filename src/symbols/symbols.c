@@ -40,8 +40,8 @@ struct lh_symbols {
 static int open_below(int root_fd, const char *path)
 {
 	struct open_how how = {
-	        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-	        .resolve = RESOLVE_IN_ROOT,
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_IN_ROOT,
 	};
 	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
@@ -77,7 +77,7 @@ static bool build_id_differs(const struct lh_module *module, const struct lh_mod
 {
 	return module->build_id_bytes && table->build_id_bytes &&
 	       (module->build_id_bytes != table->build_id_bytes ||
-	        memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
+		memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
 }
 
 static bool build_id_equals(const struct lh_module *module, Elf *elf)
@@ -99,7 +99,7 @@ static const char *identity_problem(const struct lh_module *module, const struct
 }
 
 static struct lh_error *load_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
-                                  const char **ret_problem)
+				  const char **ret_problem)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = open_module_file(root_fd, module->path, ret_problem);
 	if (fd < 0)
@@ -121,7 +121,7 @@ static void debug_file_path(const struct lh_module *module, char *ret, size_t re
 }
 
 static struct lh_error *load_debug_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
-                                        bool *ret_is_loaded)
+					bool *ret_is_loaded)
 {
 	char path[128];
 	const char *problem = NULL;
@@ -140,7 +140,7 @@ static struct lh_error *load_debug_file(const struct lh_module *module, int root
 
 /* The vdso has no file, but all of it is in memory. */
 static struct lh_error *load_vdso(const struct lh_image *image, const struct lh_module *module,
-                                  struct lh_module_table *ret, bool *ret_is_loaded)
+				  struct lh_module_table *ret, bool *ret_is_loaded)
 {
 	uint64_t bytes = lh_min_u64(module->end - module->start, VDSO_MAX_BYTES);
 	LH_CLEANUP(lh_cleanup_free) char *copy = malloc(bytes);
@@ -160,7 +160,7 @@ static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path
 }
 
 static struct lh_error *load_from_files(struct lh_symbols *symbols, const struct lh_module *module,
-                                        struct lh_module_table *ret, bool *ret_is_loaded)
+					struct lh_module_table *ret, bool *ret_is_loaded)
 {
 	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
 	if (!problem)
@@ -289,7 +289,7 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	uint64_t file_addr = addr - module->bias;
 	const struct lh_table_section *section =
-	        module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
+		module->has_names ? lh_module_table_find_section(&module->table, file_addr) : NULL;
 	if (section)
 		lh_buffer_printf(&text, "%s+0x%lx", section->name, (unsigned long)(file_addr - section->start));
 	else
@@ -298,17 +298,23 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	return kept ? kept : "";
 }
 
-bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret)
+/* "like TLS_client_method()": a variant of what that function returns. */
+static const char *similar_name(struct lh_symbols *symbols, const struct lh_table_entry *accessor)
 {
-	struct named_module *module = find_module(symbols, addr);
-	if (!module)
-		return false;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_buffer_puts(&text, "like ");
+	lh_symbol_demangle(accessor->name, &text);
+	lh_buffer_puts(&text, "()");
+	return keep_text(symbols, &text);
+}
+
+/* Fills name, origin, addr and offset from the module's own names; false when it has none for it. */
+static bool find_name(struct lh_symbols *symbols, struct named_module *module, uint64_t addr, struct lh_symbol *ret)
+{
 	uint64_t file_addr = addr - module->bias;
-	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
-	struct lh_table_entry *entry =
-	        module->has_names ? lh_module_table_find_symbol(&module->table, file_addr) : NULL;
+	struct lh_table_entry *entry = lh_module_table_find_symbol(&module->table, file_addr);
 	ret->origin = LH_SYMBOL_TABLE;
-	if (!entry && module->has_names) {
+	if (!entry) {
 		entry = lh_module_table_find_accessor(&module->table, file_addr);
 		ret->origin = LH_SYMBOL_ACCESSOR;
 	}
@@ -316,7 +322,21 @@ bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol
 		ret->name = readable_name(symbols, entry, ret->origin == LH_SYMBOL_ACCESSOR ? "()" : "");
 		ret->addr = entry->symbol_start + module->bias;
 		ret->offset = addr - ret->addr;
-	} else {
+		return true;
+	}
+	const struct lh_table_entry *similar = lh_method_tables_find(&module->table, file_addr);
+	ret->origin = LH_SYMBOL_SIMILAR;
+	ret->name = similar ? similar_name(symbols, similar) : NULL;
+	return ret->name != NULL;
+}
+
+bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret)
+{
+	struct named_module *module = find_module(symbols, addr);
+	if (!module)
+		return false;
+	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
+	if (!module->has_names || !find_name(symbols, module, addr, ret)) {
 		ret->origin = LH_SYMBOL_SECTION;
 		ret->name = place_name(symbols, module, addr);
 	}

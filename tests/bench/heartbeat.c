@@ -54,8 +54,8 @@ static void fill_with_text(uint8_t *block, uint64_t number)
 	char *text = (char *)block;
 	for (size_t used = 0; used + 128 < BLOCK_BYTES; number++)
 		used += 1 + (size_t)sprintf(text + used,
-		                            "{\"order\":%" PRIu64 ",\"customer\":\"c%" PRIu64 "@mail.example\"}",
-		                            number, number % 1000);
+					    "{\"order\":%" PRIu64 ",\"customer\":\"c%" PRIu64 "@mail.example\"}",
+					    number, number % 1000);
 }
 
 /* A quarter each: text, pointers into the range, random bytes, zeros. */
@@ -73,14 +73,26 @@ static void fill_block(uint8_t *block, uint64_t number, uint64_t *random)
 		memset(block, 0, BLOCK_BYTES);
 }
 
-static uint8_t *make_memory(size_t bytes)
+/*
+ * Pages without access stand on both sides: the kernel merges neighbours with equal flags, and stacks of
+ * threads have those of memory without huge pages (Linux >= 6.7, MAP_STACK), so that the memory would
+ * become part of the ticker's stack.
+ */
+static uint8_t *map_apart(size_t bytes)
 {
-	uint64_t random = 0x9e3779b97f4a7c15;
-	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED) {
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *all = mmap(NULL, bytes + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED || mprotect(all + page_bytes, bytes, PROT_READ | PROT_WRITE)) {
 		fprintf(stderr, "heartbeat: cannot map %zu bytes\n", bytes);
 		exit(2);
 	}
+	return all + page_bytes;
+}
+
+static uint8_t *make_memory(size_t bytes)
+{
+	uint64_t random = 0x9e3779b97f4a7c15;
+	uint8_t *memory = map_apart(bytes);
 	madvise(memory, bytes, MADV_NOHUGEPAGE); /* the harder case for whoever walks page tables */
 	for (uint64_t i = 0; i < bytes / BLOCK_BYTES; i++)
 		fill_block(memory + i * BLOCK_BYTES, i, &random);

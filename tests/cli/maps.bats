@@ -2,7 +2,7 @@
 # maps: its table and JSON from saved texts, and what it says to bad ones.
 
 setup() {
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 	cat >saved <<-'EOF_SMAPS'
 		55d000000000-55d000010000 r-xp 00000000 08:01 42                         /usr/bin/ser ver
 		Size:                 64 kB
@@ -125,12 +125,12 @@ assert_refused() {
 }
 
 @test "a text that was cut off: what there is, a warning, exit 1" {
-	head -c -60 saved >cut
-	maps cut
+	head -c -60 saved >cut_off
+	maps cut_off
 	[ "$status" -eq 1 ]
-	[[ $errors == "leakhunt: warning: cut: "* ]]
+	[[ $errors == "leakhunt: warning: cut_off: "* ]]
 	[[ $output == *"3 mappings"* ]]
-	maps cut --json
+	maps cut_off --json
 	[ "$status" -eq 1 ]
 	jq -e '(.complete | not) and .skipped_lines > 0' <<<"$output"
 }

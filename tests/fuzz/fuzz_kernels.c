@@ -27,14 +27,14 @@ static void require(bool holds)
 }
 
 static size_t all_runs(const struct lh_kernel *kernel, const struct question *question, size_t capacity,
-                       struct lh_span *cursor, struct lh_span *ret)
+		       struct lh_span *cursor, struct lh_span *ret)
 {
 	size_t total = 0;
 	size_t count;
 	do {
 		require(total + capacity <= SPANS_MOST);
 		count = kernel->runs(question->data, question->length, question->encoding, question->min_chars, cursor,
-		                     ret + total, capacity);
+				     ret + total, capacity);
 		total += count;
 	} while (count == capacity);
 	return total;
@@ -49,9 +49,9 @@ static void compare_kernel(const struct lh_kernel *kernel, const struct question
 	require(count == expected_count && memcmp(found, expected, count * sizeof(*found)) == 0);
 	require(cursor.start == expected_cursor.start && cursor.end == expected_cursor.end);
 	require(kernel->prefix(question->data, question->length, question->encoding) ==
-	        lh_kernel_scalar.prefix(question->data, question->length, question->encoding));
+		lh_kernel_scalar.prefix(question->data, question->length, question->encoding));
 	require(kernel->is_zero(question->data, question->length) ==
-	        lh_kernel_scalar.is_zero(question->data, question->length));
+		lh_kernel_scalar.is_zero(question->data, question->length));
 }
 
 /* Sum over all runs, in which every place and byte counts. */
@@ -72,11 +72,11 @@ static uint64_t sum_of_runs(const struct question *question, size_t cut, uint64_
 	require(!lh_run_finder_create(&options, add_run, &sum, &finder));
 	struct lh_block first = {.file_offset = file_offset, .data = question->data, .bytes = cut};
 	struct lh_block second = {
-	        .addr = cut,
-	        .file_offset = file_offset,
-	        .data = question->data + cut,
-	        .bytes = question->length - cut,
-	        .is_continued = true,
+		.addr = cut,
+		.file_offset = file_offset,
+		.data = question->data + cut,
+		.bytes = question->length - cut,
+		.is_continued = true,
 	};
 	require(!lh_run_finder_feed(finder, &first));
 	require(!lh_run_finder_feed(finder, &second));
@@ -90,10 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length)
 	if (length < HEADER_BYTES || length - HEADER_BYTES >= SPANS_MOST / 2)
 		return 0;
 	struct question question = {
-	        .length = length - HEADER_BYTES,
-	        .encoding = (enum lh_encoding)(input[0] % 6),
-	        .min_chars = 1 + (input[1] | (size_t)input[2] << 8) % 600,
-	        .capacity = 1 + input[3] % 8,
+		.length = length - HEADER_BYTES,
+		.encoding = (enum lh_encoding)(input[0] % 6),
+		.min_chars = 1 + (input[1] | (size_t)input[2] << 8) % 600,
+		.capacity = 1 + input[3] % 8,
 	};
 	question.cut = question.length ? (input[4] | (size_t)input[5] << 8) % (question.length + 1) : 0;
 	/* A piece of its own, so that the sanitizer sees a read past its end. */

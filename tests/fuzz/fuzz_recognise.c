@@ -28,12 +28,12 @@ static void feed(struct lh_recogniser_pass *pass, const uint8_t *data, size_t si
 	for (size_t at = 0; at < size; at += block_bytes) {
 		size_t here = lh_min_u64(size - at, block_bytes);
 		struct lh_block block = {
-		        .addr = BASE + at,
-		        .data = data + at,
-		        .bytes = here,
-		        .bytes_before = lh_min_u64(at, LH_BLOCK_OVERLAP),
-		        .bytes_after = lh_min_u64(size - at - here, LH_BLOCK_OVERLAP),
-		        .is_continued = at > 0,
+			.addr = BASE + at,
+			.data = data + at,
+			.bytes = here,
+			.bytes_before = lh_min_u64(at, LH_BLOCK_OVERLAP),
+			.bytes_after = lh_min_u64(size - at - here, LH_BLOCK_OVERLAP),
+			.is_continued = at > 0,
 		};
 		if (lh_recogniser_pass_feed(pass, &block))
 			abort();

@@ -12,6 +12,25 @@ teardown() {
 	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
 }
 
+is_ready() {
+	grep -qs READY ready
+}
+
+# start_target COMMAND...: sets target, waits for its READY; it reads stdin from the fd in held.
+start_target() {
+	[ -p input ] || mkfifo input
+	rm -f ready
+	"$@" <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	wait_until 300 is_ready
+}
+
+end_target() {
+	exec {held}>&-
+	wait "$target"
+}
+
 heap_range() {
 	sed -n 's/^\([0-9a-f]*\)-\([0-9a-f]*\) .*\[heap\]$/0x\1 0x\2/p' "/proc/$SAMPLE_PID/maps"
 }
@@ -116,7 +135,7 @@ assert_tools_read() {
 	sample_step 3
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o ours.core >/dev/null 2>&1
 	eu-stack --core ours.core -e "$SAMPLES/thread_leak" >stacks
-	[ "$(grep -c '^TID' stacks)" -eq "$(ls "/proc/$SAMPLE_PID/task" | wc -l)" ]
+	[ "$(grep -c '^TID' stacks)" -eq "$(find "/proc/$SAMPLE_PID/task" -mindepth 1 -maxdepth 1 | wc -l)" ]
 	[ "$(grep -c wait_for_ever stacks)" -eq 3 ]
 }
 
@@ -174,24 +193,18 @@ assert_tools_read() {
 }
 
 @test "absent pages are neither read nor written: 8 GiB reserved, 1024 pages touched" {
-	mkfifo input
-	python3 -c '
+	start_target python3 -c '
 import mmap, sys
 memory = mmap.mmap(-1, 8 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
 memory.madvise(mmap.MADV_NOHUGEPAGE)
 for page in range(1024):
     memory[page * (8 << 20)] = 65
 print("READY", flush=True)
-sys.stdin.read()' <input >ready 3>&- &
-	target=$!
-	exec {held}>input
-	is_ready() { grep -q READY ready; }
-	wait_until 100 is_ready
+sys.stdin.read()'
 	before=$(rollup Rss "$target")
 	"$LEAKHUNT" dump "$target" --region anon --json -o sparse.core >receipt 2>/dev/null
 	after=$(rollup Rss "$target")
-	exec {held}>&-
-	wait "$target"
+	end_target
 	assert_between 0 $((after - before)) 65536
 	assert_between $((1024 * 4096)) "$(jq .copied_bytes receipt)" $((64 << 20))
 	# Its 1024 pages lie 8 MiB apart: the file holds them, not what is between.
@@ -201,22 +214,16 @@ sys.stdin.read()' <input >ready 3>&- &
 }
 
 @test "more segments than a 16-bit count holds" {
-	mkfifo input
-	python3 -c '
+	start_target python3 -c '
 import mmap, sys
 memory = mmap.mmap(-1, 70000 << 21, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
 memory.madvise(mmap.MADV_NOHUGEPAGE)
 for page in range(70000):
     memory[page << 21] = 65
 print("READY", flush=True)
-sys.stdin.read()' <input >ready 3>&- &
-	target=$!
-	exec {held}>input
-	is_ready() { grep -q READY ready; }
-	wait_until 300 is_ready
+sys.stdin.read()'
 	"$LEAKHUNT" dump "$target" --region anon -o many.core >/dev/null 2>&1
-	exec {held}>&-
-	wait "$target"
+	end_target
 	readelf -hW many.core | grep -q 'Number of program headers: *65535 ('
 	eu-readelf -lW many.core >headers
 	[ "$(grep -c '^ *LOAD ' headers)" -ge 70000 ]
@@ -224,19 +231,17 @@ sys.stdin.read()' <input >ready 3>&- &
 
 @test "a process that calls exec or ends while it is dumped: an error, or a whole dump, never half" {
 	for round in 1 2 3 4 5; do
-		python3 -c '
+		start_target python3 -c '
 import os, sys, time
 block = bytearray(200 << 20)
 print("READY", flush=True)
 sys.stdin.readline()
 time.sleep(0.02 * int(sys.argv[1]))
-os.execv("/bin/sleep", ["sleep", "0.2"])' "$round" <<<go >ready 3>&- &
-		target=$!
-		is_ready() { grep -q READY ready; }
-		wait_until 100 is_ready
+os.execv("/bin/sleep", ["sleep", "0.2"])' "$round"
+		echo go >&"$held"
 		status=0
 		"$LEAKHUNT" dump "$target" --region anon --mode live -o exec.core >/dev/null 2>err || status=$?
-		wait "$target"
+		end_target
 		case $status in
 		0 | 1) eu-readelf -l exec.core >/dev/null ;;
 		2 | 64) [ ! -e exec.core ] && [ "$(wc -l <err)" -eq 1 ] ;;
@@ -265,18 +270,12 @@ os.execv("/bin/sleep", ["sleep", "0.2"])' "$round" <<<go >ready 3>&- &
 		for spawner in spawners: spawner.join()
 		print("DONE", flush=True)
 	EOF_PYTHON
-	mkfifo input
-	python3 spawn.py <input >ready 3>&- &
-	target=$!
-	exec {held}>input
-	is_ready() { grep -q READY ready; }
-	wait_until 100 is_ready
+	start_target python3 spawn.py
 	for round in 1 2 3 4 5 6 7 8 9 10; do
 		"$LEAKHUNT" dump "$target" --region stacks --json -o "spawn.core" --force >receipt 2>/dev/null
 		[ "$(jq .threads receipt)" -ge 5 ]
 		wait_until 20 assert_not_stopped "$target"
 	done
-	exec {held}>&-
-	wait "$target"
+	end_target
 	grep -q DONE ready
 }

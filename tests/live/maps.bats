@@ -127,12 +127,14 @@ for region in json.load(sys.stdin)["regions"]:
 	start_sample steady
 	cp "$LEAKHUNT" "$BATS_TEST_TMPDIR/leakhunt"
 	chmod 755 "$BATS_TEST_TMPDIR/leakhunt"
-	run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
-		bash -c 'exec "$0" maps "$1"' /proc/self/fd/9 "$SAMPLE_PID" 9<"$BATS_TEST_TMPDIR/leakhunt"
+	# By an fd: the folders above it may be closed to others.
+	exec {program}<"$BATS_TEST_TMPDIR/leakhunt"
+	local as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "/proc/self/fd/$program")
+	run "${as_nobody[@]}" maps "$SAMPLE_PID"
 	[ "$status" -eq 2 ]
 	[[ $output == *"belongs to uid 0"*"uid 65534"* ]]
-	run setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all \
-		bash -c 'exec "$0" ps' /proc/self/fd/9 9<"$BATS_TEST_TMPDIR/leakhunt"
+	run "${as_nobody[@]}" ps
+	exec {program}<&-
 	[ "$status" -eq 1 ]
 	[[ $output == *"could not be read"* ]]
 }

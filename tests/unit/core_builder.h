@@ -46,14 +46,14 @@ static inline Elf64_Phdr *core_add_header(struct core_builder *core, Elf64_Phdr 
 
 /* Appends `file_bytes` of data to the file, and its PT_LOAD. */
 static inline void core_add_load(struct core_builder *core, uint64_t addr, uint64_t memory_bytes, const void *data,
-                                 uint64_t file_bytes, uint32_t flags)
+				 uint64_t file_bytes, uint32_t flags)
 {
 	core_add_header(core, (Elf64_Phdr){.p_type = PT_LOAD,
-	                                   .p_flags = flags,
-	                                   .p_offset = core->bytes.length,
-	                                   .p_vaddr = addr,
-	                                   .p_filesz = file_bytes,
-	                                   .p_memsz = memory_bytes});
+					   .p_flags = flags,
+					   .p_offset = core->bytes.length,
+					   .p_vaddr = addr,
+					   .p_filesz = file_bytes,
+					   .p_memsz = memory_bytes});
 	lh_buffer_append(&core->bytes, data, file_bytes);
 }
 
@@ -64,7 +64,7 @@ static inline void core_pad(struct lh_buffer *buffer)
 }
 
 static inline void core_add_note(struct core_builder *core, const char *vendor, uint32_t type, const void *desc,
-                                 size_t length)
+				 size_t length)
 {
 	uint32_t sizes[3] = {(uint32_t)strlen(vendor) + 1, (uint32_t)length, type};
 	lh_buffer_append(&core->notes, sizes, sizeof(sizes));
@@ -92,8 +92,8 @@ static inline void core_end(struct core_builder *core)
 {
 	if (core->notes.length) {
 		core_add_header(core, (Elf64_Phdr){.p_type = PT_NOTE,
-		                                   .p_offset = core->bytes.length,
-		                                   .p_filesz = core->notes.length});
+						   .p_offset = core->bytes.length,
+						   .p_filesz = core->notes.length});
 		lh_buffer_append(&core->bytes, core->notes.data, core->notes.length);
 	}
 	Elf64_Ehdr *header = &core->header;

@@ -9,6 +9,8 @@
 
 #include "leakhunt/scan.h"
 
+#include <stdio.h>
+
 #define UNIT_BASE ((uint64_t)0x7f0000000000)
 
 static inline void unit_feed(struct lh_recogniser_pass *pass, const void *bytes, size_t length, size_t block_bytes)
@@ -17,16 +19,23 @@ static inline void unit_feed(struct lh_recogniser_pass *pass, const void *bytes,
 		size_t left = length - at;
 		size_t here = left < block_bytes ? left : block_bytes;
 		struct lh_block block = {
-		        .addr = UNIT_BASE + at,
-		        .file_offset = LH_NO_OFFSET,
-		        .data = (const uint8_t *)bytes + at,
-		        .bytes = here,
-		        .bytes_before = at < LH_BLOCK_OVERLAP ? at : LH_BLOCK_OVERLAP,
-		        .bytes_after = left - here < LH_BLOCK_OVERLAP ? left - here : LH_BLOCK_OVERLAP,
-		        .is_continued = at > 0,
+			.addr = UNIT_BASE + at,
+			.file_offset = LH_NO_OFFSET,
+			.data = (const uint8_t *)bytes + at,
+			.bytes = here,
+			.bytes_before = at < LH_BLOCK_OVERLAP ? at : LH_BLOCK_OVERLAP,
+			.bytes_after = left - here < LH_BLOCK_OVERLAP ? left - here : LH_BLOCK_OVERLAP,
+			.is_continued = at > 0,
 		};
 		assert_success(lh_recogniser_pass_feed(pass, &block));
 	}
+}
+
+/* Copies a text with its NUL into `room` bytes. */
+static inline void unit_put(char *ret, size_t room, const char *text)
+{
+	int length = snprintf(ret, room, "%s", text);
+	assert_true(length >= 0 && (size_t)length < room);
 }
 
 /* A pass that has seen the bytes; the caller destroys it. */

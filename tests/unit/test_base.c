@@ -22,17 +22,17 @@ static void test_parse_u64(void **state)
 	assert_success(lh_parse_u64("0xfF", &value));
 	assert_int_equal(value, 255);
 	static const char *const bad[] = {"",
-	                                  " 1",
-	                                  "-1",
-	                                  "+1",
-	                                  "1 ",
-	                                  "0x",
-	                                  "0x-1",
-	                                  "1.5",
-	                                  "a",
-	                                  "1a",
-	                                  "18446744073709551616",
-	                                  "0x10000000000000000"};
+					  " 1",
+					  "-1",
+					  "+1",
+					  "1 ",
+					  "0x",
+					  "0x-1",
+					  "1.5",
+					  "a",
+					  "1a",
+					  "18446744073709551616",
+					  "0x10000000000000000"};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(bad); i++)
 		assert_failure(lh_parse_u64(bad[i], &value), LH_ERROR_USAGE);
 	assert_int_equal(value, 255);
@@ -54,7 +54,7 @@ static void test_parse_bytes_and_duration(void **state)
 		const char *text;
 		uint64_t ns;
 	} durations[] = {{"500ms", 500000000},    {"2s", 2000000000},  {"2", 2000000000},
-	                 {"1.5h", 5400000000000}, {"0.25", 250000000}, {"3d", 259200000000000}};
+			 {"1.5h", 5400000000000}, {"0.25", 250000000}, {"3d", 259200000000000}};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(durations); i++) {
 		assert_success(lh_parse_duration(durations[i].text, &value));
 		assert_true(value == durations[i].ns);
@@ -124,11 +124,11 @@ static void test_escape(void **state)
 	assert_escapes_to("\\x41", 4, "\\\\x41");
 	assert_escapes_to("gr\xc3\xbc\xc3\x9f", 6, "gr\xc3\xbc\xc3\x9f");
 	assert_escapes_to("\xc2\x9b"
-	                  "31m",
-	                  5, "\\xc2\\x9b31m"); /* C1 CSI */
+			  "31m",
+			  5, "\\xc2\\x9b31m"); /* C1 CSI */
 	assert_escapes_to("\xe2\x80\xae"
-	                  "x",
-	                  4, "\\xe2\\x80\\xaex"); /* right-to-left override */
+			  "x",
+			  4, "\\xe2\\x80\\xaex"); /* right-to-left override */
 	assert_escapes_to("\xc0\xaf\xed\xa0\x80\xff", 6, "\\xc0\\xaf\\xed\\xa0\\x80\\xff");
 	assert_escapes_to("\xf0\x9f\x98", 3, "\\xf0\\x9f\\x98"); /* cut off */
 	assert_escapes_to("a\0b", 3, "a\\x00b");
@@ -342,21 +342,21 @@ static void test_file_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_parse_u64),
-	        cmocka_unit_test(test_parse_bytes_and_duration),
-	        cmocka_unit_test(test_parse_range),
-	        cmocka_unit_test(test_format),
-	        cmocka_unit_test(test_escape),
-	        cmocka_unit_test(test_escape_is_utf8),
-	        cmocka_unit_test(test_json_addresses),
-	        cmocka_unit_test(test_cursor),
-	        cmocka_unit_test(test_vector_and_pool),
-	        cmocka_unit_test(test_error_text),
-	        IN_FOLDER(test_outfile_commit),
-	        IN_FOLDER(test_outfile_abandoned),
-	        IN_FOLDER(test_outfile_does_not_overwrite_a_late_comer),
-	        IN_FOLDER(test_outfile_bad_names),
-	        IN_FOLDER(test_file_read),
+		cmocka_unit_test(test_parse_u64),
+		cmocka_unit_test(test_parse_bytes_and_duration),
+		cmocka_unit_test(test_parse_range),
+		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_escape_is_utf8),
+		cmocka_unit_test(test_json_addresses),
+		cmocka_unit_test(test_cursor),
+		cmocka_unit_test(test_vector_and_pool),
+		cmocka_unit_test(test_error_text),
+		IN_FOLDER(test_outfile_commit),
+		IN_FOLDER(test_outfile_abandoned),
+		IN_FOLDER(test_outfile_does_not_overwrite_a_late_comer),
+		IN_FOLDER(test_outfile_bad_names),
+		IN_FOLDER(test_file_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,9 +12,9 @@
 	"{\"start\":\"0x7f0002000000\",\"end\":\"0x7f0002001000\",\"path\":\"/none/b.so\"}]"
 
 static const struct lh_range modules[] = {
-        {0x555500000000, 0x555500010000},
-        {0x7f0000000000, 0x7f0001000000},
-        {0x7f0002000000, 0x7f0002001000},
+	{0x555500000000, 0x555500010000},
+	{0x7f0000000000, 0x7f0001000000},
+	{0x7f0002000000, 0x7f0002001000},
 };
 
 struct fixture {
@@ -100,7 +100,7 @@ static void counts_are_exact(void **state)
 		words[i] = some_word(&random);
 		pointers += is_pointer(words[i]);
 	}
-	feed(&fixture, 0x1000, words, WORDS * 8, 0);
+	feed(&fixture, 0x1000, words, WORDS * sizeof(*words), 0);
 	finish(&fixture);
 	assert_int_equal(fixture.census.word_count, WORDS);
 	assert_int_equal(fixture.census.pointer_count, pointers);
@@ -198,11 +198,11 @@ static void without_modules_nothing_is_a_pointer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(counts_are_exact),
-	        cmocka_unit_test(alignment_is_that_of_the_address),
-	        cmocka_unit_test(a_word_across_blocks_counts_once),
-	        cmocka_unit_test(a_full_table_drops_and_says_so),
-	        cmocka_unit_test(without_modules_nothing_is_a_pointer),
+		cmocka_unit_test(counts_are_exact),
+		cmocka_unit_test(alignment_is_that_of_the_address),
+		cmocka_unit_test(a_word_across_blocks_counts_once),
+		cmocka_unit_test(a_full_table_drops_and_says_so),
+		cmocka_unit_test(without_modules_nothing_is_a_pointer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

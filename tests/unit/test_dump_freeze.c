@@ -140,19 +140,19 @@ static long call_pipe_read(void)
 }
 
 static long (*const calls[])(void) = {
-        call_epoll_wait,
-        call_epoll_pwait,
-        call_recv_with_timeout,
-        call_read_with_timeout,
-        call_recvmsg_with_timeout,
-        call_sigtimedwait,
-        call_semop,
-        call_semtimedop,
-        call_poll,
-        call_nanosleep,
-        call_futex,
-        call_pause,
-        call_pipe_read,
+	call_epoll_wait,
+	call_epoll_pwait,
+	call_recv_with_timeout,
+	call_read_with_timeout,
+	call_recvmsg_with_timeout,
+	call_sigtimedwait,
+	call_semop,
+	call_semtimedop,
+	call_poll,
+	call_nanosleep,
+	call_futex,
+	call_pause,
+	call_pipe_read,
 };
 
 static void *run_call(void *argument)
@@ -261,7 +261,7 @@ static void no_call_notices(void **state)
 			usleep(1000);
 		if (atomic_load(&board->returned))
 			fail_msg("call %d returned with errno %d", atomic_load(&board->returned_call),
-			         atomic_load(&board->returned_errno));
+				 atomic_load(&board->returned_errno));
 	}
 	/* At least epoll_wait, epoll_pwait, semop and sigtimedwait need it, each time. */
 	assert_true(mended >= 20 * 4);
@@ -356,11 +356,11 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(no_call_notices),
-	        cmocka_unit_test(no_call_of_a_single_thread_notices),
-	        cmocka_unit_test(a_handled_signal_that_arrives_meanwhile_interrupts_the_call),
-	        cmocka_unit_test(an_ignored_signal_that_arrives_meanwhile_does_not),
-	        cmocka_unit_test(a_process_killed_while_frozen_is_no_trouble),
+		cmocka_unit_test(no_call_notices),
+		cmocka_unit_test(no_call_of_a_single_thread_notices),
+		cmocka_unit_test(a_handled_signal_that_arrives_meanwhile_interrupts_the_call),
+		cmocka_unit_test(an_ignored_signal_that_arrives_meanwhile_does_not),
+		cmocka_unit_test(a_process_killed_while_frozen_is_no_trouble),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -15,7 +15,7 @@ enum { PAGE = 4096, BASE = 4096 };
 static struct lh_region region;
 
 static void add_run(struct lh_plan *plan, struct lh_extent *extent, uint64_t first_page, uint64_t page_count,
-                    enum lh_page_state page_state)
+		    enum lh_page_state page_state)
 {
 	struct lh_range range = {extent->start + first_page * PAGE, extent->start + (first_page + page_count) * PAGE};
 	assert_null(lh_vec_push(&plan->pages.runs, (struct lh_page_run){range, page_state}));
@@ -25,11 +25,11 @@ static void add_run(struct lh_plan *plan, struct lh_extent *extent, uint64_t fir
 static struct lh_extent extent_at(uint64_t start, uint64_t page_count, bool is_absent_zero)
 {
 	return (struct lh_extent){
-	        .start = start, .end = start + page_count * PAGE, .region = &region, .is_absent_zero = is_absent_zero};
+		.start = start, .end = start + page_count * PAGE, .region = &region, .is_absent_zero = is_absent_zero};
 }
 
 static void assert_piece(const struct lh_layout *layout, size_t i, uint64_t start, uint64_t end, uint64_t file_bytes,
-                         uint64_t file_offset)
+			 uint64_t file_offset)
 {
 	assert_true(i < layout->pieces.count);
 	const struct lh_piece *piece = &layout->pieces.items[i];
@@ -154,11 +154,11 @@ static void gaps_of_one_reason_merge_in_any_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(short_absences_are_holes_and_long_ones_take_no_place),
-	        cmocka_unit_test(absent_file_pages_are_never_holes),
-	        cmocka_unit_test(every_present_page_has_its_own_place),
-	        cmocka_unit_test(gaps_split_pieces),
-	        cmocka_unit_test(gaps_of_one_reason_merge_in_any_order),
+		cmocka_unit_test(short_absences_are_holes_and_long_ones_take_no_place),
+		cmocka_unit_test(absent_file_pages_are_never_holes),
+		cmocka_unit_test(every_present_page_has_its_own_place),
+		cmocka_unit_test(gaps_split_pieces),
+		cmocka_unit_test(gaps_of_one_reason_merge_in_any_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

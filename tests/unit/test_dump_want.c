@@ -81,11 +81,11 @@ static void wrong_words_are_usage_errors_that_name_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(heap_is_what_malloc_takes),
-	        cmocka_unit_test(anon_is_heap_and_other_anonymous_memory_but_no_stack),
-	        cmocka_unit_test(every_kind_is_a_word),
-	        cmocka_unit_test(ranges_and_names),
-	        cmocka_unit_test(wrong_words_are_usage_errors_that_name_them),
+		cmocka_unit_test(heap_is_what_malloc_takes),
+		cmocka_unit_test(anon_is_heap_and_other_anonymous_memory_but_no_stack),
+		cmocka_unit_test(every_kind_is_a_word),
+		cmocka_unit_test(ranges_and_names),
+		cmocka_unit_test(wrong_words_are_usage_errors_that_name_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,8 +75,8 @@ static void a_full_disc_ends_the_copy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(pages_arrive_in_any_order),
-	        cmocka_unit_test(a_full_disc_ends_the_copy),
+		cmocka_unit_test(pages_arrive_in_any_order),
+		cmocka_unit_test(a_full_disc_ends_the_copy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

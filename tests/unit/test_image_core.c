@@ -53,7 +53,7 @@ static void orders_and_trims_segments(void **state)
 	(void)state;
 	struct core_builder core LH_CLEANUP(core_deinit);
 	core_begin(&core);
-	core_add_load(&core, 0x20000, 2 * PAGE, page_b, PAGE, PF_R);
+	core_add_load(&core, 0x20000, 2UL * PAGE, page_b, PAGE, PF_R);
 	core_add_load(&core, 0x10000, PAGE, page_a, PAGE, PF_R);
 	core_add_load(&core, 0x10800, PAGE, page_b, PAGE, PF_R);
 	core_add_load(&core, 0x10900, 0x100, page_b, 0x100, PF_R);
@@ -140,13 +140,36 @@ static void refuses_bad_headers(void **state)
 	header->e_phentsize = sizeof(Elf64_Phdr);
 	header->e_phoff = UINT64_MAX - 8;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
-	header->e_phoff = core.header.e_phoff;
+	assert_null(image);
+}
+
+static void refuses_counts_that_lead_nowhere(void **state)
+{
+	(void)state;
+	struct core_builder core LH_CLEANUP(core_deinit);
+	core_begin(&core);
+	core_add_load(&core, 0x10000, PAGE, page_a, PAGE, PF_R);
+	core_end(&core);
+	struct lh_image *image = NULL;
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)core.bytes.data;
 	header->e_phnum = PN_XNUM;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
 	header->e_shoff = core.bytes.length - 8;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
 	header->e_shoff = 64; /* page_a: sh_info is 0x61616161 */
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_FORMAT);
+	assert_null(image);
+}
+
+static void refuses_other_machines(void **state)
+{
+	(void)state;
+	struct core_builder core LH_CLEANUP(core_deinit);
+	core_begin(&core);
+	core_add_load(&core, 0x10000, PAGE, page_a, PAGE, PF_R);
+	core_end(&core);
+	struct lh_image *image = NULL;
+	Elf64_Ehdr *header = (Elf64_Ehdr *)(void *)core.bytes.data;
 	header->e_ident[EI_CLASS] = ELFCLASS32;
 	assert_failure(open_as_file(core.bytes.data, core.bytes.length, &image), LH_ERROR_UNSUPPORTED);
 	header->e_ident[EI_CLASS] = ELFCLASS64;
@@ -224,10 +247,10 @@ static void add_program(struct core_builder *core)
 {
 	struct elf_prpsinfo info = {.pr_pid = 77, .pr_fname = "program"};
 	static const struct file_entry files[] = {
-	        {0x400000, 0x401000, 0, "/bin/program"},
-	        {0x401000, 0x402000, 1, "/bin/program"},
-	        {0x402000, 0x403000, 2, "/bin/program"},
-	        {0x7f0000000000, 0x7f0000001000, 0, "/tmp/data (deleted)"},
+		{0x400000, 0x401000, 0, "/bin/program"},
+		{0x401000, 0x402000, 1, "/bin/program"},
+		{0x402000, 0x403000, 2, "/bin/program"},
+		{0x7f0000000000, 0x7f0000001000, 0, "/tmp/data (deleted)"},
 	};
 	core_add_load(core, 0x400000, PAGE, page_a, 0, PF_R);
 	core_add_load(core, 0x401000, PAGE, page_a, 0, PF_R | PF_X);
@@ -335,15 +358,15 @@ static void applies_vendor_notes(void **state)
 	core_add_thread(&core, 5, 0x10010);
 	core_add_json(&core, 1, "{\"format\":1,\"pid\":4711}");
 	core_add_json(&core, 2,
-	              "[{\"start\":\"0x10800\",\"end\":\"0x11000\",\"kind\":\"data\",\"perms\":\"r--p\",\"name\":"
-	              "\"/a\\\\x1bb\",\"context\":true},"
-	              "{\"start\":\"0x10000\",\"end\":\"0x10800\",\"kind\":\"thread-stack\",\"perms\":\"rw-p\","
-	              "\"name\":\"\",\"thread_name\":\"worker\",\"context\":false}]");
+		      "[{\"start\":\"0x10800\",\"end\":\"0x11000\",\"kind\":\"data\",\"perms\":\"r--p\",\"name\":"
+		      "\"/a\\\\x1bb\",\"context\":true},"
+		      "{\"start\":\"0x10000\",\"end\":\"0x10800\",\"kind\":\"thread-stack\",\"perms\":\"rw-p\","
+		      "\"name\":\"\",\"thread_name\":\"worker\",\"context\":false}]");
 	core_add_json(&core, 3,
-	              "[{\"start\":\"0x20000\",\"end\":\"0x30000\",\"path\":\"/b\",\"build_id\":\"00ff\","
-	              "\"deleted\":true},"
-	              "{\"start\":\"0x10000\",\"end\":\"0x11000\",\"bias\":\"0x10000\",\"path\":\"/a\",\"build_id\":"
-	              "\"xx\",\"deleted\":false}]");
+		      "[{\"start\":\"0x20000\",\"end\":\"0x30000\",\"path\":\"/b\",\"build_id\":\"00ff\","
+		      "\"deleted\":true},"
+		      "{\"start\":\"0x10000\",\"end\":\"0x11000\",\"bias\":\"0x10000\",\"path\":\"/a\",\"build_id\":"
+		      "\"xx\",\"deleted\":false}]");
 	core_add_json(&core, 4, "[{\"start\":\"0x10400\",\"end\":\"0x10500\",\"reason\":\"swapped\"}]");
 	core_add_json(&core, 5, "[{\"tid\":5,\"name\":\"main\"},{\"tid\":6,\"name\":\"other\"}]");
 	core_end(&core);
@@ -360,7 +383,7 @@ static void applies_vendor_notes(void **state)
 	assert_int_equal(segments[1].start, 0x10800);
 	assert_int_equal(segments[1].protection, LH_PROT_READ);
 	assert_string_equal(segments[1].name, "/a\x1b"
-	                                      "b");
+					      "b");
 	assert_true(segments[1].is_context);
 
 	const struct lh_module_list *modules = lh_image_modules(image);
@@ -392,20 +415,20 @@ static void refuses_damaged_vendor_notes(void **state)
 {
 	(void)state;
 	static const struct {
-		uint32_t type;
 		const char *json;
+		uint32_t type;
 		enum lh_error_code code;
 	} cases[] = {
-	        {1, "{\"format\":2}", LH_ERROR_UNSUPPORTED},
-	        {1, "[]", LH_ERROR_FORMAT},
-	        {2, "{}", LH_ERROR_FORMAT},
-	        {2, "[{\"start\":\"0x1", LH_ERROR_FORMAT},
-	        {2, "[1]", LH_ERROR_FORMAT},
-	        {2, "[{\"start\":\"0x20\",\"end\":\"0x10\"}]", LH_ERROR_FORMAT},
-	        {3, "[{\"start\":\"0x1ffffffffffffffff\",\"end\":\"0x10\"}]", LH_ERROR_FORMAT},
-	        {4, "[[]]", LH_ERROR_FORMAT},
-	        {5, "[{\"name\":\"x\"}]", LH_ERROR_FORMAT},
-	        {5, "", LH_ERROR_FORMAT},
+		{"{\"format\":2}", 1, LH_ERROR_UNSUPPORTED},
+		{"[]", 1, LH_ERROR_FORMAT},
+		{"{}", 2, LH_ERROR_FORMAT},
+		{"[{\"start\":\"0x1", 2, LH_ERROR_FORMAT},
+		{"[1]", 2, LH_ERROR_FORMAT},
+		{"[{\"start\":\"0x20\",\"end\":\"0x10\"}]", 2, LH_ERROR_FORMAT},
+		{"[{\"start\":\"0x1ffffffffffffffff\",\"end\":\"0x10\"}]", 3, LH_ERROR_FORMAT},
+		{"[[]]", 4, LH_ERROR_FORMAT},
+		{"[{\"name\":\"x\"}]", 5, LH_ERROR_FORMAT},
+		{"", 5, LH_ERROR_FORMAT},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
 		struct core_builder core LH_CLEANUP(core_deinit);
@@ -480,8 +503,8 @@ static void survives_any_truncation_and_any_flipped_byte(void **state)
 	struct core_builder core LH_CLEANUP(core_deinit);
 	core_begin(&core);
 	core_add_json(
-	        &core, 2,
-	        "[{\"start\":\"0x400000\",\"end\":\"0x401800\",\"kind\":\"heap\",\"perms\":\"rw-p\",\"name\":\"\"}]");
+		&core, 2,
+		"[{\"start\":\"0x400000\",\"end\":\"0x401800\",\"kind\":\"heap\",\"perms\":\"rw-p\",\"name\":\"\"}]");
 	add_program(&core);
 	size_t length = core.bytes.length;
 	size_t after_data = length - core.notes.length - core.headers.count * sizeof(Elf64_Phdr);
@@ -533,9 +556,8 @@ static void blocks_continue_each_other(void **state)
 	static const struct {
 		uint64_t addr;
 		size_t before, after;
-		bool is_continued;
-	} expected[] = {
-	        {0x10000, 0, PAGE, false}, {0x11000, PAGE, 0, true}, {0x12000, 0, 0, true}, {0x20000, 0, 0, false}};
+		uint64_t is_continued;
+	} expected[] = {{0x10000, 0, PAGE, 0}, {0x11000, PAGE, 0, 1}, {0x12000, 0, 0, 1}, {0x20000, 0, 0, 0}};
 	assert_int_equal(seen.count, LH_ARRAY_COUNT(expected));
 	for (size_t i = 0; i < seen.count; i++) {
 		assert_int_equal(seen.blocks[i].addr, expected[i].addr);
@@ -572,22 +594,24 @@ static void an_error_of_the_visitor_stops_the_walk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(reads_across_adjoining_segments),
-	        cmocka_unit_test(orders_and_trims_segments),
-	        cmocka_unit_test(overlap_does_not_hide_the_first),
-	        cmocka_unit_test(marks_truncated_data),
-	        cmocka_unit_test(refuses_bad_headers),
-	        cmocka_unit_test(opens_more_segments_than_e_phnum_can_say),
-	        cmocka_unit_test(survives_impossible_addresses),
-	        cmocka_unit_test(understands_the_notes_of_a_kernel_core),
-	        cmocka_unit_test(lying_note_sizes_end_the_notes),
-	        cmocka_unit_test(lying_file_count_is_ignored),
-	        cmocka_unit_test(applies_vendor_notes),
-	        cmocka_unit_test(refuses_damaged_vendor_notes),
-	        cmocka_unit_test(refuses_a_huge_vendor_note),
-	        cmocka_unit_test(survives_any_truncation_and_any_flipped_byte),
-	        cmocka_unit_test(blocks_continue_each_other),
-	        cmocka_unit_test(an_error_of_the_visitor_stops_the_walk),
+		cmocka_unit_test(reads_across_adjoining_segments),
+		cmocka_unit_test(orders_and_trims_segments),
+		cmocka_unit_test(overlap_does_not_hide_the_first),
+		cmocka_unit_test(marks_truncated_data),
+		cmocka_unit_test(refuses_bad_headers),
+		cmocka_unit_test(refuses_counts_that_lead_nowhere),
+		cmocka_unit_test(refuses_other_machines),
+		cmocka_unit_test(opens_more_segments_than_e_phnum_can_say),
+		cmocka_unit_test(survives_impossible_addresses),
+		cmocka_unit_test(understands_the_notes_of_a_kernel_core),
+		cmocka_unit_test(lying_note_sizes_end_the_notes),
+		cmocka_unit_test(lying_file_count_is_ignored),
+		cmocka_unit_test(applies_vendor_notes),
+		cmocka_unit_test(refuses_damaged_vendor_notes),
+		cmocka_unit_test(refuses_a_huge_vendor_note),
+		cmocka_unit_test(survives_any_truncation_and_any_flipped_byte),
+		cmocka_unit_test(blocks_continue_each_other),
+		cmocka_unit_test(an_error_of_the_visitor_stops_the_walk),
 	};
 	return cmocka_run_group_tests(tests, fill_pages, NULL);
 }

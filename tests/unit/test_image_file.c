@@ -136,7 +136,7 @@ static void holes_are_not_walked(void **state)
 	assert_success(lh_image_walk(image, 0, record, &seen));
 	assert_int_equal(seen.blocks, LH_ARRAY_COUNT(places));
 	assert_int_equal(seen.bytes, lh_image_walk_bytes(image, 0));
-	assert_true(seen.bytes < 64 * 1024);
+	assert_true(seen.bytes < 64 * LH_KIB);
 	for (size_t i = 0, place = 0; i < 64; i++) {
 		bool expected = place < LH_ARRAY_COUNT(places) && places[place] == (int)i;
 		assert_int_equal(seen.has_data[i], expected);
@@ -190,13 +190,13 @@ static struct lh_error *open_with_index(const char *json, bool raw, struct lh_im
 }
 
 static const char good_index[] =
-        "{\"leakhunt_raw\":1,\"extents\":["
-        "{\"start\":\"0x5000\",\"end\":\"0x5004\",\"offset\":6,\"kind\":\"heap\",\"perms\":\"rw-p\",\"name\":\"[heap]"
-        "\"},"
-        "{\"start\":\"0x9000\",\"end\":\"0x9010\",\"offset\":2,\"kind\":\"anon\",\"perms\":\"rw-p\",\"name\":\"\","
-        "\"context\":true}],"
-        "\"modules\":[{\"start\":\"0x100\",\"end\":\"0x200\",\"path\":\"/m\"}],"
-        "\"gaps\":[{\"start\":\"0x5002\",\"end\":\"0x5003\",\"reason\":\"swapped\"}],\"capture\":{\"pid\":12}}";
+	"{\"leakhunt_raw\":1,\"extents\":["
+	"{\"start\":\"0x5000\",\"end\":\"0x5004\",\"offset\":6,\"kind\":\"heap\",\"perms\":\"rw-p\",\"name\":\"[heap]"
+	"\"},"
+	"{\"start\":\"0x9000\",\"end\":\"0x9010\",\"offset\":2,\"kind\":\"anon\",\"perms\":\"rw-p\",\"name\":\"\","
+	"\"context\":true}],"
+	"\"modules\":[{\"start\":\"0x100\",\"end\":\"0x200\",\"path\":\"/m\"}],"
+	"\"gaps\":[{\"start\":\"0x5002\",\"end\":\"0x5003\",\"reason\":\"swapped\"}],\"capture\":{\"pid\":12}}";
 
 static void an_index_gives_addresses(void **state)
 {
@@ -253,8 +253,8 @@ static void a_damaged_index_is_an_error(void **state)
 	assert_failure(open_with_index("{\"leakhunt_raw\":2}", false, &image), LH_ERROR_UNSUPPORTED);
 	assert_failure(open_with_index("{\"leakhunt_raw\":1,\"extents\":[{}]}", false, &image), LH_ERROR_FORMAT);
 	assert_failure(open_with_index("{\"leakhunt_raw\":1,\"extents\":[{\"start\":\"0x1\",\"end\":\"0x2\"}]}", false,
-	                               &image),
-	               LH_ERROR_FORMAT);
+				       &image),
+		       LH_ERROR_FORMAT);
 	assert_null(image);
 }
 
@@ -276,16 +276,16 @@ static void bytes_are_an_image(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_teardown(an_empty_file_is_an_empty_image, remove_files),
-	        cmocka_unit_test_teardown(what_is_no_file_is_a_usage_error, remove_files),
-	        cmocka_unit_test_teardown(plain_bytes_have_offsets_or_a_base, remove_files),
-	        cmocka_unit_test_teardown(holes_are_not_walked, remove_files),
-	        cmocka_unit_test_teardown(a_little_of_each_hole_is_walked, remove_files),
-	        cmocka_unit_test_teardown(an_index_gives_addresses, remove_files),
-	        cmocka_unit_test_teardown(raw_ignores_the_index, remove_files),
-	        cmocka_unit_test_teardown(other_json_is_no_index, remove_files),
-	        cmocka_unit_test_teardown(a_damaged_index_is_an_error, remove_files),
-	        cmocka_unit_test(bytes_are_an_image),
+		cmocka_unit_test_teardown(an_empty_file_is_an_empty_image, remove_files),
+		cmocka_unit_test_teardown(what_is_no_file_is_a_usage_error, remove_files),
+		cmocka_unit_test_teardown(plain_bytes_have_offsets_or_a_base, remove_files),
+		cmocka_unit_test_teardown(holes_are_not_walked, remove_files),
+		cmocka_unit_test_teardown(a_little_of_each_hole_is_walked, remove_files),
+		cmocka_unit_test_teardown(an_index_gives_addresses, remove_files),
+		cmocka_unit_test_teardown(raw_ignores_the_index, remove_files),
+		cmocka_unit_test_teardown(other_json_is_no_index, remove_files),
+		cmocka_unit_test_teardown(a_damaged_index_is_an_error, remove_files),
+		cmocka_unit_test(bytes_are_an_image),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

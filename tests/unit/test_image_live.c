@@ -194,7 +194,7 @@ static struct lh_error *check_block(void *context, const struct lh_block *block)
 	uint64_t until = lh_min_u64(block->addr + block->bytes + block->bytes_after, end);
 	if (from < until)
 		assert_memory_equal(block->data + (int64_t)(from - block->addr), pattern + (from - start),
-		                    until - from);
+				    until - from);
 	uint64_t own_from = lh_max_u64(block->addr, start), own_until = lh_min_u64(check->last_end, end);
 	check->pattern_bytes += own_from < own_until ? own_until - own_from : 0;
 	uint64_t middle = address_of(untouched) + UNTOUCHED_BYTES / 2;
@@ -241,7 +241,7 @@ static void context_is_walked_on_request(void **state)
  * it counts up the semaphores of libc's and ld.so's SystemTap probes, which lie in their data.)
  */
 static void compare_segment(const struct lh_image *core, const struct lh_image *live, const struct lh_segment *segment,
-                            uint64_t *ret_compared)
+			    uint64_t *ret_compared)
 {
 	static uint8_t from_core[1 << 16], from_live[1 << 16];
 	for (uint64_t at = segment->start; at < segment->start + segment->file_bytes; at += sizeof(from_core)) {
@@ -280,7 +280,7 @@ static void compare_modules(const struct lh_image *core, const struct lh_image *
 static void compare_kinds(const struct lh_image *core, const struct lh_image *live)
 {
 	static const enum lh_region_kind kinds[] = {LH_REGION_HEAP, LH_REGION_MAIN_STACK, LH_REGION_DATA,
-	                                            LH_REGION_BSS};
+						    LH_REGION_BSS};
 	size_t count, compared[LH_REGION_KIND_COUNT] = {0};
 	const struct lh_segment *segments = lh_image_segments(live, &count);
 	for (size_t i = 0; i < count; i++) {
@@ -367,13 +367,13 @@ static void a_process_that_ends_midway_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(live_bytes_are_the_childs),
-	        cmocka_unit_test(untouched_memory_stays_untouched),
-	        cmocka_unit_test(threads_and_modules_are_known),
-	        cmocka_unit_test(a_live_walk_visits_each_present_byte_once),
-	        cmocka_unit_test(context_is_walked_on_request),
-	        cmocka_unit_test(a_core_of_gcore_equals_the_live_process),
-	        cmocka_unit_test(a_process_that_ends_midway_is_an_error),
+		cmocka_unit_test(live_bytes_are_the_childs),
+		cmocka_unit_test(untouched_memory_stays_untouched),
+		cmocka_unit_test(threads_and_modules_are_known),
+		cmocka_unit_test(a_live_walk_visits_each_present_byte_once),
+		cmocka_unit_test(context_is_walked_on_request),
+		cmocka_unit_test(a_core_of_gcore_equals_the_live_process),
+		cmocka_unit_test(a_process_that_ends_midway_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, start_child, end_child);
 }

@@ -12,7 +12,7 @@
 enum { DATA_BYTES = 8192, SPAN_COUNT = 8192 };
 
 static const enum lh_encoding encodings[] = {LH_ENCODING_ASCII,    LH_ENCODING_LATIN,    LH_ENCODING_UTF16_BE,
-                                             LH_ENCODING_UTF16_LE, LH_ENCODING_UTF32_BE, LH_ENCODING_UTF32_LE};
+					     LH_ENCODING_UTF16_LE, LH_ENCODING_UTF32_BE, LH_ENCODING_UTF32_LE};
 static const size_t minima[] = {1, 2, 3, 4, 5, 8, 31, 32, 33, 62, 63, 64, 65, 95, 96, 100, 127, 500, 10000};
 
 /* `data` ends where memory ends: a read beyond it is a crash. */
@@ -44,7 +44,7 @@ static void fill(uint64_t *seed, unsigned texture)
 }
 
 static size_t all_runs(const struct lh_kernel *kernel, const uint8_t *bytes, size_t length, enum lh_encoding encoding,
-                       size_t min_chars, size_t capacity, struct lh_span *cursor, struct lh_span *ret)
+		       size_t min_chars, size_t capacity, struct lh_span *cursor, struct lh_span *ret)
 {
 	size_t total = 0;
 	size_t count;
@@ -60,14 +60,14 @@ static size_t all_runs(const struct lh_kernel *kernel, const uint8_t *bytes, siz
 }
 
 static void compare_runs(const struct lh_kernel *kernel, size_t from, size_t begin, enum lh_encoding encoding,
-                         size_t min_chars, size_t capacity)
+			 size_t min_chars, size_t capacity)
 {
 	static struct lh_span expected[SPAN_COUNT], found[SPAN_COUNT];
 	const uint8_t *bytes = data + from;
 	size_t length = DATA_BYTES - from;
 	struct lh_span expected_cursor = {begin, begin}, cursor = {begin, begin};
 	size_t expected_count =
-	        all_runs(&lh_kernel_scalar, bytes, length, encoding, min_chars, SPAN_COUNT, &expected_cursor, expected);
+		all_runs(&lh_kernel_scalar, bytes, length, encoding, min_chars, SPAN_COUNT, &expected_cursor, expected);
 	size_t count = all_runs(kernel, bytes, length, encoding, min_chars, capacity, &cursor, found);
 	assert_int_equal(count, expected_count);
 	assert_memory_equal(found, expected, count * sizeof(*found));
@@ -183,11 +183,11 @@ static int map_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_kernels_agree_with_scalar),
-	        cmocka_unit_test(test_every_short_length),
-	        cmocka_unit_test(test_is_zero),
-	        cmocka_unit_test(test_every_character),
-	        cmocka_unit_test(test_kernel_is_forced_by_name),
+		cmocka_unit_test(test_kernels_agree_with_scalar),
+		cmocka_unit_test(test_every_short_length),
+		cmocka_unit_test(test_is_zero),
+		cmocka_unit_test(test_every_character),
+		cmocka_unit_test(test_kernel_is_forced_by_name),
 	};
 	return cmocka_run_group_tests(tests, map_data, NULL);
 }

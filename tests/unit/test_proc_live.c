@@ -518,18 +518,18 @@ static void test_process_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_open),
-	        cmocka_unit_test(test_zombie_and_end),
-	        cmocka_unit_test(test_exec_is_noticed),
-	        cmocka_unit_test(test_thread_stacks),
-	        cmocka_unit_test(test_mmap_chunks),
-	        cmocka_unit_test(test_arenas),
-	        cmocka_unit_test(test_pagemap),
-	        cmocka_unit_test(test_read_stops_at_a_hole),
-	        cmocka_unit_test(test_rollup),
-	        cmocka_unit_test(test_modules),
-	        cmocka_unit_test(test_probe_survives_corruption),
-	        cmocka_unit_test(test_process_table),
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_zombie_and_end),
+		cmocka_unit_test(test_exec_is_noticed),
+		cmocka_unit_test(test_thread_stacks),
+		cmocka_unit_test(test_mmap_chunks),
+		cmocka_unit_test(test_arenas),
+		cmocka_unit_test(test_pagemap),
+		cmocka_unit_test(test_read_stops_at_a_hole),
+		cmocka_unit_test(test_rollup),
+		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_probe_survives_corruption),
+		cmocka_unit_test(test_process_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

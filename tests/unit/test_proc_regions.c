@@ -9,85 +9,85 @@
 
 /* Linux 2.6.32 (RHEL 6): neither Anonymous-era fields nor VmFlags. */
 static const char smaps_2_6_32[] =
-        "00400000-0040b000 r-xp 00000000 fd:00 1703957                            /bin/cat\n"
-        "Size:                 44 kB\n"
-        "Rss:                  32 kB\n"
-        "Pss:                  16 kB\n"
-        "Shared_Clean:         32 kB\n"
-        "Shared_Dirty:          0 kB\n"
-        "Private_Clean:         0 kB\n"
-        "Private_Dirty:         0 kB\n"
-        "Referenced:           32 kB\n"
-        "Swap:                  0 kB\n"
-        "KernelPageSize:        4 kB\n"
-        "MMUPageSize:           4 kB\n"
-        "01c5d000-01c7e000 rw-p 00000000 00:00 0                                  [heap]\n"
-        "Size:                132 kB\n"
-        "Rss:                  12 kB\n"
-        "Pss:                  12 kB\n"
-        "Shared_Clean:          0 kB\n"
-        "Shared_Dirty:          0 kB\n"
-        "Private_Clean:         4 kB\n"
-        "Private_Dirty:         8 kB\n"
-        "Referenced:           12 kB\n"
-        "Swap:                 20 kB\n"
-        "KernelPageSize:        4 kB\n"
-        "MMUPageSize:           4 kB\n"
-        "2aaaaac00000-2aaaaae00000 rw-p 00000000 00:0d 35421                      /mnt/huge/x\n"
-        "Size:               2048 kB\n"
-        "Rss:                   0 kB\n"
-        "Pss:                   0 kB\n"
-        "Shared_Clean:          0 kB\n"
-        "Shared_Dirty:          0 kB\n"
-        "Private_Clean:         0 kB\n"
-        "Private_Dirty:         0 kB\n"
-        "Referenced:            0 kB\n"
-        "Swap:                  0 kB\n"
-        "KernelPageSize:     2048 kB\n"
-        "MMUPageSize:        2048 kB\n"
-        "7fff9f1ff000-7fff9f214000 rw-p 00000000 00:00 0                          [stack]\n"
-        "Size:                 84 kB\n"
-        "Rss:                   8 kB\n"
-        "Pss:                   8 kB\n"
-        "Shared_Clean:          0 kB\n"
-        "Shared_Dirty:          0 kB\n"
-        "Private_Clean:         0 kB\n"
-        "Private_Dirty:         8 kB\n"
-        "Referenced:            8 kB\n"
-        "Swap:                  0 kB\n"
-        "KernelPageSize:        4 kB\n"
-        "MMUPageSize:           4 kB\n";
+	"00400000-0040b000 r-xp 00000000 fd:00 1703957                            /bin/cat\n"
+	"Size:                 44 kB\n"
+	"Rss:                  32 kB\n"
+	"Pss:                  16 kB\n"
+	"Shared_Clean:         32 kB\n"
+	"Shared_Dirty:          0 kB\n"
+	"Private_Clean:         0 kB\n"
+	"Private_Dirty:         0 kB\n"
+	"Referenced:           32 kB\n"
+	"Swap:                  0 kB\n"
+	"KernelPageSize:        4 kB\n"
+	"MMUPageSize:           4 kB\n"
+	"01c5d000-01c7e000 rw-p 00000000 00:00 0                                  [heap]\n"
+	"Size:                132 kB\n"
+	"Rss:                  12 kB\n"
+	"Pss:                  12 kB\n"
+	"Shared_Clean:          0 kB\n"
+	"Shared_Dirty:          0 kB\n"
+	"Private_Clean:         4 kB\n"
+	"Private_Dirty:         8 kB\n"
+	"Referenced:           12 kB\n"
+	"Swap:                 20 kB\n"
+	"KernelPageSize:        4 kB\n"
+	"MMUPageSize:           4 kB\n"
+	"2aaaaac00000-2aaaaae00000 rw-p 00000000 00:0d 35421                      /mnt/huge/x\n"
+	"Size:               2048 kB\n"
+	"Rss:                   0 kB\n"
+	"Pss:                   0 kB\n"
+	"Shared_Clean:          0 kB\n"
+	"Shared_Dirty:          0 kB\n"
+	"Private_Clean:         0 kB\n"
+	"Private_Dirty:         0 kB\n"
+	"Referenced:            0 kB\n"
+	"Swap:                  0 kB\n"
+	"KernelPageSize:     2048 kB\n"
+	"MMUPageSize:        2048 kB\n"
+	"7fff9f1ff000-7fff9f214000 rw-p 00000000 00:00 0                          [stack]\n"
+	"Size:                 84 kB\n"
+	"Rss:                   8 kB\n"
+	"Pss:                   8 kB\n"
+	"Shared_Clean:          0 kB\n"
+	"Shared_Dirty:          0 kB\n"
+	"Private_Clean:         0 kB\n"
+	"Private_Dirty:         8 kB\n"
+	"Referenced:            8 kB\n"
+	"Swap:                  0 kB\n"
+	"KernelPageSize:        4 kB\n"
+	"MMUPageSize:           4 kB\n";
 
 /* Linux 4.4, "[stack:TID]" and a mapping of more than 8 digits of kB. */
 static const char smaps_4_4[] =
-        "7f0000000000-7f3000000000 rw-p 00000000 00:00 0 \n"
-        "Size:           201326592 kB\n"
-        "Rss:            201326592 kB\n"
-        "Pss:            201326592 kB\n"
-        "Private_Clean:         0 kB\n"
-        "Private_Dirty: 201326592 kB\n"
-        "Anonymous:     201326592 kB\n"
-        "AnonHugePages: 201326592 kB\n"
-        "Shared_Hugetlb:        0 kB\n"
-        "Private_Hugetlb:       0 kB\n"
-        "Swap:                  0 kB\n"
-        "SwapPss:               0 kB\n"
-        "Locked:                4 kB\n"
-        "VmFlags: rd wr mr mw me dd \n"
-        "7f4a10021000-7f4a10821000 rw-p 00000000 00:00 0                          [stack:4711]\n"
-        "Size:               8192 kB\n"
-        "Rss:                   8 kB\n"
-        "Pss:                   8 kB\n"
-        "Private_Clean:         0 kB\n"
-        "Private_Dirty:         8 kB\n"
-        "Anonymous:             8 kB\n"
-        "AnonHugePages:         0 kB\n"
-        "Shared_Hugetlb:        0 kB\n"
-        "Private_Hugetlb:       0 kB\n"
-        "Swap:                  0 kB\n"
-        "SwapPss:               0 kB\n"
-        "Locked:                0 kB\n"
-        "VmFlags: rd wr mr mw me ac \n";
+	"7f0000000000-7f3000000000 rw-p 00000000 00:00 0 \n"
+	"Size:           201326592 kB\n"
+	"Rss:            201326592 kB\n"
+	"Pss:            201326592 kB\n"
+	"Private_Clean:         0 kB\n"
+	"Private_Dirty: 201326592 kB\n"
+	"Anonymous:     201326592 kB\n"
+	"AnonHugePages: 201326592 kB\n"
+	"Shared_Hugetlb:        0 kB\n"
+	"Private_Hugetlb:       0 kB\n"
+	"Swap:                  0 kB\n"
+	"SwapPss:               0 kB\n"
+	"Locked:                4 kB\n"
+	"VmFlags: rd wr mr mw me dd \n"
+	"7f4a10021000-7f4a10821000 rw-p 00000000 00:00 0                          [stack:4711]\n"
+	"Size:               8192 kB\n"
+	"Rss:                   8 kB\n"
+	"Pss:                   8 kB\n"
+	"Private_Clean:         0 kB\n"
+	"Private_Dirty:         8 kB\n"
+	"Anonymous:             8 kB\n"
+	"AnonHugePages:         0 kB\n"
+	"Shared_Hugetlb:        0 kB\n"
+	"Private_Hugetlb:       0 kB\n"
+	"Swap:                  0 kB\n"
+	"SwapPss:               0 kB\n"
+	"Locked:                0 kB\n"
+	"VmFlags: rd wr mr mw me ac \n";
 
 /* Linux 6.18; the fields of one mapping. */
 #define FIELDS_6_18(rss, private_dirty, anonymous, hugetlb, flags) \
@@ -132,7 +132,7 @@ static void assert_kinds(const char *text, const enum lh_region_kind *kinds, siz
 	for (size_t i = 0; i < count; i++)
 		if (list.regions.items[i].kind != kinds[i])
 			fail_msg("mapping %zu is %s, not %s", i, lh_region_kind_name(list.regions.items[i].kind),
-			         lh_region_kind_name(kinds[i]));
+				 lh_region_kind_name(kinds[i]));
 }
 
 #define ASSERT_KINDS(text, ...)                                               \
@@ -185,44 +185,44 @@ static void test_6_18(void **state)
 {
 	(void)state;
 	static const char text[] = "7f0000000000-7f0000200000 rw-p 00000000 00:00 0 \n" FIELDS_6_18(
-	        "  2048", "  2044", "  2044", "     0",
-	        "rd wr mr mw me ac ") "7f0000200000-7f0000400000 rw-p 00000000 00:0f 77  /anon_hugepage "
-	                              "(deleted)\n" FIELDS_6_18("     0", "     0", "     0", "  2048",
-	                                                        "rd wr mr mw me de ht ") "7f0000400000-"
-	                                                                                 "7f0000600000 rw-s "
-	                                                                                 "00000000 00:06 9   "
-	                                                                                 "/dev/dri/"
-	                                                                                 "card0"
-	                                                                                 "\n" FIELDS_6_18("  "
-	                                                                                                  "  "
-	                                                                                                  " "
-	                                                                                                  "0",
-	                                                                                                  "  "
-	                                                                                                  "  "
-	                                                                                                  " "
-	                                                                                                  "0",
-	                                                                                                  "  "
-	                                                                                                  "  "
-	                                                                                                  " "
-	                                                                                                  "0",
-	                                                                                                  "  "
-	                                                                                                  "  "
-	                                                                                                  " "
-	                                                                                                  "0",
-	                                                                                                  "rd"
-	                                                                                                  " w"
-	                                                                                                  "r "
-	                                                                                                  "sh"
-	                                                                                                  " m"
-	                                                                                                  "r "
-	                                                                                                  "mw"
-	                                                                                                  " m"
-	                                                                                                  "e "
-	                                                                                                  "io"
-	                                                                                                  " p"
-	                                                                                                  "f "
-	                                                                                                  "dd"
-	                                                                                                  " ");
+		"  2048", "  2044", "  2044", "     0",
+		"rd wr mr mw me ac ") "7f0000200000-7f0000400000 rw-p 00000000 00:0f 77  /anon_hugepage "
+				      "(deleted)\n" FIELDS_6_18("     0", "     0", "     0", "  2048",
+								"rd wr mr mw me de ht ") "7f0000400000-"
+											 "7f0000600000 rw-s "
+											 "00000000 00:06 9   "
+											 "/dev/dri/"
+											 "card0"
+											 "\n" FIELDS_6_18("  "
+													  "  "
+													  " "
+													  "0",
+													  "  "
+													  "  "
+													  " "
+													  "0",
+													  "  "
+													  "  "
+													  " "
+													  "0",
+													  "  "
+													  "  "
+													  " "
+													  "0",
+													  "rd"
+													  " w"
+													  "r "
+													  "sh"
+													  " m"
+													  "r "
+													  "mw"
+													  " m"
+													  "e "
+													  "io"
+													  " p"
+													  "f "
+													  "dd"
+													  " ");
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	parse(text, &list);
 	assert_int_equal(list.regions.count, 3);
@@ -248,11 +248,11 @@ static void test_names(void **state)
 {
 	(void)state;
 	static const char text[] = "1000-2000 r--p 00000000 08:01 1 /tmp/a b\n"
-	                           "2000-3000 r--p 00000000 08:01 2 /tmp/new\\012line (deleted)\n"
-	                           "3000-4000 r--p 00000000 08:01 3 /tmp/back\\slash\n"
-	                           "4000-5000 r--p 00000000 08:01 4 /tmp/trailing \n"
-	                           "5000-6000 rw-p 00000000 00:00 0\n"
-	                           "6000-7000 rw-p 00000000 00:00 0                          [anon:my pool]\n";
+				   "2000-3000 r--p 00000000 08:01 2 /tmp/new\\012line (deleted)\n"
+				   "3000-4000 r--p 00000000 08:01 3 /tmp/back\\slash\n"
+				   "4000-5000 r--p 00000000 08:01 4 /tmp/trailing \n"
+				   "5000-6000 rw-p 00000000 00:00 0\n"
+				   "6000-7000 rw-p 00000000 00:00 0                          [anon:my pool]\n";
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	parse(text, &list);
 	assert_int_equal(list.regions.count, 6);
@@ -273,35 +273,35 @@ static void test_module_kinds(void **state)
 	(void)state;
 	/* A library with RELRO, its bss, and a data file that has no text. */
 	ASSERT_KINDS("7f1c6f75d000-7f1c6f783000 r--p 00000000 fe:00 332835 /usr/lib/libc.so.6\n"
-	             "7f1c6f783000-7f1c6f8d9000 r-xp 00026000 fe:00 332835 /usr/lib/libc.so.6\n"
-	             "7f1c6f8d9000-7f1c6f92c000 r--p 0017c000 fe:00 332835 /usr/lib/libc.so.6\n"
-	             "7f1c6f92c000-7f1c6f930000 r--p 001cf000 fe:00 332835 /usr/lib/libc.so.6\n"
-	             "7f1c6f930000-7f1c6f932000 rw-p 001d3000 fe:00 332835 /usr/lib/libc.so.6\n"
-	             "7f1c6f932000-7f1c6f93f000 rw-p 00000000 00:00 0 \n"
-	             "7f1c6f93f000-7f1c6f940000 r--p 00000000 fe:00 320473 /usr/lib/locale/LC_ADDRESS\n"
-	             "7f1c6f940000-7f1c6f941000 rw-p 00000000 00:00 0 \n",
-	             LH_REGION_RODATA, LH_REGION_TEXT, LH_REGION_RODATA, LH_REGION_DATA, LH_REGION_DATA, LH_REGION_BSS,
-	             LH_REGION_FILE, LH_REGION_ANON);
+		     "7f1c6f783000-7f1c6f8d9000 r-xp 00026000 fe:00 332835 /usr/lib/libc.so.6\n"
+		     "7f1c6f8d9000-7f1c6f92c000 r--p 0017c000 fe:00 332835 /usr/lib/libc.so.6\n"
+		     "7f1c6f92c000-7f1c6f930000 r--p 001cf000 fe:00 332835 /usr/lib/libc.so.6\n"
+		     "7f1c6f930000-7f1c6f932000 rw-p 001d3000 fe:00 332835 /usr/lib/libc.so.6\n"
+		     "7f1c6f932000-7f1c6f93f000 rw-p 00000000 00:00 0 \n"
+		     "7f1c6f93f000-7f1c6f940000 r--p 00000000 fe:00 320473 /usr/lib/locale/LC_ADDRESS\n"
+		     "7f1c6f940000-7f1c6f941000 rw-p 00000000 00:00 0 \n",
+		     LH_REGION_RODATA, LH_REGION_TEXT, LH_REGION_RODATA, LH_REGION_DATA, LH_REGION_DATA, LH_REGION_BSS,
+		     LH_REGION_FILE, LH_REGION_ANON);
 }
 
 static void test_special_kinds(void **state)
 {
 	(void)state;
 	ASSERT_KINDS("7f0000000000-7f0000001000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n"
-	             "7f0000001000-7f0000002000 rw-p 00000000 00:01 5 /dev/zero\n"
-	             "7f0000002000-7f0000003000 rw-s 00000000 00:01 98304 /SYSV00000000 (deleted)\n"
-	             "7f0000003000-7f0000004000 rw-s 00000000 00:19 7 /dev/shm/pool\n"
-	             "7f0000004000-7f0000005000 rw-s 00000000 00:01 9 /memfd:jit (deleted)\n"
-	             "7f0000005000-7f0000006000 ---p 00000000 00:00 0 \n"
-	             "7f0000006000-7f0000007000 rwxp 00000000 00:00 0 \n"
-	             "7f0000007000-7f0000008000 r--p 00000000 00:00 0 [vvar]\n"
-	             "7f0000008000-7f0000009000 r-xp 00000000 00:00 0 [vdso]\n"
-	             "7f0000009000-7f000000a000 rw-p 00000000 00:00 0 [anon: glibc: malloc arena]\n"
-	             "7f000000a000-7f000000b000 rw-p 00000000 00:00 0 [anon: glibc: pthread stack: 99]\n"
-	             "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n",
-	             LH_REGION_SHARED, LH_REGION_ANON, LH_REGION_SHARED, LH_REGION_SHARED, LH_REGION_MEMFD,
-	             LH_REGION_GUARD, LH_REGION_ANON, LH_REGION_VDSO, LH_REGION_VDSO, LH_REGION_ARENA,
-	             LH_REGION_THREAD_STACK, LH_REGION_VDSO);
+		     "7f0000001000-7f0000002000 rw-p 00000000 00:01 5 /dev/zero\n"
+		     "7f0000002000-7f0000003000 rw-s 00000000 00:01 98304 /SYSV00000000 (deleted)\n"
+		     "7f0000003000-7f0000004000 rw-s 00000000 00:19 7 /dev/shm/pool\n"
+		     "7f0000004000-7f0000005000 rw-s 00000000 00:01 9 /memfd:jit (deleted)\n"
+		     "7f0000005000-7f0000006000 ---p 00000000 00:00 0 \n"
+		     "7f0000006000-7f0000007000 rwxp 00000000 00:00 0 \n"
+		     "7f0000007000-7f0000008000 r--p 00000000 00:00 0 [vvar]\n"
+		     "7f0000008000-7f0000009000 r-xp 00000000 00:00 0 [vdso]\n"
+		     "7f0000009000-7f000000a000 rw-p 00000000 00:00 0 [anon: glibc: malloc arena]\n"
+		     "7f000000a000-7f000000b000 rw-p 00000000 00:00 0 [anon: glibc: pthread stack: 99]\n"
+		     "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n",
+		     LH_REGION_SHARED, LH_REGION_ANON, LH_REGION_SHARED, LH_REGION_SHARED, LH_REGION_MEMFD,
+		     LH_REGION_GUARD, LH_REGION_ANON, LH_REGION_VDSO, LH_REGION_VDSO, LH_REGION_ARENA,
+		     LH_REGION_THREAD_STACK, LH_REGION_VDSO);
 }
 
 static void test_arena_kinds(void **state)
@@ -309,42 +309,42 @@ static void test_arena_kinds(void **state)
 	(void)state;
 	/* Growing; merged with a full one before it; full and alone; its reserve merged with a stack's guard. */
 	ASSERT_KINDS("7f4a10000000-7f4a10021000 rw-p 00000000 00:00 0 \n"
-	             "7f4a10021000-7f4a14000000 ---p 00000000 00:00 0 \n"
-	             "7f4a18000000-7f4a1c021000 rw-p 00000000 00:00 0 \n"
-	             "7f4a1c021000-7f4a20000000 ---p 00000000 00:00 0 \n"
-	             "7f4a24000000-7f4a28000000 rw-p 00000000 00:00 0 \n"
-	             "7f4a2c000000-7f4a2c021000 rw-p 00000000 00:00 0 \n"
-	             "7f4a2c021000-7f4a30001000 ---p 00000000 00:00 0 \n",
-	             LH_REGION_ARENA, LH_REGION_GUARD, LH_REGION_ARENA, LH_REGION_GUARD, LH_REGION_ARENA,
-	             LH_REGION_ARENA, LH_REGION_GUARD);
+		     "7f4a10021000-7f4a14000000 ---p 00000000 00:00 0 \n"
+		     "7f4a18000000-7f4a1c021000 rw-p 00000000 00:00 0 \n"
+		     "7f4a1c021000-7f4a20000000 ---p 00000000 00:00 0 \n"
+		     "7f4a24000000-7f4a28000000 rw-p 00000000 00:00 0 \n"
+		     "7f4a2c000000-7f4a2c021000 rw-p 00000000 00:00 0 \n"
+		     "7f4a2c021000-7f4a30001000 ---p 00000000 00:00 0 \n",
+		     LH_REGION_ARENA, LH_REGION_GUARD, LH_REGION_ARENA, LH_REGION_GUARD, LH_REGION_ARENA,
+		     LH_REGION_ARENA, LH_REGION_GUARD);
 	/* Go's heap; a JVM's, committed below a wide reserve; aligned memory without a reserve; read-only. */
 	ASSERT_KINDS("700000000-720000000 rw-p 00000000 00:00 0 \n"
-	             "c000000000-c000400000 rw-p 00000000 00:00 0 \n"
-	             "c000400000-c004000000 ---p 00000000 00:00 0 \n"
-	             "7f4a04000000-7f4a04200000 rw-p 00000000 00:00 0 \n"
-	             "7f4a04200000-7f4a80000000 ---p 00000000 00:00 0 \n"
-	             "7f4a84000000-7f4a84021000 rw-p 00000000 00:00 0 \n"
-	             "7f4a88000000-7f4a88021000 r--p 00000000 00:00 0 \n"
-	             "7f4a88021000-7f4a8c000000 ---p 00000000 00:00 0 \n",
-	             LH_REGION_ANON, LH_REGION_ANON, LH_REGION_GUARD, LH_REGION_ANON, LH_REGION_GUARD, LH_REGION_ANON,
-	             LH_REGION_ANON, LH_REGION_GUARD);
+		     "c000000000-c000400000 rw-p 00000000 00:00 0 \n"
+		     "c000400000-c004000000 ---p 00000000 00:00 0 \n"
+		     "7f4a04000000-7f4a04200000 rw-p 00000000 00:00 0 \n"
+		     "7f4a04200000-7f4a80000000 ---p 00000000 00:00 0 \n"
+		     "7f4a84000000-7f4a84021000 rw-p 00000000 00:00 0 \n"
+		     "7f4a88000000-7f4a88021000 r--p 00000000 00:00 0 \n"
+		     "7f4a88021000-7f4a8c000000 ---p 00000000 00:00 0 \n",
+		     LH_REGION_ANON, LH_REGION_ANON, LH_REGION_GUARD, LH_REGION_ANON, LH_REGION_GUARD, LH_REGION_ANON,
+		     LH_REGION_ANON, LH_REGION_GUARD);
 }
 
 static void test_bad_lines(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-	        "2000-2000 rw-p 00000000 00:00 0",
-	        "3000-2000 rw-p 00000000 00:00 0",
-	        "2001-3000 rw-p 00000000 00:00 0",
-	        "2000-3000 rwzp 00000000 00:00 0",
-	        "2000-3000 rw-p 00000000 00:00",
-	        "2000-3000 rw-p 00000000 0000 0",
-	        "2000-3000",
-	        "2000-11112222333344445000 rw-p 00000000 00:00 0",
-	        "-3000 rw-p 00000000 00:00 0",
-	        "hello",
-	        "2000-3000 rw-p 00000000 00:00 0x",
+		"2000-2000 rw-p 00000000 00:00 0",
+		"3000-2000 rw-p 00000000 00:00 0",
+		"2001-3000 rw-p 00000000 00:00 0",
+		"2000-3000 rwzp 00000000 00:00 0",
+		"2000-3000 rw-p 00000000 00:00",
+		"2000-3000 rw-p 00000000 0000 0",
+		"2000-3000",
+		"2000-11112222333344445000 rw-p 00000000 00:00 0",
+		"-3000 rw-p 00000000 00:00 0",
+		"hello",
+		"2000-3000 rw-p 00000000 00:00 0x",
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(bad); i++) {
 		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
@@ -361,8 +361,8 @@ static void test_bad_fields(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {"Rss: kB",     "Rss:     12",
-	                                  "Rss:  12 MB", "Rss: 123456789012345678 kB",
-	                                  "Rss: -1 kB",  "Rubbish without an end"};
+					  "Rss:  12 MB", "Rss: 123456789012345678 kB",
+					  "Rss: -1 kB",  "Rubbish without an end"};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(bad); i++) {
 		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 		char text[256];
@@ -383,10 +383,10 @@ static void test_bad_number_in_the_quick_way(void **state)
 		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 		char text[512];
 		snprintf(text, sizeof(text),
-		         "1000-2000 rw-p 00000000 00:00 0\nRss:                   4 kB\n"
-		         "2000-3000 rw-p 00000000 00:00 0\nRss:            %s kB\n"
-		         "3000-4000 rw-p 00000000 00:00 0\nRss:            12345678 kB\n",
-		         numbers[i]);
+			 "1000-2000 rw-p 00000000 00:00 0\nRss:                   4 kB\n"
+			 "2000-3000 rw-p 00000000 00:00 0\nRss:            %s kB\n"
+			 "3000-4000 rw-p 00000000 00:00 0\nRss:            12345678 kB\n",
+			 numbers[i]);
 		parse(text, &list);
 		assert_int_equal(list.regions.count, 3);
 		assert_int_equal(list.skipped_lines, 1);
@@ -399,9 +399,9 @@ static void test_order_and_overlap(void **state)
 {
 	(void)state;
 	static const char text[] = "5000-6000 rw-p 00000000 00:00 0\nRss:                   4 kB\n"
-	                           "1000-2000 rw-p 00000000 00:00 0\nRss:                   8 kB\n"
-	                           "5000-9000 rw-p 00000000 00:00 0\nRss:                  16 kB\n"
-	                           "6000-7000 rw-p 00000000 00:00 0\nRss:                  32 kB\n";
+				   "1000-2000 rw-p 00000000 00:00 0\nRss:                   8 kB\n"
+				   "5000-9000 rw-p 00000000 00:00 0\nRss:                  16 kB\n"
+				   "6000-7000 rw-p 00000000 00:00 0\nRss:                  32 kB\n";
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	struct lh_usage total;
 	uint64_t vss_bytes;
@@ -428,8 +428,8 @@ static void test_every_cut(void **state)
 			continue;
 		}
 		bool is_whole = cut == length || (cut && smaps_2_6_32[cut - 1] == '\n' && smaps_2_6_32[cut] < 'A') ||
-		                (smaps_2_6_32[cut] == '\n' && !strncmp(smaps_2_6_32 + cut - 2, "kB", 2) &&
-		                 smaps_2_6_32[cut + 1] < 'A');
+				(smaps_2_6_32[cut] == '\n' && !strncmp(smaps_2_6_32 + cut - 2, "kB", 2) &&
+				 smaps_2_6_32[cut + 1] < 'A');
 		/* With only one mapping there is nothing to compare its end to. */
 		if (smaps_2_6_32 + cut > second + 80)
 			if (is_whole != !list.skipped_lines)
@@ -442,7 +442,7 @@ static void test_not_a_region_list(void **state)
 	(void)state;
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	static const char rollup[] = "5603c0d7e000-7ffd6a9f7000 ---p 00000000 00:00 0      [rollup]\n"
-	                             "Rss:                 884 kB\n";
+				     "Rss:                 884 kB\n";
 	static const char noise[] = "\0\0\0\0\xff\xfe\n\n\nabc";
 	assert_failure(lh_regions_parse("", 0, "test", &list), LH_ERROR_FORMAT);
 	assert_failure(lh_regions_parse("\n\n", 2, "test", &list), LH_ERROR_FORMAT);
@@ -495,22 +495,22 @@ static void test_sums_saturate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_2_6_32),
-	        cmocka_unit_test(test_4_4),
-	        cmocka_unit_test(test_6_18),
-	        cmocka_unit_test(test_names),
-	        cmocka_unit_test(test_module_kinds),
-	        cmocka_unit_test(test_special_kinds),
-	        cmocka_unit_test(test_arena_kinds),
-	        cmocka_unit_test(test_bad_lines),
-	        cmocka_unit_test(test_bad_fields),
-	        cmocka_unit_test(test_bad_number_in_the_quick_way),
-	        cmocka_unit_test(test_order_and_overlap),
-	        cmocka_unit_test(test_every_cut),
-	        cmocka_unit_test(test_not_a_region_list),
-	        cmocka_unit_test(test_find),
-	        cmocka_unit_test(test_kind_names),
-	        cmocka_unit_test(test_sums_saturate),
+		cmocka_unit_test(test_2_6_32),
+		cmocka_unit_test(test_4_4),
+		cmocka_unit_test(test_6_18),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_module_kinds),
+		cmocka_unit_test(test_special_kinds),
+		cmocka_unit_test(test_arena_kinds),
+		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_bad_fields),
+		cmocka_unit_test(test_bad_number_in_the_quick_way),
+		cmocka_unit_test(test_order_and_overlap),
+		cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_not_a_region_list),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_kind_names),
+		cmocka_unit_test(test_sums_saturate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

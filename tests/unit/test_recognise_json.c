@@ -11,12 +11,11 @@
 #include <stdio.h>
 
 static const char *const seeds[] = {
-        "{\"name\":\"value\",\"n\":[1,-2.5e+3,0,true,false,null]}",
-        "{ \"a\" : { \"b\" : { \"c\" : [ [ ], { } , \"\\\"\\\\\\/\\b\\f\\n\\r\\t\" ] } } }",
-        "[\n\t\"gr\xc3\xbc\xc3\x9f\x65\", \"\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\", \"\xf0\x9f\x98\x80\",\r\n {\"k\": "
-        "-0.0E-7}]",
-        "{\"\":\"\",\"long key with blanks\":\"x\",\"deep\":[[[[[[[[\"deep\"]]]]]]]]}",
-        "[{\"id\":1,\"tags\":[\"a\",\"b\"]},{\"id\":2,\"tags\":[]}]",
+	"{\"name\":\"value\",\"n\":[1,-2.5e+3,0,true,false,null]}",
+	"{ \"a\" : { \"b\" : { \"c\" : [ [ ], { } , \"\\\"\\\\\\/\\b\\f\\n\\r\\t\" ] } } }",
+	"[\n\t\"gr\xc3\xbc\xc3\x9f\x65\", \"\xe6\x97\xa5\xe6\x9c\xac\", \"\xf0\x9f\x98\x80\",\r\n {\"k\": -0.0E-7}]",
+	"{\"\":\"\",\"long key with blanks\":\"x\",\"deep\":[[[[[[[[\"deep\"]]]]]]]]}",
+	"[{\"id\":1,\"tags\":[\"a\",\"b\"]},{\"id\":2,\"tags\":[]}]",
 };
 
 static bool ours_takes(const char *text, size_t length, size_t *ret_bytes)
@@ -76,9 +75,8 @@ static void test_agrees_with_jansson(void **state)
 	for (size_t i = 0; i < 200000; i++) {
 		char text[256];
 		const char *seed = seeds[unit_random(&random) % LH_ARRAY_COUNT(seeds)];
-		size_t length = strlen(seed);
-		memcpy(text, seed, length);
-		length = mutate(text, length, &random);
+		unit_put(text, sizeof(text), seed);
+		size_t length = mutate(text, strlen(seed), &random);
 		if (memmem(text, length, "\\u", 2))
 			continue;
 		size_t bytes = 0;
@@ -100,7 +98,7 @@ static void test_depth_and_length_are_bounded(void **state)
 	char text[512];
 	for (size_t depth = 60; depth < 70; depth++) {
 		memset(text, '[', depth);
-		strcpy(text + depth, "\"at the very bottom\"");
+		unit_put(text + depth, sizeof(text) - depth, "\"at the very bottom\"");
 		size_t length = strlen(text);
 		memset(text + length, ']', depth);
 		size_t bytes;
@@ -111,8 +109,8 @@ static void test_depth_and_length_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_agrees_with_jansson),
-	        cmocka_unit_test(test_depth_and_length_are_bounded),
+		cmocka_unit_test(test_agrees_with_jansson),
+		cmocka_unit_test(test_depth_and_length_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

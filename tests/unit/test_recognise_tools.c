@@ -39,15 +39,15 @@ static void load(const char *name, struct lh_buffer *ret)
 /* The file's bytes without the last `cut`, amid random bytes that end where text can't go on. */
 static struct lh_recogniser_pass *pass_over_file(const char *name, size_t cut)
 {
-	enum { NOISE = 10000 };
+	enum { BEFORE = 10000, NOISE_BYTES = 20000 };
 	LH_CLEANUP(lh_buffer_deinit) struct lh_buffer file = {0};
 	LH_CLEANUP(lh_buffer_deinit) struct lh_buffer memory = {0};
 	load(name, &file);
 	uint64_t random = file.length;
-	for (size_t i = 0; i < 2 * NOISE; i++) {
+	for (size_t i = 0; i < NOISE_BYTES; i++) {
 		uint8_t byte = (uint8_t)unit_random(&random);
-		lh_buffer_append(&memory, i == NOISE || i == NOISE - 1 ? (const void *)"" : &byte, 1);
-		if (i == NOISE - 1)
+		lh_buffer_append(&memory, i == BEFORE || i == BEFORE - 1 ? (const void *)"" : &byte, 1);
+		if (i == BEFORE - 1)
 			lh_buffer_append(&memory, file.data, file.length - cut);
 	}
 	return unit_pass_over(memory.data, memory.length, 4096);
@@ -62,7 +62,7 @@ static void assert_only(struct lh_recogniser_pass *pass, const char *name, uint6
 		bool is_it = strcmp(classes[i].name, name) == 0;
 		if (classes[i].count != is_it || classes[i].bytes != (is_it ? bytes : 0))
 			fail_msg("%lu %s with %lu bytes where one %s of %lu is", classes[i].count, classes[i].name,
-			         classes[i].bytes, name, bytes);
+				 classes[i].bytes, name, bytes);
 	}
 }
 
@@ -82,21 +82,21 @@ struct certificate_case {
 };
 
 static const struct certificate_case certificates[] = {
-        {"-newkey rsa:2048", "/CN=rsa.example.org", "CN=rsa.example.org, issuer CN=rsa.example.org"},
-        {"-newkey rsa:4096", "/C=DE/O=Some Company/CN=big.example.org", "CN=big.example.org"},
-        {"-newkey ec -pkeyopt ec_paramgen_curve:P-256", "/CN=ec.example.org", "CN=ec.example.org"},
-        {"-newkey ec -pkeyopt ec_paramgen_curve:P-521", "/CN=ec521.example.org", "CN=ec521.example.org"},
-        {"-newkey ed25519", "/CN=ed.example.org", "CN=ed.example.org"},
+	{"-newkey rsa:2048", "/CN=rsa.example.org", "CN=rsa.example.org, issuer CN=rsa.example.org"},
+	{"-newkey rsa:4096", "/C=DE/O=Some Company/CN=big.example.org", "CN=big.example.org"},
+	{"-newkey ec -pkeyopt ec_paramgen_curve:P-256", "/CN=ec.example.org", "CN=ec.example.org"},
+	{"-newkey ec -pkeyopt ec_paramgen_curve:P-521", "/CN=ec521.example.org", "CN=ec521.example.org"},
+	{"-newkey ed25519", "/CN=ed.example.org", "CN=ed.example.org"},
 };
 
 static void check_certificate(const struct certificate_case *certificate)
 {
 	char *command = NULL;
 	assert_true(asprintf(&command,
-	                     "openssl req -x509 %s -nodes -keyout key.pem -out cert.pem -days 30 -subj '%s' && "
-	                     "openssl x509 -in cert.pem -outform DER -out cert.der && "
-	                     "openssl asn1parse -in cert.pem -strparse 4 -noout -out tbs.der",
-	                     certificate->key, certificate->subject) > 0);
+			     "openssl req -x509 %s -nodes -keyout key.pem -out cert.pem -days 30 -subj '%s' && "
+			     "openssl x509 -in cert.pem -outform DER -out cert.der && "
+			     "openssl asn1parse -in cert.pem -strparse 4 -noout -out tbs.der",
+			     certificate->key, certificate->subject) > 0);
 	run(command);
 	free(command);
 	struct lh_recogniser_pass *pass = pass_over_file("cert.der", 0);
@@ -144,20 +144,20 @@ static void test_certificate_of_version_1(void **state)
 /* ---------------------------------------------------------------- keys */
 
 static const char *const key_commands[] = {
-        "openssl genrsa -traditional -out key.pem 2048 && openssl rsa -in key.pem -traditional -outform DER -out "
-        "key.der",
-        "openssl genpkey -algorithm RSA -out key.pem && openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out "
-        "key.der",
-        "openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -outform DER -out "
-        "key.der",
-        "openssl ecparam -name secp521r1 -genkey -noout -out key.pem && openssl ec -in key.pem -outform DER -out "
-        "key.der",
-        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && "
-        "openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der",
-        "openssl genpkey -algorithm ed25519 -out key.pem && "
-        "openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der",
-        "openssl genpkey -algorithm x25519 -out key.pem && "
-        "openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der",
+	"openssl genrsa -traditional -out key.pem 2048 && openssl rsa -in key.pem -traditional -outform DER -out "
+	"key.der",
+	"openssl genpkey -algorithm RSA -out key.pem && openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out "
+	"key.der",
+	"openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -outform DER -out "
+	"key.der",
+	"openssl ecparam -name secp521r1 -genkey -noout -out key.pem && openssl ec -in key.pem -outform DER -out "
+	"key.der",
+	"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && "
+	"openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der",
+	"openssl genpkey -algorithm ed25519 -out key.pem && "
+	"openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der",
+	"openssl genpkey -algorithm x25519 -out key.pem && "
+	"openssl pkcs8 -topk8 -nocrypt -in key.pem -outform DER -out key.der",
 };
 
 static void test_private_keys(void **state)
@@ -203,7 +203,7 @@ static int listen_on_loopback(uint16_t *ret_port)
 static int connect_to_loopback(uint16_t port)
 {
 	struct sockaddr_in name = {
-	        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
@@ -280,16 +280,16 @@ static void record_handshake(const char *version, struct lh_buffer ret[2])
 	char command[512];
 	int output;
 	(void)snprintf(command, sizeof(command),
-	               "exec openssl s_server -accept 127.0.0.1:0 -naccept 1 -rev -cert cert.pem -key key.pem %s",
-	               version);
+		       "exec openssl s_server -accept 127.0.0.1:0 -naccept 1 -rev -cert cert.pem -key key.pem %s",
+		       version);
 	pid_t server = start(command, &output);
 	uint16_t server_port = accepted_port(output);
 	uint16_t port;
 	int listener = listen_on_loopback(&port);
 	(void)snprintf(command, sizeof(command),
-	               "printf 'hello\\nCLOSE\\n' | openssl s_client -ign_eof -connect 127.0.0.1:%u -servername "
-	               "shop.example.org %s",
-	               port, version);
+		       "printf 'hello\\nCLOSE\\n' | openssl s_client -ign_eof -connect 127.0.0.1:%u -servername "
+		       "shop.example.org %s",
+		       port, version);
 	int client_output;
 	pid_t client = start(command, &client_output);
 	int from_client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -357,7 +357,7 @@ static void test_handshake_of_tls12(void **state)
 	(void)state;
 	static const char *const client[] = {"ClientHello, server name shop.example.org", "ClientKeyExchange", NULL};
 	static const char *const server[] = {"ServerHello", "Certificate", "ServerKeyExchange", "ServerHelloDone",
-	                                     NULL};
+					     NULL};
 	check_handshake("-tls1_2", client, server);
 }
 
@@ -407,10 +407,10 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_certificates),         cmocka_unit_test(test_certificate_of_version_1),
-	        cmocka_unit_test(test_private_keys),         cmocka_unit_test(test_encrypted_key),
-	        cmocka_unit_test(test_handshake_of_tls12),   cmocka_unit_test(test_handshake_of_tls13),
-	        cmocka_unit_test(test_record_in_its_buffer),
+		cmocka_unit_test(test_certificates),         cmocka_unit_test(test_certificate_of_version_1),
+		cmocka_unit_test(test_private_keys),         cmocka_unit_test(test_encrypted_key),
+		cmocka_unit_test(test_handshake_of_tls12),   cmocka_unit_test(test_handshake_of_tls13),
+		cmocka_unit_test(test_record_in_its_buffer),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

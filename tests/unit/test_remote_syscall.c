@@ -129,7 +129,7 @@ static void test_call_and_restore(void **state)
 		int signal;
 		stop(child);
 		assert_success(
-		        lh_remote_begin(child->process, child->pid, &child->regions, &child->code, calls, &remote));
+			lh_remote_begin(child->process, child->pid, &child->regions, &child->code, calls, &remote));
 		for (int i = 0; i < 3; i++) {
 			assert_success(lh_remote_call(remote, SYS_getpid, no_arguments, &result));
 			assert_int_equal(result, child->pid);
@@ -178,7 +178,7 @@ static void test_way_back_without_us(void **state)
 		int64_t result;
 		stop(child);
 		assert_success(
-		        lh_remote_begin(child->process, child->pid, &child->regions, &child->code, calls, &remote));
+			lh_remote_begin(child->process, child->pid, &child->regions, &child->code, calls, &remote));
 		for (int i = 0; i < round % 3; i++)
 			assert_success(lh_remote_call(remote, SYS_getpid, no_arguments, &result));
 		resume(child); /* `remote` is given up: what a killed leakhunt leaves */
@@ -201,15 +201,15 @@ static void test_seccomp_interpreter(void **state)
 	(void)state;
 	/* Kill one call, refuse those from 400 on, allow the rest; wrong architecture kills. */
 	static const struct sock_filter program[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 400, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 38),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 400, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 38),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	size_t length = LH_ARRAY_COUNT(program);
 	assert_true(action_of(program, length, SYS_clone) == SECCOMP_RET_KILL_PROCESS);
@@ -224,10 +224,10 @@ static void test_seccomp_interpreter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_call_and_restore, start_child, end_child),
-	        cmocka_unit_test_setup_teardown(test_stack_is_restored, start_child, end_child),
-	        cmocka_unit_test_setup_teardown(test_way_back_without_us, start_child, end_child),
-	        cmocka_unit_test(test_seccomp_interpreter),
+		cmocka_unit_test_setup_teardown(test_call_and_restore, start_child, end_child),
+		cmocka_unit_test_setup_teardown(test_stack_is_restored, start_child, end_child),
+		cmocka_unit_test_setup_teardown(test_way_back_without_us, start_child, end_child),
+		cmocka_unit_test(test_seccomp_interpreter),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,10 +17,10 @@ static void cleanup_table(struct lh_repeated_table **table)
 static void add(struct lh_repeated_table *table, const char *text, uint64_t addr)
 {
 	struct lh_run run = {
-	        .addr = addr,
-	        .bytes = (const uint8_t *)text,
-	        .bytes_length = strlen(text),
-	        .chars = strlen(text),
+		.addr = addr,
+		.bytes = (const uint8_t *)text,
+		.bytes_length = strlen(text),
+		.chars = strlen(text),
 	};
 	lh_repeated_table_add(table, &run, 1, false);
 }
@@ -136,7 +136,7 @@ static void test_wide_and_secret_texts(void **state)
 enum { IMAGE_BYTES = 3 * 1024 * 1024 + 5000, PAGE_BYTES = 4096 };
 
 static struct lh_error *summarise(const uint8_t *bytes, size_t length, enum lh_encoding encoding, size_t min_chars,
-                                  struct lh_summary *ret)
+				  struct lh_summary *ret)
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_TRY(lh_image_open_bytes(bytes, length, 0x10000, &image));
@@ -204,7 +204,7 @@ static void test_interrupted_gives_the_result_so_far(void **state)
 	assert_success(lh_image_open_bytes(bytes, IMAGE_BYTES, 0x10000, &image));
 	uint64_t done_bytes = 0;
 	struct lh_summary_options options = {
-	        .run = {4, LH_ENCODING_ASCII}, .progress = stop_at_once, .progress_context = &done_bytes};
+		.run = {4, LH_ENCODING_ASCII}, .progress = stop_at_once, .progress_context = &done_bytes};
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	assert_success(lh_summarise(image, &options, &summary));
 	assert_true(summary.is_interrupted);
@@ -216,14 +216,14 @@ static void test_interrupted_gives_the_result_so_far(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_exact_while_they_fit),
-	        cmocka_unit_test(test_what_is_seen_once_is_not_repeated),
-	        cmocka_unit_test(test_heavy_ones_survive_a_full_table),
-	        cmocka_unit_test(test_texts_that_fill_their_room),
-	        cmocka_unit_test(test_wide_and_secret_texts),
-	        cmocka_unit_test(test_zero_pages_and_printable_bytes),
-	        cmocka_unit_test(test_wide_text_that_ends_in_a_zero_page),
-	        cmocka_unit_test(test_interrupted_gives_the_result_so_far),
+		cmocka_unit_test(test_exact_while_they_fit),
+		cmocka_unit_test(test_what_is_seen_once_is_not_repeated),
+		cmocka_unit_test(test_heavy_ones_survive_a_full_table),
+		cmocka_unit_test(test_texts_that_fill_their_room),
+		cmocka_unit_test(test_wide_and_secret_texts),
+		cmocka_unit_test(test_zero_pages_and_printable_bytes),
+		cmocka_unit_test(test_wide_text_that_ends_in_a_zero_page),
+		cmocka_unit_test(test_interrupted_gives_the_result_so_far),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static struct lh_error *list_run(void *context, const struct lh_run *run)
 
 /* Blocks of 1 to most_bytes; a live one is overwritten when the next is fed. */
 static void feed_in_blocks(struct lh_run_finder *finder, const uint8_t *data, size_t length, size_t most_bytes,
-                           bool is_live, uint64_t *seed)
+			   bool is_live, uint64_t *seed)
 {
 	static uint8_t live[DATA_BYTES];
 	for (size_t at = 0; at < length;) {
@@ -94,11 +94,11 @@ static void feed_in_blocks(struct lh_run_finder *finder, const uint8_t *data, si
 		memset(live, 'L', sizeof(live));
 		memcpy(live, data + at, bytes);
 		struct lh_block block = {
-		        .addr = BASE + at,
-		        .file_offset = is_live ? LH_NO_OFFSET : 100 + at,
-		        .data = is_live ? live : data + at,
-		        .bytes = bytes,
-		        .is_continued = at > 0,
+			.addr = BASE + at,
+			.file_offset = is_live ? LH_NO_OFFSET : 100 + at,
+			.data = is_live ? live : data + at,
+			.bytes = bytes,
+			.is_continued = at > 0,
 		};
 		assert_success(lh_run_finder_feed(finder, &block));
 		at += bytes;
@@ -106,7 +106,7 @@ static void feed_in_blocks(struct lh_run_finder *finder, const uint8_t *data, si
 }
 
 static void compare(const uint8_t *data, enum lh_encoding encoding, size_t min_chars, size_t most_bytes, bool is_live,
-                    uint64_t *seed)
+		    uint64_t *seed)
 {
 	struct lh_buffer expected LH_CLEANUP(lh_buffer_deinit) = {0};
 	gnu_strings((struct gnu){data, DATA_BYTES, 0, encoding}, min_chars, &expected);
@@ -144,7 +144,7 @@ static void test_like_gnu_over_any_blocks(void **state)
 			for (size_t m = 0; m < LH_ARRAY_COUNT(minima); m++)
 				for (size_t b = 0; b < LH_ARRAY_COUNT(most); b++)
 					compare(data, (enum lh_encoding)encoding, minima[m], most[b], (m + b) % 2,
-					        &seed);
+						&seed);
 	}
 }
 
@@ -158,11 +158,11 @@ static struct lh_error *count_run(void *context, const struct lh_run *run)
 static void feed_text(struct lh_run_finder *finder, uint64_t addr, const char *text, bool is_continued)
 {
 	struct lh_block block = {
-	        .addr = addr,
-	        .file_offset = LH_NO_OFFSET,
-	        .data = (const uint8_t *)text,
-	        .bytes = strlen(text),
-	        .is_continued = is_continued,
+		.addr = addr,
+		.file_offset = LH_NO_OFFSET,
+		.data = (const uint8_t *)text,
+		.bytes = strlen(text),
+		.is_continued = is_continued,
 	};
 	assert_success(lh_run_finder_feed(finder, &block));
 }
@@ -223,10 +223,10 @@ static void test_encoding_letters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_like_gnu_over_any_blocks),
-	        cmocka_unit_test(test_a_block_that_does_not_continue_ends_the_run),
-	        cmocka_unit_test(test_the_visitors_error_stops_it),
-	        cmocka_unit_test(test_encoding_letters),
+		cmocka_unit_test(test_like_gnu_over_any_blocks),
+		cmocka_unit_test(test_a_block_that_does_not_continue_ends_the_run),
+		cmocka_unit_test(test_the_visitors_error_stops_it),
+		cmocka_unit_test(test_encoding_letters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,16 +212,16 @@ static void test_single_shapes(void **state)
 		enum lh_verdict expected;
 		double mib[12];
 	} rows[] = {
-	        {LH_VERDICT_LEAK, {10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}},
-	        {LH_VERDICT_LEAK, {10, 10, 10, 12, 12, 14, 14, 14, 16, 16, 18, 18}}, /* in bursts */
-	        {LH_VERDICT_LEAK, {10, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70}}, /* behind a step */
-	        {LH_VERDICT_STEP, {10, 10, 10, 60, 60, 60, 60, 60, 60, 60, 60, 60}},
-	        {LH_VERDICT_UNDECIDED, {10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 60}},
-	        {LH_VERDICT_PLATEAU, {10, 20, 30, 40, 50, 60, 60, 60, 60, 60, 60, 60}},
-	        {LH_VERDICT_SAWTOOTH, {10, 30, 50, 10, 30, 50, 10, 30, 50, 10, 30, 50}},
-	        {LH_VERDICT_SHRINKING, {60, 50, 40, 40, 30, 30, 20, 20, 20, 20, 20, 20}},
-	        {LH_VERDICT_STEADY, {60, 60, 61, 60, 60, 61, 60, 60, 61, 60, 60, 60}},
-	        {LH_VERDICT_UNDECIDED, {0, 22, 32, 38, 42, 45, 47, 48.5, 49.6, 50.4, 51, 52.1}}, /* slowing down */
+		{LH_VERDICT_LEAK, {10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}},
+		{LH_VERDICT_LEAK, {10, 10, 10, 12, 12, 14, 14, 14, 16, 16, 18, 18}}, /* in bursts */
+		{LH_VERDICT_LEAK, {10, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70}}, /* behind a step */
+		{LH_VERDICT_STEP, {10, 10, 10, 60, 60, 60, 60, 60, 60, 60, 60, 60}},
+		{LH_VERDICT_UNDECIDED, {10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 60}},
+		{LH_VERDICT_PLATEAU, {10, 20, 30, 40, 50, 60, 60, 60, 60, 60, 60, 60}},
+		{LH_VERDICT_SAWTOOTH, {10, 30, 50, 10, 30, 50, 10, 30, 50, 10, 30, 50}},
+		{LH_VERDICT_SHRINKING, {60, 50, 40, 40, 30, 30, 20, 20, 20, 20, 20, 20}},
+		{LH_VERDICT_STEADY, {60, 60, 61, 60, 60, 61, 60, 60, 61, 60, 60, 60}},
+		{LH_VERDICT_UNDECIDED, {0, 22, 32, 38, 42, 45, 47, 48.5, 49.6, 50.4, 51, 52.1}}, /* slowing down */
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(rows); i++) {
 		struct made_series made = series_of(rows[i].mib, 12);
@@ -229,7 +229,7 @@ static void test_single_shapes(void **state)
 			made.values[j] *= MIB;
 		if (verdict_of(&made) != rows[i].expected)
 			fail_msg("row %zu is judged %s, not %s", i, lh_verdict_name(verdict_of(&made)),
-			         lh_verdict_name(rows[i].expected));
+				 lh_verdict_name(rows[i].expected));
 	}
 }
 
@@ -372,18 +372,18 @@ static void test_leaks_are_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_chance_equals_counting_all_orders),
-	        cmocka_unit_test(test_chance_of_long_series_is_near_normal),
-	        cmocka_unit_test(test_chances_come_true),
-	        cmocka_unit_test(test_slope_ignores_outliers),
-	        cmocka_unit_test(test_incomplete_slope_of_a_long_series),
-	        cmocka_unit_test(test_few_samples_are_never_judged),
-	        cmocka_unit_test(test_single_shapes),
-	        cmocka_unit_test(test_growth_of_some_pages_is_no_leak),
-	        cmocka_unit_test(test_floor_that_rises_under_a_sawtooth),
-	        cmocka_unit_test(test_noise_is_never_a_leak),
-	        cmocka_unit_test(test_what_ends_is_never_a_leak),
-	        cmocka_unit_test(test_leaks_are_found),
+		cmocka_unit_test(test_chance_equals_counting_all_orders),
+		cmocka_unit_test(test_chance_of_long_series_is_near_normal),
+		cmocka_unit_test(test_chances_come_true),
+		cmocka_unit_test(test_slope_ignores_outliers),
+		cmocka_unit_test(test_incomplete_slope_of_a_long_series),
+		cmocka_unit_test(test_few_samples_are_never_judged),
+		cmocka_unit_test(test_single_shapes),
+		cmocka_unit_test(test_growth_of_some_pages_is_no_leak),
+		cmocka_unit_test(test_floor_that_rises_under_a_sawtooth),
+		cmocka_unit_test(test_noise_is_never_a_leak),
+		cmocka_unit_test(test_what_ends_is_never_a_leak),
+		cmocka_unit_test(test_leaks_are_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

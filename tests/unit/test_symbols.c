@@ -28,7 +28,7 @@ static void open_library(struct library *library, const char *path, const char *
 {
 	struct lh_buffer json LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_printf(&json, "[{\"start\":\"0x%x\",\"end\":\"0x%x\",\"path\":\"%s\"%s}]", START, START + SPAN, path,
-	                 more_json);
+			 more_json);
 	core_begin(&library->core);
 	core_add_json(&library->core, 3, json.data);
 	core_end(&library->core);
@@ -68,7 +68,7 @@ static void exported_symbols_are_found(void **state)
 	open_library(&library, LIBC, "", ",\"bias\":\"0x10000000\"");
 	/* 42: 0000000000026e50   397 FUNC    GLOBAL DEFAULT   16 name@@VERSION; "TLS" ones have no address. */
 	FILE *readelf = run("readelf --dyn-syms -W " LIBC " | awk '$7 ~ /^[0-9]+$/ && $3 != 0 && "
-	                    "$4 ~ /FUNC|OBJECT/ { sub(/@.*/, \"\", $8); print $2, $3, $8 }'");
+			    "$4 ~ /FUNC|OBJECT/ { sub(/@.*/, \"\", $8); print $2, $3, $8 }'");
 	char name[512];
 	unsigned long addr;
 	long bytes;
@@ -103,7 +103,7 @@ static void well_known_names_win_over_aliases(void **state)
 		char command[256];
 		unsigned long addr;
 		snprintf(command, sizeof(command),
-		         "nm -D --defined-only " LIBC " | grep ' [A-Za-z] %s@' | cut -d' ' -f1", names[i]);
+			 "nm -D --defined-only " LIBC " | grep ' [A-Za-z] %s@' | cut -d' ' -f1", names[i]);
 		FILE *nm = run(command);
 		assert_int_equal(fscanf(nm, "%lx", &addr), 1);
 		assert_int_equal(pclose(nm), 0);
@@ -120,7 +120,7 @@ static void separate_debug_files_are_used(void **state)
 	(void)state;
 	char path[256];
 	FILE *readelf = run("readelf -n " LIBC " | sed -n 's|.*Build ID: \\(..\\)\\(.*\\)|/usr/lib/debug/.build-id/\\1/"
-	                    "\\2.debug|p'");
+			    "\\2.debug|p'");
 	assert_int_equal(fscanf(readelf, "%255s", path), 1);
 	assert_int_equal(pclose(readelf), 0);
 	if (access(path, R_OK) != 0)
@@ -190,14 +190,14 @@ static void bias_follows_from_the_file(void **state)
  *      25d17:  ret
  */
 static const char accessor_script[] =
-        "objdump -d --no-show-raw-insn " LIBSSL " | awk '"
-        "/^[0-9a-f]+ <.*>:$/ { name=$2; gsub(/[<>:]|@.*/, \"\", name); n=0; ok=1; target=\"\"; next } "
-        "/^$/ { next } "
-        "name != \"\" && /^ +[0-9a-f]+:/ { n++; "
-        "  if (n==1 && $2==\"endbr64\") n--; "
-        "  else if (n==1 && $2==\"lea\" && $3 ~ /\\(%rip\\),%rax$/) { target=$5 } "
-        "  else if (n==2 && $2==\"ret\" && target!=\"\") { print target, name; name=\"\" } "
-        "  else name=\"\" }'";
+	"objdump -d --no-show-raw-insn " LIBSSL " | awk '"
+	"/^[0-9a-f]+ <.*>:$/ { name=$2; gsub(/[<>:]|@.*/, \"\", name); n=0; ok=1; target=\"\"; next } "
+	"/^$/ { next } "
+	"name != \"\" && /^ +[0-9a-f]+:/ { n++; "
+	"  if (n==1 && $2==\"endbr64\") n--; "
+	"  else if (n==1 && $2==\"lea\" && $3 ~ /\\(%rip\\),%rax$/) { target=$5 } "
+	"  else if (n==2 && $2==\"ret\" && target!=\"\") { print target, name; name=\"\" } "
+	"  else name=\"\" }'";
 
 static void accessors_name_what_they_return(void **state)
 {
@@ -282,13 +282,13 @@ static void unusable_files_are_problems(void **state)
 	static const struct {
 		const char *path, *problem;
 	} cases[] = {
-	        {"/none", "no such file"},
-	        {"/none/none", "no such file"},
-	        {"/fifo", "not a regular file"},
-	        {"/", "not a regular file"},
-	        {"/empty", "not an ELF file"},
-	        {"/link", "no such file"},
-	        {"/../../../../etc/passwd", "no such file"},
+		{"/none", "no such file"},
+		{"/none/none", "no such file"},
+		{"/fifo", "not a regular file"},
+		{"/", "not a regular file"},
+		{"/empty", "not an ELF file"},
+		{"/link", "no such file"},
+		{"/../../../../etc/passwd", "no such file"},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
 		struct library library;
@@ -309,8 +309,8 @@ static void unusable_files_are_problems(void **state)
 static void add_entry(struct lh_module_table *table, uint64_t start, uint64_t end, const char *name)
 {
 	assert_success(
-	        lh_vec_push(&table->symbols.items,
-	                    (struct lh_table_entry){.start = start, .end = end, .name = name, .symbol_start = start}));
+		lh_vec_push(&table->symbols.items,
+			    (struct lh_table_entry){.start = start, .end = end, .name = name, .symbol_start = start}));
 }
 
 static const char *name_at(struct lh_module_table *table, uint64_t addr)
@@ -334,8 +334,8 @@ static void the_innermost_symbol_wins(void **state)
 		uint64_t addr;
 		const char *name;
 	} expected[] = {{9, "-"},      {10, "first part"}, {12, "outer"},       {20, "inner"},        {24, "innermost"},
-	                {26, "inner"}, {30, "outer"},      {90, "overlapping"}, {119, "overlapping"}, {120, "-"},
-	                {200, "last"}};
+			{26, "inner"}, {30, "outer"},      {90, "overlapping"}, {119, "overlapping"}, {120, "-"},
+			{200, "last"}};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(expected); i++)
 		assert_string_equal(name_at(&table, expected[i].addr), expected[i].name);
 }
@@ -374,12 +374,12 @@ static void a_demangling_bomb_stays_as_it_is(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(exported_symbols_are_found),    cmocka_unit_test(well_known_names_win_over_aliases),
-	        cmocka_unit_test(separate_debug_files_are_used), cmocka_unit_test(vtables_are_demangled),
-	        cmocka_unit_test(bias_follows_from_the_file),    cmocka_unit_test(accessors_name_what_they_return),
-	        cmocka_unit_test(sections_are_the_next_best),    cmocka_unit_test(replaced_file_is_not_used),
-	        cmocka_unit_test(unusable_files_are_problems),   cmocka_unit_test(the_innermost_symbol_wins),
-	        cmocka_unit_test(names_are_demangled),           cmocka_unit_test(a_demangling_bomb_stays_as_it_is),
+		cmocka_unit_test(exported_symbols_are_found),    cmocka_unit_test(well_known_names_win_over_aliases),
+		cmocka_unit_test(separate_debug_files_are_used), cmocka_unit_test(vtables_are_demangled),
+		cmocka_unit_test(bias_follows_from_the_file),    cmocka_unit_test(accessors_name_what_they_return),
+		cmocka_unit_test(sections_are_the_next_best),    cmocka_unit_test(replaced_file_is_not_used),
+		cmocka_unit_test(unusable_files_are_problems),   cmocka_unit_test(the_innermost_symbol_wins),
+		cmocka_unit_test(names_are_demangled),           cmocka_unit_test(a_demangling_bomb_stays_as_it_is),
 	};
 	elf_version(EV_CURRENT);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,107 @@
+/*
+ * method_tables: recognises an unnamed table of function pointers by a named one that is nearly the
+ * same. A library keeps variants of one table (OpenSSL: one for each protocol version and side), of
+ * which accessor functions name only some. Input: the relocations of a file, which say what each word of
+ * its read-only data will point to; nothing of the target is read.
+ */
+#include "symbols/module_table.h"
+
+#include <gelf.h>
+#include <stdlib.h>
+
+enum {
+	TABLE_WORDS = 28,          /* OpenSSL 3.0 SSL_METHOD: 28 words; the largest kind of table there is */
+	COMPARABLE_WORDS_MIN = 16, /* of them relocated in both tables */
+	SIMILAR_PERCENT = 80,
+};
+
+static struct lh_error *add_section_words(struct lh_module_table *table, Elf_Scn *section, const GElf_Shdr *header)
+{
+	Elf_Data *data = elf_getdata(section, NULL);
+	size_t count = data && header->sh_entsize ? data->d_size / header->sh_entsize : 0;
+	for (size_t i = 0; i < count && i < INT32_MAX; i++) {
+		GElf_Rela relocation;
+		if (!gelf_getrela(data, (int)i, &relocation) || GELF_R_TYPE(relocation.r_info) != R_X86_64_RELATIVE)
+			continue;
+		struct lh_relocated_word word = {relocation.r_offset, (uint64_t)relocation.r_addend};
+		LH_TRY(lh_vec_push(&table->words, word));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf)
+{
+	for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
+		GElf_Shdr header;
+		if (gelf_getshdr(section, &header) && header.sh_type == SHT_RELA && header.sh_flags & SHF_ALLOC)
+			LH_TRY(add_section_words(table, section, &header));
+	}
+	return NULL;
+}
+
+static int compare_words(const void *a, const void *b)
+{
+	const struct lh_relocated_word *left = a, *right = b;
+	return (left->addr > right->addr) - (left->addr < right->addr);
+}
+
+void lh_method_tables_finish(struct lh_module_table *table)
+{
+	if (table->words.count)
+		qsort(table->words.items, table->words.count, sizeof(*table->words.items), compare_words);
+}
+
+/* The words of the table at `addr`; 0 where there is no relocation. Returns how many have one. */
+static size_t read_table(const struct lh_module_table *table, uint64_t addr, uint64_t ret[TABLE_WORDS])
+{
+	size_t low = 0, high = table->words.count, found = 0;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (table->words.items[middle].addr < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (size_t i = 0; i < TABLE_WORDS; i++)
+		ret[i] = 0;
+	for (; low < table->words.count; low++) {
+		uint64_t distance = table->words.items[low].addr - addr;
+		if (distance >= (uint64_t)TABLE_WORDS * 8)
+			break;
+		if (distance % 8 == 0 && !ret[distance / 8]) {
+			ret[distance / 8] = table->words.items[low].value;
+			found++;
+		}
+	}
+	return found;
+}
+
+/* How many words are equal; 0 when too few can be compared or too few of them are. */
+static size_t similarity(const uint64_t a[TABLE_WORDS], const uint64_t b[TABLE_WORDS])
+{
+	size_t comparable = 0, equal = 0;
+	for (size_t i = 0; i < TABLE_WORDS; i++) {
+		comparable += a[i] && b[i];
+		equal += a[i] && a[i] == b[i];
+	}
+	bool is_similar = comparable >= COMPARABLE_WORDS_MIN && equal * 100 >= comparable * SIMILAR_PERCENT;
+	return is_similar ? equal : 0;
+}
+
+const struct lh_table_entry *lh_method_tables_find(const struct lh_module_table *table, uint64_t addr)
+{
+	uint64_t words[TABLE_WORDS], named[TABLE_WORDS];
+	if (addr % 8 || read_table(table, addr, words) < COMPARABLE_WORDS_MIN)
+		return NULL;
+	const struct lh_table_entry *best = NULL;
+	size_t best_equal = 0;
+	for (size_t i = 0; i < table->accessors.items.count; i++) {
+		const struct lh_table_entry *entry = &table->accessors.items.items[i];
+		size_t equal = read_table(table, entry->start, named) ? similarity(words, named) : 0;
+		if (equal > best_equal) {
+			best = entry;
+			best_equal = equal;
+		}
+	}
+	return best;
+}

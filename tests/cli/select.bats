@@ -1,0 +1,362 @@
+#!/usr/bin/env bats
+# The select command: output, records, saved texts, early ends, bad usage.
+
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+}
+
+leakhunt() {
+	run --separate-stderr "$LEAKHUNT" "$@"
+}
+
+# usage_error TEXT: exit 64, nothing on stdout, one line on stderr that holds the text.
+usage_error() {
+	[ "$status" -eq 64 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"$1"* ]]
+}
+
+failure() {
+	[ "$status" -eq 2 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"$1"* ]]
+}
+
+# smaps FILE HEAP_KB: a saved smaps text whose heap holds that much.
+smaps() {
+	cat >"$1" <<-EOF_SMAPS
+		00400000-00500000 r-xp 00000000 08:01 4711 /bin/server
+		Size: 1024 kB
+		Rss: 800 kB
+		Shared_Clean: 800 kB
+		Private_Dirty: 0 kB
+		01000000-10000000 rw-p 00000000 00:00 0 [heap]
+		Size: 245760 kB
+		Rss: $2 kB
+		Shared_Clean: 0 kB
+		Private_Dirty: $2 kB
+	EOF_SMAPS
+}
+
+# series NAME KB...: NAME0, NAME1, ... and an array `files` of --from options.
+series() {
+	local name=$1 kb i=0
+	shift
+	files=()
+	for kb in "$@"; do
+		smaps "$name$i" "$kb"
+		files+=(--from "$name$i")
+		i=$((i + 1))
+	done
+}
+
+@test "saved smaps texts with times: growth, rate and verdict" {
+	series s 1000 2000 3000 4000 5000 6000 7000
+	leakhunt select "${files[@]}" --times 0,1m,2m,180,240s,5m,6m --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .schema <<<"$output")" = leakhunt/select/1 ]
+	[ "$(jq -r .regions[0].verdict <<<"$output")" = leak ]
+	[ "$(jq .regions[0].growth_bytes <<<"$output")" -eq $((6000 * 1024)) ]
+	[ "$(jq '.regions[0].rate_bytes_per_hour | floor' <<<"$output")" -eq $((1000 * 1024 * 60)) ]
+	[ "$(jq .span_ns <<<"$output")" -eq 360000000000 ]
+	[ "$(jq -r .regions[0].start <<<"$output")" = 0x1000000 ]
+	[ "$(jq -c .regions[0].series_private_bytes <<<"$output")" = "$(jq -nc '[range(1;8) | . * 1024000]')" ]
+	[ "$(jq -r .next_command <<<"$output")" = "leakhunt dump PID --region heap -o dump.bin" ]
+	[ "$(jq -r .pid <<<"$output")" = null ]
+}
+
+@test "saved smaps texts without times: when they were modified, in whatever order" {
+	series s 1000 2000 3000 4000 5000 6000 7000
+	for i in 0 1 2 3 4 5 6; do
+		touch -d "2024-01-01 00:0$i:00" "s$i"
+	done
+	leakhunt select --from s3 --from s0 --from s6 --from s1 --from s5 --from s2 --from s4
+	[ "$status" -eq 0 ]
+	[[ $output == *"7 samples in 6m 00s"* ]]
+	[[ $output == *"+5.86 MiB"* ]]
+	[[ $output == *"do not say which PID"* ]]
+}
+
+@test "text: header, columns, reason, next command" {
+	series s 1000 2000 3000 4000 5000 6000 7000
+	leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6
+	[ "$status" -eq 0 ]
+	for word in "ADDRESS RANGE" KIND SIZE "USS NOW" GROWTH RATE/h VERDICT; do
+		[[ $output == *"$word"* ]]
+	done
+	grep -Eq '^0x1000000-0x10000000 +heap +240 MiB +6.84 MiB +\+5.86 MiB .* leak ' <<<"$output"
+	grep -q '^next: *leakhunt dump PID --region heap -o dump.bin' <<<"$output"
+}
+
+@test "nothing grows: said so, no command" {
+	series s 5000 5000 5000 5000 5000
+	leakhunt select "${files[@]}" --times 0,1,2,3,4
+	[ "$status" -eq 0 ]
+	[[ $output == *"nothing grows: "* ]]
+	[[ $output != *"leakhunt dump"* ]]
+}
+
+@test "two samples: undecided, with the growth and how much longer to watch" {
+	series s 1000 9000
+	leakhunt select "${files[@]}" --times 0,60
+	[ "$status" -eq 0 ]
+	[[ $output == *undecided* ]]
+	[[ $output == *"+7.81 MiB"* ]]
+	[[ $output == *"watch "*" more"* ]]
+}
+
+@test "--most bounds the rows" {
+	for i in 0 1 2; do
+		for r in 1 2 3; do
+			printf '%d0000000-%d8000000 rw-p 00000000 00:00 0 \nSize: 131072 kB\nPrivate_Dirty: %d kB\n' \
+				"$r" "$r" $((r * 500 * (i + 1)))
+		done >"m$i"
+	done
+	leakhunt select --from m0 --from m1 --from m2 --times 0,1,2 --most 2 --json
+	[ "$(jq '.regions | length' <<<"$output")" -eq 2 ]
+	[ "$(jq -r .regions[0].start <<<"$output")" = 0x30000000 ]
+	leakhunt select --from m0 --from m1 --from m2 --times 0,1,2 --most 1
+	[[ $output == *"2 more rows"* ]]
+}
+
+@test "--save and --from give the same answer" {
+	start_sample heap_leak --auto 20
+	leakhunt select "$SAMPLE_PID" -i 50ms -n 8 --save record.jsonl --json
+	[ "$status" -eq 0 ]
+	live=$output
+	[ "$(stat -c %a record.jsonl)" = 600 ]
+	[ "$(jq -c . record.jsonl | wc -l)" -eq 9 ]
+	[ "$(head -1 record.jsonl | jq .pid)" -eq "$SAMPLE_PID" ]
+	leakhunt select --from record.jsonl --json
+	[ "$status" -eq 0 ]
+	for key in .pid .command .samples .span_ns .process .regions; do
+		[ "$(jq -c "$key" <<<"$live")" = "$(jq -c "$key" <<<"$output")" ]
+	done
+	[ -z "$(find . -name '*.tmp')" ]
+}
+
+@test "--save does not replace a file, --force does" {
+	start_sample steady
+	echo precious >record.jsonl
+	leakhunt select "$SAMPLE_PID" -i 10ms -n 2 --save record.jsonl
+	failure "record.jsonl exists"
+	[[ $stderr == *--force* ]]
+	[ "$(cat record.jsonl)" = precious ]
+	leakhunt select "$SAMPLE_PID" -i 10ms -n 2 --save record.jsonl --force
+	[ "$status" -eq 0 ]
+	[ "$(jq -c . record.jsonl | wc -l)" -eq 3 ]
+}
+
+@test "a record that is cut off or corrupt in the middle: the rest counts, exit 1 and said so" {
+	start_sample heap_leak --auto 20
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8 --save record.jsonl >/dev/null
+	head -c -200 record.jsonl >cut.jsonl
+	leakhunt select --from cut.jsonl --json
+	[ "$status" -eq 1 ]
+	[ "$(jq .samples <<<"$output")" -eq 7 ]
+	[ "$(jq .complete <<<"$output")" = false ]
+	[[ $stderr == *"1 lines were not understood"* ]]
+	sed '4s/.*/garbage/' record.jsonl >bad.jsonl
+	leakhunt select --from bad.jsonl
+	[ "$status" -eq 1 ]
+	[[ $output == *"not complete"* ]]
+}
+
+# A condition for wait_until: the unfinished record holds its header and at least N samples.
+holds_samples() {
+	local record
+	record=$(find . -name '.record.jsonl.*.tmp')
+	[ -n "$record" ] && (($(wc -l <"$record") > $1))
+}
+
+@test "Ctrl-C gives the result so far, and keeps the record" {
+	start_sample heap_leak --auto 20
+	# Job control, so that the child does not ignore SIGINT as background children of a script do.
+	set -m
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 10000 --save record.jsonl --json >out 2>err 3>&- &
+	pid=$!
+	set +m
+	wait_until 100 holds_samples 6
+	kill -INT "$pid"
+	wait "$pid" && status=0 || status=$?
+	[ "$status" -eq 1 ]
+	[ "$(jq .complete out)" = false ]
+	(($(jq .samples out) >= 6))
+	[ "$(jq -r .regions[0].verdict out)" = leak ]
+	[ "$(jq -c . record.jsonl | wc -l)" -eq $(($(jq .samples out) + 1)) ]
+}
+
+@test "Ctrl-C in a long wait takes a last sample" {
+	start_sample heap_leak --auto 20
+	set -m
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 1h -n 10 --save record.jsonl --json >out 2>err 3>&- &
+	pid=$!
+	set +m
+	wait_until 100 holds_samples 1
+	kill -INT "$pid"
+	wait "$pid" && status=0 || status=$?
+	[ "$status" -eq 1 ]
+	[ "$(jq .samples out)" -eq 2 ]
+}
+
+@test "the process ends midway: what there is, exit 1, a warning" {
+	start_sample heap_leak --auto 20
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 10000 --save record.jsonl --json >out 2>err 3>&- &
+	pid=$!
+	wait_until 100 holds_samples 6
+	stop_sample
+	wait "$pid" && status=0 || status=$?
+	[ "$status" -eq 1 ]
+	[ "$(wc -l <err)" -eq 1 ]
+	grep -q 'warning: .*the result is of the samples before that' err
+	(($(jq .samples out) >= 6))
+	[ -e record.jsonl ]
+}
+
+@test "the process calls exec midway: what there is of the old program, exit 1, a warning" {
+	mkfifo go
+	bash -c 'read -r _ <go; exec sleep 1000' 3>&- &
+	target=$!
+	wait_until 100 test -e "/proc/$target/smaps"
+	"$LEAKHUNT" select "$target" -i 50ms -n 10000 --save record.jsonl --json >out 2>err 3>&- &
+	pid=$!
+	wait_until 100 holds_samples 4
+	echo >go
+	wait "$pid" && status=0 || status=$?
+	kill "$target"
+	[ "$status" -eq 1 ]
+	grep -q 'warning: .*the result is of the samples before that' err
+	(($(jq .samples out) >= 4))
+}
+
+@test "fewer than two samples before the end: an error, and no record left" {
+	start_sample steady
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 1h --save record.jsonl >out 2>err 3>&- &
+	pid=$!
+	wait_until 100 holds_samples 1
+	stop_sample
+	wait "$pid" && status=0 || status=$?
+	[ "$status" -eq 2 ]
+	[ ! -s out ]
+	[ "$(wc -l <err)" -eq 1 ]
+	[ -z "$(find . -name '*record*')" ]
+}
+
+@test "a full disc ends the record, not the watch" {
+	mkdir full
+	mount -t tmpfs -o size=16k leakhunt-test full 2>/dev/null || skip "needs the right to mount a tmpfs"
+	start_sample heap_leak --auto 20
+	leakhunt select "$SAMPLE_PID" -i 20ms -n 8 --save full/record.jsonl --json
+	left=$(ls -A full)
+	umount full
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"No space left"*"not saved"* ]]
+	[ "$(jq .samples <<<"$output")" -eq 8 ]
+	[ -z "$left" ]
+}
+
+@test "bad files: one line that names the file" {
+	smaps good 1000
+	: >empty
+	head -c 5000 /dev/urandom >random
+	mkdir folder
+	printf '{"leakhunt_record":9,"pid":1}\n' >newer
+	for file in empty random folder newer missing; do
+		leakhunt select --from good --from "$file" --times 0,1
+		[ "$status" -ne 0 ]
+		[ -z "$output" ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		[[ $stderr == *"$file"* ]]
+	done
+	grep -E '^[0-9a-f]+-[0-9a-f]+ ' good >maps_only
+	leakhunt select --from good --from maps_only --times 0,1
+	failure maps_only
+	[[ $stderr == *smaps* ]]
+}
+
+@test "torn smaps text: what can be read counts, exit 1" {
+	series s 1000 2000 3000
+	printf 'zzzz-yyyy torn line\n' >>s1
+	leakhunt select "${files[@]}" --times 0,1,2 --json
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"s1"*"not understood"* ]]
+	[ "$(jq .samples <<<"$output")" -eq 3 ]
+}
+
+@test "samples that do not go together" {
+	smaps a 1000
+	smaps b 2000
+	leakhunt select --from a
+	usage_error "1 sample"
+	touch -d 2024-01-01 a b
+	leakhunt select --from a --from b
+	usage_error "same time"
+	[[ $stderr == *--times* ]]
+	printf '{"leakhunt_record":1,"pid":%d}\n{"time_ns":%d,"regions":[{"start":"0x1000","end":"0x2000","perms":"rw-p","kind":"anon"}]}\n' \
+		7 1 >seven 8 2 && sed -n 1,2p seven >r7 && sed -n 3,4p seven >r8
+	leakhunt select --from r7 --from r8
+	usage_error "pids 7 and 8"
+}
+
+@test "bad usage" {
+	smaps a 1000
+	leakhunt select
+	usage_error "neither PID nor --from"
+	leakhunt select 1 --from a
+	usage_error "both PID and --from"
+	leakhunt select 1 --times 0
+	usage_error "--times"
+	leakhunt select --from a --from a --times 0
+	usage_error "1 times for 2 files"
+	leakhunt select --from a --from a --times 0,never
+	usage_error "never"
+	leakhunt select --from a --interval 2s
+	usage_error "--interval"
+	leakhunt select $$ --samples 1
+	usage_error "samples"
+	leakhunt select $$ --interval 0
+	usage_error "--interval"
+	leakhunt select $$ --interval soon
+	usage_error "soon"
+	leakhunt select $$ --samplse 3
+	usage_error "--samples"
+	leakhunt select 12 13
+	usage_error "13"
+}
+
+# A condition for wait_until.
+is_zombie() {
+	[ "$(process_state "$1")" = Z ]
+}
+
+# Likewise.
+runs_sleep() {
+	[ "$(cat "/proc/$1/comm")" = sleep ]
+}
+
+@test "no such process, and a zombie" {
+	sh -c 'exit 0' &
+	gone=$!
+	wait "$gone"
+	leakhunt select "$gone"
+	failure "$gone"
+	# exec keeps the child of the shell, and sleep never waits for it; so it must not end before.
+	mkfifo gate
+	bash -c '(read -r _ <gate) & echo $! >child; exec sleep 1000' 3>&- &
+	parent=$!
+	wait_until 100 runs_sleep "$parent"
+	echo >gate
+	wait_until 100 is_zombie "$(cat child)"
+	leakhunt select "$(cat child)"
+	kill "$parent"
+	failure "zombie"
+}
