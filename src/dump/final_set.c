@@ -4,8 +4,6 @@
  */
 #include "final_set.h"
 
-#include "context.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,7 +38,8 @@ void lh_final_set_deinit(struct lh_final_set *set)
 	*set = (struct lh_final_set){0};
 }
 
-static struct lh_error *collect(struct lh_final_set *set, const struct lh_plan *plan, uint64_t *ret_bytes)
+static struct lh_error *collect(struct lh_final_set *set, const struct lh_plan *plan, const struct lh_ranges *more,
+				uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < plan->pages.runs.count; i++) {
@@ -49,6 +48,10 @@ static struct lh_error *collect(struct lh_final_set *set, const struct lh_plan *
 			continue;
 		LH_TRY(lh_vec_push(&set->ranges, run->range));
 		bytes += lh_range_bytes(run->range);
+	}
+	for (size_t i = 0; i < more->items.count; i++) {
+		LH_TRY(lh_vec_push(&set->ranges, more->items.items[i]));
+		bytes += lh_range_bytes(more->items.items[i]);
 	}
 	*ret_bytes = bytes;
 	return NULL;
@@ -84,10 +87,10 @@ static struct lh_error *copy_one_by_one(struct lh_final_set *set, const struct l
 }
 
 struct lh_error *lh_final_set_copy(struct lh_final_set *set, const struct lh_process *process,
-				   const struct lh_plan *plan, struct lh_dump_gaps *gaps)
+				   const struct lh_plan *plan, const struct lh_ranges *more, struct lh_dump_gaps *gaps)
 {
 	uint64_t bytes;
-	LH_TRY(collect(set, plan, &bytes));
+	LH_TRY(collect(set, plan, more, &bytes));
 	LH_TRY(grow(set, bytes));
 	set->used_bytes = lh_process_read_ranges(process, set->ranges.items, set->ranges.count, set->memory);
 	if (set->used_bytes == bytes)

@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_DUMP_FINAL_SET_H
 #define LEAKHUNT_DUMP_FINAL_SET_H
 
+#include "context.h"
 #include "copy.h"
 
 struct lh_final_set {
@@ -17,9 +18,10 @@ struct lh_final_set {
 /* Touches `bytes` of memory ahead, so that no page fault of ours lengthens the pause. */
 struct lh_error *lh_final_set_init(struct lh_final_set *set, uint64_t bytes) LH_NODISCARD;
 
-/* Copies the plan's written pages. What can't be read is appended to `gaps`. */
+/* Copies the plan's written pages and the ranges of `more`. What can't be read is appended to `gaps`. */
 struct lh_error *lh_final_set_copy(struct lh_final_set *set, const struct lh_process *process,
-				   const struct lh_plan *plan, struct lh_dump_gaps *gaps) LH_NODISCARD;
+				   const struct lh_plan *plan, const struct lh_ranges *more,
+				   struct lh_dump_gaps *gaps) LH_NODISCARD;
 
 /* Hands all of it to the copy's writer, at the places of its layout. */
 struct lh_error *lh_final_set_write(const struct lh_final_set *set, struct lh_copy *copy) LH_NODISCARD;

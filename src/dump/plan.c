@@ -115,6 +115,7 @@ struct plan_walk {
 	const struct lh_ranges *context;
 	size_t next_wanted;
 	size_t next_context;
+	bool without_pages;
 	struct lh_page_runs scratch;
 };
 
@@ -183,7 +184,8 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 		.is_absent_zero = is_absent_zero(region),
 		.is_device = is_device(region),
 	};
-	LH_TRY(add_pages(walk->plan, &extent, walk->pagemap, lh_pagemap_runs, &walk->scratch));
+	if (!walk->without_pages)
+		LH_TRY(add_pages(walk->plan, &extent, walk->pagemap, lh_pagemap_runs, &walk->scratch));
 	return lh_vec_push(&walk->plan->extents, extent);
 }
 
@@ -234,11 +236,12 @@ static struct lh_error *add_region(struct plan_walk *walk, const struct lh_regio
 }
 
 static struct lh_error *make_extents(const struct lh_process *process, const struct lh_ranges *wanted,
-				     const struct lh_ranges *context, struct lh_plan *plan)
+				     const struct lh_ranges *context, bool without_pages, struct lh_plan *plan)
 {
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
-	struct plan_walk walk = {.plan = plan, .pagemap = pagemap, .wanted = wanted, .context = context};
+	struct plan_walk walk = {
+		.plan = plan, .pagemap = pagemap, .wanted = wanted, .context = context, .without_pages = without_pages};
 	struct lh_error *error = NULL;
 	for (size_t i = 0; !error && i < plan->list.regions.count; i++)
 		error = add_region(&walk, &plan->list.regions.items[i]);
@@ -264,7 +267,7 @@ static struct lh_error *fill_plan(const struct lh_process *process, const struct
 		LH_TRY(lh_context_collect(process, &plan->list, &plan->modules, request, context));
 	lh_ranges_normalise(wanted);
 	lh_ranges_normalise(context);
-	return make_extents(process, wanted, context, plan);
+	return make_extents(process, wanted, context, request->without_pages, plan);
 }
 
 struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,

@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 
+#include "dump/restart.h"
+
 #include <cpuid.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,7 +22,6 @@ enum {
 	KERNEL_ERESTARTNOHAND = 514,
 	KERNEL_ERESTART_RESTARTBLOCK = 516,
 	KERNEL_EINTR = 4,
-	SYSCALL_INSN_BYTES = 2, /* 0f 05 */
 };
 
 enum {
@@ -52,12 +53,10 @@ void lh_restart_resolve(struct user_regs_struct *regs)
 	long result = (long)regs->rax;
 	if ((long)regs->orig_rax < 0)
 		return;
-	if (result == -KERNEL_ERESTARTSYS || result == -KERNEL_ERESTARTNOINTR || result == -KERNEL_ERESTARTNOHAND) {
-		regs->rax = regs->orig_rax;
-		regs->rip -= SYSCALL_INSN_BYTES;
-	} else if (result == -KERNEL_ERESTART_RESTARTBLOCK) {
+	if (result == -KERNEL_ERESTARTSYS || result == -KERNEL_ERESTARTNOINTR || result == -KERNEL_ERESTARTNOHAND)
+		*regs = lh_restart_rewound(regs);
+	else if (result == -KERNEL_ERESTART_RESTARTBLOCK)
 		regs->rax = (unsigned long)-KERNEL_EINTR;
-	}
 	regs->orig_rax = (unsigned long)-1;
 }
 

@@ -31,8 +31,7 @@ struct lh_write_tracker {
 	const struct lh_process *process;
 	int userfault_fd;
 	struct lh_pagemap *pagemap;
-	struct lh_ranges covered; /* registered, ascending, disjoint */
-	uint64_t pause_ns;
+	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
 };
 
 /* ---------------------------------------------------------------- the userfaultfd */
@@ -89,20 +88,21 @@ static struct lh_error *inject(const struct lh_process *process, const struct lh
 	return error;
 }
 
-/* Tries one thread. *ret_fd stays -1 when this thread can't be used, and another may do. */
+/* Tries one thread. LH_ERROR_UNSUPPORTED when this one can't be used, and another may do. */
 static struct lh_error *make_by_thread(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
-				       const struct lh_remote_code *code, pid_t tid)
+				       const struct lh_remote_code *code, pid_t tid, uint64_t *pause_ns)
 {
 	struct lh_freeze *freeze = NULL;
 	LH_TRY(lh_freeze_begin_thread(tracker->process, tid, &freeze));
 	lh_fault_point("tracker-thread-stopped");
 	struct lh_error *error = inject(tracker->process, regions, code, freeze, tid, &tracker->userfault_fd);
-	tracker->pause_ns = lh_max_u64(tracker->pause_ns, lh_freeze_end(freeze).pause_ns);
+	*pause_ns = lh_max_u64(*pause_ns, lh_freeze_end(freeze).pause_ns);
 	return error;
 }
 
 /* A thread that can't be used is passed over; any other failure is final. */
-static struct lh_error *make_userfault(struct lh_write_tracker *tracker, const struct lh_region_list *regions)
+static struct lh_error *make_userfault(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
+				       uint64_t *pause_ns)
 {
 	enum { THREADS_MAX = 16 };
 	struct lh_remote_code code;
@@ -111,7 +111,7 @@ static struct lh_error *make_userfault(struct lh_write_tracker *tracker, const s
 	struct lh_error *error = lh_tasks_read(tracker->process, &tasks);
 	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX; i++) {
 		lh_error_destroy(error);
-		error = make_by_thread(tracker, regions, &code, tasks.tasks.items[i].tid);
+		error = make_by_thread(tracker, regions, &code, tasks.tasks.items[i].tid, pause_ns);
 		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
 			break;
 	}
@@ -128,15 +128,16 @@ static struct lh_error *ask_for_features(const struct lh_write_tracker *tracker)
 }
 
 struct lh_error *lh_write_tracker_start(const struct lh_process *process, const struct lh_region_list *regions,
-					struct lh_write_tracker **ret)
+					uint64_t *ret_pause_ns, struct lh_write_tracker **ret)
 {
+	*ret_pause_ns = 0;
 	LH_CLEANUP(lh_cleanup_write_tracker) struct lh_write_tracker *tracker = calloc(1, sizeof(*tracker));
 	if (!tracker)
 		return lh_error_no_memory();
 	tracker->process = process;
 	tracker->userfault_fd = -1;
 	LH_TRY(lh_pagemap_open(process, &tracker->pagemap));
-	LH_TRY(make_userfault(tracker, regions));
+	LH_TRY(make_userfault(tracker, regions, ret_pause_ns));
 	LH_TRY(ask_for_features(tracker));
 	*ret = tracker;
 	tracker = NULL;
@@ -145,32 +146,46 @@ struct lh_error *lh_write_tracker_start(const struct lh_process *process, const 
 
 /* ---------------------------------------------------------------- tracking */
 
-/* Registering what is registered already changes nothing (mm/userfaultfd.c). */
-static bool register_range(const struct lh_write_tracker *tracker, struct lh_range range)
+/*
+ * Only whole mappings: a border in the middle of one would split it in two, and mremap(2) of both
+ * fails in the target. Shared memory may be written through other mappings, which nobody sees here.
+ * Registering what is registered already changes nothing (fs/userfaultfd.c).
+ */
+static bool register_region(const struct lh_write_tracker *tracker, const struct lh_region *region)
 {
 	struct uffdio_register request = {
-		.range = {.start = range.start, .len = lh_range_bytes(range)},
+		.range = {.start = region->start, .len = region->end - region->start},
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
-	return ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) == 0;
+	return !region->is_shared && !region->is_io && ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) == 0;
 }
 
-struct lh_error *lh_write_tracker_cover(struct lh_write_tracker *tracker, const struct lh_plan *plan)
+struct lh_error *lh_write_tracker_cover(struct lh_write_tracker *tracker, struct lh_plan *plan)
+{
+	tracker->covered.items.count = 0;
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		struct lh_extent *extent = &plan->extents.items[i];
+		if (i && extent[-1].region == extent->region) {
+			extent->is_tracked = extent[-1].is_tracked;
+			continue;
+		}
+		extent->is_tracked = !extent->is_device && register_region(tracker, extent->region);
+		struct lh_range range = {extent->region->start, extent->region->end};
+		if (extent->is_tracked)
+			LH_TRY(lh_vec_push(&tracker->covered.items, range));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_write_tracker_take(struct lh_write_tracker *tracker, const struct lh_plan *plan,
+				       struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		const struct lh_extent *extent = &plan->extents.items[i];
 		struct lh_range range = {extent->start, extent->end};
-		if (!extent->is_device && register_range(tracker, range))
-			LH_TRY(lh_vec_push(&tracker->covered.items, range));
+		if (extent->is_tracked)
+			LH_TRY(lh_pagemap_take_written(tracker->pagemap, range, ret));
 	}
-	lh_ranges_normalise(&tracker->covered);
-	return NULL;
-}
-
-struct lh_error *lh_write_tracker_take(struct lh_write_tracker *tracker, struct lh_page_runs *ret)
-{
-	for (size_t i = 0; i < tracker->covered.items.count; i++)
-		LH_TRY(lh_pagemap_take_written(tracker->pagemap, tracker->covered.items.items[i], ret));
 	return NULL;
 }
 
@@ -179,20 +194,20 @@ struct lh_error *lh_write_tracker_find(struct lh_write_tracker *tracker, struct 
 	return lh_plan_look_again(plan, tracker->pagemap);
 }
 
-uint64_t lh_write_tracker_pause_ns(const struct lh_write_tracker *tracker)
-{
-	return tracker->pause_ns;
-}
-
+/*
+ * First the pages, in pieces, under a lock that page faults share; then the mapping as a whole: it must
+ * never be in two halves (see register_region). What is no longer mapped has no protection.
+ */
 static void lift(const struct lh_write_tracker *tracker, struct lh_range range)
 {
 	for (uint64_t at = range.start; at < range.end;) {
 		uint64_t bytes = lh_min_u64(range.end - at, LIFT_PIECE_BYTES);
-		struct uffdio_range piece = {.start = at, .len = bytes};
-		/* A piece that is no longer mapped has no protection; closing lifts what is left. */
-		(void)ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &piece);
+		struct uffdio_writeprotect piece = {.range = {.start = at, .len = bytes}};
+		(void)ioctl(tracker->userfault_fd, UFFDIO_WRITEPROTECT, &piece);
 		at += bytes;
 	}
+	struct uffdio_range whole = {.start = range.start, .len = lh_range_bytes(range)};
+	(void)ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &whole);
 }
 
 void lh_write_tracker_stop(struct lh_write_tracker *tracker)

@@ -50,7 +50,8 @@ enum {
 
 struct lh_pagemap {
 	int fd;
-	bool has_scan;
+	bool is_probed;
+	bool has_scan; /* valid when is_probed */
 	const struct lh_process *process;
 	uint64_t page_bytes;
 	struct scan_region regions[SCAN_REGIONS];
@@ -63,7 +64,7 @@ struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pag
 	if (!pagemap)
 		return lh_error_no_memory();
 	pagemap->fd = -1;
-	pagemap->has_scan = true;
+	pagemap->is_probed = false;
 	pagemap->process = process;
 	pagemap->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	LH_TRY(lh_process_open_file(process, "pagemap", O_RDONLY, &pagemap->fd));
@@ -175,11 +176,15 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 }
 
 /* An empty scan: only a kernel that knows the ioctl returns 0 for it. */
-static bool knows_scan(const struct lh_pagemap *pagemap)
+static bool knows_scan(struct lh_pagemap *pagemap)
 {
+	if (pagemap->is_probed)
+		return pagemap->has_scan;
 	struct scan_request request = {
 		.size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
-	return ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+	pagemap->has_scan = ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+	pagemap->is_probed = true;
+	return pagemap->has_scan;
 }
 
 /* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped. */
@@ -228,11 +233,10 @@ static struct lh_error *check_range(const struct lh_pagemap *pagemap, struct lh_
 struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
 {
 	LH_TRY(check_range(pagemap, range));
-	pagemap->has_scan = pagemap->has_scan && knows_scan(pagemap);
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
-		LH_TRY(pagemap->has_scan ? scan_piece(pagemap, &query_present, piece, ret)
-					 : read_piece(pagemap, piece, ret));
+		LH_TRY(knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
+					   : read_piece(pagemap, piece, ret));
 		at = piece.end;
 	}
 	return NULL;
