@@ -437,7 +437,9 @@ static struct lh_error *start_tracking(struct snapshot *snapshot, struct lh_erro
 static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error *refusal)
 {
 	explain_mode(job, LH_DUMP_STOP, lh_error_message(refusal));
-	notify(job, "no snapshot: %s; all threads stand still while memory is copied", lh_error_message(refusal));
+	if (!job->options->no_inject)
+		notify(job, "no snapshot: %s; all threads stand still while memory is copied",
+		       lh_error_message(refusal));
 	return lh_job_copy_stopped(job);
 }
 
