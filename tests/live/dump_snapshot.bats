@@ -148,7 +148,9 @@ start_filtered() {
 	is_of_one_instant stopped.core
 	kill -CONT "$SAMPLE_PID"
 	wait_until 50 assert_not_stopped "$SAMPLE_PID"
-	assert_sample_unharmed
+	# SIGSTOP itself interrupts an epoll_wait (signal(7)).
+	sample_command check
+	jq -e '.alive and .checksum_ok' <<<"$REPLY"
 }
 
 @test "60,000 mappings" {
