@@ -59,7 +59,7 @@ int main(int argc, char **argv)
 {
 	struct sample sample = {.name = "many_mappings",
 				.condition = "steady",
-				.size_bytes = 10000 * 8192,
+				.size_bytes = UINT64_C(10000) * 8192,
 				.block_bytes = 8192,
 				.begin = begin,
 				.describe = describe};

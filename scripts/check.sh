@@ -22,9 +22,10 @@ passed=0 failed=0 skipped=0
 # Counts the TAP lines of one run, shows what failed; a run that died without a "not ok" counts as failed.
 tally() {
 	local name=$1 status=$2 output=$3 ok bad skip
-	skip=$(grep -Eci '^ok .*# skip' "$output")
-	ok=$(($(grep -Ec '^ok ' "$output") - skip))
-	bad=$(grep -Ec '^not ok ' "$output")
+	# bats skips with "ok N # skip why", cmocka 1.1 with "not ok N # SKIP name".
+	skip=$(grep -Eci '^(not )?ok .*# skip' "$output")
+	ok=$(grep -E '^ok ' "$output" | grep -Evci '# skip')
+	bad=$(grep -E '^not ok ' "$output" | grep -Evci '# skip')
 	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
 		bad=1
 		echo "not ok - $name ended with status $status"
@@ -34,7 +35,7 @@ tally() {
 	if [ "$bad" -gt 0 ]; then
 		grep -Ev '^(ok |[0-9]+\.\.[0-9]+$|TAP version)' "$output" | sed 's/^/    /'
 	fi
-	grep -Ei '^ok .*# skip' "$output" | sed 's/^ok [0-9]* /    skipped: /'
+	grep -Ei '^(not )?ok .*# skip' "$output" | sed -E 's/^(not )?ok [0-9]* /    skipped: /'
 }
 
 run() {

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #define LH_NODISCARD                         __attribute__((warn_unused_result))
+#define LH_NONNULL                           __attribute__((returns_nonnull))
 #define LH_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 
 /* Runs `function(&variable)` when the variable leaves its scope. */
@@ -50,19 +51,20 @@ enum lh_error_code {
 };
 
 /* Never NULL: when memory runs out, a static no-memory error is returned instead. */
-struct lh_error *lh_error_create(enum lh_error_code code, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD;
+struct lh_error *lh_error_create(enum lh_error_code code, const char *format, ...)
+	LH_PRINTF(2, 3) LH_NODISCARD LH_NONNULL;
 
 /*
  * The code follows from `saved_errno` (ESRCH: NO_PROCESS, EPERM/EACCES: PERMISSION, ENOSPC/EDQUOT:
  * NO_SPACE, EEXIST: EXISTS, ENOMEM: NO_MEMORY, else SYSTEM); the message ends ": <strerror>".
  */
-struct lh_error *lh_error_from_errno(int saved_errno, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD;
+struct lh_error *lh_error_from_errno(int saved_errno, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD LH_NONNULL;
 
 /* Sets what the user can do about it; replaces an earlier hint. Returns `error`. */
-struct lh_error *lh_error_hint(struct lh_error *error, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD;
+struct lh_error *lh_error_hint(struct lh_error *error, const char *format, ...) LH_PRINTF(2, 3) LH_NODISCARD LH_NONNULL;
 
 /* The static error for a failed allocation; destroying it is harmless. */
-struct lh_error *lh_error_no_memory(void) LH_NODISCARD;
+struct lh_error *lh_error_no_memory(void) LH_NODISCARD LH_NONNULL;
 
 enum lh_error_code lh_error_code(const struct lh_error *error);
 const char *lh_error_message(const struct lh_error *error);   /* one line, never NULL */

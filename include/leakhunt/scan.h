@@ -68,9 +68,6 @@ struct lh_list_options {
 struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
 			      void *context) LH_NODISCARD;
 
-/* Name of the SIMD kernel in use ("avx2", "sse2", "scalar"); LEAKHUNT_KERNEL forces one. */
-const char *lh_kernel_name(void);
-
 /* ---------------------------------------------------------------- recognised content */
 
 /* An example or a row's text: at most this many bytes are kept of any match. */

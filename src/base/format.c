@@ -52,7 +52,7 @@ const char *lh_format_duration(uint64_t ns, char ret[LH_FORMAT_MAX])
 		format_number((double)ns / 1e9, "s", ret);
 	else if (minutes < 60)
 		snprintf(ret, LH_FORMAT_MAX, "%" PRIu64 "m %02" PRIu64 "s", minutes, ns / LH_NS_PER_S % 60);
-	else if (minutes < 48 * 60)
+	else if (minutes < UINT64_C(48) * 60)
 		snprintf(ret, LH_FORMAT_MAX, "%" PRIu64 "h %02" PRIu64 "m", minutes / 60, minutes % 60);
 	else
 		snprintf(ret, LH_FORMAT_MAX, "%" PRIu64 "d %02" PRIu64 "h", minutes / 1440, minutes / 60 % 24);

@@ -45,16 +45,22 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 
 enum { POOL_BLOCK_BYTES = 16384 };
 
-static struct lh_error *pool_add_block(struct lh_strings_pool *pool, size_t bytes)
+/* The place of `bytes` more, in the last block or in a new one; NULL without memory. */
+static char *pool_reserve(struct lh_strings_pool *pool, size_t bytes)
 {
-	LH_TRY(lh_vec_reserve(&pool->blocks, 1));
-	char *block = malloc(bytes);
-	if (!block)
-		return lh_error_no_memory();
-	pool->blocks.items[pool->blocks.count++] = block;
+	if (pool->blocks.count && pool->block_bytes - pool->used_bytes >= bytes)
+		return pool->blocks.items[pool->blocks.count - 1] + pool->used_bytes;
+	size_t block_bytes = bytes > POOL_BLOCK_BYTES ? bytes : POOL_BLOCK_BYTES;
+	char *block = malloc(block_bytes);
+	struct lh_error *error = block ? lh_vec_push(&pool->blocks, block) : lh_error_no_memory();
+	if (error) {
+		lh_error_destroy(error);
+		free(block);
+		return NULL;
+	}
 	pool->used_bytes = 0;
-	pool->block_bytes = bytes;
-	return NULL;
+	pool->block_bytes = block_bytes;
+	return block;
 }
 
 struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *text, size_t length, const char **ret)
@@ -65,9 +71,9 @@ struct lh_error *lh_strings_pool_add(struct lh_strings_pool *pool, const char *t
 	}
 	if (length == SIZE_MAX)
 		return lh_error_no_memory();
-	if (!pool->blocks.count || pool->block_bytes - pool->used_bytes < length + 1)
-		LH_TRY(pool_add_block(pool, length + 1 > POOL_BLOCK_BYTES ? length + 1 : POOL_BLOCK_BYTES));
-	char *copy = pool->blocks.items[pool->blocks.count - 1] + pool->used_bytes;
+	char *copy = pool_reserve(pool, length + 1);
+	if (!copy)
+		return lh_error_no_memory();
 	memcpy(copy, text, length);
 	copy[length] = '\0';
 	pool->used_bytes += length + 1;

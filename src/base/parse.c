@@ -6,7 +6,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +87,7 @@ struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns)
 	if (!parse_with_unit(text, units, LH_ARRAY_COUNT(units), &ns))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not a duration", text),
 				     "write seconds, or 500ms, 2s, 10m, 1.5h, 3d");
-	*ret_ns = (uint64_t)llround(ns);
+	*ret_ns = (uint64_t)(ns + 0.5);
 	return NULL;
 }
 

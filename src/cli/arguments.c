@@ -142,7 +142,7 @@ static struct lh_error *record(struct lh_arguments *arguments, const struct lh_o
 	if (!option->is_repeatable && option->argument && find_given(arguments, option->name, 0))
 		return lh_error_create(LH_ERROR_USAGE, "option --%s is given twice", option->name);
 	/* An open list (one that ends in "...") only feeds the shell completion. */
-	bool is_closed = option->words && !strstr(option->words, "...");
+	bool is_closed = value && option->words && !strstr(option->words, "...");
 	if (is_closed && !is_one_of_words(value, option->words))
 		return unknown_word(option, value);
 	return lh_vec_push(&arguments->given, (struct given){option, value});
@@ -261,11 +261,6 @@ void lh_arguments_destroy(struct lh_arguments *arguments)
 void lh_cleanup_arguments(struct lh_arguments **arguments)
 {
 	lh_arguments_destroy(*arguments);
-}
-
-const struct lh_command *lh_arguments_command(const struct lh_arguments *arguments)
-{
-	return arguments->command;
 }
 
 bool lh_arguments_wants_help(const struct lh_arguments *arguments)

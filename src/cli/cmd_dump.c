@@ -26,13 +26,6 @@ static void words_deinit(struct dump_words *words)
 
 /* ---------------------------------------------------------------- suspects of a record */
 
-/* A leak, or growth of which too few samples were taken to tell. */
-static bool is_suspect(const struct lh_growth *growth)
-{
-	return growth->growth_bytes > 0 &&
-	       (growth->verdict == LH_VERDICT_LEAK || growth->verdict == LH_VERDICT_UNDECIDED);
-}
-
 static struct lh_error *add_range(struct dump_words *words, const struct lh_region *region)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -59,7 +52,7 @@ static struct lh_error *add_suspects(const struct lh_selection *selection, const
 		const struct lh_region *region = &list->regions.items[i];
 		bool is_wanted = false;
 		for (size_t j = 0; j < selection->growths.count && !is_wanted; j++)
-			is_wanted = is_suspect(&selection->growths.items[j]) &&
+			is_wanted = lh_growth_is_suspect(&selection->growths.items[j]) &&
 				    belongs_to(region, &selection->growths.items[j]);
 		if (is_wanted)
 			LH_TRY(add_range(words, region));

@@ -342,7 +342,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
 	LH_TRY(lh_arguments_u64(arguments, "samples", 2, SAMPLES_MAX, &settings.samples));
 	LH_TRY(lh_arguments_u64(arguments, "most", 0, MOST_MAX, &settings.most));
-	if (settings.interval_ns < LH_NS_PER_MS || settings.interval_ns > 31 * 86400 * LH_NS_PER_S)
+	if (settings.interval_ns < LH_NS_PER_MS || settings.interval_ns > 31 * 86400ull * LH_NS_PER_S)
 		return lh_error_create(LH_ERROR_USAGE, "option --interval: must be between 1ms and 31d");
 	settings.save_path = lh_arguments_value(arguments, "save");
 	settings.is_json = lh_arguments_has(arguments, "json");

@@ -65,7 +65,6 @@ struct lh_error *lh_arguments_parse(const struct lh_command *command, int argc, 
 void lh_arguments_destroy(struct lh_arguments *arguments);
 void lh_cleanup_arguments(struct lh_arguments **arguments);
 
-const struct lh_command *lh_arguments_command(const struct lh_arguments *arguments);
 bool lh_arguments_wants_help(const struct lh_arguments *arguments);
 bool lh_arguments_has(const struct lh_arguments *arguments, const char *option);
 /* The last value given, or NULL. */

@@ -30,13 +30,21 @@ static void task_list_deinit(struct lh_task_list *list)
 	lh_vec_deinit(&list->tasks);
 }
 
+/*
+ * The kernel merges a stack with anonymous memory mapped right above it (seen on Linux 6.18 with
+ * MADV_NOHUGEPAGE). What is many times larger than any usual stack is called by what most of it is.
+ */
+#define STACK_BYTES_MAX (64 * LH_MIB)
+
 static bool can_be_stack(const struct lh_region_list *list, size_t index)
 {
 	if (index == list->regions.count)
 		return false;
 	const struct lh_region *region = &list->regions.items[index];
-	return (region->kind == LH_REGION_ANON && !lh_is_go_heap_address(region->start)) ||
-	       region->kind == LH_REGION_THREAD_STACK;
+	if (region->kind == LH_REGION_THREAD_STACK)
+		return true;
+	return region->kind == LH_REGION_ANON && region->end - region->start <= STACK_BYTES_MAX &&
+	       !lh_is_go_heap_address(region->start);
 }
 
 static bool has_guard_below(const struct lh_region_list *list, size_t index)

@@ -40,7 +40,7 @@ static void write_symbol(const struct lh_census_row *row, struct lh_buffer *ret)
 /* ---------------------------------------------------------------- the sentence at the top */
 
 /* From this share of what is not zero on, something is worth naming, or makes up most of it. */
-static const double notable_percent = 2, most_percent = 40, module_percent = 10;
+static const double notable_percent = 0.5, most_percent = 40, module_percent = 10;
 
 static void say_largest_class(const struct lh_summary *summary, struct lh_buffer *ret)
 {
@@ -51,9 +51,9 @@ static void say_largest_class(const struct lh_summary *summary, struct lh_buffer
 	if (share < notable_percent)
 		return;
 	char count[LH_FORMAT_MAX];
-	lh_buffer_printf(ret, "%s %s, %.0f %% of what is not zero (%s found); ",
-			 share >= most_percent ? "mostly" : "most of what is recognised:", class->title, share,
-			 lh_format_count(class->count, count));
+	lh_buffer_printf(ret, "%s %s, %.*f %% of what is not zero (%s found); ",
+			 share >= most_percent ? "mostly" : "most of what is recognised:", class->title,
+			 share < 10 ? 1 : 0, share, lh_format_count(class->count, count));
 }
 
 static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer *ret)

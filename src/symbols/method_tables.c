@@ -13,6 +13,7 @@ enum {
 	TABLE_WORDS = 28,          /* OpenSSL 3.0 SSL_METHOD: 28 words; the largest kind of table there is */
 	COMPARABLE_WORDS_MIN = 16, /* of them relocated in both tables */
 	SIMILAR_PERCENT = 80,
+	SECTIONS_MAX = 4, /* a file has .rela.dyn and .rela.plt; hostile ones could list the same bytes over and over */
 };
 
 static struct lh_error *add_section_words(struct lh_module_table *table, Elf_Scn *section, const GElf_Shdr *header)
@@ -31,10 +32,13 @@ static struct lh_error *add_section_words(struct lh_module_table *table, Elf_Scn
 
 struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf)
 {
-	for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
+	size_t count = 0;
+	for (Elf_Scn *section = NULL; count < SECTIONS_MAX && (section = elf_nextscn(elf, section));) {
 		GElf_Shdr header;
-		if (gelf_getshdr(section, &header) && header.sh_type == SHT_RELA && header.sh_flags & SHF_ALLOC)
-			LH_TRY(add_section_words(table, section, &header));
+		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_RELA || !(header.sh_flags & SHF_ALLOC))
+			continue;
+		LH_TRY(add_section_words(table, section, &header));
+		count++;
 	}
 	return NULL;
 }

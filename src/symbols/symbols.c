@@ -37,23 +37,20 @@ struct lh_symbols {
 /* ---------------------------------------------------------------- opening files */
 
 /* Symbolic links of the target's file system must not lead out of it (openat2(2), Linux 5.6). */
-static int open_below(int root_fd, const char *path)
+static int open_below(int root_fd, const char *path, int flags)
 {
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_IN_ROOT,
-	};
+	struct open_how how = {.flags = (unsigned)flags, .resolve = RESOLVE_IN_ROOT};
 	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
 		return fd;
-	return openat(root_fd, path + strspn(path, "/"), (int)how.flags);
+	return openat(root_fd, path + strspn(path, "/"), flags);
 }
 
-/* A regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
-static int open_module_file(int root_fd, const char *path, const char **ret_problem)
+/* An open regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
+static int open_regular(int root_fd, const char *path, int flags, const char **ret_problem)
 {
 	struct stat status;
-	int fd = open_below(root_fd, path);
+	int fd = open_below(root_fd, path, flags);
 	if (fd < 0) {
 		bool is_missing = errno == ENOENT || errno == ENOTDIR;
 		*ret_problem = is_missing ? "no such file" : errno == EACCES ? "permission denied" : "can't be opened";
@@ -64,6 +61,16 @@ static int open_module_file(int root_fd, const char *path, const char **ret_prob
 	close(fd);
 	*ret_problem = "not a regular file";
 	return -1;
+}
+
+/* Looked at before it is opened: a hostile core can name a device, and opening one can have effects (watchdog, tape).
+ */
+static int open_module_file(int root_fd, const char *path, const char **ret_problem)
+{
+	LH_CLEANUP(lh_cleanup_close) int place = open_regular(root_fd, path, O_PATH | O_CLOEXEC, ret_problem);
+	if (place < 0)
+		return -1;
+	return open_regular(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, ret_problem);
 }
 
 static void cleanup_elf(Elf **elf)
@@ -298,13 +305,12 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 	return kept ? kept : "";
 }
 
-/* "like TLS_client_method()": a variant of what that function returns. */
+/* "TLS_client_method() variant": nearly the table that that function returns. */
 static const char *similar_name(struct lh_symbols *symbols, const struct lh_table_entry *accessor)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_buffer_puts(&text, "like ");
 	lh_symbol_demangle(accessor->name, &text);
-	lh_buffer_puts(&text, "()");
+	lh_buffer_puts(&text, "() variant");
 	return keep_text(symbols, &text);
 }
 

@@ -178,12 +178,17 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 		leakhunt dump "$kernel_thread"
 		assert_refused 2 "kernel thread"
 	fi
-	bash -c 'sleep 0.01 & echo $!; exec sleep 60' >zombie 3>&- &
+	# exec keeps the child of the shell, and sleep never waits for it; so it must not end before.
+	mkfifo gate
+	bash -c '(read -r _ <gate) & echo $!; exec sleep 60' >zombie 3>&- &
 	parent=$!
+	runs_sleep() { [ "$(cat "/proc/$parent/comm")" = sleep ]; }
+	wait_until 100 runs_sleep
+	echo >gate
 	is_zombie() { [ -s zombie ] && [ "$(process_state "$(cat zombie)")" = Z ]; }
 	wait_until 100 is_zombie
 	zombie=$(cat zombie)
-	rm zombie
+	rm zombie gate
 	leakhunt dump "$zombie"
 	kill "$parent"
 	assert_refused 2 "zombie"

@@ -177,8 +177,8 @@ assert_refused() {
 }
 
 @test "pids that name no process with memory: one line, exit 2, with a hint" {
-	maps 2147483647
-	assert_refused 2 "no process 2147483647"
+	maps 2147483646
+	assert_refused 2 "no process 2147483646"
 	[[ $errors == *"leakhunt ps"* ]]
 	if grep -q '^Kthread:[[:space:]]*1' /proc/2/status 2>/dev/null; then
 		maps 2

@@ -211,10 +211,15 @@ heap_bytes() {
 	[[ $output == *'"checksum_ok":false'* ]]
 }
 
+# is_in_state PID LETTER: for wait_until, which asks anew each time.
+is_in_state() {
+	[ "$(process_state "$1")" = "$2" ]
+}
+
 @test "a stopped process, and one that is gone, are not unharmed" {
 	start_sample steady
 	kill -STOP "$SAMPLE_PID"
-	wait_until 100 test "$(process_state "$SAMPLE_PID")" = T
+	wait_until 100 is_in_state "$SAMPLE_PID" T
 	run assert_sample_unharmed
 	[ "$status" -eq 1 ]
 	kill -CONT "$SAMPLE_PID"

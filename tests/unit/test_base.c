@@ -53,8 +53,13 @@ static void test_parse_bytes_and_duration(void **state)
 	static const struct {
 		const char *text;
 		uint64_t ns;
-	} durations[] = {{"500ms", 500000000},    {"2s", 2000000000},  {"2", 2000000000},
-			 {"1.5h", 5400000000000}, {"0.25", 250000000}, {"3d", 259200000000000}};
+	} durations[] = {{"500ms", 500000000},
+			 {"2s", 2000000000},
+			 {"2", 2000000000},
+			 {"1.5h", 5400000000000},
+			 {"0.25", 250000000},
+			 {"3d", 259200000000000},
+			 {"150000d", UINT64_C(12960000000000000000)}};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(durations); i++) {
 		assert_success(lh_parse_duration(durations[i].text, &value));
 		assert_true(value == durations[i].ns);

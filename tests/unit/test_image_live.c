@@ -7,6 +7,7 @@
 #include "leakhunt/image.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -46,6 +47,11 @@ static void run_child(int ready_fd)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "image child");
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	/* The kernel writes the number of the CPU into a thread's control block (rseq(2)): keep to one. */
+	cpu_set_t cpus;
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 	pattern[0]++; /* so that it differs from the parent's */
 	untouched[UNTOUCHED_BYTES / 2] = 'u';
 	if (pthread_create(&thread, NULL, wait_in_thread, &ready_fd) != 0)
