@@ -266,18 +266,19 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 }
 
 @test "options of a snapshot: their words, and that other modes have none of them" {
-	leakhunt dump "$SAMPLE_PID" --no-inject --json -o kept.core
+	start_sample steady
+	leakhunt dump "$SAMPLE_PID" --no-inject --json -o kept.told
 	[ "$status" -eq 0 ]
 	jq -e '.mode == "stop" and (.mode_reason | contains("--no-inject")) and .injected == null
 		and .passes == [] and .final_bytes == 0' <<<"$output"
-	leakhunt dump "$SAMPLE_PID" --force --max-pause 0.01ms --on-slow fail -o kept.core
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --on-slow fail -o kept.failed
 	[ "$status" -eq 2 ]
 	[[ $errors == *"longer than the"*"--max-pause"* ]]
 	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --on-slow live --json -o kept.live
 	[ "$status" -eq 0 ]
 	jq -e '.mode == "live" and (.mode_reason | contains("--max-pause"))' <<<"$output"
 	[[ $errors == *"going on in mode live"* ]]
-	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --json -o kept.stop
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --json -o kept.slow
 	[ "$status" -eq 0 ]
 	jq -e '.mode == "snapshot" and (.passes | length) >= 2 and .pause_ns > 0' <<<"$output"
 	[[ $errors == *"the pause will be about"* ]]
