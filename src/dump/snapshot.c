@@ -16,7 +16,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { PASSES_MIN = 2, PASSES_MAX = 10 };
+enum { PASSES_MIN = 2, PASSES_MAX = 10, SWIFT_PASSES_MAX = 4 };
+
+/* Memory that passes may take when the disc is slower than the target writes. */
+#define SWIFT_BYTES_MAX (256 * LH_MIB)
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
@@ -27,10 +30,12 @@ enum { PASSES_MIN = 2, PASSES_MAX = 10 };
 struct snapshot {
 	struct dump_job *job;
 	struct lh_write_tracker *tracker;
-	struct lh_buffer maps;      /* the text that the plan was made from */
-	struct lh_page_runs runs;   /* what the last pass took */
-	struct lh_dump_gaps failed; /* what passes could not read: it may come back */
-	struct lh_ranges copied;    /* taken, and not failed */
+	struct lh_buffer maps;                       /* the text that the plan was made from */
+	struct lh_page_runs runs;                    /* what the last pass took */
+	struct lh_dump_gaps failed;                  /* what passes could not read: it may come back */
+	struct lh_ranges copied;                     /* taken, and not failed */
+	struct lh_final_set swift[SWIFT_PASSES_MAX]; /* passes that went to memory, in their order */
+	size_t swift_count;
 	struct lh_final_set final;
 	uint64_t maps_ns;      /* reading the mappings */
 	uint64_t scan_ns;      /* looking at all pages */
@@ -45,6 +50,8 @@ static void snapshot_deinit(struct snapshot *snapshot)
 	lh_vec_deinit(&snapshot->runs.runs);
 	lh_vec_deinit(&snapshot->failed.items);
 	lh_vec_deinit(&snapshot->copied.items);
+	for (size_t i = 0; i < snapshot->swift_count; i++)
+		lh_final_set_deinit(&snapshot->swift[i]);
 	lh_final_set_deinit(&snapshot->final);
 }
 
@@ -225,6 +232,64 @@ static struct lh_error *is_last_pass(struct snapshot *snapshot, bool *ret)
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- passes into memory */
+
+static struct lh_error *copy_swiftly(struct snapshot *snapshot, uint64_t bytes)
+{
+	struct dump_job *job = snapshot->job;
+	struct lh_final_set *set = &snapshot->swift[snapshot->swift_count++];
+	const struct lh_plan taken = {.pages = snapshot->runs};
+	const struct lh_ranges nothing_more = {0};
+	LH_TRY(lh_places_add(&job->places, &snapshot->runs));
+	LH_TRY(lh_final_set_init(set, bytes));
+	uint64_t before_ns = own_time_ns();
+	LH_TRY(lh_final_set_copy(set, job->process, &taken, &nothing_more, &snapshot->failed));
+	if (bytes >= RATED_BYTES_MIN)
+		snapshot->page_cost_ns = 1 + (own_time_ns() - before_ns) / (bytes / LH_PAGE_BYTES);
+	return NULL;
+}
+
+/* In their order, and before any later copy of the same pages. */
+static struct lh_error *write_swift(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->swift_count; i++) {
+		LH_TRY(lh_final_set_write(&snapshot->swift[i], &snapshot->job->copy));
+		lh_final_set_deinit(&snapshot->swift[i]);
+	}
+	snapshot->swift_count = 0;
+	return NULL;
+}
+
+/* *ret_goes_on: this pass went to memory, too. */
+static struct lh_error *run_swift_pass(struct snapshot *snapshot, uint64_t *room_bytes, bool *ret_goes_on)
+{
+	struct lh_dump_pass pass = {.elapsed_ns = lh_clock_monotonic_ns()};
+	LH_TRY(plan_anew(snapshot));
+	LH_TRY(take_written(snapshot, &pass.bytes));
+	*ret_goes_on = pass.bytes <= *room_bytes;
+	if (*ret_goes_on)
+		*room_bytes -= pass.bytes;
+	if (!*ret_goes_on)
+		LH_TRY(write_swift(snapshot));
+	LH_TRY(*ret_goes_on ? copy_swiftly(snapshot, pass.bytes) : copy_taken(snapshot, pass.bytes));
+	pass.elapsed_ns = lh_clock_monotonic_ns() - pass.elapsed_ns;
+	return lh_vec_push(&snapshot->job->receipt.passes, pass);
+}
+
+/*
+ * Passes that wait for the disc don't shrink when the target writes faster than that. What they left is
+ * copied to memory, and what is written while that is copied. A pass that does not fit ends them.
+ */
+static struct lh_error *run_swift_passes(struct snapshot *snapshot)
+{
+	uint64_t room_bytes = SWIFT_BYTES_MAX;
+	bool goes_on = true;
+	while (goes_on && snapshot->swift_count < SWIFT_PASSES_MAX &&
+	       expected_pause_ns(snapshot) > snapshot->job->options->max_pause_ns / 2)
+		LH_TRY(run_swift_pass(snapshot, &room_bytes, &goes_on));
+	return NULL;
+}
+
 /* ---------------------------------------------------------------- the pause */
 
 /* Without stacks asked for or taken along, a stack pointer has nothing to lie in. */
@@ -324,6 +389,7 @@ static struct lh_error *write_final(struct snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
 	LH_TRY(lh_places_add(&job->places, &job->plan.pages));
+	LH_TRY(write_swift(snapshot));
 	LH_TRY(lh_final_set_write(&snapshot->final, &job->copy));
 	job->receipt.final_bytes = snapshot->final.used_bytes;
 	/* Only what is lost in the end: passes before may have met gaps that are none any more. */
@@ -410,6 +476,7 @@ static struct lh_error *copy_tracked(struct snapshot *snapshot)
 		LH_TRY(run_pass(snapshot));
 		LH_TRY(is_last_pass(snapshot, &is_last));
 	}
+	LH_TRY(run_swift_passes(snapshot));
 	LH_TRY(check_pause(snapshot));
 	LH_TRY(finish(snapshot));
 	job->receipt.resident_delta_bytes = (int64_t)(lh_process_resident_bytes(job->process) - resident_before);
