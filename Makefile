@@ -22,14 +22,14 @@ endif
 comma  := ,
 empty  :=
 space  := $(empty) $(empty)
-config := $(notdir $(firstword $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(WERROR),-werror)$(if $(COVERAGE),-coverage)
+config := $(notdir $(firstword $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(WERROR),-werror)$(if $(COVERAGE),-coverage)$(if $(FAULTS),-faults)
 build  := .build/$(config)
 
 warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
             -Wwrite-strings -Wvla -Wundef -Wformat=2
 all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc $(warnings) $(if $(WERROR),-Werror) \
               $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
-              $(if $(COVERAGE),--coverage) $(CPPFLAGS) $(CFLAGS)
+              $(if $(COVERAGE),--coverage) $(if $(FAULTS),-DLEAKHUNT_FAULTS) $(CPPFLAGS) $(CFLAGS)
 all_ldflags := $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
 libs := -ldw -lelf -ljansson -lcrypto -lhs -lxxhash -liberty -lm -lpthread
 

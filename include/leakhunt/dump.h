@@ -42,6 +42,7 @@ struct lh_extent {
 	bool is_context;
 	bool is_absent_zero; /* pages that are not there read as zero; else they are the file's, or unknown */
 	bool is_device;      /* never read */
+	bool is_tracked;     /* writes to it are seen, if anybody tracks them */
 	size_t first_run;    /* its runs: plan->pages.runs.items[first_run, first_run + run_count) */
 	size_t run_count;
 	uint64_t present_bytes;
@@ -64,6 +65,8 @@ struct lh_plan_request {
 	bool bare;                      /* no context */
 	const uint64_t *stack_pointers; /* of the threads; 0: unknown */
 	size_t stack_pointer_count;
+	uint64_t stack_slack_bytes; /* taken along below each stack pointer, for a thread that runs on */
+	bool without_pages;         /* extents only; lh_plan_look_again finds their pages */
 };
 
 /*
@@ -73,6 +76,12 @@ struct lh_plan_request {
 struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,
 				struct lh_plan *ret) LH_NODISCARD;
 void lh_plan_deinit(struct lh_plan *plan);
+
+/*
+ * Looks at the pages of the same extents again, telling written pages from unwritten ones
+ * (lh_pagemap_find_written): for a target that stands still.
+ */
+struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pagemap) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- freezing */
 
@@ -126,8 +135,16 @@ void lh_cleanup_freeze(struct lh_freeze **freeze);
 /* ---------------------------------------------------------------- the dump */
 
 enum lh_dump_mode {
-	LH_DUMP_STOP, /* all threads frozen while copying */
-	LH_DUMP_LIVE, /* never stopped: pages may be of different moments */
+	LH_DUMP_SNAPSHOT, /* copied while it runs, and frozen only for what was written meanwhile */
+	LH_DUMP_STOP,     /* all threads frozen while copying */
+	LH_DUMP_LIVE,     /* never stopped: pages may be of different moments */
+};
+
+/* What a snapshot does when the pause would be longer than allowed. */
+enum lh_dump_slow {
+	LH_DUMP_SLOW_STOP, /* pauses longer */
+	LH_DUMP_SLOW_LIVE, /* goes on as in mode live */
+	LH_DUMP_SLOW_FAIL, /* gives up */
 };
 
 const char *lh_dump_mode_name(enum lh_dump_mode mode);
@@ -144,6 +161,9 @@ enum lh_dump_format {
  */
 typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
 
+/* One line for people, said before what it warns of happens; `text` is gone after the call. */
+typedef void lh_notice(void *context, const char *text);
+
 struct lh_dump_options {
 	enum lh_dump_mode mode;
 	enum lh_dump_format format;
@@ -152,8 +172,12 @@ struct lh_dump_options {
 	const struct lh_want *wants;
 	size_t want_count;
 	bool bare;
-	lh_progress *progress; /* may be NULL */
-	void *progress_context;
+	bool no_inject;        /* the target must not run anything for us: a snapshot becomes a stop */
+	uint64_t max_pause_ns; /* snapshot: what the last step should not exceed */
+	enum lh_dump_slow on_slow;
+	lh_progress *progress;  /* may be NULL */
+	lh_notice *notice;      /* may be NULL */
+	void *progress_context; /* of both */
 };
 
 struct lh_dump_gap {
@@ -165,14 +189,25 @@ struct lh_dump_gaps {
 	LH_VEC(struct lh_dump_gap) items; /* ascending, disjoint, neighbours of one reason merged */
 };
 
+/* One round of a snapshot over the pages written since the round before. */
+struct lh_dump_pass {
+	uint64_t bytes;
+	uint64_t elapsed_ns;
+};
+
+#define LH_MODE_REASON_MAX 256
+
 /* The receipt: what a dump cost the target, and what it holds. */
 struct lh_receipt {
 	pid_t pid;
 	char command[16];
-	enum lh_dump_mode mode;
-	const char *mode_reason; /* why that mode; a literal */
-	uint64_t time_ns;        /* CLOCK_REALTIME, of the frozen instant */
-	uint64_t pause_ns;       /* longest time that any thread stood still; 0 when never stopped */
+	enum lh_dump_mode mode;               /* the one it became */
+	char mode_reason[LH_MODE_REASON_MAX]; /* why that mode */
+	uint64_t time_ns;                     /* CLOCK_REALTIME, of the frozen instant */
+	uint64_t pause_ns;                    /* longest time that any thread stood still; 0 when never stopped */
+	LH_VEC(struct lh_dump_pass) passes;   /* snapshot: while the target ran */
+	uint64_t final_bytes;                 /* snapshot: copied in the pause, into memory */
+	const char *injected;                 /* calls that the target ran for us, all undone; a literal, or NULL */
 	uint64_t elapsed_ns;
 	size_t thread_count;
 	size_t mended_count;   /* system calls saved from a spurious EINTR */

@@ -180,7 +180,13 @@ struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usag
 enum lh_page_state {
 	LH_PAGES_PRESENT,
 	LH_PAGES_SWAPPED, /* reading would swap them in */
+	LH_PAGES_WRITTEN, /* present, and written to since it was protected, or not protected at all */
 };
+
+static inline bool lh_page_is_present(enum lh_page_state state)
+{
+	return state != LH_PAGES_SWAPPED;
+}
 
 struct lh_page_run {
 	struct lh_range range;
@@ -206,6 +212,22 @@ void lh_cleanup_pagemap(struct lh_pagemap **pagemap);
 struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range,
 				 struct lh_page_runs *ret) LH_NODISCARD;
 
+/*
+ * Following writes, in mappings that are registered with an asynchronous write-protecting
+ * userfaultfd (Linux >= 6.7, admin-guide/mm/pagemap.rst): a page counts as written until it is
+ * protected, and from the first write after that. Both append runs in ascending order.
+ *
+ * Take: the written pages of tracked mappings, all LH_PAGES_WRITTEN; each is protected again in the
+ * same step, so that no write between two takes is missed.
+ * Find: all pages that are there, and changes nothing: LH_PAGES_PRESENT are those unwritten since
+ * they were last taken.
+ * LH_ERROR_UNSUPPORTED without PAGEMAP_SCAN.
+ */
+struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_range range,
+					 struct lh_page_runs *ret) LH_NODISCARD;
+struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range,
+					 struct lh_page_runs *ret) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- memory */
 
 /*
@@ -213,6 +235,9 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
  * unreadable one (0 to `bytes`). Faults in what it reads: ask lh_pagemap_runs first.
  */
 size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
+
+/* The same over many ranges, one behind the other into `ret`, in few system calls. */
+size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count, void *ret);
 
 /* ---------------------------------------------------------------- threads */
 

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_PATH     "dump.bin"
-#define DEFAULT_REGION   "heap"
-#define RECORD_BYTES_MAX (4 * LH_GIB)
+#define DEFAULT_PATH      "dump.bin"
+#define DEFAULT_REGION    "heap"
+#define DEFAULT_MAX_PAUSE "10ms"
+#define RECORD_BYTES_MAX  (4 * LH_GIB)
 
 struct dump_words {
 	LH_VEC(struct lh_want) wants;
@@ -129,11 +130,11 @@ static struct lh_error *parse_regions(const struct lh_arguments *arguments, cons
 	return NULL;
 }
 
-static struct lh_error *parse_choice(const struct lh_arguments *arguments, const char *option,
-				     const char *const names[2], int *ret)
+static struct lh_error *parse_choice(const struct lh_arguments *arguments, const char *option, const char *const *names,
+				     int count, int *ret)
 {
 	const char *word = lh_arguments_value(arguments, option);
-	for (int i = 0; word && i < 2; i++) {
+	for (int i = 0; word && i < count; i++) {
 		if (strcmp(word, names[i]) == 0) {
 			*ret = i;
 			return NULL;
@@ -141,19 +142,41 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 	}
 	if (!word)
 		return NULL;
-	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word), "it is %s or %s",
-			     names[0], names[1]);
+	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word);
+	if (count > 2)
+		return lh_error_hint(error, "it is %s, %s or %s", names[0], names[1], names[2]);
+	return lh_error_hint(error, "it is %s or %s", names[0], names[1]);
+}
+
+/* What only a snapshot knows of; with another mode it would silently mean nothing. */
+static struct lh_error *parse_snapshot_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
+{
+	static const char *const reactions[] = {
+		[LH_DUMP_SLOW_STOP] = "stop", [LH_DUMP_SLOW_LIVE] = "live", [LH_DUMP_SLOW_FAIL] = "fail"};
+	static const char *const names[] = {"max-pause", "on-slow"};
+	for (size_t i = 0; options->mode != LH_DUMP_SNAPSHOT && i < LH_ARRAY_COUNT(names); i++) {
+		if (lh_arguments_value(arguments, names[i]))
+			return lh_error_create(LH_ERROR_USAGE, "--%s goes with --mode snapshot only", names[i]);
+	}
+	int on_slow = LH_DUMP_SLOW_STOP;
+	LH_TRY(parse_choice(arguments, "on-slow", reactions, LH_ARRAY_COUNT(reactions), &on_slow));
+	options->on_slow = (enum lh_dump_slow)on_slow;
+	options->no_inject = lh_arguments_has(arguments, "no-inject");
+	const char *max_pause = lh_arguments_value(arguments, "max-pause");
+	return lh_parse_duration(max_pause ? max_pause : DEFAULT_MAX_PAUSE, &options->max_pause_ns);
 }
 
 static struct lh_error *parse_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
 {
-	static const char *const modes[2] = {[LH_DUMP_STOP] = "stop", [LH_DUMP_LIVE] = "live"};
-	static const char *const formats[2] = {[LH_DUMP_CORE] = "core", [LH_DUMP_RAW] = "raw"};
-	int mode = LH_DUMP_STOP, format = LH_DUMP_CORE;
-	LH_TRY(parse_choice(arguments, "mode", modes, &mode));
-	LH_TRY(parse_choice(arguments, "format", formats, &format));
+	static const char *const modes[] = {
+		[LH_DUMP_SNAPSHOT] = "snapshot", [LH_DUMP_STOP] = "stop", [LH_DUMP_LIVE] = "live"};
+	static const char *const formats[] = {[LH_DUMP_CORE] = "core", [LH_DUMP_RAW] = "raw"};
+	int mode = LH_DUMP_SNAPSHOT, format = LH_DUMP_CORE;
+	LH_TRY(parse_choice(arguments, "mode", modes, LH_ARRAY_COUNT(modes), &mode));
+	LH_TRY(parse_choice(arguments, "format", formats, LH_ARRAY_COUNT(formats), &format));
 	options->mode = (enum lh_dump_mode)mode;
 	options->format = (enum lh_dump_format)format;
+	LH_TRY(parse_snapshot_options(arguments, options));
 	options->path = lh_arguments_value(arguments, "output");
 	if (!options->path)
 		options->path = DEFAULT_PATH;
@@ -168,6 +191,12 @@ static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_byt
 {
 	lh_progress_bytes(context, "dump", done_bytes, total_bytes);
 	return !lh_interrupt_requested();
+}
+
+static void show_notice(void *context, const char *text)
+{
+	(void)context;
+	lh_warn("%s", text);
 }
 
 static struct lh_error *print_receipt(const struct lh_arguments *arguments, const struct lh_receipt *receipt)
@@ -191,6 +220,7 @@ static struct lh_error *dump_process(const struct lh_process *process, const str
 	lh_progress_begin(&line);
 	struct lh_dump_options with_progress = *options;
 	with_progress.progress = show_progress;
+	with_progress.notice = show_notice;
 	with_progress.progress_context = &line;
 	struct lh_error *error = lh_dump(process, &with_progress, ret);
 	lh_progress_end(&line);
@@ -245,8 +275,27 @@ static const struct lh_option options[] = {
 		.name = "mode",
 		.letter = 'm',
 		.argument = "MODE",
-		.summary = "stop: all threads stand still while copying (default); live: nothing is stopped",
-		.words = "stop live",
+		.summary =
+			"snapshot: copy while it runs, then stop for what was written meanwhile (default); stop: all "
+			"threads stand still while copying; live: nothing is stopped",
+		.words = "snapshot stop live",
+	},
+	{
+		.name = "max-pause",
+		.argument = "TIME",
+		.summary = "longest pause of a snapshot (default: " DEFAULT_MAX_PAUSE ")",
+	},
+	{
+		.name = "on-slow",
+		.argument = "WHAT",
+		.summary =
+			"when the pause would be longer: stop: pause longer, and say so (default); live: go on as in "
+			"mode live; fail: write nothing",
+		.words = "stop live fail",
+	},
+	{
+		.name = "no-inject",
+		.summary = "let the target run nothing for leakhunt: without that a snapshot becomes mode stop",
 	},
 	{
 		.name = "format",
@@ -282,6 +331,12 @@ const struct lh_command lh_cmd_dump = {
 		"\n"
 		"With the regions goes the context that later analysis needs: writable data of all modules, the stacks "
 		"in use, ELF headers; --bare leaves it out.\n"
+		"\n"
+		"Mode snapshot copies while the target runs, tracks what is written meanwhile, copies that again, and "
+		"stops all threads only for the last of it, some milliseconds: the bytes are of that instant. For this "
+		"one thread of the target makes a userfaultfd, which is taken over and closed there at once (Linux "
+		"6.7, x86-64). Where that can't be done, or --no-inject forbids it, it becomes mode stop, and says "
+		"why.\n"
 		"\n"
 		"In mode stop all threads stand still while memory is copied (a quarter to half a second a GiB), and "
 		"the bytes are of one instant. Mode live never stops anything: pages may be of different moments. "

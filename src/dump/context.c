@@ -213,7 +213,8 @@ static bool is_context(const struct lh_region_list *list, size_t i)
 	}
 }
 
-static struct lh_error *add_stack(const struct lh_region_list *list, uint64_t stack_pointer, struct lh_ranges *ret)
+static struct lh_error *add_stack(const struct lh_region_list *list, uint64_t stack_pointer, uint64_t slack_bytes,
+				  struct lh_ranges *ret)
 {
 	if (stack_pointer < RED_ZONE_BYTES)
 		return NULL;
@@ -222,10 +223,21 @@ static struct lh_error *add_stack(const struct lh_region_list *list, uint64_t st
 		return NULL;
 	struct lh_range range = {.start = lh_align_down(stack_pointer - RED_ZONE_BYTES, LH_PAGE_BYTES),
 				 .end = region->end};
-	range.start = lh_max_u64(range.start, region->start);
+	range.start = lh_max_u64(range.start - lh_min_u64(range.start, slack_bytes), region->start);
 	if (region->kind != LH_REGION_MAIN_STACK && range.end - range.start > STACK_CONTEXT_MAX)
 		range.end = range.start + STACK_CONTEXT_MAX;
 	return lh_vec_push(&ret->items, range);
+}
+
+/* A running thread's stack pointer can't be seen; the main thread's is in here. */
+static struct lh_error *add_main_stack(const struct lh_region_list *list, struct lh_ranges *ret)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		if (region->kind == LH_REGION_MAIN_STACK)
+			LH_TRY(lh_vec_push(&ret->items, (struct lh_range){region->start, region->end}));
+	}
+	return NULL;
 }
 
 static struct lh_error *add_mappings(const struct lh_region_list *list, struct lh_ranges *ret)
@@ -244,7 +256,9 @@ struct lh_error *lh_context_collect(const struct lh_process *process, const stru
 {
 	LH_TRY(add_mappings(list, ret));
 	for (size_t i = 0; i < request->stack_pointer_count; i++)
-		LH_TRY(add_stack(list, request->stack_pointers[i], ret));
+		LH_TRY(add_stack(list, request->stack_pointers[i], request->stack_slack_bytes, ret));
+	if (request->stack_slack_bytes)
+		LH_TRY(add_main_stack(list, ret));
 	for (size_t i = 0; i < modules->modules.count; i++)
 		LH_TRY(add_pages(list, modules->modules.items[i].start, LH_PAGE_BYTES, ret));
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;

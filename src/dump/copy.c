@@ -7,6 +7,8 @@
 
 #include "context.h"
 
+#include <string.h>
+
 /* Each so many unreadable pages, it is asked whether the process is still there. */
 enum { LOST_PAGES_PER_CHECK = 256 };
 
@@ -18,16 +20,31 @@ static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh
 	return lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, lh_gap_unreadable);
 }
 
-/* Copies the start of `range`, as much as there is room; *ret_bytes 0: the writer has failed. */
-static struct lh_error *copy_some(struct lh_copy *copy, const struct lh_piece *piece, struct lh_range range,
-				  struct lh_dump_gaps *gaps, uint64_t *ret_bytes)
+/* Room for the start of `range`, no more than its piece has; NULL: the writer has failed. */
+static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, const struct lh_piece **ret_piece,
+			 size_t *ret_bytes)
 {
 	size_t room_bytes;
 	uint8_t *room = lh_write_behind_room(copy->writer, &room_bytes);
+	const struct lh_piece *piece = lh_layout_find(copy->layout, range.start);
+	if (!room || !piece)
+		return NULL;
+	uint64_t end = lh_min_u64(range.end, piece->end);
+	*ret_bytes = (size_t)lh_min_u64(end - range.start, lh_align_down(room_bytes, LH_PAGE_BYTES));
+	*ret_piece = piece;
+	return room;
+}
+
+/* Copies the start of `range`, as much as there is room; *ret_bytes 0: the writer has failed. */
+static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, struct lh_dump_gaps *gaps,
+				  uint64_t *ret_bytes)
+{
+	size_t bytes;
+	const struct lh_piece *piece;
+	uint8_t *room = room_for(copy, range, &piece, &bytes);
 	*ret_bytes = 0;
 	if (!room)
 		return NULL;
-	size_t bytes = (size_t)lh_min_u64(lh_range_bytes(range), lh_align_down(room_bytes, LH_PAGE_BYTES));
 	size_t got = (size_t)lh_align_down(lh_process_read(copy->process, range.start, room, bytes), LH_PAGE_BYTES);
 	if (got)
 		lh_write_behind_put(copy->writer, piece->file_offset + (range.start - piece->start), got);
@@ -39,14 +56,19 @@ static struct lh_error *copy_some(struct lh_copy *copy, const struct lh_piece *p
 	return NULL;
 }
 
+static struct lh_error *check_cancelled(struct lh_copy *copy)
+{
+	if (!atomic_load_explicit(&copy->is_cancelled, memory_order_relaxed))
+		return NULL;
+	return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
+}
+
 static struct lh_error *copy_run(struct lh_copy *copy, struct lh_range run, struct lh_dump_gaps *gaps)
 {
-	const struct lh_piece *piece = lh_layout_find(copy->layout, run.start);
-	while (piece && run.start < run.end) {
-		if (atomic_load_explicit(&copy->is_cancelled, memory_order_relaxed))
-			return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
+	while (run.start < run.end) {
 		uint64_t bytes;
-		LH_TRY(copy_some(copy, piece, run, gaps, &bytes));
+		LH_TRY(check_cancelled(copy));
+		LH_TRY(copy_some(copy, run, gaps, &bytes));
 		if (!bytes)
 			return NULL;
 		run.start += bytes;
@@ -55,10 +77,28 @@ static struct lh_error *copy_run(struct lh_copy *copy, struct lh_range run, stru
 	return NULL;
 }
 
+struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range, const uint8_t *bytes)
+{
+	while (range.start < range.end) {
+		size_t count;
+		const struct lh_piece *piece;
+		LH_TRY(check_cancelled(copy));
+		uint8_t *room = room_for(copy, range, &piece, &count);
+		if (!room)
+			return NULL;
+		memcpy(room, bytes, count);
+		lh_write_behind_put(copy->writer, piece->file_offset + (range.start - piece->start), count);
+		range.start += count;
+		bytes += count;
+		atomic_fetch_add_explicit(&copy->done_bytes, count, memory_order_relaxed);
+	}
+	return NULL;
+}
+
 struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs, struct lh_dump_gaps *gaps)
 {
 	for (size_t i = 0; i < runs->runs.count; i++) {
-		if (runs->runs.items[i].state == LH_PAGES_PRESENT)
+		if (lh_page_is_present(runs->runs.items[i].state))
 			LH_TRY(copy_run(copy, runs->runs.items[i].range, gaps));
 	}
 	return NULL;

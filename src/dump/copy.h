@@ -28,4 +28,7 @@ struct lh_copy {
 struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs,
 			      struct lh_dump_gaps *gaps) LH_NODISCARD;
 
+/* Writes the bytes of `range` (whole pages), read before, to their places in the layout. */
+struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range, const uint8_t *bytes) LH_NODISCARD;
+
 #endif

@@ -3,9 +3,7 @@
  * file, the disc, memory) is tried before the target is touched; what must be of one instant is done
  * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
  */
-#include "context.h"
-#include "copy.h"
-#include "process_facts.h"
+#include "dump_job.h"
 #include "thread_state.h"
 #include "ticker.h"
 
@@ -14,22 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct dump_job {
-	const struct lh_process *process;
-	const struct lh_dump_options *options;
-	uint64_t started_ns;
-	struct lh_outfile *file;
-	struct lh_outfile *index; /* raw format only */
-	struct lh_process_facts facts;
-	struct lh_task_list tasks;
-	struct lh_thread_states threads;
-	struct lh_plan plan;
-	struct lh_layout layout;
-	struct lh_layout held;
-	struct lh_copy copy;
-	struct lh_receipt receipt;
-};
 
 static void job_deinit(struct dump_job *job)
 {
@@ -40,13 +22,18 @@ static void job_deinit(struct dump_job *job)
 	lh_thread_states_deinit(&job->threads);
 	lh_layout_deinit(&job->held);
 	lh_layout_deinit(&job->layout);
+	lh_layout_deinit(&job->places);
+	lh_vec_deinit(&job->taken.items);
 	lh_plan_deinit(&job->plan);
 	lh_receipt_deinit(&job->receipt);
 }
 
 /* ---------------------------------------------------------------- before the target is touched */
 
-static struct lh_error *make_plan(struct dump_job *job)
+/* A thread that runs on while a snapshot is made may go deeper into its stack. */
+#define STACK_SLACK_BYTES (128 * LH_KIB)
+
+struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
 {
 	struct lh_stack_pointers pointers = {0};
 	struct lh_error *error = lh_stack_pointers_of(&job->threads, &pointers);
@@ -56,6 +43,8 @@ static struct lh_error *make_plan(struct dump_job *job)
 		.bare = job->options->bare,
 		.stack_pointers = pointers.items.items,
 		.stack_pointer_count = pointers.items.count,
+		.stack_slack_bytes = job->mode == LH_DUMP_SNAPSHOT ? STACK_SLACK_BYTES : 0,
+		.without_pages = without_pages,
 	};
 	lh_layout_deinit(&job->layout);
 	lh_plan_deinit(&job->plan);
@@ -63,8 +52,18 @@ static struct lh_error *make_plan(struct dump_job *job)
 		error = lh_plan_create(job->process, &request, &job->plan);
 	lh_vec_deinit(&pointers.items);
 	LH_TRY(error);
+	if (without_pages)
+		return NULL;
 	return lh_layout_create(&job->plan, job->options->format == LH_DUMP_CORE ? LH_CORE_BASE_OFFSET : 0,
 				&job->layout);
+}
+
+struct lh_error *lh_job_glance(struct dump_job *job)
+{
+	lh_vec_deinit(&job->tasks.tasks);
+	lh_thread_states_deinit(&job->threads);
+	LH_TRY(lh_tasks_read(job->process, &job->tasks));
+	return lh_thread_states_glance(job->process, &job->tasks, &job->threads);
 }
 
 static struct lh_error *create_files(struct dump_job *job)
@@ -108,9 +107,8 @@ static struct lh_error *prepare(struct dump_job *job)
 		return lh_error_create(LH_ERROR_USAGE, "process %d is leakhunt itself", (int)getpid());
 	LH_TRY(lh_process_check_class(job->process));
 	lh_process_facts_read(job->process, &job->facts);
-	LH_TRY(lh_tasks_read(job->process, &job->tasks));
-	LH_TRY(lh_thread_states_glance(job->process, &job->tasks, &job->threads));
-	LH_TRY(make_plan(job));
+	LH_TRY(lh_job_glance(job));
+	LH_TRY(lh_job_plan(job, false));
 	LH_TRY(create_files(job));
 	return check_space(job);
 }
@@ -129,24 +127,24 @@ static struct lh_error *copy_planned(struct dump_job *job)
 	return NULL;
 }
 
-static struct lh_error *copy_stopped(struct dump_job *job)
+struct lh_error *lh_job_copy_stopped(struct dump_job *job)
 {
 	lh_thread_states_deinit(&job->threads);
 	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
 	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
-	LH_TRY(make_plan(job));
+	LH_TRY(lh_job_plan(job, false));
 	LH_TRY(copy_planned(job));
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
-	job->receipt.pause_ns = cost.pause_ns;
+	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
 	job->receipt.mended_count = cost.mended_count;
 	return NULL;
 }
 
 /* The bytes may be of another program when it called exec; when it only ended, they are its own. */
-static struct lh_error *check_not_changed(const struct lh_process *process)
+struct lh_error *lh_job_check_not_changed(const struct dump_job *job)
 {
-	struct lh_error *error = lh_process_check(process);
+	struct lh_error *error = lh_process_check(job->process);
 	if (error && lh_error_code(error) == LH_ERROR_CHANGED)
 		return error;
 	lh_error_destroy(error);
@@ -156,8 +154,21 @@ static struct lh_error *check_not_changed(const struct lh_process *process)
 static struct lh_error *copy_live(struct dump_job *job)
 {
 	LH_TRY(copy_planned(job));
-	LH_TRY(check_not_changed(job->process));
+	LH_TRY(lh_job_check_not_changed(job));
 	return lh_gaps_tell_vanished(job->process, &job->receipt.gaps);
+}
+
+static struct lh_error *copy_in_mode(struct dump_job *job)
+{
+	switch (job->mode) {
+	case LH_DUMP_SNAPSHOT:
+		return lh_snapshot_copy(job);
+	case LH_DUMP_STOP:
+		return lh_job_copy_stopped(job);
+	case LH_DUMP_LIVE:
+		return copy_live(job);
+	}
+	return lh_error_create(LH_ERROR_USAGE, "there is no mode %d", (int)job->mode);
 }
 
 static struct lh_error *copy_memory(struct dump_job *job)
@@ -169,21 +180,35 @@ static struct lh_error *copy_memory(struct dump_job *job)
 	LH_CLEANUP(lh_cleanup_ticker) struct lh_ticker *ticker = NULL;
 	LH_TRY(lh_ticker_start(&job->copy, job->options->progress, job->options->progress_context,
 			       job->plan.wanted_bytes + job->plan.context_bytes, &ticker));
-	struct lh_error *error = job->options->mode == LH_DUMP_STOP ? copy_stopped(job) : copy_live(job);
-	if (error)
-		return error;
+	LH_TRY(copy_in_mode(job));
 	LH_TRY(lh_write_behind_finish(writer));
 	if (atomic_load(&job->copy.is_cancelled))
 		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
-	return NULL;
+	return lh_snapshot_clean_file(job, lh_outfile_fd(job->file));
 }
 
 /* ---------------------------------------------------------------- after it goes on */
 
 static const char *mode_reason(enum lh_dump_mode mode)
 {
-	return mode == LH_DUMP_STOP ? "all threads stood still while memory was copied"
-				    : "nothing was stopped: pages may be of different moments";
+	switch (mode) {
+	case LH_DUMP_SNAPSHOT:
+		return "copied while it ran; what was written meanwhile, while all threads stood still";
+	case LH_DUMP_STOP:
+		return "all threads stood still while memory was copied";
+	case LH_DUMP_LIVE:
+		return "nothing was stopped: pages may be of different moments";
+	}
+	return "";
+}
+
+/* A snapshot copies pages more than once: what counts is what it holds in the end. */
+static uint64_t copied_bytes(const struct dump_job *job)
+{
+	if (!job->places.pieces.count)
+		return atomic_load(&job->copy.done_bytes) - job->copy.lost_bytes;
+	uint64_t bytes = job->plan.wanted_bytes + job->plan.context_bytes;
+	return bytes - lh_min_u64(bytes, job->copy.lost_bytes);
 }
 
 static struct lh_error *measure_file(struct dump_job *job)
@@ -204,10 +229,11 @@ static struct lh_error *fill_receipt(struct dump_job *job)
 	lh_gaps_normalise(&receipt->gaps);
 	receipt->pid = lh_process_pid(job->process);
 	snprintf(receipt->command, sizeof(receipt->command), "%s", lh_process_command(job->process));
-	receipt->mode = job->options->mode;
-	receipt->mode_reason = mode_reason(receipt->mode);
+	receipt->mode = job->mode;
+	if (!receipt->mode_reason[0])
+		snprintf(receipt->mode_reason, sizeof(receipt->mode_reason), "%s", mode_reason(receipt->mode));
 	receipt->thread_count = job->threads.threads.count;
-	receipt->copied_bytes = atomic_load(&job->copy.done_bytes) - job->copy.lost_bytes;
+	receipt->copied_bytes = copied_bytes(job);
 	receipt->context_bytes = job->plan.context_bytes;
 	receipt->gap_bytes = lh_gaps_bytes(&receipt->gaps);
 	receipt->path = job->options->path;
@@ -260,7 +286,12 @@ static struct lh_error *run_job(struct dump_job *job)
 struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
 			 struct lh_receipt *ret)
 {
-	struct dump_job job = {.process = process, .options = options, .started_ns = lh_clock_monotonic_ns()};
+	struct dump_job job = {
+		.process = process,
+		.options = options,
+		.mode = options->mode,
+		.started_ns = lh_clock_monotonic_ns(),
+	};
 	struct lh_error *error = run_job(&job);
 	if (!error) {
 		*ret = job.receipt;

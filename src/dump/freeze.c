@@ -5,6 +5,7 @@
  * every tracee, which then goes on by itself (ptrace(2)); so no PTRACE_O_EXITKILL, and system calls
  * are mended at once, not at the end.
  */
+#include "freeze_thread.h"
 #include "leakhunt/dump.h"
 #include "restart.h"
 #include "thread_state.h"
@@ -281,6 +282,37 @@ struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thr
 	*ret_states = states;
 	*ret = freeze;
 	return NULL;
+}
+
+static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
+{
+	LH_TRY(seize(freeze, tid));
+	LH_TRY(await_stops(freeze));
+	LH_TRY(lh_process_check(freeze->process));
+	if (freeze->threads.items[0].phase != THREAD_STOPPED)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d ended", (int)tid);
+	struct lh_thread_states states LH_CLEANUP(lh_thread_states_deinit) = {0};
+	return capture_all(freeze, &states);
+}
+
+struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid, struct lh_freeze **ret)
+{
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
+	if (!freeze)
+		return lh_error_no_memory();
+	freeze->process = process;
+	LH_TRY(freeze_one(freeze, tid));
+	*ret = freeze;
+	freeze = NULL;
+	return NULL;
+}
+
+void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal)
+{
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		if (freeze->threads.items[i].tid == tid && !freeze->threads.items[i].signal)
+			freeze->threads.items[i].signal = signal;
+	}
 }
 
 /* ---------------------------------------------------------------- letting go */

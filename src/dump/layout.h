@@ -1,6 +1,6 @@
 /*
- * layout: where in the output file each page lies. Fixed before the first byte is copied, so that
- * pages can be written in any order, and again. Private to dump.
+ * layout: where in the output file each page lies. A page keeps its place, so that pages can be
+ * written in any order, and again. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_LAYOUT_H
 #define LEAKHUNT_DUMP_LAYOUT_H
@@ -27,6 +27,17 @@ struct lh_layout {
 /* Pieces of all extents, the first at `base_offset`. They point into the plan. */
 struct lh_error *lh_layout_create(const struct lh_plan *plan, uint64_t base_offset, struct lh_layout *ret) LH_NODISCARD;
 void lh_layout_deinit(struct lh_layout *layout);
+
+/*
+ * Places: a layout without extents that only says where in the file pages lie. It grows as a
+ * running target's pages come, and never moves one.
+ */
+struct lh_error *lh_places_create(const struct lh_layout *layout, struct lh_layout *ret) LH_NODISCARD;
+/* Gives a place to each present page that has none. */
+struct lh_error *lh_places_add(struct lh_layout *places, const struct lh_page_runs *runs) LH_NODISCARD;
+/* The layout of a plan whose present pages all have places. */
+struct lh_error *lh_layout_create_placed(const struct lh_plan *plan, const struct lh_layout *places,
+					 struct lh_layout *ret) LH_NODISCARD;
 
 /* The piece that holds `addr`, or NULL. */
 const struct lh_piece *lh_layout_find(const struct lh_layout *layout, uint64_t addr);

@@ -115,6 +115,7 @@ struct plan_walk {
 	const struct lh_ranges *context;
 	size_t next_wanted;
 	size_t next_context;
+	bool without_pages;
 	struct lh_page_runs scratch;
 };
 
@@ -122,7 +123,7 @@ static void count_pages(struct lh_plan *plan, struct lh_extent *extent)
 {
 	for (size_t i = 0; i < extent->run_count; i++) {
 		const struct lh_page_run *run = &plan->pages.runs.items[extent->first_run + i];
-		if (run->state == LH_PAGES_PRESENT)
+		if (lh_page_is_present(run->state))
 			extent->present_bytes += lh_range_bytes(run->range);
 		else
 			extent->swapped_bytes += lh_range_bytes(run->range);
@@ -131,14 +132,43 @@ static void count_pages(struct lh_plan *plan, struct lh_extent *extent)
 	*(extent->is_context ? &plan->context_bytes : &plan->wanted_bytes) += extent->present_bytes;
 }
 
-static struct lh_error *find_runs(struct plan_walk *walk, const struct lh_extent *extent)
+/* How to look at pages: lh_pagemap_runs or lh_pagemap_find_written. */
+typedef struct lh_error *page_finder(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret);
+
+/*
+ * The vdso's pages belong to the kernel and take no memory, whether the target has touched them or
+ * not; nothing writes them, but a tracker does not know that: they are copied with what was written.
+ */
+static struct lh_error *find_runs(const struct lh_extent *extent, struct lh_pagemap *pagemap, page_finder *find,
+				  struct lh_page_runs *ret)
 {
 	struct lh_range range = {extent->start, extent->end};
-	walk->scratch.runs.count = 0;
-	/* The vdso's pages belong to the kernel and take no memory, whether the target has touched them or not. */
-	if (extent->region->kind == LH_REGION_VDSO && !is_kernels(extent->region))
-		return lh_vec_push(&walk->scratch.runs, (struct lh_page_run){range, LH_PAGES_PRESENT});
-	return lh_pagemap_runs(walk->pagemap, range, &walk->scratch);
+	if (extent->region->kind != LH_REGION_VDSO || is_kernels(extent->region))
+		return find(pagemap, range, ret);
+	enum lh_page_state state = find == lh_pagemap_runs ? LH_PAGES_PRESENT : LH_PAGES_WRITTEN;
+	return lh_vec_push(&ret->runs, (struct lh_page_run){range, state});
+}
+
+/* Appends the extent's pages to the plan's. By way of `scratch`, since runs of two extents must not merge. */
+static struct lh_error *add_pages(struct lh_plan *plan, struct lh_extent *extent, struct lh_pagemap *pagemap,
+				  page_finder *find, struct lh_page_runs *scratch)
+{
+	scratch->runs.count = 0;
+	extent->first_run = plan->pages.runs.count;
+	extent->run_count = 0;
+	extent->present_bytes = extent->swapped_bytes = 0;
+	if (extent->is_device)
+		return NULL;
+	LH_TRY(find_runs(extent, pagemap, find, scratch));
+	size_t count = scratch->runs.count;
+	LH_TRY(lh_vec_reserve(&plan->pages.runs, count));
+	if (count)
+		memcpy(plan->pages.runs.items + extent->first_run, scratch->runs.items,
+		       count * sizeof(struct lh_page_run));
+	plan->pages.runs.count += count;
+	extent->run_count = count;
+	count_pages(plan, extent);
+	return NULL;
 }
 
 static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_region *region, uint64_t start, uint64_t end,
@@ -146,7 +176,6 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 {
 	if (start >= end)
 		return NULL;
-	struct lh_plan *plan = walk->plan;
 	struct lh_extent extent = {
 		.start = start,
 		.end = end,
@@ -154,19 +183,22 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 		.is_context = is_context,
 		.is_absent_zero = is_absent_zero(region),
 		.is_device = is_device(region),
-		.first_run = plan->pages.runs.count,
 	};
-	if (!extent.is_device) {
-		LH_TRY(find_runs(walk, &extent));
-		extent.run_count = walk->scratch.runs.count;
-		LH_TRY(lh_vec_reserve(&plan->pages.runs, extent.run_count));
-		if (extent.run_count)
-			memcpy(plan->pages.runs.items + extent.first_run, walk->scratch.runs.items,
-			       extent.run_count * sizeof(struct lh_page_run));
-		plan->pages.runs.count += extent.run_count;
-	}
-	count_pages(plan, &extent);
-	return lh_vec_push(&plan->extents, extent);
+	if (!walk->without_pages)
+		LH_TRY(add_pages(walk->plan, &extent, walk->pagemap, lh_pagemap_runs, &walk->scratch));
+	return lh_vec_push(&walk->plan->extents, extent);
+}
+
+struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pagemap)
+{
+	struct lh_page_runs scratch = {0};
+	struct lh_error *error = NULL;
+	plan->pages.runs.count = 0;
+	plan->wanted_bytes = plan->context_bytes = plan->swapped_bytes = 0;
+	for (size_t i = 0; !error && i < plan->extents.count; i++)
+		error = add_pages(plan, &plan->extents.items[i], pagemap, lh_pagemap_find_written, &scratch);
+	lh_vec_deinit(&scratch.runs);
+	return error;
 }
 
 /* Context within [start, end) of a mapping, where nothing was asked for. */
@@ -204,11 +236,12 @@ static struct lh_error *add_region(struct plan_walk *walk, const struct lh_regio
 }
 
 static struct lh_error *make_extents(const struct lh_process *process, const struct lh_ranges *wanted,
-				     const struct lh_ranges *context, struct lh_plan *plan)
+				     const struct lh_ranges *context, bool without_pages, struct lh_plan *plan)
 {
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
-	struct plan_walk walk = {.plan = plan, .pagemap = pagemap, .wanted = wanted, .context = context};
+	struct plan_walk walk = {
+		.plan = plan, .pagemap = pagemap, .wanted = wanted, .context = context, .without_pages = without_pages};
 	struct lh_error *error = NULL;
 	for (size_t i = 0; !error && i < plan->list.regions.count; i++)
 		error = add_region(&walk, &plan->list.regions.items[i]);
@@ -234,7 +267,7 @@ static struct lh_error *fill_plan(const struct lh_process *process, const struct
 		LH_TRY(lh_context_collect(process, &plan->list, &plan->modules, request, context));
 	lh_ranges_normalise(wanted);
 	lh_ranges_normalise(context);
-	return make_extents(process, wanted, context, plan);
+	return make_extents(process, wanted, context, request->without_pages, plan);
 }
 
 struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,

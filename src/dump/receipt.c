@@ -8,18 +8,36 @@
 void lh_receipt_deinit(struct lh_receipt *receipt)
 {
 	lh_vec_deinit(&receipt->gaps.items);
+	lh_vec_deinit(&receipt->passes);
 	*receipt = (struct lh_receipt){0};
 }
 
 const char *lh_dump_mode_name(enum lh_dump_mode mode)
 {
 	switch (mode) {
+	case LH_DUMP_SNAPSHOT:
+		return "snapshot";
 	case LH_DUMP_STOP:
 		return "stop";
 	case LH_DUMP_LIVE:
 		return "live";
 	}
 	return "unknown";
+}
+
+static json_t *describe_passes(const struct lh_receipt *receipt)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < receipt->passes.count; i++) {
+		const struct lh_dump_pass *pass = &receipt->passes.items[i];
+		json_t *object = json_pack("{s:o, s:o}", "bytes", lh_json_u64(pass->bytes), "elapsed_ns",
+					   lh_json_u64(pass->elapsed_ns));
+		if (json_array_append_new(list, object)) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
 }
 
 json_t *lh_describe_receipt(const struct lh_receipt *receipt)
@@ -36,6 +54,9 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"pause_ns", lh_json_u64(receipt->pause_ns)},
 		{"elapsed_ns", lh_json_u64(receipt->elapsed_ns)},
 		{"threads", lh_json_u64(receipt->thread_count)},
+		{"passes", describe_passes(receipt)},
+		{"final_bytes", lh_json_u64(receipt->final_bytes)},
+		{"injected", receipt->injected ? json_string(receipt->injected) : json_null()},
 		{"mended_calls", lh_json_u64(receipt->mended_count)},
 		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},
 		{"context_bytes", lh_json_u64(receipt->context_bytes)},

@@ -39,15 +39,19 @@ struct scan_request {
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_request)
 
 enum {
+	SCAN_IS_WRITE_TRACKED = 1 << 0, /* PAGE_IS_WPALLOWED */
+	SCAN_IS_WRITTEN = 1 << 1,
 	SCAN_IS_PRESENT = 1 << 3,
 	SCAN_IS_SWAPPED = 1 << 4,
+	SCAN_PROTECT_MATCHING = 1 << 0, /* PM_SCAN_WP_MATCHING */
 	SCAN_REGIONS = 1024,
 	ENTRY_COUNT = 8192,
 };
 
 struct lh_pagemap {
 	int fd;
-	bool has_scan;
+	bool is_probed;
+	bool has_scan; /* valid when is_probed */
 	const struct lh_process *process;
 	uint64_t page_bytes;
 	struct scan_region regions[SCAN_REGIONS];
@@ -60,7 +64,7 @@ struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pag
 	if (!pagemap)
 		return lh_error_no_memory();
 	pagemap->fd = -1;
-	pagemap->has_scan = true;
+	pagemap->is_probed = false;
 	pagemap->process = process;
 	pagemap->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	LH_TRY(lh_process_open_file(process, "pagemap", O_RDONLY, &pagemap->fd));
@@ -93,26 +97,65 @@ static struct lh_error *add_run(struct lh_page_runs *runs, uint64_t start, uint6
 	return lh_vec_push(&runs->runs, (struct lh_page_run){.range = {start, end}, .state = state});
 }
 
-static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, size_t count, struct lh_page_runs *ret)
+/* What a scan asks for; the members as in struct pm_scan_arg. */
+struct scan_query {
+	uint64_t flags;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+	bool tells_written;
+};
+
+static const struct scan_query query_present = {
+	.category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+	.return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+};
+
+/* Swapped pages stay as they are: they are neither read nor protected. */
+static const struct scan_query query_take_written = {
+	.flags = SCAN_PROTECT_MATCHING,
+	.category_mask = SCAN_IS_WRITE_TRACKED | SCAN_IS_WRITTEN | SCAN_IS_PRESENT,
+	.return_mask = SCAN_IS_PRESENT | SCAN_IS_WRITTEN,
+	.tells_written = true,
+};
+
+static const struct scan_query query_find_written = {
+	.category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+	.return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED | SCAN_IS_WRITTEN | SCAN_IS_WRITE_TRACKED,
+	.tells_written = true,
+};
+
+static enum lh_page_state state_of(const struct scan_query *query, uint64_t categories)
+{
+	if (!(categories & SCAN_IS_PRESENT))
+		return LH_PAGES_SWAPPED;
+	bool is_unwritten = categories & SCAN_IS_WRITE_TRACKED && !(categories & SCAN_IS_WRITTEN);
+	return query->tells_written && !is_unwritten ? LH_PAGES_WRITTEN : LH_PAGES_PRESENT;
+}
+
+static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const struct scan_query *query, size_t count,
+				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct scan_region *region = &pagemap->regions[i];
-		enum lh_page_state state = region->categories & SCAN_IS_PRESENT ? LH_PAGES_PRESENT : LH_PAGES_SWAPPED;
-		LH_TRY(add_run(ret, region->start, region->end, state));
+		LH_TRY(add_run(ret, region->start, region->end, state_of(query, region->categories)));
 	}
 	return NULL;
 }
 
-static struct lh_error *scan_piece(struct lh_pagemap *pagemap, struct lh_range piece, struct lh_page_runs *ret)
+static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range piece,
+				   struct lh_page_runs *ret)
 {
 	struct scan_request request = {
 		.size = sizeof(request),
+		.flags = query->flags,
 		.start = piece.start,
 		.end = piece.end,
 		.regions = (uint64_t)(uintptr_t)pagemap->regions,
 		.region_count = SCAN_REGIONS,
-		.category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
-		.return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+		.category_mask = query->category_mask,
+		.category_anyof_mask = query->category_anyof_mask,
+		.return_mask = query->return_mask,
 	};
 	while (request.start < piece.end) {
 		int count = ioctl(pagemap->fd, SCAN_IOCTL, &request);
@@ -120,7 +163,7 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, struct lh_range p
 			continue;
 		if (count < 0)
 			return lh_process_file_error(pagemap->process, "pagemap", errno);
-		LH_TRY(add_scanned(pagemap, (size_t)count, ret));
+		LH_TRY(add_scanned(pagemap, query, (size_t)count, ret));
 		/*
 		 * walk_end may lie before runs that were already returned: the kernel leaves it where its own
 		 * buffer of 512 runs was last full (fs/proc/task_mmu.c, do_pagemap_scan; seen on Linux 6.18).
@@ -133,11 +176,15 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, struct lh_range p
 }
 
 /* An empty scan: only a kernel that knows the ioctl returns 0 for it. */
-static bool knows_scan(const struct lh_pagemap *pagemap)
+static bool knows_scan(struct lh_pagemap *pagemap)
 {
+	if (pagemap->is_probed)
+		return pagemap->has_scan;
 	struct scan_request request = {
 		.size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
-	return ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+	pagemap->has_scan = ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+	pagemap->is_probed = true;
+	return pagemap->has_scan;
 }
 
 /* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped. */
@@ -175,16 +222,46 @@ static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range p
 	return NULL;
 }
 
+static struct lh_error *check_range(const struct lh_pagemap *pagemap, struct lh_range range)
+{
+	if (range.start % pagemap->page_bytes == 0 && range.end % pagemap->page_bytes == 0 && range.start <= range.end)
+		return NULL;
+	return lh_error_create(LH_ERROR_USAGE, "0x%llx-0x%llx is not a range of whole pages",
+			       (unsigned long long)range.start, (unsigned long long)range.end);
+}
+
 struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
 {
-	if (range.start % pagemap->page_bytes || range.end % pagemap->page_bytes || range.start > range.end)
-		return lh_error_create(LH_ERROR_USAGE, "0x%llx-0x%llx is not a range of whole pages",
-				       (unsigned long long)range.start, (unsigned long long)range.end);
-	pagemap->has_scan = pagemap->has_scan && knows_scan(pagemap);
+	LH_TRY(check_range(pagemap, range));
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
-		LH_TRY(pagemap->has_scan ? scan_piece(pagemap, piece, ret) : read_piece(pagemap, piece, ret));
+		LH_TRY(knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
+					   : read_piece(pagemap, piece, ret));
 		at = piece.end;
 	}
 	return NULL;
+}
+
+static struct lh_error *scan_range(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range range,
+				   struct lh_page_runs *ret)
+{
+	LH_TRY(check_range(pagemap, range));
+	if (!knows_scan(pagemap))
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel has no PAGEMAP_SCAN (Linux 6.7)");
+	for (uint64_t at = range.start; at < range.end;) {
+		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
+		LH_TRY(scan_piece(pagemap, query, piece, ret));
+		at = piece.end;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	return scan_range(pagemap, &query_take_written, range, ret);
+}
+
+struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	return scan_range(pagemap, &query_find_written, range, ret);
 }

@@ -217,3 +217,25 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 	}
 	return done;
 }
+
+size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count, void *ret)
+{
+	enum { BATCH = 256 }; /* below IOV_MAX */
+	size_t done = 0;
+	for (size_t first = 0; first < count; first += BATCH) {
+		struct iovec remote[BATCH];
+		size_t batch_count = count - first < BATCH ? count - first : BATCH;
+		size_t bytes = 0;
+		for (size_t i = 0; i < batch_count; i++) {
+			remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)ranges[first + i].start,
+						   .iov_len = lh_range_bytes(ranges[first + i])};
+			bytes += remote[i].iov_len;
+		}
+		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes};
+		ssize_t got = process_vm_readv(process->identity.pid, &local, 1, remote, batch_count, 0);
+		done += got > 0 ? (size_t)got : 0;
+		if (got < 0 || (size_t)got < bytes)
+			break;
+	}
+	return done;
+}

@@ -34,12 +34,35 @@ static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	char pause[LH_FORMAT_MAX];
 	if (receipt->mode == LH_DUMP_LIVE) {
-		put_field(ret, "pause", "none (mode live): pages may be of different moments");
+		put_field(ret, "pause",
+			  receipt->pause_ns
+				  ? "one thread, for a millisecond (mode live): pages may be of different moments"
+				  : "none (mode live): pages may be of different moments");
 		return;
 	}
 	lh_buffer_printf(ret, "  %-10s%s (mode %s), %zu thread%s\n", "pause",
 			 lh_format_duration(receipt->pause_ns, pause), lh_dump_mode_name(receipt->mode),
 			 receipt->thread_count, receipt->thread_count == 1 ? "" : "s");
+}
+
+static void put_passes(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char bytes[LH_FORMAT_MAX];
+	if (!receipt->passes.count)
+		return;
+	lh_buffer_printf(ret, "  %-10s", "copied");
+	for (size_t i = 0; i < receipt->passes.count; i++)
+		lh_buffer_printf(ret, "%s%s", i ? ", " : "", lh_format_bytes(receipt->passes.items[i].bytes, bytes));
+	lh_buffer_printf(ret, " while it ran, %s %s\n", lh_format_bytes(receipt->final_bytes, bytes),
+			 receipt->mode == LH_DUMP_LIVE ? "at last" : "in the pause");
+}
+
+/* Why it is not the mode that was asked for, or what else there is to say of it. */
+static void put_reason(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	lh_buffer_printf(ret, "  %-10s%s: ", "mode", lh_dump_mode_name(receipt->mode));
+	lh_buffer_escape(ret, receipt->mode_reason, strlen(receipt->mode_reason));
+	lh_buffer_puts(ret, "\n");
 }
 
 static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
@@ -50,6 +73,8 @@ static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 	if (receipt->mended_count)
 		lh_buffer_printf(ret, ", %zu interrupted system call%s mended", receipt->mended_count,
 				 receipt->mended_count == 1 ? "" : "s");
+	if (receipt->injected)
+		lh_buffer_printf(ret, ", it ran for us: %s", receipt->injected);
 	lh_buffer_puts(ret, "\n");
 }
 
@@ -107,6 +132,8 @@ void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style st
 	put_file(receipt, style, ret);
 	put_memory(receipt, ret);
 	put_pause(receipt, ret);
+	put_passes(receipt, ret);
+	put_reason(receipt, ret);
 	put_target(receipt, ret);
 	put_time(receipt, ret);
 	put_gaps(receipt, style, ret);

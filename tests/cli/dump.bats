@@ -61,7 +61,7 @@ vendor_note() {
 	[ "$status" -eq 0 ]
 	[ "$(stat -c %a dump.bin)" = 600 ]
 	[[ $output == *"dump.bin: "*"process $SAMPLE_PID (steady)"* ]]
-	[[ $output == *"pause"*"(mode stop)"* ]]
+	[[ $output == *"pause"*"(mode snapshot)"* ]]
 	[ "$(wc -l <"$errors_file")" -eq 1 ]
 	[[ $errors == *"dump.bin holds the memory of a process: passwords"* ]]
 	[[ $(file -b dump.bin 2>/dev/null || readelf -h dump.bin) == *[Cc]ore* ]]
@@ -72,7 +72,7 @@ vendor_note() {
 	start_sample steady
 	leakhunt dump "$SAMPLE_PID" --json -o kept.core
 	[ "$status" -eq 0 ]
-	jq -e --argjson pid "$SAMPLE_PID" '.pid == $pid and .command == "steady" and .mode == "stop" and .complete
+	jq -e --argjson pid "$SAMPLE_PID" '.pid == $pid and .command == "steady" and .mode == "snapshot" and .complete
 		and .gaps == [] and .pause_ns > 0 and .pause_ns <= .elapsed_ns and .threads >= 1' <<<"$output"
 	[ "$(jq .file_bytes <<<"$output")" -eq "$(stat -c %s kept.core)" ]
 	[ "$(jq .disc_bytes <<<"$output")" -eq "$(($(stat -c %b kept.core) * 512))" ]
@@ -137,7 +137,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	leakhunt dump "$SAMPLE_PID" --format raw -o kept.raw
 	[ "$status" -eq 0 ]
 	[ "$(stat -c %a kept.raw.json)" = 600 ]
-	jq -e '.leakhunt_raw == 1 and (.extents | length > 0) and .capture.receipt.mode == "stop"' kept.raw.json
+	jq -e '.leakhunt_raw == 1 and (.extents | length > 0) and .capture.receipt.mode == "snapshot"' kept.raw.json
 	cat >check.py <<-'EOF_PYTHON'
 		import json, sys
 		index, raw = json.load(open("kept.raw.json")), open("kept.raw", "rb").read()
@@ -263,4 +263,29 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	leakhunt dump $$ --suspects kept.record -o kept.other
 	assert_refused 64 "records process $SAMPLE_PID, not $$"
 	assert_sample_unharmed
+}
+
+@test "options of a snapshot: their words, and that other modes have none of them" {
+	start_sample steady
+	leakhunt dump "$SAMPLE_PID" --no-inject --json -o kept.told
+	[ "$status" -eq 0 ]
+	jq -e '.mode == "stop" and (.mode_reason | contains("--no-inject")) and .injected == null
+		and .passes == [] and .final_bytes == 0' <<<"$output"
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --on-slow fail -o kept.failed
+	[ "$status" -eq 2 ]
+	[[ $errors == *"longer than the"*"--max-pause"* ]]
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --on-slow live --json -o kept.live
+	[ "$status" -eq 0 ]
+	jq -e '.mode == "live" and (.mode_reason | contains("--max-pause"))' <<<"$output"
+	[[ $errors == *"going on in mode live"* ]]
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --json -o kept.slow
+	[ "$status" -eq 0 ]
+	jq -e '.mode == "snapshot" and (.passes | length) >= 2 and .pause_ns > 0' <<<"$output"
+	[[ $errors == *"the pause will be about"* ]]
+	for words in '--on-slow never' '--max-pause soon' '--mode stop --max-pause 1ms' '--mode live --on-slow fail'; do
+		# shellcheck disable=SC2086 # several words
+		leakhunt dump "$SAMPLE_PID" $words -o kept.wrong
+		[ "$status" -eq 64 ]
+		[ ! -e kept.wrong ]
+	done
 }

@@ -60,13 +60,13 @@ assert_tools_read() {
 	eu-stack --core "$1" >/dev/null || [ $? -eq 1 ]
 }
 
-# Every sample, both modes: it still runs, answers, and none of its system calls was interrupted.
-@test "each sample is unharmed by both modes" {
+# Every sample, every mode: it still runs, answers, and none of its system calls was interrupted.
+@test "each sample is unharmed by every mode" {
 	for name in steady heap_leak arena_leak mmap_chunk_leak anon_leak thread_leak cache_plateau sawtooth fragmentation; do
 		[ -x "$SAMPLES/$name" ]
 		start_sample "$name"
 		sample_step 3
-		for mode in stop live; do
+		for mode in snapshot stop live; do
 			"$LEAKHUNT" dump "$SAMPLE_PID" --region all --mode "$mode" -o "$name.$mode" >out 2>err || {
 				echo "$name, mode $mode: $(cat out err)" >&2
 				return 1
@@ -86,11 +86,12 @@ assert_tools_read() {
 	read -r start end < <(heap_range)
 	gdb -batch -nx -p "$SAMPLE_PID" -ex "dump memory truth $start $end" >/dev/null 2>&1
 	kill -STOP "$SAMPLE_PID"
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o stop.core >/dev/null 2>&1
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap --mode stop -o stop.core >/dev/null 2>&1
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap --mode snapshot -o snapshot.core >/dev/null 2>&1
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap --mode live -o live.core >/dev/null 2>&1
 	kill -CONT "$SAMPLE_PID"
 	[ "$(stat -c %s truth)" -eq $((end - start)) ]
-	for mode in stop live; do
+	for mode in snapshot stop live; do
 		gdb -batch -nx "$SAMPLES/fragmentation" "$mode.core" -ex "dump memory ours.$mode $start $end" >/dev/null 2>&1
 		cmp truth "ours.$mode"
 	done
@@ -101,7 +102,7 @@ assert_tools_read() {
 	kill -STOP "$SAMPLE_PID"
 	is_stopped() { [ "$(process_state "$SAMPLE_PID")" = T ]; }
 	wait_until 50 is_stopped
-	for mode in stop live; do
+	for mode in snapshot stop live; do
 		"$LEAKHUNT" dump "$SAMPLE_PID" --mode "$mode" -o "$mode.core" >/dev/null 2>&1
 		is_stopped
 		grep -q '^TracerPid:[[:space:]]*0$' "/proc/$SAMPLE_PID/status"
@@ -142,7 +143,7 @@ assert_tools_read() {
 @test "kill -9 of leakhunt at any time: the target is unharmed, nothing has the final name" {
 	start_sample steady --size 134217728
 	for delay in 0.002 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
-		for mode in stop live; do
+		for mode in snapshot stop live; do
 			"$LEAKHUNT" dump "$SAMPLE_PID" --mode "$mode" -o killed.core >/dev/null 2>&1 3>&- &
 			victim=$!
 			sleep "$delay"

@@ -151,6 +151,60 @@ static void gaps_of_one_reason_merge_in_any_order(void **state)
 	lh_vec_deinit(&gaps.items);
 }
 
+/* Pages keep the places they once got; new ones lie behind all others, the last layout is made of both. */
+static void places_grow_and_never_move(void **state)
+{
+	(void)state;
+	struct lh_plan plan = {0}, later = {0};
+	struct lh_layout layout = {0}, places = {0}, placed = {0};
+	struct lh_extent extent = extent_at(0x100000, 1024, true), grown = extent;
+	add_run(&plan, &extent, 2, 2, LH_PAGES_PRESENT);
+	add_run(&plan, &extent, 6, 1, LH_PAGES_PRESENT);
+	assert_null(lh_vec_push(&plan.extents, extent));
+	assert_null(lh_layout_create(&plan, BASE, &layout));
+	assert_null(lh_places_create(&layout, &places));
+	assert_int_equal(places.end_offset, BASE + 7 * PAGE);
+	/* Page 2 is gone; 5 lay in a hole; 6 and 7 overlap what is known; 900 is new; 901 is not there. */
+	add_run(&later, &grown, 3, 1, LH_PAGES_WRITTEN);
+	add_run(&later, &grown, 5, 3, LH_PAGES_WRITTEN);
+	add_run(&later, &grown, 900, 1, LH_PAGES_PRESENT);
+	add_run(&later, &grown, 901, 1, LH_PAGES_SWAPPED);
+	assert_null(lh_vec_push(&later.extents, grown));
+	assert_null(lh_places_add(&places, &later.pages));
+	assert_null(lh_places_add(&places, &later.pages));
+	assert_int_equal(places.end_offset, BASE + 9 * PAGE);
+	assert_int_equal(lh_layout_find(&places, 0x100000 + 7 * PAGE)->file_offset, BASE + 7 * PAGE);
+	assert_null(lh_layout_find(&places, 0x100000 + 901 * PAGE));
+	assert_null(lh_layout_create_placed(&later, &places, &placed));
+	assert_int_equal(placed.end_offset, BASE + 9 * PAGE);
+	for (uint64_t page = 3; page < 8; page++) {
+		const struct lh_piece *piece = lh_layout_find(&placed, 0x100000 + page * PAGE);
+		assert_int_equal(piece->file_offset + (0x100000 + page * PAGE - piece->start), BASE + page * PAGE);
+	}
+	const struct lh_piece *last = lh_layout_find(&placed, 0x100000 + 900 * PAGE);
+	assert_int_equal(last->file_offset + (0x100000 + 900 * PAGE - last->start), BASE + 8 * PAGE);
+	assert_int_equal(last->end, 0x100000 + 1024 * PAGE);
+	lh_layout_deinit(&placed);
+	lh_layout_deinit(&places);
+	lh_layout_deinit(&layout);
+	lh_plan_deinit(&later);
+	lh_plan_deinit(&plan);
+}
+
+static void a_page_without_a_place_is_an_error(void **state)
+{
+	(void)state;
+	struct lh_plan plan = {0};
+	struct lh_layout places = {.end_offset = BASE}, placed = {0};
+	struct lh_extent extent = extent_at(0x100000, 4, true);
+	add_run(&plan, &extent, 0, 1, LH_PAGES_PRESENT);
+	assert_null(lh_vec_push(&plan.extents, extent));
+	struct lh_error *error = lh_layout_create_placed(&plan, &places, &placed);
+	assert_non_null(error);
+	lh_error_destroy(error);
+	lh_plan_deinit(&plan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +212,8 @@ int main(void)
 		cmocka_unit_test(absent_file_pages_are_never_holes),
 		cmocka_unit_test(every_present_page_has_its_own_place),
 		cmocka_unit_test(gaps_split_pieces),
+		cmocka_unit_test(places_grow_and_never_move),
+		cmocka_unit_test(a_page_without_a_place_is_an_error),
 		cmocka_unit_test(gaps_of_one_reason_merge_in_any_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,58 @@
+/*
+ * dump_job: what a dump in progress knows, shared by the order of things (dump.c) and the snapshot's
+ * own loop (snapshot.c). Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_DUMP_JOB_H
+#define LEAKHUNT_DUMP_DUMP_JOB_H
+
+#include "context.h"
+#include "copy.h"
+#include "process_facts.h"
+
+struct dump_job {
+	const struct lh_process *process;
+	const struct lh_dump_options *options;
+	enum lh_dump_mode mode; /* asked for, until it turns out not to be possible */
+	uint64_t started_ns;
+	struct lh_outfile *file;
+	struct lh_outfile *index; /* raw format only */
+	struct lh_process_facts facts;
+	struct lh_task_list tasks;
+	struct lh_thread_states threads;
+	struct lh_plan plan;
+	struct lh_layout layout;
+	struct lh_layout held;
+	struct lh_copy copy;
+	struct lh_receipt receipt;
+
+	/* Of a snapshot. */
+	struct lh_layout places; /* where pages lie in the file, final or not */
+	struct lh_ranges taken;  /* pages that were copied at some time: normalised */
+};
+
+/*
+ * Plans by what is known of the threads, and lays the plan out in the file. `without_pages`: extents
+ * only, and no layout.
+ */
+struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages) LH_NODISCARD;
+
+/* Threads anew, as far as they can be seen without stopping them. */
+struct lh_error *lh_job_glance(struct dump_job *job) LH_NODISCARD;
+
+/* LH_ERROR_CHANGED when the process called exec; that it has ended is no error. */
+struct lh_error *lh_job_check_not_changed(const struct dump_job *job) LH_NODISCARD;
+
+/* Copies with all threads frozen. */
+struct lh_error *lh_job_copy_stopped(struct dump_job *job) LH_NODISCARD;
+
+/*
+ * Copies while the target runs, freezes it for what was written meanwhile, and sets plan, layout,
+ * threads, gaps, and the receipt's costs. job->mode is what it became: LH_DUMP_STOP where writes can't
+ * be tracked, or as --on-slow says; the receipt says why.
+ */
+struct lh_error *lh_snapshot_copy(struct dump_job *job) LH_NODISCARD;
+
+/* When all is written: takes out of the file what was copied, but is not part of the snapshot. */
+struct lh_error *lh_snapshot_clean_file(const struct dump_job *job, int fd) LH_NODISCARD;
+
+#endif

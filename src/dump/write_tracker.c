@@ -1,0 +1,229 @@
+/*
+ * write_tracker: asynchronous write protection of a target's pages from outside. Input: the plan's
+ * extents; output: runs of written pages. It reads no memory; the only trace in the target, the
+ * protection itself, ends with it.
+ */
+#include "write_tracker.h"
+
+#include "fault_point.h"
+#include "freeze_thread.h"
+#include "remote_syscall.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* include/uapi/linux/userfaultfd.h of Linux 6.7; distributions' headers are older. */
+#define FEATURE_WP_UNPOPULATED (UINT64_C(1) << 13)
+#define FEATURE_WP_ASYNC       (UINT64_C(1) << 15)
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
+/* Lifting protection holds mmap_lock for writing: 18 to 115 ms for 1 to 4 GB at once (Linux 6.18). */
+#define LIFT_PIECE_BYTES (32 * LH_MIB)
+
+struct lh_write_tracker {
+	const struct lh_process *process;
+	int userfault_fd;
+	struct lh_pagemap *pagemap;
+	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
+};
+
+/* ---------------------------------------------------------------- the userfaultfd */
+
+/* Copies the target's descriptor `number` (pidfd_getfd(2), Linux 5.6). */
+static struct lh_error *take_over(pid_t pid, int number, int *ret_fd)
+{
+	LH_CLEANUP(lh_cleanup_close) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	if (fd < 0)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "cannot take over a descriptor of the target (errno %d)",
+				       errno);
+	*ret_fd = fd;
+	return NULL;
+}
+
+/* Both calls in one go, so that the target never keeps the descriptor. */
+static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, int *ret_fd)
+{
+	int64_t number, closed;
+	const uint64_t flags[6] = {O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY};
+	LH_TRY(lh_remote_call(remote, SYS_userfaultfd, flags, &number));
+	lh_fault_point("tracker-userfaultfd-made");
+	if (number < 0)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not make a userfaultfd (errno %d)",
+				       (int)-number);
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	struct lh_error *error = take_over(pid, (int)number, &fd);
+	struct lh_error *close_error = lh_remote_call(remote, SYS_close, (uint64_t[6]){(uint64_t)number}, &closed);
+	if (error) {
+		lh_error_destroy(close_error);
+		return error;
+	}
+	LH_TRY(close_error);
+	*ret_fd = fd;
+	fd = -1;
+	return NULL;
+}
+
+static struct lh_error *inject(const struct lh_process *process, const struct lh_region_list *regions,
+			       const struct lh_remote_code *code, struct lh_freeze *freeze, pid_t tid, int *ret_fd)
+{
+	static const long calls[] = {SYS_userfaultfd, SYS_close, SYS_rt_sigreturn, 0};
+	struct lh_remote *remote = NULL;
+	LH_TRY(lh_remote_begin(process, tid, regions, code, calls, &remote));
+	struct lh_error *error = make_in_target(remote, lh_process_pid(process), ret_fd);
+	int signal;
+	struct lh_error *end_error = lh_remote_end(remote, &signal);
+	if (signal)
+		lh_freeze_deliver(freeze, tid, signal);
+	if (!error)
+		return end_error;
+	lh_error_destroy(end_error);
+	return error;
+}
+
+/* Tries one thread. LH_ERROR_UNSUPPORTED when this one can't be used, and another may do. */
+static struct lh_error *make_by_thread(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
+				       const struct lh_remote_code *code, pid_t tid, uint64_t *pause_ns)
+{
+	struct lh_freeze *freeze = NULL;
+	LH_TRY(lh_freeze_begin_thread(tracker->process, tid, &freeze));
+	lh_fault_point("tracker-thread-stopped");
+	struct lh_error *error = inject(tracker->process, regions, code, freeze, tid, &tracker->userfault_fd);
+	*pause_ns = lh_max_u64(*pause_ns, lh_freeze_end(freeze).pause_ns);
+	return error;
+}
+
+/* A thread that can't be used is passed over; any other failure is final. */
+static struct lh_error *make_userfault(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
+				       uint64_t *pause_ns)
+{
+	enum { THREADS_MAX = 16 };
+	struct lh_remote_code code;
+	LH_TRY(lh_remote_find_code(tracker->process, regions, &code));
+	struct lh_task_list tasks = {0};
+	struct lh_error *error = lh_tasks_read(tracker->process, &tasks);
+	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX; i++) {
+		lh_error_destroy(error);
+		error = make_by_thread(tracker, regions, &code, tasks.tasks.items[i].tid, pause_ns);
+		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+			break;
+	}
+	lh_vec_deinit(&tasks.tasks);
+	return error;
+}
+
+static struct lh_error *ask_for_features(const struct lh_write_tracker *tracker)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP_ASYNC | FEATURE_WP_UNPOPULATED};
+	if (tracker->userfault_fd >= 0 && ioctl(tracker->userfault_fd, UFFDIO_API, &api) == 0)
+		return NULL;
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel cannot track writes asynchronously (Linux 6.7)");
+}
+
+struct lh_error *lh_write_tracker_start(const struct lh_process *process, const struct lh_region_list *regions,
+					uint64_t *ret_pause_ns, struct lh_write_tracker **ret)
+{
+	*ret_pause_ns = 0;
+	LH_CLEANUP(lh_cleanup_write_tracker) struct lh_write_tracker *tracker = calloc(1, sizeof(*tracker));
+	if (!tracker)
+		return lh_error_no_memory();
+	tracker->process = process;
+	tracker->userfault_fd = -1;
+	LH_TRY(lh_pagemap_open(process, &tracker->pagemap));
+	LH_TRY(make_userfault(tracker, regions, ret_pause_ns));
+	LH_TRY(ask_for_features(tracker));
+	*ret = tracker;
+	tracker = NULL;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- tracking */
+
+/*
+ * Only whole mappings: a border in the middle of one would split it in two, and mremap(2) of both
+ * fails in the target. Shared memory may be written through other mappings, which nobody sees here.
+ * Registering what is registered already changes nothing (fs/userfaultfd.c).
+ */
+static bool register_region(const struct lh_write_tracker *tracker, const struct lh_region *region)
+{
+	struct uffdio_register request = {
+		.range = {.start = region->start, .len = region->end - region->start},
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	return !region->is_shared && !region->is_io && ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) == 0;
+}
+
+struct lh_error *lh_write_tracker_cover(struct lh_write_tracker *tracker, struct lh_plan *plan)
+{
+	tracker->covered.items.count = 0;
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		struct lh_extent *extent = &plan->extents.items[i];
+		if (i && extent[-1].region == extent->region) {
+			extent->is_tracked = extent[-1].is_tracked;
+			continue;
+		}
+		extent->is_tracked = !extent->is_device && register_region(tracker, extent->region);
+		struct lh_range range = {extent->region->start, extent->region->end};
+		if (extent->is_tracked)
+			LH_TRY(lh_vec_push(&tracker->covered.items, range));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_write_tracker_take(struct lh_write_tracker *tracker, const struct lh_plan *plan,
+				       struct lh_page_runs *ret)
+{
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		const struct lh_extent *extent = &plan->extents.items[i];
+		struct lh_range range = {extent->start, extent->end};
+		if (extent->is_tracked)
+			LH_TRY(lh_pagemap_take_written(tracker->pagemap, range, ret));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_write_tracker_find(struct lh_write_tracker *tracker, struct lh_plan *plan)
+{
+	return lh_plan_look_again(plan, tracker->pagemap);
+}
+
+/*
+ * First the pages, in pieces, under a lock that page faults share; then the mapping as a whole: it must
+ * never be in two halves (see register_region). What is no longer mapped has no protection.
+ */
+static void lift(const struct lh_write_tracker *tracker, struct lh_range range)
+{
+	for (uint64_t at = range.start; at < range.end;) {
+		uint64_t bytes = lh_min_u64(range.end - at, LIFT_PIECE_BYTES);
+		struct uffdio_writeprotect piece = {.range = {.start = at, .len = bytes}};
+		(void)ioctl(tracker->userfault_fd, UFFDIO_WRITEPROTECT, &piece);
+		at += bytes;
+	}
+	struct uffdio_range whole = {.start = range.start, .len = lh_range_bytes(range)};
+	(void)ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &whole);
+}
+
+void lh_write_tracker_stop(struct lh_write_tracker *tracker)
+{
+	if (!tracker)
+		return;
+	for (size_t i = 0; tracker->userfault_fd >= 0 && i < tracker->covered.items.count; i++)
+		lift(tracker, tracker->covered.items.items[i]);
+	if (tracker->userfault_fd >= 0)
+		close(tracker->userfault_fd);
+	lh_pagemap_close(tracker->pagemap);
+	lh_vec_deinit(&tracker->covered.items);
+	free(tracker);
+}
+
+void lh_cleanup_write_tracker(struct lh_write_tracker **tracker)
+{
+	lh_write_tracker_stop(*tracker);
+}

@@ -1,0 +1,164 @@
+#!/usr/bin/env bats
+# Snapshots of running processes: the bytes are of one instant, and the target notices next to nothing.
+
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
+}
+
+is_of_one_instant() {
+	"$LEAKHUNT_ROOT/tests/live/check_cut.py" "$1" "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)"
+}
+
+# Nothing of a snapshot is left: no userfaultfd ("um": missing, "uw": write-protect, in VmFlags), nobody traces it.
+assert_nothing_left() {
+	[ -z "$(find "/proc/$1/fd" -lname '*userfaultfd*')" ]
+	! grep -E '^VmFlags:.* (um|uw|ui)( |$)' "/proc/$1/smaps"
+	assert_not_stopped "$1"
+}
+
+@test "while the target writes at full speed: the bytes are of one instant" {
+	start_sample page_writer
+	for round in 1 2 3 4 5; do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>/dev/null
+		jq -e '.mode == "snapshot" and .complete and (.passes | length) >= 2 and .final_bytes > 0' receipt
+		is_of_one_instant cut.core
+	done
+	assert_sample_unharmed
+	assert_nothing_left "$SAMPLE_PID"
+	# The check can fail: a live copy is not of one instant.
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode live -o live.core >/dev/null 2>&1
+	run is_of_one_instant live.core
+	[ "$status" -eq 1 ]
+	[[ $output == *"are not of the instant"* ]]
+}
+
+@test "a target that writes less is paused for what it wrote, not for what it holds" {
+	start_sample page_writer --size 256M --rate 5000
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o cut.core >receipt 2>/dev/null
+	is_of_one_instant cut.core
+	jq -e '.copied_bytes >= 268435456 and .final_bytes < .copied_bytes / 16' receipt
+	assert_sample_unharmed
+}
+
+@test "mappings that come, go, grow and move meanwhile" {
+	cat >churn.py <<-'EOF_PYTHON'
+		import ctypes, mmap, sys, threading, time
+		libc = ctypes.CDLL(None, use_errno=True)
+		libc.realloc.restype = libc.malloc.restype = ctypes.c_void_p
+		libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+		libc.free.argtypes = [ctypes.c_void_p]
+		fixed = bytearray(b"\x5a") * (64 << 20)
+		running, failed = True, []
+		def move():
+		    size, block = 1 << 20, libc.malloc(1 << 20)
+		    while running:
+		        ctypes.memset(block, size >> 20, size)
+		        size = size + (1 << 20) if size < (32 << 20) else 1 << 20
+		        moved = libc.realloc(block, size)
+		        if not moved:
+		            failed.append("realloc")
+		            return
+		        block = moved
+		def come_and_go():
+		    while running:
+		        with mmap.mmap(-1, 4 << 20) as memory:
+		            memory[::4096] = b"x" * 1024
+		threads = [threading.Thread(target=work) for work in (move, come_and_go)]
+		for thread in threads: thread.start()
+		print("READY", flush=True)
+		sys.stdin.read()
+		running = False
+		for thread in threads: thread.join()
+		print("FAILED" if failed or fixed.count(0x5A) != len(fixed) else "DONE", flush=True)
+	EOF_PYTHON
+	mkfifo input
+	python3 churn.py <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	is_ready() { grep -qs READY ready; }
+	wait_until 100 is_ready
+	for round in 1 2 3 4 5; do
+		"$LEAKHUNT" dump "$target" --region anon --region heap --force --json -o churn.core >receipt 2>err || [ $? -eq 1 ]
+		jq -e '.mode == "snapshot"' receipt
+		eu-readelf -l churn.core >/dev/null
+		gdb -batch -nx -ex 'info threads' "$(readlink -f "/proc/$target/exe")" churn.core >/dev/null 2>&1
+	done
+	assert_nothing_left "$target"
+	exec {held}>&-
+	wait "$target"
+	grep -q DONE ready
+}
+
+# start_filtered ACTION: a process whose seccomp filter answers userfaultfd (323) with ACTION.
+start_filtered() {
+	cat >filtered.py <<-'EOF_PYTHON'
+		import ctypes, struct, sys
+		action = int(sys.argv[1], 0)
+		code = b"".join(struct.pack("HBBI", *insn) for insn in
+		    [(0x20, 0, 0, 0), (0x15, 0, 1, 323), (6, 0, 0, action), (6, 0, 0, 0x7FFF0000)])
+		buffer = ctypes.create_string_buffer(code, len(code))
+		program = struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer))
+		libc = ctypes.CDLL(None, use_errno=True)
+		assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+		assert libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0  # PR_SET_SECCOMP
+		print("READY", flush=True)
+		sys.stdin.read()
+		print("DONE", flush=True)
+	EOF_PYTHON
+	rm -f input ready
+	mkfifo input
+	python3 filtered.py "$1" <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	is_ready() { grep -qs READY ready; }
+	wait_until 100 is_ready
+}
+
+@test "under a seccomp filter: one that kills for userfaultfd is not tried, and no target dies" {
+	for action in 0x80000000 0x00000000 0x00030000 0x00050001; do # kill process, kill thread, trap, EPERM
+		start_filtered "$action"
+		"$LEAKHUNT" dump "$target" --force --json -o filtered.core >receipt 2>err
+		jq -e '.mode == "stop" or .mode == "snapshot"' receipt
+		case $action in
+		0x00050001) ;;
+		*) jq -e '.mode == "stop" and (.mode_reason | contains("seccomp")) and .injected == null' receipt ;;
+		esac
+		assert_nothing_left "$target"
+		exec {held}>&-
+		wait "$target"
+		grep -q DONE ready
+	done
+}
+
+@test "a stopped process is taken as it is, and stays stopped" {
+	start_sample page_writer
+	kill -STOP "$SAMPLE_PID"
+	is_stopped() { [ "$(process_state "$SAMPLE_PID")" = T ]; }
+	wait_until 50 is_stopped
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o stopped.core >receipt 2>/dev/null
+	jq -e '.mode == "snapshot" and .final_bytes < .copied_bytes / 16' receipt
+	is_stopped
+	is_of_one_instant stopped.core
+	kill -CONT "$SAMPLE_PID"
+	wait_until 50 assert_not_stopped "$SAMPLE_PID"
+	# SIGSTOP itself interrupts an epoll_wait (signal(7)).
+	sample_command check
+	jq -e '.alive and .checksum_ok' <<<"$REPLY"
+}
+
+@test "60,000 mappings" {
+	start_sample many_mappings --size 491520000 --block-bytes 8192
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region all --json -o many.core >receipt 2>/dev/null
+	jq -e '.mode == "snapshot"' receipt
+	eu-readelf -lW many.core | grep -c ' LOAD ' >loads
+	[ "$(cat loads)" -ge 30000 ]
+	assert_sample_unharmed
+	assert_nothing_left "$SAMPLE_PID"
+}
