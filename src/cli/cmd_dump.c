@@ -241,10 +241,10 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	LH_TRY(dump_process(process, &options, &receipt));
 	if (receipt.gaps.items.count)
 		*ret_status = LH_EXIT_PARTIAL;
-	LH_TRY(print_receipt(arguments, &receipt));
 	lh_warn("%s holds the memory of a process: passwords, keys, personal data; it is readable by you only",
 		receipt.path);
-	return NULL;
+	struct lh_error *error = print_receipt(arguments, &receipt);
+	return error ? lh_error_hint(error, "%s is complete all the same", receipt.path) : NULL;
 }
 
 static const struct lh_option options[] = {

@@ -7,6 +7,7 @@
 #include "thread_state.h"
 #include "ticker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +217,7 @@ static struct lh_error *measure_file(struct dump_job *job)
 	struct stat status;
 	int fd = lh_outfile_fd(job->file);
 	if (fstat(fd, &status) < 0)
-		return lh_error_create(LH_ERROR_SYSTEM, "cannot measure %s", job->options->path);
+		return lh_error_from_errno(errno, "cannot measure %s", job->options->path);
 	job->receipt.file_bytes = (uint64_t)status.st_size;
 	job->receipt.disc_bytes = (uint64_t)status.st_blocks * 512;
 	job->receipt.elapsed_ns = lh_clock_monotonic_ns() - job->started_ns;
@@ -244,7 +245,7 @@ static struct lh_error *write_rest(struct dump_job *job)
 {
 	int fd = lh_outfile_fd(job->file);
 	if (ftruncate(fd, (off_t)job->layout.end_offset) < 0)
-		return lh_error_create(LH_ERROR_SYSTEM, "cannot size %s", job->options->path);
+		return lh_error_from_errno(errno, "cannot size %s", job->options->path);
 	LH_TRY(fill_receipt(job));
 	LH_TRY(lh_layout_without_gaps(&job->layout, &job->receipt.gaps, &job->held));
 	struct lh_capture capture = {

@@ -56,7 +56,7 @@ static struct lh_range match(const struct lh_want *want, const struct lh_region 
 			return nothing;
 		return whole;
 	case LH_WANT_RANGE:
-		if (want->range.start >= region->end || want->range.end <= region->start)
+		if (want->range.start >= region->end || want->range.end <= region->start || is_kernels(region))
 			return nothing;
 		whole.start = lh_align_down(lh_max_u64(want->range.start, region->start), LH_PAGE_BYTES);
 		if (want->range.end < region->end)
