@@ -138,9 +138,10 @@ struct lh_region {
 struct lh_region_list {
 	LH_VEC(struct lh_region) regions;
 	struct lh_strings_pool strings;
-	bool has_usage;         /* read from smaps, not from maps */
-	size_t skipped_lines;   /* lines that were not understood */
-	size_t dropped_regions; /* out of order or overlapping: from a corrupt or torn text */
+	bool has_usage;           /* read from smaps, not from maps */
+	size_t skipped_lines;     /* lines that were not understood */
+	size_t dropped_regions;   /* out of order or overlapping: from a corrupt or torn text */
+	uint64_t exact_pss_bytes; /* of all regions, not rounded by region; 0: not known */
 };
 
 void lh_region_list_deinit(struct lh_region_list *list);
@@ -171,6 +172,12 @@ struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_regio
 /* The region that holds `addr`, or NULL. */
 const struct lh_region *lh_regions_find(const struct lh_region_list *list, uint64_t addr);
 void lh_regions_total(const struct lh_region_list *list, struct lh_usage *ret, uint64_t *ret_vss_bytes);
+
+/*
+ * Takes the sum of PSS from smaps_rollup: smaps rounds it down to a KiB for each mapping, the rollup
+ * only once (fs/proc/task_mmu.c). Left unknown when there is no rollup, or memory has changed since.
+ */
+void lh_regions_take_exact_pss(const struct lh_process *process, struct lh_region_list *list);
 
 /* The kernel's own sum. LH_ERROR_UNSUPPORTED before Linux 4.14. */
 struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usage *ret) LH_NODISCARD;

@@ -72,6 +72,7 @@ static struct lh_error *run_maps(const struct lh_arguments *arguments, int *ret_
 	if (lh_operand_is_pid(operand, &report.pid)) {
 		LH_TRY(lh_operand_process(operand, &process));
 		LH_TRY(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+		lh_regions_take_exact_pss(process, &list);
 		report.command = lh_process_command(process);
 	} else {
 		LH_TRY(read_saved(operand, &list));

@@ -160,13 +160,13 @@ void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style st
 		return;
 	for (size_t i = 0; i < rows.items.count; i++)
 		add_region(&table, rows.items.items[i].region);
-	add_total(&table, "total", rows.vss_bytes, &rows.usage, rows.items.count);
-	if (rows.items.count < report->list->regions.count) {
-		struct lh_usage usage;
-		uint64_t vss_bytes;
-		lh_regions_total(report->list, &usage, &vss_bytes);
-		add_total(&table, "whole process", vss_bytes, &usage, report->list->regions.count);
-	}
+	struct lh_usage usage;
+	uint64_t vss_bytes;
+	lh_regions_total(report->list, &usage, &vss_bytes);
+	bool is_whole = rows.items.count == report->list->regions.count;
+	if (!is_whole)
+		add_total(&table, "total", rows.vss_bytes, &rows.usage, rows.items.count);
+	add_total(&table, is_whole ? "total" : "whole process", vss_bytes, &usage, report->list->regions.count);
 	lh_table_render(&table, style, ret);
 }
 
@@ -224,12 +224,14 @@ void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *
 	if (!has_rows(report, &rows, ret))
 		return;
 	lh_regions_total(list, &usage, &vss_bytes);
+	bool is_whole = rows.items.count == list->regions.count;
 	json_t *object = json_pack(
 		"{s:s, s:o, s:o, s:b, s:I, s:I, s:b, s:o, s:o, s:o}", "schema", "leakhunt/maps/1", "pid",
 		report->pid ? json_integer(report->pid) : json_null(), "command", lh_json_string(report->command),
 		"complete", !list->skipped_lines && !list->dropped_regions, "skipped_lines",
 		(json_int_t)list->skipped_lines, "dropped_regions", (json_int_t)list->dropped_regions, "has_usage",
-		list->has_usage, "total", total_json(rows.vss_bytes, &rows.usage, rows.items.count, list->has_usage),
+		list->has_usage, "total",
+		total_json(rows.vss_bytes, is_whole ? &usage : &rows.usage, rows.items.count, list->has_usage),
 		"whole_process", total_json(vss_bytes, &usage, list->regions.count, list->has_usage), "regions",
 		regions_json(&rows, list->has_usage));
 	lh_report_append_json(object, ret);
