@@ -227,6 +227,7 @@ size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_
 		size_t batch_count = count - first < BATCH ? count - first : BATCH;
 		size_t bytes = 0;
 		for (size_t i = 0; i < batch_count; i++) {
+			/* NOLINTNEXTLINE(performance-no-int-to-ptr): an address of the target, as the call takes it. */
 			remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)ranges[first + i].start,
 						   .iov_len = lh_range_bytes(ranges[first + i])};
 			bytes += remote[i].iov_len;

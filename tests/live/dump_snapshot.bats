@@ -25,7 +25,7 @@ assert_nothing_left() {
 
 @test "while the target writes at full speed: the bytes are of one instant" {
 	start_sample page_writer
-	for round in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>/dev/null
 		jq -e '.mode == "snapshot" and .complete and (.passes | length) >= 2 and .final_bytes > 0' receipt
 		is_of_one_instant cut.core
@@ -84,7 +84,7 @@ assert_nothing_left() {
 	exec {held}>input
 	is_ready() { grep -qs READY ready; }
 	wait_until 100 is_ready
-	for round in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		"$LEAKHUNT" dump "$target" --region anon --region heap --force --json -o churn.core >receipt 2>err || [ $? -eq 1 ]
 		jq -e '.mode == "snapshot"' receipt
 		eu-readelf -l churn.core >/dev/null
