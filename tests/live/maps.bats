@@ -71,16 +71,15 @@ ALL_MEMBERS='.rss_bytes, .pss_bytes, .shared_clean_bytes, .shared_dirty_bytes, .
 
 # Other processes that come and go change the PSS of libraries: a look between two equal ones counts.
 look_between_equal_rollups() {
-	local before
-	before=$(rollup Pss)
+	pss_bytes=$(rollup Pss)
 	"$LEAKHUNT" maps "$SAMPLE_PID" --json >"$BATS_TEST_TMPDIR/json"
-	[ "$(rollup Pss)" -eq "$before" ]
+	[ "$(rollup Pss)" -eq "$pss_bytes" ]
 }
 
 @test "10,000 mappings: total PSS equals smaps_rollup" {
 	start_sample many_mappings
 	wait_until 100 look_between_equal_rollups
-	[ "$(jq .total.pss_bytes "$BATS_TEST_TMPDIR/json")" -eq "$(rollup Pss)" ]
+	[ "$(jq .total.pss_bytes "$BATS_TEST_TMPDIR/json")" -eq "$pss_bytes" ]
 }
 
 @test "10,000 mappings: kinds and figures are those that the program made" {
