@@ -163,6 +163,7 @@ row "dump" "tool" "speed" "longest pause of the target"
 row --- --- --- ---
 dump_row "gcore" dump_with_gcore
 dump_row "gdb dump memory" dump_with_gdb
+dump_row "leakhunt --mode snapshot" dump_with_leakhunt snapshot
 dump_row "leakhunt --mode stop" dump_with_leakhunt stop
 dump_row "leakhunt --mode live" dump_with_leakhunt live
 echo

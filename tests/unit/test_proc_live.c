@@ -382,6 +382,31 @@ static void test_rollup(void **state)
 	waitpid(child.pid, NULL, 0);
 }
 
+/* Whoever starts or ends changes the PSS of libraries: a total between two equal rollups counts. */
+static void test_total_pss_is_the_rollups(void **state)
+{
+	enum { TRIES = 1000 };
+	(void)state;
+	struct child child = start_cat();
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	struct lh_usage before, after, total;
+	uint64_t vss_bytes;
+	assert_success(lh_process_open(child.pid, &process));
+	bool is_same = false;
+	for (int i = 0; i < TRIES && !is_same; i++) {
+		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+		assert_success(lh_rollup_read(process, &before));
+		assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+		lh_regions_take_exact_pss(process, &list);
+		lh_regions_total(&list, &total, &vss_bytes);
+		assert_success(lh_rollup_read(process, &after));
+		is_same = before.pss_bytes == after.pss_bytes && total.pss_bytes == after.pss_bytes;
+	}
+	assert_true(is_same);
+	end_child(&child);
+	waitpid(child.pid, NULL, 0);
+}
+
 /* ---------------------------------------------------------------- modules */
 
 struct loader_view {
@@ -527,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_pagemap),
 		cmocka_unit_test(test_read_stops_at_a_hole),
 		cmocka_unit_test(test_rollup),
+		cmocka_unit_test(test_total_pss_is_the_rollups),
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_probe_survives_corruption),
 		cmocka_unit_test(test_process_table),
