@@ -8,6 +8,7 @@
 #ifndef LEAKHUNT_BASE_H
 #define LEAKHUNT_BASE_H
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -83,6 +84,7 @@ void lh_error_destroy(struct lh_error *error);                /* NULL is legal *
 
 void lh_cleanup_free(void *pointer_to_pointer); /* LH_CLEANUP(lh_cleanup_free) char *text */
 void lh_cleanup_close(int *fd);                 /* closes an fd that is >= 0 */
+void lh_cleanup_dir(DIR **folder);              /* closes one that is not NULL */
 void lh_cleanup_error(struct lh_error **error); /* destroys it */
 
 /* ---------------------------------------------------------------- vectors */
@@ -214,6 +216,12 @@ static inline uint64_t lh_min_u64(uint64_t a, uint64_t b)
 static inline uint64_t lh_max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+/* For qsort and the like: negative, 0 or positive. */
+static inline int lh_compare_u64(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
 }
 
 /* `alignment` is a power of two. */

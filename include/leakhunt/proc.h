@@ -204,6 +204,8 @@ struct lh_page_runs {
 	LH_VEC(struct lh_page_run) runs; /* ascending, neighbours of one state merged */
 };
 
+void lh_page_runs_deinit(struct lh_page_runs *runs);
+
 /* An open /proc/PID/pagemap. */
 struct lh_pagemap;
 struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret) LH_NODISCARD;
@@ -257,6 +259,8 @@ struct lh_task {
 struct lh_task_list {
 	LH_VEC(struct lh_task) tasks; /* ascending tid order is not promised */
 };
+
+void lh_task_list_deinit(struct lh_task_list *list);
 
 /* The threads at this moment; ones that end meanwhile are left out. */
 struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_list *ret) LH_NODISCARD;

@@ -15,6 +15,8 @@ struct lh_sample {
 	struct lh_region_list list;
 };
 
+void lh_sample_deinit(struct lh_sample *sample);
+
 struct lh_samples {
 	LH_VEC(struct lh_sample) items;
 	char *command;        /* of a record's header: comm, raw bytes; owned, NULL when unknown */

@@ -22,6 +22,12 @@ void lh_cleanup_close(int *fd)
 		close(*fd);
 }
 
+void lh_cleanup_dir(DIR **folder)
+{
+	if (*folder)
+		closedir(*folder);
+}
+
 void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, size_t item_bytes)
 {
 	size_t needed;

@@ -44,11 +44,6 @@ static void gathering_deinit(struct gathering *gathering)
 	lh_outfile_destroy(gathering->record);
 }
 
-static void sample_deinit(struct lh_sample *sample)
-{
-	lh_region_list_deinit(&sample->list);
-}
-
 /* Warns, and makes the result partial. Takes `error`. */
 static void go_on_without(struct gathering *gathering, struct lh_error *error, const char *consequence)
 {
@@ -132,7 +127,7 @@ static struct sample_clock sample_clock_now(void)
 static struct lh_error *take_sample(struct gathering *gathering, const struct lh_process *process,
 				    struct sample_clock clock)
 {
-	struct lh_sample sample LH_CLEANUP(sample_deinit) = {.pid = lh_process_pid(process)};
+	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {.pid = lh_process_pid(process)};
 	uint64_t started_ns = lh_clock_monotonic_ns();
 	struct lh_error *error = lh_regions_read(process, LH_REGIONS_SMAPS, &sample.list);
 	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
@@ -279,7 +274,7 @@ static struct lh_error *time_of_file(const char *path, uint64_t *ret)
 static struct lh_error *add_smaps(struct gathering *gathering, const char *path, const struct lh_buffer *text,
 				  uint64_t time_ns)
 {
-	struct lh_sample sample LH_CLEANUP(sample_deinit) = {.time_ns = time_ns};
+	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {.time_ns = time_ns};
 	LH_TRY(lh_regions_parse(text->data ? text->data : "", text->length, path, &sample.list));
 	if (!sample.list.has_usage)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s holds addresses, but no memory usage", path),

@@ -58,12 +58,11 @@ static struct lh_error *add_pages(const struct lh_region_list *list, uint64_t ad
 
 static bool page_is_present(const struct lh_present_reader *reader, uint64_t page)
 {
-	struct lh_page_runs runs = {0};
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	struct lh_range range = {.start = page, .end = page + LH_PAGE_BYTES};
 	struct lh_error *error = lh_pagemap_runs(reader->pagemap, range, &runs);
 	bool is_present = !error && runs.runs.count && runs.runs.items[0].state == LH_PAGES_PRESENT;
 	lh_error_destroy(error);
-	lh_vec_deinit(&runs.runs);
 	return is_present;
 }
 

@@ -19,7 +19,7 @@ static void job_deinit(struct dump_job *job)
 	lh_outfile_destroy(job->file);
 	lh_outfile_destroy(job->index);
 	lh_process_facts_deinit(&job->facts);
-	lh_vec_deinit(&job->tasks.tasks);
+	lh_task_list_deinit(&job->tasks);
 	lh_thread_states_deinit(&job->threads);
 	lh_layout_deinit(&job->held);
 	lh_layout_deinit(&job->layout);
@@ -61,7 +61,7 @@ struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
 
 struct lh_error *lh_job_glance(struct dump_job *job)
 {
-	lh_vec_deinit(&job->tasks.tasks);
+	lh_task_list_deinit(&job->tasks);
 	lh_thread_states_deinit(&job->threads);
 	LH_TRY(lh_tasks_read(job->process, &job->tasks));
 	return lh_thread_states_glance(job->process, &job->tasks, &job->threads);

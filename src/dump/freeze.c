@@ -108,18 +108,12 @@ static struct lh_error *seize_listed(struct lh_freeze *freeze, DIR *folder)
 	return NULL;
 }
 
-static void cleanup_folder(DIR **folder)
-{
-	if (*folder)
-		closedir(*folder);
-}
-
 /* One look at the threads there are: all that are new are asked to stop. */
 static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 {
 	int fd;
 	LH_TRY(lh_process_open_file(freeze->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
-	LH_CLEANUP(cleanup_folder) DIR *folder = fdopendir(fd);
+	LH_CLEANUP(lh_cleanup_dir) DIR *folder = fdopendir(fd);
 	if (!folder) {
 		int saved_errno = errno;
 		close(fd);

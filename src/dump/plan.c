@@ -191,14 +191,12 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 
 struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pagemap)
 {
-	struct lh_page_runs scratch = {0};
-	struct lh_error *error = NULL;
+	struct lh_page_runs scratch LH_CLEANUP(lh_page_runs_deinit) = {0};
 	plan->pages.runs.count = 0;
 	plan->wanted_bytes = plan->context_bytes = plan->swapped_bytes = 0;
-	for (size_t i = 0; !error && i < plan->extents.count; i++)
-		error = add_pages(plan, &plan->extents.items[i], pagemap, lh_pagemap_find_written, &scratch);
-	lh_vec_deinit(&scratch.runs);
-	return error;
+	for (size_t i = 0; i < plan->extents.count; i++)
+		LH_TRY(add_pages(plan, &plan->extents.items[i], pagemap, lh_pagemap_find_written, &scratch));
+	return NULL;
 }
 
 /* Context within [start, end) of a mapping, where nothing was asked for. */
@@ -290,6 +288,6 @@ void lh_plan_deinit(struct lh_plan *plan)
 	lh_region_list_deinit(&plan->list);
 	lh_module_list_deinit(&plan->modules);
 	lh_vec_deinit(&plan->extents);
-	lh_vec_deinit(&plan->pages.runs);
+	lh_page_runs_deinit(&plan->pages);
 	*plan = (struct lh_plan){0};
 }

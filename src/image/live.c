@@ -20,11 +20,6 @@ enum { PAGE_BYTES = 4096 };
 /* Pagemap is asked about this much at once: bounds both the list of runs and the time under mmap_lock. */
 #define WINDOW_BYTES (256 * LH_MIB)
 
-static void cleanup_runs(struct lh_page_runs *runs)
-{
-	lh_vec_deinit(&runs->runs);
-}
-
 /* ---------------------------------------------------------------- opening */
 
 static bool is_private_anonymous(const struct lh_region *region)
@@ -168,7 +163,7 @@ static uint64_t adjoining_end(const struct lh_image *image, const struct lh_segm
 /* How much from `addr` on is present, up to `until`. Nothing when pagemap can't tell. */
 static uint64_t present_until(const struct lh_image *image, uint64_t addr, uint64_t until)
 {
-	struct lh_page_runs runs LH_CLEANUP(cleanup_runs) = {0};
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	struct lh_range range = {lh_align_down(addr, PAGE_BYTES), lh_align_up(until, PAGE_BYTES)};
 	struct lh_error *error = lh_pagemap_runs(image->pagemap, range, &runs);
 	const struct lh_page_run *first = runs.runs.count ? &runs.runs.items[0] : NULL;
@@ -278,7 +273,7 @@ static struct lh_error *walk_window_run(struct live_walk *walk, const struct lh_
 
 static struct lh_error *walk_window(struct live_walk *walk, const struct lh_segment *segment, struct lh_range window)
 {
-	struct lh_page_runs runs LH_CLEANUP(cleanup_runs) = {0};
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	uint64_t end = adjoining_end(walk->image, segment, window.end + LH_BLOCK_OVERLAP);
 	LH_TRY(lh_pagemap_runs(walk->image->pagemap, (struct lh_range){window.start, end}, &runs));
 	/* The pagemap of a process that ended is empty. */
@@ -328,7 +323,7 @@ static uint64_t present_bytes(const struct lh_image *image, const struct lh_segm
 {
 	uint64_t total = 0;
 	for (uint64_t at = segment->start; at < segment->end;) {
-		struct lh_page_runs runs LH_CLEANUP(cleanup_runs) = {0};
+		struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 		uint64_t end = lh_min_u64(segment->end - at, WINDOW_BYTES) + at;
 		struct lh_error *error = lh_pagemap_runs(image->pagemap, (struct lh_range){at, end}, &runs);
 		if (error)

@@ -18,11 +18,6 @@ void lh_annotations_deinit(struct lh_annotations *annotations)
 	lh_vec_deinit(&annotations->items);
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 /* ---------------------------------------------------------------- gaps */
 
 struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end, const char *reason)
@@ -40,7 +35,7 @@ struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64
 static int compare_gaps(const void *a, const void *b)
 {
 	const struct lh_gap *left = a, *right = b;
-	return compare_u64(left->range.start, right->range.start);
+	return lh_compare_u64(left->range.start, right->range.start);
 }
 
 static void make_disjoint(struct lh_image *image)
@@ -76,10 +71,10 @@ struct lh_error *lh_image_order_gaps(struct lh_image *image)
 static int compare_loads(const void *a, const void *b)
 {
 	const struct lh_load *left = a, *right = b;
-	int order = compare_u64(left->segment.start, right->segment.start);
+	int order = lh_compare_u64(left->segment.start, right->segment.start);
 	if (!order)
-		order = -compare_u64(left->claimed_bytes, right->claimed_bytes);
-	return order ? order : compare_u64(left->segment.file_offset, right->segment.file_offset);
+		order = -lh_compare_u64(left->claimed_bytes, right->claimed_bytes);
+	return order ? order : lh_compare_u64(left->segment.file_offset, right->segment.file_offset);
 }
 
 /* Cuts `bytes` off the start. */
@@ -138,8 +133,8 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 static int compare_annotations(const void *a, const void *b)
 {
 	const struct lh_annotation *left = a, *right = b;
-	int order = compare_u64(left->start, right->start);
-	return order ? order : compare_u64(left->end, right->end);
+	int order = lh_compare_u64(left->start, right->start);
+	return order ? order : lh_compare_u64(left->end, right->end);
 }
 
 static void drop_overlapping(struct lh_annotations *annotations)

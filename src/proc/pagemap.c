@@ -73,6 +73,11 @@ struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pag
 	return NULL;
 }
 
+void lh_page_runs_deinit(struct lh_page_runs *runs)
+{
+	lh_vec_deinit(&runs->runs);
+}
+
 void lh_pagemap_close(struct lh_pagemap *pagemap)
 {
 	if (!pagemap)

@@ -22,12 +22,6 @@ void lh_process_table_deinit(struct lh_process_table *table)
 	*table = (struct lh_process_table){0};
 }
 
-static void close_folder(DIR **folder)
-{
-	if (*folder)
-		closedir(*folder);
-}
-
 static bool read_uid(const struct lh_process *process, uid_t *ret)
 {
 	char status[STATUS_BYTES];
@@ -158,7 +152,7 @@ static int compare_uss(const void *a, const void *b)
 struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 {
 	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
-	LH_CLEANUP(close_folder) DIR *folder = opendir("/proc");
+	LH_CLEANUP(lh_cleanup_dir) DIR *folder = opendir("/proc");
 	if (!folder)
 		return lh_error_from_errno(errno, "cannot open /proc");
 	for (struct dirent *entry; (entry = readdir(folder));) {

@@ -25,11 +25,6 @@ static void claims_deinit(struct claims *claims)
 	lh_vec_deinit(&claims->items);
 }
 
-static void task_list_deinit(struct lh_task_list *list)
-{
-	lh_vec_deinit(&list->tasks);
-}
-
 /*
  * The kernel merges a stack with anonymous memory mapped right above it (seen on Linux 6.18 with
  * MADV_NOHUGEPAGE). What is many times larger than any usual stack is called by what most of it is.
@@ -119,7 +114,7 @@ static struct lh_error *settle_claims(struct lh_region_list *list, const struct 
 
 static struct lh_error *set_stack_kinds(const struct lh_process *process, struct lh_region_list *list)
 {
-	struct lh_task_list tasks LH_CLEANUP(task_list_deinit) = {0};
+	struct lh_task_list tasks LH_CLEANUP(lh_task_list_deinit) = {0};
 	struct claims claims LH_CLEANUP(claims_deinit) = {0};
 	LH_TRY(lh_tasks_read(process, &tasks));
 	LH_TRY(collect_claims(list, &tasks, process->identity.pid, &claims));

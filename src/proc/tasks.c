@@ -17,12 +17,6 @@
 /* A running thread may block a moment later: it is asked again this often. */
 enum { STACK_POINTER_TRIES = 4 };
 
-static void close_folder(DIR **folder)
-{
-	if (*folder)
-		closedir(*folder);
-}
-
 static struct lh_error *open_folder(const struct lh_process *process, DIR **ret)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
@@ -95,15 +89,15 @@ static bool read_stack_pointers(const struct lh_process *process, struct lh_task
 	return is_one_running;
 }
 
-static void task_list_deinit(struct lh_task_list *list)
+void lh_task_list_deinit(struct lh_task_list *list)
 {
 	lh_vec_deinit(&list->tasks);
 }
 
 struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_list *ret)
 {
-	LH_CLEANUP(close_folder) DIR *folder = NULL;
-	struct lh_task_list list LH_CLEANUP(task_list_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_dir) DIR *folder = NULL;
+	struct lh_task_list list LH_CLEANUP(lh_task_list_deinit) = {0};
 	LH_TRY(open_folder(process, &folder));
 	LH_TRY(add_tasks(process, folder, &list));
 	if (!list.tasks.count)

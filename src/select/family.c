@@ -21,21 +21,16 @@ static bool ignores_size(enum lh_region_kind kind)
 	return is_one_thing(kind) || kind == LH_REGION_THREAD_STACK;
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 static int compare_backing(const struct lh_track *a, const struct lh_track *b)
 {
 	if (a->kind != b->kind)
-		return compare_u64(a->kind, b->kind);
+		return lh_compare_u64(a->kind, b->kind);
 	if (ignores_size(a->kind))
 		return 0;
 	if (a->last->protection != b->last->protection)
-		return compare_u64(a->last->protection, b->last->protection);
+		return lh_compare_u64(a->last->protection, b->last->protection);
 	if (a->last->is_shared != b->last->is_shared)
-		return compare_u64(a->last->is_shared, b->last->is_shared);
+		return lh_compare_u64(a->last->is_shared, b->last->is_shared);
 	return strcmp(a->last->name, b->last->name);
 }
 
@@ -44,7 +39,7 @@ static int compare_alike(const struct lh_track *a, const struct lh_track *b)
 	int order = compare_backing(a, b);
 	if (order || ignores_size(a->kind))
 		return order;
-	return compare_u64(a->bytes, b->bytes);
+	return lh_compare_u64(a->bytes, b->bytes);
 }
 
 static int compare_track_pointers(const void *a, const void *b)
@@ -52,7 +47,7 @@ static int compare_track_pointers(const void *a, const void *b)
 	const struct lh_track *const *left = a;
 	const struct lh_track *const *right = b;
 	int order = compare_alike(*left, *right);
-	return order ? order : compare_u64((uintptr_t)*left, (uintptr_t)*right);
+	return order ? order : lh_compare_u64((uintptr_t)*left, (uintptr_t)*right);
 }
 
 static bool comes_or_goes(const struct lh_tracks *tracks, const struct lh_track *track)

@@ -233,15 +233,10 @@ static struct lh_error *decode_regions(const json_t *regions, struct lh_region_l
 	return NULL;
 }
 
-static void sample_deinit(struct lh_sample *sample)
-{
-	lh_region_list_deinit(&sample->list);
-}
-
 /* Sets *ret_is_sample to false, and appends nothing, when `line` is no sample. */
 static struct lh_error *decode_sample(const json_t *line, pid_t pid, struct lh_samples *ret, bool *ret_is_sample)
 {
-	struct lh_sample sample LH_CLEANUP(sample_deinit) = {.pid = pid, .list = {.has_usage = true}};
+	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {.pid = pid, .list = {.has_usage = true}};
 	const json_t *regions = json_object_get(line, "regions");
 	*ret_is_sample = false;
 	if (!lh_json_get_u64(line, "time_ns", &sample.time_ns) || !json_is_array(regions))

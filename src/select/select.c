@@ -10,10 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+void lh_sample_deinit(struct lh_sample *sample)
+{
+	lh_region_list_deinit(&sample->list);
+}
+
 void lh_samples_deinit(struct lh_samples *samples)
 {
 	for (size_t i = 0; i < samples->items.count; i++)
-		lh_region_list_deinit(&samples->items.items[i].list);
+		lh_sample_deinit(&samples->items.items[i]);
 	lh_vec_deinit(&samples->items);
 	free(samples->command);
 	*samples = (struct lh_samples){0};

@@ -241,18 +241,13 @@ struct lh_error *lh_module_table_add_debug(struct lh_module_table *table, Elf *e
 
 /* ---------------------------------------------------------------- ordering */
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 /* By start; of several at one address the largest first, of the same bytes the best name first. */
 static int compare_entries(const void *a, const void *b)
 {
 	const struct lh_table_entry *left = a, *right = b;
-	int order = compare_u64(left->start, right->start);
+	int order = lh_compare_u64(left->start, right->start);
 	if (!order)
-		order = compare_u64(right->end, left->end);
+		order = lh_compare_u64(right->end, left->end);
 	if (!order)
 		order = (int)right->rank - (int)left->rank;
 	return order ? order : strcmp(left->name, right->name);
@@ -261,7 +256,7 @@ static int compare_entries(const void *a, const void *b)
 static int compare_sections(const void *a, const void *b)
 {
 	const struct lh_table_section *left = a, *right = b;
-	return compare_u64(left->start, right->start);
+	return lh_compare_u64(left->start, right->start);
 }
 
 /* Of equal ranges the first (best) stays; `by_start` looks at the start only. */

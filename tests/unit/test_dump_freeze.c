@@ -200,7 +200,7 @@ static bool all_sleep(const struct lh_process *process, size_t count)
 		lh_error_destroy(error);
 		lh_buffer_deinit(&text);
 	}
-	lh_vec_deinit(&tasks.tasks);
+	lh_task_list_deinit(&tasks);
 	return sleeping == count && atomic_load(&board->entered) == (int)count;
 }
 

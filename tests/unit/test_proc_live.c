@@ -197,7 +197,7 @@ static void test_thread_stacks(void **state)
 	struct lh_task_list tasks = {0};
 	assert_success(lh_tasks_read(process, &tasks));
 	assert_int_equal(tasks.tasks.count, 3);
-	lh_vec_deinit(&tasks.tasks);
+	lh_task_list_deinit(&tasks);
 	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
 	assert_is_stack_of(&list, &sleeper);
 	assert_is_stack_of(&list, &spinner);
@@ -319,7 +319,7 @@ static void test_pagemap(void **state)
 	assert_int_equal(pages, expected_pages);
 	range.start++;
 	assert_failure(lh_pagemap_runs(pagemap, range, &runs), LH_ERROR_USAGE);
-	lh_vec_deinit(&runs.runs);
+	lh_page_runs_deinit(&runs);
 	munmap(memory - PAGE, (PAGES + 2) * PAGE);
 }
 

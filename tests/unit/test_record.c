@@ -65,11 +65,6 @@ static void make_sample(uint64_t seed_number, struct lh_sample *ret)
 	}
 }
 
-static void sample_deinit(struct lh_sample *sample)
-{
-	lh_region_list_deinit(&sample->list);
-}
-
 static void assert_same_region(const struct lh_region *a, const struct lh_region *b)
 {
 	assert_string_equal(a->name, b->name);
@@ -86,7 +81,7 @@ static void make_record(size_t count, struct lh_buffer *ret)
 {
 	assert_success(lh_record_encode_header(4711, "we\"ird\n\xff", ret));
 	for (size_t i = 0; i < count; i++) {
-		struct lh_sample sample LH_CLEANUP(sample_deinit);
+		struct lh_sample sample LH_CLEANUP(lh_sample_deinit);
 		make_sample(i, &sample);
 		assert_success(lh_record_encode_sample(&sample, ret));
 	}
@@ -104,7 +99,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(samples.skipped_lines, 0);
 	assert_string_equal(samples.command, "we\"ird\n\xff");
 	for (size_t i = 0; i < 5; i++) {
-		struct lh_sample expected LH_CLEANUP(sample_deinit);
+		struct lh_sample expected LH_CLEANUP(lh_sample_deinit);
 		const struct lh_sample *got = &samples.items.items[i];
 		make_sample(i, &expected);
 		assert_int_equal(got->time_ns, expected.time_ns);
