@@ -149,6 +149,15 @@ enum lh_dump_slow {
 
 const char *lh_dump_mode_name(enum lh_dump_mode mode);
 
+/* How a snapshot knows what is written while it copies. */
+enum lh_dump_tracker {
+	LH_TRACKER_AUTO, /* the best that works */
+	LH_TRACKER_UFFD, /* write protection by a userfaultfd (Linux >= 6.7), which the target must make */
+};
+
+/* "auto", "uffd" */
+const char *lh_dump_tracker_name(enum lh_dump_tracker tracker);
+
 enum lh_dump_format {
 	LH_DUMP_CORE, /* ELF core */
 	LH_DUMP_RAW,  /* plain bytes, and a JSON index beside it */
@@ -175,6 +184,7 @@ struct lh_dump_options {
 	bool no_inject;        /* the target must not run anything for us: a snapshot becomes a stop */
 	uint64_t max_pause_ns; /* snapshot: what the last step should not exceed */
 	enum lh_dump_slow on_slow;
+	enum lh_dump_tracker tracker;
 	lh_progress *progress;  /* may be NULL */
 	lh_notice *notice;      /* may be NULL */
 	void *progress_context; /* of both */
@@ -195,7 +205,7 @@ struct lh_dump_pass {
 	uint64_t elapsed_ns;
 };
 
-#define LH_MODE_REASON_MAX 256
+#define LH_MODE_REASON_MAX 512
 
 /* The receipt: what a dump cost the target, and what it holds. */
 struct lh_receipt {

@@ -1,5 +1,5 @@
 /*
- * freeze_thread: what the write tracker needs of freeze beyond freezing a whole process. Private to dump.
+ * freeze_thread: what the dirty trackers need of freeze beyond freezing a whole process. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_FREEZE_THREAD_H
 #define LEAKHUNT_DUMP_FREEZE_THREAD_H

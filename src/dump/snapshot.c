@@ -3,11 +3,11 @@
  * only for the rest, which goes to memory. Input: a job that is prepared; output: its plan, layout and
  * threads, all of the instant of that stop. In the pause nothing is written, and nothing waited for.
  */
+#include "dirty_tracker.h"
 #include "dump_job.h"
 #include "fault_point.h"
 #include "final_set.h"
 #include "thread_state.h"
-#include "write_tracker.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -29,7 +29,8 @@ enum { PASSES_MIN = 2, PASSES_MAX = 10, SWIFT_PASSES_MAX = 4 };
 
 struct snapshot {
 	struct dump_job *job;
-	struct lh_write_tracker *tracker;
+	struct lh_dirty_cost cost;
+	struct lh_dirty_tracker *tracker;
 	struct lh_buffer maps;                       /* the text that the plan was made from */
 	struct lh_page_runs runs;                    /* what the last pass took */
 	struct lh_dump_gaps failed;                  /* what passes could not read: it may come back */
@@ -45,7 +46,7 @@ struct snapshot {
 
 static void snapshot_deinit(struct snapshot *snapshot)
 {
-	lh_write_tracker_stop(snapshot->tracker);
+	lh_dirty_stop(snapshot->tracker);
 	lh_buffer_deinit(&snapshot->maps);
 	lh_vec_deinit(&snapshot->runs.runs);
 	lh_vec_deinit(&snapshot->failed.items);
@@ -152,7 +153,7 @@ static struct lh_error *plan_anew(struct snapshot *snapshot)
 	text = (struct lh_buffer){0};
 	LH_TRY(lh_job_glance(snapshot->job));
 	LH_TRY(lh_job_plan(snapshot->job, false));
-	LH_TRY(lh_write_tracker_cover(snapshot->tracker, &snapshot->job->plan));
+	LH_TRY(snapshot->tracker->kind->cover(snapshot->tracker, &snapshot->job->plan));
 	snapshot->untracked_bytes = untracked_bytes(&snapshot->job->plan);
 	lh_fault_point("snapshot-covered");
 	return NULL;
@@ -163,7 +164,7 @@ static struct lh_error *take_written(struct snapshot *snapshot, uint64_t *ret_by
 	struct dump_job *job = snapshot->job;
 	uint64_t before_ns = lh_clock_monotonic_ns(), bytes = 0;
 	snapshot->runs.runs.count = 0;
-	LH_TRY(lh_write_tracker_take(snapshot->tracker, &job->plan, &snapshot->runs));
+	LH_TRY(snapshot->tracker->kind->take(snapshot->tracker, &job->plan, &snapshot->runs));
 	snapshot->scan_ns = lh_clock_monotonic_ns() - before_ns;
 	for (size_t i = 0; i < snapshot->runs.runs.count; i++) {
 		LH_TRY(lh_vec_push(&job->taken.items, snapshot->runs.runs.items[i].range));
@@ -346,7 +347,7 @@ static struct lh_error *look_and_copy(struct snapshot *snapshot)
 	LH_TRY(mappings_changed(snapshot, &changed));
 	if (changed || (wants_stacks(job->options) && !holds_stack_pointers(job)))
 		LH_TRY(lh_job_plan(job, true));
-	LH_TRY(lh_write_tracker_find(snapshot->tracker, &job->plan));
+	LH_TRY(snapshot->tracker->kind->find(snapshot->tracker, &job->plan));
 	LH_TRY(find_uncopied(snapshot, &uncopied));
 	return lh_final_set_copy(&snapshot->final, job->process, &job->plan, &uncopied, &job->receipt.gaps);
 }
@@ -401,7 +402,7 @@ static struct lh_error *write_final(struct snapshot *snapshot)
 
 static void take_off(struct snapshot *snapshot)
 {
-	lh_write_tracker_stop(snapshot->tracker);
+	lh_dirty_stop(snapshot->tracker);
 	snapshot->tracker = NULL;
 	lh_fault_point("snapshot-lifted");
 }
@@ -483,18 +484,21 @@ static struct lh_error *copy_tracked(struct snapshot *snapshot)
 	return NULL;
 }
 
+/* What tracking has cost the target, to what the receipt says already. */
+static void charge(struct snapshot *snapshot)
+{
+	struct lh_receipt *receipt = &snapshot->job->receipt;
+	receipt->pause_ns = lh_max_u64(receipt->pause_ns, snapshot->cost.pause_ns);
+	receipt->mended_count += snapshot->cost.mended_count;
+	receipt->injected = snapshot->cost.injected;
+}
+
 /* Whether a snapshot is possible; if not, *ret_refusal says why. */
 static struct lh_error *start_tracking(struct snapshot *snapshot, struct lh_error **ret_refusal)
 {
 	struct dump_job *job = snapshot->job;
-	if (job->options->no_inject) {
-		*ret_refusal = lh_error_create(LH_ERROR_UNSUPPORTED, "--no-inject forbids what a snapshot needs");
-		return NULL;
-	}
-	struct lh_error *error =
-		lh_write_tracker_start(job->process, &job->plan.list, &job->receipt.pause_ns, &snapshot->tracker);
-	if (!error)
-		job->receipt.injected = "userfaultfd, close; undone";
+	const struct lh_dirty_target target = {job->process, &job->plan.list, &snapshot->cost};
+	struct lh_error *error = lh_dirty_start(&target, job->options, job->receipt.mode_reason, &snapshot->tracker);
 	if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
 		return error;
 	*ret_refusal = error;
@@ -516,7 +520,9 @@ struct lh_error *lh_snapshot_copy(struct dump_job *job)
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
 	LH_TRY(start_tracking(&snapshot, &refusal));
 	lh_fault_point("snapshot-started");
-	return refusal ? copy_instead(job, refusal) : copy_tracked(&snapshot);
+	LH_TRY(refusal ? copy_instead(job, refusal) : copy_tracked(&snapshot));
+	charge(&snapshot);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- the file */

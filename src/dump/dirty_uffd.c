@@ -1,9 +1,11 @@
 /*
- * write_tracker: asynchronous write protection of a target's pages from outside. Input: the plan's
- * extents; output: runs of written pages. It reads no memory; the only trace in the target, the
- * protection itself, ends with it.
+ * dirty_uffd: the dirty tracker by asynchronous write protection of the target's pages. One thread of
+ * the target is stopped for about a millisecond; it makes a userfaultfd for us, which is taken over with
+ * pidfd_getfd(2) and closed again in the target within the same stop: when leakhunt dies, the kernel
+ * drops it and all protection. Input: the plan's extents; output: runs of written pages. It reads no
+ * memory; the only trace in the target, the protection itself, ends with it.
  */
-#include "write_tracker.h"
+#include "dirty_tracker.h"
 
 #include "fault_point.h"
 #include "freeze_thread.h"
@@ -27,12 +29,17 @@
 /* Lifting protection holds mmap_lock for writing: 18 to 115 ms for 1 to 4 GB at once (Linux 6.18). */
 #define LIFT_PIECE_BYTES (32 * LH_MIB)
 
-struct lh_write_tracker {
-	const struct lh_process *process;
+struct uffd_tracker {
+	struct lh_dirty_tracker base;
 	int userfault_fd;
 	struct lh_pagemap *pagemap;
 	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
 };
+
+static struct uffd_tracker *of_base(struct lh_dirty_tracker *base)
+{
+	return (struct uffd_tracker *)base;
+}
 
 /* ---------------------------------------------------------------- the userfaultfd */
 
@@ -49,12 +56,13 @@ static struct lh_error *take_over(pid_t pid, int number, int *ret_fd)
 }
 
 /* Both calls in one go, so that the target never keeps the descriptor. */
-static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, int *ret_fd)
+static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, struct lh_dirty_cost *cost, int *ret_fd)
 {
 	int64_t number, closed;
 	const uint64_t flags[6] = {O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY};
 	LH_TRY(lh_remote_call(remote, SYS_userfaultfd, flags, &number));
 	lh_fault_point("tracker-userfaultfd-made");
+	cost->injected = number < 0 ? "userfaultfd, refused" : "userfaultfd, close; undone";
 	if (number < 0)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not make a userfaultfd (errno %d)",
 				       (int)-number);
@@ -71,13 +79,15 @@ static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, int 
 	return NULL;
 }
 
-static struct lh_error *inject(const struct lh_process *process, const struct lh_region_list *regions,
-			       const struct lh_remote_code *code, struct lh_freeze *freeze, pid_t tid, int *ret_fd)
+static struct lh_error *inject(struct uffd_tracker *tracker, const struct lh_region_list *regions,
+			       const struct lh_remote_code *code, struct lh_freeze *freeze, pid_t tid)
 {
 	static const long calls[] = {SYS_userfaultfd, SYS_close, SYS_rt_sigreturn, 0};
+	const struct lh_dirty_tracker *base = &tracker->base;
 	struct lh_remote *remote = NULL;
-	LH_TRY(lh_remote_begin(process, tid, regions, code, calls, &remote));
-	struct lh_error *error = make_in_target(remote, lh_process_pid(process), ret_fd);
+	LH_TRY(lh_remote_begin(base->process, tid, regions, code, calls, &remote));
+	struct lh_error *error =
+		make_in_target(remote, lh_process_pid(base->process), base->cost, &tracker->userfault_fd);
 	int signal;
 	struct lh_error *end_error = lh_remote_end(remote, &signal);
 	if (signal)
@@ -89,29 +99,28 @@ static struct lh_error *inject(const struct lh_process *process, const struct lh
 }
 
 /* Tries one thread. LH_ERROR_UNSUPPORTED when this one can't be used, and another may do. */
-static struct lh_error *make_by_thread(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
-				       const struct lh_remote_code *code, pid_t tid, uint64_t *pause_ns)
+static struct lh_error *make_by_thread(struct uffd_tracker *tracker, const struct lh_region_list *regions,
+				       const struct lh_remote_code *code, pid_t tid)
 {
 	struct lh_freeze *freeze = NULL;
-	LH_TRY(lh_freeze_begin_thread(tracker->process, tid, &freeze));
+	LH_TRY(lh_freeze_begin_thread(tracker->base.process, tid, &freeze));
 	lh_fault_point("tracker-thread-stopped");
-	struct lh_error *error = inject(tracker->process, regions, code, freeze, tid, &tracker->userfault_fd);
-	*pause_ns = lh_max_u64(*pause_ns, lh_freeze_end(freeze).pause_ns);
+	struct lh_error *error = inject(tracker, regions, code, freeze, tid);
+	lh_dirty_charge(tracker->base.cost, lh_freeze_end(freeze));
 	return error;
 }
 
 /* A thread that can't be used is passed over; any other failure is final. */
-static struct lh_error *make_userfault(struct lh_write_tracker *tracker, const struct lh_region_list *regions,
-				       uint64_t *pause_ns)
+static struct lh_error *make_userfault(struct uffd_tracker *tracker, const struct lh_region_list *regions)
 {
 	enum { THREADS_MAX = 16 };
 	struct lh_remote_code code;
-	LH_TRY(lh_remote_find_code(tracker->process, regions, &code));
+	LH_TRY(lh_remote_find_code(tracker->base.process, regions, &code));
 	struct lh_task_list tasks = {0};
-	struct lh_error *error = lh_tasks_read(tracker->process, &tasks);
+	struct lh_error *error = lh_tasks_read(tracker->base.process, &tasks);
 	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX; i++) {
 		lh_error_destroy(error);
-		error = make_by_thread(tracker, regions, &code, tasks.tasks.items[i].tid, pause_ns);
+		error = make_by_thread(tracker, regions, &code, tasks.tasks.items[i].tid);
 		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
 			break;
 	}
@@ -119,29 +128,28 @@ static struct lh_error *make_userfault(struct lh_write_tracker *tracker, const s
 	return error;
 }
 
-static struct lh_error *ask_for_features(const struct lh_write_tracker *tracker)
+static struct lh_error *ask_for_features(int userfault_fd)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURE_WP_ASYNC | FEATURE_WP_UNPOPULATED};
-	if (tracker->userfault_fd >= 0 && ioctl(tracker->userfault_fd, UFFDIO_API, &api) == 0)
+	if (ioctl(userfault_fd, UFFDIO_API, &api) == 0)
 		return NULL;
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel cannot track writes asynchronously (Linux 6.7)");
 }
 
-struct lh_error *lh_write_tracker_start(const struct lh_process *process, const struct lh_region_list *regions,
-					uint64_t *ret_pause_ns, struct lh_write_tracker **ret)
+/* By a userfaultfd of our own, so that no target is stopped in vain. That we may have none says nothing. */
+static struct lh_error *check_kernel(void)
 {
-	*ret_pause_ns = 0;
-	LH_CLEANUP(lh_cleanup_write_tracker) struct lh_write_tracker *tracker = calloc(1, sizeof(*tracker));
-	if (!tracker)
-		return lh_error_no_memory();
-	tracker->process = process;
-	tracker->userfault_fd = -1;
-	LH_TRY(lh_pagemap_open(process, &tracker->pagemap));
-	LH_TRY(make_userfault(tracker, regions, ret_pause_ns));
-	LH_TRY(ask_for_features(tracker));
-	*ret = tracker;
-	tracker = NULL;
-	return NULL;
+	LH_CLEANUP(lh_cleanup_close)
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	return fd < 0 ? NULL : ask_for_features(fd);
+}
+
+static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_region_list *regions)
+{
+	LH_TRY(lh_pagemap_open(tracker->base.process, &tracker->pagemap));
+	LH_TRY(check_kernel());
+	LH_TRY(make_userfault(tracker, regions));
+	return ask_for_features(tracker->userfault_fd);
 }
 
 /* ---------------------------------------------------------------- tracking */
@@ -151,7 +159,7 @@ struct lh_error *lh_write_tracker_start(const struct lh_process *process, const 
  * fails in the target. Shared memory may be written through other mappings, which nobody sees here.
  * Registering what is registered already changes nothing (fs/userfaultfd.c).
  */
-static bool register_region(const struct lh_write_tracker *tracker, const struct lh_region *region)
+static bool register_region(const struct uffd_tracker *tracker, const struct lh_region *region)
 {
 	struct uffdio_register request = {
 		.range = {.start = region->start, .len = region->end - region->start},
@@ -160,8 +168,9 @@ static bool register_region(const struct lh_write_tracker *tracker, const struct
 	return !region->is_shared && !region->is_io && ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) == 0;
 }
 
-struct lh_error *lh_write_tracker_cover(struct lh_write_tracker *tracker, struct lh_plan *plan)
+static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
+	struct uffd_tracker *tracker = of_base(base);
 	tracker->covered.items.count = 0;
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		struct lh_extent *extent = &plan->extents.items[i];
@@ -177,28 +186,27 @@ struct lh_error *lh_write_tracker_cover(struct lh_write_tracker *tracker, struct
 	return NULL;
 }
 
-struct lh_error *lh_write_tracker_take(struct lh_write_tracker *tracker, const struct lh_plan *plan,
-				       struct lh_page_runs *ret)
+static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		const struct lh_extent *extent = &plan->extents.items[i];
 		struct lh_range range = {extent->start, extent->end};
 		if (extent->is_tracked)
-			LH_TRY(lh_pagemap_take_written(tracker->pagemap, range, ret));
+			LH_TRY(lh_pagemap_take_written(of_base(base)->pagemap, range, ret));
 	}
 	return NULL;
 }
 
-struct lh_error *lh_write_tracker_find(struct lh_write_tracker *tracker, struct lh_plan *plan)
+static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	return lh_plan_look_again(plan, tracker->pagemap);
+	return lh_plan_look_again(plan, of_base(base)->pagemap);
 }
 
 /*
  * First the pages, in pieces, under a lock that page faults share; then the mapping as a whole: it must
  * never be in two halves (see register_region). What is no longer mapped has no protection.
  */
-static void lift(const struct lh_write_tracker *tracker, struct lh_range range)
+static void lift(const struct uffd_tracker *tracker, struct lh_range range)
 {
 	for (uint64_t at = range.start; at < range.end;) {
 		uint64_t bytes = lh_min_u64(range.end - at, LIFT_PIECE_BYTES);
@@ -210,10 +218,9 @@ static void lift(const struct lh_write_tracker *tracker, struct lh_range range)
 	(void)ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &whole);
 }
 
-void lh_write_tracker_stop(struct lh_write_tracker *tracker)
+static void stop(struct lh_dirty_tracker *base)
 {
-	if (!tracker)
-		return;
+	struct uffd_tracker *tracker = of_base(base);
 	for (size_t i = 0; tracker->userfault_fd >= 0 && i < tracker->covered.items.count; i++)
 		lift(tracker, tracker->covered.items.items[i]);
 	if (tracker->userfault_fd >= 0)
@@ -223,7 +230,28 @@ void lh_write_tracker_stop(struct lh_write_tracker *tracker)
 	free(tracker);
 }
 
-void lh_cleanup_write_tracker(struct lh_write_tracker **tracker)
+static struct lh_error *start(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret)
 {
-	lh_write_tracker_stop(*tracker);
+	struct uffd_tracker *tracker = calloc(1, sizeof(*tracker));
+	if (!tracker)
+		return lh_error_no_memory();
+	tracker->base = (struct lh_dirty_tracker){&lh_dirty_uffd, target->process, target->cost, 0};
+	tracker->userfault_fd = -1;
+	struct lh_error *error = start_in(tracker, target->regions);
+	if (error) {
+		stop(&tracker->base);
+		return error;
+	}
+	*ret = &tracker->base;
+	return NULL;
 }
+
+const struct lh_dirty_kind lh_dirty_uffd = {
+	.name = "uffd",
+	.injects = true,
+	.start = start,
+	.cover = cover,
+	.take = take,
+	.find = find,
+	.stop = stop,
+};

@@ -1,0 +1,71 @@
+/*
+ * dirty_tracker: chooses among the ways of knowing which pages the target writes. Input: what the options
+ * allow; output: a tracker that works, or why none does. The reasons of those passed over are collected,
+ * for the receipt.
+ */
+#include "dirty_tracker.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Best first, as enum lh_dump_tracker from LH_TRACKER_UFFD on. */
+static const struct lh_dirty_kind *const kinds[] = {&lh_dirty_uffd};
+
+const char *lh_dump_tracker_name(enum lh_dump_tracker tracker)
+{
+	return tracker == LH_TRACKER_AUTO ? "auto" : kinds[tracker - LH_TRACKER_UFFD]->name;
+}
+
+static void __attribute__((format(printf, 2, 3))) add_reason(char reasons[LH_MODE_REASON_MAX], const char *format, ...)
+{
+	size_t used = strlen(reasons);
+	used += (size_t)snprintf(reasons + used, LH_MODE_REASON_MAX - used, "%s", used ? "; " : "");
+	va_list arguments;
+	va_start(arguments, format);
+	if (used < LH_MODE_REASON_MAX)
+		vsnprintf(reasons + used, LH_MODE_REASON_MAX - used, format, arguments);
+	va_end(arguments);
+}
+
+static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct lh_dirty_target *target,
+				 const struct lh_dump_options *options, struct lh_dirty_tracker **ret)
+{
+	if (kind->injects && options->no_inject)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "--no-inject forbids it");
+	return kind->start(target, ret);
+}
+
+struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const struct lh_dump_options *options,
+				char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
+{
+	char reasons[LH_MODE_REASON_MAX] = "";
+	for (size_t i = 0; i < LH_ARRAY_COUNT(kinds); i++) {
+		if (options->tracker != LH_TRACKER_AUTO && i != options->tracker - LH_TRACKER_UFFD)
+			continue;
+		struct lh_error *error = try_kind(kinds[i], target, options, ret);
+		if (!error) {
+			if (reasons[0])
+				add_reason(reasons, "tracked by %s", kinds[i]->name);
+			memcpy(ret_reason, reasons, sizeof(reasons));
+			return NULL;
+		}
+		if (lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+			return error;
+		add_reason(reasons, "%s: %s", kinds[i]->name, lh_error_message(error));
+		lh_error_destroy(error);
+	}
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "%s", reasons);
+}
+
+void lh_dirty_charge(struct lh_dirty_cost *cost, struct lh_freeze_cost stop)
+{
+	cost->pause_ns = lh_max_u64(cost->pause_ns, stop.pause_ns);
+	cost->mended_count += stop.mended_count;
+}
+
+void lh_dirty_stop(struct lh_dirty_tracker *tracker)
+{
+	if (tracker)
+		tracker->kind->stop(tracker);
+}
