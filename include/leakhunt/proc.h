@@ -302,6 +302,71 @@ bool lh_module_probe(struct lh_module *module, lh_memory_reader *read, const voi
 struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory_reader *read, const void *context,
 				 struct lh_module_list *ret) LH_NODISCARD;
 
+/* ---------------------------------------------------------------- limits */
+
+#define LH_NO_LIMIT UINT64_MAX
+
+/* One limit that binds a process, with what is used of it: of all that do, the one with the least left. */
+struct lh_limit {
+	uint64_t limit;             /* bytes or tasks; LH_NO_LIMIT: none */
+	uint64_t used;              /* in the cgroup that sets the limit; in the process's own when none does */
+	uint64_t reclaimable_bytes; /* memory: of `used`, file cache that the kernel gives up before it fails anybody */
+	const char *cgroup;         /* its path as /proc/PID/cgroup has it; "" when not known */
+};
+
+/* What may still be used, file cache counted as free; LH_NO_LIMIT without a limit. */
+uint64_t lh_limit_left(const struct lh_limit *limit);
+
+/* The limits of a process's cgroups, of either version, each over all ancestors. */
+struct lh_cgroup_limits {
+	struct lh_limit memory;          /* v2 memory.max, v1 memory.limit_in_bytes: beyond it the OOM killer comes */
+	struct lh_limit memory_throttle; /* v2 memory.high: beyond it the process is slowed down */
+	struct lh_limit swap;            /* v2 memory.swap.max */
+	struct lh_limit memory_and_swap; /* v1 memory.memsw.limit_in_bytes */
+	struct lh_limit tasks;           /* pids.max */
+	struct lh_strings_pool strings;
+};
+
+/*
+ * Reads the limits as far as they can be seen from here: a cgroup that lies outside of our cgroup
+ * namespace or is not mounted sets none. Sources: Documentation/admin-guide/cgroup-v2.rst and
+ * cgroup-v1/memory.rst, cgroups(7).
+ */
+struct lh_error *lh_cgroup_read(const struct lh_process *process, struct lh_cgroup_limits *ret) LH_NODISCARD;
+/*
+ * The same from texts of /proc/PID/cgroup and /proc/self/mountinfo, with all mount points looked up
+ * below the folder `root` ("" is the real one). Lines that are not understood are passed over.
+ */
+struct lh_error *lh_cgroup_read_at(const char *root, const char *cgroup_text, const char *mountinfo_text,
+				   struct lh_cgroup_limits *ret) LH_NODISCARD;
+/* leakhunt's own. */
+struct lh_error *lh_cgroup_read_own(struct lh_cgroup_limits *ret) LH_NODISCARD;
+void lh_cgroup_limits_deinit(struct lh_cgroup_limits *limits);
+
+/* Memory of the machine (proc_meminfo(5), proc_sys_vm(5)). A number the kernel lacks is 0. */
+struct lh_system_memory {
+	uint64_t total_bytes;
+	uint64_t available_bytes; /* what can be had without swapping */
+	uint64_t swap_total_bytes;
+	uint64_t swap_free_bytes;
+	uint64_t commit_limit_bytes; /* binds only when overcommit_mode is 2 */
+	uint64_t committed_bytes;
+	unsigned overcommit_mode; /* 0 heuristic, 1 always, 2 never */
+};
+
+struct lh_error *lh_system_memory_read(struct lh_system_memory *ret) LH_NODISCARD;
+/* The same from a text of /proc/meminfo; overcommit_mode is left alone. */
+void lh_system_memory_parse(const char *meminfo, struct lh_system_memory *ret);
+
+/* What a process itself holds (proc_pid_status(5)). A number the kernel lacks is 0. */
+struct lh_memory_status {
+	uint64_t anonymous_bytes;  /* RssAnon: resident, of no file */
+	uint64_t page_table_bytes; /* VmPTE */
+	uint64_t swapped_bytes;    /* VmSwap */
+};
+
+struct lh_error *lh_memory_status_read(const struct lh_process *process, struct lh_memory_status *ret) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- all processes */
 
 struct lh_process_usage {

@@ -4,6 +4,7 @@
  * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
  */
 #include "dump_job.h"
+#include "limits.h"
 #include "thread_state.h"
 #include "ticker.h"
 
@@ -81,25 +82,12 @@ static struct lh_error *create_files(struct dump_job *job)
 	return lh_outfile_create(index_path, options->force, &job->index);
 }
 
-/* Notes and headers: generously, per thread and extent. */
-static uint64_t overhead_bytes(const struct dump_job *job)
-{
-	return LH_MIB + job->tasks.tasks.count * (LH_XSTATE_MAX + 2048) + job->plan.extents.count * 512 +
-	       job->plan.list.regions.count * 128;
-}
-
-static struct lh_error *check_space(const struct dump_job *job)
+static struct lh_error *check_disc(const struct dump_job *job)
 {
 	uint64_t free_bytes;
 	LH_TRY(lh_outfile_free_bytes(job->file, &free_bytes));
-	uint64_t needed_bytes = job->plan.wanted_bytes + job->plan.context_bytes + overhead_bytes(job);
-	if (needed_bytes <= free_bytes)
-		return NULL;
-	char needed[LH_FORMAT_MAX], available[LH_FORMAT_MAX];
-	struct lh_error *error =
-		lh_error_create(LH_ERROR_NO_SPACE, "%s needs about %s, but only %s are free there", job->options->path,
-				lh_format_bytes(needed_bytes, needed), lh_format_bytes(free_bytes, available));
-	return lh_error_hint(error, "name a place on a larger disc with -o, or ask for less with --region");
+	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->tasks.tasks.count);
+	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 
 static struct lh_error *prepare(struct dump_job *job)
@@ -110,8 +98,9 @@ static struct lh_error *prepare(struct dump_job *job)
 	lh_process_facts_read(job->process, &job->facts);
 	LH_TRY(lh_job_glance(job));
 	LH_TRY(lh_job_plan(job, false));
+	LH_TRY(lh_limits_check_own());
 	LH_TRY(create_files(job));
-	return check_space(job);
+	return check_disc(job);
 }
 
 /* ---------------------------------------------------------------- copying */

@@ -1,0 +1,134 @@
+/*
+ * limits: compares what a dump needs with what disc, machine and cgroups have left. Input: the plan
+ * and the numbers of the kernel; output: nothing, or the reason why not. It touches neither the
+ * target nor the disc.
+ */
+#include "limits.h"
+
+#include <stdlib.h>
+
+/* The ring of buffers that are written (32 MiB), and as much again for plans, lists and stacks. */
+#define OWN_BYTES (64 * LH_MIB)
+
+uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, size_t thread_count)
+{
+	return plan->wanted_bytes + plan->context_bytes + LH_MIB + thread_count * (LH_XSTATE_MAX + 2048) +
+	       plan->extents.count * 512 + plan->list.regions.count * 128;
+}
+
+struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes)
+{
+	if (needed_bytes <= free_bytes)
+		return NULL;
+	char needed[LH_FORMAT_MAX], available[LH_FORMAT_MAX];
+	struct lh_error *error =
+		lh_error_create(LH_ERROR_NO_SPACE, "%s needs about %s, but only %s are free there", path,
+				lh_format_bytes(needed_bytes, needed), lh_format_bytes(free_bytes, available));
+	return lh_error_hint(error, "name a place on a larger disc with -o, or ask for less with --region");
+}
+
+struct lh_error *lh_limits_check_own(void)
+{
+	struct lh_cgroup_limits limits LH_CLEANUP(lh_cgroup_limits_deinit) = {0};
+	LH_TRY(lh_cgroup_read_own(&limits));
+	uint64_t left_bytes = lh_limit_left(&limits.memory);
+	if (left_bytes >= OWN_BYTES)
+		return NULL;
+	char needed[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
+	struct lh_error *error = lh_error_create(
+		LH_ERROR_NO_MEMORY, "leakhunt itself needs about %s, but its cgroup %s has only %s left",
+		lh_format_bytes(OWN_BYTES, needed), limits.memory.cgroup, lh_format_bytes(left_bytes, left));
+	return lh_error_hint(error, "run it outside of that cgroup (of a container: on the host)");
+}
+
+/* ---------------------------------------------------------------- a copy-on-write child */
+
+/* What mm/mmap.c accountable_mapping counts: private and writable. (In mode 2 MAP_NORESERVE is ignored.) */
+static uint64_t accounted_bytes(const struct lh_region_list *regions)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < regions->regions.count; i++) {
+		const struct lh_region *region = &regions->regions.items[i];
+		if (!region->is_shared && !region->is_hugetlb && region->protection & LH_PROT_WRITE)
+			sum += region->end - region->start;
+	}
+	return sum;
+}
+
+struct lh_error *lh_limits_child_need(const struct lh_process *process, const struct lh_region_list *regions,
+				      struct lh_child_need *ret)
+{
+	struct lh_memory_status status;
+	LH_TRY(lh_memory_status_read(process, &status));
+	*ret = (struct lh_child_need){
+		.written_bytes = status.anonymous_bytes,
+		.page_table_bytes = status.page_table_bytes,
+		.committed_bytes = accounted_bytes(regions),
+	};
+	return NULL;
+}
+
+static struct lh_error *lacks_memory(const char *who, uint64_t left_bytes, uint64_t needed_bytes)
+{
+	char needed[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "a copy-on-write child may take %s, and %s has only %s left",
+			       lh_format_bytes(needed_bytes, needed), who, lh_format_bytes(left_bytes, left));
+}
+
+static struct lh_error *judge_memory(uint64_t needed_bytes, const struct lh_cgroup_limits *cgroup,
+				     const struct lh_system_memory *memory)
+{
+	const struct lh_limit *const limits[] = {&cgroup->memory, &cgroup->memory_throttle, &cgroup->memory_and_swap};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(limits); i++) {
+		struct lh_buffer who LH_CLEANUP(lh_buffer_deinit) = {0};
+		uint64_t left_bytes = lh_limit_left(limits[i]);
+		if (left_bytes >= needed_bytes)
+			continue;
+		lh_buffer_puts(&who, "the target's cgroup ");
+		lh_buffer_puts(&who, limits[i]->cgroup);
+		LH_TRY(lh_buffer_status(&who));
+		return lacks_memory(who.data, left_bytes, needed_bytes);
+	}
+	/* 0: a kernel before 3.14, which does not say. */
+	if (memory->available_bytes && memory->available_bytes < needed_bytes)
+		return lacks_memory("the machine", memory->available_bytes, needed_bytes);
+	return NULL;
+}
+
+static struct lh_error *judge_commitment(uint64_t committed_bytes, const struct lh_system_memory *memory)
+{
+	enum { OVERCOMMIT_NEVER = 2 };
+	uint64_t left_bytes =
+		memory->commit_limit_bytes - lh_min_u64(memory->commit_limit_bytes, memory->committed_bytes);
+	if (memory->overcommit_mode != OVERCOMMIT_NEVER || committed_bytes <= left_bytes)
+		return NULL;
+	char needed[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
+	return lh_error_create(LH_ERROR_UNSUPPORTED,
+			       "vm.overcommit_memory is 2: a child of the target would be promised %s, and %s are left",
+			       lh_format_bytes(committed_bytes, needed), lh_format_bytes(left_bytes, left));
+}
+
+struct lh_error *lh_limits_judge_child(const struct lh_child_need *need, const struct lh_cgroup_limits *cgroup,
+				       const struct lh_system_memory *memory)
+{
+	if (!lh_limit_left(&cgroup->tasks))
+		return lh_error_create(LH_ERROR_UNSUPPORTED,
+				       "the target's cgroup %s allows no more tasks (pids.max %llu)",
+				       cgroup->tasks.cgroup, (unsigned long long)cgroup->tasks.limit);
+	uint64_t needed_bytes;
+	if (!lh_add_u64(need->written_bytes, need->page_table_bytes, &needed_bytes))
+		needed_bytes = UINT64_MAX - 1;
+	LH_TRY(judge_memory(needed_bytes, cgroup, memory));
+	return judge_commitment(need->committed_bytes, memory);
+}
+
+struct lh_error *lh_limits_check_child(const struct lh_process *process, const struct lh_region_list *regions)
+{
+	struct lh_child_need need;
+	struct lh_system_memory memory;
+	struct lh_cgroup_limits cgroup LH_CLEANUP(lh_cgroup_limits_deinit) = {0};
+	LH_TRY(lh_limits_child_need(process, regions, &need));
+	LH_TRY(lh_cgroup_read(process, &cgroup));
+	LH_TRY(lh_system_memory_read(&memory));
+	return lh_limits_judge_child(&need, &cgroup, &memory);
+}

@@ -1,0 +1,46 @@
+/*
+ * limits: what a dump needs of disc, memory and tasks, and whether it can be had. Asked before the
+ * target is touched. Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_LIMITS_H
+#define LEAKHUNT_DUMP_LIMITS_H
+
+#include "leakhunt/dump.h"
+
+/* At most what the file takes: present pages, and generously for notes and headers. */
+uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, size_t thread_count);
+/* LH_ERROR_NO_SPACE when `path` has not got it. */
+struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes) LH_NODISCARD;
+
+/*
+ * LH_ERROR_NO_MEMORY when leakhunt's own cgroup, which may be the target's, has no room for its
+ * buffers: filling them would call the OOM killer to whoever is the biggest there.
+ */
+struct lh_error *lh_limits_check_own(void) LH_NODISCARD;
+
+/* What a copy-on-write child of the target would take. */
+struct lh_child_need {
+	uint64_t written_bytes;    /* pages that the target writes while the child is there: each is then there twice */
+	uint64_t page_table_bytes; /* copied by clone(2) */
+	uint64_t committed_bytes;  /* private writable mappings, promised a second time */
+};
+
+/*
+ * At worst: the target writes all of its anonymous memory while the child is there. A caller that
+ * has seen how fast it writes may lower written_bytes.
+ */
+struct lh_error *lh_limits_child_need(const struct lh_process *process, const struct lh_region_list *regions,
+				      struct lh_child_need *ret) LH_NODISCARD;
+
+/*
+ * LH_ERROR_UNSUPPORTED, with the reason, when a child might bring the target (in its cgroup, the
+ * machine's memory) to the OOM killer, or clone(2) would fail (pids.max, vm.overcommit_memory=2).
+ */
+struct lh_error *lh_limits_judge_child(const struct lh_child_need *need, const struct lh_cgroup_limits *cgroup,
+				       const struct lh_system_memory *memory) LH_NODISCARD;
+
+/* The same for a process as it is now. Nothing of it is touched. */
+struct lh_error *lh_limits_check_child(const struct lh_process *process,
+				       const struct lh_region_list *regions) LH_NODISCARD;
+
+#endif
