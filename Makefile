@@ -95,7 +95,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -fsanitize=fuzzer $(all_ldflags) -o $@ $< $(lib) $(libs)
 
-.build/samples/%: samples/%.c samples/sample.h
+.build/samples/%: samples/%.c samples/sample.h samples/blocking_setup.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $< -ljansson -lssl -lcrypto -lpthread
 

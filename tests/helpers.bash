@@ -103,6 +103,30 @@ assert_not_stopped() {
 	done
 }
 
+# tracked_mappings PID: VmFlags of those under a userfaultfd ("um": missing, "uw": write-protect, "ui": minor).
+tracked_mappings() {
+	grep -E '^VmFlags:.* (um|uw|ui)( |$)' "/proc/$1/smaps"
+}
+
+# has_no_tracking PID: no mapping of it is under a userfaultfd.
+has_no_tracking() {
+	[ -z "$(tracked_mappings "$1")" ]
+}
+
+# stray_descriptors PID: its userfaultfds, a line each.
+stray_descriptors() {
+	find "/proc/$1/fd" -lname '*userfaultfd*'
+}
+
+# assert_left_alone PID: nobody stops or traces it, and nothing of a dump is left in it.
+assert_left_alone() {
+	assert_not_stopped "$1" || return
+	if ! has_no_tracking "$1" || [ -n "$(stray_descriptors "$1")" ]; then
+		echo "process $1 has kept: $(tracked_mappings "$1") $(stray_descriptors "$1")" >&2
+		return 1
+	fi
+}
+
 # assert_sample_unharmed: it runs, nobody traces it, its memory and threads are as they should be,
 # and none of its system calls was interrupted since the last `check` (send one after using gdb).
 assert_sample_unharmed() {

@@ -21,13 +21,9 @@ fault_points() {
 	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$LEAKHUNT_ROOT/src/dump" | cut -d'"' -f2
 }
 
-has_no_protection() {
-	! grep -qE '^VmFlags:.* (um|uw|ui)( |$)' "/proc/$1/smaps"
-}
-
 assert_target_is_well() {
 	wait_until 20 assert_not_stopped "$SAMPLE_PID"
-	wait_until 20 has_no_protection "$SAMPLE_PID"
+	wait_until 20 has_no_tracking "$SAMPLE_PID"
 	sample_command check
 	jq -e '.alive and .checksum_ok' <<<"$REPLY" >/dev/null
 }
@@ -43,9 +39,9 @@ assert_target_is_well() {
 		# Between the two injected calls a descriptor that watches nothing stays; nowhere else.
 		case $point in
 		tracker-userfaultfd-made | remote-call-*) ;;
-		*) [ "$(find "/proc/$SAMPLE_PID/fd" -lname '*userfaultfd*' | wc -l)" -le "${strays:-0}" ] ;;
+		*) [ "$(stray_descriptors "$SAMPLE_PID" | wc -l)" -le "${strays:-0}" ] ;;
 		esac
-		strays=$(find "/proc/$SAMPLE_PID/fd" -lname '*userfaultfd*' | wc -l)
+		strays=$(stray_descriptors "$SAMPLE_PID" | wc -l)
 		[ ! -e killed.core ]
 		rm -f .killed.core.*.tmp
 	done

@@ -1,0 +1,55 @@
+#!/usr/bin/env bats
+# Threads in each system call that blocks: what a call returns, and when, is what it returns without leakhunt.
+
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+}
+
+# start_blocked NAME: READY says that every thread is in its call.
+start_blocked() {
+	start_sample blocking_calls --report "$PWD/report.$1"
+	[ "$(truth calls)" -ge 70 ]
+}
+
+# let_go NAME: gives each call what it waits for; how each ended is in report.NAME.
+let_go() {
+	sample_step 1
+	[ "$(wc -l <"report.$1")" -eq "$(truth calls)" ]
+	assert_not_stopped "$SAMPLE_PID"
+}
+
+@test "blocked system calls end as they would have, in every mode" {
+	declare -A pids
+	start_blocked alone
+	pids[alone]=$SAMPLE_PID
+	for mode in snapshot stop live; do
+		start_blocked "$mode"
+		pids[$mode]=$SAMPLE_PID
+		for round in 1 2 3; do
+			"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode "$mode" --json -o "$mode.$round" >"receipt.$mode" 2>/dev/null
+			jq -e --arg mode "$mode" '.mode == $mode and .threads >= 70' "receipt.$mode"
+		done
+	done
+	# A debugger does not mend: what it does shows.
+	start_blocked gdb
+	pids[gdb]=$SAMPLE_PID
+	gdb -batch -nx -p "$SAMPLE_PID" >/dev/null 2>&1
+	for name in alone snapshot stop live gdb; do
+		SAMPLE_PID=${pids[$name]}
+		let_go "$name"
+		[ "$name" = gdb ] || assert_sample_unharmed
+		[ "$name" = gdb ] || diff report.alone "report.$name"
+	done
+	run grep -E 'unasked|early|late|stuck' report.alone
+	[ "$status" -eq 1 ]
+	# The check can fail.
+	grep -q '^epoll_wait: EINTR unasked$' report.gdb
+	[ "$(jq .mended_calls receipt.stop)" -ge 10 ]
+	[ "$(jq .mended_calls receipt.live)" -eq 0 ]
+}
