@@ -51,6 +51,8 @@ struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_r
 				      struct lh_run_finder **ret) LH_NODISCARD;
 struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct lh_block *block) LH_NODISCARD;
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
+/* Goes on where `from`, of the same options, has got to, which has nothing pending then; `finder` must be finished. */
+void lh_run_finder_take_over(struct lh_run_finder *finder, struct lh_run_finder *from);
 void lh_run_finder_destroy(struct lh_run_finder *finder);
 
 struct lh_list_options {
@@ -163,6 +165,16 @@ const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pas
  * and moves with the next feed. Text that overlaps one must not be shown.
  */
 const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pass *pass, size_t *ret_count);
+/*
+ * For threads: each feeds a clone, which shares the patterns of `pass` and must not outlive it. Reset
+ * forgets all that was fed; from then on matches count only when they begin in `inside`, and their bytes
+ * as far as they lie in it. Merge adds what the part has found, in address order.
+ */
+struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
+					  struct lh_recogniser_pass **ret) LH_NODISCARD;
+void lh_recogniser_pass_reset(struct lh_recogniser_pass *pass, struct lh_range inside);
+struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass,
+					  struct lh_recogniser_pass *part) LH_NODISCARD;
 void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
 void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
 /* Overwrites the passwords of "scheme://user:password@host" in a NUL-terminated text with '*'. */
@@ -188,6 +200,9 @@ struct lh_census {
 struct lh_census_pass;
 struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_census_pass **ret) LH_NODISCARD;
 struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct lh_block *block) LH_NODISCARD;
+/* For threads: each feeds a pass of its own, which is then added to another one, in address order. */
+void lh_census_pass_reset(struct lh_census_pass *pass);
+void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pass *part);
 /* Names and ranks. `symbols` must outlive the rows. */
 struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols,
 				       struct lh_census *ret) LH_NODISCARD;
@@ -216,6 +231,7 @@ struct lh_summary_options {
 	struct lh_run_options run;
 	unsigned walk_flags; /* enum lh_walk_flags */
 	size_t top;          /* rows of repeated strings and of symbols to keep */
+	unsigned threads;    /* 0: one for each processor; the result is the same for any number */
 	const char *root;    /* for symbols; NULL: the image's own */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MIN_CHARS_DEFAULT = 4, MIN_CHARS_MOST = 1 << 30, TOP_DEFAULT = 20, TOP_MOST = 100000 };
+enum { MIN_CHARS_DEFAULT = 4, MIN_CHARS_MOST = 1 << 30, TOP_DEFAULT = 20, TOP_MOST = 100000, THREADS_MOST = 256 };
 
 /* What the command line says. */
 struct strings_request {
@@ -20,6 +20,7 @@ struct strings_request {
 	struct lh_run_options run;
 	unsigned walk_flags;
 	uint64_t top;
+	uint64_t threads; /* 0: one for each processor */
 	const char *sysroot;
 	char radix; /* 'o', 'd', 'x'; 0: no column of addresses */
 	bool is_list;
@@ -79,6 +80,7 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	if (encoding)
 		lh_encoding_parse(encoding, &ret->run.encoding);
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &ret->top));
+	LH_TRY(lh_arguments_u64(arguments, "threads", 1, THREADS_MOST, &ret->threads));
 	LH_TRY(refuse_contradictions(arguments, ret));
 	if (lh_arguments_has(arguments, "offsets") && ret->is_list && !ret->radix)
 		ret->radix = 'x';
@@ -322,6 +324,7 @@ static struct lh_error *run_summary(const struct strings_request *request, struc
 		.run = request->run,
 		.walk_flags = request->walk_flags,
 		.top = request->top,
+		.threads = (unsigned)request->threads,
 		.root = request->sysroot,
 		.progress = show_progress,
 		.progress_context = &progress,
@@ -370,6 +373,9 @@ static const struct lh_option options[] = {
 	{.name = "top",
 	 .argument = "N",
 	 .summary = "rows of repeated texts and of symbols in the summary; 20 when not given"},
+	{.name = "threads",
+	 .argument = "N",
+	 .summary = "use N threads, without a difference in the result; one for each processor when not given"},
 	{.name = "sysroot",
 	 .argument = "DIR",
 	 .summary = "look for the modules' files below DIR: for a dump of another machine",

@@ -129,13 +129,13 @@ static bool grow_table(struct lh_census_pass *pass)
 	return true;
 }
 
-static void count_target(struct lh_census_pass *pass, uint64_t target_addr, uint64_t word_addr)
+static void count_target(struct lh_census_pass *pass, uint64_t target_addr, uint64_t word_addr, uint64_t count)
 {
 	struct slot *slot = find_slot(pass->slots, pass->slot_count, target_addr);
 	if (!slot->count) {
 		if (pass->used_count >= pass->slot_count / 2) {
 			if (!grow_table(pass)) {
-				pass->dropped_count++;
+				pass->dropped_count += count;
 				return;
 			}
 			slot = find_slot(pass->slots, pass->slot_count, target_addr);
@@ -143,7 +143,7 @@ static void count_target(struct lh_census_pass *pass, uint64_t target_addr, uint
 		pass->used_count++;
 		*slot = (struct slot){.target_addr = target_addr, .example_addr = word_addr};
 	}
-	slot->count++;
+	slot->count += count;
 }
 
 static bool is_in_range(const struct lh_range *range, uint64_t addr)
@@ -174,7 +174,7 @@ static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t 
 	if (!is_in_module(pass, word))
 		return;
 	pass->pointer_count++;
-	count_target(pass, word, word_addr);
+	count_target(pass, word, word_addr, 1);
 }
 
 static inline uint64_t load_word(const uint8_t *at)
@@ -219,6 +219,27 @@ struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct l
 	if (pass->module_count)
 		take_words(pass, block->data + skipped, word_count, block->addr + skipped);
 	return NULL;
+}
+
+/* ---------------------------------------------------------------- parts */
+
+void lh_census_pass_reset(struct lh_census_pass *pass)
+{
+	memset(pass->slots, 0, pass->slot_count * sizeof(*pass->slots));
+	pass->used_count = 0;
+	pass->word_count = pass->pointer_count = pass->dropped_count = 0;
+}
+
+void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pass *part)
+{
+	for (size_t i = 0; i < part->slot_count; i++) {
+		const struct slot *slot = &part->slots[i];
+		if (slot->count)
+			count_target(pass, slot->target_addr, slot->example_addr, slot->count);
+	}
+	pass->word_count += part->word_count;
+	pass->pointer_count += part->pointer_count;
+	pass->dropped_count += part->dropped_count;
 }
 
 /* ---------------------------------------------------------------- the result */

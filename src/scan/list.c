@@ -13,10 +13,13 @@
 enum { HOLE_EDGE_BYTES = 4, HOLE_BYTES = 2 * HOLE_EDGE_BYTES };
 
 struct listing {
+	const struct lh_list_options *options;
 	struct lh_run_finder *finder;
 	bool fills_holes;
 	uint64_t next_addr; /* end of what was fed */
 	uint64_t file_bytes;
+	uint64_t done_bytes;
+	uint64_t total_bytes;
 };
 
 static struct lh_error *feed_zeros(struct listing *listing, uint64_t addr, size_t bytes, bool is_continued)
@@ -51,7 +54,18 @@ static struct lh_error *feed_slice(void *context, const struct lh_block *slice)
 		block.is_continued = true;
 	}
 	listing->next_addr = block.addr + block.bytes;
-	return lh_run_finder_feed(listing->finder, &block);
+	listing->done_bytes += block.bytes;
+	LH_TRY(lh_run_finder_feed(listing->finder, &block));
+	const struct lh_list_options *options = listing->options;
+	if (options->progress &&
+	    !options->progress(options->progress_context, listing->done_bytes, listing->total_bytes))
+		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted");
+	return NULL;
+}
+
+static struct lh_error *feed_block(void *context, const struct lh_block *block)
+{
+	return lh_visit_slices(block, feed_slice, context);
 }
 
 static void cleanup_finder(struct lh_run_finder **finder)
@@ -69,16 +83,10 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 		.fills_holes = lh_encoding_width(options->run.encoding) > 1 && lh_image_source(image) == LH_IMAGE_RAW &&
 			       !lh_image_has_addresses(image),
 		.file_bytes = lh_image_file_bytes(image),
+		.options = options,
+		.total_bytes = lh_image_walk_bytes(image, options->walk_flags),
 	};
-	struct lh_slicing slicing = {
-		.image = image,
-		.walk_flags = options->walk_flags,
-		.visit = feed_slice,
-		.context = &listing,
-		.progress = options->progress,
-		.progress_context = options->progress_context,
-	};
-	LH_TRY(lh_walk_slices(&slicing));
+	LH_TRY(lh_image_walk(image, options->walk_flags, feed_block, &listing));
 	if (listing.fills_holes && listing.file_bytes > listing.next_addr)
 		LH_TRY(feed_hole(&listing, listing.file_bytes));
 	return lh_run_finder_finish(finder);

@@ -69,6 +69,7 @@ struct pattern_set {
 struct lh_recogniser_pass {
 	struct pattern_set sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
+	bool is_clone; /* the compiled sets are another's */
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNISERS_MAX];
 	struct row_state rows[LH_RECOGNISERS_MAX];
@@ -267,6 +268,11 @@ static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, 
 	};
 }
 
+static bool is_inside(const struct lh_recogniser_pass *pass, uint64_t addr)
+{
+	return pass->claims.inside.start <= addr && addr < pass->claims.inside.end;
+}
+
 static struct lh_error *check_candidate(const struct scan *scan, const struct pattern *pattern, size_t anchor)
 {
 	struct row_state *row = &scan->pass->rows[pattern->row];
@@ -277,7 +283,7 @@ static struct lh_error *check_candidate(const struct scan *scan, const struct pa
 	    (recogniser->set != LH_PATTERNS_BINARY && !anchor_is_in_text(&candidate)))
 		return NULL;
 	if (!has_credit(row, candidate.addr)) {
-		scan->pass->classes[pattern->row].unchecked++;
+		scan->pass->classes[pattern->row].unchecked += is_inside(scan->pass, candidate.addr);
 		return NULL;
 	}
 	candidate.bytes_before = lh_min_u64(candidate.bytes_before, candidate.addr - row->claimed_end);
@@ -392,10 +398,10 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 {
 	struct lh_recogniser_pass *pass = context;
 	struct lh_class_count *count = &pass->classes[row];
-	if (!claim->owned_bytes)
+	count->bytes += claim->inside_bytes;
+	if (!claim->owned_bytes || !is_inside(pass, claim->start))
 		return;
 	count->count++;
-	count->bytes += claim->owned_bytes;
 	if (!claim->example || claim->touches_secret || count->count > DESCRIBED_MATCHES_MAX)
 		return;
 	take_example(count, claim->example);
@@ -421,6 +427,8 @@ const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pas
 static void init_rows(struct lh_recogniser_pass *pass)
 {
 	uint32_t secrets = 0;
+	memset(pass->classes, 0, sizeof(pass->classes));
+	memset(pass->rows, 0, sizeof(pass->rows));
 	for (unsigned row = 0; row < LH_ARRAY_COUNT(lh_recognisers) - 1; row++) {
 		const struct lh_recogniser *recogniser = lh_recognisers[row];
 		pass->classes[row].name = recogniser->name;
@@ -431,6 +439,7 @@ static void init_rows(struct lh_recogniser_pass *pass)
 		pass->row_count = row + 1;
 	}
 	lh_claims_init(&pass->claims, pass->row_count, secrets, count_claim, pass);
+	pass->fed_end = UINT64_MAX;
 }
 
 struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret)
@@ -446,6 +455,46 @@ struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret)
 	return NULL;
 }
 
+struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass, struct lh_recogniser_pass **ret)
+{
+	LH_CLEANUP(lh_cleanup_recogniser_pass) struct lh_recogniser_pass *clone = calloc(1, sizeof(*clone));
+	if (!clone)
+		return lh_error_no_memory();
+	init_rows(clone);
+	clone->is_clone = true;
+	memcpy(clone->sets, pass->sets, sizeof(clone->sets));
+	if (hs_clone_scratch(pass->scratch, &clone->scratch) != HS_SUCCESS)
+		return lh_error_no_memory();
+	*ret = clone;
+	clone = NULL;
+	return NULL;
+}
+
+void lh_recogniser_pass_reset(struct lh_recogniser_pass *pass, struct lh_range inside)
+{
+	lh_claims_deinit(&pass->claims);
+	init_rows(pass);
+	pass->claims.inside = inside;
+	pass->secrets.count = 0;
+}
+
+struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass, struct lh_recogniser_pass *part)
+{
+	lh_claims_settle(&part->claims, UINT64_MAX);
+	for (unsigned row = 0; row < pass->row_count; row++) {
+		struct lh_class_count *sum = &pass->classes[row];
+		const struct lh_class_count *count = &part->classes[row];
+		sum->count += count->count;
+		sum->bytes += count->bytes;
+		sum->unchecked += count->unchecked;
+		for (size_t i = 0; i < count->example_count; i++)
+			take_example(sum, &count->examples[i]);
+	}
+	for (size_t i = 0; i < part->secrets.count; i++)
+		LH_TRY(add_secret(pass, part->secrets.items[i].start, part->secrets.items[i].end));
+	return NULL;
+}
+
 void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 {
 	if (!pass)
@@ -453,7 +502,7 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 	lh_claims_deinit(&pass->claims);
 	lh_vec_deinit(&pass->secrets);
 	hs_free_scratch(pass->scratch);
-	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
+	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT && !pass->is_clone; kind++)
 		hs_free_database(pass->sets[kind].database);
 	free(pass);
 }

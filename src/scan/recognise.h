@@ -169,6 +169,7 @@ struct lh_claim {
 	uint64_t start;
 	uint64_t end;
 	uint64_t owned_bytes;
+	uint64_t inside_bytes; /* of them, those in lh_claims.inside */
 	bool touches_secret;
 	uint64_t hash;              /* of its bytes, when it has an example */
 	struct lh_example *example; /* owned; NULL: none */
@@ -187,11 +188,13 @@ struct lh_claims {
 	unsigned row_count;
 	uint32_t begun;   /* rows whose first claim has begun */
 	uint32_t secrets; /* rows that are secret */
+	struct lh_range inside;
 	uint64_t at;
 	lh_claim_done *done;
 	void *context;
 };
 
+/* `inside` is all of memory till somebody sets it. */
 void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint32_t secrets, lh_claim_done *done, void *context);
 /* Takes over claim->example when it succeeds. */
 struct lh_error *lh_claims_add(struct lh_claims *claims, unsigned row, const struct lh_claim *claim) LH_NODISCARD;

@@ -10,7 +10,13 @@
 
 void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint32_t secrets, lh_claim_done *done, void *context)
 {
-	*claims = (struct lh_claims){.row_count = row_count, .secrets = secrets, .done = done, .context = context};
+	*claims = (struct lh_claims){
+		.row_count = row_count,
+		.secrets = secrets,
+		.inside = {0, UINT64_MAX},
+		.done = done,
+		.context = context,
+	};
 	for (unsigned row = 0; row < LH_RECOGNISERS_MAX; row++)
 		claims->next_event[row] = UINT64_MAX;
 }
@@ -23,12 +29,20 @@ struct lh_error *lh_claims_add(struct lh_claims *claims, unsigned row, const str
 	return NULL;
 }
 
+static uint64_t bytes_inside(const struct lh_claims *claims, uint64_t end)
+{
+	uint64_t low = lh_max_u64(claims->at, claims->inside.start), high = lh_min_u64(end, claims->inside.end);
+	return high > low ? high - low : 0;
+}
+
 /* The bytes from claims->at to `end` go to the first row that has begun. */
 static void hand_out(struct lh_claims *claims, uint64_t end)
 {
 	if (claims->begun && end > claims->at) {
 		unsigned owner = (unsigned)__builtin_ctz(claims->begun);
-		claims->rows[owner].claims.items[claims->rows[owner].first].owned_bytes += end - claims->at;
+		struct lh_claim *claim = &claims->rows[owner].claims.items[claims->rows[owner].first];
+		claim->owned_bytes += end - claims->at;
+		claim->inside_bytes += bytes_inside(claims, end);
 		for (uint32_t rest = claims->begun; rest && (claims->secrets & claims->begun); rest &= rest - 1) {
 			unsigned row = (unsigned)__builtin_ctz(rest);
 			claims->rows[row].claims.items[claims->rows[row].first].touches_secret = true;

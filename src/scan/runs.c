@@ -261,3 +261,15 @@ struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder)
 	finder->cut_length = 0;
 	return end_pending(finder);
 }
+
+void lh_run_finder_take_over(struct lh_run_finder *finder, struct lh_run_finder *from)
+{
+	struct pending_run pending = finder->pending;
+	finder->pending = from->pending;
+	from->pending = pending;
+	finder->cut_length = from->cut_length;
+	finder->cut_addr = from->cut_addr;
+	finder->cut_file_offset = from->cut_file_offset;
+	memcpy(finder->cut, from->cut, sizeof(finder->cut));
+	from->cut_length = 0;
+}

@@ -1,6 +1,5 @@
 /*
- * slices: cuts the blocks of an image into slices. A slice ends at a multiple of LH_SLICE_BYTES, so
- * that it is the same whatever the blocks were.
+ * slices: cuts blocks into slices at fixed addresses.
  */
 #include "slices.h"
 
@@ -18,47 +17,22 @@ struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t
 	};
 }
 
-struct slicing_state {
-	const struct lh_slicing *slicing;
-	uint64_t done_bytes;
-	uint64_t total_bytes;
-};
-
-static struct lh_error *visit_slice(struct slicing_state *state, const struct lh_block *block, size_t start, size_t end)
+static struct lh_error *visit_slice(const struct lh_block *block, size_t start, size_t end, lh_block_visitor *visit,
+				    void *context)
 {
 	struct lh_block slice = lh_block_part(block, start, end, start ? true : block->is_continued);
-	state->done_bytes += slice.bytes;
 	/* A visitor keeps nothing of what it is shown. */
 	/* cppcheck-suppress returnDanglingLifetime */
-	return state->slicing->visit(state->slicing->context, &slice);
+	return visit(context, &slice);
 }
 
-static bool wants_more(const struct slicing_state *state)
+struct lh_error *lh_visit_slices(const struct lh_block *block, lh_block_visitor *visit, void *context)
 {
-	const struct lh_slicing *slicing = state->slicing;
-	return !slicing->progress ||
-	       slicing->progress(slicing->progress_context, state->done_bytes, state->total_bytes);
-}
-
-static struct lh_error *visit_block(void *context, const struct lh_block *block)
-{
-	struct slicing_state *state = context;
 	for (size_t at = 0; at < block->bytes;) {
 		size_t until_border = LH_SLICE_BYTES - (block->addr + at) % LH_SLICE_BYTES;
 		size_t end = at + lh_min_u64(until_border, block->bytes - at);
-		LH_TRY(visit_slice(state, block, at, end));
-		if (!wants_more(state))
-			return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted");
+		LH_TRY(visit_slice(block, at, end, visit, context));
 		at = end;
 	}
 	return NULL;
-}
-
-struct lh_error *lh_walk_slices(const struct lh_slicing *slicing)
-{
-	struct slicing_state state = {
-		.slicing = slicing,
-		.total_bytes = lh_image_walk_bytes(slicing->image, slicing->walk_flags),
-	};
-	return lh_image_walk(slicing->image, slicing->walk_flags, visit_block, &state);
 }

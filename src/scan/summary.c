@@ -1,87 +1,64 @@
 /*
- * summary: one pass over an image that feeds every slice to the recognisers, the pointer census and
- * the run finder while it is in the cache. Pages that are all zero are counted and skipped.
- *
- * Recognisers come first: a string that overlaps a secret they found is kept without its text.
+ * summary: one walk over an image that shows every stripe to all collectors, piece by piece, while it is
+ * in the cache. Pages that are all zero are told apart from others, so that collectors can skip them.
  */
+#include "collector.h"
 #include "kernel.h"
-#include "repeated.h"
 #include "slices.h"
 
 #include <stdlib.h>
 
-enum { PAGE_BYTES = 4096 };
-
-struct summary_pass {
-	const struct lh_summary_options *options;
-	const struct lh_kernel *kernel;
-	size_t width;
-	struct lh_run_finder *finder;
-	struct lh_recogniser_pass *recognisers;
-	struct lh_census_pass *census;
-	struct lh_repeated_table *repeated;
-	bool is_fed; /* the bytes before the next ones went to the run finder */
-	struct lh_summary summary;
+/* In this order collectors see a piece, and merge. */
+static const struct lh_collector *const lh_collectors[] = {
+	&lh_collect_totals,
+	&lh_collect_classes, /* before what must not show secrets */
+	&lh_collect_texts,
+	&lh_collect_symbols,
 };
 
-static void cleanup_pass(struct summary_pass *pass)
-{
-	lh_run_finder_destroy(pass->finder);
-	lh_recogniser_pass_destroy(pass->recognisers);
-	lh_census_pass_destroy(pass->census);
-	lh_repeated_table_destroy(pass->repeated);
-	lh_summary_deinit(&pass->summary);
-}
+/* Enough for the look around a stripe to cost little; little enough for the parts to fit in memory. */
+enum { PAGE_BYTES = 4096, COLLECTORS = LH_ARRAY_COUNT(lh_collectors), STRIPE_BYTES = 4 << 20 };
 
-/* ---------------------------------------------------------------- runs and secrets */
+struct summary_total {
+	struct lh_collector_setup setup;
+	const struct lh_kernel *kernel;
+	void *totals[COLLECTORS];
+	struct lh_findings findings;
+};
 
-static bool overlaps_secret(const struct summary_pass *pass, const struct lh_run *run)
+struct summary_part {
+	const struct lh_kernel *kernel;
+	void *parts[COLLECTORS];
+	struct lh_findings findings;
+};
+
+/* ---------------------------------------------------------------- stripes */
+
+static void destroy_part(void *context)
 {
-	size_t count;
-	const struct lh_range *secrets = lh_recogniser_pass_secrets(pass->recognisers, &count);
-	size_t low = 0; /* all before it end before the run; all from `high` on don't */
-	for (size_t high = count; low < high;) {
-		size_t middle = low + (high - low) / 2;
-		if (secrets[middle].end <= run->addr)
-			low = middle + 1;
-		else
-			high = middle;
+	struct summary_part *part = context;
+	for (size_t i = 0; i < COLLECTORS; i++) {
+		if (part->parts[i])
+			lh_collectors[i]->destroy_part(part->parts[i]);
 	}
-	return low < count && secrets[low].start < run->addr + run->bytes_length;
+	free(part);
 }
 
-static struct lh_error *count_run(void *context, const struct lh_run *run)
+static struct lh_error *create_part(void *context, void **ret)
 {
-	struct summary_pass *pass = context;
-	pass->summary.run_count++;
-	pass->summary.printable_bytes += run->bytes_length;
-	lh_repeated_table_add(pass->repeated, run, pass->width, overlaps_secret(pass, run));
-	return NULL;
-}
-
-/* ---------------------------------------------------------------- slices */
-
-static struct lh_error *feed_runs(struct summary_pass *pass, struct lh_block part)
-{
-	part.is_continued = part.is_continued && pass->is_fed;
-	pass->is_fed = true;
-	return lh_run_finder_feed(pass->finder, &part);
-}
-
-static struct lh_error *feed_nonzero(struct summary_pass *pass, const struct lh_block *part)
-{
-	LH_TRY(lh_recogniser_pass_feed(pass->recognisers, part));
-	LH_TRY(lh_census_pass_feed(pass->census, part));
-	return feed_runs(pass, *part);
-}
-
-/* Zeros end a run, except that they can be a part of the wide character before or after them. */
-static struct lh_error *feed_zero(struct summary_pass *pass, const struct lh_block *part)
-{
-	pass->summary.zero_bytes += part->bytes;
-	if (pass->width > 1)
-		return feed_runs(pass, *part);
-	pass->is_fed = false;
+	const struct summary_total *total = context;
+	struct summary_part *part = calloc(1, sizeof(*part));
+	if (!part)
+		return lh_error_no_memory();
+	part->kernel = total->kernel;
+	struct lh_error *error = NULL;
+	for (size_t i = 0; i < COLLECTORS && !error; i++)
+		error = lh_collectors[i]->create_part(total->totals[i], &part->parts[i]);
+	if (error) {
+		destroy_part(part);
+		return error;
+	}
+	*ret = part;
 	return NULL;
 }
 
@@ -92,14 +69,13 @@ static size_t page_end(const struct lh_block *slice, size_t at)
 }
 
 /* Where the pages that are zero, or are not, like the one at `at`, end. */
-static size_t like_pages_end(const struct summary_pass *pass, const struct lh_block *slice, size_t at,
-			     bool *ret_is_zero)
+static size_t like_pages_end(const struct lh_kernel *kernel, const struct lh_block *slice, size_t at, bool *ret_is_zero)
 {
 	size_t end = page_end(slice, at);
-	bool is_zero = pass->kernel->is_zero(slice->data + at, end - at);
+	bool is_zero = kernel->is_zero(slice->data + at, end - at);
 	while (end < slice->bytes) {
 		size_t next = page_end(slice, end);
-		if (pass->kernel->is_zero(slice->data + end, next - end) != is_zero)
+		if (kernel->is_zero(slice->data + end, next - end) != is_zero)
 			break;
 		end = next;
 	}
@@ -107,116 +83,94 @@ static size_t like_pages_end(const struct summary_pass *pass, const struct lh_bl
 	return end;
 }
 
-static struct lh_error *visit_slice(void *context, const struct lh_block *slice)
+static struct lh_error *scan_slice(void *context, const struct lh_block *slice)
 {
-	struct summary_pass *pass = context;
-	pass->summary.scanned_bytes += slice->bytes;
+	struct summary_part *part = context;
 	for (size_t at = 0; at < slice->bytes;) {
 		bool is_zero;
-		size_t end = like_pages_end(pass, slice, at, &is_zero);
-		struct lh_block part = lh_block_part(slice, at, end, at ? true : slice->is_continued);
-		LH_TRY(is_zero ? feed_zero(pass, &part) : feed_nonzero(pass, &part));
+		size_t end = like_pages_end(part->kernel, slice, at, &is_zero);
+		struct lh_block piece = lh_block_part(slice, at, end, at ? true : slice->is_continued);
+		for (size_t i = 0; i < COLLECTORS; i++)
+			LH_TRY(lh_collectors[i]->take(part->parts[i], &piece, is_zero, &part->findings));
 		at = end;
 	}
 	return NULL;
 }
 
+static struct lh_error *scan_stripe(void *context, const struct lh_stripe *stripe)
+{
+	struct summary_part *part = context;
+	part->findings = (struct lh_findings){.stripe = stripe};
+	for (size_t i = 0; i < COLLECTORS; i++)
+		LH_TRY(lh_collectors[i]->begin(part->parts[i], &part->findings));
+	for (size_t i = 0; i < stripe->block_count; i++)
+		LH_TRY(lh_visit_slices(&stripe->blocks[i], scan_slice, part));
+	for (size_t i = 0; i < COLLECTORS; i++) {
+		if (lh_collectors[i]->end)
+			LH_TRY(lh_collectors[i]->end(part->parts[i], &part->findings));
+	}
+	return NULL;
+}
+
+static struct lh_error *merge_stripe(void *context, void *part_context, const struct lh_stripe *stripe)
+{
+	struct summary_total *total = context;
+	struct summary_part *part = part_context;
+	total->findings.stripe = stripe;
+	for (size_t i = 0; i < COLLECTORS; i++)
+		LH_TRY(lh_collectors[i]->merge(total->totals[i], part->parts[i], &total->findings));
+	return NULL;
+}
+
 /* ---------------------------------------------------------------- the whole */
 
-static struct lh_error *begin_pass(struct summary_pass *pass, const struct lh_image *image)
+static void cleanup_total(struct summary_total *total)
 {
-	LH_TRY(lh_kernel_select(&pass->kernel));
-	pass->width = lh_encoding_width(pass->options->run.encoding);
-	LH_TRY(lh_run_finder_create(&pass->options->run, count_run, pass, &pass->finder));
-	LH_TRY(lh_recogniser_pass_create(&pass->recognisers));
-	LH_TRY(lh_census_pass_create(image, &pass->census));
-	return lh_repeated_table_create(LH_REPEATED_LIMITS, &pass->repeated);
+	for (size_t i = 0; i < COLLECTORS; i++) {
+		if (total->totals[i])
+			lh_collectors[i]->destroy(total->totals[i]);
+	}
 }
 
 /* Being interrupted is no failure: the result so far counts. */
-static struct lh_error *walk(struct summary_pass *pass, struct lh_image *image)
+static struct lh_error *walk(struct summary_total *total, struct lh_image *image, bool *ret_is_interrupted)
 {
-	struct lh_slicing slicing = {
+	const struct lh_summary_options *options = total->setup.options;
+	struct lh_striping striping = {
 		.image = image,
-		.walk_flags = pass->options->walk_flags,
-		.visit = visit_slice,
-		.context = pass,
-		.progress = pass->options->progress,
-		.progress_context = pass->options->progress_context,
+		.walk_flags = options->walk_flags,
+		.stripe_bytes = STRIPE_BYTES,
+		.threads = options->threads,
+		.progress = options->progress,
+		.progress_context = options->progress_context,
 	};
-	struct lh_error *error = lh_walk_slices(&slicing);
-	if (!error || lh_error_code(error) != LH_ERROR_INTERRUPTED)
+	struct lh_stripe_work work = {
+		.context = total,
+		.create_part = create_part,
+		.destroy_part = destroy_part,
+		.scan = scan_stripe,
+		.merge = merge_stripe,
+	};
+	struct lh_error *error = lh_walk_stripes(&striping, &work);
+	*ret_is_interrupted = error && lh_error_code(error) == LH_ERROR_INTERRUPTED;
+	if (!*ret_is_interrupted)
 		return error;
 	lh_error_destroy(error);
-	pass->summary.is_interrupted = true;
 	return NULL;
-}
-
-static int compare_classes(const void *a, const void *b)
-{
-	const struct lh_class_count *x = a, *y = b;
-	if (x->bytes != y->bytes)
-		return x->bytes > y->bytes ? -1 : 1;
-	return x->count > y->count ? -1 : x->count < y->count;
-}
-
-static struct lh_error *collect_classes(struct summary_pass *pass)
-{
-	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass->recognisers, &count);
-	for (size_t i = 0; i < count; i++)
-		if (classes[i].count || classes[i].unchecked)
-			LH_TRY(lh_vec_push(&pass->summary.classes, classes[i]));
-	if (pass->summary.classes.count)
-		qsort(pass->summary.classes.items, pass->summary.classes.count, sizeof(*classes), compare_classes);
-	return NULL;
-}
-
-static struct lh_error *count_for_module(struct lh_summary *summary, const struct lh_census_row *row)
-{
-	for (size_t i = 0; i < summary->modules.count; i++) {
-		if (summary->modules.items[i].module == row->symbol.module) {
-			summary->modules.items[i].count += row->count;
-			return NULL;
-		}
-	}
-	struct lh_module_count count = {row->symbol.module, row->symbol.module_name, row->count};
-	return lh_vec_push(&summary->modules, count);
-}
-
-static int compare_modules(const void *a, const void *b)
-{
-	const struct lh_module_count *x = a, *y = b;
-	return x->count > y->count ? -1 : x->count < y->count;
-}
-
-static struct lh_error *count_modules(struct lh_summary *summary)
-{
-	for (size_t i = 0; i < summary->census.rows.count; i++)
-		LH_TRY(count_for_module(summary, &summary->census.rows.items[i]));
-	if (summary->modules.count)
-		qsort(summary->modules.items, summary->modules.count, sizeof(*summary->modules.items), compare_modules);
-	return NULL;
-}
-
-static struct lh_error *finish_pass(struct summary_pass *pass, const struct lh_image *image)
-{
-	LH_TRY(lh_run_finder_finish(pass->finder));
-	LH_TRY(lh_repeated_table_finish(pass->repeated, pass->options->top, &pass->summary));
-	LH_TRY(collect_classes(pass));
-	LH_TRY(lh_symbols_open(image, pass->options->root, &pass->summary.symbols));
-	LH_TRY(lh_census_pass_finish(pass->census, pass->summary.symbols, &pass->summary.census));
-	return count_modules(&pass->summary);
 }
 
 struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options, struct lh_summary *ret)
 {
-	LH_CLEANUP(cleanup_pass) struct summary_pass pass = {.options = options};
-	LH_TRY(begin_pass(&pass, image));
-	LH_TRY(walk(&pass, image));
-	LH_TRY(finish_pass(&pass, image));
-	*ret = pass.summary;
-	pass.summary = (struct lh_summary){0};
+	LH_CLEANUP(cleanup_total) struct summary_total total = {.setup = {image, options}};
+	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
+	LH_TRY(lh_kernel_select(&total.kernel));
+	for (size_t i = 0; i < COLLECTORS; i++)
+		LH_TRY(lh_collectors[i]->create(&total.setup, &total.totals[i]));
+	LH_TRY(walk(&total, image, &summary.is_interrupted));
+	for (size_t i = 0; i < COLLECTORS; i++)
+		LH_TRY(lh_collectors[i]->finish(total.totals[i], &total.findings, &summary));
+	*ret = summary;
+	summary = (struct lh_summary){0};
 	return NULL;
 }
 

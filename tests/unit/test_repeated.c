@@ -133,7 +133,7 @@ static void test_wide_and_secret_texts(void **state)
 
 /* ---------------------------------------------------------------- the summary */
 
-enum { IMAGE_BYTES = 3 * 1024 * 1024 + 5000, PAGE_BYTES = 4096 };
+enum { IMAGE_BYTES = 11 * 1024 * 1024 + 5000, PAGE_BYTES = 4096 };
 
 static struct lh_error *summarise(const uint8_t *bytes, size_t length, enum lh_encoding encoding, size_t min_chars,
 				  struct lh_summary *ret)
@@ -188,11 +188,12 @@ static void test_wide_text_that_ends_in_a_zero_page(void **state)
 	assert_int_equal(summary.zero_bytes, 2 * PAGE_BYTES);
 }
 
+/* As soon as there is a result. */
 static bool stop_at_once(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
 	(void)total_bytes;
 	*(uint64_t *)context = done_bytes;
-	return false;
+	return !done_bytes;
 }
 
 static void test_interrupted_gives_the_result_so_far(void **state)
@@ -204,7 +205,7 @@ static void test_interrupted_gives_the_result_so_far(void **state)
 	assert_success(lh_image_open_bytes(bytes, IMAGE_BYTES, 0x10000, &image));
 	uint64_t done_bytes = 0;
 	struct lh_summary_options options = {
-		.run = {4, LH_ENCODING_ASCII}, .progress = stop_at_once, .progress_context = &done_bytes};
+		.run = {4, LH_ENCODING_ASCII}, .threads = 1, .progress = stop_at_once, .progress_context = &done_bytes};
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	assert_success(lh_summarise(image, &options, &summary));
 	assert_true(summary.is_interrupted);

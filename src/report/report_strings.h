@@ -1,0 +1,41 @@
+/*
+ * report_strings: what the blocks of the summary of `strings` share. Private to report.
+ *
+ * To add a block: write src/report/report_strings_<what>.c with a const struct lh_strings_block, declare it
+ * below, and put it into the list in report_strings.c where it is to be shown. A block states what was
+ * counted, never what it means, and knows no class, symbol or library by name.
+ */
+#ifndef LEAKHUNT_REPORT_STRINGS_H
+#define LEAKHUNT_REPORT_STRINGS_H
+
+#include "leakhunt/json.h"
+#include "leakhunt/report.h"
+#include "report/table.h"
+
+/* Every function may be NULL. */
+struct lh_strings_block {
+	/* Part of the sentence at the top, ended with "; "; nothing when nothing stands out. */
+	void (*conclude)(const struct lh_summary *summary, struct lh_buffer *ret);
+	/* What is missing or uncertain: whole lines, under the head. */
+	void (*warn)(const struct lh_strings_report *report, struct lh_buffer *ret);
+	/* The block for people, from its heading on; nothing when there is nothing to show. */
+	void (*write_text)(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
+	/* Its value in the JSON object, under this key; the schema is documented in report.h. */
+	const char *json_key;
+	json_t *(*make_json)(const struct lh_strings_report *report);
+};
+
+extern const struct lh_strings_block lh_strings_classes, lh_strings_examples, lh_strings_repeated, lh_strings_symbols,
+	lh_strings_problems;
+
+/* From this share of what is not zero on, something is worth naming, or makes up most of it. */
+#define LH_NOTABLE_PERCENT 0.5
+#define LH_MOST_PERCENT    40.0
+
+double lh_percent(uint64_t part, uint64_t whole);
+uint64_t lh_nonzero_bytes(const struct lh_summary *summary);
+/* `code` is what stands in an SGR sequence: "1" is bold. */
+void lh_write_styled(struct lh_style style, const char *code, const char *text, struct lh_buffer *ret);
+void lh_write_heading(struct lh_style style, const char *text, struct lh_buffer *ret);
+
+#endif

@@ -1,0 +1,135 @@
+/*
+ * report_strings_classes: the blocks of what the recognisers found.
+ */
+#include "report/report_strings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void say_largest_class(const struct lh_summary *summary, struct lh_buffer *ret)
+{
+	if (!summary->classes.count)
+		return;
+	const struct lh_class_count *class = &summary->classes.items[0];
+	double share = lh_percent(class->bytes, lh_nonzero_bytes(summary));
+	if (share < LH_NOTABLE_PERCENT)
+		return;
+	char count[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%s %s, %.*f %% of what is not zero (%s found); ",
+			 share >= LH_MOST_PERCENT ? "mostly" : "most of what is recognised:", class->title,
+			 share < 10 ? 1 : 0, share, lh_format_count(class->count, count));
+}
+
+static uint64_t unchecked_count(const struct lh_summary *summary)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < summary->classes.count; i++)
+		count += summary->classes.items[i].unchecked;
+	return count;
+}
+
+static void warn(const struct lh_strings_report *report, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
+	if (unchecked_count(report->summary))
+		lh_buffer_printf(ret,
+				 "%s places that may hold more of the contents below were not looked at: too many\n",
+				 lh_format_count(unchecked_count(report->summary), count));
+}
+
+static void write_classes(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	const struct lh_summary *summary = report->summary;
+	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
+						   {"BYTES", LH_COLUMN_RIGHT},
+						   {"SHARE", LH_COLUMN_RIGHT},
+						   {"WHAT", LH_COLUMN_LEFT},
+						   {"EXAMPLE", LH_COLUMN_REST}};
+	if (!summary->classes.count)
+		return;
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	for (size_t i = 0; i < summary->classes.count; i++) {
+		const struct lh_class_count *class = &summary->classes.items[i];
+		char count[LH_FORMAT_MAX];
+		lh_table_row(&table, class->is_secret ? LH_ROW_RED : LH_ROW_PLAIN);
+		lh_table_cell(&table, "%s", lh_format_count(class->count, count));
+		lh_table_cell_bytes(&table, class->bytes);
+		lh_table_cell(&table, "%.1f %%", lh_percent(class->bytes, summary->scanned_bytes));
+		lh_table_cell(&table, "%s", class->title);
+		if (class->is_secret)
+			lh_table_cell(&table, "(not shown)");
+		else
+			lh_table_cell_escaped(&table, class->example_count ? class->examples[0].text : "");
+	}
+	lh_write_heading(style, "What it is", ret);
+	lh_table_render(&table, style, ret);
+}
+
+/* One class: its title, then an example a line. */
+static void write_class_examples(const struct lh_class_count *class, struct lh_style style, struct lh_buffer *ret)
+{
+	lh_buffer_printf(ret, "%s\n", class->title);
+	for (size_t i = 0; i < class->example_count; i++) {
+		struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+		lh_buffer_escape(&text, class->examples[i].text, strlen(class->examples[i].text));
+		if (!text.length)
+			continue;
+		char addr[LH_FORMAT_MAX];
+		snprintf(addr, sizeof(addr), "%#16" PRIx64, class->examples[i].addr);
+		lh_write_styled(style, "2", addr, ret);
+		lh_buffer_printf(ret, "  %s\n", text.data);
+	}
+}
+
+/* The table shows one example a class; those that have more are worth a look at them. */
+static void write_examples(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	const struct lh_summary *summary = report->summary;
+	bool has_heading = false;
+	for (size_t i = 0; i < summary->classes.count; i++) {
+		const struct lh_class_count *class = &summary->classes.items[i];
+		if (class->is_secret || class->example_count < 2)
+			continue;
+		if (!has_heading)
+			lh_write_heading(style, "Examples", ret);
+		has_heading = true;
+		write_class_examples(class, style, ret);
+	}
+}
+
+static json_t *examples_json(const struct lh_class_count *class)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < class->example_count && !class->is_secret; i++)
+		json_array_append_new(list, json_pack("{s:o, s:o}", "addr", lh_json_address(class->examples[i].addr),
+						      "text", lh_json_string(class->examples[i].text)));
+	return list;
+}
+
+static json_t *classes_json(const struct lh_strings_report *report)
+{
+	const struct lh_summary *summary = report->summary;
+	json_t *list = json_array();
+	for (size_t i = 0; i < summary->classes.count; i++) {
+		const struct lh_class_count *class = &summary->classes.items[i];
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "class", class->name, "title",
+						class->title, "count", lh_json_u64(class->count), "bytes",
+						lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
+						"secret", class->is_secret, "examples", examples_json(class)));
+	}
+	return list;
+}
+
+const struct lh_strings_block lh_strings_classes = {
+	.conclude = say_largest_class,
+	.warn = warn,
+	.write_text = write_classes,
+	.json_key = "classes",
+	.make_json = classes_json,
+};
+
+const struct lh_strings_block lh_strings_examples = {.write_text = write_examples};

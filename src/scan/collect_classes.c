@@ -1,0 +1,151 @@
+/*
+ * collect_classes: the recognisers as a collector. A stripe's recognition begins in the bytes before it
+ * and ends in those after it, so that it knows the matches that a border cuts: each stripe counts the
+ * matches that begin in it, and the bytes of all matches that lie in it.
+ */
+#include "collector.h"
+#include "recognise.h"
+
+#include <stdlib.h>
+
+struct classes_total {
+	struct lh_recogniser_pass *pass; /* never fed: the patterns, and the sums */
+};
+
+static void destroy(void *total)
+{
+	struct classes_total *classes = total;
+	lh_recogniser_pass_destroy(classes->pass);
+	free(classes);
+}
+
+static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+{
+	(void)setup;
+	struct classes_total *classes = calloc(1, sizeof(*classes));
+	if (!classes)
+		return lh_error_no_memory();
+	struct lh_error *error = lh_recogniser_pass_create(&classes->pass);
+	if (error) {
+		free(classes);
+		return error;
+	}
+	*ret = classes;
+	return NULL;
+}
+
+static struct lh_error *create_part(void *total, void **ret)
+{
+	struct lh_recogniser_pass *part;
+	LH_TRY(lh_recogniser_pass_clone(((struct classes_total *)total)->pass, &part));
+	*ret = part;
+	return NULL;
+}
+
+static void destroy_part(void *part)
+{
+	lh_recogniser_pass_destroy(part);
+}
+
+static struct lh_error *feed(struct lh_recogniser_pass *pass, const struct lh_block *piece,
+			     struct lh_findings *findings)
+{
+	LH_TRY(lh_recogniser_pass_feed(pass, piece));
+	findings->secrets = lh_recogniser_pass_secrets(pass, &findings->secret_count);
+	return NULL;
+}
+
+/* The readable bytes right before `block`, as a block of their own. */
+static struct lh_block block_before(const struct lh_block *block)
+{
+	return (struct lh_block){
+		.addr = block->addr - block->bytes_before,
+		.file_offset = LH_NO_OFFSET,
+		.data = block->data - block->bytes_before,
+		.bytes = block->bytes_before,
+		.bytes_after = block->bytes + block->bytes_after,
+		.segment = block->segment,
+	};
+}
+
+static struct lh_block block_after(const struct lh_block *block)
+{
+	return (struct lh_block){
+		.addr = block->addr + block->bytes,
+		.file_offset = LH_NO_OFFSET,
+		.data = block->data + block->bytes,
+		.bytes = block->bytes_after,
+		.bytes_before = block->bytes_before + block->bytes,
+		.is_continued = true,
+		.segment = block->segment,
+	};
+}
+
+static struct lh_error *begin(void *part, struct lh_findings *findings)
+{
+	const struct lh_stripe *stripe = findings->stripe;
+	const struct lh_block *first = &stripe->blocks[0], *last = &stripe->blocks[stripe->block_count - 1];
+	lh_recogniser_pass_reset(part, (struct lh_range){first->addr, last->addr + last->bytes});
+	if (!first->is_continued || !first->bytes_before)
+		return NULL;
+	struct lh_block before = block_before(first);
+	return feed(part, &before, findings);
+}
+
+static struct lh_error *take(void *part, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+{
+	return is_zero ? NULL : feed(part, piece, findings);
+}
+
+static struct lh_error *end(void *part, struct lh_findings *findings)
+{
+	const struct lh_stripe *stripe = findings->stripe;
+	const struct lh_block *last = &stripe->blocks[stripe->block_count - 1];
+	if (!stripe->goes_on || !last->bytes_after)
+		return NULL;
+	struct lh_block after = block_after(last);
+	return feed(part, &after, findings);
+}
+
+static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)
+{
+	struct lh_recogniser_pass *pass = ((struct classes_total *)total)->pass;
+	LH_TRY(lh_recogniser_pass_merge(pass, part));
+	findings->secrets = lh_recogniser_pass_secrets(pass, &findings->secret_count);
+	return NULL;
+}
+
+static int compare_classes(const void *a, const void *b)
+{
+	const struct lh_class_count *x = a, *y = b;
+	if (x->bytes != y->bytes)
+		return x->bytes > y->bytes ? -1 : 1;
+	return x->count > y->count ? -1 : x->count < y->count;
+}
+
+static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
+{
+	(void)findings;
+	size_t count;
+	const struct lh_class_count *classes =
+		lh_recogniser_pass_classes(((struct classes_total *)total)->pass, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (classes[i].count || classes[i].unchecked)
+			LH_TRY(lh_vec_push(&ret->classes, classes[i]));
+	}
+	if (ret->classes.count)
+		qsort(ret->classes.items, ret->classes.count, sizeof(*classes), compare_classes);
+	return NULL;
+}
+
+const struct lh_collector lh_collect_classes = {
+	.create = create,
+	.destroy = destroy,
+	.create_part = create_part,
+	.destroy_part = destroy_part,
+	.begin = begin,
+	.take = take,
+	.end = end,
+	.merge = merge,
+	.finish = finish,
+};

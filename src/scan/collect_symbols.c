@@ -1,0 +1,111 @@
+/*
+ * collect_symbols: the pointer census as a collector, and the names of what it counted.
+ */
+#include "collector.h"
+
+#include <stdlib.h>
+
+struct symbols_total {
+	const struct lh_image *image;
+	const char *root;
+	struct lh_census_pass *census;
+};
+
+static void destroy(void *total)
+{
+	struct symbols_total *symbols = total;
+	lh_census_pass_destroy(symbols->census);
+	free(symbols);
+}
+
+static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+{
+	struct symbols_total *symbols = calloc(1, sizeof(*symbols));
+	if (!symbols)
+		return lh_error_no_memory();
+	symbols->image = setup->image;
+	symbols->root = setup->options->root;
+	struct lh_error *error = lh_census_pass_create(setup->image, &symbols->census);
+	if (error) {
+		free(symbols);
+		return error;
+	}
+	*ret = symbols;
+	return NULL;
+}
+
+static struct lh_error *create_part(void *total, void **ret)
+{
+	const struct symbols_total *symbols = total;
+	struct lh_census_pass *part;
+	LH_TRY(lh_census_pass_create(symbols->image, &part));
+	*ret = part;
+	return NULL;
+}
+
+static void destroy_part(void *part)
+{
+	lh_census_pass_destroy(part);
+}
+
+static struct lh_error *begin(void *part, struct lh_findings *findings)
+{
+	(void)findings;
+	lh_census_pass_reset(part);
+	return NULL;
+}
+
+static struct lh_error *take(void *part, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+{
+	(void)findings;
+	return is_zero ? NULL : lh_census_pass_feed(part, piece);
+}
+
+static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)
+{
+	(void)findings;
+	lh_census_pass_merge(((struct symbols_total *)total)->census, part);
+	return NULL;
+}
+
+static struct lh_error *count_for_module(struct lh_summary *summary, const struct lh_census_row *row)
+{
+	for (size_t i = 0; i < summary->modules.count; i++) {
+		if (summary->modules.items[i].module == row->symbol.module) {
+			summary->modules.items[i].count += row->count;
+			return NULL;
+		}
+	}
+	struct lh_module_count count = {row->symbol.module, row->symbol.module_name, row->count};
+	return lh_vec_push(&summary->modules, count);
+}
+
+static int compare_modules(const void *a, const void *b)
+{
+	const struct lh_module_count *x = a, *y = b;
+	return x->count > y->count ? -1 : x->count < y->count;
+}
+
+static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
+{
+	(void)findings;
+	struct symbols_total *symbols = total;
+	LH_TRY(lh_symbols_open(symbols->image, symbols->root, &ret->symbols));
+	LH_TRY(lh_census_pass_finish(symbols->census, ret->symbols, &ret->census));
+	for (size_t i = 0; i < ret->census.rows.count; i++)
+		LH_TRY(count_for_module(ret, &ret->census.rows.items[i]));
+	if (ret->modules.count)
+		qsort(ret->modules.items, ret->modules.count, sizeof(*ret->modules.items), compare_modules);
+	return NULL;
+}
+
+const struct lh_collector lh_collect_symbols = {
+	.create = create,
+	.destroy = destroy,
+	.create_part = create_part,
+	.destroy_part = destroy_part,
+	.begin = begin,
+	.take = take,
+	.merge = merge,
+	.finish = finish,
+};
