@@ -294,6 +294,11 @@ struct lh_outfile;
  * race); LH_ERROR_USAGE when it is a directory.
  */
 struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret) LH_NODISCARD;
+/*
+ * Whether lh_outfile_create would do, without making anything: the same errors. *ret_free_bytes: what
+ * an unprivileged writer may still use there.
+ */
+struct lh_error *lh_outfile_check(const char *path, bool replace, uint64_t *ret_free_bytes) LH_NODISCARD;
 int lh_outfile_fd(const struct lh_outfile *file);
 const char *lh_outfile_path(const struct lh_outfile *file);
 /* Bytes that an unprivileged writer may still use on that file system. */

@@ -243,4 +243,38 @@ struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_b
 struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
 			 struct lh_receipt *ret) LH_NODISCARD;
 
+/* ---------------------------------------------------------------- a dry run */
+
+/* Whether a mode would work for this process, as far as can be said without stopping it. */
+struct lh_mode_check {
+	enum lh_dump_mode mode;
+	bool works;
+	uint64_t pause_ns;               /* to be expected when it works; 0: none */
+	char reason[LH_MODE_REASON_MAX]; /* why not, or what else there is to say; "" */
+};
+
+/* What a dump would do. */
+struct lh_preview {
+	pid_t pid;
+	char command[16];
+	const char *path; /* as given */
+	struct lh_plan plan;
+	size_t thread_count;
+	enum lh_dump_mode mode;               /* the one it would become */
+	char mode_reason[LH_MODE_REASON_MAX]; /* why that mode */
+	LH_VEC(struct lh_mode_check) modes;   /* all, the most desirable first */
+	uint64_t pause_ns;                    /* to be expected; 0: none */
+	uint64_t disc_bytes;                  /* needed, at most */
+	uint64_t disc_free_bytes;
+	uint64_t gap_bytes; /* what would be missing: swapped pages, device memory */
+};
+
+/*
+ * Plans as lh_dump does and stops before it touches anything: neither the target nor the disc. Fails
+ * with the error that lh_dump would have failed with.
+ */
+struct lh_error *lh_dump_preview(const struct lh_process *process, const struct lh_dump_options *options,
+				 struct lh_preview *ret) LH_NODISCARD;
+void lh_preview_deinit(struct lh_preview *preview);
+
 #endif

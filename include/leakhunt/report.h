@@ -51,6 +51,14 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
  */
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);
 
+/*
+ * Schema "leakhunt/dump-plan/1": pid, command, path, mode, mode_reason, expected_pause_ns, threads, wanted_bytes,
+ * context_bytes, swapped_bytes, gap_bytes, disc_needed_bytes, disc_free_bytes, modes[{mode, works, reason,
+ * expected_pause_ns}], extents[{start, end, kind, name, thread_name, context, present_bytes, swapped_bytes,
+ * device}].
+ */
+void lh_report_preview_json(const struct lh_preview *preview, struct lh_buffer *ret);
+void lh_report_preview_text(const struct lh_preview *preview, struct lh_style style, struct lh_buffer *ret);
 void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret);
 
 struct lh_strings_report {

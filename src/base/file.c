@@ -135,12 +135,46 @@ static char *temporary_name(const char *path)
 	return name;
 }
 
-struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret)
+static struct lh_error *refuse_path(const char *path, bool replace)
 {
 	size_t length = strlen(path);
 	if (!length || path[length - 1] == '/')
 		return lh_error_create(LH_ERROR_USAGE, "'%s' is not a file name", path);
-	LH_TRY(refuse_existing(path, replace));
+	return refuse_existing(path, replace);
+}
+
+static struct lh_error *creation_error(const char *path)
+{
+	return lh_error_hint(lh_error_from_errno(errno, "cannot create %s", path),
+			     "name a folder that can be written to with -o");
+}
+
+/* The folder that `path` names a file in: "a/b" -> "a/.", "b" -> ".". */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = NULL;
+	if (asprintf(&folder, "%.*s.", slash ? (int)(slash - path) + 1 : 0, path) < 0)
+		return NULL;
+	return folder;
+}
+
+struct lh_error *lh_outfile_check(const char *path, bool replace, uint64_t *ret_free_bytes)
+{
+	struct statvfs status;
+	LH_TRY(refuse_path(path, replace));
+	LH_CLEANUP(lh_cleanup_free) char *folder = folder_of(path);
+	if (!folder)
+		return lh_error_no_memory();
+	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0 || statvfs(folder, &status) < 0)
+		return creation_error(path);
+	*ret_free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+	return NULL;
+}
+
+struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret)
+{
+	LH_TRY(refuse_path(path, replace));
 	LH_CLEANUP(lh_cleanup_outfile) struct lh_outfile *file = calloc(1, sizeof(*file));
 	if (!file)
 		return lh_error_no_memory();
@@ -152,8 +186,7 @@ struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_out
 		return lh_error_no_memory();
 	file->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file->fd < 0)
-		return lh_error_hint(lh_error_from_errno(errno, "cannot create %s", path),
-				     "name a folder that can be written to with -o");
+		return creation_error(path);
 	file->temporary = temporary;
 	temporary = NULL;
 	*ret = file;

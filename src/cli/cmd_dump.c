@@ -210,6 +210,27 @@ static struct lh_error *print_receipt(const struct lh_arguments *arguments, cons
 	return lh_print(&text);
 }
 
+static struct lh_error *print_preview(const struct lh_arguments *arguments, const struct lh_preview *preview)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (lh_arguments_has(arguments, "json"))
+		lh_report_preview_json(preview, &text);
+	else
+		lh_report_preview_text(preview, lh_terminal_style(), &text);
+	LH_TRY(lh_buffer_status(&text));
+	return lh_print(&text);
+}
+
+static struct lh_error *run_dry(const struct lh_arguments *arguments, const struct lh_process *process,
+				const struct lh_dump_options *options, int *ret_status)
+{
+	struct lh_preview preview LH_CLEANUP(lh_preview_deinit) = {0};
+	LH_TRY(lh_dump_preview(process, options, &preview));
+	if (preview.gap_bytes)
+		*ret_status = LH_EXIT_PARTIAL;
+	return print_preview(arguments, &preview);
+}
+
 static struct lh_error *dump_process(const struct lh_process *process, const struct lh_dump_options *options,
 				     struct lh_receipt *ret)
 {
@@ -238,6 +259,8 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	LH_TRY(parse_regions(arguments, process, &words));
 	options.wants = words.wants.items;
 	options.want_count = words.wants.count;
+	if (lh_arguments_has(arguments, "dry-run"))
+		return run_dry(arguments, process, &options, ret_status);
 	LH_TRY(dump_process(process, &options, &receipt));
 	if (receipt.gaps.items.count)
 		*ret_status = LH_EXIT_PARTIAL;
@@ -305,7 +328,13 @@ static const struct lh_option options[] = {
 	},
 	{.name = "bare", .summary = "leave out the context that later analysis needs"},
 	{.name = "force", .letter = 'f', .summary = "replace an existing file"},
-	{.name = "json", .letter = 'j', .summary = "print the receipt as JSON"},
+	{
+		.name = "dry-run",
+		.letter = 'n',
+		.summary =
+			"only say what would be copied, in which mode and why, and what it would cost: touch nothing",
+	},
+	{.name = "json", .letter = 'j', .summary = "print the receipt, or the plan of a dry run, as JSON"},
 	{.name = NULL},
 };
 
@@ -313,6 +342,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt dump 4711", "the heap, into " DEFAULT_PATH},
 	{"leakhunt dump 4711 --region anon --region stacks -o proxy.core", "all anonymous memory and the stacks"},
 	{"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
+	{"leakhunt dump 4711 --region all --dry-run", "what it would copy, its pause and the disc it needs"},
 	{"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
 	{NULL, NULL},
 };

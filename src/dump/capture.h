@@ -18,7 +18,9 @@ struct lh_process_facts {
 	pid_t session;
 	uid_t uid;
 	gid_t gid;
-	char state; /* 'S', 'R', ...; '?' when not known */
+	char state;   /* 'S', 'R', ...; '?' when not known */
+	pid_t tracer; /* 0: nobody */
+	bool has_seccomp_filter;
 };
 
 void lh_process_facts_deinit(struct lh_process_facts *facts);

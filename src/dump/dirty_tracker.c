@@ -33,11 +33,14 @@ static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct 
 {
 	if (kind->injects && options->no_inject)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "--no-inject forbids it");
+	if (!ret)
+		return kind->check ? kind->check(target) : NULL;
 	return kind->start(target, ret);
 }
 
-struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const struct lh_dump_options *options,
-				char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
+/* `ret` NULL: only asks. */
+static struct lh_error *choose(const struct lh_dirty_target *target, const struct lh_dump_options *options,
+			       char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
 {
 	char reasons[LH_MODE_REASON_MAX] = "";
 	for (size_t i = 0; i < LH_ARRAY_COUNT(kinds); i++) {
@@ -56,6 +59,18 @@ struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const stru
 		lh_error_destroy(error);
 	}
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "%s", reasons);
+}
+
+struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const struct lh_dump_options *options,
+				char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
+{
+	return choose(target, options, ret_reason, ret);
+}
+
+struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const struct lh_dump_options *options,
+				char ret_reason[LH_MODE_REASON_MAX])
+{
+	return choose(target, options, ret_reason, NULL);
 }
 
 void lh_dirty_charge(struct lh_dirty_cost *cost, struct lh_freeze_cost stop)

@@ -34,6 +34,9 @@ struct lh_dirty_kind {
 	const char *name; /* the word of --tracker */
 	bool injects;     /* the target has to run something for it */
 
+	/* The refusal of `start`, as far as it can be known without touching the target. NULL: not at all. */
+	struct lh_error *(*check)(const struct lh_dirty_target *target);
+
 	/* LH_ERROR_UNSUPPORTED, with the reason, where it can't be had; the target is then as it was. */
 	struct lh_error *(*start)(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret);
 
@@ -67,6 +70,10 @@ extern const struct lh_dirty_kind lh_dirty_uffd;
  */
 struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const struct lh_dump_options *options,
 				char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret) LH_NODISCARD;
+
+/* Which it would be, and the same error, as far as can be said without touching the target. */
+struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const struct lh_dump_options *options,
+				char ret_reason[LH_MODE_REASON_MAX]) LH_NODISCARD;
 
 /* Adds what one stop has cost. For back ends. */
 void lh_dirty_charge(struct lh_dirty_cost *cost, struct lh_freeze_cost stop);

@@ -144,6 +144,13 @@ static struct lh_error *check_kernel(void)
 	return fd < 0 ? NULL : ask_for_features(fd);
 }
 
+static struct lh_error *check(const struct lh_dirty_target *target)
+{
+	struct lh_remote_code code;
+	LH_TRY(check_kernel());
+	return lh_remote_find_code(target->process, target->regions, &code);
+}
+
 static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_region_list *regions)
 {
 	LH_TRY(lh_pagemap_open(tracker->base.process, &tracker->pagemap));
@@ -249,6 +256,7 @@ static struct lh_error *start(const struct lh_dirty_target *target, struct lh_di
 const struct lh_dirty_kind lh_dirty_uffd = {
 	.name = "uffd",
 	.injects = true,
+	.check = check,
 	.start = start,
 	.cover = cover,
 	.take = take,

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void job_deinit(struct dump_job *job)
+void lh_job_deinit(struct dump_job *job)
 {
 	lh_outfile_destroy(job->file);
 	lh_outfile_destroy(job->index);
@@ -68,17 +68,21 @@ struct lh_error *lh_job_glance(struct dump_job *job)
 	return lh_thread_states_glance(job->process, &job->tasks, &job->threads);
 }
 
+char *lh_job_index_path(const struct lh_dump_options *options)
+{
+	char *path = NULL;
+	return asprintf(&path, "%s%s", options->path, LH_RAW_INDEX_SUFFIX) < 0 ? NULL : path;
+}
+
 static struct lh_error *create_files(struct dump_job *job)
 {
 	const struct lh_dump_options *options = job->options;
 	LH_TRY(lh_outfile_create(options->path, options->force, &job->file));
 	if (options->format != LH_DUMP_RAW)
 		return NULL;
-	LH_CLEANUP(lh_cleanup_free) char *index_path = NULL;
-	if (asprintf(&index_path, "%s%s", options->path, LH_RAW_INDEX_SUFFIX) < 0) {
-		index_path = NULL;
+	LH_CLEANUP(lh_cleanup_free) char *index_path = lh_job_index_path(options);
+	if (!index_path)
 		return lh_error_no_memory();
-	}
 	return lh_outfile_create(index_path, options->force, &job->index);
 }
 
@@ -90,7 +94,7 @@ static struct lh_error *check_disc(const struct dump_job *job)
 	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 
-static struct lh_error *prepare(struct dump_job *job)
+struct lh_error *lh_job_look(struct dump_job *job)
 {
 	if (lh_process_pid(job->process) == getpid())
 		return lh_error_create(LH_ERROR_USAGE, "process %d is leakhunt itself", (int)getpid());
@@ -98,7 +102,12 @@ static struct lh_error *prepare(struct dump_job *job)
 	lh_process_facts_read(job->process, &job->facts);
 	LH_TRY(lh_job_glance(job));
 	LH_TRY(lh_job_plan(job, false));
-	LH_TRY(lh_limits_check_own());
+	return lh_limits_check_own();
+}
+
+static struct lh_error *prepare(struct dump_job *job)
+{
+	LH_TRY(lh_job_look(job));
 	LH_TRY(create_files(job));
 	return check_disc(job);
 }
@@ -179,7 +188,7 @@ static struct lh_error *copy_memory(struct dump_job *job)
 
 /* ---------------------------------------------------------------- after it goes on */
 
-static const char *mode_reason(enum lh_dump_mode mode)
+const char *lh_mode_reason(enum lh_dump_mode mode)
 {
 	switch (mode) {
 	case LH_DUMP_SNAPSHOT:
@@ -221,7 +230,7 @@ static struct lh_error *fill_receipt(struct dump_job *job)
 	snprintf(receipt->command, sizeof(receipt->command), "%s", lh_process_command(job->process));
 	receipt->mode = job->mode;
 	if (!receipt->mode_reason[0])
-		snprintf(receipt->mode_reason, sizeof(receipt->mode_reason), "%s", mode_reason(receipt->mode));
+		snprintf(receipt->mode_reason, sizeof(receipt->mode_reason), "%s", lh_mode_reason(receipt->mode));
 	receipt->thread_count = job->threads.threads.count;
 	receipt->copied_bytes = copied_bytes(job);
 	receipt->context_bytes = job->plan.context_bytes;
@@ -287,6 +296,6 @@ struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_
 		*ret = job.receipt;
 		job.receipt = (struct lh_receipt){0};
 	}
-	job_deinit(&job);
+	lh_job_deinit(&job);
 	return error;
 }

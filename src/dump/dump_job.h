@@ -30,6 +30,17 @@ struct dump_job {
 	struct lh_ranges taken;  /* pages that were copied at some time: normalised */
 };
 
+void lh_job_deinit(struct dump_job *job);
+
+/* What comes first: reads facts and threads, plans, checks leakhunt's own memory. Touches nothing. */
+struct lh_error *lh_job_look(struct dump_job *job) LH_NODISCARD;
+
+/* Name of the index beside a raw dump: the caller's to free; NULL without memory. */
+char *lh_job_index_path(const struct lh_dump_options *options);
+
+/* Why a dump is of the mode that it is. */
+const char *lh_mode_reason(enum lh_dump_mode mode);
+
 /*
  * Plans by what is known of the threads, and lays the plan out in the file. `without_pages`: extents
  * only, and no layout.

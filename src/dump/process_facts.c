@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static void parse_stat(const char *text, struct lh_process_facts *facts)
 }
 
 /* "Uid:\t1000\t1000\t1000\t1000\n" */
-static unsigned parse_id(const char *text, const char *label)
+static unsigned parse_number(const char *text, const char *label)
 {
 	const char *line = strstr(text, label);
 	return line ? (unsigned)strtoul(line + strlen(label), NULL, 10) : 0;
@@ -52,8 +53,10 @@ void lh_process_facts_read(const struct lh_process *process, struct lh_process_f
 	if (stat.data)
 		parse_stat(stat.data, ret);
 	if (status.data) {
-		ret->uid = parse_id(status.data, "\nUid:");
-		ret->gid = parse_id(status.data, "\nGid:");
+		ret->uid = parse_number(status.data, "\nUid:");
+		ret->gid = parse_number(status.data, "\nGid:");
+		ret->tracer = (pid_t)parse_number(status.data, "\nTracerPid:");
+		ret->has_seccomp_filter = parse_number(status.data, "\nSeccomp:") == SECCOMP_MODE_FILTER;
 	}
 }
 

@@ -289,3 +289,74 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 		[ ! -e kept.wrong ]
 	done
 }
+
+@test "--dry-run: the plan of the dump that follows, and nothing is written" {
+	start_sample steady --size 4194304
+	leakhunt dump "$SAMPLE_PID" --region 'name:\[heap\]' --region stacks --dry-run --json -o kept.core
+	[ "$status" -eq 0 ]
+	[ -z "$errors" ]
+	[ ! -e kept.core ]
+	plan=$output
+	jq -e '.schema == "leakhunt/dump-plan/1" and .path == "kept.core" and .gap_bytes == 0 and .mode == "snapshot"
+		and .disc_needed_bytes <= .disc_free_bytes and ([.modes[].mode] | index("stop", "live")) != null
+		and ([.extents[] | select(.context | not) | .present_bytes] | add) == .wanted_bytes
+		and ([.extents[] | select(.context) | .present_bytes] | add) == .context_bytes' <<<"$plan"
+	[ "$(jq '.extents[] | select(.name == "[heap]") | .present_bytes' <<<"$plan")" -eq \
+		"$(smaps_at "$(truth first_addr)" Rss)" ]
+	leakhunt dump "$SAMPLE_PID" --region 'name:\[heap\]' --region stacks --mode stop --json -o kept.core
+	[ "$(jq '.wanted_bytes + .context_bytes' <<<"$plan")" -eq "$(jq .copied_bytes <<<"$output")" ]
+	[ "$(jq .threads <<<"$plan")" -eq "$(jq .threads <<<"$output")" ]
+	[ "$(jq .disc_bytes <<<"$output")" -le "$(jq .disc_needed_bytes <<<"$plan")" ]
+	# The extents are the regions of the core's note.
+	[ "$(jq -c '[.extents[] | [.start, .end, .kind, .context]]' <<<"$plan")" = \
+		"$(vendor_note kept.core 2 | jq -c '[.[] | [.start, .end, .kind, .context]]')" ]
+	leakhunt dump "$SAMPLE_PID" --dry-run
+	[[ $output == *"[heap]"*"dump.bin of process $SAMPLE_PID (steady), a dry run"*"snapshot  works"*"disc"*" are free"* ]]
+	[ ! -e dump.bin ]
+	assert_sample_unharmed
+}
+
+@test "--dry-run fails as the dump would, and says which mode it would become" {
+	start_sample steady
+	echo precious >kept
+	leakhunt dump "$SAMPLE_PID" --dry-run -o kept
+	assert_refused 2 "kept exists"
+	leakhunt dump "$SAMPLE_PID" --dry-run -o kept --force
+	[ "$status" -eq 0 ]
+	[ "$(cat kept)" = precious ]
+	leakhunt dump "$SAMPLE_PID" --dry-run -o nowhere/x
+	assert_refused 2 "nowhere/x"
+	leakhunt dump "$SAMPLE_PID" --dry-run -o x --format raw
+	[ "$status" -eq 0 ]
+	echo >kept.raw.json
+	leakhunt dump "$SAMPLE_PID" --dry-run -o kept.raw --format raw
+	assert_refused 2 "kept.raw.json exists"
+	leakhunt dump "$SAMPLE_PID" --dry-run --region name:nothing
+	assert_refused 64 "matches no mapping"
+	leakhunt dump 4194304 --dry-run
+	assert_refused 2 "no process 4194304"
+	leakhunt dump "$SAMPLE_PID" --dry-run --no-inject --json
+	jq -e '.mode == "stop" and (.mode_reason | contains("--no-inject"))
+		and (.modes[] | select(.mode == "snapshot") | .works | not)' <<<"$output"
+	leakhunt dump "$SAMPLE_PID" --dry-run --mode live --json
+	jq -e '.mode == "live" and .expected_pause_ns == 0' <<<"$output"
+	assert_sample_unharmed
+}
+
+@test "--dry-run of a process that somebody traces: refused as the dump would be, but for mode live" {
+	start_sample steady
+	mkfifo kept.hold
+	gdb -batch -nx -p "$SAMPLE_PID" -ex 'shell cat kept.hold' >/dev/null 2>&1 3>&- &
+	tracer=$!
+	is_traced() { grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$SAMPLE_PID/status"; }
+	wait_until 100 is_traced
+	leakhunt dump "$SAMPLE_PID" --dry-run
+	refused=$status words=$errors
+	leakhunt dump "$SAMPLE_PID" --dry-run --mode live --json
+	echo >kept.hold
+	wait "$tracer" || true
+	[ "$refused" -eq 2 ]
+	[[ $words == *"traced by process "*gdb* ]]
+	[ "$status" -eq 0 ]
+	jq -e '[.modes[] | select(.works) | .mode] == ["live"]' <<<"$output"
+}
