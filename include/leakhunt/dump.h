@@ -181,6 +181,7 @@ struct lh_dump_options {
 	const struct lh_want *wants;
 	size_t want_count;
 	bool bare;
+	bool swapped;          /* read swapped pages, too: last, and they come back into the target's memory */
 	bool no_inject;        /* the target must not run anything for us: a snapshot becomes a stop */
 	uint64_t max_pause_ns; /* snapshot: what the last step should not exceed */
 	enum lh_dump_slow on_slow;
@@ -192,7 +193,9 @@ struct lh_dump_options {
 
 struct lh_dump_gap {
 	struct lh_range range;
-	const char *reason; /* "swapped", "unreadable", "vanished", "device"; a literal */
+	/* "swapped", "changed" (swapped at the instant, and in use before it was read), "unreadable", "vanished",
+	 * "device" */
+	const char *reason; /* a literal */
 };
 
 struct lh_dump_gaps {
@@ -223,6 +226,7 @@ struct lh_receipt {
 	size_t mended_count;   /* system calls saved from a spurious EINTR */
 	uint64_t copied_bytes; /* wanted + context */
 	uint64_t context_bytes;
+	uint64_t swapped_in_bytes; /* of the copied: read from swap, after all else */
 	uint64_t gap_bytes;
 	struct lh_dump_gaps gaps;
 	uint64_t file_bytes;          /* apparent size of the file */

@@ -182,6 +182,7 @@ static struct lh_error *parse_options(const struct lh_arguments *arguments, stru
 		options->path = DEFAULT_PATH;
 	options->force = lh_arguments_has(arguments, "force");
 	options->bare = lh_arguments_has(arguments, "bare");
+	options->swapped = lh_arguments_has(arguments, "swapped");
 	return NULL;
 }
 
@@ -327,6 +328,10 @@ static const struct lh_option options[] = {
 		.words = "core raw",
 	},
 	{.name = "bare", .summary = "leave out the context that later analysis needs"},
+	{
+		.name = "swapped",
+		.summary = "read swapped pages, too, after all else: they come back into the target's memory",
+	},
 	{.name = "force", .letter = 'f', .summary = "replace an existing file"},
 	{
 		.name = "dry-run",
@@ -357,7 +362,8 @@ const struct lh_command lh_cmd_dump = {
 	.description =
 		"Copies the memory that --region names (it can be given several times) into an ELF core with true "
 		"addresses, which gdb, eu-stack and `leakhunt strings` open. Only pages that are there are read: the "
-		"target's memory does not grow, and swapped pages stay where they are (they are listed as missing).\n"
+		"target's memory does not grow, and swapped pages stay where they are (they are listed as missing), "
+		"unless --swapped is given.\n"
 		"\n"
 		"With the regions goes the context that later analysis needs: writable data of all modules, the stacks "
 		"in use, ELF headers; --bare leaves it out.\n"

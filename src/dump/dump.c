@@ -90,7 +90,7 @@ static struct lh_error *check_disc(const struct dump_job *job)
 {
 	uint64_t free_bytes;
 	LH_TRY(lh_outfile_free_bytes(job->file, &free_bytes));
-	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->tasks.tasks.count);
+	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 
@@ -102,6 +102,8 @@ struct lh_error *lh_job_look(struct dump_job *job)
 	lh_process_facts_read(job->process, &job->facts);
 	LH_TRY(lh_job_glance(job));
 	LH_TRY(lh_job_plan(job, false));
+	if (job->options->swapped)
+		LH_TRY(lh_limits_check_swapped(job->process, job->plan.swapped_bytes));
 	return lh_limits_check_own();
 }
 
@@ -119,8 +121,13 @@ static struct lh_error *copy_planned(struct dump_job *job)
 	uint64_t resident_before = lh_process_resident_bytes(job->process);
 	job->receipt.time_ns = lh_clock_realtime_ns();
 	job->copy.layout = &job->layout;
-	LH_TRY(lh_gaps_of_plan(&job->plan, &job->receipt.gaps));
 	LH_TRY(lh_copy_pass(&job->copy, &job->plan.pages, &job->receipt.gaps));
+	LH_TRY(lh_swapped_copy(job));
+	if (job->places.pieces.count) {
+		lh_layout_deinit(&job->layout);
+		LH_TRY(lh_layout_create_placed(&job->plan, &job->places, &job->layout));
+	}
+	LH_TRY(lh_gaps_of_plan(&job->plan, &job->receipt.gaps));
 	uint64_t resident_after = lh_process_resident_bytes(job->process);
 	job->receipt.resident_delta_bytes = (int64_t)(resident_after - resident_before);
 	return NULL;

@@ -63,6 +63,14 @@ struct lh_error *lh_job_copy_stopped(struct dump_job *job) LH_NODISCARD;
  */
 struct lh_error *lh_snapshot_copy(struct dump_job *job) LH_NODISCARD;
 
+/*
+ * With --swapped: reads the plan's swapped pages, gives them places behind all others, and counts
+ * them as present. A page that is found in memory before it was read may have changed since the
+ * instant of a snapshot: it becomes a gap. job->layout must be made anew from job->places when
+ * that has pieces.
+ */
+struct lh_error *lh_swapped_copy(struct dump_job *job) LH_NODISCARD;
+
 /* When all is written: takes out of the file what was copied, but is not part of the snapshot. */
 struct lh_error *lh_snapshot_clean_file(const struct dump_job *job, int fd) LH_NODISCARD;
 

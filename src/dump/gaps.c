@@ -7,6 +7,7 @@
 #include <string.h>
 
 const char lh_gap_unreadable[] = "unreadable";
+const char lh_gap_changed[] = "changed";
 static const char gap_swapped[] = "swapped";
 static const char gap_vanished[] = "vanished";
 static const char gap_device[] = "device";

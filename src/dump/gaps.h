@@ -17,5 +17,6 @@ struct lh_error *lh_gaps_of_plan(const struct lh_plan *plan, struct lh_dump_gaps
 struct lh_error *lh_gaps_tell_vanished(const struct lh_process *process, struct lh_dump_gaps *gaps) LH_NODISCARD;
 
 extern const char lh_gap_unreadable[];
+extern const char lh_gap_changed[];
 
 #endif

@@ -10,10 +10,11 @@
 /* The ring of buffers that are written (32 MiB), and as much again for plans, lists and stacks. */
 #define OWN_BYTES (64 * LH_MIB)
 
-uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, size_t thread_count)
+uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count)
 {
-	return plan->wanted_bytes + plan->context_bytes + LH_MIB + thread_count * (LH_XSTATE_MAX + 2048) +
-	       plan->extents.count * 512 + plan->list.regions.count * 128;
+	uint64_t swapped_bytes = options->swapped ? plan->swapped_bytes : 0;
+	return swapped_bytes + plan->wanted_bytes + plan->context_bytes + LH_MIB +
+	       thread_count * (LH_XSTATE_MAX + 2048) + plan->extents.count * 512 + plan->list.regions.count * 128;
 }
 
 struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes)
@@ -68,14 +69,14 @@ struct lh_error *lh_limits_child_need(const struct lh_process *process, const st
 	return NULL;
 }
 
-static struct lh_error *lacks_memory(const char *who, uint64_t left_bytes, uint64_t needed_bytes)
+static struct lh_error *lacks_memory(const char *what, const char *who, uint64_t left_bytes, uint64_t needed_bytes)
 {
 	char needed[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
-	return lh_error_create(LH_ERROR_UNSUPPORTED, "a copy-on-write child may take %s, and %s has only %s left",
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "%s may take %s, and %s has only %s left", what,
 			       lh_format_bytes(needed_bytes, needed), who, lh_format_bytes(left_bytes, left));
 }
 
-static struct lh_error *judge_memory(uint64_t needed_bytes, const struct lh_cgroup_limits *cgroup,
+static struct lh_error *judge_memory(const char *what, uint64_t needed_bytes, const struct lh_cgroup_limits *cgroup,
 				     const struct lh_system_memory *memory)
 {
 	const struct lh_limit *const limits[] = {&cgroup->memory, &cgroup->memory_throttle, &cgroup->memory_and_swap};
@@ -87,11 +88,11 @@ static struct lh_error *judge_memory(uint64_t needed_bytes, const struct lh_cgro
 		lh_buffer_puts(&who, "the target's cgroup ");
 		lh_buffer_puts(&who, limits[i]->cgroup);
 		LH_TRY(lh_buffer_status(&who));
-		return lacks_memory(who.data, left_bytes, needed_bytes);
+		return lacks_memory(what, who.data, left_bytes, needed_bytes);
 	}
 	/* 0: a kernel before 3.14, which does not say. */
 	if (memory->available_bytes && memory->available_bytes < needed_bytes)
-		return lacks_memory("the machine", memory->available_bytes, needed_bytes);
+		return lacks_memory(what, "the machine", memory->available_bytes, needed_bytes);
 	return NULL;
 }
 
@@ -118,7 +119,7 @@ struct lh_error *lh_limits_judge_child(const struct lh_child_need *need, const s
 	uint64_t needed_bytes;
 	if (!lh_add_u64(need->written_bytes, need->page_table_bytes, &needed_bytes))
 		needed_bytes = UINT64_MAX - 1;
-	LH_TRY(judge_memory(needed_bytes, cgroup, memory));
+	LH_TRY(judge_memory("a copy-on-write child", needed_bytes, cgroup, memory));
 	return judge_commitment(need->committed_bytes, memory);
 }
 
@@ -131,4 +132,17 @@ struct lh_error *lh_limits_check_child(const struct lh_process *process, const s
 	LH_TRY(lh_cgroup_read(process, &cgroup));
 	LH_TRY(lh_system_memory_read(&memory));
 	return lh_limits_judge_child(&need, &cgroup, &memory);
+}
+
+struct lh_error *lh_limits_check_swapped(const struct lh_process *process, uint64_t swapped_bytes)
+{
+	struct lh_system_memory memory;
+	struct lh_cgroup_limits cgroup LH_CLEANUP(lh_cgroup_limits_deinit) = {0};
+	if (!swapped_bytes)
+		return NULL;
+	LH_TRY(lh_cgroup_read(process, &cgroup));
+	LH_TRY(lh_system_memory_read(&memory));
+	struct lh_error *error = judge_memory("reading the swapped pages", swapped_bytes, &cgroup, &memory);
+	return error ? lh_error_hint(error, "without --swapped they stay where they are, and are listed as missing")
+		     : NULL;
 }

@@ -7,8 +7,8 @@
 
 #include "leakhunt/dump.h"
 
-/* At most what the file takes: present pages, and generously for notes and headers. */
-uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, size_t thread_count);
+/* At most what the file takes: the pages, and generously for notes and headers. */
+uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count);
 /* LH_ERROR_NO_SPACE when `path` has not got it. */
 struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes) LH_NODISCARD;
 
@@ -42,5 +42,11 @@ struct lh_error *lh_limits_judge_child(const struct lh_child_need *need, const s
 /* The same for a process as it is now. Nothing of it is touched. */
 struct lh_error *lh_limits_check_child(const struct lh_process *process,
 				       const struct lh_region_list *regions) LH_NODISCARD;
+
+/*
+ * LH_ERROR_UNSUPPORTED when the target's cgroup or the machine has no room for swapped pages of so
+ * many bytes to come back into memory.
+ */
+struct lh_error *lh_limits_check_swapped(const struct lh_process *process, uint64_t swapped_bytes) LH_NODISCARD;
 
 #endif

@@ -126,7 +126,7 @@ static struct lh_error *check_files(const struct dump_job *job, struct lh_previe
 			return lh_error_no_memory();
 		LH_TRY(lh_outfile_check(index_path, options->force, &free_bytes));
 	}
-	preview->disc_bytes = lh_limits_disc_bytes(&job->plan, job->tasks.tasks.count);
+	preview->disc_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	return lh_limits_check_disc(options->path, preview->disc_bytes, preview->disc_free_bytes);
 }
 
@@ -138,7 +138,7 @@ static struct lh_error *fill(struct dump_job *job, struct lh_preview *preview)
 	LH_TRY(check_modes(job, preview));
 	LH_TRY(choose_mode(job, preview));
 	struct lh_error *error = lh_gaps_of_plan(&job->plan, &gaps);
-	preview->gap_bytes = lh_gaps_bytes(&gaps);
+	preview->gap_bytes = lh_gaps_bytes(&gaps) - (job->options->swapped ? job->plan.swapped_bytes : 0);
 	lh_vec_deinit(&gaps.items);
 	preview->pid = lh_process_pid(job->process);
 	snprintf(preview->command, sizeof(preview->command), "%s", lh_process_command(job->process));

@@ -60,6 +60,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"mended_calls", lh_json_u64(receipt->mended_count)},
 		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},
 		{"context_bytes", lh_json_u64(receipt->context_bytes)},
+		{"swapped_in_bytes", lh_json_u64(receipt->swapped_in_bytes)},
 		{"gap_bytes", lh_json_u64(receipt->gap_bytes)},
 		{"file_bytes", lh_json_u64(receipt->file_bytes)},
 		{"disc_bytes", lh_json_u64(receipt->disc_bytes)},

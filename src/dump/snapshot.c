@@ -392,6 +392,7 @@ static struct lh_error *write_final(struct snapshot *snapshot)
 	LH_TRY(lh_places_add(&job->places, &job->plan.pages));
 	LH_TRY(write_swift(snapshot));
 	LH_TRY(lh_final_set_write(&snapshot->final, &job->copy));
+	LH_TRY(lh_swapped_copy(job));
 	job->receipt.final_bytes = snapshot->final.used_bytes;
 	/* Only what is lost in the end: passes before may have met gaps that are none any more. */
 	job->copy.lost_bytes = lh_gaps_bytes(&job->receipt.gaps);

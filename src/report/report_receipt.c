@@ -24,10 +24,13 @@ static void put_file(const struct lh_receipt *receipt, struct lh_style style, st
 
 static void put_memory(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
-	char wanted[LH_FORMAT_MAX], context[LH_FORMAT_MAX];
+	char wanted[LH_FORMAT_MAX], context[LH_FORMAT_MAX], swapped[LH_FORMAT_MAX];
 	uint64_t wanted_bytes = receipt->copied_bytes - lh_min_u64(receipt->copied_bytes, receipt->context_bytes);
-	lh_buffer_printf(ret, "  %-10s%s asked for, %s of context\n", "memory", lh_format_bytes(wanted_bytes, wanted),
+	lh_buffer_printf(ret, "  %-10s%s asked for, %s of context", "memory", lh_format_bytes(wanted_bytes, wanted),
 			 lh_format_bytes(receipt->context_bytes, context));
+	if (receipt->swapped_in_bytes)
+		lh_buffer_printf(ret, "; %s of it were swapped", lh_format_bytes(receipt->swapped_in_bytes, swapped));
+	lh_buffer_puts(ret, "\n");
 }
 
 static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)

@@ -108,9 +108,12 @@ static void test_disc(void **state)
 	(void)state;
 	assert_success(lh_limits_check_disc("x", 100, 100));
 	assert_failure(lh_limits_check_disc("x", 101, 100), LH_ERROR_NO_SPACE);
-	struct lh_plan plan = {.wanted_bytes = 5 * LH_GIB, .context_bytes = LH_GIB};
-	uint64_t bytes = lh_limits_disc_bytes(&plan, 1000);
+	struct lh_plan plan = {.wanted_bytes = 5 * LH_GIB, .context_bytes = LH_GIB, .swapped_bytes = LH_GIB};
+	struct lh_dump_options options = {0};
+	uint64_t bytes = lh_limits_disc_bytes(&plan, &options, 1000);
 	assert_in_range(bytes, 6 * LH_GIB + 1000 * (uint64_t)LH_XSTATE_MAX, 6 * LH_GIB + 32 * LH_MIB);
+	options.swapped = true;
+	assert_int_equal(lh_limits_disc_bytes(&plan, &options, 1000), bytes + LH_GIB);
 }
 
 int main(void)
