@@ -1,6 +1,6 @@
 /*
  * symbols: what lies at an address of a module. The only code that includes elfutils. Reads the
- * module files (hostile) named by an image, never the target itself.
+ * module files (hostile) named by an image, and memory through the image only.
  */
 #ifndef LEAKHUNT_SYMBOLS_H
 #define LEAKHUNT_SYMBOLS_H
@@ -11,6 +11,8 @@
 enum lh_symbol_origin {
 	LH_SYMBOL_TABLE,    /* .symtab, .dynsym: the address lies within [st_value, st_value + st_size) */
 	LH_SYMBOL_ACCESSOR, /* an exported function that only returns this address names it, e.g. TLS_method() */
+	LH_SYMBOL_TYPE,     /* a type that names itself: "vtable for X" by C++ type information, "type X" of CPython */
+	LH_SYMBOL_STRING,   /* a static object with a pointer to a string in its first four words: "\"AES-256-GCM\"" */
 	LH_SYMBOL_SIMILAR,  /* a table of function pointers, nearly equal to one that an accessor names */
 	LH_SYMBOL_SECTION,  /* only the place is known: ".data.rel.ro+0x1230", or "+0x1230" in the module; offset 0 */
 };
@@ -37,6 +39,41 @@ void lh_cleanup_symbols(struct lh_symbols **symbols);
 
 /* false when no module holds `addr`. Always at least the section, or the bare module, is known. */
 bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret);
+
+/* The module that holds `addr`, as the image lists it; NULL when none does. */
+const struct lh_module *lh_symbols_module(struct lh_symbols *symbols, uint64_t addr, const char **ret_name);
+
+/* Whether code of a module may lie at `addr`. False when its file is not there. */
+bool lh_symbols_is_code(struct lh_symbols *symbols, uint64_t addr);
+
+/*
+ * The accessor function whose table lies at `addr`, or (*ret_is_similar) whose table is nearly the same;
+ * other names for the address don't matter. NULL when there is none. As in the file, without "()".
+ */
+const char *lh_symbols_accessor(struct lh_symbols *symbols, uint64_t addr, bool *ret_is_similar);
+
+/* The string that the static object at `addr` names itself by, in quotes; NULL when there is none. */
+const char *lh_symbols_string_name(struct lh_symbols *symbols, uint64_t addr);
+
+/*
+ * A C++ class, by the run-time type information of the virtual table at `addr` (the address that
+ * objects hold): Itanium C++ ABI 2.5.2 and 2.9.5. Stripped programs have it, unless made with -fno-rtti.
+ */
+struct lh_cxx_class {
+	const char *name;  /* demangled; belongs to lh_symbols */
+	bool is_base_part; /* the table is of a second base: objects of the class hold it beside the first one */
+};
+bool lh_symbols_cxx_class(struct lh_symbols *symbols, uint64_t addr, struct lh_cxx_class *ret);
+
+/* A type of CPython 3.8 to 3.13, by the structure of the type object at `addr`, which may lie in the heap. */
+struct lh_python_type {
+	const char *name;     /* tp_name; belongs to lh_symbols */
+	uint64_t basic_bytes; /* of an instance */
+	uint64_t item_bytes;  /* of each item of a variable-sized one; 0 */
+	bool has_gc_head;     /* 16 bytes of the collector before an instance */
+	bool is_metaclass;    /* its instances are types */
+};
+bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh_python_type *ret);
 
 /* Modules that could not be used, and why. */
 struct lh_symbols_problem {

@@ -16,15 +16,39 @@ enum {
 	SECTIONS_MAX = 4, /* a file has .rela.dyn and .rela.plt; hostile ones could list the same bytes over and over */
 };
 
-static struct lh_error *add_section_words(struct lh_module_table *table, Elf_Scn *section, const GElf_Shdr *header)
+/*
+ * What the relocation sets its word to, as far as the file itself says so: an address in it, or a symbol
+ * that it defines (another file may define it, too, and come first: then image memory says so).
+ */
+static bool relocated_value(const GElf_Rela *relocation, Elf_Data *symbols, uint64_t *ret)
+{
+	GElf_Sym symbol;
+	*ret = (uint64_t)relocation->r_addend;
+	if (GELF_R_TYPE(relocation->r_info) == R_X86_64_RELATIVE)
+		return true;
+	if (GELF_R_TYPE(relocation->r_info) != R_X86_64_64 || !symbols ||
+	    GELF_R_SYM(relocation->r_info) > INT32_MAX ||
+	    !gelf_getsym(symbols, (int)GELF_R_SYM(relocation->r_info), &symbol) || symbol.st_shndx == SHN_UNDEF)
+		return false;
+	*ret += symbol.st_value;
+	return true;
+}
+
+static struct lh_error *add_section_words(struct lh_module_table *table, Elf *elf, Elf_Scn *section,
+					  const GElf_Shdr *header)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
+	Elf_Scn *symbol_section = elf_getscn(elf, header->sh_link);
+	Elf_Data *symbols = symbol_section ? elf_getdata(symbol_section, NULL) : NULL;
 	size_t count = data && header->sh_entsize ? data->d_size / header->sh_entsize : 0;
+	if (symbols && symbols->d_type != ELF_T_SYM)
+		symbols = NULL;
 	for (size_t i = 0; i < count && i < INT32_MAX; i++) {
 		GElf_Rela relocation;
-		if (!gelf_getrela(data, (int)i, &relocation) || GELF_R_TYPE(relocation.r_info) != R_X86_64_RELATIVE)
+		uint64_t value;
+		if (!gelf_getrela(data, (int)i, &relocation) || !relocated_value(&relocation, symbols, &value))
 			continue;
-		struct lh_relocated_word word = {relocation.r_offset, (uint64_t)relocation.r_addend};
+		struct lh_relocated_word word = {relocation.r_offset, value};
 		LH_TRY(lh_vec_push(&table->words, word));
 	}
 	return NULL;
@@ -37,7 +61,7 @@ struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf)
 		GElf_Shdr header;
 		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_RELA || !(header.sh_flags & SHF_ALLOC))
 			continue;
-		LH_TRY(add_section_words(table, section, &header));
+		LH_TRY(add_section_words(table, elf, section, &header));
 		count++;
 	}
 	return NULL;

@@ -18,6 +18,7 @@ void lh_module_table_deinit(struct lh_module_table *table)
 	lh_vec_deinit(&table->symbols.items);
 	lh_vec_deinit(&table->accessors.items);
 	lh_vec_deinit(&table->words);
+	lh_vec_deinit(&table->loads);
 	lh_vec_deinit(&table->sections);
 }
 
@@ -62,25 +63,45 @@ static struct lh_error *add_sections(struct lh_module_table *table, Elf *elf)
 		    !lh_add_u64(header.sh_addr, header.sh_size, &end))
 			continue;
 		const char *name = header.sh_name < names_bytes ? names + header.sh_name : "";
-		LH_TRY(lh_vec_push(&table->sections, (struct lh_table_section){header.sh_addr, end, name}));
+		bool is_constant =
+			header.sh_type == SHT_PROGBITS && !(header.sh_flags & (SHF_WRITE | SHF_EXECINSTR | SHF_TLS));
+		LH_TRY(lh_vec_push(&table->sections,
+				   (struct lh_table_section){header.sh_addr, end, name, is_constant}));
 	}
 	return NULL;
 }
 
-static void find_first_load(struct lh_module_table *table, Elf *elf)
+/* Programs have 4 to 6; the rest of a longer table is not looked at. */
+enum { LOADS_MAX = 64 };
+
+static struct lh_error *add_load(struct lh_module_table *table, const GElf_Phdr *header)
+{
+	struct lh_table_load load = {
+		.start = header->p_vaddr,
+		.file_offset = header->p_offset,
+		.file_bytes = lh_min_u64(header->p_filesz, header->p_memsz),
+		.is_code = header->p_flags & PF_X,
+	};
+	uint64_t page = lh_align_down(header->p_vaddr, 4096);
+	if (!table->has_first_load || page < table->first_load_addr)
+		table->first_load_addr = page;
+	table->has_first_load = true;
+	if (!lh_add_u64(header->p_vaddr, header->p_memsz, &load.end) || table->loads.count >= LOADS_MAX)
+		return NULL;
+	return lh_vec_push(&table->loads, load);
+}
+
+static struct lh_error *read_loads(struct lh_module_table *table, Elf *elf)
 {
 	size_t count = 0;
 	if (elf_getphdrnum(elf, &count) != 0)
-		return;
+		return NULL;
 	for (size_t i = 0; i < count && i < INT32_MAX; i++) {
 		GElf_Phdr header;
-		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD)
-			continue;
-		uint64_t page = lh_align_down(header.p_vaddr, 4096);
-		if (!table->has_first_load || page < table->first_load_addr)
-			table->first_load_addr = page;
-		table->has_first_load = true;
+		if (gelf_getphdr(elf, (int)i, &header) && header.p_type == PT_LOAD)
+			LH_TRY(add_load(table, &header));
 	}
+	return NULL;
 }
 
 static void read_build_id(struct lh_module_table *table, Elf *elf)
@@ -210,7 +231,7 @@ static struct lh_error *add_symbol_tables(struct lh_module_table *table, Elf *el
 	return NULL;
 }
 
-void lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, const char **ret_problem)
+struct lh_error *lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, const char **ret_problem)
 {
 	GElf_Ehdr header;
 	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header)) {
@@ -219,8 +240,9 @@ void lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, cons
 		*ret_problem = "not a 64-bit little-endian ELF file";
 	} else {
 		read_build_id(table, elf);
-		find_first_load(table, elf);
+		return read_loads(table, elf);
 	}
+	return NULL;
 }
 
 struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf)
@@ -233,7 +255,7 @@ struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf)
 struct lh_error *lh_module_table_add_debug(struct lh_module_table *table, Elf *elf)
 {
 	if (!table->sections.count) {
-		find_first_load(table, elf);
+		LH_TRY(read_loads(table, elf));
 		LH_TRY(add_sections(table, elf));
 	}
 	return add_symbol_tables(table, elf);
@@ -379,4 +401,28 @@ const struct lh_table_section *lh_module_table_find_section(const struct lh_modu
 			return section;
 	}
 	return NULL;
+}
+
+/* As for sections: any that fits will do. */
+const struct lh_table_load *lh_module_table_find_load(const struct lh_module_table *table, uint64_t addr)
+{
+	for (size_t i = 0; i < table->loads.count; i++) {
+		const struct lh_table_load *load = &table->loads.items[i];
+		if (load->start <= addr && addr < load->end)
+			return load;
+	}
+	return NULL;
+}
+
+const struct lh_relocated_word *lh_module_table_find_word(const struct lh_module_table *table, uint64_t addr)
+{
+	size_t low = 0, high = table->words.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (table->words.items[middle].addr < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < table->words.count && table->words.items[low].addr == addr ? &table->words.items[low] : NULL;
 }

@@ -28,9 +28,19 @@ struct lh_table_section {
 	uint64_t start;
 	uint64_t end;
 	const char *name;
+	bool is_constant; /* data of the file that is never written: where string literals lie */
 };
 
-/* A word of the file that the dynamic linker sets to the address `value` (R_X86_64_RELATIVE). */
+/* A PT_LOAD: where the file's bytes [file_offset, + file_bytes) are mapped. */
+struct lh_table_load {
+	uint64_t start;
+	uint64_t end;
+	uint64_t file_offset;
+	uint64_t file_bytes;
+	bool is_code;
+};
+
+/* A word of the file that the dynamic linker sets to the address `value` (R_X86_64_RELATIVE, R_X86_64_64). */
 struct lh_relocated_word {
 	uint64_t addr;
 	uint64_t value;
@@ -40,6 +50,7 @@ struct lh_module_table {
 	struct lh_table_entries symbols;   /* ascending, disjoint once finished */
 	struct lh_table_entries accessors; /* ascending start, each one address */
 	LH_VEC(struct lh_table_section) sections;
+	LH_VEC(struct lh_table_load) loads;
 	LH_VEC(struct lh_relocated_word) words; /* ascending addr */
 	LH_VEC(char *) texts;                   /* copies of string tables, terminated */
 	uint64_t first_load_addr;               /* page of the lowest PT_LOAD: what module->start is in the file */
@@ -51,10 +62,11 @@ struct lh_module_table {
 void lh_module_table_deinit(struct lh_module_table *table);
 
 /*
- * Reads build id and load address. *ret_problem is set to a literal when `elf` (NULL is legal) is no
+ * Reads build id, load address and loaded segments. *ret_problem is set to a literal when `elf` (NULL is legal) is no
  * 64-bit little-endian ELF file; it must not be added then.
  */
-void lh_module_table_read_identity(struct lh_module_table *table, Elf *elf, const char **ret_problem);
+struct lh_error *lh_module_table_read_identity(struct lh_module_table *table, Elf *elf,
+					       const char **ret_problem) LH_NODISCARD;
 
 /* Adds sections, symbols of .symtab and .dynsym, and accessors. */
 struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
@@ -68,6 +80,9 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table) LH_NODISC
 struct lh_table_entry *lh_module_table_find_symbol(struct lh_module_table *table, uint64_t addr);
 struct lh_table_entry *lh_module_table_find_accessor(struct lh_module_table *table, uint64_t addr);
 const struct lh_table_section *lh_module_table_find_section(const struct lh_module_table *table, uint64_t addr);
+const struct lh_table_load *lh_module_table_find_load(const struct lh_module_table *table, uint64_t addr);
+/* What the dynamic linker sets the word at `addr` to; NULL when it leaves it alone. */
+const struct lh_relocated_word *lh_module_table_find_word(const struct lh_module_table *table, uint64_t addr);
 
 /* Reads the relocations of `elf`; orders them. */
 struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
@@ -81,5 +96,8 @@ const struct lh_table_entry *lh_method_tables_find(const struct lh_module_table 
 
 /* Makes `text` readable: C++ and Rust names are demangled, within bounds. Appends to `ret`. */
 void lh_symbol_demangle(const char *text, struct lh_buffer *ret);
+
+/* The same of a C++ type, as type_info names it: "N3app7SessionE". False, with nothing appended, when it is none. */
+bool lh_type_demangle(const char *text, struct lh_buffer *ret);
 
 #endif

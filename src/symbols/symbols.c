@@ -3,12 +3,11 @@
  * (and a separate debug file, if there is one), checks by build id that it is the one that was
  * mapped, copies its names, and closes it. Files are opened below `root` and never beyond it.
  */
-#include "module_table.h"
+#include "symbols/symbol_store.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,22 +16,6 @@
 
 /* A vdso has two pages on x86_64. */
 #define VDSO_MAX_BYTES ((uint64_t)64 * 1024)
-
-struct named_module {
-	const struct lh_module *module;
-	const char *name; /* file name without folder; in the path */
-	struct lh_module_table table;
-	uint64_t bias;
-	bool has_names;
-};
-
-struct lh_symbols {
-	const struct lh_image *image;
-	LH_VEC(struct named_module) modules; /* ascending start */
-	LH_VEC(struct lh_symbols_problem) problems;
-	struct lh_strings_pool strings;
-	int root_fd;
-};
 
 /* ---------------------------------------------------------------- opening files */
 
@@ -65,7 +48,7 @@ static int open_regular(int root_fd, const char *path, int flags, const char **r
 
 /* Looked at before it is opened: a hostile core can name a device, and opening one can have effects (watchdog, tape).
  */
-static int open_module_file(int root_fd, const char *path, const char **ret_problem)
+int lh_open_module_file(int root_fd, const char *path, const char **ret_problem)
 {
 	LH_CLEANUP(lh_cleanup_close) int place = open_regular(root_fd, path, O_PATH | O_CLOEXEC, ret_problem);
 	if (place < 0)
@@ -87,12 +70,19 @@ static bool build_id_differs(const struct lh_module *module, const struct lh_mod
 		memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
 }
 
-static bool build_id_equals(const struct lh_module *module, Elf *elf)
+static void deinit_table(struct lh_module_table *table)
 {
-	struct lh_module_table table = {0};
+	lh_module_table_deinit(table);
+}
+
+bool lh_build_id_equals(const struct lh_module *module, Elf *elf)
+{
+	struct lh_module_table table LH_CLEANUP(deinit_table) = {0};
 	const char *problem = NULL;
-	lh_module_table_read_identity(&table, elf, &problem);
-	return !problem && table.build_id_bytes && module->build_id_bytes && !build_id_differs(module, &table);
+	struct lh_error *error = lh_module_table_read_identity(&table, elf, &problem);
+	bool is_read = !error && !problem;
+	lh_error_destroy(error);
+	return is_read && table.build_id_bytes && module->build_id_bytes && !build_id_differs(module, &table);
 }
 
 /* A file without a build id can't be told from its replacement. */
@@ -105,44 +95,28 @@ static const char *identity_problem(const struct lh_module *module, const struct
 	return NULL;
 }
 
-static struct lh_error *load_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
+/* Of a file that is used, *ret_fd is open afterwards, and *ret_elf NULL unless it is one. */
+static struct lh_error *load_file(const struct lh_module *module, int root_fd, struct named_module *ret, Elf **ret_elf,
 				  const char **ret_problem)
 {
-	LH_CLEANUP(lh_cleanup_close) int fd = open_module_file(root_fd, module->path, ret_problem);
+	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, module->path, ret_problem);
 	if (fd < 0)
 		return NULL;
 	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	lh_module_table_read_identity(ret, elf, ret_problem);
+	LH_TRY(lh_module_table_read_identity(&ret->table, elf, ret_problem));
 	if (!*ret_problem)
-		*ret_problem = identity_problem(module, ret);
-	return *ret_problem ? NULL : lh_module_table_add(ret, elf);
-}
-
-/* Debian and others put .symtab of stripped files here (gdb manual, "Separate Debug Files"). */
-static void debug_file_path(const struct lh_module *module, char *ret, size_t ret_bytes)
-{
-	int at = snprintf(ret, ret_bytes, "/usr/lib/debug/.build-id/%02x/", module->build_id[0]);
-	for (size_t i = 1; i < module->build_id_bytes; i++)
-		at += snprintf(ret + at, ret_bytes - (size_t)at, "%02x", module->build_id[i]);
-	snprintf(ret + at, ret_bytes - (size_t)at, ".debug");
-}
-
-static struct lh_error *load_debug_file(const struct lh_module *module, int root_fd, struct lh_module_table *ret,
-					bool *ret_is_loaded)
-{
-	char path[128];
-	const char *problem = NULL;
-	if (!module->build_id_bytes)
+		*ret_problem = identity_problem(module, &ret->table);
+	if (*ret_problem) {
+		lh_vec_deinit(&ret->table.loads);
+		ret->table.has_first_load = false;
 		return NULL;
-	debug_file_path(module, path, sizeof(path));
-	LH_CLEANUP(lh_cleanup_close) int fd = open_module_file(root_fd, path, &problem);
-	if (fd < 0)
-		return NULL;
-	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-	if (!build_id_equals(module, elf))
-		return NULL;
-	*ret_is_loaded = true;
-	return lh_module_table_add_debug(ret, elf);
+	}
+	LH_TRY(lh_module_table_add(&ret->table, elf));
+	ret->fd = fd;
+	fd = -1;
+	*ret_elf = elf;
+	elf = NULL;
+	return NULL;
 }
 
 /* The vdso has no file, but all of it is in memory. */
@@ -156,7 +130,7 @@ static struct lh_error *load_vdso(const struct lh_image *image, const struct lh_
 	const char *problem = NULL;
 	size_t got = lh_image_read(image, module->start, copy, bytes);
 	LH_CLEANUP(cleanup_elf) Elf *elf = got ? elf_memory(copy, got) : NULL;
-	lh_module_table_read_identity(ret, elf, &problem);
+	LH_TRY(lh_module_table_read_identity(ret, elf, &problem));
 	*ret_is_loaded = !problem;
 	return problem ? NULL : lh_module_table_add(ret, elf);
 }
@@ -167,14 +141,15 @@ static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path
 }
 
 static struct lh_error *load_from_files(struct lh_symbols *symbols, const struct lh_module *module,
-					struct lh_module_table *ret, bool *ret_is_loaded)
+					struct named_module *ret)
 {
 	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
+	LH_CLEANUP(cleanup_elf) Elf *elf = NULL;
 	if (!problem)
-		LH_TRY(load_file(module, symbols->root_fd, ret, &problem));
-	*ret_is_loaded = !problem;
+		LH_TRY(load_file(module, symbols->root_fd, ret, &elf, &problem));
+	ret->has_names = !problem;
 	if (symbols->root_fd >= 0)
-		LH_TRY(load_debug_file(module, symbols->root_fd, ret, ret_is_loaded));
+		LH_TRY(lh_debug_file_add(symbols->root_fd, module, elf, &ret->table, &ret->has_names));
 	return problem ? add_problem(symbols, module->path, problem) : NULL;
 }
 
@@ -184,7 +159,7 @@ static struct lh_error *load_module(struct lh_symbols *symbols, struct named_mod
 	if (strcmp(module->path, "[vdso]") == 0)
 		LH_TRY(load_vdso(symbols->image, module, &ret->table, &ret->has_names));
 	else
-		LH_TRY(load_from_files(symbols, module, &ret->table, &ret->has_names));
+		LH_TRY(load_from_files(symbols, module, ret));
 	if (!ret->has_names)
 		return NULL;
 	if (!module->has_bias && !ret->table.has_first_load) {
@@ -203,7 +178,8 @@ static struct lh_error *load_modules(struct lh_symbols *symbols)
 		const struct lh_module *module = &list->modules.items[i];
 		const char *slash = strrchr(module->path, '/');
 		struct named_module *named = &symbols->modules.items[symbols->modules.count++];
-		*named = (struct named_module){.module = module, .name = slash ? slash + 1 : module->path};
+		*named = (struct named_module){
+			.module = module, .name = slash ? slash + 1 : module->path, .fd = -1};
 		LH_TRY(load_module(symbols, named));
 	}
 	return NULL;
@@ -229,8 +205,10 @@ void lh_symbols_close(struct lh_symbols *symbols)
 {
 	if (!symbols)
 		return;
-	for (size_t i = 0; i < symbols->modules.count; i++)
+	for (size_t i = 0; i < symbols->modules.count; i++) {
 		lh_module_table_deinit(&symbols->modules.items[i].table);
+		lh_cleanup_close(&symbols->modules.items[i].fd);
+	}
 	lh_vec_deinit(&symbols->modules);
 	lh_vec_deinit(&symbols->problems);
 	lh_strings_pool_deinit(&symbols->strings);
@@ -252,7 +230,7 @@ const struct lh_symbols_problem *lh_symbols_problems(const struct lh_symbols *sy
 /* ---------------------------------------------------------------- finding */
 
 /* Modules are disjoint but for hostile lists: of those the last that starts before `addr` is taken. */
-static struct named_module *find_module(struct lh_symbols *symbols, uint64_t addr)
+struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t addr)
 {
 	size_t low = 0, high = symbols->modules.count;
 	while (low < high) {
@@ -266,8 +244,7 @@ static struct named_module *find_module(struct lh_symbols *symbols, uint64_t add
 	return module && addr < module->module->end ? module : NULL;
 }
 
-/* Keeps a text for as long as the symbols live; NULL when memory ran out. */
-static const char *keep_text(struct lh_symbols *symbols, const struct lh_buffer *text)
+const char *lh_symbol_store_keep(struct lh_symbols *symbols, const struct lh_buffer *text)
 {
 	const char *kept = NULL;
 	if (text->failed)
@@ -285,7 +262,7 @@ static const char *readable_name(struct lh_symbols *symbols, struct lh_table_ent
 		return entry->demangled;
 	lh_symbol_demangle(entry->name, &text);
 	lh_buffer_puts(&text, suffix);
-	const char *kept = keep_text(symbols, &text);
+	const char *kept = lh_symbol_store_keep(symbols, &text);
 	entry->demangled = kept ? kept : entry->name;
 	return entry->demangled;
 }
@@ -301,7 +278,7 @@ static const char *place_name(struct lh_symbols *symbols, const struct named_mod
 		lh_buffer_printf(&text, "%s+0x%lx", section->name, (unsigned long)(file_addr - section->start));
 	else
 		lh_buffer_printf(&text, "+0x%lx", (unsigned long)(addr - module->module->start));
-	const char *kept = keep_text(symbols, &text);
+	const char *kept = lh_symbol_store_keep(symbols, &text);
 	return kept ? kept : "";
 }
 
@@ -311,7 +288,39 @@ static const char *similar_name(struct lh_symbols *symbols, const struct lh_tabl
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_symbol_demangle(accessor->name, &text);
 	lh_buffer_puts(&text, "() variant");
-	return keep_text(symbols, &text);
+	return lh_symbol_store_keep(symbols, &text);
+}
+
+static const char *type_name(struct lh_symbols *symbols, uint64_t addr)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_cxx_class class;
+	struct lh_python_type type;
+	if (lh_symbols_cxx_class(symbols, addr, &class))
+		lh_buffer_printf(&text, "vtable for %s", class.name);
+	else if (lh_symbols_python_type(symbols, addr, &type))
+		lh_buffer_printf(&text, "type %s", type.name);
+	return text.length ? lh_symbol_store_keep(symbols, &text) : NULL;
+}
+
+/* A name that follows from what stands at the address; false when nothing does. */
+static bool name_itself(struct lh_symbols *symbols, const struct named_module *module, uint64_t addr,
+			struct lh_symbol *ret)
+{
+	if (addr % 8 || lh_symbol_is_code(symbols, addr))
+		return false;
+	ret->origin = LH_SYMBOL_TYPE;
+	ret->name = type_name(symbols, addr);
+	if (ret->name)
+		return true;
+	const struct lh_table_entry *similar = lh_method_tables_find(&module->table, addr - module->bias);
+	ret->origin = LH_SYMBOL_SIMILAR;
+	ret->name = similar ? similar_name(symbols, similar) : NULL;
+	if (ret->name)
+		return true;
+	ret->origin = LH_SYMBOL_STRING;
+	ret->name = lh_string_name(symbols, addr);
+	return ret->name != NULL;
 }
 
 /* Fills name, origin, addr and offset from the module's own names; false when it has none for it. */
@@ -330,15 +339,12 @@ static bool find_name(struct lh_symbols *symbols, struct named_module *module, u
 		ret->offset = addr - ret->addr;
 		return true;
 	}
-	const struct lh_table_entry *similar = lh_method_tables_find(&module->table, file_addr);
-	ret->origin = LH_SYMBOL_SIMILAR;
-	ret->name = similar ? similar_name(symbols, similar) : NULL;
-	return ret->name != NULL;
+	return name_itself(symbols, module, addr, ret);
 }
 
 bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret)
 {
-	struct named_module *module = find_module(symbols, addr);
+	struct named_module *module = lh_symbol_store_find(symbols, addr);
 	if (!module)
 		return false;
 	*ret = (struct lh_symbol){.module = module->module, .module_name = module->name, .addr = addr};
@@ -347,4 +353,37 @@ bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol
 		ret->name = place_name(symbols, module, addr);
 	}
 	return true;
+}
+
+/* ---------------------------------------------------------------- what the objects are told by */
+
+const struct lh_module *lh_symbols_module(struct lh_symbols *symbols, uint64_t addr, const char **ret_name)
+{
+	const struct named_module *module = lh_symbol_store_find(symbols, addr);
+	if (!module)
+		return NULL;
+	*ret_name = module->name;
+	return module->module;
+}
+
+bool lh_symbols_is_code(struct lh_symbols *symbols, uint64_t addr)
+{
+	return lh_symbol_is_code(symbols, addr);
+}
+
+const char *lh_symbols_accessor(struct lh_symbols *symbols, uint64_t addr, bool *ret_is_similar)
+{
+	struct named_module *module = lh_symbol_store_find(symbols, addr);
+	if (!module || !module->has_names)
+		return NULL;
+	const struct lh_table_entry *entry = lh_module_table_find_accessor(&module->table, addr - module->bias);
+	*ret_is_similar = entry == NULL;
+	if (!entry)
+		entry = lh_method_tables_find(&module->table, addr - module->bias);
+	return entry ? entry->name : NULL;
+}
+
+const char *lh_symbols_string_name(struct lh_symbols *symbols, uint64_t addr)
+{
+	return lh_string_name(symbols, addr);
 }

@@ -42,7 +42,7 @@ static struct lh_error *make_tables(Elf *elf)
 {
 	struct lh_module_table table LH_CLEANUP(lh_module_table_deinit) = {0};
 	const char *problem = NULL;
-	lh_module_table_read_identity(&table, elf, &problem);
+	LH_TRY(lh_module_table_read_identity(&table, elf, &problem));
 	if (problem)
 		return NULL;
 	LH_TRY(lh_module_table_add(&table, elf));

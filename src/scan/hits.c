@@ -1,0 +1,153 @@
+/*
+ * hits: a range filter over all words, then a bitmap of what the addresses hash to, then the table. Input:
+ * an image and a set of addresses. Output: each word that holds one of them, in order. A word that
+ * straddles two blocks isn't aligned, so there is none.
+ */
+#include "hits.h"
+#include "slices.h"
+#include "word_filter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BITMAP_BITS = 1 << 18 };
+
+struct hit_slot {
+	uint64_t target;
+	size_t index; /* + 1; 0: free */
+};
+
+struct lh_hit_set {
+	struct lh_word_ranges ranges;
+	struct hit_slot *slots;
+	size_t slot_count; /* a power of two, at least twice the targets */
+	uint8_t bitmap[BITMAP_BITS / 8];
+};
+
+static uint64_t hash_of(uint64_t target)
+{
+	return target * UINT64_C(0x9e3779b97f4a7c15) >> 24;
+}
+
+static struct hit_slot *find_slot(const struct lh_hit_set *set, uint64_t hash, uint64_t target)
+{
+	size_t index = hash & (set->slot_count - 1);
+	while (set->slots[index].index && set->slots[index].target != target)
+		index = (index + 1) & (set->slot_count - 1);
+	return &set->slots[index];
+}
+
+static bool is_in_bitmap(const struct lh_hit_set *set, uint64_t hash)
+{
+	size_t bit = hash % BITMAP_BITS;
+	return set->bitmap[bit / 8] >> bit % 8 & 1;
+}
+
+static void add_target(struct lh_hit_set *set, uint64_t target, size_t index)
+{
+	uint64_t hash = hash_of(target);
+	*find_slot(set, hash, target) = (struct hit_slot){target, index + 1};
+	set->bitmap[hash % BITMAP_BITS / 8] |= (uint8_t)(1 << hash % BITMAP_BITS % 8);
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct lh_range *left = a, *right = b;
+	return (left->start > right->start) - (left->start < right->start);
+}
+
+static struct lh_error *set_ranges(struct lh_hit_set *set, const uint64_t *targets, size_t count)
+{
+	LH_CLEANUP(lh_cleanup_free) struct lh_range *sorted = calloc(count + 1, sizeof(*sorted));
+	if (!sorted)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = (struct lh_range){targets[i], targets[i] + 1};
+	qsort(sorted, count, sizeof(*sorted), compare_ranges);
+	set->ranges = lh_word_ranges_over(sorted, count);
+	return NULL;
+}
+
+struct lh_error *lh_hit_set_create(const uint64_t *targets, size_t count, struct lh_hit_set **ret)
+{
+	LH_CLEANUP(lh_cleanup_hit_set) struct lh_hit_set *set = calloc(1, sizeof(*set));
+	if (!set)
+		return lh_error_no_memory();
+	for (set->slot_count = 64; set->slot_count < count * 2;)
+		set->slot_count *= 2;
+	set->slots = calloc(set->slot_count, sizeof(*set->slots));
+	if (!set->slots)
+		return lh_error_no_memory();
+	LH_TRY(set_ranges(set, targets, count));
+	for (size_t i = 0; i < count; i++)
+		add_target(set, targets[i], i);
+	*ret = set;
+	set = NULL;
+	return NULL;
+}
+
+void lh_hit_set_destroy(struct lh_hit_set *set)
+{
+	if (!set)
+		return;
+	free(set->slots);
+	free(set);
+}
+
+void lh_cleanup_hit_set(struct lh_hit_set **set)
+{
+	lh_hit_set_destroy(*set);
+}
+
+size_t lh_hit_set_find(const struct lh_hit_set *set, uint64_t addr)
+{
+	uint64_t hash = hash_of(addr);
+	return is_in_bitmap(set, hash) ? find_slot(set, hash, addr)->index - 1 : SIZE_MAX;
+}
+
+/* ---------------------------------------------------------------- the walk */
+
+struct hit_state {
+	const struct lh_hit_walk *walk;
+	lh_word_filter *filter;
+};
+
+static struct lh_error *take_word(const struct hit_state *state, const struct lh_block *block, size_t at)
+{
+	uint64_t word;
+	memcpy(&word, block->data + at, sizeof(word));
+	size_t target = lh_hit_set_find(state->walk->set, word);
+	if (target == SIZE_MAX)
+		return NULL;
+	return state->walk->visit(state->walk->context, &(struct lh_hit){block->addr + at, target, block});
+}
+
+static struct lh_error *visit_slice(void *context, const struct lh_block *block)
+{
+	const struct hit_state *state = context;
+	size_t at = (size_t)(-block->addr & 7);
+	while (at < block->bytes && block->bytes - at >= 8) {
+		size_t count = lh_min_u64(LH_FILTER_WORDS, (block->bytes - at) / 8);
+		uint64_t hits = state->filter(block->data + at, count, &state->walk->set->ranges);
+		for (; hits; hits &= hits - 1)
+			LH_TRY(take_word(state, block, at + (size_t)__builtin_ctzll(hits) * 8));
+		at += count * 8;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk)
+{
+	const struct lh_kernel *kernel;
+	LH_TRY(lh_kernel_select(&kernel));
+	struct hit_state state = {.walk = walk, .filter = lh_word_filter_for(kernel)};
+	struct lh_slicing slicing = {
+		.image = walk->image,
+		.walk_flags = walk->walk_flags,
+		.visit = visit_slice,
+		.context = &state,
+		.progress = walk->progress,
+		.progress_context = walk->progress_context,
+	};
+	return lh_walk_slices(&slicing);
+}

@@ -1,0 +1,67 @@
+/*
+ * symbol_store: what the parts of symbols share: the opened modules of one image with their tables, and
+ * reads of memory that fall back to the modules' files. Private to src/symbols.
+ */
+#ifndef LEAKHUNT_SYMBOLS_SYMBOL_STORE_H
+#define LEAKHUNT_SYMBOLS_SYMBOL_STORE_H
+
+#include "symbols/module_table.h"
+
+struct named_module {
+	const struct lh_module *module;
+	const char *name; /* file name without folder; in the path */
+	struct lh_module_table table;
+	uint64_t bias;
+	bool has_names;
+	int fd; /* of the module's file, once it is known to be the one that was mapped; else -1 */
+};
+
+struct lh_symbols {
+	const struct lh_image *image;
+	LH_VEC(struct named_module) modules; /* ascending start */
+	LH_VEC(struct lh_symbols_problem) problems;
+	struct lh_strings_pool strings;
+	int root_fd;
+	uint64_t python_metatype; /* PyType_Type of CPython, once it was met; 0 */
+};
+
+/* The module that holds `addr`, or NULL. */
+struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t addr);
+
+/* Keeps a text for as long as the symbols live; NULL when memory ran out. */
+const char *lh_symbol_store_keep(struct lh_symbols *symbols, const struct lh_buffer *text);
+
+/*
+ * The word at `addr` as it is in memory: from the image; where that has not got it, as the dynamic
+ * linker makes it of the module's file. Pointers only: a plain number of a file is not told apart from
+ * an address in it. False when neither has it.
+ */
+bool lh_symbol_read_pointer(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
+
+/* The word at `addr` without any relocation. */
+bool lh_symbol_read_number(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
+
+/* A C string of at least one and at most `most` bytes at `addr`, appended to `ret`; false when there is none. */
+bool lh_symbol_read_text(struct lh_symbols *symbols, uint64_t addr, size_t most, struct lh_buffer *ret);
+
+/* Whether the module's code may lie at `addr`. */
+bool lh_symbol_is_code(struct lh_symbols *symbols, uint64_t addr);
+
+/* The name that the object at `addr` bears itself: a pointer to a C string in its first words. NULL when there is none. */
+const char *lh_string_name(struct lh_symbols *symbols, uint64_t addr);
+
+/* Opens a regular file below the root, following no link out of it. -1, and *ret_problem set to a literal. */
+int lh_open_module_file(int root_fd, const char *path, const char **ret_problem);
+
+/*
+ * Adds the symbols of the module's separate debug file, if there is one: by build id and by
+ * .gnu_debuglink below the root, in .gnu_debugdata of `elf` (NULL: the module's file is not there), and
+ * from the debuginfod servers when DEBUGINFOD_URLS is set. *ret_is_found is set when there is one.
+ */
+struct lh_error *lh_debug_file_add(int root_fd, const struct lh_module *module, Elf *elf, struct lh_module_table *table,
+				   bool *ret_is_found) LH_NODISCARD;
+
+/* Whether the file's build id is that of the module; both must have one. */
+bool lh_build_id_equals(const struct lh_module *module, Elf *elf);
+
+#endif
