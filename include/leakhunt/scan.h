@@ -209,6 +209,46 @@ struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_sy
 void lh_census_pass_destroy(struct lh_census_pass *pass);
 void lh_census_deinit(struct lh_census *census);
 
+/* ---------------------------------------------------------------- objects */
+
+enum lh_object_language { LH_OBJECT_CXX, LH_OBJECT_PYTHON, LH_OBJECT_LIBRARY };
+
+/* Objects of one type. Strings belong to the result, or to the symbols that it was made with. */
+struct lh_object_count {
+	const char *name;   /* "app::Session", "dict", "SSL" */
+	const char *detail; /* of objects of a library: "server, TLS 1.3", "BIO_s_socket()"; else "" */
+	enum lh_object_language language;
+	uint64_t count;
+	/*
+	 * Estimated: of malloc's chunks, with their overhead, that the objects begin; of Python what the type
+	 * says. 0 of objects that lie in others, or where no chunk can be told. What they point to is not in it.
+	 */
+	uint64_t bytes;
+	uint64_t freed_count; /* more such words lie in chunks that were freed: not in `count` */
+	uint64_t example_addr;
+};
+
+struct lh_objects {
+	LH_VEC(struct lh_object_count) rows; /* by bytes, most first */
+	struct lh_strings_pool strings;
+};
+
+struct lh_objects_options {
+	unsigned walk_flags; /* enum lh_walk_flags */
+	unsigned threads;    /* 0: one for each processor */
+	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	void *progress_context;
+};
+
+/*
+ * Counts the objects whose types the addresses of `census` name: classes of C++ (by run-time type information),
+ * of CPython, and types of OpenSSL. Reads the image once, or up to three times when Python is in it.
+ * LH_ERROR_INTERRUPTED when progress said stop.
+ */
+struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_census *census,
+				 const struct lh_objects_options *options, struct lh_objects *ret) LH_NODISCARD;
+void lh_objects_deinit(struct lh_objects *objects);
+
 /* ---------------------------------------------------------------- the summary */
 
 struct lh_repeated {
@@ -248,7 +288,8 @@ struct lh_summary {
 	LH_VEC(struct lh_class_count) classes; /* with something found or unchecked; by bytes, most first */
 	struct lh_census census;
 	LH_VEC(struct lh_module_count) modules; /* most words first */
-	struct lh_symbols *symbols;             /* owned: census rows point into it */
+	struct lh_objects objects;              /* none when interrupted */
+	struct lh_symbols *symbols;             /* owned: rows of census and objects point into it */
 	bool is_interrupted;                    /* progress said stop: the figures are of what was seen till then */
 };
 

@@ -4,13 +4,13 @@
  * straddles two blocks isn't aligned, so there is none.
  */
 #include "hits.h"
-#include "slices.h"
+#include "stripes.h"
 #include "word_filter.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITMAP_BITS = 1 << 18 };
+enum { BITMAP_BITS = 1 << 18, STRIPE_BYTES = 4 << 20 };
 
 struct hit_slot {
 	uint64_t target;
@@ -53,7 +53,7 @@ static void add_target(struct lh_hit_set *set, uint64_t target, size_t index)
 static int compare_ranges(const void *a, const void *b)
 {
 	const struct lh_range *left = a, *right = b;
-	return (left->start > right->start) - (left->start < right->start);
+	return lh_compare_u64(left->start, right->start);
 }
 
 static struct lh_error *set_ranges(struct lh_hit_set *set, const uint64_t *targets, size_t count)
@@ -107,31 +107,80 @@ size_t lh_hit_set_find(const struct lh_hit_set *set, uint64_t addr)
 
 /* ---------------------------------------------------------------- the walk */
 
-struct hit_state {
+/* A hit in a stripe. */
+struct found {
+	uint64_t addr;
+	size_t target;
+};
+
+struct hit_total {
 	const struct lh_hit_walk *walk;
 	lh_word_filter *filter;
 };
 
-static struct lh_error *take_word(const struct hit_state *state, const struct lh_block *block, size_t at)
+struct hit_part {
+	const struct hit_total *total;
+	LH_VEC(struct found) hits; /* ascending */
+};
+
+static struct lh_error *create_part(void *context, void **ret)
+{
+	struct hit_part *part = calloc(1, sizeof(*part));
+	if (!part)
+		return lh_error_no_memory();
+	part->total = context;
+	*ret = part;
+	return NULL;
+}
+
+static void destroy_part(void *context)
+{
+	struct hit_part *part = context;
+	lh_vec_deinit(&part->hits);
+	free(part);
+}
+
+static struct lh_error *take_word(struct hit_part *part, const struct lh_block *block, size_t at)
 {
 	uint64_t word;
 	memcpy(&word, block->data + at, sizeof(word));
-	size_t target = lh_hit_set_find(state->walk->set, word);
-	if (target == SIZE_MAX)
-		return NULL;
-	return state->walk->visit(state->walk->context, &(struct lh_hit){block->addr + at, target, block});
+	size_t target = lh_hit_set_find(part->total->walk->set, word);
+	return target == SIZE_MAX ? NULL : lh_vec_push(&part->hits, (struct found){block->addr + at, target});
 }
 
-static struct lh_error *visit_slice(void *context, const struct lh_block *block)
+static struct lh_error *scan_block(struct hit_part *part, const struct lh_block *block)
 {
-	const struct hit_state *state = context;
+	const struct lh_word_ranges *ranges = &part->total->walk->set->ranges;
 	size_t at = (size_t)(-block->addr & 7);
 	while (at < block->bytes && block->bytes - at >= 8) {
 		size_t count = lh_min_u64(LH_FILTER_WORDS, (block->bytes - at) / 8);
-		uint64_t hits = state->filter(block->data + at, count, &state->walk->set->ranges);
+		uint64_t hits = part->total->filter(block->data + at, count, ranges);
 		for (; hits; hits &= hits - 1)
-			LH_TRY(take_word(state, block, at + (size_t)__builtin_ctzll(hits) * 8));
+			LH_TRY(take_word(part, block, at + (size_t)__builtin_ctzll(hits) * 8));
 		at += count * 8;
+	}
+	return NULL;
+}
+
+static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
+{
+	struct hit_part *part = context;
+	part->hits.count = 0;
+	for (size_t i = 0; i < stripe->block_count; i++)
+		LH_TRY(scan_block(part, &stripe->blocks[i]));
+	return NULL;
+}
+
+static struct lh_error *merge(void *context, void *part_context, const struct lh_stripe *stripe)
+{
+	const struct hit_total *total = context;
+	const struct hit_part *part = part_context;
+	const struct lh_block *block = stripe->blocks;
+	for (size_t i = 0; i < part->hits.count; i++) {
+		const struct found *found = &part->hits.items[i];
+		while (found->addr - block->addr >= block->bytes)
+			block++;
+		LH_TRY(total->walk->visit(total->walk->context, &(struct lh_hit){found->addr, found->target, block}));
 	}
 	return NULL;
 }
@@ -140,14 +189,21 @@ struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk)
 {
 	const struct lh_kernel *kernel;
 	LH_TRY(lh_kernel_select(&kernel));
-	struct hit_state state = {.walk = walk, .filter = lh_word_filter_for(kernel)};
-	struct lh_slicing slicing = {
+	struct hit_total total = {.walk = walk, .filter = lh_word_filter_for(kernel)};
+	struct lh_striping striping = {
 		.image = walk->image,
 		.walk_flags = walk->walk_flags,
-		.visit = visit_slice,
-		.context = &state,
+		.stripe_bytes = STRIPE_BYTES,
+		.threads = walk->threads,
 		.progress = walk->progress,
 		.progress_context = walk->progress_context,
 	};
-	return lh_walk_slices(&slicing);
+	struct lh_stripe_work work = {
+		.context = &total,
+		.create_part = create_part,
+		.destroy_part = destroy_part,
+		.scan = scan,
+		.merge = merge,
+	};
+	return lh_walk_stripes(&striping, &work);
 }

@@ -27,8 +27,9 @@ size_t lh_hit_set_find(const struct lh_hit_set *set, uint64_t addr);
 struct lh_hit_walk {
 	struct lh_image *image;
 	unsigned walk_flags;
+	unsigned threads; /* 0: one for each processor */
 	const struct lh_hit_set *set;
-	lh_hit_visitor *visit; /* in ascending order of addresses */
+	lh_hit_visitor *visit; /* in ascending order of addresses, on the caller's thread */
 	void *context;
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;

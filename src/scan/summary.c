@@ -159,6 +159,27 @@ static struct lh_error *walk(struct summary_total *total, struct lh_image *image
 	return NULL;
 }
 
+/* A second look, with what the first one found. */
+static struct lh_error *find_objects(struct lh_image *image, const struct lh_summary_options *options,
+				     struct lh_summary *summary)
+{
+	struct lh_objects_options objects_options = {
+		.walk_flags = options->walk_flags,
+		.threads = options->threads,
+		.progress = options->progress,
+		.progress_context = options->progress_context,
+	};
+	if (summary->is_interrupted)
+		return NULL;
+	struct lh_error *error =
+		lh_objects_find(image, summary->symbols, &summary->census, &objects_options, &summary->objects);
+	summary->is_interrupted = error && lh_error_code(error) == LH_ERROR_INTERRUPTED;
+	if (!summary->is_interrupted)
+		return error;
+	lh_error_destroy(error);
+	return NULL;
+}
+
 struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options, struct lh_summary *ret)
 {
 	LH_CLEANUP(cleanup_total) struct summary_total total = {.setup = {image, options}};
@@ -169,6 +190,7 @@ struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_op
 	LH_TRY(walk(&total, image, &summary.is_interrupted));
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->finish(total.totals[i], &total.findings, &summary));
+	LH_TRY(find_objects(image, options, &summary));
 	*ret = summary;
 	summary = (struct lh_summary){0};
 	return NULL;
@@ -182,6 +204,7 @@ void lh_summary_deinit(struct lh_summary *summary)
 	lh_vec_deinit(&summary->classes);
 	lh_vec_deinit(&summary->modules);
 	lh_census_deinit(&summary->census);
+	lh_objects_deinit(&summary->objects);
 	lh_symbols_close(summary->symbols);
 	summary->symbols = NULL;
 }
