@@ -38,7 +38,8 @@ lib_src  := $(sort $(foreach m,$(modules),$(wildcard src/$(m)/*.c)))
 cli_src  := $(sort $(wildcard src/cli/*.c))
 unit_src := $(sort $(wildcard tests/unit/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-samp_src := $(sort $(wildcard samples/*.c))
+# cxx_main.c is a part of cxx_objects, which is made twice: dynamic and static, both stripped.
+samp_src := $(sort $(filter-out samples/cxx_main.c,$(wildcard samples/*.c)))
 bench_src := $(sort $(wildcard tests/bench/*.c))
 
 lib_obj  := $(lib_src:%.c=$(build)/%.o)
@@ -47,7 +48,8 @@ units    := $(unit_src:tests/unit/%.c=$(build)/unit/%)
 replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench helpers are targets, not leakhunt: always built plainly.
-samples  := $(samp_src:samples/%.c=.build/samples/%)
+samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
+            .build/samples/python_leak
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
 lib      := $(build)/libleakhunt.a
@@ -98,6 +100,21 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/%: samples/%.c samples/sample.h samples/blocking_setup.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $< -ljansson -lssl -lcrypto -lpthread
+
+.build/samples/cxx_main.o: samples/cxx_main.c samples/sample.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -c -o $@ $<
+
+.build/samples/cxx_objects: samples/cxx_objects.cc .build/samples/cxx_main.o
+	$(call say,CXX,$<)
+	$(Q)$(CXX) -Wall -Wextra -O2 -s -o $@ $^ -lpthread
+
+.build/samples/cxx_objects_static: samples/cxx_objects.cc .build/samples/cxx_main.o
+	$(call say,CXX,$<)
+	$(Q)$(CXX) -Wall -Wextra -O2 -s -static -o $@ $^ -lpthread
+
+.build/samples/python_leak: samples/python_leak.py
+	$(Q)mkdir -p $(@D) && install -m 0755 $< $@
 
 .build/bench/%: tests/bench/%.c
 	$(call say,CC,$<)

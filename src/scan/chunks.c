@@ -19,8 +19,8 @@ enum {
 	SIZE_MIN = 32,
 	ALIGNMENT = 16,
 	PAGE_BYTES = 4096,
-	CHAIN_MIN = 6,             /* headers in a row that are taken for a chain */
-	SEARCH_MAX = 64 * 1024,    /* bytes before an address in which its chunk is looked for */
+	CHAIN_MIN = 6,          /* headers in a row that are taken for a chain */
+	SEARCH_MAX = 64 * 1024, /* bytes before an address in which its chunk is looked for */
 };
 
 struct view {
@@ -118,8 +118,8 @@ static void follow_chain(struct lh_chunk_walk *walk, const struct view *view, ui
 	while (walk->has_chunk && walk->header_addr + walk->size_bytes <= addr) {
 		uint64_t next_addr = walk->header_addr + walk->size_bytes;
 		struct header next;
-		bool is_next = !walk->is_mapped && read_header(view, next_addr, &next) &&
-			       can_follow(&next, walk->size_bytes);
+		bool is_next =
+			!walk->is_mapped && read_header(view, next_addr, &next) && can_follow(&next, walk->size_bytes);
 		if (is_next)
 			enter_chunk(walk, view, &next);
 		else

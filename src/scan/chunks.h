@@ -21,7 +21,7 @@ struct lh_chunk_walk {
 	uint64_t size_bytes;
 	bool has_chunk;
 	bool is_used;
-	bool is_mapped;      /* by mmap, for itself */
+	bool is_mapped;       /* by mmap, for itself */
 	uint64_t search_from; /* no chain of chunks was found between the last one and here */
 };
 

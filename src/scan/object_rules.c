@@ -50,8 +50,8 @@ struct protocol {
 
 /* RFC 8446 4.2.1, RFC 9147, ssl.h DTLS1_BAD_VER. */
 static const struct protocol protocols[] = {
-	{0x0300, "SSL 3"},    {0x0301, "TLS 1.0"},  {0x0302, "TLS 1.1"},          {0x0303, "TLS 1.2"},
-	{0x0304, "TLS 1.3"},  {0xfeff, "DTLS 1.0"}, {0xfefd, "DTLS 1.2"},         {0x0100, "DTLS 1.0 (old)"},
+	{0x0300, "SSL 3"},           {0x0301, "TLS 1.0"},          {0x0302, "TLS 1.1"},  {0x0303, "TLS 1.2"},
+	{0x0304, "TLS 1.3"},         {0xfeff, "DTLS 1.0"},         {0xfefd, "DTLS 1.2"}, {0x0100, "DTLS 1.0 (old)"},
 	{TLS_ANY, "no version yet"}, {DTLS_ANY, "no version yet"},
 };
 
@@ -104,8 +104,7 @@ static bool is_ssl(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_
 		/* A buffer may still hold what lay there before it: an object is a chunk of its own. */
 		if ((view->has_chunk && place_in_chunk(view) != connection_layouts[i].method) ||
 		    !lh_object_word(view, connection_layouts[i].version, &version) ||
-		    !protocol_name(low_half(version)) ||
-		    !is_connection_state(view, connection_layouts[i].state, &side))
+		    !protocol_name(low_half(version)) || !is_connection_state(view, connection_layouts[i].state, &side))
 			continue;
 		snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %s", side, protocol_name(low_half(version)));
 		return true;
@@ -130,8 +129,9 @@ static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DET
 {
 	uint64_t version, key_bytes;
 	int64_t start = -(int64_t)place_in_chunk(view);
-	if (!view->has_chunk || !lh_object_word(view, start, &version) || !lh_object_word(view, start + 8, &key_bytes) ||
-	    !protocol_name(low_half(version)) || !key_bytes || key_bytes > MASTER_KEY_MAX)
+	if (!view->has_chunk || !lh_object_word(view, start, &version) ||
+	    !lh_object_word(view, start + 8, &key_bytes) || !protocol_name(low_half(version)) || !key_bytes ||
+	    key_bytes > MASTER_KEY_MAX)
 		return false;
 	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %.32s", protocol_name(low_half(version)), view->table_name);
 	return true;
@@ -190,7 +190,11 @@ static bool is_key(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_
 
 /* ---------------------------------------------------------------- the table */
 
-#define PATTERNS(...) (const char *const[]){__VA_ARGS__, NULL}
+#define PATTERNS(...)             \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
 
 /* A method of TLS is known by its accessor, or as nearly the same table as one. */
 #define METHODS PATTERNS("TLS*_method", "DTLS*_method", "SSLv*_method")

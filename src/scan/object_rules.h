@@ -25,7 +25,8 @@ bool lh_object_word(const struct lh_object_view *view, int64_t offset, uint64_t 
 
 struct lh_object_rule {
 	const char *name; /* of the type */
-	/* Patterns (fnmatch) of the accessor functions of the tables, NULL-terminated; NULL: tables that bear a string. */
+	/* Patterns (fnmatch) of the accessor functions of the tables, NULL-terminated; NULL: tables that bear a string.
+	 */
 	const char *const *accessors;
 	/* Whether the word belongs to an object of this type; fills `ret` with what is special to it, or "". */
 	bool (*is_object)(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX]);

@@ -12,10 +12,10 @@
 #include <string.h>
 
 enum {
-	CENSUS_ROWS_MAX = 1 << 16,   /* most frequent addresses that are looked at */
-	TYPES_MAX = 1 << 18,         /* classes of Python, tables of C++ */
+	CENSUS_ROWS_MAX = 1 << 16, /* most frequent addresses that are looked at */
+	TYPES_MAX = 1 << 18,       /* classes of Python, tables of C++ */
 	LIBRARY_ROWS_MAX = 1 << 10,
-	ARRAY_HEAD_MAX_BYTES = 16,   /* of new T[], make_shared: the objects behind fill the chunk */
+	ARRAY_HEAD_MAX_BYTES = 16, /* of new T[], make_shared: the objects behind fill the chunk */
 };
 
 #define REFERENCES_MAX (UINT64_C(1) << 32) /* of a Python object; freed blocks have a pointer or 0 there */
@@ -234,14 +234,10 @@ static void add_object(struct lh_object_count *count, uint64_t addr, uint64_t by
 	count->bytes += bytes;
 }
 
-static void count_python(struct object_search *search, struct object_type *type, const struct lh_hit *hit,
-			 const struct lh_chunk *chunk)
+/* Its allocator is its own (obmalloc.c), and what was freed has no references: malloc's chunks say nothing. */
+static void count_python(struct object_search *search, struct object_type *type, const struct lh_hit *hit)
 {
-	if (!is_python_object(search, hit))
-		return;
-	if (chunk && !chunk->is_used)
-		type->tally.freed_count++;
-	else
+	if (is_python_object(search, hit))
 		add_object(&type->tally, hit->addr - 8, python_bytes(search, hit, &type->python));
 }
 
@@ -309,22 +305,28 @@ static struct lh_error *count_by_rule(struct object_search *search, const struct
 	return NULL;
 }
 
+/* Frames that have returned leave pointers behind; what lives in a frame is no leak. */
+static bool is_stack(const struct lh_segment *segment)
+{
+	return segment && (segment->kind == LH_REGION_MAIN_STACK || segment->kind == LH_REGION_THREAD_STACK);
+}
+
 static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 {
 	struct object_search *search = context;
 	struct object_type *type = &search->types.items[hit->target];
+	if (is_stack(hit->block->segment))
+		return NULL;
+	if (type->language == LH_OBJECT_PYTHON) {
+		count_python(search, type, hit);
+		return NULL;
+	}
 	struct lh_chunk found;
 	const struct lh_chunk *chunk = lh_chunk_walk_to(&search->chunks, hit->block, hit->addr, &found) ? &found : NULL;
-	switch (type->language) {
-	case LH_OBJECT_PYTHON:
-		count_python(search, type, hit, chunk);
-		return NULL;
-	case LH_OBJECT_CXX:
-		count_cxx(type, hit, chunk);
-		return NULL;
-	default:
+	if (type->language == LH_OBJECT_LIBRARY)
 		return count_by_rule(search, type, hit, chunk);
-	}
+	count_cxx(type, hit, chunk);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- the result */

@@ -95,21 +95,21 @@ static struct lh_error *add_linked_file(int root_fd, const char *path, const str
 }
 
 /* gdb's order: beside the module, in .debug beside it, below /usr/lib/debug. A name with a folder in it is no name. */
-static struct lh_error *add_by_link(int root_fd, const struct lh_module *module, Elf *elf,
+static struct lh_error *add_by_link(int root_fd, const struct named_module *named, Elf *elf,
 				    struct lh_module_table *table, bool *ret_is_found)
 {
 	static const char *const places[][2] = {{"", "/"}, {"", "/.debug/"}, {"/usr/lib/debug", "/"}};
 	GElf_Word checksum;
 	const char *name = elf ? dwelf_elf_gnu_debuglink(elf, &checksum) : NULL;
-	const char *slash = strrchr(module->path, '/');
+	const char *slash = strrchr(named->path, '/');
 	if (!name || !*name || strchr(name, '/') || !slash)
 		return NULL;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(places) && !*ret_is_found; i++) {
 		struct lh_buffer path LH_CLEANUP(lh_buffer_deinit) = {0};
-		lh_buffer_printf(&path, "%s%.*s%s%s", places[i][0], (int)(slash - module->path), module->path,
+		lh_buffer_printf(&path, "%s%.*s%s%s", places[i][0], (int)(slash - named->path), named->path,
 				 places[i][1], name);
 		LH_TRY(lh_buffer_status(&path));
-		LH_TRY(add_linked_file(root_fd, path.data, module, checksum, table, ret_is_found));
+		LH_TRY(add_linked_file(root_fd, path.data, named->module, checksum, table, ret_is_found));
 	}
 	return NULL;
 }
@@ -171,7 +171,8 @@ static struct lh_error *add_embedded(Elf *elf, struct lh_module_table *table, bo
 
 struct debuginfod_client;
 
-/* As libdw does: the library, which brings all of libcurl, is loaded only when it is wanted (elfutils 0.188, debuginfod.h). */
+/* As libdw does: the library, which brings all of libcurl, is loaded only when it is wanted (elfutils 0.188,
+ * debuginfod.h). */
 struct debuginfod {
 	void *library;
 	struct debuginfod_client *(*begin)(void);
@@ -210,8 +211,7 @@ static struct lh_error *add_from_server(const struct lh_module *module, struct l
 {
 	static struct debuginfod debuginfod; /* kept: libcurl can't be unloaded safely */
 	const char *urls = getenv("DEBUGINFOD_URLS");
-	if (!urls || !*urls || !module->build_id_bytes ||
-	    (!debuginfod.library && !load_debuginfod(&debuginfod)))
+	if (!urls || !*urls || !module->build_id_bytes || (!debuginfod.library && !load_debuginfod(&debuginfod)))
 		return NULL;
 	LH_CLEANUP(lh_cleanup_close) int fd = fetch_debug_file(&debuginfod, module);
 	if (fd < 0)
@@ -233,19 +233,19 @@ static bool has_symbol_table(Elf *elf)
 	return false;
 }
 
-struct lh_error *lh_debug_file_add(int root_fd, const struct lh_module *module, Elf *elf, struct lh_module_table *table,
-				   bool *ret_is_found)
+struct lh_error *lh_debug_file_add(int root_fd, const struct named_module *module, Elf *elf,
+				   struct lh_module_table *table, bool *ret_is_found)
 {
 	bool is_found = false;
 	if (has_symbol_table(elf))
 		return NULL;
-	LH_TRY(add_by_build_id(root_fd, module, table, &is_found));
+	LH_TRY(add_by_build_id(root_fd, module->module, table, &is_found));
 	if (!is_found)
 		LH_TRY(add_by_link(root_fd, module, elf, table, &is_found));
 	if (!is_found)
 		LH_TRY(add_embedded(elf, table, &is_found));
 	if (!is_found)
-		LH_TRY(add_from_server(module, table, &is_found));
+		LH_TRY(add_from_server(module->module, table, &is_found));
 	*ret_is_found |= is_found;
 	return NULL;
 }

@@ -26,8 +26,7 @@ static bool relocated_value(const GElf_Rela *relocation, Elf_Data *symbols, uint
 	*ret = (uint64_t)relocation->r_addend;
 	if (GELF_R_TYPE(relocation->r_info) == R_X86_64_RELATIVE)
 		return true;
-	if (GELF_R_TYPE(relocation->r_info) != R_X86_64_64 || !symbols ||
-	    GELF_R_SYM(relocation->r_info) > INT32_MAX ||
+	if (GELF_R_TYPE(relocation->r_info) != R_X86_64_64 || !symbols || GELF_R_SYM(relocation->r_info) > INT32_MAX ||
 	    !gelf_getsym(symbols, (int)GELF_R_SYM(relocation->r_info), &symbol) || symbol.st_shndx == SHN_UNDEF)
 		return false;
 	*ret += symbol.st_value;

@@ -9,6 +9,7 @@
 
 struct named_module {
 	const struct lh_module *module;
+	const char *path; /* below the root */
 	const char *name; /* file name without folder; in the path */
 	struct lh_module_table table;
 	uint64_t bias;
@@ -47,7 +48,8 @@ bool lh_symbol_read_text(struct lh_symbols *symbols, uint64_t addr, size_t most,
 /* Whether the module's code may lie at `addr`. */
 bool lh_symbol_is_code(struct lh_symbols *symbols, uint64_t addr);
 
-/* The name that the object at `addr` bears itself: a pointer to a C string in its first words. NULL when there is none. */
+/* The name that the object at `addr` bears itself: a pointer to a C string in its first words. NULL when there is none.
+ */
 const char *lh_string_name(struct lh_symbols *symbols, uint64_t addr);
 
 /* Opens a regular file below the root, following no link out of it. -1, and *ret_problem set to a literal. */
@@ -58,8 +60,8 @@ int lh_open_module_file(int root_fd, const char *path, const char **ret_problem)
  * .gnu_debuglink below the root, in .gnu_debugdata of `elf` (NULL: the module's file is not there), and
  * from the debuginfod servers when DEBUGINFOD_URLS is set. *ret_is_found is set when there is one.
  */
-struct lh_error *lh_debug_file_add(int root_fd, const struct lh_module *module, Elf *elf, struct lh_module_table *table,
-				   bool *ret_is_found) LH_NODISCARD;
+struct lh_error *lh_debug_file_add(int root_fd, const struct named_module *module, Elf *elf,
+				   struct lh_module_table *table, bool *ret_is_found) LH_NODISCARD;
 
 /* Whether the file's build id is that of the module; both must have one. */
 bool lh_build_id_equals(const struct lh_module *module, Elf *elf);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,16 +97,15 @@ static const char *identity_problem(const struct lh_module *module, const struct
 }
 
 /* Of a file that is used, *ret_fd is open afterwards, and *ret_elf NULL unless it is one. */
-static struct lh_error *load_file(const struct lh_module *module, int root_fd, struct named_module *ret, Elf **ret_elf,
-				  const char **ret_problem)
+static struct lh_error *load_file(int root_fd, struct named_module *ret, Elf **ret_elf, const char **ret_problem)
 {
-	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, module->path, ret_problem);
+	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, ret->path, ret_problem);
 	if (fd < 0)
 		return NULL;
 	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	LH_TRY(lh_module_table_read_identity(&ret->table, elf, ret_problem));
 	if (!*ret_problem)
-		*ret_problem = identity_problem(module, &ret->table);
+		*ret_problem = identity_problem(ret->module, &ret->table);
 	if (*ret_problem) {
 		lh_vec_deinit(&ret->table.loads);
 		ret->table.has_first_load = false;
@@ -140,17 +140,16 @@ static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path
 	return lh_vec_push(&symbols->problems, (struct lh_symbols_problem){path, reason});
 }
 
-static struct lh_error *load_from_files(struct lh_symbols *symbols, const struct lh_module *module,
-					struct named_module *ret)
+static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named_module *ret)
 {
 	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
 	LH_CLEANUP(cleanup_elf) Elf *elf = NULL;
 	if (!problem)
-		LH_TRY(load_file(module, symbols->root_fd, ret, &elf, &problem));
+		LH_TRY(load_file(symbols->root_fd, ret, &elf, &problem));
 	ret->has_names = !problem;
 	if (symbols->root_fd >= 0)
-		LH_TRY(lh_debug_file_add(symbols->root_fd, module, elf, &ret->table, &ret->has_names));
-	return problem ? add_problem(symbols, module->path, problem) : NULL;
+		LH_TRY(lh_debug_file_add(symbols->root_fd, ret, elf, &ret->table, &ret->has_names));
+	return problem ? add_problem(symbols, ret->module->path, problem) : NULL;
 }
 
 static struct lh_error *load_module(struct lh_symbols *symbols, struct named_module *ret)
@@ -159,7 +158,7 @@ static struct lh_error *load_module(struct lh_symbols *symbols, struct named_mod
 	if (strcmp(module->path, "[vdso]") == 0)
 		LH_TRY(load_vdso(symbols->image, module, &ret->table, &ret->has_names));
 	else
-		LH_TRY(load_from_files(symbols, module, ret));
+		LH_TRY(load_from_files(symbols, ret));
 	if (!ret->has_names)
 		return NULL;
 	if (!module->has_bias && !ret->table.has_first_load) {
@@ -170,8 +169,24 @@ static struct lh_error *load_module(struct lh_symbols *symbols, struct named_mod
 	return lh_module_table_finish(&ret->table);
 }
 
-static struct lh_error *load_modules(struct lh_symbols *symbols)
+/* A process that was chrooted shows paths that begin outside of its root (proc_pid_root(5): what the link says). */
+static const char *path_below_root(const char *path, const char *root_link)
 {
+	size_t length = strlen(root_link);
+	bool is_outside = length > 1 && strncmp(path, root_link, length) == 0 && path[length] == '/';
+	return is_outside ? path + length : path;
+}
+
+static void read_root_link(const char *root, char ret[PATH_MAX])
+{
+	ssize_t length = readlink(root, ret, PATH_MAX - 1);
+	ret[length > 0 && ret[0] == '/' ? length : 0] = '\0';
+}
+
+static struct lh_error *load_modules(struct lh_symbols *symbols, const char *root)
+{
+	char root_link[PATH_MAX];
+	read_root_link(root, root_link);
 	const struct lh_module_list *list = lh_image_modules(symbols->image);
 	LH_TRY(lh_vec_reserve(&symbols->modules, list->modules.count));
 	for (size_t i = 0; i < list->modules.count; i++) {
@@ -179,7 +194,11 @@ static struct lh_error *load_modules(struct lh_symbols *symbols)
 		const char *slash = strrchr(module->path, '/');
 		struct named_module *named = &symbols->modules.items[symbols->modules.count++];
 		*named = (struct named_module){
-			.module = module, .name = slash ? slash + 1 : module->path, .fd = -1};
+			.module = module,
+			.path = path_below_root(module->path, root_link),
+			.name = slash ? slash + 1 : module->path,
+			.fd = -1,
+		};
 		LH_TRY(load_module(symbols, named));
 	}
 	return NULL;
@@ -195,7 +214,7 @@ struct lh_error *lh_symbols_open(const struct lh_image *image, const char *root,
 	symbols->image = image;
 	symbols->root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	elf_version(EV_CURRENT);
-	LH_TRY(load_modules(symbols));
+	LH_TRY(load_modules(symbols, root));
 	*ret = symbols;
 	symbols = NULL;
 	return NULL;

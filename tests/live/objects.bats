@@ -1,0 +1,175 @@
+#!/usr/bin/env bats
+# leakhunt strings: objects by type, in stripped programs and without debug packages, live and in dumps,
+# against what the programs themselves say that they made.
+# shellcheck disable=SC2154 # bats sets them
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+teardown() {
+	stop_samples
+}
+
+# summarise OPERAND ARGS...: the summary as JSON, in SUMMARY.
+summarise() {
+	SUMMARY=$("$LEAKHUNT" strings --json --top 10000 -n 20 "$@") || [ $? -eq 1 ]
+}
+
+# object_count KIND NAME [DETAIL]: how many the summary counts; 0 when it has none.
+object_count() {
+	jq --arg kind "$1" --arg name "$2" --arg detail "${3-}" \
+		'[.objects[] | select(.kind == $kind and .name == $name and (.detail | startswith($detail))) | .count] | add // 0' \
+		<<<"$SUMMARY"
+}
+
+# assert_about EXPECTED VALUE: one percent off at most.
+assert_about() {
+	assert_between $(($1 - $1 / 100)) "$2" $(($1 + $1 / 100))
+}
+
+dump_of() {
+	"$LEAKHUNT" dump "$SAMPLE_PID" "$@" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+}
+
+# ---------------------------------------------------------------- OpenSSL
+
+leak_connections() {
+	start_sample tlsproxy --upstream "unix:$BATS_TEST_TMPDIR/upstream.sock"
+	"$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve "unix:$BATS_TEST_TMPDIR/upstream.sock" \
+		--requests 1000 --rate 1000 --errors 40 >"$BATS_TEST_TMPDIR/load.json" </dev/null 3>&-
+	sample_step 0
+	[ "$(truth leaked)" = 400 ]
+	[ "$(truth open)" = 0 ]
+}
+
+assert_connections() {
+	assert_about "$(truth leaked)" "$(object_count OpenSSL SSL)"
+	# The side is the server's, though its table of functions is the one of a client (OpenSSL 3.0, TLS 1.3).
+	assert_about "$(truth leaked)" "$(object_count OpenSSL SSL 'server, TLS 1.3')"
+	assert_about "$(truth leaked)" "$(object_count OpenSSL SSL_SESSION)"
+	[ "$(object_count OpenSSL SSL_CTX 'TLS_server_method()')" = 1 ]
+	[ "$(object_count OpenSSL X509)" = 1 ]
+	[ "$(object_count OpenSSL BIO 'BIO_s_socket()')" -ge "$(truth leaked)" ]
+	[ "$(jq '.objects[] | select(.name == "SSL") | .bytes' <<<"$SUMMARY")" -ge $(($(truth leaked) * 5000)) ]
+}
+
+@test "tlsproxy: its lost SSL objects are counted, with side and version, live and in a dump" {
+	leak_connections
+	summarise "$SAMPLE_PID"
+	assert_connections
+	dump_of
+	summarise "$BATS_TEST_TMPDIR/dump"
+	assert_connections
+	"$LEAKHUNT" strings -n 20 "$BATS_TEST_TMPDIR/dump" | grep -Eq '^ *400 .* OpenSSL +SSL \(server, TLS 1\.3\)$'
+	assert_sample_unharmed
+}
+
+@test "objects do not depend on the number of threads, nor on the kernel" {
+	local expected
+	leak_connections
+	dump_of
+	summarise "$BATS_TEST_TMPDIR/dump"
+	expected=$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")
+	summarise "$BATS_TEST_TMPDIR/dump" --threads 1
+	[ "$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")" = "$expected" ]
+	LEAKHUNT_KERNEL=scalar summarise "$BATS_TEST_TMPDIR/dump" --threads 3
+	[ "$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")" = "$expected" ]
+}
+
+@test "a core that gcore made of it says the same" {
+	leak_connections
+	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
+	summarise "$BATS_TEST_TMPDIR/core.$SAMPLE_PID"
+	assert_connections
+}
+
+@test "another machine's dump: names come from below --sysroot, files of another build are named" {
+	local root=$BATS_TEST_TMPDIR/root path
+	leak_connections
+	dump_of
+	while read -r path; do
+		mkdir -p "$root$(dirname "$path")"
+		cp "$path" "$root$path"
+	done < <(awk '$6 ~ /^\// && $2 ~ /x/ {print $6}' "/proc/$SAMPLE_PID/maps" | sort -u)
+	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
+	assert_connections
+	path=$(awk '/libssl/ {print $6; exit}' "/proc/$SAMPLE_PID/maps")
+	cp "$SAMPLES/tlsload" "$root$path"
+	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
+	[ "$(object_count OpenSSL SSL)" = 0 ]
+	[ "$(jq -r --arg path "$path" '.unnamed_modules[] | select(.path == $path) | .reason' <<<"$SUMMARY")" = \
+		"build-id differs" ]
+}
+
+@test "a process in another mount namespace: its files are found where it sees them" {
+	local root=$BATS_TEST_TMPDIR/root path pid
+	mkdir -p "$root/dev"
+	for path in $(ldd "$SAMPLES/cxx_objects" | grep -o '/[^ ]*'); do
+		mkdir -p "$root$(dirname "$path")"
+		cp -L "$path" "$root$path"
+	done
+	cp "$SAMPLES/cxx_objects" "$root/only_there"
+	mkfifo "$BATS_TEST_TMPDIR/in" "$BATS_TEST_TMPDIR/out"
+	unshare --mount chroot "$root" /only_there --steps 500 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 3>&- &
+	pid=$!
+	exec {input}>"$BATS_TEST_TMPDIR/in" {output}<"$BATS_TEST_TMPDIR/out"
+	read -r -t 60 -u "$output" _
+	[ ! -e /only_there ]
+	summarise "$pid"
+	echo quit >&"$input"
+	wait "$pid"
+	exec {input}>&- {output}<&-
+	[ "$(object_count C++ shop::Order)" = 500 ]
+}
+
+# ---------------------------------------------------------------- C++
+
+assert_classes() {
+	local name
+	while read -r name; do
+		assert_about "$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")" "$(object_count C++ "$name")"
+	done < <(jq -r '.objects | keys[]' <<<"$SAMPLE_JSON")
+}
+
+assert_stripped() {
+	run nm "$1"
+	[[ $output == *"no symbols"* ]]
+}
+
+@test "C++ classes of stripped programs, dynamic and static: templates, bases, arrays, shared_ptr; not the deleted" {
+	local program
+	for program in cxx_objects cxx_objects_static; do
+		assert_stripped "$SAMPLES/$program"
+		start_sample "$program" --steps 2000
+		[ "$(jq '.objects | length' <<<"$SAMPLE_JSON")" = 8 ]
+		summarise "$SAMPLE_PID"
+		assert_classes
+		dump_of
+		summarise "$BATS_TEST_TMPDIR/dump"
+		assert_classes
+		rm "$BATS_TEST_TMPDIR/dump"
+		assert_sample_unharmed
+		stop_sample
+	done
+}
+
+# ---------------------------------------------------------------- Python
+
+assert_python_objects() {
+	local name
+	for name in Session LoginHandler Point list set; do
+		assert_about "$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")" \
+			"$(object_count Python "$name")"
+	done
+	# The interpreter's own dictionaries are some hundred.
+	assert_between "$(truth made)" "$(object_count Python dict)" $(($(truth made) * 103 / 100))
+}
+
+@test "Python: classes, with and without a metaclass, and containers; not the dropped" {
+	start_sample python_leak --steps 30
+	[ "$(truth made)" = 30000 ]
+	summarise "$SAMPLE_PID"
+	assert_python_objects
+	dump_of --region anon --region heap
+	summarise "$BATS_TEST_TMPDIR/dump"
+	assert_python_objects
+	assert_sample_unharmed
+}
