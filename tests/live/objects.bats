@@ -110,13 +110,13 @@ assert_connections() {
 	mkfifo "$BATS_TEST_TMPDIR/in" "$BATS_TEST_TMPDIR/out"
 	unshare --mount chroot "$root" /only_there --steps 500 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 3>&- &
 	pid=$!
-	exec {input}>"$BATS_TEST_TMPDIR/in" {output}<"$BATS_TEST_TMPDIR/out"
-	read -r -t 60 -u "$output" _
+	exec {into}>"$BATS_TEST_TMPDIR/in" {from}<"$BATS_TEST_TMPDIR/out"
+	read -r -t 60 -u "$from" _
 	[ ! -e /only_there ]
 	summarise "$pid"
-	echo quit >&"$input"
+	echo quit >&"$into"
 	wait "$pid"
-	exec {input}>&- {output}<&-
+	exec {into}>&- {from}<&-
 	[ "$(object_count C++ shop::Order)" = 500 ]
 }
 
