@@ -10,12 +10,28 @@
 
 /* One look at a process. Owns its regions. */
 struct lh_sample {
-	uint64_t time_ns; /* CLOCK_REALTIME */
-	pid_t pid;        /* 0 when unknown: a saved text */
+	uint64_t time_ns;     /* CLOCK_REALTIME */
+	uint64_t uptime_ns;   /* CLOCK_BOOTTIME, which nobody sets; 0 when unknown */
+	pid_t pid;            /* 0 when unknown: a saved text */
+	uint64_t start_ticks; /* struct lh_process_identity: tells a reused pid; 0 when unknown */
+	bool has_counter;
+	double counter; /* what the user counts: requests, sessions */
 	struct lh_region_list list;
 };
 
 void lh_sample_deinit(struct lh_sample *sample);
+
+/*
+ * What select follows, of one mapping: the memory that is the process's own, in RAM or swapped out.
+ * Private memory counts by its anonymous pages, also while a fork shares them, without those that it
+ * has given back lazily (MADV_FREE); pages of a file that are only cached never count. Shared memory
+ * and huge pages count by USS. `knows_anonymous`: the kernel tells anonymous pages from others; where
+ * it does not, private dirty ones stand for them (Documentation/filesystems/proc.rst, smaps).
+ */
+uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymous);
+
+/* Whether any mapping of the list has anonymous pages told apart. */
+bool lh_regions_know_anonymous(const struct lh_region_list *list);
 
 struct lh_samples {
 	LH_VEC(struct lh_sample) items;
@@ -39,9 +55,18 @@ enum lh_verdict {
 /* "leak", "plateau", "step", "sawtooth", "steady", "shrinking", "undecided". */
 const char *lh_verdict_name(enum lh_verdict verdict);
 
+/* What a verdict is about. */
+enum lh_measure {
+	LH_MEASURE_USED,   /* lh_region_used_bytes */
+	LH_MEASURE_MAPPED, /* address space: used memory does not grow, but what is mapped does */
+};
+
+/* A moment that is not there. */
+#define LH_NEVER_S (-1.0)
+
 /*
- * One region's history. A region is followed through growth at either end, splits and merges: its
- * identity is the set of addresses it covers, not its first one.
+ * One region's history. A region is followed through growth at either end, splits, merges and moves:
+ * its identity is the set of addresses it covers, not its first one.
  */
 struct lh_growth {
 	uint64_t start;                 /* in the last sample that had it: of its first mapping */
@@ -51,23 +76,35 @@ struct lh_growth {
 	const char *name;             /* belongs to the selection */
 	const char *thread_name;      /* "" unless a thread stack */
 	size_t region_count;          /* mappings in that sample: 1, or more for a family of alike ones */
-	uint64_t private_first_bytes; /* USS + swap in the first sample; 0 when it appeared later */
-	uint64_t private_last_bytes;  /* USS + swap in the last sample; 0 when it is gone */
+	uint64_t private_first_bytes; /* lh_region_used_bytes in the first sample; 0 when it appeared later */
+	uint64_t private_last_bytes;  /* and in the last sample; 0 when it is gone */
 	int64_t growth_bytes;         /* last - first */
-	double rate_bytes_per_hour;   /* Theil-Sen slope of USS + swap (Sen 1968) */
+	uint64_t mapped_first_bytes;
+	uint64_t mapped_last_bytes;
+	int64_t huge_growth_bytes;      /* of huge pages in it, the last look at it minus the first */
+	enum lh_measure measure;        /* what all of the following is about */
+	double rate_bytes_per_hour;     /* Theil-Sen slope (Theil 1950, Sen 1968) */
+	double rate_low_bytes_per_hour; /* its 95 % confidence interval (Sen 1968) */
+	double rate_high_bytes_per_hour;
+	double chance;          /* of rising this steadily by accident: Mann-Kendall, one-sided */
+	double growth_start_s;  /* after the first sample: when it began to rise; LH_NEVER_S: it never did */
+	double plateau_start_s; /* LH_VERDICT_PLATEAU, LH_VERDICT_STEP: when that ended; else LH_NEVER_S */
+	double bytes_per_count; /* growth for each one counted (struct lh_sample: counter); 0: not known */
 	enum lh_verdict verdict;
 	uint64_t watch_more_ns;  /* LH_VERDICT_UNDECIDED: how much longer to watch; else 0 */
 	char reason[200];        /* in words, with the numbers it rests on */
-	LH_VEC(uint64_t) series; /* USS + swap per sample, 0 where it did not exist */
+	LH_VEC(uint64_t) series; /* of the measure, per moment; empty when it never changed */
 };
 
 struct lh_selection {
 	/* Leaks and undecided risers first, then the others; within each, by growth_bytes, most first. */
 	LH_VEC(struct lh_growth) growths;
-	struct lh_growth total; /* the whole process; its kind and ranges mean nothing */
+	struct lh_growth total;   /* the whole process; its kind and ranges mean nothing */
+	LH_VEC(double) moments_s; /* of the series' values, after the first sample; a long watch is thinned out */
 	size_t sample_count;
-	uint64_t span_ns; /* from first to last sample */
-	pid_t pid;        /* 0 when unknown */
+	uint64_t span_ns;  /* from first to last sample */
+	uint64_t start_ns; /* CLOCK_REALTIME of the first sample */
+	pid_t pid;         /* 0 when unknown */
 	struct lh_strings_pool strings;
 };
 
@@ -78,9 +115,26 @@ struct lh_selection {
 bool lh_growth_is_suspect(const struct lh_growth *growth);
 
 /*
- * LH_ERROR_USAGE with fewer than 2 samples, samples of different pids (0 goes with any), two samples
- * of one time, or one without usage. Samples may be out of order: they are judged by time.
+ * A selection in the making: takes samples one by one, and keeps of each only what changed, so that a
+ * watch of days fits in memory. Heap-allocated.
  */
+struct lh_selector;
+
+struct lh_error *lh_selector_create(struct lh_selector **ret) LH_NODISCARD;
+void lh_selector_destroy(struct lh_selector *selector); /* NULL is legal */
+void lh_cleanup_selector(struct lh_selector **selector);
+
+/*
+ * The sample stays the caller's. LH_ERROR_USAGE, and nothing is changed, when it has no usage, is of
+ * another process than those before (unknown goes with any), or of a time that is not after theirs.
+ * While uptime is known it tells the time, so that a clock that is set does not matter.
+ */
+struct lh_error *lh_selector_add(struct lh_selector *selector, const struct lh_sample *sample) LH_NODISCARD;
+
+/* Judges what was added so far; more may be added later. LH_ERROR_USAGE with fewer than 2 samples. */
+struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selection *ret) LH_NODISCARD;
+
+/* All at once. Samples may be out of order: they are judged by time. Errors: those of the selector. */
 struct lh_error *lh_select(const struct lh_samples *samples, struct lh_selection *ret) LH_NODISCARD;
 void lh_selection_deinit(struct lh_selection *selection);
 

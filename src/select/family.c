@@ -27,11 +27,11 @@ static int compare_backing(const struct lh_track *a, const struct lh_track *b)
 		return lh_compare_u64(a->kind, b->kind);
 	if (ignores_size(a->kind))
 		return 0;
-	if (a->last->protection != b->last->protection)
-		return lh_compare_u64(a->last->protection, b->last->protection);
-	if (a->last->is_shared != b->last->is_shared)
-		return lh_compare_u64(a->last->is_shared, b->last->is_shared);
-	return strcmp(a->last->name, b->last->name);
+	if (a->protection != b->protection)
+		return lh_compare_u64(a->protection, b->protection);
+	if (a->is_shared != b->is_shared)
+		return lh_compare_u64(a->is_shared, b->is_shared);
+	return strcmp(a->name, b->name);
 }
 
 static int compare_alike(const struct lh_track *a, const struct lh_track *b)
@@ -39,7 +39,7 @@ static int compare_alike(const struct lh_track *a, const struct lh_track *b)
 	int order = compare_backing(a, b);
 	if (order || ignores_size(a->kind))
 		return order;
-	return lh_compare_u64(a->bytes, b->bytes);
+	return lh_compare_u64(a->mapped_bytes, b->mapped_bytes);
 }
 
 static int compare_track_pointers(const void *a, const void *b)
@@ -55,17 +55,11 @@ static bool comes_or_goes(const struct lh_tracks *tracks, const struct lh_track 
 	return track->first_sample > 0 || track->last_sample + 1 < tracks->sample_count;
 }
 
-/* While it existed, without its coming and going. */
-static int64_t growth_in_life(const struct lh_tracks *tracks, const struct lh_track *track)
-{
-	const uint64_t *series = lh_track_series(tracks, (size_t)(track - tracks->items.items));
-	return (int64_t)series[track->last_sample] - (int64_t)series[track->first_sample];
-}
-
 /* Whether it grows by itself more than all the others' coming and going: then it is a row of its own. */
-static bool stands_out(const struct lh_tracks *tracks, const struct lh_track *track, double group_growth)
+static bool stands_out(const struct lh_track *track, double group_growth)
 {
-	int64_t growth = growth_in_life(tracks, track);
+	/* While it existed, without its coming and going. */
+	int64_t growth = (int64_t)track->used_bytes - (int64_t)track->first_used_bytes;
 	return !is_one_thing(track->kind) && growth >= (int64_t)LH_GROWTH_MIN_BYTES &&
 	       (double)growth > group_growth / 2;
 }
@@ -74,8 +68,8 @@ static double group_growth(const struct lh_tracks *tracks, struct lh_track *cons
 {
 	double growth = 0;
 	for (size_t i = 0; i < count; i++) {
-		const uint64_t *series = lh_track_series(tracks, (size_t)(group[i] - tracks->items.items));
-		growth += (double)series[tracks->sample_count - 1] - (double)series[0];
+		growth += group[i]->last_sample + 1 == tracks->sample_count ? (double)group[i]->used_bytes : 0;
+		growth -= group[i]->first_sample == 0 ? (double)group[i]->first_used_bytes : 0;
 	}
 	return growth;
 }
@@ -94,7 +88,7 @@ static void make_family(struct lh_tracks *tracks, struct lh_track *const *group,
 {
 	double growth = group_growth(tracks, group, count);
 	for (size_t i = 0; i < count; i++) {
-		if (!stands_out(tracks, group[i], growth))
+		if (!stands_out(group[i], growth))
 			group[i]->family = tracks->family_count;
 	}
 	tracks->family_count++;
@@ -143,12 +137,16 @@ static void group_assorted(struct lh_tracks *tracks, struct lh_track **order, si
 
 struct lh_error *lh_tracks_group(struct lh_tracks *tracks)
 {
-	size_t count = tracks->items.count;
-	LH_CLEANUP(lh_cleanup_free) struct lh_track **order = calloc(count + 1, sizeof(*order));
+	size_t count = 0;
+	LH_CLEANUP(lh_cleanup_free) struct lh_track **order = calloc(tracks->items.count + 1, sizeof(*order));
 	if (!order)
 		return lh_error_no_memory();
-	for (size_t i = 0; i < count; i++)
-		order[i] = &tracks->items.items[i];
+	tracks->family_count = 0;
+	for (size_t i = 0; i < tracks->items.count; i++) {
+		tracks->items.items[i].family = LH_TRACK_ALONE;
+		if (lh_track_is_root(tracks, i))
+			order[count++] = &tracks->items.items[i];
+	}
 	qsort(order, count, sizeof(struct lh_track *), compare_track_pointers);
 	group_alike(tracks, order, count);
 	group_assorted(tracks, order, count);

@@ -1,50 +1,233 @@
 /*
  * identity: follows memory from sample to sample. A region is a set of addresses: mappings of
  * neighbouring samples that overlap and have the same backing are the same memory, so growth at
- * either end, a split and a merge keep their history. Input: samples in order of time. Output: one
- * track per connected set of mappings, with its private bytes per sample. Judges nothing.
+ * either end, a split and a merge keep their history. Input: samples in order of time, one by one, of
+ * which nothing is kept. Output: one track per connected set of mappings, with its bytes over time.
+ * Judges nothing.
  */
 #include "identity.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* A mapping of a sample, and its union-find parent (Tarjan 1975: path halving). */
-struct node {
-	const struct lh_region *region;
-	size_t sample;
-	size_t parent;
+/* More mappings than this that went or came at once are not paired as moved ones: it would be guessing. */
+enum { MOVED_MAX = 16 };
+
+/* Smaller ones are common: of two that fit, none would be the right one more likely than by chance. */
+#define MOVED_BYTES_MIN (256 * LH_KIB)
+
+static const size_t NO_TRACK = SIZE_MAX;
+
+/* A sample while it is added. */
+struct adding {
+	struct lh_tracks *tracks;
+	const struct lh_sample *sample;
+	struct lh_track_pieces pieces;
+	bool knows_anonymous; /* the kernel tells anonymous pages from a file's (since Linux 2.6.37) */
+	uint64_t elapsed_ns;
+	uint32_t moment;
 };
 
-struct node_list {
-	LH_VEC(struct node) nodes;
-	size_t *first_of_sample; /* sample_count + 1 entries */
-};
-
-static void node_list_deinit(struct node_list *list)
+static void adding_deinit(struct adding *adding)
 {
-	lh_vec_deinit(&list->nodes);
-	free(list->first_of_sample);
+	lh_vec_deinit(&adding->pieces.items);
 }
 
-static size_t node_root(struct node *nodes, size_t at)
+static void track_deinit(struct lh_track *track)
 {
-	while (nodes[at].parent != at) {
-		nodes[at].parent = nodes[nodes[at].parent].parent;
-		at = nodes[at].parent;
+	lh_vec_deinit(&track->ranges);
+	lh_steps_deinit(&track->used);
+	lh_steps_deinit(&track->mapped);
+}
+
+void lh_tracks_deinit(struct lh_tracks *tracks)
+{
+	for (size_t i = 0; i < tracks->items.count; i++)
+		track_deinit(&tracks->items.items[i]);
+	lh_vec_deinit(&tracks->items);
+	lh_vec_deinit(&tracks->latest.items);
+	lh_vec_deinit(&tracks->earlier.items);
+	lh_vec_deinit(&tracks->moments);
+	lh_strings_pool_deinit(&tracks->strings);
+	*tracks = (struct lh_tracks){0};
+}
+
+/* ---------------------------------------------------------------- one track or two */
+
+/* The track it is part of now (Tarjan 1975: path halving). */
+static size_t root_of(struct lh_tracks *tracks, size_t at)
+{
+	struct lh_track *items = tracks->items.items;
+	while (items[at].parent != at) {
+		items[at].parent = items[items[at].parent].parent;
+		at = items[at].parent;
 	}
 	return at;
 }
 
-/* The earlier node becomes the root. */
-static void node_join(struct node *nodes, size_t a, size_t b)
+/* The earlier one goes on, with what the other has had. */
+static struct lh_error *join(struct lh_tracks *tracks, size_t a, size_t b, size_t *ret)
 {
-	size_t root_a = node_root(nodes, a);
-	size_t root_b = node_root(nodes, b);
-	if (root_a < root_b)
-		nodes[root_b].parent = root_a;
-	else
-		nodes[root_a].parent = root_b;
+	a = root_of(tracks, a);
+	b = root_of(tracks, b);
+	*ret = a < b ? a : b;
+	if (a == b)
+		return NULL;
+	struct lh_track *kept = &tracks->items.items[*ret];
+	struct lh_track *other = &tracks->items.items[a < b ? b : a];
+	LH_TRY(lh_steps_add(&kept->used, &other->used));
+	LH_TRY(lh_steps_add(&kept->mapped, &other->mapped));
+	if (kept->first_sample == other->first_sample) {
+		kept->first_used_bytes = lh_steps_sum(kept->first_used_bytes, other->first_used_bytes);
+		kept->first_mapped_bytes = lh_steps_sum(kept->first_mapped_bytes, other->first_mapped_bytes);
+		kept->first_huge_bytes = lh_steps_sum(kept->first_huge_bytes, other->first_huge_bytes);
+	}
+	kept->last_sample = lh_max_u64(kept->last_sample, other->last_sample);
+	if (kept->kind == LH_REGION_ANON)
+		kept->kind = other->kind;
+	other->parent = *ret;
+	track_deinit(other);
+	other->ranges.items = NULL;
+	other->used = other->mapped = (struct lh_steps){0};
+	return NULL;
 }
+
+/* ---------------------------------------------------------------- the same memory */
+
+/* Same device, inode and offset lineage; anonymous memory has inode 0 and no offset to compare. */
+static bool is_same_backing(const struct lh_track_piece *a, const struct lh_track_piece *b)
+{
+	if (a->is_shared != b->is_shared || a->inode != b->inode || a->device_major != b->device_major ||
+	    a->device_minor != b->device_minor)
+		return false;
+	return !a->inode || a->range.start - a->file_offset == b->range.start - b->file_offset;
+}
+
+/*
+ * At least half of the smaller one: growth, split and merge leave the smaller one whole, while a new
+ * mapping that happens to reuse a few freed pages of another is not that other.
+ */
+static bool is_same_memory(const struct lh_track_piece *a, const struct lh_track_piece *b)
+{
+	uint64_t start = lh_max_u64(a->range.start, b->range.start);
+	uint64_t end = lh_min_u64(a->range.end, b->range.end);
+	uint64_t smaller = lh_min_u64(lh_range_bytes(a->range), lh_range_bytes(b->range));
+	return start < end && end - start >= smaller - smaller / 2 && is_same_backing(a, b);
+}
+
+static struct lh_error *take_track(struct lh_tracks *tracks, struct lh_track_piece *piece, size_t track)
+{
+	if (piece->track == NO_TRACK) {
+		piece->track = root_of(tracks, track);
+		return NULL;
+	}
+	return join(tracks, piece->track, track, &piece->track);
+}
+
+/* Both are in address order and disjoint: of n + m mappings at most n + m pairs overlap. */
+static struct lh_error *match(struct adding *adding, const struct lh_track_pieces *before)
+{
+	size_t a = 0, b = 0;
+	while (a < before->items.count && b < adding->pieces.items.count) {
+		const struct lh_track_piece *old = &before->items.items[a];
+		struct lh_track_piece *new = &adding->pieces.items.items[b];
+		if (is_same_memory(old, new))
+			LH_TRY(take_track(adding->tracks, new, old->track));
+		if (old->range.end <= new->range.end)
+			a++;
+		else
+			b++;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- moved mappings */
+
+struct candidates {
+	size_t items[MOVED_MAX]; /* indices of pieces */
+	size_t count;            /* MOVED_MAX + 1: too many */
+};
+
+static void candidates_add(struct candidates *candidates, size_t piece)
+{
+	if (candidates->count < MOVED_MAX)
+		candidates->items[candidates->count] = piece;
+	if (candidates->count <= MOVED_MAX)
+		candidates->count++;
+}
+
+static bool may_have_moved(const struct lh_track_piece *piece)
+{
+	return !piece->inode && !piece->is_shared && lh_range_bytes(piece->range) >= MOVED_BYTES_MIN;
+}
+
+/* Of the last sample, mappings none of which is part of this one. */
+static void find_gone(struct adding *adding, const uint8_t *is_seen, struct candidates *ret)
+{
+	const struct lh_track_pieces *latest = &adding->tracks->latest;
+	for (size_t i = 0; i < latest->items.count; i++) {
+		const struct lh_track_piece *piece = &latest->items.items[i];
+		if (may_have_moved(piece) && !is_seen[root_of(adding->tracks, piece->track)])
+			candidates_add(ret, i);
+	}
+}
+
+static void find_come(const struct adding *adding, struct candidates *ret)
+{
+	for (size_t i = 0; i < adding->pieces.items.count; i++) {
+		const struct lh_track_piece *piece = &adding->pieces.items.items[i];
+		if (piece->track == NO_TRACK && may_have_moved(piece))
+			candidates_add(ret, i);
+	}
+}
+
+/* mremap(2) keeps the pages, and may make the mapping larger; smaller ones stay where they are. */
+static bool fits(const struct lh_track_piece *gone, const struct lh_track_piece *come)
+{
+	return lh_range_bytes(come->range) >= lh_range_bytes(gone->range) &&
+	       lh_range_bytes(come->range) <= 4 * lh_range_bytes(gone->range);
+}
+
+/* A pair is taken only where neither fits anything else. */
+static struct lh_error *match_moved(struct adding *adding, const struct candidates *gone, const struct candidates *come)
+{
+	struct lh_track_piece *latest = adding->tracks->latest.items.items;
+	struct lh_track_piece *pieces = adding->pieces.items.items;
+	for (size_t i = 0; i < gone->count; i++) {
+		size_t fit_count = 0, rival_count = 0, fit = 0;
+		for (size_t j = 0; j < come->count; j++) {
+			if (fits(&latest[gone->items[i]], &pieces[come->items[j]])) {
+				fit_count++;
+				fit = come->items[j];
+			}
+		}
+		for (size_t j = 0; fit_count == 1 && j < gone->count; j++)
+			rival_count += fits(&latest[gone->items[j]], &pieces[fit]);
+		if (fit_count == 1 && rival_count == 1)
+			LH_TRY(take_track(adding->tracks, &pieces[fit], latest[gone->items[i]].track));
+	}
+	return NULL;
+}
+
+static struct lh_error *follow_moves(struct adding *adding)
+{
+	struct candidates gone = {0}, come = {0};
+	find_come(adding, &come);
+	if (!come.count || come.count > MOVED_MAX)
+		return NULL;
+	LH_CLEANUP(lh_cleanup_free) uint8_t *is_seen = calloc(adding->tracks->items.count + 1, 1);
+	if (!is_seen)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < adding->pieces.items.count; i++) {
+		if (adding->pieces.items.items[i].track != NO_TRACK)
+			is_seen[adding->pieces.items.items[i].track] = 1;
+	}
+	find_gone(adding, is_seen, &gone);
+	return gone.count <= MOVED_MAX ? match_moved(adding, &gone, &come) : NULL;
+}
+
+/* ---------------------------------------------------------------- one sample */
 
 /* Guards hold no memory, and reserved space would tie together what is only neighbours in it. */
 static bool is_followed(const struct lh_region *region)
@@ -52,157 +235,185 @@ static bool is_followed(const struct lh_region *region)
 	return region->kind != LH_REGION_GUARD && region->start < region->end;
 }
 
-static struct lh_error *collect_nodes(const struct lh_sample *const *samples, size_t sample_count,
-				      struct node_list *list)
+static struct lh_error *collect_pieces(struct adding *adding)
 {
-	list->first_of_sample = calloc(sample_count + 1, sizeof(*list->first_of_sample));
-	if (!list->first_of_sample)
-		return lh_error_no_memory();
-	for (size_t sample = 0; sample < sample_count; sample++) {
-		const struct lh_region_list *regions = &samples[sample]->list;
-		LH_TRY(lh_vec_reserve(&list->nodes, regions->regions.count + 1));
-		list->first_of_sample[sample] = list->nodes.count;
-		for (size_t i = 0; i < regions->regions.count; i++) {
-			const struct lh_region *region = &regions->regions.items[i];
-			if (!is_followed(region))
-				continue;
-			size_t at = list->nodes.count++;
-			list->nodes.items[at] = (struct node){.region = region, .sample = sample, .parent = at};
-		}
+	const struct lh_region_list *list = &adding->sample->list;
+	LH_TRY(lh_vec_reserve(&adding->pieces.items, list->regions.count + 1));
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		if (!is_followed(region))
+			continue;
+		adding->pieces.items.items[adding->pieces.items.count++] = (struct lh_track_piece){
+			.range = {region->start, region->end},
+			.inode = region->inode,
+			.file_offset = region->file_offset,
+			.device_major = region->device_major,
+			.device_minor = region->device_minor,
+			.is_shared = region->is_shared,
+			.track = NO_TRACK,
+		};
 	}
-	list->first_of_sample[sample_count] = list->nodes.count;
 	return NULL;
 }
 
-/* Same device, inode and offset lineage; anonymous memory has inode 0 and no offset to compare. */
-static bool is_same_backing(const struct lh_region *a, const struct lh_region *b)
+static struct lh_error *create_track(struct adding *adding, struct lh_track_piece *piece)
 {
-	if (a->is_shared != b->is_shared || a->inode != b->inode || a->device_major != b->device_major ||
-	    a->device_minor != b->device_minor)
-		return false;
-	return !a->inode || a->start - a->file_offset == b->start - b->file_offset;
+	struct lh_tracks *tracks = adding->tracks;
+	struct lh_track track = {
+		.parent = tracks->items.count,
+		.name = "",
+		.thread_name = "",
+		.first_sample = tracks->sample_count,
+		.last_sample = UINT64_MAX,
+		.family = LH_TRACK_ALONE,
+	};
+	piece->track = track.parent;
+	return lh_vec_push(&tracks->items, track);
+}
+
+/* The string, kept by the tracks; most often it is the one they have. */
+static struct lh_error *keep(struct lh_tracks *tracks, const char *text, const char **ret)
+{
+	if (strcmp(text, *ret) == 0)
+		return NULL;
+	return lh_strings_pool_add(&tracks->strings, text, strlen(text), ret);
+}
+
+/* What the largest mapping says stands for all pieces of a track. */
+static struct lh_error *describe(struct lh_tracks *tracks, struct lh_track *track, const struct lh_region *region)
+{
+	uint64_t bytes = region->end - region->start;
+	if (bytes > track->largest_bytes) {
+		track->largest_bytes = bytes;
+		track->protection = region->protection;
+		track->is_shared = region->is_shared;
+		LH_TRY(keep(tracks, region->name, &track->name));
+	}
+	/* What proc could only call anonymous in one sample it may know in another. */
+	if (region->kind != LH_REGION_ANON || track->last_sample == UINT64_MAX)
+		track->kind = region->kind;
+	return region->thread_name[0] ? keep(tracks, region->thread_name, &track->thread_name) : NULL;
+}
+
+static void begin_sample(struct lh_track *track)
+{
+	track->ranges.count = 0;
+	track->largest_bytes = track->mapped_bytes = track->used_bytes = track->huge_bytes = 0;
+}
+
+static struct lh_error *count_region(struct adding *adding, const struct lh_region *region, size_t at)
+{
+	struct lh_track *track = &adding->tracks->items.items[at];
+	if (track->last_sample != adding->tracks->sample_count)
+		begin_sample(track);
+	LH_TRY(describe(adding->tracks, track, region));
+	track->last_sample = adding->tracks->sample_count;
+	track->mapped_bytes = lh_steps_sum(track->mapped_bytes, region->end - region->start);
+	track->used_bytes = lh_steps_sum(track->used_bytes, lh_region_used_bytes(region, adding->knows_anonymous));
+	track->huge_bytes = lh_steps_sum(track->huge_bytes, region->usage.anon_huge_bytes);
+	return lh_vec_push(&track->ranges, ((struct lh_range){region->start, region->end}));
+}
+
+/* Pieces were collected from the regions in order. */
+static struct lh_error *count_regions(struct adding *adding)
+{
+	const struct lh_region_list *list = &adding->sample->list;
+	size_t next = 0;
+	for (size_t i = 0; i < list->regions.count; i++) {
+		if (!is_followed(&list->regions.items[i]))
+			continue;
+		struct lh_track_piece *piece = &adding->pieces.items.items[next++];
+		if (piece->track == NO_TRACK)
+			LH_TRY(create_track(adding, piece));
+		piece->track = root_of(adding->tracks, piece->track);
+		LH_TRY(count_region(adding, &list->regions.items[i], piece->track));
+	}
+	return NULL;
+}
+
+static struct lh_error *note_values(struct adding *adding, const struct lh_track_pieces *pieces)
+{
+	struct lh_tracks *tracks = adding->tracks;
+	bool is_torn = adding->sample->list.skipped_lines || adding->sample->list.dropped_regions;
+	for (size_t i = 0; i < pieces->items.count; i++) {
+		struct lh_track *track = &tracks->items.items[root_of(tracks, pieces->items.items[i].track)];
+		bool is_there = track->last_sample == tracks->sample_count;
+		if (!is_there && is_torn)
+			continue;
+		LH_TRY(lh_steps_set(&track->used, adding->moment, is_there ? track->used_bytes : 0));
+		LH_TRY(lh_steps_set(&track->mapped, adding->moment, is_there ? track->mapped_bytes : 0));
+		if (track->first_sample == tracks->sample_count) {
+			track->first_used_bytes = track->used_bytes;
+			track->first_mapped_bytes = track->mapped_bytes;
+			track->first_huge_bytes = track->huge_bytes;
+		}
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- moments */
+
+static void halve_moments(struct lh_tracks *tracks)
+{
+	for (size_t i = 0; i < tracks->items.count; i++) {
+		lh_steps_halve(&tracks->items.items[i].used);
+		lh_steps_halve(&tracks->items.items[i].mapped);
+	}
+	size_t kept = (tracks->moments.count + 1) / 2;
+	for (size_t i = 0; i < kept; i++)
+		tracks->moments.items[i] = tracks->moments.items[2 * i];
+	tracks->moments.count = kept;
+	tracks->stride *= 2;
 }
 
 /*
- * At least half of the smaller one: growth, split and merge leave the smaller one whole, while a new
- * mapping that happens to reuse a few freed pages of another is not that other.
+ * The sample of ordinal k is moment ceil(k / stride): until the next multiple of the stride comes, the
+ * last moment is that of the latest sample.
  */
-static bool is_same_memory(const struct lh_region *a, const struct lh_region *b)
+static struct lh_error *date(struct adding *adding)
 {
-	uint64_t start = lh_max_u64(a->start, b->start);
-	uint64_t end = lh_min_u64(a->end, b->end);
-	uint64_t smaller = lh_min_u64(a->end - a->start, b->end - b->start);
-	return start < end && end - start >= smaller - smaller / 2 && is_same_backing(a, b);
-}
-
-/* Both are in address order and disjoint: of n + m mappings at most n + m pairs overlap. */
-static void join_samples(struct node_list *list, size_t sample_a, size_t sample_b)
-{
-	struct node *nodes = list->nodes.items;
-	size_t a = list->first_of_sample[sample_a], a_end = list->first_of_sample[sample_a + 1];
-	size_t b = list->first_of_sample[sample_b], b_end = list->first_of_sample[sample_b + 1];
-	while (a < a_end && b < b_end) {
-		if (is_same_memory(nodes[a].region, nodes[b].region))
-			node_join(nodes, a, b);
-		if (nodes[a].region->end <= nodes[b].region->end)
-			a++;
-		else
-			b++;
-	}
-}
-
-/* A kernel text is read in pieces while the process runs on: a mapping may be missing in one sample. */
-static void join_all_samples(struct node_list *list, size_t sample_count)
-{
-	for (size_t sample = 1; sample < sample_count; sample++) {
-		join_samples(list, sample - 1, sample);
-		if (sample >= 2)
-			join_samples(list, sample - 2, sample);
-	}
-}
-
-/* How much a kind tells: what proc could only call anonymous in one sample it may know in another. */
-static unsigned kind_rank(enum lh_region_kind kind)
-{
-	return kind == LH_REGION_ANON ? 0 : 1;
-}
-
-static void track_add(struct lh_track *track, const struct node *node)
-{
-	const struct lh_region *region = node->region;
-	uint64_t bytes = region->end - region->start;
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the caller has just pushed the track. */
-	bool is_newer = !track->last || node->sample > track->last_sample;
-	if (!track->last) {
-		*track = (struct lh_track){.kind = region->kind, .first_sample = node->sample};
-		track->thread_name = region->thread_name;
-		track->family = LH_TRACK_ALONE;
-	}
-	if (is_newer)
-		track->bytes = 0;
-	if (is_newer || bytes > track->last->end - track->last->start)
-		track->last = region;
-	track->last_sample = node->sample;
-	track->bytes += bytes;
-	if (kind_rank(region->kind) >= kind_rank(track->kind))
-		track->kind = region->kind;
-	if (region->thread_name[0])
-		track->thread_name = region->thread_name;
-}
-
-/* Numbers the roots in order of address and time; `ret_track_of` holds a number per node. */
-static struct lh_error *number_tracks(struct node_list *list, struct lh_tracks *tracks, size_t *ret_track_of)
-{
-	for (size_t i = 0; i < list->nodes.count; i++) {
-		size_t root = node_root(list->nodes.items, i);
-		if (root == i) {
-			ret_track_of[i] = tracks->items.count;
-			LH_TRY(lh_vec_push(&tracks->items, (struct lh_track){0}));
-		} else {
-			ret_track_of[i] = ret_track_of[root];
-		}
-		track_add(&tracks->items.items[ret_track_of[i]], &list->nodes.items[i]);
-	}
+	struct lh_tracks *tracks = adding->tracks;
+	if (!tracks->stride)
+		tracks->stride = 1;
+	bool is_full = tracks->moments.count == LH_MOMENTS_MAX;
+	if (is_full && (tracks->sample_count - 1) % tracks->stride == 0)
+		halve_moments(tracks);
+	adding->moment = (uint32_t)((tracks->sample_count + tracks->stride - 1) / tracks->stride);
+	struct lh_moment moment = {adding->elapsed_ns, adding->sample->has_counter ? adding->sample->counter : NAN};
+	if (adding->moment == tracks->moments.count)
+		return lh_vec_push(&tracks->moments, moment);
+	tracks->moments.items[adding->moment] = moment;
 	return NULL;
 }
 
-static struct lh_error *fill_tracks(const struct node_list *list, const size_t *track_of, struct lh_tracks *tracks)
+static struct lh_error *add(struct adding *adding)
 {
-	tracks->series = calloc((tracks->items.count + 1) * (tracks->sample_count + 1), sizeof(*tracks->series));
-	if (!tracks->series)
-		return lh_error_no_memory();
-	for (size_t i = 0; i < list->nodes.count; i++) {
-		const struct node *node = &list->nodes.items[i];
-		uint64_t *value = &tracks->series[track_of[i] * tracks->sample_count + node->sample];
-		*value = lh_private_sum(*value, lh_usage_private(&node->region->usage));
-		if (node->sample != tracks->items.items[track_of[i]].last_sample)
-			continue;
-		struct lh_range range = {node->region->start, node->region->end};
-		LH_TRY(lh_vec_push(&tracks->pieces, (struct lh_track_piece){track_of[i], range}));
-	}
-	return NULL;
+	struct lh_tracks *tracks = adding->tracks;
+	LH_TRY(date(adding));
+	LH_TRY(collect_pieces(adding));
+	LH_TRY(match(adding, &tracks->latest));
+	/* A kernel text is read in pieces while the process runs on: a mapping may be missing in one sample. */
+	LH_TRY(match(adding, &tracks->earlier));
+	LH_TRY(follow_moves(adding));
+	LH_TRY(count_regions(adding));
+	LH_TRY(note_values(adding, &adding->pieces));
+	LH_TRY(note_values(adding, &tracks->latest));
+	return note_values(adding, &tracks->earlier);
 }
 
-struct lh_error *lh_tracks_create(const struct lh_sample *const *samples, size_t sample_count, struct lh_tracks *ret)
+struct lh_error *lh_tracks_add(struct lh_tracks *tracks, const struct lh_sample *sample, uint64_t elapsed_ns)
 {
-	struct node_list list LH_CLEANUP(node_list_deinit) = {0};
-	LH_TRY(collect_nodes(samples, sample_count, &list));
-	join_all_samples(&list, sample_count);
-	LH_CLEANUP(lh_cleanup_free) size_t *track_of = calloc(list.nodes.count + 1, sizeof(*track_of));
-	if (!track_of)
-		return lh_error_no_memory();
-	struct lh_tracks tracks LH_CLEANUP(lh_tracks_deinit) = {.sample_count = sample_count};
-	LH_TRY(number_tracks(&list, &tracks, track_of));
-	LH_TRY(fill_tracks(&list, track_of, &tracks));
-	*ret = tracks;
-	tracks = (struct lh_tracks){0};
+	struct adding adding LH_CLEANUP(adding_deinit) = {
+		.tracks = tracks,
+		.sample = sample,
+		.knows_anonymous = lh_regions_know_anonymous(&sample->list),
+		.elapsed_ns = elapsed_ns,
+	};
+	LH_TRY(add(&adding));
+	struct lh_track_pieces oldest = tracks->earlier;
+	tracks->earlier = tracks->latest;
+	tracks->latest = adding.pieces;
+	adding.pieces = oldest;
+	tracks->sample_count++;
 	return NULL;
-}
-
-void lh_tracks_deinit(struct lh_tracks *tracks)
-{
-	lh_vec_deinit(&tracks->items);
-	lh_vec_deinit(&tracks->pieces);
-	free(tracks->series);
-	tracks->series = NULL;
 }

@@ -5,56 +5,87 @@
 #define LEAKHUNT_SELECT_IDENTITY_H
 
 #include "leakhunt/select.h"
-
-/* Memory followed through all samples: one mapping, the pieces of a split one, or a whole family. */
-struct lh_track {
-	const struct lh_region *last; /* its largest mapping in its last sample; belongs to the samples */
-	enum lh_region_kind kind;     /* the most telling one it ever had */
-	const char *thread_name;
-	uint64_t bytes;      /* mapped, in its last sample */
-	size_t first_sample; /* index of the first sample that had it */
-	size_t last_sample;
-	size_t family; /* LH_TRACK_ALONE, or which row it is part of */
-};
+#include "steps.h"
 
 #define LH_TRACK_ALONE SIZE_MAX
 
-/* A mapping in its track's last sample. */
-struct lh_track_piece {
-	size_t track;
-	struct lh_range range;
+/* Memory followed through all samples: one mapping, or the pieces of a split one. */
+struct lh_track {
+	size_t parent;            /* the track it was joined into; itself while it is one of its own */
+	enum lh_region_kind kind; /* the most telling one it ever had */
+	const char *name;         /* of its largest mapping in its last sample; belongs to the tracks */
+	const char *thread_name;  /* likewise; "" unless a thread stack */
+	uint8_t protection;
+	bool is_shared;
+	uint64_t first_sample; /* ordinal of the first sample that had it */
+	uint64_t last_sample;
+	LH_VEC(struct lh_range) ranges; /* its mappings in its last sample, in order */
+	uint64_t largest_bytes;         /* the largest of them */
+	uint64_t mapped_bytes;          /* in its last sample */
+	uint64_t used_bytes;            /* likewise */
+	uint64_t huge_bytes;            /* huge pages of anonymous memory, likewise */
+	uint64_t first_used_bytes;      /* in its first sample */
+	uint64_t first_mapped_bytes;
+	uint64_t first_huge_bytes;
+	struct lh_steps used;   /* lh_region_used_bytes, per moment */
+	struct lh_steps mapped; /* bytes mapped, per moment */
+	size_t family;          /* LH_TRACK_ALONE, or which row it is part of */
 };
+
+/* A mapping of one of the last two samples, with what tells its backing. */
+struct lh_track_piece {
+	struct lh_range range;
+	uint64_t inode;
+	uint64_t file_offset;
+	uint32_t device_major;
+	uint32_t device_minor;
+	bool is_shared;
+	size_t track;
+};
+
+struct lh_track_pieces {
+	LH_VEC(struct lh_track_piece) items; /* ascending, disjoint */
+};
+
+/* When a sample was taken, and what the user's counter said then. */
+struct lh_moment {
+	uint64_t elapsed_ns; /* since the first sample */
+	double counter;      /* NAN when there is none */
+};
+
+/* More moments than this are halved: bounds memory, and the time to judge, however long the watch is. */
+#define LH_MOMENTS_MAX 2049
 
 struct lh_tracks {
 	LH_VEC(struct lh_track) items;
-	LH_VEC(struct lh_track_piece) pieces; /* ascending addresses within one last sample */
-	uint64_t *series;                     /* items.count rows of sample_count: USS + swap, saturated at INT64_MAX */
-	size_t sample_count;
+	struct lh_track_pieces latest;    /* of the last sample */
+	struct lh_track_pieces earlier;   /* and of the one before it */
+	LH_VEC(struct lh_moment) moments; /* some of the samples', the first and the last among them */
+	uint64_t sample_count;
+	uint64_t stride; /* each moment stands for that many samples */
 	size_t family_count;
+	struct lh_strings_pool strings;
 };
 
-/* `samples` in order of time. O(n log n) in the number of mappings. */
-struct lh_error *lh_tracks_create(const struct lh_sample *const *samples, size_t sample_count,
-				  struct lh_tracks *ret) LH_NODISCARD;
+/*
+ * `elapsed_ns` is more than that of all samples that were added before. Nothing of the sample is kept.
+ * O(n) in its mappings.
+ */
+struct lh_error *lh_tracks_add(struct lh_tracks *tracks, const struct lh_sample *sample,
+			       uint64_t elapsed_ns) LH_NODISCARD;
 
 /*
  * Puts tracks that are alike, and come or go one by one, into families: thread stacks, heaps of
- * arenas, mmapped chunks, anonymous mappings of one size. Sets `family` of their members.
+ * arenas, mmapped chunks, anonymous mappings of one size. Sets `family` of their members anew.
  */
 struct lh_error *lh_tracks_group(struct lh_tracks *tracks) LH_NODISCARD;
 
 void lh_tracks_deinit(struct lh_tracks *tracks);
 
-/* Sums of private bytes stay where int64_t can show their difference. */
-static inline uint64_t lh_private_sum(uint64_t a, uint64_t b)
+/* Whether it is a track of its own, and not joined into another. */
+static inline bool lh_track_is_root(const struct lh_tracks *tracks, size_t track)
 {
-	uint64_t sum;
-	return !lh_add_u64(a, b, &sum) || sum > INT64_MAX ? INT64_MAX : sum;
-}
-
-static inline const uint64_t *lh_track_series(const struct lh_tracks *tracks, size_t track)
-{
-	return tracks->series + track * tracks->sample_count;
+	return tracks->items.items[track].parent == track;
 }
 
 #endif

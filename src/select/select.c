@@ -1,11 +1,11 @@
 /*
- * select: ranks regions by growth. Input: samples of one process in any order. It puts them in order
- * of time, has identity follow the memory through them, has verdict judge each history, and ranks.
- * Pure: opens no file, asks no clock, and keeps nothing of the samples.
+ * select: ranks regions by growth. Input: tracks of memory through all samples. It sums them up into
+ * rows, has verdict judge each row's history, and ranks. Pure: opens no file, asks no clock.
  */
-#include "identity.h"
+#include "selector.h"
 #include "verdict.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,178 +36,243 @@ void lh_selection_deinit(struct lh_selection *selection)
 		growth_deinit(&selection->growths.items[i]);
 	lh_vec_deinit(&selection->growths);
 	growth_deinit(&selection->total);
+	lh_vec_deinit(&selection->moments_s);
 	lh_strings_pool_deinit(&selection->strings);
 	*selection = (struct lh_selection){0};
 }
 
-/* What one selection is made of, while it is made. */
+/* ---------------------------------------------------------------- rows */
+
+/* What a selection is made of, while it is made. */
 struct selecting {
-	const struct lh_sample **samples; /* in order of time */
-	double *seconds;                  /* of each, after the first */
-	double *values;                   /* scratch: one series */
-	struct lh_tracks tracks;
+	struct lh_tracks *tracks;
+	double *values;   /* scratch: one series */
+	double *counters; /* per moment; NULL unless each has one, and they rise */
 	struct lh_selection selection;
 };
 
 static void selecting_deinit(struct selecting *selecting)
 {
-	free(selecting->samples);
-	free(selecting->seconds);
 	free(selecting->values);
-	lh_tracks_deinit(&selecting->tracks);
+	free(selecting->counters);
 	lh_selection_deinit(&selecting->selection);
 }
 
-static int compare_times(const void *a, const void *b)
+/* A row while it is summed up: a track of its own, or a family. */
+struct row {
+	struct lh_growth growth;
+	struct lh_steps used;
+	struct lh_steps mapped;
+	uint64_t last_sample; /* of any of its tracks: that one's ranges are the row's */
+	bool exists;
+};
+
+struct rows {
+	struct row *items;
+	size_t count;
+};
+
+static void row_deinit(struct row *row)
 {
-	const struct lh_sample *const *left = a;
-	const struct lh_sample *const *right = b;
-	return ((*left)->time_ns > (*right)->time_ns) - ((*left)->time_ns < (*right)->time_ns);
+	growth_deinit(&row->growth);
+	lh_steps_deinit(&row->used);
+	lh_steps_deinit(&row->mapped);
 }
 
-static struct lh_error *check_pids(const struct lh_samples *samples, pid_t *ret)
+static void rows_deinit(struct rows *rows)
 {
-	pid_t pid = 0;
-	for (size_t i = 0; i < samples->items.count; i++) {
-		pid_t other = samples->items.items[i].pid;
-		if (pid && other && pid != other)
-			return lh_error_create(LH_ERROR_USAGE, "samples are of different processes: pids %d and %d",
-					       (int)pid, (int)other);
-		pid = pid ? pid : other;
-	}
-	*ret = pid;
+	for (size_t i = 0; rows->items && i < rows->count; i++)
+		row_deinit(&rows->items[i]);
+	free(rows->items);
+}
+
+/* Strings of the tracks are copied: the selection outlives them. */
+static struct lh_error *describe_row(struct selecting *selecting, const struct lh_track *track, struct row *row)
+{
+	struct lh_strings_pool *pool = &selecting->selection.strings;
+	const char *thread_name = track->kind == LH_REGION_THREAD_STACK ? track->thread_name : "";
+	row->exists = true;
+	row->growth.kind = track->kind;
+	LH_TRY(lh_strings_pool_add(pool, track->name, strlen(track->name), &row->growth.name));
+	return lh_strings_pool_add(pool, thread_name, strlen(thread_name), &row->growth.thread_name);
+}
+
+static struct lh_error *add_ranges(const struct lh_track *track, struct row *row)
+{
+	if (track->last_sample < row->last_sample)
+		return NULL;
+	if (track->last_sample > row->last_sample)
+		row->growth.ranges.count = 0;
+	row->last_sample = track->last_sample;
+	for (size_t i = 0; i < track->ranges.count; i++)
+		LH_TRY(lh_vec_push(&row->growth.ranges, track->ranges.items[i]));
 	return NULL;
 }
 
-static struct lh_error *check_samples(const struct lh_samples *samples, pid_t *ret_pid)
+static struct lh_error *add_track(struct selecting *selecting, const struct lh_track *track, struct row *row)
 {
-	size_t count = samples->items.count;
-	if (count < 2)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%zu sample%s: growth shows from 2 samples on",
-						     count, count == 1 ? "" : "s"),
-				     "give two or more samples, some time apart");
-	for (size_t i = 0; i < count; i++) {
-		if (!samples->items.items[i].list.has_usage)
-			return lh_error_hint(lh_error_create(LH_ERROR_USAGE,
-							     "sample %zu holds addresses, but no memory usage", i + 1),
-					     "save the smaps of the process, not its maps");
-	}
-	return check_pids(samples, ret_pid);
+	if (!row->exists)
+		LH_TRY(describe_row(selecting, track, row));
+	else if (strcmp(row->growth.thread_name, track->thread_name) != 0)
+		row->growth.thread_name = "";
+	bool is_there = track->last_sample + 1 == selecting->tracks->sample_count;
+	row->growth.huge_growth_bytes += is_there ? (int64_t)track->huge_bytes : 0;
+	row->growth.huge_growth_bytes -= track->first_sample ? 0 : (int64_t)track->first_huge_bytes;
+	LH_TRY(lh_steps_add(&row->used, &track->used));
+	LH_TRY(lh_steps_add(&row->mapped, &track->mapped));
+	return add_ranges(track, row);
 }
 
-static struct lh_error *order_samples(const struct lh_samples *samples, struct selecting *selecting)
+/* A lone track's row has its index; families come after them. */
+static struct lh_error *sum_up(struct selecting *selecting, struct rows *rows)
 {
-	size_t count = samples->items.count;
-	selecting->samples = calloc(count, sizeof(*selecting->samples));
-	selecting->seconds = calloc(count, sizeof(*selecting->seconds));
-	selecting->values = calloc(count, sizeof(*selecting->values));
-	if (!selecting->samples || !selecting->seconds || !selecting->values)
+	const struct lh_tracks *tracks = selecting->tracks;
+	rows->count = tracks->items.count + tracks->family_count;
+	rows->items = calloc(rows->count + 1, sizeof(*rows->items));
+	if (!rows->items)
 		return lh_error_no_memory();
-	for (size_t i = 0; i < count; i++)
-		selecting->samples[i] = &samples->items.items[i];
-	qsort(selecting->samples, count, sizeof(*selecting->samples), compare_times);
-	uint64_t first_ns = selecting->samples[0]->time_ns;
-	for (size_t i = 1; i < count; i++) {
-		uint64_t time_ns = selecting->samples[i]->time_ns;
-		if (time_ns == selecting->samples[i - 1]->time_ns)
-			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two samples are of the same time"),
-					     "say when files were taken with --times, e.g. --times 0,60,120");
-		selecting->seconds[i] = (double)(time_ns - first_ns) / 1e9;
+	for (size_t i = 0; i < tracks->items.count; i++) {
+		const struct lh_track *track = &tracks->items.items[i];
+		size_t at = track->family == LH_TRACK_ALONE ? i : tracks->items.count + track->family;
+		if (lh_track_is_root(tracks, i))
+			LH_TRY(add_track(selecting, track, &rows->items[at]));
 	}
-	selecting->selection.sample_count = count;
-	selecting->selection.span_ns = selecting->samples[count - 1]->time_ns - first_ns;
 	return NULL;
 }
 
-static struct lh_error *judge_growth(struct selecting *selecting, struct lh_growth *growth)
+/* ---------------------------------------------------------------- judging */
+
+static bool is_constant(const struct lh_steps *steps)
+{
+	return !steps->items.count || (steps->items.count == 1 && steps->items.items[0].moment == 0);
+}
+
+static struct lh_error *spread(const struct selecting *selecting, const struct lh_steps *steps, struct lh_growth *ret)
+{
+	size_t count = selecting->tracks->moments.count;
+	ret->series.count = 0;
+	LH_TRY(lh_vec_reserve(&ret->series, count));
+	memset(ret->series.items, 0, count * sizeof(*ret->series.items));
+	ret->series.count = count;
+	lh_steps_add_to(steps, ret->series.items, count);
+	return NULL;
+}
+
+static struct lh_error *judge_series(struct selecting *selecting, const struct lh_growth *growth,
+				     struct lh_judgement *ret)
 {
 	size_t count = growth->series.count;
 	for (size_t i = 0; i < count; i++)
 		selecting->values[i] = (double)growth->series.items[i];
+	return lh_judge((struct lh_series){selecting->selection.moments_s.items, selecting->values, count}, ret);
+}
+
+static void take_judgement(const struct lh_judgement *judgement, enum lh_measure measure, struct lh_growth *ret)
+{
+	ret->measure = measure;
+	ret->rate_bytes_per_hour = judgement->slope * 3600;
+	ret->rate_low_bytes_per_hour = judgement->slope_low * 3600;
+	ret->rate_high_bytes_per_hour = judgement->slope_high * 3600;
+	ret->chance = judgement->chance;
+	ret->growth_start_s = judgement->growth_start_s;
+	ret->plateau_start_s = judgement->plateau_start_s;
+	ret->verdict = judgement->verdict;
+	ret->watch_more_ns = judgement->watch_more_ns;
+	snprintf(ret->reason, sizeof(ret->reason), "%s%.160s",
+		 measure == LH_MEASURE_MAPPED ? "address space, not memory: " : "", judgement->reason);
+}
+
+/* Memory that does not grow, but takes ever more addresses, ends at vm.max_map_count or RLIMIT_AS. */
+static struct lh_error *judge_mapped(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
+{
 	struct lh_judgement judgement;
-	LH_TRY(lh_judge((struct lh_series){selecting->seconds, selecting->values, count}, &judgement));
-	growth->private_first_bytes = growth->series.items[0];
-	growth->private_last_bytes = growth->series.items[count - 1];
+	LH_TRY(spread(selecting, &row->mapped, growth));
+	LH_TRY(judge_series(selecting, growth, &judgement));
+	if (judgement.verdict == LH_VERDICT_LEAK)
+		take_judgement(&judgement, LH_MEASURE_MAPPED, growth);
+	else if (is_constant(&row->used))
+		lh_vec_deinit(&growth->series);
+	else
+		LH_TRY(spread(selecting, &row->used, growth));
+	return NULL;
+}
+
+/*
+ * khugepaged puts a huge page in place of a few small ones: the pages in between become resident
+ * although nobody touched them (Documentation/admin-guide/mm/transhuge.rst, max_ptes_none).
+ */
+static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
+{
+	char grown[LH_FORMAT_MAX];
+	if (growth->verdict != LH_VERDICT_LEAK || growth->growth_bytes <= 0 ||
+	    growth->mapped_last_bytes > growth->mapped_first_bytes ||
+	    growth->huge_growth_bytes < growth->growth_bytes / 10 * 9)
+		return;
+	growth->verdict = LH_VERDICT_UNDECIDED;
+	growth->watch_more_ns = span_ns;
+	snprintf(growth->reason, sizeof(growth->reason),
+		 "rose by %s, all of it as huge pages in a mapping that did not grow: the kernel may have made them",
+		 lh_format_bytes((uint64_t)growth->growth_bytes, grown));
+}
+
+static uint64_t first_of(const struct lh_growth *growth)
+{
+	return growth->series.count ? growth->series.items[0] : 0;
+}
+
+static uint64_t last_of(const struct lh_growth *growth)
+{
+	return growth->series.count ? growth->series.items[growth->series.count - 1] : 0;
+}
+
+static struct lh_error *judge_used(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
+{
+	struct lh_judgement judgement;
+	LH_TRY(spread(selecting, &row->used, growth));
+	LH_TRY(judge_series(selecting, growth, &judgement));
+	take_judgement(&judgement, LH_MEASURE_USED, growth);
+	growth->private_first_bytes = first_of(growth);
+	growth->private_last_bytes = last_of(growth);
 	growth->growth_bytes = (int64_t)growth->private_last_bytes - (int64_t)growth->private_first_bytes;
-	growth->rate_bytes_per_hour = judgement.slope * 3600;
-	growth->verdict = judgement.verdict;
-	growth->watch_more_ns = judgement.watch_more_ns;
-	snprintf(growth->reason, sizeof(growth->reason), "%s", judgement.reason);
+	if (selecting->counters && !is_constant(&row->used))
+		LH_TRY(lh_slope((struct lh_series){selecting->counters, selecting->values, growth->series.count},
+				&growth->bytes_per_count));
 	return NULL;
 }
 
-static struct lh_error *series_create(struct lh_growth *growth, size_t count)
+/* Most rows: nothing to look at, and no series to keep. */
+static void judge_constant(const struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
-	LH_TRY(lh_vec_reserve(&growth->series, count));
-	memset(growth->series.items, 0, count * sizeof(*growth->series.items));
-	growth->series.count = count;
-	return NULL;
+	uint64_t used_bytes = row->used.items.count ? row->used.items.items[0].bytes : 0;
+	growth->private_first_bytes = growth->private_last_bytes = used_bytes;
+	growth->mapped_first_bytes = growth->mapped_last_bytes =
+		row->mapped.items.count ? row->mapped.items.items[0].bytes : 0;
+	growth->verdict = LH_VERDICT_STEADY;
+	growth->chance = 1;
+	growth->growth_start_s = growth->plateau_start_s = LH_NEVER_S;
+	snprintf(growth->reason, sizeof(growth->reason), "did not change in %zu samples",
+		 selecting->selection.sample_count);
 }
 
-static void series_add(struct lh_growth *growth, const uint64_t *series)
+static struct lh_error *judge_row(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
-	for (size_t i = 0; i < growth->series.count; i++)
-		growth->series.items[i] = lh_private_sum(growth->series.items[i], series[i]);
-}
-
-/* Strings of the samples are copied: the selection outlives them. */
-static struct lh_error *describe_growth(struct selecting *selecting, const struct lh_track *track,
-					struct lh_growth *growth)
-{
-	struct lh_strings_pool *pool = &selecting->selection.strings;
-	const char *thread_name = track->kind == LH_REGION_THREAD_STACK ? track->thread_name : "";
-	growth->kind = track->kind;
-	LH_TRY(lh_strings_pool_add(pool, track->last->name, strlen(track->last->name), &growth->name));
-	return lh_strings_pool_add(pool, thread_name, strlen(thread_name), &growth->thread_name);
-}
-
-/* The row of a track: its own, or the family's, whose index comes after those of all lone tracks. */
-static size_t row_of_track(const struct lh_tracks *tracks, size_t track)
-{
-	size_t family = tracks->items.items[track].family;
-	return family == LH_TRACK_ALONE ? track : tracks->items.count + family;
-}
-
-/* Per row the last sample that had any of it: its pieces are the row's ranges. */
-static void find_last_samples(const struct lh_tracks *tracks, size_t *ret_last)
-{
-	for (size_t i = 0; i < tracks->items.count; i++) {
-		size_t *last = &ret_last[row_of_track(tracks, i)];
-		if (tracks->items.items[i].last_sample > *last)
-			*last = tracks->items.items[i].last_sample;
+	if (is_constant(&row->used) && is_constant(&row->mapped)) {
+		judge_constant(selecting, row, growth);
+		return NULL;
 	}
-}
-
-static struct lh_error *add_track(struct selecting *selecting, size_t track, struct lh_growth *row)
-{
-	const struct lh_track *item = &selecting->tracks.items.items[track];
-	if (!row->series.count) {
-		LH_TRY(series_create(row, selecting->tracks.sample_count));
-		LH_TRY(describe_growth(selecting, item, row));
-	} else if (strcmp(row->thread_name, item->thread_name) != 0) {
-		row->thread_name = "";
-	}
-	series_add(row, lh_track_series(&selecting->tracks, track));
-	return NULL;
+	LH_TRY(spread(selecting, &row->mapped, growth));
+	growth->mapped_first_bytes = first_of(growth);
+	growth->mapped_last_bytes = last_of(growth);
+	LH_TRY(judge_used(selecting, row, growth));
+	doubt_huge_pages(selecting->selection.span_ns, growth);
+	return lh_growth_is_suspect(growth) ? NULL : judge_mapped(selecting, row, growth);
 }
 
 static int compare_ranges(const void *a, const void *b)
 {
 	const struct lh_range *left = a;
 	const struct lh_range *right = b;
-	return (left->start > right->start) - (left->start < right->start);
-}
-
-static struct lh_error *add_pieces(struct selecting *selecting, struct lh_growth *rows, const size_t *last_of_row)
-{
-	const struct lh_tracks *tracks = &selecting->tracks;
-	for (size_t i = 0; i < tracks->pieces.count; i++) {
-		const struct lh_track_piece *piece = &tracks->pieces.items[i];
-		size_t row = row_of_track(tracks, piece->track);
-		if (tracks->items.items[piece->track].last_sample == last_of_row[row])
-			LH_TRY(lh_vec_push(&rows[row].ranges, piece->range));
-	}
-	return NULL;
+	return lh_compare_u64(left->start, right->start);
 }
 
 static void set_extent(struct lh_growth *growth)
@@ -218,61 +283,45 @@ static void set_extent(struct lh_growth *growth)
 	growth->end = growth->ranges.items[growth->ranges.count - 1].end;
 }
 
-struct rows {
-	struct lh_growth *items;
-	size_t *last_samples;
-	size_t count;
-};
-
-static void rows_deinit(struct rows *rows)
+static struct lh_error *judge_rows(struct selecting *selecting, struct rows *rows)
 {
-	for (size_t i = 0; rows->items && i < rows->count; i++)
-		growth_deinit(&rows->items[i]);
-	free(rows->items);
-	free(rows->last_samples);
-}
-
-static struct lh_error *fill_rows(struct selecting *selecting, struct rows *rows)
-{
-	rows->count = selecting->tracks.items.count + selecting->tracks.family_count;
-	rows->items = calloc(rows->count + 1, sizeof(*rows->items));
-	rows->last_samples = calloc(rows->count + 1, sizeof(*rows->last_samples));
-	if (!rows->items || !rows->last_samples)
-		return lh_error_no_memory();
-	find_last_samples(&selecting->tracks, rows->last_samples);
-	for (size_t i = 0; i < selecting->tracks.items.count; i++)
-		LH_TRY(add_track(selecting, i, &rows->items[row_of_track(&selecting->tracks, i)]));
-	return add_pieces(selecting, rows->items, rows->last_samples);
-}
-
-static struct lh_error *make_growths(struct selecting *selecting)
-{
-	struct rows rows LH_CLEANUP(rows_deinit) = {0};
-	LH_TRY(fill_rows(selecting, &rows));
 	struct lh_selection *selection = &selecting->selection;
-	LH_TRY(lh_vec_reserve(&selection->growths, rows.count + 1));
-	for (size_t i = 0; i < rows.count; i++) {
-		if (!rows.items[i].series.count)
+	LH_TRY(lh_vec_reserve(&selection->growths, rows->count + 1));
+	for (size_t i = 0; i < rows->count; i++) {
+		struct row *row = &rows->items[i];
+		if (!row->exists)
 			continue;
-		set_extent(&rows.items[i]);
-		LH_TRY(judge_growth(selecting, &rows.items[i]));
-		selection->growths.items[selection->growths.count++] = rows.items[i];
-		rows.items[i] = (struct lh_growth){0};
+		set_extent(&row->growth);
+		LH_TRY(judge_row(selecting, row, &row->growth));
+		selection->growths.items[selection->growths.count++] = row->growth;
+		row->growth = (struct lh_growth){0};
 	}
 	return NULL;
 }
 
-static struct lh_error *make_total(struct selecting *selecting)
+/* What the whole process does; its address space is not judged: it is the rows' to tell. */
+static struct lh_error *judge_total(struct selecting *selecting, const struct rows *rows)
 {
-	struct lh_growth *total = &selecting->selection.total;
-	total->name = total->thread_name = "";
-	LH_TRY(series_create(total, selecting->tracks.sample_count));
-	for (size_t i = 0; i < selecting->tracks.items.count; i++)
-		series_add(total, lh_track_series(&selecting->tracks, i));
-	for (size_t i = 0; i < selecting->selection.growths.count; i++)
-		total->region_count += selecting->selection.growths.items[i].region_count;
-	return judge_growth(selecting, total);
+	struct row total LH_CLEANUP(row_deinit) = {0};
+	struct lh_growth *growth = &selecting->selection.total;
+	growth->name = growth->thread_name = "";
+	for (size_t i = 0; i < rows->count; i++) {
+		LH_TRY(lh_steps_add(&total.used, &rows->items[i].used));
+		LH_TRY(lh_steps_add(&total.mapped, &rows->items[i].mapped));
+	}
+	for (size_t i = 0; i < selecting->selection.growths.count; i++) {
+		growth->region_count += selecting->selection.growths.items[i].region_count;
+		growth->huge_growth_bytes += selecting->selection.growths.items[i].huge_growth_bytes;
+	}
+	LH_TRY(spread(selecting, &total.mapped, growth));
+	growth->mapped_first_bytes = first_of(growth);
+	growth->mapped_last_bytes = last_of(growth);
+	LH_TRY(judge_used(selecting, &total, growth));
+	doubt_huge_pages(selecting->selection.span_ns, growth);
+	return NULL;
 }
+
+/* ---------------------------------------------------------------- ranking */
 
 /* What still grows, before what grew once: a cache that has filled must not hide a small leak. */
 static bool is_rising(const struct lh_growth *growth)
@@ -289,22 +338,75 @@ static int compare_growths(const void *a, const void *b)
 		return is_rising(left) ? -1 : 1;
 	if (left->growth_bytes != right->growth_bytes)
 		return left->growth_bytes > right->growth_bytes ? -1 : 1;
-	return (left->start > right->start) - (left->start < right->start);
+	return lh_compare_u64(left->start, right->start);
 }
 
-struct lh_error *lh_select(const struct lh_samples *samples, struct lh_selection *ret)
+/* ---------------------------------------------------------------- all of it */
+
+/* A slope needs a counter that is known at each moment, and rises with each. */
+static bool can_count(const struct lh_tracks *tracks)
 {
-	struct selecting selecting LH_CLEANUP(selecting_deinit) = {0};
-	struct lh_selection *selection = &selecting.selection;
-	LH_TRY(check_samples(samples, &selection->pid));
-	LH_TRY(order_samples(samples, &selecting));
-	LH_TRY(lh_tracks_create(selecting.samples, selection->sample_count, &selecting.tracks));
-	LH_TRY(lh_tracks_group(&selecting.tracks));
-	LH_TRY(make_growths(&selecting));
-	LH_TRY(make_total(&selecting));
+	for (size_t i = 0; i < tracks->moments.count; i++) {
+		const struct lh_moment *moment = &tracks->moments.items[i];
+		if (isnan(moment->counter) || (i && moment->counter <= moment[-1].counter))
+			return false;
+	}
+	return true;
+}
+
+static struct lh_error *take_moments(struct selecting *selecting)
+{
+	const struct lh_tracks *tracks = selecting->tracks;
+	struct lh_selection *selection = &selecting->selection;
+	size_t count = tracks->moments.count;
+	selecting->values = calloc(count, sizeof(*selecting->values));
+	LH_TRY(lh_vec_reserve(&selection->moments_s, count));
+	if (can_count(tracks))
+		selecting->counters = calloc(count, sizeof(*selecting->counters));
+	if (!selecting->values || (can_count(tracks) && !selecting->counters))
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++) {
+		selection->moments_s.items[i] = (double)tracks->moments.items[i].elapsed_ns / 1e9;
+		if (selecting->counters)
+			selecting->counters[i] = tracks->moments.items[i].counter;
+	}
+	selection->moments_s.count = count;
+	return NULL;
+}
+
+static struct lh_error *judge_all(struct selecting *selecting)
+{
+	struct lh_selection *selection = &selecting->selection;
+	struct rows rows LH_CLEANUP(rows_deinit) = {0};
+	LH_TRY(take_moments(selecting));
+	LH_TRY(lh_tracks_group(selecting->tracks));
+	LH_TRY(sum_up(selecting, &rows));
+	LH_TRY(judge_rows(selecting, &rows));
+	LH_TRY(judge_total(selecting, &rows));
 	if (selection->growths.count)
 		qsort(selection->growths.items, selection->growths.count, sizeof(struct lh_growth), compare_growths);
-	*ret = *selection;
-	*selection = (struct lh_selection){0};
+	return NULL;
+}
+
+struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selection *ret)
+{
+	uint64_t count = selector->tracks.sample_count;
+	if (count < 2)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%zu sample%s: growth shows from 2 samples on",
+						     (size_t)count, count == 1 ? "" : "s"),
+				     "give two or more samples, some time apart");
+	struct selecting selecting LH_CLEANUP(selecting_deinit) = {
+		.tracks = &selector->tracks,
+		.selection =
+			{
+				.sample_count = count,
+				.span_ns = selector->elapsed_ns,
+				.start_ns = selector->start_ns,
+				.pid = selector->pid,
+			},
+	};
+	LH_TRY(judge_all(&selecting));
+	*ret = selecting.selection;
+	selecting.selection = (struct lh_selection){0};
 	return NULL;
 }

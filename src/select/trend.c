@@ -15,6 +15,8 @@ enum {
 	FLOOR_BLOCKS = 6,      /* all six in order by accident: 1 in 720 */
 	FLOOR_BLOCK_MIN = 4,   /* samples a block */
 	PAGE_NOISE_BYTES = 16384,
+	INFLATION_MIN = 10, /* samples from which on their autocorrelation can be told */
+	LAGS_MAX = 64,
 };
 
 static const double RELATIVE_TOLERANCE = 0.02;
@@ -27,13 +29,20 @@ static int compare_doubles(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+static double middle_of(const double *sorted, size_t count)
+{
+	if (!count)
+		return 0;
+	return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
 /* Sorts `values`. */
 static double median_of(double *values, size_t count)
 {
 	if (!count)
 		return 0;
 	qsort(values, count, sizeof(*values), compare_doubles);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+	return middle_of(values, count);
 }
 
 static size_t add_slope(struct lh_series series, size_t i, size_t j, double *slopes, size_t count)
@@ -45,13 +54,13 @@ static size_t add_slope(struct lh_series series, size_t i, size_t j, double *slo
 	return count + 1;
 }
 
-/* Every pair; of a long series the pairs half of it apart (Theil's incomplete method). */
-static struct lh_error *theil_sen(struct lh_series series, double *ret)
+/* Every pair; of a long series the pairs half of it apart (Theil's incomplete method). Sorted. */
+static struct lh_error *sort_slopes(struct lh_series series, double **ret, size_t *ret_count)
 {
 	size_t n = series.count;
 	bool is_complete = n <= ALL_PAIRS_MAX;
 	size_t pair_count = is_complete ? n * (n - 1) / 2 : n - n / 2;
-	LH_CLEANUP(lh_cleanup_free) double *slopes = calloc(pair_count + 1, sizeof(*slopes));
+	double *slopes = calloc(pair_count + 1, sizeof(*slopes));
 	if (!slopes)
 		return lh_error_no_memory();
 	size_t count = 0;
@@ -61,7 +70,39 @@ static struct lh_error *theil_sen(struct lh_series series, double *ret)
 	}
 	for (size_t i = 0; !is_complete && i + n / 2 < n; i++)
 		count = add_slope(series, i, i + n / 2, slopes, count);
-	*ret = median_of(slopes, count);
+	qsort(slopes, count, sizeof(*slopes), compare_doubles);
+	*ret = slopes;
+	*ret_count = count;
+	return NULL;
+}
+
+struct lh_error *lh_slope(struct lh_series series, double *ret)
+{
+	LH_CLEANUP(lh_cleanup_free) double *slopes = NULL;
+	size_t count;
+	LH_TRY(sort_slopes(series, &slopes, &count));
+	*ret = middle_of(slopes, count);
+	return NULL;
+}
+
+/*
+ * The slope's 95 % confidence interval: with all pairs, as far from the middle as 1.96 standard
+ * deviations of Kendall's S (Sen 1968); with pairs that share no sample, of the binomial distribution.
+ */
+static struct lh_error *measure_slope(struct lh_series series, double inflation, struct lh_trend *trend)
+{
+	LH_CLEANUP(lh_cleanup_free) double *slopes = NULL;
+	size_t count;
+	LH_TRY(sort_slopes(series, &slopes, &count));
+	trend->slope = trend->slope_low = trend->slope_high = middle_of(slopes, count);
+	if (!count)
+		return NULL;
+	double n = (double)series.count;
+	double variance = series.count <= ALL_PAIRS_MAX ? n * (n - 1) * (2 * n + 5) / 18 : (double)count;
+	double half_width = 1.96 * sqrt(variance * inflation) / 2;
+	double last = (double)(count - 1);
+	trend->slope_low = slopes[(size_t)fmax(0, floor(last / 2 - half_width))];
+	trend->slope_high = slopes[(size_t)fmin(last, ceil(last / 2 + half_width))];
 	return NULL;
 }
 
@@ -81,16 +122,113 @@ static struct lh_error *measure_noise(struct lh_series series, double slope, dou
 	return NULL;
 }
 
-/* Kendall's S: pairs that rise minus pairs that fall. */
-static double kendall_s(struct lh_series series)
+/* Merges two sorted halves; returns how many pairs fall from the first to the second. */
+static double merge_halves(double *values, size_t half, size_t count, double *scratch)
 {
-	double sum = 0;
-	for (size_t i = 0; i < series.count; i++) {
-		for (size_t j = i + 1; j < series.count; j++)
-			sum += (series.values[j] > series.values[i]) - (series.values[j] < series.values[i]);
+	size_t a = 0, b = half, at = 0;
+	double falls = 0;
+	memcpy(scratch, values, count * sizeof(*values));
+	while (at < count) {
+		bool takes_a = b == count || (a < half && scratch[a] <= scratch[b]);
+		falls += takes_a ? 0 : (double)(half - a);
+		values[at++] = takes_a ? scratch[a++] : scratch[b++];
 	}
-	return sum;
+	return falls;
 }
+
+/* Sorts, and returns how many pairs fall: merge sort counts them in n log n (Knight 1966). */
+static double count_falls(double *values, size_t count, double *scratch)
+{
+	double falls = 0;
+	for (size_t half = 1; half < count; half *= 2) {
+		for (size_t at = 0; at + half < count; at += 2 * half) {
+			size_t length = at + 2 * half <= count ? 2 * half : count - at;
+			falls += merge_halves(values + at, half, length, scratch);
+		}
+	}
+	return falls;
+}
+
+/* Kendall's S: pairs that rise minus pairs that fall. */
+static struct lh_error *kendall_s(struct lh_series series, double *ret)
+{
+	double n = (double)series.count, ties = 0;
+	LH_CLEANUP(lh_cleanup_free) double *values = calloc(2 * series.count, sizeof(*values));
+	if (!values)
+		return lh_error_no_memory();
+	memcpy(values, series.values, series.count * sizeof(*values));
+	double falls = count_falls(values, series.count, values + series.count);
+	for (size_t i = 0, run = 1; i < series.count; i++, run++) {
+		if (i + 1 < series.count && values[i + 1] == values[i])
+			continue;
+		ties += (double)run * (double)(run - 1) / 2;
+		run = 0;
+	}
+	*ret = n * (n - 1) / 2 - ties - 2 * falls;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- samples that resemble each other */
+
+/* Each value's rank, from 0; equal ones get the mean of theirs. */
+static void rank(double *values, const double *sorted, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t below = 0, low = 0, high = count;
+		while (low < high) {
+			size_t middle = low + (high - low) / 2;
+			if (sorted[middle] < values[i])
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		below = low;
+		while (low < count && sorted[low] == values[i])
+			low++;
+		values[i] = (double)(below + low - 1) / 2;
+	}
+}
+
+static double autocorrelation(const double *ranks, size_t count, size_t lag)
+{
+	double mean = (double)(count - 1) / 2, sum = 0, squares = 0;
+	for (size_t i = 0; i < count; i++) {
+		squares += (ranks[i] - mean) * (ranks[i] - mean);
+		if (i + lag < count)
+			sum += (ranks[i] - mean) * (ranks[i + lag] - mean);
+	}
+	return squares > 0 ? sum / squares : 0;
+}
+
+/*
+ * By how much the variance of S is larger than that of independent samples: n / n* of Hamed and Rao
+ * (1998, eq. 5), over the ranks of what is left without the trend. Only lags whose correlation is
+ * beyond chance count, and only what makes the verdict more careful.
+ */
+static struct lh_error *measure_inflation(struct lh_series series, double slope, double *ret)
+{
+	size_t count = series.count, lags = count / 4 < LAGS_MAX ? count / 4 : LAGS_MAX;
+	double n = (double)count, sum = 0;
+	*ret = 1;
+	if (count < INFLATION_MIN)
+		return NULL;
+	LH_CLEANUP(lh_cleanup_free) double *ranks = calloc(2 * count, sizeof(*ranks));
+	if (!ranks)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++)
+		ranks[i] = ranks[count + i] = series.values[i] - slope * series.seconds[i];
+	qsort(ranks + count, count, sizeof(*ranks), compare_doubles);
+	rank(ranks, ranks + count, count);
+	for (size_t lag = 1; lag <= lags; lag++) {
+		double correlation = autocorrelation(ranks, count, lag), i = (double)lag;
+		if (fabs(correlation) > 1.96 / sqrt(n))
+			sum += (n - i) * (n - i - 1) * (n - i - 2) * correlation;
+	}
+	*ret = fmax(1, 1 + 2 / (n * (n - 1) * (n - 2)) * sum);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- chances */
 
 /*
  * Chance that a random order of n distinct values has at most `inversions` falling pairs. Counted out:
@@ -123,14 +261,14 @@ static double exact_chance(size_t n, size_t inversions)
  * One-sided chance of an S at least this high (Mann 1945; normal approximation with continuity
  * correction, Kendall 1975). Ties count as neither, uncorrected: that only makes it more careful.
  */
-static double chance_of_s(size_t n, double s)
+static double chance_of_s(size_t n, double s, double inflation)
 {
 	double pairs = (double)n * (double)(n - 1) / 2;
 	if (s <= 0)
 		return 1;
-	if (n <= EXACT_CHANCE_MAX)
+	if (n <= EXACT_CHANCE_MAX && inflation <= 1)
 		return exact_chance(n, (size_t)floor((pairs - s) / 2));
-	double variance = (double)n * (double)(n - 1) * (double)(2 * n + 5) / 18;
+	double variance = (double)n * (double)(n - 1) * (double)(2 * n + 5) / 18 * inflation;
 	return 0.5 * erfc((s - 1) / sqrt(variance) / M_SQRT2);
 }
 
@@ -231,6 +369,7 @@ static void measure_rises(struct lh_series series, struct lh_trend *trend)
 		if (rise <= trend->tolerance)
 			continue;
 		trend->rise_count++;
+		trend->first_rise_at = trend->first_rise_at ? trend->first_rise_at : i;
 		trend->last_rise_at = i;
 		/* The interval in which it rose is not a gap: only the time before its last quiet sample. */
 		trend->longest_gap_s = fmax(trend->longest_gap_s, series.seconds[i - 1] - at_s);
@@ -274,18 +413,22 @@ static struct lh_error *measure_halves(struct lh_series series, struct lh_trend 
 		return NULL;
 	struct lh_series early = {series.seconds, series.values, middle + 1};
 	struct lh_series late = {series.seconds + middle, series.values + middle, series.count - middle};
-	LH_TRY(theil_sen(early, &trend->early_slope));
-	return theil_sen(late, &trend->late_slope);
+	LH_TRY(lh_slope(early, &trend->early_slope));
+	return lh_slope(late, &trend->late_slope);
 }
 
 struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret)
 {
 	struct lh_trend trend = {0};
+	double s, inflation;
 	LH_TRY(measure_levels(series, &trend));
-	LH_TRY(theil_sen(series, &trend.slope));
+	LH_TRY(lh_slope(series, &trend.slope));
+	LH_TRY(measure_inflation(series, trend.slope, &inflation));
+	LH_TRY(measure_slope(series, inflation, &trend));
 	LH_TRY(measure_noise(series, trend.slope, &trend.noise));
 	LH_TRY(measure_halves(series, &trend));
-	trend.rising_chance = chance_of_s(series.count, kendall_s(series));
+	LH_TRY(kendall_s(series, &s));
+	trend.rising_chance = chance_of_s(series.count, s, inflation);
 	trend.straight_chance = chance_of_line(series);
 	LH_TRY(measure_jitter(series, &trend.jitter));
 	measure_moves(series, &trend);

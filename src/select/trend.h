@@ -16,11 +16,17 @@ struct lh_series {
 struct lh_trend {
 	double span_s;
 	double first, last, min, max, median;
-	double slope;           /* bytes per second: median of the slopes of pairs (Theil 1950, Sen 1968) */
-	double early_slope;     /* of the first half */
-	double late_slope;      /* of the second half; both share the middle sample */
-	double noise;           /* 1.4826 * median |distance from the line|: standard deviation, if normal */
-	double rising_chance;   /* of rising this steadily by accident: one-sided Mann-Kendall p */
+	double slope;     /* bytes per second: median of the slopes of pairs (Theil 1950, Sen 1968) */
+	double slope_low; /* its 95 % confidence interval (Sen 1968) */
+	double slope_high;
+	double early_slope; /* of the first half */
+	double late_slope;  /* of the second half; both share the middle sample */
+	double noise;       /* 1.4826 * median |distance from the line|: standard deviation, if normal */
+	/*
+	 * Of rising this steadily by accident: one-sided Mann-Kendall p, with the variance that samples
+	 * which resemble their neighbours have (Hamed and Rao 1998).
+	 */
+	double rising_chance;
 	double straight_chance; /* of lying this straight along a rising line by accident: one-sided Student t p */
 	size_t up_count;        /* intervals that rise at all */
 	size_t down_count;
@@ -35,10 +41,14 @@ struct lh_trend {
 	size_t rise_count;
 	size_t largest_rise_at; /* index of the sample that made the largest one; 0: none */
 	double largest_rise;
+	size_t first_rise_at; /* likewise */
 	size_t last_rise_at;
 	double longest_gap_s; /* longest time between two rises, or from the start to the first */
 	double tail_s;        /* from the last rise to the end */
 };
+
+/* The slope alone; `seconds` may be anything that rises. */
+struct lh_error *lh_slope(struct lh_series series, double *ret) LH_NODISCARD;
 
 struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret) LH_NODISCARD;
 

@@ -244,7 +244,14 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 {
 	struct lh_trend trend;
 	LH_TRY(lh_trend_measure(series, &trend));
-	struct lh_judgement judgement = {.slope = trend.slope};
+	struct lh_judgement judgement = {
+		.slope = trend.slope,
+		.slope_low = trend.slope_low,
+		.slope_high = trend.slope_high,
+		.chance = trend.rising_chance,
+		.growth_start_s = trend.first_rise_at ? series.seconds[trend.first_rise_at - 1] : LH_NEVER_S,
+		.plateau_start_s = LH_NEVER_S,
+	};
 	double range = trend.max - trend.min;
 	if (range <= 0)
 		say(&judgement, LH_VERDICT_STEADY, "did not change in %zu samples", series.count);
@@ -256,6 +263,8 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 		judge_up_and_down(&trend, &judgement);
 	else
 		LH_TRY(judge_upward(series, &trend, &judgement));
+	if (judgement.verdict == LH_VERDICT_PLATEAU || judgement.verdict == LH_VERDICT_STEP)
+		judgement.plateau_start_s = series.seconds[trend.last_rise_at];
 	*ret = judgement;
 	return NULL;
 }

@@ -12,7 +12,12 @@
 
 struct lh_judgement {
 	enum lh_verdict verdict;
-	double slope;           /* bytes per second */
+	double slope; /* bytes per second, and its 95 % confidence interval */
+	double slope_low;
+	double slope_high;
+	double chance;          /* of rising this steadily by accident */
+	double growth_start_s;  /* LH_NEVER_S unless it rose */
+	double plateau_start_s; /* LH_VERDICT_PLATEAU and LH_VERDICT_STEP; else LH_NEVER_S */
 	uint64_t watch_more_ns; /* LH_VERDICT_UNDECIDED only */
 	char reason[sizeof(((struct lh_growth *)0)->reason)];
 };

@@ -66,10 +66,12 @@ static void select_made(put_sample *put, size_t count, struct lh_selection *ret)
 /* Each row's series sums up to the total's: nothing is counted twice, nothing lost. */
 static void assert_sums_up(const struct lh_selection *selection)
 {
-	for (size_t i = 0; i < selection->sample_count; i++) {
+	for (size_t i = 0; i < selection->moments_s.count; i++) {
 		uint64_t sum = 0;
-		for (size_t row = 0; row < selection->growths.count; row++)
-			sum += selection->growths.items[row].series.items[i];
+		for (size_t row = 0; row < selection->growths.count; row++) {
+			const struct lh_growth *growth = &selection->growths.items[row];
+			sum += growth->series.count ? growth->series.items[i] : growth->private_first_bytes;
+		}
 		assert_int_equal(sum, selection->total.series.items[i]);
 	}
 }

@@ -1,0 +1,41 @@
+/*
+ * steps: a series of bytes that is kept only where it changes, so that 60,000 mappings over thousands
+ * of moments fit in memory. Private to select.
+ */
+#ifndef LEAKHUNT_SELECT_STEPS_H
+#define LEAKHUNT_SELECT_STEPS_H
+
+#include "leakhunt/base.h"
+
+/* The series has `bytes` from the moment of that index on, until the next step. */
+struct lh_step {
+	uint32_t moment;
+	uint64_t bytes;
+};
+
+/* 0 before the first step. Zero-initialised is 0 throughout. */
+struct lh_steps {
+	LH_VEC(struct lh_step) items; /* ascending moments; no two neighbours of the same bytes */
+};
+
+void lh_steps_deinit(struct lh_steps *steps);
+
+/* From `moment` on; `moment` is no earlier than that of any call before. */
+struct lh_error *lh_steps_set(struct lh_steps *steps, uint32_t moment, uint64_t bytes) LH_NODISCARD;
+
+/* Adds another series to this one. Sums saturate at INT64_MAX, so that differences can be shown. */
+struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *other) LH_NODISCARD;
+
+/* Adds the series to `series`, which has one entry per moment. Sums saturate likewise. */
+void lh_steps_add_to(const struct lh_steps *steps, uint64_t *series, size_t moment_count);
+
+/* Of the moments, only every second one is kept from now on: 0, 2, 4 ... become 0, 1, 2 ... */
+void lh_steps_halve(struct lh_steps *steps);
+
+static inline uint64_t lh_steps_sum(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+	return !lh_add_u64(a, b, &sum) || sum > INT64_MAX ? INT64_MAX : sum;
+}
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * used: how much of a mapping is the process's own memory. Input: what smaps says of it. Output: one
+ * number, which only what the program does can change: not a fork that shares pages, not KSM that
+ * merges them, not files that are read through a mapping.
+ */
+#include "leakhunt/select.h"
+
+static uint64_t less(uint64_t bytes, uint64_t taken_off)
+{
+	return bytes - lh_min_u64(bytes, taken_off);
+}
+
+static uint64_t resident_bytes(const struct lh_region *region, bool knows_anonymous)
+{
+	const struct lh_usage *usage = &region->usage;
+	if (region->is_shared)
+		return region->kind == LH_REGION_FILE ? 0 : lh_usage_uss(usage);
+	if (!knows_anonymous)
+		return region->inode ? usage->private_dirty_bytes : lh_usage_uss(usage);
+	uint64_t anonymous_bytes = less(usage->anonymous_bytes, usage->lazy_free_bytes);
+	return lh_max_u64(anonymous_bytes, usage->private_hugetlb_bytes);
+}
+
+bool lh_regions_know_anonymous(const struct lh_region_list *list)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		if (list->regions.items[i].usage.anonymous_bytes)
+			return true;
+	}
+	return false;
+}
+
+uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymous)
+{
+	uint64_t sum;
+	if (!lh_add_u64(resident_bytes(region, knows_anonymous), region->usage.swap_bytes, &sum))
+		return UINT64_MAX;
+	return sum;
+}
