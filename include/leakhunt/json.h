@@ -20,6 +20,7 @@ json_t *lh_json_u64(uint64_t value); /* saturates at INT64_MAX */
 struct lh_error *lh_json_append(json_t *value, bool compact, struct lh_buffer *ret) LH_NODISCARD;
 
 /* Reading: false, and *ret untouched, when the member is missing or of another type. */
+bool lh_json_address_value(const json_t *value, uint64_t *ret);
 bool lh_json_get_address(const json_t *object, const char *key, uint64_t *ret);
 bool lh_json_get_u64(const json_t *object, const char *key, uint64_t *ret);
 bool lh_json_get_bool(const json_t *object, const char *key, bool *ret);

@@ -141,19 +141,43 @@ void lh_selection_deinit(struct lh_selection *selection);
 /* ---------------------------------------------------------------- records */
 
 /*
- * A record is JSON lines: the first is {"leakhunt_record":1,"pid":N,...}, each other one a sample
- * {"time_ns":N,"regions":[...]} (format in README, "Files"). Appends one line, with its newline.
+ * A record is JSON lines: the first is {"leakhunt_record":2,"pid":N,...}, each other one a sample, whole
+ * or only what changed since the one before (format in README, "Files"). Each call appends one line,
+ * with its newline.
  */
-struct lh_error *lh_record_encode_header(pid_t pid, const char *command, struct lh_buffer *ret) LH_NODISCARD;
-struct lh_error *lh_record_encode_sample(const struct lh_sample *sample, struct lh_buffer *ret) LH_NODISCARD;
+struct lh_error *lh_record_encode_header(const struct lh_process_identity *identity, const char *command,
+					 struct lh_buffer *ret) LH_NODISCARD;
+
+/* Knows what the sample before was. Each record has a writer of its own. Heap-allocated. */
+struct lh_record_writer;
+struct lh_error *lh_record_writer_create(struct lh_record_writer **ret) LH_NODISCARD;
+void lh_record_writer_destroy(struct lh_record_writer *writer); /* NULL is legal */
+void lh_cleanup_record_writer(struct lh_record_writer **writer);
+struct lh_error *lh_record_encode_sample(struct lh_record_writer *writer, const struct lh_sample *sample,
+					 struct lh_buffer *ret) LH_NODISCARD;
 
 /* Whether a text begins like a record (else try lh_regions_parse). */
 bool lh_record_detect(const char *text, size_t length);
 
+struct lh_record_facts {
+	char *command;        /* of the first header: comm, raw bytes; NULL when unknown */
+	size_t skipped_lines; /* not understood, cut off, or resting on one that was */
+};
+
 /*
- * Appends its samples. A bad or cut-off line is skipped and counted. LH_ERROR_FORMAT when the first
- * line is not a record's, or is of a newer format; `what` names it in errors.
+ * Reads a record line by line: `line` without its newline. *ret: the sample that it completes, or NULL;
+ * it is the reader's, and good until the next line. LH_ERROR_FORMAT when the first line is not a
+ * record's, or one is of a newer format; `what`, which must outlive the reader, names it in errors.
  */
+struct lh_record_reader;
+struct lh_error *lh_record_reader_create(const char *what, struct lh_record_reader **ret) LH_NODISCARD;
+void lh_record_reader_destroy(struct lh_record_reader *reader); /* NULL is legal */
+void lh_cleanup_record_reader(struct lh_record_reader **reader);
+struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const char *line, size_t length,
+				       const struct lh_sample **ret) LH_NODISCARD;
+const struct lh_record_facts *lh_record_reader_facts(const struct lh_record_reader *reader);
+
+/* Appends all samples of a text. Errors: those of the reader. */
 struct lh_error *lh_record_decode(const char *text, size_t length, const char *what,
 				  struct lh_samples *ret) LH_NODISCARD;
 

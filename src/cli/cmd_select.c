@@ -31,6 +31,7 @@ struct settings {
 struct gathering {
 	struct lh_samples samples;
 	struct lh_outfile *record; /* NULL: not saved, or given up */
+	struct lh_record_writer *writer;
 	bool is_partial;
 	size_t read_count;
 	uint64_t reading_ns;
@@ -42,6 +43,7 @@ static void gathering_deinit(struct gathering *gathering)
 {
 	lh_samples_deinit(&gathering->samples);
 	lh_outfile_destroy(gathering->record);
+	lh_record_writer_destroy(gathering->writer);
 }
 
 /* Warns, and makes the result partial. Takes `error`. */
@@ -78,14 +80,16 @@ static struct lh_error *begin_record(struct gathering *gathering, const struct l
 		return lh_error_hint(error, "give another name with --save, or --force to replace it");
 	LH_TRY(error);
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_TRY(lh_record_encode_header(lh_process_pid(process), lh_process_command(process), &line));
+	struct lh_process_identity identity = lh_process_identity(process);
+	LH_TRY(lh_record_writer_create(&gathering->writer));
+	LH_TRY(lh_record_encode_header(&identity, lh_process_command(process), &line));
 	return write_record(gathering, &line);
 }
 
 static struct lh_error *try_save_sample(struct gathering *gathering, const struct lh_sample *sample)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_TRY(lh_record_encode_sample(sample, &line));
+	LH_TRY(lh_record_encode_sample(gathering->writer, sample, &line));
 	return write_record(gathering, &line);
 }
 

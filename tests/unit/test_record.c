@@ -79,11 +79,14 @@ static void assert_same_region(const struct lh_region *a, const struct lh_region
 
 static void make_record(size_t count, struct lh_buffer *ret)
 {
-	assert_success(lh_record_encode_header(4711, "we\"ird\n\xff", ret));
+	const struct lh_process_identity identity = {.pid = 4711, .start_ticks = 99};
+	LH_CLEANUP(lh_cleanup_record_writer) struct lh_record_writer *writer = NULL;
+	assert_success(lh_record_writer_create(&writer));
+	assert_success(lh_record_encode_header(&identity, "we\"ird\n\xff", ret));
 	for (size_t i = 0; i < count; i++) {
 		struct lh_sample sample LH_CLEANUP(lh_sample_deinit);
 		make_sample(i, &sample);
-		assert_success(lh_record_encode_sample(&sample, ret));
+		assert_success(lh_record_encode_sample(writer, &sample, ret));
 	}
 }
 
@@ -239,7 +242,7 @@ static void test_what_is_no_record(void **state)
 		assert_false(lh_record_detect(others[i], strlen(others[i])));
 		assert_failure(lh_record_decode(others[i], strlen(others[i]), "text", &samples), LH_ERROR_FORMAT);
 	}
-	static const char newer[] = "{\"leakhunt_record\":2,\"pid\":7}\n";
+	static const char newer[] = "{\"leakhunt_record\":3,\"pid\":7}\n";
 	assert_true(lh_record_detect(newer, strlen(newer)));
 	assert_failure(lh_record_decode(newer, strlen(newer), "text", &samples), LH_ERROR_FORMAT);
 	assert_int_equal(samples.items.count, 0);

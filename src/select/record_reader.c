@@ -1,0 +1,295 @@
+/*
+ * record_reader: samples from the lines of a record, of this or an earlier format. Input: lines, one by
+ * one, of hostile text. Output: the sample that each completes. What is not understood is skipped and
+ * counted: after a line that is lost or damaged, up to the next whole sample.
+ */
+#include "record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct lh_record_reader {
+	const char *what;
+	struct lh_record_facts facts;
+	struct lh_sample sample; /* as of the last line that was a sample */
+	uint64_t expected;       /* number of the next one */
+	uint64_t format;         /* of the latest header; 0: none yet */
+	bool is_whole;           /* the sample is what the next change is about */
+};
+
+struct lh_error *lh_record_reader_create(const char *what, struct lh_record_reader **ret)
+{
+	struct lh_record_reader *reader = calloc(1, sizeof(*reader));
+	if (!reader)
+		return lh_error_no_memory();
+	reader->what = what;
+	*ret = reader;
+	return NULL;
+}
+
+void lh_record_reader_destroy(struct lh_record_reader *reader)
+{
+	if (!reader)
+		return;
+	lh_sample_deinit(&reader->sample);
+	free(reader->facts.command);
+	free(reader);
+}
+
+void lh_cleanup_record_reader(struct lh_record_reader **reader)
+{
+	lh_record_reader_destroy(*reader);
+}
+
+const struct lh_record_facts *lh_record_reader_facts(const struct lh_record_reader *reader)
+{
+	return &reader->facts;
+}
+
+/* ---------------------------------------------------------------- headers */
+
+static struct lh_error *take_command(struct lh_record_reader *reader, const json_t *line)
+{
+	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (reader->facts.command || !lh_json_get_text(line, "command", &command))
+		return NULL;
+	lh_buffer_append(&command, "", 0);
+	LH_TRY(lh_buffer_status(&command));
+	reader->facts.command = command.data;
+	command = (struct lh_buffer){0};
+	return NULL;
+}
+
+static struct lh_error *take_header(struct lh_record_reader *reader, const json_t *line)
+{
+	uint64_t format = 0, pid = 0, start_ticks = 0;
+	if (!lh_json_get_u64(line, LH_RECORD_KEY, &format) || !lh_record_decode_number(line, "pid", INT32_MAX, &pid) ||
+	    !lh_record_decode_number(line, "start_ticks", INT64_MAX, &start_ticks))
+		return lh_error_create(LH_ERROR_FORMAT, "%s does not begin as a record of samples does", reader->what);
+	if (!format || format > LH_RECORD_FORMAT)
+		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is a record of format %llu, not %d",
+						     reader->what, (unsigned long long)format, LH_RECORD_FORMAT),
+				     "read it with the leakhunt that wrote it, or a newer one");
+	LH_TRY(take_command(reader, line));
+	lh_sample_deinit(&reader->sample);
+	reader->sample = (struct lh_sample){.pid = (pid_t)pid, .start_ticks = start_ticks};
+	reader->format = format;
+	reader->expected = 0;
+	reader->is_whole = false;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- whole samples */
+
+static struct lh_error *decode_regions(const json_t *regions, struct lh_region_list *list)
+{
+	uint64_t end = 0;
+	for (size_t i = 0; i < json_array_size(regions); i++) {
+		struct lh_region region;
+		bool is_region;
+		LH_TRY(lh_record_region_decode(json_array_get(regions, i), &list->strings, &region, &is_region));
+		list->skipped_lines += !is_region;
+		list->dropped_regions += is_region && region.start < end;
+		if (!is_region || region.start < end)
+			continue;
+		end = region.end;
+		LH_TRY(lh_vec_push(&list->regions, region));
+	}
+	return NULL;
+}
+
+/* *ret: whether it is a sample at all; else the reader is as it was. */
+static struct lh_error *take_whole(struct lh_record_reader *reader, const json_t *regions, bool *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {.has_usage = true};
+	LH_TRY(decode_regions(regions, &list));
+	*ret = list.regions.count > 0;
+	if (!*ret)
+		return NULL;
+	struct lh_region_list before = reader->sample.list;
+	reader->sample.list = list;
+	list = before;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- changes */
+
+/* Index of the first region that does not lie wholly before `addr`. */
+static size_t find_place(const struct lh_region_list *list, uint64_t addr)
+{
+	size_t low = 0, high = list->regions.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (list->regions.items[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void remove_at(struct lh_region_list *list, size_t at)
+{
+	struct lh_region *place = &list->regions.items[at];
+	memmove(place, place + 1, (--list->regions.count - at) * sizeof(*place));
+}
+
+static bool remove_start(struct lh_region_list *list, uint64_t start)
+{
+	size_t at = find_place(list, start);
+	if (at == list->regions.count || list->regions.items[at].start != start)
+		return false;
+	remove_at(list, at);
+	return true;
+}
+
+/* In place of what it overlaps: of the lines of one sample that is itself, as it was. */
+static struct lh_error *put_region(struct lh_region_list *list, const struct lh_region *region)
+{
+	size_t at = find_place(list, region->start);
+	while (at < list->regions.count && list->regions.items[at].start < region->end)
+		remove_at(list, at);
+	LH_TRY(lh_vec_reserve(&list->regions, 1));
+	struct lh_region *place = &list->regions.items[at];
+	memmove(place + 1, place, (list->regions.count++ - at) * sizeof(*place));
+	*place = *region;
+	return NULL;
+}
+
+static struct lh_error *take_changes(struct lh_record_reader *reader, const json_t *changed, const json_t *gone)
+{
+	struct lh_region_list *list = &reader->sample.list;
+	for (size_t i = 0; i < json_array_size(gone); i++) {
+		uint64_t start;
+		bool is_good = lh_json_address_value(json_array_get(gone, i), &start) && remove_start(list, start);
+		list->skipped_lines += !is_good;
+	}
+	for (size_t i = 0; i < json_array_size(changed); i++) {
+		struct lh_region region;
+		bool is_region;
+		LH_TRY(lh_record_region_decode(json_array_get(changed, i), &list->strings, &region, &is_region));
+		list->skipped_lines += !is_region;
+		if (is_region)
+			LH_TRY(put_region(list, &region));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- lines */
+
+static bool take_times(const json_t *line, struct lh_sample *ret)
+{
+	const json_t *counter = json_object_get(line, "counter");
+	uint64_t uptime_ns = 0;
+	if (!lh_json_get_u64(line, "time_ns", &ret->time_ns) ||
+	    !lh_record_decode_number(line, "uptime_ns", INT64_MAX, &uptime_ns))
+		return false;
+	ret->uptime_ns = uptime_ns;
+	ret->has_counter = json_is_number(counter);
+	ret->counter = json_number_value(counter);
+	return true;
+}
+
+/* *ret: whether the reader now has the sample that the line stands for. */
+static struct lh_error *take_sample(struct lh_record_reader *reader, const json_t *line, bool *ret)
+{
+	const json_t *regions = json_object_get(line, "regions");
+	const json_t *changed = json_object_get(line, "changed");
+	struct lh_sample times = reader->sample;
+	uint64_t number = reader->expected;
+	*ret = false;
+	if (!take_times(line, &times) || !lh_record_decode_number(line, "n", INT64_MAX, &number))
+		return NULL;
+	if (json_is_array(regions)) {
+		LH_TRY(take_whole(reader, regions, ret));
+	} else if (json_is_array(changed) && reader->is_whole && number == reader->expected) {
+		LH_TRY(take_changes(reader, changed, json_object_get(line, "gone")));
+		*ret = reader->sample.list.regions.count > 0;
+	}
+	if (!*ret)
+		return NULL;
+	times.list = reader->sample.list;
+	reader->sample = times;
+	reader->expected = number + 1;
+	return NULL;
+}
+
+struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const char *line, size_t length,
+				       const struct lh_sample **ret)
+{
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *not_json = NULL;
+	LH_CLEANUP(lh_cleanup_json) json_t *object = lh_json_parse(line, length, &not_json);
+	bool is_sample = false;
+	*ret = NULL;
+	if (!reader->format || json_object_get(object, LH_RECORD_KEY)) /* records may follow each other */
+		return take_header(reader, object);
+	if (json_is_object(object))
+		LH_TRY(take_sample(reader, object, &is_sample));
+	reader->is_whole = is_sample;
+	reader->facts.skipped_lines += !is_sample;
+	*ret = is_sample ? &reader->sample : NULL;
+	return NULL;
+}
+
+bool lh_record_detect(const char *text, size_t length)
+{
+	const char *newline = memchr(text, '\n', length);
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = NULL;
+	LH_CLEANUP(lh_cleanup_json)
+	json_t *line = lh_json_parse(text, newline ? (size_t)(newline - text) : length, &error);
+	return json_object_get(line, LH_RECORD_KEY) != NULL;
+}
+
+/* ---------------------------------------------------------------- all of a text */
+
+static struct lh_error *copy_regions(const struct lh_region_list *list, struct lh_region_list *ret)
+{
+	LH_TRY(lh_vec_reserve(&ret->regions, list->regions.count));
+	ret->has_usage = list->has_usage;
+	ret->skipped_lines = list->skipped_lines;
+	ret->dropped_regions = list->dropped_regions;
+	for (size_t i = 0; i < list->regions.count; i++) {
+		struct lh_region region = list->regions.items[i];
+		LH_TRY(lh_strings_pool_add(&ret->strings, region.name, strlen(region.name), &region.name));
+		LH_TRY(lh_strings_pool_add(&ret->strings, region.thread_name, strlen(region.thread_name),
+					   &region.thread_name));
+		ret->regions.items[ret->regions.count++] = region;
+	}
+	return NULL;
+}
+
+static struct lh_error *copy_sample(const struct lh_sample *sample, struct lh_samples *ret)
+{
+	struct lh_sample copy LH_CLEANUP(lh_sample_deinit) = *sample;
+	copy.list = (struct lh_region_list){0};
+	LH_TRY(copy_regions(&sample->list, &copy.list));
+	LH_TRY(lh_vec_push(&ret->items, copy));
+	copy.list = (struct lh_region_list){0};
+	return NULL;
+}
+
+static struct lh_error *take_facts(struct lh_record_reader *reader, struct lh_samples *ret)
+{
+	ret->skipped_lines += reader->facts.skipped_lines;
+	if (!ret->command) {
+		ret->command = reader->facts.command;
+		reader->facts.command = NULL;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_record_decode(const char *text, size_t length, const char *what, struct lh_samples *ret)
+{
+	LH_CLEANUP(lh_cleanup_record_reader) struct lh_record_reader *reader = NULL;
+	LH_TRY(lh_record_reader_create(what, &reader));
+	const char *at = text, *end = text + length;
+	do {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const struct lh_sample *sample;
+		LH_TRY(lh_record_reader_take(reader, at, (size_t)((newline ? newline : end) - at), &sample));
+		if (sample)
+			LH_TRY(copy_sample(sample, ret));
+		at = newline ? newline + 1 : end;
+	} while (at < end);
+	return take_facts(reader, ret);
+}

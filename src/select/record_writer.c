@@ -1,0 +1,158 @@
+/*
+ * record_writer: samples as JSON lines, each a whole one or only what has changed. Input: samples in
+ * order of time. Output: text, for somebody else to write to a file.
+ */
+#include "record.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Whole samples come this often: what a damaged line costs a reader, at most. */
+enum { WHOLE_EVERY = 256 };
+
+/* What the line before said of a region: where it is, and a digest of all there is to say of it. */
+struct written_region {
+	uint64_t start;
+	XXH128_hash_t digest;
+};
+
+struct written {
+	LH_VEC(struct written_region) items; /* ascending starts */
+};
+
+struct lh_record_writer {
+	struct written before;
+	uint64_t count;
+};
+
+struct lh_error *lh_record_writer_create(struct lh_record_writer **ret)
+{
+	struct lh_record_writer *writer = calloc(1, sizeof(*writer));
+	if (!writer)
+		return lh_error_no_memory();
+	*ret = writer;
+	return NULL;
+}
+
+void lh_record_writer_destroy(struct lh_record_writer *writer)
+{
+	if (!writer)
+		return;
+	lh_vec_deinit(&writer->before.items);
+	free(writer);
+}
+
+void lh_cleanup_record_writer(struct lh_record_writer **writer)
+{
+	lh_record_writer_destroy(*writer);
+}
+
+struct lh_error *lh_record_encode_header(const struct lh_process_identity *identity, const char *command,
+					 struct lh_buffer *ret)
+{
+	json_t *header =
+		json_pack("{s:i, s:i, s:o*, s:o*}", LH_RECORD_KEY, LH_RECORD_FORMAT, "pid", (int)identity->pid,
+			  "start_ticks", lh_json_u64(identity->start_ticks), "command", lh_json_string(command));
+	return lh_json_append(header, true, ret);
+}
+
+/*
+ * Field by field: padding is undefined. Without what other processes change by mapping the same files:
+ * that alone is no reason to write a region again.
+ */
+static XXH128_hash_t digest_of(const struct lh_region *region)
+{
+	const uint64_t fields[] = {
+		region->start,
+		region->end,
+		region->file_offset,
+		region->inode,
+		region->device_major,
+		region->device_minor,
+		region->protection,
+		region->is_shared,
+		region->is_deleted,
+		region->is_hugetlb,
+		region->is_dontdump,
+		region->is_io,
+		(uint64_t)region->kind,
+		(uint64_t)region->tid,
+		strlen(region->name),
+		XXH3_64bits(region->name, strlen(region->name)),
+		strlen(region->thread_name),
+		XXH3_64bits(region->thread_name, strlen(region->thread_name)),
+	};
+	struct lh_usage usage = region->usage;
+	usage.pss_bytes = usage.swap_pss_bytes = usage.referenced_bytes = 0;
+	usage.shared_clean_bytes = usage.private_clean_bytes = 0;
+	return XXH3_128bits_withSeed(fields, sizeof(fields), XXH3_64bits(&usage, sizeof(usage)));
+}
+
+static struct lh_error *add_region(const struct lh_region *region, json_t *array)
+{
+	return json_array_append_new(array, lh_record_region_encode(region)) ? lh_error_no_memory() : NULL;
+}
+
+static struct lh_error *add_gone(const struct written_region *region, json_t *array)
+{
+	return json_array_append_new(array, lh_json_address(region->start)) ? lh_error_no_memory() : NULL;
+}
+
+/* Both in order of address. */
+static struct lh_error *compare(const struct written *before, const struct lh_region_list *list, struct written *now,
+				json_t *changed, json_t *gone)
+{
+	size_t next = 0;
+	LH_TRY(lh_vec_reserve(&now->items, list->regions.count));
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		struct written_region written = {region->start, digest_of(region)};
+		for (; next < before->items.count && before->items.items[next].start < region->start; next++)
+			LH_TRY(add_gone(&before->items.items[next], gone));
+		bool is_known = next < before->items.count && before->items.items[next].start == region->start;
+		if (!is_known || !XXH128_isEqual(before->items.items[next].digest, written.digest))
+			LH_TRY(add_region(region, changed));
+		next += is_known;
+		now->items.items[now->items.count++] = written;
+	}
+	for (; next < before->items.count; next++)
+		LH_TRY(add_gone(&before->items.items[next], gone));
+	return NULL;
+}
+
+static struct lh_error *encode(const struct lh_record_writer *writer, const struct lh_sample *sample, bool is_whole,
+			       struct written *now, struct lh_buffer *ret)
+{
+	static const struct written nothing = {0};
+	LH_CLEANUP(lh_cleanup_json) json_t *changed = json_array();
+	LH_CLEANUP(lh_cleanup_json) json_t *gone = json_array();
+	LH_TRY(compare(is_whole ? &nothing : &writer->before, &sample->list, now, changed, gone));
+	json_t *line =
+		json_pack("{s:o, s:o}", "n", lh_json_u64(writer->count), "time_ns", lh_json_u64(sample->time_ns));
+	if (sample->uptime_ns)
+		json_object_set_new(line, "uptime_ns", lh_json_u64(sample->uptime_ns));
+	if (sample->has_counter)
+		json_object_set_new(line, "counter", json_real(sample->counter));
+	json_object_set(line, is_whole ? "regions" : "changed", changed);
+	if (json_array_size(gone))
+		json_object_set(line, "gone", gone);
+	return lh_json_append(line, true, ret);
+}
+
+struct lh_error *lh_record_encode_sample(struct lh_record_writer *writer, const struct lh_sample *sample,
+					 struct lh_buffer *ret)
+{
+	/* A torn sample says nothing of what it lacks, and what comes after one must not rest on it. */
+	bool is_torn = sample->list.skipped_lines || sample->list.dropped_regions;
+	struct written now = {0};
+	struct lh_error *error = encode(writer, sample, is_torn || writer->count % WHOLE_EVERY == 0, &now, ret);
+	if (error) {
+		lh_vec_deinit(&now.items);
+		return error;
+	}
+	lh_vec_deinit(&writer->before.items);
+	writer->before = now;
+	writer->count++;
+	return NULL;
+}
