@@ -30,6 +30,9 @@ void lh_sample_deinit(struct lh_sample *sample);
  */
 uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymous);
 
+/* The sum over all its mappings; saturates at UINT64_MAX. */
+uint64_t lh_sample_used_bytes(const struct lh_sample *sample);
+
 /* Whether any mapping of the list has anonymous pages told apart. */
 bool lh_regions_know_anonymous(const struct lh_region_list *list);
 

@@ -126,6 +126,11 @@ uint64_t lh_clock_monotonic_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t lh_clock_boottime_ns(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
+}
+
 uint64_t lh_clock_realtime_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);

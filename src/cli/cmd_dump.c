@@ -3,6 +3,7 @@
  * is done by lh_dump.
  */
 #include "cli/command.h"
+#include "cli/record_file.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -11,7 +12,6 @@
 #define DEFAULT_PATH      "dump.bin"
 #define DEFAULT_REGION    "heap"
 #define DEFAULT_MAX_PAUSE "10ms"
-#define RECORD_BYTES_MAX  (4 * LH_GIB)
 
 struct dump_words {
 	LH_VEC(struct lh_want) wants;
@@ -71,14 +71,8 @@ static struct lh_error *check_record(const struct lh_selection *selection, const
 
 static struct lh_error *select_from(const char *path, struct lh_selection *ret)
 {
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
-	LH_TRY(lh_file_read(path, RECORD_BYTES_MAX, &text));
-	if (!lh_record_detect(text.data ? text.data : "", text.length))
-		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is not a record of samples", path),
-				     "make one with `leakhunt select PID --save FILE`");
-	LH_TRY(lh_record_decode(text.data, text.length, path, &samples));
-	return lh_select(&samples, ret);
+	struct lh_record_losses losses;
+	return lh_record_file_select(path, ret, &losses);
 }
 
 static struct lh_error *want_suspects(const struct lh_process *process, const char *path, struct dump_words *words)

@@ -5,6 +5,7 @@
  * not complete.
  */
 #include "cli/command.h"
+#include "cli/record_file.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
 
@@ -29,19 +30,26 @@ struct settings {
 
 /* What a run has gathered, live or from files. */
 struct gathering {
-	struct lh_samples samples;
+	struct lh_samples samples;     /* of files */
+	struct lh_selector *selector;  /* of a live process */
+	struct lh_selection selection; /* of one record */
+	size_t sample_count;           /* live */
+	uint64_t first_bytes;          /* used, in the first sample and the latest */
+	uint64_t latest_bytes;
 	struct lh_outfile *record; /* NULL: not saved, or given up */
 	struct lh_record_writer *writer;
 	bool is_partial;
 	size_t read_count;
 	uint64_t reading_ns;
 	uint64_t reading_max_ns;
-	char command[16]; /* comm of a live process */
+	char command[16]; /* comm, "" when unknown */
 };
 
 static void gathering_deinit(struct gathering *gathering)
 {
 	lh_samples_deinit(&gathering->samples);
+	lh_selector_destroy(gathering->selector);
+	lh_selection_deinit(&gathering->selection);
 	lh_outfile_destroy(gathering->record);
 	lh_record_writer_destroy(gathering->writer);
 }
@@ -54,14 +62,19 @@ static void go_on_without(struct gathering *gathering, struct lh_error *error, c
 	gathering->is_partial = true;
 }
 
+static void warn_of_losses(struct gathering *gathering, const char *what, size_t count, const char *losses)
+{
+	if (!count)
+		return;
+	lh_warn("%s: %zu %s, and are left out", what, count, losses);
+	gathering->is_partial = true;
+}
+
 /* Samples that could not be read in whole. */
 static void note_losses(struct gathering *gathering, const struct lh_region_list *list, const char *what)
 {
-	size_t lost = list->skipped_lines + list->dropped_regions;
-	if (!lost)
-		return;
-	lh_warn("%s: %zu lines or mappings were not understood, and are left out", what, lost);
-	gathering->is_partial = true;
+	warn_of_losses(gathering, what, list->skipped_lines + list->dropped_regions,
+		       "lines or mappings were not understood");
 }
 
 /* ---------------------------------------------------------------- saving */
@@ -131,7 +144,11 @@ static struct sample_clock sample_clock_now(void)
 static struct lh_error *take_sample(struct gathering *gathering, const struct lh_process *process,
 				    struct sample_clock clock)
 {
-	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {.pid = lh_process_pid(process)};
+	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {
+		.pid = lh_process_pid(process),
+		.start_ticks = lh_process_identity(process).start_ticks,
+		.uptime_ns = lh_clock_boottime_ns(),
+	};
 	uint64_t started_ns = lh_clock_monotonic_ns();
 	struct lh_error *error = lh_regions_read(process, LH_REGIONS_SMAPS, &sample.list);
 	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
@@ -148,27 +165,19 @@ static struct lh_error *take_sample(struct gathering *gathering, const struct lh
 	gathering->read_count++;
 	gathering->reading_ns += reading_ns;
 	gathering->reading_max_ns = lh_max_u64(gathering->reading_max_ns, reading_ns);
-	LH_TRY(lh_vec_push(&gathering->samples.items, sample));
-	sample = (struct lh_sample){0};
-	return NULL;
+	gathering->latest_bytes = lh_sample_used_bytes(&sample);
+	if (!gathering->sample_count++)
+		gathering->first_bytes = gathering->latest_bytes;
+	return lh_selector_add(gathering->selector, &sample);
 }
 
-static uint64_t private_bytes(const struct lh_sample *sample)
-{
-	struct lh_usage usage;
-	uint64_t vss_bytes;
-	lh_regions_total(&sample->list, &usage, &vss_bytes);
-	return lh_usage_private(&usage);
-}
-
-static void show_progress(struct lh_progress_line *line, const struct gathering *gathering, uint64_t wanted,
-			  uint64_t first_bytes, uint64_t last_bytes)
+static void show_progress(struct lh_progress_line *line, const struct gathering *gathering, uint64_t wanted)
 {
 	char elapsed[LH_FORMAT_MAX], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX];
-	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", gathering->samples.items.count,
-			 (size_t)wanted, lh_format_duration(lh_clock_monotonic_ns() - line->started_ns, elapsed),
-			 lh_format_bytes(last_bytes, now),
-			 lh_format_signed_bytes((int64_t)(last_bytes - first_bytes), growth));
+	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", gathering->sample_count, (size_t)wanted,
+			 lh_format_duration(lh_clock_monotonic_ns() - line->started_ns, elapsed),
+			 lh_format_bytes(gathering->latest_bytes, now),
+			 lh_format_signed_bytes((int64_t)(gathering->latest_bytes - gathering->first_bytes), growth));
 }
 
 /* In slices, so that the end of the process, and a Ctrl-C just before the call, are seen soon. */
@@ -184,11 +193,8 @@ static void sleep_slice(uint64_t deadline_ns)
 static struct lh_error *wait_for_sample(const struct gathering *gathering, const struct lh_process *process,
 					uint64_t wanted, uint64_t deadline_ns, struct lh_progress_line *line)
 {
-	const struct lh_sample *samples = gathering->samples.items.items;
-	uint64_t first_bytes = private_bytes(&samples[0]);
-	uint64_t last_bytes = private_bytes(&samples[gathering->samples.items.count - 1]);
 	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < deadline_ns) {
-		show_progress(line, gathering, wanted, first_bytes, last_bytes);
+		show_progress(line, gathering, wanted);
 		sleep_slice(deadline_ns);
 		LH_TRY(lh_process_check(process));
 	}
@@ -206,7 +212,7 @@ static struct lh_error *take_samples(struct gathering *gathering, const struct l
 	struct sample_clock clock = sample_clock_now();
 	uint64_t deadline_ns = clock.monotonic_ns;
 	LH_TRY(take_sample(gathering, process, clock));
-	while (gathering->samples.items.count < settings->samples && !lh_interrupt_requested()) {
+	while (gathering->sample_count < settings->samples && !lh_interrupt_requested()) {
 		uint64_t now_ns = lh_clock_monotonic_ns();
 		deadline_ns += settings->interval_ns;
 		if (deadline_ns < now_ns)
@@ -224,7 +230,7 @@ static struct lh_error *watch(struct gathering *gathering, const struct lh_proce
 	lh_progress_begin(&line);
 	struct lh_error *error = take_samples(gathering, process, settings, &line);
 	lh_progress_end(&line);
-	size_t count = gathering->samples.items.count;
+	size_t count = gathering->sample_count;
 	if (count < 2)
 		return error ? error
 			     : lh_error_create(LH_ERROR_INTERRUPTED,
@@ -243,6 +249,7 @@ static struct lh_error *gather_live(const struct lh_arguments *arguments, const 
 	snprintf(gathering->command, sizeof(gathering->command), "%s", lh_process_command(process));
 	if (settings->save_path)
 		LH_TRY(begin_record(gathering, process, settings->save_path, lh_arguments_has(arguments, "force")));
+	LH_TRY(lh_selector_create(&gathering->selector));
 	lh_interrupt_install();
 	return watch(gathering, process, settings);
 }
@@ -294,11 +301,8 @@ static struct lh_error *add_record(struct gathering *gathering, const char *path
 	size_t skipped_before = gathering->samples.skipped_lines;
 	size_t count_before = gathering->samples.items.count;
 	LH_TRY(lh_record_decode(text->data, text->length, path, &gathering->samples));
-	size_t skipped = gathering->samples.skipped_lines - skipped_before;
-	if (skipped) {
-		lh_warn("%s: %zu lines were not understood or are cut off, and are left out", path, skipped);
-		gathering->is_partial = true;
-	}
+	warn_of_losses(gathering, path, gathering->samples.skipped_lines - skipped_before,
+		       "lines were not understood or are cut off");
 	for (size_t i = count_before; i < gathering->samples.items.count; i++)
 		note_losses(gathering, &gathering->samples.items.items[i].list, path);
 	return NULL;
@@ -319,6 +323,17 @@ static struct lh_error *add_file(struct gathering *gathering, const char *path, 
 	return add_smaps(gathering, path, &text, time_ns);
 }
 
+static struct lh_error *judge_record(struct gathering *gathering, const char *path)
+{
+	struct lh_record_losses losses;
+	LH_TRY(lh_record_file_select(path, &gathering->selection, &losses));
+	memcpy(gathering->command, losses.command, sizeof(losses.command));
+	warn_of_losses(gathering, path, losses.skipped_lines, "lines were not understood or are cut off");
+	warn_of_losses(gathering, path, losses.lost_regions, "lines or mappings were not understood");
+	warn_of_losses(gathering, path, losses.unordered_samples, "samples are older than those before them");
+	return NULL;
+}
+
 static struct lh_error *gather_files(const struct lh_arguments *arguments, struct gathering *gathering)
 {
 	const char *times = lh_arguments_value(arguments, "times");
@@ -326,9 +341,13 @@ static struct lh_error *gather_files(const struct lh_arguments *arguments, struc
 	if (times && list_length(times) != count)
 		return lh_error_create(LH_ERROR_USAGE, "option --times gives %zu times for %zu files",
 				       list_length(times), count);
+	if (count == 1 && !times && lh_record_file_detect(lh_arguments_value(arguments, "from")))
+		return judge_record(gathering, lh_arguments_value(arguments, "from"));
 	for (size_t i = 0; i < count; i++)
 		LH_TRY(add_file(gathering, lh_arguments_value_at(arguments, "from", i), times, i));
-	return NULL;
+	if (gathering->samples.command)
+		snprintf(gathering->command, sizeof(gathering->command), "%s", gathering->samples.command);
+	return lh_select(&gathering->samples, &gathering->selection);
 }
 
 /* ---------------------------------------------------------------- the command */
@@ -370,12 +389,9 @@ static struct lh_error *check_combination(const struct lh_arguments *arguments)
 static struct lh_error *print_selection(const struct gathering *gathering, const struct settings *settings,
 					bool is_saved)
 {
-	struct lh_selection selection LH_CLEANUP(lh_selection_deinit) = {0};
-	LH_TRY(lh_select(&gathering->samples, &selection));
-	const char *recorded = gathering->samples.command ? gathering->samples.command : "";
 	struct lh_select_report report = {
-		.selection = &selection,
-		.command = gathering->command[0] ? gathering->command : recorded,
+		.selection = &gathering->selection,
+		.command = gathering->command,
 		.most = settings->most,
 		.saved_path = is_saved ? settings->save_path : NULL,
 		.is_complete = !gathering->is_partial,
@@ -401,6 +417,8 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 		LH_TRY(gather_files(arguments, &gathering));
 	else
 		LH_TRY(gather_live(arguments, &settings, &gathering));
+	if (gathering.selector)
+		LH_TRY(lh_selector_judge(gathering.selector, &gathering.selection));
 	bool is_saved = finish_record(&gathering);
 	LH_TRY(print_selection(&gathering, &settings, is_saved));
 	*ret_status = gathering.is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;

@@ -37,3 +37,14 @@ uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymo
 		return UINT64_MAX;
 	return sum;
 }
+
+uint64_t lh_sample_used_bytes(const struct lh_sample *sample)
+{
+	bool knows_anonymous = lh_regions_know_anonymous(&sample->list);
+	uint64_t sum = 0;
+	for (size_t i = 0; i < sample->list.regions.count; i++) {
+		if (!lh_add_u64(sum, lh_region_used_bytes(&sample->list.regions.items[i], knows_anonymous), &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}

@@ -106,30 +106,14 @@ static void judge_few(const struct lh_trend *trend, size_t count, struct lh_judg
 static void judge_small(const struct lh_trend *trend, size_t count, struct lh_judgement *ret)
 {
 	double range = trend->max - trend->min;
-	if (trend->up_count >= LEAK_RISES && trend->last > trend->first && trend->rising_chance <= LEAK_CHANCE_SHORT) {
+	double chance = count < SHORT_SERIES ? LEAK_CHANCE_SHORT : LEAK_CHANCE;
+	if (trend->up_count >= LEAK_RISES && trend->last > trend->first && trend->rising_chance <= chance) {
 		char what[120];
 		snprintf(what, sizeof(what), "rises, but only by %s so far", bytes_in_words(range).text);
 		say_undecided(ret, trend, count, what);
 		return;
 	}
 	say(ret, LH_VERDICT_STEADY, "moves by no more than %s", bytes_in_words(range).text);
-}
-
-static void judge_up_and_down(const struct lh_trend *trend, struct lh_judgement *ret)
-{
-	double range = trend->max - trend->min;
-	if (trend->drawup <= FALL_SHARE * range && trend->last < trend->first) {
-		say(ret, LH_VERDICT_SHRINKING, "fell by %s", bytes_in_words(trend->first - trend->last).text);
-	} else if (trend->floor_rise >= FALL_SHARE * range && trend->floor_rise >= (double)LH_GROWTH_MIN_BYTES) {
-		say(ret, LH_VERDICT_LEAK, "goes up and down by %s, but its floor rises all the time, by %s",
-		    bytes_in_words(trend->drawdown).text, bytes_in_words(trend->floor_rise).text);
-	} else if (range <= NOISE_SHARE * trend->median) {
-		say(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
-		    bytes_in_words(trend->median).text);
-	} else {
-		say(ret, LH_VERDICT_SAWTOOTH, "goes up and down between %s and %s; the floor does not rise",
-		    bytes_in_words(trend->min).text, bytes_in_words(trend->max).text);
-	}
 }
 
 static bool rises_beyond_chance(const struct lh_trend *trend, size_t count)
@@ -139,6 +123,34 @@ static bool rises_beyond_chance(const struct lh_trend *trend, size_t count)
 	return rise >= (double)LH_GROWTH_MIN_BYTES && trend->rise_count >= LEAK_RISES &&
 	       trend->rising_chance <= (is_short ? LEAK_CHANCE_SHORT : LEAK_CHANCE) &&
 	       trend->straight_chance <= STRAIGHT_CHANCE && rise >= LEAK_NOISES * trend->noise;
+}
+
+/* A leak that is smaller than the ups and downs on top of it shows in a long series only. */
+static bool rises_under_noise(const struct lh_trend *trend, size_t count)
+{
+	return count >= LONG_SERIES && rises_beyond_chance(trend, count) && trend->slope_low > 0 &&
+	       trend->late_slope >= SLOWING_SHARE * trend->early_slope;
+}
+
+static void judge_up_and_down(const struct lh_trend *trend, size_t count, struct lh_judgement *ret)
+{
+	double range = trend->max - trend->min;
+	if (trend->drawup <= FALL_SHARE * range && trend->last < trend->first) {
+		say(ret, LH_VERDICT_SHRINKING, "fell by %s", bytes_in_words(trend->first - trend->last).text);
+	} else if (trend->floor_rise >= FALL_SHARE * range && trend->floor_rise >= (double)LH_GROWTH_MIN_BYTES) {
+		say(ret, LH_VERDICT_LEAK, "goes up and down by %s, but its floor rises all the time, by %s",
+		    bytes_in_words(trend->drawdown).text, bytes_in_words(trend->floor_rise).text);
+	} else if (rises_under_noise(trend, count)) {
+		say(ret, LH_VERDICT_LEAK, "rises by %s an hour under ups and downs of %s, by %s so far",
+		    bytes_in_words(trend->slope * 3600).text, bytes_in_words(LEAK_NOISES * trend->noise).text,
+		    bytes_in_words(trend->slope * trend->span_s).text);
+	} else if (range <= NOISE_SHARE * trend->median || LEAK_NOISES * trend->noise <= NOISE_SHARE * trend->median) {
+		say(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
+		    bytes_in_words(trend->median).text);
+	} else {
+		say(ret, LH_VERDICT_SAWTOOTH, "goes up and down between %s and %s; the floor does not rise",
+		    bytes_in_words(trend->min).text, bytes_in_words(trend->max).text);
+	}
 }
 
 /*
@@ -184,36 +196,63 @@ static void judge_rise(const struct lh_trend *trend, size_t count, struct lh_jud
 	}
 }
 
-/* What follows a step, the sample that made it included, judged by itself. */
-static struct lh_series after_step(struct lh_series series, size_t at)
+/* From a sample on, that one included. */
+static struct lh_series series_from(struct lh_series series, size_t at)
 {
 	return (struct lh_series){series.seconds + at, series.values + at, series.count - at};
 }
 
-/* Sets *ret_is_leak to false, and leaves `ret`, when what follows the jump is no leak by itself. */
-static struct lh_error *judge_after_jump(struct lh_series series, const struct lh_trend *trend,
-					 struct lh_judgement *ret, bool *ret_is_leak)
+/* Whether a part of a series is a leak by itself. */
+static bool keeps_rising(const struct lh_trend *part, size_t count)
 {
-	struct lh_series rest = after_step(series, trend->largest_rise_at);
-	*ret_is_leak = false;
+	return levelled_off_for(part, count) <= 0 && part->late_slope >= SLOWING_SHARE * part->early_slope &&
+	       part->drawdown <= FALL_SHARE * (part->max - part->min) && rises_beyond_chance(part, count);
+}
+
+/* Judges what follows a jump by itself. Leaves `ret` when that is no leak. */
+static struct lh_error *judge_after_jump(struct lh_series series, const struct lh_trend *trend,
+					 struct lh_judgement *ret)
+{
+	struct lh_series rest = series_from(series, trend->largest_rise_at);
+	struct lh_trend after;
 	if (rest.count < LH_SAMPLES_MIN)
 		return NULL;
-	struct lh_trend after;
 	LH_TRY(lh_trend_measure(rest, &after));
-	if (levelled_off_for(&after, rest.count) > 0 || after.late_slope < SLOWING_SHARE * after.early_slope ||
-	    after.drawdown > FALL_SHARE * (after.max - after.min) || !rises_beyond_chance(&after, rest.count))
+	if (!keeps_rising(&after, rest.count))
 		return NULL;
 	ret->slope = after.slope;
 	say(ret, LH_VERDICT_LEAK, "jumped by %s, and has risen by %s since, in %zu of %zu intervals",
 	    bytes_in_words(trend->largest_rise).text, bytes_in_words(after.last - after.first).text, after.up_count,
 	    rest.count - 1);
-	*ret_is_leak = true;
+	return NULL;
+}
+
+/* A series that was flat at first tells more without that part. Leaves `ret` when it does not. */
+static struct lh_error *judge_late_start(struct lh_series series, const struct lh_trend *trend,
+					 struct lh_judgement *ret)
+{
+	size_t start = trend->first_rise_at ? trend->first_rise_at - 1 : 0;
+	struct lh_series rest = series_from(series, start);
+	struct lh_trend after;
+	if (start < series.count / 5 || rest.count < SHORT_SERIES)
+		return NULL;
+	LH_TRY(lh_trend_measure(rest, &after));
+	if (!keeps_rising(&after, rest.count))
+		return NULL;
+	ret->slope = after.slope;
+	ret->slope_low = after.slope_low;
+	ret->slope_high = after.slope_high;
+	ret->chance = after.rising_chance;
+	ret->watch_more_ns = 0;
+	say(ret, LH_VERDICT_LEAK, "flat for %s, then rose by %s in %zu of %zu intervals, and still does",
+	    time_in_words(trend->span_s - after.span_s).text, bytes_in_words(after.last - after.first).text,
+	    after.up_count, rest.count - 1);
 	return NULL;
 }
 
 static void judge_step(struct lh_series series, const struct lh_trend *trend, struct lh_judgement *ret)
 {
-	struct lh_series rest = after_step(series, trend->largest_rise_at);
+	struct lh_series rest = series_from(series, trend->largest_rise_at);
 	struct words step = bytes_in_words(trend->largest_rise);
 	if (rest.count < 3) {
 		char what[120];
@@ -228,16 +267,15 @@ static void judge_step(struct lh_series series, const struct lh_trend *trend, st
 static struct lh_error *judge_upward(struct lh_series series, const struct lh_trend *trend, struct lh_judgement *ret)
 {
 	double growth = trend->max - trend->first;
-	bool is_leak = false;
 	if (trend->largest_rise >= JUMP_SHARE * growth)
-		LH_TRY(judge_after_jump(series, trend, ret, &is_leak));
-	if (is_leak)
+		LH_TRY(judge_after_jump(series, trend, ret));
+	if (ret->verdict == LH_VERDICT_LEAK)
 		return NULL;
 	if (trend->largest_rise >= STEP_SHARE * growth)
 		judge_step(series, trend, ret);
 	else
 		judge_rise(trend, series.count, ret);
-	return NULL;
+	return ret->verdict == LH_VERDICT_UNDECIDED ? judge_late_start(series, trend, ret) : NULL;
 }
 
 struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
@@ -245,6 +283,7 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 	struct lh_trend trend;
 	LH_TRY(lh_trend_measure(series, &trend));
 	struct lh_judgement judgement = {
+		.verdict = LH_VERDICT_UNDECIDED,
 		.slope = trend.slope,
 		.slope_low = trend.slope_low,
 		.slope_high = trend.slope_high,
@@ -260,7 +299,7 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 	else if (range < (double)LH_GROWTH_MIN_BYTES)
 		judge_small(&trend, series.count, &judgement);
 	else if (trend.drawdown > FALL_SHARE * range)
-		judge_up_and_down(&trend, &judgement);
+		judge_up_and_down(&trend, series.count, &judgement);
 	else
 		LH_TRY(judge_upward(series, &trend, &judgement));
 	if (judgement.verdict == LH_VERDICT_PLATEAU || judgement.verdict == LH_VERDICT_STEP)

@@ -253,7 +253,7 @@ holds_samples() {
 
 @test "a full disc ends the record, not the watch" {
 	mkdir full
-	mount -t tmpfs -o size=16k leakhunt-test full 2>/dev/null || skip "needs the right to mount a tmpfs"
+	mount -t tmpfs -o size=4k leakhunt-test full 2>/dev/null || skip "needs the right to mount a tmpfs"
 	start_sample heap_leak --auto 20
 	leakhunt select "$SAMPLE_PID" -i 20ms -n 8 --save full/record.jsonl --json
 	left=$(ls -A full)
