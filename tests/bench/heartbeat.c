@@ -1,8 +1,11 @@
 /*
- * heartbeat: a target that feels how long it is stopped: it holds --mib MiB of touched anonymous
- * memory, filled as a service's memory is (text, pointers, random bytes, zeros), and a thread of it
- * ticks some 10,000 times a second. Prints READY with the address range; "gap" on stdin is answered
- * with the longest time between two ticks since it was last asked; "quit" or end of input ends it.
+ * heartbeat: a target that feels how long it is held up. It holds --mib MiB of touched anonymous memory,
+ * filled as a service's memory is (text, pointers, random bytes, zeros), on small pages. One thread of it
+ * ticks some 10,000 times a second, one maps and unmaps as often (--map), one writes to --rate random
+ * pages a second, but never to each 16th: what a whole copy must hold. --threads N more threads sleep,
+ * --mappings N more mappings lie about. Prints READY with the address range. On stdin: "gap" is answered
+ * with the longest time each was held up since last asked, "gaps" with all above a millisecond and when
+ * (CLOCK_MONOTONIC); "quit" or end of input ends it.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -15,16 +18,55 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK_BYTES ((size_t)1024)
-#define TICK_NS     100000
+#define BLOCK_BYTES    ((size_t)1024)
+#define PAGE_BYTES     ((size_t)4096)
+#define UNWRITTEN_EACH 16
+#define TICK_NS        100000
+#define REMARKABLE_NS  1000000
+#define REMARKABLE_MAX 4096
+#define STACK_BYTES    ((size_t)65536)
+#define NS_PER_S       UINT64_C(1000000000)
 
-static _Atomic uint64_t longest_gap_ns;
+struct gap {
+	uint64_t end_ns;
+	uint64_t gap_ns;
+};
+
+/* What one thread felt; only that thread appends to `gaps`, and counts it then. */
+struct pulse {
+	const char *name;
+	_Atomic uint64_t longest_ns;
+	_Atomic size_t count;
+	size_t told; /* by the thread that answers */
+	struct gap gaps[REMARKABLE_MAX];
+};
+
+static struct pulse tick_pulse = {.name = "tick"}, map_pulse = {.name = "map"}, write_pulse = {.name = "write"};
+static struct pulse *const pulses[] = {&tick_pulse, &map_pulse, &write_pulse};
+enum { PULSE_COUNT = sizeof(pulses) / sizeof(pulses[0]) };
+
+static uint8_t *memory;
+static size_t memory_bytes;
+static uint64_t rate_per_s;
+static _Atomic uint64_t write_count;
 
 static uint64_t now_ns(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void note(struct pulse *pulse, uint64_t start_ns, uint64_t end_ns)
+{
+	uint64_t gap_ns = end_ns - start_ns, longest_ns = pulse->longest_ns;
+	while (gap_ns > longest_ns && !atomic_compare_exchange_weak(&pulse->longest_ns, &longest_ns, gap_ns))
+		;
+	size_t count = pulse->count;
+	if (gap_ns < REMARKABLE_NS || count == REMARKABLE_MAX)
+		return;
+	pulse->gaps[count] = (struct gap){end_ns, gap_ns};
+	atomic_store(&pulse->count, count + 1);
 }
 
 static void *tick(void *argument)
@@ -32,11 +74,23 @@ static void *tick(void *argument)
 	(void)argument;
 	for (uint64_t last_ns = now_ns();;) {
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
-		uint64_t this_ns = now_ns(), gap_ns = this_ns - last_ns;
+		uint64_t this_ns = now_ns();
+		note(&tick_pulse, last_ns, this_ns);
 		last_ns = this_ns;
-		uint64_t longest_ns = longest_gap_ns;
-		while (gap_ns > longest_ns && !atomic_compare_exchange_weak(&longest_gap_ns, &longest_ns, gap_ns))
-			;
+	}
+	return NULL;
+}
+
+/* Both calls take mmap_lock for writing: they wait for whoever holds it. */
+static void *map_and_unmap(void *argument)
+{
+	(void)argument;
+	for (;;) {
+		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
+		uint64_t start_ns = now_ns();
+		void *page = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		munmap(page, PAGE_BYTES);
+		note(&map_pulse, start_ns, now_ns());
 	}
 	return NULL;
 }
@@ -47,6 +101,41 @@ static uint64_t next_random(uint64_t *state)
 	*state ^= *state >> 7;
 	*state ^= *state << 17;
 	return *state;
+}
+
+static void write_page(uint64_t *random)
+{
+	uint64_t page = next_random(random) % (memory_bytes / PAGE_BYTES);
+	page += page % UNWRITTEN_EACH == 0;
+	uint64_t *words = (uint64_t *)(void *)(memory + page * PAGE_BYTES);
+	words[*random >> 55] = *random;
+}
+
+/*
+ * A millisecond's writes at a time, each batch due at its own time: what a stop delays is made up for. Felt
+ * is the time that a batch takes, beside what lies between batches.
+ */
+static void *write_pages(void *argument)
+{
+	uint64_t random = 0x853c49e6748fea9b, due = 0;
+	(void)argument;
+	for (uint64_t begin_ns = now_ns();;) {
+		uint64_t start_ns = now_ns();
+		for (; due < (start_ns - begin_ns) / 1000 * rate_per_s / 1000000; due++)
+			write_page(&random);
+		write_count = due;
+		note(&write_pulse, start_ns, now_ns());
+		nanosleep(&(struct timespec){.tv_nsec = 10 * TICK_NS}, NULL);
+	}
+	return NULL;
+}
+
+static void *sleep_on(void *argument)
+{
+	(void)argument;
+	for (;;)
+		pause();
+	return NULL;
 }
 
 static void fill_with_text(uint8_t *block, uint64_t number)
@@ -80,39 +169,110 @@ static void fill_block(uint8_t *block, uint64_t number, uint64_t *random)
  */
 static uint8_t *map_apart(size_t bytes)
 {
-	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-	uint8_t *all = mmap(NULL, bytes + 2 * page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (all == MAP_FAILED || mprotect(all + page_bytes, bytes, PROT_READ | PROT_WRITE)) {
+	uint8_t *all = mmap(NULL, bytes + 2 * PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED || mprotect(all + PAGE_BYTES, bytes, PROT_READ | PROT_WRITE)) {
 		fprintf(stderr, "heartbeat: cannot map %zu bytes\n", bytes);
 		exit(2);
 	}
-	return all + page_bytes;
+	return all + PAGE_BYTES;
 }
 
-static uint8_t *make_memory(size_t bytes)
+static void make_memory(void)
 {
 	uint64_t random = 0x9e3779b97f4a7c15;
-	uint8_t *memory = map_apart(bytes);
-	madvise(memory, bytes, MADV_NOHUGEPAGE); /* the harder case for whoever walks page tables */
-	for (uint64_t i = 0; i < bytes / BLOCK_BYTES; i++)
+	memory = map_apart(memory_bytes);
+	madvise(memory, memory_bytes, MADV_NOHUGEPAGE); /* the harder case for whoever walks page tables */
+	for (uint64_t i = 0; i < memory_bytes / BLOCK_BYTES; i++)
 		fill_block(memory + i * BLOCK_BYTES, i, &random);
-	return memory;
+}
+
+/* One page that was touched each; neighbours differ in their protection, or the kernel would merge them. */
+static void make_mappings(uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		int protection = PROT_READ | (i % 2 ? PROT_WRITE : 0);
+		uint8_t *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (page == MAP_FAILED || mprotect(page, PAGE_BYTES, protection)) {
+			fprintf(stderr, "heartbeat: cannot make %" PRIu64 " mappings\n", count);
+			exit(2);
+		}
+	}
+}
+
+static void start_thread(void *(*run)(void *), size_t stack_bytes)
+{
+	pthread_t thread;
+	pthread_attr_t attributes;
+	pthread_attr_init(&attributes);
+	if (stack_bytes)
+		pthread_attr_setstacksize(&attributes, stack_bytes);
+	if (pthread_create(&thread, &attributes, run, NULL)) {
+		fprintf(stderr, "heartbeat: cannot start a thread\n");
+		exit(2);
+	}
+	pthread_attr_destroy(&attributes);
+}
+
+static void tell_longest(void)
+{
+	printf("{\"gap_ns\":%" PRIu64 ",\"map_ns\":%" PRIu64 ",\"write_ns\":%" PRIu64 ",\"writes\":%" PRIu64 "}\n",
+	       atomic_exchange(&tick_pulse.longest_ns, 0), atomic_exchange(&map_pulse.longest_ns, 0),
+	       atomic_exchange(&write_pulse.longest_ns, 0), write_count);
+}
+
+static void tell_all(void)
+{
+	const char *separator = "[";
+	for (size_t i = 0; i < PULSE_COUNT; i++) {
+		for (size_t count = pulses[i]->count; pulses[i]->told < count; pulses[i]->told++) {
+			const struct gap *gap = &pulses[i]->gaps[pulses[i]->told];
+			printf("%s{\"who\":\"%s\",\"start_ns\":%" PRIu64 ",\"gap_ns\":%" PRIu64 "}", separator,
+			       pulses[i]->name, gap->end_ns - gap->gap_ns, gap->gap_ns);
+			separator = ",";
+		}
+	}
+	printf("%s]\n", separator[0] == '[' ? "[" : "");
+}
+
+static void answer(void)
+{
+	char line[64];
+	while (fgets(line, sizeof(line), stdin) && strcmp(line, "quit\n") != 0) {
+		if (strcmp(line, "gaps\n") == 0)
+			tell_all();
+		else
+			tell_longest();
+		fflush(stdout);
+	}
+}
+
+static uint64_t option(int argc, char **argv, const char *name, uint64_t otherwise)
+{
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], name) == 0)
+			return strtoull(argv[i + 1], NULL, 10);
+	}
+	return otherwise;
 }
 
 int main(int argc, char **argv)
 {
-	size_t bytes = (argc == 3 && !strcmp(argv[1], "--mib") ? strtoull(argv[2], NULL, 10) : 1024) << 20;
-	uint8_t *memory = make_memory(bytes);
-	pthread_t ticker;
-	char line[64];
-	if (pthread_create(&ticker, NULL, tick, NULL))
-		return 2;
-	printf("READY {\"pid\":%d,\"name\":\"heartbeat\",\"start\":\"0x%" PRIxPTR "\",\"end\":\"0x%" PRIxPTR "\"}\n",
-	       getpid(), (uintptr_t)memory, (uintptr_t)memory + bytes);
+	memory_bytes = option(argc, argv, "--mib", 1024) << 20;
+	rate_per_s = option(argc, argv, "--rate", 0);
+	make_memory();
+	make_mappings(option(argc, argv, "--mappings", 0));
+	for (uint64_t i = option(argc, argv, "--threads", 0); i > 0; i--)
+		start_thread(sleep_on, STACK_BYTES);
+	start_thread(tick, 0);
+	if (option(argc, argv, "--map", 0))
+		start_thread(map_and_unmap, 0);
+	if (rate_per_s)
+		start_thread(write_pages, 0);
+	printf("READY {\"pid\":%d,\"name\":\"heartbeat\",\"start\":\"0x%" PRIxPTR "\",\"end\":\"0x%" PRIxPTR
+	       "\",\"unwritten_each\":%d}\n",
+	       getpid(), (uintptr_t)memory, (uintptr_t)memory + memory_bytes, UNWRITTEN_EACH);
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin) && strcmp(line, "quit\n") != 0) {
-		printf("{\"gap_ns\":%" PRIu64 "}\n", atomic_exchange(&longest_gap_ns, 0));
-		fflush(stdout);
-	}
+	answer();
 	return 0;
 }
