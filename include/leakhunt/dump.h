@@ -78,10 +78,11 @@ struct lh_error *lh_plan_create(const struct lh_process *process, const struct l
 void lh_plan_deinit(struct lh_plan *plan);
 
 /*
- * Looks at the pages of the same extents again, telling written pages from unwritten ones
- * (lh_pagemap_find_written): for a target that stands still.
+ * Looks at the pages of the same extents again, telling written pages from unwritten ones as `look`
+ * does: for a target that stands still.
  */
-struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pagemap) LH_NODISCARD;
+struct lh_look;
+struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_look *look) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- freezing */
 

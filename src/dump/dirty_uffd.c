@@ -9,6 +9,7 @@
 
 #include "fault_point.h"
 #include "freeze_thread.h"
+#include "look.h"
 #include "remote_syscall.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ struct uffd_tracker {
 	struct lh_dirty_tracker base;
 	int userfault_fd;
 	struct lh_pagemap *pagemap;
+	struct lh_look *look;
 	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
 };
 
@@ -154,6 +156,7 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_region_list *regions)
 {
 	LH_TRY(lh_pagemap_open(tracker->base.process, &tracker->pagemap));
+	LH_TRY(lh_look_create(tracker->base.process, lh_pagemap_find_written, &tracker->look));
 	LH_TRY(check_kernel());
 	LH_TRY(make_userfault(tracker, regions));
 	return ask_for_features(tracker->userfault_fd);
@@ -206,7 +209,7 @@ static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan
 
 static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	return lh_plan_look_again(plan, of_base(base)->pagemap);
+	return lh_plan_look_again(plan, of_base(base)->look);
 }
 
 /*
@@ -232,6 +235,7 @@ static void stop(struct lh_dirty_tracker *base)
 		lift(tracker, tracker->covered.items.items[i]);
 	if (tracker->userfault_fd >= 0)
 		close(tracker->userfault_fd);
+	lh_look_destroy(tracker->look);
 	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->covered.items);
 	free(tracker);

@@ -3,6 +3,7 @@
  * copies nothing, and faults no page of the target in.
  */
 #include "context.h"
+#include "look.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -132,43 +133,40 @@ static void count_pages(struct lh_plan *plan, struct lh_extent *extent)
 	*(extent->is_context ? &plan->context_bytes : &plan->wanted_bytes) += extent->present_bytes;
 }
 
-/* How to look at pages: lh_pagemap_runs or lh_pagemap_find_written. */
-typedef struct lh_error *page_finder(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret);
-
 /*
  * The vdso's pages belong to the kernel and take no memory, whether the target has touched them or
  * not; nothing writes them, but a tracker does not know that: they are copied with what was written.
  */
-static struct lh_error *find_runs(const struct lh_extent *extent, struct lh_pagemap *pagemap, page_finder *find,
-				  struct lh_page_runs *ret)
+static bool is_vdso(const struct lh_extent *extent)
 {
-	struct lh_range range = {extent->start, extent->end};
-	if (extent->region->kind != LH_REGION_VDSO || is_kernels(extent->region))
-		return find(pagemap, range, ret);
-	enum lh_page_state state = find == lh_pagemap_runs ? LH_PAGES_PRESENT : LH_PAGES_WRITTEN;
-	return lh_vec_push(&ret->runs, (struct lh_page_run){range, state});
+	return extent->region->kind == LH_REGION_VDSO && !is_kernels(extent->region);
 }
 
-/* Appends the extent's pages to the plan's. By way of `scratch`, since runs of two extents must not merge. */
-static struct lh_error *add_pages(struct lh_plan *plan, struct lh_extent *extent, struct lh_pagemap *pagemap,
-				  page_finder *find, struct lh_page_runs *scratch)
+/* Appends what `scratch` holds of the extent to the plan. Runs of two extents must not merge. */
+static struct lh_error *add_runs(struct lh_plan *plan, struct lh_extent *extent, const struct lh_page_runs *scratch)
 {
-	scratch->runs.count = 0;
-	extent->first_run = plan->pages.runs.count;
-	extent->run_count = 0;
-	extent->present_bytes = extent->swapped_bytes = 0;
-	if (extent->is_device)
-		return NULL;
-	LH_TRY(find_runs(extent, pagemap, find, scratch));
 	size_t count = scratch->runs.count;
+	extent->first_run = plan->pages.runs.count;
+	extent->run_count = count;
+	extent->present_bytes = extent->swapped_bytes = 0;
 	LH_TRY(lh_vec_reserve(&plan->pages.runs, count));
 	if (count)
 		memcpy(plan->pages.runs.items + extent->first_run, scratch->runs.items,
 		       count * sizeof(struct lh_page_run));
 	plan->pages.runs.count += count;
-	extent->run_count = count;
 	count_pages(plan, extent);
 	return NULL;
+}
+
+static struct lh_error *find_pages(struct plan_walk *walk, struct lh_extent *extent)
+{
+	struct lh_range range = {extent->start, extent->end};
+	walk->scratch.runs.count = 0;
+	if (is_vdso(extent))
+		LH_TRY(lh_vec_push(&walk->scratch.runs, (struct lh_page_run){range, LH_PAGES_PRESENT}));
+	else if (!extent->is_device)
+		LH_TRY(lh_pagemap_runs(walk->pagemap, range, &walk->scratch));
+	return add_runs(walk->plan, extent, &walk->scratch);
 }
 
 static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_region *region, uint64_t start, uint64_t end,
@@ -185,18 +183,51 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 		.is_device = is_device(region),
 	};
 	if (!walk->without_pages)
-		LH_TRY(add_pages(walk->plan, &extent, walk->pagemap, lh_pagemap_runs, &walk->scratch));
+		LH_TRY(find_pages(walk, &extent));
 	return lh_vec_push(&walk->plan->extents, extent);
 }
 
-struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_pagemap *pagemap)
+/* What is to be looked at: nothing of a device, nor of what the kernel maps itself. */
+static struct lh_error *ranges_to_look_at(const struct lh_plan *plan, struct lh_ranges *ret)
 {
-	struct lh_page_runs scratch LH_CLEANUP(lh_page_runs_deinit) = {0};
+	LH_TRY(lh_vec_reserve(&ret->items, plan->extents.count));
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		const struct lh_extent *extent = &plan->extents.items[i];
+		bool is_hidden = extent->is_device || extent->region->kind == LH_REGION_VDSO;
+		LH_TRY(lh_vec_push(&ret->items,
+				   (struct lh_range){extent->start, is_hidden ? extent->start : extent->end}));
+	}
+	return NULL;
+}
+
+static struct lh_error *take_look(struct lh_plan *plan, const struct lh_look *look, struct lh_page_runs *scratch)
+{
 	plan->pages.runs.count = 0;
 	plan->wanted_bytes = plan->context_bytes = plan->swapped_bytes = 0;
-	for (size_t i = 0; i < plan->extents.count; i++)
-		LH_TRY(add_pages(plan, &plan->extents.items[i], pagemap, lh_pagemap_find_written, &scratch));
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		struct lh_extent *extent = &plan->extents.items[i];
+		struct lh_range range = {extent->start, extent->end};
+		scratch->runs.count = 0;
+		if (is_vdso(extent))
+			LH_TRY(lh_vec_push(&scratch->runs, (struct lh_page_run){range, LH_PAGES_WRITTEN}));
+		LH_TRY(lh_look_append(look, i, scratch));
+		LH_TRY(add_runs(plan, extent, scratch));
+	}
 	return NULL;
+}
+
+struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_look *look)
+{
+	struct lh_ranges ranges = {0};
+	struct lh_page_runs scratch = {0};
+	struct lh_error *error = ranges_to_look_at(plan, &ranges);
+	if (!error)
+		error = lh_look_at(look, ranges.items.items, ranges.items.count);
+	if (!error)
+		error = take_look(plan, look, &scratch);
+	lh_vec_deinit(&ranges.items);
+	lh_vec_deinit(&scratch.runs);
+	return error;
 }
 
 /* Context within [start, end) of a mapping, where nothing was asked for. */

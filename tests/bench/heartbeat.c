@@ -5,11 +5,14 @@
  * pages a second, but never to each 16th: what a whole copy must hold. --threads N more threads sleep,
  * --mappings N more mappings lie about. Prints READY with the address range. On stdin: "gap" is answered
  * with the longest time each was held up since last asked, "gaps" with all above a millisecond and when
- * (CLOCK_MONOTONIC); "quit" or end of input ends it.
+ * (CLOCK_MONOTONIC); "quit" or end of input ends it. As root these threads are SCHED_FIFO, so that they feel
+ * who holds them up, and not who else runs on the machine; one more, "plain", ticks like any other thread.
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,8 +44,9 @@ struct pulse {
 	struct gap gaps[REMARKABLE_MAX];
 };
 
-static struct pulse tick_pulse = {.name = "tick"}, map_pulse = {.name = "map"}, write_pulse = {.name = "write"};
-static struct pulse *const pulses[] = {&tick_pulse, &map_pulse, &write_pulse};
+static struct pulse tick_pulse = {.name = "tick"}, map_pulse = {.name = "map"}, write_pulse = {.name = "write"},
+		    plain_pulse = {.name = "plain"};
+static struct pulse *const pulses[] = {&tick_pulse, &map_pulse, &write_pulse, &plain_pulse};
 enum { PULSE_COUNT = sizeof(pulses) / sizeof(pulses[0]) };
 
 static uint8_t *memory;
@@ -69,13 +73,23 @@ static void note(struct pulse *pulse, uint64_t start_ns, uint64_t end_ns)
 	atomic_store(&pulse->count, count + 1);
 }
 
-static void *tick(void *argument)
+static atomic_bool is_real_time = true;
+
+static void become_real_time(void)
 {
-	(void)argument;
+	const struct sched_param parameters = {.sched_priority = 2};
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters))
+		is_real_time = false;
+}
+
+static void *tick(void *pulse)
+{
+	if (pulse == &tick_pulse)
+		become_real_time();
 	for (uint64_t last_ns = now_ns();;) {
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
 		uint64_t this_ns = now_ns();
-		note(&tick_pulse, last_ns, this_ns);
+		note(pulse, last_ns, this_ns);
 		last_ns = this_ns;
 	}
 	return NULL;
@@ -85,6 +99,7 @@ static void *tick(void *argument)
 static void *map_and_unmap(void *argument)
 {
 	(void)argument;
+	become_real_time();
 	for (;;) {
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
 		uint64_t start_ns = now_ns();
@@ -119,6 +134,7 @@ static void *write_pages(void *argument)
 {
 	uint64_t random = 0x853c49e6748fea9b, due = 0;
 	(void)argument;
+	become_real_time();
 	for (uint64_t begin_ns = now_ns();;) {
 		uint64_t start_ns = now_ns();
 		for (; due < (start_ns - begin_ns) / 1000 * rate_per_s / 1000000; due++)
@@ -200,14 +216,14 @@ static void make_mappings(uint64_t count)
 	}
 }
 
-static void start_thread(void *(*run)(void *), size_t stack_bytes)
+static void start_thread(void *(*run)(void *), void *argument, size_t stack_bytes)
 {
 	pthread_t thread;
 	pthread_attr_t attributes;
 	pthread_attr_init(&attributes);
 	if (stack_bytes)
 		pthread_attr_setstacksize(&attributes, stack_bytes);
-	if (pthread_create(&thread, &attributes, run, NULL)) {
+	if (pthread_create(&thread, &attributes, run, argument)) {
 		fprintf(stderr, "heartbeat: cannot start a thread\n");
 		exit(2);
 	}
@@ -216,9 +232,11 @@ static void start_thread(void *(*run)(void *), size_t stack_bytes)
 
 static void tell_longest(void)
 {
-	printf("{\"gap_ns\":%" PRIu64 ",\"map_ns\":%" PRIu64 ",\"write_ns\":%" PRIu64 ",\"writes\":%" PRIu64 "}\n",
+	printf("{\"gap_ns\":%" PRIu64 ",\"map_ns\":%" PRIu64 ",\"write_ns\":%" PRIu64 ",\"plain_ns\":%" PRIu64
+	       ",\"writes\":%" PRIu64 ",\"real_time\":%s}\n",
 	       atomic_exchange(&tick_pulse.longest_ns, 0), atomic_exchange(&map_pulse.longest_ns, 0),
-	       atomic_exchange(&write_pulse.longest_ns, 0), write_count);
+	       atomic_exchange(&write_pulse.longest_ns, 0), atomic_exchange(&plain_pulse.longest_ns, 0), write_count,
+	       is_real_time ? "true" : "false");
 }
 
 static void tell_all(void)
@@ -263,12 +281,13 @@ int main(int argc, char **argv)
 	make_memory();
 	make_mappings(option(argc, argv, "--mappings", 0));
 	for (uint64_t i = option(argc, argv, "--threads", 0); i > 0; i--)
-		start_thread(sleep_on, STACK_BYTES);
-	start_thread(tick, 0);
+		start_thread(sleep_on, NULL, STACK_BYTES);
+	start_thread(tick, &tick_pulse, 0);
+	start_thread(tick, &plain_pulse, 0);
 	if (option(argc, argv, "--map", 0))
-		start_thread(map_and_unmap, 0);
+		start_thread(map_and_unmap, NULL, 0);
 	if (rate_per_s)
-		start_thread(write_pages, 0);
+		start_thread(write_pages, NULL, 0);
 	printf("READY {\"pid\":%d,\"name\":\"heartbeat\",\"start\":\"0x%" PRIxPTR "\",\"end\":\"0x%" PRIxPTR
 	       "\",\"unwritten_each\":%d}\n",
 	       getpid(), (uintptr_t)memory, (uintptr_t)memory + memory_bytes, UNWRITTEN_EACH);

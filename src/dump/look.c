@@ -1,0 +1,293 @@
+/*
+ * look: ranges are cut into pieces, pieces are taken in batches by whichever thread is free, the caller
+ * among them, and what each found is put together in the order of the ranges. A thread that is late to
+ * wake up finds no batch left: nobody waits for it.
+ */
+#include "look.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* A batch: as much, or as many, as is worth a thread's way to the counter. */
+#define BATCH_BYTES (64 * LH_MIB)
+enum { BATCH_PIECES = 64, RUNS_AHEAD = 4096 };
+
+struct piece {
+	struct lh_range range;
+	uint16_t looker; /* whose runs [first, first + count) are this piece's */
+	size_t first;
+	size_t count;
+};
+
+struct batch {
+	size_t first;
+	size_t count;
+};
+
+struct looker {
+	struct lh_look *look;
+	struct lh_pagemap *pagemap;
+	struct lh_page_runs runs;
+	struct lh_error *error;
+	pthread_t thread;
+	bool is_running;
+};
+
+struct lh_look {
+	lh_page_finder *find;
+	LH_VEC(struct piece) pieces;
+	LH_VEC(struct batch) batches;
+	LH_VEC(size_t) firsts; /* of each range: its first piece; and the number of pieces at last */
+	atomic_size_t next_batch;
+	size_t looker_count;
+	struct looker lookers[LH_LOOK_THREADS_MAX + 1]; /* the first is the caller */
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	/* Under the mutex. */
+	uint64_t round; /* counts lh_look_at */
+	size_t busy_count;
+	bool is_open; /* a round goes on, and may be joined */
+	bool is_ended;
+};
+
+/* ---------------------------------------------------------------- looking */
+
+static struct lh_error *look_at_piece(struct looker *looker, struct piece *piece)
+{
+	struct lh_page_runs found = {0};
+	struct lh_error *error = looker->look->find(looker->pagemap, piece->range, &found);
+	piece->looker = (uint16_t)(looker - looker->look->lookers);
+	piece->first = looker->runs.runs.count;
+	for (size_t i = 0; !error && i < found.runs.count; i++)
+		error = lh_vec_push(&looker->runs.runs, found.runs.items[i]);
+	piece->count = looker->runs.runs.count - piece->first;
+	lh_vec_deinit(&found.runs);
+	return error;
+}
+
+static void look_at_batches(struct looker *looker)
+{
+	struct lh_look *look = looker->look;
+	for (;;) {
+		size_t number = atomic_fetch_add_explicit(&look->next_batch, 1, memory_order_relaxed);
+		if (number >= look->batches.count || looker->error)
+			return;
+		const struct batch *batch = &look->batches.items[number];
+		for (size_t i = 0; !looker->error && i < batch->count; i++)
+			looker->error = look_at_piece(looker, &look->pieces.items[batch->first + i]);
+	}
+}
+
+static void *wait_and_look(void *context)
+{
+	struct looker *looker = context;
+	struct lh_look *look = looker->look;
+	uint64_t joined = 0;
+	pthread_mutex_lock(&look->mutex);
+	while (!look->is_ended) {
+		if (!look->is_open || joined == look->round) {
+			pthread_cond_wait(&look->changed, &look->mutex);
+			continue;
+		}
+		joined = look->round;
+		look->busy_count++;
+		pthread_mutex_unlock(&look->mutex);
+		look_at_batches(looker);
+		pthread_mutex_lock(&look->mutex);
+		look->busy_count--;
+		pthread_cond_broadcast(&look->changed);
+	}
+	pthread_mutex_unlock(&look->mutex);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- cutting */
+
+static struct lh_error *cut(struct lh_look *look, struct lh_range range)
+{
+	for (uint64_t at = range.start; at < range.end;) {
+		uint64_t end = at + lh_min_u64(range.end - at, BATCH_BYTES);
+		LH_TRY(lh_vec_push(&look->pieces, (struct piece){.range = {at, end}}));
+		at = end;
+	}
+	return NULL;
+}
+
+static struct lh_error *gather_batches(struct lh_look *look)
+{
+	uint64_t bytes = 0;
+	look->batches.count = 0;
+	for (size_t i = 0; i < look->pieces.count; i++) {
+		uint64_t piece_bytes = lh_range_bytes(look->pieces.items[i].range);
+		struct batch *last = look->batches.count ? &look->batches.items[look->batches.count - 1] : NULL;
+		if (last && bytes + piece_bytes <= BATCH_BYTES && last->count < BATCH_PIECES) {
+			last->count++;
+			bytes += piece_bytes;
+			continue;
+		}
+		LH_TRY(lh_vec_push(&look->batches, (struct batch){i, 1}));
+		bytes = piece_bytes;
+	}
+	return NULL;
+}
+
+static struct lh_error *begin(struct lh_look *look, const struct lh_range *ranges, size_t count)
+{
+	look->pieces.count = look->firsts.count = 0;
+	for (size_t i = 0; i < count; i++) {
+		LH_TRY(lh_vec_push(&look->firsts, look->pieces.count));
+		LH_TRY(cut(look, ranges[i]));
+	}
+	LH_TRY(lh_vec_push(&look->firsts, look->pieces.count));
+	for (size_t i = 0; i < look->looker_count; i++)
+		look->lookers[i].runs.runs.count = 0;
+	atomic_store(&look->next_batch, 0);
+	return gather_batches(look);
+}
+
+/* ---------------------------------------------------------------- rounds */
+
+static void open_round(struct lh_look *look)
+{
+	pthread_mutex_lock(&look->mutex);
+	look->round++;
+	look->is_open = true;
+	if (look->batches.count > 1)
+		pthread_cond_broadcast(&look->changed);
+	pthread_mutex_unlock(&look->mutex);
+}
+
+/* All batches have been taken: what is left to wait for are those who are at one. */
+static void close_round(struct lh_look *look)
+{
+	pthread_mutex_lock(&look->mutex);
+	look->is_open = false;
+	while (look->busy_count)
+		pthread_cond_wait(&look->changed, &look->mutex);
+	pthread_mutex_unlock(&look->mutex);
+}
+
+static struct lh_error *first_error(struct lh_look *look)
+{
+	struct lh_error *error = NULL;
+	for (size_t i = 0; i < look->looker_count; i++) {
+		if (error)
+			lh_error_destroy(look->lookers[i].error);
+		else
+			error = look->lookers[i].error;
+		look->lookers[i].error = NULL;
+	}
+	return error;
+}
+
+struct lh_error *lh_look_at(struct lh_look *look, const struct lh_range *ranges, size_t count)
+{
+	LH_TRY(begin(look, ranges, count));
+	open_round(look);
+	look_at_batches(&look->lookers[0]);
+	close_round(look);
+	return first_error(look);
+}
+
+/* A run that goes on in the next piece of the same range. */
+static bool extends_last(const struct lh_page_runs *runs, size_t count_before, const struct lh_page_run *run)
+{
+	const struct lh_page_run *last = runs->runs.count ? &runs->runs.items[runs->runs.count - 1] : NULL;
+	return runs->runs.count > count_before && last->range.end == run->range.start && last->state == run->state;
+}
+
+struct lh_error *lh_look_append(const struct lh_look *look, size_t index, struct lh_page_runs *ret)
+{
+	size_t count_before = ret->runs.count;
+	for (size_t i = look->firsts.items[index]; i < look->firsts.items[index + 1]; i++) {
+		const struct piece *piece = &look->pieces.items[i];
+		const struct lh_page_run *runs = look->lookers[piece->looker].runs.runs.items;
+		for (size_t j = piece->first; j < piece->first + piece->count; j++) {
+			if (extends_last(ret, count_before, &runs[j]))
+				ret->runs.items[ret->runs.count - 1].range.end = runs[j].range.end;
+			else
+				LH_TRY(lh_vec_push(&ret->runs, runs[j]));
+		}
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- threads */
+
+static size_t thread_count(void)
+{
+	cpu_set_t processors;
+	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
+		return 0;
+	size_t count = (size_t)CPU_COUNT(&processors);
+	return count > LH_LOOK_THREADS_MAX ? LH_LOOK_THREADS_MAX : count - 1;
+}
+
+static struct lh_error *add_looker(struct lh_look *look, const struct lh_process *process)
+{
+	struct looker *looker = &look->lookers[look->looker_count++];
+	looker->look = look;
+	LH_TRY(lh_vec_reserve(&looker->runs.runs, RUNS_AHEAD));
+	return lh_pagemap_open(process, &looker->pagemap);
+}
+
+/* Without more threads it only takes longer. */
+static struct lh_error *fill(struct lh_look *look, const struct lh_process *process)
+{
+	LH_TRY(add_looker(look, process));
+	for (size_t left = thread_count(); left > 0; left--) {
+		LH_TRY(add_looker(look, process));
+		struct looker *looker = &look->lookers[look->looker_count - 1];
+		looker->is_running = pthread_create(&looker->thread, NULL, wait_and_look, looker) == 0;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_look_create(const struct lh_process *process, lh_page_finder *find, struct lh_look **ret)
+{
+	struct lh_look *look = calloc(1, sizeof(*look));
+	if (!look)
+		return lh_error_no_memory();
+	look->find = find;
+	pthread_mutex_init(&look->mutex, NULL);
+	pthread_cond_init(&look->changed, NULL);
+	struct lh_error *error = fill(look, process);
+	if (error) {
+		lh_look_destroy(look);
+		return error;
+	}
+	*ret = look;
+	return NULL;
+}
+
+static void end_threads(struct lh_look *look)
+{
+	pthread_mutex_lock(&look->mutex);
+	look->is_ended = true;
+	pthread_cond_broadcast(&look->changed);
+	pthread_mutex_unlock(&look->mutex);
+	for (size_t i = 0; i < look->looker_count; i++) {
+		if (look->lookers[i].is_running)
+			pthread_join(look->lookers[i].thread, NULL);
+	}
+}
+
+void lh_look_destroy(struct lh_look *look)
+{
+	if (!look)
+		return;
+	end_threads(look);
+	for (size_t i = 0; i < look->looker_count; i++) {
+		lh_pagemap_close(look->lookers[i].pagemap);
+		lh_vec_deinit(&look->lookers[i].runs.runs);
+		lh_error_destroy(look->lookers[i].error);
+	}
+	lh_vec_deinit(&look->pieces);
+	lh_vec_deinit(&look->batches);
+	lh_vec_deinit(&look->firsts);
+	pthread_mutex_destroy(&look->mutex);
+	pthread_cond_destroy(&look->changed);
+	free(look);
+}
