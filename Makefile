@@ -58,7 +58,7 @@ program  := $(build)/leakhunt
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
 
-.PHONY: all deps demo check check-run check-live check-live-run bench lint format fuzz install uninstall clean help \
+.PHONY: all deps demo check check-run check-live check-live-run bench bench-pause lint format fuzz install uninstall clean help \
         samples
 
 all: $(program) .build/leakhunt
@@ -148,6 +148,10 @@ check-live-run: $(program) $(samples)
 bench: all samples $(benches)
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
 
+# PAUSE='--sizes 1024 --modes "snapshot gcore"': see scripts/bench-pause.sh.
+bench-pause: all $(benches)
+	$(Q)scripts/bench-pause.sh $(PAUSE) .build/leakhunt .build/bench
+
 lint:
 	$(Q)scripts/deps.sh ensure build check lint
 	$(Q)scripts/lint.sh
@@ -186,6 +190,7 @@ help:
 	@echo 'make check        all tests: unit, replayed fuzz seeds, command line, live processes'
 	@echo 'make check-live   only the tests on live processes'
 	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
+	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'
 	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make format       clang-format over all sources'
 	@echo 'make fuzz         libFuzzer on every target, FUZZ_SECONDS=60 each'
