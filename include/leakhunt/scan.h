@@ -37,6 +37,35 @@ struct lh_run {
 
 typedef struct lh_error *lh_run_visitor(void *context, const struct lh_run *run);
 
+/* Positions [start, end) in a piece of memory. */
+struct lh_span {
+	size_t start;
+	size_t end;
+};
+
+/* Runs of one block, in order, at least one: the spans count from block->data. Valid during the call only. */
+struct lh_run_batch {
+	const struct lh_block *block;
+	const struct lh_span *spans;
+	size_t count;
+	size_t width; /* bytes of a character */
+};
+
+static inline struct lh_run lh_run_of(const struct lh_run_batch *batch, size_t i)
+{
+	const struct lh_block *block = batch->block;
+	struct lh_span span = batch->spans[i];
+	return (struct lh_run){
+		.addr = block->addr + span.start,
+		.file_offset = block->file_offset == LH_NO_OFFSET ? LH_NO_OFFSET : block->file_offset + span.start,
+		.bytes = block->data + span.start,
+		.bytes_length = span.end - span.start,
+		.chars = (span.end - span.start) / batch->width,
+	};
+}
+
+typedef struct lh_error *lh_run_batch_visitor(void *context, const struct lh_run_batch *batch);
+
 struct lh_run_options {
 	size_t min_chars; /* >= 1 */
 	enum lh_encoding encoding;
@@ -49,26 +78,43 @@ struct lh_run_options {
 struct lh_run_finder;
 struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
 				      struct lh_run_finder **ret) LH_NODISCARD;
+/* The same, but runs are visited many at a time. */
+struct lh_error *lh_run_finder_create_batched(const struct lh_run_options *options, lh_run_batch_visitor *visit,
+					      void *context, struct lh_run_finder **ret) LH_NODISCARD;
 struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct lh_block *block) LH_NODISCARD;
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
 /* Goes on where `from`, of the same options, has got to, which has nothing pending then; `finder` must be finished. */
 void lh_run_finder_take_over(struct lh_run_finder *finder, struct lh_run_finder *from);
 void lh_run_finder_destroy(struct lh_run_finder *finder);
 
+/*
+ * What becomes of the runs. Each thread adds the runs of a stretch of memory to a part of its own; then
+ * the parts are written and emptied, on the caller's thread, in the order of addresses.
+ */
+struct lh_list_output {
+	void *context;
+	struct lh_error *(*create_part)(void *context, void **ret);
+	void (*destroy_part)(void *part);
+	/* What the batch shows stays where it is till the part is written. */
+	struct lh_error *(*add)(void *part, const struct lh_run_batch *batch);
+	struct lh_error *(*write)(void *context, void *part);
+};
+
 struct lh_list_options {
 	struct lh_run_options run;
 	unsigned walk_flags;                                                        /* enum lh_walk_flags */
+	unsigned threads;                                                           /* 0: one for each processor */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;
 };
 
 /*
- * Visits all runs of an image in address order. In a raw file these are the strings that GNU strings
- * finds (tested with binutils 2.40), also next to the holes of a sparse file. LH_ERROR_INTERRUPTED
- * when progress said stop: what was visited till then is complete.
+ * All runs of an image in address order, the same for any number of threads. In a raw file these are the
+ * strings that GNU strings finds (tested with binutils 2.40), also next to the holes of a sparse file.
+ * LH_ERROR_INTERRUPTED when progress said stop: what was written till then is complete.
  */
-struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
-			      void *context) LH_NODISCARD;
+struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options,
+			      const struct lh_list_output *output) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- recognised content */
 

@@ -3,6 +3,7 @@
  * report), or with --list every string, as GNU strings prints it.
  */
 #include "cli/command.h"
+#include "cli/strings_list.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,24 +14,9 @@
 
 enum { MIN_CHARS_DEFAULT = 4, MIN_CHARS_MOST = 1 << 30, TOP_DEFAULT = 20, TOP_MOST = 100000, THREADS_MOST = 256 };
 
-/* What the command line says. */
-struct strings_request {
-	const char *operand;
-	bool is_process;
-	struct lh_run_options run;
-	unsigned walk_flags;
-	uint64_t top;
-	uint64_t threads; /* 0: one for each processor */
-	const char *sysroot;
-	char radix; /* 'o', 'd', 'x'; 0: no column of addresses */
-	bool is_list;
-	bool is_raw;
-	bool is_json;
-};
-
 /* ---------------------------------------------------------------- the request */
 
-static struct lh_error *read_min_chars(const struct lh_arguments *arguments, struct strings_request *ret)
+static struct lh_error *read_min_chars(const struct lh_arguments *arguments, struct lh_strings_request *ret)
 {
 	uint64_t chars = MIN_CHARS_DEFAULT;
 	LH_TRY(lh_arguments_u64(arguments, "bytes", 1, MIN_CHARS_MOST, &chars));
@@ -39,7 +25,7 @@ static struct lh_error *read_min_chars(const struct lh_arguments *arguments, str
 }
 
 static struct lh_error *refuse_contradictions(const struct lh_arguments *arguments,
-					      const struct strings_request *request)
+					      const struct lh_strings_request *request)
 {
 	if (request->radix && !request->is_list)
 		return lh_error_hint(
@@ -57,9 +43,9 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 	return NULL;
 }
 
-static struct lh_error *read_request(const struct lh_arguments *arguments, struct strings_request *ret)
+static struct lh_error *read_request(const struct lh_arguments *arguments, struct lh_strings_request *ret)
 {
-	*ret = (struct strings_request){
+	*ret = (struct lh_strings_request){
 		.operand = lh_arguments_operand(arguments, 0),
 		.run.encoding = LH_ENCODING_ASCII,
 		.walk_flags = lh_arguments_has(arguments, "context") ? LH_WALK_CONTEXT : 0,
@@ -87,7 +73,19 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- what both outputs share */
+/* ---------------------------------------------------------------- the image */
+
+/* `*ret_process` lives as long as the image; it stays NULL for a file. */
+static struct lh_error *open_image(const struct lh_strings_request *request, struct lh_process **ret_process,
+				   struct lh_image **ret)
+{
+	if (!request->is_process)
+		return lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret);
+	LH_TRY(lh_operand_process(request->operand, ret_process));
+	return lh_image_open_process(*ret_process, ret);
+}
+
+/* ---------------------------------------------------------------- the summary */
 
 static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
@@ -100,206 +98,7 @@ static void cleanup_progress(struct lh_progress_line *line)
 	lh_progress_end(line);
 }
 
-/* `*ret_process` lives as long as the image; it stays NULL for a file. */
-static struct lh_error *open_image(const struct strings_request *request, struct lh_process **ret_process,
-				   struct lh_image **ret)
-{
-	if (!request->is_process)
-		return lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret);
-	LH_TRY(lh_operand_process(request->operand, ret_process));
-	return lh_image_open_process(*ret_process, ret);
-}
-
-/* Gaps make the result a partial one: said here for --list, by the report for the summary. */
-static int status_of(const struct lh_image *image, bool is_interrupted)
-{
-	return lh_image_loss(image).count || is_interrupted ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
-}
-
-/* ---------------------------------------------------------------- --list */
-
-enum { OUTPUT_BYTES = 256 * 1024, ADDRESS_MAX = 32 };
-
-struct listing {
-	const struct strings_request *request;
-	struct lh_progress_line progress;
-	bool is_terminal;
-	bool is_closed; /* nobody reads on: `| head` */
-	uint64_t read_bytes;
-	size_t length;
-	char output[OUTPUT_BYTES];
-};
-
-static struct lh_error *write_output(struct listing *listing, const void *bytes, size_t length)
-{
-	if (!length)
-		return NULL;
-	struct lh_error *error = lh_fd_write_all(STDOUT_FILENO, "standard output", bytes, length);
-	listing->is_closed = error && errno == EPIPE;
-	return error;
-}
-
-static struct lh_error *flush_output(struct listing *listing)
-{
-	size_t length = listing->length;
-	listing->length = 0;
-	return write_output(listing, listing->output, length);
-}
-
-static struct lh_error *put(struct listing *listing, const void *bytes, size_t length)
-{
-	if (length > OUTPUT_BYTES - listing->length) {
-		LH_TRY(flush_output(listing));
-		if (length >= OUTPUT_BYTES)
-			return write_output(listing, bytes, length);
-	}
-	memcpy(listing->output + listing->length, bytes, length);
-	listing->length += length;
-	return NULL;
-}
-
-/* As GNU strings: "%7lo ", "%7ld " or "%7lx " (binutils 2.40, strings.c, print_filename_and_address). */
-static struct lh_error *put_address(struct listing *listing, uint64_t addr)
-{
-	char text[ADDRESS_MAX];
-	size_t at = sizeof(text);
-	unsigned base = listing->request->radix == 'x' ? 16 : listing->request->radix == 'd' ? 10 : 8;
-	text[--at] = ' ';
-	do {
-		text[--at] = "0123456789abcdef"[addr % base];
-		addr /= base;
-	} while (addr);
-	while (sizeof(text) - at < 8)
-		text[--at] = ' ';
-	return put(listing, text + at, sizeof(text) - at);
-}
-
-/* On a terminal the bytes are escaped, but a tab does no harm. */
-static struct lh_error *put_escaped(struct listing *listing, const char *bytes, size_t length)
-{
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	while (length) {
-		const char *tab = memchr(bytes, '\t', length);
-		size_t part = tab ? (size_t)(tab - bytes) : length;
-		lh_buffer_escape(&text, bytes, part);
-		if (tab)
-			lh_buffer_puts(&text, "\t");
-		bytes += tab ? part + 1 : part;
-		length -= tab ? part + 1 : part;
-	}
-	LH_TRY(lh_buffer_status(&text));
-	return text.length ? put(listing, text.data, text.length) : NULL;
-}
-
-static struct lh_error *put_text(struct listing *listing, const void *bytes, size_t length)
-{
-	return listing->is_terminal ? put_escaped(listing, bytes, length) : put(listing, bytes, length);
-}
-
-/* Of a character of 2 or 4 bytes GNU strings prints the low one; the others are zero. */
-static struct lh_error *put_wide(struct listing *listing, const struct lh_run *run)
-{
-	char narrow[4096];
-	size_t width = run->bytes_length / run->chars;
-	const uint8_t *low = run->bytes[0] ? run->bytes : run->bytes + width - 1;
-	for (size_t at = 0; at < run->chars;) {
-		size_t count = lh_min_u64(sizeof(narrow), run->chars - at);
-		for (size_t i = 0; i < count; i++)
-			narrow[i] = (char)low[(at + i) * width];
-		LH_TRY(put_text(listing, narrow, count));
-		at += count;
-	}
-	return NULL;
-}
-
-static struct lh_error *list_run(void *context, const struct lh_run *run)
-{
-	struct listing *listing = context;
-	if (listing->request->radix)
-		LH_TRY(put_address(listing, run->addr));
-	LH_TRY(run->bytes_length == run->chars ? put_text(listing, run->bytes, run->bytes_length)
-					       : put_wide(listing, run));
-	return put(listing, "\n", 1);
-}
-
-static void warn_of_loss(const struct lh_image *image)
-{
-	struct lh_loss loss = lh_image_loss(image);
-	char bytes[LH_FORMAT_MAX];
-	if (loss.count)
-		lh_warn("%s: %s in %zu places could not be read (the first: %s)", lh_image_path(image),
-			lh_format_bytes(loss.bytes, bytes), loss.count, loss.reason);
-}
-
-static bool show_list_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
-{
-	struct listing *listing = context;
-	listing->read_bytes = done_bytes;
-	return show_progress(&listing->progress, done_bytes, total_bytes);
-}
-
-/* Writes all strings; a reader that has gone away ends it without a complaint. */
-static struct lh_error *write_list(struct listing *listing, struct lh_image *image, bool *ret_is_interrupted)
-{
-	struct lh_list_options options = {
-		.run = listing->request->run,
-		.walk_flags = listing->request->walk_flags,
-		.progress = show_list_progress,
-		.progress_context = listing,
-	};
-	struct lh_error *error = lh_list_runs(image, &options, list_run, listing);
-	*ret_is_interrupted = error && lh_error_code(error) == LH_ERROR_INTERRUPTED;
-	if (!error || *ret_is_interrupted) {
-		lh_error_destroy(error);
-		error = flush_output(listing);
-	}
-	if (!listing->is_closed)
-		return error;
-	lh_error_destroy(error);
-	return NULL;
-}
-
-static void print_receipt(const struct lh_image *image, uint64_t read_bytes)
-{
-	char text[LH_FORMAT_MAX];
-	fprintf(stderr, "leakhunt: read %s of %s, which was never stopped\n", lh_format_bytes(read_bytes, text),
-		lh_image_path(image));
-}
-
-static void cleanup_listing(struct listing **listing)
-{
-	if (*listing)
-		lh_progress_end(&(*listing)->progress);
-	free(*listing);
-}
-
-static struct lh_error *run_list(const struct strings_request *request, struct lh_image *image, int *ret_status)
-{
-	LH_CLEANUP(cleanup_listing) struct listing *listing = malloc(sizeof(*listing));
-	if (!listing)
-		return lh_error_no_memory();
-	listing->request = request;
-	listing->is_terminal = isatty(STDOUT_FILENO);
-	listing->is_closed = false;
-	listing->read_bytes = 0;
-	listing->length = 0;
-	lh_progress_begin(&listing->progress);
-	listing->progress.is_shown &= !listing->is_terminal; /* it would be drawn among the strings */
-	bool is_interrupted = false;
-	LH_TRY(write_list(listing, image, &is_interrupted));
-	lh_progress_end(&listing->progress);
-	if (is_interrupted)
-		lh_warn("interrupted: the strings of the first %" PRIu64 " bytes were listed", listing->read_bytes);
-	warn_of_loss(image);
-	if (request->is_process)
-		print_receipt(image, listing->read_bytes);
-	*ret_status = status_of(image, is_interrupted);
-	return NULL;
-}
-
-/* ---------------------------------------------------------------- the summary */
-
-static struct lh_error *print_summary(const struct strings_request *request, const struct lh_image *image,
+static struct lh_error *print_summary(const struct lh_strings_request *request, const struct lh_image *image,
 				      const struct lh_summary *summary)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -316,7 +115,7 @@ static struct lh_error *print_summary(const struct strings_request *request, con
 	return lh_print(&text);
 }
 
-static struct lh_error *run_summary(const struct strings_request *request, struct lh_image *image, int *ret_status)
+static struct lh_error *run_summary(const struct lh_strings_request *request, struct lh_image *image, int *ret_status)
 {
 	struct lh_progress_line progress LH_CLEANUP(cleanup_progress);
 	lh_progress_begin(&progress);
@@ -332,7 +131,7 @@ static struct lh_error *run_summary(const struct strings_request *request, struc
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	LH_TRY(lh_summarise(image, &options, &summary));
 	lh_progress_end(&progress);
-	*ret_status = status_of(image, summary.is_interrupted);
+	*ret_status = lh_strings_status(image, summary.is_interrupted);
 	return print_summary(request, image, &summary);
 }
 
@@ -340,13 +139,14 @@ static struct lh_error *run_summary(const struct strings_request *request, struc
 
 static struct lh_error *run_strings(const struct lh_arguments *arguments, int *ret_status)
 {
-	struct strings_request request;
+	struct lh_strings_request request;
 	LH_TRY(read_request(arguments, &request));
 	lh_interrupt_install();
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_TRY(open_image(&request, &process, &image));
-	return request.is_list ? run_list(&request, image, ret_status) : run_summary(&request, image, ret_status);
+	return request.is_list ? lh_strings_list(&request, image, ret_status)
+			       : run_summary(&request, image, ret_status);
 }
 
 static const struct lh_option options[] = {

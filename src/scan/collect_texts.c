@@ -48,10 +48,15 @@ static bool overlaps_secret(const struct lh_findings *findings, const struct lh_
 
 /* ---------------------------------------------------------------- a stripe */
 
-static struct lh_error *see_run(void *context, const struct lh_run *run)
+static struct lh_error *see_runs(void *context, const struct lh_run_batch *batch)
 {
 	struct texts_part *part = context;
-	return lh_vec_push(&part->seen, (struct seen_run){*run, overlaps_secret(part->findings, run)});
+	LH_TRY(lh_vec_reserve(&part->seen, batch->count));
+	for (size_t i = 0; i < batch->count; i++) {
+		struct lh_run run = lh_run_of(batch, i);
+		part->seen.items[part->seen.count++] = (struct seen_run){run, overlaps_secret(part->findings, &run)};
+	}
+	return NULL;
 }
 
 static void destroy_part(void *context)
@@ -69,7 +74,7 @@ static struct lh_error *create_part(void *total, void **ret)
 	if (!part)
 		return lh_error_no_memory();
 	part->skips_zeros = lh_encoding_width(texts->options.encoding) == 1;
-	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, see_run, part);
+	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, see_runs, part);
 	if (error) {
 		destroy_part(part);
 		return error;

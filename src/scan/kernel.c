@@ -8,11 +8,13 @@
 
 const struct lh_kernel *const lh_kernels[] = {
 #ifdef __x86_64__
-	&lh_kernel_avx2,
+	&lh_kernel_avx512, &lh_kernel_avx2,
 	&lh_kernel_sse2,
 #endif
-	&lh_kernel_scalar,
-	NULL,
+#ifdef __aarch64__
+	&lh_kernel_neon,
+#endif
+	&lh_kernel_scalar, NULL,
 };
 
 static struct lh_error *unusable(const char *name)

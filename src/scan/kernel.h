@@ -9,12 +9,6 @@
 
 #include "leakhunt/scan.h"
 
-/* Positions [start, end) in a piece of memory. */
-struct lh_span {
-	size_t start;
-	size_t end;
-};
-
 struct lh_kernel {
 	const char *name;
 	bool (*is_supported)(void);
@@ -34,7 +28,7 @@ struct lh_kernel {
 
 /* Best first, "scalar" last; NULL-terminated. */
 extern const struct lh_kernel *const lh_kernels[];
-extern const struct lh_kernel lh_kernel_scalar, lh_kernel_sse2, lh_kernel_avx2;
+extern const struct lh_kernel lh_kernel_scalar, lh_kernel_sse2, lh_kernel_avx2, lh_kernel_avx512, lh_kernel_neon;
 
 /* The best one that this machine supports, or the one that LEAKHUNT_KERNEL names: else LH_ERROR_USAGE. */
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret) LH_NODISCARD;

@@ -7,7 +7,7 @@
 
 #include <immintrin.h>
 
-#define KERNEL_TARGET __attribute__((target("avx2,bmi,bmi2")))
+#define KERNEL_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define AVX2_INLINE   static inline __attribute__((always_inline)) KERNEL_TARGET
 
 /* Signed comparison: bytes from 0x80 on are negative, so not above 0x1f. */
@@ -51,7 +51,8 @@ AVX2_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 static bool is_supported(void)
 {
 	__builtin_cpu_init();
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+	       __builtin_cpu_supports("popcnt");
 }
 
 const struct lh_kernel lh_kernel_avx2 = {"avx2", is_supported, prefix, runs, is_zero};

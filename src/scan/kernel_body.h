@@ -92,37 +92,78 @@ KERNEL_INLINE uint64_t window_step(struct window *window, uint64_t bits)
 	return bits;
 }
 
-/* Edges of the marked stretches are the ends of runs, and, min_chars - 1 before, their starts. */
+/*
+ * Edges of marked stretches, in turn the place where min_chars characters of a run have been seen and its
+ * end. They are written where the spans will be: two places a span.
+ */
+struct edges {
+	size_t *places;
+	size_t count;
+	size_t most;
+};
+
+enum { EDGES_AT_ONCE = 8 };
+
+/* Without a branch for each: writes some more than there are, which the next ones overwrite. */
+KERNEL_INLINE void add_edges(struct edges *edges, size_t at, uint64_t bits)
+{
+	size_t *place = edges->places + edges->count;
+	edges->count += (unsigned)__builtin_popcountll(bits);
+	do {
+		for (unsigned i = 0; i < EDGES_AT_ONCE; i++) {
+			*place++ = at + first_bit(bits | 1ull << (WORD - 1));
+			bits &= bits - 1;
+		}
+	} while (bits);
+}
+
+/* Only edges before `length` count: what the end cuts has not ended. False when there is no more room. */
+KERNEL_INLINE bool add_edges_carefully(struct edges *edges, size_t at, uint64_t bits, size_t length)
+{
+	for (; bits; bits &= bits - 1) {
+		if (at + first_bit(bits) >= length)
+			break;
+		edges->places[edges->count++] = at + first_bit(bits);
+		if (edges->count == edges->most)
+			return false;
+	}
+	return true;
+}
+
+KERNEL_INLINE size_t spans_of_edges(struct edges *edges, size_t min_chars)
+{
+	size_t count = edges->count / 2;
+	for (size_t i = 0; i < count; i++)
+		edges->places[2 * i] -= min_chars - 1;
+	return count;
+}
+
+_Static_assert(sizeof(struct lh_span) == 2 * sizeof(size_t), "a span is two places");
+
 KERNEL_INLINE size_t short_runs(const uint8_t *data, size_t length, bool is_latin, size_t min_chars,
 				struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	struct window window = window_of(min_chars);
-	size_t found = 0;
+	struct edges edges = {.places = &ret->start, .most = 2 * capacity};
 	size_t low = cursor->end;
-	size_t start = 0;
 	uint64_t marked_before = 0;
 	for (size_t at = lh_align_down(low, WORD); at < length; at += WORD) {
 		uint64_t bits = mask_narrow_at(data, length, at, is_latin);
 		if (at < low)
 			bits &= ~0ull << (low - at);
 		uint64_t marked = window_step(&window, bits);
-		uint64_t edges = marked ^ (marked << 1 | marked_before >> (WORD - 1));
+		uint64_t changes = marked ^ (marked << 1 | marked_before >> (WORD - 1));
 		marked_before = marked;
-		for (; edges; edges &= edges - 1) {
-			size_t edge = at + first_bit(edges);
-			if (marked >> (edge - at) & 1) {
-				start = edge - (min_chars - 1);
-			} else if (edge < length) {
-				ret[found++] = (struct lh_span){start, edge};
-				if (found == capacity) {
-					*cursor = (struct lh_span){edge, edge};
-					return found;
-				}
-			}
+		if (length - at >= WORD && edges.most - edges.count >= WORD + EDGES_AT_ONCE) {
+			add_edges(&edges, at, changes);
+		} else if (!add_edges_carefully(&edges, at, changes, length)) {
+			size_t end = edges.places[edges.count - 1];
+			*cursor = (struct lh_span){end, end};
+			return spans_of_edges(&edges, min_chars);
 		}
 	}
 	*cursor = (struct lh_span){suffix_start(data, low, length, is_latin), length};
-	return found;
+	return spans_of_edges(&edges, min_chars);
 }
 
 /* ---------------------------------------------------------------- long runs */

@@ -1,93 +1,126 @@
 /*
- * list: all runs of an image, in order, one visitor call each.
+ * list: all runs of an image, in order, found and made into output on all cores.
  *
  * A walk skips the holes of a sparse file; to GNU strings they are zeros, which matters only to
- * characters of 2 and 4 bytes that begin or end with them. So a few zeros are fed for each hole.
+ * characters of 2 and 4 bytes that begin or end with them. So a few zeros are read for each hole.
  */
-#include "kernel.h"
+#include "run_part.h"
 #include "slices.h"
+#include "stripes.h"
 
 #include <stdlib.h>
 
-/* As many as decide about a character at an edge of a hole; a smaller hole is fed whole. */
-enum { HOLE_EDGE_BYTES = 4, HOLE_BYTES = 2 * HOLE_EDGE_BYTES };
+/* Small enough for a stripe and its output to stay in the second-level cache. */
+enum { STRIPE_BYTES = 1 << 20 };
 
-struct listing {
+struct list_work {
 	const struct lh_list_options *options;
-	struct lh_run_finder *finder;
-	bool fills_holes;
-	uint64_t next_addr; /* end of what was fed */
-	uint64_t file_bytes;
-	uint64_t done_bytes;
-	uint64_t total_bytes;
+	const struct lh_list_output *output;
+	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
+	void *cut_runs;               /* a part of the output, for them */
 };
 
-static struct lh_error *feed_zeros(struct listing *listing, uint64_t addr, size_t bytes, bool is_continued)
+struct list_part {
+	struct lh_run_part runs;
+	const struct lh_list_output *output;
+	void *lines;
+};
+
+/* ---------------------------------------------------------------- stripes */
+
+static struct lh_error *add_runs(void *context, const struct lh_run_batch *batch)
 {
-	static const uint8_t zeros[HOLE_BYTES];
-	struct lh_block block = {
-		.addr = addr,
-		.file_offset = addr,
-		.data = zeros,
-		.bytes = bytes,
-		.is_continued = is_continued,
-	};
-	return lh_run_finder_feed(listing->finder, &block);
+	struct list_part *part = context;
+	return part->output->add(part->lines, batch);
 }
 
-/* The hole [next_addr, end): its first bytes go on from what was before, its last ones lead to what follows. */
-static struct lh_error *feed_hole(struct listing *listing, uint64_t end)
+/* Its bytes may be gone after this call. */
+static struct lh_error *add_cut_run(void *context, const struct lh_run_batch *batch)
 {
-	uint64_t start = listing->next_addr;
-	if (end - start <= HOLE_BYTES)
-		return feed_zeros(listing, start, end - start, start > 0);
-	LH_TRY(feed_zeros(listing, start, HOLE_EDGE_BYTES, start > 0));
-	return feed_zeros(listing, end - HOLE_EDGE_BYTES, HOLE_EDGE_BYTES, false);
+	struct list_work *work = context;
+	LH_TRY(work->output->add(work->cut_runs, batch));
+	return work->output->write(work->output->context, work->cut_runs);
 }
 
-static struct lh_error *feed_slice(void *context, const struct lh_block *slice)
+static void destroy_part(void *context)
 {
-	struct listing *listing = context;
-	struct lh_block block = *slice;
-	if (listing->fills_holes && block.addr > listing->next_addr) {
-		LH_TRY(feed_hole(listing, block.addr));
-		block.is_continued = true;
+	struct list_part *part = context;
+	lh_run_part_deinit(&part->runs);
+	if (part->lines)
+		part->output->destroy_part(part->lines);
+	free(part);
+}
+
+static struct lh_error *create_part(void *context, void **ret)
+{
+	const struct list_work *work = context;
+	struct list_part *part = calloc(1, sizeof(*part));
+	if (!part)
+		return lh_error_no_memory();
+	part->output = work->output;
+	struct lh_error *error = lh_run_part_init(&part->runs, &work->options->run, add_runs, part);
+	if (!error)
+		error = work->output->create_part(work->output->context, &part->lines);
+	if (error) {
+		destroy_part(part);
+		return error;
 	}
-	listing->next_addr = block.addr + block.bytes;
-	listing->done_bytes += block.bytes;
-	LH_TRY(lh_run_finder_feed(listing->finder, &block));
-	const struct lh_list_options *options = listing->options;
-	if (options->progress &&
-	    !options->progress(options->progress_context, listing->done_bytes, listing->total_bytes))
-		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted");
+	*ret = part;
 	return NULL;
 }
 
-static struct lh_error *feed_block(void *context, const struct lh_block *block)
+static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
 {
-	return lh_visit_slices(block, feed_slice, context);
+	struct list_part *part = context;
+	lh_run_part_begin(&part->runs);
+	for (size_t i = 0; i < stripe->block_count; i++)
+		LH_TRY(lh_run_part_feed(&part->runs, &stripe->blocks[i]));
+	return NULL;
 }
 
-static void cleanup_finder(struct lh_run_finder **finder)
+static struct lh_error *merge(void *context, void *part_context, const struct lh_stripe *stripe)
 {
-	lh_run_finder_destroy(*finder);
+	struct list_work *work = context;
+	struct list_part *part = part_context;
+	(void)stripe;
+	LH_TRY(lh_run_part_join_head(&part->runs, work->finder));
+	LH_TRY(work->output->write(work->output->context, part->lines));
+	lh_run_part_hand_on(&part->runs, work->finder);
+	return NULL;
 }
 
-struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options, lh_run_visitor *visit,
-			      void *context)
+/* ---------------------------------------------------------------- the whole */
+
+static void cleanup_work(struct list_work *work)
 {
-	LH_CLEANUP(cleanup_finder) struct lh_run_finder *finder = NULL;
-	LH_TRY(lh_run_finder_create(&options->run, visit, context, &finder));
-	struct listing listing = {
-		.finder = finder,
+	lh_run_finder_destroy(work->finder);
+	if (work->cut_runs)
+		work->output->destroy_part(work->cut_runs);
+}
+
+struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options,
+			      const struct lh_list_output *output)
+{
+	LH_CLEANUP(cleanup_work) struct list_work work = {.options = options, .output = output};
+	LH_TRY(lh_run_finder_create_batched(&options->run, add_cut_run, &work, &work.finder));
+	LH_TRY(output->create_part(output->context, &work.cut_runs));
+	struct lh_striping striping = {
+		.image = image,
+		.walk_flags = options->walk_flags,
+		.stripe_bytes = STRIPE_BYTES,
 		.fills_holes = lh_encoding_width(options->run.encoding) > 1 && lh_image_source(image) == LH_IMAGE_RAW &&
 			       !lh_image_has_addresses(image),
-		.file_bytes = lh_image_file_bytes(image),
-		.options = options,
-		.total_bytes = lh_image_walk_bytes(image, options->walk_flags),
+		.threads = options->threads,
+		.progress = options->progress,
+		.progress_context = options->progress_context,
 	};
-	LH_TRY(lh_image_walk(image, options->walk_flags, feed_block, &listing));
-	if (listing.fills_holes && listing.file_bytes > listing.next_addr)
-		LH_TRY(feed_hole(&listing, listing.file_bytes));
-	return lh_run_finder_finish(finder);
+	struct lh_stripe_work stripe_work = {
+		.context = &work,
+		.create_part = create_part,
+		.destroy_part = destroy_part,
+		.scan = scan,
+		.merge = merge,
+	};
+	LH_TRY(lh_walk_stripes(&striping, &stripe_work));
+	return lh_run_finder_finish(work.finder);
 }

@@ -21,8 +21,8 @@ struct lh_run_part {
 };
 
 /* The visitor gets the runs that lie in the stripe as a whole. */
-struct lh_error *lh_run_part_init(struct lh_run_part *part, const struct lh_run_options *options, lh_run_visitor *visit,
-				  void *context) LH_NODISCARD;
+struct lh_error *lh_run_part_init(struct lh_run_part *part, const struct lh_run_options *options,
+				  lh_run_batch_visitor *visit, void *context) LH_NODISCARD;
 void lh_run_part_deinit(struct lh_run_part *part);
 
 /* A new stripe. */

@@ -28,7 +28,8 @@ struct lh_run_finder {
 	struct lh_run_options options;
 	const struct lh_kernel *kernel;
 	size_t width;
-	lh_run_visitor *visit;
+	lh_run_visitor *visit; /* or visit_batch, the other is NULL */
+	lh_run_batch_visitor *visit_batch;
 	void *context;
 	struct pending_run pending;
 	uint8_t cut[WIDTH_MAX];
@@ -46,23 +47,34 @@ bool lh_encoding_parse(const char *letter, enum lh_encoding *ret)
 	return found;
 }
 
-struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
-				      struct lh_run_finder **ret)
+static struct lh_error *create(const struct lh_run_options *options, struct lh_run_finder callbacks,
+			       struct lh_run_finder **ret)
 {
 	const struct lh_kernel *kernel;
 	LH_TRY(lh_kernel_select(&kernel));
 	if (!options->min_chars)
 		return lh_error_create(LH_ERROR_USAGE, "a string of at least 0 characters is not a string");
-	struct lh_run_finder *finder = calloc(1, sizeof(*finder));
+	struct lh_run_finder *finder = malloc(sizeof(*finder));
 	if (!finder)
 		return lh_error_no_memory();
+	*finder = callbacks;
 	finder->options = *options;
 	finder->kernel = kernel;
 	finder->width = lh_encoding_width(options->encoding);
-	finder->visit = visit;
-	finder->context = context;
 	*ret = finder;
 	return NULL;
+}
+
+struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
+				      struct lh_run_finder **ret)
+{
+	return create(options, (struct lh_run_finder){.visit = visit, .context = context}, ret);
+}
+
+struct lh_error *lh_run_finder_create_batched(const struct lh_run_options *options, lh_run_batch_visitor *visit,
+					      void *context, struct lh_run_finder **ret)
+{
+	return create(options, (struct lh_run_finder){.visit_batch = visit, .context = context}, ret);
 }
 
 void lh_run_finder_destroy(struct lh_run_finder *finder)
@@ -77,6 +89,23 @@ void lh_run_finder_destroy(struct lh_run_finder *finder)
 static uint64_t offset_plus(uint64_t offset, size_t bytes)
 {
 	return offset == LH_NO_OFFSET ? LH_NO_OFFSET : offset + bytes;
+}
+
+/* ---------------------------------------------------------------- visiting */
+
+static struct lh_error *visit_spans(struct lh_run_finder *finder, const struct lh_block *block,
+				    const struct lh_span *spans, size_t count)
+{
+	struct lh_run_batch batch = {block, spans, count, finder->width};
+	/* A visitor keeps nothing of what it is shown. */
+	/* cppcheck-suppress returnDanglingLifetime */
+	if (finder->visit_batch)
+		return count ? finder->visit_batch(finder->context, &batch) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		struct lh_run run = lh_run_of(&batch, i);
+		LH_TRY(finder->visit(finder->context, &run));
+	}
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- the pending run */
@@ -125,16 +154,16 @@ static void begin_pending(struct pending_run *run, uint64_t addr, uint64_t file_
 static struct lh_error *end_pending(struct lh_run_finder *finder)
 {
 	struct pending_run *pending = &finder->pending;
-	struct lh_run run = {
+	struct lh_block block = {
 		.addr = pending->addr,
 		.file_offset = pending->file_offset,
-		.bytes = pending->bytes,
-		.bytes_length = pending->length,
-		.chars = pending->length / finder->width,
+		.data = pending->bytes,
+		.bytes = pending->length,
 	};
 	pending->length = 0;
 	pending->copy.count = 0;
-	return run.chars >= finder->options.min_chars ? finder->visit(finder->context, &run) : NULL;
+	bool is_long_enough = block.bytes / finder->width >= finder->options.min_chars;
+	return is_long_enough ? visit_spans(finder, &block, &(struct lh_span){0, block.bytes}, 1) : NULL;
 }
 
 /* ---------------------------------------------------------------- blocks */
@@ -198,20 +227,6 @@ static struct lh_error *join_pending(struct lh_run_finder *finder, const struct 
 	return end_pending(finder);
 }
 
-static struct lh_error *visit_span(struct lh_run_finder *finder, const struct lh_block *block, struct lh_span span)
-{
-	struct lh_run run = {
-		.addr = block->addr + span.start,
-		.file_offset = offset_plus(block->file_offset, span.start),
-		.bytes = block->data + span.start,
-		.bytes_length = span.end - span.start,
-		.chars = (span.end - span.start) / finder->width,
-	};
-	/* A visitor keeps nothing of what it is shown. */
-	/* cppcheck-suppress returnDanglingLifetime */
-	return finder->visit(finder->context, &run);
-}
-
 /* The runs of the block from `at` on; the one at its end becomes pending. */
 static struct lh_error *find_runs(struct lh_run_finder *finder, const struct lh_block *block, size_t at)
 {
@@ -221,8 +236,7 @@ static struct lh_error *find_runs(struct lh_run_finder *finder, const struct lh_
 	do {
 		count = finder->kernel->runs(block->data, block->bytes, finder->options.encoding,
 					     finder->options.min_chars, &cursor, spans, SPANS_PER_CALL);
-		for (size_t i = 0; i < count; i++)
-			LH_TRY(visit_span(finder, block, spans[i]));
+		LH_TRY(visit_spans(finder, block, spans, count));
 	} while (count == SPANS_PER_CALL);
 	begin_pending(&finder->pending, block->addr + cursor.start, offset_plus(block->file_offset, cursor.start));
 	LH_TRY(extend_pending(&finder->pending, block->data + cursor.start, cursor.end - cursor.start));

@@ -15,6 +15,9 @@
 
 enum { THREADS_MAX = 256, STRIPE_BLOCKS_MAX = 4096 };
 
+/* As many zeros as decide about a character at an edge of a hole; a smaller hole is filled as a whole. */
+enum { HOLE_EDGE_BYTES = 4, HOLE_BYTES = 2 * HOLE_EDGE_BYTES };
+
 struct place {
 	void *part;
 	struct lh_stripe stripe;
@@ -39,6 +42,7 @@ struct stripe_walk {
 	unsigned worker_count;
 	uint64_t done_bytes;
 	uint64_t total_bytes;
+	uint64_t next_addr; /* the end of what was produced, when holes are filled */
 };
 
 unsigned lh_usable_processors(void)
@@ -175,9 +179,8 @@ static bool is_full(const struct stripe_walk *walk)
 }
 
 /* Pieces end at multiples of the stripe's bytes, so that a stripe holds less than twice as many. */
-static struct lh_error *visit_block(void *context, const struct lh_block *block)
+static struct lh_error *produce(struct stripe_walk *walk, const struct lh_block *block)
 {
-	struct stripe_walk *walk = context;
 	size_t stripe_bytes = walk->striping->stripe_bytes;
 	for (size_t at = 0; at < block->bytes;) {
 		size_t until_border = stripe_bytes - (block->addr + at) % stripe_bytes;
@@ -190,6 +193,41 @@ static struct lh_error *visit_block(void *context, const struct lh_block *block)
 		at = end;
 	}
 	return NULL;
+}
+
+static struct lh_error *produce_zeros(struct stripe_walk *walk, uint64_t addr, size_t bytes, bool is_continued)
+{
+	static const uint8_t zeros[HOLE_BYTES];
+	struct lh_block block = {
+		.addr = addr,
+		.file_offset = addr,
+		.data = zeros,
+		.bytes = bytes,
+		.is_continued = is_continued,
+	};
+	return produce(walk, &block);
+}
+
+/* The hole [next_addr, end): its first bytes go on from what was before, its last ones lead to what follows. */
+static struct lh_error *fill_hole(struct stripe_walk *walk, uint64_t end)
+{
+	uint64_t start = walk->next_addr;
+	if (end - start <= HOLE_BYTES)
+		return produce_zeros(walk, start, end - start, start > 0);
+	LH_TRY(produce_zeros(walk, start, HOLE_EDGE_BYTES, start > 0));
+	return produce_zeros(walk, end - HOLE_EDGE_BYTES, HOLE_EDGE_BYTES, false);
+}
+
+static struct lh_error *visit_block(void *context, const struct lh_block *block)
+{
+	struct stripe_walk *walk = context;
+	struct lh_block filled = *block;
+	if (walk->striping->fills_holes && block->addr > walk->next_addr) {
+		LH_TRY(fill_hole(walk, block->addr));
+		filled.is_continued = true;
+	}
+	walk->next_addr = block->addr + block->bytes;
+	return produce(walk, &filled);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -253,6 +291,8 @@ struct lh_error *lh_walk_stripes(const struct lh_striping *striping, const struc
 	uint64_t threads = striping->threads ? striping->threads : lh_usable_processors();
 	LH_TRY(begin_walk(&walk, (unsigned)lh_min_u64(lh_min_u64(threads, THREADS_MAX), stripe_count)));
 	LH_TRY(lh_image_walk(striping->image, striping->walk_flags, visit_block, &walk));
+	if (striping->fills_holes && lh_image_file_bytes(striping->image) > walk.next_addr)
+		LH_TRY(fill_hole(&walk, lh_image_file_bytes(striping->image)));
 	if (walk.places[walk.produced % walk.place_count].blocks.count)
 		LH_TRY(submit(&walk));
 	return catch_up(&walk, 0);

@@ -1,0 +1,31 @@
+/*
+ * strings_list: what `leakhunt strings` was asked, and its --list. Private to cmd_strings.
+ */
+#ifndef LEAKHUNT_CLI_STRINGS_LIST_H
+#define LEAKHUNT_CLI_STRINGS_LIST_H
+
+#include "cli/command.h"
+
+/* What the command line says. */
+struct lh_strings_request {
+	const char *operand;
+	bool is_process;
+	struct lh_run_options run;
+	unsigned walk_flags;
+	uint64_t top;
+	uint64_t threads; /* 0: one for each processor */
+	const char *sysroot;
+	char radix; /* 'o', 'd', 'x'; 0: no column of addresses */
+	bool is_list;
+	bool is_raw;
+	bool is_json;
+};
+
+/* Writes all strings; a reader that has gone away ends it without a complaint. */
+struct lh_error *lh_strings_list(const struct lh_strings_request *request, struct lh_image *image,
+				 int *ret_status) LH_NODISCARD;
+
+/* The exit code: gaps make the result a partial one. */
+int lh_strings_status(const struct lh_image *image, bool is_interrupted);
+
+#endif
