@@ -81,9 +81,10 @@ static inline struct window window_of(size_t min_chars)
 	return window;
 }
 
-KERNEL_INLINE uint64_t window_step(struct window *window, uint64_t bits)
+/* `levels` == level_count, known when compiled: then the window stays in registers. */
+KERNEL_INLINE uint64_t window_step(struct window *window, unsigned levels, uint64_t bits)
 {
-	for (unsigned i = 0; i < window->level_count; i++) {
+	for (unsigned i = 0; i < levels; i++) {
 		unsigned shift = window->shifts[i];
 		uint64_t shifted = bits << shift | window->before[i] >> (WORD - shift);
 		window->before[i] = bits;
@@ -102,7 +103,7 @@ struct edges {
 	size_t most;
 };
 
-enum { EDGES_AT_ONCE = 8 };
+enum { EDGES_AT_ONCE = 4 };
 
 /* Without a branch for each: writes some more than there are, which the next ones overwrite. */
 KERNEL_INLINE void add_edges(struct edges *edges, size_t at, uint64_t bits)
@@ -140,23 +141,32 @@ KERNEL_INLINE size_t spans_of_edges(struct edges *edges, size_t min_chars)
 
 _Static_assert(sizeof(struct lh_span) == 2 * sizeof(size_t), "a span is two places");
 
-KERNEL_INLINE size_t short_runs(const uint8_t *data, size_t length, bool is_latin, size_t min_chars,
-				struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+/* The edges of the runs of one word. */
+KERNEL_INLINE uint64_t short_step(struct window *window, unsigned levels, uint64_t bits, uint64_t *marked_before)
+{
+	uint64_t marked = window_step(window, levels, bits);
+	uint64_t changes = marked ^ (marked << 1 | *marked_before >> (WORD - 1));
+	*marked_before = marked;
+	return changes;
+}
+
+KERNEL_INLINE size_t short_runs_of(const uint8_t *data, size_t length, bool is_latin, size_t min_chars, unsigned levels,
+				   struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	struct window window = window_of(min_chars);
 	struct edges edges = {.places = &ret->start, .most = 2 * capacity};
 	size_t low = cursor->end;
 	uint64_t marked_before = 0;
 	for (size_t at = lh_align_down(low, WORD); at < length; at += WORD) {
+		for (; at >= low && length - at >= WORD && edges.most - edges.count >= WORD + EDGES_AT_ONCE; at += WORD)
+			add_edges(&edges, at,
+				  short_step(&window, levels, mask_narrow(data + at, is_latin), &marked_before));
+		if (at >= length)
+			break;
 		uint64_t bits = mask_narrow_at(data, length, at, is_latin);
 		if (at < low)
 			bits &= ~0ull << (low - at);
-		uint64_t marked = window_step(&window, bits);
-		uint64_t changes = marked ^ (marked << 1 | marked_before >> (WORD - 1));
-		marked_before = marked;
-		if (length - at >= WORD && edges.most - edges.count >= WORD + EDGES_AT_ONCE) {
-			add_edges(&edges, at, changes);
-		} else if (!add_edges_carefully(&edges, at, changes, length)) {
+		if (!add_edges_carefully(&edges, at, short_step(&window, levels, bits, &marked_before), length)) {
 			size_t end = edges.places[edges.count - 1];
 			*cursor = (struct lh_span){end, end};
 			return spans_of_edges(&edges, min_chars);
@@ -164,6 +174,27 @@ KERNEL_INLINE size_t short_runs(const uint8_t *data, size_t length, bool is_lati
 	}
 	*cursor = (struct lh_span){suffix_start(data, low, length, is_latin), length};
 	return spans_of_edges(&edges, min_chars);
+}
+
+KERNEL_INLINE size_t short_runs(const uint8_t *data, size_t length, bool is_latin, size_t min_chars,
+				struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+{
+	switch (window_of(min_chars).level_count) {
+	case 0:
+		return short_runs_of(data, length, is_latin, min_chars, 0, cursor, ret, capacity);
+	case 1:
+		return short_runs_of(data, length, is_latin, min_chars, 1, cursor, ret, capacity);
+	case 2:
+		return short_runs_of(data, length, is_latin, min_chars, 2, cursor, ret, capacity);
+	case 3:
+		return short_runs_of(data, length, is_latin, min_chars, 3, cursor, ret, capacity);
+	case 4:
+		return short_runs_of(data, length, is_latin, min_chars, 4, cursor, ret, capacity);
+	case 5:
+		return short_runs_of(data, length, is_latin, min_chars, 5, cursor, ret, capacity);
+	default:
+		return short_runs_of(data, length, is_latin, min_chars, 6, cursor, ret, capacity);
+	}
 }
 
 /* ---------------------------------------------------------------- long runs */
