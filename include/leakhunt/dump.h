@@ -84,6 +84,16 @@ void lh_plan_deinit(struct lh_plan *plan);
 struct lh_look;
 struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_look *look) LH_NODISCARD;
 
+/* Appends the pages of one extent, ascending. */
+typedef struct lh_error *lh_extent_finder(void *context, const struct lh_extent *extent, struct lh_page_runs *ret);
+
+/* Looks at the pages of the same extents again, with `find`. */
+struct lh_error *lh_plan_look_with(struct lh_plan *plan, lh_extent_finder *find, void *context) LH_NODISCARD;
+
+/* As a plan has them at first: the present and swapped pages, and the vdso. */
+struct lh_error *lh_extent_find_present(struct lh_pagemap *pagemap, const struct lh_extent *extent,
+					struct lh_page_runs *ret) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- freezing */
 
 #define LH_XSTATE_MAX 16384 /* bytes; AMX makes it 11,008 on x86_64 (Intel SDM vol. 1, ch. 13) */
@@ -139,6 +149,7 @@ enum lh_dump_mode {
 	LH_DUMP_SNAPSHOT, /* copied while it runs, and frozen only for what was written meanwhile */
 	LH_DUMP_STOP,     /* all threads frozen while copying */
 	LH_DUMP_LIVE,     /* never stopped: pages may be of different moments */
+	LH_DUMP_CHILD,    /* frozen while it forks; a copy-on-write child is copied that never runs */
 };
 
 /* What a snapshot does when the pause would be longer than allowed. */
@@ -195,7 +206,7 @@ struct lh_dump_options {
 struct lh_dump_gap {
 	struct lh_range range;
 	/* "swapped", "changed" (swapped at the instant, and in use before it was read), "unreadable", "vanished",
-	 * "device" */
+	 * "device", "not-inherited" (madvise(2): MADV_DONTFORK, MADV_WIPEONFORK) */
 	const char *reason; /* a literal */
 };
 

@@ -127,6 +127,9 @@ struct lh_region {
 	bool is_hugetlb;    /* "ht" in VmFlags */
 	bool is_dontdump;   /* "dd" in VmFlags */
 	bool is_io;         /* "io" or "pf" in VmFlags: never read (device memory) */
+	bool is_dontfork;   /* "dc" in VmFlags: a forked child has no such mapping (madvise(2)) */
+	bool is_wipeonfork; /* "wf" in VmFlags: in a forked child it is empty */
+	bool is_userfault;  /* "um", "uw" or "ui" in VmFlags: registered with a userfaultfd */
 	enum lh_region_kind kind;
 	pid_t tid;               /* LH_REGION_THREAD_STACK: whose; else 0 */
 	const char *name;        /* path or [name], unescaped (\012), raw bytes; "" when anonymous */
@@ -264,6 +267,32 @@ void lh_task_list_deinit(struct lh_task_list *list);
 
 /* The threads at this moment; ones that end meanwhile are left out. */
 struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_list *ret) LH_NODISCARD;
+
+/*
+ * A child whose end is told to nobody (exit signal 0, clone(2)): its parent's usual wait(2) does not see
+ * it, and it stays a zombie until somebody waits for it with __WALL.
+ */
+struct lh_quiet_child {
+	pid_t pid;
+	pid_t inner_pid; /* its number in its own pid namespace */
+	bool is_zombie;
+	int exit_status;   /* as wait(2) gives it; of a zombie, where we may see it, else 0 */
+	int oom_score_adj; /* proc_pid_oom_score_adj(5) */
+};
+
+struct lh_quiet_children {
+	LH_VEC(struct lh_quiet_child) items;
+};
+
+/* The quiet children of all threads of the process. Looks at each process there is. */
+struct lh_error *lh_quiet_children_read(const struct lh_process *process, struct lh_quiet_children *ret) LH_NODISCARD;
+void lh_quiet_children_deinit(struct lh_quiet_children *children);
+
+/* Asks the OOM killer to take `pid` before anybody else. Failing to is no error: it is a kindness. */
+void lh_process_offer_to_oom_killer(pid_t pid);
+
+/* Whether a child would be in the same pid namespace (pid_namespaces(7)): not so after unshare(CLONE_NEWPID). */
+bool lh_process_forks_into_own_pid_namespace(const struct lh_process *process);
 
 /* ---------------------------------------------------------------- modules */
 

@@ -124,6 +124,15 @@ static struct lh_error *parse_regions(const struct lh_arguments *arguments, cons
 	return NULL;
 }
 
+/* "it is core or raw" */
+static struct lh_error *hint_choices(struct lh_error *error, const char *const *names, int count)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	for (int i = 0; i < count; i++)
+		lh_buffer_printf(&text, "%s%s", !i ? "" : i == count - 1 ? " or " : ", ", names[i]);
+	return lh_error_hint(error, "it is %s", text.data ? text.data : "another word");
+}
+
 static struct lh_error *parse_choice(const struct lh_arguments *arguments, const char *option, const char *const *names,
 				     int count, int *ret)
 {
@@ -136,10 +145,7 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 	}
 	if (!word)
 		return NULL;
-	struct lh_error *error = lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word);
-	if (count > 2)
-		return lh_error_hint(error, "it is %s, %s or %s", names[0], names[1], names[2]);
-	return lh_error_hint(error, "it is %s or %s", names[0], names[1]);
+	return hint_choices(lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word), names, count);
 }
 
 /* What only a snapshot knows of; with another mode it would silently mean nothing. */
@@ -162,8 +168,10 @@ static struct lh_error *parse_snapshot_options(const struct lh_arguments *argume
 
 static struct lh_error *parse_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
 {
-	static const char *const modes[] = {
-		[LH_DUMP_SNAPSHOT] = "snapshot", [LH_DUMP_STOP] = "stop", [LH_DUMP_LIVE] = "live"};
+	static const char *const modes[] = {[LH_DUMP_SNAPSHOT] = "snapshot",
+					    [LH_DUMP_STOP] = "stop",
+					    [LH_DUMP_LIVE] = "live",
+					    [LH_DUMP_CHILD] = "child"};
 	static const char *const formats[] = {[LH_DUMP_CORE] = "core", [LH_DUMP_RAW] = "raw"};
 	int mode = LH_DUMP_SNAPSHOT, format = LH_DUMP_CORE;
 	LH_TRY(parse_choice(arguments, "mode", modes, LH_ARRAY_COUNT(modes), &mode));
@@ -295,8 +303,9 @@ static const struct lh_option options[] = {
 		.argument = "MODE",
 		.summary =
 			"snapshot: copy while it runs, then stop for what was written meanwhile (default); stop: all "
-			"threads stand still while copying; live: nothing is stopped",
-		.words = "snapshot stop live",
+			"threads stand still while copying; child: they stand still while it forks, and the child is "
+			"copied; live: nothing is stopped",
+		.words = "snapshot stop child live",
 	},
 	{
 		.name = "max-pause",

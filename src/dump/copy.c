@@ -15,7 +15,7 @@ enum { LOST_PAGES_PER_CHECK = 256 };
 static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh_dump_gaps *gaps)
 {
 	if (copy->lost_bytes % (LOST_PAGES_PER_CHECK * LH_PAGE_BYTES) == 0)
-		LH_TRY(lh_process_check(copy->process));
+		LH_TRY(copy->child ? lh_cow_child_check(copy->child) : lh_process_check(copy->process));
 	copy->lost_bytes += LH_PAGE_BYTES;
 	return lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, lh_gap_unreadable);
 }
@@ -35,6 +35,12 @@ static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, const stru
 	return room;
 }
 
+static size_t read_source(const struct lh_copy *copy, uint64_t addr, uint8_t *ret, size_t bytes)
+{
+	return copy->child ? lh_cow_child_read(copy->child, addr, ret, bytes)
+			   : lh_process_read(copy->process, addr, ret, bytes);
+}
+
 /* Copies the start of `range`, as much as there is room; *ret_bytes 0: the writer has failed. */
 static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, struct lh_dump_gaps *gaps,
 				  uint64_t *ret_bytes)
@@ -45,7 +51,7 @@ static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, s
 	*ret_bytes = 0;
 	if (!room)
 		return NULL;
-	size_t got = (size_t)lh_align_down(lh_process_read(copy->process, range.start, room, bytes), LH_PAGE_BYTES);
+	size_t got = (size_t)lh_align_down(read_source(copy, range.start, room, bytes), LH_PAGE_BYTES);
 	if (got)
 		lh_write_behind_put(copy->writer, piece->file_offset + (range.start - piece->start), got);
 	*ret_bytes = got;

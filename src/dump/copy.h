@@ -4,6 +4,7 @@
 #ifndef LEAKHUNT_DUMP_COPY_H
 #define LEAKHUNT_DUMP_COPY_H
 
+#include "cow_child.h"
 #include "gaps.h"
 #include "layout.h"
 #include "write_behind.h"
@@ -12,6 +13,7 @@
 
 struct lh_copy {
 	const struct lh_process *process;
+	const struct lh_cow_child *child; /* read in its place; NULL: there is none */
 	const struct lh_layout *layout;
 	struct lh_write_behind *writer;
 	_Atomic uint64_t done_bytes; /* read by the progress thread */

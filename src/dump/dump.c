@@ -54,8 +54,11 @@ struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
 		error = lh_plan_create(job->process, &request, &job->plan);
 	lh_vec_deinit(&pointers.items);
 	LH_TRY(error);
-	if (without_pages)
-		return NULL;
+	return without_pages ? NULL : lh_job_lay_out(job);
+}
+
+struct lh_error *lh_job_lay_out(struct dump_job *job)
+{
 	return lh_layout_create(&job->plan, job->options->format == LH_DUMP_CORE ? LH_CORE_BASE_OFFSET : 0,
 				&job->layout);
 }
@@ -112,6 +115,25 @@ static struct lh_error *prepare(struct dump_job *job)
 	LH_TRY(lh_job_look(job));
 	LH_TRY(create_files(job));
 	return check_disc(job);
+}
+
+/* ---------------------------------------------------------------- what is said of it */
+
+void lh_job_notify(const struct dump_job *job, const char *format, ...)
+{
+	char text[LH_MODE_REASON_MAX];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (job->options->notice)
+		job->options->notice(job->options->progress_context, text);
+}
+
+void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const char *reason)
+{
+	job->mode = mode;
+	snprintf(job->receipt.mode_reason, sizeof(job->receipt.mode_reason), "%s", reason);
 }
 
 /* ---------------------------------------------------------------- copying */
@@ -173,6 +195,8 @@ static struct lh_error *copy_in_mode(struct dump_job *job)
 		return lh_job_copy_stopped(job);
 	case LH_DUMP_LIVE:
 		return copy_live(job);
+	case LH_DUMP_CHILD:
+		return lh_job_copy_by_child(job);
 	}
 	return lh_error_create(LH_ERROR_USAGE, "there is no mode %d", (int)job->mode);
 }
@@ -204,6 +228,8 @@ const char *lh_mode_reason(enum lh_dump_mode mode)
 		return "all threads stood still while memory was copied";
 	case LH_DUMP_LIVE:
 		return "nothing was stopped: pages may be of different moments";
+	case LH_DUMP_CHILD:
+		return "it forked while all threads stood still; a child that never ran was copied";
 	}
 	return "";
 }

@@ -47,6 +47,9 @@ const char *lh_mode_reason(enum lh_dump_mode mode);
  */
 struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages) LH_NODISCARD;
 
+/* Lays the planned pages out in the file. */
+struct lh_error *lh_job_lay_out(struct dump_job *job) LH_NODISCARD;
+
 /* Threads anew, as far as they can be seen without stopping them. */
 struct lh_error *lh_job_glance(struct dump_job *job) LH_NODISCARD;
 
@@ -55,6 +58,18 @@ struct lh_error *lh_job_check_not_changed(const struct dump_job *job) LH_NODISCA
 
 /* Copies with all threads frozen. */
 struct lh_error *lh_job_copy_stopped(struct dump_job *job) LH_NODISCARD;
+
+/*
+ * Copies a child that the frozen target is made to fork. Where that can't be done safely, job->mode
+ * becomes LH_DUMP_STOP, and the receipt says why.
+ */
+struct lh_error *lh_job_copy_by_child(struct dump_job *job) LH_NODISCARD;
+
+/* The mode it became, and why. */
+void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const char *reason);
+
+/* Says one line for people. */
+void lh_job_notify(const struct dump_job *job, const char *format, ...) LH_PRINTF(2, 3);
 
 /*
  * Copies while the target runs, freezes it for what was written meanwhile, and sets plan, layout,

@@ -18,11 +18,22 @@ static inline void lh_fault_point(const char *name)
 		raise(SIGKILL);
 }
 
+/* In a process that outlives the one that died: LEAKHUNT_FAULT_NEXT, if set, names the place from now on. */
+static inline void lh_fault_points_survive(void)
+{
+	const char *next = getenv("LEAKHUNT_FAULT_NEXT");
+	setenv("LEAKHUNT_FAULT", next ? next : "", 1);
+}
+
 #else
 
 static inline void lh_fault_point(const char *name)
 {
 	(void)name;
+}
+
+static inline void lh_fault_points_survive(void)
+{
 }
 
 #endif

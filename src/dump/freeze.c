@@ -309,6 +309,16 @@ void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal)
 	}
 }
 
+pid_t lh_freeze_usable_thread(const struct lh_freeze *freeze, size_t *next)
+{
+	while (*next < freeze->threads.count) {
+		const struct frozen_thread *thread = &freeze->threads.items[(*next)++];
+		if (thread->phase == THREAD_STOPPED && !thread->signal)
+			return thread->tid;
+	}
+	return 0;
+}
+
 /* ---------------------------------------------------------------- letting go */
 
 /* A signal with a handler came while it stood still: its call ends with EINTR, as it would have. */

@@ -8,6 +8,7 @@
 
 const char lh_gap_unreadable[] = "unreadable";
 const char lh_gap_changed[] = "changed";
+const char lh_gap_not_inherited[] = "not-inherited";
 static const char gap_swapped[] = "swapped";
 static const char gap_vanished[] = "vanished";
 static const char gap_device[] = "device";

@@ -18,5 +18,6 @@ struct lh_error *lh_gaps_tell_vanished(const struct lh_process *process, struct 
 
 extern const char lh_gap_unreadable[];
 extern const char lh_gap_changed[];
+extern const char lh_gap_not_inherited[]; /* madvise(2): MADV_DONTFORK, MADV_WIPEONFORK */
 
 #endif

@@ -158,14 +158,19 @@ static struct lh_error *add_runs(struct lh_plan *plan, struct lh_extent *extent,
 	return NULL;
 }
 
-static struct lh_error *find_pages(struct plan_walk *walk, struct lh_extent *extent)
+struct lh_error *lh_extent_find_present(struct lh_pagemap *pagemap, const struct lh_extent *extent,
+					struct lh_page_runs *ret)
 {
 	struct lh_range range = {extent->start, extent->end};
-	walk->scratch.runs.count = 0;
 	if (is_vdso(extent))
-		LH_TRY(lh_vec_push(&walk->scratch.runs, (struct lh_page_run){range, LH_PAGES_PRESENT}));
-	else if (!extent->is_device)
-		LH_TRY(lh_pagemap_runs(walk->pagemap, range, &walk->scratch));
+		return lh_vec_push(&ret->runs, (struct lh_page_run){range, LH_PAGES_PRESENT});
+	return extent->is_device ? NULL : lh_pagemap_runs(pagemap, range, ret);
+}
+
+static struct lh_error *find_pages(struct plan_walk *walk, struct lh_extent *extent)
+{
+	walk->scratch.runs.count = 0;
+	LH_TRY(lh_extent_find_present(walk->pagemap, extent, &walk->scratch));
 	return add_runs(walk->plan, extent, &walk->scratch);
 }
 
@@ -200,10 +205,27 @@ static struct lh_error *ranges_to_look_at(const struct lh_plan *plan, struct lh_
 	return NULL;
 }
 
-static struct lh_error *take_look(struct lh_plan *plan, const struct lh_look *look, struct lh_page_runs *scratch)
+static void forget_pages(struct lh_plan *plan)
 {
 	plan->pages.runs.count = 0;
 	plan->wanted_bytes = plan->context_bytes = plan->swapped_bytes = 0;
+}
+
+struct lh_error *lh_plan_look_with(struct lh_plan *plan, lh_extent_finder *find, void *context)
+{
+	struct lh_page_runs scratch LH_CLEANUP(lh_page_runs_deinit) = {0};
+	forget_pages(plan);
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		scratch.runs.count = 0;
+		LH_TRY(find(context, &plan->extents.items[i], &scratch));
+		LH_TRY(add_runs(plan, &plan->extents.items[i], &scratch));
+	}
+	return NULL;
+}
+
+static struct lh_error *take_look(struct lh_plan *plan, const struct lh_look *look, struct lh_page_runs *scratch)
+{
+	forget_pages(plan);
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		struct lh_extent *extent = &plan->extents.items[i];
 		struct lh_range range = {extent->start, extent->end};

@@ -21,6 +21,8 @@ const char *lh_dump_mode_name(enum lh_dump_mode mode)
 		return "stop";
 	case LH_DUMP_LIVE:
 		return "live";
+	case LH_DUMP_CHILD:
+		return "child";
 	}
 	return "unknown";
 }

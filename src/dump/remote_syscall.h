@@ -42,6 +42,25 @@ struct lh_error *lh_remote_begin(const struct lh_process *process, pid_t tid, co
 struct lh_error *lh_remote_call(struct lh_remote *remote, long number, const uint64_t arguments[6],
 				int64_t *ret) LH_NODISCARD;
 
+/* A process that the thread has forked for us, in a ptrace stop of ours. */
+struct lh_remote_child {
+	pid_t pid;
+	pid_t inner_pid; /* as its parent knows it */
+};
+
+/*
+ * Makes the thread fork (`calls` named clone and exit_group): a child whose end is told to nobody
+ * (exit signal 0), that shares the table of open files, and is stopped before its first instruction. It is
+ * killed when we die; let go, or not yet stopped, it does nothing but exit_group(`exit_code`). It is to be
+ * killed, waited for, and then waited for by its parent (wait4 with __WALL). LH_ERROR_UNSUPPORTED when
+ * the thread may not fork, or another one should. `*ret`, zero before, is set even on an error as far as
+ * it is known: the pid of a child that was made, and killed.
+ */
+struct lh_error *lh_remote_clone(struct lh_remote *remote, int exit_code, struct lh_remote_child *ret) LH_NODISCARD;
+
+/* Puts the thread's own stack bytes into the memory of its copy, in place of those of the ways back. */
+struct lh_error *lh_remote_restore_copy(const struct lh_remote *remote, int memory_fd) LH_NODISCARD;
+
 /*
  * Restores registers, signal mask and stack bytes, and leaves the thread in a PTRACE_EVENT_STOP, as
  * it was found; an interrupted system call restarts when it is resumed. A stop signal that arrived

@@ -10,7 +10,6 @@
 #include "thread_state.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -420,33 +419,17 @@ static struct lh_error *finish(struct snapshot *snapshot)
 
 /* ---------------------------------------------------------------- when it takes too long */
 
-static void __attribute__((format(printf, 2, 3))) notify(const struct dump_job *job, const char *format, ...)
-{
-	char text[LH_MODE_REASON_MAX];
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	if (job->options->notice)
-		job->options->notice(job->options->progress_context, text);
-}
-
-static void explain_mode(struct dump_job *job, enum lh_dump_mode mode, const char *reason)
-{
-	job->mode = mode;
-	snprintf(job->receipt.mode_reason, sizeof(job->receipt.mode_reason), "%s", reason);
-}
-
 static struct lh_error *follow_on_slow(struct dump_job *job, const char *expected, const char *allowed)
 {
 	switch (job->options->on_slow) {
 	case LH_DUMP_SLOW_STOP:
-		notify(job, "the pause will be about %s, longer than the %s of --max-pause", expected, allowed);
+		lh_job_notify(job, "the pause will be about %s, longer than the %s of --max-pause", expected, allowed);
 		return NULL;
 	case LH_DUMP_SLOW_LIVE:
-		notify(job, "the pause would be about %s, longer than the %s of --max-pause: going on in mode live",
-		       expected, allowed);
-		explain_mode(job, LH_DUMP_LIVE, "a snapshot's pause would have been longer than --max-pause");
+		lh_job_notify(job,
+			      "the pause would be about %s, longer than the %s of --max-pause: going on in mode live",
+			      expected, allowed);
+		lh_job_explain_mode(job, LH_DUMP_LIVE, "a snapshot's pause would have been longer than --max-pause");
 		return NULL;
 	case LH_DUMP_SLOW_FAIL:
 		break;
@@ -508,11 +491,13 @@ static struct lh_error *start_tracking(struct snapshot *snapshot, struct lh_erro
 
 static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error *refusal)
 {
-	explain_mode(job, LH_DUMP_STOP, lh_error_message(refusal));
-	if (!job->options->no_inject)
-		notify(job, "no snapshot: %s; all threads stand still while memory is copied",
-		       lh_error_message(refusal));
-	return lh_job_copy_stopped(job);
+	if (job->options->no_inject) {
+		lh_job_explain_mode(job, LH_DUMP_STOP, lh_error_message(refusal));
+		return lh_job_copy_stopped(job);
+	}
+	lh_job_notify(job, "no snapshot: %s; a copy-on-write child instead", lh_error_message(refusal));
+	lh_job_explain_mode(job, LH_DUMP_CHILD, lh_error_message(refusal));
+	return lh_job_copy_by_child(job);
 }
 
 struct lh_error *lh_snapshot_copy(struct dump_job *job)

@@ -1,7 +1,8 @@
 /*
  * swapped: the pages that were in swap when all others were copied. Reading one brings it back into
- * the target's memory, so it is done only on request, and last. In mode stop the target still
- * stands; else it runs, and a page is taken only while it is still in swap: nobody has touched it.
+ * the target's memory (in mode child: into the child's), so it is done only on request, and last. In mode
+ * stop the target still stands, and a child does not run; else it runs, and a page is taken only while it is still in
+ * swap: nobody has touched it.
  */
 #include "dump_job.h"
 
@@ -97,8 +98,8 @@ struct lh_error *lh_swapped_copy(struct dump_job *job)
 	LH_TRY(lh_places_add(&job->places, &swapped));
 	job->copy.layout = &job->places;
 	uint64_t lost_before = job->copy.lost_bytes;
-	LH_TRY(job->mode == LH_DUMP_STOP ? lh_copy_pass(&job->copy, &swapped, &job->receipt.gaps)
-					 : copy_running(job, &swapped));
+	LH_TRY(job->mode == LH_DUMP_STOP || job->copy.child ? lh_copy_pass(&job->copy, &swapped, &job->receipt.gaps)
+							    : copy_running(job, &swapped));
 	job->receipt.swapped_in_bytes = job->plan.swapped_bytes - (job->copy.lost_bytes - lost_before);
 	count_as_present(&job->plan);
 	return NULL;

@@ -179,6 +179,12 @@ static void take_flags(struct lh_region *region, const char *at, const char *end
 			region->is_dontdump = true;
 		else if ((at[1] == 'i' && at[2] == 'o') || (at[1] == 'p' && at[2] == 'f'))
 			region->is_io = true;
+		else if (at[1] == 'd' && at[2] == 'c')
+			region->is_dontfork = true;
+		else if (at[1] == 'w' && at[2] == 'f')
+			region->is_wipeonfork = true;
+		else if (at[1] == 'u' && (at[2] == 'm' || at[2] == 'w' || at[2] == 'i'))
+			region->is_userfault = true;
 	}
 }
 

@@ -89,15 +89,15 @@ is_of_one_instant() {
 	grep -q DONE ready
 }
 
-# start_filtered ACTION: a process whose seccomp filter answers userfaultfd (323) with ACTION.
+# start_filtered ACTION CALL: a process whose seccomp filter answers userfaultfd (323) and CALL with ACTION.
 start_filtered() {
 	cat >filtered.py <<-'EOF_PYTHON'
 		import ctypes, struct, sys
-		action = int(sys.argv[1], 0)
+		action, call = (int(word, 0) for word in sys.argv[1:])
 		code = b"".join(struct.pack("HBBI", *insn) for insn in
-		    [(0x20, 0, 0, 0), (0x15, 0, 1, 323), (6, 0, 0, action), (6, 0, 0, 0x7FFF0000)])
+		    [(0x20, 0, 0, 0), (0x15, 1, 0, 323), (0x15, 0, 1, call), (6, 0, 0, action), (6, 0, 0, 0x7FFF0000)])
 		buffer = ctypes.create_string_buffer(code, len(code))
-		program = struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer))
+		program = struct.pack("HxxxxxxQ", 5, ctypes.addressof(buffer))
 		libc = ctypes.CDLL(None, use_errno=True)
 		assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
 		assert libc.prctl(22, 2, ctypes.create_string_buffer(program), 0, 0) == 0  # PR_SET_SECCOMP
@@ -107,7 +107,7 @@ start_filtered() {
 	EOF_PYTHON
 	rm -f input ready
 	mkfifo input
-	python3 filtered.py "$1" <input >ready 3>&- &
+	python3 filtered.py "$@" <input >ready 3>&- &
 	target=$!
 	exec {held}>input
 	is_ready() { grep -qs READY ready; }
@@ -116,17 +116,20 @@ start_filtered() {
 
 @test "under a seccomp filter: one that kills for userfaultfd is not tried, and no target dies" {
 	for action in 0x80000000 0x00000000 0x00030000 0x00050001; do # kill process, kill thread, trap, EPERM
-		start_filtered "$action"
-		"$LEAKHUNT" dump "$target" --force --json -o filtered.core >receipt 2>err
-		jq -e '.mode == "stop" or .mode == "snapshot"' receipt
-		case $action in
-		0x00050001) ;;
-		*) jq -e '.mode == "stop" and (.mode_reason | contains("seccomp")) and .injected == null' receipt ;;
-		esac
-		assert_left_alone "$target"
-		exec {held}>&-
-		wait "$target"
-		grep -q DONE ready
+		for call in 323 56 61 231; do # userfaultfd only; clone, wait4, exit_group, too
+			start_filtered "$action" "$call"
+			"$LEAKHUNT" dump "$target" --force --json -o filtered.core >receipt 2>err
+			case $action-$call in
+			0x00050001-*) jq -e '.mode == "snapshot" or .mode == "child"' receipt ;;
+			*-323) jq -e '.mode == "child" and (.mode_reason | contains("seccomp"))' receipt ;;
+			*) jq -e '.mode == "stop" and (.mode_reason | contains("seccomp")) and .injected == null' receipt ;;
+			esac
+			assert_left_alone "$target"
+			exec {held}>&-
+			# A filter on exit_group is met by the target itself, at its end.
+			wait "$target" || [ "$call" = 231 ]
+			grep -q DONE ready
+		done
 	done
 }
 

@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# Mode child: the target is made to fork, the child is copied, and nothing of it is left, whoever dies when.
+
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+# A build of its own: the named steps are not in the program that users have.
+setup_file() {
+	make -s -C "$LEAKHUNT_ROOT" CC=gcc SAN= WERROR= COVERAGE= FAULTS=1 .build/gcc-faults/leakhunt >/dev/null
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	faulty=$LEAKHUNT_ROOT/.build/gcc-faults/leakhunt
+}
+
+teardown() {
+	stop_samples
+	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
+}
+
+is_of_one_instant() {
+	"$LEAKHUNT_ROOT/tests/live/check_cut.py" "$1" "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)"
+}
+
+# children_of PID: pid and state of each process whose parent it is, by the kernel's word (proc_pid_stat(5)).
+children_of() {
+	local stat fields
+	for stat in /proc/[0-9]*/stat; do
+		{ read -r fields <"$stat"; } 2>/dev/null || continue
+		read -ra fields <<<"${fields##*) }"
+		[ "${fields[1]}" != "$1" ] || echo "$(basename "$(dirname "$stat")") ${fields[0]}"
+	done
+}
+
+has_no_child() {
+	[ -z "$(children_of "$1")" ]
+}
+
+assert_target_is_well() {
+	wait_until 200 has_no_child "$SAMPLE_PID" || { children_of "$SAMPLE_PID" >&2; return 1; }
+	wait_until 50 assert_not_stopped "$SAMPLE_PID"
+	sample_command check
+	jq -e '.alive and .checksum_ok' <<<"$REPLY" >/dev/null
+}
+
+# start_python: runs target.py, whose "READY ..." is then in $ready; a line on fd $held is its input.
+start_python() {
+	rm -f input ready
+	mkfifo input
+	python3 target.py <input >ready 3>&- &
+	target=$!
+	exec {held}>input
+	is_ready() { grep -qs READY ready; }
+	wait_until 100 is_ready
+	ready=$(cat ready)
+}
+
+end_python() {
+	exec {held}>&-
+	wait "$target"
+	grep -q DONE ready
+	target=
+}
+
+@test "while the target writes at full speed: the bytes are of one instant" {
+	start_sample page_writer
+	for _ in $(seq 10); do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --mode child --region anon --force --json -o cut.core >receipt 2>/dev/null
+		jq -e '.mode == "child" and .complete and .injected == "clone, wait4; undone" and .pause_ns > 0' receipt
+		jq -e '.resident_delta_bytes == 0' receipt
+		is_of_one_instant cut.core
+		has_no_child "$SAMPLE_PID"
+	done
+	assert_sample_unharmed
+}
+
+@test "what a child does not inherit is copied in the pause, or said to be missing" {
+	cat >target.py <<-'EOF_PYTHON'
+		import ctypes, mmap, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+		maps = []
+		def place(size, byte, advice, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS):
+		    memory = mmap.mmap(-1, size, flags=flags)
+		    memory[:] = bytes([byte]) * size
+		    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+		    if advice:
+		        assert libc.madvise(address, size, advice) == 0
+		    maps.append(memory)
+		    return hex(address)
+		print("READY", place(1 << 20, 0x41, 10), place(1 << 20, 0x42, 18), place(40 << 20, 0x43, 10),
+		    place(1 << 20, 0x44, 0, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS), flush=True)
+		sys.stdin.read()
+		print("DONE", flush=True)
+	EOF_PYTHON
+	start_python
+	read -r _ dontfork wipeonfork large shared <<<"$ready"
+	status=0
+	"$LEAKHUNT" dump "$target" --mode child --region anon --region shared --json -o kept.core >receipt 2>err || status=$?
+	[ "$status" -eq 1 ]
+	jq -e '.mode == "child" and .final_bytes >= 3 * 1048576' receipt
+	jq -e --argjson bytes $((40 << 20)) '[.gaps[] | select(.reason == "not-inherited") | .end_bytes? // 0] | length >= 1' receipt
+	jq -e --argjson bytes $((40 << 20)) '.gap_bytes == $bytes' receipt
+	end_python
+}
