@@ -43,6 +43,12 @@ assert_target_is_well() {
 	jq -e '.alive and .checksum_ok' <<<"$REPLY" >/dev/null
 }
 
+# bytes_in CORE ADDR LENGTH: which byte values gdb finds there, in hex, one a line.
+bytes_in() {
+	gdb -batch -nx -c "$1" -ex "dump binary memory bytes.raw $2 $2+$3" >/dev/null 2>&1
+	od -An -v -tx1 -w1 bytes.raw | tr -d " " | sort -u
+}
+
 # start_python: runs target.py, whose "READY ..." is then in $ready; a line on fd $held is its input.
 start_python() {
 	rm -f input ready
@@ -99,7 +105,9 @@ end_python() {
 	"$LEAKHUNT" dump "$target" --mode child --region anon --region shared --json -o kept.core >receipt 2>err || status=$?
 	[ "$status" -eq 1 ]
 	jq -e '.mode == "child" and .final_bytes >= 3 * 1048576' receipt
-	jq -e --argjson bytes $((40 << 20)) '[.gaps[] | select(.reason == "not-inherited") | .end_bytes? // 0] | length >= 1' receipt
-	jq -e --argjson bytes $((40 << 20)) '.gap_bytes == $bytes' receipt
+	jq -e --arg start "$large" '.gap_bytes == 40 * 1048576 and [.gaps[] | .start, .reason] == [$start, "not-inherited"]' receipt
+	[ "$(bytes_in kept.core "$dontfork" 1048576)" = 41 ]
+	[ "$(bytes_in kept.core "$wipeonfork" 1048576)" = 42 ]
+	[ "$(bytes_in kept.core "$shared" 1048576)" = 44 ]
 	end_python
 }
