@@ -58,8 +58,8 @@ program  := $(build)/leakhunt
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
 
-.PHONY: all deps demo check check-run check-live check-live-run bench bench-pause lint format fuzz install uninstall clean help \
-        samples
+.PHONY: all deps demo check check-run check-live check-live-run check-kill bench bench-pause lint format fuzz install \
+        uninstall clean help samples
 
 all: $(program) .build/leakhunt
 
@@ -145,6 +145,11 @@ check-live:
 check-live-run: $(program) $(samples)
 	$(Q)scripts/check.sh $(build) .build/samples live
 
+# What check does 20 times a mode.
+KILLS ?= 1000
+check-kill: all samples
+	$(Q)scripts/check_kill.sh .build/leakhunt .build/samples/page_writer $(KILLS)
+
 bench: all samples $(benches)
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
 
@@ -189,6 +194,7 @@ help:
 	@echo 'make demo         find a real TLS leak in a running proxy, in under two minutes'
 	@echo 'make check        all tests: unit, replayed fuzz seeds, command line, live processes'
 	@echo 'make check-live   only the tests on live processes'
+	@echo 'make check-kill   kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode'
 	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
 	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'
 	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'

@@ -103,6 +103,11 @@ assert_not_stopped() {
 	done
 }
 
+# dump_modes: all words that dump --mode takes, as the program says.
+dump_modes() {
+	"$LEAKHUNT" completion bash | sed -n "s/.*'dump --mode').*-W '\([^']*\)'.*/\1/p"
+}
+
 # tracked_mappings PID: VmFlags of those under a userfaultfd ("um": missing, "uw": write-protect, "ui": minor).
 tracked_mappings() {
 	grep -E '^VmFlags:.* (um|uw|ui)( |$)' "/proc/$1/smaps"
@@ -111,6 +116,11 @@ tracked_mappings() {
 # has_no_tracking PID: no mapping of it is under a userfaultfd.
 has_no_tracking() {
 	[ -z "$(tracked_mappings "$1")" ]
+}
+
+# has_no_children PID
+has_no_children() {
+	[ -z "$(cat "/proc/$1"/task/*/children 2>/dev/null)" ]
 }
 
 # stray_descriptors PID: its userfaultfds, a line each.

@@ -4,6 +4,7 @@
  * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
  */
 #include "dump_job.h"
+#include "fault_point.h"
 #include "limits.h"
 #include "thread_state.h"
 #include "ticker.h"
@@ -162,6 +163,7 @@ struct lh_error *lh_job_copy_stopped(struct dump_job *job)
 	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
 	LH_TRY(lh_job_plan(job, false));
 	LH_TRY(copy_planned(job));
+	lh_fault_point("stop-copied");
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
 	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
@@ -311,6 +313,7 @@ static struct lh_error *run_job(struct dump_job *job)
 	LH_TRY(copy_memory(job));
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
 	LH_TRY(write_rest(job));
+	lh_fault_point("dump-written");
 	LH_TRY(commit(job));
 	return measure_file(job);
 }

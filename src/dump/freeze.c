@@ -5,6 +5,7 @@
  * every tracee, which then goes on by itself (ptrace(2)); so no PTRACE_O_EXITKILL, and system calls
  * are mended at once, not at the end.
  */
+#include "fault_point.h"
 #include "freeze_thread.h"
 #include "leakhunt/dump.h"
 #include "restart.h"
@@ -49,6 +50,7 @@ struct lh_freeze {
 	const struct lh_process *process;
 	LH_VEC(struct frozen_thread) threads; /* [0, sorted_count) in ascending tid order */
 	size_t sorted_count;
+	uint64_t caught; /* signals with a handler, before the first stop */
 };
 
 static int compare_threads(const void *a, const void *b)
@@ -161,6 +163,47 @@ static bool is_awaited(struct frozen_thread *thread)
 	return thread->phase == THREAD_ASKED;
 }
 
+static int read_registers(pid_t tid, struct user_regs_struct *ret)
+{
+	struct iovec place = {.iov_base = ret, .iov_len = sizeof(*ret)};
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &place) < 0)
+		return -1;
+	return place.iov_len == sizeof(*ret) ? 0 : -1; /* fewer: 32-bit code */
+}
+
+static int write_registers(pid_t tid, struct user_regs_struct *registers)
+{
+	struct iovec place = {.iov_base = registers, .iov_len = sizeof(*registers)};
+	return (int)ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &place);
+}
+
+/*
+ * A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. Done as soon as
+ * the thread stands still: were leakhunt killed before, the program would see the EINTR.
+ */
+static void mend(const struct lh_freeze *freeze, struct frozen_thread *thread)
+{
+	struct user_regs_struct registers;
+	bool is_signalled = thread->signal && (freeze->caught >> (thread->signal - 1) & 1);
+	if (thread->is_group_stop || is_signalled || read_registers(thread->tid, &registers) < 0 ||
+	    !lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught))
+		return;
+	struct user_regs_struct rewound = lh_restart_rewound(&registers);
+	thread->is_mended = write_registers(thread->tid, &rewound) == 0;
+	thread->registers = registers;
+}
+
+/* Returns whether the thread is still on its way to a stop. */
+static bool is_on_its_way(const struct lh_freeze *freeze, struct frozen_thread *thread)
+{
+	bool was_asked = thread->phase == THREAD_ASKED;
+	if (is_awaited(thread))
+		return true;
+	if (was_asked && thread->phase == THREAD_STOPPED)
+		mend(freeze, thread);
+	return false;
+}
+
 static struct lh_error *await_stops(struct lh_freeze *freeze)
 {
 	static const struct timespec nap = {.tv_nsec = 20000};
@@ -168,7 +211,7 @@ static struct lh_error *await_stops(struct lh_freeze *freeze)
 	for (;;) {
 		pid_t awaited = 0;
 		for (size_t i = 0; i < freeze->threads.count; i++) {
-			if (is_awaited(&freeze->threads.items[i]))
+			if (is_on_its_way(freeze, &freeze->threads.items[i]))
 				awaited = freeze->threads.items[i].tid;
 		}
 		if (!awaited)
@@ -190,7 +233,9 @@ static struct lh_error *stop_all(struct lh_freeze *freeze)
 	for (size_t pass = 0; pass < PASSES_MAX && quiet_passes < 2; pass++) {
 		size_t count_before = freeze->threads.count;
 		LH_TRY(seize_new_threads(freeze));
+		lh_fault_point("freeze-asked");
 		LH_TRY(await_stops(freeze));
+		lh_fault_point("freeze-stopped");
 		quiet_passes = freeze->threads.count == count_before ? quiet_passes + 1 : 0;
 	}
 	if (quiet_passes < 2)
@@ -202,51 +247,30 @@ static struct lh_error *stop_all(struct lh_freeze *freeze)
 
 /* ---------------------------------------------------------------- registers */
 
-static int write_registers(pid_t tid, struct user_regs_struct *registers)
-{
-	struct iovec place = {.iov_base = registers, .iov_len = sizeof(*registers)};
-	return (int)ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &place);
-}
-
-/* A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. */
-static void mend(struct lh_freeze *freeze, struct frozen_thread *thread, const struct user_regs_struct *registers,
-		 uint64_t caught)
-{
-	bool is_signalled = thread->signal && (caught >> (thread->signal - 1) & 1);
-	if (thread->is_group_stop || is_signalled ||
-	    !lh_restart_is_due(freeze->process, thread->tid, registers, caught))
-		return;
-	struct user_regs_struct rewound = lh_restart_rewound(registers);
-	thread->is_mended = write_registers(thread->tid, &rewound) == 0;
-	thread->registers = *registers;
-}
-
-static struct lh_error *capture_thread(struct lh_freeze *freeze, struct frozen_thread *thread, uint64_t caught,
-				       struct lh_thread_states *ret)
+static struct lh_error *capture_thread(const struct frozen_thread *thread, struct lh_thread_states *ret)
 {
 	if (thread->phase != THREAD_STOPPED)
 		return NULL;
 	struct lh_thread_state state;
-	struct user_regs_struct registers;
 	bool is_gone;
 	LH_TRY(lh_vec_reserve(&ret->threads, 1));
-	LH_TRY(lh_thread_state_capture(thread->tid, thread->signal, &state, &registers, &is_gone));
+	LH_TRY(lh_thread_state_capture(thread->tid, thread->signal, &state, &is_gone));
 	if (is_gone)
 		return NULL;
+	if (thread->is_mended)
+		lh_thread_state_set_registers(&state, &thread->registers);
 	ret->threads.items[ret->threads.count++] = state;
-	mend(freeze, thread, &registers, caught);
 	return NULL;
 }
 
-static struct lh_error *capture_all(struct lh_freeze *freeze, struct lh_thread_states *ret)
+static struct lh_error *capture_all(const struct lh_freeze *freeze, struct lh_thread_states *ret)
 {
-	uint64_t caught = lh_restart_caught_signals(freeze->process);
 	pid_t main_tid = lh_process_pid(freeze->process);
 	for (int is_main = 1; is_main >= 0; is_main--) {
 		for (size_t i = 0; i < freeze->threads.count; i++) {
-			struct frozen_thread *thread = &freeze->threads.items[i];
+			const struct frozen_thread *thread = &freeze->threads.items[i];
 			if ((thread->tid == main_tid) == is_main)
-				LH_TRY(capture_thread(freeze, thread, caught, ret));
+				LH_TRY(capture_thread(thread, ret));
 		}
 	}
 	return NULL;
@@ -266,6 +290,7 @@ struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thr
 	if (!freeze)
 		return lh_error_no_memory();
 	freeze->process = process;
+	freeze->caught = lh_restart_caught_signals(process);
 	struct lh_thread_states states = {0};
 	struct lh_error *error = freeze_and_capture(freeze, &states);
 	if (error) {
@@ -285,8 +310,7 @@ static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 	LH_TRY(lh_process_check(freeze->process));
 	if (freeze->threads.items[0].phase != THREAD_STOPPED)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d ended", (int)tid);
-	struct lh_thread_states states LH_CLEANUP(lh_thread_states_deinit) = {0};
-	return capture_all(freeze, &states);
+	return NULL;
 }
 
 struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid, struct lh_freeze **ret)
@@ -295,6 +319,7 @@ struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t 
 	if (!freeze)
 		return lh_error_no_memory();
 	freeze->process = process;
+	freeze->caught = lh_restart_caught_signals(process);
 	LH_TRY(freeze_one(freeze, tid));
 	*ret = freeze;
 	freeze = NULL;
@@ -373,6 +398,7 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 	for (size_t i = 0; i < freeze->threads.count; i++) {
 		struct frozen_thread *thread = &freeze->threads.items[i];
 		let_go(thread, caught);
+		lh_fault_point("freeze-let-one-go");
 		cost.mended_count += thread->is_mended;
 		if (thread->phase != THREAD_GONE)
 			cost.pause_ns = lh_max_u64(cost.pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);

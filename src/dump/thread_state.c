@@ -88,8 +88,14 @@ static struct lh_error *read_registers(pid_t tid, struct user_regs_struct *ret, 
 	return NULL;
 }
 
-struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread_state *ret,
-					 struct user_regs_struct *ret_registers, bool *ret_is_gone)
+void lh_thread_state_set_registers(struct lh_thread_state *state, const struct user_regs_struct *registers)
+{
+	struct elf_prstatus *status = (void *)state->prstatus;
+	memcpy(&status->pr_reg, registers, sizeof(*registers));
+	state->stack_pointer = stack_pointer_of(registers);
+}
+
+struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread_state *ret, bool *ret_is_gone)
 {
 	struct user_regs_struct registers;
 	uint64_t blocked = 0;
@@ -108,7 +114,6 @@ struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread
 	if (status && state.fpregset)
 		status->pr_fpvalid = 1;
 	*ret = state;
-	*ret_registers = registers;
 	return NULL;
 }
 

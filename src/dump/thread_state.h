@@ -13,7 +13,9 @@
  * is nothing in *ret. LH_ERROR_UNSUPPORTED when it runs 32-bit code.
  */
 struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread_state *ret,
-					 struct user_regs_struct *ret_registers, bool *ret_is_gone) LH_NODISCARD;
+					 bool *ret_is_gone) LH_NODISCARD;
+/* Puts others in the place of the general registers, for a thread whose own were changed after it stopped. */
+void lh_thread_state_set_registers(struct lh_thread_state *state, const struct user_regs_struct *registers);
 
 /*
  * What the kernel shows of threads that sleep in a system call, without stopping them

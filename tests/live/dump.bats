@@ -140,24 +140,6 @@ assert_tools_read() {
 	[ "$(grep -c wait_for_ever stacks)" -eq 3 ]
 }
 
-@test "kill -9 of leakhunt at any time: the target is unharmed, nothing has the final name" {
-	start_sample steady --size 134217728
-	for delay in 0.002 0.005 0.01 0.02 0.03 0.05 0.08 0.12 0.2; do
-		for mode in snapshot stop live; do
-			"$LEAKHUNT" dump "$SAMPLE_PID" --mode "$mode" -o killed.core >/dev/null 2>&1 3>&- &
-			victim=$!
-			sleep "$delay"
-			kill -KILL "$victim" 2>/dev/null || true
-			wait "$victim" || true
-			wait_until 20 assert_not_stopped "$SAMPLE_PID"
-			assert_sample_unharmed
-			# Either it was complete already, or it is not there.
-			[ ! -e killed.core ] || readelf -h killed.core | grep -q CORE
-			rm -f killed.core .killed.core.*.tmp
-		done
-	done
-}
-
 @test "Ctrl-C while copying: nothing is left, and the target goes on" {
 	start_sample steady --size 268435456
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o broken.core >out 2>err 3>&- &
