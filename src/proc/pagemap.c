@@ -50,6 +50,7 @@ enum {
 	SCAN_IS_WRITTEN = 1 << 1,
 	SCAN_IS_PRESENT = 1 << 3,
 	SCAN_IS_SWAPPED = 1 << 4,
+	SCAN_IS_GUARD = 1 << 8,         /* PAGE_IS_GUARD, Linux 6.16: a guard page counts as swapped, too */
 	SCAN_PROTECT_MATCHING = 1 << 0, /* PM_SCAN_WP_MATCHING */
 	SCAN_REGIONS = 1024,
 	ENTRY_COUNT = 8192,
@@ -58,7 +59,8 @@ enum {
 struct lh_pagemap {
 	int fd;
 	bool is_probed;
-	bool has_scan; /* valid when is_probed */
+	bool has_scan;     /* valid when is_probed */
+	bool knows_guards; /* too */
 	const struct lh_process *process;
 	uint64_t page_bytes;
 	uint64_t rested_ns; /* when the target last had its chance at mmap_lock */
@@ -168,6 +170,7 @@ static struct lh_error *add_omitted(const struct scan_query *query, uint64_t *at
 	return NULL;
 }
 
+/* A guard page (MADV_GUARD_INSTALL) holds nothing: it is absent. */
 static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const struct scan_query *query, size_t count,
 				    uint64_t *at, struct lh_page_runs *ret)
 {
@@ -175,7 +178,7 @@ static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const stru
 		const struct scan_region *region = &pagemap->regions[i];
 		LH_TRY(add_omitted(query, at, region->start, ret));
 		*at = region->end;
-		if (region->categories & (SCAN_IS_PRESENT | SCAN_IS_SWAPPED))
+		if (region->categories & (SCAN_IS_PRESENT | SCAN_IS_SWAPPED) && !(region->categories & SCAN_IS_GUARD))
 			LH_TRY(add_run(ret, region->start, region->end, state_of(query, region->categories)));
 	}
 	return NULL;
@@ -206,7 +209,7 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 		.category_inverted = query->category_inverted,
 		.category_mask = query->category_mask,
 		.category_anyof_mask = query->category_anyof_mask,
-		.return_mask = query->return_mask,
+		.return_mask = query->return_mask | (pagemap->knows_guards ? SCAN_IS_GUARD : 0),
 	};
 	while (request.start < piece.end) {
 		int count = ioctl(pagemap->fd, SCAN_IOCTL, &request);
@@ -228,25 +231,31 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 	return add_omitted(query, &at, piece.end, ret);
 }
 
-/* An empty scan: only a kernel that knows the ioctl returns 0 for it. */
+/* An empty scan: only a kernel that knows the ioctl, and the category, returns 0 for it. */
+static bool accepts_scan(const struct lh_pagemap *pagemap, uint64_t category)
+{
+	struct scan_request request = {
+		.size = sizeof(request), .category_anyof_mask = category, .return_mask = category};
+	return ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+}
+
 static bool knows_scan(struct lh_pagemap *pagemap)
 {
 	if (pagemap->is_probed)
 		return pagemap->has_scan;
-	struct scan_request request = {
-		.size = sizeof(request), .category_anyof_mask = SCAN_IS_PRESENT, .return_mask = SCAN_IS_PRESENT};
-	pagemap->has_scan = ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+	pagemap->has_scan = accepts_scan(pagemap, SCAN_IS_PRESENT);
+	pagemap->knows_guards = accepts_scan(pagemap, SCAN_IS_GUARD);
 	pagemap->is_probed = true;
 	return pagemap->has_scan;
 }
 
-/* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped. */
+/* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped, bit 58 guard (which sets bit 62, too). */
 static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count,
 				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t entry = pagemap->entries[i];
-		if (!(entry >> 62))
+		if (!(entry >> 62) || (entry >> 58 & 1))
 			continue;
 		uint64_t addr = start + i * pagemap->page_bytes;
 		enum lh_page_state state = entry >> 63 ? LH_PAGES_PRESENT : LH_PAGES_SWAPPED;
