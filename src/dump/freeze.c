@@ -185,8 +185,11 @@ static void mend(const struct lh_freeze *freeze, struct frozen_thread *thread)
 {
 	struct user_regs_struct registers;
 	bool is_signalled = thread->signal && (freeze->caught >> (thread->signal - 1) & 1);
-	if (thread->is_group_stop || is_signalled || read_registers(thread->tid, &registers) < 0 ||
-	    !lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught))
+	if (read_registers(thread->tid, &registers) < 0)
+		return;
+	bool is_due = !thread->is_group_stop && !is_signalled &&
+		      lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught);
+	if (!is_due && !lh_restart_is_deadly(freeze->process, thread->tid, &registers))
 		return;
 	struct user_regs_struct rewound = lh_restart_rewound(&registers);
 	thread->is_mended = write_registers(thread->tid, &rewound) == 0;

@@ -21,6 +21,11 @@
  */
 bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers,
 		       uint64_t caught);
+/*
+ * Whether the kernel would go on with the stopped thread's call by restart_syscall(2) (nanosleep, poll and
+ * futex with a timeout), and a seccomp filter would kill it for that: it must begin its call anew.
+ */
+bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers);
 /* Whether a signal with a handler, not blocked, waits for the stopped thread. */
 bool lh_restart_signal_waits(pid_t tid, uint64_t caught);
 /* The registers with which the thread begins its call again. */

@@ -1,0 +1,78 @@
+/*
+ * vfork_waiter: a thread in vfork(2), whose child shares its memory and waits for "step": until then the
+ * thread is in uninterruptible sleep, and no tracer can stop it. Truth: whether it came back, and how.
+ */
+#include "sample.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static int gate[2];
+static _Atomic int child_status = -1;
+static _Atomic pid_t sleeper;
+
+static void *wait_in_vfork(void *argument)
+{
+	char byte;
+	(void)argument;
+	sleeper = (pid_t)syscall(SYS_gettid);
+	pid_t child = vfork();
+	if (child == 0) { /* its own end of the pipe closed, it ends with its parent */
+		close(gate[1]);
+		_exit(read(gate[0], &byte, 1) == 1 ? 42 : 1);
+	}
+	int status;
+	if (waitpid(child, &status, 0) == child)
+		child_status = WEXITSTATUS(status);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* "12 (name) D ...": as the kernel says (proc_pid_stat(5)). */
+static bool is_uninterruptible(pid_t tid)
+{
+	char path[64], line[256] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	FILE *stat = fopen(path, "re");
+	bool is_read = stat && fgets(line, sizeof(line), stat);
+	if (stat)
+		fclose(stat);
+	return is_read && strstr(line, ") D ");
+}
+
+static void begin(struct sample *sample)
+{
+	pthread_t thread;
+	(void)sample;
+	if (pipe(gate) || pthread_create(&thread, NULL, wait_in_vfork, NULL))
+		sample_die("vfork_waiter: %s", strerror(errno));
+	while (!sleeper || !is_uninterruptible(sleeper))
+		sample_sleep_ms(1);
+}
+
+static void step(struct sample *sample)
+{
+	(void)sample;
+	if (write(gate[1], "x", 1) != 1)
+		sample_die("vfork_waiter: %s", strerror(errno));
+	for (unsigned i = 0; child_status < 0 && i < 10000; i++)
+		sample_sleep_ms(1);
+}
+
+static void describe(struct sample *sample, char *ret, size_t ret_bytes)
+{
+	(void)sample;
+	snprintf(ret, ret_bytes, ",\"child_status\":%d", child_status);
+}
+
+int main(int argc, char **argv)
+{
+	struct sample sample = {.name = "vfork_waiter",
+				.condition = "steady",
+				.steps_max = 1,
+				.begin = begin,
+				.step = step,
+				.describe = describe};
+	return sample_main(&sample, argc, argv);
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""check_odd.py CORE TABLE: whether a core of samples/odd_mappings holds its memory, by the sample's own table.
+
+A line a mapping: NAME START BYTES BASE PERIOD RUN EXPECT. Of each PERIOD pages the first RUN are written; a
+page's bytes follow from BASE and its offset alone. Pages of which nothing is known must be absent or zero.
+"""
+import mmap
+import struct
+import sys
+
+from check_cut import PAGE, segments
+
+HASH_MULTIPLIER = 0x9E3779B97F4A7C15
+MASK = (1 << 64) - 1
+
+
+def page_at(addr):
+    word = addr * HASH_MULTIPLIER & MASK
+    return struct.pack("<Q", word) * (PAGE // 16) + struct.pack("<Q", word ^ MASK) * (PAGE // 16)
+
+
+def pages_of(core):
+    """Addresses of pages to their places in the file."""
+    places = {}
+    for start, end, offset in segments(core):
+        for page in range(start, end, PAGE):
+            places[page] = offset + page - start
+    return places
+
+
+def troubles(core, places, start, count, base, period, run, expect):
+    zeros = bytes(PAGE)
+    for index in range(count):
+        if expect == "bytes" and index % period >= run and period > 4096 and start + index * PAGE not in places:
+            continue
+        place = places.get(start + index * PAGE)
+        held = None if place is None else core[place:place + PAGE]
+        if expect in ("nothing", "gap"):
+            wanted = held is None
+        elif expect == "zeros":
+            wanted = held in (None, zeros)
+        elif index % period < run:
+            wanted = held == page_at(base + index * PAGE)
+        else:
+            wanted = held in (None, zeros) or period == 2
+        if not wanted:
+            yield f"page {index} of {count} is {'absent' if held is None else held[:16].hex()}"
+
+
+def main():
+    with open(sys.argv[1], "rb") as file:
+        core = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    places, failed, names = pages_of(core), 0, 0
+    with open(sys.argv[2], encoding="ascii") as table:
+        for line in table:
+            name, start, size, base, period, run, expect = line.split()
+            found = list(troubles(core, places, int(start, 16), int(size) // PAGE, int(base, 16), int(period),
+                                  int(run), expect))
+            names += 1
+            if found:
+                failed += 1
+                print(f"{name} ({expect}): {len(found)} pages, the first: {found[0]}", file=sys.stderr)
+    if failed or not names:
+        sys.exit(f"{sys.argv[1]}: {failed} of {names} mappings are not as they were written")
+    print(names)
+
+
+if __name__ == "__main__":
+    main()
