@@ -69,17 +69,22 @@ static bool is_known(const struct lh_freeze *freeze, pid_t tid)
 
 /* ---------------------------------------------------------------- stopping */
 
-/* Whether a thread that refuses is only ending: state Z or X in "1234 (name) Z 1 ..." */
-static bool is_ending(const struct lh_process *process, pid_t tid)
+/* The letter in "1234 (name) S 1 ..." (proc_pid_stat(5)); 'X' when there is no such thread any more. */
+static char state_letter(const struct lh_process *process, pid_t tid)
 {
 	char name[64];
 	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, name, &text);
 	if (error || !text.data)
-		return true;
+		return 'X';
 	const char *after_name = strrchr(text.data, ')');
-	return after_name && after_name[1] == ' ' && strchr("ZXx", after_name[2]);
+	return after_name && after_name[1] == ' ' ? after_name[2] : '?';
+}
+
+static bool is_ending(const struct lh_process *process, pid_t tid)
+{
+	return strchr("ZXx", state_letter(process, tid)) != NULL;
 }
 
 static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
@@ -207,6 +212,14 @@ static bool is_on_its_way(const struct lh_freeze *freeze, struct frozen_thread *
 	return false;
 }
 
+static struct lh_error *cannot_be_stopped(const struct lh_process *process, pid_t tid)
+{
+	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
+					     "thread %d of process %d does not stop: it is in uninterruptible sleep",
+					     (int)tid, (int)lh_process_pid(process)),
+			     "try again later, or use --mode live, which stops nothing");
+}
+
 static struct lh_error *await_stops(struct lh_freeze *freeze)
 {
 	static const struct timespec nap = {.tv_nsec = 20000};
@@ -220,11 +233,36 @@ static struct lh_error *await_stops(struct lh_freeze *freeze)
 		if (!awaited)
 			return NULL;
 		if (lh_clock_monotonic_ns() > deadline_ns)
-			return lh_error_hint(
-				lh_error_create(LH_ERROR_UNSUPPORTED,
-						"thread %d of process %d does not stop: it is in uninterruptible sleep",
-						(int)awaited, (int)lh_process_pid(freeze->process)),
-				"try again later, or use --mode live, which stops nothing");
+			return cannot_be_stopped(freeze->process, awaited);
+		nanosleep(&nap, NULL);
+	}
+}
+
+static struct lh_error *find_uninterruptible(const struct lh_process *process, pid_t *ret_tid)
+{
+	struct lh_task_list tasks = {0};
+	struct lh_error *error = lh_tasks_read(process, &tasks);
+	*ret_tid = 0;
+	for (size_t i = 0; !error && i < tasks.tasks.count && !*ret_tid; i++) {
+		if (state_letter(process, tasks.tasks.items[i].tid) == 'D')
+			*ret_tid = tasks.tasks.items[i].tid;
+	}
+	lh_vec_deinit(&tasks.tasks);
+	return error;
+}
+
+/* Before any thread stands still: all would stand and wait for the one that can't be stopped. */
+static struct lh_error *await_interruptible(const struct lh_process *process)
+{
+	static const struct timespec nap = {.tv_nsec = 1000000};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS;
+	for (;;) {
+		pid_t tid;
+		LH_TRY(find_uninterruptible(process, &tid));
+		if (!tid)
+			return NULL;
+		if (lh_clock_monotonic_ns() > deadline_ns)
+			return cannot_be_stopped(process, tid);
 		nanosleep(&nap, NULL);
 	}
 }
@@ -281,6 +319,7 @@ static struct lh_error *capture_all(const struct lh_freeze *freeze, struct lh_th
 
 static struct lh_error *freeze_and_capture(struct lh_freeze *freeze, struct lh_thread_states *states)
 {
+	LH_TRY(await_interruptible(freeze->process));
 	LH_TRY(stop_all(freeze));
 	LH_TRY(lh_process_check(freeze->process));
 	return capture_all(freeze, states);
@@ -308,6 +347,8 @@ struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thr
 
 static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 {
+	if (state_letter(freeze->process, tid) == 'D')
+		return cannot_be_stopped(freeze->process, tid);
 	LH_TRY(seize(freeze, tid));
 	LH_TRY(await_stops(freeze));
 	LH_TRY(lh_process_check(freeze->process));

@@ -28,11 +28,15 @@ def pages_of(core):
     return places
 
 
+def indices(places, start, count, period, run):
+    """Pages that are written, and pages that the core holds."""
+    written = {at + page for at in range(0, count, period) for page in range(min(run, count - at))}
+    return sorted(written.union((page - start) // PAGE for page in places if start <= page < start + count * PAGE))
+
+
 def troubles(core, places, start, count, base, period, run, expect):
     zeros = bytes(PAGE)
-    for index in range(count):
-        if expect == "bytes" and index % period >= run and period > 4096 and start + index * PAGE not in places:
-            continue
+    for index in indices(places, start, count, period, run):
         place = places.get(start + index * PAGE)
         held = None if place is None else core[place:place + PAGE]
         if expect in ("nothing", "gap"):
