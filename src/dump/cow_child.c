@@ -49,8 +49,6 @@ static struct lh_error *clone_by(struct lh_remote *remote, void *context)
 {
 	struct lh_cow_child *child = context;
 	LH_TRY(lh_remote_clone(remote, LH_CHILD_EXIT_CODE, &child->made));
-	lh_process_offer_to_oom_killer(child->made.pid);
-	lh_fault_point("child-offered");
 	LH_TRY(lh_process_open(child->made.pid, &child->process));
 	LH_TRY(lh_process_open_file(child->process, "mem", O_RDWR, &child->memory_fd));
 	return lh_remote_restore_copy(remote, child->memory_fd);

@@ -3,6 +3,7 @@
  * file, the disc, memory) is tried before the target is touched; what must be of one instant is done
  * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
  */
+#include "child_reap.h"
 #include "dump_job.h"
 #include "fault_point.h"
 #include "limits.h"
@@ -135,6 +136,23 @@ void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const cha
 {
 	job->mode = mode;
 	snprintf(job->receipt.mode_reason, sizeof(job->receipt.mode_reason), "%s", reason);
+}
+
+/* Zombies of the target that are there because leakhunt was killed. They must not keep it from dumping. */
+static void clean_leftovers(struct dump_job *job)
+{
+	bool may_inject = job->mode == LH_DUMP_SNAPSHOT || job->mode == LH_DUMP_CHILD;
+	if (!may_inject || job->options->no_inject)
+		return;
+	size_t count = 0;
+	LH_CLEANUP(lh_cleanup_error)
+	struct lh_error *error = lh_child_reap_leftovers(job->process, &count, &job->receipt.pause_ns);
+	if (error)
+		lh_job_notify(job, "a zombie that a killed leakhunt has left could not be reaped: %s",
+			      lh_error_message(error));
+	else if (count)
+		lh_job_notify(job, "reaped %zu zombie child%s that a killed leakhunt had left", count,
+			      count == 1 ? "" : "ren");
 }
 
 /* ---------------------------------------------------------------- copying */
@@ -310,6 +328,7 @@ static struct lh_error *commit(struct dump_job *job)
 static struct lh_error *run_job(struct dump_job *job)
 {
 	LH_TRY(prepare(job));
+	clean_leftovers(job);
 	LH_TRY(copy_memory(job));
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
 	LH_TRY(write_rest(job));

@@ -492,6 +492,9 @@ static struct lh_error *arm_child(const struct lh_remote *remote, pid_t pid, int
 	struct user_regs_struct registers = exiting_registers(remote, exit_code);
 	LH_TRY(set_registers(pid, &registers));
 	lh_fault_point("child-parked");
+	/* First: it is a mark, too, by which one that was killed is known as ours (child_reap). */
+	lh_process_offer_to_oom_killer(pid);
+	lh_fault_point("child-offered");
 	if (ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD) < 0)
 		return lh_error_from_errno(errno, "cannot set ptrace options of process %d", pid);
 	lh_fault_point("child-armed");

@@ -111,3 +111,57 @@ end_python() {
 	[ "$(bytes_in kept.core "$shared" 1048576)" = 44 ]
 	end_python
 }
+
+# Of the child itself; those on a thread's way to any call are met on the way to its clone, and to its wait4.
+fault_points() {
+	grep -rhoE "lh_fault_point\(\"($1)-[a-z-]+\"\)" "$LEAKHUNT_ROOT/src/dump" | cut -d'"' -f2 | grep -v child-guard
+}
+
+@test "killed at each named step: the target is well, and no child of it stays" {
+	start_sample page_writer --rate 20000
+	[ "$(fault_points child | wc -l)" -ge 14 ]
+	for point in $(fault_points 'child|remote|borrow'); do
+		status=0
+		LEAKHUNT_FAULT=$point "$faulty" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- ||
+			status=$?
+		[ "$status" -eq 137 ] || { echo "$point was not reached: $status" >&2; return 1; }
+		assert_target_is_well || { echo "after $point" >&2; return 1; }
+		[ ! -e killed.core ]
+		rm -f .killed.core.*.tmp
+	done
+	"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o whole.core >/dev/null 2>&1
+	is_of_one_instant whole.core
+}
+
+has_zombie() {
+	children_of "$1" | grep -q ' Z$'
+}
+
+@test "killed together with its guard: a zombie stays, and the next run reaps it" {
+	start_sample page_writer --rate 20000
+	for point in child-made child-parked child-armed child-offered child-copied child-dead; do
+		LEAKHUNT_FAULT=$point LEAKHUNT_FAULT_NEXT=child-guard-alone \
+			"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- || true
+		wait_until 100 has_zombie "$SAMPLE_PID"
+		"$LEAKHUNT" dump "$SAMPLE_PID" --mode "${mode:=snapshot}" --region anon --force -o next.core >/dev/null 2>err
+		grep -q 'reaped 1 zombie child that a killed leakhunt had left' err
+		has_no_child "$SAMPLE_PID"
+		assert_target_is_well
+		[ "$mode" = child ] && mode=snapshot || mode=child
+		rm -f .killed.core.*.tmp
+	done
+	assert_sample_unharmed
+}
+
+@test "killed at random instants" {
+	start_sample page_writer --rate 20000
+	for round in $(seq 30); do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- &
+		victim=$!
+		sleep "0.$(printf %03d $((RANDOM % 200)))"
+		kill -KILL "$victim" 2>/dev/null || true
+		wait "$victim" || true
+		assert_target_is_well || { echo "round $round" >&2; return 1; }
+		rm -f killed.core .killed.core.*.tmp
+	done
+}
