@@ -229,14 +229,22 @@ void lh_mask_passwords(char *text);
 /* ---------------------------------------------------------------- pointer census */
 
 struct lh_census_row {
-	struct lh_symbol symbol; /* of the exact address that the words hold, offset 0 */
+	struct lh_symbol
+		symbol; /* what stands at the address that the words hold; only of the first named_count rows */
 	uint64_t target_addr;
 	uint64_t count;        /* words that hold it */
-	uint64_t example_addr; /* one of these words */
+	uint64_t example_addr; /* of these words the first */
+	/*
+	 * The smallest distance between two neighbours of these words, and how many are that far apart: nearly
+	 * all of an array, or of objects of one size that lie side by side. 0: there are no two.
+	 */
+	uint32_t distance_bytes;
+	uint32_t distance_count;
 };
 
 struct lh_census {
 	LH_VEC(struct lh_census_row) rows; /* most frequent first */
+	size_t named_count;                /* rows that were looked up: as many as it takes to find those wanted */
 	uint64_t word_count;               /* aligned words looked at */
 	uint64_t pointer_count;            /* of them, words that point into a module */
 	uint64_t dropped_count;            /* pointers not counted by row because the table was full */
@@ -249,8 +257,8 @@ struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct l
 /* For threads: each feeds a pass of its own, which is then added to another one, in address order. */
 void lh_census_pass_reset(struct lh_census_pass *pass);
 void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pass *part);
-/* Names and ranks. `symbols` must outlive the rows. */
-struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols,
+/* Ranks, and looks up until `wanted` rows have a name, or too many have none. `symbols` must outlive the rows. */
+struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols, size_t wanted,
 				       struct lh_census *ret) LH_NODISCARD;
 void lh_census_pass_destroy(struct lh_census_pass *pass);
 void lh_census_deinit(struct lh_census *census);

@@ -60,7 +60,7 @@ static void say_most_pointed_to(const struct lh_summary *summary, struct lh_buff
 	enum { NAMES = 3, NOTABLE_FRACTION = 4 };
 	uint64_t most = 0;
 	size_t said = 0;
-	for (size_t i = 0; i < summary->census.rows.count && said < NAMES; i++) {
+	for (size_t i = 0; i < summary->census.named_count && said < NAMES; i++) {
 		const struct lh_census_row *row = &summary->census.rows.items[i];
 		if (!is_named(row) || is_allocators(row))
 			continue;
@@ -81,6 +81,12 @@ static void conclude(const struct lh_summary *summary, struct lh_buffer *ret)
 	say_most_pointed_to(summary, ret);
 }
 
+/* Whether most of the words are the same distance apart. */
+static bool is_regular(const struct lh_census_row *row)
+{
+	return row->count > 2 && row->distance_count >= (row->count - 1) / 2;
+}
+
 static void write_census_row(struct lh_table *table, const struct lh_census_row *row)
 {
 	char count[LH_FORMAT_MAX];
@@ -88,6 +94,7 @@ static void write_census_row(struct lh_table *table, const struct lh_census_row 
 	write_symbol(row, &symbol);
 	lh_table_row(table, is_named(row) ? LH_ROW_PLAIN : LH_ROW_DIM);
 	lh_table_cell(table, "%s", lh_format_count(row->count, count));
+	lh_table_cell_bytes(table, is_regular(row) ? row->distance_bytes : 0);
 	lh_table_cell(table, "0x%" PRIx64, row->example_addr);
 	lh_table_cell_escaped(table, row->symbol.module_name);
 	lh_table_cell(table, "%s", symbol.data ? symbol.data : "");
@@ -99,7 +106,7 @@ static void write_census_rows(const struct lh_strings_report *report, struct lh_
 	const struct lh_census *census = &report->summary->census;
 	size_t shown = 0;
 	for (int wants_name = 1; wants_name >= 0; wants_name--) {
-		for (size_t i = 0; i < census->rows.count && shown < report->top; i++) {
+		for (size_t i = 0; i < census->named_count && shown < report->top; i++) {
 			if (is_named(&census->rows.items[i]) != wants_name)
 				continue;
 			write_census_row(table, &census->rows.items[i]);
@@ -111,6 +118,7 @@ static void write_census_rows(const struct lh_strings_report *report, struct lh_
 static void write_census(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
+						   {"EVERY", LH_COLUMN_RIGHT},
 						   {"ADDRESS", LH_COLUMN_RIGHT},
 						   {"MODULE", LH_COLUMN_LEFT},
 						   {"SYMBOL", LH_COLUMN_REST}};
@@ -158,6 +166,12 @@ static const char *origin_name(enum lh_symbol_origin origin)
 		return "table";
 	case LH_SYMBOL_ACCESSOR:
 		return "accessor";
+	case LH_SYMBOL_TYPE:
+		return "type";
+	case LH_SYMBOL_STRING:
+		return "string";
+	case LH_SYMBOL_SIMILAR:
+		return "similar";
 	default:
 		return "section";
 	}
@@ -166,10 +180,12 @@ static const char *origin_name(enum lh_symbol_origin origin)
 static json_t *census_row_json(const struct lh_census_row *row)
 {
 	const char *name = row->symbol.name ? row->symbol.name : "";
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "count", lh_json_u64(row->count), "symbol",
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "count", lh_json_u64(row->count), "symbol",
 			 lh_json_string(name), "offset_bytes", lh_json_u64(row->symbol.offset), "module",
 			 lh_json_string(row->symbol.module_name), "origin", origin_name(row->symbol.origin), "target",
-			 lh_json_address(row->target_addr), "addr", lh_json_address(row->example_addr));
+			 lh_json_address(row->target_addr), "addr", lh_json_address(row->example_addr),
+			 "distance_bytes", lh_json_u64(row->distance_bytes), "distance_count",
+			 lh_json_u64(row->distance_count));
 }
 
 static json_t *modules_json(const struct lh_summary *summary)
@@ -186,7 +202,7 @@ static json_t *census_json(const struct lh_strings_report *report)
 {
 	const struct lh_census *census = &report->summary->census;
 	json_t *rows = json_array();
-	for (size_t i = 0; i < census->rows.count && i < report->top; i++)
+	for (size_t i = 0; i < census->named_count && i < report->top; i++)
 		json_array_append_new(rows, census_row_json(&census->rows.items[i]));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "words", lh_json_u64(census->word_count), "pointers",
 			 lh_json_u64(census->pointer_count), "dropped", lh_json_u64(census->dropped_count), "modules",

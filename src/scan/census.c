@@ -3,36 +3,35 @@
  * how often? A heap full of one kind of object holds one address of a module per object. Input:
  * blocks. Output: rows ranked by count, named. Memory is bounded whatever the input.
  */
-#include "leakhunt/scan.h"
+#include "word_filter.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	TABLE_FIRST_SLOTS = 1 << 12,
-	TABLE_MAX_SLOTS = 1 << 20, /* 24 MiB; at most half of them are used */
-};
-
-/* An address of a module, and how often it was seen. `count` 0: free. */
-struct slot {
-	uint64_t target_addr;
-	uint64_t count;
-	uint64_t example_addr;
+	TABLE_MAX_SLOTS = 1 << 19, /* 20 MiB; at most half of them are used */
+	NAMED_MAX = 1 << 12,       /* rows that are looked up to find enough that have a name */
 };
 
 /*
- * Modules lie in two clusters: a position-independent executable low, libraries high, and the heap in
- * between. Two ranges tell nearly all words of a heap apart from pointers into modules.
+ * An address of a module, and the words that hold it. `count` 0: free. The smallest distance between two
+ * neighbours, and how often it occurs, can be added up stripe by stripe; 0: there were no two.
  */
-struct cluster {
-	uint64_t start;
-	uint64_t bytes;
+struct slot {
+	uint64_t target_addr;
+	uint64_t count;
+	uint64_t first_addr;
+	uint64_t last_addr;
+	uint32_t distance_bytes;
+	uint32_t distance_count;
 };
 
 struct lh_census_pass {
 	struct lh_range *modules; /* ascending, disjoint */
 	size_t module_count;
-	struct cluster low, high;
+	struct lh_word_ranges ranges; /* over them */
+	lh_word_filter *filter;
 	size_t last_module; /* where the latest pointer pointed */
 	struct slot *slots;
 	size_t slot_count; /* a power of two */
@@ -57,25 +56,11 @@ static void collect_modules(struct lh_census_pass *pass, const struct lh_module_
 	}
 }
 
-/* Splits at the widest gap between two modules. */
-static void form_clusters(struct lh_census_pass *pass)
-{
-	if (!pass->module_count)
-		return;
-	const struct lh_range *first = &pass->modules[0], *last = &pass->modules[pass->module_count - 1];
-	const struct lh_range *split = first;
-	for (const struct lh_range *range = first; range < last; range++) {
-		if (range[1].start - range[0].end > split[1].start - split[0].end)
-			split = range;
-	}
-	pass->low = (struct cluster){first->start, split->end - first->start};
-	if (split < last)
-		pass->high = (struct cluster){split[1].start, last->end - split[1].start};
-}
-
 struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_census_pass **ret)
 {
 	const struct lh_module_list *list = lh_image_modules(image);
+	const struct lh_kernel *kernel;
+	LH_TRY(lh_kernel_select(&kernel));
 	struct lh_census_pass *pass = calloc(1, sizeof(*pass));
 	if (!pass)
 		return lh_error_no_memory();
@@ -87,7 +72,8 @@ struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_c
 		return lh_error_no_memory();
 	}
 	collect_modules(pass, list);
-	form_clusters(pass);
+	pass->ranges = lh_word_ranges_over(pass->modules, pass->module_count);
+	pass->filter = lh_word_filter_for(kernel);
 	*ret = pass;
 	return NULL;
 }
@@ -129,21 +115,50 @@ static bool grow_table(struct lh_census_pass *pass)
 	return true;
 }
 
-static void count_target(struct lh_census_pass *pass, uint64_t target_addr, uint64_t word_addr, uint64_t count)
+/* The slot to add to; NULL when there is no room for a new one. */
+static struct slot *claim_slot(struct lh_census_pass *pass, uint64_t target_addr)
 {
 	struct slot *slot = find_slot(pass->slots, pass->slot_count, target_addr);
-	if (!slot->count) {
-		if (pass->used_count >= pass->slot_count / 2) {
-			if (!grow_table(pass)) {
-				pass->dropped_count += count;
-				return;
-			}
-			slot = find_slot(pass->slots, pass->slot_count, target_addr);
-		}
-		pass->used_count++;
-		*slot = (struct slot){.target_addr = target_addr, .example_addr = word_addr};
+	if (slot->count)
+		return slot;
+	if (pass->used_count >= pass->slot_count / 2) {
+		if (!grow_table(pass))
+			return NULL;
+		slot = find_slot(pass->slots, pass->slot_count, target_addr);
 	}
-	slot->count += count;
+	pass->used_count++;
+	slot->target_addr = target_addr;
+	return slot;
+}
+
+static void add_distance(struct slot *slot, uint64_t bytes, uint32_t count)
+{
+	if (!bytes || bytes > UINT32_MAX || (slot->distance_bytes && bytes > slot->distance_bytes))
+		return;
+	if (bytes != slot->distance_bytes)
+		slot->distance_count = 0;
+	slot->distance_bytes = (uint32_t)bytes;
+	slot->distance_count = (uint32_t)lh_min_u64((uint64_t)slot->distance_count + count, UINT32_MAX);
+}
+
+/* Adds words of one target, all behind those that were added before, or in any order: then without distances. */
+static void add_words(struct lh_census_pass *pass, const struct slot *words)
+{
+	struct slot *slot = claim_slot(pass, words->target_addr);
+	if (!slot) {
+		pass->dropped_count += words->count;
+		return;
+	}
+	if (!slot->count) {
+		*slot = *words;
+		return;
+	}
+	if (words->first_addr > slot->last_addr)
+		add_distance(slot, words->first_addr - slot->last_addr, 1);
+	if (words->distance_bytes)
+		add_distance(slot, words->distance_bytes, words->distance_count);
+	slot->count += words->count;
+	slot->last_addr = words->last_addr;
 }
 
 static bool is_in_range(const struct lh_range *range, uint64_t addr)
@@ -174,36 +189,27 @@ static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t 
 	if (!is_in_module(pass, word))
 		return;
 	pass->pointer_count++;
-	count_target(pass, word, word_addr, 1);
+	add_words(pass,
+		  &(struct slot){.target_addr = word, .count = 1, .first_addr = word_addr, .last_addr = word_addr});
 }
 
-static inline uint64_t load_word(const uint8_t *at)
+static uint64_t load_word(const uint8_t *at)
 {
 	uint64_t word;
 	memcpy(&word, at, sizeof(word));
 	return word;
 }
 
-enum { WORDS_PER_STEP = 8 };
-
-/* One branch for eight words: of plain data hardly any lies in a cluster. */
 static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t word_count, uint64_t addr)
 {
-	const struct cluster low = pass->low, high = pass->high;
-	size_t i = 0;
-	for (; i + WORDS_PER_STEP <= word_count; i += WORDS_PER_STEP) {
-		unsigned hits = 0;
-		for (size_t j = 0; j < WORDS_PER_STEP; j++) {
-			uint64_t word = load_word(data + (i + j) * 8);
-			hits |= (unsigned)((word - low.start < low.bytes) | (word - high.start < high.bytes)) << j;
-		}
+	for (size_t i = 0; i < word_count; i += LH_FILTER_WORDS) {
+		size_t count = lh_min_u64(LH_FILTER_WORDS, word_count - i);
+		uint64_t hits = pass->filter(data + i * 8, count, &pass->ranges);
 		for (; hits; hits &= hits - 1) {
-			size_t hit = i + (size_t)__builtin_ctz(hits);
+			size_t hit = i + (size_t)__builtin_ctzll(hits);
 			take_candidate(pass, load_word(data + hit * 8), addr + hit * 8);
 		}
 	}
-	for (; i < word_count; i++)
-		take_candidate(pass, load_word(data + i * 8), addr + i * 8);
 }
 
 /* A word belongs to the block in which it starts; its end may lie in the bytes after. */
@@ -235,7 +241,7 @@ void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pa
 	for (size_t i = 0; i < part->slot_count; i++) {
 		const struct slot *slot = &part->slots[i];
 		if (slot->count)
-			count_target(pass, slot->target_addr, slot->example_addr, slot->count);
+			add_words(pass, slot);
 	}
 	pass->word_count += part->word_count;
 	pass->pointer_count += part->pointer_count;
@@ -261,27 +267,29 @@ static struct lh_error *add_rows(const struct lh_census_pass *pass, struct lh_ce
 			census->rows.items[census->rows.count++] = (struct lh_census_row){
 				.target_addr = slot->target_addr,
 				.count = slot->count,
-				.example_addr = slot->example_addr,
+				.example_addr = slot->first_addr,
+				.distance_bytes = slot->distance_bytes,
+				.distance_count = slot->distance_count,
 			};
 	}
 	return NULL;
 }
 
-/* A row that has no name (no module of `symbols` holds it) is dropped, and counted. */
-static void name_rows(struct lh_census *census, struct lh_symbols *symbols)
+/* Looking up names takes longer than counting: no more than are needed. */
+static void name_rows(struct lh_census *census, struct lh_symbols *symbols, size_t wanted)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < census->rows.count; i++) {
-		struct lh_census_row row = census->rows.items[i];
-		if (lh_symbols_find(symbols, row.target_addr, &row.symbol))
-			census->rows.items[kept++] = row;
-		else
-			census->dropped_count += row.count;
+	size_t found = 0;
+	for (size_t i = 0; i < census->rows.count && i < NAMED_MAX + wanted && found < wanted; i++) {
+		struct lh_census_row *row = &census->rows.items[i];
+		if (!lh_symbols_find(symbols, row->target_addr, &row->symbol))
+			break;
+		found += row->symbol.origin != LH_SYMBOL_SECTION;
+		census->named_count = i + 1;
 	}
-	census->rows.count = kept;
 }
 
-struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols, struct lh_census *ret)
+struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols, size_t wanted,
+				       struct lh_census *ret)
 {
 	struct lh_census census LH_CLEANUP(lh_census_deinit) = {
 		.word_count = pass->word_count,
@@ -289,8 +297,9 @@ struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_sy
 		.dropped_count = pass->dropped_count,
 	};
 	LH_TRY(add_rows(pass, &census));
-	qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_rows);
-	name_rows(&census, symbols);
+	if (census.rows.count)
+		qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_rows);
+	name_rows(&census, symbols, wanted);
 	*ret = census;
 	census = (struct lh_census){0};
 	return NULL;

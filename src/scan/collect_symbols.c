@@ -8,6 +8,7 @@
 struct symbols_total {
 	const struct lh_image *image;
 	const char *root;
+	size_t top;
 	struct lh_census_pass *census;
 };
 
@@ -25,6 +26,7 @@ static struct lh_error *create(const struct lh_collector_setup *setup, void **re
 		return lh_error_no_memory();
 	symbols->image = setup->image;
 	symbols->root = setup->options->root;
+	symbols->top = setup->options->top;
 	struct lh_error *error = lh_census_pass_create(setup->image, &symbols->census);
 	if (error) {
 		free(symbols);
@@ -70,14 +72,16 @@ static struct lh_error *merge(void *total, void *part, struct lh_findings *findi
 
 static struct lh_error *count_for_module(struct lh_summary *summary, const struct lh_census_row *row)
 {
-	for (size_t i = 0; i < summary->modules.count; i++) {
-		if (summary->modules.items[i].module == row->symbol.module) {
+	const char *name;
+	const struct lh_module *module = lh_symbols_module(summary->symbols, row->target_addr, &name);
+	for (size_t i = 0; module && i < summary->modules.count; i++) {
+		if (summary->modules.items[i].module == module) {
 			summary->modules.items[i].count += row->count;
 			return NULL;
 		}
 	}
-	struct lh_module_count count = {row->symbol.module, row->symbol.module_name, row->count};
-	return lh_vec_push(&summary->modules, count);
+	struct lh_module_count count = {module, name, row->count};
+	return module ? lh_vec_push(&summary->modules, count) : NULL;
 }
 
 static int compare_modules(const void *a, const void *b)
@@ -91,7 +95,7 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 	(void)findings;
 	struct symbols_total *symbols = total;
 	LH_TRY(lh_symbols_open(symbols->image, symbols->root, &ret->symbols));
-	LH_TRY(lh_census_pass_finish(symbols->census, ret->symbols, &ret->census));
+	LH_TRY(lh_census_pass_finish(symbols->census, ret->symbols, symbols->top, &ret->census));
 	for (size_t i = 0; i < ret->census.rows.count; i++)
 		LH_TRY(count_for_module(ret, &ret->census.rows.items[i]));
 	if (ret->modules.count)

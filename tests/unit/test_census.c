@@ -53,7 +53,7 @@ static void feed(struct fixture *fixture, uint64_t addr, const void *data, size_
 
 static void finish(struct fixture *fixture)
 {
-	assert_success(lh_census_pass_finish(fixture->pass, fixture->symbols, &fixture->census));
+	assert_success(lh_census_pass_finish(fixture->pass, fixture->symbols, 100, &fixture->census));
 }
 
 static bool is_pointer(uint64_t word)
