@@ -70,4 +70,20 @@ struct lh_strings_report {
 void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret);
 
+struct lh_diff_report {
+	const struct lh_image *before_image;
+	const struct lh_image *after_image;
+	const struct lh_summary *before;
+	const struct lh_summary *after;
+	const struct lh_diff *diff;
+	size_t top; /* rows of each kind to show */
+};
+void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/strings-diff/1": complete, before and after {path, kind, scanned_bytes, zero_bytes}, objects,
+ * classes, texts, symbols: each [{name, detail, before_count, after_count, growth_count, before_bytes,
+ * after_bytes, growth_bytes, addr}], the most grown first; addr is null when there is none any more.
+ */
+void lh_report_diff_json(const struct lh_diff_report *report, struct lh_buffer *ret);
+
 #endif

@@ -351,4 +351,42 @@ struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_op
 			      struct lh_summary *ret) LH_NODISCARD;
 void lh_summary_deinit(struct lh_summary *summary);
 
+/* ---------------------------------------------------------------- two summaries */
+
+enum lh_diff_kind {
+	LH_DIFF_OBJECTS,
+	LH_DIFF_CLASSES,
+	LH_DIFF_TEXTS,
+	LH_DIFF_SYMBOLS, /* words that point to them, of 8 bytes */
+	LH_DIFF_KIND_COUNT,
+};
+
+/* What is in both, or in one of two summaries under the same name. Raw bytes of the target: escape before output. */
+struct lh_diff_row {
+	const char *name;   /* belongs to one of the summaries */
+	const char *detail; /* of objects; the module of symbols; else "" */
+	uint64_t before_count;
+	uint64_t after_count;
+	uint64_t before_bytes;
+	uint64_t after_bytes;
+	uint64_t after_addr; /* an example; 0 when it is only before */
+};
+
+struct lh_diff_rows {
+	LH_VEC(struct lh_diff_row) rows; /* all that differ; by growth in bytes, then in count, most first */
+};
+
+/* What the second one has more than the first. Both must outlive it. */
+struct lh_diff {
+	struct lh_diff_rows kinds[LH_DIFF_KIND_COUNT];
+};
+
+/*
+ * Compares by name, so that it does not matter where things lie. Texts that lie in secrets are left out.
+ * Summaries keep the most frequent texts and symbols only: what was below that in one of them counts as 0.
+ */
+struct lh_error *lh_diff_summaries(const struct lh_summary *before, const struct lh_summary *after,
+				   struct lh_diff *ret) LH_NODISCARD;
+void lh_diff_deinit(struct lh_diff *diff);
+
 #endif

@@ -3,6 +3,7 @@
  * report), or with --list every string, as GNU strings prints it.
  */
 #include "cli/command.h"
+#include "cli/strings_diff.h"
 #include "cli/strings_list.h"
 
 #include <errno.h>
@@ -115,19 +116,24 @@ static struct lh_error *print_summary(const struct lh_strings_request *request, 
 	return lh_print(&text);
 }
 
-static struct lh_error *run_summary(const struct lh_strings_request *request, struct lh_image *image, int *ret_status)
+static struct lh_summary_options summary_options(const struct lh_strings_request *request)
 {
-	struct lh_progress_line progress LH_CLEANUP(cleanup_progress);
-	lh_progress_begin(&progress);
-	struct lh_summary_options options = {
+	return (struct lh_summary_options){
 		.run = request->run,
 		.walk_flags = request->walk_flags,
 		.top = request->top,
 		.threads = (unsigned)request->threads,
 		.root = request->sysroot,
-		.progress = show_progress,
-		.progress_context = &progress,
 	};
+}
+
+static struct lh_error *run_summary(const struct lh_strings_request *request, struct lh_image *image, int *ret_status)
+{
+	struct lh_progress_line progress LH_CLEANUP(cleanup_progress);
+	lh_progress_begin(&progress);
+	struct lh_summary_options options = summary_options(request);
+	options.progress = show_progress;
+	options.progress_context = &progress;
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	LH_TRY(lh_summarise(image, &options, &summary));
 	lh_progress_end(&progress);
@@ -142,6 +148,10 @@ static struct lh_error *run_strings(const struct lh_arguments *arguments, int *r
 	struct lh_strings_request request;
 	LH_TRY(read_request(arguments, &request));
 	lh_interrupt_install();
+	if (lh_strings_diff_is_wanted(arguments)) {
+		struct lh_summary_options options = summary_options(&request);
+		return lh_strings_diff_run(arguments, &options, ret_status);
+	}
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_TRY(open_image(&request, &process, &image));
@@ -180,7 +190,12 @@ static const struct lh_option options[] = {
 	 .argument = "DIR",
 	 .summary = "look for the modules' files below DIR: for a dump of another machine",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "json", .summary = "write the summary as JSON, schema leakhunt/strings/1"},
+	{.name = "against",
+	 .argument = "FILE|PID",
+	 .summary = "say what there is more than in this one, as `strings FILE|PID DUMP` does",
+	 .completion = LH_COMPLETE_PID_OR_FILE},
+	{.name = "json",
+	 .summary = "write the summary as JSON, schema leakhunt/strings/1, of two memories leakhunt/strings-diff/1"},
 	{.name = NULL},
 };
 
@@ -189,21 +204,25 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt strings 4711", "the same of a running process, which is not stopped"},
 	{"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
 	{"leakhunt strings --list --offsets core", "byte for byte what GNU strings -a -t x prints"},
+	{"leakhunt strings monday.bin tuesday.bin", "what the second dump has more than the first, by growth"},
 	{.command = NULL},
 };
 
 const struct lh_command lh_cmd_strings = {
 	.name = "strings",
 	.summary = "say what memory consists of: its texts, its contents, the objects in it",
-	.operands = "FILE|PID",
+	.operands = "FILE|PID [FILE|PID]",
 	.operands_min = 1,
-	.operands_max = 1,
+	.operands_max = 2,
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
 	.description =
 		"Reads a dump of leakhunt, a core file of gcore, the kernel or systemd-coredump, any other file, or "
 		"the memory of a running process, and sums up what is in it: recognised contents (TLS records, "
-		"certificates, HTTP, JSON ...), the texts that are repeated most, and the symbols that its pointers "
-		"lead to.\n\n"
+		"certificates, HTTP, JSON ...), the texts that are repeated most, the objects (of OpenSSL, of classes "
+		"of C++ and Python) by type, and the symbols that its pointers lead to. Programs and libraries may be "
+		"stripped: no debug packages are needed, but what there is of them is used, and debuginfod servers are "
+		"asked when DEBUGINFOD_URLS is set.\n\n"
+		"Of two memories it says what the second one has more than the first.\n\n"
 		"Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
 		"the rest.\n\n"
 		"Private keys are counted and never shown in the summary, nor are texts that overlap them. --list "

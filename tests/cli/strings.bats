@@ -320,3 +320,31 @@ for word in "ready", "alive":
 		done
 	done
 }
+
+@test "two files: texts and contents by growth" {
+	python3 - "$BATS_TEST_TMPDIR" <<-'END'
+		import sys
+		for name, pages, hosts in ("first", 100, 10), ("second", 300, 10):
+		    with open(sys.argv[1] + "/" + name, "wb") as out:
+		        out.write(b"a text that stays\0" * 50 + b"a text that goes away\0" * (400 - pages))
+		        out.write(b"GET /index.html HTTP/1.1\r\nHost: www.shop.example\r\n\r\n\0" * pages)
+	END
+	leakhunt strings --json "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.texts[] | select(.name == "GET /index.html HTTP/1.1") | .before_count, .after_count, .growth_count, .growth_bytes]' \
+		<<<"$output")" = "[100,300,200,4800]" ]
+	[ "$(jq '[.texts[] | select(.name == "a text that stays")] | length' <<<"$output")" -eq 0 ]
+	[ "$(jq '.texts[-1].growth_count' <<<"$output")" -eq -200 ]
+	[ "$(jq '.classes[0].growth_bytes > 0' <<<"$output")" = true ]
+	[ "$(jq .before.scanned_bytes <<<"$output")" -eq "$(stat -c %s "$BATS_TEST_TMPDIR/first")" ]
+	leakhunt strings "$BATS_TEST_TMPDIR/second" --against "$BATS_TEST_TMPDIR/first" --top 1
+	[ "$status" -eq 0 ]
+	grep -Eq '^ *\+200 +\+4\.69 KiB +100 +300 +GET /index\.html HTTP/1\.1$' <<<"$output"
+	! grep -q 'goes away' <<<"$output"
+	leakhunt strings --list "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
+	refused_with 64 --list
+	leakhunt strings "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second" --against /bin/sh
+	refused_with 64 --against
+	leakhunt strings "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/missing"
+	refused_with 2 missing
+}

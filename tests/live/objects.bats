@@ -172,3 +172,45 @@ assert_python_objects() {
 	assert_python_objects
 	assert_sample_unharmed
 }
+
+# ---------------------------------------------------------------- two memories
+
+# growth_of KEY NAME [DETAIL]: by how much the count grew, of the row of that name.
+growth_of() {
+	jq --arg key "$1" --arg name "$2" --arg detail "${3-}" \
+		'[.[$key][] | select(.name == $name and (.detail | startswith($detail))) | .growth_count] | add // 0' <<<"$SUMMARY"
+}
+
+@test "strings A B: what the second dump has more, first of all the leak" {
+	start_sample cxx_objects --steps 1000
+	dump_of
+	mv "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/first"
+	sample_step 500
+	dump_of
+	summarise "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/dump"
+	[ "$(jq -r .schema <<<"$SUMMARY")" = leakhunt/strings-diff/1 ]
+	[ "$(jq .complete <<<"$SUMMARY")" = true ]
+	[ "$(growth_of objects shop::PaidOrder)" = 500 ]
+	[ "$(growth_of objects shop::Auditable)" = 4000 ]
+	[ "$(growth_of objects Ghost)" = 0 ]
+	[ "$(growth_of symbols 'vtable for shop::PaidOrder' cxx_objects)" = 1000 ]
+	[ "$(jq -r '.objects[0].name' <<<"$SUMMARY")" = "(anonymous namespace)::Local" ]
+	jq -e '.objects[] | select(.name == "shop::Order") | .before_count == 1000 and .after_count == 1500 and
+		.growth_bytes == 500 * 32' <<<"$SUMMARY"
+	"$LEAKHUNT" strings "$BATS_TEST_TMPDIR/dump" --against "$BATS_TEST_TMPDIR/first" >"$BATS_TEST_TMPDIR/text"
+	grep -Eq '^in short: .*\+4,500 \(anonymous namespace\)::Local' "$BATS_TEST_TMPDIR/text"
+	grep -Eq '^ *\+500 +\+15\.6 KiB +1,000 +1,500 +shop::Order$' "$BATS_TEST_TMPDIR/text"
+}
+
+@test "strings A B: the other way round nothing is more; the same twice does not differ" {
+	start_sample cxx_objects --steps 100
+	dump_of
+	summarise "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump"
+	[ "$(jq '[.objects, .classes, .texts, .symbols] | map(length) | add' <<<"$SUMMARY")" = 0 ]
+	sample_step 100
+	summarise "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump"
+	[ "$(growth_of objects shop::PaidOrder)" = -100 ]
+	"$LEAKHUNT" strings "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump" >"$BATS_TEST_TMPDIR/text"
+	! grep -q '^More objects' "$BATS_TEST_TMPDIR/text"
+	assert_sample_unharmed
+}

@@ -1,0 +1,117 @@
+/*
+ * strings_diff: two memories, each summed up, and what the later one has more than the earlier one. Input:
+ * the command line of `leakhunt strings`. Output: report's text or JSON.
+ */
+#include "cli/strings_diff.h"
+
+/* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
+enum { KEPT_ROWS = 10000 };
+
+/* One of the two. */
+struct side {
+	struct lh_process *process;
+	struct lh_image *image;
+	struct lh_summary summary;
+};
+
+static void cleanup_side(struct side *side)
+{
+	lh_summary_deinit(&side->summary);
+	lh_image_close(side->image);
+	lh_process_close(side->process);
+}
+
+static void cleanup_progress(struct lh_progress_line *line)
+{
+	lh_progress_end(line);
+}
+
+static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	lh_progress_bytes(context, "scanning", done_bytes, total_bytes);
+	return !lh_interrupt_requested();
+}
+
+bool lh_strings_diff_is_wanted(const struct lh_arguments *arguments)
+{
+	return lh_arguments_operand_count(arguments) == 2 || lh_arguments_has(arguments, "against");
+}
+
+static struct lh_error *refuse_contradictions(const struct lh_arguments *arguments)
+{
+	if (lh_arguments_has(arguments, "list"))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints the strings of one memory"),
+				     "leave out --list, or the second file");
+	if (lh_arguments_operand_count(arguments) == 2 && lh_arguments_has(arguments, "against"))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "three memories are named, and two are compared"),
+				     "leave out --against, or the second file");
+	return NULL;
+}
+
+static struct lh_error *open_side(const struct lh_arguments *arguments, const char *operand, struct side *ret)
+{
+	bool is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets");
+	pid_t pid;
+	if (!lh_operand_is_pid(operand, &pid))
+		return lh_image_open_file(operand, &(struct lh_image_options){.raw = is_raw}, &ret->image);
+	if (is_raw)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
+				     "leave out --offsets and --raw, or name a file");
+	LH_TRY(lh_operand_process(operand, &ret->process));
+	return lh_image_open_process(ret->process, &ret->image);
+}
+
+static struct lh_error *sum_up(const struct lh_summary_options *options, struct side *ret)
+{
+	struct lh_progress_line progress LH_CLEANUP(cleanup_progress);
+	lh_progress_begin(&progress);
+	struct lh_summary_options own = *options;
+	own.top = KEPT_ROWS;
+	own.progress = show_progress;
+	own.progress_context = &progress;
+	return lh_summarise(ret->image, &own, &ret->summary);
+}
+
+static bool is_partial(const struct side *side)
+{
+	return lh_image_loss(side->image).count || side->summary.is_interrupted;
+}
+
+static struct lh_error *print_diff(const struct lh_arguments *arguments, size_t top, const struct side *before,
+				   const struct side *after)
+{
+	struct lh_diff diff LH_CLEANUP(lh_diff_deinit) = {0};
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(lh_diff_summaries(&before->summary, &after->summary, &diff));
+	struct lh_diff_report report = {
+		.before_image = before->image,
+		.after_image = after->image,
+		.before = &before->summary,
+		.after = &after->summary,
+		.diff = &diff,
+		.top = top,
+	};
+	if (lh_arguments_has(arguments, "json"))
+		lh_report_diff_json(&report, &text);
+	else
+		lh_report_diff_text(&report, lh_terminal_style(), &text);
+	return lh_print(&text);
+}
+
+struct lh_error *lh_strings_diff_run(const struct lh_arguments *arguments, const struct lh_summary_options *options,
+				     int *ret_status)
+{
+	LH_CLEANUP(cleanup_side) struct side before = {0};
+	LH_CLEANUP(cleanup_side) struct side after = {0};
+	const char *against = lh_arguments_value(arguments, "against");
+	LH_TRY(refuse_contradictions(arguments));
+	LH_TRY(open_side(arguments, against ? against : lh_arguments_operand(arguments, 0), &before));
+	LH_TRY(open_side(arguments, lh_arguments_operand(arguments, against ? 0 : 1), &after));
+	LH_TRY(sum_up(options, &before));
+	if (!lh_interrupt_requested())
+		LH_TRY(sum_up(options, &after));
+	else
+		after.summary.is_interrupted = true;
+	*ret_status = is_partial(&before) || is_partial(&after) ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+	return print_diff(arguments, options->top, &before, &after);
+}

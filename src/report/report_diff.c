@@ -1,0 +1,194 @@
+/*
+ * report_diff: what the second of two memories has more than the first, for people, and as JSON of the
+ * schema leakhunt/strings-diff/1.
+ */
+#include "report/report_strings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *heading;
+	const char *json_key;
+	const char *title;
+} kinds[] = {
+	[LH_DIFF_OBJECTS] = {"More objects", "objects", "OBJECT"},
+	[LH_DIFF_CLASSES] = {"More of recognised contents", "classes", "WHAT"},
+	[LH_DIFF_TEXTS] = {"More texts that are repeated", "texts", "TEXT"},
+	[LH_DIFF_SYMBOLS] = {"More words that point to symbols", "symbols", "SYMBOL"},
+};
+
+static int64_t growth_bytes(const struct lh_diff_row *row)
+{
+	return (int64_t)(row->after_bytes - row->before_bytes);
+}
+
+static int64_t growth_count(const struct lh_diff_row *row)
+{
+	return (int64_t)(row->after_count - row->before_count);
+}
+
+static bool has_grown(const struct lh_diff_row *row)
+{
+	return growth_bytes(row) > 0 || (growth_bytes(row) == 0 && growth_count(row) > 0);
+}
+
+/* "+1,234" */
+static void format_growth(int64_t count, char ret[LH_FORMAT_MAX + 1])
+{
+	char text[LH_FORMAT_MAX];
+	uint64_t size = count < 0 ? -(uint64_t)count : (uint64_t)count;
+	snprintf(ret, LH_FORMAT_MAX + 1, "%s%s", count < 0 ? "-" : count > 0 ? "+" : "", lh_format_count(size, text));
+}
+
+/* "SSL (server, TLS 1.3)", "malloc (libc.so.6)" */
+static void write_name(const struct lh_diff_row *row, struct lh_buffer *ret)
+{
+	lh_buffer_escape(ret, row->name, strlen(row->name));
+	if (!*row->detail)
+		return;
+	lh_buffer_puts(ret, " (");
+	lh_buffer_escape(ret, row->detail, strlen(row->detail));
+	lh_buffer_puts(ret, ")");
+}
+
+/* ---------------------------------------------------------------- text */
+
+static void write_sides(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	struct lh_buffer before LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_buffer after LH_CLEANUP(lh_buffer_deinit) = {0};
+	char bytes[LH_FORMAT_MAX], before_bytes[LH_FORMAT_MAX], after_bytes[LH_FORMAT_MAX];
+	lh_buffer_escape(&before, lh_image_path(report->before_image), strlen(lh_image_path(report->before_image)));
+	lh_buffer_escape(&after, lh_image_path(report->after_image), strlen(lh_image_path(report->after_image)));
+	uint64_t used_before = lh_nonzero_bytes(report->before), used_after = lh_nonzero_bytes(report->after);
+	lh_write_styled(style, "1", after.data ? after.data : "", ret);
+	lh_buffer_printf(ret, " against %s: %s of bytes that are not in zero pages (%s, then %s)\n",
+			 before.data ? before.data : "",
+			 lh_format_signed_bytes((int64_t)(used_after - used_before), bytes),
+			 lh_format_bytes(used_before, before_bytes), lh_format_bytes(used_after, after_bytes));
+}
+
+static void write_loss(const struct lh_image *image, const struct lh_summary *summary, struct lh_style style,
+		       struct lh_buffer *ret)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_loss loss = lh_image_loss(image);
+	char bytes[LH_FORMAT_MAX];
+	if (!loss.count && !summary->is_interrupted)
+		return;
+	lh_buffer_puts(&text, "incomplete: ");
+	lh_buffer_escape(&text, lh_image_path(image), strlen(lh_image_path(image)));
+	if (summary->is_interrupted)
+		lh_buffer_puts(&text, " was not scanned to its end\n");
+	else
+		lh_buffer_printf(&text, ": %s could not be read\n", lh_format_bytes(loss.bytes, bytes));
+	lh_write_styled(style, "33", text.data ? text.data : "", ret);
+}
+
+/* "mostly: +400 SSL (server, TLS 1.3), +2.9 MiB": of objects that grew most, then of contents. */
+static void write_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++) {
+		const struct lh_diff_rows *rows = &report->diff->kinds[kind];
+		char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
+		if (!rows->rows.count || kind == LH_DIFF_SYMBOLS || !has_grown(&rows->rows.items[0]))
+			continue;
+		const struct lh_diff_row *row = &rows->rows.items[0];
+		format_growth(growth_count(row), count);
+		lh_buffer_printf(&text, "%s%s ", text.length ? "; " : "", count);
+		write_name(row, &text);
+		lh_buffer_printf(&text, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
+	}
+	lh_buffer_puts(ret, "in short: ");
+	lh_write_styled(style, "1", text.length ? text.data : "nothing that is told apart here has become more", ret);
+	lh_buffer_puts(ret, "\n");
+}
+
+static void write_row(struct lh_table *table, const struct lh_diff_row *row)
+{
+	char count[LH_FORMAT_MAX + 1], before[LH_FORMAT_MAX], after[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	write_name(row, &name);
+	format_growth(growth_count(row), count);
+	lh_table_row(table, LH_ROW_PLAIN);
+	lh_table_cell(table, "%s", count);
+	lh_table_cell(table, "%s", lh_format_signed_bytes(growth_bytes(row), bytes));
+	lh_table_cell(table, "%s", lh_format_count(row->before_count, before));
+	lh_table_cell(table, "%s", lh_format_count(row->after_count, after));
+	lh_table_cell(table, "%s", name.data ? name.data : "");
+}
+
+static void write_kind(const struct lh_diff_report *report, int kind, struct lh_style style, struct lh_buffer *ret)
+{
+	const struct lh_column columns[] = {{"MORE", LH_COLUMN_RIGHT},
+					    {"BYTES", LH_COLUMN_RIGHT},
+					    {"BEFORE", LH_COLUMN_RIGHT},
+					    {"AFTER", LH_COLUMN_RIGHT},
+					    {kinds[kind].title, LH_COLUMN_REST}};
+	const struct lh_diff_rows *rows = &report->diff->kinds[kind];
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	size_t shown = 0;
+	for (; shown < rows->rows.count && shown < report->top && has_grown(&rows->rows.items[shown]); shown++)
+		write_row(&table, &rows->rows.items[shown]);
+	if (!shown)
+		return;
+	lh_write_heading(style, kinds[kind].heading, ret);
+	lh_table_render(&table, style, ret);
+}
+
+void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	write_sides(report, style, ret);
+	write_loss(report->before_image, report->before, style, ret);
+	write_loss(report->after_image, report->after, style, ret);
+	write_conclusion(report, style, ret);
+	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++)
+		write_kind(report, kind, style, ret);
+}
+
+/* ---------------------------------------------------------------- JSON */
+
+static json_t *side_json(const struct lh_image *image, const struct lh_summary *summary)
+{
+	return json_pack("{s:o, s:s, s:o, s:o}", "path", lh_json_string(lh_image_path(image)), "kind",
+			 lh_image_source_name(lh_image_source(image)), "scanned_bytes",
+			 lh_json_u64(summary->scanned_bytes), "zero_bytes", lh_json_u64(summary->zero_bytes));
+}
+
+static json_t *row_json(const struct lh_diff_row *row)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o}", "name", lh_json_string(row->name), "detail",
+			 lh_json_string(row->detail), "before_count", lh_json_u64(row->before_count), "after_count",
+			 lh_json_u64(row->after_count), "growth_count", (json_int_t)growth_count(row), "before_bytes",
+			 lh_json_u64(row->before_bytes), "after_bytes", lh_json_u64(row->after_bytes), "growth_bytes",
+			 (json_int_t)growth_bytes(row), "addr",
+			 row->after_count ? lh_json_address(row->after_addr) : json_null());
+}
+
+static json_t *rows_json(const struct lh_diff_report *report, int kind)
+{
+	const struct lh_diff_rows *rows = &report->diff->kinds[kind];
+	json_t *list = json_array();
+	for (size_t i = 0; i < rows->rows.count && i < report->top; i++)
+		json_array_append_new(list, row_json(&rows->rows.items[i]));
+	return list;
+}
+
+void lh_report_diff_json(const struct lh_diff_report *report, struct lh_buffer *ret)
+{
+	bool is_complete = !lh_image_loss(report->before_image).count && !lh_image_loss(report->after_image).count &&
+			   !report->before->is_interrupted && !report->after->is_interrupted;
+	json_t *json = json_pack("{s:s, s:b, s:o, s:o}", "schema", "leakhunt/strings-diff/1", "complete", is_complete,
+				 "before", side_json(report->before_image, report->before), "after",
+				 side_json(report->after_image, report->after));
+	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++)
+		json_object_set_new(json, kinds[kind].json_key, rows_json(report, kind));
+	struct lh_error *error = lh_json_append(json, false, ret);
+	ret->failed |= error != NULL;
+	lh_error_destroy(error);
+}
