@@ -122,6 +122,52 @@ static void counts_are_exact(void **state)
 	close_fixture(&fixture);
 }
 
+/* The smallest distance between neighbours, by the plain definition; the same when it is added up from parts. */
+static void distances_are_between_neighbours(void **state)
+{
+	(void)state;
+	enum { PLACES = 9 };
+	static const uint64_t places[PLACES] = {5, 12, 19, 26, 33, 90, 97, 300, 302};
+	uint64_t words[310] = {0};
+	for (size_t i = 0; i < PLACES; i++)
+		words[places[i]] = 0x7f0000000040;
+	words[7] = 0x555500000000;
+	for (size_t cut = 0; cut <= 310; cut += 31) {
+		struct fixture fixture;
+		struct lh_census_pass *part;
+		open_fixture(&fixture, MODULES);
+		assert_success(lh_census_pass_create(fixture.image, &part));
+		feed(&fixture, 0x1000, words, cut * 8, 0);
+		struct lh_block rest = {
+			.addr = 0x1000 + cut * 8, .data = (uint8_t *)(words + cut), .bytes = (310 - cut) * 8};
+		assert_success(lh_census_pass_feed(part, &rest));
+		lh_census_pass_merge(fixture.pass, part);
+		lh_census_pass_destroy(part);
+		finish(&fixture);
+		const struct lh_census_row *row = &fixture.census.rows.items[0];
+		assert_int_equal(row->count, PLACES);
+		assert_int_equal(row->example_addr, 0x1000 + 5 * 8);
+		assert_int_equal(row->distance_bytes, 2 * 8);
+		assert_int_equal(row->distance_count, 1);
+		assert_int_equal(fixture.census.rows.items[1].distance_bytes, 0);
+		close_fixture(&fixture);
+	}
+}
+
+/* No more names are looked up than are wanted, but all rows are there. */
+static void names_are_looked_up_as_far_as_wanted(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	uint64_t words[3] = {0x7f0000000000, 0x7f0000000008, 0x7f0000000010};
+	open_fixture(&fixture, MODULES);
+	feed(&fixture, 0, words, sizeof(words), 0);
+	assert_success(lh_census_pass_finish(fixture.pass, fixture.symbols, 0, &fixture.census));
+	assert_int_equal(fixture.census.rows.count, 3);
+	assert_int_equal(fixture.census.named_count, 0);
+	close_fixture(&fixture);
+}
+
 /* Aligned is what the address says, wherever the bytes lie here. */
 static void alignment_is_that_of_the_address(void **state)
 {
@@ -199,6 +245,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_are_exact),
+		cmocka_unit_test(distances_are_between_neighbours),
+		cmocka_unit_test(names_are_looked_up_as_far_as_wanted),
 		cmocka_unit_test(alignment_is_that_of_the_address),
 		cmocka_unit_test(a_word_across_blocks_counts_once),
 		cmocka_unit_test(a_full_table_drops_and_says_so),
