@@ -101,7 +101,7 @@ static void a_broken_chain_is_taken_up_again(void **state)
 	uint64_t before = 0;
 	for (int i = 0; i < 8; i++)
 		before = add_chunk(heap, 96, true);
-	heap->words[heap->at + 1] = 0x123456789abcdef0; /* overwritten by somebody */
+	heap->words[heap->at + 1] = 0x123456789abcdef1; /* overwritten by somebody */
 	uint64_t lost = HEAP + heap->at * 8 + 16;
 	heap->at += 0x400;
 	heap->words[heap->at + 1] = 1;
