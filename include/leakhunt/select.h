@@ -141,6 +141,58 @@ struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selec
 struct lh_error *lh_select(const struct lh_samples *samples, struct lh_selection *ret) LH_NODISCARD;
 void lh_selection_deinit(struct lh_selection *selection);
 
+/* ---------------------------------------------------------------- when it ends */
+
+/* What a process can run into, and how far it is from there. */
+struct lh_ceiling {
+	const char *what; /* "the cgroup's memory limit": for people */
+	enum lh_measure measure;
+	uint64_t left_bytes;
+};
+
+/* The first ceiling that the growth meets if it goes on. Times from the last sample. */
+struct lh_forecast {
+	const char *what; /* the ceiling's */
+	uint64_t left_bytes;
+	double seconds;
+	double earliest_s; /* at the upper end of the rate's confidence interval */
+	double latest_s;   /* at its lower end; INFINITY: perhaps never */
+};
+
+/* false when nothing is a leak, or no ceiling is given for what leaks. */
+bool lh_forecast_end(const struct lh_selection *selection, const struct lh_ceiling *ceilings, size_t count,
+		     struct lh_forecast *ret);
+
+/* ---------------------------------------------------------------- did the fix help */
+
+enum lh_change {
+	LH_CHANGE_STOPPED, /* grew before, and what growth may still hide is small against that */
+	LH_CHANGE_SLOWER,
+	LH_CHANGE_NONE, /* no difference beyond chance */
+	LH_CHANGE_FASTER,
+	LH_CHANGE_NO_GROWTH, /* neither before nor after */
+};
+
+/* "stopped", "slower", "no change", "faster", "no growth". */
+const char *lh_change_name(enum lh_change change);
+
+/* Two watches of the same service, before and after a fix: the private memory of the whole process. */
+struct lh_comparison {
+	enum lh_change change;
+	double confidence; /* that the rates differ: 0.5 to 1 */
+	double before_bytes_per_hour;
+	double after_bytes_per_hour;
+	double difference_low_bytes_per_hour; /* after - before, 95 % */
+	double difference_high_bytes_per_hour;
+	double resolution_bytes_per_hour; /* growth after the fix that could not be told from none */
+	uint64_t watch_more_ns;           /* until that is a tenth of the growth before; 0: it is */
+	char reason[200];
+};
+
+/* LH_ERROR_USAGE when one of them has too few samples for a rate. */
+struct lh_error *lh_compare(const struct lh_selection *before, const struct lh_selection *after,
+			    struct lh_comparison *ret) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- records */
 
 /*

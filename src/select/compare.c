@@ -1,0 +1,98 @@
+/*
+ * compare: whether growth is another one after a fix than before. Input: two selections. Output: both
+ * rates, their difference with its interval, and how small a growth the second watch could have shown.
+ */
+#include "verdict.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* A watch shows whether growth has stopped when it could have shown this share of the growth before. */
+static const double RESOLVED_SHARE = 0.1;
+static const double Z_95 = 1.96;
+
+const char *lh_change_name(enum lh_change change)
+{
+	static const char *const names[] = {"stopped", "slower", "no change", "faster", "no growth"};
+	return change < LH_ARRAY_COUNT(names) ? names[change] : "unknown";
+}
+
+/* Half of the 95 % interval; of an interval that is not symmetrical the wider half. */
+static double half_width(const struct lh_growth *total)
+{
+	return fmax(total->rate_high_bytes_per_hour - total->rate_bytes_per_hour,
+		    total->rate_bytes_per_hour - total->rate_low_bytes_per_hour);
+}
+
+static struct lh_error *check(const struct lh_selection *selection, const char *which)
+{
+	if (selection->sample_count >= LH_SAMPLES_MIN)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "the record %s has %zu samples, too few for a rate", which,
+					     selection->sample_count),
+			     "record at least %d samples", LH_SAMPLES_MIN);
+}
+
+/* Half the interval shrinks with time to the power 3/2: more samples on a longer lever. */
+static uint64_t watch_more_ns(const struct lh_selection *after, double resolution, double wanted)
+{
+	static const double LONGEST = 1000;
+	if (resolution <= wanted)
+		return 0;
+	double factor = wanted > 0 ? fmin(pow(resolution / wanted, 2.0 / 3), LONGEST) : LONGEST;
+	return (uint64_t)((double)after->span_ns * (factor - 1)) + 1;
+}
+
+static enum lh_change classify(const struct lh_selection *before, const struct lh_comparison *comparison)
+{
+	double before_rate = comparison->before_bytes_per_hour;
+	if (comparison->difference_low_bytes_per_hour > 0)
+		return LH_CHANGE_FASTER;
+	if (before_rate <= 0 || before->total.verdict == LH_VERDICT_STEADY)
+		return LH_CHANGE_NO_GROWTH;
+	if (comparison->difference_high_bytes_per_hour >= 0)
+		return LH_CHANGE_NONE;
+	return comparison->after_bytes_per_hour <= RESOLVED_SHARE * before_rate ? LH_CHANGE_STOPPED : LH_CHANGE_SLOWER;
+}
+
+static void explain(struct lh_comparison *comparison)
+{
+	char before[LH_FORMAT_MAX], after[LH_FORMAT_MAX], resolution[LH_FORMAT_MAX], more[LH_FORMAT_MAX];
+	int length = snprintf(comparison->reason, sizeof(comparison->reason),
+			      "rate %s -> %s an hour, different with %.1f %% confidence; growth below %s an hour would "
+			      "not show",
+			      lh_format_signed_bytes((int64_t)comparison->before_bytes_per_hour, before),
+			      lh_format_signed_bytes((int64_t)comparison->after_bytes_per_hour, after),
+			      floor(1000 * comparison->confidence) / 10,
+			      lh_format_bytes((uint64_t)comparison->resolution_bytes_per_hour, resolution));
+	if (comparison->watch_more_ns && length > 0 && (size_t)length < sizeof(comparison->reason))
+		snprintf(comparison->reason + length, sizeof(comparison->reason) - (size_t)length, ": watch %s more",
+			 lh_format_duration(comparison->watch_more_ns, more));
+}
+
+struct lh_error *lh_compare(const struct lh_selection *before, const struct lh_selection *after,
+			    struct lh_comparison *ret)
+{
+	LH_TRY(check(before, "before"));
+	LH_TRY(check(after, "after"));
+	double before_half = half_width(&before->total), after_half = half_width(&after->total);
+	double half = sqrt(before_half * before_half + after_half * after_half);
+	struct lh_comparison comparison = {
+		.before_bytes_per_hour = before->total.rate_bytes_per_hour,
+		.after_bytes_per_hour = after->total.rate_bytes_per_hour,
+		.resolution_bytes_per_hour = after_half,
+	};
+	double difference = comparison.after_bytes_per_hour - comparison.before_bytes_per_hour;
+	comparison.difference_low_bytes_per_hour = difference - half;
+	comparison.difference_high_bytes_per_hour = difference + half;
+	/* Two rates without any noise are known exactly. */
+	comparison.confidence = half > 0          ? 0.5 * erfc(-fabs(difference) / (half / Z_95) / M_SQRT2)
+				: difference != 0 ? 1
+						  : 0.5;
+	comparison.change = classify(before, &comparison);
+	comparison.watch_more_ns =
+		watch_more_ns(after, after_half, RESOLVED_SHARE * fmax(0, before->total.rate_bytes_per_hour));
+	explain(&comparison);
+	*ret = comparison;
+	return NULL;
+}
