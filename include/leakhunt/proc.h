@@ -389,12 +389,16 @@ void lh_system_memory_parse(const char *meminfo, struct lh_system_memory *ret);
 
 /* What a process itself holds (proc_pid_status(5)). A number the kernel lacks is 0. */
 struct lh_memory_status {
+	uint64_t mapped_bytes;     /* VmSize: what RLIMIT_AS limits */
 	uint64_t anonymous_bytes;  /* RssAnon: resident, of no file */
 	uint64_t page_table_bytes; /* VmPTE */
 	uint64_t swapped_bytes;    /* VmSwap */
 };
 
 struct lh_error *lh_memory_status_read(const struct lh_process *process, struct lh_memory_status *ret) LH_NODISCARD;
+
+/* RLIMIT_AS, by prlimit(2); LH_NO_LIMIT without one, or when it is not ours to know. */
+uint64_t lh_address_space_limit(const struct lh_process *process);
 
 /* ---------------------------------------------------------------- all processes */
 

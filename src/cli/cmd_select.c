@@ -4,8 +4,10 @@
  * sampling early (Ctrl-C, exit, exec), two samples are enough for a result, which says that it is
  * not complete.
  */
+#include "cli/ceilings.h"
 #include "cli/command.h"
 #include "cli/record_file.h"
+#include "cli/sampling.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
 
@@ -28,175 +30,47 @@ struct settings {
 	bool is_json;
 };
 
-/* What a run has gathered, live or from files. */
-struct gathering {
-	struct lh_samples samples;     /* of files */
-	struct lh_selector *selector;  /* of a live process */
-	struct lh_selection selection; /* of one record */
-	size_t sample_count;           /* live */
-	uint64_t first_bytes;          /* used, in the first sample and the latest */
-	uint64_t latest_bytes;
-	struct lh_outfile *record; /* NULL: not saved, or given up */
-	struct lh_record_writer *writer;
+/* What a run has found, live or from files. */
+struct finding {
+	struct lh_sampling sampling; /* live */
+	struct lh_samples samples;   /* of files */
+	struct lh_selection selection;
+	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
+	size_t ceiling_count;
+	bool is_saved;
 	bool is_partial;
-	size_t read_count;
-	uint64_t reading_ns;
-	uint64_t reading_max_ns;
 	char command[16]; /* comm, "" when unknown */
 };
 
-static void gathering_deinit(struct gathering *gathering)
+static void finding_deinit(struct finding *finding)
 {
-	lh_samples_deinit(&gathering->samples);
-	lh_selector_destroy(gathering->selector);
-	lh_selection_deinit(&gathering->selection);
-	lh_outfile_destroy(gathering->record);
-	lh_record_writer_destroy(gathering->writer);
-}
-
-/* Warns, and makes the result partial. Takes `error`. */
-static void go_on_without(struct gathering *gathering, struct lh_error *error, const char *consequence)
-{
-	lh_warn("%s; %s", lh_error_message(error), consequence);
-	lh_error_destroy(error);
-	gathering->is_partial = true;
-}
-
-static void warn_of_losses(struct gathering *gathering, const char *what, size_t count, const char *losses)
-{
-	if (!count)
-		return;
-	lh_warn("%s: %zu %s, and are left out", what, count, losses);
-	gathering->is_partial = true;
-}
-
-/* Samples that could not be read in whole. */
-static void note_losses(struct gathering *gathering, const struct lh_region_list *list, const char *what)
-{
-	warn_of_losses(gathering, what, list->skipped_lines + list->dropped_regions,
-		       "lines or mappings were not understood");
-}
-
-/* ---------------------------------------------------------------- saving */
-
-static struct lh_error *write_record(struct gathering *gathering, const struct lh_buffer *line)
-{
-	return lh_fd_write_all(lh_outfile_fd(gathering->record), lh_outfile_path(gathering->record), line->data,
-			       line->length);
-}
-
-static struct lh_error *begin_record(struct gathering *gathering, const struct lh_process *process, const char *path,
-				     bool replace)
-{
-	struct lh_error *error = lh_outfile_create(path, replace, &gathering->record);
-	if (error && lh_error_code(error) == LH_ERROR_EXISTS)
-		return lh_error_hint(error, "give another name with --save, or --force to replace it");
-	LH_TRY(error);
-	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_process_identity identity = lh_process_identity(process);
-	LH_TRY(lh_record_writer_create(&gathering->writer));
-	LH_TRY(lh_record_encode_header(&identity, lh_process_command(process), &line));
-	return write_record(gathering, &line);
-}
-
-static struct lh_error *try_save_sample(struct gathering *gathering, const struct lh_sample *sample)
-{
-	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_TRY(lh_record_encode_sample(gathering->writer, sample, &line));
-	return write_record(gathering, &line);
-}
-
-/* A full disc ends the record, not the watch. */
-static void save_sample(struct gathering *gathering, const struct lh_sample *sample)
-{
-	struct lh_error *error = gathering->record ? try_save_sample(gathering, sample) : NULL;
-	if (!error)
-		return;
-	go_on_without(gathering, error, "the samples are not saved");
-	lh_outfile_destroy(gathering->record);
-	gathering->record = NULL;
-}
-
-/* Returns whether there is a record under its name. */
-static bool finish_record(struct gathering *gathering)
-{
-	if (!gathering->record)
-		return false;
-	struct lh_error *error = lh_outfile_commit(gathering->record);
-	if (error)
-		go_on_without(gathering, error, "the samples are not saved");
-	return !error;
+	lh_sampling_deinit(&finding->sampling);
+	lh_samples_deinit(&finding->samples);
+	lh_selection_deinit(&finding->selection);
 }
 
 /* ---------------------------------------------------------------- live */
 
-/* Samples are dated by the monotonic clock, from one look at the calendar: that one may be set back. */
-struct sample_clock {
-	uint64_t realtime_ns;
-	uint64_t monotonic_ns;
-};
-
-static struct sample_clock sample_clock_now(void)
-{
-	return (struct sample_clock){lh_clock_realtime_ns(), lh_clock_monotonic_ns()};
-}
-
-static struct lh_error *take_sample(struct gathering *gathering, const struct lh_process *process,
-				    struct sample_clock clock)
-{
-	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {
-		.pid = lh_process_pid(process),
-		.start_ticks = lh_process_identity(process).start_ticks,
-		.uptime_ns = lh_clock_boottime_ns(),
-	};
-	uint64_t started_ns = lh_clock_monotonic_ns();
-	struct lh_error *error = lh_regions_read(process, LH_REGIONS_SMAPS, &sample.list);
-	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
-	/* A process that ends or calls exec while it is read shows as a strange text: say what happened. */
-	struct lh_error *change = lh_process_check(process);
-	if (change) {
-		lh_error_destroy(error);
-		return change;
-	}
-	LH_TRY(error);
-	sample.time_ns = clock.realtime_ns + (started_ns - clock.monotonic_ns);
-	note_losses(gathering, &sample.list, "smaps");
-	save_sample(gathering, &sample);
-	gathering->read_count++;
-	gathering->reading_ns += reading_ns;
-	gathering->reading_max_ns = lh_max_u64(gathering->reading_max_ns, reading_ns);
-	gathering->latest_bytes = lh_sample_used_bytes(&sample);
-	if (!gathering->sample_count++)
-		gathering->first_bytes = gathering->latest_bytes;
-	return lh_selector_add(gathering->selector, &sample);
-}
-
-static void show_progress(struct lh_progress_line *line, const struct gathering *gathering, uint64_t wanted)
+static void show_progress(struct lh_progress_line *line, const struct lh_sampling *sampling, uint64_t wanted)
 {
 	char elapsed[LH_FORMAT_MAX], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX];
-	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", gathering->sample_count, (size_t)wanted,
+	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", sampling->sample_count, (size_t)wanted,
 			 lh_format_duration(lh_clock_monotonic_ns() - line->started_ns, elapsed),
-			 lh_format_bytes(gathering->latest_bytes, now),
-			 lh_format_signed_bytes((int64_t)(gathering->latest_bytes - gathering->first_bytes), growth));
+			 lh_format_bytes(sampling->latest_bytes, now),
+			 lh_format_signed_bytes((int64_t)(sampling->latest_bytes - sampling->first_bytes), growth));
 }
 
-/* In slices, so that the end of the process, and a Ctrl-C just before the call, are seen soon. */
-static void sleep_slice(uint64_t deadline_ns)
-{
-	uint64_t slice_end_ns = lh_min_u64(deadline_ns, lh_clock_monotonic_ns() + LH_NS_PER_S / 4);
-	struct timespec until = {.tv_sec = (time_t)(slice_end_ns / LH_NS_PER_S),
-				 .tv_nsec = (long)(slice_end_ns % LH_NS_PER_S)};
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
-/* Until the deadline, Ctrl-C, or the end of the process, which is the error. */
-static struct lh_error *wait_for_sample(const struct gathering *gathering, const struct lh_process *process,
-					uint64_t wanted, uint64_t deadline_ns, struct lh_progress_line *line)
+/*
+ * Until the deadline, Ctrl-C, or the end of the process, which is the error. In slices, so that the end
+ * of the process, and a Ctrl-C just before the call, are seen soon.
+ */
+static struct lh_error *wait_for_sample(const struct lh_sampling *sampling, uint64_t wanted, uint64_t deadline_ns,
+					struct lh_progress_line *line)
 {
 	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < deadline_ns) {
-		show_progress(line, gathering, wanted);
-		sleep_slice(deadline_ns);
-		LH_TRY(lh_process_check(process));
+		show_progress(line, sampling, wanted);
+		lh_sleep_slice(deadline_ns);
+		LH_TRY(lh_process_check(sampling->process));
 	}
 	return NULL;
 }
@@ -206,52 +80,54 @@ static struct lh_error *wait_for_sample(const struct gathering *gathering, const
  * not add up; those that a long reading has missed are skipped. Ctrl-C takes one last sample: after an
  * hour of waiting it is worth more than the one before.
  */
-static struct lh_error *take_samples(struct gathering *gathering, const struct lh_process *process,
-				     const struct settings *settings, struct lh_progress_line *line)
+static struct lh_error *take_samples(struct lh_sampling *sampling, const struct settings *settings,
+				     struct lh_progress_line *line)
 {
-	struct sample_clock clock = sample_clock_now();
-	uint64_t deadline_ns = clock.monotonic_ns;
-	LH_TRY(take_sample(gathering, process, clock));
-	while (gathering->sample_count < settings->samples && !lh_interrupt_requested()) {
+	uint64_t deadline_ns = lh_clock_monotonic_ns();
+	LH_TRY(lh_sampling_take(sampling));
+	while (sampling->sample_count < settings->samples && !lh_interrupt_requested()) {
 		uint64_t now_ns = lh_clock_monotonic_ns();
 		deadline_ns += settings->interval_ns;
 		if (deadline_ns < now_ns)
 			deadline_ns += (now_ns - deadline_ns) / settings->interval_ns * settings->interval_ns;
-		LH_TRY(wait_for_sample(gathering, process, settings->samples, deadline_ns, line));
-		LH_TRY(take_sample(gathering, process, clock));
+		LH_TRY(wait_for_sample(sampling, settings->samples, deadline_ns, line));
+		LH_TRY(lh_sampling_take(sampling));
 	}
 	return NULL;
 }
 
-static struct lh_error *watch(struct gathering *gathering, const struct lh_process *process,
-			      const struct settings *settings)
+static struct lh_error *watch(struct lh_sampling *sampling, const struct settings *settings)
 {
 	struct lh_progress_line line;
 	lh_progress_begin(&line);
-	struct lh_error *error = take_samples(gathering, process, settings, &line);
+	struct lh_error *error = take_samples(sampling, settings, &line);
 	lh_progress_end(&line);
-	size_t count = gathering->sample_count;
-	if (count < 2)
+	if (sampling->sample_count < 2)
 		return error ? error
 			     : lh_error_create(LH_ERROR_INTERRUPTED,
 					       "interrupted after one sample: growth shows from 2 on");
 	if (error)
-		go_on_without(gathering, error, "the result is of the samples before that");
-	gathering->is_partial |= count < settings->samples;
+		lh_go_on_without(&sampling->is_partial, error, "the result is of the samples before that");
+	sampling->is_partial |= sampling->sample_count < settings->samples;
 	return NULL;
 }
 
-static struct lh_error *gather_live(const struct lh_arguments *arguments, const struct settings *settings,
-				    struct gathering *gathering)
+static struct lh_error *find_live(const struct lh_arguments *arguments, const struct settings *settings,
+				  struct finding *finding)
 {
+	struct lh_sampling *sampling = &finding->sampling;
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
-	snprintf(gathering->command, sizeof(gathering->command), "%s", lh_process_command(process));
+	snprintf(finding->command, sizeof(finding->command), "%s", lh_process_command(process));
+	LH_TRY(lh_sampling_begin(process, lh_arguments_value(arguments, "counter"), sampling));
 	if (settings->save_path)
-		LH_TRY(begin_record(gathering, process, settings->save_path, lh_arguments_has(arguments, "force")));
-	LH_TRY(lh_selector_create(&gathering->selector));
+		LH_TRY(lh_sampling_save(sampling, settings->save_path, lh_arguments_has(arguments, "force")));
 	lh_interrupt_install();
-	return watch(gathering, process, settings);
+	LH_TRY(watch(sampling, settings));
+	finding->is_saved = lh_sampling_commit(sampling);
+	finding->is_partial = sampling->is_partial;
+	finding->ceiling_count = lh_ceilings_read(process, finding->ceilings);
+	return lh_selector_judge(sampling->selector, &finding->selection);
 }
 
 /* ---------------------------------------------------------------- from files */
@@ -282,7 +158,14 @@ static struct lh_error *time_of_file(const char *path, uint64_t *ret)
 	return NULL;
 }
 
-static struct lh_error *add_smaps(struct gathering *gathering, const char *path, const struct lh_buffer *text,
+/* Samples that could not be read in whole. */
+static void note_losses(struct finding *finding, const struct lh_region_list *list, const char *what)
+{
+	lh_warn_of_losses(&finding->is_partial, what, list->skipped_lines + list->dropped_regions,
+			  "lines or mappings were not understood");
+}
+
+static struct lh_error *add_smaps(struct finding *finding, const char *path, const struct lh_buffer *text,
 				  uint64_t time_ns)
 {
 	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {.time_ns = time_ns};
@@ -290,25 +173,25 @@ static struct lh_error *add_smaps(struct gathering *gathering, const char *path,
 	if (!sample.list.has_usage)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s holds addresses, but no memory usage", path),
 				     "save the smaps of the process, not its maps");
-	note_losses(gathering, &sample.list, path);
-	LH_TRY(lh_vec_push(&gathering->samples.items, sample));
+	note_losses(finding, &sample.list, path);
+	LH_TRY(lh_vec_push(&finding->samples.items, sample));
 	sample = (struct lh_sample){0};
 	return NULL;
 }
 
-static struct lh_error *add_record(struct gathering *gathering, const char *path, const struct lh_buffer *text)
+static struct lh_error *add_record(struct finding *finding, const char *path, const struct lh_buffer *text)
 {
-	size_t skipped_before = gathering->samples.skipped_lines;
-	size_t count_before = gathering->samples.items.count;
-	LH_TRY(lh_record_decode(text->data, text->length, path, &gathering->samples));
-	warn_of_losses(gathering, path, gathering->samples.skipped_lines - skipped_before,
-		       "lines were not understood or are cut off");
-	for (size_t i = count_before; i < gathering->samples.items.count; i++)
-		note_losses(gathering, &gathering->samples.items.items[i].list, path);
+	size_t skipped_before = finding->samples.skipped_lines;
+	size_t count_before = finding->samples.items.count;
+	LH_TRY(lh_record_decode(text->data, text->length, path, &finding->samples));
+	lh_warn_of_losses(&finding->is_partial, path, finding->samples.skipped_lines - skipped_before,
+			  "lines were not understood or are cut off");
+	for (size_t i = count_before; i < finding->samples.items.count; i++)
+		note_losses(finding, &finding->samples.items.items[i].list, path);
 	return NULL;
 }
 
-static struct lh_error *add_file(struct gathering *gathering, const char *path, const char *times, size_t i)
+static struct lh_error *add_file(struct finding *finding, const char *path, const char *times, size_t i)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	uint64_t time_ns = 0;
@@ -318,23 +201,24 @@ static struct lh_error *add_file(struct gathering *gathering, const char *path, 
 		return lh_error_create(LH_ERROR_USAGE, "%s is a record, which has its own times: leave out --times",
 				       path);
 	if (is_record)
-		return add_record(gathering, path, &text);
+		return add_record(finding, path, &text);
 	LH_TRY(times ? time_of_list(times, i, &time_ns) : time_of_file(path, &time_ns));
-	return add_smaps(gathering, path, &text, time_ns);
+	return add_smaps(finding, path, &text, time_ns);
 }
 
-static struct lh_error *judge_record(struct gathering *gathering, const char *path)
+static struct lh_error *judge_record(struct finding *finding, const char *path)
 {
 	struct lh_record_losses losses;
-	LH_TRY(lh_record_file_select(path, &gathering->selection, &losses));
-	memcpy(gathering->command, losses.command, sizeof(losses.command));
-	warn_of_losses(gathering, path, losses.skipped_lines, "lines were not understood or are cut off");
-	warn_of_losses(gathering, path, losses.lost_regions, "lines or mappings were not understood");
-	warn_of_losses(gathering, path, losses.unordered_samples, "samples are older than those before them");
+	LH_TRY(lh_record_file_select(path, &finding->selection, &losses));
+	memcpy(finding->command, losses.command, sizeof(losses.command));
+	lh_warn_of_losses(&finding->is_partial, path, losses.skipped_lines, "lines were not understood or are cut off");
+	lh_warn_of_losses(&finding->is_partial, path, losses.lost_regions, "lines or mappings were not understood");
+	lh_warn_of_losses(&finding->is_partial, path, losses.unordered_samples,
+			  "samples are older than those before them");
 	return NULL;
 }
 
-static struct lh_error *gather_files(const struct lh_arguments *arguments, struct gathering *gathering)
+static struct lh_error *find_in_files(const struct lh_arguments *arguments, struct finding *finding)
 {
 	const char *times = lh_arguments_value(arguments, "times");
 	size_t count = lh_arguments_value_count(arguments, "from");
@@ -342,12 +226,12 @@ static struct lh_error *gather_files(const struct lh_arguments *arguments, struc
 		return lh_error_create(LH_ERROR_USAGE, "option --times gives %zu times for %zu files",
 				       list_length(times), count);
 	if (count == 1 && !times && lh_record_file_detect(lh_arguments_value(arguments, "from")))
-		return judge_record(gathering, lh_arguments_value(arguments, "from"));
+		return judge_record(finding, lh_arguments_value(arguments, "from"));
 	for (size_t i = 0; i < count; i++)
-		LH_TRY(add_file(gathering, lh_arguments_value_at(arguments, "from", i), times, i));
-	if (gathering->samples.command)
-		snprintf(gathering->command, sizeof(gathering->command), "%s", gathering->samples.command);
-	return lh_select(&gathering->samples, &gathering->selection);
+		LH_TRY(add_file(finding, lh_arguments_value_at(arguments, "from", i), times, i));
+	if (finding->samples.command)
+		snprintf(finding->command, sizeof(finding->command), "%s", finding->samples.command);
+	return lh_select(&finding->samples, &finding->selection);
 }
 
 /* ---------------------------------------------------------------- the command */
@@ -366,38 +250,61 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 	return NULL;
 }
 
-/* An option that means nothing here is a mistake, not to be passed over. */
-static struct lh_error *check_combination(const struct lh_arguments *arguments)
+/* The options that say what is judged, and what goes with each. */
+static const struct source {
+	const char *option; /* NULL: a PID */
+	const char *not_with[8];
+} sources[] = {
+	{NULL, {"from", "before", "after", "times"}},
+	{"from", {"before", "after", "interval", "samples", "save", "force", "counter"}},
+	{"before", {"times", "interval", "samples", "save", "force", "counter", "most"}},
+};
+
+static const struct source *find_source(const struct lh_arguments *arguments)
 {
-	static const char *const live_only[] = {"interval", "samples", "save", "force"};
-	bool is_live = lh_arguments_operand_count(arguments) > 0;
-	bool has_files = lh_arguments_has(arguments, "from");
-	if (is_live == has_files)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, is_live ? "both PID and --from are given"
-									     : "neither PID nor --from is given"),
-				     "`leakhunt select PID` watches a process, `--from FILE` reads saved samples");
-	if (is_live && lh_arguments_has(arguments, "times"))
-		return lh_error_create(LH_ERROR_USAGE, "option --times goes with --from only");
-	for (size_t i = 0; has_files && i < LH_ARRAY_COUNT(live_only); i++) {
-		if (lh_arguments_has(arguments, live_only[i]))
-			return lh_error_create(LH_ERROR_USAGE, "option --%s goes with a PID, not with --from",
-					       live_only[i]);
+	if (lh_arguments_operand_count(arguments))
+		return &sources[0];
+	if (lh_arguments_has(arguments, "from"))
+		return &sources[1];
+	return lh_arguments_has(arguments, "before") || lh_arguments_has(arguments, "after") ? &sources[2] : NULL;
+}
+
+/* An option that means nothing here is a mistake, not to be passed over. */
+static struct lh_error *check_combination(const struct lh_arguments *arguments, const struct source **ret)
+{
+	static const char hint[] = "`leakhunt select PID` watches a process, `--from FILE` reads saved samples, "
+				   "`--before A --after B` compares two records";
+	const struct source *source = find_source(arguments);
+	if (!source)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "neither PID nor --from is given"), "%s", hint);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(source->not_with) && source->not_with[i]; i++) {
+		if (lh_arguments_has(arguments, source->not_with[i]))
+			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "option --%s does not go with %s%s",
+							     source->not_with[i], source->option ? "--" : "a PID",
+							     source->option ? source->option : ""),
+					     "%s", hint);
 	}
+	if (source->option && strcmp(source->option, "before") == 0 &&
+	    (!lh_arguments_has(arguments, "before") || !lh_arguments_has(arguments, "after")))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--before and --after go together"), "%s", hint);
+	*ret = source;
 	return NULL;
 }
 
-static struct lh_error *print_selection(const struct gathering *gathering, const struct settings *settings,
-					bool is_saved)
+static struct lh_error *print_selection(const struct finding *finding, const struct settings *settings)
 {
+	struct lh_forecast forecast;
+	bool has_end = lh_forecast_end(&finding->selection, finding->ceilings, finding->ceiling_count, &forecast);
 	struct lh_select_report report = {
-		.selection = &gathering->selection,
-		.command = gathering->command,
+		.selection = &finding->selection,
+		.forecast = has_end ? &forecast : NULL,
+		.command = finding->command,
 		.most = settings->most,
-		.saved_path = is_saved ? settings->save_path : NULL,
-		.is_complete = !gathering->is_partial,
-		.read_count = gathering->read_count,
-		.reading_ns = gathering->reading_ns,
-		.reading_max_ns = gathering->reading_max_ns,
+		.saved_path = finding->is_saved ? settings->save_path : NULL,
+		.is_complete = !finding->is_partial,
+		.read_count = finding->sampling.sample_count,
+		.reading_ns = finding->sampling.reading_ns,
+		.reading_max_ns = finding->sampling.reading_max_ns,
 	};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (settings->is_json)
@@ -407,21 +314,39 @@ static struct lh_error *print_selection(const struct gathering *gathering, const
 	return lh_print(&text);
 }
 
+static struct lh_error *compare_records(const struct lh_arguments *arguments, const struct settings *settings,
+					bool *ret_is_partial)
+{
+	struct finding before LH_CLEANUP(finding_deinit) = {0};
+	struct finding after LH_CLEANUP(finding_deinit) = {0};
+	struct lh_comparison comparison;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(judge_record(&before, lh_arguments_value(arguments, "before")));
+	LH_TRY(judge_record(&after, lh_arguments_value(arguments, "after")));
+	LH_TRY(lh_compare(&before.selection, &after.selection, &comparison));
+	const struct lh_comparison_report report = {&comparison, &before.selection, &after.selection};
+	if (settings->is_json)
+		lh_report_comparison_json(&report, &text);
+	else
+		lh_report_comparison_text(&report, &text);
+	*ret_is_partial = before.is_partial || after.is_partial;
+	return lh_print(&text);
+}
+
 static struct lh_error *run(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct settings settings = {0};
-	struct gathering gathering LH_CLEANUP(gathering_deinit) = {0};
-	LH_TRY(check_combination(arguments));
+	const struct source *source;
+	struct finding finding LH_CLEANUP(finding_deinit) = {0};
+	LH_TRY(check_combination(arguments, &source));
 	LH_TRY(read_settings(arguments, &settings));
-	if (lh_arguments_has(arguments, "from"))
-		LH_TRY(gather_files(arguments, &gathering));
-	else
-		LH_TRY(gather_live(arguments, &settings, &gathering));
-	if (gathering.selector)
-		LH_TRY(lh_selector_judge(gathering.selector, &gathering.selection));
-	bool is_saved = finish_record(&gathering);
-	LH_TRY(print_selection(&gathering, &settings, is_saved));
-	*ret_status = gathering.is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+	if (lh_arguments_has(arguments, "before")) {
+		LH_TRY(compare_records(arguments, &settings, &finding.is_partial));
+	} else {
+		LH_TRY(source->option ? find_in_files(arguments, &finding) : find_live(arguments, &settings, &finding));
+		LH_TRY(print_selection(&finding, &settings));
+	}
+	*ret_status = finding.is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 	return NULL;
 }
 
@@ -441,6 +366,15 @@ static const struct lh_option options[] = {
 	{.name = "times",
 	 .argument = "LIST",
 	 .summary = "when each --from file was taken, such as 0,60,2m (default: when it was last modified)"},
+	{.name = "counter",
+	 .argument = "COMMAND",
+	 .summary =
+		 "with each sample run COMMAND with sh, which prints how much work was done: growth for each request"},
+	{.name = "before",
+	 .argument = "FILE",
+	 .summary = "with --after: a record from before a fix; says whether growth has stopped",
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "after", .argument = "FILE", .summary = "a record from after it", .completion = LH_COMPLETE_FILE},
 	{.name = "most", .argument = "N", .summary = "rows to show at most, 0 for all that changed (default 10)"},
 	{.name = "json", .summary = "print JSON instead of text"},
 	{.name = NULL},
@@ -450,6 +384,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt select 4711", "watch process 4711 for 18 seconds, and say what grows"},
 	{"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "watch it for 8 hours, and keep the samples"},
 	{"leakhunt select --from night.jsonl --json", "judge the saved samples again, for a program"},
+	{"leakhunt select --before monday.jsonl --after tuesday.jsonl", "did the fix help?"},
 	{"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two saved smaps texts"},
 	{NULL, NULL},
 };

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { MEMINFO_BYTES = 8192 };
 
@@ -54,11 +55,20 @@ struct lh_error *lh_memory_status_read(const struct lh_process *process, struct 
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_memory_status status = {0};
 	LH_TRY(lh_process_read_file(process, "status", &text));
-	const struct kib_row rows[] = {{"RssAnon", &status.anonymous_bytes},
+	const struct kib_row rows[] = {{"VmSize", &status.mapped_bytes},
+				       {"RssAnon", &status.anonymous_bytes},
 				       {"VmPTE", &status.page_table_bytes},
 				       {"VmSwap", &status.swapped_bytes}};
 	if (text.data)
 		read_rows(text.data, rows, LH_ARRAY_COUNT(rows));
 	*ret = status;
 	return NULL;
+}
+
+uint64_t lh_address_space_limit(const struct lh_process *process)
+{
+	struct rlimit limit;
+	if (prlimit(process->identity.pid, RLIMIT_AS, NULL, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return LH_NO_LIMIT;
+	return limit.rlim_cur;
 }

@@ -36,11 +36,7 @@ static uint64_t mapped_bytes(const struct lh_growth *growth)
 
 static bool has_changed(const struct lh_growth *growth)
 {
-	for (size_t i = 1; i < growth->series.count; i++) {
-		if (growth->series.items[i] != growth->series.items[0])
-			return true;
-	}
-	return false;
+	return growth->series.count > 0;
 }
 
 /* What to dump, and to show: the first leak, else the first that may become one; NULL: none. */
@@ -214,6 +210,33 @@ static size_t count_unchanged(const struct lh_selection *selection)
 	return count;
 }
 
+static void text_rate(const struct lh_growth *growth, struct lh_buffer *ret)
+{
+	char rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX], each[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "rate:    %s/h (95 %%: %s to %s)", format_rate(growth->rate_bytes_per_hour, rate),
+			 format_rate(growth->rate_low_bytes_per_hour, low),
+			 format_rate(growth->rate_high_bytes_per_hour, high));
+	if (growth->bytes_per_count != 0)
+		lh_buffer_printf(ret, ", %s for each one counted", format_rate(growth->bytes_per_count, each));
+	lh_buffer_puts(ret, "\n");
+}
+
+static const char *format_seconds(double seconds, char ret[LH_FORMAT_MAX])
+{
+	return lh_format_duration((uint64_t)(fmin(seconds, 9e9) * 1e9), ret);
+}
+
+static void text_forecast(const struct lh_forecast *forecast, struct lh_buffer *ret)
+{
+	char in[LH_FORMAT_MAX], earliest[LH_FORMAT_MAX], latest[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
+	if (!forecast)
+		return;
+	lh_buffer_printf(ret, "ends:    in %s (95 %%: %s to %s) at %s, %s away\n",
+			 format_seconds(forecast->seconds, in), format_seconds(forecast->earliest_s, earliest),
+			 isfinite(forecast->latest_s) ? format_seconds(forecast->latest_s, latest) : "never",
+			 forecast->what, lh_format_bytes(forecast->left_bytes, left));
+}
+
 /* Below the table, whole: its column may be cut to the width of the terminal. */
 static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_style style,
 			 struct lh_buffer *ret)
@@ -223,6 +246,8 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
 			 format_range(suspect, range, sizeof(range)), style.width ? ": " : "",
 			 style.width ? suspect->reason : "");
+	text_rate(suspect, ret);
+	text_forecast(report->forecast, ret);
 	lh_buffer_puts(ret, "next:    ");
 	append_next_command(ret, report, suspect);
 	lh_buffer_puts(ret, report->selection->pid ? "\n" : "   (these samples do not say which PID)\n");
@@ -295,16 +320,39 @@ static json_t *json_series(const struct lh_growth *growth)
 	return array;
 }
 
+static json_t *json_moment(double seconds)
+{
+	return seconds >= 0 && isfinite(seconds) ? json_real(seconds) : json_null();
+}
+
+static void json_rate(const struct lh_growth *growth, json_t *object)
+{
+	json_object_set_new(object, "measure", json_string(growth->measure == LH_MEASURE_USED ? "used" : "mapped"));
+	json_object_set_new(object, "rate_bytes_per_hour", json_real(growth->rate_bytes_per_hour));
+	json_object_set_new(object, "rate_low_bytes_per_hour", json_real(growth->rate_low_bytes_per_hour));
+	json_object_set_new(object, "rate_high_bytes_per_hour", json_real(growth->rate_high_bytes_per_hour));
+	json_object_set_new(object, "chance", json_real(growth->chance));
+	json_object_set_new(object, "growth_start_s", json_moment(growth->growth_start_s));
+	json_object_set_new(object, "plateau_start_s", json_moment(growth->plateau_start_s));
+	json_object_set_new(object, "bytes_per_count",
+			    growth->bytes_per_count != 0 ? json_real(growth->bytes_per_count) : json_null());
+}
+
 /* What the whole process and a region have in common. */
 static json_t *json_growth(const struct lh_growth *growth)
 {
-	return json_pack(
-		"{s:I, s:o, s:o, s:I, s:f, s:s, s:o, s:o, s:b, s:o}", "mappings", (json_int_t)growth->region_count,
-		"private_first_bytes", lh_json_u64(growth->private_first_bytes), "private_last_bytes",
-		lh_json_u64(growth->private_last_bytes), "growth_bytes", (json_int_t)growth->growth_bytes,
-		"rate_bytes_per_hour", growth->rate_bytes_per_hour, "verdict", lh_verdict_name(growth->verdict),
-		"reason", lh_json_string(growth->reason), "watch_more_ns", lh_json_u64(growth->watch_more_ns),
-		"suspect", lh_growth_is_suspect(growth), "series_private_bytes", json_series(growth));
+	json_t *object = json_pack(
+		"{s:I, s:o, s:o, s:I, s:o, s:o, s:I, s:s, s:o, s:o, s:b, s:o}", "mappings",
+		(json_int_t)growth->region_count, "private_first_bytes", lh_json_u64(growth->private_first_bytes),
+		"private_last_bytes", lh_json_u64(growth->private_last_bytes), "growth_bytes",
+		(json_int_t)growth->growth_bytes, "mapped_first_bytes", lh_json_u64(growth->mapped_first_bytes),
+		"mapped_last_bytes", lh_json_u64(growth->mapped_last_bytes), "huge_growth_bytes",
+		(json_int_t)growth->huge_growth_bytes, "verdict", lh_verdict_name(growth->verdict), "reason",
+		lh_json_string(growth->reason), "watch_more_ns", lh_json_u64(growth->watch_more_ns), "suspect",
+		lh_growth_is_suspect(growth), "series_bytes", json_series(growth));
+	if (object)
+		json_rate(growth, object);
+	return object;
 }
 
 static json_t *json_region(const struct lh_growth *growth)
@@ -331,6 +379,23 @@ static json_t *json_regions(const struct lh_select_report *report)
 	return array;
 }
 
+static json_t *json_moments(const struct lh_selection *selection)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < selection->moments_s.count; i++)
+		json_array_append_new(array, json_real(selection->moments_s.items[i]));
+	return array;
+}
+
+static json_t *json_forecast(const struct lh_forecast *forecast)
+{
+	if (!forecast)
+		return json_null();
+	return json_pack("{s:s, s:o, s:f, s:f, s:o}", "what", forecast->what, "left_bytes",
+			 lh_json_u64(forecast->left_bytes), "seconds", forecast->seconds, "earliest_s",
+			 forecast->earliest_s, "latest_s", json_moment(forecast->latest_s));
+}
+
 static json_t *json_next(const struct lh_select_report *report)
 {
 	const struct lh_growth *suspect = find_suspect(report->selection);
@@ -344,15 +409,15 @@ static json_t *json_next(const struct lh_select_report *report)
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret)
 {
 	const struct lh_selection *selection = report->selection;
-	json_t *object =
-		json_pack("{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:o, s:o}}", "schema",
-			  "leakhunt/select/1", "pid", selection->pid ? json_integer(selection->pid) : json_null(),
-			  "command", lh_json_string(report->command), "complete", report->is_complete, "samples",
-			  (json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "process",
-			  json_growth(&selection->total), "regions", json_regions(report), "next_command",
-			  json_next(report), "unchanged_mappings", (json_int_t)count_unchanged(selection), "receipt",
-			  "readings", (json_int_t)report->read_count, "reading_ns", lh_json_u64(report->reading_ns),
-			  "reading_max_ns", lh_json_u64(report->reading_max_ns));
+	json_t *object = json_pack(
+		"{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:o, s:o}}", "schema",
+		"leakhunt/select/2", "pid", selection->pid ? json_integer(selection->pid) : json_null(), "command",
+		lh_json_string(report->command), "complete", report->is_complete, "samples",
+		(json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "moments_s",
+		json_moments(selection), "process", json_growth(&selection->total), "regions", json_regions(report),
+		"forecast", json_forecast(report->forecast), "next_command", json_next(report), "unchanged_mappings",
+		(json_int_t)count_unchanged(selection), "receipt", "readings", (json_int_t)report->read_count,
+		"reading_ns", lh_json_u64(report->reading_ns), "reading_max_ns", lh_json_u64(report->reading_max_ns));
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;
 	lh_error_destroy(error);

@@ -63,13 +63,13 @@ series() {
 	series s 1000 2000 3000 4000 5000 6000 7000
 	leakhunt select "${files[@]}" --times 0,1m,2m,180,240s,5m,6m --json
 	[ "$status" -eq 0 ]
-	[ "$(jq -r .schema <<<"$output")" = leakhunt/select/1 ]
+	[ "$(jq -r .schema <<<"$output")" = leakhunt/select/2 ]
 	[ "$(jq -r .regions[0].verdict <<<"$output")" = leak ]
 	[ "$(jq .regions[0].growth_bytes <<<"$output")" -eq $((6000 * 1024)) ]
 	[ "$(jq '.regions[0].rate_bytes_per_hour | floor' <<<"$output")" -eq $((1000 * 1024 * 60)) ]
 	[ "$(jq .span_ns <<<"$output")" -eq 360000000000 ]
 	[ "$(jq -r .regions[0].start <<<"$output")" = 0x1000000 ]
-	[ "$(jq -c .regions[0].series_private_bytes <<<"$output")" = "$(jq -nc '[range(1;8) | . * 1024000]')" ]
+	[ "$(jq -c .regions[0].series_bytes <<<"$output")" = "$(jq -nc '[range(1;8) | . * 1024000]')" ]
 	[ "$(jq -r .next_command <<<"$output")" = "leakhunt dump PID --region heap -o dump.bin" ]
 	[ "$(jq -r .pid <<<"$output")" = null ]
 }
@@ -307,12 +307,81 @@ holds_samples() {
 	usage_error "pids 7 and 8"
 }
 
+# put_record FILE FIRST_KIB STEP_KIB SAMPLES: a record of samples a minute apart, of one mapping.
+put_record() {
+	local i
+	printf '{"leakhunt_record":1,"pid":7}\n' >"$1"
+	for ((i = 0; i < $4; i++)); do
+		printf '{"time_ns":%d,"regions":[{"start":"0x10000000","end":"0x50000000","perms":"rw-p","kind":"anon","anonymous_bytes":%d}]}\n' \
+			$((i * 60000000000 + 1)) $((($2 + i * $3) * 1024)) >>"$1"
+	done
+}
+
+@test "before and after a fix" {
+	put_record leaking 1000 512 20
+	put_record mended 9000 0 20
+	put_record worse 1000 2048 20
+	leakhunt select --before leaking --after mended --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .schema <<<"$output")" = leakhunt/comparison/1 ]
+	[ "$(jq -r .change <<<"$output")" = stopped ]
+	# 512 KiB a minute, computed here.
+	jq -e '.before_bytes_per_hour == 512 * 1024 * 60 and .after_bytes_per_hour == 0' <<<"$output"
+	[ "$(leakhunt_json_change leaking worse)" = faster ]
+	[ "$(leakhunt_json_change worse leaking)" = slower ]
+	[ "$(leakhunt_json_change leaking leaking)" = "no change" ]
+	[ "$(leakhunt_json_change mended mended)" = "no growth" ]
+	leakhunt select --before leaking --after mended
+	[[ $output == *"growth   stopped: rate +30.0 MiB -> "* ]]
+	leakhunt select --before leaking
+	usage_error "go together"
+	leakhunt select --before leaking --after mended --from leaking
+	usage_error "--"
+}
+
+leakhunt_json_change() {
+	"$LEAKHUNT" select --before "$1" --after "$2" --json | jq -r .change
+}
+
+@test "growth for each request, and when it ends" {
+	start_sample heap_leak --auto 20
+	echo 0 >requests
+	# Each look finds 100 requests more.
+	leakhunt select "$SAMPLE_PID" -i 60ms -n 12 --json \
+		--counter 'n=$(($(cat requests) + 100)); echo $n | tee requests'
+	[ "$status" -eq 0 ]
+	[ "$(cat requests)" -eq 1200 ]
+	jq -e '.process | .growth_bytes / .bytes_per_count | . > 500 and . < 2500' <<<"$output"
+	jq -e '.process.verdict == "leak"' <<<"$output"
+	jq -e '.forecast | .seconds > 0 and .earliest_s <= .seconds and (.what | length > 0)' <<<"$output"
+	leakhunt select "$SAMPLE_PID" -i 10ms -n 3 --counter 'echo nothing' --json
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"--counter"*"did not print a number"* ]]
+	[ "$(jq .process.bytes_per_count <<<"$output")" = null ]
+	assert_sample_unharmed
+	stop_sample
+}
+
+@test "a clock that is set back does not matter" {
+	printf '{"leakhunt_record":2,"pid":7,"start_ticks":5}\n' >jumps
+	for i in 0 1 2 3 4 5 6 7; do
+		printf '{"n":%d,"time_ns":%d,"uptime_ns":%d,"regions":[{"start":"0x10000000","end":"0x50000000","perms":"rw-p","kind":"anon","anonymous_bytes":%d}]}\n' \
+			"$i" $((9000000000 - i * 1000000000)) $((1000000000 + i * 2000000000)) $((i * 1048576)) >>jumps
+	done
+	leakhunt select --from jumps --json
+	[ "$status" -eq 0 ]
+	jq -e '.process.rate_bytes_per_hour == 1048576 * 1800 and .span_ns == 14000000000' <<<"$output"
+	printf '{"leakhunt_record":2,"pid":7,"start_ticks":6}\n{"n":0,"time_ns":99000000000,"regions":[{"start":"0x1000","end":"0x2000","perms":"rw-p","kind":"anon"}]}\n' >>jumps
+	leakhunt select --from jumps
+	usage_error "given to another one"
+}
+
 @test "bad usage" {
 	smaps a 1000
 	leakhunt select
 	usage_error "neither PID nor --from"
 	leakhunt select 1 --from a
-	usage_error "both PID and --from"
+	usage_error "option --from does not go with a PID"
 	leakhunt select 1 --times 0
 	usage_error "--times"
 	leakhunt select --from a --from a --times 0

@@ -248,6 +248,93 @@ static void test_what_is_no_record(void **state)
 	assert_int_equal(samples.items.count, 0);
 }
 
+/* ---------------------------------------------------------------- changes */
+
+static struct lh_region plain_region(uint64_t start, uint64_t bytes, uint64_t used_bytes)
+{
+	return (struct lh_region){
+		.start = start,
+		.end = start + bytes,
+		.protection = LH_PROT_READ | LH_PROT_WRITE,
+		.kind = LH_REGION_ANON,
+		.name = "",
+		.thread_name = "",
+		.usage = {.anonymous_bytes = used_bytes},
+	};
+}
+
+/* Sample i: one region that stays, one that grows, and one that comes and goes. */
+static void make_small_sample(size_t i, struct lh_sample *ret)
+{
+	*ret = (struct lh_sample){.time_ns = i + 1, .uptime_ns = i + 5, .pid = 7, .list = {.has_usage = true}};
+	assert_success(lh_vec_push(&ret->list.regions, plain_region(0x10000, 0x1000, 4096)));
+	if (i % 3 == 1)
+		assert_success(lh_vec_push(&ret->list.regions, plain_region(0x20000, 0x1000, 0)));
+	assert_success(lh_vec_push(&ret->list.regions, plain_region(0x30000 - 0x100 * (i % 4), 0x8000, i)));
+}
+
+static void make_changes(size_t count, struct lh_buffer *ret)
+{
+	const struct lh_process_identity identity = {.pid = 7};
+	LH_CLEANUP(lh_cleanup_record_writer) struct lh_record_writer *writer = NULL;
+	assert_success(lh_record_writer_create(&writer));
+	assert_success(lh_record_encode_header(&identity, "x", ret));
+	for (size_t i = 0; i < count; i++) {
+		struct lh_sample sample LH_CLEANUP(lh_sample_deinit);
+		make_small_sample(i, &sample);
+		assert_success(lh_record_encode_sample(writer, &sample, ret));
+	}
+}
+
+static void assert_small_samples(const struct lh_samples *samples)
+{
+	for (size_t i = 0; i < samples->items.count; i++) {
+		const struct lh_sample *got = &samples->items.items[i];
+		struct lh_sample expected LH_CLEANUP(lh_sample_deinit);
+		make_small_sample(got->time_ns - 1, &expected);
+		assert_int_equal(got->uptime_ns, expected.uptime_ns);
+		assert_int_equal(got->list.skipped_lines, 0);
+		assert_int_equal(got->list.regions.count, expected.list.regions.count);
+		for (size_t j = 0; j < got->list.regions.count; j++)
+			assert_same_region(&got->list.regions.items[j], &expected.list.regions.items[j]);
+	}
+}
+
+static void test_changes_give_back_whole_samples(void **state)
+{
+	(void)state;
+	enum { COUNT = 600 };
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
+	make_changes(COUNT, &text);
+	assert_success(lh_record_decode(text.data, text.length, "text", &samples));
+	assert_int_equal(samples.items.count, COUNT);
+	assert_int_equal(samples.skipped_lines, 0);
+	assert_small_samples(&samples);
+}
+
+/* What rests on a line that is lost is left out, and no sample is wrong. */
+static void test_a_lost_line_costs_no_more_than_up_to_the_next_whole_one(void **state)
+{
+	(void)state;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	make_changes(600, &text);
+	for (size_t lost = 1; lost < 600; lost += 83) {
+		struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
+		struct lh_buffer cut LH_CLEANUP(lh_buffer_deinit) = {0};
+		const char *line = text.data;
+		for (size_t i = 0; i < lost; i++)
+			line = strchr(line, '\n') + 1;
+		const char *next = strchr(line, '\n') + 1;
+		lh_buffer_append(&cut, text.data, (size_t)(line - text.data));
+		lh_buffer_append(&cut, next, text.length - (size_t)(next - text.data));
+		assert_success(lh_record_decode(cut.data, cut.length, "text", &samples));
+		assert_int_equal(samples.items.count + samples.skipped_lines, 599);
+		assert_true(samples.skipped_lines < 256);
+		assert_small_samples(&samples);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +345,8 @@ int main(void)
 		cmocka_unit_test(test_bad_regions_are_counted),
 		cmocka_unit_test(test_records_one_after_the_other),
 		cmocka_unit_test(test_what_is_no_record),
+		cmocka_unit_test(test_changes_give_back_whole_samples),
+		cmocka_unit_test(test_a_lost_line_costs_no_more_than_up_to_the_next_whole_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,180 @@
+/*
+ * sampling: takes samples of a live process: smaps, and what the user counts, each dated. It saves them
+ * and hands them to select. Reads only: it never stops the process. What is lost is warned of once, and
+ * sampling goes on.
+ */
+#include "cli/sampling.h"
+
+#include "cli/command.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void lh_sampling_deinit(struct lh_sampling *sampling)
+{
+	lh_selector_destroy(sampling->selector);
+	lh_outfile_destroy(sampling->record);
+	lh_record_writer_destroy(sampling->writer);
+	*sampling = (struct lh_sampling){0};
+}
+
+struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command,
+				   struct lh_sampling *ret)
+{
+	*ret = (struct lh_sampling){
+		.process = process,
+		.counter_command = counter_command,
+		/* From one look at the calendar: it may be set back meanwhile. */
+		.clock_offset_ns = lh_clock_realtime_ns() - lh_clock_monotonic_ns(),
+	};
+	return lh_selector_create(&ret->selector);
+}
+
+void lh_warn_of_losses(bool *is_partial, const char *what, size_t count, const char *losses)
+{
+	if (!count)
+		return;
+	lh_warn("%s: %zu %s, and are left out", what, count, losses);
+	*is_partial = true;
+}
+
+void lh_go_on_without(bool *is_partial, struct lh_error *error, const char *consequence)
+{
+	lh_warn("%s; %s", lh_error_message(error), consequence);
+	lh_error_destroy(error);
+	*is_partial = true;
+}
+
+void lh_sleep_slice(uint64_t deadline_ns)
+{
+	uint64_t slice_end_ns = lh_min_u64(deadline_ns, lh_clock_monotonic_ns() + LH_NS_PER_S / 4);
+	struct timespec until = {.tv_sec = (time_t)(slice_end_ns / LH_NS_PER_S),
+				 .tv_nsec = (long)(slice_end_ns % LH_NS_PER_S)};
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+/* ---------------------------------------------------------------- saving */
+
+static struct lh_error *write_line(struct lh_sampling *sampling, const struct lh_buffer *line)
+{
+	return lh_fd_write_all(lh_outfile_fd(sampling->record), lh_outfile_path(sampling->record), line->data,
+			       line->length);
+}
+
+struct lh_error *lh_sampling_save(struct lh_sampling *sampling, const char *path, bool replace)
+{
+	struct lh_error *error = lh_outfile_create(path, replace, &sampling->record);
+	if (error && lh_error_code(error) == LH_ERROR_EXISTS)
+		return lh_error_hint(error, "give another name with --save, or --force to replace it");
+	LH_TRY(error);
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_process_identity identity = lh_process_identity(sampling->process);
+	LH_TRY(lh_record_writer_create(&sampling->writer));
+	LH_TRY(lh_record_encode_header(&identity, lh_process_command(sampling->process), &line));
+	return write_line(sampling, &line);
+}
+
+static struct lh_error *try_save_sample(struct lh_sampling *sampling, const struct lh_sample *sample)
+{
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(lh_record_encode_sample(sampling->writer, sample, &line));
+	return write_line(sampling, &line);
+}
+
+/* A full disc ends the record, not the watch. */
+static void save_sample(struct lh_sampling *sampling, const struct lh_sample *sample)
+{
+	struct lh_error *error = sampling->record ? try_save_sample(sampling, sample) : NULL;
+	if (!error)
+		return;
+	lh_go_on_without(&sampling->is_partial, error, "the samples are not saved");
+	lh_outfile_destroy(sampling->record);
+	sampling->record = NULL;
+}
+
+bool lh_sampling_commit(struct lh_sampling *sampling)
+{
+	if (!sampling->record)
+		return false;
+	struct lh_error *error = lh_outfile_commit(sampling->record);
+	if (error)
+		lh_go_on_without(&sampling->is_partial, error, "the samples are not saved");
+	return !error;
+}
+
+/* ---------------------------------------------------------------- counting */
+
+static void close_pipe(FILE **pipe)
+{
+	if (*pipe)
+		pclose(*pipe);
+}
+
+/* The first word that the user's command prints, as a number; false when it is none. */
+static bool read_counter(const char *command, double *ret)
+{
+	LH_CLEANUP(close_pipe) FILE *pipe = popen(command, "re");
+	char line[256], *end;
+	if (!pipe || !fgets(line, sizeof(line), pipe))
+		return false;
+	errno = 0;
+	double value = strtod(line, &end);
+	if (end == line || errno || !isfinite(value) || !strchr(" \t\n", *end))
+		return false;
+	*ret = value;
+	return true;
+}
+
+static void count(struct lh_sampling *sampling, struct lh_sample *ret)
+{
+	if (!sampling->counter_command)
+		return;
+	ret->has_counter = read_counter(sampling->counter_command, &ret->counter);
+	if (ret->has_counter || sampling->has_warned_of_counter)
+		return;
+	lh_warn("--counter: `%s` did not print a number; growth for each one counted is not known",
+		sampling->counter_command);
+	sampling->is_partial = sampling->has_warned_of_counter = true;
+}
+
+/* ---------------------------------------------------------------- one sample */
+
+static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sample *ret)
+{
+	uint64_t started_ns = lh_clock_monotonic_ns();
+	struct lh_error *error = lh_regions_read(sampling->process, LH_REGIONS_SMAPS, &ret->list);
+	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
+	/* A process that ends or calls exec while it is read shows as a strange text: say what happened. */
+	struct lh_error *change = lh_process_check(sampling->process);
+	if (change) {
+		lh_error_destroy(error);
+		return change;
+	}
+	LH_TRY(error);
+	ret->time_ns = started_ns + sampling->clock_offset_ns;
+	sampling->reading_ns += reading_ns;
+	sampling->reading_max_ns = lh_max_u64(sampling->reading_max_ns, reading_ns);
+	return NULL;
+}
+
+struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
+{
+	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {
+		.pid = lh_process_pid(sampling->process),
+		.start_ticks = lh_process_identity(sampling->process).start_ticks,
+		.uptime_ns = lh_clock_boottime_ns(),
+	};
+	LH_TRY(read_regions(sampling, &sample));
+	count(sampling, &sample);
+	lh_warn_of_losses(&sampling->is_partial, "smaps", sample.list.skipped_lines + sample.list.dropped_regions,
+			  "lines or mappings were not understood");
+	save_sample(sampling, &sample);
+	sampling->latest_bytes = lh_sample_used_bytes(&sample);
+	if (!sampling->sample_count++)
+		sampling->first_bytes = sampling->latest_bytes;
+	return lh_selector_add(sampling->selector, &sample);
+}

@@ -1,0 +1,47 @@
+/*
+ * sampling: takes samples of a live process, one after the other, and keeps them. Private to cli.
+ */
+#ifndef LEAKHUNT_CLI_SAMPLING_H
+#define LEAKHUNT_CLI_SAMPLING_H
+
+#include "leakhunt/select.h"
+
+struct lh_sampling {
+	const struct lh_process *process;
+	const char *counter_command;  /* NULL: nothing is counted */
+	struct lh_selector *selector; /* has all samples so far */
+	struct lh_outfile *record;    /* NULL: not saved, or given up */
+	struct lh_record_writer *writer;
+	uint64_t clock_offset_ns; /* what to add to the monotonic clock for the calendar's */
+	bool is_partial;          /* something was lost, and warned of */
+	bool has_warned_of_counter;
+	size_t sample_count;
+	uint64_t first_bytes; /* used, in the first sample and the latest */
+	uint64_t latest_bytes;
+	uint64_t reading_ns; /* of smaps, in all and at most */
+	uint64_t reading_max_ns;
+};
+
+/* `process` and `counter_command` must outlive it. Nothing is read of the process yet. */
+struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command,
+				   struct lh_sampling *ret) LH_NODISCARD;
+void lh_sampling_deinit(struct lh_sampling *sampling);
+
+/* Keeps samples in a record from now on; it appears under its name with lh_sampling_commit. */
+struct lh_error *lh_sampling_save(struct lh_sampling *sampling, const char *path, bool replace) LH_NODISCARD;
+/* Returns whether there is a record under its name now. */
+bool lh_sampling_commit(struct lh_sampling *sampling);
+
+/* One sample more. LH_ERROR_NO_PROCESS, LH_ERROR_CHANGED when the process ended or called exec. */
+struct lh_error *lh_sampling_take(struct lh_sampling *sampling) LH_NODISCARD;
+
+/* Warns that `count` somethings were lost, if any, and makes the result partial. */
+void lh_warn_of_losses(bool *is_partial, const char *what, size_t count, const char *losses);
+
+/* Warns, and makes the result partial. Takes `error`. */
+void lh_go_on_without(bool *is_partial, struct lh_error *error, const char *consequence);
+
+/* Until `deadline_ns` of the monotonic clock or a request to stop, a quarter of a second at most. */
+void lh_sleep_slice(uint64_t deadline_ns);
+
+#endif
