@@ -316,13 +316,7 @@ static struct lh_error *write_rest(struct dump_job *job)
 /* Both or none: a raw file without its index would have no addresses. */
 static struct lh_error *commit(struct dump_job *job)
 {
-	LH_TRY(lh_outfile_commit(job->file));
-	if (!job->index)
-		return NULL;
-	struct lh_error *error = lh_outfile_commit(job->index);
-	if (error)
-		unlink(job->options->path);
-	return error;
+	return job->index ? lh_outfile_commit_both(job->file, job->index) : lh_outfile_commit(job->file);
 }
 
 static struct lh_error *run_job(struct dump_job *job)
