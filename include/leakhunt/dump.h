@@ -190,6 +190,7 @@ struct lh_dump_options {
 	enum lh_dump_format format;
 	const char *path; /* output file */
 	bool force;       /* replace an existing file */
+	bool compress;    /* zstd, in frames that can be read one without the other (format.h) */
 	const struct lh_want *wants;
 	size_t want_count;
 	bool bare;
@@ -242,6 +243,8 @@ struct lh_receipt {
 	uint64_t gap_bytes;
 	struct lh_dump_gaps gaps;
 	uint64_t file_bytes;          /* apparent size of the file */
+	uint64_t unpacked_bytes;      /* of a compressed one, what is in it; else 0 */
+	uint64_t compress_ns;         /* after all else, while the target runs on */
 	uint64_t disc_bytes;          /* blocks in use; in the capture note: before the headers */
 	int64_t resident_delta_bytes; /* the target's RSS after minus before: pages made resident */
 	const char *path;             /* as given */

@@ -179,9 +179,10 @@ static struct lh_error *parse_options(const struct lh_arguments *arguments, stru
 	options->mode = (enum lh_dump_mode)mode;
 	options->format = (enum lh_dump_format)format;
 	LH_TRY(parse_snapshot_options(arguments, options));
+	options->compress = lh_arguments_has(arguments, "compress");
 	options->path = lh_arguments_value(arguments, "output");
 	if (!options->path)
-		options->path = DEFAULT_PATH;
+		options->path = options->compress ? DEFAULT_PATH ".zst" : DEFAULT_PATH;
 	options->force = lh_arguments_has(arguments, "force");
 	options->bare = lh_arguments_has(arguments, "bare");
 	options->swapped = lh_arguments_has(arguments, "swapped");
@@ -331,6 +332,12 @@ static const struct lh_option options[] = {
 		.words = "core raw",
 	},
 	{.name = "bare", .summary = "leave out the context that later analysis needs"},
+	{
+		.name = "compress",
+		.letter = 'z',
+		.summary = "compress with zstd, after the pause (default FILE: " DEFAULT_PATH
+			   ".zst); `leakhunt strings` reads it as it is, `zstd -d` makes it a core",
+	},
 	{
 		.name = "swapped",
 		.summary = "read swapped pages, too, after all else: they come back into the target's memory",

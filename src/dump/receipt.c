@@ -65,6 +65,8 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"swapped_in_bytes", lh_json_u64(receipt->swapped_in_bytes)},
 		{"gap_bytes", lh_json_u64(receipt->gap_bytes)},
 		{"file_bytes", lh_json_u64(receipt->file_bytes)},
+		{"unpacked_bytes", lh_json_u64(receipt->unpacked_bytes)},
+		{"compress_ns", lh_json_u64(receipt->compress_ns)},
 		{"disc_bytes", lh_json_u64(receipt->disc_bytes)},
 		{"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
 		{"gaps", lh_describe_gaps(&receipt->gaps)},

@@ -90,6 +90,15 @@ static void put_time(const struct lh_receipt *receipt, struct lh_buffer *ret)
 			 lh_format_bytes(bytes_per_s, rate));
 }
 
+static void put_compression(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char unpacked[LH_FORMAT_MAX], elapsed[LH_FORMAT_MAX];
+	if (receipt->unpacked_bytes)
+		lh_buffer_printf(ret, "  %-10sfrom %s, in %s after the pause\n", "packed",
+				 lh_format_bytes(receipt->unpacked_bytes, unpacked),
+				 lh_format_duration(receipt->compress_ns, elapsed));
+}
+
 static bool is_first_of_reason(const struct lh_receipt *receipt, size_t index)
 {
 	for (size_t i = 0; i < index; i++) {
@@ -138,6 +147,7 @@ void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style st
 	put_passes(receipt, ret);
 	put_reason(receipt, ret);
 	put_target(receipt, ret);
+	put_compression(receipt, ret);
 	put_time(receipt, ret);
 	put_gaps(receipt, style, ret);
 }
