@@ -250,6 +250,9 @@ struct lh_receipt {
 	const char *path;             /* as given */
 };
 
+/* Bytes copied a second, over all of it but compressing. */
+uint64_t lh_receipt_rate(const struct lh_receipt *receipt);
+
 void lh_receipt_deinit(struct lh_receipt *receipt);
 
 /* Appends the receipt as one JSON object, as the capture note and `dump --json` have it. */

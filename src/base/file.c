@@ -57,8 +57,13 @@ static struct lh_error *open_for_reading(const char *path, int *ret_fd)
 struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_buffer *ret)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	size_t length_before = ret->length;
+	struct stat status;
 	LH_TRY(open_for_reading(path, &fd));
-	return lh_fd_read_all(fd, path, max_bytes, ret);
+	LH_TRY(lh_fd_read_all(fd, path, max_bytes, ret));
+	if (ret->length == length_before && fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode))
+		return lh_error_create(LH_ERROR_FORMAT, "%s is a pipe that nobody writes to", path);
+	return NULL;
 }
 
 struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, size_t length)

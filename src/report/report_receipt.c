@@ -84,10 +84,8 @@ static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 static void put_time(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	char elapsed[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
-	double seconds = (double)receipt->elapsed_ns / 1e9;
-	uint64_t bytes_per_s = seconds > 0 ? (uint64_t)((double)receipt->copied_bytes / seconds) : 0;
 	lh_buffer_printf(ret, "  %-10s%s, %s/s\n", "time", lh_format_duration(receipt->elapsed_ns, elapsed),
-			 lh_format_bytes(bytes_per_s, rate));
+			 lh_format_bytes(lh_receipt_rate(receipt), rate));
 }
 
 static void put_compression(const struct lh_receipt *receipt, struct lh_buffer *ret)
