@@ -154,9 +154,10 @@ enum lh_dump_mode {
 
 /* What a snapshot does when the pause would be longer than allowed. */
 enum lh_dump_slow {
-	LH_DUMP_SLOW_STOP, /* pauses longer */
-	LH_DUMP_SLOW_LIVE, /* goes on as in mode live */
-	LH_DUMP_SLOW_FAIL, /* gives up */
+	LH_DUMP_SLOW_STOP,  /* pauses longer */
+	LH_DUMP_SLOW_LIVE,  /* goes on as in mode live */
+	LH_DUMP_SLOW_FAIL,  /* gives up */
+	LH_DUMP_SLOW_CHILD, /* copies a copy-on-write child; pauses longer where there can be none */
 };
 
 const char *lh_dump_mode_name(enum lh_dump_mode mode);

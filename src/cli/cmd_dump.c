@@ -151,8 +151,10 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 /* What only a snapshot knows of; with another mode it would silently mean nothing. */
 static struct lh_error *parse_snapshot_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
 {
-	static const char *const reactions[] = {
-		[LH_DUMP_SLOW_STOP] = "stop", [LH_DUMP_SLOW_LIVE] = "live", [LH_DUMP_SLOW_FAIL] = "fail"};
+	static const char *const reactions[] = {[LH_DUMP_SLOW_STOP] = "stop",
+						[LH_DUMP_SLOW_LIVE] = "live",
+						[LH_DUMP_SLOW_FAIL] = "fail",
+						[LH_DUMP_SLOW_CHILD] = "child"};
 	static const char *const names[] = {"max-pause", "on-slow"};
 	for (size_t i = 0; options->mode != LH_DUMP_SNAPSHOT && i < LH_ARRAY_COUNT(names); i++) {
 		if (lh_arguments_value(arguments, names[i]))
@@ -317,9 +319,9 @@ static const struct lh_option options[] = {
 		.name = "on-slow",
 		.argument = "WHAT",
 		.summary =
-			"when the pause would be longer: stop: pause longer, and say so (default); live: go on as in "
-			"mode live; fail: write nothing",
-		.words = "stop live fail",
+			"when the pause would be longer: stop: pause longer, and say so (default); child: go on as in "
+			"mode child; live: go on as in mode live; fail: write nothing",
+		.words = "stop child live fail",
 	},
 	{
 		.name = "no-inject",

@@ -5,8 +5,9 @@
  * pages a second, but never to each 16th: what a whole copy must hold. --threads N more threads sleep,
  * --mappings N more mappings lie about. Prints READY with the address range. On stdin: "gap" is answered
  * with the longest time each was held up since last asked, "gaps" with all above a millisecond and when
- * (CLOCK_MONOTONIC); "fork" with how long a bare fork of it takes; "quit" or end of input ends it. As root these threads are SCHED_FIFO, so that they feel
- * who holds them up, and not who else runs on the machine; one more, "plain", ticks like any other thread.
+ * (CLOCK_MONOTONIC); "fork" with how long a bare fork of it takes; "quit" or end of input ends it. As root these
+ * threads are SCHED_FIFO, so that they feel who holds them up, and not who else runs on the machine; one more, "plain",
+ * ticks like any other thread.
  */
 #include <inttypes.h>
 #include <pthread.h>

@@ -165,3 +165,16 @@ has_zombie() {
 		rm -f killed.core .killed.core.*.tmp
 	done
 }
+
+@test "--on-slow=child: where a snapshot's pause would be too long" {
+	start_sample page_writer
+	for _ in $(seq 3); do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --max-pause 1us --on-slow child --region anon --force --json -o cut.core >receipt 2>err
+		grep -q 'a copy-on-write child instead' err
+		jq -e '.mode == "child" and .complete and (.mode_reason | contains("--max-pause"))' receipt
+		jq -e '.injected == "userfaultfd, close, clone, wait4; undone"' receipt
+		is_of_one_instant cut.core
+		has_no_child "$SAMPLE_PID"
+	done
+	assert_sample_unharmed
+}
