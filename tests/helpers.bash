@@ -93,14 +93,8 @@ has_ended() {
 
 # assert_not_stopped PID: none of its threads is stopped, traced or dead, and nobody traces it.
 assert_not_stopped() {
-	local status
 	has_ended "$1" && { echo "process $1 has ended" >&2; return 1; }
-	for status in "/proc/$1"/task/*/status; do
-		if grep -E '^State:[[:space:]]*[TtZX]|^TracerPid:[[:space:]]*[1-9]' "$status" 2>/dev/null; then
-			echo "in $status" >&2
-			return 1
-		fi
-	done
+	! grep -EH '^State:[[:space:]]*[TtZX]|^TracerPid:[[:space:]]*[1-9]' "/proc/$1"/task/*/status >&2 2>/dev/null
 }
 
 # dump_modes: all words that dump --mode takes, as the program says.

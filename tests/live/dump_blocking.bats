@@ -28,7 +28,7 @@ let_go() {
 	declare -A pids
 	start_blocked alone
 	pids[alone]=$SAMPLE_PID
-	for mode in snapshot stop live; do
+	for mode in $(dump_modes); do
 		start_blocked "$mode"
 		pids[$mode]=$SAMPLE_PID
 		for round in 1 2 3; do
@@ -40,7 +40,7 @@ let_go() {
 	start_blocked gdb
 	pids[gdb]=$SAMPLE_PID
 	gdb -batch -nx -p "$SAMPLE_PID" >/dev/null 2>&1
-	for name in alone snapshot stop live gdb; do
+	for name in alone $(dump_modes) gdb; do
 		SAMPLE_PID=${pids[$name]}
 		let_go "$name"
 		[ "$name" = gdb ] || assert_sample_unharmed

@@ -148,13 +148,3 @@ start_filtered() {
 	sample_command check
 	jq -e '.alive and .checksum_ok' <<<"$REPLY"
 }
-
-@test "60,000 mappings" {
-	start_sample many_mappings --size 491520000 --block-bytes 8192
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region all --json -o many.core >receipt 2>/dev/null
-	jq -e '.mode == "snapshot"' receipt
-	eu-readelf -lW many.core | grep -c ' LOAD ' >loads
-	[ "$(cat loads)" -ge 30000 ]
-	assert_sample_unharmed
-	assert_left_alone "$SAMPLE_PID"
-}
