@@ -97,7 +97,7 @@ static void *set_of(int fd)
 
 static void add_selects(void)
 {
-	const struct timeval interval = {.tv_sec = expiry_ms / 1000, .tv_usec = expiry_ms % 1000 * 1000};
+	const struct timeval interval = {.tv_sec = expiry_ms / 1000, .tv_usec = expiry_ms % 1000 * 1000L};
 	int writer;
 	int fd = pipe_reader(&writer);
 	add_written("select", writer, SYS_select, fd + 1, POINTER(set_of(fd)));
@@ -297,7 +297,7 @@ static void add_semaphores(void)
 	enum { WOKEN, WOKEN_TIMED, EXPIRING, COUNT };
 	struct timespec patience = {.tv_sec = 600};
 	semaphores = must("semget", semget(IPC_PRIVATE, COUNT, 0600));
-	for (unsigned short i = 0; i < COUNT; i++)
+	for (int i = 0; i < COUNT; i++)
 		must("semctl", semctl(semaphores, i, SETVAL, 0));
 	struct sembuf down[COUNT] = {{WOKEN, -1, 0}, {WOKEN_TIMED, -1, 0}, {EXPIRING, -1, 0}};
 	add("semop", SYS_semop, semaphores, POINTER(copy_of(&down[WOKEN], sizeof(*down))), 1)->release =

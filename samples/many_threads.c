@@ -45,9 +45,10 @@ static bool wait_in_nanosleep(void)
 
 static void *wait_always(void *argument)
 {
+	const uint64_t *number = argument;
 	static bool (*const ways[])(void) = {wait_in_epoll, wait_in_read, wait_in_futex, wait_in_poll,
 					     wait_in_nanosleep};
-	bool (*way)(void) = ways[(uintptr_t)argument % (sizeof(ways) / sizeof(*ways))];
+	bool (*way)(void) = ways[*number % (sizeof(ways) / sizeof(*ways))];
 	started_threads++;
 	for (;;)
 		broken_waits += way();
@@ -85,11 +86,15 @@ static void begin(struct sample *sample)
 		sample_die("many_threads: %s", strerror(errno));
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	uint64_t *numbers = calloc(thread_count + 1, sizeof(*numbers));
+	if (!numbers)
+		sample_die("many_threads: no memory");
 	for (uint64_t i = 0; i < thread_count + spawner_count; i++) {
 		pthread_t thread;
 		bool is_waiter = i < thread_count;
+		numbers[is_waiter ? i : thread_count] = i;
 		if (pthread_create(&thread, &attributes, is_waiter ? wait_always : spawn_always,
-				   is_waiter ? (void *)(uintptr_t)i : &attributes))
+				   is_waiter ? (void *)&numbers[i] : &attributes))
 			sample_die("many_threads: cannot start thread %" PRIu64, i);
 	}
 	while (started_threads < thread_count)

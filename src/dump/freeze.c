@@ -70,7 +70,7 @@ static bool is_known(const struct lh_freeze *freeze, pid_t tid)
 /* ---------------------------------------------------------------- stopping */
 
 /* The letter in "1234 (name) S 1 ..." (proc_pid_stat(5)); 'X' when there is no such thread any more. */
-static char state_letter(const struct lh_process *process, pid_t tid)
+static int state_letter(const struct lh_process *process, pid_t tid)
 {
 	char name[64];
 	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
