@@ -47,6 +47,7 @@ static struct odd odds[ODD_MAX];
 static size_t odd_count;
 static const char *table_path = "/dev/null", *folder = "/tmp";
 static int own_userfault = -1;
+static bool is_unwatched; /* --unwatched: no userfaultfd of its own */
 
 /* ---------------------------------------------------------------- pages that say where they are */
 
@@ -312,8 +313,16 @@ static void begin(struct sample *sample)
 	map_shared();
 	map_huge();
 	map_secret();
-	map_watched();
+	if (!is_unwatched)
+		map_watched();
 	write_table();
+}
+
+static bool flag(struct sample *sample, const char *name)
+{
+	(void)sample;
+	is_unwatched |= !strcmp(name, "--unwatched");
+	return !strcmp(name, "--unwatched");
 }
 
 static bool option(struct sample *sample, const char *name, const char *value)
@@ -346,6 +355,7 @@ int main(int argc, char **argv)
 				.condition = "steady",
 				.size_bytes = UINT64_C(20) << 30,
 				.begin = begin,
+				.flag = flag,
 				.option = option,
 				.describe = describe};
 	return sample_main(&sample, argc, argv);

@@ -60,6 +60,16 @@ is_all_there() {
 	[[ $output == *"locked (bytes): 64 pages"* ]]
 }
 
+@test "memory that a forked child has not: MADV_DONTFORK, MADV_WIPEONFORK" {
+	start_sample odd_mappings --table table --folder "$PWD" --size 200M --unwatched
+	is_held() {
+		"$LEAKHUNT_ROOT/tests/live/check_odd.py" "$1.core" table || return
+		jq -e --arg mode "$1" '.mode == $mode' "$1.json" >/dev/null || return
+		assert_left_alone "$SAMPLE_PID"
+	}
+	region=all dump_each is_held
+}
+
 has_huge_pages() {
 	[ "$(awk '$1 == "HugePages_Free:" { print $2 }' /proc/meminfo)" -ge "$1" ]
 }
@@ -149,9 +159,9 @@ has_spawned() {
 
 @test "in a pid, mount and user namespace of its own" {
 	unshare --user --map-root-user --pid --mount --fork true 2>/dev/null || skip "namespaces can't be made here"
-	samples=$SAMPLES
+	programs=$SAMPLES
 	SAMPLES=/usr/bin start_sample unshare --user --map-root-user --pid --mount --fork --kill-child \
-		"$samples/page_writer" --rate 10000 --size 16M
+		"$programs/page_writer" --rate 10000 --size 16M
 	target=$(cat "/proc/$SAMPLE_PID/task/$SAMPLE_PID/children")
 	target=${target% }
 	# It knows itself by another number.
