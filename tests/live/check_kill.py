@@ -3,9 +3,10 @@
 
 Starts SAMPLE (samples/page_writer), measures how long a dump in MODE takes, then KILLS times starts one, kills
 it after a random part of that time, and looks at the target from outside and by its own word. Prints one
-JSON object; exits with 1 when the target was harmed. What a kill may leave is counted, not judged: files that
-have not got their name yet, userfaultfds that track nothing, and calls that ended with EINTR, as they do
-after any debugger (a kill between the stop of a thread and the mending of its call).
+JSON object, also when it is ended by SIGINT or SIGTERM; exits with 1 when the target was harmed. What a kill
+may leave is counted, not judged: files that have not got their name yet, userfaultfds that track nothing,
+and calls that ended with EINTR, as they do after any debugger (a kill between the stop of a thread and the
+mending of its call).
 """
 import json
 import os
@@ -132,7 +133,12 @@ def leftovers(folder):
     return unnamed
 
 
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
 def main():
+    signal.signal(signal.SIGTERM, interrupt)
     leakhunt, sample, mode, kills = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     seed = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
     chance = random.Random(seed)
@@ -149,6 +155,8 @@ def main():
                 result["in_time"] += kill_one(leakhunt, target, mode, path, delay_s)
                 target.check()
                 result["files_left"] += leftovers(folder)
+        except KeyboardInterrupt:
+            result["kills"] -= 1
         except Harm as harm:
             result["harmed"], result["harm"] = 1, str(harm)
         result["interrupted_calls"] = target.interrupted_calls
