@@ -240,6 +240,14 @@ struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_r
 struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range,
 					 struct lh_page_runs *ret) LH_NODISCARD;
 
+/*
+ * To be called between kernel calls, one after another, that take a running target's mmap_lock: naps once a
+ * millisecond. Who takes the lock again at once takes it before a waiting writer wakes up: for 4 to 20 ms, until
+ * the writer insists (kernel/locking/rwsem.c, RWSEM_WAIT_TIMEOUT; measured on Linux 6.18). *rested_ns: when
+ * the target last had its chance; 0 at first.
+ */
+void lh_rest_from_lock(uint64_t *rested_ns);
+
 /* ---------------------------------------------------------------- memory */
 
 /*

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,8 +31,12 @@
 /* A process may spawn threads while we stop them, but each pass stops all that could spawn. */
 enum { PASSES_MAX = 100 };
 
+/* Most threads stop within that time: as long, it is looked without a nap. */
+#define STOP_SOON_NS (50 * (uint64_t)1000)
+
 enum thread_phase {
-	THREAD_ASKED,   /* seized and interrupted */
+	THREAD_SEIZED,  /* traced, and running */
+	THREAD_ASKED,   /* interrupted */
 	THREAD_STOPPED, /* in a ptrace stop */
 	THREAD_GONE,    /* ended */
 };
@@ -51,6 +56,8 @@ struct lh_freeze {
 	LH_VEC(struct frozen_thread) threads; /* [0, sorted_count) in ascending tid order */
 	size_t sorted_count;
 	uint64_t caught; /* signals with a handler, before the first stop */
+	uint64_t patience_ns;
+	DIR *folder; /* /proc/PID/task */
 };
 
 static int compare_threads(const void *a, const void *b)
@@ -89,7 +96,7 @@ static bool is_ending(const struct lh_process *process, pid_t tid)
 
 static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
 {
-	struct frozen_thread thread = {.tid = tid, .phase = THREAD_ASKED, .asked_ns = lh_clock_monotonic_ns()};
+	struct frozen_thread thread = {.tid = tid, .phase = THREAD_SEIZED};
 	LH_TRY(lh_vec_reserve(&freeze->threads, 1));
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
 		int saved_errno = errno;
@@ -98,36 +105,46 @@ static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
 							  lh_error_from_errno(saved_errno, "cannot stop process %d",
 									      (int)lh_process_pid(freeze->process)));
 		thread.phase = THREAD_GONE;
-	} else if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0) {
-		thread.phase = THREAD_GONE;
 	}
 	freeze->threads.items[freeze->threads.count++] = thread;
 	return NULL;
 }
 
-static struct lh_error *seize_listed(struct lh_freeze *freeze, DIR *folder)
+/* PTRACE_SEIZE does not stop: so each thread stands still only from here on, not while others are seized. */
+static void interrupt_seized(struct lh_freeze *freeze)
 {
-	for (struct dirent *entry; (entry = readdir(folder));) {
-		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (tid > 0 && !is_known(freeze, tid))
-			LH_TRY(seize(freeze, tid));
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		struct frozen_thread *thread = &freeze->threads.items[i];
+		if (thread->phase != THREAD_SEIZED)
+			continue;
+		thread->asked_ns = lh_clock_monotonic_ns();
+		thread->phase = ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 ? THREAD_GONE : THREAD_ASKED;
 	}
-	return NULL;
+}
+
+static struct lh_error *open_folder(struct lh_freeze *freeze)
+{
+	int fd;
+	LH_TRY(lh_process_open_file(freeze->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
+	freeze->folder = fdopendir(fd);
+	if (freeze->folder)
+		return NULL;
+	int saved_errno = errno;
+	close(fd);
+	return lh_error_from_errno(saved_errno, "cannot list the threads of process %d",
+				   (int)lh_process_pid(freeze->process));
 }
 
 /* One look at the threads there are: all that are new are asked to stop. */
 static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 {
-	int fd;
-	LH_TRY(lh_process_open_file(freeze->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
-	LH_CLEANUP(lh_cleanup_dir) DIR *folder = fdopendir(fd);
-	if (!folder) {
-		int saved_errno = errno;
-		close(fd);
-		return lh_error_from_errno(saved_errno, "cannot list the threads of process %d",
-					   (int)lh_process_pid(freeze->process));
+	rewinddir(freeze->folder);
+	for (struct dirent *entry; (entry = readdir(freeze->folder));) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (tid > 0 && !is_known(freeze, tid))
+			LH_TRY(seize(freeze, tid));
 	}
-	LH_TRY(seize_listed(freeze, folder));
+	interrupt_seized(freeze);
 	if (freeze->threads.count)
 		qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
 	freeze->sorted_count = freeze->threads.count;
@@ -220,22 +237,29 @@ static struct lh_error *cannot_be_stopped(const struct lh_process *process, pid_
 			     "try again later, or use --mode live, which stops nothing");
 }
 
+/* The last that is still on its way; 0: none. */
+static pid_t find_awaited(struct lh_freeze *freeze)
+{
+	pid_t awaited = 0;
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		if (is_on_its_way(freeze, &freeze->threads.items[i]))
+			awaited = freeze->threads.items[i].tid;
+	}
+	return awaited;
+}
+
 static struct lh_error *await_stops(struct lh_freeze *freeze)
 {
 	static const struct timespec nap = {.tv_nsec = 20000};
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS;
-	for (;;) {
-		pid_t awaited = 0;
-		for (size_t i = 0; i < freeze->threads.count; i++) {
-			if (is_on_its_way(freeze, &freeze->threads.items[i]))
-				awaited = freeze->threads.items[i].tid;
-		}
-		if (!awaited)
-			return NULL;
-		if (lh_clock_monotonic_ns() > deadline_ns)
+	uint64_t begun_ns = lh_clock_monotonic_ns();
+	for (pid_t awaited; (awaited = find_awaited(freeze));) {
+		uint64_t waited_ns = lh_clock_monotonic_ns() - begun_ns;
+		if (waited_ns > freeze->patience_ns)
 			return cannot_be_stopped(freeze->process, awaited);
-		nanosleep(&nap, NULL);
+		if (waited_ns > STOP_SOON_NS)
+			nanosleep(&nap, NULL);
 	}
+	return NULL;
 }
 
 static struct lh_error *find_uninterruptible(const struct lh_process *process, pid_t *ret_tid)
@@ -252,10 +276,10 @@ static struct lh_error *find_uninterruptible(const struct lh_process *process, p
 }
 
 /* Before any thread stands still: all would stand and wait for the one that can't be stopped. */
-static struct lh_error *await_interruptible(const struct lh_process *process)
+static struct lh_error *await_interruptible(const struct lh_process *process, uint64_t patience_ns)
 {
 	static const struct timespec nap = {.tv_nsec = 1000000};
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS;
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + patience_ns;
 	for (;;) {
 		pid_t tid;
 		LH_TRY(find_uninterruptible(process, &tid));
@@ -267,16 +291,35 @@ static struct lh_error *await_interruptible(const struct lh_process *process)
 	}
 }
 
-/* Ends when two passes in a row find nothing new: a listing may miss a thread while others end. */
+/*
+ * Whether the stopped threads are all that there are: the links of /proc/PID/task are 2 and the number of
+ * threads (fs/proc/base.c, proc_task_getattr). They then are all that could start another.
+ */
+static bool all_are_stopped(const struct lh_freeze *freeze)
+{
+	struct stat status;
+	size_t stopped_count = 0;
+	for (size_t i = 0; i < freeze->threads.count; i++)
+		stopped_count += freeze->threads.items[i].phase == THREAD_STOPPED;
+	return fstat(dirfd(freeze->folder), &status) == 0 && status.st_nlink == stopped_count + 2;
+}
+
+/*
+ * Where threads that have ended are counted still, it ends when two passes in a row find nothing new: a
+ * listing may miss a thread while others end.
+ */
 static struct lh_error *stop_all(struct lh_freeze *freeze)
 {
 	size_t quiet_passes = 0;
+	LH_TRY(open_folder(freeze));
 	for (size_t pass = 0; pass < PASSES_MAX && quiet_passes < 2; pass++) {
 		size_t count_before = freeze->threads.count;
 		LH_TRY(seize_new_threads(freeze));
 		lh_fault_point("freeze-asked");
 		LH_TRY(await_stops(freeze));
 		lh_fault_point("freeze-stopped");
+		if (all_are_stopped(freeze))
+			return NULL;
 		quiet_passes = freeze->threads.count == count_before ? quiet_passes + 1 : 0;
 	}
 	if (quiet_passes < 2)
@@ -317,31 +360,53 @@ static struct lh_error *capture_all(const struct lh_freeze *freeze, struct lh_th
 	return NULL;
 }
 
-static struct lh_error *freeze_and_capture(struct lh_freeze *freeze, struct lh_thread_states *states)
+static struct lh_error *freeze_all(struct lh_freeze *freeze)
 {
-	LH_TRY(await_interruptible(freeze->process));
+	LH_TRY(await_interruptible(freeze->process, freeze->patience_ns));
 	LH_TRY(stop_all(freeze));
-	LH_TRY(lh_process_check(freeze->process));
-	return capture_all(freeze, states);
+	return lh_process_check(freeze->process);
 }
 
-struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
-				 struct lh_freeze **ret)
+static struct lh_error *create_freeze(const struct lh_process *process, uint64_t patience_ns, struct lh_freeze **ret)
 {
 	struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
 	if (!freeze)
 		return lh_error_no_memory();
 	freeze->process = process;
+	freeze->patience_ns = patience_ns;
 	freeze->caught = lh_restart_caught_signals(process);
+	*ret = freeze;
+	return NULL;
+}
+
+struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
+				 struct lh_freeze **ret)
+{
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
+	LH_TRY(create_freeze(process, STOP_PATIENCE_NS, &freeze));
+	LH_TRY(freeze_all(freeze));
 	struct lh_thread_states states = {0};
-	struct lh_error *error = freeze_and_capture(freeze, &states);
+	struct lh_error *error = capture_all(freeze, &states);
 	if (error) {
-		lh_freeze_end(freeze);
 		lh_thread_states_deinit(&states);
 		return error;
 	}
 	*ret_states = states;
 	*ret = freeze;
+	freeze = NULL;
+	return NULL;
+}
+
+struct lh_error *lh_freeze_begin_brief(const struct lh_process *process, uint64_t patience_ns, struct lh_freeze **ret)
+{
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
+	LH_TRY(create_freeze(process, patience_ns, &freeze));
+	LH_TRY(freeze_all(freeze));
+	if (!all_are_stopped(freeze))
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "not all threads of process %d can be stopped",
+				       (int)lh_process_pid(process));
+	*ret = freeze;
+	freeze = NULL;
 	return NULL;
 }
 
@@ -350,6 +415,7 @@ static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 	if (state_letter(freeze->process, tid) == 'D')
 		return cannot_be_stopped(freeze->process, tid);
 	LH_TRY(seize(freeze, tid));
+	interrupt_seized(freeze);
 	LH_TRY(await_stops(freeze));
 	LH_TRY(lh_process_check(freeze->process));
 	if (freeze->threads.items[0].phase != THREAD_STOPPED)
@@ -359,11 +425,8 @@ static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 
 struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid, struct lh_freeze **ret)
 {
-	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
-	if (!freeze)
-		return lh_error_no_memory();
-	freeze->process = process;
-	freeze->caught = lh_restart_caught_signals(process);
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
+	LH_TRY(create_freeze(process, STOP_PATIENCE_NS, &freeze));
 	LH_TRY(freeze_one(freeze, tid));
 	*ret = freeze;
 	freeze = NULL;
@@ -420,7 +483,7 @@ static void let_go(struct frozen_thread *thread, uint64_t caught)
 		return;
 	if (thread->is_mended)
 		unmend_if_signalled(thread, caught);
-	if (thread->phase == THREAD_ASKED || ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal) < 0)
+	if (thread->phase != THREAD_STOPPED || ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal) < 0)
 		detach_running(thread);
 }
 
@@ -444,9 +507,11 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 		let_go(thread, caught);
 		lh_fault_point("freeze-let-one-go");
 		cost.mended_count += thread->is_mended;
-		if (thread->phase != THREAD_GONE)
+		if (thread->phase != THREAD_GONE && thread->asked_ns)
 			cost.pause_ns = lh_max_u64(cost.pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);
 	}
+	if (freeze->folder)
+		closedir(freeze->folder);
 	lh_vec_deinit(&freeze->threads);
 	free(freeze);
 	return cost;

@@ -10,6 +10,13 @@
 struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid,
 					struct lh_freeze **ret) LH_NODISCARD;
 
+/*
+ * Stops all threads, and none that can't be stopped is left running: LH_ERROR_UNSUPPORTED then, or when one
+ * does not stop within the patience.
+ */
+struct lh_error *lh_freeze_begin_brief(const struct lh_process *process, uint64_t patience_ns,
+				       struct lh_freeze **ret) LH_NODISCARD;
+
 /* A signal that reached the frozen thread meanwhile, to be handed on when it is let go. */
 void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal);
 

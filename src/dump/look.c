@@ -5,6 +5,8 @@
  */
 #include "look.h"
 
+#include "urgent.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -12,7 +14,7 @@
 
 /* A batch: as much, or as many, as is worth a thread's way to the counter. */
 #define BATCH_BYTES (64 * LH_MIB)
-enum { BATCH_PIECES = 64, RUNS_AHEAD = 4096 };
+enum { BATCH_PIECES = 1024, RUNS_AHEAD = 4096 };
 
 struct piece {
 	struct lh_range range;
@@ -30,6 +32,7 @@ struct looker {
 	struct lh_look *look;
 	struct lh_pagemap *pagemap;
 	struct lh_page_runs runs;
+	struct lh_page_runs found; /* in some pieces */
 	struct lh_error *error;
 	pthread_t thread;
 	bool is_running;
@@ -54,29 +57,51 @@ struct lh_look {
 
 /* ---------------------------------------------------------------- looking */
 
-static struct lh_error *look_at_piece(struct looker *looker, struct piece *piece)
+/* Gives each of the pieces, which are neighbours, its part of what was found in all of them. */
+static struct lh_error *share_out(struct looker *looker, struct piece *pieces, size_t count)
 {
-	struct lh_page_runs found = {0};
-	struct lh_error *error = looker->look->find(looker->pagemap, piece->range, &found);
-	piece->looker = (uint16_t)(looker - looker->look->lookers);
-	piece->first = looker->runs.runs.count;
-	for (size_t i = 0; !error && i < found.runs.count; i++)
-		error = lh_vec_push(&looker->runs.runs, found.runs.items[i]);
-	piece->count = looker->runs.runs.count - piece->first;
-	lh_vec_deinit(&found.runs);
-	return error;
+	const struct lh_page_runs *found = &looker->found;
+	size_t next = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct lh_range range = pieces[i].range;
+		pieces[i].looker = (uint16_t)(looker - looker->look->lookers);
+		pieces[i].first = looker->runs.runs.count;
+		for (; next < found->runs.count && found->runs.items[next].range.start < range.end; next++) {
+			struct lh_page_run run = found->runs.items[next];
+			run.range.start = lh_max_u64(run.range.start, range.start);
+			run.range.end = lh_min_u64(run.range.end, range.end);
+			LH_TRY(lh_vec_push(&looker->runs.runs, run));
+			if (found->runs.items[next].range.end > range.end)
+				break; /* goes on in the next piece */
+		}
+		pieces[i].count = looker->runs.runs.count - pieces[i].first;
+	}
+	return NULL;
+}
+
+/* Pieces without a hole between them are looked at in one go. */
+static struct lh_error *look_at_pieces(struct looker *looker, struct piece *pieces, size_t count)
+{
+	for (size_t first = 0, end; first < count; first = end) {
+		for (end = first + 1; end < count && pieces[end].range.start == pieces[end - 1].range.end;)
+			end++;
+		looker->found.runs.count = 0;
+		struct lh_range range = {pieces[first].range.start, pieces[end - 1].range.end};
+		LH_TRY(looker->look->find(looker->pagemap, range, &looker->found));
+		LH_TRY(share_out(looker, pieces + first, end - first));
+	}
+	return NULL;
 }
 
 static void look_at_batches(struct looker *looker)
 {
 	struct lh_look *look = looker->look;
-	for (;;) {
+	while (!looker->error) {
 		size_t number = atomic_fetch_add_explicit(&look->next_batch, 1, memory_order_relaxed);
-		if (number >= look->batches.count || looker->error)
+		if (number >= look->batches.count)
 			return;
 		const struct batch *batch = &look->batches.items[number];
-		for (size_t i = 0; !looker->error && i < batch->count; i++)
-			looker->error = look_at_piece(looker, &look->pieces.items[batch->first + i]);
+		looker->error = look_at_pieces(looker, look->pieces.items + batch->first, batch->count);
 	}
 }
 
@@ -85,6 +110,7 @@ static void *wait_and_look(void *context)
 	struct looker *looker = context;
 	struct lh_look *look = looker->look;
 	uint64_t joined = 0;
+	(void)lh_urgent_begin(); /* it sleeps but for the pause */
 	pthread_mutex_lock(&look->mutex);
 	while (!look->is_ended) {
 		if (!look->is_open || joined == look->round) {
@@ -282,6 +308,7 @@ void lh_look_destroy(struct lh_look *look)
 	for (size_t i = 0; i < look->looker_count; i++) {
 		lh_pagemap_close(look->lookers[i].pagemap);
 		lh_vec_deinit(&look->lookers[i].runs.runs);
+		lh_vec_deinit(&look->lookers[i].found.runs);
 		lh_error_destroy(look->lookers[i].error);
 	}
 	lh_vec_deinit(&look->pieces);

@@ -9,6 +9,7 @@
 #include "fault_point.h"
 #include "final_set.h"
 #include "thread_state.h"
+#include "urgent.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -358,6 +359,7 @@ static struct lh_error *look_and_copy_stopped(struct snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
 	lh_thread_states_deinit(&job->threads);
+	LH_CLEANUP(lh_urgent_end) struct lh_urgency urgency = lh_urgent_begin();
 	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
 	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
 	lh_fault_point("snapshot-frozen");
@@ -365,6 +367,7 @@ static struct lh_error *look_and_copy_stopped(struct snapshot *snapshot)
 	lh_fault_point("snapshot-final-copied");
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
+	lh_urgent_end(&urgency);
 	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
 	job->receipt.mended_count = cost.mended_count;
 	return NULL;

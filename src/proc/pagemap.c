@@ -14,11 +14,7 @@
 
 /* One call walks page tables under mmap_lock: 4 GB at once stalled the target's mmap for 35 ms (Linux 6.18). */
 #define PIECE_BYTES (32 * LH_MIB)
-/*
- * Who takes the lock again at once takes it before a waiting writer wakes up: for 4 to 20 ms, until the
- * writer insists (kernel/locking/rwsem.c, RWSEM_WAIT_TIMEOUT; measured on Linux 6.18). So once in so long, a
- * running target gets a chance.
- */
+/* How long a target may have to wait for mmap_lock. */
 #define HOLD_NS_MAX LH_NS_PER_MS
 
 /* include/uapi/linux/fs.h of Linux 6.7; distributions' headers are often older than their kernels. */
@@ -184,15 +180,14 @@ static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const stru
 	return NULL;
 }
 
-/* Lets a writer that waits for mmap_lock have it: it has been woken by now, if there is one. */
-static void rest(struct lh_pagemap *pagemap)
+void lh_rest_from_lock(uint64_t *rested_ns)
 {
 	static const struct timespec nap = {.tv_nsec = 1000}; /* and the timer slack of 50 us */
 	uint64_t now_ns = lh_clock_monotonic_ns();
-	if (now_ns - pagemap->rested_ns < HOLD_NS_MAX)
+	if (now_ns - *rested_ns < HOLD_NS_MAX)
 		return;
 	nanosleep(&nap, NULL);
-	pagemap->rested_ns = lh_clock_monotonic_ns();
+	*rested_ns = lh_clock_monotonic_ns();
 }
 
 static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range piece,
@@ -218,7 +213,7 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 		if (count < 0)
 			return lh_process_file_error(pagemap->process, "pagemap", errno);
 		if (query->is_for_running)
-			rest(pagemap);
+			lh_rest_from_lock(&pagemap->rested_ns);
 		LH_TRY(add_scanned(pagemap, query, (size_t)count, &at, ret));
 		/*
 		 * walk_end may lie before runs that were already returned: the kernel leaves it where its own

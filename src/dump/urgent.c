@@ -1,0 +1,22 @@
+/*
+ * urgent: the lowest of the real-time priorities for the calling thread, and back. It never fails: a thread
+ * that may not have it waits for its turn like others.
+ */
+#include "urgent.h"
+
+struct lh_urgency lh_urgent_begin(void)
+{
+	struct lh_urgency urgency = {.policy = sched_getscheduler(0)};
+	const struct sched_param lowest = {.sched_priority = 1};
+	if (urgency.policy < 0 || sched_getparam(0, &urgency.parameters) < 0)
+		return urgency;
+	urgency.is_urgent = sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) == 0;
+	return urgency;
+}
+
+void lh_urgent_end(struct lh_urgency *urgency)
+{
+	if (urgency->is_urgent)
+		(void)sched_setscheduler(0, urgency->policy, &urgency->parameters);
+	urgency->is_urgent = false;
+}

@@ -1,0 +1,22 @@
+/*
+ * urgent: a thread that must not wait for a processor: while the target stands still because of it. Only
+ * root may (CAP_SYS_NICE, sched(7)); without the right nothing changes. Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_URGENT_H
+#define LEAKHUNT_DUMP_URGENT_H
+
+#include <sched.h>
+#include <stdbool.h>
+
+/* How the calling thread was scheduled before. */
+struct lh_urgency {
+	bool is_urgent;
+	int policy;
+	struct sched_param parameters;
+};
+
+/* The calling thread runs before all that are not real-time threads, from here to the end: milliseconds. */
+struct lh_urgency lh_urgent_begin(void);
+void lh_urgent_end(struct lh_urgency *urgency); /* as it was before; legal twice */
+
+#endif
