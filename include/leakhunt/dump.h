@@ -224,6 +224,15 @@ struct lh_dump_pass {
 
 #define LH_MODE_REASON_MAX 512
 
+/* Where a snapshot's pause went. */
+struct lh_pause_parts {
+	uint64_t stop_ns;   /* stopping all threads and reading their registers */
+	uint64_t plan_ns;   /* reading the mappings, and planning anew if they changed */
+	uint64_t look_ns;   /* finding the pages that were written */
+	uint64_t copy_ns;   /* copying them to memory */
+	uint64_t resume_ns; /* letting the threads go */
+};
+
 /* The receipt: what a dump cost the target, and what it holds. */
 struct lh_receipt {
 	pid_t pid;
@@ -234,6 +243,8 @@ struct lh_receipt {
 	uint64_t pause_ns;                    /* longest time that any thread stood still; 0 when never stopped */
 	LH_VEC(struct lh_dump_pass) passes;   /* snapshot: while the target ran */
 	uint64_t final_bytes;                 /* snapshot: copied in the pause, into memory */
+	uint64_t held_bytes;                  /* snapshot: memory of leakhunt for that, and for passes kept in memory */
+	struct lh_pause_parts parts;          /* snapshot: all 0 otherwise */
 	const char *injected;                 /* calls that the target ran for us, all undone; a literal, or NULL */
 	uint64_t elapsed_ns;
 	size_t thread_count;

@@ -48,6 +48,13 @@ uint64_t lh_receipt_rate(const struct lh_receipt *receipt)
 	return busy_ns ? (uint64_t)((double)receipt->copied_bytes * (double)LH_NS_PER_S / (double)busy_ns) : 0;
 }
 
+static json_t *describe_parts(const struct lh_pause_parts *parts)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "stop_ns", lh_json_u64(parts->stop_ns), "plan_ns",
+			 lh_json_u64(parts->plan_ns), "look_ns", lh_json_u64(parts->look_ns), "copy_ns",
+			 lh_json_u64(parts->copy_ns), "resume_ns", lh_json_u64(parts->resume_ns));
+}
+
 json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 {
 	json_t *object = json_pack("{s:i, s:o, s:o, s:s, s:s, s:b}", "pid", (int)receipt->pid, "command",
@@ -60,11 +67,13 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 	} numbers[] = {
 		{"time_ns", lh_json_u64(receipt->time_ns)},
 		{"pause_ns", lh_json_u64(receipt->pause_ns)},
+		{"pause_parts", describe_parts(&receipt->parts)},
 		{"elapsed_ns", lh_json_u64(receipt->elapsed_ns)},
 		{"rate_bytes_per_s", lh_json_u64(lh_receipt_rate(receipt))},
 		{"threads", lh_json_u64(receipt->thread_count)},
 		{"passes", describe_passes(receipt)},
 		{"final_bytes", lh_json_u64(receipt->final_bytes)},
+		{"held_bytes", lh_json_u64(receipt->held_bytes)},
 		{"injected", receipt->injected ? json_string(receipt->injected) : json_null()},
 		{"mended_calls", lh_json_u64(receipt->mended_count)},
 		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},

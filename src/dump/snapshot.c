@@ -340,19 +340,41 @@ static struct lh_error *find_uncopied(const struct snapshot *snapshot, struct lh
 	return NULL;
 }
 
+/* The time since *since_ns, from which the next lap begins. */
+static uint64_t lap_ns(uint64_t *since_ns)
+{
+	uint64_t begun_ns = *since_ns;
+	*since_ns = lh_clock_monotonic_ns();
+	return *since_ns - begun_ns;
+}
+
+static uint64_t held_bytes(const struct snapshot *snapshot)
+{
+	uint64_t bytes = snapshot->final.capacity_bytes;
+	for (size_t i = 0; i < snapshot->swift_count; i++)
+		bytes += snapshot->swift[i].capacity_bytes;
+	return bytes;
+}
+
 /* What must be of one instant, beside registers. */
 static struct lh_error *look_and_copy(struct snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
 	struct lh_ranges uncopied LH_CLEANUP(ranges_deinit) = {0};
+	struct lh_pause_parts *parts = &job->receipt.parts;
+	uint64_t since_ns = lh_clock_monotonic_ns();
 	bool changed;
 	job->receipt.time_ns = lh_clock_realtime_ns();
 	LH_TRY(mappings_changed(snapshot, &changed));
 	if (changed || (wants_stacks(job->options) && !holds_stack_pointers(job)))
 		LH_TRY(lh_job_plan(job, true));
+	parts->plan_ns = lap_ns(&since_ns);
 	LH_TRY(snapshot->tracker->kind->find(snapshot->tracker, &job->plan));
 	LH_TRY(find_uncopied(snapshot, &uncopied));
-	return lh_final_set_copy(&snapshot->final, job->process, &job->plan, &uncopied, &job->receipt.gaps);
+	parts->look_ns = lap_ns(&since_ns);
+	LH_TRY(lh_final_set_copy(&snapshot->final, job->process, &job->plan, &uncopied, &job->receipt.gaps));
+	parts->copy_ns = lap_ns(&since_ns);
+	return NULL;
 }
 
 static struct lh_error *look_and_copy_stopped(struct snapshot *snapshot)
@@ -361,12 +383,16 @@ static struct lh_error *look_and_copy_stopped(struct snapshot *snapshot)
 	lh_thread_states_deinit(&job->threads);
 	LH_CLEANUP(lh_urgent_end) struct lh_urgency urgency = lh_urgent_begin();
 	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
+	uint64_t since_ns = lh_clock_monotonic_ns();
 	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
+	job->receipt.parts.stop_ns = lap_ns(&since_ns);
 	lh_fault_point("snapshot-frozen");
 	LH_TRY(look_and_copy(snapshot));
 	lh_fault_point("snapshot-final-copied");
+	since_ns = lh_clock_monotonic_ns();
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
+	job->receipt.parts.resume_ns = lap_ns(&since_ns);
 	lh_urgent_end(&urgency);
 	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
 	job->receipt.mended_count = cost.mended_count;
@@ -418,6 +444,7 @@ static struct lh_error *finish(struct snapshot *snapshot)
 	struct dump_job *job = snapshot->job;
 	LH_TRY(prepare_final(snapshot));
 	LH_TRY(job->mode == LH_DUMP_LIVE ? look_and_copy_live(snapshot) : look_and_copy_stopped(snapshot));
+	job->receipt.held_bytes = held_bytes(snapshot);
 	take_off(snapshot);
 	LH_TRY(write_final(snapshot));
 	return job->mode == LH_DUMP_LIVE ? lh_gaps_tell_vanished(job->process, &job->receipt.gaps) : NULL;

@@ -21,6 +21,8 @@ is_of_one_instant() {
 	for _ in 1 2 3 4 5; do
 		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>/dev/null
 		jq -e '.mode == "snapshot" and .complete and (.passes | length) >= 2 and .final_bytes > 0' receipt
+		jq -e '(.pause_parts | length == 5 and all(. > 0)) and (.pause_parts.copy_ns + .pause_parts.look_ns) <= .pause_ns
+			and .held_bytes >= .final_bytes' receipt
 		is_of_one_instant cut.core
 	done
 	assert_sample_unharmed
