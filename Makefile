@@ -58,7 +58,7 @@ program  := $(build)/leakhunt
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
 
-.PHONY: all deps demo check check-run check-live check-live-run check-kill bench bench-pause lint format fuzz install \
+.PHONY: all deps demo check check-run check-live check-live-run check-kill check-kernels bench bench-pause lint format fuzz install \
         uninstall clean help samples
 
 all: $(program) .build/leakhunt
@@ -157,6 +157,13 @@ bench: all samples $(benches)
 bench-pause: all $(benches)
 	$(Q)scripts/bench-pause.sh $(PAUSE) .build/leakhunt .build/bench
 
+# KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
+check-kernels:
+	$(Q)scripts/deps.sh ensure build check kernels
+	$(Q)$(MAKE) --no-print-directory all samples $(build)/unit/test_dirty_trackers
+	$(Q)$(MAKE) --no-print-directory FAULTS=1 .build/$(config)-faults/leakhunt
+	$(Q)scripts/kernel-matrix.sh $(build) .build/$(config)-faults .build/samples $(KERNELS)
+
 lint:
 	$(Q)scripts/deps.sh ensure build check lint
 	$(Q)scripts/lint.sh
@@ -195,6 +202,7 @@ help:
 	@echo 'make check        all tests: unit, replayed fuzz seeds, command line, live processes'
 	@echo 'make check-live   only the tests on live processes'
 	@echo 'make check-kill   kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode'
+	@echo 'make check-kernels  on the kernels of three Debian releases, emulated (KERNELS=suite/package)'
 	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
 	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'
 	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'

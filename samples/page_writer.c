@@ -2,7 +2,8 @@
  * page_writer: writes pages in a known order, as fast as it can or --rate times a second, and numbers
  * the writes: write number s goes to page (s * 40503) mod N, and only then does the word at `sequence_addr`
  * become s. So any copy of one instant shows by itself whether it is one: a page holds the last number
- * up to that word's that belongs to it. Truth: nothing grows.
+ * up to that word's that belongs to it. With --discard 1, each second write to a page gives it back to the
+ * kernel and reads it, so that it holds zeros without having been written. Truth: nothing grows.
  */
 #include "sample.h"
 
@@ -16,14 +17,24 @@
 
 static uint64_t *pages;
 static _Atomic uint64_t *sequence; /* in a page of its own */
-static uint64_t page_count, rate_per_s;
+static uint64_t page_count, rate_per_s, discards;
+
+static void discard_page(volatile uint64_t *page)
+{
+	if (madvise((void *)(uintptr_t)page, PAGE_BYTES, MADV_DONTNEED) < 0 || *page)
+		sample_die("page_writer: a page given back is no page of zeros");
+}
 
 static void write_page(uint64_t number)
 {
 	uint64_t *page = pages + number * PAGE_MULTIPLIER % page_count * PAGE_WORDS;
-	page[0] = number;
-	page[PAGE_WORDS / 2] = number * CHECK_MULTIPLIER;
-	page[PAGE_WORDS - 1] = ~number;
+	if (discards && number / page_count % 2) {
+		discard_page(page);
+	} else {
+		page[0] = number;
+		page[PAGE_WORDS / 2] = number * CHECK_MULTIPLIER;
+		page[PAGE_WORDS - 1] = ~number;
+	}
 	atomic_store_explicit(sequence, number, memory_order_release);
 }
 
@@ -57,9 +68,12 @@ static _Noreturn void work(struct sample *sample)
 static bool option(struct sample *sample, const char *name, const char *value)
 {
 	(void)sample;
-	if (strcmp(name, "--rate") != 0)
+	if (strcmp(name, "--rate") == 0)
+		rate_per_s = sample_number(name, value);
+	else if (strcmp(name, "--discard") == 0)
+		discards = sample_number(name, value);
+	else
 		return false;
-	rate_per_s = sample_number(name, value);
 	return true;
 }
 

@@ -166,9 +166,10 @@ const char *lh_dump_mode_name(enum lh_dump_mode mode);
 enum lh_dump_tracker {
 	LH_TRACKER_AUTO, /* the best that works */
 	LH_TRACKER_UFFD, /* write protection by a userfaultfd (Linux >= 6.7), which the target must make */
+	LH_TRACKER_SOFT, /* soft-dirty bits: slower, and each pass but the first stops the target, too */
 };
 
-/* "auto", "uffd" */
+/* "auto", "uffd", "soft-dirty" */
 const char *lh_dump_tracker_name(enum lh_dump_tracker tracker);
 
 enum lh_dump_format {

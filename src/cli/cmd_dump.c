@@ -155,7 +155,9 @@ static struct lh_error *parse_snapshot_options(const struct lh_arguments *argume
 						[LH_DUMP_SLOW_LIVE] = "live",
 						[LH_DUMP_SLOW_FAIL] = "fail",
 						[LH_DUMP_SLOW_CHILD] = "child"};
-	static const char *const names[] = {"max-pause", "on-slow"};
+	static const char *const trackers[] = {
+		[LH_TRACKER_AUTO] = "auto", [LH_TRACKER_UFFD] = "uffd", [LH_TRACKER_SOFT] = "soft-dirty"};
+	static const char *const names[] = {"max-pause", "on-slow", "tracker"};
 	for (size_t i = 0; options->mode != LH_DUMP_SNAPSHOT && i < LH_ARRAY_COUNT(names); i++) {
 		if (lh_arguments_value(arguments, names[i]))
 			return lh_error_create(LH_ERROR_USAGE, "--%s goes with --mode snapshot only", names[i]);
@@ -163,7 +165,12 @@ static struct lh_error *parse_snapshot_options(const struct lh_arguments *argume
 	int on_slow = LH_DUMP_SLOW_STOP;
 	LH_TRY(parse_choice(arguments, "on-slow", reactions, LH_ARRAY_COUNT(reactions), &on_slow));
 	options->on_slow = (enum lh_dump_slow)on_slow;
+	int tracker = LH_TRACKER_AUTO;
+	LH_TRY(parse_choice(arguments, "tracker", trackers, LH_ARRAY_COUNT(trackers), &tracker));
+	options->tracker = (enum lh_dump_tracker)tracker;
 	options->no_inject = lh_arguments_has(arguments, "no-inject");
+	if (options->no_inject && tracker == LH_TRACKER_UFFD)
+		return lh_error_create(LH_ERROR_USAGE, "--no-inject forbids --tracker uffd");
 	const char *max_pause = lh_arguments_value(arguments, "max-pause");
 	return lh_parse_duration(max_pause ? max_pause : DEFAULT_MAX_PAUSE, &options->max_pause_ns);
 }
@@ -324,8 +331,17 @@ static const struct lh_option options[] = {
 		.words = "stop child live fail",
 	},
 	{
+		.name = "tracker",
+		.argument = "HOW",
+		.summary =
+			"how a snapshot knows what is written meanwhile: uffd: write protection (Linux 6.7), which one "
+			"thread of the target sets up; soft-dirty: bits that most kernels keep, nothing runs in the "
+			"target, but the pauses grow with its memory; auto: the first that works (default)",
+		.words = "auto uffd soft-dirty",
+	},
+	{
 		.name = "no-inject",
-		.summary = "let the target run nothing for leakhunt: without that a snapshot becomes mode stop",
+		.summary = "let the target run nothing for leakhunt: no --tracker uffd, no mode child; mode stop if that was all",
 	},
 	{
 		.name = "format",

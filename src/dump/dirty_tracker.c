@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Best first, as enum lh_dump_tracker from LH_TRACKER_UFFD on. */
-static const struct lh_dirty_kind *const kinds[] = {&lh_dirty_uffd};
+static const struct lh_dirty_kind *const kinds[] = {&lh_dirty_uffd, &lh_dirty_soft};
 
 const char *lh_dump_tracker_name(enum lh_dump_tracker tracker)
 {

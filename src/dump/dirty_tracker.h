@@ -62,6 +62,8 @@ struct lh_dirty_kind {
 
 /* Asynchronous write protection: UFFD_FEATURE_WP_ASYNC and PAGEMAP_SCAN (Linux >= 6.7). */
 extern const struct lh_dirty_kind lh_dirty_uffd;
+/* Soft-dirty bits, where a test on a page of leakhunt's own says that this kernel keeps them. */
+extern const struct lh_dirty_kind lh_dirty_soft;
 
 /*
  * Starts the best back end that works here and that the options allow. LH_ERROR_UNSUPPORTED, with the

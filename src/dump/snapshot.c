@@ -42,6 +42,7 @@ struct snapshot {
 	uint64_t maps_ns;      /* reading the mappings */
 	uint64_t scan_ns;      /* looking at all pages */
 	uint64_t page_cost_ns; /* copying a page */
+	uint64_t left_bytes;   /* tracked, and written since they were taken, by the best guess */
 	uint64_t untracked_bytes;
 	struct lh_error *child_refusal; /* why --on-slow=child can't be followed; NULL: it can, or was not asked for */
 };
@@ -199,6 +200,20 @@ static struct lh_error *copy_taken(struct snapshot *snapshot, uint64_t bytes)
 	return NULL;
 }
 
+/* What the last pass took was written in the time of the one before: about as much will be left again. */
+static struct lh_error *guess_left(struct snapshot *snapshot, uint64_t taken_bytes)
+{
+	struct lh_dirty_tracker *tracker = snapshot->tracker;
+	snapshot->left_bytes = taken_bytes;
+	if (!tracker->kind->guess)
+		return NULL;
+	LH_TRY(plan_anew(snapshot));
+	uint64_t before_ns = lh_clock_monotonic_ns();
+	LH_TRY(tracker->kind->guess(tracker, &snapshot->job->plan, &snapshot->left_bytes));
+	snapshot->scan_ns = lh_clock_monotonic_ns() - before_ns;
+	return NULL;
+}
+
 static struct lh_error *run_pass(struct snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
@@ -209,18 +224,24 @@ static struct lh_error *run_pass(struct snapshot *snapshot)
 	job->copy.layout = &job->places;
 	LH_TRY(take_written(snapshot, &pass.bytes));
 	LH_TRY(copy_taken(snapshot, pass.bytes));
+	LH_TRY(guess_left(snapshot, pass.bytes));
 	pass.elapsed_ns = lh_clock_monotonic_ns() - pass.elapsed_ns;
 	return lh_vec_push(&job->receipt.passes, pass);
 }
 
-/* What the last pass copied was written in the time of the one before: about as much will be left again. */
 static uint64_t expected_pause_ns(const struct snapshot *snapshot)
 {
 	const struct dump_job *job = snapshot->job;
-	uint64_t last_bytes = job->receipt.passes.items[job->receipt.passes.count - 1].bytes;
-	uint64_t page_count = (last_bytes + snapshot->untracked_bytes) / LH_PAGE_BYTES;
+	uint64_t page_count = (snapshot->left_bytes + snapshot->untracked_bytes) / LH_PAGE_BYTES;
 	return PAUSE_MIN_NS + job->tasks.tasks.count * THREAD_NS + snapshot->maps_ns + snapshot->scan_ns +
 	       page_count * snapshot->page_cost_ns;
+}
+
+/* Or as short as the stop that another pass would cost: that saves nothing. */
+static bool is_short_enough(const struct snapshot *snapshot)
+{
+	uint64_t enough_ns = lh_max_u64(snapshot->job->options->max_pause_ns / 2, snapshot->tracker->take_pause_ns);
+	return expected_pause_ns(snapshot) <= enough_ns;
 }
 
 static struct lh_error *is_last_pass(struct snapshot *snapshot, bool *ret)
@@ -228,11 +249,14 @@ static struct lh_error *is_last_pass(struct snapshot *snapshot, bool *ret)
 	const struct dump_job *job = snapshot->job;
 	size_t count = job->receipt.passes.count;
 	const struct lh_dump_pass *last = &job->receipt.passes.items[count - 1];
-	bool changed;
+	bool changed = false;
+	if (snapshot->tracker->kind->guess) { /* of the mappings as they are now */
+		*ret = count >= PASSES_MAX || is_short_enough(snapshot) || snapshot->left_bytes >= last->bytes / 10 * 7;
+		return NULL;
+	}
 	LH_TRY(mappings_changed(snapshot, &changed));
-	bool is_short = expected_pause_ns(snapshot) <= job->options->max_pause_ns / 2;
 	bool shrinks = count < 2 || last->bytes < last[-1].bytes / 10 * 7;
-	*ret = count >= PASSES_MAX || (count >= PASSES_MIN && !changed && (is_short || !shrinks));
+	*ret = count >= PASSES_MAX || (count >= PASSES_MIN && !changed && (is_short_enough(snapshot) || !shrinks));
 	return NULL;
 }
 
@@ -276,6 +300,7 @@ static struct lh_error *run_swift_pass(struct snapshot *snapshot, uint64_t *room
 	if (!*ret_goes_on)
 		LH_TRY(write_swift(snapshot));
 	LH_TRY(*ret_goes_on ? copy_swiftly(snapshot, pass.bytes) : copy_taken(snapshot, pass.bytes));
+	LH_TRY(guess_left(snapshot, pass.bytes));
 	pass.elapsed_ns = lh_clock_monotonic_ns() - pass.elapsed_ns;
 	return lh_vec_push(&snapshot->job->receipt.passes, pass);
 }
@@ -288,8 +313,7 @@ static struct lh_error *run_swift_passes(struct snapshot *snapshot)
 {
 	uint64_t room_bytes = SWIFT_BYTES_MAX;
 	bool goes_on = true;
-	while (goes_on && snapshot->swift_count < SWIFT_PASSES_MAX &&
-	       expected_pause_ns(snapshot) > snapshot->job->options->max_pause_ns / 2)
+	while (goes_on && snapshot->swift_count < SWIFT_PASSES_MAX && !is_short_enough(snapshot))
 		LH_TRY(run_swift_pass(snapshot, &room_bytes, &goes_on));
 	return NULL;
 }
@@ -413,8 +437,7 @@ static struct lh_error *prepare_final(struct snapshot *snapshot)
 	struct lh_ranges failed LH_CLEANUP(ranges_deinit) = {0};
 	LH_TRY(ranges_of_gaps(&snapshot->failed, &failed));
 	LH_TRY(append_all_outside(&job->taken, &failed, &snapshot->copied));
-	uint64_t last_bytes = job->receipt.passes.items[job->receipt.passes.count - 1].bytes;
-	return lh_final_set_init(&snapshot->final, 2 * last_bytes + snapshot->untracked_bytes + LH_MIB);
+	return lh_final_set_init(&snapshot->final, 2 * snapshot->left_bytes + snapshot->untracked_bytes + LH_MIB);
 }
 
 static struct lh_error *write_final(struct snapshot *snapshot)

@@ -99,7 +99,7 @@ void lh_cleanup_pagemap(struct lh_pagemap **pagemap)
 	lh_pagemap_close(*pagemap);
 }
 
-static struct lh_error *add_run(struct lh_page_runs *runs, uint64_t start, uint64_t end, enum lh_page_state state)
+struct lh_error *lh_page_runs_add(struct lh_page_runs *runs, uint64_t start, uint64_t end, enum lh_page_state state)
 {
 	struct lh_page_run *last = runs->runs.count ? &runs->runs.items[runs->runs.count - 1] : NULL;
 	if (last && last->range.end == start && last->state == state) {
@@ -161,7 +161,7 @@ static struct lh_error *add_omitted(const struct scan_query *query, uint64_t *at
 				    struct lh_page_runs *ret)
 {
 	if (query->omits_present && *at < end)
-		LH_TRY(add_run(ret, *at, end, LH_PAGES_PRESENT));
+		LH_TRY(lh_page_runs_add(ret, *at, end, LH_PAGES_PRESENT));
 	*at = lh_max_u64(*at, end);
 	return NULL;
 }
@@ -175,7 +175,7 @@ static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const stru
 		LH_TRY(add_omitted(query, at, region->start, ret));
 		*at = region->end;
 		if (region->categories & (SCAN_IS_PRESENT | SCAN_IS_SWAPPED) && !(region->categories & SCAN_IS_GUARD))
-			LH_TRY(add_run(ret, region->start, region->end, state_of(query, region->categories)));
+			LH_TRY(lh_page_runs_add(ret, region->start, region->end, state_of(query, region->categories)));
 	}
 	return NULL;
 }
@@ -254,7 +254,7 @@ static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t s
 			continue;
 		uint64_t addr = start + i * pagemap->page_bytes;
 		enum lh_page_state state = entry >> 63 ? LH_PAGES_PRESENT : LH_PAGES_SWAPPED;
-		LH_TRY(add_run(ret, addr, addr + pagemap->page_bytes, state));
+		LH_TRY(lh_page_runs_add(ret, addr, addr + pagemap->page_bytes, state));
 	}
 	return NULL;
 }

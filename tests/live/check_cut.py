@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""check_cut.py CORE PAGES PAGES_ADDR SEQUENCE_ADDR: whether a core of samples/page_writer is of one instant.
+"""check_cut.py CORE PAGES PAGES_ADDR SEQUENCE_ADDR [--discard]: whether a core of samples/page_writer is of one instant.
 
 From the core alone: the word at SEQUENCE_ADDR is S, the number of the last finished write. Page i must hold
 the largest number up to S that belongs to it, all three of its words; but the page of write S + 1, which
-may be half done.
+may be half done. With --discard, as the sample's option: each second write leaves zeros, or no page at all.
 """
 import mmap
 import struct
@@ -27,8 +27,15 @@ def segments(core):
             yield addr, addr + file_bytes, offset
 
 
+def words_of(number, pages, discards):
+    if discards and number // pages % 2:
+        return [0, 0, 0]
+    return [number, number * CHECK_MULTIPLIER & MASK, ~number & MASK]
+
+
 def main():
-    path, pages, pages_addr, sequence_addr = sys.argv[1], *(int(word, 0) for word in sys.argv[2:])
+    discards = sys.argv[5:] == ["--discard"]
+    path, pages, pages_addr, sequence_addr = sys.argv[1], *(int(word, 0) for word in sys.argv[2:5])
     with open(path, "rb") as file:
         core = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     offsets = {}
@@ -40,11 +47,11 @@ def main():
     for number in range(last - pages + 1, last + 1):
         index = number * PAGE_MULTIPLIER % pages
         offset = offsets.get(pages_addr + index * PAGE)
-        if offset is None:
+        if offset is None and not discards:
             wrong.append(f"page {index} is not in the core")
             continue
-        seen = [struct.unpack_from("<Q", core, offset + word * 8)[0] for word in (0, 256, 511)]
-        expected = [[n, n * CHECK_MULTIPLIER & MASK, ~n & MASK] for n in (number, number + pages)]
+        seen = [struct.unpack_from("<Q", core, offset + word * 8)[0] if offset else 0 for word in (0, 256, 511)]
+        expected = [words_of(n, pages, discards) for n in (number, number + pages)]
         half_done = number + pages == last + 1 and all(word in pair for word, pair in zip(seen, zip(*expected)))
         if seen != expected[0] and not half_done:
             wrong.append(f"page {index} holds write {seen[0]}, not {number}, of {last}")

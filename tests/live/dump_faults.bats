@@ -51,7 +51,10 @@ dies_at() {
 	start_sample page_writer --rate 20000 --size 16M
 	[ "$(fault_points | wc -l)" -ge 20 ]
 	for point in $(fault_points); do
-		[ "$point" != tracker-dropping ] || continue # below: it takes more memory
+		case $point in
+		tracker-dropping) continue ;; # below: it takes more memory
+		soft-*) continue ;;           # this kernel may have no soft-dirty bits: see tests/kernels/guest.sh
+		esac
 		reached=''
 		for mode in $(dump_modes); do
 			status=0

@@ -34,6 +34,17 @@ is_of_one_instant() {
 	[[ $output == *"are not of the instant"* ]]
 }
 
+@test "pages that the target gives back and reads as zeros" {
+	start_sample page_writer --discard 1
+	for _ in 1 2 3; do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>/dev/null
+		jq -e '.mode == "snapshot" and .complete' receipt
+		"$LEAKHUNT_ROOT/tests/live/check_cut.py" cut.core "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)" \
+			--discard
+	done
+	assert_sample_unharmed
+}
+
 @test "a target that writes less is paused for what it wrote, not for what it holds" {
 	start_sample page_writer --size 256M --rate 5000
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o cut.core >receipt 2>/dev/null

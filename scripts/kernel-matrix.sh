@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# kernel-matrix.sh BUILD FAULTS_BUILD SAMPLES [SUITE/PACKAGE...]: runs leakhunt on other kernels, in emulated machines.
+#   make check-kernels                                             the kernels below
+#   make check-kernels KERNELS=trixie/linux-image-amd64            one of any Debian suite
+# The kernels' packages are downloaded into .build/kernels and unpacked there, never installed. The machines have
+# no disc and no network: programs and tests come in memory, results as TAP lines on the console.
+set -euo pipefail
+
+build=$1 faults_build=$2 samples=$3
+shift 3
+[ $# -gt 0 ] || set -- bullseye/linux-image-cloud-amd64 bookworm/linux-image-cloud-amd64 \
+	bookworm-backports/linux-image-cloud-amd64
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+folder=$root/.build/kernels
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+accelerator=${QEMU_ACCEL:-tcg}
+seconds_max=${KERNEL_SECONDS_MAX:-600}
+
+# apt SUITE COMMAND...: a tool of apt that knows this suite only, and nothing of this machine's packages.
+apt() {
+	local state=$folder/apt-$1 tool=$2
+	shift 2
+	mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror ${state##*/apt-} main" >"$state/sources.list"
+	"$tool" -qq -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::State::lists="$state/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$state/cache" \
+		-o APT::Sandbox::User="$(id -un)" -o APT::Architecture=amd64 "$@"
+}
+
+# fetch_kernel SUITE PACKAGE: prints the path of its kernel. A package without one stands for the one it depends on.
+fetch_kernel() {
+	local suite=$1 package=$2 real unpacked
+	unpacked=$folder/$suite-$package
+	if [ -z "$(compgen -G "$unpacked/boot/vmlinuz-*")" ]; then
+		apt "$suite" apt-get update >&2
+		real=$(apt "$suite" apt-cache depends "$package" | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
+		mkdir -p "$unpacked"
+		(cd "$unpacked" && apt "$suite" apt-get download "${real:-$package}" >&2)
+		dpkg-deb --fsys-tarfile "$unpacked"/*.deb | tar -x -C "$unpacked" --wildcards './boot/*'
+		rm "$unpacked"/*.deb
+	fi
+	compgen -G "$unpacked/boot/vmlinuz-*"
+}
+
+# put FILE [TARGET]: copies a file, and the libraries that it needs, into the root of the machine.
+put() {
+	local library
+	mkdir -p "$tree$(dirname "${2:-$1}")"
+	cp -L "$1" "$tree${2:-$1}"
+	ldd "$1" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+		[ -e "$tree$library" ] || install -D "$library" "$tree$library"
+	done || true
+}
+
+make_root() {
+	local tool file
+	mkdir -p "$tree"/{proc,sys,dev,tmp,usr/bin,bin}
+	for tool in bash cat chmod cp date find grep head jq ls mawk mkdir mkfifo mktemp mount rm sed seq sleep sort tail tr uname wc; do
+		put "$(PATH=/usr/bin:/bin command -v "$tool")" "/usr/bin/$tool"
+	done
+	cp "$tree/usr/bin/bash" "$tree/bin/bash"
+	ln -s bash "$tree/bin/sh"
+	ln -s mawk "$tree/usr/bin/awk"
+	cp "$(command -v env)" "$tree/usr/bin/env"
+	put "$(readlink -f /usr/bin/python3)" /usr/bin/python3
+	dpkg -L "lib$(basename "$(readlink -f /usr/bin/python3)")-minimal" | while read -r file; do
+		[ -d "$file" ] || install -D "$file" "$tree$file"
+	done
+	/usr/bin/python3 -m compileall -q "$tree"/usr/lib/python3*
+	put "$build/leakhunt" /leakhunt/leakhunt
+	put "$faults_build/leakhunt" /leakhunt/leakhunt-faults
+	put "$build/unit/test_dirty_trackers" /leakhunt/test_dirty_trackers
+	put "$samples/page_writer" /leakhunt/samples/page_writer
+	put "$samples/heap_leak" /leakhunt/samples/heap_leak
+	install -D "$root/tests/helpers.bash" "$tree/leakhunt/tests/helpers.bash"
+	install -D "$root/tests/live/check_cut.py" "$tree/leakhunt/tests/live/check_cut.py"
+	install "$root/tests/kernels/guest.sh" "$tree/init"
+	(cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) >"$folder/initramfs"
+}
+
+run_machine() {
+	nice timeout "$seconds_max" qemu-system-x86_64 -accel "$accelerator" -cpu max -m 1024 -smp 2 -nodefaults -nographic \
+		-no-reboot -serial stdio -kernel "$1" -initrd "$folder/initramfs" \
+		-append 'console=ttyS0 quiet loglevel=1 panic=-1' </dev/null | tr -d '\r' |
+		grep -aoE '(not ok|ok) [0-9].*|^#.*|1\.\.[0-9]+$'
+}
+
+# A machine that hung or crashed has told no plan.
+run_kernel() {
+	local name=$1 kernel said
+	kernel=$(fetch_kernel "${name%%/*}" "${name#*/}")
+	echo "# ${kernel##*/vmlinuz-} ($name)"
+	said=$(run_machine "$kernel") || true
+	echo "$said"
+	grep -qE '^1\.\.[0-9]+$' <<<"$said" || { echo "not ok - $name did not come to its end"; return 1; }
+	! grep -q '^not ok' <<<"$said"
+}
+
+mkdir -p "$folder"
+tree=$(mktemp -d "$folder/root.XXXXXX")
+trap 'rm -rf "$tree"' EXIT
+make_root
+failed=()
+for name in "$@"; do
+	run_kernel "$name" || failed+=("$name")
+done
+if [ ${#failed[@]} -gt 0 ]; then
+	echo "check-kernels: failed on ${failed[*]}" >&2
+	exit 1
+fi
+echo "check-kernels: all passed on $# kernels"
