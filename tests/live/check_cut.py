@@ -5,7 +5,6 @@ From the core alone: the word at SEQUENCE_ADDR is S, the number of the last fini
 the largest number up to S that belongs to it, all three of its words; but the page of write S + 1, which
 may be half done. With --discard, as the sample's option: each second write leaves zeros, or no page at all.
 """
-import mmap
 import struct
 import sys
 
@@ -37,7 +36,7 @@ def main():
     discards = sys.argv[5:] == ["--discard"]
     path, pages, pages_addr, sequence_addr = sys.argv[1], *(int(word, 0) for word in sys.argv[2:5])
     with open(path, "rb") as file:
-        core = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        core = file.read()
     offsets = {}
     for start, end, offset in segments(core):
         for page in range(max(start, pages_addr), min(end, sequence_addr + PAGE), PAGE):

@@ -1,0 +1,161 @@
+/*
+ * stray_userfault: finds and closes what a killed leakhunt left in the target. Input: its descriptors, as
+ * /proc tells of them. It closes nothing that a program could have a use for.
+ */
+#include "stray_userfault.h"
+
+#include "freeze_thread.h"
+#include "remote_syscall.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define USERFAULT_LINK "anon_inode:[userfaultfd]"
+/* Flags as of O_CLOEXEC | O_NONBLOCK | O_RDWR; nothing waits, and no feature was agreed on (fs/userfaultfd.c). */
+#define STRAY_FLAGS   "flags:\t02004002\n"
+#define STRAY_PENDING "\npending:\t0\ntotal:\t0\nAPI:\taa:0:"
+
+static const struct timespec twice_apart = {.tv_nsec = 100 * 1000 * 1000};
+
+/* One that vanishes meanwhile is none. */
+static bool is_stray(const struct lh_process *process, int folder_fd, const char *name)
+{
+	char link[sizeof(USERFAULT_LINK)], path[64];
+	if (readlinkat(folder_fd, name, link, sizeof(link)) != sizeof(link) - 1 ||
+	    memcmp(link, USERFAULT_LINK, sizeof(link) - 1) != 0)
+		return false;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	snprintf(path, sizeof(path), "fdinfo/%s", name);
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_process_read_file(process, path, &text);
+	return !error && text.length && strstr(text.data, STRAY_FLAGS) && strstr(text.data, STRAY_PENDING);
+}
+
+static struct lh_error *find_once(const struct lh_process *process, struct lh_descriptors *ret)
+{
+	int folder_fd;
+	LH_TRY(lh_process_open_file(process, "fd", O_RDONLY | O_DIRECTORY, &folder_fd));
+	LH_CLEANUP(lh_cleanup_dir) DIR *folder = fdopendir(folder_fd);
+	if (!folder) {
+		close(folder_fd);
+		return lh_error_no_memory();
+	}
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		if (entry->d_name[0] != '.' && is_stray(process, folder_fd, entry->d_name))
+			LH_TRY(lh_vec_push(&ret->numbers, (int)strtol(entry->d_name, NULL, 10)));
+	}
+	return NULL;
+}
+
+static bool holds(const struct lh_descriptors *descriptors, int number)
+{
+	for (size_t i = 0; i < descriptors->numbers.count; i++) {
+		if (descriptors->numbers.items[i] == number)
+			return true;
+	}
+	return false;
+}
+
+struct lh_error *lh_stray_userfaults_find(const struct lh_process *process, struct lh_descriptors *ret)
+{
+	struct lh_descriptors before = {0}, now = {0};
+	struct lh_error *error = find_once(process, &before);
+	if (!error && before.numbers.count) {
+		nanosleep(&twice_apart, NULL);
+		error = find_once(process, &now);
+	}
+	for (size_t i = 0; !error && i < now.numbers.count; i++) {
+		if (holds(&before, now.numbers.items[i]))
+			error = lh_vec_push(&ret->numbers, now.numbers.items[i]);
+	}
+	lh_vec_deinit(&before.numbers);
+	lh_vec_deinit(&now.numbers);
+	return error;
+}
+
+/* ---------------------------------------------------------------- closing */
+
+/* What is closed, and in what. */
+struct closing {
+	const struct lh_process *process;
+	const struct lh_descriptors *strays;
+	struct lh_region_list regions;
+	struct lh_remote_code code;
+	struct lh_freeze *freeze;
+	size_t closed_count;
+};
+
+static struct lh_error *close_all(struct closing *closing, struct lh_remote *remote)
+{
+	struct lh_descriptors still = {0};
+	struct lh_error *error = find_once(closing->process, &still);
+	for (size_t i = 0; !error && i < closing->strays->numbers.count; i++) {
+		int number = closing->strays->numbers.items[i];
+		int64_t result;
+		if (!holds(&still, number))
+			continue;
+		error = lh_remote_call(remote, SYS_close, (uint64_t[6]){(uint64_t)number}, &result);
+		closing->closed_count += !error && result == 0;
+	}
+	lh_vec_deinit(&still.numbers);
+	return error;
+}
+
+static struct lh_error *close_by_thread(struct closing *closing, pid_t tid)
+{
+	static const long calls[] = {SYS_close, SYS_rt_sigreturn, 0};
+	struct lh_remote *remote = NULL;
+	LH_TRY(lh_remote_begin(closing->process, tid, &closing->regions, &closing->code, calls, &remote));
+	struct lh_error *error = close_all(closing, remote);
+	int signal;
+	struct lh_error *end_error = lh_remote_end(remote, &signal);
+	if (signal)
+		lh_freeze_deliver(closing->freeze, tid, signal);
+	if (!error)
+		return end_error;
+	lh_error_destroy(end_error);
+	return error;
+}
+
+static struct lh_error *close_stopped(struct closing *closing, struct lh_freeze_cost *ret_cost)
+{
+	struct lh_thread_states states = {0};
+	struct lh_error *error = lh_freeze_begin(closing->process, &states, &closing->freeze);
+	bool is_frozen = !error;
+	for (size_t i = 0; is_frozen && i < states.threads.count; i++) {
+		lh_error_destroy(error);
+		error = close_by_thread(closing, states.threads.items[i].tid);
+		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+			break;
+	}
+	lh_thread_states_deinit(&states);
+	if (is_frozen)
+		*ret_cost = lh_freeze_end(closing->freeze);
+	return error;
+}
+
+struct lh_error *lh_stray_userfaults_close(const struct lh_process *process, struct lh_freeze_cost *ret_cost,
+					   size_t *ret_count)
+{
+	struct lh_descriptors strays = {0};
+	struct closing closing = {.process = process, .strays = &strays};
+	*ret_cost = (struct lh_freeze_cost){0};
+	struct lh_error *error = lh_stray_userfaults_find(process, &strays);
+	if (!error && strays.numbers.count) {
+		error = lh_regions_read(process, LH_REGIONS_MAPS, &closing.regions);
+		if (!error)
+			error = lh_remote_find_code(process, &closing.regions, &closing.code);
+		if (!error)
+			error = close_stopped(&closing, ret_cost);
+	}
+	lh_region_list_deinit(&closing.regions);
+	lh_vec_deinit(&strays.numbers);
+	LH_TRY(error);
+	*ret_count = closing.closed_count;
+	return NULL;
+}
