@@ -247,6 +247,7 @@ struct lh_receipt {
 	uint64_t held_bytes;                  /* snapshot: memory of leakhunt for that, and for passes kept in memory */
 	struct lh_pause_parts parts;          /* snapshot: all 0 otherwise */
 	const char *injected;                 /* calls that the target ran for us, all undone; a literal, or NULL */
+	size_t closed_count;                  /* userfaultfds closed in the target, that a killed leakhunt had left */
 	uint64_t elapsed_ns;
 	size_t thread_count;
 	size_t mended_count;   /* system calls saved from a spurious EINTR */

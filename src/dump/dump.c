@@ -8,6 +8,7 @@
 #include "dump_job.h"
 #include "fault_point.h"
 #include "limits.h"
+#include "stray_userfault.h"
 #include "thread_state.h"
 #include "ticker.h"
 
@@ -151,11 +152,8 @@ void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const cha
 }
 
 /* Zombies of the target that are there because leakhunt was killed. They must not keep it from dumping. */
-static void clean_leftovers(struct dump_job *job)
+static void reap_leftovers(struct dump_job *job)
 {
-	bool may_inject = job->mode == LH_DUMP_SNAPSHOT || job->mode == LH_DUMP_CHILD;
-	if (!may_inject || job->options->no_inject)
-		return;
 	size_t count = 0;
 	LH_CLEANUP(lh_cleanup_error)
 	struct lh_error *error = lh_child_reap_leftovers(job->process, &count, &job->receipt.pause_ns);
@@ -165,6 +163,43 @@ static void clean_leftovers(struct dump_job *job)
 	else if (count)
 		lh_job_notify(job, "reaped %zu zombie child%s that a killed leakhunt had left", count,
 			      count == 1 ? "" : "ren");
+}
+
+static void close_leftovers(struct dump_job *job)
+{
+	struct lh_freeze_cost cost;
+	size_t *count = &job->receipt.closed_count;
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_stray_userfaults_close(job->process, &cost, count);
+	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
+	if (error)
+		lh_job_notify(job, "a userfaultfd that a killed leakhunt has left could not be closed: %s",
+			      lh_error_message(error));
+	else if (*count)
+		lh_job_notify(job, "closed %zu userfaultfd%s that a killed leakhunt had left", *count,
+			      *count == 1 ? "" : "s");
+}
+
+static void tell_leftovers(const struct dump_job *job)
+{
+	struct lh_descriptors strays = {0};
+	lh_error_destroy(lh_stray_userfaults_find(job->process, &strays));
+	if (strays.numbers.count)
+		lh_job_notify(job,
+			      "a killed leakhunt has left a userfaultfd, descriptor %d; it does nothing, and a dump "
+			      "in mode snapshot closes it",
+			      strays.numbers.items[0]);
+	lh_vec_deinit(&strays.numbers);
+}
+
+static void clean_leftovers(struct dump_job *job)
+{
+	bool may_inject = job->mode == LH_DUMP_SNAPSHOT || job->mode == LH_DUMP_CHILD;
+	if (!may_inject || job->options->no_inject) {
+		tell_leftovers(job);
+		return;
+	}
+	reap_leftovers(job);
+	close_leftovers(job);
 }
 
 /* ---------------------------------------------------------------- copying */

@@ -75,6 +75,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"final_bytes", lh_json_u64(receipt->final_bytes)},
 		{"held_bytes", lh_json_u64(receipt->held_bytes)},
 		{"injected", receipt->injected ? json_string(receipt->injected) : json_null()},
+		{"leftovers_closed", lh_json_u64(receipt->closed_count)},
 		{"mended_calls", lh_json_u64(receipt->mended_count)},
 		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},
 		{"context_bytes", lh_json_u64(receipt->context_bytes)},

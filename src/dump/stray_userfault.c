@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,23 +18,25 @@
 #include <unistd.h>
 
 #define USERFAULT_LINK "anon_inode:[userfaultfd]"
-/* Flags as of O_CLOEXEC | O_NONBLOCK | O_RDWR; nothing waits, and no feature was agreed on (fs/userfaultfd.c). */
-#define STRAY_FLAGS   "flags:\t02004002\n"
-#define STRAY_PENDING "\npending:\t0\ntotal:\t0\nAPI:\taa:0:"
+/* O_CLOEXEC | O_NONBLOCK, and O_RDWR before Linux 6.1; nothing waits, no feature was agreed on (fs/userfaultfd.c). */
+#define STRAY_FLAGS         "\nflags:\t02004000\n"
+#define STRAY_FLAGS_WRITING "\nflags:\t02004002\n"
+#define STRAY_PENDING       "\npending:\t0\ntotal:\t0\nAPI:\taa:0:"
 
 static const struct timespec twice_apart = {.tv_nsec = 100 * 1000 * 1000};
 
 /* One that vanishes meanwhile is none. */
 static bool is_stray(const struct lh_process *process, int folder_fd, const char *name)
 {
-	char link[sizeof(USERFAULT_LINK)], path[64];
+	char link[sizeof(USERFAULT_LINK)], path[NAME_MAX + 16];
 	if (readlinkat(folder_fd, name, link, sizeof(link)) != sizeof(link) - 1 ||
 	    memcmp(link, USERFAULT_LINK, sizeof(link) - 1) != 0)
 		return false;
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	snprintf(path, sizeof(path), "fdinfo/%s", name);
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_process_read_file(process, path, &text);
-	return !error && text.length && strstr(text.data, STRAY_FLAGS) && strstr(text.data, STRAY_PENDING);
+	return !error && text.length && (strstr(text.data, STRAY_FLAGS) || strstr(text.data, STRAY_FLAGS_WRITING)) &&
+	       strstr(text.data, STRAY_PENDING);
 }
 
 static struct lh_error *find_once(const struct lh_process *process, struct lh_descriptors *ret)
