@@ -252,6 +252,7 @@ struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_r
  */
 void lh_rest_from_lock(uint64_t *rested_ns);
 
+/*
  * Following writes by the soft-dirty bits of a process (admin-guide/mm/soft-dirty.rst; kernels with
  * CONFIG_MEM_SOFT_DIRTY, as those of most distributions). The process has one bit a page: whoever else
  * clears them (CRIU, another leakhunt) takes them away from us, and we from them.

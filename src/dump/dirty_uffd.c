@@ -145,12 +145,17 @@ static struct lh_error *ask_for_features(int userfault_fd)
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel cannot track writes asynchronously (Linux 6.7)");
 }
 
-/* By a userfaultfd of our own, so that no target is stopped in vain. That we may have none says nothing. */
+/*
+ * By a userfaultfd of our own, so that no target is stopped in vain. That leakhunt may have none says nothing
+ * about the target; that there are none, or none with this flag (Linux 5.11), does.
+ */
 static struct lh_error *check_kernel(void)
 {
 	LH_CLEANUP(lh_cleanup_close)
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-	return fd < 0 ? NULL : ask_for_features(fd);
+	if (fd >= 0 || errno == EINVAL || errno == ENOSYS)
+		return ask_for_features(fd);
+	return NULL;
 }
 
 static struct lh_error *check(const struct lh_dirty_target *target)

@@ -23,7 +23,7 @@
 #define STRAY_FLAGS_WRITING "\nflags:\t02004002\n"
 #define STRAY_PENDING       "\npending:\t0\ntotal:\t0\nAPI:\taa:0:"
 
-static const struct timespec twice_apart = {.tv_nsec = 100 * 1000 * 1000};
+static const struct timespec twice_apart = {.tv_nsec = 100000000};
 
 /* One that vanishes meanwhile is none. */
 static bool is_stray(const struct lh_process *process, int folder_fd, const char *name)

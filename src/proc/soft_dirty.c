@@ -81,8 +81,22 @@ static void find_zero_frames(struct zero_pages *zero, int pagemap_fd, uint64_t p
 		zero->huge_frame = 0;
 }
 
+/* Of three huge pages' room, the first page is small, and one huge page is aligned. NULL: there is no memory. */
+static uint8_t *map_zero_pages(void)
+{
+	void *memory =
+		mmap(NULL, ZERO_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	madvise(memory, ZERO_BYTES, MADV_NOHUGEPAGE);
+	return memory;
+}
+
 static struct lh_error *ask_kernel(struct lh_soft_dirty *soft)
 {
+	soft->zero.memory = map_zero_pages();
+	if (!soft->zero.memory)
+		return lh_error_no_memory();
 	LH_CLEANUP(lh_cleanup_close) int clear_fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
 	LH_CLEANUP(lh_cleanup_close) int pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (clear_fd < 0 || pagemap_fd < 0 || !kernel_tracks(clear_fd, pagemap_fd, soft->zero.memory, soft->page_bytes))
@@ -91,21 +105,8 @@ static struct lh_error *ask_kernel(struct lh_soft_dirty *soft)
 	return NULL;
 }
 
-/* Of three huge pages' room, the first page is small, and one huge page is aligned. */
-static struct lh_error *map_zero_pages(struct zero_pages *zero)
-{
-	void *memory =
-		mmap(NULL, ZERO_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		return lh_error_no_memory();
-	madvise(memory, ZERO_BYTES, MADV_NOHUGEPAGE);
-	zero->memory = memory;
-	return NULL;
-}
-
 static struct lh_error *open_files(struct lh_soft_dirty *soft)
 {
-	LH_TRY(map_zero_pages(&soft->zero));
 	LH_TRY(ask_kernel(soft));
 	LH_TRY(lh_process_open_file(soft->process, "pagemap", O_RDONLY, &soft->pagemap_fd));
 	return lh_process_open_file(soft->process, "clear_refs", O_WRONLY, &soft->clear_fd);

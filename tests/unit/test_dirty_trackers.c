@@ -58,8 +58,8 @@ static void obey(const struct fixture *fixture, const struct order *order)
 		(void)*page;
 		break;
 	case MAP:
-		mmap(fixture->other, OTHER_PAGES * LH_PAGE_BYTES, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		(void)mmap(fixture->other, OTHER_PAGES * LH_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		memset(fixture->other, 1, OTHER_PAGES * LH_PAGE_BYTES);
 		break;
 	case FORK:
