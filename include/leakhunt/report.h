@@ -55,6 +55,24 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
  */
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);
 
+/* One process that is watched. */
+struct lh_watched {
+	pid_t pid;
+	const char *command; /* raw bytes */
+	const struct lh_selection *selection;
+};
+/* OpenMetrics text with all of them. */
+void lh_report_metrics(const struct lh_watched *watched, size_t count, struct lh_buffer *ret);
+
+struct lh_chart_size {
+	size_t width;  /* columns, the axis included */
+	size_t height; /* lines */
+	bool is_plain; /* ASCII only */
+};
+/* Appends `size.height` lines: the series (one value per moment of the selection) over time. */
+struct lh_error *lh_report_chart(const struct lh_selection *selection, const uint64_t *series,
+				 struct lh_chart_size size, struct lh_buffer *ret) LH_NODISCARD;
+
 struct lh_comparison_report {
 	const struct lh_comparison *comparison;
 	const struct lh_selection *before;

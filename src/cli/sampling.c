@@ -17,6 +17,7 @@
 void lh_sampling_deinit(struct lh_sampling *sampling)
 {
 	lh_selector_destroy(sampling->selector);
+	lh_record_log_close(sampling->log);
 	lh_outfile_destroy(sampling->record);
 	lh_record_writer_destroy(sampling->writer);
 	*sampling = (struct lh_sampling){0};
@@ -88,12 +89,16 @@ static struct lh_error *try_save_sample(struct lh_sampling *sampling, const stru
 /* A full disc ends the record, not the watch. */
 static void save_sample(struct lh_sampling *sampling, const struct lh_sample *sample)
 {
-	struct lh_error *error = sampling->record ? try_save_sample(sampling, sample) : NULL;
+	struct lh_error *error = sampling->record ? try_save_sample(sampling, sample)
+				 : sampling->log  ? lh_record_log_append(sampling->log, sample)
+						  : NULL;
 	if (!error)
 		return;
 	lh_go_on_without(&sampling->is_partial, error, "the samples are not saved");
 	lh_outfile_destroy(sampling->record);
+	lh_record_log_close(sampling->log);
 	sampling->record = NULL;
+	sampling->log = NULL;
 }
 
 bool lh_sampling_commit(struct lh_sampling *sampling)

@@ -4,12 +4,13 @@
 #ifndef LEAKHUNT_CLI_SAMPLING_H
 #define LEAKHUNT_CLI_SAMPLING_H
 
-#include "leakhunt/select.h"
+#include "cli/record_log.h"
 
 struct lh_sampling {
 	const struct lh_process *process;
 	const char *counter_command;  /* NULL: nothing is counted */
 	struct lh_selector *selector; /* has all samples so far */
+	struct lh_record_log *log;    /* NULL: none */
 	struct lh_outfile *record;    /* NULL: not saved, or given up */
 	struct lh_record_writer *writer;
 	uint64_t clock_offset_ns; /* what to add to the monotonic clock for the calendar's */

@@ -1,0 +1,123 @@
+/*
+ * cmd_watch: `leakhunt watch`: follows a process, or all of them, for as long as one likes: draws its
+ * memory over time, keeps a record, writes metrics, and runs a command when it leaks. It looks cheaply
+ * (counters of the kernel) and reads smaps only when something has moved; it never stops a process.
+ */
+#include "cli/command.h"
+#include "cli/sampling.h"
+#include "cli/watching.h"
+
+
+enum { MOST_MAX = 1000 };
+
+#define SAVE_MIN_BYTES     (64 * LH_KIB)
+#define SAVE_DEFAULT_BYTES (64 * LH_MIB)
+
+static struct lh_error *read_settings(const struct lh_arguments *arguments, struct lh_watch_settings *ret)
+{
+	struct lh_watch_settings settings = {
+		.most = 5,
+		.save_max_bytes = SAVE_DEFAULT_BYTES,
+		.save_path = lh_arguments_value(arguments, "save"),
+		.metrics_path = lh_arguments_value(arguments, "metrics"),
+		.on_leak = lh_arguments_value(arguments, "on-leak"),
+		.counter = lh_arguments_value(arguments, "counter"),
+	};
+	const char *save_max = lh_arguments_value(arguments, "save-max");
+	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
+	LH_TRY(lh_arguments_duration(arguments, "for", &settings.for_ns));
+	LH_TRY(lh_arguments_u64(arguments, "most", 1, MOST_MAX, &settings.most));
+	if (save_max)
+		LH_TRY(lh_parse_bytes(save_max, &settings.save_max_bytes));
+	if (settings.save_max_bytes < SAVE_MIN_BYTES)
+		return lh_error_create(LH_ERROR_USAGE, "option --save-max: must be 64K or more");
+	if (lh_arguments_has(arguments, "interval") &&
+	    (settings.interval_ns < LH_NS_PER_MS || settings.interval_ns > 86400ull * LH_NS_PER_S))
+		return lh_error_create(LH_ERROR_USAGE, "option --interval: must be between 1ms and 1d");
+	*ret = settings;
+	return NULL;
+}
+
+/* What belongs to one process has no meaning for all of them. */
+static struct lh_error *check_combination(const struct lh_arguments *arguments)
+{
+	static const char *const one_only[] = {"save", "save-max", "counter"};
+	bool is_all = lh_arguments_has(arguments, "all");
+	if (is_all == (lh_arguments_operand_count(arguments) > 0))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, is_all ? "both PID and --all are given"
+									    : "neither PID nor --all is given"),
+				     "`leakhunt watch PID` follows one process, `leakhunt watch --all` each of them");
+	for (size_t i = 0; is_all && i < LH_ARRAY_COUNT(one_only); i++) {
+		if (lh_arguments_has(arguments, one_only[i]))
+			return lh_error_create(LH_ERROR_USAGE, "option --%s goes with a PID, not with --all",
+					       one_only[i]);
+	}
+	return NULL;
+}
+
+static struct lh_error *run(const struct lh_arguments *arguments, int *ret_status)
+{
+	struct lh_watch_settings settings;
+	bool is_partial = false;
+	LH_TRY(check_combination(arguments));
+	LH_TRY(read_settings(arguments, &settings));
+	lh_interrupt_install();
+	if (lh_arguments_has(arguments, "all")) {
+		LH_TRY(lh_watch_all(&settings, &is_partial));
+	} else {
+		LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+		LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
+		LH_TRY(lh_watch_process(process, &settings, &is_partial));
+	}
+	*ret_status = is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+	return NULL;
+}
+
+static const struct lh_option options[] = {
+	{.name = "all", .summary = "follow all processes, by the total of their private memory"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .argument = "TIME",
+	 .summary = "time between looks (default: 1s to 1m, longer while nothing moves)"},
+	{.name = "for", .argument = "TIME", .summary = "stop after this time (default: at Ctrl-C, or when it ends)"},
+	{.name = "save",
+	 .argument = "FILE",
+	 .summary = "keep the samples in a record, or go on with one of the same process",
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "save-max", .argument = "SIZE", .summary = "thin the record out beyond this size (default 64M)"},
+	{.name = "metrics",
+	 .argument = "FILE",
+	 .summary = "keep OpenMetrics text here, for node_exporter's textfile collector",
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "on-leak",
+	 .argument = "COMMAND",
+	 .summary = "run COMMAND with sh once when growth is called a leak; $LEAKHUNT_PID says whose"},
+	{.name = "counter",
+	 .argument = "COMMAND",
+	 .summary = "with each sample run COMMAND with sh, which prints how much work was done"},
+	{.name = "most", .argument = "N", .summary = "rows to show at most (default 5)"},
+	{.name = NULL},
+};
+
+static const struct lh_usage_example examples[] = {
+	{"leakhunt watch 4711", "draw its memory over time, and say what grows"},
+	{"leakhunt watch 4711 --save week.jsonl", "keep a record of any length; `select --from` judges it"},
+	{"leakhunt watch 4711 --on-leak 'leakhunt dump $LEAKHUNT_PID -o leak.core'", "dump once it is sure"},
+	{"leakhunt watch --all --metrics /var/lib/node_exporter/leakhunt.prom", "for a fleet's Prometheus to alert on"},
+	{NULL, NULL},
+};
+
+const struct lh_command lh_cmd_watch = {
+	.name = "watch",
+	.summary = "follow a process over hours or days, and act when it leaks",
+	.operands = "[PID]",
+	.operands_max = 1,
+	.operand_completion = LH_COMPLETE_PID,
+	.description =
+		"Looks at the kernel's counters of the process, and reads smaps only when they have moved, or now and "
+		"then. On a terminal its private memory is drawn over time; else a line is printed for each sample. "
+		"Ends with the same result as select.",
+	.options = options,
+	.examples = examples,
+	.run = run,
+};

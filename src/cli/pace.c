@@ -1,0 +1,78 @@
+/*
+ * pace: what the loops of `leakhunt watch` have in common: how often they look, the metrics file, and
+ * the command that is run when something leaks.
+ */
+#include "cli/sampling.h"
+#include "cli/watching.h"
+
+#include "cli/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { QUIET_LOOKS = 5, COST_SHARE = 100 };
+
+#define WAIT_MIN_NS LH_NS_PER_S
+#define WAIT_MAX_NS (60 * LH_NS_PER_S)
+
+void lh_pace_begin(struct lh_pace *pace, uint64_t fixed_ns)
+{
+	*pace = (struct lh_pace){.fixed_ns = fixed_ns, .wait_ns = fixed_ns ? fixed_ns : WAIT_MIN_NS};
+}
+
+/* Looking takes no more than a hundredth of the time. */
+void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns)
+{
+	if (pace->fixed_ns)
+		return;
+	pace->quiet_looks = has_moved ? 0 : pace->quiet_looks + 1;
+	if (has_moved)
+		pace->wait_ns = lh_max_u64(pace->wait_ns / 2, WAIT_MIN_NS);
+	else if (pace->quiet_looks % QUIET_LOOKS == 0)
+		pace->wait_ns = lh_min_u64(pace->wait_ns * 2, WAIT_MAX_NS);
+	pace->wait_ns = lh_max_u64(pace->wait_ns, cost_ns * COST_SHARE);
+}
+
+struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process, uint64_t end_ns)
+{
+	uint64_t deadline_ns = lh_min_u64(lh_clock_monotonic_ns() + pace->wait_ns, end_ns);
+	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < deadline_ns) {
+		lh_sleep_slice(deadline_ns);
+		if (process)
+			LH_TRY(lh_process_check(process));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_metrics_write(const char *path, const struct lh_watched *watched, size_t count)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_outfile) struct lh_outfile *file = NULL;
+	lh_report_metrics(watched, count, &text);
+	LH_TRY(lh_buffer_status(&text));
+	LH_TRY(lh_outfile_create(path, true, &file));
+	LH_TRY(lh_fd_write_all(lh_outfile_fd(file), path, text.data, text.length));
+	return lh_outfile_commit(file);
+}
+
+void lh_leak_command_run(const char *command, pid_t pid, bool *is_partial)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	if (setenv("LEAKHUNT_PID", text, 1) < 0)
+		return;
+	fflush(NULL);
+	int status = system(command);
+	if (status == 0)
+		return;
+	*is_partial = true;
+	if (status < 0)
+		lh_warn("--on-leak: cannot run `%s`: %s", command, strerror(errno));
+	else if (WIFEXITED(status))
+		lh_warn("--on-leak: `%s` ended with status %d", command, WEXITSTATUS(status));
+	else
+		lh_warn("--on-leak: `%s` was killed by signal %d", command, WTERMSIG(status));
+}

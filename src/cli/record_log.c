@@ -1,0 +1,228 @@
+/*
+ * record_log: a record that is written for days. Input: samples, one by one. Output: a file that is a
+ * record at each moment: a line is appended by one write, and what is thinned out replaces the file by
+ * a rename. It never loses what it had before the new file is complete.
+ */
+#include "cli/record_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct lh_record_log {
+	char *path;
+	const struct lh_process *process;
+	uint64_t max_bytes;
+	uint64_t bytes;
+	int fd;
+	struct lh_record_writer *writer;
+};
+
+void lh_record_log_close(struct lh_record_log *log)
+{
+	if (!log)
+		return;
+	if (log->fd >= 0)
+		close(log->fd);
+	lh_record_writer_destroy(log->writer);
+	free(log->path);
+	free(log);
+}
+
+static void cleanup_log(struct lh_record_log **log)
+{
+	lh_record_log_close(*log);
+}
+
+static void close_stream(FILE **stream)
+{
+	if (*stream)
+		fclose(*stream);
+}
+
+static struct lh_error *encode_header(const struct lh_process *process, struct lh_buffer *ret)
+{
+	struct lh_process_identity identity = lh_process_identity(process);
+	return lh_record_encode_header(&identity, lh_process_command(process), ret);
+}
+
+/* A header again, and a whole sample after it: nothing rests on what may have been torn. */
+static struct lh_error *begin(struct lh_record_log *log)
+{
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_record_writer_destroy(log->writer);
+	log->writer = NULL;
+	LH_TRY(lh_record_writer_create(&log->writer));
+	LH_TRY(encode_header(log->process, &line));
+	LH_TRY(lh_fd_write_all(log->fd, log->path, line.data, line.length));
+	log->bytes += line.length;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- what is there already */
+
+static struct lh_error *refuse(const struct lh_record_log *log, const char *why)
+{
+	return lh_error_hint(lh_error_create(LH_ERROR_EXISTS, "%s exists, and is %s", log->path, why),
+			     "give another name with --save");
+}
+
+/* The first line, as a header that is the same but for what nobody compares. */
+static struct lh_error *check_header(const struct lh_record_log *log, const char *line)
+{
+	struct lh_buffer own LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (!lh_record_detect(line, strlen(line)))
+		return refuse(log, "not a record of samples");
+	LH_TRY(encode_header(log->process, &own));
+	return strcmp(line, own.data) == 0 ? NULL : refuse(log, "a record of another process");
+}
+
+static struct lh_error *check_file(const struct lh_record_log *log)
+{
+	char line[1024];
+	LH_CLEANUP(close_stream) FILE *stream = fopen(log->path, "re");
+	if (!stream)
+		return lh_error_from_errno(errno, "cannot read %s", log->path);
+	return fgets(line, sizeof(line), stream) ? check_header(log, line) : NULL;
+}
+
+/* Back to the end of the last whole line. */
+static struct lh_error *cut_torn_line(struct lh_record_log *log)
+{
+	char last;
+	while (log->bytes && pread(log->fd, &last, 1, (off_t)log->bytes - 1) == 1 && last != '\n')
+		log->bytes--;
+	if (ftruncate(log->fd, (off_t)log->bytes) < 0)
+		return lh_error_from_errno(errno, "cannot cut %s", log->path);
+	return NULL;
+}
+
+static struct lh_error *open_file(struct lh_record_log *log)
+{
+	struct stat status;
+	log->fd = open(log->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (log->fd < 0 || fstat(log->fd, &status) < 0)
+		return lh_error_from_errno(errno, "cannot open %s", log->path);
+	if (!S_ISREG(status.st_mode))
+		return refuse(log, "not a file");
+	log->bytes = (uint64_t)status.st_size;
+	LH_TRY(check_file(log));
+	LH_TRY(cut_torn_line(log));
+	return begin(log);
+}
+
+struct lh_error *lh_record_log_open(const char *path, const struct lh_process *process, uint64_t max_bytes,
+				    struct lh_record_log **ret)
+{
+	LH_CLEANUP(cleanup_log) struct lh_record_log *log = calloc(1, sizeof(*log));
+	if (!log)
+		return lh_error_no_memory();
+	log->fd = -1;
+	log->process = process;
+	log->max_bytes = max_bytes;
+	log->path = strdup(path);
+	if (!log->path)
+		return lh_error_no_memory();
+	LH_TRY(open_file(log));
+	*ret = log;
+	log = NULL;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- thinning */
+
+struct thinning {
+	struct lh_record_reader *reader;
+	struct lh_record_writer *writer;
+	struct lh_outfile *file;
+	uint64_t count;
+	uint64_t bytes;
+};
+
+static void thinning_deinit(struct thinning *thinning)
+{
+	lh_record_reader_destroy(thinning->reader);
+	lh_record_writer_destroy(thinning->writer);
+	lh_outfile_destroy(thinning->file);
+}
+
+static struct lh_error *write_line(struct thinning *thinning, const struct lh_buffer *line)
+{
+	thinning->bytes += line->length;
+	return lh_fd_write_all(lh_outfile_fd(thinning->file), lh_outfile_path(thinning->file), line->data,
+			       line->length);
+}
+
+static struct lh_error *keep_every_second(struct thinning *thinning, const struct lh_sample *sample)
+{
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (!sample || thinning->count++ % 2)
+		return NULL;
+	LH_TRY(lh_record_encode_sample(thinning->writer, sample, &line));
+	return write_line(thinning, &line);
+}
+
+static struct lh_error *copy_lines(struct thinning *thinning, FILE *stream)
+{
+	LH_CLEANUP(lh_cleanup_free) char *line = NULL;
+	size_t capacity = 0;
+	ssize_t length;
+	while ((length = getline(&line, &capacity, stream)) > 0) {
+		const struct lh_sample *sample;
+		size_t without_newline = (size_t)length - (line[length - 1] == '\n');
+		LH_TRY(lh_record_reader_take(thinning->reader, line, without_newline, &sample));
+		LH_TRY(keep_every_second(thinning, sample));
+	}
+	return NULL;
+}
+
+/* The last sample is the newest: what is dropped is every second one, it may be among them. */
+static struct lh_error *thin_out(struct lh_record_log *log)
+{
+	struct thinning thinning LH_CLEANUP(thinning_deinit) = {0};
+	struct lh_buffer header LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_CLEANUP(close_stream) FILE *stream = fopen(log->path, "re");
+	if (!stream)
+		return lh_error_from_errno(errno, "cannot read %s", log->path);
+	LH_TRY(lh_record_reader_create(log->path, &thinning.reader));
+	LH_TRY(lh_record_writer_create(&thinning.writer));
+	LH_TRY(lh_outfile_create(log->path, true, &thinning.file));
+	LH_TRY(encode_header(log->process, &header));
+	LH_TRY(write_line(&thinning, &header));
+	LH_TRY(copy_lines(&thinning, stream));
+	LH_TRY(lh_outfile_commit(thinning.file));
+	int fd = open(log->path, O_RDWR | O_APPEND | O_CLOEXEC);
+	if (fd < 0)
+		return lh_error_from_errno(errno, "cannot open %s", log->path);
+	close(log->fd);
+	log->fd = fd;
+	log->bytes = thinning.bytes;
+	return begin(log);
+}
+
+/* A line that could not be written whole is taken back. */
+static struct lh_error *append_line(struct lh_record_log *log, const struct lh_buffer *line)
+{
+	struct lh_error *error = lh_fd_write_all(log->fd, log->path, line->data, line->length);
+	if (error && ftruncate(log->fd, (off_t)log->bytes) < 0)
+		return error;
+	LH_TRY(error);
+	log->bytes += line->length;
+	return NULL;
+}
+
+struct lh_error *lh_record_log_append(struct lh_record_log *log, const struct lh_sample *sample)
+{
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(lh_record_encode_sample(log->writer, sample, &line));
+	if (log->bytes + line.length <= log->max_bytes)
+		return append_line(log, &line);
+	LH_TRY(thin_out(log));
+	struct lh_buffer anew LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(lh_record_encode_sample(log->writer, sample, &anew));
+	return append_line(log, &anew);
+}

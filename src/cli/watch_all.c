@@ -1,0 +1,234 @@
+/*
+ * watch_all: follows every process by the total of its private memory, one selector each. Input: the
+ * table of processes, again and again. Processes that end are forgotten, and what takes a pid over is
+ * another one.
+ */
+#include "cli/command.h"
+#include "cli/sampling.h"
+#include "cli/watching.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMMAND_BYTES = 64 };
+
+struct followed {
+	struct lh_process_identity identity;
+	char command[COMMAND_BYTES];
+	struct lh_selector *selector;
+	struct lh_selection selection;
+	uint64_t bytes;
+	size_t sample_count;
+	bool is_there;
+	bool has_run_command;
+};
+
+struct watch_all {
+	const struct lh_watch_settings *settings;
+	LH_VEC(struct followed) items;
+	bool has_moved;
+	bool is_partial;
+};
+
+static void followed_deinit(struct followed *followed)
+{
+	lh_selector_destroy(followed->selector);
+	lh_selection_deinit(&followed->selection);
+}
+
+static void watch_all_deinit(struct watch_all *watch)
+{
+	for (size_t i = 0; i < watch->items.count; i++)
+		followed_deinit(&watch->items.items[i]);
+	lh_vec_deinit(&watch->items);
+}
+
+/* ---------------------------------------------------------------- one look at all */
+
+static struct followed *find(struct watch_all *watch, const struct lh_process_identity *identity)
+{
+	for (size_t i = 0; i < watch->items.count; i++) {
+		struct followed *followed = &watch->items.items[i];
+		if (followed->identity.pid == identity->pid && followed->identity.start_ticks == identity->start_ticks)
+			return followed;
+	}
+	return NULL;
+}
+
+static struct lh_error *begin_following(struct watch_all *watch, const struct lh_process_identity *identity,
+					const char *command, struct followed **ret)
+{
+	struct followed followed = {.identity = *identity};
+	snprintf(followed.command, sizeof(followed.command), "%s", command);
+	LH_TRY(lh_selector_create(&followed.selector));
+	struct lh_error *error = lh_vec_push(&watch->items, followed);
+	if (error) {
+		followed_deinit(&followed);
+		return error;
+	}
+	*ret = &watch->items.items[watch->items.count - 1];
+	return NULL;
+}
+
+/* All of a process's memory as if it were one mapping: its parts are for `watch PID` to tell. */
+static struct lh_error *add_sample(struct followed *followed, const struct lh_process_usage *row)
+{
+	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {
+		.time_ns = lh_clock_realtime_ns(),
+		.uptime_ns = lh_clock_boottime_ns(),
+		.pid = row->pid,
+		.list = {.has_usage = true},
+	};
+	const struct lh_region whole = {
+		.end = UINT64_MAX,
+		.kind = LH_REGION_ANON,
+		.name = "",
+		.thread_name = "",
+		.usage = {.private_dirty_bytes = row->usage.private_dirty_bytes,
+			  .private_hugetlb_bytes = row->usage.private_hugetlb_bytes,
+			  .swap_bytes = row->usage.swap_bytes},
+	};
+	LH_TRY(lh_vec_push(&sample.list.regions, whole));
+	LH_TRY(lh_selector_add(followed->selector, &sample));
+	followed->sample_count++;
+	lh_selection_deinit(&followed->selection);
+	return followed->sample_count < 2 ? NULL : lh_selector_judge(followed->selector, &followed->selection);
+}
+
+/* One that ends meanwhile is none. */
+static struct lh_error *take_row(struct watch_all *watch, const struct lh_process_usage *row)
+{
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *ended = lh_process_open(row->pid, &process);
+	if (ended)
+		return NULL;
+	struct lh_process_identity identity = lh_process_identity(process);
+	struct followed *followed = find(watch, &identity);
+	if (!followed)
+		LH_TRY(begin_following(watch, &identity, lh_process_command(process), &followed));
+	uint64_t bytes = row->usage.private_dirty_bytes + row->usage.swap_bytes;
+	watch->has_moved |= bytes != followed->bytes;
+	followed->bytes = bytes;
+	followed->is_there = true;
+	return add_sample(followed, row);
+}
+
+static void forget_ended(struct watch_all *watch)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < watch->items.count; i++) {
+		if (watch->items.items[i].is_there)
+			watch->items.items[kept++] = watch->items.items[i];
+		else
+			followed_deinit(&watch->items.items[i]);
+	}
+	watch->items.count = kept;
+}
+
+static struct lh_error *look(struct watch_all *watch)
+{
+	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
+	LH_TRY(lh_process_table_read(&table));
+	watch->has_moved = false;
+	for (size_t i = 0; i < watch->items.count; i++)
+		watch->items.items[i].is_there = false;
+	for (size_t i = 0; i < table.processes.count; i++)
+		LH_TRY(take_row(watch, &table.processes.items[i]));
+	forget_ended(watch);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- showing and acting */
+
+static int compare_growth(const void *a, const void *b)
+{
+	const struct lh_watched *left = a;
+	const struct lh_watched *right = b;
+	const struct lh_growth *left_total = &left->selection->total, *right_total = &right->selection->total;
+	bool left_leaks = left_total->verdict == LH_VERDICT_LEAK, right_leaks = right_total->verdict == LH_VERDICT_LEAK;
+	if (left_leaks != right_leaks)
+		return left_leaks ? -1 : 1;
+	if (left_total->growth_bytes != right_total->growth_bytes)
+		return left_total->growth_bytes > right_total->growth_bytes ? -1 : 1;
+	return left->pid - right->pid;
+}
+
+static void put_row(const struct lh_watched *watched, struct lh_buffer *ret)
+{
+	const struct lh_growth *total = &watched->selection->total;
+	char bytes[LH_FORMAT_MAX], growth[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%8d %11s %11s %-9s ", (int)watched->pid,
+			 lh_format_bytes(total->private_last_bytes, bytes),
+			 lh_format_signed_bytes(total->growth_bytes, growth), lh_verdict_name(total->verdict));
+	lh_buffer_escape(ret, watched->command, strlen(watched->command));
+	lh_buffer_printf(ret, ": %s\n", total->reason);
+}
+
+static struct lh_error *show(const struct watch_all *watch, const struct lh_watched *watched, size_t count)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (lh_terminal_style().width)
+		lh_buffer_puts(&text, "\033[H\033[J"); /* ECMA-48: cursor home, erase below */
+	lh_buffer_printf(&text, "%8s %11s %11s %-9s %s\n", "PID", "PRIVATE", "GROWTH", "VERDICT", "COMMAND");
+	for (size_t i = 0; i < count && i < watch->settings->most; i++)
+		put_row(&watched[i], &text);
+	lh_buffer_puts(&text, "\n");
+	return lh_print(&text);
+}
+
+static void run_commands(struct watch_all *watch)
+{
+	for (size_t i = 0; watch->settings->on_leak && i < watch->items.count; i++) {
+		struct followed *followed = &watch->items.items[i];
+		if (followed->sample_count < 2 || followed->selection.total.verdict != LH_VERDICT_LEAK ||
+		    followed->has_run_command)
+			continue;
+		followed->has_run_command = true;
+		lh_leak_command_run(watch->settings->on_leak, followed->identity.pid, &watch->is_partial);
+	}
+}
+
+static struct lh_error *act(struct watch_all *watch)
+{
+	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = calloc(watch->items.count + 1, sizeof(*watched));
+	size_t count = 0;
+	if (!watched)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < watch->items.count; i++) {
+		const struct followed *followed = &watch->items.items[i];
+		if (followed->sample_count >= 2)
+			watched[count++] =
+				(struct lh_watched){followed->identity.pid, followed->command, &followed->selection};
+	}
+	qsort(watched, count, sizeof(*watched), compare_growth);
+	struct lh_error *error =
+		watch->settings->metrics_path ? lh_metrics_write(watch->settings->metrics_path, watched, count) : NULL;
+	if (error)
+		lh_go_on_without(&watch->is_partial, error, "the metrics are of the look before");
+	if (count)
+		LH_TRY(show(watch, watched, count));
+	run_commands(watch);
+	return NULL;
+}
+
+struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *ret_is_partial)
+{
+	struct watch_all watch LH_CLEANUP(watch_all_deinit) = {.settings = settings};
+	struct lh_pace pace;
+	size_t look_count = 0;
+	uint64_t end_ns = settings->for_ns ? lh_clock_monotonic_ns() + settings->for_ns : UINT64_MAX;
+	lh_pace_begin(&pace, settings->interval_ns);
+	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < end_ns) {
+		uint64_t started_ns = lh_clock_monotonic_ns();
+		LH_TRY(look(&watch));
+		look_count++;
+		LH_TRY(act(&watch));
+		lh_pace_update(&pace, watch.has_moved, lh_clock_monotonic_ns() - started_ns);
+		LH_TRY(lh_pace_wait(&pace, NULL, end_ns));
+	}
+	if (look_count < 2)
+		return lh_error_create(LH_ERROR_INTERRUPTED, "ended after one look: growth shows from 2 on");
+	*ret_is_partial = watch.is_partial;
+	return NULL;
+}

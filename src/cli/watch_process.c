@@ -1,0 +1,211 @@
+/*
+ * watch_process: follows one process. A look costs one small read of the kernel's counters; a sample
+ * (smaps) is taken when they have moved, and at every tenth look. After each sample the verdict is new:
+ * it is drawn, recorded, written as metrics, and may set off the user's command.
+ */
+#include "cli/ceilings.h"
+#include "cli/command.h"
+#include "cli/record_log.h"
+#include "cli/sampling.h"
+#include "cli/watching.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOOKS_MAX = 10, CHART_HEIGHT_MAX = 12, CHART_HEIGHT_MIN = 4 };
+
+#define MOVED_MIN_BYTES (256 * LH_KIB)
+
+struct watch {
+	const struct lh_process *process;
+	const struct lh_watch_settings *settings;
+	struct lh_sampling sampling;
+	struct lh_selection selection;
+	struct lh_memory_status seen; /* at the last sample */
+	size_t look_count;            /* since then */
+	bool has_run_command;
+	bool is_terminal;
+};
+
+static void watch_deinit(struct watch *watch)
+{
+	lh_sampling_deinit(&watch->sampling);
+	lh_selection_deinit(&watch->selection);
+}
+
+/* ---------------------------------------------------------------- looking */
+
+static bool has_moved(uint64_t before_bytes, uint64_t now_bytes)
+{
+	uint64_t tolerance_bytes = lh_max_u64(MOVED_MIN_BYTES, before_bytes / 200);
+	return lh_max_u64(before_bytes, now_bytes) - lh_min_u64(before_bytes, now_bytes) >= tolerance_bytes;
+}
+
+/* A kernel without RssAnon (before 4.5) shows nothing moving: then each look is a sample. */
+static struct lh_error *look(struct watch *watch, bool *ret_is_due, bool *ret_has_moved)
+{
+	struct lh_memory_status status;
+	LH_TRY(lh_memory_status_read(watch->process, &status));
+	*ret_has_moved = has_moved(watch->seen.anonymous_bytes + watch->seen.swapped_bytes,
+				   status.anonymous_bytes + status.swapped_bytes) ||
+			 has_moved(watch->seen.mapped_bytes, status.mapped_bytes);
+	*ret_is_due = *ret_has_moved || watch->look_count >= LOOKS_MAX || watch->settings->interval_ns ||
+		      !watch->sampling.sample_count || !status.anonymous_bytes;
+	if (*ret_is_due)
+		watch->seen = status;
+	watch->look_count = *ret_is_due ? 0 : watch->look_count + 1;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- showing */
+
+static void print_line(const struct watch *watch)
+{
+	const struct lh_growth *total = &watch->selection.total;
+	char bytes[LH_FORMAT_MAX], growth[LH_FORMAT_MAX], date[32];
+	time_t now = time(NULL);
+	struct tm parts;
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
+	printf("%s %s %s %s: %s\n", date, lh_format_bytes(total->private_last_bytes, bytes),
+	       lh_format_signed_bytes(total->growth_bytes, growth), lh_verdict_name(total->verdict), total->reason);
+	fflush(stdout);
+}
+
+static struct lh_error *put_result(const struct watch *watch, struct lh_style style, struct lh_buffer *ret)
+{
+	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
+	struct lh_forecast forecast;
+	size_t count = lh_ceilings_read(watch->process, ceilings);
+	bool has_end = lh_forecast_end(&watch->selection, ceilings, count, &forecast);
+	struct lh_select_report report = {
+		.selection = &watch->selection,
+		.forecast = has_end ? &forecast : NULL,
+		.command = lh_process_command(watch->process),
+		.most = watch->settings->most,
+		.saved_path = watch->settings->save_path,
+		.is_complete = !watch->sampling.is_partial,
+		.read_count = watch->sampling.sample_count,
+		.reading_ns = watch->sampling.reading_ns,
+		.reading_max_ns = watch->sampling.reading_max_ns,
+	};
+	lh_report_select_text(&report, style, ret);
+	return lh_buffer_status(ret);
+}
+
+/* The size is asked for anew each time: windows are resized. */
+static struct lh_error *draw(const struct watch *watch)
+{
+	struct lh_buffer screen LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct winsize window = {.ws_col = 80, .ws_row = 24};
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
+	size_t height = window.ws_row / 3;
+	struct lh_chart_size size = {
+		.width = window.ws_col ? window.ws_col - 1u : 79,
+		.height = height < CHART_HEIGHT_MIN   ? CHART_HEIGHT_MIN
+			  : height > CHART_HEIGHT_MAX ? CHART_HEIGHT_MAX
+						      : height,
+		.is_plain = strcmp(nl_langinfo(CODESET), "UTF-8") != 0,
+	};
+	lh_buffer_puts(&screen, "\033[H\033[J"); /* ECMA-48: cursor home, erase below */
+	LH_TRY(lh_report_chart(&watch->selection, watch->selection.total.series.items, size, &screen));
+	lh_buffer_puts(&screen, "\n");
+	LH_TRY(put_result(watch, lh_terminal_style(), &screen));
+	return lh_print(&screen);
+}
+
+/* ---------------------------------------------------------------- acting */
+
+/* What fails here is warned of: the watch goes on. */
+static void act(struct watch *watch)
+{
+	const struct lh_watch_settings *settings = watch->settings;
+	const struct lh_watched watched = {
+		.pid = lh_process_pid(watch->process),
+		.command = lh_process_command(watch->process),
+		.selection = &watch->selection,
+	};
+	struct lh_error *error = settings->metrics_path ? lh_metrics_write(settings->metrics_path, &watched, 1) : NULL;
+	if (error)
+		lh_go_on_without(&watch->sampling.is_partial, error, "the metrics are of the sample before");
+	if (watch->selection.total.verdict != LH_VERDICT_LEAK || watch->has_run_command || !settings->on_leak)
+		return;
+	watch->has_run_command = true;
+	lh_leak_command_run(settings->on_leak, watched.pid, &watch->sampling.is_partial);
+}
+
+static struct lh_error *judge(struct watch *watch)
+{
+	lh_selection_deinit(&watch->selection);
+	LH_TRY(lh_selector_judge(watch->sampling.selector, &watch->selection));
+	if (watch->is_terminal)
+		LH_TRY(draw(watch));
+	else
+		print_line(watch);
+	act(watch);
+	return NULL;
+}
+
+static struct lh_error *take_sample(struct watch *watch)
+{
+	LH_TRY(lh_sampling_take(&watch->sampling));
+	return watch->sampling.sample_count >= 2 ? judge(watch) : NULL;
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+static struct lh_error *follow(struct watch *watch)
+{
+	struct lh_pace pace;
+	uint64_t end_ns = watch->settings->for_ns ? lh_clock_monotonic_ns() + watch->settings->for_ns : UINT64_MAX;
+	lh_pace_begin(&pace, watch->settings->interval_ns);
+	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < end_ns) {
+		uint64_t started_ns = lh_clock_monotonic_ns();
+		bool is_due, moved;
+		LH_TRY(look(watch, &is_due, &moved));
+		if (is_due)
+			LH_TRY(take_sample(watch));
+		lh_pace_update(&pace, moved, lh_clock_monotonic_ns() - started_ns);
+		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns));
+	}
+	return take_sample(watch);
+}
+
+/* On a terminal the result is on the screen already. */
+static struct lh_error *print_result(const struct watch *watch)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (watch->is_terminal)
+		return NULL;
+	lh_buffer_puts(&text, "\n");
+	LH_TRY(put_result(watch, lh_terminal_style(), &text));
+	return lh_print(&text);
+}
+
+struct lh_error *lh_watch_process(const struct lh_process *process, const struct lh_watch_settings *settings,
+				  bool *ret_is_partial)
+{
+	struct watch watch LH_CLEANUP(watch_deinit) = {
+		.process = process,
+		.settings = settings,
+		.is_terminal = isatty(STDOUT_FILENO),
+	};
+	setlocale(LC_CTYPE, "");
+	LH_TRY(lh_sampling_begin(process, settings->counter, &watch.sampling));
+	if (settings->save_path)
+		LH_TRY(lh_record_log_open(settings->save_path, process, settings->save_max_bytes, &watch.sampling.log));
+	struct lh_error *error = follow(&watch);
+	if (watch.sampling.sample_count < 2)
+		return error ? error
+			     : lh_error_create(LH_ERROR_INTERRUPTED,
+					       "interrupted after one sample: growth shows from 2 on");
+	if (error)
+		lh_go_on_without(&watch.sampling.is_partial, error, "the result is of the samples before that");
+	*ret_is_partial = watch.sampling.is_partial;
+	return print_result(&watch);
+}

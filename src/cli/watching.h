@@ -1,0 +1,46 @@
+/*
+ * watching: the loops of `leakhunt watch`. Private to cli.
+ */
+#ifndef LEAKHUNT_CLI_WATCHING_H
+#define LEAKHUNT_CLI_WATCHING_H
+
+#include "leakhunt/report.h"
+
+struct lh_watch_settings {
+	uint64_t interval_ns; /* 0: adaptive */
+	uint64_t for_ns;      /* 0: without end */
+	uint64_t most;
+	uint64_t save_max_bytes;
+	const char *save_path;    /* NULL: no record */
+	const char *metrics_path; /* NULL: no metrics */
+	const char *on_leak;      /* NULL: nothing is run */
+	const char *counter;      /* NULL: nothing is counted */
+};
+
+/* Both go on until Ctrl-C, settings->for_ns, or the end of the process. *ret_is_partial: something was lost. */
+struct lh_error *lh_watch_process(const struct lh_process *process, const struct lh_watch_settings *settings,
+				  bool *ret_is_partial) LH_NODISCARD;
+struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *ret_is_partial) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- what both do */
+
+/* How long to wait until the next look: longer while nothing moves, and never a burden. */
+struct lh_pace {
+	uint64_t fixed_ns; /* 0: adaptive */
+	uint64_t wait_ns;
+	size_t quiet_looks;
+};
+void lh_pace_begin(struct lh_pace *pace, uint64_t fixed_ns);
+void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns);
+
+/* Waits in slices, while `still` says so (NULL: always) and nobody asks to stop. */
+struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process,
+			      uint64_t end_ns) LH_NODISCARD;
+
+/* Replaces the file at once. */
+struct lh_error *lh_metrics_write(const char *path, const struct lh_watched *watched, size_t count) LH_NODISCARD;
+
+/* Runs the user's command for a leaking process; a failure is warned of. */
+void lh_leak_command_run(const char *command, pid_t pid, bool *is_partial);
+
+#endif

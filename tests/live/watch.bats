@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# The watch command: what it shows, records, writes as metrics, and sets off.
+
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+}
+
+watch() {
+	run --separate-stderr "$LEAKHUNT" watch "$@"
+}
+
+# openmetrics FILE: what Prometheus' own reader of the specification makes of it, as JSON lines.
+openmetrics() {
+	/usr/bin/python3 - "$1" <<-'END'
+		import json, sys
+		from prometheus_client.openmetrics.parser import text_string_to_metric_families
+		for family in text_string_to_metric_families(open(sys.argv[1]).read()):
+		    for sample in family.samples:
+		        print(json.dumps({"name": sample.name, "value": sample.value, **sample.labels}))
+	END
+}
+
+@test "a leak: a line a sample, a record, metrics, one command" {
+	start_sample heap_leak --auto 20
+	watch "$SAMPLE_PID" -i 50ms --for 1500ms --save record --metrics metrics.prom \
+		--on-leak 'echo "$LEAKHUNT_PID" >>fired'
+	[ "$status" -eq 0 ]
+	[ "$(cat fired)" = "$SAMPLE_PID" ]
+	[[ $output == *"verdict  leak"*"leakhunt dump $SAMPLE_PID --region heap"* ]]
+	openmetrics metrics.prom >metrics
+	jq -es --arg pid "$SAMPLE_PID" 'all(.pid == $pid and .command == "heap_leak")' metrics
+	jq -es 'map(select(.name == "leakhunt_verdict" and .value == 1)) | length == 1 and .[0].verdict == "leak"' metrics
+	jq -es 'map(select(.bound)) | map({(.bound): .value}) | add | .low <= .middle and .middle <= .high' metrics
+	samples=$(jq -s 'map(select(.name == "leakhunt_samples")) | .[0].value' metrics)
+	[ "$("$LEAKHUNT" select --from record --json | jq .samples)" -eq "$samples" ]
+	assert_sample_unharmed
+}
+
+@test "a record goes on, is mended when torn, and is not another process's" {
+	start_sample steady
+	watch "$SAMPLE_PID" -i 10ms --for 100ms --save record
+	[ "$status" -eq 0 ]
+	first=$("$LEAKHUNT" select --from record --json | jq .samples)
+	printf '{"n":99,"time' >>record
+	watch "$SAMPLE_PID" -i 10ms --for 100ms --save record
+	[ "$status" -eq 0 ]
+	run --separate-stderr "$LEAKHUNT" select --from record --json
+	[ "$status" -eq 0 ]
+	(($(jq .samples <<<"$output") > first))
+	watch $$ -i 10ms --for 100ms --save record
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"a record of another process"* ]]
+	echo hello >text
+	watch "$SAMPLE_PID" -i 10ms --for 100ms --save text
+	[ "$status" -eq 2 ]
+	[ "$(cat text)" = hello ]
+}
+
+@test "a record is a record at each moment, also after kill -9" {
+	start_sample heap_leak --auto 50
+	"$LEAKHUNT" watch "$SAMPLE_PID" -i 1ms --save record >/dev/null 3>&- &
+	watcher=$!
+	wait_until 200 has_lines record 50
+	kill -KILL "$watcher"
+	wait "$watcher" || true
+	run --separate-stderr "$LEAKHUNT" select --from record --json
+	# A line that was being written is left out, and said so.
+	((status <= 1))
+	(($(jq .samples <<<"$output") >= 40))
+	assert_sample_unharmed
+}
+
+@test "a record stays below its bound, and keeps the whole time" {
+	start_sample heap_leak --auto 50
+	started=$(date +%s%N)
+	"$LEAKHUNT" watch "$SAMPLE_PID" -i 1ms --save record --save-max 64K >lines 3>&- &
+	watcher=$!
+	wait_until 600 has_lines lines 600
+	[ "$(stat -c %s record)" -le 65536 ]
+	kill -TERM "$watcher"
+	wait "$watcher"
+	[ "$(stat -c %s record)" -le 65536 ]
+	run --separate-stderr "$LEAKHUNT" select --from record --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
+	(($(jq .samples <<<"$output") < 600))
+	# The first sample is still there.
+	first=$(sed -n 2p record | jq .time_ns)
+	((first - started < 10000000000))
+	jq -e '.process | .private_first_bytes < .private_last_bytes' <<<"$output"
+}
+
+# A condition for wait_until.
+has_lines() {
+	[ "$(wc -l <"$1")" -ge "$2" ]
+}
+
+@test "all processes: metrics of each, the leaking one first" {
+	start_sample heap_leak --auto 50
+	watch --all -i 100ms --for 3s --metrics metrics.prom --most 3
+	[ "$status" -eq 0 ]
+	openmetrics metrics.prom >metrics
+	jq -es --arg pid "$SAMPLE_PID" 'any(.name == "leakhunt_private_bytes" and .pid == $pid)' metrics
+	jq -es --arg pid $$ 'any(.name == "leakhunt_private_bytes" and .pid == $pid)' metrics
+	assert_sample_unharmed
+}
+
+@test "the process ends: the result of what there was" {
+	start_sample steady
+	"$LEAKHUNT" watch "$SAMPLE_PID" -i 20ms >out 2>err 3>&- &
+	watcher=$!
+	wait_until 100 has_lines out 3
+	stop_sample
+	wait "$watcher" && status=0 || status=$?
+	[ "$status" -eq 1 ]
+	grep -q 'has ended; the result is of the samples before that' err
+	grep -q '^verdict  ' out
+}
+
+@test "on a terminal: a chart as wide as the window" {
+	start_sample heap_leak --auto 20
+	run --separate-stderr script -qec "stty cols 60 rows 24; LC_ALL=C.UTF-8 '$LEAKHUNT' watch $SAMPLE_PID -i 50ms --for 500ms" /dev/null
+	[ "$status" -eq 0 ]
+	[[ $output == *█* ]]
+	# The last screen's lines, without colours, are no wider than the window, but for sentences below the table.
+	last=${output##*$'\033[H\033[J'}
+	chart=$(head -8 <<<"$last" | tr -d '\r')
+	while IFS= read -r line; do
+		[ ${#line} -le 60 ]
+	done <<<"$chart"
+}
+
+@test "bad usage" {
+	watch
+	[ "$status" -eq 64 ]
+	watch $$ --all
+	[ "$status" -eq 64 ]
+	watch --all --save x
+	[ "$status" -eq 64 ]
+	watch $$ --save-max 1K
+	[ "$status" -eq 64 ]
+	watch $$ --interval 0
+	[ "$status" -eq 64 ]
+	watch $$ -i 10ms --for 50ms --metrics /nonexistent/x.prom
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"/nonexistent/x.prom"* ]]
+}
