@@ -348,3 +348,22 @@ for word in "ready", "alive":
 	leakhunt strings "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/missing"
 	refused_with 2 missing
 }
+
+@test "a file that is cut off while it is scanned: a partial result that says so" {
+	cp "$BIG" "$BATS_TEST_TMPDIR/cut"
+	run python3 - "$LEAKHUNT" "$BATS_TEST_TMPDIR/cut" <<-'END'
+		import os, pty, signal, subprocess, sys
+		master, slave = pty.openpty()
+		child = subprocess.Popen([sys.argv[1], "strings", "--json", sys.argv[2]], stdout=subprocess.PIPE, stderr=slave)
+		os.read(master, 1)  # the progress line: it scans
+		child.send_signal(signal.SIGSTOP)
+		os.truncate(sys.argv[2], 1 << 20)
+		child.send_signal(signal.SIGCONT)
+		out = child.communicate()[0]
+		sys.stdout.write(out.decode())
+		sys.exit(child.returncode)
+	END
+	[ "$status" -eq 1 ]
+	[ "$(jq .complete <<<"$output")" = false ]
+	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt 100000000 ]
+}
