@@ -99,7 +99,10 @@ const struct lh_image_thread *lh_image_threads(const struct lh_image *image, siz
  */
 const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count);
 
-/* What is missing although it was to be there: the gaps but those "not dumped" and "overlap". */
+/*
+ * What is missing although it was to be there: the gaps but those "not dumped" and "overlap"; and, last, what
+ * a file lost that was cut off while it was read: that reads as zeros, in whole pages.
+ */
 struct lh_loss {
 	size_t count;
 	uint64_t bytes;

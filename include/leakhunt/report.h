@@ -116,7 +116,7 @@ struct lh_diff_report {
 void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret);
 /*
  * Schema "leakhunt/strings-diff/1": complete, before and after {path, kind, scanned_bytes, zero_bytes}, objects,
- * classes, texts, symbols: each [{name, detail, before_count, after_count, growth_count, before_bytes,
+ * classes, templates, texts, symbols: each [{name, detail, before_count, after_count, growth_count, before_bytes,
  * after_bytes, growth_bytes, addr}], the most grown first; addr is null when there is none any more.
  */
 void lh_report_diff_json(const struct lh_diff_report *report, struct lh_buffer *ret);

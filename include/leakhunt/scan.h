@@ -373,6 +373,7 @@ void lh_summary_deinit(struct lh_summary *summary);
 enum lh_diff_kind {
 	LH_DIFF_OBJECTS,
 	LH_DIFF_CLASSES,
+	LH_DIFF_TEMPLATES,
 	LH_DIFF_TEXTS,
 	LH_DIFF_SYMBOLS, /* words that point to them, of 8 bytes */
 	LH_DIFF_KIND_COUNT,
@@ -400,7 +401,7 @@ struct lh_diff {
 
 /*
  * Compares by name, so that it does not matter where things lie. Texts that lie in secrets are left out.
- * Summaries keep the most frequent texts and symbols only: what was below that in one of them counts as 0.
+ * Summaries keep the most frequent texts, templates and symbols only: what was below that in one of them counts as 0.
  */
 struct lh_error *lh_diff_summaries(const struct lh_summary *before, const struct lh_summary *after,
 				   struct lh_diff *ret) LH_NODISCARD;

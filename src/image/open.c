@@ -3,10 +3,10 @@
  * one by its frames), and lets what
  * is in it decide what it is. It opens regular files only, and never writes.
  *
- * The mapping is as long as the file was when it was opened. Whoever truncates it meanwhile makes
- * the kernel send SIGBUS at the first access beyond its new end (mmap(2)): files being analysed
- * must be left alone.
+ * The mapping is as long as the file was when it was opened. What is cut off meanwhile reads as zeros, and
+ * is a loss (file_guard.c).
  */
+#include "image/file_guard.h"
 #include "image/view.h"
 #include "leakhunt/format.h"
 
@@ -95,6 +95,7 @@ static struct lh_error *map_file(struct lh_image *image)
 	(void)madvise(bytes, image->file_bytes, MADV_SEQUENTIAL);
 	image->bytes = bytes;
 	image->mapping = bytes;
+	image->guard = lh_file_guard_add(bytes, image->file_bytes);
 	return NULL;
 }
 

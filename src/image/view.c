@@ -3,6 +3,7 @@
  * they came from. A read never crosses a gap, and never leaves the bytes of the file.
  */
 #include "image/view.h"
+#include "image/file_guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct lh_error *lh_image_create(enum lh_image_source source, const char *path, 
 		return lh_error_no_memory();
 	image->source = source;
 	image->fd = -1;
+	image->guard = -1;
 	image->path = strdup(path);
 	image->root = strdup("");
 	if (!image->path || !image->root) {
@@ -40,6 +42,7 @@ void lh_image_close(struct lh_image *image)
 {
 	if (!image)
 		return;
+	lh_file_guard_remove(image->guard);
 	if (image->mapping)
 		munmap(image->mapping, image->file_bytes);
 	lh_frames_close(image->frames);
@@ -141,6 +144,12 @@ struct lh_loss lh_image_loss(const struct lh_image *image)
 		loss.reason = loss.count ? loss.reason : gap->reason;
 		loss.count++;
 		loss.bytes += lh_range_bytes(gap->range);
+	}
+	uint64_t cut_off_bytes = lh_file_guard_lost_bytes(image->guard);
+	if (cut_off_bytes) {
+		loss.reason = LH_GAP_CUT_OFF;
+		loss.count++;
+		loss.bytes += cut_off_bytes;
 	}
 	return loss;
 }

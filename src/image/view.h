@@ -26,6 +26,7 @@ struct lh_image {
 	const uint8_t *bytes;
 	uint64_t file_bytes;
 	void *mapping; /* of file_bytes; NULL when they are lent */
+	int guard;     /* of the mapping; -1 when there is none */
 	int fd;        /* to find holes with; -1 when there is no file */
 
 	/* Instead of `bytes`, for a compressed file that is read frame by frame. */
@@ -45,6 +46,7 @@ struct lh_image {
 #define LH_GAP_OVERLAP    "overlap"    /* a second program header for the same addresses */
 #define LH_GAP_SWAPPED    "swapped"
 #define LH_GAP_UNREADABLE "unreadable"
+#define LH_GAP_CUT_OFF    "the file was cut off while it was read"
 
 /* An image without anything in it. `path` is copied. */
 struct lh_error *lh_image_create(enum lh_image_source source, const char *path, struct lh_image **ret) LH_NODISCARD;

@@ -16,6 +16,7 @@ static const struct {
 } kinds[] = {
 	[LH_DIFF_OBJECTS] = {"More objects", "objects", "OBJECT"},
 	[LH_DIFF_CLASSES] = {"More of recognised contents", "classes", "WHAT"},
+	[LH_DIFF_TEMPLATES] = {"More texts of one template", "templates", "TEMPLATE"},
 	[LH_DIFF_TEXTS] = {"More texts that are repeated", "texts", "TEXT"},
 	[LH_DIFF_SYMBOLS] = {"More words that point to symbols", "symbols", "SYMBOL"},
 };
@@ -95,7 +96,8 @@ static void write_conclusion(const struct lh_diff_report *report, struct lh_styl
 	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++) {
 		const struct lh_diff_rows *rows = &report->diff->kinds[kind];
 		char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
-		if (!rows->rows.count || kind == LH_DIFF_SYMBOLS || !has_grown(&rows->rows.items[0]))
+		if (!rows->rows.count || kind == LH_DIFF_SYMBOLS || kind == LH_DIFF_TEXTS ||
+		    !has_grown(&rows->rows.items[0]))
 			continue;
 		const struct lh_diff_row *row = &rows->rows.items[0];
 		format_growth(growth_count(row), count);

@@ -47,6 +47,17 @@ static struct lh_error *list_classes(const struct lh_summary *summary, struct di
 	return NULL;
 }
 
+static struct lh_error *list_templates(const struct lh_summary *summary, struct diff_items *ret)
+{
+	for (size_t i = 0; i < summary->templates.count; i++) {
+		const struct lh_template_count *template = &summary->templates.items[i];
+		uint64_t addr = template->example_count ? template->examples[0].addr : 0;
+		LH_TRY(lh_vec_push(&ret->items,
+				   (struct diff_item){template->text, "", template->count, template->bytes, addr}));
+	}
+	return NULL;
+}
+
 static struct lh_error *list_texts(const struct lh_summary *summary, struct diff_items *ret)
 {
 	for (size_t i = 0; i < summary->repeated.count; i++) {
@@ -70,10 +81,8 @@ static struct lh_error *list_symbols(const struct lh_summary *summary, struct di
 }
 
 static struct lh_error *(*const listings[])(const struct lh_summary *summary, struct diff_items *ret) = {
-	[LH_DIFF_OBJECTS] = list_objects,
-	[LH_DIFF_CLASSES] = list_classes,
-	[LH_DIFF_TEXTS] = list_texts,
-	[LH_DIFF_SYMBOLS] = list_symbols,
+	[LH_DIFF_OBJECTS] = list_objects, [LH_DIFF_CLASSES] = list_classes, [LH_DIFF_TEMPLATES] = list_templates,
+	[LH_DIFF_TEXTS] = list_texts,     [LH_DIFF_SYMBOLS] = list_symbols,
 };
 
 /* ---------------------------------------------------------------- joining */

@@ -71,7 +71,7 @@ static const char *protocol_name(uint32_t version)
 static bool is_connection_state(const struct lh_object_view *view, int64_t offset, const char **ret_side)
 {
 	uint64_t words[6];
-	for (int i = 0; i < 6; i++) {
+	for (int64_t i = 0; i < 6; i++) {
 		if (!lh_object_word(view, offset + i * 8, &words[i]))
 			return false;
 	}

@@ -45,13 +45,19 @@ AVX2_TARGET static inline __m256i is_in_range(__m256i words, __m256i start_less_
 	return _mm256_cmpgt_epi64(bytes_and_min, _mm256_sub_epi64(words, start_less_min));
 }
 
+/* To add 2^63 and to take it away is the same. */
+AVX2_TARGET static inline __m256i plus_min(uint64_t word)
+{
+	uint64_t sum = word ^ UINT64_C(1) << 63;
+	return _mm256_set1_epi64x((int64_t)sum);
+}
+
 AVX2_TARGET static uint64_t filter_avx2(const uint8_t *data, size_t count, const struct lh_word_ranges *ranges)
 {
-	const uint64_t min = UINT64_C(1) << 63;
-	const __m256i low_start = _mm256_set1_epi64x((long long)(ranges->low_start - min));
-	const __m256i low_bytes = _mm256_set1_epi64x((long long)(ranges->low_bytes + min));
-	const __m256i high_start = _mm256_set1_epi64x((long long)(ranges->high_start - min));
-	const __m256i high_bytes = _mm256_set1_epi64x((long long)(ranges->high_bytes + min));
+	const __m256i low_start = plus_min(ranges->low_start);
+	const __m256i low_bytes = plus_min(ranges->low_bytes);
+	const __m256i high_start = plus_min(ranges->high_start);
+	const __m256i high_bytes = plus_min(ranges->high_bytes);
 	uint64_t hits = 0;
 	size_t i = 0;
 	for (; i + 4 <= count; i += 4) {

@@ -324,9 +324,11 @@ for word in "ready", "alive":
 @test "two files: texts and contents by growth" {
 	python3 - "$BATS_TEST_TMPDIR" <<-'END'
 		import sys
-		for name, pages, hosts in ("first", 100, 10), ("second", 300, 10):
+		for name, pages in ("first", 100), ("second", 300):
 		    with open(sys.argv[1] + "/" + name, "wb") as out:
 		        out.write(b"a text that stays\0" * 50 + b"a text that goes away\0" * (400 - pages))
+		        for i in range(pages):
+		            out.write(b"session %d of customer %d expired\0" % (i * 7, i * 13))
 		        out.write(b"GET /index.html HTTP/1.1\r\nHost: www.shop.example\r\n\r\n\0" * pages)
 	END
 	leakhunt strings --json "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
@@ -334,6 +336,8 @@ for word in "ready", "alive":
 	[ "$(jq -c '[.texts[] | select(.name == "GET /index.html HTTP/1.1") | .before_count, .after_count, .growth_count, .growth_bytes]' \
 		<<<"$output")" = "[100,300,200,4800]" ]
 	[ "$(jq '[.texts[] | select(.name == "a text that stays")] | length' <<<"$output")" -eq 0 ]
+	[ "$(jq -c '.templates[] | select(.name == "session <n> of customer <n> expired") | [.before_count, .after_count]' \
+		<<<"$output")" = "[100,300]" ]
 	[ "$(jq '.texts[-1].growth_count' <<<"$output")" -eq -200 ]
 	[ "$(jq '.classes[0].growth_bytes > 0' <<<"$output")" = true ]
 	[ "$(jq .before.scanned_bytes <<<"$output")" -eq "$(stat -c %s "$BATS_TEST_TMPDIR/first")" ]
@@ -347,4 +351,23 @@ for word in "ready", "alive":
 	refused_with 64 --against
 	leakhunt strings "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/missing"
 	refused_with 2 missing
+}
+
+@test "a file that is cut off while it is scanned: a partial result that says so" {
+	cp "$BIG" "$BATS_TEST_TMPDIR/cut"
+	run python3 - "$LEAKHUNT" "$BATS_TEST_TMPDIR/cut" <<-'END'
+		import os, pty, signal, subprocess, sys
+		master, slave = pty.openpty()
+		child = subprocess.Popen([sys.argv[1], "strings", "--json", sys.argv[2]], stdout=subprocess.PIPE, stderr=slave)
+		os.read(master, 1)  # the progress line: it scans
+		child.send_signal(signal.SIGSTOP)
+		os.truncate(sys.argv[2], 1 << 20)
+		child.send_signal(signal.SIGCONT)
+		out = child.communicate()[0]
+		sys.stdout.write(out.decode())
+		sys.exit(child.returncode)
+	END
+	[ "$status" -eq 1 ]
+	[ "$(jq .complete <<<"$output")" = false ]
+	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt 100000000 ]
 }

@@ -206,7 +206,7 @@ growth_of() {
 	start_sample cxx_objects --steps 100
 	dump_of
 	summarise "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump"
-	[ "$(jq '[.objects, .classes, .texts, .symbols] | map(length) | add' <<<"$SUMMARY")" = 0 ]
+	[ "$(jq '[.objects, .classes, .templates, .texts, .symbols] | map(length) | add' <<<"$SUMMARY")" = 0 ]
 	sample_step 100
 	summarise "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump"
 	[ "$(growth_of objects shop::PaidOrder)" = -100 ]

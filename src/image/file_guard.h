@@ -1,0 +1,19 @@
+/*
+ * file_guard: keeps a mapped file that is cut off meanwhile from killing us. Private to image.
+ */
+#ifndef LEAKHUNT_IMAGE_FILE_GUARD_H
+#define LEAKHUNT_IMAGE_FILE_GUARD_H
+
+#include "leakhunt/base.h"
+
+/*
+ * From now on, pages of the mapping that the file has not got any more read as zeros. -1 when too many
+ * mappings are guarded: this one is not. Else the guard's number.
+ */
+int lh_file_guard_add(void *mapping, size_t bytes);
+/* Bytes that were looked for in vain, in whole pages. */
+uint64_t lh_file_guard_lost_bytes(int guard);
+/* Before the mapping goes. -1 is legal. */
+void lh_file_guard_remove(int guard);
+
+#endif
