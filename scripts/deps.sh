@@ -5,7 +5,7 @@
 set -euo pipefail
 
 declare -A groups=(
-	[build]="gcc g++ libc6-dev make libelf-dev libdw-dev libjansson-dev libssl-dev libvectorscan-dev libxxhash-dev libiberty-dev libzstd-dev liblzma-dev zlib1g-dev"
+	[build]="gcc g++ libc6-dev make libelf-dev libdw-dev libjansson-dev libssl-dev libvectorscan-dev libpcre2-dev libxxhash-dev libiberty-dev libzstd-dev liblzma-dev zlib1g-dev"
 	[demo]="procps openssl jq"
 	[check]="libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 zstd"
 	[kernels]="qemu-system-x86 cpio gzip"
