@@ -85,8 +85,8 @@ libc() {
 }
 
 @test "every kernel lists the same" {
-	for kernel in scalar sse2 avx2; do
-		[ "$kernel" = scalar ] || grep -qw "$kernel" /proc/cpuinfo || continue
+	for kernel in scalar sse2 avx2 avx512; do
+		[ "$kernel" = scalar ] || grep -qwE "$kernel|${kernel}bw" /proc/cpuinfo || continue
 		for encoding in s S l B; do
 			cmp <(strings -a -t x -n 5 -e "$encoding" /bin/bash) \
 				<(LEAKHUNT_KERNEL=$kernel "$LEAKHUNT" strings --list --offsets -n 5 -e "$encoding" /bin/bash)
