@@ -155,6 +155,7 @@ bench: all samples $(benches)
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
 
 bench-strings: all $(benches)
+	$(Q)scripts/deps.sh ensure bench
 	$(Q)scripts/bench-strings.sh .build/leakhunt .build/bench
 
 # PAUSE='--sizes 1024 --modes "snapshot gcore"': see scripts/bench-pause.sh.
