@@ -31,7 +31,7 @@ all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc $(warnings) $(if $(WERROR
               $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
               $(if $(COVERAGE),--coverage) $(if $(FAULTS),-DLEAKHUNT_FAULTS) $(CPPFLAGS) $(CFLAGS)
 all_ldflags := $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
-libs := -ldw -lelf -ljansson -lcrypto -lhs -lxxhash -liberty -llzma -lz -lzstd -lm -lpthread
+libs := -ldw -lelf -ljansson -lcrypto -lhs -lpcre2-8 -lxxhash -liberty -llzma -lz -lzstd -lm -lpthread
 
 modules  := base proc select dump image symbols scan report
 lib_src  := $(sort $(foreach m,$(modules),$(wildcard src/$(m)/*.c)))
@@ -58,7 +58,8 @@ program  := $(build)/leakhunt
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
 
-.PHONY: all deps demo check check-run check-live check-live-run check-kill check-kernels bench bench-pause lint format fuzz install \
+.PHONY: all deps demo check check-run check-live check-live-run check-kill check-kernels bench bench-pause \
+        bench-strings lint format fuzz install \
         uninstall clean help samples
 
 all: $(program) .build/leakhunt
@@ -153,6 +154,10 @@ check-kill: all samples
 bench: all samples $(benches)
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
 
+bench-strings: all $(benches)
+	$(Q)scripts/deps.sh ensure bench
+	$(Q)scripts/bench-strings.sh .build/leakhunt .build/bench
+
 # PAUSE='--sizes 1024 --modes "snapshot gcore"': see scripts/bench-pause.sh.
 bench-pause: all $(benches)
 	$(Q)scripts/bench-pause.sh $(PAUSE) .build/leakhunt .build/bench
@@ -204,6 +209,7 @@ help:
 	@echo 'make check-kill   kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode'
 	@echo 'make check-kernels  on the kernels of three Debian releases, emulated (KERNELS=suite/package)'
 	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
+	@echo 'make bench-strings  speed of scanning beside GNU strings, eu-strings and ripgrep, on a core of 2 GB'
 	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'
 	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make format       clang-format over all sources'

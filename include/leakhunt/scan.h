@@ -10,7 +10,7 @@
 
 /* ---------------------------------------------------------------- encodings and runs */
 
-/* As GNU strings -e: one letter each. */
+/* As GNU strings -e: one letter each; and u. */
 enum lh_encoding {
 	LH_ENCODING_ASCII,    /* s: 7-bit bytes */
 	LH_ENCODING_LATIN,    /* S: 8-bit bytes */
@@ -18,6 +18,7 @@ enum lh_encoding {
 	LH_ENCODING_UTF16_LE, /* l */
 	LH_ENCODING_UTF32_BE, /* B */
 	LH_ENCODING_UTF32_LE, /* L */
+	LH_ENCODING_UTF8,     /* u: ASCII, and valid sequences (RFC 3629) of characters that are seen */
 };
 
 bool lh_encoding_parse(const char *letter, enum lh_encoding *ret);
@@ -32,7 +33,7 @@ struct lh_run {
 	uint64_t file_offset; /* LH_NO_OFFSET when live */
 	const uint8_t *bytes;
 	size_t bytes_length;
-	size_t chars;
+	size_t chars; /* of the encoding's width: in UTF-8 these are bytes */
 };
 
 typedef struct lh_error *lh_run_visitor(void *context, const struct lh_run *run);
@@ -48,7 +49,8 @@ struct lh_run_batch {
 	const struct lh_block *block;
 	const struct lh_span *spans;
 	size_t count;
-	size_t width; /* bytes of a character */
+	size_t width;        /* bytes of a character */
+	const bool *matches; /* one for each span: it matches lh_run_options.mark; NULL without that */
 };
 
 static inline struct lh_run lh_run_of(const struct lh_run_batch *batch, size_t i)
@@ -66,9 +68,18 @@ static inline struct lh_run lh_run_of(const struct lh_run_batch *batch, size_t i
 
 typedef struct lh_error *lh_run_batch_visitor(void *context, const struct lh_run_batch *batch);
 
+/* A regular expression for texts (pcre2pattern(3)); threads may share it. LH_ERROR_USAGE when it is none. */
+struct lh_text_filter;
+struct lh_error *lh_text_filter_create(const char *pattern, struct lh_text_filter **ret) LH_NODISCARD;
+void lh_text_filter_destroy(struct lh_text_filter *filter);
+void lh_cleanup_text_filter(struct lh_text_filter **filter);
+
 struct lh_run_options {
 	size_t min_chars; /* >= 1 */
 	enum lh_encoding encoding;
+	const struct lh_text_filter *match; /* only runs that match; NULL: all */
+	/* All runs, but those that match are marked in lh_run_batch.matches; NULL: none is. */
+	const struct lh_text_filter *mark;
 };
 
 /*

@@ -13,7 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MIN_CHARS_DEFAULT = 4, MIN_CHARS_MOST = 1 << 30, TOP_DEFAULT = 20, TOP_MOST = 100000, THREADS_MOST = 256 };
+enum {
+	MIN_CHARS_DEFAULT = 4,
+	MIN_CHARS_MOST = 1 << 30,
+	TOP_DEFAULT = 20,
+	TOP_MOST = 100000,
+	THREADS_MOST = 256,
+	AROUND_DEFAULT = 2,
+	AROUND_MOST = 1000
+};
 
 /* ---------------------------------------------------------------- the request */
 
@@ -38,6 +46,9 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 	if (request->is_list && (lh_arguments_has(arguments, "top") || request->sysroot))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints all strings and no symbols"),
 				     "leave out --top and --sysroot, or --list");
+	if (!request->is_grep && lh_arguments_has(arguments, "around"))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--around is about the strings that --grep shows"),
+				     "add --grep PATTERN");
 	if (request->is_process && request->is_raw)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
 				     "leave out --offsets and --raw, or name a file");
@@ -48,11 +59,12 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 {
 	*ret = (struct lh_strings_request){
 		.operand = lh_arguments_operand(arguments, 0),
-		.run.encoding = LH_ENCODING_ASCII,
 		.walk_flags = lh_arguments_has(arguments, "context") ? LH_WALK_CONTEXT : 0,
 		.top = TOP_DEFAULT,
 		.sysroot = lh_arguments_value(arguments, "sysroot"),
-		.is_list = lh_arguments_has(arguments, "list"),
+		.around = AROUND_DEFAULT,
+		.is_grep = lh_arguments_has(arguments, "grep"),
+		.is_list = lh_arguments_has(arguments, "list") || lh_arguments_has(arguments, "grep"),
 		.is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets"),
 		.is_json = lh_arguments_has(arguments, "json"),
 	};
@@ -64,14 +76,23 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	const char *encoding = lh_arguments_value(arguments, "encoding");
 	if (radix)
 		ret->radix = *radix;
+	ret->run.encoding = ret->is_list ? LH_ENCODING_ASCII : LH_ENCODING_UTF8;
 	if (encoding)
 		lh_encoding_parse(encoding, &ret->run.encoding);
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &ret->top));
+	LH_TRY(lh_arguments_u64(arguments, "around", 0, AROUND_MOST, &ret->around));
 	LH_TRY(lh_arguments_u64(arguments, "threads", 1, THREADS_MOST, &ret->threads));
 	LH_TRY(refuse_contradictions(arguments, ret));
 	if (lh_arguments_has(arguments, "offsets") && ret->is_list && !ret->radix)
 		ret->radix = 'x';
 	return NULL;
+}
+
+static struct lh_error *read_pattern(const struct lh_arguments *arguments, const char *option,
+				     struct lh_text_filter **ret)
+{
+	const char *pattern = lh_arguments_value(arguments, option);
+	return pattern ? lh_text_filter_create(pattern, ret) : NULL;
 }
 
 /* ---------------------------------------------------------------- the image */
@@ -157,7 +178,13 @@ static struct lh_error *run_summary(const struct lh_strings_request *request, st
 static struct lh_error *run_strings(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct lh_strings_request request;
+	LH_CLEANUP(lh_cleanup_text_filter) struct lh_text_filter *match = NULL;
+	LH_CLEANUP(lh_cleanup_text_filter) struct lh_text_filter *mark = NULL;
 	LH_TRY(read_request(arguments, &request));
+	LH_TRY(read_pattern(arguments, "match", &match));
+	LH_TRY(read_pattern(arguments, "grep", &mark));
+	request.run.match = match;
+	request.run.mark = mark;
 	lh_interrupt_install();
 	if (lh_strings_diff_is_wanted(arguments)) {
 		struct lh_summary_options options = summary_options(&request);
@@ -176,6 +203,18 @@ static const struct lh_option options[] = {
 	 .argument = "N",
 	 .summary = "take only strings of at least N characters; 4 when not given"},
 	{.name = "list", .letter = 'l', .summary = "print every string, as GNU strings does, instead of the summary"},
+	{.name = "match",
+	 .letter = 'm',
+	 .argument = "REGEX",
+	 .summary = "take only strings that match REGEX (pcre2pattern), in the summary as in --list"},
+	{.name = "grep",
+	 .letter = 'g',
+	 .argument = "REGEX",
+	 .summary = "print the strings that match REGEX and those around them in memory, as grep -C does"},
+	{.name = "around",
+	 .letter = 'C',
+	 .argument = "N",
+	 .summary = "with --grep: N strings before and after each; 2 when not given"},
 	{.name = "radix",
 	 .letter = 't',
 	 .argument = "RADIX",
@@ -184,8 +223,9 @@ static const struct lh_option options[] = {
 	{.name = "encoding",
 	 .letter = 'e',
 	 .argument = "ENCODING",
-	 .summary = "7-bit (s), 8-bit (S), 16-bit big or little endian (b, l), 32-bit (B, L) characters",
-	 .words = "s S b l B L"},
+	 .summary = "7-bit (s), 8-bit (S), 16-bit big or little endian (b, l), 32-bit (B, L) characters, or valid "
+		    "UTF-8 (u); s for --list and u for the summary when not given",
+	 .words = "s S b l B L u"},
 	{.name = "offsets",
 	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list just what "
 		    "`strings -a -t x` prints"},
@@ -214,6 +254,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt strings dump.bin -n 100", "what the dump consists of, by texts of at least 100 characters"},
 	{"leakhunt strings 4711", "the same of a running process, which is not stopped"},
 	{"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
+	{"leakhunt strings --grep 'Authorization:' -t x dump.bin", "what lies in memory around the headers"},
 	{"leakhunt strings --list --offsets core", "byte for byte what GNU strings -a -t x prints"},
 	{"leakhunt strings monday.bin tuesday.bin", "what the second dump has more than the first, by growth"},
 	{.command = NULL},

@@ -3,6 +3,7 @@
  * are made on all cores, in buffers that are then written in order. On a terminal bytes are escaped.
  */
 #include "cli/strings_list.h"
+#include "cli/strings_around.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +24,7 @@ struct listing {
 	bool is_terminal;
 	bool is_closed; /* nobody reads on: `| head` */
 	uint64_t read_bytes;
+	struct lh_lines_around around; /* of --grep */
 };
 
 /* A long text, to be written when the lines before it, up to `at`, have been. */
@@ -32,9 +34,16 @@ struct borrowed {
 	size_t length;
 };
 
+/* Of --grep: where a line ends in the output. */
+struct line_end {
+	size_t at;
+	bool matches;
+};
+
 struct lines {
 	const struct listing *listing;
 	LH_VEC(char) output;
+	LH_VEC(struct line_end) ends;
 	LH_VEC(struct borrowed) borrowed;
 };
 
@@ -189,7 +198,7 @@ static struct lh_error *put_run(struct lines *lines, const struct lh_run *run, s
 static struct lh_error *add_lines(void *part, const struct lh_run_batch *batch)
 {
 	struct lines *lines = part;
-	if (batch->width == 1 && !lines->listing->is_terminal)
+	if (batch->width == 1 && !lines->listing->is_terminal && !batch->matches)
 		return add_plain(lines, batch);
 	for (size_t i = 0; i < batch->count; i++) {
 		struct lh_run run = lh_run_of(batch, i);
@@ -198,6 +207,8 @@ static struct lh_error *add_lines(void *part, const struct lh_run_batch *batch)
 		LH_TRY(put(lines, address, (size_t)(end - address)));
 		LH_TRY(put_run(lines, &run, batch->width));
 		LH_TRY(put(lines, "\n", 1));
+		if (batch->matches)
+			LH_TRY(lh_vec_push(&lines->ends, (struct line_end){lines->output.count, batch->matches[i]}));
 	}
 	return NULL;
 }
@@ -213,10 +224,21 @@ static struct lh_error *write_bytes(struct listing *listing, const void *bytes, 
 	return error;
 }
 
-static struct lh_error *write_lines(void *context, void *part)
+static struct lh_error *write_around(struct listing *listing, const struct lines *lines)
 {
-	struct listing *listing = context;
-	struct lines *lines = part;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	size_t at = 0;
+	for (size_t i = 0; i < lines->ends.count; i++) {
+		struct line_end end = lines->ends.items[i];
+		lh_lines_around_add(&listing->around, lines->output.items + at, end.at - at, end.matches, &text);
+		at = end.at;
+	}
+	LH_TRY(lh_buffer_status(&text));
+	return write_bytes(listing, text.data, text.length);
+}
+
+static struct lh_error *write_plain(struct listing *listing, const struct lines *lines)
+{
 	size_t at = 0;
 	for (size_t i = 0; i < lines->borrowed.count; i++) {
 		const struct borrowed *text = &lines->borrowed.items[i];
@@ -224,9 +246,15 @@ static struct lh_error *write_lines(void *context, void *part)
 		LH_TRY(write_bytes(listing, text->bytes, text->length));
 		at = text->at;
 	}
-	LH_TRY(write_bytes(listing, lines->output.items + at, lines->output.count - at));
-	lines->output.count = 0;
-	lines->borrowed.count = 0;
+	return write_bytes(listing, lines->output.items + at, lines->output.count - at);
+}
+
+static struct lh_error *write_lines(void *context, void *part)
+{
+	struct listing *listing = context;
+	struct lines *lines = part;
+	LH_TRY(listing->request->is_grep ? write_around(listing, lines) : write_plain(listing, lines));
+	lines->output.count = lines->borrowed.count = lines->ends.count = 0;
 	return NULL;
 }
 
@@ -245,6 +273,7 @@ static void destroy_lines(void *part)
 	struct lines *lines = part;
 	lh_vec_deinit(&lines->output);
 	lh_vec_deinit(&lines->borrowed);
+	lh_vec_deinit(&lines->ends);
 	free(lines);
 }
 
@@ -306,6 +335,7 @@ static void print_receipt(const struct lh_image *image, uint64_t read_bytes)
 static void cleanup_listing(struct listing *listing)
 {
 	lh_progress_end(&listing->progress);
+	lh_lines_around_deinit(&listing->around);
 }
 
 struct lh_error *lh_strings_list(const struct lh_strings_request *request, struct lh_image *image, int *ret_status)
@@ -314,6 +344,7 @@ struct lh_error *lh_strings_list(const struct lh_strings_request *request, struc
 		.request = request,
 		.is_terminal = isatty(STDOUT_FILENO),
 	};
+	LH_TRY(lh_lines_around_init(&listing.around, request->around));
 	lh_progress_begin(&listing.progress);
 	listing.progress.is_shown &= !listing.is_terminal; /* it would be drawn among the strings */
 	bool is_interrupted = false;

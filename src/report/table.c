@@ -1,6 +1,6 @@
 /*
  * table: aligned columns for people. Input: cells that are already escaped. Output: lines of text, cut to
- * the terminal's width in the last column only. Widths are counted in characters: one column each.
+ * the terminal's width in the last column only. Widths are columns of a terminal, of which wide characters take two.
  */
 #include "report/table.h"
 
@@ -77,25 +77,47 @@ void lh_table_cell_bytes(struct lh_table *table, uint64_t bytes)
 	lh_table_cell(table, "%s", bytes ? lh_format_bytes(bytes, text) : "-");
 }
 
-/* The bytes that the first `characters` characters of `text` take. */
-static size_t prefix_bytes(const char *text, size_t characters)
+/* Columns of a terminal that a character takes: Unicode Standard Annex 11, W and F; none for combining ones. */
+static size_t character_columns(uint32_t character)
 {
-	size_t length = strlen(text), at = 0;
-	for (; characters && at < length; characters--) {
-		size_t bytes = lh_utf8_decode((const uint8_t *)text + at, length - at, NULL);
+	static const struct {
+		uint32_t first, last;
+		size_t columns;
+	} ranges[] = {
+		{0x0300, 0x036f, 0},   {0x1100, 0x115f, 2},   {0x200b, 0x200f, 0},   {0x2e80, 0x303e, 2},
+		{0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},
+		{0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},   {0x1f300, 0x1f64f, 2},
+		{0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(ranges) && character >= ranges[i].first; i++) {
+		if (character <= ranges[i].last)
+			return ranges[i].columns;
+	}
+	return 1;
+}
+
+/* The bytes of the first characters of `text` that fit into `columns`; *ret_columns is what they take. */
+static size_t fitting_bytes(const char *text, size_t columns, size_t *ret_columns)
+{
+	size_t length = strlen(text), at = 0, used = 0;
+	while (at < length) {
+		uint32_t character = 0;
+		size_t bytes = lh_utf8_decode((const uint8_t *)text + at, length - at, &character);
+		size_t wanted = bytes ? character_columns(character) : 1;
+		if (used + wanted > columns)
+			break;
+		used += wanted;
 		at += bytes ? bytes : 1;
 	}
+	*ret_columns = used;
 	return at;
 }
 
-static size_t character_count(const char *text)
+static size_t text_columns(const char *text)
 {
-	size_t length = strlen(text), count = 0;
-	for (size_t at = 0; at < length; count++) {
-		size_t bytes = lh_utf8_decode((const uint8_t *)text + at, length - at, NULL);
-		at += bytes ? bytes : 1;
-	}
-	return count;
+	size_t columns;
+	fitting_bytes(text, SIZE_MAX, &columns);
+	return columns;
 }
 
 static const char *cell_at(const struct lh_table *table, size_t row, size_t column)
@@ -106,9 +128,9 @@ static const char *cell_at(const struct lh_table *table, size_t row, size_t colu
 
 static size_t column_width(const struct lh_table *table, size_t column)
 {
-	size_t width = character_count(table->columns[column].title);
+	size_t width = text_columns(table->columns[column].title);
 	for (size_t row = 0; row < table->row_styles.count; row++)
-		width = lh_max_u64(width, character_count(cell_at(table, row, column)));
+		width = lh_max_u64(width, text_columns(cell_at(table, row, column)));
 	return width;
 }
 
@@ -130,17 +152,18 @@ static void append_blanks(struct lh_buffer *buffer, size_t count)
 
 static void append_rest(struct lh_buffer *line, const char *text, size_t width)
 {
-	if (!width || character_count(text) <= width) {
+	if (!width || text_columns(text) <= width) {
 		lh_buffer_puts(line, text);
 		return;
 	}
-	lh_buffer_append(line, text, prefix_bytes(text, width - 1));
+	size_t columns;
+	lh_buffer_append(line, text, fitting_bytes(text, width - 1, &columns));
 	lh_buffer_puts(line, ellipsis);
 }
 
 static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const char *text, size_t width)
 {
-	size_t count = character_count(text);
+	size_t count = text_columns(text);
 	size_t blanks = width > count ? width - count : 0;
 	if (kind == LH_COLUMN_REST) {
 		append_rest(line, text, width);

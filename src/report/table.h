@@ -1,6 +1,6 @@
 /*
  * table: aligned columns for people. Cells are text that is already escaped; width counts
- * characters, not bytes. Private to report.
+ * columns, not bytes. Private to report.
  */
 #ifndef LEAKHUNT_REPORT_TABLE_H
 #define LEAKHUNT_REPORT_TABLE_H

@@ -33,12 +33,19 @@ extern const struct lh_kernel lh_kernel_scalar, lh_kernel_sse2, lh_kernel_avx2, 
 /* The best one that this machine supports, or the one that LEAKHUNT_KERNEL names: else LH_ERROR_USAGE. */
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret) LH_NODISCARD;
 
-/* Bytes of a character: 1, 2 or 4. */
+/* What a kernel is asked for: it knows nothing of UTF-8, whose runs lie within those of 8-bit bytes. */
+static inline enum lh_encoding lh_kernel_encoding(enum lh_encoding encoding)
+{
+	return encoding == LH_ENCODING_UTF8 ? LH_ENCODING_LATIN : encoding;
+}
+
+/* Bytes of a character: 1, 2 or 4; of UTF-8 the least. */
 static inline size_t lh_encoding_width(enum lh_encoding encoding)
 {
 	switch (encoding) {
 	case LH_ENCODING_ASCII:
 	case LH_ENCODING_LATIN:
+	case LH_ENCODING_UTF8:
 		return 1;
 	case LH_ENCODING_UTF16_BE:
 	case LH_ENCODING_UTF16_LE:

@@ -9,24 +9,25 @@
 
 enum { LABEL_MAX = 63, NAME_MAX_BYTES = 253 };
 
-/* Common generic ones of the IANA root zone; then reserved for private use: RFC 2606, 6761, 6762, 8375. */
-static const char *const generic_domains[] = {
-	"academy",     "agency",    "aero",      "app",     "arpa",     "asia",     "biz",     "blog",     "bot",
-	"cat",         "center",    "cloud",     "club",    "codes",    "com",      "company", "coop",     "dev",
-	"digital",     "edu",       "email",     "expert",  "finance",  "games",    "gov",     "group",    "guru",
-	"health",      "host",      "hosting",   "info",    "int",      "jobs",     "life",    "link",     "live",
-	"media",       "mil",       "mobi",      "museum",  "name",     "net",      "network", "news",     "ninja",
-	"one",         "online",    "org",       "page",    "post",     "pro",      "rocks",   "services", "shop",
-	"site",        "software",  "solutions", "space",   "store",    "systems",  "team",    "tech",     "tel",
-	"today",       "tools",     "top",       "travel",  "website",  "wiki",     "work",    "works",    "world",
-	"xyz",         "zone",      "corp",      "example", "home",     "internal", "invalid", "lan",      "local",
-	"localdomain", "localhost", "onion",     "test",    "intranet", "private",
+/* By length: common generic ones of the IANA root zone, and those for private use: RFC 2606, 6761, 6762, 8375. */
+static const char *const generic_domains[][32] = {
+	[3] = {"app", "biz", "bot", "cat", "com", "dev", "edu", "gov", "int", "lan", "mil", "net", "one", "org", "pro",
+	       "tel", "top", "xyz"},
+	[4] = {"aero", "arpa", "asia", "blog", "club", "coop", "corp", "guru", "home", "host",
+	       "info", "jobs", "life", "link", "live", "mobi", "name", "news", "page", "post",
+	       "shop", "site", "team", "tech", "test", "wiki", "work", "zone"},
+	[5] = {"cloud", "codes", "email", "games", "group", "local", "media", "ninja", "onion", "rocks", "space",
+	       "store", "today", "tools", "works", "world"},
+	[6] = {"agency", "center", "expert", "health", "museum", "online", "travel"},
+	[7] = {"academy", "company", "digital", "example", "finance", "hosting", "invalid", "network", "private",
+	       "systems", "website"},
+	[8] = {"internal", "intranet", "services", "software"},
+	[9] = {"localhost", "solutions"},
+	[11] = {"localdomain"},
 };
 
 static bool equals_lower(const uint8_t *bytes, size_t length, const char *word)
 {
-	if (strlen(word) != length)
-		return false;
 	for (size_t i = 0; i < length; i++) {
 		if (tolower(bytes[i]) != word[i])
 			return false;
@@ -38,11 +39,15 @@ bool lh_tld_is_plausible(const uint8_t *label, size_t length)
 {
 	if (length == 2)
 		return lh_byte_is(label[0], LH_BYTES_ALPHA) && lh_byte_is(label[1], LH_BYTES_ALPHA);
-	for (size_t i = 0; i < LH_ARRAY_COUNT(generic_domains); i++) {
-		if (equals_lower(label, length, generic_domains[i]))
+	if (length > 4 && equals_lower(label, 4, "xn--"))
+		return true;
+	if (length >= LH_ARRAY_COUNT(generic_domains))
+		return false;
+	for (const char *const *word = generic_domains[length]; *word; word++) {
+		if (equals_lower(label, length, *word))
 			return true;
 	}
-	return length > 4 && equals_lower(label, 4, "xn--");
+	return false;
 }
 
 size_t lh_host_labels(const uint8_t *name, size_t length)

@@ -12,7 +12,7 @@
 struct lh_error *lh_run_part_init(struct lh_run_part *part, const struct lh_run_options *options,
 				  lh_run_batch_visitor *visit, void *context)
 {
-	*part = (struct lh_run_part){.encoding = options->encoding};
+	*part = (struct lh_run_part){.encoding = lh_kernel_encoding(options->encoding)};
 	LH_TRY(lh_kernel_select(&part->kernel));
 	return lh_run_finder_create_batched(options, visit, context, &part->finder);
 }

@@ -6,6 +6,8 @@
  * character that the block's end cut (`cut`). Both are empty unless the last block's end was printable.
  */
 #include "kernel.h"
+#include "text_filter.h"
+#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,10 @@ struct lh_run_finder {
 	struct lh_run_options options;
 	const struct lh_kernel *kernel;
 	size_t width;
-	lh_run_visitor *visit; /* or visit_batch, the other is NULL */
+	bool is_utf8;                    /* runs of 8-bit bytes are split */
+	struct lh_text_matcher *matcher; /* of options.match; or NULL */
+	struct lh_text_matcher *marker;  /* of options.mark; or NULL */
+	lh_run_visitor *visit;           /* or visit_batch, the other is NULL */
 	lh_run_batch_visitor *visit_batch;
 	void *context;
 	struct pending_run pending;
@@ -40,7 +45,7 @@ struct lh_run_finder {
 
 bool lh_encoding_parse(const char *letter, enum lh_encoding *ret)
 {
-	static const char letters[] = "sSblBL"; /* in the order of the enum */
+	static const char letters[] = "sSblBLu"; /* in the order of the enum */
 	const char *found = letter[0] && !letter[1] ? strchr(letters, letter[0]) : NULL;
 	if (found)
 		*ret = (enum lh_encoding)(found - letters);
@@ -59,8 +64,19 @@ static struct lh_error *create(const struct lh_run_options *options, struct lh_r
 		return lh_error_no_memory();
 	*finder = callbacks;
 	finder->options = *options;
+	finder->options.encoding = lh_kernel_encoding(options->encoding);
+	finder->is_utf8 = options->encoding == LH_ENCODING_UTF8;
 	finder->kernel = kernel;
 	finder->width = lh_encoding_width(options->encoding);
+	struct lh_error *error = NULL;
+	if (options->match)
+		error = lh_text_matcher_create(options->match, &finder->matcher);
+	if (!error && options->mark)
+		error = lh_text_matcher_create(options->mark, &finder->marker);
+	if (error) {
+		lh_run_finder_destroy(finder);
+		return error;
+	}
 	*ret = finder;
 	return NULL;
 }
@@ -81,6 +97,8 @@ void lh_run_finder_destroy(struct lh_run_finder *finder)
 {
 	if (!finder)
 		return;
+	lh_text_matcher_destroy(finder->matcher);
+	lh_text_matcher_destroy(finder->marker);
 	lh_vec_deinit(&finder->pending.copy);
 	free(finder);
 }
@@ -93,19 +111,72 @@ static uint64_t offset_plus(uint64_t offset, size_t bytes)
 
 /* ---------------------------------------------------------------- visiting */
 
-static struct lh_error *visit_spans(struct lh_run_finder *finder, const struct lh_block *block,
-				    const struct lh_span *spans, size_t count)
+static struct lh_error *hand_out(struct lh_run_finder *finder, const struct lh_run_batch *batch)
 {
-	struct lh_run_batch batch = {block, spans, count, finder->width};
-	/* A visitor keeps nothing of what it is shown. */
-	/* cppcheck-suppress returnDanglingLifetime */
 	if (finder->visit_batch)
-		return count ? finder->visit_batch(finder->context, &batch) : NULL;
-	for (size_t i = 0; i < count; i++) {
-		struct lh_run run = lh_run_of(&batch, i);
+		return batch->count ? finder->visit_batch(finder->context, batch) : NULL;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct lh_run run = lh_run_of(batch, i);
 		LH_TRY(finder->visit(finder->context, &run));
 	}
 	return NULL;
+}
+
+/* Drops what does not match, and marks what is to be marked. */
+static struct lh_error *visit_chosen(struct lh_run_finder *finder, const struct lh_run_batch *batch)
+{
+	struct lh_span spans[SPANS_PER_CALL];
+	bool marks[SPANS_PER_CALL];
+	struct lh_run_batch chosen = *batch;
+	chosen.spans = spans;
+	chosen.count = 0;
+	chosen.matches = finder->marker ? marks : NULL;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct lh_run run = lh_run_of(batch, i);
+		bool is_wanted = true;
+		if (finder->matcher)
+			LH_TRY(lh_text_matches(finder->matcher, &run, &is_wanted));
+		if (!is_wanted)
+			continue;
+		if (finder->marker)
+			LH_TRY(lh_text_matches(finder->marker, &run, &marks[chosen.count]));
+		spans[chosen.count++] = batch->spans[i];
+	}
+	return hand_out(finder, &chosen);
+}
+
+/* At most SPANS_PER_CALL. */
+static struct lh_error *visit_batch(struct lh_run_finder *finder, const struct lh_block *block,
+				    const struct lh_span *spans, size_t count)
+{
+	struct lh_run_batch batch = {.block = block, .spans = spans, .count = count, .width = finder->width};
+	/* A visitor keeps nothing of what it is shown. */
+	/* cppcheck-suppress returnDanglingLifetime */
+	return finder->matcher || finder->marker ? visit_chosen(finder, &batch) : hand_out(finder, &batch);
+}
+
+/* The valid UTF-8 in runs of 8-bit bytes. */
+static struct lh_error *visit_utf8(struct lh_run_finder *finder, const struct lh_block *block,
+				   const struct lh_span *spans, size_t count)
+{
+	struct lh_span found[SPANS_PER_CALL];
+	size_t found_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct lh_span rest = spans[i];
+		while (lh_next_utf8(block->data, &rest, finder->options.min_chars, &found[found_count])) {
+			if (++found_count < SPANS_PER_CALL)
+				continue;
+			LH_TRY(visit_batch(finder, block, found, found_count));
+			found_count = 0;
+		}
+	}
+	return visit_batch(finder, block, found, found_count);
+}
+
+static struct lh_error *visit_spans(struct lh_run_finder *finder, const struct lh_block *block,
+				    const struct lh_span *spans, size_t count)
+{
+	return finder->is_utf8 ? visit_utf8(finder, block, spans, count) : visit_batch(finder, block, spans, count);
 }
 
 /* ---------------------------------------------------------------- the pending run */

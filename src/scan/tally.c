@@ -15,6 +15,9 @@
 size_t lh_narrow_text(const uint8_t *text, size_t chars, size_t width, char *ret)
 {
 	size_t length = lh_min_u64(chars, LH_EXAMPLE_MAX - 1);
+	/* A cut does not go through a character of UTF-8. */
+	for (unsigned i = 0; i < 3 && width == 1 && length && length < chars && (text[length] & 0xc0) == 0x80; i++)
+		length--;
 	const uint8_t *low = width == 1 || text[0] ? text : text + width - 1;
 	if (width == 1)
 		memcpy(ret, text, length);

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Speed of scanning, side by side with GNU strings, eu-strings and ripgrep, as a Markdown table: one run
+# each, on a core of LEAKHUNT_BENCH_MIB (2048) MiB, page cache hot, all output to /dev/null.
+#   bench-strings.sh LEAKHUNT BENCH
+# The core is of a process whose memory is a quarter each text, pointers, random bytes and zeros. Files go
+# to a new folder in $TMPDIR (/tmp), and away again.
+set -euo pipefail
+
+leakhunt=$(realpath "$1")
+SAMPLES=$(realpath "$2")
+root=$(cd "$(dirname "$0")/.." && pwd)
+mib=${LEAKHUNT_BENCH_MIB:-2048}
+
+die() {
+	echo "bench: $*" >&2
+	exit 2
+}
+
+for tool in gcore strings eu-strings rg python3; do
+	command -v "$tool" >/dev/null || die "$tool is missing: run make deps"
+done
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/leakhunt-bench.XXXXXX")
+export TMPDIR=$work
+# shellcheck source=tests/helpers.bash
+. "$root/tests/helpers.bash"
+trap 'stop_samples; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+free_mib=$(df --output=avail -BM "$work" | tail -n 1 | tr -dc 0-9)
+[ "$free_mib" -gt $((2 * mib)) ] || die "$work has $free_mib MiB free, $((2 * mib)) are needed; set TMPDIR"
+
+start_sample heartbeat --mib "$mib"
+gcore -o "$work/core" "$SAMPLE_PID" >/dev/null 2>&1 || die "gcore failed"
+stop_sample
+core=$(echo "$work"/core.*)
+bytes=$(stat -c %s "$core")
+cat "$core" >/dev/null
+
+# measure COMMAND...: sets elapsed_us, cpu_us (user and system), and own_kib: the most resident memory that is
+# not the mapped file's.
+measure() {
+	local figures
+	figures=$(python3 - "$@" <<-'END'
+		import os, re, subprocess, sys, threading, time
+		null = open(os.devnull, "wb")
+		started = time.monotonic()
+		child = subprocess.Popen(sys.argv[1:], stdout=null)
+		own_kib = 0
+		while True:
+		    pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+		    if pid:
+		        break
+		    try:
+		        found = re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{child.pid}/status").read())
+		        own_kib = max(own_kib, int(found[1]) if found else 0)
+		    except OSError:
+		        pass
+		    time.sleep(0.002)
+		elapsed = time.monotonic() - started
+		if os.waitstatus_to_exitcode(status) not in (0, 1):
+		    sys.exit(f"{sys.argv[1:]} failed")
+		print(int(elapsed * 1e6), int((usage.ru_utime + usage.ru_stime) * 1e6), own_kib)
+	END
+	) || die "'$*' failed"
+	read -r elapsed_us cpu_us own_kib <<<"$figures"
+}
+
+row() {
+	printf '| %s | %s | %s | %s | %s | %s |\n' "$@"
+}
+
+# quotient A B DIGITS
+quotient() {
+	awk -v a="$1" -v b="$2" -v digits="$3" 'BEGIN { printf "%.*f", digits, a / b }'
+}
+
+# tool_row WHAT TOOL COMMAND...: the first tool of each WHAT is what the others are compared with.
+tool_row() {
+	local what=$1 tool=$2
+	shift 2
+	measure "$@"
+	[ "$tool" != "GNU strings" ] || base_us=$elapsed_us
+	row "$what" "$tool" "$(quotient "$bytes" "$elapsed_us" 0) MB/s" "$(quotient "$base_us" "$elapsed_us" 1)" \
+		"$(quotient "$cpu_us" 1000000 2) s" "$(quotient "$own_kib" 1024 0) MiB"
+}
+
+echo "$(nproc) CPUs ($(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), a core of $((bytes / 1000000)) MB, one run each, load $(cut -d " " -f 1 /proc/loadavg) at the start"
+echo
+row what tool speed factor "CPU time" "own memory"
+row --- --- --- --- --- ---
+for chars in 4 100; do
+	cmp -s <(strings -a -n "$chars" -t x "$core") <("$leakhunt" strings --list --offsets -n "$chars" "$core") ||
+		die "strings -n $chars: leakhunt prints something else than GNU strings"
+	tool_row "list, n=$chars" "GNU strings" strings -a -t x -n "$chars" "$core"
+	tool_row "list, n=$chars" "eu-strings" eu-strings -a -t x -n "$chars" "$core"
+	tool_row "list, n=$chars" "rg -a -o -b" rg --no-config -j1 -a -o -b --no-unicode "[\\t\\x20-\\x7e]{$chars,}" "$core"
+	tool_row "list, n=$chars" "leakhunt, 1 thread" "$leakhunt" strings --list --offsets --threads 1 -n "$chars" "$core"
+	tool_row "list, n=$chars" "leakhunt, 2 threads" "$leakhunt" strings --list --offsets --threads 2 -n "$chars" "$core"
+done
+tool_row "whole summary, n=100" "leakhunt, 1 thread" "$leakhunt" strings -n 100 --threads 1 "$core"
+tool_row "whole summary, n=100" "leakhunt, 2 threads" "$leakhunt" strings -n 100 --threads 2 "$core"
