@@ -29,6 +29,9 @@ struct lh_findings {
 	/* Where secrets lie, up to the end of the piece: ascending, disjoint. They may reach out of the stripe. */
 	const struct lh_range *secrets;
 	size_t secret_count;
+	/* At the end of a stripe: which class keeps which bytes of it. */
+	const struct lh_owned *owned;
+	size_t owned_count;
 };
 
 struct lh_collector {

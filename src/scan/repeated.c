@@ -214,7 +214,6 @@ static struct lh_error *push_repeated(const struct lh_repeated_table *table, con
 	char *text = strndup(table->texts + entry->text_at, entry->is_secret ? 0 : entry->text_length);
 	if (!text)
 		return lh_error_no_memory();
-	lh_mask_passwords(text);
 	ret->repeated.items[ret->repeated.count++] = (struct lh_repeated){
 		.text = text,
 		.chars = entry->length / entry->width,

@@ -78,7 +78,7 @@ static void check_case(const struct text_case *text)
 	unit_put(memory + 64, sizeof(memory) - 64, text->text);
 	struct lh_recogniser_pass *pass = unit_pass_over(memory, sizeof(memory), sizeof(memory));
 	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+	const struct lh_class_count *classes = unit_classes(pass, &count);
 	for (size_t i = 0; i < count; i++) {
 		bool is_expected = text->class && strcmp(text->class, classes[i].name) == 0;
 		size_t bytes = is_expected ? strlen(text->match ? text->match : text->text) : 0;
@@ -183,7 +183,7 @@ static void test_passwords_are_masked(void **state)
 				     "mysql://root:hunter2@db.example.org/app";
 	struct lh_recogniser_pass *pass = unit_pass_over(memory, sizeof(memory), sizeof(memory));
 	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+	const struct lh_class_count *classes = unit_classes(pass, &count);
 	for (size_t i = 0; i < count; i++)
 		assert_false(unit_has_example(&classes[i], "hunter2"));
 	assert_true(unit_has_example(unit_class(pass, "url"), "mysql://root:*******@db"));
@@ -213,8 +213,8 @@ static uint8_t *mixed_memory(size_t length)
 static void assert_same_classes(struct lh_recogniser_pass *a, struct lh_recogniser_pass *b)
 {
 	size_t count;
-	const struct lh_class_count *x = lh_recogniser_pass_classes(a, &count);
-	const struct lh_class_count *y = lh_recogniser_pass_classes(b, &count);
+	const struct lh_class_count *x = unit_classes(a, &count);
+	const struct lh_class_count *y = unit_classes(b, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (x[i].count != y[i].count || x[i].bytes != y[i].bytes || x[i].example_count != y[i].example_count)
 			fail_msg("%s: %lu with %lu bytes, but %lu with %lu", x[i].name, x[i].count, x[i].bytes,
@@ -245,7 +245,7 @@ static void test_nothing_reaches_over_a_hole(void **state)
 	(void)state;
 	static const char text[] = "http://www.example.org/path";
 	struct lh_recogniser_pass *pass = NULL;
-	assert_success(lh_recogniser_pass_create(&pass));
+	assert_success(lh_recogniser_pass_create(false, &pass));
 	struct lh_block block = {.addr = UNIT_BASE, .data = (const uint8_t *)text, .bytes = 12};
 	assert_success(lh_recogniser_pass_feed(pass, &block));
 	block = (struct lh_block){.addr = UNIT_BASE + 12, .data = (const uint8_t *)text + 12, .bytes = 15};
@@ -263,7 +263,7 @@ static void test_match_over_bytes_not_fed(void **state)
 		"http://www.example.org/?first=aaaaaaaaaaaaaaaaaaaaaa&second=http://www.example.com/";
 	enum { LENGTH = sizeof(text) - 1, FIRST = 32, SECOND = 48 };
 	struct lh_recogniser_pass *pass = NULL;
-	assert_success(lh_recogniser_pass_create(&pass));
+	assert_success(lh_recogniser_pass_create(false, &pass));
 	struct lh_block block = {
 		.addr = UNIT_BASE, .data = (const uint8_t *)text, .bytes = FIRST, .bytes_after = LENGTH - FIRST};
 	assert_success(lh_recogniser_pass_feed(pass, &block));
@@ -291,7 +291,7 @@ static void test_random_bytes_are_nothing(void **state)
 		memory[i] = unit_random(&random);
 	struct lh_recogniser_pass *pass = unit_pass_over(memory, LENGTH, LENGTH);
 	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+	const struct lh_class_count *classes = unit_classes(pass, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (classes[i].count || classes[i].unchecked)
 			fail_msg("%lu %s in random bytes (%s)", classes[i].count, classes[i].name,
@@ -357,7 +357,7 @@ static void test_hostile_bytes_take_linear_time(void **state)
 		double start = cpu_seconds();
 		struct lh_recogniser_pass *pass = unit_pass_over(memory, LENGTH, LENGTH);
 		size_t count;
-		const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+		const struct lh_class_count *classes = unit_classes(pass, &count);
 		uint64_t bytes = 0;
 		for (size_t k = 0; k < count; k++)
 			bytes += classes[k].bytes;

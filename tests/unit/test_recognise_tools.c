@@ -57,7 +57,7 @@ static struct lh_recogniser_pass *pass_over_file(const char *name, size_t cut)
 static void assert_only(struct lh_recogniser_pass *pass, const char *name, uint64_t bytes)
 {
 	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+	const struct lh_class_count *classes = unit_classes(pass, &count);
 	for (size_t i = 0; i < count; i++) {
 		bool is_it = strcmp(classes[i].name, name) == 0;
 		if (classes[i].count != is_it || classes[i].bytes != (is_it ? bytes : 0))
@@ -327,7 +327,7 @@ static void check_stream(const struct lh_buffer *stream, const char *const *show
 	const struct lh_class_count *handshakes = unit_class(pass, "tls-handshake");
 	assert_int_equal(handshakes->count + unit_class(pass, "tls-record")->count, count_records(stream));
 	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+	const struct lh_class_count *classes = unit_classes(pass, &count);
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < count; i++)
 		bytes += classes[i].bytes;
