@@ -249,6 +249,8 @@ struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
 void lh_recogniser_pass_reset(struct lh_recogniser_pass *pass, struct lh_range inside);
 struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass,
 					  struct lh_recogniser_pass *part) LH_NODISCARD;
+/* Overwrites with '*' what is secret in a text that stands for itself: it was put together, or had wide characters. */
+void lh_recogniser_pass_mask(const struct lh_recogniser_pass *pass, char *text, size_t length);
 void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
 void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
 /*

@@ -8,6 +8,7 @@
 #include "recognise.h"
 
 #include <hs/hs.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -412,6 +413,58 @@ static bool is_shown_already(const struct lh_class_count *count, const char *tex
 	return false;
 }
 
+/* What the callback needs when a text is searched for secrets. */
+struct masking {
+	const struct pattern_set *set;
+	const uint8_t *copy; /* stays as it is while it is searched */
+	char *text;
+	size_t length;
+};
+
+static int on_secret(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+{
+	(void)from;
+	(void)flags;
+	const struct masking *masking = context;
+	const struct pattern *pattern = &masking->set->patterns[id];
+	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
+	size_t anchor = (size_t)to - pattern->bytes;
+	size_t examined = 0;
+	struct lh_candidate candidate = {
+		.anchor = masking->copy + anchor,
+		.bytes_before = lh_min_u64(anchor, LH_LOOK_BACK),
+		.bytes_after = lh_min_u64(masking->length - anchor, LH_BLOCK_OVERLAP),
+		.addr = anchor,
+		.pattern = pattern->number,
+		.pattern_bytes = pattern->bytes,
+		.examined = &examined,
+	};
+	struct lh_match match;
+	if (recogniser->is_secret && recogniser->validate(&candidate, &match))
+		memset(masking->text + anchor - match.before + match.skipped, '*', match.length);
+	return 0;
+}
+
+/* False: it could not be searched. */
+static bool mask_copy(const struct lh_recogniser_pass *pass, const char *copy, char *text, size_t length)
+{
+	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++) {
+		struct masking masking = {&pass->sets[kind], (const uint8_t *)copy, text, length};
+		if (hs_scan(masking.set->database, copy, (unsigned)length, 0, pass->scratch, on_secret, &masking) !=
+		    HS_SUCCESS)
+			return false;
+	}
+	return true;
+}
+
+void lh_recogniser_pass_mask(const struct lh_recogniser_pass *pass, char *text, size_t length)
+{
+	char *copy = length <= UINT_MAX ? strndup(text, length) : NULL;
+	if (!copy || !mask_copy(pass, copy, text, length))
+		memset(text, '*', length);
+	free(copy);
+}
+
 static void take_example(struct lh_class_count *count, const struct lh_example *example, bool is_hidden)
 {
 	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] &&
@@ -431,8 +484,11 @@ static void finish_example(const struct lh_recogniser_pass *pass, const struct l
 	static const char hidden[LH_EXAMPLE_MAX] = "********";
 	char raw[LH_EXAMPLE_MAX];
 	memcpy(raw, is_hidden(pass, count) ? hidden : claim->example->text, sizeof(raw));
-	if (!claim->is_excerpt)
+	if (!claim->is_excerpt) {
+		if (!pass->shows_secrets)
+			lh_recogniser_pass_mask(pass, claim->example->text, strlen(claim->example->text));
 		return;
+	}
 	if (claim->touches_secret && !count->is_secret)
 		(void)lh_mask_secrets(pass->secrets.items, pass->secrets.count, claim->start, raw, strlen(raw));
 	lh_example_copy((const uint8_t *)raw, strlen(raw), claim->example->text);

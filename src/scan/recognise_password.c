@@ -66,11 +66,17 @@ static struct mixture mixture_of(const uint8_t *value, size_t length)
 	return mixture;
 }
 
-/* "password: str" and "Password: enter it" are prose: without quotes, a value after a colon must hold more than
- * letters. */
+/*
+ * "password: str):" and "Password: enter it" are prose: without quotes, a value after a colon must hold more
+ * than letters and the punctuation behind them.
+ */
 static bool is_password(const struct lh_candidate *candidate, size_t at, size_t length, bool is_colon)
 {
-	return length >= PASSWORD_MIN && (!is_colon || mixture_of(candidate->anchor + at, length).letters < length);
+	size_t letters = is_colon ? lh_span_after(candidate, at, length, LH_BYTES_ALPHA) : 0;
+	size_t closing = letters;
+	while (is_colon && closing < length && strchr(")]}:.!?\"'", candidate->anchor[at + closing]))
+		closing++;
+	return length >= PASSWORD_MIN && (!is_colon || closing < length);
 }
 
 static bool is_key(const struct lh_candidate *candidate, size_t at, size_t length)
