@@ -459,7 +459,9 @@ static bool mask_copy(const struct lh_recogniser_pass *pass, const char *copy, c
 
 void lh_recogniser_pass_mask(const struct lh_recogniser_pass *pass, char *text, size_t length)
 {
-	char *copy = length <= UINT_MAX ? strndup(text, length) : NULL;
+	char *copy = length <= UINT_MAX ? malloc(length + 1) : NULL;
+	if (copy)
+		memcpy(copy, text, length);
 	if (!copy || !mask_copy(pass, copy, text, length))
 		memset(text, '*', length);
 	free(copy);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { PASSWORD_MIN = 4, KEY_MIN = 16, KEY_DIGITS_MIN = 2, VALUE_MAX = 4096, BLANKS_MAX = 2, AUTH_MAX = 1024 };
+enum { PASSWORD_MIN = 4, KEY_MIN = 16, KEY_DIGITS_MIN = 1, VALUE_MAX = 4096, BLANKS_MAX = 2, AUTH_MAX = 1024 };
 
 /* How a name goes over to its value: name=, name:, and "name": with either quote. */
 #define NAMED(name) "(?i)" name "=", "(?i)" name ":", "(?i)" name "[\"'][:=]"
