@@ -55,6 +55,7 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 		.is_list = lh_arguments_has(arguments, "list"),
 		.is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets"),
 		.is_json = lh_arguments_has(arguments, "json"),
+		.shows_secrets = lh_arguments_has(arguments, "show-secrets"),
 	};
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
@@ -123,6 +124,7 @@ static struct lh_summary_options summary_options(const struct lh_strings_request
 		.walk_flags = request->walk_flags,
 		.top = request->top,
 		.threads = (unsigned)request->threads,
+		.shows_secrets = request->shows_secrets,
 		.root = request->sysroot,
 	};
 }
@@ -194,6 +196,7 @@ static const struct lh_option options[] = {
 	 .argument = "FILE|PID",
 	 .summary = "say what there is more than in this one, as `strings FILE|PID DUMP` does",
 	 .completion = LH_COMPLETE_PID_OR_FILE},
+	{.name = "show-secrets", .summary = "show keys, passwords, tokens and cookies as they are, instead of masked"},
 	{.name = "json",
 	 .summary = "write the summary as JSON, schema leakhunt/strings/1, of two memories leakhunt/strings-diff/1"},
 	{.name = NULL},
