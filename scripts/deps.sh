@@ -7,7 +7,7 @@ set -euo pipefail
 declare -A groups=(
 	[build]="gcc g++ libc6-dev make libelf-dev libdw-dev libjansson-dev libssl-dev libvectorscan-dev libxxhash-dev libiberty-dev libzstd-dev liblzma-dev zlib1g-dev"
 	[demo]="procps openssl jq"
-	[check]="libcmocka-dev bats gdb binutils elfutils jq procps openssl python3"
+	[check]="libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 nginx redis-server curl sqlite3 zstd lz4 libjpeg-turbo-progs"
 	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev llvm-14"
 )
 
