@@ -259,6 +259,36 @@ void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
  */
 bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length);
 
+/* ---------------------------------------------------------------- what every byte is */
+
+/* Bytes that no recogniser claims; scan/classify.c says how they are told apart. */
+enum lh_rest {
+	LH_REST_ZERO,
+	LH_REST_POINTERS,
+	LH_REST_TEXT,
+	LH_REST_RANDOM, /* high entropy: compressed, encrypted, or keys */
+	LH_REST_OTHER,
+	LH_REST_COUNT,
+};
+
+/* Classes of a map: recognisers by their row in the table, then the rest from LH_MAP_REST on. */
+#define LH_MAP_REST    64
+#define LH_MAP_CLASSES (LH_MAP_REST + LH_REST_COUNT)
+
+struct lh_map_cell {
+	uint64_t start; /* a multiple of cell_bytes; only what was scanned of the cell is counted */
+	uint64_t bytes[LH_MAP_CLASSES];
+};
+
+struct lh_map {
+	uint64_t cell_bytes;              /* a power of two, the same for all; 0: there is no cell */
+	LH_VEC(struct lh_map_cell) cells; /* ascending; at most 2048 */
+};
+
+/* "x509" and "X.509 certificates", "zero" and "zeros"; NULL: there is no such class. */
+const char *lh_map_class_name(unsigned class);
+const char *lh_map_class_title(unsigned class);
+
 /* ---------------------------------------------------------------- pointer census */
 
 struct lh_census_row {
@@ -367,8 +397,10 @@ struct lh_summary_options {
 
 struct lh_summary {
 	uint64_t scanned_bytes;
-	uint64_t printable_bytes; /* in runs of at least min_chars */
-	uint64_t zero_bytes;      /* in pages that are all zero */
+	uint64_t printable_bytes;           /* in runs of at least min_chars */
+	uint64_t zero_bytes;                /* in pages that are all zero */
+	uint64_t rest_bytes[LH_REST_COUNT]; /* the bytes of all classes + these == scanned_bytes */
+	struct lh_map map;
 	uint64_t run_count;
 	uint64_t distinct_count;               /* different strings, as far as counted */
 	uint64_t uncounted_runs;               /* runs not in `repeated` because the table was full */

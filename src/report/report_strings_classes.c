@@ -64,6 +64,21 @@ static void write_class(struct lh_table *table, const struct lh_class_count *cla
 	}
 }
 
+/* What no class claims. All rows of classes and these add up to what was scanned. */
+static void write_rest(struct lh_table *table, const struct lh_summary *summary)
+{
+	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++) {
+		if (!summary->rest_bytes[rest])
+			continue;
+		lh_table_row(table, LH_ROW_PLAIN);
+		lh_table_cell(table, "%s", "");
+		lh_table_cell_bytes(table, summary->rest_bytes[rest]);
+		lh_table_cell(table, "%.1f %%", lh_percent(summary->rest_bytes[rest], summary->scanned_bytes));
+		lh_table_cell(table, "%s", lh_map_class_title(LH_MAP_REST + rest));
+		lh_table_cell(table, "%s", "");
+	}
+}
+
 static void write_classes(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	const struct lh_summary *summary = report->summary;
@@ -72,12 +87,13 @@ static void write_classes(const struct lh_strings_report *report, struct lh_styl
 						   {"SHARE", LH_COLUMN_RIGHT},
 						   {"WHAT", LH_COLUMN_LEFT},
 						   {"EXAMPLE", LH_COLUMN_REST}};
-	if (!summary->classes.count)
+	if (!summary->scanned_bytes)
 		return;
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	for (size_t i = 0; i < summary->classes.count; i++)
 		write_class(&table, &summary->classes.items[i], summary->scanned_bytes);
+	write_rest(&table, summary);
 	lh_write_heading(style, "What it is", ret);
 	lh_table_render(&table, style, ret);
 }
@@ -151,6 +167,16 @@ static json_t *classes_json(const struct lh_strings_report *report)
 	return list;
 }
 
+static json_t *rest_json(const struct lh_strings_report *report)
+{
+	json_t *list = json_array();
+	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "class", lh_map_class_name(LH_MAP_REST + rest),
+						      "title", lh_map_class_title(LH_MAP_REST + rest), "bytes",
+						      lh_json_u64(report->summary->rest_bytes[rest])));
+	return list;
+}
+
 const struct lh_strings_block lh_strings_classes = {
 	.conclude = say_largest_class,
 	.warn = warn,
@@ -160,3 +186,5 @@ const struct lh_strings_block lh_strings_classes = {
 };
 
 const struct lh_strings_block lh_strings_examples = {.write_text = write_examples};
+
+const struct lh_strings_block lh_strings_rest = {.json_key = "rest", .make_json = rest_json};

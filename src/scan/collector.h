@@ -57,6 +57,7 @@ struct lh_collector {
 	struct lh_error *(*finish)(void *total, struct lh_findings *findings, struct lh_summary *ret);
 };
 
-extern const struct lh_collector lh_collect_totals, lh_collect_classes, lh_collect_texts, lh_collect_symbols;
+extern const struct lh_collector lh_collect_totals, lh_collect_classes, lh_collect_map, lh_collect_texts,
+	lh_collect_symbols;
 
 #endif

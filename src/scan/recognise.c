@@ -670,3 +670,28 @@ void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass)
 {
 	lh_recogniser_pass_destroy(*pass);
 }
+
+/* ---------------------------------------------------------------- names of classes */
+
+static const struct {
+	const char *name;
+	const char *title;
+} rest_names[LH_REST_COUNT] = {
+	[LH_REST_ZERO] = {"zero", "zeros"},      [LH_REST_POINTERS] = {"pointers", "pointers into mapped memory"},
+	[LH_REST_TEXT] = {"text", "other texts"}, [LH_REST_RANDOM] = {"high-entropy", "high entropy"},
+	[LH_REST_OTHER] = {"other", "other"},
+};
+
+const char *lh_map_class_name(unsigned class)
+{
+	if (class >= LH_MAP_REST)
+		return class < LH_MAP_CLASSES ? rest_names[class - LH_MAP_REST].name : NULL;
+	return class < LH_ARRAY_COUNT(lh_recognisers) - 1 ? lh_recognisers[class]->name : NULL;
+}
+
+const char *lh_map_class_title(unsigned class)
+{
+	if (class >= LH_MAP_REST)
+		return class < LH_MAP_CLASSES ? rest_names[class - LH_MAP_REST].title : NULL;
+	return class < LH_ARRAY_COUNT(lh_recognisers) - 1 ? lh_recognisers[class]->title : NULL;
+}

@@ -15,7 +15,7 @@
 #define LH_TEXT_RUN_MIN 8
 
 /* At most 64: the pass keeps sets of rows in a word. */
-#define LH_RECOGNISERS_MAX 64
+#define LH_RECOGNISERS_MAX LH_MAP_REST
 
 /* ---------------------------------------------------------------- classes of bytes */
 
@@ -174,6 +174,9 @@ extern const char *const lh_inflated_kinds[];
 bool lh_inflate_match(const struct lh_candidate *candidate, enum lh_inflate_format format, struct lh_match *ret);
 
 /* ---------------------------------------------------------------- where text is */
+
+/* Bit i: byte i, of at most 64, is of LH_BYTES_TEXT. */
+uint64_t lh_text_mask(const uint8_t *bytes, size_t length);
 
 /*
  * Walks a piece and finds the windows that hold runs of LH_TEXT_RUN_MIN text bytes, so that the patterns of
