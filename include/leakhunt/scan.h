@@ -249,8 +249,6 @@ struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
 void lh_recogniser_pass_reset(struct lh_recogniser_pass *pass, struct lh_range inside);
 struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass,
 					  struct lh_recogniser_pass *part) LH_NODISCARD;
-/* Overwrites with '*' what is secret in a text that stands for itself: it was put together, or had wide characters. */
-void lh_recogniser_pass_mask(const struct lh_recogniser_pass *pass, char *text, size_t length);
 void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
 void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
 /*
@@ -258,6 +256,22 @@ void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
  * true when that is anything.
  */
 bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length);
+
+/*
+ * Finds secrets in bytes that stand for themselves, without a pass over memory. The ranges are offsets, in no
+ * order, and may overlap; they belong to the finder and stay till the next call. At most UINT_MAX bytes. A
+ * clone is for another thread; it shares the patterns, and must not outlive the original.
+ */
+struct lh_secret_finder;
+struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
+struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
+					struct lh_secret_finder **ret) LH_NODISCARD;
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
+				       const struct lh_range **ret, size_t *ret_count) LH_NODISCARD;
+/* Overwrites them with '*'; all of the text when it can't be searched. */
+void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
+void lh_secret_finder_destroy(struct lh_secret_finder *finder);
+void lh_cleanup_secret_finder(struct lh_secret_finder **finder);
 
 /* ---------------------------------------------------------------- what every byte is */
 

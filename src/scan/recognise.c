@@ -5,10 +5,8 @@
  * of the target but the examples. It must not do more work than a small multiple of the bytes fed,
  * whatever they are: each row has a credit for failed looks.
  */
-#include "recognise.h"
+#include "recognise_patterns.h"
 
-#include <hs/hs.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -42,7 +40,6 @@ enum {
 	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
 	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
 	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
-	PATTERNS_MAX = 256,
 	SECRETS_MAX = 1 << 20,
 };
 
@@ -54,24 +51,11 @@ struct row_state {
 	unsigned described_next;
 };
 
-struct pattern {
-	unsigned row;
-	unsigned number; /* within the row */
-	size_t bytes;
-};
-
-/* One compiled set of patterns. */
-struct pattern_set {
-	hs_database_t *database;
-	struct pattern patterns[PATTERNS_MAX];
-	unsigned pattern_count;
-	size_t longest_bytes;
-};
-
 struct lh_recogniser_pass {
-	struct pattern_set sets[LH_PATTERN_SET_COUNT];
+	struct lh_pattern_set_compiled sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
-	bool is_clone; /* the compiled sets are another's */
+	struct lh_secret_finder *finder; /* for texts that are no bytes of the memory */
+	bool is_clone;                   /* the compiled sets are another's */
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNISERS_MAX];
 	struct row_state rows[LH_RECOGNISERS_MAX];
@@ -86,7 +70,7 @@ struct lh_recogniser_pass {
 /* What the callback of one hs_scan needs. Offsets count from `data`. */
 struct scan {
 	struct lh_recogniser_pass *pass;
-	const struct pattern_set *set;
+	const struct lh_pattern_set_compiled *set;
 	const uint8_t *data;
 	uint64_t addr; /* of data */
 	size_t bytes_before;
@@ -95,67 +79,6 @@ struct scan {
 	size_t owned_end;   /* anchors at or after it belong to the next scan */
 	struct lh_error *error;
 };
-
-/* ---------------------------------------------------------------- compiling the patterns */
-
-static struct lh_error *compile_error(hs_compile_error_t *error)
-{
-	struct lh_error *ret =
-		lh_error_create(LH_ERROR_SYSTEM, "patterns of recognisers do not compile: %s", error->message);
-	hs_free_compile_error(error);
-	return ret;
-}
-
-/* Patterns are of fixed length: the anchor is then the end of the hit minus that length. */
-static struct lh_error *pattern_length(const char *expression, size_t *ret)
-{
-	hs_expr_info_t *info = NULL;
-	hs_compile_error_t *error = NULL;
-	if (hs_expression_info(expression, HS_FLAG_DOTALL, &info, &error) != HS_SUCCESS)
-		return compile_error(error);
-	bool is_fixed = info->min_width == info->max_width && info->min_width > 0;
-	*ret = info->min_width;
-	free(info);
-	return is_fixed ? NULL
-			: lh_error_create(LH_ERROR_SYSTEM, "pattern of a recogniser has no fixed length: %s",
-					  expression);
-}
-
-static struct lh_error *collect_patterns(enum lh_pattern_set kind, struct pattern_set *set,
-					 const char **ret_expressions)
-{
-	for (unsigned row = 0; lh_recognisers[row]; row++) {
-		const struct lh_recogniser *recogniser = lh_recognisers[row];
-		for (unsigned i = 0; recogniser->set == kind && recogniser->patterns[i]; i++) {
-			if (set->pattern_count == PATTERNS_MAX)
-				return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", PATTERNS_MAX);
-			struct pattern *pattern = &set->patterns[set->pattern_count];
-			*pattern = (struct pattern){.row = row, .number = i};
-			LH_TRY(pattern_length(recogniser->patterns[i], &pattern->bytes));
-			set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
-			ret_expressions[set->pattern_count++] = recogniser->patterns[i];
-		}
-	}
-	return NULL;
-}
-
-static struct lh_error *compile_set(struct lh_recogniser_pass *pass, enum lh_pattern_set kind)
-{
-	struct pattern_set *set = &pass->sets[kind];
-	const char *expressions[PATTERNS_MAX];
-	unsigned flags[PATTERNS_MAX];
-	unsigned ids[PATTERNS_MAX];
-	LH_TRY(collect_patterns(kind, set, expressions));
-	for (unsigned i = 0; i < set->pattern_count; i++) {
-		flags[i] = HS_FLAG_DOTALL;
-		ids[i] = i;
-	}
-	hs_compile_error_t *error = NULL;
-	if (hs_compile_multi(expressions, flags, ids, set->pattern_count, HS_MODE_BLOCK, NULL, &set->database,
-			     &error) != HS_SUCCESS)
-		return compile_error(error);
-	return hs_alloc_scratch(set->database, &pass->scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
-}
 
 /* ---------------------------------------------------------------- candidates */
 
@@ -281,7 +204,7 @@ static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, co
 }
 
 /* The candidate's look-around is the same wherever blocks and pieces are cut. */
-static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, const struct pattern *pattern,
+static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, const struct lh_pattern *pattern,
 					size_t *examined)
 {
 	return (struct lh_candidate){
@@ -300,7 +223,7 @@ static bool is_inside(const struct lh_recogniser_pass *pass, uint64_t addr)
 	return pass->claims.inside.start <= addr && addr < pass->claims.inside.end;
 }
 
-static struct lh_error *check_candidate(const struct scan *scan, const struct pattern *pattern, size_t anchor)
+static struct lh_error *check_candidate(const struct scan *scan, const struct lh_pattern *pattern, size_t anchor)
 {
 	struct row_state *row = &scan->pass->rows[pattern->row];
 	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
@@ -326,7 +249,7 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	(void)from;
 	(void)flags;
 	struct scan *scan = context;
-	const struct pattern *pattern = &scan->set->patterns[id];
+	const struct lh_pattern *pattern = &scan->set->patterns[id];
 	size_t anchor = scan->scan_start + (size_t)to - pattern->bytes;
 	if (anchor >= scan->owned_end)
 		return 0;
@@ -413,60 +336,6 @@ static bool is_shown_already(const struct lh_class_count *count, const char *tex
 	return false;
 }
 
-/* What the callback needs when a text is searched for secrets. */
-struct masking {
-	const struct pattern_set *set;
-	const uint8_t *copy; /* stays as it is while it is searched */
-	char *text;
-	size_t length;
-};
-
-static int on_secret(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
-{
-	(void)from;
-	(void)flags;
-	const struct masking *masking = context;
-	const struct pattern *pattern = &masking->set->patterns[id];
-	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
-	size_t anchor = (size_t)to - pattern->bytes;
-	size_t examined = 0;
-	struct lh_candidate candidate = {
-		.anchor = masking->copy + anchor,
-		.bytes_before = lh_min_u64(anchor, LH_LOOK_BACK),
-		.bytes_after = lh_min_u64(masking->length - anchor, LH_BLOCK_OVERLAP),
-		.addr = anchor,
-		.pattern = pattern->number,
-		.pattern_bytes = pattern->bytes,
-		.examined = &examined,
-	};
-	struct lh_match match;
-	if (recogniser->is_secret && recogniser->validate(&candidate, &match))
-		memset(masking->text + anchor - match.before + match.skipped, '*', match.length);
-	return 0;
-}
-
-/* False: it could not be searched. */
-static bool mask_copy(const struct lh_recogniser_pass *pass, const char *copy, char *text, size_t length)
-{
-	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++) {
-		struct masking masking = {&pass->sets[kind], (const uint8_t *)copy, text, length};
-		if (hs_scan(masking.set->database, copy, (unsigned)length, 0, pass->scratch, on_secret, &masking) !=
-		    HS_SUCCESS)
-			return false;
-	}
-	return true;
-}
-
-void lh_recogniser_pass_mask(const struct lh_recogniser_pass *pass, char *text, size_t length)
-{
-	char *copy = length <= UINT_MAX ? malloc(length + 1) : NULL;
-	if (copy)
-		memcpy(copy, text, length);
-	if (!copy || !mask_copy(pass, copy, text, length))
-		memset(text, '*', length);
-	free(copy);
-}
-
 static void take_example(struct lh_class_count *count, const struct lh_example *example, bool is_hidden)
 {
 	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] &&
@@ -488,7 +357,7 @@ static void finish_example(const struct lh_recogniser_pass *pass, const struct l
 	memcpy(raw, is_hidden(pass, count) ? hidden : claim->example->text, sizeof(raw));
 	if (!claim->is_excerpt) {
 		if (!pass->shows_secrets)
-			lh_recogniser_pass_mask(pass, claim->example->text, strlen(claim->example->text));
+			lh_secret_finder_mask(pass->finder, claim->example->text, strlen(claim->example->text));
 		return;
 	}
 	if (claim->touches_secret && !count->is_secret)
@@ -599,8 +468,9 @@ struct lh_error *lh_recogniser_pass_create(bool shows_secrets, struct lh_recogni
 		return lh_error_no_memory();
 	pass->shows_secrets = shows_secrets;
 	init_rows(pass);
+	LH_TRY(lh_secret_finder_create(&pass->finder));
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
-		LH_TRY(compile_set(pass, kind));
+		LH_TRY(lh_patterns_compile(kind, false, &pass->sets[kind], &pass->scratch));
 	*ret = pass;
 	pass = NULL;
 	return NULL;
@@ -617,6 +487,7 @@ struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
 	memcpy(clone->sets, pass->sets, sizeof(clone->sets));
 	if (hs_clone_scratch(pass->scratch, &clone->scratch) != HS_SUCCESS)
 		return lh_error_no_memory();
+	LH_TRY(lh_secret_finder_clone(pass->finder, &clone->finder));
 	*ret = clone;
 	clone = NULL;
 	return NULL;
@@ -660,6 +531,7 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 	lh_claims_deinit(&pass->claims);
 	lh_vec_deinit(&pass->secrets);
 	lh_vec_deinit(&pass->owned);
+	lh_secret_finder_destroy(pass->finder);
 	hs_free_scratch(pass->scratch);
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT && !pass->is_clone; kind++)
 		hs_free_database(pass->sets[kind].database);
@@ -677,7 +549,7 @@ static const struct {
 	const char *name;
 	const char *title;
 } rest_names[LH_REST_COUNT] = {
-	[LH_REST_ZERO] = {"zero", "zeros"},      [LH_REST_POINTERS] = {"pointers", "pointers into mapped memory"},
+	[LH_REST_ZERO] = {"zero", "zeros"},       [LH_REST_POINTERS] = {"pointers", "pointers into mapped memory"},
 	[LH_REST_TEXT] = {"text", "other texts"}, [LH_REST_RANDOM] = {"high-entropy", "high entropy"},
 	[LH_REST_OTHER] = {"other", "other"},
 };
