@@ -102,8 +102,9 @@ struct lh_list_output {
 
 struct lh_list_options {
 	struct lh_run_options run;
-	unsigned walk_flags;                                                        /* enum lh_walk_flags */
-	unsigned threads;                                                           /* 0: one for each processor */
+	unsigned walk_flags; /* enum lh_walk_flags */
+	unsigned threads;    /* 0: one for each processor */
+	bool shows_secrets;  /* else they are masked, with as many characters */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;
 };

@@ -178,8 +178,8 @@ static const struct lh_option options[] = {
 	 .summary = "7-bit (s), 8-bit (S), 16-bit big or little endian (b, l), 32-bit (B, L) characters",
 	 .words = "s S b l B L"},
 	{.name = "offsets",
-	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list just what "
-		    "`strings -a -t x` prints"},
+	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list --show-secrets "
+		    "just what `strings -a -t x` prints"},
 	{.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
 	{.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
 	{.name = "top",
@@ -206,7 +206,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt strings dump.bin -n 100", "what the dump consists of, by texts of at least 100 characters"},
 	{"leakhunt strings 4711", "the same of a running process, which is not stopped"},
 	{"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
-	{"leakhunt strings --list --offsets core", "byte for byte what GNU strings -a -t x prints"},
+	{"leakhunt strings --list --offsets --show-secrets core", "byte for byte what GNU strings -a -t x prints"},
 	{"leakhunt strings monday.bin tuesday.bin", "what the second dump has more than the first, by growth"},
 	{.command = NULL},
 };
@@ -228,8 +228,11 @@ const struct lh_command lh_cmd_strings = {
 		"Of two memories it says what the second one has more than the first.\n\n"
 		"Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
 		"the rest.\n\n"
-		"Private keys are counted and never shown in the summary, nor are texts that overlap them. --list "
-		"prints everything, as GNU strings does: keep its output as safe as the dump.\n\n"
+		"What is secret by its form (private keys, TLS session secrets, passwords in URLs and in key=value, "
+		"Authorization and Cookie fields, tokens) is counted, and masked with '*' in every output, --list too, "
+		"unless --show-secrets. A secret that says nothing of itself is not known as one: keep outputs as safe "
+		"as "
+		"the dump.\n\n"
 		"The exit code is 1 when a part could not be read, which is said, or after Ctrl-C, which gives the "
 		"result so far.",
 	.options = options,
