@@ -31,7 +31,7 @@ all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc $(warnings) $(if $(WERROR
               $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
               $(if $(COVERAGE),--coverage) $(if $(FAULTS),-DLEAKHUNT_FAULTS) $(CPPFLAGS) $(CFLAGS)
 all_ldflags := $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
-libs := -ldw -lelf -ljansson -lcrypto -lhs -lxxhash -liberty -llzma -lz -lm -lpthread
+libs := -ldw -lelf -ljansson -lcrypto -lhs -lxxhash -liberty -llzma -lz -lzstd -lm -lpthread
 
 modules  := base proc select dump image symbols scan report
 lib_src  := $(sort $(foreach m,$(modules),$(wildcard src/$(m)/*.c)))

@@ -4,13 +4,14 @@
 #   bench-pause.sh [OPTION...] LEAKHUNT BENCH
 #     --sizes "1024 2048 4096"   MiB of the target
 #     --rates "10000 100000"     pages that it writes a second, at random
-#     --modes "snapshot stop gcore gdb"   gcore, gdb, or a mode of leakhunt; "bare" is a copy loop with a file
+#     --modes "snapshot child fork stop gcore gdb"   gcore, gdb, or a mode of leakhunt; "bare" is a copy loop
+#                                         with a file, "fork" a bare fork(2) by the target itself
 #     --crowds "threads mappings"         besides: 1,000 threads, 60,000 mappings; "" for none
 #     --runs 3
 # Files go to a new folder in $TMPDIR (/tmp), and away again.
 set -euo pipefail
 
-sizes="1024 2048 4096" rates="10000 100000" modes="snapshot stop gcore gdb" crowds="threads mappings" runs=3
+sizes="1024 2048 4096" rates="10000 100000" modes="snapshot child fork stop gcore gdb" crowds="threads mappings" runs=3
 while [[ ${1:-} == --* ]]; do
 	case $1 in
 	--sizes) sizes=$2 ;;
@@ -66,6 +67,16 @@ dump_once() {
 	rm -f "$work"/dump*
 }
 
+# fork_once: the same for a fork by the target itself.
+fork_once() {
+	local fork_ns
+	sample_command gap
+	sample_command fork
+	fork_ns=$(jq .fork_ns <<<"$REPLY")
+	sample_command gap
+	jq -c --argjson ns "$fork_ns" '. + {pause_ns: $ns, elapsed_ns: $ns, peak_resident_bytes: 0}' <<<"$REPLY" >>"$work/fork"
+}
+
 # check_mode MODE: that it was the mode asked for; leakhunt takes another one where it has to.
 check_mode() {
 	local mode
@@ -78,10 +89,13 @@ dump_rows() {
 	local mode i rate_mb
 	for mode in $modes; do
 		rm -f "$work/$mode"
-		for ((i = 0; i < runs; i++)); do dump_once "$mode"; done
+		for ((i = 0; i < runs; i++)); do
+			if [ "$mode" = fork ]; then fork_once; else dump_once "$mode"; fi
+		done
 		check_mode "$mode"
 		rate_mb=$(jq .elapsed_ns "$work/$mode" | median | awk -v mib="$2" '{ printf "%.0f", mib * 1048576e3 / $1 }')
 		declare -g "pause_$mode=$(jq .gap_ns "$work/$mode" | median)"
+		declare -g "stop_$mode=$(jq '.pause_ns // 0' "$work/$mode" | median)"
 		row "$1" "$mode" "$(spread gap_ns 1e6 "$work/$mode")" "$(spread 'pause_ns // 0' 1e6 "$work/$mode")" \
 			"$(spread map_ns 1e6 "$work/$mode")" "$rate_mb" "$(spread 'final_bytes // 0' 1048576 "$work/$mode")" \
 			"$(spread peak_resident_bytes 1048576 "$work/$mode")"
@@ -106,6 +120,9 @@ summary=()
 
 # summarise RATE MIB: what the rows of one target say of a snapshot.
 summarise() {
+	if [ -n "${stop_child:-}" ] && [ -n "${stop_fork:-}" ]; then
+		summary+=("$2 MiB, $1 writes/s: a copy-on-write child stops the target $(ratio "$stop_child" "$stop_fork") times as long as its own fork takes")
+	fi
 	[ -n "${pause_snapshot:-}" ] || return 0
 	local line
 	line="$2 MiB, $1 writes/s: a snapshot holds the target up for $(ratio "$pause_snapshot" 1000000) ms"

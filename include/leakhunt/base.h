@@ -268,9 +268,8 @@ const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX]);       /* "
 /* ---------------------------------------------------------------- clocks */
 
 uint64_t lh_clock_monotonic_ns(void); /* CLOCK_MONOTONIC: for durations */
-uint64_t lh_clock_realtime_ns(void);
-uint64_t lh_clock_boottime_ns(void);
-	/* goes on while the machine sleeps */ /* CLOCK_REALTIME, since 1970: for time stamps */
+uint64_t lh_clock_realtime_ns(void);  /* CLOCK_REALTIME, since 1970: for time stamps */
+uint64_t lh_clock_boottime_ns(void);  /* CLOCK_BOOTTIME: goes on while the machine sleeps */
 
 /* ---------------------------------------------------------------- files */
 
@@ -286,8 +285,9 @@ struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, s
 				  uint64_t offset) LH_NODISCARD;
 
 /*
- * A file that gets its name only when it is complete: it is written as ".NAME.PID.tmp" beside it,
- * mode 0600, and renamed at commit. Nothing half-written is ever seen under the final name.
+ * A file that gets its name only when it is complete, mode 0600: it has none before (O_TMPFILE), or,
+ * where the file system can't do that, ".NAME.PID.tmp" beside it. Nothing half-written is ever seen
+ * under the final name.
  */
 struct lh_outfile;
 
@@ -296,17 +296,27 @@ struct lh_outfile;
  * race); LH_ERROR_USAGE when it is a directory.
  */
 struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret) LH_NODISCARD;
+/* The same, but always with the temporary name: for what takes hours, and is worth finding after a crash. */
+struct lh_error *lh_outfile_create_early(const char *path, bool replace, struct lh_outfile **ret) LH_NODISCARD;
 /*
  * Whether lh_outfile_create would do, without making anything: the same errors. *ret_free_bytes: what
  * an unprivileged writer may still use there.
  */
 struct lh_error *lh_outfile_check(const char *path, bool replace, uint64_t *ret_free_bytes) LH_NODISCARD;
+/* A file without a name, gone when closed: in the outfile's folder, or in any. The fd is the caller's. */
+struct lh_error *lh_outfile_spool(const struct lh_outfile *file, int *ret_fd) LH_NODISCARD;
+struct lh_error *lh_unnamed_file(const char *folder, int *ret_fd) LH_NODISCARD;
 int lh_outfile_fd(const struct lh_outfile *file);
 const char *lh_outfile_path(const struct lh_outfile *file);
 /* Bytes that an unprivileged writer may still use on that file system. */
 struct lh_error *lh_outfile_free_bytes(const struct lh_outfile *file, uint64_t *ret) LH_NODISCARD;
 /* Gives it its name. The file stays open until destroyed. */
 struct lh_error *lh_outfile_commit(struct lh_outfile *file) LH_NODISCARD;
+/*
+ * Both get their names, or neither. When the second fails, what the first has replaced is back, but on file
+ * systems that can't exchange two names (renameat2(2), RENAME_EXCHANGE).
+ */
+struct lh_error *lh_outfile_commit_both(struct lh_outfile *first, struct lh_outfile *second) LH_NODISCARD;
 /* Without a commit before it, everything written is gone. NULL is legal. */
 void lh_outfile_destroy(struct lh_outfile *file);
 void lh_cleanup_outfile(struct lh_outfile **file);

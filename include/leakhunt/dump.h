@@ -154,9 +154,10 @@ enum lh_dump_mode {
 
 /* What a snapshot does when the pause would be longer than allowed. */
 enum lh_dump_slow {
-	LH_DUMP_SLOW_STOP, /* pauses longer */
-	LH_DUMP_SLOW_LIVE, /* goes on as in mode live */
-	LH_DUMP_SLOW_FAIL, /* gives up */
+	LH_DUMP_SLOW_STOP,  /* pauses longer */
+	LH_DUMP_SLOW_LIVE,  /* goes on as in mode live */
+	LH_DUMP_SLOW_FAIL,  /* gives up */
+	LH_DUMP_SLOW_CHILD, /* copies a copy-on-write child; pauses longer where there can be none */
 };
 
 const char *lh_dump_mode_name(enum lh_dump_mode mode);
@@ -190,6 +191,7 @@ struct lh_dump_options {
 	enum lh_dump_format format;
 	const char *path; /* output file */
 	bool force;       /* replace an existing file */
+	bool compress;    /* zstd, in frames that can be read one without the other (format.h) */
 	const struct lh_want *wants;
 	size_t want_count;
 	bool bare;
@@ -242,10 +244,15 @@ struct lh_receipt {
 	uint64_t gap_bytes;
 	struct lh_dump_gaps gaps;
 	uint64_t file_bytes;          /* apparent size of the file */
+	uint64_t unpacked_bytes;      /* of a compressed one, what is in it; else 0 */
+	uint64_t compress_ns;         /* after all else, while the target runs on */
 	uint64_t disc_bytes;          /* blocks in use; in the capture note: before the headers */
 	int64_t resident_delta_bytes; /* the target's RSS after minus before: pages made resident */
 	const char *path;             /* as given */
 };
+
+/* Bytes copied a second, over all of it but compressing. */
+uint64_t lh_receipt_rate(const struct lh_receipt *receipt);
 
 void lh_receipt_deinit(struct lh_receipt *receipt);
 

@@ -63,6 +63,10 @@ struct lh_image_options {
  * Opens a regular file, by what is in it. An empty file is an image of 0 bytes. A core whose program
  * headers reach past the end of the file opens with gaps ("truncated"); one whose headers themselves
  * can't be trusted is LH_ERROR_FORMAT. Directories, fifos, devices: LH_ERROR_FORMAT.
+ *
+ * A file that is compressed with zstd counts as what is in it (but for `raw`): with a seek table, as
+ * dumps have, it is read frame by frame as needed; without, it is unpacked into a temporary file
+ * first. A damaged one is LH_ERROR_FORMAT.
  * `options` may be NULL.
  */
 struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options,
@@ -105,13 +109,15 @@ struct lh_loss lh_image_loss(const struct lh_image *image);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);
+/* Of a compressed file that had to be unpacked into a temporary file: how much that holds; else 0. */
+uint64_t lh_image_unpacked_bytes(const struct lh_image *image);
 
 /* Copies bytes at `addr`, across segments that adjoin; returns how many before the first gap. */
 size_t lh_image_read(const struct lh_image *image, uint64_t addr, void *ret, size_t bytes);
 
 /*
  * The bytes at `addr` without copying, up to the end of the segment's file bytes, valid until the
- * image is closed. NULL (and *ret_bytes 0) in a gap, or when the image is live.
+ * image is closed. NULL (and *ret_bytes 0) in a gap, or when the image is live or read frame by frame.
  */
 const uint8_t *lh_image_view(const struct lh_image *image, uint64_t addr, size_t *ret_bytes);
 
@@ -142,10 +148,13 @@ enum lh_walk_flags {
 
 /*
  * Visits all present bytes in ascending address order; holes of a sparse file and absent pages are
- * skipped, adjoining segments continue each other. Files give mapped blocks, live processes blocks
- * of at most 4 MiB + overlap, read as they are visited. `visit` returns an error to stop the walk.
+ * skipped, adjoining segments continue each other. Files give mapped blocks, live processes and compressed files blocks
+ * of at most 4 MiB + overlap, read as they are visited (their bytes are gone after the visit). `visit` returns an error
+ * to stop the walk.
  */
 typedef struct lh_error *lh_block_visitor(void *context, const struct lh_block *block);
+/* Whether what a walk hands out stays until the image is closed: mapped files and bytes. */
+bool lh_image_blocks_stay(const struct lh_image *image);
 struct lh_error *lh_image_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
 			       void *context) LH_NODISCARD;
 /* What a walk will visit: an upper bound for a live process. */

@@ -122,6 +122,9 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 /* An example or a row's text: at most this many bytes are kept of any match. */
 #define LH_EXAMPLE_MAX        160
 #define LH_EXAMPLES_PER_CLASS 5
+#define LH_TEMPLATE_EXAMPLES  3
+/* Shorter texts have no template: chance makes too many of them. */
+#define LH_TEMPLATE_CHARS_MIN 8
 
 struct lh_example {
 	uint64_t addr;
@@ -387,9 +390,20 @@ struct lh_repeated {
 	char *text;     /* raw bytes, owned, NUL-terminated; cut at LH_EXAMPLE_MAX - 1 bytes */
 	uint64_t chars; /* of the whole string */
 	uint64_t count;
-	uint64_t bytes; /* count * length in memory */
+	uint64_t bytes;        /* count * length in memory */
+	uint64_t missed_bytes; /* at most so many more; 0 while all different texts fitted */
 	uint64_t example_addr;
 	bool is_secret; /* lies in a secret class: masked */
+};
+
+/* Texts that differ only in their values: numbers, hexadecimal digits, UUIDs, dates, addresses, tokens. */
+struct lh_template_count {
+	char *text;     /* with "<n>", "<hex>" ... where they differ; raw bytes otherwise, owned, cut like examples */
+	uint64_t count; /* two or more */
+	uint64_t bytes; /* of all of them */
+	uint64_t missed_bytes; /* at most so many more; 0 while all different templates fitted */
+	struct lh_example examples[LH_TEMPLATE_EXAMPLES]; /* different texts, the first ones seen */
+	size_t example_count;
 };
 
 /* Words that point into a module, by the census' rows. */
@@ -402,7 +416,7 @@ struct lh_module_count {
 struct lh_summary_options {
 	struct lh_run_options run;
 	unsigned walk_flags; /* enum lh_walk_flags */
-	size_t top;          /* rows of repeated strings and of symbols to keep */
+	size_t top;          /* rows of repeated strings, of templates and of symbols to keep */
 	unsigned threads;    /* 0: one for each processor; the result is the same for any number */
 	const char *root;    /* for symbols; NULL: the image's own */
 	bool shows_secrets;  /* else texts and examples that are secret are masked */
@@ -417,10 +431,13 @@ struct lh_summary {
 	uint64_t rest_bytes[LH_REST_COUNT]; /* the bytes of all classes + these == scanned_bytes */
 	struct lh_map map;
 	uint64_t run_count;
-	uint64_t distinct_count;               /* different strings, as far as counted */
-	uint64_t uncounted_runs;               /* runs not in `repeated` because the table was full */
-	LH_VEC(struct lh_repeated) repeated;   /* by bytes, most first */
-	LH_VEC(struct lh_class_count) classes; /* with something found or unchecked; by bytes, most first */
+	uint64_t distinct_count;                    /* different strings, as far as counted */
+	uint64_t uncounted_runs;                    /* runs not in `repeated` because the table was full */
+	LH_VEC(struct lh_repeated) repeated;        /* by bytes, most first */
+	uint64_t template_texts;                    /* texts that a template was looked for in */
+	uint64_t template_bytes;                    /* their bytes */
+	LH_VEC(struct lh_template_count) templates; /* by bytes, most first */
+	LH_VEC(struct lh_class_count) classes;      /* with something found or unchecked; by bytes, most first */
 	struct lh_census census;
 	LH_VEC(struct lh_module_count) modules; /* most words first */
 	struct lh_objects objects;              /* none when interrupted */

@@ -151,8 +151,10 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 /* What only a snapshot knows of; with another mode it would silently mean nothing. */
 static struct lh_error *parse_snapshot_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
 {
-	static const char *const reactions[] = {
-		[LH_DUMP_SLOW_STOP] = "stop", [LH_DUMP_SLOW_LIVE] = "live", [LH_DUMP_SLOW_FAIL] = "fail"};
+	static const char *const reactions[] = {[LH_DUMP_SLOW_STOP] = "stop",
+						[LH_DUMP_SLOW_LIVE] = "live",
+						[LH_DUMP_SLOW_FAIL] = "fail",
+						[LH_DUMP_SLOW_CHILD] = "child"};
 	static const char *const names[] = {"max-pause", "on-slow"};
 	for (size_t i = 0; options->mode != LH_DUMP_SNAPSHOT && i < LH_ARRAY_COUNT(names); i++) {
 		if (lh_arguments_value(arguments, names[i]))
@@ -179,9 +181,10 @@ static struct lh_error *parse_options(const struct lh_arguments *arguments, stru
 	options->mode = (enum lh_dump_mode)mode;
 	options->format = (enum lh_dump_format)format;
 	LH_TRY(parse_snapshot_options(arguments, options));
+	options->compress = lh_arguments_has(arguments, "compress");
 	options->path = lh_arguments_value(arguments, "output");
 	if (!options->path)
-		options->path = DEFAULT_PATH;
+		options->path = options->compress ? DEFAULT_PATH ".zst" : DEFAULT_PATH;
 	options->force = lh_arguments_has(arguments, "force");
 	options->bare = lh_arguments_has(arguments, "bare");
 	options->swapped = lh_arguments_has(arguments, "swapped");
@@ -316,9 +319,9 @@ static const struct lh_option options[] = {
 		.name = "on-slow",
 		.argument = "WHAT",
 		.summary =
-			"when the pause would be longer: stop: pause longer, and say so (default); live: go on as in "
-			"mode live; fail: write nothing",
-		.words = "stop live fail",
+			"when the pause would be longer: stop: pause longer, and say so (default); child: go on as in "
+			"mode child; live: go on as in mode live; fail: write nothing",
+		.words = "stop child live fail",
 	},
 	{
 		.name = "no-inject",
@@ -331,6 +334,12 @@ static const struct lh_option options[] = {
 		.words = "core raw",
 	},
 	{.name = "bare", .summary = "leave out the context that later analysis needs"},
+	{
+		.name = "compress",
+		.letter = 'z',
+		.summary = "compress with zstd, after the pause (default FILE: " DEFAULT_PATH
+			   ".zst); `leakhunt strings` reads it as it is, `zstd -d` makes it a core",
+	},
 	{
 		.name = "swapped",
 		.summary = "read swapped pages, too, after all else: they come back into the target's memory",
@@ -374,8 +383,11 @@ const struct lh_command lh_cmd_dump = {
 		"Mode snapshot copies while the target runs, tracks what is written meanwhile, copies that again, and "
 		"stops all threads only for the last of it, some milliseconds: the bytes are of that instant. For this "
 		"one thread of the target makes a userfaultfd, which is taken over and closed there at once (Linux "
-		"6.7, x86-64). Where that can't be done, or --no-inject forbids it, it becomes mode stop, and says "
-		"why.\n"
+		"6.7, x86-64). Where that can't be done it becomes mode child, where that would not be safe, or "
+		"--no-inject forbids both, mode stop, and says why.\n"
+		"\n"
+		"In mode child all threads stand still while one of them forks (10 to 30 ms a GiB); the child never "
+		"runs, is copied, killed and reaped. Until then pages that the target writes are there twice.\n"
 		"\n"
 		"In mode stop all threads stand still while memory is copied (a quarter to half a second a GiB), and "
 		"the bytes are of one instant. Mode live never stops anything: pages may be of different moments. "

@@ -77,12 +77,23 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 
 /* ---------------------------------------------------------------- the image */
 
+static void warn_of_unpacking(const struct lh_image *image)
+{
+	char bytes[LH_FORMAT_MAX];
+	if (lh_image_unpacked_bytes(image))
+		lh_warn("%s was unpacked into a temporary file of %s, since it cannot be read in parts",
+			lh_image_path(image), lh_format_bytes(lh_image_unpacked_bytes(image), bytes));
+}
+
 /* `*ret_process` lives as long as the image; it stays NULL for a file. */
 static struct lh_error *open_image(const struct lh_strings_request *request, struct lh_process **ret_process,
 				   struct lh_image **ret)
 {
-	if (!request->is_process)
-		return lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret);
+	if (!request->is_process) {
+		LH_TRY(lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret));
+		warn_of_unpacking(*ret);
+		return NULL;
+	}
 	LH_TRY(lh_operand_process(request->operand, ret_process));
 	return lh_image_open_process(*ret_process, ret);
 }

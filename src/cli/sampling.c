@@ -67,7 +67,7 @@ static struct lh_error *write_line(struct lh_sampling *sampling, const struct lh
 
 struct lh_error *lh_sampling_save(struct lh_sampling *sampling, const char *path, bool replace)
 {
-	struct lh_error *error = lh_outfile_create(path, replace, &sampling->record);
+	struct lh_error *error = lh_outfile_create_early(path, replace, &sampling->record);
 	if (error && lh_error_code(error) == LH_ERROR_EXISTS)
 		return lh_error_hint(error, "give another name with --save, or --force to replace it");
 	LH_TRY(error);

@@ -71,7 +71,8 @@ static struct lh_error *prepare(struct child_copy *copy)
 {
 	struct dump_job *job = copy->job;
 	LH_TRY(lh_regions_read(job->process, LH_REGIONS_SMAPS, &copy->flagged));
-	LH_TRY(lh_child_refuse(job->process, job->options, &copy->flagged));
+	if (!job->may_fork)
+		LH_TRY(lh_child_refuse(job->process, job->options, &copy->flagged));
 	LH_TRY(lh_pagemap_open(job->process, &copy->target_pagemap));
 	LH_TRY(lh_final_set_init(&copy->final, LH_MIB));
 	return lh_cow_child_prepare(job->process, &job->plan.list, &copy->child);
@@ -268,8 +269,13 @@ static struct lh_error *copy_child(struct child_copy *copy)
 {
 	struct dump_job *job = copy->job;
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	job->copy.lost_bytes = 0;
 	LH_TRY(collect_runs(copy, &runs));
-	job->copy.layout = &job->layout;
+	/* A snapshot that went before has given pages their places. */
+	bool has_places = job->places.pieces.count != 0;
+	if (has_places)
+		LH_TRY(lh_places_add(&job->places, &job->plan.pages));
+	job->copy.layout = has_places ? &job->places : &job->layout;
 	job->copy.child = copy->child;
 	struct lh_error *error = copy_runs(copy, &runs);
 	job->copy.child = NULL;
@@ -336,12 +342,10 @@ static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error
 	LH_TRY(lh_buffer_status(&text));
 	lh_job_notify(job, "%s; all threads stand still while memory is copied", text.data);
 	lh_job_explain_mode(job, LH_DUMP_STOP, text.data);
-	job->receipt.gaps.items.count = 0;
 	return lh_job_copy_stopped(job);
 }
 
-/* *ret_refusal: why there could be no child; the target is as it was. */
-static struct lh_error *try_child(struct dump_job *job, struct lh_error **ret_refusal)
+struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_refusal)
 {
 	struct child_copy copy LH_CLEANUP(copy_deinit) = {.job = job};
 	struct lh_error *error = prepare(&copy);
@@ -349,6 +353,7 @@ static struct lh_error *try_child(struct dump_job *job, struct lh_error **ret_re
 		error = copy_forked(&copy);
 	if (!error || copy.is_forked || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
 		return error;
+	job->receipt.gaps.items.count = 0;
 	*ret_refusal = error;
 	return NULL;
 }
@@ -356,6 +361,6 @@ static struct lh_error *try_child(struct dump_job *job, struct lh_error **ret_re
 struct lh_error *lh_job_copy_by_child(struct dump_job *job)
 {
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
-	LH_TRY(try_child(job, &refusal));
+	LH_TRY(lh_job_try_child(job, &refusal));
 	return refusal ? copy_instead(job, refusal) : NULL;
 }

@@ -155,15 +155,16 @@ struct lh_error *lh_child_guard_start(const struct lh_process *process, struct l
 	started->fd = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return lh_error_from_errno(errno, "cannot make a pair of sockets");
-	LH_CLEANUP(lh_cleanup_close) int read_fd = fds[0];
 	started->fd = fds[1];
 	started->pid = fork();
-	if (started->pid < 0)
-		return lh_error_from_errno(errno, "cannot fork");
 	if (!started->pid) {
 		close(fds[1]);
 		guard(process, &before, fds[0]);
 	}
+	int saved_errno = errno;
+	close(fds[0]);
+	if (started->pid < 0)
+		return lh_error_from_errno(saved_errno, "cannot fork");
 	*ret = started;
 	started = NULL;
 	return NULL;

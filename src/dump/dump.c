@@ -4,6 +4,7 @@
  * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
  */
 #include "child_reap.h"
+#include "compress.h"
 #include "dump_job.h"
 #include "fault_point.h"
 #include "limits.h"
@@ -20,6 +21,7 @@
 void lh_job_deinit(struct dump_job *job)
 {
 	lh_outfile_destroy(job->file);
+	lh_cleanup_close(&job->spool_fd);
 	lh_outfile_destroy(job->index);
 	lh_process_facts_deinit(&job->facts);
 	lh_task_list_deinit(&job->tasks);
@@ -79,10 +81,18 @@ char *lh_job_index_path(const struct lh_dump_options *options)
 	return asprintf(&path, "%s%s", options->path, LH_RAW_INDEX_SUFFIX) < 0 ? NULL : path;
 }
 
+/* What memory is written to. */
+static int memory_fd(const struct dump_job *job)
+{
+	return job->spool_fd >= 0 ? job->spool_fd : lh_outfile_fd(job->file);
+}
+
 static struct lh_error *create_files(struct dump_job *job)
 {
 	const struct lh_dump_options *options = job->options;
 	LH_TRY(lh_outfile_create(options->path, options->force, &job->file));
+	if (options->compress)
+		LH_TRY(lh_outfile_spool(job->file, &job->spool_fd));
 	if (options->format != LH_DUMP_RAW)
 		return NULL;
 	LH_CLEANUP(lh_cleanup_free) char *index_path = lh_job_index_path(options);
@@ -96,6 +106,8 @@ static struct lh_error *check_disc(const struct dump_job *job)
 	uint64_t free_bytes;
 	LH_TRY(lh_outfile_free_bytes(job->file, &free_bytes));
 	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
+	if (job->spool_fd >= 0)
+		needed_bytes += lh_limits_compress_bytes(needed_bytes, lh_compress_gives_back(job->spool_fd));
 	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 
@@ -224,7 +236,7 @@ static struct lh_error *copy_in_mode(struct dump_job *job)
 static struct lh_error *copy_memory(struct dump_job *job)
 {
 	LH_CLEANUP(lh_cleanup_write_behind) struct lh_write_behind *writer = NULL;
-	LH_TRY(lh_write_behind_create(lh_outfile_fd(job->file), job->options->path, &writer));
+	LH_TRY(lh_write_behind_create(memory_fd(job), job->options->path, &writer));
 	job->copy.process = job->process;
 	job->copy.writer = writer;
 	LH_CLEANUP(lh_cleanup_ticker) struct lh_ticker *ticker = NULL;
@@ -234,7 +246,7 @@ static struct lh_error *copy_memory(struct dump_job *job)
 	LH_TRY(lh_write_behind_finish(writer));
 	if (atomic_load(&job->copy.is_cancelled))
 		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
-	return lh_snapshot_clean_file(job, lh_outfile_fd(job->file));
+	return lh_snapshot_clean_file(job, memory_fd(job));
 }
 
 /* ---------------------------------------------------------------- after it goes on */
@@ -294,7 +306,7 @@ static struct lh_error *fill_receipt(struct dump_job *job)
 
 static struct lh_error *write_rest(struct dump_job *job)
 {
-	int fd = lh_outfile_fd(job->file);
+	int fd = memory_fd(job);
 	if (ftruncate(fd, (off_t)job->layout.end_offset) < 0)
 		return lh_error_from_errno(errno, "cannot size %s", job->options->path);
 	LH_TRY(fill_receipt(job));
@@ -313,16 +325,29 @@ static struct lh_error *write_rest(struct dump_job *job)
 	return lh_core_finish(&capture, fd);
 }
 
+/* After the pause, and after the spool is complete: the target has no part in it. */
+static struct lh_error *compress(struct dump_job *job)
+{
+	struct stat status;
+	if (job->spool_fd < 0)
+		return NULL;
+	if (fstat(job->spool_fd, &status) < 0)
+		return lh_error_from_errno(errno, "cannot measure %s", job->options->path);
+	uint64_t before_ns = lh_clock_monotonic_ns();
+	atomic_store(&job->copy.done_bytes, 0);
+	job->receipt.unpacked_bytes = (uint64_t)status.st_size;
+	LH_CLEANUP(lh_cleanup_ticker) struct lh_ticker *ticker = NULL;
+	LH_TRY(lh_ticker_start(&job->copy, job->options->progress, job->options->progress_context,
+			       job->receipt.unpacked_bytes, &ticker));
+	LH_TRY(lh_compress(job->spool_fd, lh_outfile_fd(job->file), job->options->path, &job->copy));
+	job->receipt.compress_ns = lh_clock_monotonic_ns() - before_ns;
+	return NULL;
+}
+
 /* Both or none: a raw file without its index would have no addresses. */
 static struct lh_error *commit(struct dump_job *job)
 {
-	LH_TRY(lh_outfile_commit(job->file));
-	if (!job->index)
-		return NULL;
-	struct lh_error *error = lh_outfile_commit(job->index);
-	if (error)
-		unlink(job->options->path);
-	return error;
+	return job->index ? lh_outfile_commit_both(job->file, job->index) : lh_outfile_commit(job->file);
 }
 
 static struct lh_error *run_job(struct dump_job *job)
@@ -333,6 +358,7 @@ static struct lh_error *run_job(struct dump_job *job)
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
 	LH_TRY(write_rest(job));
 	lh_fault_point("dump-written");
+	LH_TRY(compress(job));
 	LH_TRY(commit(job));
 	return measure_file(job);
 }
@@ -345,6 +371,7 @@ struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_
 		.options = options,
 		.mode = options->mode,
 		.started_ns = lh_clock_monotonic_ns(),
+		.spool_fd = -1,
 	};
 	struct lh_error *error = run_job(&job);
 	if (!error) {

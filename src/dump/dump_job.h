@@ -16,6 +16,7 @@ struct dump_job {
 	uint64_t started_ns;
 	struct lh_outfile *file;
 	struct lh_outfile *index; /* raw format only */
+	int spool_fd;             /* compressed: a file without a name beside `file`, which is written first; else -1 */
 	struct lh_process_facts facts;
 	struct lh_task_list tasks;
 	struct lh_thread_states threads;
@@ -26,6 +27,7 @@ struct dump_job {
 	struct lh_receipt receipt;
 
 	/* Of a snapshot. */
+	bool may_fork;           /* that it may have a child was found out before it was tracked */
 	struct lh_layout places; /* where pages lie in the file, final or not */
 	struct lh_ranges taken;  /* pages that were copied at some time: normalised */
 };
@@ -64,6 +66,9 @@ struct lh_error *lh_job_copy_stopped(struct dump_job *job) LH_NODISCARD;
  * becomes LH_DUMP_STOP, and the receipt says why.
  */
 struct lh_error *lh_job_copy_by_child(struct dump_job *job) LH_NODISCARD;
+
+/* The same; where it can't be done, *ret_refusal says why, and nothing has changed. */
+struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_refusal) LH_NODISCARD;
 
 /* The mode it became, and why. */
 void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const char *reason);

@@ -1,6 +1,6 @@
 /*
  * fault_point: named places at which a test build (make FAULTS=1) dies as with kill -9, when
- * LEAKHUNT_FAULT names them. Compiled to nothing otherwise. Private to dump.
+ * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS. Compiled to nothing otherwise. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_FAULT_POINT_H
 #define LEAKHUNT_DUMP_FAULT_POINT_H
@@ -14,8 +14,9 @@
 static inline void lh_fault_point(const char *name)
 {
 	const char *wanted = getenv("LEAKHUNT_FAULT");
+	const char *is_stop = getenv("LEAKHUNT_FAULT_STOPS");
 	if (wanted && strcmp(wanted, name) == 0)
-		raise(SIGKILL);
+		raise(is_stop ? SIGSTOP : SIGKILL);
 }
 
 /* In a process that outlives the one that died: LEAKHUNT_FAULT_NEXT, if set, names the place from now on. */

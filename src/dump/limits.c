@@ -17,6 +17,11 @@ uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_o
 	       thread_count * (LH_XSTATE_MAX + 2048) + plan->extents.count * 512 + plan->list.regions.count * 128;
 }
 
+uint64_t lh_limits_compress_bytes(uint64_t disc_bytes, bool punches_holes)
+{
+	return disc_bytes / 256 + 16 * LH_MIB + (punches_holes ? 0 : disc_bytes);
+}
+
 struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes)
 {
 	if (needed_bytes <= free_bytes)

@@ -9,6 +9,11 @@
 
 /* At most what the file takes: the pages, and generously for notes and headers. */
 uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count);
+/*
+ * What compressing takes at most beside: a spool of the same size, unless its bytes can be given back
+ * as they are compressed (`punches_holes`), and what zstd adds to random bytes.
+ */
+uint64_t lh_limits_compress_bytes(uint64_t disc_bytes, bool punches_holes);
 /* LH_ERROR_NO_SPACE when `path` has not got it. */
 struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes) LH_NODISCARD;
 

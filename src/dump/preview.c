@@ -146,6 +146,8 @@ static struct lh_error *check_files(const struct dump_job *job, struct lh_previe
 		LH_TRY(lh_outfile_check(index_path, options->force, &free_bytes));
 	}
 	preview->disc_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
+	if (options->compress)
+		preview->disc_bytes += lh_limits_compress_bytes(preview->disc_bytes, true);
 	return lh_limits_check_disc(options->path, preview->disc_bytes, preview->disc_free_bytes);
 }
 
@@ -171,7 +173,7 @@ static struct lh_error *fill(struct dump_job *job, struct lh_preview *preview)
 struct lh_error *lh_dump_preview(const struct lh_process *process, const struct lh_dump_options *options,
 				 struct lh_preview *ret)
 {
-	struct dump_job job = {.process = process, .options = options, .mode = options->mode};
+	struct dump_job job = {.process = process, .options = options, .mode = options->mode, .spool_fd = -1};
 	struct lh_preview preview = {0};
 	struct lh_error *error = fill(&job, &preview);
 	if (error)

@@ -42,6 +42,12 @@ static json_t *describe_passes(const struct lh_receipt *receipt)
 	return list;
 }
 
+uint64_t lh_receipt_rate(const struct lh_receipt *receipt)
+{
+	uint64_t busy_ns = receipt->elapsed_ns - lh_min_u64(receipt->elapsed_ns, receipt->compress_ns);
+	return busy_ns ? (uint64_t)((double)receipt->copied_bytes * (double)LH_NS_PER_S / (double)busy_ns) : 0;
+}
+
 json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 {
 	json_t *object = json_pack("{s:i, s:o, s:o, s:s, s:s, s:b}", "pid", (int)receipt->pid, "command",
@@ -55,6 +61,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"time_ns", lh_json_u64(receipt->time_ns)},
 		{"pause_ns", lh_json_u64(receipt->pause_ns)},
 		{"elapsed_ns", lh_json_u64(receipt->elapsed_ns)},
+		{"rate_bytes_per_s", lh_json_u64(lh_receipt_rate(receipt))},
 		{"threads", lh_json_u64(receipt->thread_count)},
 		{"passes", describe_passes(receipt)},
 		{"final_bytes", lh_json_u64(receipt->final_bytes)},
@@ -65,6 +72,8 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"swapped_in_bytes", lh_json_u64(receipt->swapped_in_bytes)},
 		{"gap_bytes", lh_json_u64(receipt->gap_bytes)},
 		{"file_bytes", lh_json_u64(receipt->file_bytes)},
+		{"unpacked_bytes", lh_json_u64(receipt->unpacked_bytes)},
+		{"compress_ns", lh_json_u64(receipt->compress_ns)},
 		{"disc_bytes", lh_json_u64(receipt->disc_bytes)},
 		{"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
 		{"gaps", lh_describe_gaps(&receipt->gaps)},

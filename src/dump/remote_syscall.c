@@ -277,7 +277,7 @@ static struct lh_error *save_stack(struct lh_remote *remote, uint64_t addr)
 		free(saved);
 		return lh_error_from_errno(errno, "cannot read the stack of thread %d", remote->tid);
 	}
-	if (kept_bytes)
+	if (remote->saved_stack)
 		memcpy(saved + length, remote->saved_stack, kept_bytes);
 	free(remote->saved_stack);
 	remote->saved_stack = saved;
@@ -406,7 +406,7 @@ static struct lh_error *next_stop(struct lh_remote *remote, int request, int *re
 
 static struct lh_error *resume_until_event(struct lh_remote *remote, int request, int wanted_event)
 {
-	int signal, event;
+	int signal = 0, event = 0;
 	do
 		LH_TRY(next_stop(remote, request, &signal, &event));
 	while (event != wanted_event);
@@ -416,7 +416,7 @@ static struct lh_error *resume_until_event(struct lh_remote *remote, int request
 /* *ret_event: an event met on the way that is waited for, too; else 0. */
 static struct lh_error *resume_until_syscall_stop(struct lh_remote *remote, int other_event, int *ret_event)
 {
-	int signal, event;
+	int signal = 0, event = 0;
 	do
 		LH_TRY(next_stop(remote, PTRACE_SYSCALL, &signal, &event));
 	while (event && event != other_event);

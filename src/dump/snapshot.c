@@ -3,6 +3,7 @@
  * only for the rest, which goes to memory. Input: a job that is prepared; output: its plan, layout and
  * threads, all of the instant of that stop. In the pause nothing is written, and nothing waited for.
  */
+#include "child_refusal.h"
 #include "dirty_tracker.h"
 #include "dump_job.h"
 #include "fault_point.h"
@@ -41,10 +42,12 @@ struct snapshot {
 	uint64_t scan_ns;      /* looking at all pages */
 	uint64_t page_cost_ns; /* copying a page */
 	uint64_t untracked_bytes;
+	struct lh_error *child_refusal; /* why --on-slow=child can't be followed; NULL: it can, or was not asked for */
 };
 
 static void snapshot_deinit(struct snapshot *snapshot)
 {
+	lh_error_destroy(snapshot->child_refusal);
 	lh_dirty_stop(snapshot->tracker);
 	lh_buffer_deinit(&snapshot->maps);
 	lh_vec_deinit(&snapshot->runs.runs);
@@ -419,12 +422,49 @@ static struct lh_error *finish(struct snapshot *snapshot)
 
 /* ---------------------------------------------------------------- when it takes too long */
 
-static struct lh_error *follow_on_slow(struct dump_job *job, const char *expected, const char *allowed)
+static struct lh_error *too_slow(const char *expected, const char *allowed)
 {
+	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
+					     "the pause would be about %s, longer than the %s of --max-pause", expected,
+					     allowed),
+			     "allow more with --max-pause, or choose --on-slow child, stop or live");
+}
+
+/* A child that is refused becomes a longer pause. *ret_is_done: all is copied. */
+static struct lh_error *fork_instead(struct dump_job *job, const char *expected, const char *allowed, bool *ret_is_done)
+{
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
+	char *const reason = job->receipt.mode_reason;
+	lh_job_notify(job,
+		      "the pause would be about %s, longer than the %s of --max-pause: a copy-on-write child instead",
+		      expected, allowed);
+	lh_job_explain_mode(job, LH_DUMP_CHILD, "a snapshot's pause would have been longer than --max-pause");
+	LH_TRY(lh_job_try_child(job, &refusal));
+	*ret_is_done = !refusal;
+	if (!refusal)
+		return NULL;
+	reason[0] = '\0';
+	job->mode = LH_DUMP_SNAPSHOT;
+	lh_job_notify(job, "no child: %s; the pause will be about %s", lh_error_message(refusal), expected);
+	return NULL;
+}
+
+static struct lh_error *follow_on_slow(const struct snapshot *snapshot, const char *expected, const char *allowed,
+				       bool *ret_is_done)
+{
+	struct dump_job *job = snapshot->job;
 	switch (job->options->on_slow) {
 	case LH_DUMP_SLOW_STOP:
 		lh_job_notify(job, "the pause will be about %s, longer than the %s of --max-pause", expected, allowed);
 		return NULL;
+	case LH_DUMP_SLOW_CHILD:
+		if (snapshot->child_refusal) {
+			lh_job_notify(job,
+				      "the pause will be about %s, longer than the %s of --max-pause; no child: %s",
+				      expected, allowed, lh_error_message(snapshot->child_refusal));
+			return NULL;
+		}
+		return fork_instead(job, expected, allowed, ret_is_done);
 	case LH_DUMP_SLOW_LIVE:
 		lh_job_notify(job,
 			      "the pause would be about %s, longer than the %s of --max-pause: going on in mode live",
@@ -434,21 +474,35 @@ static struct lh_error *follow_on_slow(struct dump_job *job, const char *expecte
 	case LH_DUMP_SLOW_FAIL:
 		break;
 	}
-	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
-					     "the pause would be about %s, longer than the %s of --max-pause", expected,
-					     allowed),
-			     "allow more with --max-pause, or choose --on-slow stop or live");
+	return too_slow(expected, allowed);
 }
 
-static struct lh_error *check_pause(const struct snapshot *snapshot)
+static struct lh_error *check_pause(const struct snapshot *snapshot, bool *ret_is_done)
 {
 	char expected[LH_FORMAT_MAX], allowed[LH_FORMAT_MAX];
 	struct dump_job *job = snapshot->job;
 	uint64_t expected_ns = expected_pause_ns(snapshot);
+	*ret_is_done = false;
 	if (expected_ns <= job->options->max_pause_ns)
 		return NULL;
-	return follow_on_slow(job, lh_format_duration(expected_ns, expected),
-			      lh_format_duration(job->options->max_pause_ns, allowed));
+	return follow_on_slow(snapshot, lh_format_duration(expected_ns, expected),
+			      lh_format_duration(job->options->max_pause_ns, allowed), ret_is_done);
+}
+
+/* Asked for before the target is tracked: then it has memory under a userfaultfd, ours. */
+static struct lh_error *ask_for_child(struct snapshot *snapshot)
+{
+	struct dump_job *job = snapshot->job;
+	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
+	if (job->options->on_slow != LH_DUMP_SLOW_CHILD)
+		return NULL;
+	LH_TRY(lh_regions_read(job->process, LH_REGIONS_SMAPS, &regions));
+	struct lh_error *error = lh_child_refuse(job->process, job->options, &regions);
+	job->may_fork = !error;
+	if (error && lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+		return error;
+	snapshot->child_refusal = error;
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- all of it */
@@ -462,7 +516,10 @@ static struct lh_error *copy_tracked(struct snapshot *snapshot)
 		LH_TRY(is_last_pass(snapshot, &is_last));
 	}
 	LH_TRY(run_swift_passes(snapshot));
-	LH_TRY(check_pause(snapshot));
+	bool is_done;
+	LH_TRY(check_pause(snapshot, &is_done));
+	if (is_done)
+		return NULL;
 	LH_TRY(finish(snapshot));
 	job->receipt.resident_delta_bytes = (int64_t)(lh_process_resident_bytes(job->process) - resident_before);
 	return NULL;
@@ -474,7 +531,10 @@ static void charge(struct snapshot *snapshot)
 	struct lh_receipt *receipt = &snapshot->job->receipt;
 	receipt->pause_ns = lh_max_u64(receipt->pause_ns, snapshot->cost.pause_ns);
 	receipt->mended_count += snapshot->cost.mended_count;
-	receipt->injected = snapshot->cost.injected;
+	if (!receipt->injected)
+		receipt->injected = snapshot->cost.injected;
+	else if (snapshot->cost.injected)
+		receipt->injected = "userfaultfd, close, clone, wait4; undone";
 }
 
 /* Whether a snapshot is possible; if not, *ret_refusal says why. */
@@ -504,6 +564,7 @@ struct lh_error *lh_snapshot_copy(struct dump_job *job)
 {
 	struct snapshot snapshot LH_CLEANUP(snapshot_deinit) = {.job = job};
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
+	LH_TRY(ask_for_child(&snapshot));
 	LH_TRY(start_tracking(&snapshot, &refusal));
 	lh_fault_point("snapshot-started");
 	LH_TRY(refusal ? copy_instead(job, refusal) : copy_tracked(&snapshot));

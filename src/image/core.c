@@ -6,10 +6,14 @@
 #include "image/notes.h"
 
 #include <elf.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* More mappings than any kernel lets a process have in practice (vm.max_map_count, default 65,530). */
 enum { PROGRAM_HEADERS_MAX = 1 << 21 };
+
+/* A region's note is some 200 bytes, a thread's registers some 3,000. */
+#define COMPRESSED_NOTES_MAX LH_GIB
 
 static bool has_elf_magic(const uint8_t *bytes, uint64_t length)
 {
@@ -32,25 +36,19 @@ static struct lh_error *format_error(const struct lh_image *image, const char *w
 			     "scanned");
 }
 
-/* Copies a structure out of the file; false when it does not lie in it. */
-static bool read_at(const struct lh_image *image, uint64_t offset, void *ret, size_t bytes)
-{
-	if (offset > image->file_bytes || image->file_bytes - offset < bytes)
-		return false;
-	memcpy(ret, image->bytes + offset, bytes);
-	return true;
-}
-
 static struct lh_error *read_header(const struct lh_image *image, Elf64_Ehdr *ret)
 {
-	if (image->bytes[EI_CLASS] == ELFCLASS32 || image->bytes[EI_DATA] == ELFDATA2MSB)
+	uint8_t ident[EI_NIDENT];
+	if (!lh_image_file_read(image, 0, ident, sizeof(ident)))
+		return format_error(image, "it ends within the ELF header");
+	if (ident[EI_CLASS] == ELFCLASS32 || ident[EI_DATA] == ELFDATA2MSB)
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "%s is a core of a %s process", image->path,
-						     image->bytes[EI_CLASS] == ELFCLASS32 ? "32-bit" : "big-endian"),
+						     ident[EI_CLASS] == ELFCLASS32 ? "32-bit" : "big-endian"),
 				     "only 64-bit little-endian cores are understood; as plain bytes it can still be "
 				     "scanned");
-	if (image->bytes[EI_CLASS] != ELFCLASS64 || image->bytes[EI_DATA] != ELFDATA2LSB)
+	if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB)
 		return format_error(image, "its ELF class or byte order is unknown");
-	if (!read_at(image, 0, ret, sizeof(*ret)))
+	if (!lh_image_file_read(image, 0, ret, sizeof(*ret)))
 		return format_error(image, "it ends within the ELF header");
 	if (ret->e_phnum && ret->e_phentsize != sizeof(Elf64_Phdr))
 		return format_error(image, "its program headers have an unknown size");
@@ -63,7 +61,7 @@ static struct lh_error *count_program_headers(const struct lh_image *image, cons
 	uint64_t count = header->e_phnum;
 	if (count == PN_XNUM) {
 		Elf64_Shdr section;
-		if (!header->e_shoff || !read_at(image, header->e_shoff, &section, sizeof(section)))
+		if (!header->e_shoff || !lh_image_file_read(image, header->e_shoff, &section, sizeof(section)))
 			return format_error(image, "the number of its program headers is missing");
 		count = section.sh_info;
 	}
@@ -102,13 +100,31 @@ static struct lh_error *add_load(struct lh_image *image, const Elf64_Phdr *heade
 	return lh_vec_push(&loads->loads, load);
 }
 
+/* What is read of the notes may point into them: of a compressed file, the image keeps a copy. */
+static struct lh_error *view_notes(struct lh_image *image, uint64_t offset, uint64_t length, const uint8_t **ret)
+{
+	if (!image->frames) {
+		*ret = image->bytes + offset;
+		return NULL;
+	}
+	if (length > COMPRESSED_NOTES_MAX)
+		return format_error(image, "it claims gigabytes of notes");
+	image->notes = malloc(length + 1);
+	if (!image->notes)
+		return lh_error_no_memory();
+	*ret = image->notes;
+	return lh_frames_read(image->frames, offset, image->notes, length);
+}
+
 static struct lh_error *read_note_segment(struct lh_image *image, uint16_t machine, const Elf64_Phdr *header,
 					  struct lh_core_notes *notes)
 {
 	if (header->p_offset >= image->file_bytes)
 		return NULL;
 	uint64_t length = lh_min_u64(header->p_filesz, image->file_bytes - header->p_offset);
-	return lh_notes_read(image, machine, image->bytes + header->p_offset, length, notes);
+	const uint8_t *bytes;
+	LH_TRY(view_notes(image, header->p_offset, length, &bytes));
+	return lh_notes_read(image, machine, bytes, length, notes);
 }
 
 /* Only the first PT_NOTE: every writer makes one, and hostile ones could name the same bytes a million times. */
@@ -118,7 +134,8 @@ static struct lh_error *read_program_headers(struct lh_image *image, const Elf64
 	bool has_notes = false;
 	for (uint64_t i = 0; i < count; i++) {
 		Elf64_Phdr program;
-		memcpy(&program, image->bytes + header->e_phoff + i * sizeof(program), sizeof(program));
+		if (!lh_image_file_read(image, header->e_phoff + i * sizeof(program), &program, sizeof(program)))
+			return format_error(image, "its program headers cannot be read");
 		if (program.p_type == PT_LOAD) {
 			LH_TRY(add_load(image, &program, loads));
 		} else if (program.p_type == PT_NOTE && !has_notes) {

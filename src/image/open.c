@@ -1,5 +1,6 @@
 /*
- * open: from a path or a byte array to an image. Maps the file read-only and private, and lets what
+ * open: from a path or a byte array to an image. Maps the file read-only and private (or takes a compressed
+ * one by its frames), and lets what
  * is in it decide what it is. It opens regular files only, and never writes.
  *
  * The mapping is as long as the file was when it was opened. Whoever truncates it meanwhile makes
@@ -9,6 +10,7 @@
 #include "image/view.h"
 #include "leakhunt/format.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,9 +63,30 @@ static struct lh_error *open_regular(struct lh_image *image)
 	return NULL;
 }
 
+/* By its seek table; else unpacked, and the temporary file takes its place. */
+static struct lh_error *open_compressed(struct lh_image *image)
+{
+	LH_TRY(lh_frames_open(&image->fd, image->path, image->file_bytes, &image->frames));
+	if (image->frames) {
+		image->file_bytes = lh_frames_bytes(image->frames);
+		return NULL;
+	}
+	int fd = -1;
+	LH_TRY(lh_zstd_unpack(image->fd, image->path, &fd, &image->file_bytes));
+	image->unpacked_bytes = image->file_bytes;
+	close(image->fd);
+	image->fd = fd;
+	return NULL;
+}
+
+static bool is_compressed(const struct lh_image *image)
+{
+	uint8_t magic[4];
+	return pread(image->fd, magic, sizeof(magic), 0) == sizeof(magic) && lh_zstd_is(magic, sizeof(magic));
+}
+
 static struct lh_error *map_file(struct lh_image *image)
 {
-	LH_TRY(open_regular(image));
 	if (!image->file_bytes)
 		return NULL;
 	void *bytes = mmap(NULL, image->file_bytes, PROT_READ, MAP_PRIVATE, image->fd, 0);
@@ -113,7 +136,7 @@ static struct lh_error *parse_raw(struct lh_image *image, uint64_t base)
 {
 	struct lh_buffer index LH_CLEANUP(lh_buffer_deinit) = {0};
 	bool is_index = false;
-	if (image->fd >= 0)
+	if (image->fd >= 0 || image->frames)
 		LH_TRY(read_index(image->path, &index, &is_index));
 	if (is_index)
 		LH_TRY(lh_raw_index_parse(image, index.data ? index.data : "", index.length, &is_index));
@@ -127,7 +150,8 @@ struct lh_error *lh_image_parse(struct lh_image *image, const struct lh_image_op
 {
 	if (options && options->raw)
 		return add_plain_segment(image, 0);
-	if (lh_core_is(image->bytes, image->file_bytes))
+	uint8_t start[EI_NIDENT + 2];
+	if (lh_image_file_read(image, 0, start, sizeof(start)) && lh_core_is(start, sizeof(start)))
 		return lh_core_parse(image);
 	return parse_raw(image, options ? options->raw_base : 0);
 }
@@ -136,7 +160,11 @@ struct lh_error *lh_image_open_file(const char *path, const struct lh_image_opti
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_TRY(lh_image_create(LH_IMAGE_RAW, path, &image));
-	LH_TRY(map_file(image));
+	LH_TRY(open_regular(image));
+	if (!(options && options->raw) && is_compressed(image))
+		LH_TRY(open_compressed(image));
+	if (!image->frames)
+		LH_TRY(map_file(image));
 	LH_TRY(lh_image_parse(image, options));
 	*ret = image;
 	image = NULL;

@@ -42,6 +42,8 @@ void lh_image_close(struct lh_image *image)
 		return;
 	if (image->mapping)
 		munmap(image->mapping, image->file_bytes);
+	lh_frames_close(image->frames);
+	free(image->notes);
 	lh_cleanup_close(&image->fd);
 	lh_pagemap_close(image->pagemap);
 	lh_region_list_deinit(&image->regions);
@@ -84,6 +86,16 @@ bool lh_image_has_addresses(const struct lh_image *image)
 uint64_t lh_image_file_bytes(const struct lh_image *image)
 {
 	return image->process ? 0 : image->file_bytes;
+}
+
+bool lh_image_blocks_stay(const struct lh_image *image)
+{
+	return !image->process && !image->frames;
+}
+
+uint64_t lh_image_unpacked_bytes(const struct lh_image *image)
+{
+	return image->unpacked_bytes;
 }
 
 const char *lh_image_root(const struct lh_image *image)
@@ -175,17 +187,38 @@ static uint64_t present_end(const struct lh_image *image, const struct lh_segmen
 	return end;
 }
 
+/* As lh_image_view, but where in the file the bytes lie. */
+static uint64_t find_in_file(const struct lh_image *image, uint64_t addr, size_t *ret_bytes)
+{
+	*ret_bytes = 0;
+	const struct lh_segment *segment = lh_image_find(image, addr);
+	if (!segment)
+		return LH_NO_OFFSET;
+	uint64_t end = present_end(image, segment, addr);
+	if (end == addr)
+		return LH_NO_OFFSET;
+	*ret_bytes = end - addr;
+	return segment->file_offset + (addr - segment->start);
+}
+
 const uint8_t *lh_image_view(const struct lh_image *image, uint64_t addr, size_t *ret_bytes)
 {
 	*ret_bytes = 0;
-	const struct lh_segment *segment = image->bytes ? lh_image_find(image, addr) : NULL;
-	if (!segment)
-		return NULL;
-	uint64_t end = present_end(image, segment, addr);
-	if (end == addr)
-		return NULL;
-	*ret_bytes = end - addr;
-	return image->bytes + segment->file_offset + (addr - segment->start);
+	uint64_t offset = image->bytes ? find_in_file(image, addr, ret_bytes) : LH_NO_OFFSET;
+	return offset == LH_NO_OFFSET ? NULL : image->bytes + offset;
+}
+
+bool lh_image_file_read(const struct lh_image *image, uint64_t offset, void *ret, size_t bytes)
+{
+	if (offset > image->file_bytes || image->file_bytes - offset < bytes)
+		return false;
+	if (!image->frames) {
+		memcpy(ret, image->bytes + offset, bytes);
+		return true;
+	}
+	struct lh_error *error = lh_frames_read(image->frames, offset, ret, bytes);
+	lh_error_destroy(error);
+	return !error;
 }
 
 size_t lh_image_read(const struct lh_image *image, uint64_t addr, void *ret, size_t bytes)
@@ -195,11 +228,10 @@ size_t lh_image_read(const struct lh_image *image, uint64_t addr, void *ret, siz
 	size_t done = 0;
 	while (done < bytes) {
 		size_t here;
-		const uint8_t *data = lh_image_view(image, addr + done, &here);
-		if (!data)
-			break;
+		uint64_t offset = find_in_file(image, addr + done, &here);
 		here = lh_min_u64(here, bytes - done);
-		memcpy((uint8_t *)ret + done, data, here);
+		if (offset == LH_NO_OFFSET || !lh_image_file_read(image, offset, (uint8_t *)ret + done, here))
+			break;
 		done += here;
 	}
 	return done;
@@ -295,13 +327,13 @@ size_t lh_image_bytes_before(const struct lh_image *image, uint64_t addr, size_t
 size_t lh_image_bytes_from(const struct lh_image *image, uint64_t addr, size_t limit)
 {
 	size_t total = 0, here;
-	const uint8_t *next = NULL;
+	uint64_t next = LH_NO_OFFSET;
 	while (total < limit) {
-		const uint8_t *data = lh_image_view(image, addr + total, &here);
-		if (!data || (next && data != next))
+		uint64_t offset = find_in_file(image, addr + total, &here);
+		if (offset == LH_NO_OFFSET || (total && offset != next))
 			break;
 		total += lh_min_u64(here, limit - total);
-		next = data + here;
+		next = offset + here;
 	}
 	return total;
 }

@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_IMAGE_VIEW_H
 #define LEAKHUNT_IMAGE_VIEW_H
 
+#include "image/compressed.h"
 #include "leakhunt/image.h"
 
 struct lh_image {
@@ -27,6 +28,11 @@ struct lh_image {
 	void *mapping; /* of file_bytes; NULL when they are lent */
 	int fd;        /* to find holes with; -1 when there is no file */
 
+	/* Instead of `bytes`, for a compressed file that is read frame by frame. */
+	struct lh_frames *frames;
+	uint8_t *notes;          /* the notes of such a file; owned */
+	uint64_t unpacked_bytes; /* compressed, and unpacked into a temporary file: `bytes` are those */
+
 	/* Live only. */
 	const struct lh_process *process;
 	struct lh_pagemap *pagemap;
@@ -48,6 +54,9 @@ struct lh_error *lh_image_create(enum lh_image_source source, const char *path, 
  * `file_bytes` and `fd` are set. `options` may be NULL.
  */
 struct lh_error *lh_image_parse(struct lh_image *image, const struct lh_image_options *options) LH_NODISCARD;
+
+/* Copies bytes of the file, mapped or compressed. False when they do not all lie in it, or are damaged. */
+bool lh_image_file_read(const struct lh_image *image, uint64_t offset, void *ret, size_t bytes) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- segments */
 

@@ -84,10 +84,17 @@ static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 static void put_time(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	char elapsed[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
-	double seconds = (double)receipt->elapsed_ns / 1e9;
-	uint64_t bytes_per_s = seconds > 0 ? (uint64_t)((double)receipt->copied_bytes / seconds) : 0;
 	lh_buffer_printf(ret, "  %-10s%s, %s/s\n", "time", lh_format_duration(receipt->elapsed_ns, elapsed),
-			 lh_format_bytes(bytes_per_s, rate));
+			 lh_format_bytes(lh_receipt_rate(receipt), rate));
+}
+
+static void put_compression(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char unpacked[LH_FORMAT_MAX], elapsed[LH_FORMAT_MAX];
+	if (receipt->unpacked_bytes)
+		lh_buffer_printf(ret, "  %-10sfrom %s, in %s after the pause\n", "packed",
+				 lh_format_bytes(receipt->unpacked_bytes, unpacked),
+				 lh_format_duration(receipt->compress_ns, elapsed));
 }
 
 static bool is_first_of_reason(const struct lh_receipt *receipt, size_t index)
@@ -138,6 +145,7 @@ void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style st
 	put_passes(receipt, ret);
 	put_reason(receipt, ret);
 	put_target(receipt, ret);
+	put_compression(receipt, ret);
 	put_time(receipt, ret);
 	put_gaps(receipt, style, ret);
 }

@@ -1,5 +1,5 @@
 /*
- * report_strings_texts: the block of texts that are repeated.
+ * report_strings_texts: the blocks of templates, and of texts that are repeated.
  */
 #include "report/report_strings.h"
 
@@ -7,6 +7,96 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The stated error of counting in bounded memory. */
+static void write_missed(uint64_t missed_bytes, struct lh_buffer *ret)
+{
+	char bytes[LH_FORMAT_MAX];
+	if (missed_bytes)
+		lh_buffer_printf(ret, "there were too many different ones to count exactly: a row lacks at most %s\n",
+				 lh_format_bytes(missed_bytes, bytes));
+}
+
+/* ---------------------------------------------------------------- templates */
+
+/* From this share of the texts on, a template is worth naming. */
+#define TEMPLATE_PERCENT 10.0
+
+/* "96 % of the texts are like `GET /api/v2/session/<n>`": the template with the most bytes. */
+static void say_template(const struct lh_summary *summary, struct lh_buffer *ret)
+{
+	if (!summary->templates.count)
+		return;
+	const struct lh_template_count *template = &summary->templates.items[0];
+	double share = lh_percent(template->count, summary->run_count);
+	if (share < TEMPLATE_PERCENT)
+		return;
+	lh_buffer_printf(ret, "%.0f %% of the texts are like `", share);
+	lh_buffer_escape(ret, template->text, strlen(template->text));
+	lh_buffer_printf(ret, "`, %.1f %% of what is not zero; ",
+			 lh_percent(template->bytes, lh_nonzero_bytes(summary)));
+}
+
+static void write_templates(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
+						   {"BYTES", LH_COLUMN_RIGHT},
+						   {"SHARE", LH_COLUMN_RIGHT},
+						   {"TEXTS LIKE", LH_COLUMN_REST}};
+	const struct lh_summary *summary = report->summary;
+	if (!summary->templates.count)
+		return;
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	uint64_t missed_bytes = 0;
+	for (size_t i = 0; i < summary->templates.count && i < report->top; i++) {
+		const struct lh_template_count *template = &summary->templates.items[i];
+		char count[LH_FORMAT_MAX];
+		lh_table_row(&table, LH_ROW_PLAIN);
+		lh_table_cell(&table, "%s", lh_format_count(template->count, count));
+		lh_table_cell_bytes(&table, template->bytes);
+		lh_table_cell(&table, "%.1f %%", lh_percent(template->bytes, summary->scanned_bytes));
+		lh_table_cell_escaped(&table, template->text);
+		missed_bytes = lh_max_u64(missed_bytes, template->missed_bytes);
+	}
+	lh_write_heading(style, "Texts that differ only in numbers, dates, ids", ret);
+	lh_table_render(&table, style, ret);
+	write_missed(missed_bytes, ret);
+}
+
+static json_t *template_examples_json(const struct lh_template_count *template)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < template->example_count; i++)
+		json_array_append_new(list, json_pack("{s:o, s:o}", "addr", lh_json_address(template->examples[i].addr),
+						      "text", lh_json_string(template->examples[i].text)));
+	return list;
+}
+
+static json_t *templates_json(const struct lh_strings_report *report)
+{
+	const struct lh_summary *summary = report->summary;
+	json_t *rows = json_array();
+	for (size_t i = 0; i < summary->templates.count && i < report->top; i++) {
+		const struct lh_template_count *template = &summary->templates.items[i];
+		json_array_append_new(
+			rows, json_pack("{s:o, s:o, s:o, s:o, s:o}", "template", lh_json_string(template->text),
+					"count", lh_json_u64(template->count), "bytes", lh_json_u64(template->bytes),
+					"missed_bytes_at_most", lh_json_u64(template->missed_bytes), "examples",
+					template_examples_json(template)));
+	}
+	return json_pack("{s:o, s:o, s:o}", "texts", lh_json_u64(summary->template_texts), "bytes",
+			 lh_json_u64(summary->template_bytes), "rows", rows);
+}
+
+const struct lh_strings_block lh_strings_templates = {
+	.conclude = say_template,
+	.write_text = write_templates,
+	.json_key = "templates",
+	.make_json = templates_json,
+};
+
+/* ---------------------------------------------------------------- repeated texts */
 
 static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer *ret)
 {
@@ -30,17 +120,13 @@ static void write_repeated_row(struct lh_table *table, const struct lh_repeated 
 	lh_table_cell_escaped(table, text->text);
 }
 
-static void write_repeated_notes(const struct lh_summary *summary, size_t secret_count, struct lh_buffer *ret)
+static void write_repeated_notes(size_t secret_count, uint64_t missed_bytes, struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX];
 	if (secret_count)
 		lh_buffer_printf(ret, "%s texts lie in secrets and are not shown\n",
 				 lh_format_count(secret_count, count));
-	if (summary->uncounted_runs)
-		lh_buffer_printf(ret,
-				 "%s texts that were seen rarely are not counted here: there were too many different "
-				 "ones\n",
-				 lh_format_count(summary->uncounted_runs, count));
+	write_missed(missed_bytes, ret);
 }
 
 static void write_repeated(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -55,7 +141,9 @@ static void write_repeated(const struct lh_strings_report *report, struct lh_sty
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	size_t secret_count = 0;
+	uint64_t missed_bytes = 0;
 	for (size_t i = 0; i < summary->repeated.count && i < report->top; i++) {
+		missed_bytes = lh_max_u64(missed_bytes, summary->repeated.items[i].missed_bytes);
 		if (summary->repeated.items[i].is_secret)
 			secret_count++;
 		else
@@ -63,7 +151,7 @@ static void write_repeated(const struct lh_strings_report *report, struct lh_sty
 	}
 	lh_write_heading(style, "Texts that are repeated", ret);
 	lh_table_render(&table, style, ret);
-	write_repeated_notes(summary, secret_count, ret);
+	write_repeated_notes(secret_count, missed_bytes, ret);
 }
 
 /* "text" is null when it lies in a secret. */
@@ -73,11 +161,12 @@ static json_t *repeated_json(const struct lh_strings_report *report)
 	for (size_t i = 0; i < report->summary->repeated.count && i < report->top; i++) {
 		const struct lh_repeated *text = &report->summary->repeated.items[i];
 		json_array_append_new(list,
-				      json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "count", lh_json_u64(text->count),
-						"bytes", lh_json_u64(text->bytes), "chars", lh_json_u64(text->chars),
-						"addr", lh_json_address(text->example_addr), "text",
-						text->is_secret ? json_null() : lh_json_string(text->text), "secret",
-						text->is_secret));
+				      json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "count",
+						lh_json_u64(text->count), "bytes", lh_json_u64(text->bytes),
+						"missed_bytes_at_most", lh_json_u64(text->missed_bytes), "chars",
+						lh_json_u64(text->chars), "addr", lh_json_address(text->example_addr),
+						"text", text->is_secret ? json_null() : lh_json_string(text->text),
+						"secret", text->is_secret));
 	}
 	return list;
 }

@@ -1,22 +1,21 @@
 /*
- * collect_texts: printable runs, and how often each text occurs. A text that overlaps a secret, which the
- * recognisers have found before, is kept without its bytes.
+ * collect_texts: printable runs, how often each text occurs, and what texts have in common. A stripe's
+ * texts are counted by themselves, and each of the different ones is read for its template once; then the
+ * counts are added up. A text that overlaps a secret, which the recognisers have found before, is kept
+ * without its bytes.
  */
 #include "collector.h"
-#include "repeated.h"
 #include "run_part.h"
+#include "text_count.h"
 
 #include <stdlib.h>
 
-/* A run of a stripe; the bytes are the image's. */
-struct seen_run {
-	struct lh_run run;
-	bool is_secret;
-};
+/* All that a stripe can hold of texts long enough to be worth counting; 20 MiB. */
+#define PART_TEXTS ((uint32_t)256 * 1024)
 
 struct texts_part {
 	struct lh_run_part runs;
-	LH_VEC(struct seen_run) seen;
+	struct lh_text_count *count;
 	bool skips_zeros;                   /* zeros end a run; but they can be a part of a wide character */
 	bool is_broken;                     /* the bytes before the next ones were skipped */
 	const struct lh_findings *findings; /* of the call */
@@ -26,9 +25,7 @@ struct texts_total {
 	struct lh_run_options options;
 	size_t top;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
-	struct lh_repeated_table *repeated;
-	uint64_t run_count;
-	uint64_t printable_bytes;
+	struct lh_text_count *count;
 	const struct lh_findings *findings; /* of the call */
 };
 
@@ -48,13 +45,12 @@ static bool overlaps_secret(const struct lh_findings *findings, const struct lh_
 
 /* ---------------------------------------------------------------- a stripe */
 
-static struct lh_error *see_runs(void *context, const struct lh_run_batch *batch)
+static struct lh_error *count_runs(void *context, const struct lh_run_batch *batch)
 {
 	struct texts_part *part = context;
-	LH_TRY(lh_vec_reserve(&part->seen, batch->count));
 	for (size_t i = 0; i < batch->count; i++) {
 		struct lh_run run = lh_run_of(batch, i);
-		part->seen.items[part->seen.count++] = (struct seen_run){run, overlaps_secret(part->findings, &run)};
+		lh_text_count_run(part->count, &run, overlaps_secret(part->findings, &run));
 	}
 	return NULL;
 }
@@ -63,7 +59,7 @@ static void destroy_part(void *context)
 {
 	struct texts_part *part = context;
 	lh_run_part_deinit(&part->runs);
-	lh_vec_deinit(&part->seen);
+	lh_text_count_destroy(part->count);
 	free(part);
 }
 
@@ -74,7 +70,10 @@ static struct lh_error *create_part(void *total, void **ret)
 	if (!part)
 		return lh_error_no_memory();
 	part->skips_zeros = lh_encoding_width(texts->options.encoding) == 1;
-	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, see_runs, part);
+	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, count_runs, part);
+	if (!error)
+		error = lh_text_count_create((struct lh_text_limits){.texts = PART_TEXTS, .templates = 8 * 1024},
+					     &part->count);
 	if (error) {
 		destroy_part(part);
 		return error;
@@ -87,8 +86,8 @@ static struct lh_error *begin(void *context, struct lh_findings *findings)
 {
 	struct texts_part *part = context;
 	(void)findings;
-	part->seen.count = 0;
 	part->is_broken = false;
+	lh_text_count_clear(part->count);
 	lh_run_part_begin(&part->runs);
 	return NULL;
 }
@@ -107,19 +106,24 @@ static struct lh_error *take(void *context, const struct lh_block *piece, bool i
 	return lh_run_part_feed(&part->runs, &block);
 }
 
-/* ---------------------------------------------------------------- all stripes */
-
-static void add_run(struct texts_total *texts, const struct lh_run *run, bool is_secret)
+static struct lh_error *end(void *context, struct lh_findings *findings)
 {
-	texts->run_count++;
-	texts->printable_bytes += run->bytes_length;
-	lh_repeated_table_add(texts->repeated, run, lh_encoding_width(texts->options.encoding), is_secret);
+	struct texts_part *part = context;
+	(void)findings;
+	lh_text_count_templates(part->count);
+	return NULL;
 }
 
-static struct lh_error *add_cut_run(void *context, const struct lh_run *run)
+/* ---------------------------------------------------------------- all stripes */
+
+/* A run that borders cut, once it is whole; its bytes may be gone after this call. */
+static struct lh_error *count_cut_run(void *context, const struct lh_run *run)
 {
 	struct texts_total *texts = context;
-	add_run(texts, run, overlaps_secret(texts->findings, run));
+	bool is_secret = overlaps_secret(texts->findings, run);
+	if (!is_secret)
+		lh_text_count_template(texts->count, run);
+	lh_text_count_run(texts->count, run, is_secret);
 	return NULL;
 }
 
@@ -127,7 +131,7 @@ static void destroy(void *total)
 {
 	struct texts_total *texts = total;
 	lh_run_finder_destroy(texts->finder);
-	lh_repeated_table_destroy(texts->repeated);
+	lh_text_count_destroy(texts->count);
 	free(texts);
 }
 
@@ -135,8 +139,8 @@ static struct lh_error *init(struct texts_total *texts, const struct lh_collecto
 {
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
-	LH_TRY(lh_run_finder_create(&texts->options, add_cut_run, texts, &texts->finder));
-	return lh_repeated_table_create(LH_REPEATED_LIMITS, &texts->repeated);
+	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
+	return lh_text_count_create(LH_TEXT_LIMITS, &texts->count);
 }
 
 static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
@@ -159,8 +163,7 @@ static struct lh_error *merge(void *total, void *context, struct lh_findings *fi
 	struct texts_part *part = context;
 	texts->findings = findings;
 	LH_TRY(lh_run_part_join_head(&part->runs, texts->finder));
-	for (size_t i = 0; i < part->seen.count; i++)
-		add_run(texts, &part->seen.items[i].run, part->seen.items[i].is_secret);
+	lh_text_count_merge(texts->count, part->count);
 	lh_run_part_hand_on(&part->runs, texts->finder);
 	return NULL;
 }
@@ -170,9 +173,7 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 	struct texts_total *texts = total;
 	texts->findings = findings;
 	LH_TRY(lh_run_finder_finish(texts->finder));
-	ret->run_count = texts->run_count;
-	ret->printable_bytes = texts->printable_bytes;
-	return lh_repeated_table_finish(texts->repeated, texts->top, ret);
+	return lh_text_count_finish(texts->count, texts->top, ret);
 }
 
 const struct lh_collector lh_collect_texts = {
@@ -182,6 +183,7 @@ const struct lh_collector lh_collect_texts = {
 	.destroy_part = destroy_part,
 	.begin = begin,
 	.take = take,
+	.end = end,
 	.merge = merge,
 	.finish = finish,
 };

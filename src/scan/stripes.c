@@ -166,7 +166,7 @@ static struct lh_error *copy_bytes(struct place *place, struct lh_block *block)
 static struct lh_error *add_block(struct stripe_walk *walk, struct lh_block block)
 {
 	struct place *place = &walk->places[walk->produced % walk->place_count];
-	if (lh_image_source(walk->striping->image) == LH_IMAGE_PROCESS)
+	if (!lh_image_blocks_stay(walk->striping->image))
 		LH_TRY(copy_bytes(place, &block));
 	place->stripe.bytes += block.bytes;
 	return lh_vec_push(&place->blocks, block);

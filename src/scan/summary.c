@@ -201,6 +201,9 @@ void lh_summary_deinit(struct lh_summary *summary)
 	for (size_t i = 0; i < summary->repeated.count; i++)
 		free(summary->repeated.items[i].text);
 	lh_vec_deinit(&summary->repeated);
+	for (size_t i = 0; i < summary->templates.count; i++)
+		free(summary->templates.items[i].text);
+	lh_vec_deinit(&summary->templates);
 	lh_vec_deinit(&summary->classes);
 	lh_map_deinit(&summary->map);
 	lh_vec_deinit(&summary->modules);

@@ -5,8 +5,9 @@
  * pages a second, but never to each 16th: what a whole copy must hold. --threads N more threads sleep,
  * --mappings N more mappings lie about. Prints READY with the address range. On stdin: "gap" is answered
  * with the longest time each was held up since last asked, "gaps" with all above a millisecond and when
- * (CLOCK_MONOTONIC); "quit" or end of input ends it. As root these threads are SCHED_FIFO, so that they feel
- * who holds them up, and not who else runs on the machine; one more, "plain", ticks like any other thread.
+ * (CLOCK_MONOTONIC); "fork" with how long a bare fork of it takes; "quit" or end of input ends it. As root these
+ * threads are SCHED_FIFO, so that they feel who holds them up, and not who else runs on the machine; one more, "plain",
+ * ticks like any other thread.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -253,12 +255,25 @@ static void tell_all(void)
 	printf("%s]\n", separator[0] == '[' ? "[" : "");
 }
 
+/* What the kernel alone takes to copy the page tables. */
+static void tell_fork(void)
+{
+	uint64_t start_ns = now_ns();
+	pid_t child = fork();
+	if (!child)
+		_exit(0);
+	printf("{\"fork_ns\":%" PRIu64 "}\n", now_ns() - start_ns);
+	waitpid(child, NULL, 0);
+}
+
 static void answer(void)
 {
 	char line[64];
 	while (fgets(line, sizeof(line), stdin) && strcmp(line, "quit\n") != 0) {
 		if (strcmp(line, "gaps\n") == 0)
 			tell_all();
+		else if (strcmp(line, "fork\n") == 0)
+			tell_fork();
 		else
 			tell_longest();
 		fflush(stdout);

@@ -74,6 +74,7 @@ vendor_note() {
 	[ "$status" -eq 0 ]
 	jq -e --argjson pid "$SAMPLE_PID" '.pid == $pid and .command == "steady" and .mode == "snapshot" and .complete
 		and .gaps == [] and .pause_ns > 0 and .pause_ns <= .elapsed_ns and .threads >= 1' <<<"$output"
+	jq -e '.rate_bytes_per_s as $rate | .copied_bytes / .elapsed_ns * 1e9 | . - $rate | fabs < 2' <<<"$output"
 	[ "$(jq .file_bytes <<<"$output")" -eq "$(stat -c %s kept.core)" ]
 	[ "$(jq .disc_bytes <<<"$output")" -eq "$(($(stat -c %b kept.core) * 512))" ]
 	loads=$(readelf -lW kept.core | python3 -c '

@@ -154,7 +154,7 @@ assert_refused() {
 	assert_refused 2 "device"
 	mkfifo pipe
 	maps pipe
-	assert_refused 2 "pipe is empty"
+	assert_refused 2 "pipe is a pipe that nobody writes to"
 	head -c 100000 /dev/urandom >noise
 	maps noise
 	assert_refused 2 "not a single mapping"

@@ -165,3 +165,109 @@ has_zombie() {
 		rm -f killed.core .killed.core.*.tmp
 	done
 }
+
+@test "--on-slow=child: where a snapshot's pause would be too long" {
+	start_sample page_writer
+	for _ in $(seq 3); do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --max-pause 1us --on-slow child --region anon --force --json -o cut.core >receipt 2>err
+		grep -q 'a copy-on-write child instead' err
+		jq -e '.mode == "child" and .complete and (.mode_reason | contains("--max-pause"))' receipt
+		jq -e '.injected == "userfaultfd, close, clone, wait4; undone"' receipt
+		is_of_one_instant cut.core
+		has_no_child "$SAMPLE_PID"
+	done
+	assert_sample_unharmed
+}
+
+# start_held: a dump of $target in mode child that is stopped when the target runs again: the child is there.
+start_held() {
+	(
+		exec {held}>&- # else the target's input would not end while the dump is held
+		export LEAKHUNT_FAULT=child-target-resumed LEAKHUNT_FAULT_STOPS=1
+		exec "$faulty" dump "$target" --mode child --region anon --force --json -o held.core >receipt 2>err 3>&-
+	) &
+	dumper=$!
+	is_held() { [ "$(process_state "$dumper")" = T ]; }
+	wait_until 300 is_held
+	children_of "$target" | grep -q ' t$'
+}
+
+end_held() {
+	kill -CONT "$dumper"
+	wait "$dumper"
+	jq -e '.mode == "child" and .complete' receipt
+}
+
+start_talker() {
+	cat >target.py <<-'EOF_PYTHON'
+		import os, socket, sys
+		memory = bytearray(b"\x5a") * (16 << 20)
+		pair = socket.socketpair()
+		print("READY", flush=True)
+		for line in sys.stdin:
+		    word = line.strip()
+		    if word == "close":
+		        pair[0].close()
+		        print("READ", pair[1].recv(1), flush=True)
+		    elif word == "exec":
+		        os.execvp("cat", ["cat"])
+		    else:
+		        break
+		print("DONE", flush=True)
+	EOF_PYTHON
+	start_python
+}
+
+says() {
+	grep -qF "$1" ready
+}
+
+@test "while its child is copied the target serves on, and what it closes is closed" {
+	start_talker
+	start_held
+	assert_not_stopped "$target"
+	echo close >&"$held"
+	wait_until 50 says "READ b''"
+	end_held
+	has_no_child "$target"
+	assert_not_stopped "$target"
+	end_python
+}
+
+@test "a target that calls exec, or ends, while its child is copied" {
+	start_talker
+	start_held
+	echo exec >&"$held"
+	is_cat() { [ "$(cat "/proc/$target/comm")" = cat ]; }
+	wait_until 50 is_cat
+	end_held
+	has_no_child "$target"
+	echo DONE >&"$held"
+	end_python
+	start_talker
+	start_held
+	end_python
+	end_held
+}
+
+@test "a target whose children would be in another pid namespace is stopped instead" {
+	cat >target.py <<-'EOF_PYTHON'
+		import ctypes, sys
+		assert ctypes.CDLL(None).unshare(0x20000000) == 0  # CLONE_NEWPID
+		print("READY", flush=True)
+		sys.stdin.read()
+		print("DONE", flush=True)
+	EOF_PYTHON
+	start_python
+	"$LEAKHUNT" dump "$target" --mode child --json -o stopped.core >receipt 2>err
+	jq -e '.mode == "stop" and .injected == null and (.mode_reason | contains("pid namespace"))' receipt
+	grep -q 'all threads stand still' err
+	end_python
+}
+
+@test "--no-inject forbids a child" {
+	start_sample steady
+	"$LEAKHUNT" dump "$SAMPLE_PID" --mode child --no-inject --json -o stopped.core >receipt 2>/dev/null
+	jq -e '.mode == "stop" and .injected == null and (.mode_reason | contains("--no-inject"))' receipt
+	assert_sample_unharmed
+}

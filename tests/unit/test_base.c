@@ -313,6 +313,74 @@ static void test_outfile_does_not_overwrite_a_late_comer(void **state)
 	lh_outfile_destroy(file);
 }
 
+static void assert_content(const char *path, const char *expected)
+{
+	struct lh_buffer text = {0};
+	assert_success(lh_file_read(path, 100, &text));
+	assert_string_equal(text.data, expected);
+	lh_buffer_deinit(&text);
+}
+
+static void put_text(struct lh_outfile *file, const char *text)
+{
+	assert_success(lh_fd_write_all(lh_outfile_fd(file), "out", text, strlen(text)));
+}
+
+/* The second can't take its name: the first has the content that it had before, or is not there. */
+static void test_outfile_both_or_neither(void **state)
+{
+	const struct folder *folder = *state;
+	char index[128];
+	snprintf(index, sizeof(index), "%s/index", folder->path);
+	for (int exists = 0; exists < 2; exists++) {
+		struct lh_outfile *first = NULL, *second = NULL;
+		assert_success(lh_outfile_create(folder->file, true, &first));
+		assert_success(lh_outfile_create(index, false, &second));
+		put_text(first, "new");
+		assert_int_equal(mkdir(index, 0700), 0);
+		assert_failure(lh_outfile_commit_both(first, second), LH_ERROR_EXISTS);
+		lh_outfile_destroy(first);
+		lh_outfile_destroy(second);
+		assert_int_equal(rmdir(index), 0);
+		if (exists)
+			assert_content(folder->file, "old");
+		assert_int_equal(access(folder->file, F_OK), exists ? 0 : -1);
+		assert_success(lh_outfile_create(folder->file, true, &first));
+		put_text(first, "old");
+		assert_success(lh_outfile_commit(first));
+		lh_outfile_destroy(first);
+	}
+	struct lh_outfile *first = NULL, *second = NULL;
+	assert_success(lh_outfile_create(folder->file, true, &first));
+	assert_success(lh_outfile_create(index, false, &second));
+	put_text(first, "new");
+	put_text(second, "index");
+	assert_success(lh_outfile_commit_both(first, second));
+	lh_outfile_destroy(first);
+	lh_outfile_destroy(second);
+	assert_content(folder->file, "new");
+	assert_content(index, "index");
+	assert_int_equal(unlink(index), 0);
+}
+
+/* Nothing has a name before the commit: whoever is killed leaves nothing. */
+static void test_outfile_has_no_name(void **state)
+{
+	const struct folder *folder = *state;
+	struct lh_outfile *file = NULL;
+	assert_success(lh_outfile_create(folder->file, false, &file));
+	struct stat status;
+	assert_int_equal(fstat(lh_outfile_fd(file), &status), 0);
+	int probe = open(folder->path, O_TMPFILE | O_RDWR, 0600);
+	if (probe < 0) {
+		lh_outfile_destroy(file);
+		skip();
+	}
+	close(probe);
+	assert_int_equal(status.st_nlink, 0);
+	lh_outfile_destroy(file);
+}
+
 static void test_outfile_bad_names(void **state)
 {
 	const struct folder *folder = *state;
@@ -361,6 +429,8 @@ int main(void)
 		IN_FOLDER(test_outfile_commit),
 		IN_FOLDER(test_outfile_abandoned),
 		IN_FOLDER(test_outfile_does_not_overwrite_a_late_comer),
+		IN_FOLDER(test_outfile_both_or_neither),
+		IN_FOLDER(test_outfile_has_no_name),
 		IN_FOLDER(test_outfile_bad_names),
 		IN_FOLDER(test_file_read),
 	};

@@ -1,0 +1,42 @@
+/*
+ * template: what texts have in common that differ only in numbers, hexadecimal digits, UUIDs, dates,
+ * addresses and tokens. Private to scan.
+ */
+#ifndef LEAKHUNT_SCAN_TEMPLATE_H
+#define LEAKHUNT_SCAN_TEMPLATE_H
+
+#include "leakhunt/scan.h"
+
+enum {
+	LH_TEMPLATE_SEEN_BYTES = 1024, /* a text is read so far; what comes after it does not count */
+	LH_TEMPLATE_VALUES_MAX = 24,   /* so many values are told apart; those after them count as different */
+};
+
+enum lh_value_kind {
+	LH_VALUE_NUMBER,
+	LH_VALUE_HEX,
+	LH_VALUE_UUID,
+	LH_VALUE_DATE,
+	LH_VALUE_ADDRESS, /* 0x... */
+	LH_VALUE_IP,
+	LH_VALUE_TOKEN, /* base64, or the like */
+};
+
+const char *lh_value_placeholder(enum lh_value_kind kind); /* "<n>", "<uuid>" ... */
+
+struct lh_value {
+	uint16_t start; /* offsets in the text */
+	uint16_t end;
+	enum lh_value_kind kind;
+};
+
+struct lh_template {
+	uint64_t hash; /* of the text with its values replaced by their kinds */
+	struct lh_value values[LH_TEMPLATE_VALUES_MAX];
+	size_t value_count;
+};
+
+/* Any bytes. Two texts have the same template when the hashes are equal. */
+void lh_template_read(const uint8_t *text, size_t length, struct lh_template *ret);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * text_count: how often each text and each template occurs, in bounded memory. Private to scan.
+ */
+#ifndef LEAKHUNT_SCAN_TEXT_COUNT_H
+#define LEAKHUNT_SCAN_TEXT_COUNT_H
+
+#include "leakhunt/scan.h"
+
+struct lh_text_limits {
+	uint32_t texts;      /* different ones that are kept at a time, >= 2 */
+	uint32_t text_bytes; /* for copies of them, >= LH_EXAMPLE_MAX; 0: texts stay where they are */
+	uint32_t templates;  /* >= 2 */
+};
+
+/* Together about 100 MiB, taken as they are filled. */
+#define LH_TEXT_LIMITS ((struct lh_text_limits){512 * 1024, 38 * 1024 * 1024, 16 * 1024})
+
+struct lh_text_count;
+struct lh_error *lh_text_count_create(struct lh_text_limits limits, struct lh_text_count **ret) LH_NODISCARD;
+void lh_text_count_destroy(struct lh_text_count *count);
+void lh_text_count_clear(struct lh_text_count *count);
+/* Every run counted is in a text's count or in uncounted_runs. */
+void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, bool is_secret);
+/* Looks for the template of a run that is no secret; it is counted by lh_text_count_run. */
+void lh_text_count_template(struct lh_text_count *count, const struct lh_run *run);
+/* Looks for the templates of all texts counted so far; once. Their bytes must still be there. */
+void lh_text_count_templates(struct lh_text_count *count);
+/* Adds the counts of what comes after it. */
+void lh_text_count_merge(struct lh_text_count *count, const struct lh_text_count *part);
+/* Fills the summary's share: texts, templates, `top` rows of each. */
+struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top,
+				      struct lh_summary *ret) LH_NODISCARD;
+
+#endif
