@@ -376,6 +376,7 @@ for word in "ready", "alive":
 @test "the classes and the rest add up to the bytes scanned, and so does the map" {
 	for file in "$BIG" "$RANDOM_BYTES" /bin/bash; do
 		leakhunt strings --json "$file"
+		[ "$status" -eq 0 ]
 		jq -e '.totals.scanned_bytes as $all
 			| ([.classes[].bytes] + [.rest[].bytes] | add) == $all and ([.map.cells[].bytes[]] | add) == $all
 			and all(.classes[]; (.kinds | length) == 0 or ([.kinds[].bytes] | add) == .bytes)' <<<"$output"
