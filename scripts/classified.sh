@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What share of the memory of real programs the classes of `leakhunt strings` explain: nginx under TLS load,
-# redis-server, python3, each started here, filled, dumped and ended. Prints a Markdown table.
+# redis-server, python3, each started here, filled, read and ended. Prints a Markdown table. Read is what
+# `strings PID` reads: private anonymous memory of every kind.
 #   classified.sh LEAKHUNT
 set -euo pipefail
 
@@ -32,8 +33,7 @@ until_true() {
 # "other", text that no recogniser knows and high entropy are not classified; the rest is.
 show() {
 	local name=$1 pid=$2
-	"$leakhunt" dump "$pid" -o "$work/$name.core" >/dev/null 2>&1
-	"$leakhunt" strings --json "$work/$name.core" | jq -r --arg name "$name" '
+	{ "$leakhunt" strings --json "$pid" 2>/dev/null || [ $? -eq 1 ]; } | jq -r --arg name "$name" '
 		def share($part): ($part * 1000 / .totals.scanned_bytes | round / 10 | tostring) + " %";
 		def rest($class): .rest[] | select(.class == $class) | .bytes;
 		([.classes[].bytes] | add // 0) as $known |
