@@ -37,10 +37,10 @@ median_us() {
 strings_rows() {
 	local bytes gnu_us ours_us
 	bytes=$(stat -c %s "$2")
-	cmp -s <(strings -a -n "$1" -t x "$2") <("$leakhunt" strings --list --offsets -n "$1" -t x "$2") ||
+	cmp -s <(strings -a -n "$1" -t x "$2") <("$leakhunt" strings --list --offsets --show-secrets -n "$1" -t x "$2") ||
 		die "strings -n $1: leakhunt prints something else than GNU strings"
 	gnu_us=$(median_us strings -a -n "$1" -t x "$2")
-	ours_us=$(median_us "$leakhunt" strings --list --offsets -n "$1" -t x "$2")
+	ours_us=$(median_us "$leakhunt" strings --list --offsets --show-secrets -n "$1" -t x "$2")
 	row "strings -n $1" "GNU strings" "$(ratio "$bytes" $((gnu_us * 1000))) GB/s" 1.0
 	row "strings -n $1" "leakhunt" "$(ratio "$bytes" $((ours_us * 1000))) GB/s" "$(ratio "$gnu_us" "$ours_us")"
 }

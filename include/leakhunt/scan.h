@@ -113,8 +113,9 @@ struct lh_list_output {
 
 struct lh_list_options {
 	struct lh_run_options run;
-	unsigned walk_flags;                                                        /* enum lh_walk_flags */
-	unsigned threads;                                                           /* 0: one for each processor */
+	unsigned walk_flags; /* enum lh_walk_flags */
+	unsigned threads;    /* 0: one for each processor */
+	bool shows_secrets;  /* else they are masked, with as many characters */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;
 };
@@ -141,6 +142,15 @@ struct lh_example {
 	char text[LH_EXAMPLE_MAX]; /* raw bytes of the target, NUL-terminated: escape before output */
 };
 
+/* Matches of a class that are of one kind: "ClientHello", "TLS 1.2 or 1.3, application data". */
+#define LH_KINDS_MAX 24
+
+struct lh_kind_count {
+	const char *name; /* a literal */
+	uint64_t count;
+	uint64_t bytes;
+};
+
 /* All matches of one recogniser. */
 struct lh_class_count {
 	const char *name;  /* "tls-record", "x509", ... a literal */
@@ -148,15 +158,20 @@ struct lh_class_count {
 	uint64_t count;
 	uint64_t bytes;     /* of the matches, without those that a more specific class keeps */
 	uint64_t unchecked; /* candidates given up on unchecked: memory made to waste time; 0 in all else */
-	bool is_secret;     /* counted, never shown */
+	bool is_secret;     /* counted; its examples have addresses, and texts that are masked unless asked for */
 	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of distinct texts, the first seen */
 	size_t example_count;
+	struct lh_kind_count kinds[LH_KINDS_MAX]; /* in the recogniser's order; count and bytes sum up to the class's */
+	size_t kind_count;                        /* 0: not told apart */
 };
 
 /* What a validator found around a candidate. */
 struct lh_match {
-	size_t before; /* bytes of the match before the anchor */
-	size_t length; /* bytes of the whole match */
+	size_t before;      /* bytes of the match before the anchor */
+	size_t skipped;     /* bytes between the anchor and a match that begins after it; then `before` is 0 */
+	size_t length;      /* bytes of the whole match */
+	size_t shown_bytes; /* where the text itself is shown: so much of it; 0: all */
+	unsigned kind;      /* index into the recogniser's kinds */
 };
 
 /*
@@ -168,10 +183,11 @@ struct lh_candidate {
 	const uint8_t *anchor;
 	size_t bytes_before;
 	size_t bytes_after;
-	uint64_t addr;      /* of anchor */
-	unsigned pattern;   /* which of the recogniser's patterns */
-	bool follows_match; /* a match of the same recogniser ends at the anchor */
-	size_t *examined;   /* validators add the bytes they looked at in loops: the pass bounds their sum */
+	uint64_t addr;        /* of anchor */
+	unsigned pattern;     /* which of the recogniser's patterns */
+	size_t pattern_bytes; /* that it matched, from the anchor on */
+	bool follows_match;   /* a match of the same recogniser ends at the anchor */
+	size_t *examined;     /* validators add the bytes they looked at in loops: the pass bounds their sum */
 };
 
 /*
@@ -197,9 +213,11 @@ struct lh_recogniser {
 	const char *const *patterns;
 	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
 	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
+	/* The kinds that matches are told apart by, NULL-terminated, at most LH_KINDS_MAX; NULL: none. */
+	const char *const *kinds;
 	/*
-	 * What to show of a match: the subject of a certificate, the SNI, the first line; "" shows nothing.
-	 * NULL: the text itself, on one line. Not called for secrets.
+	 * What to show of a match: the subject of a certificate, the SNI; "" shows nothing. It must not show
+	 * what can hold a secret: only the text itself, on one line, which NULL stands for, is masked.
 	 */
 	void (*describe)(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
 };
@@ -215,14 +233,25 @@ extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, m
  * blocks are cut. Results are the same for any size of blocks.
  */
 struct lh_recogniser_pass;
-struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret) LH_NODISCARD;
+/* Examples show secrets as they are when `shows_secrets`. */
+struct lh_error *lh_recogniser_pass_create(bool shows_secrets, struct lh_recogniser_pass **ret) LH_NODISCARD;
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* One entry a recogniser, in the order of the table; belongs to the pass. What is fed after it is taken as new memory.
- */
-const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count);
+/* Counts what still waits for more bytes. What is fed after it is taken as new memory. */
+struct lh_error *lh_recogniser_pass_settle(struct lh_recogniser_pass *pass) LH_NODISCARD;
+/* One entry a recogniser, in the order of the table, of what is settled; belongs to the pass. */
+const struct lh_class_count *lh_recogniser_pass_classes(const struct lh_recogniser_pass *pass, size_t *ret_count);
+
+/* Bytes that one class keeps: `row` is its index in the table. */
+struct lh_owned {
+	struct lh_range range;
+	unsigned row;
+};
+/* What is settled since the last reset, ascending and disjoint, within its `inside`; none before the first one. */
+const struct lh_owned *lh_recogniser_pass_owned(const struct lh_recogniser_pass *pass, size_t *ret_count);
 /*
  * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass
- * and moves with the next feed. Text that overlaps one must not be shown.
+ * and moves with the next feed. These bytes must not be shown: lh_mask_secrets. None when the pass
+ * was made to show them.
  */
 const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pass *pass, size_t *ret_count);
 /*
@@ -237,8 +266,57 @@ struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass,
 					  struct lh_recogniser_pass *part) LH_NODISCARD;
 void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
 void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
-/* Overwrites the passwords of "scheme://user:password@host" in a NUL-terminated text with '*'. */
-void lh_mask_passwords(char *text);
+/*
+ * Overwrites with '*' what lies in `secrets` (ascending, disjoint) of bytes that were copied from `addr` on;
+ * true when that is anything.
+ */
+bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length);
+
+/*
+ * Finds secrets in bytes that stand for themselves, without a pass over memory. The ranges are offsets, in no
+ * order, and may overlap; they belong to the finder and stay till the next call. At most UINT_MAX bytes. A
+ * clone is for another thread; it shares the patterns, and must not outlive the original.
+ */
+struct lh_secret_finder;
+struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
+struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
+					struct lh_secret_finder **ret) LH_NODISCARD;
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
+				       const struct lh_range **ret, size_t *ret_count) LH_NODISCARD;
+/* Overwrites them with '*'; all of the text when it can't be searched. */
+void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
+void lh_secret_finder_destroy(struct lh_secret_finder *finder);
+void lh_cleanup_secret_finder(struct lh_secret_finder **finder);
+
+/* ---------------------------------------------------------------- what every byte is */
+
+/* Bytes that no recogniser claims; scan/classify.c says how they are told apart. */
+enum lh_rest {
+	LH_REST_ZERO,
+	LH_REST_POINTERS,
+	LH_REST_TEXT,
+	LH_REST_RANDOM, /* high entropy: compressed, encrypted, or keys */
+	LH_REST_OTHER,
+	LH_REST_COUNT,
+};
+
+/* Classes of a map: recognisers by their row in the table, then the rest from LH_MAP_REST on. */
+#define LH_MAP_REST    64
+#define LH_MAP_CLASSES (LH_MAP_REST + LH_REST_COUNT)
+
+struct lh_map_cell {
+	uint64_t start; /* a multiple of cell_bytes; only what was scanned of the cell is counted */
+	uint64_t bytes[LH_MAP_CLASSES];
+};
+
+struct lh_map {
+	uint64_t cell_bytes;              /* a power of two, the same for all; 0: there is no cell */
+	LH_VEC(struct lh_map_cell) cells; /* ascending; at most 2048 */
+};
+
+/* "x509" and "X.509 certificates", "zero" and "zeros"; NULL: there is no such class. */
+const char *lh_map_class_name(unsigned class);
+const char *lh_map_class_title(unsigned class);
 
 /* ---------------------------------------------------------------- pointer census */
 
@@ -352,14 +430,17 @@ struct lh_summary_options {
 	size_t top;          /* rows of repeated strings, of templates and of symbols to keep */
 	unsigned threads;    /* 0: one for each processor; the result is the same for any number */
 	const char *root;    /* for symbols; NULL: the image's own */
+	bool shows_secrets;  /* else texts and examples that are secret are masked */
 	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
 	void *progress_context;
 };
 
 struct lh_summary {
 	uint64_t scanned_bytes;
-	uint64_t printable_bytes; /* in runs of at least min_chars */
-	uint64_t zero_bytes;      /* in pages that are all zero */
+	uint64_t printable_bytes;           /* in runs of at least min_chars */
+	uint64_t zero_bytes;                /* in pages that are all zero */
+	uint64_t rest_bytes[LH_REST_COUNT]; /* the bytes of all classes + these == scanned_bytes */
+	struct lh_map map;
 	uint64_t run_count;
 	uint64_t distinct_count;                    /* different strings, as far as counted */
 	uint64_t uncounted_runs;                    /* runs not in `repeated` because the table was full */

@@ -67,6 +67,7 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 		.is_list = lh_arguments_has(arguments, "list") || lh_arguments_has(arguments, "grep"),
 		.is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets"),
 		.is_json = lh_arguments_has(arguments, "json"),
+		.shows_secrets = lh_arguments_has(arguments, "show-secrets"),
 	};
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
@@ -155,6 +156,7 @@ static struct lh_summary_options summary_options(const struct lh_strings_request
 		.walk_flags = request->walk_flags,
 		.top = request->top,
 		.threads = (unsigned)request->threads,
+		.shows_secrets = request->shows_secrets,
 		.root = request->sysroot,
 	};
 }
@@ -227,8 +229,8 @@ static const struct lh_option options[] = {
 		    "UTF-8 (u); s for --list and u for the summary when not given",
 	 .words = "s S b l B L u"},
 	{.name = "offsets",
-	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list just what "
-		    "`strings -a -t x` prints"},
+	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list --show-secrets "
+		    "just what `strings -a -t x` prints"},
 	{.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
 	{.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
 	{.name = "top",
@@ -245,6 +247,7 @@ static const struct lh_option options[] = {
 	 .argument = "FILE|PID",
 	 .summary = "say what there is more than in this one, as `strings FILE|PID DUMP` does",
 	 .completion = LH_COMPLETE_PID_OR_FILE},
+	{.name = "show-secrets", .summary = "show keys, passwords, tokens and cookies as they are, instead of masked"},
 	{.name = "json",
 	 .summary = "write the summary as JSON, schema leakhunt/strings/1, of two memories leakhunt/strings-diff/1"},
 	{.name = NULL},
@@ -255,7 +258,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt strings 4711", "the same of a running process, which is not stopped"},
 	{"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
 	{"leakhunt strings --grep 'Authorization:' -t x dump.bin", "what lies in memory around the headers"},
-	{"leakhunt strings --list --offsets core", "byte for byte what GNU strings -a -t x prints"},
+	{"leakhunt strings --list --offsets --show-secrets core", "byte for byte what GNU strings -a -t x prints"},
 	{"leakhunt strings monday.bin tuesday.bin", "what the second dump has more than the first, by growth"},
 	{.command = NULL},
 };
@@ -277,8 +280,11 @@ const struct lh_command lh_cmd_strings = {
 		"Of two memories it says what the second one has more than the first.\n\n"
 		"Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
 		"the rest.\n\n"
-		"Private keys are counted and never shown in the summary, nor are texts that overlap them. --list "
-		"prints everything, as GNU strings does: keep its output as safe as the dump.\n\n"
+		"What is secret by its form (private keys, TLS session secrets, passwords in URLs and in key=value, "
+		"Authorization and Cookie fields, tokens) is counted, and masked with '*' in every output, --list too, "
+		"unless --show-secrets. A secret that says nothing of itself is not known as one: keep outputs as safe "
+		"as "
+		"the dump.\n\n"
 		"The exit code is 1 when a part could not be read, which is said, or after Ctrl-C, which gives the "
 		"result so far.",
 	.options = options,

@@ -298,6 +298,7 @@ static struct lh_error *write_list(struct listing *listing, struct lh_image *ima
 		.run = listing->request->run,
 		.walk_flags = listing->request->walk_flags,
 		.threads = (unsigned)listing->request->threads,
+		.shows_secrets = listing->request->shows_secrets,
 		.progress = show_progress,
 		.progress_context = listing,
 	};

@@ -21,6 +21,7 @@ struct lh_strings_request {
 	bool is_list;
 	bool is_raw;
 	bool is_json;
+	bool shows_secrets;
 };
 
 /* Writes all strings; a reader that has gone away ends it without a complaint. */

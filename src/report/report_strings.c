@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const struct lh_strings_block *const blocks[] = {
-	&lh_strings_classes, &lh_strings_examples, &lh_strings_templates, &lh_strings_repeated,
-	&lh_strings_objects, &lh_strings_symbols,  &lh_strings_problems,
+	&lh_strings_classes,  &lh_strings_rest,    &lh_strings_map,     &lh_strings_examples, &lh_strings_templates,
+	&lh_strings_repeated, &lh_strings_objects, &lh_strings_symbols, &lh_strings_problems,
 };
 
 /* ---------------------------------------------------------------- shared by the blocks */

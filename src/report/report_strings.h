@@ -25,8 +25,8 @@ struct lh_strings_block {
 	json_t *(*make_json)(const struct lh_strings_report *report);
 };
 
-extern const struct lh_strings_block lh_strings_classes, lh_strings_examples, lh_strings_templates, lh_strings_repeated,
-	lh_strings_symbols, lh_strings_problems, lh_strings_objects;
+extern const struct lh_strings_block lh_strings_classes, lh_strings_rest, lh_strings_map, lh_strings_examples,
+	lh_strings_templates, lh_strings_repeated, lh_strings_symbols, lh_strings_problems, lh_strings_objects;
 
 /* From this share of what is not zero on, something is worth naming, or makes up most of it. */
 #define LH_NOTABLE_PERCENT 0.5

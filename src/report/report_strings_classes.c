@@ -39,6 +39,46 @@ static void warn(const struct lh_strings_report *report, struct lh_buffer *ret)
 				 lh_format_count(unchecked_count(report->summary), count));
 }
 
+static void write_counts(struct lh_table *table, uint64_t count, uint64_t bytes, uint64_t scanned_bytes)
+{
+	char text[LH_FORMAT_MAX];
+	lh_table_cell(table, "%s", lh_format_count(count, text));
+	lh_table_cell_bytes(table, bytes);
+	lh_table_cell(table, "%.1f %%", lh_percent(bytes, scanned_bytes));
+}
+
+/* A class, and below it the kinds that its matches are of. */
+static void write_class(struct lh_table *table, const struct lh_class_count *class, uint64_t scanned_bytes)
+{
+	lh_table_row(table, class->is_secret ? LH_ROW_RED : LH_ROW_PLAIN);
+	write_counts(table, class->count, class->bytes, scanned_bytes);
+	lh_table_cell(table, "%s", class->title);
+	lh_table_cell_escaped(table, class->example_count ? class->examples[0].text : "");
+	for (size_t i = 0; i < class->kind_count; i++) {
+		if (!class->kinds[i].count && !class->kinds[i].bytes)
+			continue;
+		lh_table_row(table, LH_ROW_DIM);
+		write_counts(table, class->kinds[i].count, class->kinds[i].bytes, scanned_bytes);
+		lh_table_cell(table, "  %s", class->kinds[i].name);
+		lh_table_cell(table, "%s", "");
+	}
+}
+
+/* What no class claims. All rows of classes and these add up to what was scanned. */
+static void write_rest(struct lh_table *table, const struct lh_summary *summary)
+{
+	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++) {
+		if (!summary->rest_bytes[rest])
+			continue;
+		lh_table_row(table, LH_ROW_PLAIN);
+		lh_table_cell(table, "%s", "");
+		lh_table_cell_bytes(table, summary->rest_bytes[rest]);
+		lh_table_cell(table, "%.1f %%", lh_percent(summary->rest_bytes[rest], summary->scanned_bytes));
+		lh_table_cell(table, "%s", lh_map_class_title(LH_MAP_REST + rest));
+		lh_table_cell(table, "%s", "");
+	}
+}
+
 static void write_classes(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	const struct lh_summary *summary = report->summary;
@@ -47,23 +87,13 @@ static void write_classes(const struct lh_strings_report *report, struct lh_styl
 						   {"SHARE", LH_COLUMN_RIGHT},
 						   {"WHAT", LH_COLUMN_LEFT},
 						   {"EXAMPLE", LH_COLUMN_REST}};
-	if (!summary->classes.count)
+	if (!summary->scanned_bytes)
 		return;
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
-	for (size_t i = 0; i < summary->classes.count; i++) {
-		const struct lh_class_count *class = &summary->classes.items[i];
-		char count[LH_FORMAT_MAX];
-		lh_table_row(&table, class->is_secret ? LH_ROW_RED : LH_ROW_PLAIN);
-		lh_table_cell(&table, "%s", lh_format_count(class->count, count));
-		lh_table_cell_bytes(&table, class->bytes);
-		lh_table_cell(&table, "%.1f %%", lh_percent(class->bytes, summary->scanned_bytes));
-		lh_table_cell(&table, "%s", class->title);
-		if (class->is_secret)
-			lh_table_cell(&table, "(not shown)");
-		else
-			lh_table_cell_escaped(&table, class->example_count ? class->examples[0].text : "");
-	}
+	for (size_t i = 0; i < summary->classes.count; i++)
+		write_class(&table, &summary->classes.items[i], summary->scanned_bytes);
+	write_rest(&table, summary);
 	lh_write_heading(style, "What it is", ret);
 	lh_table_render(&table, style, ret);
 }
@@ -91,7 +121,7 @@ static void write_examples(const struct lh_strings_report *report, struct lh_sty
 	bool has_heading = false;
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
-		if (class->is_secret || class->example_count < 2)
+		if (class->example_count < 2)
 			continue;
 		if (!has_heading)
 			lh_write_heading(style, "Examples", ret);
@@ -103,9 +133,22 @@ static void write_examples(const struct lh_strings_report *report, struct lh_sty
 static json_t *examples_json(const struct lh_class_count *class)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < class->example_count && !class->is_secret; i++)
+	for (size_t i = 0; i < class->example_count; i++)
 		json_array_append_new(list, json_pack("{s:o, s:o}", "addr", lh_json_address(class->examples[i].addr),
 						      "text", lh_json_string(class->examples[i].text)));
+	return list;
+}
+
+static json_t *kinds_json(const struct lh_class_count *class)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < class->kind_count; i++) {
+		const struct lh_kind_count *kind = &class->kinds[i];
+		if (kind->count || kind->bytes)
+			json_array_append_new(list,
+					      json_pack("{s:s, s:o, s:o}", "kind", kind->name, "count",
+							lh_json_u64(kind->count), "bytes", lh_json_u64(kind->bytes)));
+	}
 	return list;
 }
 
@@ -115,12 +158,22 @@ static json_t *classes_json(const struct lh_strings_report *report)
 	json_t *list = json_array();
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "class", class->name, "title",
-						class->title, "count", lh_json_u64(class->count), "bytes",
-						lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
-						"secret", class->is_secret, "examples", examples_json(class)));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o}", "class", class->name,
+						      "title", class->title, "count", lh_json_u64(class->count),
+						      "bytes", lh_json_u64(class->bytes), "unchecked",
+						      lh_json_u64(class->unchecked), "secret", class->is_secret,
+						      "kinds", kinds_json(class), "examples", examples_json(class)));
 	}
+	return list;
+}
+
+static json_t *rest_json(const struct lh_strings_report *report)
+{
+	json_t *list = json_array();
+	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "class", lh_map_class_name(LH_MAP_REST + rest),
+						      "title", lh_map_class_title(LH_MAP_REST + rest), "bytes",
+						      lh_json_u64(report->summary->rest_bytes[rest])));
 	return list;
 }
 
@@ -133,3 +186,5 @@ const struct lh_strings_block lh_strings_classes = {
 };
 
 const struct lh_strings_block lh_strings_examples = {.write_text = write_examples};
+
+const struct lh_strings_block lh_strings_rest = {.json_key = "rest", .make_json = rest_json};

@@ -21,11 +21,10 @@ static void destroy(void *total)
 
 static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
 {
-	(void)setup;
 	struct classes_total *classes = calloc(1, sizeof(*classes));
 	if (!classes)
 		return lh_error_no_memory();
-	struct lh_error *error = lh_recogniser_pass_create(&classes->pass);
+	struct lh_error *error = lh_recogniser_pass_create(setup->options->shows_secrets, &classes->pass);
 	if (error) {
 		free(classes);
 		return error;
@@ -101,10 +100,13 @@ static struct lh_error *end(void *part, struct lh_findings *findings)
 {
 	const struct lh_stripe *stripe = findings->stripe;
 	const struct lh_block *last = &stripe->blocks[stripe->block_count - 1];
-	if (!stripe->goes_on || !last->bytes_after)
-		return NULL;
-	struct lh_block after = block_after(last);
-	return feed(part, &after, findings);
+	if (stripe->goes_on && last->bytes_after) {
+		struct lh_block after = block_after(last);
+		LH_TRY(feed(part, &after, findings));
+	}
+	LH_TRY(lh_recogniser_pass_settle(part));
+	findings->owned = lh_recogniser_pass_owned(part, &findings->owned_count);
+	return NULL;
 }
 
 static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)

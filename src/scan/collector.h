@@ -29,6 +29,9 @@ struct lh_findings {
 	/* Where secrets lie, up to the end of the piece: ascending, disjoint. They may reach out of the stripe. */
 	const struct lh_range *secrets;
 	size_t secret_count;
+	/* At the end of a stripe: which class keeps which bytes of it. */
+	const struct lh_owned *owned;
+	size_t owned_count;
 };
 
 struct lh_collector {
@@ -54,6 +57,7 @@ struct lh_collector {
 	struct lh_error *(*finish)(void *total, struct lh_findings *findings, struct lh_summary *ret);
 };
 
-extern const struct lh_collector lh_collect_totals, lh_collect_classes, lh_collect_texts, lh_collect_symbols;
+extern const struct lh_collector lh_collect_totals, lh_collect_classes, lh_collect_map, lh_collect_texts,
+	lh_collect_symbols;
 
 #endif

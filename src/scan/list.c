@@ -4,6 +4,7 @@
  * A walk skips the holes of a sparse file; to GNU strings they are zeros, which matters only to
  * characters of 2 and 4 bytes that begin or end with them. So a few zeros are read for each hole.
  */
+#include "list_mask.h"
 #include "run_part.h"
 #include "slices.h"
 #include "stripes.h"
@@ -14,6 +15,7 @@
 enum { STRIPE_BYTES = 1 << 20 };
 
 struct list_work {
+	struct lh_secret_finder *secrets; /* NULL: they are shown */
 	const struct lh_list_options *options;
 	const struct lh_list_output *output;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
@@ -22,6 +24,7 @@ struct list_work {
 
 struct list_part {
 	struct lh_run_part runs;
+	struct lh_list_mask mask;
 	const struct lh_list_output *output;
 	void *lines;
 };
@@ -46,6 +49,7 @@ static void destroy_part(void *context)
 {
 	struct list_part *part = context;
 	lh_run_part_deinit(&part->runs);
+	lh_list_mask_deinit(&part->mask);
 	if (part->lines)
 		part->output->destroy_part(part->lines);
 	free(part);
@@ -61,6 +65,8 @@ static struct lh_error *create_part(void *context, void **ret)
 	struct lh_error *error = lh_run_part_init(&part->runs, &work->options->run, add_runs, part);
 	if (!error)
 		error = work->output->create_part(work->output->context, &part->lines);
+	if (!error && work->secrets)
+		error = lh_list_mask_init(&part->mask, work->secrets, work->options->run.encoding);
 	if (error) {
 		destroy_part(part);
 		return error;
@@ -73,8 +79,12 @@ static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
 {
 	struct list_part *part = context;
 	lh_run_part_begin(&part->runs);
-	for (size_t i = 0; i < stripe->block_count; i++)
-		LH_TRY(lh_run_part_feed(&part->runs, &stripe->blocks[i]));
+	lh_list_mask_begin(&part->mask);
+	for (size_t i = 0; i < stripe->block_count; i++) {
+		struct lh_block block = stripe->blocks[i];
+		LH_TRY(lh_list_mask_block(&part->mask, &block));
+		LH_TRY(lh_run_part_feed(&part->runs, &block));
+	}
 	return NULL;
 }
 
@@ -94,6 +104,7 @@ static struct lh_error *merge(void *context, void *part_context, const struct lh
 static void cleanup_work(struct list_work *work)
 {
 	lh_run_finder_destroy(work->finder);
+	lh_secret_finder_destroy(work->secrets);
 	if (work->cut_runs)
 		work->output->destroy_part(work->cut_runs);
 }
@@ -104,6 +115,8 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 	LH_CLEANUP(cleanup_work) struct list_work work = {.options = options, .output = output};
 	LH_TRY(lh_run_finder_create_batched(&options->run, add_cut_run, &work, &work.finder));
 	LH_TRY(output->create_part(output->context, &work.cut_runs));
+	if (!options->shows_secrets)
+		LH_TRY(lh_secret_finder_create(&work.secrets));
 	struct lh_striping striping = {
 		.image = image,
 		.walk_flags = options->walk_flags,

@@ -5,35 +5,34 @@
  * of the target but the examples. It must not do more work than a small multiple of the bytes fed,
  * whatever they are: each row has a credit for failed looks.
  */
-#include "recognise.h"
+#include "recognise_patterns.h"
 
-#include <hs/hs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 /* Secrets first, so that nothing shows them; then by how much a match proves; what contains others last. */
 const struct lh_recogniser *const lh_recognisers[] = {
-	&lh_recognise_private_key,
-	&lh_recognise_x509,
-	&lh_recognise_x509_tbs,
-	&lh_recognise_pem,
-	&lh_recognise_tls_handshake,
-	&lh_recognise_tls_record,
-	&lh_recognise_http2,
-	&lh_recognise_uuid,
-	&lh_recognise_url,
-	&lh_recognise_email,
-	&lh_recognise_hostname,
-	&lh_recognise_base64,
-	&lh_recognise_sql,
-	&lh_recognise_http1,
-	&lh_recognise_json,
-	&lh_recognise_log_line,
-	NULL,
+	&lh_recognise_private_key,   &lh_recognise_tls_session,
+	&lh_recognise_url_password,  &lh_recognise_credential,
+	&lh_recognise_token,         &lh_recognise_password,
+	&lh_recognise_x509,          &lh_recognise_x509_tbs,
+	&lh_recognise_pem,           &lh_recognise_tls_ticket,
+	&lh_recognise_tls_handshake, &lh_recognise_tls_record,
+	&lh_recognise_http2,         &lh_recognise_png,
+	&lh_recognise_jpeg,          &lh_recognise_gzip,
+	&lh_recognise_zlib,          &lh_recognise_zstd,
+	&lh_recognise_lz4,           &lh_recognise_elf,
+	&lh_recognise_sqlite,        &lh_recognise_resp,
+	&lh_recognise_utf16,         &lh_recognise_uuid,
+	&lh_recognise_url,           &lh_recognise_email,
+	&lh_recognise_hostname,      &lh_recognise_base64,
+	&lh_recognise_cjk,           &lh_recognise_sql,
+	&lh_recognise_http1,         &lh_recognise_json,
+	&lh_recognise_log_line,      NULL,
 };
 
-_Static_assert(LH_ARRAY_COUNT(lh_recognisers) - 1 <= LH_RECOGNISERS_MAX, "a set of rows is a word of 32 bits");
+_Static_assert(LH_ARRAY_COUNT(lh_recognisers) - 1 <= LH_RECOGNISERS_MAX, "a set of rows is a word of 64 bits");
 
 enum {
 	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
@@ -41,7 +40,7 @@ enum {
 	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
 	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
 	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
-	PATTERNS_MAX = 256,
+	SECRETS_MAX = 1 << 20,
 };
 
 struct row_state {
@@ -52,28 +51,18 @@ struct row_state {
 	unsigned described_next;
 };
 
-struct pattern {
-	unsigned row;
-	unsigned number; /* within the row */
-	size_t bytes;
-};
-
-/* One compiled set of patterns. */
-struct pattern_set {
-	hs_database_t *database;
-	struct pattern patterns[PATTERNS_MAX];
-	unsigned pattern_count;
-	size_t longest_bytes;
-};
-
 struct lh_recogniser_pass {
-	struct pattern_set sets[LH_PATTERN_SET_COUNT];
+	struct lh_pattern_set_compiled sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
-	bool is_clone; /* the compiled sets are another's */
+	struct lh_secret_finder *finder; /* for texts that are no bytes of the memory */
+	bool is_clone;                   /* the compiled sets are another's */
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNISERS_MAX];
 	struct row_state rows[LH_RECOGNISERS_MAX];
 	struct lh_claims claims;
+	bool shows_secrets;
+	bool keeps_owners; /* of what lies inside */
+	LH_VEC(struct lh_owned) owned;
 	LH_VEC(struct lh_range) secrets;
 	uint64_t fed_end; /* address after the last block; UINT64_MAX: the next one begins anew */
 };
@@ -81,7 +70,7 @@ struct lh_recogniser_pass {
 /* What the callback of one hs_scan needs. Offsets count from `data`. */
 struct scan {
 	struct lh_recogniser_pass *pass;
-	const struct pattern_set *set;
+	const struct lh_pattern_set_compiled *set;
 	const uint8_t *data;
 	uint64_t addr; /* of data */
 	size_t bytes_before;
@@ -90,67 +79,6 @@ struct scan {
 	size_t owned_end;   /* anchors at or after it belong to the next scan */
 	struct lh_error *error;
 };
-
-/* ---------------------------------------------------------------- compiling the patterns */
-
-static struct lh_error *compile_error(hs_compile_error_t *error)
-{
-	struct lh_error *ret =
-		lh_error_create(LH_ERROR_SYSTEM, "patterns of recognisers do not compile: %s", error->message);
-	hs_free_compile_error(error);
-	return ret;
-}
-
-/* Patterns are of fixed length: the anchor is then the end of the hit minus that length. */
-static struct lh_error *pattern_length(const char *expression, size_t *ret)
-{
-	hs_expr_info_t *info = NULL;
-	hs_compile_error_t *error = NULL;
-	if (hs_expression_info(expression, HS_FLAG_DOTALL, &info, &error) != HS_SUCCESS)
-		return compile_error(error);
-	bool is_fixed = info->min_width == info->max_width && info->min_width > 0;
-	*ret = info->min_width;
-	free(info);
-	return is_fixed ? NULL
-			: lh_error_create(LH_ERROR_SYSTEM, "pattern of a recogniser has no fixed length: %s",
-					  expression);
-}
-
-static struct lh_error *collect_patterns(enum lh_pattern_set kind, struct pattern_set *set,
-					 const char **ret_expressions)
-{
-	for (unsigned row = 0; lh_recognisers[row]; row++) {
-		const struct lh_recogniser *recogniser = lh_recognisers[row];
-		for (unsigned i = 0; recogniser->set == kind && recogniser->patterns[i]; i++) {
-			if (set->pattern_count == PATTERNS_MAX)
-				return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", PATTERNS_MAX);
-			struct pattern *pattern = &set->patterns[set->pattern_count];
-			*pattern = (struct pattern){.row = row, .number = i};
-			LH_TRY(pattern_length(recogniser->patterns[i], &pattern->bytes));
-			set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
-			ret_expressions[set->pattern_count++] = recogniser->patterns[i];
-		}
-	}
-	return NULL;
-}
-
-static struct lh_error *compile_set(struct lh_recogniser_pass *pass, enum lh_pattern_set kind)
-{
-	struct pattern_set *set = &pass->sets[kind];
-	const char *expressions[PATTERNS_MAX];
-	unsigned flags[PATTERNS_MAX];
-	unsigned ids[PATTERNS_MAX];
-	LH_TRY(collect_patterns(kind, set, expressions));
-	for (unsigned i = 0; i < set->pattern_count; i++) {
-		flags[i] = HS_FLAG_DOTALL;
-		ids[i] = i;
-	}
-	hs_compile_error_t *error = NULL;
-	if (hs_compile_multi(expressions, flags, ids, set->pattern_count, HS_MODE_BLOCK, NULL, &set->database,
-			     &error) != HS_SUCCESS)
-		return compile_error(error);
-	return hs_alloc_scratch(set->database, &pass->scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
-}
 
 /* ---------------------------------------------------------------- candidates */
 
@@ -192,14 +120,22 @@ static bool is_described(const struct row_state *row, uint64_t hash)
 	return false;
 }
 
-static void describe(const struct lh_recogniser *recogniser, const struct lh_candidate *candidate,
-		     const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static const uint8_t *match_bytes(const struct lh_candidate *candidate, const struct lh_match *match)
 {
+	return candidate->anchor - match->before + match->skipped;
+}
+
+/* The text itself is kept raw: which of it is secret is known when the claim is settled. */
+static void describe(const struct lh_recogniser *recogniser, const struct lh_candidate *candidate,
+		     const struct lh_match *match, struct lh_claim *claim)
+{
+	char *text = claim->example->text;
+	claim->is_excerpt = !recogniser->describe;
 	if (recogniser->describe)
-		recogniser->describe(candidate, match, ret);
+		recogniser->describe(candidate, match, text);
 	else
-		lh_example_copy(candidate->anchor - match->before, match->length, ret);
-	lh_mask_passwords(ret);
+		memcpy(text, match_bytes(candidate, match),
+		       lh_min_u64(match->shown_bytes ? match->shown_bytes : match->length, LH_EXAMPLE_MAX - 1));
 }
 
 /* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
@@ -208,22 +144,34 @@ static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsi
 				     struct lh_claim *claim)
 {
 	const struct lh_class_count *count = &pass->classes[row];
-	if (count->is_secret || count->example_count == LH_EXAMPLES_PER_CLASS || count->count >= DESCRIBED_MATCHES_MAX)
+	if (count->example_count == LH_EXAMPLES_PER_CLASS || count->count >= DESCRIBED_MATCHES_MAX)
 		return NULL;
-	claim->hash = XXH3_64bits(candidate->anchor - match->before, match->length);
+	claim->hash = XXH3_64bits(match_bytes(candidate, match), match->length);
 	if (is_described(&pass->rows[row], claim->hash))
 		return NULL;
-	struct lh_example *example = calloc(1, sizeof(*example));
-	if (!example)
+	claim->example = calloc(1, sizeof(*claim->example));
+	if (!claim->example)
 		return lh_error_no_memory();
-	example->addr = claim->start;
-	describe(lh_recognisers[row], candidate, match, example->text);
-	claim->example = example;
+	claim->example->addr = claim->start;
+	describe(lh_recognisers[row], candidate, match, claim);
 	return NULL;
+}
+
+/* Joins neighbours of the older half: what lies between them is masked, too, but memory stays bounded. */
+static void thin_out_secrets(struct lh_recogniser_pass *pass)
+{
+	struct lh_range *items = pass->secrets.items;
+	size_t half = pass->secrets.count / 4 * 2, kept = 0;
+	for (size_t i = 0; i < half; i += 2)
+		items[kept++] = (struct lh_range){items[i].start, items[i + 1].end};
+	memmove(items + kept, items + half, (pass->secrets.count - half) * sizeof(*items));
+	pass->secrets.count -= half - kept;
 }
 
 static struct lh_error *add_secret(struct lh_recogniser_pass *pass, uint64_t start, uint64_t end)
 {
+	if (pass->secrets.count >= SECRETS_MAX)
+		thin_out_secrets(pass);
 	LH_TRY(lh_vec_reserve(&pass->secrets, 1));
 	size_t at = pass->secrets.count;
 	while (at && pass->secrets.items[at - 1].start > start)
@@ -242,11 +190,11 @@ static struct lh_error *add_secret(struct lh_recogniser_pass *pass, uint64_t sta
 static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, const struct lh_candidate *candidate,
 			       const struct lh_match *match)
 {
-	struct lh_claim claim = {.start = candidate->addr - match->before};
+	struct lh_claim claim = {.start = candidate->addr - match->before + match->skipped, .kind = match->kind};
 	if (!lh_add_u64(claim.start, match->length, &claim.end))
 		return NULL;
 	pass->rows[row].claimed_end = claim.end;
-	if (lh_recognisers[row]->is_secret)
+	if (lh_recognisers[row]->is_secret && !pass->shows_secrets)
 		LH_TRY(add_secret(pass, claim.start, claim.end));
 	LH_TRY(make_example(pass, row, candidate, match, &claim));
 	struct lh_error *error = lh_claims_add(&pass->claims, row, &claim);
@@ -256,14 +204,16 @@ static struct lh_error *accept(struct lh_recogniser_pass *pass, unsigned row, co
 }
 
 /* The candidate's look-around is the same wherever blocks and pieces are cut. */
-static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, unsigned number, size_t *examined)
+static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, const struct lh_pattern *pattern,
+					size_t *examined)
 {
 	return (struct lh_candidate){
 		.anchor = scan->data + anchor,
 		.bytes_before = lh_min_u64(LH_LOOK_BACK, scan->bytes_before + anchor),
 		.bytes_after = lh_min_u64(LH_BLOCK_OVERLAP, scan->bytes_after - anchor),
 		.addr = scan->addr + anchor,
-		.pattern = number,
+		.pattern = pattern->number,
+		.pattern_bytes = pattern->bytes,
 		.examined = examined,
 	};
 }
@@ -273,12 +223,12 @@ static bool is_inside(const struct lh_recogniser_pass *pass, uint64_t addr)
 	return pass->claims.inside.start <= addr && addr < pass->claims.inside.end;
 }
 
-static struct lh_error *check_candidate(const struct scan *scan, const struct pattern *pattern, size_t anchor)
+static struct lh_error *check_candidate(const struct scan *scan, const struct lh_pattern *pattern, size_t anchor)
 {
 	struct row_state *row = &scan->pass->rows[pattern->row];
 	const struct lh_recogniser *recogniser = lh_recognisers[pattern->row];
 	size_t examined = 1;
-	struct lh_candidate candidate = candidate_at(scan, anchor, pattern->number, &examined);
+	struct lh_candidate candidate = candidate_at(scan, anchor, pattern, &examined);
 	if (candidate.addr < row->claimed_end ||
 	    (recogniser->set != LH_PATTERNS_BINARY && !anchor_is_in_text(&candidate)))
 		return NULL;
@@ -289,10 +239,9 @@ static struct lh_error *check_candidate(const struct scan *scan, const struct pa
 	candidate.bytes_before = lh_min_u64(candidate.bytes_before, candidate.addr - row->claimed_end);
 	candidate.follows_match = row->claimed_end && candidate.addr == row->claimed_end;
 	struct lh_match match;
-	if (recogniser->validate(&candidate, &match))
-		return accept(scan->pass, pattern->row, &candidate, &match);
+	bool is_match = recogniser->validate(&candidate, &match);
 	row->credit -= (int64_t)examined;
-	return NULL;
+	return is_match ? accept(scan->pass, pattern->row, &candidate, &match) : NULL;
 }
 
 static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
@@ -300,7 +249,7 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	(void)from;
 	(void)flags;
 	struct scan *scan = context;
-	const struct pattern *pattern = &scan->set->patterns[id];
+	const struct lh_pattern *pattern = &scan->set->patterns[id];
 	size_t anchor = scan->scan_start + (size_t)to - pattern->bytes;
 	if (anchor >= scan->owned_end)
 		return 0;
@@ -352,24 +301,24 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
 	uint64_t end = scan.addr + bytes;
-	lh_claims_settle(&pass->claims, end > LH_LOOK_BACK ? end - LH_LOOK_BACK : 0);
-	return NULL;
+	return lh_claims_settle(&pass->claims, end > LH_LOOK_BACK ? end - LH_LOOK_BACK : 0);
 }
 
-static void begin_anew(struct lh_recogniser_pass *pass, uint64_t addr)
+static struct lh_error *begin_anew(struct lh_recogniser_pass *pass, uint64_t addr)
 {
-	lh_claims_settle(&pass->claims, UINT64_MAX);
+	LH_TRY(lh_claims_settle(&pass->claims, UINT64_MAX));
 	for (unsigned row = 0; row < pass->row_count; row++) {
 		pass->rows[row].claimed_end = 0;
 		pass->rows[row].refilled_at = addr;
 	}
+	return NULL;
 }
 
 struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block)
 {
 	/* A match may reach over bytes that are not fed: what it claimed holds as long as addresses ascend. */
 	if (block->addr < pass->fed_end)
-		begin_anew(pass, block->addr);
+		LH_TRY(begin_anew(pass, block->addr));
 	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
 		LH_TRY(feed_piece(pass, block, offset, lh_min_u64(PIECE_BYTES, block->bytes - offset)));
 	pass->fed_end = block->addr + block->bytes;
@@ -387,10 +336,33 @@ static bool is_shown_already(const struct lh_class_count *count, const char *tex
 	return false;
 }
 
-static void take_example(struct lh_class_count *count, const struct lh_example *example)
+static void take_example(struct lh_class_count *count, const struct lh_example *example, bool is_hidden)
 {
-	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] && !is_shown_already(count, example->text))
+	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] &&
+	    (is_hidden || !is_shown_already(count, example->text)))
 		count->examples[count->example_count++] = *example;
+}
+
+static bool is_hidden(const struct lh_recogniser_pass *pass, const struct lh_class_count *count)
+{
+	return count->is_secret && !pass->shows_secrets;
+}
+
+/* Secrets that are not to be seen all look alike; how long they are is not shown, either. */
+static void finish_example(const struct lh_recogniser_pass *pass, const struct lh_class_count *count,
+			   const struct lh_claim *claim)
+{
+	static const char hidden[LH_EXAMPLE_MAX] = "********";
+	char raw[LH_EXAMPLE_MAX];
+	memcpy(raw, is_hidden(pass, count) ? hidden : claim->example->text, sizeof(raw));
+	if (!claim->is_excerpt) {
+		if (!pass->shows_secrets)
+			lh_secret_finder_mask(pass->finder, claim->example->text, strlen(claim->example->text));
+		return;
+	}
+	if (claim->touches_secret && !count->is_secret)
+		(void)lh_mask_secrets(pass->secrets.items, pass->secrets.count, claim->start, raw, strlen(raw));
+	lh_example_copy((const uint8_t *)raw, strlen(raw), claim->example->text);
 }
 
 /* Examples are taken in address order from what counts, whenever they were made: so they do not depend on cuts. */
@@ -398,22 +370,66 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 {
 	struct lh_recogniser_pass *pass = context;
 	struct lh_class_count *count = &pass->classes[row];
+	bool counts = claim->owned_bytes && is_inside(pass, claim->start);
 	count->bytes += claim->inside_bytes;
-	if (!claim->owned_bytes || !is_inside(pass, claim->start))
+	count->count += counts;
+	if (claim->kind < count->kind_count) {
+		count->kinds[claim->kind].bytes += claim->inside_bytes;
+		count->kinds[claim->kind].count += counts;
+	}
+	if (!counts || !claim->example || count->count > DESCRIBED_MATCHES_MAX ||
+	    is_described(&pass->rows[row], claim->hash))
 		return;
-	count->count++;
-	if (!claim->example || claim->touches_secret || count->count > DESCRIBED_MATCHES_MAX)
-		return;
-	take_example(count, claim->example);
+	finish_example(pass, count, claim);
+	take_example(count, claim->example, is_hidden(pass, count));
 	pass->rows[row].described[pass->rows[row].described_next++ % DESCRIBED_COUNT] = claim->hash;
 }
 
-const struct lh_class_count *lh_recogniser_pass_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
+/* The owner is asked for only where somebody wants to know: what a stripe holds is bounded, memory is not. */
+static struct lh_error *keep_owner(void *context, unsigned row, uint64_t start, uint64_t end)
 {
-	lh_claims_settle(&pass->claims, UINT64_MAX);
+	struct lh_recogniser_pass *pass = context;
+	uint64_t low = lh_max_u64(start, pass->claims.inside.start), high = lh_min_u64(end, pass->claims.inside.end);
+	if (!pass->keeps_owners || low >= high)
+		return NULL;
+	return lh_vec_push(&pass->owned, (struct lh_owned){.range = {low, high}, .row = row});
+}
+
+bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length)
+{
+	size_t low = 0; /* all before it end before the bytes; all from `high` on don't */
+	for (size_t high = count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		if (secrets[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	size_t first = low;
+	for (; low < count && secrets[low].start < addr + length; low++) {
+		size_t start = lh_max_u64(secrets[low].start, addr) - addr;
+		size_t end = lh_min_u64(secrets[low].end, addr + length) - addr;
+		memset(bytes + start, '*', end - start);
+	}
+	return low > first;
+}
+
+struct lh_error *lh_recogniser_pass_settle(struct lh_recogniser_pass *pass)
+{
 	pass->fed_end = UINT64_MAX;
+	return lh_claims_settle(&pass->claims, UINT64_MAX);
+}
+
+const struct lh_class_count *lh_recogniser_pass_classes(const struct lh_recogniser_pass *pass, size_t *ret_count)
+{
 	*ret_count = pass->row_count;
 	return pass->classes;
+}
+
+const struct lh_owned *lh_recogniser_pass_owned(const struct lh_recogniser_pass *pass, size_t *ret_count)
+{
+	*ret_count = pass->owned.count;
+	return pass->owned.items;
 }
 
 const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pass *pass, size_t *ret_count)
@@ -426,7 +442,7 @@ const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pas
 
 static void init_rows(struct lh_recogniser_pass *pass)
 {
-	uint32_t secrets = 0;
+	uint64_t secrets = 0;
 	memset(pass->classes, 0, sizeof(pass->classes));
 	memset(pass->rows, 0, sizeof(pass->rows));
 	for (unsigned row = 0; row < LH_ARRAY_COUNT(lh_recognisers) - 1; row++) {
@@ -435,21 +451,26 @@ static void init_rows(struct lh_recogniser_pass *pass)
 		pass->classes[row].title = recogniser->title;
 		pass->classes[row].is_secret = recogniser->is_secret;
 		pass->rows[row].credit = CREDIT_MAX;
-		secrets |= (uint32_t)recogniser->is_secret << row;
+		secrets |= (uint64_t)recogniser->is_secret << row;
+		for (size_t i = 0; recogniser->kinds && recogniser->kinds[i]; i++)
+			pass->classes[row].kinds[pass->classes[row].kind_count++].name = recogniser->kinds[i];
 		pass->row_count = row + 1;
 	}
 	lh_claims_init(&pass->claims, pass->row_count, secrets, count_claim, pass);
+	pass->claims.owned = keep_owner;
 	pass->fed_end = UINT64_MAX;
 }
 
-struct lh_error *lh_recogniser_pass_create(struct lh_recogniser_pass **ret)
+struct lh_error *lh_recogniser_pass_create(bool shows_secrets, struct lh_recogniser_pass **ret)
 {
 	LH_CLEANUP(lh_cleanup_recogniser_pass) struct lh_recogniser_pass *pass = calloc(1, sizeof(*pass));
 	if (!pass)
 		return lh_error_no_memory();
+	pass->shows_secrets = shows_secrets;
 	init_rows(pass);
+	LH_TRY(lh_secret_finder_create(&pass->finder));
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
-		LH_TRY(compile_set(pass, kind));
+		LH_TRY(lh_patterns_compile(kind, false, &pass->sets[kind], &pass->scratch));
 	*ret = pass;
 	pass = NULL;
 	return NULL;
@@ -462,9 +483,11 @@ struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
 		return lh_error_no_memory();
 	init_rows(clone);
 	clone->is_clone = true;
+	clone->shows_secrets = pass->shows_secrets;
 	memcpy(clone->sets, pass->sets, sizeof(clone->sets));
 	if (hs_clone_scratch(pass->scratch, &clone->scratch) != HS_SUCCESS)
 		return lh_error_no_memory();
+	LH_TRY(lh_secret_finder_clone(pass->finder, &clone->finder));
 	*ret = clone;
 	clone = NULL;
 	return NULL;
@@ -476,19 +499,25 @@ void lh_recogniser_pass_reset(struct lh_recogniser_pass *pass, struct lh_range i
 	init_rows(pass);
 	pass->claims.inside = inside;
 	pass->secrets.count = 0;
+	pass->owned.count = 0;
+	pass->keeps_owners = true;
 }
 
 struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass, struct lh_recogniser_pass *part)
 {
-	lh_claims_settle(&part->claims, UINT64_MAX);
+	LH_TRY(lh_recogniser_pass_settle(part));
 	for (unsigned row = 0; row < pass->row_count; row++) {
 		struct lh_class_count *sum = &pass->classes[row];
 		const struct lh_class_count *count = &part->classes[row];
 		sum->count += count->count;
 		sum->bytes += count->bytes;
 		sum->unchecked += count->unchecked;
+		for (size_t i = 0; i < count->kind_count; i++) {
+			sum->kinds[i].count += count->kinds[i].count;
+			sum->kinds[i].bytes += count->kinds[i].bytes;
+		}
 		for (size_t i = 0; i < count->example_count; i++)
-			take_example(sum, &count->examples[i]);
+			take_example(sum, &count->examples[i], is_hidden(pass, count));
 	}
 	for (size_t i = 0; i < part->secrets.count; i++)
 		LH_TRY(add_secret(pass, part->secrets.items[i].start, part->secrets.items[i].end));
@@ -501,6 +530,8 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 		return;
 	lh_claims_deinit(&pass->claims);
 	lh_vec_deinit(&pass->secrets);
+	lh_vec_deinit(&pass->owned);
+	lh_secret_finder_destroy(pass->finder);
 	hs_free_scratch(pass->scratch);
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT && !pass->is_clone; kind++)
 		hs_free_database(pass->sets[kind].database);
@@ -510,4 +541,29 @@ void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass)
 void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass)
 {
 	lh_recogniser_pass_destroy(*pass);
+}
+
+/* ---------------------------------------------------------------- names of classes */
+
+static const struct {
+	const char *name;
+	const char *title;
+} rest_names[LH_REST_COUNT] = {
+	[LH_REST_ZERO] = {"zero", "zeros"},       [LH_REST_POINTERS] = {"pointers", "pointers into mapped memory"},
+	[LH_REST_TEXT] = {"text", "other texts"}, [LH_REST_RANDOM] = {"high-entropy", "high entropy"},
+	[LH_REST_OTHER] = {"other", "other"},
+};
+
+const char *lh_map_class_name(unsigned class)
+{
+	if (class >= LH_MAP_REST)
+		return class < LH_MAP_CLASSES ? rest_names[class - LH_MAP_REST].name : NULL;
+	return class < LH_ARRAY_COUNT(lh_recognisers) - 1 ? lh_recognisers[class]->name : NULL;
+}
+
+const char *lh_map_class_title(unsigned class)
+{
+	if (class >= LH_MAP_REST)
+		return class < LH_MAP_CLASSES ? rest_names[class - LH_MAP_REST].title : NULL;
+	return class < LH_ARRAY_COUNT(lh_recognisers) - 1 ? lh_recognisers[class]->title : NULL;
 }

@@ -14,8 +14,8 @@
 /* Anchors of text recognisers lie in a run of at least this many printable characters or line breaks. */
 #define LH_TEXT_RUN_MIN 8
 
-/* At most 32: the pass keeps sets of rows in a word. */
-#define LH_RECOGNISERS_MAX 32
+/* At most 64: the pass keeps sets of rows in a word. */
+#define LH_RECOGNISERS_MAX LH_MAP_REST
 
 /* ---------------------------------------------------------------- classes of bytes */
 
@@ -45,6 +45,7 @@ enum lh_byte_class {
 	LH_BYTES_WORD = LH_BYTES_ALNUM | LH_BYTE_UNDERSCORE,
 	LH_BYTES_HOST = LH_BYTES_ALNUM | LH_BYTE_DASH | LH_BYTE_DOT,
 	LH_BYTES_BASE64 = LH_BYTES_ALNUM | LH_BYTE_PLUS | LH_BYTE_SLASH,
+	LH_BYTES_TOKEN = LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE | LH_BYTE_DOT,
 	LH_BYTES_URL =
 		LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE | LH_BYTE_DOT | LH_BYTE_PERCENT | LH_BYTE_URL_REST,
 	LH_BYTES_LINE = LH_BYTES_URL | LH_BYTE_TEXT_REST | LH_BYTE_BLANK, /* 0x20..0x7e and tab */
@@ -68,11 +69,19 @@ size_t lh_span_before(const struct lh_candidate *candidate, size_t max, unsigned
 bool lh_after_is(const struct lh_candidate *candidate, size_t offset, unsigned classes);
 /* The byte `distance` (>= 1) before the anchor is readable and of `classes`. */
 bool lh_before_is(const struct lh_candidate *candidate, size_t distance, unsigned classes);
-/* The bytes at anchor + offset are readable and equal `text`; ASCII case is ignored when `any_case`. */
-bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const char *text, bool any_case);
-/* Offset from the anchor of `text` in [offset, end); false when it is not there. */
-bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, bool any_case,
-		   size_t *ret);
+/* The bytes at anchor + offset are readable and equal `text`. */
+bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const char *text);
+/* Offset from the anchor of `text` in [offset, end), offset <= bytes_after; false when it is not there. */
+bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, size_t *ret);
+/* Bytes from anchor + offset on, before anchor + end <= bytes_after, that are none of `stops`. */
+size_t lh_span_until(const struct lh_candidate *candidate, size_t offset, size_t end, const char *stops);
+/*
+ * The value that a name is given at anchor + *offset: to the closing quote when one opens it, which *offset is
+ * then moved over, or when one stands before the anchor; else as far as bytes are of `classes`.
+ */
+size_t lh_value_bytes(const struct lh_candidate *candidate, size_t *offset, unsigned classes, size_t max);
+/* Whether something else is to be put in its place ("%s", "${KEY}", "<password>"), or it is masked already. */
+bool lh_is_placeholder(const uint8_t *value, size_t length);
 /* A cursor over what lies from the anchor on. */
 struct lh_cursor lh_candidate_cursor(const struct lh_candidate *candidate);
 
@@ -100,12 +109,19 @@ struct lh_certificate {
 	size_t issuer_bytes;
 	const uint8_t *subject;
 	size_t subject_bytes;
+	const uint8_t *not_after; /* UTCTime or GeneralizedTime: digits and 'Z' */
+	size_t not_after_bytes;
 };
 
-/* Takes a TBSCertificate that is well-formed in all its mandatory fields. */
-bool lh_der_take_tbs(struct lh_cursor *cursor, struct lh_certificate *ret);
-/* "CN=host, issuer CN=authority". */
-void lh_certificate_describe(const struct lh_certificate *certificate, char ret[LH_EXAMPLE_MAX]);
+/* Takes a certificate, or the signed part of one, that is well-formed in all its mandatory fields. */
+typedef bool lh_certificate_reader(struct lh_cursor *cursor, struct lh_certificate *ret);
+
+lh_certificate_reader lh_der_take_tbs;
+/* The match is what `take` takes at the anchor. */
+bool lh_certificate_match(const struct lh_candidate *candidate, lh_certificate_reader *take, struct lh_match *ret);
+/* "CN=host, issuer CN=authority, until 2031-12-24". */
+void lh_certificate_describe(const struct lh_candidate *candidate, const struct lh_match *match,
+			     lh_certificate_reader *take, char ret[LH_EXAMPLE_MAX]);
 
 /* ---------------------------------------------------------------- PEM (RFC 7468) */
 
@@ -131,6 +147,7 @@ enum {
 	LH_TLS_ALERT = 21,
 	LH_TLS_HANDSHAKE = 22,
 	LH_TLS_APPLICATION_DATA = 23,
+	LH_TLS_HEARTBEAT = 24, /* RFC 6520 */
 	LH_TLS_HEADER_BYTES = 5,
 	LH_TLS_RECORD_MAX = 18432, /* 2^14 + 2048 */
 };
@@ -145,7 +162,21 @@ struct lh_tls_record {
 /* Takes one record whose header holds; its body must be readable as a whole. */
 bool lh_tls_take_record(struct lh_cursor *cursor, struct lh_tls_record *ret);
 
+/* ---------------------------------------------------------------- deflate (RFC 1951) */
+
+enum lh_inflate_format { LH_INFLATE_ZLIB, LH_INFLATE_GZIP };
+
+/* Kinds of the rows whose content zlib decodes. */
+enum { LH_INFLATED_WHOLE, LH_INFLATED_PART };
+extern const char *const lh_inflated_kinds[];
+
+/* A stream at the anchor that decodes to at least 64 bytes: to its end with the right checksum, or as far as can be. */
+bool lh_inflate_match(const struct lh_candidate *candidate, enum lh_inflate_format format, struct lh_match *ret);
+
 /* ---------------------------------------------------------------- where text is */
+
+/* Bit i: byte i, of at most 64, is of LH_BYTES_TEXT. */
+uint64_t lh_text_mask(const uint8_t *bytes, size_t length);
 
 /*
  * Walks a piece and finds the windows that hold runs of LH_TEXT_RUN_MIN text bytes, so that the patterns of
@@ -170,13 +201,18 @@ struct lh_claim {
 	uint64_t end;
 	uint64_t owned_bytes;
 	uint64_t inside_bytes; /* of them, those in lh_claims.inside */
+	unsigned kind;
 	bool touches_secret;
+	bool is_excerpt;            /* the example's text is bytes of the match, from its start on */
 	uint64_t hash;              /* of its bytes, when it has an example */
 	struct lh_example *example; /* owned; NULL: none */
 };
 
 /* Called once a claim, in order of their ends: what the row keeps of it is claim->owned_bytes. */
 typedef void lh_claim_done(void *context, unsigned row, const struct lh_claim *claim);
+
+/* Called with bytes that a row keeps, in ascending order. */
+typedef struct lh_error *lh_claim_owned(void *context, unsigned row, uint64_t start, uint64_t end);
 
 /* Claims of one row are disjoint and come in ascending order. */
 struct lh_claims {
@@ -186,36 +222,54 @@ struct lh_claims {
 	} rows[LH_RECOGNISERS_MAX];
 	uint64_t next_event[LH_RECOGNISERS_MAX]; /* the start of the first claim, or its end once begun */
 	unsigned row_count;
-	uint32_t begun;   /* rows whose first claim has begun */
-	uint32_t secrets; /* rows that are secret */
+	uint64_t begun;   /* rows whose first claim has begun */
+	uint64_t secrets; /* rows that are secret */
 	struct lh_range inside;
 	uint64_t at;
 	lh_claim_done *done;
+	lh_claim_owned *owned; /* may be NULL */
 	void *context;
 };
 
 /* `inside` is all of memory till somebody sets it. */
-void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint32_t secrets, lh_claim_done *done, void *context);
+void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint64_t secrets, lh_claim_done *done, void *context);
 /* Takes over claim->example when it succeeds. */
 struct lh_error *lh_claims_add(struct lh_claims *claims, unsigned row, const struct lh_claim *claim) LH_NODISCARD;
 /* Settles everything before `horizon`: no claim that starts before it may come any more. */
-void lh_claims_settle(struct lh_claims *claims, uint64_t horizon);
+struct lh_error *lh_claims_settle(struct lh_claims *claims, uint64_t horizon) LH_NODISCARD;
 void lh_claims_deinit(struct lh_claims *claims);
 
 /* ---------------------------------------------------------------- the rows */
 
 extern const struct lh_recogniser lh_recognise_private_key;
+extern const struct lh_recogniser lh_recognise_tls_session;
+extern const struct lh_recogniser lh_recognise_url_password;
+extern const struct lh_recogniser lh_recognise_credential;
+extern const struct lh_recogniser lh_recognise_token;
+extern const struct lh_recogniser lh_recognise_password;
 extern const struct lh_recogniser lh_recognise_x509;
 extern const struct lh_recogniser lh_recognise_x509_tbs;
 extern const struct lh_recogniser lh_recognise_pem;
+extern const struct lh_recogniser lh_recognise_tls_ticket;
 extern const struct lh_recogniser lh_recognise_tls_handshake;
 extern const struct lh_recogniser lh_recognise_tls_record;
 extern const struct lh_recogniser lh_recognise_http2;
+extern const struct lh_recogniser lh_recognise_png;
+extern const struct lh_recogniser lh_recognise_jpeg;
+extern const struct lh_recogniser lh_recognise_gzip;
+extern const struct lh_recogniser lh_recognise_zlib;
+extern const struct lh_recogniser lh_recognise_zstd;
+extern const struct lh_recogniser lh_recognise_lz4;
+extern const struct lh_recogniser lh_recognise_elf;
+extern const struct lh_recogniser lh_recognise_sqlite;
+extern const struct lh_recogniser lh_recognise_resp;
+extern const struct lh_recogniser lh_recognise_utf16;
 extern const struct lh_recogniser lh_recognise_uuid;
 extern const struct lh_recogniser lh_recognise_url;
 extern const struct lh_recogniser lh_recognise_email;
 extern const struct lh_recogniser lh_recognise_hostname;
 extern const struct lh_recogniser lh_recognise_base64;
+extern const struct lh_recogniser lh_recognise_cjk;
 extern const struct lh_recogniser lh_recognise_sql;
 extern const struct lh_recogniser lh_recognise_http1;
 extern const struct lh_recogniser lh_recognise_json;

@@ -54,7 +54,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	if (length < BASE64_MIN || lh_after_is(candidate, length, LH_BYTE_UNDERSCORE | LH_BYTE_DASH))
 		return false;
 	size_t padding = 0;
-	while (padding < 2 && lh_after_equals(candidate, length + padding, "=", false))
+	while (padding < 2 && lh_after_equals(candidate, length + padding, "="))
 		padding++;
 	bool is_cut = length == LH_BLOCK_OVERLAP;
 	if (!is_cut && (length + padding) % 4)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint32_t secrets, lh_claim_done *done, void *context)
+void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint64_t secrets, lh_claim_done *done, void *context)
 {
 	*claims = (struct lh_claims){
 		.row_count = row_count,
@@ -35,27 +35,36 @@ static uint64_t bytes_inside(const struct lh_claims *claims, uint64_t end)
 	return high > low ? high - low : 0;
 }
 
+static void mark_secret(struct lh_claims *claims)
+{
+	for (uint64_t rest = claims->begun; rest; rest &= rest - 1) {
+		unsigned row = (unsigned)__builtin_ctzll(rest);
+		claims->rows[row].claims.items[claims->rows[row].first].touches_secret = true;
+	}
+}
+
 /* The bytes from claims->at to `end` go to the first row that has begun. */
-static void hand_out(struct lh_claims *claims, uint64_t end)
+static struct lh_error *hand_out(struct lh_claims *claims, uint64_t end)
 {
 	if (claims->begun && end > claims->at) {
-		unsigned owner = (unsigned)__builtin_ctz(claims->begun);
+		unsigned owner = (unsigned)__builtin_ctzll(claims->begun);
 		struct lh_claim *claim = &claims->rows[owner].claims.items[claims->rows[owner].first];
 		claim->owned_bytes += end - claims->at;
 		claim->inside_bytes += bytes_inside(claims, end);
-		for (uint32_t rest = claims->begun; rest && (claims->secrets & claims->begun); rest &= rest - 1) {
-			unsigned row = (unsigned)__builtin_ctz(rest);
-			claims->rows[row].claims.items[claims->rows[row].first].touches_secret = true;
-		}
+		if (claims->secrets & claims->begun)
+			mark_secret(claims);
+		if (claims->owned)
+			LH_TRY(claims->owned(claims->context, owner, claims->at, end));
 	}
 	claims->at = end;
+	return NULL;
 }
 
 /* The first claim of a row begins or ends here. */
 static void pass_event(struct lh_claims *claims, unsigned row)
 {
 	struct lh_claim *claim = &claims->rows[row].claims.items[claims->rows[row].first];
-	uint32_t bit = (uint32_t)1 << row;
+	uint64_t bit = (uint64_t)1 << row;
 	if (!(claims->begun & bit)) {
 		claims->begun |= bit;
 		claims->next_event[row] = claim->end;
@@ -93,17 +102,18 @@ static void forget_settled(struct lh_claims *claims)
 	}
 }
 
-void lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
+struct lh_error *lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
 {
 	for (;;) {
 		unsigned row = next_row(claims);
 		uint64_t event = claims->next_event[row];
 		if (event == UINT64_MAX || event >= horizon)
 			break;
-		hand_out(claims, event);
+		LH_TRY(hand_out(claims, event));
 		pass_event(claims, row);
 	}
 	forget_settled(claims);
+	return NULL;
 }
 
 void lh_claims_deinit(struct lh_claims *claims)

@@ -18,6 +18,7 @@ enum {
 	DER_GENERALIZED_TIME = 0x18,
 	DER_SEQUENCE = 0x30,
 	DER_VERSION = 0xa0,
+	SHORT_TIME_BYTES = 13,
 	SERIAL_BYTES_MAX = 21, /* RFC 5280 section 4.1.2.2: 20 octets, and a sign */
 };
 
@@ -55,7 +56,7 @@ static bool take_algorithm(struct lh_cursor *cursor)
 	       lh_cursor_left(&oid) >= 3;
 }
 
-static bool take_time(struct lh_cursor *cursor)
+static bool take_time(struct lh_cursor *cursor, struct lh_cursor *ret)
 {
 	bool is_utc = lh_cursor_left(cursor) && *cursor->at == DER_UTC_TIME;
 	struct lh_cursor content;
@@ -68,14 +69,21 @@ static bool take_time(struct lh_cursor *cursor)
 		if (!lh_byte_is(content.at[i], LH_BYTE_DIGIT))
 			return false;
 	}
+	*ret = content;
 	return true;
 }
 
-static bool take_validity(struct lh_cursor *cursor)
+static bool take_validity(struct lh_cursor *cursor, struct lh_certificate *ret)
 {
 	struct lh_cursor validity;
-	return lh_der_take(cursor, DER_SEQUENCE, &validity) && take_time(&validity) && take_time(&validity) &&
-	       lh_cursor_left(&validity) == 0;
+	struct lh_cursor start;
+	struct lh_cursor end;
+	if (!lh_der_take(cursor, DER_SEQUENCE, &validity) || !take_time(&validity, &start) ||
+	    !take_time(&validity, &end) || lh_cursor_left(&validity))
+		return false;
+	ret->not_after = end.at;
+	ret->not_after_bytes = lh_cursor_left(&end);
+	return true;
 }
 
 static bool take_public_key(struct lh_cursor *cursor)
@@ -114,7 +122,7 @@ bool lh_der_take_tbs(struct lh_cursor *cursor, struct lh_certificate *ret)
 	struct lh_cursor tbs;
 	struct lh_certificate found;
 	if (!lh_der_take(cursor, DER_SEQUENCE, &tbs) || !take_version_and_serial(&tbs) || !take_algorithm(&tbs) ||
-	    !take_name(&tbs, &found.issuer, &found.issuer_bytes) || !take_validity(&tbs) ||
+	    !take_name(&tbs, &found.issuer, &found.issuer_bytes) || !take_validity(&tbs, &found) ||
 	    !take_name(&tbs, &found.subject, &found.subject_bytes) || !take_public_key(&tbs))
 		return false;
 	*ret = found;
@@ -131,15 +139,39 @@ static void print_name(BIO *text, const uint8_t *name, size_t bytes)
 	X509_NAME_free(decoded);
 }
 
-void lh_certificate_describe(const struct lh_certificate *certificate, char ret[LH_EXAMPLE_MAX])
+/* "241231235959Z" or "20241231235959Z"; RFC 5280 section 4.1.2.5.1: two digits from 50 on are of 19.. */
+static void print_day(BIO *text, const struct lh_certificate *certificate)
 {
+	const char *digits = (const char *)certificate->not_after;
+	bool is_short = certificate->not_after_bytes == SHORT_TIME_BYTES;
+	const char *century = !is_short ? "" : digits[0] < '5' ? "20" : "19";
+	int year = is_short ? 2 : 4;
+	(void)BIO_printf(text, ", until %s%.*s-%.2s-%.2s", century, year, digits, digits + year, digits + year + 2);
+}
+
+bool lh_certificate_match(const struct lh_candidate *candidate, lh_certificate_reader *take, struct lh_match *ret)
+{
+	struct lh_cursor cursor = lh_candidate_cursor(candidate);
+	struct lh_certificate certificate;
+	if (!take(&cursor, &certificate))
+		return false;
+	*ret = (struct lh_match){.length = (size_t)(cursor.at - candidate->anchor)};
+	return true;
+}
+
+void lh_certificate_describe(const struct lh_candidate *candidate, const struct lh_match *match,
+			     lh_certificate_reader *take, char ret[LH_EXAMPLE_MAX])
+{
+	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
+	struct lh_certificate certificate;
 	ret[0] = '\0';
-	BIO *text = BIO_new(BIO_s_mem());
+	BIO *text = take(&cursor, &certificate) ? BIO_new(BIO_s_mem()) : NULL;
 	if (!text)
 		return;
-	print_name(text, certificate->subject, certificate->subject_bytes);
+	print_name(text, certificate.subject, certificate.subject_bytes);
 	(void)BIO_puts(text, ", issuer ");
-	print_name(text, certificate->issuer, certificate->issuer_bytes);
+	print_name(text, certificate.issuer, certificate.issuer_bytes);
+	print_day(text, &certificate);
 	char *bytes;
 	long length = BIO_get_mem_data(text, &bytes);
 	lh_example_copy((const uint8_t *)bytes, length > 0 ? (size_t)length : 0, ret);

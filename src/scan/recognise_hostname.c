@@ -92,8 +92,8 @@ static bool name_begins(const struct lh_candidate *candidate, size_t before)
 /* The name ends after the domain: no further label, no call, no member. */
 static bool name_ends(const struct lh_candidate *candidate, size_t end)
 {
-	if (lh_after_is(candidate, end, LH_BYTES_WORD | LH_BYTE_DASH) || lh_after_equals(candidate, end, "(", false) ||
-	    lh_after_equals(candidate, end, "=", false) || lh_after_equals(candidate, end, "@", false))
+	if (lh_after_is(candidate, end, LH_BYTES_WORD | LH_BYTE_DASH) || lh_after_equals(candidate, end, "(") ||
+	    lh_after_equals(candidate, end, "=") || lh_after_equals(candidate, end, "@"))
 		return false;
 	return !(lh_after_is(candidate, end, LH_BYTE_DOT) && lh_after_is(candidate, end + 1, LH_BYTES_WORD));
 }

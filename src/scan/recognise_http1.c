@@ -69,16 +69,16 @@ static size_t request_line_before(const struct lh_candidate *candidate)
 /* The offset after a line break at `offset`, or `offset` when there is none. */
 static size_t after_break(const struct lh_candidate *candidate, size_t offset)
 {
-	if (lh_after_equals(candidate, offset, "\r\n", false))
+	if (lh_after_equals(candidate, offset, "\r\n"))
 		return offset + 2;
-	return lh_after_equals(candidate, offset, "\n", false) ? offset + 1 : offset;
+	return lh_after_equals(candidate, offset, "\n") ? offset + 1 : offset;
 }
 
 /* "Name: value" and a line break; the offset after it, or `offset` when it is something else. */
 static size_t after_header(const struct lh_candidate *candidate, size_t offset)
 {
 	size_t name = lh_span_after(candidate, offset, NAME_MAX_BYTES, LH_BYTES_WORD | LH_BYTE_DASH);
-	if (!name || !lh_after_equals(candidate, offset + name, ":", false))
+	if (!name || !lh_after_equals(candidate, offset + name, ":"))
 		return offset;
 	size_t value = lh_span_after(candidate, offset + name, LINE_MAX_BYTES, LH_BYTES_LINE);
 	size_t end = offset + name + value;
@@ -110,18 +110,17 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 		if (!before || lh_after_is(candidate, VERSION_BYTES, LH_BYTES_WORD | LH_BYTE_DOT))
 			return false;
 	}
-	*ret = (struct lh_match){.before = before, .length = before + head_end(candidate, line_end)};
+	size_t first_line = line_end + lh_span_after(candidate, line_end, LINE_MAX_BYTES, LH_BYTES_LINE);
+	*ret = (struct lh_match){
+		.before = before,
+		.length = before + head_end(candidate, line_end),
+		.shown_bytes = before + first_line,
+		.kind = before ? 0 : 1,
+	};
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
-{
-	const uint8_t *start = candidate->anchor - match->before;
-	size_t length = 0;
-	while (length < match->length && lh_byte_is(start[length], LH_BYTES_LINE))
-		length++;
-	lh_example_copy(start, length, ret);
-}
+static const char *const kinds[] = {"requests", "responses", NULL};
 
 const struct lh_recogniser lh_recognise_http1 = {
 	.name = "http1",
@@ -129,5 +128,5 @@ const struct lh_recogniser lh_recognise_http1 = {
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
 	.validate = validate,
-	.describe = describe,
+	.kinds = kinds,
 };

@@ -30,7 +30,7 @@ static bool end_line_matches(const struct lh_candidate *candidate, size_t offset
 {
 	size_t label = offset + strlen(END);
 	size_t dashes = label + pem->label_bytes;
-	return lh_after_equals(candidate, offset, END, false) && lh_after_equals(candidate, dashes, DASHES, false) &&
+	return lh_after_equals(candidate, offset, END) && lh_after_equals(candidate, dashes, DASHES) &&
 	       memcmp(candidate->anchor + label, pem->label, pem->label_bytes) == 0;
 }
 
@@ -39,7 +39,7 @@ static bool read_line(const struct lh_candidate *candidate, const char *keyword,
 {
 	size_t label = strlen(keyword);
 	size_t label_bytes = lh_span_after(candidate, label, LABEL_MAX, LH_BYTES_UPPER | LH_BYTE_DIGIT | LH_BYTE_BLANK);
-	if (!label_bytes || !lh_after_equals(candidate, label + label_bytes, DASHES, false))
+	if (!label_bytes || !lh_after_equals(candidate, label + label_bytes, DASHES))
 		return false;
 	*ret = (struct lh_pem){
 		.label = candidate->anchor + label,
@@ -64,7 +64,7 @@ bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret)
 	/* base64, line breaks (plain or as \n, \r), padding, and what RFC 1421 headers hold: "DEK-Info: AES-128-CBC,".
 	 */
 	size_t end = body;
-	while (lh_after_is(candidate, end, LH_BYTES_TEXT) && !lh_after_equals(candidate, end, DASHES, false))
+	while (lh_after_is(candidate, end, LH_BYTES_TEXT) && !lh_after_equals(candidate, end, DASHES))
 		end++;
 	*candidate->examined += end - body;
 	found.body_bytes = end - body;

@@ -39,9 +39,9 @@ static bool identifier_at(const struct lh_candidate *candidate, size_t offset)
 	while (lh_after_is(candidate, offset, LH_BYTE_BLANK | LH_BYTE_BREAK))
 		offset++;
 	return lh_after_is(candidate, offset, LH_BYTES_ALPHA | LH_BYTE_UNDERSCORE) ||
-	       lh_after_equals(candidate, offset, "\"", false) || lh_after_equals(candidate, offset, "`", false) ||
-	       lh_after_equals(candidate, offset, "[", false) || lh_after_equals(candidate, offset, "(", false) ||
-	       lh_after_equals(candidate, offset, "?", false) || lh_after_equals(candidate, offset, "$", false);
+	       lh_after_equals(candidate, offset, "\"") || lh_after_equals(candidate, offset, "`") ||
+	       lh_after_equals(candidate, offset, "[") || lh_after_equals(candidate, offset, "(") ||
+	       lh_after_equals(candidate, offset, "?") || lh_after_equals(candidate, offset, "$");
 }
 
 static bool is_end(const struct lh_candidate *candidate, size_t at, uint8_t quote)
@@ -73,7 +73,7 @@ static size_t statement_bytes(const struct lh_candidate *candidate)
 static bool find_keyword(const struct lh_candidate *candidate, size_t bytes, const char *keyword, size_t *ret)
 {
 	size_t at = 1;
-	while (lh_find_after(candidate, at, bytes, keyword, false, &at)) {
+	while (lh_find_after(candidate, at, bytes, keyword, &at)) {
 		size_t end = at + strlen(keyword);
 		if (lh_byte_is(candidate->anchor[at - 1], LH_BYTE_BLANK | LH_BYTE_BREAK | LH_BYTE_URL_REST) &&
 		    lh_after_is(candidate, end, LH_BYTE_BLANK | LH_BYTE_BREAK)) {
@@ -107,8 +107,8 @@ static size_t after_name(const struct lh_candidate *candidate, size_t offset)
 	size_t start = next_word(candidate, offset);
 	size_t at = start;
 	while (at < start + STATEMENT_MAX &&
-	       (lh_after_is(candidate, at, LH_BYTES_WORD | LH_BYTE_DOT) || lh_after_equals(candidate, at, "`", false) ||
-		lh_after_equals(candidate, at, "\"", false)))
+	       (lh_after_is(candidate, at, LH_BYTES_WORD | LH_BYTE_DOT) || lh_after_equals(candidate, at, "`") ||
+		lh_after_equals(candidate, at, "\"")))
 		at++;
 	*candidate->examined += at - offset;
 	return next_word(candidate, at);
@@ -120,8 +120,8 @@ static bool is_column_list(const struct lh_candidate *candidate, size_t start, s
 	size_t words = 0;
 	for (size_t at = next_word(candidate, start); at < end; at = next_word(candidate, at)) {
 		size_t word = lh_span_after(candidate, at, end - at, LH_BYTES_WORD | LH_BYTE_DOT);
-		bool is_free = lh_after_equals(candidate, at, "distinct ", false);
-		if (lh_after_equals(candidate, at, "as ", false) || lh_after_equals(candidate, at, ",", false))
+		bool is_free = lh_after_equals(candidate, at, "distinct ");
+		if (lh_after_equals(candidate, at, "as ") || lh_after_equals(candidate, at, ","))
 			words = 0;
 		else if (word && !is_free && ++words > 1)
 			return false;
@@ -162,20 +162,19 @@ static bool is_lower_statement(const struct lh_candidate *candidate, unsigned ki
 	size_t head = strlen(begins[kind]);
 	if (kind == CREATE)
 		head += lh_span_after(candidate, head, strlen("able "), LH_BYTES_LOWER | LH_BYTE_BLANK);
-	if (kind == CREATE && lh_after_equals(candidate, head, "if not exists ", false))
+	if (kind == CREATE && lh_after_equals(candidate, head, "if not exists "))
 		head += strlen("if not exists ");
 	size_t after = after_name(candidate, head);
 	switch (kind) {
 	case INSERT:
-		return lh_after_equals(candidate, after, "(", false) ||
-		       lh_after_equals(candidate, after, "values", false);
+		return lh_after_equals(candidate, after, "(") || lh_after_equals(candidate, after, "values");
 	case UPDATE:
-		return lh_after_equals(candidate, after, "set ", false) && has_any(candidate, after, bytes, "=");
+		return lh_after_equals(candidate, after, "set ") && has_any(candidate, after, bytes, "=");
 	case DELETE:
-		return after >= bytes || lh_after_equals(candidate, after, ";", false) ||
-		       lh_after_equals(candidate, after, "where ", false);
+		return after >= bytes || lh_after_equals(candidate, after, ";") ||
+		       lh_after_equals(candidate, after, "where ");
 	default:
-		return lh_after_equals(candidate, after, "(", false);
+		return lh_after_equals(candidate, after, "(");
 	}
 }
 

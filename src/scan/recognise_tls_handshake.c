@@ -2,7 +2,8 @@
  * recognise_tls_handshake: TLS records whose handshake messages can be read: RFC 5246 section 7.4,
  * RFC 8446 section 4. The first message must be valid in itself (ClientHello and ServerHello to the
  * last extension, Certificate to the first certificate, ...); more may follow in the same record.
- * Shown by message, and a ClientHello by its server name (RFC 6066 section 3).
+ * A ClientHello or ServerHello with extensions is also known without its record. Shown by message, and a
+ * ClientHello by server name (RFC 6066 section 3), ALPN (RFC 7301) and number of ciphers.
  */
 #include "recognise.h"
 
@@ -21,19 +22,32 @@ enum {
 	CERTIFICATE_VERIFY = 15,
 	CLIENT_KEY_EXCHANGE = 16,
 	CERTIFICATE_STATUS = 22,
+	HEADER_BYTES = 4,
+	NAME_SHOWN_MAX = 48, /* three fields must fit into an example */
 	EXTENSION_SERVER_NAME = 0,
+	EXTENSION_PROTOCOLS = 16,
 	EXTENSION_SUPPORTED_VERSIONS = 43,
 	RANDOM_BYTES = 32,
 	SESSION_ID_MAX = 32,
 };
 
-static const char *const patterns[] = {"\\x16\\x03[\\x01-\\x03][\\x00-\\x48].[\\x01\\x02\\x04\\x08\\x0b-\\x10\\x16]",
-				       NULL};
+enum { PATTERN_RECORD = 0 };
+
+/* A record; a ClientHello or ServerHello by itself, of less than 4 KiB. */
+static const char *const patterns[] = {
+	[PATTERN_RECORD] = "\\x16\\x03[\\x01-\\x03][\\x00-\\x48].[\\x01\\x02\\x04\\x08\\x0b-\\x10\\x16]",
+	"[\\x01\\x02]\\x00[\\x00-\\x0f].\\x03[\\x01-\\x03]",
+	NULL,
+};
 
 struct hello {
 	const uint8_t *server_name;
 	size_t server_name_bytes;
+	const uint8_t *protocols; /* names of RFC 7301 with their lengths */
+	size_t protocols_bytes;
+	size_t cipher_count;
 	bool is_tls13;
+	bool has_extensions;
 };
 
 static bool skip(struct lh_cursor *cursor, size_t bytes)
@@ -69,6 +83,11 @@ static bool take_extensions(struct lh_cursor *body, struct hello *ret)
 			return false;
 		if (type == EXTENSION_SERVER_NAME)
 			read_server_name(lh_cursor_over(data, bytes), ret);
+		if (type == EXTENSION_PROTOCOLS && bytes > 2) {
+			ret->protocols = data + 2;
+			ret->protocols_bytes = bytes - 2;
+		}
+		ret->has_extensions = true;
 		ret->is_tls13 |= type == EXTENSION_SUPPORTED_VERSIONS;
 	}
 	return !body->failed;
@@ -91,6 +110,7 @@ static bool read_client_hello(struct lh_cursor body, struct hello *ret)
 	size_t cipher_bytes = lh_cursor_be16(&body);
 	if (cipher_bytes < 2 || cipher_bytes % 2 || !skip(&body, cipher_bytes))
 		return false;
+	ret->cipher_count = cipher_bytes / 2;
 	size_t compression_bytes = lh_cursor_u8(&body);
 	return compression_bytes >= 1 && skip(&body, compression_bytes) && take_extensions(&body, ret);
 }
@@ -199,6 +219,47 @@ static bool message_is_valid(uint8_t type, struct lh_cursor body, size_t bytes, 
 	}
 }
 
+static const char *const kinds[] = {
+	"ClientHello",
+	"ServerHello",
+	"NewSessionTicket",
+	"Certificate",
+	"ServerKeyExchange",
+	"CertificateRequest",
+	"ServerHelloDone",
+	"CertificateVerify",
+	"ClientKeyExchange",
+	"CertificateStatus",
+	NULL,
+};
+
+static unsigned kind_of(uint8_t type)
+{
+	static const uint8_t types[] = {
+		CLIENT_HELLO,        SERVER_HELLO,      NEW_SESSION_TICKET, CERTIFICATE,         SERVER_KEY_EXCHANGE,
+		CERTIFICATE_REQUEST, SERVER_HELLO_DONE, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, CERTIFICATE_STATUS};
+	unsigned kind = 0;
+	while (kind + 1 < LH_ARRAY_COUNT(types) && types[kind] != type)
+		kind++;
+	return kind;
+}
+
+/* "ALPN h2 http/1.1": RFC 7301 section 3.1: names with a length byte before each. Returns what it wrote. */
+static int write_protocols(const struct hello *hello, char ret[LH_EXAMPLE_MAX], int at)
+{
+	struct lh_cursor list = lh_cursor_over(hello->protocols, lh_min_u64(hello->protocols_bytes, NAME_SHOWN_MAX));
+	int start = at;
+	at += snprintf(ret + at, LH_EXAMPLE_MAX - (size_t)at, ", ALPN");
+	while (lh_cursor_left(&list)) {
+		size_t bytes = lh_cursor_u8(&list);
+		const uint8_t *name = lh_cursor_take(&list, bytes);
+		if (!name)
+			break;
+		at += snprintf(ret + at, LH_EXAMPLE_MAX - (size_t)at, " %.*s", (int)bytes, name);
+	}
+	return at - start;
+}
+
 static bool take_message(struct lh_cursor *record, uint8_t *ret_type, struct hello *ret)
 {
 	uint8_t type = lh_cursor_u8(record);
@@ -209,53 +270,64 @@ static bool take_message(struct lh_cursor *record, uint8_t *ret_type, struct hel
 	return !record->failed && body && message_is_valid(type, lh_cursor_over(body, here), bytes, ret);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+/* A record whose messages can all be read. */
+static bool validate_record(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct lh_tls_record record;
 	if (!lh_tls_take_record(&cursor, &record) || record.type != LH_TLS_HANDSHAKE)
 		return false;
 	struct hello hello = {0};
+	uint8_t first = lh_cursor_left(&record.body) ? *record.body.at : 0;
 	uint8_t type;
 	do {
 		if (!take_message(&record.body, &type, &hello))
 			return false;
 	} while (lh_cursor_left(&record.body));
 	*candidate->examined += record.length;
-	*ret = (struct lh_match){.length = record.length};
+	*ret = (struct lh_match){.length = record.length, .kind = kind_of(first)};
 	return true;
 }
 
-static const char *message_name(uint8_t type)
+/* A message without its record, as it lies in the buffer that a library puts it together in. */
+static bool validate_bare(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	static const char *const names[] = {
-		[CLIENT_HELLO] = "ClientHello",
-		[SERVER_HELLO] = "ServerHello",
-		[NEW_SESSION_TICKET] = "NewSessionTicket",
-		[CERTIFICATE] = "Certificate",
-		[SERVER_KEY_EXCHANGE] = "ServerKeyExchange",
-		[CERTIFICATE_REQUEST] = "CertificateRequest",
-		[SERVER_HELLO_DONE] = "ServerHelloDone",
-		[CERTIFICATE_VERIFY] = "CertificateVerify",
-		[CLIENT_KEY_EXCHANGE] = "ClientKeyExchange",
-		[CERTIFICATE_STATUS] = "CertificateStatus",
-	};
-	return type < LH_ARRAY_COUNT(names) && names[type] ? names[type] : "handshake";
+	struct lh_cursor cursor = lh_candidate_cursor(candidate);
+	struct hello hello = {0};
+	uint8_t type;
+	if (lh_cursor_left(&cursor) < HEADER_BYTES)
+		return false;
+	struct lh_cursor length = lh_cursor_over(candidate->anchor + 1, HEADER_BYTES - 1);
+	size_t bytes = HEADER_BYTES + lh_cursor_be24(&length);
+	if (bytes > candidate->bytes_after || !take_message(&cursor, &type, &hello) || !hello.has_extensions)
+		return false;
+	*ret = (struct lh_match){.length = bytes, .kind = kind_of(type)};
+	return true;
+}
+
+static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	return candidate->pattern == PATTERN_RECORD ? validate_record(candidate, ret) : validate_bare(candidate, ret);
 }
 
 static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
-	struct lh_tls_record record;
+	struct lh_tls_record record = {.body = cursor};
 	struct hello hello = {0};
 	uint8_t type;
 	ret[0] = '\0';
-	if (!lh_tls_take_record(&cursor, &record) || !take_message(&record.body, &type, &hello))
+	if ((candidate->pattern == PATTERN_RECORD && !lh_tls_take_record(&cursor, &record)) ||
+	    !take_message(&record.body, &type, &hello))
 		return;
-	const char *version = hello.is_tls13 ? ", TLS 1.3" : "";
-	(void)snprintf(ret, LH_EXAMPLE_MAX, "%s%s%s%.*s", message_name(type), version,
-		       hello.server_name ? ", server name " : "", (int)hello.server_name_bytes,
-		       hello.server_name ? (const char *)hello.server_name : "");
+	int length = snprintf(ret, LH_EXAMPLE_MAX, "%s%s", kinds[match->kind], hello.is_tls13 ? ", TLS 1.3" : "");
+	if (hello.server_name)
+		length += snprintf(ret + length, LH_EXAMPLE_MAX - (size_t)length, ", server name %.*s",
+				   (int)lh_min_u64(hello.server_name_bytes, NAME_SHOWN_MAX), hello.server_name);
+	if (hello.protocols_bytes)
+		length += write_protocols(&hello, ret, length);
+	if (hello.cipher_count)
+		(void)snprintf(ret + length, LH_EXAMPLE_MAX - (size_t)length, ", %zu ciphers", hello.cipher_count);
 }
 
 const struct lh_recogniser lh_recognise_tls_handshake = {
@@ -264,5 +336,6 @@ const struct lh_recogniser lh_recognise_tls_handshake = {
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
 	.validate = validate,
+	.kinds = kinds,
 	.describe = describe,
 };

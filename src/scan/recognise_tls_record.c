@@ -18,13 +18,23 @@ enum {
 	ENCRYPTED_MIN = 17,       /* RFC 8446 section 5.2: a tag of 16 bytes, and a type */
 };
 
-static const char *const patterns[] = {"[\\x14-\\x17]\\x03[\\x01-\\x03][\\x00-\\x48]", NULL};
+static const char *const patterns[] = {"[\\x14-\\x18]\\x03[\\x01-\\x03][\\x00-\\x48]", NULL};
+
+#define KINDS(type) type ", TLS 1.0", type ", TLS 1.1", type ", TLS 1.2 or 1.3"
+
+enum { VERSIONS = 3 };
+
+/* By type, from LH_TLS_CHANGE_CIPHER_SPEC on, and by version. */
+static const char *const kinds[] = {
+	KINDS("change cipher spec"), KINDS("alert"),     KINDS("handshake, encrypted"),
+	KINDS("application data"),   KINDS("heartbeat"), NULL,
+};
 
 static bool is_header(uint8_t type, uint8_t major, uint8_t minor, size_t body_bytes)
 {
-	if (type < LH_TLS_CHANGE_CIPHER_SPEC || type > LH_TLS_APPLICATION_DATA || major != 3 || minor < 1 || minor > 3)
+	if (type < LH_TLS_CHANGE_CIPHER_SPEC || type > LH_TLS_HEARTBEAT || major != 3 || minor < 1 || minor > 3)
 		return false;
-	size_t least = type == LH_TLS_APPLICATION_DATA ? ENCRYPTED_MIN
+	size_t least = type >= LH_TLS_APPLICATION_DATA ? ENCRYPTED_MIN /* RFC 6520: padding of 16 bytes at least */
 		       : type == LH_TLS_HANDSHAKE      ? 4
 		       : type == LH_TLS_ALERT          ? 2
 						       : 1;
@@ -110,20 +120,17 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	if (!candidate->follows_match && !has_fixed_body(&record) && !is_followed(cursor, &record) &&
 	    !is_in_record_buffer(candidate, &record))
 		return false;
-	*ret = (struct lh_match){.length = record.length};
+	*ret = (struct lh_match){
+		.length = record.length,
+		.kind = (record.type - LH_TLS_CHANGE_CIPHER_SPEC) * VERSIONS + record.minor - 1,
+	};
 	return true;
 }
 
 static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
-	static const char *const types[] = {"change cipher spec", "alert", "handshake, encrypted", "application data"};
-	static const char *const versions[] = {"TLS 1.0", "TLS 1.1", "TLS 1.2 or 1.3"};
-	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
-	struct lh_tls_record record;
-	ret[0] = '\0';
-	if (lh_tls_take_record(&cursor, &record))
-		(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %s", types[record.type - LH_TLS_CHANGE_CIPHER_SPEC],
-			       versions[record.minor - 1]);
+	(void)candidate;
+	(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %zu bytes", kinds[match->kind], match->length);
 }
 
 const struct lh_recogniser lh_recognise_tls_record = {
@@ -132,5 +139,6 @@ const struct lh_recogniser lh_recognise_tls_record = {
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
 	.validate = validate,
+	.kinds = kinds,
 	.describe = describe,
 };

@@ -1,7 +1,7 @@
 /*
  * recognise_url: absolute URLs with an authority, RFC 3986: scheme "://" [user@] host ..., from the
  * scheme to the last byte that a URI may hold, without closing punctuation of the text around it.
- * Also masks passwords in what is shown.
+ * A password in it belongs to the row of secrets.
  */
 #include "recognise.h"
 
@@ -57,10 +57,9 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	if (!scheme_before(candidate, &before))
 		return false;
 	/* A host or user begins with a letter, a digit or '['; "file:///path" and "unix:///path" have none. */
-	bool has_host =
-		lh_after_is(candidate, host, LH_BYTES_ALNUM) || lh_after_equals(candidate, host, "[", false) ||
-		(lh_after_equals(candidate, host, "/", false) && lh_after_is(candidate, host + 1, LH_BYTES_ALNUM)) ||
-		(lh_after_equals(candidate, host, ":", false) && lh_after_is(candidate, host + 1, LH_BYTES_URL));
+	bool has_host = lh_after_is(candidate, host, LH_BYTES_ALNUM) || lh_after_equals(candidate, host, "[") ||
+			(lh_after_equals(candidate, host, "/") && lh_after_is(candidate, host + 1, LH_BYTES_ALNUM)) ||
+			(lh_after_equals(candidate, host, ":") && lh_after_is(candidate, host + 1, LH_BYTES_URL));
 	if (!has_host)
 		return false;
 	size_t end = without_punctuation(candidate, host, url_tail(candidate, host));
@@ -68,43 +67,6 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 		return false;
 	*ret = (struct lh_match){.before = before, .length = before + end};
 	return true;
-}
-
-/* ---------------------------------------------------------------- passwords */
-
-static bool is_port(const char *text, size_t length)
-{
-	return length <= 5 && strspn(text, "0123456789") >= length;
-}
-
-/*
- * Masks from the colon after the user to the last '@' of the word, or to its end when the '@' was cut
- * off. A password may hold '/', '#' and '?', though RFC 3986 wants them escaped.
- */
-static char *mask_one(char *authority)
-{
-	size_t word = strcspn(authority, " \t\r\n\"<>");
-	size_t user = strcspn(authority, ":/?#@ \t\r\n\"<>[");
-	char *end = authority + word;
-	if (user >= word || authority[user] != ':')
-		return authority + user;
-	char *password = authority + user + 1;
-	char *at = memrchr(password, '@', (size_t)(end - password));
-	size_t to_slash = strcspn(password, "/?# \t\r\n\"<>,;)'\\");
-	char *after = password + to_slash;
-	bool is_at_in_path = at && at > after;
-	if (is_port(password, to_slash) && (!at || is_at_in_path))
-		return after;
-	char *stop = at ? at : end;
-	memset(password, '*', (size_t)(stop - password));
-	return stop;
-}
-
-void lh_mask_passwords(char *text)
-{
-	char *at = text;
-	while ((at = strstr(at, "://")) != NULL)
-		at = mask_one(at + SEPARATOR_BYTES);
 }
 
 const struct lh_recogniser lh_recognise_url = {

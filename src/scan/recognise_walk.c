@@ -4,7 +4,6 @@
  */
 #include "recognise.h"
 
-#include <ctype.h>
 #include <string.h>
 
 const uint16_t lh_byte_classes[256] = {
@@ -78,38 +77,65 @@ bool lh_before_is(const struct lh_candidate *candidate, size_t distance, unsigne
 	return distance <= candidate->bytes_before && lh_byte_is(*(candidate->anchor - distance), classes);
 }
 
-static bool bytes_equal(const uint8_t *bytes, const char *text, size_t length, bool any_case)
-{
-	if (!any_case)
-		return memcmp(bytes, text, length) == 0;
-	for (size_t i = 0; i < length; i++) {
-		if (tolower(bytes[i]) != tolower((unsigned char)text[i]))
-			return false;
-	}
-	return true;
-}
-
-bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const char *text, bool any_case)
+bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const char *text)
 {
 	size_t length = strlen(text);
 	return offset <= candidate->bytes_after && length <= candidate->bytes_after - offset &&
-	       bytes_equal(candidate->anchor + offset, text, length, any_case);
+	       memcmp(candidate->anchor + offset, text, length) == 0;
 }
 
-bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, bool any_case,
-		   size_t *ret)
+bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, size_t *ret)
 {
-	size_t length = strlen(text);
 	end = lh_min_u64(end, candidate->bytes_after);
-	for (size_t at = offset; at + length <= end; at++) {
-		if (bytes_equal(candidate->anchor + at, text, length, any_case)) {
-			*candidate->examined += at - offset;
-			*ret = at;
+	size_t length = end > offset ? end - offset : 0;
+	const uint8_t *found = memmem(candidate->anchor + offset, length, text, strlen(text));
+	if (found)
+		*ret = (size_t)(found - candidate->anchor);
+	*candidate->examined += found ? *ret - offset : length;
+	return found;
+}
+
+size_t lh_span_until(const struct lh_candidate *candidate, size_t offset, size_t end, const char *stops)
+{
+	size_t length = 0;
+	while (offset + length < end && !strchr(stops, candidate->anchor[offset + length]))
+		length++;
+	*candidate->examined += length;
+	return length;
+}
+
+static bool is_quote(uint8_t byte)
+{
+	return byte == '"' || byte == '\'';
+}
+
+size_t lh_value_bytes(const struct lh_candidate *candidate, size_t *offset, unsigned classes, size_t max)
+{
+	size_t at = *offset;
+	bool is_quoted = at < candidate->bytes_after && is_quote(candidate->anchor[at]);
+	bool is_inside = candidate->bytes_before && is_quote(*(candidate->anchor - 1));
+	char stop[2] = {0};
+	if (is_quoted)
+		stop[0] = (char)candidate->anchor[at++];
+	else if (is_inside)
+		stop[0] = (char)*(candidate->anchor - 1);
+	size_t value = lh_span_after(candidate, at, max, is_quoted ? LH_BYTES_LINE : classes);
+	*offset = at;
+	return stop[0] ? lh_span_until(candidate, at, at + value, stop) : value;
+}
+
+bool lh_is_placeholder(const uint8_t *value, size_t length)
+{
+	static const char *const begins[] = {"%s", "%d", "%(", "${", "$(", "{", "<"};
+	size_t stars = 0;
+	while (stars < length && value[stars] == '*')
+		stars++;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(begins); i++) {
+		size_t bytes = strlen(begins[i]);
+		if (bytes <= length && memcmp(value, begins[i], bytes) == 0)
 			return true;
-		}
 	}
-	*candidate->examined += end > offset ? end - offset : 0;
-	return false;
+	return stars == length;
 }
 
 struct lh_cursor lh_candidate_cursor(const struct lh_candidate *candidate)

@@ -32,7 +32,7 @@ static uint64_t text_mask_line(const uint8_t *bytes)
 }
 #endif
 
-static uint64_t text_mask(const uint8_t *bytes, size_t length)
+uint64_t lh_text_mask(const uint8_t *bytes, size_t length)
 {
 #ifdef __SSE2__
 	if (length == LINE_BYTES)
@@ -61,13 +61,13 @@ void lh_text_windows_init(struct lh_text_windows *windows, const uint8_t *data, 
 	*windows = (struct lh_text_windows){.data = data, .bytes = bytes};
 	size_t primed = lh_min_u64(bytes_before, LH_TEXT_RUN_MIN);
 	if (primed)
-		(void)line_has_text(text_mask(data - primed, primed) << (LINE_BYTES - primed), windows->carry);
+		(void)line_has_text(lh_text_mask(data - primed, primed) << (LINE_BYTES - primed), windows->carry);
 }
 
 static bool next_line_has_text(struct lh_text_windows *windows)
 {
 	size_t length = lh_min_u64(LINE_BYTES, windows->bytes - windows->at);
-	bool has_text = line_has_text(text_mask(windows->data + windows->at, length), windows->carry);
+	bool has_text = line_has_text(lh_text_mask(windows->data + windows->at, length), windows->carry);
 	windows->at += length;
 	return has_text;
 }

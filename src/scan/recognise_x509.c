@@ -1,6 +1,6 @@
 /*
  * recognise_x509: whole certificates in DER, RFC 5280 section 4.1: SEQUENCE { TBSCertificate,
- * AlgorithmIdentifier, BIT STRING } that ends exactly at the outer length. Shown by subject and issuer.
+ * AlgorithmIdentifier, BIT STRING } that ends exactly at the outer length. Shown by subject, issuer and last day.
  */
 #include "recognise.h"
 
@@ -18,21 +18,12 @@ static bool take_certificate(struct lh_cursor *cursor, struct lh_certificate *re
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	struct lh_cursor cursor = lh_candidate_cursor(candidate);
-	struct lh_certificate certificate;
-	if (!take_certificate(&cursor, &certificate))
-		return false;
-	*ret = (struct lh_match){.length = (size_t)(cursor.at - candidate->anchor)};
-	return true;
+	return lh_certificate_match(candidate, take_certificate, ret);
 }
 
 static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
-	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
-	struct lh_certificate certificate;
-	ret[0] = '\0';
-	if (take_certificate(&cursor, &certificate))
-		lh_certificate_describe(&certificate, ret);
+	lh_certificate_describe(candidate, match, take_certificate, ret);
 }
 
 const struct lh_recogniser lh_recognise_x509 = {

@@ -15,21 +15,12 @@ static const char *const patterns[] = {
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	struct lh_cursor cursor = lh_candidate_cursor(candidate);
-	struct lh_certificate certificate;
-	if (!lh_der_take_tbs(&cursor, &certificate))
-		return false;
-	*ret = (struct lh_match){.length = (size_t)(cursor.at - candidate->anchor)};
-	return true;
+	return lh_certificate_match(candidate, lh_der_take_tbs, ret);
 }
 
 static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
-	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
-	struct lh_certificate certificate;
-	ret[0] = '\0';
-	if (lh_der_take_tbs(&cursor, &certificate))
-		lh_certificate_describe(&certificate, ret);
+	lh_certificate_describe(candidate, match, lh_der_take_tbs, ret);
 }
 
 const struct lh_recogniser lh_recognise_x509_tbs = {

@@ -4,16 +4,16 @@
  */
 #include "collector.h"
 #include "kernel.h"
+#include "map.h"
 #include "slices.h"
 
 #include <stdlib.h>
 
 /* In this order collectors see a piece, and merge. */
 static const struct lh_collector *const lh_collectors[] = {
-	&lh_collect_totals,
-	&lh_collect_classes, /* before what must not show secrets */
-	&lh_collect_texts,
-	&lh_collect_symbols,
+	&lh_collect_totals, &lh_collect_classes, /* before what must not show secrets */
+	&lh_collect_map,                         /* after the classes, of whose end it makes use */
+	&lh_collect_texts,  &lh_collect_symbols,
 };
 
 /* Enough for the look around a stripe to cost little; little enough for the parts to fit in memory. */
@@ -205,6 +205,7 @@ void lh_summary_deinit(struct lh_summary *summary)
 		free(summary->templates.items[i].text);
 	lh_vec_deinit(&summary->templates);
 	lh_vec_deinit(&summary->classes);
+	lh_map_deinit(&summary->map);
 	lh_vec_deinit(&summary->modules);
 	lh_census_deinit(&summary->census);
 	lh_objects_deinit(&summary->objects);

@@ -212,7 +212,6 @@ static struct lh_error *push_repeated(const struct lh_tally_row *row, struct lh_
 	char *text = strndup((const char *)row->text, row->is_secret ? 0 : row->text_length);
 	if (!text)
 		return lh_error_no_memory();
-	lh_mask_passwords(text);
 	ret->repeated.items[ret->repeated.count++] = (struct lh_repeated){
 		.text = text,
 		.chars = row->chars,
@@ -233,7 +232,6 @@ static char *template_text(const struct lh_tally_row *row, const struct template
 	size_t at = 0, length = row->text_length;
 	memcpy(first, row->text, length);
 	first[length] = '\0';
-	lh_mask_passwords(first);
 	bool is_cut = payload->value_count == LH_TEMPLATE_VALUES_MAX; /* what follows may differ as well */
 	if (is_cut)
 		length = lh_min_u64(length, payload->values[LH_TEMPLATE_VALUES_MAX - 1].end);
@@ -264,10 +262,8 @@ static struct lh_error *push_template(const struct lh_text_count *count, const s
 	};
 	if (!template.text)
 		return lh_error_no_memory();
-	for (size_t i = 0; i < payload->example_count; i++) {
+	for (size_t i = 0; i < payload->example_count; i++)
 		template.examples[i] = payload->examples[i];
-		lh_mask_passwords(template.examples[i].text);
-	}
 	ret->templates.items[ret->templates.count++] = template;
 	return NULL;
 }

@@ -56,7 +56,7 @@ refused_with() {
 same_as_gnu() {
 	local file=$1 chars=$2 encoding=$3 radix=$4
 	cmp <(strings -a -t "$radix" -n "$chars" -e "$encoding" "$file") \
-		<("$LEAKHUNT" strings --list --offsets -t "$radix" -n "$chars" -e "$encoding" "$file")
+		<("$LEAKHUNT" strings --list --offsets --show-secrets -t "$radix" -n "$chars" -e "$encoding" "$file")
 }
 
 libc() {
@@ -89,14 +89,14 @@ libc() {
 		[ "$kernel" = scalar ] || grep -qwE "$kernel|${kernel}bw" /proc/cpuinfo || continue
 		for encoding in s S l B; do
 			cmp <(strings -a -t x -n 5 -e "$encoding" /bin/bash) \
-				<(LEAKHUNT_KERNEL=$kernel "$LEAKHUNT" strings --list --offsets -n 5 -e "$encoding" /bin/bash)
+				<(LEAKHUNT_KERNEL=$kernel "$LEAKHUNT" strings --list --offsets --show-secrets -n 5 -e "$encoding" /bin/bash)
 		done
 	done
 }
 
 @test "--list without -t prints the strings alone" {
-	cmp <(strings -a "$RANDOM_BYTES") <("$LEAKHUNT" strings --list "$RANDOM_BYTES")
-	cmp <(strings -a -n 12 "$BIG") <("$LEAKHUNT" strings --list --raw -n 12 "$BIG")
+	cmp <(strings -a "$RANDOM_BYTES") <("$LEAKHUNT" strings --list --show-secrets "$RANDOM_BYTES")
+	cmp <(strings -a -n 12 "$BIG") <("$LEAKHUNT" strings --list --show-secrets --raw -n 12 "$BIG")
 }
 
 @test "holes of a sparse file are zeros to wide characters" {
@@ -370,4 +370,40 @@ for word in "ready", "alive":
 	[ "$status" -eq 1 ]
 	[ "$(jq .complete <<<"$output")" = false ]
 	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt 100000000 ]
+}
+
+@test "secrets are masked in every output, with as many characters, unless asked for" {
+	local file=$BATS_TEST_TMPDIR/secrets encoding
+	printf '%s\0' 'redis://user:hunter2@host/0' 'Cookie: sid=hunter2; a=b' 'password=hunter2' \
+		'{"db_password": "hunter2", "id": 1}' 'jwt eyJhbGciOiJub25lIn0.eyJzdWIiOiJqb2UifQ.hunter2' >"$file"
+	leakhunt strings "$file" --json
+	[ "$(jq '[.classes[] | select(.secret) | .count] | add' <<<"$output")" -eq 5 ]
+	[[ $output != *hunter2* ]]
+	[[ $output == *'redis://user:*******@host/0'* ]]
+	leakhunt strings "$file"
+	[[ $output != *hunter2* ]]
+	leakhunt strings "$file" --show-secrets
+	[[ $output == *hunter2* ]]
+	for encoding in s,ascii S,ascii l,utf-16le b,utf-16be L,utf-32le B,utf-32be; do
+		iconv -f ascii -t "${encoding#*,}" "$file" >"$file.wide"
+		leakhunt strings --list -e "${encoding%,*}" "$file.wide"
+		[[ $output != *hunter2* ]]
+		[[ $output == *'redis://user:*******@host/0'* ]]
+		cmp <(strings -a -e "${encoding%,*}" "$file.wide") \
+			<("$LEAKHUNT" strings --list --show-secrets -e "${encoding%,*}" "$file.wide")
+		cmp <("$LEAKHUNT" strings --list -e "${encoding%,*}" "$file.wide" | wc -lc) \
+			<(strings -a -e "${encoding%,*}" "$file.wide" | wc -lc)
+	done
+}
+
+@test "the classes and the rest add up to the bytes scanned, and so does the map" {
+	for file in "$BIG" "$RANDOM_BYTES" /bin/bash; do
+		leakhunt strings --json "$file"
+		[ "$status" -eq 0 ]
+		jq -e '.totals.scanned_bytes as $all
+			| ([.classes[].bytes] + [.rest[].bytes] | add) == $all and ([.map.cells[].bytes[]] | add) == $all
+			and all(.classes[]; (.kinds | length) == 0 or ([.kinds[].bytes] | add) == .bytes)' <<<"$output"
+	done
+	[ "$(jq '.rest[] | select(.class == "zero") | .bytes' <<<"$("$LEAKHUNT" strings --json "$BIG")")" -gt 1000000 ]
+	"$LEAKHUNT" strings "$BIG" | grep -q '^a letter is '
 }

@@ -42,15 +42,22 @@ static inline void unit_put(char *ret, size_t room, const char *text)
 static inline struct lh_recogniser_pass *unit_pass_over(const void *bytes, size_t length, size_t block_bytes)
 {
 	struct lh_recogniser_pass *pass = NULL;
-	assert_success(lh_recogniser_pass_create(&pass));
+	assert_success(lh_recogniser_pass_create(false, &pass));
 	unit_feed(pass, bytes, length, block_bytes);
 	return pass;
+}
+
+/* All classes, with nothing left to settle. */
+static inline const struct lh_class_count *unit_classes(struct lh_recogniser_pass *pass, size_t *ret_count)
+{
+	assert_success(lh_recogniser_pass_settle(pass));
+	return lh_recogniser_pass_classes(pass, ret_count);
 }
 
 static inline const struct lh_class_count *unit_class(struct lh_recogniser_pass *pass, const char *name)
 {
 	size_t count;
-	const struct lh_class_count *classes = lh_recogniser_pass_classes(pass, &count);
+	const struct lh_class_count *classes = unit_classes(pass, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(classes[i].name, name) == 0)
 			return &classes[i];

@@ -1,0 +1,25 @@
+/*
+ * list_mask: secrets in memory that is listed are overwritten, in a copy, with as many '*'. Private to scan.
+ */
+#ifndef LEAKHUNT_SCAN_LIST_MASK_H
+#define LEAKHUNT_SCAN_LIST_MASK_H
+
+#include "leakhunt/scan.h"
+
+/* Zero-initialised, it masks nothing. */
+struct lh_list_mask {
+	struct lh_secret_finder *finder;
+	enum lh_encoding encoding;
+	LH_VEC(uint8_t *) copies; /* of the stripe's blocks in which secrets lie */
+	LH_VEC(uint8_t) narrow;   /* the low bytes of wide characters */
+};
+
+struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_secret_finder *finder,
+				   enum lh_encoding encoding) LH_NODISCARD;
+void lh_list_mask_deinit(struct lh_list_mask *mask);
+/* A new stripe: what was copied is gone. */
+void lh_list_mask_begin(struct lh_list_mask *mask);
+/* When there is a secret in the block, its data becomes that of a copy, which stays till the next stripe. */
+struct lh_error *lh_list_mask_block(struct lh_list_mask *mask, struct lh_block *block) LH_NODISCARD;
+
+#endif

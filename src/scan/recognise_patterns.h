@@ -1,0 +1,32 @@
+/*
+ * recognise_patterns: patterns of recognisers compiled for one search, and what a hit of it means.
+ * Private to scan.
+ */
+#ifndef LEAKHUNT_SCAN_RECOGNISE_PATTERNS_H
+#define LEAKHUNT_SCAN_RECOGNISE_PATTERNS_H
+
+#include "recognise.h"
+
+#include <hs/hs.h>
+
+enum { LH_PATTERNS_MAX = 256 };
+
+struct lh_pattern {
+	unsigned row;
+	unsigned number; /* within the row */
+	size_t bytes;
+};
+
+/* One compiled set of patterns; the id of a hit is an index of `patterns`. */
+struct lh_pattern_set_compiled {
+	hs_database_t *database;
+	struct lh_pattern patterns[LH_PATTERNS_MAX];
+	unsigned pattern_count;
+	size_t longest_bytes;
+};
+
+/* Compiles a set, of the rows that are secret alone when `only_secrets`. *scratch grows to serve it, too. */
+struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, bool only_secrets, struct lh_pattern_set_compiled *ret,
+				     hs_scratch_t **scratch) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * recognise_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
+ * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else;
+ * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
+ */
+#include "recognise_patterns.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const enum lh_pattern_set searched[] = {LH_PATTERNS_BINARY, LH_PATTERNS_WORDS};
+
+enum { SETS = LH_ARRAY_COUNT(searched), EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
+
+struct lh_secret_finder {
+	struct lh_pattern_set_compiled sets[SETS];
+	hs_scratch_t *scratch;
+	bool is_clone; /* the compiled sets are another's */
+	LH_VEC(struct lh_range) found;
+};
+
+struct search {
+	struct lh_secret_finder *finder;
+	const struct lh_pattern_set_compiled *set;
+	const uint8_t *bytes;
+	uint64_t addr;
+	size_t length;
+	size_t examined;
+	struct lh_error *error;
+};
+
+static struct lh_error *add(struct search *search, size_t start, size_t end)
+{
+	return lh_vec_push(&search->finder->found, (struct lh_range){start, end});
+}
+
+static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+{
+	(void)from;
+	(void)flags;
+	struct search *search = context;
+	const struct lh_pattern *pattern = &search->set->patterns[id];
+	size_t anchor = (size_t)to - pattern->bytes;
+	struct lh_candidate candidate = {
+		.anchor = search->bytes + anchor,
+		.bytes_before = lh_min_u64(anchor, LH_LOOK_BACK),
+		.bytes_after = lh_min_u64(search->length - anchor, LH_BLOCK_OVERLAP),
+		.addr = search->addr + anchor,
+		.pattern = pattern->number,
+		.pattern_bytes = pattern->bytes,
+		.examined = &search->examined,
+	};
+	struct lh_match match;
+	search->examined++;
+	if (lh_recognisers[pattern->row]->validate(&candidate, &match)) {
+		size_t start = anchor - match.before + match.skipped;
+		search->error = add(search, start, start + match.length);
+	}
+	if (!search->error && search->examined > EXAMINED_FREE + EXAMINED_PER_BYTE * search->length)
+		search->error = add(search, anchor, search->length);
+	else if (!search->error)
+		return 0;
+	return 1;
+}
+
+/* Ends early, without an error, when it has given up. */
+static struct lh_error *search_set(struct search *search, const struct lh_pattern_set_compiled *set)
+{
+	search->set = set;
+	search->examined = 0;
+	hs_error_t status = hs_scan(set->database, (const char *)search->bytes, (unsigned)search->length, 0,
+				    search->finder->scratch, on_hit, search);
+	if (search->error)
+		return search->error;
+	return status == HS_SUCCESS || status == HS_SCAN_TERMINATED
+		       ? NULL
+		       : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
+}
+
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
+				       const struct lh_range **ret, size_t *ret_count)
+{
+	finder->found.count = 0;
+	if (length > UINT_MAX)
+		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in", length);
+	struct search search = {.finder = finder, .bytes = bytes, .addr = addr, .length = length};
+	for (size_t i = 0; length && i < SETS; i++)
+		LH_TRY(search_set(&search, &finder->sets[i]));
+	*ret = finder->found.items;
+	*ret_count = finder->found.count;
+	return NULL;
+}
+
+void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length)
+{
+	const struct lh_range *found = NULL;
+	size_t count = 0;
+	struct lh_error *error = lh_secret_finder_find(finder, text, length, 0, &found, &count);
+	if (error)
+		memset(text, '*', length);
+	for (size_t i = 0; !error && i < count; i++)
+		memset(text + found[i].start, '*', found[i].end - found[i].start);
+	lh_error_destroy(error);
+}
+
+/* ---------------------------------------------------------------- life */
+
+struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
+{
+	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = calloc(1, sizeof(*finder));
+	if (!finder)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < SETS; i++)
+		LH_TRY(lh_patterns_compile(searched[i], true, &finder->sets[i], &finder->scratch));
+	*ret = finder;
+	finder = NULL;
+	return NULL;
+}
+
+struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, struct lh_secret_finder **ret)
+{
+	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *clone = calloc(1, sizeof(*clone));
+	if (!clone)
+		return lh_error_no_memory();
+	clone->is_clone = true;
+	memcpy(clone->sets, finder->sets, sizeof(clone->sets));
+	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
+		return lh_error_no_memory();
+	*ret = clone;
+	clone = NULL;
+	return NULL;
+}
+
+void lh_secret_finder_destroy(struct lh_secret_finder *finder)
+{
+	if (!finder)
+		return;
+	lh_vec_deinit(&finder->found);
+	hs_free_scratch(finder->scratch);
+	for (size_t i = 0; i < SETS && !finder->is_clone; i++)
+		hs_free_database(finder->sets[i].database);
+	free(finder);
+}
+
+void lh_cleanup_secret_finder(struct lh_secret_finder **finder)
+{
+	lh_secret_finder_destroy(*finder);
+}

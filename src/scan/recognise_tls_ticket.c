@@ -1,0 +1,92 @@
+/*
+ * recognise_tls_ticket: NewSessionTicket messages that carry a session ticket: of TLS 1.2 (RFC 5077
+ * section 3.3: lifetime, ticket to the end) and of TLS 1.3 as decrypted (RFC 8446 section 4.6.1: lifetime,
+ * age_add, nonce, ticket, extensions that end exactly at the message's length).
+ */
+#include "recognise.h"
+
+#include <stdio.h>
+
+enum {
+	HEADER_BYTES = 4,
+	TICKET_MIN = 16,
+	LIFETIME_MAX = 604800, /* RFC 8446 section 4.6.1: seven days */
+	NONCE_MAX = 32,
+	TLS12_HEAD = 6,
+};
+
+/* Type 4, u24 length below 4 KiB, u32 lifetime below 2^20. */
+static const char *const patterns[] = {"\\x04\\x00[\\x00-\\x0f].\\x00[\\x00-\\x0f]..", NULL};
+
+struct ticket {
+	size_t bytes;
+	uint32_t lifetime_seconds;
+	bool is_tls13;
+};
+
+static bool is_tls12(struct lh_cursor body, struct ticket *ret)
+{
+	size_t bytes = lh_cursor_be16(&body);
+	*ret = (struct ticket){.bytes = bytes, .lifetime_seconds = ret->lifetime_seconds};
+	return !body.failed && bytes >= TICKET_MIN && bytes == lh_cursor_left(&body);
+}
+
+static bool is_tls13(struct lh_cursor body, struct ticket *ret)
+{
+	uint32_t age_add = lh_cursor_be32(&body);
+	size_t nonce = lh_cursor_u8(&body);
+	(void)lh_cursor_take(&body, nonce);
+	size_t bytes = lh_cursor_be16(&body);
+	(void)lh_cursor_take(&body, bytes);
+	size_t extensions = lh_cursor_be16(&body);
+	*ret = (struct ticket){.bytes = bytes, .lifetime_seconds = ret->lifetime_seconds, .is_tls13 = true};
+	return !body.failed && age_add && nonce && nonce <= NONCE_MAX && bytes >= TICKET_MIN &&
+	       extensions == lh_cursor_left(&body);
+}
+
+static bool read_ticket(const struct lh_candidate *candidate, struct ticket *ret, size_t *ret_length)
+{
+	struct lh_cursor cursor = lh_candidate_cursor(candidate);
+	(void)lh_cursor_u8(&cursor);
+	size_t bytes = lh_cursor_be24(&cursor);
+	const uint8_t *start = lh_cursor_take(&cursor, bytes);
+	if (!start)
+		return false;
+	struct lh_cursor body = lh_cursor_over(start, bytes);
+	*ret = (struct ticket){.lifetime_seconds = lh_cursor_be32(&body)};
+	*ret_length = HEADER_BYTES + bytes;
+	return !body.failed && ret->lifetime_seconds <= LIFETIME_MAX && (is_tls12(body, ret) || is_tls13(body, ret));
+}
+
+static const char *const kinds[] = {"TLS 1.2", "TLS 1.3", NULL};
+
+static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct ticket ticket;
+	size_t length;
+	if (!read_ticket(candidate, &ticket, &length))
+		return false;
+	*ret = (struct lh_match){.length = length, .kind = ticket.is_tls13};
+	return true;
+}
+
+static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+{
+	(void)match;
+	struct ticket ticket;
+	size_t length;
+	ret[0] = '\0';
+	if (read_ticket(candidate, &ticket, &length))
+		(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, ticket of %zu bytes, lifetime %u s", kinds[ticket.is_tls13],
+			       ticket.bytes, ticket.lifetime_seconds);
+}
+
+const struct lh_recogniser lh_recognise_tls_ticket = {
+	.name = "tls-ticket",
+	.title = "TLS session tickets",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.kinds = kinds,
+	.describe = describe,
+};

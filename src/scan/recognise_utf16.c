@@ -1,0 +1,56 @@
+/*
+ * recognise_utf16: text in UTF-16 of either byte order (RFC 2781): at least 8 printable ASCII
+ * characters in a row, 70 % of them letters and digits, since numbers of two bytes look alike
+ * otherwise. Each is a printable byte and a zero one; shown without the zeros.
+ */
+#include "recognise.h"
+
+enum { UNITS_MIN = 8, UNITS_MAX = LH_BLOCK_OVERLAP / 2, PATTERN_LITTLE = 0 };
+
+static const char *const patterns[] = {
+	[PATTERN_LITTLE] = "(?:[ -~]\\x00){8}",
+	"(?:\\x00[ -~]){8}",
+	NULL,
+};
+
+static const char *const kinds[] = {"UTF-16LE", "UTF-16BE", NULL};
+
+static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t high = candidate->pattern == PATTERN_LITTLE ? 1 : 0; /* where the zero byte is */
+	size_t units = 0;
+	size_t words = 0;
+	for (const uint8_t *unit = candidate->anchor; units < UNITS_MAX && 2 * units + 2 <= candidate->bytes_after;
+	     unit += 2, units++) {
+		if (unit[high] || !lh_byte_is(unit[1 - high], LH_BYTES_TEXT))
+			break;
+		words += lh_byte_is(unit[1 - high], LH_BYTES_ALNUM);
+	}
+	*candidate->examined += units;
+	/* At an odd byte, little endian looks like big endian: a zero byte before is a unit's high one. */
+	bool is_shifted = high == 0 && candidate->bytes_before && lh_before_is(candidate, 1, LH_BYTES_LINE);
+	if (units < UNITS_MIN || words * 10 < units * 7 || is_shifted)
+		return false;
+	*ret = (struct lh_match){.length = 2 * units, .kind = candidate->pattern};
+	return true;
+}
+
+static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+{
+	size_t low = candidate->pattern == PATTERN_LITTLE ? 0 : 1;
+	uint8_t text[LH_EXAMPLE_MAX];
+	size_t units = lh_min_u64(match->length / 2, sizeof(text));
+	for (size_t i = 0; i < units; i++)
+		text[i] = candidate->anchor[2 * i + low];
+	lh_example_copy(text, units, ret);
+}
+
+const struct lh_recogniser lh_recognise_utf16 = {
+	.name = "utf16",
+	.title = "UTF-16 texts",
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+	.kinds = kinds,
+	.describe = describe,
+};
