@@ -5,9 +5,10 @@
  *   {"leakhunt_record":2,"pid":N,"start_ticks":N,"command":"..."}
  * All others are samples, numbered from 0 after each header. A whole one has "regions"; one that tells
  * only what has changed since the sample before has "changed" (regions that are new, or not as they
- * were) and "gone" (the start addresses of those that are no more):
+ * were; of one whose figures alone have changed, its start and those figures) and "gone" (the start
+ * addresses of those that are no more):
  *   {"n":0,"time_ns":N,"uptime_ns":N,"regions":[...]}
- *   {"n":1,"time_ns":N,"uptime_ns":N,"changed":[...],"gone":["0x...",...]}
+ *   {"n":1,"time_ns":N,"uptime_ns":N,"changed":[{"start":"0x...","rss_bytes":N},...],"gone":["0x...",...]}
  * Format 1 had whole samples only, and no numbers.
  */
 #ifndef LEAKHUNT_SELECT_RECORD_H
@@ -26,6 +27,11 @@ json_t *lh_record_region_encode(const struct lh_region *region);
 /* *ret_is_region: whether it is one; else *ret is untouched. Names go into the pool. */
 struct lh_error *lh_record_region_decode(const json_t *object, struct lh_strings_pool *pool, struct lh_region *ret,
 					 bool *ret_is_region) LH_NODISCARD;
+
+/* The start of a region, and the figures in which `now` differs from `before`. NULL without memory. */
+json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, const struct lh_usage *now);
+/* Sets the figures that the object has; false when one of them is no number. */
+bool lh_record_figures_decode(const json_t *object, struct lh_usage *ret);
 
 /* Missing leaves *ret as it was; false when there is something else than a number up to `max`. */
 bool lh_record_decode_number(const json_t *object, const char *key, uint64_t max, uint64_t *ret);

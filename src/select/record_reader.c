@@ -128,32 +128,53 @@ static size_t find_place(const struct lh_region_list *list, uint64_t addr)
 	return low;
 }
 
-static void remove_at(struct lh_region_list *list, size_t at)
-{
-	struct lh_region *place = &list->regions.items[at];
-	memmove(place, place + 1, (--list->regions.count - at) * sizeof(*place));
-}
-
 static bool remove_start(struct lh_region_list *list, uint64_t start)
 {
 	size_t at = find_place(list, start);
 	if (at == list->regions.count || list->regions.items[at].start != start)
 		return false;
-	remove_at(list, at);
+	struct lh_region *place = &list->regions.items[at];
+	memmove(place, place + 1, (--list->regions.count - at) * sizeof(*place));
 	return true;
 }
 
-/* In place of what it overlaps: of the lines of one sample that is itself, as it was. */
+/* In place of what it overlaps: most often one region, itself as it was. */
 static struct lh_error *put_region(struct lh_region_list *list, const struct lh_region *region)
 {
-	size_t at = find_place(list, region->start);
-	while (at < list->regions.count && list->regions.items[at].start < region->end)
-		remove_at(list, at);
+	size_t at = find_place(list, region->start), end = at;
+	while (end < list->regions.count && list->regions.items[end].start < region->end)
+		end++;
 	LH_TRY(lh_vec_reserve(&list->regions, 1));
 	struct lh_region *place = &list->regions.items[at];
-	memmove(place + 1, place, (list->regions.count++ - at) * sizeof(*place));
+	if (end != at + 1)
+		memmove(place + 1, &list->regions.items[end], (list->regions.count - end) * sizeof(*place));
+	list->regions.count += at + 1;
+	list->regions.count -= end;
 	*place = *region;
 	return NULL;
+}
+
+/* The region that begins there, or NULL. */
+static struct lh_region *region_at(struct lh_region_list *list, uint64_t start)
+{
+	size_t at = find_place(list, start);
+	bool is_there = at < list->regions.count && list->regions.items[at].start == start;
+	return is_there ? &list->regions.items[at] : NULL;
+}
+
+/* *ret: whether it was understood. */
+static struct lh_error *take_change(struct lh_region_list *list, const json_t *object, bool *ret)
+{
+	struct lh_region region;
+	uint64_t start;
+	*ret = false;
+	if (!json_object_get(object, "end")) {
+		struct lh_region *known = lh_json_get_address(object, "start", &start) ? region_at(list, start) : NULL;
+		*ret = known && lh_record_figures_decode(object, &known->usage);
+		return NULL;
+	}
+	LH_TRY(lh_record_region_decode(object, &list->strings, &region, ret));
+	return *ret ? put_region(list, &region) : NULL;
 }
 
 static struct lh_error *take_changes(struct lh_record_reader *reader, const json_t *changed, const json_t *gone)
@@ -165,12 +186,9 @@ static struct lh_error *take_changes(struct lh_record_reader *reader, const json
 		list->skipped_lines += !is_good;
 	}
 	for (size_t i = 0; i < json_array_size(changed); i++) {
-		struct lh_region region;
-		bool is_region;
-		LH_TRY(lh_record_region_decode(json_array_get(changed, i), &list->strings, &region, &is_region));
-		list->skipped_lines += !is_region;
-		if (is_region)
-			LH_TRY(put_region(list, &region));
+		bool is_good;
+		LH_TRY(take_change(list, json_array_get(changed, i), &is_good));
+		list->skipped_lines += !is_good;
 	}
 	return NULL;
 }

@@ -115,6 +115,19 @@ json_t *lh_record_region_encode(const struct lh_region *region)
 	return status ? NULL : json_incref(object);
 }
 
+json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, const struct lh_usage *now)
+{
+	LH_CLEANUP(lh_cleanup_json) json_t *object = json_object();
+	struct lh_usage from = *before, to = *now;
+	int status = json_object_set_new(object, "start", lh_json_address(start));
+	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++) {
+		uint64_t bytes = *usage_at(&to, usage_fields[i].offset);
+		if (bytes != *usage_at(&from, usage_fields[i].offset))
+			status |= json_object_set_new(object, usage_fields[i].key, lh_json_u64(bytes));
+	}
+	return status ? NULL : json_incref(object);
+}
+
 /* ---------------------------------------------------------------- reading */
 
 /* "rw-p": each place holds its letter or '-'. */
@@ -164,6 +177,15 @@ static struct lh_error *decode_name(const json_t *object, const char *key, struc
 	return lh_strings_pool_add(pool, text.data ? text.data : "", text.length, ret);
 }
 
+bool lh_record_figures_decode(const json_t *object, struct lh_usage *ret)
+{
+	bool is_good = true;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++)
+		is_good &= lh_record_decode_number(object, usage_fields[i].key, INT64_MAX,
+						   usage_at(ret, usage_fields[i].offset));
+	return is_good;
+}
+
 static bool decode_fields(const json_t *object, struct lh_region *ret)
 {
 	uint64_t tid = 0;
@@ -171,10 +193,7 @@ static bool decode_fields(const json_t *object, struct lh_region *ret)
 	ret->tid = (pid_t)tid;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(flag_fields); i++)
 		lh_json_get_bool(object, flag_fields[i].key, flag_at(ret, flag_fields[i].offset));
-	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++)
-		is_good &= lh_record_decode_number(object, usage_fields[i].key, INT64_MAX,
-						   usage_at(&ret->usage, usage_fields[i].offset));
-	return is_good;
+	return is_good && lh_record_figures_decode(object, &ret->usage);
 }
 
 static bool decode_plain(const json_t *object, struct lh_region *ret)

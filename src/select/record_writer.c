@@ -11,10 +11,11 @@
 /* Whole samples come this often: what a damaged line costs a reader, at most. */
 enum { WHOLE_EVERY = 256 };
 
-/* What the line before said of a region: where it is, and a digest of all there is to say of it. */
+/* What the lines before said of a region: where it is, a digest of what it is, and its figures. */
 struct written_region {
 	uint64_t start;
 	XXH128_hash_t digest;
+	struct lh_usage usage;
 };
 
 struct written {
@@ -57,10 +58,7 @@ struct lh_error *lh_record_encode_header(const struct lh_process_identity *ident
 	return lh_json_append(header, true, ret);
 }
 
-/*
- * Field by field: padding is undefined. Without what other processes change by mapping the same files:
- * that alone is no reason to write a region again.
- */
+/* Field by field: padding is undefined. */
 static XXH128_hash_t digest_of(const struct lh_region *region)
 {
 	const uint64_t fields[] = {
@@ -83,20 +81,36 @@ static XXH128_hash_t digest_of(const struct lh_region *region)
 		strlen(region->thread_name),
 		XXH3_64bits(region->thread_name, strlen(region->thread_name)),
 	};
-	struct lh_usage usage = region->usage;
-	usage.pss_bytes = usage.swap_pss_bytes = usage.referenced_bytes = 0;
-	usage.shared_clean_bytes = usage.private_clean_bytes = 0;
-	return XXH3_128bits_withSeed(fields, sizeof(fields), XXH3_64bits(&usage, sizeof(usage)));
+	return XXH3_128bits(fields, sizeof(fields));
 }
 
-static struct lh_error *add_region(const struct lh_region *region, json_t *array)
+/* What other processes change by mapping the same files is no reason to write a region again. */
+static bool has_same_figures(const struct lh_usage *before, struct lh_usage now)
 {
-	return json_array_append_new(array, lh_record_region_encode(region)) ? lh_error_no_memory() : NULL;
+	now.pss_bytes = before->pss_bytes;
+	now.swap_pss_bytes = before->swap_pss_bytes;
+	now.referenced_bytes = before->referenced_bytes;
+	now.shared_clean_bytes = before->shared_clean_bytes;
+	now.private_clean_bytes = before->private_clean_bytes;
+	return memcmp(before, &now, sizeof(now)) == 0;
 }
 
-static struct lh_error *add_gone(const struct written_region *region, json_t *array)
+static struct lh_error *append(json_t *array, json_t *object)
 {
-	return json_array_append_new(array, lh_json_address(region->start)) ? lh_error_no_memory() : NULL;
+	return json_array_append_new(array, object) ? lh_error_no_memory() : NULL;
+}
+
+/* `before`: the same mapping in the lines before; NULL when there is none. *ret: what they say of it now. */
+static struct lh_error *add_change(const struct lh_region *region, const struct written_region *before, json_t *changed,
+				   struct written_region *ret)
+{
+	*ret = (struct written_region){region->start, digest_of(region), region->usage};
+	if (!before || !XXH128_isEqual(before->digest, ret->digest))
+		return append(changed, lh_record_region_encode(region));
+	if (!has_same_figures(&before->usage, region->usage))
+		return append(changed, lh_record_figures_encode(region->start, &before->usage, &region->usage));
+	ret->usage = before->usage;
+	return NULL;
 }
 
 /* Both in order of address. */
@@ -107,17 +121,16 @@ static struct lh_error *compare(const struct written *before, const struct lh_re
 	LH_TRY(lh_vec_reserve(&now->items, list->regions.count));
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
-		struct written_region written = {region->start, digest_of(region)};
 		for (; next < before->items.count && before->items.items[next].start < region->start; next++)
-			LH_TRY(add_gone(&before->items.items[next], gone));
+			LH_TRY(append(gone, lh_json_address(before->items.items[next].start)));
 		bool is_known = next < before->items.count && before->items.items[next].start == region->start;
-		if (!is_known || !XXH128_isEqual(before->items.items[next].digest, written.digest))
-			LH_TRY(add_region(region, changed));
+		LH_TRY(add_change(region, is_known ? &before->items.items[next] : NULL, changed,
+				  &now->items.items[now->items.count]));
+		now->items.count++;
 		next += is_known;
-		now->items.items[now->items.count++] = written;
 	}
 	for (; next < before->items.count; next++)
-		LH_TRY(add_gone(&before->items.items[next], gone));
+		LH_TRY(append(gone, lh_json_address(before->items.items[next].start)));
 	return NULL;
 }
 
