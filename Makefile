@@ -47,7 +47,7 @@ cli_obj  := $(cli_src:%.c=$(build)/%.o)
 units    := $(unit_src:tests/unit/%.c=$(build)/unit/%)
 replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
-# Samples and bench helpers are targets, not leakhunt: always built plainly.
+# Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
             .build/samples/python_leak
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)

@@ -19,9 +19,9 @@ static uint64_t *pages;
 static _Atomic uint64_t *sequence; /* in a page of its own */
 static uint64_t page_count, rate_per_s, discards;
 
-static void discard_page(volatile uint64_t *page)
+static void discard_page(uint64_t *page)
 {
-	if (madvise((void *)(uintptr_t)page, PAGE_BYTES, MADV_DONTNEED) < 0 || *page)
+	if (madvise(page, PAGE_BYTES, MADV_DONTNEED) < 0 || *(volatile uint64_t *)page)
 		sample_die("page_writer: a page given back is no page of zeros");
 }
 

@@ -1,7 +1,9 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # root, leakhunt, bench: see below
 # Shared by the bench scripts: times, tables, targets to dump and the tools that dump them. Source it with
 #   root      the folder of the sources
 #   leakhunt  the program
-#   bench     the folder of the built bench helpers
+#   bench     the folder of the built bench programs
 # set; it sets `work`, a new folder in $TMPDIR (/tmp) that goes away at the end.
 
 die() {

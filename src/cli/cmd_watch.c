@@ -7,7 +7,6 @@
 #include "cli/sampling.h"
 #include "cli/watching.h"
 
-
 enum { MOST_MAX = 1000 };
 
 #define SAVE_MIN_BYTES     (64 * LH_KIB)

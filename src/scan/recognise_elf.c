@@ -97,7 +97,7 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 	ret[0] = '\0';
 	if (read_header(candidate, &header))
 		(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %u bit, machine %u, %u program headers", types[header.type],
-			       header.is_64 ? 64 : 32, header.machine, header.entries);
+			       header.is_64 ? 64U : 32U, header.machine, header.entries);
 }
 
 const struct lh_recogniser lh_recognise_elf = {

@@ -18,7 +18,7 @@ enum {
 	EOI = 0xd9,
 	SOS = 0xda,
 	DQT = 0xdb,
-	APP_0 = 0xe0,
+	APP_15 = 0xef,
 	COM = 0xfe,
 	COMPONENTS_MAX = 4,
 	SEGMENTS_MAX = 4096,
@@ -46,7 +46,7 @@ static bool read_frame(struct lh_cursor body, struct frame *ret)
 static bool is_segment_marker(uint8_t marker)
 {
 	return marker >= SOF_0 && marker <= COM && (marker < RST_0 || marker > EOI) &&
-	       !(marker > 0xdf && marker < APP_0) && !(marker > 0xef && marker < COM);
+	       !(marker > APP_15 && marker < COM);
 }
 
 /* Takes a segment; its body is what comes after the length. */

@@ -347,6 +347,7 @@ leakhunt_json_change() {
 	start_sample heap_leak --auto 20
 	echo 0 >requests
 	# Each look finds 100 requests more.
+	# shellcheck disable=SC2016 # expanded by the shell that leakhunt starts
 	leakhunt select "$SAMPLE_PID" -i 60ms -n 12 --json \
 		--counter 'n=$(($(cat requests) + 100)); echo $n | tee requests'
 	[ "$status" -eq 0 ]

@@ -29,6 +29,7 @@ openmetrics() {
 
 @test "a leak: a line a sample, a record, metrics, one command" {
 	start_sample heap_leak --auto 20
+	# shellcheck disable=SC2016 # expanded by the shell that leakhunt starts
 	watch "$SAMPLE_PID" -i 50ms --for 1500ms --save record --metrics metrics.prom \
 		--on-leak 'echo "$LEAKHUNT_PID" >>fired'
 	[ "$status" -eq 0 ]

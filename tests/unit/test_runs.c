@@ -111,7 +111,7 @@ static void compare(const uint8_t *data, enum lh_encoding encoding, size_t min_c
 	struct lh_buffer expected LH_CLEANUP(lh_buffer_deinit) = {0};
 	gnu_strings((struct gnu){data, DATA_BYTES, 0, encoding}, min_chars, &expected);
 	struct listing listing = {.encoding = encoding, .has_offset = !is_live};
-	struct lh_run_options options = {min_chars, encoding};
+	struct lh_run_options options = {.min_chars = min_chars, .encoding = encoding};
 	struct lh_run_finder *finder;
 	assert_success(lh_run_finder_create(&options, list_run, &listing, &finder));
 	feed_in_blocks(finder, data, DATA_BYTES, most_bytes, is_live, seed);
@@ -171,7 +171,7 @@ static void test_a_block_that_does_not_continue_ends_the_run(void **state)
 {
 	(void)state;
 	unsigned count = 0;
-	struct lh_run_options options = {4, LH_ENCODING_ASCII};
+	struct lh_run_options options = {.min_chars = 4, .encoding = LH_ENCODING_ASCII};
 	struct lh_run_finder *finder;
 	assert_success(lh_run_finder_create(&options, count_run, &count, &finder));
 	feed_text(finder, 0x1000, "abc", false);
@@ -196,7 +196,7 @@ static struct lh_error *refuse_run(void *context, const struct lh_run *run)
 static void test_the_visitors_error_stops_it(void **state)
 {
 	(void)state;
-	struct lh_run_options options = {4, LH_ENCODING_ASCII};
+	struct lh_run_options options = {.min_chars = 4, .encoding = LH_ENCODING_ASCII};
 	struct lh_run_finder *finder;
 	assert_success(lh_run_finder_create(&options, refuse_run, NULL, &finder));
 	struct lh_block block = {.data = (const uint8_t *)"abcdef\0", .bytes = 7};
