@@ -341,7 +341,8 @@ static const struct lh_option options[] = {
 	},
 	{
 		.name = "no-inject",
-		.summary = "let the target run nothing for leakhunt: no --tracker uffd, no mode child; mode stop if that was all",
+		.summary = "let the target run nothing for leakhunt: no --tracker uffd, no mode child; mode stop if "
+			   "that was all",
 	},
 	{
 		.name = "format",
