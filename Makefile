@@ -162,6 +162,11 @@ bench-strings: all $(benches)
 bench-pause: all $(benches)
 	$(Q)scripts/bench-pause.sh $(PAUSE) .build/leakhunt .build/bench
 
+# SELECT='--mib 1024 --runs 3': see scripts/bench-select.sh.
+bench-select: all samples $(benches)
+	$(Q)scripts/bench-select.sh $(SELECT) .build/leakhunt .build/samples .build/bench
+.PHONY: bench-select
+
 # KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
 check-kernels:
 	$(Q)scripts/deps.sh ensure build check kernels
@@ -211,6 +216,7 @@ help:
 	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
 	@echo 'make bench-strings  speed of scanning beside GNU strings, eu-strings and ripgrep, on a core of 2 GB'
 	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'
+	@echo 'make bench-select  what a sample costs, and how long it holds up the target, beside pmap and smem'
 	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'
 	@echo 'make format       clang-format over all sources'
 	@echo 'make fuzz         libFuzzer on every target, FUZZ_SECONDS=60 each'

@@ -26,6 +26,7 @@ struct settings {
 	uint64_t interval_ns;
 	uint64_t samples;
 	uint64_t most;
+	uint64_t max_stall_ns;
 	const char *save_path; /* NULL: not saved */
 	bool is_json;
 };
@@ -119,7 +120,7 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
 	snprintf(finding->command, sizeof(finding->command), "%s", lh_process_command(process));
-	LH_TRY(lh_sampling_begin(process, lh_arguments_value(arguments, "counter"), sampling));
+	LH_TRY(lh_sampling_begin(process, lh_arguments_value(arguments, "counter"), settings->max_stall_ns, sampling));
 	if (settings->save_path)
 		LH_TRY(lh_sampling_save(sampling, settings->save_path, lh_arguments_has(arguments, "force")));
 	lh_interrupt_install();
@@ -238,12 +239,14 @@ static struct lh_error *find_in_files(const struct lh_arguments *arguments, stru
 
 static struct lh_error *read_settings(const struct lh_arguments *arguments, struct settings *ret)
 {
-	struct settings settings = {.interval_ns = 2 * LH_NS_PER_S, .samples = 10, .most = 10};
+	struct settings settings = {
+		.interval_ns = 2 * LH_NS_PER_S, .samples = 10, .most = 10, .max_stall_ns = LH_MAX_STALL_NS};
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
 	LH_TRY(lh_arguments_u64(arguments, "samples", 2, SAMPLES_MAX, &settings.samples));
 	LH_TRY(lh_arguments_u64(arguments, "most", 0, MOST_MAX, &settings.most));
 	if (settings.interval_ns < LH_NS_PER_MS || settings.interval_ns > 31 * 86400ull * LH_NS_PER_S)
 		return lh_error_create(LH_ERROR_USAGE, "option --interval: must be between 1ms and 31d");
+	LH_TRY(lh_sampling_max_stall(arguments, &settings.max_stall_ns));
 	settings.save_path = lh_arguments_value(arguments, "save");
 	settings.is_json = lh_arguments_has(arguments, "json");
 	*ret = settings;
@@ -253,11 +256,11 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 /* The options that say what is judged, and what goes with each. */
 static const struct source {
 	const char *option; /* NULL: a PID */
-	const char *not_with[8];
+	const char *not_with[9];
 } sources[] = {
 	{NULL, {"from", "before", "after", "times"}},
-	{"from", {"before", "after", "interval", "samples", "save", "force", "counter"}},
-	{"before", {"times", "interval", "samples", "save", "force", "counter", "most"}},
+	{"from", {"before", "after", "interval", "samples", "save", "force", "counter", "max-stall"}},
+	{"before", {"times", "interval", "samples", "save", "force", "counter", "max-stall", "most"}},
 };
 
 static const struct source *find_source(const struct lh_arguments *arguments)
@@ -302,7 +305,7 @@ static struct lh_error *print_selection(const struct finding *finding, const str
 		.most = settings->most,
 		.saved_path = finding->is_saved ? settings->save_path : NULL,
 		.is_complete = !finding->is_partial,
-		.read_count = finding->sampling.sample_count,
+		.pace = &finding->sampling.pace,
 		.reading_ns = finding->sampling.reading_ns,
 		.reading_max_ns = finding->sampling.reading_max_ns,
 	};
@@ -370,6 +373,7 @@ static const struct lh_option options[] = {
 	 .argument = "COMMAND",
 	 .summary =
 		 "with each sample run COMMAND with sh, which prints how much work was done: growth for each request"},
+	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
 	{.name = "before",
 	 .argument = "FILE",
 	 .summary = "with --after: a record from before a fix; says whether growth has stopped",
@@ -400,8 +404,8 @@ const struct lh_command lh_cmd_select = {
 		"merge, and ranks them by growth, with a verdict and the reason for it: leak, plateau, step, sawtooth, "
 		"steady, shrinking or undecided. Ends with the command that dumps what grows.\n\n"
 		"Ctrl-C takes a last sample and gives the result so far. The process is never stopped, but reading "
-		"smaps "
-		"holds a lock that its mmap and munmap wait for: the receipt says for how long.",
+		"smaps holds a lock that its mmap and munmap wait for. Where that would take longer than --max-stall, "
+		"its pages are counted in short calls instead. The receipt says how it was read, and for how long.",
 	.options = options,
 	.examples = examples,
 	.run = run,

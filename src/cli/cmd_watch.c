@@ -17,6 +17,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 	struct lh_watch_settings settings = {
 		.most = 5,
 		.save_max_bytes = SAVE_DEFAULT_BYTES,
+		.max_stall_ns = LH_MAX_STALL_NS,
 		.save_path = lh_arguments_value(arguments, "save"),
 		.metrics_path = lh_arguments_value(arguments, "metrics"),
 		.on_leak = lh_arguments_value(arguments, "on-leak"),
@@ -25,6 +26,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 	const char *save_max = lh_arguments_value(arguments, "save-max");
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
 	LH_TRY(lh_arguments_duration(arguments, "for", &settings.for_ns));
+	LH_TRY(lh_sampling_max_stall(arguments, &settings.max_stall_ns));
 	LH_TRY(lh_arguments_u64(arguments, "most", 1, MOST_MAX, &settings.most));
 	if (save_max)
 		LH_TRY(lh_parse_bytes(save_max, &settings.save_max_bytes));
@@ -40,7 +42,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 /* What belongs to one process has no meaning for all of them. */
 static struct lh_error *check_combination(const struct lh_arguments *arguments)
 {
-	static const char *const one_only[] = {"save", "save-max", "counter"};
+	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall"};
 	bool is_all = lh_arguments_has(arguments, "all");
 	if (is_all == (lh_arguments_operand_count(arguments) > 0))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, is_all ? "both PID and --all are given"
@@ -94,6 +96,7 @@ static const struct lh_option options[] = {
 	{.name = "counter",
 	 .argument = "COMMAND",
 	 .summary = "with each sample run COMMAND with sh, which prints how much work was done"},
+	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
 	{.name = "most", .argument = "N", .summary = "rows to show at most (default 5)"},
 	{.name = NULL},
 };

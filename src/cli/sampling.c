@@ -5,8 +5,6 @@
  */
 #include "cli/sampling.h"
 
-#include "cli/command.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,16 +21,27 @@ void lh_sampling_deinit(struct lh_sampling *sampling)
 	*sampling = (struct lh_sampling){0};
 }
 
-struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command,
+struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command, uint64_t max_stall_ns,
 				   struct lh_sampling *ret)
 {
 	*ret = (struct lh_sampling){
 		.process = process,
 		.counter_command = counter_command,
+		.pace = {.max_stall_ns = max_stall_ns},
 		/* From one look at the calendar: it may be set back meanwhile. */
 		.clock_offset_ns = lh_clock_realtime_ns() - lh_clock_monotonic_ns(),
 	};
 	return lh_selector_create(&ret->selector);
+}
+
+struct lh_error *lh_sampling_max_stall(const struct lh_arguments *arguments, uint64_t *ret)
+{
+	uint64_t max_stall_ns = *ret;
+	LH_TRY(lh_arguments_duration(arguments, "max-stall", &max_stall_ns));
+	if (max_stall_ns < LH_NS_PER_MS / 10)
+		return lh_error_create(LH_ERROR_USAGE, "option --max-stall: must be at least 100us");
+	*ret = max_stall_ns;
+	return NULL;
 }
 
 void lh_warn_of_losses(bool *is_partial, const char *what, size_t count, const char *losses)
@@ -151,7 +160,7 @@ static void count(struct lh_sampling *sampling, struct lh_sample *ret)
 static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sample *ret)
 {
 	uint64_t started_ns = lh_clock_monotonic_ns();
-	struct lh_error *error = lh_regions_read(sampling->process, LH_REGIONS_SMAPS, &ret->list);
+	struct lh_error *error = lh_regions_read_bounded(sampling->process, &sampling->pace, &ret->list);
 	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
 	/* A process that ends or calls exec while it is read shows as a strange text: say what happened. */
 	struct lh_error *change = lh_process_check(sampling->process);

@@ -4,7 +4,15 @@
 #ifndef LEAKHUNT_CLI_SAMPLING_H
 #define LEAKHUNT_CLI_SAMPLING_H
 
+#include "cli/command.h"
 #include "cli/record_log.h"
+
+/* --max-stall, for all commands that take samples. */
+#define LH_MAX_STALL_NS      (5 * LH_NS_PER_MS)
+#define LH_MAX_STALL_SUMMARY "hold up the mmap of the process for that long at most (default 5ms)"
+
+/* *ret keeps its default when the option was not given. */
+struct lh_error *lh_sampling_max_stall(const struct lh_arguments *arguments, uint64_t *ret) LH_NODISCARD;
 
 struct lh_sampling {
 	const struct lh_process *process;
@@ -19,12 +27,16 @@ struct lh_sampling {
 	size_t sample_count;
 	uint64_t first_bytes; /* used, in the first sample and the latest */
 	uint64_t latest_bytes;
-	uint64_t reading_ns; /* of smaps, in all and at most */
+	struct lh_regions_pace pace;
+	uint64_t reading_ns; /* in all and at most */
 	uint64_t reading_max_ns;
 };
 
-/* `process` and `counter_command` must outlive it. Nothing is read of the process yet. */
-struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command,
+/*
+ * `process` and `counter_command` must outlive it. `max_stall_ns`: of struct lh_regions_pace. Nothing is
+ * read of the process yet.
+ */
+struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command, uint64_t max_stall_ns,
 				   struct lh_sampling *ret) LH_NODISCARD;
 void lh_sampling_deinit(struct lh_sampling *sampling);
 

@@ -90,7 +90,7 @@ static struct lh_error *put_result(const struct watch *watch, struct lh_style st
 		.most = watch->settings->most,
 		.saved_path = watch->settings->save_path,
 		.is_complete = !watch->sampling.is_partial,
-		.read_count = watch->sampling.sample_count,
+		.pace = &watch->sampling.pace,
 		.reading_ns = watch->sampling.reading_ns,
 		.reading_max_ns = watch->sampling.reading_max_ns,
 	};
@@ -196,7 +196,7 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 		.is_terminal = isatty(STDOUT_FILENO),
 	};
 	setlocale(LC_CTYPE, "");
-	LH_TRY(lh_sampling_begin(process, settings->counter, &watch.sampling));
+	LH_TRY(lh_sampling_begin(process, settings->counter, settings->max_stall_ns, &watch.sampling));
 	if (settings->save_path)
 		LH_TRY(lh_record_log_open(settings->save_path, process, settings->save_max_bytes, &watch.sampling.log));
 	struct lh_error *error = follow(&watch);

@@ -11,6 +11,7 @@ struct lh_watch_settings {
 	uint64_t for_ns;      /* 0: without end */
 	uint64_t most;
 	uint64_t save_max_bytes;
+	uint64_t max_stall_ns;
 	const char *save_path;    /* NULL: no record */
 	const char *metrics_path; /* NULL: no metrics */
 	const char *on_leak;      /* NULL: nothing is run */

@@ -3,7 +3,7 @@
  * /proc/PID/pagemap. Output: runs of pages. By ioctl PAGEMAP_SCAN where the kernel has it (6.7), else by
  * reading one entry a page.
  */
-#include "regions.h"
+#include "pagemap_scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,53 +16,6 @@
 #define PIECE_BYTES (32 * LH_MIB)
 /* How long a target may have to wait for mmap_lock. */
 #define HOLD_NS_MAX LH_NS_PER_MS
-
-/* include/uapi/linux/fs.h of Linux 6.7; distributions' headers are often older than their kernels. */
-struct scan_region {
-	uint64_t start;
-	uint64_t end;
-	uint64_t categories;
-};
-
-struct scan_request {
-	uint64_t size;
-	uint64_t flags;
-	uint64_t start;
-	uint64_t end;
-	uint64_t walk_end;
-	uint64_t regions;
-	uint64_t region_count;
-	uint64_t max_pages;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN_IOCTL _IOWR('f', 16, struct scan_request)
-
-enum {
-	SCAN_IS_WRITE_TRACKED = 1 << 0, /* PAGE_IS_WPALLOWED */
-	SCAN_IS_WRITTEN = 1 << 1,
-	SCAN_IS_PRESENT = 1 << 3,
-	SCAN_IS_SWAPPED = 1 << 4,
-	SCAN_IS_GUARD = 1 << 8,         /* PAGE_IS_GUARD, Linux 6.16: a guard page counts as swapped, too */
-	SCAN_PROTECT_MATCHING = 1 << 0, /* PM_SCAN_WP_MATCHING */
-	SCAN_REGIONS = 1024,
-	ENTRY_COUNT = 8192,
-};
-
-struct lh_pagemap {
-	int fd;
-	bool is_probed;
-	bool has_scan;     /* valid when is_probed */
-	bool knows_guards; /* too */
-	const struct lh_process *process;
-	uint64_t page_bytes;
-	uint64_t rested_ns; /* when the target last had its chance at mmap_lock */
-	struct scan_region regions[SCAN_REGIONS];
-	uint64_t entries[ENTRY_COUNT];
-};
 
 struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret)
 {
@@ -122,16 +75,16 @@ struct scan_query {
 };
 
 static const struct scan_query query_present = {
-	.category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
-	.return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+	.category_anyof_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED,
+	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED,
 	.is_for_running = true,
 };
 
 /* Swapped pages stay as they are: they are neither read nor protected. */
 static const struct scan_query query_take_written = {
-	.flags = SCAN_PROTECT_MATCHING,
-	.category_mask = SCAN_IS_WRITE_TRACKED | SCAN_IS_WRITTEN | SCAN_IS_PRESENT,
-	.return_mask = SCAN_IS_PRESENT | SCAN_IS_WRITTEN,
+	.flags = LH_SCAN_PROTECT_MATCHING,
+	.category_mask = LH_SCAN_IS_WRITE_TRACKED | LH_SCAN_IS_WRITTEN | LH_SCAN_IS_PRESENT,
+	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITTEN,
 	.tells_written = true,
 	.is_for_running = true,
 };
@@ -141,18 +94,18 @@ static const struct scan_query query_take_written = {
  * than what is passed over (4 GB: 8 ms against 4, Linux 6.18).
  */
 static const struct scan_query query_find_written = {
-	.category_inverted = SCAN_IS_PRESENT | SCAN_IS_WRITE_TRACKED,
-	.category_anyof_mask = SCAN_IS_PRESENT | SCAN_IS_WRITE_TRACKED | SCAN_IS_WRITTEN,
-	.return_mask = SCAN_IS_PRESENT | SCAN_IS_SWAPPED | SCAN_IS_WRITTEN | SCAN_IS_WRITE_TRACKED,
+	.category_inverted = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITE_TRACKED,
+	.category_anyof_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITE_TRACKED | LH_SCAN_IS_WRITTEN,
+	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED | LH_SCAN_IS_WRITTEN | LH_SCAN_IS_WRITE_TRACKED,
 	.tells_written = true,
 	.omits_present = true,
 };
 
 static enum lh_page_state state_of(const struct scan_query *query, uint64_t categories)
 {
-	if (!(categories & SCAN_IS_PRESENT))
+	if (!(categories & LH_SCAN_IS_PRESENT))
 		return LH_PAGES_SWAPPED;
-	bool is_unwritten = categories & SCAN_IS_WRITE_TRACKED && !(categories & SCAN_IS_WRITTEN);
+	bool is_unwritten = categories & LH_SCAN_IS_WRITE_TRACKED && !(categories & LH_SCAN_IS_WRITTEN);
 	return query->tells_written && !is_unwritten ? LH_PAGES_WRITTEN : LH_PAGES_PRESENT;
 }
 
@@ -171,10 +124,11 @@ static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const stru
 				    uint64_t *at, struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
-		const struct scan_region *region = &pagemap->regions[i];
+		const struct lh_scan_region *region = &pagemap->regions[i];
 		LH_TRY(add_omitted(query, at, region->start, ret));
 		*at = region->end;
-		if (region->categories & (SCAN_IS_PRESENT | SCAN_IS_SWAPPED) && !(region->categories & SCAN_IS_GUARD))
+		if (region->categories & (LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED) &&
+		    !(region->categories & LH_SCAN_IS_GUARD))
 			LH_TRY(lh_page_runs_add(ret, region->start, region->end, state_of(query, region->categories)));
 	}
 	return NULL;
@@ -194,20 +148,20 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 				   struct lh_page_runs *ret)
 {
 	uint64_t at = piece.start;
-	struct scan_request request = {
+	struct lh_scan_request request = {
 		.size = sizeof(request),
 		.flags = query->flags,
 		.start = piece.start,
 		.end = piece.end,
 		.regions = (uint64_t)(uintptr_t)pagemap->regions,
-		.region_count = SCAN_REGIONS,
+		.region_count = LH_SCAN_REGIONS,
 		.category_inverted = query->category_inverted,
 		.category_mask = query->category_mask,
 		.category_anyof_mask = query->category_anyof_mask,
-		.return_mask = query->return_mask | (pagemap->knows_guards ? SCAN_IS_GUARD : 0),
+		.return_mask = query->return_mask | (pagemap->knows_guards ? LH_SCAN_IS_GUARD : 0),
 	};
 	while (request.start < piece.end) {
-		int count = ioctl(pagemap->fd, SCAN_IOCTL, &request);
+		int count = ioctl(pagemap->fd, LH_SCAN_IOCTL, &request);
 		if (count < 0 && errno == EINTR)
 			continue;
 		if (count < 0)
@@ -219,7 +173,7 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 		 * walk_end may lie before runs that were already returned: the kernel leaves it where its own
 		 * buffer of 512 runs was last full (fs/proc/task_mmu.c, do_pagemap_scan; seen on Linux 6.18).
 		 */
-		if (count < SCAN_REGIONS)
+		if (count < LH_SCAN_REGIONS)
 			break;
 		request.start = pagemap->regions[count - 1].end;
 	}
@@ -229,17 +183,17 @@ static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan
 /* An empty scan: only a kernel that knows the ioctl, and the category, returns 0 for it. */
 static bool accepts_scan(const struct lh_pagemap *pagemap, uint64_t category)
 {
-	struct scan_request request = {
+	struct lh_scan_request request = {
 		.size = sizeof(request), .category_anyof_mask = category, .return_mask = category};
-	return ioctl(pagemap->fd, SCAN_IOCTL, &request) >= 0;
+	return ioctl(pagemap->fd, LH_SCAN_IOCTL, &request) >= 0;
 }
 
-static bool knows_scan(struct lh_pagemap *pagemap)
+bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap)
 {
 	if (pagemap->is_probed)
 		return pagemap->has_scan;
-	pagemap->has_scan = accepts_scan(pagemap, SCAN_IS_PRESENT);
-	pagemap->knows_guards = accepts_scan(pagemap, SCAN_IS_GUARD);
+	pagemap->has_scan = accepts_scan(pagemap, LH_SCAN_IS_PRESENT);
+	pagemap->knows_guards = accepts_scan(pagemap, LH_SCAN_IS_GUARD);
 	pagemap->is_probed = true;
 	return pagemap->has_scan;
 }
@@ -263,7 +217,7 @@ static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range p
 {
 	uint64_t at = piece.start;
 	while (at < piece.end) {
-		uint64_t wanted = lh_min_u64((piece.end - at) / pagemap->page_bytes, ENTRY_COUNT);
+		uint64_t wanted = lh_min_u64((piece.end - at) / pagemap->page_bytes, LH_PAGEMAP_ENTRIES);
 		ssize_t bytes = pread(pagemap->fd, pagemap->entries, wanted * sizeof(uint64_t),
 				      (off_t)(at / pagemap->page_bytes * sizeof(uint64_t)));
 		if (bytes < 0 && errno == EINTR)
@@ -292,8 +246,8 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
 	LH_TRY(check_range(pagemap, range));
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
-		LH_TRY(knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
-					   : read_piece(pagemap, piece, ret));
+		LH_TRY(lh_pagemap_knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
+						      : read_piece(pagemap, piece, ret));
 		at = piece.end;
 	}
 	return NULL;
@@ -303,7 +257,7 @@ static struct lh_error *scan_range(struct lh_pagemap *pagemap, const struct scan
 				   struct lh_page_runs *ret)
 {
 	LH_TRY(check_range(pagemap, range));
-	if (!knows_scan(pagemap))
+	if (!lh_pagemap_knows_scan(pagemap))
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel has no PAGEMAP_SCAN (Linux 6.7)");
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};

@@ -58,6 +58,13 @@ enum { LH_EXPECTED_LINE_BYTES = 28 };
 size_t lh_usage_expected_lines(const char *text, size_t length, const struct lh_field_guess *guesses,
 			       size_t guess_count, struct lh_usage *usage);
 
+/*
+ * Reads and parses maps or smaps, again when a change in between tore it, and sets the textual kinds.
+ * *hold_ns_max grows to the longest call, for whose time the kernel may have held the target's mmap_lock.
+ */
+struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_region_detail detail,
+				      uint64_t *hold_ns_max, struct lh_region_list *ret) LH_NODISCARD;
+
 /* Sets kinds from addresses, names, permissions and flags alone. `regions` are in order. */
 void lh_regions_set_textual_kinds(struct lh_region_list *list);
 

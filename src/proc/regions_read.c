@@ -20,13 +20,26 @@ enum {
 struct piece {
 	char *bytes;
 	size_t length;
+	uint64_t hold_ns_max; /* the longest read(2): the kernel holds mmap_lock for its time */
+	uint64_t rested_ns;
 };
+
+static ssize_t timed_read(int fd, struct piece *piece)
+{
+	uint64_t started_ns = lh_clock_monotonic_ns();
+	ssize_t count = read(fd, piece->bytes + piece->length, PIECE_BYTES - piece->length);
+	int saved_errno = errno;
+	piece->hold_ns_max = lh_max_u64(piece->hold_ns_max, lh_clock_monotonic_ns() - started_ns);
+	lh_rest_from_lock(&piece->rested_ns);
+	errno = saved_errno;
+	return count;
+}
 
 static struct lh_error *fill(const struct lh_process *process, const char *name, int fd, struct piece *piece,
 			     bool *ret_is_end)
 {
 	while (piece->length < PIECE_BYTES - LINE_BYTES_MAX) {
-		ssize_t count = read(fd, piece->bytes + piece->length, PIECE_BYTES - piece->length);
+		ssize_t count = timed_read(fd, piece);
 		if (count < 0 && errno == EINTR)
 			continue;
 		if (count < 0)
@@ -42,10 +55,10 @@ static struct lh_error *fill(const struct lh_process *process, const char *name,
 }
 
 static struct lh_error *parse_pieces(const struct lh_process *process, const char *name, int fd,
-				     struct lh_regions_parser *parser)
+				     struct lh_regions_parser *parser, uint64_t *hold_ns_max)
 {
 	LH_CLEANUP(lh_cleanup_free) char *bytes = malloc(PIECE_BYTES);
-	struct piece piece = {.bytes = bytes};
+	struct piece piece = {.bytes = bytes, .rested_ns = lh_clock_monotonic_ns()};
 	if (!bytes)
 		return lh_error_no_memory();
 	for (bool is_end = false; !is_end;) {
@@ -58,19 +71,39 @@ static struct lh_error *parse_pieces(const struct lh_process *process, const cha
 		piece.length -= consumed;
 		memmove(bytes, bytes + consumed, piece.length);
 	}
+	*hold_ns_max = lh_max_u64(*hold_ns_max, piece.hold_ns_max);
 	return NULL;
 }
 
-static struct lh_error *read_text(const struct lh_process *process, const char *name, struct lh_region_list *ret)
+static struct lh_error *read_text(const struct lh_process *process, const char *name, uint64_t *hold_ns_max,
+				  struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	struct lh_regions_parser parser = {.list = &list};
 	LH_TRY(lh_process_open_file(process, name, O_RDONLY, &fd));
-	LH_TRY(parse_pieces(process, name, fd, &parser));
+	LH_TRY(parse_pieces(process, name, fd, &parser, hold_ns_max));
 	/* The text just ends where the process ends or calls exec: its mappings are gone. */
 	LH_TRY(lh_process_check(process));
 	LH_TRY(lh_regions_parser_finish(&parser, name));
+	*ret = list;
+	list = (struct lh_region_list){0};
+	return NULL;
+}
+
+struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_region_detail detail,
+				      uint64_t *hold_ns_max, struct lh_region_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	const char *name = detail == LH_REGIONS_SMAPS ? "smaps" : "maps";
+	for (int i = 0; i < TORN_READ_TRIES; i++) {
+		lh_region_list_deinit(&list);
+		LH_TRY(read_text(process, name, hold_ns_max, &list));
+		/* Each read(2) goes on behind the address it ended at: a mapping that grew over it shows twice. */
+		if (!list.dropped_regions && !list.skipped_lines)
+			break;
+	}
+	lh_regions_set_textual_kinds(&list);
 	*ret = list;
 	list = (struct lh_region_list){0};
 	return NULL;
@@ -80,15 +113,8 @@ struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_regio
 				 struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
-	const char *name = detail == LH_REGIONS_SMAPS ? "smaps" : "maps";
-	for (int i = 0; i < TORN_READ_TRIES; i++) {
-		lh_region_list_deinit(&list);
-		LH_TRY(read_text(process, name, &list));
-		/* Each read(2) goes on behind the address it ended at: a mapping that grew over it shows twice. */
-		if (!list.dropped_regions && !list.skipped_lines)
-			break;
-	}
-	lh_regions_set_textual_kinds(&list);
+	uint64_t hold_ns_max = 0;
+	LH_TRY(lh_regions_read_text(process, detail, &hold_ns_max, &list));
 	LH_TRY(lh_regions_set_live_kinds(process, &list));
 	*ret = list;
 	list = (struct lh_region_list){0};

@@ -272,13 +272,21 @@ static void text_no_suspect(const struct lh_selection *selection, struct lh_buff
 
 static void text_receipt(const struct lh_select_report *report, struct lh_buffer *ret)
 {
-	char sum[LH_FORMAT_MAX], longest[LH_FORMAT_MAX];
-	if (!report->read_count)
+	char sum[LH_FORMAT_MAX], longest[LH_FORMAT_MAX], hold[LH_FORMAT_MAX];
+	const struct lh_regions_pace *pace = report->pace;
+	size_t smaps_count = pace->read_count - pace->bounded_count;
+	if (!pace->read_count)
 		return;
-	lh_buffer_printf(ret,
-			 "receipt: %zu readings of smaps took %s in all, %s at most; the process was not stopped\n",
-			 report->read_count, lh_format_duration(report->reading_ns, sum),
-			 lh_format_duration(report->reading_max_ns, longest));
+	lh_buffer_puts(ret, "receipt: ");
+	if (smaps_count)
+		lh_buffer_printf(ret, "%zu readings of smaps", smaps_count);
+	if (pace->bounded_count)
+		lh_buffer_printf(ret, "%s%zu of maps and pagemap in short calls", smaps_count ? " and " : "",
+				 pace->bounded_count);
+	lh_buffer_printf(ret, " took %s in all, %s at most; the longest call took %s; the process was not stopped\n",
+			 lh_format_duration(report->reading_ns, sum),
+			 lh_format_duration(report->reading_max_ns, longest),
+			 lh_format_duration(pace->hold_ns_max, hold));
 }
 
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -406,18 +414,25 @@ static json_t *json_next(const struct lh_select_report *report)
 	return command.failed ? NULL : lh_json_string(command.data);
 }
 
+static json_t *json_receipt(const struct lh_select_report *report)
+{
+	return json_pack("{s:I, s:I, s:o, s:o, s:o}", "readings", (json_int_t)report->pace->read_count,
+			 "bounded_readings", (json_int_t)report->pace->bounded_count, "reading_ns",
+			 lh_json_u64(report->reading_ns), "reading_max_ns", lh_json_u64(report->reading_max_ns),
+			 "longest_call_ns", lh_json_u64(report->pace->hold_ns_max));
+}
+
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret)
 {
 	const struct lh_selection *selection = report->selection;
 	json_t *object = json_pack(
-		"{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:o, s:o}}", "schema",
-		"leakhunt/select/2", "pid", selection->pid ? json_integer(selection->pid) : json_null(), "command",
+		"{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "schema", "leakhunt/select/2",
+		"pid", selection->pid ? json_integer(selection->pid) : json_null(), "command",
 		lh_json_string(report->command), "complete", report->is_complete, "samples",
 		(json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "moments_s",
 		json_moments(selection), "process", json_growth(&selection->total), "regions", json_regions(report),
 		"forecast", json_forecast(report->forecast), "next_command", json_next(report), "unchanged_mappings",
-		(json_int_t)count_unchanged(selection), "receipt", "readings", (json_int_t)report->read_count,
-		"reading_ns", lh_json_u64(report->reading_ns), "reading_max_ns", lh_json_u64(report->reading_max_ns));
+		(json_int_t)count_unchanged(selection), "receipt", json_receipt(report));
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;
 	lh_error_destroy(error);

@@ -430,3 +430,26 @@ runs_sleep() {
 	kill "$parent"
 	failure "zombie"
 }
+
+@test "--max-stall: how it was read is in the receipt; the figures are the same" {
+	start_sample steady --size 268435456
+	leakhunt select "$SAMPLE_PID" -i 10ms -n 3 --max-stall 1h --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.receipt.readings, .receipt.bounded_readings]' <<<"$output")" = '[3,0]' ]
+	used=$(jq .process.private_last_bytes <<<"$output")
+	leakhunt select "$SAMPLE_PID" -i 10ms -n 3 --max-stall 100us --json
+	[ "$status" -eq 0 ]
+	[ "$(jq .receipt.bounded_readings <<<"$output")" -ge 1 ]
+	[ "$(jq .receipt.longest_call_ns <<<"$output")" -gt 0 ]
+	assert_between $((used - 65536)) "$(jq .process.private_last_bytes <<<"$output")" $((used + 65536))
+	leakhunt select "$SAMPLE_PID" -i 10ms -n 3 --max-stall 100us
+	[[ $output == *"of maps and pagemap in short calls took "* ]]
+	assert_sample_unharmed
+}
+
+@test "--max-stall: too short, or without a process" {
+	leakhunt select $$ --max-stall 5us
+	usage_error "--max-stall: must be at least 100us"
+	leakhunt select --from x --max-stall 5ms
+	usage_error "--max-stall does not go with --from"
+}

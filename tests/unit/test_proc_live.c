@@ -540,6 +540,104 @@ static void test_process_table(void **state)
 	lh_process_table_deinit(&table);
 }
 
+/* ---------------------------------------------------------------- in short calls */
+
+enum { KINDS_MIB = 12 };
+
+/* Anonymous, with holes; read but never written; of a file, a page of it written; shared; a huge page perhaps. */
+static uint8_t *map_all_kinds(void)
+{
+	uint8_t *at = mmap(NULL, KINDS_MIB << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	FILE *file = tmpfile();
+	assert_true(at != MAP_FAILED && file && ftruncate(fileno(file), 1 << 20) == 0);
+	const int both = PROT_READ | PROT_WRITE, fixed = MAP_FIXED, anonymous = MAP_ANONYMOUS | MAP_FIXED;
+	assert_true(mmap(at, 1 << 20, both, MAP_PRIVATE | anonymous, -1, 0) == at);
+	assert_true(mmap(at + (2 << 20), 1 << 20, both, MAP_PRIVATE | anonymous, -1, 0) != MAP_FAILED);
+	assert_true(mmap(at + (4 << 20), 1 << 20, both, MAP_PRIVATE | fixed, fileno(file), 0) != MAP_FAILED);
+	assert_true(mmap(at + (6 << 20), 1 << 20, both, MAP_SHARED | anonymous, -1, 0) != MAP_FAILED);
+	assert_true(mmap(at + (8 << 20), 4 << 20, both, MAP_PRIVATE | anonymous, -1, 0) != MAP_FAILED);
+	madvise(at + (8 << 20), 4 << 20, MADV_HUGEPAGE);
+	for (size_t page = 0; page < 100; page++) {
+		at[page * 2 * PAGE] = 1;
+		((volatile uint8_t *)at)[(2 << 20) + page * PAGE];
+		at[(6 << 20) + page * PAGE] = 1;
+	}
+	((volatile uint8_t *)at)[(4 << 20) + 50 * PAGE];
+	at[(4 << 20) + 3 * PAGE] = 1;
+	memset(at + (8 << 20), 1, 4 << 20);
+	fclose(file);
+	return at;
+}
+
+/* What both ways say of the mappings from `start` on, of which there are `count`. */
+static void assert_same_usage(const struct lh_region_list *smaps, const struct lh_region_list *counted, uint64_t start,
+			      uint64_t end)
+{
+	for (uint64_t at = start; at < end;) {
+		const struct lh_region *a = lh_regions_find(smaps, at), *b = lh_regions_find(counted, at);
+		assert_non_null(a);
+		assert_non_null(b);
+		assert_true(a->start == b->start && a->end == b->end && a->kind == b->kind);
+		assert_int_equal(a->usage.rss_bytes, b->usage.rss_bytes);
+		assert_int_equal(a->usage.anonymous_bytes, b->usage.anonymous_bytes);
+		assert_int_equal(a->usage.anon_huge_bytes, b->usage.anon_huge_bytes);
+		assert_int_equal(a->usage.swap_bytes, b->usage.swap_bytes);
+		if (a->is_shared)
+			assert_int_equal(lh_usage_uss(&a->usage), lh_usage_uss(&b->usage));
+		at = a->end;
+	}
+}
+
+static void test_bounded_reading_says_the_same(void **state)
+{
+	(void)state;
+	uint8_t *at = map_all_kinds();
+	uint64_t start = (uint64_t)(uintptr_t)at, end = start + (KINDS_MIB << 20);
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	struct lh_region_list smaps LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_region_list counted LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_regions_pace pace = {.max_stall_ns = 1};
+	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &smaps));
+	assert_success(lh_regions_read_bounded(process, &pace, &counted));
+	assert_int_equal(pace.read_count, 1);
+	assert_int_equal(pace.bounded_count, 1);
+	assert_true(counted.has_usage);
+	assert_int_equal(lh_regions_find(&counted, start)->usage.anonymous_bytes, 100 * PAGE);
+	assert_int_equal(lh_regions_find(&counted, start + (2 << 20))->usage.rss_bytes, 0);
+	assert_int_equal(lh_regions_find(&counted, start + (4 << 20))->usage.anonymous_bytes, PAGE);
+	assert_same_usage(&smaps, &counted, start, end);
+	munmap(at, KINDS_MIB << 20);
+}
+
+/* A reading that would not take long is of smaps, and so is one after memory was given back. */
+static void test_bounded_only_where_needed(void **state)
+{
+	(void)state;
+	enum { BIG_MIB = 64 };
+	uint64_t big_ns = LH_NS_PER_MS / 10; /* smaps of 64 MiB: 0.37 ms */
+	uint8_t *big = mmap(NULL, BIG_MIB << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(big != MAP_FAILED);
+	madvise(big, BIG_MIB << 20, MADV_NOHUGEPAGE);
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	struct lh_regions_pace pace = {.max_stall_ns = 100 * LH_NS_PER_MS};
+	for (size_t i = 0; i < 3; i++) {
+		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+		assert_success(lh_regions_read_bounded(process, &pace, &list));
+		assert_int_equal(pace.bounded_count, i == 2);
+		if (i == 0)
+			pace.max_stall_ns = big_ns;
+		if (i == 1)
+			memset(big, 1, BIG_MIB << 20);
+	}
+	munmap(big, BIG_MIB << 20);
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	assert_success(lh_regions_read_bounded(process, &pace, &list));
+	lh_region_list_deinit(&list);
+	pace.max_stall_ns = 0;
+	assert_success(lh_regions_read_bounded(process, &pace, &list));
+	assert_true(pace.read_count == 5 && pace.bounded_count <= 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -553,6 +651,8 @@ int main(void)
 		cmocka_unit_test(test_read_stops_at_a_hole),
 		cmocka_unit_test(test_rollup),
 		cmocka_unit_test(test_total_pss_is_the_rollups),
+		cmocka_unit_test(test_bounded_reading_says_the_same),
+		cmocka_unit_test(test_bounded_only_where_needed),
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_probe_survives_corruption),
 		cmocka_unit_test(test_process_table),

@@ -1,0 +1,91 @@
+/*
+ * pagemap_scan: the ioctl PAGEMAP_SCAN of /proc/PID/pagemap, and the open pagemap that its users share.
+ * Private to proc.
+ */
+#ifndef LEAKHUNT_PROC_PAGEMAP_SCAN_H
+#define LEAKHUNT_PROC_PAGEMAP_SCAN_H
+
+#include "process.h"
+
+#include <sys/ioctl.h>
+
+/* include/uapi/linux/fs.h of Linux 6.7; distributions' headers are often older than their kernels. */
+struct lh_scan_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+struct lh_scan_request {
+	uint64_t size;
+	uint64_t flags;
+	uint64_t start;
+	uint64_t end;
+	uint64_t walk_end;
+	uint64_t regions;
+	uint64_t region_count;
+	uint64_t max_pages;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define LH_SCAN_IOCTL _IOWR('f', 16, struct lh_scan_request)
+
+enum {
+	LH_SCAN_IS_WRITE_TRACKED = 1 << 0, /* PAGE_IS_WPALLOWED */
+	LH_SCAN_IS_WRITTEN = 1 << 1,
+	LH_SCAN_IS_FILE = 1 << 2,
+	LH_SCAN_IS_PRESENT = 1 << 3,
+	LH_SCAN_IS_SWAPPED = 1 << 4,
+	LH_SCAN_IS_ZERO = 1 << 5, /* PAGE_IS_PFNZERO: the kernel's shared page of zeros */
+	LH_SCAN_IS_HUGE = 1 << 6,
+	LH_SCAN_IS_GUARD = 1 << 8,         /* PAGE_IS_GUARD, Linux 6.16: a guard page counts as swapped, too */
+	LH_SCAN_PROTECT_MATCHING = 1 << 0, /* PM_LH_SCAN_WP_MATCHING */
+	LH_SCAN_REGIONS = 1024,
+	LH_PAGEMAP_ENTRIES = 8192,
+};
+
+struct lh_pagemap {
+	int fd;
+	bool is_probed;
+	bool has_scan;     /* valid when is_probed */
+	bool knows_guards; /* too */
+	const struct lh_process *process;
+	uint64_t page_bytes;
+	uint64_t rested_ns; /* when the target last had its chance at mmap_lock */
+	struct lh_scan_region regions[LH_SCAN_REGIONS];
+	uint64_t entries[LH_PAGEMAP_ENTRIES];
+};
+
+/* Whether the kernel has the ioctl; asks it once. */
+bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap);
+
+/* What the pages of a range are, as smaps would count them. Of hugetlbfs, too. */
+struct lh_page_counts {
+	uint64_t present_bytes;   /* without the kernel's page of zeros, where that can be told */
+	uint64_t anonymous_bytes; /* of them, not of a file */
+	uint64_t huge_bytes;      /* of the anonymous ones, as huge pages; 0 without PAGEMAP_SCAN */
+	uint64_t exclusive_bytes; /* of those present, mapped once; 0 unless asked for */
+	uint64_t swapped_bytes;
+};
+
+/*
+ * How much to look at in one call, which holds the target's mmap_lock: from what the calls before cost.
+ * Zero-initialised but for `goal_ns` is the start.
+ */
+struct lh_call_pace {
+	uint64_t goal_ns;     /* for one call; 0: no bound */
+	uint64_t pages;       /* for the next one */
+	uint64_t hold_ns_max; /* the longest call so far */
+};
+
+/*
+ * Adds up the pages of `range`, page-aligned and of one mapping. `wants_exclusive`: also which are mapped
+ * once, for which each page's entry must be read. Faults nothing in.
+ */
+struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, struct lh_range range, bool wants_exclusive,
+				  struct lh_call_pace *pace, struct lh_page_counts *ret) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * regions_bounded: the mappings of a live process with what they use, at a bounded cost for the process.
+ * Input: an open process, and what the readings before have shown. Output: regions, from smaps where that is
+ * short, else from maps and pagemap. What is predicted is the longest that one call holds mmap_lock.
+ */
+#include "pagemap_scan.h"
+#include "regions.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Of smaps, for small pages, until it is measured: 6 ms a GiB (Linux 6.18). */
+#define NS_PER_BYTE (6.0 * (double)LH_NS_PER_MS / (double)LH_GIB)
+
+/* A mapping smaller than that is read too quickly to tell the speed. */
+#define MEASURED_BYTES_MIN (128 * LH_MIB)
+
+/* A reading that was preempted looks slow: no machine is that much slower than ours. */
+#define SLOWER_MAX 4.0
+
+/* A call may still take longer than those before it: of cold page tables, or on a busier processor. */
+enum { STALL_PARTS = 8 };
+
+/* proc_pid_statm(5): size and resident, in pages. false when the process has ended. */
+static bool read_resident(const struct lh_process *process, uint64_t *ret_bytes)
+{
+	char text[128];
+	uint64_t size_pages, resident_pages;
+	if (lh_proc_read_small(process->folder_fd, "statm", text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%" SCNu64 " %" SCNu64, &size_pages, &resident_pages) != 2)
+		return false;
+	return lh_mul_u64(resident_pages, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);
+}
+
+/* The page table entries that a reader of the mapping's usage walks over, as bytes in small pages. */
+static uint64_t walked_bytes(const struct lh_usage *usage)
+{
+	uint64_t huge_bytes = usage->anon_huge_bytes + usage->shmem_huge_bytes + usage->file_huge_bytes;
+	return usage->rss_bytes - lh_min_u64(usage->rss_bytes, huge_bytes) + usage->swap_bytes;
+}
+
+static bool would_stall(const struct lh_regions_pace *pace, uint64_t resident_bytes)
+{
+	if (!pace->max_stall_ns)
+		return false;
+	uint64_t grown_bytes = resident_bytes - lh_min_u64(resident_bytes, pace->resident_bytes);
+	double ns_per_byte = pace->ns_per_byte > 0 ? pace->ns_per_byte : NS_PER_BYTE;
+	return ((double)pace->biggest_bytes + (double)grown_bytes) * ns_per_byte > (double)pace->max_stall_ns;
+}
+
+static void learn(const struct lh_region_list *list, uint64_t resident_bytes, struct lh_regions_pace *pace)
+{
+	pace->read_count++;
+	pace->resident_bytes = resident_bytes;
+	pace->biggest_bytes = 0;
+	for (size_t i = 0; i < list->regions.count; i++)
+		pace->biggest_bytes = lh_max_u64(pace->biggest_bytes, walked_bytes(&list->regions.items[i].usage));
+}
+
+static struct lh_error *read_smaps(const struct lh_process *process, uint64_t resident_bytes,
+				   struct lh_regions_pace *pace, struct lh_region_list *ret)
+{
+	uint64_t hold_ns = 0;
+	LH_TRY(lh_regions_read_text(process, LH_REGIONS_SMAPS, &hold_ns, ret));
+	learn(ret, resident_bytes, pace);
+	pace->hold_ns_max = lh_max_u64(pace->hold_ns_max, hold_ns);
+	if (pace->biggest_bytes >= MEASURED_BYTES_MIN) {
+		double ns_per_byte = (double)hold_ns / (double)pace->biggest_bytes;
+		pace->ns_per_byte = ns_per_byte < SLOWER_MAX * NS_PER_BYTE ? ns_per_byte : SLOWER_MAX * NS_PER_BYTE;
+	}
+	return NULL;
+}
+
+static void set_usage(struct lh_region *region, bool is_exclusive_known, const struct lh_page_counts *counts)
+{
+	struct lh_usage *usage = &region->usage;
+	usage->swap_bytes = counts->swapped_bytes;
+	if (region->kind == LH_REGION_HUGETLB) { /* does not count as resident (fs/proc/task_mmu.c) */
+		usage->private_hugetlb_bytes = counts->exclusive_bytes;
+		usage->shared_hugetlb_bytes = counts->present_bytes - counts->exclusive_bytes;
+		return;
+	}
+	usage->rss_bytes = counts->present_bytes;
+	usage->anonymous_bytes = counts->anonymous_bytes;
+	usage->anon_huge_bytes = counts->huge_bytes;
+	if (is_exclusive_known)
+		usage->private_dirty_bytes = counts->exclusive_bytes;
+}
+
+/* Of shared memory only that counts as the process's own which is mapped nowhere else (lh_region_used_bytes). */
+static bool wants_exclusive(const struct lh_region *region)
+{
+	return region->kind == LH_REGION_HUGETLB || (region->is_shared && region->kind != LH_REGION_FILE);
+}
+
+static struct lh_error *count_pages(const struct lh_process *process, struct lh_call_pace *pace,
+				    struct lh_region_list *list)
+{
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	LH_TRY(lh_pagemap_open(process, &pagemap));
+	for (size_t i = 0; i < list->regions.count; i++) {
+		struct lh_region *region = &list->regions.items[i];
+		struct lh_range range = {region->start, region->end};
+		struct lh_page_counts counts;
+		if (region->kind == LH_REGION_VDSO) /* the kernel's own; vsyscall lies beyond what pagemap knows */
+			continue;
+		LH_TRY(lh_pagemap_count(pagemap, range, wants_exclusive(region), pace, &counts));
+		set_usage(region, wants_exclusive(region), &counts);
+	}
+	list->has_usage = true;
+	return NULL;
+}
+
+static struct lh_error *read_in_pieces(const struct lh_process *process, uint64_t resident_bytes,
+				       struct lh_regions_pace *pace, struct lh_region_list *ret)
+{
+	struct lh_call_pace calls = {.goal_ns = pace->max_stall_ns / STALL_PARTS};
+	LH_TRY(lh_regions_read_text(process, LH_REGIONS_MAPS, &calls.hold_ns_max, ret));
+	LH_TRY(count_pages(process, &calls, ret));
+	learn(ret, resident_bytes, pace);
+	pace->hold_ns_max = lh_max_u64(pace->hold_ns_max, calls.hold_ns_max);
+	pace->bounded_count++;
+	return NULL;
+}
+
+struct lh_error *lh_regions_read_bounded(const struct lh_process *process, struct lh_regions_pace *pace,
+					 struct lh_region_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	uint64_t resident_bytes;
+	if (!read_resident(process, &resident_bytes))
+		return lh_process_ended_error(process);
+	LH_TRY(would_stall(pace, resident_bytes) ? read_in_pieces(process, resident_bytes, pace, &list)
+						 : read_smaps(process, resident_bytes, pace, &list));
+	LH_TRY(lh_regions_set_live_kinds(process, &list));
+	*ret = list;
+	list = (struct lh_region_list){0};
+	return NULL;
+}
