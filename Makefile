@@ -49,7 +49,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/python_leak
+            .build/samples/python_leak .build/samples/check_cut
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
 lib      := $(build)/libleakhunt.a
@@ -113,6 +113,11 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/cxx_objects_static: samples/cxx_objects.cc .build/samples/cxx_main.o
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -Wall -Wextra -O2 -s -static -o $@ $^ -lpthread
+
+# Beside the sample whose cores it checks.
+.build/samples/check_cut: tests/live/check_cut.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $<
 
 .build/samples/python_leak: samples/python_leak.py
 	$(Q)mkdir -p $(@D) && install -m 0755 $< $@

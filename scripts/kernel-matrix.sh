@@ -54,27 +54,24 @@ put() {
 }
 
 make_root() {
-	local tool file
+	local tool
 	mkdir -p "$tree"/{proc,sys,dev,tmp,usr/bin,bin}
-	for tool in bash cat chmod cp date find grep head jq ls mawk mkdir mkfifo mktemp mount rm sed seq sleep sort tail tr uname wc; do
+	for tool in bash cat cut chmod cp date find grep head jq ls mawk mkdir mkfifo mktemp mount rm sed seq sleep sort tail tr uname wc; do
 		put "$(PATH=/usr/bin:/bin command -v "$tool")" "/usr/bin/$tool"
 	done
 	cp "$tree/usr/bin/bash" "$tree/bin/bash"
 	ln -s bash "$tree/bin/sh"
 	ln -s mawk "$tree/usr/bin/awk"
 	cp "$(command -v env)" "$tree/usr/bin/env"
-	put "$(readlink -f /usr/bin/python3)" /usr/bin/python3
-	dpkg -L "lib$(basename "$(readlink -f /usr/bin/python3)")-minimal" | while read -r file; do
-		[ -d "$file" ] || install -D "$file" "$tree$file"
-	done
-	/usr/bin/python3 -m compileall -q "$tree"/usr/lib/python3*
 	put "$build/leakhunt" /leakhunt/leakhunt
 	put "$faults_build/leakhunt" /leakhunt/leakhunt-faults
 	put "$build/unit/test_dirty_trackers" /leakhunt/test_dirty_trackers
 	put "$samples/page_writer" /leakhunt/samples/page_writer
 	put "$samples/heap_leak" /leakhunt/samples/heap_leak
+	put "$samples/check_cut" /leakhunt/samples/check_cut
+	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$root/src/dump" | cut -d'"' -f2 |
+		grep -v guard-alone >"$tree/leakhunt/fault-points"
 	install -D "$root/tests/helpers.bash" "$tree/leakhunt/tests/helpers.bash"
-	install -D "$root/tests/live/check_cut.py" "$tree/leakhunt/tests/live/check_cut.py"
 	install "$root/tests/kernels/guest.sh" "$tree/init"
 	(cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) >"$folder/initramfs"
 }
@@ -82,19 +79,18 @@ make_root() {
 run_machine() {
 	nice timeout "$seconds_max" qemu-system-x86_64 -accel "$accelerator" -cpu max -m 1024 -smp 2 -nodefaults -nographic \
 		-no-reboot -serial stdio -kernel "$1" -initrd "$folder/initramfs" \
-		-append 'console=ttyS0 quiet loglevel=1 panic=-1' </dev/null | tr -d '\r' |
-		grep -aoE '(not ok|ok) [0-9].*|^#.*|1\.\.[0-9]+$'
+		-append 'console=ttyS0 quiet loglevel=1 panic=-1' </dev/null | stdbuf -oL tr -d '\r' |
+		grep --line-buffered -aoE '(not ok|ok) [0-9].*|^#.*|1\.\.[0-9]+$'
 }
 
 # A machine that hung or crashed has told no plan.
 run_kernel() {
-	local name=$1 kernel said
+	local name=$1 kernel said=$folder/said
 	kernel=$(fetch_kernel "${name%%/*}" "${name#*/}")
 	echo "# ${kernel##*/vmlinuz-} ($name)"
-	said=$(run_machine "$kernel") || true
-	echo "$said"
-	grep -qE '^1\.\.[0-9]+$' <<<"$said" || { echo "not ok - $name did not come to its end"; return 1; }
-	! grep -q '^not ok' <<<"$said"
+	run_machine "$kernel" | tee "$said" || true
+	grep -qE '^1\.\.[0-9]+$' "$said" || { echo "not ok - $name did not come to its end"; return 1; }
+	! grep -q '^not ok' "$said"
 }
 
 mkdir -p "$folder"

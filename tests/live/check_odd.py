@@ -8,10 +8,21 @@ import mmap
 import struct
 import sys
 
-from check_cut import PAGE, segments
-
+PAGE = 4096
 HASH_MULTIPLIER = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
+
+
+def segments(core):
+    header_offset, = struct.unpack_from("<Q", core, 32)
+    entry_size, count = struct.unpack_from("<HH", core, 54)
+    if count == 0xFFFF:
+        section_offset, = struct.unpack_from("<Q", core, 40)
+        count, = struct.unpack_from("<I", core, section_offset + 44)
+    for i in range(count):
+        kind, _, offset, addr, _, file_bytes, _, _ = struct.unpack_from("<IIQQQQQQ", core, header_offset + i * entry_size)
+        if kind == 1 and file_bytes:
+            yield addr, addr + file_bytes, offset
 
 
 def page_at(addr):

@@ -18,10 +18,6 @@ teardown() {
 	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
 }
 
-is_of_one_instant() {
-	"$LEAKHUNT_ROOT/tests/live/check_cut.py" "$1" "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)"
-}
-
 # children_of PID: pid and state of each process whose parent it is, by the kernel's word (proc_pid_stat(5)).
 children_of() {
 	local stat fields
@@ -74,7 +70,7 @@ end_python() {
 		"$LEAKHUNT" dump "$SAMPLE_PID" --mode child --region anon --force --json -o cut.core >receipt 2>/dev/null
 		jq -e '.mode == "child" and .complete and .injected == "clone, wait4; undone" and .pause_ns > 0' receipt
 		jq -e '.resident_delta_bytes == 0' receipt
-		is_of_one_instant cut.core
+		assert_of_one_instant cut.core
 		has_no_child "$SAMPLE_PID"
 	done
 	assert_sample_unharmed
@@ -130,7 +126,7 @@ fault_points() {
 		rm -f .killed.core.*.tmp
 	done
 	"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o whole.core >/dev/null 2>&1
-	is_of_one_instant whole.core
+	assert_of_one_instant whole.core
 }
 
 has_zombie() {
@@ -173,7 +169,7 @@ has_zombie() {
 		grep -q 'a copy-on-write child instead' err
 		jq -e '.mode == "child" and .complete and (.mode_reason | contains("--max-pause"))' receipt
 		jq -e '.injected == "userfaultfd, close, clone, wait4; undone"' receipt
-		is_of_one_instant cut.core
+		assert_of_one_instant cut.core
 		has_no_child "$SAMPLE_PID"
 	done
 	assert_sample_unharmed

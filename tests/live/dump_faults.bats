@@ -66,7 +66,7 @@ dies_at() {
 		[ -n "$reached" ] || { echo "no mode comes by $point" >&2; return 1; }
 	done
 	"$faulty" dump "$SAMPLE_PID" --region anon -o whole.core >/dev/null 2>&1
-	"$LEAKHUNT_ROOT/tests/live/check_cut.py" whole.core "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)"
+	assert_of_one_instant whole.core
 }
 
 @test "killed while tracking ends in a stop of its own, and the next snapshot is whole" {
@@ -76,7 +76,7 @@ dies_at() {
 	# No page has kept its mark: the first pass of the next snapshot takes all.
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o whole.core >receipt 2>/dev/null
 	jq -e '.passes[0].bytes >= 268435456' receipt
-	"$LEAKHUNT_ROOT/tests/live/check_cut.py" whole.core "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)"
+	assert_of_one_instant whole.core
 	assert_sample_unharmed
 }
 

@@ -169,8 +169,7 @@ has_spawned() {
 	is_of_one_instant() {
 		assert_left_alone "$target" || return
 		jq -e --argjson pid "$target" '.pid == $pid and .complete' "$1.json" >/dev/null || return
-		[ "$1" = live ] || "$LEAKHUNT_ROOT/tests/live/check_cut.py" "$1.core" "$(truth pages)" "$(truth pages_addr)" \
-			"$(truth sequence_addr)"
+		[ "$1" = live ] || assert_of_one_instant "$1.core"
 	}
 	dump_each is_of_one_instant
 }

@@ -12,10 +12,6 @@ teardown() {
 	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
 }
 
-is_of_one_instant() {
-	"$LEAKHUNT_ROOT/tests/live/check_cut.py" "$1" "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)"
-}
-
 @test "while the target writes at full speed: the bytes are of one instant" {
 	start_sample page_writer
 	for _ in 1 2 3 4 5; do
@@ -23,13 +19,13 @@ is_of_one_instant() {
 		jq -e '.mode == "snapshot" and .complete and (.passes | length) >= 2 and .final_bytes > 0' receipt
 		jq -e '(.pause_parts | length == 5 and all(. > 0)) and (.pause_parts.copy_ns + .pause_parts.look_ns) <= .pause_ns
 			and .held_bytes >= .final_bytes' receipt
-		is_of_one_instant cut.core
+		assert_of_one_instant cut.core
 	done
 	assert_sample_unharmed
 	assert_left_alone "$SAMPLE_PID"
 	# The check can fail: a live copy is not of one instant.
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode live -o live.core >/dev/null 2>&1
-	run is_of_one_instant live.core
+	run assert_of_one_instant live.core
 	[ "$status" -eq 1 ]
 	[[ $output == *"are not of the instant"* ]]
 }
@@ -39,8 +35,7 @@ is_of_one_instant() {
 	for _ in 1 2 3; do
 		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>/dev/null
 		jq -e '.mode == "snapshot" and .complete' receipt
-		"$LEAKHUNT_ROOT/tests/live/check_cut.py" cut.core "$(truth pages)" "$(truth pages_addr)" "$(truth sequence_addr)" \
-			--discard
+		assert_of_one_instant cut.core --discard
 	done
 	assert_sample_unharmed
 }
@@ -48,7 +43,7 @@ is_of_one_instant() {
 @test "a target that writes less is paused for what it wrote, not for what it holds" {
 	start_sample page_writer --size 256M --rate 5000
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o cut.core >receipt 2>/dev/null
-	is_of_one_instant cut.core
+	assert_of_one_instant cut.core
 	jq -e '.copied_bytes >= 268435456 and .final_bytes < .copied_bytes / 16' receipt
 	assert_sample_unharmed
 }
@@ -154,7 +149,7 @@ start_filtered() {
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o stopped.core >receipt 2>/dev/null
 	jq -e '.mode == "snapshot" and .final_bytes < .copied_bytes / 16' receipt
 	is_stopped
-	is_of_one_instant stopped.core
+	assert_of_one_instant stopped.core
 	kill -CONT "$SAMPLE_PID"
 	wait_until 50 assert_not_stopped "$SAMPLE_PID"
 	# SIGSTOP itself interrupts an epoll_wait (signal(7)).
