@@ -142,11 +142,16 @@ assert_sample_unharmed() {
 	fi
 }
 
-# assert_of_one_instant CORE [--discard]: a core of the current sample, a page_writer, whose pages were all read at one instant.
+# cut_words: what check_cut has to know of the current sample, a page_writer.
+cut_words() {
+	jq -r '"\(.pages) \(.pages_addr) \(.sequence_addr)"' <<<"$SAMPLE_JSON"
+}
+
+# assert_of_one_instant CORE [--discard]: a core of the current sample, whose pages were all read at one instant.
 assert_of_one_instant() {
-	local pages pages_addr sequence_addr
-	IFS=$'\t' read -r pages pages_addr sequence_addr < <(jq -r '[.pages, .pages_addr, .sequence_addr] | @tsv' <<<"$SAMPLE_JSON")
-	"$SAMPLES/check_cut" "$1" "$pages" "$pages_addr" "$sequence_addr" "${@:2}"
+	local words
+	read -ra words <<<"$(cut_words)"
+	"$SAMPLES/check_cut" "$1" "${words[@]}" "${@:2}"
 }
 
 # smaps_at ADDR FIELD [PID]: bytes of a field of the mapping that holds the address, as the kernel says.

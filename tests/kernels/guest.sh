@@ -12,6 +12,9 @@ cd /tmp || exit
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 count=0
+# Before Linux 6.7 a thread's stack and what is mapped right above it are one mapping, a stack to leakhunt: there MAP_STACK
+# does not keep them apart yet.
+memory=(--region anon --region stacks)
 
 # check TEXT COMMAND...: one TAP line, and what the command noted; all it said follows when it failed.
 check() {
@@ -42,17 +45,18 @@ kernel_at_least() {
 }
 
 # dump_consistently TIMES JQ_FILTER WORDS...: dumps of a target that writes; each of one instant, each receipt as told.
+# Few processes a dump: in an emulated machine each costs as much as the dump.
 dump_consistently() {
-	local times=$1 filter=$2 _
+	local times=$1 filter=$2 words _
 	shift 2
+	read -ra words <<<"$(cut_words)"
 	: >receipts
 	for _ in $(seq "$times"); do
-		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core "$@" >receipt 2>err || { cat err; return 1; }
-		jq -e "$filter" receipt >/dev/null || { cat receipt; return 1; }
-		assert_of_one_instant cut.core ${discards:+--discard}
-		cat receipt >>receipts
+		"$LEAKHUNT" dump "$SAMPLE_PID" "${memory[@]}" --force --json -o cut.core "$@" >>receipts 2>err || { cat err; return 1; }
+		"$SAMPLES/check_cut" cut.core "${words[@]}" ${discards:+--discard}
 	done
-	jq -sr '"\(length) of \(length); passes: \([.[].passes | length] | "\(min) to \(max)"); copied in the pause: " +
+	jq -se --argjson times "$times" "length == \$times and all($filter)" receipts >/dev/null || { jq -c . receipts; return 1; }
+	jq -sr '"\(length) dumps; passes: \([.[].passes | length] | "\(min) to \(max)"); copied in the pause: " +
 		"\([.[].final_bytes / 4096] | "\(min) to \(max)") pages; pause: " +
 		"\([.[].pause_ns / 1e6 | round] | "\(min) to \(max)") ms (emulated)"' receipts >>note
 	assert_left_alone "$SAMPLE_PID"
@@ -108,7 +112,7 @@ killed_at() {
 	for point in $(grep -E "^($prefixes)-" "$LEAKHUNT_ROOT/fault-points"); do
 		for _ in 1 2 3 4 5; do
 			status=0
-			LEAKHUNT_FAULT=$point /leakhunt/leakhunt-faults dump "$SAMPLE_PID" --region anon --bare "$@" \
+			LEAKHUNT_FAULT=$point /leakhunt/leakhunt-faults dump "$SAMPLE_PID" "${memory[@]}" --bare "$@" \
 				-o killed.core >/dev/null 2>&1 || status=$?
 			[ "$status" -ne 137 ] || break
 			rm -f killed.core
@@ -139,7 +143,7 @@ check "dump: by the tracker of this kernel, of one instant" dump_consistently 3 
 check "dump --no-inject: a snapshot all the same, and nothing runs in the target" dump_consistently 2 "$soft" --no-inject
 check "dump --mode child: of one instant" dump_consistently 5 "$child" --bare --mode child
 check "dump --mode stop: of one instant" dump_consistently 2 '.mode == "stop" and .complete and .injected == null' --mode stop
-check "dump --mode live: complete" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode live --force -o live.core
+check "dump --mode live: complete" "$LEAKHUNT" dump "$SAMPLE_PID" "${memory[@]}" --mode live --force -o live.core
 check "strings: of a core" strings
 stop_sample
 start_sample page_writer --size 8M --rate 5000 --discard 1
