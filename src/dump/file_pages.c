@@ -103,23 +103,51 @@ static struct lh_error *correct_extent(void *context, const struct lh_extent *ex
 	return NULL;
 }
 
-static bool has_doubtful(const struct lh_plan *plan, const struct lh_ranges *own)
+static bool is_as_found(const struct correction *correction, const struct lh_extent *extent,
+			const struct lh_page_runs *corrected)
 {
-	for (size_t i = 0; i < plan->extents.count; i++) {
-		if (is_of_file(&plan->extents.items[i]) && (own->items.count || plan->extents.items[i].swapped_bytes))
-			return true;
+	const struct lh_page_run *found = correction->found.runs.items + extent->first_run;
+	bool is_same = corrected->runs.count == extent->run_count;
+	for (size_t i = 0; is_same && i < extent->run_count; i++) {
+		const struct lh_page_run *run = &corrected->runs.items[i];
+		is_same = run->range.start == found[i].range.start && run->range.end == found[i].range.end &&
+			  run->state == found[i].state;
 	}
-	return false;
+	return is_same;
+}
+
+/* Most often nothing is wrong: the few runs of files are looked through before all are made anew. */
+static struct lh_error *find_difference(struct correction *correction, const struct lh_plan *plan, bool *ret)
+{
+	struct lh_page_runs corrected LH_CLEANUP(lh_page_runs_deinit) = {0};
+	*ret = false;
+	for (size_t i = 0; !*ret && i < plan->extents.count; i++) {
+		const struct lh_extent *extent = &plan->extents.items[i];
+		if (!is_of_file(extent))
+			continue;
+		corrected.runs.count = 0;
+		LH_TRY(correct_extent(correction, extent, &corrected));
+		*ret = !is_as_found(correction, extent, &corrected);
+	}
+	return NULL;
+}
+
+static struct lh_error *correct_all(struct correction *correction, struct lh_plan *plan)
+{
+	bool differs;
+	LH_TRY(find_difference(correction, plan, &differs));
+	if (!differs)
+		return NULL;
+	plan->pages = (struct lh_page_runs){0};
+	struct lh_error *error = lh_plan_look_with(plan, correct_extent, correction);
+	lh_page_runs_deinit(&correction->found);
+	return error;
 }
 
 struct lh_error *lh_file_pages_correct(struct lh_pagemap *pagemap, const struct lh_ranges *own, struct lh_plan *plan)
 {
-	if (!has_doubtful(plan, own))
-		return NULL;
 	struct correction correction = {.pagemap = pagemap, .own = own, .found = plan->pages};
-	plan->pages = (struct lh_page_runs){0};
-	struct lh_error *error = lh_plan_look_with(plan, correct_extent, &correction);
-	lh_page_runs_deinit(&correction.found);
+	struct lh_error *error = correct_all(&correction, plan);
 	lh_page_runs_deinit(&correction.told);
 	return error;
 }
