@@ -101,6 +101,14 @@ static const struct scan_query query_find_written = {
 	.omits_present = true,
 };
 
+/* Of a private mapping: what was written once, and so is no page of the file any more. */
+static const struct scan_query query_own = {
+	.category_inverted = LH_SCAN_IS_FILE,
+	.category_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_FILE,
+	.return_mask = LH_SCAN_IS_PRESENT,
+	.is_for_running = true,
+};
+
 static enum lh_page_state state_of(const struct scan_query *query, uint64_t categories)
 {
 	if (!(categories & LH_SCAN_IS_PRESENT))
@@ -198,22 +206,38 @@ bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap)
 	return pagemap->has_scan;
 }
 
-/* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped, bit 58 guard (which sets bit 62, too). */
-static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count,
+/*
+ * Where a write-protected page of a file is taken away, the kernel leaves a mark of the protection, and counts it
+ * as swapped (mm/memory.c, zap_install_uffd_wp_if_needed; include/linux/swap.h, SWP_PTE_MARKER: the last of 32
+ * types). Who may not see page frames sees type 0 everywhere.
+ */
+static bool is_marker(uint64_t entry)
+{
+	return !(entry >> 63) && (entry & 31) == 31;
+}
+
+/*
+ * admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped, bit 61 a file's page, bit 58 guard (which sets
+ * bit 62, too).
+ */
+static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count, bool tells_file,
 				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t entry = pagemap->entries[i];
-		if (!(entry >> 62) || (entry >> 58 & 1))
+		if (!(entry >> 62) || (entry >> 58 & 1) || is_marker(entry))
 			continue;
 		uint64_t addr = start + i * pagemap->page_bytes;
 		enum lh_page_state state = entry >> 63 ? LH_PAGES_PRESENT : LH_PAGES_SWAPPED;
+		if (tells_file && entry >> 63 && (entry >> 61 & 1))
+			state = LH_PAGES_WRITTEN;
 		LH_TRY(lh_page_runs_add(ret, addr, addr + pagemap->page_bytes, state));
 	}
 	return NULL;
 }
 
-static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range piece, struct lh_page_runs *ret)
+static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range piece, bool tells_file,
+				   struct lh_page_runs *ret)
 {
 	uint64_t at = piece.start;
 	while (at < piece.end) {
@@ -227,7 +251,7 @@ static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range p
 		size_t count = (size_t)bytes / sizeof(uint64_t);
 		if (!count) /* beyond the end of user space, or the process has ended */
 			return NULL;
-		LH_TRY(add_entries(pagemap, at, count, ret));
+		LH_TRY(add_entries(pagemap, at, count, tells_file, ret));
 		at += count * pagemap->page_bytes;
 	}
 	return NULL;
@@ -247,7 +271,7 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
 		LH_TRY(lh_pagemap_knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
-						      : read_piece(pagemap, piece, ret));
+						      : read_piece(pagemap, piece, false, ret));
 		at = piece.end;
 	}
 	return NULL;
@@ -275,4 +299,15 @@ struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_r
 struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
 {
 	return scan_range(pagemap, &query_find_written, range, ret);
+}
+
+struct lh_error *lh_pagemap_find_own(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	return scan_range(pagemap, &query_own, range, ret);
+}
+
+struct lh_error *lh_pagemap_tell_file(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	LH_TRY(check_range(pagemap, range));
+	return read_piece(pagemap, range, true, ret);
 }
