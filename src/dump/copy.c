@@ -101,11 +101,63 @@ struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- many small runs */
+
+/* Runs that are read in one call: those of a target that writes here and there are single pages. */
+enum { BATCH_RUNS = 256 };
+
+struct batch {
+	struct lh_range ranges[BATCH_RUNS];
+	uint64_t file_offsets[BATCH_RUNS];
+	size_t count;
+	size_t bytes;
+};
+
+/* From runs[first] on, what fits into `room_bytes` as whole runs, each with one place in the file. */
+static void gather(const struct lh_copy *copy, const struct lh_page_runs *runs, size_t first, size_t room_bytes,
+		   struct batch *ret)
+{
+	ret->count = ret->bytes = 0;
+	for (size_t i = first; i < runs->runs.count && ret->count < BATCH_RUNS; i++) {
+		const struct lh_page_run *run = &runs->runs.items[i];
+		const struct lh_piece *piece = lh_layout_find(copy->layout, run->range.start);
+		if (!lh_page_is_present(run->state) || !piece || run->range.end > piece->end ||
+		    lh_range_bytes(run->range) > room_bytes - ret->bytes)
+			return;
+		ret->file_offsets[ret->count] = piece->file_offset + (run->range.start - piece->start);
+		ret->ranges[ret->count++] = run->range;
+		ret->bytes += lh_range_bytes(run->range);
+	}
+}
+
+/* Returns how many runs from runs[first] on were copied; 0: that one must be copied by itself. */
+static size_t copy_batch(struct lh_copy *copy, const struct lh_page_runs *runs, size_t first)
+{
+	struct batch batch;
+	size_t room_bytes, done_bytes = 0, count = 0;
+	uint8_t *room = copy->child ? NULL : lh_write_behind_room(copy->writer, &room_bytes);
+	if (!room)
+		return 0;
+	gather(copy, runs, first, room_bytes, &batch);
+	if (batch.count < 2)
+		return 0;
+	size_t got = lh_process_read_ranges(copy->process, batch.ranges, batch.count, room);
+	while (count < batch.count && done_bytes + lh_range_bytes(batch.ranges[count]) <= got) {
+		lh_write_behind_put(copy->writer, batch.file_offsets[count], lh_range_bytes(batch.ranges[count]));
+		done_bytes += lh_range_bytes(batch.ranges[count++]);
+	}
+	atomic_fetch_add_explicit(&copy->done_bytes, done_bytes, memory_order_relaxed);
+	return count;
+}
+
 struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs, struct lh_dump_gaps *gaps)
 {
-	for (size_t i = 0; i < runs->runs.count; i++) {
-		if (lh_page_is_present(runs->runs.items[i].state))
+	for (size_t i = 0, count; i < runs->runs.count; i += count) {
+		LH_TRY(check_cancelled(copy));
+		count = copy_batch(copy, runs, i);
+		if (!count && lh_page_is_present(runs->runs.items[i].state))
 			LH_TRY(copy_run(copy, runs->runs.items[i].range, gaps));
+		count = count ? count : 1;
 	}
 	return NULL;
 }

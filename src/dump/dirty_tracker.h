@@ -49,7 +49,7 @@ struct lh_dirty_kind {
 	struct lh_error *(*take)(struct lh_dirty_tracker *tracker, const struct lh_plan *plan,
 				 struct lh_page_runs *ret);
 
-	/* How much a take would append now; changes and stops nothing. NULL: about as much as the last one. */
+	/* How much a take would append now; changes and stops nothing, and looks as `find` does. */
 	struct lh_error *(*guess)(struct lh_dirty_tracker *tracker, const struct lh_plan *plan, uint64_t *ret_bytes);
 
 	/* Looks at the plan's pages again (the target stands still): LH_PAGES_PRESENT are unwritten since taken. */

@@ -194,6 +194,36 @@ static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan
 	return lh_file_pages_note(of_base(base)->pagemap, plan, &of_base(base)->own);
 }
 
+static struct lh_error *look_at_tracked(struct uffd_tracker *tracker, const struct lh_plan *plan,
+					struct lh_ranges *ranges, struct lh_page_runs *ret)
+{
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		const struct lh_extent *extent = &plan->extents.items[i];
+		if (extent->is_tracked)
+			LH_TRY(lh_vec_push(&ranges->items, (struct lh_range){extent->start, extent->end}));
+	}
+	LH_TRY(lh_look_at(tracker->look, ranges->items.items, ranges->items.count));
+	for (size_t i = 0; i < ranges->items.count; i++)
+		LH_TRY(lh_look_append(tracker->look, i, ret));
+	return NULL;
+}
+
+static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
+{
+	struct lh_ranges ranges = {0};
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	uint64_t bytes = 0;
+	struct lh_error *error = look_at_tracked(of_base(base), plan, &ranges, &runs);
+	lh_vec_deinit(&ranges.items);
+	LH_TRY(error);
+	for (size_t i = 0; i < runs.runs.count; i++) {
+		if (runs.runs.items[i].state == LH_PAGES_WRITTEN)
+			bytes += lh_range_bytes(runs.runs.items[i].range);
+	}
+	*ret_bytes = bytes;
+	return NULL;
+}
+
 static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	LH_TRY(lh_plan_look_again(plan, of_base(base)->look));
@@ -343,6 +373,7 @@ const struct lh_dirty_kind lh_dirty_uffd = {
 	.start = start,
 	.cover = cover,
 	.take = take,
+	.guess = guess,
 	.find = find,
 	.stop = stop,
 };

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PASSES_MIN = 2, PASSES_MAX = 10, SWIFT_PASSES_MAX = 4 };
+enum { PASSES_MAX = 20, SWIFT_PASSES_MAX = 4 };
 
 /* Memory that passes may take when the disc is slower than the target writes. */
 #define SWIFT_BYTES_MAX (256 * LH_MIB)
@@ -40,9 +40,9 @@ struct snapshot {
 	size_t swift_count;
 	struct lh_final_set final;
 	uint64_t maps_ns;      /* reading the mappings */
-	uint64_t scan_ns;      /* looking at all pages */
+	uint64_t scan_ns;      /* looking at all pages, as in the pause */
 	uint64_t page_cost_ns; /* copying a page */
-	uint64_t left_bytes;   /* tracked, and written since they were taken, by the best guess */
+	uint64_t left_bytes;   /* tracked, and written since they were taken, when last looked */
 	uint64_t untracked_bytes;
 	struct lh_error *child_refusal; /* why --on-slow=child can't be followed; NULL: it can, or was not asked for */
 };
@@ -166,10 +166,9 @@ static struct lh_error *plan_anew(struct snapshot *snapshot)
 static struct lh_error *take_written(struct snapshot *snapshot, uint64_t *ret_bytes)
 {
 	struct dump_job *job = snapshot->job;
-	uint64_t before_ns = lh_clock_monotonic_ns(), bytes = 0;
+	uint64_t bytes = 0;
 	snapshot->runs.runs.count = 0;
 	LH_TRY(snapshot->tracker->kind->take(snapshot->tracker, &job->plan, &snapshot->runs));
-	snapshot->scan_ns = lh_clock_monotonic_ns() - before_ns;
 	for (size_t i = 0; i < snapshot->runs.runs.count; i++) {
 		LH_TRY(lh_vec_push(&job->taken.items, snapshot->runs.runs.items[i].range));
 		bytes += lh_range_bytes(snapshot->runs.runs.items[i].range);
@@ -200,13 +199,10 @@ static struct lh_error *copy_taken(struct snapshot *snapshot, uint64_t bytes)
 	return NULL;
 }
 
-/* What the last pass took was written in the time of the one before: about as much will be left again. */
-static struct lh_error *guess_left(struct snapshot *snapshot, uint64_t taken_bytes)
+/* The look is the one of the pause, and so tells how long that takes. */
+static struct lh_error *guess_left(struct snapshot *snapshot)
 {
 	struct lh_dirty_tracker *tracker = snapshot->tracker;
-	snapshot->left_bytes = taken_bytes;
-	if (!tracker->kind->guess)
-		return NULL;
 	LH_TRY(plan_anew(snapshot));
 	uint64_t before_ns = lh_clock_monotonic_ns();
 	LH_TRY(tracker->kind->guess(tracker, &snapshot->job->plan, &snapshot->left_bytes));
@@ -224,40 +220,39 @@ static struct lh_error *run_pass(struct snapshot *snapshot)
 	job->copy.layout = &job->places;
 	LH_TRY(take_written(snapshot, &pass.bytes));
 	LH_TRY(copy_taken(snapshot, pass.bytes));
-	LH_TRY(guess_left(snapshot, pass.bytes));
+	LH_TRY(guess_left(snapshot));
 	pass.elapsed_ns = lh_clock_monotonic_ns() - pass.elapsed_ns;
 	return lh_vec_push(&job->receipt.passes, pass);
 }
 
+static uint64_t final_copy_ns(const struct snapshot *snapshot)
+{
+	return snapshot->left_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns;
+}
+
 static uint64_t expected_pause_ns(const struct snapshot *snapshot)
 {
-	const struct dump_job *job = snapshot->job;
-	uint64_t page_count = (snapshot->left_bytes + snapshot->untracked_bytes) / LH_PAGE_BYTES;
-	return PAUSE_MIN_NS + job->tasks.tasks.count * THREAD_NS + snapshot->maps_ns + snapshot->scan_ns +
-	       page_count * snapshot->page_cost_ns;
+	return PAUSE_MIN_NS + snapshot->job->tasks.tasks.count * THREAD_NS + snapshot->maps_ns + snapshot->scan_ns +
+	       snapshot->untracked_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns + final_copy_ns(snapshot);
 }
 
-/* Or as short as the stop that another pass would cost: that saves nothing. */
+/*
+ * Half of what is allowed, and most of that no longer for what was written, which is all that another pass could
+ * lessen. Or as short as the stop that another pass would cost: that saves nothing.
+ */
 static bool is_short_enough(const struct snapshot *snapshot)
 {
-	uint64_t enough_ns = lh_max_u64(snapshot->job->options->max_pause_ns / 2, snapshot->tracker->take_pause_ns);
-	return expected_pause_ns(snapshot) <= enough_ns;
+	uint64_t pause_ns = expected_pause_ns(snapshot);
+	return pause_ns <= snapshot->tracker->take_pause_ns ||
+	       (pause_ns <= snapshot->job->options->max_pause_ns / 2 && final_copy_ns(snapshot) <= pause_ns / 4);
 }
 
-static struct lh_error *is_last_pass(struct snapshot *snapshot, bool *ret)
+static bool is_last_pass(const struct snapshot *snapshot)
 {
 	const struct dump_job *job = snapshot->job;
 	size_t count = job->receipt.passes.count;
-	const struct lh_dump_pass *last = &job->receipt.passes.items[count - 1];
-	bool changed = false;
-	if (snapshot->tracker->kind->guess) { /* of the mappings as they are now */
-		*ret = count >= PASSES_MAX || is_short_enough(snapshot) || snapshot->left_bytes >= last->bytes / 10 * 7;
-		return NULL;
-	}
-	LH_TRY(mappings_changed(snapshot, &changed));
-	bool shrinks = count < 2 || last->bytes < last[-1].bytes / 10 * 7;
-	*ret = count >= PASSES_MAX || (count >= PASSES_MIN && !changed && (is_short_enough(snapshot) || !shrinks));
-	return NULL;
+	return count >= PASSES_MAX || is_short_enough(snapshot) ||
+	       snapshot->left_bytes >= job->receipt.passes.items[count - 1].bytes / 10 * 9;
 }
 
 /* ---------------------------------------------------------------- passes into memory */
@@ -300,7 +295,7 @@ static struct lh_error *run_swift_pass(struct snapshot *snapshot, uint64_t *room
 	if (!*ret_goes_on)
 		LH_TRY(write_swift(snapshot));
 	LH_TRY(*ret_goes_on ? copy_swiftly(snapshot, pass.bytes) : copy_taken(snapshot, pass.bytes));
-	LH_TRY(guess_left(snapshot, pass.bytes));
+	LH_TRY(guess_left(snapshot));
 	pass.elapsed_ns = lh_clock_monotonic_ns() - pass.elapsed_ns;
 	return lh_vec_push(&snapshot->job->receipt.passes, pass);
 }
@@ -563,10 +558,9 @@ static struct lh_error *copy_tracked(struct snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
 	uint64_t resident_before = lh_process_resident_bytes(job->process);
-	for (bool is_last = false; !is_last;) {
+	do {
 		LH_TRY(run_pass(snapshot));
-		LH_TRY(is_last_pass(snapshot, &is_last));
-	}
+	} while (!is_last_pass(snapshot));
 	LH_TRY(run_swift_passes(snapshot));
 	bool is_done;
 	LH_TRY(check_pause(snapshot, &is_done));
