@@ -141,6 +141,9 @@ struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thr
  * thread that began it. NULL is legal.
  */
 struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze);
+
+/* The cost of one stop more, to that of those before. */
+void lh_freeze_cost_add(struct lh_freeze_cost *cost, struct lh_freeze_cost stop);
 void lh_cleanup_freeze(struct lh_freeze **freeze);
 
 /* ---------------------------------------------------------------- the dump */

@@ -139,6 +139,7 @@ struct lh_block {
 	size_t bytes_before;
 	size_t bytes_after;
 	bool is_continued;
+	bool is_brief; /* a copy that is freed when its stripe is done (src/scan/stripes.h): keep nothing of it */
 	const struct lh_segment *segment;
 };
 

@@ -270,6 +270,21 @@ struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_r
 					 struct lh_page_runs *ret) LH_NODISCARD;
 
 /*
+ * A page of a private mapping of a file that was written is the process's own. When that is given back
+ * (MADV_DONTNEED), or the kernel drops a page of the file, a mark of its protection stays: the next read brings
+ * the file's page as an unwritten one, and until then the mark counts as swapped.
+ *
+ * Own: appends the process's own pages. LH_ERROR_UNSUPPORTED without PAGEMAP_SCAN.
+ * Tell: appends the pages that are there or swapped, without such marks: LH_PAGES_PRESENT are the process's
+ * own, LH_PAGES_WRITTEN the file's. One entry is read a page: for few of them. Without CAP_SYS_ADMIN marks can't
+ * be told from swapped pages.
+ */
+struct lh_error *lh_pagemap_find_own(struct lh_pagemap *pagemap, struct lh_range range,
+				     struct lh_page_runs *ret) LH_NODISCARD;
+struct lh_error *lh_pagemap_tell_file(struct lh_pagemap *pagemap, struct lh_range range,
+				      struct lh_page_runs *ret) LH_NODISCARD;
+
+/*
  * To be called between kernel calls, one after another, that take a running target's mmap_lock: naps once a
  * millisecond. Who takes the lock again at once takes it before a waiting writer wakes up: for 4 to 20 ms, until
  * the writer insists (kernel/locking/rwsem.c, RWSEM_WAIT_TIMEOUT; measured on Linux 6.18). *rested_ns: when

@@ -52,18 +52,18 @@ struct lh_error *lh_borrow_frozen_thread(const struct lh_process *process, struc
 /* Tries one thread. LH_ERROR_UNSUPPORTED when this one can't be used, and another may do. */
 static struct lh_error *stop_and_use(const struct lh_process *process, pid_t tid, const struct lh_region_list *regions,
 				     const struct lh_remote_code *code, const long *calls, lh_borrowed_work *work,
-				     void *context, uint64_t *pause_ns)
+				     void *context, struct lh_freeze_cost *cost)
 {
 	struct lh_freeze *freeze = NULL;
 	LH_TRY(lh_freeze_begin_thread(process, tid, &freeze));
 	lh_fault_point("borrow-thread-stopped");
 	struct lh_error *error = lh_borrow_frozen_thread(process, freeze, regions, code, calls, work, context);
-	*pause_ns = lh_max_u64(*pause_ns, lh_freeze_end(freeze).pause_ns);
+	lh_freeze_cost_add(cost, lh_freeze_end(freeze));
 	return error;
 }
 
 struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct lh_region_list *regions,
-				  const long *calls, lh_borrowed_work *work, void *context, uint64_t *pause_ns)
+				  const long *calls, lh_borrowed_work *work, void *context, struct lh_freeze_cost *cost)
 {
 	struct lh_remote_code code;
 	struct lh_task_list tasks LH_CLEANUP(lh_task_list_deinit) = {0};
@@ -72,7 +72,7 @@ struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct
 	struct lh_error *error = NULL;
 	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX; i++) {
 		lh_error_destroy(error);
-		error = stop_and_use(process, tasks.tasks.items[i].tid, regions, &code, calls, work, context, pause_ns);
+		error = stop_and_use(process, tasks.tasks.items[i].tid, regions, &code, calls, work, context, cost);
 		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
 			break;
 	}

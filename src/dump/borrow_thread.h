@@ -19,11 +19,11 @@ struct lh_error *lh_borrow_frozen_thread(const struct lh_process *process, struc
 					 const long *calls, lh_borrowed_work *work, void *context) LH_NODISCARD;
 
 /*
- * The same with a process that runs: stops one thread for it, for about a millisecond. *pause_ns grows to
- * how long a thread stood still, also on an error.
+ * The same with a process that runs: stops one thread for it, for about a millisecond. What that costs is
+ * added to *cost, also on an error.
  */
 struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct lh_region_list *regions,
 				  const long *calls, lh_borrowed_work *work, void *context,
-				  uint64_t *pause_ns) LH_NODISCARD;
+				  struct lh_freeze_cost *cost) LH_NODISCARD;
 
 #endif

@@ -148,8 +148,7 @@ static struct lh_error *fork_frozen(struct child_copy *copy)
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
 	lh_fault_point("child-target-resumed");
-	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
-	job->receipt.mended_count = cost.mended_count;
+	lh_job_charge(job, cost);
 	job->receipt.injected = "clone, wait4; undone";
 	return NULL;
 }
@@ -285,7 +284,9 @@ static struct lh_error *copy_child(struct child_copy *copy)
 static void end_child(struct child_copy *copy)
 {
 	struct dump_job *job = copy->job;
-	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_cow_child_end(copy->child, &job->receipt.pause_ns);
+	struct lh_freeze_cost cost = {0};
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_cow_child_end(copy->child, &cost);
+	lh_job_charge(job, cost);
 	copy->child = NULL;
 	if (error)
 		lh_job_notify(job, "a zombie child of process %d is left for now: %s",

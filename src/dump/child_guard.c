@@ -111,10 +111,10 @@ static void clean_up(const struct lh_process *process, const struct lh_quiet_chi
 		has_seen_it |= state != CHILD_NONE;
 		if (has_seen_it && state == CHILD_NONE)
 			return;
-		uint64_t pause_ns = 0;
+		struct lh_freeze_cost cost = {0};
 		size_t count;
 		if (state == CHILD_LEFT)
-			lh_error_destroy(lh_child_reap_leftovers(process, &count, &pause_ns));
+			lh_error_destroy(lh_child_reap_leftovers(process, &count, &cost));
 		nanosleep(&nap, NULL);
 	}
 }

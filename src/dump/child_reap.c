@@ -39,7 +39,7 @@ static bool is_to_be_repeated(int64_t result)
 	return result == 0 || result == -EINTR || result < -500;
 }
 
-static struct lh_error *reap_patiently(const struct lh_process *process, pid_t inner_pid, uint64_t *pause_ns)
+static struct lh_error *reap_patiently(const struct lh_process *process, pid_t inner_pid, struct lh_freeze_cost *cost)
 {
 	static const long calls[] = {SYS_wait4, SYS_rt_sigreturn, 0};
 	static const struct timespec nap = {.tv_nsec = 5000000};
@@ -48,7 +48,7 @@ static struct lh_error *reap_patiently(const struct lh_process *process, pid_t i
 	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &regions));
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
 	for (;;) {
-		LH_TRY(lh_borrow_thread(process, &regions, calls, wait_for_child, &call, pause_ns));
+		LH_TRY(lh_borrow_thread(process, &regions, calls, wait_for_child, &call, cost));
 		if (call.result == inner_pid || call.result == -ECHILD)
 			return NULL;
 		if (!is_to_be_repeated(call.result) || lh_clock_monotonic_ns() > deadline_ns)
@@ -80,13 +80,13 @@ static bool has_ended(const struct lh_error *error)
 	return error && lh_error_code(error) == LH_ERROR_NO_PROCESS;
 }
 
-struct lh_error *lh_child_reap(const struct lh_process *process, pid_t inner_pid, uint64_t *pause_ns)
+struct lh_error *lh_child_reap(const struct lh_process *process, pid_t inner_pid, struct lh_freeze_cost *cost)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *parent = NULL;
 	LH_TRY(open_anew(process, &parent));
 	if (!parent)
 		return NULL;
-	struct lh_error *error = reap_patiently(parent, inner_pid, pause_ns);
+	struct lh_error *error = reap_patiently(parent, inner_pid, cost);
 	if (!has_ended(error))
 		return error;
 	lh_error_destroy(error);
@@ -101,7 +101,8 @@ bool lh_child_is_leftover(const struct lh_quiet_child *child)
 	return child->is_zombie && (left_by_itself || (was_killed && child->oom_score_adj == OOM_SCORE_ADJ_HIGHEST));
 }
 
-struct lh_error *lh_child_reap_leftovers(const struct lh_process *process, size_t *ret_count, uint64_t *pause_ns)
+struct lh_error *lh_child_reap_leftovers(const struct lh_process *process, size_t *ret_count,
+					 struct lh_freeze_cost *cost)
 {
 	struct lh_quiet_children children LH_CLEANUP(lh_quiet_children_deinit) = {0};
 	size_t count = 0;
@@ -110,7 +111,7 @@ struct lh_error *lh_child_reap_leftovers(const struct lh_process *process, size_
 		const struct lh_quiet_child *child = &children.items.items[i];
 		if (!lh_child_is_leftover(child))
 			continue;
-		LH_TRY(lh_child_reap(process, child->inner_pid, pause_ns));
+		LH_TRY(lh_child_reap(process, child->inner_pid, cost));
 		count++;
 	}
 	*ret_count = count;

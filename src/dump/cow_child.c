@@ -113,24 +113,24 @@ static void kill_and_wait(pid_t pid)
 	lh_fault_point("child-dead");
 }
 
-static struct lh_error *end_made(struct lh_cow_child *child, uint64_t *pause_ns)
+static struct lh_error *end_made(struct lh_cow_child *child, struct lh_freeze_cost *cost)
 {
 	if (!child->made.pid)
 		return NULL;
 	kill_and_wait(child->made.pid);
 	if (child->made.inner_pid)
-		return lh_child_reap(child->target, child->made.inner_pid, pause_ns);
+		return lh_child_reap(child->target, child->made.inner_pid, cost);
 	size_t count;
-	return lh_child_reap_leftovers(child->target, &count, pause_ns);
+	return lh_child_reap_leftovers(child->target, &count, cost);
 }
 
-struct lh_error *lh_cow_child_end(struct lh_cow_child *child, uint64_t *pause_ns)
+struct lh_error *lh_cow_child_end(struct lh_cow_child *child, struct lh_freeze_cost *cost)
 {
 	if (!child)
 		return NULL;
 	if (child->memory_fd >= 0)
 		close(child->memory_fd);
-	struct lh_error *error = end_made(child, pause_ns);
+	struct lh_error *error = end_made(child, cost);
 	lh_child_guard_end(child->guard, !error);
 	lh_process_close(child->process);
 	free(child);
@@ -139,6 +139,6 @@ struct lh_error *lh_cow_child_end(struct lh_cow_child *child, uint64_t *pause_ns
 
 void lh_cleanup_cow_child(struct lh_cow_child **child)
 {
-	uint64_t pause_ns = 0;
-	lh_error_destroy(lh_cow_child_end(*child, &pause_ns));
+	struct lh_freeze_cost cost = {0};
+	lh_error_destroy(lh_cow_child_end(*child, &cost));
 }

@@ -33,10 +33,10 @@ size_t lh_cow_child_read(const struct lh_cow_child *child, uint64_t addr, void *
 struct lh_error *lh_cow_child_check(const struct lh_cow_child *child) LH_NODISCARD;
 
 /*
- * Kills it, and has the target reap it: a second stop of one thread; *pause_ns grows to its length. On an
+ * Kills it, and has the target reap it: a second stop of one thread; its cost is added to *cost. On an
  * error the zombie is left to the guard or the next run. NULL is legal.
  */
-struct lh_error *lh_cow_child_end(struct lh_cow_child *child, uint64_t *pause_ns) LH_NODISCARD;
+struct lh_error *lh_cow_child_end(struct lh_cow_child *child, struct lh_freeze_cost *cost) LH_NODISCARD;
 void lh_cleanup_cow_child(struct lh_cow_child **child);
 
 #endif

@@ -150,7 +150,7 @@ static struct lh_error *clear(struct soft_tracker *tracker)
 	uint64_t before_ns = lh_clock_monotonic_ns();
 	LH_TRY(lh_soft_dirty_clear(tracker->bits));
 	tracker->clear_ns = lh_clock_monotonic_ns() - before_ns;
-	tracker->base.cost->pause_ns = lh_max_u64(tracker->base.cost->pause_ns, tracker->clear_ns);
+	lh_freeze_cost_add(&tracker->base.cost->stops, (struct lh_freeze_cost){.pause_ns = tracker->clear_ns});
 	tracker->is_cleared = true;
 	tracker->written_addr = 0;
 	lh_fault_point("soft-cleared");
@@ -182,7 +182,7 @@ static struct lh_error *take_stopped(struct soft_tracker *tracker, const struct 
 		error = look_at_all(tracker, plan, ret);
 	if (!error)
 		error = clear(tracker);
-	lh_dirty_charge(tracker->base.cost, lh_freeze_end(freeze));
+	lh_freeze_cost_add(&tracker->base.cost->stops, lh_freeze_end(freeze));
 	return error;
 }
 

@@ -73,12 +73,6 @@ struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const stru
 	return choose(target, options, ret_reason, NULL);
 }
 
-void lh_dirty_charge(struct lh_dirty_cost *cost, struct lh_freeze_cost stop)
-{
-	cost->pause_ns = lh_max_u64(cost->pause_ns, stop.pause_ns);
-	cost->mended_count += stop.mended_count;
-}
-
 void lh_dirty_stop(struct lh_dirty_tracker *tracker)
 {
 	if (tracker)

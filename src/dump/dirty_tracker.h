@@ -10,8 +10,7 @@
 
 /* What tracking has done to the target so far, also where it failed. */
 struct lh_dirty_cost {
-	uint64_t pause_ns;    /* longest time that a thread stood still */
-	size_t mended_count;  /* system calls saved from a spurious EINTR by its stops */
+	struct lh_freeze_cost stops;
 	const char *injected; /* calls that the target ran for us, all undone; a literal, or NULL */
 };
 
@@ -76,9 +75,6 @@ struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const stru
 /* Which it would be, and the same error, as far as can be said without touching the target. */
 struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const struct lh_dump_options *options,
 				char ret_reason[LH_MODE_REASON_MAX]) LH_NODISCARD;
-
-/* Adds what one stop has cost. For back ends. */
-void lh_dirty_charge(struct lh_dirty_cost *cost, struct lh_freeze_cost stop);
 
 /* NULL is legal. */
 void lh_dirty_stop(struct lh_dirty_tracker *tracker);

@@ -7,7 +7,9 @@
  */
 #include "dirty_tracker.h"
 
+#include "borrow_thread.h"
 #include "fault_point.h"
+#include "file_pages.h"
 #include "freeze_thread.h"
 #include "look.h"
 #include "remote_syscall.h"
@@ -43,6 +45,7 @@ struct uffd_tracker {
 	struct lh_look *look;
 	uint64_t rested_ns;       /* lh_rest_from_lock */
 	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
+	struct lh_ranges own;     /* lh_file_pages_note */
 };
 
 static struct uffd_tracker *of_base(struct lh_dirty_tracker *base)
@@ -65,8 +68,10 @@ static struct lh_error *take_over(pid_t pid, int number, int *ret_fd)
 }
 
 /* Both calls in one go, so that the target never keeps the descriptor. */
-static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, struct lh_dirty_cost *cost, int *ret_fd)
+static struct lh_error *make_in_target(struct lh_remote *remote, void *context)
 {
+	struct uffd_tracker *tracker = context;
+	struct lh_dirty_cost *cost = tracker->base.cost;
 	int64_t number, closed;
 	const uint64_t flags[6] = {O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY};
 	LH_TRY(lh_remote_call(remote, SYS_userfaultfd, flags, &number));
@@ -76,65 +81,23 @@ static struct lh_error *make_in_target(struct lh_remote *remote, pid_t pid, stru
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not make a userfaultfd (errno %d)",
 				       (int)-number);
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
-	struct lh_error *error = take_over(pid, (int)number, &fd);
+	struct lh_error *error = take_over(lh_process_pid(tracker->base.process), (int)number, &fd);
 	struct lh_error *close_error = lh_remote_call(remote, SYS_close, (uint64_t[6]){(uint64_t)number}, &closed);
 	if (error) {
 		lh_error_destroy(close_error);
 		return error;
 	}
 	LH_TRY(close_error);
-	*ret_fd = fd;
+	tracker->userfault_fd = fd;
 	fd = -1;
 	return NULL;
 }
 
-static struct lh_error *inject(struct uffd_tracker *tracker, const struct lh_region_list *regions,
-			       const struct lh_remote_code *code, struct lh_freeze *freeze, pid_t tid)
+static struct lh_error *make_userfault(struct uffd_tracker *tracker, const struct lh_region_list *regions)
 {
 	static const long calls[] = {SYS_userfaultfd, SYS_close, SYS_rt_sigreturn, 0};
 	const struct lh_dirty_tracker *base = &tracker->base;
-	struct lh_remote *remote = NULL;
-	LH_TRY(lh_remote_begin(base->process, tid, regions, code, calls, &remote));
-	struct lh_error *error =
-		make_in_target(remote, lh_process_pid(base->process), base->cost, &tracker->userfault_fd);
-	int signal;
-	struct lh_error *end_error = lh_remote_end(remote, &signal);
-	if (signal)
-		lh_freeze_deliver(freeze, tid, signal);
-	if (!error)
-		return end_error;
-	lh_error_destroy(end_error);
-	return error;
-}
-
-/* Tries one thread. LH_ERROR_UNSUPPORTED when this one can't be used, and another may do. */
-static struct lh_error *make_by_thread(struct uffd_tracker *tracker, const struct lh_region_list *regions,
-				       const struct lh_remote_code *code, pid_t tid)
-{
-	struct lh_freeze *freeze = NULL;
-	LH_TRY(lh_freeze_begin_thread(tracker->base.process, tid, &freeze));
-	lh_fault_point("tracker-thread-stopped");
-	struct lh_error *error = inject(tracker, regions, code, freeze, tid);
-	lh_dirty_charge(tracker->base.cost, lh_freeze_end(freeze));
-	return error;
-}
-
-/* A thread that can't be used is passed over; any other failure is final. */
-static struct lh_error *make_userfault(struct uffd_tracker *tracker, const struct lh_region_list *regions)
-{
-	enum { THREADS_MAX = 16 };
-	struct lh_remote_code code;
-	LH_TRY(lh_remote_find_code(tracker->base.process, regions, &code));
-	struct lh_task_list tasks = {0};
-	struct lh_error *error = lh_tasks_read(tracker->base.process, &tasks);
-	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX; i++) {
-		lh_error_destroy(error);
-		error = make_by_thread(tracker, regions, &code, tasks.tasks.items[i].tid);
-		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
-			break;
-	}
-	lh_vec_deinit(&tasks.tasks);
-	return error;
+	return lh_borrow_thread(base->process, regions, calls, make_in_target, tracker, &base->cost->stops);
 }
 
 static struct lh_error *ask_for_features(int userfault_fd)
@@ -209,7 +172,7 @@ static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *pla
 	return NULL;
 }
 
-static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
+static struct lh_error *take_pages(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
 	struct lh_range range = {0, 0}; /* neighbours in one go */
 	for (size_t i = 0; i < plan->extents.count; i++) {
@@ -225,9 +188,16 @@ static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan
 	return lh_pagemap_take_written(of_base(base)->pagemap, range, ret);
 }
 
+static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
+{
+	LH_TRY(take_pages(base, plan, ret));
+	return lh_file_pages_note(of_base(base)->pagemap, plan, &of_base(base)->own);
+}
+
 static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	return lh_plan_look_again(plan, of_base(base)->look);
+	LH_TRY(lh_plan_look_again(plan, of_base(base)->look));
+	return lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan);
 }
 
 /* ---------------------------------------------------------------- the end */
@@ -307,7 +277,7 @@ static void drop_long(struct uffd_tracker *tracker, const struct lh_ranges *rang
 	size_t dropped = 0;
 	while (freeze && dropped < ranges->items.count && drop_while_stopped(tracker, ranges->items.items[dropped]))
 		dropped++;
-	lh_dirty_charge(tracker->base.cost, lh_freeze_end(freeze));
+	lh_freeze_cost_add(&tracker->base.cost->stops, lh_freeze_end(freeze));
 	freeze = NULL;
 	lh_urgent_end(&urgency);
 	for (size_t i = dropped; i < ranges->items.count; i++)
@@ -346,6 +316,7 @@ static void stop(struct lh_dirty_tracker *base)
 	lh_look_destroy(tracker->look);
 	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->covered.items);
+	lh_vec_deinit(&tracker->own.items);
 	free(tracker);
 }
 

@@ -145,6 +145,12 @@ void lh_job_notify(const struct dump_job *job, const char *format, ...)
 		job->options->notice(job->options->progress_context, text);
 }
 
+void lh_job_charge(struct dump_job *job, struct lh_freeze_cost cost)
+{
+	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
+	job->receipt.mended_count += cost.mended_count;
+}
+
 void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const char *reason)
 {
 	job->mode = mode;
@@ -155,8 +161,10 @@ void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const cha
 static void reap_leftovers(struct dump_job *job)
 {
 	size_t count = 0;
+	struct lh_freeze_cost cost = {0};
 	LH_CLEANUP(lh_cleanup_error)
-	struct lh_error *error = lh_child_reap_leftovers(job->process, &count, &job->receipt.pause_ns);
+	struct lh_error *error = lh_child_reap_leftovers(job->process, &count, &cost);
+	lh_job_charge(job, cost);
 	if (error)
 		lh_job_notify(job, "a zombie that a killed leakhunt has left could not be reaped: %s",
 			      lh_error_message(error));
@@ -167,10 +175,10 @@ static void reap_leftovers(struct dump_job *job)
 
 static void close_leftovers(struct dump_job *job)
 {
-	struct lh_freeze_cost cost;
+	struct lh_freeze_cost cost = {0};
 	size_t *count = &job->receipt.closed_count;
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_stray_userfaults_close(job->process, &cost, count);
-	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
+	lh_job_charge(job, cost);
 	if (error)
 		lh_job_notify(job, "a userfaultfd that a killed leakhunt has left could not be closed: %s",
 			      lh_error_message(error));
@@ -231,8 +239,7 @@ struct lh_error *lh_job_copy_stopped(struct dump_job *job)
 	lh_fault_point("stop-copied");
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
-	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
-	job->receipt.mended_count = cost.mended_count;
+	lh_job_charge(job, cost);
 	return NULL;
 }
 

@@ -70,6 +70,9 @@ struct lh_error *lh_job_copy_by_child(struct dump_job *job) LH_NODISCARD;
 /* The same; where it can't be done, *ret_refusal says why, and nothing has changed. */
 struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_refusal) LH_NODISCARD;
 
+/* Adds what one stop has cost to the receipt. */
+void lh_job_charge(struct dump_job *job, struct lh_freeze_cost cost);
+
 /* The mode it became, and why. */
 void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const char *reason);
 

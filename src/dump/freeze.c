@@ -517,6 +517,12 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 	return cost;
 }
 
+void lh_freeze_cost_add(struct lh_freeze_cost *cost, struct lh_freeze_cost stop)
+{
+	cost->pause_ns = lh_max_u64(cost->pause_ns, stop.pause_ns);
+	cost->mended_count += stop.mended_count;
+}
+
 void lh_cleanup_freeze(struct lh_freeze **freeze)
 {
 	lh_freeze_end(*freeze);

@@ -418,8 +418,7 @@ static struct lh_error *look_and_copy_stopped(struct snapshot *snapshot)
 	freeze = NULL;
 	job->receipt.parts.resume_ns = lap_ns(&since_ns);
 	lh_urgent_end(&urgency);
-	job->receipt.pause_ns = lh_max_u64(job->receipt.pause_ns, cost.pause_ns);
-	job->receipt.mended_count = cost.mended_count;
+	lh_job_charge(job, cost);
 	return NULL;
 }
 
@@ -582,8 +581,7 @@ static struct lh_error *copy_tracked(struct snapshot *snapshot)
 static void charge(struct snapshot *snapshot)
 {
 	struct lh_receipt *receipt = &snapshot->job->receipt;
-	receipt->pause_ns = lh_max_u64(receipt->pause_ns, snapshot->cost.pause_ns);
-	receipt->mended_count += snapshot->cost.mended_count;
+	lh_job_charge(snapshot->job, snapshot->cost.stops);
 	if (!receipt->injected)
 		receipt->injected = snapshot->cost.injected;
 	else if (snapshot->cost.injected)

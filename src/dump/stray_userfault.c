@@ -4,8 +4,7 @@
  */
 #include "stray_userfault.h"
 
-#include "freeze_thread.h"
-#include "remote_syscall.h"
+#include "borrow_thread.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -87,14 +86,13 @@ struct lh_error *lh_stray_userfaults_find(const struct lh_process *process, stru
 struct closing {
 	const struct lh_process *process;
 	const struct lh_descriptors *strays;
-	struct lh_region_list regions;
-	struct lh_remote_code code;
-	struct lh_freeze *freeze;
 	size_t closed_count;
 };
 
-static struct lh_error *close_all(struct closing *closing, struct lh_remote *remote)
+/* All threads stand still: what is found again now is not given away before it is closed. */
+static struct lh_error *close_all(struct lh_remote *remote, void *context)
 {
+	struct closing *closing = context;
 	struct lh_descriptors still = {0};
 	struct lh_error *error = find_once(closing->process, &still);
 	for (size_t i = 0; !error && i < closing->strays->numbers.count; i++) {
@@ -109,54 +107,30 @@ static struct lh_error *close_all(struct closing *closing, struct lh_remote *rem
 	return error;
 }
 
-static struct lh_error *close_by_thread(struct closing *closing, pid_t tid)
+static struct lh_error *close_stopped(struct closing *closing, struct lh_freeze_cost *cost)
 {
 	static const long calls[] = {SYS_close, SYS_rt_sigreturn, 0};
-	struct lh_remote *remote = NULL;
-	LH_TRY(lh_remote_begin(closing->process, tid, &closing->regions, &closing->code, calls, &remote));
-	struct lh_error *error = close_all(closing, remote);
-	int signal;
-	struct lh_error *end_error = lh_remote_end(remote, &signal);
-	if (signal)
-		lh_freeze_deliver(closing->freeze, tid, signal);
-	if (!error)
-		return end_error;
-	lh_error_destroy(end_error);
+	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_thread_states states LH_CLEANUP(lh_thread_states_deinit) = {0};
+	struct lh_remote_code code;
+	struct lh_freeze *freeze = NULL;
+	LH_TRY(lh_regions_read(closing->process, LH_REGIONS_MAPS, &regions));
+	LH_TRY(lh_remote_find_code(closing->process, &regions, &code));
+	LH_TRY(lh_freeze_begin(closing->process, &states, &freeze));
+	struct lh_error *error =
+		lh_borrow_frozen_thread(closing->process, freeze, &regions, &code, calls, close_all, closing);
+	lh_freeze_cost_add(cost, lh_freeze_end(freeze));
 	return error;
 }
 
-static struct lh_error *close_stopped(struct closing *closing, struct lh_freeze_cost *ret_cost)
-{
-	struct lh_thread_states states = {0};
-	struct lh_error *error = lh_freeze_begin(closing->process, &states, &closing->freeze);
-	bool is_frozen = !error;
-	for (size_t i = 0; is_frozen && i < states.threads.count; i++) {
-		lh_error_destroy(error);
-		error = close_by_thread(closing, states.threads.items[i].tid);
-		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
-			break;
-	}
-	lh_thread_states_deinit(&states);
-	if (is_frozen)
-		*ret_cost = lh_freeze_end(closing->freeze);
-	return error;
-}
-
-struct lh_error *lh_stray_userfaults_close(const struct lh_process *process, struct lh_freeze_cost *ret_cost,
+struct lh_error *lh_stray_userfaults_close(const struct lh_process *process, struct lh_freeze_cost *cost,
 					   size_t *ret_count)
 {
 	struct lh_descriptors strays = {0};
 	struct closing closing = {.process = process, .strays = &strays};
-	*ret_cost = (struct lh_freeze_cost){0};
 	struct lh_error *error = lh_stray_userfaults_find(process, &strays);
-	if (!error && strays.numbers.count) {
-		error = lh_regions_read(process, LH_REGIONS_MAPS, &closing.regions);
-		if (!error)
-			error = lh_remote_find_code(process, &closing.regions, &closing.code);
-		if (!error)
-			error = close_stopped(&closing, ret_cost);
-	}
-	lh_region_list_deinit(&closing.regions);
+	if (!error && strays.numbers.count)
+		error = close_stopped(&closing, cost);
 	lh_vec_deinit(&strays.numbers);
 	LH_TRY(error);
 	*ret_count = closing.closed_count;

@@ -21,10 +21,10 @@ struct lh_error *lh_stray_userfaults_find(const struct lh_process *process, stru
 
 /*
  * Closes them by an injected close(2), with all threads stopped, so that a number can't change its meaning
- * meanwhile. LH_ERROR_UNSUPPORTED where nothing can be injected; the target is then as it was. `ret_cost` is
- * of that stop.
+ * meanwhile. LH_ERROR_UNSUPPORTED where nothing can be injected; the target is then as it was. What that stop
+ * costs is added to *cost.
  */
-struct lh_error *lh_stray_userfaults_close(const struct lh_process *process, struct lh_freeze_cost *ret_cost,
+struct lh_error *lh_stray_userfaults_close(const struct lh_process *process, struct lh_freeze_cost *cost,
 					   size_t *ret_count) LH_NODISCARD;
 
 #endif

@@ -17,6 +17,57 @@
 /* How long a target may have to wait for mmap_lock. */
 #define HOLD_NS_MAX LH_NS_PER_MS
 
+<<<<<<< HEAD
+=======
+/* include/uapi/linux/fs.h of Linux 6.7; distributions' headers are often older than their kernels. */
+struct scan_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+struct scan_request {
+	uint64_t size;
+	uint64_t flags;
+	uint64_t start;
+	uint64_t end;
+	uint64_t walk_end;
+	uint64_t regions;
+	uint64_t region_count;
+	uint64_t max_pages;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_request)
+
+enum {
+	SCAN_IS_WRITE_TRACKED = 1 << 0, /* PAGE_IS_WPALLOWED */
+	SCAN_IS_WRITTEN = 1 << 1,
+	SCAN_IS_FILE = 1 << 2,
+	SCAN_IS_PRESENT = 1 << 3,
+	SCAN_IS_SWAPPED = 1 << 4,
+	SCAN_IS_GUARD = 1 << 8,         /* PAGE_IS_GUARD, Linux 6.16: a guard page counts as swapped, too */
+	SCAN_PROTECT_MATCHING = 1 << 0, /* PM_SCAN_WP_MATCHING */
+	SCAN_REGIONS = 1024,
+	ENTRY_COUNT = 8192,
+};
+
+struct lh_pagemap {
+	int fd;
+	bool is_probed;
+	bool has_scan;     /* valid when is_probed */
+	bool knows_guards; /* too */
+	const struct lh_process *process;
+	uint64_t page_bytes;
+	uint64_t rested_ns; /* when the target last had its chance at mmap_lock */
+	struct scan_region regions[SCAN_REGIONS];
+	uint64_t entries[ENTRY_COUNT];
+};
+
+>>>>>>> verify3
 struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret)
 {
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = malloc(sizeof(*pagemap));
@@ -99,6 +150,14 @@ static const struct scan_query query_find_written = {
 	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED | LH_SCAN_IS_WRITTEN | LH_SCAN_IS_WRITE_TRACKED,
 	.tells_written = true,
 	.omits_present = true,
+};
+
+/* Of a private mapping: what was written once, and so is no page of the file any more. */
+static const struct scan_query query_own = {
+	.category_inverted = SCAN_IS_FILE,
+	.category_mask = SCAN_IS_PRESENT | SCAN_IS_FILE,
+	.return_mask = SCAN_IS_PRESENT,
+	.is_for_running = true,
 };
 
 static enum lh_page_state state_of(const struct scan_query *query, uint64_t categories)
@@ -198,22 +257,38 @@ bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap)
 	return pagemap->has_scan;
 }
 
-/* admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped, bit 58 guard (which sets bit 62, too). */
-static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count,
+/*
+ * Where a write-protected page of a file is taken away, the kernel leaves a mark of the protection, and counts it
+ * as swapped (mm/memory.c, zap_install_uffd_wp_if_needed; include/linux/swap.h, SWP_PTE_MARKER: the last of 32
+ * types). Who may not see page frames sees type 0 everywhere.
+ */
+static bool is_marker(uint64_t entry)
+{
+	return !(entry >> 63) && (entry & 31) == 31;
+}
+
+/*
+ * admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped, bit 61 a file's page, bit 58 guard (which sets
+ * bit 62, too).
+ */
+static struct lh_error *add_entries(const struct lh_pagemap *pagemap, uint64_t start, size_t count, bool tells_file,
 				    struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t entry = pagemap->entries[i];
-		if (!(entry >> 62) || (entry >> 58 & 1))
+		if (!(entry >> 62) || (entry >> 58 & 1) || is_marker(entry))
 			continue;
 		uint64_t addr = start + i * pagemap->page_bytes;
 		enum lh_page_state state = entry >> 63 ? LH_PAGES_PRESENT : LH_PAGES_SWAPPED;
+		if (tells_file && entry >> 63 && (entry >> 61 & 1))
+			state = LH_PAGES_WRITTEN;
 		LH_TRY(lh_page_runs_add(ret, addr, addr + pagemap->page_bytes, state));
 	}
 	return NULL;
 }
 
-static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range piece, struct lh_page_runs *ret)
+static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range piece, bool tells_file,
+				   struct lh_page_runs *ret)
 {
 	uint64_t at = piece.start;
 	while (at < piece.end) {
@@ -227,7 +302,7 @@ static struct lh_error *read_piece(struct lh_pagemap *pagemap, struct lh_range p
 		size_t count = (size_t)bytes / sizeof(uint64_t);
 		if (!count) /* beyond the end of user space, or the process has ended */
 			return NULL;
-		LH_TRY(add_entries(pagemap, at, count, ret));
+		LH_TRY(add_entries(pagemap, at, count, tells_file, ret));
 		at += count * pagemap->page_bytes;
 	}
 	return NULL;
@@ -246,8 +321,13 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
 	LH_TRY(check_range(pagemap, range));
 	for (uint64_t at = range.start; at < range.end;) {
 		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
+<<<<<<< HEAD
 		LH_TRY(lh_pagemap_knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
 						      : read_piece(pagemap, piece, ret));
+=======
+		LH_TRY(knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
+					   : read_piece(pagemap, piece, false, ret));
+>>>>>>> verify3
 		at = piece.end;
 	}
 	return NULL;
@@ -275,4 +355,15 @@ struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_r
 struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
 {
 	return scan_range(pagemap, &query_find_written, range, ret);
+}
+
+struct lh_error *lh_pagemap_find_own(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	return scan_range(pagemap, &query_own, range, ret);
+}
+
+struct lh_error *lh_pagemap_tell_file(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	LH_TRY(check_range(pagemap, range));
+	return read_piece(pagemap, range, true, ret);
 }

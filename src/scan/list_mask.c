@@ -126,7 +126,9 @@ struct lh_error *lh_list_mask_block(struct lh_list_mask *mask, struct lh_block *
 	} else {
 		LH_TRY(mask_wide(mask, &readable, width, &copy));
 	}
-	if (copy)
+	if (copy) {
 		block->data = copy + readable.block_at;
+		block->is_brief = true;
+	}
 	return NULL;
 }

@@ -337,8 +337,7 @@ struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct l
 	if (!block->is_continued)
 		LH_TRY(lh_run_finder_finish(finder));
 	LH_TRY(feed_continued(finder, block));
-	/* The bytes of a file stay mapped; a live process is read into a buffer that is used again. */
-	return block->file_offset == LH_NO_OFFSET ? keep_copy(&finder->pending) : NULL;
+	return block->file_offset == LH_NO_OFFSET || block->is_brief ? keep_copy(&finder->pending) : NULL;
 }
 
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder)

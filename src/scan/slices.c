@@ -13,6 +13,7 @@ struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t
 		.bytes_before = lh_min_u64(block->bytes_before + start, LH_BLOCK_OVERLAP),
 		.bytes_after = lh_min_u64(block->bytes_after + (block->bytes - end), LH_BLOCK_OVERLAP),
 		.is_continued = is_continued,
+		.is_brief = block->is_brief,
 		.segment = block->segment,
 	};
 }

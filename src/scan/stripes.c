@@ -146,7 +146,7 @@ static struct lh_error *submit(struct stripe_walk *walk)
 	return NULL;
 }
 
-/* The bytes of a live process lie in a buffer that the walk uses again. */
+/* The bytes of a live process, or of a compressed file, lie in a buffer that the walk uses again. */
 static struct lh_error *copy_bytes(struct place *place, struct lh_block *block)
 {
 	size_t length = block->bytes_before + block->bytes + block->bytes_after;
@@ -160,6 +160,7 @@ static struct lh_error *copy_bytes(struct place *place, struct lh_block *block)
 	}
 	memcpy(copy, block->data - block->bytes_before, length);
 	block->data = copy + block->bytes_before;
+	block->is_brief = true;
 	return NULL;
 }
 

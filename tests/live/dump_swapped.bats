@@ -74,7 +74,7 @@ check_pages() {
 
 @test "without --swapped: a gap for each, told in the plan, and nothing is swapped in" {
 	before=$(swapped)
-	for mode in snapshot stop live; do
+	for mode in $(dump_modes); do
 		run "$LEAKHUNT" dump "$target" --mode "$mode" --region "$range" --bare --dry-run --json
 		[ "$status" -eq 1 ]
 		planned=$(jq .swapped_bytes <<<"$output")
@@ -99,6 +99,15 @@ check_pages() {
 		[ "$mode" = live ] || [ "$(jq .swapped_in_bytes receipt)" -gt $((pushed * 1024 / 2)) ]
 	done
 	[ "$(jq .swapped_in_bytes receipt)" -eq 0 ] # they have come back, and are there
+}
+
+@test "--swapped in mode child: into the child, and the target's stay where they are" {
+	pushed=$(swapped)
+	"$LEAKHUNT" dump "$target" --mode child --region "$range" --bare --swapped --json -o child.core >receipt 2>/dev/null
+	jq -e '.mode == "child" and .gaps == [] and .complete and .copied_bytes == 4096 * 4096' receipt
+	[ "$(jq .swapped_in_bytes receipt)" -gt $((pushed * 1024 / 2)) ]
+	[ "$(check_pages child.core)" -eq 4096 ]
+	[ "$(swapped)" -eq "$pushed" ]
 }
 
 @test "--swapped in a snapshot: read after the pause, and right" {

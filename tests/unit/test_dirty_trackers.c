@@ -274,7 +274,7 @@ static void test_guess(void **state)
 	}
 	take(fixture);
 	assert_taken(fixture, written, 2);
-	assert_true(!kind->guess || fixture->cost.pause_ns > 0);
+	assert_true(!kind->guess || fixture->cost.stops.pause_ns > 0);
 	end(fixture);
 }
 
