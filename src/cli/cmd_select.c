@@ -7,6 +7,7 @@
 #include "cli/ceilings.h"
 #include "cli/command.h"
 #include "cli/record_file.h"
+#include "cli/runtime_facts.h"
 #include "cli/sampling.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
@@ -38,6 +39,7 @@ struct finding {
 	struct lh_selection selection;
 	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
 	size_t ceiling_count;
+	struct lh_runtime_facts facts;
 	bool is_saved;
 	bool is_partial;
 	char command[16]; /* comm, "" when unknown */
@@ -128,7 +130,9 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	finding->is_saved = lh_sampling_commit(sampling);
 	finding->is_partial = sampling->is_partial;
 	finding->ceiling_count = lh_ceilings_read(process, finding->ceilings);
-	return lh_selector_judge(sampling->selector, &finding->selection);
+	LH_TRY(lh_selector_judge(sampling->selector, &finding->selection));
+	finding->facts = lh_runtime_facts_read(&finding->selection, process);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- from files */
@@ -301,6 +305,7 @@ static struct lh_error *print_selection(const struct finding *finding, const str
 	struct lh_select_report report = {
 		.selection = &finding->selection,
 		.forecast = has_end ? &forecast : NULL,
+		.facts = &finding->facts,
 		.command = finding->command,
 		.most = settings->most,
 		.saved_path = finding->is_saved ? settings->save_path : NULL,
@@ -347,6 +352,8 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 		LH_TRY(compare_records(arguments, &settings, &finding.is_partial));
 	} else {
 		LH_TRY(source->option ? find_in_files(arguments, &finding) : find_live(arguments, &settings, &finding));
+		if (source->option)
+			finding.facts = lh_runtime_facts_read(&finding.selection, NULL);
 		LH_TRY(print_selection(&finding, &settings));
 	}
 	*ret_status = finding.is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
