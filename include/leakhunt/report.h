@@ -75,6 +75,9 @@ struct lh_chart_size {
 struct lh_error *lh_report_chart(const struct lh_selection *selection, const uint64_t *series,
 				 struct lh_chart_size size, struct lh_buffer *ret) LH_NODISCARD;
 
+/* A picture, SVG 1.1: a panel for the process, and one for each of the first regions that changed. */
+void lh_report_select_svg(const struct lh_select_report *report, struct lh_buffer *ret);
+
 struct lh_comparison_report {
 	const struct lh_comparison *comparison;
 	const struct lh_selection *before;
