@@ -73,10 +73,10 @@ static void put_series(const struct lh_selection *selection, const struct lh_gro
 	lh_buffer_puts(ret, "\"/>\n");
 }
 
-/* Through the last value, with the slope of the trend. */
+/* Through the last value, with the slope of the trend; none where the rise has come to an end. */
 static void put_trend(const struct lh_growth *growth, const struct scale *scale, struct lh_buffer *ret)
 {
-	if (!growth->series.count)
+	if (!growth->series.count || growth->plateau_start_s >= 0)
 		return;
 	double last = (double)growth->series.items[growth->series.count - 1];
 	double first = last - growth->rate_bytes_per_hour * scale->span_s / 3600;
