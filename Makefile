@@ -179,6 +179,12 @@ check-kernels:
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 .build/$(config)-faults/leakhunt
 	$(Q)scripts/kernel-matrix.sh $(build) .build/$(config)-faults .build/samples $(KERNELS)
 
+# The matrices of confusions of histories made up, and of real processes.
+check-select: $(build)/unit/test_select_scenarios $(build)/unit/test_select_records
+	$(Q)$(build)/unit/test_select_scenarios
+	$(Q)$(build)/unit/test_select_records
+.PHONY: check-select
+
 lint:
 	$(Q)scripts/deps.sh ensure build check lint
 	$(Q)scripts/lint.sh
@@ -218,6 +224,7 @@ help:
 	@echo 'make check-live   only the tests on live processes'
 	@echo 'make check-kill   kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode'
 	@echo 'make check-kernels  on the kernels of three Debian releases, emulated (KERNELS=suite/package)'
+	@echo 'make check-select  how often the verdicts of select are right, by histories made up and recorded'
 	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
 	@echo 'make bench-strings  speed of scanning beside GNU strings, eu-strings and ripgrep, on a core of 2 GB'
 	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'

@@ -413,6 +413,20 @@ bool lh_module_probe(struct lh_module *module, lh_memory_reader *read, const voi
 struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory_reader *read, const void *context,
 				 struct lh_module_list *ret) LH_NODISCARD;
 
+/* Whose malloc a process calls. */
+enum lh_allocator {
+	LH_ALLOCATOR_UNKNOWN,
+	LH_ALLOCATOR_GLIBC,
+	LH_ALLOCATOR_MUSL,
+	LH_ALLOCATOR_JEMALLOC,
+	LH_ALLOCATOR_TCMALLOC,
+	LH_ALLOCATOR_MIMALLOC,
+	LH_ALLOCATOR_COUNT,
+};
+
+/* "unknown", "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc". */
+const char *lh_allocator_name(enum lh_allocator allocator);
+
 /* ---------------------------------------------------------------- limits */
 
 #define LH_NO_LIMIT UINT64_MAX

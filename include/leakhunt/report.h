@@ -34,25 +34,26 @@ void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct
 struct lh_select_report {
 	const struct lh_selection *selection;
 	const struct lh_forecast *forecast; /* NULL: no end in sight, or nothing known of limits */
-	const char *command;                /* comm, raw bytes; "" when unknown */
-	size_t most;                        /* rows to show; 0: all that changed */
-	const char *saved_path;             /* record that `dump --region suspects` can name; NULL */
-	bool is_complete; /* false: fewer samples than asked for, or parts of them were not understood */
+	const struct lh_runtime_facts *facts;
+	const char *command;    /* comm, raw bytes; "" when unknown */
+	size_t most;            /* rows to show; 0: all that changed */
+	const char *saved_path; /* record that `dump --region suspects` can name; NULL */
+	bool is_complete;       /* false: fewer samples than asked for, or parts of them were not understood */
 	const struct lh_regions_pace *pace; /* how the live process was read; read_count 0: from files */
 	uint64_t reading_ns;                /* time that took in all */
 	uint64_t reading_max_ns;            /* and the longest of them */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
 /*
- * Schema "leakhunt/select/2": pid (null: unknown), command, complete, samples, span_ns, moments_s[], process{...},
- * regions[{...}], forecast{what, left_bytes, seconds, earliest_s, latest_s (null: perhaps never)} (null: none),
- * next_command (null: nothing to dump), unchanged_mappings, receipt{readings, bounded_readings (in short
- * calls instead of smaps), reading_ns, reading_max_ns, longest_call_ns}. Process
- * and region: mappings, private_first_bytes, private_last_bytes, growth_bytes, mapped_first_bytes,
- * mapped_last_bytes, huge_growth_bytes, measure ("used" or "mapped": what the rest is about), rate_bytes_per_hour,
- * rate_low_bytes_per_hour, rate_high_bytes_per_hour, chance, growth_start_s, plateau_start_s, bytes_per_count
- * (null: not known), verdict, reason, watch_more_ns, suspect, series_bytes[one a moment]. A region also: start,
- * end, ranges[{start, end}], size_bytes (mapped), kind, name, thread_name. private: lh_region_used_bytes.
+ * Schema "leakhunt/select/2": pid (null: unknown), command, allocator, complete, samples, span_ns, moments_s[],
+ * process{...}, regions[{...}], forecast{what, left_bytes, seconds, earliest_s, latest_s (null: perhaps never)} (null:
+ * none), next_command (null: nothing to dump), unchanged_mappings, receipt{readings, bounded_readings (in short calls
+ * instead of smaps), reading_ns, reading_max_ns, longest_call_ns}. Process and region: mappings, private_first_bytes,
+ * private_last_bytes, growth_bytes, mapped_first_bytes, mapped_last_bytes, huge_growth_bytes, measure ("used" or
+ * "mapped": what the rest is about), rate_bytes_per_hour, rate_low_bytes_per_hour, rate_high_bytes_per_hour, chance,
+ * growth_start_s, plateau_start_s, bytes_per_count (null: not known), verdict, reason, watch_more_ns, suspect,
+ * series_bytes[one a moment]. A region also: start, end, cause (one word), cause_text, ranges[{start, end}], size_bytes
+ * (mapped), kind, name, thread_name. private: lh_region_used_bytes.
  */
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret);
 
@@ -73,6 +74,9 @@ struct lh_chart_size {
 /* Appends `size.height` lines: the series (one value per moment of the selection) over time. */
 struct lh_error *lh_report_chart(const struct lh_selection *selection, const uint64_t *series,
 				 struct lh_chart_size size, struct lh_buffer *ret) LH_NODISCARD;
+
+/* A picture, SVG 1.1: a panel for the process, and one for each of the first regions that changed. */
+void lh_report_select_svg(const struct lh_select_report *report, struct lh_buffer *ret);
 
 struct lh_comparison_report {
 	const struct lh_comparison *comparison;

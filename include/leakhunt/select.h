@@ -141,6 +141,28 @@ struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selec
 struct lh_error *lh_select(const struct lh_samples *samples, struct lh_selection *ret) LH_NODISCARD;
 void lh_selection_deinit(struct lh_selection *selection);
 
+/* ---------------------------------------------------------------- where it comes from */
+
+/* What is known of the program beside its mappings. */
+struct lh_runtime_facts {
+	enum lh_allocator allocator;
+	bool has_python;
+	bool has_v8;
+	bool has_jvm;
+	bool has_go;
+};
+
+/* As far as the names and addresses of its mappings tell, also those that did not change. */
+void lh_runtime_facts_gather(const struct lh_selection *selection, struct lh_runtime_facts *ret);
+
+/* Who makes such memory. */
+struct lh_cause {
+	const char *word; /* "brk-heap", "thread-stacks": for programs */
+	char text[200];   /* one sentence, for people; names in it are raw bytes */
+};
+
+void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret);
+
 /* ---------------------------------------------------------------- when it ends */
 
 /* What a process can run into, and how far it is from there. */

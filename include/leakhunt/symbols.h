@@ -75,6 +75,14 @@ struct lh_python_type {
 };
 bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh_python_type *ret);
 
+/*
+ * Whose malloc the modules of `image` call: what the slots hold that their relocations name "malloc"
+ * (R_X86_64_JUMP_SLOT, GLOB_DAT; slots still unbound, into the module's own .plt, are passed over), and which
+ * names the module has that most of them lead to. Where there are no slots, as in static programs, the names in the
+ * first module tell. LH_ALLOCATOR_UNKNOWN when nothing does. Reads files below `root`, and a few words of memory.
+ */
+struct lh_error *lh_allocator_find(const struct lh_image *image, const char *root, enum lh_allocator *ret) LH_NODISCARD;
+
 /* Modules that could not be used, and why. */
 struct lh_symbols_problem {
 	const char *path;

@@ -7,6 +7,7 @@
 #include "cli/ceilings.h"
 #include "cli/command.h"
 #include "cli/record_file.h"
+#include "cli/runtime_facts.h"
 #include "cli/sampling.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
@@ -28,6 +29,8 @@ struct settings {
 	uint64_t most;
 	uint64_t max_stall_ns;
 	const char *save_path; /* NULL: not saved */
+	const char *svg_path;  /* NULL: no picture */
+	bool replace;
 	bool is_json;
 };
 
@@ -38,6 +41,7 @@ struct finding {
 	struct lh_selection selection;
 	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
 	size_t ceiling_count;
+	struct lh_runtime_facts facts;
 	bool is_saved;
 	bool is_partial;
 	char command[16]; /* comm, "" when unknown */
@@ -128,7 +132,9 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	finding->is_saved = lh_sampling_commit(sampling);
 	finding->is_partial = sampling->is_partial;
 	finding->ceiling_count = lh_ceilings_read(process, finding->ceilings);
-	return lh_selector_judge(sampling->selector, &finding->selection);
+	LH_TRY(lh_selector_judge(sampling->selector, &finding->selection));
+	finding->facts = lh_runtime_facts_read(&finding->selection, process);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- from files */
@@ -248,6 +254,8 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 		return lh_error_create(LH_ERROR_USAGE, "option --interval: must be between 1ms and 31d");
 	LH_TRY(lh_sampling_max_stall(arguments, &settings.max_stall_ns));
 	settings.save_path = lh_arguments_value(arguments, "save");
+	settings.svg_path = lh_arguments_value(arguments, "svg");
+	settings.replace = lh_arguments_has(arguments, "force");
 	settings.is_json = lh_arguments_has(arguments, "json");
 	*ret = settings;
 	return NULL;
@@ -256,11 +264,11 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 /* The options that say what is judged, and what goes with each. */
 static const struct source {
 	const char *option; /* NULL: a PID */
-	const char *not_with[9];
+	const char *not_with[10];
 } sources[] = {
 	{NULL, {"from", "before", "after", "times"}},
-	{"from", {"before", "after", "interval", "samples", "save", "force", "counter", "max-stall"}},
-	{"before", {"times", "interval", "samples", "save", "force", "counter", "max-stall", "most"}},
+	{"from", {"before", "after", "interval", "samples", "save", "counter", "max-stall"}},
+	{"before", {"times", "interval", "samples", "save", "force", "counter", "max-stall", "most", "svg"}},
 };
 
 static const struct source *find_source(const struct lh_arguments *arguments)
@@ -294,6 +302,20 @@ static struct lh_error *check_combination(const struct lh_arguments *arguments, 
 	return NULL;
 }
 
+static struct lh_error *write_svg(const struct lh_select_report *report, const struct settings *settings)
+{
+	LH_CLEANUP(lh_cleanup_outfile) struct lh_outfile *file = NULL;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error = lh_outfile_create(settings->svg_path, settings->replace, &file);
+	if (error && lh_error_code(error) == LH_ERROR_EXISTS)
+		return lh_error_hint(error, "give another name with --svg, or --force to replace it");
+	LH_TRY(error);
+	lh_report_select_svg(report, &text);
+	LH_TRY(lh_buffer_status(&text));
+	LH_TRY(lh_fd_write_all(lh_outfile_fd(file), settings->svg_path, text.data, text.length));
+	return lh_outfile_commit(file);
+}
+
 static struct lh_error *print_selection(const struct finding *finding, const struct settings *settings)
 {
 	struct lh_forecast forecast;
@@ -301,6 +323,7 @@ static struct lh_error *print_selection(const struct finding *finding, const str
 	struct lh_select_report report = {
 		.selection = &finding->selection,
 		.forecast = has_end ? &forecast : NULL,
+		.facts = &finding->facts,
 		.command = finding->command,
 		.most = settings->most,
 		.saved_path = finding->is_saved ? settings->save_path : NULL,
@@ -310,6 +333,8 @@ static struct lh_error *print_selection(const struct finding *finding, const str
 		.reading_max_ns = finding->sampling.reading_max_ns,
 	};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (settings->svg_path)
+		LH_TRY(write_svg(&report, settings));
 	if (settings->is_json)
 		lh_report_select_json(&report, &text);
 	else
@@ -347,6 +372,8 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 		LH_TRY(compare_records(arguments, &settings, &finding.is_partial));
 	} else {
 		LH_TRY(source->option ? find_in_files(arguments, &finding) : find_live(arguments, &settings, &finding));
+		if (source->option)
+			finding.facts = lh_runtime_facts_read(&finding.selection, NULL);
 		LH_TRY(print_selection(&finding, &settings));
 	}
 	*ret_status = finding.is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
@@ -360,7 +387,7 @@ static const struct lh_option options[] = {
 	 .argument = "FILE",
 	 .summary = "keep the samples as JSON lines, for --from and for `dump --region suspects`",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "force", .summary = "let --save replace an existing file"},
+	{.name = "force", .summary = "let --save and --svg replace an existing file"},
 	{.name = "from",
 	 .argument = "FILE",
 	 .summary = "read samples from a record, or one from a saved smaps text, instead of a process",
@@ -373,6 +400,10 @@ static const struct lh_option options[] = {
 	 .argument = "COMMAND",
 	 .summary =
 		 "with each sample run COMMAND with sh, which prints how much work was done: growth for each request"},
+	{.name = "svg",
+	 .argument = "FILE",
+	 .summary = "draw what grows over time, with trend and verdict",
+	 .completion = LH_COMPLETE_FILE},
 	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
 	{.name = "before",
 	 .argument = "FILE",

@@ -81,11 +81,14 @@ static struct lh_error *put_result(const struct watch *watch, struct lh_style st
 {
 	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
 	struct lh_forecast forecast;
+	struct lh_runtime_facts facts;
+	lh_runtime_facts_gather(&watch->selection, &facts);
 	size_t count = lh_ceilings_read(watch->process, ceilings);
 	bool has_end = lh_forecast_end(&watch->selection, ceilings, count, &forecast);
 	struct lh_select_report report = {
 		.selection = &watch->selection,
 		.forecast = has_end ? &forecast : NULL,
+		.facts = &facts,
 		.command = lh_process_command(watch->process),
 		.most = watch->settings->most,
 		.saved_path = watch->settings->save_path,

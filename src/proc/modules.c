@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *lh_allocator_name(enum lh_allocator allocator)
+{
+	static const char *const names[LH_ALLOCATOR_COUNT] = {
+		"unknown", "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc",
+	};
+	return allocator < LH_ALLOCATOR_COUNT ? names[allocator] : "?";
+}
+
 void lh_module_list_deinit(struct lh_module_list *list)
 {
 	lh_vec_deinit(&list->modules);

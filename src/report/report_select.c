@@ -210,6 +210,15 @@ static size_t count_unchanged(const struct lh_selection *selection)
 	return count;
 }
 
+static void text_cause(const struct lh_select_report *report, const struct lh_growth *growth, struct lh_buffer *ret)
+{
+	struct lh_cause cause;
+	lh_cause_classify(growth, report->facts, &cause);
+	lh_buffer_puts(ret, "cause:   ");
+	lh_buffer_escape(ret, cause.text, strlen(cause.text));
+	lh_buffer_puts(ret, "\n");
+}
+
 static void text_rate(const struct lh_growth *growth, struct lh_buffer *ret)
 {
 	char rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX], each[LH_FORMAT_MAX];
@@ -246,6 +255,7 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
 			 format_range(suspect, range, sizeof(range)), style.width ? ": " : "",
 			 style.width ? suspect->reason : "");
+	text_cause(report, suspect, ret);
 	text_rate(suspect, ret);
 	text_forecast(report->forecast, ret);
 	lh_buffer_puts(ret, "next:    ");
@@ -363,14 +373,18 @@ static json_t *json_growth(const struct lh_growth *growth)
 	return object;
 }
 
-static json_t *json_region(const struct lh_growth *growth)
+static json_t *json_region(const struct lh_growth *growth, const struct lh_runtime_facts *facts)
 {
+	struct lh_cause cause;
+	lh_cause_classify(growth, facts, &cause);
 	json_t *object = json_growth(growth);
 	json_object_set_new(object, "start", lh_json_address(growth->start));
 	json_object_set_new(object, "end", lh_json_address(growth->end));
 	json_object_set_new(object, "ranges", json_ranges(growth));
 	json_object_set_new(object, "size_bytes", lh_json_u64(mapped_bytes(growth)));
 	json_object_set_new(object, "kind", json_string(lh_region_kind_name(growth->kind)));
+	json_object_set_new(object, "cause", json_string(cause.word));
+	json_object_set_new(object, "cause_text", lh_json_string(cause.text));
 	json_object_set_new(object, "name", lh_json_string(growth->name));
 	json_object_set_new(object, "thread_name", lh_json_string(growth->thread_name));
 	return object;
@@ -382,7 +396,7 @@ static json_t *json_regions(const struct lh_select_report *report)
 	for (size_t i = 0; i < report->selection->growths.count; i++) {
 		const struct lh_growth *growth = &report->selection->growths.items[i];
 		if (has_changed(growth) && (!report->most || json_array_size(array) < report->most))
-			json_array_append_new(array, json_region(growth));
+			json_array_append_new(array, json_region(growth, report->facts));
 	}
 	return array;
 }
@@ -426,12 +440,13 @@ void lh_report_select_json(const struct lh_select_report *report, struct lh_buff
 {
 	const struct lh_selection *selection = report->selection;
 	json_t *object = json_pack(
-		"{s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "schema", "leakhunt/select/2",
+		"{s:s, s:o, s:o, s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "schema", "leakhunt/select/2",
 		"pid", selection->pid ? json_integer(selection->pid) : json_null(), "command",
-		lh_json_string(report->command), "complete", report->is_complete, "samples",
-		(json_int_t)selection->sample_count, "span_ns", lh_json_u64(selection->span_ns), "moments_s",
-		json_moments(selection), "process", json_growth(&selection->total), "regions", json_regions(report),
-		"forecast", json_forecast(report->forecast), "next_command", json_next(report), "unchanged_mappings",
+		lh_json_string(report->command), "allocator", lh_allocator_name(report->facts->allocator), "complete",
+		report->is_complete, "samples", (json_int_t)selection->sample_count, "span_ns",
+		lh_json_u64(selection->span_ns), "moments_s", json_moments(selection), "process",
+		json_growth(&selection->total), "regions", json_regions(report), "forecast",
+		json_forecast(report->forecast), "next_command", json_next(report), "unchanged_mappings",
 		(json_int_t)count_unchanged(selection), "receipt", json_receipt(report));
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;

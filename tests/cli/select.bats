@@ -453,3 +453,20 @@ runs_sleep() {
 	leakhunt select --from x --max-stall 5ms
 	usage_error "--max-stall does not go with --from"
 }
+
+@test "--svg: well-formed, a line for the process and each row, names escaped, no script; --force replaces it" {
+	series s 1000 2000 3000 4000 5000 6000 7000
+	sed -i 's|\[heap\]|[anon:<b>\&"]|' s?
+	leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6 --svg out.svg --json
+	[ "$status" -eq 0 ]
+	rows=$(jq '.regions | length' <<<"$output")
+	[ "$rows" -eq 1 ]
+	run python3 -c 'import xml.etree.ElementTree as e
+root = e.parse("out.svg").getroot(); n = "{http://www.w3.org/2000/svg}"
+print(len(root.findall(f".//{n}polyline")), any("<b>&" in (t.text or "") for t in root.iter(f"{n}text")), len(root.findall(f".//{n}script")))'
+	[ "$output" = "2 True 0" ]
+	leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6 --svg out.svg
+	failure "--force"
+	leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6 --svg out.svg --force
+	[ "$status" -eq 0 ]
+}

@@ -1,0 +1,26 @@
+/*
+ * runtime_facts: what is known of a program beside its mappings: whose malloc it calls, from its memory and its
+ * files, and which runtimes it has, from the names in a selection. It stops nobody and never fails: what can't be read
+ * is not known.
+ */
+#include "cli/runtime_facts.h"
+
+#include "leakhunt/symbols.h"
+
+static struct lh_error *find_allocator(const struct lh_process *process, enum lh_allocator *ret)
+{
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	LH_TRY(lh_image_open_process(process, &image));
+	return lh_allocator_find(image, lh_image_root(image), ret);
+}
+
+struct lh_runtime_facts lh_runtime_facts_read(const struct lh_selection *selection, const struct lh_process *process)
+{
+	struct lh_runtime_facts facts;
+	enum lh_allocator allocator = LH_ALLOCATOR_UNKNOWN;
+	lh_runtime_facts_gather(selection, &facts);
+	lh_error_destroy(process ? find_allocator(process, &allocator) : NULL);
+	if (allocator != LH_ALLOCATOR_UNKNOWN)
+		facts.allocator = allocator;
+	return facts;
+}

@@ -1,0 +1,177 @@
+/*
+ * cause: who makes the memory that grows: malloc's heap, one of its arenas, a big allocation, threads, a
+ * runtime's own heap, shared memory, files. Input: a growth, and facts about the program. Output: a word and
+ * a sentence. It asks nobody; where two could be, the sentence says so.
+ */
+#include "leakhunt/select.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* runtime/malloc.go: the first arenas of Go lie from 0x00c000000000 on. */
+#define GO_HEAP_START UINT64_C(0xc000000000)
+#define GO_HEAP_END   UINT64_C(0xd000000000)
+
+/* Objects/obmalloc.c: ARENA_SIZE is 256 KiB up to CPython 3.9, 1 MiB since. */
+#define PYTHON_ARENA_BYTES (256 * LH_KIB)
+
+static bool starts(const char *text, const char *prefix)
+{
+	return !strncmp(text, prefix, strlen(prefix));
+}
+
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static bool is_go_heap(const struct lh_growth *growth)
+{
+	return growth->kind == LH_REGION_ANON && growth->start >= GO_HEAP_START && growth->start < GO_HEAP_END;
+}
+
+static void gather_from_name(const char *name, struct lh_runtime_facts *facts)
+{
+	static const struct {
+		const char *prefix;
+		enum lh_allocator allocator;
+	} libraries[] = {
+		{"libjemalloc", LH_ALLOCATOR_JEMALLOC}, {"libtcmalloc", LH_ALLOCATOR_TCMALLOC},
+		{"libmimalloc", LH_ALLOCATOR_MIMALLOC}, {"ld-musl-", LH_ALLOCATOR_MUSL},
+		{"libc.musl-", LH_ALLOCATOR_MUSL},
+	};
+	facts->has_python |= starts(name, "libpython") || starts(name, "python3");
+	facts->has_v8 |= starts(name, "libnode") || !strcmp(name, "node") || !strcmp(name, "nodejs");
+	facts->has_jvm |= starts(name, "libjvm.so");
+	for (size_t i = 0; i < LH_ARRAY_COUNT(libraries); i++) {
+		if (starts(name, libraries[i].prefix))
+			facts->allocator = libraries[i].allocator;
+	}
+	if ((starts(name, "libc.so.6") || starts(name, "libc-2.")) && !facts->allocator)
+		facts->allocator = LH_ALLOCATOR_GLIBC;
+}
+
+void lh_runtime_facts_gather(const struct lh_selection *selection, struct lh_runtime_facts *ret)
+{
+	*ret = (struct lh_runtime_facts){0};
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		gather_from_name(file_name(growth->name), ret);
+		ret->has_go |= is_go_heap(growth);
+	}
+}
+
+/* ---------------------------------------------------------------- anonymous memory */
+
+static bool is_of_python_arenas(const struct lh_growth *growth)
+{
+	for (size_t i = 0; i < growth->ranges.count; i++) {
+		if (lh_range_bytes(growth->ranges.items[i]) % PYTHON_ARENA_BYTES)
+			return false;
+	}
+	return growth->ranges.count > 0;
+}
+
+static bool has_other_malloc(const struct lh_runtime_facts *facts)
+{
+	return facts->allocator > LH_ALLOCATOR_GLIBC;
+}
+
+#define SAY(cause, its_word, ...)                                            \
+	do {                                                                 \
+		(cause)->word = (its_word);                                  \
+		snprintf((cause)->text, sizeof((cause)->text), __VA_ARGS__); \
+	} while (0)
+
+static void classify_anonymous(const struct lh_growth *growth, const struct lh_runtime_facts *facts,
+			       struct lh_cause *ret)
+{
+	if (starts(growth->name, "[anon:"))
+		SAY(ret, "named-mmap", "memory that the program mapped and named %.80s (prctl PR_SET_VMA_ANON_NAME)",
+		    growth->name);
+	else if (is_go_heap(growth))
+		SAY(ret, "go-heap", "the heap of Go's runtime: goroutines or what they hold");
+	else if (facts->has_python && is_of_python_arenas(growth))
+		SAY(ret, "python-pools",
+		    "pools of CPython: objects of at most 512 bytes; they are given back by whole arenas only");
+	else if (facts->has_jvm)
+		SAY(ret, "jvm-heap", "memory of the Java virtual machine: its heap, metaspace or compiled code");
+	else if (facts->has_v8)
+		SAY(ret, "v8-heap", "the heap of V8, JavaScript objects, or code compiled for them");
+	else if (has_other_malloc(facts))
+		SAY(ret, "malloc-pages", "memory of %s, the malloc of this process, which maps all that it gives out",
+		    lh_allocator_name(facts->allocator));
+	else
+		SAY(ret, "anonymous-mmap", "mapped by the program or a library itself; no sign of malloc in it");
+}
+
+/* ---------------------------------------------------------------- by kind */
+
+static void classify_threads(const struct lh_growth *growth, struct lh_cause *ret)
+{
+	const char *name = growth->thread_name[0] ? growth->thread_name : "?";
+	if (growth->region_count > 1)
+		SAY(ret, "thread-stacks", "stacks of %zu threads, one of them \"%s\": threads that do not end",
+		    growth->region_count, name);
+	else
+		SAY(ret, "thread-stack", "the stack of thread \"%s\": deep calls, or big arrays on it", name);
+}
+
+static void classify_file(const struct lh_growth *growth, struct lh_cause *ret)
+{
+	const char *name = file_name(growth->name);
+	if (growth->region_count > 1)
+		SAY(ret, "file-mapped-again", "%zu mappings of \"%.100s\": mapped again and again",
+		    growth->region_count, name);
+	else
+		SAY(ret, "file", "own copies of pages of \"%.100s\": they are written to", name);
+}
+
+static void classify_heap(const struct lh_runtime_facts *facts, struct lh_cause *ret)
+{
+	bool is_glibc = !has_other_malloc(facts);
+	SAY(ret, "brk-heap", "%s%s", is_glibc ? "malloc's main heap, grown by brk" : "memory grown by brk",
+	    is_glibc ? ": allocations below 128 KiB, or up to 32 MiB once such have been freed"
+		     : "; the malloc of this process may use it");
+}
+
+void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret)
+{
+	switch (growth->kind) {
+	case LH_REGION_HEAP:
+		classify_heap(facts, ret);
+		break;
+	case LH_REGION_ARENA:
+		SAY(ret, "arena", "malloc's heap for threads other than the first (an arena of glibc)");
+		break;
+	case LH_REGION_MMAP_CHUNK:
+		SAY(ret, "big-allocations", "allocations that malloc maps one by one: 128 KiB or more each");
+		break;
+	case LH_REGION_THREAD_STACK:
+		classify_threads(growth, ret);
+		break;
+	case LH_REGION_MAIN_STACK:
+		SAY(ret, "main-stack", "the stack of the main thread: deep calls, or big arrays on it");
+		break;
+	case LH_REGION_SHARED:
+	case LH_REGION_MEMFD:
+		SAY(ret, "shared-memory", "shared memory%s%.100s: it is there until all have let go of it",
+		    growth->name[0] ? " " : "", growth->name);
+		break;
+	case LH_REGION_HUGETLB:
+		SAY(ret, "hugetlb", "memory of reserved huge pages (hugetlbfs)");
+		break;
+	case LH_REGION_DATA:
+	case LH_REGION_BSS:
+		SAY(ret, "static-data", "variables of a program or library, written for the first time");
+		break;
+	case LH_REGION_TEXT:
+	case LH_REGION_RODATA:
+	case LH_REGION_FILE:
+		classify_file(growth, ret);
+		break;
+	default:
+		classify_anonymous(growth, facts, ret);
+	}
+}
