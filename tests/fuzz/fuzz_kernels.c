@@ -64,19 +64,20 @@ static struct lh_error *add_run(void *context, const struct lh_run *run)
 	return NULL;
 }
 
-static uint64_t sum_of_runs(const struct question *question, size_t cut, uint64_t file_offset)
+static uint64_t sum_of_runs(const struct question *question, size_t cut, bool is_brief)
 {
 	uint64_t sum = 0;
-	struct lh_run_options options = {question->min_chars, question->encoding};
+	struct lh_run_options options = {.min_chars = question->min_chars, .encoding = question->encoding};
 	struct lh_run_finder *finder;
 	require(!lh_run_finder_create(&options, add_run, &sum, &finder));
-	struct lh_block first = {.file_offset = file_offset, .data = question->data, .bytes = cut};
+	struct lh_block first = {.data = question->data, .bytes = cut, .is_brief = is_brief};
 	struct lh_block second = {
 		.addr = cut,
-		.file_offset = file_offset,
+		.file_offset = cut,
 		.data = question->data + cut,
 		.bytes = question->length - cut,
 		.is_continued = true,
+		.is_brief = is_brief,
 	};
 	require(!lh_run_finder_feed(finder, &first));
 	require(!lh_run_finder_feed(finder, &second));
@@ -104,9 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t length)
 	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++)
 		if ((*kernel)->is_supported())
 			compare_kernel(*kernel, &question);
-	uint64_t sum = sum_of_runs(&question, 0, 0);
-	require(sum_of_runs(&question, question.cut, 0) == sum);
-	require(sum_of_runs(&question, question.cut, LH_NO_OFFSET) == sum);
+	uint64_t sum = sum_of_runs(&question, 0, false);
+	require(sum_of_runs(&question, question.cut, false) == sum);
+	require(sum_of_runs(&question, question.cut, true) == sum);
 	free(data);
 	return 0;
 }
