@@ -159,9 +159,10 @@ check-kill: all samples
 bench: all samples $(benches)
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
 
+# STRINGS='--mib 256 --parts "list-4 summary"': see scripts/bench-strings.sh.
 bench-strings: all $(benches)
 	$(Q)scripts/deps.sh ensure bench
-	$(Q)scripts/bench-strings.sh .build/leakhunt .build/bench
+	$(Q)scripts/bench-strings.sh $(STRINGS) .build/leakhunt .build/bench
 
 # PAUSE='--sizes 1024 --modes "snapshot gcore"': see scripts/bench-pause.sh.
 bench-pause: all $(benches)

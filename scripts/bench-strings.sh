@@ -1,15 +1,25 @@
 #!/usr/bin/env bash
 # Speed of scanning, side by side with GNU strings, eu-strings and ripgrep, as a Markdown table: one run
-# each, on a core of LEAKHUNT_BENCH_MIB (2048) MiB, page cache hot, all output to /dev/null.
-#   bench-strings.sh LEAKHUNT BENCH
+# each, on a core of 2048 MiB, page cache hot, all output to /dev/null.
+#   bench-strings.sh [--mib N] [--parts "list-4 list-100 summary"] LEAKHUNT BENCH
+# --parts measures some parts alone: all of them take minutes on 2 GiB.
 # The core is of a process whose memory is a quarter each text, pointers, random bytes and zeros. Files go
 # to a new folder in $TMPDIR (/tmp), and away again.
 set -euo pipefail
 
+mib=2048
+parts="list-4 list-100 summary"
+while [ $# -gt 2 ]; do
+	case $1 in
+	--mib) mib=$2 ;;
+	--parts) parts=$2 ;;
+	*) echo "bench: unknown option $1" >&2 && exit 2 ;;
+	esac
+	shift 2
+done
 leakhunt=$(realpath "$1")
 SAMPLES=$(realpath "$2")
 root=$(cd "$(dirname "$0")/.." && pwd)
-mib=${LEAKHUNT_BENCH_MIB:-2048}
 
 die() {
 	echo "bench: $*" >&2
@@ -89,7 +99,12 @@ echo "$(nproc) CPUs ($(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | h
 echo
 row what tool speed factor "CPU time" "own memory"
 row --- --- --- --- --- ---
+has_part() {
+	[[ " $parts " == *" $1 "* ]]
+}
+
 for chars in 4 100; do
+	has_part "list-$chars" || continue
 	cmp -s <(strings -a -n "$chars" -t x "$core") <("$leakhunt" strings --list --offsets -n "$chars" "$core") ||
 		die "strings -n $chars: leakhunt prints something else than GNU strings"
 	tool_row "list, n=$chars" "GNU strings" strings -a -t x -n "$chars" "$core"
@@ -98,5 +113,9 @@ for chars in 4 100; do
 	tool_row "list, n=$chars" "leakhunt, 1 thread" "$leakhunt" strings --list --offsets --threads 1 -n "$chars" "$core"
 	tool_row "list, n=$chars" "leakhunt, 2 threads" "$leakhunt" strings --list --offsets --threads 2 -n "$chars" "$core"
 done
+has_part summary || exit 0
+if [ -z "${base_us:-}" ]; then
+	tool_row "list, n=100" "GNU strings" strings -a -t x -n 100 "$core"
+fi
 tool_row "whole summary, n=100" "leakhunt, 1 thread" "$leakhunt" strings -n 100 --threads 1 "$core"
 tool_row "whole summary, n=100" "leakhunt, 2 threads" "$leakhunt" strings -n 100 --threads 2 "$core"

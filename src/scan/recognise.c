@@ -41,6 +41,7 @@ enum {
 	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
 	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
 	SECRETS_MAX = 1 << 20,
+	LINE_BYTES = 64,
 };
 
 struct row_state {
@@ -230,7 +231,7 @@ static struct lh_error *check_candidate(const struct scan *scan, const struct lh
 	size_t examined = 1;
 	struct lh_candidate candidate = candidate_at(scan, anchor, pattern, &examined);
 	if (candidate.addr < row->claimed_end ||
-	    (recogniser->set != LH_PATTERNS_BINARY && !anchor_is_in_text(&candidate)))
+	    (recogniser->set > LH_PATTERNS_BINARY && !anchor_is_in_text(&candidate)))
 		return NULL;
 	if (!has_credit(row, candidate.addr)) {
 		scan->pass->classes[pattern->row].unchecked += is_inside(scan->pass, candidate.addr);
@@ -273,6 +274,29 @@ static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind,
 	return status == HS_SUCCESS ? NULL : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
 }
 
+/* The hits in one line, in order, of a row whose first pattern is `first`. */
+static struct lh_error *check_line(struct scan *scan, const struct lh_pattern *first, size_t line, size_t end)
+{
+	uint64_t anchors[LH_OWN_PATTERNS_MAX] = {0};
+	lh_recognisers[first->row]->find(scan->data + line, scan->bytes_after - line, anchors);
+	uint64_t seen = end - line < LINE_BYTES ? ((uint64_t)1 << (end - line)) - 1 : UINT64_MAX;
+	for (uint64_t rest = (anchors[0] | anchors[1]) & seen; rest; rest &= rest - 1) {
+		unsigned bit = (unsigned)__builtin_ctzll(rest);
+		LH_TRY(check_candidate(scan, first + !(anchors[0] >> bit & 1), line + bit));
+	}
+	return NULL;
+}
+
+static struct lh_error *scan_own(struct scan *scan, size_t end)
+{
+	const struct lh_pattern_set_compiled *set = &scan->pass->sets[LH_PATTERNS_OWN];
+	for (unsigned i = 0; i < set->pattern_count; i++) {
+		for (size_t line = 0; !set->patterns[i].number && line < end; line += LINE_BYTES)
+			LH_TRY(check_line(scan, &set->patterns[i], line, end));
+	}
+	return NULL;
+}
+
 static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 {
 	/* A run may have its eighth byte in the next piece. */
@@ -298,6 +322,7 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 		.bytes_before = block->bytes_before + offset,
 		.bytes_after = block->bytes - offset + block->bytes_after,
 	};
+	LH_TRY(scan_own(&scan, bytes));
 	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
 	uint64_t end = scan.addr + bytes;

@@ -175,6 +175,9 @@ bool lh_inflate_match(const struct lh_candidate *candidate, enum lh_inflate_form
 
 /* ---------------------------------------------------------------- where text is */
 
+/* Bit i: byte i, of the first 128 at most, is low..high. */
+unsigned __int128 lh_range_mask(const uint8_t *bytes, size_t length, uint8_t low, uint8_t high);
+
 /* Bit i: byte i, of at most 64, is of LH_BYTES_TEXT. */
 uint64_t lh_text_mask(const uint8_t *bytes, size_t length);
 

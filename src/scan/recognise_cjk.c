@@ -8,6 +8,20 @@ enum { TEXT_BYTES_MAX = 4096, FIRST_CHAR = 0x3000, LAST_CHAR = 0xd7a3, CHAR_BYTE
 
 static const char *const patterns[] = {"(?:[\\xe3-\\xed][\\x80-\\xbf]{2}){4}", NULL};
 
+static void find(const uint8_t *line, size_t bytes, uint64_t ret_anchors[LH_OWN_PATTERNS_MAX])
+{
+	enum { LINE_AND_PATTERN = 80 };
+	size_t length = lh_min_u64(bytes, LINE_AND_PATTERN);
+	unsigned __int128 chars = lh_range_mask(line, length, 0xe3, 0xed);
+	ret_anchors[0] = 0;
+	if (!(uint64_t)chars)
+		return;
+	unsigned __int128 following = lh_range_mask(line, length, 0x80, 0xbf);
+	chars &= following >> 1 & following >> 2;
+	chars &= chars >> CHAR_BYTES;
+	ret_anchors[0] = (uint64_t)(chars & chars >> 2 * CHAR_BYTES);
+}
+
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t limit = lh_min_u64(candidate->bytes_after, TEXT_BYTES_MAX);
@@ -32,7 +46,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_cjk = {
 	.name = "cjk",
 	.title = "Chinese, Japanese, Korean texts",
-	.set = LH_PATTERNS_BINARY,
+	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 };

@@ -55,6 +55,8 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, bool only_secrets
 	unsigned flags[LH_PATTERNS_MAX];
 	unsigned ids[LH_PATTERNS_MAX];
 	LH_TRY(collect_patterns(kind, only_secrets, ret, expressions));
+	if (kind == LH_PATTERNS_OWN)
+		return NULL;
 	for (unsigned i = 0; i < ret->pattern_count; i++) {
 		flags[i] = HS_FLAG_DOTALL;
 		ids[i] = i;

@@ -26,6 +26,8 @@ struct search {
 	const uint8_t *bytes;
 	uint64_t addr;
 	size_t length;
+	size_t window_start; /* what is being searched; anchors at or after the end are the next one's */
+	size_t window_end;
 	size_t examined;
 	struct lh_error *error;
 };
@@ -41,7 +43,9 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	(void)flags;
 	struct search *search = context;
 	const struct lh_pattern *pattern = &search->set->patterns[id];
-	size_t anchor = (size_t)to - pattern->bytes;
+	size_t anchor = search->window_start + (size_t)to - pattern->bytes;
+	if (anchor >= search->window_end)
+		return 0;
 	struct lh_candidate candidate = {
 		.anchor = search->bytes + anchor,
 		.bytes_before = lh_min_u64(anchor, LH_LOOK_BACK),
@@ -64,18 +68,37 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	return 1;
 }
 
-/* Ends early, without an error, when it has given up. */
-static struct lh_error *search_set(struct search *search, const struct lh_pattern_set_compiled *set)
+/* Sets *ret_has_ended, without an error, when it has given up. */
+static struct lh_error *search_window(struct search *search, size_t start, size_t end, bool *ret_has_ended)
 {
-	search->set = set;
-	search->examined = 0;
-	hs_error_t status = hs_scan(set->database, (const char *)search->bytes, (unsigned)search->length, 0,
-				    search->finder->scratch, on_hit, search);
+	size_t scan_end = lh_min_u64(end + search->set->longest_bytes - 1, search->length);
+	search->window_start = start;
+	search->window_end = end;
+	hs_error_t status = hs_scan(search->set->database, (const char *)search->bytes + start,
+				    (unsigned)(scan_end - start), 0, search->finder->scratch, on_hit, search);
+	*ret_has_ended = status == HS_SCAN_TERMINATED;
 	if (search->error)
 		return search->error;
 	return status == HS_SUCCESS || status == HS_SCAN_TERMINATED
 		       ? NULL
 		       : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
+}
+
+/* A secret in text, with what names it, has at least LH_TEXT_RUN_MIN characters. */
+static struct lh_error *search_set(struct search *search, enum lh_pattern_set kind,
+				   const struct lh_pattern_set_compiled *set)
+{
+	bool has_ended = false;
+	search->set = set;
+	search->examined = 0;
+	if (kind <= LH_PATTERNS_BINARY)
+		return search_window(search, 0, search->length, &has_ended);
+	struct lh_text_windows windows;
+	lh_text_windows_init(&windows, search->bytes, search->length, 0);
+	size_t start, end;
+	while (!has_ended && lh_text_windows_next(&windows, &start, &end))
+		LH_TRY(search_window(search, start, end, &has_ended));
+	return NULL;
 }
 
 struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
@@ -86,7 +109,7 @@ struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const vo
 		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in", length);
 	struct search search = {.finder = finder, .bytes = bytes, .addr = addr, .length = length};
 	for (size_t i = 0; length && i < SETS; i++)
-		LH_TRY(search_set(&search, &finder->sets[i]));
+		LH_TRY(search_set(&search, searched[i], &finder->sets[i]));
 	*ret = finder->found.items;
 	*ret_count = finder->found.count;
 	return NULL;

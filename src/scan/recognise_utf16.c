@@ -15,6 +15,24 @@ static const char *const patterns[] = {
 
 static const char *const kinds[] = {"UTF-16LE", "UTF-16BE", NULL};
 
+/* The first of 8 units, of which each is a bit. */
+static uint64_t eight_units(unsigned __int128 units)
+{
+	units &= units >> 2;
+	units &= units >> 4;
+	return (uint64_t)(units & units >> 8);
+}
+
+static void find(const uint8_t *line, size_t bytes, uint64_t ret_anchors[LH_OWN_PATTERNS_MAX])
+{
+	enum { LINE_AND_PATTERN = 80, PATTERN_BIG = 1 };
+	size_t length = lh_min_u64(bytes, LINE_AND_PATTERN);
+	unsigned __int128 zeros = lh_range_mask(line, length, 0, 0);
+	unsigned __int128 printable = zeros ? lh_range_mask(line, length, ' ', '~') : 0;
+	ret_anchors[PATTERN_LITTLE] = eight_units(printable & zeros >> 1);
+	ret_anchors[PATTERN_BIG] = eight_units(zeros & printable >> 1);
+}
+
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t high = candidate->pattern == PATTERN_LITTLE ? 1 : 0; /* where the zero byte is */
@@ -48,8 +66,9 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_utf16 = {
 	.name = "utf16",
 	.title = "UTF-16 texts",
-	.set = LH_PATTERNS_BINARY,
+	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 	.kinds = kinds,
 	.describe = describe,

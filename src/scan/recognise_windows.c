@@ -32,6 +32,23 @@ static uint64_t text_mask_line(const uint8_t *bytes)
 }
 #endif
 
+unsigned __int128 lh_range_mask(const uint8_t *bytes, size_t length, uint8_t low, uint8_t high)
+{
+	unsigned __int128 mask = 0;
+	size_t end = lh_min_u64(length, 2 * (size_t)LINE_BYTES), at = 0;
+#ifdef __SSE2__
+	__m128i first = _mm_set1_epi8((char)low), span = _mm_set1_epi8((char)(high - low));
+	for (; end - at >= 16; at += 16) {
+		__m128i above = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)(bytes + at)), first);
+		int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(above, span), above));
+		mask |= (unsigned __int128)(unsigned)bits << at;
+	}
+#endif
+	for (; at < end; at++)
+		mask |= (unsigned __int128)(low <= bytes[at] && bytes[at] <= high) << at;
+	return mask;
+}
+
 uint64_t lh_text_mask(const uint8_t *bytes, size_t length)
 {
 #ifdef __SSE2__
