@@ -96,6 +96,12 @@ struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct l
 struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
 /* Goes on where `from`, of the same options, has got to, which has nothing pending then; `finder` must be finished. */
 void lh_run_finder_take_over(struct lh_run_finder *finder, struct lh_run_finder *from);
+/*
+ * From now on the bytes of runs that lie in several blocks stay where they are until they are dropped, as those
+ * of a block do while it is there.
+ */
+void lh_run_finder_keep_copies(struct lh_run_finder *finder);
+void lh_run_finder_drop_copies(struct lh_run_finder *finder);
 void lh_run_finder_destroy(struct lh_run_finder *finder);
 
 /*

@@ -14,7 +14,9 @@ struct lh_error *lh_run_part_init(struct lh_run_part *part, const struct lh_run_
 {
 	*part = (struct lh_run_part){.encoding = lh_kernel_encoding(options->encoding)};
 	LH_TRY(lh_kernel_select(&part->kernel));
-	return lh_run_finder_create_batched(options, visit, context, &part->finder);
+	LH_TRY(lh_run_finder_create_batched(options, visit, context, &part->finder));
+	lh_run_finder_keep_copies(part->finder);
+	return NULL;
 }
 
 void lh_run_part_deinit(struct lh_run_part *part)
@@ -26,6 +28,7 @@ void lh_run_part_deinit(struct lh_run_part *part)
 void lh_run_part_begin(struct lh_run_part *part)
 {
 	part->head.count = 0;
+	lh_run_finder_drop_copies(part->finder);
 	part->is_fed = part->is_in_head = false;
 }
 

@@ -37,6 +37,8 @@ struct lh_run_finder {
 	lh_run_batch_visitor *visit_batch;
 	void *context;
 	struct pending_run pending;
+	bool keeps_copies;      /* runs that were put together from several blocks stay where they are */
+	LH_VEC(uint8_t *) kept; /* the bytes of such runs */
 	uint8_t cut[WIDTH_MAX];
 	size_t cut_length;
 	uint64_t cut_addr;
@@ -100,7 +102,21 @@ void lh_run_finder_destroy(struct lh_run_finder *finder)
 	lh_text_matcher_destroy(finder->matcher);
 	lh_text_matcher_destroy(finder->marker);
 	lh_vec_deinit(&finder->pending.copy);
+	lh_run_finder_drop_copies(finder);
+	lh_vec_deinit(&finder->kept);
 	free(finder);
+}
+
+void lh_run_finder_keep_copies(struct lh_run_finder *finder)
+{
+	finder->keeps_copies = true;
+}
+
+void lh_run_finder_drop_copies(struct lh_run_finder *finder)
+{
+	for (size_t i = 0; i < finder->kept.count; i++)
+		free(finder->kept.items[i]);
+	finder->kept.count = 0;
 }
 
 /* `offset` is a file offset, which stays unknown however far one goes. */
@@ -231,9 +247,14 @@ static struct lh_error *end_pending(struct lh_run_finder *finder)
 		.data = pending->bytes,
 		.bytes = pending->length,
 	};
+	bool is_long_enough = block.bytes / finder->width >= finder->options.min_chars;
+	if (is_long_enough && finder->keeps_copies && is_copied(pending)) {
+		LH_TRY(lh_vec_push(&finder->kept, pending->copy.items));
+		pending->copy.items = NULL;
+		pending->copy.capacity = 0;
+	}
 	pending->length = 0;
 	pending->copy.count = 0;
-	bool is_long_enough = block.bytes / finder->width >= finder->options.min_chars;
 	return is_long_enough ? visit_spans(finder, &block, &(struct lh_span){0, block.bytes}, 1) : NULL;
 }
 

@@ -50,6 +50,8 @@ listing() {
 		"$LEAKHUNT" strings --threads $threads --json plain.core | jq -S 'del(.source)' >plain.json
 		jq -e '.complete and .totals.scanned_bytes > 8388608' plain.json
 		cmp packed.json plain.json
+		cmp <("$LEAKHUNT" strings --threads $threads --list -t x dump.bin.zst) \
+			<("$LEAKHUNT" strings --threads $threads --list -t x plain.core)
 	done
 	assert_sample_unharmed
 }
@@ -126,4 +128,20 @@ listing() {
 	umount disc
 	[ "$status" -eq 0 ] || { cat err >&2; return 1; }
 	[ "$bytes" -gt $((90 << 20)) ]
+}
+
+@test "texts longer than the pieces in which it is unpacked" {
+	start_sample heap_leak
+	sample_step 200
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon -z
+	zstd -dq dump.bin.zst -o plain.core
+	for threads in 1 4; do
+		"$LEAKHUNT" strings --threads $threads --json dump.bin.zst | jq -S 'del(.source)' >packed.json
+		"$LEAKHUNT" strings --threads $threads --json plain.core | jq -S 'del(.source)' >plain.json
+		jq -e '.complete and .totals.scanned_bytes > 8388608' plain.json
+		cmp packed.json plain.json
+		cmp <("$LEAKHUNT" strings --threads $threads --list -t x dump.bin.zst) \
+			<("$LEAKHUNT" strings --threads $threads --list -t x plain.core)
+	done
+	assert_sample_unharmed
 }
