@@ -364,7 +364,7 @@ static struct lh_error *compare_records(const struct lh_arguments *arguments, co
 static struct lh_error *run(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct settings settings = {0};
-	const struct source *source;
+	const struct source *source = &sources[0];
 	struct finding finding LH_CLEANUP(finding_deinit) = {0};
 	LH_TRY(check_combination(arguments, &source));
 	LH_TRY(read_settings(arguments, &settings));

@@ -367,23 +367,24 @@ static struct lh_error *freeze_all(struct lh_freeze *freeze)
 	return lh_process_check(freeze->process);
 }
 
-static struct lh_error *create_freeze(const struct lh_process *process, uint64_t patience_ns, struct lh_freeze **ret)
+/* NULL without memory. */
+static struct lh_freeze *create_freeze(const struct lh_process *process, uint64_t patience_ns)
 {
 	struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
 	if (!freeze)
-		return lh_error_no_memory();
+		return NULL;
 	freeze->process = process;
 	freeze->patience_ns = patience_ns;
 	freeze->caught = lh_restart_caught_signals(process);
-	*ret = freeze;
-	return NULL;
+	return freeze;
 }
 
 struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
 				 struct lh_freeze **ret)
 {
-	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
-	LH_TRY(create_freeze(process, STOP_PATIENCE_NS, &freeze));
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = create_freeze(process, STOP_PATIENCE_NS);
+	if (!freeze)
+		return lh_error_no_memory();
 	LH_TRY(freeze_all(freeze));
 	struct lh_thread_states states = {0};
 	struct lh_error *error = capture_all(freeze, &states);
@@ -399,8 +400,9 @@ struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thr
 
 struct lh_error *lh_freeze_begin_brief(const struct lh_process *process, uint64_t patience_ns, struct lh_freeze **ret)
 {
-	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
-	LH_TRY(create_freeze(process, patience_ns, &freeze));
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = create_freeze(process, patience_ns);
+	if (!freeze)
+		return lh_error_no_memory();
 	LH_TRY(freeze_all(freeze));
 	if (!all_are_stopped(freeze))
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "not all threads of process %d can be stopped",
@@ -425,8 +427,9 @@ static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 
 struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid, struct lh_freeze **ret)
 {
-	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
-	LH_TRY(create_freeze(process, STOP_PATIENCE_NS, &freeze));
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = create_freeze(process, STOP_PATIENCE_NS);
+	if (!freeze)
+		return lh_error_no_memory();
 	LH_TRY(freeze_one(freeze, tid));
 	*ret = freeze;
 	freeze = NULL;

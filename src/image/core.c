@@ -122,7 +122,7 @@ static struct lh_error *read_note_segment(struct lh_image *image, uint16_t machi
 	if (header->p_offset >= image->file_bytes)
 		return NULL;
 	uint64_t length = lh_min_u64(header->p_filesz, image->file_bytes - header->p_offset);
-	const uint8_t *bytes;
+	const uint8_t *bytes = NULL;
 	LH_TRY(view_notes(image, header->p_offset, length, &bytes));
 	return lh_notes_read(image, machine, bytes, length, notes);
 }

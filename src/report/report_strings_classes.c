@@ -85,7 +85,7 @@ static void write_classes(const struct lh_strings_report *report, struct lh_styl
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
 						   {"BYTES", LH_COLUMN_RIGHT},
 						   {"SHARE", LH_COLUMN_RIGHT},
-						   {"WHAT", LH_COLUMN_LEFT},
+						   {"WHAT", LH_COLUMN_NAME},
 						   {"EXAMPLE", LH_COLUMN_REST}};
 	if (!summary->scanned_bytes)
 		return;

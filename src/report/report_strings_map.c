@@ -99,9 +99,9 @@ static void choose_letters(struct strip *strip)
 	}
 	size_t next = 0;
 	for (unsigned class = 0; class < LH_MAP_REST; class ++)
-		strip->letters[class] = is_used[class] ? letters[next++ % (sizeof(letters) - 1)] : '\0';
+		strip->letters[class] = (char)(is_used[class] ? letters[next++ % (sizeof(letters) - 1)] : '\0');
 	for (unsigned class = LH_MAP_REST; class < LH_MAP_CLASSES; class ++)
-		strip->letters[class] = is_used[class] ? rest[class - LH_MAP_REST] : '\0';
+		strip->letters[class] = (char)(is_used[class] ? rest[class - LH_MAP_REST] : '\0');
 	strip->letters[NOTHING] = ' ';
 }
 

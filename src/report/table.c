@@ -145,6 +145,27 @@ static size_t rest_width(const struct lh_table *table, const size_t *widths, str
 	return style.width >= used + REST_WIDTH_MIN ? style.width - used : REST_WIDTH_MIN;
 }
 
+/*
+ * How many columns to show: all, unless the terminal has no room for the last one and there is a LH_COLUMN_NAME,
+ * which then gets what is left.
+ */
+static size_t shown_columns(const struct lh_table *table, size_t *widths, struct lh_style style)
+{
+	size_t used = 0, name = table->column_count, used_before_name = 0;
+	for (size_t i = 0; i + 1 < table->column_count; i++) {
+		if (table->columns[i].kind == LH_COLUMN_NAME) {
+			name = i;
+			used_before_name = used;
+		}
+		used += widths[i] + GAP_WIDTH;
+	}
+	if (!style.width || name == table->column_count || used + REST_WIDTH_MIN <= style.width)
+		return table->column_count;
+	size_t left = style.width > used_before_name ? style.width - used_before_name : 0;
+	widths[name] = left > REST_WIDTH_MIN ? left : REST_WIDTH_MIN;
+	return name + 1;
+}
+
 static void append_blanks(struct lh_buffer *buffer, size_t count)
 {
 	lh_buffer_printf(buffer, "%*s", (int)count, "");
@@ -165,8 +186,9 @@ static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const 
 {
 	size_t count = text_columns(text);
 	size_t blanks = width > count ? width - count : 0;
-	if (kind == LH_COLUMN_REST) {
+	if (kind == LH_COLUMN_REST || kind == LH_COLUMN_NAME) {
 		append_rest(line, text, width);
+		append_blanks(line, kind == LH_COLUMN_NAME ? blanks : 0);
 		return;
 	}
 	if (kind == LH_COLUMN_RIGHT)
@@ -177,10 +199,11 @@ static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const 
 }
 
 /* `row` is row_styles.count for the titles. */
-static void append_line(const struct lh_table *table, size_t row, const size_t *widths, struct lh_buffer *line)
+static void append_line(const struct lh_table *table, size_t row, const size_t *widths, size_t shown,
+			struct lh_buffer *line)
 {
 	bool is_title = row == table->row_styles.count;
-	for (size_t i = 0; i < table->column_count; i++) {
+	for (size_t i = 0; i < shown; i++) {
 		const char *text = is_title ? table->columns[i].title : cell_at(table, row, i);
 		append_blanks(line, i ? GAP_WIDTH : 0);
 		append_cell(line, table->columns[i].kind, text, widths[i]);
@@ -189,13 +212,13 @@ static void append_line(const struct lh_table *table, size_t row, const size_t *
 		line->data[--line->length] = '\0';
 }
 
-static void render_line(const struct lh_table *table, size_t row, const size_t *widths, struct lh_style style,
-			struct lh_buffer *ret)
+static void render_line(const struct lh_table *table, size_t row, const size_t *widths, size_t shown,
+			struct lh_style style, struct lh_buffer *ret)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	enum lh_row_style row_style = row < table->row_styles.count ? table->row_styles.items[row] : LH_ROW_BOLD;
 	bool is_styled = style.color && row_style != LH_ROW_PLAIN;
-	append_line(table, row, widths, &line);
+	append_line(table, row, widths, shown, &line);
 	if (is_styled)
 		lh_buffer_puts(ret, style_codes[row_style]);
 	lh_buffer_append(ret, line.data, line.length);
@@ -212,12 +235,12 @@ void lh_table_render(const struct lh_table *table, struct lh_style style, struct
 	}
 	for (size_t i = 0; i < table->column_count; i++)
 		widths[i] = column_width(table, i);
-	size_t last = table->column_count - 1;
+	size_t last = table->column_count - 1, shown = shown_columns(table, widths, style);
 	if (table->columns[last].kind == LH_COLUMN_REST)
 		widths[last] = rest_width(table, widths, style);
-	render_line(table, table->row_styles.count, widths, style, ret);
+	render_line(table, table->row_styles.count, widths, shown, style, ret);
 	for (size_t row = 0; row < table->row_styles.count; row++)
-		render_line(table, row, widths, style, ret);
+		render_line(table, row, widths, shown, style, ret);
 }
 
 void lh_table_deinit(struct lh_table *table)

@@ -141,9 +141,11 @@ static struct lh_error *submit(struct stripe_walk *walk)
 	pthread_mutex_unlock(&walk->mutex);
 	LH_TRY(catch_up(walk, walk->place_count - 1));
 	const struct lh_striping *striping = walk->striping;
-	if (striping->progress && !striping->progress(striping->progress_context, walk->done_bytes, walk->total_bytes))
-		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted");
-	return NULL;
+	if (!striping->progress || striping->progress(striping->progress_context, walk->done_bytes, walk->total_bytes))
+		return NULL;
+	/* What has been read already is part of the result so far. */
+	LH_TRY(catch_up(walk, 0));
+	return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted");
 }
 
 /* The bytes of a live process, or of a compressed file, lie in a buffer that the walk uses again. */

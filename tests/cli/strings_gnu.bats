@@ -13,7 +13,7 @@ differing_files() {
 		local chars=${minima[number % ${#minima[@]}]} encoding=${encodings[number % ${#encodings[@]}]}
 		number=$((number + 1))
 		cmp -s <(strings -a -t x -n "$chars" -e "$encoding" "$file") \
-			<("$LEAKHUNT" strings --list --offsets -n "$chars" -e "$encoding" "$file") ||
+			<("$LEAKHUNT" strings --list --show-secrets --offsets -n "$chars" -e "$encoding" "$file") ||
 			echo "-n $chars -e $encoding $file"
 	done
 	echo "$number files"
@@ -82,7 +82,7 @@ make_borders() {
 			done
 			for kernel in scalar sse2 avx2 avx512; do
 				[ "$kernel" = scalar ] || grep -qwE "$kernel|${kernel}bw" /proc/cpuinfo || continue
-				LEAKHUNT_KERNEL=$kernel "$LEAKHUNT" strings --list --offsets -n "$chars" -e "$encoding" "$file" |
+				LEAKHUNT_KERNEL=$kernel "$LEAKHUNT" strings --list --show-secrets --offsets -n "$chars" -e "$encoding" "$file" |
 					cmp - "$BATS_TEST_TMPDIR/expected"
 			done
 		done
