@@ -15,6 +15,13 @@ static const char *const patterns[] = {
 	NULL,
 };
 
+static bool take_line_end(struct lh_cursor *cursor)
+{
+	uint8_t return_byte = lh_cursor_u8(cursor);
+	uint8_t newline_byte = lh_cursor_u8(cursor);
+	return return_byte == '\r' && newline_byte == '\n';
+}
+
 /* "*3\r\n" */
 static bool take_number(struct lh_cursor *cursor, uint8_t mark, size_t *ret)
 {
@@ -25,7 +32,7 @@ static bool take_number(struct lh_cursor *cursor, uint8_t mark, size_t *ret)
 	while (lh_cursor_left(cursor) && lh_byte_is(*cursor->at, LH_BYTE_DIGIT) && digits++ < DIGITS_MAX)
 		number = number * 10 + (size_t)(lh_cursor_u8(cursor) - '0');
 	*ret = number;
-	return digits && lh_cursor_u8(cursor) == '\r' && lh_cursor_u8(cursor) == '\n';
+	return digits && take_line_end(cursor);
 }
 
 static bool take_string(struct lh_cursor *cursor)
@@ -34,7 +41,7 @@ static bool take_string(struct lh_cursor *cursor)
 	if (!take_number(cursor, '$', &bytes))
 		return false;
 	(void)lh_cursor_take(cursor, bytes);
-	return lh_cursor_u8(cursor) == '\r' && lh_cursor_u8(cursor) == '\n';
+	return take_line_end(cursor);
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
