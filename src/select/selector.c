@@ -60,6 +60,7 @@ static struct lh_error *measure_step(const struct lh_selector *selector, const s
 struct lh_error *lh_selector_add(struct lh_selector *selector, const struct lh_sample *sample)
 {
 	uint64_t step_ns = 0;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a selector that was created. */
 	bool is_first = !selector->tracks.sample_count;
 	if (!sample->list.has_usage)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a sample holds addresses, but no memory usage"),

@@ -79,7 +79,7 @@ static struct lh_error *sort_slopes(struct lh_series series, double **ret, size_
 struct lh_error *lh_slope(struct lh_series series, double *ret)
 {
 	LH_CLEANUP(lh_cleanup_free) double *slopes = NULL;
-	size_t count;
+	size_t count = 0;
 	LH_TRY(sort_slopes(series, &slopes, &count));
 	*ret = middle_of(slopes, count);
 	return NULL;
@@ -92,7 +92,7 @@ struct lh_error *lh_slope(struct lh_series series, double *ret)
 static struct lh_error *measure_slope(struct lh_series series, double inflation, struct lh_trend *trend)
 {
 	LH_CLEANUP(lh_cleanup_free) double *slopes = NULL;
-	size_t count;
+	size_t count = 0;
 	LH_TRY(sort_slopes(series, &slopes, &count));
 	trend->slope = trend->slope_low = trend->slope_high = middle_of(slopes, count);
 	if (!count)
@@ -420,7 +420,7 @@ static struct lh_error *measure_halves(struct lh_series series, struct lh_trend 
 struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret)
 {
 	struct lh_trend trend = {0};
-	double s, inflation;
+	double s = 0, inflation = 1;
 	LH_TRY(measure_levels(series, &trend));
 	LH_TRY(lh_slope(series, &trend.slope));
 	LH_TRY(measure_inflation(series, trend.slope, &inflation));
