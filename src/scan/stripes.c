@@ -268,7 +268,7 @@ static struct lh_error *begin_walk(struct stripe_walk *walk, unsigned threads)
 {
 	walk->place_count = threads == 1 ? 1 : threads + 2;
 	walk->places = calloc(walk->place_count, sizeof(*walk->places));
-	walk->workers = calloc(threads, sizeof(*walk->workers));
+	walk->workers = calloc(threads + 1, sizeof(*walk->workers));
 	if (!walk->places || !walk->workers)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < walk->place_count; i++)

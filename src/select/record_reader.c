@@ -239,6 +239,7 @@ struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const ch
 	LH_CLEANUP(lh_cleanup_json) json_t *object = lh_json_parse(line, length, &not_json);
 	bool is_sample = false;
 	*ret = NULL;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a reader that was created. */
 	if (!reader->format || json_object_get(object, LH_RECORD_KEY)) /* records may follow each other */
 		return take_header(reader, object);
 	if (json_is_object(object))

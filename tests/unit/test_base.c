@@ -327,7 +327,7 @@ static void put_text(struct lh_outfile *file, const char *text)
 }
 
 /* The second can't take its name: the first has the content that it had before, or is not there. */
-static void test_outfile_both_or_neither(void **state)
+static void test_outfile_neither(void **state)
 {
 	const struct folder *folder = *state;
 	char index[128];
@@ -350,7 +350,14 @@ static void test_outfile_both_or_neither(void **state)
 		assert_success(lh_outfile_commit(first));
 		lh_outfile_destroy(first);
 	}
+}
+
+static void test_outfile_both(void **state)
+{
+	const struct folder *folder = *state;
+	char index[128];
 	struct lh_outfile *first = NULL, *second = NULL;
+	snprintf(index, sizeof(index), "%s/index", folder->path);
 	assert_success(lh_outfile_create(folder->file, true, &first));
 	assert_success(lh_outfile_create(index, false, &second));
 	put_text(first, "new");
@@ -429,7 +436,8 @@ int main(void)
 		IN_FOLDER(test_outfile_commit),
 		IN_FOLDER(test_outfile_abandoned),
 		IN_FOLDER(test_outfile_does_not_overwrite_a_late_comer),
-		IN_FOLDER(test_outfile_both_or_neither),
+		IN_FOLDER(test_outfile_neither),
+		IN_FOLDER(test_outfile_both),
 		IN_FOLDER(test_outfile_has_no_name),
 		IN_FOLDER(test_outfile_bad_names),
 		IN_FOLDER(test_file_read),

@@ -214,7 +214,7 @@ static void split_case(const char *marked, char *ret_text, char *ret_masked)
 			continue;
 		}
 		*ret_text++ = *marked;
-		*ret_masked++ = is_secret ? '*' : *marked;
+		*ret_masked++ = (char)(is_secret ? '*' : *marked);
 	}
 	*ret_text = *ret_masked = '\0';
 }
