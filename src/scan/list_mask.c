@@ -68,8 +68,8 @@ static struct lh_error *mask_found(struct lh_list_mask *mask, const struct reada
 	for (size_t i = 0; i < count; i++) {
 		LH_TRY(copy_once(mask, readable, copy));
 		for (uint64_t at = found[i].start; at < found[i].end; at++) {
-			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): copy_once has just made it. */
 			uint8_t *byte = *copy + first + at * step;
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): copy_once has just made it. */
 			*byte = is_character(mask, *byte) ? '*' : *byte;
 		}
 	}
