@@ -40,22 +40,6 @@ listing() {
 	assert_sample_unharmed
 }
 
-@test "texts longer than the pieces in which it is unpacked" {
-	start_sample heap_leak
-	sample_step 200
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon -z
-	zstd -dq dump.bin.zst -o plain.core
-	for threads in 1 4; do
-		"$LEAKHUNT" strings --threads $threads --json dump.bin.zst | jq -S 'del(.source)' >packed.json
-		"$LEAKHUNT" strings --threads $threads --json plain.core | jq -S 'del(.source)' >plain.json
-		jq -e '.complete and .totals.scanned_bytes > 8388608' plain.json
-		cmp packed.json plain.json
-		cmp <("$LEAKHUNT" strings --threads $threads --list -t x dump.bin.zst) \
-			<("$LEAKHUNT" strings --threads $threads --list -t x plain.core)
-	done
-	assert_sample_unharmed
-}
-
 @test "the receipt in the core is of the pause: compressing has no part in it" {
 	start_sample steady --size 33554432
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon -z --json -o kept.zst >receipt 2>/dev/null
