@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define LH_NODISCARD                         __attribute__((warn_unused_result))
@@ -85,6 +86,7 @@ void lh_error_destroy(struct lh_error *error);                /* NULL is legal *
 void lh_cleanup_free(void *pointer_to_pointer); /* LH_CLEANUP(lh_cleanup_free) char *text */
 void lh_cleanup_close(int *fd);                 /* closes an fd that is >= 0 */
 void lh_cleanup_dir(DIR **folder);              /* closes one that is not NULL */
+void lh_cleanup_stream(FILE **stream);          /* likewise */
 void lh_cleanup_error(struct lh_error **error); /* destroys it */
 
 /* ---------------------------------------------------------------- vectors */

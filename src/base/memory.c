@@ -28,6 +28,12 @@ void lh_cleanup_dir(DIR **folder)
 		closedir(*folder);
 }
 
+void lh_cleanup_stream(FILE **stream)
+{
+	if (*stream)
+		fclose(*stream);
+}
+
 void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, size_t item_bytes)
 {
 	size_t needed;

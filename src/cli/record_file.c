@@ -16,12 +16,6 @@ enum { WHOLE_MAX = 4096, JUDGED_MIN = 4096 };
 
 #define WHOLE_BYTES_MAX (256 * LH_MIB)
 
-static void close_stream(FILE **stream)
-{
-	if (*stream)
-		fclose(*stream);
-}
-
 static struct lh_error *open_stream(const char *path, FILE **ret)
 {
 	*ret = fopen(path, "re");
@@ -54,7 +48,7 @@ static struct lh_error *next_line(FILE *stream, const char *path, struct line *l
 /* How many lines, and how many bytes: a block at a time. */
 static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t *ret_bytes)
 {
-	LH_CLEANUP(close_stream) FILE *stream = NULL;
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = NULL;
 	LH_TRY(open_stream(path, &stream));
 	char block[65536];
 	size_t length;
@@ -69,7 +63,7 @@ static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t 
 
 bool lh_record_file_detect(const char *path)
 {
-	LH_CLEANUP(close_stream) FILE *stream = fopen(path, "re");
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(path, "re");
 	char start[512];
 	size_t length = stream ? fread(start, 1, sizeof(start), stream) : 0;
 	return lh_record_detect(start, length);
@@ -149,7 +143,7 @@ static struct lh_error *stream_lines(struct streaming *streaming, FILE *stream, 
 static struct lh_error *select_stream(const char *path, uint64_t lines, struct lh_selection *ret,
 				      struct lh_record_losses *losses)
 {
-	LH_CLEANUP(close_stream) FILE *stream = NULL;
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = NULL;
 	struct streaming streaming LH_CLEANUP(streaming_deinit) = {.losses = losses};
 	streaming.stride = lh_max_u64(1, lines / JUDGED_MIN);
 	LH_TRY(open_stream(path, &stream));

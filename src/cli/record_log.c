@@ -38,12 +38,6 @@ static void cleanup_log(struct lh_record_log **log)
 	lh_record_log_close(*log);
 }
 
-static void close_stream(FILE **stream)
-{
-	if (*stream)
-		fclose(*stream);
-}
-
 static struct lh_error *encode_header(const struct lh_process *process, struct lh_buffer *ret)
 {
 	struct lh_process_identity identity = lh_process_identity(process);
@@ -84,7 +78,7 @@ static struct lh_error *check_header(const struct lh_record_log *log, const char
 static struct lh_error *check_file(const struct lh_record_log *log)
 {
 	char line[1024];
-	LH_CLEANUP(close_stream) FILE *stream = fopen(log->path, "re");
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(log->path, "re");
 	if (!stream)
 		return lh_error_from_errno(errno, "cannot read %s", log->path);
 	return fgets(line, sizeof(line), stream) ? check_header(log, line) : NULL;
@@ -185,7 +179,7 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 {
 	struct thinning thinning LH_CLEANUP(thinning_deinit) = {0};
 	struct lh_buffer header LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_CLEANUP(close_stream) FILE *stream = fopen(log->path, "re");
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(log->path, "re");
 	if (!stream)
 		return lh_error_from_errno(errno, "cannot read %s", log->path);
 	LH_TRY(lh_record_reader_create(log->path, &thinning.reader));

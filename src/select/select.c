@@ -215,24 +215,14 @@ static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
 		 lh_format_bytes((uint64_t)growth->growth_bytes, grown));
 }
 
-static uint64_t first_of(const struct lh_growth *growth)
-{
-	return growth->series.count ? growth->series.items[0] : 0;
-}
-
-static uint64_t last_of(const struct lh_growth *growth)
-{
-	return growth->series.count ? growth->series.items[growth->series.count - 1] : 0;
-}
-
 static struct lh_error *judge_used(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
 	struct lh_judgement judgement;
 	LH_TRY(spread(selecting, &row->used, growth));
 	LH_TRY(judge_series(selecting, growth, &judgement));
 	take_judgement(&judgement, LH_MEASURE_USED, growth);
-	growth->private_first_bytes = first_of(growth);
-	growth->private_last_bytes = last_of(growth);
+	growth->private_first_bytes = lh_steps_first(&row->used);
+	growth->private_last_bytes = lh_steps_last(&row->used);
 	growth->growth_bytes = (int64_t)growth->private_last_bytes - (int64_t)growth->private_first_bytes;
 	if (selecting->counters && !is_constant(&row->used))
 		LH_TRY(lh_slope((struct lh_series){selecting->counters, selecting->values, growth->series.count},
@@ -243,10 +233,8 @@ static struct lh_error *judge_used(struct selecting *selecting, const struct row
 /* Most rows: nothing to look at, and no series to keep. */
 static void judge_constant(const struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
-	uint64_t used_bytes = row->used.items.count ? row->used.items.items[0].bytes : 0;
-	growth->private_first_bytes = growth->private_last_bytes = used_bytes;
-	growth->mapped_first_bytes = growth->mapped_last_bytes =
-		row->mapped.items.count ? row->mapped.items.items[0].bytes : 0;
+	growth->private_first_bytes = growth->private_last_bytes = lh_steps_first(&row->used);
+	growth->mapped_first_bytes = growth->mapped_last_bytes = lh_steps_first(&row->mapped);
 	growth->verdict = LH_VERDICT_STEADY;
 	growth->chance = 1;
 	growth->growth_start_s = growth->plateau_start_s = LH_NEVER_S;
@@ -260,9 +248,8 @@ static struct lh_error *judge_row(struct selecting *selecting, const struct row 
 		judge_constant(selecting, row, growth);
 		return NULL;
 	}
-	LH_TRY(spread(selecting, &row->mapped, growth));
-	growth->mapped_first_bytes = first_of(growth);
-	growth->mapped_last_bytes = last_of(growth);
+	growth->mapped_first_bytes = lh_steps_first(&row->mapped);
+	growth->mapped_last_bytes = lh_steps_last(&row->mapped);
 	LH_TRY(judge_used(selecting, row, growth));
 	doubt_huge_pages(selecting->selection.span_ns, growth);
 	return lh_growth_is_suspect(growth) ? NULL : judge_mapped(selecting, row, growth);
@@ -313,9 +300,8 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 		growth->region_count += selecting->selection.growths.items[i].region_count;
 		growth->huge_growth_bytes += selecting->selection.growths.items[i].huge_growth_bytes;
 	}
-	LH_TRY(spread(selecting, &total.mapped, growth));
-	growth->mapped_first_bytes = first_of(growth);
-	growth->mapped_last_bytes = last_of(growth);
+	growth->mapped_first_bytes = lh_steps_first(&total.mapped);
+	growth->mapped_last_bytes = lh_steps_last(&total.mapped);
 	LH_TRY(judge_used(selecting, &total, growth));
 	doubt_huge_pages(selecting->selection.span_ns, growth);
 	return NULL;
@@ -359,11 +345,12 @@ static struct lh_error *take_moments(struct selecting *selecting)
 	const struct lh_tracks *tracks = selecting->tracks;
 	struct lh_selection *selection = &selecting->selection;
 	size_t count = tracks->moments.count;
+	bool has_counters = can_count(tracks);
 	selecting->values = calloc(count, sizeof(*selecting->values));
 	LH_TRY(lh_vec_reserve(&selection->moments_s, count));
-	if (can_count(tracks))
+	if (has_counters)
 		selecting->counters = calloc(count, sizeof(*selecting->counters));
-	if (!selecting->values || (can_count(tracks) && !selecting->counters))
+	if (!selecting->values || (has_counters && !selecting->counters))
 		return lh_error_no_memory();
 	for (size_t i = 0; i < count; i++) {
 		selection->moments_s.items[i] = (double)tracks->moments.items[i].elapsed_ns / 1e9;

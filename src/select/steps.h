@@ -32,6 +32,17 @@ void lh_steps_add_to(const struct lh_steps *steps, uint64_t *series, size_t mome
 /* Of the moments, only every second one is kept from now on: 0, 2, 4 ... become 0, 1, 2 ... */
 void lh_steps_halve(struct lh_steps *steps);
 
+/* At the first moment, and at the last. */
+static inline uint64_t lh_steps_first(const struct lh_steps *steps)
+{
+	return steps->items.count && steps->items.items[0].moment == 0 ? steps->items.items[0].bytes : 0;
+}
+
+static inline uint64_t lh_steps_last(const struct lh_steps *steps)
+{
+	return steps->items.count ? steps->items.items[steps->items.count - 1].bytes : 0;
+}
+
 static inline uint64_t lh_steps_sum(uint64_t a, uint64_t b)
 {
 	uint64_t sum;
