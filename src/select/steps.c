@@ -26,18 +26,26 @@ struct lh_error *lh_steps_set(struct lh_steps *steps, uint32_t moment, uint64_t 
 	return NULL;
 }
 
+/* NULL behind the last one. */
+static const struct lh_step *step_at(const struct lh_steps *steps, size_t number)
+{
+	return number < steps->items.count ? &steps->items.items[number] : NULL;
+}
+
 struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *other)
 {
 	LH_CLEANUP(lh_steps_deinit) struct lh_steps sum = {0};
-	const struct lh_step *a = steps->items.items, *a_end = a + steps->items.count;
-	const struct lh_step *b = other->items.items, *b_end = b + other->items.count;
+	size_t next_a = 0, next_b = 0;
 	uint64_t a_bytes = 0, b_bytes = 0;
-	while (a < a_end || b < b_end) {
-		bool takes_a = a < a_end && (b == b_end || a->moment <= b->moment);
-		bool takes_b = b < b_end && (a == a_end || b->moment <= a->moment);
+	while (next_a < steps->items.count || next_b < other->items.count) {
+		const struct lh_step *a = step_at(steps, next_a), *b = step_at(other, next_b);
+		bool takes_a = a && (!b || a->moment <= b->moment);
+		bool takes_b = b && (!a || b->moment <= a->moment);
 		uint32_t moment = takes_a ? a->moment : b->moment;
-		a_bytes = takes_a ? a++->bytes : a_bytes;
-		b_bytes = takes_b ? b++->bytes : b_bytes;
+		a_bytes = takes_a ? a->bytes : a_bytes;
+		b_bytes = takes_b ? b->bytes : b_bytes;
+		next_a += takes_a;
+		next_b += takes_b;
 		LH_TRY(lh_steps_set(&sum, moment, lh_steps_sum(a_bytes, b_bytes)));
 	}
 	struct lh_steps replaced = *steps;
