@@ -122,7 +122,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/python_leak: samples/python_leak.py
 	$(Q)mkdir -p $(@D) && install -m 0755 $< $@
 
-.build/bench/%: tests/bench/%.c
+.build/bench/%: tests/bench/%.c tests/bench/pulse.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -Iinclude -o $@ $< -lpthread
 

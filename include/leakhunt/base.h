@@ -287,6 +287,13 @@ struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, s
 				  uint64_t offset) LH_NODISCARD;
 
 /*
+ * Opens the file of `fd` once more, for writes that go to the disc past the page cache (open(2), O_DIRECT): offsets,
+ * lengths and addresses must be multiples of the file system's block. -1 where the file system can't. The
+ * caller closes it.
+ */
+int lh_fd_open_direct(int fd);
+
+/*
  * A file that gets its name only when it is complete, mode 0600: it has none before (O_TMPFILE), or,
  * where the file system can't do that, ".NAME.PID.tmp" beside it. Nothing half-written is ever seen
  * under the final name.

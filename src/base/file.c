@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,4 +96,11 @@ struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, s
 		length -= (size_t)count;
 	}
 	return NULL;
+}
+
+int lh_fd_open_direct(int fd)
+{
+	char link[sizeof("/dev/fd/") + 3 * sizeof(int)];
+	snprintf(link, sizeof(link), "/dev/fd/%d", fd);
+	return open(link, O_WRONLY | O_DIRECT | O_CLOEXEC);
 }

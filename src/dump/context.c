@@ -21,28 +21,6 @@ enum {
 /* The dynamic linker's early malloc and the main thread's TLS lie in small mappings beside the libraries. */
 #define LINKER_ANON_MAX (256 * LH_KIB)
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct lh_range *left = a, *right = b;
-	return left->start < right->start ? -1 : left->start > right->start;
-}
-
-void lh_ranges_normalise(struct lh_ranges *ranges)
-{
-	if (!ranges->items.count)
-		return;
-	struct lh_range *items = ranges->items.items;
-	qsort(items, ranges->items.count, sizeof(*items), compare_ranges);
-	size_t kept = 0;
-	for (size_t i = 1; i < ranges->items.count; i++) {
-		if (items[i].start <= items[kept].end)
-			items[kept].end = lh_max_u64(items[kept].end, items[i].end);
-		else
-			items[++kept] = items[i];
-	}
-	ranges->items.count = kept + 1;
-}
-
 /* The pages that hold [addr, addr + bytes), cut to the mapping of `addr`; nothing when there is none. */
 static struct lh_error *add_pages(const struct lh_region_list *list, uint64_t addr, uint64_t bytes,
 				  struct lh_ranges *ret)

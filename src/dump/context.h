@@ -5,15 +5,9 @@
 #define LEAKHUNT_DUMP_CONTEXT_H
 
 #include "leakhunt/dump.h"
+#include "ranges.h"
 
 #define LH_PAGE_BYTES ((uint64_t)4096)
-
-struct lh_ranges {
-	LH_VEC(struct lh_range) items;
-};
-
-/* Sorts, and merges what touches or overlaps. */
-void lh_ranges_normalise(struct lh_ranges *ranges);
 
 /*
  * Appends page-aligned ranges, in any order and overlapping: writable data and bss of all modules,

@@ -20,18 +20,39 @@ static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh
 	return lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, lh_gap_unreadable);
 }
 
-/* Room for the start of `range`, no more than its piece has; NULL: the writer has failed. */
-static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, const struct lh_piece **ret_piece,
-			 size_t *ret_bytes)
+/* How many bytes at the start of `range` go to one place in a file; 0: that has no place. */
+static uint64_t placed_bytes(const struct lh_copy *copy, struct lh_range range)
+{
+	if (copy->log)
+		return lh_range_bytes(range);
+	const struct lh_piece *piece = lh_layout_find(copy->layout, range.start);
+	return piece ? lh_min_u64(range.end, piece->end) - range.start : 0;
+}
+
+/* `range`, all with one place, lies at the start of the room. */
+static struct lh_error *put(struct lh_copy *copy, struct lh_range range)
+{
+	uint64_t offset;
+	if (copy->log) {
+		LH_TRY(lh_page_log_add(copy->log, range, &offset));
+		lh_write_behind_put(copy->writer, LH_WRITE_LOG, offset, lh_range_bytes(range));
+		return NULL;
+	}
+	const struct lh_piece *piece = lh_layout_find(copy->layout, range.start);
+	offset = piece->file_offset + (range.start - piece->start);
+	lh_write_behind_put(copy->writer, LH_WRITE_DUMP, offset, lh_range_bytes(range));
+	return NULL;
+}
+
+/* Room for the start of `range`, no more than has one place; NULL: the writer has failed. */
+static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, size_t *ret_bytes)
 {
 	size_t room_bytes;
 	uint8_t *room = lh_write_behind_room(copy->writer, &room_bytes);
-	const struct lh_piece *piece = lh_layout_find(copy->layout, range.start);
-	if (!room || !piece)
+	uint64_t bytes = placed_bytes(copy, range);
+	if (!room || !bytes)
 		return NULL;
-	uint64_t end = lh_min_u64(range.end, piece->end);
-	*ret_bytes = (size_t)lh_min_u64(end - range.start, lh_align_down(room_bytes, LH_PAGE_BYTES));
-	*ret_piece = piece;
+	*ret_bytes = (size_t)lh_min_u64(bytes, lh_align_down(room_bytes, LH_PAGE_BYTES));
 	return room;
 }
 
@@ -46,14 +67,13 @@ static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, s
 				  uint64_t *ret_bytes)
 {
 	size_t bytes;
-	const struct lh_piece *piece;
-	uint8_t *room = room_for(copy, range, &piece, &bytes);
+	uint8_t *room = room_for(copy, range, &bytes);
 	*ret_bytes = 0;
 	if (!room)
 		return NULL;
 	size_t got = (size_t)lh_align_down(read_source(copy, range.start, room, bytes), LH_PAGE_BYTES);
 	if (got)
-		lh_write_behind_put(copy->writer, piece->file_offset + (range.start - piece->start), got);
+		LH_TRY(put(copy, (struct lh_range){range.start, range.start + got}));
 	*ret_bytes = got;
 	if (got < bytes) {
 		LH_TRY(lose_page(copy, range.start + got, gaps));
@@ -87,13 +107,12 @@ struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range
 {
 	while (range.start < range.end) {
 		size_t count;
-		const struct lh_piece *piece;
 		LH_TRY(check_cancelled(copy));
-		uint8_t *room = room_for(copy, range, &piece, &count);
+		uint8_t *room = room_for(copy, range, &count);
 		if (!room)
 			return NULL;
 		memcpy(room, bytes, count);
-		lh_write_behind_put(copy->writer, piece->file_offset + (range.start - piece->start), count);
+		LH_TRY(put(copy, (struct lh_range){range.start, range.start + count}));
 		range.start += count;
 		bytes += count;
 		atomic_fetch_add_explicit(&copy->done_bytes, count, memory_order_relaxed);
@@ -108,53 +127,54 @@ enum { BATCH_RUNS = 256 };
 
 struct batch {
 	struct lh_range ranges[BATCH_RUNS];
-	uint64_t file_offsets[BATCH_RUNS];
 	size_t count;
 	size_t bytes;
 };
 
-/* From runs[first] on, what fits into `room_bytes` as whole runs, each with one place in the file. */
+/* From runs[first] on, what fits into `room_bytes` as whole runs, each with one place. */
 static void gather(const struct lh_copy *copy, const struct lh_page_runs *runs, size_t first, size_t room_bytes,
 		   struct batch *ret)
 {
 	ret->count = ret->bytes = 0;
 	for (size_t i = first; i < runs->runs.count && ret->count < BATCH_RUNS; i++) {
 		const struct lh_page_run *run = &runs->runs.items[i];
-		const struct lh_piece *piece = lh_layout_find(copy->layout, run->range.start);
-		if (!lh_page_is_present(run->state) || !piece || run->range.end > piece->end ||
-		    lh_range_bytes(run->range) > room_bytes - ret->bytes)
+		uint64_t bytes = lh_range_bytes(run->range);
+		if (!lh_page_is_present(run->state) || bytes > room_bytes - ret->bytes ||
+		    placed_bytes(copy, run->range) < bytes)
 			return;
-		ret->file_offsets[ret->count] = piece->file_offset + (run->range.start - piece->start);
 		ret->ranges[ret->count++] = run->range;
-		ret->bytes += lh_range_bytes(run->range);
+		ret->bytes += bytes;
 	}
 }
 
-/* Returns how many runs from runs[first] on were copied; 0: that one must be copied by itself. */
-static size_t copy_batch(struct lh_copy *copy, const struct lh_page_runs *runs, size_t first)
+/* *ret_count: how many runs from runs[first] on were copied; 0: that one must be copied by itself. */
+static struct lh_error *copy_batch(struct lh_copy *copy, const struct lh_page_runs *runs, size_t first,
+				   size_t *ret_count)
 {
 	struct batch batch;
 	size_t room_bytes, done_bytes = 0, count = 0;
 	uint8_t *room = copy->child ? NULL : lh_write_behind_room(copy->writer, &room_bytes);
+	*ret_count = 0;
 	if (!room)
-		return 0;
+		return NULL;
 	gather(copy, runs, first, room_bytes, &batch);
 	if (batch.count < 2)
-		return 0;
+		return NULL;
 	size_t got = lh_process_read_ranges(copy->process, batch.ranges, batch.count, room);
 	while (count < batch.count && done_bytes + lh_range_bytes(batch.ranges[count]) <= got) {
-		lh_write_behind_put(copy->writer, batch.file_offsets[count], lh_range_bytes(batch.ranges[count]));
+		LH_TRY(put(copy, batch.ranges[count]));
 		done_bytes += lh_range_bytes(batch.ranges[count++]);
 	}
 	atomic_fetch_add_explicit(&copy->done_bytes, done_bytes, memory_order_relaxed);
-	return count;
+	*ret_count = count;
+	return NULL;
 }
 
 struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs, struct lh_dump_gaps *gaps)
 {
 	for (size_t i = 0, count; i < runs->runs.count; i += count) {
 		LH_TRY(check_cancelled(copy));
-		count = copy_batch(copy, runs, i);
+		LH_TRY(copy_batch(copy, runs, i, &count));
 		if (!count && lh_page_is_present(runs->runs.items[i].state))
 			LH_TRY(copy_run(copy, runs->runs.items[i].range, gaps));
 		count = count ? count : 1;

@@ -7,6 +7,7 @@
 #include "cow_child.h"
 #include "gaps.h"
 #include "layout.h"
+#include "page_log.h"
 #include "write_behind.h"
 
 #include <stdatomic.h>
@@ -15,6 +16,7 @@ struct lh_copy {
 	const struct lh_process *process;
 	const struct lh_cow_child *child; /* read in its place; NULL: there is none */
 	const struct lh_layout *layout;
+	struct lh_page_log *log; /* where passes go, in place of the layout; NULL: none */
 	struct lh_write_behind *writer;
 	_Atomic uint64_t done_bytes; /* read by the progress thread */
 	atomic_bool is_cancelled;    /* set by the progress thread */
@@ -22,7 +24,7 @@ struct lh_copy {
 };
 
 /*
- * One pass: copies the present pages among `runs` to their places in the layout. Pages that cannot be
+ * One pass: copies the present pages among `runs` to their places in the layout, or to the log. Pages that cannot be
  * read are appended to `gaps`. LH_ERROR_INTERRUPTED, LH_ERROR_NO_PROCESS or LH_ERROR_CHANGED when
  * cancelled or when the process ended or called exec meanwhile; a failed write shows at
  * lh_write_behind_finish.

@@ -38,6 +38,11 @@
 #define THREAD_NS        (20 * (uint64_t)1000)
 #define DROP_PATIENCE_NS (10 * LH_NS_PER_MS)
 
+/* Passing over so many pages costs less than one more call (Linux 6.18: 0.2 us against 2.5). */
+#define SEEN_GAP_BYTES (64 * LH_PAGE_BYTES)
+/* More calls than this take longer than one over all pages. */
+enum { SEEN_MAX = 8192 };
+
 struct uffd_tracker {
 	struct lh_dirty_tracker base;
 	int userfault_fd;
@@ -46,6 +51,8 @@ struct uffd_tracker {
 	uint64_t rested_ns;       /* lh_rest_from_lock */
 	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
 	struct lh_ranges own;     /* lh_file_pages_note */
+	struct lh_ranges seen;    /* where the last guess found written pages, ascending: the next take looks there */
+	bool has_seen;
 };
 
 static struct uffd_tracker *of_base(struct lh_dirty_tracker *base)
@@ -172,7 +179,8 @@ static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *pla
 	return NULL;
 }
 
-static struct lh_error *take_pages(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
+static struct lh_error *take_everywhere(struct uffd_tracker *tracker, const struct lh_plan *plan,
+					struct lh_page_runs *ret)
 {
 	struct lh_range range = {0, 0}; /* neighbours in one go */
 	for (size_t i = 0; i < plan->extents.count; i++) {
@@ -180,46 +188,87 @@ static struct lh_error *take_pages(struct lh_dirty_tracker *base, const struct l
 		if (!extent->is_tracked)
 			continue;
 		if (extent->start != range.end) {
-			LH_TRY(lh_pagemap_take_written(of_base(base)->pagemap, range, ret));
+			LH_TRY(lh_pagemap_take_written(tracker->pagemap, range, ret));
 			range.start = extent->start;
 		}
 		range.end = extent->end;
 	}
-	return lh_pagemap_take_written(of_base(base)->pagemap, range, ret);
+	return lh_pagemap_take_written(tracker->pagemap, range, ret);
+}
+
+/* What was written elsewhere since the guess is not lost: it is written still. */
+static struct lh_error *take_seen(struct uffd_tracker *tracker, struct lh_page_runs *ret)
+{
+	for (size_t i = 0; i < tracker->seen.items.count; i++)
+		LH_TRY(lh_pagemap_take_written(tracker->pagemap, tracker->seen.items.items[i], ret));
+	return NULL;
+}
+
+/*
+ * Protecting pages one call after another over all of a mapping takes ten times as long as looking at them, and
+ * meanwhile the target writes.
+ */
+static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh_plan *plan, struct lh_page_runs *ret)
+{
+	bool is_sparse = tracker->has_seen && tracker->seen.items.count <= SEEN_MAX;
+	tracker->has_seen = false;
+	return is_sparse ? take_seen(tracker, ret) : take_everywhere(tracker, plan, ret);
 }
 
 static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
-	LH_TRY(take_pages(base, plan, ret));
+	LH_TRY(take_pages(of_base(base), plan, ret));
 	return lh_file_pages_note(of_base(base)->pagemap, plan, &of_base(base)->own);
 }
 
-static struct lh_error *look_at_tracked(struct uffd_tracker *tracker, const struct lh_plan *plan,
-					struct lh_ranges *ranges, struct lh_page_runs *ret)
+/* Adds the written ones of an extent's runs to what was seen. */
+static struct lh_error *see(struct uffd_tracker *tracker, const struct lh_page_runs *runs, uint64_t *bytes)
 {
+	size_t first = tracker->seen.items.count;
+	for (size_t i = 0; i < runs->runs.count; i++) {
+		const struct lh_page_run *run = &runs->runs.items[i];
+		struct lh_range *last = tracker->seen.items.count > first
+						? &tracker->seen.items.items[tracker->seen.items.count - 1]
+						: NULL;
+		if (run->state != LH_PAGES_WRITTEN)
+			continue;
+		*bytes += lh_range_bytes(run->range);
+		if (last && run->range.start - last->end <= SEEN_GAP_BYTES)
+			last->end = run->range.end;
+		else
+			LH_TRY(lh_vec_push(&tracker->seen.items, run->range));
+	}
+	return NULL;
+}
+
+static struct lh_error *look_at_tracked(struct uffd_tracker *tracker, const struct lh_plan *plan,
+					struct lh_ranges *extents, struct lh_page_runs *runs, uint64_t *ret_bytes)
+{
+	*ret_bytes = 0;
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		const struct lh_extent *extent = &plan->extents.items[i];
 		if (extent->is_tracked)
-			LH_TRY(lh_vec_push(&ranges->items, (struct lh_range){extent->start, extent->end}));
+			LH_TRY(lh_vec_push(&extents->items, (struct lh_range){extent->start, extent->end}));
 	}
-	LH_TRY(lh_look_at(tracker->look, ranges->items.items, ranges->items.count));
-	for (size_t i = 0; i < ranges->items.count; i++)
-		LH_TRY(lh_look_append(tracker->look, i, ret));
+	LH_TRY(lh_look_at(tracker->look, extents->items.items, extents->items.count));
+	for (size_t i = 0; i < extents->items.count; i++) {
+		runs->runs.count = 0;
+		LH_TRY(lh_look_append(tracker->look, i, runs));
+		LH_TRY(see(tracker, runs, ret_bytes));
+	}
 	return NULL;
 }
 
 static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
 {
-	struct lh_ranges ranges = {0};
+	struct uffd_tracker *tracker = of_base(base);
+	struct lh_ranges extents LH_CLEANUP(lh_ranges_deinit) = {0};
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	uint64_t bytes = 0;
-	struct lh_error *error = look_at_tracked(of_base(base), plan, &ranges, &runs);
-	lh_vec_deinit(&ranges.items);
-	LH_TRY(error);
-	for (size_t i = 0; i < runs.runs.count; i++) {
-		if (runs.runs.items[i].state == LH_PAGES_WRITTEN)
-			bytes += lh_range_bytes(runs.runs.items[i].range);
-	}
+	uint64_t bytes;
+	tracker->seen.items.count = 0;
+	tracker->has_seen = false;
+	LH_TRY(look_at_tracked(tracker, plan, &extents, &runs, &bytes));
+	tracker->has_seen = true;
 	*ret_bytes = bytes;
 	return NULL;
 }
@@ -347,6 +396,7 @@ static void stop(struct lh_dirty_tracker *base)
 	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->covered.items);
 	lh_vec_deinit(&tracker->own.items);
+	lh_vec_deinit(&tracker->seen.items);
 	free(tracker);
 }
 

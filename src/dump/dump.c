@@ -31,6 +31,8 @@ void lh_job_deinit(struct dump_job *job)
 	lh_layout_deinit(&job->layout);
 	lh_layout_deinit(&job->places);
 	lh_vec_deinit(&job->taken.items);
+	lh_cleanup_close(&job->log.fd);
+	lh_page_log_deinit(&job->log);
 	lh_plan_deinit(&job->plan);
 	lh_receipt_deinit(&job->receipt);
 }
@@ -94,6 +96,8 @@ static struct lh_error *create_files(struct dump_job *job)
 	LH_TRY(lh_outfile_create(options->path, options->force, &job->file));
 	if (options->compress)
 		LH_TRY(lh_outfile_spool(job->file, &job->spool_fd));
+	if (job->mode == LH_DUMP_SNAPSHOT)
+		LH_TRY(lh_outfile_spool(job->file, &job->log.fd));
 	if (options->format != LH_DUMP_RAW)
 		return NULL;
 	LH_CLEANUP(lh_cleanup_free) char *index_path = lh_job_index_path(options);
@@ -102,13 +106,14 @@ static struct lh_error *create_files(struct dump_job *job)
 	return lh_outfile_create(index_path, options->force, &job->index);
 }
 
-static struct lh_error *check_disc(const struct dump_job *job)
+static struct lh_error *check_disc(struct dump_job *job)
 {
 	uint64_t free_bytes;
 	LH_TRY(lh_outfile_free_bytes(job->file, &free_bytes));
 	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	if (job->spool_fd >= 0)
 		needed_bytes += lh_limits_compress_bytes(needed_bytes, lh_compress_gives_back(job->spool_fd));
+	job->log.room_bytes = free_bytes - lh_min_u64(free_bytes, needed_bytes);
 	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 
@@ -278,7 +283,8 @@ static struct lh_error *copy_in_mode(struct dump_job *job)
 static struct lh_error *copy_memory(struct dump_job *job)
 {
 	LH_CLEANUP(lh_cleanup_write_behind) struct lh_write_behind *writer = NULL;
-	LH_TRY(lh_write_behind_create(memory_fd(job), job->options->path, &writer));
+	const int fds[LH_WRITE_FILE_COUNT] = {[LH_WRITE_DUMP] = memory_fd(job), [LH_WRITE_LOG] = job->log.fd};
+	LH_TRY(lh_write_behind_create(fds, job->options->path, &writer));
 	job->copy.process = job->process;
 	job->copy.writer = writer;
 	LH_CLEANUP(lh_cleanup_ticker) struct lh_ticker *ticker = NULL;
@@ -414,6 +420,7 @@ struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_
 		.mode = options->mode,
 		.started_ns = lh_clock_monotonic_ns(),
 		.spool_fd = -1,
+		.log.fd = -1,
 	};
 	struct lh_error *error = run_job(&job);
 	if (!error) {

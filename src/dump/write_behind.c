@@ -1,6 +1,9 @@
 /*
  * write_behind: a ring of buffers between the one who copies and a thread that writes. Memory is
- * bounded by the ring; when the disc is slower than the copy for longer than that, the copy waits.
+ * bounded by the ring; when the disc is slower than the copy for longer than that, the copy waits. A large dump
+ * does not go through the page cache: it would push out what services have there, and once the kernel
+ * throttles who dirties it (vm.dirty_ratio), writing takes several times as long (ext4, virtual disc: 270 MB/s
+ * against 1,900).
  */
 #include "write_behind.h"
 
@@ -9,11 +12,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SLOT_COUNT = 8 };
+enum { SLOT_COUNT = 4 };
 #define SLOT_BYTES (4 * LH_MIB)
 #define ROOM_MIN   ((size_t)4096)
 
+/* Through the page cache go the first bytes of a dump, and what is too scattered for the disc. */
+#define CACHED_BYTES_MAX (256 * LH_MIB)
+#define DIRECT_BYTES_MIN (64 * LH_KIB)
+
 struct write_piece {
+	enum lh_write_file file;
 	uint64_t file_offset;
 	size_t at; /* in the slot */
 	size_t bytes;
@@ -25,8 +33,14 @@ struct write_slot {
 	struct write_piece pieces[SLOT_BYTES / ROOM_MIN];
 };
 
-struct lh_write_behind {
+struct write_file {
 	int fd;
+	int direct_fd; /* past the page cache; -1: can't be had, or not yet asked for */
+};
+
+struct lh_write_behind {
+	struct write_file files[LH_WRITE_FILE_COUNT];
+	uint64_t cached_bytes; /* written through the page cache so far */
 	const char *what;
 	uint8_t *memory; /* SLOT_COUNT * SLOT_BYTES */
 	struct write_slot *slots;
@@ -52,15 +66,36 @@ static struct write_slot *slot_of(const struct lh_write_behind *writer, uint64_t
 	return &writer->slots[number % SLOT_COUNT];
 }
 
-static struct lh_error *write_slot(const struct lh_write_behind *writer, uint64_t number)
+static bool is_direct(const struct lh_write_behind *writer, const struct write_piece *piece)
+{
+	return writer->files[piece->file].direct_fd >= 0 && writer->cached_bytes + piece->bytes > CACHED_BYTES_MAX &&
+	       piece->bytes >= DIRECT_BYTES_MIN;
+}
+
+/* What can't be written past the page cache, for a block that is larger than a page, is written through it. */
+static struct lh_error *write_piece(struct lh_write_behind *writer, const struct write_piece *piece,
+				    const uint8_t *bytes)
+{
+	struct write_file *file = &writer->files[piece->file];
+	if (is_direct(writer, piece)) {
+		LH_CLEANUP(lh_cleanup_error)
+		struct lh_error *error =
+			lh_fd_pwrite_all(file->direct_fd, writer->what, bytes, piece->bytes, piece->file_offset);
+		if (!error)
+			return NULL;
+		lh_cleanup_close(&file->direct_fd);
+		file->direct_fd = -1;
+	}
+	writer->cached_bytes += piece->bytes;
+	return lh_fd_pwrite_all(file->fd, writer->what, bytes, piece->bytes, piece->file_offset);
+}
+
+static struct lh_error *write_slot(struct lh_write_behind *writer, uint64_t number)
 {
 	const struct write_slot *slot = slot_of(writer, number);
 	const uint8_t *memory = slot_memory(writer, number);
-	for (size_t i = 0; i < slot->piece_count; i++) {
-		const struct write_piece *piece = &slot->pieces[i];
-		LH_TRY(lh_fd_pwrite_all(writer->fd, writer->what, memory + piece->at, piece->bytes,
-					piece->file_offset));
-	}
+	for (size_t i = 0; i < slot->piece_count; i++)
+		LH_TRY(write_piece(writer, &slot->pieces[i], memory + slot->pieces[i].at));
 	return NULL;
 }
 
@@ -98,12 +133,14 @@ static struct lh_error *allocate(struct lh_write_behind *writer)
 	return writer->slots && writer->memory ? NULL : lh_error_no_memory();
 }
 
-struct lh_error *lh_write_behind_create(int fd, const char *what, struct lh_write_behind **ret)
+struct lh_error *lh_write_behind_create(const int fds[LH_WRITE_FILE_COUNT], const char *what,
+					struct lh_write_behind **ret)
 {
 	LH_CLEANUP(lh_cleanup_write_behind) struct lh_write_behind *writer = calloc(1, sizeof(*writer));
 	if (!writer)
 		return lh_error_no_memory();
-	writer->fd = fd;
+	for (size_t i = 0; i < LH_WRITE_FILE_COUNT; i++)
+		writer->files[i] = (struct write_file){fds[i], fds[i] < 0 ? -1 : lh_fd_open_direct(fds[i])};
 	writer->what = what;
 	pthread_mutex_init(&writer->mutex, NULL);
 	pthread_cond_init(&writer->changed, NULL);
@@ -136,6 +173,12 @@ static bool wait_for_slot(struct lh_write_behind *writer)
 	return is_free;
 }
 
+static void empty_slot(struct lh_write_behind *writer)
+{
+	struct write_slot *slot = slot_of(writer, writer->handed);
+	slot->used_bytes = slot->piece_count = 0;
+}
+
 /* Pieces are whole pages, so that a slot runs out of bytes before it runs out of pieces. */
 uint8_t *lh_write_behind_room(struct lh_write_behind *writer, size_t *ret_bytes)
 {
@@ -144,21 +187,21 @@ uint8_t *lh_write_behind_room(struct lh_write_behind *writer, size_t *ret_bytes)
 		hand_over(writer);
 		if (!wait_for_slot(writer))
 			return NULL;
+		empty_slot(writer);
 		slot = slot_of(writer, writer->handed);
-		slot->used_bytes = slot->piece_count = 0;
 	}
 	*ret_bytes = SLOT_BYTES - slot->used_bytes;
 	return slot_memory(writer, writer->handed) + slot->used_bytes;
 }
 
-void lh_write_behind_put(struct lh_write_behind *writer, uint64_t file_offset, size_t bytes)
+void lh_write_behind_put(struct lh_write_behind *writer, enum lh_write_file file, uint64_t file_offset, size_t bytes)
 {
 	struct write_slot *slot = slot_of(writer, writer->handed);
 	struct write_piece *last = slot->piece_count ? &slot->pieces[slot->piece_count - 1] : NULL;
-	if (last && last->file_offset + last->bytes == file_offset)
+	if (last && last->file == file && last->file_offset + last->bytes == file_offset)
 		last->bytes += bytes;
 	else
-		slot->pieces[slot->piece_count++] = (struct write_piece){file_offset, slot->used_bytes, bytes};
+		slot->pieces[slot->piece_count++] = (struct write_piece){file, file_offset, slot->used_bytes, bytes};
 	slot->used_bytes += bytes;
 }
 
@@ -175,14 +218,33 @@ static void end_thread(struct lh_write_behind *writer, bool drop)
 	writer->is_running = false;
 }
 
+/* The one who asks first gets it. */
+static struct lh_error *take_error(struct lh_write_behind *writer)
+{
+	struct lh_error *error = writer->error;
+	writer->error = NULL;
+	return error;
+}
+
+struct lh_error *lh_write_behind_drain(struct lh_write_behind *writer)
+{
+	if (slot_of(writer, writer->handed)->piece_count)
+		hand_over(writer);
+	pthread_mutex_lock(&writer->mutex);
+	while (!writer->error && writer->written < writer->handed)
+		pthread_cond_wait(&writer->changed, &writer->mutex);
+	struct lh_error *error = take_error(writer);
+	pthread_mutex_unlock(&writer->mutex);
+	empty_slot(writer);
+	return error;
+}
+
 struct lh_error *lh_write_behind_finish(struct lh_write_behind *writer)
 {
 	if (slot_of(writer, writer->handed)->piece_count)
 		hand_over(writer);
 	end_thread(writer, false);
-	struct lh_error *error = writer->error;
-	writer->error = NULL;
-	return error;
+	return take_error(writer);
 }
 
 void lh_write_behind_destroy(struct lh_write_behind *writer)
@@ -192,6 +254,8 @@ void lh_write_behind_destroy(struct lh_write_behind *writer)
 	end_thread(writer, true);
 	if (writer->memory)
 		munmap(writer->memory, SLOT_COUNT * SLOT_BYTES);
+	for (size_t i = 0; i < LH_WRITE_FILE_COUNT; i++)
+		lh_cleanup_close(&writer->files[i].direct_fd);
 	pthread_mutex_destroy(&writer->mutex);
 	pthread_cond_destroy(&writer->changed);
 	lh_error_destroy(writer->error);

@@ -10,8 +10,15 @@
 
 struct lh_write_behind;
 
-/* Starts the thread; its buffers (32 MiB) are touched already. `what` names the file in errors. */
-struct lh_error *lh_write_behind_create(int fd, const char *what, struct lh_write_behind **ret) LH_NODISCARD;
+/* The dump, and the log of a snapshot's later passes (page_log.h). */
+enum lh_write_file { LH_WRITE_DUMP, LH_WRITE_LOG, LH_WRITE_FILE_COUNT };
+
+/*
+ * Starts the thread; its buffers (16 MiB) are touched already. The descriptors stay the caller's; that of the log may
+ * be -1. `what` names the dump in errors.
+ */
+struct lh_error *lh_write_behind_create(const int fds[LH_WRITE_FILE_COUNT], const char *what,
+					struct lh_write_behind **ret) LH_NODISCARD;
 
 /*
  * Room to copy into: at least a page, *ret_bytes long. Waits for the writer when all buffers are
@@ -19,8 +26,11 @@ struct lh_error *lh_write_behind_create(int fd, const char *what, struct lh_writ
  */
 uint8_t *lh_write_behind_room(struct lh_write_behind *writer, size_t *ret_bytes);
 
-/* The first `bytes` of the room, whole pages, are to be written at `file_offset`. */
-void lh_write_behind_put(struct lh_write_behind *writer, uint64_t file_offset, size_t bytes);
+/* The first `bytes` of the room, whole pages, are to be written to `file` at `file_offset`. */
+void lh_write_behind_put(struct lh_write_behind *writer, enum lh_write_file file, uint64_t file_offset, size_t bytes);
+
+/* Waits until all that was put is written, so that it can be read. Fails as lh_write_behind_finish does. */
+struct lh_error *lh_write_behind_drain(struct lh_write_behind *writer) LH_NODISCARD;
 
 /* Waits until all is written; the first error. Nothing may be put afterwards. */
 struct lh_error *lh_write_behind_finish(struct lh_write_behind *writer) LH_NODISCARD;

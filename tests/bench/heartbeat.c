@@ -1,99 +1,56 @@
 /*
  * heartbeat: a target that feels how long it is held up. It holds --mib MiB of touched anonymous memory,
  * filled as a service's memory is (text, pointers, random bytes, zeros), on small pages. One thread of it
- * ticks some 10,000 times a second, one maps and unmaps as often (--map), one writes to --rate random
+ * ticks some 3,000 times a second, one maps and unmaps as often (--map), one writes to --rate random
  * pages a second, but never to each 16th: what a whole copy must hold. --threads N more threads sleep,
- * --mappings N more mappings lie about. Prints READY with the address range. On stdin: "gap" is answered
- * with the longest time each was held up since last asked, "gaps" with all above a millisecond and when
- * (CLOCK_MONOTONIC); "fork" with how long a bare fork of it takes; "quit" or end of input ends it. As root these
- * threads are SCHED_FIFO, so that they feel who holds them up, and not who else runs on the machine; one more, "plain",
- * ticks like any other thread.
+ * --mappings N more mappings lie about. As root these threads are SCHED_FIFO, so that they feel who holds them
+ * up, and not who else runs on the machine; and a control, a child process for each CPU that nobody dumps, ticks
+ * along: what it feels is the machine's. Prints READY with the address range. On stdin: "gap" is answered with
+ * the longest time since last asked that each was held up, and that it was while no control was (`_held_`);
+ * "fork" with how long a bare fork of it takes; "quit" or end of input ends it.
  */
+#include "pulse.h"
+
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BLOCK_BYTES    ((size_t)1024)
 #define PAGE_BYTES     ((size_t)4096)
 #define UNWRITTEN_EACH 16
-#define TICK_NS        100000
-#define REMARKABLE_NS  1000000
-#define REMARKABLE_MAX 4096
+#define TICK_NS        250000
 #define STACK_BYTES    ((size_t)65536)
-#define NS_PER_S       UINT64_C(1000000000)
 
-struct gap {
-	uint64_t end_ns;
-	uint64_t gap_ns;
+enum { CONTROLS_MAX = 64 };
+
+/* Shared with the controls. */
+struct pulses {
+	struct pulse tick, map, write;
+	struct pulse controls[CONTROLS_MAX];
 };
 
-/* What one thread felt; only that thread appends to `gaps`, and counts it then. */
-struct pulse {
-	const char *name;
-	_Atomic uint64_t longest_ns;
-	_Atomic size_t count;
-	size_t told; /* by the thread that answers */
-	struct gap gaps[REMARKABLE_MAX];
-};
-
-static struct pulse tick_pulse = {.name = "tick"}, map_pulse = {.name = "map"}, write_pulse = {.name = "write"},
-		    plain_pulse = {.name = "plain"};
-static struct pulse *const pulses[] = {&tick_pulse, &map_pulse, &write_pulse, &plain_pulse};
-enum { PULSE_COUNT = sizeof(pulses) / sizeof(pulses[0]) };
+static struct pulses *pulses;
+static size_t control_count;
+static uint64_t asked_ns;
+static bool is_real_time = true;
 
 static uint8_t *memory;
 static size_t memory_bytes;
 static uint64_t rate_per_s;
 static _Atomic uint64_t write_count;
 
-static uint64_t now_ns(void)
+static void *tick(void *argument)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static void note(struct pulse *pulse, uint64_t start_ns, uint64_t end_ns)
-{
-	uint64_t gap_ns = end_ns - start_ns, longest_ns = pulse->longest_ns;
-	while (gap_ns > longest_ns && !atomic_compare_exchange_weak(&pulse->longest_ns, &longest_ns, gap_ns))
-		;
-	size_t count = pulse->count;
-	if (gap_ns < REMARKABLE_NS || count == REMARKABLE_MAX)
-		return;
-	pulse->gaps[count] = (struct gap){end_ns, gap_ns};
-	atomic_store(&pulse->count, count + 1);
-}
-
-static atomic_bool is_real_time = true;
-
-static void become_real_time(void)
-{
-	const struct sched_param parameters = {.sched_priority = 2};
-	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters))
-		is_real_time = false;
-}
-
-static void *tick(void *pulse)
-{
-	if (pulse == &tick_pulse)
-		become_real_time();
-	for (uint64_t last_ns = now_ns();;) {
-		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
-		uint64_t this_ns = now_ns();
-		note(pulse, last_ns, this_ns);
-		last_ns = this_ns;
-	}
+	(void)argument;
+	is_real_time = become_real_time();
+	pulse_tick(&pulses->tick, TICK_NS);
 	return NULL;
 }
 
@@ -101,13 +58,13 @@ static void *tick(void *pulse)
 static void *map_and_unmap(void *argument)
 {
 	(void)argument;
-	become_real_time();
+	(void)become_real_time();
 	for (;;) {
 		nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
 		uint64_t start_ns = now_ns();
 		void *page = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		munmap(page, PAGE_BYTES);
-		note(&map_pulse, start_ns, now_ns());
+		pulse_note(&pulses->map, start_ns, now_ns());
 	}
 	return NULL;
 }
@@ -136,14 +93,14 @@ static void *write_pages(void *argument)
 {
 	uint64_t random = 0x853c49e6748fea9b, due = 0;
 	(void)argument;
-	become_real_time();
+	(void)become_real_time();
 	for (uint64_t begin_ns = now_ns();;) {
 		uint64_t start_ns = now_ns();
 		for (; due < (start_ns - begin_ns) / 1000 * rate_per_s / 1000000; due++)
 			write_page(&random);
 		write_count = due;
-		note(&write_pulse, start_ns, now_ns());
-		nanosleep(&(struct timespec){.tv_nsec = 10 * TICK_NS}, NULL);
+		pulse_note(&pulses->write, start_ns, now_ns());
+		nanosleep(&(struct timespec){.tv_nsec = 4 * TICK_NS}, NULL);
 	}
 	return NULL;
 }
@@ -232,27 +189,51 @@ static void start_thread(void *(*run)(void *), void *argument, size_t stack_byte
 	pthread_attr_destroy(&attributes);
 }
 
-static void tell_longest(void)
+static void start_control(struct pulse *pulse, size_t cpu)
 {
-	printf("{\"gap_ns\":%" PRIu64 ",\"map_ns\":%" PRIu64 ",\"write_ns\":%" PRIu64 ",\"plain_ns\":%" PRIu64
-	       ",\"writes\":%" PRIu64 ",\"real_time\":%s}\n",
-	       atomic_exchange(&tick_pulse.longest_ns, 0), atomic_exchange(&map_pulse.longest_ns, 0),
-	       atomic_exchange(&write_pulse.longest_ns, 0), atomic_exchange(&plain_pulse.longest_ns, 0), write_count,
-	       is_real_time ? "true" : "false");
+	if (fork() != 0)
+		return;
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sched_setaffinity(0, sizeof(set), &set);
+	(void)become_real_time();
+	pulse_tick(pulse, TICK_NS);
 }
 
-static void tell_all(void)
+static void start_controls(void)
 {
-	const char *separator = "[";
-	for (size_t i = 0; i < PULSE_COUNT; i++) {
-		for (size_t count = pulses[i]->count; pulses[i]->told < count; pulses[i]->told++) {
-			const struct gap *gap = &pulses[i]->gaps[pulses[i]->told];
-			printf("%s{\"who\":\"%s\",\"start_ns\":%" PRIu64 ",\"gap_ns\":%" PRIu64 "}", separator,
-			       pulses[i]->name, gap->end_ns - gap->gap_ns, gap->gap_ns);
-			separator = ",";
-		}
+	long cpu_count = sysconf(_SC_NPROCESSORS_ONLN);
+	pulses = mmap(NULL, sizeof(*pulses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (pulses == MAP_FAILED)
+		abort();
+	control_count = (size_t)(cpu_count < CONTROLS_MAX ? cpu_count : CONTROLS_MAX);
+	for (size_t i = 0; i < control_count; i++)
+		start_control(&pulses->controls[i], i);
+}
+
+static void tell_pulse(const char *name, struct pulse *pulse)
+{
+	uint64_t held_ns = pulse_held_ns(pulse, pulses->controls, control_count, asked_ns);
+	printf("\"%s_ns\":%" PRIu64 ",\"%s_held_ns\":%" PRIu64 ",", name, atomic_exchange(&pulse->longest_ns, 0), name,
+	       held_ns);
+}
+
+static void tell_longest(void)
+{
+	uint64_t control_ns = 0;
+	for (size_t i = 0; i < control_count; i++) {
+		uint64_t longest_ns = atomic_exchange(&pulses->controls[i].longest_ns, 0);
+		control_ns = longest_ns > control_ns ? longest_ns : control_ns;
 	}
-	printf("%s]\n", separator[0] == '[' ? "[" : "");
+	printf("{");
+	tell_pulse("gap", &pulses->tick);
+	tell_pulse("map", &pulses->map);
+	tell_pulse("write", &pulses->write);
+	printf("\"control_ns\":%" PRIu64 ",\"writes\":%" PRIu64 ",\"real_time\":%s}\n", control_ns, write_count,
+	       is_real_time ? "true" : "false");
+	asked_ns = now_ns();
 }
 
 /* What the kernel alone takes to copy the page tables. */
@@ -270,9 +251,7 @@ static void answer(void)
 {
 	char line[64];
 	while (fgets(line, sizeof(line), stdin) && strcmp(line, "quit\n") != 0) {
-		if (strcmp(line, "gaps\n") == 0)
-			tell_all();
-		else if (strcmp(line, "fork\n") == 0)
+		if (strcmp(line, "fork\n") == 0)
 			tell_fork();
 		else
 			tell_longest();
@@ -293,12 +272,12 @@ int main(int argc, char **argv)
 {
 	memory_bytes = option(argc, argv, "--mib", 1024) << 20;
 	rate_per_s = option(argc, argv, "--rate", 0);
+	start_controls();
 	make_memory();
 	make_mappings(option(argc, argv, "--mappings", 0));
 	for (uint64_t i = option(argc, argv, "--threads", 0); i > 0; i--)
 		start_thread(sleep_on, NULL, STACK_BYTES);
-	start_thread(tick, &tick_pulse, 0);
-	start_thread(tick, &plain_pulse, 0);
+	start_thread(tick, NULL, 0);
 	if (option(argc, argv, "--map", 0))
 		start_thread(map_and_unmap, NULL, 0);
 	if (rate_per_s)

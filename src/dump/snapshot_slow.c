@@ -1,0 +1,92 @@
+/*
+ * snapshot_slow: what becomes of a snapshot whose stop would be longer than --max-pause. Input: the expected pause and
+ * --on-slow; output: the mode it goes on in, said before anything is stopped for it.
+ */
+#include "child_refusal.h"
+#include "snapshot.h"
+
+#include <stdlib.h>
+
+static struct lh_error *too_slow(const char *expected, const char *allowed)
+{
+	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
+					     "the pause would be about %s, longer than the %s of --max-pause", expected,
+					     allowed),
+			     "allow more with --max-pause, or choose --on-slow child, stop or live");
+}
+
+/* A child that is refused becomes a longer pause. */
+static struct lh_error *fork_instead(struct dump_job *job, const char *expected, const char *allowed,
+				     enum lh_slow_answer *ret)
+{
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
+	char *const reason = job->receipt.mode_reason;
+	lh_job_notify(job,
+		      "the pause would be about %s, longer than the %s of --max-pause: a copy-on-write child instead",
+		      expected, allowed);
+	lh_job_explain_mode(job, LH_DUMP_CHILD, "a snapshot's pause would have been longer than --max-pause");
+	LH_TRY(lh_job_try_child(job, &refusal));
+	*ret = refusal ? LH_SLOW_ACCEPTED : LH_SLOW_DONE;
+	if (!refusal)
+		return NULL;
+	reason[0] = '\0';
+	job->mode = LH_DUMP_SNAPSHOT;
+	lh_job_notify(job, "no child: %s; the pause will be about %s", lh_error_message(refusal), expected);
+	return NULL;
+}
+
+static struct lh_error *follow_on_slow(const struct lh_snapshot *snapshot, const char *expected, const char *allowed,
+				       enum lh_slow_answer *ret)
+{
+	struct dump_job *job = snapshot->job;
+	*ret = LH_SLOW_ACCEPTED;
+	switch (job->options->on_slow) {
+	case LH_DUMP_SLOW_STOP:
+		lh_job_notify(job, "the pause will be about %s, longer than the %s of --max-pause", expected, allowed);
+		return NULL;
+	case LH_DUMP_SLOW_CHILD:
+		if (snapshot->child_refusal) {
+			lh_job_notify(job,
+				      "the pause will be about %s, longer than the %s of --max-pause; no child: %s",
+				      expected, allowed, lh_error_message(snapshot->child_refusal));
+			return NULL;
+		}
+		return fork_instead(job, expected, allowed, ret);
+	case LH_DUMP_SLOW_LIVE:
+		lh_job_notify(job,
+			      "the pause would be about %s, longer than the %s of --max-pause: going on in mode live",
+			      expected, allowed);
+		lh_job_explain_mode(job, LH_DUMP_LIVE, "a snapshot's pause would have been longer than --max-pause");
+		return NULL;
+	case LH_DUMP_SLOW_FAIL:
+		break;
+	}
+	return too_slow(expected, allowed);
+}
+
+struct lh_error *lh_snapshot_judge_pause(const struct lh_snapshot *snapshot, enum lh_slow_answer *ret)
+{
+	char expected[LH_FORMAT_MAX], allowed[LH_FORMAT_MAX];
+	struct dump_job *job = snapshot->job;
+	uint64_t expected_ns = lh_max_u64(lh_snapshot_expected_ns(snapshot), snapshot->refused_ns);
+	*ret = LH_SLOW_NOT;
+	if (expected_ns <= job->options->max_pause_ns)
+		return NULL;
+	return follow_on_slow(snapshot, lh_format_duration(expected_ns, expected),
+			      lh_format_duration(job->options->max_pause_ns, allowed), ret);
+}
+
+struct lh_error *lh_snapshot_ask_for_child(struct lh_snapshot *snapshot)
+{
+	struct dump_job *job = snapshot->job;
+	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
+	if (job->options->on_slow != LH_DUMP_SLOW_CHILD)
+		return NULL;
+	LH_TRY(lh_regions_read(job->process, LH_REGIONS_SMAPS, &regions));
+	struct lh_error *error = lh_child_refuse(job->process, job->options, &regions);
+	job->may_fork = !error;
+	if (error && lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+		return error;
+	snapshot->child_refusal = error;
+	return NULL;
+}
