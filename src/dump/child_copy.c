@@ -128,7 +128,8 @@ static struct lh_error *copy_aside(struct child_copy *copy)
 			error = lh_vec_push(&ranges.items, copy->aside.runs.items[i].range);
 	}
 	if (!error)
-		error = lh_final_set_copy(&copy->final, job->process, &nothing, &ranges, &job->receipt.gaps);
+		error = lh_final_set_copy(&copy->final, job->copy.crew, job->process, &nothing, &ranges,
+					  &job->receipt.gaps);
 	lh_vec_deinit(&ranges.items);
 	return error;
 }

@@ -123,7 +123,7 @@ struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range
 /* ---------------------------------------------------------------- many small runs */
 
 /* Runs that are read in one call: those of a target that writes here and there are single pages. */
-enum { BATCH_RUNS = 256 };
+enum { BATCH_RUNS = 1024 };
 
 struct batch {
 	struct lh_range ranges[BATCH_RUNS];
@@ -160,7 +160,7 @@ static struct lh_error *copy_batch(struct lh_copy *copy, const struct lh_page_ru
 	gather(copy, runs, first, room_bytes, &batch);
 	if (batch.count < 2)
 		return NULL;
-	size_t got = lh_process_read_ranges(copy->process, batch.ranges, batch.count, room);
+	size_t got = lh_crew_read_ranges(copy->crew, copy->process, batch.ranges, batch.count, room);
 	while (count < batch.count && done_bytes + lh_range_bytes(batch.ranges[count]) <= got) {
 		LH_TRY(put(copy, batch.ranges[count]));
 		done_bytes += lh_range_bytes(batch.ranges[count++]);

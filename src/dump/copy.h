@@ -5,6 +5,7 @@
 #define LEAKHUNT_DUMP_COPY_H
 
 #include "cow_child.h"
+#include "crew.h"
 #include "gaps.h"
 #include "layout.h"
 #include "page_log.h"
@@ -18,6 +19,7 @@ struct lh_copy {
 	const struct lh_layout *layout;
 	struct lh_page_log *log; /* where passes go, in place of the layout; NULL: none */
 	struct lh_write_behind *writer;
+	struct lh_crew *crew;        /* shares the reading of many small runs; NULL: nobody does */
 	_Atomic uint64_t done_bytes; /* read by the progress thread */
 	atomic_bool is_cancelled;    /* set by the progress thread */
 	uint64_t lost_bytes;

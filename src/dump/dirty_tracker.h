@@ -7,6 +7,7 @@
 #define LEAKHUNT_DUMP_DIRTY_TRACKER_H
 
 #include "context.h"
+#include "crew.h"
 
 /* What tracking has done to the target so far, also where it failed. */
 struct lh_dirty_cost {
@@ -18,6 +19,7 @@ struct lh_dirty_target {
 	const struct lh_process *process;
 	const struct lh_region_list *regions; /* needed while starting only */
 	struct lh_dirty_cost *cost;           /* outlives the tracker */
+	struct lh_crew *crew;                 /* helps to look; outlives the tracker; NULL: nobody does */
 };
 
 /* What all back ends begin with. */

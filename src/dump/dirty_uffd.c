@@ -47,7 +47,8 @@ struct uffd_tracker {
 	struct lh_dirty_tracker base;
 	int userfault_fd;
 	struct lh_pagemap *pagemap;
-	struct lh_look *look;
+	struct lh_look *look;     /* finds written pages */
+	struct lh_look *taking;   /* and protects them again */
 	uint64_t rested_ns;       /* lh_rest_from_lock */
 	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
 	struct lh_ranges own;     /* lh_file_pages_note */
@@ -135,12 +136,13 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 	return lh_remote_find_code(target->process, target->regions, &code);
 }
 
-static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_region_list *regions)
+static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_dirty_target *target)
 {
 	LH_TRY(lh_pagemap_open(tracker->base.process, &tracker->pagemap));
-	LH_TRY(lh_look_create(tracker->base.process, lh_pagemap_find_written, &tracker->look));
+	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_find_written, &tracker->look));
+	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_take_written, &tracker->taking));
 	LH_TRY(check_kernel());
-	LH_TRY(make_userfault(tracker, regions));
+	LH_TRY(make_userfault(tracker, target->regions));
 	return ask_for_features(tracker->userfault_fd);
 }
 
@@ -179,40 +181,33 @@ static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *pla
 	return NULL;
 }
 
-static struct lh_error *take_everywhere(struct uffd_tracker *tracker, const struct lh_plan *plan,
-					struct lh_page_runs *ret)
+static struct lh_error *list_tracked(const struct lh_plan *plan, struct lh_ranges *ret)
 {
-	struct lh_range range = {0, 0}; /* neighbours in one go */
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		const struct lh_extent *extent = &plan->extents.items[i];
-		if (!extent->is_tracked)
-			continue;
-		if (extent->start != range.end) {
-			LH_TRY(lh_pagemap_take_written(tracker->pagemap, range, ret));
-			range.start = extent->start;
-		}
-		range.end = extent->end;
+		if (extent->is_tracked)
+			LH_TRY(lh_vec_push(&ret->items, (struct lh_range){extent->start, extent->end}));
 	}
-	return lh_pagemap_take_written(tracker->pagemap, range, ret);
-}
-
-/* What was written elsewhere since the guess is not lost: it is written still. */
-static struct lh_error *take_seen(struct uffd_tracker *tracker, struct lh_page_runs *ret)
-{
-	for (size_t i = 0; i < tracker->seen.items.count; i++)
-		LH_TRY(lh_pagemap_take_written(tracker->pagemap, tracker->seen.items.items[i], ret));
 	return NULL;
 }
 
 /*
- * Protecting pages one call after another over all of a mapping takes ten times as long as looking at them, and
- * meanwhile the target writes.
+ * A few pages are taken where they were seen: looking at all is faster than protecting some of all. What was written
+ * elsewhere meanwhile is not lost: it is written still.
  */
 static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
-	bool is_sparse = tracker->has_seen && tracker->seen.items.count <= SEEN_MAX;
+	struct lh_ranges tracked LH_CLEANUP(lh_ranges_deinit) = {0};
+	const struct lh_ranges *ranges = &tracker->seen;
+	if (!tracker->has_seen || tracker->seen.items.count > SEEN_MAX) {
+		LH_TRY(list_tracked(plan, &tracked));
+		ranges = &tracked;
+	}
 	tracker->has_seen = false;
-	return is_sparse ? take_seen(tracker, ret) : take_everywhere(tracker, plan, ret);
+	LH_TRY(lh_look_at(tracker->taking, ranges->items.items, ranges->items.count));
+	for (size_t i = 0; i < ranges->items.count; i++)
+		LH_TRY(lh_look_append(tracker->taking, i, ret));
+	return NULL;
 }
 
 static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
@@ -245,11 +240,7 @@ static struct lh_error *look_at_tracked(struct uffd_tracker *tracker, const stru
 					struct lh_ranges *extents, struct lh_page_runs *runs, uint64_t *ret_bytes)
 {
 	*ret_bytes = 0;
-	for (size_t i = 0; i < plan->extents.count; i++) {
-		const struct lh_extent *extent = &plan->extents.items[i];
-		if (extent->is_tracked)
-			LH_TRY(lh_vec_push(&extents->items, (struct lh_range){extent->start, extent->end}));
-	}
+	LH_TRY(list_tracked(plan, extents));
 	LH_TRY(lh_look_at(tracker->look, extents->items.items, extents->items.count));
 	for (size_t i = 0; i < extents->items.count; i++) {
 		runs->runs.count = 0;
@@ -393,6 +384,7 @@ static void stop(struct lh_dirty_tracker *base)
 		close(tracker->userfault_fd);
 	}
 	lh_look_destroy(tracker->look);
+	lh_look_destroy(tracker->taking);
 	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->covered.items);
 	lh_vec_deinit(&tracker->own.items);
@@ -407,7 +399,7 @@ static struct lh_error *start(const struct lh_dirty_target *target, struct lh_di
 		return lh_error_no_memory();
 	tracker->base = (struct lh_dirty_tracker){&lh_dirty_uffd, target->process, target->cost, 0};
 	tracker->userfault_fd = -1;
-	struct lh_error *error = start_in(tracker, target->regions);
+	struct lh_error *error = start_in(tracker, target);
 	if (error) {
 		stop(&tracker->base);
 		return error;

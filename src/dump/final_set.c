@@ -86,13 +86,13 @@ static struct lh_error *copy_one_by_one(struct lh_final_set *set, const struct l
 	return error;
 }
 
-struct lh_error *lh_final_set_copy(struct lh_final_set *set, const struct lh_process *process,
+struct lh_error *lh_final_set_copy(struct lh_final_set *set, struct lh_crew *crew, const struct lh_process *process,
 				   const struct lh_plan *plan, const struct lh_ranges *more, struct lh_dump_gaps *gaps)
 {
 	uint64_t bytes;
 	LH_TRY(collect(set, plan, more, &bytes));
 	LH_TRY(grow(set, bytes));
-	set->used_bytes = lh_process_read_ranges(process, set->ranges.items, set->ranges.count, set->memory);
+	set->used_bytes = lh_crew_read_ranges(crew, process, set->ranges.items, set->ranges.count, set->memory);
 	if (set->used_bytes == bytes)
 		return NULL;
 	return copy_one_by_one(set, process, gaps);

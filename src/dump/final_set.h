@@ -18,8 +18,8 @@ struct lh_final_set {
 /* Touches `bytes` of memory ahead, so that no page fault of ours lengthens the pause. */
 struct lh_error *lh_final_set_init(struct lh_final_set *set, uint64_t bytes) LH_NODISCARD;
 
-/* Copies the plan's written pages and the ranges of `more`. What can't be read is appended to `gaps`. */
-struct lh_error *lh_final_set_copy(struct lh_final_set *set, const struct lh_process *process,
+/* Copies the plan's written pages and the ranges of `more`, with the crew. What can't be read is appended to `gaps`. */
+struct lh_error *lh_final_set_copy(struct lh_final_set *set, struct lh_crew *crew, const struct lh_process *process,
 				   const struct lh_plan *plan, const struct lh_ranges *more,
 				   struct lh_dump_gaps *gaps) LH_NODISCARD;
 

@@ -1,15 +1,9 @@
 /*
- * look: ranges are cut into pieces, pieces are taken in batches by whichever thread is free, the caller
- * among them, and what each found is put together in the order of the ranges. A thread that is late to
- * wake up finds no batch left: nobody waits for it.
+ * look: ranges are cut into pieces, a crew takes the pieces in batches, and what each member found is put together in
+ * the order of the ranges.
  */
 #include "look.h"
 
-#include "urgent.h"
-
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 /* A batch: as much, or as many, as is worth a thread's way to the counter. */
@@ -29,42 +23,32 @@ struct batch {
 };
 
 struct looker {
-	struct lh_look *look;
 	struct lh_pagemap *pagemap;
 	struct lh_page_runs runs;
 	struct lh_page_runs found; /* in some pieces */
 	struct lh_error *error;
-	pthread_t thread;
-	bool is_running;
 };
 
 struct lh_look {
 	lh_page_finder *find;
+	struct lh_crew *crew;
 	LH_VEC(struct piece) pieces;
 	LH_VEC(struct batch) batches;
 	LH_VEC(size_t) firsts; /* of each range: its first piece; and the number of pieces at last */
-	atomic_size_t next_batch;
 	size_t looker_count;
-	struct looker lookers[LH_LOOK_THREADS_MAX + 1]; /* the first is the caller */
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	/* Under the mutex. */
-	uint64_t round; /* counts lh_look_at */
-	size_t busy_count;
-	bool is_open; /* a round goes on, and may be joined */
-	bool is_ended;
+	struct looker lookers[LH_CREW_MEMBERS_MAX]; /* one a member */
 };
 
 /* ---------------------------------------------------------------- looking */
 
 /* Gives each of the pieces, which are neighbours, its part of what was found in all of them. */
-static struct lh_error *share_out(struct looker *looker, struct piece *pieces, size_t count)
+static struct lh_error *share_out(struct looker *looker, size_t member, struct piece *pieces, size_t count)
 {
 	const struct lh_page_runs *found = &looker->found;
 	size_t next = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct lh_range range = pieces[i].range;
-		pieces[i].looker = (uint16_t)(looker - looker->look->lookers);
+		pieces[i].looker = (uint16_t)member;
 		pieces[i].first = looker->runs.runs.count;
 		for (; next < found->runs.count && found->runs.items[next].range.start < range.end; next++) {
 			struct lh_page_run run = found->runs.items[next];
@@ -80,53 +64,27 @@ static struct lh_error *share_out(struct looker *looker, struct piece *pieces, s
 }
 
 /* Pieces without a hole between them are looked at in one go. */
-static struct lh_error *look_at_pieces(struct looker *looker, struct piece *pieces, size_t count)
+static struct lh_error *look_at_pieces(struct lh_look *look, size_t member, struct piece *pieces, size_t count)
 {
+	struct looker *looker = &look->lookers[member];
 	for (size_t first = 0, end; first < count; first = end) {
 		for (end = first + 1; end < count && pieces[end].range.start == pieces[end - 1].range.end;)
 			end++;
 		looker->found.runs.count = 0;
 		struct lh_range range = {pieces[first].range.start, pieces[end - 1].range.end};
-		LH_TRY(looker->look->find(looker->pagemap, range, &looker->found));
-		LH_TRY(share_out(looker, pieces + first, end - first));
+		LH_TRY(look->find(looker->pagemap, range, &looker->found));
+		LH_TRY(share_out(looker, member, pieces + first, end - first));
 	}
 	return NULL;
 }
 
-static void look_at_batches(struct looker *looker)
+static void look_at_batch(void *context, size_t member, size_t number)
 {
-	struct lh_look *look = looker->look;
-	while (!looker->error) {
-		size_t number = atomic_fetch_add_explicit(&look->next_batch, 1, memory_order_relaxed);
-		if (number >= look->batches.count)
-			return;
-		const struct batch *batch = &look->batches.items[number];
-		looker->error = look_at_pieces(looker, look->pieces.items + batch->first, batch->count);
-	}
-}
-
-static void *wait_and_look(void *context)
-{
-	struct looker *looker = context;
-	struct lh_look *look = looker->look;
-	uint64_t joined = 0;
-	(void)lh_urgent_begin(); /* it sleeps but for the pause */
-	pthread_mutex_lock(&look->mutex);
-	while (!look->is_ended) {
-		if (!look->is_open || joined == look->round) {
-			pthread_cond_wait(&look->changed, &look->mutex);
-			continue;
-		}
-		joined = look->round;
-		look->busy_count++;
-		pthread_mutex_unlock(&look->mutex);
-		look_at_batches(looker);
-		pthread_mutex_lock(&look->mutex);
-		look->busy_count--;
-		pthread_cond_broadcast(&look->changed);
-	}
-	pthread_mutex_unlock(&look->mutex);
-	return NULL;
+	struct lh_look *look = context;
+	const struct batch *batch = &look->batches.items[number];
+	if (!look->lookers[member].error)
+		look->lookers[member].error =
+			look_at_pieces(look, member, look->pieces.items + batch->first, batch->count);
 }
 
 /* ---------------------------------------------------------------- cutting */
@@ -169,31 +127,10 @@ static struct lh_error *begin(struct lh_look *look, const struct lh_range *range
 	LH_TRY(lh_vec_push(&look->firsts, look->pieces.count));
 	for (size_t i = 0; i < look->looker_count; i++)
 		look->lookers[i].runs.runs.count = 0;
-	atomic_store(&look->next_batch, 0);
 	return gather_batches(look);
 }
 
-/* ---------------------------------------------------------------- rounds */
-
-static void open_round(struct lh_look *look)
-{
-	pthread_mutex_lock(&look->mutex);
-	look->round++;
-	look->is_open = true;
-	if (look->batches.count > 1)
-		pthread_cond_broadcast(&look->changed);
-	pthread_mutex_unlock(&look->mutex);
-}
-
-/* All batches have been taken: what is left to wait for are those who are at one. */
-static void close_round(struct lh_look *look)
-{
-	pthread_mutex_lock(&look->mutex);
-	look->is_open = false;
-	while (look->busy_count)
-		pthread_cond_wait(&look->changed, &look->mutex);
-	pthread_mutex_unlock(&look->mutex);
-}
+/* ---------------------------------------------------------------- the whole */
 
 static struct lh_error *first_error(struct lh_look *look)
 {
@@ -211,9 +148,7 @@ static struct lh_error *first_error(struct lh_look *look)
 struct lh_error *lh_look_at(struct lh_look *look, const struct lh_range *ranges, size_t count)
 {
 	LH_TRY(begin(look, ranges, count));
-	open_round(look);
-	look_at_batches(&look->lookers[0]);
-	close_round(look);
+	lh_crew_run(look->crew, look_at_batch, look, look->batches.count);
 	return first_error(look);
 }
 
@@ -240,46 +175,24 @@ struct lh_error *lh_look_append(const struct lh_look *look, size_t index, struct
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- threads */
-
-static size_t thread_count(void)
-{
-	cpu_set_t processors;
-	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
-		return 0;
-	size_t count = (size_t)CPU_COUNT(&processors);
-	return count > LH_LOOK_THREADS_MAX ? LH_LOOK_THREADS_MAX : count - 1;
-}
-
 static struct lh_error *add_looker(struct lh_look *look, const struct lh_process *process)
 {
 	struct looker *looker = &look->lookers[look->looker_count++];
-	looker->look = look;
 	LH_TRY(lh_vec_reserve(&looker->runs.runs, RUNS_AHEAD));
 	return lh_pagemap_open(process, &looker->pagemap);
 }
 
-/* Without more threads it only takes longer. */
-static struct lh_error *fill(struct lh_look *look, const struct lh_process *process)
-{
-	LH_TRY(add_looker(look, process));
-	for (size_t left = thread_count(); left > 0; left--) {
-		LH_TRY(add_looker(look, process));
-		struct looker *looker = &look->lookers[look->looker_count - 1];
-		looker->is_running = pthread_create(&looker->thread, NULL, wait_and_look, looker) == 0;
-	}
-	return NULL;
-}
-
-struct lh_error *lh_look_create(const struct lh_process *process, lh_page_finder *find, struct lh_look **ret)
+struct lh_error *lh_look_create(const struct lh_process *process, struct lh_crew *crew, lh_page_finder *find,
+				struct lh_look **ret)
 {
 	struct lh_look *look = calloc(1, sizeof(*look));
+	struct lh_error *error = NULL;
 	if (!look)
 		return lh_error_no_memory();
 	look->find = find;
-	pthread_mutex_init(&look->mutex, NULL);
-	pthread_cond_init(&look->changed, NULL);
-	struct lh_error *error = fill(look, process);
+	look->crew = crew;
+	while (!error && look->looker_count < lh_crew_size(crew))
+		error = add_looker(look, process);
 	if (error) {
 		lh_look_destroy(look);
 		return error;
@@ -288,23 +201,10 @@ struct lh_error *lh_look_create(const struct lh_process *process, lh_page_finder
 	return NULL;
 }
 
-static void end_threads(struct lh_look *look)
-{
-	pthread_mutex_lock(&look->mutex);
-	look->is_ended = true;
-	pthread_cond_broadcast(&look->changed);
-	pthread_mutex_unlock(&look->mutex);
-	for (size_t i = 0; i < look->looker_count; i++) {
-		if (look->lookers[i].is_running)
-			pthread_join(look->lookers[i].thread, NULL);
-	}
-}
-
 void lh_look_destroy(struct lh_look *look)
 {
 	if (!look)
 		return;
-	end_threads(look);
 	for (size_t i = 0; i < look->looker_count; i++) {
 		lh_pagemap_close(look->lookers[i].pagemap);
 		lh_vec_deinit(&look->lookers[i].runs.runs);
@@ -314,7 +214,5 @@ void lh_look_destroy(struct lh_look *look)
 	lh_vec_deinit(&look->pieces);
 	lh_vec_deinit(&look->batches);
 	lh_vec_deinit(&look->firsts);
-	pthread_mutex_destroy(&look->mutex);
-	pthread_cond_destroy(&look->changed);
 	free(look);
 }

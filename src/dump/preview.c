@@ -39,7 +39,7 @@ static struct lh_error *check_snapshot(const struct dump_job *job)
 {
 	LH_TRY(check_stop(job));
 	char reason[LH_MODE_REASON_MAX];
-	const struct lh_dirty_target target = {job->process, &job->plan.list, NULL};
+	const struct lh_dirty_target target = {.process = job->process, .regions = &job->plan.list};
 	return lh_dirty_check(&target, job->options, reason);
 }
 
@@ -173,7 +173,8 @@ static struct lh_error *fill(struct dump_job *job, struct lh_preview *preview)
 struct lh_error *lh_dump_preview(const struct lh_process *process, const struct lh_dump_options *options,
 				 struct lh_preview *ret)
 {
-	struct dump_job job = {.process = process, .options = options, .mode = options->mode, .spool_fd = -1, .log.fd = -1};
+	struct dump_job job = {
+		.process = process, .options = options, .mode = options->mode, .spool_fd = -1, .log.fd = -1};
 	struct lh_preview preview = {0};
 	struct lh_error *error = fill(&job, &preview);
 	if (error)

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 3 };
+enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5 };
 #define LONG_PASS_NS LH_NS_PER_S
 
-/* What the pages of the last set may take at first: as many as are copied in 10 ms. */
-#define FINAL_BYTES (16 * LH_MIB)
+/* Room for the last set, had before the first pass: twice what is copied in 10 ms. */
+#define FINAL_BYTES (32 * LH_MIB)
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
@@ -32,6 +32,8 @@ static void snapshot_deinit(struct lh_snapshot *snapshot)
 	lh_vec_deinit(&snapshot->failed.items);
 	lh_vec_deinit(&snapshot->copied.items);
 	lh_final_set_deinit(&snapshot->final);
+	snapshot->job->copy.crew = NULL;
+	lh_crew_destroy(snapshot->crew);
 }
 
 /* ---------------------------------------------------------------- passes */
@@ -248,6 +250,15 @@ static struct lh_error *finish(struct lh_snapshot *snapshot)
 	return job->mode == LH_DUMP_LIVE ? lh_gaps_tell_vanished(job->process, &job->receipt.gaps) : NULL;
 }
 
+/* A stop that was announced may be longer than was thought, too: it is tried again, but not forever. */
+static uint64_t allowed_ns(const struct lh_snapshot *snapshot, enum lh_slow_answer answer, size_t tries)
+{
+	uint64_t max_pause_ns = snapshot->job->options->max_pause_ns;
+	if (answer == LH_SLOW_NOT)
+		return max_pause_ns;
+	return tries < TRIES_MAX ? max_pause_ns + 2 * lh_snapshot_expected_ns(snapshot) : UINT64_MAX;
+}
+
 /*
  * Until a stop is short enough. One that finds too much is given up at once, and passes go on; after some of those, it
  * is as --on-slow says. *ret_is_done: a child was copied instead.
@@ -266,8 +277,7 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 		*ret_is_done = answer == LH_SLOW_DONE;
 		if (*ret_is_done)
 			return NULL;
-		uint64_t allowed_ns = answer == LH_SLOW_NOT ? snapshot->job->options->max_pause_ns : UINT64_MAX;
-		LH_TRY(lh_snapshot_finish(snapshot, allowed_ns, &is_copied));
+		LH_TRY(lh_snapshot_finish(snapshot, allowed_ns(snapshot, answer, tries), &is_copied));
 	}
 	return NULL;
 }
@@ -301,7 +311,8 @@ static void charge(struct lh_snapshot *snapshot)
 static struct lh_error *start_tracking(struct lh_snapshot *snapshot, struct lh_error **ret_refusal)
 {
 	struct dump_job *job = snapshot->job;
-	const struct lh_dirty_target target = {job->process, &job->plan.list, &snapshot->cost};
+	const struct lh_dirty_target target = {job->process, &job->plan.list, &snapshot->cost,
+					       snapshot->job->copy.crew};
 	struct lh_error *error = lh_dirty_start(&target, job->options, job->receipt.mode_reason, &snapshot->tracker);
 	if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
 		return error;
@@ -324,6 +335,8 @@ struct lh_error *lh_snapshot_copy(struct dump_job *job)
 {
 	struct lh_snapshot snapshot LH_CLEANUP(snapshot_deinit) = {.job = job};
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
+	LH_TRY(lh_crew_create(&snapshot.crew));
+	job->copy.crew = snapshot.crew;
 	LH_TRY(lh_snapshot_ask_for_child(&snapshot));
 	LH_TRY(start_tracking(&snapshot, &refusal));
 	lh_fault_point("snapshot-started");

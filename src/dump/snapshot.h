@@ -12,6 +12,7 @@
 
 struct lh_snapshot {
 	struct dump_job *job;
+	struct lh_crew *crew;
 	struct lh_dirty_cost cost;
 	struct lh_dirty_tracker *tracker;
 	struct lh_buffer maps;      /* the text that the plan was made from */

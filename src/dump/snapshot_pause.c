@@ -118,7 +118,8 @@ static struct lh_error *look_and_copy(struct lh_snapshot *snapshot, uint64_t beg
 	if (!*ret_is_copied)
 		return NULL;
 	uint64_t since_ns = lh_clock_monotonic_ns();
-	LH_TRY(lh_final_set_copy(&snapshot->final, job->process, &job->plan, &uncopied, &job->receipt.gaps));
+	LH_TRY(lh_final_set_copy(&snapshot->final, job->copy.crew, job->process, &job->plan, &uncopied,
+				 &job->receipt.gaps));
 	job->receipt.parts.copy_ns = lap_ns(&since_ns);
 	return NULL;
 }
