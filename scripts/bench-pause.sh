@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How long a dump holds up its target, felt by a heartbeat inside the target, beside gcore and gdb, as
-# Markdown tables: the median of N runs, and in brackets the least and the most.
+# Markdown tables: the median of N runs, and in brackets the least and the most. "held up" leaves out what a control
+# process, that nobody dumps, felt at the same time on any CPU: that was the machine's.
 #   bench-pause.sh [OPTION...] LEAKHUNT BENCH
 #     --sizes "1024 2048 4096"   MiB of the target
 #     --rates "10000 100000"     pages that it writes a second, at random
@@ -94,17 +95,19 @@ dump_rows() {
 		done
 		check_mode "$mode"
 		rate_mb=$(jq .elapsed_ns "$work/$mode" | median | awk -v mib="$2" '{ printf "%.0f", mib * 1048576e3 / $1 }')
-		declare -g "pause_$mode=$(jq .gap_ns "$work/$mode" | median)"
+		declare -g "pause_$mode=$(jq .gap_held_ns "$work/$mode" | median)"
 		declare -g "stop_$mode=$(jq '.pause_ns // 0' "$work/$mode" | median)"
-		row "$1" "$mode" "$(spread gap_ns 1e6 "$work/$mode")" "$(spread 'pause_ns // 0' 1e6 "$work/$mode")" \
-			"$(spread map_ns 1e6 "$work/$mode")" "$rate_mb" "$(spread 'final_bytes // 0' 1048576 "$work/$mode")" \
-			"$(spread peak_resident_bytes 1048576 "$work/$mode")"
+		row "$1" "$mode" "$(spread gap_held_ns 1e6 "$work/$mode")" "$(spread 'pause_ns // 0' 1e6 "$work/$mode")" \
+			"$(spread map_held_ns 1e6 "$work/$mode")" "$(spread gap_ns 1e6 "$work/$mode")" \
+			"$(spread control_ns 1e6 "$work/$mode")" "$rate_mb" \
+			"$(spread 'final_bytes // 0' 1048576 "$work/$mode")" "$(spread peak_resident_bytes 1048576 "$work/$mode")"
 	done
 }
 
 head_rows() {
-	row "target" "tool" "pause felt, ms" "pause by receipt, ms" "longest mmap, ms" "MB/s" "copied in the pause, MiB" "own memory, MiB"
-	row --- --- --- --- --- --- --- ---
+	row "target" "tool" "held up, ms" "by receipt, ms" "mmap held up, ms" "all gaps felt, ms" "felt by the control, ms" "MB/s" \
+		"copied in the pause, MiB" "own memory, MiB"
+	row --- --- --- --- --- --- --- --- --- ---
 }
 
 # One target, all tools: rows, and the pauses kept for the summary.

@@ -47,7 +47,7 @@ strings_rows() {
 
 # ---------------------------------------------------------------- copying
 
-# dump_row NAME COMMAND...: wall time and the pause that the target felt.
+# dump_row NAME COMMAND...: wall time, and how long the target was held up while nobody else was.
 dump_row() {
 	local name=$1 i elapsed_us pause_ns
 	shift
@@ -55,7 +55,7 @@ dump_row() {
 		sample_command gap
 		time_us "$@" >>"$work/elapsed"
 		sample_command gap
-		jq .gap_ns <<<"$REPLY" >>"$work/pauses"
+		jq .gap_held_ns <<<"$REPLY" >>"$work/pauses"
 		assert_dump_is_whole "$name" 1
 		rm -f "$work"/dump*
 	done

@@ -247,10 +247,11 @@ struct lh_receipt {
 	uint64_t pause_ns;                    /* longest time that any thread stood still; 0 when never stopped */
 	LH_VEC(struct lh_dump_pass) passes;   /* snapshot: while the target ran */
 	uint64_t final_bytes;                 /* snapshot: copied in the pause, into memory */
-	uint64_t held_bytes;                  /* snapshot: memory of leakhunt for that, and for passes kept in memory */
-	struct lh_pause_parts parts;          /* snapshot: all 0 otherwise */
-	const char *injected;                 /* calls that the target ran for us, all undone; a literal, or NULL */
-	size_t closed_count;                  /* userfaultfds closed in the target, that a killed leakhunt had left */
+	uint64_t held_bytes;                  /* snapshot: memory of leakhunt for that */
+	size_t given_up_count;       /* snapshot: stops that found more written than fits --max-pause: let go at once */
+	struct lh_pause_parts parts; /* snapshot: all 0 otherwise */
+	const char *injected;        /* calls that the target ran for us, all undone; a literal, or NULL */
+	size_t closed_count;         /* userfaultfds closed in the target, that a killed leakhunt had left */
 	uint64_t elapsed_ns;
 	size_t thread_count;
 	size_t mended_count;   /* system calls saved from a spurious EINTR */

@@ -74,6 +74,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"passes", describe_passes(receipt)},
 		{"final_bytes", lh_json_u64(receipt->final_bytes)},
 		{"held_bytes", lh_json_u64(receipt->held_bytes)},
+		{"stops_given_up", lh_json_u64(receipt->given_up_count)},
 		{"injected", receipt->injected ? json_string(receipt->injected) : json_null()},
 		{"leftovers_closed", lh_json_u64(receipt->closed_count)},
 		{"mended_calls", lh_json_u64(receipt->mended_count)},

@@ -277,6 +277,7 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 		*ret_is_done = answer == LH_SLOW_DONE;
 		if (*ret_is_done)
 			return NULL;
+		lh_fault_point("snapshot-judged");
 		LH_TRY(lh_snapshot_finish(snapshot, allowed_ns(snapshot, answer, tries), &is_copied));
 	}
 	return NULL;

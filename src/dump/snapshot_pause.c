@@ -142,6 +142,7 @@ static struct lh_error *finish_stopped(struct lh_snapshot *snapshot, uint64_t al
 	job->receipt.parts.resume_ns = lap_ns(&since_ns);
 	lh_urgent_end(&urgency);
 	lh_job_charge(job, cost);
+	job->receipt.given_up_count += !*ret_is_copied;
 	return NULL;
 }
 

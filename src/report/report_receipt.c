@@ -43,9 +43,13 @@ static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)
 				  : "none (mode live): pages may be of different moments");
 		return;
 	}
-	lh_buffer_printf(ret, "  %-10s%s (mode %s), %zu thread%s\n", "pause",
+	lh_buffer_printf(ret, "  %-10s%s (mode %s), %zu thread%s", "pause",
 			 lh_format_duration(receipt->pause_ns, pause), lh_dump_mode_name(receipt->mode),
 			 receipt->thread_count, receipt->thread_count == 1 ? "" : "s");
+	if (receipt->given_up_count)
+		lh_buffer_printf(ret, "; stopped %zu time%s more, and let go: too much was left to copy",
+				 receipt->given_up_count, receipt->given_up_count == 1 ? "" : "s");
+	lh_buffer_puts(ret, "\n");
 }
 
 static void put_passes(const struct lh_receipt *receipt, struct lh_buffer *ret)

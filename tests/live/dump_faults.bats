@@ -198,3 +198,35 @@ check_private() {
 	exec {held}>&- {said}<&-
 	wait "$target"
 }
+
+dumper_is_stopped() {
+	[ "$(process_state "$dumper")" = T ]
+}
+
+# The number of the target's last write.
+last_write() {
+	dd if="/proc/$SAMPLE_PID/mem" bs=8 skip=$(($(truth sequence_addr) / 8)) count=1 2>/dev/null | od -A n -t u8 | tr -d ' '
+}
+
+has_written_all_since() {
+	[ "$(last_write)" -ge $(($1 + $(truth pages))) ]
+}
+
+@test "a stop that finds more than was thought lets the target go, and passes go on" {
+	start_sample page_writer --rate 20000 --size 64M
+	LEAKHUNT_FAULT=snapshot-judged LEAKHUNT_FAULT_STOPS=1 \
+		"$faulty" dump "$SAMPLE_PID" --region anon --json -o held.core >receipt 2>err 3>&- &
+	dumper=$!
+	# Held up between its last look and its stop, until all pages have been written: more than it has room for.
+	wait_until 300 dumper_is_stopped
+	wait_until 300 has_written_all_since "$(last_write)"
+	kill -CONT "$dumper"
+	while kill -0 "$dumper" 2>/dev/null; do
+		! dumper_is_stopped || kill -CONT "$dumper"
+	done
+	wait "$dumper"
+	jq -e '.mode == "snapshot" and .complete and .stops_given_up >= 1 and .final_bytes < 33554432' receipt
+	[ ! -s err ] || ! grep -q 'max-pause' err
+	assert_of_one_instant held.core
+	assert_sample_unharmed
+}
