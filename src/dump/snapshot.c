@@ -14,8 +14,9 @@
 enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5, KEPT_RUNS_MAX = 65536 };
 #define LONG_PASS_NS LH_NS_PER_S
 
-/* Room for the last set: twice what is copied in 10 ms. */
-#define FINAL_BYTES (32 * LH_MIB)
+/* Room for the last set: had as soon as so much is enough, which is twice what is copied in 10 ms. */
+#define FINAL_BYTES_EARLY (32 * LH_MIB)
+#define FINAL_BYTES_MIN   (4 * LH_MIB)
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
@@ -211,13 +212,13 @@ static bool is_stalled(const struct lh_snapshot *snapshot, size_t *stalls)
 /* What the last set has to hold, with some of what is written before the stop. */
 static uint64_t final_room_bytes(const struct lh_snapshot *snapshot)
 {
-	return snapshot->untracked_bytes + 2 * snapshot->left_bytes;
+	return lh_max_u64(FINAL_BYTES_MIN, snapshot->untracked_bytes + 2 * snapshot->left_bytes);
 }
 
-static struct lh_error *make_room(struct lh_snapshot *snapshot, uint64_t bytes)
+static struct lh_error *make_room(struct lh_snapshot *snapshot)
 {
 	lh_final_set_deinit(&snapshot->final);
-	return lh_final_set_init(&snapshot->final, bytes);
+	return lh_final_set_init(&snapshot->final, final_room_bytes(snapshot));
 }
 
 /* Until what is left is little, or does not get less. The room for it is had when the long lists of pages are gone. */
@@ -229,9 +230,9 @@ static struct lh_error *run_passes_while_they_help(struct lh_snapshot *snapshot)
 	       (count < PASSES_MAX && !is_short_enough(snapshot) && !is_stalled(snapshot, &stalls))) {
 		LH_TRY(run_pass(snapshot));
 		count++;
-		is_room_new = !snapshot->final.memory && final_room_bytes(snapshot) <= FINAL_BYTES;
+		is_room_new = !snapshot->final.memory && final_room_bytes(snapshot) <= FINAL_BYTES_EARLY;
 		if (is_room_new)
-			LH_TRY(make_room(snapshot, FINAL_BYTES));
+			LH_TRY(make_room(snapshot));
 	}
 	return NULL;
 }
@@ -245,7 +246,7 @@ static struct lh_error *run_passes(struct lh_snapshot *snapshot)
 	LH_TRY(run_passes_while_they_help(snapshot));
 	if (final_room_bytes(snapshot) <= snapshot->final.capacity_bytes)
 		return NULL;
-	LH_TRY(make_room(snapshot, lh_max_u64(final_room_bytes(snapshot), FINAL_BYTES)));
+	LH_TRY(make_room(snapshot));
 	return run_passes_while_they_help(snapshot);
 }
 
