@@ -9,6 +9,7 @@
 #include "object_rules.h"
 #include "python_object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,6 +254,31 @@ static struct lh_error *find_library_row(struct object_search *search, const cha
 	return NULL;
 }
 
+/* A row's object, or one more that was freed; there may be no row for it. */
+static void add_chunk(struct lh_object_count *row, const struct lh_chunk *chunk)
+{
+	if (row && chunk->is_used)
+		add_object(row, chunk->memory_addr, chunk->size_bytes);
+	else if (row)
+		row->freed_count++;
+}
+
+static struct lh_error *count_record_buffers(struct object_search *search, const struct lh_object_view *view,
+					     const char *owner)
+{
+	for (uint64_t offset = 0; offset < view->chunk.size_bytes - 8; offset += 8) {
+		struct lh_chunk buffer;
+		struct lh_object_count *row;
+		char detail[LH_OBJECT_DETAIL_MAX];
+		if (!lh_object_record_buffer(view, offset, &buffer))
+			continue;
+		snprintf(detail, sizeof(detail), "of %s", owner);
+		LH_TRY(find_library_row(search, "record buffer", detail, &row));
+		add_chunk(row, &buffer);
+	}
+	return NULL;
+}
+
 static struct lh_error *count_by_rule(struct object_search *search, const struct object_type *type,
 				      const struct lh_hit *hit, const struct lh_chunk *chunk)
 {
@@ -273,11 +299,12 @@ static struct lh_error *count_by_rule(struct object_search *search, const struct
 		if (!fits || !rule->is_object(&view, detail))
 			continue;
 		LH_TRY(find_library_row(search, rule->name, detail, &row));
-		if (row && chunk && !chunk->is_used)
-			row->freed_count++;
+		if (chunk)
+			add_chunk(row, chunk);
 		else if (row)
-			add_object(row, chunk ? chunk->memory_addr : hit->addr, chunk ? chunk->size_bytes : 0);
-		return NULL;
+			add_object(row, hit->addr, 0);
+		return chunk && chunk->is_used && rule->has_buffers ? count_record_buffers(search, &view, rule->name)
+								    : NULL;
 	}
 	return NULL;
 }
@@ -344,6 +371,12 @@ static void unite_rows(struct lh_objects *objects)
 	objects->rows.count = kept;
 }
 
+static bool is_in_module(const struct object_search *search, uint64_t addr)
+{
+	const char *name;
+	return lh_symbols_module(search->symbols, addr, &name) != NULL;
+}
+
 static struct lh_error *collect_rows(const struct object_search *search, struct lh_objects *ret)
 {
 	for (size_t i = 0; i < search->types.count; i++) {
@@ -351,6 +384,7 @@ static struct lh_error *collect_rows(const struct object_search *search, struct 
 		row.name = search->types.items[i].name;
 		row.language = search->types.items[i].language;
 		row.detail = "";
+		row.is_own = row.language == LH_OBJECT_PYTHON && !is_in_module(search, search->types.items[i].addr);
 		if (row.count)
 			LH_TRY(lh_vec_push(&ret->rows, row));
 	}

@@ -49,6 +49,13 @@ assert_connections() {
 	[ "$(object_count OpenSSL X509)" = 1 ]
 	[ "$(object_count OpenSSL BIO 'BIO_s_socket()')" -ge "$(truth leaked)" ]
 	[ "$(jq '.objects[] | select(.name == "SSL") | .bytes' <<<"$SUMMARY")" -ge $(($(truth leaked) * 5000)) ]
+	# One for reading and one for writing; with them nearly all that SSL_free() would have given back is told,
+	# and sessions, which the context holds, too.
+	assert_about $(($(truth leaked) * 2)) "$(object_count OpenSSL "record buffer" "of SSL")"
+	assert_between $(($(truth leaked_bytes) * 95 / 100)) \
+		"$(jq '[.objects[] | select(.kind == "OpenSSL") | .bytes] | add' <<<"$SUMMARY")" $(($(truth leaked_bytes) * 101 / 100))
+	[[ $(jq -r .conclusion <<<"$SUMMARY") == *"objects: $(object_count OpenSSL "record buffer") record buffer (of SSL) in "* ]]
+	[[ $(jq -r .conclusion <<<"$SUMMARY") == *" $(object_count OpenSSL SSL "server, TLS 1.3") SSL (server, TLS 1.3) in "* ]]
 }
 
 @test "tlsproxy: its lost SSL objects are counted, with side and version, live and in a dump" {
@@ -158,6 +165,8 @@ assert_python_objects() {
 		assert_about "$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")" \
 			"$(object_count Python "$name")"
 	done
+	# Of the program's own classes the largest, though lists and dictionaries of the interpreter's are more.
+	jq -e '.conclusion | test(", [0-9,]+ (Session|LoginHandler|Point) in ")' <<<"$SUMMARY"
 }
 
 @test "Python: classes, with and without a metaclass, and containers; not the dropped" {
