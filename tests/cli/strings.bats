@@ -194,7 +194,7 @@ libc() {
 	for format in "" --json; do
 		leakhunt strings -e S $format "$file"
 		[ "$status" -eq 0 ]
-		! LC_ALL=C grep -q $'[\001-\010\013-\037\177\233]' <<<"$output"
+		[ "$(LC_ALL=C grep -c $'[\001-\010\013-\037\177\233]' <<<"$output")" -eq 0 ]
 	done
 }
 

@@ -223,6 +223,45 @@ object_bytes() {
 	done
 }
 
+# ---------------------------------------------------------------- secrets
+
+@test "static objects that a secret names: masked in every output, unless asked for" {
+	local secret arguments input
+	cat >"$BATS_TEST_TMPDIR/named.c" <<-'END'
+		#include <stdio.h>
+		#include <stdlib.h>
+		static int function(void) { return 1; }
+		static struct { const char *name; int (*function)(void); } named[] = {
+			{"ghp_0123456789abcdefghijABCDEFGHIJ012345", function},
+			{"amqp://shop:hunter2secret@mq.example.org/", function}, {"password=correcthorse77", function}};
+		int main(void) {
+			for (int i = 0; i < 3000; i++) {
+				void **memory = malloc(64);
+				memory[0] = memory[1] = &named[i % 3];
+			}
+			puts("ready");
+			fflush(stdout);
+			return getchar();
+		}
+	END
+	gcc -O1 -s -o "$BATS_TEST_TMPDIR/named" "$BATS_TEST_TMPDIR/named.c"
+	coproc "$BATS_TEST_TMPDIR/named"
+	read -r <&"${COPROC[0]}"
+	: >"$BATS_TEST_TMPDIR/nothing"
+	for arguments in "$COPROC_PID" "--json $COPROC_PID" "$BATS_TEST_TMPDIR/nothing $COPROC_PID" \
+		"--json $BATS_TEST_TMPDIR/nothing $COPROC_PID"; do
+		for secret in ghp_0123456789abcdefghijABCDEFGHIJ012345 hunter2secret correcthorse77; do
+			# shellcheck disable=SC2086 # words
+			[ "$("$LEAKHUNT" strings -n 8 $arguments | grep -cF "$secret")" -eq 0 ]
+			# shellcheck disable=SC2086
+			"$LEAKHUNT" strings -n 8 --show-secrets $arguments | grep -qF "$secret"
+		done
+	done
+	input=${COPROC[1]}
+	echo >&"$input"
+	wait "$COPROC_PID" || true
+}
+
 # ---------------------------------------------------------------- two memories
 
 # growth_of KEY NAME [DETAIL]: by how much the count grew, of the row of that name.
