@@ -277,6 +277,8 @@ for word in "ready", "alive":
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	leakhunt strings "$BATS_TEST_TMPDIR/pipe"
 	refused_with 2 pipe
+	leakhunt strings /proc/self/mem
+	refused_with 2 /proc/self/mem "name the PID"
 	leakhunt strings 2147483646
 	refused_with 2 2147483646
 	leakhunt strings 0
