@@ -104,6 +104,11 @@ assert_connections() {
 	[ "$(object_count OpenSSL SSL)" = 0 ]
 	[ "$(jq -r --arg path "$path" '.unnamed_modules[] | select(.path == $path) | .reason' <<<"$SUMMARY")" = \
 		"build-id differs" ]
+	head -c 200000 "$path" >"$root$path" # as an interrupted copy
+	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
+	[ "$(object_count OpenSSL SSL)" = 0 ]
+	[ "$(jq -r --arg path "$path" '.unnamed_modules[] | select(.path == $path) | .reason' <<<"$SUMMARY")" = \
+		"it has no sections: is it cut off?" ]
 }
 
 @test "a process in another mount namespace: its files are found where it sees them" {
