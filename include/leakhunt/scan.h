@@ -385,6 +385,7 @@ struct lh_object_count {
 	 * says. 0 of objects that lie in others, or where no chunk can be told. What they point to is not in it.
 	 */
 	uint64_t bytes;
+	bool is_own;          /* a class that the program's own code has made (Python), not one of the interpreter's */
 	uint64_t freed_count; /* more such words lie in chunks that were freed: not in `count` */
 	uint64_t example_addr;
 };

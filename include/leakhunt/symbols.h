@@ -72,6 +72,8 @@ struct lh_python_type {
 	uint64_t item_bytes;  /* of each item of a variable-sized one; 0 */
 	bool has_gc_head;     /* 16 bytes of the collector before an instance */
 	bool is_metaclass;    /* its instances are types */
+	bool is_int;          /* int, or a class below it */
+	bool is_str;
 };
 bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh_python_type *ret);
 

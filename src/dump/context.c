@@ -173,6 +173,16 @@ static bool adjoins_named(const struct lh_region_list *list, size_t i)
 	return i + 1 < list->regions.count && regions[i + 1].start == regions[i].end && regions[i + 1].name[0];
 }
 
+/* A module's bss that has merged with memory behind it, which is larger and gave the mapping its kind. */
+static struct lh_error *add_merged_bss(const struct lh_region_list *list, const struct lh_module *module,
+				       struct lh_ranges *ret)
+{
+	const struct lh_region *region = lh_regions_find(list, module->end - 1);
+	if (!region || region->kind != LH_REGION_ANON)
+		return NULL;
+	return lh_vec_push(&ret->items, (struct lh_range){region->start, module->end});
+}
+
 static bool is_context(const struct lh_region_list *list, size_t i)
 {
 	const struct lh_region *region = &list->regions.items[i];
@@ -236,8 +246,10 @@ struct lh_error *lh_context_collect(const struct lh_process *process, const stru
 		LH_TRY(add_stack(list, request->stack_pointers[i], request->stack_slack_bytes, ret));
 	if (request->stack_slack_bytes)
 		LH_TRY(add_main_stack(list, ret));
-	for (size_t i = 0; i < modules->modules.count; i++)
+	for (size_t i = 0; i < modules->modules.count; i++) {
 		LH_TRY(add_pages(list, modules->modules.items[i].start, LH_PAGE_BYTES, ret));
+		LH_TRY(add_merged_bss(list, &modules->modules.items[i], ret));
+	}
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
 	struct lh_present_reader reader = {.process = process, .pagemap = pagemap};

@@ -105,6 +105,21 @@ static struct lh_error *add_overlap(struct lh_image *image, uint64_t start, uint
 	return lh_vec_push(&image->overlaps, (struct lh_gap){{start, end}, LH_GAP_OVERLAP});
 }
 
+/* A few bytes of a file as memory without end: scanning it would never be over. */
+static struct lh_error *refuse_repetition(const struct lh_image *image)
+{
+	enum { TIMES_MAX = 16 };
+	uint64_t total = 0;
+	for (size_t i = 0; i < image->segments.count; i++)
+		total += image->segments.items[i].file_bytes;
+	if (total / TIMES_MAX <= image->file_bytes)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT,
+					     "%s is not a usable core: its headers name the same bytes over and over",
+					     image->path),
+			     "as plain bytes it can still be scanned");
+}
+
 struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loads)
 {
 	if (!loads->loads.count)
@@ -125,7 +140,7 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 		end = load->segment.end;
 		image->segments.items[image->segments.count++] = load->segment;
 	}
-	return NULL;
+	return refuse_repetition(image);
 }
 
 /* ---------------------------------------------------------------- annotations */

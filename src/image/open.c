@@ -13,11 +13,13 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* An index lists at most some 100,000 extents, a few hundred bytes each. */
@@ -47,6 +49,17 @@ static struct lh_error *check_is_regular(const char *path, const struct stat *st
 					: lh_error_hint(error, "save its bytes to a file first");
 }
 
+/* Files of procfs and its like say that they have 0 bytes, whatever there is to read. */
+static struct lh_error *check_has_size(const char *path, int fd, const struct stat *status)
+{
+	struct statfs system;
+	if (status->st_size || fstatfs(fd, &system) != 0 ||
+	    (system.f_type != PROC_SUPER_MAGIC && system.f_type != SYSFS_MAGIC))
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is made up by the kernel when it is read", path),
+			     "save its bytes to a file first; of a process, name the PID");
+}
+
 /* Looks at the kind of file before opening it: opening a device can have effects of its own. */
 static struct lh_error *open_regular(struct lh_image *image)
 {
@@ -59,6 +72,7 @@ static struct lh_error *open_regular(struct lh_image *image)
 	if (image->fd < 0 || fstat(image->fd, &status) != 0)
 		return lh_error_from_errno(errno, "cannot open %s", path);
 	LH_TRY(check_is_regular(path, &status));
+	LH_TRY(check_has_size(path, image->fd, &status));
 	image->file_bytes = (uint64_t)status.st_size;
 	return NULL;
 }

@@ -47,6 +47,13 @@ static bool is_same_file(const struct lh_region *a, const struct lh_region *b)
 	       !strcmp(a->name, b->name);
 }
 
+/* The bss that ends a module: known by its kind, or by the extent when it has merged with what lies behind it. */
+static bool may_be_bss(const struct lh_region *region, uint64_t span_end)
+{
+	return region->kind == LH_REGION_BSS || (span_end && region->kind == LH_REGION_ANON &&
+						 region->protection & LH_PROT_WRITE && region->start == region[-1].end);
+}
+
 /*
  * The regions from `first` on that belong to its module. With an extent from program headers, all of the
  * file within it; else up to where the file begins anew. Other mappings may lie between its segments.
@@ -61,7 +68,7 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 		if (!is_inside && (span_end || items[i].kind != LH_REGION_BSS))
 			break;
 		bool is_of_file = is_same_file(&items[i], &items[first]) && items[i].inode;
-		if (is_of_file || (items[i].kind == LH_REGION_BSS && i == last + 1))
+		if (is_of_file || (may_be_bss(&items[i], span_end) && i == last + 1))
 			last = i;
 		else if (!span_end)
 			break;
@@ -72,7 +79,7 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 /* A bss may have merged with memory mapped right behind it: the program headers know where it ends. */
 static uint64_t clipped_end(const struct lh_region *last, uint64_t span_end)
 {
-	bool is_merged = last->kind == LH_REGION_BSS && span_end > last->start && span_end < last->end;
+	bool is_merged = may_be_bss(last, span_end) && span_end > last->start && span_end < last->end;
 	return is_merged ? span_end : last->end;
 }
 

@@ -1,8 +1,11 @@
 /*
  * regions_live: kinds that a text cannot tell. Input: a live process and its regions with textual kinds.
- * Output: thread stacks with their threads' names. What we may not see leaves the textual kind.
+ * Output: thread stacks with their threads' names, and memory that only lies where a bss could. What we may
+ * not see leaves the textual kind.
  */
 #include "malloc_kinds.h"
+#include "modules.h"
+#include "peek.h"
 #include "tasks.h"
 
 #include <stdlib.h>
@@ -123,8 +126,51 @@ static struct lh_error *set_stack_kinds(const struct lh_process *process, struct
 	return settle_claims(list, &claims);
 }
 
+/* ---------------------------------------------------------------- memory right behind a module */
+
+/* lh_memory_reader: within one page, and only when that is present. */
+static size_t read_present_page(const void *context, uint64_t addr, void *ret, size_t bytes)
+{
+	const struct lh_process *process = context;
+	struct lh_peek peek = {.addr = lh_align_down(addr, LH_PAGE_BYTES)};
+	if (addr - peek.addr + bytes > LH_PAGE_BYTES)
+		return 0;
+	struct lh_error *error = lh_process_peek(process, &peek, 1);
+	bool is_readable = !error && peek.is_read;
+	lh_error_destroy(error);
+	return is_readable ? lh_process_read(process, addr, ret, bytes) : 0;
+}
+
+/* Where the module whose last file mapping is at `index` ends by its program headers; 0 when they can't be read. */
+static uint64_t module_end(const struct lh_process *process, const struct lh_region_list *list, size_t index)
+{
+	const struct lh_region *items = list->regions.items;
+	size_t first = index;
+	while (first && items[first].file_offset && items[first - 1].inode == items[index].inode)
+		first--;
+	struct lh_module module = {.start = items[first].start};
+	uint64_t end;
+	return !items[first].file_offset && lh_module_probe_span(&module, read_present_page, process, &end) ? end : 0;
+}
+
+/*
+ * What the process maps may come to lie right behind a module, and merges with its bss. It is called by what
+ * most of it is: the program headers say how much of it the module has.
+ */
+static void correct_bss_kinds(const struct lh_process *process, struct lh_region_list *list)
+{
+	for (size_t i = 1; i < list->regions.count; i++) {
+		struct lh_region *region = &list->regions.items[i];
+		uint64_t end = region->kind == LH_REGION_BSS ? module_end(process, list, i - 1) : 0;
+		uint64_t bss_bytes = end > region->start ? end - region->start : 0;
+		if (end && region->end > end && region->end - region->start - bss_bytes > bss_bytes)
+			region->kind = LH_REGION_ANON;
+	}
+}
+
 struct lh_error *lh_regions_set_live_kinds(const struct lh_process *process, struct lh_region_list *list)
 {
+	correct_bss_kinds(process, list);
 	LH_TRY(set_stack_kinds(process, list));
 	LH_TRY(lh_set_arena_kinds(process, list));
 	return lh_set_mmap_chunk_kinds(process, list);

@@ -89,21 +89,27 @@ static void write_loss(const struct lh_image *image, const struct lh_summary *su
 	lh_write_styled(style, "33", text.data ? text.data : "", ret);
 }
 
-/* "mostly: +400 SSL (server, TLS 1.3), +2.9 MiB": of objects that grew most, then of contents. */
+/* "+400 SSL (server, TLS 1.3), +2.9 MiB": the rows of one kind that grew most. */
+static void say_growth(const struct lh_diff_rows *rows, size_t most, struct lh_buffer *ret)
+{
+	for (size_t i = 0; i < rows->rows.count && i < most && has_grown(&rows->rows.items[i]); i++) {
+		const struct lh_diff_row *row = &rows->rows.items[i];
+		char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
+		format_growth(growth_count(row), count);
+		lh_buffer_printf(ret, "%s%s ", ret->length ? "; " : "", count);
+		write_name(row, ret);
+		lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
+	}
+}
+
+/* Objects that grew most, then contents and templates. */
 static void write_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
+	enum { OBJECTS = 2 };
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++) {
-		const struct lh_diff_rows *rows = &report->diff->kinds[kind];
-		char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
-		if (!rows->rows.count || kind == LH_DIFF_SYMBOLS || kind == LH_DIFF_TEXTS ||
-		    !has_grown(&rows->rows.items[0]))
-			continue;
-		const struct lh_diff_row *row = &rows->rows.items[0];
-		format_growth(growth_count(row), count);
-		lh_buffer_printf(&text, "%s%s ", text.length ? "; " : "", count);
-		write_name(row, &text);
-		lh_buffer_printf(&text, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
+		if (kind != LH_DIFF_SYMBOLS && kind != LH_DIFF_TEXTS)
+			say_growth(&report->diff->kinds[kind], kind == LH_DIFF_OBJECTS ? OBJECTS : 1, &text);
 	}
 	lh_buffer_puts(ret, "in short: ");
 	lh_write_styled(style, "1", text.length ? text.data : "nothing that is told apart here has become more", ret);

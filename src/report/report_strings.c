@@ -45,21 +45,61 @@ void lh_write_heading(struct lh_style style, const char *text, struct lh_buffer 
 
 /* ---------------------------------------------------------------- the head */
 
+struct lh_buffer *lh_clause_add(struct lh_clauses *clauses, double percent)
+{
+	struct lh_clause *clause = &clauses->items[lh_min_u64(clauses->count, LH_ARRAY_COUNT(clauses->items) - 1)];
+	clauses->count = (size_t)(clause - clauses->items) + 1;
+	clause->percent = percent;
+	return &clause->text;
+}
+
+static void say_zeros(const struct lh_summary *summary, struct lh_clauses *ret)
+{
+	double share = lh_percent(summary->rest_bytes[LH_REST_ZERO], summary->scanned_bytes);
+	if (share >= LH_MOST_PERCENT)
+		lh_buffer_printf(lh_clause_add(ret, share), "%.0f %% is zeros", share);
+}
+
+/* The largest first; those of the same size in the order of the blocks. */
+static void sort_clauses(struct lh_clauses *clauses)
+{
+	for (size_t i = 1; i < clauses->count; i++) {
+		struct lh_clause clause = clauses->items[i];
+		size_t at = i;
+		for (; at && clauses->items[at - 1].percent < clause.percent; at--)
+			clauses->items[at] = clauses->items[at - 1];
+		clauses->items[at] = clause;
+	}
+}
+
+/* Where shares of the sentence are not those of the tables. */
+static void write_whole(const struct lh_summary *summary, struct lh_buffer *ret)
+{
+	enum { NOTABLE_PERCENT = 1 };
+	char bytes[LH_FORMAT_MAX];
+	if (ret->length && lh_percent(summary->zero_bytes, summary->scanned_bytes) >= NOTABLE_PERCENT)
+		lh_buffer_printf(ret, " (other shares are of %s that are not in zero pages)",
+				 lh_format_bytes(lh_nonzero_bytes(summary), bytes));
+}
+
 /* "" when nothing stands out. */
 static void write_conclusion(const struct lh_summary *summary, struct lh_buffer *ret)
 {
-	size_t start = ret->length;
-	double zero_share = lh_percent(summary->zero_bytes, summary->scanned_bytes);
-	if (zero_share >= LH_MOST_PERCENT)
-		lh_buffer_printf(ret, "%.0f %% is zero pages; ", zero_share);
+	struct lh_clauses clauses = {.count = 0};
+	say_zeros(summary, &clauses);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(blocks); i++) {
 		if (blocks[i]->conclude)
-			blocks[i]->conclude(summary, ret);
+			blocks[i]->conclude(summary, &clauses);
 	}
-	if (!ret->failed && ret->length > start) {
-		ret->length -= strlen("; ");
-		ret->data[ret->length] = '\0';
+	sort_clauses(&clauses);
+	for (size_t i = 0; i < clauses.count; i++) {
+		struct lh_buffer *text = &clauses.items[i].text;
+		if (text->length)
+			lh_buffer_printf(ret, "%s%s", ret->length ? "; " : "", text->data);
+		ret->failed |= text->failed;
+		lh_buffer_deinit(text);
 	}
+	write_whole(summary, ret);
 }
 
 static void write_source(const struct lh_image *image, struct lh_style style, struct lh_buffer *ret)

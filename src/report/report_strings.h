@@ -12,10 +12,24 @@
 #include "leakhunt/report.h"
 #include "report/table.h"
 
+/* A part of the sentence at the top. */
+struct lh_clause {
+	double percent; /* of what is not zero: the larger ones are said first */
+	struct lh_buffer text;
+};
+
+struct lh_clauses {
+	struct lh_clause items[12];
+	size_t count;
+};
+
+/* Where to write a clause; it is dropped when nothing is written. The blocks together have fewer than there is room. */
+struct lh_buffer *lh_clause_add(struct lh_clauses *clauses, double percent);
+
 /* Every function may be NULL. */
 struct lh_strings_block {
-	/* Part of the sentence at the top, ended with "; "; nothing when nothing stands out. */
-	void (*conclude)(const struct lh_summary *summary, struct lh_buffer *ret);
+	/* Clauses of the sentence at the top; none when nothing stands out. */
+	void (*conclude)(const struct lh_summary *summary, struct lh_clauses *ret);
 	/* What is missing or uncertain: whole lines, under the head. */
 	void (*warn)(const struct lh_strings_report *report, struct lh_buffer *ret);
 	/* The block for people, from its heading on; nothing when there is nothing to show. */
@@ -31,6 +45,9 @@ extern const struct lh_strings_block lh_strings_classes, lh_strings_rest, lh_str
 /* From this share of what is not zero on, something is worth naming, or makes up most of it. */
 #define LH_NOTABLE_PERCENT 0.5
 #define LH_MOST_PERCENT    40.0
+
+/* Whether objects are said at the top. */
+bool lh_objects_are_notable(const struct lh_summary *summary);
 
 double lh_percent(uint64_t part, uint64_t whole);
 uint64_t lh_nonzero_bytes(const struct lh_summary *summary);

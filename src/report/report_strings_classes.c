@@ -8,18 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void say_largest_class(const struct lh_summary *summary, struct lh_buffer *ret)
+/* "16 % JSON texts (50,001, the first {"user":48015,...)" */
+static void say_class(const struct lh_class_count *class, double share, struct lh_buffer *ret)
 {
-	if (!summary->classes.count)
-		return;
-	const struct lh_class_count *class = &summary->classes.items[0];
-	double share = lh_percent(class->bytes, lh_nonzero_bytes(summary));
-	if (share < LH_NOTABLE_PERCENT)
-		return;
+	enum { EXAMPLE_CHARS = 60 };
 	char count[LH_FORMAT_MAX];
-	lh_buffer_printf(ret, "%s %s, %.*f %% of what is not zero (%s found); ",
-			 share >= LH_MOST_PERCENT ? "mostly" : "most of what is recognised:", class->title,
-			 share < 10 ? 1 : 0, share, lh_format_count(class->count, count));
+	lh_buffer_printf(ret, "%.*f %% %s (%s", share < 10 ? 1 : 0, share, class->title,
+			 lh_format_count(class->count, count));
+	const char *example = class->is_secret || !class->example_count ? "" : class->examples[0].text;
+	size_t length = strlen(example), cut = lh_min_u64(length, EXAMPLE_CHARS);
+	while (cut && cut < length && (example[cut] & 0xc0) == 0x80)
+		cut--; /* not within a character */
+	if (length) {
+		lh_buffer_puts(ret, ", the first ");
+		lh_buffer_escape(ret, example, cut);
+		lh_buffer_puts(ret, cut < length ? "..." : "");
+	}
+	lh_buffer_puts(ret, ")");
+}
+
+/* The two largest, if they take a notable share. */
+static void say_largest_classes(const struct lh_summary *summary, struct lh_clauses *ret)
+{
+	enum { CLASSES = 2 };
+	for (size_t i = 0; i < summary->classes.count && i < CLASSES; i++) {
+		const struct lh_class_count *class = &summary->classes.items[i];
+		double share = lh_percent(class->bytes, lh_nonzero_bytes(summary));
+		if (share >= LH_NOTABLE_PERCENT)
+			say_class(class, share, lh_clause_add(ret, share));
+	}
 }
 
 static uint64_t unchecked_count(const struct lh_summary *summary)
@@ -178,7 +195,7 @@ static json_t *rest_json(const struct lh_strings_report *report)
 }
 
 const struct lh_strings_block lh_strings_classes = {
-	.conclude = say_largest_class,
+	.conclude = say_largest_classes,
 	.warn = warn,
 	.write_text = write_classes,
 	.json_key = "classes",

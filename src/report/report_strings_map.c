@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STRIP_COLUMNS = 64, STRIP_ROWS_MAX = 24, STRIP_GAP_MAX = 8, WIDENINGS_MAX = 40, NOTHING = LH_MAP_CLASSES };
+enum { STRIP_COLUMNS = 64, STRIP_ROWS_MAX = 24, STRIP_ROWS_MIN = 4, STRIP_GAP_MAX = 8, NOTHING = LH_MAP_CLASSES };
 
 /* One letter. */
 struct strip_unit {
@@ -18,6 +18,7 @@ struct strip_unit {
 
 struct strip_row {
 	uint64_t start;
+	uint64_t bytes; /* scanned in it */
 	size_t units;
 	unsigned classes[STRIP_COLUMNS]; /* NOTHING: not scanned */
 };
@@ -25,6 +26,8 @@ struct strip_row {
 struct strip {
 	uint64_t unit_bytes;
 	LH_VEC(struct strip_row) rows;
+	size_t left_out; /* rows that were too many */
+	uint64_t left_out_bytes;
 	char letters[LH_MAP_CLASSES + 1];
 };
 
@@ -36,6 +39,14 @@ static unsigned largest_class(const uint64_t bytes[LH_MAP_CLASSES])
 			largest = class;
 	}
 	return bytes[largest] ? largest : NOTHING;
+}
+
+static uint64_t sum_of(const uint64_t bytes[LH_MAP_CLASSES])
+{
+	uint64_t sum = 0;
+	for (unsigned class = 0; class < LH_MAP_CLASSES; class ++)
+		sum += bytes[class];
+	return sum;
 }
 
 /* ---------------------------------------------------------------- rows */
@@ -53,6 +64,7 @@ static struct lh_error *add_unit(struct strip *strip, const struct strip_unit *u
 	while (row->units < at)
 		row->classes[row->units++] = NOTHING;
 	row->classes[row->units++] = largest_class(unit->bytes);
+	row->bytes += sum_of(unit->bytes);
 	return NULL;
 }
 
@@ -73,17 +85,47 @@ static struct lh_error *fill_rows(const struct lh_map *map, struct strip *strip)
 	return map->cells.count ? add_unit(strip, &unit) : NULL;
 }
 
-/* A letter stands for as few bytes as the rows allow. */
+static int compare_sizes(const void *a, const void *b)
+{
+	const struct strip_row *left = a, *right = b;
+	int order = lh_compare_u64(right->bytes, left->bytes);
+	return order ? order : lh_compare_u64(left->start, right->start);
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct strip_row *left = a, *right = b;
+	return lh_compare_u64(left->start, right->start);
+}
+
+static void keep_largest_rows(struct strip *strip)
+{
+	struct strip_row *rows = strip->rows.items;
+	if (strip->rows.count <= STRIP_ROWS_MAX)
+		return;
+	qsort(rows, strip->rows.count, sizeof(*rows), compare_sizes);
+	for (; strip->rows.count > STRIP_ROWS_MAX; strip->left_out++)
+		strip->left_out_bytes += rows[--strip->rows.count].bytes;
+	qsort(rows, strip->rows.count, sizeof(*rows), compare_places);
+}
+
+/*
+ * A letter stands for as few bytes as the rows allow. Memory in small pieces far from each other (V8) has too many
+ * rows at any scale: then the largest are shown, at one that would show all of it in a few rows if it were one piece.
+ */
 static struct lh_error *make_rows(const struct lh_map *map, struct strip *strip)
 {
+	uint64_t scanned_bytes = 0;
+	for (size_t i = 0; i < map->cells.count; i++)
+		scanned_bytes += sum_of(map->cells.items[i].bytes);
 	strip->unit_bytes = map->cell_bytes;
 	LH_TRY(fill_rows(map, strip));
-	for (unsigned i = 0; i < WIDENINGS_MAX && strip->rows.count > STRIP_ROWS_MAX &&
-			     strip->unit_bytes < UINT64_MAX / 4 / STRIP_COLUMNS;
-	     i++) {
+	while (strip->rows.count > STRIP_ROWS_MAX &&
+	       strip->unit_bytes < scanned_bytes / (STRIP_COLUMNS * STRIP_ROWS_MIN)) {
 		strip->unit_bytes *= 2;
 		LH_TRY(fill_rows(map, strip));
 	}
+	keep_largest_rows(strip);
 	return NULL;
 }
 
@@ -123,16 +165,19 @@ static void write_letter(const struct strip *strip, unsigned class, struct lh_st
 		lh_write_styled(style, color_of(class), letter, ret);
 }
 
-/* The first one that lies in [start, end), at least in part. */
+/* The first one that lies in [start, end), at least in part; rather one that was asked for than one beside it. */
 static const struct lh_segment *first_segment(const struct lh_image *image, uint64_t start, uint64_t end)
 {
 	size_t count;
-	const struct lh_segment *segments = lh_image_segments(image, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (segments[i].end > start)
-			return segments[i].start < end ? &segments[i] : NULL;
+	const struct lh_segment *segments = lh_image_segments(image, &count), *first = NULL;
+	for (size_t i = 0; i < count && segments[i].start < end; i++) {
+		if (segments[i].end <= start)
+			continue;
+		if (!segments[i].is_context)
+			return &segments[i];
+		first = first ? first : &segments[i];
 	}
-	return NULL;
+	return first;
 }
 
 static void write_region(const struct lh_image *image, uint64_t start, uint64_t end, struct lh_buffer *ret)
@@ -182,11 +227,12 @@ static void write_map(const struct lh_strings_report *report, struct lh_style st
 	struct lh_error *error = make_rows(map, &strip);
 	choose_letters(&strip);
 	lh_write_heading(style, "Where it lies", ret);
-	for (size_t i = 0; i < strip.rows.count && i < STRIP_ROWS_MAX; i++)
+	for (size_t i = 0; i < strip.rows.count; i++)
 		write_row(report->image, &strip, &strip.rows.items[i], style, ret);
-	if (strip.rows.count > STRIP_ROWS_MAX)
-		lh_buffer_printf(ret, "and %zu more such rows: --json has the whole map\n",
-				 strip.rows.count - STRIP_ROWS_MAX);
+	char bytes[LH_FORMAT_MAX];
+	if (strip.left_out)
+		lh_buffer_printf(ret, "and %s in %zu more places: --json has the whole map\n",
+				 lh_format_bytes(strip.left_out_bytes, bytes), strip.left_out);
 	write_legend(&strip, style, ret);
 	lh_vec_deinit(&strip.rows);
 	ret->failed |= error != NULL;

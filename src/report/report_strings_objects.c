@@ -29,21 +29,37 @@ static void write_name(const struct lh_object_count *row, struct lh_buffer *ret)
 	}
 }
 
-/* "4,009 SSL (server, TLS 1.3), 4,011 BIO (...)": at most two, that take a notable share of what is not zero. */
-static void conclude(const struct lh_summary *summary, struct lh_buffer *ret)
+static double share_of(const struct lh_summary *summary, const struct lh_object_count *row)
 {
-	enum { NAMES = 2 };
-	char count[LH_FORMAT_MAX];
+	return lh_percent(row->bytes, lh_nonzero_bytes(summary));
+}
+
+bool lh_objects_are_notable(const struct lh_summary *summary)
+{
+	return summary->objects.rows.count && share_of(summary, &summary->objects.rows.items[0]) >= LH_NOTABLE_PERCENT;
+}
+
+/* "4,009 SSL (server, TLS 1.3) in 29.8 MiB": the two largest, and the largest of the program's own classes. */
+static void conclude(const struct lh_summary *summary, struct lh_clauses *clauses)
+{
+	enum { LARGEST = 2 };
 	size_t said = 0;
-	for (size_t i = 0; i < summary->objects.rows.count && said < NAMES; i++) {
+	bool has_own = false;
+	if (!lh_objects_are_notable(summary))
+		return;
+	struct lh_buffer *ret = lh_clause_add(clauses, share_of(summary, &summary->objects.rows.items[0]));
+	for (size_t i = 0; i < summary->objects.rows.count; i++) {
 		const struct lh_object_count *row = &summary->objects.rows.items[i];
-		if (lh_percent(row->bytes, lh_nonzero_bytes(summary)) < LH_NOTABLE_PERCENT)
+		char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+		if (share_of(summary, row) < LH_NOTABLE_PERCENT || (said >= LARGEST && has_own))
 			break;
+		if (said >= LARGEST && !row->is_own)
+			continue;
 		lh_buffer_printf(ret, "%s%s ", said++ ? ", " : "objects: ", lh_format_count(row->count, count));
 		write_name(row, ret);
+		lh_buffer_printf(ret, " in %s", lh_format_bytes(row->bytes, bytes));
+		has_own |= row->is_own;
 	}
-	if (said)
-		lh_buffer_puts(ret, "; ");
 }
 
 static void write_row(struct lh_table *table, const struct lh_object_count *row)

@@ -38,14 +38,14 @@ static void write_modules(const struct lh_summary *summary, struct lh_buffer *re
 	}
 }
 
-static void say_modules(const struct lh_summary *summary, struct lh_buffer *ret)
+static void say_modules(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	if (!summary->modules.count ||
 	    lh_percent(summary->modules.items[0].count, summary->census.pointer_count) < MODULE_PERCENT)
 		return;
-	lh_buffer_puts(ret, "words that are pointers: ");
+	struct lh_buffer *ret = lh_clause_add(clauses, 0);
+	lh_buffer_puts(ret, "pointers: ");
 	write_modules(summary, ret);
-	lh_buffer_puts(ret, "; ");
 }
 
 /* A place in the allocator itself: free chunks point to it, whatever the program does. */
@@ -54,13 +54,14 @@ static bool is_allocators(const struct lh_census_row *row)
 	return strncmp(row->symbol.name, "main_arena", strlen("main_arena")) == 0;
 }
 
-/* The most frequent targets that have a name, at most three of a notable count. */
-static void say_most_pointed_to(const struct lh_summary *summary, struct lh_buffer *ret)
+/* The most frequent targets that have a name, at most three of a notable count; objects say more than they. */
+static void say_most_pointed_to(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	enum { NAMES = 3, NOTABLE_FRACTION = 4 };
 	uint64_t most = 0;
 	size_t said = 0;
-	for (size_t i = 0; i < summary->census.named_count && said < NAMES; i++) {
+	struct lh_buffer *ret = NULL;
+	for (size_t i = 0; i < summary->census.named_count && said < NAMES && !lh_objects_are_notable(summary); i++) {
 		const struct lh_census_row *row = &summary->census.rows.items[i];
 		if (!is_named(row) || is_allocators(row))
 			continue;
@@ -68,17 +69,16 @@ static void say_most_pointed_to(const struct lh_summary *summary, struct lh_buff
 		if (row->count < 2 || row->count < most / NOTABLE_FRACTION)
 			break;
 		char count[LH_FORMAT_MAX];
+		ret = ret ? ret : lh_clause_add(clauses, 0);
 		lh_buffer_printf(ret, "%s%s to ", said++ ? ", " : "", lh_format_count(row->count, count));
 		write_symbol(row, ret);
 	}
-	if (said)
-		lh_buffer_puts(ret, "; ");
 }
 
-static void conclude(const struct lh_summary *summary, struct lh_buffer *ret)
+static void conclude(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
-	say_modules(summary, ret);
-	say_most_pointed_to(summary, ret);
+	say_modules(summary, clauses);
+	say_most_pointed_to(summary, clauses);
 }
 
 /* Whether most of the words are the same distance apart. */

@@ -20,21 +20,24 @@ static void write_missed(uint64_t missed_bytes, struct lh_buffer *ret)
 /* ---------------------------------------------------------------- templates */
 
 /* From this share of the texts on, a template is worth naming. */
-#define TEMPLATE_PERCENT 10.0
+#define TEMPLATE_PERCENT 5.0
 
 /* "96 % of the texts are like `GET /api/v2/session/<n>`": the template with the most bytes. */
-static void say_template(const struct lh_summary *summary, struct lh_buffer *ret)
+static void say_template(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	if (!summary->templates.count)
 		return;
 	const struct lh_template_count *template = &summary->templates.items[0];
 	double share = lh_percent(template->count, summary->run_count);
-	if (share < TEMPLATE_PERCENT)
+	double bytes_share = lh_percent(template->bytes, lh_nonzero_bytes(summary));
+	char count[LH_FORMAT_MAX];
+	if (share < TEMPLATE_PERCENT && bytes_share < LH_NOTABLE_PERCENT)
 		return;
-	lh_buffer_printf(ret, "%.0f %% of the texts are like `", share);
+	struct lh_buffer *ret = lh_clause_add(clauses, bytes_share);
+	lh_buffer_printf(ret, "%.0f %% of the texts (%s, %.1f %% of the bytes) are like `", share,
+			 lh_format_count(template->count, count), bytes_share);
 	lh_buffer_escape(ret, template->text, strlen(template->text));
-	lh_buffer_printf(ret, "`, %.1f %% of what is not zero; ",
-			 lh_percent(template->bytes, lh_nonzero_bytes(summary)));
+	lh_buffer_puts(ret, "`");
 }
 
 static void write_templates(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -98,7 +101,7 @@ const struct lh_strings_block lh_strings_templates = {
 
 /* ---------------------------------------------------------------- repeated texts */
 
-static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer *ret)
+static void say_most_repeated(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	if (!summary->repeated.count)
 		return;
@@ -106,8 +109,8 @@ static void say_most_repeated(const struct lh_summary *summary, struct lh_buffer
 	double share = lh_percent(text->bytes, lh_nonzero_bytes(summary));
 	char count[LH_FORMAT_MAX];
 	if (share >= LH_NOTABLE_PERCENT)
-		lh_buffer_printf(ret, "one text, repeated %s times, makes up %.0f %%; ",
-				 lh_format_count(text->count, count), share);
+		lh_buffer_printf(lh_clause_add(clauses, share), "%.*f %% is one text, repeated %s times",
+				 share < 10 ? 1 : 0, share, lh_format_count(text->count, count));
 }
 
 static void write_repeated_row(struct lh_table *table, const struct lh_repeated *text)

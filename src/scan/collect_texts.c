@@ -25,7 +25,6 @@ struct texts_part {
 struct texts_total {
 	struct lh_run_options options;
 	size_t top;
-	bool shows_secrets;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
 	struct lh_text_count *count;
 	const struct lh_findings *findings; /* of the call */
@@ -141,7 +140,6 @@ static struct lh_error *init(struct texts_total *texts, const struct lh_collecto
 {
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
-	texts->shows_secrets = setup->options->shows_secrets;
 	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
 	return lh_text_count_create(LH_TEXT_LIMITS, &texts->count);
 }
@@ -171,34 +169,12 @@ static struct lh_error *merge(void *total, void *context, struct lh_findings *fi
 	return NULL;
 }
 
-static void mask_text(struct lh_secret_finder *finder, char *text)
-{
-	lh_secret_finder_mask(finder, text, strlen(text));
-}
-
-/* What the recognisers can't know: characters that are wide, a secret that is one only with what follows the piece. */
-static struct lh_error *mask_texts(struct lh_summary *summary)
-{
-	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = NULL;
-	LH_TRY(lh_secret_finder_create(&finder));
-	for (size_t i = 0; i < summary->repeated.count; i++)
-		mask_text(finder, summary->repeated.items[i].text);
-	for (size_t i = 0; i < summary->templates.count; i++) {
-		struct lh_template_count *template = &summary->templates.items[i];
-		mask_text(finder, template->text);
-		for (size_t k = 0; k < template->example_count; k++)
-			mask_text(finder, template->examples[k].text);
-	}
-	return NULL;
-}
-
 static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
 {
 	struct texts_total *texts = total;
 	texts->findings = findings;
 	LH_TRY(lh_run_finder_finish(texts->finder));
-	LH_TRY(lh_text_count_finish(texts->count, texts->top, ret));
-	return texts->shows_secrets ? NULL : mask_texts(ret);
+	return lh_text_count_finish(texts->count, texts->top, ret);
 }
 
 const struct lh_collector lh_collect_texts = {

@@ -57,6 +57,9 @@ struct lh_collector {
 	struct lh_error *(*finish)(void *total, struct lh_findings *findings, struct lh_summary *ret);
 };
 
+/* Masks secrets in the texts and names of a summary that is complete. */
+struct lh_error *lh_summary_mask(struct lh_summary *summary) LH_NODISCARD;
+
 extern const struct lh_collector lh_collect_totals, lh_collect_classes, lh_collect_map, lh_collect_texts,
 	lh_collect_symbols;
 

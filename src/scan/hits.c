@@ -207,3 +207,15 @@ struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk)
 	};
 	return lh_walk_stripes(&striping, &work);
 }
+
+bool lh_hit_word(struct lh_image *image, const struct lh_hit *hit, uint64_t addr, uint64_t *ret)
+{
+	const struct lh_block *block = hit->block;
+	uint64_t start = block->addr - block->bytes_before;
+	size_t bytes = block->bytes_before + block->bytes + block->bytes_after;
+	if (addr >= start && addr - start < bytes && bytes - (addr - start) >= 8) {
+		memcpy(ret, block->data - block->bytes_before + (addr - start), 8);
+		return true;
+	}
+	return lh_image_read(image, addr, ret, 8) == 8;
+}

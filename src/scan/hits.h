@@ -35,6 +35,9 @@ struct lh_hit_walk {
 	void *progress_context;
 };
 
+/* The word at `addr`, which lies near the hit; false when it can't be read. */
+bool lh_hit_word(struct lh_image *image, const struct lh_hit *hit, uint64_t addr, uint64_t *ret);
+
 /* LH_ERROR_INTERRUPTED when progress said stop. */
 struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk) LH_NODISCARD;
 

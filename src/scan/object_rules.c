@@ -137,6 +137,32 @@ static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DET
 	return true;
 }
 
+/*
+ * {unsigned char *buf; size_t default_len, len, offset, left; ...} of 1.1.1 to 3.1 (ssl/record/record.h), for what is
+ * read and for what is written: `buf` is as long as `len` says, by the size that malloc keeps in front of it.
+ */
+bool lh_object_record_buffer(const struct lh_object_view *view, uint64_t offset, struct lh_chunk *ret)
+{
+	enum { ADDR, DEFAULT, LENGTH, OFFSET, LEFT, WORDS, LENGTH_MIN = 512, LENGTH_MAX = 1 << 17, SIZE_FLAGS = 7 };
+	uint64_t words[WORDS], size, next_size;
+	for (size_t i = 0; i < WORDS; i++) {
+		uint64_t at = view->chunk.memory_addr + offset + i * 8;
+		if (!lh_object_word(view, (int64_t)(at - view->hit->addr), &words[i]))
+			return false;
+	}
+	if (!is_pointer(words[ADDR]) || words[ADDR] % 16 || words[LENGTH] < LENGTH_MIN || words[LENGTH] > LENGTH_MAX ||
+	    words[DEFAULT] > LENGTH_MAX || words[OFFSET] > words[LENGTH] ||
+	    words[LEFT] > words[LENGTH] - words[OFFSET] || lh_image_read(view->image, words[ADDR] - 8, &size, 8) != 8)
+		return false;
+	size &= ~(uint64_t)SIZE_FLAGS;
+	/* malloc.c, request2size; up to 16 bytes that are too few for a chunk stay in it. */
+	uint64_t least = lh_align_up(words[LENGTH] + 8, 16);
+	if (size < least || size > least + 16 || lh_image_read(view->image, words[ADDR] - 8 + size, &next_size, 8) != 8)
+		return false;
+	*ret = (struct lh_chunk){.memory_addr = words[ADDR], .size_bytes = size, .is_used = next_size & 1};
+	return true;
+}
+
 /* ---------------------------------------------------------------- libcrypto */
 
 /* The table is the first thing in the object, or the second behind a library context. */
@@ -201,17 +227,17 @@ static bool is_key(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_
 #define DIGESTS PATTERNS("EVP_md*", "EVP_sha*", "EVP_blake*", "EVP_ripemd*", "EVP_sm3", "EVP_whirlpool")
 
 const struct lh_object_rule lh_object_rules[] = {
-	{"SSL", METHODS, is_ssl},
-	{"SSL_CTX", METHODS, is_ssl_ctx},
-	{"BIO", PATTERNS("BIO_s_*", "BIO_f_*"), is_headed_by_table},
-	{"EVP_MD_CTX", DIGESTS, begins_with_table},
-	{"EVP_CIPHER_CTX", PATTERNS("EVP_*"), begins_with_table},
-	{"RSA", PATTERNS("RSA_PKCS1_OpenSSL"), is_headed_by_table},
-	{"DSA", PATTERNS("DSA_OpenSSL"), is_headed_by_table},
-	{"EC_KEY", PATTERNS("EC_KEY_OpenSSL"), is_headed_by_table},
-	{"SSL_SESSION", NULL, is_session},
-	{"X509", NULL, is_certificate},
-	{"EVP_PKEY", NULL, is_key},
+	{"SSL", METHODS, is_ssl, true},
+	{"SSL_CTX", METHODS, is_ssl_ctx, false},
+	{"BIO", PATTERNS("BIO_s_*", "BIO_f_*"), is_headed_by_table, false},
+	{"EVP_MD_CTX", DIGESTS, begins_with_table, false},
+	{"EVP_CIPHER_CTX", PATTERNS("EVP_*"), begins_with_table, false},
+	{"RSA", PATTERNS("RSA_PKCS1_OpenSSL"), is_headed_by_table, false},
+	{"DSA", PATTERNS("DSA_OpenSSL"), is_headed_by_table, false},
+	{"EC_KEY", PATTERNS("EC_KEY_OpenSSL"), is_headed_by_table, false},
+	{"SSL_SESSION", NULL, is_session, false},
+	{"X509", NULL, is_certificate, false},
+	{"EVP_PKEY", NULL, is_key, false},
 	{.name = NULL},
 };
 

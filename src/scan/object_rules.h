@@ -30,7 +30,11 @@ struct lh_object_rule {
 	const char *const *accessors;
 	/* Whether the word belongs to an object of this type; fills `ret` with what is special to it, or "". */
 	bool (*is_object)(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX]);
+	bool has_buffers; /* of records, which are chunks of their own */
 };
+
+/* The chunk of the record buffer that the words `offset` bytes into the object's chunk describe, if they do. */
+bool lh_object_record_buffer(const struct lh_object_view *view, uint64_t offset, struct lh_chunk *ret);
 
 /* The first that applies wins. Ended by a NULL name. */
 extern const struct lh_object_rule lh_object_rules[];

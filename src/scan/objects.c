@@ -7,7 +7,9 @@
 #include "chunks.h"
 #include "hits.h"
 #include "object_rules.h"
+#include "python_object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +19,6 @@ enum {
 	LIBRARY_ROWS_MAX = 1 << 10,
 	ARRAY_HEAD_MAX_BYTES = 16, /* of new T[], make_shared: the objects behind fill the chunk */
 };
-
-#define REFERENCES_MAX (UINT64_C(1) << 32) /* of a Python object; freed blocks have a pointer or 0 there */
-#define ITEMS_MAX      (UINT64_C(1) << 32)
 
 /* An address that objects point to, and by which they are told. */
 struct object_type {
@@ -42,6 +41,7 @@ struct object_search {
 	struct lh_chunk_walk chunks;
 	LH_VEC(struct object_type) found; /* classes, while the heap is searched for them */
 	struct lh_strings_pool *strings;
+	bool has_tagged_ints;
 };
 
 static void cleanup_search(struct object_search *search)
@@ -134,36 +134,22 @@ static struct lh_error *walk_hits(struct object_search *search, lh_hit_visitor *
 	return lh_hits_walk(&walk);
 }
 
-/* The word at `addr`, which lies near the hit. */
-static bool read_near(struct lh_image *image, const struct lh_hit *hit, uint64_t addr, uint64_t *ret)
-{
-	const struct lh_block *block = hit->block;
-	uint64_t start = block->addr - block->bytes_before;
-	size_t bytes = block->bytes_before + block->bytes + block->bytes_after;
-	if (addr >= start && addr - start < bytes && bytes - (addr - start) >= 8) {
-		memcpy(ret, block->data - block->bytes_before + (addr - start), 8);
-		return true;
-	}
-	return lh_image_read(image, addr, ret, 8) == 8;
-}
-
 bool lh_object_word(const struct lh_object_view *view, int64_t offset, uint64_t *ret)
 {
-	return read_near(view->image, view->hit, view->hit->addr + (uint64_t)offset, ret);
+	return lh_hit_word(view->image, view->hit, view->hit->addr + (uint64_t)offset, ret);
 }
 
 /* ---------------------------------------------------------------- Python */
 
-/* CPython object.h: {references, type}; objects lie at multiples of 16 (obmalloc.c, 3.8 and later). */
-static bool is_python_object(const struct object_search *search, const struct lh_hit *hit)
+static struct lh_python_view python_view(const struct object_search *search, const struct lh_hit *hit)
 {
-	uint64_t references, before;
-	if (hit->addr % 16 != 8 || !read_near(search->image, hit, hit->addr - 8, &references) || !references ||
-	    references >= REFERENCES_MAX)
-		return false;
-	/* {references, &PyTuple_Type, 1, type}: the only item of a tuple, whose number of items is no references. */
-	return !read_near(search->image, hit, hit->addr - 16, &before) ||
-	       lh_hit_set_find(search->set, before) == SIZE_MAX;
+	return (struct lh_python_view){
+		.image = search->image,
+		.symbols = search->symbols,
+		.types = search->set,
+		.has_tagged_ints = search->has_tagged_ints,
+		.hit = hit,
+	};
 }
 
 /* A hit on a metaclass: its instance is a class. */
@@ -171,7 +157,8 @@ static struct lh_error *take_class(void *context, const struct lh_hit *hit)
 {
 	struct object_search *search = context;
 	struct object_type type = {.addr = hit->addr - 8, .language = LH_OBJECT_PYTHON};
-	if (search->found.count + search->types.count >= TYPES_MAX || !is_python_object(search, hit) ||
+	struct lh_python_view view = python_view(search, hit);
+	if (search->found.count + search->types.count >= TYPES_MAX || !lh_python_is_object(&view) ||
 	    !lh_symbols_python_type(search->symbols, type.addr, &type.python))
 		return NULL;
 	type.name = type.python.name;
@@ -214,17 +201,6 @@ static struct lh_error *find_classes(struct object_search *search, size_t first,
 	return NULL;
 }
 
-static uint64_t python_bytes(const struct object_search *search, const struct lh_hit *hit,
-			     const struct lh_python_type *type)
-{
-	uint64_t bytes = type->basic_bytes + (type->has_gc_head ? 16 : 0), items;
-	if (type->item_bytes && read_near(search->image, hit, hit->addr + 8, &items)) {
-		items = (int64_t)items < 0 ? -items : items;
-		bytes += items < ITEMS_MAX ? items * type->item_bytes : 0;
-	}
-	return lh_align_up(bytes, 16);
-}
-
 /* ---------------------------------------------------------------- counting */
 
 static void add_object(struct lh_object_count *count, uint64_t addr, uint64_t bytes)
@@ -237,8 +213,10 @@ static void add_object(struct lh_object_count *count, uint64_t addr, uint64_t by
 /* Its allocator is its own (obmalloc.c), and what was freed has no references: malloc's chunks say nothing. */
 static void count_python(struct object_search *search, struct object_type *type, const struct lh_hit *hit)
 {
-	if (is_python_object(search, hit))
-		add_object(&type->tally, hit->addr - 8, python_bytes(search, hit, &type->python));
+	struct lh_python_view view = python_view(search, hit);
+	uint64_t bytes;
+	if (lh_python_is_object(&view) && lh_python_object_bytes(&view, &type->python, &bytes))
+		add_object(&type->tally, hit->addr - 8, bytes);
 }
 
 /* The bytes of a chunk are those of the first object in it; the others lie in an array or in another object. */
@@ -276,6 +254,31 @@ static struct lh_error *find_library_row(struct object_search *search, const cha
 	return NULL;
 }
 
+/* A row's object, or one more that was freed; there may be no row for it. */
+static void add_chunk(struct lh_object_count *row, const struct lh_chunk *chunk)
+{
+	if (row && chunk->is_used)
+		add_object(row, chunk->memory_addr, chunk->size_bytes);
+	else if (row)
+		row->freed_count++;
+}
+
+static struct lh_error *count_record_buffers(struct object_search *search, const struct lh_object_view *view,
+					     const char *owner)
+{
+	for (uint64_t offset = 0; offset < view->chunk.size_bytes - 8; offset += 8) {
+		struct lh_chunk buffer;
+		struct lh_object_count *row;
+		char detail[LH_OBJECT_DETAIL_MAX];
+		if (!lh_object_record_buffer(view, offset, &buffer))
+			continue;
+		snprintf(detail, sizeof(detail), "of %s", owner);
+		LH_TRY(find_library_row(search, "record buffer", detail, &row));
+		add_chunk(row, &buffer);
+	}
+	return NULL;
+}
+
 static struct lh_error *count_by_rule(struct object_search *search, const struct object_type *type,
 				      const struct lh_hit *hit, const struct lh_chunk *chunk)
 {
@@ -296,11 +299,12 @@ static struct lh_error *count_by_rule(struct object_search *search, const struct
 		if (!fits || !rule->is_object(&view, detail))
 			continue;
 		LH_TRY(find_library_row(search, rule->name, detail, &row));
-		if (row && chunk && !chunk->is_used)
-			row->freed_count++;
+		if (chunk)
+			add_chunk(row, chunk);
 		else if (row)
-			add_object(row, chunk ? chunk->memory_addr : hit->addr, chunk ? chunk->size_bytes : 0);
-		return NULL;
+			add_object(row, hit->addr, 0);
+		return chunk && chunk->is_used && rule->has_buffers ? count_record_buffers(search, &view, rule->name)
+								    : NULL;
 	}
 	return NULL;
 }
@@ -367,6 +371,12 @@ static void unite_rows(struct lh_objects *objects)
 	objects->rows.count = kept;
 }
 
+static bool is_in_module(const struct object_search *search, uint64_t addr)
+{
+	const char *name;
+	return lh_symbols_module(search->symbols, addr, &name) != NULL;
+}
+
 static struct lh_error *collect_rows(const struct object_search *search, struct lh_objects *ret)
 {
 	for (size_t i = 0; i < search->types.count; i++) {
@@ -374,6 +384,7 @@ static struct lh_error *collect_rows(const struct object_search *search, struct 
 		row.name = search->types.items[i].name;
 		row.language = search->types.items[i].language;
 		row.detail = "";
+		row.is_own = row.language == LH_OBJECT_PYTHON && !is_in_module(search, search->types.items[i].addr);
 		if (row.count)
 			LH_TRY(lh_vec_push(&ret->rows, row));
 	}
@@ -389,6 +400,16 @@ static struct lh_error *collect_rows(const struct object_search *search, struct 
 	return NULL;
 }
 
+static bool has_tagged_ints(const struct object_search *search)
+{
+	for (size_t i = 0; i < search->types.count; i++) {
+		const struct object_type *type = &search->types.items[i];
+		if (type->language == LH_OBJECT_PYTHON && strcmp(type->name, "str") == 0)
+			return lh_python_has_tagged_ints(&type->python);
+	}
+	return false;
+}
+
 static struct lh_error *count_objects(struct object_search *search, const struct lh_census *census)
 {
 	size_t heap_types, more_types;
@@ -397,6 +418,7 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 	if (heap_types < search->types.count)
 		LH_TRY(find_classes(search, heap_types, &more_types));
 	drop_repeated_types(search);
+	search->has_tagged_ints = has_tagged_ints(search);
 	if (!search->types.count)
 		return NULL;
 	LH_TRY(make_set(search, false, 0));

@@ -173,6 +173,23 @@ extern const char *const lh_inflated_kinds[];
 /* A stream at the anchor that decodes to at least 64 bytes: to its end with the right checksum, or as far as can be. */
 bool lh_inflate_match(const struct lh_candidate *candidate, enum lh_inflate_format format, struct lh_match *ret);
 
+/* ---------------------------------------------------------------- frames of blocks (zstd, LZ4) */
+
+struct lh_frame {
+	/* Takes one block; false: there is none. *ret_is_cut: it goes on where nothing can be read. */
+	bool (*take_block)(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut);
+	size_t block_bytes_max;
+	size_t block_checksum_bytes; /* behind each block but an end mark */
+	size_t checksum_bytes;       /* behind the last block */
+};
+
+extern const char *const lh_frame_kinds[];
+
+/* The frame at the anchor, whose blocks begin at the cursor. */
+bool lh_frame_match(const struct lh_candidate *candidate, struct lh_cursor *cursor, const struct lh_frame *frame,
+		    struct lh_match *ret);
+void lh_frame_describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
+
 /* ---------------------------------------------------------------- where text is */
 
 /* Bit i: byte i, of the first 128 at most, is low..high. */

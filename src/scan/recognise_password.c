@@ -1,19 +1,20 @@
 /*
  * recognise_password: values that are given to names like password, passwd, secret, token, api_key, as in
  * forms, configuration, JSON and command lines ("password=...", "\"token\": \"...\""), and the argument of
- * Redis' AUTH. A password may be any word; the value of other names must be 16 characters long with digits
- * and letters, as keys are. Secret: counted, and masked.
+ * Redis' AUTH. A password may be any word; the value of other names must be 16 characters long, and letters with
+ * digits or of both cases well mixed, as keys are. Secret: counted, and masked.
  */
 #include "recognise.h"
 
 #include <string.h>
 
-enum { PASSWORD_MIN = 4, KEY_MIN = 16, KEY_DIGITS_MIN = 1, VALUE_MAX = 4096, BLANKS_MAX = 2, AUTH_MAX = 1024 };
+enum { PASSWORD_MIN = 4, KEY_MIN = 16, CASE_FRACTION = 4, VALUE_MAX = 4096, BLANKS_MAX = 2, AUTH_MAX = 1024 };
 
-/* How a name goes over to its value: name=, name:, and "name": with either quote. */
-#define NAMED(name) "(?i)" name "=", "(?i)" name ":", "(?i)" name "[\"'][:=]"
+/* How a name goes over to its value: name=, name =, name:, and "name": or "name" : with either quote. */
+#define NAMED(name) \
+	"(?i)" name "=", "(?i)" name ":", "(?i)" name "[\"'][:=]", "(?i)" name " =", "(?i)" name "[\"'] [:=]"
 
-enum { FORMS = 3, FORM_COLON = 1, PASSWORD_NAMES = 4, PATTERN_AUTH = 0 };
+enum { FORMS = 5, FORM_COLON = 1, PASSWORD_NAMES = 4, PATTERN_AUTH = 0 };
 
 static const char *const patterns[] = {
 	[PATTERN_AUTH] = "\\$4\\x0d\\x0a(?i)AUTH\\x0d\\x0a\\$",
@@ -26,6 +27,9 @@ static const char *const patterns[] = {
 	NAMED("apikey"),
 	NAMED("api[_-]key"),
 	NAMED("access[_-]key"),
+	NAMED("accesskey"),
+	NAMED("secret[_-]key"),
+	NAMED("secretkey"),
 	NAMED("session[_-]id"),
 	NAMED("sessionid"),
 	NULL,
@@ -53,7 +57,8 @@ static bool validate_auth(const struct lh_candidate *candidate, struct lh_match 
 
 struct mixture {
 	size_t digits;
-	size_t letters;
+	size_t lower;
+	size_t upper;
 };
 
 static struct mixture mixture_of(const uint8_t *value, size_t length)
@@ -61,7 +66,8 @@ static struct mixture mixture_of(const uint8_t *value, size_t length)
 	struct mixture mixture = {0};
 	for (size_t i = 0; i < length; i++) {
 		mixture.digits += lh_byte_is(value[i], LH_BYTE_DIGIT);
-		mixture.letters += lh_byte_is(value[i], LH_BYTES_ALPHA);
+		mixture.lower += lh_byte_is(value[i], LH_BYTES_LOWER);
+		mixture.upper += lh_byte_is(value[i], LH_BYTES_UPPER);
 	}
 	return mixture;
 }
@@ -83,7 +89,8 @@ static bool is_key(const struct lh_candidate *candidate, size_t at, size_t lengt
 {
 	size_t word = lh_span_after(candidate, at, length, LH_BYTES_TOKEN);
 	struct mixture mixture = mixture_of(candidate->anchor + at, word);
-	return word >= KEY_MIN && mixture.digits >= KEY_DIGITS_MIN && mixture.letters;
+	bool is_mixed = mixture.lower >= word / CASE_FRACTION && mixture.upper >= word / CASE_FRACTION;
+	return word >= KEY_MIN && (mixture.digits ? mixture.lower || mixture.upper : is_mixed);
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)

@@ -1,11 +1,12 @@
 /*
  * recognise_token: tokens that say by their form what they are: JSON Web Tokens (RFC 7519: base64url of
  * "{\"", a payload, a signature), AWS access key ids, tokens of GitHub, GitLab, Slack, Google, Stripe, npm
- * and Vault, by the prefixes that these publish for secret scanners; hashes of crypt(5). Secret: counted, masked.
+ * and Vault, by the prefixes that these publish for secret scanners; hashes of crypt(5) and argon2. Secret: counted,
+ * masked.
  */
 #include "recognise.h"
 
-enum { TOKEN_MAX = 8192, JWT_PAYLOAD_MIN = 8, AWS_BYTES = 20 };
+enum { TOKEN_MAX = 8192, JWT_PAYLOAD_MIN = 8, AWS_BYTES = 20, HASH_MIN = 24 };
 
 enum { JWT, AWS, GITHUB = 3, GITLAB = 5, SLACK, GOOGLE, STRIPE, NPM = 10, VAULT, CRYPT };
 
@@ -23,6 +24,8 @@ static const char *const patterns[] = {
 	[NPM] = "npm_[A-Za-z0-9]{36}",
 	[VAULT] = "hvs\\.[A-Za-z0-9_-]{24}",
 	[CRYPT] = "\\$[1256y]\\$[./A-Za-z0-9=,$]{16}",
+	"\\$2[abxy]\\$[0-9]{2}\\$[./A-Za-z0-9]{16}",
+	"\\$argon2i",
 	NULL,
 };
 
@@ -58,15 +61,16 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	if (lh_before_is(candidate, 1, LH_BYTES_WORD))
 		return false;
 	unsigned kind = kind_of(candidate->pattern);
-	size_t length = candidate->pattern == CRYPT
+	size_t length = candidate->pattern >= CRYPT
 				? lh_span_after(candidate, 0, TOKEN_MAX, LH_BYTES_TOKEN | LH_BYTE_URL_REST)
 				: lh_span_after(candidate, 0, TOKEN_MAX, BASE64URL);
-	if (candidate->pattern == CRYPT)
+	if (candidate->pattern >= CRYPT)
 		length = lh_span_until(candidate, 0, length, ":;'()[]@#?!&*~");
 	if (candidate->pattern == JWT)
 		length = jwt_bytes(candidate);
 	bool is_key_id = candidate->pattern == AWS || candidate->pattern == AWS + 1;
-	if (length < candidate->pattern_bytes || (is_key_id && length != AWS_BYTES))
+	if (length < candidate->pattern_bytes || (is_key_id && length != AWS_BYTES) ||
+	    (candidate->pattern > CRYPT && length < HASH_MIN))
 		return false;
 	*ret = (struct lh_match){.length = length, .kind = kind};
 	return true;

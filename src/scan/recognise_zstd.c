@@ -1,26 +1,21 @@
 /*
  * recognise_zstd: Zstandard frames, RFC 8878 section 3.1.1: magic, a descriptor whose reserved bit is
  * zero, a window of a possible size, and blocks of known types to the last one, with the checksum after
- * it if the descriptor says so. A match is at most 64 KiB long: of a larger frame, its beginning.
+ * it if the descriptor says so.
  */
 #include "recognise.h"
-
-#include <stdio.h>
 
 enum {
 	MAGIC_BYTES = 4,
 	RESERVED = 0x08,
 	SINGLE_SEGMENT = 0x20,
 	CHECKSUM = 0x04,
+	CHECKSUM_BYTES = 4,
 	WINDOW_EXPONENT_MAX = 21, /* 2^(10 + 21) bytes: what zstd's tools take (ZSTD_WINDOWLOG_MAX_64) */
 	BLOCK_BYTES_MAX = 128 << 10,
 };
 
 enum { BLOCK_RAW, BLOCK_RLE, BLOCK_COMPRESSED, BLOCK_RESERVED };
-
-enum { KIND_WHOLE, KIND_PART };
-
-static const char *const kinds[] = {[KIND_WHOLE] = "whole", [KIND_PART] = "a beginning", NULL};
 
 static const char *const patterns[] = {"\\x28\\xb5\\x2f\\xfd", NULL};
 
@@ -42,8 +37,7 @@ static bool take_header(struct lh_cursor *cursor, uint8_t *ret)
 	return !cursor->failed;
 }
 
-/* False: no block. *ret_is_cut: the block goes on where nothing can be read. */
-static bool take_block(struct lh_cursor *cursor, bool *ret_is_last, bool *ret_is_cut)
+static bool take_block(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut)
 {
 	const uint8_t *bytes = lh_cursor_take(cursor, 3);
 	*ret_is_cut = !bytes;
@@ -52,7 +46,7 @@ static bool take_block(struct lh_cursor *cursor, bool *ret_is_last, bool *ret_is
 	uint32_t header = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
 	unsigned type = header >> 1 & 3;
 	size_t size = header >> 3;
-	if (type == BLOCK_RESERVED || (size > BLOCK_BYTES_MAX && type != BLOCK_RLE) ||
+	if (type == BLOCK_RESERVED || (size > frame->block_bytes_max && type != BLOCK_RLE) ||
 	    (type == BLOCK_COMPRESSED && size < 2))
 		return false;
 	*ret_is_last = header & 1;
@@ -67,26 +61,12 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	(void)lh_cursor_take(&cursor, MAGIC_BYTES);
 	if (!take_header(&cursor, &descriptor))
 		return false;
-	bool is_last = false;
-	bool is_cut = false;
-	while (!is_last && !is_cut) {
-		*candidate->examined += 1;
-		if (!take_block(&cursor, &is_last, &is_cut))
-			return false;
-	}
-	if (!is_cut && descriptor & CHECKSUM)
-		is_cut = !lh_cursor_take(&cursor, 4);
-	*ret = (struct lh_match){
-		.length = is_cut ? candidate->bytes_after : (size_t)(cursor.at - candidate->anchor),
-		.kind = is_cut ? KIND_PART : KIND_WHOLE,
+	struct lh_frame frame = {
+		.take_block = take_block,
+		.block_bytes_max = BLOCK_BYTES_MAX,
+		.checksum_bytes = descriptor & CHECKSUM ? CHECKSUM_BYTES : 0,
 	};
-	return true;
-}
-
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
-{
-	(void)candidate;
-	(void)snprintf(ret, LH_EXAMPLE_MAX, "%zu bytes, %s", match->length, kinds[match->kind]);
+	return lh_frame_match(candidate, &cursor, &frame, ret);
 }
 
 const struct lh_recogniser lh_recognise_zstd = {
@@ -95,6 +75,6 @@ const struct lh_recogniser lh_recognise_zstd = {
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
 	.validate = validate,
-	.kinds = kinds,
-	.describe = describe,
+	.kinds = lh_frame_kinds,
+	.describe = lh_frame_describe,
 };

@@ -191,6 +191,8 @@ struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_op
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->finish(total.totals[i], &total.findings, &summary));
 	LH_TRY(find_objects(image, options, &summary));
+	if (!options->shows_secrets)
+		LH_TRY(lh_summary_mask(&summary));
 	*ret = summary;
 	summary = (struct lh_summary){0};
 	return NULL;

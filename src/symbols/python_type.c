@@ -17,6 +17,8 @@ enum {
 	TP_ITEMSIZE = 40,
 	TP_FLAGS = 168,
 	FLAG_HAVE_GC_BIT = 14,
+	FLAG_LONG_SUBCLASS_BIT = 24,
+	FLAG_UNICODE_SUBCLASS_BIT = 28,
 	FLAG_TYPE_SUBCLASS_BIT = 31,
 	TYPE_NAME_MAX = 200,
 	BASICSIZE_MIN = 16,
@@ -96,6 +98,8 @@ bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh
 		.item_bytes = item_bytes,
 		.has_gc_head = flags >> FLAG_HAVE_GC_BIT & 1,
 		.is_metaclass = flags >> FLAG_TYPE_SUBCLASS_BIT & 1,
+		.is_int = flags >> FLAG_LONG_SUBCLASS_BIT & 1,
+		.is_str = flags >> FLAG_UNICODE_SUBCLASS_BIT & 1,
 	};
 	return true;
 }

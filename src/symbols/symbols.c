@@ -149,6 +149,8 @@ static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named
 	ret->has_names = !problem;
 	if (symbols->root_fd >= 0)
 		LH_TRY(lh_debug_file_add(symbols->root_fd, ret, elf, &ret->table, &ret->has_names));
+	if (!problem && !ret->table.sections.count)
+		problem = "it has no sections: is it cut off?";
 	return problem ? add_problem(symbols, ret->module->path, problem) : NULL;
 }
 

@@ -34,7 +34,7 @@ leakhunt() {
 		[[ ${lines[0]} == "usage: leakhunt $name"* ]]
 		[ "$("$LEAKHUNT" help "$name")" = "$output" ]
 		# An option line continues with its summary, or carries it on the next line.
-		! grep -E '^  (-., )?--[a-z-]+$' -A1 <<<"$output" | grep -qE '^$'
+		[ "$(grep -E '^  (-., )?--[a-z-]+$' -A1 <<<"$output" | grep -cE '^$')" -eq 0 ]
 	done
 }
 

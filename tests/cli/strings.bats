@@ -194,7 +194,7 @@ libc() {
 	for format in "" --json; do
 		leakhunt strings -e S $format "$file"
 		[ "$status" -eq 0 ]
-		! LC_ALL=C grep -q $'[\001-\010\013-\037\177\233]' <<<"$output"
+		[ "$(LC_ALL=C grep -c $'[\001-\010\013-\037\177\233]' <<<"$output")" -eq 0 ]
 	done
 }
 
@@ -277,6 +277,8 @@ for word in "ready", "alive":
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	leakhunt strings "$BATS_TEST_TMPDIR/pipe"
 	refused_with 2 pipe
+	leakhunt strings /proc/self/mem
+	refused_with 2 /proc/self/mem "name the PID"
 	leakhunt strings 2147483646
 	refused_with 2 2147483646
 	leakhunt strings 0
@@ -406,4 +408,27 @@ for word in "ready", "alive":
 	done
 	[ "$(jq '.rest[] | select(.class == "zero") | .bytes' <<<"$("$LEAKHUNT" strings --json "$BIG")")" -gt 1000000 ]
 	"$LEAKHUNT" strings "$BIG" | grep -q '^a letter is '
+}
+
+# 200 pieces of 64 KiB, 1 TiB apart, and one of 1 MiB, as V8 lays out its heap.
+@test "memory in many far places: the map shows the largest, and says how much it leaves out" {
+	python3 - "$BATS_TEST_TMPDIR/scattered" <<-'END'
+		import struct, sys
+		pieces = [(0x10000000000 * (i + 1), 1 << 20 if i == 77 else 1 << 16) for i in range(200)]
+		offset = 64 + 56 * len(pieces)
+		headers, data = b"", b""
+		for addr, size in pieces:
+		    headers += struct.pack("<IIQQQQQQ", 1, 6, offset + len(data), addr, addr, size, size, 1)
+		    data += b"text here \0" * (size // 11) + bytes(size % 11)
+		with open(sys.argv[1], "wb") as out:
+		    out.write(b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56,
+		              len(pieces), 64, 0, 0) + headers + data)
+	END
+	leakhunt strings "$BATS_TEST_TMPDIR/scattered"
+	[ "$status" -eq 0 ]
+	map=$(sed -n '/^Where/,/^a letter/p' <<<"$output")
+	grep -q '^ *0x4e0000000000  t\{16\}\( \|$\)' <<<"$map"
+	[ "$(grep -c '^ *0x' <<<"$map")" -eq 24 ]
+	grep -q '^and 11.0 MiB in 176 more places: ' <<<"$map"
+	grep -q '^a letter is 64.0 KiB' <<<"$map"
 }

@@ -99,6 +99,34 @@ static void overlap_does_not_hide_the_first(void **state)
 	assert_int_equal(bytes[PAGE], 'b');
 }
 
+/* The same page of the file at `count` addresses. */
+static struct lh_error *open_repeated(size_t count, struct core_builder *core, struct lh_image **ret)
+{
+	core_begin(core);
+	core_add_load(core, 0x10000, PAGE, page_a, PAGE, PF_R);
+	for (size_t i = 1; i < count; i++) {
+		Elf64_Phdr again = core->headers.items[0];
+		again.p_vaddr += i * 2 * PAGE;
+		core_add_header(core, again);
+	}
+	core_end(core);
+	return open_as_file(core->bytes.data, core->bytes.length, ret);
+}
+
+static void the_same_bytes_without_end_are_refused(void **state)
+{
+	(void)state;
+	struct core_builder few LH_CLEANUP(core_deinit);
+	struct core_builder many LH_CLEANUP(core_deinit);
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	struct lh_image *none = NULL;
+	assert_success(open_repeated(10, &few, &image));
+	size_t count;
+	(void)lh_image_segments(image, &count);
+	assert_int_equal(count, 10);
+	assert_failure(open_repeated(500, &many, &none), LH_ERROR_FORMAT);
+}
+
 static void marks_truncated_data(void **state)
 {
 	(void)state;
@@ -597,6 +625,7 @@ int main(void)
 		cmocka_unit_test(reads_across_adjoining_segments),
 		cmocka_unit_test(orders_and_trims_segments),
 		cmocka_unit_test(overlap_does_not_hide_the_first),
+		cmocka_unit_test(the_same_bytes_without_end_are_refused),
 		cmocka_unit_test(marks_truncated_data),
 		cmocka_unit_test(refuses_bad_headers),
 		cmocka_unit_test(refuses_counts_that_lead_nowhere),

@@ -7,7 +7,7 @@
 #include "leakhunt/scan.h"
 
 #define MODULE ((uint64_t)0x7f0000000000)
-#define HEAP   ((uint64_t)0x555500000000)
+#define HEAP   ((uint64_t)0x1750000) /* of a program that is not position-independent */
 
 enum { MODULE_BYTES = 0x2000, HEAP_BYTES = 0x10000 };
 
@@ -176,6 +176,8 @@ static void python_objects_are_told_by_their_references(void **state)
 		add_instance(memory, 0x1000 + i * 64, i % 2 ? 1 + i : 0, HEAP + 0x400, 7);
 	add_instance(memory, 0x2000, UINT64_C(1) << 40, HEAP + 0x400, 7); /* a pointer: a freed block */
 	add_instance(memory, 0x2048, 1, HEAP + 0x400, 7);                 /* not where objects lie */
+	add_instance(memory, 0x2080, HEAP, HEAP + 0x400, 7);              /* a pointer, lower than that */
+	add_instance(memory, 0x20c0, 1, MODULE + 0x200, HEAP_BYTES);      /* more items than there is room for */
 	/* A tuple of one class: its number of items is no reference count. */
 	add_instance(memory, 0x3000, 1, MODULE + 0x200, 1);
 	memory->heap[0x3018 / 8] = HEAP + 0x400;

@@ -475,6 +475,59 @@ static void test_modules(void **state)
 		assert_true(modules.modules.items[i - 1].end <= modules.modules.items[i].start);
 }
 
+/* So that there is one. */
+static char bss_of_this_program[16 * PAGE];
+
+/* A bss of whole pages, whose end is free; by the loader's own view. */
+static int find_bss(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)size;
+	struct lh_range *found = context;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uint64_t start = info->dlpi_addr + segment->p_vaddr;
+		struct lh_range bss = {lh_align_up(start + segment->p_filesz, PAGE),
+				       lh_align_up(start + segment->p_memsz, PAGE)};
+		void *behind = (void *)(uintptr_t)bss.end;
+		if (segment->p_type != PT_LOAD || bss.end <= bss.start)
+			continue;
+		if (mmap(behind, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != behind)
+			continue;
+		munmap(behind, PAGE);
+		*found = bss;
+	}
+	return 0;
+}
+
+/* Memory that comes to lie right behind a bss merges with it: what most of the mapping is gives it its kind. */
+static void test_memory_behind_a_bss(void **state)
+{
+	(void)state;
+	struct lh_range bss = {0};
+	memset(bss_of_this_program, 1, sizeof(bss_of_this_program));
+	dl_iterate_phdr(find_bss, &bss);
+	size_t bss_bytes = lh_range_bytes(bss);
+	assert_true(bss_bytes >= PAGE);
+	for (int is_larger = 0; is_larger <= 1; is_larger++) {
+		size_t bytes = is_larger ? bss_bytes + PAGE : bss_bytes;
+		void *behind = mmap((void *)(uintptr_t)bss.end, bytes, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		if (behind == MAP_FAILED)
+			skip(); /* so much is not free there */
+		memset(behind, 1, bytes);
+		LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+		struct lh_module_list modules LH_CLEANUP(lh_module_list_deinit) = {0};
+		assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+		assert_int_equal(kind_at(&list, behind), is_larger ? LH_REGION_ANON : LH_REGION_BSS);
+		assert_success(lh_modules_find(&list, read_self, process, &modules));
+		const struct lh_module *module = find_module(&modules, bss.start);
+		assert_non_null(module);
+		assert_int_equal(module->end, bss.end);
+		munmap(behind, bytes);
+	}
+}
+
 struct bytes {
 	uint64_t start;
 	const uint8_t *data;
@@ -654,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_bounded_reading_says_the_same),
 		cmocka_unit_test(test_bounded_only_where_needed),
 		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_memory_behind_a_bss),
 		cmocka_unit_test(test_probe_survives_corruption),
 		cmocka_unit_test(test_process_table),
 	};

@@ -1,7 +1,7 @@
 /*
  * Recall on what real tools make at test time: certificates and keys of every kind by the openssl
- * command, and the bytes of real TLS handshakes between openssl s_client and s_server, recorded by a
- * relay on the loopback. Each must be found once, wherever it lies in random bytes.
+ * command, files of compressors and databases, and the bytes that real clients and servers (openssl,
+ * nginx, redis, curl) send each other, recorded by a relay on the loopback. Each must be found once.
  */
 #include "recognise_unit.h"
 
@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -426,6 +427,142 @@ static void test_handshake_of_tls13(void **state)
 	check_handshake("-tls1_3", client, server);
 }
 
+/* ---------------------------------------------------------------- servers */
+
+/* A server that listens on the socket "name" in the folder, where only this user can come; connected to. */
+static int connect_to_server(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", folder, name);
+	for (int i = 0; i < 6000; i++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_true(fd >= 0);
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+			return fd;
+		close(fd);
+		assert_int_equal(poll(NULL, 0, 10), 0); /* it begins to listen some time after its start */
+	}
+	fail_msg("nobody listens on %s", name);
+	return -1;
+}
+
+/* What a client that is told to connect to 127.0.0.1:$PORT sends, and what the server behind the socket answers. */
+static void record_client(const char *client_command, const char *server_socket, struct lh_buffer ret[2])
+{
+	char command[512];
+	uint16_t port;
+	int output, status;
+	int listener = listen_on_loopback(&port);
+	(void)snprintf(command, sizeof(command), "PORT=%u; %s", port, client_command);
+	pid_t client = start(command, &output);
+	int from_client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(from_client >= 0);
+	int to_server = connect_to_server(server_socket);
+	relay(from_client, to_server, ret);
+	close(from_client);
+	close(to_server);
+	close(listener);
+	assert_int_equal(waitpid(client, &status, 0), client);
+	close(output);
+	assert_success(lh_buffer_status(&ret[0]));
+	assert_success(lh_buffer_status(&ret[1]));
+}
+
+static void end_server(pid_t server, int output)
+{
+	int status;
+	assert_int_equal(kill(server, SIGTERM), 0);
+	assert_int_equal(waitpid(server, &status, 0), server);
+	close(output);
+}
+
+/* `count` matches of the class, which take `bytes` of the stream. */
+static void assert_stream(const struct lh_buffer *stream, const char *name, size_t count, size_t bytes,
+			  const char *shown)
+{
+	struct lh_recogniser_pass *pass = unit_pass_over(stream->data, stream->length, stream->length);
+	const struct lh_class_count *class = unit_class(pass, name);
+	if (class->count != count || class->bytes != bytes || !unit_has_example(class, shown))
+		fail_msg("%lu %s with %lu bytes where %zu with %zu are, shown as '%s'", class->count, name,
+			 class->bytes, count, bytes, class->example_count ? class->examples[0].text : "");
+	lh_recogniser_pass_destroy(pass);
+}
+
+static void test_redis(void **state)
+{
+	(void)state;
+	struct lh_buffer streams[2] = {{0}, {0}};
+	int output;
+	pid_t server = start("exec redis-server --port 0 --save '' --unixsocket redis", &output);
+	record_client("exec redis-cli -p $PORT RPUSH list alice bob", "redis", streams);
+	record_client("exec redis-cli -p $PORT SET 'user:1' '{\"a\": 1}'", "redis", streams);
+	record_client("exec redis-cli -p $PORT LRANGE list 0 -1", "redis", streams);
+	assert_stream(&streams[0], "resp", 3, streams[0].length, "RPUSH");
+	/* ":2", "+OK", and the list. */
+	const char *list = memchr(streams[1].data, '*', streams[1].length);
+	assert_non_null(list);
+	assert_stream(&streams[1], "resp", 1, streams[1].length - (size_t)(list - streams[1].data), "alice");
+	lh_buffer_deinit(&streams[0]);
+	lh_buffer_deinit(&streams[1]);
+	end_server(server, output);
+}
+
+static const char nginx_settings[] =
+	"daemon off; master_process off; pid pid; error_log error.log; events {} http { access_log off; "
+	"client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5; "
+	"ssl_certificate cert.pem; ssl_certificate_key key.pem; server { root .; "
+	"listen unix:plain; listen unix:h2c http2; listen unix:tls ssl http2; } }";
+
+static pid_t start_nginx(int *ret_output)
+{
+	char command[1024];
+	run("openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 -subj "
+	    "/CN=shop.example.org && seq 1000 > page.txt && chmod 711 . && chmod 644 page.txt");
+	(void)snprintf(command, sizeof(command),
+		       "printf '%%s' '%s' > nginx.conf; exec nginx -p $PWD -e error.log -c nginx.conf", nginx_settings);
+	return start(command, ret_output);
+}
+
+/* Bytes up to the empty line behind the head. */
+static size_t head_bytes(const struct lh_buffer *stream)
+{
+	const char *end = memmem(stream->data, stream->length, "\r\n\r\n", 4);
+	assert_non_null(end);
+	return (size_t)(end - stream->data) + 4;
+}
+
+static void test_nginx(void **state)
+{
+	(void)state;
+	int output;
+	pid_t server = start_nginx(&output);
+	struct lh_buffer streams[2] = {{0}, {0}};
+	record_client("exec curl -s http://127.0.0.1:$PORT/page.txt", "plain", streams);
+	assert_stream(&streams[0], "http1", 1, streams[0].length, "GET /page.txt HTTP/1.1");
+	assert_stream(&streams[1], "http1", 1, head_bytes(&streams[1]), "HTTP/1.1 200 OK");
+	lh_buffer_deinit(&streams[0]);
+	lh_buffer_deinit(&streams[1]);
+
+	record_client("exec curl -s --http2-prior-knowledge http://127.0.0.1:$PORT/page.txt", "h2c", streams);
+	assert_stream(&streams[0], "http2", 1, strlen("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") + 9 + 3 * 6,
+		      "client preface, SETTINGS of 3");
+	assert_stream(&streams[1], "http2", 1, 9 + 3 * 6, "SETTINGS of 3");
+	lh_buffer_deinit(&streams[0]);
+	lh_buffer_deinit(&streams[1]);
+
+	record_client("exec curl -sk --connect-to ::127.0.0.1:$PORT https://shop.example.org/page.txt", "tls", streams);
+	static const char *const client[] = {"ClientHello, TLS 1.3, server name shop.example.org, ALPN h2 http/1.1, ",
+					     NULL};
+	static const char *const answer[] = {"ServerHello", NULL};
+	check_stream(&streams[0], client);
+	check_stream(&streams[1], answer);
+	lh_buffer_deinit(&streams[0]);
+	lh_buffer_deinit(&streams[1]);
+	end_server(server, output);
+}
+
+/* ---------------------------------------------------------------- buffers of records */
+
 /* A record in OpenSSL's read buffer: offset 3 of a glibc chunk for one record; the same elsewhere is nothing. */
 static void test_record_in_its_buffer(void **state)
 {
@@ -464,10 +601,16 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_certificates),       cmocka_unit_test(test_certificate_of_version_1),
-		cmocka_unit_test(test_private_keys),       cmocka_unit_test(test_encrypted_key),
-		cmocka_unit_test(test_files_of_tools),     cmocka_unit_test(test_handshake_of_tls12),
-		cmocka_unit_test(test_handshake_of_tls13), cmocka_unit_test(test_record_in_its_buffer),
+		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_certificate_of_version_1),
+		cmocka_unit_test(test_private_keys),
+		cmocka_unit_test(test_encrypted_key),
+		cmocka_unit_test(test_files_of_tools),
+		cmocka_unit_test(test_handshake_of_tls12),
+		cmocka_unit_test(test_handshake_of_tls13),
+		cmocka_unit_test(test_redis),
+		cmocka_unit_test(test_nginx),
+		cmocka_unit_test(test_record_in_its_buffer),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
