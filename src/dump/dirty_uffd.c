@@ -3,7 +3,7 @@
  * the target is stopped for about a millisecond; it makes a userfaultfd for us, which is taken over with
  * pidfd_getfd(2) and closed again in the target within the same stop: when leakhunt dies, the kernel
  * drops it and all protection. Input: the plan's extents; output: runs of written pages. It reads no
- * memory; the only trace in the target, the protection itself, ends with it.
+ * memory but the first bytes of huge pages; the only trace in the target, the protection itself, ends with it.
  */
 #include "dirty_tracker.h"
 
@@ -11,6 +11,7 @@
 #include "fault_point.h"
 #include "file_pages.h"
 #include "freeze_thread.h"
+#include "huge_pages.h"
 #include "look.h"
 #include "remote_syscall.h"
 #include "urgent.h"
@@ -227,7 +228,8 @@ static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_pla
 static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	LH_TRY(lh_plan_look_again(plan, of_base(base)->look));
-	return lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan);
+	LH_TRY(lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan));
+	return lh_huge_pages_correct(base->process, plan);
 }
 
 /* ---------------------------------------------------------------- the end */
