@@ -261,7 +261,6 @@ static void stop(struct lh_dirty_tracker *base)
 	lh_vec_deinit(&tracker->known);
 	lh_vec_deinit(&tracker->own.items);
 	lh_vec_deinit(&tracker->scratch.runs);
-	free(tracker);
 }
 
 /* Opening touches the target in no way. */
@@ -273,25 +272,16 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 	return NULL;
 }
 
-static struct lh_error *start(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret)
+static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
-	struct soft_tracker *tracker = calloc(1, sizeof(*tracker));
-	if (!tracker)
-		return lh_error_no_memory();
-	tracker->base = (struct lh_dirty_tracker){&lh_dirty_soft, target->process, target->cost, 0};
-	struct lh_error *error = lh_soft_dirty_open(target->process, &tracker->bits);
-	if (!error)
-		error = lh_pagemap_open(target->process, &tracker->pagemap);
-	if (error) {
-		stop(&tracker->base);
-		return error;
-	}
-	*ret = &tracker->base;
-	return NULL;
+	struct soft_tracker *tracker = of_base(base);
+	LH_TRY(lh_soft_dirty_open(target->process, &tracker->bits));
+	return lh_pagemap_open(target->process, &tracker->pagemap);
 }
 
 const struct lh_dirty_kind lh_dirty_soft = {
 	.name = "soft-dirty",
+	.tracker_bytes = sizeof(struct soft_tracker),
 	.check = check,
 	.start = start,
 	.cover = cover,

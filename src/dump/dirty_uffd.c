@@ -129,12 +129,14 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 	return lh_remote_find_code(target->process, target->regions, &code);
 }
 
-static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_region_list *regions)
+static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
-	LH_TRY(lh_pagemap_open(tracker->base.process, &tracker->pagemap));
-	LH_TRY(lh_look_create(tracker->base.process, lh_pagemap_find_written, &tracker->look));
+	struct uffd_tracker *tracker = of_base(base);
+	tracker->userfault_fd = -1;
+	LH_TRY(lh_pagemap_open(target->process, &tracker->pagemap));
+	LH_TRY(lh_look_create(target->process, lh_pagemap_find_written, &tracker->look));
 	LH_TRY(check_kernel());
-	LH_TRY(make_userfault(tracker, regions));
+	LH_TRY(make_userfault(tracker, target->regions));
 	return ask_for_features(tracker->userfault_fd);
 }
 
@@ -349,27 +351,11 @@ static void stop(struct lh_dirty_tracker *base)
 	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->covered.items);
 	lh_vec_deinit(&tracker->own.items);
-	free(tracker);
-}
-
-static struct lh_error *start(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret)
-{
-	struct uffd_tracker *tracker = calloc(1, sizeof(*tracker));
-	if (!tracker)
-		return lh_error_no_memory();
-	tracker->base = (struct lh_dirty_tracker){&lh_dirty_uffd, target->process, target->cost, 0};
-	tracker->userfault_fd = -1;
-	struct lh_error *error = start_in(tracker, target->regions);
-	if (error) {
-		stop(&tracker->base);
-		return error;
-	}
-	*ret = &tracker->base;
-	return NULL;
 }
 
 const struct lh_dirty_kind lh_dirty_uffd = {
 	.name = "uffd",
+	.tracker_bytes = sizeof(struct uffd_tracker),
 	.injects = true,
 	.check = check,
 	.start = start,

@@ -233,7 +233,7 @@ static void start_tracker(struct fixture *fixture, const struct lh_dirty_kind *k
 	assert_success(lh_process_open(fixture->pid, &fixture->process));
 	assert_success(lh_regions_read(fixture->process, LH_REGIONS_MAPS, &regions));
 	const struct lh_dirty_target target = {fixture->process, &regions, &fixture->cost};
-	struct lh_error *error = kind->start(&target, &fixture->tracker);
+	struct lh_error *error = lh_dirty_start_kind(kind, &target, &fixture->tracker);
 	if (kind == &lh_dirty_soft)
 		assert_int_equal(!error, keeps_soft_dirty_bits());
 	if (error) {
@@ -245,8 +245,7 @@ static void start_tracker(struct fixture *fixture, const struct lh_dirty_kind *k
 
 static void end(struct fixture *fixture)
 {
-	if (fixture->tracker)
-		fixture->tracker->kind->stop(fixture->tracker);
+	lh_dirty_stop(fixture->tracker);
 	lh_vec_deinit(&fixture->runs.runs);
 	lh_plan_deinit(&fixture->plan);
 	lh_process_close(fixture->process);
