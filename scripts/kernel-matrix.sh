@@ -90,7 +90,7 @@ choose_accelerator() {
 }
 
 run_machine() {
-	nice timeout "$seconds_max" "${machine[@]}" "${accelerator[@]}" -kernel "$1" -initrd "$folder/initramfs" </dev/null |
+	timeout "$seconds_max" "${machine[@]}" "${accelerator[@]}" -kernel "$1" -initrd "$folder/initramfs" </dev/null |
 		stdbuf -oL tr -d '\r' | grep --line-buffered -aoE '(not ok|ok) [0-9].*|^#.*|1\.\.[0-9]+$'
 }
 
