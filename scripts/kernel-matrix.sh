@@ -76,13 +76,14 @@ make_root() {
 	install "$root/tests/kernels/guest.sh" "$tree/init"
 	strip "$tree"/leakhunt/{leakhunt,leakhunt-faults,test_dirty_trackers} "$tree"/leakhunt/samples/*
 	# Not compressed: an emulated processor takes longer to unpack it than to load it.
-	(cd "$tree" && find . | cpio --quiet -o -H newc) >"$folder/initramfs"
+	(cd "$tree" && find . | cpio --quiet -o -H newc) >"$work/initramfs"
 }
 
 # choose_accelerator KERNEL: kvm where the kernel gets as far by it as it can without a root, else emulation. That
-# /dev/kvm is there says little: inside some virtual machines no ordinary kernel ever starts by it.
+# /dev/kvm is there says little: inside some virtual machines no ordinary kernel ever starts by it. Emulated,
+# Linux 6.12 died at cmpxchg16b (QEMU 7.2), and page tables of five levels only cost time.
 choose_accelerator() {
-	accelerator=(-accel tcg -cpu max)
+	accelerator=(-accel tcg -cpu max,-cx16,-la57)
 	[ -w /dev/kvm ] || return 0
 	if timeout 20 "${machine[@]}" -accel kvm -cpu host -kernel "$1" </dev/null 2>&1 | grep -aq 'Kernel panic'; then
 		accelerator=(-accel kvm -cpu host)
@@ -90,13 +91,13 @@ choose_accelerator() {
 }
 
 run_machine() {
-	timeout "$seconds_max" "${machine[@]}" "${accelerator[@]}" -kernel "$1" -initrd "$folder/initramfs" </dev/null |
+	timeout "$seconds_max" "${machine[@]}" "${accelerator[@]}" -kernel "$1" -initrd "$work/initramfs" </dev/null |
 		stdbuf -oL tr -d '\r' | grep --line-buffered -aoE '(not ok|ok) [0-9].*|^#.*|1\.\.[0-9]+$'
 }
 
 # A machine that hung or crashed has told no plan.
 run_kernel() {
-	local name=$1 kernel said=$folder/said
+	local name=$1 kernel said=$work/said
 	kernel=$(fetch_kernel "${name%%/*}" "${name#*/}")
 	[ ${#accelerator[@]} -gt 0 ] || choose_accelerator "$kernel"
 	echo "# ${kernel##*/vmlinuz-} ($name), ${accelerator[1]}"
@@ -106,8 +107,9 @@ run_kernel() {
 }
 
 mkdir -p "$folder"
-tree=$(mktemp -d "$folder/root.XXXXXX")
-trap 'rm -rf "$tree"' EXIT
+work=$(mktemp -d "$folder/work.XXXXXX")
+tree=$work/root
+trap 'rm -rf "$work"' EXIT
 make_root
 accelerator=()
 failed=()
