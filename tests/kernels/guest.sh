@@ -85,9 +85,9 @@ maps() {
 
 select_finds_the_leak() {
 	start_sample heap_leak --auto 20
-	"$LEAKHUNT" select "$SAMPLE_PID" --samples 5 --interval 300ms --json >selected
+	"$LEAKHUNT" select "$SAMPLE_PID" --samples 12 --interval 300ms --json >selected
 	stop_sample
-	jq -e '.regions[0] // . | .kind == "heap" and .verdict == "leak" and .suspect' selected || { cat selected; return 1; }
+	jq -e '.regions[0] | .kind == "heap" and .verdict == "leak" and .suspect' selected || { jq -c '.regions[]' selected; return 1; }
 }
 
 # Of the core that mode live has left.
@@ -169,4 +169,6 @@ stop_sample
 check "select: the leak is found" select_finds_the_leak
 check "dirty trackers, step by step" trackers_step_by_step
 echo "1..$count"
+# The last to close the console waits until all of it is written.
+exec </dev/null >/dev/null 2>&1
 echo b >/proc/sysrq-trigger
