@@ -1,7 +1,7 @@
 /*
  * huge_pages: what write protection does not tell of private memory of hugetlbfs. A page that is given back
  * (MADV_DONTNEED, Linux 5.18) comes back at a read as a page of zeros, protected as it was before, and so
- * counts as unwritten (mm/hugetlb.c, hugetlb_no_page; seen on Linux 6.12 and 6.18). It holds nothing but zeros, or
+ * counts as unwritten (mm/hugetlb.c, hugetlb_no_page; seen on Linux 6.18). It holds nothing but zeros, or
  * it would be written: so a page that begins with another byte was not given back. Input: the runs found at
  * the end; output: the runs, corrected.
  */
