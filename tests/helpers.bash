@@ -18,7 +18,7 @@ start_sample() {
 	exec {input}>"$folder/in" {output}<"$folder/out"
 	rm -r "$folder"
 	SAMPLE_INPUTS[$SAMPLE_PID]=$input SAMPLE_OUTPUTS[$SAMPLE_PID]=$output
-	if ! IFS= read -r -t 60 -u "$output" line || [[ $line != 'READY {'* ]]; then
+	if ! IFS= read -r -t "${SAMPLE_ANSWER_SECONDS:-60}" -u "$output" line || [[ $line != 'READY {'* ]]; then
 		echo "sample $* is not ready; it said: '${line:-}'" >&2
 		return 1
 	fi
@@ -28,7 +28,7 @@ start_sample() {
 # sample_command TEXT: sends a line, reads the one-line reply into REPLY.
 sample_command() {
 	echo "$1" >&"${SAMPLE_INPUTS[$SAMPLE_PID]}" || return
-	if ! IFS= read -r -t 60 -u "${SAMPLE_OUTPUTS[$SAMPLE_PID]}" REPLY; then
+	if ! IFS= read -r -t "${SAMPLE_ANSWER_SECONDS:-60}" -u "${SAMPLE_OUTPUTS[$SAMPLE_PID]}" REPLY; then
 		echo "sample $SAMPLE_PID did not answer '$1'" >&2
 		return 1
 	fi

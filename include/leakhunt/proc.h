@@ -274,7 +274,7 @@ struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_r
  * (MADV_DONTNEED), or the kernel drops a page of the file, a mark of its protection stays: the next read brings
  * the file's page as an unwritten one, and until then the mark counts as swapped.
  *
- * Own: appends the process's own pages. LH_ERROR_UNSUPPORTED without PAGEMAP_SCAN.
+ * Own: appends the process's own pages.
  * Tell: appends the pages that are there or swapped, without such marks: LH_PAGES_PRESENT are the process's
  * own, LH_PAGES_WRITTEN the file's. One entry is read a page: for few of them. Without CAP_SYS_ADMIN marks can't
  * be told from swapped pages.

@@ -19,6 +19,7 @@
  */
 #include "dirty_tracker.h"
 #include "fault_point.h"
+#include "file_pages.h"
 
 #include <stdlib.h>
 
@@ -33,7 +34,9 @@ struct known_mapping {
 struct soft_tracker {
 	struct lh_dirty_tracker base;
 	struct lh_soft_dirty *bits;
+	struct lh_pagemap *pagemap;
 	LH_VEC(struct known_mapping) known; /* ascending */
+	struct lh_ranges own;               /* lh_file_pages_note */
 	struct lh_page_runs scratch;
 	bool is_cleared;       /* at least once */
 	uint64_t written_addr; /* a page seen written since the last clear; 0: none */
@@ -207,7 +210,8 @@ static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan
 	struct soft_tracker *tracker = of_base(base);
 	LH_TRY(tracker->is_cleared ? take_stopped(tracker, plan, ret) : take_first(tracker, plan, ret));
 	base->take_pause_ns = tracker->look_ns + tracker->clear_ns;
-	return know(tracker, plan);
+	LH_TRY(know(tracker, plan));
+	return lh_file_pages_note(tracker->pagemap, plan, &tracker->own);
 }
 
 static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
@@ -241,8 +245,10 @@ static struct lh_error *find_extent(void *tracker, const struct lh_extent *exten
 
 static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	LH_TRY(check_nobody_cleared(of_base(base), plan));
-	return lh_plan_look_with(plan, find_extent, base);
+	struct soft_tracker *tracker = of_base(base);
+	LH_TRY(check_nobody_cleared(tracker, plan));
+	LH_TRY(lh_plan_look_with(plan, find_extent, tracker));
+	return lh_file_pages_correct(tracker->pagemap, &tracker->own, plan);
 }
 
 /* ---------------------------------------------------------------- starting and stopping */
@@ -251,9 +257,10 @@ static void stop(struct lh_dirty_tracker *base)
 {
 	struct soft_tracker *tracker = of_base(base);
 	lh_soft_dirty_close(tracker->bits);
+	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->known);
+	lh_vec_deinit(&tracker->own.items);
 	lh_vec_deinit(&tracker->scratch.runs);
-	free(tracker);
 }
 
 /* Opening touches the target in no way. */
@@ -265,23 +272,16 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 	return NULL;
 }
 
-static struct lh_error *start(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret)
+static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
-	struct soft_tracker *tracker = calloc(1, sizeof(*tracker));
-	if (!tracker)
-		return lh_error_no_memory();
-	tracker->base = (struct lh_dirty_tracker){&lh_dirty_soft, target->process, target->cost, 0};
-	struct lh_error *error = lh_soft_dirty_open(target->process, &tracker->bits);
-	if (error) {
-		stop(&tracker->base);
-		return error;
-	}
-	*ret = &tracker->base;
-	return NULL;
+	struct soft_tracker *tracker = of_base(base);
+	LH_TRY(lh_soft_dirty_open(target->process, &tracker->bits));
+	return lh_pagemap_open(target->process, &tracker->pagemap);
 }
 
 const struct lh_dirty_kind lh_dirty_soft = {
 	.name = "soft-dirty",
+	.tracker_bytes = sizeof(struct soft_tracker),
 	.check = check,
 	.start = start,
 	.cover = cover,

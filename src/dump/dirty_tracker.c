@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Best first, as enum lh_dump_tracker from LH_TRACKER_UFFD on. */
@@ -28,6 +29,21 @@ static void __attribute__((format(printf, 2, 3))) add_reason(char reasons[LH_MOD
 	va_end(arguments);
 }
 
+struct lh_error *lh_dirty_start_kind(const struct lh_dirty_kind *kind, const struct lh_dirty_target *target,
+				     struct lh_dirty_tracker **ret)
+{
+	struct lh_dirty_tracker *tracker = calloc(1, kind->tracker_bytes);
+	if (!tracker)
+		return lh_error_no_memory();
+	*tracker = (struct lh_dirty_tracker){kind, target->process, target->cost, 0};
+	struct lh_error *error = kind->start(tracker, target);
+	if (error)
+		lh_dirty_stop(tracker);
+	else
+		*ret = tracker;
+	return error;
+}
+
 static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct lh_dirty_target *target,
 				 const struct lh_dump_options *options, struct lh_dirty_tracker **ret)
 {
@@ -35,7 +51,7 @@ static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct 
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "--no-inject forbids it");
 	if (!ret)
 		return kind->check ? kind->check(target) : NULL;
-	return kind->start(target, ret);
+	return lh_dirty_start_kind(kind, target, ret);
 }
 
 /* `ret` NULL: only asks. */
@@ -75,6 +91,8 @@ struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const stru
 
 void lh_dirty_stop(struct lh_dirty_tracker *tracker)
 {
-	if (tracker)
-		tracker->kind->stop(tracker);
+	if (!tracker)
+		return;
+	tracker->kind->stop(tracker);
+	free(tracker);
 }

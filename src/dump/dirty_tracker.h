@@ -30,16 +30,20 @@ struct lh_dirty_tracker {
 	uint64_t take_pause_ns; /* what the next take is likely to stop the target for; 0: it stops nothing */
 };
 
-/* A back end. The functions behind `start` get what that made. */
+/* A back end. */
 struct lh_dirty_kind {
-	const char *name; /* the word of --tracker */
-	bool injects;     /* the target has to run something for it */
+	const char *name;     /* the word of --tracker */
+	size_t tracker_bytes; /* of its struct */
+	bool injects;         /* the target has to run something for it */
 
 	/* The refusal of `start`, as far as it can be known without touching the target. NULL: not at all. */
 	struct lh_error *(*check)(const struct lh_dirty_target *target);
 
-	/* LH_ERROR_UNSUPPORTED, with the reason, where it can't be had; the target is then as it was. */
-	struct lh_error *(*start)(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret);
+	/*
+	 * The rest of the struct is zeros. LH_ERROR_UNSUPPORTED, with the reason, where it can't be had; the target
+	 * is then as it was. `stop` follows in any case.
+	 */
+	struct lh_error *(*start)(struct lh_dirty_tracker *tracker, const struct lh_dirty_target *target);
 
 	/* Tracks the plan's extents from now on, too, and says which (is_tracked). */
 	struct lh_error *(*cover)(struct lh_dirty_tracker *tracker, struct lh_plan *plan);
@@ -57,7 +61,7 @@ struct lh_dirty_kind {
 	/* Looks at the plan's pages again (the target stands still): LH_PAGES_PRESENT are unwritten since taken. */
 	struct lh_error *(*find)(struct lh_dirty_tracker *tracker, struct lh_plan *plan);
 
-	/* Undoes what it did to the target, piece by piece while that runs, and frees it. */
+	/* Undoes what it did to the target, piece by piece while that runs. */
 	void (*stop)(struct lh_dirty_tracker *tracker);
 };
 
@@ -73,6 +77,10 @@ extern const struct lh_dirty_kind lh_dirty_soft;
  */
 struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const struct lh_dump_options *options,
 				char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret) LH_NODISCARD;
+
+/* Starts this one; the caller sees to it that the options allow it. */
+struct lh_error *lh_dirty_start_kind(const struct lh_dirty_kind *kind, const struct lh_dirty_target *target,
+				     struct lh_dirty_tracker **ret) LH_NODISCARD;
 
 /* Which it would be, and the same error, as far as can be said without touching the target. */
 struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const struct lh_dump_options *options,

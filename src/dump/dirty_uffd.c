@@ -3,7 +3,7 @@
  * the target is stopped for about a millisecond; it makes a userfaultfd for us, which is taken over with
  * pidfd_getfd(2) and closed again in the target within the same stop: when leakhunt dies, the kernel
  * drops it and all protection. Input: the plan's extents; output: runs of written pages. It reads no
- * memory; the only trace in the target, the protection itself, ends with it.
+ * memory but the first bytes of huge pages; the only trace in the target, the protection itself, ends with it.
  */
 #include "dirty_tracker.h"
 
@@ -11,6 +11,7 @@
 #include "fault_point.h"
 #include "file_pages.h"
 #include "freeze_thread.h"
+#include "huge_pages.h"
 #include "look.h"
 #include "remote_syscall.h"
 #include "urgent.h"
@@ -136,9 +137,11 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 	return lh_remote_find_code(target->process, target->regions, &code);
 }
 
-static struct lh_error *start_in(struct uffd_tracker *tracker, const struct lh_dirty_target *target)
+static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
-	LH_TRY(lh_pagemap_open(tracker->base.process, &tracker->pagemap));
+	struct uffd_tracker *tracker = of_base(base);
+	tracker->userfault_fd = -1;
+	LH_TRY(lh_pagemap_open(target->process, &tracker->pagemap));
 	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_find_written, &tracker->look));
 	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_take_written, &tracker->taking));
 	LH_TRY(check_kernel());
@@ -267,7 +270,8 @@ static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_pla
 static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	LH_TRY(lh_plan_look_again(plan, of_base(base)->look));
-	return lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan);
+	LH_TRY(lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan));
+	return lh_huge_pages_correct(base->process, plan);
 }
 
 /* ---------------------------------------------------------------- the end */
@@ -389,27 +393,11 @@ static void stop(struct lh_dirty_tracker *base)
 	lh_vec_deinit(&tracker->covered.items);
 	lh_vec_deinit(&tracker->own.items);
 	lh_vec_deinit(&tracker->seen.items);
-	free(tracker);
-}
-
-static struct lh_error *start(const struct lh_dirty_target *target, struct lh_dirty_tracker **ret)
-{
-	struct uffd_tracker *tracker = calloc(1, sizeof(*tracker));
-	if (!tracker)
-		return lh_error_no_memory();
-	tracker->base = (struct lh_dirty_tracker){&lh_dirty_uffd, target->process, target->cost, 0};
-	tracker->userfault_fd = -1;
-	struct lh_error *error = start_in(tracker, target);
-	if (error) {
-		stop(&tracker->base);
-		return error;
-	}
-	*ret = &tracker->base;
-	return NULL;
 }
 
 const struct lh_dirty_kind lh_dirty_uffd = {
 	.name = "uffd",
+	.tracker_bytes = sizeof(struct uffd_tracker),
 	.injects = true,
 	.check = check,
 	.start = start,

@@ -301,8 +301,22 @@ struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_r
 	return scan_range(pagemap, &query_find_written, range, ret);
 }
 
+static struct lh_error *read_own(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
+{
+	struct lh_page_runs told LH_CLEANUP(lh_page_runs_deinit) = {0};
+	LH_TRY(lh_pagemap_tell_file(pagemap, range, &told));
+	for (size_t i = 0; i < told.runs.count; i++) {
+		const struct lh_page_run *run = &told.runs.items[i];
+		if (run->state == LH_PAGES_PRESENT)
+			LH_TRY(lh_page_runs_add(ret, run->range.start, run->range.end, run->state));
+	}
+	return NULL;
+}
+
 struct lh_error *lh_pagemap_find_own(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
 {
+	if (!lh_pagemap_knows_scan(pagemap))
+		return read_own(pagemap, range, ret);
 	return scan_range(pagemap, &query_own, range, ret);
 }
 

@@ -15,14 +15,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGES = 64, OTHER_PAGES = 8 };
+enum { PAGES = 64, OTHER_PAGES = 8, HUGE_PAGES = 2, PAGES_OF_HUGE = 512 };
+
+#define HUGE_BYTES (PAGES_OF_HUGE * LH_PAGE_BYTES)
 
 enum action {
 	WRITE,   /* a page of the arena */
 	DISCARD, /* gives it back */
+	DISCARD_HUGE,
 	READ,
-	MAP,  /* the other arena, and writes all of it */
-	FORK, /* a process that shares all pages, and waits */
+	PROTECT, /* the arena is for reading only */
+	MAP,     /* the other arena, and writes all of it */
+	FORK,    /* a process that shares all pages, and waits */
 };
 
 struct order {
@@ -36,7 +40,8 @@ struct fixture {
 	int order_fd;
 	int done_fd;
 	uint8_t *arena;
-	uint8_t *other; /* not mapped before MAP */
+	size_t page_count; /* of the arena */
+	uint8_t *other;    /* not mapped before MAP */
 	struct lh_process *process;
 	struct lh_dirty_cost cost;
 	struct lh_dirty_tracker *tracker;
@@ -54,8 +59,14 @@ static void obey(const struct fixture *fixture, const struct order *order)
 	case DISCARD:
 		madvise((void *)(uintptr_t)page, LH_PAGE_BYTES, MADV_DONTNEED);
 		break;
+	case DISCARD_HUGE:
+		madvise((void *)(uintptr_t)page, HUGE_BYTES, MADV_DONTNEED);
+		break;
 	case READ:
 		(void)*page;
+		break;
+	case PROTECT:
+		mprotect(fixture->arena, fixture->page_count * LH_PAGE_BYTES, PROT_READ);
 		break;
 	case MAP:
 		(void)mmap(fixture->other, OTHER_PAGES * LH_PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -91,18 +102,49 @@ static void tell(const struct fixture *fixture, enum action action, size_t page)
 	assert_int_equal(read(fixture->done_fd, &byte, 1), 1);
 }
 
-static void start_child(struct fixture *fixture)
+/* ---------------------------------------------------------------- arenas */
+
+typedef void map_arena(struct fixture *fixture);
+
+static void *map_private(size_t bytes, int flags, int fd)
 {
-	int orders[2], done[2];
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | flags, fd, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void map_anonymous(struct fixture *fixture)
+{
 	size_t bytes = (PAGES + 1 + OTHER_PAGES) * LH_PAGE_BYTES;
-	assert_int_equal(pipe(orders), 0);
-	assert_int_equal(pipe(done), 0);
-	fixture->arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(fixture->arena != MAP_FAILED);
+	fixture->page_count = PAGES;
+	fixture->arena = map_private(bytes, MAP_ANONYMOUS, -1);
+	assert_non_null(fixture->arena);
 	madvise(fixture->arena, bytes, MADV_NOHUGEPAGE);
 	/* A hole of one page, so that the other arena never merges with this one. */
 	fixture->other = fixture->arena + (PAGES + 1) * LH_PAGE_BYTES;
 	munmap(fixture->arena + PAGES * LH_PAGE_BYTES, bytes - PAGES * LH_PAGE_BYTES);
+}
+
+static void map_file(struct fixture *fixture)
+{
+	int fd = memfd_create("arena", MFD_CLOEXEC);
+	fixture->page_count = PAGES;
+	assert_int_equal(ftruncate(fd, PAGES * LH_PAGE_BYTES), 0);
+	fixture->arena = map_private(PAGES * LH_PAGE_BYTES, 0, fd);
+	close(fd);
+}
+
+/* None where no huge pages are reserved. */
+static void map_huge(struct fixture *fixture)
+{
+	fixture->page_count = (size_t)HUGE_PAGES * PAGES_OF_HUGE;
+	fixture->arena = map_private(HUGE_PAGES * HUGE_BYTES, MAP_ANONYMOUS | MAP_HUGETLB, -1);
+}
+
+static void start_child(struct fixture *fixture)
+{
+	int orders[2], done[2];
+	assert_int_equal(pipe(orders), 0);
+	assert_int_equal(pipe(done), 0);
 	fixture->pid = fork();
 	assert_true(fixture->pid >= 0);
 	if (!fixture->pid) {
@@ -114,7 +156,7 @@ static void start_child(struct fixture *fixture)
 	close(done[1]);
 	fixture->order_fd = orders[1];
 	fixture->done_fd = done[0];
-	for (size_t i = 0; i < PAGES; i++)
+	for (size_t i = 0; i < fixture->page_count; i++)
 		tell(fixture, WRITE, i);
 }
 
@@ -122,7 +164,7 @@ static void plan_anew(struct fixture *fixture)
 {
 	const struct lh_want wants[] = {
 		{.kind = LH_WANT_RANGE,
-		 .range = {(uintptr_t)fixture->arena, (uintptr_t)fixture->arena + PAGES * LH_PAGE_BYTES}},
+		 .range = {(uintptr_t)fixture->arena, (uintptr_t)fixture->arena + fixture->page_count * LH_PAGE_BYTES}},
 		{.kind = LH_WANT_RANGE,
 		 .range = {(uintptr_t)fixture->other, (uintptr_t)fixture->other + OTHER_PAGES * LH_PAGE_BYTES}},
 	};
@@ -191,7 +233,7 @@ static void start_tracker(struct fixture *fixture, const struct lh_dirty_kind *k
 	assert_success(lh_process_open(fixture->pid, &fixture->process));
 	assert_success(lh_regions_read(fixture->process, LH_REGIONS_MAPS, &regions));
 	const struct lh_dirty_target target = {fixture->process, &regions, &fixture->cost};
-	struct lh_error *error = kind->start(&target, &fixture->tracker);
+	struct lh_error *error = lh_dirty_start_kind(kind, &target, &fixture->tracker);
 	if (kind == &lh_dirty_soft)
 		assert_int_equal(!error, keeps_soft_dirty_bits());
 	if (error) {
@@ -203,25 +245,30 @@ static void start_tracker(struct fixture *fixture, const struct lh_dirty_kind *k
 
 static void end(struct fixture *fixture)
 {
-	if (fixture->tracker)
-		fixture->tracker->kind->stop(fixture->tracker);
+	lh_dirty_stop(fixture->tracker);
 	lh_vec_deinit(&fixture->runs.runs);
 	lh_plan_deinit(&fixture->plan);
 	lh_process_close(fixture->process);
 	close(fixture->order_fd);
 	close(fixture->done_fd);
 	assert_int_equal(waitpid(fixture->pid, NULL, 0), fixture->pid);
-	munmap(fixture->arena, PAGES * LH_PAGE_BYTES);
+	munmap(fixture->arena, fixture->page_count * LH_PAGE_BYTES);
 	free(fixture);
 }
 
-/* NULL: not on this kernel. All pages are taken once. */
-static struct fixture *begin(void **state)
+/* NULL: not on this kernel. All pages are taken once, if they can be tracked. */
+static struct fixture *begin_in(map_arena *map, bool is_for_reading, const struct lh_dirty_kind *kind)
 {
-	const struct lh_dirty_kind *kind = *state;
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	assert_non_null(fixture);
+	map(fixture);
+	if (!fixture->arena) {
+		free(fixture);
+		return NULL;
+	}
 	start_child(fixture);
+	if (is_for_reading)
+		tell(fixture, PROTECT, 0);
 	start_tracker(fixture, kind);
 	if (!fixture->tracker) {
 		end(fixture);
@@ -229,7 +276,14 @@ static struct fixture *begin(void **state)
 	}
 	plan_anew(fixture);
 	take(fixture);
-	assert_int_equal(count_pages(&fixture->runs, LH_PAGES_WRITTEN), PAGES);
+	return fixture;
+}
+
+static struct fixture *begin(void **state)
+{
+	struct fixture *fixture = begin_in(map_anonymous, false, *state);
+	if (fixture)
+		assert_int_equal(count_pages(&fixture->runs, LH_PAGES_WRITTEN), PAGES);
 	return fixture;
 }
 
@@ -295,6 +349,78 @@ static void test_pages_that_become_zeros(void **state)
 	end(fixture);
 }
 
+static bool is_found(struct fixture *fixture, enum lh_page_state state, size_t page)
+{
+	return is_in_runs(&fixture->plan.pages, state, fixture->arena + page * LH_PAGE_BYTES);
+}
+
+static void find(struct fixture *fixture)
+{
+	assert_success(fixture->tracker->kind->find(fixture->tracker, &fixture->plan));
+}
+
+static void test_pages_that_become_the_files(void **state)
+{
+	struct fixture *fixture = begin_in(map_file, true, *state);
+	if (!fixture)
+		skip();
+	assert_int_equal(count_pages(&fixture->runs, LH_PAGES_WRITTEN), PAGES);
+	tell(fixture, DISCARD, 5);
+	take(fixture);
+	tell(fixture, READ, 5);
+	tell(fixture, DISCARD, 40);
+	find(fixture);
+	assert_true(is_found(fixture, LH_PAGES_WRITTEN, 5));
+	assert_false(is_found(fixture, LH_PAGES_PRESENT, 40));
+	assert_int_equal(count_pages(&fixture->plan.pages, LH_PAGES_PRESENT), PAGES - 2);
+	end(fixture);
+}
+
+/* What a fork may take beside its parent's: a private mapping's reservation is not handed down. */
+enum { HUGE_PAGES_WANTED = 2 * HUGE_PAGES };
+
+/* Adds to those that the kernel keeps; without the right to, nothing happens. */
+static void reserve_huge_pages(int more)
+{
+	int count;
+	FILE *file = fopen("/proc/sys/vm/nr_hugepages", "r+");
+	if (!file)
+		return;
+	if (fscanf(file, "%d", &count) == 1 && fseek(file, 0, SEEK_SET) == 0)
+		fprintf(file, "%d", count + more);
+	fclose(file);
+}
+
+static int keep_huge_pages(void **state)
+{
+	(void)state;
+	reserve_huge_pages(HUGE_PAGES_WANTED);
+	return 0;
+}
+
+static int let_huge_pages_go(void **state)
+{
+	(void)state;
+	reserve_huge_pages(-HUGE_PAGES_WANTED);
+	return 0;
+}
+
+/* Linux 5.18 on gives them back. Where they are not tracked, all count as written. */
+static void test_huge_pages_that_become_zeros(void **state)
+{
+	struct fixture *fixture = begin_in(map_huge, false, *state);
+	if (!fixture)
+		skip();
+	bool are_tracked = fixture->runs.runs.count > 0;
+	tell(fixture, DISCARD_HUGE, PAGES_OF_HUGE);
+	tell(fixture, READ, PAGES_OF_HUGE);
+	find(fixture);
+	assert_int_equal(count_pages(&fixture->plan.pages, LH_PAGES_WRITTEN), (are_tracked ? 1 : 2) * PAGES_OF_HUGE);
+	assert_true(is_found(fixture, LH_PAGES_WRITTEN, PAGES_OF_HUGE));
+	assert_true(is_found(fixture, LH_PAGES_WRITTEN, 2 * PAGES_OF_HUGE - 1));
+	end(fixture);
+}
+
 static void test_new_mapping(void **state)
 {
 	struct fixture *fixture = begin(state);
@@ -352,11 +478,12 @@ static void test_somebody_else_clears(void **state)
 	end(fixture);
 }
 
-#define FOR_EACH_KIND(function)                                                                    \
-	{#function " (uffd)", function, NULL, NULL, (void *)(uintptr_t)&lh_dirty_uffd},            \
-	{                                                                                          \
-#function " (soft-dirty)", function, NULL, NULL, (void *)(uintptr_t)&lh_dirty_soft \
-	}
+/* clang-format off */
+#define FOR_EACH_KIND_WITH(function, setup, teardown) \
+	{#function " (uffd)", function, setup, teardown, (void *)(uintptr_t)&lh_dirty_uffd}, \
+	{#function " (soft-dirty)", function, setup, teardown, (void *)(uintptr_t)&lh_dirty_soft}
+/* clang-format on */
+#define FOR_EACH_KIND(function) FOR_EACH_KIND_WITH(function, NULL, NULL)
 
 int main(void)
 {
@@ -364,6 +491,8 @@ int main(void)
 		FOR_EACH_KIND(test_written_pages),
 		FOR_EACH_KIND(test_guess),
 		FOR_EACH_KIND(test_pages_that_become_zeros),
+		FOR_EACH_KIND(test_pages_that_become_the_files),
+		FOR_EACH_KIND_WITH(test_huge_pages_that_become_zeros, keep_huge_pages, let_huge_pages_go),
 		FOR_EACH_KIND(test_new_mapping),
 		FOR_EACH_KIND(test_pages_shared_with_a_forked_child),
 		{"test_somebody_else_clears (soft-dirty)", test_somebody_else_clears, NULL, NULL,
