@@ -6,6 +6,7 @@
 #include "cli/ceilings.h"
 #include "cli/command.h"
 #include "cli/record_log.h"
+#include "cli/runtime_facts.h"
 #include "cli/sampling.h"
 #include "cli/watching.h"
 
@@ -27,6 +28,7 @@ struct watch {
 	const struct lh_watch_settings *settings;
 	struct lh_sampling sampling;
 	struct lh_selection selection;
+	enum lh_allocator allocator;  /* of the process, looked up once */
 	struct lh_memory_status seen; /* at the last sample */
 	size_t look_count;            /* since then */
 	bool has_run_command;
@@ -81,8 +83,7 @@ static struct lh_error *put_result(const struct watch *watch, struct lh_style st
 {
 	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
 	struct lh_forecast forecast;
-	struct lh_runtime_facts facts;
-	lh_runtime_facts_gather(&watch->selection, &facts);
+	struct lh_runtime_facts facts = lh_runtime_facts_make(&watch->selection, watch->allocator);
 	size_t count = lh_ceilings_read(watch->process, ceilings);
 	bool has_end = lh_forecast_end(&watch->selection, ceilings, count, &forecast);
 	struct lh_select_report report = {
@@ -196,6 +197,7 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 	struct watch watch LH_CLEANUP(watch_deinit) = {
 		.process = process,
 		.settings = settings,
+		.allocator = lh_allocator_of(process),
 		.is_terminal = isatty(STDOUT_FILENO),
 	};
 	setlocale(LC_CTYPE, "");
