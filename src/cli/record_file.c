@@ -5,7 +5,7 @@
  */
 #include "cli/record_file.h"
 
-#include "leakhunt/json.h"
+#include "cli/lines.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,43 +16,15 @@ enum { WHOLE_MAX = 4096, JUDGED_MIN = 4096 };
 
 #define WHOLE_BYTES_MAX (256 * LH_MIB)
 
-static struct lh_error *open_stream(const char *path, FILE **ret)
-{
-	*ret = fopen(path, "re");
-	return *ret ? NULL : lh_error_from_errno(errno, "cannot open %s", path);
-}
-
-/* A line without its newline; *ret_length 0 and *ret_is_end at the end. */
-struct line {
-	char *text;
-	size_t capacity;
-	size_t length;
-};
-
-static void line_deinit(struct line *line)
-{
-	free(line->text);
-}
-
-static struct lh_error *next_line(FILE *stream, const char *path, struct line *line, bool *ret_is_end)
-{
-	errno = 0;
-	ssize_t length = getline(&line->text, &line->capacity, stream);
-	*ret_is_end = length < 0;
-	if (length < 0)
-		return ferror(stream) || errno == ENOMEM ? lh_error_from_errno(errno, "cannot read %s", path) : NULL;
-	line->length = (size_t)length - (length && line->text[length - 1] == '\n');
-	return NULL;
-}
-
 /* How many lines, and how many bytes: a block at a time. */
 static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t *ret_bytes)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = NULL;
-	LH_TRY(open_stream(path, &stream));
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(path, "re");
 	char block[65536];
 	size_t length;
 	*ret_lines = *ret_bytes = 0;
+	if (!stream)
+		return lh_error_from_errno(errno, "cannot open %s", path);
 	while ((length = fread(block, 1, sizeof(block), stream)) > 0) {
 		*ret_bytes += length;
 		for (const char *at = block, *end = block + length; (at = memchr(at, '\n', (size_t)(end - at))); at++)
@@ -96,6 +68,7 @@ static struct lh_error *select_whole(const char *path, struct lh_selection *ret,
 /* ---------------------------------------------------------------- long records */
 
 struct streaming {
+	struct lh_lines lines;
 	struct lh_record_reader *reader;
 	struct lh_selector *selector;
 	uint64_t stride; /* every so many samples are judged, and the last one */
@@ -105,6 +78,7 @@ struct streaming {
 
 static void streaming_deinit(struct streaming *streaming)
 {
+	lh_lines_close(&streaming->lines);
 	lh_record_reader_destroy(streaming->reader);
 	lh_selector_destroy(streaming->selector);
 }
@@ -120,16 +94,16 @@ static struct lh_error *take(struct streaming *streaming, const struct lh_sample
 	return NULL;
 }
 
-static struct lh_error *stream_lines(struct streaming *streaming, FILE *stream, const char *path)
+static struct lh_error *stream_lines(struct streaming *streaming)
 {
-	struct line line LH_CLEANUP(line_deinit) = {0};
+	struct lh_lines *lines = &streaming->lines;
 	const struct lh_sample *sample = NULL;
 	bool is_end = false;
 	while (!is_end) {
 		const struct lh_sample *next = NULL;
-		LH_TRY(next_line(stream, path, &line, &is_end));
+		LH_TRY(lh_lines_next(lines, &is_end));
 		if (!is_end)
-			LH_TRY(lh_record_reader_take(streaming->reader, line.text, line.length, &next));
+			LH_TRY(lh_record_reader_take(streaming->reader, lines->text, lines->length, &next));
 		bool is_last = is_end && sample && (streaming->count - 1) % streaming->stride != 0;
 		bool is_chosen = next && streaming->count % streaming->stride == 0;
 		if (is_last || is_chosen)
@@ -143,13 +117,12 @@ static struct lh_error *stream_lines(struct streaming *streaming, FILE *stream, 
 static struct lh_error *select_stream(const char *path, uint64_t lines, struct lh_selection *ret,
 				      struct lh_record_losses *losses)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = NULL;
 	struct streaming streaming LH_CLEANUP(streaming_deinit) = {.losses = losses};
 	streaming.stride = lh_max_u64(1, lines / JUDGED_MIN);
-	LH_TRY(open_stream(path, &stream));
+	LH_TRY(lh_lines_open(path, &streaming.lines));
 	LH_TRY(lh_record_reader_create(path, &streaming.reader));
 	LH_TRY(lh_selector_create(&streaming.selector));
-	LH_TRY(stream_lines(&streaming, stream, path));
+	LH_TRY(stream_lines(&streaming));
 	const struct lh_record_facts *facts = lh_record_reader_facts(streaming.reader);
 	losses->skipped_lines = facts->skipped_lines;
 	snprintf(losses->command, sizeof(losses->command), "%s", facts->command ? facts->command : "");

@@ -5,6 +5,8 @@
  */
 #include "cli/record_log.h"
 
+#include "cli/lines.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -130,6 +132,7 @@ struct lh_error *lh_record_log_open(const char *path, const struct lh_process *p
 /* ---------------------------------------------------------------- thinning */
 
 struct thinning {
+	struct lh_lines lines; /* of the record as it was */
 	struct lh_record_reader *reader;
 	struct lh_record_writer *writer;
 	struct lh_outfile *file;
@@ -139,6 +142,7 @@ struct thinning {
 
 static void thinning_deinit(struct thinning *thinning)
 {
+	lh_lines_close(&thinning->lines);
 	lh_record_reader_destroy(thinning->reader);
 	lh_record_writer_destroy(thinning->writer);
 	lh_outfile_destroy(thinning->file);
@@ -160,18 +164,16 @@ static struct lh_error *keep_every_second(struct thinning *thinning, const struc
 	return write_line(thinning, &line);
 }
 
-static struct lh_error *copy_lines(struct thinning *thinning, FILE *stream)
+static struct lh_error *copy_lines(struct thinning *thinning)
 {
-	LH_CLEANUP(lh_cleanup_free) char *line = NULL;
-	size_t capacity = 0;
-	ssize_t length;
-	while ((length = getline(&line, &capacity, stream)) > 0) {
+	for (bool is_end = false;;) {
 		const struct lh_sample *sample;
-		size_t without_newline = (size_t)length - (line[length - 1] == '\n');
-		LH_TRY(lh_record_reader_take(thinning->reader, line, without_newline, &sample));
+		LH_TRY(lh_lines_next(&thinning->lines, &is_end));
+		if (is_end)
+			return NULL;
+		LH_TRY(lh_record_reader_take(thinning->reader, thinning->lines.text, thinning->lines.length, &sample));
 		LH_TRY(keep_every_second(thinning, sample));
 	}
-	return NULL;
 }
 
 /* The last sample is the newest: what is dropped is every second one, it may be among them. */
@@ -179,15 +181,13 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 {
 	struct thinning thinning LH_CLEANUP(thinning_deinit) = {0};
 	struct lh_buffer header LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(log->path, "re");
-	if (!stream)
-		return lh_error_from_errno(errno, "cannot read %s", log->path);
+	LH_TRY(lh_lines_open(log->path, &thinning.lines));
 	LH_TRY(lh_record_reader_create(log->path, &thinning.reader));
 	LH_TRY(lh_record_writer_create(&thinning.writer));
 	LH_TRY(lh_outfile_create(log->path, true, &thinning.file));
 	LH_TRY(encode_header(log->process, &header));
 	LH_TRY(write_line(&thinning, &header));
-	LH_TRY(copy_lines(&thinning, stream));
+	LH_TRY(copy_lines(&thinning));
 	LH_TRY(lh_outfile_commit(thinning.file));
 	int fd = open(log->path, O_RDWR | O_APPEND | O_CLOEXEC);
 	if (fd < 0)

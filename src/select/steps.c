@@ -46,13 +46,13 @@ struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *oth
 	return NULL;
 }
 
-void lh_steps_add_to(const struct lh_steps *steps, uint64_t *series, size_t moment_count)
+void lh_steps_spread(const struct lh_steps *steps, size_t moment_count, uint64_t *ret)
 {
-	for (size_t i = 0; i < steps->items.count; i++) {
-		const struct lh_step *step = &steps->items.items[i];
-		size_t end = i + 1 < steps->items.count ? step[1].moment : moment_count;
-		for (size_t moment = step->moment; moment < end && moment < moment_count; moment++)
-			series[moment] = lh_steps_sum(series[moment], step->bytes);
+	uint64_t bytes = 0;
+	for (size_t moment = 0, next = 0; moment < moment_count; moment++) {
+		for (; next < steps->items.count && steps->items.items[next].moment <= moment; next++)
+			bytes = steps->items.items[next].bytes;
+		ret[moment] = bytes;
 	}
 }
 
