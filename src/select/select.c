@@ -5,10 +5,14 @@
 #include "selector.h"
 #include "verdict.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The process grows at least this share as fast as the part of it that leaks. */
+static const double HIDDEN_SHARE = 0.5;
 
 void lh_sample_deinit(struct lh_sample *sample)
 {
@@ -306,6 +310,27 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 	return keep_series(selecting, &total.used, growth);
 }
 
+/*
+ * A leak that the ups and downs of other memory hide is one of the process all the same; not so where other memory
+ * shrinks as fast. The rows are ranked.
+ */
+static void take_hidden_leak(struct lh_selection *selection)
+{
+	struct lh_growth *total = &selection->total;
+	const struct lh_growth *first = selection->growths.items;
+	bool is_open = total->verdict == LH_VERDICT_UNDECIDED || total->verdict == LH_VERDICT_SAWTOOTH;
+	char grown[LH_FORMAT_MAX];
+	if (!is_open || !selection->growths.count || first->verdict != LH_VERDICT_LEAK ||
+	    first->measure != LH_MEASURE_USED || total->rate_bytes_per_hour < HIDDEN_SHARE * first->rate_bytes_per_hour)
+		return;
+	total->verdict = LH_VERDICT_LEAK;
+	total->watch_more_ns = 0;
+	snprintf(total->reason, sizeof(total->reason),
+		 "one part (%s at 0x%" PRIx64 ") leaks, by %s so far, under ups and downs of the rest",
+		 lh_region_kind_name(first->kind), first->start,
+		 lh_format_bytes((uint64_t)(first->growth_bytes > 0 ? first->growth_bytes : 0), grown));
+}
+
 /* ---------------------------------------------------------------- ranking */
 
 /* What still grows, before what grew once: a cache that has filled must not hide a small leak. */
@@ -372,6 +397,7 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	LH_TRY(judge_total(selecting, &rows));
 	if (selection->growths.count)
 		qsort(selection->growths.items, selection->growths.count, sizeof(struct lh_growth), compare_growths);
+	take_hidden_leak(selection);
 	return NULL;
 }
 
