@@ -175,6 +175,7 @@ bench-pause: all $(benches)
 
 # SELECT='--mib 1024 --runs 3': see scripts/bench-select.sh.
 bench-select: all samples $(benches)
+	$(Q)scripts/deps.sh ensure bench
 	$(Q)scripts/bench-select.sh $(SELECT) .build/leakhunt .build/samples .build/bench
 .PHONY: bench-select
 
