@@ -29,15 +29,15 @@ struct lh_error *lh_steps_set(struct lh_steps *steps, uint32_t moment, uint64_t 
 struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *other)
 {
 	LH_CLEANUP(lh_steps_deinit) struct lh_steps sum = {0};
-	const struct lh_step *a = steps->items.items, *a_end = a + steps->items.count;
-	const struct lh_step *b = other->items.items, *b_end = b + other->items.count;
 	uint64_t a_bytes = 0, b_bytes = 0;
-	while (a < a_end || b < b_end) {
-		bool takes_a = a < a_end && (b == b_end || a->moment <= b->moment);
-		bool takes_b = b < b_end && (a == a_end || b->moment <= a->moment);
-		uint32_t moment = takes_a ? a->moment : b->moment;
-		a_bytes = takes_a ? a++->bytes : a_bytes;
-		b_bytes = takes_b ? b++->bytes : b_bytes;
+	for (size_t a = 0, b = 0; a < steps->items.count || b < other->items.count;) {
+		uint32_t a_moment = a < steps->items.count ? steps->items.items[a].moment : UINT32_MAX;
+		uint32_t b_moment = b < other->items.count ? other->items.items[b].moment : UINT32_MAX;
+		if (a_moment <= b_moment)
+			a_bytes = steps->items.items[a++].bytes;
+		if (b_moment <= a_moment)
+			b_bytes = other->items.items[b++].bytes;
+		uint32_t moment = a_moment < b_moment ? a_moment : b_moment;
 		LH_TRY(lh_steps_set(&sum, moment, lh_steps_sum(a_bytes, b_bytes)));
 	}
 	struct lh_steps replaced = *steps;
