@@ -73,6 +73,8 @@ struct streaming {
 	struct lh_selector *selector;
 	uint64_t stride; /* every so many samples are judged, and the last one */
 	uint64_t count;
+	pid_t pid; /* of the first sample */
+	uint64_t start_ticks;
 	struct lh_record_losses *losses;
 };
 
@@ -87,7 +89,11 @@ static struct lh_error *take(struct streaming *streaming, const struct lh_sample
 {
 	streaming->losses->lost_regions += sample->list.skipped_lines + sample->list.dropped_regions;
 	struct lh_error *error = lh_selector_add(streaming->selector, sample);
-	if (!error || lh_error_code(error) != LH_ERROR_USAGE || !streaming->count)
+	bool is_first = !streaming->count;
+	streaming->pid = is_first ? sample->pid : streaming->pid;
+	streaming->start_ticks = is_first ? sample->start_ticks : streaming->start_ticks;
+	bool is_same = sample->pid == streaming->pid && sample->start_ticks == streaming->start_ticks;
+	if (!error || lh_error_code(error) != LH_ERROR_USAGE || is_first || !is_same)
 		return error;
 	streaming->losses->unordered_samples++;
 	lh_error_destroy(error);
