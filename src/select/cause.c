@@ -132,7 +132,8 @@ static void classify_heap(const struct lh_runtime_facts *facts, struct lh_cause 
 {
 	if (facts->allocator == LH_ALLOCATOR_GLIBC)
 		SAY(ret, "brk-heap",
-		    "malloc's main heap, grown by brk: allocations below 128 KiB, or up to 32 MiB once such have been freed");
+		    "malloc's main heap, grown by brk: allocations below 128 KiB, or up to 32 MiB once such have been "
+		    "freed");
 	else if (has_other_malloc(facts))
 		SAY(ret, "brk-heap", "memory grown by brk; %s, the malloc of this process, may use it",
 		    lh_allocator_name(facts->allocator));

@@ -24,7 +24,7 @@ static const struct marker {
 	{"mi_malloc", LH_ALLOCATOR_MIMALLOC},      {"gnu_get_libc_version", LH_ALLOCATOR_GLIBC},
 	{"__malloc_replaced", LH_ALLOCATOR_MUSL},  {"__libc_malloc_impl", LH_ALLOCATOR_MUSL},
 	{"__libc_get_version", LH_ALLOCATOR_MUSL}, {"__dls3", LH_ALLOCATOR_MUSL},
-	{"__simple_malloc", LH_ALLOCATOR_MUSL}, {"_int_malloc", LH_ALLOCATOR_GLIBC},
+	{"__simple_malloc", LH_ALLOCATOR_MUSL},    {"_int_malloc", LH_ALLOCATOR_GLIBC},
 };
 
 struct search {

@@ -317,16 +317,16 @@ kernel_text() {
 
 @test "smaps of other kernels" {
 	for kernel in 2.6.32 missing future hugetlb names; do
-		files=()
+		texts=()
 		for i in 1 2 3 4 5 6 7 8; do
 			kernel_text $((i * 1000)) >"$kernel$i"
-			files+=(--from "$kernel$i")
+			texts+=(--from "$kernel$i")
 		done
-		leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6,7 --json
+		leakhunt select "${texts[@]}" --times 0,1,2,3,4,5,6,7 --json
 		[ "$status" -eq 0 ]
 		[ -z "$stderr" ]
 		jq -e '.process.verdict == "leak" and .regions[0].verdict == "leak" and .process.growth_bytes >= 7000 * 1024' <<<"$output"
-		leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6,7
+		leakhunt select "${texts[@]}" --times 0,1,2,3,4,5,6,7
 		[[ $output == *"verdict  leak"* ]]
 		[[ $output != *$'\x1b'* && $output != *$'\xff'* ]]
 	done

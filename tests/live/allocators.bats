@@ -19,6 +19,15 @@ allocator_with() {
 	assert_sample_unharmed
 }
 
+# leaks_as PROGRAM: select's JSON of a sample that was built as PROGRAM.
+leaks_as() {
+	SAMPLES=$BATS_TEST_TMPDIR start_sample "$1" --auto 20
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8 --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
+	assert_sample_unharmed
+}
+
 @test "glibc: the brk heap" {
 	allocator_with ""
 	[ "$(jq -r .allocator <<<"$output")" = glibc ]
@@ -41,15 +50,6 @@ allocator_with() {
 @test "mimalloc" {
 	allocator_with /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
-}
-
-# leaks_as PROGRAM: select's JSON of a sample that was built as PROGRAM.
-leaks_as() {
-	SAMPLES=$BATS_TEST_TMPDIR start_sample "$1" --auto 20
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8 --json
-	[ "$status" -eq 0 ]
-	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
-	assert_sample_unharmed
 }
 
 @test "musl, dynamic: Debian's file of it is called libc.so" {
