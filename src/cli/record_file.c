@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { WHOLE_MAX = 4096, JUDGED_MIN = 4096 };
 
@@ -33,9 +34,16 @@ static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t 
 	return ferror(stream) ? lh_error_from_errno(errno, "cannot read %s", path) : NULL;
 }
 
+/* What can be read once only, as a pipe, is not measured first. */
+static bool is_regular(const char *path)
+{
+	struct stat status;
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 bool lh_record_file_detect(const char *path)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(path, "re");
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = is_regular(path) ? fopen(path, "re") : NULL;
 	char start[512];
 	size_t length = stream ? fread(start, 1, sizeof(start), stream) : 0;
 	return lh_record_detect(start, length);
@@ -141,6 +149,8 @@ struct lh_error *lh_record_file_select(const char *path, struct lh_selection *re
 {
 	uint64_t lines, bytes;
 	*ret_losses = (struct lh_record_losses){0};
+	if (!is_regular(path))
+		return select_whole(path, ret, ret_losses);
 	LH_TRY(measure(path, &lines, &bytes));
 	if (lines <= WHOLE_MAX && bytes <= WHOLE_BYTES_MAX)
 		return select_whole(path, ret, ret_losses);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +106,8 @@ static struct lh_error *open_file(struct lh_record_log *log)
 		return lh_error_from_errno(errno, "cannot open %s", log->path);
 	if (!S_ISREG(status.st_mode))
 		return refuse(log, "not a file");
+	if (flock(log->fd, LOCK_EX | LOCK_NB) < 0)
+		return refuse(log, "being written by another leakhunt");
 	log->bytes = (uint64_t)status.st_size;
 	LH_TRY(check_file(log));
 	LH_TRY(cut_torn_line(log));
@@ -194,6 +197,8 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 		return lh_error_from_errno(errno, "cannot open %s", log->path);
 	close(log->fd);
 	log->fd = fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return lh_error_from_errno(errno, "cannot lock %s", log->path);
 	log->bytes = thinning.bytes;
 	return begin(log);
 }

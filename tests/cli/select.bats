@@ -353,6 +353,17 @@ kernel_text() {
 	[[ $stderr == *"pids 7 and 8"* ]]
 }
 
+@test "a record from a pipe" {
+	put_record record 1000 100 20
+	run --separate-stderr bash -c '"$LEAKHUNT" select --from <(cat record) --json'
+	[ "$status" -eq 0 ]
+	[ "$(jq -r '.process.verdict, .samples' <<<"$output")" = $'leak\n20' ]
+	put_record after 3000 0 20
+	run --separate-stderr bash -c '"$LEAKHUNT" select --before <(cat record) --after <(cat after) --json'
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .change <<<"$output")" = stopped ]
+}
+
 @test "samples that do not go together" {
 	smaps a 1000
 	smaps b 2000

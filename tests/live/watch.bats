@@ -140,6 +140,68 @@ has_lines() {
 	done <<<"$chart"
 }
 
+@test "two watches do not write one record" {
+	start_sample heap_leak --auto 20
+	"$LEAKHUNT" watch "$SAMPLE_PID" -i 10ms --save record >lines 3>&- &
+	watcher=$!
+	wait_until 100 has_lines lines 3
+	watch "$SAMPLE_PID" -i 10ms --for 100ms --save record
+	[ "$status" -eq 2 ]
+	[[ $stderr == *"record exists, and is being written by another leakhunt"* ]]
+	kill -TERM "$watcher"
+	wait "$watcher"
+	run --separate-stderr "$LEAKHUNT" select --from record --json
+	[ "$status" -eq 0 ]
+	# Free again, also after it was thinned out.
+	watch "$SAMPLE_PID" -i 1ms --for 1s --save record --save-max 64K
+	[ "$status" -eq 0 ]
+	watch "$SAMPLE_PID" -i 10ms --for 100ms --save record
+	[ "$status" -eq 0 ]
+}
+
+@test "nobody reads what is printed: it ends" {
+	start_sample heap_leak --auto 20
+	timeout 30 "$LEAKHUNT" watch "$SAMPLE_PID" -i 10ms --save record 2>err | head -n 1 >first
+	[ "${PIPESTATUS[0]}" -eq 0 ]
+	[ ! -s err ]
+	[ -s first ]
+	timeout 30 "$LEAKHUNT" watch --all -i 100ms 2>err | head -n 1 >first
+	[ "${PIPESTATUS[0]}" -eq 0 ]
+	"$LEAKHUNT" select --from record --json | jq -e '.samples >= 2'
+}
+
+@test "metrics that can't be written are warned of once, and written when they can" {
+	start_sample heap_leak --auto 20
+	"$LEAKHUNT" watch "$SAMPLE_PID" -i 10ms --metrics later/metrics.prom >lines 2>err 3>&- &
+	watcher=$!
+	wait_until 100 has_lines lines 10
+	mkdir later
+	wait_until 100 test -s later/metrics.prom
+	kill -TERM "$watcher"
+	wait "$watcher" && status=0 || status=$?
+	[ "$status" -eq 1 ]
+	[ "$(wc -l <err)" -eq 1 ]
+	openmetrics later/metrics.prom >metrics
+}
+
+@test "the user's commands run as in a shell: SIGPIPE ends them" {
+	start_sample heap_leak --auto 20
+	watch "$SAMPLE_PID" -i 50ms --for 1500ms --on-leak 'yes | head -n 1 >fired' --counter 'yes 7 | head -n 1'
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[ "$(cat fired)" = y ]
+}
+
+@test "a counter that hangs costs seconds, not the watch" {
+	start_sample heap_leak --auto 20
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'sleep 1000 & wait' --json
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"did not print a number within 5 s"* ]]
+	[ "$(jq .samples <<<"$output")" -eq 2 ]
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'echo 3; exec sleep 1000' --json
+	[ "$status" -eq 0 ]
+}
+
 @test "bad usage" {
 	watch
 	[ "$status" -eq 64 ]
