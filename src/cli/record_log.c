@@ -214,14 +214,28 @@ static struct lh_error *append_line(struct lh_record_log *log, const struct lh_b
 	return NULL;
 }
 
+/* Thinned out until the sample fits, or nothing more can be dropped. */
+static struct lh_error *make_room(struct lh_record_log *log, const struct lh_sample *sample, struct lh_buffer *line)
+{
+	for (uint64_t before = UINT64_MAX; log->bytes + line->length > log->max_bytes;) {
+		if (log->bytes >= before)
+			return lh_error_hint(
+				lh_error_create(LH_ERROR_USAGE, "%s would exceed %llu bytes: one sample takes %zu",
+						log->path, (unsigned long long)log->max_bytes, line->length),
+				"allow more with --save-max");
+		before = log->bytes;
+		LH_TRY(thin_out(log));
+		/* What the line says rests on those before it. */
+		line->length = 0;
+		LH_TRY(lh_record_encode_sample(log->writer, sample, line));
+	}
+	return NULL;
+}
+
 struct lh_error *lh_record_log_append(struct lh_record_log *log, const struct lh_sample *sample)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_TRY(lh_record_encode_sample(log->writer, sample, &line));
-	if (log->bytes + line.length <= log->max_bytes)
-		return append_line(log, &line);
-	LH_TRY(thin_out(log));
-	struct lh_buffer anew LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_TRY(lh_record_encode_sample(log->writer, sample, &anew));
-	return append_line(log, &anew);
+	LH_TRY(make_room(log, sample, &line));
+	return append_line(log, &line);
 }

@@ -159,6 +159,16 @@ has_lines() {
 	[ "$status" -eq 0 ]
 }
 
+@test "a sample that is larger than the record may be: said, and the bound holds" {
+	start_sample many_mappings --size $((5000 * 4096)) --block-bytes 4096
+	watch "$SAMPLE_PID" -i 10ms --for 300ms --save record --save-max 64K
+	[ "$status" -eq 1 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"record would exceed 65536 bytes: one sample takes "*"the samples are not saved"* ]]
+	[ "$(stat -c %s record)" -le 65536 ]
+	[[ $output == *"verdict  "* ]]
+}
+
 @test "nobody reads what is printed: it ends" {
 	start_sample heap_leak --auto 20
 	timeout 30 "$LEAKHUNT" watch "$SAMPLE_PID" -i 10ms --save record 2>err | head -n 1 >first
