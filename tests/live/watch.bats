@@ -196,9 +196,13 @@ has_lines() {
 
 @test "the user's commands run as in a shell: SIGPIPE ends them" {
 	start_sample heap_leak --auto 20
-	watch "$SAMPLE_PID" -i 50ms --for 1500ms --on-leak 'yes | head -n 1 >fired' --counter 'yes 7 | head -n 1'
-	[ "$status" -eq 0 ]
-	[ -z "$stderr" ]
+	"$LEAKHUNT" watch "$SAMPLE_PID" -i 50ms --on-leak 'yes | head -n 1 >fired' --counter 'yes 7 | head -n 1' \
+		>lines 2>err 3>&- &
+	watcher=$!
+	wait_until 300 test -s fired
+	kill -TERM "$watcher"
+	wait "$watcher"
+	[ ! -s err ]
 	[ "$(cat fired)" = y ]
 }
 
