@@ -126,6 +126,11 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -Iinclude -o $@ $< -lpthread
 
+# Writes what leakhunt reads, with leakhunt's own code.
+.build/bench/day_record: tests/bench/day_record.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
+
 samples: $(samples)
 
 deps:
@@ -170,6 +175,7 @@ bench-pause: all $(benches)
 
 # SELECT='--mib 1024 --runs 3': see scripts/bench-select.sh.
 bench-select: all samples $(benches)
+	$(Q)scripts/deps.sh ensure bench
 	$(Q)scripts/bench-select.sh $(SELECT) .build/leakhunt .build/samples .build/bench
 .PHONY: bench-select
 

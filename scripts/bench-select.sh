@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# What a sample of `leakhunt select` costs, and how long it holds up the target, as Markdown tables:
+# What a sample of `leakhunt select` costs, how long it holds up the target, and how fast a record of a day is judged, as
+# Markdown tables:
 #   60,000 mappings: beside `cat smaps`, pmap -X and smem (left out when it is not installed);
-#   a heap of --mib MiB: the longest wait of a thread in the target that maps and unmaps, with pieces and without.
+#   a heap of --mib MiB: the longest wait of a thread in the target that maps and unmaps, with pieces and without, beside
+#   as long a time in which nobody looks at it;
+#   a record of 24 hours, 100,000 samples.
 #   bench-select.sh [--mib 4096] [--runs 5] LEAKHUNT SAMPLES BENCH
 set -euo pipefail
 
@@ -64,29 +67,63 @@ show_mappings() {
 	stop_sample
 }
 
-# show_stall WORDS MAX_STALL
-show_stall() {
-	local receipt waits=() i
-	for ((i = 0; i < runs; i++)); do
-		sample_command gap
-		receipt=$("$leakhunt" select "$SAMPLE_PID" -i 100ms -n 3 --max-stall "$2" --json | jq -c .receipt)
-		sample_command gap
-		waits+=("$(jq .map_ns <<<"$REPLY")")
-	done
-	row "$1" "$(ratio "$(printf '%s\n' "${waits[@]}" | median)" 1000000)" \
-		"$(ratio "$(printf '%s\n' "${waits[@]}" | sort -n | tail -n 1)" 1000000)" \
-		"$(jq -r '"\(.bounded_readings) of \(.readings)"' <<<"$receipt")" \
-		"$(jq '.reading_max_ns / 1e6 | floor' <<<"$receipt")"
+# stall_of COMMAND...: while it runs, the longest call of the target that slept, and the longest of all, in ns.
+stall_of() {
+	sample_command waits
+	"$@" >"$work/stall.json"
+	sample_command waits
+	jq -r '"\(.slept_ns) \(.any_ns)"' <<<"$REPLY"
 }
 
+# show_stall TITLE COMMAND...: of each run the longest; leakhunt's own calls are by its receipt.
+show_stall() {
+	local title=$1 slept=() any=() calls=() longest=- pieces=- pair i
+	shift
+	for ((i = 0; i < runs; i++)); do
+		pair=$(stall_of "$@")
+		slept+=("${pair% *}") any+=("${pair#* }")
+		[ -s "$work/stall.json" ] || continue
+		calls+=("$(jq .receipt.longest_call_ns "$work/stall.json")")
+		longest=$(in_ms "${calls[@]}")
+		pieces=$(jq -r '.receipt | "\(.bounded_readings) of \(.readings)"' "$work/stall.json")
+	done
+	row "$title" "$(in_ms "${slept[@]}")" "$(in_ms "${any[@]}")" "$longest" "$pieces"
+}
+
+# in_ms NS...: the median, and the most.
+in_ms() {
+	echo "$(ratio "$(printf '%s\n' "$@" | median)" 1000000) ($(ratio "$(printf '%s\n' "$@" | sort -n | tail -n 1)" 1000000))"
+}
+
+# A call of the target that slept has waited for a lock; one that took long without is the machine's: a processor that was taken away.
 show_stalls() {
-	start_heartbeat --mib "$mib" --map 1
-	row "$mib MiB heap" "mmap waits, ms (median)" "most" "in pieces" "a reading, ms"
+	local samples=$SAMPLES
+	SAMPLES=$bench start_sample map_waits --mib "$mib" || die "the target does not start"
+	SAMPLES=$samples
+	row "$mib MiB heap, ms: median (most) of $runs" "mmap that waited" "any mmap" "longest call of leakhunt's" "in pieces"
 	row --- --- --- --- ---
-	show_stall "smaps only (--max-stall 1h)" 1h
-	show_stall "--max-stall 5ms (the default)" 5ms
-	show_stall "--max-stall 1ms" 1ms
+	show_stall "nobody looks, as long" sleep 0.3
+	show_stall "smaps only (--max-stall 1h)" "$leakhunt" select "$SAMPLE_PID" -i 100ms -n 3 --json --max-stall 1h
+	show_stall "--max-stall 5ms (the default)" "$leakhunt" select "$SAMPLE_PID" -i 100ms -n 3 --json
+	show_stall "--max-stall 1ms" "$leakhunt" select "$SAMPLE_PID" -i 100ms -n 3 --json --max-stall 1ms
 	stop_sample
+}
+
+# show_day SAMPLES: judging a record of 24 hours.
+show_day() {
+	local wall=() peak=() i
+	need_mib 200
+	"$bench/day_record" "$1" "$work/day.jsonl"
+	for ((i = 0; i < runs; i++)); do
+		"$bench/measure" "$work/measured" "$leakhunt" select --from "$work/day.jsonl" --json >"$work/day.json"
+		wall+=("$(jq .elapsed_ns "$work/measured")") peak+=("$(jq .peak_resident_bytes "$work/measured")")
+	done
+	[ "$(jq .samples "$work/day.json")" = "$1" ] || die "not all samples were read"
+	row "a day's record of $1 samples, $(ratio "$(stat -c %s "$work/day.jsonl")" 1048576) MiB" "measured: median (most) of $runs" bound
+	row --- --- ---
+	row "judged in, ms" "$(in_ms "${wall[@]}")" 1000
+	row "most memory, MiB" "$(ratio "$(printf '%s\n' "${peak[@]}" | sort -n | tail -n 1)" 1048576)" 64
+	rm "$work/day.jsonl"
 }
 
 machine
@@ -94,3 +131,5 @@ echo
 show_mappings
 echo
 show_stalls
+echo
+show_day 100000

@@ -15,9 +15,9 @@ step() {
 
 # Which headers of include/leakhunt/ a folder of src/ may include, beside its own.
 declare -A allowed=(
-	[base]="base json"
+	[base]="base json json_pull"
 	[proc]="base proc"
-	[select]="base json proc select"
+	[select]="base json json_pull proc select"
 	[dump]="base json format proc select dump"
 	[image]="base json format proc image"
 	[symbols]="base proc image symbols"

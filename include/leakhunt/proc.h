@@ -180,6 +180,7 @@ struct lh_regions_pace {
 	uint64_t max_stall_ns;   /* how long one call may hold the target's mmap_lock; 0: as long as smaps takes */
 	size_t read_count;       /* readings so far, of either way */
 	size_t bounded_count;    /* of them in pieces */
+	size_t mapping_count;    /* at the latest reading */
 	uint64_t hold_ns_max;    /* the longest call so far: who maps memory meanwhile waits for its end */
 	uint64_t resident_bytes; /* at the latest reading: of the process, */
 	uint64_t biggest_bytes;  /* and in small pages of the mapping that has most of them */
@@ -188,11 +189,12 @@ struct lh_regions_pace {
 
 /*
  * As lh_regions_read, with usage. The kernel walks a mapping's page tables under mmap_lock while it writes
- * its smaps: 5 to 6 ms a GiB of small pages (Linux 6.18). When that would take longer than max_stall_ns,
- * the addresses are read from maps and the pages counted with lh_pagemap in short calls. Of the usage there is
- * then: rss_bytes, anonymous_bytes, anon_huge_bytes and swap_bytes; of shared and hugetlbfs memory also what is
- * mapped nowhere else (private_dirty_bytes, private_hugetlb_bytes). Not known are then lazily freed pages,
- * which count until they are gone, swapped pages of shared memory, and the flags of VmFlags.
+ * its smaps: 5 to 6 ms a GiB of small pages (Linux 6.18). When that would take longer than max_stall_ns, or
+ * there are thousands of mappings, of which it takes longer to write texts than to count pages, the addresses are read
+ * from maps and the pages counted with lh_pagemap in short calls. Of the usage there is then: rss_bytes,
+ * anonymous_bytes, anon_huge_bytes and swap_bytes; of shared and hugetlbfs memory also what is mapped nowhere else
+ * (private_dirty_bytes, private_hugetlb_bytes). Not known are then lazily freed pages, which count until they are gone,
+ * swapped pages of shared memory, and the flags of VmFlags.
  */
 struct lh_error *lh_regions_read_bounded(const struct lh_process *process, struct lh_regions_pace *pace,
 					 struct lh_region_list *ret) LH_NODISCARD;

@@ -133,7 +133,7 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	finding->is_partial = sampling->is_partial;
 	finding->ceiling_count = lh_ceilings_read(process, finding->ceilings);
 	LH_TRY(lh_selector_judge(sampling->selector, &finding->selection));
-	finding->facts = lh_runtime_facts_read(&finding->selection, process);
+	finding->facts = lh_runtime_facts_make(&finding->selection, lh_allocator_of(process));
 	return NULL;
 }
 
@@ -373,7 +373,7 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 	} else {
 		LH_TRY(source->option ? find_in_files(arguments, &finding) : find_live(arguments, &settings, &finding));
 		if (source->option)
-			finding.facts = lh_runtime_facts_read(&finding.selection, NULL);
+			finding.facts = lh_runtime_facts_make(&finding.selection, LH_ALLOCATOR_UNKNOWN);
 		LH_TRY(print_selection(&finding, &settings));
 	}
 	*ret_status = finding.is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;

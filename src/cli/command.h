@@ -97,6 +97,8 @@ const char *lh_nearest(const char *word, const char *const *candidates, size_t c
 struct lh_style lh_terminal_style(void);
 /* Writes to stdout; a closed pipe is not an error. */
 struct lh_error *lh_print(const struct lh_buffer *buffer) LH_NODISCARD;
+/* Whether lh_print has met a closed pipe: nobody reads what is printed. */
+bool lh_output_is_closed(void);
 /* One line on stderr: "leakhunt: warning: ...", escaped. */
 void lh_warn(const char *format, ...) LH_PRINTF(1, 2);
 

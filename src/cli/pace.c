@@ -6,11 +6,10 @@
 #include "cli/watching.h"
 
 #include "cli/command.h"
+#include "cli/user_command.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
 enum { QUIET_LOOKS = 5, COST_SHARE = 100 };
@@ -36,10 +35,15 @@ void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns)
 	pace->wait_ns = lh_max_u64(pace->wait_ns, cost_ns * COST_SHARE);
 }
 
+bool lh_watch_is_over(uint64_t end_ns)
+{
+	return lh_interrupt_requested() || lh_output_is_closed() || lh_clock_monotonic_ns() >= end_ns;
+}
+
 struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process, uint64_t end_ns)
 {
 	uint64_t deadline_ns = lh_min_u64(lh_clock_monotonic_ns() + pace->wait_ns, end_ns);
-	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < deadline_ns) {
+	while (!lh_watch_is_over(deadline_ns)) {
 		lh_sleep_slice(deadline_ns);
 		if (process)
 			LH_TRY(lh_process_check(process));
@@ -47,7 +51,7 @@ struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_proces
 	return NULL;
 }
 
-struct lh_error *lh_metrics_write(const char *path, const struct lh_watched *watched, size_t count)
+static struct lh_error *write_metrics(const char *path, const struct lh_watched *watched, size_t count)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_outfile) struct lh_outfile *file = NULL;
@@ -58,20 +62,33 @@ struct lh_error *lh_metrics_write(const char *path, const struct lh_watched *wat
 	return lh_outfile_commit(file);
 }
 
+void lh_metrics_update(const char *path, const struct lh_watched *watched, size_t count, bool *has_failed,
+		       bool *is_partial)
+{
+	struct lh_error *error = path ? write_metrics(path, watched, count) : NULL;
+	if (error && !*has_failed)
+		lh_go_on_without(is_partial, error, "the metrics stay as they were until it can");
+	else
+		lh_error_destroy(error);
+	*has_failed = error != NULL;
+}
+
 void lh_leak_command_run(const char *command, pid_t pid, bool *is_partial)
 {
 	char text[32];
+	int status = 0;
 	snprintf(text, sizeof(text), "%d", (int)pid);
 	if (setenv("LEAKHUNT_PID", text, 1) < 0)
 		return;
-	fflush(NULL);
-	int status = system(command);
+	struct lh_error *error = lh_user_command_run(command, &status);
+	if (error) {
+		lh_go_on_without(is_partial, error, "--on-leak did nothing");
+		return;
+	}
 	if (status == 0)
 		return;
 	*is_partial = true;
-	if (status < 0)
-		lh_warn("--on-leak: cannot run `%s`: %s", command, strerror(errno));
-	else if (WIFEXITED(status))
+	if (WIFEXITED(status))
 		lh_warn("--on-leak: `%s` ended with status %d", command, WEXITSTATUS(status));
 	else
 		lh_warn("--on-leak: `%s` was killed by signal %d", command, WTERMSIG(status));

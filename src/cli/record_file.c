@@ -5,54 +5,27 @@
  */
 #include "cli/record_file.h"
 
-#include "leakhunt/json.h"
+#include "cli/lines.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { WHOLE_MAX = 4096, JUDGED_MIN = 4096 };
 
 #define WHOLE_BYTES_MAX (256 * LH_MIB)
 
-static struct lh_error *open_stream(const char *path, FILE **ret)
-{
-	*ret = fopen(path, "re");
-	return *ret ? NULL : lh_error_from_errno(errno, "cannot open %s", path);
-}
-
-/* A line without its newline; *ret_length 0 and *ret_is_end at the end. */
-struct line {
-	char *text;
-	size_t capacity;
-	size_t length;
-};
-
-static void line_deinit(struct line *line)
-{
-	free(line->text);
-}
-
-static struct lh_error *next_line(FILE *stream, const char *path, struct line *line, bool *ret_is_end)
-{
-	errno = 0;
-	ssize_t length = getline(&line->text, &line->capacity, stream);
-	*ret_is_end = length < 0;
-	if (length < 0)
-		return ferror(stream) || errno == ENOMEM ? lh_error_from_errno(errno, "cannot read %s", path) : NULL;
-	line->length = (size_t)length - (length && line->text[length - 1] == '\n');
-	return NULL;
-}
-
 /* How many lines, and how many bytes: a block at a time. */
 static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t *ret_bytes)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = NULL;
-	LH_TRY(open_stream(path, &stream));
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(path, "re");
 	char block[65536];
 	size_t length;
 	*ret_lines = *ret_bytes = 0;
+	if (!stream)
+		return lh_error_from_errno(errno, "cannot open %s", path);
 	while ((length = fread(block, 1, sizeof(block), stream)) > 0) {
 		*ret_bytes += length;
 		for (const char *at = block, *end = block + length; (at = memchr(at, '\n', (size_t)(end - at))); at++)
@@ -61,9 +34,16 @@ static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t 
 	return ferror(stream) ? lh_error_from_errno(errno, "cannot read %s", path) : NULL;
 }
 
+/* What can be read once only, as a pipe, is not measured first. */
+static bool is_regular(const char *path)
+{
+	struct stat status;
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 bool lh_record_file_detect(const char *path)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(path, "re");
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = is_regular(path) ? fopen(path, "re") : NULL;
 	char start[512];
 	size_t length = stream ? fread(start, 1, sizeof(start), stream) : 0;
 	return lh_record_detect(start, length);
@@ -96,15 +76,19 @@ static struct lh_error *select_whole(const char *path, struct lh_selection *ret,
 /* ---------------------------------------------------------------- long records */
 
 struct streaming {
+	struct lh_lines lines;
 	struct lh_record_reader *reader;
 	struct lh_selector *selector;
 	uint64_t stride; /* every so many samples are judged, and the last one */
 	uint64_t count;
+	pid_t pid; /* of the first sample */
+	uint64_t start_ticks;
 	struct lh_record_losses *losses;
 };
 
 static void streaming_deinit(struct streaming *streaming)
 {
+	lh_lines_close(&streaming->lines);
 	lh_record_reader_destroy(streaming->reader);
 	lh_selector_destroy(streaming->selector);
 }
@@ -113,23 +97,27 @@ static struct lh_error *take(struct streaming *streaming, const struct lh_sample
 {
 	streaming->losses->lost_regions += sample->list.skipped_lines + sample->list.dropped_regions;
 	struct lh_error *error = lh_selector_add(streaming->selector, sample);
-	if (!error || lh_error_code(error) != LH_ERROR_USAGE || !streaming->count)
+	bool is_first = !streaming->count;
+	streaming->pid = is_first ? sample->pid : streaming->pid;
+	streaming->start_ticks = is_first ? sample->start_ticks : streaming->start_ticks;
+	bool is_same = sample->pid == streaming->pid && sample->start_ticks == streaming->start_ticks;
+	if (!error || lh_error_code(error) != LH_ERROR_USAGE || is_first || !is_same)
 		return error;
 	streaming->losses->unordered_samples++;
 	lh_error_destroy(error);
 	return NULL;
 }
 
-static struct lh_error *stream_lines(struct streaming *streaming, FILE *stream, const char *path)
+static struct lh_error *stream_lines(struct streaming *streaming)
 {
-	struct line line LH_CLEANUP(line_deinit) = {0};
+	struct lh_lines *lines = &streaming->lines;
 	const struct lh_sample *sample = NULL;
 	bool is_end = false;
 	while (!is_end) {
 		const struct lh_sample *next = NULL;
-		LH_TRY(next_line(stream, path, &line, &is_end));
+		LH_TRY(lh_lines_next(lines, &is_end));
 		if (!is_end)
-			LH_TRY(lh_record_reader_take(streaming->reader, line.text, line.length, &next));
+			LH_TRY(lh_record_reader_take(streaming->reader, lines->text, lines->length, &next));
 		bool is_last = is_end && sample && (streaming->count - 1) % streaming->stride != 0;
 		bool is_chosen = next && streaming->count % streaming->stride == 0;
 		if (is_last || is_chosen)
@@ -143,13 +131,12 @@ static struct lh_error *stream_lines(struct streaming *streaming, FILE *stream, 
 static struct lh_error *select_stream(const char *path, uint64_t lines, struct lh_selection *ret,
 				      struct lh_record_losses *losses)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = NULL;
 	struct streaming streaming LH_CLEANUP(streaming_deinit) = {.losses = losses};
 	streaming.stride = lh_max_u64(1, lines / JUDGED_MIN);
-	LH_TRY(open_stream(path, &stream));
+	LH_TRY(lh_lines_open(path, &streaming.lines));
 	LH_TRY(lh_record_reader_create(path, &streaming.reader));
 	LH_TRY(lh_selector_create(&streaming.selector));
-	LH_TRY(stream_lines(&streaming, stream, path));
+	LH_TRY(stream_lines(&streaming));
 	const struct lh_record_facts *facts = lh_record_reader_facts(streaming.reader);
 	losses->skipped_lines = facts->skipped_lines;
 	snprintf(losses->command, sizeof(losses->command), "%s", facts->command ? facts->command : "");
@@ -162,6 +149,8 @@ struct lh_error *lh_record_file_select(const char *path, struct lh_selection *re
 {
 	uint64_t lines, bytes;
 	*ret_losses = (struct lh_record_losses){0};
+	if (!is_regular(path))
+		return select_whole(path, ret, ret_losses);
 	LH_TRY(measure(path, &lines, &bytes));
 	if (lines <= WHOLE_MAX && bytes <= WHOLE_BYTES_MAX)
 		return select_whole(path, ret, ret_losses);

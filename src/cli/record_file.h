@@ -14,7 +14,7 @@ struct lh_record_losses {
 	size_t lost_regions;      /* of samples that were read */
 };
 
-/* Whether a file begins as a record does; false also when it can't be read. */
+/* Whether a file begins as a record does; false also when it can't be read, or only once. */
 bool lh_record_file_detect(const char *path);
 
 /*

@@ -5,11 +5,14 @@
  */
 #include "cli/record_log.h"
 
+#include "cli/lines.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +106,8 @@ static struct lh_error *open_file(struct lh_record_log *log)
 		return lh_error_from_errno(errno, "cannot open %s", log->path);
 	if (!S_ISREG(status.st_mode))
 		return refuse(log, "not a file");
+	if (flock(log->fd, LOCK_EX | LOCK_NB) < 0)
+		return refuse(log, "being written by another leakhunt");
 	log->bytes = (uint64_t)status.st_size;
 	LH_TRY(check_file(log));
 	LH_TRY(cut_torn_line(log));
@@ -130,6 +135,7 @@ struct lh_error *lh_record_log_open(const char *path, const struct lh_process *p
 /* ---------------------------------------------------------------- thinning */
 
 struct thinning {
+	struct lh_lines lines; /* of the record as it was */
 	struct lh_record_reader *reader;
 	struct lh_record_writer *writer;
 	struct lh_outfile *file;
@@ -139,6 +145,7 @@ struct thinning {
 
 static void thinning_deinit(struct thinning *thinning)
 {
+	lh_lines_close(&thinning->lines);
 	lh_record_reader_destroy(thinning->reader);
 	lh_record_writer_destroy(thinning->writer);
 	lh_outfile_destroy(thinning->file);
@@ -160,18 +167,16 @@ static struct lh_error *keep_every_second(struct thinning *thinning, const struc
 	return write_line(thinning, &line);
 }
 
-static struct lh_error *copy_lines(struct thinning *thinning, FILE *stream)
+static struct lh_error *copy_lines(struct thinning *thinning)
 {
-	LH_CLEANUP(lh_cleanup_free) char *line = NULL;
-	size_t capacity = 0;
-	ssize_t length;
-	while ((length = getline(&line, &capacity, stream)) > 0) {
+	for (bool is_end = false;;) {
 		const struct lh_sample *sample;
-		size_t without_newline = (size_t)length - (line[length - 1] == '\n');
-		LH_TRY(lh_record_reader_take(thinning->reader, line, without_newline, &sample));
+		LH_TRY(lh_lines_next(&thinning->lines, &is_end));
+		if (is_end)
+			return NULL;
+		LH_TRY(lh_record_reader_take(thinning->reader, thinning->lines.text, thinning->lines.length, &sample));
 		LH_TRY(keep_every_second(thinning, sample));
 	}
-	return NULL;
 }
 
 /* The last sample is the newest: what is dropped is every second one, it may be among them. */
@@ -179,21 +184,21 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 {
 	struct thinning thinning LH_CLEANUP(thinning_deinit) = {0};
 	struct lh_buffer header LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(log->path, "re");
-	if (!stream)
-		return lh_error_from_errno(errno, "cannot read %s", log->path);
+	LH_TRY(lh_lines_open(log->path, &thinning.lines));
 	LH_TRY(lh_record_reader_create(log->path, &thinning.reader));
 	LH_TRY(lh_record_writer_create(&thinning.writer));
 	LH_TRY(lh_outfile_create(log->path, true, &thinning.file));
 	LH_TRY(encode_header(log->process, &header));
 	LH_TRY(write_line(&thinning, &header));
-	LH_TRY(copy_lines(&thinning, stream));
+	LH_TRY(copy_lines(&thinning));
 	LH_TRY(lh_outfile_commit(thinning.file));
 	int fd = open(log->path, O_RDWR | O_APPEND | O_CLOEXEC);
 	if (fd < 0)
 		return lh_error_from_errno(errno, "cannot open %s", log->path);
 	close(log->fd);
 	log->fd = fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return lh_error_from_errno(errno, "cannot lock %s", log->path);
 	log->bytes = thinning.bytes;
 	return begin(log);
 }
@@ -209,14 +214,28 @@ static struct lh_error *append_line(struct lh_record_log *log, const struct lh_b
 	return NULL;
 }
 
+/* Thinned out until the sample fits, or nothing more can be dropped. */
+static struct lh_error *make_room(struct lh_record_log *log, const struct lh_sample *sample, struct lh_buffer *line)
+{
+	for (uint64_t before = UINT64_MAX; log->bytes + line->length > log->max_bytes;) {
+		if (log->bytes >= before)
+			return lh_error_hint(
+				lh_error_create(LH_ERROR_USAGE, "%s would exceed %llu bytes: one sample takes %zu",
+						log->path, (unsigned long long)log->max_bytes, line->length),
+				"allow more with --save-max");
+		before = log->bytes;
+		LH_TRY(thin_out(log));
+		/* What the line says rests on those before it. */
+		line->length = 0;
+		LH_TRY(lh_record_encode_sample(log->writer, sample, line));
+	}
+	return NULL;
+}
+
 struct lh_error *lh_record_log_append(struct lh_record_log *log, const struct lh_sample *sample)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_TRY(lh_record_encode_sample(log->writer, sample, &line));
-	if (log->bytes + line.length <= log->max_bytes)
-		return append_line(log, &line);
-	LH_TRY(thin_out(log));
-	struct lh_buffer anew LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_TRY(lh_record_encode_sample(log->writer, sample, &anew));
-	return append_line(log, &anew);
+	LH_TRY(make_room(log, sample, &line));
+	return append_line(log, &line);
 }

@@ -14,12 +14,17 @@ static struct lh_error *find_allocator(const struct lh_process *process, enum lh
 	return lh_allocator_find(image, lh_image_root(image), ret);
 }
 
-struct lh_runtime_facts lh_runtime_facts_read(const struct lh_selection *selection, const struct lh_process *process)
+enum lh_allocator lh_allocator_of(const struct lh_process *process)
+{
+	enum lh_allocator allocator = LH_ALLOCATOR_UNKNOWN;
+	lh_error_destroy(find_allocator(process, &allocator));
+	return allocator;
+}
+
+struct lh_runtime_facts lh_runtime_facts_make(const struct lh_selection *selection, enum lh_allocator allocator)
 {
 	struct lh_runtime_facts facts;
-	enum lh_allocator allocator = LH_ALLOCATOR_UNKNOWN;
 	lh_runtime_facts_gather(selection, &facts);
-	lh_error_destroy(process ? find_allocator(process, &allocator) : NULL);
 	if (allocator != LH_ALLOCATOR_UNKNOWN)
 		facts.allocator = allocator;
 	return facts;

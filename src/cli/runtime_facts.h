@@ -6,7 +6,10 @@
 
 #include "leakhunt/select.h"
 
-/* From the selection, and from the live process (NULL: there is none). What can't be read stays unknown. */
-struct lh_runtime_facts lh_runtime_facts_read(const struct lh_selection *selection, const struct lh_process *process);
+/* Whose malloc a live process calls; opens and reads its files. What can't be read stays unknown. */
+enum lh_allocator lh_allocator_of(const struct lh_process *process);
+
+/* From the names in the selection, and from what is known of the allocator, which goes before them. */
+struct lh_runtime_facts lh_runtime_facts_make(const struct lh_selection *selection, enum lh_allocator allocator);
 
 #endif

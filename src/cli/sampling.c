@@ -5,12 +5,17 @@
  */
 #include "cli/sampling.h"
 
+#include "cli/user_command.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* A counter that hangs must not hold up the samples for good. */
+#define COUNTER_LIMIT_NS (5 * LH_NS_PER_S)
 
 void lh_sampling_deinit(struct lh_sampling *sampling)
 {
@@ -122,22 +127,15 @@ bool lh_sampling_commit(struct lh_sampling *sampling)
 
 /* ---------------------------------------------------------------- counting */
 
-static void close_pipe(FILE **pipe)
-{
-	if (*pipe)
-		pclose(*pipe);
-}
-
 /* The first word that the user's command prints, as a number; false when it is none. */
 static bool read_counter(const char *command, double *ret)
 {
-	LH_CLEANUP(close_pipe) FILE *pipe = popen(command, "re");
 	char line[256], *end;
-	if (!pipe || !fgets(line, sizeof(line), pipe))
+	if (!lh_user_command_read(command, COUNTER_LIMIT_NS, line, sizeof(line)))
 		return false;
 	errno = 0;
 	double value = strtod(line, &end);
-	if (end == line || errno || !isfinite(value) || !strchr(" \t\n", *end))
+	if (end == line || errno || !isfinite(value) || !strchr(" \t", *end))
 		return false;
 	*ret = value;
 	return true;
@@ -150,7 +148,7 @@ static void count(struct lh_sampling *sampling, struct lh_sample *ret)
 	ret->has_counter = read_counter(sampling->counter_command, &ret->counter);
 	if (ret->has_counter || sampling->has_warned_of_counter)
 		return;
-	lh_warn("--counter: `%s` did not print a number; growth for each one counted is not known",
+	lh_warn("--counter: `%s` did not print a number within 5 s; growth for each one counted is not known",
 		sampling->counter_command);
 	sampling->is_partial = sampling->has_warned_of_counter = true;
 }

@@ -26,11 +26,19 @@ struct lh_style lh_terminal_style(void)
 	return style;
 }
 
+static bool is_output_closed;
+
+bool lh_output_is_closed(void)
+{
+	return is_output_closed;
+}
+
 struct lh_error *lh_print(const struct lh_buffer *buffer)
 {
 	LH_TRY(lh_buffer_status(buffer));
 	struct lh_error *error = lh_fd_write_all(STDOUT_FILENO, "standard output", buffer->data, buffer->length);
 	if (error && errno == EPIPE) {
+		is_output_closed = true;
 		lh_error_destroy(error);
 		return NULL;
 	}

@@ -28,6 +28,7 @@ struct watch_all {
 	const struct lh_watch_settings *settings;
 	LH_VEC(struct followed) items;
 	bool has_moved;
+	bool has_lost_metrics; /* the file could not be written the last time */
 	bool is_partial;
 };
 
@@ -202,10 +203,7 @@ static struct lh_error *act(struct watch_all *watch)
 				(struct lh_watched){followed->identity.pid, followed->command, &followed->selection};
 	}
 	qsort(watched, count, sizeof(*watched), compare_growth);
-	struct lh_error *error =
-		watch->settings->metrics_path ? lh_metrics_write(watch->settings->metrics_path, watched, count) : NULL;
-	if (error)
-		lh_go_on_without(&watch->is_partial, error, "the metrics are of the look before");
+	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
 	if (count)
 		LH_TRY(show(watch, watched, count));
 	run_commands(watch);
@@ -219,7 +217,7 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 	size_t look_count = 0;
 	uint64_t end_ns = settings->for_ns ? lh_clock_monotonic_ns() + settings->for_ns : UINT64_MAX;
 	lh_pace_begin(&pace, settings->interval_ns);
-	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < end_ns) {
+	while (!lh_watch_is_over(end_ns)) {
 		uint64_t started_ns = lh_clock_monotonic_ns();
 		LH_TRY(look(&watch));
 		look_count++;

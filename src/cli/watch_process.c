@@ -6,6 +6,7 @@
 #include "cli/ceilings.h"
 #include "cli/command.h"
 #include "cli/record_log.h"
+#include "cli/runtime_facts.h"
 #include "cli/sampling.h"
 #include "cli/watching.h"
 
@@ -27,9 +28,11 @@ struct watch {
 	const struct lh_watch_settings *settings;
 	struct lh_sampling sampling;
 	struct lh_selection selection;
+	enum lh_allocator allocator;  /* of the process, looked up once */
 	struct lh_memory_status seen; /* at the last sample */
 	size_t look_count;            /* since then */
 	bool has_run_command;
+	bool has_lost_metrics; /* the file could not be written the last time */
 	bool is_terminal;
 };
 
@@ -65,24 +68,25 @@ static struct lh_error *look(struct watch *watch, bool *ret_is_due, bool *ret_ha
 
 /* ---------------------------------------------------------------- showing */
 
-static void print_line(const struct watch *watch)
+static struct lh_error *print_line(const struct watch *watch)
 {
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	const struct lh_growth *total = &watch->selection.total;
 	char bytes[LH_FORMAT_MAX], growth[LH_FORMAT_MAX], date[32];
 	time_t now = time(NULL);
 	struct tm parts;
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-	printf("%s %s %s %s: %s\n", date, lh_format_bytes(total->private_last_bytes, bytes),
-	       lh_format_signed_bytes(total->growth_bytes, growth), lh_verdict_name(total->verdict), total->reason);
-	fflush(stdout);
+	lh_buffer_printf(&line, "%s %s %s %s: %s\n", date, lh_format_bytes(total->private_last_bytes, bytes),
+			 lh_format_signed_bytes(total->growth_bytes, growth), lh_verdict_name(total->verdict),
+			 total->reason);
+	return lh_print(&line);
 }
 
 static struct lh_error *put_result(const struct watch *watch, struct lh_style style, struct lh_buffer *ret)
 {
 	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
 	struct lh_forecast forecast;
-	struct lh_runtime_facts facts;
-	lh_runtime_facts_gather(&watch->selection, &facts);
+	struct lh_runtime_facts facts = lh_runtime_facts_make(&watch->selection, watch->allocator);
 	size_t count = lh_ceilings_read(watch->process, ceilings);
 	bool has_end = lh_forecast_end(&watch->selection, ceilings, count, &forecast);
 	struct lh_select_report report = {
@@ -133,9 +137,7 @@ static void act(struct watch *watch)
 		.command = lh_process_command(watch->process),
 		.selection = &watch->selection,
 	};
-	struct lh_error *error = settings->metrics_path ? lh_metrics_write(settings->metrics_path, &watched, 1) : NULL;
-	if (error)
-		lh_go_on_without(&watch->sampling.is_partial, error, "the metrics are of the sample before");
+	lh_metrics_update(settings->metrics_path, &watched, 1, &watch->has_lost_metrics, &watch->sampling.is_partial);
 	if (watch->selection.total.verdict != LH_VERDICT_LEAK || watch->has_run_command || !settings->on_leak)
 		return;
 	watch->has_run_command = true;
@@ -146,10 +148,7 @@ static struct lh_error *judge(struct watch *watch)
 {
 	lh_selection_deinit(&watch->selection);
 	LH_TRY(lh_selector_judge(watch->sampling.selector, &watch->selection));
-	if (watch->is_terminal)
-		LH_TRY(draw(watch));
-	else
-		print_line(watch);
+	LH_TRY(watch->is_terminal ? draw(watch) : print_line(watch));
 	act(watch);
 	return NULL;
 }
@@ -167,7 +166,7 @@ static struct lh_error *follow(struct watch *watch)
 	struct lh_pace pace;
 	uint64_t end_ns = watch->settings->for_ns ? lh_clock_monotonic_ns() + watch->settings->for_ns : UINT64_MAX;
 	lh_pace_begin(&pace, watch->settings->interval_ns);
-	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < end_ns) {
+	while (!lh_watch_is_over(end_ns)) {
 		uint64_t started_ns = lh_clock_monotonic_ns();
 		bool is_due, moved;
 		LH_TRY(look(watch, &is_due, &moved));
@@ -196,6 +195,7 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 	struct watch watch LH_CLEANUP(watch_deinit) = {
 		.process = process,
 		.settings = settings,
+		.allocator = lh_allocator_of(process),
 		.is_terminal = isatty(STDOUT_FILENO),
 	};
 	setlocale(LC_CTYPE, "");

@@ -34,12 +34,19 @@ struct lh_pace {
 void lh_pace_begin(struct lh_pace *pace, uint64_t fixed_ns);
 void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns);
 
+/* Whether somebody asks to stop, nobody reads what is printed, or it is time. */
+bool lh_watch_is_over(uint64_t end_ns);
+
 /* Waits in slices, while `still` says so (NULL: always) and nobody asks to stop. */
 struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process,
 			      uint64_t end_ns) LH_NODISCARD;
 
-/* Replaces the file at once. */
-struct lh_error *lh_metrics_write(const char *path, const struct lh_watched *watched, size_t count) LH_NODISCARD;
+/*
+ * Replaces the file at once; `path` NULL: none is kept. The first failure of several is warned of; *has_failed is the
+ * caller's to keep between calls.
+ */
+void lh_metrics_update(const char *path, const struct lh_watched *watched, size_t count, bool *has_failed,
+		       bool *is_partial);
 
 /* Runs the user's command for a leaking process; a failure is warned of. */
 void lh_leak_command_run(const char *command, pid_t pid, bool *is_partial);

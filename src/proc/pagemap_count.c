@@ -48,9 +48,30 @@ static void count_scanned(const struct lh_scan_region *region, struct lh_page_co
 		counts->huge_bytes += bytes;
 }
 
+/* Where counts go: mappings in order, and the first that what is still to come may lie in. */
+struct tally {
+	const struct lh_region *regions;
+	size_t count;
+	size_t at;
+	struct lh_page_counts *counts;
+};
+
+/* The kernel joins neighbours of one kind, also where one mapping ends and the next begins. */
+static void tally_piece(struct tally *tally, const struct lh_scan_region *piece)
+{
+	while (tally->at < tally->count && tally->regions[tally->at].end <= piece->start)
+		tally->at++;
+	for (size_t i = tally->at; i < tally->count && tally->regions[i].start < piece->end; i++) {
+		struct lh_scan_region part = *piece;
+		part.start = lh_max_u64(part.start, tally->regions[i].start);
+		part.end = lh_min_u64(part.end, tally->regions[i].end);
+		count_scanned(&part, &tally->counts[i]);
+	}
+}
+
 /* One call, from `request->start` on; moves that to behind what was looked at. */
 static struct lh_error *scan_once(struct lh_pagemap *pagemap, struct lh_scan_request *request,
-				  struct lh_call_pace *pace, struct lh_page_counts *counts)
+				  struct lh_call_pace *pace, struct tally *tally)
 {
 	uint64_t started_ns = lh_clock_monotonic_ns(), bytes = 0;
 	request->max_pages = pace->pages;
@@ -58,7 +79,7 @@ static struct lh_error *scan_once(struct lh_pagemap *pagemap, struct lh_scan_req
 	if (count < 0)
 		return errno == EINTR ? NULL : lh_process_file_error(pagemap->process, "pagemap", errno);
 	for (int i = 0; i < count; i++) {
-		count_scanned(&pagemap->regions[i], counts);
+		tally_piece(tally, &pagemap->regions[i]);
 		bytes += pagemap->regions[i].end - pagemap->regions[i].start;
 	}
 	uint64_t page_count = bytes / pagemap->page_bytes;
@@ -68,9 +89,9 @@ static struct lh_error *scan_once(struct lh_pagemap *pagemap, struct lh_scan_req
 	return NULL;
 }
 
-static struct lh_error *scan_range(struct lh_pagemap *pagemap, struct lh_range range, struct lh_call_pace *pace,
-				   struct lh_page_counts *counts)
+static struct lh_error *scan(struct lh_pagemap *pagemap, struct lh_call_pace *pace, struct tally *tally)
 {
+	const struct lh_range range = {tally->regions[0].start, tally->regions[tally->count - 1].end};
 	struct lh_scan_request request = {
 		.size = sizeof(request),
 		.regions = (uint64_t)(uintptr_t)pagemap->regions,
@@ -83,7 +104,7 @@ static struct lh_error *scan_range(struct lh_pagemap *pagemap, struct lh_range r
 		request.start = at;
 		request.end = at + lh_min_u64(range.end - at, RANGE_BYTES_MAX);
 		while (request.start < request.end) {
-			LH_TRY(scan_once(pagemap, &request, pace, counts));
+			LH_TRY(scan_once(pagemap, &request, pace, tally));
 			lh_rest_from_lock(&pagemap->rested_ns);
 		}
 	}
@@ -103,12 +124,12 @@ static void count_entry(uint64_t entry, uint64_t page_bytes, struct lh_page_coun
 	counts->exclusive_bytes += entry & ENTRY_EXCLUSIVE ? page_bytes : 0;
 }
 
-static struct lh_error *read_range(struct lh_pagemap *pagemap, struct lh_range range, struct lh_call_pace *pace,
-				   struct lh_page_counts *counts)
+static struct lh_error *read_entries(struct lh_pagemap *pagemap, const struct lh_region *region,
+				     struct lh_call_pace *pace, struct lh_page_counts *counts)
 {
-	for (uint64_t at = range.start; at < range.end;) {
-		uint64_t wanted =
-			lh_min_u64(lh_min_u64((range.end - at) / pagemap->page_bytes, pace->pages), LH_PAGEMAP_ENTRIES);
+	for (uint64_t at = region->start; at < region->end;) {
+		uint64_t wanted = lh_min_u64(lh_min_u64((region->end - at) / pagemap->page_bytes, pace->pages),
+					     LH_PAGEMAP_ENTRIES);
 		uint64_t started_ns = lh_clock_monotonic_ns();
 		ssize_t bytes = pread(pagemap->fd, pagemap->entries, wanted * sizeof(uint64_t),
 				      (off_t)(at / pagemap->page_bytes * sizeof(uint64_t)));
@@ -128,14 +149,25 @@ static struct lh_error *read_range(struct lh_pagemap *pagemap, struct lh_range r
 	return NULL;
 }
 
-struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, struct lh_range range, bool wants_exclusive,
+struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, const struct lh_region *regions, size_t count,
 				  struct lh_call_pace *pace, struct lh_page_counts *ret)
 {
-	struct lh_page_counts counts = {0};
+	struct tally tally = {.regions = regions, .count = count, .counts = ret};
 	if (!pace->pages)
 		pace->pages = PAGES_FIRST;
-	bool is_scan = !wants_exclusive && lh_pagemap_knows_scan(pagemap);
-	LH_TRY(is_scan ? scan_range(pagemap, range, pace, &counts) : read_range(pagemap, range, pace, &counts));
-	*ret = counts;
+	if (lh_pagemap_knows_scan(pagemap))
+		return scan(pagemap, pace, &tally);
+	for (size_t i = 0; i < count; i++) {
+		LH_TRY(read_entries(pagemap, &regions[i], pace, &ret[i]));
+		ret[i].exclusive_bytes = 0;
+	}
 	return NULL;
+}
+
+struct lh_error *lh_pagemap_count_exclusive(struct lh_pagemap *pagemap, const struct lh_region *region,
+					    struct lh_call_pace *pace, struct lh_page_counts *ret)
+{
+	if (!pace->pages)
+		pace->pages = PAGES_FIRST;
+	return read_entries(pagemap, region, pace, ret);
 }

@@ -81,11 +81,18 @@ struct lh_call_pace {
 	uint64_t hold_ns_max; /* the longest call so far */
 };
 
+/* Mappings further apart than that are not counted by one call of lh_pagemap_count. */
+#define LH_COUNT_GAP_MAX LH_GIB
+
 /*
- * Adds up the pages of `range`, page-aligned and of one mapping. `wants_exclusive`: also which are mapped
- * once, for which each page's entry must be read. Faults nothing in.
+ * What the pages of mappings are, in *ret[0..count): mappings in order, with no gap between two that is longer than
+ * LH_COUNT_GAP_MAX, and no other mapping. Faults nothing in. `ret` is zero before.
  */
-struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, struct lh_range range, bool wants_exclusive,
+struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, const struct lh_region *regions, size_t count,
 				  struct lh_call_pace *pace, struct lh_page_counts *ret) LH_NODISCARD;
+
+/* The same of one mapping, and which pages are mapped once, for which each page's entry must be read. */
+struct lh_error *lh_pagemap_count_exclusive(struct lh_pagemap *pagemap, const struct lh_region *region,
+					    struct lh_call_pace *pace, struct lh_page_counts *ret) LH_NODISCARD;
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Of smaps, for small pages, until it is measured: 6 ms a GiB (Linux 6.18). */
@@ -21,6 +22,9 @@
 
 /* A call may still take longer than those before it: of cold page tables, or on a busier processor. */
 enum { STALL_PARTS = 8 };
+
+/* From so many on, smaps takes longer than maps and PAGEMAP_SCAN together, several times as long (Linux 6.18). */
+enum { MANY_MAPPINGS = 4096 };
 
 /* proc_pid_statm(5): size and resident, in pages. false when the process has ended. */
 static bool read_resident(const struct lh_process *process, uint64_t *ret_bytes)
@@ -52,6 +56,7 @@ static bool would_stall(const struct lh_regions_pace *pace, uint64_t resident_by
 static void learn(const struct lh_region_list *list, uint64_t resident_bytes, struct lh_regions_pace *pace)
 {
 	pace->read_count++;
+	pace->mapping_count = list->regions.count;
 	pace->resident_bytes = resident_bytes;
 	pace->biggest_bytes = 0;
 	for (size_t i = 0; i < list->regions.count; i++)
@@ -94,33 +99,88 @@ static bool wants_exclusive(const struct lh_region *region)
 	return region->kind == LH_REGION_HUGETLB || (region->is_shared && region->kind != LH_REGION_FILE);
 }
 
+/* vdso and vvar are the kernel's own; vsyscall lies beyond what pagemap knows. */
+static bool is_counted(const struct lh_region *region)
+{
+	return region->kind != LH_REGION_VDSO;
+}
+
+/* How many mappings from the first on can be counted together. */
+static size_t group_length(const struct lh_region *regions, size_t count)
+{
+	size_t length = 1;
+	while (length < count && is_counted(&regions[length]) && !wants_exclusive(&regions[length]) &&
+	       regions[length].start - regions[length - 1].end <= LH_COUNT_GAP_MAX)
+		length++;
+	return length;
+}
+
+static struct lh_error *count_group(struct lh_pagemap *pagemap, struct lh_region *regions, size_t count,
+				    struct lh_call_pace *pace)
+{
+	LH_CLEANUP(lh_cleanup_free) struct lh_page_counts *counts = calloc(count, sizeof(*counts));
+	bool is_exclusive = wants_exclusive(regions);
+	if (!counts)
+		return lh_error_no_memory();
+	LH_TRY(is_exclusive ? lh_pagemap_count_exclusive(pagemap, regions, pace, counts)
+			    : lh_pagemap_count(pagemap, regions, count, pace, counts));
+	for (size_t i = 0; i < count; i++)
+		set_usage(&regions[i], is_exclusive, &counts[i]);
+	return NULL;
+}
+
 static struct lh_error *count_pages(const struct lh_process *process, struct lh_call_pace *pace,
 				    struct lh_region_list *list)
 {
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	struct lh_region *regions = list->regions.items;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
-	for (size_t i = 0; i < list->regions.count; i++) {
-		struct lh_region *region = &list->regions.items[i];
-		struct lh_range range = {region->start, region->end};
-		struct lh_page_counts counts;
-		if (region->kind == LH_REGION_VDSO) /* the kernel's own; vsyscall lies beyond what pagemap knows */
-			continue;
-		LH_TRY(lh_pagemap_count(pagemap, range, wants_exclusive(region), pace, &counts));
-		set_usage(region, wants_exclusive(region), &counts);
+	for (size_t i = 0, length = 1; i < list->regions.count; i += length) {
+		bool is_alone = !is_counted(&regions[i]) || wants_exclusive(&regions[i]);
+		length = is_alone ? 1 : group_length(&regions[i], list->regions.count - i);
+		if (is_counted(&regions[i]))
+			LH_TRY(count_group(pagemap, &regions[i], length, pace));
 	}
 	list->has_usage = true;
 	return NULL;
 }
 
+/* `ret`: the mappings, from maps already when it has any. */
 static struct lh_error *read_in_pieces(const struct lh_process *process, uint64_t resident_bytes,
 				       struct lh_regions_pace *pace, struct lh_region_list *ret)
 {
 	struct lh_call_pace calls = {.goal_ns = pace->max_stall_ns / STALL_PARTS};
-	LH_TRY(lh_regions_read_text(process, LH_REGIONS_MAPS, &calls.hold_ns_max, ret));
+	if (!ret->regions.count)
+		LH_TRY(lh_regions_read_text(process, LH_REGIONS_MAPS, &calls.hold_ns_max, ret));
 	LH_TRY(count_pages(process, &calls, ret));
 	learn(ret, resident_bytes, pace);
 	pace->hold_ns_max = lh_max_u64(pace->hold_ns_max, calls.hold_ns_max);
 	pace->bounded_count++;
+	return NULL;
+}
+
+/*
+ * Of thousands of mappings the kernel writes text for longer than it takes to count their pages. Before the first
+ * reading they are counted: from one way to the other the figures of lazily freed pages change.
+ */
+static struct lh_error *would_be_slow(const struct lh_process *process, struct lh_regions_pace *pace,
+				      struct lh_region_list *list, bool *ret)
+{
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	size_t count = pace->mapping_count;
+	*ret = false;
+	if (!pace->max_stall_ns)
+		return NULL;
+	if (!pace->read_count) {
+		LH_TRY(lh_regions_read_text(process, LH_REGIONS_MAPS, &pace->hold_ns_max, list));
+		count = list->regions.count;
+	}
+	if (count >= MANY_MAPPINGS) {
+		LH_TRY(lh_pagemap_open(process, &pagemap));
+		*ret = lh_pagemap_knows_scan(pagemap);
+	}
+	if (!*ret)
+		lh_region_list_deinit(list);
 	return NULL;
 }
 
@@ -131,8 +191,10 @@ struct lh_error *lh_regions_read_bounded(const struct lh_process *process, struc
 	uint64_t resident_bytes;
 	if (!read_resident(process, &resident_bytes))
 		return lh_process_ended_error(process);
-	LH_TRY(would_stall(pace, resident_bytes) ? read_in_pieces(process, resident_bytes, pace, &list)
-						 : read_smaps(process, resident_bytes, pace, &list));
+	bool is_slow;
+	LH_TRY(would_be_slow(process, pace, &list, &is_slow));
+	LH_TRY(is_slow || would_stall(pace, resident_bytes) ? read_in_pieces(process, resident_bytes, pace, &list)
+							    : read_smaps(process, resident_bytes, pace, &list));
 	LH_TRY(lh_regions_set_live_kinds(process, &list));
 	*ret = list;
 	list = (struct lh_region_list){0};

@@ -130,10 +130,15 @@ static void classify_file(const struct lh_growth *growth, struct lh_cause *ret)
 
 static void classify_heap(const struct lh_runtime_facts *facts, struct lh_cause *ret)
 {
-	bool is_glibc = !has_other_malloc(facts);
-	SAY(ret, "brk-heap", "%s%s", is_glibc ? "malloc's main heap, grown by brk" : "memory grown by brk",
-	    is_glibc ? ": allocations below 128 KiB, or up to 32 MiB once such have been freed"
-		     : "; the malloc of this process may use it");
+	if (facts->allocator == LH_ALLOCATOR_GLIBC)
+		SAY(ret, "brk-heap",
+		    "malloc's main heap, grown by brk: allocations below 128 KiB, or up to 32 MiB once such have been "
+		    "freed");
+	else if (has_other_malloc(facts))
+		SAY(ret, "brk-heap", "memory grown by brk; %s, the malloc of this process, may use it",
+		    lh_allocator_name(facts->allocator));
+	else
+		SAY(ret, "brk-heap", "memory grown by brk: most likely malloc's main heap");
 }
 
 void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret)

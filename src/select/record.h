@@ -15,6 +15,7 @@
 #define LEAKHUNT_SELECT_RECORD_H
 
 #include "leakhunt/json.h"
+#include "leakhunt/json_pull.h"
 #include "leakhunt/select.h"
 
 #define LH_RECORD_KEY "leakhunt_record"
@@ -24,16 +25,66 @@ enum { LH_RECORD_FORMAT = 2 };
 /* A new reference; NULL without memory. */
 json_t *lh_record_region_encode(const struct lh_region *region);
 
-/* *ret_is_region: whether it is one; else *ret is untouched. Names go into the pool. */
-struct lh_error *lh_record_region_decode(const json_t *object, struct lh_strings_pool *pool, struct lh_region *ret,
-					 bool *ret_is_region) LH_NODISCARD;
-
 /* The start of a region, and the figures in which `now` differs from `before`. NULL without memory. */
 json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, const struct lh_usage *now);
-/* Sets the figures that the object has; false when one of them is no number. */
-bool lh_record_figures_decode(const json_t *object, struct lh_usage *ret);
 
-/* Missing leaves *ret as it was; false when there is something else than a number up to `max`. */
-bool lh_record_decode_number(const json_t *object, const char *key, uint64_t max, uint64_t *ret);
+/* An object of "regions" or "changed", taken off a line. Strings are the line's. */
+struct lh_record_entry {
+	struct lh_region region; /* without names */
+	uint64_t fields;         /* which it has: bits of a table of record_region.c */
+	struct lh_json_span name;
+	struct lh_json_span thread_name;
+	bool is_bad; /* something is not what its key says */
+};
+
+/* What a line says, each member by itself. Reused from line to line. */
+struct lh_record_line {
+	uint32_t members; /* enum lh_line_member bits */
+	uint64_t format;
+	uint64_t pid;
+	uint64_t start_ticks;
+	uint64_t number;
+	uint64_t time_ns;
+	uint64_t uptime_ns;
+	double counter;
+	struct lh_json_span command;
+	LH_VEC(struct lh_record_entry) entries; /* of "regions" or "changed" */
+	LH_VEC(uint64_t) gone;
+	size_t bad_gone_count;
+};
+
+/* Which members a line has. */
+enum lh_line_member {
+	LH_LINE_RECORD = 1, /* a header */
+	LH_LINE_PID = 2,
+	LH_LINE_START_TICKS = 4,
+	LH_LINE_COMMAND = 8,
+	LH_LINE_NUMBER = 16,
+	LH_LINE_TIME = 32,
+	LH_LINE_UPTIME = 64,
+	LH_LINE_COUNTER = 128,
+	LH_LINE_REGIONS = 256,
+	LH_LINE_CHANGED = 512,
+	LH_LINE_BAD = 1024, /* a number that is none or too large, or a member twice */
+};
+
+/* *ret_is_object: whether the line is one JSON object; else `line` means nothing. */
+struct lh_error *lh_record_line_parse(const char *text, size_t length, struct lh_record_line *line,
+				      bool *ret_is_object) LH_NODISCARD;
+void lh_record_line_deinit(struct lh_record_line *line);
+
+/* Takes the next value off the line, whatever it is. */
+void lh_record_entry_take(struct lh_json_pull *pull, struct lh_record_entry *ret);
+
+/* Whether it is more than figures of a region that is known. */
+bool lh_record_entry_is_region(const struct lh_record_entry *entry);
+
+/* *ret_is_region: whether it is one; else *ret is untouched. Names go into the pool. */
+struct lh_error *lh_record_region_decode(const struct lh_record_entry *entry, struct lh_strings_pool *pool,
+					 struct lh_region *ret, bool *ret_is_region) LH_NODISCARD;
+/* Sets the figures that the entry has; false when it is a bad one. */
+bool lh_record_figures_decode(const struct lh_record_entry *entry, struct lh_usage *ret);
+/* Whether the entry says where it starts. */
+bool lh_record_entry_start(const struct lh_record_entry *entry, uint64_t *ret);
 
 #endif

@@ -11,10 +11,11 @@
 struct lh_record_reader {
 	const char *what;
 	struct lh_record_facts facts;
-	struct lh_sample sample; /* as of the last line that was a sample */
-	uint64_t expected;       /* number of the next one */
-	uint64_t format;         /* of the latest header; 0: none yet */
-	bool is_whole;           /* the sample is what the next change is about */
+	struct lh_record_line line; /* the latest */
+	struct lh_sample sample;    /* as of the last line that was a sample */
+	uint64_t expected;          /* number of the next one */
+	uint64_t format;            /* of the latest header; 0: none yet */
+	bool is_whole;              /* the sample is what the next change is about */
 };
 
 struct lh_error *lh_record_reader_create(const char *what, struct lh_record_reader **ret)
@@ -32,6 +33,7 @@ void lh_record_reader_destroy(struct lh_record_reader *reader)
 	if (!reader)
 		return;
 	lh_sample_deinit(&reader->sample);
+	lh_record_line_deinit(&reader->line);
 	free(reader->facts.command);
 	free(reader);
 }
@@ -48,10 +50,11 @@ const struct lh_record_facts *lh_record_reader_facts(const struct lh_record_read
 
 /* ---------------------------------------------------------------- headers */
 
-static struct lh_error *take_command(struct lh_record_reader *reader, const json_t *line)
+static struct lh_error *take_command(struct lh_record_reader *reader)
 {
 	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};
-	if (reader->facts.command || !lh_json_get_text(line, "command", &command))
+	if (reader->facts.command || !(reader->line.members & LH_LINE_COMMAND) ||
+	    !lh_json_span_text(reader->line.command, &command))
 		return NULL;
 	lh_buffer_append(&command, "", 0);
 	LH_TRY(lh_buffer_status(&command));
@@ -60,20 +63,19 @@ static struct lh_error *take_command(struct lh_record_reader *reader, const json
 	return NULL;
 }
 
-static struct lh_error *take_header(struct lh_record_reader *reader, const json_t *line)
+static struct lh_error *take_header(struct lh_record_reader *reader, bool is_object)
 {
-	uint64_t format = 0, pid = 0, start_ticks = 0;
-	if (!lh_json_get_u64(line, LH_RECORD_KEY, &format) || !lh_record_decode_number(line, "pid", INT32_MAX, &pid) ||
-	    !lh_record_decode_number(line, "start_ticks", INT64_MAX, &start_ticks))
+	const struct lh_record_line *line = &reader->line;
+	if (!is_object || !(line->members & LH_LINE_RECORD) || line->members & LH_LINE_BAD)
 		return lh_error_create(LH_ERROR_FORMAT, "%s does not begin as a record of samples does", reader->what);
-	if (!format || format > LH_RECORD_FORMAT)
+	if (!line->format || line->format > LH_RECORD_FORMAT)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is a record of format %llu, not %d",
-						     reader->what, (unsigned long long)format, LH_RECORD_FORMAT),
+						     reader->what, (unsigned long long)line->format, LH_RECORD_FORMAT),
 				     "read it with the leakhunt that wrote it, or a newer one");
-	LH_TRY(take_command(reader, line));
+	LH_TRY(take_command(reader));
 	lh_sample_deinit(&reader->sample);
-	reader->sample = (struct lh_sample){.pid = (pid_t)pid, .start_ticks = start_ticks};
-	reader->format = format;
+	reader->sample = (struct lh_sample){.pid = (pid_t)line->pid, .start_ticks = line->start_ticks};
+	reader->format = line->format;
 	reader->expected = 0;
 	reader->is_whole = false;
 	return NULL;
@@ -81,13 +83,13 @@ static struct lh_error *take_header(struct lh_record_reader *reader, const json_
 
 /* ---------------------------------------------------------------- whole samples */
 
-static struct lh_error *decode_regions(const json_t *regions, struct lh_region_list *list)
+static struct lh_error *decode_regions(const struct lh_record_line *line, struct lh_region_list *list)
 {
 	uint64_t end = 0;
-	for (size_t i = 0; i < json_array_size(regions); i++) {
+	for (size_t i = 0; i < line->entries.count; i++) {
 		struct lh_region region;
 		bool is_region;
-		LH_TRY(lh_record_region_decode(json_array_get(regions, i), &list->strings, &region, &is_region));
+		LH_TRY(lh_record_region_decode(&line->entries.items[i], &list->strings, &region, &is_region));
 		list->skipped_lines += !is_region;
 		list->dropped_regions += is_region && region.start < end;
 		if (!is_region || region.start < end)
@@ -99,10 +101,10 @@ static struct lh_error *decode_regions(const json_t *regions, struct lh_region_l
 }
 
 /* *ret: whether it is a sample at all; else the reader is as it was. */
-static struct lh_error *take_whole(struct lh_record_reader *reader, const json_t *regions, bool *ret)
+static struct lh_error *take_whole(struct lh_record_reader *reader, bool *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {.has_usage = true};
-	LH_TRY(decode_regions(regions, &list));
+	LH_TRY(decode_regions(&reader->line, &list));
 	*ret = list.regions.count > 0;
 	if (!*ret)
 		return NULL;
@@ -163,31 +165,30 @@ static struct lh_region *region_at(struct lh_region_list *list, uint64_t start)
 }
 
 /* *ret: whether it was understood. */
-static struct lh_error *take_change(struct lh_region_list *list, const json_t *object, bool *ret)
+static struct lh_error *take_change(struct lh_region_list *list, const struct lh_record_entry *entry, bool *ret)
 {
 	struct lh_region region;
 	uint64_t start;
 	*ret = false;
-	if (!json_object_get(object, "end")) {
-		struct lh_region *known = lh_json_get_address(object, "start", &start) ? region_at(list, start) : NULL;
-		*ret = known && lh_record_figures_decode(object, &known->usage);
+	if (!lh_record_entry_is_region(entry)) {
+		struct lh_region *known = lh_record_entry_start(entry, &start) ? region_at(list, start) : NULL;
+		*ret = known && lh_record_figures_decode(entry, &known->usage);
 		return NULL;
 	}
-	LH_TRY(lh_record_region_decode(object, &list->strings, &region, ret));
+	LH_TRY(lh_record_region_decode(entry, &list->strings, &region, ret));
 	return *ret ? put_region(list, &region) : NULL;
 }
 
-static struct lh_error *take_changes(struct lh_record_reader *reader, const json_t *changed, const json_t *gone)
+static struct lh_error *take_changes(struct lh_record_reader *reader)
 {
+	const struct lh_record_line *line = &reader->line;
 	struct lh_region_list *list = &reader->sample.list;
-	for (size_t i = 0; i < json_array_size(gone); i++) {
-		uint64_t start;
-		bool is_good = lh_json_address_value(json_array_get(gone, i), &start) && remove_start(list, start);
-		list->skipped_lines += !is_good;
-	}
-	for (size_t i = 0; i < json_array_size(changed); i++) {
+	list->skipped_lines += line->bad_gone_count;
+	for (size_t i = 0; i < line->gone.count; i++)
+		list->skipped_lines += !remove_start(list, line->gone.items[i]);
+	for (size_t i = 0; i < line->entries.count; i++) {
 		bool is_good;
-		LH_TRY(take_change(list, json_array_get(changed, i), &is_good));
+		LH_TRY(take_change(list, &line->entries.items[i], &is_good));
 		list->skipped_lines += !is_good;
 	}
 	return NULL;
@@ -195,39 +196,26 @@ static struct lh_error *take_changes(struct lh_record_reader *reader, const json
 
 /* ---------------------------------------------------------------- lines */
 
-static bool take_times(const json_t *line, struct lh_sample *ret)
-{
-	const json_t *counter = json_object_get(line, "counter");
-	uint64_t uptime_ns = 0;
-	if (!lh_json_get_u64(line, "time_ns", &ret->time_ns) ||
-	    !lh_record_decode_number(line, "uptime_ns", INT64_MAX, &uptime_ns))
-		return false;
-	ret->uptime_ns = uptime_ns;
-	ret->has_counter = json_is_number(counter);
-	ret->counter = json_number_value(counter);
-	return true;
-}
-
 /* *ret: whether the reader now has the sample that the line stands for. */
-static struct lh_error *take_sample(struct lh_record_reader *reader, const json_t *line, bool *ret)
+static struct lh_error *take_sample(struct lh_record_reader *reader, bool *ret)
 {
-	const json_t *regions = json_object_get(line, "regions");
-	const json_t *changed = json_object_get(line, "changed");
-	struct lh_sample times = reader->sample;
-	uint64_t number = reader->expected;
+	const struct lh_record_line *line = &reader->line;
+	uint64_t number = line->members & LH_LINE_NUMBER ? line->number : reader->expected;
 	*ret = false;
-	if (!take_times(line, &times) || !lh_record_decode_number(line, "n", INT64_MAX, &number))
+	if (line->members & LH_LINE_BAD || !(line->members & LH_LINE_TIME))
 		return NULL;
-	if (json_is_array(regions)) {
-		LH_TRY(take_whole(reader, regions, ret));
-	} else if (json_is_array(changed) && reader->is_whole && number == reader->expected) {
-		LH_TRY(take_changes(reader, changed, json_object_get(line, "gone")));
+	if (line->members & LH_LINE_REGIONS) {
+		LH_TRY(take_whole(reader, ret));
+	} else if (line->members & LH_LINE_CHANGED && reader->is_whole && number == reader->expected) {
+		LH_TRY(take_changes(reader));
 		*ret = reader->sample.list.regions.count > 0;
 	}
 	if (!*ret)
 		return NULL;
-	times.list = reader->sample.list;
-	reader->sample = times;
+	reader->sample.time_ns = line->time_ns;
+	reader->sample.uptime_ns = line->uptime_ns;
+	reader->sample.has_counter = line->members & LH_LINE_COUNTER;
+	reader->sample.counter = line->counter;
 	reader->expected = number + 1;
 	return NULL;
 }
@@ -235,15 +223,14 @@ static struct lh_error *take_sample(struct lh_record_reader *reader, const json_
 struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const char *line, size_t length,
 				       const struct lh_sample **ret)
 {
-	LH_CLEANUP(lh_cleanup_error) struct lh_error *not_json = NULL;
-	LH_CLEANUP(lh_cleanup_json) json_t *object = lh_json_parse(line, length, &not_json);
-	bool is_sample = false;
+	bool is_object, is_sample = false;
 	*ret = NULL;
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a reader that was created. */
-	if (!reader->format || json_object_get(object, LH_RECORD_KEY)) /* records may follow each other */
-		return take_header(reader, object);
-	if (json_is_object(object))
-		LH_TRY(take_sample(reader, object, &is_sample));
+	LH_TRY(lh_record_line_parse(line, length, &reader->line, &is_object));
+	if (!reader->format || (is_object && reader->line.members & LH_LINE_RECORD)) /* records may follow each other */
+		return take_header(reader, is_object);
+	if (is_object)
+		LH_TRY(take_sample(reader, &is_sample));
 	reader->is_whole = is_sample;
 	reader->facts.skipped_lines += !is_sample;
 	*ret = is_sample ? &reader->sample : NULL;
@@ -252,11 +239,11 @@ struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const ch
 
 bool lh_record_detect(const char *text, size_t length)
 {
+	struct lh_record_line line LH_CLEANUP(lh_record_line_deinit) = {0};
 	const char *newline = memchr(text, '\n', length);
-	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = NULL;
-	LH_CLEANUP(lh_cleanup_json)
-	json_t *line = lh_json_parse(text, newline ? (size_t)(newline - text) : length, &error);
-	return json_object_get(line, LH_RECORD_KEY) != NULL;
+	bool is_object = false;
+	lh_error_destroy(lh_record_line_parse(text, newline ? (size_t)(newline - text) : length, &line, &is_object));
+	return is_object && line.members & LH_LINE_RECORD;
 }
 
 /* ---------------------------------------------------------------- all of a text */

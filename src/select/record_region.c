@@ -6,49 +6,60 @@
 
 #include <string.h>
 
-/* The fields of struct lh_usage; one that is 0 is left out. */
-static const struct usage_field {
+enum how { ADDRESS, NUMBER_32, TID, FIGURE, FLAG, PERMISSIONS, KIND, NAME, THREAD_NAME };
+
+/* Places of some in the table. */
+enum { START, END, PERMS, KIND_NAME, INODE, OFFSET };
+
+/* In the order of writing. Figures and flags that are 0 are left out. */
+static const struct field {
 	const char *key;
-	size_t offset;
-} usage_fields[] = {
-	{"rss_bytes", offsetof(struct lh_usage, rss_bytes)},
-	{"pss_bytes", offsetof(struct lh_usage, pss_bytes)},
-	{"shared_clean_bytes", offsetof(struct lh_usage, shared_clean_bytes)},
-	{"shared_dirty_bytes", offsetof(struct lh_usage, shared_dirty_bytes)},
-	{"private_clean_bytes", offsetof(struct lh_usage, private_clean_bytes)},
-	{"private_dirty_bytes", offsetof(struct lh_usage, private_dirty_bytes)},
-	{"referenced_bytes", offsetof(struct lh_usage, referenced_bytes)},
-	{"anonymous_bytes", offsetof(struct lh_usage, anonymous_bytes)},
-	{"ksm_bytes", offsetof(struct lh_usage, ksm_bytes)},
-	{"lazy_free_bytes", offsetof(struct lh_usage, lazy_free_bytes)},
-	{"anon_huge_bytes", offsetof(struct lh_usage, anon_huge_bytes)},
-	{"shmem_huge_bytes", offsetof(struct lh_usage, shmem_huge_bytes)},
-	{"file_huge_bytes", offsetof(struct lh_usage, file_huge_bytes)},
-	{"shared_hugetlb_bytes", offsetof(struct lh_usage, shared_hugetlb_bytes)},
-	{"private_hugetlb_bytes", offsetof(struct lh_usage, private_hugetlb_bytes)},
-	{"swap_bytes", offsetof(struct lh_usage, swap_bytes)},
-	{"swap_pss_bytes", offsetof(struct lh_usage, swap_pss_bytes)},
-	{"locked_bytes", offsetof(struct lh_usage, locked_bytes)},
+	enum how how;
+	size_t offset; /* in struct lh_region */
+} fields[] = {
+	[START] = {"start", ADDRESS, offsetof(struct lh_region, start)},
+	[END] = {"end", ADDRESS, offsetof(struct lh_region, end)},
+	[PERMS] = {"perms", PERMISSIONS, 0},
+	[KIND_NAME] = {"kind", KIND, 0},
+	[INODE] = {"inode", ADDRESS, offsetof(struct lh_region, inode)},
+	[OFFSET] = {"offset", ADDRESS, offsetof(struct lh_region, file_offset)},
+	{"device_major", NUMBER_32, offsetof(struct lh_region, device_major)},
+	{"device_minor", NUMBER_32, offsetof(struct lh_region, device_minor)},
+	{"name", NAME, 0},
+	{"tid", TID, 0},
+	{"thread_name", THREAD_NAME, 0},
+	{"deleted", FLAG, offsetof(struct lh_region, is_deleted)},
+	{"hugetlb", FLAG, offsetof(struct lh_region, is_hugetlb)},
+	{"dontdump", FLAG, offsetof(struct lh_region, is_dontdump)},
+	{"io", FLAG, offsetof(struct lh_region, is_io)},
+	{"rss_bytes", FIGURE, offsetof(struct lh_region, usage.rss_bytes)},
+	{"pss_bytes", FIGURE, offsetof(struct lh_region, usage.pss_bytes)},
+	{"shared_clean_bytes", FIGURE, offsetof(struct lh_region, usage.shared_clean_bytes)},
+	{"shared_dirty_bytes", FIGURE, offsetof(struct lh_region, usage.shared_dirty_bytes)},
+	{"private_clean_bytes", FIGURE, offsetof(struct lh_region, usage.private_clean_bytes)},
+	{"private_dirty_bytes", FIGURE, offsetof(struct lh_region, usage.private_dirty_bytes)},
+	{"referenced_bytes", FIGURE, offsetof(struct lh_region, usage.referenced_bytes)},
+	{"anonymous_bytes", FIGURE, offsetof(struct lh_region, usage.anonymous_bytes)},
+	{"ksm_bytes", FIGURE, offsetof(struct lh_region, usage.ksm_bytes)},
+	{"lazy_free_bytes", FIGURE, offsetof(struct lh_region, usage.lazy_free_bytes)},
+	{"anon_huge_bytes", FIGURE, offsetof(struct lh_region, usage.anon_huge_bytes)},
+	{"shmem_huge_bytes", FIGURE, offsetof(struct lh_region, usage.shmem_huge_bytes)},
+	{"file_huge_bytes", FIGURE, offsetof(struct lh_region, usage.file_huge_bytes)},
+	{"shared_hugetlb_bytes", FIGURE, offsetof(struct lh_region, usage.shared_hugetlb_bytes)},
+	{"private_hugetlb_bytes", FIGURE, offsetof(struct lh_region, usage.private_hugetlb_bytes)},
+	{"swap_bytes", FIGURE, offsetof(struct lh_region, usage.swap_bytes)},
+	{"swap_pss_bytes", FIGURE, offsetof(struct lh_region, usage.swap_pss_bytes)},
+	{"locked_bytes", FIGURE, offsetof(struct lh_region, usage.locked_bytes)},
 };
 
-static const struct flag_field {
-	const char *key;
-	size_t offset;
-} flag_fields[] = {
-	{"deleted", offsetof(struct lh_region, is_deleted)},
-	{"hugetlb", offsetof(struct lh_region, is_hugetlb)},
-	{"dontdump", offsetof(struct lh_region, is_dontdump)},
-	{"io", offsetof(struct lh_region, is_io)},
-};
-
-static uint64_t *usage_at(struct lh_usage *usage, size_t offset)
+static uint64_t *number_at(struct lh_region *region, const struct field *field)
 {
-	return (uint64_t *)(void *)((char *)usage + offset);
+	return (uint64_t *)(void *)((char *)region + field->offset);
 }
 
-static bool *flag_at(struct lh_region *region, size_t offset)
+static bool *flag_at(struct lh_region *region, const struct field *field)
 {
-	return (bool *)(void *)((char *)region + offset);
+	return (bool *)(void *)((char *)region + field->offset);
 }
 
 /* ---------------------------------------------------------------- writing */
@@ -92,14 +103,12 @@ static int encode_names(const struct lh_region *region, json_t *object)
 static int encode_fields(struct lh_region region, json_t *object)
 {
 	int status = 0;
-	for (size_t i = 0; i < LH_ARRAY_COUNT(flag_fields); i++) {
-		if (*flag_at(&region, flag_fields[i].offset))
-			status |= json_object_set_new(object, flag_fields[i].key, json_true());
-	}
-	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++) {
-		uint64_t bytes = *usage_at(&region.usage, usage_fields[i].offset);
-		if (bytes)
-			status |= json_object_set_new(object, usage_fields[i].key, lh_json_u64(bytes));
+	for (size_t i = 0; i < LH_ARRAY_COUNT(fields); i++) {
+		if (fields[i].how == FLAG && *flag_at(&region, &fields[i]))
+			status |= json_object_set_new(object, fields[i].key, json_true());
+		if (fields[i].how == FIGURE && *number_at(&region, &fields[i]))
+			status |= json_object_set_new(object, fields[i].key,
+						      lh_json_u64(*number_at(&region, &fields[i])));
 	}
 	return status;
 }
@@ -118,12 +127,11 @@ json_t *lh_record_region_encode(const struct lh_region *region)
 json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, const struct lh_usage *now)
 {
 	LH_CLEANUP(lh_cleanup_json) json_t *object = json_object();
-	struct lh_usage from = *before, to = *now;
+	struct lh_region from = {.usage = *before}, to = {.usage = *now};
 	int status = json_object_set_new(object, "start", lh_json_address(start));
-	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++) {
-		uint64_t bytes = *usage_at(&to, usage_fields[i].offset);
-		if (bytes != *usage_at(&from, usage_fields[i].offset))
-			status |= json_object_set_new(object, usage_fields[i].key, lh_json_u64(bytes));
+	for (size_t i = 0; i < LH_ARRAY_COUNT(fields); i++) {
+		if (fields[i].how == FIGURE && *number_at(&to, &fields[i]) != *number_at(&from, &fields[i]))
+			status |= json_object_set_new(object, fields[i].key, lh_json_u64(*number_at(&to, &fields[i])));
 	}
 	return status ? NULL : json_incref(object);
 }
@@ -131,88 +139,155 @@ json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, 
 /* ---------------------------------------------------------------- reading */
 
 /* "rw-p": each place holds its letter or '-'. */
-static bool decode_permissions(const char *text, struct lh_region *ret)
+static bool decode_permissions(struct lh_json_span text, struct lh_region *ret)
 {
-	if (!text || strlen(text) != 4 || !strchr("r-", text[0]) || !strchr("w-", text[1]) || !strchr("x-", text[2]) ||
-	    !strchr("ps", text[3]))
+	const char *at = text.text;
+	if (text.length != 4 || !memchr("r-", at[0], 2) || !memchr("w-", at[1], 2) || !memchr("x-", at[2], 2) ||
+	    !memchr("ps", at[3], 2))
 		return false;
-	ret->protection = (uint8_t)((text[0] == 'r' ? LH_PROT_READ : 0) | (text[1] == 'w' ? LH_PROT_WRITE : 0) |
-				    (text[2] == 'x' ? LH_PROT_EXEC : 0));
-	ret->is_shared = text[3] == 's';
+	ret->protection = (uint8_t)((at[0] == 'r' ? LH_PROT_READ : 0) | (at[1] == 'w' ? LH_PROT_WRITE : 0) |
+				    (at[2] == 'x' ? LH_PROT_EXEC : 0));
+	ret->is_shared = at[3] == 's';
 	return true;
 }
 
-bool lh_record_decode_number(const json_t *object, const char *key, uint64_t max, uint64_t *ret)
+static bool decode_kind(struct lh_json_span text, enum lh_region_kind *ret)
 {
-	uint64_t value;
-	if (!json_object_get(object, key))
-		return true;
-	if (!lh_json_get_u64(object, key, &value) || value > max)
+	char word[32];
+	if (text.length >= sizeof(word))
 		return false;
-	*ret = value;
-	return true;
+	memcpy(word, text.text, text.length);
+	word[text.length] = '\0';
+	return lh_region_kind_parse(word, ret);
 }
 
-static bool decode_file(const json_t *object, struct lh_region *ret)
+static bool take_limited(struct lh_json_pull *pull, uint64_t max, uint64_t *ret)
 {
-	uint64_t major = 0, minor = 0;
-	if (!json_object_get(object, "inode"))
+	return lh_json_pull_u64(pull, ret) && *ret <= max;
+}
+
+static bool take_field(struct lh_json_pull *pull, const struct field *field, struct lh_record_entry *entry)
+{
+	struct lh_region *region = &entry->region;
+	struct lh_json_span text;
+	uint64_t number = 0;
+	bool is_good = true;
+	switch (field->how) {
+	case ADDRESS:
+		return lh_json_pull_address(pull, number_at(region, field));
+	case FIGURE:
+		return lh_json_pull_u64(pull, number_at(region, field));
+	case NUMBER_32:
+		is_good = take_limited(pull, UINT32_MAX, &number);
+		*(uint32_t *)(void *)((char *)region + field->offset) = (uint32_t)number;
+		return is_good;
+	case TID:
+		is_good = take_limited(pull, INT32_MAX, &number);
+		region->tid = (pid_t)number;
+		return is_good;
+	case FLAG:
+		lh_json_pull_bool(pull, flag_at(region, field));
 		return true;
-	bool is_good = lh_json_get_address(object, "inode", &ret->inode) &&
-		       lh_json_get_address(object, "offset", &ret->file_offset) &&
-		       lh_record_decode_number(object, "device_major", UINT32_MAX, &major) &&
-		       lh_record_decode_number(object, "device_minor", UINT32_MAX, &minor);
-	ret->device_major = (uint32_t)major;
-	ret->device_minor = (uint32_t)minor;
-	return is_good;
+	case PERMISSIONS:
+		return lh_json_pull_string(pull, &text) && decode_permissions(text, region);
+	case KIND:
+		return lh_json_pull_string(pull, &text) && decode_kind(text, &region->kind);
+	case NAME:
+		return lh_json_pull_string(pull, &entry->name);
+	case THREAD_NAME:
+		return lh_json_pull_string(pull, &entry->thread_name);
+	}
+	return false;
+}
+
+/* Its index, or their count. Searched from where the field before it was: most often it is the next. */
+static size_t find_field(struct lh_json_span key, size_t from)
+{
+	for (size_t i = 0; i < LH_ARRAY_COUNT(fields); i++) {
+		size_t at = (from + i) % LH_ARRAY_COUNT(fields);
+		if (lh_json_span_is(key, fields[at].key))
+			return at;
+	}
+	return LH_ARRAY_COUNT(fields);
+}
+
+static uint64_t bit(size_t field)
+{
+	return UINT64_C(1) << field;
+}
+
+static bool has(const struct lh_record_entry *entry, size_t field)
+{
+	return (entry->fields & bit(field)) != 0;
+}
+
+static void take_member(struct lh_json_pull *pull, struct lh_json_span key, size_t *field, struct lh_record_entry *ret)
+{
+	size_t found = find_field(key, *field);
+	if (found == LH_ARRAY_COUNT(fields)) {
+		lh_json_pull_skip(pull);
+		return;
+	}
+	ret->is_bad |= !take_field(pull, &fields[found], ret) || has(ret, found);
+	ret->fields |= bit(found);
+	*field = found;
+}
+
+void lh_record_entry_take(struct lh_json_pull *pull, struct lh_record_entry *ret)
+{
+	struct lh_json_span key;
+	size_t field = 0;
+	bool is_object = lh_json_pull_object(pull);
+	*ret = (struct lh_record_entry){.is_bad = !is_object};
+	for (bool is_first = true; is_object && lh_json_pull_member(pull, &is_first, &key);)
+		take_member(pull, key, &field, ret);
+}
+
+bool lh_record_entry_is_region(const struct lh_record_entry *entry)
+{
+	return has(entry, END);
+}
+
+bool lh_record_entry_start(const struct lh_record_entry *entry, uint64_t *ret)
+{
+	*ret = entry->region.start;
+	return !entry->is_bad && has(entry, START);
+}
+
+bool lh_record_figures_decode(const struct lh_record_entry *entry, struct lh_usage *ret)
+{
+	struct lh_region from = entry->region, to = {.usage = *ret};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(fields) && !entry->is_bad; i++) {
+		if (fields[i].how == FIGURE && has(entry, i))
+			*number_at(&to, &fields[i]) = *number_at(&from, &fields[i]);
+	}
+	*ret = to.usage;
+	return !entry->is_bad;
 }
 
 /* A name holds no NUL byte: the pool's copies end at one. Missing is "". */
-static struct lh_error *decode_name(const json_t *object, const char *key, struct lh_strings_pool *pool,
-				    const char **ret)
+static struct lh_error *decode_name(struct lh_json_span span, struct lh_strings_pool *pool, const char **ret,
+				    bool *ret_is_good)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_json_get_text(object, key, &text);
+	*ret_is_good &= !span.length || lh_json_span_text(span, &text);
 	LH_TRY(lh_buffer_status(&text));
 	return lh_strings_pool_add(pool, text.data ? text.data : "", text.length, ret);
 }
 
-bool lh_record_figures_decode(const json_t *object, struct lh_usage *ret)
+struct lh_error *lh_record_region_decode(const struct lh_record_entry *entry, struct lh_strings_pool *pool,
+					 struct lh_region *ret, bool *ret_is_region)
 {
-	bool is_good = true;
-	for (size_t i = 0; i < LH_ARRAY_COUNT(usage_fields); i++)
-		is_good &= lh_record_decode_number(object, usage_fields[i].key, INT64_MAX,
-						   usage_at(ret, usage_fields[i].offset));
-	return is_good;
-}
-
-static bool decode_fields(const json_t *object, struct lh_region *ret)
-{
-	uint64_t tid = 0;
-	bool is_good = lh_record_decode_number(object, "tid", INT32_MAX, &tid);
-	ret->tid = (pid_t)tid;
-	for (size_t i = 0; i < LH_ARRAY_COUNT(flag_fields); i++)
-		lh_json_get_bool(object, flag_fields[i].key, flag_at(ret, flag_fields[i].offset));
-	return is_good && lh_record_figures_decode(object, &ret->usage);
-}
-
-static bool decode_plain(const json_t *object, struct lh_region *ret)
-{
-	const char *kind = json_string_value(json_object_get(object, "kind"));
-	return lh_json_get_address(object, "start", &ret->start) && lh_json_get_address(object, "end", &ret->end) &&
-	       ret->start < ret->end && decode_permissions(json_string_value(json_object_get(object, "perms")), ret) &&
-	       kind && lh_region_kind_parse(kind, &ret->kind) && decode_file(object, ret) && decode_fields(object, ret);
-}
-
-struct lh_error *lh_record_region_decode(const json_t *object, struct lh_strings_pool *pool, struct lh_region *ret,
-					 bool *ret_is_region)
-{
-	struct lh_region region = {0};
-	*ret_is_region = decode_plain(object, &region);
-	if (!*ret_is_region)
+	struct lh_region region = entry->region;
+	bool is_good = !entry->is_bad && has(entry, START) && has(entry, END) && region.start < region.end &&
+		       has(entry, PERMS) && has(entry, KIND_NAME) && (!has(entry, INODE) || has(entry, OFFSET));
+	*ret_is_region = false;
+	if (!is_good)
 		return NULL;
-	LH_TRY(decode_name(object, "name", pool, &region.name));
-	LH_TRY(decode_name(object, "thread_name", pool, &region.thread_name));
-	*ret = region;
+	LH_TRY(decode_name(entry->name, pool, &region.name, &is_good));
+	LH_TRY(decode_name(entry->thread_name, pool, &region.thread_name, &is_good));
+	*ret_is_region = is_good;
+	if (is_good)
+		*ret = region;
 	return NULL;
 }

@@ -5,10 +5,14 @@
 #include "selector.h"
 #include "verdict.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The process grows at least this share as fast as the part of it that leaks. */
+static const double HIDDEN_SHARE = 0.5;
 
 void lh_sample_deinit(struct lh_sample *sample)
 {
@@ -46,13 +50,15 @@ void lh_selection_deinit(struct lh_selection *selection)
 /* What a selection is made of, while it is made. */
 struct selecting {
 	struct lh_tracks *tracks;
-	double *values;   /* scratch: one series */
+	uint64_t *bytes;  /* scratch: one series, the latest that was judged */
+	double *values;   /* the same */
 	double *counters; /* per moment; NULL unless each has one, and they rise */
 	struct lh_selection selection;
 };
 
 static void selecting_deinit(struct selecting *selecting)
 {
+	free(selecting->bytes);
 	free(selecting->values);
 	free(selecting->counters);
 	lh_selection_deinit(&selecting->selection);
@@ -147,24 +153,23 @@ static bool is_constant(const struct lh_steps *steps)
 	return !steps->items.count || (steps->items.count == 1 && steps->items.items[0].moment == 0);
 }
 
-static struct lh_error *spread(const struct selecting *selecting, const struct lh_steps *steps, struct lh_growth *ret)
+static struct lh_error *judge_steps(struct selecting *selecting, const struct lh_steps *steps, struct lh_judgement *ret)
 {
 	size_t count = selecting->tracks->moments.count;
-	ret->series.count = 0;
-	LH_TRY(lh_vec_reserve(&ret->series, count));
-	memset(ret->series.items, 0, count * sizeof(*ret->series.items));
-	ret->series.count = count;
-	lh_steps_add_to(steps, ret->series.items, count);
-	return NULL;
+	lh_steps_spread(steps, count, selecting->bytes);
+	for (size_t i = 0; i < count; i++)
+		selecting->values[i] = (double)selecting->bytes[i];
+	return lh_judge((struct lh_series){selecting->selection.moments_s.items, selecting->values, count}, ret);
 }
 
-static struct lh_error *judge_series(struct selecting *selecting, const struct lh_growth *growth,
-				     struct lh_judgement *ret)
+static struct lh_error *keep_series(const struct selecting *selecting, const struct lh_steps *steps,
+				    struct lh_growth *ret)
 {
-	size_t count = growth->series.count;
-	for (size_t i = 0; i < count; i++)
-		selecting->values[i] = (double)growth->series.items[i];
-	return lh_judge((struct lh_series){selecting->selection.moments_s.items, selecting->values, count}, ret);
+	size_t count = selecting->tracks->moments.count;
+	LH_TRY(lh_vec_reserve(&ret->series, count));
+	ret->series.count = count;
+	lh_steps_spread(steps, count, ret->series.items);
+	return NULL;
 }
 
 static void take_judgement(const struct lh_judgement *judgement, enum lh_measure measure, struct lh_growth *ret)
@@ -186,14 +191,9 @@ static void take_judgement(const struct lh_judgement *judgement, enum lh_measure
 static struct lh_error *judge_mapped(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
 	struct lh_judgement judgement;
-	LH_TRY(spread(selecting, &row->mapped, growth));
-	LH_TRY(judge_series(selecting, growth, &judgement));
+	LH_TRY(judge_steps(selecting, &row->mapped, &judgement));
 	if (judgement.verdict == LH_VERDICT_LEAK)
 		take_judgement(&judgement, LH_MEASURE_MAPPED, growth);
-	else if (is_constant(&row->used))
-		lh_vec_deinit(&growth->series);
-	else
-		LH_TRY(spread(selecting, &row->used, growth));
 	return NULL;
 }
 
@@ -218,15 +218,15 @@ static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
 static struct lh_error *judge_used(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
 	struct lh_judgement judgement;
-	LH_TRY(spread(selecting, &row->used, growth));
-	LH_TRY(judge_series(selecting, growth, &judgement));
+	LH_TRY(judge_steps(selecting, &row->used, &judgement));
 	take_judgement(&judgement, LH_MEASURE_USED, growth);
 	growth->private_first_bytes = lh_steps_first(&row->used);
 	growth->private_last_bytes = lh_steps_last(&row->used);
 	growth->growth_bytes = (int64_t)growth->private_last_bytes - (int64_t)growth->private_first_bytes;
 	if (selecting->counters && !is_constant(&row->used))
-		LH_TRY(lh_slope((struct lh_series){selecting->counters, selecting->values, growth->series.count},
-				&growth->bytes_per_count));
+		LH_TRY(lh_slope(
+			(struct lh_series){selecting->counters, selecting->values, selecting->tracks->moments.count},
+			&growth->bytes_per_count));
 	return NULL;
 }
 
@@ -252,7 +252,10 @@ static struct lh_error *judge_row(struct selecting *selecting, const struct row 
 	growth->mapped_last_bytes = lh_steps_last(&row->mapped);
 	LH_TRY(judge_used(selecting, row, growth));
 	doubt_huge_pages(selecting->selection.span_ns, growth);
-	return lh_growth_is_suspect(growth) ? NULL : judge_mapped(selecting, row, growth);
+	if (!lh_growth_is_suspect(growth))
+		LH_TRY(judge_mapped(selecting, row, growth));
+	const struct lh_steps *shown = growth->measure == LH_MEASURE_MAPPED ? &row->mapped : &row->used;
+	return is_constant(shown) ? NULL : keep_series(selecting, shown, growth);
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -304,7 +307,28 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 	growth->mapped_last_bytes = lh_steps_last(&total.mapped);
 	LH_TRY(judge_used(selecting, &total, growth));
 	doubt_huge_pages(selecting->selection.span_ns, growth);
-	return NULL;
+	return keep_series(selecting, &total.used, growth);
+}
+
+/*
+ * A leak that the ups and downs of other memory hide is one of the process all the same; not so where other memory
+ * shrinks as fast. The rows are ranked.
+ */
+static void take_hidden_leak(struct lh_selection *selection)
+{
+	struct lh_growth *total = &selection->total;
+	const struct lh_growth *first = selection->growths.items;
+	bool is_open = total->verdict == LH_VERDICT_UNDECIDED || total->verdict == LH_VERDICT_SAWTOOTH;
+	char grown[LH_FORMAT_MAX];
+	if (!is_open || !selection->growths.count || first->verdict != LH_VERDICT_LEAK ||
+	    first->measure != LH_MEASURE_USED || total->rate_bytes_per_hour < HIDDEN_SHARE * first->rate_bytes_per_hour)
+		return;
+	total->verdict = LH_VERDICT_LEAK;
+	total->watch_more_ns = 0;
+	snprintf(total->reason, sizeof(total->reason),
+		 "one part (%s at 0x%" PRIx64 ") leaks, by %s so far, under ups and downs of the rest",
+		 lh_region_kind_name(first->kind), first->start,
+		 lh_format_bytes((uint64_t)(first->growth_bytes > 0 ? first->growth_bytes : 0), grown));
 }
 
 /* ---------------------------------------------------------------- ranking */
@@ -346,11 +370,12 @@ static struct lh_error *take_moments(struct selecting *selecting)
 	struct lh_selection *selection = &selecting->selection;
 	size_t count = tracks->moments.count;
 	bool has_counters = can_count(tracks);
+	selecting->bytes = calloc(count, sizeof(*selecting->bytes));
 	selecting->values = calloc(count, sizeof(*selecting->values));
 	LH_TRY(lh_vec_reserve(&selection->moments_s, count));
 	if (has_counters)
 		selecting->counters = calloc(count, sizeof(*selecting->counters));
-	if (!selecting->values || (has_counters && !selecting->counters))
+	if (!selecting->bytes || !selecting->values || (has_counters && !selecting->counters))
 		return lh_error_no_memory();
 	for (size_t i = 0; i < count; i++) {
 		selection->moments_s.items[i] = (double)tracks->moments.items[i].elapsed_ns / 1e9;
@@ -372,6 +397,7 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	LH_TRY(judge_total(selecting, &rows));
 	if (selection->growths.count)
 		qsort(selection->growths.items, selection->growths.count, sizeof(struct lh_growth), compare_growths);
+	take_hidden_leak(selection);
 	return NULL;
 }
 

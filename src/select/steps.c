@@ -26,26 +26,18 @@ struct lh_error *lh_steps_set(struct lh_steps *steps, uint32_t moment, uint64_t 
 	return NULL;
 }
 
-/* NULL behind the last one. */
-static const struct lh_step *step_at(const struct lh_steps *steps, size_t number)
-{
-	return number < steps->items.count ? &steps->items.items[number] : NULL;
-}
-
 struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *other)
 {
 	LH_CLEANUP(lh_steps_deinit) struct lh_steps sum = {0};
-	size_t next_a = 0, next_b = 0;
 	uint64_t a_bytes = 0, b_bytes = 0;
-	while (next_a < steps->items.count || next_b < other->items.count) {
-		const struct lh_step *a = step_at(steps, next_a), *b = step_at(other, next_b);
-		bool takes_a = a && (!b || a->moment <= b->moment);
-		bool takes_b = b && (!a || b->moment <= a->moment);
-		uint32_t moment = takes_a ? a->moment : b->moment;
-		a_bytes = takes_a ? a->bytes : a_bytes;
-		b_bytes = takes_b ? b->bytes : b_bytes;
-		next_a += takes_a;
-		next_b += takes_b;
+	for (size_t a = 0, b = 0; a < steps->items.count || b < other->items.count;) {
+		uint32_t a_moment = a < steps->items.count ? steps->items.items[a].moment : UINT32_MAX;
+		uint32_t b_moment = b < other->items.count ? other->items.items[b].moment : UINT32_MAX;
+		if (a_moment <= b_moment)
+			a_bytes = steps->items.items[a++].bytes;
+		if (b_moment <= a_moment)
+			b_bytes = other->items.items[b++].bytes;
+		uint32_t moment = a_moment < b_moment ? a_moment : b_moment;
 		LH_TRY(lh_steps_set(&sum, moment, lh_steps_sum(a_bytes, b_bytes)));
 	}
 	struct lh_steps replaced = *steps;
@@ -54,13 +46,13 @@ struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *oth
 	return NULL;
 }
 
-void lh_steps_add_to(const struct lh_steps *steps, uint64_t *series, size_t moment_count)
+void lh_steps_spread(const struct lh_steps *steps, size_t moment_count, uint64_t *ret)
 {
-	for (size_t i = 0; i < steps->items.count; i++) {
-		const struct lh_step *step = &steps->items.items[i];
-		size_t end = i + 1 < steps->items.count ? step[1].moment : moment_count;
-		for (size_t moment = step->moment; moment < end && moment < moment_count; moment++)
-			series[moment] = lh_steps_sum(series[moment], step->bytes);
+	uint64_t bytes = 0;
+	for (size_t moment = 0, next = 0; moment < moment_count; moment++) {
+		for (; next < steps->items.count && steps->items.items[next].moment <= moment; next++)
+			bytes = steps->items.items[next].bytes;
+		ret[moment] = bytes;
 	}
 }
 

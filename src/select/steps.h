@@ -26,8 +26,8 @@ struct lh_error *lh_steps_set(struct lh_steps *steps, uint32_t moment, uint64_t 
 /* Adds another series to this one. Sums saturate at INT64_MAX, so that differences can be shown. */
 struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *other) LH_NODISCARD;
 
-/* Adds the series to `series`, which has one entry per moment. Sums saturate likewise. */
-void lh_steps_add_to(const struct lh_steps *steps, uint64_t *series, size_t moment_count);
+/* Writes the whole series, one entry per moment. */
+void lh_steps_spread(const struct lh_steps *steps, size_t moment_count, uint64_t *ret);
 
 /* Of the moments, only every second one is kept from now on: 0, 2, 4 ... become 0, 1, 2 ... */
 void lh_steps_halve(struct lh_steps *steps);

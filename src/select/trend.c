@@ -12,7 +12,7 @@
 enum {
 	ALL_PAIRS_MAX = 128,   /* samples up to which every pair is taken: 8128 slopes */
 	EXACT_CHANCE_MAX = 40, /* samples up to which Kendall's distribution is counted out */
-	FLOOR_BLOCKS = 6,      /* all six in order by accident: 1 in 720 */
+	FLOOR_BLOCKS = 8,      /* all eight in order by accident: 1 in 40,320 */
 	FLOOR_BLOCK_MIN = 4,   /* samples a block */
 	PAGE_NOISE_BYTES = 16384,
 	INFLATION_MIN = 10, /* samples from which on their autocorrelation can be told */

@@ -10,15 +10,18 @@ static uint64_t less(uint64_t bytes, uint64_t taken_off)
 	return bytes - lh_min_u64(bytes, taken_off);
 }
 
+/* Huge pages of hugetlbfs count as resident nowhere else (fs/proc/task_mmu.c). */
 static uint64_t resident_bytes(const struct lh_region *region, bool knows_anonymous)
 {
 	const struct lh_usage *usage = &region->usage;
+	uint64_t small_bytes;
 	if (region->is_shared)
 		return region->kind == LH_REGION_FILE ? 0 : lh_usage_uss(usage);
-	if (!knows_anonymous)
-		return region->inode ? usage->private_dirty_bytes : lh_usage_uss(usage);
-	uint64_t anonymous_bytes = less(usage->anonymous_bytes, usage->lazy_free_bytes);
-	return lh_max_u64(anonymous_bytes, usage->private_hugetlb_bytes);
+	if (knows_anonymous)
+		small_bytes = less(usage->anonymous_bytes, usage->lazy_free_bytes);
+	else
+		small_bytes = region->inode ? usage->private_dirty_bytes : lh_usage_uss(usage);
+	return lh_max_u64(small_bytes, usage->private_hugetlb_bytes);
 }
 
 bool lh_regions_know_anonymous(const struct lh_region_list *list)

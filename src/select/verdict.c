@@ -132,12 +132,19 @@ static bool rises_under_noise(const struct lh_trend *trend, size_t count)
 	       trend->late_slope >= SLOWING_SHARE * trend->early_slope;
 }
 
+/* The blocks' order alone is no proof where neighbours resemble each other: then the whole must rise, too. */
+static bool floor_rises(const struct lh_trend *trend)
+{
+	return trend->floor_rise >= FALL_SHARE * (trend->max - trend->min) &&
+	       trend->floor_rise >= (double)LH_GROWTH_MIN_BYTES && trend->rising_chance <= NOISE_CHANCE;
+}
+
 static void judge_up_and_down(const struct lh_trend *trend, size_t count, struct lh_judgement *ret)
 {
 	double range = trend->max - trend->min;
 	if (trend->drawup <= FALL_SHARE * range && trend->last < trend->first) {
 		say(ret, LH_VERDICT_SHRINKING, "fell by %s", bytes_in_words(trend->first - trend->last).text);
-	} else if (trend->floor_rise >= FALL_SHARE * range && trend->floor_rise >= (double)LH_GROWTH_MIN_BYTES) {
+	} else if (floor_rises(trend)) {
 		say(ret, LH_VERDICT_LEAK, "goes up and down by %s, but its floor rises all the time, by %s",
 		    bytes_in_words(trend->drawdown).text, bytes_in_words(trend->floor_rise).text);
 	} else if (rises_under_noise(trend, count)) {

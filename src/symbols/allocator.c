@@ -11,7 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A name that only the one has: of its documented interface. Of several the first decides. */
+/*
+ * A name that only the one has: of its documented interface, of musl's dynamic linker (1.1 and later), or of the
+ * allocator's own functions in a static program that was not stripped. Of several the first decides.
+ */
 static const struct marker {
 	const char *name;
 	enum lh_allocator allocator;
@@ -20,7 +23,8 @@ static const struct marker {
 	{"tc_malloc", LH_ALLOCATOR_TCMALLOC},      {"TCMalloc_SystemAlloc", LH_ALLOCATOR_TCMALLOC},
 	{"mi_malloc", LH_ALLOCATOR_MIMALLOC},      {"gnu_get_libc_version", LH_ALLOCATOR_GLIBC},
 	{"__malloc_replaced", LH_ALLOCATOR_MUSL},  {"__libc_malloc_impl", LH_ALLOCATOR_MUSL},
-	{"__libc_get_version", LH_ALLOCATOR_MUSL},
+	{"__libc_get_version", LH_ALLOCATOR_MUSL}, {"__dls3", LH_ALLOCATOR_MUSL},
+	{"__simple_malloc", LH_ALLOCATOR_MUSL},    {"_int_malloc", LH_ALLOCATOR_GLIBC},
 };
 
 struct search {

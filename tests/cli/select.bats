@@ -292,6 +292,78 @@ holds_samples() {
 	[ "$(jq .samples <<<"$output")" -eq 3 ]
 }
 
+# kernel_text KIB: a heap of that much, as the kernel in $kernel tells it, beside what else it may tell.
+kernel_text() {
+	case $kernel in
+	2.6.32) # no Anonymous, no VmFlags
+		printf '0804f000-b0000000 rw-p 00000000 00:00 0          [heap]\nSize: 3800000 kB\nRss: %d kB\nPss: %d kB\nShared_Clean: 0 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: %d kB\nReferenced: %d kB\nSwap: 0 kB\nKernelPageSize: 4 kB\nMMUPageSize: 4 kB\n' "$1" "$1" "$1" "$1"
+		printf 'bf7ff000-bf814000 rw-p 00000000 00:00 0          [stack]\nSize: 84 kB\nRss: 8 kB\nPss: 8 kB\nShared_Clean: 0 kB\nShared_Dirty: 0 kB\nPrivate_Clean: 0 kB\nPrivate_Dirty: 8 kB\nReferenced: 8 kB\nSwap: 0 kB\nKernelPageSize: 4 kB\nMMUPageSize: 4 kB\n'
+		;;
+	missing) # two fields only
+		printf '01000000-f0000000 rw-p 00000000 00:00 0 [heap]\nRss: %d kB\nPrivate_Dirty: %d kB\n' "$1" "$1"
+		;;
+	future) # fields and flags that nobody knows yet
+		printf '01000000-f0000000 rw-p 00000000 00:00 0 [heap]\nSize: 240000 kB\nRss: %d kB\nPss_Dirty: %d kB\nPrivate_Dirty: %d kB\nAnonymous: %d kB\nQuantumPages: 12 kB\nTHPeligible: 1\nProtectionKey: 0\nTiers: dram:3 cxl:4\nVmFlags: rd wr zz q9 sd\n' "$1" "$1" "$1" "$1"
+		;;
+	hugetlb) # resident nowhere, by the classic fields
+		printf '01000000-f0000000 rw-p 00000000 00:0f 33 /anon_hugepage (deleted)\nSize: 240000 kB\nRss: 0 kB\nPrivate_Dirty: 0 kB\nAnonymous: 0 kB\nPrivate_Hugetlb: %d kB\nVmFlags: rd wr mr mw me de ht\n' $(($1 * 2048 / 1000))
+		;;
+	names) # a newline, a tab, a file that is gone, bytes that are no UTF-8
+		printf '01000000-f0000000 rw-p 00000000 08:01 9 /tmp/a\\012b\tc (deleted)\nRss: %d kB\nPrivate_Dirty: %d kB\nAnonymous: %d kB\n' "$1" "$1" "$1"
+		printf '7f0000000000-7f0000001000 rw-p 00000000 08:01 5 /tmp/\xff\x1b[31m\nPrivate_Dirty: 4 kB\nAnonymous: 4 kB\n'
+		;;
+	esac
+}
+
+@test "smaps of other kernels" {
+	for kernel in 2.6.32 missing future hugetlb names; do
+		texts=()
+		for i in 1 2 3 4 5 6 7 8; do
+			kernel_text $((i * 1000)) >"$kernel$i"
+			texts+=(--from "$kernel$i")
+		done
+		leakhunt select "${texts[@]}" --times 0,1,2,3,4,5,6,7 --json
+		[ "$status" -eq 0 ]
+		[ -z "$stderr" ]
+		jq -e '.process.verdict == "leak" and .regions[0].verdict == "leak" and .process.growth_bytes >= 7000 * 1024' <<<"$output"
+		leakhunt select "${texts[@]}" --times 0,1,2,3,4,5,6,7
+		[[ $output == *"verdict  leak"* ]]
+		[[ $output != *$'\x1b'* && $output != *$'\xff'* ]]
+	done
+	[[ $output == *'a\x0ab\x09c'* ]]
+}
+
+@test "a long record, parts of it lost, out of order, of another process" {
+	printf '{"leakhunt_record":1,"pid":7}\n' >long
+	for ((i = 0; i < 5000; i++)); do
+		at=$i
+		[ "$i" -ne 3000 ] || at=100
+		printf '{"time_ns":%d,"regions":[{"start":"0x10000000","end":"0x50000000","perms":"rw-p","kind":"anon","anonymous_bytes":%d}]}\n' \
+			$((at * 1000000000 + 1)) $((i * 8192))
+	done >>long
+	sed -i '4000s/.*/{"time_ns":/; 4500s/.*/\x00\xff/' long
+	leakhunt select --from long --json
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"2 lines were not understood"* ]]
+	[[ $stderr == *"1 samples are older"* ]]
+	jq -e '.samples == 4998 and .process.verdict == "leak" and .complete == false' <<<"$output"
+	printf '{"leakhunt_record":1,"pid":8}\n{"time_ns":9000000000000,"regions":[{"start":"0x1000","end":"0x2000","perms":"rw-p","kind":"anon"}]}\n' >>long
+	leakhunt select --from long
+	[ "$status" -ne 0 ]
+	[[ $stderr == *"pids 7 and 8"* ]]
+}
+
+@test "a record from a pipe" {
+	put_record record 1000 100 20
+	run --separate-stderr bash -c '"$LEAKHUNT" select --from <(cat record) --json'
+	[ "$status" -eq 0 ]
+	[ "$(jq -r '.process.verdict, .samples' <<<"$output")" = $'leak\n20' ]
+	put_record after 3000 0 20
+	run --separate-stderr bash -c '"$LEAKHUNT" select --before <(cat record) --after <(cat after) --json'
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .change <<<"$output")" = stopped ]
+}
+
 @test "samples that do not go together" {
 	smaps a 1000
 	smaps b 2000

@@ -19,6 +19,15 @@ allocator_with() {
 	assert_sample_unharmed
 }
 
+# leaks_as PROGRAM: select's JSON of a sample that was built as PROGRAM.
+leaks_as() {
+	SAMPLES=$BATS_TEST_TMPDIR start_sample "$1" --auto 20
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8 --json
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
+	assert_sample_unharmed
+}
+
 @test "glibc: the brk heap" {
 	allocator_with ""
 	[ "$(jq -r .allocator <<<"$output")" = glibc ]
@@ -41,4 +50,76 @@ allocator_with() {
 @test "mimalloc" {
 	allocator_with /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
+}
+
+@test "musl, dynamic: Debian's file of it is called libc.so" {
+	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
+	musl-gcc -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/musl" "$LEAKHUNT_ROOT/samples/heap_leak.c"
+	leaks_as musl
+	[ "$(jq -r .allocator <<<"$output")" = musl ]
+	[ "$(jq -r .regions[0].cause <<<"$output")" = malloc-pages ]
+}
+
+@test "musl, static" {
+	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
+	musl-gcc -static -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/musl" "$LEAKHUNT_ROOT/samples/heap_leak.c"
+	leaks_as musl
+	[ "$(jq -r .allocator <<<"$output")" = musl ]
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8
+	grep -Eq '^cause: .*musl' <<<"$output"
+}
+
+@test "glibc, static; stripped, nobody is named" {
+	gcc -static -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/static" "$LEAKHUNT_ROOT/samples/heap_leak.c"
+	leaks_as static
+	[ "$(jq -r .allocator <<<"$output")" = glibc ]
+	[ "$(jq -r .regions[0].cause <<<"$output")" = brk-heap ]
+	strip -o "$BATS_TEST_TMPDIR/stripped" "$BATS_TEST_TMPDIR/static"
+	leaks_as stripped
+	[ "$(jq -r .allocator <<<"$output")" = unknown ]
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8
+	grep -q '^cause: *memory grown by brk: most likely malloc' <<<"$output"
+}
+
+@test "Go: its heap, not malloc's" {
+	command -v gccgo-12 >/dev/null || skip "gccgo-12 is not installed"
+	cat >"$BATS_TEST_TMPDIR/leak.go" <<-'EOF'
+		package main
+
+		import (
+			"fmt"
+			"time"
+		)
+
+		var kept [][]byte
+
+		func main() {
+			fmt.Println("READY {}")
+			for {
+				block := make([]byte, 65536)
+				for i := range block {
+					block[i] = 1
+				}
+				kept = append(kept, block)
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	EOF
+	gccgo-12 -O -o "$BATS_TEST_TMPDIR/leak" "$BATS_TEST_TMPDIR/leak.go"
+	SAMPLES=$BATS_TEST_TMPDIR start_sample leak
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 12 --json
+	kill -KILL "$SAMPLE_PID"
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
+	[ "$(jq -r .regions[0].cause <<<"$output")" = go-heap ]
+}
+
+@test "watch names the same malloc as select, whatever its file is called" {
+	[ -e /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 ] || skip "jemalloc is not installed"
+	cp /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 "$BATS_TEST_TMPDIR/vendor.so"
+	allocator_with "$BATS_TEST_TMPDIR/vendor.so"
+	[ "$(jq -r .allocator <<<"$output")" = jemalloc ]
+	run --separate-stderr "$LEAKHUNT" watch "$SAMPLE_PID" -i 50ms --for 500ms
+	[ "$status" -eq 0 ]
+	grep -q '^cause: *memory of jemalloc' <<<"$output"
 }

@@ -178,3 +178,38 @@ holds_samples() {
 	[ "$(json .receipt.readings)" -eq 12 ]
 	(($(json .receipt.reading_ns) >= $(json .receipt.reading_max_ns)))
 }
+
+@test "a 32-bit process" {
+	cat >"$BATS_TEST_TMPDIR/leak.c" <<-'EOF'
+		static long call(long number, long a, long b, long c)
+		{
+			long result;
+			__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory");
+			return result;
+		}
+
+		/* write, brk and nanosleep (arch/x86/entry/syscalls/syscall_32.tbl) */
+		__attribute__((noreturn)) void _start(void)
+		{
+			static const char ready[] = "READY {}\n";
+			static const long nap[2] = {0, 20000000};
+			long end = call(45, 0, 0, 0);
+			call(4, 1, (long)ready, sizeof(ready) - 1);
+			for (;;) {
+				long start = end;
+				end = call(45, start + 65536, 0, 0);
+				for (long at = start; at < end; at += 4096)
+					*(volatile char *)at = 1;
+				call(162, (long)nap, 0, 0);
+			}
+		}
+	EOF
+	gcc -m32 -nostdlib -static -fno-pie -no-pie -fno-stack-protector -o "$BATS_TEST_TMPDIR/leak" \
+		"$BATS_TEST_TMPDIR/leak.c" || skip "this compiler makes no 32-bit programs"
+	SAMPLES=$BATS_TEST_TMPDIR start_sample leak || skip "this kernel runs no 32-bit programs"
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 12 --json
+	kill -KILL "$SAMPLE_PID"
+	[ "$status" -eq 0 ]
+	[ "$(jq -r '.process.verdict, .regions[0].kind' <<<"$output")" = $'leak\nheap' ]
+	(($(jq '.regions[0].end | ltrimstr("0x") | length' <<<"$output") <= 8))
+}

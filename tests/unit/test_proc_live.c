@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -691,6 +692,50 @@ static void test_bounded_only_where_needed(void **state)
 	assert_true(pace.read_count == 5 && pace.bounded_count <= 2);
 }
 
+/* PAGEMAP_SCAN came with Linux 6.7. */
+static bool has_scan(void)
+{
+	struct utsname kernel;
+	int major = 0, minor = 0;
+	assert_int_equal(uname(&kernel), 0);
+	assert_int_equal(sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+	return major > 6 || (major == 6 && minor >= 7);
+}
+
+/*
+ * Thousands of mappings, three pages each, neighbours of which the kernel joins in its answers: not by smaps, though
+ * none would hold the lock for long. Each has other pages touched; each 100th is shared.
+ */
+static void test_many_mappings_are_counted_together(void **state)
+{
+	(void)state;
+	enum { MANY = 5000, PAGES = 3, BYTES = PAGES * PAGE };
+	uint8_t *all = mmap(NULL, (size_t)MANY * BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(all != MAP_FAILED);
+	for (size_t i = 0; i < MANY; i++) {
+		uint8_t *at = all + i * BYTES;
+		int shared = i % 100 == 99 ? MAP_SHARED : MAP_PRIVATE;
+		if (shared == MAP_SHARED)
+			assert_true(mmap(at, BYTES, PROT_READ | PROT_WRITE, shared | MAP_ANONYMOUS | MAP_FIXED, -1,
+					 0) == at);
+		for (size_t page = 0; page < PAGES; page++) {
+			if (i >> page & 1)
+				at[page * PAGE] = 1;
+		}
+		assert_int_equal(mprotect(at, BYTES, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE), 0);
+	}
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	struct lh_region_list smaps LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_region_list counted LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_regions_pace pace = {.max_stall_ns = LH_NS_PER_S};
+	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &smaps));
+	assert_success(lh_regions_read_bounded(process, &pace, &counted));
+	assert_int_equal(pace.bounded_count, has_scan());
+	assert_same_usage(&smaps, &counted, (uint64_t)(uintptr_t)all,
+			  (uint64_t)(uintptr_t)all + (uint64_t)MANY * BYTES);
+	munmap(all, (size_t)MANY * BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -706,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_total_pss_is_the_rollups),
 		cmocka_unit_test(test_bounded_reading_says_the_same),
 		cmocka_unit_test(test_bounded_only_where_needed),
+		cmocka_unit_test(test_many_mappings_are_counted_together),
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_memory_behind_a_bss),
 		cmocka_unit_test(test_probe_survives_corruption),

@@ -391,6 +391,35 @@ static void test_a_leak_ranks_above_a_bigger_plateau(void **state)
 	assert_int_equal(selection.growths.items[1].verdict, LH_VERDICT_PLATEAU);
 }
 
+/* A heap that grows by 1 MiB a sample beside a garbage-collected one that goes up and down by 160 MiB. */
+static void put_leak_beside_garbage(struct text *text, size_t i)
+{
+	put_ballast(text);
+	put_mapping(text, 0x1000000, 0x9000000, HEAP, (i + 1) * MIB);
+	put_mapping(text, 0x7f0000000000, 0x7f0010000000, ANON, (40 + i * 7 % 17 * 10) * MIB);
+}
+
+/* The same heap, while another mapping shrinks as fast. */
+static void put_memory_that_moves(struct text *text, size_t i)
+{
+	put_leak_beside_garbage(text, i);
+	put_mapping(text, 0x7f0020000000, 0x7f0028000000, ANON, (100 - i) * MIB);
+}
+
+static void test_a_leak_under_the_ups_and_downs_of_others(void **state)
+{
+	(void)state;
+	struct lh_selection leaking LH_CLEANUP(lh_selection_deinit) = {0};
+	struct lh_selection moving LH_CLEANUP(lh_selection_deinit) = {0};
+	select_made(put_leak_beside_garbage, 68, &leaking);
+	assert_int_equal(first_row(&leaking)->kind, LH_REGION_HEAP);
+	assert_int_equal(leaking.total.verdict, LH_VERDICT_LEAK);
+	assert_non_null(strstr(leaking.total.reason, "one part (heap at 0x1000000) leaks"));
+	select_made(put_memory_that_moves, 68, &moving);
+	assert_int_equal(first_row(&moving)->verdict, LH_VERDICT_LEAK);
+	assert_int_not_equal(moving.total.verdict, LH_VERDICT_LEAK);
+}
+
 /* Pages that were swapped out are still the process's. */
 static void put_swapped(struct text *text, size_t i)
 {
@@ -506,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_a_family_of_assorted_sizes),
 		cmocka_unit_test(test_many_mappings),
 		cmocka_unit_test(test_a_leak_ranks_above_a_bigger_plateau),
+		cmocka_unit_test(test_a_leak_under_the_ups_and_downs_of_others),
 		cmocka_unit_test(test_swapping_out_is_no_change),
 		cmocka_unit_test(test_too_few_samples),
 		cmocka_unit_test(test_samples_out_of_order),

@@ -26,6 +26,8 @@ static const struct expectation expectations[] = {
 	/* maxmemory 48mb, reached after half of the watch; -Xmx64m, reached too. */
 	{"redis-maxmemory", false, LH_VERDICT_PLATEAU, "malloc-pages"},
 	{"java-gc", false, LH_VERDICT_PLATEAU, "jvm-heap"},
+	/* samples/fragmentation: 28 steps of 60 grow the heap by holes that nothing fits into; then they are filled. */
+	{"fragmentation", false, LH_VERDICT_PLATEAU, "brk-heap"},
 	/* A list that is thrown away each 60,000 objects. */
 	{"node-gc", false, LH_VERDICT_SAWTOOTH, "v8-heap"},
 	/* Keys that are never deleted; objects, buffers, threads that are kept. */

@@ -1,0 +1,26 @@
+/*
+ * lines: a file read line by line. Private to cli.
+ */
+#ifndef LEAKHUNT_CLI_LINES_H
+#define LEAKHUNT_CLI_LINES_H
+
+#include "leakhunt/base.h"
+
+#include <stdio.h>
+
+/* Zero-initialised is closed. */
+struct lh_lines {
+	const char *path; /* must outlive it */
+	FILE *stream;
+	char *text; /* the latest line, without its newline, until the next is read */
+	size_t length;
+	size_t capacity;
+};
+
+struct lh_error *lh_lines_open(const char *path, struct lh_lines *ret) LH_NODISCARD;
+void lh_lines_close(struct lh_lines *lines);
+
+/* The next one; *ret_is_end: there is none. The last one needs no newline. */
+struct lh_error *lh_lines_next(struct lh_lines *lines, bool *ret_is_end) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * record_line: one line of a record, taken apart. Input: hostile text. Output: its members, each by itself; what they
+ * mean together is record_reader's.
+ */
+#include "record.h"
+
+void lh_record_line_deinit(struct lh_record_line *line)
+{
+	lh_vec_deinit(&line->entries);
+	lh_vec_deinit(&line->gone);
+}
+
+/* No more than one of "regions" and "changed" has entries: with both the line is a bad one. */
+static struct lh_error *take_entries(struct lh_json_pull *pull, uint32_t member, struct lh_record_line *line)
+{
+	if (!lh_json_pull_array(pull))
+		return NULL;
+	if (line->members & (LH_LINE_REGIONS | LH_LINE_CHANGED))
+		line->members |= LH_LINE_BAD;
+	line->members |= member;
+	for (bool is_first = true; lh_json_pull_item(pull, &is_first);) {
+		LH_TRY(lh_vec_reserve(&line->entries, 1));
+		lh_record_entry_take(pull, &line->entries.items[line->entries.count++]);
+	}
+	return NULL;
+}
+
+static struct lh_error *take_gone(struct lh_json_pull *pull, struct lh_record_line *line)
+{
+	if (!lh_json_pull_array(pull))
+		return NULL;
+	for (bool is_first = true; lh_json_pull_item(pull, &is_first);) {
+		uint64_t start;
+		if (lh_json_pull_address(pull, &start))
+			LH_TRY(lh_vec_push(&line->gone, start));
+		else
+			line->bad_gone_count++;
+	}
+	return NULL;
+}
+
+static void take_number(struct lh_json_pull *pull, uint64_t max, uint64_t *ret, struct lh_record_line *line)
+{
+	if (!lh_json_pull_u64(pull, ret) || *ret > max)
+		line->members |= LH_LINE_BAD;
+}
+
+static const struct number_member {
+	const char *key;
+	size_t offset; /* in struct lh_record_line */
+	uint64_t max;
+	uint32_t member; /* 0: may be missing */
+} numbers[] = {
+	{"n", offsetof(struct lh_record_line, number), INT64_MAX, LH_LINE_NUMBER},
+	{"time_ns", offsetof(struct lh_record_line, time_ns), INT64_MAX, LH_LINE_TIME},
+	{"uptime_ns", offsetof(struct lh_record_line, uptime_ns), INT64_MAX, LH_LINE_UPTIME},
+	{"pid", offsetof(struct lh_record_line, pid), INT32_MAX, LH_LINE_PID},
+	{"start_ticks", offsetof(struct lh_record_line, start_ticks), INT64_MAX, LH_LINE_START_TICKS},
+	{LH_RECORD_KEY, offsetof(struct lh_record_line, format), INT64_MAX, LH_LINE_RECORD},
+};
+
+/* Whether it is one of these. */
+static bool take_number_member(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
+{
+	for (size_t i = 0; i < LH_ARRAY_COUNT(numbers); i++) {
+		const struct number_member *number = &numbers[i];
+		if (!lh_json_span_is(key, number->key))
+			continue;
+		if (line->members & number->member)
+			line->members |= LH_LINE_BAD;
+		line->members |= number->member;
+		take_number(pull, number->max, (uint64_t *)(void *)((char *)line + number->offset), line);
+		return true;
+	}
+	return false;
+}
+
+static struct lh_error *take_member(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
+{
+	if (take_number_member(pull, key, line))
+		return NULL;
+	if (lh_json_span_is(key, "changed"))
+		return take_entries(pull, LH_LINE_CHANGED, line);
+	if (lh_json_span_is(key, "regions"))
+		return take_entries(pull, LH_LINE_REGIONS, line);
+	if (lh_json_span_is(key, "gone"))
+		return take_gone(pull, line);
+	if (lh_json_span_is(key, "counter"))
+		line->members |= lh_json_pull_double(pull, &line->counter) ? LH_LINE_COUNTER : 0;
+	else if (lh_json_span_is(key, "command"))
+		line->members |= lh_json_pull_string(pull, &line->command) ? LH_LINE_COMMAND : 0;
+	else
+		lh_json_pull_skip(pull);
+	return NULL;
+}
+
+struct lh_error *lh_record_line_parse(const char *text, size_t length, struct lh_record_line *line, bool *ret_is_object)
+{
+	struct lh_json_pull pull = {.at = text, .end = text + length};
+	struct lh_json_span key;
+	struct lh_record_line empty = {.entries = line->entries, .gone = line->gone};
+	empty.entries.count = empty.gone.count = 0;
+	*line = empty;
+	*ret_is_object = lh_json_pull_object(&pull);
+	for (bool is_first = true; *ret_is_object && lh_json_pull_member(&pull, &is_first, &key);)
+		LH_TRY(take_member(&pull, key, line));
+	*ret_is_object &= lh_json_pull_is_done(&pull);
+	return NULL;
+}
