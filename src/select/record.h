@@ -9,6 +9,8 @@
  * addresses of those that are no more):
  *   {"n":0,"time_ns":N,"uptime_ns":N,"regions":[...]}
  *   {"n":1,"time_ns":N,"uptime_ns":N,"changed":[{"start":"0x...","rss_bytes":N},...],"gone":["0x...",...]}
+ * "lost", if there, is how many lines or regions of a sample were not understood when it was taken:
+ * that one, and the one after it, are whole.
  * Format 1 had whole samples only, and no numbers.
  */
 #ifndef LEAKHUNT_SELECT_RECORD_H
@@ -20,6 +22,9 @@
 #define LH_RECORD_KEY "leakhunt_record"
 
 enum { LH_RECORD_FORMAT = 2 };
+
+/* Of "lost": more is not told. */
+#define LH_RECORD_LOST_MAX UINT32_MAX
 
 /* A new reference; NULL without memory. */
 json_t *lh_record_region_encode(const struct lh_region *region);

@@ -214,9 +214,10 @@ static struct lh_error *take_sample(struct lh_record_reader *reader, const json_
 	const json_t *regions = json_object_get(line, "regions");
 	const json_t *changed = json_object_get(line, "changed");
 	struct lh_sample times = reader->sample;
-	uint64_t number = reader->expected;
+	uint64_t number = reader->expected, lost = 0;
 	*ret = false;
-	if (!take_times(line, &times) || !lh_record_decode_number(line, "n", INT64_MAX, &number))
+	if (!take_times(line, &times) || !lh_record_decode_number(line, "n", INT64_MAX, &number) ||
+	    !lh_record_decode_number(line, "lost", LH_RECORD_LOST_MAX, &lost))
 		return NULL;
 	if (json_is_array(regions)) {
 		LH_TRY(take_whole(reader, regions, ret));
@@ -227,6 +228,7 @@ static struct lh_error *take_sample(struct lh_record_reader *reader, const json_
 	if (!*ret)
 		return NULL;
 	times.list = reader->sample.list;
+	times.list.skipped_lines += lost;
 	reader->sample = times;
 	reader->expected = number + 1;
 	return NULL;
