@@ -304,9 +304,9 @@ bool lh_image_next_present(const struct lh_image *image, const struct lh_segment
 		at = range.end;
 		if (!next_data_extent(image->fd, base + range.start, base + range.end, &data_start, &data_end))
 			continue;
-		uint64_t start = data_start - base;
+		uint64_t start = data_start - base, end = data_end - base;
 		*addr = start - range.start > HOLE_MARGIN_BYTES ? start - HOLE_MARGIN_BYTES : range.start;
-		*ret_end = lh_min_u64(data_end - base + HOLE_MARGIN_BYTES, range.end);
+		*ret_end = range.end - end > HOLE_MARGIN_BYTES ? end + HOLE_MARGIN_BYTES : range.end;
 		return true;
 	}
 	return false;

@@ -9,6 +9,8 @@
  * addresses of those that are no more):
  *   {"n":0,"time_ns":N,"uptime_ns":N,"regions":[...]}
  *   {"n":1,"time_ns":N,"uptime_ns":N,"changed":[{"start":"0x...","rss_bytes":N},...],"gone":["0x...",...]}
+ * "lost", if there, is how many lines or regions of a sample were not understood when it was taken:
+ * that one, and the one after it, are whole.
  * Format 1 had whole samples only, and no numbers.
  */
 #ifndef LEAKHUNT_SELECT_RECORD_H
@@ -21,6 +23,9 @@
 #define LH_RECORD_KEY "leakhunt_record"
 
 enum { LH_RECORD_FORMAT = 2 };
+
+/* Of "lost": more is not told. */
+#define LH_RECORD_LOST_MAX UINT32_MAX
 
 /* A new reference; NULL without memory. */
 json_t *lh_record_region_encode(const struct lh_region *region);
@@ -46,6 +51,7 @@ struct lh_record_line {
 	uint64_t number;
 	uint64_t time_ns;
 	uint64_t uptime_ns;
+	uint64_t lost; /* 0 when it is not told */
 	double counter;
 	struct lh_json_span command;
 	LH_VEC(struct lh_record_entry) entries; /* of "regions" or "changed" */
@@ -65,7 +71,8 @@ enum lh_line_member {
 	LH_LINE_COUNTER = 128,
 	LH_LINE_REGIONS = 256,
 	LH_LINE_CHANGED = 512,
-	LH_LINE_BAD = 1024, /* a number that is none or too large, or a member twice */
+	LH_LINE_LOST = 1024,
+	LH_LINE_BAD = 2048, /* a number that is none or too large, or a member twice */
 };
 
 /* *ret_is_object: whether the line is one JSON object; else `line` means nothing. */

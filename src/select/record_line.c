@@ -54,6 +54,7 @@ static const struct number_member {
 	{"n", offsetof(struct lh_record_line, number), INT64_MAX, LH_LINE_NUMBER},
 	{"time_ns", offsetof(struct lh_record_line, time_ns), INT64_MAX, LH_LINE_TIME},
 	{"uptime_ns", offsetof(struct lh_record_line, uptime_ns), INT64_MAX, LH_LINE_UPTIME},
+	{"lost", offsetof(struct lh_record_line, lost), LH_RECORD_LOST_MAX, LH_LINE_LOST},
 	{"pid", offsetof(struct lh_record_line, pid), INT32_MAX, LH_LINE_PID},
 	{"start_ticks", offsetof(struct lh_record_line, start_ticks), INT64_MAX, LH_LINE_START_TICKS},
 	{LH_RECORD_KEY, offsetof(struct lh_record_line, format), INT64_MAX, LH_LINE_RECORD},

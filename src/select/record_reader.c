@@ -212,6 +212,7 @@ static struct lh_error *take_sample(struct lh_record_reader *reader, bool *ret)
 	}
 	if (!*ret)
 		return NULL;
+	reader->sample.list.skipped_lines += line->lost;
 	reader->sample.time_ns = line->time_ns;
 	reader->sample.uptime_ns = line->uptime_ns;
 	reader->sample.has_counter = line->members & LH_LINE_COUNTER;

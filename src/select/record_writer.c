@@ -25,6 +25,7 @@ struct written {
 struct lh_record_writer {
 	struct written before;
 	uint64_t count;
+	bool was_torn; /* the sample before */
 };
 
 struct lh_error *lh_record_writer_create(struct lh_record_writer **ret)
@@ -134,6 +135,12 @@ static struct lh_error *compare(const struct written *before, const struct lh_re
 	return NULL;
 }
 
+/* A torn sample says nothing of what it lacks, but that it lacks something. */
+static uint64_t lost_count(const struct lh_sample *sample)
+{
+	return lh_min_u64(sample->list.skipped_lines + sample->list.dropped_regions, LH_RECORD_LOST_MAX);
+}
+
 static struct lh_error *encode(const struct lh_record_writer *writer, const struct lh_sample *sample, bool is_whole,
 			       struct written *now, struct lh_buffer *ret)
 {
@@ -150,22 +157,26 @@ static struct lh_error *encode(const struct lh_record_writer *writer, const stru
 	json_object_set(line, is_whole ? "regions" : "changed", changed);
 	if (json_array_size(gone))
 		json_object_set(line, "gone", gone);
+	if (lost_count(sample))
+		json_object_set_new(line, "lost", lh_json_u64(lost_count(sample)));
 	return lh_json_append(line, true, ret);
 }
 
 struct lh_error *lh_record_encode_sample(struct lh_record_writer *writer, const struct lh_sample *sample,
 					 struct lh_buffer *ret)
 {
-	/* A torn sample says nothing of what it lacks, and what comes after one must not rest on it. */
-	bool is_torn = sample->list.skipped_lines || sample->list.dropped_regions;
+	/* A torn sample rests on none, and none on it. */
+	bool is_torn = lost_count(sample) > 0;
+	bool is_whole = is_torn || writer->was_torn || writer->count % WHOLE_EVERY == 0;
 	struct written now = {0};
-	struct lh_error *error = encode(writer, sample, is_torn || writer->count % WHOLE_EVERY == 0, &now, ret);
+	struct lh_error *error = encode(writer, sample, is_whole, &now, ret);
 	if (error) {
 		lh_vec_deinit(&now.items);
 		return error;
 	}
 	lh_vec_deinit(&writer->before.items);
 	writer->before = now;
+	writer->was_torn = is_torn;
 	writer->count++;
 	return NULL;
 }

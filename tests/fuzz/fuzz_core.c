@@ -26,7 +26,8 @@ static struct lh_error *take_block(void *context, const struct lh_block *block)
 	struct walk_state *state = context;
 	expect(block->addr >= state->end);
 	expect(!block->is_continued || block->addr == state->end);
-	expect(block->segment->start <= block->addr && block->addr + block->bytes <= block->segment->end);
+	expect(block->segment->start <= block->addr && block->addr < block->segment->end);
+	expect(block->bytes && block->bytes <= block->segment->end - block->addr);
 	const uint8_t *first = block->data - block->bytes_before;
 	const uint8_t *last = block->data + block->bytes + block->bytes_after - 1;
 	state->sum += (uint64_t)*first + *last;

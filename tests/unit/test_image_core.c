@@ -246,6 +246,26 @@ static void survives_impossible_addresses(void **state)
 	assert_int_equal(lh_image_read(image, PAGE - 8, bytes, 32), 8);
 }
 
+static struct lh_error *add_block(void *context, const struct lh_block *block)
+{
+	*(uint64_t *)context += block->bytes + block->bytes_after;
+	return NULL;
+}
+
+static void walks_up_to_the_last_address(void **state)
+{
+	(void)state;
+	struct core_builder core LH_CLEANUP(core_deinit);
+	core_begin(&core);
+	core_add_load(&core, UINT64_MAX - 12, 12, page_a, 12, PF_R);
+	core_end(&core);
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = core_open(&core);
+	uint64_t walked = 0;
+	assert_success(lh_image_walk(image, 0, add_block, &walked));
+	assert_int_equal(walked, 12);
+	assert_int_equal(lh_image_walk_bytes(image, 0), 12);
+}
+
 /* ---------------------------------------------------------------- notes */
 
 struct file_entry {
@@ -632,6 +652,7 @@ int main(void)
 		cmocka_unit_test(refuses_other_machines),
 		cmocka_unit_test(opens_more_segments_than_e_phnum_can_say),
 		cmocka_unit_test(survives_impossible_addresses),
+		cmocka_unit_test(walks_up_to_the_last_address),
 		cmocka_unit_test(understands_the_notes_of_a_kernel_core),
 		cmocka_unit_test(lying_note_sizes_end_the_notes),
 		cmocka_unit_test(lying_file_count_is_ignored),

@@ -335,6 +335,32 @@ static void test_a_lost_line_costs_no_more_than_up_to_the_next_whole_one(void **
 	}
 }
 
+/* What a sample lacked when it was taken is told with it; the one after it lacks nothing. */
+static void test_a_torn_sample_is_read_as_one(void **state)
+{
+	(void)state;
+	static const size_t lost[] = {0, 3, SIZE_MAX / 2, 0, 0};
+	const struct lh_process_identity identity = {.pid = 7};
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_samples samples LH_CLEANUP(lh_samples_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_record_writer) struct lh_record_writer *writer = NULL;
+	assert_success(lh_record_writer_create(&writer));
+	assert_success(lh_record_encode_header(&identity, "x", &text));
+	for (size_t i = 0; i < LH_ARRAY_COUNT(lost); i++) {
+		struct lh_sample sample LH_CLEANUP(lh_sample_deinit);
+		make_small_sample(i, &sample);
+		sample.list.skipped_lines = lost[i] / 3;
+		sample.list.dropped_regions = lost[i] - lost[i] / 3;
+		assert_success(lh_record_encode_sample(writer, &sample, &text));
+	}
+	decode_text(text.data, &samples);
+	assert_int_equal(samples.items.count, LH_ARRAY_COUNT(lost));
+	for (size_t i = 0; i < LH_ARRAY_COUNT(lost); i++) {
+		const struct lh_region_list *list = &samples.items.items[i].list;
+		assert_int_equal(list->skipped_lines + list->dropped_regions, lh_min_u64(lost[i], UINT32_MAX));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_record),
 		cmocka_unit_test(test_changes_give_back_whole_samples),
 		cmocka_unit_test(test_a_lost_line_costs_no_more_than_up_to_the_next_whole_one),
+		cmocka_unit_test(test_a_torn_sample_is_read_as_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
