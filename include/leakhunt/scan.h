@@ -221,6 +221,8 @@ struct lh_recogniser {
 	enum lh_pattern_set set;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
+	/* Of LH_PATTERNS_BINARY: from this pattern on they are, all the same, text as defined above; 0: none is. */
+	unsigned first_text;
 	/*
 	 * Of LH_PATTERNS_OWN: finds where the patterns match. Bit i of ret_anchors[pattern]: at line + i, i < 64, with
 	 * no byte of it at or after line + bytes. Patterns do not match at the same place.
@@ -288,16 +290,17 @@ void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
 bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length);
 
 /*
- * Finds secrets in bytes that stand for themselves, without a pass over memory. The ranges are offsets, in no
- * order, and may overlap; they belong to the finder and stay till the next call. At most UINT_MAX bytes. A
- * clone is for another thread; it shares the patterns, and must not outlive the original.
+ * Finds secrets in bytes that stand for themselves, without a pass over memory: those whose anchors lie in `within`.
+ * The ranges are offsets, in no order, and may overlap; they belong to the finder and stay till the next call. At
+ * most UINT_MAX bytes. A clone is for another thread; it shares the patterns, and must not outlive the original.
  */
 struct lh_secret_finder;
 struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
 struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
 					struct lh_secret_finder **ret) LH_NODISCARD;
-struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
-				       const struct lh_range **ret, size_t *ret_count) LH_NODISCARD;
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length,
+				       struct lh_span within, uint64_t addr, const struct lh_range **ret,
+				       size_t *ret_count) LH_NODISCARD;
 /* Overwrites them with '*'; all of the text when it can't be searched. */
 void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
 void lh_secret_finder_destroy(struct lh_secret_finder *finder);

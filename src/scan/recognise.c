@@ -495,7 +495,7 @@ struct lh_error *lh_recogniser_pass_create(bool shows_secrets, struct lh_recogni
 	init_rows(pass);
 	LH_TRY(lh_secret_finder_create(&pass->finder));
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
-		LH_TRY(lh_patterns_compile(kind, false, &pass->sets[kind], &pass->scratch));
+		LH_TRY(lh_patterns_compile(kind, &pass->sets[kind], &pass->scratch));
 	*ret = pass;
 	pass = NULL;
 	return NULL;
