@@ -26,6 +26,7 @@ struct lh_error *lh_claims_add(struct lh_claims *claims, unsigned row, const str
 	LH_TRY(lh_vec_push(&claims->rows[row].claims, *claim));
 	if (claims->next_event[row] == UINT64_MAX)
 		claims->next_event[row] = claim->start;
+	claims->waiting |= (uint64_t)1 << row;
 	return NULL;
 }
 
@@ -76,16 +77,22 @@ static void pass_event(struct lh_claims *claims, unsigned row)
 	claims->rows[row].first++;
 	bool is_last = claims->rows[row].first == claims->rows[row].claims.count;
 	claims->next_event[row] = is_last ? UINT64_MAX : claim[1].start;
+	claims->waiting &= is_last ? ~bit : UINT64_MAX;
 }
 
+/* The row of the next event; the first one of those that are equal. LH_RECOGNISERS_MAX: none waits. */
 static unsigned next_row(const struct lh_claims *claims)
 {
-	unsigned row = 0;
-	for (unsigned i = 1; i < claims->row_count; i++) {
-		if (claims->next_event[i] < claims->next_event[row])
-			row = i;
+	unsigned next = LH_RECOGNISERS_MAX;
+	uint64_t event = UINT64_MAX;
+	for (uint64_t rest = claims->waiting; rest; rest &= rest - 1) {
+		unsigned row = (unsigned)__builtin_ctzll(rest);
+		if (claims->next_event[row] < event) {
+			next = row;
+			event = claims->next_event[row];
+		}
 	}
-	return row;
+	return next;
 }
 
 static void forget_settled(struct lh_claims *claims)
@@ -106,7 +113,7 @@ struct lh_error *lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
 {
 	for (;;) {
 		unsigned row = next_row(claims);
-		uint64_t event = claims->next_event[row];
+		uint64_t event = row < LH_RECOGNISERS_MAX ? claims->next_event[row] : UINT64_MAX;
 		if (event == UINT64_MAX || event >= horizon)
 			break;
 		LH_TRY(hand_out(claims, event));

@@ -67,7 +67,16 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern
 		for (unsigned i = 0; lh_recognisers[row]->set == kind && lh_recognisers[row]->patterns[i]; i++)
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
-	return kind == LH_PATTERNS_OWN ? NULL : compile(expressions, ret, scratch);
+	bool is_own = kind == LH_PATTERNS_OWN || kind == LH_PATTERNS_OWN_TEXT;
+	return is_own ? NULL : compile(expressions, ret, scratch);
+}
+
+struct lh_error *lh_patterns_compile_row(unsigned row, struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
+{
+	const char *expressions[LH_PATTERNS_MAX];
+	for (unsigned i = 0; lh_recognisers[row]->patterns[i]; i++)
+		LH_TRY(add_pattern(row, i, ret, expressions));
+	return compile(expressions, ret, scratch);
 }
 
 struct lh_error *lh_patterns_compile_secrets(bool are_text, struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)

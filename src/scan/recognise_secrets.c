@@ -16,6 +16,7 @@ enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
 
 struct lh_secret_finder {
 	struct lh_pattern_set_compiled sets[SETS];
+	const struct lh_kernel *kernel;
 	hs_scratch_t *scratch;
 	bool is_clone; /* the compiled sets are another's */
 	LH_VEC(struct lh_range) found;
@@ -92,7 +93,8 @@ static struct lh_error *search_text(struct search *search, struct lh_span within
 	/* A run may have its eighth byte behind what is searched. */
 	size_t seen_end = lh_min_u64(within.end + LH_TEXT_RUN_MIN - 1, search->length);
 	struct lh_text_windows windows;
-	lh_text_windows_init(&windows, search->bytes + within.start, seen_end - within.start, within.start);
+	lh_text_windows_init(&windows, search->finder->kernel, search->bytes + within.start, seen_end - within.start,
+			     within.start);
 	size_t start, end;
 	while (!has_ended && lh_text_windows_next(&windows, &start, &end) && within.start + start < within.end)
 		LH_TRY(search_window(search, within.start + start, lh_min_u64(within.start + end, within.end),
@@ -143,6 +145,7 @@ struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
 	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = calloc(1, sizeof(*finder));
 	if (!finder)
 		return lh_error_no_memory();
+	LH_TRY(lh_kernel_select(&finder->kernel));
 	for (unsigned kind = 0; kind < SETS; kind++)
 		LH_TRY(lh_patterns_compile_secrets(kind == TEXT, &finder->sets[kind], &finder->scratch));
 	*ret = finder;
@@ -156,6 +159,7 @@ struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, s
 	if (!clone)
 		return lh_error_no_memory();
 	clone->is_clone = true;
+	clone->kernel = finder->kernel;
 	memcpy(clone->sets, finder->sets, sizeof(clone->sets));
 	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
 		return lh_error_no_memory();
