@@ -35,7 +35,7 @@ const struct lh_recogniser *const lh_recognisers[] = {
 _Static_assert(LH_ARRAY_COUNT(lh_recognisers) - 1 <= LH_RECOGNISERS_MAX, "a set of rows is a word of 64 bits");
 
 enum {
-	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
+	PIECE_BYTES = 256 << 10,       /* scanned twice: should stay in the second-level cache */
 	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
 	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
 	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
