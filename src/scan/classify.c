@@ -285,9 +285,25 @@ static size_t zero_pages(const struct lh_classifier *classifier, const struct lh
 	return bytes;
 }
 
+/* A few bytes hold neither a whole word nor a judgement of their own: text is all that they can be a part of. */
+static bool is_bare(const struct lh_block *block, size_t start, size_t end)
+{
+	if (end - start >= WORD_BYTES)
+		return false;
+	for (size_t at = start; at < end; at++) {
+		if (lh_byte_is(block->data[at], LH_BYTES_TEXT))
+			return false;
+	}
+	return true;
+}
+
 void lh_classify(const struct lh_classifier *classifier, const struct lh_block *block, size_t start, size_t end,
 		 uint64_t sums[LH_REST_COUNT])
 {
+	if (is_bare(block, start, end)) {
+		sums[LH_REST_OTHER] += end - start;
+		return;
+	}
 	struct view view = {
 		.classifier = classifier,
 		.data = block->data,

@@ -140,7 +140,7 @@ static void describe(const struct lh_recogniser *recogniser, const struct lh_can
 }
 
 /* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
-static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsigned row,
+static struct lh_error *make_example(struct lh_recogniser_pass *pass, unsigned row,
 				     const struct lh_candidate *candidate, const struct lh_match *match,
 				     struct lh_claim *claim)
 {
@@ -150,9 +150,7 @@ static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsi
 	claim->hash = XXH3_64bits(match_bytes(candidate, match), match->length);
 	if (is_described(&pass->rows[row], claim->hash))
 		return NULL;
-	claim->example = calloc(1, sizeof(*claim->example));
-	if (!claim->example)
-		return lh_error_no_memory();
+	LH_TRY(lh_claims_example(&pass->claims, &claim->example));
 	claim->example->addr = claim->start;
 	describe(lh_recognisers[row], candidate, match, claim);
 	return NULL;

@@ -243,7 +243,11 @@ struct lh_claims {
 	lh_claim_done *done;
 	lh_claim_owned *owned; /* may be NULL */
 	void *context;
+	LH_VEC(struct lh_example *) spare; /* examples of claims that are settled, to be used again */
 };
+
+/* An example for a claim, all zero. */
+struct lh_error *lh_claims_example(struct lh_claims *claims, struct lh_example **ret) LH_NODISCARD;
 
 /* `inside` is all of memory till somebody sets it. */
 void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint64_t secrets, lh_claim_done *done, void *context);
