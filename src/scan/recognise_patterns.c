@@ -71,14 +71,6 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern
 	return is_own ? NULL : compile(expressions, ret, scratch);
 }
 
-struct lh_error *lh_patterns_compile_row(unsigned row, struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
-{
-	const char *expressions[LH_PATTERNS_MAX];
-	for (unsigned i = 0; lh_recognisers[row]->patterns[i]; i++)
-		LH_TRY(add_pattern(row, i, ret, expressions));
-	return compile(expressions, ret, scratch);
-}
-
 struct lh_error *lh_patterns_compile_secrets(bool are_text, struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
 {
 	const char *expressions[LH_PATTERNS_MAX];

@@ -1,13 +1,14 @@
 /*
  * Secrets in what is listed: the same bytes are masked wherever memory is cut, for any number of threads, and for
  * any length of runs; they are those that are masked when all of memory is searched at once, and then read byte by
- * byte. Rows that find their patterns by themselves, against vectorscan.
+ * byte. Rows that find their patterns by themselves, against PCRE2.
  */
 #include "unit.h"
 
 #include "scan/list_mask.h"
-#include "scan/recognise_patterns.h"
 
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -335,24 +336,6 @@ static void test_nothing_secret_is_seen(void **state)
 
 enum { FOUND_LINES = 64, FOUND_BYTES = (FOUND_LINES + 1) * LH_LINE_BYTES };
 
-struct vectorscan_hits {
-	const struct lh_pattern_set_compiled *set;
-	uint64_t anchors[LH_OWN_PATTERNS_MAX][FOUND_LINES];
-	size_t count;
-};
-
-static int take_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
-{
-	struct vectorscan_hits *hits = context;
-	size_t anchor = (size_t)to - hits->set->patterns[id].bytes;
-	(void)from, (void)flags;
-	if (anchor < FOUND_LINES * LH_LINE_BYTES) {
-		hits->anchors[hits->set->patterns[id].number][anchor / LH_LINE_BYTES] |= UINT64_C(1) << anchor % 64;
-		hits->count++;
-	}
-	return 0;
-}
-
 /* Of the bytes that the patterns speak of; or texts of base64, of UTF-16 and of Chinese. */
 static void fill_for_patterns(uint8_t *bytes, unsigned texture, uint64_t *random)
 {
@@ -372,42 +355,69 @@ static void fill_for_patterns(uint8_t *bytes, unsigned texture, uint64_t *random
 	}
 }
 
-static void check_row(const struct lh_recogniser *row, unsigned number, const struct lh_kernel *kernel)
+/* Where the pattern matches, one place after the other: vectorscan 5.4.9 misses some of the last in its input. */
+static size_t match_slowly(const char *pattern, const uint8_t *bytes, uint64_t ret_anchors[LH_FIND_LINES])
 {
-	struct lh_pattern_set_compiled set = {0};
-	hs_scratch_t *scratch = NULL;
-	uint8_t bytes[FOUND_BYTES];
-	uint64_t random = number + 1;
+	int error;
+	PCRE2_SIZE error_at;
 	size_t count = 0;
-	assert_success(lh_patterns_compile_row(number, &set, &scratch));
-	for (unsigned round = 0; round < 400; round++) {
-		struct vectorscan_hits hits = {.set = &set};
+	pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_DOTALL,
+					 &error, &error_at, NULL);
+	assert_non_null(code);
+	assert_int_equal(pcre2_jit_compile(code, PCRE2_JIT_COMPLETE), 0);
+	pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
+	for (size_t at = 0; at < FOUND_LINES * LH_LINE_BYTES; at++) {
+		uint64_t matches = pcre2_jit_match(code, bytes, FOUND_BYTES, at, 0, data, NULL) > 0;
+		ret_anchors[at / LH_LINE_BYTES] |= matches << at % LH_LINE_BYTES;
+		count += matches;
+	}
+	pcre2_match_data_free(data);
+	pcre2_code_free(code);
+	return count;
+}
+
+static void check_kernels(const struct lh_recogniser *row, const uint8_t *bytes,
+			  uint64_t expected[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
 		uint64_t anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES] = {{0}};
+		if (!(*kernel)->is_supported())
+			continue;
+		row->find(*kernel, bytes, FOUND_LINES, anchors);
+		for (size_t i = 0; i < LH_OWN_PATTERNS_MAX * LH_FIND_LINES; i++) {
+			size_t pattern = i / LH_FIND_LINES, line = i % LH_FIND_LINES;
+			if (anchors[pattern][line] != expected[pattern][line])
+				fail_msg("%s, %s, pattern %zu, line %zu: %lx, but %lx expected", row->name,
+					 (*kernel)->name, pattern, line, anchors[pattern][line],
+					 expected[pattern][line]);
+		}
+	}
+}
+
+static void check_row(const struct lh_recogniser *row, uint64_t random)
+{
+	uint8_t bytes[FOUND_BYTES];
+	size_t count = 0;
+	for (unsigned round = 0; round < 150; round++) {
+		uint64_t expected[LH_OWN_PATTERNS_MAX][LH_FIND_LINES] = {{0}};
 		fill_for_patterns(bytes, round % 5, &random);
 		/* The end of what can be read: see lh_recogniser.find. */
 		size_t readable = round % 3 ? FOUND_BYTES : FOUND_BYTES - unit_random(&random) % 300;
 		memset(bytes + readable, 1, FOUND_BYTES - readable);
-		assert_int_equal(hs_scan(set.database, (const char *)bytes, FOUND_BYTES, 0, scratch, take_hit, &hits),
-				 HS_SUCCESS);
-		row->find(kernel, bytes, FOUND_LINES, anchors);
 		for (unsigned pattern = 0; row->patterns[pattern]; pattern++)
-			assert_memory_equal(anchors[pattern], hits.anchors[pattern], sizeof(anchors[pattern]));
-		count += hits.count;
+			count += match_slowly(row->patterns[pattern], bytes, expected[pattern]);
+		check_kernels(row, bytes, expected);
 	}
 	if (count < 20)
 		fail_msg("%s: nothing was tried", row->name);
-	hs_free_scratch(scratch);
-	hs_free_database(set.database);
 }
 
 static void test_rows_find_what_their_patterns_say(void **state)
 {
 	(void)state;
 	for (unsigned row = 0; lh_recognisers[row]; row++) {
-		for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
-			if (lh_recognisers[row]->find && (*kernel)->is_supported())
-				check_row(lh_recognisers[row], row, *kernel);
-		}
+		if (lh_recognisers[row]->find)
+			check_row(lh_recognisers[row], row + 1);
 	}
 }
 
