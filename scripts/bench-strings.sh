@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speed of scanning, side by side with GNU strings, eu-strings and ripgrep, as a Markdown table: one run
-# each, on a core of 2048 MiB, page cache hot, all output to /dev/null.
+# each, on a core of 2048 MiB, page cache hot, all output to /dev/null. What leakhunt lists with --show-secrets is what GNU strings lists: that is checked.
 #   bench-strings.sh [--mib N] [--parts "list-4 list-100 summary"] LEAKHUNT BENCH
 # --parts measures some parts alone: all of them take minutes on 2 GiB.
 # The core is of a process whose memory is a quarter each text, pointers, random bytes and zeros. Files go
@@ -105,17 +105,21 @@ has_part() {
 
 for chars in 4 100; do
 	has_part "list-$chars" || continue
-	cmp -s <(strings -a -n "$chars" -t x "$core") <("$leakhunt" strings --list --offsets -n "$chars" "$core") ||
+	list=("$leakhunt" strings --list --offsets -n "$chars")
+	cmp -s <(strings -a -n "$chars" -t x "$core") <("${list[@]}" --show-secrets "$core") ||
 		die "strings -n $chars: leakhunt prints something else than GNU strings"
 	tool_row "list, n=$chars" "GNU strings" strings -a -t x -n "$chars" "$core"
 	tool_row "list, n=$chars" "eu-strings" eu-strings -a -t x -n "$chars" "$core"
 	tool_row "list, n=$chars" "rg -a -o -b" rg --no-config -j1 -a -o -b --no-unicode "[\\t\\x20-\\x7e]{$chars,}" "$core"
-	tool_row "list, n=$chars" "leakhunt, 1 thread" "$leakhunt" strings --list --offsets --threads 1 -n "$chars" "$core"
-	tool_row "list, n=$chars" "leakhunt, 2 threads" "$leakhunt" strings --list --offsets --threads 2 -n "$chars" "$core"
+	for threads in 1 2; do
+		tool_row "list, n=$chars" "leakhunt --show-secrets, threads: $threads" "${list[@]}" --show-secrets --threads $threads "$core"
+		tool_row "list, n=$chars" "leakhunt, secrets masked, threads: $threads" "${list[@]}" --threads $threads "$core"
+	done
 done
 has_part summary || exit 0
 if [ -z "${base_us:-}" ]; then
 	tool_row "list, n=100" "GNU strings" strings -a -t x -n 100 "$core"
 fi
-tool_row "whole summary, n=100" "leakhunt, 1 thread" "$leakhunt" strings -n 100 --threads 1 "$core"
-tool_row "whole summary, n=100" "leakhunt, 2 threads" "$leakhunt" strings -n 100 --threads 2 "$core"
+for threads in 1 2; do
+	tool_row "whole summary, n=100" "leakhunt, threads: $threads" "$leakhunt" strings -n 100 --threads $threads "$core"
+done

@@ -199,19 +199,21 @@ struct lh_candidate {
 /*
  * Which patterns are searched together: mixed, they take 8 times as long to compile and are no faster
  * (measured with vectorscan 5.4.9). All after the binary ones are text: their anchors lie in runs of at least
- * 8 printable characters or line breaks, and nothing else is searched for them. Repeats of classes of bytes
- * without a literal took 9 ns a byte of a heap, half of the whole pass: their rows find them by themselves.
+ * 8 printable characters or line breaks, and nothing else is searched for them. Patterns without a literal of three
+ * bytes cost more than all others together, at each place where a part of them is: their rows find them by themselves.
  */
 enum lh_pattern_set {
 	LH_PATTERNS_OWN, /* the row's `find` */
 	LH_PATTERNS_BINARY,
-	LH_PATTERNS_WORDS, /* text: literals of three bytes and more */
-	LH_PATTERNS_MARKS, /* text: single characters and their neighbours */
-	LH_PATTERNS_RUNS,  /* text: long repeats */
+	LH_PATTERNS_WORDS,    /* text */
+	LH_PATTERNS_OWN_TEXT, /* text: the row's `find` */
 	LH_PATTERN_SET_COUNT,
 };
 
 #define LH_OWN_PATTERNS_MAX 2
+#define LH_FIND_LINES       64 /* of 64 bytes, at most so many at once */
+
+struct lh_kernel;
 
 /* A row of the recogniser table. Each lives in a file of its own: scan/recognise_*.c. */
 struct lh_recogniser {
@@ -221,11 +223,15 @@ struct lh_recogniser {
 	enum lh_pattern_set set;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
+	/* Of LH_PATTERNS_BINARY: from this pattern on they are, all the same, text as defined above; 0: none is. */
+	unsigned first_text;
 	/*
-	 * Of LH_PATTERNS_OWN: finds where the patterns match. Bit i of ret_anchors[pattern]: at line + i, i < 64, with
-	 * no byte of it at or after line + bytes. Patterns do not match at the same place.
+	 * Of LH_PATTERNS_OWN and _OWN_TEXT: finds where the patterns match. Bit i of ret_anchors[pattern][k]: at
+	 * data + 64 k + i. A line more than line_count can be read; what is not there of it, is 1 in each byte.
+	 * Patterns do not match at the same place.
 	 */
-	void (*find)(const uint8_t *line, size_t bytes, uint64_t ret_anchors[LH_OWN_PATTERNS_MAX]);
+	void (*find)(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		     uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES]);
 	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
 	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
 	/* The kinds that matches are told apart by, NULL-terminated, at most LH_KINDS_MAX; NULL: none. */
@@ -288,16 +294,17 @@ void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
 bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length);
 
 /*
- * Finds secrets in bytes that stand for themselves, without a pass over memory. The ranges are offsets, in no
- * order, and may overlap; they belong to the finder and stay till the next call. At most UINT_MAX bytes. A
- * clone is for another thread; it shares the patterns, and must not outlive the original.
+ * Finds secrets in bytes that stand for themselves, without a pass over memory: those whose anchors lie in `within`.
+ * The ranges are offsets, in no order, and may overlap; they belong to the finder and stay till the next call. At
+ * most UINT_MAX bytes. A clone is for another thread; it shares the patterns, and must not outlive the original.
  */
 struct lh_secret_finder;
 struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
 struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
 					struct lh_secret_finder **ret) LH_NODISCARD;
-struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
-				       const struct lh_range **ret, size_t *ret_count) LH_NODISCARD;
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length,
+				       struct lh_span within, uint64_t addr, const struct lh_range **ret,
+				       size_t *ret_count) LH_NODISCARD;
 /* Overwrites them with '*'; all of the text when it can't be searched. */
 void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
 void lh_secret_finder_destroy(struct lh_secret_finder *finder);

@@ -11,7 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_BYTES = 64, WORD_BYTES = 8, PAGE_BYTES = 4096, WINDOW_LINES = LH_CLASSIFY_WINDOW / LINE_BYTES };
+enum {
+	LINE_BYTES = 64,
+	WORD_BYTES = 8,
+	PAGE_BYTES = 4096,
+	WINDOW_LINES = LH_CLASSIFY_WINDOW / LINE_BYTES,
+	WINDOW_WORDS = LH_CLASSIFY_WINDOW / WORD_BYTES
+};
 
 /* ---------------------------------------------------------------- where memory is mapped */
 
@@ -48,36 +54,56 @@ void lh_classifier_deinit(struct lh_classifier *classifier)
 	lh_vec_deinit(&classifier->mapped);
 }
 
-static bool is_mapped(const struct lh_classifier *classifier, uint64_t addr)
+/* The last range that held one is tried first: pointers come in clusters. */
+static bool is_mapped(const struct lh_classifier *classifier, uint64_t addr, size_t *last)
 {
+	const struct lh_range *mapped = classifier->mapped.items;
+	if (mapped[*last].start <= addr && addr < mapped[*last].end)
+		return true;
 	size_t low = 0; /* all before it end at or before the address; all from `high` on don't */
 	for (size_t high = classifier->mapped.count; low < high;) {
 		size_t middle = low + (high - low) / 2;
-		if (classifier->mapped.items[middle].end <= addr)
+		if (mapped[middle].end <= addr)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < classifier->mapped.count && classifier->mapped.items[low].start <= addr;
+	if (low == classifier->mapped.count || mapped[low].start > addr)
+		return false;
+	*last = low;
+	return true;
 }
 
 /* ---------------------------------------------------------------- one window */
 
 /* What can be read around the bytes that are judged; offsets count from data, and may be negative. */
 struct view {
+	const struct lh_classifier *classifier;
 	const uint8_t *data;
 	ptrdiff_t start;
 	ptrdiff_t end;
+	size_t last_mapped;
 };
 
-/* Bit i: the byte i of this and the next lines belongs to the class. Bits outside of [start, end) are 0. */
+/* Bit i of a line: its byte i is of that kind. Bits outside of what is judged are 0. */
 struct window {
 	ptrdiff_t at; /* of the first line, at an address that is a multiple of LH_CLASSIFY_WINDOW */
+	bool is_whole;
 	uint64_t judged[WINDOW_LINES];
-	uint64_t zero[WINDOW_LINES];
 	uint64_t text[WINDOW_LINES];
-	uint64_t pointers[WINDOW_LINES];
+	size_t zero_bytes;
+	size_t text_bytes;
+	size_t pointer_bytes;
 };
+
+/* The processor's instruction for it is not on every x86_64. */
+static size_t bit_count(uint64_t bits)
+{
+	bits -= bits >> 1 & 0x5555555555555555;
+	bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return bits * 0x0101010101010101 >> 56;
+}
 
 static uint64_t bits_between(ptrdiff_t start, ptrdiff_t end)
 {
@@ -91,7 +117,9 @@ static uint64_t text_bits(const struct view *view, ptrdiff_t line)
 {
 	ptrdiff_t start = line < view->start ? view->start : line;
 	ptrdiff_t end = line + LINE_BYTES > view->end ? view->end : line + LINE_BYTES;
-	return start < end ? lh_text_mask(view->data + start, (size_t)(end - start)) << (start - line) : 0;
+	return start < end ? lh_text_mask(view->classifier->kernel, view->data + start, (size_t)(end - start))
+				     << (start - line)
+			   : 0;
 }
 
 /* Of the text bytes, those in runs of at least 8, which may begin or end in the neighbouring lines. */
@@ -113,66 +141,94 @@ static uint64_t word_bits(size_t word)
 	return (uint64_t)0xff << (word * WORD_BYTES);
 }
 
+static void find_text_in_whole(const struct view *view, struct window *window)
+{
+	uint64_t lines[WINDOW_LINES + 2];
+	view->classifier->kernel->text_masks(view->data + window->at - LINE_BYTES, WINDOW_LINES + 2, lines);
+	for (size_t i = 0; i < WINDOW_LINES; i++) {
+		window->text[i] = lines[i + 1] ? runs_of_text(lines[i], lines[i + 1], lines[i + 2]) : 0;
+		window->text_bytes += window->text[i] ? bit_count(window->text[i]) : 0;
+	}
+}
+
 static void find_text(const struct view *view, struct window *window)
 {
-	uint64_t before = text_bits(view, window->at - LINE_BYTES);
-	uint64_t here = text_bits(view, window->at);
 	for (size_t i = 0; i < WINDOW_LINES; i++) {
-		uint64_t after = text_bits(view, window->at + (ptrdiff_t)(i + 1) * LINE_BYTES);
-		window->text[i] = runs_of_text(before, here, after) & window->judged[i] & ~window->zero[i];
-		before = here;
-		here = after;
+		ptrdiff_t line = window->at + (ptrdiff_t)i * LINE_BYTES;
+		uint64_t here = window->judged[i] ? text_bits(view, line) : 0;
+		if (!(here & window->judged[i]))
+			continue;
+		uint64_t runs =
+			runs_of_text(text_bits(view, line - LINE_BYTES), here, text_bits(view, line + LINE_BYTES));
+		window->text[i] = runs & window->judged[i];
+		window->text_bytes += bit_count(window->text[i]);
 	}
+}
+
+static uint64_t word_at(const struct view *view, ptrdiff_t at)
+{
+	uint64_t value;
+	memcpy(&value, view->data + at, sizeof(value));
+	return value;
+}
+
+/* A word of zeros has been counted, and holds no text; but chance makes pointers of text. */
+static void take_pointer(struct view *view, struct window *window, size_t word)
+{
+	ptrdiff_t at = window->at + (ptrdiff_t)(word * WORD_BYTES);
+	uint64_t text = window->text[word * WORD_BYTES / LINE_BYTES] & word_bits(word % (LINE_BYTES / WORD_BYTES));
+	uint64_t value = word_at(view, at);
+	if (value && is_mapped(view->classifier, value, &view->last_mapped))
+		window->pointer_bytes += WORD_BYTES - (text ? bit_count(text) : 0);
+}
+
+static void find_words_in_whole(struct view *view, struct window *window)
+{
+	static const struct lh_word_ranges zero = {.low_bytes = 1};
+	const struct lh_classifier *classifier = view->classifier;
+	const uint8_t *words = view->data + window->at;
+	window->zero_bytes = bit_count(classifier->filter(words, WINDOW_WORDS, &zero)) * WORD_BYTES;
+	if (!classifier->mapped.count)
+		return;
+	uint64_t hits = classifier->filter(words, WINDOW_WORDS, &classifier->ranges);
+	for (; hits; hits &= hits - 1)
+		take_pointer(view, window, (size_t)__builtin_ctzll(hits));
 }
 
 /* Words that are judged as a whole. */
-static bool is_whole(const struct window *window, size_t line, size_t word)
+static void find_words(struct view *view, struct window *window)
 {
-	return (window->judged[line] & word_bits(word)) == word_bits(word);
-}
-
-static void find_zeros(const struct view *view, struct window *window)
-{
-	for (size_t line = 0; line < WINDOW_LINES; line++) {
-		if (!window->judged[line])
+	for (size_t word = 0; word < WINDOW_WORDS; word++) {
+		uint64_t bits = word_bits(word % (LINE_BYTES / WORD_BYTES));
+		if ((window->judged[word * WORD_BYTES / LINE_BYTES] & bits) != bits)
 			continue;
-		for (size_t word = 0; word < LINE_BYTES / WORD_BYTES; word++) {
-			uint64_t value;
-			if (!is_whole(window, line, word))
-				continue;
-			memcpy(&value, view->data + window->at + (ptrdiff_t)(line * LINE_BYTES + word * WORD_BYTES),
-			       sizeof(value));
-			window->zero[line] |= value ? 0 : word_bits(word);
-		}
+		if (!word_at(view, window->at + (ptrdiff_t)(word * WORD_BYTES)))
+			window->zero_bytes += WORD_BYTES;
+		else if (view->classifier->mapped.count)
+			take_pointer(view, window, word);
 	}
 }
 
-static void find_pointers(const struct lh_classifier *classifier, const struct view *view, struct window *window)
+static size_t different_values(const struct view *view, const struct window *window)
 {
-	for (size_t line = 0; line < WINDOW_LINES && classifier->mapped.count; line++) {
-		const uint8_t *words = view->data + window->at + (ptrdiff_t)(line * LINE_BYTES);
-		/* A line that is judged as a whole can be read as a whole. */
-		bool is_full = window->judged[line] == UINT64_MAX;
-		uint64_t hits =
-			is_full ? classifier->filter(words, LINE_BYTES / WORD_BYTES, &classifier->ranges) : 0xff;
-		for (; hits; hits &= hits - 1) {
-			size_t word = (size_t)__builtin_ctzll(hits);
-			uint64_t value;
-			if (!is_whole(window, line, word))
-				continue;
-			memcpy(&value, words + word * WORD_BYTES, sizeof(value));
-			if (is_mapped(classifier, value))
-				window->pointers[line] |= word_bits(word) & ~window->text[line] & ~window->zero[line];
-		}
+	enum { VALUES = 256 };
+	union {
+		uint8_t is_seen[VALUES];
+		uint64_t words[VALUES / sizeof(uint64_t)];
+	} seen = {{0}};
+	const uint8_t *bytes = view->data + window->at;
+	for (size_t i = 0; window->is_whole && i < LH_CLASSIFY_WINDOW; i++)
+		seen.is_seen[bytes[i]] = 1;
+	for (size_t i = 0; !window->is_whole && i < LH_CLASSIFY_WINDOW; i++) {
+		if (window->judged[i / LINE_BYTES] >> (i % LINE_BYTES) & 1)
+			seen.is_seen[bytes[i]] = 1;
 	}
-}
-
-static size_t bits_in(const uint64_t lines[WINDOW_LINES])
-{
-	size_t count = 0;
-	for (size_t i = 0; i < WINDOW_LINES; i++)
-		count += (size_t)__builtin_popcountll(lines[i]);
-	return count;
+	uint64_t sums = 0, values = 0; /* of 32 words: each byte of the sum at most 32 */
+	for (size_t i = 0; i < LH_ARRAY_COUNT(seen.words); i++)
+		sums += seen.words[i];
+	for (; sums; sums >>= 8)
+		values += sums & 0xff;
+	return values;
 }
 
 /*
@@ -183,33 +239,27 @@ static bool is_random(const struct view *view, const struct window *window, size
 {
 	enum { STEP = 16, LEAST = 128 };
 	static const uint8_t least_values[] = {88, 96, 104, 111, 118, 124, 130, 136, 142}; /* of 128, 144 ... 256 */
-	if (judged < LEAST)
-		return false;
-	bool is_seen[256] = {0};
-	for (size_t i = 0; i < LH_CLASSIFY_WINDOW; i++) {
-		if (window->judged[i / LINE_BYTES] >> (i % LINE_BYTES) & 1)
-			is_seen[view->data[window->at + (ptrdiff_t)i]] = true;
-	}
-	size_t values = 0;
-	for (size_t i = 0; i < sizeof(is_seen); i++)
-		values += is_seen[i];
-	return values >= least_values[(judged - LEAST) / STEP];
+	return judged >= LEAST && different_values(view, window) >= least_values[(judged - LEAST) / STEP];
 }
 
-static void judge_window(const struct lh_classifier *classifier, const struct view *view, ptrdiff_t at,
-			 struct lh_range part, uint64_t sums[LH_REST_COUNT])
+static void judge_window(struct view *view, ptrdiff_t at, struct lh_range part, uint64_t sums[LH_REST_COUNT])
 {
-	struct window window = {.at = at};
+	struct window window = {.at = at, .is_whole = part.end - part.start == LH_CLASSIFY_WINDOW};
 	for (size_t i = 0; i < WINDOW_LINES; i++) {
 		ptrdiff_t line = at + (ptrdiff_t)i * LINE_BYTES;
 		window.judged[i] = bits_between((ptrdiff_t)part.start - line, (ptrdiff_t)part.end - line);
 	}
-	find_zeros(view, &window);
-	find_text(view, &window);
-	find_pointers(classifier, view, &window);
-	size_t judged = bits_in(window.judged), zero = bits_in(window.zero), text = bits_in(window.text),
-	       pointers = bits_in(window.pointers);
-	size_t rest = judged - zero - text - pointers;
+	bool is_amid = view->start <= at - LINE_BYTES && at + LH_CLASSIFY_WINDOW + LINE_BYTES <= view->end;
+	if (window.is_whole && is_amid)
+		find_text_in_whole(view, &window);
+	else
+		find_text(view, &window);
+	if (window.is_whole)
+		find_words_in_whole(view, &window);
+	else
+		find_words(view, &window);
+	size_t judged = part.end - part.start, zero = window.zero_bytes, text = window.text_bytes,
+	       pointers = window.pointer_bytes, rest = judged - zero - text - pointers;
 	/* Chance makes some text in random bytes: it does not count as such. */
 	if (rest * 4 >= judged * 3 && is_random(view, &window, judged)) {
 		rest += text + pointers;
@@ -235,10 +285,27 @@ static size_t zero_pages(const struct lh_classifier *classifier, const struct lh
 	return bytes;
 }
 
+/* A few bytes hold neither a whole word nor a judgement of their own: text is all that they can be a part of. */
+static bool is_bare(const struct lh_block *block, size_t start, size_t end)
+{
+	if (end - start >= WORD_BYTES)
+		return false;
+	for (size_t at = start; at < end; at++) {
+		if (lh_byte_is(block->data[at], LH_BYTES_TEXT))
+			return false;
+	}
+	return true;
+}
+
 void lh_classify(const struct lh_classifier *classifier, const struct lh_block *block, size_t start, size_t end,
 		 uint64_t sums[LH_REST_COUNT])
 {
+	if (is_bare(block, start, end)) {
+		sums[LH_REST_OTHER] += end - start;
+		return;
+	}
 	struct view view = {
+		.classifier = classifier,
 		.data = block->data,
 		.start = -(ptrdiff_t)block->bytes_before,
 		.end = (ptrdiff_t)(block->bytes + block->bytes_after),
@@ -251,8 +318,7 @@ void lh_classify(const struct lh_classifier *classifier, const struct lh_block *
 			break;
 		size_t into_window = (block->addr + at) % LH_CLASSIFY_WINDOW;
 		size_t window_end = lh_min_u64(end, at - into_window + LH_CLASSIFY_WINDOW);
-		judge_window(classifier, &view, (ptrdiff_t)at - (ptrdiff_t)into_window,
-			     (struct lh_range){at, window_end}, sums);
+		judge_window(&view, (ptrdiff_t)at - (ptrdiff_t)into_window, (struct lh_range){at, window_end}, sums);
 		at = window_end;
 	}
 }

@@ -24,7 +24,13 @@ struct lh_kernel {
 		       struct lh_span *cursor, struct lh_span *ret, size_t capacity);
 	/* Whether all bytes are zero. */
 	bool (*is_zero)(const uint8_t *data, size_t length);
+	/* Bit i of ret[k]: the byte 64 k + i is low..high; or is text: printable ASCII, tab, LF or CR. */
+	void (*range_masks)(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret);
+	void (*text_masks)(const uint8_t *data, size_t line_count, uint64_t *ret);
 };
+
+/* Bytes that a mask is of. */
+#define LH_LINE_BYTES ((size_t)64)
 
 /* Best first, "scalar" last; NULL-terminated. */
 extern const struct lh_kernel *const lh_kernels[];

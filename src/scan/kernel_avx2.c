@@ -41,6 +41,19 @@ AVX2_INLINE uint64_t mask_zero(const uint8_t *data)
 	return zero32(data) | (uint64_t)zero32(data + 32) << 32;
 }
 
+AVX2_INLINE unsigned range32(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	__m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)data);
+	__m256i above = _mm256_sub_epi8(bytes, _mm256_set1_epi8((char)low));
+	__m256i within = _mm256_min_epu8(above, _mm256_set1_epi8((char)(high - low)));
+	return (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(within, above));
+}
+
+AVX2_INLINE uint64_t mask_range(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	return range32(data, low, high) | (uint64_t)range32(data + 32, low, high) << 32;
+}
+
 AVX2_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 {
 	return printable32(data, is_latin) == 0xffffffff;
@@ -55,6 +68,6 @@ static bool is_supported(void)
 	       __builtin_cpu_supports("popcnt");
 }
 
-const struct lh_kernel lh_kernel_avx2 = {"avx2", is_supported, prefix, runs, is_zero};
+const struct lh_kernel lh_kernel_avx2 = {"avx2", is_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

@@ -31,6 +31,12 @@ AVX512_INLINE uint64_t mask_zero(const uint8_t *data)
 	return _mm512_testn_epi8_mask(bytes, bytes);
 }
 
+AVX512_INLINE uint64_t mask_range(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	__m512i above = _mm512_sub_epi8(_mm512_loadu_si512(data), _mm512_set1_epi8((char)low));
+	return _mm512_cmple_epu8_mask(above, _mm512_set1_epi8((char)(high - low)));
+}
+
 AVX512_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 {
 	__m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)data);
@@ -50,6 +56,6 @@ static bool is_supported(void)
 	       __builtin_cpu_supports("popcnt");
 }
 
-const struct lh_kernel lh_kernel_avx512 = {"avx512", is_supported, prefix, runs, is_zero};
+const struct lh_kernel lh_kernel_avx512 = {"avx512", is_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

@@ -2,7 +2,8 @@
  * kernel_body: what the SIMD kernels have in common, written on bit masks of 64 positions. A
  * kernel_*.c defines KERNEL_TARGET (its target attribute) and, before including this,
  *   mask_narrow(data, is_latin): bit i is set when data[i] is printable;
- *   mask_low(data), mask_zero(data): bit i is set when data[i] is printable ASCII / is zero.
+ *   mask_low(data), mask_zero(data): bit i is set when data[i] is printable ASCII / is zero;
+ *   mask_range(data, low, high): bit i is set when data[i] is low..high.
  * Each of them reads data[0, 64). is_printable_probe(data, is_latin): data[0, 32) is all printable.
  */
 #ifndef LEAKHUNT_SCAN_KERNEL_BODY_H
@@ -367,6 +368,19 @@ static KERNEL_TARGET bool is_zero(const uint8_t *data, size_t length)
 		if (data[at])
 			return false;
 	return true;
+}
+
+static KERNEL_TARGET void range_masks(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret)
+{
+	for (size_t i = 0; i < line_count; i++)
+		ret[i] = mask_range(data + i * WORD, low, high);
+}
+
+static KERNEL_TARGET void text_masks(const uint8_t *data, size_t line_count, uint64_t *ret)
+{
+	for (size_t i = 0; i < line_count; i++)
+		ret[i] = mask_low(data + i * WORD) | mask_range(data + i * WORD, '\n', '\n') |
+			 mask_range(data + i * WORD, '\r', '\r');
 }
 
 #endif

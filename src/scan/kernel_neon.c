@@ -46,6 +46,17 @@ NEON_INLINE uint64_t mask_zero(const uint8_t *data)
 		       vceqzq_u8(vld1q_u8(data + 48)));
 }
 
+NEON_INLINE uint8x16_t range16(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	return vcleq_u8(vsubq_u8(vld1q_u8(data), vdupq_n_u8(low)), vdupq_n_u8((uint8_t)(high - low)));
+}
+
+NEON_INLINE uint64_t mask_range(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	return bits_of(range16(data, low, high), range16(data + 16, low, high), range16(data + 32, low, high),
+		       range16(data + 48, low, high));
+}
+
 NEON_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 {
 	return vminvq_u8(vandq_u8(printable16(data, is_latin), printable16(data + 16, is_latin))) == 0xff;
@@ -58,6 +69,6 @@ static bool is_supported(void)
 	return true;
 }
 
-const struct lh_kernel lh_kernel_neon = {"neon", is_supported, prefix, runs, is_zero};
+const struct lh_kernel lh_kernel_neon = {"neon", is_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "kernel.h"
 
+#include <string.h>
+
 bool lh_char_is_printable(const uint8_t *at, enum lh_encoding encoding)
 {
 	uint32_t value;
@@ -68,4 +70,20 @@ static bool is_zero(const uint8_t *data, size_t length)
 	return true;
 }
 
-const struct lh_kernel lh_kernel_scalar = {"scalar", is_supported, prefix, runs, is_zero};
+static void range_masks(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret)
+{
+	memset(ret, 0, line_count * sizeof(*ret));
+	for (size_t i = 0; i < line_count * LH_LINE_BYTES; i++)
+		ret[i / LH_LINE_BYTES] |= (uint64_t)(low <= data[i] && data[i] <= high) << i % LH_LINE_BYTES;
+}
+
+static void text_masks(const uint8_t *data, size_t line_count, uint64_t *ret)
+{
+	memset(ret, 0, line_count * sizeof(*ret));
+	for (size_t i = 0; i < line_count * LH_LINE_BYTES; i++) {
+		bool is_text = lh_char_is_printable(data + i, LH_ENCODING_ASCII) || data[i] == '\n' || data[i] == '\r';
+		ret[i / LH_LINE_BYTES] |= (uint64_t)is_text << i % LH_LINE_BYTES;
+	}
+}
+
+const struct lh_kernel lh_kernel_scalar = {"scalar", is_supported, prefix, runs, is_zero, range_masks, text_masks};

@@ -43,6 +43,20 @@ SSE2_INLINE uint64_t mask_zero(const uint8_t *data)
 	       (uint64_t)zero16(data + 48) << 48;
 }
 
+SSE2_INLINE unsigned range16(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
+	__m128i above = _mm_sub_epi8(bytes, _mm_set1_epi8((char)low));
+	__m128i within = _mm_min_epu8(above, _mm_set1_epi8((char)(high - low)));
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(within, above));
+}
+
+SSE2_INLINE uint64_t mask_range(const uint8_t *data, uint8_t low, uint8_t high)
+{
+	return range16(data, low, high) | (uint64_t)range16(data + 16, low, high) << 16 |
+	       (uint64_t)range16(data + 32, low, high) << 32 | (uint64_t)range16(data + 48, low, high) << 48;
+}
+
 SSE2_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 {
 	return printable16(data, is_latin) == 0xffff && printable16(data + 16, is_latin) == 0xffff;
@@ -55,6 +69,6 @@ static bool is_supported(void)
 	return true;
 }
 
-const struct lh_kernel lh_kernel_sse2 = {"sse2", is_supported, prefix, runs, is_zero};
+const struct lh_kernel lh_kernel_sse2 = {"sse2", is_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

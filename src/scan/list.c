@@ -66,7 +66,7 @@ static struct lh_error *create_part(void *context, void **ret)
 	if (!error)
 		error = work->output->create_part(work->output->context, &part->lines);
 	if (!error && work->secrets)
-		error = lh_list_mask_init(&part->mask, work->secrets, work->options->run.encoding);
+		error = lh_list_mask_init(&part->mask, work->secrets, &work->options->run);
 	if (error) {
 		destroy_part(part);
 		return error;

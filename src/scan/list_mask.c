@@ -1,5 +1,6 @@
 /*
- * list_mask: runs the finder of secrets over each block that is listed and what can be read around it;
+ * list_mask: runs the finder of secrets over each block that is listed and what can be read around it, of long runs
+ * only around these;
  * where characters are wide, over the low bytes of each place a character can begin at. Only characters
  * are overwritten: what separates texts stays, so that they begin and end where they did.
  */
@@ -10,9 +11,11 @@
 #include <string.h>
 
 struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_secret_finder *finder,
-				   enum lh_encoding encoding)
+				   const struct lh_run_options *options)
 {
-	mask->encoding = encoding;
+	mask->encoding = options->encoding;
+	mask->min_chars = options->min_chars;
+	LH_TRY(lh_kernel_select(&mask->kernel));
 	return lh_secret_finder_clone(finder, &mask->finder);
 }
 
@@ -100,11 +103,79 @@ static struct lh_error *mask_wide(struct lh_list_mask *mask, const struct readab
 		const struct lh_range *found;
 		size_t count;
 		LH_TRY(narrow(mask, readable, width, first));
-		LH_TRY(lh_secret_finder_find(mask->finder, mask->narrow.items, (readable->length - first) / width, 0,
+		size_t units = (readable->length - first) / width;
+		LH_TRY(lh_secret_finder_find(mask->finder, mask->narrow.items, units, (struct lh_span){0, units}, 0,
 					     &found, &count));
 		LH_TRY(mask_found(mask, readable, found, count, width, first + (is_little ? 0 : width - 1), copy));
 	}
 	return NULL;
+}
+
+/* ---------------------------------------------------------------- around runs */
+
+/* From this many characters on, runs are found much faster than secrets; shorter ones are nearly everywhere. */
+enum { SPARSE_MIN_CHARS = 64, SPANS_AT_ONCE = 256 };
+
+/* What is left to search: `searched` is the end of what has been. */
+struct around_runs {
+	struct lh_list_mask *mask;
+	const struct lh_block *block;
+	const struct readable *readable;
+	size_t searched;
+	uint8_t **copy;
+};
+
+static struct lh_error *mask_within(struct around_runs *around, struct lh_span within)
+{
+	const struct lh_range *found;
+	size_t count;
+	LH_TRY(lh_secret_finder_find(around->mask->finder, around->readable->bytes, around->readable->length, within,
+				     around->block->addr - around->block->bytes_before, &found, &count));
+	return mask_found(around->mask, around->readable, found, count, 1, 0, around->copy);
+}
+
+/* Anchors of secrets that reach into a run lie less than LH_BLOCK_OVERLAP from it. */
+static struct lh_error *mask_run(struct around_runs *around, struct lh_span run)
+{
+	size_t block_end = around->readable->block_at + around->block->bytes;
+	if (run.end <= around->readable->block_at || run.start >= block_end)
+		return NULL;
+	size_t before = lh_min_u64(run.start, LH_BLOCK_OVERLAP);
+	struct lh_span within = {
+		.start = lh_max_u64(run.start - before, around->searched),
+		.end = lh_min_u64(run.end + LH_BLOCK_OVERLAP, around->readable->length),
+	};
+	if (within.start >= within.end)
+		return NULL;
+	around->searched = within.end;
+	return mask_within(around, within);
+}
+
+/* Of a run that goes on beyond what can be read it is not known how long it is: it may be long enough. */
+static struct lh_error *mask_runs(struct around_runs *around)
+{
+	const struct lh_kernel *kernel = around->mask->kernel;
+	enum lh_encoding encoding = lh_kernel_encoding(around->mask->encoding);
+	const struct readable *readable = around->readable;
+	struct lh_span spans[SPANS_AT_ONCE], cursor = {0, 0};
+	size_t count, cut_bytes = kernel->prefix(readable->bytes, readable->length, encoding);
+	if (cut_bytes)
+		LH_TRY(mask_run(around, (struct lh_span){0, cut_bytes}));
+	do {
+		count = kernel->runs(readable->bytes, readable->length, encoding, around->mask->min_chars, &cursor,
+				     spans, SPANS_AT_ONCE);
+		for (size_t i = 0; i < count; i++)
+			LH_TRY(mask_run(around, spans[i]));
+	} while (count == SPANS_AT_ONCE);
+	return cursor.start < cursor.end ? mask_run(around, cursor) : NULL;
+}
+
+static struct lh_error *mask_narrow(struct lh_list_mask *mask, const struct lh_block *block,
+				    const struct readable *readable, uint8_t **copy)
+{
+	struct around_runs around = {.mask = mask, .block = block, .readable = readable, .copy = copy};
+	return mask->min_chars < SPARSE_MIN_CHARS ? mask_within(&around, (struct lh_span){0, readable->length})
+						  : mask_runs(&around);
 }
 
 struct lh_error *lh_list_mask_block(struct lh_list_mask *mask, struct lh_block *block)
@@ -118,15 +189,7 @@ struct lh_error *lh_list_mask_block(struct lh_list_mask *mask, struct lh_block *
 	};
 	size_t width = lh_encoding_width(mask->encoding);
 	uint8_t *copy = NULL;
-	if (width == 1) {
-		const struct lh_range *found;
-		size_t count;
-		LH_TRY(lh_secret_finder_find(mask->finder, readable.bytes, readable.length,
-					     block->addr - block->bytes_before, &found, &count));
-		LH_TRY(mask_found(mask, &readable, found, count, 1, 0, &copy));
-	} else {
-		LH_TRY(mask_wide(mask, &readable, width, &copy));
-	}
+	LH_TRY(width == 1 ? mask_narrow(mask, block, &readable, &copy) : mask_wide(mask, &readable, width, &copy));
 	if (copy) {
 		block->data = copy + readable.block_at;
 		block->is_brief = true;

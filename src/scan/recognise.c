@@ -35,13 +35,12 @@ const struct lh_recogniser *const lh_recognisers[] = {
 _Static_assert(LH_ARRAY_COUNT(lh_recognisers) - 1 <= LH_RECOGNISERS_MAX, "a set of rows is a word of 64 bits");
 
 enum {
-	PIECE_BYTES = 1 << 20,         /* scanned twice: should stay in the second-level cache */
+	PIECE_BYTES = 256 << 10,       /* scanned twice: should stay in the second-level cache */
 	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
 	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
 	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
 	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
 	SECRETS_MAX = 1 << 20,
-	LINE_BYTES = 64,
 };
 
 struct row_state {
@@ -53,6 +52,7 @@ struct row_state {
 };
 
 struct lh_recogniser_pass {
+	const struct lh_kernel *kernel;
 	struct lh_pattern_set_compiled sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
 	struct lh_secret_finder *finder; /* for texts that are no bytes of the memory */
@@ -140,7 +140,7 @@ static void describe(const struct lh_recogniser *recogniser, const struct lh_can
 }
 
 /* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
-static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsigned row,
+static struct lh_error *make_example(struct lh_recogniser_pass *pass, unsigned row,
 				     const struct lh_candidate *candidate, const struct lh_match *match,
 				     struct lh_claim *claim)
 {
@@ -150,9 +150,7 @@ static struct lh_error *make_example(const struct lh_recogniser_pass *pass, unsi
 	claim->hash = XXH3_64bits(match_bytes(candidate, match), match->length);
 	if (is_described(&pass->rows[row], claim->hash))
 		return NULL;
-	claim->example = calloc(1, sizeof(*claim->example));
-	if (!claim->example)
-		return lh_error_no_memory();
+	LH_TRY(lh_claims_example(&pass->claims, &claim->example));
 	claim->example->addr = claim->start;
 	describe(lh_recognisers[row], candidate, match, claim);
 	return NULL;
@@ -275,24 +273,55 @@ static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind,
 }
 
 /* The hits in one line, in order, of a row whose first pattern is `first`. */
-static struct lh_error *check_line(struct scan *scan, const struct lh_pattern *first, size_t line, size_t end)
+static struct lh_error *check_line(struct scan *scan, const struct lh_pattern *first, const uint64_t anchors[2],
+				   struct lh_span line)
 {
-	uint64_t anchors[LH_OWN_PATTERNS_MAX] = {0};
-	lh_recognisers[first->row]->find(scan->data + line, scan->bytes_after - line, anchors);
-	uint64_t seen = end - line < LINE_BYTES ? ((uint64_t)1 << (end - line)) - 1 : UINT64_MAX;
+	size_t bytes = line.end - line.start;
+	uint64_t seen = bytes < LH_LINE_BYTES ? ((uint64_t)1 << bytes) - 1 : UINT64_MAX;
 	for (uint64_t rest = (anchors[0] | anchors[1]) & seen; rest; rest &= rest - 1) {
 		unsigned bit = (unsigned)__builtin_ctzll(rest);
-		LH_TRY(check_candidate(scan, first + !(anchors[0] >> bit & 1), line + bit));
+		const struct lh_pattern *pattern = first + !(anchors[0] >> bit & 1);
+		if (pattern->bytes <= scan->bytes_after - (line.start + bit))
+			LH_TRY(check_candidate(scan, pattern, line.start + bit));
 	}
 	return NULL;
 }
 
-static struct lh_error *scan_own(struct scan *scan, size_t end)
+/* The hits of a row in lines from `start` on, of which `bytes` holds what is there. */
+static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *first, const uint8_t *bytes, size_t start,
+				 size_t end)
 {
-	const struct lh_pattern_set_compiled *set = &scan->pass->sets[LH_PATTERNS_OWN];
-	for (unsigned i = 0; i < set->pattern_count; i++) {
-		for (size_t line = 0; !set->patterns[i].number && line < end; line += LINE_BYTES)
-			LH_TRY(check_line(scan, &set->patterns[i], line, end));
+	uint64_t anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES];
+	size_t lines = (end - start + LH_LINE_BYTES - 1) / LH_LINE_BYTES;
+	bool has_second = lh_recognisers[first->row]->patterns[1];
+	lh_recognisers[first->row]->find(scan->pass->kernel, bytes, lines, anchors);
+	for (size_t k = 0; k < lines; k++) {
+		uint64_t both[LH_OWN_PATTERNS_MAX] = {anchors[0][k], has_second ? anchors[1][k] : 0};
+		size_t line = start + k * LH_LINE_BYTES;
+		if (both[0] | both[1])
+			LH_TRY(check_line(scan, first, both,
+					  (struct lh_span){line, lh_min_u64(end, line + LH_LINE_BYTES)}));
+	}
+	return NULL;
+}
+
+/* The same as scan_window, of a set whose rows find their patterns by themselves. */
+static struct lh_error *find_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
+{
+	const struct lh_pattern_set_compiled *set = &scan->pass->sets[kind];
+	uint8_t padded[(LH_FIND_LINES + 1) * LH_LINE_BYTES];
+	for (size_t at = start; at < end; at += LH_FIND_LINES * LH_LINE_BYTES) {
+		size_t part_end = lh_min_u64(end, at + LH_FIND_LINES * LH_LINE_BYTES);
+		const uint8_t *bytes = scan->data + at;
+		size_t wanted = lh_align_up(part_end - at, LH_LINE_BYTES) + LH_LINE_BYTES;
+		if (scan->bytes_after - at < wanted) {
+			memset(padded, 1, wanted);
+			bytes = memcpy(padded, bytes, scan->bytes_after - at);
+		}
+		for (unsigned i = 0; i < set->pattern_count; i++) {
+			if (!set->patterns[i].number)
+				LH_TRY(find_row(scan, &set->patterns[i], bytes, at, part_end));
+		}
 	}
 	return NULL;
 }
@@ -302,12 +331,12 @@ static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 	/* A run may have its eighth byte in the next piece. */
 	size_t seen_bytes = lh_min_u64(piece_bytes + LH_TEXT_RUN_MIN - 1, scan->bytes_after);
 	struct lh_text_windows windows;
-	lh_text_windows_init(&windows, scan->data, seen_bytes, scan->bytes_before);
+	lh_text_windows_init(&windows, scan->pass->kernel, scan->data, seen_bytes, scan->bytes_before);
 	size_t start;
 	size_t end;
-	while (lh_text_windows_next(&windows, &start, &end)) {
-		for (unsigned kind = LH_PATTERNS_BINARY + 1; start < piece_bytes && kind < LH_PATTERN_SET_COUNT; kind++)
-			LH_TRY(scan_window(scan, kind, start, lh_min_u64(end, piece_bytes)));
+	while (lh_text_windows_next(&windows, &start, &end) && start < piece_bytes) {
+		LH_TRY(scan_window(scan, LH_PATTERNS_WORDS, start, lh_min_u64(end, piece_bytes)));
+		LH_TRY(find_window(scan, LH_PATTERNS_OWN_TEXT, start, lh_min_u64(end, piece_bytes)));
 	}
 	return NULL;
 }
@@ -322,7 +351,7 @@ static struct lh_error *feed_piece(struct lh_recogniser_pass *pass, const struct
 		.bytes_before = block->bytes_before + offset,
 		.bytes_after = block->bytes - offset + block->bytes_after,
 	};
-	LH_TRY(scan_own(&scan, bytes));
+	LH_TRY(find_window(&scan, LH_PATTERNS_OWN, 0, bytes));
 	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
 	uint64_t end = scan.addr + bytes;
@@ -492,10 +521,11 @@ struct lh_error *lh_recogniser_pass_create(bool shows_secrets, struct lh_recogni
 	if (!pass)
 		return lh_error_no_memory();
 	pass->shows_secrets = shows_secrets;
+	LH_TRY(lh_kernel_select(&pass->kernel));
 	init_rows(pass);
 	LH_TRY(lh_secret_finder_create(&pass->finder));
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
-		LH_TRY(lh_patterns_compile(kind, false, &pass->sets[kind], &pass->scratch));
+		LH_TRY(lh_patterns_compile(kind, &pass->sets[kind], &pass->scratch));
 	*ret = pass;
 	pass = NULL;
 	return NULL;
@@ -508,6 +538,7 @@ struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
 		return lh_error_no_memory();
 	init_rows(clone);
 	clone->is_clone = true;
+	clone->kernel = pass->kernel;
 	clone->shows_secrets = pass->shows_secrets;
 	memcpy(clone->sets, pass->sets, sizeof(clone->sets));
 	if (hs_clone_scratch(pass->scratch, &clone->scratch) != HS_SUCCESS)

@@ -6,6 +6,8 @@
 #ifndef LEAKHUNT_SCAN_RECOGNISE_H
 #define LEAKHUNT_SCAN_RECOGNISE_H
 
+#include "kernel.h"
+
 #include "leakhunt/scan.h"
 
 /* How far a validator may look back. Matches begin at most this far before their anchor. */
@@ -192,24 +194,32 @@ void lh_frame_describe(const struct lh_candidate *candidate, const struct lh_mat
 
 /* ---------------------------------------------------------------- where text is */
 
-/* Bit i: byte i, of the first 128 at most, is low..high. */
-unsigned __int128 lh_range_mask(const uint8_t *bytes, size_t length, uint8_t low, uint8_t high);
+/* For lh_recogniser.find: bit i is bit i + distance (1..63) of two masks in a row. */
+static inline uint64_t lh_mask_ahead(const uint64_t masks[2], unsigned distance)
+{
+	return masks[0] >> distance | masks[1] << (64 - distance);
+}
 
 /* Bit i: byte i, of at most 64, is of LH_BYTES_TEXT. */
-uint64_t lh_text_mask(const uint8_t *bytes, size_t length);
+uint64_t lh_text_mask(const struct lh_kernel *kernel, const uint8_t *bytes, size_t length);
 
 /*
  * Walks a piece and finds the windows that hold runs of LH_TEXT_RUN_MIN text bytes, so that the patterns of
  * text recognisers are searched only there. `bytes_before` readable bytes precede `data`.
  */
 struct lh_text_windows {
+	const struct lh_kernel *kernel;
 	const uint8_t *data;
 	size_t bytes;
 	size_t at;
 	uint64_t carry[3]; /* printable, pairs and quadruples in the 64 bytes before `at` */
+	uint64_t masks[32];
+	size_t mask_count;
+	size_t next_mask; /* of the line at `at`; mask_count: it is not there yet */
 };
 
-void lh_text_windows_init(struct lh_text_windows *windows, const uint8_t *data, size_t bytes, size_t bytes_before);
+void lh_text_windows_init(struct lh_text_windows *windows, const struct lh_kernel *kernel, const uint8_t *data,
+			  size_t bytes, size_t bytes_before);
 /* The next window [start, end) of offsets, ascending and disjoint; false when there is none left. */
 bool lh_text_windows_next(struct lh_text_windows *windows, size_t *ret_start, size_t *ret_end);
 
@@ -242,6 +252,7 @@ struct lh_claims {
 	} rows[LH_RECOGNISERS_MAX];
 	uint64_t next_event[LH_RECOGNISERS_MAX]; /* the start of the first claim, or its end once begun */
 	unsigned row_count;
+	uint64_t waiting; /* rows that have a claim */
 	uint64_t begun;   /* rows whose first claim has begun */
 	uint64_t secrets; /* rows that are secret */
 	struct lh_range inside;
@@ -249,7 +260,11 @@ struct lh_claims {
 	lh_claim_done *done;
 	lh_claim_owned *owned; /* may be NULL */
 	void *context;
+	LH_VEC(struct lh_example *) spare; /* examples of claims that are settled, to be used again */
 };
+
+/* An example for a claim, all zero. */
+struct lh_error *lh_claims_example(struct lh_claims *claims, struct lh_example **ret) LH_NODISCARD;
 
 /* `inside` is all of memory till somebody sets it. */
 void lh_claims_init(struct lh_claims *claims, unsigned row_count, uint64_t secrets, lh_claim_done *done, void *context);

@@ -12,6 +12,33 @@ enum {
 
 static const char *const patterns[] = {"[A-Za-z0-9+/]{64}", NULL};
 
+/* Where 64 marked bytes in a row begin, in two masks in a row: at the last `ones` bytes of the first one. */
+static uint64_t begin_of_64(uint64_t here, uint64_t next)
+{
+	unsigned ones = ~here ? (unsigned)__builtin_clzll(~here) : 64;
+	unsigned follow = ~next ? (unsigned)__builtin_ctzll(~next) : 64;
+	if (ones + follow < 64 || !ones)
+		return 0;
+	/* At bit i: 64 - i here, and i there. */
+	uint64_t from = UINT64_MAX << (64 - ones);
+	return follow >= 63 ? from : from & ((UINT64_C(2) << follow) - 1);
+}
+
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	uint64_t chars[LH_FIND_LINES + 1], more[LH_FIND_LINES + 1];
+	static const uint8_t ranges[][2] = {{'A', 'Z'}, {'/', '9'}, {'+', '+'}};
+	kernel->range_masks(data, line_count + 1, 'a', 'z', chars);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(ranges); i++) {
+		kernel->range_masks(data, line_count + 1, ranges[i][0], ranges[i][1], more);
+		for (size_t k = 0; k <= line_count; k++)
+			chars[k] |= more[k];
+	}
+	for (size_t k = 0; k < line_count; k++)
+		ret_anchors[0][k] = begin_of_64(chars[k], chars[k + 1]);
+}
+
 struct mixture {
 	size_t digits;
 	size_t lower;
@@ -69,7 +96,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_base64 = {
 	.name = "base64",
 	.title = "base64",
-	.set = LH_PATTERNS_RUNS,
+	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 };

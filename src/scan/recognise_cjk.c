@@ -8,18 +8,20 @@ enum { TEXT_BYTES_MAX = 4096, FIRST_CHAR = 0x3000, LAST_CHAR = 0xd7a3, CHAR_BYTE
 
 static const char *const patterns[] = {"(?:[\\xe3-\\xed][\\x80-\\xbf]{2}){4}", NULL};
 
-static void find(const uint8_t *line, size_t bytes, uint64_t ret_anchors[LH_OWN_PATTERNS_MAX])
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
-	enum { LINE_AND_PATTERN = 80 };
-	size_t length = lh_min_u64(bytes, LINE_AND_PATTERN);
-	unsigned __int128 chars = lh_range_mask(line, length, 0xe3, 0xed);
-	ret_anchors[0] = 0;
-	if (!(uint64_t)chars)
-		return;
-	unsigned __int128 following = lh_range_mask(line, length, 0x80, 0xbf);
-	chars &= following >> 1 & following >> 2;
-	chars &= chars >> CHAR_BYTES;
-	ret_anchors[0] = (uint64_t)(chars & chars >> 2 * CHAR_BYTES);
+	uint64_t chars[LH_FIND_LINES + 1], following[LH_FIND_LINES + 1];
+	kernel->range_masks(data, line_count + 1, 0xe3, 0xed, chars);
+	kernel->range_masks(data, line_count + 1, 0x80, 0xbf, following);
+	for (size_t k = 0; k <= line_count; k++)
+		chars[k] &= k < line_count ? lh_mask_ahead(&following[k], 1) & lh_mask_ahead(&following[k], 2)
+					   : following[k] >> 1 & following[k] >> 2;
+	for (size_t k = 0; k < line_count; k++)
+		ret_anchors[0][k] = !chars[k] ? 0
+					      : chars[k] & lh_mask_ahead(&chars[k], CHAR_BYTES) &
+							lh_mask_ahead(&chars[k], 2 * CHAR_BYTES) &
+							lh_mask_ahead(&chars[k], 3 * CHAR_BYTES);
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)

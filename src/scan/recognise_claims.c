@@ -26,6 +26,7 @@ struct lh_error *lh_claims_add(struct lh_claims *claims, unsigned row, const str
 	LH_TRY(lh_vec_push(&claims->rows[row].claims, *claim));
 	if (claims->next_event[row] == UINT64_MAX)
 		claims->next_event[row] = claim->start;
+	claims->waiting |= (uint64_t)1 << row;
 	return NULL;
 }
 
@@ -60,6 +61,28 @@ static struct lh_error *hand_out(struct lh_claims *claims, uint64_t end)
 	return NULL;
 }
 
+enum { SPARE_MAX = 64 };
+
+static void spare_example(struct lh_claims *claims, struct lh_example *example)
+{
+	if (claims->spare.count < claims->spare.capacity)
+		claims->spare.items[claims->spare.count++] = example;
+	else
+		free(example);
+}
+
+struct lh_error *lh_claims_example(struct lh_claims *claims, struct lh_example **ret)
+{
+	LH_TRY(lh_vec_reserve(&claims->spare, SPARE_MAX));
+	if (claims->spare.count) {
+		*ret = claims->spare.items[--claims->spare.count];
+		memset(*ret, 0, sizeof(**ret));
+		return NULL;
+	}
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? NULL : lh_error_no_memory();
+}
+
 /* The first claim of a row begins or ends here. */
 static void pass_event(struct lh_claims *claims, unsigned row)
 {
@@ -72,20 +95,27 @@ static void pass_event(struct lh_claims *claims, unsigned row)
 	}
 	claims->begun &= ~bit;
 	claims->done(claims->context, row, claim);
-	free(claim->example);
+	if (claim->example)
+		spare_example(claims, claim->example);
 	claims->rows[row].first++;
 	bool is_last = claims->rows[row].first == claims->rows[row].claims.count;
 	claims->next_event[row] = is_last ? UINT64_MAX : claim[1].start;
+	claims->waiting &= is_last ? ~bit : UINT64_MAX;
 }
 
+/* The row of the next event; the first one of those that are equal. LH_RECOGNISERS_MAX: none waits. */
 static unsigned next_row(const struct lh_claims *claims)
 {
-	unsigned row = 0;
-	for (unsigned i = 1; i < claims->row_count; i++) {
-		if (claims->next_event[i] < claims->next_event[row])
-			row = i;
+	unsigned next = LH_RECOGNISERS_MAX;
+	uint64_t event = UINT64_MAX;
+	for (uint64_t rest = claims->waiting; rest; rest &= rest - 1) {
+		unsigned row = (unsigned)__builtin_ctzll(rest);
+		if (claims->next_event[row] < event) {
+			next = row;
+			event = claims->next_event[row];
+		}
 	}
-	return row;
+	return next;
 }
 
 static void forget_settled(struct lh_claims *claims)
@@ -106,7 +136,7 @@ struct lh_error *lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
 {
 	for (;;) {
 		unsigned row = next_row(claims);
-		uint64_t event = claims->next_event[row];
+		uint64_t event = row < LH_RECOGNISERS_MAX ? claims->next_event[row] : UINT64_MAX;
 		if (event == UINT64_MAX || event >= horizon)
 			break;
 		LH_TRY(hand_out(claims, event));
@@ -118,6 +148,9 @@ struct lh_error *lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
 
 void lh_claims_deinit(struct lh_claims *claims)
 {
+	for (size_t i = 0; i < claims->spare.count; i++)
+		free(claims->spare.items[i]);
+	lh_vec_deinit(&claims->spare);
 	for (unsigned row = 0; row < claims->row_count; row++) {
 		for (size_t i = claims->rows[row].first; i < claims->rows[row].claims.count; i++)
 			free(claims->rows[row].claims.items[i].example);

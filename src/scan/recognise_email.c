@@ -12,6 +12,23 @@ enum { LOCAL_MAX = 64, ADDRESS_MIN = 9, DOMAIN_MAX = 253, DOMAIN_AT = 2 };
 
 static const char *const patterns[] = {"[a-zA-Z0-9_+-]@[a-zA-Z0-9]", NULL};
 
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	uint64_t signs[LH_FIND_LINES + 1];
+	kernel->range_masks(data, line_count + 1, '@', '@', signs);
+	for (size_t k = 0; k < line_count; k++) {
+		const uint8_t *line = data + k * LH_LINE_BYTES;
+		ret_anchors[0][k] = 0;
+		for (uint64_t rest = lh_mask_ahead(&signs[k], 1); rest; rest &= rest - 1) {
+			const uint8_t *anchor = line + __builtin_ctzll(rest);
+			if (lh_byte_is(anchor[0], LH_BYTES_WORD | LH_BYTE_PLUS | LH_BYTE_DASH) &&
+			    lh_byte_is(anchor[2], LH_BYTES_ALNUM))
+				ret_anchors[0][k] |= rest & -rest;
+		}
+	}
+}
+
 /* The host name at the anchor's domain, without dots and dashes that end the sentence; 0: none. */
 static size_t domain_bytes(const struct lh_candidate *candidate)
 {
@@ -47,7 +64,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_email = {
 	.name = "email",
 	.title = "e-mail addresses",
-	.set = LH_PATTERNS_MARKS,
+	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 };

@@ -8,76 +8,89 @@
 
 #include <string.h>
 
-enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4 };
+enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4, DOMAIN_MAX = 11 };
 
-enum { COUNTRY_FIRST = 11, WORD_FIRST = 47 };
+enum domain_kind { GENERIC, COUNTRY, WORD };
 
+static const struct {
+	const char *names[40]; /* as many as there are, then NULL */
+} domains[] = {
+	[GENERIC] = {{"com", "net", "org", "edu", "gov", "mil", "arpa", "biz", "io", "xyz", "localdomain"}},
+	[COUNTRY] = {{"de", "uk", "fr", "nl", "jp", "cn", "ru", "br", "eu", "us", "ca", "au",
+		      "ch", "se", "es", "kr", "pt", "cz", "at", "be", "dk", "fi", "no", "gr",
+		      "hu", "ie", "il", "mx", "nz", "tw", "ua", "za", "tr", "ar", "hk", "sg"}},
+	[WORD] = {{"int", "app", "dev", "cloud", "online", "local", "internal", "example", "test", "invalid", "lan"}},
+};
+
+/* The dot and the first two letters of the domains. */
 static const char *const patterns[] = {
-	"\\.com",
-	"\\.net",
-	"\\.org",
-	"\\.edu",
-	"\\.gov",
-	"\\.mil",
-	"\\.arpa",
-	"\\.biz",
-	"\\.io",
-	"\\.xyz",
-	"\\.localdomain",
-	[COUNTRY_FIRST] = "\\.de",
-	"\\.uk",
-	"\\.fr",
-	"\\.nl",
-	"\\.jp",
-	"\\.cn",
-	"\\.ru",
-	"\\.br",
-	"\\.eu",
-	"\\.us",
-	"\\.ca",
-	"\\.au",
-	"\\.ch",
-	"\\.se",
-	"\\.es",
-	"\\.kr",
-	"\\.pt",
-	"\\.cz",
-	"\\.at",
-	"\\.be",
-	"\\.dk",
-	"\\.fi",
-	"\\.no",
-	"\\.gr",
-	"\\.hu",
-	"\\.ie",
-	"\\.il",
-	"\\.mx",
-	"\\.nz",
-	"\\.tw",
-	"\\.ua",
-	"\\.za",
-	"\\.tr",
-	"\\.ar",
-	"\\.hk",
-	"\\.sg",
-	[WORD_FIRST] = "\\.int",
-	"\\.app",
-	"\\.dev",
-	"\\.cloud",
-	"\\.online",
-	"\\.local",
-	"\\.internal",
-	"\\.example",
-	"\\.test",
-	"\\.invalid",
-	"\\.lan",
+	"\\.(?:a[prtu]|b[eir]|c[ahlnoz]|d[ek]|e[dsux]|f[ir]|g[or]|h[ku]|i[elno]|jp|kr|l[ao]|m[ix]|n[eloz]|o[nr]|pt|ru|"
+	"s[eg]|t[erw]|u[aks]|xy|za)",
 	NULL,
 };
 
-/* The pattern is the domain, and a backslash. */
-static size_t domain_bytes(const struct lh_candidate *candidate)
+#define LETTER(letter) (UINT32_C(1) << ((letter) - 'a'))
+
+/* By the first letter: those that come second. */
+static const uint32_t second_letters[26] = {
+	['a' - 'a'] = LETTER('p') | LETTER('r') | LETTER('t') | LETTER('u'),
+	['b' - 'a'] = LETTER('e') | LETTER('i') | LETTER('r'),
+	['c' - 'a'] = LETTER('a') | LETTER('h') | LETTER('l') | LETTER('n') | LETTER('o') | LETTER('z'),
+	['d' - 'a'] = LETTER('e') | LETTER('k'),
+	['e' - 'a'] = LETTER('d') | LETTER('s') | LETTER('u') | LETTER('x'),
+	['f' - 'a'] = LETTER('i') | LETTER('r'),
+	['g' - 'a'] = LETTER('o') | LETTER('r'),
+	['h' - 'a'] = LETTER('k') | LETTER('u'),
+	['i' - 'a'] = LETTER('e') | LETTER('l') | LETTER('n') | LETTER('o'),
+	['j' - 'a'] = LETTER('p'),
+	['k' - 'a'] = LETTER('r'),
+	['l' - 'a'] = LETTER('a') | LETTER('o'),
+	['m' - 'a'] = LETTER('i') | LETTER('x'),
+	['n' - 'a'] = LETTER('e') | LETTER('l') | LETTER('o') | LETTER('z'),
+	['o' - 'a'] = LETTER('n') | LETTER('r'),
+	['p' - 'a'] = LETTER('t'),
+	['r' - 'a'] = LETTER('u'),
+	['s' - 'a'] = LETTER('e') | LETTER('g'),
+	['t' - 'a'] = LETTER('e') | LETTER('r') | LETTER('w'),
+	['u' - 'a'] = LETTER('a') | LETTER('k') | LETTER('s'),
+	['x' - 'a'] = LETTER('y'),
+	['z' - 'a'] = LETTER('a'),
+};
+
+static bool begins_domain(const uint8_t *label)
 {
-	return strlen(patterns[candidate->pattern]) - 1;
+	unsigned first = label[0] - (unsigned)'a', second = label[1] - (unsigned)'a';
+	return first < 26 && second < 26 && second_letters[first] >> second & 1;
+}
+
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	uint64_t dots[LH_FIND_LINES];
+	kernel->range_masks(data, line_count, '.', '.', dots);
+	for (size_t k = 0; k < line_count; k++) {
+		const uint8_t *line = data + k * LH_LINE_BYTES;
+		ret_anchors[0][k] = 0;
+		for (uint64_t rest = dots[k]; rest; rest &= rest - 1)
+			ret_anchors[0][k] |= begins_domain(line + __builtin_ctzll(rest) + 1) ? rest & -rest : 0;
+	}
+}
+
+/* The domain after the dot, in small letters; false when it is none of the list. */
+static bool take_domain(const struct lh_candidate *candidate, enum domain_kind *ret_kind, size_t *ret_bytes)
+{
+	const char *label = (const char *)candidate->anchor + 1;
+	size_t length = lh_span_after(candidate, 1, DOMAIN_MAX + 1, LH_BYTES_LOWER);
+	for (unsigned kind = 0; kind < LH_ARRAY_COUNT(domains); kind++) {
+		for (const char *const *name = domains[kind].names; *name; name++) {
+			if (label[0] != (*name)[0] || strlen(*name) != length || memcmp(label, *name, length) != 0)
+				continue;
+			*ret_kind = kind;
+			*ret_bytes = 1 + length;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* "//example.org" and "@example.org" are host names; "/example.org", "\\example.org", "_example.org" are not. */
@@ -118,26 +131,29 @@ static size_t first_label_bytes(const uint8_t *name)
 	return length;
 }
 
-static bool has_enough_labels(unsigned pattern, const uint8_t *name, size_t length)
+static bool has_enough_labels(enum domain_kind kind, const uint8_t *name, size_t length)
 {
 	size_t labels = lh_host_labels(name, length);
 	if (labels != 2)
 		return labels > 2;
-	return pattern < COUNTRY_FIRST || (pattern < WORD_FIRST && first_label_bytes(name) >= FIRST_LABEL_MIN);
+	return kind == GENERIC || (kind == COUNTRY && first_label_bytes(name) >= FIRST_LABEL_MIN);
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	size_t end = domain_bytes(candidate);
+	enum domain_kind kind;
+	size_t end;
+	if (!take_domain(candidate, &kind, &end) || !name_ends(candidate, end))
+		return false;
 	size_t before = lh_span_before(candidate, NAME_BYTES_MAX + 1, LH_BYTES_HOST);
-	if (!before || before > NAME_BYTES_MAX || !name_begins(candidate, before) || !name_ends(candidate, end))
+	if (!before || before > NAME_BYTES_MAX || !name_begins(candidate, before))
 		return false;
 	const uint8_t *name = candidate->anchor - before;
 	while (before && lh_byte_is(*name, LH_BYTE_DOT | LH_BYTE_DASH)) {
 		name++;
 		before--;
 	}
-	if (!is_one_case(name, before + end) || !has_enough_labels(candidate->pattern, name, before + end))
+	if (!is_one_case(name, before + end) || !has_enough_labels(kind, name, before + end))
 		return false;
 	*ret = (struct lh_match){.before = before, .length = before + end};
 	return true;
@@ -146,7 +162,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_hostname = {
 	.name = "hostname",
 	.title = "host names",
-	.set = LH_PATTERNS_WORDS,
+	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 };

@@ -11,6 +11,31 @@ enum { OBJECT_MIN = 12, ARRAY_MIN = 24, DEPTH_MAX = 64 };
 
 static const char *const patterns[] = {"\\{[\"\\x0a\\x0d \\x09}]", "\\[[\\[{\"\\x0a\\x0d \\x090-9-]", NULL};
 
+/* Of the marked brackets of a line those that what may follow them follows. */
+static uint64_t followed(const uint8_t *line, uint64_t brackets, unsigned classes, const char *others)
+{
+	uint64_t anchors = 0;
+	for (uint64_t rest = brackets; rest; rest &= rest - 1) {
+		uint8_t next = line[__builtin_ctzll(rest) + 1];
+		if (lh_byte_is(next, classes | LH_BYTE_BLANK | LH_BYTE_BREAK) || (next && strchr(others, next)))
+			anchors |= rest & -rest;
+	}
+	return anchors;
+}
+
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	uint64_t braces[LH_FIND_LINES], brackets[LH_FIND_LINES];
+	kernel->range_masks(data, line_count, '{', '{', braces);
+	kernel->range_masks(data, line_count, '[', '[', brackets);
+	for (size_t k = 0; k < line_count; k++) {
+		const uint8_t *line = data + k * LH_LINE_BYTES;
+		ret_anchors[0][k] = followed(line, braces[k], 0, "\"}");
+		ret_anchors[1][k] = followed(line, brackets[k], LH_BYTE_DIGIT | LH_BYTE_DASH, "[{\"");
+	}
+}
+
 struct parser {
 	const uint8_t *at;
 	const uint8_t *end;
@@ -52,11 +77,20 @@ static bool take_escape(struct parser *parser)
 	return true;
 }
 
+/* Printable ASCII but '"' and '\\'. */
+static void skip_plain(struct parser *parser)
+{
+	const uint8_t *at = parser->at;
+	while (at < parser->end && *at >= 0x20 && *at < 0x7f && *at != '"' && *at != '\\')
+		at++;
+	parser->at = at;
+}
+
 static bool take_string(struct parser *parser)
 {
 	if (!take(parser, '"'))
 		return false;
-	while (parser->at < parser->end && *parser->at != '"') {
+	for (skip_plain(parser); parser->at < parser->end && *parser->at != '"'; skip_plain(parser)) {
 		if (*parser->at == '\\') {
 			parser->at++;
 			if (!take_escape(parser))
@@ -198,7 +232,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 const struct lh_recogniser lh_recognise_json = {
 	.name = "json",
 	.title = "JSON texts",
-	.set = LH_PATTERNS_MARKS,
+	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 };

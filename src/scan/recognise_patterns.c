@@ -29,34 +29,25 @@ static struct lh_error *pattern_length(const char *expression, size_t *ret)
 					  expression);
 }
 
-static struct lh_error *collect_patterns(enum lh_pattern_set kind, bool only_secrets,
-					 struct lh_pattern_set_compiled *set, const char **ret_expressions)
+static struct lh_error *add_pattern(unsigned row, unsigned number, struct lh_pattern_set_compiled *set,
+				    const char **expressions)
 {
-	for (unsigned row = 0; lh_recognisers[row]; row++) {
-		const struct lh_recogniser *recogniser = lh_recognisers[row];
-		bool is_wanted = recogniser->set == kind && (recogniser->is_secret || !only_secrets);
-		for (unsigned i = 0; is_wanted && recogniser->patterns[i]; i++) {
-			if (set->pattern_count == LH_PATTERNS_MAX)
-				return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", LH_PATTERNS_MAX);
-			struct lh_pattern *pattern = &set->patterns[set->pattern_count];
-			*pattern = (struct lh_pattern){.row = row, .number = i};
-			LH_TRY(pattern_length(recogniser->patterns[i], &pattern->bytes));
-			set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
-			ret_expressions[set->pattern_count++] = recogniser->patterns[i];
-		}
-	}
+	const char *expression = lh_recognisers[row]->patterns[number];
+	if (set->pattern_count == LH_PATTERNS_MAX)
+		return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", LH_PATTERNS_MAX);
+	struct lh_pattern *pattern = &set->patterns[set->pattern_count];
+	*pattern = (struct lh_pattern){.row = row, .number = number};
+	LH_TRY(pattern_length(expression, &pattern->bytes));
+	set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
+	expressions[set->pattern_count++] = expression;
 	return NULL;
 }
 
-struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, bool only_secrets, struct lh_pattern_set_compiled *ret,
-				     hs_scratch_t **scratch)
+static struct lh_error *compile(const char *const *expressions, struct lh_pattern_set_compiled *ret,
+				hs_scratch_t **scratch)
 {
-	const char *expressions[LH_PATTERNS_MAX];
 	unsigned flags[LH_PATTERNS_MAX];
 	unsigned ids[LH_PATTERNS_MAX];
-	LH_TRY(collect_patterns(kind, only_secrets, ret, expressions));
-	if (kind == LH_PATTERNS_OWN)
-		return NULL;
 	for (unsigned i = 0; i < ret->pattern_count; i++) {
 		flags[i] = HS_FLAG_DOTALL;
 		ids[i] = i;
@@ -66,4 +57,31 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, bool only_secrets
 			     &error) != HS_SUCCESS)
 		return compile_error(error);
 	return hs_alloc_scratch(ret->database, scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
+}
+
+struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
+				     hs_scratch_t **scratch)
+{
+	const char *expressions[LH_PATTERNS_MAX];
+	for (unsigned row = 0; lh_recognisers[row]; row++) {
+		for (unsigned i = 0; lh_recognisers[row]->set == kind && lh_recognisers[row]->patterns[i]; i++)
+			LH_TRY(add_pattern(row, i, ret, expressions));
+	}
+	bool is_own = kind == LH_PATTERNS_OWN || kind == LH_PATTERNS_OWN_TEXT;
+	return is_own ? NULL : compile(expressions, ret, scratch);
+}
+
+struct lh_error *lh_patterns_compile_secrets(bool are_text, struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
+{
+	const char *expressions[LH_PATTERNS_MAX];
+	for (unsigned row = 0; lh_recognisers[row]; row++) {
+		const struct lh_recogniser *recogniser = lh_recognisers[row];
+		bool all_text = recogniser->set > LH_PATTERNS_BINARY;
+		for (unsigned i = 0; recogniser->is_secret && recogniser->patterns[i]; i++) {
+			bool is_text = all_text || (recogniser->first_text && i >= recogniser->first_text);
+			if (is_text == are_text)
+				LH_TRY(add_pattern(row, i, ret, expressions));
+		}
+	}
+	return compile(expressions, ret, scratch);
 }

@@ -25,8 +25,11 @@ struct lh_pattern_set_compiled {
 	size_t longest_bytes;
 };
 
-/* Compiles a set, of the rows that are secret alone when `only_secrets`. *scratch grows to serve it, too. */
-struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, bool only_secrets, struct lh_pattern_set_compiled *ret,
+/* Compiles the patterns of a set. *scratch grows to serve it, too. */
+struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
 				     hs_scratch_t **scratch) LH_NODISCARD;
+/* The patterns of rows that are secret: those that are text, or the others. */
+struct lh_error *lh_patterns_compile_secrets(bool are_text, struct lh_pattern_set_compiled *ret,
+					     hs_scratch_t **scratch) LH_NODISCARD;
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * recognise_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
- * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else;
+ * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, those of
+ * their patterns that are text only where text is;
  * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
  */
 #include "recognise_patterns.h"
@@ -9,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum lh_pattern_set searched[] = {LH_PATTERNS_BINARY, LH_PATTERNS_WORDS};
+enum { BINARY, TEXT, SETS };
 
-enum { SETS = LH_ARRAY_COUNT(searched), EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
+enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
 
 struct lh_secret_finder {
 	struct lh_pattern_set_compiled sets[SETS];
+	const struct lh_kernel *kernel;
 	hs_scratch_t *scratch;
 	bool is_clone; /* the compiled sets are another's */
 	LH_VEC(struct lh_range) found;
@@ -85,31 +87,39 @@ static struct lh_error *search_window(struct search *search, size_t start, size_
 }
 
 /* A secret in text, with what names it, has at least LH_TEXT_RUN_MIN characters. */
-static struct lh_error *search_set(struct search *search, enum lh_pattern_set kind,
-				   const struct lh_pattern_set_compiled *set)
+static struct lh_error *search_text(struct search *search, struct lh_span within)
 {
 	bool has_ended = false;
-	search->set = set;
-	search->examined = 0;
-	if (kind <= LH_PATTERNS_BINARY)
-		return search_window(search, 0, search->length, &has_ended);
+	/* A run may have its eighth byte behind what is searched. */
+	size_t seen_end = lh_min_u64(within.end + LH_TEXT_RUN_MIN - 1, search->length);
 	struct lh_text_windows windows;
-	lh_text_windows_init(&windows, search->bytes, search->length, 0);
+	lh_text_windows_init(&windows, search->finder->kernel, search->bytes + within.start, seen_end - within.start,
+			     within.start);
 	size_t start, end;
-	while (!has_ended && lh_text_windows_next(&windows, &start, &end))
-		LH_TRY(search_window(search, start, end, &has_ended));
+	while (!has_ended && lh_text_windows_next(&windows, &start, &end) && within.start + start < within.end)
+		LH_TRY(search_window(search, within.start + start, lh_min_u64(within.start + end, within.end),
+				     &has_ended));
 	return NULL;
 }
 
-struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length, uint64_t addr,
-				       const struct lh_range **ret, size_t *ret_count)
+static struct lh_error *search_set(struct search *search, unsigned kind, struct lh_span within)
+{
+	bool has_ended;
+	search->set = &search->finder->sets[kind];
+	search->examined = 0;
+	return kind == TEXT ? search_text(search, within) : search_window(search, within.start, within.end, &has_ended);
+}
+
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length,
+				       struct lh_span within, uint64_t addr, const struct lh_range **ret,
+				       size_t *ret_count)
 {
 	finder->found.count = 0;
 	if (length > UINT_MAX)
 		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in", length);
 	struct search search = {.finder = finder, .bytes = bytes, .addr = addr, .length = length};
-	for (size_t i = 0; length && i < SETS; i++)
-		LH_TRY(search_set(&search, searched[i], &finder->sets[i]));
+	for (unsigned kind = 0; within.start < within.end && kind < SETS; kind++)
+		LH_TRY(search_set(&search, kind, within));
 	*ret = finder->found.items;
 	*ret_count = finder->found.count;
 	return NULL;
@@ -119,7 +129,8 @@ void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t l
 {
 	const struct lh_range *found = NULL;
 	size_t count = 0;
-	struct lh_error *error = lh_secret_finder_find(finder, text, length, 0, &found, &count);
+	struct lh_error *error =
+		lh_secret_finder_find(finder, text, length, (struct lh_span){0, length}, 0, &found, &count);
 	if (error)
 		memset(text, '*', length);
 	for (size_t i = 0; !error && i < count; i++)
@@ -134,8 +145,9 @@ struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
 	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = calloc(1, sizeof(*finder));
 	if (!finder)
 		return lh_error_no_memory();
-	for (size_t i = 0; i < SETS; i++)
-		LH_TRY(lh_patterns_compile(searched[i], true, &finder->sets[i], &finder->scratch));
+	LH_TRY(lh_kernel_select(&finder->kernel));
+	for (unsigned kind = 0; kind < SETS; kind++)
+		LH_TRY(lh_patterns_compile_secrets(kind == TEXT, &finder->sets[kind], &finder->scratch));
 	*ret = finder;
 	finder = NULL;
 	return NULL;
@@ -147,6 +159,7 @@ struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, s
 	if (!clone)
 		return lh_error_no_memory();
 	clone->is_clone = true;
+	clone->kernel = finder->kernel;
 	memcpy(clone->sets, finder->sets, sizeof(clone->sets));
 	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
 		return lh_error_no_memory();

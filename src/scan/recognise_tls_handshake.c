@@ -31,7 +31,7 @@ enum {
 	SESSION_ID_MAX = 32,
 };
 
-enum { PATTERN_RECORD = 0 };
+enum { PATTERN_RECORD, PATTERN_HELLO };
 
 /* A record; a ClientHello or ServerHello by itself, of less than 4 KiB. */
 static const char *const patterns[] = {
@@ -39,6 +39,43 @@ static const char *const patterns[] = {
 	"[\\x01\\x02]\\x00[\\x00-\\x0f].\\x03[\\x01-\\x03]",
 	NULL,
 };
+
+static bool is_record(const uint8_t *bytes)
+{
+	uint8_t type = bytes[5];
+	return bytes[0] == 0x16 && bytes[3] <= 0x48 &&
+	       ((type >= CERTIFICATE && type <= CLIENT_KEY_EXCHANGE) || type == CLIENT_HELLO || type == SERVER_HELLO ||
+		type == NEW_SESSION_TICKET || type == ENCRYPTED_EXTENSIONS || type == CERTIFICATE_STATUS);
+}
+
+static bool is_hello(const uint8_t *bytes)
+{
+	return (bytes[0] == CLIENT_HELLO || bytes[0] == SERVER_HELLO) && bytes[1] == 0 && bytes[2] <= 0x0f;
+}
+
+/* Versions 3.1 to 3.3 stand at offset 1 of a record and at offset 4 of a message. */
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	enum { VERSION_IN_RECORD = 1, VERSION_IN_HELLO = HEADER_BYTES };
+	uint64_t majors[LH_FIND_LINES + 1], minors[LH_FIND_LINES + 1];
+	kernel->range_masks(data, line_count + 1, 3, 3, majors);
+	kernel->range_masks(data, line_count + 1, 1, 3, minors);
+	for (size_t k = 0; k < line_count; k++) {
+		const uint8_t *line = data + k * LH_LINE_BYTES;
+		ret_anchors[0][k] = ret_anchors[PATTERN_HELLO][k] = 0;
+		uint64_t records =
+			lh_mask_ahead(&majors[k], VERSION_IN_RECORD) & lh_mask_ahead(&minors[k], VERSION_IN_RECORD + 1);
+		for (; records; records &= records - 1)
+			ret_anchors[PATTERN_RECORD][k] |=
+				is_record(line + __builtin_ctzll(records)) ? records & -records : 0;
+		uint64_t hellos =
+			lh_mask_ahead(&majors[k], VERSION_IN_HELLO) & lh_mask_ahead(&minors[k], VERSION_IN_HELLO + 1);
+		for (; hellos; hellos &= hellos - 1)
+			ret_anchors[PATTERN_HELLO][k] |=
+				is_hello(line + __builtin_ctzll(hellos)) ? hellos & -hellos : 0;
+	}
+}
 
 struct hello {
 	const uint8_t *server_name;
@@ -333,8 +370,9 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_tls_handshake = {
 	.name = "tls-handshake",
 	.title = "TLS handshake messages",
-	.set = LH_PATTERNS_BINARY,
+	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 	.kinds = kinds,
 	.describe = describe,

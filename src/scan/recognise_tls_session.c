@@ -14,6 +14,7 @@ enum {
 	DER_SEQUENCE = 0x30,
 	MASTER_KEY_BYTES = 48, /* RFC 5246 section 8.1; with TLS 1.3 a resumption secret of 32 or 48 */
 	RESUMPTION_BYTES = 32,
+	KEY_LENGTH_AT = 8,
 	EARLY_SECRET_AT = 16,
 	MASTER_KEY_AT = 80,
 	MASTER_KEY_ROOM = 256,
@@ -41,7 +42,8 @@ static const char *const patterns[] = {
 	"\\x30[\\x40-\\x7f]\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
 	"\\x30\\x81.\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
 	"\\x30\\x82..\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
-	[PATTERN_STRUCT] = "[\\x01-\\x04]\\x03\\x00\\x00....[\\x20\\x30]\\x00{7}",
+	/* The seven zeros are left to the validator: searched for, they are found in all memory that is not used. */
+	[PATTERN_STRUCT] = "[\\x01-\\x04]\\x03\\x00\\x00....[\\x20\\x30]",
 	[PATTERN_PEM] = "-----BEGIN SSL SESSION PARAMETERS-----",
 	[PATTERN_PRINTED] = "Master-Key: ",
 	"Resumption PSK: ",
@@ -81,7 +83,10 @@ static bool validate_struct(const struct lh_candidate *candidate, struct lh_matc
 	const uint8_t *bytes = candidate->anchor;
 	if (candidate->addr % 8 || candidate->bytes_after < STRUCT_BYTES)
 		return false;
-	size_t key = bytes[8];
+	struct lh_cursor key_length = lh_cursor_over(bytes + KEY_LENGTH_AT, 8);
+	size_t key = lh_cursor_le64(&key_length);
+	if (key != RESUMPTION_BYTES && key != MASTER_KEY_BYTES)
+		return false;
 	size_t rest = MASTER_KEY_ROOM - key;
 	*candidate->examined += STRUCT_BYTES;
 	struct lh_cursor id = lh_cursor_over(bytes + SESSION_ID_AT, 8);
@@ -137,6 +142,7 @@ const struct lh_recogniser lh_recognise_tls_session = {
 	.is_secret = true,
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
+	.first_text = PATTERN_PEM,
 	.validate = validate,
 	.kinds = kinds,
 };

@@ -15,8 +15,27 @@ enum {
 	TLS12_HEAD = 6,
 };
 
-/* Type 4, u24 length below 4 KiB, u32 lifetime below 2^20. */
-static const char *const patterns[] = {"\\x04\\x00[\\x00-\\x0f].\\x00[\\x00-\\x0f]..", NULL};
+/* Type 4, u24 length of 22 to 4095 bytes, u32 lifetime below 2^20. */
+static const char *const patterns[] = {"\\x04\\x00(?:\\x00[\\x16-\\xff]|[\\x01-\\x0f].)\\x00[\\x00-\\x0f]..", NULL};
+
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+{
+	uint64_t types[LH_FIND_LINES], zeros[LH_FIND_LINES + 1];
+	kernel->range_masks(data, line_count, 4, 4, types);
+	kernel->range_masks(data, line_count + 1, 0, 0, zeros);
+	for (size_t k = 0; k < line_count; k++) {
+		const uint8_t *line = data + k * LH_LINE_BYTES;
+		uint64_t heads = types[k] & lh_mask_ahead(&zeros[k], 1) & lh_mask_ahead(&zeros[k], HEADER_BYTES);
+		ret_anchors[0][k] = 0;
+		for (; heads; heads &= heads - 1) {
+			const uint8_t *head = line + __builtin_ctzll(heads);
+			bool is_long = head[2] ? head[2] <= 0x0f : head[3] >= TLS12_HEAD + TICKET_MIN;
+			if (is_long && head[HEADER_BYTES + 1] <= 0x0f)
+				ret_anchors[0][k] |= heads & -heads;
+		}
+	}
+}
 
 struct ticket {
 	size_t bytes;
@@ -84,8 +103,9 @@ static void describe(const struct lh_candidate *candidate, const struct lh_match
 const struct lh_recogniser lh_recognise_tls_ticket = {
 	.name = "tls-ticket",
 	.title = "TLS session tickets",
-	.set = LH_PATTERNS_BINARY,
+	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
+	.find = find,
 	.validate = validate,
 	.kinds = kinds,
 	.describe = describe,

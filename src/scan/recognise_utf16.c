@@ -15,22 +15,32 @@ static const char *const patterns[] = {
 
 static const char *const kinds[] = {"UTF-16LE", "UTF-16BE", NULL};
 
-/* The first of 8 units, of which each is a bit. */
-static uint64_t eight_units(unsigned __int128 units)
+/* The first of 8 units, of which each is a bit, in two masks in a row. */
+static uint64_t eight_units(uint64_t here, uint64_t next)
 {
+	unsigned __int128 units = here | (unsigned __int128)next << LH_LINE_BYTES;
+	if (!here)
+		return 0;
 	units &= units >> 2;
 	units &= units >> 4;
 	return (uint64_t)(units & units >> 8);
 }
 
-static void find(const uint8_t *line, size_t bytes, uint64_t ret_anchors[LH_OWN_PATTERNS_MAX])
+static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
-	enum { LINE_AND_PATTERN = 80, PATTERN_BIG = 1 };
-	size_t length = lh_min_u64(bytes, LINE_AND_PATTERN);
-	unsigned __int128 zeros = lh_range_mask(line, length, 0, 0);
-	unsigned __int128 printable = zeros ? lh_range_mask(line, length, ' ', '~') : 0;
-	ret_anchors[PATTERN_LITTLE] = eight_units(printable & zeros >> 1);
-	ret_anchors[PATTERN_BIG] = eight_units(zeros & printable >> 1);
+	enum { PATTERN_BIG = 1 };
+	uint64_t zeros[LH_FIND_LINES + 2], printable[LH_FIND_LINES + 2];
+	kernel->range_masks(data, line_count + 1, 0, 0, zeros);
+	kernel->range_masks(data, line_count + 1, ' ', '~', printable);
+	zeros[line_count + 1] = printable[line_count + 1] = 0;
+	for (size_t k = 0; k < line_count; k++) {
+		const uint64_t *zero = &zeros[k], *print = &printable[k];
+		ret_anchors[PATTERN_LITTLE][k] =
+			eight_units(print[0] & lh_mask_ahead(zero, 1), print[1] & lh_mask_ahead(zero + 1, 1));
+		ret_anchors[PATTERN_BIG][k] =
+			eight_units(zero[0] & lh_mask_ahead(print, 1), zero[1] & lh_mask_ahead(print + 1, 1));
+	}
 }
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)

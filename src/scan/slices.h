@@ -7,7 +7,7 @@
 #include "leakhunt/scan.h"
 
 /* Bytes of a slice: several passes read it after each other. A multiple of a page. */
-#define LH_SLICE_BYTES ((size_t)1024 * 1024)
+#define LH_SLICE_BYTES ((size_t)256 * 1024)
 
 /* Bytes [start, end) of a block, as a block of its own that may look at what is around it. */
 struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t end, bool is_continued);

@@ -1,5 +1,5 @@
 /*
- * word_filter: the range test for words, plain and for AVX2. An instruction set that has no version of
+ * word_filter: the range test for words, plain, for AVX2 and for AVX-512. An instruction set that has no version of
  * its own here uses the plain one.
  */
 #include "word_filter.h"
@@ -69,12 +69,33 @@ AVX2_TARGET static uint64_t filter_avx2(const uint8_t *data, size_t count, const
 	return hits | filter_from(data, i, count, ranges);
 }
 
+#define AVX512_TARGET __attribute__((target("avx512f")))
+
+AVX512_TARGET static uint64_t filter_avx512(const uint8_t *data, size_t count, const struct lh_word_ranges *ranges)
+{
+	const __m512i low_start = _mm512_set1_epi64((int64_t)ranges->low_start);
+	const __m512i low_bytes = _mm512_set1_epi64((int64_t)ranges->low_bytes);
+	const __m512i high_start = _mm512_set1_epi64((int64_t)ranges->high_start);
+	const __m512i high_bytes = _mm512_set1_epi64((int64_t)ranges->high_bytes);
+	uint64_t hits = 0;
+	size_t i = 0;
+	for (; i + 8 <= count; i += 8) {
+		__m512i words = _mm512_loadu_si512(data + i * 8);
+		__mmask8 is_low = _mm512_cmplt_epu64_mask(_mm512_sub_epi64(words, low_start), low_bytes);
+		__mmask8 is_high = _mm512_cmplt_epu64_mask(_mm512_sub_epi64(words, high_start), high_bytes);
+		hits |= (uint64_t)(is_low | is_high) << i;
+	}
+	return hits | filter_from(data, i, count, ranges);
+}
+
 #endif
 
 lh_word_filter *lh_word_filter_for(const struct lh_kernel *kernel)
 {
 #ifdef __x86_64__
-	if (strncmp(kernel->name, "avx", 3) == 0)
+	if (strcmp(kernel->name, "avx512") == 0)
+		return filter_avx512;
+	if (strcmp(kernel->name, "avx2") == 0)
 		return filter_avx2;
 #endif
 	return filter_scalar;

@@ -134,6 +134,41 @@ static void test_is_zero(void **state)
 	}
 }
 
+static uint64_t mask_slowly(const uint8_t *bytes, uint8_t low, uint8_t high)
+{
+	uint64_t mask = 0;
+	for (unsigned i = 0; i < LH_LINE_BYTES; i++)
+		mask |= (uint64_t)(bytes[i] >= low && bytes[i] <= high) << i;
+	return mask;
+}
+
+static void test_masks(void **state)
+{
+	(void)state;
+	enum { LINES = 7 };
+	uint64_t random = 5;
+	for (unsigned round = 0; round < 2000; round++) {
+		uint8_t *bytes = data + DATA_BYTES - LINES * LH_LINE_BYTES;
+		uint8_t first = (uint8_t)unit_random(&random), second = (uint8_t)unit_random(&random);
+		uint8_t low = first < second ? first : second, high = first < second ? second : first;
+		for (size_t i = 0; i < LINES * LH_LINE_BYTES; i++)
+			bytes[i] = (uint8_t)(round % 2 ? unit_random(&random) : i * 7 + round);
+		for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
+			uint64_t range[LINES], text[LINES];
+			if (!(*kernel)->is_supported())
+				continue;
+			(*kernel)->range_masks(bytes, LINES, low, high, range);
+			(*kernel)->text_masks(bytes, LINES, text);
+			for (size_t i = 0; i < LINES; i++) {
+				const uint8_t *line = bytes + i * LH_LINE_BYTES;
+				assert_int_equal(range[i], mask_slowly(line, low, high));
+				assert_int_equal(text[i], mask_slowly(line, ' ', '~') | mask_slowly(line, '\t', '\n') |
+								  mask_slowly(line, '\r', '\r'));
+			}
+		}
+	}
+}
+
 /* Printable by the table of ASCII, not by leakhunt's own comparison. */
 static void test_every_character(void **state)
 {
@@ -186,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_kernels_agree_with_scalar),
 		cmocka_unit_test(test_every_short_length),
 		cmocka_unit_test(test_is_zero),
+		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_every_character),
 		cmocka_unit_test(test_kernel_is_forced_by_name),
 	};
