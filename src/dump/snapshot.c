@@ -6,6 +6,7 @@
 #include "snapshot.h"
 
 #include "fault_point.h"
+#include "limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -207,13 +208,16 @@ static uint64_t final_room_bytes(const struct lh_snapshot *snapshot)
 static struct lh_error *run_passes(struct lh_snapshot *snapshot)
 {
 	size_t stalls = 0, count = 0;
+	snapshot->refused_ns = 0;
 	do {
 		LH_TRY(run_pass(snapshot));
 	} while (++count < PASSES_MAX && !is_short_enough(snapshot) && !is_stalled(snapshot, &stalls));
-	if (final_room_bytes(snapshot) <= snapshot->final.capacity_bytes)
+	uint64_t room_bytes = final_room_bytes(snapshot);
+	if (room_bytes <= snapshot->final.capacity_bytes || lh_snapshot_goes_another_way(snapshot))
 		return NULL;
 	lh_final_set_deinit(&snapshot->final);
-	LH_TRY(lh_final_set_init(&snapshot->final, final_room_bytes(snapshot)));
+	LH_TRY(lh_limits_check_final(room_bytes));
+	LH_TRY(lh_final_set_init(&snapshot->final, room_bytes));
 	return run_pass(snapshot);
 }
 
@@ -269,10 +273,8 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 	*ret_is_done = false;
 	for (size_t tries = 0; !is_copied; tries++) {
 		enum lh_slow_answer answer;
-		if (tries < TRIES_MAX) {
+		if (tries < TRIES_MAX)
 			LH_TRY(run_passes(snapshot));
-			snapshot->refused_ns = 0;
-		}
 		LH_TRY(lh_snapshot_judge_pause(snapshot, &answer));
 		*ret_is_done = answer == LH_SLOW_DONE;
 		if (*ret_is_done)
