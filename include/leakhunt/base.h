@@ -294,6 +294,13 @@ struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, s
 int lh_fd_open_direct(int fd);
 
 /*
+ * As lh_fd_pwrite_all, to a descriptor of lh_fd_open_direct. *ret_is_refused: the file system's block is larger; some
+ * of it may have been written.
+ */
+struct lh_error *lh_fd_pwrite_direct(int fd, const char *what, const void *bytes, size_t length, uint64_t offset,
+				     bool *ret_is_refused) LH_NODISCARD;
+
+/*
  * A file that gets its name only when it is complete, mode 0600: it has none before (O_TMPFILE), or,
  * where the file system can't do that, ".NAME.PID.tmp" beside it. Nothing half-written is ever seen
  * under the final name.

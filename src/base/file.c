@@ -82,20 +82,26 @@ struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, si
 	return NULL;
 }
 
-struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, size_t length, uint64_t offset)
+/* 0, or what went wrong. */
+static int pwrite_all(int fd, const char *bytes, size_t length, uint64_t offset)
 {
-	const char *at = bytes;
 	while (length) {
-		ssize_t count = pwrite(fd, at, length, (off_t)offset);
+		ssize_t count = pwrite(fd, bytes, length, (off_t)offset);
 		if (count < 0 && errno == EINTR)
 			continue;
 		if (count < 0)
-			return lh_error_from_errno(errno, "cannot write %s", what);
-		at += count;
+			return errno;
+		bytes += count;
 		offset += (uint64_t)count;
 		length -= (size_t)count;
 	}
-	return NULL;
+	return 0;
+}
+
+struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, size_t length, uint64_t offset)
+{
+	int number = pwrite_all(fd, bytes, length, offset);
+	return number ? lh_error_from_errno(number, "cannot write %s", what) : NULL;
 }
 
 int lh_fd_open_direct(int fd)
@@ -103,4 +109,12 @@ int lh_fd_open_direct(int fd)
 	char link[sizeof("/dev/fd/") + 3 * sizeof(int)];
 	snprintf(link, sizeof(link), "/dev/fd/%d", fd);
 	return open(link, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
+struct lh_error *lh_fd_pwrite_direct(int fd, const char *what, const void *bytes, size_t length, uint64_t offset,
+				     bool *ret_is_refused)
+{
+	int number = pwrite_all(fd, bytes, length, offset);
+	*ret_is_refused = number == EINVAL;
+	return number && number != EINVAL ? lh_error_from_errno(number, "cannot write %s", what) : NULL;
 }

@@ -110,7 +110,7 @@ void lh_crew_run(struct lh_crew *crew, lh_crew_task *task, void *context, size_t
 	crew->task = task;
 	crew->context = context;
 	crew->count = count;
-	crew->is_urgent = sched_getscheduler(0) != SCHED_OTHER;
+	crew->is_urgent = lh_is_urgent();
 	atomic_store(&crew->next, 0);
 	open_round(crew);
 	work(crew, 0);

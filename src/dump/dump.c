@@ -113,7 +113,8 @@ static struct lh_error *check_disc(struct dump_job *job)
 	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	if (job->spool_fd >= 0)
 		needed_bytes += lh_limits_compress_bytes(needed_bytes, lh_compress_gives_back(job->spool_fd));
-	job->log.room_bytes = free_bytes - lh_min_u64(free_bytes, needed_bytes);
+	/* Half: when the log is put in place, all of its pages may be new, and need room there, too. */
+	job->log.room_bytes = (free_bytes - lh_min_u64(free_bytes, needed_bytes)) / 2;
 	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 

@@ -15,9 +15,10 @@ struct correction {
 	struct lh_page_runs told;
 };
 
+/* Not only where the plan says that it is tracked: one that is made in the pause says that of nothing. */
 static bool is_of_file(const struct lh_extent *extent)
 {
-	return extent->is_tracked && !extent->is_absent_zero;
+	return !extent->region->is_shared && !extent->is_device && !extent->is_absent_zero;
 }
 
 struct lh_error *lh_file_pages_note(struct lh_pagemap *pagemap, const struct lh_plan *plan, struct lh_ranges *own)

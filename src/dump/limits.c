@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-/* The ring of buffers that are written (32 MiB), and as much again for plans, lists and stacks. */
-#define OWN_BYTES (64 * LH_MIB)
+/* The ring of buffers that are written (16 MiB), a snapshot's last set (32 MiB), and plans, lists and stacks. */
+#define OWN_BYTES (80 * LH_MIB)
 
 uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count)
 {
@@ -45,6 +45,34 @@ struct lh_error *lh_limits_check_own(void)
 		LH_ERROR_NO_MEMORY, "leakhunt itself needs about %s, but its cgroup %s has only %s left",
 		lh_format_bytes(OWN_BYTES, needed), limits.memory.cgroup, lh_format_bytes(left_bytes, left));
 	return lh_error_hint(error, "run it outside of that cgroup (of a container: on the host)");
+}
+
+/* ---------------------------------------------------------------- the last set of a snapshot */
+
+struct lh_error *lh_limits_judge_final(uint64_t bytes, const struct lh_cgroup_limits *own,
+				       const struct lh_system_memory *memory)
+{
+	uint64_t left_bytes = lh_limit_left(&own->memory);
+	/* 0: a kernel before 3.14, which does not say. */
+	if (memory->available_bytes)
+		left_bytes = lh_min_u64(left_bytes, memory->available_bytes);
+	if (bytes <= left_bytes)
+		return NULL;
+	char needed[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
+	struct lh_error *error = lh_error_create(
+		LH_ERROR_NO_MEMORY,
+		"for what the target writes while it is copied, leakhunt needs %s of memory, and only %s are left",
+		lh_format_bytes(bytes, needed), lh_format_bytes(left_bytes, left));
+	return lh_error_hint(error, "ask for less with --region, or choose --mode child, stop or live");
+}
+
+struct lh_error *lh_limits_check_final(uint64_t bytes)
+{
+	struct lh_cgroup_limits own LH_CLEANUP(lh_cgroup_limits_deinit) = {0};
+	struct lh_system_memory memory;
+	LH_TRY(lh_cgroup_read_own(&own));
+	LH_TRY(lh_system_memory_read(&memory));
+	return lh_limits_judge_final(bytes, &own, &memory);
 }
 
 /* ---------------------------------------------------------------- a copy-on-write child */

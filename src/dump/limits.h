@@ -23,6 +23,15 @@ struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, u
  */
 struct lh_error *lh_limits_check_own(void) LH_NODISCARD;
 
+/*
+ * LH_ERROR_NO_MEMORY when leakhunt has no room for the last set of a snapshot: what the target writes faster than it
+ * can be copied.
+ */
+struct lh_error *lh_limits_judge_final(uint64_t bytes, const struct lh_cgroup_limits *own,
+				       const struct lh_system_memory *memory) LH_NODISCARD;
+/* The same for what is left now. */
+struct lh_error *lh_limits_check_final(uint64_t bytes) LH_NODISCARD;
+
 /* What a copy-on-write child of the target would take. */
 struct lh_child_need {
 	uint64_t written_bytes;    /* pages that the target writes while the child is there: each is then there twice */

@@ -6,6 +6,7 @@
 #include "snapshot.h"
 
 #include "fault_point.h"
+#include "limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -217,8 +218,10 @@ static uint64_t final_room_bytes(const struct lh_snapshot *snapshot)
 
 static struct lh_error *make_room(struct lh_snapshot *snapshot)
 {
+	uint64_t room_bytes = final_room_bytes(snapshot);
 	lh_final_set_deinit(&snapshot->final);
-	return lh_final_set_init(&snapshot->final, final_room_bytes(snapshot));
+	LH_TRY(lh_limits_check_final(room_bytes));
+	return lh_final_set_init(&snapshot->final, room_bytes);
 }
 
 /* Until what is left is little, or does not get less. The room for it is had when the long lists of pages are gone. */
@@ -243,8 +246,9 @@ static struct lh_error *run_passes_while_they_help(struct lh_snapshot *snapshot)
  */
 static struct lh_error *run_passes(struct lh_snapshot *snapshot)
 {
+	snapshot->refused_ns = 0;
 	LH_TRY(run_passes_while_they_help(snapshot));
-	if (final_room_bytes(snapshot) <= snapshot->final.capacity_bytes)
+	if (final_room_bytes(snapshot) <= snapshot->final.capacity_bytes || lh_snapshot_goes_another_way(snapshot))
 		return NULL;
 	LH_TRY(make_room(snapshot));
 	return run_passes_while_they_help(snapshot);
@@ -302,10 +306,8 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 	*ret_is_done = false;
 	for (size_t tries = 0; !is_copied; tries++) {
 		enum lh_slow_answer answer;
-		if (tries < TRIES_MAX) {
+		if (tries < TRIES_MAX)
 			LH_TRY(run_passes(snapshot));
-			snapshot->refused_ns = 0;
-		}
 		LH_TRY(lh_snapshot_judge_pause(snapshot, &answer));
 		*ret_is_done = answer == LH_SLOW_DONE;
 		if (*ret_is_done)

@@ -61,7 +61,10 @@ enum lh_slow_answer {
  */
 struct lh_error *lh_snapshot_ask_for_child(struct lh_snapshot *snapshot) LH_NODISCARD;
 
+/* Whether it takes longer than --max-pause, and --on-slow wants no last set then: a child, or to fail. */
+bool lh_snapshot_goes_another_way(const struct lh_snapshot *snapshot);
+
 /* Compares what the stop is expected to take with --max-pause, and follows --on-slow. LH_ERROR_UNSUPPORTED: fail. */
-struct lh_error *lh_snapshot_judge_pause(const struct lh_snapshot *snapshot, enum lh_slow_answer *ret) LH_NODISCARD;
+struct lh_error *lh_snapshot_judge_pause(struct lh_snapshot *snapshot, enum lh_slow_answer *ret) LH_NODISCARD;
 
 #endif

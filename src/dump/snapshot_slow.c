@@ -15,11 +15,12 @@ static struct lh_error *too_slow(const char *expected, const char *allowed)
 			     "allow more with --max-pause, or choose --on-slow child, stop or live");
 }
 
-/* A child that is refused becomes a longer pause. */
-static struct lh_error *fork_instead(struct dump_job *job, const char *expected, const char *allowed,
+/* A child that is refused becomes a longer pause, and is not asked for again. Its plan is not that of the passes. */
+static struct lh_error *fork_instead(struct lh_snapshot *snapshot, const char *expected, const char *allowed,
 				     enum lh_slow_answer *ret)
 {
-	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
+	struct dump_job *job = snapshot->job;
+	struct lh_error *refusal = NULL;
 	char *const reason = job->receipt.mode_reason;
 	lh_job_notify(job,
 		      "the pause would be about %s, longer than the %s of --max-pause: a copy-on-write child instead",
@@ -29,13 +30,15 @@ static struct lh_error *fork_instead(struct dump_job *job, const char *expected,
 	*ret = refusal ? LH_SLOW_ACCEPTED : LH_SLOW_DONE;
 	if (!refusal)
 		return NULL;
+	snapshot->child_refusal = refusal;
+	lh_buffer_deinit(&snapshot->maps);
 	reason[0] = '\0';
 	job->mode = LH_DUMP_SNAPSHOT;
 	lh_job_notify(job, "no child: %s; the pause will be about %s", lh_error_message(refusal), expected);
 	return NULL;
 }
 
-static struct lh_error *follow_on_slow(const struct lh_snapshot *snapshot, const char *expected, const char *allowed,
+static struct lh_error *follow_on_slow(struct lh_snapshot *snapshot, const char *expected, const char *allowed,
 				       enum lh_slow_answer *ret)
 {
 	struct dump_job *job = snapshot->job;
@@ -51,7 +54,7 @@ static struct lh_error *follow_on_slow(const struct lh_snapshot *snapshot, const
 				      expected, allowed, lh_error_message(snapshot->child_refusal));
 			return NULL;
 		}
-		return fork_instead(job, expected, allowed, ret);
+		return fork_instead(snapshot, expected, allowed, ret);
 	case LH_DUMP_SLOW_LIVE:
 		lh_job_notify(job,
 			      "the pause would be about %s, longer than the %s of --max-pause: going on in mode live",
@@ -64,11 +67,23 @@ static struct lh_error *follow_on_slow(const struct lh_snapshot *snapshot, const
 	return too_slow(expected, allowed);
 }
 
-struct lh_error *lh_snapshot_judge_pause(const struct lh_snapshot *snapshot, enum lh_slow_answer *ret)
+static uint64_t judged_ns(const struct lh_snapshot *snapshot)
+{
+	return lh_max_u64(lh_snapshot_expected_ns(snapshot), snapshot->refused_ns);
+}
+
+bool lh_snapshot_goes_another_way(const struct lh_snapshot *snapshot)
+{
+	const struct lh_dump_options *options = snapshot->job->options;
+	bool forks = options->on_slow == LH_DUMP_SLOW_CHILD && !snapshot->child_refusal;
+	return judged_ns(snapshot) > options->max_pause_ns && (forks || options->on_slow == LH_DUMP_SLOW_FAIL);
+}
+
+struct lh_error *lh_snapshot_judge_pause(struct lh_snapshot *snapshot, enum lh_slow_answer *ret)
 {
 	char expected[LH_FORMAT_MAX], allowed[LH_FORMAT_MAX];
 	struct dump_job *job = snapshot->job;
-	uint64_t expected_ns = lh_max_u64(lh_snapshot_expected_ns(snapshot), snapshot->refused_ns);
+	uint64_t expected_ns = judged_ns(snapshot);
 	*ret = LH_SLOW_NOT;
 	if (expected_ns <= job->options->max_pause_ns)
 		return NULL;

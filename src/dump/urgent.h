@@ -1,6 +1,6 @@
 /*
  * urgent: a thread that must not wait for a processor: while the target stands still because of it. Only
- * root may (CAP_SYS_NICE, sched(7)); without the right nothing changes. Private to dump.
+ * root may (CAP_SYS_NICE, sched(7)), and who has an RLIMIT_RTPRIO; without the right nothing changes. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_URGENT_H
 #define LEAKHUNT_DUMP_URGENT_H
@@ -14,6 +14,9 @@ struct lh_urgency {
 	int policy;
 	struct sched_param parameters;
 };
+
+/* Whether the calling thread is a real-time thread. */
+bool lh_is_urgent(void);
 
 /* The calling thread runs before all that are not real-time threads, from here to the end: milliseconds. */
 struct lh_urgency lh_urgent_begin(void);

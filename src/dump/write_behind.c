@@ -72,16 +72,19 @@ static bool is_direct(const struct lh_write_behind *writer, const struct write_p
 	       piece->bytes >= DIRECT_BYTES_MIN;
 }
 
-/* What can't be written past the page cache, for a block that is larger than a page, is written through it. */
+/*
+ * What can't be written past the page cache, for a block that is larger than a page, is written through it. A disc that
+ * fails is no such case: the page cache would take the bytes, and lose them later.
+ */
 static struct lh_error *write_piece(struct lh_write_behind *writer, const struct write_piece *piece,
 				    const uint8_t *bytes)
 {
 	struct write_file *file = &writer->files[piece->file];
 	if (is_direct(writer, piece)) {
-		LH_CLEANUP(lh_cleanup_error)
-		struct lh_error *error =
-			lh_fd_pwrite_all(file->direct_fd, writer->what, bytes, piece->bytes, piece->file_offset);
-		if (!error)
+		bool is_refused;
+		LH_TRY(lh_fd_pwrite_direct(file->direct_fd, writer->what, bytes, piece->bytes, piece->file_offset,
+					   &is_refused));
+		if (!is_refused)
 			return NULL;
 		lh_cleanup_close(&file->direct_fd);
 		file->direct_fd = -1;
