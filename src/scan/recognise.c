@@ -83,10 +83,24 @@ struct scan {
 
 /* ---------------------------------------------------------------- candidates */
 
+_Static_assert(LH_TEXT_RUN_MIN == sizeof(uint64_t), "a word holds the shortest run");
+
+/* Whether the word at `bytes` is 8 times 0x20..0x7e: no byte may have its high bit, nor get it by either step. */
+static bool are_printable(const uint8_t *bytes)
+{
+	const uint64_t each = 0x0101010101010101;
+	uint64_t word;
+	memcpy(&word, bytes, sizeof(word));
+	uint64_t high = word | (word + each) | (word - each * 0x20);
+	return !(high & each * 0x80);
+}
+
 /* Bytes of text around the anchor, counted no further than needed. */
 static bool anchor_is_in_text(const struct lh_candidate *candidate)
 {
 	size_t around = 0;
+	if (candidate->bytes_after >= LH_TEXT_RUN_MIN && are_printable(candidate->anchor))
+		return true;
 	for (size_t i = 0; i < candidate->bytes_after && around < LH_TEXT_RUN_MIN; i++, around++) {
 		if (!lh_byte_is(candidate->anchor[i], LH_BYTES_TEXT))
 			break;

@@ -76,6 +76,14 @@ static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t lin
 	}
 }
 
+static bool equals(const char *label, size_t length, const char *name)
+{
+	size_t at = 0;
+	while (at < length && name[at] == label[at])
+		at++;
+	return at == length && !name[at];
+}
+
 /* The domain after the dot, in small letters; false when it is none of the list. */
 static bool take_domain(const struct lh_candidate *candidate, enum domain_kind *ret_kind, size_t *ret_bytes)
 {
@@ -83,7 +91,7 @@ static bool take_domain(const struct lh_candidate *candidate, enum domain_kind *
 	size_t length = lh_span_after(candidate, 1, DOMAIN_MAX + 1, LH_BYTES_LOWER);
 	for (unsigned kind = 0; kind < LH_ARRAY_COUNT(domains); kind++) {
 		for (const char *const *name = domains[kind].names; *name; name++) {
-			if (label[0] != (*name)[0] || strlen(*name) != length || memcmp(label, *name, length) != 0)
+			if (!equals(label, length, *name))
 				continue;
 			*ret_kind = kind;
 			*ret_bytes = 1 + length;
