@@ -189,7 +189,7 @@ struct lh_regions_pace {
 
 /*
  * As lh_regions_read, with usage. The kernel walks a mapping's page tables under mmap_lock while it writes
- * its smaps: 5 to 6 ms a GiB of small pages (Linux 6.18). When that would take longer than max_stall_ns, or
+ * its smaps: 5 to 17 ms a GiB of small pages (Linux 6.18). When that would take longer than max_stall_ns, or
  * there are thousands of mappings, of which it takes longer to write texts than to count pages, the addresses are read
  * from maps and the pages counted with lh_pagemap in short calls. Of the usage there is then: rss_bytes,
  * anonymous_bytes, anon_huge_bytes and swap_bytes; of shared and hugetlbfs memory also what is mapped nowhere else
