@@ -121,7 +121,7 @@ static struct lh_error *make_rows(const struct lh_map *map, struct strip *strip)
 	strip->unit_bytes = map->cell_bytes;
 	LH_TRY(fill_rows(map, strip));
 	while (strip->rows.count > STRIP_ROWS_MAX &&
-	       strip->unit_bytes < scanned_bytes / (STRIP_COLUMNS * STRIP_ROWS_MIN)) {
+	       strip->unit_bytes < scanned_bytes / STRIP_COLUMNS / STRIP_ROWS_MIN) {
 		strip->unit_bytes *= 2;
 		LH_TRY(fill_rows(map, strip));
 	}
