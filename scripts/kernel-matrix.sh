@@ -83,7 +83,7 @@ make_root() {
 # /dev/kvm is there says little: inside some virtual machines no ordinary kernel ever starts by it. Emulated,
 # Linux 6.12 died at cmpxchg16b (QEMU 7.2), and page tables of five levels only cost time.
 choose_accelerator() {
-	accelerator=(-accel tcg -cpu max,-cx16,-la57)
+	accelerator=(-accel tcg -cpu 'max,-cx16,-la57')
 	[ -w /dev/kvm ] || return 0
 	if timeout 20 "${machine[@]}" -accel kvm -cpu host -kernel "$1" </dev/null 2>&1 | grep -aq 'Kernel panic'; then
 		accelerator=(-accel kvm -cpu host)
