@@ -14,6 +14,7 @@ setup() {
 }
 
 teardown() {
+	[ ! -e disc.mounted ] || umount disc
 	stop_samples
 }
 
@@ -143,7 +144,7 @@ dumper_is_stopped() {
 # held_until_ended PID: it stops at a named step, time and again, and is always let go on.
 held_until_ended() {
 	until has_ended "$1"; do
-		kill -CONT "$1"
+		kill -CONT "$1" 2>/dev/null || true # ended meanwhile
 		sleep 0.01
 	done
 }
@@ -266,6 +267,7 @@ has_written_all_since() {
 	needed=$("$faulty" dump "$target" --region anon --dry-run --json | jq .disc_needed_bytes)
 	mkdir disc
 	mount -t tmpfs -o "size=$((needed + (200 << 20)))" tmpfs disc || skip "mount is not allowed here"
+	touch disc.mounted
 	LEAKHUNT_FAULT=snapshot-pass-copied LEAKHUNT_FAULT_STOPS=1 \
 		"$faulty" dump "$target" --region anon --json -o disc/core >receipt 2>err 3>&- &
 	dumper=$!
@@ -275,7 +277,6 @@ has_written_all_since() {
 	held_until_ended "$dumper"
 	status=0
 	wait "$dumper" || status=$?
-	umount disc
 	exec {held}>&- {said}<&-
 	wait "$target"
 	cat err >&2
