@@ -117,6 +117,15 @@ static struct lh_error *gather_batches(struct lh_look *look)
 	return NULL;
 }
 
+/* A long list of once is not kept. */
+static struct lh_error *forget(struct looker *looker)
+{
+	looker->runs.runs.count = 0;
+	if (looker->runs.runs.capacity > 16 * RUNS_AHEAD)
+		lh_vec_deinit(&looker->runs.runs);
+	return lh_vec_reserve(&looker->runs.runs, RUNS_AHEAD);
+}
+
 static struct lh_error *begin(struct lh_look *look, const struct lh_range *ranges, size_t count)
 {
 	look->pieces.count = look->firsts.count = 0;
@@ -126,7 +135,7 @@ static struct lh_error *begin(struct lh_look *look, const struct lh_range *range
 	}
 	LH_TRY(lh_vec_push(&look->firsts, look->pieces.count));
 	for (size_t i = 0; i < look->looker_count; i++)
-		look->lookers[i].runs.runs.count = 0;
+		LH_TRY(forget(&look->lookers[i]));
 	return gather_batches(look);
 }
 

@@ -12,11 +12,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5 };
+enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5, KEPT_RUNS_MAX = 65536 };
 #define LONG_PASS_NS LH_NS_PER_S
 
-/* Room for the last set, had before the first pass: twice what is copied in 10 ms. */
-#define FINAL_BYTES (32 * LH_MIB)
+/* Room for the last set: had as soon as so much is enough, which is twice what is copied in 10 ms. */
+#define FINAL_BYTES_EARLY (32 * LH_MIB)
+#define FINAL_BYTES_MIN   (4 * LH_MIB)
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
@@ -84,17 +85,29 @@ static struct lh_error *plan_anew(struct lh_snapshot *snapshot)
 	return NULL;
 }
 
+/* Adds the runs to what was taken before, which most of them are part of. */
+static struct lh_error *note_taken(struct dump_job *job, const struct lh_page_runs *runs)
+{
+	struct lh_ranges fresh LH_CLEANUP(lh_ranges_deinit) = {0};
+	size_t next_taken = 0;
+	for (size_t i = 0; i < runs->runs.count; i++)
+		LH_TRY(lh_ranges_append_outside(runs->runs.items[i].range, &job->taken, &next_taken, &fresh));
+	for (size_t i = 0; i < fresh.items.count; i++)
+		LH_TRY(lh_vec_push(&job->taken.items, fresh.items.items[i]));
+	if (fresh.items.count)
+		lh_ranges_normalise(&job->taken);
+	return NULL;
+}
+
 static struct lh_error *take_written(struct lh_snapshot *snapshot, uint64_t *ret_bytes)
 {
 	struct dump_job *job = snapshot->job;
 	uint64_t bytes = 0;
 	snapshot->runs.runs.count = 0;
 	LH_TRY(snapshot->tracker->kind->take(snapshot->tracker, &job->plan, &snapshot->runs));
-	for (size_t i = 0; i < snapshot->runs.runs.count; i++) {
-		LH_TRY(lh_vec_push(&job->taken.items, snapshot->runs.runs.items[i].range));
+	for (size_t i = 0; i < snapshot->runs.runs.count; i++)
 		bytes += lh_range_bytes(snapshot->runs.runs.items[i].range);
-	}
-	lh_ranges_normalise(&job->taken);
+	LH_TRY(note_taken(job, &snapshot->runs));
 	*ret_bytes = bytes;
 	lh_fault_point("snapshot-taken");
 	return NULL;
@@ -116,6 +129,8 @@ static struct lh_error *copy_taken(struct lh_snapshot *snapshot, uint64_t bytes)
 	LH_TRY(lh_copy_pass(&job->copy, &snapshot->runs, &snapshot->failed));
 	if (bytes >= RATED_BYTES_MIN || !snapshot->page_cost_ns)
 		snapshot->page_cost_ns = 1 + (own_time_ns() - before_ns) / (bytes / LH_PAGE_BYTES + 1);
+	if (snapshot->runs.runs.capacity > KEPT_RUNS_MAX)
+		lh_vec_deinit(&snapshot->runs.runs);
 	lh_fault_point("snapshot-pass-copied");
 	return NULL;
 }
@@ -198,27 +213,44 @@ static bool is_stalled(const struct lh_snapshot *snapshot, size_t *stalls)
 /* What the last set has to hold, with some of what is written before the stop. */
 static uint64_t final_room_bytes(const struct lh_snapshot *snapshot)
 {
-	return snapshot->untracked_bytes + 2 * snapshot->left_bytes;
+	return lh_max_u64(FINAL_BYTES_MIN, snapshot->untracked_bytes + 2 * snapshot->left_bytes);
+}
+
+static struct lh_error *make_room(struct lh_snapshot *snapshot)
+{
+	lh_final_set_deinit(&snapshot->final);
+	LH_TRY(lh_limits_check_final(final_room_bytes(snapshot)));
+	return lh_final_set_init(&snapshot->final, final_room_bytes(snapshot));
+}
+
+/* Until what is left is little, or does not get less. The room for it is had when the long lists of pages are gone. */
+static struct lh_error *run_passes_while_they_help(struct lh_snapshot *snapshot)
+{
+	size_t stalls = 0, count = 0;
+	bool is_room_new = false;
+	while (!count || is_room_new ||
+	       (count < PASSES_MAX && !is_short_enough(snapshot) && !is_stalled(snapshot, &stalls))) {
+		LH_TRY(run_pass(snapshot));
+		count++;
+		is_room_new = !snapshot->final.memory && final_room_bytes(snapshot) <= FINAL_BYTES_EARLY;
+		if (is_room_new)
+			LH_TRY(make_room(snapshot));
+	}
+	return NULL;
 }
 
 /*
- * At least one. Touching memory takes long, and the target writes meanwhile: what is needed beyond the memory that
- * there is from the start is had before the last pass.
+ * At least one. Touching memory takes long, and the target writes meanwhile: so room for more is made once, and passes
+ * go on after that.
  */
 static struct lh_error *run_passes(struct lh_snapshot *snapshot)
 {
-	size_t stalls = 0, count = 0;
 	snapshot->refused_ns = 0;
-	do {
-		LH_TRY(run_pass(snapshot));
-	} while (++count < PASSES_MAX && !is_short_enough(snapshot) && !is_stalled(snapshot, &stalls));
-	uint64_t room_bytes = final_room_bytes(snapshot);
-	if (room_bytes <= snapshot->final.capacity_bytes || lh_snapshot_goes_another_way(snapshot))
+	LH_TRY(run_passes_while_they_help(snapshot));
+	if (final_room_bytes(snapshot) <= snapshot->final.capacity_bytes || lh_snapshot_goes_another_way(snapshot))
 		return NULL;
-	lh_final_set_deinit(&snapshot->final);
-	LH_TRY(lh_limits_check_final(room_bytes));
-	LH_TRY(lh_final_set_init(&snapshot->final, room_bytes));
-	return run_pass(snapshot);
+	LH_TRY(make_room(snapshot));
+	return run_passes_while_they_help(snapshot);
 }
 
 /* ---------------------------------------------------------------- the end */
@@ -290,7 +322,6 @@ static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 	struct dump_job *job = snapshot->job;
 	uint64_t resident_before = lh_process_resident_bytes(job->process);
 	bool is_done;
-	LH_TRY(lh_final_set_init(&snapshot->final, FINAL_BYTES));
 	LH_TRY(copy_and_stop(snapshot, &is_done));
 	if (is_done)
 		return NULL;
