@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-/* The ring of buffers that are written (16 MiB), a snapshot's last set (32 MiB), and plans, lists and stacks. */
+/* The ring of buffers that are written (32 MiB), most last sets of a snapshot (up to 32 MiB), and plans, lists and
+ * stacks. */
 #define OWN_BYTES (80 * LH_MIB)
 
 uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count)

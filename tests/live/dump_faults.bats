@@ -14,6 +14,7 @@ setup() {
 }
 
 teardown() {
+	[ ! -e disc.mounted ] || umount disc
 	stop_samples
 }
 
@@ -136,10 +137,14 @@ dies_at() {
 	grep -q DONE ready
 }
 
+dumper_is_stopped() {
+	[ "$(process_state "$dumper")" = T ]
+}
+
 # held_until_ended PID: it stops at a named step, time and again, and is always let go on.
 held_until_ended() {
 	until has_ended "$1"; do
-		kill -CONT "$1"
+		kill -CONT "$1" 2>/dev/null || true # ended meanwhile
 		sleep 0.01
 	done
 }
@@ -162,7 +167,9 @@ check_private() {
 	EOF_PYTHON
 }
 
-@test "pages of a file that the target has changed and gives back while it is copied" {
+# dump_giving_back POINT: the target has changed pages of a file; while the dump is held at POINT, it gives half of
+# them back, reads some of these, and maps something.
+dump_giving_back() {
 	cat >target.py <<-'EOF_PYTHON'
 		import ctypes, mmap, sys
 		with open("mapped", "wb+") as file:
@@ -175,6 +182,7 @@ check_private() {
 		sys.stdin.readline()
 		memory.madvise(mmap.MADV_DONTNEED, 0, 32 * 4096)
 		read = {memory[page * 4096] for page in range(16, 32)}
+		more = mmap.mmap(-1, 4096, prot=mmap.PROT_READ)
 		print("GIVEN BACK" if read == {ord("F")} else "KEPT", flush=True)
 		sys.stdin.read()
 	EOF_PYTHON
@@ -183,24 +191,29 @@ check_private() {
 	target=$!
 	exec {held}>input {said}<output
 	read -r -u "$said" _ address
-	LEAKHUNT_FAULT=snapshot-pass-copied LEAKHUNT_FAULT_STOPS=1 "$faulty" dump "$target" --region anon \
+	LEAKHUNT_FAULT=$1 LEAKHUNT_FAULT_STOPS=1 "$faulty" dump "$target" --region anon \
 		--region "$(printf '0x%x-0x%x' "$address" $((address + 64 * 4096)))" --json -o private.core >receipt 2>err 3>&- &
 	dumper=$!
-	is_held() { [ "$(process_state "$dumper")" = T ]; }
-	wait_until 300 is_held
+	wait_until 300 dumper_is_stopped
 	echo go >&"$held"
 	read -r -u "$said" line
 	[ "$line" = "GIVEN BACK" ]
 	held_until_ended "$dumper"
 	wait "$dumper"
-	jq -e '.mode == "snapshot" and .complete and .gaps == []' receipt
-	check_private private.core "$address"
 	exec {held}>&- {said}<&-
 	wait "$target"
 }
 
-dumper_is_stopped() {
-	[ "$(process_state "$dumper")" = T ]
+@test "pages of a file that the target has changed and gives back while it is copied" {
+	dump_giving_back snapshot-pass-copied
+	jq -e '.mode == "snapshot" and .complete and .gaps == []' receipt
+	check_private private.core "$address"
+}
+
+@test "the same between the last look and the stop, which has to plan anew" {
+	dump_giving_back snapshot-judged
+	jq -e '.mode == "snapshot" and .complete and .gaps == []' receipt
+	check_private private.core "$address"
 }
 
 # The number of the target's last write.
@@ -229,4 +242,44 @@ has_written_all_since() {
 	[ ! -s err ] || ! grep -q 'max-pause' err
 	assert_of_one_instant held.core
 	assert_sample_unharmed
+}
+
+@test "a disc with room for the dump and little more: later passes take none of it" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a tmpfs"
+	cat >target.py <<-'EOF_PYTHON'
+		import mmap, sys
+		MIB = 1 << 20
+		memory = mmap.mmap(-1, 160 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+		memory.write(b"a" * (160 * MIB))
+		print("READY", flush=True)
+		sys.stdin.readline()
+		memory[:120 * MIB] = b"b" * (120 * MIB)
+		more = mmap.mmap(-1, 60 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+		more.write(b"c" * (60 * MIB))
+		print("WRITTEN", flush=True)
+		sys.stdin.read()
+	EOF_PYTHON
+	mkfifo input output
+	python3 target.py <input >output 3>&- &
+	target=$!
+	exec {held}>input {said}<output
+	read -r -u "$said" line
+	needed=$("$faulty" dump "$target" --region anon --dry-run --json | jq .disc_needed_bytes)
+	mkdir disc
+	mount -t tmpfs -o "size=$((needed + (200 << 20)))" tmpfs disc || skip "mount is not allowed here"
+	touch disc.mounted
+	LEAKHUNT_FAULT=snapshot-pass-copied LEAKHUNT_FAULT_STOPS=1 \
+		"$faulty" dump "$target" --region anon --json -o disc/core >receipt 2>err 3>&- &
+	dumper=$!
+	wait_until 300 dumper_is_stopped
+	echo go >&"$held"
+	read -r -u "$said" line
+	held_until_ended "$dumper"
+	status=0
+	wait "$dumper" || status=$?
+	exec {held}>&- {said}<&-
+	wait "$target"
+	cat err >&2
+	[ "$status" -eq 0 ]
+	jq -e '.mode == "snapshot" and .complete and (.passes | length) >= 2' receipt
 }

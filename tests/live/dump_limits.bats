@@ -40,3 +40,33 @@ make_cgroup() {
 	[ ! -e dump.bin ]
 	assert_sample_unharmed
 }
+
+# dump_in_cgroup ARGS...: of the current sample.
+dump_in_cgroup() {
+	run bash -c 'echo $$ >"$0/cgroup.procs" && exec "$LEAKHUNT" dump "$@" 2>&1' "$cgroup" "$SAMPLE_PID" "$@"
+}
+
+@test "a cgroup of leakhunt's own that has what it asks for: enough for a snapshot" {
+	make_cgroup $((90 << 20))
+	start_sample page_writer --rate 10000 --size 128M
+	dump_in_cgroup --region anon --mode snapshot -o small.core
+	echo "$output"
+	[ "$status" -eq 0 ]
+	assert_of_one_instant small.core
+	assert_sample_unharmed
+}
+
+@test "a target that writes faster than it can be copied, and no memory for that: an error, and nobody is killed" {
+	make_cgroup $((200 << 20))
+	start_sample page_writer --size 256M
+	dump_in_cgroup --region anon --on-slow stop -o fast.core
+	echo "$output"
+	[ "$status" -eq 2 ]
+	[[ $output == *"for what the target writes while it is copied, leakhunt needs "*" of memory"*"--region"* ]]
+	[ ! -e fast.core ]
+	assert_left_alone "$SAMPLE_PID"
+	# It holds all of it in a child instead.
+	dump_in_cgroup --region anon --on-slow child -o fast.core
+	[ "$status" -eq 0 ]
+	assert_of_one_instant fast.core
+}

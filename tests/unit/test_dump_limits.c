@@ -80,6 +80,21 @@ static void test_child_on_the_machine(void **state)
 	assert_success(lh_limits_judge_child(&need, &no_limits, &memory));
 }
 
+static void test_final_set(void **state)
+{
+	(void)state;
+	struct lh_system_memory memory = {.available_bytes = LH_GIB};
+	struct lh_cgroup_limits own = {.memory = {.limit = LH_NO_LIMIT}};
+	assert_success(lh_limits_judge_final(LH_GIB, &own, &memory));
+	assert_failure(lh_limits_judge_final(LH_GIB + 1, &own, &memory), LH_ERROR_NO_MEMORY);
+	own.memory = (struct lh_limit){
+		.limit = 512 * LH_MIB, .used = 300 * LH_MIB, .reclaimable_bytes = 200 * LH_MIB, .cgroup = "/own"};
+	assert_success(lh_limits_judge_final(412 * LH_MIB, &own, &memory));
+	assert_failure(lh_limits_judge_final(412 * LH_MIB + 1, &own, &memory), LH_ERROR_NO_MEMORY);
+	memory.available_bytes = 0;
+	assert_success(lh_limits_judge_final(412 * LH_MIB, &own, &memory));
+}
+
 /* Against what the kernel says of this process after it has taken memory of a known size. */
 static void test_need_of_a_process(void **state)
 {
@@ -121,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_child_in_a_cgroup),
 		cmocka_unit_test(test_child_on_the_machine),
+		cmocka_unit_test(test_final_set),
 		cmocka_unit_test(test_need_of_a_process),
 		cmocka_unit_test(test_disc),
 	};
