@@ -204,5 +204,5 @@ make_borders() {
 		jq --arg words "$words" '.templates.rows[] | select(.template | startswith($words)) | .count, .bytes' <<<"$output" |
 			cmp - <(wc -l <"$BATS_TEST_TMPDIR/lines"; tr -d '\n' <"$BATS_TEST_TMPDIR/lines" | wc -c)
 	done
-	[[ $output == *'% of the texts are like `'* ]]
+	[[ $output == *'% of the texts ('*' % of the bytes) are like `'* ]]
 }
