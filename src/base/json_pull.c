@@ -22,7 +22,7 @@ char lh_json_pull_peek(struct lh_json_pull *pull)
 	while (pull->at < pull->end &&
 	       (*pull->at == ' ' || *pull->at == '\t' || *pull->at == '\n' || *pull->at == '\r'))
 		pull->at++;
-	return pull->at < pull->end ? *pull->at : '\0';
+	return (char)(pull->at < pull->end ? *pull->at : '\0');
 }
 
 static bool take(struct lh_json_pull *pull, char byte)

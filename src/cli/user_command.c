@@ -8,18 +8,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
-/* `output`: what becomes its standard output; -1: ours. */
-static int spawn(const char *command, int output, pid_t *ret)
+/*
+ * `output`: what becomes its standard output; -1: ours. With an output of its own it is a group of processes, so that
+ * all of it can be killed; else Ctrl-C reaches it, too.
+ */
+static int spawn(char *command, int output, pid_t *ret)
 {
 	char shell[] = "sh", option[] = "-c";
-	char *const arguments[] = {shell, option, (char *)(uintptr_t)command, NULL};
+	char *const arguments[] = {shell, option, command, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t defaults;
@@ -28,7 +30,7 @@ static int spawn(const char *command, int output, pid_t *ret)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigdefault(&attributes, &defaults);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | (output >= 0 ? POSIX_SPAWN_SETPGROUP : 0));
 	if (output >= 0)
 		posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
 	int error_number = posix_spawn(ret, "/bin/sh", &actions, &attributes, arguments, environ);
@@ -54,7 +56,7 @@ static void wait_until(pid_t pid, uint64_t deadline_ns)
 			nanosleep(&nap, NULL);
 			continue;
 		}
-		kill(pid, SIGKILL);
+		kill(-pid, SIGKILL);
 		wait_for(pid);
 		return;
 	}
@@ -63,7 +65,10 @@ static void wait_until(pid_t pid, uint64_t deadline_ns)
 struct lh_error *lh_user_command_run(const char *command, int *ret_status)
 {
 	pid_t pid;
-	int error_number = spawn(command, -1, &pid);
+	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(command);
+	if (!copy)
+		return lh_error_no_memory();
+	int error_number = spawn(copy, -1, &pid);
 	if (error_number)
 		return lh_error_from_errno(error_number, "cannot run `%s`", command);
 	*ret_status = wait_for(pid);
@@ -109,9 +114,10 @@ bool lh_user_command_read(const char *command, uint64_t limit_ns, char *ret, siz
 	int ends[2];
 	pid_t pid;
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + limit_ns;
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(command);
+	if (!copy || pipe2(ends, O_CLOEXEC) < 0)
 		return false;
-	int error_number = spawn(command, ends[1], &pid);
+	int error_number = spawn(copy, ends[1], &pid);
 	close(ends[1]);
 	bool is_good = !error_number && read_line(ends[0], deadline_ns, ret, ret_bytes);
 	close(ends[0]);

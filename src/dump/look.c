@@ -8,7 +8,7 @@
 
 /* A batch: as much, or as many, as is worth a thread's way to the counter. */
 #define BATCH_BYTES (64 * LH_MIB)
-enum { BATCH_PIECES = 1024, RUNS_AHEAD = 4096 };
+enum { BATCH_PIECES = 1024, RUNS_AHEAD = 4096, RUNS_KEPT = 65536 };
 
 struct piece {
 	struct lh_range range;
@@ -121,7 +121,7 @@ static struct lh_error *gather_batches(struct lh_look *look)
 static struct lh_error *forget(struct looker *looker)
 {
 	looker->runs.runs.count = 0;
-	if (looker->runs.runs.capacity > 16 * RUNS_AHEAD)
+	if (looker->runs.runs.capacity > RUNS_KEPT)
 		lh_vec_deinit(&looker->runs.runs);
 	return lh_vec_reserve(&looker->runs.runs, RUNS_AHEAD);
 }

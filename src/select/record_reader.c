@@ -226,8 +226,8 @@ struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const ch
 {
 	bool is_object, is_sample = false;
 	*ret = NULL;
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a reader that was created. */
 	LH_TRY(lh_record_line_parse(line, length, &reader->line, &is_object));
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a reader that was created. */
 	if (!reader->format || (is_object && reader->line.members & LH_LINE_RECORD)) /* records may follow each other */
 		return take_header(reader, is_object);
 	if (is_object)

@@ -138,12 +138,17 @@ json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, 
 
 /* ---------------------------------------------------------------- reading */
 
+static bool is_one_of(char letter, char first, char second)
+{
+	return letter == first || letter == second;
+}
+
 /* "rw-p": each place holds its letter or '-'. */
 static bool decode_permissions(struct lh_json_span text, struct lh_region *ret)
 {
 	const char *at = text.text;
-	if (text.length != 4 || !memchr("r-", at[0], 2) || !memchr("w-", at[1], 2) || !memchr("x-", at[2], 2) ||
-	    !memchr("ps", at[3], 2))
+	if (text.length != 4 || !is_one_of(at[0], 'r', '-') || !is_one_of(at[1], 'w', '-') ||
+	    !is_one_of(at[2], 'x', '-') || !is_one_of(at[3], 'p', 's'))
 		return false;
 	ret->protection = (uint8_t)((at[0] == 'r' ? LH_PROT_READ : 0) | (at[1] == 'w' ? LH_PROT_WRITE : 0) |
 				    (at[2] == 'x' ? LH_PROT_EXEC : 0));

@@ -208,11 +208,14 @@ has_lines() {
 
 @test "a counter that hangs costs seconds, not the watch" {
 	start_sample heap_leak --auto 20
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'sleep 1000 & wait' --json
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'sleep 1000 & wait' --json 3>&-
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"did not print a number within 5 s"* ]]
 	[ "$(jq .samples <<<"$output")" -eq 2 ]
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'echo 3; exec sleep 1000' --json
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'echo 3; exec sleep 1000' --json 3>&-
+	[ "$status" -eq 0 ]
+	# Nothing of them is left: each would hold the descriptor that it was given.
+	run --separate-stderr timeout 60 "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'sleep 1000 & echo 3; wait' --json
 	[ "$status" -eq 0 ]
 }
 

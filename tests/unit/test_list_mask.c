@@ -165,7 +165,9 @@ static struct listed list_slowly(const struct made *made, size_t min_chars)
 
 static void assert_same(const struct listed *listed, const struct listed *expected, const char *what)
 {
-	if (listed->text.count != expected->text.count ||
+	if (listed->text.count != expected->text.count)
+		fail_msg("%s: more or fewer lines than expected", what);
+	if (expected->text.count && listed->text.items &&
 	    memcmp(listed->text.items, expected->text.items, listed->text.count) != 0)
 		fail_msg("%s: other lines than expected", what);
 }

@@ -526,7 +526,7 @@ static pid_t start_nginx(int *ret_output)
 /* Bytes up to the empty line behind the head. */
 static size_t head_bytes(const struct lh_buffer *stream)
 {
-	const char *end = memmem(stream->data, stream->length, "\r\n\r\n", 4);
+	const char *end = stream->data ? memmem(stream->data, stream->length, "\r\n\r\n", 4) : NULL;
 	assert_non_null(end);
 	return (size_t)(end - stream->data) + 4;
 }
