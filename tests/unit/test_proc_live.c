@@ -667,8 +667,8 @@ static void test_bounded_reading_says_the_same(void **state)
 static void test_bounded_only_where_needed(void **state)
 {
 	(void)state;
-	enum { BIG_MIB = 64 };
-	uint64_t big_ns = LH_NS_PER_MS / 10; /* smaps of 64 MiB: 0.37 ms */
+	enum { BIG_MIB = 256 };
+	uint64_t big_ns = 7 * LH_NS_PER_MS / 10; /* smaps of 256 MiB: 1.5 ms at least */
 	uint8_t *big = mmap(NULL, BIG_MIB << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(big != MAP_FAILED);
 	madvise(big, BIG_MIB << 20, MADV_NOHUGEPAGE);
@@ -704,14 +704,17 @@ static bool has_scan(void)
 
 /*
  * Thousands of mappings, three pages each, neighbours of which the kernel joins in its answers: not by smaps, though
- * none would hold the lock for long. Each has other pages touched; each 100th is shared.
+ * none would hold the lock for long. Each has other pages touched; each 100th is shared. Pages without access stand on
+ * both sides, so that no memory that is mapped meanwhile becomes part of the first or the last.
  */
 static void test_many_mappings_are_counted_together(void **state)
 {
 	(void)state;
 	enum { MANY = 5000, PAGES = 3, BYTES = PAGES * PAGE };
-	uint8_t *all = mmap(NULL, (size_t)MANY * BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(all != MAP_FAILED);
+	size_t all_bytes = (size_t)MANY * BYTES;
+	uint8_t *fence = mmap(NULL, all_bytes + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *all = fence + PAGE;
+	assert_true(fence != MAP_FAILED && mprotect(all, all_bytes, PROT_READ | PROT_WRITE) == 0);
 	for (size_t i = 0; i < MANY; i++) {
 		uint8_t *at = all + i * BYTES;
 		int shared = i % 100 == 99 ? MAP_SHARED : MAP_PRIVATE;
@@ -731,9 +734,8 @@ static void test_many_mappings_are_counted_together(void **state)
 	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &smaps));
 	assert_success(lh_regions_read_bounded(process, &pace, &counted));
 	assert_int_equal(pace.bounded_count, has_scan());
-	assert_same_usage(&smaps, &counted, (uint64_t)(uintptr_t)all,
-			  (uint64_t)(uintptr_t)all + (uint64_t)MANY * BYTES);
-	munmap(all, (size_t)MANY * BYTES);
+	assert_same_usage(&smaps, &counted, (uint64_t)(uintptr_t)all, (uint64_t)(uintptr_t)all + all_bytes);
+	munmap(fence, all_bytes + 2 * PAGE);
 }
 
 int main(void)
