@@ -355,11 +355,11 @@ kernel_text() {
 
 @test "a record from a pipe" {
 	put_record record 1000 100 20
-	run --separate-stderr bash -c '"$LEAKHUNT" select --from <(cat record) --json'
+	run --separate-stderr "$LEAKHUNT" select --from <(cat record) --json
 	[ "$status" -eq 0 ]
 	[ "$(jq -r '.process.verdict, .samples' <<<"$output")" = $'leak\n20' ]
 	put_record after 3000 0 20
-	run --separate-stderr bash -c '"$LEAKHUNT" select --before <(cat record) --after <(cat after) --json'
+	run --separate-stderr "$LEAKHUNT" select --before <(cat record) --after <(cat after) --json
 	[ "$status" -eq 0 ]
 	[ "$(jq -r .change <<<"$output")" = stopped ]
 }
