@@ -223,8 +223,6 @@ struct lh_recogniser {
 	enum lh_pattern_set set;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
-	/* Of LH_PATTERNS_BINARY: from this pattern on they are, all the same, text as defined above; 0: none is. */
-	unsigned first_text;
 	/*
 	 * Of LH_PATTERNS_OWN and _OWN_TEXT: finds where the patterns match. Bit i of ret_anchors[pattern][k]: at
 	 * data + 64 k + i. A line more than line_count can be read; what is not there of it, is 1 in each byte.

@@ -6,6 +6,7 @@
  */
 #include "list_mask.h"
 #include "kernel.h"
+#include "recognise.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,17 +135,25 @@ static struct lh_error *mask_within(struct around_runs *around, struct lh_span w
 	return mask_found(around->mask, around->readable, found, count, 1, 0, around->copy);
 }
 
-/* Anchors of secrets that reach into a run lie less than LH_BLOCK_OVERLAP from it. */
+/*
+ * Anchors of secrets that reach into a span lie less than LH_BLOCK_OVERLAP before it, or less than LH_LOOK_BACK
+ * behind it.
+ */
+static struct lh_span anchors_of(const struct readable *readable, struct lh_span span)
+{
+	return (struct lh_span){
+		.start = span.start - lh_min_u64(span.start, LH_BLOCK_OVERLAP),
+		.end = lh_min_u64(span.end + LH_LOOK_BACK, readable->length),
+	};
+}
+
 static struct lh_error *mask_run(struct around_runs *around, struct lh_span run)
 {
 	size_t block_end = around->readable->block_at + around->block->bytes;
 	if (run.end <= around->readable->block_at || run.start >= block_end)
 		return NULL;
-	size_t before = lh_min_u64(run.start, LH_BLOCK_OVERLAP);
-	struct lh_span within = {
-		.start = lh_max_u64(run.start - before, around->searched),
-		.end = lh_min_u64(run.end + LH_BLOCK_OVERLAP, around->readable->length),
-	};
+	struct lh_span within = anchors_of(around->readable, run);
+	within.start = lh_max_u64(within.start, around->searched);
 	if (within.start >= within.end)
 		return NULL;
 	around->searched = within.end;
@@ -174,8 +183,8 @@ static struct lh_error *mask_narrow(struct lh_list_mask *mask, const struct lh_b
 				    const struct readable *readable, uint8_t **copy)
 {
 	struct around_runs around = {.mask = mask, .block = block, .readable = readable, .copy = copy};
-	return mask->min_chars < SPARSE_MIN_CHARS ? mask_within(&around, (struct lh_span){0, readable->length})
-						  : mask_runs(&around);
+	struct lh_span all = {readable->block_at, readable->block_at + block->bytes};
+	return mask->min_chars < SPARSE_MIN_CHARS ? mask_within(&around, anchors_of(readable, all)) : mask_runs(&around);
 }
 
 struct lh_error *lh_list_mask_block(struct lh_list_mask *mask, struct lh_block *block)

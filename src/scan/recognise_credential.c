@@ -15,22 +15,11 @@ static const char *const kinds[] = {
 	[AUTHORIZATION] = "Authorization", [COOKIE] = "Cookie", [KEY] = "API keys", [BEARER] = "Bearer", NULL,
 };
 
+/* Names alone, as those of passwords: see there. */
 static const char *const patterns[] = {
-	"(?i)authorization:", "(?i)authorization[\"']:",
-	"(?i)cookie:",        "(?i)cookie[\"']:",
-	"(?i)x-api-key:",     "(?i)x-api-key[\"']:",
-	"(?i)x-auth-token:",  "(?i)x-auth-token[\"']:",
-	"[Bb]earer ",         NULL,
+	[AUTHORIZATION] = "(?i)authorization", [COOKIE] = "(?i)cookie", [KEY] = "(?i)x-api-key",
+	[BEARER] = "[Bb]earer ",               "(?i)x-auth-token",      NULL,
 };
-
-enum { PATTERNS_PER_KIND = 2, PATTERN_KEY = 4, PATTERN_BEARER = 8 };
-
-static unsigned kind_of(unsigned pattern)
-{
-	if (pattern == PATTERN_BEARER)
-		return BEARER;
-	return pattern >= PATTERN_KEY ? KEY : pattern / PATTERNS_PER_KIND;
-}
 
 static bool validate_bearer(const struct lh_candidate *candidate, struct lh_match *ret)
 {
@@ -45,14 +34,18 @@ static bool validate_bearer(const struct lh_candidate *candidate, struct lh_matc
 
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	if (candidate->pattern == PATTERN_BEARER)
+	if (candidate->pattern == BEARER)
 		return validate_bearer(candidate, ret);
 	size_t at = candidate->pattern_bytes;
+	at += lh_after_equals(candidate, at, "\"") || lh_after_equals(candidate, at, "'");
+	if (!lh_after_equals(candidate, at, ":"))
+		return false;
+	at++;
 	at += lh_span_after(candidate, at, BLANKS_MAX, LH_BYTE_BLANK);
 	size_t value = lh_value_bytes(candidate, &at, LH_BYTES_LINE, VALUE_MAX);
 	if (value < VALUE_MIN || lh_is_placeholder(candidate->anchor + at, value))
 		return false;
-	*ret = (struct lh_match){.skipped = at, .length = value, .kind = kind_of(candidate->pattern)};
+	*ret = (struct lh_match){.skipped = at, .length = value, .kind = lh_min_u64(candidate->pattern, KEY)};
 	return true;
 }
 

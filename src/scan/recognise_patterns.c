@@ -71,17 +71,12 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern
 	return is_own ? NULL : compile(expressions, ret, scratch);
 }
 
-struct lh_error *lh_patterns_compile_secrets(bool are_text, struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
+struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
 {
 	const char *expressions[LH_PATTERNS_MAX];
 	for (unsigned row = 0; lh_recognisers[row]; row++) {
-		const struct lh_recogniser *recogniser = lh_recognisers[row];
-		bool all_text = recogniser->set > LH_PATTERNS_BINARY;
-		for (unsigned i = 0; recogniser->is_secret && recogniser->patterns[i]; i++) {
-			bool is_text = all_text || (recogniser->first_text && i >= recogniser->first_text);
-			if (is_text == are_text)
-				LH_TRY(add_pattern(row, i, ret, expressions));
-		}
+		for (unsigned i = 0; lh_recognisers[row]->is_secret && lh_recognisers[row]->patterns[i]; i++)
+			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
 	return compile(expressions, ret, scratch);
 }

@@ -28,8 +28,8 @@ struct lh_pattern_set_compiled {
 /* Compiles the patterns of a set. *scratch grows to serve it, too. */
 struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
 				     hs_scratch_t **scratch) LH_NODISCARD;
-/* The patterns of rows that are secret: those that are text, or the others. */
-struct lh_error *lh_patterns_compile_secrets(bool are_text, struct lh_pattern_set_compiled *ret,
+/* All patterns of the rows that are secret. */
+struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret,
 					     hs_scratch_t **scratch) LH_NODISCARD;
 
 #endif

@@ -138,6 +138,5 @@ const struct lh_recogniser lh_recognise_private_key = {
 	.is_secret = true,
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.first_text = PATTERN_PEM,
 	.validate = validate,
 };

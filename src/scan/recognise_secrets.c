@@ -1,7 +1,7 @@
 /*
  * recognise_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
- * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, those of
- * their patterns that are text only where text is;
+ * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, in one
+ * search: that takes as long as looking where text is, and for those that are text only there, would take alone;
  * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
  */
 #include "recognise_patterns.h"
@@ -10,26 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BINARY, TEXT, SETS };
-
 enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
 
 struct lh_secret_finder {
-	struct lh_pattern_set_compiled sets[SETS];
-	const struct lh_kernel *kernel;
+	struct lh_pattern_set_compiled set;
 	hs_scratch_t *scratch;
-	bool is_clone; /* the compiled sets are another's */
+	bool is_clone; /* the compiled set is another's */
 	LH_VEC(struct lh_range) found;
 };
 
 struct search {
 	struct lh_secret_finder *finder;
-	const struct lh_pattern_set_compiled *set;
 	const uint8_t *bytes;
 	uint64_t addr;
 	size_t length;
-	size_t window_start; /* what is being searched; anchors at or after the end are the next one's */
-	size_t window_end;
+	struct lh_span within; /* where anchors are wanted */
 	size_t examined;
 	struct lh_error *error;
 };
@@ -44,9 +39,9 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	(void)from;
 	(void)flags;
 	struct search *search = context;
-	const struct lh_pattern *pattern = &search->set->patterns[id];
-	size_t anchor = search->window_start + (size_t)to - pattern->bytes;
-	if (anchor >= search->window_end)
+	const struct lh_pattern *pattern = &search->finder->set.patterns[id];
+	size_t anchor = search->within.start + (size_t)to - pattern->bytes;
+	if (anchor >= search->within.end)
 		return 0;
 	struct lh_candidate candidate = {
 		.anchor = search->bytes + anchor,
@@ -70,44 +65,16 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	return 1;
 }
 
-/* Sets *ret_has_ended, without an error, when it has given up. */
-static struct lh_error *search_window(struct search *search, size_t start, size_t end, bool *ret_has_ended)
+static struct lh_error *run(struct search *search)
 {
-	size_t scan_end = lh_min_u64(end + search->set->longest_bytes - 1, search->length);
-	search->window_start = start;
-	search->window_end = end;
-	hs_error_t status = hs_scan(search->set->database, (const char *)search->bytes + start,
-				    (unsigned)(scan_end - start), 0, search->finder->scratch, on_hit, search);
-	*ret_has_ended = status == HS_SCAN_TERMINATED;
-	if (search->error)
+	const struct lh_pattern_set_compiled *set = &search->finder->set;
+	size_t scan_end = lh_min_u64(search->within.end + set->longest_bytes - 1, search->length);
+	hs_error_t status = hs_scan(set->database, (const char *)search->bytes + search->within.start,
+				    (unsigned)(scan_end - search->within.start), 0, search->finder->scratch, on_hit,
+				    search);
+	if (search->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
 		return search->error;
-	return status == HS_SUCCESS || status == HS_SCAN_TERMINATED
-		       ? NULL
-		       : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
-}
-
-/* A secret in text, with what names it, has at least LH_TEXT_RUN_MIN characters. */
-static struct lh_error *search_text(struct search *search, struct lh_span within)
-{
-	bool has_ended = false;
-	/* A run may have its eighth byte behind what is searched. */
-	size_t seen_end = lh_min_u64(within.end + LH_TEXT_RUN_MIN - 1, search->length);
-	struct lh_text_windows windows;
-	lh_text_windows_init(&windows, search->finder->kernel, search->bytes + within.start, seen_end - within.start,
-			     within.start);
-	size_t start, end;
-	while (!has_ended && lh_text_windows_next(&windows, &start, &end) && within.start + start < within.end)
-		LH_TRY(search_window(search, within.start + start, lh_min_u64(within.start + end, within.end),
-				     &has_ended));
-	return NULL;
-}
-
-static struct lh_error *search_set(struct search *search, unsigned kind, struct lh_span within)
-{
-	bool has_ended;
-	search->set = &search->finder->sets[kind];
-	search->examined = 0;
-	return kind == TEXT ? search_text(search, within) : search_window(search, within.start, within.end, &has_ended);
+	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
 }
 
 struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length,
@@ -117,9 +84,9 @@ struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const vo
 	finder->found.count = 0;
 	if (length > UINT_MAX)
 		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in", length);
-	struct search search = {.finder = finder, .bytes = bytes, .addr = addr, .length = length};
-	for (unsigned kind = 0; within.start < within.end && kind < SETS; kind++)
-		LH_TRY(search_set(&search, kind, within));
+	struct search search = {.finder = finder, .bytes = bytes, .addr = addr, .length = length, .within = within};
+	if (within.start < within.end)
+		LH_TRY(run(&search));
 	*ret = finder->found.items;
 	*ret_count = finder->found.count;
 	return NULL;
@@ -145,9 +112,7 @@ struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
 	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = calloc(1, sizeof(*finder));
 	if (!finder)
 		return lh_error_no_memory();
-	LH_TRY(lh_kernel_select(&finder->kernel));
-	for (unsigned kind = 0; kind < SETS; kind++)
-		LH_TRY(lh_patterns_compile_secrets(kind == TEXT, &finder->sets[kind], &finder->scratch));
+	LH_TRY(lh_patterns_compile_secrets(&finder->set, &finder->scratch));
 	*ret = finder;
 	finder = NULL;
 	return NULL;
@@ -159,8 +124,7 @@ struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, s
 	if (!clone)
 		return lh_error_no_memory();
 	clone->is_clone = true;
-	clone->kernel = finder->kernel;
-	memcpy(clone->sets, finder->sets, sizeof(clone->sets));
+	clone->set = finder->set;
 	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
 		return lh_error_no_memory();
 	*ret = clone;
@@ -174,8 +138,8 @@ void lh_secret_finder_destroy(struct lh_secret_finder *finder)
 		return;
 	lh_vec_deinit(&finder->found);
 	hs_free_scratch(finder->scratch);
-	for (size_t i = 0; i < SETS && !finder->is_clone; i++)
-		hs_free_database(finder->sets[i].database);
+	if (!finder->is_clone)
+		hs_free_database(finder->set.database);
 	free(finder);
 }
 

@@ -142,7 +142,6 @@ const struct lh_recogniser lh_recognise_tls_session = {
 	.is_secret = true,
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.first_text = PATTERN_PEM,
 	.validate = validate,
 	.kinds = kinds,
 };

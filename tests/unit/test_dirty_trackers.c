@@ -232,7 +232,7 @@ static void start_tracker(struct fixture *fixture, const struct lh_dirty_kind *k
 	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
 	assert_success(lh_process_open(fixture->pid, &fixture->process));
 	assert_success(lh_regions_read(fixture->process, LH_REGIONS_MAPS, &regions));
-	const struct lh_dirty_target target = {fixture->process, &regions, &fixture->cost};
+	const struct lh_dirty_target target = {fixture->process, &regions, &fixture->cost, NULL};
 	struct lh_error *error = lh_dirty_start_kind(kind, &target, &fixture->tracker);
 	if (kind == &lh_dirty_soft)
 		assert_int_equal(!error, keeps_soft_dirty_bits());
