@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SLOT_COUNT = 8 };
+enum { SLOT_COUNT = 4 };
 #define SLOT_BYTES (4 * LH_MIB)
 #define ROOM_MIN   ((size_t)4096)
 
