@@ -159,6 +159,12 @@ enum lh_walk_flags {
 typedef struct lh_error *lh_block_visitor(void *context, const struct lh_block *block);
 /* Whether what a walk hands out stays until the image is closed: mapped files and bytes. */
 bool lh_image_blocks_stay(const struct lh_image *image);
+/*
+ * Takes the pages of a block, as a walk handed it out, from the mapping of the file: they come back when they are
+ * read again. Threads that are done with different blocks do together what munmap(2) does alone at the end, and
+ * page tables stay small. Else, no-op.
+ */
+void lh_image_let_go(const struct lh_image *image, const struct lh_block *block);
 struct lh_error *lh_image_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
 			       void *context) LH_NODISCARD;
 /* What a walk will visit: an upper bound for a live process. */

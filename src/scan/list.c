@@ -12,10 +12,11 @@
 #include <stdlib.h>
 
 /* Small enough for a stripe and its output to stay in the second-level cache. */
-enum { STRIPE_BYTES = 1 << 20 };
+enum { STRIPE_BYTES = 4 << 20 };
 
 struct list_work {
 	struct lh_secret_finder *secrets; /* NULL: they are shown */
+	const struct lh_image *image;
 	const struct lh_list_options *options;
 	const struct lh_list_output *output;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
@@ -25,6 +26,7 @@ struct list_work {
 struct list_part {
 	struct lh_run_part runs;
 	struct lh_list_mask mask;
+	const struct lh_image *image;
 	const struct lh_list_output *output;
 	void *lines;
 };
@@ -61,6 +63,7 @@ static struct lh_error *create_part(void *context, void **ret)
 	struct list_part *part = calloc(1, sizeof(*part));
 	if (!part)
 		return lh_error_no_memory();
+	part->image = work->image;
 	part->output = work->output;
 	struct lh_error *error = lh_run_part_init(&part->runs, &work->options->run, add_runs, part);
 	if (!error)
@@ -84,6 +87,7 @@ static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
 		struct lh_block block = stripe->blocks[i];
 		LH_TRY(lh_list_mask_block(&part->mask, &block));
 		LH_TRY(lh_run_part_feed(&part->runs, &block));
+		lh_image_let_go(part->image, &stripe->blocks[i]);
 	}
 	return NULL;
 }
@@ -112,7 +116,7 @@ static void cleanup_work(struct list_work *work)
 struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options,
 			      const struct lh_list_output *output)
 {
-	LH_CLEANUP(cleanup_work) struct list_work work = {.options = options, .output = output};
+	LH_CLEANUP(cleanup_work) struct list_work work = {.image = image, .options = options, .output = output};
 	LH_TRY(lh_run_finder_create_batched(&options->run, add_cut_run, &work, &work.finder));
 	LH_TRY(output->create_part(output->context, &work.cut_runs));
 	if (!options->shows_secrets)

@@ -42,8 +42,8 @@ static const char *const patterns[] = {
 	"\\x30[\\x40-\\x7f]\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
 	"\\x30\\x81.\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
 	"\\x30\\x82..\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
-	/* The seven zeros are left to the validator: searched for, they are found in all memory that is not used. */
-	[PATTERN_STRUCT] = "[\\x01-\\x04]\\x03\\x00\\x00....[\\x20\\x30]",
+	/* The key's length is left to the validator: with it, vectorscan takes half as long again to compile. */
+	[PATTERN_STRUCT] = "[\\x01-\\x04]\\x03\\x00\\x00",
 	[PATTERN_PEM] = "-----BEGIN SSL SESSION PARAMETERS-----",
 	[PATTERN_PRINTED] = "Master-Key: ",
 	"Resumption PSK: ",

@@ -198,6 +198,61 @@ static const char good_index[] =
 	"\"modules\":[{\"start\":\"0x100\",\"end\":\"0x200\",\"path\":\"/m\"}],"
 	"\"gaps\":[{\"start\":\"0x5002\",\"end\":\"0x5003\",\"reason\":\"swapped\"}],\"capture\":{\"pid\":12}}";
 
+/* What smaps says of this file's mapping in this process. */
+static long mapped_kib(void)
+{
+	char line[512];
+	long kib = -1;
+	bool is_found = false;
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	assert_non_null(smaps);
+	while (kib < 0 && fgets(line, sizeof(line), smaps)) {
+		is_found |= strstr(line, path) != NULL;
+		if (is_found)
+			(void)sscanf(line, "Rss: %ld", &kib);
+	}
+	fclose(smaps);
+	return kib;
+}
+
+struct let_go {
+	struct lh_image *image;
+	const uint8_t *expected;
+};
+
+static struct lh_error *read_and_let_go(void *context, const struct lh_block *block)
+{
+	static const uint8_t elsewhere[8192];
+	struct let_go *let_go = context;
+	assert_memory_equal(block->data, let_go->expected, block->bytes);
+	assert_true(mapped_kib() >= 64);
+	struct lh_block part = *block, foreign = *block;
+	foreign.data = elsewhere;
+	foreign.bytes = sizeof(elsewhere);
+	lh_image_let_go(let_go->image, &foreign);
+	part.data += 100;
+	part.bytes = 100;
+	lh_image_let_go(let_go->image, &part); /* of no page more than a part */
+	assert_true(mapped_kib() >= 64);
+	lh_image_let_go(let_go->image, block);
+	assert_int_equal(mapped_kib(), 0);
+	assert_memory_equal(block->data, let_go->expected, block->bytes);
+	return NULL;
+}
+
+static void pages_let_go_come_back(void **state)
+{
+	(void)state;
+	static uint8_t bytes[64 * 1024];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(1 + i % 251);
+	write_file(path, bytes, sizeof(bytes));
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	assert_success(lh_image_open_file(path, NULL, &image));
+	struct let_go let_go = {image, bytes};
+	assert_success(lh_image_walk(image, 0, read_and_let_go, &let_go));
+}
+
 static void an_index_gives_addresses(void **state)
 {
 	(void)state;
@@ -281,6 +336,7 @@ int main(void)
 		cmocka_unit_test_teardown(plain_bytes_have_offsets_or_a_base, remove_files),
 		cmocka_unit_test_teardown(holes_are_not_walked, remove_files),
 		cmocka_unit_test_teardown(a_little_of_each_hole_is_walked, remove_files),
+		cmocka_unit_test_teardown(pages_let_go_come_back, remove_files),
 		cmocka_unit_test_teardown(an_index_gives_addresses, remove_files),
 		cmocka_unit_test_teardown(raw_ignores_the_index, remove_files),
 		cmocka_unit_test_teardown(other_json_is_no_index, remove_files),
