@@ -12,14 +12,19 @@ enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4, DOMAIN_MAX = 11 };
 
 enum domain_kind { GENERIC, COUNTRY, WORD };
 
+/* By length; as many as there are, then NULL. Countries are letters: see below. */
 static const struct {
-	const char *names[40]; /* as many as there are, then NULL */
-} domains[] = {
-	[GENERIC] = {{"com", "net", "org", "edu", "gov", "mil", "arpa", "biz", "io", "xyz", "localdomain"}},
-	[COUNTRY] = {{"de", "uk", "fr", "nl", "jp", "cn", "ru", "br", "eu", "us", "ca", "au",
-		      "ch", "se", "es", "kr", "pt", "cz", "at", "be", "dk", "fi", "no", "gr",
-		      "hu", "ie", "il", "mx", "nz", "tw", "ua", "za", "tr", "ar", "hk", "sg"}},
-	[WORD] = {{"int", "app", "dev", "cloud", "online", "local", "internal", "example", "test", "invalid", "lan"}},
+	const char *generic[9];
+	const char *words[5];
+} domains[DOMAIN_MAX + 1] = {
+	[2] = {.generic = {"io"}},
+	[3] = {.generic = {"com", "net", "org", "edu", "gov", "mil", "biz", "xyz"}, .words = {"int", "app", "dev", "lan"}},
+	[4] = {.generic = {"arpa"}, .words = {"test"}},
+	[5] = {.words = {"cloud", "local"}},
+	[6] = {.words = {"online"}},
+	[7] = {.words = {"example", "invalid"}},
+	[8] = {.words = {"internal"}},
+	[11] = {.generic = {"localdomain"}},
 };
 
 /* The dot and the first two letters of the domains. */
@@ -57,10 +62,33 @@ static const uint32_t second_letters[26] = {
 	['z' - 'a'] = LETTER('a'),
 };
 
-static bool begins_domain(const uint8_t *label)
+/* The codes of countries (ISO 3166-1), in the same way. */
+static const uint32_t country_letters[26] = {
+	['a' - 'a'] = LETTER('r') | LETTER('t') | LETTER('u'),
+	['b' - 'a'] = LETTER('e') | LETTER('r'),
+	['c' - 'a'] = LETTER('a') | LETTER('h') | LETTER('n') | LETTER('z'),
+	['d' - 'a'] = LETTER('e') | LETTER('k'),
+	['e' - 'a'] = LETTER('s') | LETTER('u'),
+	['f' - 'a'] = LETTER('i') | LETTER('r'),
+	['g' - 'a'] = LETTER('r'),
+	['h' - 'a'] = LETTER('k') | LETTER('u'),
+	['i' - 'a'] = LETTER('e') | LETTER('l'),
+	['j' - 'a'] = LETTER('p'),
+	['k' - 'a'] = LETTER('r'),
+	['m' - 'a'] = LETTER('x'),
+	['n' - 'a'] = LETTER('l') | LETTER('o') | LETTER('z'),
+	['p' - 'a'] = LETTER('t'),
+	['r' - 'a'] = LETTER('u'),
+	['s' - 'a'] = LETTER('e') | LETTER('g'),
+	['t' - 'a'] = LETTER('r') | LETTER('w'),
+	['u' - 'a'] = LETTER('a') | LETTER('k') | LETTER('s'),
+	['z' - 'a'] = LETTER('a'),
+};
+
+static bool has_letters(const uint32_t table[26], const uint8_t *label)
 {
 	unsigned first = label[0] - (unsigned)'a', second = label[1] - (unsigned)'a';
-	return first < 26 && second < 26 && second_letters[first] >> second & 1;
+	return first < 26 && second < 26 && table[first] >> second & 1;
 }
 
 static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
@@ -72,33 +100,34 @@ static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t lin
 		const uint8_t *line = data + k * LH_LINE_BYTES;
 		ret_anchors[0][k] = 0;
 		for (uint64_t rest = dots[k]; rest; rest &= rest - 1)
-			ret_anchors[0][k] |= begins_domain(line + __builtin_ctzll(rest) + 1) ? rest & -rest : 0;
+			ret_anchors[0][k] |= has_letters(second_letters, line + __builtin_ctzll(rest) + 1) ? rest & -rest : 0;
 	}
 }
 
-static bool equals(const char *label, size_t length, const char *name)
+static bool is_one_of(const char *const *names, const uint8_t *label, size_t length)
 {
-	size_t at = 0;
-	while (at < length && name[at] == label[at])
-		at++;
-	return at == length && !name[at];
+	while (*names && memcmp(*names, label, length) != 0)
+		names++;
+	return *names;
 }
 
 /* The domain after the dot, in small letters; false when it is none of the list. */
 static bool take_domain(const struct lh_candidate *candidate, enum domain_kind *ret_kind, size_t *ret_bytes)
 {
-	const char *label = (const char *)candidate->anchor + 1;
+	const uint8_t *label = candidate->anchor + 1;
 	size_t length = lh_span_after(candidate, 1, DOMAIN_MAX + 1, LH_BYTES_LOWER);
-	for (unsigned kind = 0; kind < LH_ARRAY_COUNT(domains); kind++) {
-		for (const char *const *name = domains[kind].names; *name; name++) {
-			if (!equals(label, length, *name))
-				continue;
-			*ret_kind = kind;
-			*ret_bytes = 1 + length;
-			return true;
-		}
-	}
-	return false;
+	if (length < 2 || length > DOMAIN_MAX)
+		return false;
+	*ret_bytes = 1 + length;
+	if (length == 2 && has_letters(country_letters, label))
+		*ret_kind = COUNTRY;
+	else if (is_one_of(domains[length].generic, label, length))
+		*ret_kind = GENERIC;
+	else if (is_one_of(domains[length].words, label, length))
+		*ret_kind = WORD;
+	else
+		return false;
+	return true;
 }
 
 /* "//example.org" and "@example.org" are host names; "/example.org", "\\example.org", "_example.org" are not. */
