@@ -250,7 +250,7 @@ struct lh_receipt {
 	uint64_t held_bytes;                  /* snapshot: memory of leakhunt for that */
 	size_t given_up_count;       /* snapshot: stops that found more written than fits --max-pause: let go at once */
 	struct lh_pause_parts parts; /* snapshot: all 0 otherwise */
-	const char *injected;        /* calls that the target ran for us, all undone; a literal, or NULL */
+	const char *injected;        /* calls that the target ran for us, and what became of them; a literal, or NULL */
 	size_t closed_count;         /* userfaultfds closed in the target, that a killed leakhunt had left */
 	uint64_t elapsed_ns;
 	size_t thread_count;

@@ -9,6 +9,9 @@
 
 #define LH_PAGE_BYTES ((uint64_t)4096)
 
+/* Stopping and letting go a thread, its registers included (measured on Linux 6.18: 10 to 20 us). */
+#define LH_THREAD_STOP_NS ((uint64_t)20 * 1000)
+
 /*
  * Appends page-aligned ranges, in any order and overlapping: writable data and bss of all modules,
  * each known stack pointer's stack from 128 bytes below it (the red zone: System V ABI x86-64,

@@ -44,16 +44,13 @@ static struct lh_error *put(struct lh_copy *copy, struct lh_range range)
 	return NULL;
 }
 
-/* Room for the start of `range`, no more than has one place; NULL: the writer has failed. */
-static uint8_t *room_for(struct lh_copy *copy, struct lh_range range, size_t *ret_bytes)
+/* Room for the start of `range`, no more than has one place; *ret_bytes 0: it has none. */
+static struct lh_error *room_for(struct lh_copy *copy, struct lh_range range, uint8_t **ret, size_t *ret_bytes)
 {
 	size_t room_bytes;
-	uint8_t *room = lh_write_behind_room(copy->writer, &room_bytes);
-	uint64_t bytes = placed_bytes(copy, range);
-	if (!room || !bytes)
-		return NULL;
-	*ret_bytes = (size_t)lh_min_u64(bytes, lh_align_down(room_bytes, LH_PAGE_BYTES));
-	return room;
+	LH_TRY(lh_write_behind_room(copy->writer, ret, &room_bytes));
+	*ret_bytes = (size_t)lh_min_u64(placed_bytes(copy, range), lh_align_down(room_bytes, LH_PAGE_BYTES));
+	return NULL;
 }
 
 static size_t read_source(const struct lh_copy *copy, uint64_t addr, uint8_t *ret, size_t bytes)
@@ -62,14 +59,15 @@ static size_t read_source(const struct lh_copy *copy, uint64_t addr, uint8_t *re
 			   : lh_process_read(copy->process, addr, ret, bytes);
 }
 
-/* Copies the start of `range`, as much as there is room; *ret_bytes 0: the writer has failed. */
+/* Copies the start of `range`, as much as there is room; *ret_bytes 0: it has no place. */
 static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, struct lh_dump_gaps *gaps,
 				  uint64_t *ret_bytes)
 {
+	uint8_t *room;
 	size_t bytes;
-	uint8_t *room = room_for(copy, range, &bytes);
+	LH_TRY(room_for(copy, range, &room, &bytes));
 	*ret_bytes = 0;
-	if (!room)
+	if (!bytes)
 		return NULL;
 	size_t got = (size_t)lh_align_down(read_source(copy, range.start, room, bytes), LH_PAGE_BYTES);
 	if (got)
@@ -106,10 +104,11 @@ static struct lh_error *copy_run(struct lh_copy *copy, struct lh_range run, stru
 struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range, const uint8_t *bytes)
 {
 	while (range.start < range.end) {
+		uint8_t *room;
 		size_t count;
 		LH_TRY(check_cancelled(copy));
-		uint8_t *room = room_for(copy, range, &count);
-		if (!room)
+		LH_TRY(room_for(copy, range, &room, &count));
+		if (!count)
 			return NULL;
 		memcpy(room, bytes, count);
 		LH_TRY(put(copy, (struct lh_range){range.start, range.start + count}));
@@ -152,11 +151,12 @@ static struct lh_error *copy_batch(struct lh_copy *copy, const struct lh_page_ru
 				   size_t *ret_count)
 {
 	struct batch batch;
+	uint8_t *room;
 	size_t room_bytes, done_bytes = 0, count = 0;
-	uint8_t *room = copy->child ? NULL : lh_write_behind_room(copy->writer, &room_bytes);
 	*ret_count = 0;
-	if (!room)
+	if (copy->child)
 		return NULL;
+	LH_TRY(lh_write_behind_room(copy->writer, &room, &room_bytes));
 	gather(copy, runs, first, room_bytes, &batch);
 	if (batch.count < 2)
 		return NULL;

@@ -28,8 +28,7 @@ struct lh_copy {
 /*
  * One pass: copies the present pages among `runs` to their places in the layout, or to the log. Pages that cannot be
  * read are appended to `gaps`. LH_ERROR_INTERRUPTED, LH_ERROR_NO_PROCESS or LH_ERROR_CHANGED when
- * cancelled or when the process ended or called exec meanwhile; a failed write shows at
- * lh_write_behind_finish.
+ * cancelled or when the process ended or called exec meanwhile; the error of a write that has failed.
  */
 struct lh_error *lh_copy_pass(struct lh_copy *copy, const struct lh_page_runs *runs,
 			      struct lh_dump_gaps *gaps) LH_NODISCARD;

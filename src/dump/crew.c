@@ -8,7 +8,6 @@
 #include "urgent.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -124,14 +123,6 @@ size_t lh_crew_size(const struct lh_crew *crew)
 	return crew ? crew->member_count : 1;
 }
 
-static size_t processor_count(void)
-{
-	cpu_set_t processors;
-	if (sched_getaffinity(0, sizeof(processors), &processors) < 0)
-		return 1;
-	return lh_min_u64((size_t)CPU_COUNT(&processors), LH_CREW_MEMBERS_MAX);
-}
-
 struct lh_error *lh_crew_create(struct lh_crew **ret)
 {
 	struct lh_crew *crew = calloc(1, sizeof(*crew));
@@ -139,7 +130,7 @@ struct lh_error *lh_crew_create(struct lh_crew **ret)
 		return lh_error_no_memory();
 	pthread_mutex_init(&crew->mutex, NULL);
 	pthread_cond_init(&crew->changed, NULL);
-	for (size_t count = processor_count(); ++crew->member_count < count;) {
+	for (size_t count = lh_min_u64(lh_usable_processors(), LH_CREW_MEMBERS_MAX); ++crew->member_count < count;) {
 		struct member *member = &crew->members[crew->member_count];
 		*member = (struct member){.crew = crew, .number = crew->member_count};
 		if (pthread_create(&member->thread, NULL, wait_and_work, member))

@@ -6,12 +6,10 @@
  * Reading the bits and clearing them are two steps, and a page written in between bears its bit for nobody.
  * With D(t) the pages written since the last clear, seen at t, C the clear and K what was copied after it:
  *
- *	first take:	C1, then list all pages that are there; K is all of them	lost: nothing, writes after C1
- *are in D
- *	a later take:	[ read D, Ck ] with all threads stopped				lost: nothing, nobody writes in
- *between
- *	without a stop:	read D at t1, Ck at t2						lost: writes in (t1, t2) to
- *pages not in D(t1)
+ *	take		steps						lost
+ *	the first	C1, then list all that is there; K is all	nothing: later writes are in D
+ *	a later one	[ read D, Ck ] with all threads stopped		nothing: nobody writes in between
+ *	without a stop	read D at t1, Ck at t2				writes in (t1, t2) to pages not in D(t1)
  *
  * Not clearing again needs no stop, but then D only grows: the last step, which stops the target anyway,
  * copies all that was written since C1. So a later take is worth its stop only where copying D would stop

@@ -50,7 +50,7 @@ static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct 
 	if (kind->injects && options->no_inject)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "--no-inject forbids it");
 	if (!ret)
-		return kind->check ? kind->check(target) : NULL;
+		return kind->check(target);
 	return lh_dirty_start_kind(kind, target, ret);
 }
 

@@ -12,7 +12,8 @@
 /* What tracking has done to the target so far, also where it failed. */
 struct lh_dirty_cost {
 	struct lh_freeze_cost stops;
-	const char *injected; /* calls that the target ran for us, all undone; a literal, or NULL */
+	const char *injected;            /* calls that the target ran for us; a literal, or NULL */
+	const char *injected_with_child; /* these, and those of a child after them */
 };
 
 struct lh_dirty_target {
@@ -36,7 +37,7 @@ struct lh_dirty_kind {
 	size_t tracker_bytes; /* of its struct */
 	bool injects;         /* the target has to run something for it */
 
-	/* The refusal of `start`, as far as it can be known without touching the target. NULL: not at all. */
+	/* The refusal of `start`, as far as it can be known without touching the target. */
 	struct lh_error *(*check)(const struct lh_dirty_target *target);
 
 	/*

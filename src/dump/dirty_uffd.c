@@ -35,8 +35,6 @@
 #define LIFT_PIECE_BYTES (32 * LH_MIB)
 /* Who maps memory in the target may wait that long when tracking ends. */
 #define DROP_NS_MAX LH_NS_PER_MS
-/* Stopping and letting go a thread: no gain to stop more for that. */
-#define THREAD_NS        (20 * (uint64_t)1000)
 #define DROP_PATIENCE_NS (10 * LH_NS_PER_MS)
 
 /* Passing over so many pages costs less than one more call, which flushes TLBs (Linux 6.18: 1.3 us against 4). */
@@ -85,10 +83,13 @@ static struct lh_error *make_in_target(struct lh_remote *remote, void *context)
 	const uint64_t flags[6] = {O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY};
 	LH_TRY(lh_remote_call(remote, SYS_userfaultfd, flags, &number));
 	lh_fault_point("tracker-userfaultfd-made");
-	cost->injected = number < 0 ? "userfaultfd, refused" : "userfaultfd, close; undone";
+	cost->injected = "userfaultfd, refused";
+	cost->injected_with_child = "userfaultfd, refused; clone, wait4; undone";
 	if (number < 0)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not make a userfaultfd (errno %d)",
 				       (int)-number);
+	cost->injected = "userfaultfd, close; undone";
+	cost->injected_with_child = "userfaultfd, close, clone, wait4; undone";
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	struct lh_error *error = take_over(lh_process_pid(tracker->base.process), (int)number, &fd);
 	struct lh_error *close_error = lh_remote_call(remote, SYS_close, (uint64_t[6]){(uint64_t)number}, &closed);
@@ -335,7 +336,7 @@ static bool is_worth_a_stop(struct uffd_tracker *tracker, uint64_t drop_ns)
 {
 	struct lh_task_list tasks = {0};
 	struct lh_error *error = lh_tasks_read(tracker->base.process, &tasks);
-	bool is_worth = !error && tasks.tasks.count * THREAD_NS < drop_ns;
+	bool is_worth = !error && tasks.tasks.count * LH_THREAD_STOP_NS < drop_ns;
 	lh_vec_deinit(&tasks.tasks);
 	lh_error_destroy(error);
 	return is_worth;

@@ -5,11 +5,12 @@
  */
 #include "limits.h"
 
+#include "write_behind.h"
+
 #include <stdlib.h>
 
-/* The ring of buffers that are written (32 MiB), most last sets of a snapshot (up to 32 MiB), and plans, lists and
- * stacks. */
-#define OWN_BYTES (80 * LH_MIB)
+/* The ring of buffers that are written, most last sets of a snapshot (up to 32 MiB), and plans, lists and stacks. */
+#define OWN_BYTES (LH_WRITE_BEHIND_BYTES + 48 * LH_MIB)
 
 uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count)
 {

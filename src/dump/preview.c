@@ -18,7 +18,6 @@
 #define LOOK_NS_PER_MIB    ((uint64_t)730)
 #define FORK_NS_PER_MIB    ((uint64_t)15 * 1000)
 #define STOPPING_NS        ((uint64_t)200 * 1000)
-#define THREAD_NS          ((uint64_t)20 * 1000)
 
 /* Why a mode would not work; NULL when it does. */
 typedef struct lh_error *mode_checker(const struct dump_job *job);
@@ -70,7 +69,7 @@ static const struct {
 static uint64_t expected_pause_ns(const struct dump_job *job, enum lh_dump_mode mode)
 {
 	uint64_t present_mib = (job->plan.wanted_bytes + job->plan.context_bytes) / LH_MIB + 1;
-	uint64_t stopping_ns = STOPPING_NS + job->tasks.tasks.count * THREAD_NS;
+	uint64_t stopping_ns = STOPPING_NS + job->tasks.tasks.count * LH_THREAD_STOP_NS;
 	switch (mode) {
 	case LH_DUMP_SNAPSHOT:
 		return stopping_ns + present_mib * LOOK_NS_PER_MIB;

@@ -21,8 +21,6 @@ enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5, KEPT_RUNS_MAX = 65536 };
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
-/* Stopping and letting go a thread, its registers included (measured on Linux 6.18: 10 to 20 us). */
-#define THREAD_NS    (20 * (uint64_t)1000)
 #define PAUSE_MIN_NS (200 * (uint64_t)1000)
 
 static void snapshot_deinit(struct lh_snapshot *snapshot)
@@ -186,7 +184,7 @@ static uint64_t final_copy_ns(const struct lh_snapshot *snapshot)
 
 uint64_t lh_snapshot_expected_ns(const struct lh_snapshot *snapshot)
 {
-	return PAUSE_MIN_NS + snapshot->job->tasks.tasks.count * THREAD_NS + snapshot->maps_ns + snapshot->scan_ns +
+	return PAUSE_MIN_NS + snapshot->job->tasks.tasks.count * LH_THREAD_STOP_NS + snapshot->maps_ns + snapshot->scan_ns +
 	       snapshot->untracked_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns + final_copy_ns(snapshot);
 }
 
@@ -313,6 +311,7 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 		if (*ret_is_done)
 			return NULL;
 		lh_fault_point("snapshot-judged");
+		LH_TRY(lh_write_behind_check(snapshot->job->copy.writer));
 		LH_TRY(lh_snapshot_finish(snapshot, allowed_ns(snapshot, answer, tries), &is_copied));
 	}
 	return NULL;
@@ -324,8 +323,10 @@ static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 	uint64_t resident_before = lh_process_resident_bytes(job->process);
 	bool is_done;
 	LH_TRY(copy_and_stop(snapshot, &is_done));
-	if (is_done)
+	if (is_done) {
+		take_off(snapshot);
 		return NULL;
+	}
 	LH_TRY(finish(snapshot));
 	job->receipt.resident_delta_bytes = (int64_t)(lh_process_resident_bytes(job->process) - resident_before);
 	return NULL;
@@ -339,7 +340,7 @@ static void charge(struct lh_snapshot *snapshot)
 	if (!receipt->injected)
 		receipt->injected = snapshot->cost.injected;
 	else if (snapshot->cost.injected)
-		receipt->injected = "userfaultfd, close, clone, wait4; undone";
+		receipt->injected = snapshot->cost.injected_with_child;
 }
 
 /* Whether a snapshot is possible; if not, *ret_refusal says why. */

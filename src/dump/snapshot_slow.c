@@ -5,7 +5,7 @@
 #include "child_refusal.h"
 #include "snapshot.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 static struct lh_error *too_slow(const char *expected, const char *allowed)
 {
@@ -21,7 +21,8 @@ static struct lh_error *fork_instead(struct lh_snapshot *snapshot, const char *e
 {
 	struct dump_job *job = snapshot->job;
 	struct lh_error *refusal = NULL;
-	char *const reason = job->receipt.mode_reason;
+	char tracked_by[LH_MODE_REASON_MAX];
+	memcpy(tracked_by, job->receipt.mode_reason, sizeof(tracked_by));
 	lh_job_notify(job,
 		      "the pause would be about %s, longer than the %s of --max-pause: a copy-on-write child instead",
 		      expected, allowed);
@@ -32,7 +33,7 @@ static struct lh_error *fork_instead(struct lh_snapshot *snapshot, const char *e
 		return NULL;
 	snapshot->child_refusal = refusal;
 	lh_buffer_deinit(&snapshot->maps);
-	reason[0] = '\0';
+	memcpy(job->receipt.mode_reason, tracked_by, sizeof(tracked_by));
 	job->mode = LH_DUMP_SNAPSHOT;
 	lh_job_notify(job, "no child: %s; the pause will be about %s", lh_error_message(refusal), expected);
 	return NULL;

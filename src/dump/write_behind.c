@@ -9,11 +9,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 enum { SLOT_COUNT = 4 };
-#define SLOT_BYTES (4 * LH_MIB)
+#define SLOT_BYTES (LH_WRITE_BEHIND_BYTES / SLOT_COUNT)
 #define ROOM_MIN   ((size_t)4096)
 
 /* Through the page cache go the first bytes of a dump, and what is too scattered for the disc. */
@@ -42,7 +41,7 @@ struct lh_write_behind {
 	struct write_file files[LH_WRITE_FILE_COUNT];
 	uint64_t cached_bytes; /* written through the page cache so far */
 	const char *what;
-	uint8_t *memory; /* SLOT_COUNT * SLOT_BYTES */
+	uint8_t *memory; /* LH_WRITE_BEHIND_BYTES */
 	struct write_slot *slots;
 	pthread_t thread;
 	bool is_running;
@@ -53,7 +52,8 @@ struct lh_write_behind {
 	uint64_t written;
 	bool is_finished;
 	bool is_dropped;
-	struct lh_error *error;
+	bool has_failed;
+	struct lh_error *error; /* until it is taken */
 };
 
 static uint8_t *slot_memory(const struct lh_write_behind *writer, uint64_t number)
@@ -106,7 +106,7 @@ static void *write_slots(void *context)
 {
 	struct lh_write_behind *writer = context;
 	pthread_mutex_lock(&writer->mutex);
-	while (!writer->error && !writer->is_dropped) {
+	while (!writer->has_failed && !writer->is_dropped) {
 		if (writer->written == writer->handed) {
 			if (writer->is_finished)
 				break;
@@ -118,6 +118,7 @@ static void *write_slots(void *context)
 		struct lh_error *error = write_slot(writer, number);
 		pthread_mutex_lock(&writer->mutex);
 		writer->error = error;
+		writer->has_failed = error;
 		writer->written++;
 		pthread_cond_broadcast(&writer->changed);
 	}
@@ -129,7 +130,7 @@ static void *write_slots(void *context)
 static struct lh_error *allocate(struct lh_write_behind *writer)
 {
 	writer->slots = calloc(SLOT_COUNT, sizeof(*writer->slots));
-	writer->memory = mmap(NULL, SLOT_COUNT * SLOT_BYTES, PROT_READ | PROT_WRITE,
+	writer->memory = mmap(NULL, LH_WRITE_BEHIND_BYTES, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (writer->memory == MAP_FAILED)
 		writer->memory = NULL;
@@ -165,15 +166,30 @@ static void hand_over(struct lh_write_behind *writer)
 	pthread_mutex_unlock(&writer->mutex);
 }
 
-/* Waits until the slot to be filled is free again; false after a failed write. */
-static bool wait_for_slot(struct lh_write_behind *writer)
+/* With the mutex held. */
+static struct lh_error *take_error(struct lh_write_behind *writer)
+{
+	struct lh_error *error = writer->error;
+	writer->error = NULL;
+	if (error || !writer->has_failed)
+		return error;
+	return lh_error_create(LH_ERROR_SYSTEM, "cannot write %s", writer->what);
+}
+
+/* Until no more than `most` slots are not written. */
+static struct lh_error *wait_for_slots(struct lh_write_behind *writer, uint64_t most)
 {
 	pthread_mutex_lock(&writer->mutex);
-	while (!writer->error && writer->handed - writer->written >= SLOT_COUNT)
+	while (!writer->has_failed && writer->handed - writer->written > most)
 		pthread_cond_wait(&writer->changed, &writer->mutex);
-	bool is_free = !writer->error;
+	struct lh_error *error = take_error(writer);
 	pthread_mutex_unlock(&writer->mutex);
-	return is_free;
+	return error;
+}
+
+struct lh_error *lh_write_behind_check(struct lh_write_behind *writer)
+{
+	return wait_for_slots(writer, SLOT_COUNT);
 }
 
 static void empty_slot(struct lh_write_behind *writer)
@@ -183,18 +199,18 @@ static void empty_slot(struct lh_write_behind *writer)
 }
 
 /* Pieces are whole pages, so that a slot runs out of bytes before it runs out of pieces. */
-uint8_t *lh_write_behind_room(struct lh_write_behind *writer, size_t *ret_bytes)
+struct lh_error *lh_write_behind_room(struct lh_write_behind *writer, uint8_t **ret, size_t *ret_bytes)
 {
 	struct write_slot *slot = slot_of(writer, writer->handed);
 	if (SLOT_BYTES - slot->used_bytes < ROOM_MIN) {
 		hand_over(writer);
-		if (!wait_for_slot(writer))
-			return NULL;
+		LH_TRY(wait_for_slots(writer, SLOT_COUNT - 1));
 		empty_slot(writer);
 		slot = slot_of(writer, writer->handed);
 	}
+	*ret = slot_memory(writer, writer->handed) + slot->used_bytes;
 	*ret_bytes = SLOT_BYTES - slot->used_bytes;
-	return slot_memory(writer, writer->handed) + slot->used_bytes;
+	return NULL;
 }
 
 void lh_write_behind_put(struct lh_write_behind *writer, enum lh_write_file file, uint64_t file_offset, size_t bytes)
@@ -221,25 +237,13 @@ static void end_thread(struct lh_write_behind *writer, bool drop)
 	writer->is_running = false;
 }
 
-/* The one who asks first gets it. */
-static struct lh_error *take_error(struct lh_write_behind *writer)
-{
-	struct lh_error *error = writer->error;
-	writer->error = NULL;
-	return error;
-}
-
 struct lh_error *lh_write_behind_drain(struct lh_write_behind *writer)
 {
 	if (slot_of(writer, writer->handed)->piece_count)
 		hand_over(writer);
-	pthread_mutex_lock(&writer->mutex);
-	while (!writer->error && writer->written < writer->handed)
-		pthread_cond_wait(&writer->changed, &writer->mutex);
-	struct lh_error *error = take_error(writer);
-	pthread_mutex_unlock(&writer->mutex);
+	LH_TRY(wait_for_slots(writer, 0));
 	empty_slot(writer);
-	return error;
+	return NULL;
 }
 
 struct lh_error *lh_write_behind_finish(struct lh_write_behind *writer)
@@ -256,7 +260,7 @@ void lh_write_behind_destroy(struct lh_write_behind *writer)
 		return;
 	end_thread(writer, true);
 	if (writer->memory)
-		munmap(writer->memory, SLOT_COUNT * SLOT_BYTES);
+		munmap(writer->memory, LH_WRITE_BEHIND_BYTES);
 	for (size_t i = 0; i < LH_WRITE_FILE_COUNT; i++)
 		lh_cleanup_close(&writer->files[i].direct_fd);
 	pthread_mutex_destroy(&writer->mutex);
