@@ -18,30 +18,16 @@ while [ $# -gt 2 ]; do
 	esac
 	shift 2
 done
-leakhunt=$(realpath "$1")
-SAMPLES=$(realpath "$2")
+leakhunt=$(realpath "$1") bench=$(realpath "$2")
 root=$(cd "$(dirname "$0")/.." && pwd)
-
-die() {
-	echo "bench: $*" >&2
-	exit 2
-}
-
-for tool in gcore strings eu-strings rg python3; do
+# shellcheck source=scripts/bench-common.sh
+. "$root/scripts/bench-common.sh"
+for tool in eu-strings rg; do
 	command -v "$tool" >/dev/null || die "$tool is missing: run make deps"
 done
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/leakhunt-bench.XXXXXX")
-export TMPDIR=$work
-# shellcheck source=tests/helpers.bash
-. "$root/tests/helpers.bash"
-trap 'stop_samples; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-
-free_mib=$(df --output=avail -BM "$work" | tail -n 1 | tr -dc 0-9)
-[ "$free_mib" -gt $((2 * mib)) ] || die "$work has $free_mib MiB free, $((2 * mib)) are needed; set TMPDIR"
-
-start_sample heartbeat --mib "$mib"
+need_mib $((2 * mib))
+start_heartbeat --mib "$mib"
 gcore -o "$work/core" "$SAMPLE_PID" >/dev/null 2>&1 || die "gcore failed"
 stop_sample
 core=$(echo "$work"/core.*)
@@ -88,10 +74,6 @@ measure() {
 	read -r elapsed_us cpu_us own_kib <<<"$figures"
 }
 
-row() {
-	printf '| %s | %s | %s | %s | %s | %s |\n' "$@"
-}
-
 # quotient A B DIGITS
 quotient() {
 	awk -v a="$1" -v b="$2" -v digits="$3" 'BEGIN { printf "%.*f", digits, a / b }'
@@ -107,7 +89,7 @@ tool_row() {
 		"$(quotient "$cpu_us" 1000000 2) s" "$(quotient "$own_kib" 1024 0) MiB"
 }
 
-echo "$(nproc) CPUs ($(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r), a core of $((bytes / 1000000)) MB, load $(cut -d " " -f 1 /proc/loadavg) at the start"
+echo "$(machine), a core of $((bytes / 1000000)) MB"
 echo
 row what tool speed factor "CPU time" "own memory"
 row --- --- --- --- --- ---
@@ -124,13 +106,13 @@ for chars in 4 100; do
 	tool_row "list, n=$chars" "eu-strings" eu-strings -a -t x -n "$chars" "$core"
 	tool_row "list, n=$chars" "rg -a -o -b" rg --no-config -j1 -a -o -b --no-unicode "[\\t\\x20-\\x7e]{$chars,}" "$core"
 	for threads in 1 2; do
-		tool_row "list, n=$chars" "merely reading a word of each line, threads: $threads" "$SAMPLES/bare_scan" "$core" $threads
+		tool_row "list, n=$chars" "merely reading a word of each line, threads: $threads" "$bench/bare_scan" "$core" $threads
 		tool_row "list, n=$chars" "leakhunt --show-secrets, threads: $threads" "${list[@]}" --show-secrets --threads $threads "$core"
 		tool_row "list, n=$chars" "leakhunt, secrets masked, threads: $threads" "${list[@]}" --threads $threads "$core"
 	done
 done
 has_part summary || exit 0
-if [ -z "${base_us:-}" ]; then
+if ! has_part list-100; then
 	tool_row "list, n=100" "GNU strings" strings -a -t x -n 100 "$core"
 fi
 for threads in 1 2; do

@@ -157,16 +157,17 @@ enum lh_walk_flags {
  * to stop the walk.
  */
 typedef struct lh_error *lh_block_visitor(void *context, const struct lh_block *block);
+struct lh_error *lh_image_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
+			       void *context) LH_NODISCARD;
 /* Whether what a walk hands out stays until the image is closed: mapped files and bytes. */
 bool lh_image_blocks_stay(const struct lh_image *image);
 /*
- * Takes the pages of a block, as a walk handed it out, from the mapping of the file: they come back when they are
- * read again. Threads that are done with different blocks do together what munmap(2) does alone at the end, and
- * page tables stay small. Else, no-op.
+ * Takes the pages that lie wholly in a block, or in a part of one, from the mapping of the file (madvise(2),
+ * MADV_DONTNEED): they come back when they are read again. Threads that are done with different parts do together what
+ * munmap(2) does alone at the end, and page tables stay small. Any thread may call it. Does nothing for images that
+ * are not mapped: bytes, live processes, compressed files.
  */
 void lh_image_let_go(const struct lh_image *image, const struct lh_block *block);
-struct lh_error *lh_image_walk(struct lh_image *image, unsigned flags, lh_block_visitor *visit,
-			       void *context) LH_NODISCARD;
 /* What a walk will visit: an upper bound for a live process. */
 uint64_t lh_image_walk_bytes(const struct lh_image *image, unsigned flags);
 

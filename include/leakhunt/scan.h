@@ -197,9 +197,10 @@ struct lh_candidate {
 };
 
 /*
- * Which patterns are searched together: mixed, they take 8 times as long to compile and are no faster
- * (measured with vectorscan 5.4.9). All after the binary ones are text: their anchors lie in runs of at least
- * 8 printable characters or line breaks, and nothing else is searched for them. Patterns without a literal of three
+ * Which patterns a pass searches together: mixed, all rows' take 8 times as long to compile and are no faster
+ * (measured with vectorscan 5.4.9). All after the binary ones are text: a pass searches only runs of at least 8
+ * printable characters or line breaks for them. (lh_secret_finder_find mixes those of the few rows that are secret, and
+ * searches all bytes: a validator must not rely on the run.) Patterns without a literal of three
  * bytes cost more than all others together, at each place where a part of them is: their rows find them by themselves.
  */
 enum lh_pattern_set {
@@ -295,13 +296,25 @@ bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr
  * Finds secrets in bytes that stand for themselves, without a pass over memory: those whose anchors lie in `within`.
  * The ranges are offsets, in no order, and may overlap; they belong to the finder and stay till the next call. At
  * most UINT_MAX bytes. A clone is for another thread; it shares the patterns, and must not outlive the original.
+ * Bytes made to take more than linear time, in all searches of them together, are given up: all from there on is then
+ * a found range, and nothing more is.
  */
 struct lh_secret_finder;
+
+struct lh_secret_search {
+	const void *bytes;
+	size_t length;
+	uint64_t addr;
+	/* Zero for the first search of these bytes. */
+	size_t examined;
+	bool is_given_up;
+};
+
 struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
 struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
 					struct lh_secret_finder **ret) LH_NODISCARD;
-struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length,
-				       struct lh_span within, uint64_t addr, const struct lh_range **ret,
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
+				       struct lh_span within, const struct lh_range **ret,
 				       size_t *ret_count) LH_NODISCARD;
 /* Overwrites them with '*'; all of the text when it can't be searched. */
 void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);

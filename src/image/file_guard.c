@@ -5,13 +5,14 @@
  * bare system call.
  */
 #include "image/file_guard.h"
+#include "image/view.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-enum { GUARDS_MAX = 16, PAGE_BYTES = 4096 };
+enum { GUARDS_MAX = 16 };
 
 struct guard {
 	atomic_uintptr_t start; /* 0: free */
@@ -37,9 +38,9 @@ static void take_fault(int signal_number, siginfo_t *info, void *context)
 {
 	(void)context;
 	struct guard *guard = info->si_code == BUS_ADRERR ? find_guard((uintptr_t)info->si_addr) : NULL;
-	void *page = (char *)info->si_addr - (uintptr_t)info->si_addr % PAGE_BYTES;
-	if (guard && mmap(page, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
-		guard->lost_bytes += PAGE_BYTES;
+	void *page = (char *)info->si_addr - (uintptr_t)info->si_addr % LH_IMAGE_PAGE_BYTES;
+	if (guard && mmap(page, LH_IMAGE_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+		guard->lost_bytes += LH_IMAGE_PAGE_BYTES;
 	else
 		sigaction(signal_number, &old_action, NULL); /* done again, it ends as without us */
 }

@@ -11,7 +11,10 @@
 
 #include <stdlib.h>
 
-/* Small enough for a stripe and its output to stay in the second-level cache. */
+/*
+ * Threads that let go of smaller ones hold each other up (of 2.2 GB with two threads, Linux 6.18: 1 MiB no gain,
+ * 4 MiB a tenth of the time), and what is around each is searched for secrets twice.
+ */
 enum { STRIPE_BYTES = 4 << 20 };
 
 struct list_work {

@@ -105,8 +105,8 @@ static struct lh_error *mask_wide(struct lh_list_mask *mask, const struct readab
 		size_t count;
 		LH_TRY(narrow(mask, readable, width, first));
 		size_t units = (readable->length - first) / width;
-		LH_TRY(lh_secret_finder_find(mask->finder, mask->narrow.items, units, (struct lh_span){0, units}, 0,
-					     &found, &count));
+		struct lh_secret_search search = {.bytes = mask->narrow.items, .length = units};
+		LH_TRY(lh_secret_finder_find(mask->finder, &search, (struct lh_span){0, units}, &found, &count));
 		LH_TRY(mask_found(mask, readable, found, count, width, first + (is_little ? 0 : width - 1), copy));
 	}
 	return NULL;
@@ -122,6 +122,7 @@ struct around_runs {
 	struct lh_list_mask *mask;
 	const struct lh_block *block;
 	const struct readable *readable;
+	struct lh_secret_search search;
 	size_t searched;
 	uint8_t **copy;
 };
@@ -130,8 +131,7 @@ static struct lh_error *mask_within(struct around_runs *around, struct lh_span w
 {
 	const struct lh_range *found;
 	size_t count;
-	LH_TRY(lh_secret_finder_find(around->mask->finder, around->readable->bytes, around->readable->length, within,
-				     around->block->addr - around->block->bytes_before, &found, &count));
+	LH_TRY(lh_secret_finder_find(around->mask->finder, &around->search, within, &found, &count));
 	return mask_found(around->mask, around->readable, found, count, 1, 0, around->copy);
 }
 
@@ -182,7 +182,13 @@ static struct lh_error *mask_runs(struct around_runs *around)
 static struct lh_error *mask_narrow(struct lh_list_mask *mask, const struct lh_block *block,
 				    const struct readable *readable, uint8_t **copy)
 {
-	struct around_runs around = {.mask = mask, .block = block, .readable = readable, .copy = copy};
+	struct around_runs around = {
+		.mask = mask,
+		.block = block,
+		.readable = readable,
+		.search = {readable->bytes, readable->length, block->addr - block->bytes_before, 0, false},
+		.copy = copy,
+	};
 	struct lh_span all = {readable->block_at, readable->block_at + block->bytes};
 	return mask->min_chars < SPARSE_MIN_CHARS ? mask_within(&around, anchors_of(readable, all)) : mask_runs(&around);
 }

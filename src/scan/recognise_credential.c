@@ -5,8 +5,6 @@
  */
 #include "recognise.h"
 
-#include <string.h>
-
 enum { VALUE_MIN = 4, VALUE_MAX = 8192, BLANKS_MAX = 4, BEARER_MIN = 16 };
 
 enum { AUTHORIZATION, COOKIE, KEY, BEARER };

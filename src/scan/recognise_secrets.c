@@ -1,7 +1,7 @@
 /*
  * recognise_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
  * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, in one
- * search: that takes as long as looking where text is, and for those that are text only there, would take alone;
+ * search over all bytes: looking where text is, so as to search only there for those that are text, takes longer;
  * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
  */
 #include "recognise_patterns.h"
@@ -19,32 +19,23 @@ struct lh_secret_finder {
 	LH_VEC(struct lh_range) found;
 };
 
-struct search {
+struct run {
 	struct lh_secret_finder *finder;
-	const uint8_t *bytes;
-	uint64_t addr;
-	size_t length;
+	struct lh_secret_search *search;
 	struct lh_span within; /* where anchors are wanted */
-	size_t examined;
 	struct lh_error *error;
 };
 
-static struct lh_error *add(struct search *search, size_t start, size_t end)
+static struct lh_error *add(struct run *run, size_t start, size_t end)
 {
-	return lh_vec_push(&search->finder->found, (struct lh_range){start, end});
+	return lh_vec_push(&run->finder->found, (struct lh_range){start, end});
 }
 
-static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+static struct lh_error *look(struct run *run, const struct lh_pattern *pattern, size_t anchor)
 {
-	(void)from;
-	(void)flags;
-	struct search *search = context;
-	const struct lh_pattern *pattern = &search->finder->set.patterns[id];
-	size_t anchor = search->within.start + (size_t)to - pattern->bytes;
-	if (anchor >= search->within.end)
-		return 0;
+	struct lh_secret_search *search = run->search;
 	struct lh_candidate candidate = {
-		.anchor = search->bytes + anchor,
+		.anchor = (const uint8_t *)search->bytes + anchor,
 		.bytes_before = lh_min_u64(anchor, LH_LOOK_BACK),
 		.bytes_after = lh_min_u64(search->length - anchor, LH_BLOCK_OVERLAP),
 		.addr = search->addr + anchor,
@@ -56,37 +47,46 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	search->examined++;
 	if (lh_recognisers[pattern->row]->validate(&candidate, &match)) {
 		size_t start = anchor - match.before + match.skipped;
-		search->error = add(search, start, start + match.length);
+		LH_TRY(add(run, start, start + match.length));
 	}
-	if (!search->error && search->examined > EXAMINED_FREE + EXAMINED_PER_BYTE * search->length)
-		search->error = add(search, anchor, search->length);
-	else if (!search->error)
-		return 0;
-	return 1;
+	search->is_given_up = search->examined > EXAMINED_FREE + EXAMINED_PER_BYTE * search->length;
+	return search->is_given_up ? add(run, anchor, search->length) : NULL;
 }
 
-static struct lh_error *run(struct search *search)
+static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
 {
-	const struct lh_pattern_set_compiled *set = &search->finder->set;
-	size_t scan_end = lh_min_u64(search->within.end + set->longest_bytes - 1, search->length);
-	hs_error_t status = hs_scan(set->database, (const char *)search->bytes + search->within.start,
-				    (unsigned)(scan_end - search->within.start), 0, search->finder->scratch, on_hit,
-				    search);
-	if (search->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
-		return search->error;
+	(void)from;
+	(void)flags;
+	struct run *run = context;
+	const struct lh_pattern *pattern = &run->finder->set.patterns[id];
+	size_t anchor = run->within.start + (size_t)to - pattern->bytes;
+	if (anchor < run->within.end)
+		run->error = look(run, pattern, anchor);
+	return run->error || run->search->is_given_up;
+}
+
+static struct lh_error *scan(struct run *run)
+{
+	const struct lh_pattern_set_compiled *set = &run->finder->set;
+	size_t start = run->within.start;
+	size_t end = lh_min_u64(run->within.end + set->longest_bytes - 1, run->search->length);
+	hs_error_t status = hs_scan(set->database, (const char *)run->search->bytes + start, (unsigned)(end - start), 0,
+				    run->finder->scratch, on_hit, run);
+	if (run->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
+		return run->error;
 	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
 }
 
-struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, const void *bytes, size_t length,
-				       struct lh_span within, uint64_t addr, const struct lh_range **ret,
-				       size_t *ret_count)
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
+				       struct lh_span within, const struct lh_range **ret, size_t *ret_count)
 {
+	struct run run = {.finder = finder, .search = search, .within = within};
 	finder->found.count = 0;
-	if (length > UINT_MAX)
-		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in", length);
-	struct search search = {.finder = finder, .bytes = bytes, .addr = addr, .length = length, .within = within};
-	if (within.start < within.end)
-		LH_TRY(run(&search));
+	if (search->length > UINT_MAX)
+		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in",
+				       search->length);
+	if (within.start < within.end && !search->is_given_up)
+		LH_TRY(scan(&run));
 	*ret = finder->found.items;
 	*ret_count = finder->found.count;
 	return NULL;
@@ -96,8 +96,8 @@ void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t l
 {
 	const struct lh_range *found = NULL;
 	size_t count = 0;
-	struct lh_error *error =
-		lh_secret_finder_find(finder, text, length, (struct lh_span){0, length}, 0, &found, &count);
+	struct lh_secret_search search = {.bytes = text, .length = length};
+	struct lh_error *error = lh_secret_finder_find(finder, &search, (struct lh_span){0, length}, &found, &count);
 	if (error)
 		memset(text, '*', length);
 	for (size_t i = 0; !error && i < count; i++)

@@ -9,7 +9,6 @@
 #include "slices.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,15 +43,6 @@ struct stripe_walk {
 	uint64_t total_bytes;
 	uint64_t next_addr; /* the end of what was produced, when holes are filled */
 };
-
-unsigned lh_usable_processors(void)
-{
-	cpu_set_t set;
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		return 1;
-	int count = CPU_COUNT(&set);
-	return count > 0 ? (unsigned)count : 1;
-}
 
 /* ---------------------------------------------------------------- scanning */
 

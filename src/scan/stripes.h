@@ -47,7 +47,4 @@ struct lh_striping {
  */
 struct lh_error *lh_walk_stripes(const struct lh_striping *striping, const struct lh_stripe_work *work) LH_NODISCARD;
 
-/* Processors that this process may run on, at least 1. */
-unsigned lh_usable_processors(void);
-
 #endif

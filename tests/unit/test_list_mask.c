@@ -144,8 +144,8 @@ static struct listed list_slowly(const struct made *made, size_t min_chars)
 	assert_non_null(masked);
 	memcpy(masked, made->bytes, made->length);
 	assert_success(lh_secret_finder_create(&finder));
-	assert_success(lh_secret_finder_find(finder, made->bytes, made->length, (struct lh_span){0, made->length}, BASE,
-					     &found, &count));
+	struct lh_secret_search search = {.bytes = made->bytes, .length = made->length, .addr = BASE};
+	assert_success(lh_secret_finder_find(finder, &search, (struct lh_span){0, made->length}, &found, &count));
 	assert_true(count > 20);
 	for (size_t i = 0; i < count; i++) {
 		for (uint64_t at = found[i].start; at < found[i].end; at++)
@@ -235,6 +235,23 @@ static void test_blocks_of_any_size(void **state)
 		}
 		lh_vec_deinit(&expected.text);
 	}
+	free(made.bytes);
+}
+
+/* What each run alone would not make too much, is too much together. */
+static void test_runs_made_to_take_long_are_given_up(void **state)
+{
+	enum { RUN_BYTES = 8192, WORD_BYTES = 7 };
+	(void)state;
+	struct made made = {.bytes = malloc(LENGTH), .length = LENGTH};
+	assert_non_null(made.bytes);
+	for (size_t i = 0; i < LENGTH; i++)
+		made.bytes[i] = (i + 1) % RUN_BYTES ? (uint8_t)"cookie:"[i % WORD_BYTES] : 0;
+	struct listed expected = list_slowly(&made, 100);
+	struct listed listed = list_blocks(&made, 100, LENGTH);
+	assert_same(&listed, &expected, "runs that take long");
+	lh_vec_deinit(&listed.text);
+	lh_vec_deinit(&expected.text);
 	free(made.bytes);
 }
 
@@ -427,6 +444,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blocks_of_any_size),
+		cmocka_unit_test(test_runs_made_to_take_long_are_given_up),
 		cmocka_unit_test(test_threads_and_stripes),
 		cmocka_unit_test(test_nothing_secret_is_seen),
 		cmocka_unit_test(test_rows_find_what_their_patterns_say),
