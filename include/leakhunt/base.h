@@ -273,8 +273,8 @@ uint64_t lh_clock_monotonic_ns(void); /* CLOCK_MONOTONIC: for durations */
 
 /* Processors that this process may run on (sched_getaffinity(2)), at least 1. */
 unsigned lh_usable_processors(void);
-uint64_t lh_clock_realtime_ns(void);  /* CLOCK_REALTIME, since 1970: for time stamps */
-uint64_t lh_clock_boottime_ns(void);  /* CLOCK_BOOTTIME: goes on while the machine sleeps */
+uint64_t lh_clock_realtime_ns(void); /* CLOCK_REALTIME, since 1970: for time stamps */
+uint64_t lh_clock_boottime_ns(void); /* CLOCK_BOOTTIME: goes on while the machine sleeps */
 
 /* ---------------------------------------------------------------- files */
 
