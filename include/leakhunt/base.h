@@ -270,11 +270,11 @@ const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX]);       /* "
 /* ---------------------------------------------------------------- clocks */
 
 uint64_t lh_clock_monotonic_ns(void); /* CLOCK_MONOTONIC: for durations */
+uint64_t lh_clock_realtime_ns(void);  /* CLOCK_REALTIME, since 1970: for time stamps */
+uint64_t lh_clock_boottime_ns(void);  /* CLOCK_BOOTTIME: goes on while the machine sleeps */
 
 /* Processors that this process may run on (sched_getaffinity(2)), at least 1. */
 unsigned lh_usable_processors(void);
-uint64_t lh_clock_realtime_ns(void); /* CLOCK_REALTIME, since 1970: for time stamps */
-uint64_t lh_clock_boottime_ns(void); /* CLOCK_BOOTTIME: goes on while the machine sleeps */
 
 /* ---------------------------------------------------------------- files */
 
