@@ -78,8 +78,15 @@ bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t e
 /* Bytes from anchor + offset on, before anchor + end <= bytes_after, that are none of `stops`. */
 size_t lh_span_until(const struct lh_candidate *candidate, size_t offset, size_t end, const char *stops);
 /*
- * The value that a name is given at anchor + *offset: to the closing quote when one opens it, which *offset is
- * then moved over, or when one stands before the anchor; else as far as bytes are of `classes`.
+ * Whether the name that ends at anchor + *offset is given a value: name=, name =, name:, name :=, name =>, and behind a
+ * quote that ends it "name": and "name" :, or two line breaks, as in multipart forms. *offset is moved to the value, or
+ * the quote before it. *ret_is_colon: by a colon, and not in quotes: it may be prose.
+ */
+bool lh_is_assigned(const struct lh_candidate *candidate, size_t *offset, bool *ret_is_colon);
+/*
+ * The value at anchor + *offset: to the closing quote when one opens it, which *offset is then moved over, or when one
+ * stands before the anchor; else as far as bytes are of `classes`, or characters in UTF-8. Quotes may be escaped, as in
+ * JSON that is a string of JSON.
  */
 size_t lh_value_bytes(const struct lh_candidate *candidate, size_t *offset, unsigned classes, size_t max);
 /* Whether something else is to be put in its place ("%s", "${KEY}", "<password>"), or it is masked already. */

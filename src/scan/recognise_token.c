@@ -6,6 +6,8 @@
  */
 #include "recognise.h"
 
+#include <string.h>
+
 enum { TOKEN_MAX = 8192, JWT_PAYLOAD_MIN = 8, AWS_BYTES = 20 };
 
 enum { JWT, AWS, GITHUB = 3, GITLAB = 5, SLACK, GOOGLE, STRIPE, NPM = 10, VAULT, CRYPT };
@@ -85,9 +87,19 @@ static size_t jwt_bytes(const struct lh_candidate *candidate)
 		       : end;
 }
 
+/* In "first\\nghp_..." the 'n' belongs to a line break, as JSON writes it. */
+static bool follows_word(const struct lh_candidate *candidate)
+{
+	if (!lh_before_is(candidate, 1, LH_BYTES_WORD))
+		return false;
+	bool is_escape = candidate->bytes_before > 1 && *(candidate->anchor - 2) == '\\' &&
+			 strchr("nrt", *(candidate->anchor - 1));
+	return !is_escape;
+}
+
 static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	if (lh_before_is(candidate, 1, LH_BYTES_WORD) || !has_rest(candidate))
+	if (follows_word(candidate) || !has_rest(candidate))
 		return false;
 	unsigned kind = kind_of(candidate->pattern);
 	size_t length = candidate->pattern >= CRYPT

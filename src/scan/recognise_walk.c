@@ -104,40 +104,6 @@ size_t lh_span_until(const struct lh_candidate *candidate, size_t offset, size_t
 	return length;
 }
 
-static bool is_quote(uint8_t byte)
-{
-	return byte == '"' || byte == '\'';
-}
-
-size_t lh_value_bytes(const struct lh_candidate *candidate, size_t *offset, unsigned classes, size_t max)
-{
-	size_t at = *offset;
-	bool is_quoted = at < candidate->bytes_after && is_quote(candidate->anchor[at]);
-	bool is_inside = candidate->bytes_before && is_quote(*(candidate->anchor - 1));
-	char stop[2] = {0};
-	if (is_quoted)
-		stop[0] = (char)candidate->anchor[at++];
-	else if (is_inside)
-		stop[0] = (char)*(candidate->anchor - 1);
-	size_t value = lh_span_after(candidate, at, max, is_quoted ? LH_BYTES_LINE : classes);
-	*offset = at;
-	return stop[0] ? lh_span_until(candidate, at, at + value, stop) : value;
-}
-
-bool lh_is_placeholder(const uint8_t *value, size_t length)
-{
-	static const char *const begins[] = {"%s", "%d", "%(", "${", "$(", "{", "<"};
-	size_t stars = 0;
-	while (stars < length && value[stars] == '*')
-		stars++;
-	for (size_t i = 0; i < LH_ARRAY_COUNT(begins); i++) {
-		size_t bytes = strlen(begins[i]);
-		if (bytes <= length && memcmp(value, begins[i], bytes) == 0)
-			return true;
-	}
-	return stars == length;
-}
-
 struct lh_cursor lh_candidate_cursor(const struct lh_candidate *candidate)
 {
 	return lh_cursor_over(candidate->anchor, candidate->bytes_after);
