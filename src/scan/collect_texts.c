@@ -2,9 +2,10 @@
  * collect_texts: printable runs, how often each text occurs, and what texts have in common. A stripe's
  * texts are counted by themselves, and each of the different ones is read for its template once; then the
  * counts are added up. A text that overlaps a secret, which the recognisers have found before, is kept
- * without its bytes.
+ * without its bytes. They do not look for wide characters: those are read from a masked copy.
  */
 #include "collector.h"
+#include "list_mask.h"
 #include "run_part.h"
 #include "text_count.h"
 
@@ -17,6 +18,8 @@
 struct texts_part {
 	struct lh_run_part runs;
 	struct lh_text_count *count;
+	struct lh_list_mask mask;           /* of wide characters */
+	LH_VEC(struct lh_block) masked;     /* the stripe's blocks; none where nothing is masked */
 	bool skips_zeros;                   /* zeros end a run; but they can be a part of a wide character */
 	bool is_broken;                     /* the bytes before the next ones were skipped */
 	const struct lh_findings *findings; /* of the call */
@@ -27,6 +30,7 @@ struct texts_total {
 	size_t top;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
 	struct lh_text_count *count;
+	struct lh_secret_finder *secrets;   /* in wide characters; NULL: nothing is masked so */
 	const struct lh_findings *findings; /* of the call */
 };
 
@@ -61,6 +65,8 @@ static void destroy_part(void *context)
 	struct texts_part *part = context;
 	lh_run_part_deinit(&part->runs);
 	lh_text_count_destroy(part->count);
+	lh_list_mask_deinit(&part->mask);
+	lh_vec_deinit(&part->masked);
 	free(part);
 }
 
@@ -72,6 +78,8 @@ static struct lh_error *create_part(void *total, void **ret)
 		return lh_error_no_memory();
 	part->skips_zeros = lh_encoding_width(texts->options.encoding) == 1;
 	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, count_runs, part);
+	if (!error && texts->secrets)
+		error = lh_list_mask_init(&part->mask, texts->secrets, &texts->options);
 	if (!error)
 		error = lh_text_count_create((struct lh_text_limits){.texts = PART_TEXTS, .templates = 8 * 1024},
 					     &part->count);
@@ -86,11 +94,32 @@ static struct lh_error *create_part(void *total, void **ret)
 static struct lh_error *begin(void *context, struct lh_findings *findings)
 {
 	struct texts_part *part = context;
-	(void)findings;
+	const struct lh_stripe *stripe = findings->stripe;
 	part->is_broken = false;
 	lh_text_count_clear(part->count);
 	lh_run_part_begin(&part->runs);
+	lh_list_mask_begin(&part->mask);
+	part->masked.count = 0;
+	for (size_t i = 0; part->mask.finder && i < stripe->block_count; i++) {
+		struct lh_block block = stripe->blocks[i];
+		LH_TRY(lh_list_mask_block(&part->mask, &block));
+		LH_TRY(lh_vec_push(&part->masked, block));
+	}
 	return NULL;
+}
+
+/* The same piece in the masked copy of its block, if there is one. */
+static void use_masked(const struct texts_part *part, struct lh_block *piece)
+{
+	const struct lh_block *blocks = part->findings->stripe->blocks;
+	for (size_t i = 0; i < part->masked.count; i++) {
+		const struct lh_block *masked = &part->masked.items[i];
+		if (piece->addr < masked->addr || piece->addr >= masked->addr + masked->bytes)
+			continue;
+		piece->data = masked->data + (piece->data - blocks[i].data);
+		piece->is_brief |= masked->is_brief;
+		return;
+	}
 }
 
 static struct lh_error *take(void *context, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
@@ -102,6 +131,7 @@ static struct lh_error *take(void *context, const struct lh_block *piece, bool i
 		return lh_run_part_break(&part->runs);
 	}
 	struct lh_block block = *piece;
+	use_masked(part, &block);
 	block.is_continued &= !part->is_broken;
 	part->is_broken = false;
 	return lh_run_part_feed(&part->runs, &block);
@@ -133,6 +163,7 @@ static void destroy(void *total)
 	struct texts_total *texts = total;
 	lh_run_finder_destroy(texts->finder);
 	lh_text_count_destroy(texts->count);
+	lh_secret_finder_destroy(texts->secrets);
 	free(texts);
 }
 
@@ -141,6 +172,8 @@ static struct lh_error *init(struct texts_total *texts, const struct lh_collecto
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
 	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
+	if (!setup->options->shows_secrets && lh_encoding_width(texts->options.encoding) > 1)
+		LH_TRY(lh_secret_finder_create(&texts->secrets));
 	return lh_text_count_create(LH_TEXT_LIMITS, &texts->count);
 }
 

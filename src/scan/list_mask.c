@@ -1,7 +1,8 @@
 /*
  * list_mask: runs the finder of secrets over each block that is listed and what can be read around it, of long runs
  * only around these;
- * where characters are wide, over the low bytes of each place a character can begin at. Only characters
+ * where characters are wide, over the bytes of characters at each place one can begin at, in either byte order: what is
+ * listed in the wrong one lacks its first or last letter, but is the same text. Only characters
  * are overwritten: what separates texts stays, so that they begin and end where they did.
  */
 #include "list_mask.h"
@@ -64,34 +65,35 @@ static bool is_character(const struct lh_list_mask *mask, uint8_t byte)
 	return (byte >= 0x20 && byte <= 0x7e) || byte == '\t' || (mask->encoding == LH_ENCODING_LATIN && byte >= 0x80);
 }
 
-/* Each found range is of bytes `step` apart, from `first` on. */
+/* Each found range is of characters of `width` bytes, the first of them at `first`. */
 static struct lh_error *mask_found(struct lh_list_mask *mask, const struct readable *readable,
-				   const struct lh_range *found, size_t count, size_t step, size_t first,
+				   const struct lh_range *found, size_t count, size_t width, size_t first,
 				   uint8_t **copy)
 {
 	for (size_t i = 0; i < count; i++) {
 		LH_TRY(copy_once(mask, readable, copy));
-		for (uint64_t at = found[i].start; at < found[i].end; at++) {
-			uint8_t *byte = *copy + first + at * step;
+		for (uint64_t at = first + found[i].start * width; at < first + found[i].end * width; at++) {
 			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): copy_once has just made it. */
-			*byte = is_character(mask, *byte) ? '*' : *byte;
+			(*copy)[at] = is_character(mask, (*copy)[at]) ? '*' : (*copy)[at];
 		}
 	}
 	return NULL;
 }
 
-/* A wide character has its low byte first or last, and is zero otherwise; else a zero stands for it. */
+/* Of a wide character the one byte that is not zero; else a zero stands for it. */
 static struct lh_error *narrow(struct lh_list_mask *mask, const struct readable *readable, size_t width, size_t first)
 {
-	bool is_little = mask->encoding == LH_ENCODING_UTF16_LE || mask->encoding == LH_ENCODING_UTF32_LE;
 	size_t count = (readable->length - first) / width;
 	LH_TRY(lh_vec_reserve(&mask->narrow, count));
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *unit = readable->bytes + first + i * width;
-		uint8_t others = 0;
-		for (size_t k = 0; k < width - 1; k++)
-			others |= unit[is_little ? k + 1 : k];
-		mask->narrow.items[i] = others ? 0 : unit[is_little ? 0 : width - 1];
+		size_t others = 0;
+		uint8_t byte = 0;
+		for (size_t k = 0; k < width; k++) {
+			byte |= unit[k];
+			others += !!unit[k];
+		}
+		mask->narrow.items[i] = others == 1 ? byte : 0;
 	}
 	return NULL;
 }
@@ -99,7 +101,6 @@ static struct lh_error *narrow(struct lh_list_mask *mask, const struct readable 
 static struct lh_error *mask_wide(struct lh_list_mask *mask, const struct readable *readable, size_t width,
 				  uint8_t **copy)
 {
-	bool is_little = mask->encoding == LH_ENCODING_UTF16_LE || mask->encoding == LH_ENCODING_UTF32_LE;
 	for (size_t first = 0; first < width && first < readable->length; first++) {
 		const struct lh_range *found;
 		size_t count;
@@ -107,7 +108,7 @@ static struct lh_error *mask_wide(struct lh_list_mask *mask, const struct readab
 		size_t units = (readable->length - first) / width;
 		struct lh_secret_search search = {.bytes = mask->narrow.items, .length = units};
 		LH_TRY(lh_secret_finder_find(mask->finder, &search, (struct lh_span){0, units}, &found, &count));
-		LH_TRY(mask_found(mask, readable, found, count, width, first + (is_little ? 0 : width - 1), copy));
+		LH_TRY(mask_found(mask, readable, found, count, width, first, copy));
 	}
 	return NULL;
 }
@@ -190,7 +191,8 @@ static struct lh_error *mask_narrow(struct lh_list_mask *mask, const struct lh_b
 		.copy = copy,
 	};
 	struct lh_span all = {readable->block_at, readable->block_at + block->bytes};
-	return mask->min_chars < SPARSE_MIN_CHARS ? mask_within(&around, anchors_of(readable, all)) : mask_runs(&around);
+	return mask->min_chars < SPARSE_MIN_CHARS ? mask_within(&around, anchors_of(readable, all))
+						  : mask_runs(&around);
 }
 
 struct lh_error *lh_list_mask_block(struct lh_list_mask *mask, struct lh_block *block)

@@ -13,7 +13,7 @@ struct lh_list_mask {
 	size_t min_chars;
 	const struct lh_kernel *kernel;
 	LH_VEC(uint8_t *) copies; /* of the stripe's blocks in which secrets lie */
-	LH_VEC(uint8_t) narrow;   /* the low bytes of wide characters */
+	LH_VEC(uint8_t) narrow;   /* what wide characters would be as narrow ones */
 };
 
 struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_secret_finder *finder,

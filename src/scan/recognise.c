@@ -416,19 +416,29 @@ static bool is_hidden(const struct lh_recogniser_pass *pass, const struct lh_cla
 	return count->is_secret && !pass->shows_secrets;
 }
 
+/*
+ * A text that is no excerpt of memory is searched by itself. Where it was cut, its last word may be the beginning of a
+ * secret that has its form no more.
+ */
+static void mask_description(const struct lh_recogniser_pass *pass, char *text)
+{
+	size_t length = strlen(text), word = length;
+	lh_secret_finder_mask(pass->finder, text, length);
+	while (length == LH_EXAMPLE_MAX - 1 && word &&
+	       !lh_byte_is((uint8_t)text[word - 1], LH_BYTE_BLANK | LH_BYTE_BREAK))
+		text[--word] = '*';
+}
+
 /* Secrets that are not to be seen all look alike; how long they are is not shown, either. */
 static void finish_example(const struct lh_recogniser_pass *pass, const struct lh_class_count *count,
 			   const struct lh_claim *claim)
 {
 	static const char hidden[LH_EXAMPLE_MAX] = "********";
 	char raw[LH_EXAMPLE_MAX];
-	memcpy(raw, is_hidden(pass, count) ? hidden : claim->example->text, sizeof(raw));
-	if (!claim->is_excerpt) {
-		if (!pass->shows_secrets)
-			lh_secret_finder_mask(pass->finder, claim->example->text, strlen(claim->example->text));
-		return;
-	}
-	if (claim->touches_secret && !count->is_secret)
+	memcpy(raw, is_hidden(pass, count) && claim->is_excerpt ? hidden : claim->example->text, sizeof(raw));
+	if (!claim->is_excerpt && !pass->shows_secrets)
+		mask_description(pass, raw);
+	if (claim->is_excerpt && claim->touches_secret && !count->is_secret)
 		(void)lh_mask_secrets(pass->secrets.items, pass->secrets.count, claim->start, raw, strlen(raw));
 	lh_example_copy((const uint8_t *)raw, strlen(raw), claim->example->text);
 }

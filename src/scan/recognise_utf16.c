@@ -66,11 +66,10 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	size_t low = candidate->pattern == PATTERN_LITTLE ? 0 : 1;
-	uint8_t text[LH_EXAMPLE_MAX];
-	size_t units = lh_min_u64(match->length / 2, sizeof(text));
+	size_t units = lh_min_u64(match->length / 2, LH_EXAMPLE_MAX - 1);
 	for (size_t i = 0; i < units; i++)
-		text[i] = candidate->anchor[2 * i + low];
-	lh_example_copy(text, units, ret);
+		ret[i] = (char)candidate->anchor[2 * i + low];
+	ret[units] = '\0';
 }
 
 const struct lh_recogniser lh_recognise_utf16 = {

@@ -398,6 +398,52 @@ for word in "ready", "alive":
 	done
 }
 
+# wide_secrets ENCODING FILE: a private key of several lines and a password in UTF-16 or UTF-32, twice.
+wide_secrets() {
+	{
+		printf 'begin\n'
+		cat "$BATS_TEST_TMPDIR/key.pem"
+		printf 'user=joe&password=hunter2SEC9&next=/\n'
+	} | iconv -f ascii -t "$1" >"$2.once"
+	cat <(printf '\0\0\0\0') "$2.once" <(printf '\0\0\0\0') "$2.once" >"$2"
+}
+
+@test "secrets in wide characters: masked in either byte order, however many lines they have" {
+	local wide=$BATS_TEST_TMPDIR/wide secrets=$BATS_TEST_TMPDIR/secrets before=$BATS_TEST_TMPDIR/before
+	local encoding letter how
+	openssl genrsa -out "$BATS_TEST_TMPDIR/key.pem" 2048 2>/dev/null
+	# What is read in the wrong byte order lacks a letter.
+	grep -v -e --- "$BATS_TEST_TMPDIR/key.pem" | cut -c 2-60 | grep .. >"$secrets"
+	echo hunter2 >>"$secrets"
+	printf '\0nothing\0' >"$before"
+	for encoding in l,utf-16le b,utf-16le l,utf-16be b,utf-16be L,utf-32le B,utf-32le L,utf-32be B,utf-32be; do
+		letter=${encoding%,*}
+		wide_secrets "${encoding#*,}" "$wide"
+		[ "$("$LEAKHUNT" strings -e "$letter" -n 4 --top 100 --show-secrets "$wide" | grep -cFf "$secrets")" -gt 20 ]
+		for how in --list --json '--top 100' "--against $before --top 100"; do
+			# shellcheck disable=SC2086 # words of options
+			run ! grep -Ff "$secrets" <("$LEAKHUNT" strings $how -e "$letter" -n 4 "$wide")
+		done
+		run ! grep -Ff "$secrets" <("$LEAKHUNT" strings "$wide")
+	done
+}
+
+@test "a token that the end of an example cuts off is masked all the same" {
+	printf '\0%s\0' "$(printf 'lorem %.0s' {1..20})ghp_0123456789abcdefghijABCDEFGHIJ012345" |
+		iconv -f ascii -t utf-16le >"$BATS_TEST_TMPDIR/cut"
+	leakhunt strings "$BATS_TEST_TMPDIR/cut" --json
+	[[ $output == *lorem* ]]
+	[[ $output != *ghp_0* ]]
+	leakhunt strings "$BATS_TEST_TMPDIR/cut" --show-secrets --json
+	[[ $output == *ghp_0123* ]]
+}
+
+@test "a password that is an argument of its own, as memory holds them" {
+	printf 'mysql\0--password\0hunter2z\0-h\0database\0' >"$BATS_TEST_TMPDIR/arguments"
+	leakhunt strings --list "$BATS_TEST_TMPDIR/arguments"
+	[ "$output" = $'mysql\n--password\n********\ndatabase' ]
+}
+
 @test "the classes and the rest add up to the bytes scanned, and so does the map" {
 	for file in "$BIG" "$RANDOM_BYTES" /bin/bash; do
 		leakhunt strings --json "$file"
