@@ -422,9 +422,9 @@ wide_secrets() {
 		[ "$("$LEAKHUNT" strings -e "$letter" -n 4 --top 100 --show-secrets "$wide" | grep -cFf "$secrets")" -gt 20 ]
 		for how in --list --json '--top 100' "--against $before --top 100"; do
 			# shellcheck disable=SC2086 # words of options
-			run ! grep -Ff "$secrets" <("$LEAKHUNT" strings $how -e "$letter" -n 4 "$wide")
+			[ "$("$LEAKHUNT" strings $how -e "$letter" -n 4 "$wide" | grep -cFf "$secrets")" = 0 ]
 		done
-		run ! grep -Ff "$secrets" <("$LEAKHUNT" strings "$wide")
+		[ "$("$LEAKHUNT" strings "$wide" | grep -cFf "$secrets")" = 0 ]
 	done
 }
 
