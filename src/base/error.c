@@ -86,7 +86,8 @@ struct lh_error *lh_error_from_errno(int saved_errno, const char *format, ...)
 	char *message = NULL;
 	if (!prefix || asprintf(&message, "%s: %s", prefix, strerror(saved_errno)) < 0)
 		return &no_memory;
-	return error_with_message(code_of_errno(saved_errno), message);
+	struct lh_error *error = error_with_message(code_of_errno(saved_errno), message);
+	return saved_errno == EMFILE ? lh_error_hint(error, "allow more open files: ulimit -n") : error;
 }
 
 struct lh_error *lh_error_hint(struct lh_error *error, const char *format, ...)

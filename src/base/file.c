@@ -67,12 +67,29 @@ struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_bu
 	return NULL;
 }
 
+/*
+ * A page of a mapped file that has been cut off: write(2) says EFAULT, where a look of our own is a SIGBUS, which
+ * whoever mapped the file may deal with (src/image/file_guard.c). Pipes take as much as a page at once, which lies in
+ * two. Once for each place.
+ */
+static bool is_mended_by_a_look(const char *at, size_t length, const char **last)
+{
+	enum { PAGE_BYTES = 4096 };
+	if (*last == at)
+		return false;
+	*last = at;
+	(void)*(const volatile char *)at;
+	(void)*(const volatile char *)(at + lh_min_u64(length, PAGE_BYTES) - 1);
+	return true;
+}
+
 struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, size_t length)
 {
-	const char *at = bytes;
+	const char *at = bytes, *last_looked_at = NULL;
 	while (length) {
 		ssize_t count = write(fd, at, length);
-		if (count < 0 && errno == EINTR)
+		if (count < 0 &&
+		    (errno == EINTR || (errno == EFAULT && is_mended_by_a_look(at, length, &last_looked_at))))
 			continue;
 		if (count < 0)
 			return lh_error_from_errno(errno, "cannot write %s", what);

@@ -148,6 +148,18 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 	return hint_choices(lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word), names, count);
 }
 
+/* A dump is put in place when it is whole: no stream can be. */
+static struct lh_error *parse_path(const struct lh_arguments *arguments, struct lh_dump_options *options)
+{
+	options->path = lh_arguments_value(arguments, "output");
+	if (!options->path)
+		options->path = options->compress ? DEFAULT_PATH ".zst" : DEFAULT_PATH;
+	if (strcmp(options->path, "-") != 0)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a dump can't be written to standard output"),
+			     "name a file with -o (./- is the file named -)");
+}
+
 /* What only a snapshot knows of; with another mode it would silently mean nothing. */
 static struct lh_error *parse_snapshot_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
 {
@@ -189,9 +201,7 @@ static struct lh_error *parse_options(const struct lh_arguments *arguments, stru
 	options->format = (enum lh_dump_format)format;
 	LH_TRY(parse_snapshot_options(arguments, options));
 	options->compress = lh_arguments_has(arguments, "compress");
-	options->path = lh_arguments_value(arguments, "output");
-	if (!options->path)
-		options->path = options->compress ? DEFAULT_PATH ".zst" : DEFAULT_PATH;
+	LH_TRY(parse_path(arguments, options));
 	options->force = lh_arguments_has(arguments, "force");
 	options->bare = lh_arguments_has(arguments, "bare");
 	options->swapped = lh_arguments_has(arguments, "swapped");

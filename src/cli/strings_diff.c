@@ -42,6 +42,9 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 	if (lh_arguments_has(arguments, "list"))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints the strings of one memory"),
 				     "leave out --list, or the second file");
+	if (lh_arguments_has(arguments, "grep"))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--grep prints strings of one memory"),
+				     "use --match to compare only the texts that match, or leave out the second file");
 	if (lh_arguments_operand_count(arguments) == 2 && lh_arguments_has(arguments, "against"))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "three memories are named, and two are compared"),
 				     "leave out --against, or the second file");

@@ -21,6 +21,11 @@ enum {
 static const uint64_t PF_EXITING = 0x00000004;
 static const uint64_t PF_KTHREAD = 0x00200000;
 
+bool lh_proc_is_gone(ssize_t count)
+{
+	return count == -ENOENT || count == -ESRCH;
+}
+
 ssize_t lh_proc_read_small(int folder_fd, const char *name, char *ret, size_t ret_bytes)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);

@@ -92,8 +92,12 @@ struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret)
 		return lh_error_from_errno(errno, "cannot open %s", path);
 	char text[STAT_BYTES];
 	struct lh_proc_stat stat;
-	if (process->folder_fd < 0 || lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text)) < 0)
+	ssize_t count =
+		process->folder_fd < 0 ? -ENOENT : lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text));
+	if (lh_proc_is_gone(count))
 		return no_process_error(pid);
+	if (count < 0)
+		return lh_error_from_errno((int)-count, "cannot read %s/stat", path);
 	if (!lh_proc_stat_parse(text, &stat))
 		return lh_error_create(LH_ERROR_FORMAT, "%s/stat is not what it should be", path);
 	memcpy(process->command, stat.command, sizeof(process->command));
@@ -150,8 +154,10 @@ struct lh_error *lh_process_check(const struct lh_process *process)
 {
 	char text[STAT_BYTES];
 	struct lh_proc_stat stat;
-	if (lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text)) < 0 ||
-	    !lh_proc_stat_parse(text, &stat) || lh_proc_stat_is_dead(&stat))
+	ssize_t count = lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text));
+	if (count < 0 && !lh_proc_is_gone(count))
+		return lh_error_from_errno((int)-count, "cannot read /proc/%ld/stat", (long)process->identity.pid);
+	if (count < 0 || !lh_proc_stat_parse(text, &stat) || lh_proc_stat_is_dead(&stat))
 		return lh_process_ended_error(process);
 	const struct lh_process_identity *before = &process->identity;
 	if (stat.start_ticks != before->start_ticks)

@@ -41,6 +41,8 @@ bool lh_proc_stat_is_kernel_thread(const struct lh_proc_stat *stat);
  * read, or a negative errno.
  */
 ssize_t lh_proc_read_small(int folder_fd, const char *name, char *ret, size_t ret_bytes);
+/* Whether such a negative result means that the process has ended; else something is amiss here. */
+bool lh_proc_is_gone(ssize_t count);
 
 /*
  * The number in field `index` (from 0) of the line "<key>:" of a status text, in `base`; false when

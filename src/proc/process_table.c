@@ -126,8 +126,11 @@ static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, st
 	char text[STAT_BYTES];
 	struct lh_proc_stat stat;
 	LH_CLEANUP(lh_cleanup_close) int fd = openat(proc_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || lh_proc_read_small(fd, "stat", text, sizeof(text)) <= 0 || !lh_proc_stat_parse(text, &stat)) {
-		table->vanished_count++;
+	ssize_t count = fd < 0 ? -errno : lh_proc_read_small(fd, "stat", text, sizeof(text));
+	if (count == -EMFILE || count == -ENFILE)
+		return lh_error_from_errno((int)-count, "cannot open /proc/%s/stat", name);
+	if (count <= 0 || !lh_proc_stat_parse(text, &stat)) {
+		*(count >= 0 || lh_proc_is_gone(count) ? &table->vanished_count : &table->unreadable_count) += 1;
 		return NULL;
 	}
 	if (lh_proc_stat_is_dead(&stat) || lh_proc_stat_is_kernel_thread(&stat)) {

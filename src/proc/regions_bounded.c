@@ -189,8 +189,10 @@ struct lh_error *lh_regions_read_bounded(const struct lh_process *process, struc
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	uint64_t resident_bytes;
-	if (!read_resident(process, &resident_bytes))
+	if (!read_resident(process, &resident_bytes)) {
+		LH_TRY(lh_process_check(process));
 		return lh_process_ended_error(process);
+	}
 	bool is_slow;
 	LH_TRY(would_be_slow(process, pace, &list, &is_slow));
 	LH_TRY(is_slow || would_stall(pace, resident_bytes) ? read_in_pieces(process, resident_bytes, pace, &list)

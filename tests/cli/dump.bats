@@ -361,3 +361,11 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	[ "$status" -eq 0 ]
 	jq -e '[.modes[] | select(.works) | .mode] == ["live"]' <<<"$output"
 }
+
+@test "-o - is no stream: exit 64, and nothing is written" {
+	cd "$BATS_TEST_TMPDIR"
+	run "$LEAKHUNT" dump $$ -o -
+	[ "$status" -eq 64 ]
+	[[ $output == *"standard output; hint: "*"-o"* ]]
+	[ -z "$(ls)" ]
+}

@@ -68,3 +68,19 @@ bats_require_minimum_version 1.5.0
 	[[ $output == *'ev\x1b[2Jil 1000'* ]]
 	[[ $output != *$'\e'* ]]
 }
+
+@test "too few open files are allowed: an error that says so, not that processes have ended" {
+	local command files said told
+	for command in ps "maps $$" "strings $$" "dump $$ --force -o $BATS_TEST_TMPDIR/dump"; do
+		told=0
+		for files in {4..20}; do
+			# With the fewest, not even the libraries can be opened.
+			# shellcheck disable=SC2086 # words of a command
+			said=$(prlimit "--nofile=$files:$files" "$LEAKHUNT" $command 2>&1 >/dev/null) || true
+			[[ $said != *"has ended"* ]]
+			[[ $said != *"no process"* ]]
+			[[ $said != *"Too many open files; hint: "*"ulimit -n"* ]] || told=$((told + 1))
+		done
+		[ "$told" -gt 0 ]
+	done
+}

@@ -349,6 +349,8 @@ for word in "ready", "alive":
 	[[ $output != *"goes away"* ]]
 	leakhunt strings --list "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
 	refused_with 64 --list
+	leakhunt strings --grep text "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
+	refused_with 64 --grep --match
 	leakhunt strings "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second" --against /bin/sh
 	refused_with 64 --against
 	leakhunt strings "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/missing"
@@ -372,6 +374,20 @@ for word in "ready", "alive":
 	[ "$status" -eq 1 ]
 	[ "$(jq .complete <<<"$output")" = false ]
 	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt 100000000 ]
+}
+
+@test "a file that is cut off while its long texts are listed: the same" {
+	run python3 - "$LEAKHUNT" "$BATS_TEST_TMPDIR/cut" <<-'END'
+		import os, subprocess, sys
+		open(sys.argv[2], "wb").write((b"x" * 200000 + b"\n") * 100)
+		child = subprocess.Popen([sys.argv[1], "strings", "--list", sys.argv[2]], stdout=subprocess.PIPE)
+		child.stdout.read(1)  # the pipe holds less than one text: it is being written
+		os.truncate(sys.argv[2], 1 << 16)
+		child.stdout.read()
+		sys.exit(child.wait())
+	END
+	[ "$status" -eq 1 ]
+	[[ $output == *"the file was cut off while it was read"* ]]
 }
 
 @test "secrets are masked in every output, with as many characters, unless asked for" {
