@@ -34,7 +34,7 @@
 /* A piece is lifted in 0.4 ms, under a lock that page faults share (Linux 6.18). */
 #define LIFT_PIECE_BYTES (32 * LH_MIB)
 /* Who maps memory in the target may wait that long when tracking ends. */
-#define DROP_NS_MAX LH_NS_PER_MS
+#define DROP_NS_MAX      LH_NS_PER_MS
 #define DROP_PATIENCE_NS (10 * LH_NS_PER_MS)
 
 /* Passing over so many pages costs less than one more call, which flushes TLBs (Linux 6.18: 1.3 us against 4). */

@@ -21,7 +21,7 @@ enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5, KEPT_RUNS_MAX = 65536 };
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
-#define PAUSE_MIN_NS (200 * (uint64_t)1000)
+#define PAUSE_MIN_NS    (200 * (uint64_t)1000)
 
 static void snapshot_deinit(struct lh_snapshot *snapshot)
 {
@@ -184,8 +184,9 @@ static uint64_t final_copy_ns(const struct lh_snapshot *snapshot)
 
 uint64_t lh_snapshot_expected_ns(const struct lh_snapshot *snapshot)
 {
-	return PAUSE_MIN_NS + snapshot->job->tasks.tasks.count * LH_THREAD_STOP_NS + snapshot->maps_ns + snapshot->scan_ns +
-	       snapshot->untracked_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns + final_copy_ns(snapshot);
+	return PAUSE_MIN_NS + snapshot->job->tasks.tasks.count * LH_THREAD_STOP_NS + snapshot->maps_ns +
+	       snapshot->scan_ns + snapshot->untracked_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns +
+	       final_copy_ns(snapshot);
 }
 
 /*

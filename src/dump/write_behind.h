@@ -18,8 +18,8 @@ struct lh_write_behind;
 enum lh_write_file { LH_WRITE_DUMP, LH_WRITE_LOG, LH_WRITE_FILE_COUNT };
 
 /*
- * Starts the thread; its buffers (LH_WRITE_BEHIND_BYTES) are touched already. The descriptors stay the caller's; that of the log may
- * be -1. `what` names the dump in errors.
+ * Starts the thread; its buffers (LH_WRITE_BEHIND_BYTES) are touched already. The descriptors stay the caller's; that
+ * of the log may be -1. `what` names the dump in errors.
  */
 struct lh_error *lh_write_behind_create(const int fds[LH_WRITE_FILE_COUNT], const char *what,
 					struct lh_write_behind **ret) LH_NODISCARD;

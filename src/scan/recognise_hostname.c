@@ -18,7 +18,8 @@ static const struct {
 	const char *words[5];
 } domains[DOMAIN_MAX + 1] = {
 	[2] = {.generic = {"io"}},
-	[3] = {.generic = {"com", "net", "org", "edu", "gov", "mil", "biz", "xyz"}, .words = {"int", "app", "dev", "lan"}},
+	[3] = {.generic = {"com", "net", "org", "edu", "gov", "mil", "biz", "xyz"},
+	       .words = {"int", "app", "dev", "lan"}},
 	[4] = {.generic = {"arpa"}, .words = {"test"}},
 	[5] = {.words = {"cloud", "local"}},
 	[6] = {.words = {"online"}},
@@ -100,7 +101,8 @@ static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t lin
 		const uint8_t *line = data + k * LH_LINE_BYTES;
 		ret_anchors[0][k] = 0;
 		for (uint64_t rest = dots[k]; rest; rest &= rest - 1)
-			ret_anchors[0][k] |= has_letters(second_letters, line + __builtin_ctzll(rest) + 1) ? rest & -rest : 0;
+			ret_anchors[0][k] |=
+				has_letters(second_letters, line + __builtin_ctzll(rest) + 1) ? rest & -rest : 0;
 	}
 }
 

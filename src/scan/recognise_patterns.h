@@ -29,7 +29,6 @@ struct lh_pattern_set_compiled {
 struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
 				     hs_scratch_t **scratch) LH_NODISCARD;
 /* All patterns of the rows that are secret. */
-struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret,
-					     hs_scratch_t **scratch) LH_NODISCARD;
+struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch) LH_NODISCARD;
 
 #endif

@@ -246,7 +246,7 @@ static void test_runs_made_to_take_long_are_given_up(void **state)
 	struct made made = {.bytes = malloc(LENGTH), .length = LENGTH};
 	assert_non_null(made.bytes);
 	for (size_t i = 0; i < LENGTH; i++)
-		made.bytes[i] = (i + 1) % RUN_BYTES ? (uint8_t)"cookie:"[i % WORD_BYTES] : 0;
+		made.bytes[i] = (i + 1) % RUN_BYTES ? (uint8_t) "cookie:"[i % WORD_BYTES] : 0;
 	struct listed expected = list_slowly(&made, 100);
 	struct listed listed = list_blocks(&made, 100, LENGTH);
 	assert_same(&listed, &expected, "runs that take long");
