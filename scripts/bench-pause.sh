@@ -90,9 +90,14 @@ dump_rows() {
 	local mode i rate_mb
 	for mode in $modes; do
 		rm -f "$work/$mode"
-		for ((i = 0; i < runs; i++)); do
+	done
+	# In turns, so that a machine that gets slower meanwhile does so for all.
+	for ((i = 0; i < runs; i++)); do
+		for mode in $modes; do
 			if [ "$mode" = fork ]; then fork_once; else dump_once "$mode"; fi
 		done
+	done
+	for mode in $modes; do
 		check_mode "$mode"
 		rate_mb=$(jq .elapsed_ns "$work/$mode" | median | awk -v mib="$2" '{ printf "%.0f", mib * 1048576e3 / $1 }')
 		declare -g "pause_$mode=$(jq .gap_held_ns "$work/$mode" | median)"
