@@ -237,7 +237,8 @@ struct lh_recogniser {
 	const char *const *kinds;
 	/*
 	 * What to show of a match: the subject of a certificate, the SNI; "" shows nothing. It must not show
-	 * what can hold a secret: only the text itself, on one line, which NULL stands for, is masked.
+	 * what can hold a secret but as text, which is masked: the memory's own, which NULL stands for, or this one.
+	 * Line breaks become blanks after that.
 	 */
 	void (*describe)(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
 };

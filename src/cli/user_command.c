@@ -18,10 +18,13 @@
  * `output`: what becomes its standard output; -1: ours. With an output of its own it is a group of processes, so that
  * all of it can be killed; else Ctrl-C reaches it, too.
  */
-static int spawn(char *command, int output, pid_t *ret)
+static int spawn(const char *command, int output, pid_t *ret)
 {
+	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(command);
+	if (!copy)
+		return ENOMEM;
 	char shell[] = "sh", option[] = "-c";
-	char *const arguments[] = {shell, option, command, NULL};
+	char *const arguments[] = {shell, option, copy, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t defaults;
@@ -65,10 +68,7 @@ static void wait_until(pid_t pid, uint64_t deadline_ns)
 struct lh_error *lh_user_command_run(const char *command, int *ret_status)
 {
 	pid_t pid;
-	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(command);
-	if (!copy)
-		return lh_error_no_memory();
-	int error_number = spawn(copy, -1, &pid);
+	int error_number = spawn(command, -1, &pid);
 	if (error_number)
 		return lh_error_from_errno(error_number, "cannot run `%s`", command);
 	*ret_status = wait_for(pid);
@@ -114,10 +114,9 @@ bool lh_user_command_read(const char *command, uint64_t limit_ns, char *ret, siz
 	int ends[2];
 	pid_t pid;
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + limit_ns;
-	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(command);
-	if (!copy || pipe2(ends, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
-	int error_number = spawn(copy, ends[1], &pid);
+	int error_number = spawn(command, ends[1], &pid);
 	close(ends[1]);
 	bool is_good = !error_number && read_line(ends[0], deadline_ns, ret, ret_bytes);
 	close(ends[0]);

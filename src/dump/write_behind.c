@@ -166,7 +166,7 @@ static void hand_over(struct lh_write_behind *writer)
 	pthread_mutex_unlock(&writer->mutex);
 }
 
-/* With the mutex held. */
+/* With the mutex held, or when the thread has ended. */
 static struct lh_error *take_error(struct lh_write_behind *writer)
 {
 	struct lh_error *error = writer->error;

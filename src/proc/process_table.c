@@ -130,7 +130,10 @@ static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, st
 	if (count == -EMFILE || count == -ENFILE)
 		return lh_error_from_errno((int)-count, "cannot open /proc/%s/stat", name);
 	if (count <= 0 || !lh_proc_stat_parse(text, &stat)) {
-		*(count >= 0 || lh_proc_is_gone(count) ? &table->vanished_count : &table->unreadable_count) += 1;
+		if (count >= 0 || lh_proc_is_gone(count))
+			table->vanished_count++;
+		else
+			table->unreadable_count++;
 		return NULL;
 	}
 	if (lh_proc_stat_is_dead(&stat) || lh_proc_stat_is_kernel_thread(&stat)) {

@@ -6,6 +6,7 @@
 #include "pagemap_scan.h"
 #include "regions.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,10 +190,8 @@ struct lh_error *lh_regions_read_bounded(const struct lh_process *process, struc
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	uint64_t resident_bytes;
-	if (!read_resident(process, &resident_bytes)) {
-		LH_TRY(lh_process_check(process));
-		return lh_process_ended_error(process);
-	}
+	if (!read_resident(process, &resident_bytes))
+		return lh_process_file_error(process, "statm", ESRCH);
 	bool is_slow;
 	LH_TRY(would_be_slow(process, pace, &list, &is_slow));
 	LH_TRY(is_slow || would_stall(pace, resident_bytes) ? read_in_pieces(process, resident_bytes, pace, &list)

@@ -100,10 +100,8 @@ struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_
 	struct lh_task_list list LH_CLEANUP(lh_task_list_deinit) = {0};
 	LH_TRY(open_folder(process, &folder));
 	LH_TRY(add_tasks(process, folder, &list));
-	if (!list.tasks.count) {
-		LH_TRY(lh_process_check(process));
-		return lh_process_ended_error(process);
-	}
+	if (!list.tasks.count)
+		return lh_process_file_error(process, "task", ESRCH);
 	for (int i = 0; i < STACK_POINTER_TRIES && read_stack_pointers(process, &list); i++)
 		sched_yield();
 	*ret = list;

@@ -87,13 +87,13 @@ static struct lh_error *narrow(struct lh_list_mask *mask, const struct readable 
 	LH_TRY(lh_vec_reserve(&mask->narrow, count));
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *unit = readable->bytes + first + i * width;
-		size_t others = 0;
+		size_t nonzero = 0;
 		uint8_t byte = 0;
 		for (size_t k = 0; k < width; k++) {
 			byte |= unit[k];
-			others += !!unit[k];
+			nonzero += unit[k] != 0;
 		}
-		mask->narrow.items[i] = others == 1 ? byte : 0;
+		mask->narrow.items[i] = nonzero == 1 ? byte : 0;
 	}
 	return NULL;
 }
