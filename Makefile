@@ -33,9 +33,9 @@ all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc $(warnings) $(if $(WERROR
 all_ldflags := $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
 libs := -ldw -lelf -ljansson -lcrypto -lhs -lpcre2-8 -lxxhash -liberty -llzma -lz -lzstd -lm -lpthread
 
-modules  := base proc select dump image symbols scan report
-lib_src  := $(sort $(foreach m,$(modules),$(wildcard src/$(m)/*.c)))
-cli_src  := $(sort $(wildcard src/cli/*.c))
+all_src  := $(sort $(shell find src -name '*.c'))
+cli_src  := $(filter src/cli/%,$(all_src))
+lib_src  := $(filter-out $(cli_src),$(all_src))
 unit_src := $(sort $(wildcard tests/unit/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # cxx_main.c is a part of cxx_objects, which is made twice: dynamic and static, both stripped.

@@ -31,7 +31,7 @@ until_true() {
 	return 1
 }
 
-# "other", text that no recogniser knows and high entropy are not classified; the rest is.
+# "other", text that no recognizer knows and high entropy are not classified; the rest is.
 show() {
 	local name=$1 pid=$2
 	"$leakhunt" dump "$pid" --region anon --force -o "$work/dump" >/dev/null 2>&1 || [ $? -eq 1 ]
@@ -95,7 +95,7 @@ time.sleep(600)' "$work/ready" &
 start_nginx
 start_redis
 start_python
-echo "| program | bytes | recognised | zero | pointers | other text | high entropy | other | in objects | most of it |"
+echo "| program | bytes | recognized | zero | pointers | other text | high entropy | other | in objects | most of it |"
 echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 show nginx "$nginx_pid"
 show redis-server "$redis_pid"

@@ -70,7 +70,7 @@ make_root() {
 	put "$samples/page_writer" /leakhunt/samples/page_writer
 	put "$samples/heap_leak" /leakhunt/samples/heap_leak
 	put "$samples/check_cut" /leakhunt/samples/check_cut
-	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$root/src/dump" | cut -d'"' -f2 |
+	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$root/src" | cut -d'"' -f2 |
 		grep -v guard-alone >"$tree/leakhunt/fault-points"
 	install -D "$root/tests/helpers.bash" "$tree/leakhunt/tests/helpers.bash"
 	install "$root/tests/kernels/guest.sh" "$tree/init"

@@ -41,7 +41,7 @@ check_includes() {
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac
-	done < <(grep -nHoP '^#include "\K[^"]+' src/"$module"/*.[ch])
+	done < <(grep -rnHoP '^#include "\K[^"]+' src/"$module" --include='*.[ch]')
 }
 
 lint_layers() {
@@ -58,7 +58,7 @@ lint_layers() {
 		fail "only src/symbols includes elfutils:" "$found"
 	# child_guard is a process of its own, which has to end.
 	found=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort)\(' -r src --include='*.c' |
-		grep -vE '^src/cli/|^src/dump/child_guard\.c:[0-9]+:\s_exit\(|lh_buffer_|snprintf|vasprintf|asprintf|fprintf\(table') &&
+		grep -vE '^src/cli/|^src/tracee/child_guard\.c:[0-9]+:\s_exit\(|lh_buffer_|snprintf|vasprintf|asprintf|fprintf\(table') &&
 		fail "only src/cli prints or exits:" "$found"
 	found=$(find src tests samples -name '*.[ch]' -printf '%f\n' | sort | uniq -d) && [ -n "$found" ] &&
 		fail "file names that are not unique in the tree:" "$found"

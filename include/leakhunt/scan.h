@@ -1,5 +1,5 @@
 /*
- * scan: what memory contains. Printable runs, repeated strings, recognised content, and a census of
+ * scan: what memory contains. Printable runs, repeated strings, recognized content, and a census of
  * pointers into modules. Reads through image only; every byte it sees is hostile.
  */
 #ifndef LEAKHUNT_SCAN_H
@@ -134,7 +134,7 @@ struct lh_list_options {
 struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options,
 			      const struct lh_list_output *output) LH_NODISCARD;
 
-/* ---------------------------------------------------------------- recognised content */
+/* ---------------------------------------------------------------- recognized content */
 
 /* An example or a row's text: at most this many bytes are kept of any match. */
 #define LH_EXAMPLE_MAX        160
@@ -157,7 +157,7 @@ struct lh_kind_count {
 	uint64_t bytes;
 };
 
-/* All matches of one recogniser. */
+/* All matches of one recognizer. */
 struct lh_class_count {
 	const char *name;  /* "tls-record", "x509", ... a literal */
 	const char *title; /* for people: "TLS records", "X.509 certificates" */
@@ -167,7 +167,7 @@ struct lh_class_count {
 	bool is_secret;     /* counted; its examples have addresses, and texts that are masked unless asked for */
 	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of distinct texts, the first seen */
 	size_t example_count;
-	struct lh_kind_count kinds[LH_KINDS_MAX]; /* in the recogniser's order; count and bytes sum up to the class's */
+	struct lh_kind_count kinds[LH_KINDS_MAX]; /* in the recognizer's order; count and bytes sum up to the class's */
 	size_t kind_count;                        /* 0: not told apart */
 };
 
@@ -177,12 +177,12 @@ struct lh_match {
 	size_t skipped;     /* bytes between the anchor and a match that begins after it; then `before` is 0 */
 	size_t length;      /* bytes of the whole match */
 	size_t shown_bytes; /* where the text itself is shown: so much of it; 0: all */
-	unsigned kind;      /* index into the recogniser's kinds */
+	unsigned kind;      /* index into the recognizer's kinds */
 };
 
 /*
- * The place where a pattern of a recogniser hit: anchor[-bytes_before, bytes_after) may be read.
- * `anchor` is the first byte that the pattern matched. An earlier match of the same recogniser is
+ * The place where a pattern of a recognizer hit: anchor[-bytes_before, bytes_after) may be read.
+ * `anchor` is the first byte that the pattern matched. An earlier match of the same recognizer is
  * never in reach: bytes_before begins after it.
  */
 struct lh_candidate {
@@ -190,9 +190,9 @@ struct lh_candidate {
 	size_t bytes_before;
 	size_t bytes_after;
 	uint64_t addr;        /* of anchor */
-	unsigned pattern;     /* which of the recogniser's patterns */
+	unsigned pattern;     /* which of the recognizer's patterns */
 	size_t pattern_bytes; /* that it matched, from the anchor on */
-	bool follows_match;   /* a match of the same recogniser ends at the anchor */
+	bool follows_match;   /* a match of the same recognizer ends at the anchor */
 	size_t *examined;     /* validators add the bytes they looked at in loops: the pass bounds their sum */
 };
 
@@ -216,8 +216,8 @@ enum lh_pattern_set {
 
 struct lh_kernel;
 
-/* A row of the recogniser table. Each lives in a file of its own: scan/recognise_*.c. */
-struct lh_recogniser {
+/* A row of the recognizer table. Each lives in a file of its own: scan/recognize_*.c. */
+struct lh_recognizer {
 	const char *name;
 	const char *title;
 	bool is_secret;
@@ -243,24 +243,24 @@ struct lh_recogniser {
 	void (*describe)(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
 };
 
-extern const struct lh_recogniser *const lh_recognisers[]; /* NULL-terminated, most specific first */
+extern const struct lh_recognizer *const lh_recognizers[]; /* NULL-terminated, most specific first */
 
 /*
- * Feeds blocks to all recognisers in one pass, in address order. Every byte belongs to at most one
+ * Feeds blocks to all recognizers in one pass, in address order. Every byte belongs to at most one
  * class: where matches overlap, the more specific class (the earlier row) keeps the bytes, and the
  * other counts with what is left of it; a match of which nothing is left does not count. So an e-mail
  * address in a URL is nothing, while a URL in a JSON text is a URL, and the JSON text is counted too,
  * with the bytes around it. A match is at most LH_BLOCK_OVERLAP long, and found as a whole wherever
  * blocks are cut. Results are the same for any size of blocks.
  */
-struct lh_recogniser_pass;
+struct lh_recognizer_pass;
 /* Examples show secrets as they are when `shows_secrets`. */
-struct lh_error *lh_recogniser_pass_create(bool shows_secrets, struct lh_recogniser_pass **ret) LH_NODISCARD;
-struct lh_error *lh_recogniser_pass_feed(struct lh_recogniser_pass *pass, const struct lh_block *block) LH_NODISCARD;
+struct lh_error *lh_recognizer_pass_create(bool shows_secrets, struct lh_recognizer_pass **ret) LH_NODISCARD;
+struct lh_error *lh_recognizer_pass_feed(struct lh_recognizer_pass *pass, const struct lh_block *block) LH_NODISCARD;
 /* Counts what still waits for more bytes. What is fed after it is taken as new memory. */
-struct lh_error *lh_recogniser_pass_settle(struct lh_recogniser_pass *pass) LH_NODISCARD;
-/* One entry a recogniser, in the order of the table, of what is settled; belongs to the pass. */
-const struct lh_class_count *lh_recogniser_pass_classes(const struct lh_recogniser_pass *pass, size_t *ret_count);
+struct lh_error *lh_recognizer_pass_settle(struct lh_recognizer_pass *pass) LH_NODISCARD;
+/* One entry a recognizer, in the order of the table, of what is settled; belongs to the pass. */
+const struct lh_class_count *lh_recognizer_pass_classes(const struct lh_recognizer_pass *pass, size_t *ret_count);
 
 /* Bytes that one class keeps: `row` is its index in the table. */
 struct lh_owned {
@@ -268,25 +268,25 @@ struct lh_owned {
 	unsigned row;
 };
 /* What is settled since the last reset, ascending and disjoint, within its `inside`; none before the first one. */
-const struct lh_owned *lh_recogniser_pass_owned(const struct lh_recogniser_pass *pass, size_t *ret_count);
+const struct lh_owned *lh_recognizer_pass_owned(const struct lh_recognizer_pass *pass, size_t *ret_count);
 /*
  * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass
  * and moves with the next feed. These bytes must not be shown: lh_mask_secrets. None when the pass
  * was made to show them.
  */
-const struct lh_range *lh_recogniser_pass_secrets(const struct lh_recogniser_pass *pass, size_t *ret_count);
+const struct lh_range *lh_recognizer_pass_secrets(const struct lh_recognizer_pass *pass, size_t *ret_count);
 /*
  * For threads: each feeds a clone, which shares the patterns of `pass` and must not outlive it. Reset
  * forgets all that was fed; from then on matches count only when they begin in `inside`, and their bytes
  * as far as they lie in it. Merge adds what the part has found, in address order.
  */
-struct lh_error *lh_recogniser_pass_clone(const struct lh_recogniser_pass *pass,
-					  struct lh_recogniser_pass **ret) LH_NODISCARD;
-void lh_recogniser_pass_reset(struct lh_recogniser_pass *pass, struct lh_range inside);
-struct lh_error *lh_recogniser_pass_merge(struct lh_recogniser_pass *pass,
-					  struct lh_recogniser_pass *part) LH_NODISCARD;
-void lh_recogniser_pass_destroy(struct lh_recogniser_pass *pass);
-void lh_cleanup_recogniser_pass(struct lh_recogniser_pass **pass);
+struct lh_error *lh_recognizer_pass_clone(const struct lh_recognizer_pass *pass,
+					  struct lh_recognizer_pass **ret) LH_NODISCARD;
+void lh_recognizer_pass_reset(struct lh_recognizer_pass *pass, struct lh_range inside);
+struct lh_error *lh_recognizer_pass_merge(struct lh_recognizer_pass *pass,
+					  struct lh_recognizer_pass *part) LH_NODISCARD;
+void lh_recognizer_pass_destroy(struct lh_recognizer_pass *pass);
+void lh_cleanup_recognizer_pass(struct lh_recognizer_pass **pass);
 /*
  * Overwrites with '*' what lies in `secrets` (ascending, disjoint) of bytes that were copied from `addr` on;
  * true when that is anything.
@@ -324,7 +324,7 @@ void lh_cleanup_secret_finder(struct lh_secret_finder **finder);
 
 /* ---------------------------------------------------------------- what every byte is */
 
-/* Bytes that no recogniser claims; scan/classify.c says how they are told apart. */
+/* Bytes that no recognizer claims; scan/classify.c says how they are told apart. */
 enum lh_rest {
 	LH_REST_ZERO,
 	LH_REST_POINTERS,
@@ -334,7 +334,7 @@ enum lh_rest {
 	LH_REST_COUNT,
 };
 
-/* Classes of a map: recognisers by their row in the table, then the rest from LH_MAP_REST on. */
+/* Classes of a map: recognizers by their row in the table, then the rest from LH_MAP_REST on. */
 #define LH_MAP_REST    64
 #define LH_MAP_CLASSES (LH_MAP_REST + LH_REST_COUNT)
 

@@ -2,7 +2,7 @@
  * arguments: reads the words of a command by its option rows. Options may stand before and after
  * operands; names are exact, and a typo is answered with the nearest name.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <ctype.h>
 #include <inttypes.h>

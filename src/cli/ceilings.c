@@ -3,7 +3,7 @@
  * memory. Input: a process. Output: how much is left of each. None of them is needed: what can't be read
  * is not there.
  */
-#include "cli/ceilings.h"
+#include "ceilings.h"
 
 static void add(struct lh_ceiling *ret, size_t *count, struct lh_ceiling ceiling)
 {

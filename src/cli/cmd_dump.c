@@ -2,8 +2,8 @@
  * cmd_dump: `leakhunt dump`: words to options, progress on stderr, the receipt on stdout. The work
  * is done by lh_dump.
  */
-#include "cli/command.h"
-#include "cli/record_file.h"
+#include "command.h"
+#include "record_file.h"
 
 #include <signal.h>
 #include <stdlib.h>

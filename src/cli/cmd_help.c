@@ -1,7 +1,7 @@
 /*
  * cmd_help: `help`, and what distro packagers need: `man` and `completion`.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * cmd_maps: `leakhunt maps PID|FILE`. Words in, regions of a process or of a saved text out, in kinds
  * that an engineer knows.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * cmd_ps: `leakhunt ps`. The memory of all processes, the one that costs most first.
  */
-#include "cli/command.h"
+#include "command.h"
 
 static struct lh_error *run_ps(const struct lh_arguments *arguments, int *ret_status)
 {

@@ -4,13 +4,13 @@
  * sampling early (Ctrl-C, exit, exec), two samples are enough for a result, which says that it is
  * not complete.
  */
-#include "cli/ceilings.h"
-#include "cli/command.h"
-#include "cli/record_file.h"
-#include "cli/runtime_facts.h"
-#include "cli/sampling.h"
+#include "ceilings.h"
+#include "command.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
+#include "record_file.h"
+#include "runtime_facts.h"
+#include "sampling.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * cmd_strings: `leakhunt strings FILE|PID`: what memory consists of (scan's summary, written by
  * report), or with --list every string, as GNU strings prints it.
  */
-#include "cli/command.h"
-#include "cli/strings_diff.h"
-#include "cli/strings_list.h"
+#include "command.h"
+#include "strings_diff.h"
+#include "strings_list.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -272,7 +272,7 @@ const struct lh_command lh_cmd_strings = {
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
 	.description =
 		"Reads a dump of leakhunt, a core file of gcore, the kernel or systemd-coredump, any other file, or "
-		"the memory of a running process, and sums up what is in it: recognised contents (TLS records, "
+		"the memory of a running process, and sums up what is in it: recognized contents (TLS records, "
 		"certificates, HTTP, JSON ...), the texts that are repeated most, the objects (of OpenSSL, of classes "
 		"of C++ and Python) by type, and the symbols that its pointers lead to. Programs and libraries may be "
 		"stripped: no debug packages are needed, but what there is of them is used, and debuginfod servers are "

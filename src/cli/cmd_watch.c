@@ -3,9 +3,9 @@
  * memory over time, keeps a record, writes metrics, and runs a command when it leaks. It looks cheaply
  * (counters of the kernel) and reads smaps only when something has moved; it never stops a process.
  */
-#include "cli/command.h"
-#include "cli/sampling.h"
-#include "cli/watching.h"
+#include "command.h"
+#include "sampling.h"
+#include "watching.h"
 
 enum { MOST_MAX = 1000 };
 

@@ -1,7 +1,7 @@
 /*
  * commands: the table of commands, in the order of help. A command is added here and nowhere else.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * completion: scripts for bash, zsh and fish, made from the command rows.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <string.h>
 

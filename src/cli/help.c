@@ -2,7 +2,7 @@
  * help: --help and the man page, made from the command rows. There is no other place where an
  * option is described.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <stdlib.h>
 #include <string.h>

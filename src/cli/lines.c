@@ -1,7 +1,7 @@
 /*
  * lines: a file read line by line, however long it is. A reading that fails is an error, not the end.
  */
-#include "cli/lines.h"
+#include "lines.h"
 
 #include <errno.h>
 #include <stdlib.h>

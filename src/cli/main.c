@@ -2,7 +2,7 @@
  * main: finds the command, parses its words, runs it, and turns an error into one line on stderr
  * and an exit code.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <fcntl.h>
 #include <signal.h>

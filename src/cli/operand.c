@@ -1,7 +1,7 @@
 /*
  * operand: what a "PID|FILE" operand names.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <limits.h>
 #include <string.h>

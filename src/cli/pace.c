@@ -2,11 +2,11 @@
  * pace: what the loops of `leakhunt watch` have in common: how often they look, the metrics file, and
  * the command that is run when something leaks.
  */
-#include "cli/sampling.h"
-#include "cli/watching.h"
+#include "sampling.h"
+#include "watching.h"
 
-#include "cli/command.h"
-#include "cli/user_command.h"
+#include "command.h"
+#include "user_command.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
  * order; a long one is read line by line, and of its samples only as many are judged as tell the trend,
  * so that a record of days takes no more memory and hardly more time than one of an hour.
  */
-#include "cli/record_file.h"
+#include "record_file.h"
 
-#include "cli/lines.h"
+#include "lines.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,9 +3,9 @@
  * record at each moment: a line is appended by one write, and what is thinned out replaces the file by
  * a rename. It never loses what it had before the new file is complete.
  */
-#include "cli/record_log.h"
+#include "record_log.h"
 
-#include "cli/lines.h"
+#include "lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,9 +3,9 @@
  * and hands them to select. Reads only: it never stops the process. What is lost is warned of once, and
  * sampling goes on.
  */
-#include "cli/sampling.h"
+#include "sampling.h"
 
-#include "cli/user_command.h"
+#include "user_command.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,8 +4,8 @@
 #ifndef LEAKHUNT_CLI_SAMPLING_H
 #define LEAKHUNT_CLI_SAMPLING_H
 
-#include "cli/command.h"
-#include "cli/record_log.h"
+#include "command.h"
+#include "record_log.h"
 
 /* --max-stall, for all commands that take samples. */
 #define LH_MAX_STALL_NS      (5 * LH_NS_PER_MS)

@@ -1,7 +1,7 @@
 /*
  * strings_around: keeps the last few lines, until one that matches comes, or they are too old.
  */
-#include "cli/strings_around.h"
+#include "strings_around.h"
 
 #include <stdlib.h>
 

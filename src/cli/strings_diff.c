@@ -2,7 +2,7 @@
  * strings_diff: two memories, each summed up, and what the later one has more than the earlier one. Input:
  * the command line of `leakhunt strings`. Output: report's text or JSON.
  */
-#include "cli/strings_diff.h"
+#include "strings_diff.h"
 
 /* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
 enum { KEPT_ROWS = 10000 };

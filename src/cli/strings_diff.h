@@ -4,7 +4,7 @@
 #ifndef LEAKHUNT_CLI_STRINGS_DIFF_H
 #define LEAKHUNT_CLI_STRINGS_DIFF_H
 
-#include "cli/command.h"
+#include "command.h"
 
 /* Whether the command line names two memories. */
 bool lh_strings_diff_is_wanted(const struct lh_arguments *arguments);

@@ -2,8 +2,8 @@
  * strings_list: every string of an image on standard output, line for line as GNU strings prints it. Lines
  * are made on all cores, in buffers that are then written in order. On a terminal bytes are escaped.
  */
-#include "cli/strings_list.h"
-#include "cli/strings_around.h"
+#include "strings_list.h"
+#include "strings_around.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #ifndef LEAKHUNT_CLI_STRINGS_LIST_H
 #define LEAKHUNT_CLI_STRINGS_LIST_H
 
-#include "cli/command.h"
+#include "command.h"
 
 /* What the command line says. */
 struct lh_strings_request {

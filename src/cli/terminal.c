@@ -2,7 +2,7 @@
  * terminal: everything about stdout, stderr and signals that commands share: style, progress lines,
  * warnings, and stopping in order on Ctrl-C.
  */
-#include "cli/command.h"
+#include "command.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /*
  * user_command: runs what the user gave with sh, as a shell would: leakhunt ignores SIGPIPE, its commands must not.
  */
-#include "cli/user_command.h"
+#include "user_command.h"
 
 #include <errno.h>
 #include <fcntl.h>

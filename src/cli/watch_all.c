@@ -3,9 +3,9 @@
  * table of processes, again and again. Processes that end are forgotten, and what takes a pid over is
  * another one.
  */
-#include "cli/command.h"
-#include "cli/sampling.h"
-#include "cli/watching.h"
+#include "command.h"
+#include "sampling.h"
+#include "watching.h"
 
 #include <stdio.h>
 #include <stdlib.h>

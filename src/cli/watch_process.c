@@ -3,12 +3,12 @@
  * (smaps) is taken when they have moved, and at every tenth look. After each sample the verdict is new:
  * it is drawn, recorded, written as metrics, and may set off the user's command.
  */
-#include "cli/ceilings.h"
-#include "cli/command.h"
-#include "cli/record_log.h"
-#include "cli/runtime_facts.h"
-#include "cli/sampling.h"
-#include "cli/watching.h"
+#include "ceilings.h"
+#include "command.h"
+#include "record_log.h"
+#include "runtime_facts.h"
+#include "sampling.h"
+#include "watching.h"
 
 #include <langinfo.h>
 #include <locale.h>

@@ -4,10 +4,10 @@
  * not inherit, or shares, is copied in the pause, as much as a pause bears.
  */
 #include "child_refusal.h"
-#include "cow_child.h"
+#include "dump/copy/final_set.h"
 #include "dump_job.h"
-#include "fault_point.h"
-#include "final_set.h"
+#include "leakhunt/fault_point.h"
+#include "tracee/cow_child.h"
 
 #include <stdio.h>
 #include <stdlib.h>

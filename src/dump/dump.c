@@ -3,14 +3,14 @@
  * file, the disc, memory) is tried before the target is touched; what must be of one instant is done
  * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
  */
-#include "child_reap.h"
-#include "compress.h"
+#include "dump/copy/ticker.h"
+#include "dump/core/compress.h"
 #include "dump_job.h"
-#include "fault_point.h"
+#include "leakhunt/fault_point.h"
 #include "limits.h"
-#include "stray_userfault.h"
-#include "thread_state.h"
-#include "ticker.h"
+#include "tracee/child_reap.h"
+#include "tracee/stray_userfault.h"
+#include "tracee/thread_state.h"
 
 #include <errno.h>
 #include <stdio.h>

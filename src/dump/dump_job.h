@@ -5,9 +5,9 @@
 #ifndef LEAKHUNT_DUMP_DUMP_JOB_H
 #define LEAKHUNT_DUMP_DUMP_JOB_H
 
-#include "context.h"
-#include "copy.h"
-#include "process_facts.h"
+#include "dump/copy/copy.h"
+#include "dump/core/process_facts.h"
+#include "dump/plan/context.h"
 
 struct dump_job {
 	const struct lh_process *process;

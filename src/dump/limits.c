@@ -5,7 +5,7 @@
  */
 #include "limits.h"
 
-#include "write_behind.h"
+#include "dump/copy/write_behind.h"
 
 #include <stdlib.h>
 

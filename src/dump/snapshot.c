@@ -5,7 +5,7 @@
  */
 #include "snapshot.h"
 
-#include "fault_point.h"
+#include "leakhunt/fault_point.h"
 #include "limits.h"
 
 #include <stdlib.h>

@@ -5,10 +5,10 @@
 #ifndef LEAKHUNT_DUMP_SNAPSHOT_H
 #define LEAKHUNT_DUMP_SNAPSHOT_H
 
-#include "dirty_tracker.h"
+#include "dump/copy/final_set.h"
+#include "dump/plan/ranges.h"
+#include "dump/track/dirty_tracker.h"
 #include "dump_job.h"
-#include "final_set.h"
-#include "ranges.h"
 
 struct lh_snapshot {
 	struct dump_job *job;

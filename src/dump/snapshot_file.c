@@ -2,8 +2,8 @@
  * snapshot_file: takes out of a snapshot's file what passes have copied and the target then gave back. Input: the
  * plan of the stop, and all that was taken; output: holes in the file. It runs long after the pause.
  */
+#include "dump/plan/ranges.h"
 #include "dump_job.h"
-#include "ranges.h"
 
 #include <fcntl.h>
 

@@ -3,10 +3,10 @@
  * last pages, all of one instant, in memory. In the pause nothing is written, and nothing waited for; memory is touched
  * and lists are sorted before it.
  */
-#include "fault_point.h"
+#include "leakhunt/fault_point.h"
 #include "snapshot.h"
-#include "thread_state.h"
-#include "urgent.h"
+#include "tracee/thread_state.h"
+#include "tracee/urgent.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  * all frames). Input: a hostile file; output: its content, or an error that names the frame. Sizes
  * are checked against the file before anything is allocated by them.
  */
-#include "image/compressed.h"
+#include "compressed.h"
 
 #include "leakhunt/format.h"
 

@@ -3,7 +3,7 @@
  * Everything in the file is hostile: counts, offsets and sizes are checked against its length, and
  * memory is linear in what the file really holds. (gABI: ELF header, program header; elf(5).)
  */
-#include "image/notes.h"
+#include "notes.h"
 
 #include <elf.h>
 #include <stdlib.h>

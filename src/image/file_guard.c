@@ -4,8 +4,8 @@
  * done again. Any other SIGBUS is dealt with as before. It must do nothing that is not safe in a handler: mmap is a
  * bare system call.
  */
-#include "image/file_guard.h"
-#include "image/view.h"
+#include "file_guard.h"
+#include "view.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
  * become regions again, and proc tells their kinds and finds the modules as for a live process. Only
  * what maps would name and a core does not (heap, stack, vdso) is inferred here.
  */
-#include "image/notes.h"
+#include "notes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * that pagemap says are present: reading must not swap in, fault in, or fill the page cache. The
  * target is never stopped, so bytes may change between two reads.
  */
-#include "image/view.h"
+#include "view.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -3,7 +3,7 @@
  * within the file. What the promises and the file don't agree on becomes gaps. Then notes about
  * address ranges are laid over the segments. Input is hostile; memory is linear in its size.
  */
-#include "image/view.h"
+#include "view.h"
 
 #include <stdlib.h>
 #include <string.h>

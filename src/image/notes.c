@@ -3,7 +3,7 @@
  * mapped files, and the notes of vendor leakhunt. Sizes in it are hostile; nothing is copied but
  * paths. Layouts: gABI "Note Section"; sys/procfs.h; Linux fs/binfmt_elf.c fill_files_note.
  */
-#include "image/notes.h"
+#include "notes.h"
 
 #include <elf.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #ifndef LEAKHUNT_IMAGE_NOTES_H
 #define LEAKHUNT_IMAGE_NOTES_H
 
-#include "image/view.h"
 #include "leakhunt/format.h"
+#include "view.h"
 
 /* A mapping of a file, from NT_FILE. `path` belongs to the image's strings. */
 struct lh_file_note {

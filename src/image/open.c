@@ -6,9 +6,9 @@
  * The mapping is as long as the file was when it was opened. What is cut off meanwhile reads as zeros, and
  * is a loss (file_guard.c).
  */
-#include "image/file_guard.h"
-#include "image/view.h"
+#include "file_guard.h"
 #include "leakhunt/format.h"
+#include "view.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
  * sparse file of its content. Memory is bounded (zstd's default window limit of 128 MiB), and so is
  * disc: it stops before the disc is full.
  */
-#include "image/compressed.h"
+#include "compressed.h"
 
 #include <errno.h>
 #include <stdlib.h>

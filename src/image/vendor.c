@@ -3,8 +3,8 @@
  * beside a raw file. It may have been damaged or made by somebody else, so it is checked like
  * anything else; it never changes which bytes of the file belong to which address of a core.
  */
-#include "image/notes.h"
 #include "leakhunt/json.h"
+#include "notes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * view: the image as its readers see it: lookups and reads over ordered segments and gaps, whatever
  * they came from. A read never crosses a gap, and never leaves the bytes of the file.
  */
-#include "image/view.h"
-#include "image/file_guard.h"
+#include "view.h"
+#include "file_guard.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #ifndef LEAKHUNT_IMAGE_VIEW_H
 #define LEAKHUNT_IMAGE_VIEW_H
 
-#include "image/compressed.h"
+#include "compressed.h"
 #include "leakhunt/image.h"
 
 enum { LH_IMAGE_PAGE_BYTES = 4096 };

@@ -4,7 +4,7 @@
  * pieces that are decompressed for the visit; live images have a walk of their own. A walk never
  * copies bytes of a mapped file, and never visits a gap.
  */
-#include "image/view.h"
+#include "view.h"
 
 #include <stdlib.h>
 

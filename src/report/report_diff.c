@@ -2,7 +2,7 @@
  * report_diff: what the second of two memories has more than the first, for people, and as JSON of the
  * schema leakhunt/strings-diff/1.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ static const struct {
 	const char *title;
 } kinds[] = {
 	[LH_DIFF_OBJECTS] = {"More objects", "objects", "OBJECT"},
-	[LH_DIFF_CLASSES] = {"More of recognised contents", "classes", "WHAT"},
+	[LH_DIFF_CLASSES] = {"More of recognized contents", "classes", "WHAT"},
 	[LH_DIFF_TEMPLATES] = {"More texts of one template", "templates", "TEMPLATE"},
 	[LH_DIFF_TEXTS] = {"More texts that are repeated", "texts", "TEXT"},
 	[LH_DIFF_SYMBOLS] = {"More words that point to symbols", "symbols", "SYMBOL"},

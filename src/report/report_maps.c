@@ -2,8 +2,8 @@
  * report_maps: a region list as a table with its sum, or as JSON. Input: regions, and which to show in
  * what order. Output: text. The sum is that of smaps_rollup when all regions are shown.
  */
-#include "report/table.h"
-#include "report/usage.h"
+#include "table.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * report_preview: what a dump would do, as a table of what it would copy and a few lines of what it
  * would cost, or as JSON. It computes nothing.
  */
-#include "report/table.h"
-#include "report/usage.h"
+#include "table.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  * report_ps: the table of processes as text or JSON. Input: processes, most USS first. Output: rows, and
  * how many processes are missing from them.
  */
-#include "report/table.h"
-#include "report/usage.h"
+#include "table.h"
+#include "usage.h"
 
 static const struct lh_column columns[] = {
 	{"PID", LH_COLUMN_RIGHT}, {"USER", LH_COLUMN_LEFT},  {"USS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},

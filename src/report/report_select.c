@@ -5,7 +5,7 @@
  */
 #include "leakhunt/json.h"
 #include "leakhunt/report.h"
-#include "report/table.h"
+#include "table.h"
 
 #include <inttypes.h>
 #include <math.h>

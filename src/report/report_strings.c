@@ -4,7 +4,7 @@
  *
  * The sentence at the top is put together from what blocks say about shares and counts of the result.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdio.h>

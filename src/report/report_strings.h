@@ -10,7 +10,7 @@
 
 #include "leakhunt/json.h"
 #include "leakhunt/report.h"
-#include "report/table.h"
+#include "table.h"
 
 /* A part of the sentence at the top. */
 struct lh_clause {

@@ -1,7 +1,7 @@
 /*
- * report_strings_classes: the blocks of what the recognisers found.
+ * report_strings_classes: the blocks of what the recognizers found.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdio.h>

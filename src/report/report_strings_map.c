@@ -2,7 +2,7 @@
  * report_strings_map: the strip map: what lies where along the addresses, one letter for so many bytes,
  * by the class that most of them belong to; and as JSON, cell by cell.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ static struct lh_error *make_rows(const struct lh_map *map, struct strip *strip)
 	return NULL;
 }
 
-/* Capitals for what was recognised, in the order of the table; signs for the rest. */
+/* Capitals for what was recognized, in the order of the table; signs for the rest. */
 static void choose_letters(struct strip *strip)
 {
 	static const char rest[LH_REST_COUNT] = {'.', '^', 't', '#', '-'};
@@ -151,9 +151,9 @@ static void choose_letters(struct strip *strip)
 
 static const char *color_of(unsigned class)
 {
-	static const char *const recognised[] = {"31", "32", "33", "34", "35", "36"};
+	static const char *const recognized[] = {"31", "32", "33", "34", "35", "36"};
 	static const char *const rest[LH_REST_COUNT] = {"2", "36", "37", "95", "2"};
-	return class >= LH_MAP_REST ? rest[class - LH_MAP_REST] : recognised[class % LH_ARRAY_COUNT(recognised)];
+	return class >= LH_MAP_REST ? rest[class - LH_MAP_REST] : recognized[class % LH_ARRAY_COUNT(recognized)];
 }
 
 static void write_letter(const struct strip *strip, unsigned class, struct lh_style style, struct lh_buffer *ret)

@@ -1,7 +1,7 @@
 /*
  * report_strings_objects: the block of objects: how many of each type, and their estimated size.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdio.h>

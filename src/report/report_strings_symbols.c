@@ -1,7 +1,7 @@
 /*
  * report_strings_symbols: the blocks of symbols that words point to, and of modules that could not be read.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdio.h>

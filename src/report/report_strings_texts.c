@@ -1,7 +1,7 @@
 /*
  * report_strings_texts: the blocks of templates, and of texts that are repeated.
  */
-#include "report/report_strings.h"
+#include "report_strings.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * table: aligned columns for people. Input: cells that are already escaped. Output: lines of text, cut to
  * the terminal's width in the last column only. Widths are columns of a terminal, of which wide characters take two.
  */
-#include "report/table.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <stdlib.h>

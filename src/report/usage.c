@@ -2,7 +2,7 @@
  * usage: figures and names of regions, as every report shows them. Input: result structs. Output: JSON
  * members and escaped text.
  */
-#include "report/usage.h"
+#include "usage.h"
 
 #include <string.h>
 

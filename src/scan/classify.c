@@ -1,12 +1,12 @@
 /*
- * classify: bytes that no recogniser claims are, in this order: zero (aligned words of 8 zeros), text (in
+ * classify: bytes that no recognizer claims are, in this order: zero (aligned words of 8 zeros), text (in
  * runs of at least 8 printable characters or line breaks), pointers (aligned words that hold an address of
  * mapped memory), high entropy (windows of 256 bytes with as many different values as random ones have),
  * or other: zero + text + pointers + high entropy + other == the bytes given.
  */
 #include "classify.h"
 
-#include "recognise.h"
+#include "scan/recognize/recognize.h"
 
 #include <stdlib.h>
 #include <string.h>

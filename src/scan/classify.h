@@ -1,11 +1,11 @@
 /*
- * classify: what the bytes are that no recogniser claims: a pure function of the bytes and of where memory
+ * classify: what the bytes are that no recognizer claims: a pure function of the bytes and of where memory
  * is mapped. Private to scan.
  */
 #ifndef LEAKHUNT_SCAN_CLASSIFY_H
 #define LEAKHUNT_SCAN_CLASSIFY_H
 
-#include "word_filter.h"
+#include "sweep/word_filter.h"
 
 #include "leakhunt/scan.h"
 

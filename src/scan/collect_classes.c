@@ -1,21 +1,21 @@
 /*
- * collect_classes: the recognisers as a collector. A stripe's recognition begins in the bytes before it
+ * collect_classes: the recognizers as a collector. A stripe's recognition begins in the bytes before it
  * and ends in those after it, so that it knows the matches that a border cuts: each stripe counts the
  * matches that begin in it, and the bytes of all matches that lie in it.
  */
 #include "collector.h"
-#include "recognise.h"
+#include "scan/recognize/recognize.h"
 
 #include <stdlib.h>
 
 struct classes_total {
-	struct lh_recogniser_pass *pass; /* never fed: the patterns, and the sums */
+	struct lh_recognizer_pass *pass; /* never fed: the patterns, and the sums */
 };
 
 static void destroy(void *total)
 {
 	struct classes_total *classes = total;
-	lh_recogniser_pass_destroy(classes->pass);
+	lh_recognizer_pass_destroy(classes->pass);
 	free(classes);
 }
 
@@ -24,7 +24,7 @@ static struct lh_error *create(const struct lh_collector_setup *setup, void **re
 	struct classes_total *classes = calloc(1, sizeof(*classes));
 	if (!classes)
 		return lh_error_no_memory();
-	struct lh_error *error = lh_recogniser_pass_create(setup->options->shows_secrets, &classes->pass);
+	struct lh_error *error = lh_recognizer_pass_create(setup->options->shows_secrets, &classes->pass);
 	if (error) {
 		free(classes);
 		return error;
@@ -35,22 +35,22 @@ static struct lh_error *create(const struct lh_collector_setup *setup, void **re
 
 static struct lh_error *create_part(void *total, void **ret)
 {
-	struct lh_recogniser_pass *part;
-	LH_TRY(lh_recogniser_pass_clone(((struct classes_total *)total)->pass, &part));
+	struct lh_recognizer_pass *part;
+	LH_TRY(lh_recognizer_pass_clone(((struct classes_total *)total)->pass, &part));
 	*ret = part;
 	return NULL;
 }
 
 static void destroy_part(void *part)
 {
-	lh_recogniser_pass_destroy(part);
+	lh_recognizer_pass_destroy(part);
 }
 
-static struct lh_error *feed(struct lh_recogniser_pass *pass, const struct lh_block *piece,
+static struct lh_error *feed(struct lh_recognizer_pass *pass, const struct lh_block *piece,
 			     struct lh_findings *findings)
 {
-	LH_TRY(lh_recogniser_pass_feed(pass, piece));
-	findings->secrets = lh_recogniser_pass_secrets(pass, &findings->secret_count);
+	LH_TRY(lh_recognizer_pass_feed(pass, piece));
+	findings->secrets = lh_recognizer_pass_secrets(pass, &findings->secret_count);
 	return NULL;
 }
 
@@ -84,7 +84,7 @@ static struct lh_error *begin(void *part, struct lh_findings *findings)
 {
 	const struct lh_stripe *stripe = findings->stripe;
 	const struct lh_block *first = &stripe->blocks[0], *last = &stripe->blocks[stripe->block_count - 1];
-	lh_recogniser_pass_reset(part, (struct lh_range){first->addr, last->addr + last->bytes});
+	lh_recognizer_pass_reset(part, (struct lh_range){first->addr, last->addr + last->bytes});
 	if (!first->is_continued || !first->bytes_before)
 		return NULL;
 	struct lh_block before = block_before(first);
@@ -104,16 +104,16 @@ static struct lh_error *end(void *part, struct lh_findings *findings)
 		struct lh_block after = block_after(last);
 		LH_TRY(feed(part, &after, findings));
 	}
-	LH_TRY(lh_recogniser_pass_settle(part));
-	findings->owned = lh_recogniser_pass_owned(part, &findings->owned_count);
+	LH_TRY(lh_recognizer_pass_settle(part));
+	findings->owned = lh_recognizer_pass_owned(part, &findings->owned_count);
 	return NULL;
 }
 
 static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)
 {
-	struct lh_recogniser_pass *pass = ((struct classes_total *)total)->pass;
-	LH_TRY(lh_recogniser_pass_merge(pass, part));
-	findings->secrets = lh_recogniser_pass_secrets(pass, &findings->secret_count);
+	struct lh_recognizer_pass *pass = ((struct classes_total *)total)->pass;
+	LH_TRY(lh_recognizer_pass_merge(pass, part));
+	findings->secrets = lh_recognizer_pass_secrets(pass, &findings->secret_count);
 	return NULL;
 }
 
@@ -130,7 +130,7 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 	(void)findings;
 	size_t count;
 	const struct lh_class_count *classes =
-		lh_recogniser_pass_classes(((struct classes_total *)total)->pass, &count);
+		lh_recognizer_pass_classes(((struct classes_total *)total)->pass, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (classes[i].count || classes[i].unchecked)
 			LH_TRY(lh_vec_push(&ret->classes, classes[i]));

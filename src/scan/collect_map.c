@@ -1,5 +1,5 @@
 /*
- * collect_map: every byte belongs to one class: to the recogniser that keeps it, else to what classify
+ * collect_map: every byte belongs to one class: to the recognizer that keeps it, else to what classify
  * says. Adds up to the bytes scanned, and fills the map of what lies where.
  */
 #include "classify.h"

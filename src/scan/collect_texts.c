@@ -1,13 +1,13 @@
 /*
  * collect_texts: printable runs, how often each text occurs, and what texts have in common. A stripe's
  * texts are counted by themselves, and each of the different ones is read for its template once; then the
- * counts are added up. A text that overlaps a secret, which the recognisers have found before, is kept
+ * counts are added up. A text that overlaps a secret, which the recognizers have found before, is kept
  * without its bytes. They do not look for wide characters: those are read from a masked copy.
  */
 #include "collector.h"
-#include "list_mask.h"
-#include "run_part.h"
-#include "text_count.h"
+#include "scan/text/list_mask.h"
+#include "scan/text/run_part.h"
+#include "scan/text/text_count.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -16,7 +16,7 @@
 #ifndef LEAKHUNT_SCAN_COLLECTOR_H
 #define LEAKHUNT_SCAN_COLLECTOR_H
 
-#include "stripes.h"
+#include "sweep/stripes.h"
 
 struct lh_collector_setup {
 	const struct lh_image *image;

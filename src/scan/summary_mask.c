@@ -1,5 +1,5 @@
 /*
- * summary_mask: masks the secrets in what a summary shows that the recognisers can't know: texts of wide
+ * summary_mask: masks the secrets in what a summary shows that the recognizers can't know: texts of wide
  * characters, a secret that is one only with what follows the piece it lies in, and the names of symbols and
  * objects, which may be any string of a module.
  */

@@ -3,7 +3,7 @@
  * word. The process is neither stopped nor asked: slots of its dynamic linker are read, where they lead to is
  * looked up, and the names of that module tell which malloc it is.
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 #include <fcntl.h>
 #include <gelf.h>

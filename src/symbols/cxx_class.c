@@ -5,7 +5,7 @@
  * Itanium C++ ABI 2.5.2: before the address that objects hold lie the offset to the object's top, and
  * the address of its type_info, {vtable of type_info's class, const char *name}; at it lies code.
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * debuginfod server, which is asked only when the user has set DEBUGINFOD_URLS. Input: a module, and its
  * file. What is found is used only if build id or checksum say that it is the module's.
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 #include <dlfcn.h>
 #include <elfutils/libdwelf.h>

@@ -1,10 +1,10 @@
 /*
- * method_tables: recognises an unnamed table of function pointers by a named one that is nearly the
+ * method_tables: recognizes an unnamed table of function pointers by a named one that is nearly the
  * same. A library keeps variants of one table (OpenSSL: one for each protocol version and side), of
  * which accessor functions name only some. Input: the relocations of a file, which say what each word of
  * its read-only data will point to; nothing of the target is read.
  */
-#include "symbols/module_table.h"
+#include "module_table.h"
 
 #include <gelf.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * done to it. Input: addresses that may be anything. Files are read with pread, never mapped: one that is
  * cut off meanwhile yields less, and no signal.
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
  * {ob_size@16, tp_name@24, tp_basicsize@32, tp_itemsize@40, ... tp_flags@168}. PyType_Type is the object
  * whose type is itself and whose name is "type".
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 #include <string.h>
 

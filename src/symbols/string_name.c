@@ -3,7 +3,7 @@
  * string in read-only data of the same file (ciphers, key types, ASN.1 objects, commands, ...). Input: an address
  * that memory points to, so that it is likely to be where an object begins. Output: the string.
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 enum {
 	NAMING_WORDS = 4,

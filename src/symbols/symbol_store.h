@@ -5,7 +5,7 @@
 #ifndef LEAKHUNT_SYMBOLS_SYMBOL_STORE_H
 #define LEAKHUNT_SYMBOLS_SYMBOL_STORE_H
 
-#include "symbols/module_table.h"
+#include "module_table.h"
 
 struct named_module {
 	const struct lh_module *module;

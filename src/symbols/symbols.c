@@ -3,7 +3,7 @@
  * (and a separate debug file, if there is one), checks by build id that it is the one that was
  * mapped, copies its names, and closes it. Files are opened below `root` and never beyond it.
  */
-#include "symbols/symbol_store.h"
+#include "symbol_store.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 @test "the NEON kernel answers as the scalar one does (AArch64, qemu-user)" {
 	cd "$LEAKHUNT_ROOT" || return
 	aarch64-linux-gnu-gcc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -Iinclude -Isrc \
-		-o "$BATS_TEST_TMPDIR/compare" tests/cross/compare_kernels.c src/scan/kernel_scalar.c src/scan/kernel_neon.c
+		-o "$BATS_TEST_TMPDIR/compare" tests/cross/compare_kernels.c src/sweep/kernel_scalar.c src/sweep/kernel_neon.c
 	run qemu-aarch64 "$BATS_TEST_TMPDIR/compare"
 	echo "$output"
 	[ "$status" -eq 0 ]

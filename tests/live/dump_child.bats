@@ -110,7 +110,7 @@ end_python() {
 
 # Of the child itself; those on a thread's way to any call are met on the way to its clone, and to its wait4.
 fault_points() {
-	grep -rhoE "lh_fault_point\(\"($1)-[a-z-]+\"\)" "$LEAKHUNT_ROOT/src/dump" | cut -d'"' -f2 | grep -v child-guard
+	grep -rhoE "lh_fault_point\(\"($1)-[a-z-]+\"\)" "$LEAKHUNT_ROOT/src" | cut -d'"' -f2 | grep -v child-guard
 }
 
 @test "killed at each named step: the target is well, and no child of it stays" {

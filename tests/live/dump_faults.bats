@@ -20,7 +20,7 @@ teardown() {
 
 # Those of mode child have their own test (dump_child.bats).
 fault_points() {
-	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$LEAKHUNT_ROOT/src/dump" | cut -d'"' -f2 | grep -v ^child-
+	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$LEAKHUNT_ROOT/src" | cut -d'"' -f2 | grep -v ^child-
 }
 
 assert_target_is_well() {

@@ -5,7 +5,7 @@
  */
 #include "core_builder.h"
 
-#include "scan/chunks.h"
+#include "heap/chunks.h"
 
 #include <malloc.h>
 

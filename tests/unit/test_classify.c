@@ -6,7 +6,7 @@
 
 #include "scan/classify.h"
 #include "scan/map.h"
-#include "scan/recognise.h"
+#include "scan/recognize/recognize.h"
 
 #include <stdio.h>
 #include <unistd.h>

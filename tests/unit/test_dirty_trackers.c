@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dump/dirty_tracker.h"
+#include "dump/track/dirty_tracker.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dump/crew.h"
+#include "dump/plan/crew.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* layout and gaps: where pages lie in the file, and what is left of them when some were lost. */
-#include "dump/gaps.h"
-#include "dump/layout.h"
+#include "dump/plan/gaps.h"
+#include "dump/plan/layout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dump/copy.h"
+#include "dump/copy/copy.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dump/urgent.h"
+#include "tracee/urgent.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* write_behind: what is put arrives at its place, in any order, by whichever way, and a failed write is told. */
-#include "dump/write_behind.h"
+#include "dump/copy/write_behind.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "scan/kernel.h"
+#include "sweep/kernel.h"
 
 #include <stdio.h>
 #include <sys/mman.h>

@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "scan/list_mask.h"
+#include "scan/text/list_mask.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -395,7 +395,7 @@ static size_t match_slowly(const char *pattern, const uint8_t *bytes, uint64_t r
 	return count;
 }
 
-static void check_kernels(const struct lh_recogniser *row, const uint8_t *bytes,
+static void check_kernels(const struct lh_recognizer *row, const uint8_t *bytes,
 			  uint64_t expected[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
@@ -413,14 +413,14 @@ static void check_kernels(const struct lh_recogniser *row, const uint8_t *bytes,
 	}
 }
 
-static void check_row(const struct lh_recogniser *row, uint64_t random)
+static void check_row(const struct lh_recognizer *row, uint64_t random)
 {
 	uint8_t bytes[FOUND_BYTES];
 	size_t count = 0;
 	for (unsigned round = 0; round < 150; round++) {
 		uint64_t expected[LH_OWN_PATTERNS_MAX][LH_FIND_LINES] = {{0}};
 		fill_for_patterns(bytes, round % 5, &random);
-		/* The end of what can be read: see lh_recogniser.find. */
+		/* The end of what can be read: see lh_recognizer.find. */
 		size_t readable = round % 3 ? FOUND_BYTES : FOUND_BYTES - unit_random(&random) % 300;
 		memset(bytes + readable, 1, FOUND_BYTES - readable);
 		for (unsigned pattern = 0; row->patterns[pattern]; pattern++)
@@ -434,9 +434,9 @@ static void check_row(const struct lh_recogniser *row, uint64_t random)
 static void test_rows_find_what_their_patterns_say(void **state)
 {
 	(void)state;
-	for (unsigned row = 0; lh_recognisers[row]; row++) {
-		if (lh_recognisers[row]->find)
-			check_row(lh_recognisers[row], row + 1);
+	for (unsigned row = 0; lh_recognizers[row]; row++) {
+		if (lh_recognizers[row]->find)
+			check_row(lh_recognizers[row], row + 1);
 	}
 }
 

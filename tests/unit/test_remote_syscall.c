@@ -4,9 +4,9 @@
  */
 #include "unit.h"
 
-#include "dump/remote_syscall.h"
-#include "dump/seccomp_filter.h"
-#include "dump/signal_frame.h"
+#include "tracee/remote_syscall.h"
+#include "tracee/seccomp_filter.h"
+#include "tracee/signal_frame.h"
 
 #include <errno.h>
 #include <linux/audit.h>

@@ -5,7 +5,7 @@
 #include "unit.h"
 
 #include "leakhunt/scan.h"
-#include "scan/text_count.h"
+#include "scan/text/text_count.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "scan/word_filter.h"
+#include "sweep/word_filter.h"
 
 static uint64_t some_word(uint64_t *random, const struct lh_word_ranges *ranges)
 {

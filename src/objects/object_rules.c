@@ -1,0 +1,251 @@
+/*
+ * object_rules: types of OpenSSL 1.1.1 to 3.3, by the tables that their objects point to and by what stands
+ * around the pointer. No size and no version is asked for: fields are recognized by what they hold.
+ *
+ * Sources: ssl/ssl_local.h and ssl/ssl_local.h of 3.2 (struct ssl_st, ssl_ctx_st, ssl_session_st),
+ * crypto/bio/bio_local.h, crypto/evp/evp_local.h, include/crypto/x509.h, include/crypto/evp.h.
+ */
+#include "object_rules.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	TLS_ANY = 0x10000,  /* TLS_ANY_VERSION: not agreed upon yet */
+	DTLS_ANY = 0x1ffff, /* DTLS_ANY_VERSION */
+	RWSTATE_MAX = 8,    /* SSL_RETRY_VERIFY */
+	MASTER_KEY_MAX = 256,
+};
+
+static uint32_t low_half(uint64_t word)
+{
+	return (uint32_t)word;
+}
+
+/* User space of x86_64, and what malloc returns is a multiple of 16; tables of 8. */
+static bool is_pointer(uint64_t word)
+{
+	return word >= 4096 && word < UINT64_C(1) << 47 && word % 8 == 0;
+}
+
+/* Where the pointer lies in its chunk; SIZE_MAX when that is not known. */
+static uint64_t place_in_chunk(const struct lh_object_view *view)
+{
+	return view->has_chunk ? view->hit->addr - view->chunk.memory_addr : UINT64_MAX;
+}
+
+/* Objects of other allocators have no chunk: then only what is around the pointer counts. */
+static bool is_placed_below(const struct lh_object_view *view, uint64_t limit)
+{
+	return !view->has_chunk || place_in_chunk(view) < limit;
+}
+
+/* ---------------------------------------------------------------- SSL */
+
+struct protocol {
+	uint32_t version;
+	const char *name;
+};
+
+/* RFC 8446 4.2.1, RFC 9147, ssl.h DTLS1_BAD_VER. */
+static const struct protocol protocols[] = {
+	{0x0300, "SSL 3"},           {0x0301, "TLS 1.0"},          {0x0302, "TLS 1.1"},  {0x0303, "TLS 1.2"},
+	{0x0304, "TLS 1.3"},         {0xfeff, "DTLS 1.0"},         {0xfefd, "DTLS 1.2"}, {0x0100, "DTLS 1.0 (old)"},
+	{TLS_ANY, "no version yet"}, {DTLS_ANY, "no version yet"},
+};
+
+static const char *protocol_name(uint32_t version)
+{
+	for (size_t i = 0; i < LH_ARRAY_COUNT(protocols); i++) {
+		if (protocols[i].version == version)
+			return protocols[i].name;
+	}
+	return NULL;
+}
+
+/*
+ * {BIO *rbio, *wbio, *bbio; int rwstate; int (*handshake_func)(SSL *); int server; ...}: the same in all
+ * versions. The side is asked of `server`: a server of TLS 1.3 has the client's table (1.1.1, 3.0).
+ */
+static bool is_connection_state(const struct lh_object_view *view, int64_t offset, const char **ret_side)
+{
+	uint64_t words[6];
+	for (int64_t i = 0; i < 6; i++) {
+		if (!lh_object_word(view, offset + i * 8, &words[i]))
+			return false;
+	}
+	for (int i = 0; i < 3; i++) {
+		if (words[i] && !is_pointer(words[i]))
+			return false;
+	}
+	if (!low_half(words[3]) || low_half(words[3]) > RWSTATE_MAX || low_half(words[5]) > 1 ||
+	    (words[4] && !lh_symbols_is_code(view->symbols, words[4])))
+		return false;
+	*ret_side = !words[4] ? "no side yet" : low_half(words[5]) ? "server" : "client";
+	return true;
+}
+
+/*
+ * Where the pointer to the method lies in the object, and from there the version and the state: up to 3.1,
+ * in 3.2, and with user_ssl before them.
+ */
+static const struct {
+	uint64_t method;
+	int64_t version;
+	int64_t state;
+} connection_layouts[] = {{8, -8, 8}, {24, 40, 48}, {24, 48, 56}};
+
+static bool is_ssl(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	for (size_t i = 0; i < LH_ARRAY_COUNT(connection_layouts); i++) {
+		uint64_t version;
+		const char *side;
+		/* A buffer may still hold what lay there before it: an object is a chunk of its own. */
+		if ((view->has_chunk && place_in_chunk(view) != connection_layouts[i].method) ||
+		    !lh_object_word(view, connection_layouts[i].version, &version) ||
+		    !protocol_name(low_half(version)) || !is_connection_state(view, connection_layouts[i].state, &side))
+			continue;
+		snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %s", side, protocol_name(low_half(version)));
+		return true;
+	}
+	return false;
+}
+
+/* {[OSSL_LIB_CTX *libctx;] method; cipher_list, cipher_list_by_id, tls13_ciphersuites, cert_store, sessions; ...} */
+static bool is_ssl_ctx(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	for (int64_t i = 1; i <= 5; i++) {
+		uint64_t word;
+		if (!lh_object_word(view, i * 8, &word) || !is_pointer(word))
+			return false;
+	}
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s()", view->table_name);
+	return is_placed_below(view, 16);
+}
+
+/* {int ssl_version; size_t master_key_length; ... const SSL_CIPHER *cipher; ...}; the cipher names itself. */
+static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	uint64_t version, key_bytes;
+	int64_t start = -(int64_t)place_in_chunk(view);
+	if (!view->has_chunk || !lh_object_word(view, start, &version) ||
+	    !lh_object_word(view, start + 8, &key_bytes) || !protocol_name(low_half(version)) || !key_bytes ||
+	    key_bytes > MASTER_KEY_MAX)
+		return false;
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %.32s", protocol_name(low_half(version)), view->table_name);
+	return true;
+}
+
+/*
+ * {unsigned char *buf; size_t default_len, len, offset, left; ...} of 1.1.1 to 3.1 (ssl/record/record.h), for what is
+ * read and for what is written: `buf` is as long as `len` says, by the size that malloc keeps in front of it.
+ */
+bool lh_object_record_buffer(const struct lh_object_view *view, uint64_t offset, struct lh_chunk *ret)
+{
+	enum { ADDR, DEFAULT, LENGTH, OFFSET, LEFT, WORDS, LENGTH_MIN = 512, LENGTH_MAX = 1 << 17, SIZE_FLAGS = 7 };
+	uint64_t words[WORDS], size, next_size;
+	for (size_t i = 0; i < WORDS; i++) {
+		uint64_t at = view->chunk.memory_addr + offset + i * 8;
+		if (!lh_object_word(view, (int64_t)(at - view->hit->addr), &words[i]))
+			return false;
+	}
+	if (!is_pointer(words[ADDR]) || words[ADDR] % 16 || words[LENGTH] < LENGTH_MIN || words[LENGTH] > LENGTH_MAX ||
+	    words[DEFAULT] > LENGTH_MAX || words[OFFSET] > words[LENGTH] ||
+	    words[LEFT] > words[LENGTH] - words[OFFSET] || lh_image_read(view->image, words[ADDR] - 8, &size, 8) != 8)
+		return false;
+	size &= ~(uint64_t)SIZE_FLAGS;
+	/* malloc.c, request2size; up to 16 bytes that are too few for a chunk stay in it. */
+	uint64_t least = lh_align_up(words[LENGTH] + 8, 16);
+	if (size < least || size > least + 16 || lh_image_read(view->image, words[ADDR] - 8 + size, &next_size, 8) != 8)
+		return false;
+	*ret = (struct lh_chunk){.memory_addr = words[ADDR], .size_bytes = size, .is_used = next_size & 1};
+	return true;
+}
+
+/* ---------------------------------------------------------------- libcrypto */
+
+/* The table is the first thing in the object, or the second behind a library context. */
+static bool is_headed_by_table(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s()", view->table_name);
+	return view->has_chunk && place_in_chunk(view) < 16;
+}
+
+static bool begins_with_table(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	return is_headed_by_table(view, ret) && place_in_chunk(view) == 0;
+}
+
+/*
+ * {version; ASN1_INTEGER serialNumber {int length, type; data; flags}; X509_ALGOR signature {algorithm@32}; ...
+ * X509_ALGOR sig_alg ...}: both algorithms are the same, and the serial is an integer (V_ASN1_INTEGER, or negative).
+ */
+static bool is_certificate(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	enum { ALGORITHM = 32, TYPE_INTEGER = 2, TYPE_NEGATIVE = 0x102, SIGNATURE_MAX = 192 };
+	uint64_t serial;
+	if (!view->has_chunk || place_in_chunk(view) != ALGORITHM || !lh_object_word(view, -24, &serial) ||
+	    (serial >> 32 != TYPE_INTEGER && serial >> 32 != TYPE_NEGATIVE))
+		return false;
+	for (int64_t at = 8; at <= SIGNATURE_MAX; at += 8) {
+		uint64_t word;
+		if (!lh_object_word(view, at, &word))
+			return false;
+		if (word == view->table_addr) {
+			snprintf(ret, LH_OBJECT_DETAIL_MAX, "%.48s", view->table_name);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* {int type; int save_type; ... const EVP_PKEY_ASN1_METHOD *ameth ...}: the table begins with the same type. */
+static bool is_key(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
+{
+	enum { TYPE_MAX = 5000 }; /* numbers of objects (obj_mac.h) */
+	uint64_t type, table_type;
+	if (!view->has_chunk || place_in_chunk(view) > 16 || !place_in_chunk(view) ||
+	    !lh_object_word(view, -(int64_t)place_in_chunk(view), &type) ||
+	    lh_image_read(view->image, view->table_addr, &table_type, 8) != 8 || !low_half(type) ||
+	    low_half(type) > TYPE_MAX || low_half(type) != low_half(table_type))
+		return false;
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%.48s", view->table_name);
+	return true;
+}
+
+/* ---------------------------------------------------------------- the table */
+
+#define PATTERNS(...)             \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
+
+/* A method of TLS is known by its accessor, or as nearly the same table as one. */
+#define METHODS PATTERNS("TLS*_method", "DTLS*_method", "SSLv*_method")
+#define DIGESTS PATTERNS("EVP_md*", "EVP_sha*", "EVP_blake*", "EVP_ripemd*", "EVP_sm3", "EVP_whirlpool")
+
+const struct lh_object_rule lh_object_rules[] = {
+	{"SSL", METHODS, is_ssl, true},
+	{"SSL_CTX", METHODS, is_ssl_ctx, false},
+	{"BIO", PATTERNS("BIO_s_*", "BIO_f_*"), is_headed_by_table, false},
+	{"EVP_MD_CTX", DIGESTS, begins_with_table, false},
+	{"EVP_CIPHER_CTX", PATTERNS("EVP_*"), begins_with_table, false},
+	{"RSA", PATTERNS("RSA_PKCS1_OpenSSL"), is_headed_by_table, false},
+	{"DSA", PATTERNS("DSA_OpenSSL"), is_headed_by_table, false},
+	{"EC_KEY", PATTERNS("EC_KEY_OpenSSL"), is_headed_by_table, false},
+	{"SSL_SESSION", NULL, is_session, false},
+	{"X509", NULL, is_certificate, false},
+	{"EVP_PKEY", NULL, is_key, false},
+	{.name = NULL},
+};
+
+bool lh_object_rule_fits_accessor(const struct lh_object_rule *rule, const char *accessor)
+{
+	for (size_t i = 0; rule->accessors && rule->accessors[i]; i++) {
+		if (fnmatch(rule->accessors[i], accessor, 0) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,82 @@
+/*
+ * recognize_patterns: compiles the patterns of the table's rows with vectorscan. They are of fixed length,
+ * so that a hit's end says where it begins.
+ */
+#include "recognize_patterns.h"
+
+#include <stdlib.h>
+
+static struct lh_error *compile_error(hs_compile_error_t *error)
+{
+	struct lh_error *ret =
+		lh_error_create(LH_ERROR_SYSTEM, "patterns of recognizers do not compile: %s", error->message);
+	hs_free_compile_error(error);
+	return ret;
+}
+
+/* Patterns are of fixed length: the anchor is then the end of the hit minus that length. */
+static struct lh_error *pattern_length(const char *expression, size_t *ret)
+{
+	hs_expr_info_t *info = NULL;
+	hs_compile_error_t *error = NULL;
+	if (hs_expression_info(expression, HS_FLAG_DOTALL, &info, &error) != HS_SUCCESS)
+		return compile_error(error);
+	bool is_fixed = info->min_width == info->max_width && info->min_width > 0;
+	*ret = info->min_width;
+	free(info);
+	return is_fixed ? NULL
+			: lh_error_create(LH_ERROR_SYSTEM, "pattern of a recognizer has no fixed length: %s",
+					  expression);
+}
+
+static struct lh_error *add_pattern(unsigned row, unsigned number, struct lh_pattern_set_compiled *set,
+				    const char **expressions)
+{
+	const char *expression = lh_recognizers[row]->patterns[number];
+	if (set->pattern_count == LH_PATTERNS_MAX)
+		return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", LH_PATTERNS_MAX);
+	struct lh_pattern *pattern = &set->patterns[set->pattern_count];
+	*pattern = (struct lh_pattern){.row = row, .number = number};
+	LH_TRY(pattern_length(expression, &pattern->bytes));
+	set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
+	expressions[set->pattern_count++] = expression;
+	return NULL;
+}
+
+static struct lh_error *compile(const char *const *expressions, struct lh_pattern_set_compiled *ret,
+				hs_scratch_t **scratch)
+{
+	unsigned flags[LH_PATTERNS_MAX];
+	unsigned ids[LH_PATTERNS_MAX];
+	for (unsigned i = 0; i < ret->pattern_count; i++) {
+		flags[i] = HS_FLAG_DOTALL;
+		ids[i] = i;
+	}
+	hs_compile_error_t *error = NULL;
+	if (hs_compile_multi(expressions, flags, ids, ret->pattern_count, HS_MODE_BLOCK, NULL, &ret->database,
+			     &error) != HS_SUCCESS)
+		return compile_error(error);
+	return hs_alloc_scratch(ret->database, scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
+}
+
+struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
+				     hs_scratch_t **scratch)
+{
+	const char *expressions[LH_PATTERNS_MAX];
+	for (unsigned row = 0; lh_recognizers[row]; row++) {
+		for (unsigned i = 0; lh_recognizers[row]->set == kind && lh_recognizers[row]->patterns[i]; i++)
+			LH_TRY(add_pattern(row, i, ret, expressions));
+	}
+	bool is_own = kind == LH_PATTERNS_OWN || kind == LH_PATTERNS_OWN_TEXT;
+	return is_own ? NULL : compile(expressions, ret, scratch);
+}
+
+struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
+{
+	const char *expressions[LH_PATTERNS_MAX];
+	for (unsigned row = 0; lh_recognizers[row]; row++) {
+		for (unsigned i = 0; lh_recognizers[row]->is_secret && lh_recognizers[row]->patterns[i]; i++)
+			LH_TRY(add_pattern(row, i, ret, expressions));
+	}
+	return compile(expressions, ret, scratch);
+}

@@ -1,0 +1,149 @@
+/*
+ * recognize_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
+ * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, in one
+ * search over all bytes: looking where text is, so as to search only there for those that are text, takes longer;
+ * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
+ */
+#include "recognize_patterns.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
+
+struct lh_secret_finder {
+	struct lh_pattern_set_compiled set;
+	hs_scratch_t *scratch;
+	bool is_clone; /* the compiled set is another's */
+	LH_VEC(struct lh_range) found;
+};
+
+struct run {
+	struct lh_secret_finder *finder;
+	struct lh_secret_search *search;
+	struct lh_span within; /* where anchors are wanted */
+	struct lh_error *error;
+};
+
+static struct lh_error *add(struct run *run, size_t start, size_t end)
+{
+	return lh_vec_push(&run->finder->found, (struct lh_range){start, end});
+}
+
+static struct lh_error *look(struct run *run, const struct lh_pattern *pattern, size_t anchor)
+{
+	struct lh_secret_search *search = run->search;
+	struct lh_candidate candidate = {
+		.anchor = (const uint8_t *)search->bytes + anchor,
+		.bytes_before = lh_min_u64(anchor, LH_LOOK_BACK),
+		.bytes_after = lh_min_u64(search->length - anchor, LH_BLOCK_OVERLAP),
+		.addr = search->addr + anchor,
+		.pattern = pattern->number,
+		.pattern_bytes = pattern->bytes,
+		.examined = &search->examined,
+	};
+	struct lh_match match;
+	search->examined++;
+	if (lh_recognizers[pattern->row]->validate(&candidate, &match)) {
+		size_t start = anchor - match.before + match.skipped;
+		LH_TRY(add(run, start, start + match.length));
+	}
+	search->is_given_up = search->examined > EXAMINED_FREE + EXAMINED_PER_BYTE * search->length;
+	return search->is_given_up ? add(run, anchor, search->length) : NULL;
+}
+
+static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+{
+	(void)from;
+	(void)flags;
+	struct run *run = context;
+	const struct lh_pattern *pattern = &run->finder->set.patterns[id];
+	size_t anchor = run->within.start + (size_t)to - pattern->bytes;
+	if (anchor < run->within.end)
+		run->error = look(run, pattern, anchor);
+	return run->error || run->search->is_given_up;
+}
+
+static struct lh_error *scan(struct run *run)
+{
+	const struct lh_pattern_set_compiled *set = &run->finder->set;
+	size_t start = run->within.start;
+	size_t end = lh_min_u64(run->within.end + set->longest_bytes - 1, run->search->length);
+	hs_error_t status = hs_scan(set->database, (const char *)run->search->bytes + start, (unsigned)(end - start), 0,
+				    run->finder->scratch, on_hit, run);
+	if (run->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
+		return run->error;
+	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
+}
+
+struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
+				       struct lh_span within, const struct lh_range **ret, size_t *ret_count)
+{
+	struct run run = {.finder = finder, .search = search, .within = within};
+	finder->found.count = 0;
+	if (search->length > UINT_MAX)
+		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in",
+				       search->length);
+	if (within.start < within.end && !search->is_given_up)
+		LH_TRY(scan(&run));
+	*ret = finder->found.items;
+	*ret_count = finder->found.count;
+	return NULL;
+}
+
+void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length)
+{
+	const struct lh_range *found = NULL;
+	size_t count = 0;
+	struct lh_secret_search search = {.bytes = text, .length = length};
+	struct lh_error *error = lh_secret_finder_find(finder, &search, (struct lh_span){0, length}, &found, &count);
+	if (error)
+		memset(text, '*', length);
+	for (size_t i = 0; !error && i < count; i++)
+		memset(text + found[i].start, '*', found[i].end - found[i].start);
+	lh_error_destroy(error);
+}
+
+/* ---------------------------------------------------------------- life */
+
+struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
+{
+	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = calloc(1, sizeof(*finder));
+	if (!finder)
+		return lh_error_no_memory();
+	LH_TRY(lh_patterns_compile_secrets(&finder->set, &finder->scratch));
+	*ret = finder;
+	finder = NULL;
+	return NULL;
+}
+
+struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, struct lh_secret_finder **ret)
+{
+	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *clone = calloc(1, sizeof(*clone));
+	if (!clone)
+		return lh_error_no_memory();
+	clone->is_clone = true;
+	clone->set = finder->set;
+	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
+		return lh_error_no_memory();
+	*ret = clone;
+	clone = NULL;
+	return NULL;
+}
+
+void lh_secret_finder_destroy(struct lh_secret_finder *finder)
+{
+	if (!finder)
+		return;
+	lh_vec_deinit(&finder->found);
+	hs_free_scratch(finder->scratch);
+	if (!finder->is_clone)
+		hs_free_database(finder->set.database);
+	free(finder);
+}
+
+void lh_cleanup_secret_finder(struct lh_secret_finder **finder)
+{
+	lh_secret_finder_destroy(*finder);
+}

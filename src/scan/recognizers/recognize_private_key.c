@@ -1,0 +1,142 @@
+/*
+ * recognize_private_key: private keys, as PEM (RFC 7468; also cut off after at least 64 characters, and
+ * with its first line gone: malloc overwrites the first 16 bytes of a freed chunk) and DER: RSAPrivateKey (RFC 8017
+ * A.1.2) and DSA's, PrivateKeyInfo (RFC 5208 section 5), ECPrivateKey (RFC 5915 section 3). Secret: counted, and never
+ * shown.
+ */
+#include "scan/recognize/recognize.h"
+
+enum {
+	DER_INTEGER = 0x02,
+	DER_OCTET_STRING = 0x04,
+	DER_OID = 0x06,
+	DER_SEQUENCE = 0x30,
+	RSA_INTEGERS = 9,
+	DSA_INTEGERS = 6,
+	EC_KEY_BYTES_MIN = 20,
+	EC_KEY_BYTES_MAX = 66, /* P-521 */
+	CUT_BODY_MIN = 64,
+	CUT_BODY_MAX = 16384, /* RSA with 16,384 bits: 12,900 characters */
+};
+
+enum { PATTERN_PEM = 3, PATTERN_END, PATTERN_BODY };
+
+static const char *const patterns[] = {
+	"\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]",
+	"\\x30\\x81.\\x02\\x01[\\x00\\x01]",
+	"\\x30\\x82..\\x02\\x01[\\x00\\x01]",
+	[PATTERN_PEM] = "-----BEGIN ",
+	[PATTERN_END] = "-----END ",
+	/* How the base64 of the DER above begins: RSA and PKCS#8; ECPrivateKey P-256, P-384; PKCS#8 EC, Ed25519. */
+	[PATTERN_BODY] = "MII[A-Za-z0-9+/]{2}[AQgw]IBA[AD]",
+	"MHcCAQEE",
+	"MIGkAgEBBD",
+	"MIGHAgEAMB",
+	"MC4CAQAwBQYDK2Vw",
+	NULL,
+};
+
+/* The integers of PKCS#1 and of DSA keys after the version: each with content, positive, to the end. */
+static bool is_integers(struct lh_cursor content)
+{
+	unsigned count = 0;
+	struct lh_cursor integer;
+	while (lh_der_take(&content, DER_INTEGER, &integer)) {
+		bool is_negative = lh_cursor_left(&integer) == 0 || *integer.at & 0x80;
+		if (is_negative)
+			return false;
+		count++;
+	}
+	return lh_cursor_left(&content) == 0 && (count == RSA_INTEGERS - 1 || count == DSA_INTEGERS - 1);
+}
+
+static bool is_private_key_info(struct lh_cursor content)
+{
+	struct lh_cursor algorithm;
+	struct lh_cursor oid;
+	struct lh_cursor key;
+	return lh_der_take(&content, DER_SEQUENCE, &algorithm) && lh_der_take(&algorithm, DER_OID, &oid) &&
+	       lh_cursor_left(&oid) >= 3 && lh_der_take(&content, DER_OCTET_STRING, &key) && lh_cursor_left(&key) >= 16;
+}
+
+static bool is_ec_private_key(struct lh_cursor content)
+{
+	struct lh_cursor key;
+	struct lh_cursor parameters;
+	struct lh_cursor oid;
+	return lh_der_take(&content, DER_OCTET_STRING, &key) && lh_cursor_left(&key) >= EC_KEY_BYTES_MIN &&
+	       lh_cursor_left(&key) <= EC_KEY_BYTES_MAX && lh_der_take(&content, 0xa0, &parameters) &&
+	       lh_der_take(&parameters, DER_OID, &oid) && lh_cursor_left(&oid) >= 3;
+}
+
+static bool validate_der(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct lh_cursor cursor = lh_candidate_cursor(candidate);
+	struct lh_cursor content;
+	struct lh_cursor version;
+	if (!lh_der_take(&cursor, DER_SEQUENCE, &content) || !lh_der_take(&content, DER_INTEGER, &version) ||
+	    lh_cursor_left(&version) != 1)
+		return false;
+	bool is_key = *version.at == 0 && (is_integers(content) || is_private_key_info(content));
+	if (!is_key && !(*version.at == 1 && (is_ec_private_key(content) || is_private_key_info(content))))
+		return false;
+	*ret = (struct lh_match){.length = (size_t)(cursor.at - candidate->anchor)};
+	return true;
+}
+
+static bool validate_pem(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct lh_pem pem;
+	if (!lh_pem_read(candidate, &pem) || !pem.is_private_key)
+		return false;
+	size_t head = pem.is_complete ? 0 : pem.length - pem.body_bytes;
+	/* Cut off: as far as it can be the key. Line breaks may be escaped. */
+	size_t cut = pem.is_complete ? 0
+				     : lh_span_after(candidate, head, pem.body_bytes,
+						     LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST);
+	if (!pem.is_complete && cut < CUT_BODY_MIN)
+		return false;
+	*ret = (struct lh_match){.length = pem.is_complete ? pem.length : head + cut};
+	return true;
+}
+
+static const unsigned body_bytes = LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST;
+
+/* "-----END RSA PRIVATE KEY-----" whose beginning is gone: back over what can be the key. */
+static bool validate_end(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct lh_pem pem;
+	size_t before = lh_span_before(candidate, LH_LOOK_BACK, body_bytes | LH_BYTE_URL_REST);
+	if (before < CUT_BODY_MIN || !lh_pem_read_end(candidate, &pem) || !pem.is_private_key)
+		return false;
+	*ret = (struct lh_match){.before = before, .length = before + pem.length};
+	return true;
+}
+
+/* The first line of the body, without the line before it. */
+static bool validate_body(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t length = lh_span_after(candidate, 0, CUT_BODY_MAX, body_bytes);
+	if (length < CUT_BODY_MIN)
+		return false;
+	*ret = (struct lh_match){.length = length};
+	return true;
+}
+
+static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	if (candidate->pattern < PATTERN_PEM)
+		return validate_der(candidate, ret);
+	if (candidate->pattern == PATTERN_PEM)
+		return validate_pem(candidate, ret);
+	return candidate->pattern == PATTERN_END ? validate_end(candidate, ret) : validate_body(candidate, ret);
+}
+
+const struct lh_recognizer lh_recognize_private_key = {
+	.name = "private-key",
+	.title = "private keys",
+	.is_secret = true,
+	.set = LH_PATTERNS_BINARY,
+	.patterns = patterns,
+	.validate = validate,
+};

@@ -1,0 +1,532 @@
+/*
+ * freeze: stops all threads of a process, reads their registers, and lets them go exactly as they
+ * were. Linear in the number of threads: all of a pass are asked to stop before any is waited for.
+ * It must never kill, signal or leave stopped: should leakhunt die in between, the kernel detaches
+ * every tracee, which then goes on by itself (ptrace(2)); so no PTRACE_O_EXITKILL, and system calls
+ * are mended at once, not at the end.
+ */
+#include "freeze_thread.h"
+#include "leakhunt/dump.h"
+#include "leakhunt/fault_point.h"
+#include "restart.h"
+#include "thread_state.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a thread may take to stop. One in uninterruptible sleep (NFS, vfork) does not until it wakes. */
+#define STOP_PATIENCE_NS (2 * LH_NS_PER_S)
+/* A process may spawn threads while we stop them, but each pass stops all that could spawn. */
+enum { PASSES_MAX = 100 };
+
+/* Most threads stop within that time: as long, it is looked without a nap. */
+#define STOP_SOON_NS (50 * (uint64_t)1000)
+
+enum thread_phase {
+	THREAD_SEIZED,  /* traced, and running */
+	THREAD_ASKED,   /* interrupted */
+	THREAD_STOPPED, /* in a ptrace stop */
+	THREAD_GONE,    /* ended */
+};
+
+struct frozen_thread {
+	pid_t tid;
+	enum thread_phase phase;
+	uint64_t asked_ns;
+	int signal;         /* in a signal-delivery stop: to be delivered when it goes on */
+	bool is_group_stop; /* stopped by SIGSTOP and the like, before or meanwhile */
+	bool is_mended;
+	struct user_regs_struct registers; /* before mending; valid when is_mended */
+};
+
+struct lh_freeze {
+	const struct lh_process *process;
+	LH_VEC(struct frozen_thread) threads; /* [0, sorted_count) in ascending tid order */
+	size_t sorted_count;
+	uint64_t caught; /* signals with a handler, before the first stop */
+	uint64_t patience_ns;
+	DIR *folder; /* /proc/PID/task */
+};
+
+static int compare_threads(const void *a, const void *b)
+{
+	const struct frozen_thread *left = a, *right = b;
+	return left->tid < right->tid ? -1 : left->tid > right->tid;
+}
+
+static bool is_known(const struct lh_freeze *freeze, pid_t tid)
+{
+	struct frozen_thread key = {.tid = tid};
+	if (!freeze->sorted_count)
+		return false;
+	return bsearch(&key, freeze->threads.items, freeze->sorted_count, sizeof(key), compare_threads) != NULL;
+}
+
+/* ---------------------------------------------------------------- stopping */
+
+/* The letter in "1234 (name) S 1 ..." (proc_pid_stat(5)); 'X' when there is no such thread any more. */
+static int state_letter(const struct lh_process *process, pid_t tid)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, name, &text);
+	if (error || !text.data)
+		return 'X';
+	const char *after_name = strrchr(text.data, ')');
+	return after_name && after_name[1] == ' ' ? after_name[2] : '?';
+}
+
+static bool is_ending(const struct lh_process *process, pid_t tid)
+{
+	return strchr("ZXx", state_letter(process, tid)) != NULL;
+}
+
+static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
+{
+	struct frozen_thread thread = {.tid = tid, .phase = THREAD_SEIZED};
+	LH_TRY(lh_vec_reserve(&freeze->threads, 1));
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+		int saved_errno = errno;
+		if (saved_errno != ESRCH && !is_ending(freeze->process, tid))
+			return lh_process_explain_refusal(freeze->process,
+							  lh_error_from_errno(saved_errno, "cannot stop process %d",
+									      (int)lh_process_pid(freeze->process)));
+		thread.phase = THREAD_GONE;
+	}
+	freeze->threads.items[freeze->threads.count++] = thread;
+	return NULL;
+}
+
+/* PTRACE_SEIZE does not stop: so each thread stands still only from here on, not while others are seized. */
+static void interrupt_seized(struct lh_freeze *freeze)
+{
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		struct frozen_thread *thread = &freeze->threads.items[i];
+		if (thread->phase != THREAD_SEIZED)
+			continue;
+		thread->asked_ns = lh_clock_monotonic_ns();
+		thread->phase = ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 ? THREAD_GONE : THREAD_ASKED;
+	}
+}
+
+static struct lh_error *open_folder(struct lh_freeze *freeze)
+{
+	int fd;
+	LH_TRY(lh_process_open_file(freeze->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
+	freeze->folder = fdopendir(fd);
+	if (freeze->folder)
+		return NULL;
+	int saved_errno = errno;
+	close(fd);
+	return lh_error_from_errno(saved_errno, "cannot list the threads of process %d",
+				   (int)lh_process_pid(freeze->process));
+}
+
+/* One look at the threads there are: all that are new are asked to stop. */
+static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
+{
+	rewinddir(freeze->folder);
+	for (struct dirent *entry; (entry = readdir(freeze->folder));) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (tid > 0 && !is_known(freeze, tid))
+			LH_TRY(seize(freeze, tid));
+	}
+	interrupt_seized(freeze);
+	if (freeze->threads.count)
+		qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
+	freeze->sorted_count = freeze->threads.count;
+	return NULL;
+}
+
+/*
+ * After PTRACE_SEIZE a stop is a trap or a group stop (PTRACE_EVENT_STOP, told apart by the signal),
+ * or one in which a signal is about to be delivered (no event); the latter is handed on at the end.
+ */
+static void note_stop(struct frozen_thread *thread, int stop_code)
+{
+	int event = stop_code >> 8, signal = stop_code & 0xff;
+	thread->phase = THREAD_STOPPED;
+	thread->is_group_stop = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
+	thread->signal = event ? 0 : signal;
+}
+
+/*
+ * Returns whether the thread is still on its way to a stop. The stop is looked at, not consumed
+ * (WNOWAIT): a signal whose delivery stop was consumed is lost when the tracer is killed (measured on
+ * Linux 6.18). An end is consumed, or the thread would stay a zombie.
+ */
+static bool is_awaited(struct frozen_thread *thread)
+{
+	if (thread->phase != THREAD_ASKED)
+		return false;
+	siginfo_t info = {0};
+	int status = waitid(P_PID, (id_t)thread->tid, &info, WEXITED | WSTOPPED | __WALL | WNOHANG | WNOWAIT);
+	if (status < 0) {
+		thread->phase = errno == ECHILD ? THREAD_GONE : thread->phase;
+	} else if (info.si_pid == thread->tid && (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)) {
+		note_stop(thread, info.si_status);
+	} else if (info.si_pid == thread->tid) {
+		thread->phase = THREAD_GONE;
+		(void)waitpid(thread->tid, NULL, __WALL | WNOHANG);
+	}
+	return thread->phase == THREAD_ASKED;
+}
+
+static int read_registers(pid_t tid, struct user_regs_struct *ret)
+{
+	struct iovec place = {.iov_base = ret, .iov_len = sizeof(*ret)};
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &place) < 0)
+		return -1;
+	return place.iov_len == sizeof(*ret) ? 0 : -1; /* fewer: 32-bit code */
+}
+
+static int write_registers(pid_t tid, struct user_regs_struct *registers)
+{
+	struct iovec place = {.iov_base = registers, .iov_len = sizeof(*registers)};
+	return (int)ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &place);
+}
+
+/*
+ * A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. Done as soon as
+ * the thread stands still: were leakhunt killed before, the program would see the EINTR.
+ */
+static void mend(const struct lh_freeze *freeze, struct frozen_thread *thread)
+{
+	struct user_regs_struct registers;
+	bool is_signalled = thread->signal && (freeze->caught >> (thread->signal - 1) & 1);
+	if (read_registers(thread->tid, &registers) < 0)
+		return;
+	bool is_due = !thread->is_group_stop && !is_signalled &&
+		      lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught);
+	if (!is_due && !lh_restart_is_deadly(freeze->process, thread->tid, &registers))
+		return;
+	struct user_regs_struct rewound = lh_restart_rewound(&registers);
+	thread->is_mended = write_registers(thread->tid, &rewound) == 0;
+	thread->registers = registers;
+}
+
+/* Returns whether the thread is still on its way to a stop. */
+static bool is_on_its_way(const struct lh_freeze *freeze, struct frozen_thread *thread)
+{
+	bool was_asked = thread->phase == THREAD_ASKED;
+	if (is_awaited(thread))
+		return true;
+	if (was_asked && thread->phase == THREAD_STOPPED)
+		mend(freeze, thread);
+	return false;
+}
+
+static struct lh_error *cannot_be_stopped(const struct lh_process *process, pid_t tid)
+{
+	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
+					     "thread %d of process %d does not stop: it is in uninterruptible sleep",
+					     (int)tid, (int)lh_process_pid(process)),
+			     "try again later, or use --mode live, which stops nothing");
+}
+
+/* The last that is still on its way; 0: none. */
+static pid_t find_awaited(struct lh_freeze *freeze)
+{
+	pid_t awaited = 0;
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		if (is_on_its_way(freeze, &freeze->threads.items[i]))
+			awaited = freeze->threads.items[i].tid;
+	}
+	return awaited;
+}
+
+static struct lh_error *await_stops(struct lh_freeze *freeze)
+{
+	static const struct timespec nap = {.tv_nsec = 20000};
+	uint64_t begun_ns = lh_clock_monotonic_ns();
+	for (pid_t awaited; (awaited = find_awaited(freeze));) {
+		uint64_t waited_ns = lh_clock_monotonic_ns() - begun_ns;
+		if (waited_ns > freeze->patience_ns)
+			return cannot_be_stopped(freeze->process, awaited);
+		if (waited_ns > STOP_SOON_NS)
+			nanosleep(&nap, NULL);
+	}
+	return NULL;
+}
+
+static struct lh_error *find_uninterruptible(const struct lh_process *process, pid_t *ret_tid)
+{
+	struct lh_task_list tasks = {0};
+	struct lh_error *error = lh_tasks_read(process, &tasks);
+	*ret_tid = 0;
+	for (size_t i = 0; !error && i < tasks.tasks.count && !*ret_tid; i++) {
+		if (state_letter(process, tasks.tasks.items[i].tid) == 'D')
+			*ret_tid = tasks.tasks.items[i].tid;
+	}
+	lh_vec_deinit(&tasks.tasks);
+	return error;
+}
+
+/* Before any thread stands still: all would stand and wait for the one that can't be stopped. */
+static struct lh_error *await_interruptible(const struct lh_process *process, uint64_t patience_ns)
+{
+	static const struct timespec nap = {.tv_nsec = 1000000};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + patience_ns;
+	for (;;) {
+		pid_t tid;
+		LH_TRY(find_uninterruptible(process, &tid));
+		if (!tid)
+			return NULL;
+		if (lh_clock_monotonic_ns() > deadline_ns)
+			return cannot_be_stopped(process, tid);
+		nanosleep(&nap, NULL);
+	}
+}
+
+/*
+ * Whether the stopped threads are all that there are: the links of /proc/PID/task are 2 and the number of
+ * threads (fs/proc/base.c, proc_task_getattr). They then are all that could start another.
+ */
+static bool all_are_stopped(const struct lh_freeze *freeze)
+{
+	struct stat status;
+	size_t stopped_count = 0;
+	for (size_t i = 0; i < freeze->threads.count; i++)
+		stopped_count += freeze->threads.items[i].phase == THREAD_STOPPED;
+	return fstat(dirfd(freeze->folder), &status) == 0 && status.st_nlink == stopped_count + 2;
+}
+
+/*
+ * Where threads that have ended are counted still, it ends when two passes in a row find nothing new: a
+ * listing may miss a thread while others end.
+ */
+static struct lh_error *stop_all(struct lh_freeze *freeze)
+{
+	size_t quiet_passes = 0;
+	LH_TRY(open_folder(freeze));
+	for (size_t pass = 0; pass < PASSES_MAX && quiet_passes < 2; pass++) {
+		size_t count_before = freeze->threads.count;
+		LH_TRY(seize_new_threads(freeze));
+		lh_fault_point("freeze-asked");
+		LH_TRY(await_stops(freeze));
+		lh_fault_point("freeze-stopped");
+		if (all_are_stopped(freeze))
+			return NULL;
+		quiet_passes = freeze->threads.count == count_before ? quiet_passes + 1 : 0;
+	}
+	if (quiet_passes < 2)
+		return lh_error_create(LH_ERROR_UNSUPPORTED,
+				       "process %d spawns threads faster than they can be stopped",
+				       (int)lh_process_pid(freeze->process));
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- registers */
+
+static struct lh_error *capture_thread(const struct frozen_thread *thread, struct lh_thread_states *ret)
+{
+	if (thread->phase != THREAD_STOPPED)
+		return NULL;
+	struct lh_thread_state state;
+	bool is_gone;
+	LH_TRY(lh_vec_reserve(&ret->threads, 1));
+	LH_TRY(lh_thread_state_capture(thread->tid, thread->signal, &state, &is_gone));
+	if (is_gone)
+		return NULL;
+	if (thread->is_mended)
+		lh_thread_state_set_registers(&state, &thread->registers);
+	ret->threads.items[ret->threads.count++] = state;
+	return NULL;
+}
+
+static struct lh_error *capture_all(const struct lh_freeze *freeze, struct lh_thread_states *ret)
+{
+	pid_t main_tid = lh_process_pid(freeze->process);
+	for (int is_main = 1; is_main >= 0; is_main--) {
+		for (size_t i = 0; i < freeze->threads.count; i++) {
+			const struct frozen_thread *thread = &freeze->threads.items[i];
+			if ((thread->tid == main_tid) == is_main)
+				LH_TRY(capture_thread(thread, ret));
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *freeze_all(struct lh_freeze *freeze)
+{
+	LH_TRY(await_interruptible(freeze->process, freeze->patience_ns));
+	LH_TRY(stop_all(freeze));
+	return lh_process_check(freeze->process);
+}
+
+/* NULL without memory. */
+static struct lh_freeze *create_freeze(const struct lh_process *process, uint64_t patience_ns)
+{
+	struct lh_freeze *freeze = calloc(1, sizeof(*freeze));
+	if (!freeze)
+		return NULL;
+	freeze->process = process;
+	freeze->patience_ns = patience_ns;
+	freeze->caught = lh_restart_caught_signals(process);
+	return freeze;
+}
+
+struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
+				 struct lh_freeze **ret)
+{
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = create_freeze(process, STOP_PATIENCE_NS);
+	if (!freeze)
+		return lh_error_no_memory();
+	LH_TRY(freeze_all(freeze));
+	struct lh_thread_states states = {0};
+	struct lh_error *error = capture_all(freeze, &states);
+	if (error) {
+		lh_thread_states_deinit(&states);
+		return error;
+	}
+	*ret_states = states;
+	*ret = freeze;
+	freeze = NULL;
+	return NULL;
+}
+
+struct lh_error *lh_freeze_begin_brief(const struct lh_process *process, uint64_t patience_ns, struct lh_freeze **ret)
+{
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = create_freeze(process, patience_ns);
+	if (!freeze)
+		return lh_error_no_memory();
+	LH_TRY(freeze_all(freeze));
+	if (!all_are_stopped(freeze))
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "not all threads of process %d can be stopped",
+				       (int)lh_process_pid(process));
+	*ret = freeze;
+	freeze = NULL;
+	return NULL;
+}
+
+static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
+{
+	if (state_letter(freeze->process, tid) == 'D')
+		return cannot_be_stopped(freeze->process, tid);
+	LH_TRY(seize(freeze, tid));
+	interrupt_seized(freeze);
+	LH_TRY(await_stops(freeze));
+	LH_TRY(lh_process_check(freeze->process));
+	if (freeze->threads.items[0].phase != THREAD_STOPPED)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d ended", (int)tid);
+	return NULL;
+}
+
+struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid, struct lh_freeze **ret)
+{
+	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = create_freeze(process, STOP_PATIENCE_NS);
+	if (!freeze)
+		return lh_error_no_memory();
+	LH_TRY(freeze_one(freeze, tid));
+	*ret = freeze;
+	freeze = NULL;
+	return NULL;
+}
+
+void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal)
+{
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		if (freeze->threads.items[i].tid == tid && !freeze->threads.items[i].signal)
+			freeze->threads.items[i].signal = signal;
+	}
+}
+
+pid_t lh_freeze_usable_thread(const struct lh_freeze *freeze, size_t *next)
+{
+	while (*next < freeze->threads.count) {
+		const struct frozen_thread *thread = &freeze->threads.items[(*next)++];
+		if (thread->phase == THREAD_STOPPED && !thread->signal)
+			return thread->tid;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- letting go */
+
+/* A signal with a handler came while it stood still: its call ends with EINTR, as it would have. */
+static void unmend_if_signalled(struct frozen_thread *thread, uint64_t caught)
+{
+	if (lh_restart_signal_waits(thread->tid, caught) && write_registers(thread->tid, &thread->registers) == 0)
+		thread->is_mended = false;
+}
+
+/*
+ * A thread that was not stopped yet, or that took over another's tid by exec, can only be let go from
+ * a stop. One in uninterruptible sleep is left to the kernel, which detaches it when leakhunt ends.
+ */
+static void detach_running(struct frozen_thread *thread)
+{
+	static const struct timespec nap = {.tv_nsec = 20000};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS / 20;
+	if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0)
+		return;
+	thread->phase = THREAD_ASKED;
+	while (is_awaited(thread) && lh_clock_monotonic_ns() < deadline_ns)
+		nanosleep(&nap, NULL);
+	if (thread->phase == THREAD_STOPPED)
+		(void)ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal);
+}
+
+static void let_go(struct frozen_thread *thread, uint64_t caught)
+{
+	if (thread->phase == THREAD_GONE)
+		return;
+	if (thread->is_mended)
+		unmend_if_signalled(thread, caught);
+	if (thread->phase != THREAD_STOPPED || ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal) < 0)
+		detach_running(thread);
+}
+
+static uint64_t caught_if_mended(const struct lh_freeze *freeze)
+{
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		if (freeze->threads.items[i].is_mended)
+			return lh_restart_caught_signals(freeze->process);
+	}
+	return 0;
+}
+
+struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
+{
+	struct lh_freeze_cost cost = {0};
+	if (!freeze)
+		return cost;
+	uint64_t caught = caught_if_mended(freeze);
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		struct frozen_thread *thread = &freeze->threads.items[i];
+		let_go(thread, caught);
+		lh_fault_point("freeze-let-one-go");
+		cost.mended_count += thread->is_mended;
+		if (thread->phase != THREAD_GONE && thread->asked_ns)
+			cost.pause_ns = lh_max_u64(cost.pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);
+	}
+	if (freeze->folder)
+		closedir(freeze->folder);
+	lh_vec_deinit(&freeze->threads);
+	free(freeze);
+	return cost;
+}
+
+void lh_freeze_cost_add(struct lh_freeze_cost *cost, struct lh_freeze_cost stop)
+{
+	cost->pause_ns = lh_max_u64(cost->pause_ns, stop.pause_ns);
+	cost->mended_count += stop.mended_count;
+}
+
+void lh_cleanup_freeze(struct lh_freeze **freeze)
+{
+	lh_freeze_end(*freeze);
+}
