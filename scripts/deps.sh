@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that leakhunt needs.
 #   deps.sh install              all of them
-#   deps.sh ensure GROUP...      only what is missing of the groups build, demo, check, bench, kernels, lint
+#   deps.sh ensure GROUP...      only what is missing of the groups build, demo, check, bench, package, kernels, lint
 set -euo pipefail
 
 declare -A groups=(
@@ -9,6 +9,7 @@ declare -A groups=(
 	[demo]="procps openssl jq"
 	[check]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 python3-prometheus-client nginx redis-server curl sqlite3 zstd lz4 xz-utils libjpeg-turbo-progs libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 musl-tools gccgo-12"
 	[bench]="binutils elfutils gdb jq procps ripgrep python3 smem"
+	[package]="dpkg-dev rpm"
 	[kernels]="qemu-system-x86 cpio gzip"
 	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev llvm-14"
 )
@@ -54,5 +55,20 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo)
 fi
 echo "deps: installing ${missing[*]}"
+
+# Tests start servers by themselves: no installed service runs or is enabled afterwards.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 0755 /dev/stdin $policy
+	trap '"${as_root[@]}" rm -f $policy' EXIT
+fi
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+
+services_of() {
+	dpkg-query -L "$@" | grep -oP '^(/usr)?/lib/systemd/system/\K[^/@]+\.service$' | sort -u
+}
+for service in $(services_of "${missing[@]}"); do
+	"${as_root[@]}" deb-systemd-helper disable "$service" >/dev/null 2>&1 || true
+	[ ! -e "/etc/init.d/${service%.service}" ] || "${as_root[@]}" update-rc.d "${service%.service}" disable >/dev/null 2>&1 || true
+done

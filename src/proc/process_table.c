@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <nss.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,9 @@ struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 	LH_CLEANUP(lh_cleanup_dir) DIR *folder = opendir("/proc");
 	if (!folder)
 		return lh_error_from_errno(errno, "cannot open /proc");
+#ifdef LEAKHUNT_STATIC /* other services are shared libraries of the very glibc that leakhunt was linked with */
+	__nss_configure_lookup("passwd", "files");
+#endif
 	for (struct dirent *entry; (entry = readdir(folder));) {
 		pid_t pid;
 		if (lh_proc_pid_parse(entry->d_name, &pid))

@@ -183,6 +183,10 @@ struct debuginfod {
 
 static bool load_debuginfod(struct debuginfod *ret)
 {
+#ifdef LEAKHUNT_STATIC /* dlopen from a static program needs the very glibc that it was linked with */
+	(void)ret;
+	return false;
+#else
 	ret->library = dlopen("libdebuginfod.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (!ret->library)
 		return false;
@@ -190,6 +194,7 @@ static bool load_debuginfod(struct debuginfod *ret)
 	*(void **)&ret->find_debuginfo = dlsym(ret->library, "debuginfod_find_debuginfo");
 	*(void **)&ret->end = dlsym(ret->library, "debuginfod_end");
 	return ret->begin && ret->find_debuginfo && ret->end;
+#endif
 }
 
 /* An open file that libdebuginfod has fetched, or had; -1. It times out by itself: DEBUGINFOD_TIMEOUT, 90 s. */
