@@ -1,4 +1,4 @@
-# leakhunt: memory-leak forensics on live Linux processes. `make help` lists the targets.
+# leakhunt: memory-leak forensics on live Linux processes. `make help` prints the lines marked by ##.
 
 CC      ?= cc
 CFLAGS  ?= -O2 -g
@@ -64,7 +64,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) '$(2)')
         bench-strings lint format fuzz install \
         uninstall clean help samples
 
-all: $(program) .build/leakhunt
+all: $(program) .build/leakhunt ## build leakhunt into .build/leakhunt (default)
 
 # The program of the last plain build, under a name that does not depend on the compiler.
 .build/leakhunt: $(program)
@@ -78,7 +78,14 @@ $(lib): $(lib_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(build)/%.o: %.c $(build)/flags
+# Say which command helps when headers of libraries are missing, in place of a screen of errors.
+headers := elfutils/libdw.h libelf.h jansson.h openssl/sha.h hs/hs.h pcre2.h xxhash.h libiberty/demangle.h zstd.h lzma.h zlib.h
+.build/libraries:
+	$(Q)mkdir -p $(@D); for header in $(headers); do echo "#include <$$header>"; done | \
+		$(CC) -DPCRE2_CODE_UNIT_WIDTH=8 -E - >/dev/null 2>$@.log && mv $@.log $@ || { head -n 1 $@.log >&2; \
+		echo 'make: a library is missing; `make deps-build` installs what building needs' >&2; exit 1; }
+
+$(build)/%.o: %.c $(build)/flags | .build/libraries
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
@@ -135,27 +142,27 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 
 samples: $(samples)
 
-deps:
+deps: ## install every Debian package that building, testing and linting need
 	$(Q)scripts/deps.sh install
 
-deps-build:
+deps-build: ## install only what building needs
 	$(Q)scripts/deps.sh ensure build
 .PHONY: deps-build
 
 # Install what is missing first; what is there already costs one dpkg query.
-demo:
+demo: ## find a real TLS leak in a running proxy, in under two minutes
 	$(Q)scripts/deps.sh ensure build demo
 	$(Q)$(MAKE) --no-print-directory all samples
 	$(Q)scripts/demo.sh .build/leakhunt .build/samples
 
-check:
+check: ## run all tests: unit, replayed fuzz seeds, command line, live processes
 	$(Q)scripts/deps.sh ensure build demo check
 	$(Q)$(MAKE) --no-print-directory check-run
 
 check-run: $(program) $(units) $(replays) $(samples)
 	$(Q)scripts/check.sh $(build) .build/samples unit replay cli live
 
-check-live:
+check-live: ## run only the tests on live processes
 	$(Q)scripts/deps.sh ensure build demo check
 	$(Q)$(MAKE) --no-print-directory check-live-run
 
@@ -164,43 +171,43 @@ check-live-run: $(program) $(samples)
 
 # What check does 20 times a mode.
 KILLS ?= 1000
-check-kill: all samples
+check-kill: all samples ## kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode
 	$(Q)scripts/check_kill.sh .build/leakhunt .build/samples/page_writer $(KILLS)
 
-bench: all samples $(benches)
+bench: all samples $(benches) ## measure speed and pause beside GNU strings, gdb and gcore
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench
 
 # STRINGS='--mib 256 --parts "list-4 summary"': see scripts/bench-strings.sh.
-bench-strings: all $(benches)
+bench-strings: all $(benches) ## measure scanning beside GNU strings, eu-strings and ripgrep, on a core of 2 GB
 	$(Q)scripts/deps.sh ensure bench
 	$(Q)scripts/bench-strings.sh $(STRINGS) .build/leakhunt .build/bench
 
 # PAUSE='--sizes 1024 --modes "snapshot gcore"': see scripts/bench-pause.sh.
-bench-pause: all $(benches)
+bench-pause: all $(benches) ## measure how long a dump stops its target, felt from inside, beside gcore and gdb
 	$(Q)scripts/bench-pause.sh $(PAUSE) .build/leakhunt .build/bench
 
 # SELECT='--mib 1024 --runs 3': see scripts/bench-select.sh.
-bench-select: all samples $(benches)
+bench-select: all samples $(benches) ## measure what a sample costs and how long it stalls the target, beside pmap and smem
 	$(Q)scripts/deps.sh ensure bench
 	$(Q)scripts/bench-select.sh $(SELECT) .build/leakhunt .build/samples .build/bench
 .PHONY: bench-select
 
 # KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
-check-kernels:
+check-kernels: ## test dumps on the kernels of three Debian releases, emulated (KERNELS=suite/package)
 	$(Q)scripts/deps.sh ensure build check kernels
 	$(Q)$(MAKE) --no-print-directory all samples $(build)/unit/test_dirty_trackers
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 .build/$(config)-faults/leakhunt
 	$(Q)scripts/kernel-matrix.sh $(build) .build/$(config)-faults .build/samples $(KERNELS)
 
 # The matrices of confusions of histories made up, and of real processes.
-check-select: $(build)/unit/test_select_scenarios $(build)/unit/test_select_records
+check-select: $(build)/unit/test_select_scenarios $(build)/unit/test_select_records ## print how often select's verdicts are right, on made-up and on recorded histories
 	$(Q)$(build)/unit/test_select_scenarios
 	$(Q)$(build)/unit/test_select_records
 .PHONY: check-select
 
 # One file without shared libraries, for any x86_64 Linux from 3.10 on. Names of users come from /etc/passwd
 # alone, and there is no debuginfod: glibc loads both as shared libraries.
-static:
+static: ## build .build/leakhunt-static: one file, no shared libraries
 	$(Q)scripts/deps.sh ensure build
 	$(Q)$(MAKE) --no-print-directory STATIC=1 .build/leakhunt-static
 
@@ -208,29 +215,29 @@ static:
 	$(Q)$(if $(STATIC),strip -o $@ $<,echo 'use: make static' >&2; exit 2)
 
 # leakhunt_VERSION_amd64.deb and leakhunt-VERSION-1.x86_64.rpm in .build/; the same tree gives the same bytes.
-package:
+package: ## make a .deb and a .rpm in .build/
 	$(Q)scripts/deps.sh ensure build package
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/package.sh .build
 .PHONY: static package
 
-lint:
+lint: ## check layers, format, clang-tidy, cppcheck, shellcheck
 	$(Q)scripts/deps.sh ensure build check lint
 	$(Q)scripts/lint.sh
 
-format:
+format: ## run clang-format over all sources
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
 
 # libFuzzer needs clang: make fuzz CC=clang is implied. FUZZ_SECONDS a target.
 FUZZ_SECONDS ?= 60
-fuzz:
+fuzz: ## run libFuzzer on every target, FUZZ_SECONDS=60 each
 	$(Q)scripts/deps.sh ensure build check lint
 	$(Q)$(MAKE) --no-print-directory fuzzers CC=clang SAN=fuzzer-no-link,address,undefined
 	$(Q)scripts/fuzz.sh .build/clang-fuzzer-no-link-address-undefined/fuzz $(FUZZ_SECONDS)
 .PHONY: fuzzers
 fuzzers: $(fuzzers)
 
-install: all
+install: all ## install into PREFIX=/usr/local, below DESTDIR
 	install -D -m 0755 $(program) '$(DESTDIR)$(bindir)/leakhunt'
 	install -d '$(DESTDIR)$(mandir)' '$(DESTDIR)$(bashdir)' '$(DESTDIR)$(zshdir)' '$(DESTDIR)$(fishdir)'
 	$(program) man > '$(DESTDIR)$(mandir)/leakhunt.1'
@@ -238,31 +245,15 @@ install: all
 	$(program) completion zsh > '$(DESTDIR)$(zshdir)/_leakhunt'
 	$(program) completion fish > '$(DESTDIR)$(fishdir)/leakhunt.fish'
 
-uninstall:
+uninstall: ## remove what install installed
 	rm -f '$(DESTDIR)$(bindir)/leakhunt' '$(DESTDIR)$(mandir)/leakhunt.1' '$(DESTDIR)$(bashdir)/leakhunt' \
 	      '$(DESTDIR)$(zshdir)/_leakhunt' '$(DESTDIR)$(fishdir)/leakhunt.fish'
 
-clean:
+clean: ## remove .build
 	rm -rf .build
 
-help:
-	@echo 'make              build leakhunt into .build/leakhunt'
-	@echo 'make deps         install every Debian package that building, testing and linting need'
-	@echo 'make demo         find a real TLS leak in a running proxy, in under two minutes'
-	@echo 'make check        all tests: unit, replayed fuzz seeds, command line, live processes'
-	@echo 'make check-live   only the tests on live processes'
-	@echo 'make check-kill   kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode'
-	@echo 'make check-kernels  on the kernels of three Debian releases, emulated (KERNELS=suite/package)'
-	@echo 'make check-select  how often the verdicts of select are right, by histories made up and recorded'
-	@echo 'make bench        speed and pause, side by side with GNU strings, gdb and gcore'
-	@echo 'make bench-strings  speed of scanning beside GNU strings, eu-strings and ripgrep, on a core of 2 GB'
-	@echo 'make bench-pause  how long a dump holds up its target, felt from inside, beside gcore and gdb'
-	@echo 'make bench-select  what a sample costs, and how long it holds up the target, beside pmap and smem'
-	@echo 'make lint         layers, format, clang-tidy, cppcheck, shellcheck'
-	@echo 'make format       clang-format over all sources'
-	@echo 'make fuzz         libFuzzer on every target, FUZZ_SECONDS=60 each'
-	@echo 'make install      into PREFIX=/usr/local, below DESTDIR; make uninstall takes it away'
-	@echo 'make clean        remove .build'
-	@echo 'variables: CC=clang  SAN=address,undefined  WERROR=1  V=1'
+help: ## show this list
+	@awk -F ': .*## |:## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'variables: CC=clang  SAN=address,undefined  WERROR=1  STATIC=1  FAULTS=1  V=1'
 
 -include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(units:=.d)

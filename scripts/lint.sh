@@ -93,7 +93,7 @@ lint_cppcheck() {
 }
 
 lint_shellcheck() {
-	mapfile -t files < <(sources 'scripts/*.sh' '.ci/run' 'tests/helpers.bash')
+	mapfile -t files < <(sources 'scripts/*.sh' 'scripts/hooks/*' '.ci/run' 'tests/helpers.bash')
 	shellcheck "${files[@]}" || status=1
 	mapfile -t files < <(sources 'tests/*.bats')
 	[ ${#files[@]} -eq 0 ] || shellcheck --shell=bats --exclude=SC1091,SC2154 "${files[@]}" || status=1
