@@ -26,6 +26,8 @@ struct lh_regions_parser {
 	bool is_in_region;             /* fields belong to the last region of the list */
 	bool is_dropping;              /* fields belong to a dropped region */
 	bool has_rollup;               /* a "[rollup]" line was seen: this is smaps_rollup */
+	bool has_restarted;            /* addresses began anew: a second text */
+	uint64_t lower_end;            /* of the region dropped last, when that lies below all others; else 0 */
 	uint32_t position;             /* line number within the region, from 0 */
 	char key[8];                   /* of the latest field line, cut */
 	char closing_key[8];           /* of the line that ended the region before; "" when none did yet */

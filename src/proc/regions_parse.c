@@ -4,6 +4,7 @@
  * understood and regions out of order are counted, never guessed at. Gigabytes of text
  * a second: no allocation a line, and a quick way for lines that look as they did in the mapping before.
  */
+#include "pasted_text.h"
 #include "regions.h"
 
 #include <stdlib.h>
@@ -145,6 +146,19 @@ static void end_region(struct lh_regions_parser *parser)
 	parser->position = 0;
 }
 
+/*
+ * A text that was torn shows a mapping twice, but goes on behind it. Two mappings in a row that lie below the last
+ * one are the beginning of another text.
+ */
+static void drop_region(struct lh_regions_parser *parser, const struct lh_region *region, const struct lh_region *last)
+{
+	bool is_lower = region->end <= last->start;
+	parser->has_restarted |= is_lower && parser->lower_end && region->start >= parser->lower_end;
+	parser->lower_end = is_lower ? region->end : 0;
+	parser->list->dropped_regions++;
+	parser->is_dropping = true;
+}
+
 static struct lh_error *take_header(struct lh_regions_parser *parser, const char *line, size_t length)
 {
 	struct scan scan = {.at = line, .end = line + length};
@@ -160,10 +174,10 @@ static struct lh_error *take_header(struct lh_regions_parser *parser, const char
 	}
 	const struct lh_region *before = last_region(parser);
 	if (before && region.start < before->end) {
-		parser->list->dropped_regions++;
-		parser->is_dropping = true;
+		drop_region(parser, &region, before);
 		return NULL;
 	}
+	parser->lower_end = 0;
 	LH_TRY(set_name(parser->list, &scan, &region));
 	parser->is_in_region = true;
 	return lh_vec_push(&parser->list->regions, region);
@@ -316,17 +330,55 @@ struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, cons
 		"save one with `cat /proc/PID/smaps`");
 }
 
-struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what, struct lh_region_list *ret)
+/* A few lines may be torn; where most are not understood, nothing may be concluded from the rest. */
+static struct lh_error *check_understood(const struct lh_regions_parser *parser, const char *what)
+{
+	enum { SKIPPED_MIN = 8 };
+	const struct lh_region_list *list = parser->list;
+	if (parser->has_restarted)
+		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT,
+						     "%s holds the mappings of two processes, or of one twice", what),
+				     "save each smaps text in a file of its own");
+	if (list->skipped_lines <= 2 * list->regions.count + SKIPPED_MIN)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s has %zu lines that no maps or smaps text has", what,
+					     list->skipped_lines),
+			     "save one with `cat /proc/PID/smaps`");
+}
+
+static struct lh_error *parse_text(const char *text, size_t length, const char *what, struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	struct lh_regions_parser parser = {.list = &list};
 	size_t consumed;
-	if (!length)
-		return lh_error_create(LH_ERROR_FORMAT, "%s is empty", what);
 	LH_TRY(lh_regions_parser_feed(&parser, text, length, true, &consumed));
 	LH_TRY(lh_regions_parser_finish(&parser, what));
+	LH_TRY(check_understood(&parser, what));
 	lh_regions_set_textual_kinds(&list);
 	*ret = list;
 	list = (struct lh_region_list){0};
 	return NULL;
+}
+
+/* Most texts are as the kernel wrote them: only what is not understood as that is restored first. */
+struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what, struct lh_region_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_buffer restored LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = NULL;
+	bool is_changed = false;
+	if (!length)
+		return lh_error_create(LH_ERROR_FORMAT, "%s is empty", what);
+	error = parse_text(text, length, what, &list);
+	if (error || list.skipped_lines || lh_pasted_text_detect(text, length))
+		LH_TRY(lh_pasted_text_restore(text, length, what, &restored, &is_changed));
+	if (is_changed) {
+		lh_region_list_deinit(&list);
+		return parse_text(restored.data ? restored.data : "", restored.length, what, ret);
+	}
+	*ret = list;
+	list = (struct lh_region_list){0};
+	struct lh_error *result = error;
+	error = NULL;
+	return result;
 }
