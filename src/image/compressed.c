@@ -36,7 +36,8 @@ struct lh_frames {
 	int fd;
 	char *what;
 	LH_VEC(struct frame_start) starts;
-	uint64_t packed_max; /* of all frames */
+	const char **damages; /* by frame: why it cannot be decoded, a literal; NULL: not known to be damaged */
+	uint64_t packed_max;  /* of all frames */
 	uint64_t content_max;
 	pthread_mutex_t mutex; /* over all below */
 	ZSTD_DCtx *context;
@@ -44,6 +45,7 @@ struct lh_frames {
 	struct frame_slot slots[SLOTS_MAX];
 	size_t slot_count;
 	uint64_t use_count;
+	uint64_t decode_count;
 };
 
 bool lh_zstd_is(const uint8_t *bytes, size_t length)
@@ -142,6 +144,7 @@ void lh_frames_close(struct lh_frames *frames)
 		return;
 	lh_cleanup_close(&frames->fd);
 	lh_vec_deinit(&frames->starts);
+	free(frames->damages);
 	for (size_t i = 0; i < SLOTS_MAX; i++)
 		free(frames->slots[i].bytes);
 	free(frames->packed);
@@ -162,7 +165,8 @@ static struct lh_error *allocate(struct lh_frames *frames)
 	frames->slot_count = lh_max_u64(lh_min_u64(CACHE_BYTES / slot_bytes, SLOTS_MAX), 1);
 	frames->context = ZSTD_createDCtx();
 	frames->packed = malloc(frames->packed_max + 1);
-	bool is_complete = frames->context && frames->packed;
+	frames->damages = calloc(frames->starts.count, sizeof(*frames->damages));
+	bool is_complete = frames->context && frames->packed && frames->damages;
 	for (size_t i = 0; i < frames->slot_count; i++) {
 		frames->slots[i] = (struct frame_slot){.frame = SIZE_MAX, .bytes = malloc(slot_bytes)};
 		is_complete = is_complete && frames->slots[i].bytes;
@@ -201,6 +205,11 @@ uint64_t lh_frames_bytes(const struct lh_frames *frames)
 	return frames->starts.items[frames->starts.count - 1].content_offset;
 }
 
+uint64_t lh_frames_decode_count(const struct lh_frames *frames)
+{
+	return frames->decode_count;
+}
+
 /* ---------------------------------------------------------------- reading */
 
 /* The last frame that starts at or before `offset`: not an empty one, if `offset` lies within. */
@@ -217,27 +226,31 @@ static size_t frame_at(const struct lh_frames *frames, uint64_t offset)
 	return low;
 }
 
-static struct lh_error *damage(const struct lh_frames *frames, size_t frame, const char *what)
+static struct lh_error *damage_error(const struct lh_frames *frames, size_t frame)
 {
 	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is damaged: frame %zu of %zu: %s", frames->what,
-					     frame, frames->starts.count - 1, what),
+					     frame, frames->starts.count - 1, frames->damages[frame]),
 			     "if it was copied, compare its size with the original; `zstd -t` tests it");
 }
 
-static struct lh_error *unpack_frame(struct lh_frames *frames, size_t frame, uint8_t *ret)
+/* Decodes the frame into `ret`. NULL, or what is wrong with it. */
+static const char *decode_frame(struct lh_frames *frames, size_t frame, uint8_t *ret)
 {
 	const struct frame_start *start = &frames->starts.items[frame];
 	size_t packed_bytes = start[1].file_offset - start->file_offset;
 	size_t content_bytes = start[1].content_offset - start->content_offset;
 	if (!read_fully(frames->fd, frames->packed, packed_bytes, start->file_offset))
-		return damage(frames, frame, "it cannot be read");
+		return "it cannot be read";
 	size_t got = ZSTD_decompressDCtx(frames->context, ret, content_bytes, frames->packed, packed_bytes);
 	if (ZSTD_isError(got))
-		return damage(frames, frame, ZSTD_getErrorName(got));
-	return got == content_bytes ? NULL : damage(frames, frame, "it is shorter than the seek table says");
+		return ZSTD_getErrorName(got);
+	return got == content_bytes ? NULL : "it is shorter than the seek table says";
 }
 
-/* The slot that holds the frame; else the one that was not used for longest, filled with it. */
+/*
+ * The slot that holds the frame; else the one that was not used for longest, filled with it. A damaged frame is
+ * decoded once: a scan can ask for its bytes millions of times.
+ */
 static struct lh_error *load(struct lh_frames *frames, size_t frame, const uint8_t **ret)
 {
 	struct frame_slot *slot = &frames->slots[0];
@@ -247,8 +260,13 @@ static struct lh_error *load(struct lh_frames *frames, size_t frame, const uint8
 			slot = other;
 	}
 	if (slot->frame != frame) {
+		if (frames->damages[frame])
+			return damage_error(frames, frame);
 		slot->frame = SIZE_MAX;
-		LH_TRY(unpack_frame(frames, frame, slot->bytes));
+		frames->decode_count++;
+		frames->damages[frame] = decode_frame(frames, frame, slot->bytes);
+		if (frames->damages[frame])
+			return damage_error(frames, frame);
 		slot->frame = frame;
 	}
 	slot->last_use = ++frames->use_count;

@@ -23,9 +23,13 @@ void lh_frames_close(struct lh_frames *frames); /* NULL is legal */
 /* As long as all frames are together, decompressed. */
 uint64_t lh_frames_bytes(const struct lh_frames *frames);
 
+/* How many frames were decoded so far, those that failed included. */
+uint64_t lh_frames_decode_count(const struct lh_frames *frames);
+
 /*
  * Copies `bytes` at `offset`, which must lie within. LH_ERROR_FORMAT when a frame is damaged, or not
- * what the seek table says. Memory: at most 32 MiB for what was read last.
+ * what the seek table says. A damaged frame is decoded once.
+ * Memory: at most 32 MiB for what was read last.
  */
 struct lh_error *lh_frames_read(struct lh_frames *frames, uint64_t offset, void *ret, size_t bytes) LH_NODISCARD;
 

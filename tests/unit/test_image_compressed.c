@@ -222,6 +222,36 @@ static void test_damaged_frames(void **state)
 	assert_true(failed_count > 150);
 }
 
+/* A scan that asks again and again for the bytes of a damaged frame has it decoded once. */
+static void test_damaged_frame_is_decoded_once(void **state)
+{
+	(void)state;
+	enum { READS = 1000 };
+	static uint8_t bytes[CONTENT_BYTES];
+	LH_CLEANUP(lh_cleanup_free) uint8_t *content = make_content();
+	struct packed packed LH_CLEANUP(packed_deinit) = {0};
+	struct lh_frames *frames = NULL;
+	pack(content, FRAME, &packed);
+	size_t frames_end = packed.bytes.length;
+	add_table(&packed);
+	packed.bytes.data[frames_end - 1] ^= 0x55; /* the checksum of the last frame */
+	write_path(packed.bytes.data, packed.bytes.length);
+	int fd = open(path, O_RDONLY);
+	assert_success(lh_frames_open(&fd, path, packed.bytes.length, &frames));
+	assert_non_null(frames);
+	uint64_t last_start = lh_align_down(CONTENT_BYTES, FRAME);
+	for (int i = 0; i < READS; i++) {
+		struct lh_error *error = lh_frames_read(frames, last_start + (uint64_t)i, bytes, 1);
+		assert_int_equal(lh_error_code(error), LH_ERROR_FORMAT);
+		lh_error_destroy(error);
+	}
+	assert_int_equal(lh_frames_decode_count(frames), 1);
+	assert_success(lh_frames_read(frames, 0, bytes, last_start));
+	assert_memory_equal(bytes, content, last_start);
+	assert_int_equal(lh_frames_decode_count(frames), packed.frame_count);
+	lh_frames_close(frames);
+}
+
 /* Tables that lie: what does not fit the file is not believed, and the file is unpacked as a whole. */
 static void test_lying_tables(void **state)
 {
@@ -296,6 +326,7 @@ int main(void)
 		WITH_FILE(test_one_frame_and_many_without_table),
 		WITH_FILE(test_truncated_anywhere),
 		WITH_FILE(test_damaged_frames),
+		WITH_FILE(test_damaged_frame_is_decoded_once),
 		WITH_FILE(test_lying_tables),
 		WITH_FILE(test_raw_is_not_decompressed),
 		WITH_FILE(test_unpacking_keeps_holes),
