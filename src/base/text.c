@@ -114,12 +114,30 @@ size_t lh_utf8_decode(const uint8_t *bytes, size_t length, uint32_t *ret)
 	return count;
 }
 
-/* Whether a terminal or a log viewer would act on it, rather than show it. */
+/*
+ * Characters that a terminal or a viewer acts on or draws nothing for: controls, bidirectional controls, line
+ * separators, interlinear annotations, and all of Default_Ignorable_Code_Point (Unicode 14, DerivedCoreProperties.txt).
+ * Ascending.
+ */
+static const struct {
+	uint32_t first;
+	uint32_t last;
+} harmful[] = {
+	{0x0, 0x1f},      {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},
+	{0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},
+	{0x2060, 0x206f}, {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},
+	{0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
 static bool is_harmful(uint32_t character)
 {
-	return character < 0x20 || (character >= 0x7f && character <= 0x9f) || character == 0x61c ||
-	       character == 0x200e || character == 0x200f || (character >= 0x2028 && character <= 0x202e) ||
-	       (character >= 0x2066 && character <= 0x2069) || character == 0xfeff;
+	if (character >= 0x20 && character < 0x7f)
+		return false;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(harmful) && harmful[i].first <= character; i++) {
+		if (character <= harmful[i].last)
+			return true;
+	}
+	return false;
 }
 
 void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length)

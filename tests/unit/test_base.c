@@ -140,6 +140,39 @@ static void test_escape(void **state)
 	assert_escapes_to("a\0b", 3, "a\\x00b");
 }
 
+static size_t encode_utf8(uint32_t character, uint8_t ret[4])
+{
+	if (character < 0x80) {
+		ret[0] = (uint8_t)character;
+		return 1;
+	}
+	size_t count = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+	for (size_t i = count - 1; i; i--, character >>= 6)
+		ret[i] = (uint8_t)(0x80 | (character & 0x3f));
+	ret[0] = (uint8_t)((0xf00 >> count) | character);
+	return count;
+}
+
+/* What turns the direction of text around, and what is not drawn at all: no byte of it may come through. */
+static void test_escape_of_invisible_characters(void **state)
+{
+	(void)state;
+	static const uint32_t hidden[] = {0xad,   0x34f,  0x61c,  0x180e, 0x200b, 0x200d, 0x200e,  0x200f,  0x2028,
+					  0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2060, 0x2066,  0x2067,  0x2068,
+					  0x2069, 0x3164, 0xfe0f, 0xfeff, 0xffa0, 0xfff9, 0xe0001, 0xe0041, 0xe01ef};
+	static const uint32_t visible[] = {0x20, 0x7e, 0xe9, 0x5d0, 0x627, 0x4e2d, 0x1f600};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(hidden) + LH_ARRAY_COUNT(visible); i++) {
+		bool is_hidden = i < LH_ARRAY_COUNT(hidden);
+		uint8_t bytes[4];
+		size_t count = encode_utf8(is_hidden ? hidden[i] : visible[i - LH_ARRAY_COUNT(hidden)], bytes);
+		struct lh_buffer text = {0};
+		lh_buffer_escape(&text, bytes, count);
+		assert_int_equal(text.length, is_hidden ? 4 * count : count);
+		assert_true(!is_hidden || strncmp(text.data, "\\x", 2) == 0);
+		lh_buffer_deinit(&text);
+	}
+}
+
 static void test_escape_is_utf8(void **state)
 {
 	(void)state;
@@ -428,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_parse_range),
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_escape_of_invisible_characters),
 		cmocka_unit_test(test_escape_is_utf8),
 		cmocka_unit_test(test_json_addresses),
 		cmocka_unit_test(test_cursor),
