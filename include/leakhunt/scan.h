@@ -74,6 +74,14 @@ struct lh_error *lh_text_filter_create(const char *pattern, struct lh_text_filte
 void lh_text_filter_destroy(struct lh_text_filter *filter);
 void lh_cleanup_text_filter(struct lh_text_filter **filter);
 
+/* Texts that took more steps than one text may: whether they match is not known, and they count as if they did not. */
+struct lh_match_loss {
+	uint64_t count;
+	uint64_t first_addr; /* the lowest address of one; undefined when there is none */
+};
+/* The loss since the last call. No matching may be under way. NULL is legal: no loss. */
+struct lh_match_loss lh_text_filter_take_loss(const struct lh_text_filter *filter);
+
 struct lh_run_options {
 	size_t min_chars; /* >= 1 */
 	enum lh_encoding encoding;
@@ -488,6 +496,7 @@ struct lh_summary {
 	LH_VEC(struct lh_module_count) modules; /* most words first */
 	struct lh_objects objects;              /* none when interrupted */
 	struct lh_symbols *symbols;             /* owned: rows of census and objects point into it */
+	struct lh_match_loss match_loss;        /* texts that lh_run_options.match gave up on: not counted anywhere */
 	bool is_interrupted;                    /* progress said stop: the figures are of what was seen till then */
 };
 

@@ -171,7 +171,7 @@ static struct lh_error *run_summary(const struct lh_strings_request *request, st
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	LH_TRY(lh_summarise(image, &options, &summary));
 	lh_progress_end(&progress);
-	*ret_status = lh_strings_status(image, summary.is_interrupted);
+	*ret_status = lh_strings_status(image, summary.is_interrupted || summary.match_loss.count);
 	return print_summary(request, image, &summary);
 }
 

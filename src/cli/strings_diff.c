@@ -77,7 +77,7 @@ static struct lh_error *sum_up(const struct lh_summary_options *options, struct 
 
 static bool is_partial(const struct side *side)
 {
-	return lh_image_loss(side->image).count || side->summary.is_interrupted;
+	return lh_image_loss(side->image).count || side->summary.is_interrupted || side->summary.match_loss.count;
 }
 
 static struct lh_error *print_diff(const struct lh_arguments *arguments, size_t top, const struct side *before,

@@ -279,9 +279,9 @@ static void destroy_lines(void *part)
 
 /* ---------------------------------------------------------------- the whole */
 
-int lh_strings_status(const struct lh_image *image, bool is_interrupted)
+int lh_strings_status(const struct lh_image *image, bool is_partial)
 {
-	return lh_image_loss(image).count || is_interrupted ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+	return lh_image_loss(image).count || is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 }
 
 static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
@@ -326,6 +326,15 @@ static void warn_of_loss(const struct lh_image *image)
 			lh_format_bytes(loss.bytes, bytes), loss.count, loss.reason);
 }
 
+static bool warn_of_given_up(const struct lh_text_filter *filter, const char *option)
+{
+	struct lh_match_loss loss = lh_text_filter_take_loss(filter);
+	if (loss.count)
+		lh_warn("--%s gave up on %" PRIu64 " texts, which are left out (the first: 0x%" PRIx64 ")", option,
+			loss.count, loss.first_addr);
+	return loss.count;
+}
+
 static void print_receipt(const struct lh_image *image, uint64_t read_bytes)
 {
 	char text[LH_FORMAT_MAX];
@@ -354,8 +363,11 @@ struct lh_error *lh_strings_list(const struct lh_strings_request *request, struc
 	if (is_interrupted)
 		lh_warn("interrupted: the strings of the first %" PRIu64 " bytes were listed", listing.read_bytes);
 	warn_of_loss(image);
+	bool is_partial = is_interrupted;
+	is_partial |= warn_of_given_up(request->run.match, "match");
+	is_partial |= warn_of_given_up(request->run.mark, "grep");
 	if (request->is_process)
 		print_receipt(image, listing.read_bytes);
-	*ret_status = lh_strings_status(image, is_interrupted);
+	*ret_status = lh_strings_status(image, is_partial);
 	return NULL;
 }

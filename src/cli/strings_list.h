@@ -28,7 +28,7 @@ struct lh_strings_request {
 struct lh_error *lh_strings_list(const struct lh_strings_request *request, struct lh_image *image,
 				 int *ret_status) LH_NODISCARD;
 
-/* The exit code: gaps make the result a partial one. */
-int lh_strings_status(const struct lh_image *image, bool is_interrupted);
+/* The exit code: gaps, and whatever else is missing, make the result a partial one. */
+int lh_strings_status(const struct lh_image *image, bool is_partial);
 
 #endif

@@ -78,15 +78,17 @@ static void write_loss(const struct lh_image *image, const struct lh_summary *su
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_loss loss = lh_image_loss(image);
 	char bytes[LH_FORMAT_MAX];
-	if (!loss.count && !summary->is_interrupted)
-		return;
-	lh_buffer_puts(&text, "incomplete: ");
-	lh_buffer_escape(&text, lh_image_path(image), strlen(lh_image_path(image)));
+	lh_write_match_loss(summary, &text);
+	if (loss.count || summary->is_interrupted) {
+		lh_buffer_puts(&text, "incomplete: ");
+		lh_buffer_escape(&text, lh_image_path(image), strlen(lh_image_path(image)));
+	}
 	if (summary->is_interrupted)
 		lh_buffer_puts(&text, " was not scanned to its end\n");
-	else
+	else if (loss.count)
 		lh_buffer_printf(&text, ": %s could not be read\n", lh_format_bytes(loss.bytes, bytes));
-	lh_write_styled(style, "33", text.data ? text.data : "", ret);
+	if (text.length)
+		lh_write_styled(style, "33", text.data, ret);
 }
 
 /* "+400 SSL (server, TLS 1.3), +2.9 MiB": the rows of one kind that grew most. */
@@ -187,10 +189,15 @@ static json_t *rows_json(const struct lh_diff_report *report, int kind)
 	return list;
 }
 
+static bool is_side_complete(const struct lh_image *image, const struct lh_summary *summary)
+{
+	return !lh_image_loss(image).count && !summary->is_interrupted && !summary->match_loss.count;
+}
+
 void lh_report_diff_json(const struct lh_diff_report *report, struct lh_buffer *ret)
 {
-	bool is_complete = !lh_image_loss(report->before_image).count && !lh_image_loss(report->after_image).count &&
-			   !report->before->is_interrupted && !report->after->is_interrupted;
+	bool is_complete = is_side_complete(report->before_image, report->before) &&
+			   is_side_complete(report->after_image, report->after);
 	json_t *json = json_pack("{s:s, s:b, s:o, s:o}", "schema", "leakhunt/strings-diff/1", "complete", is_complete,
 				 "before", side_json(report->before_image, report->before), "after",
 				 side_json(report->after_image, report->after));

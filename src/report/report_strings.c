@@ -142,11 +142,20 @@ static void write_loss(const struct lh_image *image, struct lh_buffer *ret)
 	lh_buffer_puts(ret, ")\n");
 }
 
+void lh_write_match_loss(const struct lh_summary *summary, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
+	if (summary->match_loss.count)
+		lh_buffer_printf(ret, "incomplete: --match gave up on %s texts (the first: 0x%" PRIx64 ")\n",
+				 lh_format_count(summary->match_loss.count, count), summary->match_loss.first_addr);
+}
+
 static void write_losses(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (report->summary->is_interrupted)
 		lh_buffer_puts(&text, "incomplete: interrupted; the figures are of what was scanned till then\n");
+	lh_write_match_loss(report->summary, &text);
 	write_loss(report->image, &text);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(blocks); i++) {
 		if (blocks[i]->warn)
@@ -211,11 +220,12 @@ static json_t *gaps_json(const struct lh_image *image)
 static json_t *totals_json(const struct lh_strings_report *report)
 {
 	const struct lh_summary *summary = report->summary;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "scanned_bytes", lh_json_u64(summary->scanned_bytes),
-			 "zero_bytes", lh_json_u64(summary->zero_bytes), "printable_bytes",
-			 lh_json_u64(summary->printable_bytes), "min_chars", lh_json_u64(report->min_chars), "texts",
-			 lh_json_u64(summary->run_count), "distinct_texts", lh_json_u64(summary->distinct_count),
-			 "uncounted_texts", lh_json_u64(summary->uncounted_runs));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "scanned_bytes",
+			 lh_json_u64(summary->scanned_bytes), "zero_bytes", lh_json_u64(summary->zero_bytes),
+			 "printable_bytes", lh_json_u64(summary->printable_bytes), "min_chars",
+			 lh_json_u64(report->min_chars), "texts", lh_json_u64(summary->run_count), "distinct_texts",
+			 lh_json_u64(summary->distinct_count), "uncounted_texts", lh_json_u64(summary->uncounted_runs),
+			 "given_up_texts", lh_json_u64(summary->match_loss.count));
 }
 
 static json_t *conclusion_json(const struct lh_summary *summary)
@@ -227,7 +237,8 @@ static json_t *conclusion_json(const struct lh_summary *summary)
 
 void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret)
 {
-	bool is_complete = !lh_image_loss(report->image).count && !report->summary->is_interrupted;
+	bool is_complete = !lh_image_loss(report->image).count && !report->summary->is_interrupted &&
+			   !report->summary->match_loss.count;
 	json_t *json =
 		json_pack("{s:s, s:b, s:b, s:o, s:o, s:o}", "schema", "leakhunt/strings/1", "complete", is_complete,
 			  "interrupted", report->summary->is_interrupted, "source", source_json(report->image),

@@ -53,6 +53,8 @@ double lh_percent(uint64_t part, uint64_t whole);
 uint64_t lh_nonzero_bytes(const struct lh_summary *summary);
 /* `code` is what stands in an SGR sequence: "1" is bold. */
 void lh_write_styled(struct lh_style style, const char *code, const char *text, struct lh_buffer *ret);
+/* One line, or nothing. */
+void lh_write_match_loss(const struct lh_summary *summary, struct lh_buffer *ret);
 void lh_write_heading(struct lh_style style, const char *text, struct lh_buffer *ret);
 
 #endif

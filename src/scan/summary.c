@@ -188,6 +188,7 @@ struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_op
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->create(&total.setup, &total.totals[i]));
 	LH_TRY(walk(&total, image, &summary.is_interrupted));
+	summary.match_loss = lh_text_filter_take_loss(options->run.match);
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->finish(total.totals[i], &total.findings, &summary));
 	LH_TRY(find_objects(image, options, &summary));

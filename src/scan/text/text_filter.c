@@ -1,17 +1,26 @@
 /*
  * text_filter: PCRE2 with its JIT compiler. Texts are taken as UTF-8 where they are, and as bytes where they
- * are not. The pattern is the user's, the texts are hostile: the steps for one text are limited.
+ * are not. The pattern is the user's, the texts are hostile: the steps for one text are limited. A text that takes
+ * more does not match, and is counted.
  */
 #include "text_filter.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { STEPS_MAX = 1000000, MESSAGE_BYTES = 256 };
 
+/* Shared by all matchers of a filter. */
+struct given_up {
+	atomic_uint_least64_t count;
+	atomic_uint_least64_t first_addr; /* the lowest; UINT64_MAX: none */
+};
+
 struct lh_text_filter {
 	pcre2_code *code;
+	struct given_up *given_up;
 };
 
 struct lh_text_matcher {
@@ -36,12 +45,18 @@ struct lh_error *lh_text_filter_create(const char *pattern, struct lh_text_filte
 	}
 	/* Without the compiler, where it is not allowed to make code, matching is only slower. */
 	(void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);
-	struct lh_text_filter *filter = malloc(sizeof(*filter));
-	if (!filter) {
+	struct lh_text_filter *filter = calloc(1, sizeof(*filter));
+	struct given_up *given_up = malloc(sizeof(*given_up));
+	if (!filter || !given_up) {
+		free(filter);
+		free(given_up);
 		pcre2_code_free(compiled);
 		return lh_error_no_memory();
 	}
+	atomic_init(&given_up->count, 0);
+	atomic_init(&given_up->first_addr, UINT64_MAX);
 	filter->code = compiled;
+	filter->given_up = given_up;
 	*ret = filter;
 	return NULL;
 }
@@ -51,6 +66,7 @@ void lh_text_filter_destroy(struct lh_text_filter *filter)
 	if (!filter)
 		return;
 	pcre2_code_free(filter->code);
+	free(filter->given_up);
 	free(filter);
 }
 
@@ -100,17 +116,33 @@ static struct lh_error *narrow_bytes(struct lh_text_matcher *matcher, const stru
 	return NULL;
 }
 
+static void give_up(struct given_up *given_up, uint64_t addr)
+{
+	uint64_t first_addr = atomic_load(&given_up->first_addr);
+	atomic_fetch_add(&given_up->count, 1);
+	while (addr < first_addr && !atomic_compare_exchange_weak(&given_up->first_addr, &first_addr, addr))
+		;
+}
+
+struct lh_match_loss lh_text_filter_take_loss(const struct lh_text_filter *filter)
+{
+	if (!filter)
+		return (struct lh_match_loss){0};
+	return (struct lh_match_loss){
+		.count = atomic_exchange(&filter->given_up->count, 0),
+		.first_addr = atomic_exchange(&filter->given_up->first_addr, UINT64_MAX),
+	};
+}
+
 struct lh_error *lh_text_matches(struct lh_text_matcher *matcher, const struct lh_run *run, bool *ret)
 {
 	const uint8_t *text;
 	LH_TRY(narrow_bytes(matcher, run, &text));
 	int result = pcre2_match(matcher->filter->code, text, run->chars, 0, 0, matcher->data, matcher->context);
 	*ret = result >= 0;
-	if (result >= 0 || result == PCRE2_ERROR_NOMATCH)
-		return NULL;
-	char message[MESSAGE_BYTES];
-	pcre2_get_error_message(result, (PCRE2_UCHAR *)message, sizeof(message));
-	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "the pattern cannot be matched to the text at 0x%llx: %s",
-					     (unsigned long long)run->addr, message),
-			     "choose a pattern with fewer nested repetitions");
+	if (result == PCRE2_ERROR_NOMEMORY)
+		return lh_error_no_memory();
+	if (result < 0 && result != PCRE2_ERROR_NOMATCH)
+		give_up(matcher->filter->given_up, run->addr);
+	return NULL;
 }
