@@ -45,17 +45,18 @@ struct lh_samples {
 void lh_samples_deinit(struct lh_samples *samples);
 
 enum lh_verdict {
-	LH_VERDICT_LEAK,     /* rises throughout, no sign of an end */
+	LH_VERDICT_LEAK,     /* goes on growing without bound, as far as its curve tells */
+	LH_VERDICT_GROWING,  /* rises throughout, in too few samples to tell a leak from a warm-up */
 	LH_VERDICT_PLATEAU,  /* rose, then stayed */
 	LH_VERDICT_STEP,     /* one jump, nothing since */
 	LH_VERDICT_SAWTOOTH, /* up and down; the floor does not rise */
 	LH_VERDICT_STEADY,   /* no growth beyond noise */
 	LH_VERDICT_SHRINKING,
-	LH_VERDICT_UNDECIDED, /* too few samples to say */
+	LH_VERDICT_UNDECIDED, /* too little evidence for either */
 	LH_VERDICT_COUNT,
 };
 
-/* "leak", "plateau", "step", "sawtooth", "steady", "shrinking", "undecided". */
+/* "leak", "growing", "plateau", "step", "sawtooth", "steady", "shrinking", "undecided". */
 const char *lh_verdict_name(enum lh_verdict verdict);
 
 /* What a verdict is about. */
@@ -89,12 +90,12 @@ struct lh_growth {
 	double rate_bytes_per_hour;     /* Theil-Sen slope (Theil 1950, Sen 1968) */
 	double rate_low_bytes_per_hour; /* its 95 % confidence interval (Sen 1968) */
 	double rate_high_bytes_per_hour;
-	double chance;          /* of rising this steadily by accident: Mann-Kendall, one-sided */
-	double growth_start_s;  /* after the first sample: when it began to rise; LH_NEVER_S: it never did */
+	double probability;    /* that growth goes on without bound, 0 to 1, calibrated on histories with known truth */
+	double growth_start_s; /* after the first sample: when it began to rise; LH_NEVER_S: it never did */
 	double plateau_start_s; /* LH_VERDICT_PLATEAU, LH_VERDICT_STEP: when that ended; else LH_NEVER_S */
 	double bytes_per_count; /* growth for each one counted (struct lh_sample: counter); 0: not known */
 	enum lh_verdict verdict;
-	uint64_t watch_more_ns;  /* LH_VERDICT_UNDECIDED: how much longer to watch; else 0 */
+	uint64_t watch_more_ns;  /* undecided or growing: how much longer to watch; else 0 */
 	char reason[200];        /* in words, with the numbers it rests on */
 	LH_VEC(uint64_t) series; /* of the measure, per moment; empty when it never changed */
 };
@@ -114,7 +115,10 @@ struct lh_selection {
 /* Growth below this is never called a leak: page-level noise of stacks, libraries and the kernel. */
 #define LH_GROWTH_MIN_BYTES (64 * LH_KIB)
 
-/* Worth a dump: called a leak, or undecided and grown by at least LH_GROWTH_MIN_BYTES. */
+/* Leak or growing. */
+bool lh_verdict_is_rising(enum lh_verdict verdict);
+
+/* Worth a dump: called a leak or growing, or undecided and grown by at least LH_GROWTH_MIN_BYTES. */
 bool lh_growth_is_suspect(const struct lh_growth *growth);
 
 /*

@@ -147,7 +147,8 @@ static int compare_growth(const void *a, const void *b)
 	const struct lh_watched *left = a;
 	const struct lh_watched *right = b;
 	const struct lh_growth *left_total = &left->selection->total, *right_total = &right->selection->total;
-	bool left_leaks = left_total->verdict == LH_VERDICT_LEAK, right_leaks = right_total->verdict == LH_VERDICT_LEAK;
+	bool left_leaks = lh_verdict_is_rising(left_total->verdict);
+	bool right_leaks = lh_verdict_is_rising(right_total->verdict);
 	if (left_leaks != right_leaks)
 		return left_leaks ? -1 : 1;
 	if (left_total->growth_bytes != right_total->growth_bytes)

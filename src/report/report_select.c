@@ -45,7 +45,7 @@ static const struct lh_growth *find_suspect(const struct lh_selection *selection
 	const struct lh_growth *suspect = NULL;
 	for (size_t i = 0; i < selection->growths.count; i++) {
 		const struct lh_growth *growth = &selection->growths.items[i];
-		if (growth->verdict == LH_VERDICT_LEAK)
+		if (lh_verdict_is_rising(growth->verdict))
 			return growth;
 		if (!suspect && lh_growth_is_suspect(growth))
 			suspect = growth;
@@ -251,8 +251,8 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 			 struct lh_buffer *ret)
 {
 	char range[64];
-	bool is_leak = suspect->verdict == LH_VERDICT_LEAK;
-	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_leak ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
+	bool is_rising = lh_verdict_is_rising(suspect->verdict);
+	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_rising ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
 			 format_range(suspect, range, sizeof(range)), style.width ? ": " : "",
 			 style.width ? suspect->reason : "");
 	text_cause(report, suspect, ret);
@@ -271,7 +271,7 @@ static void text_no_suspect(const struct lh_selection *selection, struct lh_buff
 	lh_format_duration(selection->span_ns, span);
 	if (total->verdict == LH_VERDICT_UNDECIDED && total->growth_bytes > 0)
 		lh_buffer_printf(ret, "no region stands out yet: private memory %s\n", total->reason);
-	else if (total->verdict == LH_VERDICT_LEAK)
+	else if (lh_verdict_is_rising(total->verdict))
 		lh_buffer_printf(ret, "no single region grows, but all together do: private memory %s\n",
 				 total->reason);
 	else
@@ -349,7 +349,7 @@ static void json_rate(const struct lh_growth *growth, json_t *object)
 	json_object_set_new(object, "rate_bytes_per_hour", json_real(growth->rate_bytes_per_hour));
 	json_object_set_new(object, "rate_low_bytes_per_hour", json_real(growth->rate_low_bytes_per_hour));
 	json_object_set_new(object, "rate_high_bytes_per_hour", json_real(growth->rate_high_bytes_per_hour));
-	json_object_set_new(object, "chance", json_real(growth->chance));
+	json_object_set_new(object, "probability", json_real(growth->probability));
 	json_object_set_new(object, "growth_start_s", json_moment(growth->growth_start_s));
 	json_object_set_new(object, "plateau_start_s", json_moment(growth->plateau_start_s));
 	json_object_set_new(object, "bytes_per_count",

@@ -21,13 +21,13 @@ static void rate_add(struct rate *rate, const struct lh_growth *growth)
 static struct rate rate_of(const struct lh_selection *selection, enum lh_measure measure)
 {
 	struct rate rate = {0};
-	if (measure == LH_MEASURE_USED && selection->total.verdict == LH_VERDICT_LEAK) {
+	if (measure == LH_MEASURE_USED && lh_verdict_is_rising(selection->total.verdict)) {
 		rate_add(&rate, &selection->total);
 		return rate;
 	}
 	for (size_t i = 0; i < selection->growths.count; i++) {
 		const struct lh_growth *growth = &selection->growths.items[i];
-		if (growth->verdict == LH_VERDICT_LEAK && growth->measure == measure)
+		if (lh_verdict_is_rising(growth->verdict) && growth->measure == measure)
 			rate_add(&rate, growth);
 	}
 	return rate;

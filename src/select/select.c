@@ -178,7 +178,7 @@ static void take_judgement(const struct lh_judgement *judgement, enum lh_measure
 	ret->rate_bytes_per_hour = judgement->slope * 3600;
 	ret->rate_low_bytes_per_hour = judgement->slope_low * 3600;
 	ret->rate_high_bytes_per_hour = judgement->slope_high * 3600;
-	ret->chance = judgement->chance;
+	ret->probability = judgement->probability;
 	ret->growth_start_s = judgement->growth_start_s;
 	ret->plateau_start_s = judgement->plateau_start_s;
 	ret->verdict = judgement->verdict;
@@ -192,7 +192,7 @@ static struct lh_error *judge_mapped(struct selecting *selecting, const struct r
 {
 	struct lh_judgement judgement;
 	LH_TRY(judge_steps(selecting, &row->mapped, &judgement));
-	if (judgement.verdict == LH_VERDICT_LEAK)
+	if (lh_verdict_is_rising(judgement.verdict))
 		take_judgement(&judgement, LH_MEASURE_MAPPED, growth);
 	return NULL;
 }
@@ -204,7 +204,7 @@ static struct lh_error *judge_mapped(struct selecting *selecting, const struct r
 static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
 {
 	char grown[LH_FORMAT_MAX];
-	if (growth->verdict != LH_VERDICT_LEAK || growth->growth_bytes <= 0 ||
+	if (!lh_verdict_is_rising(growth->verdict) || growth->growth_bytes <= 0 ||
 	    growth->mapped_last_bytes > growth->mapped_first_bytes ||
 	    growth->huge_growth_bytes < growth->growth_bytes / 10 * 9)
 		return;
@@ -236,7 +236,6 @@ static void judge_constant(const struct selecting *selecting, const struct row *
 	growth->private_first_bytes = growth->private_last_bytes = lh_steps_first(&row->used);
 	growth->mapped_first_bytes = growth->mapped_last_bytes = lh_steps_first(&row->mapped);
 	growth->verdict = LH_VERDICT_STEADY;
-	growth->chance = 1;
 	growth->growth_start_s = growth->plateau_start_s = LH_NEVER_S;
 	snprintf(growth->reason, sizeof(growth->reason), "did not change in %zu samples",
 		 selecting->selection.sample_count);
@@ -336,7 +335,7 @@ static void take_hidden_leak(struct lh_selection *selection)
 /* What still grows, before what grew once: a cache that has filled must not hide a small leak. */
 static bool is_rising(const struct lh_growth *growth)
 {
-	return growth->verdict == LH_VERDICT_LEAK ||
+	return lh_verdict_is_rising(growth->verdict) ||
 	       (growth->verdict == LH_VERDICT_UNDECIDED && growth->growth_bytes > 0);
 }
 

@@ -22,7 +22,7 @@ enum {
 static const double RELATIVE_TOLERANCE = 0.02;
 static const double TOLERATED_JITTERS = 3;
 
-static int compare_doubles(const void *a, const void *b)
+int lh_compare_doubles(const void *a, const void *b)
 {
 	double left = *(const double *)a;
 	double right = *(const double *)b;
@@ -36,12 +36,11 @@ static double middle_of(const double *sorted, size_t count)
 	return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
 }
 
-/* Sorts `values`. */
-static double median_of(double *values, size_t count)
+double lh_median_of(double *values, size_t count)
 {
 	if (!count)
 		return 0;
-	qsort(values, count, sizeof(*values), compare_doubles);
+	qsort(values, count, sizeof(*values), lh_compare_doubles);
 	return middle_of(values, count);
 }
 
@@ -70,7 +69,7 @@ static struct lh_error *sort_slopes(struct lh_series series, double **ret, size_
 	}
 	for (size_t i = 0; !is_complete && i + n / 2 < n; i++)
 		count = add_slope(series, i, i + n / 2, slopes, count);
-	qsort(slopes, count, sizeof(*slopes), compare_doubles);
+	qsort(slopes, count, sizeof(*slopes), lh_compare_doubles);
 	*ret = slopes;
 	*ret_count = count;
 	return NULL;
@@ -115,10 +114,10 @@ static struct lh_error *measure_noise(struct lh_series series, double slope, dou
 		return lh_error_no_memory();
 	for (size_t i = 0; i < series.count; i++)
 		sorted[i] = rest[i] = series.values[i] - slope * series.seconds[i];
-	double middle = median_of(sorted, series.count);
+	double middle = lh_median_of(sorted, series.count);
 	for (size_t i = 0; i < series.count; i++)
 		rest[i] = fabs(rest[i] - middle);
-	*ret = 1.4826 * median_of(rest, series.count);
+	*ret = 1.4826 * lh_median_of(rest, series.count);
 	return NULL;
 }
 
@@ -217,7 +216,7 @@ static struct lh_error *measure_inflation(struct lh_series series, double slope,
 		return lh_error_no_memory();
 	for (size_t i = 0; i < count; i++)
 		ranks[i] = ranks[count + i] = series.values[i] - slope * series.seconds[i];
-	qsort(ranks + count, count, sizeof(*ranks), compare_doubles);
+	qsort(ranks + count, count, sizeof(*ranks), lh_compare_doubles);
 	rank(ranks, ranks + count, count);
 	for (size_t lag = 1; lag <= lags; lag++) {
 		double correlation = autocorrelation(ranks, count, lag), i = (double)lag;
@@ -272,47 +271,6 @@ static double chance_of_s(size_t n, double s, double inflation)
 	return 0.5 * erfc((s - 1) / sqrt(variance) / M_SQRT2);
 }
 
-/*
- * One-sided chance of Student's t at least this high: for a whole number of degrees of freedom the
- * distribution is a finite sum (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4).
- */
-static double chance_of_t(size_t freedom, double t)
-{
-	double angle = atan(t / sqrt((double)freedom));
-	double cosine = cos(angle);
-	bool is_odd = freedom % 2;
-	double term = is_odd ? cosine : 1;
-	double sum = 0;
-	for (size_t i = is_odd ? 3 : 2; i <= freedom; i += 2) {
-		sum += term;
-		term *= cosine * cosine * (double)(i - 1) / (double)i;
-	}
-	double within = is_odd ? (angle + sin(angle) * sum) * M_2_PI : sin(angle) * sum;
-	return fmax(0, (1 - within) / 2);
-}
-
-/* Chance that values without any trend lie this straight along a rising line (regression's t). */
-static double chance_of_line(struct lh_series series)
-{
-	double n = (double)series.count, mean_s = 0, mean_value = 0;
-	double sum_ss = 0, sum_sv = 0, sum_vv = 0;
-	for (size_t i = 0; i < series.count; i++) {
-		mean_s += series.seconds[i] / n;
-		mean_value += series.values[i] / n;
-	}
-	for (size_t i = 0; i < series.count; i++) {
-		double s = series.seconds[i] - mean_s;
-		double v = series.values[i] - mean_value;
-		sum_ss += s * s;
-		sum_sv += s * v;
-		sum_vv += v * v;
-	}
-	if (series.count < 3 || sum_sv <= 0)
-		return 1;
-	double unexplained = fmax(sum_vv - sum_sv * sum_sv / sum_ss, 1e-12 * sum_vv);
-	return chance_of_t(series.count - 2, sum_sv / sqrt(sum_ss * unexplained / (n - 2)));
-}
-
 /* From the steps between neighbours, less their median: a slope, a jump or a bend does not count. */
 static struct lh_error *measure_jitter(struct lh_series series, double *ret)
 {
@@ -322,10 +280,10 @@ static struct lh_error *measure_jitter(struct lh_series series, double *ret)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < count; i++)
 		steps[i] = series.values[i + 1] - series.values[i];
-	double middle = median_of(steps, count);
+	double middle = lh_median_of(steps, count);
 	for (size_t i = 0; i < count; i++)
 		steps[i] = fabs(steps[i] - middle);
-	*ret = 1.4826 * median_of(steps, count) / M_SQRT2;
+	*ret = 1.4826 * lh_median_of(steps, count) / M_SQRT2;
 	return NULL;
 }
 
@@ -335,7 +293,7 @@ static struct lh_error *measure_levels(struct lh_series series, struct lh_trend 
 	if (!sorted)
 		return lh_error_no_memory();
 	memcpy(sorted, series.values, series.count * sizeof(*sorted));
-	trend->median = median_of(sorted, series.count);
+	trend->median = lh_median_of(sorted, series.count);
 	trend->min = sorted[0];
 	trend->max = sorted[series.count - 1];
 	trend->first = series.values[0];
@@ -429,7 +387,6 @@ struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret)
 	LH_TRY(measure_halves(series, &trend));
 	LH_TRY(kendall_s(series, &s));
 	trend.rising_chance = chance_of_s(series.count, s, inflation);
-	trend.straight_chance = chance_of_line(series);
 	LH_TRY(measure_jitter(series, &trend.jitter));
 	measure_moves(series, &trend);
 	measure_rises(series, &trend);

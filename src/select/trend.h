@@ -27,8 +27,7 @@ struct lh_trend {
 	 * which resemble their neighbours have (Hamed and Rao 1998).
 	 */
 	double rising_chance;
-	double straight_chance; /* of lying this straight along a rising line by accident: one-sided Student t p */
-	size_t up_count;        /* intervals that rise at all */
+	size_t up_count; /* intervals that rise at all */
 	size_t down_count;
 	double drawdown;   /* deepest fall below an earlier maximum */
 	double drawup;     /* highest rise above an earlier minimum */
@@ -46,6 +45,12 @@ struct lh_trend {
 	double longest_gap_s; /* longest time between two rises, or from the start to the first */
 	double tail_s;        /* from the last rise to the end */
 };
+
+/* For qsort. */
+int lh_compare_doubles(const void *a, const void *b);
+
+/* Sorts `values`; 0 of none. */
+double lh_median_of(double *values, size_t count);
 
 /* The slope alone; `seconds` may be anything that rises. */
 struct lh_error *lh_slope(struct lh_series series, double *ret) LH_NODISCARD;

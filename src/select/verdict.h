@@ -7,7 +7,7 @@
 #include "leakhunt/select.h"
 #include "trend.h"
 
-/* Below this number of samples a change is shown, but never judged. */
+/* Below this number of samples two rates are not compared. */
 #define LH_SAMPLES_MIN 5
 
 struct lh_judgement {
@@ -15,7 +15,7 @@ struct lh_judgement {
 	double slope; /* bytes per second, and its 95 % confidence interval */
 	double slope_low;
 	double slope_high;
-	double chance;          /* of rising this steadily by accident */
+	double probability;     /* that growth goes on without bound */
 	double growth_start_s;  /* LH_NEVER_S unless it rose */
 	double plateau_start_s; /* LH_VERDICT_PLATEAU and LH_VERDICT_STEP; else LH_NEVER_S */
 	uint64_t watch_more_ns; /* LH_VERDICT_UNDECIDED only */

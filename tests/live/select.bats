@@ -207,7 +207,7 @@ holds_samples() {
 	gcc -m32 -nostdlib -static -fno-pie -no-pie -fno-stack-protector -o "$BATS_TEST_TMPDIR/leak" \
 		"$BATS_TEST_TMPDIR/leak.c" || skip "this compiler makes no 32-bit programs"
 	SAMPLES=$BATS_TEST_TMPDIR start_sample leak || skip "this kernel runs no 32-bit programs"
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 12 --json
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 30 --json
 	kill -KILL "$SAMPLE_PID"
 	[ "$status" -eq 0 ]
 	[ "$(jq -r '.process.verdict, .regions[0].kind' <<<"$output")" = $'leak\nheap' ]

@@ -41,7 +41,8 @@ static enum lh_verdict verdict_of(const struct made_series *made)
 	struct lh_judgement judgement;
 	assert_success(lh_judge(view(made), &judgement));
 	assert_true(judgement.reason[0] != '\0');
-	assert_true((judgement.watch_more_ns > 0) == (judgement.verdict == LH_VERDICT_UNDECIDED));
+	assert_true((judgement.watch_more_ns > 0) ==
+		    (judgement.verdict == LH_VERDICT_UNDECIDED || judgement.verdict == LH_VERDICT_GROWING));
 	return judgement.verdict;
 }
 
@@ -136,7 +137,7 @@ static void test_chances_come_true(void **state)
 	static const size_t counts[] = {5, 6, 11, 30};
 	uint64_t seed = 77;
 	for (size_t length = 0; length < LH_ARRAY_COUNT(counts); length++) {
-		size_t straight = 0, very_straight = 0, rising = 0;
+		size_t rising = 0;
 		for (int round = 0; round < ROUNDS; round++) {
 			struct made_series made = {.count = counts[length]};
 			for (size_t i = 0; i < made.count; i++) {
@@ -145,13 +146,9 @@ static void test_chances_come_true(void **state)
 			}
 			struct lh_trend trend;
 			assert_success(lh_trend_measure(view(&made), &trend));
-			straight += trend.straight_chance <= 0.1;
-			very_straight += trend.straight_chance <= 0.01;
 			rising += trend.rising_chance <= 0.1;
 		}
 		/* Four standard deviations of a binomial count; ranks come in steps, so they only stay below. */
-		assert_true(fabs((double)straight - 0.1 * ROUNDS) < 4 * sqrt(0.09 * ROUNDS));
-		assert_true(fabs((double)very_straight - 0.01 * ROUNDS) < 4 * sqrt(0.0099 * ROUNDS));
 		assert_true((double)rising < 0.1 * ROUNDS + 4 * sqrt(0.09 * ROUNDS));
 	}
 }
@@ -192,13 +189,14 @@ static void test_incomplete_slope_of_a_long_series(void **state)
 
 #define MIB 1048576.0
 
-static void test_few_samples_are_never_judged(void **state)
+static void test_few_samples_never_make_a_leak(void **state)
 {
 	(void)state;
-	static const double rising[] = {1 * MIB, 20 * MIB, 40 * MIB, 60 * MIB};
-	for (size_t n = 2; n <= 4; n++) {
+	static const double rising[] = {1 * MIB,  20 * MIB,  40 * MIB,  60 * MIB, 80 * MIB,
+					99 * MIB, 120 * MIB, 140 * MIB, 160 * MIB};
+	for (size_t n = 2; n <= 9; n++) {
 		struct made_series made = series_of(rising, n);
-		assert_int_equal(verdict_of(&made), LH_VERDICT_UNDECIDED);
+		assert_int_equal(verdict_of(&made), n < 5 ? LH_VERDICT_UNDECIDED : LH_VERDICT_GROWING);
 	}
 	static const double constant[] = {5, 5};
 	struct made_series made = series_of(constant, 2);
@@ -213,8 +211,8 @@ static void test_single_shapes(void **state)
 		double mib[12];
 	} rows[] = {
 		{LH_VERDICT_LEAK, {10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}},
-		{LH_VERDICT_LEAK, {10, 10, 10, 12, 12, 14, 14, 14, 16, 16, 18, 18}}, /* in bursts */
-		{LH_VERDICT_LEAK, {10, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70}}, /* behind a step */
+		{LH_VERDICT_UNDECIDED, {10, 10, 10, 12, 12, 14, 14, 14, 16, 16, 18, 18}}, /* in bursts: needs more */
+		{LH_VERDICT_LEAK, {10, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70}},      /* behind a step */
 		{LH_VERDICT_STEP, {10, 10, 10, 60, 60, 60, 60, 60, 60, 60, 60, 60}},
 		{LH_VERDICT_UNDECIDED, {10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 60}},
 		{LH_VERDICT_PLATEAU, {10, 20, 30, 40, 50, 60, 60, 60, 60, 60, 60, 60}},
@@ -318,7 +316,7 @@ static void print_counts(const char *what, size_t count, double amplitude, const
 	printf("\n");
 }
 
-static const size_t lengths[] = {5, 6, 7, 8, 10, 20, 60, 200};
+static const size_t lengths[] = {5, 6, 7, 8, 12, 20, 60, 200};
 
 static void test_noise_is_never_a_leak(void **state)
 {
@@ -346,7 +344,10 @@ static void test_what_ends_is_never_a_leak(void **state)
 			count_verdicts(makes[shape], lengths[length], 0.2 * MIB, counts);
 			print_counts(names[shape], lengths[length], 0.2 * MIB, counts);
 			assert_int_equal(counts[LH_VERDICT_LEAK], 0);
-			assert_true(counts[expected[shape]] >= SEEDS * 95 / 100);
+			/* Three teeth or a third of the time on a plateau may not suffice. */
+			size_t right =
+				counts[expected[shape]] + (lengths[length] < 20 ? counts[LH_VERDICT_UNDECIDED] : 0);
+			assert_true(right >= SEEDS * 95 / 100);
 		}
 	}
 }
@@ -354,18 +355,14 @@ static void test_what_ends_is_never_a_leak(void **state)
 static void test_leaks_are_found(void **state)
 {
 	(void)state;
-	for (size_t length = 3; length < LH_ARRAY_COUNT(lengths); length++) {
+	for (size_t length = 0; length < LH_ARRAY_COUNT(lengths); length++) {
 		size_t counts[LH_VERDICT_COUNT];
-		count_verdicts(make_leak, lengths[length], 1 * MIB, counts);
-		print_counts("leak", lengths[length], 1 * MIB, counts);
-		assert_true(counts[LH_VERDICT_LEAK] >= SEEDS * 95 / 100);
-		assert_int_equal(counts[LH_VERDICT_LEAK] + counts[LH_VERDICT_UNDECIDED], SEEDS);
-	}
-	for (size_t length = 0; length < 3; length++) {
-		size_t counts[LH_VERDICT_COUNT];
-		count_verdicts(make_leak, lengths[length], 0.2 * MIB, counts);
-		print_counts("leak", lengths[length], 0.2 * MIB, counts);
-		assert_true(counts[LH_VERDICT_LEAK] >= SEEDS * 95 / 100);
+		bool is_short = lengths[length] < 10;
+		count_verdicts(make_leak, lengths[length], (is_short ? 0.2 : 1) * MIB, counts);
+		print_counts("leak", lengths[length], (is_short ? 0.2 : 1) * MIB, counts);
+		assert_true(counts[is_short ? LH_VERDICT_GROWING : LH_VERDICT_LEAK] >= SEEDS * 95 / 100);
+		assert_int_equal(counts[LH_VERDICT_GROWING] + counts[LH_VERDICT_LEAK] + counts[LH_VERDICT_UNDECIDED],
+				 SEEDS);
 	}
 }
 
@@ -377,7 +374,7 @@ int main(void)
 		cmocka_unit_test(test_chances_come_true),
 		cmocka_unit_test(test_slope_ignores_outliers),
 		cmocka_unit_test(test_incomplete_slope_of_a_long_series),
-		cmocka_unit_test(test_few_samples_are_never_judged),
+		cmocka_unit_test(test_few_samples_never_make_a_leak),
 		cmocka_unit_test(test_single_shapes),
 		cmocka_unit_test(test_growth_of_some_pages_is_no_leak),
 		cmocka_unit_test(test_floor_that_rises_under_a_sawtooth),
