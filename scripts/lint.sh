@@ -16,15 +16,15 @@ step() {
 # Which headers of include/leakhunt/ a folder of src/ may include, beside its own.
 declare -A allowed=(
 	[base]="base json json_pull"
-	[proc]="base proc"
-	[select]="base json json_pull proc select"
-	[dump]="base json format proc select dump"
-	[image]="base json format proc image"
-	[symbols]="base proc image symbols"
-	[scan]="base proc image symbols scan"
-	[heap]="base proc image symbols heap"
-	[leaks]="base proc image symbols heap leaks"
-	[report]="base json proc select dump image symbols scan report"
+	[proc]="base owner proc"
+	[select]="base json json_pull owner proc select"
+	[dump]="base json format owner proc select dump"
+	[image]="base owner json format proc image"
+	[symbols]="base owner proc image symbols"
+	[scan]="base owner proc image symbols scan"
+	[heap]="base owner proc image symbols scan heap"
+	[leaks]="base owner proc image symbols heap leaks"
+	[report]="base owner json proc select dump image symbols scan report"
 )
 
 check_includes() {

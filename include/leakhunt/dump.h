@@ -6,22 +6,23 @@
 #ifndef LEAKHUNT_DUMP_H
 #define LEAKHUNT_DUMP_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/owner.h"
 #include "leakhunt/select.h"
 
 /* ---------------------------------------------------------------- what to dump */
 
 /*
- * Parses WHAT: "heap" (brk heap, malloc arenas, mmapped chunks), "anon" (all private anonymous
- * memory but stacks, data and bss), "stacks", "data" (DATA and BSS), "all" (every readable region),
- * a region kind by its name, "0xA-0xB", "name:GLOB" (fnmatch on name or thread name).
+ * Parses WHAT: "heap" (whatever an allocator owns: LH_HEAP_KINDS), "anon" (all private anonymous
+ * memory but stacks, data and bss), "stacks", "private" (both of these: what can leak), "data" (DATA and BSS), "all"
+ * (every region, whatever its protection), a region kind by its name, "0xA-0xB", "name:GLOB" (fnmatch on name or thread
+ * name). All but ranges are intentions: they hold for mappings that come while a dump is made.
  * LH_ERROR_USAGE names the word; the hint lists what there is.
  */
 enum lh_want_kind { LH_WANT_KINDS, LH_WANT_ALL, LH_WANT_RANGE, LH_WANT_NAME };
 
 struct lh_want {
 	enum lh_want_kind kind;
-	uint32_t kinds; /* LH_WANT_KINDS: bits 1 << enum lh_region_kind */
+	uint32_t kinds; /* LH_WANT_KINDS: bits 1 << enum lh_region_kind; of private memory when more than one */
 	struct lh_range range;
 	const char *glob; /* LH_WANT_NAME: points into the text that was parsed */
 	const char *text; /* the word itself */
@@ -40,17 +41,19 @@ struct lh_extent {
 	uint64_t end;
 	const struct lh_region *region; /* belongs to the plan */
 	bool is_context;
-	bool is_absent_zero; /* pages that are not there read as zero; else they are the file's, or unknown */
-	bool is_device;      /* never read */
-	bool is_tracked;     /* writes to it are seen, if anybody tracks them */
-	size_t first_run;    /* its runs: plan->pages.runs.items[first_run, first_run + run_count) */
+	bool is_absent_zero;  /* pages that are not there read as zero; else they are the file's, or unknown */
+	bool is_device;       /* never read */
+	bool is_inaccessible; /* mapped without PROT_READ: read by force, and never tracked */
+	bool is_tracked;      /* writes to it are seen, if anybody tracks them */
+	size_t first_run;     /* its runs: plan->pages.runs.items[first_run, first_run + run_count) */
 	size_t run_count;
 	uint64_t present_bytes;
 	uint64_t swapped_bytes;
 };
 
 struct lh_plan {
-	struct lh_region_list list; /* the mappings as they were when planned */
+	struct lh_region_list list; /* the mappings as they were when planned, with the kinds of their owners */
+	struct lh_owners owners;
 	struct lh_module_list modules;
 	LH_VEC(struct lh_extent) extents; /* ascending, disjoint; none crosses a mapping's border */
 	struct lh_page_runs pages;        /* present and swapped pages of the extents, in their order */
@@ -65,8 +68,11 @@ struct lh_plan_request {
 	bool bare;                      /* no context */
 	const uint64_t *stack_pointers; /* of the threads; 0: unknown */
 	size_t stack_pointer_count;
-	uint64_t stack_slack_bytes; /* taken along below each stack pointer, for a thread that runs on */
-	bool without_pages;         /* extents only; lh_plan_look_again finds their pages */
+	uint64_t stack_slack_bytes;   /* taken along below each stack pointer, for a thread that runs on */
+	bool without_pages;           /* extents only; lh_plan_look_again finds their pages */
+	lh_owner_finder *find_owners; /* NULL: nobody is asked */
+	/* Instead of asking, where no want depends on owners: they only name what is copied. May be NULL. */
+	const struct lh_owners *known_owners;
 };
 
 /*
@@ -198,6 +204,8 @@ struct lh_dump_options {
 	bool compress;    /* zstd, in frames that can be read one without the other (format.h) */
 	const struct lh_want *wants;
 	size_t want_count;
+	lh_owner_finder
+		*find_owners; /* NULL: which allocator owns what is not known, and "heap" is what /proc calls so */
 	bool bare;
 	bool swapped;          /* read swapped pages, too: last, and they come back into the target's memory */
 	bool no_inject;        /* the target must not run anything for us: a snapshot becomes a stop */

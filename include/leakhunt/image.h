@@ -9,7 +9,7 @@
 #ifndef LEAKHUNT_IMAGE_H
 #define LEAKHUNT_IMAGE_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/owner.h"
 
 enum lh_image_source {
 	LH_IMAGE_DUMP,    /* an ELF core with notes of vendor "leakhunt" */
@@ -90,6 +90,8 @@ bool lh_image_has_addresses(const struct lh_image *image);  /* false: "addresses
 uint64_t lh_image_file_bytes(const struct lh_image *image); /* size of the file; 0 when live */
 
 const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t *ret_count); /* ascending */
+/* Gives segments of private anonymous memory the kind of the owner that has most of them. */
+void lh_image_take_owners(struct lh_image *image, const struct lh_owners *owners);
 const struct lh_module_list *lh_image_modules(const struct lh_image *image);
 const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
 /*

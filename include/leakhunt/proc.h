@@ -61,8 +61,8 @@ struct lh_error *lh_process_explain_refusal(const struct lh_process *process, st
 
 enum lh_region_kind {
 	LH_REGION_HEAP,         /* the brk heap, "[heap]" */
-	LH_REGION_ARENA,        /* glibc non-main heap: rw-p at a 64 MiB boundary (malloc/arena.c HEAP_MAX_SIZE) */
-	LH_REGION_MMAP_CHUNK,   /* anonymous, made only of glibc mmapped chunks */
+	LH_REGION_ARENA,        /* glibc non-main heap (malloc/arena.c) */
+	LH_REGION_MMAP_CHUNK,   /* chunks that glibc maps one by one */
 	LH_REGION_MAIN_STACK,   /* "[stack]" */
 	LH_REGION_THREAD_STACK, /* holds the stack pointer of a thread other than the main one */
 	LH_REGION_ANON,         /* other private anonymous memory */
@@ -76,6 +76,16 @@ enum lh_region_kind {
 	LH_REGION_HUGETLB,      /* hugetlbfs pages, private or shared ("ht" in VmFlags, /anon_hugepage) */
 	LH_REGION_VDSO,         /* [vdso], [vvar*], [vsyscall] */
 	LH_REGION_GUARD,        /* private anonymous, no access: guard pages and reserved space */
+	/* Memory of other allocators and runtimes, by their structures (heap.h). */
+	LH_REGION_JEMALLOC,
+	LH_REGION_TCMALLOC,
+	LH_REGION_MIMALLOC,
+	LH_REGION_MUSL,     /* mallocng */
+	LH_REGION_PYMALLOC, /* CPython's arenas for objects of at most 512 bytes */
+	LH_REGION_V8,       /* JavaScript objects and code */
+	LH_REGION_GO,
+	LH_REGION_JVM,
+	LH_REGION_ZEND, /* PHP */
 	LH_REGION_KIND_COUNT,
 };
 
@@ -137,6 +147,9 @@ struct lh_region {
 	struct lh_usage usage;   /* zero unless the list has_usage */
 };
 
+/* Private anonymous memory by its name: "" or "[anon:...]" (prctl PR_SET_VMA_ANON_NAME, Linux 5.17). */
+bool lh_region_is_anonymous(const struct lh_region *region);
+
 /* Regions in ascending address order, not overlapping. Zero-initialised is empty. */
 struct lh_region_list {
 	LH_VEC(struct lh_region) regions;
@@ -168,7 +181,10 @@ enum lh_region_detail {
 	LH_REGIONS_SMAPS, /* with usage: walks page tables, holds the target's mmap_lock meanwhile */
 };
 
-/* Reads and parses, then refines kinds: thread stacks with their threads' names, mmapped chunks. */
+/*
+ * Reads and parses, then refines kinds: thread stacks with their threads' names. Which allocator owns what is not
+ * known here (owner.h).
+ */
 struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
 				 struct lh_region_list *ret) LH_NODISCARD;
 
@@ -332,8 +348,37 @@ struct lh_error *lh_soft_dirty_find(struct lh_soft_dirty *soft, struct lh_range 
  */
 size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
 
-/* The same over many ranges, one behind the other into `ret`, in few system calls. */
+/*
+ * The same of pages that are known to be present, whatever their protection: ---p and -w-p are read through
+ * /proc/PID/mem, where the kernel allows that.
+ */
+size_t lh_process_read_present(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
+
+/* Likewise over many ranges, one behind the other into `ret`, in few system calls. */
 size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count, void *ret);
+
+enum { LH_PEEK_WORDS = 6 };
+
+/* One place to look at, within one page. */
+struct lh_peek {
+	uint64_t addr;   /* multiple of 16, ascending within one call */
+	bool is_present; /* in: the caller knows that the page is. Out: it was found so */
+	bool is_read;    /* out: `words` hold what is there */
+	uint64_t words[LH_PEEK_WORDS];
+};
+
+/*
+ * Reads a few bytes at many addresses in few system calls. Peeks whose page is absent or swapped out, or that cannot
+ * be read, stay with is_read false. 0.7 us each (Linux 6.18).
+ */
+struct lh_error *lh_process_peek(const struct lh_process *process, struct lh_peek *peeks, size_t count) LH_NODISCARD;
+
+/* An lh_memory_reader over a live process that faults nothing in: pages not present are unreadable. */
+struct lh_present_reader {
+	const struct lh_process *process;
+	struct lh_pagemap *pagemap;
+};
+size_t lh_present_read(const void *reader, uint64_t addr, void *ret, size_t bytes);
 
 /* ---------------------------------------------------------------- threads */
 

@@ -3,6 +3,8 @@
  * is done by lh_dump.
  */
 #include "command.h"
+#include "leakhunt/heap.h"
+#include "owned_regions.h"
 #include "record_file.h"
 
 #include <signal.h>
@@ -10,7 +12,7 @@
 #include <string.h>
 
 #define DEFAULT_PATH      "dump.bin"
-#define DEFAULT_REGION    "heap"
+#define DEFAULT_REGION    "private"
 #define DEFAULT_MAX_PAUSE "10ms"
 
 struct dump_words {
@@ -85,7 +87,7 @@ static struct lh_error *want_suspects(const struct lh_process *process, const ch
 	LH_TRY(select_from(path, &selection));
 	LH_TRY(check_record(&selection, process, path));
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
-	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &list));
+	LH_TRY(lh_regions_read_owned(process, LH_REGIONS_MAPS, &list));
 	size_t count_before = words->wants.count;
 	LH_TRY(add_suspects(&selection, &list, words));
 	if (words->wants.count > count_before)
@@ -282,6 +284,7 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	LH_TRY(parse_regions(arguments, process, &words));
 	options.wants = words.wants.items;
 	options.want_count = words.wants.count;
+	options.find_owners = lh_heap_find_owners;
 	if (lh_arguments_has(arguments, "dry-run"))
 		return run_dry(arguments, process, &options, ret_status);
 	LH_TRY(dump_process(process, &options, &receipt));

@@ -3,14 +3,16 @@
  * that an engineer knows.
  */
 #include "command.h"
+#include "owned_regions.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define SAVED_BYTES_MAX (4 * LH_GIB)
 #define SORT_WORDS      "address vss rss pss uss swap"
-#define KIND_WORDS \
-	"heap arena mmap-chunk stack thread-stack anon text rodata data bss file shared memfd hugetlb vdso guard"
+#define KIND_WORDS                                                                                                 \
+	"heap arena mmap-chunk stack thread-stack anon text rodata data bss file shared memfd hugetlb vdso guard " \
+	"jemalloc tcmalloc mimalloc musl pymalloc v8-heap go-heap java-heap zend-mm"
 
 static struct lh_error *parse_kinds(const struct lh_arguments *arguments, uint32_t *ret)
 {
@@ -71,7 +73,7 @@ static struct lh_error *run_maps(const struct lh_arguments *arguments, int *ret_
 	LH_TRY(parse_sort(arguments, &report.sort));
 	if (lh_operand_is_pid(operand, &report.pid)) {
 		LH_TRY(lh_operand_process(operand, &process));
-		LH_TRY(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
+		LH_TRY(lh_regions_read_owned(process, LH_REGIONS_SMAPS, &list));
 		lh_regions_take_exact_pss(process, &list);
 		report.command = lh_process_command(process);
 	} else {
@@ -116,10 +118,13 @@ const struct lh_command lh_cmd_maps = {
 		"One row for each mapping, and their sum: VSS is the address space, RSS what is in memory, PSS the "
 		"same with shared pages divided among those who share them, USS what would be freed if the process "
 		"ended, ANON what has no file behind it.\n\n"
-		"Kinds: heap (brk), arena and mmap-chunk (malloc's other memory), stack, thread-stack (named after its "
+		"Kinds: heap (brk), arena and mmap-chunk (the other memory of glibc's malloc), jemalloc, tcmalloc, "
+		"mimalloc, "
+		"musl, pymalloc (CPython), v8-heap, go-heap, java-heap, zend-mm (PHP), stack, thread-stack (named "
+		"after its "
 		"thread), anon, text, rodata, data, bss, file, shared, memfd, hugetlb, vdso, guard.\n\n"
 		"FILE is a saved copy of /proc/PID/smaps (or maps, which has no figures). A text alone cannot tell "
-		"thread-stack and mmap-chunk from anon.\n\n"
+		"thread-stack, arena, mmap-chunk and other allocators' memory from anon.\n\n"
 		"The process is never stopped. The kernel holds its mmap lock while it walks its page tables.",
 	.options = options,
 	.examples = examples,

@@ -3,6 +3,7 @@
  * report), or with --list every string, as GNU strings prints it.
  */
 #include "command.h"
+#include "owned_regions.h"
 #include "strings_diff.h"
 #include "strings_list.h"
 
@@ -113,10 +114,12 @@ static struct lh_error *open_image(const struct lh_strings_request *request, str
 	if (!request->is_process) {
 		LH_TRY(lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret));
 		warn_of_unpacking(*ret);
-		return NULL;
+	} else {
+		LH_TRY(lh_operand_process(request->operand, ret_process));
+		LH_TRY(lh_image_open_process(*ret_process, ret));
 	}
-	LH_TRY(lh_operand_process(request->operand, ret_process));
-	return lh_image_open_process(*ret_process, ret);
+	lh_image_ask_owners(*ret);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- the summary */

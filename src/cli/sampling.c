@@ -5,6 +5,7 @@
  */
 #include "sampling.h"
 
+#include "owned_regions.h"
 #include "user_command.h"
 
 #include <errno.h>
@@ -167,6 +168,7 @@ static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sam
 		return change;
 	}
 	LH_TRY(error);
+	lh_regions_ask_owners(sampling->process, &ret->list);
 	ret->time_ns = started_ns + sampling->clock_offset_ns;
 	sampling->reading_ns += reading_ns;
 	sampling->reading_max_ns = lh_max_u64(sampling->reading_max_ns, reading_ns);

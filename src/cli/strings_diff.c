@@ -4,6 +4,8 @@
  */
 #include "strings_diff.h"
 
+#include "owned_regions.h"
+
 /* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
 enum { KEPT_ROWS = 10000 };
 
@@ -55,13 +57,18 @@ static struct lh_error *open_side(const struct lh_arguments *arguments, const ch
 {
 	bool is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets");
 	pid_t pid;
-	if (!lh_operand_is_pid(operand, &pid))
-		return lh_image_open_file(operand, &(struct lh_image_options){.raw = is_raw}, &ret->image);
+	if (!lh_operand_is_pid(operand, &pid)) {
+		LH_TRY(lh_image_open_file(operand, &(struct lh_image_options){.raw = is_raw}, &ret->image));
+		lh_image_ask_owners(ret->image);
+		return NULL;
+	}
 	if (is_raw)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
 				     "leave out --offsets and --raw, or name a file");
 	LH_TRY(lh_operand_process(operand, &ret->process));
-	return lh_image_open_process(ret->process, &ret->image);
+	LH_TRY(lh_image_open_process(ret->process, &ret->image));
+	lh_image_ask_owners(ret->image);
+	return NULL;
 }
 
 static struct lh_error *sum_up(const struct lh_summary_options *options, struct side *ret)

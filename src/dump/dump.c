@@ -46,6 +46,12 @@ struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
 {
 	struct lh_stack_pointers pointers = {0};
 	struct lh_error *error = lh_stack_pointers_of(&job->threads, &pointers);
+	/* In the pause nobody is asked in vain: what only names memory may be as old as the last plan. */
+	struct lh_owners known LH_CLEANUP(lh_owners_deinit) = {0};
+	if (without_pages) {
+		known = job->plan.owners;
+		job->plan.owners = (struct lh_owners){0};
+	}
 	struct lh_plan_request request = {
 		.wants = job->options->wants,
 		.want_count = job->options->want_count,
@@ -54,6 +60,8 @@ struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
 		.stack_pointer_count = pointers.items.count,
 		.stack_slack_bytes = job->mode == LH_DUMP_SNAPSHOT ? STACK_SLACK_BYTES : 0,
 		.without_pages = without_pages,
+		.find_owners = job->options->find_owners,
+		.known_owners = without_pages ? &known : NULL,
 	};
 	lh_layout_deinit(&job->layout);
 	lh_plan_deinit(&job->plan);

@@ -227,30 +227,6 @@ static void set_thread_stacks(const struct lh_image *image, struct lh_region_lis
 	}
 }
 
-/*
- * gdb leaves out the reserved rest of an arena's heap, by which proc knows it; its heap_info tells it,
- * too: {ar_ptr, prev, size, mprotect_size}, size <= mprotect_size <= 64 MiB (glibc malloc/arena.c).
- */
-static bool is_arena_heap(const struct lh_image *image, const struct lh_region *region)
-{
-	uint64_t words[4];
-	uint64_t bytes = region->end - region->start;
-	if (region->kind != LH_REGION_ANON || region->start % (64 * LH_MIB) || !is_anonymous_data(region))
-		return false;
-	if (lh_image_read(image, region->start, words, sizeof(words)) != sizeof(words))
-		return false;
-	return words[0] && words[0] % 8 == 0 && words[2] && words[2] <= words[3] && words[3] <= bytes &&
-	       words[2] % 4096 == 0 && words[3] % 4096 == 0;
-}
-
-static void set_arenas(const struct lh_image *image, struct lh_region_list *list)
-{
-	for (size_t i = 0; i < list->regions.count; i++) {
-		if (is_arena_heap(image, &list->regions.items[i]))
-			list->regions.items[i].kind = LH_REGION_ARENA;
-	}
-}
-
 static void give_kinds_to_segments(struct lh_image *image, const struct lh_region_list *list)
 {
 	for (size_t i = 0; i < image->segments.count; i++) {
@@ -282,7 +258,6 @@ struct lh_error *lh_foreign_apply(struct lh_image *image, struct lh_core_notes *
 	name_special_regions(image, notes, &list);
 	lh_regions_set_textual_kinds(&list);
 	set_thread_stacks(image, &list);
-	set_arenas(image, &list);
 	give_kinds_to_segments(image, &list);
 	return lh_modules_find(&list, lh_image_reader, image, &image->modules);
 }

@@ -22,10 +22,9 @@
 
 static bool is_private_anonymous(const struct lh_region *region)
 {
+	if (lh_region_kind_is_heap(region->kind))
+		return true;
 	switch (region->kind) {
-	case LH_REGION_HEAP:
-	case LH_REGION_ARENA:
-	case LH_REGION_MMAP_CHUNK:
 	case LH_REGION_MAIN_STACK:
 	case LH_REGION_THREAD_STACK:
 	case LH_REGION_ANON:

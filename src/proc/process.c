@@ -224,25 +224,63 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 	return done;
 }
 
+/* Behind ---p and -w-p pages can be read by tracers only (mm/memory.c, FOLL_FORCE). 0 when that is refused. */
+static size_t read_by_force(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = openat(process->folder_fd, "mem", O_RDONLY | O_CLOEXEC);
+	ssize_t count = fd < 0 || addr > INT64_MAX ? 0 : pread(fd, ret, bytes, (off_t)addr);
+	return count > 0 ? (size_t)count : 0;
+}
+
+size_t lh_process_read_present(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
+{
+	size_t done = lh_process_read(process, addr, ret, bytes);
+	return done < bytes ? done + read_by_force(process, addr + done, (char *)ret + done, bytes - done) : done;
+}
+
+enum { READ_BATCH = 256 }; /* below IOV_MAX */
+
+/* Bytes read of up to READ_BATCH ranges before the first unreadable one. */
+static size_t read_batch_of_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count,
+				   void *ret)
+{
+	struct iovec remote[READ_BATCH];
+	struct iovec local = {.iov_base = ret};
+	for (size_t i = 0; i < count; i++) {
+		remote[i] = (struct iovec){.iov_base = lh_remote_pointer(ranges[i].start),
+					   .iov_len = lh_range_bytes(ranges[i])};
+		local.iov_len += remote[i].iov_len;
+	}
+	ssize_t got = process_vm_readv(process->identity.pid, &local, 1, remote, count, 0);
+	return got > 0 ? (size_t)got : 0;
+}
+
+/* Whether all of `range` could be read in the end, of which `*got` bytes have been. */
+static bool read_rest_of_range(const struct lh_process *process, struct lh_range range, void *ret, size_t *got)
+{
+	size_t bytes = lh_range_bytes(range);
+	*got += lh_process_read_present(process, range.start + *got, (char *)ret + *got, bytes - *got);
+	return *got == bytes;
+}
+
 size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count, void *ret)
 {
-	enum { BATCH = 256 }; /* below IOV_MAX */
 	size_t done = 0;
-	for (size_t first = 0; first < count; first += BATCH) {
-		struct iovec remote[BATCH];
-		size_t batch_count = count - first < BATCH ? count - first : BATCH;
-		size_t bytes = 0;
-		for (size_t i = 0; i < batch_count; i++) {
-			/* NOLINTNEXTLINE(performance-no-int-to-ptr): an address of the target, as the call takes it. */
-			remote[i] = (struct iovec){.iov_base = (void *)(uintptr_t)ranges[first + i].start,
-						   .iov_len = lh_range_bytes(ranges[first + i])};
-			bytes += remote[i].iov_len;
+	for (size_t first = 0; first < count;) {
+		size_t batch_count = lh_min_u64(count - first, READ_BATCH);
+		size_t got = read_batch_of_ranges(process, ranges + first, batch_count, (char *)ret + done);
+		size_t end = first + batch_count;
+		while (first < end && got >= lh_range_bytes(ranges[first])) {
+			got -= lh_range_bytes(ranges[first]);
+			done += lh_range_bytes(ranges[first++]);
 		}
-		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes};
-		ssize_t got = process_vm_readv(process->identity.pid, &local, 1, remote, batch_count, 0);
-		done += got > 0 ? (size_t)got : 0;
-		if (got < 0 || (size_t)got < bytes)
+		if (first == end)
+			continue;
+		bool is_whole = read_rest_of_range(process, ranges[first], (char *)ret + done, &got);
+		done += got;
+		if (!is_whole)
 			break;
+		first++;
 	}
 	return done;
 }

@@ -24,6 +24,15 @@ static const char *const kind_names[LH_REGION_KIND_COUNT] = {
 	[LH_REGION_HUGETLB] = "hugetlb",
 	[LH_REGION_VDSO] = "vdso",
 	[LH_REGION_GUARD] = "guard",
+	[LH_REGION_JEMALLOC] = "jemalloc",
+	[LH_REGION_TCMALLOC] = "tcmalloc",
+	[LH_REGION_MIMALLOC] = "mimalloc",
+	[LH_REGION_MUSL] = "musl",
+	[LH_REGION_PYMALLOC] = "pymalloc",
+	[LH_REGION_V8] = "v8-heap",
+	[LH_REGION_GO] = "go-heap",
+	[LH_REGION_JVM] = "java-heap",
+	[LH_REGION_ZEND] = "zend-mm",
 };
 
 const char *lh_region_kind_name(enum lh_region_kind kind)

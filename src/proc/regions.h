@@ -7,9 +7,6 @@
 
 #include "process.h"
 
-/* HEAP_MAX_SIZE of glibc malloc/arena.c: 2 * DEFAULT_MMAP_THRESHOLD_MAX on 64 bit. */
-#define LH_ARENA_HEAP_BYTES (64 * LH_MIB)
-
 enum { LH_SMAPS_FIELDS_MAX = 64 }; /* lines after a mapping whose order is remembered; Linux 6.18 writes 26 */
 
 /* The key that the line at some place of the mapping before had, and the row of the table it belongs to. */
@@ -70,14 +67,11 @@ struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_
 /* Sets kinds from addresses, names, permissions and flags alone. `regions` are in order. */
 void lh_regions_set_textual_kinds(struct lh_region_list *list);
 
-/* Sets kinds that only the live process tells: thread stacks, arenas and mmapped chunks by their headers. */
+/* Sets kinds that only the live process tells: thread stacks, and memory that only lies where a bss could. */
 struct lh_error *lh_regions_set_live_kinds(const struct lh_process *process, struct lh_region_list *list) LH_NODISCARD;
 
 /* The index of the region that holds `addr`, or regions.count. */
 size_t lh_regions_index(const struct lh_region_list *list, uint64_t addr);
-
-/* Private anonymous memory by its name: "" or "[anon:...]" (prctl PR_SET_VMA_ANON_NAME, Linux 5.17). */
-bool lh_region_is_anonymous(const struct lh_region *region);
 
 /* Whether Go's runtime has its heap there (runtime/malloc.go), which looks like glibc's arenas and holds stacks. */
 bool lh_is_go_heap_address(uint64_t addr);

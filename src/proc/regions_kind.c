@@ -198,39 +198,6 @@ bool lh_is_go_heap_address(uint64_t addr)
 	return addr >> 32 >= 0xc0 && addr >> 32 <= 0xff;
 }
 
-/* mmap places what has no address of its own within some TiB below the stack; big reserved heaps lie elsewhere. */
-static bool is_in_mmap_area(uint64_t addr)
-{
-	return addr >> 40 >= 0x7c;
-}
-
-/*
- * A non-main heap of glibc is mapped whole, PROT_NONE, at a 64 MiB boundary, and made writable from
- * its start as it grows (malloc/arena.c, new_heap and grow_heap). Full ones merge with what follows.
- */
-static bool is_arena(const struct lh_region_list *list, size_t index)
-{
-	const struct lh_region *region = &list->regions.items[index];
-	if (region->kind != LH_REGION_ANON || region->start % LH_ARENA_HEAP_BYTES ||
-	    region->protection != (LH_PROT_READ | LH_PROT_WRITE) || lh_is_go_heap_address(region->start) ||
-	    region->end > UINT64_MAX - LH_ARENA_HEAP_BYTES)
-		return false;
-	uint64_t boundary = lh_align_up(region->end, LH_ARENA_HEAP_BYTES);
-	if (boundary == region->end)
-		return is_in_mmap_area(region->start);
-	const struct lh_region *next = index + 1 < list->regions.count ? region + 1 : NULL;
-	/* The reserve may have merged with the guard page of a stack above it. */
-	return next && next->kind == LH_REGION_GUARD && next->start == region->end && next->end >= boundary &&
-	       next->end - boundary <= LH_MIB;
-}
-
-static void set_arena_kinds(struct lh_region_list *list)
-{
-	for (size_t i = 0; i < list->regions.count; i++)
-		if (is_arena(list, i))
-			list->regions.items[i].kind = LH_REGION_ARENA;
-}
-
 void lh_regions_set_textual_kinds(struct lh_region_list *list)
 {
 	struct file_ids text_files LH_CLEANUP(file_ids_deinit) = {0};
@@ -239,5 +206,4 @@ void lh_regions_set_textual_kinds(struct lh_region_list *list)
 	if (collect_text_files(list, &text_files))
 		set_module_kinds(list, &text_files);
 	set_bss_kinds(list);
-	set_arena_kinds(list);
 }

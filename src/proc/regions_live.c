@@ -3,9 +3,8 @@
  * Output: thread stacks with their threads' names, and memory that only lies where a bss could. What we may
  * not see leaves the textual kind.
  */
-#include "malloc_kinds.h"
 #include "modules.h"
-#include "peek.h"
+#include "regions.h"
 #include "tasks.h"
 
 #include <stdlib.h>
@@ -171,7 +170,5 @@ static void correct_bss_kinds(const struct lh_process *process, struct lh_region
 struct lh_error *lh_regions_set_live_kinds(const struct lh_process *process, struct lh_region_list *list)
 {
 	correct_bss_kinds(process, list);
-	LH_TRY(set_stack_kinds(process, list));
-	LH_TRY(lh_set_arena_kinds(process, list));
-	return lh_set_mmap_chunk_kinds(process, list);
+	return set_stack_kinds(process, list);
 }

@@ -27,7 +27,9 @@ static void heap_is_what_malloc_takes(void **state)
 	(void)state;
 	struct lh_want want = parsed("heap");
 	assert_int_equal(want.kind, LH_WANT_KINDS);
-	assert_int_equal(want.kinds, bit(LH_REGION_HEAP) | bit(LH_REGION_ARENA) | bit(LH_REGION_MMAP_CHUNK));
+	assert_int_equal(want.kinds, LH_HEAP_KINDS);
+	assert_true(want.kinds & bit(LH_REGION_ARENA) && want.kinds & bit(LH_REGION_JEMALLOC));
+	assert_false(want.kinds & bit(LH_REGION_ANON));
 }
 
 static void anon_is_heap_and_other_anonymous_memory_but_no_stack(void **state)

@@ -229,65 +229,6 @@ static uint64_t *map_between_guards(size_t bytes)
 	return (uint64_t *)(base + PAGE);
 }
 
-/* Chunk headers as glibc's malloc.c lays them out: prev_size, size with IS_MMAPPED (2). */
-static void test_mmap_chunks(void **state)
-{
-	(void)state;
-	const size_t words = PAGE / sizeof(uint64_t);
-	uint64_t *merged = map_between_guards(700 * 2 * PAGE + 5 * PAGE);
-	uint64_t *unexplained = map_between_guards(64 * PAGE);
-	uint64_t *untouched = map_between_guards(64 * PAGE);
-	uint64_t *large = map_between_guards(64 * PAGE);
-	for (size_t i = 0; i < 700; i++)
-		merged[i * 2 * words + 1] = 2 * PAGE | 2;
-	merged[700 * 2 * words + 1] = 5 * PAGE | 2;
-	unexplained[1] = 32 * PAGE | 2;
-	unexplained[32 * words + 1] = 32 * PAGE | 1;
-	large[1] = 64 * PAGE | 2;
-	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
-	for (int detail = LH_REGIONS_MAPS; detail <= LH_REGIONS_SMAPS; detail++) {
-		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
-		assert_success(lh_regions_read(process, (enum lh_region_detail)detail, &list));
-		assert_int_equal(kind_at(&list, merged), LH_REGION_MMAP_CHUNK);
-		assert_int_equal(kind_at(&list, large), LH_REGION_MMAP_CHUNK);
-		assert_int_equal(kind_at(&list, unexplained), LH_REGION_ANON);
-		assert_int_equal(kind_at(&list, untouched), LH_REGION_ANON);
-		assert_int_equal(kind_at(&list, (char *)untouched - 1), LH_REGION_GUARD);
-	}
-	/* Looking at it has not made a page of it present. */
-	unsigned char is_present[64];
-	assert_int_equal(mincore(untouched, sizeof(is_present) * PAGE, is_present), 0);
-	for (size_t i = 0; i < sizeof(is_present); i++)
-		assert_int_equal(is_present[i], 0);
-	munmap((char *)merged - PAGE, 1405 * PAGE + 2 * PAGE);
-	munmap((char *)unexplained - PAGE, 66 * PAGE);
-	munmap((char *)untouched - PAGE, 66 * PAGE);
-	munmap((char *)large - PAGE, 66 * PAGE);
-}
-
-/* What only a look into memory can tell: 64 MiB-aligned memory with and without a heap_info at its front. */
-static void test_arenas(void **state)
-{
-	(void)state;
-	const size_t heap = 64 << 20;
-	char *reserve = mmap(NULL, 4 * heap, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_true(reserve != MAP_FAILED);
-	char *arena = (char *)lh_align_up((uintptr_t)reserve, heap), *other = arena + 2 * heap;
-	assert_int_equal(mprotect(arena, 32 * PAGE, PROT_READ | PROT_WRITE), 0);
-	assert_int_equal(mprotect(other, 32 * PAGE, PROT_READ | PROT_WRITE), 0);
-	munmap(arena + heap, heap);
-	uint64_t *info = (uint64_t *)arena;
-	info[0] = (uintptr_t)arena + 48;
-	info[2] = info[3] = 32 * PAGE;
-	*(uint64_t *)other = 42;
-	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
-	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
-	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
-	assert_int_equal(kind_at(&list, arena), LH_REGION_ARENA);
-	assert_int_equal(kind_at(&list, other), LH_REGION_ANON);
-	munmap(reserve, 4 * heap);
-}
-
 static void test_pagemap(void **state)
 {
 	(void)state;
@@ -745,8 +686,6 @@ int main(void)
 		cmocka_unit_test(test_zombie_and_end),
 		cmocka_unit_test(test_exec_is_noticed),
 		cmocka_unit_test(test_thread_stacks),
-		cmocka_unit_test(test_mmap_chunks),
-		cmocka_unit_test(test_arenas),
 		cmocka_unit_test(test_pagemap),
 		cmocka_unit_test(test_read_stops_at_a_hole),
 		cmocka_unit_test(test_rollup),

@@ -56,7 +56,7 @@ static struct lh_error *room_for(struct lh_copy *copy, struct lh_range range, ui
 static size_t read_source(const struct lh_copy *copy, uint64_t addr, uint8_t *ret, size_t bytes)
 {
 	return copy->child ? lh_cow_child_read(copy->child, addr, ret, bytes)
-			   : lh_process_read(copy->process, addr, ret, bytes);
+			   : lh_process_read_present(copy->process, addr, ret, bytes);
 }
 
 /* Copies the start of `range`, as much as there is room; *ret_bytes 0: it has no place. */

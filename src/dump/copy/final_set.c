@@ -62,7 +62,8 @@ static struct lh_error *copy_readable(struct lh_final_set *set, const struct lh_
 				      struct lh_dump_gaps *gaps)
 {
 	for (uint64_t page = range.start; page < range.end; page += LH_PAGE_BYTES) {
-		if (lh_process_read(process, page, set->memory + set->used_bytes, LH_PAGE_BYTES) == LH_PAGE_BYTES) {
+		if (lh_process_read_present(process, page, set->memory + set->used_bytes, LH_PAGE_BYTES) ==
+		    LH_PAGE_BYTES) {
 			LH_TRY(lh_vec_push(&set->ranges, (struct lh_range){page, page + LH_PAGE_BYTES}));
 			set->used_bytes += LH_PAGE_BYTES;
 		} else {

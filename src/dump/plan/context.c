@@ -34,35 +34,6 @@ static struct lh_error *add_pages(const struct lh_region_list *list, uint64_t ad
 	return lh_vec_push(&ret->items, range);
 }
 
-static bool page_is_present(const struct lh_present_reader *reader, uint64_t page)
-{
-	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	struct lh_range range = {.start = page, .end = page + LH_PAGE_BYTES};
-	struct lh_error *error = lh_pagemap_runs(reader->pagemap, range, &runs);
-	bool is_present = !error && runs.runs.count && runs.runs.items[0].state == LH_PAGES_PRESENT;
-	lh_error_destroy(error);
-	return is_present;
-}
-
-size_t lh_present_read(const void *reader, uint64_t addr, void *ret, size_t bytes)
-{
-	const struct lh_present_reader *present = reader;
-	uint8_t *out = ret;
-	size_t done = 0;
-	while (done < bytes && addr <= UINT64_MAX - 2 * LH_PAGE_BYTES) {
-		uint64_t page = lh_align_down(addr, LH_PAGE_BYTES);
-		size_t piece = (size_t)lh_min_u64(bytes - done, page + LH_PAGE_BYTES - addr);
-		if (!page_is_present(present, page))
-			break;
-		size_t got = lh_process_read(present->process, addr, out + done, piece);
-		done += got;
-		if (got < piece)
-			break;
-		addr += piece;
-	}
-	return done;
-}
-
 static bool read_exactly(const struct lh_present_reader *reader, uint64_t addr, void *ret, size_t bytes)
 {
 	return lh_present_read(reader, addr, ret, bytes) == bytes;

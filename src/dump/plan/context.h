@@ -23,11 +23,4 @@ struct lh_error *lh_context_collect(const struct lh_process *process, const stru
 				    const struct lh_module_list *modules, const struct lh_plan_request *request,
 				    struct lh_ranges *ret) LH_NODISCARD;
 
-/* An lh_memory_reader over a struct lh_process that faults nothing in: pages not present are unreadable. */
-struct lh_present_reader {
-	const struct lh_process *process;
-	struct lh_pagemap *pagemap;
-};
-size_t lh_present_read(const void *reader, uint64_t addr, void *ret, size_t bytes);
-
 #endif

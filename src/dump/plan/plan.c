@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_readable(const struct lh_region *region)
+/* Private anonymous memory keeps its pages behind any protection, and the kernel hands them out to a tracer. */
+static bool can_be_copied(const struct lh_region *region)
 {
-	return region->protection & LH_PROT_READ;
+	return region->protection & LH_PROT_READ || (lh_region_is_anonymous(region) && !region->is_io);
 }
 
 static bool starts_with(const char *text, const char *prefix)
@@ -34,30 +35,51 @@ static bool is_kernels(const struct lh_region *region)
 	return region->kind == LH_REGION_VDSO && strcmp(region->name, "[vdso]") != 0;
 }
 
+/* Nobody writes there without changing the protection first. */
+static bool is_inaccessible(const struct lh_region *region)
+{
+	return !(region->protection & LH_PROT_READ);
+}
+
 /* Whether pages that are not there are known to hold zeros: memory of nobody else, and of no file. */
 static bool is_absent_zero(const struct lh_region *region)
 {
 	return !region->is_shared && region->name[0] != '/';
 }
 
-/* What `want` asks of `region`, page-aligned; an empty range: nothing. */
+static bool has_kind(const struct lh_want *want, enum lh_region_kind kind)
+{
+	return want->kinds >> kind & 1;
+}
+
+/* A word that names several kinds means private memory; huge pages are the one kind that is private or shared. */
+static bool is_wanted_kind(const struct lh_want *want, const struct lh_region *region)
+{
+	bool is_one_kind = want->kinds == UINT32_C(1) << region->kind;
+	return has_kind(want, region->kind) && (region->kind != LH_REGION_HUGETLB || !region->is_shared || is_one_kind);
+}
+
+static bool is_wanted_name(const struct lh_want *want, const struct lh_region *region)
+{
+	return fnmatch(want->glob, region->name, 0) == 0 ||
+	       (region->thread_name[0] && fnmatch(want->glob, region->thread_name, 0) == 0);
+}
+
+/* What `want` asks of the mapping as a whole, page-aligned; an empty range: nothing. */
 static struct lh_range match(const struct lh_want *want, const struct lh_region *region)
 {
 	struct lh_range whole = {region->start, region->end}, nothing = {0, 0};
+	if (is_kernels(region))
+		return nothing;
 	switch (want->kind) {
 	case LH_WANT_KINDS:
-		return (want->kinds >> region->kind & 1) && is_readable(region) && !is_kernels(region) ? whole
-												       : nothing;
+		return is_wanted_kind(want, region) && can_be_copied(region) ? whole : nothing;
 	case LH_WANT_ALL:
-		return is_readable(region) && !is_kernels(region) && !is_device(region) ? whole : nothing;
+		return can_be_copied(region) && !is_device(region) ? whole : nothing;
 	case LH_WANT_NAME:
-		if (!is_readable(region) ||
-		    (fnmatch(want->glob, region->name, 0) != 0 &&
-		     (!region->thread_name[0] || fnmatch(want->glob, region->thread_name, 0) != 0)))
-			return nothing;
-		return whole;
+		return can_be_copied(region) && is_wanted_name(want, region) ? whole : nothing;
 	case LH_WANT_RANGE:
-		if (want->range.start >= region->end || want->range.end <= region->start || is_kernels(region))
+		if (want->range.start >= region->end || want->range.end <= region->start)
 			return nothing;
 		whole.start = lh_align_down(lh_max_u64(want->range.start, region->start), LH_PAGE_BYTES);
 		if (want->range.end < region->end)
@@ -65,6 +87,16 @@ static struct lh_range match(const struct lh_want *want, const struct lh_region 
 		return whole;
 	}
 	return nothing;
+}
+
+/* What an allocator owns of mappings that are mostly something else. */
+static struct lh_error *collect_owned(const struct lh_plan *plan, const struct lh_want *want, struct lh_ranges *ret)
+{
+	for (size_t i = 0; want->kind == LH_WANT_KINDS && i < plan->owners.items.count; i++) {
+		if (has_kind(want, plan->owners.items.items[i].kind))
+			LH_TRY(lh_vec_push(&ret->items, plan->owners.items.items[i].range));
+	}
+	return NULL;
 }
 
 static void append_kinds(const struct lh_region_list *list, struct lh_buffer *text)
@@ -90,9 +122,10 @@ static struct lh_error *no_match(const struct lh_process *process, const struct 
 			     (int)lh_process_pid(process));
 }
 
-static struct lh_error *collect_wanted(const struct lh_process *process, const struct lh_region_list *list,
+static struct lh_error *collect_wanted(const struct lh_process *process, const struct lh_plan *plan,
 				       const struct lh_plan_request *request, struct lh_ranges *ret)
 {
+	const struct lh_region_list *list = &plan->list;
 	for (size_t i = 0; i < request->want_count; i++) {
 		size_t count_before = ret->items.count;
 		for (size_t j = 0; j < list->regions.count; j++) {
@@ -100,6 +133,7 @@ static struct lh_error *collect_wanted(const struct lh_process *process, const s
 			if (range.end > range.start)
 				LH_TRY(lh_vec_push(&ret->items, range));
 		}
+		LH_TRY(collect_owned(plan, &request->wants[i], ret));
 		if (ret->items.count == count_before)
 			return no_match(process, list, &request->wants[i]);
 	}
@@ -186,6 +220,7 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 		.is_context = is_context,
 		.is_absent_zero = is_absent_zero(region),
 		.is_device = is_device(region),
+		.is_inaccessible = is_inaccessible(region),
 	};
 	if (!walk->without_pages)
 		LH_TRY(find_pages(walk, &extent));
@@ -268,6 +303,26 @@ static struct lh_error *add_context(struct plan_walk *walk, const struct lh_regi
 	return NULL;
 }
 
+/* The pages that are there, from the first to the last: of reserved space that is mostly nothing. */
+static struct lh_error *find_hull(struct lh_pagemap *pagemap, struct lh_range range, struct lh_range *ret)
+{
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	LH_TRY(lh_pagemap_runs(pagemap, range, &runs));
+	*ret = (struct lh_range){range.start, range.start};
+	if (runs.runs.count)
+		*ret = (struct lh_range){runs.runs.items[0].range.start,
+					 runs.runs.items[runs.runs.count - 1].range.end};
+	return NULL;
+}
+
+static struct lh_error *add_wanted(struct plan_walk *walk, const struct lh_region *region, uint64_t start, uint64_t end)
+{
+	struct lh_range range = {start, end};
+	if (start < end && is_inaccessible(region))
+		LH_TRY(find_hull(walk->pagemap, range, &range));
+	return add_extent(walk, region, range.start, range.end, false);
+}
+
 static struct lh_error *add_region(struct plan_walk *walk, const struct lh_region *region)
 {
 	uint64_t at = region->start;
@@ -277,7 +332,7 @@ static struct lh_error *add_region(struct plan_walk *walk, const struct lh_regio
 			break;
 		uint64_t start = lh_max_u64(at, range->start), end = lh_min_u64(region->end, range->end);
 		LH_TRY(add_context(walk, region, at, start));
-		LH_TRY(add_extent(walk, region, start, end, false));
+		LH_TRY(add_wanted(walk, region, start, end));
 		at = lh_max_u64(at, end);
 		if (range->end > region->end)
 			break;
@@ -308,12 +363,42 @@ static struct lh_error *find_modules(const struct lh_process *process, struct lh
 	return lh_modules_find(&plan->list, lh_present_read, &reader, &plan->modules);
 }
 
+/* Kinds of heaps named without all other anonymous memory: what is copied depends on who owns it. */
+static bool depends_on_owners(const struct lh_plan_request *request)
+{
+	for (size_t i = 0; i < request->want_count; i++) {
+		const struct lh_want *want = &request->wants[i];
+		if (want->kind == LH_WANT_KINDS && want->kinds & LH_HEAP_KINDS && !has_kind(want, LH_REGION_ANON))
+			return true;
+	}
+	return false;
+}
+
+static struct lh_error *take_owners(const struct lh_process *process, const struct lh_plan_request *request,
+				    struct lh_plan *plan)
+{
+	bool is_known = request->known_owners && !depends_on_owners(request);
+	if (is_known) {
+		size_t count = request->known_owners->items.count;
+		LH_TRY(lh_vec_reserve(&plan->owners.items, count));
+		if (count)
+			memcpy(plan->owners.items.items, request->known_owners->items.items,
+			       count * sizeof(struct lh_owner_range));
+		plan->owners.items.count = count;
+	} else if (request->find_owners) {
+		LH_TRY(request->find_owners(process, &plan->list, &plan->owners));
+	}
+	lh_regions_take_owners(&plan->list, &plan->owners);
+	return NULL;
+}
+
 static struct lh_error *fill_plan(const struct lh_process *process, const struct lh_plan_request *request,
 				  struct lh_ranges *wanted, struct lh_ranges *context, struct lh_plan *plan)
 {
 	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &plan->list));
+	LH_TRY(take_owners(process, request, plan));
 	LH_TRY(find_modules(process, plan));
-	LH_TRY(collect_wanted(process, &plan->list, request, wanted));
+	LH_TRY(collect_wanted(process, plan, request, wanted));
 	if (!request->bare)
 		LH_TRY(lh_context_collect(process, &plan->list, &plan->modules, request, context));
 	lh_ranges_normalise(wanted);
@@ -339,6 +424,7 @@ struct lh_error *lh_plan_create(const struct lh_process *process, const struct l
 void lh_plan_deinit(struct lh_plan *plan)
 {
 	lh_region_list_deinit(&plan->list);
+	lh_owners_deinit(&plan->owners);
 	lh_module_list_deinit(&plan->modules);
 	lh_vec_deinit(&plan->extents);
 	lh_page_runs_deinit(&plan->pages);

@@ -7,23 +7,22 @@
 
 #define KIND(name) (UINT32_C(1) << LH_REGION_##name)
 
-enum { HEAP_KINDS = KIND(HEAP) | KIND(ARENA) | KIND(MMAP_CHUNK) };
+#define ANON_KINDS  (LH_HEAP_KINDS | KIND(ANON) | KIND(HUGETLB))
+#define STACK_KINDS (KIND(MAIN_STACK) | KIND(THREAD_STACK))
 
 static const struct want_word {
 	const char *word;
 	enum lh_want_kind kind;
 	uint32_t kinds;
 } want_words[] = {
-	{"heap", LH_WANT_KINDS, HEAP_KINDS},
-	{"anon", LH_WANT_KINDS, HEAP_KINDS | KIND(ANON)},
-	{"stacks", LH_WANT_KINDS, KIND(MAIN_STACK) | KIND(THREAD_STACK)},
-	{"data", LH_WANT_KINDS, KIND(DATA) | KIND(BSS)},
-	{"all", LH_WANT_ALL, 0},
+	{"heap", LH_WANT_KINDS, LH_HEAP_KINDS},          {"anon", LH_WANT_KINDS, ANON_KINDS},
+	{"stacks", LH_WANT_KINDS, STACK_KINDS},          {"private", LH_WANT_KINDS, ANON_KINDS | STACK_KINDS},
+	{"data", LH_WANT_KINDS, KIND(DATA) | KIND(BSS)}, {"all", LH_WANT_ALL, 0},
 };
 
 const char *const *lh_want_words(size_t *ret_count)
 {
-	static const char *const words[] = {"heap", "anon", "stacks", "data", "all", "suspects"};
+	static const char *const words[] = {"heap", "anon", "stacks", "private", "data", "all", "suspects"};
 	*ret_count = LH_ARRAY_COUNT(words);
 	return words;
 }
@@ -60,7 +59,7 @@ struct lh_error *lh_want_parse(const char *text, struct lh_want *ret)
 		LH_TRY(lh_parse_range(text, &want.range));
 	} else if (!parse_word(text, &want)) {
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown region '%s'", text),
-				     "regions are heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, "
+				     "regions are heap, anon, stacks, private, data, all, suspects, 0xSTART-0xEND, "
 				     "or a kind that `leakhunt maps` shows");
 	}
 	*ret = want;

@@ -176,7 +176,8 @@ static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *pla
 			extent->is_tracked = extent[-1].is_tracked;
 			continue;
 		}
-		extent->is_tracked = !extent->is_device && register_region(tracker, extent->region);
+		extent->is_tracked =
+			!extent->is_device && !extent->is_inaccessible && register_region(tracker, extent->region);
 		lh_rest_from_lock(&tracker->rested_ns);
 		struct lh_range range = {extent->region->start, extent->region->end};
 		if (extent->is_tracked)

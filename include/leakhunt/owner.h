@@ -1,0 +1,63 @@
+/*
+ * owner: which allocator or runtime each private byte belongs to, and a way to ask again. heap fills it from the
+ * allocators' own structures; modules below heap (dump, select, watch) take owners through this contract, and never
+ * include heap. cli and hunt hand the finder over.
+ */
+#ifndef LEAKHUNT_OWNER_H
+#define LEAKHUNT_OWNER_H
+
+#include "leakhunt/proc.h"
+
+/* Memory that malloc or a runtime hands out, whatever its name in /proc: what `--region heap` means. */
+#define LH_HEAP_KINDS                                                                                                \
+	(UINT32_C(1) << LH_REGION_HEAP | UINT32_C(1) << LH_REGION_ARENA | UINT32_C(1) << LH_REGION_MMAP_CHUNK |      \
+	 UINT32_C(1) << LH_REGION_JEMALLOC | UINT32_C(1) << LH_REGION_TCMALLOC | UINT32_C(1) << LH_REGION_MIMALLOC | \
+	 UINT32_C(1) << LH_REGION_MUSL | UINT32_C(1) << LH_REGION_PYMALLOC | UINT32_C(1) << LH_REGION_V8 |           \
+	 UINT32_C(1) << LH_REGION_GO | UINT32_C(1) << LH_REGION_JVM | UINT32_C(1) << LH_REGION_ZEND)
+
+static inline bool lh_region_kind_is_heap(enum lh_region_kind kind)
+{
+	return LH_HEAP_KINDS >> kind & 1;
+}
+
+/* Page-aligned, non-empty. May begin or end inside a mapping, and may cover several adjoining ones. */
+struct lh_owner_range {
+	struct lh_range range;
+	enum lh_region_kind kind; /* one of LH_HEAP_KINDS */
+};
+
+/* Zero-initialised is empty. */
+struct lh_owners {
+	LH_VEC(struct lh_owner_range) items; /* ascending, disjoint; neighbours of one kind merged */
+	uint64_t overlap_bytes;              /* claimed by two allocators: 0 unless a finder is wrong */
+};
+
+void lh_owners_deinit(struct lh_owners *owners);
+
+/* The index of the first range that ends behind `addr`; items.count when none does. */
+size_t lh_owners_index(const struct lh_owners *owners, uint64_t addr);
+
+/* The range that holds `addr`, or NULL. */
+const struct lh_owner_range *lh_owners_find(const struct lh_owners *owners, uint64_t addr);
+
+/* The owner that has most of `range`; false unless that is more than half of `used_bytes`. */
+bool lh_owners_main_kind(const struct lh_owners *owners, struct lh_range range, uint64_t used_bytes,
+			 enum lh_region_kind *ret);
+
+/*
+ * Finds the owners of a live process's memory anew. `list` are its mappings at this moment. Reads only pages that are
+ * present, stops nobody, costs milliseconds. What cannot be read has no owner; that is no error.
+ */
+typedef struct lh_error *lh_owner_finder(const struct lh_process *process, const struct lh_region_list *list,
+					 struct lh_owners *ret);
+
+/*
+ * Gives each mapping of private memory the kind of the owner that has most of it, when that is more than half of what
+ * is mapped there. The others keep theirs.
+ */
+void lh_regions_take_owners(struct lh_region_list *list, const struct lh_owners *owners);
+
+/* Sorts, merges, and makes disjoint: where two claim the same bytes, the one that was pushed first keeps them. */
+struct lh_error *lh_owners_settle(struct lh_owners *owners) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * find_owners: asks all allocators what they own, in a live process or in an image. Input: memory. Output: disjoint
+ * ranges with their owners.
+ */
+#include "walker.h"
+
+#include <stdlib.h>
+
+/* Strongest self-check first: where two claim the same bytes, the earlier one keeps them. */
+static const struct lh_allocator_walker *const walkers[] = {
+	&lh_walk_glibc_arenas,
+	&lh_walk_glibc_chunks,
+};
+
+static struct lh_error *ask_walkers(const struct lh_heap_memory *memory, struct lh_owners *ret)
+{
+	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(walkers); i++) {
+		LH_TRY(walkers[i]->claim(memory, &owners));
+		LH_TRY(lh_owners_settle(&owners));
+	}
+	*ret = owners;
+	owners = (struct lh_owners){0};
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- a live process */
+
+static struct lh_error *peek_process(const void *context, struct lh_peek *peeks, size_t count)
+{
+	const struct lh_present_reader *reader = context;
+	return lh_process_peek(reader->process, peeks, count);
+}
+
+static struct lh_error *find_present_in_process(const void *context, struct lh_range range, struct lh_page_runs *ret)
+{
+	const struct lh_present_reader *reader = context;
+	size_t kept = ret->runs.count;
+	LH_TRY(lh_pagemap_runs(reader->pagemap, range, ret));
+	for (size_t i = kept; i < ret->runs.count; i++) {
+		if (lh_page_is_present(ret->runs.items[i].state))
+			ret->runs.items[kept++] = ret->runs.items[i];
+	}
+	ret->runs.count = kept;
+	return NULL;
+}
+
+struct lh_error *lh_heap_find_owners(const struct lh_process *process, const struct lh_region_list *list,
+				     struct lh_owners *ret)
+{
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	LH_TRY(lh_pagemap_open(process, &pagemap));
+	struct lh_present_reader reader = {.process = process, .pagemap = pagemap};
+	struct lh_heap_memory memory = {
+		.list = list,
+		.context = &reader,
+		.read = lh_present_read,
+		.peek = peek_process,
+		.find_present = find_present_in_process,
+	};
+	return ask_walkers(&memory, ret);
+}
+
+/* ---------------------------------------------------------------- an image */
+
+static size_t read_image(const void *context, uint64_t addr, void *ret, size_t bytes)
+{
+	return lh_image_read(context, addr, ret, bytes);
+}
+
+static struct lh_error *peek_image(const void *context, struct lh_peek *peeks, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		peeks[i].is_read = lh_image_read(context, peeks[i].addr, peeks[i].words, sizeof(peeks[i].words)) ==
+				   sizeof(peeks[i].words);
+	return NULL;
+}
+
+/* All that the image has segments for: gaps show when they are read. */
+static struct lh_error *find_present_in_image(const void *context, struct lh_range range, struct lh_page_runs *ret)
+{
+	size_t count;
+	const struct lh_segment *segments = lh_image_segments(context, &count);
+	for (size_t i = 0; i < count && segments[i].start < range.end; i++) {
+		uint64_t start = lh_max_u64(segments[i].start, range.start);
+		uint64_t end = lh_min_u64(segments[i].end, range.end);
+		if (start < end)
+			LH_TRY(lh_page_runs_add(ret, start, end, LH_PAGES_PRESENT));
+	}
+	return NULL;
+}
+
+static struct lh_error *list_segments(const struct lh_image *image, struct lh_region_list *ret)
+{
+	size_t count;
+	const struct lh_segment *segments = lh_image_segments(image, &count);
+	LH_TRY(lh_vec_reserve(&ret->regions, count + 1));
+	for (size_t i = 0; i < count; i++)
+		LH_TRY(lh_vec_push(&ret->regions, ((struct lh_region){
+							  .start = segments[i].start,
+							  .end = segments[i].end,
+							  .protection = segments[i].protection,
+							  .kind = segments[i].kind,
+							  .name = segments[i].name,
+							  .thread_name = "",
+						  })));
+	return NULL;
+}
+
+struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(list_segments(image, &list));
+	struct lh_heap_memory memory = {
+		.list = &list,
+		.context = image,
+		.read = read_image,
+		.peek = peek_image,
+		.find_present = find_present_in_image,
+	};
+	return ask_walkers(&memory, ret);
+}

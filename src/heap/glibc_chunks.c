@@ -1,0 +1,327 @@
+/*
+ * glibc_chunks: chunks that glibc's malloc maps one by one, and its main heap. Input: memory. Output: claims. A
+ * mapped chunk begins a page; the kernel merges neighbors, also with memory of others, so a chain of valid headers
+ * counts as far as it goes. The main heap is a chain of chunks from where brk, or where brk is blocked a mapping,
+ * began.
+ */
+#include "walker.h"
+
+#include <stdlib.h>
+
+enum {
+	FLAG_PREVIOUS_USED = 1,
+	FLAG_MAPPED = 2,
+	FLAGS = 7,
+	BURST_MAX = 256,
+	CHAIN_MIN = 6, /* headers in a row that are taken for a heap */
+	CHUNK_BYTES_MIN = 32,
+};
+
+/*
+ * malloc maps chunks from 128 KiB on (M_MMAP_THRESHOLD), unless told otherwise; realloc shrinks them in place. Of
+ * smaller mappings only this many are looked at, the lowest ones.
+ */
+enum { SMALL_REGIONS_MAX = 4096, SMALL_REGION_BYTES = 128 * 1024 };
+
+/*
+ * Behind memory of others in the same mapping, a stack for instance, chunks are looked for at page starts: in
+ * mappings of at most that size, the first pages of each present run.
+ */
+#define SEARCHED_BYTES_MAX (64 * LH_MIB)
+enum { SEARCHED_REGIONS_MAX = 256, SEARCHED_PAGES_MAX = 8192, SEARCHED_RUN_PAGES = 64 };
+
+/* A stretch of a mapping being walked from chunk to chunk. */
+struct chunk_walk {
+	size_t region_index;
+	uint64_t start;      /* of the chain */
+	uint64_t at;         /* the next header */
+	uint64_t step_bytes; /* the size of the chunk before: neighbors are often alike */
+	size_t burst;        /* how many headers to read ahead, assuming so */
+	size_t first_peek;   /* of this round */
+	size_t peek_count;
+};
+
+struct chunk_walks {
+	const struct lh_heap_memory *memory;
+	LH_VEC(struct chunk_walk) items;
+	LH_VEC(struct chunk_walk) done; /* those that did not reach the end of their mapping */
+	struct lh_peeks peeks;
+};
+
+static void chunk_walks_deinit(struct chunk_walks *walks)
+{
+	lh_vec_deinit(&walks->items);
+	lh_vec_deinit(&walks->done);
+	lh_peeks_deinit(&walks->peeks);
+}
+
+static const struct lh_region *region_of(const struct chunk_walks *walks, const struct chunk_walk *walk)
+{
+	return &walks->memory->list->regions.items[walk->region_index];
+}
+
+/* In one look at smaps, memory that was resident to the last page has its first page present. */
+static bool is_all_resident(const struct lh_region_list *list, const struct lh_region *region)
+{
+	return list->has_usage && region->usage.rss_bytes == region->end - region->start;
+}
+
+/*
+ * Up to glibc 2.42 prev_size is 0 and the size that of the mapping; since 2.43 both and 16 bytes make up the mapping,
+ * and the lowest bit of prev_size says that it has huge pages (malloc/malloc.c, sysmalloc_mmap). memalign moves the
+ * chunk up, and leaves this header as it was.
+ */
+static bool parse_mapped_header(const uint64_t words[LH_PEEK_WORDS], uint64_t bytes_left, uint64_t *ret_bytes)
+{
+	uint64_t size_bytes = words[1] & ~(uint64_t)FLAGS;
+	bool is_new = size_bytes % LH_PAGE_BYTES == LH_PAGE_BYTES - 16;
+	uint64_t total_bytes = is_new ? size_bytes + 16 : size_bytes;
+	if (words[0] & ~(uint64_t)is_new || (words[1] & FLAGS) != FLAG_MAPPED || !total_bytes ||
+	    total_bytes % LH_PAGE_BYTES || total_bytes > bytes_left)
+		return false;
+	*ret_bytes = total_bytes;
+	return true;
+}
+
+/* ---------------------------------------------------------------- walking */
+
+static struct lh_error *begin_chunk_walk(struct chunk_walks *walks, size_t region_index, uint64_t at)
+{
+	return lh_vec_push(&walks->items,
+			   (struct chunk_walk){.region_index = region_index, .start = at, .at = at, .burst = 1});
+}
+
+/* Chains begin where a mapping does, or where an arena's heap in it ends. */
+static struct lh_error *begin_region_walks(struct chunk_walks *walks, size_t region_index,
+					   const struct lh_owners *owners)
+{
+	const struct lh_region *region = &walks->memory->list->regions.items[region_index];
+	uint64_t at = region->start;
+	for (size_t i = lh_owners_index(owners, at); at < region->end; i++) {
+		const struct lh_owner_range *owner = i < owners->items.count ? &owners->items.items[i] : NULL;
+		if (!owner || owner->range.start > at)
+			LH_TRY(begin_chunk_walk(walks, region_index, at));
+		if (!owner)
+			break;
+		at = owner->range.end;
+	}
+	return NULL;
+}
+
+static struct lh_error *begin_all_walks(struct chunk_walks *walks, const struct lh_owners *owners)
+{
+	const struct lh_region_list *list = walks->memory->list;
+	size_t small_count = 0;
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		if (!lh_region_is_plain(region) || region->kind == LH_REGION_HEAP ||
+		    (list->has_usage && !region->usage.rss_bytes))
+			continue;
+		if (region->end - region->start < SMALL_REGION_BYTES && ++small_count > SMALL_REGIONS_MAX)
+			continue;
+		LH_TRY(begin_region_walks(walks, i, owners));
+	}
+	return NULL;
+}
+
+static struct lh_error *plan_chunk_peeks(struct chunk_walks *walks)
+{
+	walks->peeks.items.count = 0;
+	for (size_t i = 0; i < walks->items.count; i++) {
+		struct chunk_walk *walk = &walks->items.items[i];
+		const struct lh_region *region = region_of(walks, walk);
+		struct lh_peek peek = {.addr = walk->at, .is_present = is_all_resident(walks->memory->list, region)};
+		walk->first_peek = walks->peeks.items.count;
+		for (size_t j = 0; j < walk->burst && peek.addr < region->end; j++) {
+			LH_TRY(lh_vec_push(&walks->peeks.items, peek));
+			if (region->end - peek.addr <= walk->step_bytes)
+				break;
+			peek.addr += walk->step_bytes;
+		}
+		walk->peek_count = walks->peeks.items.count - walk->first_peek;
+	}
+	return NULL;
+}
+
+/* Goes as far as this round's headers lead. false when the chain ends here. */
+static bool advance_chunk_walk(const struct chunk_walks *walks, struct chunk_walk *walk)
+{
+	uint64_t end = region_of(walks, walk)->end;
+	const struct lh_peek *peeks = &walks->peeks.items.items[walk->first_peek];
+	for (size_t i = 0; i < walk->peek_count; i++) {
+		uint64_t bytes;
+		if (!peeks[i].is_read || !parse_mapped_header(peeks[i].words, end - walk->at, &bytes))
+			return false;
+		walk->at += bytes;
+		if (bytes != walk->step_bytes) {
+			walk->step_bytes = bytes;
+			walk->burst = 4;
+			return true;
+		}
+	}
+	walk->burst = lh_min_u64(walk->burst * 2, BURST_MAX);
+	return true;
+}
+
+static struct lh_error *settle_chunk_round(struct chunk_walks *walks, struct lh_owners *ret)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < walks->items.count; i++) {
+		struct chunk_walk walk = walks->items.items[i];
+		bool goes_on = advance_chunk_walk(walks, &walk);
+		bool is_at_end = walk.at == region_of(walks, &walk)->end;
+		if (goes_on && !is_at_end) {
+			walks->items.items[kept++] = walk;
+			continue;
+		}
+		if (walk.at > walk.start)
+			LH_TRY(lh_heap_claim(walks->memory, walk.start, walk.at, LH_REGION_MMAP_CHUNK, ret));
+		if (!is_at_end)
+			LH_TRY(lh_vec_push(&walks->done, walk));
+	}
+	walks->items.count = kept;
+	return NULL;
+}
+
+static struct lh_error *walk_chunks(struct chunk_walks *walks, struct lh_owners *ret)
+{
+	while (walks->items.count) {
+		LH_TRY(plan_chunk_peeks(walks));
+		LH_TRY(walks->memory->peek(walks->memory->context, walks->peeks.items.items, walks->peeks.items.count));
+		LH_TRY(settle_chunk_round(walks, ret));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- behind memory of others */
+
+static struct lh_error *add_run_pages(const struct lh_page_runs *runs, struct lh_peeks *ret)
+{
+	for (size_t i = 0; i < runs->runs.count; i++) {
+		struct lh_range range = runs->runs.items[i].range;
+		uint64_t end = lh_min_u64(range.end, range.start + SEARCHED_RUN_PAGES * LH_PAGE_BYTES);
+		for (uint64_t addr = range.start; addr < end && ret->items.count < SEARCHED_PAGES_MAX;
+		     addr += LH_PAGE_BYTES)
+			LH_TRY(lh_vec_push(&ret->items, (struct lh_peek){.addr = addr, .is_present = true}));
+	}
+	return NULL;
+}
+
+/* Page starts behind the ends of chains, in the mappings where these are. */
+static struct lh_error *list_searched_pages(struct chunk_walks *walks, struct lh_peeks *ret)
+{
+	size_t searched = 0;
+	for (size_t i = 0; i < walks->done.count && searched < SEARCHED_REGIONS_MAX; i++) {
+		struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+		const struct chunk_walk *walk = &walks->done.items[i];
+		const struct lh_region *region = region_of(walks, walk);
+		uint64_t bytes = region->end - walk->at;
+		if (bytes <= SMALL_REGION_BYTES || bytes > SEARCHED_BYTES_MAX)
+			continue;
+		searched++;
+		LH_TRY(walks->memory->find_present(walks->memory->context, (struct lh_range){walk->at, region->end},
+						   &runs));
+		LH_TRY(add_run_pages(&runs, ret));
+	}
+	return NULL;
+}
+
+static int compare_peeks(const void *a, const void *b)
+{
+	return lh_compare_u64(((const struct lh_peek *)a)->addr, ((const struct lh_peek *)b)->addr);
+}
+
+static struct lh_error *begin_found_walks(struct chunk_walks *walks, const struct lh_peeks *peeks,
+					  const struct lh_owners *owners)
+{
+	uint64_t known_until = 0;
+	for (size_t i = 0; i < peeks->items.count; i++) {
+		const struct lh_peek *peek = &peeks->items.items[i];
+		size_t index = lh_heap_region_index(walks->memory, peek->addr);
+		uint64_t bytes, end = walks->memory->list->regions.items[index].end;
+		if (!peek->is_read || peek->addr < known_until ||
+		    !parse_mapped_header(peek->words, end - peek->addr, &bytes) || lh_owners_find(owners, peek->addr))
+			continue;
+		known_until = peek->addr + bytes;
+		LH_TRY(begin_chunk_walk(walks, index, peek->addr));
+	}
+	return NULL;
+}
+
+static struct lh_error *search_for_chunks(struct chunk_walks *walks, struct lh_owners *ret)
+{
+	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
+	LH_TRY(list_searched_pages(walks, &peeks));
+	if (!peeks.items.count)
+		return NULL;
+	LH_TRY(lh_owners_settle(ret));
+	qsort(peeks.items.items, peeks.items.count, sizeof(struct lh_peek), compare_peeks);
+	LH_TRY(walks->memory->peek(walks->memory->context, peeks.items.items, peeks.items.count));
+	LH_TRY(begin_found_walks(walks, &peeks, ret));
+	return walk_chunks(walks, ret);
+}
+
+/* ---------------------------------------------------------------- the main heap */
+
+/* {prev_size, size | A | M | P}: neither mapped nor of another arena. */
+static bool parse_heap_header(const uint64_t words[2], uint64_t bytes_left, uint64_t *ret_bytes)
+{
+	uint64_t bytes = words[1] & ~(uint64_t)FLAGS;
+	if ((words[1] & FLAGS) > FLAG_PREVIOUS_USED || bytes % 16 || bytes < CHUNK_BYTES_MIN || bytes > bytes_left)
+		return false;
+	*ret_bytes = bytes;
+	return true;
+}
+
+/* CHAIN_MIN chunks from `start` on, or as many as there are, down to one: "top" of a heap that gave out nothing. */
+static bool begins_heap(const struct lh_heap_memory *memory, uint64_t start, uint64_t end)
+{
+	uint64_t words[2], bytes, before_bytes = 0;
+	for (int i = 0; i < CHAIN_MIN; i++) {
+		if (!lh_heap_read_words(memory, start, words, 2) || !parse_heap_header(words, end - start, &bytes))
+			return false;
+		bool is_previous_used = words[1] & FLAG_PREVIOUS_USED;
+		if (!is_previous_used && (!i || words[0] != before_bytes))
+			return false;
+		if (!i && words[0])
+			return false;
+		start += bytes;
+		before_bytes = bytes;
+		if (start == end)
+			return true;
+	}
+	return true;
+}
+
+/*
+ * sbrk_base is where brk began; a mapping that malloc took instead of brk begins with a chunk, too, and has the first
+ * chunk's P set (malloc/malloc.c, sysmalloc, MMAP_AS_MORECORE_SIZE: 1 MiB).
+ */
+static struct lh_error *claim_main_heap(const struct lh_heap_memory *memory, const struct chunk_walks *walks,
+					struct lh_owners *ret)
+{
+	for (size_t i = 0; i < memory->list->regions.count; i++) {
+		const struct lh_region *region = &memory->list->regions.items[i];
+		if (region->kind == LH_REGION_HEAP && begins_heap(memory, region->start, region->end))
+			LH_TRY(lh_heap_claim(memory, region->start, region->end, LH_REGION_HEAP, ret));
+	}
+	for (size_t i = 0; i < walks->done.count; i++) {
+		const struct chunk_walk *walk = &walks->done.items[i];
+		const struct lh_region *region = region_of(walks, walk);
+		if (walk->at == region->start && region->end - region->start >= LH_MIB &&
+		    begins_heap(memory, region->start, region->end))
+			LH_TRY(lh_heap_claim(memory, region->start, region->end, LH_REGION_HEAP, ret));
+	}
+	return NULL;
+}
+
+static struct lh_error *claim_chunks(const struct lh_heap_memory *memory, struct lh_owners *ret)
+{
+	struct chunk_walks walks LH_CLEANUP(chunk_walks_deinit) = {.memory = memory};
+	LH_TRY(begin_all_walks(&walks, ret));
+	LH_TRY(walk_chunks(&walks, ret));
+	LH_TRY(claim_main_heap(memory, &walks, ret));
+	return search_for_chunks(&walks, ret);
+}
+
+const struct lh_allocator_walker lh_walk_glibc_chunks = {.name = "glibc", .claim = claim_chunks};
