@@ -259,7 +259,6 @@ struct lh_receipt {
 	size_t given_up_count;       /* snapshot: stops that found more written than fits --max-pause: let go at once */
 	struct lh_pause_parts parts; /* snapshot: all 0 otherwise */
 	const char *injected;        /* calls that the target ran for us, and what became of them; a literal, or NULL */
-	size_t closed_count;         /* userfaultfds closed in the target, that a killed leakhunt had left */
 	uint64_t elapsed_ns;
 	size_t thread_count;
 	size_t mended_count;   /* system calls saved from a spurious EINTR */

@@ -60,11 +60,6 @@ static size_t extent_index(const struct child_copy *copy, const struct lh_extent
 	return (size_t)(extent - copy->job->plan.extents.items);
 }
 
-static struct lh_range range_of(const struct lh_extent *extent)
-{
-	return (struct lh_range){extent->start, extent->end};
-}
-
 /* ---------------------------------------------------------------- before the pause */
 
 static struct lh_error *prepare(struct child_copy *copy)
@@ -84,6 +79,9 @@ static enum source source_wanted(const struct child_copy *copy, const struct lh_
 {
 	if (extent->is_device)
 		return SOURCE_CHILD;
+	/* The child's copy has a slot in use (vdso_slot). */
+	if (extent->region->kind == LH_REGION_VDSO)
+		return SOURCE_SHARED;
 	if (!is_inherited(&copy->flagged, extent))
 		return SOURCE_LOST;
 	return extent->region->is_shared ? SOURCE_SHARED : SOURCE_CHILD;
@@ -98,7 +96,7 @@ static struct lh_error *set_aside(struct child_copy *copy, enum source source, u
 			continue;
 		struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 		uint64_t bytes = 0;
-		LH_TRY(lh_pagemap_runs(copy->target_pagemap, range_of(&plan->extents.items[i]), &runs));
+		LH_TRY(lh_extent_find_present(copy->target_pagemap, &plan->extents.items[i], &runs));
 		for (size_t j = 0; j < runs.runs.count; j++)
 			bytes += lh_page_is_present(runs.runs.items[j].state) ? lh_range_bytes(runs.runs.items[j].range)
 									      : 0;
@@ -144,7 +142,7 @@ static struct lh_error *fork_frozen(struct child_copy *copy)
 	job->receipt.time_ns = lh_clock_realtime_ns();
 	LH_TRY(lh_job_plan(job, true));
 	LH_TRY(copy_aside(copy));
-	LH_TRY(lh_cow_child_make(copy->child, freeze, &job->plan.list));
+	LH_TRY(lh_cow_child_make(copy->child, freeze));
 	copy->is_forked = true;
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;

@@ -9,7 +9,6 @@
 #include "leakhunt/fault_point.h"
 #include "limits.h"
 #include "tracee/child_reap.h"
-#include "tracee/stray_userfault.h"
 #include "tracee/thread_state.h"
 
 #include <errno.h>
@@ -171,57 +170,22 @@ void lh_job_explain_mode(struct dump_job *job, enum lh_dump_mode mode, const cha
 	snprintf(job->receipt.mode_reason, sizeof(job->receipt.mode_reason), "%s", reason);
 }
 
-/* Zombies of the target that are there because leakhunt was killed. They must not keep it from dumping. */
+/* Children of the target that are there because leakhunt was killed. They must not keep it from dumping. */
 static void reap_leftovers(struct dump_job *job)
 {
 	size_t count = 0;
 	struct lh_freeze_cost cost = {0};
+	if ((job->mode != LH_DUMP_SNAPSHOT && job->mode != LH_DUMP_CHILD) || job->options->no_inject)
+		return;
 	LH_CLEANUP(lh_cleanup_error)
-	struct lh_error *error = lh_child_reap_leftovers(job->process, &count, &cost);
+	struct lh_error *error = lh_child_end_leftovers(job->process, &count, &cost);
 	lh_job_charge(job, cost);
 	if (error)
-		lh_job_notify(job, "a zombie that a killed leakhunt has left could not be reaped: %s",
+		lh_job_notify(job, "a child that a killed leakhunt has left could not be reaped: %s",
 			      lh_error_message(error));
 	else if (count)
-		lh_job_notify(job, "reaped %zu zombie child%s that a killed leakhunt had left", count,
+		lh_job_notify(job, "reaped %zu child%s that a killed leakhunt had left", count,
 			      count == 1 ? "" : "ren");
-}
-
-static void close_leftovers(struct dump_job *job)
-{
-	struct lh_freeze_cost cost = {0};
-	size_t *count = &job->receipt.closed_count;
-	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_stray_userfaults_close(job->process, &cost, count);
-	lh_job_charge(job, cost);
-	if (error)
-		lh_job_notify(job, "a userfaultfd that a killed leakhunt has left could not be closed: %s",
-			      lh_error_message(error));
-	else if (*count)
-		lh_job_notify(job, "closed %zu userfaultfd%s that a killed leakhunt had left", *count,
-			      *count == 1 ? "" : "s");
-}
-
-static void tell_leftovers(const struct dump_job *job)
-{
-	struct lh_descriptors strays = {0};
-	lh_error_destroy(lh_stray_userfaults_find(job->process, &strays));
-	if (strays.numbers.count)
-		lh_job_notify(job,
-			      "a killed leakhunt has left a userfaultfd, descriptor %d; it does nothing, and a dump "
-			      "in mode snapshot closes it",
-			      strays.numbers.items[0]);
-	lh_vec_deinit(&strays.numbers);
-}
-
-static void clean_leftovers(struct dump_job *job)
-{
-	bool may_inject = job->mode == LH_DUMP_SNAPSHOT || job->mode == LH_DUMP_CHILD;
-	if (!may_inject || job->options->no_inject) {
-		tell_leftovers(job);
-		return;
-	}
-	reap_leftovers(job);
-	close_leftovers(job);
 }
 
 /* ---------------------------------------------------------------- copying */
@@ -410,7 +374,7 @@ static struct lh_error *commit(struct dump_job *job)
 static struct lh_error *run_job(struct dump_job *job)
 {
 	LH_TRY(prepare(job));
-	clean_leftovers(job);
+	reap_leftovers(job);
 	LH_TRY(copy_memory(job));
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
 	LH_TRY(write_rest(job));

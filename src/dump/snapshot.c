@@ -338,10 +338,9 @@ static void charge(struct lh_snapshot *snapshot)
 {
 	struct lh_receipt *receipt = &snapshot->job->receipt;
 	lh_job_charge(snapshot->job, snapshot->cost.stops);
-	if (!receipt->injected)
-		receipt->injected = snapshot->cost.injected;
-	else if (snapshot->cost.injected)
-		receipt->injected = snapshot->cost.injected_with_child;
+	const struct lh_injected *injected = &snapshot->cost.injected;
+	if (injected->calls)
+		receipt->injected = receipt->injected ? injected->calls_with_child : injected->calls;
 }
 
 /* Whether a snapshot is possible; if not, *ret_refusal says why. */

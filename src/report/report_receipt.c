@@ -82,9 +82,6 @@ static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 				 receipt->mended_count == 1 ? "" : "s");
 	if (receipt->injected)
 		lh_buffer_printf(ret, ", it ran for us: %s", receipt->injected);
-	if (receipt->closed_count)
-		lh_buffer_printf(ret, ", closed %zu userfaultfd%s of a killed leakhunt", receipt->closed_count,
-				 receipt->closed_count == 1 ? "" : "s");
 	lh_buffer_puts(ret, "\n");
 }
 

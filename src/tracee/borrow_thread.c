@@ -1,7 +1,7 @@
 /*
- * borrow_thread: finds a thread that can run system calls for us, and gives it back as it was. Input: a
- * frozen or a running process, and what is to be done; output: that it was done once, or why no thread
- * could. It decides which thread; how a call is run safely is remote_syscall's business.
+ * borrow_thread: finds a thread that can run a job for us, and gives it back as it was. Input: a frozen or a
+ * running process, and what is to be done; output: that it was done once, or why no thread could. It decides
+ * which thread; how a job is run safely is remote_syscall's business.
  */
 #include "borrow_thread.h"
 
@@ -10,16 +10,27 @@
 
 #include <stdlib.h>
 
-/* One that can't be used (on a signal stack, say) is passed over, but not a thousand of them. */
+/* One that can't be used is passed over, but not a thousand of them. */
 enum { THREADS_MAX = 16 };
 
-static struct lh_error *use(const struct lh_process *process, struct lh_freeze *freeze, pid_t tid,
-			    const struct lh_region_list *regions, const struct lh_remote_code *code, const long *calls,
-			    lh_borrowed_work *work, void *context)
+#define BRIEF_PATIENCE_NS (100 * LH_NS_PER_MS)
+
+/* What is to be done, and with what. */
+struct borrowing {
+	const struct lh_vdso_slots *slots;
+	uint64_t addr; /* of the slot */
+	const struct lh_slot_job *job;
+	lh_borrowed_work *work;
+	void *context;
+	bool is_begun; /* a thread was used: no other one is, whatever came of it */
+};
+
+static struct lh_error *use(struct borrowing *borrowing, struct lh_freeze *freeze, pid_t tid)
 {
 	struct lh_remote *remote = NULL;
-	LH_TRY(lh_remote_begin(process, tid, regions, code, calls, &remote));
-	struct lh_error *error = work(remote, context);
+	LH_TRY(lh_remote_begin(borrowing->slots, borrowing->addr, tid, borrowing->job, &remote));
+	borrowing->is_begun = true;
+	struct lh_error *error = borrowing->work(remote, borrowing->context);
 	int signal;
 	struct lh_error *end_error = lh_remote_end(remote, &signal);
 	if (signal)
@@ -30,51 +41,92 @@ static struct lh_error *use(const struct lh_process *process, struct lh_freeze *
 	return error;
 }
 
-struct lh_error *lh_borrow_frozen_thread(const struct lh_process *process, struct lh_freeze *freeze,
-					 const struct lh_region_list *regions, const struct lh_remote_code *code,
-					 const long *calls, lh_borrowed_work *work, void *context)
+static struct lh_error *no_thread(const struct lh_process *process)
 {
-	struct lh_error *error = lh_error_create(LH_ERROR_UNSUPPORTED, "no thread of process %d can be used",
-						 (int)lh_process_pid(process));
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "no thread of process %d can be used",
+			       (int)lh_process_pid(process));
+}
+
+static bool is_to_go_on(const struct borrowing *borrowing, const struct lh_error *error)
+{
+	return error && !borrowing->is_begun && lh_error_code(error) == LH_ERROR_UNSUPPORTED;
+}
+
+static struct lh_error *use_any(struct borrowing *borrowing, struct lh_freeze *freeze)
+{
+	struct lh_error *error = no_thread(lh_vdso_slots_process(borrowing->slots));
 	size_t next = 0;
-	for (int i = 0; i < THREADS_MAX; i++) {
+	for (int i = 0; i < THREADS_MAX && is_to_go_on(borrowing, error); i++) {
 		pid_t tid = lh_freeze_usable_thread(freeze, &next);
 		if (!tid)
 			break;
 		lh_error_destroy(error);
-		error = use(process, freeze, tid, regions, code, calls, work, context);
-		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
-			break;
+		error = use(borrowing, freeze, tid);
 	}
 	return error;
 }
 
-/* Tries one thread. LH_ERROR_UNSUPPORTED when this one can't be used, and another may do. */
-static struct lh_error *stop_and_use(const struct lh_process *process, pid_t tid, const struct lh_region_list *regions,
-				     const struct lh_remote_code *code, const long *calls, lh_borrowed_work *work,
-				     void *context, struct lh_freeze_cost *cost)
+struct lh_error *lh_borrow_frozen_thread(const struct lh_vdso_slots *slots, struct lh_freeze *freeze,
+					 const struct lh_slot_job *job, lh_borrowed_work *work, void *context)
+{
+	struct borrowing borrowing = {.slots = slots, .job = job, .work = work, .context = context};
+	LH_TRY(lh_vdso_slots_find_free(slots, freeze, &borrowing.addr));
+	return use_any(&borrowing, freeze);
+}
+
+static struct lh_error *borrow_while_stopped(const struct lh_vdso_slots *slots, const struct lh_slot_job *job,
+					     lh_borrowed_work *work, void *context, struct lh_freeze_cost *cost)
 {
 	struct lh_freeze *freeze = NULL;
-	LH_TRY(lh_freeze_begin_thread(process, tid, &freeze));
-	lh_fault_point("borrow-thread-stopped");
-	struct lh_error *error = lh_borrow_frozen_thread(process, freeze, regions, code, calls, work, context);
+	LH_TRY(lh_freeze_begin_brief(lh_vdso_slots_process(slots), BRIEF_PATIENCE_NS, &freeze));
+	lh_fault_point("borrow-all-stopped");
+	struct lh_error *error = lh_borrow_frozen_thread(slots, freeze, job, work, context);
 	lh_freeze_cost_add(cost, lh_freeze_end(freeze));
 	return error;
 }
 
-struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct lh_region_list *regions,
-				  const long *calls, lh_borrowed_work *work, void *context, struct lh_freeze_cost *cost)
+struct lh_error *lh_borrow_while_stopped(const struct lh_process *process, const struct lh_region_list *regions,
+					 const struct lh_slot_job *job, lh_borrowed_work *work, void *context,
+					 struct lh_freeze_cost *cost)
 {
-	struct lh_remote_code code;
+	LH_CLEANUP(lh_cleanup_vdso_slots) struct lh_vdso_slots *slots = NULL;
+	LH_TRY(lh_vdso_slots_open(process, regions, &slots));
+	return borrow_while_stopped(slots, job, work, context, cost);
+}
+
+static struct lh_error *stop_and_use(struct borrowing *borrowing, pid_t tid, struct lh_freeze_cost *cost)
+{
+	struct lh_freeze *freeze = NULL;
+	LH_TRY(lh_freeze_begin_thread(lh_vdso_slots_process(borrowing->slots), tid, &freeze));
+	lh_fault_point("borrow-thread-stopped");
+	struct lh_error *error = use_any(borrowing, freeze);
+	lh_freeze_cost_add(cost, lh_freeze_end(freeze));
+	return error;
+}
+
+static struct lh_error *stop_and_use_any(struct borrowing *borrowing, struct lh_freeze_cost *cost)
+{
+	const struct lh_process *process = lh_vdso_slots_process(borrowing->slots);
 	struct lh_task_list tasks LH_CLEANUP(lh_task_list_deinit) = {0};
-	LH_TRY(lh_remote_find_code(process, regions, &code));
 	LH_TRY(lh_tasks_read(process, &tasks));
-	struct lh_error *error = NULL;
-	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX; i++) {
+	struct lh_error *error = no_thread(process);
+	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX && is_to_go_on(borrowing, error); i++) {
 		lh_error_destroy(error);
-		error = stop_and_use(process, tasks.tasks.items[i].tid, regions, &code, calls, work, context, cost);
-		if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
-			break;
+		error = stop_and_use(borrowing, tasks.tasks.items[i].tid, cost);
 	}
 	return error;
+}
+
+struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct lh_region_list *regions,
+				  const struct lh_slot_job *job, lh_borrowed_work *work, void *context,
+				  struct lh_freeze_cost *cost)
+{
+	LH_CLEANUP(lh_cleanup_vdso_slots) struct lh_vdso_slots *slots = NULL;
+	LH_TRY(lh_vdso_slots_open(process, regions, &slots));
+	struct borrowing borrowing = {.slots = slots, .job = job, .work = work, .context = context};
+	struct lh_error *error = lh_vdso_slots_find_free(slots, NULL, &borrowing.addr);
+	if (!error)
+		return stop_and_use_any(&borrowing, cost);
+	lh_error_destroy(error);
+	return borrow_while_stopped(slots, job, work, context, cost);
 }

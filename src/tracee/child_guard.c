@@ -1,14 +1,14 @@
 /*
  * child_guard: waits, in a process of its own, for leakhunt's word that all is done. When leakhunt
- * is killed instead, the kernel kills the copy-on-write child (PTRACE_O_EXITKILL), and the guard lets
- * the target reap it. It never touches a target while leakhunt lives.
+ * is killed instead, the kernel lets the copy-on-write child go, which sleeps; the guard traces it before it
+ * wakes, kills it, and has the target reap it. It never touches a target while leakhunt lives.
  *
  * Why a guard: a child that ends without a signal to its parent stays a zombie of the target, which
  * does not know of it. Other ways were weighed and left: CLONE_PARENT hands the zombie and a SIGCHLD to a
  * supervisor that did not ask for either; a grandchild goes to init, which in a container may be the
  * target itself, and the child in between leaves the same zombie; a thread of ours in the target, blocked
  * in wait4, is seen there (unshare and setns then fail) and leaves its stack. Should guard and
- * leakhunt both be killed, the next run reaps (child_reap).
+ * leakhunt both be killed, the child ends after its sleep, and the next run reaps it (child_reap).
  */
 #include "child_guard.h"
 
@@ -80,41 +80,37 @@ static bool is_listed(const struct lh_quiet_children *children, pid_t pid)
 	return false;
 }
 
-enum child_state { CHILD_NONE, CHILD_LIVES, CHILD_LEFT };
-
 /* Whether there is a quiet child that was not there before. */
-static enum child_state look(const struct lh_process *process, const struct lh_quiet_children *before)
+static bool has_new_child(const struct lh_process *process, const struct lh_quiet_children *before)
 {
 	struct lh_quiet_children now LH_CLEANUP(lh_quiet_children_deinit) = {0};
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_quiet_children_read(process, &now);
-	enum child_state state = CHILD_NONE;
-	for (size_t i = 0; !error && i < now.items.count; i++) {
-		const struct lh_quiet_child *child = &now.items.items[i];
-		if (lh_child_is_leftover(child))
-			return CHILD_LEFT;
-		if (!child->is_zombie && !is_listed(before, child->pid))
-			state = CHILD_LIVES;
-	}
-	return state;
+	bool has_new = error != NULL;
+	for (size_t i = 0; !has_new && i < now.items.count; i++)
+		has_new = !is_listed(before, now.items.items[i].pid);
+	return has_new;
 }
 
-/* Leakhunt may still be on its way out, and the target traced by it: whatever fails is tried again. */
+/*
+ * Until the child has shown itself and is gone, or does not show itself. Leakhunt may still be on its way out, and the
+ * target traced by it: whatever fails is tried again.
+ */
 static void clean_up(const struct lh_process *process, const struct lh_quiet_children *before)
 {
-	static const struct timespec nap = {.tv_nsec = 2000000};
+	static const struct timespec nap = {.tv_nsec = 1000000};
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + BIRTH_PATIENCE_NS;
 	bool has_seen_it = false;
 	while (lh_clock_monotonic_ns() < deadline_ns) {
-		enum child_state state = look(process, before);
-		if (state != CHILD_NONE && !has_seen_it)
-			deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
-		has_seen_it |= state != CHILD_NONE;
-		if (has_seen_it && state == CHILD_NONE)
-			return;
 		struct lh_freeze_cost cost = {0};
 		size_t count;
-		if (state == CHILD_LEFT)
-			lh_error_destroy(lh_child_reap_leftovers(process, &count, &cost));
+		bool is_there = has_new_child(process, before);
+		if (is_there && !has_seen_it)
+			deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
+		has_seen_it |= is_there;
+		if (has_seen_it && !is_there)
+			return;
+		if (is_there)
+			lh_error_destroy(lh_child_end_leftovers(process, &count, &cost));
 		nanosleep(&nap, NULL);
 	}
 }

@@ -1,62 +1,109 @@
 /*
- * child_reap: makes the target wait for a dead child that it does not know of, by an injected
- * wait4(__WALL|WNOHANG) in any one of its threads. It never waits for a child that is not ours.
+ * child_reap: ends a copy-on-write child: its parent, which does not know of it, waits for it by an injected
+ * wait4(child, __WALL). It never waits for, nor kills, a child that is not ours.
+ *
+ * While we trace the child, its parent's wait(2) does not return it, dead or alive (kernel/exit.c
+ * wait_consider_task). It becomes its parent's when we have waited for it: by then a thread of the parent is
+ * inside that wait4 already, and all others stand still.
  */
 #include "child_reap.h"
 
 #include "borrow_thread.h"
+#include "freeze_thread.h"
 #include "leakhunt/fault_point.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
 
 enum { OOM_SCORE_ADJ_HIGHEST = 1000 };
 
 /* Between a child's death and its state Z lies the release of its memory. */
-#define DEATH_PATIENCE_NS (10 * LH_NS_PER_S)
+#define DEATH_PATIENCE_NS (60 * LH_NS_PER_S)
+#define REAP_PATIENCE_NS  (10 * LH_NS_PER_S)
 
-struct wait_call {
-	pid_t inner_pid;
+static const struct timespec short_nap = {.tv_nsec = 200000};
+static const struct timespec long_nap = {.tv_nsec = 5000000};
+
+/* ---------------------------------------------------------------- by its parent */
+
+struct reaping {
+	pid_t traced; /* to be waited for by us first; 0: nobody traces it */
 	int64_t result;
 };
 
-static struct lh_error *wait_for_child(struct lh_remote *remote, void *context)
+#if defined(__x86_64__)
+
+static struct lh_error *wait_by(struct lh_remote *remote, void *context)
 {
-	struct wait_call *call = context;
-	uint64_t pid = (uint64_t)call->inner_pid;
-	LH_TRY(lh_remote_call(remote, SYS_wait4, (uint64_t[6]){pid, 0, __WALL | WNOHANG}, &call->result));
+	struct reaping *reaping = context;
+	LH_TRY(lh_remote_enter_call(remote));
+	LH_TRY(lh_remote_start_call(remote));
+	lh_fault_point("child-awaited");
+	if (reaping->traced)
+		(void)waitpid(reaping->traced, NULL, __WALL | WNOHANG);
+	lh_fault_point("child-handed-over");
+	LH_TRY(lh_remote_finish_call(remote, &reaping->result));
+	reaping->traced = 0;
 	lh_fault_point("child-waited-for");
 	return NULL;
 }
 
-/* 0: it lives still. -EINTR and the like: a stop signal met the call. */
-static bool is_to_be_repeated(int64_t result)
+/* All threads stand still; where not all of them can be stopped, one does. */
+static struct lh_error *reap_once(const struct lh_process *process, const struct lh_slot_job *job,
+				  struct reaping *reaping, struct lh_freeze_cost *cost)
 {
-	return result == 0 || result == -EINTR || result < -500;
-}
-
-static struct lh_error *reap_patiently(const struct lh_process *process, pid_t inner_pid, struct lh_freeze_cost *cost)
-{
-	static const long calls[] = {SYS_wait4, SYS_rt_sigreturn, 0};
-	static const struct timespec nap = {.tv_nsec = 5000000};
-	struct wait_call call = {.inner_pid = inner_pid};
 	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &regions));
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
+	struct lh_error *error = lh_borrow_while_stopped(process, &regions, job, wait_by, reaping, cost);
+	if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
+		return error;
+	lh_error_destroy(error);
+	return lh_borrow_thread(process, &regions, job, wait_by, reaping, cost);
+}
+
+static bool is_settled(const struct lh_error *error, const struct reaping *reaping, pid_t inner_pid)
+{
+	if (error)
+		return lh_error_code(error) != LH_ERROR_UNSUPPORTED;
+	return reaping->result == inner_pid || reaping->result == -ECHILD;
+}
+
+static struct lh_error *reap_patiently(const struct lh_process *process, pid_t inner_pid, pid_t traced,
+				       struct lh_freeze_cost *cost)
+{
+	const struct lh_slot_job job = {.kind = LH_SLOT_REAP, .child = inner_pid};
+	struct reaping reaping = {.traced = traced};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + REAP_PATIENCE_NS;
 	for (;;) {
-		LH_TRY(lh_borrow_thread(process, &regions, calls, wait_for_child, &call, cost));
-		if (call.result == inner_pid || call.result == -ECHILD)
-			return NULL;
-		if (!is_to_be_repeated(call.result) || lh_clock_monotonic_ns() > deadline_ns)
+		struct lh_error *error = reap_once(process, &job, &reaping, cost);
+		if (is_settled(error, &reaping, inner_pid) || lh_clock_monotonic_ns() > deadline_ns) {
+			if (error || is_settled(NULL, &reaping, inner_pid))
+				return error;
 			return lh_error_create(LH_ERROR_SYSTEM, "process %d cannot wait for its child %d (errno %d)",
-					       (int)lh_process_pid(process), (int)inner_pid, (int)-call.result);
-		nanosleep(&nap, NULL);
+					       (int)lh_process_pid(process), (int)inner_pid, (int)-reaping.result);
+		}
+		lh_error_destroy(error);
+		nanosleep(&long_nap, NULL);
 	}
 }
+
+#else
+
+static struct lh_error *reap_patiently(const struct lh_process *process, pid_t inner_pid, pid_t traced,
+				       struct lh_freeze_cost *cost)
+{
+	(void)inner_pid;
+	(void)traced;
+	(void)cost;
+	return lh_injection_check(process, NULL);
+}
+
+#endif
 
 /* The same process, whatever program it runs now; NULL with no error: it has ended. */
 static struct lh_error *open_anew(const struct lh_process *process, struct lh_process **ret)
@@ -75,25 +122,72 @@ static struct lh_error *open_anew(const struct lh_process *process, struct lh_pr
 	return NULL;
 }
 
-static bool has_ended(const struct lh_error *error)
-{
-	return error && lh_error_code(error) == LH_ERROR_NO_PROCESS;
-}
-
-struct lh_error *lh_child_reap(const struct lh_process *process, pid_t inner_pid, struct lh_freeze_cost *cost)
+/* `traced`: 0, or the child as we number it. */
+static struct lh_error *reap(const struct lh_process *process, pid_t inner_pid, pid_t traced,
+			     struct lh_freeze_cost *cost)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *parent = NULL;
 	LH_TRY(open_anew(process, &parent));
-	if (!parent)
-		return NULL;
-	struct lh_error *error = reap_patiently(parent, inner_pid, cost);
-	if (!has_ended(error))
+	struct lh_error *error = parent ? reap_patiently(parent, inner_pid, traced, cost) : NULL;
+	bool has_ended = !parent || (error && lh_error_code(error) == LH_ERROR_NO_PROCESS);
+	if (!has_ended)
 		return error;
 	lh_error_destroy(error);
+	if (traced)
+		(void)waitpid(traced, NULL, __WALL | WNOHANG);
 	return NULL;
 }
 
-bool lh_child_is_leftover(const struct lh_quiet_child *child)
+/* ---------------------------------------------------------------- one that we trace */
+
+static bool is_dead(pid_t pid)
+{
+	siginfo_t info = {0};
+	int result = waitid(P_PID, (id_t)pid, &info, WEXITED | __WALL | WNOHANG | WNOWAIT);
+	return result < 0 || info.si_pid == pid;
+}
+
+/* Not consumed: until we have waited for it, its parent does not see it. */
+static struct lh_error *kill_and_await(pid_t pid)
+{
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
+	kill(pid, SIGKILL);
+	lh_fault_point("child-killed");
+	while (!is_dead(pid)) {
+		if (lh_clock_monotonic_ns() > deadline_ns)
+			return lh_error_create(LH_ERROR_SYSTEM, "the child %d does not end", (int)pid);
+		nanosleep(&short_nap, NULL);
+	}
+	lh_fault_point("child-dead");
+	return NULL;
+}
+
+/* As its parent numbers it, which is in a pid namespace of its own perhaps; 0: it is no child any more. */
+static struct lh_error *find_inner_pid(const struct lh_process *process, pid_t pid, pid_t *ret)
+{
+	struct lh_quiet_children children LH_CLEANUP(lh_quiet_children_deinit) = {0};
+	LH_TRY(lh_quiet_children_read(process, &children));
+	*ret = 0;
+	for (size_t i = 0; i < children.items.count; i++) {
+		if (children.items.items[i].pid == pid)
+			*ret = children.items.items[i].inner_pid;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_child_end(const struct lh_process *process, const struct lh_traced_child *child,
+			      struct lh_freeze_cost *cost)
+{
+	pid_t inner_pid = child->inner_pid;
+	LH_TRY(kill_and_await(child->pid));
+	if (!inner_pid)
+		LH_TRY(find_inner_pid(process, child->pid, &inner_pid));
+	return reap(process, inner_pid, child->pid, cost);
+}
+
+/* ---------------------------------------------------------------- leftovers */
+
+static bool is_leftover_zombie(const struct lh_quiet_child *child)
 {
 	int status = child->exit_status;
 	bool left_by_itself = WIFEXITED(status) && WEXITSTATUS(status) == LH_CHILD_EXIT_CODE;
@@ -101,19 +195,76 @@ bool lh_child_is_leftover(const struct lh_quiet_child *child)
 	return child->is_zombie && (left_by_itself || (was_killed && child->oom_score_adj == OOM_SCORE_ADJ_HIGHEST));
 }
 
-struct lh_error *lh_child_reap_leftovers(const struct lh_process *process, size_t *ret_count,
-					 struct lh_freeze_cost *cost)
+#if defined(__x86_64__)
+
+/* Where a sleeping process is: the last word of /proc/PID/syscall (proc_pid_syscall(5)). 0: it runs. */
+static uint64_t program_counter(const struct lh_process *process)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, "syscall", &text);
+	const char *last = !error && text.data ? strrchr(text.data, ' ') : NULL;
+	return last ? strtoull(last, NULL, 16) : 0;
+}
+
+/* Nobody but a child of ours sleeps in the padding of its vDSO. */
+static bool sleeps_in_slot(pid_t pid)
+{
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	LH_CLEANUP(lh_cleanup_vdso_slots) struct lh_vdso_slots *slots = NULL;
+	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_error *error = lh_process_open(pid, &process);
+	uint64_t pc = error ? 0 : program_counter(process);
+	if (!error && pc)
+		error = lh_regions_read(process, LH_REGIONS_MAPS, &regions);
+	if (!error && pc)
+		error = lh_vdso_slots_open(process, &regions, &slots);
+	lh_error_destroy(error);
+	return slots && lh_vdso_slots_hold(slots, pc);
+}
+
+/* false: it is somebody else's, a leakhunt's that lives still, say. */
+static bool take_over(pid_t pid)
+{
+	int stop;
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0)
+		return false;
+	lh_fault_point("child-guard-seized");
+	(void)ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+	lh_error_destroy(lh_await_stop(pid, LH_STOP_PATIENCE_NS, &stop));
+	return true;
+}
+
+static bool is_sleeping_leftover(const struct lh_quiet_child *child)
+{
+	return !child->is_zombie && sleeps_in_slot(child->pid) && take_over(child->pid);
+}
+
+#else
+
+static bool is_sleeping_leftover(const struct lh_quiet_child *child)
+{
+	(void)child;
+	return false;
+}
+
+#endif
+
+struct lh_error *lh_child_end_leftovers(const struct lh_process *process, size_t *ret_count,
+					struct lh_freeze_cost *cost)
 {
 	struct lh_quiet_children children LH_CLEANUP(lh_quiet_children_deinit) = {0};
-	size_t count = 0;
+	*ret_count = 0;
 	LH_TRY(lh_quiet_children_read(process, &children));
 	for (size_t i = 0; i < children.items.count; i++) {
 		const struct lh_quiet_child *child = &children.items.items[i];
-		if (!lh_child_is_leftover(child))
+		const struct lh_traced_child traced = {child->pid, child->inner_pid};
+		if (is_leftover_zombie(child))
+			LH_TRY(reap(process, child->inner_pid, 0, cost));
+		else if (is_sleeping_leftover(child))
+			LH_TRY(lh_child_end(process, &traced, cost));
+		else
 			continue;
-		LH_TRY(lh_child_reap(process, child->inner_pid, cost));
-		count++;
+		++*ret_count;
 	}
-	*ret_count = count;
 	return NULL;
 }

@@ -1,8 +1,8 @@
 /*
  * cow_child: forks a frozen target by an injected clone, without CLONE_VM. Input: a freeze; output: a
  * process that holds its memory as it was, stopped before its first instruction, until it is killed and
- * reaped. At every step it dies when leakhunt dies: by PTRACE_O_EXITKILL, and before that is set by
- * its registers, which lead to exit_group; a guard then has the target reap it (child_guard).
+ * reaped. While it is traced the target's wait(2) never returns it. If leakhunt dies, it is let go, alive, and
+ * sleeps (slot_code); a guard takes it over and ends it (child_guard).
  */
 #include "cow_child.h"
 
@@ -13,17 +13,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct lh_cow_child {
 	const struct lh_process *target;
-	struct lh_remote_code code;
+	struct lh_vdso_slots *slots; /* until it is made */
 	struct lh_child_guard *guard;
-	struct lh_remote_child made; /* pid 0: not, or not any more */
+	struct lh_traced_child made; /* pid 0: not, or not any more */
 	struct lh_process *process;  /* of the child */
 	int memory_fd;
 };
@@ -36,8 +33,8 @@ struct lh_error *lh_cow_child_prepare(const struct lh_process *process, const st
 		return lh_error_no_memory();
 	child->target = process;
 	child->memory_fd = -1;
-	LH_TRY(lh_remote_find_code(process, regions, &child->code));
 	LH_TRY(lh_child_guard_start(process, &child->guard));
+	LH_TRY(lh_vdso_slots_open(process, regions, &child->slots));
 	*ret = child;
 	child = NULL;
 	return NULL;
@@ -45,23 +42,39 @@ struct lh_error *lh_cow_child_prepare(const struct lh_process *process, const st
 
 /* ---------------------------------------------------------------- making it */
 
+static struct lh_error *take_hold(struct lh_cow_child *child)
+{
+	int stop;
+	LH_TRY(lh_await_stop(child->made.pid, LH_STOP_PATIENCE_NS, &stop));
+	lh_fault_point("child-stopped");
+	/* A mark, too, by which one that was killed is known as ours (child_reap). */
+	lh_process_offer_to_oom_killer(child->made.pid);
+	lh_fault_point("child-offered");
+	LH_TRY(lh_process_open(child->made.pid, &child->process));
+	return lh_process_open_file(child->process, "mem", O_RDONLY, &child->memory_fd);
+}
+
 static struct lh_error *clone_by(struct lh_remote *remote, void *context)
 {
 	struct lh_cow_child *child = context;
-	LH_TRY(lh_remote_clone(remote, LH_CHILD_EXIT_CODE, &child->made));
-	LH_TRY(lh_process_open(child->made.pid, &child->process));
-	LH_TRY(lh_process_open_file(child->process, "mem", O_RDWR, &child->memory_fd));
-	return lh_remote_restore_copy(remote, child->memory_fd);
+	int64_t result = 0;
+	struct lh_error *error = lh_remote_clone(remote, &child->made.pid, &result);
+	lh_fault_point("child-made");
+	if (!error && !child->made.pid)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not fork (errno %d)", (int)-result);
+	child->made.inner_pid = result > 0 ? (pid_t)result : 0;
+	return error ? error : take_hold(child);
 }
 
-struct lh_error *lh_cow_child_make(struct lh_cow_child *child, struct lh_freeze *freeze,
-				   const struct lh_region_list *regions)
+struct lh_error *lh_cow_child_make(struct lh_cow_child *child, struct lh_freeze *freeze)
 {
-	static const long calls[] = {SYS_clone, SYS_exit_group, SYS_wait4, SYS_rt_sigreturn, 0};
+	static const struct lh_slot_job job = {.kind = LH_SLOT_CHILD, .exit_code = LH_CHILD_EXIT_CODE};
 	lh_child_guard_announce(child->guard);
 	lh_fault_point("child-announced");
-	LH_TRY(lh_borrow_frozen_thread(child->target, freeze, regions, &child->code, calls, clone_by, child));
+	LH_TRY(lh_borrow_frozen_thread(child->slots, freeze, &job, clone_by, child));
 	lh_fault_point("child-thread-restored");
+	lh_vdso_slots_close(child->slots);
+	child->slots = NULL;
 	return NULL;
 }
 
@@ -100,37 +113,14 @@ struct lh_error *lh_cow_child_check(const struct lh_cow_child *child)
 
 /* ---------------------------------------------------------------- its end */
 
-static void kill_and_wait(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	lh_fault_point("child-killed");
-	/* A tracer is told first; only then is the zombie its parent's. */
-	int status;
-	pid_t waited;
-	do
-		waited = waitpid(pid, &status, __WALL);
-	while ((waited < 0 && errno == EINTR) || (waited == pid && WIFSTOPPED(status)));
-	lh_fault_point("child-dead");
-}
-
-static struct lh_error *end_made(struct lh_cow_child *child, struct lh_freeze_cost *cost)
-{
-	if (!child->made.pid)
-		return NULL;
-	kill_and_wait(child->made.pid);
-	if (child->made.inner_pid)
-		return lh_child_reap(child->target, child->made.inner_pid, cost);
-	size_t count;
-	return lh_child_reap_leftovers(child->target, &count, cost);
-}
-
 struct lh_error *lh_cow_child_end(struct lh_cow_child *child, struct lh_freeze_cost *cost)
 {
 	if (!child)
 		return NULL;
 	if (child->memory_fd >= 0)
 		close(child->memory_fd);
-	struct lh_error *error = end_made(child, cost);
+	lh_vdso_slots_close(child->slots);
+	struct lh_error *error = child->made.pid ? lh_child_end(child->target, &child->made, cost) : NULL;
 	lh_child_guard_end(child->guard, !error);
 	lh_process_close(child->process);
 	free(child);

@@ -444,6 +444,21 @@ void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal)
 	}
 }
 
+bool lh_freeze_is_whole(const struct lh_freeze *freeze)
+{
+	return freeze->folder && all_are_stopped(freeze);
+}
+
+pid_t lh_freeze_stopped_thread(const struct lh_freeze *freeze, size_t *next)
+{
+	while (*next < freeze->threads.count) {
+		const struct frozen_thread *thread = &freeze->threads.items[(*next)++];
+		if (thread->phase == THREAD_STOPPED)
+			return thread->tid;
+	}
+	return 0;
+}
+
 pid_t lh_freeze_usable_thread(const struct lh_freeze *freeze, size_t *next)
 {
 	while (*next < freeze->threads.count) {

@@ -1,74 +1,75 @@
 /*
- * remote_syscall: lets one stopped thread of the target run a system call for us, and puts
- * everything back. The one place where leakhunt makes a target execute anything. x86_64 only;
- * elsewhere finding the code says LH_ERROR_UNSUPPORTED. Private to dump.
+ * remote_syscall: one stopped thread of the target runs the job of a slot for us, and is put back. The one
+ * place where leakhunt makes a target execute anything. x86_64 only. Private to tracee.
  *
- * If leakhunt is killed in between, the thread finds its own way back: its stack holds, below the
- * red zone, a complete signal frame of its original state, and the injected `syscall; ret` returns
- * into the C library's rt_sigreturn stub, which restores it.
+ * From the first changed register on, the thread's registers lead into a slot whose code brings it back: if
+ * leakhunt is killed, the kernel lets the thread go, and it finds its own way. src/README.md says why each
+ * instant is safe.
  */
-#ifndef LEAKHUNT_DUMP_REMOTE_SYSCALL_H
-#define LEAKHUNT_DUMP_REMOTE_SYSCALL_H
+#ifndef LEAKHUNT_TRACEE_REMOTE_SYSCALL_H
+#define LEAKHUNT_TRACEE_REMOTE_SYSCALL_H
 
-#include "leakhunt/proc.h"
+#include "vdso_slot.h"
 
-/* Code that the target already has, and that an injected call runs through. */
-struct lh_remote_code {
-	uint64_t syscall_ret; /* "syscall; ret" */
-	uint64_t restorer;    /* "mov $15, %eax; syscall": rt_sigreturn, as every libc's signal restorer */
-};
-
-/* Finds them in executable file mappings and the vdso. LH_ERROR_UNSUPPORTED when there are none. */
-struct lh_error *lh_remote_find_code(const struct lh_process *process, const struct lh_region_list *regions,
-				     struct lh_remote_code *ret) LH_NODISCARD;
-
-/* A thread prepared to run calls. */
+/* A thread that is about to run a job, or has run it. */
 struct lh_remote;
 
 /*
- * `tid` must be in a PTRACE_EVENT_STOP of this tracer. LH_ERROR_UNSUPPORTED, with the reason, and
- * nothing changed, when this thread must not be used: inside a restartable sequence, on a stack
- * that is not its own (signal stack, coroutine), with a shadow stack, in 32-bit code, or under a
- * seccomp filter that would kill it for one of `calls` (0-terminated) if we died midway.
+ * `tid` is in a PTRACE_EVENT_STOP of this tracer, `addr` a free slot. Afterwards it stands before the first
+ * call of the job, with all signals blocked. LH_ERROR_UNSUPPORTED, with the reason, and nothing changed, when
+ * this thread must not be used: in 32-bit code, single-stepped, in a restartable sequence, on its way back from
+ * a killed leakhunt, under a seccomp filter that would kill it for a call of the job, or waiting with a signal
+ * mask of its own that a stop would undo.
  */
-struct lh_error *lh_remote_begin(const struct lh_process *process, pid_t tid, const struct lh_region_list *regions,
-				 const struct lh_remote_code *code, const long *calls,
-				 struct lh_remote **ret) LH_NODISCARD;
+struct lh_error *lh_remote_begin(const struct lh_vdso_slots *slots, uint64_t addr, pid_t tid,
+				 const struct lh_slot_job *job, struct lh_remote **ret) LH_NODISCARD;
+
+/* The process whose thread it is. */
+pid_t lh_remote_process(const struct lh_remote *remote);
+
+/* Runs the next call of the job to its end. *ret is what the kernel returned, -errno included. */
+struct lh_error *lh_remote_call(struct lh_remote *remote, int64_t *ret) LH_NODISCARD;
+
+/* The same in two steps: the second lets the thread run on, and returns at once. */
+struct lh_error *lh_remote_enter_call(struct lh_remote *remote) LH_NODISCARD;
+struct lh_error *lh_remote_start_call(struct lh_remote *remote) LH_NODISCARD;
+struct lh_error *lh_remote_finish_call(struct lh_remote *remote, int64_t *ret) LH_NODISCARD;
 
 /*
- * Runs one call with signals blocked. `*ret` is what the kernel returned, -errno included.
- * LH_ERROR_NO_PROCESS when the thread died.
+ * Runs the clone that a job begins with, and leaves the thread in user code again. *ret_tid: the new thread or
+ * process, traced, not yet waited for, and about to stop before its first instruction; 0: there is none, and
+ * *ret says why (-errno). Else *ret is its number in the target's pid namespace.
  */
-struct lh_error *lh_remote_call(struct lh_remote *remote, long number, const uint64_t arguments[6],
-				int64_t *ret) LH_NODISCARD;
-
-/* A process that the thread has forked for us, in a ptrace stop of ours. */
-struct lh_remote_child {
-	pid_t pid;
-	pid_t inner_pid; /* as its parent knows it */
-};
+struct lh_error *lh_remote_clone(struct lh_remote *remote, pid_t *ret_tid, int64_t *ret) LH_NODISCARD;
 
 /*
- * Makes the thread fork (`calls` named clone and exit_group): a child whose end is told to nobody
- * (exit signal 0), that shares the table of open files, and is stopped before its first instruction. It is
- * killed when we die; let go, or not yet stopped, it does nothing but exit_group(`exit_code`). It is to be
- * killed, waited for, and then waited for by its parent (wait4 with __WALL). LH_ERROR_UNSUPPORTED when
- * the thread may not fork, or another one should. `*ret`, zero before, is set even on an error as far as
- * it is known: the pid of a child that was made, and killed.
+ * From now on a stop signal does not keep the thread from the rest of its job: it is sent anew at the end. (If
+ * leakhunt is killed in between, that signal is lost.)
  */
-struct lh_error *lh_remote_clone(struct lh_remote *remote, int exit_code, struct lh_remote_child *ret) LH_NODISCARD;
+void lh_remote_hold_signals(struct lh_remote *remote);
+/* A stop signal that a helper has met, to be sent to the thread at the end. */
+void lh_remote_send_signal(struct lh_remote *remote, int signal);
 
-/* Puts the thread's own stack bytes into the memory of its copy, in place of those of the ways back. */
-struct lh_error *lh_remote_restore_copy(const struct lh_remote *remote, int memory_fd) LH_NODISCARD;
+/* Somebody may still run in the slot, or return into it: it is left in use. */
+void lh_remote_keep_slot(struct lh_remote *remote);
 
 /*
- * Restores registers, signal mask and stack bytes, and leaves the thread in a PTRACE_EVENT_STOP, as
- * it was found; an interrupted system call restarts when it is resumed. A stop signal that arrived
- * meanwhile is handed back in `*ret_signal` (0: none), to be passed on at detach. NULL is legal.
+ * Gives the thread its registers and signal mask back, and clears the slot. The thread stays stopped, as it was
+ * found; an interrupted system call restarts when it is resumed. A stop signal whose delivery the thread has
+ * stopped for is handed back in *ret_signal (0: none), to be passed on at detach. NULL is legal.
  */
 struct lh_error *lh_remote_end(struct lh_remote *remote, int *ret_signal) LH_NODISCARD;
 
-/* Forgets the thread without restoring it: for one that died or was already let go. NULL is legal. */
+/* Forgets the thread, which the kernel lets go from where it is. For tests: as if leakhunt had died. */
 void lh_remote_abandon(struct lh_remote *remote);
+
+/*
+ * Waits until a traced thread stops; the stop is not consumed (freeze.c: a signal whose delivery stop was
+ * consumed is lost with its tracer). *ret_stop is what waitpid would have given. LH_ERROR_NO_PROCESS when it has
+ * ended, which is consumed; LH_ERROR_UNSUPPORTED when it does neither in time.
+ */
+struct lh_error *lh_await_stop(pid_t tid, uint64_t patience_ns, int *ret_stop) LH_NODISCARD;
+
+#define LH_STOP_PATIENCE_NS (2 * LH_NS_PER_S)
 
 #endif

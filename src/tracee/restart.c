@@ -5,10 +5,10 @@
 #include "restart.h"
 
 #include "seccomp_filter.h"
+#include "task_status.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -53,22 +53,21 @@ bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct
 	       is_after_syscall(process, registers->rip) && !lh_restart_signal_waits(tid, caught);
 }
 
-/* "\nSeccomp:\t2\n": filters, as far as /proc tells (proc_pid_status(5)). */
+/* Whether there are filters, as far as /proc tells. */
 static bool is_filtered(const struct lh_process *process, pid_t tid)
 {
-	char name[64];
-	snprintf(name, sizeof(name), "task/%d/status", (int)tid);
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, name, &text);
-	return !error && text.data && strstr(text.data, "\nSeccomp:\t2\n");
+	struct lh_task_status status;
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_task_status_read(process, tid, &status);
+	return !error && status.seccomp == '2';
 }
 
 /* Filters that can't be read, for want of CAP_SYS_ADMIN, count as deadly: only then is it asked if there are any. */
 bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers)
 {
 	enum { KERNEL_ERESTART_RESTARTBLOCK = 516 }; /* include/linux/errno.h */
+	static const struct lh_filtered_call restart = {SYS_restart_syscall, {0}};
 	return (int64_t)registers->rax == -KERNEL_ERESTART_RESTARTBLOCK && (int64_t)registers->orig_rax >= 0 &&
-	       lh_seccomp_kills(tid, SYS_restart_syscall) && is_filtered(process, tid);
+	       lh_seccomp_kills(tid, &restart) && is_filtered(process, tid);
 }
 
 struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers)

@@ -140,10 +140,13 @@ static bool run_step(struct machine *machine, const struct sock_filter *step, co
 	}
 }
 
-bool lh_seccomp_run(const struct sock_filter *program, size_t length, long number, uint32_t *ret_action)
+bool lh_seccomp_run(const struct sock_filter *program, size_t length, const struct lh_filtered_call *call,
+		    uint32_t *ret_action)
 {
-	struct seccomp_data data = {.nr = (int)number, .arch = AUDIT_ARCH_X86_64};
+	struct seccomp_data data = {.nr = call->number, .arch = AUDIT_ARCH_X86_64};
 	struct machine machine = {0};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(call->arguments); i++)
+		data.args[i] = call->arguments[i];
 	/* Jumps only go forward, so that every program ends (kernel/seccomp.c). */
 	for (size_t at = 0; at < length; at++) {
 		const struct sock_filter *step = &program[at];
@@ -175,7 +178,7 @@ static bool is_deadly(uint32_t action)
 	}
 }
 
-bool lh_seccomp_kills(pid_t tid, long number)
+bool lh_seccomp_kills(pid_t tid, const struct lh_filtered_call *call)
 {
 	for (unsigned long index = 0;; index++) {
 		long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, NULL);
@@ -185,7 +188,7 @@ bool lh_seccomp_kills(pid_t tid, long number)
 		if (!program || ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, program) != length)
 			return true;
 		uint32_t action;
-		if (!lh_seccomp_run(program, (size_t)length, number, &action) || is_deadly(action))
+		if (!lh_seccomp_run(program, (size_t)length, call, &action) || is_deadly(action))
 			return true;
 	}
 }

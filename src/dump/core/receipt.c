@@ -76,7 +76,6 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"held_bytes", lh_json_u64(receipt->held_bytes)},
 		{"stops_given_up", lh_json_u64(receipt->given_up_count)},
 		{"injected", receipt->injected ? json_string(receipt->injected) : json_null()},
-		{"leftovers_closed", lh_json_u64(receipt->closed_count)},
 		{"mended_calls", lh_json_u64(receipt->mended_count)},
 		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},
 		{"context_bytes", lh_json_u64(receipt->context_bytes)},

@@ -8,12 +8,12 @@
 
 #include "dump/plan/context.h"
 #include "dump/plan/crew.h"
+#include "tracee/uffd_helper.h"
 
 /* What tracking has done to the target so far, also where it failed. */
 struct lh_dirty_cost {
 	struct lh_freeze_cost stops;
-	const char *injected;            /* calls that the target ran for us; a literal, or NULL */
-	const char *injected_with_child; /* these, and those of a child after them */
+	struct lh_injected injected;
 };
 
 struct lh_dirty_target {

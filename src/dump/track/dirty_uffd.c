@@ -1,9 +1,9 @@
 /*
  * dirty_uffd: the dirty tracker by asynchronous write protection of the target's pages. One thread of
- * the target is stopped for about a millisecond; it makes a userfaultfd for us, which is taken over with
- * pidfd_getfd(2) and closed again in the target within the same stop: when leakhunt dies, the kernel
- * drops it and all protection. Input: the plan's extents; output: runs of written pages. It reads no
- * memory but the first bytes of huge pages; the only trace in the target, the protection itself, ends with it.
+ * the target is stopped for less than a millisecond, and starts a helper that makes a userfaultfd for us
+ * (uffd_helper); leakhunt has its only descriptor: when it dies, the kernel drops all protection. Input: the plan's
+ * extents; output: runs of written pages. It reads no memory but the first bytes of huge pages; the only trace in the
+ * target, the protection itself, ends with it.
  */
 #include "dirty_tracker.h"
 
@@ -11,9 +11,8 @@
 #include "file_pages.h"
 #include "huge_pages.h"
 #include "leakhunt/fault_point.h"
-#include "tracee/borrow_thread.h"
 #include "tracee/freeze_thread.h"
-#include "tracee/remote_syscall.h"
+#include "tracee/uffd_helper.h"
 #include "tracee/urgent.h"
 
 #include <errno.h>
@@ -62,52 +61,10 @@ static struct uffd_tracker *of_base(struct lh_dirty_tracker *base)
 
 /* ---------------------------------------------------------------- the userfaultfd */
 
-/* Copies the target's descriptor `number` (pidfd_getfd(2), Linux 5.6). */
-static struct lh_error *take_over(pid_t pid, int number, int *ret_fd)
-{
-	LH_CLEANUP(lh_cleanup_close) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
-	if (fd < 0)
-		return lh_error_create(LH_ERROR_UNSUPPORTED, "cannot take over a descriptor of the target (errno %d)",
-				       errno);
-	*ret_fd = fd;
-	return NULL;
-}
-
-/* Both calls in one go, so that the target never keeps the descriptor. */
-static struct lh_error *make_in_target(struct lh_remote *remote, void *context)
-{
-	struct uffd_tracker *tracker = context;
-	struct lh_dirty_cost *cost = tracker->base.cost;
-	int64_t number, closed;
-	const uint64_t flags[6] = {O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY};
-	LH_TRY(lh_remote_call(remote, SYS_userfaultfd, flags, &number));
-	lh_fault_point("tracker-userfaultfd-made");
-	cost->injected = "userfaultfd, refused";
-	cost->injected_with_child = "userfaultfd, refused; clone, wait4; undone";
-	if (number < 0)
-		return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not make a userfaultfd (errno %d)",
-				       (int)-number);
-	cost->injected = "userfaultfd, close; undone";
-	cost->injected_with_child = "userfaultfd, close, clone, wait4; undone";
-	LH_CLEANUP(lh_cleanup_close) int fd = -1;
-	struct lh_error *error = take_over(lh_process_pid(tracker->base.process), (int)number, &fd);
-	struct lh_error *close_error = lh_remote_call(remote, SYS_close, (uint64_t[6]){(uint64_t)number}, &closed);
-	if (error) {
-		lh_error_destroy(close_error);
-		return error;
-	}
-	LH_TRY(close_error);
-	tracker->userfault_fd = fd;
-	fd = -1;
-	return NULL;
-}
-
 static struct lh_error *make_userfault(struct uffd_tracker *tracker, const struct lh_region_list *regions)
 {
-	static const long calls[] = {SYS_userfaultfd, SYS_close, SYS_rt_sigreturn, 0};
-	const struct lh_dirty_tracker *base = &tracker->base;
-	return lh_borrow_thread(base->process, regions, calls, make_in_target, tracker, &base->cost->stops);
+	struct lh_dirty_cost *cost = tracker->base.cost;
+	return lh_userfault_open(tracker->base.process, regions, &cost->stops, &cost->injected, &tracker->userfault_fd);
 }
 
 static struct lh_error *ask_for_features(int userfault_fd)
@@ -133,9 +90,8 @@ static struct lh_error *check_kernel(void)
 
 static struct lh_error *check(const struct lh_dirty_target *target)
 {
-	struct lh_remote_code code;
 	LH_TRY(check_kernel());
-	return lh_remote_find_code(target->process, target->regions, &code);
+	return lh_injection_check(target->process, target->regions);
 }
 
 static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)

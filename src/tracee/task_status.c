@@ -1,0 +1,45 @@
+/*
+ * task_status: reads the status file of one thread.
+ */
+#include "task_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The value after "\nname:\t"; "" when the kernel has no such line. */
+static const char *find_value(const char *status, const char *name)
+{
+	const char *found = strstr(status, name);
+	return found ? found + strlen(name) + strspn(found + strlen(name), "\t ") : "";
+}
+
+/* "4711\t12": in our pid namespace first, in its own last. */
+static pid_t last_number(const char *text, pid_t otherwise)
+{
+	long number = otherwise;
+	for (char *end; *text && *text != '\n'; text = end) {
+		long next = strtol(text, &end, 10);
+		if (end == text)
+			break;
+		number = next;
+	}
+	return (pid_t)number;
+}
+
+struct lh_error *lh_task_status_read(const struct lh_process *process, pid_t tid, struct lh_task_status *ret)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "task/%d/status", (int)tid);
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(lh_process_read_file(process, name, &text));
+	const char *status = text.data ? text.data : "";
+	const char *caught = find_value(status, "\nSigCgt:");
+	*ret = (struct lh_task_status){
+		.inner_tid = last_number(find_value(status, "\nNSpid:"), tid),
+		.seccomp = *find_value(status, "\nSeccomp:"),
+		.blocked = strtoull(find_value(status, "\nSigBlk:"), NULL, 16),
+		.caught = *caught ? strtoull(caught, NULL, 16) : UINT64_MAX,
+	};
+	return NULL;
+}

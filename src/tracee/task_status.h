@@ -1,0 +1,20 @@
+/*
+ * task_status: what /proc/PID/task/TID/status says that matters before a thread is borrowed. Private to tracee.
+ */
+#ifndef LEAKHUNT_TRACEE_TASK_STATUS_H
+#define LEAKHUNT_TRACEE_TASK_STATUS_H
+
+#include "leakhunt/proc.h"
+
+/* proc_pid_status(5). Bit N-1 of a set is signal N. */
+struct lh_task_status {
+	pid_t inner_tid;  /* NSpid, the last: as the thread's own pid namespace numbers it */
+	char seccomp;     /* Seccomp: '0' none, '1' strict, '2' filters */
+	uint64_t blocked; /* SigBlk: in force now, also for the length of one call (sigsuspend, ppoll) */
+	uint64_t caught;  /* SigCgt: of the whole process */
+};
+
+struct lh_error *lh_task_status_read(const struct lh_process *process, pid_t tid,
+				     struct lh_task_status *ret) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,220 @@
+/*
+ * uffd_helper: has the target make a userfaultfd. Input: a process; output: a descriptor of ours. No number in
+ * the target's table of files is taken, not even for an instant, where the kernel lets us reach a thread's own
+ * table (PIDFD_THREAD, Linux 6.9).
+ */
+#include "uffd_helper.h"
+
+#include "borrow_thread.h"
+#include "leakhunt/fault_point.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* linux/pidfd.h, since 6.9 */
+#endif
+
+#if defined(__x86_64__)
+
+#include <sys/user.h>
+
+enum { SYSCALL_STOP = SIGTRAP | 0x80 };
+
+/* The calls of a helper and, in a receipt, those of a child after them. */
+#define CALLS_OF_HELPER "clone, close_range, userfaultfd, exit"
+#define CALLS_HERE      "userfaultfd, close"
+#define CALLS_OF_CHILD  "clone, wait4"
+
+static const struct lh_injected clone_refused = {"clone, refused", "clone, refused; " CALLS_OF_CHILD "; undone"};
+static const struct lh_injected userfaultfd_refused = {"userfaultfd, refused",
+						       "userfaultfd, refused; " CALLS_OF_CHILD "; undone"};
+static const struct lh_injected by_helper_calls = {CALLS_OF_HELPER "; undone",
+						   CALLS_OF_HELPER ", " CALLS_OF_CHILD "; undone"};
+static const struct lh_injected here_calls = {CALLS_HERE "; undone", CALLS_HERE ", " CALLS_OF_CHILD "; undone"};
+
+struct making {
+	struct lh_injected injected;
+	int fd;
+};
+
+/* Copies descriptor `number` out of the table of a process or, with PIDFD_THREAD, of a thread. */
+static struct lh_error *take_over(pid_t tid, unsigned flags, int64_t number, int *ret_fd)
+{
+	LH_CLEANUP(lh_cleanup_close) int pidfd = (int)syscall(SYS_pidfd_open, tid, flags);
+	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	if (fd < 0)
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "cannot take over the userfaultfd (errno %d)", errno);
+	*ret_fd = fd;
+	return NULL;
+}
+
+static struct lh_error *refused(const char *what, int64_t result)
+{
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not %s (errno %d)", what, (int)-result);
+}
+
+/* ---------------------------------------------------------------- by a helper */
+
+/* Lets the helper go on to the next stop at a system call. A stop signal is the whole process's: T gets it. */
+static struct lh_error *step_helper(struct lh_remote *remote, pid_t tid)
+{
+	int stop;
+	do {
+		if (ptrace(PTRACE_SYSCALL, tid, 0, 0) < 0)
+			return lh_error_from_errno(errno, "cannot resume the helper thread %d", (int)tid);
+		LH_TRY(lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop));
+		if (!(stop >> 8) && stop != SYSCALL_STOP)
+			lh_remote_send_signal(remote, stop & 0xff);
+	} while (stop != SYSCALL_STOP);
+	return NULL;
+}
+
+static struct lh_error *run_helper_call(struct lh_remote *remote, pid_t tid, int64_t *ret)
+{
+	struct user_regs_struct registers;
+	LH_TRY(step_helper(remote, tid));
+	lh_fault_point("helper-call-entered");
+	LH_TRY(step_helper(remote, tid));
+	lh_fault_point("helper-call-left");
+	if (ptrace(PTRACE_GETREGS, tid, 0, &registers) < 0)
+		return lh_error_from_errno(errno, "cannot read the registers of the helper thread %d", (int)tid);
+	*ret = (int64_t)registers.rax;
+	return NULL;
+}
+
+static struct lh_error *use_helper(struct lh_remote *remote, pid_t tid, struct making *making)
+{
+	int stop;
+	int64_t result;
+	LH_TRY(lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop));
+	lh_fault_point("helper-stopped");
+	LH_TRY(run_helper_call(remote, tid, &result));
+	if (result < 0)
+		return refused("have a table of files of its own in a thread", result);
+	LH_TRY(run_helper_call(remote, tid, &result));
+	if (result < 0)
+		return refused("make a userfaultfd", result);
+	LH_TRY(take_over(tid, PIDFD_THREAD, result, &making->fd));
+	lh_fault_point("helper-userfaultfd-taken");
+	return NULL;
+}
+
+/* The slot is the helper's, too: until it has ended. */
+static struct lh_error *await_helper_end(struct lh_remote *remote, pid_t tid)
+{
+	struct lh_error *error = NULL;
+	while (!error) {
+		int stop;
+		if (ptrace(PTRACE_CONT, tid, 0, 0) < 0 && errno != ESRCH)
+			break;
+		error = lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop);
+		if (!error && !(stop >> 8) && stop != SYSCALL_STOP)
+			lh_remote_send_signal(remote, stop & 0xff);
+	}
+	lh_fault_point("helper-ended");
+	if (error && lh_error_code(error) == LH_ERROR_NO_PROCESS) {
+		lh_error_destroy(error);
+		return NULL;
+	}
+	lh_remote_keep_slot(remote);
+	return error ? error : lh_error_from_errno(errno, "cannot let the helper thread %d go", (int)tid);
+}
+
+static struct lh_error *make_by_helper(struct lh_remote *remote, void *context)
+{
+	struct making *making = context;
+	pid_t tid;
+	int64_t result = 0;
+	making->injected = clone_refused;
+	struct lh_error *error = lh_remote_clone(remote, &tid, &result);
+	if (!error && !tid)
+		return refused("start a thread", result);
+	if (!tid)
+		return error;
+	making->injected = by_helper_calls;
+	if (!error)
+		error = use_helper(remote, tid, making);
+	struct lh_error *end_error = await_helper_end(remote, tid);
+	if (!error)
+		return end_error;
+	lh_error_destroy(end_error);
+	return error;
+}
+
+/* ---------------------------------------------------------------- in a thread of the target */
+
+/* Both calls in one go, while all threads stand still. */
+static struct lh_error *make_here(struct lh_remote *remote, void *context)
+{
+	struct making *making = context;
+	int64_t number, closed;
+	making->injected = userfaultfd_refused;
+	LH_TRY(lh_remote_call(remote, &number));
+	lh_fault_point("tracker-userfaultfd-made");
+	if (number < 0)
+		return refused("make a userfaultfd", number);
+	making->injected = here_calls;
+	lh_remote_hold_signals(remote);
+	struct lh_error *error = take_over(lh_remote_process(remote), 0, number, &making->fd);
+	struct lh_error *close_error = lh_remote_call(remote, &closed);
+	if (!error)
+		return close_error;
+	lh_error_destroy(close_error);
+	return error;
+}
+
+/* ---------------------------------------------------------------- which of both */
+
+static bool kernel_reaches_threads(void)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = (int)syscall(SYS_pidfd_open, gettid(), PIDFD_THREAD);
+	return fd >= 0;
+}
+
+struct lh_error *lh_userfault_open(const struct lh_process *process, const struct lh_region_list *regions,
+				   struct lh_freeze_cost *cost, struct lh_injected *ret_injected, int *ret_fd)
+{
+	static const struct lh_slot_job by_helper = {.kind = LH_SLOT_USERFAULT_HELPER};
+	static const struct lh_slot_job here = {.kind = LH_SLOT_USERFAULT};
+	struct making making = {.fd = -1};
+	struct lh_error *error = kernel_reaches_threads()
+					 ? lh_borrow_thread(process, regions, &by_helper, make_by_helper, &making, cost)
+					 : lh_borrow_while_stopped(process, regions, &here, make_here, &making, cost);
+	*ret_injected = making.injected;
+	if (error)
+		lh_cleanup_close(&making.fd);
+	else
+		*ret_fd = making.fd;
+	return error;
+}
+
+struct lh_error *lh_injection_check(const struct lh_process *process, const struct lh_region_list *regions)
+{
+	LH_CLEANUP(lh_cleanup_vdso_slots) struct lh_vdso_slots *slots = NULL;
+	return lh_vdso_slots_open(process, regions, &slots);
+}
+
+#else
+
+struct lh_error *lh_userfault_open(const struct lh_process *process, const struct lh_region_list *regions,
+				   struct lh_freeze_cost *cost, struct lh_injected *ret_injected, int *ret_fd)
+{
+	(void)cost;
+	(void)ret_fd;
+	*ret_injected = (struct lh_injected){0};
+	return lh_injection_check(process, regions);
+}
+
+struct lh_error *lh_injection_check(const struct lh_process *process, const struct lh_region_list *regions)
+{
+	struct lh_vdso_slots *slots;
+	return lh_vdso_slots_open(process, regions, &slots);
+}
+
+#endif
