@@ -241,12 +241,14 @@ install: all ## install into PREFIX=/usr/local, below DESTDIR
 	install -D -m 0755 $(program) '$(DESTDIR)$(bindir)/leakhunt'
 	install -d '$(DESTDIR)$(mandir)' '$(DESTDIR)$(bashdir)' '$(DESTDIR)$(zshdir)' '$(DESTDIR)$(fishdir)'
 	$(program) man > '$(DESTDIR)$(mandir)/leakhunt.1'
+	for command in $$($(program) --help | sed -n '/^commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'); do \
+		$(program) man $$command > '$(DESTDIR)$(mandir)'/leakhunt-$$command.1; done
 	$(program) completion bash > '$(DESTDIR)$(bashdir)/leakhunt'
 	$(program) completion zsh > '$(DESTDIR)$(zshdir)/_leakhunt'
 	$(program) completion fish > '$(DESTDIR)$(fishdir)/leakhunt.fish'
 
 uninstall: ## remove what install installed
-	rm -f '$(DESTDIR)$(bindir)/leakhunt' '$(DESTDIR)$(mandir)/leakhunt.1' '$(DESTDIR)$(bashdir)/leakhunt' \
+	rm -f '$(DESTDIR)$(bindir)/leakhunt' '$(DESTDIR)$(mandir)'/leakhunt.1 '$(DESTDIR)$(mandir)'/leakhunt-*.1 '$(DESTDIR)$(bashdir)/leakhunt' \
 	      '$(DESTDIR)$(zshdir)/_leakhunt' '$(DESTDIR)$(fishdir)/leakhunt.fish'
 
 clean: ## remove .build

@@ -4,6 +4,7 @@
  */
 #include "command.h"
 #include "leakhunt/heap.h"
+#include "manual.h"
 #include "owned_regions.h"
 #include "record_file.h"
 
@@ -401,6 +402,7 @@ const struct lh_command lh_cmd_dump = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,
+	.manual = lh_manual_dump,
 	.description =
 		"Copies the memory that --region names (it can be given several times) into an ELF core with true "
 		"addresses, which gdb, eu-stack and `leakhunt strings` open. Only pages that are there are read: the "

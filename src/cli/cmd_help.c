@@ -5,15 +5,23 @@
 
 #include <string.h>
 
+/* *ret: the command that the operand names; NULL without one. */
+static struct lh_error *find_operand(const struct lh_arguments *arguments, const struct lh_command **ret)
+{
+	const char *name = lh_arguments_operand(arguments, 0);
+	*ret = name ? lh_command_find(name) : NULL;
+	if (name && !*ret)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown command '%s'", name),
+				     "`leakhunt help` lists the commands");
+	return NULL;
+}
+
 static struct lh_error *run_help(const struct lh_arguments *arguments, int *ret_status)
 {
 	(void)ret_status;
-	const char *name = lh_arguments_operand(arguments, 0);
+	const struct lh_command *command;
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	const struct lh_command *command = name ? lh_command_find(name) : NULL;
-	if (name && !command)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown command '%s'", name),
-				     "`leakhunt help` lists the commands");
+	LH_TRY(find_operand(arguments, &command));
 	if (command)
 		lh_help_command(command, lh_terminal_style().width, &text);
 	else
@@ -32,18 +40,23 @@ const struct lh_command lh_cmd_help = {
 
 static struct lh_error *run_man(const struct lh_arguments *arguments, int *ret_status)
 {
-	(void)arguments;
 	(void)ret_status;
+	const struct lh_command *command;
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_man_page(&text);
+	LH_TRY(find_operand(arguments, &command));
+	if (command)
+		lh_man_command(command, &text);
+	else
+		lh_man_page(&text);
 	return lh_print(&text);
 }
 
 const struct lh_command lh_cmd_man = {
 	.name = "man",
-	.summary = "write the man page",
-	.operands = "",
-	.description = "Writes the man page leakhunt(1) as roff to standard output.",
+	.summary = "write a man page",
+	.operands = "[COMMAND]",
+	.operands_max = 1,
+	.description = "Writes the man page leakhunt(1), or leakhunt-COMMAND(1), as roff to standard output.",
 	.is_hidden = true,
 	.run = run_man,
 };

@@ -8,6 +8,7 @@
 #include "command.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
+#include "manual.h"
 #include "record_file.h"
 #include "runtime_facts.h"
 #include "sampling.h"
@@ -430,6 +431,7 @@ const struct lh_command lh_cmd_select = {
 	.operands = "[PID]",
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,
+	.manual = lh_manual_select,
 	.description =
 		"Samples the private memory (USS and swap) of each mapping, follows mappings as they grow, split and "
 		"merge, and ranks them by growth, with a verdict and the reason for it: leak, plateau, step, sawtooth, "

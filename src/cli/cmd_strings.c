@@ -3,6 +3,7 @@
  * report), or with --list every string, as GNU strings prints it.
  */
 #include "command.h"
+#include "manual.h"
 #include "owned_regions.h"
 #include "strings_diff.h"
 #include "strings_list.h"
@@ -273,6 +274,7 @@ const struct lh_command lh_cmd_strings = {
 	.operands_min = 1,
 	.operands_max = 2,
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
+	.manual = lh_manual_strings,
 	.description =
 		"Reads a dump of leakhunt, a core file of gcore, the kernel or systemd-coredump, any other file, or "
 		"the memory of a running process, and sums up what is in it: recognized contents (TLS records, "

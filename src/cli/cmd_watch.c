@@ -4,6 +4,7 @@
  * (counters of the kernel) and reads smaps only when something has moved; it never stops a process.
  */
 #include "command.h"
+#include "manual.h"
 #include "sampling.h"
 #include "watching.h"
 
@@ -115,6 +116,7 @@ const struct lh_command lh_cmd_watch = {
 	.operands = "[PID]",
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,
+	.manual = lh_manual_watch,
 	.description =
 		"Looks at the kernel's counters of the process, and reads smaps only when they have moved, or now and "
 		"then. On a terminal its private memory is drawn over time; else a line is printed for each sample. "

@@ -10,10 +10,10 @@
 
 #define LH_VERSION "0.1.0"
 
-/* Exit codes, as README documents them. */
+/* Exit codes, as leakhunt(1) documents them. */
 enum lh_exit {
 	LH_EXIT_COMPLETE = 0,
-	LH_EXIT_PARTIAL = 1, /* a result with gaps, said so */
+	LH_EXIT_PARTIAL = 1, /* incomplete; missing parts are listed */
 	LH_EXIT_FAILED = 2,
 	LH_EXIT_USAGE = 64, /* EX_USAGE of sysexits.h */
 };
@@ -48,6 +48,7 @@ struct lh_command {
 	const char *description;                 /* paragraphs separated by blank lines; wrapped on output */
 	const struct lh_option *options;         /* ended by a NULL name */
 	const struct lh_usage_example *examples; /* ended by a NULL command */
+	const struct lh_manual_section *manual;  /* of its man page, beside all of the above; NULL: none */
 	bool is_hidden;                          /* not in the list of commands */
 	/* On success sets *ret_status (preset to LH_EXIT_COMPLETE). The caller prints the error. */
 	struct lh_error *(*run)(const struct lh_arguments *arguments, int *ret_status);
@@ -85,7 +86,8 @@ struct lh_error *lh_arguments_duration(const struct lh_arguments *arguments, con
 
 void lh_help_overview(struct lh_buffer *ret);
 void lh_help_command(const struct lh_command *command, unsigned width, struct lh_buffer *ret);
-void lh_man_page(struct lh_buffer *ret); /* roff, man(7) */
+void lh_man_page(struct lh_buffer *ret);                                      /* leakhunt(1) as roff, man(7) */
+void lh_man_command(const struct lh_command *command, struct lh_buffer *ret); /* leakhunt-COMMAND(1) */
 struct lh_error *lh_completion_script(const char *shell, struct lh_buffer *ret) LH_NODISCARD;
 
 /* The candidate closest to `word` within two edits, or NULL: for "did you mean". */

@@ -3,12 +3,14 @@
  * option is described.
  */
 #include "command.h"
+#include "manual.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char synopsis[] = "leakhunt finds out, from outside and without disturbing it, which memory of a live "
-			       "process grows, what it is, and why.";
+static const char synopsis[] = "leakhunt finds memory leaks in running Linux processes, from outside, without "
+			       "restarting or noticeably stopping them.";
 
 void lh_help_overview(struct lh_buffer *ret)
 {
@@ -18,7 +20,7 @@ void lh_help_overview(struct lh_buffer *ret)
 			lh_buffer_printf(ret, "  %-10s %s\n", lh_commands[i]->name, lh_commands[i]->summary);
 	}
 	lh_buffer_puts(ret, "\n`leakhunt COMMAND --help` tells more; `leakhunt --version` the version.\n"
-			    "exit codes: 0 complete, 1 partial (said what is missing), 2 failed, 64 usage\n");
+			    "exit codes: 0 complete, 1 incomplete (missing parts are listed), 2 failed, 64 usage\n");
 }
 
 /* The words of `text`, wrapped at `width`, each line after `indent` blanks; the first is at `column`. */
@@ -142,13 +144,77 @@ static void man_option(const struct lh_option *option, struct lh_buffer *ret)
 		lh_buffer_puts(ret, "May be given more than once.\n");
 }
 
-static void man_command(const struct lh_command *command, struct lh_buffer *ret)
+/* Lines as they stand; without the two blanks that mark them. */
+static void man_literal(struct lh_buffer *ret, const char *text)
 {
-	lh_buffer_printf(ret, ".SS leakhunt %s %s\n", command->name, command->operands);
-	roff_text(ret, command->description);
-	for (const struct lh_option *option = command->options; option && option->name; option++)
-		man_option(option, ret);
-	for (const struct lh_usage_example *example = command->examples; example && example->command; example++) {
+	lh_buffer_puts(ret, ".PP\n.RS 4\n.EX\n");
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+		size_t margin = strspn(text, " ") < 2 ? strspn(text, " ") : 2;
+		LH_CLEANUP(lh_cleanup_free) char *line = strndup(text + margin, length - margin);
+		if (!line) {
+			ret->failed = true;
+			return;
+		}
+		roff_text(ret, line);
+		text += length + (text[length] == '\n');
+	}
+	lh_buffer_puts(ret, ".EE\n.RE\n");
+}
+
+/* One paragraph of struct lh_manual_section. */
+static void man_paragraph(struct lh_buffer *ret, const char *text)
+{
+	size_t term = strcspn(text, "\n");
+	if (text[0] == ' ') {
+		man_literal(ret, text);
+	} else if (text[0] == '*' && text[term]) {
+		LH_CLEANUP(lh_cleanup_free) char *name = strndup(text + 2, term - 2);
+		lh_buffer_puts(ret, ".TP\n.B ");
+		roff_text(ret, name ? name : "");
+		ret->failed |= !name;
+		roff_text(ret, text + term + 1);
+	} else {
+		lh_buffer_puts(ret, ".PP\n");
+		roff_text(ret, text);
+	}
+}
+
+static void man_sections(struct lh_buffer *ret, const struct lh_manual_section *section)
+{
+	for (; section && section->heading; section++) {
+		lh_buffer_printf(ret, ".SH %s\n", section->heading);
+		const char *paragraph = section->text;
+		while (*paragraph) {
+			const char *end = strstr(paragraph, "\n\n");
+			size_t length = end ? (size_t)(end - paragraph) : strlen(paragraph);
+			LH_CLEANUP(lh_cleanup_free) char *text = strndup(paragraph, length);
+			if (!text) {
+				ret->failed = true;
+				return;
+			}
+			man_paragraph(ret, text);
+			paragraph += length + strspn(paragraph + length, "\n");
+		}
+	}
+}
+
+/* .TH wants the name in capitals. */
+static void man_title(struct lh_buffer *ret, const char *command)
+{
+	lh_buffer_puts(ret, ".TH LEAKHUNT");
+	if (command)
+		lh_buffer_puts(ret, "\\-");
+	for (; command && *command; command++)
+		lh_buffer_printf(ret, "%c", toupper((unsigned char)*command));
+	lh_buffer_puts(ret, " 1 \"\" \"leakhunt " LH_VERSION "\" \"User Commands\"\n.SH NAME\n");
+}
+
+static void man_examples(struct lh_buffer *ret, const struct lh_usage_example *example)
+{
+	if (example && example->command)
+		lh_buffer_puts(ret, ".SH EXAMPLES\n");
+	for (; example && example->command; example++) {
 		lh_buffer_puts(ret, ".PP\n.EX\n");
 		roff_text(ret, example->command);
 		lh_buffer_puts(ret, ".EE\n.RS\n");
@@ -157,20 +223,36 @@ static void man_command(const struct lh_command *command, struct lh_buffer *ret)
 	}
 }
 
+void lh_man_command(const struct lh_command *command, struct lh_buffer *ret)
+{
+	man_title(ret, command->name);
+	lh_buffer_printf(ret, "leakhunt\\-%s \\- ", command->name);
+	roff_text(ret, command->summary);
+	lh_buffer_printf(ret, ".SH SYNOPSIS\n.B leakhunt %s\n", command->name);
+	lh_buffer_printf(ret, "%s%s[OPTION]...\n.SH DESCRIPTION\n", command->operands, *command->operands ? " " : "");
+	roff_text(ret, command->description);
+	lh_buffer_puts(ret, ".SH OPTIONS\n");
+	for (const struct lh_option *option = command->options; option && option->name; option++)
+		man_option(option, ret);
+	man_sections(ret, command->manual);
+	man_examples(ret, command->examples);
+	lh_buffer_puts(ret, ".SH SEE ALSO\n.BR leakhunt (1)\n");
+}
+
 void lh_man_page(struct lh_buffer *ret)
 {
-	lh_buffer_puts(ret, ".TH LEAKHUNT 1 \"\" \"leakhunt " LH_VERSION "\" \"User Commands\"\n"
-			    ".SH NAME\nleakhunt \\- memory\\-leak forensics on live processes\n"
+	man_title(ret, NULL);
+	lh_buffer_puts(ret, "leakhunt \\- memory\\-leak forensics on live processes\n"
 			    ".SH SYNOPSIS\n.B leakhunt\n.I COMMAND\n[OPERAND]... [OPTION]...\n"
 			    ".SH DESCRIPTION\n");
 	roff_text(ret, synopsis);
 	lh_buffer_puts(ret, ".SH COMMANDS\n");
 	for (size_t i = 0; lh_commands[i]; i++) {
-		if (!lh_commands[i]->is_hidden)
-			man_command(lh_commands[i], ret);
+		if (lh_commands[i]->is_hidden)
+			continue;
+		lh_buffer_printf(ret, ".TP\n.BR leakhunt\\-%s (1)\n", lh_commands[i]->name);
+		roff_text(ret, lh_commands[i]->summary);
 	}
-	lh_buffer_puts(ret, ".SH EXIT STATUS\n.TP\n.B 0\nThe result is complete.\n.TP\n.B 1\n"
-			    "The result is partial; what is missing was said.\n.TP\n.B 2\nThe command failed.\n"
-			    ".TP\n.B 64\nThe command line was wrong.\n"
-			    ".SH SEE ALSO\n.BR proc (5),\n.BR ptrace (2),\n.BR gcore (1),\n.BR strings (1)\n");
+	man_sections(ret, lh_manual_common);
+	lh_buffer_puts(ret, ".SH SEE ALSO\n.BR proc (5),\n.BR ptrace (2),\n.BR gcore (1),\n.BR strings (1)\n");
 }

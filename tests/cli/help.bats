@@ -136,19 +136,24 @@ leakhunt() {
 	[[ $output =~ ^leakhunt\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
 }
 
-@test "the man page is good roff and names every command and option" {
-	page=$BATS_TEST_TMPDIR/leakhunt.1
-	"$LEAKHUNT" man >"$page"
-	if command -v groff >/dev/null; then
-		run groff -man -Tutf8 -ww -z "$page"
-		[ -z "$output" ]
-	fi
+@test "man pages are good roff and name every command and option" {
+	for name in "" $(commands); do
+		page=$BATS_TEST_TMPDIR/leakhunt$name.1
+		# shellcheck disable=SC2086 # no word for leakhunt(1)
+		"$LEAKHUNT" man $name >"$page"
+		if command -v groff >/dev/null; then
+			run groff -man -Tutf8 -ww -z "$page"
+			[ -z "$output" ]
+		fi
+	done
 	for name in $(commands); do
-		grep -q "^.SS leakhunt $name" "$page"
+		grep -q "^.BR leakhunt..$name (1)" "$BATS_TEST_TMPDIR/leakhunt.1"
 		"$LEAKHUNT" "$name" --help | grep -oE '^  (-., )?--[a-z]+' | grep -oE '[a-z]+$' | grep -v help | while read -r option; do
-			grep -q -- "\\\\-\\\\-$option" "$page"
+			grep -q -- "\\\\-\\\\-$option" "$BATS_TEST_TMPDIR/leakhunt$name.1"
 		done
 	done
+	run "$LEAKHUNT" man nonsense
+	[ "$status" -eq 64 ]
 }
 
 @test "completions: bash completes commands, options and words" {

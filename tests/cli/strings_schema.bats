@@ -1,11 +1,10 @@
 #!/usr/bin/env bats
-# The JSON of `strings`: the members that README's schema section writes down, of their types, and no other.
+# The JSON of `strings`: the members that leakhunt-strings(1) writes down, of their types, and no other.
 
-# Lines "member type" of README's table.
-# shellcheck disable=SC2016 # no expansion is meant
+# Lines "member type" of the man page.
 documented() {
-	sed -n '/^<!-- schema leakhunt\/strings\/1 -->$/,/^<!-- end of schema -->$/p' "$LEAKHUNT_ROOT/README.md" |
-		sed -nE 's/^\| `(\.[^`]+)` \| ([a-z]+).*/\1 \2/p' | LC_ALL=C sort -u
+	"$LEAKHUNT" man strings | sed 's/\\&//g' | sed -nE '/^\.SH JSON/,/^\.SH [^J]/{/^\.B /{N;s/^\.B (\.[^\n]+)\n([a-z]+).*/\1 \2/p}}' |
+		LC_ALL=C sort -u
 }
 
 # The same of JSON texts on stdin, without the objects and arrays that only hold documented members.
@@ -14,7 +13,7 @@ found() {
 		type: (getpath($p) | type)}] | .[] | select(.type != "null") | "\(.path) \(.type)"' | LC_ALL=C sort -u
 }
 
-@test "the JSON of the summary has the members that README writes down, of their types" {
+@test "the JSON of the summary has the members that the man page writes down, of their types" {
 	python3 - "$BATS_TEST_TMPDIR/memory" <<-'END'
 		import sys
 		with open(sys.argv[1], "wb") as out:
@@ -25,11 +24,11 @@ found() {
 	[ "$(documented | wc -l)" -gt 40 ]
 	[ "$(jq -r .schema "$BATS_TEST_TMPDIR/json")" = leakhunt/strings/1 ]
 	missing=$(comm -23 <(documented) <(found <"$BATS_TEST_TMPDIR/json"))
-	echo "in README only: $missing"
+	echo "in the man page only: $missing"
 	[ -z "$missing" ]
 	undocumented=$(comm -13 <(documented) <(found <"$BATS_TEST_TMPDIR/json") |
 		grep -E '^\.(totals|templates|repeated|source)\b' | grep -vE ' (object|array)$') || true
-	echo "not in README: $undocumented"
+	echo "not in the man page: $undocumented"
 	[ -z "$undocumented" ]
 }
 

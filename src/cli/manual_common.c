@@ -1,0 +1,60 @@
+/*
+ * manual_common: sections of leakhunt(1) that hold for all commands.
+ */
+#include "manual.h"
+
+#include <stddef.h>
+
+const struct lh_manual_section lh_manual_common[] = {
+	{"OPERANDS AND UNITS", "A PID is digits only. A file of that name is written `./1234`. Sizes are powers of "
+			       "1024: `64K`, `1.5G`. Durations "
+			       "are `500ms`, `2s`, `10m`, `1.5h`, `3d`. Addresses are hexadecimal. Ranges are "
+			       "half-open: 0xA-0xB includes 0xA and "
+			       "excludes 0xB."},
+	{"EXIT STATUS",
+	 "* 0\n"
+	 "The result is complete.\n\n"
+	 "* 1\n"
+	 "The result is incomplete. Missing parts are listed.\n\n"
+	 "* 2\n"
+	 "The command failed. One line on standard error says what failed and why, mostly with a hint. Nothing "
+	 "half-written stays under its final name.\n\n"
+	 "* 64\n"
+	 "The command line is wrong."},
+	{"PERMISSIONS",
+	 "Reading the memory of another process needs the permission to trace it (ptrace(2), \"ptrace access mode "
+	 "checking\").\n\n"
+	 "* root\n"
+	 "CAP_SYS_PTRACE reads every process, also across containers. Use the PID as the host sees it.\n\n"
+	 "* an ordinary user\n"
+	 "Own processes only, and only if /proc/sys/kernel/yama/ptrace_scope is 0. Programs that changed their user or "
+	 "have file capabilities need root.\n\n"
+	 "* file capabilities\n"
+	 "`setcap cap_sys_ptrace,cap_dac_read_search+ep leakhunt` lets a group of users work without root.\n\n"
+	 "* a container\n"
+	 "Start it with `--cap-add SYS_PTRACE` in the PID namespace of the target. In Kubernetes: `kubectl debug POD "
+	 "--image=IMAGE --target=CONTAINER --profile=sysadmin`.\n\n"
+	 "A process that is traced already (gdb, strace) cannot be stopped a second time. `dump --mode live` works."},
+	{"SECRETS", "A dump holds what the process knew: passwords, keys, personal data. It is written with mode 0600. "
+		    "Treat it like "
+		    "the process itself.\n\n"
+		    "leakhunt masks private keys, TLS session secrets, passwords, tokens and cookies in all that it "
+		    "prints, unless "
+		    "--show-secrets is given: in 8-bit characters, UTF-16 and UTF-32. A masked secret is shown as "
+		    "asterisks. Secrets "
+		    "without a recognizable form are not masked."},
+	{"ENVIRONMENT", "* NO_COLOR\n"
+			"No colors on a terminal.\n\n"
+			"* TMPDIR\n"
+			"Where one-frame zstd files are unpacked (default: /tmp).\n\n"
+			"* DEBUGINFOD_URLS\n"
+			"Servers that are asked for separate debug files.\n\n"
+			"* LEAKHUNT_KERNEL\n"
+			"Forces a SIMD kernel: scalar, sse2, avx2, avx512. For tests."},
+	{"JSON", "`--json` names its schema in the member `schema`. Members may be added to a schema; none is removed "
+		 "or changed. "
+		 "Keys carry their units: `_bytes`, `_ns`, `_per_hour`. Addresses are strings \"0x...\", since JSON "
+		 "numbers lose bits "
+		 "above 2^53. Unprintable bytes of the target are written `\\xNN`."},
+	{NULL, NULL},
+};

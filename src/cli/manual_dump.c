@@ -1,0 +1,98 @@
+/*
+ * manual_dump: sections of leakhunt-dump(1).
+ */
+#include "manual.h"
+
+#include <stddef.h>
+
+const struct lh_manual_section lh_manual_dump[] = {
+	{"MODES", "* snapshot\n"
+		  "The default. Copies memory while the target runs, copies again what the target wrote meanwhile, and "
+		  "stops all "
+		  "threads for the rest. All bytes are of one instant. The pause is a few milliseconds and hardly "
+		  "depends on the "
+		  "size of the memory.\n\n"
+		  "* child\n"
+		  "Stops the target while it forks, 10 to 30 ms per GiB, and copies the child, which never runs. All "
+		  "bytes are of "
+		  "one instant.\n\n"
+		  "* stop\n"
+		  "Stops the target while memory is copied. All bytes are of one instant.\n\n"
+		  "* live\n"
+		  "Never stops the target. Pages may be of different moments.\n\n"
+		  "Where a mode cannot be had, the next one is taken, and the receipt says why. leakhunt estimates the "
+		  "pause before "
+		  "it stops anything, and warns if the estimate exceeds --max-pause. --on-slow decides what happens "
+		  "then: child, "
+		  "stop, live or fail. A stop that finds more to copy than expected lets the threads go at once, and "
+		  "copying goes on. "
+		  "After five such stops --on-slow decides. The receipt counts them (stops_given_up)."},
+	{"TRACKING WRITES",
+	 "* uffd\n"
+	 "Asynchronous write protection: userfaultfd and PAGEMAP_SCAN, Linux 6.7. One thread of the target runs two "
+	 "system "
+	 "calls for leakhunt and continues exactly as before. --no-inject forbids it.\n\n"
+	 "* soft-dirty\n"
+	 "Soft-dirty bits of the page tables. Nothing runs in the target. Each look at the bits takes about 5 ms per "
+	 "GiB, "
+	 "also in the pause. Clearing soft-dirty bits affects every other tool that uses them (CRIU), and vice versa. "
+	 "leakhunt fails if somebody else clears the bits during a dump."},
+	{"THE CHILD",
+	 "In mode child each page that the target writes during the copy exists twice. leakhunt refuses the mode when "
+	 "memory of the cgroup or the machine, pids.max, or the commit limit of vm.overcommit_memory=2 would not bear "
+	 "that; "
+	 "with private hugetlbfs memory; with a userfaultfd of the target's own; and if children would be in another "
+	 "PID "
+	 "namespace.\n\n"
+	 "Memory that a child does not inherit (MADV_DONTFORK, MADV_WIPEONFORK) and shared memory are copied while the "
+	 "target stands still, up to 32 MiB. Of more, the former is listed as missing (not-inherited), and the latter "
+	 "is of "
+	 "later moments, as the receipt says."},
+	{"HARM",
+	 "Threads are stopped with PTRACE_SEIZE and PTRACE_INTERRUPT, never with a signal. System calls that a ptrace "
+	 "stop "
+	 "interrupts with a spurious EINTR (epoll_wait and a few others) are started again with their full timeout. If "
+	 "leakhunt is killed, the kernel lets the threads go. No signal is lost.\n\n"
+	 "Only resident pages are read. Swapped pages stay swapped and are listed as missing, unless --swapped is "
+	 "given: "
+	 "then they are read last, which brings them back into the target's memory. leakhunt refuses --swapped when "
+	 "the "
+	 "cgroup or the machine has no room for them.\n\n"
+	 "leakhunt checks free disk space, and that its own cgroup has room for 64 MiB of buffers, before it touches "
+	 "the "
+	 "target. Past the first 256 MiB a dump is written with O_DIRECT where the file system can, so that it does "
+	 "not "
+	 "displace the page cache."},
+	{"FILES", "A dump is an ELF core. gdb, lldb, eu-readelf, eu-stack and GNU strings open it. Memory lies in "
+		  "PT_LOAD segments "
+		  "at its true addresses. Absent pages take no disk space. It carries the kernel's notes (NT_PRSTATUS, "
+		  "NT_FPREGSET, "
+		  "NT_X86_XSTATE of each thread, NT_PRPSINFO, NT_AUXV, NT_FILE), and notes of the vendor `leakhunt`, "
+		  "each a JSON "
+		  "text:\n\n"
+		  "* 1 capture\n"
+		  "format, pid, command, time, what was asked for, the receipt\n\n"
+		  "* 2 regions\n"
+		  "each extent: addresses, kind, permissions, name, thread, whether it is context\n\n"
+		  "* 3 modules\n"
+		  "each ELF file mapped: addresses, bias, path, build-id\n\n"
+		  "* 4 gaps\n"
+		  "lost bytes, and why\n\n"
+		  "* 5 threads\n"
+		  "names, in the order of the NT_PRSTATUS notes\n\n"
+		  "Context is what later analysis needs beside what was asked for: writable data of all modules, "
+		  "stacks in use, ELF "
+		  "headers, the dynamic linker's list. --bare leaves it out. --format raw writes plain bytes, and "
+		  "FILE.json with the "
+		  "same information and the offset of each extent.\n\n"
+		  "--compress writes zstd: independent frames of 1 MiB and a seek table (the Zstandard Seekable "
+		  "Format). `zstd -d` "
+		  "gives the core. leakhunt reads it as it is. Compressing comes after the pause.\n\n"
+		  "A dump has no name until it is complete. Where the file system has no O_TMPFILE (NFS), a killed "
+		  "leakhunt may leave "
+		  "a hidden .NAME.PID.tmp."},
+	{"READING A DUMP IN GDB", "  gdb /proc/PID/exe dump.bin\n"
+				  "  (gdb) thread apply all bt\n"
+				  "  (gdb) x/8gx 0x556a4a550a20"},
+	{NULL, NULL},
+};
