@@ -5,6 +5,7 @@
  */
 #include "snapshot.h"
 
+#include "copy/page_log_replay.h"
 #include "leakhunt/fault_point.h"
 #include "limits.h"
 

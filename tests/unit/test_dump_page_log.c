@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dump/copy/copy.h"
+#include "dump/copy/page_log_replay.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

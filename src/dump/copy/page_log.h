@@ -9,8 +9,6 @@
 
 #include "leakhunt/dump.h"
 
-struct lh_copy;
-
 struct lh_page_log {
 	int fd;                         /* the owner's; -1: there is none, and no room */
 	uint64_t room_bytes;            /* what the disc has left for it */
@@ -20,12 +18,6 @@ struct lh_page_log {
 
 /* The bytes of `range`, whole pages, come next: *ret_offset in the file. */
 struct lh_error *lh_page_log_add(struct lh_page_log *log, struct lh_range range, uint64_t *ret_offset) LH_NODISCARD;
-
-/*
- * Hands all pages to the copy's writer, for their places, in the order in which they came: the last copy of a page
- * counts. Empties the log.
- */
-struct lh_error *lh_page_log_replay(struct lh_page_log *log, struct lh_copy *copy) LH_NODISCARD;
 
 void lh_page_log_deinit(struct lh_page_log *log); /* fd stays open */
 
