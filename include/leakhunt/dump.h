@@ -24,6 +24,8 @@ struct lh_want {
 	enum lh_want_kind kind;
 	uint32_t kinds; /* LH_WANT_KINDS: bits 1 << enum lh_region_kind; of private memory when more than one */
 	struct lh_range range;
+	/* LH_WANT_RANGE: whatever mapping of the same kind overlaps or adjoins what does: it may grow, and be split. */
+	bool is_whole_mapping;
 	const char *glob; /* LH_WANT_NAME: points into the text that was parsed */
 	const char *text; /* the word itself */
 };
@@ -267,12 +269,13 @@ struct lh_receipt {
 	uint64_t swapped_in_bytes; /* of the copied: read from swap, after all else */
 	uint64_t gap_bytes;
 	struct lh_dump_gaps gaps;
-	uint64_t file_bytes;          /* apparent size of the file */
-	uint64_t unpacked_bytes;      /* of a compressed one, what is in it; else 0 */
-	uint64_t compress_ns;         /* after all else, while the target runs on */
-	uint64_t disc_bytes;          /* blocks in use; in the capture note: before the headers */
-	int64_t resident_delta_bytes; /* the target's RSS after minus before: pages made resident */
-	const char *path;             /* as given */
+	uint64_t left_out_bytes[LH_REGION_KIND_COUNT]; /* resident, and not asked for; text is not counted */
+	uint64_t file_bytes;                           /* apparent size of the file */
+	uint64_t unpacked_bytes;                       /* of a compressed one, what is in it; else 0 */
+	uint64_t compress_ns;                          /* after all else, while the target runs on */
+	uint64_t disc_bytes;                           /* blocks in use; in the capture note: before the headers */
+	int64_t resident_delta_bytes;                  /* the target's RSS after minus before: pages made resident */
+	const char *path;                              /* as given */
 };
 
 /* Bytes copied a second, over all of it but compressing. */

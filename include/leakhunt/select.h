@@ -154,6 +154,7 @@ struct lh_runtime_facts {
 	bool has_v8;
 	bool has_jvm;
 	bool has_go;
+	bool has_owners; /* kinds come from allocators' structures: what is anonymous then has no known owner */
 };
 
 /* As far as the names and addresses of its mappings tell, also those that did not change. */

@@ -9,16 +9,20 @@
 #include "record_file.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define DEFAULT_PATH      "dump.bin"
+#define DEFAULT_NAME      "dump"
+#define DEFAULT_PATH      DEFAULT_NAME ".bin"
 #define DEFAULT_REGION    "private"
 #define DEFAULT_MAX_PAUSE "10ms"
 
 struct dump_words {
 	LH_VEC(struct lh_want) wants;
 	struct lh_strings_pool strings; /* texts of the ranges that a record's suspects became */
+	char path[64];                  /* the file's name, when none was given */
 };
 
 static void words_deinit(struct dump_words *words)
@@ -29,36 +33,60 @@ static void words_deinit(struct dump_words *words)
 
 /* ---------------------------------------------------------------- suspects of a record */
 
-static struct lh_error *add_range(struct dump_words *words, const struct lh_region *region)
+static struct lh_error *add_word(struct dump_words *words, struct lh_want want)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_want want = {.kind = LH_WANT_RANGE, .range = {region->start, region->end}};
-	lh_buffer_printf(&text, "0x%llx-0x%llx", (unsigned long long)region->start, (unsigned long long)region->end);
+	if (want.kind == LH_WANT_KINDS)
+		lh_buffer_puts(&text, want.text);
+	else
+		lh_buffer_printf(&text, "0x%llx-0x%llx", (unsigned long long)want.range.start,
+				 (unsigned long long)want.range.end);
 	LH_TRY(lh_buffer_status(&text));
 	LH_TRY(lh_strings_pool_add(&words->strings, text.data, text.length, &want.text));
 	return lh_vec_push(&words->wants, want);
 }
 
-/* A family of equal mappings is found by what its members have in common, a single one by its place. */
-static bool belongs_to(const struct lh_region *region, const struct lh_growth *growth)
+static bool has_any(const struct lh_region_list *list, const struct lh_want *want)
 {
-	if (growth->region_count > 1)
-		return region->kind == growth->kind && strcmp(region->name, growth->name) == 0 &&
-		       (region->protection & LH_PROT_READ);
-	return region->start < growth->end && growth->start < region->end && (region->protection & LH_PROT_READ);
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		bool overlaps = region->start < want->range.end && want->range.start < region->end;
+		if (want->kind == LH_WANT_KINDS ? want->kinds >> region->kind & 1 : overlaps)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What an allocator owns is wanted as that, since it maps on; a family by its kind, since new members come; a single
+ * mapping by its place, however it grows.
+ */
+static struct lh_want want_of(const struct lh_growth *growth, const struct lh_range *range)
+{
+	bool is_heap = lh_region_kind_is_heap(growth->kind);
+	if (is_heap || growth->region_count > 1)
+		return (struct lh_want){
+			.kind = LH_WANT_KINDS,
+			.kinds = is_heap ? LH_HEAP_KINDS : UINT32_C(1) << growth->kind,
+			.text = is_heap ? "heap" : lh_region_kind_name(growth->kind),
+		};
+	return (struct lh_want){.kind = LH_WANT_RANGE, .range = *range, .is_whole_mapping = true};
 }
 
 static struct lh_error *add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
 				     struct dump_words *words)
 {
-	for (size_t i = 0; i < list->regions.count; i++) {
-		const struct lh_region *region = &list->regions.items[i];
-		bool is_wanted = false;
-		for (size_t j = 0; j < selection->growths.count && !is_wanted; j++)
-			is_wanted = lh_growth_is_suspect(&selection->growths.items[j]) &&
-				    belongs_to(region, &selection->growths.items[j]);
-		if (is_wanted)
-			LH_TRY(add_range(words, region));
+	uint32_t known_kinds = 0;
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		size_t range_count = lh_growth_is_suspect(growth) ? growth->ranges.count : 0;
+		for (size_t j = 0; j < range_count; j++) {
+			struct lh_want want = want_of(growth, &growth->ranges.items[j]);
+			bool is_known = want.kind == LH_WANT_KINDS && !(want.kinds & ~known_kinds);
+			known_kinds |= want.kinds;
+			if (!is_known && has_any(list, &want))
+				LH_TRY(add_word(words, want));
+		}
 	}
 	return NULL;
 }
@@ -151,12 +179,35 @@ static struct lh_error *parse_choice(const struct lh_arguments *arguments, const
 	return hint_choices(lh_error_create(LH_ERROR_USAGE, "--%s cannot be '%s'", option, word), names, count);
 }
 
+static bool is_taken(const char *path, const struct lh_dump_options *options)
+{
+	char index_path[80];
+	snprintf(index_path, sizeof(index_path), "%s.json", path);
+	return access(path, F_OK) == 0 || (options->format == LH_DUMP_RAW && access(index_path, F_OK) == 0);
+}
+
+/* dump.bin, dump.2.bin, dump.3.bin: what a dump before has written stays. */
+static void choose_path(const struct lh_dump_options *options, struct dump_words *words)
+{
+	enum { NAMES_MAX = 10000 };
+	const char *suffix = options->compress ? ".zst" : "";
+	snprintf(words->path, sizeof(words->path), DEFAULT_PATH "%s", suffix);
+	if (options->force || !is_taken(words->path, options))
+		return;
+	for (int number = 2; number < NAMES_MAX && is_taken(words->path, options); number++)
+		snprintf(words->path, sizeof(words->path), DEFAULT_NAME ".%d.bin%s", number, suffix);
+	lh_warn(DEFAULT_PATH "%s exists: this dump goes to %s", suffix, words->path);
+}
+
 /* A dump is put in place when it is whole: no stream can be. */
-static struct lh_error *parse_path(const struct lh_arguments *arguments, struct lh_dump_options *options)
+static struct lh_error *parse_path(const struct lh_arguments *arguments, struct lh_dump_options *options,
+				   struct dump_words *words)
 {
 	options->path = lh_arguments_value(arguments, "output");
-	if (!options->path)
-		options->path = options->compress ? DEFAULT_PATH ".zst" : DEFAULT_PATH;
+	if (!options->path) {
+		choose_path(options, words);
+		options->path = words->path;
+	}
 	if (strcmp(options->path, "-") != 0)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a dump can't be written to standard output"),
@@ -190,7 +241,8 @@ static struct lh_error *parse_snapshot_options(const struct lh_arguments *argume
 	return lh_parse_duration(max_pause ? max_pause : DEFAULT_MAX_PAUSE, &options->max_pause_ns);
 }
 
-static struct lh_error *parse_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
+static struct lh_error *parse_options(const struct lh_arguments *arguments, struct lh_dump_options *options,
+				      struct dump_words *words)
 {
 	static const char *const modes[] = {[LH_DUMP_SNAPSHOT] = "snapshot",
 					    [LH_DUMP_STOP] = "stop",
@@ -204,8 +256,8 @@ static struct lh_error *parse_options(const struct lh_arguments *arguments, stru
 	options->format = (enum lh_dump_format)format;
 	LH_TRY(parse_snapshot_options(arguments, options));
 	options->compress = lh_arguments_has(arguments, "compress");
-	LH_TRY(parse_path(arguments, options));
 	options->force = lh_arguments_has(arguments, "force");
+	LH_TRY(parse_path(arguments, options, words));
 	options->bare = lh_arguments_has(arguments, "bare");
 	options->swapped = lh_arguments_has(arguments, "swapped");
 	return NULL;
@@ -280,7 +332,7 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	struct dump_words words LH_CLEANUP(words_deinit) = {0};
 	struct lh_receipt receipt LH_CLEANUP(lh_receipt_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
-	LH_TRY(parse_options(arguments, &options));
+	LH_TRY(parse_options(arguments, &options, &words));
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
 	LH_TRY(parse_regions(arguments, process, &words));
 	options.wants = words.wants.items;
@@ -302,16 +354,16 @@ static const struct lh_option options[] = {
 		.name = "region",
 		.letter = 'r',
 		.argument = "WHAT",
-		.summary =
-			"what to dump: heap, anon, stacks, data, all, suspects, 0xSTART-0xEND, name:GLOB, or a kind of "
-			"`leakhunt maps` (default: heap)",
+		.summary = "what to dump: heap (whatever an allocator owns), anon, stacks, private (anon and stacks), "
+			   "data, all, "
+			   "suspects, 0xSTART-0xEND, name:GLOB, or a kind of `leakhunt maps` (default: private)",
 		.is_repeatable = true,
 	},
 	{
 		.name = "output",
 		.letter = 'o',
 		.argument = "FILE",
-		.summary = "file to write (default: " DEFAULT_PATH ")",
+		.summary = "file to write (default: " DEFAULT_PATH ", or the next free name: " DEFAULT_NAME ".2.bin)",
 		.completion = LH_COMPLETE_FILE,
 	},
 	{
@@ -387,8 +439,8 @@ static const struct lh_option options[] = {
 };
 
 static const struct lh_usage_example examples[] = {
-	{"leakhunt dump 4711", "the heap, into " DEFAULT_PATH},
-	{"leakhunt dump 4711 --region anon --region stacks -o proxy.core", "all anonymous memory and the stacks"},
+	{"leakhunt dump 4711", "all private memory, into " DEFAULT_PATH},
+	{"leakhunt dump 4711 --region heap -o proxy.core", "what malloc and runtimes have, whoever's malloc it is"},
 	{"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
 	{"leakhunt dump 4711 --region all --dry-run", "what it would copy, its pause and the disc it needs"},
 	{"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
@@ -405,7 +457,10 @@ const struct lh_command lh_cmd_dump = {
 	.manual = lh_manual_dump,
 	.description =
 		"Copies the memory that --region names (it can be given several times) into an ELF core with true "
-		"addresses, which gdb, eu-stack and `leakhunt strings` open. Only pages that are there are read: the "
+		"addresses, which gdb, eu-stack and `leakhunt strings` open. Without --region it takes what can leak: "
+		"all "
+		"private anonymous memory; the receipt says what is left out. All words but addresses also hold for "
+		"mappings that come while the dump is made. Only pages that are there are read: the "
 		"target's memory does not grow, and swapped pages stay where they are (they are listed as missing), "
 		"unless --swapped is given.\n"
 		"\n"

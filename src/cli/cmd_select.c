@@ -135,6 +135,7 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	finding->ceiling_count = lh_ceilings_read(process, finding->ceilings);
 	LH_TRY(lh_selector_judge(sampling->selector, &finding->selection));
 	finding->facts = lh_runtime_facts_make(&finding->selection, lh_allocator_of(process));
+	finding->facts.has_owners = true;
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "dump/copy/ticker.h"
 #include "dump/core/compress.h"
+#include "dump/plan/left_out.h"
 #include "dump_job.h"
 #include "leakhunt/fault_point.h"
 #include "limits.h"
@@ -312,6 +313,8 @@ static struct lh_error *fill_receipt(struct dump_job *job)
 {
 	struct lh_receipt *receipt = &job->receipt;
 	lh_gaps_normalise(&receipt->gaps);
+	/* The process may have ended by now: then nobody can tell. */
+	lh_error_destroy(lh_plan_count_left_out(job->process, &job->plan, receipt->left_out_bytes));
 	receipt->pid = lh_process_pid(job->process);
 	snprintf(receipt->command, sizeof(receipt->command), "%s", lh_process_command(job->process));
 	receipt->mode = job->mode;

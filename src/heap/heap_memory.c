@@ -31,6 +31,11 @@ bool lh_region_is_plain(const struct lh_region *region)
 	return region->protection == (LH_PROT_READ | LH_PROT_WRITE) && is_private(region);
 }
 
+bool lh_region_is_readable(const struct lh_region *region)
+{
+	return region->protection & LH_PROT_READ && is_private(region);
+}
+
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr)
 {
 	size_t low = 0, high = memory->list->regions.count;
@@ -58,27 +63,27 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 	return true;
 }
 
-static size_t count_aligned(const struct lh_heap_memory *memory, uint64_t alignment)
+static size_t count_aligned(const struct lh_heap_memory *memory, lh_region_test *test, uint64_t alignment)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
 		uint64_t first = lh_align_up(region->start, alignment);
-		if (lh_region_is_plain(region) && first >= region->start && first < region->end)
+		if (test(region) && first >= region->start && first < region->end)
 			count += (region->end - first - 1) / alignment + 1;
 	}
 	return count;
 }
 
-struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, uint64_t alignment, size_t max,
-				      struct lh_peeks *ret)
+struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, lh_region_test *test, uint64_t alignment,
+				      size_t max, struct lh_peeks *ret)
 {
-	size_t count = count_aligned(memory, alignment), seen = 0;
+	size_t count = count_aligned(memory, test, alignment), seen = 0;
 	size_t stride = count / max + 1;
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
 		uint64_t first = lh_align_up(region->start, alignment);
-		if (!lh_region_is_plain(region) || first < region->start)
+		if (!test(region) || first < region->start)
 			continue;
 		for (uint64_t addr = first; addr < region->end; addr += alignment) {
 			if (seen++ % stride == 0)

@@ -36,9 +36,17 @@ bool lh_region_is_plain(const struct lh_region *region);
 /* Whether [addr, addr + bytes) is private anonymous memory, of whatever protection and number of mappings. */
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
 
-/* Appends a peek for each multiple of `alignment` in plain memory, at most `max`; `max` evenly spread when more. */
-struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, uint64_t alignment, size_t max,
-				      struct lh_peeks *ret) LH_NODISCARD;
+/* Private anonymous memory that can be read, such as pages of code: wider than plain. */
+bool lh_region_is_readable(const struct lh_region *region);
+
+typedef bool lh_region_test(const struct lh_region *region);
+
+/*
+ * Appends a peek for each multiple of `alignment` in the regions that pass the test; when these are more than `max`,
+ * about `max` of them, evenly spread.
+ */
+struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, lh_region_test *test, uint64_t alignment,
+				      size_t max, struct lh_peeks *ret) LH_NODISCARD;
 
 /*
  * Claims what of [start, end) is private anonymous memory with any access, whatever pieces it is mapped in. Borders are
@@ -61,5 +69,11 @@ struct lh_allocator_walker {
 
 extern const struct lh_allocator_walker lh_walk_glibc_arenas;
 extern const struct lh_allocator_walker lh_walk_glibc_chunks; /* mmapped ones, and the main heap */
+extern const struct lh_allocator_walker lh_walk_jemalloc;
+extern const struct lh_allocator_walker lh_walk_pymalloc;
+
+extern const struct lh_allocator_walker lh_walk_tcmalloc;
+extern const struct lh_allocator_walker lh_walk_mimalloc;
+extern const struct lh_allocator_walker lh_walk_v8;
 
 #endif

@@ -141,10 +141,28 @@ static void put_gaps(const struct lh_receipt *receipt, struct lh_style style, st
 	lh_buffer_printf(ret, "%s\n", style.color ? "\033[0m" : "");
 }
 
+static void put_left_out(const struct lh_receipt *receipt, struct lh_buffer *ret)
+{
+	char bytes[LH_FORMAT_MAX];
+	const char *separator = "";
+	for (int kind = 0; kind < LH_REGION_KIND_COUNT; kind++) {
+		if (!receipt->left_out_bytes[kind])
+			continue;
+		if (!*separator)
+			lh_buffer_printf(ret, "  %-10s", "left out");
+		lh_buffer_printf(ret, "%s%s %s", separator, lh_format_bytes(receipt->left_out_bytes[kind], bytes),
+				 lh_region_kind_name((enum lh_region_kind)kind));
+		separator = ", ";
+	}
+	if (*separator)
+		lh_buffer_puts(ret, "; --region all takes everything\n");
+}
+
 void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret)
 {
 	put_file(receipt, style, ret);
 	put_memory(receipt, ret);
+	put_left_out(receipt, ret);
 	put_pause(receipt, ret);
 	put_passes(receipt, ret);
 	put_reason(receipt, ret);

@@ -4,6 +4,7 @@
  * in README. It judges nothing: the verdicts and their reasons come from select.
  */
 #include "leakhunt/json.h"
+#include "leakhunt/owner.h"
 #include "leakhunt/report.h"
 #include "table.h"
 
@@ -12,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { COMMAND_RANGES_MAX = 4 };
 
 static const char *format_range(const struct lh_growth *growth, char *ret, size_t ret_bytes)
 {
@@ -69,37 +68,40 @@ static void append_shell_word(struct lh_buffer *ret, const char *word)
 	lh_buffer_puts(ret, "'");
 }
 
-/* The word of `dump --region` that names all memory of that kind; NULL: only addresses do. */
-static const char *region_word(const struct lh_growth *growth)
+/*
+ * The word of `dump --region` that names what grows, and what will: an allocator maps on, and a family gets new
+ * members, so addresses would be too little by the time they are typed.
+ */
+static const char *region_word(enum lh_region_kind kind)
 {
-	switch (growth->kind) {
-	case LH_REGION_HEAP:
-	case LH_REGION_ARENA:
-	case LH_REGION_MMAP_CHUNK:
+	if (lh_region_kind_is_heap(kind))
 		return "heap";
+	switch (kind) {
 	case LH_REGION_THREAD_STACK:
 	case LH_REGION_MAIN_STACK:
 		return "stacks";
 	case LH_REGION_ANON:
-		return growth->ranges.count > COMMAND_RANGES_MAX ? "anon" : NULL;
+		return "anon";
+	case LH_REGION_DATA:
+	case LH_REGION_BSS:
+		return "data";
+	case LH_REGION_VDSO:
+	case LH_REGION_GUARD:
+		return "all";
 	default:
-		return NULL;
+		return lh_region_kind_name(kind);
 	}
 }
 
+/* One mapping that nothing but its address tells from others is found by the record, if there is one. */
 static void append_regions(struct lh_buffer *ret, const struct lh_select_report *report,
 			   const struct lh_growth *suspect)
 {
-	const char *word = region_word(suspect);
-	if (word) {
-		lh_buffer_printf(ret, " --region %s", word);
-	} else if (report->saved_path && suspect->ranges.count > COMMAND_RANGES_MAX) {
-		lh_buffer_puts(ret, " --region suspects --suspects ");
+	if (report->saved_path && suspect->kind == LH_REGION_ANON) {
+		lh_buffer_puts(ret, " --suspects ");
 		append_shell_word(ret, report->saved_path);
 	} else {
-		for (size_t i = 0; i < suspect->ranges.count; i++)
-			lh_buffer_printf(ret, " --region 0x%" PRIx64 "-0x%" PRIx64, suspect->ranges.items[i].start,
-					 suspect->ranges.items[i].end);
+		lh_buffer_printf(ret, " --region %s", region_word(suspect->kind));
 	}
 }
 
@@ -111,7 +113,6 @@ static void append_next_command(struct lh_buffer *ret, const struct lh_select_re
 	else
 		lh_buffer_puts(ret, "leakhunt dump PID");
 	append_regions(ret, report, suspect);
-	lh_buffer_puts(ret, " -o dump.bin");
 }
 
 /* ---------------------------------------------------------------- text */

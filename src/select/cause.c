@@ -90,20 +90,22 @@ static void classify_anonymous(const struct lh_growth *growth, const struct lh_r
 	if (starts(growth->name, "[anon:"))
 		SAY(ret, "named-mmap", "memory that the program mapped and named %.80s (prctl PR_SET_VMA_ANON_NAME)",
 		    growth->name);
-	else if (is_go_heap(growth))
-		SAY(ret, "go-heap", "the heap of Go's runtime: goroutines or what they hold");
-	else if (facts->has_python && is_of_python_arenas(growth))
-		SAY(ret, "python-pools",
-		    "pools of CPython: objects of at most 512 bytes; they are given back by whole arenas only");
-	else if (facts->has_jvm)
-		SAY(ret, "jvm-heap", "memory of the Java virtual machine: its heap, metaspace or compiled code");
-	else if (facts->has_v8)
-		SAY(ret, "v8-heap", "the heap of V8, JavaScript objects, or code compiled for them");
 	else if (has_other_malloc(facts))
-		SAY(ret, "malloc-pages", "memory of %s, the malloc of this process, which maps all that it gives out",
+		SAY(ret, "malloc-pages",
+		    "most likely memory of %s, the malloc of this process, which maps all that it gives out",
 		    lh_allocator_name(facts->allocator));
+	else if (facts->has_python && !facts->has_owners && is_of_python_arenas(growth))
+		SAY(ret, "python-pools",
+		    "most likely pools of CPython: objects of at most 512 bytes; they are given back "
+		    "by whole arenas only");
+	else if (facts->has_jvm)
+		SAY(ret, "jvm-heap",
+		    "most likely memory of the Java virtual machine: its heap, metaspace or compiled code");
+	else if (facts->has_v8)
+		SAY(ret, "v8-heap", "most likely memory of V8: JavaScript objects, buffers, or code compiled for them");
 	else
-		SAY(ret, "anonymous-mmap", "mapped by the program or a library itself; no sign of malloc in it");
+		SAY(ret, "anonymous-mmap",
+		    "mapped by the program or a library itself: no allocator that leakhunt knows owns it");
 }
 
 /* ---------------------------------------------------------------- by kind */
@@ -146,6 +148,29 @@ void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_f
 	switch (growth->kind) {
 	case LH_REGION_HEAP:
 		classify_heap(facts, ret);
+		break;
+	case LH_REGION_JEMALLOC:
+	case LH_REGION_TCMALLOC:
+	case LH_REGION_MIMALLOC:
+	case LH_REGION_MUSL:
+		SAY(ret, "malloc-pages", "memory of %s, a malloc that maps all that it gives out",
+		    lh_region_kind_name(growth->kind));
+		break;
+	case LH_REGION_PYMALLOC:
+		SAY(ret, "python-pools",
+		    "pools of CPython: objects of at most 512 bytes; they are given back by whole arenas only");
+		break;
+	case LH_REGION_V8:
+		SAY(ret, "v8-heap", "the heap of V8, JavaScript objects, or code compiled for them");
+		break;
+	case LH_REGION_GO:
+		SAY(ret, "go-heap", "the heap of Go's runtime: goroutines or what they hold");
+		break;
+	case LH_REGION_JVM:
+		SAY(ret, "jvm-heap", "the heap of the Java virtual machine: Java objects");
+		break;
+	case LH_REGION_ZEND:
+		SAY(ret, "zend-mm", "the heap of PHP (zend_mm): values of the running script");
 		break;
 	case LH_REGION_ARENA:
 		SAY(ret, "arena", "malloc's heap for threads other than the first (an arena of glibc)");

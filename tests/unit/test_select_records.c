@@ -121,7 +121,13 @@ static void test_causes(void **state)
 		{{.kind = LH_REGION_ANON}, {0}, "anonymous-mmap"},
 		{{.kind = LH_REGION_ANON}, {.allocator = LH_ALLOCATOR_MUSL}, "malloc-pages"},
 		{{.kind = LH_REGION_ANON}, {.has_jvm = true}, "jvm-heap"},
-		{{.kind = LH_REGION_ANON, .start = 0xc000000000}, {.has_v8 = true}, "go-heap"},
+		{{.kind = LH_REGION_ANON}, {.has_python = true}, "anonymous-mmap"},
+		{{.kind = LH_REGION_JEMALLOC}, {0}, "malloc-pages"},
+		{{.kind = LH_REGION_PYMALLOC}, {0}, "python-pools"},
+		{{.kind = LH_REGION_V8}, {0}, "v8-heap"},
+		{{.kind = LH_REGION_GO}, {0}, "go-heap"},
+		{{.kind = LH_REGION_JVM}, {0}, "jvm-heap"},
+		{{.kind = LH_REGION_ZEND}, {0}, "zend-mm"},
 		{{.kind = LH_REGION_ANON, .name = "[anon:pool]"}, {.has_v8 = true}, "named-mmap"},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {

@@ -55,6 +55,21 @@ static json_t *describe_parts(const struct lh_pause_parts *parts)
 			 lh_json_u64(parts->copy_ns), "resume_ns", lh_json_u64(parts->resume_ns));
 }
 
+static json_t *describe_left_out(const struct lh_receipt *receipt)
+{
+	json_t *object = json_object();
+	for (int kind = 0; object && kind < LH_REGION_KIND_COUNT; kind++) {
+		if (!receipt->left_out_bytes[kind])
+			continue;
+		if (json_object_set_new(object, lh_region_kind_name((enum lh_region_kind)kind),
+					lh_json_u64(receipt->left_out_bytes[kind]))) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
 json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 {
 	json_t *object = json_pack("{s:i, s:o, s:o, s:s, s:s, s:b}", "pid", (int)receipt->pid, "command",
@@ -87,6 +102,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"disc_bytes", lh_json_u64(receipt->disc_bytes)},
 		{"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
 		{"gaps", lh_describe_gaps(&receipt->gaps)},
+		{"left_out_bytes", describe_left_out(receipt)},
 	};
 	int status = 0;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(numbers); i++)

@@ -79,6 +79,8 @@ static struct lh_range match(const struct lh_want *want, const struct lh_region 
 	case LH_WANT_NAME:
 		return can_be_copied(region) && is_wanted_name(want, region) ? whole : nothing;
 	case LH_WANT_RANGE:
+		if (want->is_whole_mapping)
+			return nothing;
 		if (want->range.start >= region->end || want->range.end <= region->start)
 			return nothing;
 		whole.start = lh_align_down(lh_max_u64(want->range.start, region->start), LH_PAGE_BYTES);
@@ -87,6 +89,31 @@ static struct lh_range match(const struct lh_want *want, const struct lh_region 
 		return whole;
 	}
 	return nothing;
+}
+
+static bool is_same_mapping(const struct lh_region *a, const struct lh_region *b)
+{
+	return a->end == b->start && a->kind == b->kind && a->protection == b->protection &&
+	       a->is_shared == b->is_shared && strcmp(a->name, b->name) == 0;
+}
+
+/* Mappings that overlap the range, with the pieces that adjoin them: a mapping that grew in steps is several. */
+static struct lh_error *collect_whole_mappings(const struct lh_region_list *list, const struct lh_want *want,
+					       struct lh_ranges *ret)
+{
+	const struct lh_region *regions = list->regions.items;
+	for (size_t first = 0, end; first < list->regions.count; first = end) {
+		bool is_wanted = false;
+		for (end = first; end < list->regions.count; end++) {
+			if (end > first && !is_same_mapping(&regions[end - 1], &regions[end]))
+				break;
+			is_wanted |= regions[end].start < want->range.end && want->range.start < regions[end].end;
+		}
+		if (is_wanted && can_be_copied(&regions[first]) && !is_kernels(&regions[first]))
+			LH_TRY(lh_vec_push(&ret->items,
+					   ((struct lh_range){regions[first].start, regions[end - 1].end})));
+	}
+	return NULL;
 }
 
 /* What an allocator owns of mappings that are mostly something else. */
@@ -134,6 +161,8 @@ static struct lh_error *collect_wanted(const struct lh_process *process, const s
 				LH_TRY(lh_vec_push(&ret->items, range));
 		}
 		LH_TRY(collect_owned(plan, &request->wants[i], ret));
+		if (request->wants[i].is_whole_mapping)
+			LH_TRY(collect_whole_mappings(list, &request->wants[i], ret));
 		if (ret->items.count == count_before)
 			return no_match(process, list, &request->wants[i]);
 	}

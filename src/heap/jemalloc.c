@@ -1,0 +1,128 @@
+/*
+ * jemalloc: extents of jemalloc 5.x. Input: memory. Output: claims. Its metadata lies in base blocks, which begin at a
+ * multiple of 2 MiB with {size, next, extent of the rest} (src/base.c, base_block_s); all extents are described there
+ * (edata.h, edata_t, 128 bytes), whatever mapping they lie in. Symbols and options of the build do not matter.
+ */
+#include "walker.h"
+
+#include <stdlib.h>
+
+#define BLOCK_ALIGNMENT (2 * LH_MIB)
+
+enum { PEEKS_MAX = 32768 };
+
+/* So much metadata is read, which describes 100 GiB and more; of further extents only their neighbors are known. */
+#define METADATA_BYTES_MAX (64 * LH_MIB)
+enum { PIECE_BYTES = 256 * 1024 };
+
+enum { EDATA_BYTES = 128, EDATA_WORDS = EDATA_BYTES / 8 };
+
+/* e_bits from bit 0: arena 12, slab 1, committed 1, pai 1, zeroed 1, guarded 1, state 3, size index 8 (edata.h). */
+enum { SLAB_BIT = 12, STATE_BIT = 17, STATE_MAX = 6, SIZE_INDEX_BIT = 20, ARENA_MASK = 0xfff };
+
+/* Size classes of slabs are below 14 KiB or, with other quanta, a little more: fewer than 48 of 232. */
+enum { SLAB_INDEX_MAX = 48, LARGE_INDEX_MIN = 16, SIZE_INDEX_MAX = 235 };
+
+struct base_block {
+	uint64_t addr;
+	uint64_t bytes;
+};
+
+struct base_blocks {
+	LH_VEC(struct base_block) items;
+};
+
+static void base_blocks_deinit(struct base_blocks *blocks)
+{
+	lh_vec_deinit(&blocks->items);
+}
+
+/* The block's own extent is what is left of it, of an arena number that means "none". */
+static bool parse_base_block(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct base_block *ret)
+{
+	const uint64_t *words = peek->words;
+	uint64_t bytes = words[0], next = words[1], e_bits = words[2], e_addr = words[3], e_bytes = words[4];
+	if (!peek->is_read || !bytes || bytes % BLOCK_ALIGNMENT || next % BLOCK_ALIGNMENT ||
+	    (e_bits & ARENA_MASK) != ARENA_MASK || e_addr <= peek->addr || e_addr - peek->addr > bytes ||
+	    e_bytes > bytes - (e_addr - peek->addr) || !lh_heap_is_private(memory, peek->addr, bytes))
+		return false;
+	*ret = (struct base_block){peek->addr, bytes};
+	return true;
+}
+
+static struct lh_error *find_base_blocks(const struct lh_heap_memory *memory, struct base_blocks *ret)
+{
+	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
+	LH_TRY(lh_heap_peek_aligned(memory, lh_region_is_plain, BLOCK_ALIGNMENT, PEEKS_MAX, &peeks));
+	for (size_t i = 0; i < peeks.items.count; i++) {
+		struct base_block block;
+		if (parse_base_block(memory, &peeks.items.items[i], &block))
+			LH_TRY(lh_vec_push(&ret->items, block));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- extents */
+
+static bool is_plausible_extent(const uint64_t words[EDATA_WORDS])
+{
+	uint64_t e_bits = words[0], e_addr = words[1], e_bytes = lh_align_down(words[2], LH_PAGE_BYTES);
+	uint64_t state = e_bits >> STATE_BIT & 7, size_index = e_bits >> SIZE_INDEX_BIT & 0xff;
+	bool is_slab = e_bits >> SLAB_BIT & 1;
+	if (!e_addr || e_addr % LH_PAGE_BYTES || !e_bytes || (e_bits & ARENA_MASK) == ARENA_MASK || state > STATE_MAX ||
+	    size_index > SIZE_INDEX_MAX)
+		return false;
+	return is_slab ? !state && size_index < SLAB_INDEX_MAX : size_index >= LARGE_INDEX_MIN;
+}
+
+static struct lh_error *claim_extents(const struct lh_heap_memory *memory, const uint64_t *words, size_t word_count,
+				      struct lh_owners *ret)
+{
+	for (size_t i = 0; i + EDATA_WORDS <= word_count; i += EDATA_WORDS) {
+		uint64_t addr = words[i + 1], bytes = lh_align_down(words[i + 2], LH_PAGE_BYTES);
+		if (is_plausible_extent(&words[i]) && lh_heap_is_private(memory, addr, bytes))
+			LH_TRY(lh_heap_claim(memory, addr, addr + bytes, LH_REGION_JEMALLOC, ret));
+	}
+	return NULL;
+}
+
+/* `*left_bytes`: how much may still be read. */
+static struct lh_error *read_metadata(const struct lh_heap_memory *memory, struct lh_range range, uint64_t *scratch,
+				      uint64_t *left_bytes, struct lh_owners *ret)
+{
+	while (range.start < range.end && *left_bytes) {
+		size_t bytes = lh_min_u64(lh_min_u64(lh_range_bytes(range), PIECE_BYTES), *left_bytes);
+		size_t got = memory->read(memory->context, range.start, scratch, bytes);
+		LH_TRY(claim_extents(memory, scratch, got / 8, ret));
+		range.start += bytes;
+		*left_bytes -= bytes;
+	}
+	return NULL;
+}
+
+static struct lh_error *read_base_block(const struct lh_heap_memory *memory, const struct base_block *block,
+					uint64_t *scratch, uint64_t *left_bytes, struct lh_owners *ret)
+{
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	struct lh_range range = {block->addr, block->addr + block->bytes};
+	LH_TRY(lh_heap_claim(memory, range.start, range.end, LH_REGION_JEMALLOC, ret));
+	LH_TRY(memory->find_present(memory->context, range, &runs));
+	for (size_t i = 0; i < runs.runs.count; i++)
+		LH_TRY(read_metadata(memory, runs.runs.items[i].range, scratch, left_bytes, ret));
+	return NULL;
+}
+
+static struct lh_error *claim_jemalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+{
+	struct base_blocks blocks LH_CLEANUP(base_blocks_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
+	uint64_t left_bytes = METADATA_BYTES_MAX;
+	if (!scratch)
+		return lh_error_no_memory();
+	LH_TRY(find_base_blocks(memory, &blocks));
+	for (size_t i = 0; i < blocks.items.count; i++)
+		LH_TRY(read_base_block(memory, &blocks.items.items[i], scratch, &left_bytes, ret));
+	return NULL;
+}
+
+const struct lh_allocator_walker lh_walk_jemalloc = {.name = "jemalloc", .claim = claim_jemalloc};

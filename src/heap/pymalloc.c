@@ -1,0 +1,147 @@
+/*
+ * pymalloc: arenas of CPython's allocator for objects of at most 512 bytes. Input: memory. Output: claims. Arenas are
+ * mapped one by one and merge with each other and with others' memory, so pools are recognized: each begins with a
+ * header that must agree with itself (Objects/obmalloc.c, pool_header). An arena's first pool is the first one carved.
+ */
+#include "walker.h"
+
+#include <stdlib.h>
+
+enum { SIZE_CLASSES = 32, POOL_HEADER_BYTES = 48, PROBES_MAX = 8192, BURST = 64 };
+
+/* CPython 3.10 to 3.14; 3.3 to 3.9. */
+static const struct pool_layout {
+	uint64_t pool_bytes;
+	uint64_t arena_bytes;
+} layouts[] = {
+	{16 * LH_KIB, LH_MIB},
+	{4 * LH_KIB, 256 * LH_KIB},
+};
+
+struct pool_search {
+	const struct lh_heap_memory *memory;
+	const struct pool_layout *layout;
+	uint64_t known_until; /* what lies before has been claimed, or looked at */
+	struct lh_owners *owners;
+};
+
+struct pool_header {
+	uint32_t used_count;
+	uint32_t arena_index;
+};
+
+/*
+ * Words: count, freeblock, nextpool, prevpool, arenaindex | szidx << 32, nextoffset | maxnextoffset << 32.
+ * maxnextoffset = pool - size, and nextoffset steps by size from behind the header on.
+ */
+static bool parse_pool(const struct pool_layout *layout, const struct lh_peek *peek, struct pool_header *ret)
+{
+	const uint64_t *words = peek->words;
+	uint64_t index = words[4] >> 32, size = (index + 1) * 16, next = words[5] & UINT32_MAX;
+	if (!peek->is_read || index >= SIZE_CLASSES || words[5] >> 32 != layout->pool_bytes - size)
+		return false;
+	uint32_t used_count = (uint32_t)words[0];
+	uint64_t capacity = (layout->pool_bytes - POOL_HEADER_BYTES) / size;
+	if (used_count > capacity || next < POOL_HEADER_BYTES + size || next > layout->pool_bytes ||
+	    (next - POOL_HEADER_BYTES) % size)
+		return false;
+	*ret = (struct pool_header){used_count, (uint32_t)words[4]};
+	return true;
+}
+
+static struct lh_error *peek_steps(const struct pool_search *search, uint64_t first, uint64_t step, size_t count,
+				   struct lh_peek *ret)
+{
+	for (size_t i = 0; i < count; i++)
+		ret[i] = (struct lh_peek){.addr = first + i * step};
+	return count ? search->memory->peek(search->memory->context, ret, count) : NULL;
+}
+
+/* The lowest of the adjoining pools below `pool` with the same arena, not below `floor`. */
+static struct lh_error *find_first_pool(const struct pool_search *search, uint64_t pool, uint32_t arena_index,
+					uint64_t floor, uint64_t *ret)
+{
+	struct lh_peek peeks[256] = {0};
+	uint64_t pool_bytes = search->layout->pool_bytes, most = search->layout->arena_bytes / pool_bytes - 1;
+	size_t count = lh_min_u64(most, (pool - floor) / pool_bytes);
+	LH_TRY(peek_steps(search, pool - count * pool_bytes, pool_bytes, count, peeks));
+	*ret = pool;
+	for (size_t i = count; i--;) {
+		struct pool_header header;
+		if (!parse_pool(search->layout, &peeks[i], &header) || header.arena_index != arena_index)
+			break;
+		*ret = peeks[i].addr;
+	}
+	return NULL;
+}
+
+/*
+ * Arenas that adjoin the one at `arena`, upwards or downwards: each shows by its first pool. Returns the end of the
+ * last one, or with `down` the start of the lowest.
+ */
+static struct lh_error *follow_arenas(const struct pool_search *search, uint64_t arena, uint64_t limit, bool down,
+				      uint64_t *ret)
+{
+	struct lh_peek peeks[BURST];
+	uint64_t arena_bytes = search->layout->arena_bytes;
+	for (bool goes_on = true; goes_on;) {
+		uint64_t room = (down ? arena - limit : limit - arena) / arena_bytes;
+		size_t count = lh_min_u64(room, BURST), good = 0;
+		uint64_t lowest = down ? arena - count * arena_bytes : arena;
+		LH_TRY(peek_steps(search, lh_align_up(lowest, search->layout->pool_bytes), arena_bytes, count, peeks));
+		struct pool_header header;
+		while (good < count && parse_pool(search->layout, &peeks[down ? count - 1 - good : good], &header))
+			good++;
+		arena = down ? arena - good * arena_bytes : arena + good * arena_bytes;
+		goes_on = good == BURST;
+	}
+	*ret = arena;
+	return NULL;
+}
+
+/* Arenas begin at a page, pools at a multiple of their size: of an arena behind other memory the first pages are lost.
+ */
+static struct lh_error *claim_around(struct pool_search *search, const struct lh_region *region, uint64_t pool,
+				     uint32_t arena_index)
+{
+	uint64_t floor = lh_max_u64(region->start, search->known_until), first, start, end;
+	LH_TRY(find_first_pool(search, pool, arena_index, lh_align_up(floor, search->layout->pool_bytes), &first));
+	uint64_t arena = first - floor < search->layout->pool_bytes ? floor : first;
+	LH_TRY(follow_arenas(search, arena, floor, true, &start));
+	uint64_t next = lh_min_u64(arena + search->layout->arena_bytes, region->end);
+	LH_TRY(follow_arenas(search, next, region->end, false, &end));
+	search->known_until = end;
+	return lh_heap_claim(search->memory, start, end, LH_REGION_PYMALLOC, search->owners);
+}
+
+static struct lh_error *claim_layout(struct pool_search *search)
+{
+	struct lh_peeks probes LH_CLEANUP(lh_peeks_deinit) = {0};
+	/* Half an arena: the first half of each is carved before the second. */
+	LH_TRY(lh_heap_peek_aligned(search->memory, lh_region_is_plain, search->layout->arena_bytes / 4, PROBES_MAX,
+				    &probes));
+	for (size_t i = 0; i < probes.items.count; i++) {
+		struct pool_header header;
+		const struct lh_peek *probe = &probes.items.items[i];
+		size_t index = lh_heap_region_index(search->memory, probe->addr);
+		if (probe->addr < search->known_until || !parse_pool(search->layout, probe, &header))
+			continue;
+		LH_TRY(claim_around(search, &search->memory->list->regions.items[index], probe->addr,
+				    header.arena_index));
+	}
+	return NULL;
+}
+
+static struct lh_error *claim_pymalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+{
+	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
+		struct pool_search search = {.memory = memory, .layout = &layouts[i], .owners = ret};
+		size_t count_before = ret->items.count;
+		LH_TRY(claim_layout(&search));
+		if (ret->items.count > count_before)
+			break;
+	}
+	return NULL;
+}
+
+const struct lh_allocator_walker lh_walk_pymalloc = {.name = "pymalloc", .claim = claim_pymalloc};
