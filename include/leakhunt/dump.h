@@ -261,6 +261,7 @@ struct lh_receipt {
 	size_t given_up_count;       /* snapshot: stops that found more written than fits --max-pause: let go at once */
 	struct lh_pause_parts parts; /* snapshot: all 0 otherwise */
 	const char *injected;        /* calls that the target ran for us, and what became of them; a literal, or NULL */
+	size_t seam_count;           /* borders left in the target between mappings that would have merged: at most */
 	uint64_t elapsed_ns;
 	size_t thread_count;
 	size_t mended_count;   /* system calls saved from a spurious EINTR */

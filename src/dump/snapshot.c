@@ -342,6 +342,7 @@ static void charge(struct lh_snapshot *snapshot)
 	const struct lh_injected *injected = &snapshot->cost.injected;
 	if (injected->calls)
 		receipt->injected = receipt->injected ? injected->calls_with_child : injected->calls;
+	receipt->seam_count += snapshot->cost.seam_count;
 }
 
 /* Whether a snapshot is possible; if not, *ret_refusal says why. */

@@ -82,6 +82,9 @@ static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 				 receipt->mended_count == 1 ? "" : "s");
 	if (receipt->injected)
 		lh_buffer_printf(ret, ", it ran for us: %s", receipt->injected);
+	if (receipt->seam_count)
+		lh_buffer_printf(ret, ", %zu border%s left between mappings that would have merged",
+				 receipt->seam_count, receipt->seam_count == 1 ? "" : "s");
 	lh_buffer_puts(ret, "\n");
 }
 

@@ -91,6 +91,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"held_bytes", lh_json_u64(receipt->held_bytes)},
 		{"stops_given_up", lh_json_u64(receipt->given_up_count)},
 		{"injected", receipt->injected ? json_string(receipt->injected) : json_null()},
+		{"seams_left", lh_json_u64(receipt->seam_count)},
 		{"mended_calls", lh_json_u64(receipt->mended_count)},
 		{"copied_bytes", lh_json_u64(receipt->copied_bytes)},
 		{"context_bytes", lh_json_u64(receipt->context_bytes)},

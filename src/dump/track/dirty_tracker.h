@@ -14,6 +14,7 @@
 struct lh_dirty_cost {
 	struct lh_freeze_cost stops;
 	struct lh_injected injected;
+	size_t seam_count; /* borders left between mappings that would have merged: at most */
 };
 
 struct lh_dirty_target {

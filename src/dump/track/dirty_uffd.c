@@ -7,6 +7,7 @@
  */
 #include "dirty_tracker.h"
 
+#include "dump/core/process_facts.h"
 #include "dump/plan/look.h"
 #include "file_pages.h"
 #include "huge_pages.h"
@@ -14,6 +15,7 @@
 #include "tracee/freeze_thread.h"
 #include "tracee/uffd_helper.h"
 #include "tracee/urgent.h"
+#include "track_ranges.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +35,11 @@
 /* A piece is lifted in 0.4 ms, under a lock that page faults share (Linux 6.18). */
 #define LIFT_PIECE_BYTES (32 * LH_MIB)
 /* Who maps memory in the target may wait that long when tracking ends. */
-#define DROP_NS_MAX      LH_NS_PER_MS
+#define DROP_NS_MAX LH_NS_PER_MS
+/* 54 ms for 4 GB of small pages (Linux 6.18). */
+#define UNREGISTER_NS_PER_MIB ((uint64_t)13500)
+/* Some 0.5 ms. */
+enum { MAPPINGS_IN_PAUSE_MAX = 2048 };
 #define DROP_PATIENCE_NS (10 * LH_NS_PER_MS)
 
 /* Passing over so many pages costs less than one more call, which flushes TLBs (Linux 6.18: 1.3 us against 4). */
@@ -48,7 +54,9 @@ struct uffd_tracker {
 	struct lh_look *look;     /* finds written pages */
 	struct lh_look *taking;   /* and protects them again */
 	uint64_t rested_ns;       /* lh_rest_from_lock */
-	struct lh_ranges covered; /* registered: whole mappings, ascending, disjoint */
+	struct lh_ranges covered; /* registered at some time: normalized */
+	struct lh_ranges touched; /* of it, where pages may be protected: extents of the plans */
+	struct lh_ranges seams;   /* where alike mappings met before they were registered: normalized */
 	struct lh_ranges own;     /* lh_file_pages_note */
 	struct lh_ranges seen;    /* where the last guess found written pages, ascending: the next take looks there */
 	bool has_seen;
@@ -108,37 +116,139 @@ static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dir
 
 /* ---------------------------------------------------------------- tracking */
 
-/*
- * Only whole mappings: a border in the middle of one would split it in two, and mremap(2) of both
- * fails in the target. Shared memory may be written through other mappings, which nobody sees here.
- * Registering what is registered already changes nothing (fs/userfaultfd.c).
- */
-static bool register_region(const struct uffd_tracker *tracker, const struct lh_region *region)
+/* Addresses, names and permissions only: as late as possible before they are acted on. */
+static struct lh_error *read_mappings(const struct lh_process *process, struct lh_region_list *ret)
 {
-	struct uffdio_register request = {
-		.range = {.start = region->start, .len = region->end - region->start},
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
-	return !region->is_shared && !region->is_io && ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) == 0;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_TRY(lh_process_read_file(process, "maps", &text));
+	return lh_regions_parse(text.data ? text.data : "", text.length, "maps", ret);
 }
 
+/* Registering what is registered already changes nothing (fs/userfaultfd.c). */
+static bool register_range(const struct uffd_tracker *tracker, struct lh_range range, uint64_t mode)
+{
+	struct uffdio_register request = {.range = {.start = range.start, .len = lh_range_bytes(range)}, .mode = mode};
+	return ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) == 0;
+}
+
+/*
+ * A range is refused as a whole for one mapping that can't be registered: memory under a userfaultfd of the target's
+ * own, or MAP_DROPPABLE (Linux 6.11; glibc 2.41 has a page of it). Those are found by halving.
+ */
+static struct lh_error *cover_range(struct uffd_tracker *tracker, const struct lh_region_list *list,
+				    struct lh_range range)
+{
+	struct lh_ranges pending LH_CLEANUP(lh_ranges_deinit) = {0};
+	LH_TRY(lh_vec_push(&pending.items, range));
+	while (pending.items.count) {
+		struct lh_range halves[2], next = pending.items.items[--pending.items.count];
+		bool is_covered = register_range(tracker, next, UFFDIO_REGISTER_MODE_WP);
+		lh_rest_from_lock(&tracker->rested_ns);
+		if (is_covered) {
+			LH_TRY(lh_vec_push(&tracker->covered.items, next));
+		} else if (lh_track_range_halve(list, next, halves)) {
+			LH_TRY(lh_vec_push(&pending.items, halves[1]));
+			LH_TRY(lh_vec_push(&pending.items, halves[0]));
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *cover_runs(struct uffd_tracker *tracker, const struct lh_region_list *list,
+				   const struct lh_track_runs *runs, bool is_anonymous)
+{
+	for (size_t i = 0; i < runs->items.count; i++) {
+		const struct lh_track_run *run = &runs->items.items[i];
+		if (run->is_anonymous == is_anonymous)
+			LH_TRY(cover_range(tracker, list, run->range));
+	}
+	return NULL;
+}
+
+/* Of all memory: what is covered later has been there before, too. */
+static struct lh_error *find_seams_before(struct uffd_tracker *tracker, const struct lh_region_list *list)
+{
+	struct lh_ranges everything LH_CLEANUP(lh_ranges_deinit) = {0};
+	LH_TRY(lh_vec_push(&everything.items, (struct lh_range){0, UINT64_MAX}));
+	tracker->seams.items.count = 0;
+	return lh_track_seams_find(list, &everything, &tracker->seams);
+}
+
+/* The kernel looks at all pages again meanwhile, with mmap_lock held for writing: 54 ms for 4 GB (Linux 6.18). */
+static bool unregister(struct uffd_tracker *tracker, struct lh_range range)
+{
+	struct uffdio_range whole = {.start = range.start, .len = lh_range_bytes(range)};
+	bool is_done = ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &whole) == 0;
+	lh_rest_from_lock(&tracker->rested_ns);
+	return is_done;
+}
+
+/* Mappings of files and shared memory that grew between reading the mappings and registering them. */
+static struct lh_error *uncover_strangers(struct uffd_tracker *tracker, const struct lh_track_runs *runs)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(read_mappings(tracker->base.process, &list));
+	for (size_t i = 0; i < runs->items.count; i++) {
+		struct lh_range part;
+		if (lh_track_run_cuts(&list, &runs->items.items[i], &part))
+			(void)unregister(tracker, part);
+	}
+	return NULL;
+}
+
+static struct lh_error *cover_wanted(struct uffd_tracker *tracker, const struct lh_ranges *wanted)
+{
+	struct lh_track_runs runs LH_CLEANUP(lh_track_runs_deinit) = {0};
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(read_mappings(tracker->base.process, &list));
+	if (!tracker->covered.items.count)
+		LH_TRY(find_seams_before(tracker, &list));
+	LH_TRY(lh_track_runs_find(&list, wanted, &runs));
+	/* First what grows into gaps, so that a file's range finds it registered there. */
+	LH_TRY(cover_runs(tracker, &list, &runs, true));
+	LH_TRY(cover_runs(tracker, &list, &runs, false));
+	return uncover_strangers(tracker, &runs);
+}
+
+static struct lh_error *list_wanted(const struct lh_plan *plan, struct lh_ranges *ret)
+{
+	for (size_t i = 0; i < plan->extents.count; i++) {
+		const struct lh_extent *extent = &plan->extents.items[i];
+		if (!extent->is_device && !extent->region->is_shared && extent->region->kind != LH_REGION_VDSO)
+			LH_TRY(lh_vec_push(&ret->items, (struct lh_range){extent->start, extent->end}));
+	}
+	return NULL;
+}
+
+static bool holds(const struct lh_ranges *ranges, uint64_t addr)
+{
+	size_t low = 0, high = ranges->items.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (ranges->items.items[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < ranges->items.count && ranges->items.items[low].start <= addr;
+}
+
+/* Shared memory may be written through other mappings, which nobody sees here. */
 static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	struct uffd_tracker *tracker = of_base(base);
-	tracker->covered.items.count = 0;
+	struct lh_ranges wanted LH_CLEANUP(lh_ranges_deinit) = {0};
+	LH_TRY(list_wanted(plan, &wanted));
+	LH_TRY(cover_wanted(tracker, &wanted));
+	lh_ranges_normalise(&tracker->covered);
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		struct lh_extent *extent = &plan->extents.items[i];
-		if (i && extent[-1].region == extent->region) {
-			extent->is_tracked = extent[-1].is_tracked;
-			continue;
-		}
-		extent->is_tracked =
-			!extent->is_device && !extent->is_inaccessible && register_region(tracker, extent->region);
-		lh_rest_from_lock(&tracker->rested_ns);
-		struct lh_range range = {extent->region->start, extent->region->end};
+		bool is_private = !extent->is_device && !extent->is_inaccessible && !extent->region->is_shared;
+		extent->is_tracked = is_private && holds(&tracker->covered, extent->start);
 		if (extent->is_tracked)
-			LH_TRY(lh_vec_push(&tracker->covered.items, range));
+			LH_TRY(lh_vec_push(&tracker->touched.items, (struct lh_range){extent->start, extent->end}));
 	}
+	lh_ranges_normalise(&tracker->touched);
 	return NULL;
 }
 
@@ -260,97 +370,163 @@ static bool lift_pages(struct uffd_tracker *tracker, struct lh_range range)
 	return is_lifted;
 }
 
-/*
- * The mapping as a whole: it must never be in two halves (see register_region). The kernel looks at all
- * pages again meanwhile, with mmap_lock held for writing: 54 ms for 4 GB (Linux 6.18). What is no longer
- * mapped is registered no longer.
- */
-static void unregister(struct uffd_tracker *tracker, struct lh_range range)
+/* What of a mapping may be protected. `next` as lh_ranges_append_outside has it. */
+static bool lift_mapping(struct uffd_tracker *tracker, const struct lh_region *region, size_t *next)
 {
-	struct uffdio_range whole = {.start = range.start, .len = lh_range_bytes(range)};
-	(void)ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &whole);
+	const struct lh_ranges *touched = &tracker->touched;
+	bool is_lifted = true;
+	while (*next < touched->items.count && touched->items.items[*next].end <= region->start)
+		++*next;
+	for (size_t i = *next; i < touched->items.count && touched->items.items[i].start < region->end; i++) {
+		const struct lh_range *range = &touched->items.items[i];
+		struct lh_range part = {lh_max_u64(range->start, region->start), lh_min_u64(range->end, region->end)};
+		is_lifted &= lift_pages(tracker, part);
+	}
+	return is_lifted;
 }
 
 /*
- * In no time: registered for missing pages instead, a mapping is not write-protected, and the kernel does
- * not look at its pages when that ends (fs/userfaultfd.c, userfaultfd_clear_vma: 0.01 ms for 4 GB). Meanwhile a
- * page that is not there must not be touched, by a system call in particular, which would fail.
+ * Page by page, while the target runs, so that little is left to do where it has to wait. Whether no page is
+ * protected any more.
  */
-static bool drop_while_stopped(struct uffd_tracker *tracker, struct lh_range range)
+static bool lift_all(struct uffd_tracker *tracker, const struct lh_region_list *list)
 {
-	struct uffdio_register request = {
-		.range = {.start = range.start, .len = lh_range_bytes(range)},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	if (ioctl(tracker->userfault_fd, UFFDIO_REGISTER, &request) < 0)
-		return false;
-	lh_fault_point("tracker-dropping");
-	unregister(tracker, range);
-	return true;
+	bool is_lifted = true;
+	size_t next = 0;
+	for (size_t i = 0; i < list->regions.count; i++)
+		is_lifted &= lift_mapping(tracker, &list->regions.items[i], &next);
+	return is_lifted;
 }
 
-static bool is_worth_a_stop(struct uffd_tracker *tracker, uint64_t drop_ns)
+/* The kernel unregisters what is left, and merges what it can, in one go (fs/userfaultfd.c, userfaultfd_release_all).
+ */
+static void close_userfault(struct uffd_tracker *tracker)
+{
+	lh_cleanup_close(&tracker->userfault_fd);
+	tracker->userfault_fd = -1;
+}
+
+/* How long the target would wait for its mappings, were all of it unregistered at once. */
+static uint64_t drop_ns(const struct uffd_tracker *tracker)
+{
+	return lh_process_resident_bytes(tracker->base.process) / LH_MIB * UNREGISTER_NS_PER_MIB;
+}
+
+static bool is_worth_a_stop(struct uffd_tracker *tracker)
 {
 	struct lh_task_list tasks = {0};
 	struct lh_error *error = lh_tasks_read(tracker->base.process, &tasks);
-	bool is_worth = !error && tasks.tasks.count * LH_THREAD_STOP_NS < drop_ns;
+	bool is_worth = !error && tasks.tasks.count * LH_THREAD_STOP_NS < drop_ns(tracker);
 	lh_vec_deinit(&tasks.tasks);
 	lh_error_destroy(error);
 	return is_worth;
 }
 
-/* Of the mappings that were lifted, those whose end would take long; drop_ns: how long in all. */
-static void drop_long(struct uffd_tracker *tracker, const struct lh_ranges *ranges, uint64_t drop_ns)
+/*
+ * In no time: registered for missing pages instead, a mapping is not write-protected, and the kernel does
+ * not look at its pages when that ends (fs/userfaultfd.c, userfaultfd_clear_vma: 0.01 ms for 4 GB). Meanwhile a
+ * page that is not there must not be touched, by a system call in particular, which would fail: so all threads
+ * stand still until the end.
+ */
+static void drop_while_stopped(struct uffd_tracker *tracker, const struct lh_track_runs *runs)
+{
+	size_t dropped = 0;
+	for (; dropped < runs->items.count; dropped++) {
+		const struct lh_track_run *run = &runs->items.items[dropped];
+		if (run->is_anonymous && !register_range(tracker, run->range, UFFDIO_REGISTER_MODE_MISSING))
+			break;
+		lh_fault_point("tracker-dropping");
+	}
+	if (dropped == runs->items.count) {
+		close_userfault(tracker);
+		return;
+	}
+	/* Never left registered for missing pages. */
+	while (dropped--)
+		(void)unregister(tracker, runs->items.items[dropped].range);
+}
+
+static struct lh_error *find_runs_anew(const struct uffd_tracker *tracker, struct lh_region_list *ret_list,
+				       struct lh_track_runs *ret_runs)
+{
+	lh_region_list_deinit(ret_list);
+	ret_runs->items.count = 0;
+	LH_TRY(read_mappings(tracker->base.process, ret_list));
+	return lh_track_runs_find(ret_list, &tracker->covered, ret_runs);
+}
+
+/* Many mappings take too long to be read in a pause: then borders may be out of date, and it does not work. */
+static void drop_in_a_stop(struct uffd_tracker *tracker, struct lh_region_list *list, struct lh_track_runs *runs)
 {
 	LH_CLEANUP(lh_urgent_end) struct lh_urgency urgency = lh_urgent_begin();
 	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
-	if (ranges->items.count && is_worth_a_stop(tracker, drop_ns))
-		lh_error_destroy(lh_freeze_begin_brief(tracker->base.process, DROP_PATIENCE_NS, &freeze));
-	size_t dropped = 0;
-	while (freeze && dropped < ranges->items.count && drop_while_stopped(tracker, ranges->items.items[dropped]))
-		dropped++;
+	struct lh_error *error = lh_freeze_begin_brief(tracker->base.process, DROP_PATIENCE_NS, &freeze);
+	if (!error && list->regions.count <= MAPPINGS_IN_PAUSE_MAX)
+		error = find_runs_anew(tracker, list, runs);
+	if (!error)
+		drop_while_stopped(tracker, runs);
 	lh_freeze_cost_add(&tracker->base.cost->stops, lh_freeze_end(freeze));
 	freeze = NULL;
-	lh_urgent_end(&urgency);
-	for (size_t i = dropped; i < ranges->items.count; i++)
-		unregister(tracker, ranges->items.items[i]);
+	lh_error_destroy(error);
 }
 
-static void lift_all(struct uffd_tracker *tracker)
+/* Mappings of files know no missing pages. */
+static bool unregister_files(struct uffd_tracker *tracker, const struct lh_track_runs *runs)
 {
-	struct lh_ranges lasting = {0};
-	uint64_t lasting_ns = 0;
-	for (size_t i = 0; i < tracker->covered.items.count; i++) {
-		struct lh_range range = tracker->covered.items.items[i];
-		uint64_t before_ns = lh_clock_monotonic_ns();
-		bool is_lifted = lift_pages(tracker, range);
-		uint64_t lift_ns = lh_clock_monotonic_ns() - before_ns;
-		struct lh_error *error = NULL;
-		if (is_lifted && lift_ns > DROP_NS_MAX)
-			error = lh_vec_push(&lasting.items, range);
-		if (!is_lifted || lift_ns <= DROP_NS_MAX || error)
-			unregister(tracker, range);
-		else
-			lasting_ns += lift_ns;
-		lh_error_destroy(error);
-	}
-	drop_long(tracker, &lasting, lasting_ns);
-	lh_vec_deinit(&lasting.items);
+	bool is_done = true;
+	for (size_t i = 0; i < runs->items.count; i++)
+		is_done &= runs->items.items[i].is_anonymous || unregister(tracker, runs->items.items[i].range);
+	return is_done;
+}
+
+/* By then the lists are some milliseconds old: mappings are read again before each step that needs their borders. */
+static struct lh_error *drop_all(struct uffd_tracker *tracker)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_track_runs runs LH_CLEANUP(lh_track_runs_deinit) = {0};
+	LH_TRY(find_runs_anew(tracker, &list, &runs));
+	if (drop_ns(tracker) <= DROP_NS_MAX)
+		return NULL;
+	bool is_lifted = lift_all(tracker, &list);
+	LH_TRY(find_runs_anew(tracker, &list, &runs));
+	if (is_lifted && is_worth_a_stop(tracker) && unregister_files(tracker, &runs))
+		drop_in_a_stop(tracker, &list, &runs);
+	if (tracker->userfault_fd < 0)
+		return NULL;
+	LH_TRY(find_runs_anew(tracker, &list, &runs));
+	for (size_t i = 0; i < runs.items.count; i++)
+		(void)unregister(tracker, runs.items.items[i].range);
+	return NULL;
+}
+
+/* Two mappings that grew towards each other while one of them was registered merge never again. */
+static struct lh_error *count_seams(struct uffd_tracker *tracker)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_ranges seams LH_CLEANUP(lh_ranges_deinit) = {0}, fresh LH_CLEANUP(lh_ranges_deinit) = {0};
+	LH_TRY(read_mappings(tracker->base.process, &list));
+	LH_TRY(lh_track_seams_find(&list, &tracker->covered, &seams));
+	LH_TRY(lh_ranges_append_all_outside(&seams, &tracker->seams, &fresh));
+	tracker->base.cost->seam_count += fresh.items.count;
+	return NULL;
 }
 
 static void stop(struct lh_dirty_tracker *base)
 {
 	struct uffd_tracker *tracker = of_base(base);
 	if (tracker->userfault_fd >= 0) {
-		lift_all(tracker);
-		close(tracker->userfault_fd);
+		lh_error_destroy(drop_all(tracker));
+		close_userfault(tracker);
+		lh_error_destroy(count_seams(tracker));
 	}
 	lh_look_destroy(tracker->look);
 	lh_look_destroy(tracker->taking);
 	lh_pagemap_close(tracker->pagemap);
-	lh_vec_deinit(&tracker->covered.items);
-	lh_vec_deinit(&tracker->own.items);
-	lh_vec_deinit(&tracker->seen.items);
+	lh_ranges_deinit(&tracker->covered);
+	lh_ranges_deinit(&tracker->touched);
+	lh_ranges_deinit(&tracker->seams);
+	lh_ranges_deinit(&tracker->own);
+	lh_ranges_deinit(&tracker->seen);
 }
 
 const struct lh_dirty_kind lh_dirty_uffd = {
