@@ -75,7 +75,7 @@ static bool read_batch(const struct lh_process *process, struct batch *batch)
 {
 	for (size_t first = 0; first < batch->count;) {
 		struct iovec local = {.iov_base = batch->words[first], .iov_len = (batch->count - first) * PLACE_BYTES};
-		ssize_t bytes = process_vm_readv(process->identity.pid, &local, 1, &batch->remote[first],
+		ssize_t bytes = process_vm_readv(lh_process_memory_tid(process), &local, 1, &batch->remote[first],
 						 batch->count - first, 0);
 		if (bytes < 0 && errno != EFAULT)
 			return false;

@@ -5,20 +5,33 @@
  */
 #include "process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { STAT_BYTES = 2048, STATUS_BYTES = 8192 };
 
+struct lh_error *lh_proc_check_mounted(void)
+{
+	struct statfs status;
+	if (statfs("/proc", &status) == 0 && status.f_type == PROC_SUPER_MAGIC)
+		return NULL;
+	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "/proc is not mounted"),
+			     "leakhunt reads processes through it: mount -t proc proc /proc");
+}
+
 /* /proc mounted with hidepid shows no folder for processes of others (proc(5)). */
 static struct lh_error *no_process_error(pid_t pid)
 {
+	LH_TRY(lh_proc_check_mounted());
 	if (kill(pid, 0) < 0 && errno == EPERM)
 		return lh_error_hint(
 			lh_error_create(LH_ERROR_PERMISSION, "process %ld is hidden from this user", (long)pid),
@@ -29,20 +42,78 @@ static struct lh_error *no_process_error(pid_t pid)
 
 static struct lh_error *dead_error(pid_t pid, const struct lh_proc_stat *stat)
 {
-	if (stat->thread_count > 1)
-		return lh_error_create(LH_ERROR_UNSUPPORTED,
-				       "the main thread of process %ld (%s) has ended, and its memory can no "
-				       "longer be seen under its pid",
-				       (long)pid, stat->command);
 	return lh_error_hint(lh_error_create(LH_ERROR_NO_PROCESS,
 					     "process %ld (%s) is a zombie: it has ended and has no memory", (long)pid,
 					     stat->command),
 			     "it waits for its parent to collect it; list the living with `leakhunt ps`");
 }
 
-static struct lh_error *refuse_useless(pid_t pid, const struct lh_proc_stat *stat)
+/* ---------------------------------------------------------------- a process whose main thread has ended */
+
+static bool thread_is_alive(int folder_fd, pid_t tid)
 {
-	if (lh_proc_stat_is_dead(stat))
+	char path[LH_PROC_PATH_BYTES], text[STAT_BYTES];
+	struct lh_proc_stat stat;
+	snprintf(path, sizeof(path), "task/%ld/stat", (long)tid);
+	return lh_proc_read_small(folder_fd, path, text, sizeof(text)) > 0 && lh_proc_stat_parse(text, &stat) &&
+	       !lh_proc_stat_is_dead(&stat);
+}
+
+pid_t lh_process_find_deputy(int folder_fd, pid_t pid)
+{
+	int fd = openat(folder_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	LH_CLEANUP(lh_cleanup_dir) DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	if (!folder) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		pid_t tid;
+		if (lh_proc_pid_parse(entry->d_name, &tid) && tid != pid && thread_is_alive(folder_fd, tid))
+			return tid;
+	}
+	return 0;
+}
+
+static pid_t deputy_of(const struct lh_process *process)
+{
+	return process->deputy ? atomic_load(process->deputy) : 0;
+}
+
+/* Looks for one anew where there is none, or it has ended, too. Whether there is one. */
+static bool renew_deputy(const struct lh_process *process)
+{
+	pid_t tid = deputy_of(process);
+	if (!process->deputy || (tid && thread_is_alive(process->folder_fd, tid)))
+		return tid != 0;
+	tid = lh_process_find_deputy(process->folder_fd, process->identity.pid);
+	atomic_store(process->deputy, tid);
+	return tid != 0;
+}
+
+pid_t lh_process_memory_tid(const struct lh_process *process)
+{
+	pid_t tid = deputy_of(process);
+	return tid ? tid : process->identity.pid;
+}
+
+const char *lh_process_file_path(const struct lh_process *process, const char *name, char ret[LH_PROC_PATH_BYTES])
+{
+	pid_t tid = deputy_of(process);
+	bool is_of_group = strncmp(name, "task", 4) == 0 || strcmp(name, "stat") == 0;
+	if (!tid || is_of_group)
+		return name;
+	snprintf(ret, LH_PROC_PATH_BYTES, "task/%ld/%s", (long)tid, name);
+	return ret;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static struct lh_error *refuse_useless(const struct lh_process *process, const struct lh_proc_stat *stat)
+{
+	pid_t pid = process->identity.pid;
+	if (lh_proc_stat_is_dead(stat) && !renew_deputy(process))
 		return dead_error(pid, stat);
 	if (lh_proc_stat_is_kernel_thread(stat))
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
@@ -87,6 +158,9 @@ struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret)
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = calloc(1, sizeof(*process));
 	if (!process)
 		return lh_error_no_memory();
+	process->deputy = calloc(1, sizeof(*process->deputy));
+	if (!process->deputy)
+		return lh_error_no_memory();
 	process->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (process->folder_fd < 0 && errno != ENOENT && errno != ESRCH)
 		return lh_error_from_errno(errno, "cannot open %s", path);
@@ -102,7 +176,7 @@ struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret)
 		return lh_error_create(LH_ERROR_FORMAT, "%s/stat is not what it should be", path);
 	memcpy(process->command, stat.command, sizeof(process->command));
 	process->identity = lh_proc_stat_identity(pid, &stat);
-	LH_TRY(refuse_useless(pid, &stat));
+	LH_TRY(refuse_useless(process, &stat));
 	LH_TRY(refuse_thread(process));
 	*ret = process;
 	process = NULL;
@@ -115,6 +189,7 @@ void lh_process_close(struct lh_process *process)
 		return;
 	if (process->folder_fd >= 0)
 		close(process->folder_fd);
+	free(process->deputy);
 	free(process);
 }
 
@@ -157,12 +232,15 @@ struct lh_error *lh_process_check(const struct lh_process *process)
 	ssize_t count = lh_proc_read_small(process->folder_fd, "stat", text, sizeof(text));
 	if (count < 0 && !lh_proc_is_gone(count))
 		return lh_error_from_errno((int)-count, "cannot read /proc/%ld/stat", (long)process->identity.pid);
-	if (count < 0 || !lh_proc_stat_parse(text, &stat) || lh_proc_stat_is_dead(&stat))
+	if (count < 0 || !lh_proc_stat_parse(text, &stat))
 		return lh_process_ended_error(process);
 	const struct lh_process_identity *before = &process->identity;
-	if (stat.start_ticks != before->start_ticks)
+	bool is_dead = lh_proc_stat_is_dead(&stat), has_deputy = deputy_of(process) != 0;
+	if (stat.start_ticks != before->start_ticks || (is_dead && !renew_deputy(process)))
 		return lh_process_ended_error(process);
-	if (differs(before->start_code, stat.start_code) || differs(before->start_stack, stat.start_stack))
+	/* The thread that calls exec takes over the place of a main thread that has ended (fs/exec.c, de_thread). */
+	if ((has_deputy && !is_dead) || differs(before->start_code, stat.start_code) ||
+	    differs(before->start_stack, stat.start_stack))
 		return lh_error_hint(
 			lh_error_create(LH_ERROR_CHANGED,
 					"process %ld (%s) has called exec: it now runs another program (%s)",
@@ -188,7 +266,10 @@ struct lh_error *lh_process_file_error(const struct lh_process *process, const c
 
 struct lh_error *lh_process_open_file(const struct lh_process *process, const char *name, int flags, int *ret_fd)
 {
-	int fd = openat(process->folder_fd, name, flags | O_CLOEXEC);
+	char path[LH_PROC_PATH_BYTES];
+	int fd = openat(process->folder_fd, lh_process_file_path(process, name, path), flags | O_CLOEXEC);
+	if (fd < 0 && lh_proc_is_gone(-errno) && deputy_of(process) && renew_deputy(process))
+		fd = openat(process->folder_fd, lh_process_file_path(process, name, path), flags | O_CLOEXEC);
 	if (fd < 0)
 		return lh_process_file_error(process, name, errno);
 	*ret_fd = fd;
@@ -206,7 +287,9 @@ struct lh_error *lh_process_read_file(const struct lh_process *process, const ch
 
 const char *lh_process_root(const struct lh_process *process, char *ret, size_t ret_bytes)
 {
-	snprintf(ret, ret_bytes, "/proc/%ld/root", (long)process->identity.pid);
+	char path[LH_PROC_PATH_BYTES];
+	snprintf(ret, ret_bytes, "/proc/%ld/%s", (long)process->identity.pid,
+		 lh_process_file_path(process, "root", path));
 	return ret;
 }
 
@@ -216,7 +299,7 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 	while (done < bytes) {
 		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes - done};
 		struct iovec remote = {.iov_base = lh_remote_pointer(addr + done), .iov_len = bytes - done};
-		ssize_t count = process_vm_readv(process->identity.pid, &local, 1, &remote, 1, 0);
+		ssize_t count = process_vm_readv(lh_process_memory_tid(process), &local, 1, &remote, 1, 0);
 		if (count <= 0)
 			break;
 		done += (size_t)count;
@@ -251,7 +334,7 @@ static size_t read_batch_of_ranges(const struct lh_process *process, const struc
 					   .iov_len = lh_range_bytes(ranges[i])};
 		local.iov_len += remote[i].iov_len;
 	}
-	ssize_t got = process_vm_readv(process->identity.pid, &local, 1, remote, count, 0);
+	ssize_t got = process_vm_readv(lh_process_memory_tid(process), &local, 1, remote, count, 0);
 	return got > 0 ? (size_t)got : 0;
 }
 

@@ -6,15 +6,35 @@
 
 #include "leakhunt/proc.h"
 
+#include <stdatomic.h>
+
 enum { LH_PAGE_BYTES = 4096 }; /* the smallest page of any Linux target; others are multiples */
 
 enum { LH_COMMAND_BYTES = 16 }; /* TASK_COMM_LEN, with the NUL (proc_pid_comm(5)) */
 
 struct lh_process {
 	int folder_fd; /* of /proc/PID */
+	/*
+	 * A living thread, where the main one has ended: that one's files show no memory any more. 0: it lives. NULL:
+	 * it is not asked. Shared by all threads of leakhunt.
+	 */
+	_Atomic pid_t *deputy;
 	struct lh_process_identity identity;
 	char command[LH_COMMAND_BYTES];
 };
+
+/* Any thread but `pid` that lives, in the folder of /proc/PID; 0: none does. */
+pid_t lh_process_find_deputy(int folder_fd, pid_t pid);
+
+/* The thread through which memory is seen: the main one, or its deputy. */
+pid_t lh_process_memory_tid(const struct lh_process *process);
+
+/* What to open below folder_fd for a file that needs the process's memory, in `ret`. */
+enum { LH_PROC_PATH_BYTES = 128 };
+const char *lh_process_file_path(const struct lh_process *process, const char *name, char ret[LH_PROC_PATH_BYTES]);
+
+/* Whether /proc is what it should be; else why not. */
+struct lh_error *lh_proc_check_mounted(void) LH_NODISCARD;
 
 /* The fields of /proc/PID/stat that matter here (proc_pid_stat(5)). */
 struct lh_proc_stat {

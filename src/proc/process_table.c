@@ -55,7 +55,9 @@ static struct lh_error *set_user(struct lh_process_table *table, struct lh_proce
 static struct lh_error *read_command(const struct lh_process *process, struct lh_process_table *table, const char **ret)
 {
 	char text[COMMAND_BYTES];
-	ssize_t count = lh_proc_read_small(process->folder_fd, "cmdline", text, sizeof(text));
+	char path[LH_PROC_PATH_BYTES];
+	ssize_t count = lh_proc_read_small(process->folder_fd, lh_process_file_path(process, "cmdline", path), text,
+					   sizeof(text));
 	size_t length = count > 0 ? (size_t)count : 0;
 	while (length && !text[length - 1])
 		length--;
@@ -123,7 +125,8 @@ static struct lh_error *add_row(const struct lh_process *process, struct lh_proc
 /* Cheaper than lh_process_open, which words errors that nobody would read. */
 static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, struct lh_process_table *table)
 {
-	struct lh_process process = {.identity.pid = pid};
+	_Atomic pid_t deputy = 0;
+	struct lh_process process = {.identity.pid = pid, .deputy = &deputy};
 	char text[STAT_BYTES];
 	struct lh_proc_stat stat;
 	LH_CLEANUP(lh_cleanup_close) int fd = openat(proc_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -137,7 +140,8 @@ static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, st
 			table->unreadable_count++;
 		return NULL;
 	}
-	if (lh_proc_stat_is_dead(&stat) || lh_proc_stat_is_kernel_thread(&stat)) {
+	deputy = lh_proc_stat_is_dead(&stat) && stat.thread_count > 1 ? lh_process_find_deputy(fd, pid) : 0;
+	if ((lh_proc_stat_is_dead(&stat) && !deputy) || lh_proc_stat_is_kernel_thread(&stat)) {
 		table->kernel_count++;
 		return NULL;
 	}
@@ -159,6 +163,7 @@ static int compare_uss(const void *a, const void *b)
 struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 {
 	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
+	LH_TRY(lh_proc_check_mounted());
 	LH_CLEANUP(lh_cleanup_dir) DIR *folder = opendir("/proc");
 	if (!folder)
 		return lh_error_from_errno(errno, "cannot open /proc");

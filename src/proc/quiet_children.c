@@ -112,8 +112,10 @@ void lh_process_offer_to_oom_killer(pid_t pid)
 
 bool lh_process_forks_into_own_pid_namespace(const struct lh_process *process)
 {
-	char own[64], childrens[sizeof(own)];
-	ssize_t own_bytes = readlinkat(process->folder_fd, "ns/pid", own, sizeof(own));
-	ssize_t bytes = readlinkat(process->folder_fd, "ns/pid_for_children", childrens, sizeof(childrens));
+	char own[64], childrens[sizeof(own)], path[LH_PROC_PATH_BYTES];
+	ssize_t own_bytes =
+		readlinkat(process->folder_fd, lh_process_file_path(process, "ns/pid", path), own, sizeof(own));
+	ssize_t bytes = readlinkat(process->folder_fd, lh_process_file_path(process, "ns/pid_for_children", path),
+				   childrens, sizeof(childrens));
 	return bytes > 0 && bytes == own_bytes && memcmp(own, childrens, (size_t)bytes) == 0;
 }

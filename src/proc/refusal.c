@@ -33,9 +33,11 @@ static unsigned yama_scope(void)
 
 static bool is_in_other_user_namespace(const struct lh_process *process)
 {
-	char own[64] = "", other[64] = "";
+	char own[64] = "", other[64] = "", path[LH_PROC_PATH_BYTES];
 	return readlink("/proc/self/ns/user", own, sizeof(own) - 1) > 0 &&
-	       readlinkat(process->folder_fd, "ns/user", other, sizeof(other) - 1) > 0 && strcmp(own, other) != 0;
+	       readlinkat(process->folder_fd, lh_process_file_path(process, "ns/user", path), other,
+			  sizeof(other) - 1) > 0 &&
+	       strcmp(own, other) != 0;
 }
 
 /* The kernel gives /proc/PID of a process that is not dumpable to root (proc(5), "/proc/pid"). */

@@ -30,9 +30,10 @@ enum { MANY_MAPPINGS = 4096 };
 /* proc_pid_statm(5): size and resident, in pages. false when the process has ended. */
 static bool read_resident(const struct lh_process *process, uint64_t *ret_bytes)
 {
-	char text[128];
+	char text[128], path[LH_PROC_PATH_BYTES];
 	uint64_t size_pages, resident_pages;
-	if (lh_proc_read_small(process->folder_fd, "statm", text, sizeof(text)) <= 0 ||
+	if (lh_proc_read_small(process->folder_fd, lh_process_file_path(process, "statm", path), text, sizeof(text)) <=
+		    0 ||
 	    sscanf(text, "%" SCNu64 " %" SCNu64, &size_pages, &resident_pages) != 2)
 		return false;
 	return lh_mul_u64(resident_pages, (uint64_t)sysconf(_SC_PAGESIZE), ret_bytes);

@@ -4,6 +4,7 @@
  */
 #include "process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,11 @@ struct lh_error *lh_system_memory_read(struct lh_system_memory *ret)
 	char text[MEMINFO_BYTES];
 	struct lh_system_memory memory = {0};
 	ssize_t bytes = lh_proc_read_small(AT_FDCWD, "/proc/meminfo", text, sizeof(text));
-	if (bytes < 0)
+	/* With subset=pid, /proc has no such file (proc(5)): then what is left is not known. */
+	if (bytes < 0 && bytes != -ENOENT)
 		return lh_error_from_errno((int)-bytes, "cannot read /proc/meminfo");
-	lh_system_memory_parse(text, &memory);
+	if (bytes > 0)
+		lh_system_memory_parse(text, &memory);
 	if (lh_proc_read_small(AT_FDCWD, "/proc/sys/vm/overcommit_memory", text, sizeof(text)) > 0)
 		memory.overcommit_mode = (unsigned)strtoul(text, NULL, 10);
 	*ret = memory;
