@@ -310,7 +310,9 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 /* Behind ---p and -w-p pages can be read by tracers only (mm/memory.c, FOLL_FORCE). 0 when that is refused. */
 static size_t read_by_force(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
 {
-	LH_CLEANUP(lh_cleanup_close) int fd = openat(process->folder_fd, "mem", O_RDONLY | O_CLOEXEC);
+	char path[LH_PROC_PATH_BYTES];
+	LH_CLEANUP(lh_cleanup_close)
+	int fd = openat(process->folder_fd, lh_process_file_path(process, "mem", path), O_RDONLY | O_CLOEXEC);
 	ssize_t count = fd < 0 || addr > INT64_MAX ? 0 : pread(fd, ret, bytes, (off_t)addr);
 	return count > 0 ? (size_t)count : 0;
 }
