@@ -155,19 +155,27 @@ demo: ## find a real TLS leak in a running proxy, in under two minutes
 	$(Q)$(MAKE) --no-print-directory all samples
 	$(Q)scripts/demo.sh .build/leakhunt .build/samples
 
-check: ## run all tests: unit, replayed fuzz seeds, command line, live processes
+check: ## run the tests: unit, replayed fuzz seeds, command line, live processes
 	$(Q)scripts/deps.sh ensure build demo check
 	$(Q)$(MAKE) --no-print-directory check-run
 
 check-run: $(program) $(units) $(replays) $(samples)
-	$(Q)scripts/check.sh $(build) .build/samples unit replay cli live
+	$(Q)scripts/check.sh $(build) .build/samples short unit replay cli live
+
+check-long: ## run the long tests: matrices, kills at each step, hostile targets, big cores
+	$(Q)scripts/deps.sh ensure build demo check
+	$(Q)$(MAKE) --no-print-directory check-long-run
+
+check-long-run: $(program) $(samples)
+	$(Q)scripts/check.sh $(build) .build/samples long cli live
+.PHONY: check-long check-long-run
 
 check-live: ## run only the tests on live processes
 	$(Q)scripts/deps.sh ensure build demo check
 	$(Q)$(MAKE) --no-print-directory check-live-run
 
 check-live-run: $(program) $(samples)
-	$(Q)scripts/check.sh $(build) .build/samples live
+	$(Q)scripts/check.sh $(build) .build/samples all live
 
 # What check does 20 times a mode.
 KILLS ?= 1000

@@ -2,6 +2,7 @@
 # Whose malloc a program calls, as select finds it out, with the allocators that Debian has.
 
 bats_require_minimum_version 1.5.0
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 teardown() {

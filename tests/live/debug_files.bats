@@ -2,6 +2,7 @@
 # Names from separate debug files: a stripped program whose heap is full of pointers to a static object,
 # which only its debug file names, made by gcc, objcopy and xz, and served by a debuginfod server of the test's own.
 # shellcheck disable=SC2154 # bats sets them
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Threads in each system call that blocks: what a call returns, and when, is what it returns without leakhunt.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

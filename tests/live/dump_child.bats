@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Mode child: the target is made to fork, the child is copied, and nothing of it is left, whoever dies when.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 # A build of its own: the named steps are not in the program that users have.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # `leakhunt dump --compress`: a core after `zstd -d`, read as it is by leakhunt, and nothing of it in the pause.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

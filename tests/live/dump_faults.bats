@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # leakhunt dies at each named step, and at random instants: the target does not notice, and nothing of it is left.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 # A build of its own: the named steps are not in the program that users have.

@@ -2,6 +2,7 @@
 # Targets that make a dump hard, in every mode: odd memory, many threads, filters, namespaces, signals, and
 # threads that cannot be stopped. The bytes are theirs, and they go on as if nothing had happened.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

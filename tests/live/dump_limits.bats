@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What `leakhunt dump` asks of memory, disc and cgroups before it touches its target.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Swapped pages: left alone without --swapped, read with it. Needs a machine that allows swapon.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {
