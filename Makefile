@@ -41,7 +41,10 @@ lib_src  := $(filter-out $(cli_src),$(all_src))
 unit_src := $(sort $(wildcard tests/unit/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # cxx_main.c is a part of cxx_objects, which is made twice: dynamic and static, both stripped.
-samp_src := $(sort $(filter-out samples/cxx_main.c,$(wildcard samples/*.c)))
+# library_objects.c needs the libraries whose objects it loses (group check of deps.sh).
+sample_packages := gio-2.0 libcurl expat gnutls libxml-2.0 libpcre2-8 sqlite3 zlib libcrypto
+library_sample  := $(shell pkg-config --exists $(sample_packages) 2>/dev/null && echo .build/samples/library_objects)
+samp_src := $(sort $(filter-out samples/cxx_main.c samples/library_objects.c,$(wildcard samples/*.c)))
 bench_src := $(sort $(wildcard tests/bench/*.c))
 
 lib_obj  := $(lib_src:%.c=$(build)/%.o)
@@ -51,7 +54,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/python_leak .build/samples/check_cut
+            .build/samples/python_leak .build/samples/check_cut $(library_sample)
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
 lib      := $(build)/libleakhunt.a
@@ -122,6 +125,12 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/cxx_objects_static: samples/cxx_objects.cc .build/samples/cxx_main.o
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -Wall -Wextra -O2 -s -static -o $@ $^ -lpthread
+
+.build/samples/library_objects: samples/library_objects.c samples/sample.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g \
+		$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(sample_packages))) \
+		-o $@ $< $(shell pkg-config --libs $(sample_packages)) -ljansson -lpthread
 
 # Beside the sample whose cores it checks.
 .build/samples/check_cut: tests/live/check_cut.c

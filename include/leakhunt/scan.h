@@ -399,17 +399,16 @@ void lh_census_deinit(struct lh_census *census);
 
 /* ---------------------------------------------------------------- objects */
 
-enum lh_object_language { LH_OBJECT_CXX, LH_OBJECT_PYTHON, LH_OBJECT_LIBRARY };
-
 /* Objects of one type. Strings belong to the result, or to the symbols that it was made with. */
 struct lh_object_count {
+	const char *kind;   /* a literal: "C++", "Python", or the library, "OpenSSL" */
 	const char *name;   /* "app::Session", "dict", "SSL" */
 	const char *detail; /* of objects of a library: "server, TLS 1.3", "BIO_s_socket()"; else "" */
-	enum lh_object_language language;
 	uint64_t count;
 	/*
-	 * Estimated: of malloc's chunks, with their overhead, that the objects begin; of Python what the type
-	 * says. 0 of objects that lie in others, or where no chunk can be told. What they point to is not in it.
+	 * Estimated: of malloc's chunks, with their overhead, that the objects begin, and of buffers that an object
+	 * of a library alone owns; of Python what the type says. 0 of objects that lie in others, or where no chunk
+	 * can be told. What else they point to is not in it.
 	 */
 	uint64_t bytes;
 	bool is_own;          /* a class that the program's own code has made (Python), not one of the interpreter's */
@@ -430,9 +429,9 @@ struct lh_objects_options {
 };
 
 /*
- * Counts the objects whose types the addresses of `census` name: classes of C++ (by run-time type information),
- * of CPython, and types of OpenSSL. Reads the image once, or up to three times when Python is in it.
- * LH_ERROR_INTERRUPTED when progress said stop.
+ * Counts the objects whose types the addresses of `census` name: classes of C++ (by run-time type information)
+ * and of CPython; and objects of libraries (src/objects/families.c lists them). Reads the image once, or up to three
+ * times when Python is in it. LH_ERROR_INTERRUPTED when progress said stop.
  */
 struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_census *census,
 				 const struct lh_objects_options *options, struct lh_objects *ret) LH_NODISCARD;

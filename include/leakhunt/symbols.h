@@ -56,6 +56,16 @@ const char *lh_symbols_accessor(struct lh_symbols *symbols, uint64_t addr, bool 
 const char *lh_symbols_string_name(struct lh_symbols *symbols, uint64_t addr);
 
 /*
+ * The word at `addr` as it is in memory; where the image has not got it, as the module's file says: a pointer with the
+ * dynamic linker's work done to it, or a plain number. False when neither has it.
+ */
+bool lh_symbols_read_pointer(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
+bool lh_symbols_read_number(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
+
+/* A printable C string of at least one and at most `most` bytes at `addr`; belongs to lh_symbols. NULL when none is. */
+const char *lh_symbols_read_name(struct lh_symbols *symbols, uint64_t addr, size_t most);
+
+/*
  * A C++ class, by the run-time type information of the virtual table at `addr` (the address that
  * objects hold): Itanium C++ ABI 2.5.2 and 2.9.5. Stripped programs have it, unless made with -fno-rtti.
  */

@@ -2,10 +2,11 @@
  * objects: how many objects of which type memory holds. Input: the census, whose addresses say which
  * tables and types of modules are pointed to at all. Classes of Python lie in the heap themselves: one more
  * walk finds them, and another those with a metaclass. Then one walk looks at each word that points to a
- * type, and counts it where the words around it, and the allocator's chunk, say that an object is there.
+ * type, or that fits a pattern of a library's family, and counts it where the words around it, and the
+ * allocator's chunk, say that an object is there.
  */
-#include "heap/chunks.h"
-#include "object_rules.h"
+#include "family.h"
+#include "heap/tcache_key.h"
 #include "python_object.h"
 #include "sweep/hits.h"
 
@@ -16,19 +17,25 @@
 enum {
 	CENSUS_ROWS_MAX = 1 << 16, /* most frequent addresses that are looked at */
 	TYPES_MAX = 1 << 18,       /* classes of Python, tables of C++ */
-	LIBRARY_ROWS_MAX = 1 << 10,
+	LIBRARY_ROWS_MAX = 1 << 12,
+	PATTERNS_MAX = 64,
 	ARRAY_HEAD_MAX_BYTES = 16, /* of new T[], make_shared: the objects behind fill the chunk */
 };
 
-/* An address that objects point to, and by which they are told. */
+/* An address that objects point to, and by which they are told: of a family, of C++ or of Python. */
 struct object_type {
-	uint64_t addr;
-	enum lh_object_language language;
-	const char *name; /* of the class; of the table, for languages of libraries */
-	bool is_table_string;
+	struct lh_family_target target;
+	const struct lh_object_family *family; /* NULL: a class, of Python or of C++ */
+	bool is_python;
 	struct lh_python_type python;
 	struct lh_object_count tally;
 	uint64_t last_chunk; /* whose bytes were added last */
+};
+
+/* A pattern of a family. */
+struct family_pattern {
+	const struct lh_object_family *family;
+	size_t index;
 };
 
 struct object_search {
@@ -36,12 +43,22 @@ struct object_search {
 	struct lh_symbols *symbols;
 	const struct lh_objects_options *options;
 	LH_VEC(struct object_type) types;
-	LH_VEC(struct lh_object_count) library; /* rows of rules: their details differ from object to object */
+	LH_VEC(struct lh_object_count) library; /* rows of families: their details differ from object to object */
 	struct lh_hit_set *set;                 /* of the types */
+	struct lh_word_pattern patterns[PATTERNS_MAX];
+	struct family_pattern pattern_owners[PATTERNS_MAX];
+	size_t pattern_count;
 	struct lh_chunk_walk chunks;
+	uint64_t tcache_key;              /* marks freed chunks that look used; 0 */
 	LH_VEC(struct object_type) found; /* classes, while the heap is searched for them */
 	struct lh_strings_pool *strings;
 	bool has_tagged_ints;
+};
+
+/* What families hand their finds to. */
+struct lh_object_sink {
+	struct object_search *search;
+	const struct lh_object_family *family;
 };
 
 static void cleanup_search(struct object_search *search)
@@ -54,11 +71,15 @@ static void cleanup_search(struct object_search *search)
 
 /* ---------------------------------------------------------------- types that modules hold */
 
-static bool fits_any_rule(const char *accessor)
+static bool find_family(struct lh_symbols *symbols, bool yields, struct object_type *ret)
 {
-	for (const struct lh_object_rule *rule = lh_object_rules; rule->name; rule++) {
-		if (lh_object_rule_fits_accessor(rule, accessor))
-			return true;
+	for (size_t i = 0; lh_object_families[i]; i++) {
+		const struct lh_object_family *family = lh_object_families[i];
+		if (!family->is_table || family->yields_to_classes != yields ||
+		    !family->is_table(symbols, &ret->target))
+			continue;
+		ret->family = family;
+		return true;
 	}
 	return false;
 }
@@ -67,27 +88,21 @@ static bool fits_any_rule(const char *accessor)
 static bool describe_table(struct lh_symbols *symbols, uint64_t addr, struct object_type *ret)
 {
 	struct lh_cxx_class class;
-	bool is_similar;
-	*ret = (struct object_type){.addr = addr};
+	*ret = (struct object_type){.target = {.addr = addr, .name = ""}};
 	if (addr % 8 || lh_symbols_is_code(symbols, addr))
 		return false;
-	const char *accessor = lh_symbols_accessor(symbols, addr, &is_similar);
-	if (accessor && fits_any_rule(accessor)) {
-		ret->language = LH_OBJECT_LIBRARY;
-		ret->name = accessor;
-	} else if (lh_symbols_cxx_class(symbols, addr, &class)) {
-		ret->language = LH_OBJECT_CXX;
-		ret->name = class.name;
+	if (find_family(symbols, false, ret))
+		return true;
+	if (lh_symbols_cxx_class(symbols, addr, &class)) {
+		ret->target.name = class.name;
 		return !class.is_base_part;
-	} else if (lh_symbols_python_type(symbols, addr, &ret->python)) {
-		ret->language = LH_OBJECT_PYTHON;
-		ret->name = ret->python.name;
-	} else {
-		ret->language = LH_OBJECT_LIBRARY;
-		ret->name = lh_symbols_string_name(symbols, addr);
-		ret->is_table_string = true;
 	}
-	return ret->name != NULL;
+	if (lh_symbols_python_type(symbols, addr, &ret->python)) {
+		ret->is_python = true;
+		ret->target.name = ret->python.name;
+		return true;
+	}
+	return find_family(symbols, true, ret);
 }
 
 static struct lh_error *find_static_types(struct object_search *search, const struct lh_census *census)
@@ -100,6 +115,74 @@ static struct lh_error *find_static_types(struct object_search *search, const st
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- what families look for */
+
+static struct lh_error *walk_hits_of(struct object_search *search, const struct lh_hit_set *set, lh_hit_visitor *visit,
+				     void *context)
+{
+	struct lh_hit_walk walk = {
+		.image = search->image,
+		.walk_flags = search->options->walk_flags,
+		.threads = search->options->threads,
+		.set = set,
+		.visit = visit,
+		.context = context,
+		.progress = search->options->progress,
+		.progress_context = search->options->progress_context,
+	};
+	return lh_hits_walk(&walk);
+}
+
+struct lh_error *lh_family_add_target(const struct lh_family_setup *setup, const struct lh_family_target *target)
+{
+	struct object_search *search = setup->sink->search;
+	struct object_type type = {.target = *target, .family = setup->sink->family};
+	return search->types.count < TYPES_MAX ? lh_vec_push(&search->types, type) : NULL;
+}
+
+struct family_walk {
+	struct lh_family_setup *setup;
+	lh_family_visitor *visit;
+};
+
+static struct lh_error *take_place(void *context, const struct lh_hit *hit)
+{
+	const struct family_walk *walk = context;
+	struct lh_object_view view = {.image = walk->setup->image, .symbols = walk->setup->symbols, .hit = hit};
+	return walk->visit(walk->setup, &view);
+}
+
+struct lh_error *lh_family_walk(const struct lh_family_setup *setup, const struct lh_word_pattern *patterns,
+				size_t count, lh_family_visitor *visit)
+{
+	struct lh_family_setup own = *setup;
+	struct family_walk context = {&own, visit};
+	LH_CLEANUP(lh_cleanup_hit_set) struct lh_hit_set *set = NULL;
+	LH_TRY(lh_hit_set_create(NULL, 0, &set));
+	lh_hit_set_add_patterns(set, patterns, count);
+	return walk_hits_of(setup->sink->search, set, take_place, &context);
+}
+
+static void add_patterns(struct object_search *search, const struct lh_object_family *family)
+{
+	for (size_t i = 0; i < family->pattern_count && search->pattern_count < PATTERNS_MAX; i++) {
+		search->pattern_owners[search->pattern_count] = (struct family_pattern){family, i};
+		search->patterns[search->pattern_count++] = family->patterns[i];
+	}
+}
+
+static struct lh_error *prepare_families(struct object_search *search, const struct lh_census *census)
+{
+	for (size_t i = 0; lh_object_families[i]; i++) {
+		struct lh_object_sink sink = {search, lh_object_families[i]};
+		struct lh_family_setup setup = {search->image, search->symbols, census, &sink};
+		add_patterns(search, lh_object_families[i]);
+		if (lh_object_families[i]->prepare)
+			LH_TRY(lh_object_families[i]->prepare(&setup));
+	}
+	return NULL;
+}
+
 /* ---------------------------------------------------------------- walking */
 
 static struct lh_error *make_set(struct object_search *search, bool wants_metaclasses, size_t first)
@@ -108,8 +191,8 @@ static struct lh_error *make_set(struct object_search *search, bool wants_metacl
 	struct lh_error *error = NULL;
 	for (size_t i = first; i < search->types.count && !error; i++) {
 		const struct object_type *type = &search->types.items[i];
-		if (!wants_metaclasses || (type->language == LH_OBJECT_PYTHON && type->python.is_metaclass))
-			error = lh_vec_push(&addrs, type->addr);
+		if (!wants_metaclasses || (type->is_python && type->python.is_metaclass))
+			error = lh_vec_push(&addrs, type->target.addr);
 	}
 	lh_hit_set_destroy(search->set);
 	search->set = NULL;
@@ -121,22 +204,7 @@ static struct lh_error *make_set(struct object_search *search, bool wants_metacl
 
 static struct lh_error *walk_hits(struct object_search *search, lh_hit_visitor *visit)
 {
-	struct lh_hit_walk walk = {
-		.image = search->image,
-		.walk_flags = search->options->walk_flags,
-		.threads = search->options->threads,
-		.set = search->set,
-		.visit = visit,
-		.context = search,
-		.progress = search->options->progress,
-		.progress_context = search->options->progress_context,
-	};
-	return lh_hits_walk(&walk);
-}
-
-bool lh_object_word(const struct lh_object_view *view, int64_t offset, uint64_t *ret)
-{
-	return lh_hit_word(view->image, view->hit, view->hit->addr + (uint64_t)offset, ret);
+	return walk_hits_of(search, search->set, visit, search);
 }
 
 /* ---------------------------------------------------------------- Python */
@@ -156,19 +224,19 @@ static struct lh_python_view python_view(const struct object_search *search, con
 static struct lh_error *take_class(void *context, const struct lh_hit *hit)
 {
 	struct object_search *search = context;
-	struct object_type type = {.addr = hit->addr - 8, .language = LH_OBJECT_PYTHON};
+	struct object_type type = {.target.addr = hit->addr - 8, .is_python = true};
 	struct lh_python_view view = python_view(search, hit);
 	if (search->found.count + search->types.count >= TYPES_MAX || !lh_python_is_object(&view) ||
-	    !lh_symbols_python_type(search->symbols, type.addr, &type.python))
+	    !lh_symbols_python_type(search->symbols, type.target.addr, &type.python))
 		return NULL;
-	type.name = type.python.name;
+	type.target.name = type.python.name;
 	return lh_vec_push(&search->found, type);
 }
 
 static int compare_types(const void *a, const void *b)
 {
 	const struct object_type *left = a, *right = b;
-	return lh_compare_u64(left->addr, right->addr);
+	return lh_compare_u64(left->target.addr, right->target.addr);
 }
 
 /* A class that memory shows twice is one. */
@@ -178,7 +246,7 @@ static void drop_repeated_types(struct object_search *search)
 	if (search->types.count)
 		qsort(search->types.items, search->types.count, sizeof(*search->types.items), compare_types);
 	for (size_t i = 0; i < search->types.count; i++) {
-		if (!kept || search->types.items[kept - 1].addr != search->types.items[i].addr)
+		if (!kept || search->types.items[kept - 1].target.addr != search->types.items[i].target.addr)
 			search->types.items[kept++] = search->types.items[i];
 	}
 	search->types.count = kept;
@@ -233,79 +301,36 @@ static void count_cxx(struct object_type *type, const struct lh_hit *hit, const 
 		type->last_chunk = chunk->memory_addr;
 }
 
-/* The row of that name and detail; NULL when there are too many. */
-static struct lh_error *find_library_row(struct object_search *search, const char *name, const char *detail,
-					 struct lh_object_count **ret)
+/* The row of that kind, name and detail; NULL when there are too many. */
+static struct lh_error *find_library_row(struct object_search *search, const char *kind,
+					 const struct lh_object_claim *claim, struct lh_object_count **ret)
 {
 	for (size_t i = 0; i < search->library.count; i++) {
 		struct lh_object_count *row = &search->library.items[i];
-		if (row->name == name && strcmp(row->detail, detail) == 0) {
+		if (row->kind == kind && strcmp(row->name, claim->name) == 0 &&
+		    strcmp(row->detail, claim->detail) == 0) {
 			*ret = row;
 			return NULL;
 		}
 	}
-	struct lh_object_count row = {.name = name, .language = LH_OBJECT_LIBRARY};
+	struct lh_object_count row = {.kind = kind, .name = claim->name};
 	*ret = NULL;
 	if (search->library.count >= LIBRARY_ROWS_MAX)
 		return NULL;
-	LH_TRY(lh_strings_pool_add(search->strings, detail, strlen(detail), &row.detail));
+	LH_TRY(lh_strings_pool_add(search->strings, claim->detail, strlen(claim->detail), &row.detail));
 	LH_TRY(lh_vec_push(&search->library, row));
 	*ret = &search->library.items[search->library.count - 1];
 	return NULL;
 }
 
-/* A row's object, or one more that was freed; there may be no row for it. */
-static void add_chunk(struct lh_object_count *row, const struct lh_chunk *chunk)
+struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh_object_claim *claim)
 {
-	if (row && chunk->is_used)
-		add_object(row, chunk->memory_addr, chunk->size_bytes);
-	else if (row)
+	struct lh_object_count *row;
+	LH_TRY(find_library_row(sink->search, sink->family->kind, claim, &row));
+	if (row && claim->is_freed)
 		row->freed_count++;
-}
-
-static struct lh_error *count_record_buffers(struct object_search *search, const struct lh_object_view *view,
-					     const char *owner)
-{
-	for (uint64_t offset = 0; offset < view->chunk.size_bytes - 8; offset += 8) {
-		struct lh_chunk buffer;
-		struct lh_object_count *row;
-		char detail[LH_OBJECT_DETAIL_MAX];
-		if (!lh_object_record_buffer(view, offset, &buffer))
-			continue;
-		snprintf(detail, sizeof(detail), "of %s", owner);
-		LH_TRY(find_library_row(search, "record buffer", detail, &row));
-		add_chunk(row, &buffer);
-	}
-	return NULL;
-}
-
-static struct lh_error *count_by_rule(struct object_search *search, const struct object_type *type,
-				      const struct lh_hit *hit, const struct lh_chunk *chunk)
-{
-	struct lh_object_view view = {
-		.image = search->image,
-		.symbols = search->symbols,
-		.hit = hit,
-		.table_addr = type->addr,
-		.table_name = type->name,
-		.has_chunk = chunk != NULL,
-	};
-	if (chunk)
-		view.chunk = *chunk;
-	for (const struct lh_object_rule *rule = lh_object_rules; rule->name; rule++) {
-		char detail[LH_OBJECT_DETAIL_MAX] = "";
-		struct lh_object_count *row;
-		bool fits = type->is_table_string ? !rule->accessors : lh_object_rule_fits_accessor(rule, type->name);
-		if (!fits || !rule->is_object(&view, detail))
-			continue;
-		LH_TRY(find_library_row(search, rule->name, detail, &row));
-		if (chunk)
-			add_chunk(row, chunk);
-		else if (row)
-			add_object(row, hit->addr, 0);
-		return chunk && chunk->is_used && rule->has_buffers ? count_record_buffers(search, &view, rule->name)
-								    : NULL;
-	}
+	else if (row)
+		add_object(row, claim->addr, claim->bytes);
 	return NULL;
 }
 
@@ -315,21 +340,54 @@ static bool is_stack(const struct lh_segment *segment)
 	return segment && (segment->kind == LH_REGION_MAIN_STACK || segment->kind == LH_REGION_THREAD_STACK);
 }
 
+/* malloc.c, tcache_put: the second word of what lies in a thread's cache. Default: chunks up to 1040 bytes. */
+static bool is_cached(const struct object_search *search, const struct lh_hit *hit, const struct lh_chunk *chunk)
+{
+	enum { CACHED_MAX = 1040 };
+	uint64_t word;
+	return search->tcache_key && chunk->size_bytes <= CACHED_MAX &&
+	       lh_hit_word(search->image, hit, chunk->memory_addr + 8, &word) && word == search->tcache_key;
+}
+
+static bool find_chunk(struct object_search *search, const struct lh_hit *hit, struct lh_chunk *ret)
+{
+	if (!lh_chunk_walk_to(&search->chunks, hit->block, hit->addr, ret))
+		return false;
+	ret->is_used = ret->is_used && !is_cached(search, hit, ret);
+	return true;
+}
+
+static struct lh_error *take_of_family(struct object_search *search, const struct lh_object_family *family,
+				       struct lh_object_view *view)
+{
+	struct lh_object_sink sink = {search, family};
+	view->image = search->image;
+	view->symbols = search->symbols;
+	view->has_chunk = find_chunk(search, view->hit, &view->chunk);
+	return family->take(&sink, view);
+}
+
 static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 {
 	struct object_search *search = context;
-	struct object_type *type = &search->types.items[hit->target];
+	struct lh_object_view view = {.hit = hit};
 	if (is_stack(hit->block->segment))
 		return NULL;
-	if (type->language == LH_OBJECT_PYTHON) {
+	if (hit->target >= search->types.count) {
+		const struct family_pattern *owner = &search->pattern_owners[hit->target - search->types.count];
+		view.pattern = owner->index;
+		return take_of_family(search, owner->family, &view);
+	}
+	struct object_type *type = &search->types.items[hit->target];
+	view.target = &type->target;
+	if (type->family)
+		return take_of_family(search, type->family, &view);
+	if (type->is_python) {
 		count_python(search, type, hit);
 		return NULL;
 	}
-	struct lh_chunk found;
-	const struct lh_chunk *chunk = lh_chunk_walk_to(&search->chunks, hit->block, hit->addr, &found) ? &found : NULL;
-	if (type->language == LH_OBJECT_LIBRARY)
-		return count_by_rule(search, type, hit, chunk);
-	count_cxx(type, hit, chunk);
+	struct lh_chunk chunk;
+	count_cxx(type, hit, find_chunk(search, hit, &chunk) ? &chunk : NULL);
 	return NULL;
 }
 
@@ -338,7 +396,7 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 static int compare_by_name(const void *a, const void *b)
 {
 	const struct lh_object_count *left = a, *right = b;
-	int order = (int)left->language - (int)right->language;
+	int order = strcmp(left->kind, right->kind);
 	if (!order)
 		order = strcmp(left->name, right->name);
 	return order ? order : strcmp(left->detail, right->detail);
@@ -380,11 +438,12 @@ static bool is_in_module(const struct object_search *search, uint64_t addr)
 static struct lh_error *collect_rows(const struct object_search *search, struct lh_objects *ret)
 {
 	for (size_t i = 0; i < search->types.count; i++) {
-		struct lh_object_count row = search->types.items[i].tally;
-		row.name = search->types.items[i].name;
-		row.language = search->types.items[i].language;
+		const struct object_type *type = &search->types.items[i];
+		struct lh_object_count row = type->tally;
+		row.name = type->target.name;
+		row.kind = type->is_python ? "Python" : "C++";
 		row.detail = "";
-		row.is_own = row.language == LH_OBJECT_PYTHON && !is_in_module(search, search->types.items[i].addr);
+		row.is_own = type->is_python && !is_in_module(search, type->target.addr);
 		if (row.count)
 			LH_TRY(lh_vec_push(&ret->rows, row));
 	}
@@ -404,7 +463,7 @@ static bool has_tagged_ints(const struct object_search *search)
 {
 	for (size_t i = 0; i < search->types.count; i++) {
 		const struct object_type *type = &search->types.items[i];
-		if (type->language == LH_OBJECT_PYTHON && strcmp(type->name, "str") == 0)
+		if (type->is_python && strcmp(type->target.name, "str") == 0)
 			return lh_python_has_tagged_ints(&type->python);
 	}
 	return false;
@@ -414,14 +473,14 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 {
 	size_t heap_types, more_types;
 	LH_TRY(find_static_types(search, census));
+	LH_TRY(prepare_families(search, census));
 	LH_TRY(find_classes(search, 0, &heap_types));
 	if (heap_types < search->types.count)
 		LH_TRY(find_classes(search, heap_types, &more_types));
 	drop_repeated_types(search);
 	search->has_tagged_ints = has_tagged_ints(search);
-	if (!search->types.count)
-		return NULL;
 	LH_TRY(make_set(search, false, 0));
+	lh_hit_set_add_patterns(search->set, search->patterns, search->pattern_count);
 	return walk_hits(search, take_object);
 }
 
@@ -435,6 +494,7 @@ struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symb
 		.symbols = symbols,
 		.options = options,
 		.chunks = {.image = image},
+		.tcache_key = lh_tcache_key_find(image),
 		.strings = &objects.strings,
 	};
 	LH_TRY(count_objects(&search, census));

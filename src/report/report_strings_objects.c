@@ -8,16 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *language_name(enum lh_object_language language)
-{
-	static const char *const names[] = {
-		[LH_OBJECT_CXX] = "C++",
-		[LH_OBJECT_PYTHON] = "Python",
-		[LH_OBJECT_LIBRARY] = "OpenSSL",
-	};
-	return names[language];
-}
-
 /* "SSL (server, TLS 1.3)" */
 static void write_name(const struct lh_object_count *row, struct lh_buffer *ret)
 {
@@ -71,7 +61,7 @@ static void write_row(struct lh_table *table, const struct lh_object_count *row)
 	lh_table_cell(table, "%s", lh_format_count(row->count, count));
 	lh_table_cell_bytes(table, row->bytes);
 	lh_table_cell(table, "0x%" PRIx64, row->example_addr);
-	lh_table_cell(table, "%s", language_name(row->language));
+	lh_table_cell(table, "%s", row->kind);
 	lh_table_cell(table, "%s", name.data ? name.data : "");
 }
 
@@ -104,12 +94,11 @@ static json_t *make_json(const struct lh_strings_report *report)
 	json_t *list = json_array();
 	for (size_t i = 0; i < objects->rows.count && i < report->top; i++) {
 		const struct lh_object_count *row = &objects->rows.items[i];
-		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
-						      language_name(row->language), "name", lh_json_string(row->name),
-						      "detail", lh_json_string(row->detail), "count",
-						      lh_json_u64(row->count), "bytes", lh_json_u64(row->bytes),
-						      "freed_count", lh_json_u64(row->freed_count), "addr",
-						      lh_json_address(row->example_addr)));
+		json_array_append_new(
+			list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", row->kind, "name",
+					lh_json_string(row->name), "detail", lh_json_string(row->detail), "count",
+					lh_json_u64(row->count), "bytes", lh_json_u64(row->bytes), "freed_count",
+					lh_json_u64(row->freed_count), "addr", lh_json_address(row->example_addr)));
 	}
 	return list;
 }

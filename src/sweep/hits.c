@@ -1,7 +1,8 @@
 /*
- * hits: a range filter over all words, then a bitmap of what the addresses hash to, then the table. Input:
- * an image and a set of addresses. Output: each word that holds one of them, in order. A word that
- * straddles two blocks isn't aligned, so there is none.
+ * hits: a range filter over all words, then a bitmap of what the addresses hash to, then the table; for
+ * patterns a bitmap of low halves, then each pattern. Input: an image, a set of addresses and patterns.
+ * Output: each word that holds one of them, in order. A word that straddles two blocks isn't aligned, so
+ * there is none.
  */
 #include "hits.h"
 #include "stripes.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITMAP_BITS = 1 << 18, STRIPE_BYTES = 4 << 20 };
+enum { BITMAP_BITS = 1 << 18, LOW_BITS = 1 << 16, STRIPE_BYTES = 4 << 20 };
 
 struct hit_slot {
 	uint64_t target;
@@ -22,6 +23,11 @@ struct lh_hit_set {
 	struct hit_slot *slots;
 	size_t slot_count; /* a power of two, at least twice the targets */
 	uint8_t bitmap[BITMAP_BITS / 8];
+	size_t target_count;
+	const struct lh_word_pattern *patterns;
+	size_t pattern_count;
+	bool has_own_address;
+	uint8_t low_bitmap[LOW_BITS / 8]; /* of the low 16 bits of words that may fit a pattern */
 };
 
 static uint64_t hash_of(uint64_t target)
@@ -78,12 +84,24 @@ struct lh_error *lh_hit_set_create(const uint64_t *targets, size_t count, struct
 	set->slots = calloc(set->slot_count, sizeof(*set->slots));
 	if (!set->slots)
 		return lh_error_no_memory();
+	set->target_count = count;
 	LH_TRY(set_ranges(set, targets, count));
 	for (size_t i = 0; i < count; i++)
 		add_target(set, targets[i], i);
 	*ret = set;
 	set = NULL;
 	return NULL;
+}
+
+void lh_hit_set_add_patterns(struct lh_hit_set *set, const struct lh_word_pattern *patterns, size_t count)
+{
+	set->patterns = patterns;
+	set->pattern_count = count;
+	for (size_t i = 0; i < count; i++) {
+		set->has_own_address |= patterns[i].is_own_address;
+		for (uint64_t low = patterns[i].first; !patterns[i].is_own_address && low <= patterns[i].last; low++)
+			set->low_bitmap[low % LOW_BITS / 8] |= (uint8_t)(1 << low % 8);
+	}
 }
 
 void lh_hit_set_destroy(struct lh_hit_set *set)
@@ -140,6 +158,33 @@ static void destroy_part(void *context)
 	free(part);
 }
 
+static bool fits_pattern(const struct lh_word_pattern *pattern, uint64_t word, uint64_t addr)
+{
+	uint32_t low = (uint32_t)word;
+	if (pattern->is_own_address)
+		return word - addr == (uint64_t)(int64_t)pattern->offset;
+	return pattern->first <= low && low <= pattern->last && word >> 32 <= pattern->high_max;
+}
+
+static struct lh_error *take_patterned(struct hit_part *part, uint64_t word, uint64_t addr)
+{
+	const struct lh_hit_set *set = part->total->walk->set;
+	for (size_t i = 0; i < set->pattern_count; i++) {
+		if (fits_pattern(&set->patterns[i], word, addr))
+			return lh_hit_set_find(set, word) == SIZE_MAX
+				       ? lh_vec_push(&part->hits, (struct found){addr, set->target_count + i})
+				       : NULL;
+	}
+	return NULL;
+}
+
+static bool may_fit_pattern(const struct lh_hit_set *set, uint64_t word, uint64_t addr)
+{
+	size_t low = word % LOW_BITS;
+	return set->low_bitmap[low / 8] >> low % 8 & 1 ||
+	       (set->has_own_address && word - addr + LH_OWN_ADDRESS_REACH <= 2 * LH_OWN_ADDRESS_REACH);
+}
+
 static struct lh_error *take_word(struct hit_part *part, const struct lh_block *block, size_t at)
 {
 	uint64_t word;
@@ -148,10 +193,28 @@ static struct lh_error *take_word(struct hit_part *part, const struct lh_block *
 	return target == SIZE_MAX ? NULL : lh_vec_push(&part->hits, (struct found){block->addr + at, target});
 }
 
+/* Both, in the order of addresses. */
+static struct lh_error *scan_block_for_patterns(struct hit_part *part, const struct lh_block *block, size_t at)
+{
+	const struct lh_hit_set *set = part->total->walk->set;
+	for (; at < block->bytes && block->bytes - at >= 8; at += 8) {
+		uint64_t word;
+		memcpy(&word, block->data + at, sizeof(word));
+		if (word - set->ranges.low_start < set->ranges.low_bytes ||
+		    word - set->ranges.high_start < set->ranges.high_bytes)
+			LH_TRY(take_word(part, block, at));
+		if (may_fit_pattern(set, word, block->addr + at))
+			LH_TRY(take_patterned(part, word, block->addr + at));
+	}
+	return NULL;
+}
+
 static struct lh_error *scan_block(struct hit_part *part, const struct lh_block *block)
 {
 	const struct lh_word_ranges *ranges = &part->total->walk->set->ranges;
 	size_t at = (size_t)(-block->addr & 7);
+	if (part->total->walk->set->pattern_count)
+		return scan_block_for_patterns(part, block, at);
 	while (at < block->bytes && block->bytes - at >= 8) {
 		size_t count = lh_min_u64(LH_FILTER_WORDS, (block->bytes - at) / 8);
 		uint64_t hits = part->total->filter(block->data + at, count, ranges);

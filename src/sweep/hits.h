@@ -15,10 +15,27 @@ struct lh_hit {
 
 typedef struct lh_error *lh_hit_visitor(void *context, const struct lh_hit *hit);
 
-/* A set of addresses. */
+/* How far from a word's own address the address may lie that a pattern asks for. */
+#define LH_OWN_ADDRESS_REACH 256
+
+/* Words told by their value. */
+struct lh_word_pattern {
+	bool is_own_address; /* the word holds its own address + `offset`; else its low half is in [first, last] */
+	int32_t offset;      /* -LH_OWN_ADDRESS_REACH to LH_OWN_ADDRESS_REACH */
+	uint32_t first;      /* low 16 bits not 0: words of zeros must be passed over fast */
+	uint32_t last;
+	uint32_t high_max; /* the high half is at most this */
+};
+
+/* A set of addresses, and of patterns. */
 struct lh_hit_set;
 /* `targets` must be distinct; their order gives the indexes of hits. */
 struct lh_error *lh_hit_set_create(const uint64_t *targets, size_t count, struct lh_hit_set **ret) LH_NODISCARD;
+/*
+ * Adds patterns, which must outlive the set; the index of a word that fits pattern i is the number of targets + i.
+ * Addresses come before patterns, and of several patterns that fit a word the first counts.
+ */
+void lh_hit_set_add_patterns(struct lh_hit_set *set, const struct lh_word_pattern *patterns, size_t count);
 void lh_hit_set_destroy(struct lh_hit_set *set);
 void lh_cleanup_hit_set(struct lh_hit_set **set);
 /* The index of the address; SIZE_MAX when it is not in the set. */

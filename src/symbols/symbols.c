@@ -408,3 +408,25 @@ const char *lh_symbols_string_name(struct lh_symbols *symbols, uint64_t addr)
 {
 	return lh_string_name(symbols, addr);
 }
+
+bool lh_symbols_read_pointer(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret)
+{
+	return lh_symbol_read_pointer(symbols, addr, ret);
+}
+
+bool lh_symbols_read_number(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret)
+{
+	return lh_symbol_read_number(symbols, addr, ret);
+}
+
+const char *lh_symbols_read_name(struct lh_symbols *symbols, uint64_t addr, size_t most)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (!lh_symbol_read_text(symbols, addr, most, &text))
+		return NULL;
+	for (size_t i = 0; i < text.length; i++) {
+		if (text.data[i] < ' ' || text.data[i] > '~')
+			return NULL;
+	}
+	return lh_symbol_store_keep(symbols, &text);
+}

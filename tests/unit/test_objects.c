@@ -125,7 +125,7 @@ static void classes_are_named_by_their_type_info(void **state)
 	assert_int_equal(row->count, 10);
 	assert_int_equal(row->freed_count, 10);
 	assert_int_equal(row->bytes, 10 * 64);
-	assert_int_equal(row->language, LH_OBJECT_CXX);
+	assert_string_equal(row->kind, "C++");
 	assert_int_equal(find_row(memory, "shop::List<int>")->count, 10);
 	assert_int_equal(memory->objects.rows.count, 2);
 	free_memory(memory);
@@ -185,7 +185,7 @@ static void python_objects_are_told_by_their_references(void **state)
 	const struct lh_object_count *row = find_row(memory, "S\xc3\xa9ssion");
 	assert_int_equal(row->count, 10);
 	assert_int_equal(row->bytes, 10 * (48 + 16));
-	assert_int_equal(row->language, LH_OBJECT_PYTHON);
+	assert_string_equal(row->kind, "Python");
 	assert_int_equal(find_row(memory, "Meta")->count, 1);
 	assert_int_equal(find_row(memory, "type")->count, 3); /* itself, tuple, Meta: of a core all is scanned */
 	assert_int_equal(find_row(memory, "tuple")->count, 1);

@@ -1,11 +1,11 @@
 /*
- * object_rules: types of OpenSSL 1.1.1 to 3.3, by the tables that their objects point to and by what stands
+ * family_openssl: types of OpenSSL 1.1.1 to 3.3, by the tables that their objects point to and by what stands
  * around the pointer. No size and no version is asked for: fields are recognized by what they hold.
  *
  * Sources: ssl/ssl_local.h and ssl/ssl_local.h of 3.2 (struct ssl_st, ssl_ctx_st, ssl_session_st),
  * crypto/bio/bio_local.h, crypto/evp/evp_local.h, include/crypto/x509.h, include/crypto/evp.h.
  */
-#include "object_rules.h"
+#include "families.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -18,15 +18,19 @@ enum {
 	MASTER_KEY_MAX = 256,
 };
 
+struct openssl_rule {
+	const char *name; /* of the type */
+	/* Patterns (fnmatch) of the accessor functions of the tables, NULL-terminated; NULL: tables that bear a string.
+	 */
+	const char *const *accessors;
+	/* Whether the word belongs to an object of this type; fills `ret` with what is special to it, or "". */
+	bool (*is_object)(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX]);
+	bool has_buffers; /* of records, which are chunks of their own */
+};
+
 static uint32_t low_half(uint64_t word)
 {
 	return (uint32_t)word;
-}
-
-/* User space of x86_64, and what malloc returns is a multiple of 16; tables of 8. */
-static bool is_pointer(uint64_t word)
-{
-	return word >= 4096 && word < UINT64_C(1) << 47 && word % 8 == 0;
 }
 
 /* Where the pointer lies in its chunk; SIZE_MAX when that is not known. */
@@ -76,7 +80,7 @@ static bool is_connection_state(const struct lh_object_view *view, int64_t offse
 			return false;
 	}
 	for (int i = 0; i < 3; i++) {
-		if (words[i] && !is_pointer(words[i]))
+		if (words[i] && !lh_object_is_pointer(words[i]))
 			return false;
 	}
 	if (!low_half(words[3]) || low_half(words[3]) > RWSTATE_MAX || low_half(words[5]) > 1 ||
@@ -117,10 +121,10 @@ static bool is_ssl_ctx(const struct lh_object_view *view, char ret[LH_OBJECT_DET
 {
 	for (int64_t i = 1; i <= 5; i++) {
 		uint64_t word;
-		if (!lh_object_word(view, i * 8, &word) || !is_pointer(word))
+		if (!lh_object_word(view, i * 8, &word) || !lh_object_is_pointer(word))
 			return false;
 	}
-	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s()", view->table_name);
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s()", view->target->name);
 	return is_placed_below(view, 16);
 }
 
@@ -133,7 +137,7 @@ static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DET
 	    !lh_object_word(view, start + 8, &key_bytes) || !protocol_name(low_half(version)) || !key_bytes ||
 	    key_bytes > MASTER_KEY_MAX)
 		return false;
-	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %.32s", protocol_name(low_half(version)), view->table_name);
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %.32s", protocol_name(low_half(version)), view->target->name);
 	return true;
 }
 
@@ -141,7 +145,7 @@ static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DET
  * {unsigned char *buf; size_t default_len, len, offset, left; ...} of 1.1.1 to 3.1 (ssl/record/record.h), for what is
  * read and for what is written: `buf` is as long as `len` says, by the size that malloc keeps in front of it.
  */
-bool lh_object_record_buffer(const struct lh_object_view *view, uint64_t offset, struct lh_chunk *ret)
+static bool find_record_buffer(const struct lh_object_view *view, uint64_t offset, struct lh_chunk *ret)
 {
 	enum { ADDR, DEFAULT, LENGTH, OFFSET, LEFT, WORDS, LENGTH_MIN = 512, LENGTH_MAX = 1 << 17, SIZE_FLAGS = 7 };
 	uint64_t words[WORDS], size, next_size;
@@ -150,8 +154,8 @@ bool lh_object_record_buffer(const struct lh_object_view *view, uint64_t offset,
 		if (!lh_object_word(view, (int64_t)(at - view->hit->addr), &words[i]))
 			return false;
 	}
-	if (!is_pointer(words[ADDR]) || words[ADDR] % 16 || words[LENGTH] < LENGTH_MIN || words[LENGTH] > LENGTH_MAX ||
-	    words[DEFAULT] > LENGTH_MAX || words[OFFSET] > words[LENGTH] ||
+	if (!lh_object_is_pointer(words[ADDR]) || words[ADDR] % 16 || words[LENGTH] < LENGTH_MIN ||
+	    words[LENGTH] > LENGTH_MAX || words[DEFAULT] > LENGTH_MAX || words[OFFSET] > words[LENGTH] ||
 	    words[LEFT] > words[LENGTH] - words[OFFSET] || lh_image_read(view->image, words[ADDR] - 8, &size, 8) != 8)
 		return false;
 	size &= ~(uint64_t)SIZE_FLAGS;
@@ -168,7 +172,7 @@ bool lh_object_record_buffer(const struct lh_object_view *view, uint64_t offset,
 /* The table is the first thing in the object, or the second behind a library context. */
 static bool is_headed_by_table(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX])
 {
-	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s()", view->table_name);
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s()", view->target->name);
 	return view->has_chunk && place_in_chunk(view) < 16;
 }
 
@@ -192,8 +196,8 @@ static bool is_certificate(const struct lh_object_view *view, char ret[LH_OBJECT
 		uint64_t word;
 		if (!lh_object_word(view, at, &word))
 			return false;
-		if (word == view->table_addr) {
-			snprintf(ret, LH_OBJECT_DETAIL_MAX, "%.48s", view->table_name);
+		if (word == view->target->addr) {
+			snprintf(ret, LH_OBJECT_DETAIL_MAX, "%.48s", view->target->name);
 			return true;
 		}
 	}
@@ -207,10 +211,10 @@ static bool is_key(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_
 	uint64_t type, table_type;
 	if (!view->has_chunk || place_in_chunk(view) > 16 || !place_in_chunk(view) ||
 	    !lh_object_word(view, -(int64_t)place_in_chunk(view), &type) ||
-	    lh_image_read(view->image, view->table_addr, &table_type, 8) != 8 || !low_half(type) ||
+	    lh_image_read(view->image, view->target->addr, &table_type, 8) != 8 || !low_half(type) ||
 	    low_half(type) > TYPE_MAX || low_half(type) != low_half(table_type))
 		return false;
-	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%.48s", view->table_name);
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%.48s", view->target->name);
 	return true;
 }
 
@@ -226,7 +230,7 @@ static bool is_key(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_
 #define METHODS PATTERNS("TLS*_method", "DTLS*_method", "SSLv*_method")
 #define DIGESTS PATTERNS("EVP_md*", "EVP_sha*", "EVP_blake*", "EVP_ripemd*", "EVP_sm3", "EVP_whirlpool")
 
-const struct lh_object_rule lh_object_rules[] = {
+static const struct openssl_rule openssl_rules[] = {
 	{"SSL", METHODS, is_ssl, true},
 	{"SSL_CTX", METHODS, is_ssl_ctx, false},
 	{"BIO", PATTERNS("BIO_s_*", "BIO_f_*"), is_headed_by_table, false},
@@ -241,7 +245,7 @@ const struct lh_object_rule lh_object_rules[] = {
 	{.name = NULL},
 };
 
-bool lh_object_rule_fits_accessor(const struct lh_object_rule *rule, const char *accessor)
+static bool fits_accessor(const struct openssl_rule *rule, const char *accessor)
 {
 	for (size_t i = 0; rule->accessors && rule->accessors[i]; i++) {
 		if (fnmatch(rule->accessors[i], accessor, 0) == 0)
@@ -249,3 +253,75 @@ bool lh_object_rule_fits_accessor(const struct lh_object_rule *rule, const char 
 	}
 	return false;
 }
+
+/* ---------------------------------------------------------------- the family */
+
+enum { ROLE_ACCESSOR, ROLE_STRING };
+
+static bool is_accessor_table(struct lh_symbols *symbols, struct lh_family_target *ret)
+{
+	bool is_similar;
+	ret->role = ROLE_ACCESSOR;
+	ret->name = lh_symbols_accessor(symbols, ret->addr, &is_similar);
+	for (const struct openssl_rule *rule = openssl_rules; ret->name && rule->name; rule++) {
+		if (fits_accessor(rule, ret->name))
+			return true;
+	}
+	return false;
+}
+
+static bool is_string_table(struct lh_symbols *symbols, struct lh_family_target *ret)
+{
+	ret->role = ROLE_STRING;
+	ret->name = lh_symbols_string_name(symbols, ret->addr);
+	return ret->name != NULL;
+}
+
+static struct lh_error *count_record_buffers(struct lh_object_sink *sink, const struct lh_object_view *view,
+					     const char *owner)
+{
+	for (uint64_t offset = 0; offset < view->chunk.size_bytes - 8; offset += 8) {
+		struct lh_chunk buffer;
+		if (!find_record_buffer(view, offset, &buffer))
+			continue;
+		struct lh_object_claim claim = {
+			.name = "record buffer",
+			.addr = buffer.memory_addr,
+			.bytes = buffer.size_bytes,
+			.is_freed = !buffer.is_used,
+		};
+		snprintf(claim.detail, sizeof(claim.detail), "of %s", owner);
+		LH_TRY(lh_object_sink_add(sink, &claim));
+	}
+	return NULL;
+}
+
+static struct lh_error *take_openssl(struct lh_object_sink *sink, const struct lh_object_view *view)
+{
+	for (const struct openssl_rule *rule = openssl_rules; rule->name; rule++) {
+		uint64_t addr = view->has_chunk ? view->chunk.memory_addr : view->hit->addr;
+		struct lh_object_claim claim = lh_object_claim_of(view, rule->name, addr);
+		bool fits =
+			view->target->role == ROLE_STRING ? !rule->accessors : fits_accessor(rule, view->target->name);
+		if (!fits || !rule->is_object(view, claim.detail))
+			continue;
+		LH_TRY(lh_object_sink_add(sink, &claim));
+		return view->has_chunk && view->chunk.is_used && rule->has_buffers
+			       ? count_record_buffers(sink, view, rule->name)
+			       : NULL;
+	}
+	return NULL;
+}
+
+const struct lh_object_family lh_family_openssl = {
+	.kind = "OpenSSL",
+	.is_table = is_accessor_table,
+	.take = take_openssl,
+};
+
+const struct lh_object_family lh_family_openssl_named = {
+	.kind = "OpenSSL",
+	.yields_to_classes = true,
+	.is_table = is_string_table,
+	.take = take_openssl,
+};

@@ -1,0 +1,235 @@
+/*
+ * library_objects: loses objects of libraries: each step makes one of each kind and keeps no pointer to it. As many
+ * are made and given back right before, so that freed ones lie about. Truth: for each library how many of each type.
+ */
+#include "sample.h"
+
+#include <curl/curl.h>
+#include <expat.h>
+#include <gio/gio.h>
+#include <gnutls/gnutls.h>
+#include <libxml/parser.h>
+#include <malloc.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <sqlite3.h>
+#include <zlib.h>
+
+/* One kind of object: `make` makes one, and frees it again unless it is to be lost. */
+struct kind {
+	const char *library;
+	const char *type;           /* as leakhunt calls it */
+	const char *detail;         /* the first part of what it says beside the type */
+	unsigned each;              /* how many of them a call makes */
+	void (*make)(bool is_lost); /* NULL: the one before it makes them */
+};
+
+/* ---------------------------------------------------------------- zlib */
+
+static char text[4000];
+static unsigned char packed[4000];
+static uLong packed_bytes;
+static uint64_t deflate_bytes; /* of chunks, that a deflate state took */
+
+static void make_deflate(bool is_lost)
+{
+	z_stream *stream = calloc(1, sizeof(*stream));
+	unsigned char out[4000];
+	size_t before = mallinfo2().uordblks;
+	deflateInit2(stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 5, Z_DEFAULT_STRATEGY);
+	deflate_bytes = mallinfo2().uordblks - before;
+	stream->next_in = (unsigned char *)text;
+	stream->avail_in = sizeof(text);
+	stream->next_out = out;
+	stream->avail_out = sizeof(out);
+	deflate(stream, Z_SYNC_FLUSH);
+	if (is_lost)
+		return;
+	deflateEnd(stream);
+	free(stream);
+}
+
+/* The stream itself is lost with the frame of this function. */
+static void make_inflate(bool is_lost)
+{
+	z_stream stream = {.next_in = packed, .avail_in = (uInt)packed_bytes / 2};
+	unsigned char out[1000];
+	inflateInit(&stream);
+	stream.next_out = out;
+	stream.avail_out = sizeof(out);
+	inflate(&stream, Z_NO_FLUSH);
+	if (!is_lost)
+		inflateEnd(&stream);
+}
+
+/* ---------------------------------------------------------------- GLib */
+
+static void make_cancellable(bool is_lost)
+{
+	GCancellable *cancellable = g_cancellable_new();
+	if (!is_lost)
+		g_object_unref(cancellable);
+}
+
+static void make_file(bool is_lost)
+{
+	GFile *file = g_file_new_for_path("/var/lib/app/item");
+	if (!is_lost)
+		g_object_unref(file);
+}
+
+/* ---------------------------------------------------------------- OpenSSL: what providers make */
+
+static void make_digest(bool is_lost)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+	EVP_DigestUpdate(context, text, sizeof(text));
+	if (!is_lost)
+		EVP_MD_CTX_free(context);
+}
+
+static void make_cipher(bool is_lost)
+{
+	static const unsigned char key[32] = {1}, nonce[16] = {2};
+	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+	EVP_EncryptInit_ex(context, EVP_aes_256_gcm(), NULL, key, nonce);
+	if (!is_lost)
+		EVP_CIPHER_CTX_free(context);
+}
+
+static void make_key(bool is_lost)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+	if (!is_lost)
+		EVP_PKEY_free(key);
+}
+
+/* ---------------------------------------------------------------- libxml2 */
+
+static void make_document(bool is_lost)
+{
+	static const char xml[] = "<order id='7'><item>one</item><item n='2'/><!-- note --></order>";
+	xmlDoc *document = xmlReadMemory(xml, sizeof(xml) - 1, NULL, NULL, 0);
+	if (!is_lost)
+		xmlFreeDoc(document);
+}
+
+/* ---------------------------------------------------------------- SQLite */
+
+/* A connection with a statement that is never finalized. */
+static void make_database(bool is_lost)
+{
+	sqlite3 *database;
+	sqlite3_stmt *statement;
+	sqlite3_open(":memory:", &database);
+	sqlite3_exec(database, "CREATE TABLE orders (id, total)", NULL, NULL, NULL);
+	sqlite3_prepare_v2(database, "SELECT total FROM orders WHERE id = ?", -1, &statement, NULL);
+	if (is_lost)
+		return;
+	sqlite3_finalize(statement);
+	sqlite3_close(database);
+}
+
+/* ---------------------------------------------------------------- libcurl, expat, PCRE2, GnuTLS */
+
+static void make_easy(bool is_lost)
+{
+	CURL *easy = curl_easy_init();
+	curl_easy_setopt(easy, CURLOPT_URL, "http://127.0.0.1/");
+	if (!is_lost)
+		curl_easy_cleanup(easy);
+}
+
+static void make_parser(bool is_lost)
+{
+	XML_Parser parser = XML_ParserCreate(NULL);
+	XML_Parse(parser, "<order><item", 12, 0);
+	if (!is_lost)
+		XML_ParserFree(parser);
+}
+
+static void make_pattern(bool is_lost)
+{
+	int error;
+	size_t offset;
+	pcre2_code *code = pcre2_compile((PCRE2_SPTR) "order-([0-9]+)", PCRE2_ZERO_TERMINATED, PCRE2_CASELESS, &error,
+					 &offset, NULL);
+	if (!is_lost)
+		pcre2_code_free(code);
+}
+
+static void make_session(bool is_lost)
+{
+	gnutls_session_t session;
+	gnutls_init(&session, GNUTLS_SERVER);
+	gnutls_set_default_priority(session);
+	if (!is_lost)
+		gnutls_deinit(session);
+}
+
+/* ---------------------------------------------------------------- the sample */
+
+static const struct kind kinds[] = {
+	{"zlib", "deflate state", "", 1, make_deflate},
+	{"zlib", "inflate state", "", 1, make_inflate},
+	{"GLib", "GCancellable", "", 1, make_cancellable},
+	{"GLib", "GLocalFile", "", 1, make_file},
+	{"OpenSSL", "EVP_MD_CTX", "", 1, make_digest},
+	{"OpenSSL", "EVP_CIPHER_CTX", "AES-256-GCM", 1, make_cipher},
+	{"OpenSSL", "EVP_PKEY", "", 1, make_key},
+	{"libxml2", "xmlDoc", "", 1, make_document},
+	{"libxml2", "xmlNode", "", 7, NULL}, /* three elements, a text, a comment, and the texts of the attributes */
+	{"libxml2", "xmlAttr", "", 2, NULL},
+	{"SQLite", "sqlite3", "", 1, make_database},
+	{"SQLite", "sqlite3_stmt", "", 1, NULL},
+	{"libcurl", "CURL easy handle", "", 1, make_easy},
+	{"expat", "XML_Parser", "", 1, make_parser},
+	{"PCRE2", "pcre2_code", "", 1, make_pattern},
+	{"GnuTLS", "gnutls_session_t", "", 1, make_session},
+};
+
+static void begin(struct sample *sample)
+{
+	(void)sample;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)('a' + i * i % 23);
+	packed_bytes = sizeof(packed);
+	compress(packed, &packed_bytes, (unsigned char *)text, sizeof(text));
+}
+
+static void step(struct sample *sample)
+{
+	(void)sample;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!kinds[i].make)
+			continue;
+		kinds[i].make(false);
+		kinds[i].make(true);
+	}
+}
+
+static void describe(struct sample *sample, char *ret, size_t ret_bytes)
+{
+	size_t at = (size_t)snprintf(ret, ret_bytes, ",\"deflate_bytes\":%" PRIu64 ",\"objects\":[", deflate_bytes);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && at < ret_bytes; i++)
+		at += (size_t)snprintf(ret + at, ret_bytes - at,
+				       "%s{\"kind\":\"%s\",\"name\":\"%s\",\"detail\":\"%s\",\"count\":%" PRIu64 "}",
+				       i ? "," : "", kinds[i].library, kinds[i].type, kinds[i].detail,
+				       sample->steps * kinds[i].each);
+	if (at < ret_bytes)
+		snprintf(ret + at, ret_bytes - at, "]");
+}
+
+int main(int argc, char **argv)
+{
+	struct sample sample = {.name = "library_objects",
+				.condition = "leak",
+				.region_kind = "heap",
+				.begin = begin,
+				.step = step,
+				.describe = describe};
+	return sample_main(&sample, argc, argv);
+}

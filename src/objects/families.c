@@ -1,0 +1,144 @@
+/*
+ * families: the list of libraries whose objects are told, and what their rules share: reads around a word,
+ * the sizes that malloc keeps, and the data of modules.
+ */
+#include "families.h"
+
+#include <stdlib.h>
+
+enum { DATA_PIECE_WORDS = 8192, FLAGS = 7, MAPPED = 2, OVERHEAD = 16, PAGE = 4096 };
+
+#define ADDRESS_MIN UINT64_C(4096)
+#define ADDRESS_MAX (UINT64_C(1) << 47)
+/* Of all modules together; the data of large programs has a few MiB. */
+#define MODULE_DATA_MAX (64 * LH_MIB)
+
+const struct lh_object_family *const lh_object_families[] = {
+	&lh_family_openssl, &lh_family_openssl_provider, &lh_family_zlib,          &lh_family_glib,
+	&lh_family_libxml2, &lh_family_sqlite,           &lh_family_curl,          &lh_family_expat,
+	&lh_family_pcre2,   &lh_family_gnutls,           &lh_family_openssl_named, NULL,
+};
+
+/* ---------------------------------------------------------------- reading */
+
+bool lh_object_read(const struct lh_object_view *view, uint64_t addr, uint64_t *ret)
+{
+	return lh_hit_word(view->image, view->hit, addr, ret);
+}
+
+bool lh_object_read_int(const struct lh_object_view *view, uint64_t addr, uint32_t *ret)
+{
+	uint64_t word;
+	if (!lh_object_read(view, lh_align_down(addr, 8), &word))
+		return false;
+	*ret = (uint32_t)(addr % 8 ? word >> 32 : word);
+	return true;
+}
+
+bool lh_object_word(const struct lh_object_view *view, int64_t offset, uint64_t *ret)
+{
+	return lh_object_read(view, view->hit->addr + (uint64_t)offset, ret);
+}
+
+bool lh_object_is_pointer(uint64_t word)
+{
+	return word >= ADDRESS_MIN && word < ADDRESS_MAX && word % 8 == 0;
+}
+
+bool lh_object_is_pointer_or_null(uint64_t word)
+{
+	return !word || lh_object_is_pointer(word);
+}
+
+bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr)
+{
+	return !view->has_chunk || view->chunk.memory_addr == addr;
+}
+
+/* glibc malloc.c, request2size: 8 bytes more, at least 32, a multiple of 16; up to 16 that are too few stay in it. */
+uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr, uint64_t least)
+{
+	uint64_t size, rounded;
+	if (!addr)
+		return 0;
+	if (!lh_add_u64(least, OVERHEAD - 1, &rounded) || !lh_object_is_pointer(addr))
+		return 0;
+	rounded = lh_align_down(rounded, OVERHEAD);
+	if (!view->has_chunk || lh_image_read(view->image, addr - 8, &size, 8) != 8)
+		return rounded;
+	uint64_t slack = size & MAPPED ? OVERHEAD + PAGE : 3 * OVERHEAD;
+	size &= ~(uint64_t)FLAGS;
+	return size >= least && size - least <= slack ? size : rounded;
+}
+
+uint64_t lh_object_chunk_bytes(const struct lh_object_view *view, uint64_t addr)
+{
+	enum { CHUNK_MIN = 32, CHUNK_MAX = 1 << 24, UNUSED_FLAG = 8 };
+	uint64_t size;
+	if (!view->has_chunk || addr % OVERHEAD || lh_image_read(view->image, addr - 8, &size, 8) != 8 ||
+	    size & UNUSED_FLAG || size < CHUNK_MIN || size > CHUNK_MAX)
+		return 0;
+	return size & ~(uint64_t)FLAGS;
+}
+
+struct lh_object_claim lh_object_claim_of(const struct lh_object_view *view, const char *name, uint64_t addr)
+{
+	struct lh_object_claim claim = {.name = name, .addr = addr};
+	if (view->has_chunk) {
+		claim.bytes = view->chunk.size_bytes;
+		claim.is_freed = !view->chunk.is_used;
+	}
+	return claim;
+}
+
+/* ---------------------------------------------------------------- modules */
+
+static bool is_module_data(const struct lh_segment *segment)
+{
+	return segment->kind == LH_REGION_DATA || segment->kind == LH_REGION_BSS || segment->kind == LH_REGION_RODATA;
+}
+
+static struct lh_error *visit_data(const struct lh_family_setup *setup, struct lh_range range, uint64_t *words,
+				   lh_module_data_visitor *visit, void *context)
+{
+	for (uint64_t at = lh_align_up(range.start, 8); at < range.end;) {
+		size_t wanted = (size_t)lh_min_u64(range.end - at, DATA_PIECE_WORDS * 8);
+		size_t got = lh_image_read(setup->image, at, words, wanted);
+		if (got >= 8)
+			LH_TRY(visit(context, &(struct lh_module_data){at, words, got / 8}));
+		/* An absent page ends a read: go on behind it. */
+		at = got == wanted ? at + wanted : lh_align_down(at + got, PAGE) + PAGE;
+	}
+	return NULL;
+}
+
+/* The part of the segment that lies in a module; a bss may have merged with what follows. */
+static struct lh_range part_in_module(const struct lh_family_setup *setup, const struct lh_segment *segment)
+{
+	const char *name;
+	const struct lh_module *module = lh_symbols_module(setup->symbols, segment->start, &name);
+	if (!module)
+		return (struct lh_range){0, 0};
+	return (struct lh_range){segment->start, lh_min_u64(segment->end, module->end)};
+}
+
+struct lh_error *lh_family_visit_module_data(const struct lh_family_setup *setup, lh_module_data_visitor *visit,
+					     void *context)
+{
+	size_t count;
+	const struct lh_segment *segments = lh_image_segments(setup->image, &count);
+	LH_CLEANUP(lh_cleanup_free) uint64_t *words = calloc(DATA_PIECE_WORDS, sizeof(*words));
+	uint64_t left = MODULE_DATA_MAX;
+	if (!words)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++) {
+		struct lh_range range = part_in_module(setup, &segments[i]);
+		if (range.start >= range.end ||
+		    !(segments[i].protection & LH_PROT_WRITE || is_module_data(&segments[i])))
+			continue;
+		range.end = range.start + lh_min_u64(lh_range_bytes(range), left);
+		left -= lh_range_bytes(range);
+		LH_TRY(visit_data(setup, range, words, visit, context));
+	}
+	return NULL;
+}

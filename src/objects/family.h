@@ -1,0 +1,112 @@
+/*
+ * family: how the objects of a C library are found: by tables of modules or other objects that they point to,
+ * and by words of theirs that have few values. Each library is one const struct lh_object_family in a file of its
+ * own; families.c lists them. Private to src/objects.
+ *
+ * A rule of a family recognizes a structure by its fields, which must agree with one another: a heap without such
+ * objects must yield none. Sizes and versions are not asked for.
+ */
+#ifndef LEAKHUNT_OBJECTS_FAMILY_H
+#define LEAKHUNT_OBJECTS_FAMILY_H
+
+#include "heap/chunks.h"
+#include "sweep/hits.h"
+
+#define LH_OBJECT_DETAIL_MAX 64
+
+/* An address that objects of a family point to. */
+struct lh_family_target {
+	uint64_t addr;
+	unsigned role;    /* the family's own */
+	const char *name; /* belongs to the symbols, or a literal; "" */
+};
+
+/* The word by which an object was found, and what is around it. */
+struct lh_object_view {
+	struct lh_image *image;
+	struct lh_symbols *symbols;
+	const struct lh_hit *hit;
+	const struct lh_family_target *target; /* that the word holds; NULL: it fits a pattern */
+	size_t pattern;                        /* index in the family's patterns, without a target */
+	bool has_chunk;                        /* of malloc; allocators that are not known have none */
+	struct lh_chunk chunk;
+};
+
+/* The word at `addr`; false when it can't be read. */
+bool lh_object_read(const struct lh_object_view *view, uint64_t addr, uint64_t *ret);
+/* The 32-bit word at `addr`, which is a multiple of 4. */
+bool lh_object_read_int(const struct lh_object_view *view, uint64_t addr, uint32_t *ret);
+/* The word `offset` bytes from the one that was hit. */
+bool lh_object_word(const struct lh_object_view *view, int64_t offset, uint64_t *ret);
+/* User space of x86_64, a multiple of 8. */
+bool lh_object_is_pointer(uint64_t word);
+bool lh_object_is_pointer_or_null(uint64_t word);
+/* False when the object's chunk is known and begins elsewhere. */
+bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr);
+/*
+ * What a buffer of `least` bytes at `addr` takes of malloc: its chunk's size when the size that malloc keeps in
+ * front of it says so, else `least` rounded up. 0 when `addr` is 0.
+ */
+uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr, uint64_t least);
+/* The size that malloc keeps in front of `addr`; 0 when it can be none, or the view has no chunk either. */
+uint64_t lh_object_chunk_bytes(const struct lh_object_view *view, uint64_t addr);
+
+/* An object that was recognized. */
+struct lh_object_claim {
+	const char *name; /* a literal, or of the symbols */
+	char detail[LH_OBJECT_DETAIL_MAX];
+	uint64_t addr;
+	uint64_t bytes; /* with the buffers that it alone owns */
+	bool is_freed;
+};
+
+struct lh_object_sink;
+/* Counts it in the row of the family's kind, its name and detail. */
+struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh_object_claim *claim) LH_NODISCARD;
+/* A claim for the chunk of the view, or what begins at `addr` when there is none. */
+struct lh_object_claim lh_object_claim_of(const struct lh_object_view *view, const char *name, uint64_t addr);
+
+/* What `prepare` works with. */
+struct lh_family_setup {
+	struct lh_image *image;
+	struct lh_symbols *symbols;
+	const struct lh_census *census;
+	struct lh_object_sink *sink;
+};
+struct lh_error *lh_family_add_target(const struct lh_family_setup *setup,
+				      const struct lh_family_target *target) LH_NODISCARD;
+
+/* Rows of the census that are worth a look: the most frequent ones. */
+enum { LH_FAMILY_CENSUS_MAX = 1 << 16 };
+
+/* Walks over all memory before the main walk does; `visit` gets views without chunk and target. */
+typedef struct lh_error *lh_family_visitor(void *setup /* struct lh_family_setup */, const struct lh_object_view *view);
+struct lh_error *lh_family_walk(const struct lh_family_setup *setup, const struct lh_word_pattern *patterns,
+				size_t count, lh_family_visitor *visit) LH_NODISCARD;
+
+/* Calls `visit` for pieces of the writable and relocated data of modules; `words` are in the image's order. */
+struct lh_module_data {
+	uint64_t addr;
+	const uint64_t *words;
+	size_t count;
+};
+typedef struct lh_error *lh_module_data_visitor(void *context, const struct lh_module_data *data);
+struct lh_error *lh_family_visit_module_data(const struct lh_family_setup *setup, lh_module_data_visitor *visit,
+					     void *context) LH_NODISCARD;
+
+struct lh_object_family {
+	const char *kind; /* "zlib" */
+	const struct lh_word_pattern *patterns;
+	size_t pattern_count;
+	bool yields_to_classes; /* its tables count only when they are neither of C++ nor of Python */
+	/* Whether objects can be told by the address of a module that words hold; fills role and name. NULL: none. */
+	bool (*is_table)(struct lh_symbols *symbols, struct lh_family_target *ret);
+	/* Finds what else objects point to, before memory is searched. NULL: nothing. */
+	struct lh_error *(*prepare)(const struct lh_family_setup *setup);
+	/* A word was found: adds the object that it belongs to, if it does. */
+	struct lh_error *(*take)(struct lh_object_sink *sink, const struct lh_object_view *view);
+};
+
+extern const struct lh_object_family *const lh_object_families[]; /* NULL-terminated; the first that fits wins */
+
+#endif
