@@ -536,12 +536,77 @@ struct lh_memory_status {
 	uint64_t anonymous_bytes;  /* RssAnon: resident, of no file */
 	uint64_t page_table_bytes; /* VmPTE */
 	uint64_t swapped_bytes;    /* VmSwap */
+	uint64_t thread_count;     /* Threads */
 };
 
 struct lh_error *lh_memory_status_read(const struct lh_process *process, struct lh_memory_status *ret) LH_NODISCARD;
 
-/* RLIMIT_AS, by prlimit(2); LH_NO_LIMIT without one, or when it is not ours to know. */
+/* RLIMIT_AS, RLIMIT_NOFILE: by prlimit(2); LH_NO_LIMIT without one, or when it is not ours to know. */
 uint64_t lh_address_space_limit(const struct lh_process *process);
+uint64_t lh_descriptor_limit(const struct lh_process *process);
+
+/* Of the machine. LH_NO_LIMIT when it can't be read. */
+uint64_t lh_mapping_limit(void); /* vm.max_map_count, for each process */
+uint64_t
+lh_machine_tasks_left(void); /* kernel.threads-max and kernel.pid_max, less what there are (proc_sys_kernel(5)) */
+
+/*
+ * Where a 32-bit process's addresses end; LH_NO_LIMIT for a 64-bit one, which runs out of memory before it runs out
+ * of addresses. Told by the ELF class of its program.
+ */
+uint64_t lh_address_space_end(const struct lh_process *process);
+
+/* The folder of its memory cgroup below a mount of cgroups, in PATH_MAX bytes; false when it has none that can be seen.
+ */
+bool lh_cgroup_memory_folder(const struct lh_process *process, char *ret, size_t ret_bytes, bool *ret_is_v1);
+
+/* ---------------------------------------------------------------- beside the mappings */
+
+/* What a process holds that no figure of its mappings tells. A name that ends in "bytes" is memory. */
+enum lh_holding {
+	LH_HOLDING_MAPPINGS,    /* lines of maps: vm.max_map_count limits them */
+	LH_HOLDING_THREADS,     /* status, Threads */
+	LH_HOLDING_DESCRIPTORS, /* all of them; the next three are parts */
+	LH_HOLDING_SOCKETS,
+	LH_HOLDING_PIPES,
+	LH_HOLDING_HELD_FILES,       /* memfds and deleted files of tmpfs, held open */
+	LH_HOLDING_HELD_FILE_BYTES,  /* their pages, without those that are resident in a mapping of the process */
+	LH_HOLDING_SHM_BYTES,        /* System V segments that it made and nobody has attached: resident and swapped */
+	LH_HOLDING_PAGE_TABLE_BYTES, /* status, VmPTE */
+	LH_HOLDING_CGROUP_KERNEL_BYTES, /* of its cgroup, which others may be in: slab, stacks, page tables, pipes */
+	LH_HOLDING_CGROUP_SOCKET_BYTES, /* likewise: buffers of sockets */
+	LH_HOLDING_CGROUP_SHARED_BYTES, /* likewise: tmpfs, shared memory */
+	LH_HOLDING_COUNT,
+};
+
+/* "mappings", "threads", ..., "cgroup_shared_bytes": keys of records and of JSON. */
+const char *lh_holding_name(enum lh_holding holding);
+bool lh_holding_parse(const char *name, size_t length, enum lh_holding *ret);
+/* Whether it is memory, in bytes; else it is a count. */
+bool lh_holding_is_memory(enum lh_holding holding);
+
+#define LH_HOLDING_UNKNOWN UINT64_MAX
+#define LH_HELD_NAME_BYTES 64
+
+struct lh_holdings {
+	uint64_t values[LH_HOLDING_COUNT];  /* LH_HOLDING_UNKNOWN where the kernel does not tell */
+	char held_name[LH_HELD_NAME_BYTES]; /* of one of the LH_HOLDING_HELD_FILES: "/memfd:clip", raw bytes; "" */
+};
+
+/* Reads them again and again. Heap-allocated; `process` must outlive it. */
+struct lh_holdings_reader;
+struct lh_error *lh_holdings_reader_create(const struct lh_process *process,
+					   struct lh_holdings_reader **ret) LH_NODISCARD;
+void lh_holdings_reader_destroy(struct lh_holdings_reader *reader); /* NULL is legal */
+
+/*
+ * `list`: the mappings of the same moment, with usage. What can't be read is unknown: this never fails. Each
+ * descriptor costs a stat(2) of /proc/PID/fd/N; from LH_DESCRIPTORS_SEEN_MAX on, one of k is looked at, and stands
+ * for k. No file is opened but by O_PATH.
+ */
+void lh_holdings_read(struct lh_holdings_reader *reader, const struct lh_region_list *list, struct lh_holdings *ret);
+
+#define LH_DESCRIPTORS_SEEN_MAX 16384
 
 /* ---------------------------------------------------------------- all processes */
 

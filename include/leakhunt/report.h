@@ -39,14 +39,14 @@ struct lh_select_report {
 	size_t most;            /* rows to show; 0: all that changed */
 	const char *saved_path; /* record that `dump --region suspects` can name; NULL */
 	bool is_complete;       /* false: fewer samples than asked for, or parts of them were not understood */
-	const struct lh_regions_pace *pace; /* how the live process was read; read_count 0: from files */
-	uint64_t reading_ns;                /* time that took in all */
-	uint64_t reading_max_ns;            /* and the longest of them */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
 /*
  * Schema "leakhunt/select/2": pid (null: unknown), command, allocator, complete, samples, span_ns, moments_s[],
- * process{...}, regions[{...}], forecast{what, left_bytes, seconds, earliest_s, latest_s (null: perhaps never)} (null:
+ * process{...}, regions[{...}], holdings[{name (lh_holding_name), text, unit ("bytes" or "count"), first, last, growth,
+ * rate_per_hour, rate_low_per_hour, rate_high_per_hour, verdict, reason, suspect, series[]}], held_name, left{one for
+ * each lh_ceiling_name}, forecast{what, limit (lh_ceiling_name), left_bytes (null: it is a count), left_count (null: it
+ * is in bytes), seconds, earliest_s, latest_s (null: perhaps never)} (null:
  * none), next_command (null: nothing to dump), unchanged_mappings, receipt{readings, bounded_readings (in short calls
  * instead of smaps), reading_ns, reading_max_ns, longest_call_ns}. Process and region: mappings, private_first_bytes,
  * private_last_bytes, growth_bytes, mapped_first_bytes, mapped_last_bytes, huge_growth_bytes, measure ("used" or

@@ -8,8 +8,48 @@
 
 #include "leakhunt/proc.h"
 
+/* What a process can run into, and how far it is from there. */
+enum lh_ceiling {
+	LH_CEILING_CGROUP_MEMORY,
+	LH_CEILING_MACHINE_MEMORY,   /* available memory and free swap */
+	LH_CEILING_ADDRESS_SPACE,    /* RLIMIT_AS */
+	LH_CEILING_ADDRESS_SPACE_32, /* the addresses of a 32-bit process */
+	LH_CEILING_MAPPINGS,         /* vm.max_map_count */
+	LH_CEILING_CGROUP_TASKS,     /* pids.max */
+	LH_CEILING_MACHINE_TASKS,    /* kernel.threads-max, kernel.pid_max */
+	LH_CEILING_DESCRIPTORS,      /* RLIMIT_NOFILE */
+	LH_CEILING_COUNT,
+};
+
+/* "cgroup_memory", ..., "descriptors": keys of records and of JSON. */
+const char *lh_ceiling_name(enum lh_ceiling ceiling);
+bool lh_ceiling_parse(const char *name, size_t length, enum lh_ceiling *ret);
+/* "machine memory", "mappings (vm.max_map_count)": for people. */
+const char *lh_ceiling_text(enum lh_ceiling ceiling);
+/* Whether it is about bytes; else it is about a count. */
+bool lh_ceiling_is_memory(enum lh_ceiling ceiling);
+
+struct lh_ceilings {
+	uint64_t left[LH_CEILING_COUNT]; /* bytes or a count; LH_NO_LIMIT: no such limit, or not known */
+};
+
+/* What sampling has cost so far. */
+struct lh_sampling_receipt {
+	uint64_t reading_count;
+	uint64_t bounded_count;   /* of them in short calls instead of smaps */
+	uint64_t reading_ns;      /* in all, */
+	uint64_t reading_max_ns;  /* and at most */
+	uint64_t longest_call_ns; /* for whose time the process's mmap_lock may have been held */
+};
+
 /* One look at a process. Owns its regions. */
 struct lh_sample {
+	bool has_holdings;
+	bool has_ceilings;
+	bool has_receipt;
+	struct lh_holdings holdings;
+	struct lh_ceilings ceilings;
+	struct lh_sampling_receipt receipt;
 	uint64_t time_ns;     /* CLOCK_REALTIME */
 	uint64_t uptime_ns;   /* CLOCK_BOOTTIME, which nobody sets; 0 when unknown */
 	pid_t pid;            /* 0 when unknown: a saved text */
@@ -100,7 +140,36 @@ struct lh_growth {
 	LH_VEC(uint64_t) series; /* of the measure, per moment; empty when it never changed */
 };
 
+/* One thing that a process holds beside its mappings, and how it went. */
+struct lh_holding_growth {
+	bool is_known;
+	uint64_t first, last; /* bytes, or a count: lh_holding_is_memory */
+	int64_t growth;
+	double rate_per_hour; /* Theil-Sen slope, with its 95 % confidence interval */
+	double rate_low_per_hour;
+	double rate_high_per_hour;
+	enum lh_verdict verdict;
+	uint64_t watch_more_ns; /* as of struct lh_growth */
+	char reason[200];
+	LH_VEC(uint64_t) series; /* per moment; empty when it never changed */
+};
+
+/* The address space as a whole. */
+struct lh_mapped_growth {
+	enum lh_verdict verdict;
+	double rate_bytes_per_hour;
+	double rate_low_bytes_per_hour;
+	double rate_high_bytes_per_hour;
+};
+
 struct lh_selection {
+	struct lh_holding_growth holdings[LH_HOLDING_COUNT];
+	char held_name[LH_HELD_NAME_BYTES]; /* of the last sample that has one; raw bytes */
+	struct lh_mapped_growth mapped;
+	bool has_ceilings; /* those of the latest sample that has them; likewise the receipt */
+	bool has_receipt;
+	struct lh_ceilings ceilings;
+	struct lh_sampling_receipt receipt;
 	/* Leaks and undecided risers first, then the others; within each, by growth_bytes, most first. */
 	LH_VEC(struct lh_growth) growths;
 	struct lh_growth total;   /* the whole process; its kind and ranges mean nothing */
@@ -111,6 +180,12 @@ struct lh_selection {
 	pid_t pid;         /* 0 when unknown */
 	struct lh_strings_pool strings;
 };
+
+/* "descriptors", "page tables": for people. */
+const char *lh_holding_text(enum lh_holding holding);
+
+/* Called a leak, or memory that may become one, and more than what growing mappings take along. */
+bool lh_holding_is_suspect(const struct lh_selection *selection, enum lh_holding holding);
 
 /* Growth below this is never called a leak: page-level noise of stacks, libraries and the kernel. */
 #define LH_GROWTH_MIN_BYTES (64 * LH_KIB)
@@ -170,25 +245,17 @@ void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_f
 
 /* ---------------------------------------------------------------- when it ends */
 
-/* What a process can run into, and how far it is from there. */
-struct lh_ceiling {
-	const char *what; /* "the cgroup's memory limit": for people */
-	enum lh_measure measure;
-	uint64_t left_bytes;
-};
-
-/* The first ceiling that the growth meets if it goes on. Times from the last sample. */
+/* The first ceiling that growth meets if it goes on. Times from the last sample. */
 struct lh_forecast {
-	const char *what; /* the ceiling's */
-	uint64_t left_bytes;
+	enum lh_ceiling ceiling;
+	uint64_t left; /* bytes, or a count: lh_ceiling_is_memory */
 	double seconds;
 	double earliest_s; /* at the upper end of the rate's confidence interval */
 	double latest_s;   /* at its lower end; INFINITY: perhaps never */
 };
 
-/* false when nothing is a leak, or no ceiling is given for what leaks. */
-bool lh_forecast_end(const struct lh_selection *selection, const struct lh_ceiling *ceilings, size_t count,
-		     struct lh_forecast *ret);
+/* false when nothing is a leak, or no ceiling is known for what leaks. */
+bool lh_forecast_end(const struct lh_selection *selection, struct lh_forecast *ret);
 
 /* ---------------------------------------------------------------- did the fix help */
 

@@ -1,49 +1,55 @@
 /*
- * ceilings: what a live process can run into: its cgroup's memory limit, RLIMIT_AS, and the machine's
- * memory. Input: a process. Output: how much is left of each. None of them is needed: what can't be read
- * is not there.
+ * ceilings: what a live process can run into: memory of its cgroup and of the machine, addresses, mappings, threads,
+ * descriptors. Input: a process. Output: how much is left of each. None of them is needed: what can't be read is not
+ * there.
  */
 #include "ceilings.h"
 
-static void add(struct lh_ceiling *ret, size_t *count, struct lh_ceiling ceiling)
+static uint64_t less(uint64_t limit, uint64_t used)
 {
-	if (ceiling.left_bytes != LH_NO_LIMIT)
-		ret[(*count)++] = ceiling;
+	return limit == LH_NO_LIMIT ? LH_NO_LIMIT : limit - lh_min_u64(limit, used);
 }
 
-static uint64_t cgroup_left(const struct lh_process *process)
+static void read_cgroup(const struct lh_process *process, struct lh_ceilings *ret)
 {
 	struct lh_cgroup_limits limits LH_CLEANUP(lh_cgroup_limits_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_cgroup_read(process, &limits);
-	return error ? LH_NO_LIMIT : lh_limit_left(&limits.memory);
+	if (error)
+		return;
+	ret->left[LH_CEILING_CGROUP_MEMORY] = lh_limit_left(&limits.memory);
+	ret->left[LH_CEILING_CGROUP_TASKS] = lh_limit_left(&limits.tasks);
 }
 
-static uint64_t address_space_left(const struct lh_process *process)
-{
-	struct lh_memory_status status;
-	uint64_t limit_bytes = lh_address_space_limit(process);
-	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_memory_status_read(process, &status);
-	if (limit_bytes == LH_NO_LIMIT || error)
-		return LH_NO_LIMIT;
-	return limit_bytes - lh_min_u64(limit_bytes, status.mapped_bytes);
-}
-
-static uint64_t machine_left(void)
+static void read_machine(struct lh_ceilings *ret)
 {
 	struct lh_system_memory memory;
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_system_memory_read(&memory);
-	return error ? LH_NO_LIMIT : memory.available_bytes + memory.swap_free_bytes;
+	if (!error)
+		ret->left[LH_CEILING_MACHINE_MEMORY] = memory.available_bytes + memory.swap_free_bytes;
+	ret->left[LH_CEILING_MACHINE_TASKS] = lh_machine_tasks_left();
 }
 
-size_t lh_ceilings_read(const struct lh_process *process, struct lh_ceiling ret[LH_CEILINGS_MAX])
+static void read_address_space(const struct lh_process *process, struct lh_ceilings *ret)
 {
-	size_t count = 0;
-	uint64_t address_space_bytes = address_space_left(process);
-	add(ret, &count, (struct lh_ceiling){"its cgroup's memory limit", LH_MEASURE_USED, cgroup_left(process)});
-	add(ret, &count, (struct lh_ceiling){"the end of the machine's memory", LH_MEASURE_USED, machine_left()});
-	add(ret, &count,
-	    (struct lh_ceiling){"its limit of address space (RLIMIT_AS)", LH_MEASURE_USED, address_space_bytes});
-	add(ret, &count,
-	    (struct lh_ceiling){"its limit of address space (RLIMIT_AS)", LH_MEASURE_MAPPED, address_space_bytes});
-	return count;
+	struct lh_memory_status status;
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_memory_status_read(process, &status);
+	if (error)
+		return;
+	ret->left[LH_CEILING_ADDRESS_SPACE] = less(lh_address_space_limit(process), status.mapped_bytes);
+	ret->left[LH_CEILING_ADDRESS_SPACE_32] = less(lh_address_space_end(process), status.mapped_bytes);
+}
+
+struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings)
+{
+	struct lh_ceilings ceilings;
+	for (size_t i = 0; i < LH_CEILING_COUNT; i++)
+		ceilings.left[i] = LH_NO_LIMIT;
+	read_cgroup(process, &ceilings);
+	read_machine(&ceilings);
+	read_address_space(process, &ceilings);
+	ceilings.left[LH_CEILING_MAPPINGS] = less(lh_mapping_limit(), holdings->values[LH_HOLDING_MAPPINGS]);
+	if (holdings->values[LH_HOLDING_DESCRIPTORS] != LH_HOLDING_UNKNOWN)
+		ceilings.left[LH_CEILING_DESCRIPTORS] =
+			less(lh_descriptor_limit(process), holdings->values[LH_HOLDING_DESCRIPTORS]);
+	return ceilings;
 }

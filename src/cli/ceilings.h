@@ -6,9 +6,7 @@
 
 #include "leakhunt/select.h"
 
-enum { LH_CEILINGS_MAX = 4 };
-
-/* Returns how many there are: cgroup, address space, machine. What can't be read is left out. */
-size_t lh_ceilings_read(const struct lh_process *process, struct lh_ceiling ret[LH_CEILINGS_MAX]);
+/* `holdings`: of the same moment. What can't be read is LH_NO_LIMIT. */
+struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings);
 
 #endif

@@ -4,7 +4,6 @@
  * sampling early (Ctrl-C, exit, exec), two samples are enough for a result, which says that it is
  * not complete.
  */
-#include "ceilings.h"
 #include "command.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
@@ -40,8 +39,6 @@ struct finding {
 	struct lh_sampling sampling; /* live */
 	struct lh_samples samples;   /* of files */
 	struct lh_selection selection;
-	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
-	size_t ceiling_count;
 	struct lh_runtime_facts facts;
 	bool is_saved;
 	bool is_partial;
@@ -97,6 +94,7 @@ static struct lh_error *take_samples(struct lh_sampling *sampling, const struct 
 		if (deadline_ns < now_ns)
 			deadline_ns += (now_ns - deadline_ns) / settings->interval_ns * settings->interval_ns;
 		LH_TRY(wait_for_sample(sampling, settings->samples, deadline_ns, line));
+		sampling->is_last = sampling->sample_count + 1 == settings->samples || lh_interrupt_requested();
 		LH_TRY(lh_sampling_take(sampling));
 	}
 	return NULL;
@@ -132,7 +130,6 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	LH_TRY(watch(sampling, settings));
 	finding->is_saved = lh_sampling_commit(sampling);
 	finding->is_partial = sampling->is_partial;
-	finding->ceiling_count = lh_ceilings_read(process, finding->ceilings);
 	LH_TRY(lh_selector_judge(sampling->selector, &finding->selection));
 	finding->facts = lh_runtime_facts_make(&finding->selection, lh_allocator_of(process));
 	finding->facts.has_owners = true;
@@ -321,7 +318,7 @@ static struct lh_error *write_svg(const struct lh_select_report *report, const s
 static struct lh_error *print_selection(const struct finding *finding, const struct settings *settings)
 {
 	struct lh_forecast forecast;
-	bool has_end = lh_forecast_end(&finding->selection, finding->ceilings, finding->ceiling_count, &forecast);
+	bool has_end = lh_forecast_end(&finding->selection, &forecast);
 	struct lh_select_report report = {
 		.selection = &finding->selection,
 		.forecast = has_end ? &forecast : NULL,
@@ -330,9 +327,6 @@ static struct lh_error *print_selection(const struct finding *finding, const str
 		.most = settings->most,
 		.saved_path = finding->is_saved ? settings->save_path : NULL,
 		.is_complete = !finding->is_partial,
-		.pace = &finding->sampling.pace,
-		.reading_ns = finding->sampling.reading_ns,
-		.reading_max_ns = finding->sampling.reading_max_ns,
 	};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (settings->svg_path)

@@ -5,6 +5,7 @@
  */
 #include "sampling.h"
 
+#include "ceilings.h"
 #include "owned_regions.h"
 #include "user_command.h"
 
@@ -18,12 +19,16 @@
 /* A counter that hangs must not hold up the samples for good. */
 #define COUNTER_LIMIT_NS (5 * LH_NS_PER_S)
 
+/* Limits move slowly. */
+#define CEILINGS_NS (10 * LH_NS_PER_S)
+
 void lh_sampling_deinit(struct lh_sampling *sampling)
 {
 	lh_selector_destroy(sampling->selector);
 	lh_record_log_close(sampling->log);
 	lh_outfile_destroy(sampling->record);
 	lh_record_writer_destroy(sampling->writer);
+	lh_holdings_reader_destroy(sampling->holdings);
 	*sampling = (struct lh_sampling){0};
 }
 
@@ -37,6 +42,7 @@ struct lh_error *lh_sampling_begin(const struct lh_process *process, const char 
 		/* From one look at the calendar: it may be set back meanwhile. */
 		.clock_offset_ns = lh_clock_realtime_ns() - lh_clock_monotonic_ns(),
 	};
+	LH_TRY(lh_holdings_reader_create(process, &ret->holdings));
 	return lh_selector_create(&ret->selector);
 }
 
@@ -170,9 +176,28 @@ static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sam
 	LH_TRY(error);
 	lh_regions_ask_owners(sampling->process, &ret->list);
 	ret->time_ns = started_ns + sampling->clock_offset_ns;
-	sampling->reading_ns += reading_ns;
-	sampling->reading_max_ns = lh_max_u64(sampling->reading_max_ns, reading_ns);
+	sampling->receipt.reading_count = sampling->pace.read_count;
+	sampling->receipt.bounded_count = sampling->pace.bounded_count;
+	sampling->receipt.longest_call_ns = sampling->pace.hold_ns_max;
+	sampling->receipt.reading_ns += reading_ns;
+	sampling->receipt.reading_max_ns = lh_max_u64(sampling->receipt.reading_max_ns, reading_ns);
+	ret->receipt = sampling->receipt;
+	ret->has_receipt = true;
 	return NULL;
+}
+
+/* What the process holds beside its mappings, and now and then how much is left of what it may hold. */
+static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
+{
+	uint64_t now_ns = lh_clock_monotonic_ns();
+	bool is_due = sampling->is_last || !sampling->ceilings_ns || now_ns - sampling->ceilings_ns >= CEILINGS_NS;
+	lh_holdings_read(sampling->holdings, &ret->list, &ret->holdings);
+	ret->has_holdings = true;
+	if (!is_due)
+		return;
+	ret->ceilings = lh_ceilings_read(sampling->process, &ret->holdings);
+	ret->has_ceilings = true;
+	sampling->ceilings_ns = now_ns;
 }
 
 struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
@@ -183,6 +208,7 @@ struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 		.uptime_ns = lh_clock_boottime_ns(),
 	};
 	LH_TRY(read_regions(sampling, &sample));
+	read_facts(sampling, &sample);
 	count(sampling, &sample);
 	lh_warn_of_losses(&sampling->is_partial, "smaps", sample.list.skipped_lines + sample.list.dropped_regions,
 			  "lines or mappings were not understood");

@@ -28,8 +28,10 @@ struct lh_sampling {
 	uint64_t first_bytes; /* used, in the first sample and the latest */
 	uint64_t latest_bytes;
 	struct lh_regions_pace pace;
-	uint64_t reading_ns; /* in all and at most */
-	uint64_t reading_max_ns;
+	struct lh_holdings_reader *holdings;
+	struct lh_sampling_receipt receipt;
+	uint64_t ceilings_ns; /* when they were last read, of the monotonic clock; 0: never */
+	bool is_last;         /* the next sample is the last one: ceilings are read in any case */
 };
 
 /*

@@ -3,7 +3,6 @@
  * (smaps) is taken when they have moved, and at every tenth look. After each sample the verdict is new:
  * it is drawn, recorded, written as metrics, and may set off the user's command.
  */
-#include "ceilings.h"
 #include "command.h"
 #include "record_log.h"
 #include "runtime_facts.h"
@@ -84,11 +83,9 @@ static struct lh_error *print_line(const struct watch *watch)
 
 static struct lh_error *put_result(const struct watch *watch, struct lh_style style, struct lh_buffer *ret)
 {
-	struct lh_ceiling ceilings[LH_CEILINGS_MAX];
 	struct lh_forecast forecast;
 	struct lh_runtime_facts facts = lh_runtime_facts_make(&watch->selection, watch->allocator);
-	size_t count = lh_ceilings_read(watch->process, ceilings);
-	bool has_end = lh_forecast_end(&watch->selection, ceilings, count, &forecast);
+	bool has_end = lh_forecast_end(&watch->selection, &forecast);
 	struct lh_select_report report = {
 		.selection = &watch->selection,
 		.forecast = has_end ? &forecast : NULL,
@@ -97,9 +94,6 @@ static struct lh_error *put_result(const struct watch *watch, struct lh_style st
 		.most = watch->settings->most,
 		.saved_path = watch->settings->save_path,
 		.is_complete = !watch->sampling.is_partial,
-		.pace = &watch->sampling.pace,
-		.reading_ns = watch->sampling.reading_ns,
-		.reading_max_ns = watch->sampling.reading_max_ns,
 	};
 	lh_report_select_text(&report, style, ret);
 	return lh_buffer_status(ret);
@@ -175,6 +169,7 @@ static struct lh_error *follow(struct watch *watch)
 		lh_pace_update(&pace, moved, lh_clock_monotonic_ns() - started_ns);
 		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns));
 	}
+	watch->sampling.is_last = true;
 	return take_sample(watch);
 }
 

@@ -230,3 +230,23 @@ struct lh_error *lh_cgroup_read_own(struct lh_cgroup_limits *ret)
 		LH_TRY(lh_file_read("/proc/self/cgroup", LH_MIB, &cgroup));
 	return read_limits(&cgroup, ret);
 }
+
+/* The root's figures are the machine's: not told. */
+bool lh_cgroup_memory_folder(const struct lh_process *process, char *ret, size_t ret_bytes, bool *ret_is_v1)
+{
+	struct lh_buffer cgroup LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_buffer mountinfo LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *no_cgroup = lh_process_read_file(process, "cgroup", &cgroup);
+	LH_CLEANUP(lh_cleanup_error)
+	struct lh_error *no_mounts = lh_file_read("/proc/self/mountinfo", MOUNTINFO_MAX, &mountinfo);
+	struct lh_cgroup_place place;
+	if (no_cgroup || no_mounts || !cgroup.data || !mountinfo.data)
+		return false;
+	const struct lh_cgroup_texts texts = {"", cgroup.data, mountinfo.data};
+	uint64_t used;
+	if (!lh_cgroup_find(&texts, "memory", &place) || (place.is_v1 && strlen(place.folder) <= place.mount_bytes) ||
+	    !read_number(place.folder, place.is_v1 ? "memory.usage_in_bytes" : "memory.current", &used))
+		return false;
+	*ret_is_v1 = place.is_v1;
+	return (size_t)snprintf(ret, ret_bytes, "%s", place.folder) < ret_bytes;
+}

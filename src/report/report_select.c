@@ -6,6 +6,7 @@
 #include "leakhunt/json.h"
 #include "leakhunt/owner.h"
 #include "leakhunt/report.h"
+#include "report_holdings.h"
 #include "table.h"
 
 #include <inttypes.h>
@@ -231,22 +232,6 @@ static void text_rate(const struct lh_growth *growth, struct lh_buffer *ret)
 	lh_buffer_puts(ret, "\n");
 }
 
-static const char *format_seconds(double seconds, char ret[LH_FORMAT_MAX])
-{
-	return lh_format_duration((uint64_t)(fmin(seconds, 9e9) * 1e9), ret);
-}
-
-static void text_forecast(const struct lh_forecast *forecast, struct lh_buffer *ret)
-{
-	char in[LH_FORMAT_MAX], earliest[LH_FORMAT_MAX], latest[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
-	if (!forecast)
-		return;
-	lh_buffer_printf(ret, "ends:    in %s (95 %%: %s to %s) at %s, %s away\n",
-			 format_seconds(forecast->seconds, in), format_seconds(forecast->earliest_s, earliest),
-			 isfinite(forecast->latest_s) ? format_seconds(forecast->latest_s, latest) : "never",
-			 forecast->what, lh_format_bytes(forecast->left_bytes, left));
-}
-
 /* Below the table, whole: its column may be cut to the width of the terminal. */
 static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_style style,
 			 struct lh_buffer *ret)
@@ -258,18 +243,23 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 			 style.width ? suspect->reason : "");
 	text_cause(report, suspect, ret);
 	text_rate(suspect, ret);
-	text_forecast(report->forecast, ret);
+	lh_report_forecast_text(report->forecast, ret);
 	lh_buffer_puts(ret, "next:    ");
 	append_next_command(ret, report, suspect);
 	lh_buffer_puts(ret, report->selection->pid ? "\n" : "   (these samples do not say which PID)\n");
 }
 
-static void text_no_suspect(const struct lh_selection *selection, struct lh_buffer *ret)
+static void text_no_suspect(const struct lh_select_report *report, struct lh_buffer *ret)
 {
+	const struct lh_selection *selection = report->selection;
 	const struct lh_growth *total = &selection->total;
 	bool has_risen = total->verdict == LH_VERDICT_PLATEAU || total->verdict == LH_VERDICT_STEP;
 	char span[LH_FORMAT_MAX];
 	lh_format_duration(selection->span_ns, span);
+	if (lh_report_held_leak_text(selection, ret)) {
+		lh_report_forecast_text(report->forecast, ret);
+		return;
+	}
 	if (total->verdict == LH_VERDICT_UNDECIDED && total->growth_bytes > 0)
 		lh_buffer_printf(ret, "no region stands out yet: private memory %s\n", total->reason);
 	else if (lh_verdict_is_rising(total->verdict))
@@ -281,23 +271,22 @@ static void text_no_suspect(const struct lh_selection *selection, struct lh_buff
 				 has_risen ? " any more" : "", total->reason, lh_verdict_name(total->verdict), span);
 }
 
-static void text_receipt(const struct lh_select_report *report, struct lh_buffer *ret)
+static void text_receipt(const struct lh_sampling_receipt *receipt, struct lh_buffer *ret)
 {
 	char sum[LH_FORMAT_MAX], longest[LH_FORMAT_MAX], hold[LH_FORMAT_MAX];
-	const struct lh_regions_pace *pace = report->pace;
-	size_t smaps_count = pace->read_count - pace->bounded_count;
-	if (!pace->read_count)
+	uint64_t smaps_count = receipt->reading_count - lh_min_u64(receipt->reading_count, receipt->bounded_count);
+	if (!receipt->reading_count)
 		return;
 	lh_buffer_puts(ret, "receipt: ");
 	if (smaps_count)
-		lh_buffer_printf(ret, "%zu readings of smaps", smaps_count);
-	if (pace->bounded_count)
-		lh_buffer_printf(ret, "%s%zu of maps and pagemap in short calls", smaps_count ? " and " : "",
-				 pace->bounded_count);
+		lh_buffer_printf(ret, "%" PRIu64 " readings of smaps", smaps_count);
+	if (receipt->bounded_count)
+		lh_buffer_printf(ret, "%s%" PRIu64 " of maps and pagemap in short calls", smaps_count ? " and " : "",
+				 receipt->bounded_count);
 	lh_buffer_printf(ret, " took %s in all, %s at most; the longest call took %s; the process was not stopped\n",
-			 lh_format_duration(report->reading_ns, sum),
-			 lh_format_duration(report->reading_max_ns, longest),
-			 lh_format_duration(pace->hold_ns_max, hold));
+			 lh_format_duration(receipt->reading_ns, sum),
+			 lh_format_duration(receipt->reading_max_ns, longest),
+			 lh_format_duration(receipt->longest_call_ns, hold));
 }
 
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -309,13 +298,14 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
 	size_t unchanged = count_unchanged(report->selection);
 	if (unchanged)
 		lh_buffer_printf(ret, "(%zu mappings that did not change)\n", unchanged);
+	lh_report_holdings_text(report->selection, style, ret);
 	lh_buffer_puts(ret, "\n");
 	const struct lh_growth *suspect = find_suspect(report->selection);
 	if (suspect)
 		text_suspect(report, suspect, style, ret);
 	else
-		text_no_suspect(report->selection, ret);
-	text_receipt(report, ret);
+		text_no_suspect(report, ret);
+	text_receipt(&report->selection->receipt, ret);
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -410,15 +400,6 @@ static json_t *json_moments(const struct lh_selection *selection)
 	return array;
 }
 
-static json_t *json_forecast(const struct lh_forecast *forecast)
-{
-	if (!forecast)
-		return json_null();
-	return json_pack("{s:s, s:o, s:f, s:f, s:o}", "what", forecast->what, "left_bytes",
-			 lh_json_u64(forecast->left_bytes), "seconds", forecast->seconds, "earliest_s",
-			 forecast->earliest_s, "latest_s", json_moment(forecast->latest_s));
-}
-
 static json_t *json_next(const struct lh_select_report *report)
 {
 	const struct lh_growth *suspect = find_suspect(report->selection);
@@ -429,12 +410,12 @@ static json_t *json_next(const struct lh_select_report *report)
 	return command.failed ? NULL : lh_json_string(command.data);
 }
 
-static json_t *json_receipt(const struct lh_select_report *report)
+static json_t *json_receipt(const struct lh_sampling_receipt *receipt)
 {
-	return json_pack("{s:I, s:I, s:o, s:o, s:o}", "readings", (json_int_t)report->pace->read_count,
-			 "bounded_readings", (json_int_t)report->pace->bounded_count, "reading_ns",
-			 lh_json_u64(report->reading_ns), "reading_max_ns", lh_json_u64(report->reading_max_ns),
-			 "longest_call_ns", lh_json_u64(report->pace->hold_ns_max));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "readings", lh_json_u64(receipt->reading_count),
+			 "bounded_readings", lh_json_u64(receipt->bounded_count), "reading_ns",
+			 lh_json_u64(receipt->reading_ns), "reading_max_ns", lh_json_u64(receipt->reading_max_ns),
+			 "longest_call_ns", lh_json_u64(receipt->longest_call_ns));
 }
 
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret)
@@ -447,8 +428,9 @@ void lh_report_select_json(const struct lh_select_report *report, struct lh_buff
 		report->is_complete, "samples", (json_int_t)selection->sample_count, "span_ns",
 		lh_json_u64(selection->span_ns), "moments_s", json_moments(selection), "process",
 		json_growth(&selection->total), "regions", json_regions(report), "forecast",
-		json_forecast(report->forecast), "next_command", json_next(report), "unchanged_mappings",
-		(json_int_t)count_unchanged(selection), "receipt", json_receipt(report));
+		lh_report_forecast_json(report->forecast), "next_command", json_next(report), "unchanged_mappings",
+		(json_int_t)count_unchanged(selection), "receipt", json_receipt(&selection->receipt));
+	lh_report_holdings_json(selection, object);
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;
 	lh_error_destroy(error);

@@ -1,5 +1,5 @@
 /*
- * forecast: when growth meets a limit. Input: a selection, and how much is left below each limit.
+ * forecast: when growth meets a limit. Input: a selection, which knows how much is left below each limit.
  * Output: the first limit that is met, and when, with the interval that the rate's own interval makes.
  */
 #include "leakhunt/select.h"
@@ -7,7 +7,7 @@
 #include <math.h>
 
 struct rate {
-	double middle, low, high; /* bytes per second */
+	double middle, low, high; /* bytes, or how many, per second */
 };
 
 static void rate_add(struct rate *rate, const struct lh_growth *growth)
@@ -17,34 +17,85 @@ static void rate_add(struct rate *rate, const struct lh_growth *growth)
 	rate->high += growth->rate_high_bytes_per_hour / 3600;
 }
 
-/* Of the whole process where that is a leak; else of the regions that are: the rest goes up and down. */
-static struct rate rate_of(const struct lh_selection *selection, enum lh_measure measure)
+static void rate_add_holding(struct rate *rate, const struct lh_holding_growth *holding)
 {
+	if (!lh_verdict_is_rising(holding->verdict))
+		return;
+	rate->middle += holding->rate_per_hour / 3600;
+	rate->low += holding->rate_low_per_hour / 3600;
+	rate->high += holding->rate_high_per_hour / 3600;
+}
+
+/* Memory of the process: in its mappings, and held beside them. What its cgroup has may be another's. */
+static struct rate memory_rate(const struct lh_selection *selection)
+{
+	static const enum lh_holding held[] = {LH_HOLDING_HELD_FILE_BYTES, LH_HOLDING_SHM_BYTES,
+					       LH_HOLDING_PAGE_TABLE_BYTES};
 	struct rate rate = {0};
-	if (measure == LH_MEASURE_USED && lh_verdict_is_rising(selection->total.verdict)) {
+	for (size_t i = 0; i < LH_ARRAY_COUNT(held); i++)
+		rate_add_holding(&rate, &selection->holdings[held[i]]);
+	/* The rest goes up and down: of the whole process where that is a leak, else of the regions that are. */
+	if (lh_verdict_is_rising(selection->total.verdict) && selection->total.rate_low_bytes_per_hour > 0) {
 		rate_add(&rate, &selection->total);
 		return rate;
 	}
 	for (size_t i = 0; i < selection->growths.count; i++) {
 		const struct lh_growth *growth = &selection->growths.items[i];
-		if (lh_verdict_is_rising(growth->verdict) && growth->measure == measure)
+		if (lh_verdict_is_rising(growth->verdict) && growth->measure == LH_MEASURE_USED)
 			rate_add(&rate, growth);
 	}
 	return rate;
 }
 
-bool lh_forecast_end(const struct lh_selection *selection, const struct lh_ceiling *ceilings, size_t count,
-		     struct lh_forecast *ret)
+static struct rate mapped_rate(const struct lh_selection *selection)
+{
+	const struct lh_mapped_growth *mapped = &selection->mapped;
+	if (!lh_verdict_is_rising(mapped->verdict))
+		return (struct rate){0};
+	return (struct rate){mapped->rate_bytes_per_hour / 3600, mapped->rate_low_bytes_per_hour / 3600,
+			     mapped->rate_high_bytes_per_hour / 3600};
+}
+
+static struct rate count_rate(const struct lh_selection *selection, enum lh_holding holding)
+{
+	struct rate rate = {0};
+	rate_add_holding(&rate, &selection->holdings[holding]);
+	return rate;
+}
+
+static struct rate rate_towards(const struct lh_selection *selection, enum lh_ceiling ceiling)
+{
+	switch (ceiling) {
+	case LH_CEILING_CGROUP_MEMORY:
+	case LH_CEILING_MACHINE_MEMORY:
+		return memory_rate(selection);
+	case LH_CEILING_ADDRESS_SPACE:
+	case LH_CEILING_ADDRESS_SPACE_32:
+		return mapped_rate(selection);
+	case LH_CEILING_MAPPINGS:
+		return count_rate(selection, LH_HOLDING_MAPPINGS);
+	case LH_CEILING_CGROUP_TASKS:
+	case LH_CEILING_MACHINE_TASKS:
+		return count_rate(selection, LH_HOLDING_THREADS);
+	case LH_CEILING_DESCRIPTORS:
+		return count_rate(selection, LH_HOLDING_DESCRIPTORS);
+	default:
+		return (struct rate){0};
+	}
+}
+
+bool lh_forecast_end(const struct lh_selection *selection, struct lh_forecast *ret)
 {
 	bool is_found = false;
-	for (size_t i = 0; i < count; i++) {
-		struct rate rate = rate_of(selection, ceilings[i].measure);
-		double left = (double)ceilings[i].left_bytes;
-		if (rate.middle <= 0 || (is_found && left / rate.middle >= ret->seconds))
+	for (size_t i = 0; selection->has_ceilings && i < LH_CEILING_COUNT; i++) {
+		struct rate rate = rate_towards(selection, (enum lh_ceiling)i);
+		double left = (double)selection->ceilings.left[i];
+		if (selection->ceilings.left[i] == LH_NO_LIMIT || rate.middle <= 0 ||
+		    (is_found && left / rate.middle >= ret->seconds))
 			continue;
 		*ret = (struct lh_forecast){
-			.what = ceilings[i].what,
-			.left_bytes = ceilings[i].left_bytes,
+			.ceiling = (enum lh_ceiling)i,
+			.left = selection->ceilings.left[i],
 			.seconds = left / rate.middle,
 			.earliest_s = left / rate.high,
 			.latest_s = rate.low > 0 ? left / rate.low : INFINITY,

@@ -49,6 +49,8 @@ void lh_tracks_deinit(struct lh_tracks *tracks)
 	lh_vec_deinit(&tracks->latest.items);
 	lh_vec_deinit(&tracks->earlier.items);
 	lh_vec_deinit(&tracks->moments);
+	for (size_t i = 0; i < LH_HOLDING_COUNT; i++)
+		lh_steps_deinit(&tracks->holdings[i]);
 	lh_strings_pool_deinit(&tracks->strings);
 	*tracks = (struct lh_tracks){0};
 }
@@ -359,6 +361,8 @@ static void halve_moments(struct lh_tracks *tracks)
 		lh_steps_halve(&tracks->items.items[i].used);
 		lh_steps_halve(&tracks->items.items[i].mapped);
 	}
+	for (size_t i = 0; i < LH_HOLDING_COUNT; i++)
+		lh_steps_halve(&tracks->holdings[i]);
 	size_t kept = (tracks->moments.count + 1) / 2;
 	for (size_t i = 0; i < kept; i++)
 		tracks->moments.items[i] = tracks->moments.items[2 * i];
@@ -386,6 +390,36 @@ static struct lh_error *date(struct adding *adding)
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- beside the mappings */
+
+/* What is not known now is as it was. The number of mappings is known in any case. */
+static struct lh_error *note_holdings(struct adding *adding)
+{
+	struct lh_tracks *tracks = adding->tracks;
+	const struct lh_sample *sample = adding->sample;
+	for (size_t i = 0; i < LH_HOLDING_COUNT; i++) {
+		uint64_t value = sample->has_holdings ? sample->holdings.values[i] : LH_HOLDING_UNKNOWN;
+		value = i == LH_HOLDING_MAPPINGS ? sample->list.regions.count : value;
+		if (value == LH_HOLDING_UNKNOWN)
+			continue;
+		/* A series that begins late began with what it has first. */
+		uint32_t moment = tracks->knows_holding[i] ? adding->moment : 0;
+		LH_TRY(lh_steps_set(&tracks->holdings[i], moment, lh_min_u64(value, INT64_MAX)));
+		tracks->knows_holding[i] = true;
+	}
+	return NULL;
+}
+
+static void note_facts(struct lh_tracks *tracks, const struct lh_sample *sample)
+{
+	if (sample->has_holdings && sample->holdings.held_name[0])
+		memcpy(tracks->held_name, sample->holdings.held_name, sizeof(tracks->held_name));
+	tracks->ceilings = sample->has_ceilings ? sample->ceilings : tracks->ceilings;
+	tracks->receipt = sample->has_receipt ? sample->receipt : tracks->receipt;
+	tracks->has_ceilings |= sample->has_ceilings;
+	tracks->has_receipt |= sample->has_receipt;
+}
+
 static struct lh_error *add(struct adding *adding)
 {
 	struct lh_tracks *tracks = adding->tracks;
@@ -398,7 +432,9 @@ static struct lh_error *add(struct adding *adding)
 	LH_TRY(count_regions(adding));
 	LH_TRY(note_values(adding, &adding->pieces));
 	LH_TRY(note_values(adding, &tracks->latest));
-	return note_values(adding, &tracks->earlier);
+	LH_TRY(note_values(adding, &tracks->earlier));
+	note_facts(tracks, adding->sample);
+	return note_holdings(adding);
 }
 
 struct lh_error *lh_tracks_add(struct lh_tracks *tracks, const struct lh_sample *sample, uint64_t elapsed_ns)

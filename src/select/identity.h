@@ -64,6 +64,13 @@ struct lh_tracks {
 	uint64_t sample_count;
 	uint64_t stride; /* each moment stands for that many samples */
 	size_t family_count;
+	struct lh_steps holdings[LH_HOLDING_COUNT]; /* per moment */
+	bool knows_holding[LH_HOLDING_COUNT];       /* some sample did */
+	char held_name[LH_HELD_NAME_BYTES];
+	bool has_ceilings; /* of the latest sample that has them; likewise the receipt */
+	bool has_receipt;
+	struct lh_ceilings ceilings;
+	struct lh_sampling_receipt receipt;
 	struct lh_strings_pool strings;
 };
 

@@ -11,6 +11,8 @@
  *   {"n":1,"time_ns":N,"uptime_ns":N,"changed":[{"start":"0x...","rss_bytes":N},...],"gone":["0x...",...]}
  * "lost", if there, is how many lines or regions of a sample were not understood when it was taken:
  * that one, and the one after it, are whole.
+ * "holdings" and "left" have a number for each thing that was known (lh_holding_name, lh_ceiling_name), "receipt" one
+ * for each member of struct lh_sampling_receipt; "held_name" is a string. All of them may be missing.
  * Format 1 had whole samples only, and no numbers.
  */
 #ifndef LEAKHUNT_SELECT_RECORD_H
@@ -53,6 +55,10 @@ struct lh_record_line {
 	uint64_t uptime_ns;
 	uint64_t lost; /* 0 when it is not told */
 	double counter;
+	struct lh_holdings holdings;
+	struct lh_ceilings ceilings;
+	struct lh_sampling_receipt receipt;
+	struct lh_json_span held_name;
 	struct lh_json_span command;
 	LH_VEC(struct lh_record_entry) entries; /* of "regions" or "changed" */
 	LH_VEC(uint64_t) gone;
@@ -72,6 +78,10 @@ enum lh_line_member {
 	LH_LINE_REGIONS = 256,
 	LH_LINE_CHANGED = 512,
 	LH_LINE_LOST = 1024,
+	LH_LINE_HOLDINGS = 4096,
+	LH_LINE_LEFT = 8192,
+	LH_LINE_RECEIPT = 16384,
+	LH_LINE_HELD_NAME = 32768,
 	LH_LINE_BAD = 2048, /* a number that is none or too large, or a member twice */
 };
 

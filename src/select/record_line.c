@@ -76,9 +76,87 @@ static bool take_number_member(struct lh_json_pull *pull, struct lh_json_span ke
 	return false;
 }
 
+static void take_holdings(struct lh_json_pull *pull, struct lh_record_line *line)
+{
+	struct lh_json_span key;
+	enum lh_holding holding;
+	for (size_t i = 0; i < LH_HOLDING_COUNT; i++)
+		line->holdings.values[i] = LH_HOLDING_UNKNOWN;
+	if (!lh_json_pull_object(pull))
+		return;
+	line->members |= LH_LINE_HOLDINGS;
+	for (bool is_first = true; lh_json_pull_member(pull, &is_first, &key);) {
+		uint64_t value;
+		if (!lh_holding_parse(key.text, key.length, &holding))
+			lh_json_pull_skip(pull);
+		else if (lh_json_pull_u64(pull, &value))
+			line->holdings.values[holding] = value;
+	}
+}
+
+static void take_ceilings(struct lh_json_pull *pull, struct lh_record_line *line)
+{
+	struct lh_json_span key;
+	enum lh_ceiling ceiling;
+	for (size_t i = 0; i < LH_CEILING_COUNT; i++)
+		line->ceilings.left[i] = LH_NO_LIMIT;
+	if (!lh_json_pull_object(pull))
+		return;
+	line->members |= LH_LINE_LEFT;
+	for (bool is_first = true; lh_json_pull_member(pull, &is_first, &key);) {
+		uint64_t value;
+		if (!lh_ceiling_parse(key.text, key.length, &ceiling))
+			lh_json_pull_skip(pull);
+		else if (lh_json_pull_u64(pull, &value))
+			line->ceilings.left[ceiling] = value;
+	}
+}
+
+static void take_receipt(struct lh_json_pull *pull, struct lh_record_line *line)
+{
+	const struct {
+		const char *key;
+		uint64_t *value;
+	} rows[] = {
+		{"reading_count", &line->receipt.reading_count},     {"bounded_count", &line->receipt.bounded_count},
+		{"reading_ns", &line->receipt.reading_ns},           {"reading_max_ns", &line->receipt.reading_max_ns},
+		{"longest_call_ns", &line->receipt.longest_call_ns},
+	};
+	struct lh_json_span key;
+	line->receipt = (struct lh_sampling_receipt){0};
+	if (!lh_json_pull_object(pull))
+		return;
+	line->members |= LH_LINE_RECEIPT;
+	for (bool is_first = true; lh_json_pull_member(pull, &is_first, &key);) {
+		size_t i = 0;
+		while (i < LH_ARRAY_COUNT(rows) && !lh_json_span_is(key, rows[i].key))
+			i++;
+		if (i < LH_ARRAY_COUNT(rows))
+			lh_json_pull_u64(pull, rows[i].value);
+		else
+			lh_json_pull_skip(pull);
+	}
+}
+
+/* Whether it is one of what a process holds, and of what limits it. */
+static bool take_facts(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
+{
+	if (lh_json_span_is(key, "holdings"))
+		take_holdings(pull, line);
+	else if (lh_json_span_is(key, "left"))
+		take_ceilings(pull, line);
+	else if (lh_json_span_is(key, "receipt"))
+		take_receipt(pull, line);
+	else if (lh_json_span_is(key, "held_name"))
+		line->members |= lh_json_pull_string(pull, &line->held_name) ? LH_LINE_HELD_NAME : 0;
+	else
+		return false;
+	return true;
+}
+
 static struct lh_error *take_member(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
 {
-	if (take_number_member(pull, key, line))
+	if (take_number_member(pull, key, line) || take_facts(pull, key, line))
 		return NULL;
 	if (lh_json_span_is(key, "changed"))
 		return take_entries(pull, LH_LINE_CHANGED, line);

@@ -5,6 +5,7 @@
  */
 #include "record.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,6 +197,22 @@ static struct lh_error *take_changes(struct lh_record_reader *reader)
 
 /* ---------------------------------------------------------------- lines */
 
+static struct lh_error *take_facts_of_line(const struct lh_record_line *line, struct lh_sample *ret)
+{
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	ret->has_holdings = line->members & LH_LINE_HOLDINGS;
+	ret->has_ceilings = line->members & LH_LINE_LEFT;
+	ret->has_receipt = line->members & LH_LINE_RECEIPT;
+	ret->holdings = line->holdings;
+	ret->ceilings = line->ceilings;
+	ret->receipt = line->receipt;
+	ret->holdings.held_name[0] = '\0';
+	if (!(line->members & LH_LINE_HELD_NAME) || !lh_json_span_text(line->held_name, &name) || !name.data)
+		return lh_buffer_status(&name);
+	snprintf(ret->holdings.held_name, sizeof(ret->holdings.held_name), "%s", name.data);
+	return NULL;
+}
+
 /* *ret: whether the reader now has the sample that the line stands for. */
 static struct lh_error *take_sample(struct lh_record_reader *reader, bool *ret)
 {
@@ -217,6 +234,7 @@ static struct lh_error *take_sample(struct lh_record_reader *reader, bool *ret)
 	reader->sample.uptime_ns = line->uptime_ns;
 	reader->sample.has_counter = line->members & LH_LINE_COUNTER;
 	reader->sample.counter = line->counter;
+	LH_TRY(take_facts_of_line(line, &reader->sample));
 	reader->expected = number + 1;
 	return NULL;
 }

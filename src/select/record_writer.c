@@ -141,6 +141,49 @@ static uint64_t lost_count(const struct lh_sample *sample)
 	return lh_min_u64(sample->list.skipped_lines + sample->list.dropped_regions, LH_RECORD_LOST_MAX);
 }
 
+static json_t *encode_holdings(const struct lh_holdings *holdings)
+{
+	json_t *object = json_object();
+	for (size_t i = 0; object && i < LH_HOLDING_COUNT; i++) {
+		if (holdings->values[i] != LH_HOLDING_UNKNOWN)
+			json_object_set_new(object, lh_holding_name((enum lh_holding)i),
+					    lh_json_u64(holdings->values[i]));
+	}
+	return object;
+}
+
+static json_t *encode_ceilings(const struct lh_ceilings *ceilings)
+{
+	json_t *object = json_object();
+	for (size_t i = 0; object && i < LH_CEILING_COUNT; i++) {
+		if (ceilings->left[i] != LH_NO_LIMIT)
+			json_object_set_new(object, lh_ceiling_name((enum lh_ceiling)i),
+					    lh_json_u64(ceilings->left[i]));
+	}
+	return object;
+}
+
+static json_t *encode_receipt(const struct lh_sampling_receipt *receipt)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "reading_count", lh_json_u64(receipt->reading_count),
+			 "bounded_count", lh_json_u64(receipt->bounded_count), "reading_ns",
+			 lh_json_u64(receipt->reading_ns), "reading_max_ns", lh_json_u64(receipt->reading_max_ns),
+			 "longest_call_ns", lh_json_u64(receipt->longest_call_ns));
+}
+
+/* Ceilings move slowly, and cost a reader bytes: they are there now and then, and the receipt with them. */
+static void encode_facts(const struct lh_sample *sample, json_t *line)
+{
+	if (sample->has_holdings)
+		json_object_set_new(line, "holdings", encode_holdings(&sample->holdings));
+	if (sample->has_holdings && sample->holdings.held_name[0])
+		json_object_set_new(line, "held_name", lh_json_string(sample->holdings.held_name));
+	if (sample->has_ceilings)
+		json_object_set_new(line, "left", encode_ceilings(&sample->ceilings));
+	if (sample->has_ceilings && sample->has_receipt)
+		json_object_set_new(line, "receipt", encode_receipt(&sample->receipt));
+}
+
 static struct lh_error *encode(const struct lh_record_writer *writer, const struct lh_sample *sample, bool is_whole,
 			       struct written *now, struct lh_buffer *ret)
 {
@@ -159,6 +202,7 @@ static struct lh_error *encode(const struct lh_record_writer *writer, const stru
 		json_object_set(line, "gone", gone);
 	if (lost_count(sample))
 		json_object_set_new(line, "lost", lh_json_u64(lost_count(sample)));
+	encode_facts(sample, line);
 	return lh_json_append(line, true, ret);
 }
 

@@ -2,6 +2,7 @@
  * select: ranks regions by growth. Input: tracks of memory through all samples. It sums them up into
  * rows, has verdict judge each row's history, and ranks. Pure: opens no file, asks no clock.
  */
+#include "holding.h"
 #include "selector.h"
 #include "verdict.h"
 
@@ -40,6 +41,8 @@ void lh_selection_deinit(struct lh_selection *selection)
 		growth_deinit(&selection->growths.items[i]);
 	lh_vec_deinit(&selection->growths);
 	growth_deinit(&selection->total);
+	for (size_t i = 0; i < LH_HOLDING_COUNT; i++)
+		lh_vec_deinit(&selection->holdings[i].series);
 	lh_vec_deinit(&selection->moments_s);
 	lh_strings_pool_deinit(&selection->strings);
 	*selection = (struct lh_selection){0};
@@ -288,7 +291,22 @@ static struct lh_error *judge_rows(struct selecting *selecting, struct rows *row
 	return NULL;
 }
 
-/* What the whole process does; its address space is not judged: it is the rows' to tell. */
+/* Address space can run out although memory does not grow. */
+static struct lh_error *judge_address_space(struct selecting *selecting, const struct lh_steps *mapped)
+{
+	struct lh_judgement judgement = {.verdict = LH_VERDICT_STEADY};
+	if (!is_constant(mapped))
+		LH_TRY(judge_steps(selecting, mapped, &judgement));
+	selecting->selection.mapped = (struct lh_mapped_growth){
+		.verdict = judgement.verdict,
+		.rate_bytes_per_hour = judgement.slope * 3600,
+		.rate_low_bytes_per_hour = judgement.slope_low * 3600,
+		.rate_high_bytes_per_hour = judgement.slope_high * 3600,
+	};
+	return NULL;
+}
+
+/* What the whole process does. */
 static struct lh_error *judge_total(struct selecting *selecting, const struct rows *rows)
 {
 	struct row total LH_CLEANUP(row_deinit) = {0};
@@ -306,6 +324,7 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 	growth->mapped_last_bytes = lh_steps_last(&total.mapped);
 	LH_TRY(judge_used(selecting, &total, growth));
 	doubt_huge_pages(selecting->selection.span_ns, growth);
+	LH_TRY(judge_address_space(selecting, &total.mapped));
 	return keep_series(selecting, &total.used, growth);
 }
 
@@ -328,6 +347,21 @@ static void take_hidden_leak(struct lh_selection *selection)
 		 "one part (%s at 0x%" PRIx64 ") leaks, by %s so far, under ups and downs of the rest",
 		 lh_region_kind_name(first->kind), first->start,
 		 lh_format_bytes((uint64_t)(first->growth_bytes > 0 ? first->growth_bytes : 0), grown));
+}
+
+/* Memory that no mapping shows is the process's all the same. */
+static void take_held_leak(struct lh_selection *selection)
+{
+	struct lh_growth *total = &selection->total;
+	enum lh_holding holding = lh_holding_leak(selection);
+	char grown[LH_FORMAT_MAX];
+	if (lh_verdict_is_rising(total->verdict) || holding == LH_HOLDING_COUNT)
+		return;
+	int64_t growth = selection->holdings[holding].growth;
+	total->verdict = selection->holdings[holding].verdict;
+	total->watch_more_ns = selection->holdings[holding].watch_more_ns;
+	snprintf(total->reason, sizeof(total->reason), "memory beside its mappings grows, by %s so far: %s",
+		 lh_format_bytes((uint64_t)(growth > 0 ? growth : 0), grown), lh_holding_text(holding));
 }
 
 /* ---------------------------------------------------------------- ranking */
@@ -385,6 +419,21 @@ static struct lh_error *take_moments(struct selecting *selecting)
 	return NULL;
 }
 
+static struct lh_error *judge_holdings(struct selecting *selecting)
+{
+	const struct lh_tracks *tracks = selecting->tracks;
+	struct lh_selection *selection = &selecting->selection;
+	for (size_t i = 0; i < LH_HOLDING_COUNT; i++)
+		LH_TRY(lh_holding_judge(tracks, (enum lh_holding)i, selection->moments_s.items, selecting->values,
+					&selection->holdings[i]));
+	memcpy(selection->held_name, tracks->held_name, sizeof(selection->held_name));
+	selection->has_ceilings = tracks->has_ceilings;
+	selection->ceilings = tracks->ceilings;
+	selection->has_receipt = tracks->has_receipt;
+	selection->receipt = tracks->receipt;
+	return NULL;
+}
+
 static struct lh_error *judge_all(struct selecting *selecting)
 {
 	struct lh_selection *selection = &selecting->selection;
@@ -397,6 +446,8 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	if (selection->growths.count)
 		qsort(selection->growths.items, selection->growths.count, sizeof(struct lh_growth), compare_growths);
 	take_hidden_leak(selection);
+	LH_TRY(judge_holdings(selecting));
+	take_held_leak(selection);
 	return NULL;
 }
 

@@ -1,0 +1,22 @@
+/*
+ * descriptors: the open files of a process, counted by what they are. Private to proc.
+ */
+#ifndef LEAKHUNT_PROC_DESCRIPTORS_H
+#define LEAKHUNT_PROC_DESCRIPTORS_H
+
+#include "process.h"
+
+/* What is known of file systems, from one reading to the next. Zero-initialised is nothing. */
+struct lh_memory_devices {
+	struct {
+		uint64_t device;
+		bool is_memory;
+	} items[16];
+	size_t count;
+};
+
+/* Sets the values of descriptors in *ret; those that can't be read stay as they are. */
+void lh_descriptors_count(const struct lh_process *process, const struct lh_region_list *list,
+			  struct lh_memory_devices *devices, struct lh_holdings *ret);
+
+#endif
