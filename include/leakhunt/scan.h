@@ -199,6 +199,7 @@ struct lh_candidate {
 	size_t bytes_after;
 	uint64_t addr;        /* of anchor */
 	unsigned pattern;     /* which of the recognizer's patterns */
+	const struct lh_secret_form *form; /* which of the recognizer's forms; NULL: it has none */
 	size_t pattern_bytes; /* that it matched, from the anchor on */
 	bool follows_match;   /* a match of the same recognizer ends at the anchor */
 	size_t *examined;     /* validators add the bytes they looked at in loops: the pass bounds their sum */
@@ -223,6 +224,7 @@ enum lh_pattern_set {
 #define LH_FIND_LINES       64 /* of 64 bytes, at most so many at once */
 
 struct lh_kernel;
+struct lh_secret_form;
 
 /* A row of the recognizer table. Each lives in a file of its own: scan/recognize_*.c. */
 struct lh_recognizer {
@@ -232,6 +234,7 @@ struct lh_recognizer {
 	enum lh_pattern_set set;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
+	const struct lh_secret_form *forms; /* or these, each with its pattern: scan/recognizers/secret_forms.c */
 	/*
 	 * Of LH_PATTERNS_OWN and _OWN_TEXT: finds where the patterns match. Bit i of ret_anchors[pattern][k]: at
 	 * data + 64 k + i. A line more than line_count can be read; what is not there of it, is 1 in each byte.

@@ -77,18 +77,29 @@ bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const 
 bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, size_t *ret);
 /* Bytes from anchor + offset on, before anchor + end <= bytes_after, that are none of `stops`. */
 size_t lh_span_until(const struct lh_candidate *candidate, size_t offset, size_t end, const char *stops);
+/* How a name is given its value. */
+struct lh_assignment {
+	bool is_colon;   /* by a colon, and the name is not in quotes: it may be prose */
+	bool is_spaced;  /* there are blanks before the value */
+	bool is_element; /* the value is the text of an XML element */
+};
+
 /*
  * Whether the name that ends at anchor + *offset is given a value: name=, name =, name:, name :=, name =>, and behind a
- * quote that ends it "name": and "name" :, or two line breaks, as in multipart forms. *offset is moved to the value, or
- * the quote before it. *ret_is_colon: by a colon, and not in quotes: it may be prose.
+ * quote that ends it "name": and "name" :, or two line breaks, as in multipart forms; <name>, name="name" value= and
+ * <key>name</key><string> in XML. *offset is moved to the value, or the quote before it.
  */
-bool lh_is_assigned(const struct lh_candidate *candidate, size_t *offset, bool *ret_is_colon);
+bool lh_is_assigned(const struct lh_candidate *candidate, size_t *offset, struct lh_assignment *ret);
 /*
  * The value at anchor + *offset: to the closing quote when one opens it, which *offset is then moved over, or when one
  * stands before the anchor; else as far as bytes are of `classes`, or characters in UTF-8. Quotes may be escaped, as in
- * JSON that is a string of JSON.
+ * JSON that is a string of JSON, any number of times.
  */
 size_t lh_value_bytes(const struct lh_candidate *candidate, size_t *offset, unsigned classes, size_t max);
+/* The same of the text of an XML element, up to the tag that closes it; 0: none does. */
+size_t lh_element_bytes(const struct lh_candidate *candidate, size_t *offset, size_t max);
+/* Whether bytes are base64 of a user, a colon and a password in printable characters (RFC 7617). */
+bool lh_is_basic(const uint8_t *value, size_t length);
 /* Whether something else is to be put in its place ("%s", "${KEY}", "<password>"), or it is masked already. */
 bool lh_is_placeholder(const uint8_t *value, size_t length);
 /* A cursor over what lies from the anchor on. */
@@ -289,6 +300,7 @@ extern const struct lh_recognizer lh_recognize_url_password;
 extern const struct lh_recognizer lh_recognize_credential;
 extern const struct lh_recognizer lh_recognize_token;
 extern const struct lh_recognizer lh_recognize_password;
+extern const struct lh_recognizer lh_recognize_login;
 extern const struct lh_recognizer lh_recognize_x509;
 extern const struct lh_recognizer lh_recognize_x509_tbs;
 extern const struct lh_recognizer lh_recognize_pem;

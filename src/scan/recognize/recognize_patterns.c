@@ -3,6 +3,7 @@
  * so that a hit's end says where it begins.
  */
 #include "recognize_patterns.h"
+#include "scan/recognizers/secret_forms.h"
 
 #include <stdlib.h>
 
@@ -29,14 +30,22 @@ static struct lh_error *pattern_length(const char *expression, size_t *ret)
 					  expression);
 }
 
+/* NULL behind the last one. */
+static const char *row_pattern(unsigned row, unsigned number)
+{
+	const struct lh_recognizer *recognizer = lh_recognizers[row];
+	return recognizer->forms ? recognizer->forms[number].pattern : recognizer->patterns[number];
+}
+
 static struct lh_error *add_pattern(unsigned row, unsigned number, struct lh_pattern_set_compiled *set,
 				    const char **expressions)
 {
-	const char *expression = lh_recognizers[row]->patterns[number];
+	const struct lh_secret_form *forms = lh_recognizers[row]->forms;
+	const char *expression = row_pattern(row, number);
 	if (set->pattern_count == LH_PATTERNS_MAX)
 		return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", LH_PATTERNS_MAX);
 	struct lh_pattern *pattern = &set->patterns[set->pattern_count];
-	*pattern = (struct lh_pattern){.row = row, .number = number};
+	*pattern = (struct lh_pattern){.row = row, .number = number, .form = forms ? forms + number : NULL};
 	LH_TRY(pattern_length(expression, &pattern->bytes));
 	set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
 	expressions[set->pattern_count++] = expression;
@@ -64,7 +73,7 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern
 {
 	const char *expressions[LH_PATTERNS_MAX];
 	for (unsigned row = 0; lh_recognizers[row]; row++) {
-		for (unsigned i = 0; lh_recognizers[row]->set == kind && lh_recognizers[row]->patterns[i]; i++)
+		for (unsigned i = 0; lh_recognizers[row]->set == kind && row_pattern(row, i); i++)
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
 	bool is_own = kind == LH_PATTERNS_OWN || kind == LH_PATTERNS_OWN_TEXT;
@@ -75,7 +84,7 @@ struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret
 {
 	const char *expressions[LH_PATTERNS_MAX];
 	for (unsigned row = 0; lh_recognizers[row]; row++) {
-		for (unsigned i = 0; lh_recognizers[row]->is_secret && lh_recognizers[row]->patterns[i]; i++)
+		for (unsigned i = 0; lh_recognizers[row]->is_secret && row_pattern(row, i); i++)
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
 	return compile(expressions, ret, scratch);

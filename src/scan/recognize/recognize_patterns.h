@@ -15,6 +15,7 @@ struct lh_pattern {
 	unsigned row;
 	unsigned number; /* within the row */
 	size_t bytes;
+	const struct lh_secret_form *form; /* NULL: the row has none */
 };
 
 /* One compiled set of patterns; the id of a hit is an index of `patterns`. */

@@ -40,6 +40,7 @@ static struct lh_error *look(struct run *run, const struct lh_pattern *pattern, 
 		.bytes_after = lh_min_u64(search->length - anchor, LH_BLOCK_OVERLAP),
 		.addr = search->addr + anchor,
 		.pattern = pattern->number,
+		.form = pattern->form,
 		.pattern_bytes = pattern->bytes,
 		.examined = &search->examined,
 	};

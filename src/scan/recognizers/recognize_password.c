@@ -1,39 +1,22 @@
 /*
- * recognize_password: values that are given to names like password, passwd, secret, token, api_key, as in
- * forms, configuration, JSON and command lines ("password=...", "\"token\": \"...\"", "--password ..."), and the
- * argument of Redis' AUTH. A password may be any word; the value of other names must be 16 characters long, and letters
- * with digits or of both cases well mixed, as keys are. Secret: counted, and masked.
+ * recognize_password: values that are given to names like password, passwd, pass, secret, token, api_key, as in forms,
+ * configuration, JSON, XML and command lines ("password=...", "\"token\": \"...\"", "<pass>...</pass>",
+ * "--password ..."), and the argument of Redis' AUTH. A password may be any word; the value of other names must be 16
+ * characters long, and letters with digits or of both cases well mixed, as keys are. Secret: counted, and masked. The
+ * forms are in secret_forms.c.
  */
-#include "scan/recognize/recognize.h"
+#include "secret_forms.h"
 
 #include <string.h>
 #include <strings.h>
 
 enum { PASSWORD_MIN = 4, KEY_MIN = 16, CASE_FRACTION = 4, VALUE_MAX = LH_BLOCK_OVERLAP / 2, AUTH_MAX = 1024 };
 
-enum { PATTERN_AUTH, PASSWORD_FIRST, PWD = 4, PASSWORD_LAST = PWD, SECRET };
-
-/* Names alone: with what must follow them there are six times as many, and vectorscan looks half as fast. */
-static const char *const patterns[] = {
-	[PATTERN_AUTH] = "\\$4\\x0d\\x0a(?i)AUTH\\x0d\\x0a\\$",
-	[PASSWORD_FIRST] = "(?i)password",
-	"(?i)passwd",
-	"(?i)passphrase",
-	[PASSWORD_LAST] = "(?i)pwd",
-	[SECRET] = "(?i)secret",
-	"(?i)token",
-	"(?i)apikey",
-	"(?i)api[_-]key",
-	"(?i)accesskey",
-	"(?i)access[_-]key",
-	"(?i)sessionid",
-	"(?i)session[_-]id",
+static const char *const kinds[] = {
+	[LH_PASSWORD_PASSWORD] = "passwords",
+	[LH_PASSWORD_KEY] = "tokens and keys",
 	NULL,
 };
-
-enum { KIND_PASSWORD, KIND_KEY };
-
-static const char *const kinds[] = {[KIND_PASSWORD] = "passwords", [KIND_KEY] = "tokens and keys", NULL};
 
 /* "$<length>\r\n<bytes>\r\n", the length of which is at *offset (RESP); moved behind it. */
 static size_t bulk_bytes(const struct lh_candidate *candidate, size_t *offset, size_t *ret_at)
@@ -52,16 +35,16 @@ static size_t bulk_bytes(const struct lh_candidate *candidate, size_t *offset, s
 }
 
 /* "$4\r\nAUTH\r\n", then the password, or a user and the password (Redis 6): another command begins with '*'. */
-static bool validate_auth(const struct lh_candidate *candidate, struct lh_match *ret)
+bool lh_rule_resp_auth(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t offset = candidate->pattern_bytes, at, next_at;
 	size_t bytes = bulk_bytes(candidate, &offset, &at);
 	if (!bytes)
 		return false;
-	*ret = (struct lh_match){.skipped = at, .length = bytes, .kind = KIND_PASSWORD};
+	*ret = (struct lh_match){.skipped = at, .length = bytes, .kind = LH_PASSWORD_PASSWORD};
 	size_t next = lh_after_equals(candidate, offset++, "$") ? bulk_bytes(candidate, &offset, &next_at) : 0;
 	if (next)
-		*ret = (struct lh_match){.skipped = next_at, .length = next, .kind = KIND_PASSWORD};
+		*ret = (struct lh_match){.skipped = next_at, .length = next, .kind = LH_PASSWORD_PASSWORD};
 	return true;
 }
 
@@ -108,13 +91,6 @@ static bool is_password(const struct lh_candidate *candidate, size_t at, size_t 
 	return length >= PASSWORD_MIN && !(is_word && (is_colon || is_nothing(candidate->anchor + at, letters)));
 }
 
-/* "PWD=/srv/www" in an environment is the working directory (POSIX, section 8.3). */
-static bool is_directory(const struct lh_candidate *candidate, size_t at)
-{
-	return candidate->pattern == PWD && memcmp(candidate->anchor, "PWD", 3) == 0 &&
-	       lh_after_is(candidate, at, LH_BYTE_SLASH);
-}
-
 /* Without quotes, "token=get_token(name)" is a call. A text of several words is a key only by its first. */
 static bool is_key(const struct lh_candidate *candidate, size_t at, size_t length, bool is_open)
 {
@@ -127,25 +103,21 @@ static bool is_key(const struct lh_candidate *candidate, size_t at, size_t lengt
 	return word >= KEY_MIN && (mixture.digits ? mixture.lower || mixture.upper : is_mixed);
 }
 
-/*
- * "secret" is also the beginning of secretkey, secret_key and secret-key; password1, password_confirmation and
- * user[password] are names of fields.
- */
-static size_t name_bytes(const struct lh_candidate *candidate)
+/* Of what may follow a name that is in an array: user[password], user%5Bpassword%5D. */
+static size_t bracket_bytes(const struct lh_candidate *candidate, size_t at)
 {
-	size_t at = candidate->pattern_bytes;
-	if (candidate->pattern == SECRET) {
-		size_t key_at = at + (lh_after_equals(candidate, at, "_") || lh_after_equals(candidate, at, "-"));
-		bool is_key = candidate->bytes_after >= key_at + 3 &&
-			      strncasecmp((const char *)candidate->anchor + key_at, "key", 3) == 0;
-		at = is_key ? key_at + 3 : at;
-	} else if (candidate->pattern <= PASSWORD_LAST) {
-		at += lh_span_after(candidate, at, 2, LH_BYTE_DIGIT);
-		at += lh_after_equals(candidate, at, "_confirmation") ? strlen("_confirmation") : 0;
-	}
 	if (lh_after_equals(candidate, at, "]"))
-		return at + 1;
-	return lh_after_equals(candidate, at, "%5D") || lh_after_equals(candidate, at, "%5d") ? at + 3 : at;
+		return 1;
+	return lh_after_equals(candidate, at, "%5D") || lh_after_equals(candidate, at, "%5d") ? strlen("%5D") : 0;
+}
+
+/* Of a suffix of a name, in any case. */
+static size_t suffix_bytes(const struct lh_candidate *candidate, size_t at, const char *suffix)
+{
+	size_t length = strlen(suffix);
+	bool is_there = at + length <= candidate->bytes_after &&
+			strncasecmp((const char *)candidate->anchor + at, suffix, length) == 0;
+	return is_there ? length : 0;
 }
 
 /* "--db-password value": in an argument vector, which is an array in memory, a zero byte stands between. */
@@ -183,26 +155,137 @@ static size_t open_bytes(const struct lh_candidate *candidate, size_t at, size_t
 	return bytes;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+/* What a name is given. */
+struct given {
+	size_t at;
+	size_t length;
+	bool is_open; /* not in quotes, nor an element */
+	struct lh_assignment assignment;
+};
+
+/* The value of the name that ends at anchor + name_end; false: none, or a placeholder. */
+static bool take_given(const struct lh_candidate *candidate, size_t name_end, struct given *ret)
 {
-	if (candidate->pattern == PATTERN_AUTH)
-		return validate_auth(candidate, ret);
-	size_t at = name_bytes(candidate);
-	bool is_colon;
-	if (!lh_is_assigned(candidate, &at, &is_colon) && !is_argument(candidate, &at, &is_colon))
+	struct given given = {.at = name_end + bracket_bytes(candidate, name_end)};
+	if (!lh_is_assigned(candidate, &given.at, &given.assignment) &&
+	    !is_argument(candidate, &given.at, &given.assignment.is_colon))
 		return false;
-	size_t start = at;
-	size_t length = lh_value_bytes(candidate, &at, LH_BYTES_LINE & ~(unsigned)LH_BYTE_BLANK, VALUE_MAX);
-	bool is_open = at == start; /* not quoted */
-	if (is_open)
-		length = open_bytes(candidate, at, length);
-	bool is_named_password = candidate->pattern <= PASSWORD_LAST;
-	if (lh_is_placeholder(candidate->anchor + at, length) || is_directory(candidate, at) ||
-	    !(is_named_password ? is_password(candidate, at, length, is_open, is_colon)
-				: is_key(candidate, at, length, is_open)))
-		return false;
-	*ret = (struct lh_match){.skipped = at, .length = length, .kind = is_named_password ? KIND_PASSWORD : KIND_KEY};
+	size_t start = given.at;
+	given.length =
+		given.assignment.is_element
+			? lh_element_bytes(candidate, &given.at, VALUE_MAX)
+			: lh_value_bytes(candidate, &given.at, LH_BYTES_LINE & ~(unsigned)LH_BYTE_BLANK, VALUE_MAX);
+	given.is_open = given.at == start && !given.assignment.is_element;
+	if (given.is_open)
+		given.length = open_bytes(candidate, given.at, given.length);
+	*ret = given;
+	return given.length && !lh_is_placeholder(candidate->anchor + given.at, given.length);
+}
+
+static bool match_given(const struct lh_candidate *candidate, const struct given *given, struct lh_match *ret)
+{
+	*ret = (struct lh_match){.skipped = given->at, .length = given->length, .kind = candidate->form->kind};
 	return true;
+}
+
+/* password1, password_confirmation and user[password] are names of fields. */
+bool lh_rule_password(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct given given;
+	size_t at = candidate->pattern_bytes;
+	at += lh_span_after(candidate, at, 2, LH_BYTE_DIGIT);
+	at += suffix_bytes(candidate, at, "_confirmation");
+	return take_given(candidate, at, &given) &&
+	       is_password(candidate, given.at, given.length, given.is_open, given.assignment.is_colon) &&
+	       match_given(candidate, &given, ret);
+}
+
+/* "PWD=/srv/www" in an environment is the working directory (POSIX, section 8.3). */
+bool lh_rule_pwd(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	if (!lh_rule_password(candidate, ret))
+		return false;
+	return memcmp(candidate->anchor, "PWD", 3) != 0 || !lh_after_is(candidate, ret->skipped, LH_BYTE_SLASH);
+}
+
+/* DB_PASS, dbPass, pass: not bypass, COMPASS. */
+static bool begins_word(const struct lh_candidate *candidate)
+{
+	bool is_camel =
+		lh_byte_is(candidate->anchor[0], LH_BYTES_UPPER) && lh_byte_is(candidate->anchor[1], LH_BYTES_LOWER);
+	return !lh_before_is(candidate, 1, is_camel ? LH_BYTES_UPPER : LH_BYTES_ALPHA);
+}
+
+/* Whether the value is an identifier, or a path of such, that has these letters in it: "pass=url.password". */
+static bool is_named_alike(const struct lh_candidate *candidate, const struct given *given, const char *letters)
+{
+	static const unsigned code_bytes = LH_BYTES_WORD | LH_BYTE_DOT;
+	char text[64];
+	size_t length = lh_min_u64(given->length, sizeof(text) - 1);
+	memcpy(text, candidate->anchor + given->at, length);
+	text[length] = '\0';
+	return given->is_open && strcasestr(text, letters) &&
+	       lh_span_after(candidate, given->at, given->length, code_bytes) == given->length;
+}
+
+/*
+ * Source code and reports say "pass", too: without quotes, a value behind blanks or a colon must be of more than
+ * letters, or digits, and is no expression.
+ */
+bool lh_rule_pass(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct given given;
+	if (!begins_word(candidate) || !take_given(candidate, strlen("pass"), &given) || given.length < PASSWORD_MIN)
+		return false;
+	const uint8_t *value = candidate->anchor + given.at;
+	struct mixture mixture = mixture_of(value, given.length);
+	bool is_mixed = mixture.digits && mixture.lower + mixture.upper;
+	bool is_word = lh_span_after(candidate, given.at, given.length, LH_BYTES_WORD) == given.length;
+	bool is_spaced =
+		given.assignment.is_colon || given.assignment.is_spaced || lh_before_is(candidate, 1, LH_BYTE_DASH);
+	bool is_code = memchr(value, '(', given.length) || is_nothing(value, given.length) ||
+		       (is_spaced && !(is_mixed && is_word)) || is_named_alike(candidate, &given, "pass");
+	if (given.is_open ? is_code : !is_mixed && memchr(value, ' ', given.length))
+		return false;
+	return match_given(candidate, &given, ret);
+}
+
+bool lh_rule_key(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct given given;
+	return take_given(candidate, candidate->pattern_bytes, &given) &&
+	       is_key(candidate, given.at, given.length, given.is_open) && match_given(candidate, &given, ret);
+}
+
+/* What is called private_key in source code is of a type, or a name, that says so again: "private_key: RSAPrivateKey".
+ */
+bool lh_rule_crypto_key(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct given given;
+	return take_given(candidate, candidate->pattern_bytes, &given) &&
+	       is_key(candidate, given.at, given.length, given.is_open) && !is_named_alike(candidate, &given, "key") &&
+	       match_given(candidate, &given, ret);
+}
+
+/* "secret" is also the beginning of secretkey, secret_key, secret-key, secret_key_base and secret_access_key. */
+bool lh_rule_secret(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct given given;
+	size_t at = candidate->pattern_bytes;
+	size_t separator = lh_after_is(candidate, at, LH_BYTE_UNDERSCORE | LH_BYTE_DASH);
+	size_t key = suffix_bytes(candidate, at + separator, "key");
+	at += key ? separator + key : 0;
+	at += key ? suffix_bytes(candidate, at, "_base") : 0;
+	return take_given(candidate, at, &given) && is_key(candidate, given.at, given.length, given.is_open) &&
+	       match_given(candidate, &given, ret);
+}
+
+/* "auth": "dXNlcjpwYXNzd29yZA==", as in ~/.docker/config.json. */
+bool lh_rule_auth(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	struct given given;
+	return take_given(candidate, strlen("auth"), &given) &&
+	       lh_is_basic(candidate->anchor + given.at, given.length) && match_given(candidate, &given, ret);
 }
 
 const struct lh_recognizer lh_recognize_password = {
@@ -210,7 +293,7 @@ const struct lh_recognizer lh_recognize_password = {
 	.title = "passwords and keys by name",
 	.is_secret = true,
 	.set = LH_PATTERNS_WORDS,
-	.patterns = patterns,
-	.validate = validate,
+	.forms = lh_password_forms,
+	.validate = lh_secret_form_validate,
 	.kinds = kinds,
 };

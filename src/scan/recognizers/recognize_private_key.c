@@ -4,7 +4,9 @@
  * A.1.2) and DSA's, PrivateKeyInfo (RFC 5208 section 5), ECPrivateKey (RFC 5915 section 3). Secret: counted, and never
  * shown.
  */
-#include "scan/recognize/recognize.h"
+#include "secret_forms.h"
+
+#include <string.h>
 
 enum {
 	DER_INTEGER = 0x02,
@@ -17,23 +19,6 @@ enum {
 	EC_KEY_BYTES_MAX = 66, /* P-521 */
 	CUT_BODY_MIN = 64,
 	CUT_BODY_MAX = 16384, /* RSA with 16,384 bits: 12,900 characters */
-};
-
-enum { PATTERN_PEM = 3, PATTERN_END, PATTERN_BODY };
-
-static const char *const patterns[] = {
-	"\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]",
-	"\\x30\\x81.\\x02\\x01[\\x00\\x01]",
-	"\\x30\\x82..\\x02\\x01[\\x00\\x01]",
-	[PATTERN_PEM] = "-----BEGIN ",
-	[PATTERN_END] = "-----END ",
-	/* How the base64 of the DER above begins: RSA and PKCS#8; ECPrivateKey P-256, P-384; PKCS#8 EC, Ed25519. */
-	[PATTERN_BODY] = "MII[A-Za-z0-9+/]{2}[AQgw]IBA[AD]",
-	"MHcCAQEE",
-	"MIGkAgEBBD",
-	"MIGHAgEAMB",
-	"MC4CAQAwBQYDK2Vw",
-	NULL,
 };
 
 /* The integers of PKCS#1 and of DSA keys after the version: each with content, positive, to the end. */
@@ -69,7 +54,7 @@ static bool is_ec_private_key(struct lh_cursor content)
 	       lh_der_take(&parameters, DER_OID, &oid) && lh_cursor_left(&oid) >= 3;
 }
 
-static bool validate_der(const struct lh_candidate *candidate, struct lh_match *ret)
+bool lh_rule_key_der(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct lh_cursor content;
@@ -84,7 +69,7 @@ static bool validate_der(const struct lh_candidate *candidate, struct lh_match *
 	return true;
 }
 
-static bool validate_pem(const struct lh_candidate *candidate, struct lh_match *ret)
+bool lh_rule_key_pem(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_pem pem;
 	if (!lh_pem_read(candidate, &pem) || !pem.is_private_key)
@@ -103,7 +88,7 @@ static bool validate_pem(const struct lh_candidate *candidate, struct lh_match *
 static const unsigned body_bytes = LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST;
 
 /* "-----END RSA PRIVATE KEY-----" whose beginning is gone: back over what can be the key. */
-static bool validate_end(const struct lh_candidate *candidate, struct lh_match *ret)
+bool lh_rule_key_end(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_pem pem;
 	size_t before = lh_span_before(candidate, LH_LOOK_BACK, body_bytes | LH_BYTE_URL_REST);
@@ -114,7 +99,7 @@ static bool validate_end(const struct lh_candidate *candidate, struct lh_match *
 }
 
 /* The first line of the body, without the line before it. */
-static bool validate_body(const struct lh_candidate *candidate, struct lh_match *ret)
+bool lh_rule_key_body(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t length = lh_span_after(candidate, 0, CUT_BODY_MAX, body_bytes);
 	if (length < CUT_BODY_MIN)
@@ -123,13 +108,21 @@ static bool validate_body(const struct lh_candidate *candidate, struct lh_match 
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+/* "Private-Lines: 1", and as many lines of base64 (PuTTY 0.79, appendix C); cut off, as far as they go. */
+bool lh_rule_key_lines(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	if (candidate->pattern < PATTERN_PEM)
-		return validate_der(candidate, ret);
-	if (candidate->pattern == PATTERN_PEM)
-		return validate_pem(candidate, ret);
-	return candidate->pattern == PATTERN_END ? validate_end(candidate, ret) : validate_body(candidate, ret);
+	enum { DIGITS_MAX = 4 };
+	size_t at = candidate->pattern_bytes;
+	size_t digits = lh_span_after(candidate, at, DIGITS_MAX, LH_BYTE_DIGIT);
+	size_t body = at + digits;
+	size_t length = lh_span_after(candidate, body, CUT_BODY_MAX, body_bytes | LH_BYTE_URL_REST), end;
+	if (lh_find_after(candidate, body, body + length, "Private-MAC", &end) ||
+	    lh_find_after(candidate, body, body + length, "Private", &end))
+		length = end - body;
+	if (!digits || length < EC_KEY_BYTES_MIN)
+		return false;
+	*ret = (struct lh_match){.skipped = body, .length = length};
+	return true;
 }
 
 const struct lh_recognizer lh_recognize_private_key = {
@@ -137,6 +130,6 @@ const struct lh_recognizer lh_recognize_private_key = {
 	.title = "private keys",
 	.is_secret = true,
 	.set = LH_PATTERNS_BINARY,
-	.patterns = patterns,
-	.validate = validate,
+	.forms = lh_private_key_forms,
+	.validate = lh_secret_form_validate,
 };

@@ -1,91 +1,16 @@
 /*
- * recognize_token: tokens that say by their form what they are: JSON Web Tokens (RFC 7519: base64url of
- * "{\"", a payload, a signature), AWS access key ids, tokens of GitHub, GitLab, Slack, Google, Stripe, npm
- * and Vault, by the prefixes that these publish for secret scanners; hashes of crypt(5) and argon2. Secret: counted,
- * masked.
+ * recognize_token: tokens that say by their form what they are: prefixes that services publish for secret scanners,
+ * JSON Web Tokens (RFC 7519), AWS access key ids, tokens of Telegram's bots, signatures of URLs (Azure SAS, AWS,
+ * Google), and hashes of passwords: crypt(5), argon2, htpasswd. Secret: counted, masked. The forms are in
+ * secret_forms.c.
  */
-#include "scan/recognize/recognize.h"
+#include "secret_forms.h"
 
 #include <string.h>
 
 enum { TOKEN_MAX = 8192, JWT_PAYLOAD_MIN = 8, AWS_BYTES = 20 };
 
-enum { JWT, AWS, GITHUB = 3, GITLAB = 5, SLACK, GOOGLE, STRIPE, NPM = 10, VAULT, CRYPT };
-
-/* Prefixes alone: vectorscan takes ten times as long to compile what must follow them. */
-static const char *const patterns[] = {
-	[JWT] = "eyJ",
-	[AWS] = "AKIA",
-	"ASIA",
-	[GITHUB] = "gh[pousr]_",
-	"github_pat_",
-	[GITLAB] = "glpat-",
-	[SLACK] = "xox[abeoprs]-",
-	[GOOGLE] = "AIza",
-	[STRIPE] = "sk_live_",
-	"rk_live_",
-	[NPM] = "npm_",
-	[VAULT] = "hvs\\.",
-	[CRYPT] = "\\$[1256y]\\$",
-	"\\$2[abxy]\\$",
-	"\\$argon2i",
-	NULL,
-};
-
 #define BASE64URL (LH_BYTES_WORD | LH_BYTE_DASH)
-
-/* What must follow the prefix at least. */
-static const struct {
-	size_t bytes;
-	unsigned classes;
-} rests[] = {
-	[JWT] = {8, BASE64URL},
-	[AWS] = {16, LH_BYTE_DIGIT | LH_BYTES_UPPER},
-	{16, LH_BYTE_DIGIT | LH_BYTES_UPPER},
-	[GITHUB] = {36, LH_BYTES_ALNUM},
-	{22, LH_BYTES_WORD},
-	[GITLAB] = {20, BASE64URL},
-	[SLACK] = {10, LH_BYTES_ALNUM | LH_BYTE_DASH},
-	[GOOGLE] = {35, BASE64URL},
-	[STRIPE] = {16, LH_BYTES_ALNUM},
-	{16, LH_BYTES_ALNUM},
-	[NPM] = {36, LH_BYTES_ALNUM},
-	[VAULT] = {24, BASE64URL},
-	[CRYPT] = {16, LH_BYTES_ALNUM | LH_BYTE_DOT | LH_BYTE_SLASH | LH_BYTE_URL_REST},
-	{19, LH_BYTES_ALNUM | LH_BYTE_DOT | LH_BYTE_SLASH | LH_BYTE_URL_REST},
-	{16, LH_BYTES_TOKEN | LH_BYTE_URL_REST},
-};
-
-static const char *const kinds[] = {"JSON Web Tokens", "AWS key ids", "GitHub", "GitLab",       "Slack", "Google",
-				    "Stripe",          "npm",         "Vault",  "crypt hashes", NULL};
-
-static unsigned kind_of(unsigned pattern)
-{
-	static const unsigned first[] = {JWT, AWS, GITHUB, GITLAB, SLACK, GOOGLE, STRIPE, NPM, VAULT, CRYPT};
-	unsigned kind = 0;
-	while (kind + 1 < LH_ARRAY_COUNT(first) && pattern >= first[kind + 1])
-		kind++;
-	return kind;
-}
-
-static bool has_rest(const struct lh_candidate *candidate)
-{
-	size_t least = rests[candidate->pattern].bytes;
-	return lh_span_after(candidate, candidate->pattern_bytes, least, rests[candidate->pattern].classes) == least;
-}
-
-/* header '.' payload '.' signature; the last may be missing or cut off. */
-static size_t jwt_bytes(const struct lh_candidate *candidate)
-{
-	size_t header = lh_span_after(candidate, 0, TOKEN_MAX, BASE64URL);
-	size_t payload = lh_span_after(candidate, header + 1, TOKEN_MAX, BASE64URL);
-	if (!lh_after_is(candidate, header, LH_BYTE_DOT) || payload < JWT_PAYLOAD_MIN)
-		return 0;
-	size_t end = header + 1 + payload;
-	return lh_after_is(candidate, end, LH_BYTE_DOT)
-		       ? end + 1 + lh_span_after(candidate, end + 1, TOKEN_MAX, BASE64URL)
-		       : end;
-}
 
 /* In "first\\nghp_..." the 'n' belongs to a line break, as JSON writes it. */
 static bool follows_word(const struct lh_candidate *candidate)
@@ -97,32 +22,120 @@ static bool follows_word(const struct lh_candidate *candidate)
 	return !is_escape;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+/* At least what the form asks for follows the pattern, and no word precedes it. */
+static bool has_form(const struct lh_candidate *candidate)
 {
-	if (follows_word(candidate) || !has_rest(candidate))
-		return false;
-	unsigned kind = kind_of(candidate->pattern);
-	size_t length = candidate->pattern >= CRYPT
-				? lh_span_after(candidate, 0, TOKEN_MAX, LH_BYTES_TOKEN | LH_BYTE_URL_REST)
-				: lh_span_after(candidate, 0, TOKEN_MAX, BASE64URL);
-	if (candidate->pattern >= CRYPT)
-		length = lh_span_until(candidate, 0, length, ":;'()[]@#?!&*~");
-	if (candidate->pattern == JWT)
-		length = jwt_bytes(candidate);
-	bool is_key_id = candidate->pattern == AWS || candidate->pattern == AWS + 1;
-	size_t least = candidate->pattern_bytes + rests[candidate->pattern].bytes;
-	if (length < least || (is_key_id && length != AWS_BYTES))
-		return false;
-	*ret = (struct lh_match){.length = length, .kind = kind};
-	return true;
+	const struct lh_secret_form *form = candidate->form;
+	return !follows_word(candidate) &&
+	       lh_span_after(candidate, candidate->pattern_bytes, form->bytes_min, form->classes) == form->bytes_min;
 }
+
+static bool match_from(const struct lh_candidate *candidate, size_t start, size_t end, struct lh_match *ret)
+{
+	*ret = (struct lh_match){.skipped = start, .length = end - start, .kind = candidate->form->kind};
+	return end > start;
+}
+
+bool lh_rule_token(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t prefix = candidate->pattern_bytes;
+	return has_form(candidate) &&
+	       match_from(candidate, 0,
+			  prefix + lh_span_after(candidate, prefix, TOKEN_MAX, BASE64URL | candidate->form->classes),
+			  ret);
+}
+
+bool lh_rule_after_prefix(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t start = candidate->pattern_bytes;
+	return has_form(candidate) &&
+	       match_from(candidate, start,
+			  start + lh_span_after(candidate, start, TOKEN_MAX, candidate->form->classes), ret);
+}
+
+/* header '.' payload '.' signature; the last may be missing or cut off. */
+bool lh_rule_jwt(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	if (!has_form(candidate))
+		return false;
+	size_t header = lh_span_after(candidate, 0, TOKEN_MAX, BASE64URL);
+	size_t payload = lh_span_after(candidate, header + 1, TOKEN_MAX, BASE64URL);
+	if (!lh_after_is(candidate, header, LH_BYTE_DOT) || payload < JWT_PAYLOAD_MIN)
+		return false;
+	size_t end = header + 1 + payload;
+	if (lh_after_is(candidate, end, LH_BYTE_DOT))
+		end += 1 + lh_span_after(candidate, end + 1, TOKEN_MAX, BASE64URL);
+	return match_from(candidate, 0, end, ret);
+}
+
+bool lh_rule_aws_key_id(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	return has_form(candidate) && lh_span_after(candidate, 0, AWS_BYTES + 1, BASE64URL) == AWS_BYTES &&
+	       match_from(candidate, 0, AWS_BYTES, ret);
+}
+
+/* A salt and a hash, between '$'. */
+bool lh_rule_hash(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	if (!has_form(candidate))
+		return false;
+	size_t length = lh_span_after(candidate, 0, TOKEN_MAX, LH_BYTES_TOKEN | LH_BYTE_URL_REST);
+	length =
+		candidate->pattern_bytes + lh_span_until(candidate, candidate->pattern_bytes, length, ":;'()[]@#?!&*~");
+	return length >= candidate->pattern_bytes + candidate->form->bytes_min && match_from(candidate, 0, length, ret);
+}
+
+/* "123456789:AA" and 33 characters: the number is the bot's, which everybody may know. */
+bool lh_rule_telegram(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	enum { DIGITS_MIN = 8, DIGITS_MAX = 10, KEY_BYTES = 35 };
+	size_t colon = lh_span_after(candidate, 0, DIGITS_MAX, LH_BYTE_DIGIT);
+	size_t digits = colon + lh_span_before(candidate, DIGITS_MAX + 1, LH_BYTE_DIGIT);
+	size_t key = colon + 1;
+	return digits >= DIGITS_MIN && digits <= DIGITS_MAX &&
+	       lh_span_after(candidate, key, KEY_BYTES + 1, BASE64URL) == KEY_BYTES &&
+	       match_from(candidate, key, key + KEY_BYTES, ret);
+}
+
+/* The value of a parameter of a URL: base64, whose '+', '/' and '=' may be escaped, or hexadecimal. */
+bool lh_rule_signature(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	size_t start = candidate->pattern_bytes;
+	size_t length = lh_span_after(candidate, start, TOKEN_MAX,
+				      LH_BYTES_BASE64 | LH_BYTE_PERCENT | LH_BYTE_DASH | LH_BYTE_UNDERSCORE);
+	bool is_parameter = !lh_before_is(candidate, 1, LH_BYTES_WORD | LH_BYTE_DASH | LH_BYTE_DOT);
+	bool is_mixed = lh_span_after(candidate, start, length, LH_BYTES_ALPHA) < length;
+	return is_parameter && is_mixed && length >= candidate->form->bytes_min &&
+	       match_from(candidate, start, start + length, ret);
+}
+
+static const char *const kinds[] = {
+	[LH_TOKEN_JWT] = "JSON Web Tokens",
+	[LH_TOKEN_AWS] = "AWS key ids",
+	[LH_TOKEN_GITHUB] = "GitHub",
+	[LH_TOKEN_GITLAB] = "GitLab",
+	[LH_TOKEN_SLACK] = "Slack",
+	[LH_TOKEN_GOOGLE] = "Google",
+	[LH_TOKEN_STRIPE] = "Stripe",
+	[LH_TOKEN_NPM] = "npm",
+	[LH_TOKEN_VAULT] = "Vault",
+	[LH_TOKEN_OPENAI] = "OpenAI",
+	[LH_TOKEN_ANTHROPIC] = "Anthropic",
+	[LH_TOKEN_SENDGRID] = "SendGrid",
+	[LH_TOKEN_AGE] = "age keys",
+	[LH_TOKEN_TELEGRAM] = "Telegram",
+	[LH_TOKEN_SIGNED_URL] = "signed URLs",
+	[LH_TOKEN_PEM] = "keys in base64",
+	[LH_TOKEN_HASH] = "password hashes",
+	NULL,
+};
 
 const struct lh_recognizer lh_recognize_token = {
 	.name = "token",
 	.title = "tokens",
 	.is_secret = true,
 	.set = LH_PATTERNS_WORDS,
-	.patterns = patterns,
-	.validate = validate,
+	.forms = lh_token_forms,
+	.validate = lh_secret_form_validate,
 	.kinds = kinds,
 };

@@ -1,0 +1,207 @@
+/*
+ * The table of forms of secrets: each row's example is masked, and its counterexample is not, in what is recognized and
+ * in what is listed, in characters of 1, 2 and 4 bytes of either byte order, and wherever memory is cut.
+ */
+#include "recognize_unit.h"
+
+#include "scan/recognizers/secret_forms.h"
+#include "scan/text/list_mask.h"
+
+#include <ctype.h>
+
+enum { TEXT_MAX = 512, WIDTH_MAX = 4, MARGIN = 64, MEMORY_BYTES = 2 * MARGIN + TEXT_MAX * WIDTH_MAX };
+
+/* Of an example between marks: the text itself, and what it looks like when it is listed. */
+struct example {
+	char text[TEXT_MAX];
+	char masked[TEXT_MAX];
+	size_t length;
+};
+
+static struct example split_example(const char *marked)
+{
+	struct example example = {0};
+	bool is_secret = false;
+	assert_true(strlen(marked) < TEXT_MAX);
+	for (; *marked; marked++) {
+		if (*marked == '\1' || *marked == '\2') {
+			is_secret = *marked == '\1';
+			continue;
+		}
+		bool is_character = (*marked >= ' ' && *marked <= '~') || *marked == '\t';
+		example.text[example.length] = *marked;
+		example.masked[example.length++] = (char)(is_secret && is_character ? '*' : *marked);
+	}
+	return example;
+}
+
+/* A failed row does not hide the next one. */
+static size_t failed_count;
+
+#define FAIL_ROW(...) (failed_count++, print_error(__VA_ARGS__))
+
+typedef void check_row(const struct lh_recognizer *recognizer, const struct lh_secret_form *form);
+
+static void check_rows(check_row *check)
+{
+	size_t count = 0;
+	failed_count = 0;
+	for (size_t row = 0; lh_recognizers[row]; row++) {
+		const struct lh_secret_form *form = lh_recognizers[row]->forms;
+		for (; form && form->pattern; form++, count += form->secret != NULL) {
+			if (form->secret)
+				check(lh_recognizers[row], form);
+		}
+	}
+	assert_true(count > 80);
+	assert_int_equal(failed_count, 0);
+}
+
+/* ---------------------------------------------------------------- recognized */
+
+/* Compiled once: it takes longer than all rows. */
+static struct lh_recognizer_pass *compiled;
+
+static int create_pass(void **state)
+{
+	(void)state;
+	assert_success(lh_recognizer_pass_create(false, &compiled));
+	return 0;
+}
+
+static int destroy_pass(void **state)
+{
+	(void)state;
+	lh_recognizer_pass_destroy(compiled);
+	return 0;
+}
+
+static struct lh_recognizer_pass *clone_over(const void *bytes, size_t length)
+{
+	struct lh_recognizer_pass *pass;
+	assert_success(lh_recognizer_pass_clone(compiled, &pass));
+	unit_feed(pass, bytes, length, length);
+	return pass;
+}
+
+static void check_recognized(const struct lh_recognizer *recognizer, const struct lh_secret_form *form)
+{
+	char memory[MEMORY_BYTES] = {0};
+	struct example example = split_example(form->secret);
+	memcpy(memory + MARGIN, example.text, example.length);
+	struct lh_recognizer_pass *pass = clone_over(memory, sizeof(memory));
+	size_t count;
+	const struct lh_range *secrets = lh_recognizer_pass_secrets(pass, &count);
+	(void)lh_mask_secrets(secrets, count, UNIT_BASE, memory, sizeof(memory));
+	for (size_t i = 0; i < example.length; i++) {
+		bool is_masked = memory[MARGIN + i] == '*', is_expected = example.masked[i] == '*';
+		if (isprint((unsigned char)example.text[i]) && is_masked != is_expected) {
+			FAIL_ROW("'%s': '%s', but '%s' expected\n", form->pattern, memory + MARGIN, example.masked);
+			break;
+		}
+	}
+	const struct lh_class_count *class = unit_class(pass, recognizer->name);
+	if (class->count != 1 || (recognizer->kinds && class->kinds[form->kind].count != 1))
+		FAIL_ROW("'%s': counted %lu times as %s\n", form->pattern, class->count, class->name);
+	lh_recognizer_pass_destroy(pass);
+}
+
+static void check_not_recognized(const struct lh_recognizer *recognizer, const struct lh_secret_form *form)
+{
+	char memory[MEMORY_BYTES] = {0};
+	(void)recognizer;
+	assert_non_null(form->plain);
+	unit_put(memory + MARGIN, TEXT_MAX, form->plain);
+	struct lh_recognizer_pass *pass = clone_over(memory, sizeof(memory));
+	size_t count;
+	(void)lh_recognizer_pass_secrets(pass, &count);
+	if (count)
+		FAIL_ROW("'%s': a secret in '%s'\n", form->pattern, form->plain);
+	lh_recognizer_pass_destroy(pass);
+}
+
+static void test_examples_are_recognized(void **state)
+{
+	(void)state;
+	check_rows(check_recognized);
+}
+
+static void test_counterexamples_are_not(void **state)
+{
+	(void)state;
+	check_rows(check_not_recognized);
+}
+
+/* ---------------------------------------------------------------- listed */
+
+static struct lh_secret_finder *finder;
+
+static void put_wide(uint8_t *ret, const char *text, size_t length, size_t width, bool is_big)
+{
+	for (size_t i = 0; i < length; i++)
+		ret[i * width + (is_big ? width - 1 : 0)] = (uint8_t)text[i];
+}
+
+static void check_masked(const char *pattern, const struct example *example, enum lh_encoding encoding, size_t shift)
+{
+	uint8_t memory[MEMORY_BYTES] = {0}, expected[MEMORY_BYTES] = {0};
+	size_t width = lh_encoding_width(encoding);
+	bool is_big = encoding == LH_ENCODING_UTF16_BE || encoding == LH_ENCODING_UTF32_BE;
+	struct lh_run_options options = {.min_chars = 4, .encoding = encoding};
+	struct lh_list_mask mask = {0};
+	put_wide(memory + MARGIN + shift, example->text, example->length, width, is_big);
+	put_wide(expected + MARGIN + shift, example->masked, example->length, width, is_big);
+	assert_success(lh_list_mask_init(&mask, finder, &options));
+	struct lh_block block = {.addr = UNIT_BASE, .data = memory, .bytes = sizeof(memory)};
+	assert_success(lh_list_mask_block(&mask, &block));
+	if (memcmp(block.data, expected, sizeof(memory)) != 0)
+		FAIL_ROW("'%s', encoding %d: not '%s'\n", pattern, encoding, example->masked);
+	lh_list_mask_deinit(&mask);
+}
+
+static const enum lh_encoding encodings[] = {
+	LH_ENCODING_ASCII,    LH_ENCODING_LATIN,    LH_ENCODING_UTF8,     LH_ENCODING_UTF16_LE,
+	LH_ENCODING_UTF16_BE, LH_ENCODING_UTF32_LE, LH_ENCODING_UTF32_BE,
+};
+
+static void check_listed(const struct lh_recognizer *recognizer, const struct lh_secret_form *form)
+{
+	struct example secret = split_example(form->secret), plain = split_example(form->plain);
+	(void)recognizer;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(encodings); i++) {
+		for (size_t shift = 0; shift < lh_encoding_width(encodings[i]); shift++) {
+			check_masked(form->pattern, &secret, encodings[i], shift);
+			check_masked(form->pattern, &plain, encodings[i], shift);
+		}
+	}
+}
+
+static void test_examples_are_masked_in_lists(void **state)
+{
+	(void)state;
+	check_rows(check_listed);
+}
+
+static int create_finder(void **state)
+{
+	(void)state;
+	assert_success(lh_secret_finder_create(&finder));
+	return 0;
+}
+
+static int destroy_finder(void **state)
+{
+	(void)state;
+	lh_secret_finder_destroy(finder);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_examples_are_recognized, create_pass, destroy_pass),
+		cmocka_unit_test_setup_teardown(test_counterexamples_are_not, create_pass, destroy_pass),
+		cmocka_unit_test_setup_teardown(test_examples_are_masked_in_lists, create_finder, destroy_finder),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
