@@ -1,7 +1,8 @@
 /*
  * recognize_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
  * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, in one
- * search over all bytes: looking where text is, so as to search only there for those that are text, takes longer;
+ * search over all bytes but pages of zeros: looking where text is, so as to search only there for those that are text,
+ * takes longer;
  * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
  */
 #include "recognize_patterns.h"
@@ -10,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
+enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20, PAGE_BYTES = 4096 };
 
 struct lh_secret_finder {
+	const struct lh_kernel *kernel;
 	struct lh_pattern_set_compiled set;
 	hs_scratch_t *scratch;
 	bool is_clone; /* the compiled set is another's */
@@ -22,7 +24,7 @@ struct lh_secret_finder {
 struct run {
 	struct lh_secret_finder *finder;
 	struct lh_secret_search *search;
-	struct lh_span within; /* where anchors are wanted */
+	struct lh_span within; /* where anchors are wanted: of the call, without pages that are all zero */
 	struct lh_error *error;
 };
 
@@ -66,7 +68,7 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	return run->error || run->search->is_given_up;
 }
 
-static struct lh_error *scan(struct run *run)
+static struct lh_error *scan_within(struct run *run)
 {
 	const struct lh_pattern_set_compiled *set = &run->finder->set;
 	size_t start = run->within.start;
@@ -76,6 +78,31 @@ static struct lh_error *scan(struct run *run)
 	if (run->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
 		return run->error;
 	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
+}
+
+/* Where bytes that are all zero, or are not, like those at `at`, end. */
+static size_t like_bytes_end(const struct run *run, size_t at, size_t end, bool *ret_is_zero)
+{
+	const struct lh_kernel *kernel = run->finder->kernel;
+	const uint8_t *bytes = run->search->bytes;
+	*ret_is_zero = kernel->is_zero(bytes + at, lh_min_u64(PAGE_BYTES, end - at));
+	do
+		at += lh_min_u64(PAGE_BYTES, end - at);
+	while (at < end && kernel->is_zero(bytes + at, lh_min_u64(PAGE_BYTES, end - at)) == *ret_is_zero);
+	return at;
+}
+
+/* No pattern begins with a zero byte. */
+static struct lh_error *scan(struct run *run)
+{
+	size_t end = run->within.end;
+	for (size_t at = run->within.start; at < end && !run->search->is_given_up; at = run->within.end) {
+		bool is_zero;
+		run->within = (struct lh_span){at, like_bytes_end(run, at, end, &is_zero)};
+		if (!is_zero)
+			LH_TRY(scan_within(run));
+	}
+	return NULL;
 }
 
 struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
@@ -113,6 +140,7 @@ struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
 	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = calloc(1, sizeof(*finder));
 	if (!finder)
 		return lh_error_no_memory();
+	LH_TRY(lh_kernel_select(&finder->kernel));
 	LH_TRY(lh_patterns_compile_secrets(&finder->set, &finder->scratch));
 	*ret = finder;
 	finder = NULL;
@@ -125,6 +153,7 @@ struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, s
 	if (!clone)
 		return lh_error_no_memory();
 	clone->is_clone = true;
+	clone->kernel = finder->kernel;
 	clone->set = finder->set;
 	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
 		return lh_error_no_memory();

@@ -108,6 +108,20 @@ bool lh_rule_key_body(const struct lh_candidate *candidate, struct lh_match *ret
 	return true;
 }
 
+/* The same, of keys so long that their lengths differ: "MII", three characters of lengths, the pattern. */
+bool lh_rule_key_body_long(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	enum { HEAD_BYTES = 5 };
+	static const char head[] = "MII";
+	bool is_head = candidate->bytes_before >= HEAD_BYTES &&
+		       memcmp(candidate->anchor - HEAD_BYTES, head, strlen(head)) == 0 &&
+		       lh_before_is(candidate, 1, LH_BYTES_BASE64) && lh_before_is(candidate, 2, LH_BYTES_BASE64);
+	if (!is_head || !lh_rule_key_body(candidate, ret))
+		return false;
+	*ret = (struct lh_match){.before = HEAD_BYTES, .length = HEAD_BYTES + ret->length};
+	return true;
+}
+
 /* "Private-Lines: 1", and as many lines of base64 (PuTTY 0.79, appendix C); cut off, as far as they go. */
 bool lh_rule_key_lines(const struct lh_candidate *candidate, struct lh_match *ret)
 {

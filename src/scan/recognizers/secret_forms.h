@@ -38,7 +38,8 @@ bool lh_secret_form_validate(const struct lh_candidate *candidate, struct lh_mat
 /* ---------------------------------------------------------------- rules */
 
 /* recognize_private_key.c */
-lh_secret_rule lh_rule_key_der, lh_rule_key_pem, lh_rule_key_end, lh_rule_key_body, lh_rule_key_lines;
+lh_secret_rule lh_rule_key_der, lh_rule_key_pem, lh_rule_key_end, lh_rule_key_body, lh_rule_key_body_long,
+	lh_rule_key_lines;
 
 /* recognize_url_password.c: behind "://", or "%3A%2F%2F". */
 lh_secret_rule lh_rule_userinfo;
