@@ -197,12 +197,12 @@ struct lh_candidate {
 	const uint8_t *anchor;
 	size_t bytes_before;
 	size_t bytes_after;
-	uint64_t addr;        /* of anchor */
-	unsigned pattern;     /* which of the recognizer's patterns */
+	uint64_t addr;                     /* of anchor */
+	unsigned pattern;                  /* which of the recognizer's patterns */
 	const struct lh_secret_form *form; /* which of the recognizer's forms; NULL: it has none */
-	size_t pattern_bytes; /* that it matched, from the anchor on */
-	bool follows_match;   /* a match of the same recognizer ends at the anchor */
-	size_t *examined;     /* validators add the bytes they looked at in loops: the pass bounds their sum */
+	size_t pattern_bytes;              /* that it matched, from the anchor on */
+	bool follows_match;                /* a match of the same recognizer ends at the anchor */
+	size_t *examined; /* validators add the bytes they looked at in loops: the pass bounds their sum */
 };
 
 /*
@@ -330,6 +330,9 @@ struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct l
 				       size_t *ret_count) LH_NODISCARD;
 /* Overwrites them with '*'; all of the text when it can't be searched. */
 void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
+/* The same of a name that belongs to another: *name becomes a copy in `pool` when there is a secret in it. */
+struct lh_error *lh_secret_finder_mask_name(struct lh_secret_finder *finder, struct lh_strings_pool *pool,
+					    const char **name) LH_NODISCARD;
 void lh_secret_finder_destroy(struct lh_secret_finder *finder);
 void lh_cleanup_secret_finder(struct lh_secret_finder **finder);
 

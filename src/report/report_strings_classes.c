@@ -22,7 +22,7 @@ static void say_class(const struct lh_class_count *class, double share, struct l
 	if (length) {
 		lh_buffer_puts(ret, ", the first ");
 		lh_buffer_escape(ret, example, cut);
-		lh_buffer_puts(ret, cut < length ? "..." : "");
+		lh_buffer_puts(ret, cut < length ? "\xe2\x80\xa6" : ""); /* U+2026 */
 	}
 	lh_buffer_puts(ret, ")");
 }

@@ -5,7 +5,6 @@
  */
 #include "collector.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void mask_text(struct lh_secret_finder *finder, char *text)
@@ -26,25 +25,16 @@ static void mask_texts(struct lh_secret_finder *finder, struct lh_summary *summa
 }
 
 /* Names belong to others: a masked one is a copy in the summary's pool. */
-static struct lh_error *mask_name(struct lh_secret_finder *finder, struct lh_summary *summary, const char **name)
-{
-	if (!*name)
-		return NULL;
-	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(*name);
-	if (!copy)
-		return lh_error_no_memory();
-	mask_text(finder, copy);
-	return strcmp(copy, *name) == 0 ? NULL
-					: lh_strings_pool_add(&summary->objects.strings, copy, strlen(copy), name);
-}
-
 static struct lh_error *mask_names(struct lh_secret_finder *finder, struct lh_summary *summary)
 {
 	for (size_t i = 0; i < summary->census.named_count; i++)
-		LH_TRY(mask_name(finder, summary, &summary->census.rows.items[i].symbol.name));
+		LH_TRY(lh_secret_finder_mask_name(finder, &summary->objects.strings,
+						  &summary->census.rows.items[i].symbol.name));
 	for (size_t i = 0; i < summary->objects.rows.count; i++) {
-		LH_TRY(mask_name(finder, summary, &summary->objects.rows.items[i].name));
-		LH_TRY(mask_name(finder, summary, &summary->objects.rows.items[i].detail));
+		LH_TRY(lh_secret_finder_mask_name(finder, &summary->objects.strings,
+						  &summary->objects.rows.items[i].name));
+		LH_TRY(lh_secret_finder_mask_name(finder, &summary->objects.strings,
+						  &summary->objects.rows.items[i].detail));
 	}
 	return NULL;
 }

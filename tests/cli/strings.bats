@@ -494,3 +494,119 @@ wide_secrets() {
 	grep -q '^and 11.0 MiB in 176 more places: ' <<<"$map"
 	grep -q '^a letter is 64.0 KiB' <<<"$map"
 }
+
+# lacks TEXT: the output does not have it; TEXT is not empty.
+lacks() {
+	[ -n "$1" ] && [[ $output != *"$1"* ]]
+}
+
+# has_no_secret FILE: no output of strings shows "hunter2" or "SEC9", but all of it does when asked to.
+has_no_secret() {
+	local how
+	"$LEAKHUNT" strings --list -n 4 --show-secrets "$1" | grep -q -e hunter2 -e SEC9 || return 1
+	for how in --list '--top 100' --json '--match .' '--grep . -C 2' "--against $BATS_TEST_TMPDIR/nothing --top 100"; do
+		# shellcheck disable=SC2086 # words of options
+		"$LEAKHUNT" strings $how -n 4 "$1" >"$BATS_TEST_TMPDIR/shown" || [ $? -eq 1 ]
+		if grep -e hunter2 -e SEC9 "$BATS_TEST_TMPDIR/shown"; then
+			echo "shown by strings $how $1"
+			return 1
+		fi
+	done
+}
+
+@test "secrets that tools write: htpasswd, PuTTY, age, ssh-keygen, Docker, kubectl, Python's JSON and XML" {
+	local made=$BATS_TEST_TMPDIR/made kind
+	printf '\0nothing\0' >"$BATS_TEST_TMPDIR/nothing"
+	for kind in -m -B -s; do
+		if command -v htpasswd >/dev/null; then
+			htpasswd -nb $kind joe hunter2hunter2 >"$made" 2>/dev/null
+			leakhunt strings --list "$made"
+			lacks "$(sed -n '1s/.*\(.\{12\}\)[=.]*$/\1/p' "$made")"
+			[[ $output == joe:* ]]
+		fi
+	done
+	if command -v puttygen >/dev/null; then
+		puttygen -q -t ed25519 -O private --new-passphrase /dev/null -o "$made" --random-device /dev/urandom
+		leakhunt strings --list "$made"
+		lacks "$(sed -n '/^Private-Lines/{n;p}' "$made")"
+		[[ $output == *"$(sed -n '/^Public-Lines/{n;p}' "$made")"* ]]
+	fi
+	if command -v age-keygen >/dev/null; then
+		age-keygen 2>/dev/null >"$made"
+		leakhunt strings --list "$made"
+		[[ $output == *'public key: age1'* && $output != *AGE-SECRET-KEY-1* ]]
+	fi
+	rm -f "$made" && ssh-keygen -q -t ed25519 -N '' -f "$made"
+	leakhunt strings --list "$made"
+	lacks "$(sed -n 2p "$made")"
+	# base64 in JSON, JSON in JSON, XML, URLs: by Python, which the tests need anyway
+	python3 - "$BATS_TEST_TMPDIR" <<-'END'
+		import base64, json, plistlib, sys, urllib.parse, xml.etree.ElementTree as tree
+		folder = sys.argv[1]
+		password = 'p"a\\ss hunter2SEC9'
+		docker = {"auths": {"https://index.docker.io/v1/": {"auth": base64.b64encode(b"joe:hunter2").decode()}}}
+		config = {"db_pass": password, "pass": password, "list": [{"passwd": password}]}
+		element = tree.Element("config", {"x": "y"})
+		tree.SubElement(element, "pass").text = "a&b<hunter2SEC9"
+		tree.SubElement(element, "property", {"name": "password", "value": "hunter2SEC9"})
+		texts = {
+		    "docker": json.dumps(docker) + json.dumps(json.dumps(docker)),
+		    "json": json.dumps(config), "json2": json.dumps({"body": json.dumps(config)}),
+		    "json3": json.dumps({"log": json.dumps({"body": json.dumps(config)})}),
+		    "xml": tree.tostring(element).decode(),
+		    "plist": plistlib.dumps({"Password": "hunter2SEC9"}).decode(),
+		    "url": urllib.parse.urlencode({"next": "https://joe:hunter2SEC9@host.example/a?b=c", "user[password]": "hunter2SEC9"}),
+		}
+		for name, text in texts.items():
+		    open(f"{folder}/{name}.made", "w").write(text)
+	END
+	for kind in json json2 json3 xml plist url; do
+		has_no_secret "$BATS_TEST_TMPDIR/$kind.made"
+	done
+	leakhunt strings --list "$BATS_TEST_TMPDIR/docker.made"
+	[[ $output == *index.docker.io* && $output != *am9lOmh1bnRlcjI* ]]
+}
+
+@test "secrets in arguments, environments and headers, between zero bytes as memory holds them" {
+	local made=$BATS_TEST_TMPDIR/made
+	printf '\0nothing\0' >"$BATS_TEST_TMPDIR/nothing"
+	while IFS= read -r bytes; do
+		# shellcheck disable=SC2059 # it is a format
+		{ printf '\0\0' && printf "$bytes" && printf '\0\0'; } >"$made"
+		has_no_secret "$made" || { echo "$bytes" && false; }
+	done <<-'END'
+		mysql\0-h\0db\0-phunter2\0shop
+		/usr/bin/curl\0-s\0-u\0joe:hunter2\0https://host/
+		curl\0--user=joe:hunter2\0-U\0joe:hunter2\0https://host/
+		bash\0-c\0mysqldump -u root "-phunter2" shop | gzip
+		["curl", "-su", "joe:hunter2", "https://host/"]
+		HOME=/root\0DB_PASS=hunter2\0SMTP_PASS=hunter2 x\0PATH=/bin
+		authorization\0Basic am9lOmh1bnRlcjI=hunter2
+		cookie\0sid=hunter2hunter2; a=b
+		\006cookie\024sid=hunter2hunter2ab
+		\015authorization\025Bearer hunter2hunter2
+		PGPASSWORD=hunter2\0psql\0-h\0db
+		machine host\n login joe\n password hunter2\n
+		db.example:5432:shop:joe:hunter2
+		USER joe\r\nPASS hunter2\r\n
+		a001 LOGIN joe "hunter2 two"\r\n
+		CREATE USER a IDENTIFIED BY 'hunter2'
+		ALTER ROLE joe WITH ENCRYPTED PASSWORD 'hunter2'
+	END
+}
+
+@test "names in public certificates are readable, and a cut text ends in an ellipsis" {
+	local certificates=$BATS_TEST_TMPDIR/certificates.der
+	[ -s /etc/ssl/certs/ca-certificates.crt ] || skip "no ca-certificates"
+	python3 - "$certificates" <<-'END'
+		import re, ssl, sys
+		text = open("/etc/ssl/certs/ca-certificates.crt").read()
+		found = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.S)
+		open(sys.argv[1], "wb").write(b"".join(ssl.PEM_cert_to_DER_cert(each) + bytes(16) for each in found))
+	END
+	leakhunt strings --json "$certificates"
+	[ "$(jq -r '.classes[] | .examples[].text' <<<"$output" | grep -c 'CN=')" -ge 4 ]
+	[[ $output != *\** ]]
+	leakhunt strings "$certificates"
+	[[ $output != *\*\** ]]
+}

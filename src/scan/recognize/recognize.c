@@ -435,17 +435,34 @@ static bool is_hidden(const struct lh_recognizer_pass *pass, const struct lh_cla
 	return count->is_secret && !pass->shows_secrets;
 }
 
+/* Ends a text that was cut at `length`, or at the character before it that leaves room, with U+2026. */
+static void end_cut_text(char *text, size_t length)
+{
+	static const char ellipsis[] = "\xe2\x80\xa6";
+	length = lh_min_u64(length, LH_EXAMPLE_MAX - sizeof(ellipsis));
+	while (length && (text[length] & 0xc0) == 0x80)
+		length--;
+	memcpy(text + length, ellipsis, sizeof(ellipsis));
+}
+
+static bool is_cut(const char *text)
+{
+	return strlen(text) == LH_EXAMPLE_MAX - 1;
+}
+
 /*
- * A text that is no excerpt of memory is searched by itself. Where it was cut, its last word may be the beginning of a
- * secret that has its form no more.
+ * A text that is no excerpt of memory is searched by itself. Where it was cut, its last word is left out: it may be the
+ * beginning of a secret that has its form no more.
  */
 static void mask_description(const struct lh_recognizer_pass *pass, char *text)
 {
-	size_t length = strlen(text), word = length;
+	size_t length = strlen(text);
 	lh_secret_finder_mask(pass->finder, text, length);
-	while (length == LH_EXAMPLE_MAX - 1 && word &&
-	       !lh_byte_is((uint8_t)text[word - 1], LH_BYTE_BLANK | LH_BYTE_BREAK))
-		text[--word] = '*';
+	if (!is_cut(text))
+		return;
+	while (length && !lh_byte_is((uint8_t)text[length - 1], LH_BYTE_BLANK | LH_BYTE_BREAK))
+		length--;
+	end_cut_text(text, length);
 }
 
 /* Secrets that are not to be seen all look alike; how long they are is not shown, either. */
@@ -459,6 +476,8 @@ static void finish_example(const struct lh_recognizer_pass *pass, const struct l
 		mask_description(pass, raw);
 	if (claim->is_excerpt && claim->touches_secret && !count->is_secret)
 		(void)lh_mask_secrets(pass->secrets.items, pass->secrets.count, claim->start, raw, strlen(raw));
+	if (is_cut(raw))
+		end_cut_text(raw, strlen(raw));
 	lh_example_copy((const uint8_t *)raw, strlen(raw), claim->example->text);
 }
 

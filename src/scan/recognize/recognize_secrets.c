@@ -133,6 +133,18 @@ void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t l
 	lh_error_destroy(error);
 }
 
+struct lh_error *lh_secret_finder_mask_name(struct lh_secret_finder *finder, struct lh_strings_pool *pool,
+					    const char **name)
+{
+	if (!*name)
+		return NULL;
+	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(*name);
+	if (!copy)
+		return lh_error_no_memory();
+	lh_secret_finder_mask(finder, copy, strlen(copy));
+	return strcmp(copy, *name) == 0 ? NULL : lh_strings_pool_add(pool, copy, strlen(copy), name);
+}
+
 /* ---------------------------------------------------------------- life */
 
 struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)

@@ -244,7 +244,7 @@ static char *template_text(const struct lh_tally_row *row, const struct template
 		at = value.end;
 	}
 	lh_buffer_append(&text, first + at, length - at);
-	lh_buffer_puts(&text, is_cut ? "..." : "");
+	lh_buffer_puts(&text, is_cut ? "\xe2\x80\xa6" : ""); /* U+2026 */
 	return text.failed ? NULL : strdup(text.data);
 }
 
