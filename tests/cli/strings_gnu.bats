@@ -2,6 +2,7 @@
 # leakhunt strings --list --offsets beside GNU strings, over hundreds of real files and of random ones, with
 # every encoding and minima from 1 to 500; and the same output for any number of threads and any kernel.
 # shellcheck disable=SC2154 # bats sets them
+# bats file_tags=long
 
 encodings=(s S b l B L)
 minima=(1 2 3 4 5 6 8 12 16 31 32 33 62 63 64 65 100 127 128 255 256 500)
