@@ -616,6 +616,7 @@ struct lh_process_usage {
 	struct lh_usage usage;
 	const char *user;    /* the effective user's name, or the number when it has none */
 	const char *command; /* the command line, spaces between arguments, cut at 4 KiB, or [comm]; raw bytes */
+	const char *cgroup;  /* of v2, else of v1's memory controller: "/system.slice/nginx.service"; "" when unknown */
 };
 
 struct lh_process_table {

@@ -24,12 +24,21 @@ struct lh_maps_report {
 	const struct lh_region_list *list;
 	uint32_t kinds; /* bits 1 << kind of the rows to show */
 	enum lh_maps_sort sort;
+	bool is_by_kind; /* a row for each kind in place of each mapping; with address order: most USS first */
 };
 void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *ret);
 
-void lh_report_ps_text(const struct lh_process_table *table, size_t most, struct lh_style style, struct lh_buffer *ret);
-void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct lh_buffer *ret);
+struct lh_ps_report {
+	const struct lh_process_table *table; /* in the order of rows */
+	uint64_t most;                        /* rows to show; 0: all */
+	bool is_total_only;
+};
+void lh_report_ps_text(const struct lh_ps_report *report, struct lh_style style, struct lh_buffer *ret);
+void lh_report_ps_json(const struct lh_ps_report *report, struct lh_buffer *ret);
+
+/* By "pss", "rss" or "swap", most first, or "pid"; anything else and NULL: by USS, as the table is read. */
+void lh_ps_sort(struct lh_process_table *table, const char *word);
 
 struct lh_select_report {
 	const struct lh_selection *selection;

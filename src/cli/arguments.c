@@ -78,12 +78,18 @@ static struct lh_error *unknown_option(const struct lh_command *command, const c
 	return lh_error_hint(error, "`leakhunt %s --help` lists the options", command->name);
 }
 
+static bool is_word(const char *word, const char *text, size_t length)
+{
+	return strlen(word) == length && strncmp(word, text, length) == 0;
+}
+
 static const struct lh_option *find_long(const struct lh_command *command, const char *name, size_t length)
 {
-	if (length == strlen(help_option.name) && strncmp(name, help_option.name, length) == 0)
+	if (is_word(help_option.name, name, length))
 		return &help_option;
 	for (const struct lh_option *option = command->options; option && option->name; option++) {
-		if (strlen(option->name) == length && strncmp(option->name, name, length) == 0)
+		if (is_word(option->name, name, length) ||
+		    (option->old_name && is_word(option->old_name, name, length)))
 			return option;
 	}
 	return NULL;
@@ -94,7 +100,11 @@ static const struct lh_option *find_letter(const struct lh_command *command, cha
 	if (letter == help_option.letter)
 		return &help_option;
 	for (const struct lh_option *option = command->options; option && option->name; option++) {
-		if (option->letter && option->letter == letter)
+		if (option->letter == letter)
+			return option;
+	}
+	for (const struct lh_option *option = command->options; option && option->name; option++) {
+		if (option->old_letter == letter)
 			return option;
 	}
 	return NULL;
@@ -111,10 +121,9 @@ static const struct given *find_given(const struct lh_arguments *arguments, cons
 
 static bool is_one_of_words(const char *value, const char *words)
 {
-	size_t length = strlen(value);
 	for (const char *word = words; *word; word += strspn(word, " ")) {
 		size_t word_length = strcspn(word, " ");
-		if (word_length == length && strncmp(word, value, length) == 0)
+		if (is_word(value, word, word_length))
 			return true;
 		word += word_length;
 	}

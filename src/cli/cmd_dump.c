@@ -368,7 +368,7 @@ static const struct lh_option options[] = {
 	},
 	{
 		.name = "suspects",
-		.letter = 's',
+		.old_letter = 's',
 		.argument = "RECORD",
 		.summary = "record of `leakhunt select --save`: dump what grows in it",
 		.completion = LH_COMPLETE_FILE,
@@ -430,7 +430,7 @@ static const struct lh_option options[] = {
 	{.name = "force", .letter = 'f', .summary = "replace an existing file"},
 	{
 		.name = "dry-run",
-		.letter = 'n',
+		.old_letter = 'n',
 		.summary =
 			"only say what would be copied, in which mode and why, and what it would cost: touch nothing",
 	},

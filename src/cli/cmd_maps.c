@@ -71,6 +71,7 @@ static struct lh_error *run_maps(const struct lh_arguments *arguments, int *ret_
 	struct lh_maps_report report = {.command = "", .list = &list, .sort = LH_SORT_ADDRESS};
 	LH_TRY(parse_kinds(arguments, &report.kinds));
 	LH_TRY(parse_sort(arguments, &report.sort));
+	report.is_by_kind = lh_arguments_has(arguments, "by");
 	if (lh_operand_is_pid(operand, &report.pid)) {
 		LH_TRY(lh_operand_process(operand, &process));
 		LH_TRY(lh_regions_read_owned(process, LH_REGIONS_SMAPS, &list));
@@ -96,6 +97,7 @@ static const struct lh_option options[] = {
 	 .summary = "show mappings of this kind only; repeat it for more kinds",
 	 .is_repeatable = true,
 	 .words = KIND_WORDS},
+	{.name = "by", .argument = "WHAT", .summary = "total the mappings by kind", .words = "kind"},
 	{.name = "json", .letter = 'j', .summary = "write JSON"},
 	{0},
 };
@@ -103,6 +105,7 @@ static const struct lh_option options[] = {
 static const struct lh_usage_example examples[] = {
 	{"leakhunt maps 1234", "all mappings of process 1234, by address"},
 	{"leakhunt maps 1234 --sort uss --kind heap --kind arena", "glibc's heaps, the one that costs most first"},
+	{"leakhunt maps 1234 --by kind", "what each kind of memory costs"},
 	{"cat /proc/1234/smaps > a.smaps; leakhunt maps a.smaps", "the same from a saved text"},
 	{0},
 };

@@ -4,6 +4,9 @@
 #include "command.h"
 #include "leakhunt/scan.h"
 
+#include <fnmatch.h>
+#include <string.h>
+
 /* Passwords are arguments, too. */
 static struct lh_error *mask_commands(struct lh_process_table *table)
 {
@@ -14,18 +17,43 @@ static struct lh_error *mask_commands(struct lh_process_table *table)
 	return NULL;
 }
 
+#define SORT_WORDS "uss pss rss swap pid"
+
+static bool is_wanted(const struct lh_process_usage *process, const struct lh_arguments *arguments)
+{
+	const char *user = lh_arguments_value(arguments, "user");
+	const char *cgroup = lh_arguments_value(arguments, "cgroup");
+	const char *name = lh_arguments_operand(arguments, 0);
+	return (!user || strcmp(user, process->user) == 0) &&
+	       (!cgroup || fnmatch(cgroup, process->cgroup, FNM_LEADING_DIR) == 0) &&
+	       (!name || strstr(process->command, name));
+}
+
+/* Leaves those that the words ask for. */
+static void filter_processes(struct lh_process_table *table, const struct lh_arguments *arguments)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < table->processes.count; i++) {
+		if (is_wanted(&table->processes.items[i], arguments))
+			table->processes.items[kept++] = table->processes.items[i];
+	}
+	table->processes.count = kept;
+}
+
 static struct lh_error *run_ps(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	uint64_t most = 0;
-	LH_TRY(lh_arguments_u64(arguments, "most", 1, SIZE_MAX, &most));
+	struct lh_ps_report report = {.table = &table, .is_total_only = lh_arguments_has(arguments, "total")};
+	LH_TRY(lh_arguments_u64(arguments, "top", 1, SIZE_MAX, &report.most));
 	LH_TRY(lh_process_table_read(&table));
+	filter_processes(&table, arguments);
 	LH_TRY(mask_commands(&table));
+	lh_ps_sort(&table, lh_arguments_value(arguments, "sort"));
 	if (lh_arguments_has(arguments, "json"))
-		lh_report_ps_json(&table, most, &text);
+		lh_report_ps_json(&report, &text);
 	else
-		lh_report_ps_text(&table, most, lh_terminal_style(), &text);
+		lh_report_ps_text(&report, lh_terminal_style(), &text);
 	LH_TRY(lh_print(&text));
 	if (table.unreadable_count)
 		*ret_status = LH_EXIT_PARTIAL;
@@ -33,22 +61,40 @@ static struct lh_error *run_ps(const struct lh_arguments *arguments, int *ret_st
 }
 
 static const struct lh_option options[] = {
-	{.name = "most", .letter = 'm', .argument = "N", .summary = "show only the N processes with most USS"},
+	{.name = "sort",
+	 .letter = 's',
+	 .argument = "WHAT",
+	 .summary = "order by uss (default), pss, rss or swap, most first, or by pid",
+	 .words = SORT_WORDS},
+	{.name = "user", .letter = 'u', .argument = "NAME", .summary = "show processes of this user only"},
+	{.name = "cgroup",
+	 .argument = "GLOB",
+	 .summary = "show processes of cgroups that match only: '/system.slice/nginx*'"},
+	{.name = "total", .letter = 't', .summary = "print the sums only"},
+	{.name = "top",
+	 .argument = "N",
+	 .summary = "show only the first N processes",
+	 .old_name = "most",
+	 .old_letter = 'm'},
 	{.name = "json", .letter = 'j', .summary = "write JSON"},
 	{0},
 };
 
 static const struct lh_usage_example examples[] = {
-	{"leakhunt ps --most 10", "the ten processes that would free most memory if they ended"},
+	{"leakhunt ps --top 10", "the ten processes that would free most memory if they ended"},
+	{"leakhunt ps -t --user www-data nginx", "what all nginx processes of www-data cost together"},
 	{0},
 };
 
 const struct lh_command lh_cmd_ps = {
 	.name = "ps",
 	.summary = "show the memory of all processes, most first",
-	.operands = "",
+	.operands = "[NAME]",
+	.operands_max = 1,
 	.description =
-		"One row for each process, sorted by USS: what would be freed if it ended. PSS divides shared pages "
+		"One row per process, sorted by USS: what would be freed if it ended. NAME shows only processes with "
+		"that "
+		"text in their command line. PSS divides shared pages "
 		"among those who share them, so that it can be summed; RSS counts them in full for each.\n\n"
 		"Processes of others are readable for root only: those that could not be read are counted in the "
 		"last line, and the exit code is 1. Kernel threads and zombies have no memory, and are left out.\n\n"

@@ -248,7 +248,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 		.interval_ns = 2 * LH_NS_PER_S, .samples = 10, .most = 10, .max_stall_ns = LH_MAX_STALL_NS};
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
 	LH_TRY(lh_arguments_u64(arguments, "samples", 2, SAMPLES_MAX, &settings.samples));
-	LH_TRY(lh_arguments_u64(arguments, "most", 0, MOST_MAX, &settings.most));
+	LH_TRY(lh_arguments_u64(arguments, "top", 0, MOST_MAX, &settings.most));
 	if (settings.interval_ns < LH_NS_PER_MS || settings.interval_ns > 31 * 86400ull * LH_NS_PER_S)
 		return lh_error_create(LH_ERROR_USAGE, "option --interval: must be between 1ms and 31d");
 	LH_TRY(lh_sampling_max_stall(arguments, &settings.max_stall_ns));
@@ -267,7 +267,7 @@ static const struct source {
 } sources[] = {
 	{NULL, {"from", "before", "after", "times"}},
 	{"from", {"before", "after", "interval", "samples", "save", "counter", "max-stall"}},
-	{"before", {"times", "interval", "samples", "save", "force", "counter", "max-stall", "most", "svg"}},
+	{"before", {"times", "interval", "samples", "save", "force", "counter", "max-stall", "top", "svg"}},
 };
 
 static const struct source *find_source(const struct lh_arguments *arguments)
@@ -378,7 +378,11 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 
 static const struct lh_option options[] = {
 	{.name = "interval", .letter = 'i', .argument = "TIME", .summary = "time between samples (default 2s)"},
-	{.name = "samples", .letter = 'n', .argument = "N", .summary = "how many samples to take (default 10)"},
+	{.name = "samples",
+	 .letter = 'c',
+	 .argument = "N",
+	 .summary = "number of samples (default: 10)",
+	 .old_letter = 'n'},
 	{.name = "save",
 	 .argument = "FILE",
 	 .summary = "keep the samples as JSON lines, for --from and for `dump --region suspects`",
@@ -406,8 +410,11 @@ static const struct lh_option options[] = {
 	 .summary = "with --after: a record from before a fix; says whether growth has stopped",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "after", .argument = "FILE", .summary = "a record from after it", .completion = LH_COMPLETE_FILE},
-	{.name = "most", .argument = "N", .summary = "rows to show at most, 0 for all that changed (default 10)"},
-	{.name = "json", .summary = "print JSON instead of text"},
+	{.name = "top",
+	 .argument = "N",
+	 .summary = "rows to show at most; 0: all that changed (default: 10)",
+	 .old_name = "most"},
+	{.name = "json", .letter = 'j', .summary = "print JSON instead of text"},
 	{.name = NULL},
 };
 

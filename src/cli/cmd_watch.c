@@ -28,7 +28,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
 	LH_TRY(lh_arguments_duration(arguments, "for", &settings.for_ns));
 	LH_TRY(lh_sampling_max_stall(arguments, &settings.max_stall_ns));
-	LH_TRY(lh_arguments_u64(arguments, "most", 1, MOST_MAX, &settings.most));
+	LH_TRY(lh_arguments_u64(arguments, "top", 1, MOST_MAX, &settings.most));
 	if (save_max)
 		LH_TRY(lh_parse_bytes(save_max, &settings.save_max_bytes));
 	if (settings.save_max_bytes < SAVE_MIN_BYTES)
@@ -98,7 +98,7 @@ static const struct lh_option options[] = {
 	 .argument = "COMMAND",
 	 .summary = "with each sample run COMMAND with sh, which prints how much work was done"},
 	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
-	{.name = "most", .argument = "N", .summary = "rows to show at most (default 5)"},
+	{.name = "top", .argument = "N", .summary = "rows to show at most (default: 5)", .old_name = "most"},
 	{.name = NULL},
 };
 

@@ -29,6 +29,8 @@ struct lh_option {
 	bool is_repeatable;
 	enum lh_completion completion;
 	const char *words; /* "stop live": the words it takes, for completion and errors; NULL */
+	const char *old_name; /* spellings of 0.1, still taken; NULL and 0: none */
+	char old_letter;
 };
 
 struct lh_usage_example {

@@ -69,6 +69,10 @@ static void option_help(const struct lh_option *option, size_t width, struct lh_
 	lh_buffer_puts(&text, option->summary);
 	if (option->is_repeatable)
 		lh_buffer_puts(&text, " (repeatable)");
+	if (option->old_name)
+		lh_buffer_printf(&text, " (until 0.2 also --%s)", option->old_name);
+	if (option->old_letter)
+		lh_buffer_printf(&text, " (until 0.2 also -%c)", option->old_letter);
 	if (text.failed) {
 		ret->failed = true;
 		return;

@@ -74,6 +74,27 @@ static struct lh_error *read_command(const struct lh_process *process, struct lh
 	return lh_strings_pool_add(&table->strings, text, length, ret);
 }
 
+/* Lines "4:memory:/docker/12ab", "0::/user.slice": the memory controller's, else v2's. */
+static struct lh_error *read_cgroup(const struct lh_process *process, struct lh_process_table *table, const char **ret)
+{
+	char text[COMMAND_BYTES];
+	char path[LH_PROC_PATH_BYTES];
+	const char *found = "";
+	ssize_t count = lh_proc_read_small(process->folder_fd, lh_process_file_path(process, "cgroup", path), text,
+					   sizeof(text) - 1);
+	text[count > 0 ? count : 0] = '\0';
+	char *rest = text;
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		const char *controllers = strchr(line, ':');
+		const char *name = controllers ? strchr(controllers + 1, ':') : NULL;
+		if (name && strncmp(controllers, ":memory:", 8) == 0)
+			return lh_strings_pool_add(&table->strings, name + 1, strlen(name + 1), ret);
+		if (name && name == controllers + 1)
+			found = name + 1;
+	}
+	return lh_strings_pool_add(&table->strings, found, strlen(found), ret);
+}
+
 static struct lh_error *read_usage(const struct lh_process *process, struct lh_usage *ret)
 {
 	struct lh_error *error = lh_rollup_read(process, ret);
@@ -119,6 +140,7 @@ static struct lh_error *add_row(const struct lh_process *process, struct lh_proc
 	}
 	LH_TRY(set_user(table, &row));
 	LH_TRY(read_command(process, table, &row.command));
+	LH_TRY(read_cgroup(process, table, &row.cgroup));
 	return lh_vec_push(&table->processes, row);
 }
 

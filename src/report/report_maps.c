@@ -151,6 +151,72 @@ static void add_total(struct lh_table *table, const char *title, uint64_t vss_by
 	lh_table_cell(table, "%zu mapping%s", count, count == 1 ? "" : "s");
 }
 
+/* What all mappings of one kind cost together. */
+struct kind_sum {
+	enum lh_region_kind kind;
+	uint64_t vss_bytes;
+	struct lh_usage usage;
+	size_t count;
+	uint64_t rank;
+};
+
+static int compare_kinds(const void *a, const void *b)
+{
+	const struct kind_sum *x = a, *y = b;
+	if (x->rank != y->rank)
+		return x->rank > y->rank ? -1 : 1;
+	return x->vss_bytes > y->vss_bytes ? -1 : x->vss_bytes < y->vss_bytes;
+}
+
+/* Most first; those without a mapping have a count of 0. */
+static void sum_kinds(const struct rows *rows, enum lh_maps_sort sort, struct kind_sum sums[LH_REGION_KIND_COUNT])
+{
+	memset(sums, 0, LH_REGION_KIND_COUNT * sizeof(*sums));
+	for (size_t kind = 0; kind < LH_REGION_KIND_COUNT; kind++)
+		sums[kind].kind = (enum lh_region_kind)kind;
+	for (size_t i = 0; i < rows->items.count; i++) {
+		const struct lh_region *region = rows->items.items[i].region;
+		struct kind_sum *sum = &sums[region->kind];
+		sum->count++;
+		sum->vss_bytes += region->end - region->start;
+		sum->rank += rank_of(region, sort == LH_SORT_ADDRESS ? LH_SORT_USS : sort);
+		lh_usage_add(&sum->usage, &region->usage);
+	}
+	qsort(sums, LH_REGION_KIND_COUNT, sizeof(*sums), compare_kinds);
+}
+
+static void add_kinds(struct lh_table *table, const struct rows *rows, enum lh_maps_sort sort)
+{
+	struct kind_sum sums[LH_REGION_KIND_COUNT];
+	sum_kinds(rows, sort, sums);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(sums); i++) {
+		if (!sums[i].count)
+			continue;
+		lh_table_row(table, LH_ROW_PLAIN);
+		lh_table_cell(table, "%s", lh_region_kind_name(sums[i].kind));
+		add_figures(table, sums[i].vss_bytes, &sums[i].usage);
+		lh_table_cell(table, "%zu", sums[i].count);
+	}
+}
+
+static void report_kinds(const struct lh_maps_report *report, const struct rows *rows, struct lh_style style,
+			 struct lh_buffer *ret)
+{
+	static const struct lh_column kind_columns[] = {
+		{"KIND", LH_COLUMN_LEFT},  {"VSS", LH_COLUMN_RIGHT},    {"RSS", LH_COLUMN_RIGHT},
+		{"PSS", LH_COLUMN_RIGHT},  {"USS", LH_COLUMN_RIGHT},    {"SWAP", LH_COLUMN_RIGHT},
+		{"ANON", LH_COLUMN_RIGHT}, {"LOCKED", LH_COLUMN_RIGHT}, {"MAPPINGS", LH_COLUMN_RIGHT},
+	};
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, kind_columns, LH_ARRAY_COUNT(kind_columns));
+	add_kinds(&table, rows, report->sort);
+	lh_table_row(&table, LH_ROW_BOLD);
+	lh_table_cell(&table, "total");
+	add_figures(&table, rows->vss_bytes, &rows->usage);
+	lh_table_cell(&table, "%zu", rows->items.count);
+	lh_table_render(&table, style, ret);
+}
+
 void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	struct rows rows LH_CLEANUP(rows_deinit) = {0};
@@ -158,6 +224,10 @@ void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style st
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	if (!has_rows(report, &rows, ret))
 		return;
+	if (report->is_by_kind) {
+		report_kinds(report, &rows, style, ret);
+		return;
+	}
 	for (size_t i = 0; i < rows.items.count; i++)
 		add_region(&table, rows.items.items[i].region);
 	struct lh_usage usage;
@@ -215,6 +285,25 @@ static json_t *total_json(uint64_t vss_bytes, const struct lh_usage *usage, size
 	return NULL;
 }
 
+static json_t *kinds_json(const struct rows *rows, enum lh_maps_sort sort, bool has_usage)
+{
+	struct kind_sum sums[LH_REGION_KIND_COUNT];
+	json_t *array = json_array();
+	sum_kinds(rows, sort, sums);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(sums); i++) {
+		if (!sums[i].count)
+			continue;
+		json_t *object = total_json(sums[i].vss_bytes, &sums[i].usage, sums[i].count, has_usage);
+		if (json_object_set_new(object, "kind", json_string(lh_region_kind_name(sums[i].kind))) ||
+		    json_array_append(array, object)) {
+			json_decref(array);
+			array = NULL;
+		}
+		json_decref(object);
+	}
+	return array;
+}
+
 void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *ret)
 {
 	struct rows rows LH_CLEANUP(rows_deinit) = {0};
@@ -226,13 +315,13 @@ void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *
 	lh_regions_total(list, &usage, &vss_bytes);
 	bool is_whole = rows.items.count == list->regions.count;
 	json_t *object = json_pack(
-		"{s:s, s:o, s:o, s:b, s:I, s:I, s:b, s:o, s:o, s:o}", "schema", "leakhunt/maps/1", "pid",
+		"{s:s, s:o, s:o, s:b, s:I, s:I, s:b, s:o, s:o, s:o, s:o}", "schema", "leakhunt/maps/1", "pid",
 		report->pid ? json_integer(report->pid) : json_null(), "command", lh_json_string(report->command),
 		"complete", !list->skipped_lines && !list->dropped_regions, "skipped_lines",
 		(json_int_t)list->skipped_lines, "dropped_regions", (json_int_t)list->dropped_regions, "has_usage",
 		list->has_usage, "total",
 		total_json(rows.vss_bytes, is_whole ? &usage : &rows.usage, rows.items.count, list->has_usage),
-		"whole_process", total_json(vss_bytes, &usage, list->regions.count, list->has_usage), "regions",
-		regions_json(&rows, list->has_usage));
+		"whole_process", total_json(vss_bytes, &usage, list->regions.count, list->has_usage), "kinds",
+		kinds_json(&rows, report->sort, list->has_usage), "regions", regions_json(&rows, list->has_usage));
 	lh_report_append_json(object, ret);
 }

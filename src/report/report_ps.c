@@ -5,14 +5,62 @@
 #include "table.h"
 #include "usage.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static const struct lh_column columns[] = {
 	{"PID", LH_COLUMN_RIGHT}, {"USER", LH_COLUMN_LEFT},  {"USS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},
 	{"RSS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_RIGHT}, {"COMMAND", LH_COLUMN_REST},
 };
 
-static size_t shown_count(const struct lh_process_table *table, size_t most)
+static int compare_bytes(uint64_t a, uint64_t b)
 {
-	return most && most < table->processes.count ? most : table->processes.count;
+	return a > b ? -1 : a < b;
+}
+
+static int compare_pss(const void *a, const void *b)
+{
+	const struct lh_process_usage *x = a, *y = b;
+	return compare_bytes(x->usage.pss_bytes, y->usage.pss_bytes);
+}
+
+static int compare_rss(const void *a, const void *b)
+{
+	const struct lh_process_usage *x = a, *y = b;
+	return compare_bytes(x->usage.rss_bytes, y->usage.rss_bytes);
+}
+
+static int compare_swap(const void *a, const void *b)
+{
+	const struct lh_process_usage *x = a, *y = b;
+	return compare_bytes(x->usage.swap_bytes, y->usage.swap_bytes);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	const struct lh_process_usage *x = a, *y = b;
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+void lh_ps_sort(struct lh_process_table *table, const char *word)
+{
+	static const struct {
+		const char *word;
+		int (*compare)(const void *a, const void *b);
+	} orders[] = {{"pss", compare_pss}, {"rss", compare_rss}, {"swap", compare_swap}, {"pid", compare_pids}};
+	for (size_t i = 0; word && i < LH_ARRAY_COUNT(orders); i++) {
+		if (strcmp(orders[i].word, word) == 0 && table->processes.count)
+			qsort(table->processes.items, table->processes.count, sizeof(*table->processes.items),
+			      orders[i].compare);
+	}
+}
+
+static size_t shown_count(const struct lh_ps_report *report)
+{
+	size_t count = report->table->processes.count;
+	if (report->is_total_only)
+		return 0;
+	return report->most && report->most < count ? report->most : count;
 }
 
 static void sum_all(const struct lh_process_table *table, struct lh_usage *ret)
@@ -33,17 +81,17 @@ static void add_process(struct lh_table *text, const struct lh_process_usage *pr
 	lh_table_cell_escaped(text, process->command);
 }
 
-/* "25 processes (10 shown), PSS 1.2 GiB, swap 0 B; 1 could not be read; 2 ended meanwhile" */
+/* "25 processes (10 shown), USS 1.1 GiB, PSS 1.2 GiB, swap 0 B; 1 could not be read; 2 ended meanwhile" */
 static void append_closing(const struct lh_process_table *table, size_t shown, struct lh_buffer *ret)
 {
-	char pss[LH_FORMAT_MAX], swap[LH_FORMAT_MAX];
+	char uss[LH_FORMAT_MAX], pss[LH_FORMAT_MAX], swap[LH_FORMAT_MAX];
 	struct lh_usage sum = {0};
 	sum_all(table, &sum);
 	lh_buffer_printf(ret, "%zu process%s", table->processes.count, table->processes.count == 1 ? "" : "es");
 	if (shown < table->processes.count)
 		lh_buffer_printf(ret, " (%zu shown)", shown);
-	lh_buffer_printf(ret, ", PSS %s, swap %s", lh_format_bytes(sum.pss_bytes, pss),
-			 lh_format_bytes(sum.swap_bytes, swap));
+	lh_buffer_printf(ret, ", USS %s, PSS %s, swap %s", lh_format_bytes(lh_usage_uss(&sum), uss),
+			 lh_format_bytes(sum.pss_bytes, pss), lh_format_bytes(sum.swap_bytes, swap));
 	if (table->unreadable_count)
 		lh_buffer_printf(ret, "; %zu could not be read", table->unreadable_count);
 	if (table->vanished_count)
@@ -51,22 +99,23 @@ static void append_closing(const struct lh_process_table *table, size_t shown, s
 	lh_buffer_puts(ret, "\n");
 }
 
-void lh_report_ps_text(const struct lh_process_table *table, size_t most, struct lh_style style, struct lh_buffer *ret)
+void lh_report_ps_text(const struct lh_ps_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	struct lh_table text LH_CLEANUP(lh_table_deinit);
-	size_t shown = shown_count(table, most);
+	size_t shown = shown_count(report);
 	lh_table_init(&text, columns, LH_ARRAY_COUNT(columns));
 	for (size_t i = 0; i < shown; i++)
-		add_process(&text, &table->processes.items[i]);
-	lh_table_render(&text, style, ret);
-	append_closing(table, shown, ret);
+		add_process(&text, &report->table->processes.items[i]);
+	if (!report->is_total_only)
+		lh_table_render(&text, style, ret);
+	append_closing(report->table, report->is_total_only ? report->table->processes.count : shown, ret);
 }
 
 static json_t *process_json(const struct lh_process_usage *process)
 {
-	json_t *object =
-		json_pack("{s:I, s:I, s:o, s:o}", "pid", (json_int_t)process->pid, "uid", (json_int_t)process->uid,
-			  "user", lh_json_string(process->user), "command", lh_json_string(process->command));
+	json_t *object = json_pack("{s:I, s:I, s:o, s:o, s:o}", "pid", (json_int_t)process->pid, "uid",
+				   (json_int_t)process->uid, "user", lh_json_string(process->user), "command",
+				   lh_json_string(process->command), "cgroup", lh_json_string(process->cgroup));
 	if (!object || lh_usage_to_json(&process->usage, object))
 		return object;
 	json_decref(object);
@@ -96,12 +145,13 @@ static json_t *sum_json(const struct lh_process_table *table)
 	return NULL;
 }
 
-void lh_report_ps_json(const struct lh_process_table *table, size_t most, struct lh_buffer *ret)
+void lh_report_ps_json(const struct lh_ps_report *report, struct lh_buffer *ret)
 {
+	const struct lh_process_table *table = report->table;
 	json_t *object =
 		json_pack("{s:s, s:b, s:I, s:I, s:I, s:o, s:o}", "schema", "leakhunt/ps/1", "complete",
 			  !table->unreadable_count, "unreadable", (json_int_t)table->unreadable_count, "vanished",
 			  (json_int_t)table->vanished_count, "without_memory", (json_int_t)table->kernel_count, "total",
-			  sum_json(table), "processes", processes_json(table, shown_count(table, most)));
+			  sum_json(table), "processes", processes_json(table, shown_count(report)));
 	lh_report_append_json(object, ret);
 }

@@ -229,3 +229,13 @@ thread.join()' <hold >tid 3>&- &
 	wait "$python"
 	assert_refused 2 "of process $python"
 }
+
+@test "--by kind: the mappings of a kind add up to its row" {
+	run "$LEAKHUNT" maps $$ --by kind
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} =~ ^KIND\ +VSS\ +RSS\ +PSS\ +USS\ +SWAP\ +ANON\ +LOCKED\ +MAPPINGS$ ]]
+	[[ ${lines[-1]} == total* ]]
+	"$LEAKHUNT" maps $$ --json >"$BATS_TEST_TMPDIR/maps"
+	jq -e '[.regions | group_by(.kind)[] | {kind: .[0].kind, mappings: length, rss_bytes: (map(.rss_bytes) | add)}]
+		== (.kinds | sort_by(.kind) | map({kind, mappings, rss_bytes}))' "$BATS_TEST_TMPDIR/maps"
+}

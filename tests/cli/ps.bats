@@ -12,7 +12,7 @@ bats_require_minimum_version 1.5.0
 @test "a table sorted by USS, and a closing line" {
 	ps_ok
 	[[ ${lines[0]} =~ ^\ *PID\ +USER\ +USS\ +PSS\ +RSS\ +SWAP\ +COMMAND$ ]]
-	[[ ${lines[-1]} =~ ^[0-9]+\ process(es)?,\ PSS\ .*,\ swap\  ]]
+	[[ ${lines[-1]} =~ ^[0-9]+\ process(es)?,\ USS\ .*,\ PSS\ .*,\ swap\  ]]
 	[ "${#lines[@]}" -ge 3 ]
 	if [ "$status" -eq 1 ]; then
 		[[ ${lines[-1]} == *"could not be read"* ]]
@@ -37,23 +37,48 @@ bats_require_minimum_version 1.5.0
 	[ "$(jq -r .command <<<"$row")" = "$(tr '\0' ' ' <"/proc/$$/cmdline" | sed 's/ $//')" ]
 }
 
-@test "--most N shows the first N, and says so" {
-	ps_ok --most 1
+@test "--top N shows the first N, and says so" {
+	ps_ok --top 1
 	[ "${#lines[@]}" -eq 3 ]
 	[[ ${lines[2]} == *"(1 shown)"* ]]
-	ps_ok --most 1 --json
+	ps_ok --most 1 --json # the spelling of 0.1
 	jq -e '(.processes | length) == 1 and .total.processes > 1' <<<"$output"
-	ps_ok --most 1000000
+	ps_ok --top 1000000
 	[[ ${lines[-1]} != *shown* ]]
 }
 
 @test "bad words: exit 64" {
-	for words in "--most 0" "--most x" "--most -1" "--most 99999999999999999999" "1234"; do
+	for words in "--top 0" "--top x" "--top -1" "--top 99999999999999999999" "--sort size" "one two"; do
 		# shellcheck disable=SC2086
 		run "$LEAKHUNT" ps $words
 		[ "$status" -eq 64 ]
 		[ "${#lines[@]}" -eq 1 ]
 	done
+}
+
+@test "--sort, --user, --cgroup and NAME choose and order the rows" {
+	exec -a needle-1 sleep 1000 3>&- &
+	target=$!
+	ps_ok --json needle-1
+	jq -e --argjson pid "$target" '[.processes[].pid] | index($pid) != null' <<<"$output"
+	jq -e '[.processes[].command | test("needle-1")] | all' <<<"$output"
+	cgroup=$(jq -r --argjson pid "$target" '.processes[] | select(.pid == $pid).cgroup' <<<"$output")
+	grep -qF ":$cgroup" "/proc/$target/cgroup"
+	ps_ok --json --cgroup "$cgroup" --user "$(id -un)" needle-1
+	jq -e '.processes | length >= 1' <<<"$output"
+	ps_ok --json --cgroup /no/such/group
+	jq -e '.processes == []' <<<"$output"
+	ps_ok --json --user nobody-of-this-name
+	jq -e '.processes == []' <<<"$output"
+	for column in pss rss swap; do
+		ps_ok --json --sort "$column"
+		jq -e --arg key "${column}_bytes" '[.processes[][$key]] | . == (sort | reverse)' <<<"$output"
+	done
+	ps_ok --json --sort pid
+	jq -e '[.processes[].pid] | . == sort' <<<"$output"
+	ps_ok --total needle-1
+	[[ $output == *"process"*"USS"* ]] && [ "${#lines[@]}" -eq 1 ]
+	kill -KILL "$target"
 }
 
 @test "a command line cannot reach the terminal raw" {
