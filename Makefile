@@ -110,7 +110,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -fsanitize=fuzzer $(all_ldflags) -o $@ $< $(lib) $(libs)
 
-.build/samples/%: samples/%.c samples/sample.h samples/blocking_setup.h
+.build/samples/%: samples/%.c samples/sample.h samples/self_check.h samples/blocking_setup.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $< -ljansson -lssl -lcrypto -lpthread
 
@@ -190,6 +190,14 @@ check-live-run: $(program) $(samples)
 KILLS ?= 1000
 check-kill: all samples ## kill -9 leakhunt at KILLS=1000 random instants of a dump, in each mode
 	$(Q)scripts/check_kill.sh .build/leakhunt .build/samples/page_writer $(KILLS)
+
+# DUMPS, KILLS, MODES, TARGETS, SEED: see scripts/check-harm.sh.
+check-harm: ## dump self-checking targets and strangers' servers, DUMPS=200 KILLS=3000 MODES= TARGETS=: nothing may break
+	$(Q)scripts/deps.sh ensure build check harm
+	$(Q)$(MAKE) --no-print-directory all samples
+	$(Q)$(MAKE) --no-print-directory CC=gcc SAN= WERROR= COVERAGE= FAULTS=1 .build/gcc-faults/leakhunt
+	$(Q)scripts/check-harm.sh .build/leakhunt .build/gcc-faults/leakhunt .build/samples .build/harm
+.PHONY: check-harm
 
 bench: all samples $(benches) ## measure speed and pause beside GNU strings, gdb and gcore
 	$(Q)scripts/bench.sh .build/leakhunt .build/samples .build/bench

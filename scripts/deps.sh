@@ -10,6 +10,7 @@ declare -A groups=(
 	[check]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 python3-prometheus-client nginx redis-server curl gawk nodejs sqlite3 zstd lz4 xz-utils libjpeg-turbo-progs libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 musl-tools gccgo-12 pkg-config libglib2.0-dev libcurl4-openssl-dev libexpat1-dev libgnutls28-dev libxml2-dev libsqlite3-dev apache2-utils putty-tools age openssh-client"
 	[bench]="binutils elfutils gdb jq procps ripgrep python3 smem"
 	[package]="dpkg-dev rpm"
+	[harm]="golang-go openjdk-17-jdk-headless nodejs nginx apache2-utils redis-server redis-tools postgresql-15 postgresql-client-15 python3 util-linux"
 	[kernels]="qemu-system-x86 cpio gzip"
 	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev llvm-14"
 )

@@ -1,0 +1,7 @@
+//go:build !cgo
+
+package main
+
+func callC() error {
+	return nil
+}
