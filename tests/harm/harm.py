@@ -222,7 +222,8 @@ class Trial:
                 break
             self.clean()
 
-    def reached_points(self, points):
+    def find_reached_points(self, points):
+        """None: too many died."""
         found = []
         for point in points:
             reached = False
@@ -232,7 +233,7 @@ class Trial:
                 self.look()
                 self.ask()
             if not self.guarded(step):
-                return []
+                return None
             if reached:
                 found.append(point)
             self.clean()
@@ -240,7 +241,9 @@ class Trial:
 
     def kill_all(self, count, points, check_each):
         dump_s = self.measure_s()
-        points = self.reached_points(points) if self.options.faults else []
+        points = self.find_reached_points(points) if self.options.faults else []
+        if points is None:
+            return
         for number in range(self.row.count, count):
             def step(number=number):
                 if points and number % 2:
