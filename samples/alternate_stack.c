@@ -14,6 +14,7 @@ struct frame {
 };
 
 static _Thread_local char *own_stack;
+static uint64_t *_Atomic own_neighbors; /* NULL: its thread has not begun yet */
 
 /* All signals are blocked in here (sa_mask). */
 static __attribute__((noinline)) void block_deep_in_stack(int signal)
@@ -41,7 +42,7 @@ static void raise_in_frame(struct checker *checker)
 	stack_t stack = {.ss_sp = frame.stack, .ss_size = sizeof(frame.stack)};
 	if (sigaltstack(&stack, NULL))
 		checker_die("sigaltstack");
-	checker_watch_words(frame.neighbors, sizeof(frame.neighbors), "below an alternate stack");
+	own_neighbors = frame.neighbors;
 	for (;;) {
 		stack_t found;
 		checker_call("tgkill", raise(SIGUSR1) ? -1 : 0);
@@ -60,8 +61,8 @@ int main(void)
 	if (sigaction(SIGUSR1, &action, NULL))
 		checker_die("sigaction");
 	checker_start(raise_in_frame, NULL, NULL);
-	/* It starts a checker of its own; two such threads would do so at once. */
-	while (checker_count < 2)
+	while (!own_neighbors)
 		checker_sleep_us(1000);
+	checker_watch_words(own_neighbors, NEIGHBOR_WORDS * sizeof(uint64_t), "below an alternate stack");
 	checker_serve_on_coroutine("alternate_stack");
 }

@@ -126,9 +126,8 @@ class Trial:
         self.row.count += 1
         if done.returncode not in (0, 1):
             self.row.refused += 1
-            lines = [line for line in done.stderr.splitlines() if not re.search(r"warning:|hint:", line)]
-            reason = (lines or [f"status {done.returncode}"])[-1]
-            reason = re.sub(r"\b\d{2,}\b", "N", reason)
+            lines = [line for line in done.stderr.splitlines() if not "warning:" not in line]
+            reason = f"status {done.returncode}: {re.sub(r'[0-9]{2,}', 'N', lines[-1] if lines else '')}"
             self.row.reasons[reason] = self.row.reasons.get(reason, 0) + 1
             return
         try:

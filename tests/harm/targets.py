@@ -92,7 +92,7 @@ def end_process(process, number=signal.SIGTERM):
 class Target:
     name = None
     group = "own"
-    regions = ["anon", "stacks", "heap stacks", "anon data"]
+    regions = ["anon", "stacks", "anon stacks", "anon data"]
 
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
