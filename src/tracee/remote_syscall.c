@@ -13,6 +13,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ enum {
 	KERNEL_ERESTARTSYS = 512, /* include/linux/errno.h: the lowest of those that only tracers see */
 };
 
-/* Most stops come within that time: until then, poll without sleeping. */
+/* Most stops come within that time: until then, poll, and leave the CPU to the thread if it waits for this one. */
 #define STOP_SOON_NS (100 * (uint64_t)1000)
 
 /* A fork copies page tables: 10 to 55 ms per GiB (Linux 6.18). */
@@ -110,6 +111,8 @@ struct lh_error *lh_await_stop(pid_t tid, uint64_t patience_ns, int *ret_stop)
 			return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d does not run: is it frozen?", (int)tid);
 		if (waited_ns > STOP_SOON_NS)
 			nanosleep(&nap, NULL);
+		else
+			sched_yield();
 	}
 }
 

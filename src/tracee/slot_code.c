@@ -172,21 +172,22 @@ static void set_target(struct lh_slot_code *code, size_t after_jump, size_t targ
 }
 
 /* Ends the thread or process, and never returns. */
-static void put_end(struct lh_slot_code *code, uint32_t number, uint32_t exit_code)
+static void put_end(struct lh_slot_code *code, uint32_t number)
 {
 	size_t start = code->length;
-	if (exit_code)
-		put_mov(code, MOV_EDI, exit_code);
-	else
-		put_zero_edi(code);
 	put_syscall(code, number);
 	PUT(code, 0xeb, 0); /* jmp */
 	set_target(code, code->length, start);
 }
 
+static void put_result_as_argument(struct lh_slot_code *code)
+{
+	PUT(code, 0x89, 0xc7); /* mov edi, eax */
+}
+
 /* ---------------------------------------------------------------- the jobs */
 
-/* The helper's new thread starts with rsp as T has it, and never uses it. */
+/* The new thread has the same rsp, and never uses it. It ends with what its last call gave, for its tracer. */
 static size_t put_userfault_helper(struct lh_slot_code *code)
 {
 	put_mov(code, MOV_EDI, HELPER_FLAGS);
@@ -201,7 +202,8 @@ static size_t put_userfault_helper(struct lh_slot_code *code)
 	put_mov(code, MOV_EDI, USERFAULT_FLAGS);
 	put_syscall(code, SYS_userfaultfd);
 	set_target(code, to_end, code->length);
-	put_end(code, SYS_exit, 0);
+	put_result_as_argument(code);
+	put_end(code, SYS_exit);
 	return to_back;
 }
 
@@ -210,7 +212,7 @@ static size_t put_userfault(struct lh_slot_code *code)
 	put_mov(code, MOV_EDI, USERFAULT_FLAGS);
 	put_syscall(code, SYS_userfaultfd);
 	size_t to_back = put_test_and_jump(code, JS);
-	PUT(code, 0x89, 0xc7); /* mov edi, eax */
+	put_result_as_argument(code);
 	put_syscall(code, SYS_close);
 	return to_back;
 }
@@ -228,7 +230,8 @@ static size_t put_child(struct lh_slot_code *code, int exit_code)
 	put_address(code, LEA_RDI, time_offset);
 	put_zero_esi(code);
 	put_syscall(code, SYS_nanosleep);
-	put_end(code, SYS_exit_group, (uint32_t)exit_code);
+	put_mov(code, MOV_EDI, (uint32_t)exit_code);
+	put_end(code, SYS_exit_group);
 	return to_back;
 }
 

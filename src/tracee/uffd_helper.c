@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,7 +23,9 @@
 
 #include <sys/user.h>
 
-enum { SYSCALL_STOP = SIGTRAP | 0x80 };
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21) /* linux/ptrace.h, since 4.3 */
+#endif
 
 /* The calls of a helper and, in a receipt, those of a child after them. */
 #define CALLS_OF_HELPER "clone, close_range, userfaultfd, exit"
@@ -61,45 +62,45 @@ static struct lh_error *refused(const char *what, int64_t result)
 
 /* ---------------------------------------------------------------- by a helper */
 
-/* Lets the helper go on to the next stop at a system call. A stop signal is the whole process's: T gets it. */
-static struct lh_error *step_helper(struct lh_remote *remote, pid_t tid)
+/* The helper's next stop; a stop signal is the whole process's, and T gets it. */
+static struct lh_error *await_helper(struct lh_remote *remote, pid_t tid, int *ret_event)
 {
 	int stop;
-	do {
-		if (ptrace(PTRACE_SYSCALL, tid, 0, 0) < 0)
-			return lh_error_from_errno(errno, "cannot resume the helper thread %d", (int)tid);
-		LH_TRY(lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop));
-		if (!(stop >> 8) && stop != SYSCALL_STOP)
-			lh_remote_send_signal(remote, stop & 0xff);
-	} while (stop != SYSCALL_STOP);
+	LH_TRY(lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop));
+	*ret_event = stop >> 8;
+	if (!*ret_event)
+		lh_remote_send_signal(remote, stop & 0xff);
 	return NULL;
 }
 
-static struct lh_error *run_helper_call(struct lh_remote *remote, pid_t tid, int64_t *ret)
+/* To where it is about to end: its table of files is there still (kernel/exit.c do_exit). *ret: its last result. */
+static struct lh_error *run_helper(struct lh_remote *remote, pid_t tid, int *ret)
 {
 	struct user_regs_struct registers;
-	LH_TRY(step_helper(remote, tid));
-	lh_fault_point("helper-call-entered");
-	LH_TRY(step_helper(remote, tid));
-	lh_fault_point("helper-call-left");
+	int event;
+	LH_TRY(await_helper(remote, tid, &event));
+	lh_fault_point("helper-stopped");
+	if (ptrace(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACEEXIT | PTRACE_O_SUSPEND_SECCOMP) < 0 &&
+	    ptrace(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACEEXIT) < 0)
+		return lh_error_from_errno(errno, "cannot set ptrace options of the helper thread %d", (int)tid);
+	do {
+		if (ptrace(PTRACE_CONT, tid, 0, 0) < 0)
+			return lh_error_from_errno(errno, "cannot resume the helper thread %d", (int)tid);
+		LH_TRY(await_helper(remote, tid, &event));
+	} while (event != PTRACE_EVENT_EXIT);
+	lh_fault_point("helper-has-run");
 	if (ptrace(PTRACE_GETREGS, tid, 0, &registers) < 0)
 		return lh_error_from_errno(errno, "cannot read the registers of the helper thread %d", (int)tid);
-	*ret = (int64_t)registers.rax;
+	*ret = (int)registers.rdi;
 	return NULL;
 }
 
 static struct lh_error *use_helper(struct lh_remote *remote, pid_t tid, struct making *making)
 {
-	int stop;
-	int64_t result;
-	LH_TRY(lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop));
-	lh_fault_point("helper-stopped");
-	LH_TRY(run_helper_call(remote, tid, &result));
+	int result;
+	LH_TRY(run_helper(remote, tid, &result));
 	if (result < 0)
-		return refused("have a table of files of its own in a thread", result);
-	LH_TRY(run_helper_call(remote, tid, &result));
-	if (result < 0)
-		return refused("make a userfaultfd", result);
+		return refused("make a userfaultfd in a table of files of its own", result);
 	LH_TRY(take_over(tid, PIDFD_THREAD, result, &making->fd));
 	lh_fault_point("helper-userfaultfd-taken");
 	return NULL;
@@ -110,12 +111,10 @@ static struct lh_error *await_helper_end(struct lh_remote *remote, pid_t tid)
 {
 	struct lh_error *error = NULL;
 	while (!error) {
-		int stop;
+		int event;
 		if (ptrace(PTRACE_CONT, tid, 0, 0) < 0 && errno != ESRCH)
 			break;
-		error = lh_await_stop(tid, LH_STOP_PATIENCE_NS, &stop);
-		if (!error && !(stop >> 8) && stop != SYSCALL_STOP)
-			lh_remote_send_signal(remote, stop & 0xff);
+		error = await_helper(remote, tid, &event);
 	}
 	lh_fault_point("helper-ended");
 	if (error && lh_error_code(error) == LH_ERROR_NO_PROCESS) {
