@@ -1,13 +1,13 @@
 /*
  * dump: plans what to copy, freezes the process, copies its memory, and writes an ELF core.
- * It is the only code that stops a process. Whatever happens to leakhunt, the target goes on:
- * freezing is a guard, and the kernel detaches a tracer that dies.
+ * Whatever happens to leakhunt, the target goes on.
  */
 #ifndef LEAKHUNT_DUMP_H
 #define LEAKHUNT_DUMP_H
 
 #include "leakhunt/owner.h"
 #include "leakhunt/select.h"
+#include "leakhunt/tracee.h"
 
 /* ---------------------------------------------------------------- what to dump */
 
@@ -101,58 +101,6 @@ struct lh_error *lh_plan_look_with(struct lh_plan *plan, lh_extent_finder *find,
 /* As a plan has them at first: the present and swapped pages, and the vdso. */
 struct lh_error *lh_extent_find_present(struct lh_pagemap *pagemap, const struct lh_extent *extent,
 					struct lh_page_runs *ret) LH_NODISCARD;
-
-/* ---------------------------------------------------------------- freezing */
-
-#define LH_XSTATE_MAX 16384 /* bytes; AMX makes it 11,008 on x86_64 (Intel SDM vol. 1, ch. 13) */
-
-/* A frozen thread's state, as a core's notes want it. */
-struct lh_thread_state {
-	pid_t tid;
-	char name[16];
-	bool is_partial;        /* live: only what the kernel shows of a thread that sleeps in a system call */
-	uint64_t stack_pointer; /* 0 when unknown */
-	uint8_t *prstatus;      /* struct elf_prstatus; owned */
-	size_t prstatus_bytes;
-	uint8_t *fpregset; /* owned; NULL when not captured */
-	size_t fpregset_bytes;
-	uint8_t *xstate; /* owned; NULL when not captured */
-	size_t xstate_bytes;
-};
-
-struct lh_thread_states {
-	LH_VEC(struct lh_thread_state) threads; /* main thread first */
-};
-
-void lh_thread_states_deinit(struct lh_thread_states *states);
-
-/* All threads of a process, stopped. Releasing resumes them exactly as they were. */
-struct lh_freeze;
-
-struct lh_freeze_cost {
-	uint64_t pause_ns;   /* the longest time that any thread stood still */
-	size_t mended_count; /* system calls saved from a spurious EINTR */
-};
-
-/*
- * PTRACE_SEIZE + PTRACE_INTERRUPT of every thread (never ATTACH + SIGSTOP: ptrace(2)), rescanning
- * until passes find no new one. `ret_states` are the threads' registers, the caller's to deinit.
- * Calls that a ptrace stop makes fail with a spurious EINTR (epoll_wait and the like: restart.h)
- * are mended. A group-stopped target stays stopped. Errors: LH_ERROR_PERMISSION explained (already
- * traced by whom, Yama, uid), LH_ERROR_NO_PROCESS, LH_ERROR_CHANGED, LH_ERROR_UNSUPPORTED when a
- * thread cannot be stopped (uninterruptible sleep) or runs 32-bit code.
- */
-struct lh_error *lh_freeze_begin(const struct lh_process *process, struct lh_thread_states *ret_states,
-				 struct lh_freeze **ret) LH_NODISCARD;
-/*
- * Detaches from every thread, handing on the signals that arrived meanwhile; must be called by the
- * thread that began it. NULL is legal.
- */
-struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze);
-
-/* The cost of one stop more, to that of those before. */
-void lh_freeze_cost_add(struct lh_freeze_cost *cost, struct lh_freeze_cost stop);
-void lh_cleanup_freeze(struct lh_freeze **freeze);
 
 /* ---------------------------------------------------------------- the dump */
 

@@ -7,7 +7,6 @@
 #include "dump/copy/final_set.h"
 #include "dump_job.h"
 #include "leakhunt/fault_point.h"
-#include "tracee/cow_child.h"
 
 #include <stdio.h>
 #include <stdlib.h>

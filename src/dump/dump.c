@@ -9,8 +9,6 @@
 #include "dump_job.h"
 #include "leakhunt/fault_point.h"
 #include "limits.h"
-#include "tracee/child_reap.h"
-#include "tracee/thread_state.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,7 +5,6 @@
  */
 #include "leakhunt/fault_point.h"
 #include "snapshot.h"
-#include "tracee/thread_state.h"
 #include "tracee/urgent.h"
 
 #include <stdlib.h>

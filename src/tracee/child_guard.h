@@ -1,9 +1,9 @@
 /*
  * child_guard: a process of leakhunt's own that outlives it, should it be killed, and reaps the
- * copy-on-write child that is then left. Private to dump.
+ * copy-on-write child that is then left. Private to tracee.
  */
-#ifndef LEAKHUNT_DUMP_CHILD_GUARD_H
-#define LEAKHUNT_DUMP_CHILD_GUARD_H
+#ifndef LEAKHUNT_TRACEE_CHILD_GUARD_H
+#define LEAKHUNT_TRACEE_CHILD_GUARD_H
 
 #include "leakhunt/proc.h"
 

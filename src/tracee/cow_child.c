@@ -4,7 +4,7 @@
  * reaped. While it is traced the target's wait(2) never returns it. If leakhunt dies, it is let go, alive, and
  * sleeps (slot_code); a guard takes it over and ends it (child_guard).
  */
-#include "cow_child.h"
+#include "leakhunt/tracee.h"
 
 #include "borrow_thread.h"
 #include "child_guard.h"

@@ -6,8 +6,8 @@
  * are mended at once, not at the end.
  */
 #include "freeze_thread.h"
-#include "leakhunt/dump.h"
 #include "leakhunt/fault_point.h"
+#include "leakhunt/tracee.h"
 #include "restart.h"
 #include "thread_state.h"
 

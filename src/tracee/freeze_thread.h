@@ -1,21 +1,14 @@
 /*
- * freeze_thread: what the dirty trackers need of freeze beyond freezing a whole process. Private to dump.
+ * freeze_thread: what borrowing needs of freeze beyond freezing a whole process. Private to tracee.
  */
-#ifndef LEAKHUNT_DUMP_FREEZE_THREAD_H
-#define LEAKHUNT_DUMP_FREEZE_THREAD_H
+#ifndef LEAKHUNT_TRACEE_FREEZE_THREAD_H
+#define LEAKHUNT_TRACEE_FREEZE_THREAD_H
 
-#include "leakhunt/dump.h"
+#include "leakhunt/tracee.h"
 
 /* Stops one thread, as lh_freeze_begin does all; lh_freeze_end lets it go. */
 struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid,
 					struct lh_freeze **ret) LH_NODISCARD;
-
-/*
- * Stops all threads, and none that can't be stopped is left running: LH_ERROR_UNSUPPORTED then, or when one
- * does not stop within the patience.
- */
-struct lh_error *lh_freeze_begin_brief(const struct lh_process *process, uint64_t patience_ns,
-				       struct lh_freeze **ret) LH_NODISCARD;
 
 /* A signal that reached the frozen thread meanwhile, to be handed on when it is let go. */
 void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal);

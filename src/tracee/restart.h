@@ -1,6 +1,6 @@
 /*
  * restart: system calls that a ptrace stop makes fail with EINTR although no signal was delivered.
- * Private to dump.
+ * Private to tracee.
  *
  * Most blocking calls return -ERESTART* inside the kernel, which restarts them after a stop. Some
  * return -EINTR at once when they are woken (signal(7), "Interruption of system calls ... by stop
@@ -8,10 +8,10 @@
  * with a timeout). No signal having been delivered, the program must not see that: the call is begun
  * anew.
  */
-#ifndef LEAKHUNT_DUMP_RESTART_H
-#define LEAKHUNT_DUMP_RESTART_H
+#ifndef LEAKHUNT_TRACEE_RESTART_H
+#define LEAKHUNT_TRACEE_RESTART_H
 
-#include "leakhunt/dump.h"
+#include "leakhunt/tracee.h"
 
 #include <sys/user.h>
 

@@ -1,8 +1,8 @@
 /*
- * seccomp_filter: what a thread's seccomp filters would do to a system call. Private to dump.
+ * seccomp_filter: what a thread's seccomp filters would do to a system call. Private to tracee.
  */
-#ifndef LEAKHUNT_DUMP_SECCOMP_FILTER_H
-#define LEAKHUNT_DUMP_SECCOMP_FILTER_H
+#ifndef LEAKHUNT_TRACEE_SECCOMP_FILTER_H
+#define LEAKHUNT_TRACEE_SECCOMP_FILTER_H
 
 #include <stdbool.h>
 #include <stddef.h>

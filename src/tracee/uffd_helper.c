@@ -3,7 +3,7 @@
  * the target's table of files is taken, not even for an instant, where the kernel lets us reach a thread's own
  * table (PIDFD_THREAD, Linux 6.9).
  */
-#include "uffd_helper.h"
+#include "leakhunt/tracee.h"
 
 #include "borrow_thread.h"
 #include "leakhunt/fault_point.h"

@@ -1,9 +1,10 @@
 /*
  * urgent: a thread that must not wait for a processor: while the target stands still because of it. Only
- * root may (CAP_SYS_NICE, sched(7)), and who has an RLIMIT_RTPRIO; without the right nothing changes. Private to dump.
+ * root may (CAP_SYS_NICE, sched(7)), and who has an RLIMIT_RTPRIO; without the right nothing changes. Private to tracee
+ * and dump.
  */
-#ifndef LEAKHUNT_DUMP_URGENT_H
-#define LEAKHUNT_DUMP_URGENT_H
+#ifndef LEAKHUNT_TRACEE_URGENT_H
+#define LEAKHUNT_TRACEE_URGENT_H
 
 #include <sched.h>
 #include <stdbool.h>

@@ -6,7 +6,7 @@
 #ifndef LEAKHUNT_TRACEE_VDSO_SLOT_H
 #define LEAKHUNT_TRACEE_VDSO_SLOT_H
 
-#include "leakhunt/dump.h"
+#include "leakhunt/tracee.h"
 #include "slot_code.h"
 
 struct lh_vdso_slots;

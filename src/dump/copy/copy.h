@@ -7,8 +7,8 @@
 #include "dump/plan/crew.h"
 #include "dump/plan/gaps.h"
 #include "dump/plan/layout.h"
+#include "leakhunt/tracee.h"
 #include "page_log.h"
-#include "tracee/cow_child.h"
 #include "write_behind.h"
 
 #include <stdatomic.h>

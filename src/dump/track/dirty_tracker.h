@@ -8,7 +8,7 @@
 
 #include "dump/plan/context.h"
 #include "dump/plan/crew.h"
-#include "tracee/uffd_helper.h"
+#include "leakhunt/tracee.h"
 
 /* What tracking has done to the target so far, also where it failed. */
 struct lh_dirty_cost {

@@ -12,8 +12,7 @@
 #include "file_pages.h"
 #include "huge_pages.h"
 #include "leakhunt/fault_point.h"
-#include "tracee/freeze_thread.h"
-#include "tracee/uffd_helper.h"
+#include "leakhunt/tracee.h"
 #include "tracee/urgent.h"
 #include "track_ranges.h"
 
