@@ -131,15 +131,16 @@ struct lh_region {
 	uint64_t inode;
 	uint32_t device_major;
 	uint32_t device_minor;
-	uint8_t protection; /* enum lh_protection bits */
-	bool is_shared;     /* 's' in the permissions */
-	bool is_deleted;    /* the name ended in " (deleted)", now cut off */
-	bool is_hugetlb;    /* "ht" in VmFlags */
-	bool is_dontdump;   /* "dd" in VmFlags */
-	bool is_io;         /* "io" or "pf" in VmFlags: never read (device memory) */
-	bool is_dontfork;   /* "dc" in VmFlags: a forked child has no such mapping (madvise(2)) */
-	bool is_wipeonfork; /* "wf" in VmFlags: in a forked child it is empty */
-	bool is_userfault;  /* "um", "uw" or "ui" in VmFlags: registered with a userfaultfd */
+	uint8_t protection;  /* enum lh_protection bits */
+	bool is_shared;      /* 's' in the permissions */
+	bool is_deleted;     /* the name ended in " (deleted)", now cut off */
+	bool is_hugetlb;     /* "ht" in VmFlags */
+	bool is_dontdump;    /* "dd" in VmFlags */
+	bool is_io;          /* "io" or "pf" in VmFlags: never read (device memory) */
+	bool is_dontfork;    /* "dc" in VmFlags: a forked child has no such mapping (madvise(2)) */
+	bool is_wipeonfork;  /* "wf" in VmFlags: in a forked child it is empty */
+	bool is_userfault;   /* "um", "uw" or "ui" in VmFlags: registered with a userfaultfd */
+	bool is_ended_stack; /* it was the stack of a thread that has ended: the thread's control block is on top */
 	enum lh_region_kind kind;
 	pid_t tid;               /* LH_REGION_THREAD_STACK: whose; else 0 */
 	const char *name;        /* path or [name], unescaped (\012), raw bytes; "" when anonymous */

@@ -120,6 +120,10 @@ struct lh_growth {
 	const char *name;             /* belongs to the selection */
 	const char *thread_name;      /* "" unless a thread stack */
 	size_t region_count;          /* mappings in that sample: 1, or more for a family of alike ones */
+	size_t ended_stack_count;     /* of them, stacks of threads that have ended */
+	size_t guarded_count;         /* of them, anonymous ones with a guard right below, as stacks have */
+	size_t text_count;            /* of them, code: of a library that is loaded again, how often */
+	bool is_deleted;              /* the files of all of them were */
 	uint64_t private_first_bytes; /* lh_region_used_bytes in the first sample; 0 when it appeared later */
 	uint64_t private_last_bytes;  /* and in the last sample; 0 when it is gone */
 	int64_t growth_bytes;         /* last - first */

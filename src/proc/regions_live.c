@@ -125,8 +125,6 @@ static struct lh_error *set_stack_kinds(const struct lh_process *process, struct
 	return settle_claims(list, &claims);
 }
 
-/* ---------------------------------------------------------------- memory right behind a module */
-
 /* lh_memory_reader: within one page, and only when that is present. */
 static size_t read_present_page(const void *context, uint64_t addr, void *ret, size_t bytes)
 {
@@ -139,6 +137,85 @@ static size_t read_present_page(const void *context, uint64_t addr, void *ret, s
 	lh_error_destroy(error);
 	return is_readable ? lh_process_read(process, addr, ret, bytes) : 0;
 }
+
+/* ---------------------------------------------------------------- stacks of threads that have ended */
+
+/* Of as many mappings of one size, all are looked at; of more, that many, and the others are taken to be like them. */
+enum { ENDED_STACKS_READ = 64 };
+
+#define ENDED_STACK_MIN_BYTES (16 * LH_KIB)
+
+static bool may_be_ended_stack(const struct lh_region_list *list, size_t index)
+{
+	const struct lh_region *region = &list->regions.items[index];
+	uint64_t bytes = region->end - region->start;
+	return region->kind == LH_REGION_ANON && region->protection == (LH_PROT_READ | LH_PROT_WRITE) &&
+	       bytes >= ENDED_STACK_MIN_BYTES && bytes <= STACK_BYTES_MAX && has_guard_below(list, index) &&
+	       !lh_is_go_heap_address(region->start);
+}
+
+/*
+ * glibc puts struct pthread on top of a stack that it maps, 64-aligned; its words 0 and 2 are its own address (nptl,
+ * allocatestack.c; tcbhead_t of sysdeps/x86_64/nptl/tls.h). It stays there until the thread is joined.
+ */
+static bool has_control_block(const struct lh_process *process, const struct lh_region *region)
+{
+	enum { WORDS = LH_PAGE_BYTES / sizeof(uint64_t), STEP = 64 / sizeof(uint64_t) };
+	uint64_t words[WORDS], page = region->end - LH_PAGE_BYTES;
+	if (read_present_page(process, page, words, sizeof(words)) != sizeof(words))
+		return false;
+	for (size_t i = 0; i + 2 < WORDS; i += STEP) {
+		uint64_t addr = page + i * sizeof(uint64_t);
+		if (words[i] == addr && words[i + 2] == addr)
+			return true;
+	}
+	return false;
+}
+
+struct stack_size {
+	uint64_t bytes;
+	size_t read_count;  /* how many of them were looked at, */
+	size_t ended_count; /* and are what they seem */
+};
+
+/* Few sizes are in use at a time; those beyond the table are not looked at. */
+struct stack_sizes {
+	struct stack_size items[16];
+	size_t count;
+};
+
+static struct stack_size *find_stack_size(struct stack_sizes *sizes, uint64_t bytes)
+{
+	for (size_t i = 0; i < sizes->count; i++) {
+		if (sizes->items[i].bytes == bytes)
+			return &sizes->items[i];
+	}
+	if (sizes->count == LH_ARRAY_COUNT(sizes->items))
+		return NULL;
+	sizes->items[sizes->count] = (struct stack_size){.bytes = bytes};
+	return &sizes->items[sizes->count++];
+}
+
+static void set_ended_stacks(const struct lh_process *process, struct lh_region_list *list)
+{
+	struct stack_sizes sizes = {0};
+	for (size_t i = 0; i < list->regions.count; i++) {
+		struct lh_region *region = &list->regions.items[i];
+		struct stack_size *size =
+			may_be_ended_stack(list, i) ? find_stack_size(&sizes, region->end - region->start) : NULL;
+		if (!size)
+			continue;
+		if (size->read_count == ENDED_STACKS_READ) {
+			region->is_ended_stack = size->ended_count == ENDED_STACKS_READ;
+			continue;
+		}
+		region->is_ended_stack = has_control_block(process, region);
+		size->read_count++;
+		size->ended_count += region->is_ended_stack;
+	}
+}
+
+/* ---------------------------------------------------------------- memory right behind a module */
 
 /* Where the module whose last file mapping is at `index` ends by its program headers; 0 when they can't be read. */
 static uint64_t module_end(const struct lh_process *process, const struct lh_region_list *list, size_t index)
@@ -170,5 +247,7 @@ static void correct_bss_kinds(const struct lh_process *process, struct lh_region
 struct lh_error *lh_regions_set_live_kinds(const struct lh_process *process, struct lh_region_list *list)
 {
 	correct_bss_kinds(process, list);
-	return set_stack_kinds(process, list);
+	LH_TRY(set_stack_kinds(process, list));
+	set_ended_stacks(process, list);
+	return NULL;
 }

@@ -87,7 +87,11 @@ static bool has_other_malloc(const struct lh_runtime_facts *facts)
 static void classify_anonymous(const struct lh_growth *growth, const struct lh_runtime_facts *facts,
 			       struct lh_cause *ret)
 {
-	if (starts(growth->name, "[anon:"))
+	if (growth->ended_stack_count > growth->region_count / 2)
+		SAY(ret, "ended-threads",
+		    "stacks of %zu threads that have ended, and that nobody has joined (pthread_join) or detached",
+		    growth->ended_stack_count);
+	else if (starts(growth->name, "[anon:"))
 		SAY(ret, "named-mmap", "memory that the program mapped and named %.80s (prctl PR_SET_VMA_ANON_NAME)",
 		    growth->name);
 	else if (has_other_malloc(facts))
@@ -103,6 +107,11 @@ static void classify_anonymous(const struct lh_growth *growth, const struct lh_r
 		    "most likely memory of the Java virtual machine: its heap, metaspace or compiled code");
 	else if (facts->has_v8)
 		SAY(ret, "v8-heap", "most likely memory of V8: JavaScript objects, buffers, or code compiled for them");
+	else if (growth->region_count > 1 && growth->guarded_count > growth->region_count / 2)
+		SAY(ret, "guarded-stacks",
+		    "%zu mappings with a guard right below: stacks of threads, running or ended and never joined, or "
+		    "of fibers",
+		    growth->guarded_count);
 	else
 		SAY(ret, "anonymous-mmap",
 		    "mapped by the program or a library itself: no allocator that leakhunt knows owns it");
@@ -110,24 +119,73 @@ static void classify_anonymous(const struct lh_growth *growth, const struct lh_r
 
 /* ---------------------------------------------------------------- by kind */
 
-static void classify_threads(const struct lh_growth *growth, struct lh_cause *ret)
+/* Names that java.util.concurrent.Executors gives, as far as the kernel's 15 bytes go. */
+static bool is_java_pool(const struct lh_growth *growth, const struct lh_runtime_facts *facts)
 {
-	const char *name = growth->thread_name[0] ? growth->thread_name : "?";
-	if (growth->region_count > 1)
-		SAY(ret, "thread-stacks", "stacks of %zu threads, one of them \"%s\": threads that do not end",
+	return facts->has_jvm && starts(growth->thread_name, "pool-");
+}
+
+static void classify_threads(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret)
+{
+	const char *name = growth->thread_name;
+	if (growth->ended_stack_count > growth->region_count / 2)
+		SAY(ret, "ended-threads",
+		    "stacks of %zu threads that have ended, and that nobody has joined (pthread_join) or detached",
+		    growth->ended_stack_count);
+	else if (growth->region_count > 1 && is_java_pool(growth, facts))
+		SAY(ret, "java-thread-pools",
+		    "stacks of %zu threads \"%.40s\" of Java's executors: pools that are made and never shut down",
 		    growth->region_count, name);
+	else if (growth->region_count > 1 && name[0])
+		SAY(ret, "thread-stacks", "stacks of %zu threads named \"%.40s\": threads that do not end",
+		    growth->region_count, name);
+	else if (growth->region_count > 1)
+		SAY(ret, "thread-stacks", "stacks of %zu threads of various names: threads that do not end",
+		    growth->region_count);
 	else
-		SAY(ret, "thread-stack", "the stack of thread \"%s\": deep calls, or big arrays on it", name);
+		SAY(ret, "thread-stack", "the stack of thread \"%s\": deep calls, or big arrays on it",
+		    name[0] ? name : "?");
+}
+
+static const char *deleted_words(const struct lh_growth *growth)
+{
+	return growth->is_deleted ? ", deleted since" : "";
 }
 
 static void classify_file(const struct lh_growth *growth, struct lh_cause *ret)
 {
 	const char *name = file_name(growth->name);
 	if (growth->region_count > 1)
-		SAY(ret, "file-mapped-again", "%zu mappings of \"%.100s\": mapped again and again",
-		    growth->region_count, name);
+		SAY(ret, "file-mapped-again", "%zu mappings of \"%.80s\"%s: mapped again and again, and not unmapped",
+		    growth->region_count, name, deleted_words(growth));
 	else
 		SAY(ret, "file", "own copies of pages of \"%.100s\": they are written to", name);
+}
+
+static void classify_shared(const struct lh_growth *growth, struct lh_cause *ret)
+{
+	if (growth->region_count > 1)
+		SAY(ret, "shared-memory-again",
+		    "%zu segments of shared memory%s%.80s%s: mapped one by one, and not unmapped", growth->region_count,
+		    growth->name[0] ? " " : "", growth->name, deleted_words(growth));
+	else
+		SAY(ret, "shared-memory", "shared memory%s%.100s: it is there until all have let go of it",
+		    growth->name[0] ? " " : "", growth->name);
+}
+
+/* Mappings of a program or library; of one that is loaded again, all of them make one growth. */
+static void classify_module(const struct lh_growth *growth, struct lh_cause *ret)
+{
+	if (growth->text_count > 1)
+		SAY(ret, "library-loaded-again", "a library loaded %zu times as \"%.80s\"%s: dlopen without dlclose",
+		    growth->text_count, growth->name, deleted_words(growth));
+	else if (growth->region_count > 1 && growth->name[0])
+		SAY(ret, "library-loaded", "the mappings of \"%.100s\", loaded while leakhunt watched",
+		    file_name(growth->name));
+	else if (growth->kind == LH_REGION_DATA || growth->kind == LH_REGION_BSS)
+		SAY(ret, "static-data", "variables of a program or library, written for the first time");
+	else
+		classify_file(growth, ret);
 }
 
 static void classify_heap(const struct lh_runtime_facts *facts, struct lh_cause *ret)
@@ -179,25 +237,24 @@ void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_f
 		SAY(ret, "big-allocations", "allocations that malloc maps one by one: 128 KiB or more each");
 		break;
 	case LH_REGION_THREAD_STACK:
-		classify_threads(growth, ret);
+		classify_threads(growth, facts, ret);
 		break;
 	case LH_REGION_MAIN_STACK:
 		SAY(ret, "main-stack", "the stack of the main thread: deep calls, or big arrays on it");
 		break;
 	case LH_REGION_SHARED:
 	case LH_REGION_MEMFD:
-		SAY(ret, "shared-memory", "shared memory%s%.100s: it is there until all have let go of it",
-		    growth->name[0] ? " " : "", growth->name);
+		classify_shared(growth, ret);
 		break;
 	case LH_REGION_HUGETLB:
 		SAY(ret, "hugetlb", "memory of reserved huge pages (hugetlbfs)");
 		break;
 	case LH_REGION_DATA:
 	case LH_REGION_BSS:
-		SAY(ret, "static-data", "variables of a program or library, written for the first time");
-		break;
 	case LH_REGION_TEXT:
 	case LH_REGION_RODATA:
+		classify_module(growth, ret);
+		break;
 	case LH_REGION_FILE:
 		classify_file(growth, ret);
 		break;

@@ -5,41 +5,79 @@
  */
 #include "identity.h"
 
+#include "leakhunt/owner.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { MIN_MEMBERS = 3, MIN_ASSORTED = 4 };
 
-/* Kinds whose mappings make up one thing whatever their sizes are. */
+/* What makes mappings one thing: their kind, but for these. */
+enum likeness {
+	LIKE_ENDED_STACK = LH_REGION_KIND_COUNT,
+	LIKE_MODULE, /* all mappings of a program or library: text, data, bss */
+};
+
+static int likeness_of(const struct lh_track *track)
+{
+	if (track->is_ended_stack)
+		return LIKE_ENDED_STACK;
+	switch (track->kind) {
+	case LH_REGION_TEXT:
+	case LH_REGION_RODATA:
+	case LH_REGION_DATA:
+	case LH_REGION_BSS:
+		return track->group[0] ? LIKE_MODULE : (int)track->kind;
+	default:
+		return (int)track->kind;
+	}
+}
+
+/* Kinds whose mappings make up one thing whatever their sizes are: what an allocator has. */
 static bool is_one_thing(enum lh_region_kind kind)
 {
-	return kind == LH_REGION_ARENA || kind == LH_REGION_MMAP_CHUNK;
+	return kind != LH_REGION_HEAP && lh_region_kind_is_heap(kind);
 }
 
-static bool ignores_size(enum lh_region_kind kind)
+/* What has a name is told by that. */
+static bool ignores_size(const struct lh_track *track)
 {
-	return is_one_thing(kind) || kind == LH_REGION_THREAD_STACK;
+	int likeness = likeness_of(track);
+	bool is_named = track->group[0] &&
+			(likeness == LH_REGION_SHARED || likeness == LH_REGION_MEMFD || likeness == LH_REGION_FILE);
+	return is_one_thing(track->kind) || is_named || likeness == LH_REGION_THREAD_STACK ||
+	       likeness >= LIKE_ENDED_STACK;
 }
 
+static int compare_class(const struct lh_track *a, const struct lh_track *b)
+{
+	return lh_compare_u64((uint64_t)likeness_of(a), (uint64_t)likeness_of(b));
+}
+
+/* All that tells two apart but their sizes; of stacks, also their threads' names. */
 static int compare_backing(const struct lh_track *a, const struct lh_track *b)
 {
-	if (a->kind != b->kind)
-		return lh_compare_u64(a->kind, b->kind);
-	if (ignores_size(a->kind))
-		return 0;
+	int order = compare_class(a, b);
+	int likeness = likeness_of(a);
+	if (order || is_one_thing(a->kind) || likeness == LIKE_ENDED_STACK || likeness == LH_REGION_THREAD_STACK)
+		return order;
+	if (likeness == LIKE_MODULE)
+		return strcmp(a->group, b->group);
 	if (a->protection != b->protection)
 		return lh_compare_u64(a->protection, b->protection);
 	if (a->is_shared != b->is_shared)
 		return lh_compare_u64(a->is_shared, b->is_shared);
-	return strcmp(a->name, b->name);
+	return strcmp(a->group, b->group);
 }
 
 static int compare_alike(const struct lh_track *a, const struct lh_track *b)
 {
 	int order = compare_backing(a, b);
-	if (order || ignores_size(a->kind))
+	if (order)
 		return order;
-	return lh_compare_u64(a->mapped_bytes, b->mapped_bytes);
+	if (likeness_of(a) == LH_REGION_THREAD_STACK)
+		return strcmp(a->thread_pattern, b->thread_pattern);
+	return ignores_size(a) ? 0 : lh_compare_u64(a->mapped_bytes, b->mapped_bytes);
 }
 
 static int compare_track_pointers(const void *a, const void *b)
@@ -114,10 +152,14 @@ static void group_alike(struct lh_tracks *tracks, struct lh_track **order, size_
 	}
 }
 
-/* Anonymous mappings of various sizes that appear while we look, such as one for each big request. */
+/*
+ * What appears while we look and has no family by its size or its thread's name: anonymous mappings, such as one for
+ * each big request, and stacks.
+ */
 static bool is_assorted(const struct lh_track *track)
 {
-	return track->kind == LH_REGION_ANON && track->family == LH_TRACK_ALONE && track->first_sample > 0;
+	return (track->kind == LH_REGION_ANON || track->kind == LH_REGION_THREAD_STACK) &&
+	       track->family == LH_TRACK_ALONE && track->first_sample > 0;
 }
 
 static void group_assorted(struct lh_tracks *tracks, struct lh_track **order, size_t count)

@@ -107,12 +107,29 @@ enum lh_holding lh_holding_leak(const struct lh_selection *selection)
 	return most;
 }
 
+/* What is told elsewhere, as growth of mappings or of other holdings, explains so much growth of this one. */
+static int64_t explained_growth(const struct lh_selection *selection, enum lh_holding holding)
+{
+	const struct lh_holding_growth *all = selection->holdings;
+	int64_t memory = selection->total.growth_bytes > 0 ? selection->total.growth_bytes : 0;
+	int64_t own = memory / OWN_SHARE;
+	switch (holding) {
+	case LH_HOLDING_PAGE_TABLE_BYTES:
+		return own;
+	case LH_HOLDING_CGROUP_KERNEL_BYTES:
+		return own + all[LH_HOLDING_PAGE_TABLE_BYTES].growth;
+	case LH_HOLDING_CGROUP_SHARED_BYTES:
+		return memory + all[LH_HOLDING_HELD_FILE_BYTES].growth + all[LH_HOLDING_SHM_BYTES].growth;
+	default:
+		return -1;
+	}
+}
+
 bool lh_holding_is_suspect(const struct lh_selection *selection, enum lh_holding holding)
 {
 	const struct lh_holding_growth *growth = &selection->holdings[holding];
 	bool may_leak = lh_verdict_is_rising(growth->verdict) ||
 			(growth->verdict == LH_VERDICT_UNDECIDED && lh_holding_is_memory(holding) &&
 			 growth->growth >= (int64_t)LH_GROWTH_MIN_BYTES);
-	bool goes_with_memory = holding == LH_HOLDING_PAGE_TABLE_BYTES || holding == LH_HOLDING_CGROUP_KERNEL_BYTES;
-	return may_leak && !(goes_with_memory && growth->growth <= selection->total.growth_bytes / OWN_SHARE);
+	return may_leak && growth->growth > explained_growth(selection, holding);
 }

@@ -7,6 +7,8 @@
  */
 #include "identity.h"
 
+#include "name_pattern.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +267,9 @@ static struct lh_error *create_track(struct adding *adding, struct lh_track_piec
 		.parent = tracks->items.count,
 		.name = "",
 		.thread_name = "",
+		.pattern = "",
+		.group = "",
+		.thread_pattern = "",
 		.first_sample = tracks->sample_count,
 		.last_sample = UINT64_MAX,
 		.family = LH_TRACK_ALONE,
@@ -281,20 +286,85 @@ static struct lh_error *keep(struct lh_tracks *tracks, const char *text, const c
 	return lh_strings_pool_add(&tracks->strings, text, strlen(text), ret);
 }
 
-/* What the largest mapping says stands for all pieces of a track. */
-static struct lh_error *describe(struct lh_tracks *tracks, struct lh_track *track, const struct lh_region *region)
+static struct lh_error *keep_pattern(struct lh_tracks *tracks, const char *text,
+				     void (*make)(const char *, struct lh_buffer *), const char **ret)
 {
+	struct lh_buffer pattern LH_CLEANUP(lh_buffer_deinit) = {0};
+	make(text, &pattern);
+	LH_TRY(lh_buffer_status(&pattern));
+	return keep(tracks, pattern.data ? pattern.data : "", ret);
+}
+
+/* A bss has no name: its module's lies right before it. */
+static const char *backing_name(const struct lh_region_list *list, size_t index)
+{
+	const struct lh_region *region = &list->regions.items[index];
+	bool is_behind = region->kind == LH_REGION_BSS && index && region[-1].end == region->start;
+	return is_behind ? region[-1].name : region->name;
+}
+
+/* Names are made up where files are deleted at once, and for segments of shared memory. */
+static bool has_made_up_name(const struct lh_region *region, const char *name)
+{
+	return name[0] == '/' && (region->is_deleted || !strncmp(name, "/dev/shm/", 9)) &&
+	       strncmp(name, "/memfd:", 7) != 0 && strncmp(name, "/SYSV", 5) != 0;
+}
+
+static struct lh_error *name_track(struct lh_tracks *tracks, struct lh_track *track, const struct lh_region_list *list,
+				   size_t index)
+{
+	const struct lh_region *region = &list->regions.items[index];
+	const char *backing = backing_name(list, index);
+	const struct lh_region *named = backing == region->name ? region : region - 1;
+	bool is_known = strcmp(region->name, track->name) == 0 && named->is_deleted == track->is_deleted &&
+			(track->group[0] || !backing[0]);
+	if (is_known)
+		return NULL;
+	track->is_deleted = named->is_deleted;
+	LH_TRY(keep(tracks, region->name, &track->name));
+	LH_TRY(keep_pattern(tracks, backing, lh_name_pattern, &track->pattern));
+	if (has_made_up_name(named, backing))
+		return keep_pattern(tracks, backing, lh_name_folder_pattern, &track->group);
+	track->group = track->pattern;
+	return NULL;
+}
+
+/* Guards of stacks are a page or a few; larger ones are reserved space. */
+static bool has_small_guard(const struct lh_region_list *list, size_t index)
+{
+	static const uint64_t GUARD_BYTES_MAX = LH_MIB;
+	const struct lh_region *region = &list->regions.items[index];
+	return region->kind == LH_REGION_ANON && region->protection == (LH_PROT_READ | LH_PROT_WRITE) && index &&
+	       region[-1].kind == LH_REGION_GUARD && region[-1].end == region->start &&
+	       region[-1].end - region[-1].start <= lh_min_u64(GUARD_BYTES_MAX, region->end - region->start);
+}
+
+static struct lh_error *name_thread(struct lh_tracks *tracks, struct lh_track *track, const char *name)
+{
+	if (!name[0] || strcmp(name, track->thread_name) == 0)
+		return NULL;
+	LH_TRY(keep(tracks, name, &track->thread_name));
+	return keep_pattern(tracks, name, lh_thread_name_pattern, &track->thread_pattern);
+}
+
+/* What the largest mapping says stands for all pieces of a track. */
+static struct lh_error *describe(struct lh_tracks *tracks, struct lh_track *track, const struct lh_region_list *list,
+				 size_t index)
+{
+	const struct lh_region *region = &list->regions.items[index];
 	uint64_t bytes = region->end - region->start;
 	if (bytes > track->largest_bytes) {
 		track->largest_bytes = bytes;
 		track->protection = region->protection;
 		track->is_shared = region->is_shared;
-		LH_TRY(keep(tracks, region->name, &track->name));
+		track->is_ended_stack = region->is_ended_stack;
+		track->has_guard = has_small_guard(list, index);
+		LH_TRY(name_track(tracks, track, list, index));
 	}
 	/* What proc could only call anonymous in one sample it may know in another. */
 	if (region->kind != LH_REGION_ANON || track->last_sample == UINT64_MAX)
 		track->kind = region->kind;
-	return region->thread_name[0] ? keep(tracks, region->thread_name, &track->thread_name) : NULL;
+	return name_thread(tracks, track, region->thread_name);
 }
 
 static void begin_sample(struct lh_track *track)
@@ -303,12 +373,13 @@ static void begin_sample(struct lh_track *track)
 	track->largest_bytes = track->mapped_bytes = track->used_bytes = track->huge_bytes = 0;
 }
 
-static struct lh_error *count_region(struct adding *adding, const struct lh_region *region, size_t at)
+static struct lh_error *count_region(struct adding *adding, size_t index, size_t at)
 {
+	const struct lh_region *region = &adding->sample->list.regions.items[index];
 	struct lh_track *track = &adding->tracks->items.items[at];
 	if (track->last_sample != adding->tracks->sample_count)
 		begin_sample(track);
-	LH_TRY(describe(adding->tracks, track, region));
+	LH_TRY(describe(adding->tracks, track, &adding->sample->list, index));
 	track->last_sample = adding->tracks->sample_count;
 	track->mapped_bytes = lh_steps_sum(track->mapped_bytes, region->end - region->start);
 	track->used_bytes = lh_steps_sum(track->used_bytes, lh_region_used_bytes(region, adding->knows_anonymous));
@@ -328,7 +399,7 @@ static struct lh_error *count_regions(struct adding *adding)
 		if (piece->track == NO_TRACK)
 			LH_TRY(create_track(adding, piece));
 		piece->track = root_of(adding->tracks, piece->track);
-		LH_TRY(count_region(adding, &list->regions.items[i], piece->track));
+		LH_TRY(count_region(adding, i, piece->track));
 	}
 	return NULL;
 }

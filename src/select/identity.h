@@ -15,6 +15,12 @@ struct lh_track {
 	enum lh_region_kind kind; /* the most telling one it ever had */
 	const char *name;         /* of its largest mapping in its last sample; belongs to the tracks */
 	const char *thread_name;  /* likewise; "" unless a thread stack */
+	const char *pattern;      /* of the name, of a bss its module's: lh_name_pattern */
+	const char *group;        /* what names of one family have in common: the pattern, or only the folder */
+	const char *thread_pattern;
+	bool is_deleted;
+	bool is_ended_stack; /* in its last sample: lh_region; likewise: */
+	bool has_guard;      /* anonymous, and a small guard lies right below */
 	uint8_t protection;
 	bool is_shared;
 	uint64_t first_sample; /* ordinal of the first sample that had it */

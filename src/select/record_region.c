@@ -29,6 +29,7 @@ static const struct field {
 	{"tid", TID, 0},
 	{"thread_name", THREAD_NAME, 0},
 	{"deleted", FLAG, offsetof(struct lh_region, is_deleted)},
+	{"ended_stack", FLAG, offsetof(struct lh_region, is_ended_stack)},
 	{"hugetlb", FLAG, offsetof(struct lh_region, is_hugetlb)},
 	{"dontdump", FLAG, offsetof(struct lh_region, is_dontdump)},
 	{"io", FLAG, offsetof(struct lh_region, is_io)},

@@ -72,7 +72,9 @@ struct row {
 	struct lh_growth growth;
 	struct lh_steps used;
 	struct lh_steps mapped;
-	uint64_t last_sample; /* of any of its tracks: that one's ranges are the row's */
+	uint64_t last_sample;       /* of any of its tracks: that one's ranges are the row's */
+	const char *pattern;        /* of its tracks' names, NULL when they differ in more than numbers */
+	const char *thread_pattern; /* likewise */
 	bool exists;
 };
 
@@ -96,14 +98,51 @@ static void rows_deinit(struct rows *rows)
 }
 
 /* Strings of the tracks are copied: the selection outlives them. */
+static struct lh_error *keep_string(struct selecting *selecting, const char *text, const char **ret)
+{
+	return lh_strings_pool_add(&selecting->selection.strings, text, strlen(text), ret);
+}
+
 static struct lh_error *describe_row(struct selecting *selecting, const struct lh_track *track, struct row *row)
 {
-	struct lh_strings_pool *pool = &selecting->selection.strings;
 	const char *thread_name = track->kind == LH_REGION_THREAD_STACK ? track->thread_name : "";
 	row->exists = true;
-	row->growth.kind = track->kind;
-	LH_TRY(lh_strings_pool_add(pool, track->name, strlen(track->name), &row->growth.name));
-	return lh_strings_pool_add(pool, thread_name, strlen(thread_name), &row->growth.thread_name);
+	row->pattern = track->pattern;
+	row->thread_pattern = track->thread_pattern;
+	row->growth.kind = track->is_ended_stack ? LH_REGION_ANON : track->kind;
+	row->growth.is_deleted = track->is_deleted;
+	LH_TRY(keep_string(selecting, track->name, &row->growth.name));
+	return keep_string(selecting, thread_name, &row->growth.thread_name);
+}
+
+/* Names of a family: the one that all have, or what they have in common. */
+static struct lh_error *join_names(struct selecting *selecting, const struct lh_track *track, struct row *row)
+{
+	struct lh_growth *growth = &row->growth;
+	growth->is_deleted &= track->is_deleted;
+	if (track->kind != growth->kind && growth->kind != LH_REGION_ANON && track->kind == LH_REGION_DATA)
+		growth->kind = LH_REGION_DATA;
+	if (row->pattern && strcmp(row->pattern, track->pattern) != 0) {
+		row->pattern = NULL;
+		LH_TRY(keep_string(selecting, track->group, &growth->name));
+	} else if (row->pattern && strcmp(growth->name, track->name) != 0) {
+		LH_TRY(keep_string(selecting, track->pattern, &growth->name));
+	}
+	if (row->thread_pattern && strcmp(row->thread_pattern, track->thread_pattern) != 0) {
+		row->thread_pattern = NULL;
+		growth->thread_name = "";
+	} else if (row->thread_pattern && growth->thread_name[0] &&
+		   strcmp(growth->thread_name, track->thread_name) != 0) {
+		return keep_string(selecting, track->thread_pattern, &growth->thread_name);
+	}
+	return NULL;
+}
+
+static void count_kinds(const struct lh_track *track, struct lh_growth *growth)
+{
+	growth->ended_stack_count += track->is_ended_stack;
+	growth->guarded_count += track->has_guard;
+	growth->text_count += track->kind == LH_REGION_TEXT;
 }
 
 static struct lh_error *add_ranges(const struct lh_track *track, struct row *row)
@@ -120,11 +159,10 @@ static struct lh_error *add_ranges(const struct lh_track *track, struct row *row
 
 static struct lh_error *add_track(struct selecting *selecting, const struct lh_track *track, struct row *row)
 {
-	if (!row->exists)
-		LH_TRY(describe_row(selecting, track, row));
-	else if (strcmp(row->growth.thread_name, track->thread_name) != 0)
-		row->growth.thread_name = "";
 	bool is_there = track->last_sample + 1 == selecting->tracks->sample_count;
+	LH_TRY(row->exists ? join_names(selecting, track, row) : describe_row(selecting, track, row));
+	if (is_there)
+		count_kinds(track, &row->growth);
 	row->growth.huge_growth_bytes += is_there ? (int64_t)track->huge_bytes : 0;
 	row->growth.huge_growth_bytes -= track->first_sample ? 0 : (int64_t)track->first_huge_bytes;
 	LH_TRY(lh_steps_add(&row->used, &track->used));
