@@ -21,6 +21,7 @@ static const char *what = "unjoined", *names = "numbers";
 static bool is_mixed;
 static char library[4096];
 static sem_t is_ready, never;
+static _Atomic pid_t ended_tid;
 
 static size_t bytes_of_step(const struct sample *sample)
 {
@@ -52,6 +53,7 @@ static __attribute__((noinline)) void touch_stack(void)
 static void *end_at_once(void *argument)
 {
 	touch_stack();
+	ended_tid = gettid();
 	return argument;
 }
 
@@ -74,6 +76,15 @@ static void start_thread(const struct sample *sample, void *(*run)(void *), char
 	    pthread_create(&thread, &attributes, run, name))
 		sample_die("family_leak: cannot start thread %" PRIu64, sample->steps);
 	pthread_attr_destroy(&attributes);
+}
+
+/* Its stack stays; the thread must be gone before the truth is told. */
+static void step_unjoined(const struct sample *sample)
+{
+	ended_tid = 0;
+	start_thread(sample, end_at_once, NULL);
+	while (!ended_tid || tgkill(getpid(), ended_tid, 0) == 0)
+		sample_sleep_ms(1);
 }
 
 static void step_pool(const struct sample *sample)
@@ -138,7 +149,7 @@ static void step_library(struct sample *sample)
 static void step(struct sample *sample)
 {
 	if (!strcmp(what, "unjoined"))
-		start_thread(sample, end_at_once, NULL);
+		step_unjoined(sample);
 	else if (!strcmp(what, "pool"))
 		step_pool(sample);
 	else if (!strcmp(what, "segment"))
