@@ -466,6 +466,7 @@ static void drop_in_a_stop(struct uffd_tracker *tracker, struct lh_region_list *
 		drop_while_stopped(tracker, runs);
 	lh_freeze_cost_add(&tracker->base.cost->stops, lh_freeze_end(freeze));
 	freeze = NULL;
+	lh_urgent_end(&urgency);
 	lh_error_destroy(error);
 }
 
