@@ -8,12 +8,18 @@
 
 /* Strongest self-check first: where two claim the same bytes, the earlier one keeps them. */
 static const struct lh_allocator_walker *const walkers[] = {
-	&lh_walk_glibc_arenas, &lh_walk_pymalloc, &lh_walk_jemalloc,     &lh_walk_tcmalloc,
-	&lh_walk_mimalloc,     &lh_walk_v8,       &lh_walk_glibc_chunks,
+	&lh_walk_glibc_arenas, &lh_walk_pymalloc,     &lh_walk_jemalloc, &lh_walk_tcmalloc,
+	&lh_walk_mimalloc,     &lh_walk_v8,           &lh_walk_zend,     &lh_walk_musl,
+	&lh_walk_go,           &lh_walk_glibc_chunks, &lh_walk_jvm,
 };
 
-static struct lh_error *ask_walkers(const struct lh_heap_memory *memory, struct lh_owners *ret)
+static struct lh_error *ask_walkers(struct lh_heap_memory *memory, struct lh_owners *ret)
 {
+	LH_CLEANUP(lh_cleanup_free) uint8_t *access = malloc(memory->list->regions.count + 1);
+	if (!access)
+		return lh_error_no_memory();
+	lh_heap_find_access(memory->list, access);
+	memory->access = access;
 	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(walkers); i++) {
 		LH_TRY(walkers[i]->claim(memory, &owners));

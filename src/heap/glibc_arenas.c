@@ -80,7 +80,7 @@ static bool is_trusted(const struct lh_heap_memory *memory, const struct arena_h
 static struct lh_error *find_heaps(const struct lh_heap_memory *memory, struct arena_heaps *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
-	LH_TRY(lh_heap_peek_aligned(memory, lh_region_is_plain, HEAP_MAX_BYTES, PEEKS_MAX, &peeks));
+	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, HEAP_MAX_BYTES, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		struct arena_heap heap;
 		if (parse_heap_info(&peeks.items.items[i], &heap))

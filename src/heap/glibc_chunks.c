@@ -114,7 +114,7 @@ static struct lh_error *begin_all_walks(struct chunk_walks *walks, const struct 
 	size_t small_count = 0;
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
-		if (!lh_region_is_plain(region) || region->kind == LH_REGION_HEAP ||
+		if (!lh_heap_has(walks->memory, i, LH_HEAP_PLAIN) || region->kind == LH_REGION_HEAP ||
 		    (list->has_usage && !region->usage.rss_bytes))
 			continue;
 		if (region->end - region->start < SMALL_REGION_BYTES && ++small_count > SMALL_REGIONS_MAX)

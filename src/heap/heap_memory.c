@@ -26,14 +26,18 @@ static bool is_private(const struct lh_region *region)
 	       (is_brk || lh_region_is_anonymous(region));
 }
 
-bool lh_region_is_plain(const struct lh_region *region)
+void lh_heap_find_access(const struct lh_region_list *list, uint8_t *access)
 {
-	return region->protection == (LH_PROT_READ | LH_PROT_WRITE) && is_private(region);
-}
-
-bool lh_region_is_readable(const struct lh_region *region)
-{
-	return region->protection & LH_PROT_READ && is_private(region);
+	const uint8_t both = LH_PROT_READ | LH_PROT_WRITE;
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		access[i] = 0;
+		if (!is_private(region))
+			continue;
+		access[i] |= LH_HEAP_PRIVATE;
+		access[i] |= region->protection & LH_PROT_READ ? LH_HEAP_READABLE : 0;
+		access[i] |= region->protection == both ? LH_HEAP_PLAIN : 0;
+	}
 }
 
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr)
@@ -56,39 +60,41 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 		return false;
 	for (size_t i = lh_heap_region_index(memory, addr); addr < end; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
-		if (i == memory->list->regions.count || region->start > addr || !is_private(region))
+		if (i == memory->list->regions.count || region->start > addr ||
+		    !lh_heap_has(memory, i, LH_HEAP_PRIVATE))
 			return false;
 		addr = region->end;
 	}
 	return true;
 }
 
-static size_t count_aligned(const struct lh_heap_memory *memory, lh_region_test *test, uint64_t alignment)
+/* The first multiple in the region; its end when there is none, or the region is not looked at. */
+static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
+			      uint64_t region_bytes_min, uint64_t alignment)
 {
-	size_t count = 0;
-	for (size_t i = 0; i < memory->list->regions.count; i++) {
-		const struct lh_region *region = &memory->list->regions.items[i];
-		uint64_t first = lh_align_up(region->start, alignment);
-		if (test(region) && first >= region->start && first < region->end)
-			count += (region->end - first - 1) / alignment + 1;
-	}
-	return count;
+	const struct lh_region *region = &memory->list->regions.items[index];
+	uint64_t first = lh_align_up(region->start, alignment);
+	bool is_inside = lh_heap_has(memory, index, access) && region->end - region->start >= region_bytes_min &&
+			 first >= region->start && first < region->end;
+	return is_inside ? first : region->end;
 }
 
-struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, lh_region_test *test, uint64_t alignment,
-				      size_t max, struct lh_peeks *ret)
+struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
+				      uint64_t region_bytes_min, uint64_t alignment, size_t max, struct lh_peeks *ret)
 {
-	size_t count = count_aligned(memory, test, alignment), seen = 0;
-	size_t stride = count / max + 1;
+	const struct lh_region *regions = memory->list->regions.items;
+	size_t count = 0, seen = 0;
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
-		const struct lh_region *region = &memory->list->regions.items[i];
-		uint64_t first = lh_align_up(region->start, alignment);
-		if (!test(region) || first < region->start)
-			continue;
-		for (uint64_t addr = first; addr < region->end; addr += alignment) {
+		uint64_t first = first_aligned(memory, i, access, region_bytes_min, alignment);
+		count += first < regions[i].end ? (regions[i].end - first - 1) / alignment + 1 : 0;
+	}
+	size_t stride = count / max + 1;
+	for (size_t i = 0; count && i < memory->list->regions.count; i++) {
+		for (uint64_t addr = first_aligned(memory, i, access, region_bytes_min, alignment);
+		     addr < regions[i].end; addr += alignment) {
 			if (seen++ % stride == 0)
 				LH_TRY(lh_vec_push(&ret->items, (struct lh_peek){.addr = addr}));
-			if (region->end - addr <= alignment)
+			if (regions[i].end - addr <= alignment)
 				break;
 		}
 	}
@@ -105,7 +111,8 @@ struct lh_error *lh_heap_claim(const struct lh_heap_memory *memory, uint64_t sta
 		struct lh_owner_range owner = {{lh_max_u64(start, region->start), lh_min_u64(end, region->end)}, kind};
 		if (region->start >= end)
 			break;
-		if (region->protection && is_private(region) && owner.range.start < owner.range.end)
+		if (region->protection && lh_heap_has(memory, i, LH_HEAP_PRIVATE) &&
+		    owner.range.start < owner.range.end)
 			LH_TRY(lh_vec_push(&ret->items, owner));
 	}
 	return NULL;

@@ -53,7 +53,7 @@ static bool parse_base_block(const struct lh_heap_memory *memory, const struct l
 static struct lh_error *find_base_blocks(const struct lh_heap_memory *memory, struct base_blocks *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
-	LH_TRY(lh_heap_peek_aligned(memory, lh_region_is_plain, BLOCK_ALIGNMENT, PEEKS_MAX, &peeks));
+	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, BLOCK_ALIGNMENT, BLOCK_ALIGNMENT, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		struct base_block block;
 		if (parse_base_block(memory, &peeks.items.items[i], &block))

@@ -79,7 +79,7 @@ static struct lh_error *claim_mimalloc(const struct lh_heap_memory *memory, stru
 	LH_CLEANUP(lh_cleanup_free) uint8_t *scratch = malloc(scratch_bytes);
 	if (!scratch)
 		return lh_error_no_memory();
-	LH_TRY(lh_heap_peek_aligned(memory, lh_region_is_plain, SEGMENT_ALIGNMENT, PEEKS_MAX, &peeks));
+	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		if (peeks.items.items[i].is_read)
 			LH_TRY(claim_segment(memory, peeks.items.items[i].addr, scratch, scratch_bytes, ret));

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { SIZE_CLASSES = 32, POOL_HEADER_BYTES = 48, PROBES_MAX = 8192, BURST = 64 };
+enum { SIZE_CLASSES = 32, POOL_HEADER_BYTES = 48, PROBES_MAX = 2048, BURST = 64 };
 
 /* CPython 3.10 to 3.14; 3.3 to 3.9. */
 static const struct pool_layout {
@@ -118,8 +118,8 @@ static struct lh_error *claim_layout(struct pool_search *search)
 {
 	struct lh_peeks probes LH_CLEANUP(lh_peeks_deinit) = {0};
 	/* Half an arena: the first half of each is carved before the second. */
-	LH_TRY(lh_heap_peek_aligned(search->memory, lh_region_is_plain, search->layout->arena_bytes / 4, PROBES_MAX,
-				    &probes));
+	LH_TRY(lh_heap_peek_aligned(search->memory, LH_HEAP_PLAIN, search->layout->arena_bytes,
+				    search->layout->arena_bytes / 4, PROBES_MAX, &probes));
 	for (size_t i = 0; i < probes.items.count; i++) {
 		struct pool_header header;
 		const struct lh_peek *probe = &probes.items.items[i];

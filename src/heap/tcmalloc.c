@@ -158,10 +158,12 @@ static struct lh_error *search_piece(struct page_map *map, const struct lh_regio
 }
 
 /* Of 1 MiB, and behind a module's data; the root is not always at the end of the bss. */
-static bool may_hold_root(const struct lh_region *region)
+static bool may_hold_root(const struct lh_heap_memory *memory, size_t index)
 {
-	return (region->kind == LH_REGION_BSS || region->kind == LH_REGION_ANON) && lh_region_is_plain(region) &&
-	       region->end - region->start >= ROOT_BYTES && region->end - region->start <= 64 * LH_MIB;
+	const struct lh_region *region = &memory->list->regions.items[index];
+	return (region->kind == LH_REGION_BSS || region->kind == LH_REGION_ANON) &&
+	       lh_heap_has(memory, index, LH_HEAP_PLAIN) && region->end - region->start >= ROOT_BYTES &&
+	       region->end - region->start <= 64 * LH_MIB;
 }
 
 static struct lh_error *search_region(struct page_map *map, const struct lh_region *region)
@@ -185,7 +187,7 @@ static struct lh_error *claim_tcmalloc(const struct lh_heap_memory *memory, stru
 	for (size_t i = 1; i < memory->list->regions.count && !map.known_root; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
 		bool follows_module = region[-1].end == region->start && region[-1].name[0] == '/';
-		if (follows_module && may_hold_root(region))
+		if (follows_module && may_hold_root(memory, i))
 			LH_TRY(search_region(&map, region));
 	}
 	return NULL;

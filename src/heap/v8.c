@@ -9,7 +9,8 @@
 
 #define PAGE_ALIGNMENT (256 * LH_KIB)
 
-enum { PEEKS_MAX = 65536, PAGES_MIN = 2 };
+/* A first look, evenly spread, says whether there is a heap at all. */
+enum { PROBES_MAX = 4096, PEEKS_MAX = 262144, PAGES_MIN = 2 };
 
 static bool is_page_header(const struct lh_heap_memory *memory, const struct lh_peek *peek)
 {
@@ -47,19 +48,28 @@ static struct lh_error *claim_pages(const struct lh_heap_memory *memory, const s
 	return NULL;
 }
 
+static struct lh_error *find_pages(const struct lh_heap_memory *memory, size_t peeks_max, struct lh_peeks *ret)
+{
+	size_t kept = 0;
+	ret->items.count = 0;
+	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_READABLE, LH_PAGE_BYTES, PAGE_ALIGNMENT, peeks_max, ret));
+	for (size_t i = 0; i < ret->items.count; i++) {
+		if (is_page_header(memory, &ret->items.items[i]))
+			ret->items.items[kept++] = ret->items.items[i];
+	}
+	ret->items.count = kept;
+	return NULL;
+}
+
 static struct lh_error *claim_v8(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct lh_peeks pages LH_CLEANUP(lh_peeks_deinit) = {0};
-	size_t kept = 0;
-	LH_TRY(lh_heap_peek_aligned(memory, lh_region_is_readable, PAGE_ALIGNMENT, PEEKS_MAX, &pages));
-	for (size_t i = 0; i < pages.items.count; i++) {
-		if (is_page_header(memory, &pages.items.items[i]))
-			pages.items.items[kept++] = pages.items.items[i];
-	}
-	pages.items.count = kept;
-	if (kept)
-		qsort(pages.items.items, kept, sizeof(struct lh_peek), compare_heap);
-	for (size_t i = 0, count; i < kept; i += count) {
+	LH_TRY(find_pages(memory, PROBES_MAX, &pages));
+	if (!pages.items.count)
+		return NULL;
+	LH_TRY(find_pages(memory, PEEKS_MAX, &pages));
+	qsort(pages.items.items, pages.items.count, sizeof(struct lh_peek), compare_heap);
+	for (size_t i = 0, count; i < pages.items.count; i += count) {
 		count = count_siblings(&pages, i);
 		if (count >= PAGES_MIN)
 			LH_TRY(claim_pages(memory, &pages, i, count, ret));

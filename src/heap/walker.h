@@ -14,6 +14,7 @@ enum { LH_PAGE_BYTES = 4096 };
 /* Memory of a live process or of an image. Absent and swapped pages are unreadable. */
 struct lh_heap_memory {
 	const struct lh_region_list *list; /* the mappings, ascending */
+	const uint8_t *access;             /* of each: enum lh_heap_access bits */
 	const void *context;
 	lh_memory_reader *read;
 	struct lh_error *(*peek)(const void *context, struct lh_peek *peeks, size_t count);
@@ -30,23 +31,31 @@ void lh_peeks_deinit(struct lh_peeks *peeks);
 /* Reads `count` words at `addr`; false unless all are there. */
 bool lh_heap_read_words(const struct lh_heap_memory *memory, uint64_t addr, uint64_t *ret, size_t count);
 
-/* Private anonymous memory that can be read and written; never a device, nor the main stack. */
-bool lh_region_is_plain(const struct lh_region *region);
+/* What a mapping is to walkers. The main stack, files, devices and huge pages of hugetlbfs are none of it. */
+enum lh_heap_access {
+	LH_HEAP_PRIVATE = 1,  /* private anonymous memory, of whatever protection */
+	LH_HEAP_READABLE = 2, /* private, and can be read: such as pages of code */
+	LH_HEAP_PLAIN = 4,    /* private, and can be read and written, but not executed */
+};
+
+static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t region, enum lh_heap_access access)
+{
+	return memory->access[region] & access;
+}
+
+/* Fills access[regions.count]. */
+void lh_heap_find_access(const struct lh_region_list *list, uint8_t *access);
 
 /* Whether [addr, addr + bytes) is private anonymous memory, of whatever protection and number of mappings. */
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
 
-/* Private anonymous memory that can be read, such as pages of code: wider than plain. */
-bool lh_region_is_readable(const struct lh_region *region);
-
-typedef bool lh_region_test(const struct lh_region *region);
-
 /*
- * Appends a peek for each multiple of `alignment` in the regions that pass the test; when these are more than `max`,
- * about `max` of them, evenly spread.
+ * Appends a peek for each multiple of `alignment` in regions with that access of at least `region_bytes_min`; when
+ * these are more than `max`, about `max` of them, evenly spread.
  */
-struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, lh_region_test *test, uint64_t alignment,
-				      size_t max, struct lh_peeks *ret) LH_NODISCARD;
+struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
+				      uint64_t region_bytes_min, uint64_t alignment, size_t max,
+				      struct lh_peeks *ret) LH_NODISCARD;
 
 /*
  * Claims what of [start, end) is private anonymous memory with any access, whatever pieces it is mapped in. Borders are
@@ -75,5 +84,9 @@ extern const struct lh_allocator_walker lh_walk_pymalloc;
 extern const struct lh_allocator_walker lh_walk_tcmalloc;
 extern const struct lh_allocator_walker lh_walk_mimalloc;
 extern const struct lh_allocator_walker lh_walk_v8;
+extern const struct lh_allocator_walker lh_walk_zend;
+extern const struct lh_allocator_walker lh_walk_musl;
+extern const struct lh_allocator_walker lh_walk_go;
+extern const struct lh_allocator_walker lh_walk_jvm;
 
 #endif
