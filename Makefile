@@ -54,7 +54,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/python_leak .build/samples/check_cut $(library_sample)
+            .build/samples/path_load .build/samples/python_leak .build/samples/check_cut $(library_sample)
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
 lib      := $(build)/libleakhunt.a
@@ -125,6 +125,10 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/cxx_objects_static: samples/cxx_objects.cc .build/samples/cxx_main.o
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -Wall -Wextra -O2 -s -static -o $@ $^ -lpthread
+
+.build/samples/path_load: samples/path_load.cc
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra -O2 -o $@ $< -lpthread
 
 .build/samples/library_objects: samples/library_objects.c samples/sample.h
 	$(call say,CC,$<)

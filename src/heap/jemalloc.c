@@ -15,6 +15,9 @@ enum { PEEKS_MAX = 32768 };
 #define METADATA_BYTES_MAX (64 * LH_MIB)
 enum { PIECE_BYTES = 256 * 1024 };
 
+/* A large extent's address is moved by whole cache lines within its first page (option cache_oblivious). */
+enum { CACHE_LINE_BYTES = 64 };
+
 enum { EDATA_BYTES = 128, EDATA_WORDS = EDATA_BYTES / 8 };
 
 /* e_bits from bit 0: arena 12, slab 1, committed 1, pai 1, zeroed 1, guarded 1, state 3, size index 8 (edata.h). */
@@ -69,8 +72,8 @@ static bool is_plausible_extent(const uint64_t words[EDATA_WORDS])
 	uint64_t e_bits = words[0], e_addr = words[1], e_bytes = lh_align_down(words[2], LH_PAGE_BYTES);
 	uint64_t state = e_bits >> STATE_BIT & 7, size_index = e_bits >> SIZE_INDEX_BIT & 0xff;
 	bool is_slab = e_bits >> SLAB_BIT & 1;
-	if (!e_addr || e_addr % LH_PAGE_BYTES || !e_bytes || (e_bits & ARENA_MASK) == ARENA_MASK || state > STATE_MAX ||
-	    size_index > SIZE_INDEX_MAX)
+	if (!e_addr || e_addr % CACHE_LINE_BYTES || (is_slab && e_addr % LH_PAGE_BYTES) || !e_bytes ||
+	    (e_bits & ARENA_MASK) == ARENA_MASK || state > STATE_MAX || size_index > SIZE_INDEX_MAX)
 		return false;
 	return is_slab ? !state && size_index < SLAB_INDEX_MAX : size_index >= LARGE_INDEX_MIN;
 }
@@ -79,7 +82,8 @@ static struct lh_error *claim_extents(const struct lh_heap_memory *memory, const
 				      struct lh_owners *ret)
 {
 	for (size_t i = 0; i + EDATA_WORDS <= word_count; i += EDATA_WORDS) {
-		uint64_t addr = words[i + 1], bytes = lh_align_down(words[i + 2], LH_PAGE_BYTES);
+		uint64_t addr = lh_align_down(words[i + 1], LH_PAGE_BYTES);
+		uint64_t bytes = lh_align_down(words[i + 2], LH_PAGE_BYTES);
 		if (is_plausible_extent(&words[i]) && lh_heap_is_private(memory, addr, bytes))
 			LH_TRY(lh_heap_claim(memory, addr, addr + bytes, LH_REGION_JEMALLOC, ret));
 	}
