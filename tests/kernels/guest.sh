@@ -73,7 +73,7 @@ soft='.mode == "snapshot" and .injected == null and .complete and (.mode_reason 
 # What --tracker auto means here.
 expected_tracker() {
 	if kernel_at_least 6 7; then
-		echo '.mode == "snapshot" and .injected == "userfaultfd, close; undone" and .complete'
+		echo '.mode == "snapshot" and (.injected | contains("userfaultfd") and endswith("; undone")) and .complete'
 	else
 		echo "$soft"' and (.mode_reason | contains("tracked by soft-dirty"))'
 	fi
