@@ -516,6 +516,21 @@ struct lh_error *lh_cgroup_read_at(const char *root, const char *cgroup_text, co
 struct lh_error *lh_cgroup_read_own(struct lh_cgroup_limits *ret) LH_NODISCARD;
 void lh_cgroup_limits_deinit(struct lh_cgroup_limits *limits);
 
+/* Which cgroup freezer holds a process (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst). */
+struct lh_freezer {
+	bool is_frozen;    /* or on its way there */
+	bool is_v1;        /* its threads reach no ptrace stop before they thaw; those of v2 do, but run nothing */
+	char folder[4096]; /* of the cgroup that was frozen: the process's, or one above */
+};
+
+/*
+ * A cgroup that cannot be seen from here (outside of our cgroup namespace, not mounted) counts as not frozen, and so
+ * does what cannot be read.
+ */
+void lh_freezer_read(const struct lh_process *process, struct lh_freezer *ret);
+/* The same from texts, as lh_cgroup_read_at. */
+void lh_freezer_read_at(const char *root, const char *cgroup_text, const char *mountinfo_text, struct lh_freezer *ret);
+
 /* Memory of the machine (proc_meminfo(5), proc_sys_vm(5)). A number the kernel lacks is 0. */
 struct lh_system_memory {
 	uint64_t total_bytes;

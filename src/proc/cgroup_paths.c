@@ -61,7 +61,7 @@ static bool unescape(struct span from, char *ret, size_t ret_bytes)
 
 /* ---------------------------------------------------------------- /proc/PID/cgroup */
 
-/* "4:memory:/docker/12ab", "0::/user.slice": the path of the hierarchy that has the controller. */
+/* "4:memory:/docker/12ab", "0::/user.slice": the path of the hierarchy that has the controller; NULL: of v2. */
 static bool find_cgroup(const char *text, const char *controller, bool *ret_is_v1, struct span *ret)
 {
 	struct span rest = {text, strlen(text)}, line, number, controllers;
@@ -70,7 +70,7 @@ static bool find_cgroup(const char *text, const char *controller, bool *ret_is_v
 		if (!next_span(&line, ':', &number) || !next_span(&line, ':', &controllers) || !line.at ||
 		    line.at[0] != '/')
 			continue;
-		if (list_holds(controllers, controller)) {
+		if (controller && list_holds(controllers, controller)) {
 			*ret = line;
 			*ret_is_v1 = true;
 			return true;
@@ -146,7 +146,7 @@ static bool set_place(const struct lh_cgroup_texts *texts, const struct mount_li
 	return length > 0 && (size_t)length < sizeof(ret->folder);
 }
 
-bool lh_cgroup_find(const struct lh_cgroup_texts *texts, const char *controller, struct lh_cgroup_place *ret)
+static bool find_place(const struct lh_cgroup_texts *texts, const char *controller, struct lh_cgroup_place *ret)
 {
 	struct span path, rest = {texts->mountinfo, strlen(texts->mountinfo)}, line;
 	struct mount_line mount;
@@ -162,4 +162,14 @@ bool lh_cgroup_find(const struct lh_cgroup_texts *texts, const char *controller,
 			return true;
 	}
 	return false;
+}
+
+bool lh_cgroup_find(const struct lh_cgroup_texts *texts, const char *controller, struct lh_cgroup_place *ret)
+{
+	return find_place(texts, controller, ret);
+}
+
+bool lh_cgroup_find_v2(const struct lh_cgroup_texts *texts, struct lh_cgroup_place *ret)
+{
+	return find_place(texts, NULL, ret);
 }

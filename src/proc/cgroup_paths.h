@@ -27,4 +27,7 @@ struct lh_cgroup_place {
  */
 bool lh_cgroup_find(const struct lh_cgroup_texts *texts, const char *controller, struct lh_cgroup_place *ret);
 
+/* The cgroup of the v2 hierarchy, whatever others there are. */
+bool lh_cgroup_find_v2(const struct lh_cgroup_texts *texts, struct lh_cgroup_place *ret);
+
 #endif

@@ -260,7 +260,7 @@ struct lh_error *lh_process_file_error(const struct lh_process *process, const c
 	struct lh_error *error =
 		lh_error_from_errno(saved_errno, "cannot read /proc/%ld/%s of %s", pid, name, process->command);
 	if (lh_error_code(error) == LH_ERROR_PERMISSION)
-		return lh_process_explain_refusal(process, error);
+		return lh_process_explain_file_refusal(process, error);
 	return error;
 }
 

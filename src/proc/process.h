@@ -73,6 +73,9 @@ bool lh_proc_status_number(const char *status, const char *key, unsigned index, 
 /* "process 12 (nginx) has ended" */
 struct lh_error *lh_process_ended_error(const struct lh_process *process) LH_NODISCARD;
 
+/* As lh_process_explain_refusal, of a file below /proc/PID that could not be opened. */
+struct lh_error *lh_process_explain_file_refusal(const struct lh_process *process, struct lh_error *error) LH_NODISCARD;
+
 /* The error for an errno met with /proc/PID/<name>: ended, refused (explained), not in this kernel, or other. */
 struct lh_error *lh_process_file_error(const struct lh_process *process, const char *name,
 				       int saved_errno) LH_NODISCARD;

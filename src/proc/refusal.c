@@ -14,12 +14,30 @@
 
 enum { TEXT_BYTES = 8192 };
 
-static bool has_ptrace_capability(void)
+static bool has_capability(unsigned number)
 {
 	char status[TEXT_BYTES];
 	uint64_t effective = 0;
 	return lh_proc_read_small(AT_FDCWD, "/proc/self/status", status, sizeof(status)) >= 0 &&
-	       lh_proc_status_number(status, "CapEff", 0, 16, &effective) && effective >> CAP_SYS_PTRACE & 1;
+	       lh_proc_status_number(status, "CapEff", 0, 16, &effective) && effective >> number & 1;
+}
+
+/* pagemap, mem, auxv and syscall are readable by the process's user only, as files (proc(5)). */
+static bool is_refused_as_file(const struct lh_process *process)
+{
+	char status[TEXT_BYTES];
+	uint64_t uid;
+	return has_capability(CAP_SYS_PTRACE) && !has_capability(CAP_DAC_OVERRIDE) &&
+	       !has_capability(CAP_DAC_READ_SEARCH) &&
+	       lh_proc_read_small(process->folder_fd, "status", status, sizeof(status)) >= 0 &&
+	       lh_proc_status_number(status, "Uid", 1, 10, &uid) && uid != geteuid();
+}
+
+struct lh_error *lh_process_explain_file_refusal(const struct lh_process *process, struct lh_error *error)
+{
+	if (is_refused_as_file(process))
+		return lh_error_hint(error, "only its user may open that file: give leakhunt CAP_DAC_READ_SEARCH, too");
+	return lh_process_explain_refusal(process, error);
 }
 
 /* 0 to 3 (admin-guide/LSM/Yama.rst); 0 where Yama is not built in. */
@@ -76,7 +94,7 @@ struct lh_error *lh_process_explain_refusal(const struct lh_process *process, st
 	if (lh_proc_read_small(process->folder_fd, "status", status, sizeof(status)) < 0 ||
 	    !lh_proc_status_number(status, "Uid", 1, 10, &uid))
 		return lh_error_hint(error, "run leakhunt as root");
-	bool is_capable = has_ptrace_capability();
+	bool is_capable = has_capability(CAP_SYS_PTRACE);
 	if (!is_capable && uid != geteuid())
 		return lh_error_hint(
 			error,

@@ -273,6 +273,63 @@ static void test_system_memory(void **state)
 	assert_int_equal(memory.available_bytes, 0);
 }
 
+/* ---------------------------------------------------------------- freezers */
+
+#define MOUNT_FREEZER "36 24 0:30 / /cg/freezer rw,nosuid - cgroup cgroup rw,freezer\n"
+
+static void test_freezer_v2(void **state)
+{
+	(void)state;
+	struct lh_freezer freezer;
+	char expected[PATH_MAX];
+	put("/sys/fs/cgroup/above/cgroup.freeze", "0\n");
+	put("/sys/fs/cgroup/above/cgroup.events", "populated 1\nfrozen 0\n");
+	put("/sys/fs/cgroup/above/own/cgroup.freeze", "0\n");
+	put("/sys/fs/cgroup/above/own/cgroup.events", "populated 1\nfrozen 0\n");
+	lh_freezer_read_at(root, "0::/above/own\n", MOUNT_V2, &freezer);
+	assert_false(freezer.is_frozen);
+	put("/sys/fs/cgroup/above/cgroup.freeze", "1\n");
+	put("/sys/fs/cgroup/above/own/cgroup.events", "populated 1\nfrozen 1\n");
+	lh_freezer_read_at(root, "0::/above/own\n", MOUNT_V2, &freezer);
+	assert_true(freezer.is_frozen);
+	assert_false(freezer.is_v1);
+	snprintf(expected, sizeof(expected), "%s/sys/fs/cgroup/above", root);
+	assert_string_equal(freezer.folder, expected);
+	/* On its way: some of its threads stand still already. */
+	put("/sys/fs/cgroup/above/own/cgroup.freeze", "1\n");
+	put("/sys/fs/cgroup/above/own/cgroup.events", "populated 1\nfrozen 0\n");
+	lh_freezer_read_at(root, "0::/above/own\n", MOUNT_V2, &freezer);
+	assert_true(freezer.is_frozen);
+	snprintf(expected, sizeof(expected), "%s/sys/fs/cgroup/above/own", root);
+	assert_string_equal(freezer.folder, expected);
+	/* Outside of what is mounted, or not there at all. */
+	lh_freezer_read_at(root, "0::/../other\n", MOUNT_V2, &freezer);
+	assert_false(freezer.is_frozen);
+	lh_freezer_read_at(root, "", "", &freezer);
+	assert_false(freezer.is_frozen);
+}
+
+/* Beside a v2 hierarchy that has no say over it, and beside one that has. */
+static void test_freezer_v1(void **state)
+{
+	(void)state;
+	struct lh_freezer freezer;
+	char expected[PATH_MAX];
+	put("/cg/freezer/a/freezer.state", "FREEZING\n");
+	put("/cg/freezer/a/freezer.self_freezing", "1\n");
+	put("/sys/fs/cgroup/free/cgroup.events", "populated 1\nfrozen 0\n");
+	lh_freezer_read_at(root, "7:freezer:/a\n0::/free\n", MOUNT_FREEZER MOUNT_V2, &freezer);
+	assert_true(freezer.is_frozen && freezer.is_v1);
+	snprintf(expected, sizeof(expected), "%s/cg/freezer/a", root);
+	assert_string_equal(freezer.folder, expected);
+	put("/cg/freezer/a/freezer.state", "THAWED\n");
+	lh_freezer_read_at(root, "7:freezer:/a\n0::/free\n", MOUNT_FREEZER MOUNT_V2, &freezer);
+	assert_false(freezer.is_frozen);
+	put("/sys/fs/cgroup/free/cgroup.events", "populated 1\nfrozen 1\n");
+	lh_freezer_read_at(root, "7:freezer:/a\n0::/free\n", MOUNT_FREEZER MOUNT_V2, &freezer);
+	assert_true(freezer.is_frozen && !freezer.is_v1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +337,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_v1_each_controller_in_its_hierarchy, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_mounted_from_its_own_cgroup, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(test_texts_that_make_no_sense, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_freezer_v2, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(test_freezer_v1, make_root, remove_root),
 		cmocka_unit_test(test_real_cgroup),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_system_memory),
