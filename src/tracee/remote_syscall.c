@@ -154,10 +154,14 @@ static struct lh_error *check_seccomp(pid_t tid, const struct lh_task_status *st
 	if (status->seccomp == '1')
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d is in strict seccomp mode", (int)tid);
 	for (size_t i = 0; status->seccomp != '0' && i < count; i++) {
-		if (lh_seccomp_kills(tid, &calls[i]))
-			return lh_error_create(LH_ERROR_UNSUPPORTED,
-					       "seccomp would kill thread %d for system call %d, or hides its filters",
+		enum lh_seccomp_answer answer = lh_seccomp_ask(tid, &calls[i]);
+		if (answer == LH_SECCOMP_KILLS)
+			return lh_error_create(LH_ERROR_UNSUPPORTED, "seccomp would kill thread %d for system call %d",
 					       (int)tid, calls[i].number);
+		if (answer == LH_SECCOMP_HIDDEN)
+			return lh_error_create(LH_ERROR_UNSUPPORTED,
+					       "thread %d has a seccomp filter, and only CAP_SYS_ADMIN may read it",
+					       (int)tid);
 	}
 	return NULL;
 }

@@ -178,17 +178,23 @@ static bool is_deadly(uint32_t action)
 	}
 }
 
-bool lh_seccomp_kills(pid_t tid, const struct lh_filtered_call *call)
+enum lh_seccomp_answer lh_seccomp_ask(pid_t tid, const struct lh_filtered_call *call)
 {
 	for (unsigned long index = 0;; index++) {
 		long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, NULL);
 		if (length < 0)
-			return errno != ENOENT && errno != EINVAL; /* EINVAL: seccomp is not in filter mode */
+			/* EINVAL: seccomp is not in filter mode */
+			return errno == ENOENT || errno == EINVAL ? LH_SECCOMP_ALLOWS : LH_SECCOMP_HIDDEN;
 		LH_CLEANUP(lh_cleanup_free) struct sock_filter *program = calloc((size_t)length, sizeof(*program));
 		if (!program || ptrace(PTRACE_SECCOMP_GET_FILTER, tid, index, program) != length)
-			return true;
+			return LH_SECCOMP_HIDDEN;
 		uint32_t action;
 		if (!lh_seccomp_run(program, (size_t)length, call, &action) || is_deadly(action))
-			return true;
+			return LH_SECCOMP_KILLS;
 	}
+}
+
+bool lh_seccomp_kills(pid_t tid, const struct lh_filtered_call *call)
+{
+	return lh_seccomp_ask(tid, call) != LH_SECCOMP_ALLOWS;
 }

@@ -24,11 +24,17 @@ struct lh_filtered_call {
 bool lh_seccomp_run(const struct sock_filter *program, size_t length, const struct lh_filtered_call *call,
 		    uint32_t *ret_action);
 
-/*
- * Whether a filter of the traced, stopped thread `tid` would kill it for `call`, or let somebody else decide. True
- * also when the filters can't be read (PTRACE_SECCOMP_GET_FILTER needs CAP_SYS_ADMIN and
- * CONFIG_CHECKPOINT_RESTORE), be there any or not. A thread without filters: false.
- */
+enum lh_seccomp_answer {
+	LH_SECCOMP_ALLOWS, /* the call runs or fails; or the thread has no filters */
+	LH_SECCOMP_KILLS,  /* or lets somebody else decide */
+	/* PTRACE_SECCOMP_GET_FILTER needs CAP_SYS_ADMIN and CONFIG_CHECKPOINT_RESTORE, be there filters or not. */
+	LH_SECCOMP_HIDDEN,
+};
+
+/* What the filters of the traced, stopped thread `tid` would do to `call`. */
+enum lh_seccomp_answer lh_seccomp_ask(pid_t tid, const struct lh_filtered_call *call);
+
+/* Whether it is not known to be allowed. */
 bool lh_seccomp_kills(pid_t tid, const struct lh_filtered_call *call);
 
 #endif
