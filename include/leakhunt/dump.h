@@ -113,11 +113,15 @@ enum lh_dump_mode {
 
 /* What a snapshot does when the pause would be longer than allowed. */
 enum lh_dump_slow {
-	LH_DUMP_SLOW_STOP,  /* pauses longer */
-	LH_DUMP_SLOW_LIVE,  /* goes on as in mode live */
-	LH_DUMP_SLOW_FAIL,  /* gives up */
-	LH_DUMP_SLOW_CHILD, /* copies a copy-on-write child; pauses longer where there can be none */
+	LH_DUMP_SLOW_STOP,    /* pauses longer */
+	LH_DUMP_SLOW_LIVE,    /* goes on as in mode live */
+	LH_DUMP_SLOW_FAIL,    /* gives up */
+	LH_DUMP_SLOW_CHILD,   /* copies a copy-on-write child; where there can be none, as LH_DUMP_SLOW_BOUNDED */
+	LH_DUMP_SLOW_BOUNDED, /* pauses longer, up to LH_SLOW_FACTOR_MAX times what is allowed; gives up beyond */
 };
+
+/* So many times the allowed pause is taken without being asked for. */
+#define LH_SLOW_FACTOR_MAX 10
 
 const char *lh_dump_mode_name(enum lh_dump_mode mode);
 
@@ -162,7 +166,9 @@ struct lh_dump_options {
 	uint64_t max_pause_ns; /* snapshot: what the last step should not exceed */
 	enum lh_dump_slow on_slow;
 	enum lh_dump_tracker tracker;
-	lh_progress *progress;  /* may be NULL */
+	lh_progress *progress; /* may be NULL */
+	/* Whether to end before there is a result; asked by waits, in the thread that called lh_dump. May be NULL. */
+	bool (*is_interrupted)(void);
 	lh_notice *notice;      /* may be NULL */
 	void *progress_context; /* of both */
 };

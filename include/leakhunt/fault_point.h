@@ -1,21 +1,36 @@
 /*
  * fault_point: named places at which a test build (make FAULTS=1) dies as with kill -9, when
- * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS. Compiled to nothing otherwise. Private to dump.
+ * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS; with LEAKHUNT_FAULT_HANGS=FILE it makes the file
+ * and waits there for ever, as if in the kernel. Compiled to nothing otherwise. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_FAULT_POINT_H
 #define LEAKHUNT_DUMP_FAULT_POINT_H
 
 #ifdef LEAKHUNT_FAULTS
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static inline void lh_fault_hang(const char *path)
+{
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	for (;;)
+		pause();
+}
 
 static inline void lh_fault_point(const char *name)
 {
 	const char *wanted = getenv("LEAKHUNT_FAULT");
 	const char *is_stop = getenv("LEAKHUNT_FAULT_STOPS");
-	if (wanted && strcmp(wanted, name) == 0)
+	const char *hung_path = getenv("LEAKHUNT_FAULT_HANGS");
+	if (!wanted || strcmp(wanted, name) != 0)
+		return;
+	if (hung_path)
+		lh_fault_hang(hung_path);
+	else
 		raise(is_stop ? SIGSTOP : SIGKILL);
 }
 

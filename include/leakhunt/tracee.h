@@ -153,4 +153,14 @@ void lh_cleanup_cow_child(struct lh_cow_child **child);
 struct lh_error *lh_child_end_leftovers(const struct lh_process *process, size_t *ret_count,
 					struct lh_freeze_cost *cost) LH_NODISCARD;
 
+/* ---------------------------------------------------------------- patience */
+
+typedef bool lh_interrupt_check(void);
+
+/* Waits of the calling thread that nothing depends on end when `is_interrupted` says so; NULL: they do not ask. */
+void lh_patience_heed(lh_interrupt_check *is_interrupted);
+
+/* LH_ERROR_INTERRUPTED when the calling thread is to end. */
+struct lh_error *lh_patience_check(void) LH_NODISCARD;
+
 #endif

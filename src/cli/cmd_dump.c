@@ -228,7 +228,7 @@ static struct lh_error *parse_snapshot_options(const struct lh_arguments *argume
 		if (lh_arguments_value(arguments, names[i]))
 			return lh_error_create(LH_ERROR_USAGE, "--%s goes with --mode snapshot only", names[i]);
 	}
-	int on_slow = LH_DUMP_SLOW_STOP;
+	int on_slow = LH_DUMP_SLOW_BOUNDED;
 	LH_TRY(parse_choice(arguments, "on-slow", reactions, LH_ARRAY_COUNT(reactions), &on_slow));
 	options->on_slow = (enum lh_dump_slow)on_slow;
 	int tracker = LH_TRACKER_AUTO;
@@ -314,14 +314,17 @@ static struct lh_error *dump_process(const struct lh_process *process, const str
 {
 	struct lh_progress_line line;
 	lh_interrupt_install();
+	lh_interrupt_grace(1);
 	/* Beyond RLIMIT_FSIZE a write shall fail, not kill: the half-written file has to go. */
 	signal(SIGXFSZ, SIG_IGN);
 	lh_progress_begin(&line);
 	struct lh_dump_options with_progress = *options;
 	with_progress.progress = show_progress;
+	with_progress.is_interrupted = lh_interrupt_requested;
 	with_progress.notice = show_notice;
 	with_progress.progress_context = &line;
 	struct lh_error *error = lh_dump(process, &with_progress, ret);
+	lh_interrupt_grace(0);
 	lh_progress_end(&line);
 	return error;
 }
@@ -391,9 +394,10 @@ static const struct lh_option options[] = {
 	{
 		.name = "on-slow",
 		.argument = "WHAT",
-		.summary =
-			"when the pause would be longer: stop: pause longer, and say so (default); child: go on as in "
-			"mode child; live: go on as in mode live; fail: write nothing",
+		.summary = "when the pause would be longer: stop: pause however long; child: go on as in mode child; "
+			   "live: "
+			   "go on as in mode live; fail: write nothing (default: pause up to 10 times as long, and say "
+			   "so before)",
 		.words = "stop child live fail",
 	},
 	{

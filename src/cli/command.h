@@ -124,6 +124,11 @@ void lh_progress_end(struct lh_progress_line *line);
  */
 void lh_interrupt_install(void);
 bool lh_interrupt_requested(void);
+/*
+ * Ends the program this many seconds after such a signal, wherever it waits. For commands to which any end is as good
+ * as one in order. 0: no longer.
+ */
+void lh_interrupt_grace(unsigned seconds);
 
 /* ---------------------------------------------------------------- operands */
 

@@ -115,12 +115,25 @@ void lh_progress_end(struct lh_progress_line *line)
 	line->is_shown = false;
 }
 
-static volatile sig_atomic_t interrupt_requested;
+static volatile sig_atomic_t interrupt_requested, grace_seconds;
 
 static void note_interrupt(int number)
 {
 	(void)number;
 	interrupt_requested = 1;
+	if (grace_seconds)
+		alarm((unsigned)grace_seconds);
+}
+
+static void end_at_once(int number)
+{
+	static const char text[] =
+		"\nleakhunt: interrupted, and the kernel keeps it waiting: ended at once, nothing was "
+		"written\n";
+	(void)number;
+	ssize_t count = write(STDERR_FILENO, text, sizeof(text) - 1);
+	(void)count;
+	_exit(LH_EXIT_FAILED);
 }
 
 void lh_interrupt_install(void)
@@ -134,6 +147,15 @@ void lh_interrupt_install(void)
 		if (old.sa_handler != SIG_IGN) /* nohup stays nohup */
 			sigaction(signals[i], &action, NULL);
 	}
+}
+
+void lh_interrupt_grace(unsigned seconds)
+{
+	struct sigaction action = {.sa_handler = seconds ? end_at_once : SIG_DFL};
+	if (!seconds)
+		alarm(0);
+	grace_seconds = (sig_atomic_t)seconds;
+	sigaction(SIGALRM, &action, NULL);
 }
 
 bool lh_interrupt_requested(void)

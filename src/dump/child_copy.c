@@ -339,9 +339,10 @@ static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error
 	const char *before = job->receipt.mode_reason;
 	lh_buffer_printf(&text, "%s%sno child: %s", before, before[0] ? "; " : "", lh_error_message(refusal));
 	LH_TRY(lh_buffer_status(&text));
-	lh_job_notify(job, "%s; all threads stand still while memory is copied", text.data);
-	lh_job_explain_mode(job, LH_DUMP_STOP, text.data);
-	return lh_job_copy_stopped(job);
+	bool goes_live;
+	LH_TRY(lh_job_judge_instead(job, LH_DUMP_STOP, text.data, &goes_live));
+	lh_job_explain_mode(job, goes_live ? LH_DUMP_LIVE : LH_DUMP_STOP, text.data);
+	return goes_live ? lh_job_copy_live(job) : lh_job_copy_stopped(job);
 }
 
 struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_refusal)

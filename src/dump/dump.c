@@ -7,6 +7,7 @@
 #include "dump/core/compress.h"
 #include "dump/plan/left_out.h"
 #include "dump_job.h"
+#include "frozen.h"
 #include "leakhunt/fault_point.h"
 #include "limits.h"
 
@@ -130,6 +131,7 @@ struct lh_error *lh_job_look(struct dump_job *job)
 		return lh_error_create(LH_ERROR_USAGE, "process %d is leakhunt itself", (int)getpid());
 	LH_TRY(lh_process_check_class(job->process));
 	lh_process_facts_read(job->process, &job->facts);
+	lh_freezer_read(job->process, &job->freezer);
 	LH_TRY(lh_job_glance(job));
 	LH_TRY(lh_job_plan(job, false));
 	if (job->options->swapped)
@@ -140,8 +142,10 @@ struct lh_error *lh_job_look(struct dump_job *job)
 static struct lh_error *prepare(struct dump_job *job)
 {
 	LH_TRY(lh_job_look(job));
+	LH_TRY(lh_frozen_choose_mode(job));
 	LH_TRY(create_files(job));
-	return check_disc(job);
+	LH_TRY(check_disc(job));
+	return lh_patience_check();
 }
 
 /* ---------------------------------------------------------------- what is said of it */
@@ -230,7 +234,7 @@ struct lh_error *lh_job_check_not_changed(const struct dump_job *job)
 	return NULL;
 }
 
-static struct lh_error *copy_live(struct dump_job *job)
+struct lh_error *lh_job_copy_live(struct dump_job *job)
 {
 	LH_TRY(copy_planned(job));
 	LH_TRY(lh_job_check_not_changed(job));
@@ -245,7 +249,7 @@ static struct lh_error *copy_in_mode(struct dump_job *job)
 	case LH_DUMP_STOP:
 		return lh_job_copy_stopped(job);
 	case LH_DUMP_LIVE:
-		return copy_live(job);
+		return lh_job_copy_live(job);
 	case LH_DUMP_CHILD:
 		return lh_job_copy_by_child(job);
 	}
@@ -396,7 +400,9 @@ struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_
 		.spool_fd = -1,
 		.log.fd = -1,
 	};
+	lh_patience_heed(options->is_interrupted);
 	struct lh_error *error = run_job(&job);
+	lh_patience_heed(NULL);
 	if (!error) {
 		*ret = job.receipt;
 		job.receipt = (struct lh_receipt){0};

@@ -18,6 +18,7 @@ struct dump_job {
 	struct lh_outfile *index; /* raw format only */
 	int spool_fd;             /* compressed: a file without a name beside `file`, which is written first; else -1 */
 	struct lh_process_facts facts;
+	struct lh_freezer freezer;
 	struct lh_task_list tasks;
 	struct lh_thread_states threads;
 	struct lh_plan plan;
@@ -70,6 +71,20 @@ struct lh_error *lh_job_copy_by_child(struct dump_job *job) LH_NODISCARD;
 
 /* The same; where it can't be done, *ret_refusal says why, and nothing has changed. */
 struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_refusal) LH_NODISCARD;
+
+/* The pause to be expected in a mode, by what the plan holds. */
+uint64_t lh_job_expected_pause_ns(const struct dump_job *job, enum lh_dump_mode mode);
+
+/*
+ * Before a snapshot that cannot be becomes a stop in another mode: says the expected pause, and compares it with
+ * --max-pause as --on-slow wants it. LH_ERROR_UNSUPPORTED: it is too long. *ret_goes_live: mode live was asked for
+ * then.
+ */
+struct lh_error *lh_job_judge_instead(struct dump_job *job, enum lh_dump_mode mode, const char *why,
+				      bool *ret_goes_live) LH_NODISCARD;
+
+/* Copies without stopping anything. */
+struct lh_error *lh_job_copy_live(struct dump_job *job) LH_NODISCARD;
 
 /* Adds what one stop has cost to the receipt. */
 void lh_job_charge(struct dump_job *job, struct lh_freeze_cost cost);

@@ -6,6 +6,7 @@
 #include "child_refusal.h"
 #include "dump/track/dirty_tracker.h"
 #include "dump_job.h"
+#include "frozen.h"
 #include "limits.h"
 
 #include <fcntl.h>
@@ -25,6 +26,7 @@ typedef struct lh_error *mode_checker(const struct dump_job *job);
 /* Opening `mem` asks the kernel the same as tracing does (ptrace(2), PTRACE_MODE_ATTACH). */
 static struct lh_error *check_stop(const struct dump_job *job)
 {
+	LH_TRY(lh_frozen_refuse_stop(job->process, &job->freezer));
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	LH_TRY(lh_process_open_file(job->process, "mem", O_RDONLY, &fd));
 	if (!job->facts.tracer)
@@ -37,6 +39,7 @@ static struct lh_error *check_stop(const struct dump_job *job)
 static struct lh_error *check_snapshot(const struct dump_job *job)
 {
 	LH_TRY(check_stop(job));
+	LH_TRY(lh_frozen_refuse_injection(&job->freezer));
 	char reason[LH_MODE_REASON_MAX];
 	const struct lh_dirty_target target = {.process = job->process, .regions = &job->plan.list};
 	return lh_dirty_check(&target, job->options, reason);
@@ -46,6 +49,7 @@ static struct lh_error *check_child(const struct dump_job *job)
 {
 	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_TRY(check_stop(job));
+	LH_TRY(lh_frozen_refuse_injection(&job->freezer));
 	LH_TRY(lh_regions_read(job->process, LH_REGIONS_SMAPS, &regions));
 	return lh_child_refuse(job->process, job->options, &regions);
 }
@@ -66,7 +70,7 @@ static const struct {
 	{LH_DUMP_LIVE, check_live},
 };
 
-static uint64_t expected_pause_ns(const struct dump_job *job, enum lh_dump_mode mode)
+uint64_t lh_job_expected_pause_ns(const struct dump_job *job, enum lh_dump_mode mode)
 {
 	uint64_t present_mib = (job->plan.wanted_bytes + job->plan.context_bytes) / LH_MIB + 1;
 	uint64_t stopping_ns = STOPPING_NS + job->tasks.tasks.count * LH_THREAD_STOP_NS;
@@ -95,7 +99,7 @@ static struct lh_error *check_modes(const struct dump_job *job, struct lh_previe
 	for (size_t i = 0; i < LH_ARRAY_COUNT(checks); i++) {
 		LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = checks[i].check(job);
 		struct lh_mode_check check = {.mode = checks[i].mode, .works = !refusal};
-		check.pause_ns = refusal ? 0 : expected_pause_ns(job, check.mode);
+		check.pause_ns = refusal ? 0 : lh_job_expected_pause_ns(job, check.mode);
 		snprintf(check.reason, sizeof(check.reason), "%s",
 			 refusal ? lh_error_message(refusal) : remark(job, check.mode));
 		LH_TRY(lh_vec_push(&preview->modes, check));

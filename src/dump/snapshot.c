@@ -293,7 +293,9 @@ static uint64_t allowed_ns(const struct lh_snapshot *snapshot, enum lh_slow_answ
 	uint64_t max_pause_ns = snapshot->job->options->max_pause_ns;
 	if (answer == LH_SLOW_NOT)
 		return max_pause_ns;
-	return tries < TRIES_MAX ? max_pause_ns + 2 * lh_snapshot_expected_ns(snapshot) : UINT64_MAX;
+	uint64_t longest_ns = lh_snapshot_longest_ns(snapshot);
+	return tries < TRIES_MAX ? lh_min_u64(longest_ns, max_pause_ns + 2 * lh_snapshot_expected_ns(snapshot))
+				 : longest_ns;
 }
 
 /*
@@ -360,13 +362,16 @@ static struct lh_error *start_tracking(struct lh_snapshot *snapshot, struct lh_e
 
 static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error *refusal)
 {
-	if (job->options->no_inject) {
-		lh_job_explain_mode(job, LH_DUMP_STOP, lh_error_message(refusal));
-		return lh_job_copy_stopped(job);
-	}
-	lh_job_notify(job, "no snapshot: %s; a copy-on-write child instead", lh_error_message(refusal));
-	lh_job_explain_mode(job, LH_DUMP_CHILD, lh_error_message(refusal));
-	return lh_job_copy_by_child(job);
+	enum lh_dump_mode mode = job->options->no_inject ? LH_DUMP_STOP : LH_DUMP_CHILD;
+	struct lh_buffer why LH_CLEANUP(lh_buffer_deinit) = {0};
+	bool goes_live;
+	lh_buffer_printf(&why, "no snapshot: %s", lh_error_message(refusal));
+	LH_TRY(lh_buffer_status(&why));
+	LH_TRY(lh_job_judge_instead(job, mode, why.data, &goes_live));
+	lh_job_explain_mode(job, goes_live ? LH_DUMP_LIVE : mode, lh_error_message(refusal));
+	if (goes_live)
+		return lh_job_copy_live(job);
+	return mode == LH_DUMP_STOP ? lh_job_copy_stopped(job) : lh_job_copy_by_child(job);
 }
 
 struct lh_error *lh_snapshot_copy(struct dump_job *job)

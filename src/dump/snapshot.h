@@ -61,6 +61,9 @@ enum lh_slow_answer {
  */
 struct lh_error *lh_snapshot_ask_for_child(struct lh_snapshot *snapshot) LH_NODISCARD;
 
+/* The longest pause that is accepted in the end, by --max-pause and --on-slow. */
+uint64_t lh_snapshot_longest_ns(const struct lh_snapshot *snapshot);
+
 /* Whether it takes longer than --max-pause, and --on-slow wants no last set then: a child, or to fail. */
 bool lh_snapshot_goes_another_way(const struct lh_snapshot *snapshot);
 

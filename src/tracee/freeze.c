@@ -28,6 +28,8 @@
 
 /* How long a thread may take to stop. One in uninterruptible sleep (NFS, vfork) does not until it wakes. */
 #define STOP_PATIENCE_NS (2 * LH_NS_PER_S)
+/* How long the threads that do not stop keep the others waiting when all are let go. */
+#define DETACH_PATIENCE_NS (100 * LH_NS_PER_MS)
 /* A process may spawn threads while we stop them, but each pass stops all that could spawn. */
 enum { PASSES_MAX = 100 };
 
@@ -231,10 +233,18 @@ static bool is_on_its_way(const struct lh_freeze *freeze, struct frozen_thread *
 
 static struct lh_error *cannot_be_stopped(const struct lh_process *process, pid_t tid)
 {
-	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
-					     "thread %d of process %d does not stop: it is in uninterruptible sleep",
-					     (int)tid, (int)lh_process_pid(process)),
-			     "try again later, or use --mode live, which stops nothing");
+	static const char hint[] = "try again later, or use --mode live, which stops nothing";
+	struct lh_freezer freezer;
+	int pid = (int)lh_process_pid(process);
+	lh_freezer_read(process, &freezer);
+	if (freezer.is_frozen)
+		return lh_error_hint(
+			lh_error_create(LH_ERROR_UNSUPPORTED, "process %d is frozen by cgroup %s", pid, freezer.folder),
+			hint);
+	const char *why = state_letter(process, tid) == 'D' ? ": it is in uninterruptible sleep" : "";
+	return lh_error_hint(
+		lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d of process %d does not stop%s", (int)tid, pid, why),
+		hint);
 }
 
 /* The last that is still on its way; 0: none. */
@@ -256,6 +266,8 @@ static struct lh_error *await_stops(struct lh_freeze *freeze)
 		uint64_t waited_ns = lh_clock_monotonic_ns() - begun_ns;
 		if (waited_ns > freeze->patience_ns)
 			return cannot_be_stopped(freeze->process, awaited);
+		if (waited_ns > STOP_SOON_NS)
+			LH_TRY(lh_patience_check());
 		if (waited_ns > STOP_SOON_NS)
 			nanosleep(&nap, NULL);
 	}
@@ -285,6 +297,7 @@ static struct lh_error *await_interruptible(const struct lh_process *process, ui
 		LH_TRY(find_uninterruptible(process, &tid));
 		if (!tid)
 			return NULL;
+		LH_TRY(lh_patience_check());
 		if (lh_clock_monotonic_ns() > deadline_ns)
 			return cannot_be_stopped(process, tid);
 		nanosleep(&nap, NULL);
@@ -482,10 +495,9 @@ static void unmend_if_signalled(struct frozen_thread *thread, uint64_t caught)
  * A thread that was not stopped yet, or that took over another's tid by exec, can only be let go from
  * a stop. One in uninterruptible sleep is left to the kernel, which detaches it when leakhunt ends.
  */
-static void detach_running(struct frozen_thread *thread)
+static void detach_running(struct frozen_thread *thread, uint64_t deadline_ns)
 {
 	static const struct timespec nap = {.tv_nsec = 20000};
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + STOP_PATIENCE_NS / 20;
 	if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0)
 		return;
 	thread->phase = THREAD_ASKED;
@@ -495,14 +507,14 @@ static void detach_running(struct frozen_thread *thread)
 		(void)ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal);
 }
 
-static void let_go(struct frozen_thread *thread, uint64_t caught)
+static void let_go(struct frozen_thread *thread, uint64_t caught, uint64_t deadline_ns)
 {
 	if (thread->phase == THREAD_GONE)
 		return;
 	if (thread->is_mended)
 		unmend_if_signalled(thread, caught);
 	if (thread->phase != THREAD_STOPPED || ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal) < 0)
-		detach_running(thread);
+		detach_running(thread, deadline_ns);
 }
 
 static uint64_t caught_if_mended(const struct lh_freeze *freeze)
@@ -520,9 +532,10 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 	if (!freeze)
 		return cost;
 	uint64_t caught = caught_if_mended(freeze);
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + DETACH_PATIENCE_NS; /* of all, however many do not stop */
 	for (size_t i = 0; i < freeze->threads.count; i++) {
 		struct frozen_thread *thread = &freeze->threads.items[i];
-		let_go(thread, caught);
+		let_go(thread, caught, deadline_ns);
 		lh_fault_point("freeze-let-one-go");
 		cost.mended_count += thread->is_mended;
 		if (thread->phase != THREAD_GONE && thread->asked_ns)

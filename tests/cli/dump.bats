@@ -279,7 +279,17 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	[ "$status" -eq 0 ]
 	jq -e '.mode == "live" and (.mode_reason | contains("--max-pause"))' <<<"$output"
 	[[ $errors == *"going on in mode live"* ]]
-	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --json -o kept.slow
+	# No longer than 10 times as long, unless that was asked for.
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms -o kept.failed
+	[ "$status" -eq 2 ]
+	[[ $errors == *"the pause would be about"*"--max-pause"*"--on-slow"* ]]
+	[ ! -e kept.failed ]
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --no-inject -o kept.failed
+	[ "$status" -eq 2 ]
+	[[ $errors == *"no snapshot:"*"the pause of mode stop would be about"*"--on-slow stop"* ]]
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --no-inject --on-slow live --json -o kept.live2
+	jq -e '.mode == "live"' <<<"$output"
+	leakhunt dump "$SAMPLE_PID" --max-pause 0.01ms --on-slow stop --json -o kept.slow
 	[ "$status" -eq 0 ]
 	jq -e '.mode == "snapshot" and (.passes | length) >= 2 and .pause_ns > 0' <<<"$output"
 	[[ $errors == *"the pause will be about"* ]]
