@@ -91,6 +91,28 @@ static struct lh_error *read_text(const struct lh_process *process, const char *
 	return NULL;
 }
 
+static bool is_rest_of_heap(const struct lh_region *left, const struct lh_region *right)
+{
+	return left->end == right->start && left->protection == right->protection &&
+	       strcmp(left->name, "[heap]") == 0 && strcmp(right->name, "[heap]") == 0;
+}
+
+/* While a dump tracks the brk heap, its last page is a mapping of its own: of one dump and for others, it is none. */
+static void join_heap(struct lh_region_list *list)
+{
+	struct lh_region *regions = list->regions.items;
+	size_t kept = 0;
+	for (size_t i = 1; i < list->regions.count; i++) {
+		if (is_rest_of_heap(&regions[kept], &regions[i])) {
+			regions[kept].end = regions[i].end;
+			lh_usage_add(&regions[kept].usage, &regions[i].usage);
+		} else {
+			regions[++kept] = regions[i];
+		}
+	}
+	list->regions.count = list->regions.count ? kept + 1 : 0;
+}
+
 struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_region_detail detail,
 				      uint64_t *hold_ns_max, struct lh_region_list *ret)
 {
@@ -103,6 +125,7 @@ struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_
 		if (!list.dropped_regions && !list.skipped_lines)
 			break;
 	}
+	join_heap(&list);
 	lh_regions_set_textual_kinds(&list);
 	*ret = list;
 	list = (struct lh_region_list){0};
