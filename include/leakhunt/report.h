@@ -71,6 +71,8 @@ struct lh_watched {
 	pid_t pid;
 	const char *command; /* raw bytes */
 	const struct lh_selection *selection;
+	bool has_forecast;
+	struct lh_forecast forecast; /* valid when has_forecast */
 };
 /* OpenMetrics text with all of them. */
 void lh_report_metrics(const struct lh_watched *watched, size_t count, struct lh_buffer *ret);

@@ -32,6 +32,7 @@ struct settings {
 	const char *svg_path;  /* NULL: no picture */
 	bool replace;
 	bool is_json;
+	bool explains;
 };
 
 /* What a run has found, live or from files. */
@@ -256,6 +257,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 	settings.svg_path = lh_arguments_value(arguments, "svg");
 	settings.replace = lh_arguments_has(arguments, "force");
 	settings.is_json = lh_arguments_has(arguments, "json");
+	settings.explains = lh_arguments_has(arguments, "explain");
 	*ret = settings;
 	return NULL;
 }
@@ -315,6 +317,24 @@ static struct lh_error *write_svg(const struct lh_select_report *report, const s
 	return lh_outfile_commit(file);
 }
 
+/* Verdicts, and what the report tells beside them: the first sections of the man page. */
+static void put_explanation(struct lh_buffer *ret)
+{
+	for (const struct lh_manual_section *section = lh_manual_select; section->heading; section++) {
+		if (strcmp(section->heading, "COST") == 0)
+			return;
+		lh_buffer_printf(ret, "%s%s\n", ret->length ? "\n" : "", section->heading);
+		lh_manual_section_text(section, lh_terminal_style().width, ret);
+	}
+}
+
+static struct lh_error *print_explanation(void)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	put_explanation(&text);
+	return lh_print(&text);
+}
+
 static struct lh_error *print_selection(const struct finding *finding, const struct settings *settings)
 {
 	struct lh_forecast forecast;
@@ -335,6 +355,8 @@ static struct lh_error *print_selection(const struct finding *finding, const str
 		lh_report_select_json(&report, &text);
 	else
 		lh_report_select_text(&report, lh_terminal_style(), &text);
+	if (settings->explains && !settings->is_json)
+		put_explanation(&text);
 	return lh_print(&text);
 }
 
@@ -362,6 +384,8 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 	struct settings settings = {0};
 	const struct source *source = &sources[0];
 	struct finding finding LH_CLEANUP(finding_deinit) = {0};
+	if (lh_arguments_has(arguments, "explain") && !find_source(arguments))
+		return print_explanation();
 	LH_TRY(check_combination(arguments, &source));
 	LH_TRY(read_settings(arguments, &settings));
 	if (lh_arguments_has(arguments, "before")) {
@@ -414,6 +438,7 @@ static const struct lh_option options[] = {
 	 .argument = "N",
 	 .summary = "rows to show at most; 0: all that changed (default: 10)",
 	 .old_name = "most"},
+	{.name = "explain", .summary = "explain the words of the result behind it; without PID or FILE only them"},
 	{.name = "json", .letter = 'j', .summary = "print JSON instead of text"},
 	{.name = NULL},
 };

@@ -88,6 +88,8 @@ struct lh_error *lh_arguments_duration(const struct lh_arguments *arguments, con
 
 void lh_help_overview(struct lh_buffer *ret);
 void lh_help_command(const struct lh_command *command, unsigned width, struct lh_buffer *ret);
+/* A section of a manual as text: terms indented by 2, what they mean behind them. */
+void lh_manual_section_text(const struct lh_manual_section *section, unsigned width, struct lh_buffer *ret);
 void lh_man_page(struct lh_buffer *ret);                                      /* leakhunt(1) as roff, man(7) */
 void lh_man_command(const struct lh_command *command, struct lh_buffer *ret); /* leakhunt-COMMAND(1) */
 struct lh_error *lh_completion_script(const char *shell, struct lh_buffer *ret) LH_NODISCARD;

@@ -115,6 +115,36 @@ void lh_help_command(const struct lh_command *command, unsigned width, struct lh
 		lh_buffer_printf(ret, "  %s\n      %s\n", example->command, example->meaning);
 }
 
+static void paragraph_text(const char *text, size_t columns, struct lh_buffer *ret)
+{
+	enum { TERM_COLUMNS = 12 };
+	size_t term = strcspn(text, "\n");
+	if (text[0] != '*' || !text[term] || term < 2) {
+		wrap(ret, text, 0, 0, columns);
+		return;
+	}
+	lh_buffer_printf(ret, "  %-*.*s", TERM_COLUMNS - 2, (int)(term - 2), text + 2);
+	if (term > TERM_COLUMNS - 1)
+		lh_buffer_printf(ret, "\n%*s", TERM_COLUMNS, "");
+	wrap(ret, text + term + 1, TERM_COLUMNS, TERM_COLUMNS, columns);
+}
+
+void lh_manual_section_text(const struct lh_manual_section *section, unsigned width, struct lh_buffer *ret)
+{
+	size_t columns = width && width < 100 ? width : 100;
+	for (const char *at = section->text; *at;) {
+		const char *end = strstr(at, "\n\n");
+		size_t length = end ? (size_t)(end - at) : strlen(at);
+		LH_CLEANUP(lh_cleanup_free) char *text = strndup(at, length);
+		if (!text) {
+			ret->failed = true;
+			return;
+		}
+		paragraph_text(text, columns, ret);
+		at += length + strspn(at + length, "\n");
+	}
+}
+
 /* ---------------------------------------------------------------- man page */
 
 /* man(7): a backslash is \e, a hyphen that is to stay one is \-, a leading dot or quote needs \&. */

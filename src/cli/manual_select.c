@@ -43,6 +43,31 @@ const struct lh_manual_section lh_manual_select[] = {
 			"file pages and pages given back with MADV_FREE do not count. A mapping is followed as it "
 			"grows, splits, merges and "
 			"moves."},
+	{"BESIDE THE MAPPINGS", "Some memory is in no mapping. These are rows of their own when they may leak. What "
+				"belongs to the cgroup may be "
+				"another process's.\n\n"
+				"* files in memory, held open and not mapped\n"
+				"Memfds and deleted files of tmpfs that the process has open: their pages, without "
+				"those that it has mapped.\n\n"
+				"* System V segments that nobody has attached\n"
+				"Segments that this process made. `ipcs -m` lists them, `ipcrm -m` removes them.\n\n"
+				"* page tables\n"
+				"VmPTE: the kernel needs 8 bytes per page, and a page per 2 MiB at least.\n\n"
+				"* kernel memory, socket buffers, shared memory of its cgroup\n"
+				"From memory.stat: what the mappings, and the rows above, do not explain.\n\n"
+				"* mappings, threads, descriptors, sockets, pipes\n"
+				"Counts. They are no memory, but have limits."},
+	{"RUNS OUT", "The first limit that growth meets if it goes on as it is: memory of the cgroup or of the "
+		     "machine, RLIMIT_AS, the "
+		     "addresses of a 32-bit process, vm.max_map_count, pids.max, kernel.threads-max, RLIMIT_NOFILE. A "
+		     "record keeps how "
+		     "much was left of each, so that --from forecasts, too."},
+	{"FAMILIES",
+	 "Mappings that are alike and come one by one are one row: stacks of threads whose names have one pattern, "
+	 "stacks "
+	 "of threads that ended and that nobody joined, what one allocator has, segments and files whose names differ "
+	 "in "
+	 "numbers (<n>) or are made up and deleted (<name>), and all mappings of a library that is loaded again."},
 	{"COST", "The kernel writes a mapping's smaps while it holds the lock that mmap and munmap of the target wait "
 		 "for: 5 to 17 ms "
 		 "per GiB in small pages. Where one call would take longer than --max-stall, leakhunt reads addresses "
@@ -50,6 +75,11 @@ const struct lh_manual_section lh_manual_select[] = {
 		 "counts pages in short calls (PAGEMAP_SCAN, Linux 6.7; else pagemap). The receipt says how it was "
 		 "read, and how long "
 		 "the longest call took."},
+	{"PASTED TEXTS", "--from also takes texts that went through an editor, a mail or a web page: line ends of "
+			 "Windows, UTF-16, quotes, "
+			 "tabs, no-break spaces, \"KB\"; and the output of `pmap -x`, `pmap -X` and `pmap -XX`. Two "
+			 "processes in one file are "
+			 "refused."},
 	{"RECORDS",
 	 "A record (--save) is JSON lines: a header, then one line per sample, whole or only what changed:\n\n"
 	 "  {\"leakhunt_record\":2,\"pid\":N,\"start_ticks\":N,\"command\":\"...\"}\n"
@@ -57,7 +87,9 @@ const struct lh_manual_section lh_manual_select[] = {
 	 "  {\"n\":1,\"time_ns\":N,\"uptime_ns\":N,\"changed\":[...],\"gone\":[...]}\n\n"
 	 "A region has start, end, perms, kind, inode, offset, device_major, device_minor, name and its figures "
 	 "(rss_bytes, "
-	 "...). Figures that are 0 are left out. \"lost\" counts what was not understood when the sample was taken. "
+	 "...). Figures that are 0 are left out. \"holdings\" has what the process held beside "
+	 "mappings, \"left\" what was left below its limits, \"receipt\" what reading had cost. \"lost\" counts what "
+	 "was not understood when the sample was taken. "
 	 "Lines "
 	 "that cannot be read, and those that rest on them, are skipped and counted. Records of format 1 are read."},
 	{NULL, NULL},
@@ -65,6 +97,12 @@ const struct lh_manual_section lh_manual_select[] = {
 
 const struct lh_manual_section lh_manual_watch[] = {
 	{"VERDICTS", VERDICTS},
+	{"METRICS", "--metrics keeps OpenMetrics text that everybody may read, replaced as a whole. leakhunt_verdict "
+		    "is 1 for the verdict "
+		    "of each process, leakhunt_growth_bytes_per_second its rate, leakhunt_limit_seconds the time until "
+		    "the nearest limit "
+		    "(absent when nothing grows towards one), leakhunt_held_bytes and leakhunt_held what it holds "
+		    "beside mappings."},
 	{"HOW IT WATCHES", "watch reads the kernel's counters of the process (one small file) every second to every "
 			   "minute, and smaps only "
 			   "when these counters have moved. --on-leak runs a command with sh and waits for it. Only "

@@ -8,8 +8,10 @@
 #include "command.h"
 #include "user_command.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { QUIET_LOOKS = 5, COST_SHARE = 100 };
@@ -58,6 +60,9 @@ static struct lh_error *write_metrics(const char *path, const struct lh_watched 
 	lh_report_metrics(watched, count, &text);
 	LH_TRY(lh_buffer_status(&text));
 	LH_TRY(lh_outfile_create(path, true, &file));
+	/* node_exporter runs as a user of its own. */
+	if (fchmod(lh_outfile_fd(file), 0644) < 0)
+		return lh_error_from_errno(errno, "cannot make %s readable", path);
 	LH_TRY(lh_fd_write_all(lh_outfile_fd(file), path, text.data, text.length));
 	return lh_outfile_commit(file);
 }

@@ -3,6 +3,7 @@
  * table of processes, again and again. Processes that end are forgotten, and what takes a pid over is
  * another one.
  */
+#include "ceilings.h"
 #include "command.h"
 #include "sampling.h"
 #include "watching.h"
@@ -73,7 +74,8 @@ static struct lh_error *begin_following(struct watch_all *watch, const struct lh
 }
 
 /* All of a process's memory as if it were one mapping: its parts are for `watch PID` to tell. */
-static struct lh_error *add_sample(struct followed *followed, const struct lh_process_usage *row)
+static struct lh_error *add_sample(struct followed *followed, const struct lh_process *process,
+				   const struct lh_process_usage *row)
 {
 	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {
 		.time_ns = lh_clock_realtime_ns(),
@@ -81,6 +83,7 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 		.pid = row->pid,
 		.list = {.has_usage = true},
 	};
+	static const struct lh_holdings nothing = {.values = {[LH_HOLDING_DESCRIPTORS] = LH_HOLDING_UNKNOWN}};
 	const struct lh_region whole = {
 		.end = UINT64_MAX,
 		.kind = LH_REGION_ANON,
@@ -90,6 +93,11 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 			  .private_hugetlb_bytes = row->usage.private_hugetlb_bytes,
 			  .swap_bytes = row->usage.swap_bytes},
 	};
+	/* Limits cost ten files each: only of those that grow. */
+	if (lh_verdict_is_rising(followed->selection.total.verdict) && followed->sample_count >= 2) {
+		sample.ceilings = lh_ceilings_read(process, &nothing);
+		sample.has_ceilings = true;
+	}
 	LH_TRY(lh_vec_push(&sample.list.regions, whole));
 	LH_TRY(lh_selector_add(followed->selector, &sample));
 	followed->sample_count++;
@@ -112,7 +120,7 @@ static struct lh_error *take_row(struct watch_all *watch, const struct lh_proces
 	watch->has_moved |= bytes != followed->bytes;
 	followed->bytes = bytes;
 	followed->is_there = true;
-	return add_sample(followed, row);
+	return add_sample(followed, process, row);
 }
 
 static void forget_ended(struct watch_all *watch)
@@ -200,9 +208,14 @@ static struct lh_error *act(struct watch_all *watch)
 	for (size_t i = 0; i < watch->items.count; i++) {
 		const struct followed *followed = &watch->items.items[i];
 		if (followed->sample_count >= 2)
-			watched[count++] =
-				(struct lh_watched){followed->identity.pid, followed->command, &followed->selection};
+			watched[count++] = (struct lh_watched){
+				.pid = followed->identity.pid,
+				.command = followed->command,
+				.selection = &followed->selection,
+			};
 	}
+	for (size_t i = 0; i < count; i++)
+		watched[i].has_forecast = lh_forecast_end(watched[i].selection, &watched[i].forecast);
 	qsort(watched, count, sizeof(*watched), compare_growth);
 	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
 	if (count)

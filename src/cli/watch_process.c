@@ -126,11 +126,12 @@ static struct lh_error *draw(const struct watch *watch)
 static void act(struct watch *watch)
 {
 	const struct lh_watch_settings *settings = watch->settings;
-	const struct lh_watched watched = {
+	struct lh_watched watched = {
 		.pid = lh_process_pid(watch->process),
 		.command = lh_process_command(watch->process),
 		.selection = &watch->selection,
 	};
+	watched.has_forecast = lh_forecast_end(&watch->selection, &watched.forecast);
 	lh_metrics_update(settings->metrics_path, &watched, 1, &watch->has_lost_metrics, &watch->sampling.is_partial);
 	if (watch->selection.total.verdict != LH_VERDICT_LEAK || watch->has_run_command || !settings->on_leak)
 		return;

@@ -95,6 +95,41 @@ static void put_regions(struct lh_buffer *ret, const struct lh_watched *watched,
 	}
 }
 
+/* Nothing for a process that runs into nothing: absent, so that an alert on a small value cannot fire. */
+static void put_limits(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
+{
+	put_family(ret, "leakhunt_limit_seconds", "seconds",
+		   "Time until the growth meets the nearest limit, if it goes on as it is.");
+	for (size_t i = 0; i < count; i++) {
+		if (!watched[i].has_forecast)
+			continue;
+		lh_buffer_puts(ret, "leakhunt_limit_seconds");
+		put_process(ret, &watched[i]);
+		lh_buffer_printf(ret, ",limit=\"%s\"} %.9g\n", lh_ceiling_name(watched[i].forecast.ceiling),
+				 watched[i].forecast.seconds);
+	}
+}
+
+/* `is_memory`: those in bytes, or those that are counts. */
+static void put_holdings(struct lh_buffer *ret, const struct lh_watched *watched, size_t count, bool is_memory)
+{
+	const char *name = is_memory ? "leakhunt_held_bytes" : "leakhunt_held";
+	put_family(ret, name, is_memory ? "bytes" : NULL,
+		   is_memory ? "Memory that the process or its cgroup has beside mappings."
+			     : "What else the process holds: mappings, threads, descriptors.");
+	for (size_t i = 0; i < count; i++) {
+		for (int holding = 0; holding < LH_HOLDING_COUNT; holding++) {
+			const struct lh_holding_growth *growth = &watched[i].selection->holdings[holding];
+			if (!growth->is_known || lh_holding_is_memory((enum lh_holding)holding) != is_memory)
+				continue;
+			lh_buffer_puts(ret, name);
+			put_process(ret, &watched[i]);
+			lh_buffer_printf(ret, ",what=\"%s\"} %" PRIu64 "\n", lh_holding_name((enum lh_holding)holding),
+					 growth->last);
+		}
+	}
+}
+
 static void put_samples(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	put_family(ret, "leakhunt_samples", NULL, "Looks at the process that the verdict rests on.");
@@ -111,6 +146,9 @@ void lh_report_metrics(const struct lh_watched *watched, size_t count, struct lh
 	put_rates(ret, watched, count);
 	put_verdicts(ret, watched, count);
 	put_regions(ret, watched, count);
+	put_limits(ret, watched, count);
+	put_holdings(ret, watched, count, true);
+	put_holdings(ret, watched, count, false);
 	put_samples(ret, watched, count);
 	lh_buffer_puts(ret, "# EOF\n");
 }

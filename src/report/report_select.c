@@ -266,9 +266,10 @@ static void text_no_suspect(const struct lh_select_report *report, struct lh_buf
 		lh_buffer_printf(ret, "no single region grows, but all together do: private memory %s\n",
 				 total->reason);
 	else
-		lh_buffer_printf(ret,
-				 "nothing grows%s: private memory %s (%s); a slow leak may need more than %s to show\n",
-				 has_risen ? " any more" : "", total->reason, lh_verdict_name(total->verdict), span);
+		lh_buffer_printf(
+			ret, "nothing grows%s%s: private memory %s (%s); a slow leak may need more than %s to show\n",
+			has_risen ? " any more" : "", report->is_complete ? "" : " in what was read", total->reason,
+			lh_verdict_name(total->verdict), span);
 }
 
 static void text_receipt(const struct lh_sampling_receipt *receipt, struct lh_buffer *ret)

@@ -234,3 +234,61 @@ has_lines() {
 	[ "$status" -eq 1 ]
 	[[ $stderr == *"/nonexistent/x.prom"* ]]
 }
+
+@test "metrics: readable by everybody; the time until the nearest limit; what is held beside mappings" {
+	start_sample heap_leak --auto 20
+	umask 077
+	watch "$SAMPLE_PID" -i 50ms --for 1500ms --metrics metrics.prom
+	[ "$status" -eq 0 ]
+	[ "$(stat -c %a metrics.prom)" = 644 ]
+	openmetrics metrics.prom >metrics
+	jq -es 'map(select(.name == "leakhunt_limit_seconds")) | length == 1 and .[0].value > 0 and .[0].limit != ""' metrics
+	jq -es 'any(.name == "leakhunt_held" and .what == "descriptors" and .value >= 3)' metrics
+	jq -es 'any(.name == "leakhunt_held_bytes" and .what == "page_table_bytes" and .value > 0)' metrics
+	start_sample steady
+	watch "$SAMPLE_PID" -i 50ms --for 700ms --metrics metrics.prom
+	! grep -q '^leakhunt_limit_seconds' metrics.prom
+}
+
+@test "the rules of README: Prometheus takes them, and they fire on the metrics that watch writes" {
+	command -v promtool >/dev/null || skip "needs promtool (Debian: prometheus)"
+	sed -n '/^```yaml$/,/^```$/p' "$LEAKHUNT_ROOT/README.md" | sed '1d;$d' >rules.yml
+	promtool check rules rules.yml
+	start_sample heap_leak --auto 20
+	watch "$SAMPLE_PID" -i 50ms --for 1500ms --metrics metrics.prom
+	# Series of an hour, of the names and labels that were written; the limit is an hour away.
+	series() {
+		grep "^$1{" metrics.prom | head -1 | sed 's/ [^ ]*$//'
+	}
+	cat >test.yml <<-END
+		rule_files: [rules.yml]
+		evaluation_interval: 1m
+		tests:
+		  - interval: 1m
+		    input_series:
+		      - series: '$(series leakhunt_verdict)'
+		        values: '1x60'
+		      - series: '$(series leakhunt_limit_seconds)'
+		        values: '3600x60'
+		    alert_rule_test:
+		      - eval_time: 45m
+		        alertname: MemoryRunsOut
+		        exp_alerts:
+		          - exp_labels:
+		              $(series leakhunt_limit_seconds | sed 's/.*{//; s/}//; s/=/: /g; s/,/\n              /g')
+		              severity: page
+		            exp_annotations:
+		              summary: 'heap_leak ($SAMPLE_PID) meets $(series leakhunt_limit_seconds | sed 's/.*limit="//; s/".*//') in 1h 0m 0s'
+	END
+	[[ $(series leakhunt_verdict) == *'verdict="leak"'* ]]
+	promtool test rules test.yml
+}
+
+@test "--on-leak waits for a leak: growing is none" {
+	start_sample heap_leak --auto 20
+	# At most 8 samples, which are never enough for a leak.
+	watch "$SAMPLE_PID" -i 60ms --for 400ms --on-leak 'echo >fired'
+	[ "$status" -eq 0 ]
+	[[ $output == *"verdict  "* && $output != *"verdict  leak"* ]]
+	[ ! -e fired ]
+}
