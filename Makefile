@@ -29,10 +29,10 @@ warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
             -Wwrite-strings -Wvla -Wundef -Wformat=2
 all_cflags := -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc $(warnings) $(if $(WERROR),-Werror) \
               $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
-              $(if $(COVERAGE),--coverage) $(if $(FAULTS),-DLEAKHUNT_FAULTS) \
+              $(if $(COVERAGE),--coverage) $(if $(FAULTS),-DLEAKHUNT_FAULTS) $(if $(SAN)$(COVERAGE),-DLEAKHUNT_UNCONFINED) \
               $(if $(STATIC),-DLEAKHUNT_STATIC) -ffile-prefix-map=$(CURDIR)=. $(CPPFLAGS) $(CFLAGS)
 all_ldflags := $(if $(STATIC),-static) $(if $(SAN),-fsanitize=$(SAN)) $(if $(COVERAGE),--coverage) $(LDFLAGS)
-libs := -ldw -lelf -ljansson -lcrypto -lhs -lpcre2-8 -lxxhash -liberty -llzma -lz -lzstd \
+libs := -ldw -lelf -ljansson -lcrypto -lseccomp -lhs -lpcre2-8 -lxxhash -liberty -llzma -lz -lzstd \
         $(if $(STATIC),-lbz2 -lstdc++) -lm -lpthread
 
 all_src  := $(sort $(shell find src -name '*.c'))

@@ -17,6 +17,7 @@ step() {
 declare -A allowed=(
 	[base]="base json json_pull"
 	[proc]="base owner proc"
+	[confine]="base confine"
 	[select]="base json json_pull owner proc select"
 	[tracee]="base owner proc fault_point tracee"
 	[dump]="base json format owner proc select fault_point tracee dump"
@@ -38,7 +39,7 @@ check_includes() {
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|proc|select|dump|image|symbols|scan|heap|leaks|report|cli)/* ]] ||
+			[[ $header == "$module"/* || $header != @(base|confine|proc|select|dump|image|symbols|scan|heap|leaks|report|cli)/* ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac

@@ -135,6 +135,13 @@ enum lh_dump_tracker {
 /* "auto", "uffd", "soft-dirty" */
 const char *lh_dump_tracker_name(enum lh_dump_tracker tracker);
 
+/* What this kernel has, tried on leakhunt itself: a target may still refuse. */
+struct lh_tracker_support {
+	bool has_write_protection; /* userfaultfd in async mode: Linux 6.7 */
+	bool has_soft_dirty;       /* CONFIG_MEM_SOFT_DIRTY */
+};
+struct lh_tracker_support lh_dump_tracker_support(void);
+
 enum lh_dump_format {
 	LH_DUMP_CORE, /* ELF core */
 	LH_DUMP_RAW,  /* plain bytes, and a JSON index beside it */

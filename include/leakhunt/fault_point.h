@@ -1,7 +1,8 @@
 /*
  * fault_point: named places at which a test build (make FAULTS=1) dies as with kill -9, when
- * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS; with LEAKHUNT_FAULT_HANGS=FILE it makes the file
- * and waits there for ever, as if in the kernel. Compiled to nothing otherwise. Private to dump.
+ * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS, or crashes, with LEAKHUNT_FAULT_CRASHES. With
+ * LEAKHUNT_FAULT_HANGS=FILE it makes the file and waits there for ever, as if in the kernel. Compiled to nothing
+ * otherwise.
  */
 #ifndef LEAKHUNT_DUMP_FAULT_POINT_H
 #define LEAKHUNT_DUMP_FAULT_POINT_H
@@ -24,14 +25,16 @@ static inline void lh_fault_hang(const char *path)
 static inline void lh_fault_point(const char *name)
 {
 	const char *wanted = getenv("LEAKHUNT_FAULT");
-	const char *is_stop = getenv("LEAKHUNT_FAULT_STOPS");
 	const char *hung_path = getenv("LEAKHUNT_FAULT_HANGS");
+	int signal_number = getenv("LEAKHUNT_FAULT_STOPS")     ? SIGSTOP
+			    : getenv("LEAKHUNT_FAULT_CRASHES") ? SIGSEGV
+							       : SIGKILL;
 	if (!wanted || strcmp(wanted, name) != 0)
 		return;
 	if (hung_path)
 		lh_fault_hang(hung_path);
 	else
-		raise(is_stop ? SIGSTOP : SIGKILL);
+		raise(signal_number);
 }
 
 /* In a process that outlives the one that died: LEAKHUNT_FAULT_NEXT, if set, names the place from now on. */

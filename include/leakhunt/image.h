@@ -69,6 +69,8 @@ struct lh_image_options {
  * first. A damaged one is LH_ERROR_FORMAT.
  * `options` may be NULL.
  */
+/* Whether the file begins as one that is compressed with zstd. False, too, when it cannot be read. */
+bool lh_image_file_is_compressed(const char *path);
 struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options,
 				    struct lh_image **ret) LH_NODISCARD;
 /*

@@ -17,6 +17,15 @@
 struct lh_process;
 
 /*
+ * leakhunt's own memory goes into no core from now on: not dumpable (prctl(2), PR_SET_DUMPABLE), RLIMIT_CORE, and no
+ * mapping in /proc/self/coredump_filter. Children are the same until they call exec.
+ */
+void lh_self_forbid_cores(void);
+bool lh_self_is_undumpable(void);
+/* Opens /proc/self/<name>, also as the user of a process that is not dumpable. -1 and errno. */
+int lh_self_open(const char *name, int flags);
+
+/*
  * The numbers that tell two programs under one pid apart: `start_ticks` differs when the pid was
  * reused, the others when it called exec (proc_pid_stat(5), fields 22, 26, 28).
  */
@@ -50,6 +59,15 @@ struct lh_error *lh_process_read_file(const struct lh_process *process, const ch
 
 /* "/proc/PID/root": prefix for paths as the target sees them. `ret` holds PATH_MAX bytes. */
 const char *lh_process_root(const struct lh_process *process, char *ret, size_t ret_bytes);
+/* "/proc/PID", likewise. */
+const char *lh_process_folder(const struct lh_process *process, char *ret, size_t ret_bytes);
+
+/*
+ * Opens what later reads of its memory and of the files below its root need, so that they work without the powers over
+ * the process that this call needs (ptrace(2), PTRACE_MODE_ATTACH_FSCREDS). From now on the memory is read through
+ * /proc/PID/mem, whatever the process becomes by exec, and lh_process_root names the open folder.
+ */
+struct lh_error *lh_process_pin(struct lh_process *process) LH_NODISCARD;
 
 /*
  * Explains why `process` may not be traced or read: another tracer (its pid and name), another user,

@@ -3,6 +3,7 @@
  * that an engineer knows.
  */
 #include "command.h"
+#include "confinement.h"
 #include "owned_regions.h"
 
 #include <inttypes.h>
@@ -41,6 +42,8 @@ static struct lh_error *read_saved(const char *path, struct lh_region_list *ret)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_TRY(lh_file_read(path, SAVED_BYTES_MAX, &text));
+	/* Nothing else will be opened. */
+	lh_confinement_apply(&(struct lh_confinement){0});
 	return lh_regions_parse(text.data ? text.data : "", text.length, path, ret);
 }
 

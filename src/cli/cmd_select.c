@@ -5,6 +5,7 @@
  * not complete.
  */
 #include "command.h"
+#include "confinement.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
 #include "manual.h"
@@ -225,6 +226,21 @@ static struct lh_error *judge_record(struct finding *finding, const char *path)
 	return NULL;
 }
 
+/* What saved samples say is hostile: only they, and the folder of --svg, can still be opened. */
+static struct lh_error *confine_to_files(const struct lh_arguments *arguments)
+{
+	static const char *const inputs[] = {"from", "before", "after"};
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(inputs); i++) {
+		for (size_t k = 0; k < lh_arguments_value_count(arguments, inputs[i]); k++)
+			LH_TRY(lh_confinement_add_path(&confinement, lh_arguments_value_at(arguments, inputs[i], k)));
+	}
+	if (lh_arguments_has(arguments, "svg"))
+		LH_TRY(lh_confinement_add_output(&confinement, lh_arguments_value(arguments, "svg")));
+	lh_confinement_apply(&confinement);
+	return NULL;
+}
+
 static struct lh_error *find_in_files(const struct lh_arguments *arguments, struct finding *finding)
 {
 	const char *times = lh_arguments_value(arguments, "times");
@@ -388,6 +404,8 @@ static struct lh_error *run(const struct lh_arguments *arguments, int *ret_statu
 		return print_explanation();
 	LH_TRY(check_combination(arguments, &source));
 	LH_TRY(read_settings(arguments, &settings));
+	if (source->option)
+		LH_TRY(confine_to_files(arguments));
 	if (lh_arguments_has(arguments, "before")) {
 		LH_TRY(compare_records(arguments, &settings, &finding.is_partial));
 	} else {

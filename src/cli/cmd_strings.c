@@ -3,6 +3,8 @@
  * report), or with --list every string, as GNU strings prints it.
  */
 #include "command.h"
+#include "confinement.h"
+#include "leakhunt/confine.h"
 #include "manual.h"
 #include "owned_regions.h"
 #include "strings_diff.h"
@@ -108,18 +110,43 @@ static void warn_of_unpacking(const struct lh_image *image)
 			lh_image_path(image), lh_format_bytes(lh_image_unpacked_bytes(image), bytes));
 }
 
-/* `*ret_process` lives as long as the image; it stays NULL for a file. */
+/* A file is parsed when all powers but that of opening it, and what belongs to it, are gone. */
+static struct lh_error *open_file(const struct lh_strings_request *request, struct lh_image **ret)
+{
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
+	LH_TRY(lh_confinement_add_image(&confinement, request->operand));
+	if (!request->is_list)
+		LH_TRY(lh_confinement_add_symbols(&confinement, request->sysroot ? request->sysroot : ""));
+	lh_confinement_apply(&confinement);
+	LH_TRY(lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret));
+	warn_of_unpacking(*ret);
+	return NULL;
+}
+
+/* Of a process its memory, files and mappings are opened first: later the kernel would refuse. */
+static struct lh_error *open_process(const struct lh_strings_request *request, struct lh_process **ret_process,
+				     struct lh_image **ret)
+{
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
+	LH_TRY(lh_operand_process(request->operand, ret_process));
+	LH_TRY(lh_process_pin(*ret_process));
+	LH_TRY(lh_image_open_process(*ret_process, ret));
+	LH_TRY(lh_confinement_add_process(&confinement, *ret_process));
+	if (!request->is_list)
+		LH_TRY(lh_confinement_add_symbols(&confinement,
+						  request->sysroot ? request->sysroot : lh_image_root(*ret)));
+	lh_confinement_apply(&confinement);
+	return NULL;
+}
+
+/* `*ret_process` lives as long as the image; it stays NULL for a file. Afterwards leakhunt is confined. */
 static struct lh_error *open_image(const struct lh_strings_request *request, struct lh_process **ret_process,
 				   struct lh_image **ret)
 {
-	if (!request->is_process) {
-		LH_TRY(lh_image_open_file(request->operand, &(struct lh_image_options){.raw = request->is_raw}, ret));
-		warn_of_unpacking(*ret);
-	} else {
-		LH_TRY(lh_operand_process(request->operand, ret_process));
-		LH_TRY(lh_image_open_process(*ret_process, ret));
-	}
+	LH_TRY(request->is_process ? open_process(request, ret_process, ret) : open_file(request, ret));
 	lh_image_ask_owners(*ret);
+	/* Modules and their symbols are opened while scanning. */
+	lh_confine_settle(!request->is_list);
 	return NULL;
 }
 

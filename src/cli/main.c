@@ -3,6 +3,9 @@
  * and an exit code.
  */
 #include "command.h"
+#include "confinement.h"
+#include "leakhunt/dump.h"
+#include "sweep/kernel.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -55,11 +58,33 @@ static struct lh_error *print_overview(void)
 	return lh_print(&text);
 }
 
-static struct lh_error *print_version(void)
+static void describe_machine(struct lh_buffer *ret)
+{
+	const struct lh_kernel *kernel;
+	struct lh_tracker_support trackers = lh_dump_tracker_support();
+	struct lh_error *error = lh_kernel_select(&kernel);
+	lh_confinement_describe(ret);
+	lh_buffer_printf(ret, "scanning kernel: %s\n", error ? lh_error_message(error) : kernel->name);
+	lh_buffer_printf(ret, "tracking of writes: %s%s\n",
+			 trackers.has_write_protection ? "write protection (userfaultfd)"
+			 : trackers.has_soft_dirty     ? "soft-dirty bits"
+						       : "not in this kernel",
+			 trackers.has_write_protection && trackers.has_soft_dirty ? ", soft-dirty bits" : "");
+	lh_error_destroy(error);
+}
+
+static struct lh_error *print_version(bool is_verbose)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_puts(&text, "leakhunt " LH_VERSION "\n");
+	if (is_verbose)
+		describe_machine(&text);
 	return lh_print(&text);
+}
+
+static bool is_verbose_version(int argc, char **argv)
+{
+	return argc > 2 && (strcmp(argv[2], "--verbose") == 0 || strcmp(argv[2], "-v") == 0);
 }
 
 static struct lh_error *print_command_help(const struct lh_command *command)
@@ -91,6 +116,7 @@ static void reserve_standard_streams(void)
 int main(int argc, char **argv)
 {
 	reserve_standard_streams();
+	lh_self_forbid_cores();
 	/* A closed pipe (`| head`) is an EPIPE for lh_print, not a signal. */
 	signal(SIGPIPE, SIG_IGN);
 	const char *name = argc > 1 ? argv[1] : NULL;
@@ -103,7 +129,7 @@ int main(int argc, char **argv)
 	else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		error = print_overview();
 	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
-		error = print_version();
+		error = print_version(is_verbose_version(argc, argv));
 	else if (!(command = lh_command_find(name)))
 		error = unknown_command(name);
 	else

@@ -4,6 +4,8 @@
  */
 #include "strings_diff.h"
 
+#include "confinement.h"
+#include "leakhunt/confine.h"
 #include "owned_regions.h"
 
 /* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
@@ -53,21 +55,54 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 	return NULL;
 }
 
-static struct lh_error *open_side(const struct lh_arguments *arguments, const char *operand, struct side *ret)
+static bool takes_files_raw(const struct lh_arguments *arguments)
 {
-	bool is_raw = lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets");
+	return lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets");
+}
+
+/* Opens a process, and adds to `confinement` what will have to be opened later. */
+static struct lh_error *prepare_side(const struct lh_arguments *arguments, const char *operand,
+				     struct lh_confinement *confinement, struct side *ret)
+{
+	const char *sysroot = lh_arguments_value(arguments, "sysroot");
 	pid_t pid;
 	if (!lh_operand_is_pid(operand, &pid)) {
-		LH_TRY(lh_image_open_file(operand, &(struct lh_image_options){.raw = is_raw}, &ret->image));
-		lh_image_ask_owners(ret->image);
-		return NULL;
+		LH_TRY(lh_confinement_add_image(confinement, operand));
+		return lh_confinement_add_symbols(confinement, sysroot ? sysroot : "");
 	}
-	if (is_raw)
+	if (takes_files_raw(arguments))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
 				     "leave out --offsets and --raw, or name a file");
 	LH_TRY(lh_operand_process(operand, &ret->process));
+	LH_TRY(lh_process_pin(ret->process));
 	LH_TRY(lh_image_open_process(ret->process, &ret->image));
-	lh_image_ask_owners(ret->image);
+	LH_TRY(lh_confinement_add_process(confinement, ret->process));
+	return lh_confinement_add_symbols(confinement, sysroot ? sysroot : lh_image_root(ret->image));
+}
+
+static struct lh_error *open_file_side(const struct lh_arguments *arguments, const char *operand, struct side *ret)
+{
+	if (ret->image)
+		return NULL;
+	return lh_image_open_file(operand, &(struct lh_image_options){.raw = takes_files_raw(arguments)}, &ret->image);
+}
+
+/* Processes while the kernel still lets us; then files, with all powers gone but that of opening them. */
+static struct lh_error *open_sides(const struct lh_arguments *arguments, struct side *before, struct side *after)
+{
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
+	const char *against = lh_arguments_value(arguments, "against");
+	const char *before_operand = against ? against : lh_arguments_operand(arguments, 0);
+	const char *after_operand = lh_arguments_operand(arguments, against ? 0 : 1);
+	LH_TRY(prepare_side(arguments, before_operand, &confinement, before));
+	LH_TRY(prepare_side(arguments, after_operand, &confinement, after));
+	lh_confinement_apply(&confinement);
+	LH_TRY(open_file_side(arguments, before_operand, before));
+	LH_TRY(open_file_side(arguments, after_operand, after));
+	lh_image_ask_owners(before->image);
+	lh_image_ask_owners(after->image);
+	/* Modules and their symbols are opened while scanning. */
+	lh_confine_settle(true);
 	return NULL;
 }
 
@@ -113,10 +148,8 @@ struct lh_error *lh_strings_diff_run(const struct lh_arguments *arguments, const
 {
 	LH_CLEANUP(cleanup_side) struct side before = {0};
 	LH_CLEANUP(cleanup_side) struct side after = {0};
-	const char *against = lh_arguments_value(arguments, "against");
 	LH_TRY(refuse_contradictions(arguments));
-	LH_TRY(open_side(arguments, against ? against : lh_arguments_operand(arguments, 0), &before));
-	LH_TRY(open_side(arguments, lh_arguments_operand(arguments, against ? 0 : 1), &after));
+	LH_TRY(open_sides(arguments, &before, &after));
 	LH_TRY(sum_up(options, &before));
 	if (!lh_interrupt_requested())
 		LH_TRY(sum_up(options, &after));

@@ -7,6 +7,7 @@
  * is a loss (file_guard.c).
  */
 #include "file_guard.h"
+#include "leakhunt/fault_point.h"
 #include "leakhunt/format.h"
 #include "view.h"
 
@@ -93,10 +94,19 @@ static struct lh_error *open_compressed(struct lh_image *image)
 	return NULL;
 }
 
-static bool is_compressed(const struct lh_image *image)
+static bool is_compressed(int fd)
 {
 	uint8_t magic[4];
-	return pread(image->fd, magic, sizeof(magic), 0) == sizeof(magic) && lh_zstd_is(magic, sizeof(magic));
+	return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && lh_zstd_is(magic, sizeof(magic));
+}
+
+bool lh_image_file_is_compressed(const char *path)
+{
+	struct stat status;
+	if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+		return false;
+	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd >= 0 && is_compressed(fd);
 }
 
 static struct lh_error *map_file(struct lh_image *image)
@@ -107,6 +117,7 @@ static struct lh_error *map_file(struct lh_image *image)
 	if (bytes == MAP_FAILED)
 		return lh_error_from_errno(errno, "cannot map %s", image->path);
 	(void)madvise(bytes, image->file_bytes, MADV_SEQUENTIAL);
+	(void)madvise(bytes, image->file_bytes, MADV_DONTDUMP);
 	image->bytes = bytes;
 	image->mapping = bytes;
 	image->guard = lh_file_guard_add(bytes, image->file_bytes);
@@ -176,10 +187,11 @@ struct lh_error *lh_image_open_file(const char *path, const struct lh_image_opti
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_TRY(lh_image_create(LH_IMAGE_RAW, path, &image));
 	LH_TRY(open_regular(image));
-	if (!(options && options->raw) && is_compressed(image))
+	if (!(options && options->raw) && is_compressed(image->fd))
 		LH_TRY(open_compressed(image));
 	if (!image->frames)
 		LH_TRY(map_file(image));
+	lh_fault_point("analysis-parsing");
 	LH_TRY(lh_image_parse(image, options));
 	*ret = image;
 	image = NULL;

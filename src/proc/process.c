@@ -161,6 +161,7 @@ struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret)
 	process->deputy = calloc(1, sizeof(*process->deputy));
 	if (!process->deputy)
 		return lh_error_no_memory();
+	process->memory_fd = process->root_fd = -1;
 	process->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (process->folder_fd < 0 && errno != ENOENT && errno != ESRCH)
 		return lh_error_from_errno(errno, "cannot open %s", path);
@@ -187,8 +188,9 @@ void lh_process_close(struct lh_process *process)
 {
 	if (!process)
 		return;
-	if (process->folder_fd >= 0)
-		close(process->folder_fd);
+	lh_cleanup_close(&process->folder_fd);
+	lh_cleanup_close(&process->memory_fd);
+	lh_cleanup_close(&process->root_fd);
 	free(process->deputy);
 	free(process);
 }
@@ -219,10 +221,13 @@ struct lh_error *lh_process_ended_error(const struct lh_process *process)
 			       process->command);
 }
 
-/* start_code reads as 0 where we may not see it, and while the process dumps core: then it says nothing. */
+/*
+ * Where we may not see them, start_code reads as 1 and start_stack as 0 (fs/proc/array.c, Linux 6.18); both as 0 while
+ * the process dumps core. Then they say nothing.
+ */
 static bool differs(uint64_t before, uint64_t now)
 {
-	return before && now && before != now;
+	return before > 1 && now > 1 && before != now;
 }
 
 struct lh_error *lh_process_check(const struct lh_process *process)
@@ -285,17 +290,52 @@ struct lh_error *lh_process_read_file(const struct lh_process *process, const ch
 	return lh_fd_read_all(fd, what, 8 * LH_GIB, ret);
 }
 
+struct lh_error *lh_process_pin(struct lh_process *process)
+{
+	LH_CLEANUP(lh_cleanup_close) int memory_fd = -1;
+	LH_TRY(lh_process_open_file(process, "mem", O_RDONLY, &memory_fd));
+	LH_TRY(lh_process_open_file(process, "root", O_PATH | O_DIRECTORY, &process->root_fd));
+	process->memory_fd = memory_fd;
+	memory_fd = -1;
+	return NULL;
+}
+
 const char *lh_process_root(const struct lh_process *process, char *ret, size_t ret_bytes)
 {
 	char path[LH_PROC_PATH_BYTES];
-	snprintf(ret, ret_bytes, "/proc/%ld/%s", (long)process->identity.pid,
-		 lh_process_file_path(process, "root", path));
+	if (process->root_fd >= 0)
+		snprintf(ret, ret_bytes, "/proc/self/fd/%d", process->root_fd);
+	else
+		snprintf(ret, ret_bytes, "/proc/%ld/%s", (long)process->identity.pid,
+			 lh_process_file_path(process, "root", path));
 	return ret;
+}
+
+const char *lh_process_folder(const struct lh_process *process, char *ret, size_t ret_bytes)
+{
+	snprintf(ret, ret_bytes, "/proc/%ld", (long)process->identity.pid);
+	return ret;
+}
+
+static size_t read_pinned(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
+{
+	size_t done = 0;
+	while (done < bytes && addr + done <= INT64_MAX) {
+		ssize_t count = pread(process->memory_fd, (char *)ret + done, bytes - done, (off_t)(addr + done));
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			break;
+		done += (size_t)count;
+	}
+	return done;
 }
 
 size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
 {
 	size_t done = 0;
+	if (process->memory_fd >= 0)
+		return read_pinned(process, addr, ret, bytes);
 	while (done < bytes) {
 		struct iovec local = {.iov_base = (char *)ret + done, .iov_len = bytes - done};
 		struct iovec remote = {.iov_base = lh_remote_pointer(addr + done), .iov_len = bytes - done};

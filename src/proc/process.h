@@ -19,6 +19,8 @@ struct lh_process {
 	 * it is not asked. Shared by all threads of leakhunt.
 	 */
 	_Atomic pid_t *deputy;
+	int memory_fd; /* of /proc/PID/mem, once pinned; else -1 */
+	int root_fd;   /* of /proc/PID/root, once pinned; else -1 */
 	struct lh_process_identity identity;
 	char command[LH_COMMAND_BYTES];
 };

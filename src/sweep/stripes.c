@@ -6,6 +6,7 @@
  * merged <= scanned <= produced <= merged + place_count
  */
 #include "stripes.h"
+#include "leakhunt/fault_point.h"
 #include "slices.h"
 
 #include <pthread.h>
@@ -51,6 +52,7 @@ static void scan_next(struct stripe_walk *walk)
 {
 	struct place *place = &walk->places[walk->scanned++ % walk->place_count];
 	pthread_mutex_unlock(&walk->mutex);
+	lh_fault_point("analysis-scanning");
 	place->error = walk->work->scan(place->part, &place->stripe);
 	pthread_mutex_lock(&walk->mutex);
 	place->is_scanned = true;

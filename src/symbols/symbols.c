@@ -5,6 +5,8 @@
  */
 #include "symbol_store.h"
 
+#include "leakhunt/fault_point.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -216,6 +218,7 @@ struct lh_error *lh_symbols_open(const struct lh_image *image, const char *root,
 	symbols->image = image;
 	symbols->root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	elf_version(EV_CURRENT);
+	lh_fault_point("analysis-symbols");
 	LH_TRY(load_modules(symbols, root));
 	*ret = symbols;
 	symbols = NULL;

@@ -21,7 +21,7 @@ teardown() {
 
 # Those of mode child have their own test (dump_child.bats).
 fault_points() {
-	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$LEAKHUNT_ROOT/src" | cut -d'"' -f2 | grep -v ^child-
+	grep -rhoE 'lh_fault_point\("[a-z-]+"\)' "$LEAKHUNT_ROOT/src" | cut -d'"' -f2 | grep -vE '^(child|analysis)-'
 }
 
 assert_target_is_well() {

@@ -1,0 +1,20 @@
+/*
+ * confine: the parts of a confinement. Private to src/confine.
+ */
+#ifndef LEAKHUNT_CONFINE_CONFINE_H
+#define LEAKHUNT_CONFINE_CONFINE_H
+
+#include "leakhunt/confine.h"
+
+/* Gives up all capabilities but those of the mask (1 << CAP_*), and every way to get others back. */
+void lh_capabilities_drop(uint64_t kept);
+
+/* Needs no_new_privs or CAP_SYS_ADMIN. */
+int lh_landlock_abi(void);
+void lh_landlock_apply(const struct lh_confine_options *options);
+
+/* Needs no_new_privs. `has_landlock`: paths are checked there. */
+bool lh_syscall_filter_is_supported(void);
+void lh_syscall_filter_apply(const struct lh_confine_options *options, bool has_landlock);
+
+#endif
