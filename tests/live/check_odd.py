@@ -50,7 +50,7 @@ def troubles(core, places, start, count, base, period, run, expect):
     for index in indices(places, start, count, period, run):
         place = places.get(start + index * PAGE)
         held = None if place is None else core[place:place + PAGE]
-        if expect in ("nothing", "gap"):
+        if expect == "gap":
             wanted = held is None
         elif expect == "zeros":
             wanted = held in (None, zeros)

@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# The path select, next, dump, second dump, strings never loses what leaks: owners by structure, intentions that cover
+# what grows, default names. Truth: what the samples say of themselves.
+
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+	[ -z "${LOAD_PID:-}" ] || kill -KILL "$LOAD_PID" 2>/dev/null || true
+}
+
+# kind_of ADDR: the kind that maps gives the mapping that holds it.
+kind_of() {
+	"$LEAKHUNT" maps "$SAMPLE_PID" --json | python3 -c '
+import json, sys
+addr = int(sys.argv[1], 16)
+print(next(r["kind"] for r in json.load(sys.stdin)["regions"] if int(r["start"], 16) <= addr < int(r["end"], 16)))' "$1"
+}
+
+# wanted_bytes RECEIPT
+wanted_bytes() {
+	jq '.copied_bytes - .context_bytes' "$1"
+}
+
+# next_words: the words of the command that select prints for the sample.
+next_words() {
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 100ms -n 12 --json >selection.json
+	jq -r .next_command selection.json | cut -d' ' -f2-
+}
+
+# start_load LIBRARY: path_load with a malloc preloaded; its lines are in truth.txt.
+start_load() {
+	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	LD_PRELOAD=$1 "$SAMPLES/path_load" 3 4000 >truth.txt 3>&- &
+	LOAD_PID=$! SAMPLE_PID=$!
+	wait_until 100 has_lines 20
+}
+
+has_lines() {
+	[ "$(wc -l <truth.txt)" -ge "$1" ]
+}
+
+@test "a growing arena: kind and --region heap hold before, during and after a dump" {
+	start_load ""
+	local before during
+	before=$(tail -1 truth.txt | cut -d' ' -f3)
+	"$LEAKHUNT" dump "$LOAD_PID" --region heap -o first.core --json >first.json
+	jq -e .complete first.json
+	[ "$(wanted_bytes first.json)" -ge $((before * 99 / 100)) ]
+	"$LEAKHUNT" maps "$LOAD_PID" --json >maps.json
+	[ "$(jq '[.regions[] | select(.kind == "arena") | .rss_bytes] | add' maps.json)" -gt 1000000 ]
+	during=$(tail -1 truth.txt | cut -d' ' -f3)
+	"$LEAKHUNT" dump "$LOAD_PID" --region heap -o second.core --json >second.json
+	[ "$(wanted_bytes second.json)" -ge $((during * 99 / 100)) ]
+	run "$LEAKHUNT" strings first.core second.core
+	[[ $output == *"order-<n>;customer=ACME"* ]]
+}
+
+@test "big allocations are chunks that malloc maps, and next: covers those to come" {
+	start_sample mmap_chunk_leak --auto 50
+	read -r -a words <<<"$(next_words)"
+	[ "${words[*]}" = "dump $SAMPLE_PID --region heap" ]
+	[ "$(jq -r '.regions[0].cause' selection.json)" = big-allocations ]
+}
+
+# other_malloc LIBRARY KIND: of what the program has, 99 % is in --region heap.
+other_malloc() {
+	start_load "$1"
+	local before
+	before=$(tail -1 truth.txt | cut -d' ' -f3)
+	"$LEAKHUNT" dump "$LOAD_PID" --region heap -o heap.core --json >receipt.json
+	[ "$(wanted_bytes receipt.json)" -ge $((before * 99 / 100)) ]
+	"$LEAKHUNT" maps "$LOAD_PID" --json | jq -e --arg kind "$2" 'any(.regions[]; .kind == $kind)'
+}
+
+@test "jemalloc: --region heap is what it hands out" {
+	other_malloc /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 jemalloc
+}
+
+@test "tcmalloc: --region heap is what it hands out" {
+	other_malloc /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4 tcmalloc
+}
+
+@test "mimalloc: --region heap is what it hands out" {
+	other_malloc /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0 mimalloc
+}
+
+@test "CPython: pools are pymalloc's, in a forked child, too" {
+	python3 -c '
+import os, time
+keep = [{"id": i, "name": "user-%d" % i} for i in range(100000)]
+child = os.fork()
+if child:
+    print(child, flush=True)
+time.sleep(120)' >truth.txt 3>&- &
+	LOAD_PID=$!
+	wait_until 100 has_lines 1
+	local child pid
+	child=$(cat truth.txt)
+	for pid in "$LOAD_PID" "$child"; do
+		"$LEAKHUNT" maps "$pid" --json |
+			jq -e '[.regions[] | select(.kind == "pymalloc") | .vss_bytes] | add > 10000000'
+	done
+	kill "$child"
+}
+
+@test "without -o the next free name is taken and said, and nothing is overwritten" {
+	start_sample heap_leak
+	"$LEAKHUNT" dump "$SAMPLE_PID" --json 2>errors >first.json
+	[ "$(jq -r .path first.json)" = dump.bin ]
+	sha256sum dump.bin >sum
+	"$LEAKHUNT" dump "$SAMPLE_PID" --json 2>errors >second.json
+	[ "$(jq -r .path second.json)" = dump.2.bin ]
+	grep -q 'dump.bin exists: this dump goes to dump.2.bin' errors
+	sha256sum -c sum
+	"$LEAKHUNT" strings dump.bin dump.2.bin >diff
+}
+
+@test "the receipt says what the default leaves out" {
+	start_sample many_mappings
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o default.core --json >receipt.json
+	[ "$(jq .left_out_bytes.shared receipt.json)" -ge "$(truth shared_bytes)" ]
+	jq -e '.left_out_bytes.anon == null' receipt.json
+}
