@@ -340,4 +340,12 @@ struct lh_error *lh_outfile_commit_both(struct lh_outfile *first, struct lh_outf
 void lh_outfile_destroy(struct lh_outfile *file);
 void lh_cleanup_outfile(struct lh_outfile **file);
 
+/* ---------------------------------------------------------------- machine code */
+
+/*
+ * Whether the x86-64 function of `bytes` bytes at `addr` only returns an address: [endbr64] lea X(%rip),%rax; ret.
+ * Exported functions that do so name the table at X.
+ */
+bool lh_code_returned_address(const uint8_t *code, size_t bytes, uint64_t addr, uint64_t *ret);
+
 #endif

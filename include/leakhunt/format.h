@@ -3,7 +3,9 @@
  * them, image reads them; other tools skip notes of vendors they don't know (gABI, "Note Section").
  *
  * The core is an ordinary ELF64 ET_CORE. Its parts lie in the order in which they become known:
- * ELF header, memory (PT_LOAD data, page-aligned, holes for absent pages), notes, program headers.
+ * ELF header, memory (PT_LOAD data, page-aligned, holes for absent pages), notes, pages of modules' files, program
+ * headers. Pages of files are read-only data and tiny functions of modules (LH_NOTE_REGIONS: "context"), by which names
+ * are told where the files are not; they are read from the files, at most 8 MiB of a segment and 32 MiB in all.
  * Where p_memsz exceeds p_filesz, the rest are pages that were never copied because they were not
  * there: zero in private anonymous memory, the file's own bytes where NT_FILE names one, else
  * (shared memory) not known. Lost bytes (LH_NOTE_GAPS) are in no PT_LOAD.

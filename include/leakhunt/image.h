@@ -116,6 +116,11 @@ struct lh_loss lh_image_loss(const struct lh_image *image);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);
+/*
+ * Opens the very file that a live process has mapped as `module`, also when it was removed or replaced since. The
+ * caller closes it. -1 when there is none, and for all other images.
+ */
+int lh_image_open_module(const struct lh_image *image, const struct lh_module *module);
 /* Of a compressed file that had to be unpacked into a temporary file: how much that holds; else 0. */
 uint64_t lh_image_unpacked_bytes(const struct lh_image *image);
 

@@ -475,6 +475,12 @@ typedef size_t lh_memory_reader(const void *context, uint64_t addr, void *ret, s
  */
 bool lh_module_probe(struct lh_module *module, lh_memory_reader *read, const void *context);
 
+/*
+ * Opens the file that `region` maps, also when its path is gone or leads to another file (it was replaced). Returns a
+ * descriptor that the caller closes; -1 when there is none, or privileges don't suffice (proc_pid_map_files(5)).
+ */
+int lh_process_open_mapped(const struct lh_process *process, const struct lh_region *region);
+
 /* Modules among `regions`: every file with an executable mapping or an ELF header, and the vdso. */
 struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory_reader *read, const void *context,
 				 struct lh_module_list *ret) LH_NODISCARD;

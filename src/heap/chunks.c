@@ -48,11 +48,21 @@ struct header {
 	bool is_mapped;
 };
 
+/* "top" ends at a page, which may be behind the segment: its last pages were never touched, and not dumped. */
+static bool may_end_behind(const struct view *view, uint64_t addr, uint64_t bytes)
+{
+	enum { ABSENT_MAX = 64 << 20 };
+	uint64_t segment_end = view->walk->segment->end, end;
+	if (!lh_add_u64(addr, bytes, &end))
+		return false;
+	return end <= segment_end || (end % PAGE_BYTES == 0 && end - segment_end <= ABSENT_MAX);
+}
+
 static bool read_header(const struct view *view, uint64_t addr, struct header *ret)
 {
 	uint64_t size;
 	if (!read_word(view, addr + 8, &size) || size & UNUSED_FLAG || size < SIZE_MIN ||
-	    (size & ~(uint64_t)FLAGS) > view->walk->segment->end - addr || !read_word(view, addr, &ret->previous_bytes))
+	    !may_end_behind(view, addr, size & ~(uint64_t)FLAGS) || !read_word(view, addr, &ret->previous_bytes))
 		return false;
 	ret->addr = addr;
 	ret->size_bytes = size & ~(uint64_t)FLAGS;
@@ -81,7 +91,7 @@ static bool begins_chain(const struct view *view, struct header header)
 	for (int i = 1; i < CHAIN_MIN; i++) {
 		uint64_t next_addr = header.addr + header.size_bytes;
 		struct header next;
-		if (next_addr == view->walk->segment->end)
+		if (next_addr >= view->walk->segment->end)
 			return i > 1;
 		if (!read_header(view, next_addr, &next) || !can_follow(&next, header.size_bytes))
 			return false;

@@ -100,19 +100,11 @@ static struct lh_error *set_root(struct lh_image *image)
 static size_t read_mapped_file(const struct lh_image *image, const struct lh_region *region, uint64_t addr, void *ret,
 			       size_t bytes)
 {
-	LH_CLEANUP(lh_cleanup_free) char *path = NULL;
-	struct stat status;
 	uint64_t offset;
-	if (region->name[0] != '/' || (region->protection & LH_PROT_WRITE) || region->is_deleted ||
+	if (region->name[0] != '/' || (region->protection & LH_PROT_WRITE) ||
 	    !lh_add_u64(region->file_offset, addr - region->start, &offset) || offset > INT64_MAX)
 		return 0;
-	if (asprintf(&path, "%s%s", image->root, region->name) < 0) {
-		path = NULL;
-		return 0;
-	}
-	if (stat(path, &status) != 0 || !S_ISREG(status.st_mode) || status.st_ino != region->inode)
-		return 0;
-	LH_CLEANUP(lh_cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	LH_CLEANUP(lh_cleanup_close) int fd = lh_process_open_mapped(image->process, region);
 	ssize_t got = fd < 0 ? 0 : pread(fd, ret, lh_min_u64(bytes, region->end - addr), (off_t)offset);
 	return got > 0 ? (size_t)got : 0;
 }
@@ -124,6 +116,12 @@ static size_t read_header(const void *context, uint64_t addr, void *ret, size_t 
 	size_t got = lh_live_read(image, addr, ret, bytes);
 	const struct lh_region *region = got < bytes ? lh_regions_find(&image->regions, addr) : NULL;
 	return region ? lh_max_u64(got, read_mapped_file(image, region, addr, ret, bytes)) : got;
+}
+
+int lh_image_open_module(const struct lh_image *image, const struct lh_module *module)
+{
+	const struct lh_region *region = image->process ? lh_regions_find(&image->regions, module->start) : NULL;
+	return region ? lh_process_open_mapped(image->process, region) : -1;
 }
 
 struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret)

@@ -20,17 +20,22 @@ enum {
  * What the relocation sets its word to, as far as the file itself says so: an address in it, or a symbol
  * that it defines (another file may define it, too, and come first: then image memory says so).
  */
-static bool relocated_value(const GElf_Rela *relocation, Elf_Data *symbols, uint64_t *ret)
+static bool relocated_value(const GElf_Rela *relocation, const GElf_Sym *symbol, uint64_t *ret)
 {
-	GElf_Sym symbol;
 	*ret = (uint64_t)relocation->r_addend;
 	if (GELF_R_TYPE(relocation->r_info) == R_X86_64_RELATIVE)
 		return true;
-	if (GELF_R_TYPE(relocation->r_info) != R_X86_64_64 || !symbols || GELF_R_SYM(relocation->r_info) > INT32_MAX ||
-	    !gelf_getsym(symbols, (int)GELF_R_SYM(relocation->r_info), &symbol) || symbol.st_shndx == SHN_UNDEF)
+	if (GELF_R_TYPE(relocation->r_info) != R_X86_64_64 || !symbol || symbol->st_shndx == SHN_UNDEF)
 		return false;
-	*ret += symbol.st_value;
+	*ret += symbol->st_value;
 	return true;
+}
+
+struct lh_error *lh_method_tables_add_word(struct lh_module_table *table, const GElf_Rela *relocation,
+					   const GElf_Sym *symbol)
+{
+	struct lh_relocated_word word = {.addr = relocation->r_offset};
+	return relocated_value(relocation, symbol, &word.value) ? lh_vec_push(&table->words, word) : NULL;
 }
 
 static struct lh_error *add_section_words(struct lh_module_table *table, Elf *elf, Elf_Scn *section,
@@ -44,11 +49,12 @@ static struct lh_error *add_section_words(struct lh_module_table *table, Elf *el
 		symbols = NULL;
 	for (size_t i = 0; i < count && i < INT32_MAX; i++) {
 		GElf_Rela relocation;
-		uint64_t value;
-		if (!gelf_getrela(data, (int)i, &relocation) || !relocated_value(&relocation, symbols, &value))
+		GElf_Sym symbol;
+		if (!gelf_getrela(data, (int)i, &relocation))
 			continue;
-		struct lh_relocated_word word = {relocation.r_offset, value};
-		LH_TRY(lh_vec_push(&table->words, word));
+		uint64_t index = GELF_R_SYM(relocation.r_info);
+		bool has_symbol = symbols && index <= INT32_MAX && gelf_getsym(symbols, (int)index, &symbol);
+		LH_TRY(lh_method_tables_add_word(table, &relocation, has_symbol ? &symbol : NULL));
 	}
 	return NULL;
 }

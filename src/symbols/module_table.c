@@ -74,7 +74,7 @@ static struct lh_error *add_sections(struct lh_module_table *table, Elf *elf)
 /* Programs have 4 to 6; the rest of a longer table is not looked at. */
 enum { LOADS_MAX = 64 };
 
-static struct lh_error *add_load(struct lh_module_table *table, const GElf_Phdr *header)
+struct lh_error *lh_module_table_add_load(struct lh_module_table *table, const GElf_Phdr *header)
 {
 	struct lh_table_load load = {
 		.start = header->p_vaddr,
@@ -99,7 +99,7 @@ static struct lh_error *read_loads(struct lh_module_table *table, Elf *elf)
 	for (size_t i = 0; i < count && i < INT32_MAX; i++) {
 		GElf_Phdr header;
 		if (gelf_getphdr(elf, (int)i, &header) && header.p_type == PT_LOAD)
-			LH_TRY(add_load(table, &header));
+			LH_TRY(lh_module_table_add_load(table, &header));
 	}
 	return NULL;
 }
@@ -116,9 +116,6 @@ static void read_build_id(struct lh_module_table *table, Elf *elf)
 
 /* ---------------------------------------------------------------- accessors */
 
-/* Longer functions do more than return an address. */
-enum { ACCESSOR_MAX_BYTES = 16 };
-
 /* The file's bytes at an address, from the section that holds it. */
 static const uint8_t *bytes_at(Elf *elf, size_t section_index, uint64_t addr, size_t bytes)
 {
@@ -133,28 +130,17 @@ static const uint8_t *bytes_at(Elf *elf, size_t section_index, uint64_t addr, si
 	return (const uint8_t *)data->d_buf + offset;
 }
 
-/* [f3 0f 1e fa endbr64] 48 8d 05 disp32 lea disp32(%rip),%rax; c3 ret */
-static bool decode_accessor(const uint8_t *code, size_t bytes, uint64_t addr, uint64_t *ret_target)
+bool lh_symbol_may_be_accessor(const GElf_Sym *symbol)
 {
-	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, lea[] = {0x48, 0x8d, 0x05};
-	size_t at = bytes >= 4 && memcmp(code, endbr64, 4) == 0 ? 4 : 0;
-	if (bytes - at < 8 || memcmp(code + at, lea, 3) != 0 || code[at + 7] != 0xc3)
-		return false;
-	int32_t displacement;
-	memcpy(&displacement, code + at + 3, sizeof(displacement));
-	*ret_target = addr + at + 7 + (uint64_t)(int64_t)displacement;
-	return true;
+	return GELF_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_size >= 8 &&
+	       symbol->st_size <= LH_ACCESSOR_MAX_BYTES && symbol->st_shndx < SHN_LORESERVE;
 }
 
-static struct lh_error *add_accessor(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name)
+struct lh_error *lh_module_table_add_accessor(struct lh_module_table *table, const GElf_Sym *symbol, const char *name,
+					      const uint8_t *code)
 {
-	size_t bytes = symbol->st_size;
 	uint64_t target;
-	if (GELF_ST_TYPE(symbol->st_info) != STT_FUNC || bytes < 8 || bytes > ACCESSOR_MAX_BYTES ||
-	    symbol->st_shndx >= SHN_LORESERVE)
-		return NULL;
-	const uint8_t *code = bytes_at(elf, symbol->st_shndx, symbol->st_value, bytes);
-	if (!code || !decode_accessor(code, bytes, symbol->st_value, &target))
+	if (!code || !lh_code_returned_address(code, symbol->st_size, symbol->st_value, &target))
 		return NULL;
 	return lh_vec_push(
 		&table->accessors.items,
@@ -182,18 +168,26 @@ static uint8_t rank_of(const GElf_Sym *symbol, const char *name)
 	return (uint8_t)((is_local ? 0 : 4) + (name[0] != '_' ? 2 : 0) + (is_global ? 1 : 0));
 }
 
-static struct lh_error *add_symbol(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name,
-				   bool is_dynamic)
+struct lh_error *lh_module_table_add_symbol(struct lh_module_table *table, const GElf_Sym *symbol, const char *name)
 {
 	uint64_t end;
 	if (!*name || !is_named_bytes(symbol) || !lh_add_u64(symbol->st_value, symbol->st_size, &end))
 		return NULL;
-	LH_TRY(lh_vec_push(&table->symbols.items, (struct lh_table_entry){.start = symbol->st_value,
+	return lh_vec_push(&table->symbols.items, (struct lh_table_entry){.start = symbol->st_value,
 									  .end = end,
 									  .name = name,
 									  .symbol_start = symbol->st_value,
-									  .rank = rank_of(symbol, name)}));
-	return is_dynamic ? add_accessor(table, elf, symbol, name) : NULL;
+									  .rank = rank_of(symbol, name)});
+}
+
+static struct lh_error *add_symbol(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name,
+				   bool is_dynamic)
+{
+	LH_TRY(lh_module_table_add_symbol(table, symbol, name));
+	if (!is_dynamic || !*name || !lh_symbol_may_be_accessor(symbol))
+		return NULL;
+	return lh_module_table_add_accessor(table, symbol, name,
+					    bytes_at(elf, symbol->st_shndx, symbol->st_value, symbol->st_size));
 }
 
 static struct lh_error *add_symbol_table(struct lh_module_table *table, Elf *elf, Elf_Scn *section,

@@ -7,7 +7,7 @@
 
 #include "leakhunt/symbols.h"
 
-#include <libelf.h>
+#include <gelf.h>
 
 /* A name for [start, end), addresses as in the file. */
 struct lh_table_entry {
@@ -74,6 +74,17 @@ struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf) LH
 /* Adds the symbols of a separate debug file; and its sections, when nothing was added before. */
 struct lh_error *lh_module_table_add_debug(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
 
+/* One at a time, for what is not read through libelf. `name` must stay. */
+struct lh_error *lh_module_table_add_load(struct lh_module_table *table, const GElf_Phdr *header) LH_NODISCARD;
+struct lh_error *lh_module_table_add_symbol(struct lh_module_table *table, const GElf_Sym *symbol,
+					    const char *name) LH_NODISCARD;
+/* Longer functions do more than return an address. */
+enum { LH_ACCESSOR_MAX_BYTES = 16 };
+bool lh_symbol_may_be_accessor(const GElf_Sym *symbol);
+/* `code`: st_size bytes, or NULL: it can't be read. */
+struct lh_error *lh_module_table_add_accessor(struct lh_module_table *table, const GElf_Sym *symbol, const char *name,
+					      const uint8_t *code) LH_NODISCARD;
+
 /* Orders all; needed before the finds. */
 struct lh_error *lh_module_table_finish(struct lh_module_table *table) LH_NODISCARD;
 
@@ -84,6 +95,9 @@ const struct lh_table_load *lh_module_table_find_load(const struct lh_module_tab
 /* What the dynamic linker sets the word at `addr` to; NULL when it leaves it alone. */
 const struct lh_relocated_word *lh_module_table_find_word(const struct lh_module_table *table, uint64_t addr);
 
+/* What a relocation sets its word to, if that is known. `symbol`: that it names, or NULL. */
+struct lh_error *lh_method_tables_add_word(struct lh_module_table *table, const GElf_Rela *relocation,
+					   const GElf_Sym *symbol) LH_NODISCARD;
 /* Reads the relocations of `elf`; orders them. */
 struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
 void lh_method_tables_finish(struct lh_module_table *table);

@@ -88,26 +88,25 @@ bool lh_build_id_equals(const struct lh_module *module, Elf *elf)
 	return is_read && table.build_id_bytes && module->build_id_bytes && !build_id_differs(module, &table);
 }
 
-/* A file without a build id can't be told from its replacement. */
-static const char *identity_problem(const struct lh_module *module, const struct lh_module_table *table)
+/* A file without a build id can't be told from its replacement, unless it `is_mapped` for certain. */
+static const char *identity_problem(const struct lh_module *module, const struct lh_module_table *table, bool is_mapped)
 {
 	if (build_id_differs(module, table))
 		return "build-id differs";
-	if (module->is_deleted && (!module->build_id_bytes || !table->build_id_bytes))
+	if (module->is_deleted && !is_mapped && (!module->build_id_bytes || !table->build_id_bytes))
 		return "the file was replaced";
 	return NULL;
 }
 
-/* Of a file that is used, *ret_fd is open afterwards, and *ret_elf NULL unless it is one. */
-static struct lh_error *load_file(int root_fd, struct named_module *ret, Elf **ret_elf, const char **ret_problem)
+/* Takes over `opened`. A file that is used is open afterwards; *ret_elf is NULL unless it is one. */
+static struct lh_error *load_opened(int opened, bool is_mapped, struct named_module *ret, Elf **ret_elf,
+				    const char **ret_problem)
 {
-	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, ret->path, ret_problem);
-	if (fd < 0)
-		return NULL;
+	LH_CLEANUP(lh_cleanup_close) int fd = opened;
 	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	LH_TRY(lh_module_table_read_identity(&ret->table, elf, ret_problem));
 	if (!*ret_problem)
-		*ret_problem = identity_problem(ret->module, &ret->table);
+		*ret_problem = identity_problem(ret->module, &ret->table, is_mapped);
 	if (*ret_problem) {
 		lh_vec_deinit(&ret->table.loads);
 		ret->table.has_first_load = false;
@@ -118,6 +117,24 @@ static struct lh_error *load_file(int root_fd, struct named_module *ret, Elf **r
 	fd = -1;
 	*ret_elf = elf;
 	elf = NULL;
+	return NULL;
+}
+
+/* By its path; where that leads to another file by now, the one that the process has mapped. */
+static struct lh_error *load_file(struct lh_symbols *symbols, struct named_module *ret, Elf **ret_elf,
+				  const char **ret_problem)
+{
+	const char *problem = NULL;
+	int fd = lh_open_module_file(symbols->root_fd, ret->path, ret_problem);
+	if (fd >= 0)
+		LH_TRY(load_opened(fd, false, ret, ret_elf, ret_problem));
+	if (!*ret_problem)
+		return NULL;
+	fd = lh_image_open_module(symbols->image, ret->module);
+	if (fd < 0)
+		return NULL;
+	LH_TRY(load_opened(fd, true, ret, ret_elf, &problem));
+	*ret_problem = problem;
 	return NULL;
 }
 
@@ -147,7 +164,12 @@ static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named
 	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
 	LH_CLEANUP(cleanup_elf) Elf *elf = NULL;
 	if (!problem)
-		LH_TRY(load_file(symbols->root_fd, ret, &elf, &problem));
+		LH_TRY(load_file(symbols, ret, &elf, &problem));
+	bool has_symbols = false;
+	if (problem)
+		LH_TRY(lh_memory_module_read(symbols->image, ret->module, &ret->table, &has_symbols));
+	if (has_symbols)
+		problem = NULL;
 	ret->has_names = !problem;
 	if (symbols->root_fd >= 0)
 		LH_TRY(lh_debug_file_add(symbols->root_fd, ret, elf, &ret->table, &ret->has_names));
@@ -159,6 +181,7 @@ static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named
 static struct lh_error *load_module(struct lh_symbols *symbols, struct named_module *ret)
 {
 	const struct lh_module *module = ret->module;
+	ret->bias = module->bias;
 	if (strcmp(module->path, "[vdso]") == 0)
 		LH_TRY(load_vdso(symbols->image, module, &ret->table, &ret->has_names));
 	else

@@ -47,6 +47,52 @@ start_library_objects() {
 	assert_sample_unharmed
 }
 
+@test "a dump names them without the files of the program and its libraries" {
+	start_library_objects 20
+	mkdir "$BATS_TEST_TMPDIR/empty"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$BATS_TEST_TMPDIR/empty"
+	assert_families
+	[ "$(jq '[.unnamed_modules[] | select(.path | test("libcrypto|libgobject|libz"))] | length' <<<"$SUMMARY")" = 0 ]
+}
+
+# start_copy NAME ARGS...: the sample and its libraries from a folder of their own, which is removed once it runs.
+start_copy() {
+	local folder=$BATS_TEST_TMPDIR/copy path
+	mkdir "$folder"
+	cp "$SAMPLES/$1" "$folder"
+	while read -r path; do cp -L "$path" "$folder"; done < <(ldd "$SAMPLES/$1" | grep -o '/[^ ]*lib[a-z0-9_+.-]*\.so[^ ]*')
+	LD_LIBRARY_PATH=$folder SAMPLES=$folder start_sample "$@"
+	rm -r "$folder"
+	grep -q "$1 (deleted)" "/proc/$SAMPLE_PID/maps"
+	grep -q 'libc.so.6 (deleted)' "/proc/$SAMPLE_PID/maps"
+}
+
+@test "a program and libraries that were removed since: as many objects as with files, live and in a dump" {
+	[ -x "$SAMPLES/library_objects" ] || skip "the libraries' headers are not installed"
+	start_copy library_objects --steps 20
+	summarise "$SAMPLE_PID"
+	assert_families
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	summarise "$BATS_TEST_TMPDIR/dump"
+	assert_families
+}
+
+@test "C++ classes of a program that was removed, and replaced by another: live, in a dump, and without files" {
+	local name
+	start_copy cxx_objects --steps 500
+	mkdir "$BATS_TEST_TMPDIR/copy" "$BATS_TEST_TMPDIR/empty"
+	cp "$SAMPLES/steady" "$BATS_TEST_TMPDIR/copy/cxx_objects"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	for operands in "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump --sysroot $BATS_TEST_TMPDIR/empty"; do
+		# shellcheck disable=SC2086 # words
+		summarise $operands
+		while read -r name; do
+			[ "$(counted C++ "$name")" = "$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")" ]
+		done < <(jq -r '.objects | keys[]' <<<"$SAMPLE_JSON")
+	done
+}
+
 @test "a deflate state counts with all that it owns" {
 	local bytes
 	start_library_objects 50

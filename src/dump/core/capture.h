@@ -37,7 +37,8 @@ struct lh_capture {
 
 /* JSON of the notes in format.h; NULL when memory runs out. */
 json_t *lh_describe_capture(const struct lh_capture *capture);
-json_t *lh_describe_regions(const struct lh_capture *capture);
+struct lh_module_pages;
+json_t *lh_describe_regions(const struct lh_capture *capture, const struct lh_module_pages *pages);
 json_t *lh_describe_modules(const struct lh_module_list *modules);
 json_t *lh_describe_gaps(const struct lh_dump_gaps *gaps);
 json_t *lh_describe_threads(const struct lh_thread_states *threads);
@@ -46,7 +47,8 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt);
 int lh_describe_extent(json_t *object, const struct lh_extent *extent, uint64_t start, uint64_t end);
 
 /* The notes of a core: those of the kernel's cores (core(5)), then leakhunt's own. */
-struct lh_error *lh_core_notes_encode(const struct lh_capture *capture, struct lh_buffer *ret) LH_NODISCARD;
+struct lh_error *lh_core_notes_encode(const struct lh_capture *capture, const struct lh_module_pages *pages,
+				      struct lh_buffer *ret) LH_NODISCARD;
 
 /* Bytes before the memory: the ELF header's page. */
 #define LH_CORE_BASE_OFFSET ((uint64_t)4096)

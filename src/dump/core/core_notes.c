@@ -120,16 +120,18 @@ static struct lh_error *append_json(struct lh_buffer *notes, enum lh_note_type t
 	return NULL;
 }
 
-static struct lh_error *append_own(struct lh_buffer *notes, const struct lh_capture *capture)
+static struct lh_error *append_own(struct lh_buffer *notes, const struct lh_capture *capture,
+				   const struct lh_module_pages *pages)
 {
 	LH_TRY(append_json(notes, LH_NOTE_CAPTURE, lh_describe_capture(capture)));
-	LH_TRY(append_json(notes, LH_NOTE_REGIONS, lh_describe_regions(capture)));
+	LH_TRY(append_json(notes, LH_NOTE_REGIONS, lh_describe_regions(capture, pages)));
 	LH_TRY(append_json(notes, LH_NOTE_MODULES, lh_describe_modules(&capture->plan->modules)));
 	LH_TRY(append_json(notes, LH_NOTE_GAPS, lh_describe_gaps(&capture->receipt->gaps)));
 	return append_json(notes, LH_NOTE_THREADS, lh_describe_threads(capture->threads));
 }
 
-struct lh_error *lh_core_notes_encode(const struct lh_capture *capture, struct lh_buffer *ret)
+struct lh_error *lh_core_notes_encode(const struct lh_capture *capture, const struct lh_module_pages *pages,
+				      struct lh_buffer *ret)
 {
 	const struct lh_thread_state *threads = capture->threads->threads.items;
 	size_t count = capture->threads->threads.count;
@@ -144,6 +146,6 @@ struct lh_error *lh_core_notes_encode(const struct lh_capture *capture, struct l
 		append_thread(ret, &threads[i]);
 		append_thread_rest(ret, &threads[i]);
 	}
-	LH_TRY(append_own(ret, capture));
+	LH_TRY(append_own(ret, capture, pages));
 	return lh_buffer_status(ret);
 }

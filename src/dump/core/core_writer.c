@@ -2,7 +2,7 @@
  * core_writer: ends an ELF core whose memory is written already: notes and program headers go behind
  * it, the ELF header into the page that was left before it. gABI, elf(5), core(5).
  */
-#include "capture.h"
+#include "module_pages.h"
 
 #include <elf.h>
 #include <stdlib.h>
@@ -68,19 +68,43 @@ static void append_counting_section(uint64_t header_count, struct lh_buffer *ret
 		lh_buffer_append(ret, &section, sizeof(section));
 }
 
+/* Pages that come from files: behind the notes, not aligned. */
+static void append_page_headers(const struct lh_module_pages *pages, uint64_t pages_offset, struct lh_buffer *ret)
+{
+	for (size_t i = 0; i < pages->pieces.count; i++) {
+		const struct lh_module_piece *piece = &pages->pieces.items[i];
+		Elf64_Phdr load = {
+			.p_type = PT_LOAD,
+			.p_flags = PF_R | (piece->region->protection & LH_PROT_EXEC ? PF_X : 0),
+			.p_offset = pages_offset + piece->offset,
+			.p_vaddr = piece->start,
+			.p_filesz = piece->end - piece->start,
+			.p_memsz = piece->end - piece->start,
+			.p_align = 1,
+		};
+		lh_buffer_append(ret, &load, sizeof(load));
+	}
+}
+
 struct lh_error *lh_core_finish(const struct lh_capture *capture, int fd)
 {
 	const char *what = capture->options->path;
 	struct lh_buffer notes LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_buffer headers LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_TRY(lh_core_notes_encode(capture, &notes));
+	struct lh_module_pages pages LH_CLEANUP(lh_module_pages_deinit) = {0};
+	if (!capture->options->bare)
+		LH_TRY(lh_module_pages_collect(capture->process, capture->plan, &pages));
+	LH_TRY(lh_core_notes_encode(capture, &pages, &notes));
 	uint64_t notes_offset = lh_align_up(capture->held->end_offset, 4);
-	uint64_t headers_offset = lh_align_up(notes_offset + notes.length, 8);
-	uint64_t header_count = 1 + capture->held->pieces.count;
+	uint64_t pages_offset = lh_align_up(notes_offset + notes.length, 8);
+	uint64_t headers_offset = lh_align_up(pages_offset + pages.bytes.length, 8);
+	uint64_t header_count = 1 + capture->held->pieces.count + pages.pieces.count;
 	append_headers(capture->held, notes_offset, notes.length, &headers);
+	append_page_headers(&pages, pages_offset, &headers);
 	append_counting_section(header_count, &headers);
 	LH_TRY(lh_buffer_status(&headers));
 	LH_TRY(lh_fd_pwrite_all(fd, what, notes.data, notes.length, notes_offset));
+	LH_TRY(lh_fd_pwrite_all(fd, what, pages.bytes.data, pages.bytes.length, pages_offset));
 	LH_TRY(lh_fd_pwrite_all(fd, what, headers.data, headers.length, headers_offset));
 	Elf64_Ehdr header = file_header(headers_offset, header_count);
 	return lh_fd_pwrite_all(fd, what, &header, sizeof(header), 0);

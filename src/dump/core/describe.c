@@ -2,7 +2,7 @@
  * describe: what a dump knows beyond ELF, as JSON: the vendor notes of a core and the index of a raw
  * file are made of the same parts. Names of the target are escaped.
  */
-#include "capture.h"
+#include "module_pages.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,17 +58,27 @@ static json_t *append_or_drop(json_t *list, json_t *element)
 	return NULL;
 }
 
-json_t *lh_describe_regions(const struct lh_capture *capture)
+static json_t *append_region(json_t *list, const struct lh_extent *extent, uint64_t start, uint64_t end)
+{
+	json_t *object = json_object();
+	if (lh_describe_extent(object, extent, start, end)) {
+		json_decref(object);
+		object = NULL;
+	}
+	return append_or_drop(list, object);
+}
+
+json_t *lh_describe_regions(const struct lh_capture *capture, const struct lh_module_pages *pages)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < capture->plan->extents.count; i++) {
 		const struct lh_extent *extent = &capture->plan->extents.items[i];
-		json_t *object = json_object();
-		if (lh_describe_extent(object, extent, extent->start, extent->end)) {
-			json_decref(object);
-			object = NULL;
-		}
-		list = append_or_drop(list, object);
+		list = append_region(list, extent, extent->start, extent->end);
+	}
+	for (size_t i = 0; list && i < pages->pieces.count; i++) {
+		const struct lh_module_piece *piece = &pages->pieces.items[i];
+		struct lh_extent extent = {.region = piece->region, .is_context = true};
+		list = append_region(list, &extent, piece->start, piece->end);
 	}
 	return list;
 }
