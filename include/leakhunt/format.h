@@ -30,7 +30,7 @@ enum lh_note_type {
 	 * [{"start":"0x..","end":"0x..","kind":"heap","perms":"rw-p","name":"...","tid":N,
 	 *   "thread_name":"...","context":false}, ...]: the extents in the core. A mapping of which a
 	 * part was asked for and a part is context has several entries. "context": taken along for
-	 * later analysis, not asked for.
+	 * later analysis, not asked for. "from_file":true: pages of a module, read from its file.
 	 */
 	LH_NOTE_REGIONS = 2,
 	/* [{"start","end","bias"?:"0x..","path","build_id":"hex","deleted":bool}, ...] */

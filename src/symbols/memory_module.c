@@ -34,6 +34,7 @@ struct memory_module {
 	uint64_t gnu_hash;
 	uint64_t relocations;
 	uint64_t relocations_bytes;
+	bool lacks_constants; /* of read-only data nothing is there: few names can be told */
 };
 
 static bool read_at(const struct memory_module *memory, uint64_t addr, void *ret, size_t bytes)
@@ -50,6 +51,8 @@ static struct lh_error *add_segment(struct memory_module *memory, const Elf64_Ph
 	LH_TRY(lh_module_table_add_load(memory->table, header));
 	if (header->p_flags & (PF_W | PF_X) || !lh_add_u64(header->p_vaddr, header->p_memsz, &end))
 		return NULL;
+	uint8_t first;
+	memory->lacks_constants |= !read_at(memory, memory->module->bias + header->p_vaddr, &first, 1);
 	return lh_vec_push(&memory->table->sections, (struct lh_table_section){header->p_vaddr, end, ".rodata", true});
 }
 
@@ -227,12 +230,12 @@ static struct lh_error *add_relocations(struct memory_module *memory)
 }
 
 struct lh_error *lh_memory_module_read(const struct lh_image *image, const struct lh_module *module,
-				       struct lh_module_table *table, bool *ret_has_symbols)
+				       struct lh_module_table *table, bool *ret_has_symbols, bool *ret_is_complete)
 {
 	struct memory_module memory = {.image = image, .module = module, .table = table};
 	uint64_t dynamic = 0;
 	const char *names;
-	*ret_has_symbols = false;
+	*ret_has_symbols = *ret_is_complete = false;
 	if (!module->has_bias)
 		return NULL;
 	LH_TRY(read_segments(&memory, &dynamic));
@@ -243,5 +246,6 @@ struct lh_error *lh_memory_module_read(const struct lh_image *image, const struc
 	if (!names || !memory.symbols)
 		return NULL;
 	LH_TRY(add_symbols(&memory, names, ret_has_symbols));
+	*ret_is_complete = *ret_has_symbols && !memory.lacks_constants;
 	return add_relocations(&memory);
 }

@@ -65,10 +65,11 @@ struct lh_error *lh_debug_file_add(int root_fd, const struct named_module *modul
 
 /*
  * Fills the table from memory, as far as the image has the module's headers and its dynamic section.
- * *ret_has_symbols: its dynamic symbols are all there.
+ * *ret_has_symbols: its dynamic symbols are all there; *ret_is_complete: read-only data, too.
  */
 struct lh_error *lh_memory_module_read(const struct lh_image *image, const struct lh_module *module,
-				       struct lh_module_table *table, bool *ret_has_symbols) LH_NODISCARD;
+				       struct lh_module_table *table, bool *ret_has_symbols,
+				       bool *ret_is_complete) LH_NODISCARD;
 
 /* Whether the file's build id is that of the module; both must have one. */
 bool lh_build_id_equals(const struct lh_module *module, Elf *elf);

@@ -165,12 +165,12 @@ static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named
 	LH_CLEANUP(cleanup_elf) Elf *elf = NULL;
 	if (!problem)
 		LH_TRY(load_file(symbols, ret, &elf, &problem));
-	bool has_symbols = false;
+	bool has_symbols = false, is_complete = false;
 	if (problem)
-		LH_TRY(lh_memory_module_read(symbols->image, ret->module, &ret->table, &has_symbols));
-	if (has_symbols)
+		LH_TRY(lh_memory_module_read(symbols->image, ret->module, &ret->table, &has_symbols, &is_complete));
+	if (is_complete)
 		problem = NULL;
-	ret->has_names = !problem;
+	ret->has_names = !problem || has_symbols;
 	if (symbols->root_fd >= 0)
 		LH_TRY(lh_debug_file_add(symbols->root_fd, ret, elf, &ret->table, &ret->has_names));
 	if (!problem && !ret->table.sections.count)

@@ -58,10 +58,13 @@ static json_t *append_or_drop(json_t *list, json_t *element)
 	return NULL;
 }
 
-static json_t *append_region(json_t *list, const struct lh_extent *extent, uint64_t start, uint64_t end)
+static json_t *append_region(json_t *list, const struct lh_extent *extent, struct lh_range range, bool is_from_file)
 {
 	json_t *object = json_object();
-	if (lh_describe_extent(object, extent, start, end)) {
+	int status = lh_describe_extent(object, extent, range.start, range.end);
+	if (is_from_file)
+		status |= json_object_set_new(object, "from_file", json_true());
+	if (status) {
 		json_decref(object);
 		object = NULL;
 	}
@@ -73,12 +76,12 @@ json_t *lh_describe_regions(const struct lh_capture *capture, const struct lh_mo
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < capture->plan->extents.count; i++) {
 		const struct lh_extent *extent = &capture->plan->extents.items[i];
-		list = append_region(list, extent, extent->start, extent->end);
+		list = append_region(list, extent, (struct lh_range){extent->start, extent->end}, false);
 	}
 	for (size_t i = 0; list && i < pages->pieces.count; i++) {
 		const struct lh_module_piece *piece = &pages->pieces.items[i];
 		struct lh_extent extent = {.region = piece->region, .is_context = true};
-		list = append_region(list, &extent, piece->start, piece->end);
+		list = append_region(list, &extent, (struct lh_range){piece->start, piece->end}, true);
 	}
 	return list;
 }
