@@ -86,6 +86,9 @@ struct lh_chart_size {
 struct lh_error *lh_report_chart(const struct lh_selection *selection, const uint64_t *series,
 				 struct lh_chart_size size, struct lh_buffer *ret) LH_NODISCARD;
 
+/* Appends a line below it: how long ago its left end was, and now at its right end. */
+void lh_report_chart_axis(const struct lh_selection *selection, struct lh_chart_size size, struct lh_buffer *ret);
+
 /* A picture, SVG 1.1: a panel for the process, and one for each of the first regions that changed. */
 void lh_report_select_svg(const struct lh_select_report *report, struct lh_buffer *ret);
 

@@ -3,6 +3,7 @@
  * the command that is run when something leaks.
  */
 #include "sampling.h"
+#include "screen.h"
 #include "watching.h"
 
 #include "command.h"
@@ -39,16 +40,23 @@ void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns)
 
 bool lh_watch_is_over(uint64_t end_ns)
 {
-	return lh_interrupt_requested() || lh_output_is_closed() || lh_clock_monotonic_ns() >= end_ns;
+	return lh_interrupt_requested() || lh_screen_quit_requested() || lh_output_is_closed() ||
+	       lh_clock_monotonic_ns() >= end_ns;
 }
 
-struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process, uint64_t end_ns)
+struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process, uint64_t end_ns,
+			      struct lh_error *(*redraw)(void *), void *context)
 {
 	uint64_t deadline_ns = lh_min_u64(lh_clock_monotonic_ns() + pace->wait_ns, end_ns);
 	while (!lh_watch_is_over(deadline_ns)) {
-		lh_sleep_slice(deadline_ns);
+		if (lh_screen_is_on())
+			lh_screen_wait(deadline_ns);
+		else
+			lh_sleep_slice(deadline_ns);
 		if (process)
 			LH_TRY(lh_process_check(process));
+		if (redraw && lh_screen_take_resize())
+			LH_TRY(redraw(context));
 	}
 	return NULL;
 }

@@ -6,6 +6,7 @@
 #include "ceilings.h"
 #include "command.h"
 #include "sampling.h"
+#include "screen.h"
 #include "watching.h"
 
 #include <stdio.h>
@@ -178,11 +179,11 @@ static void put_row(const struct lh_watched *watched, struct lh_buffer *ret)
 static struct lh_error *show(const struct watch_all *watch, const struct lh_watched *watched, size_t count)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	if (lh_terminal_style().width)
-		lh_buffer_puts(&text, "\033[H\033[J"); /* ECMA-48: cursor home, erase below */
 	lh_buffer_printf(&text, "%8s %11s %11s %-9s %s\n", "PID", "PRIVATE", "GROWTH", "VERDICT", "COMMAND");
 	for (size_t i = 0; i < count && i < watch->settings->most; i++)
 		put_row(&watched[i], &text);
+	if (lh_screen_is_on())
+		return lh_screen_show(&text, " leakhunt watch --all   q: quit");
 	lh_buffer_puts(&text, "\n");
 	return lh_print(&text);
 }
@@ -199,9 +200,10 @@ static void run_commands(struct watch_all *watch)
 	}
 }
 
-static struct lh_error *act(struct watch_all *watch)
+/* Those that can be told of, the worst first, into *ret, which is the caller's to free. */
+static struct lh_error *gather(const struct watch_all *watch, struct lh_watched **ret, size_t *ret_count)
 {
-	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = calloc(watch->items.count + 1, sizeof(*watched));
+	struct lh_watched *watched = calloc(watch->items.count + 1, sizeof(*watched));
 	size_t count = 0;
 	if (!watched)
 		return lh_error_no_memory();
@@ -217,11 +219,30 @@ static struct lh_error *act(struct watch_all *watch)
 	for (size_t i = 0; i < count; i++)
 		watched[i].has_forecast = lh_forecast_end(watched[i].selection, &watched[i].forecast);
 	qsort(watched, count, sizeof(*watched), compare_growth);
+	*ret = watched;
+	*ret_count = count;
+	return NULL;
+}
+
+static struct lh_error *act(struct watch_all *watch)
+{
+	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
+	size_t count;
+	LH_TRY(gather(watch, &watched, &count));
 	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
 	if (count)
 		LH_TRY(show(watch, watched, count));
 	run_commands(watch);
 	return NULL;
+}
+
+static struct lh_error *redraw(void *context)
+{
+	const struct watch_all *watch = context;
+	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
+	size_t count;
+	LH_TRY(gather(watch, &watched, &count));
+	return count ? show(watch, watched, count) : NULL;
 }
 
 struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *ret_is_partial)
@@ -231,14 +252,24 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 	size_t look_count = 0;
 	uint64_t end_ns = settings->for_ns ? lh_clock_monotonic_ns() + settings->for_ns : UINT64_MAX;
 	lh_pace_begin(&pace, settings->interval_ns);
-	while (!lh_watch_is_over(end_ns)) {
+	lh_screen_begin();
+	struct lh_error *error = NULL;
+	while (!error && !lh_watch_is_over(end_ns)) {
 		uint64_t started_ns = lh_clock_monotonic_ns();
-		LH_TRY(look(&watch));
+		error = look(&watch);
 		look_count++;
-		LH_TRY(act(&watch));
+		if (!error)
+			error = act(&watch);
 		lh_pace_update(&pace, watch.has_moved, lh_clock_monotonic_ns() - started_ns);
-		LH_TRY(lh_pace_wait(&pace, NULL, end_ns));
+		if (!error)
+			error = lh_pace_wait(&pace, NULL, end_ns, redraw, &watch);
 	}
+	bool was_on_screen = lh_screen_is_on();
+	lh_screen_end();
+	LH_TRY(error);
+	/* The last table stays behind. */
+	if (was_on_screen)
+		LH_TRY(redraw(&watch));
 	if (look_count < 2)
 		return lh_error_create(LH_ERROR_INTERRUPTED, "ended after one look: growth shows from 2 on");
 	*ret_is_partial = watch.is_partial;

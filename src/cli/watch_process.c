@@ -7,6 +7,7 @@
 #include "record_log.h"
 #include "runtime_facts.h"
 #include "sampling.h"
+#include "screen.h"
 #include "watching.h"
 
 #include <langinfo.h>
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,25 +99,41 @@ static struct lh_error *put_result(const struct watch *watch, struct lh_style st
 	return lh_buffer_status(ret);
 }
 
+static void put_status(const struct watch *watch, char *ret, size_t ret_bytes)
+{
+	char span[LH_FORMAT_MAX];
+	lh_format_duration(watch->selection.span_ns, span);
+	snprintf(ret, ret_bytes, " leakhunt watch %d (%s)   %zu samples in %s   q: quit, with the result",
+		 (int)lh_process_pid(watch->process), lh_process_command(watch->process), watch->sampling.sample_count,
+		 span);
+}
+
 /* The size is asked for anew each time: windows are resized. */
 static struct lh_error *draw(const struct watch *watch)
 {
-	struct lh_buffer screen LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct winsize window = {.ws_col = 80, .ws_row = 24};
-	ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
-	size_t height = window.ws_row / 3;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_screen_size window = lh_screen_size();
+	size_t height = window.rows / 3;
+	char status[160];
 	struct lh_chart_size size = {
-		.width = window.ws_col ? window.ws_col - 1u : 79,
+		.width = window.columns - 1,
 		.height = height < CHART_HEIGHT_MIN   ? CHART_HEIGHT_MIN
 			  : height > CHART_HEIGHT_MAX ? CHART_HEIGHT_MAX
 						      : height,
 		.is_plain = strcmp(nl_langinfo(CODESET), "UTF-8") != 0,
 	};
-	lh_buffer_puts(&screen, "\033[H\033[J"); /* ECMA-48: cursor home, erase below */
-	LH_TRY(lh_report_chart(&watch->selection, watch->selection.total.series.items, size, &screen));
-	lh_buffer_puts(&screen, "\n");
-	LH_TRY(put_result(watch, lh_terminal_style(), &screen));
-	return lh_print(&screen);
+	LH_TRY(lh_report_chart(&watch->selection, watch->selection.total.series.items, size, &text));
+	lh_report_chart_axis(&watch->selection, size, &text);
+	lh_buffer_puts(&text, "\n");
+	LH_TRY(put_result(watch, lh_terminal_style(), &text));
+	put_status(watch, status, sizeof(status));
+	return lh_screen_show(&text, status);
+}
+
+static struct lh_error *redraw(void *context)
+{
+	const struct watch *watch = context;
+	return watch->sampling.sample_count >= 2 ? draw(watch) : NULL;
 }
 
 /* ---------------------------------------------------------------- acting */
@@ -143,7 +159,7 @@ static struct lh_error *judge(struct watch *watch)
 {
 	lh_selection_deinit(&watch->selection);
 	LH_TRY(lh_selector_judge(watch->sampling.selector, &watch->selection));
-	LH_TRY(watch->is_terminal ? draw(watch) : print_line(watch));
+	LH_TRY(lh_screen_is_on() ? draw(watch) : print_line(watch));
 	act(watch);
 	return NULL;
 }
@@ -168,19 +184,16 @@ static struct lh_error *follow(struct watch *watch)
 		if (is_due)
 			LH_TRY(take_sample(watch));
 		lh_pace_update(&pace, moved, lh_clock_monotonic_ns() - started_ns);
-		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns));
+		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns, redraw, watch));
 	}
 	watch->sampling.is_last = true;
 	return take_sample(watch);
 }
 
-/* On a terminal the result is on the screen already. */
 static struct lh_error *print_result(const struct watch *watch)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	if (watch->is_terminal)
-		return NULL;
-	lh_buffer_puts(&text, "\n");
+	lh_buffer_puts(&text, watch->is_terminal ? "" : "\n");
 	LH_TRY(put_result(watch, lh_terminal_style(), &text));
 	return lh_print(&text);
 }
@@ -198,7 +211,9 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 	LH_TRY(lh_sampling_begin(process, settings->counter, settings->max_stall_ns, &watch.sampling));
 	if (settings->save_path)
 		LH_TRY(lh_record_log_open(settings->save_path, process, settings->save_max_bytes, &watch.sampling.log));
+	lh_screen_begin();
 	struct lh_error *error = follow(&watch);
+	lh_screen_end();
 	if (watch.sampling.sample_count < 2)
 		return error ? error
 			     : lh_error_create(LH_ERROR_INTERRUPTED,

@@ -37,9 +37,12 @@ void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns);
 /* Whether somebody asks to stop, nobody reads what is printed, or it is time. */
 bool lh_watch_is_over(uint64_t end_ns);
 
-/* Waits in slices, while `still` says so (NULL: always) and nobody asks to stop. */
-struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process,
-			      uint64_t end_ns) LH_NODISCARD;
+/*
+ * Waits in slices, while the process lives (NULL: any) and nobody asks to stop. `redraw` is called with `context` when
+ * the terminal's size has changed; NULL: nothing is drawn.
+ */
+struct lh_error *lh_pace_wait(const struct lh_pace *pace, const struct lh_process *process, uint64_t end_ns,
+			      struct lh_error *(*redraw)(void *), void *context) LH_NODISCARD;
 
 /*
  * Replaces the file at once; `path` NULL: none is kept. The first failure of several is warned of; *has_failed is the

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { EIGHTHS = 8, AXIS_COLUMNS = 12 };
 
@@ -64,4 +65,21 @@ struct lh_error *lh_report_chart(const struct lh_selection *selection, const uin
 		lh_buffer_puts(ret, "\n");
 	}
 	return lh_buffer_status(ret);
+}
+
+/* "           5m 12s ago          2m 36s ago               now"; the middle only where there is room. */
+void lh_report_chart_axis(const struct lh_selection *selection, struct lh_chart_size size, struct lh_buffer *ret)
+{
+	enum { WITH_MIDDLE = 48 };
+	size_t columns = size.width > AXIS_COLUMNS ? size.width - AXIS_COLUMNS : 1;
+	char left[LH_FORMAT_MAX], middle[LH_FORMAT_MAX];
+	lh_format_duration(selection->span_ns, left);
+	lh_format_duration(selection->span_ns / 2, middle);
+	lh_buffer_printf(ret, "%*s", AXIS_COLUMNS - 1, "");
+	int half = (int)(columns / 2);
+	if (columns >= WITH_MIDDLE)
+		lh_buffer_printf(ret, "%s ago%*s%s ago%*s\n", left, half - (int)strlen(left) - 4, "", middle,
+				 (int)columns - half - (int)strlen(middle) - 4, "now");
+	else
+		lh_buffer_printf(ret, "%s ago%*s\n", left, (int)columns - (int)strlen(left) - 4, "now");
 }

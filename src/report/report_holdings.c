@@ -45,13 +45,15 @@ static void add_row(struct lh_table *table, const struct lh_selection *selection
 
 void lh_report_holdings_text(const struct lh_selection *selection, struct lh_style style, struct lh_buffer *ret)
 {
-	static const struct lh_column columns[] = {
+	enum { WIDE_COLUMNS = 120 };
+	bool is_narrow = style.width && style.width < WIDE_COLUMNS;
+	const struct lh_column columns[] = {
 		{"BESIDE ITS MAPPINGS", LH_COLUMN_LEFT},
 		{"NOW", LH_COLUMN_RIGHT},
 		{"GROWTH", LH_COLUMN_RIGHT},
 		{"RATE/h", LH_COLUMN_RIGHT},
 		{"VERDICT", LH_COLUMN_LEFT},
-		{"WHY", LH_COLUMN_REST},
+		{is_narrow ? "" : "WHY", is_narrow ? LH_COLUMN_BELOW : LH_COLUMN_REST},
 	};
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));

@@ -161,6 +161,27 @@ static void cell_kind(struct lh_table *table, const struct lh_growth *growth)
 	lh_table_cell_escaped(table, text.data ? text.data : "");
 }
 
+/* Below this many columns, an address is where its mapping starts, and the reason has lines of its own. */
+enum { WIDE_COLUMNS = 120 };
+
+static bool is_narrow(struct lh_style style)
+{
+	return style.width && style.width < WIDE_COLUMNS;
+}
+
+static void add_narrow_row(struct lh_table *table, const struct lh_growth *growth)
+{
+	char growth_text[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
+	lh_table_row(table, style_of(growth));
+	lh_table_cell(table, "0x%" PRIx64, growth->start);
+	lh_table_cell_bytes(table, growth->private_last_bytes);
+	lh_table_cell(table, "%s", lh_format_signed_bytes(growth->growth_bytes, growth_text));
+	lh_table_cell(table, "%s", format_rate(growth->rate_bytes_per_hour, rate));
+	lh_table_cell(table, "%s", lh_verdict_name(growth->verdict));
+	cell_kind(table, growth);
+	lh_table_cell(table, "%s", growth->reason);
+}
+
 static void add_row(struct lh_table *table, const struct lh_growth *growth)
 {
 	char range[64], growth_text[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
@@ -183,8 +204,16 @@ static size_t text_rows(const struct lh_select_report *report, struct lh_style s
 		{"USS NOW", LH_COLUMN_RIGHT},      {"GROWTH", LH_COLUMN_RIGHT}, {"RATE/h", LH_COLUMN_RIGHT},
 		{"VERDICT", LH_COLUMN_LEFT},       {"WHY", LH_COLUMN_REST},
 	};
+	static const struct lh_column narrow_columns[] = {
+		{"STARTS AT", LH_COLUMN_LEFT}, {"USS NOW", LH_COLUMN_RIGHT}, {"GROWTH", LH_COLUMN_RIGHT},
+		{"RATE/h", LH_COLUMN_RIGHT},   {"VERDICT", LH_COLUMN_LEFT},  {"KIND", LH_COLUMN_LEFT},
+		{"", LH_COLUMN_BELOW},
+	};
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
-	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	if (is_narrow(style))
+		lh_table_init(&table, narrow_columns, LH_ARRAY_COUNT(narrow_columns));
+	else
+		lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	size_t shown = 0, left_out = 0;
 	for (size_t i = 0; i < report->selection->growths.count; i++) {
 		const struct lh_growth *growth = &report->selection->growths.items[i];
@@ -194,7 +223,10 @@ static size_t text_rows(const struct lh_select_report *report, struct lh_style s
 			left_out++;
 			continue;
 		}
-		add_row(&table, growth);
+		if (is_narrow(style))
+			add_narrow_row(&table, growth);
+		else
+			add_row(&table, growth);
 		shown++;
 	}
 	if (shown) {

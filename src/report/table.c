@@ -226,6 +226,26 @@ static void render_line(const struct lh_table *table, size_t row, const size_t *
 	ret->failed |= line.failed;
 }
 
+/* Words of a text below its row. */
+static void render_below(const char *text, struct lh_style style, struct lh_buffer *ret)
+{
+	enum { INDENT = 4 };
+	size_t column = 0;
+	while (*text) {
+		size_t length = strcspn(text, " "), columns = text_columns(text) - text_columns(text + length);
+		bool is_first = !column;
+		if (!is_first && style.width && column + 1 + columns > style.width) {
+			lh_buffer_puts(ret, "\n");
+			column = 0;
+		}
+		lh_buffer_printf(ret, "%*s", column ? 1 : INDENT, "");
+		lh_buffer_append(ret, text, length);
+		column += columns + (column ? 1 : INDENT);
+		text += length + strspn(text + length, " ");
+	}
+	lh_buffer_puts(ret, column ? "\n" : "");
+}
+
 void lh_table_render(const struct lh_table *table, struct lh_style style, struct lh_buffer *ret)
 {
 	LH_CLEANUP(lh_cleanup_free) size_t *widths = calloc(table->column_count, sizeof(*widths));
@@ -236,11 +256,16 @@ void lh_table_render(const struct lh_table *table, struct lh_style style, struct
 	for (size_t i = 0; i < table->column_count; i++)
 		widths[i] = column_width(table, i);
 	size_t last = table->column_count - 1, shown = shown_columns(table, widths, style);
+	bool is_below = table->columns[last].kind == LH_COLUMN_BELOW;
+	shown = is_below ? last : shown;
 	if (table->columns[last].kind == LH_COLUMN_REST)
 		widths[last] = rest_width(table, widths, style);
 	render_line(table, table->row_styles.count, widths, shown, style, ret);
-	for (size_t row = 0; row < table->row_styles.count; row++)
+	for (size_t row = 0; row < table->row_styles.count; row++) {
 		render_line(table, row, widths, shown, style, ret);
+		if (is_below)
+			render_below(cell_at(table, row, last), style, ret);
+	}
 }
 
 void lh_table_deinit(struct lh_table *table)

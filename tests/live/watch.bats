@@ -292,3 +292,47 @@ has_lines() {
 	[[ $output == *"verdict  "* && $output != *"verdict  leak"* ]]
 	[ ! -e fired ]
 }
+
+# on_terminal COLUMNS ROWS COMMAND...: with a terminal of that size; its output into $output, keys from the fifo `keys`.
+on_terminal() {
+	local columns=$1 rows=$2
+	shift 2
+	script -qfec "stty cols $columns rows $rows; LC_ALL=C.UTF-8 TERM=xterm $*" typescript <keys >/dev/null 3>&- &
+	terminal=$!
+	exec 8>keys
+}
+
+# A condition for wait_until.
+terminal_shows() {
+	grep -aq "$1" typescript
+}
+
+@test "on a terminal: the alternate screen, a time axis, a status line; q ends it, and the result is left behind" {
+	mkfifo keys
+	start_sample heap_leak --auto 20
+	on_terminal 80 24 "'$LEAKHUNT' watch $SAMPLE_PID -i 50ms"
+	wait_until 200 terminal_shows 'verdict  leak'
+	printf q >&8
+	wait "$terminal"
+	exec 8>&-
+	screen=$(<typescript)
+	[[ $screen == *$'\033[?1049h'*'ago'*'now'*'q: quit'*$'\033[?1049l'*'verdict  leak'* ]]
+	# Behind the alternate screen: the result, no line of the table wider than the terminal.
+	left=${screen##*$'\033[?1049l'}
+	[[ $left == *'STARTS AT'* ]]
+	sed -n '/STARTS AT/,/^.\?$/p' <<<"$left" | sed 's/\x1b\[[0-9;]*m//g' | tr -d '\r' >table
+	! grep -Eq '^.{81}' table
+	grep -q '^    rose in ' table
+	assert_sample_unharmed
+}
+
+@test "on a terminal: all processes are drawn again and again in one place; q ends it" {
+	mkfifo keys
+	on_terminal 80 24 "'$LEAKHUNT' watch --all -i 200ms"
+	wait_until 200 terminal_shows PRIVATE
+	printf q >&8
+	wait "$terminal"
+	exec 8>&-
+	screen=$(<typescript)
+	[[ $screen == *$'\033[?1049h'*$'\033[H\033[J'*'PRIVATE'*$'\033[?1049l'* ]]
+}
