@@ -238,7 +238,7 @@ has_lines() {
 @test "metrics: readable by everybody; the time until the nearest limit; what is held beside mappings" {
 	start_sample heap_leak --auto 20
 	umask 077
-	watch "$SAMPLE_PID" -i 50ms --for 1500ms --metrics metrics.prom
+	watch "$SAMPLE_PID" -i 50ms --for 4s --metrics metrics.prom
 	[ "$status" -eq 0 ]
 	[ "$(stat -c %a metrics.prom)" = 644 ]
 	openmetrics metrics.prom >metrics
@@ -255,7 +255,7 @@ has_lines() {
 	sed -n '/^```yaml$/,/^```$/p' "$LEAKHUNT_ROOT/README.md" | sed '1d;$d' >rules.yml
 	promtool check rules rules.yml
 	start_sample heap_leak --auto 20
-	watch "$SAMPLE_PID" -i 50ms --for 1500ms --metrics metrics.prom
+	watch "$SAMPLE_PID" -i 50ms --for 4s --metrics metrics.prom
 	# Series of an hour, of the names and labels that were written; the limit is an hour away.
 	series() {
 		grep "^$1{" metrics.prom | head -1 | sed 's/ [^ ]*$//'
