@@ -199,7 +199,7 @@ static struct lh_error *add_run_pages(const struct lh_page_runs *runs, struct lh
 {
 	for (size_t i = 0; i < runs->runs.count; i++) {
 		struct lh_range range = runs->runs.items[i].range;
-		uint64_t end = lh_min_u64(range.end, range.start + SEARCHED_RUN_PAGES * LH_PAGE_BYTES);
+		uint64_t end = lh_min_u64(range.end, range.start + (uint64_t)SEARCHED_RUN_PAGES * LH_PAGE_BYTES);
 		for (uint64_t addr = range.start; addr < end && ret->items.count < SEARCHED_PAGES_MAX;
 		     addr += LH_PAGE_BYTES)
 			LH_TRY(lh_vec_push(&ret->items, (struct lh_peek){.addr = addr, .is_present = true}));

@@ -117,7 +117,7 @@ static struct lh_error *claim_around(struct pool_search *search, const struct lh
 static struct lh_error *claim_layout(struct pool_search *search)
 {
 	struct lh_peeks probes LH_CLEANUP(lh_peeks_deinit) = {0};
-	/* Half an arena: the first half of each is carved before the second. */
+	/* A quarter of an arena: pools are carved from its start, so the first probe in one finds a pool. */
 	LH_TRY(lh_heap_peek_aligned(search->memory, LH_HEAP_PLAIN, search->layout->arena_bytes,
 				    search->layout->arena_bytes / 4, PROBES_MAX, &probes));
 	for (size_t i = 0; i < probes.items.count; i++) {

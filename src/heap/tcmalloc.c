@@ -7,7 +7,13 @@
 
 #include <stdlib.h>
 
-enum { LEAF_BITS = 18, ROOT_ENTRIES = 1 << 17, LEAF_ENTRIES = 1 << LEAF_BITS, LEAF_BYTES = LEAF_ENTRIES * 8 };
+enum {
+	PAGE_NUMBER_BITS = 35,
+	LEAF_BITS = 18,
+	ROOT_ENTRIES = 1 << 17,
+	LEAF_ENTRIES = 1 << LEAF_BITS,
+	LEAF_BYTES = LEAF_ENTRIES * 8
+};
 enum { ROOT_BYTES = ROOT_ENTRIES * 8, PIECE_WORDS = 8192, PIECE_BYTES = PIECE_WORDS * 8, LEAVES_MAX = 1024 };
 
 /* Configured when it is built; 8 KiB by default. */
@@ -34,7 +40,7 @@ static bool read_span(const struct page_map *map, uint64_t addr, struct span *re
 	uint64_t words[2];
 	if (addr % 8 || !lh_heap_is_private(map->memory, addr, 48) ||
 	    !lh_heap_read_words(map->memory, addr, words, 2) || !words[1] || words[1] > UINT32_MAX ||
-	    words[0] >> (ROOT_ENTRIES == 1 << 17 ? 35 : 0))
+	    words[0] >> PAGE_NUMBER_BITS)
 		return false;
 	*ret = (struct span){words[0], words[1]};
 	return true;
