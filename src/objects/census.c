@@ -275,6 +275,20 @@ static struct lh_error *add_rows(const struct lh_census_pass *pass, struct lh_ce
 	return NULL;
 }
 
+/* Words that lead into a hole between the segments of a module point to something else. */
+static void drop_holes(struct lh_census *census, struct lh_symbols *symbols)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < census->rows.count; i++) {
+		const char *name;
+		if (lh_symbols_module(symbols, census->rows.items[i].target_addr, &name))
+			census->rows.items[kept++] = census->rows.items[i];
+		else
+			census->pointer_count -= census->rows.items[i].count;
+	}
+	census->rows.count = kept;
+}
+
 /* Looking up names takes longer than counting: no more than are needed. */
 static void name_rows(struct lh_census *census, struct lh_symbols *symbols, size_t wanted)
 {
@@ -297,6 +311,7 @@ struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_sy
 		.dropped_count = pass->dropped_count,
 	};
 	LH_TRY(add_rows(pass, &census));
+	drop_holes(&census, symbols);
 	if (census.rows.count)
 		qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_rows);
 	name_rows(&census, symbols, wanted);

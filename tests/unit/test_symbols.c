@@ -371,6 +371,43 @@ static void a_demangling_bomb_stays_as_it_is(void **state)
 	assert_demangled(bomb.data, bomb.data);
 }
 
+/* ---------------------------------------------------------------- memory in place of a file */
+
+/* The file is not there; its headers in memory say that a hole lies between its two segments. */
+static void holes_are_not_of_the_module(void **state)
+{
+	(void)state;
+	struct {
+		Elf64_Ehdr header;
+		Elf64_Phdr segments[2];
+		uint8_t rest[4096 - sizeof(Elf64_Ehdr) - 2 * sizeof(Elf64_Phdr)];
+	} page = {
+		.header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+			   .e_type = ET_DYN,
+			   .e_phoff = sizeof(Elf64_Ehdr),
+			   .e_phentsize = sizeof(Elf64_Phdr),
+			   .e_phnum = 2},
+		.segments = {{.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = 0x1000, .p_memsz = 0x1000},
+			     {.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_vaddr = 0x200010, .p_memsz = 0x100}},
+	};
+	struct library library = {0};
+	struct lh_symbol symbol;
+	core_begin(&library.core);
+	core_add_load(&library.core, START, sizeof(page), &page, sizeof(page), PF_R);
+	core_add_json(&library.core, 3,
+		      "[{\"start\":\"0x10000000\",\"end\":\"0x10201000\",\"path\":\"/none\",\"bias\":\"0x10000000\"}]");
+	core_end(&library.core);
+	library.image = core_open(&library.core);
+	assert_success(lh_symbols_open(library.image, "/", &library.symbols));
+	assert_true(lh_symbols_find(library.symbols, START + 0xfff, &symbol));
+	assert_false(lh_symbols_find(library.symbols, START + 0x1000, &symbol));
+	assert_false(lh_symbols_find(library.symbols, START + 0x1ff000, &symbol));
+	assert_true(lh_symbols_find(library.symbols, START + 0x200000, &symbol));
+	assert_true(lh_symbols_is_code(library.symbols, START + 0x10));
+	assert_false(lh_symbols_is_code(library.symbols, START + 0x200010));
+	close_library(&library);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +417,7 @@ int main(void)
 		cmocka_unit_test(sections_are_the_next_best),    cmocka_unit_test(replaced_file_is_not_used),
 		cmocka_unit_test(unusable_files_are_problems),   cmocka_unit_test(the_innermost_symbol_wins),
 		cmocka_unit_test(names_are_demangled),           cmocka_unit_test(a_demangling_bomb_stays_as_it_is),
+		cmocka_unit_test(holes_are_not_of_the_module),
 	};
 	elf_version(EV_CURRENT);
 	return cmocka_run_group_tests(tests, NULL, NULL);
