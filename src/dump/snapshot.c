@@ -13,16 +13,15 @@
 #include <string.h>
 #include <time.h>
 
+/* Fewer bytes than this say little about the rate. */
+#define RATED_BYTES_MIN LH_MIB
+
 enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5, KEPT_RUNS_MAX = 65536 };
 #define LONG_PASS_NS LH_NS_PER_S
 
 /* Room for the last set: had as soon as so much is enough, which is twice what is copied in 10 ms. */
 #define FINAL_BYTES_EARLY (32 * LH_MIB)
 #define FINAL_BYTES_MIN   (4 * LH_MIB)
-
-/* Fewer bytes than this say little about the rate. */
-#define RATED_BYTES_MIN LH_MIB
-#define PAUSE_MIN_NS    (200 * (uint64_t)1000)
 
 static void snapshot_deinit(struct lh_snapshot *snapshot)
 {
@@ -38,20 +37,6 @@ static void snapshot_deinit(struct lh_snapshot *snapshot)
 }
 
 /* ---------------------------------------------------------------- passes */
-
-struct lh_error *lh_snapshot_read_maps(struct lh_snapshot *snapshot, struct lh_buffer *ret)
-{
-	uint64_t before_ns = lh_clock_monotonic_ns();
-	LH_TRY(lh_process_read_file(snapshot->job->process, "maps", ret));
-	snapshot->maps_ns = lh_clock_monotonic_ns() - before_ns;
-	return NULL;
-}
-
-bool lh_snapshot_knows_maps(const struct lh_snapshot *snapshot, const struct lh_buffer *text)
-{
-	return snapshot->maps.length == text->length && text->length &&
-	       memcmp(snapshot->maps.data, text->data, text->length) == 0;
-}
 
 static uint64_t untracked_bytes(const struct lh_plan *plan)
 {
@@ -178,18 +163,6 @@ static struct lh_error *run_pass(struct lh_snapshot *snapshot)
 	return lh_vec_push(&job->receipt.passes, pass);
 }
 
-static uint64_t final_copy_ns(const struct lh_snapshot *snapshot)
-{
-	return snapshot->left_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns;
-}
-
-uint64_t lh_snapshot_expected_ns(const struct lh_snapshot *snapshot)
-{
-	return PAUSE_MIN_NS + snapshot->job->tasks.tasks.count * LH_THREAD_STOP_NS + snapshot->maps_ns +
-	       snapshot->scan_ns + snapshot->untracked_bytes / LH_PAGE_BYTES * snapshot->page_cost_ns +
-	       final_copy_ns(snapshot);
-}
-
 /*
  * Half of what is allowed, and most of that no longer for what was written, which is all that another pass could
  * lessen. Or as short as the stop that another pass would cost: that saves nothing.
@@ -197,8 +170,8 @@ uint64_t lh_snapshot_expected_ns(const struct lh_snapshot *snapshot)
 static bool is_short_enough(const struct lh_snapshot *snapshot)
 {
 	uint64_t pause_ns = lh_snapshot_expected_ns(snapshot);
-	return pause_ns <= snapshot->tracker->take_pause_ns ||
-	       (pause_ns <= snapshot->job->options->max_pause_ns / 2 && final_copy_ns(snapshot) <= pause_ns / 4);
+	return pause_ns <= snapshot->tracker->take_pause_ns || (pause_ns <= snapshot->job->options->max_pause_ns / 2 &&
+								lh_snapshot_final_copy_ns(snapshot) <= pause_ns / 4);
 }
 
 /* A pass that lessens nothing may be bad luck; a long one is not tried again. */

@@ -39,6 +39,9 @@ bool lh_snapshot_knows_maps(const struct lh_snapshot *snapshot, const struct lh_
 /* What a stop would take, by what the last look and the last pass took. */
 uint64_t lh_snapshot_expected_ns(const struct lh_snapshot *snapshot);
 
+/* Of that, copying what was written and is left. */
+uint64_t lh_snapshot_final_copy_ns(const struct lh_snapshot *snapshot);
+
 /* ---------------------------------------------------------------- the stop */
 
 /*
