@@ -107,9 +107,10 @@ static void move_break(struct checker *checker)
 
 int main(void)
 {
-	/* glibc's malloc must not use the break beside this program. */
-	if (malloc(1) == NULL)
-		return 1;
+	/* glibc's malloc takes its first break now: later it would take what move_break has. */
+	static void *volatile taken;
+	taken = malloc(1);
+	free(taken);
 	checker_begin();
 	checker_start(grow_buffer, NULL, NULL);
 	checker_start(grow_reserve, NULL, NULL);

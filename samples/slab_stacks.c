@@ -39,6 +39,7 @@ static __attribute__((noinline)) void sleep_deep_in_stack(struct checker *checke
 {
 	char here;
 	size_t room = (size_t)(&here - bottom) - 1024;
+	// cppcheck-suppress allocaCalled; a variable length array would be no less
 	volatile unsigned char *filled = alloca(room);
 	for (size_t i = 0; i < room; i++)
 		filled[i] = 0x5a;
