@@ -424,6 +424,7 @@ struct lh_quiet_child {
 	pid_t pid;
 	pid_t inner_pid; /* its number in its own pid namespace */
 	bool is_zombie;
+	bool is_traced;    /* by a process that our /proc shows; dead or alive */
 	int exit_status;   /* as wait(2) gives it; of a zombie, where we may see it, else 0 */
 	int oom_score_adj; /* proc_pid_oom_score_adj(5) */
 };

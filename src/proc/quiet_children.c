@@ -35,15 +35,15 @@ static long stat_number(const char *text, int field)
 }
 
 /* "NSpid:\t4711\t12": in our namespace first, in its own last. */
-static pid_t inner_pid(int folder_fd, pid_t pid)
+static void read_child_status(int folder_fd, struct lh_quiet_child *child)
 {
 	char status[STATUS_BYTES];
-	uint64_t number, inner = (uint64_t)pid;
+	uint64_t number;
 	if (lh_proc_read_small(folder_fd, "status", status, sizeof(status)) < 0)
-		return pid;
+		return;
 	for (unsigned level = 0; lh_proc_status_number(status, "NSpid", level, 10, &number); level++)
-		inner = number;
-	return (pid_t)inner;
+		child->inner_pid = (pid_t)number;
+	child->is_traced = lh_proc_status_number(status, "TracerPid", 0, 10, &number) && number;
 }
 
 static int oom_score_adj(int folder_fd)
@@ -60,13 +60,15 @@ static struct lh_error *add_if_quiet(pid_t parent, int folder_fd, pid_t pid, str
 		return NULL;
 	const char *state = stat_field(text, FIELD_STATE);
 	long exit_status = stat_number(text, FIELD_EXIT_CODE);
-	return lh_vec_push(&children->items, (struct lh_quiet_child){
-						     .pid = pid,
-						     .inner_pid = inner_pid(folder_fd, pid),
-						     .is_zombie = state && *state == 'Z',
-						     .exit_status = exit_status > 0 ? (int)exit_status : 0,
-						     .oom_score_adj = oom_score_adj(folder_fd),
-					     });
+	struct lh_quiet_child child = {
+		.pid = pid,
+		.inner_pid = pid,
+		.is_zombie = state && *state == 'Z',
+		.exit_status = exit_status > 0 ? (int)exit_status : 0,
+		.oom_score_adj = oom_score_adj(folder_fd),
+	};
+	read_child_status(folder_fd, &child);
+	return lh_vec_push(&children->items, child);
 }
 
 static struct lh_error *add_children(pid_t parent, DIR *folder, struct lh_quiet_children *children)

@@ -25,6 +25,8 @@ enum { OOM_SCORE_ADJ_HIGHEST = 1000 };
 /* Between a child's death and its state Z lies the release of its memory. */
 #define DEATH_PATIENCE_NS (60 * LH_NS_PER_S)
 #define REAP_PATIENCE_NS  (10 * LH_NS_PER_S)
+/* The target's threads stand still meanwhile; a wait for a zombie returns at once, unless another traces it. */
+#define WAIT_PATIENCE_NS (LH_NS_PER_S / 5)
 
 static const struct timespec short_nap = {.tv_nsec = 200000};
 static const struct timespec long_nap = {.tv_nsec = 5000000};
@@ -47,7 +49,7 @@ static struct lh_error *wait_by(struct lh_remote *remote, void *context)
 	if (reaping->traced)
 		(void)waitpid(reaping->traced, NULL, __WALL | WNOHANG);
 	lh_fault_point("child-handed-over");
-	LH_TRY(lh_remote_finish_call(remote, &reaping->result));
+	LH_TRY(lh_remote_finish_call(remote, WAIT_PATIENCE_NS, &reaping->result));
 	reaping->traced = 0;
 	lh_fault_point("child-waited-for");
 	return NULL;
@@ -187,12 +189,14 @@ struct lh_error *lh_child_end(const struct lh_process *process, const struct lh_
 
 /* ---------------------------------------------------------------- leftovers */
 
+/* One that is traced belongs to a leakhunt or a guard that lives: its parent would wait for it in vain. */
 static bool is_leftover_zombie(const struct lh_quiet_child *child)
 {
 	int status = child->exit_status;
 	bool left_by_itself = WIFEXITED(status) && WEXITSTATUS(status) == LH_CHILD_EXIT_CODE;
 	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-	return child->is_zombie && (left_by_itself || (was_killed && child->oom_score_adj == OOM_SCORE_ADJ_HIGHEST));
+	return child->is_zombie && !child->is_traced &&
+	       (left_by_itself || (was_killed && child->oom_score_adj == OOM_SCORE_ADJ_HIGHEST));
 }
 
 #if defined(__x86_64__)

@@ -153,6 +153,9 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 	return NULL;
 }
 
+/* PTRACE_O_TRACESYSGOOD: a stop at a system call, which an injected call may leave behind. */
+enum { SYSCALL_STOP = SIGTRAP | 0x80 };
+
 /*
  * After PTRACE_SEIZE a stop is a trap or a group stop (PTRACE_EVENT_STOP, told apart by the signal),
  * or one in which a signal is about to be delivered (no event); the latter is handed on at the end.
@@ -162,7 +165,7 @@ static void note_stop(struct frozen_thread *thread, int stop_code)
 	int event = stop_code >> 8, signal = stop_code & 0xff;
 	thread->phase = THREAD_STOPPED;
 	thread->is_group_stop = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
-	thread->signal = event ? 0 : signal;
+	thread->signal = event || signal == SYSCALL_STOP ? 0 : signal;
 }
 
 /*

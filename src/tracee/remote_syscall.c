@@ -51,6 +51,7 @@ struct lh_remote {
 	struct user_regs_struct registers; /* set last */
 	uint64_t signal_mask;
 	int stop_signal;
+	bool is_running;       /* resumed, and not seen in a stop since */
 	bool is_in_call;       /* at the entry of a system call that has not been run */
 	bool is_before_signal; /* in the stop in which stop_signal is delivered */
 	bool goes_on;          /* lh_remote_hold_signals */
@@ -287,10 +288,18 @@ void lh_remote_keep_slot(struct lh_remote *remote)
 
 /* ---------------------------------------------------------------- running calls */
 
-static struct lh_error *resume(const struct lh_remote *remote, int request)
+static struct lh_error *resume(struct lh_remote *remote, int request)
 {
 	if (ptrace(request, remote->tid, 0, 0) < 0)
 		return lh_error_from_errno(errno, "cannot resume thread %d", (int)remote->tid);
+	remote->is_running = true;
+	return NULL;
+}
+
+static struct lh_error *await_stop(struct lh_remote *remote, uint64_t patience_ns, int *ret_stop)
+{
+	LH_TRY(lh_await_stop(remote->tid, patience_ns, ret_stop));
+	remote->is_running = false;
 	return NULL;
 }
 
@@ -313,7 +322,7 @@ static struct lh_error *await_call_stop(struct lh_remote *remote, int event, uin
 {
 	for (;;) {
 		int stop;
-		LH_TRY(lh_await_stop(remote->tid, patience_ns, &stop));
+		LH_TRY(await_stop(remote, patience_ns, &stop));
 		*ret_is_event = event && stop >> 8 == event;
 		if (*ret_is_event || stop == SYSCALL_STOP)
 			return NULL;
@@ -340,11 +349,11 @@ struct lh_error *lh_remote_start_call(struct lh_remote *remote)
 	return NULL;
 }
 
-struct lh_error *lh_remote_finish_call(struct lh_remote *remote, int64_t *ret)
+struct lh_error *lh_remote_finish_call(struct lh_remote *remote, uint64_t patience_ns, int64_t *ret)
 {
 	struct user_regs_struct registers;
 	bool is_event;
-	LH_TRY(await_call_stop(remote, 0, LH_STOP_PATIENCE_NS, &is_event));
+	LH_TRY(await_call_stop(remote, 0, patience_ns, &is_event));
 	lh_fault_point("remote-call-left");
 	LH_TRY(get_registers(remote->tid, &registers));
 	*ret = (int64_t)registers.rax;
@@ -362,7 +371,7 @@ struct lh_error *lh_remote_call(struct lh_remote *remote, int64_t *ret)
 	do {
 		LH_TRY(lh_remote_enter_call(remote));
 		LH_TRY(lh_remote_start_call(remote));
-		LH_TRY(lh_remote_finish_call(remote, ret));
+		LH_TRY(lh_remote_finish_call(remote, LH_STOP_PATIENCE_NS, ret));
 	} while (is_restarted(*ret));
 	return NULL;
 }
@@ -378,7 +387,7 @@ static struct lh_error *interrupt_in_user_code(struct lh_remote *remote)
 		return lh_error_from_errno(errno, "cannot interrupt thread %d", (int)remote->tid);
 	do {
 		LH_TRY(resume(remote, PTRACE_CONT));
-		LH_TRY(lh_await_stop(remote->tid, LH_STOP_PATIENCE_NS, &stop));
+		LH_TRY(await_stop(remote, LH_STOP_PATIENCE_NS, &stop));
 		if (!(stop >> 8) && stop != SYSCALL_STOP)
 			LH_TRY(meet_signal(remote, stop & 0xff));
 	} while (stop >> 8 != PTRACE_EVENT_STOP);
@@ -394,7 +403,7 @@ struct lh_error *lh_remote_clone(struct lh_remote *remote, pid_t *ret_tid, int64
 		LH_TRY(lh_remote_start_call(remote));
 		LH_TRY(await_call_stop(remote, PTRACE_EVENT_CLONE, CLONE_PATIENCE_NS, &is_event));
 		if (!is_event)
-			LH_TRY(lh_remote_finish_call(remote, ret));
+			LH_TRY(lh_remote_finish_call(remote, LH_STOP_PATIENCE_NS, ret));
 	} while (!is_event && is_restarted(*ret));
 	if (!is_event)
 		return NULL;
@@ -430,7 +439,9 @@ static struct lh_error *put_back(struct lh_remote *remote)
 	int stop;
 	if (remote->is_in_call)
 		LH_TRY(cancel_call(remote));
-	LH_TRY(lh_await_stop(remote->tid, LH_STOP_PATIENCE_NS, &stop));
+	if (remote->is_running && ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0) /* in a call that does not return */
+		return lh_error_from_errno(errno, "cannot interrupt thread %d", (int)remote->tid);
+	LH_TRY(await_stop(remote, LH_STOP_PATIENCE_NS, &stop));
 	if (!remote->is_before_signal && stop >> 8 != PTRACE_EVENT_STOP) {
 		struct lh_error *error = interrupt_in_user_code(remote);
 		if (error && !remote->is_before_signal)

@@ -33,7 +33,7 @@ struct lh_error *lh_remote_call(struct lh_remote *remote, int64_t *ret) LH_NODIS
 /* The same in two steps: the second lets the thread run on, and returns at once. */
 struct lh_error *lh_remote_enter_call(struct lh_remote *remote) LH_NODISCARD;
 struct lh_error *lh_remote_start_call(struct lh_remote *remote) LH_NODISCARD;
-struct lh_error *lh_remote_finish_call(struct lh_remote *remote, int64_t *ret) LH_NODISCARD;
+struct lh_error *lh_remote_finish_call(struct lh_remote *remote, uint64_t patience_ns, int64_t *ret) LH_NODISCARD;
 
 /*
  * Runs the clone that a job begins with, and leaves the thread in user code again. *ret_tid: the new thread or
