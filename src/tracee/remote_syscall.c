@@ -321,7 +321,7 @@ static struct lh_error *meet_signal(struct lh_remote *remote, int signal)
 static struct lh_error *await_call_stop(struct lh_remote *remote, int event, uint64_t patience_ns, bool *ret_is_event)
 {
 	for (;;) {
-		int stop;
+		int stop = 0;
 		LH_TRY(await_stop(remote, patience_ns, &stop));
 		*ret_is_event = event && stop >> 8 == event;
 		if (*ret_is_event || stop == SYSCALL_STOP)
@@ -382,7 +382,7 @@ struct lh_error *lh_remote_call(struct lh_remote *remote, int64_t *ret)
  */
 static struct lh_error *interrupt_in_user_code(struct lh_remote *remote)
 {
-	int stop;
+	int stop = 0;
 	if (ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0)
 		return lh_error_from_errno(errno, "cannot interrupt thread %d", (int)remote->tid);
 	do {
@@ -436,7 +436,7 @@ static struct lh_error *cancel_call(struct lh_remote *remote)
 static struct lh_error *put_back(struct lh_remote *remote)
 {
 	static const uint8_t zeros[LH_SLOT_BYTES];
-	int stop;
+	int stop = 0;
 	if (remote->is_in_call)
 		LH_TRY(cancel_call(remote));
 	if (remote->is_running && ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0) /* in a call that does not return */
