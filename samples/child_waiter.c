@@ -5,6 +5,7 @@
  */
 #include "self_check.h"
 
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -15,6 +16,7 @@ static pid_t clone_with_signal(int exit_signal)
 
 static _Noreturn void run_traced_child(void)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* or it would stay stopped when this program ends between */
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 	raise(SIGSTOP);
 	_exit(7);

@@ -234,9 +234,7 @@ class Server(Target):
     def stop(self):
         super().stop()
         if self.server:
-            if self.server.poll() is None:
-                self.server.send_signal(self.stop_signal)
-            end_process(self.server, signal.SIGKILL)
+            end_process(self.server, self.stop_signal)
             self.log.close()
 
 
