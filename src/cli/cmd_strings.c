@@ -313,11 +313,10 @@ const struct lh_command lh_cmd_strings = {
 		"Of two memories it says what the second one has more than the first.\n\n"
 		"Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
 		"the rest.\n\n"
-		"What is secret by its form (private keys, TLS session secrets, passwords in URLs and in key=value, "
-		"Authorization and Cookie fields, tokens) is counted, and masked with '*' in every output, --list too, "
-		"unless --show-secrets. A secret that says nothing of itself is not known as one: keep outputs as safe "
-		"as "
-		"the dump.\n\n"
+		"leakhunt masks secrets with '*' in every output unless --show-secrets is given: private keys, TLS "
+		"session secrets, tokens, password hashes, cookies, and passwords in URLs, key=value pairs, command "
+		"lines, SQL and mail logins. `man leakhunt`, SECRETS, lists the forms. Secrets without a recognizable "
+		"form are not masked: protect outputs as you protect the dump.\n\n"
 		"The exit code is 1 when a part could not be read, which is said, or after Ctrl-C, which gives the "
 		"result so far.",
 	.options = options,
