@@ -5,21 +5,10 @@
 #ifndef LEAKHUNT_SCAN_H
 #define LEAKHUNT_SCAN_H
 
-#include "leakhunt/image.h"
-#include "leakhunt/symbols.h"
+#include "leakhunt/objects.h"
+#include "leakhunt/sweep.h"
 
 /* ---------------------------------------------------------------- encodings and runs */
-
-/* As GNU strings -e: one letter each; and u. */
-enum lh_encoding {
-	LH_ENCODING_ASCII,    /* s: 7-bit bytes */
-	LH_ENCODING_LATIN,    /* S: 8-bit bytes */
-	LH_ENCODING_UTF16_BE, /* b */
-	LH_ENCODING_UTF16_LE, /* l */
-	LH_ENCODING_UTF32_BE, /* B */
-	LH_ENCODING_UTF32_LE, /* L */
-	LH_ENCODING_UTF8,     /* u: ASCII, and valid sequences (RFC 3629) of characters that are seen */
-};
 
 bool lh_encoding_parse(const char *letter, enum lh_encoding *ret);
 
@@ -37,12 +26,6 @@ struct lh_run {
 };
 
 typedef struct lh_error *lh_run_visitor(void *context, const struct lh_run *run);
-
-/* Positions [start, end) in a piece of memory. */
-struct lh_span {
-	size_t start;
-	size_t end;
-};
 
 /* Runs of one block, in order, at least one: the spans count from block->data. Valid during the call only. */
 struct lh_run_batch {
@@ -365,83 +348,6 @@ struct lh_map {
 /* "x509" and "X.509 certificates", "zero" and "zeros"; NULL: there is no such class. */
 const char *lh_map_class_name(unsigned class);
 const char *lh_map_class_title(unsigned class);
-
-/* ---------------------------------------------------------------- pointer census */
-
-struct lh_census_row {
-	struct lh_symbol
-		symbol; /* what stands at the address that the words hold; only of the first named_count rows */
-	uint64_t target_addr;
-	uint64_t count;        /* words that hold it */
-	uint64_t example_addr; /* of these words the first */
-	/*
-	 * The smallest distance between two neighbours of these words, and how many are that far apart: nearly
-	 * all of an array, or of objects of one size that lie side by side. 0: there are no two.
-	 */
-	uint32_t distance_bytes;
-	uint32_t distance_count;
-};
-
-struct lh_census {
-	LH_VEC(struct lh_census_row) rows; /* most frequent first */
-	size_t named_count;                /* rows that were looked up: as many as it takes to find those wanted */
-	uint64_t word_count;               /* aligned words looked at */
-	uint64_t pointer_count;            /* of them, words that point into a module */
-	uint64_t dropped_count;            /* pointers not counted by row because the table was full */
-};
-
-/* Counts aligned 8-byte words that point into modules of the image. Feed in any order. */
-struct lh_census_pass;
-struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_census_pass **ret) LH_NODISCARD;
-struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* For threads: each feeds a pass of its own, which is then added to another one, in address order. */
-void lh_census_pass_reset(struct lh_census_pass *pass);
-void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pass *part);
-/* Ranks, and looks up until `wanted` rows have a name, or too many have none. `symbols` must outlive the rows. */
-struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_symbols *symbols, size_t wanted,
-				       struct lh_census *ret) LH_NODISCARD;
-void lh_census_pass_destroy(struct lh_census_pass *pass);
-void lh_census_deinit(struct lh_census *census);
-
-/* ---------------------------------------------------------------- objects */
-
-/* Objects of one type. Strings belong to the result, or to the symbols that it was made with. */
-struct lh_object_count {
-	const char *kind;   /* a literal: "C++", "Python", or the library, "OpenSSL" */
-	const char *name;   /* "app::Session", "dict", "SSL" */
-	const char *detail; /* of objects of a library: "server, TLS 1.3", "BIO_s_socket()"; else "" */
-	uint64_t count;
-	/*
-	 * Estimated: of malloc's chunks, with their overhead, that the objects begin, and of buffers that an object
-	 * of a library alone owns; of Python what the type says. 0 of objects that lie in others, or where no chunk
-	 * can be told. What else they point to is not in it.
-	 */
-	uint64_t bytes;
-	bool is_own;          /* a class that the program's own code has made (Python), not one of the interpreter's */
-	uint64_t freed_count; /* more such words lie in chunks that were freed: not in `count` */
-	uint64_t example_addr;
-};
-
-struct lh_objects {
-	LH_VEC(struct lh_object_count) rows; /* by bytes, most first */
-	struct lh_strings_pool strings;
-};
-
-struct lh_objects_options {
-	unsigned walk_flags;                                                        /* enum lh_walk_flags */
-	unsigned threads;                                                           /* 0: one for each processor */
-	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
-	void *progress_context;
-};
-
-/*
- * Counts the objects whose types the addresses of `census` name: classes of C++ (by run-time type information)
- * and of CPython; and objects of libraries (src/objects/families.c lists them). Reads the image once, or up to three
- * times when Python is in it. LH_ERROR_INTERRUPTED when progress said stop.
- */
-struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_census *census,
-				 const struct lh_objects_options *options, struct lh_objects *ret) LH_NODISCARD;
-void lh_objects_deinit(struct lh_objects *objects);
 
 /* ---------------------------------------------------------------- the summary */
 

@@ -5,7 +5,7 @@
 #include "command.h"
 #include "confinement.h"
 #include "leakhunt/dump.h"
-#include "sweep/kernel.h"
+#include "leakhunt/sweep.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -4,8 +4,8 @@
  * and lists are sorted before it.
  */
 #include "leakhunt/fault_point.h"
+#include "leakhunt/tracee.h"
 #include "snapshot.h"
-#include "tracee/urgent.h"
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
  * 16; a chunk is free iff the next one's P is clear, and then the next one's prev_size is its size. Chunks
  * in tcache and fastbins look used; free() overwrites their first bytes. A mapped chunk (M) begins a page.
  */
-#include "chunks.h"
+#include "leakhunt/heap.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  * glibc 2.30 to 2.41, malloc/malloc.c, tcache_perthread_struct: u16 counts[64], entries[64], chunk size 0x290; from
  * 2.42 on u16 num_slots[76], entries[76], 0x300. tcache_entry: {next, key}; lists are for chunk sizes 32 + 16 i.
  */
-#include "tcache_key.h"
+#include "leakhunt/heap.h"
 
 #include <string.h>
 

@@ -3,7 +3,8 @@
  * how often? A heap full of one kind of object holds one address of a module per object. Input:
  * blocks. Output: rows ranked by count, named. Memory is bounded whatever the input.
  */
-#include "sweep/word_filter.h"
+#include "leakhunt/objects.h"
+#include "leakhunt/sweep.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,8 +9,9 @@
 #ifndef LEAKHUNT_OBJECTS_FAMILY_H
 #define LEAKHUNT_OBJECTS_FAMILY_H
 
-#include "heap/chunks.h"
-#include "sweep/hits.h"
+#include "leakhunt/heap.h"
+#include "leakhunt/objects.h"
+#include "leakhunt/sweep.h"
 
 #define LH_OBJECT_DETAIL_MAX 64
 

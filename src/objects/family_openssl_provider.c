@@ -14,6 +14,7 @@
  * begins with it and has the small numbers that it should; a key knows its bits.
  */
 #include "families.h"
+#include "leakhunt/objects.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,10 +5,11 @@
  * type, or that fits a pattern of a library's family, and counts it where the words around it, and the
  * allocator's chunk, say that an object is there.
  */
+#include "leakhunt/objects.h"
 #include "family.h"
-#include "heap/tcache_key.h"
+#include "leakhunt/heap.h"
+#include "leakhunt/sweep.h"
 #include "python_object.h"
-#include "sweep/hits.h"
 
 #include <stdio.h>
 #include <stdlib.h>

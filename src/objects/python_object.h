@@ -4,7 +4,8 @@
 #ifndef LEAKHUNT_SCAN_PYTHON_OBJECT_H
 #define LEAKHUNT_SCAN_PYTHON_OBJECT_H
 
-#include "sweep/hits.h"
+#include "leakhunt/sweep.h"
+#include "leakhunt/symbols.h"
 
 /* A word that points to a type: the second one of an object, if it is one. */
 struct lh_python_view {

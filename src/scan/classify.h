@@ -5,7 +5,7 @@
 #ifndef LEAKHUNT_SCAN_CLASSIFY_H
 #define LEAKHUNT_SCAN_CLASSIFY_H
 
-#include "sweep/word_filter.h"
+#include "leakhunt/sweep.h"
 
 #include "leakhunt/scan.h"
 

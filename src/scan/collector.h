@@ -16,7 +16,8 @@
 #ifndef LEAKHUNT_SCAN_COLLECTOR_H
 #define LEAKHUNT_SCAN_COLLECTOR_H
 
-#include "sweep/stripes.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 struct lh_collector_setup {
 	const struct lh_image *image;

@@ -3,9 +3,9 @@
  * in the cache. Pages that are all zero are told apart from others, so that collectors can skip them.
  */
 #include "collector.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 #include "map.h"
-#include "sweep/kernel.h"
-#include "sweep/slices.h"
 
 #include <stdlib.h>
 

@@ -4,9 +4,7 @@
  * Output: each word that holds one of them, in order. A word that straddles two blocks isn't aligned, so
  * there is none.
  */
-#include "hits.h"
-#include "stripes.h"
-#include "word_filter.h"
+#include "leakhunt/sweep.h"
 
 #include <stdlib.h>
 #include <string.h>

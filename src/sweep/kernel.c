@@ -1,7 +1,7 @@
 /*
  * kernel: the list of kernels and the choice among them.
  */
-#include "kernel.h"
+#include "leakhunt/sweep.h"
 
 #include <stdlib.h>
 #include <string.h>

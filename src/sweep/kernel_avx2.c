@@ -1,7 +1,7 @@
 /*
  * kernel_avx2: the run finder's inner loops on 32-byte vectors.
  */
-#include "kernel.h"
+#include "leakhunt/sweep.h"
 
 #ifdef __x86_64__
 

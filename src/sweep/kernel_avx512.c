@@ -1,7 +1,7 @@
 /*
  * kernel_avx512: the run finder's inner loops on 64-byte vectors, whose comparisons give bit masks.
  */
-#include "kernel.h"
+#include "leakhunt/sweep.h"
 
 #ifdef __x86_64__
 

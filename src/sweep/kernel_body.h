@@ -9,7 +9,7 @@
 #ifndef LEAKHUNT_SCAN_KERNEL_BODY_H
 #define LEAKHUNT_SCAN_KERNEL_BODY_H
 
-#include "kernel.h"
+#include "leakhunt/sweep.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * kernel_scalar: the plain version of every kernel function, one character at a time. It is what
  * the SIMD kernels are tested against, so it shares no code with them.
  */
-#include "kernel.h"
+#include "leakhunt/sweep.h"
 
 #include <string.h>
 

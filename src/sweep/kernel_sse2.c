@@ -1,7 +1,7 @@
 /*
  * kernel_sse2: the run finder's inner loops on 16-byte vectors. Every x86_64 processor has SSE2.
  */
-#include "kernel.h"
+#include "leakhunt/sweep.h"
 
 #ifdef __x86_64__
 

@@ -5,9 +5,8 @@
  *
  * merged <= scanned <= produced <= merged + place_count
  */
-#include "stripes.h"
 #include "leakhunt/fault_point.h"
-#include "slices.h"
+#include "leakhunt/sweep.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * word_filter: the range test for words, plain, for AVX2 and for AVX-512. An instruction set that has no version of
  * its own here uses the plain one.
  */
-#include "word_filter.h"
+#include "leakhunt/sweep.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * urgent: the lowest of the real-time priorities for the calling thread, and back. It never fails: a thread
  * that may not have it waits for its turn like others.
  */
-#include "urgent.h"
+#include "leakhunt/tracee.h"
 
 bool lh_is_urgent(void)
 {

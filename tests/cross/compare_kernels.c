@@ -4,7 +4,8 @@
  *   aarch64-linux-gnu-gcc -static ... compare_kernels.c kernel_scalar.c kernel_neon.c
  * Prints one line; exit 1 and the question when the answers differ.
  */
-#include "sweep/kernel.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 #include <stdio.h>
 #include <stdlib.h>

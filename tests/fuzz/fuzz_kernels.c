@@ -2,7 +2,8 @@
  * fuzz_kernels: every kernel that this machine runs against the scalar one, and the run finder over
  * two blocks against one. Input: encoding, minimum, capacity, cut (1, 2, 1, 2 bytes), then the memory.
  */
-#include "sweep/kernel.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  */
 #include "core_builder.h"
 
-#include "heap/chunks.h"
+#include "leakhunt/heap.h"
 
 #include <malloc.h>
 

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "tracee/urgent.h"
+#include "leakhunt/tracee.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -4,7 +4,8 @@
  */
 #include "unit.h"
 
-#include "sweep/kernel.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 #include <stdio.h>
 #include <sys/mman.h>

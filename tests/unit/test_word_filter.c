@@ -3,7 +3,8 @@
  */
 #include "unit.h"
 
-#include "sweep/word_filter.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 static uint64_t some_word(uint64_t *random, const struct lh_word_ranges *ranges)
 {

@@ -5,7 +5,7 @@
  */
 #include "crew.h"
 
-#include "tracee/urgent.h"
+#include "leakhunt/tracee.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

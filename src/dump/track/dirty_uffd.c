@@ -13,7 +13,6 @@
 #include "huge_pages.h"
 #include "leakhunt/fault_point.h"
 #include "leakhunt/tracee.h"
-#include "tracee/urgent.h"
 #include "track_ranges.h"
 
 #include <errno.h>

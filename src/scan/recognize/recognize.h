@@ -6,7 +6,7 @@
 #ifndef LEAKHUNT_SCAN_RECOGNIZE_H
 #define LEAKHUNT_SCAN_RECOGNIZE_H
 
-#include "sweep/kernel.h"
+#include "leakhunt/sweep.h"
 
 #include "leakhunt/scan.h"
 

@@ -4,10 +4,10 @@
  * A walk skips the holes of a sparse file; to GNU strings they are zeros, which matters only to
  * characters of 2 and 4 bytes that begin or end with them. So a few zeros are read for each hole.
  */
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 #include "list_mask.h"
 #include "run_part.h"
-#include "sweep/slices.h"
-#include "sweep/stripes.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,9 @@
  * are overwritten: what separates texts stays, so that they begin and end where they did.
  */
 #include "list_mask.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 #include "scan/recognize/recognize.h"
-#include "sweep/kernel.h"
 
 #include <stdlib.h>
 #include <string.h>

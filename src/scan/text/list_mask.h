@@ -4,7 +4,8 @@
 #ifndef LEAKHUNT_SCAN_LIST_MASK_H
 #define LEAKHUNT_SCAN_LIST_MASK_H
 
-#include "sweep/kernel.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 /* Zero-initialised, it masks nothing. */
 struct lh_list_mask {

@@ -5,7 +5,8 @@
 #ifndef LEAKHUNT_SCAN_RUN_PART_H
 #define LEAKHUNT_SCAN_RUN_PART_H
 
-#include "sweep/kernel.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/sweep.h"
 
 /*
  * The stripe's `head` goes on with what was before it, up to the first place where every reading, from
