@@ -225,6 +225,7 @@ struct lh_recognizer {
 	 */
 	void (*find)(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 		     uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES]);
+	bool finds_rest; /* where its last match ended is an anchor, too, which `find` need not know */
 	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
 	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
 	/* The kinds that matches are told apart by, NULL-terminated, at most LH_KINDS_MAX; NULL: none. */

@@ -132,6 +132,76 @@ static void test_counterexamples_are_not(void **state)
 	check_rows(check_not_recognized);
 }
 
+/* ---------------------------------------------------------------- HTTP/2 */
+
+/* Bytes of HTTP/2, and which of them are masked. */
+struct hpack_case {
+	const char *bytes;
+	size_t length;
+	size_t masked_start;
+	size_t masked_end; /* = masked_start: none */
+};
+
+#define HPACK(bytes, start, end)                           \
+	{                                                  \
+		(bytes), sizeof(bytes) - 1, (start), (end) \
+	}
+
+static const struct hpack_case hpack_cases[] = {
+	/* By libnghttp2 1.52: authorization "Basic ...", never indexed, and cookie, in one frame; all from the first
+	   on. */
+	HPACK("\x00\x00\x3f\x01\x05\x00\x00\x00\x03\x82\x87\x84\x41\x87\x1a\xe5\xf2\x3a\x6b\xa0\xbf\x53\x03\x2a"
+	      "\x2f\x2a\x1f\x08\x9b\xba\x34\x18\x8a\x6c\xe5\xe6\x7f\xdc\x5b\x6b\x8f\xa5\x7d\xc9\x8b\x8d\xb9\x31"
+	      "\xe9\xa0\x82\xc2\x9f\xdd\x90\x41\x60\x8e\x41\xa4\x81\x90\xc8\xd4\x8f\xb8\x56\x80\xe8\xc7\x23\x42",
+	      9 + 20, 9 + 63),
+	/* Without its frame, the value that begins with a scheme. */
+	HPACK("\x82\x87\x84\x41\x87\x1a\xe5\xf2\x3a\x6b\xa0\xbf\x53\x03\x2a\x2f\x2a\x1f\x08\x9b\xba\x34\x18\x8a"
+	      "\x6c\xe5\xe6\x7f\xdc\x5b\x6b\x8f\xa5\x7d\xc9\x8b\x8d\xb9\x31\xe9\xa0\x82\xc2\x9f\xdd\x90\x41\x60"
+	      "\x8e\x41\xa4\x81\x90\xc8\xd4\x8f\xb8\x56\x80\xe8\xc7\x23\x42",
+	      20, 47),
+	HPACK("\x82\x1f\x08\x93\xba\x51\xd8\x5b\x14\xa7\x0c\x4f\xaf\x75\xb9\x56\x69\x70\xe5\xed\xa1\xf7\x9d\x1f"
+	      "\x11\x11\x7b\x22\x7c\x7d\x3d\x7e\x7e\x5e\x5e\x60\x60\x7b\x7b\x7d\x7d\x7c\x7c",
+	      4, 23),
+	/* Authorization, and a cookie that no Huffman code makes shorter. */
+	HPACK("\x00\x00\x2b\x01\x05\x00\x00\x00\x03\x82\x1f\x08\x93\xba\x51\xd8\x5b\x14\xa7\x0c\x4f\xaf\x75\xb9"
+	      "\x56\x69\x70\xe5\xed\xa1\xf7\x9d\x1f\x11\x11\x7b\x22\x7c\x7d\x3d\x7e\x7e\x5e\x5e\x60\x60\x7b\x7b"
+	      "\x7d\x7d\x7c\x7c",
+	      9 + 4, 9 + 43),
+	/* RFC 7541, section C.6.3: a response with set-cookie. */
+	HPACK("\x00\x00\x4f\x01\x05\x00\x00\x00\x03\x88\xc1\x61\x96\xd0\x7a\xbe\x94\x10\x54\xd4\x44\xa8\x20\x05"
+	      "\x95\x04\x0b\x81\x66\xe0\x84\xa6\x2d\x1b\xff\xc0\x5a\x83\x9b\xd9\xab\x77\xad\x94\xe7\x82\x1d\xd7"
+	      "\xf2\xe6\xc7\xb3\x35\xdf\xdf\xcd\x5b\x39\x60\xd5\xaf\x27\x08\x7f\x36\x72\xc1\xab\x27\x0f\xb5\x29"
+	      "\x1f\x95\x87\x31\x60\x65\xc0\x03\xed\x4e\xe5\xb1\x06\x3d\x50\x07",
+	      9 + 34, 9 + 79),
+	/* The same as the body of DATA. */
+	HPACK("\x00\x00\x4f\x00\x05\x00\x00\x00\x03\x88\xc1\x61\x96\xd0\x7a\xbe\x94\x10\x54\xd4\x44\xa8\x20\x05"
+	      "\x95\x04\x0b\x81\x66\xe0\x84\xa6\x2d\x1b\xff\xc0\x5a\x83\x9b\xd9\xab\x77\xad\x94\xe7\x82\x1d\xd7"
+	      "\xf2\xe6\xc7\xb3\x35\xdf\xdf\xcd\x5b\x39\x60\xd5\xaf\x27\x08\x7f\x36\x72\xc1\xab\x27\x0f\xb5\x29"
+	      "\x1f\x95\x87\x31\x60\x65\xc0\x03\xed\x4e\xe5\xb1\x06\x3d\x50\x07",
+	      0, 0),
+	/* A field that claims more bytes than there are. */
+	HPACK("\x00\x00\x08\x01\x05\x00\x00\x00\x03\x82\x87\x60\xff\xff\xff\x7f\x41", 0, 0),
+};
+
+static void test_hpack_values_are_masked(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(hpack_cases); i++) {
+		const struct hpack_case *test = &hpack_cases[i];
+		char memory[MEMORY_BYTES] = {0};
+		memcpy(memory + MARGIN, test->bytes, test->length);
+		struct lh_recognizer_pass *pass = clone_over(memory, sizeof(memory));
+		size_t count;
+		const struct lh_range *secrets = lh_recognizer_pass_secrets(pass, &count);
+		assert_int_equal(count, test->masked_end > test->masked_start);
+		if (count) {
+			assert_int_equal(secrets[0].start, UNIT_BASE + MARGIN + test->masked_start);
+			assert_int_equal(secrets[0].end, UNIT_BASE + MARGIN + test->masked_end);
+		}
+		lh_recognizer_pass_destroy(pass);
+	}
+}
+
 /* ---------------------------------------------------------------- listed */
 
 static struct lh_secret_finder *finder;
@@ -201,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_examples_are_recognized, create_pass, destroy_pass),
 		cmocka_unit_test_setup_teardown(test_counterexamples_are_not, create_pass, destroy_pass),
+		cmocka_unit_test_setup_teardown(test_hpack_values_are_masked, create_pass, destroy_pass),
 		cmocka_unit_test_setup_teardown(test_examples_are_masked_in_lists, create_finder, destroy_finder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

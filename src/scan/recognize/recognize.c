@@ -320,6 +320,13 @@ static struct lh_error *check_line(struct scan *scan, const struct lh_pattern *f
 	return NULL;
 }
 
+/* Where the row's last match ended, as a bit of the line at `start`; 0: in another line, or not of interest. */
+static uint64_t rest_anchor(const struct scan *scan, unsigned row, size_t start)
+{
+	uint64_t at = scan->pass->rows[row].claimed_end - (scan->addr + start);
+	return lh_recognizers[row]->finds_rest && at < LH_LINE_BYTES ? UINT64_C(1) << at : 0;
+}
+
 /* The hits of a row in lines from `start` on, of which `bytes` holds what is there. */
 static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *first, const uint8_t *bytes, size_t start,
 				 size_t end)
@@ -329,8 +336,9 @@ static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *fir
 	bool has_second = lh_recognizers[first->row]->patterns[1];
 	lh_recognizers[first->row]->find(scan->pass->kernel, bytes, lines, anchors);
 	for (size_t k = 0; k < lines; k++) {
-		uint64_t both[LH_OWN_PATTERNS_MAX] = {anchors[0][k], has_second ? anchors[1][k] : 0};
 		size_t line = start + k * LH_LINE_BYTES;
+		uint64_t both[LH_OWN_PATTERNS_MAX] = {anchors[0][k] | rest_anchor(scan, first->row, line),
+						      has_second ? anchors[1][k] : 0};
 		if (both[0] | both[1])
 			LH_TRY(check_line(scan, first, both,
 					  (struct lh_span){line, lh_min_u64(end, line + LH_LINE_BYTES)}));

@@ -24,6 +24,7 @@ static uint64_t begin_of_64(uint64_t here, uint64_t next)
 	return follow >= 63 ? from : from & ((UINT64_C(2) << follow) - 1);
 }
 
+/* Only where a run of base64 begins: elsewhere the validator refuses. */
 static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
@@ -35,8 +36,11 @@ static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t lin
 		for (size_t k = 0; k <= line_count; k++)
 			chars[k] |= more[k];
 	}
-	for (size_t k = 0; k < line_count; k++)
-		ret_anchors[0][k] = begin_of_64(chars[k], chars[k + 1]);
+	uint64_t before = 0; /* the byte before the first one is the validator's to look at */
+	for (size_t k = 0; k < line_count; k++) {
+		ret_anchors[0][k] = begin_of_64(chars[k], chars[k + 1]) & ~(chars[k] << 1 | before);
+		before = chars[k] >> 63;
+	}
 }
 
 struct mixture {
@@ -99,5 +103,6 @@ const struct lh_recognizer lh_recognize_base64 = {
 	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
 	.find = find,
+	.finds_rest = true,
 	.validate = validate,
 };

@@ -127,7 +127,7 @@ bool lh_rule_imap(const struct lh_candidate *candidate, struct lh_match *ret)
 	size_t length = lh_value_bytes(candidate, &at, VISIBLE, VALUE_MAX);
 	size_t blank = at + length + (at > user);
 	at = blank + 1;
-	if (!length || !lh_after_is(candidate, blank, LH_BYTE_BLANK))
+	if (!length || !lh_after_is(candidate, blank, LH_BYTE_BLANK) || strchr("-\\", candidate->anchor[user]))
 		return false;
 	size_t open = at;
 	length = lh_value_bytes(candidate, &at, VISIBLE, VALUE_MAX);
@@ -135,25 +135,52 @@ bool lh_rule_imap(const struct lh_candidate *candidate, struct lh_match *ret)
 	       match_bytes(candidate, at, length, ret);
 }
 
-/* "PASS password" (RFC 1939 section 7, RFC 959), alone in a line that ends in CR LF. */
+/* "USER joe" begins a line, or a text, shortly before. */
+static bool follows_user(const struct lh_candidate *candidate)
+{
+	enum { CONTEXT_BYTES = 512 };
+	static const char user[] = "USER ";
+	size_t before = lh_min_u64(candidate->bytes_before, CONTEXT_BYTES);
+	const uint8_t *start = candidate->anchor - before;
+	*candidate->examined += before;
+	for (const uint8_t *at = start; (at = memmem(at, (size_t)(candidate->anchor - at), user, strlen(user))); at++) {
+		if (at == candidate->anchor - candidate->bytes_before || !lh_byte_is(at[-1], LH_BYTES_LINE))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * "PASS password" (RFC 1939 section 7, RFC 959), alone in a line that ends in CR LF; behind USER, also in a text that
+ * ends otherwise.
+ */
 bool lh_rule_pop(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t at = candidate->pattern_bytes;
 	size_t length = lh_span_after(candidate, at, VALUE_MAX, LH_BYTES_LINE);
-	return begins_line(candidate) && lh_after_equals(candidate, at + length, "\r\n") &&
+	size_t end = at + length;
+	bool is_text = end >= candidate->bytes_after || !candidate->anchor[end] || candidate->anchor[end] == '\n';
+	return begins_line(candidate) &&
+	       (lh_after_equals(candidate, end, "\r\n") || (is_text && follows_user(candidate))) &&
 	       match_bytes(candidate, at, length, ret);
 }
 
 /* ---------------------------------------------------------------- files */
 
-/* "machine host login user password x", in any order, with blanks or line breaks between (ftp(1), curl's netrc.c). */
+/*
+ * "machine host login user password x", in any order, with blanks or line breaks between (ftp(1), curl's netrc.c); in
+ * the middle of a line, only of a host with a dot: "machine" is a word, too.
+ */
 bool lh_rule_netrc(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { PAIRS_MAX = 4, PORT_BYTES = 4 };
 	static const unsigned spaces = LH_BYTE_BLANK | LH_BYTE_BREAK;
 	size_t at = candidate->pattern_bytes;
 	bool is_default = lh_after_equals(candidate, 0, "default");
-	at = is_default ? strlen("default") : at + lh_span_after(candidate, at, VALUE_MAX, VISIBLE);
+	size_t host = is_default ? 0 : lh_span_after(candidate, at, VALUE_MAX, VISIBLE);
+	if (!is_default && !begins_line(candidate) && !memchr(candidate->anchor + at, '.', host))
+		return false;
+	at = is_default ? strlen("default") : at + host;
 	for (unsigned pair = 0; pair < PAIRS_MAX; pair++) {
 		at += lh_span_after(candidate, at, VALUE_MAX, spaces);
 		size_t name = at, name_bytes = lh_span_after(candidate, at, VALUE_MAX, LH_BYTES_LOWER);
@@ -185,7 +212,9 @@ bool lh_rule_pgpass(const struct lh_candidate *candidate, struct lh_match *ret)
 		return false;
 	while (at < line && (colons += candidate->anchor[at] == ':') < FIELDS - 1)
 		at++;
-	return colons == FIELDS - 1 && candidate->anchor[at - 1] != ':' && !memchr(candidate->anchor, '/', at) &&
+	/* "*:*" is no password: a CPE name has more fields. */
+	return colons == FIELDS - 1 && candidate->anchor[at - 1] != ':' && !lh_after_equals(candidate, at, ":*:") &&
+	       !memchr(candidate->anchor, '/', at) &&
 	       match_bytes(candidate, at + 1, line - lh_min_u64(line, at + 1), ret);
 }
 

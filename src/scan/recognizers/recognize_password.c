@@ -91,11 +91,12 @@ static bool is_password(const struct lh_candidate *candidate, size_t at, size_t 
 	return length >= PASSWORD_MIN && !(is_word && (is_colon || is_nothing(candidate->anchor + at, letters)));
 }
 
-/* Without quotes, "token=get_token(name)" is a call. A text of several words is a key only by its first. */
+/* Without quotes, "token=get_token(name)" is a call, and "token=\fI" markup. A text of several words is a key only by
+ * its first. */
 static bool is_key(const struct lh_candidate *candidate, size_t at, size_t length, bool is_open)
 {
 	const uint8_t *value = candidate->anchor + at;
-	if (is_open && memchr(value, '(', length))
+	if (is_open && (memchr(value, '(', length) || value[0] == '\\'))
 		return false;
 	size_t word = memchr(value, ' ', length) ? lh_span_after(candidate, at, length, LH_BYTES_TOKEN) : length;
 	struct mixture mixture = mixture_of(value, word);
@@ -208,12 +209,37 @@ bool lh_rule_pwd(const struct lh_candidate *candidate, struct lh_match *ret)
 	return memcmp(candidate->anchor, "PWD", 3) != 0 || !lh_after_is(candidate, ret->skipped, LH_BYTE_SLASH);
 }
 
-/* DB_PASS, dbPass, pass: not bypass, COMPASS. */
+/* DBPASS, smtppass: what people log in to, or as whom. */
+static bool follows_service(const struct lh_candidate *candidate)
+{
+	static const char *const services[] = {"db",   "sql",   "mysql", "pg",    "mongo", "redis", "ldap",
+					       "smtp", "mail",  "imap",  "pop",   "ftp",   "http",  "proxy",
+					       "user", "admin", "root",  "login", "auth",  "wifi",  "my"};
+	enum { SERVICE_MAX = 8 };
+	size_t length = lh_span_before(candidate, SERVICE_MAX, LH_BYTES_ALPHA);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(services); i++) {
+		if (strlen(services[i]) == length &&
+		    strncasecmp((const char *)candidate->anchor - length, services[i], length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* DB_PASS, dbPass, pass, DBPASS: not bypass, COMPASS, nor the name of a class, Event::Pass. */
 static bool begins_word(const struct lh_candidate *candidate)
 {
 	bool is_camel =
 		lh_byte_is(candidate->anchor[0], LH_BYTES_UPPER) && lh_byte_is(candidate->anchor[1], LH_BYTES_LOWER);
-	return !lh_before_is(candidate, 1, is_camel ? LH_BYTES_UPPER : LH_BYTES_ALPHA);
+	if (candidate->bytes_before >= 2 && memcmp(candidate->anchor - 2, "::", 2) == 0)
+		return false;
+	return !lh_before_is(candidate, 1, is_camel ? LH_BYTES_UPPER : LH_BYTES_ALPHA) || follows_service(candidate);
+}
+
+/* "PASS: name of a test" begins a line of a report, as automake and DejaGnu write it. */
+static bool is_report(const struct lh_candidate *candidate, const struct given *given)
+{
+	return given->is_open && given->assignment.is_colon && memcmp(candidate->anchor, "PASS", 4) == 0 &&
+	       !lh_before_is(candidate, 1, LH_BYTES_LINE);
 }
 
 /* Whether the value is an identifier, or a path of such, that has these letters in it: "pass=url.password". */
@@ -235,10 +261,13 @@ static bool is_named_alike(const struct lh_candidate *candidate, const struct gi
 bool lh_rule_pass(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct given given;
-	if (!begins_word(candidate) || !take_given(candidate, strlen("pass"), &given) || given.length < PASSWORD_MIN)
+	if (!begins_word(candidate) || !take_given(candidate, strlen("pass"), &given) || given.length < PASSWORD_MIN ||
+	    is_report(candidate, &given))
 		return false;
 	const uint8_t *value = candidate->anchor + given.at;
 	struct mixture mixture = mixture_of(value, given.length);
+	if (!(mixture.digits + mixture.lower + mixture.upper))
+		return false;
 	bool is_mixed = mixture.digits && mixture.lower + mixture.upper;
 	bool is_word = lh_span_after(candidate, given.at, given.length, LH_BYTES_WORD) == given.length;
 	bool is_spaced =

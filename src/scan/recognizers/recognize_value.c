@@ -47,6 +47,39 @@ static bool take_element(const struct lh_candidate *candidate, size_t *offset)
 	return true;
 }
 
+/* Bytes of the name that precede the anchor: 3 of DB_ in DB_PASS. */
+static size_t name_bytes_before(const struct lh_candidate *candidate)
+{
+	return lh_span_before(candidate, TAG_MAX, LH_BYTES_WORD | LH_BYTE_DASH | LH_BYTE_DOT);
+}
+
+/* `text` ends `distance` bytes before the anchor. */
+static bool precedes(const struct lh_candidate *candidate, size_t distance, const char *text)
+{
+	size_t length = strlen(text);
+	return distance + length <= candidate->bytes_before &&
+	       memcmp(candidate->anchor - distance - length, text, length) == 0;
+}
+
+/* <label for="password">: the text is what people read. */
+static bool is_label(const struct lh_candidate *candidate)
+{
+	return precedes(candidate, name_bytes_before(candidate) + 1, "for=");
+}
+
+/* ok ? "PASS" : "FAIL": the name is a value. */
+static bool is_alternative(const struct lh_candidate *candidate)
+{
+	size_t before = name_bytes_before(candidate), blanks = 0;
+	if (before >= candidate->bytes_before || !is_quote(*(candidate->anchor - before - 1)))
+		return false;
+	for (before++; precedes(candidate, before, "\\"); before++)
+		;
+	while (blanks < BLANKS_MAX && lh_before_is(candidate, before + blanks + 1, LH_BYTE_BLANK))
+		blanks++;
+	return precedes(candidate, before + blanks, "?");
+}
+
 /* The same, of a property list: <key>name</key> <string>. */
 static bool take_property(const struct lh_candidate *candidate, size_t *offset)
 {
@@ -64,7 +97,7 @@ static bool take_property(const struct lh_candidate *candidate, size_t *offset)
 static bool take_attribute(const struct lh_candidate *candidate, size_t *offset, bool *ret_is_element)
 {
 	size_t at = *offset + lh_span_after(candidate, *offset, BLANKS_MAX, LH_BYTE_BLANK | LH_BYTE_BREAK);
-	*ret_is_element = lh_after_equals(candidate, *offset, ">");
+	*ret_is_element = lh_after_equals(candidate, *offset, ">") && !is_label(candidate);
 	bool is_value =
 		at > *offset && (lh_after_equals(candidate, at, "value=") || lh_after_equals(candidate, at, "Value="));
 	if (!*ret_is_element && !is_value)
@@ -107,7 +140,7 @@ bool lh_is_assigned(const struct lh_candidate *candidate, size_t *offset, struct
 	bool is_pair = lh_after_equals(candidate, at, "=>") || lh_after_equals(candidate, at, ":=");
 	bool is_equals = lh_after_equals(candidate, at, "=") && !lh_after_equals(candidate, at, "==");
 	bool is_colon = lh_after_equals(candidate, at, ":") && (quote || !blanks);
-	if (!is_pair && !is_equals && !is_colon)
+	if ((!is_pair && !is_equals && !is_colon) || (is_colon && quote && is_alternative(candidate)))
 		return false;
 	at += is_pair ? 2 : 1;
 	ret->is_colon = is_colon && !is_pair && !quote;

@@ -115,7 +115,8 @@ static bool begin_words(const struct lh_candidate *candidate, struct words *ret)
 		      lh_span_after(candidate, candidate->pattern_bytes, NAME_REST_MAX, LH_BYTES_LOWER | LH_BYTE_DASH);
 	bool is_part = lh_before_is(candidate, 1, LH_BYTES_WORD | LH_BYTE_DASH | LH_BYTE_DOT | LH_BYTE_PLUS);
 	*ret = (struct words){candidate, name, name < candidate->bytes_after && !candidate->anchor[name]};
-	return !is_part && name < candidate->bytes_after && strchr(" \t\"'\\", candidate->anchor[name]);
+	bool is_markup = lh_after_equals(candidate, name, "\\-"); /* "mysql\-password" of roff */
+	return !is_part && !is_markup && name < candidate->bytes_after && strchr(" \t\"'\\", candidate->anchor[name]);
 }
 
 /* Of several values, all from the first to the last: a match is one piece. */

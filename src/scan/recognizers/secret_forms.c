@@ -20,9 +20,9 @@ bool lh_secret_form_validate(const struct lh_candidate *candidate, struct lh_mat
 }
 
 /* A form whose examples would be no text. */
-#define BINARY(begins, rule_name)                                \
-	{                                                        \
-		.pattern = (begins), .rule = lh_rule_##rule_name \
+#define BINARY(begins, rule_name, kind_of)                                          \
+	{                                                                           \
+		.pattern = (begins), .rule = lh_rule_##rule_name, .kind = (kind_of) \
 	}
 /* Where it begins, the rule, the kind that it counts as, what is masked between \1 and \2, and what is not. */
 #define FORM(begins, rule_name, kind_of, found, not_found)                                              \
@@ -51,9 +51,9 @@ bool lh_secret_form_validate(const struct lh_candidate *candidate, struct lh_mat
 
 /* DER, of which the examples would be no text, is tested with openssl's: tests/unit/test_recognize_tools.c. */
 const struct lh_secret_form lh_private_key_forms[] = {
-	BINARY("\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]", key_der),
-	BINARY("\\x30\\x81.\\x02\\x01[\\x00\\x01]", key_der),
-	BINARY("\\x30\\x82..\\x02\\x01[\\x00\\x01]", key_der),
+	BINARY("\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]", key_der, 0),
+	BINARY("\\x30\\x81.\\x02\\x01[\\x00\\x01]", key_der, 0),
+	BINARY("\\x30\\x82..\\x02\\x01[\\x00\\x01]", key_der, 0),
 	FORM("-----BEGIN ", key_pem, 0,
 	     "\1-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----\2\n",
 	     "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"),
@@ -102,6 +102,11 @@ const struct lh_secret_form lh_credential_forms[] = {
 	     "the bearer certificates of this"),
 	FORM("[Bb]asic ", basic, LH_CREDENTIAL_BASIC, "Basic \1QWxhZGRpbjpvcGVuIHNlc2FtZQ==\2",
 	     "the basic directives of this"),
+	/* From the type of a HEADERS frame on: tested in tests/unit/test_secret_forms.c. */
+	BINARY("\\x01[\\x04\\x05\\x0c\\x0d\\x24\\x25\\x2c\\x2d]\\x00\\x00", hpack_frame, LH_CREDENTIAL_COOKIE),
+	/* "Bearer " and "Basic " in the Huffman code of RFC 7541, appendix B. */
+	BINARY("\\xba\\x51\\xd8\\x5b\\x14", hpack_scheme, LH_CREDENTIAL_BEARER),
+	BINARY("\\xba\\x34\\x18\\x8a", hpack_scheme, LH_CREDENTIAL_BASIC),
 	FORMS_END,
 };
 
@@ -193,15 +198,22 @@ const struct lh_secret_form lh_password_forms[] = {
 	     "Enter the password: please"),
 	FORM("(?i)passwd", password, LH_PASSWORD_PASSWORD, "<passwd>\1hunter2z\2</passwd>",
 	     "<passwd>${db.passwd}</passwd>"),
+	FORM("(?i)password", password, LH_PASSWORD_PASSWORD, "<input name=\"password\" value=\"\1hunter2\2\">",
+	     "<label for=\"inputPassword4\">Password</label>"),
 	FORM("(?i)passphrase", password, LH_PASSWORD_PASSWORD, "{\"passphrase\": \"\1correct horse\2\"}",
 	     "passphrase: none"),
 	FORM("(?i)pwd", pwd, LH_PASSWORD_PASSWORD, "DB_PWD=\1hunter2!\2", "PWD=/srv/www/app"),
 	FORM("(?i)pass=", pass, LH_PASSWORD_PASSWORD, "SMTP_PASS=\1hunter2\2", "BYPASS=enabled, first_pass = true"),
+	FORM("(?i)pass=", pass, LH_PASSWORD_PASSWORD, "DBPASS=\1hunter2\2", "COMPASS=hunter2"),
 	FORM("(?i)pass:", pass, LH_PASSWORD_PASSWORD, "smtp_pass: \1hunter2z\2\n", "tests that pass: every one"),
+	FORM("(?i)pass:", pass, LH_PASSWORD_PASSWORD, "smtppass: \1hunter2z\2\n", "PASS: i386 nops 2\n"),
 	FORM("(?i)pass ", pass, LH_PASSWORD_PASSWORD, "smtp_pass = \1hunter2z\2\n", "render_pass = create_pass(1);"),
 	FORM("(?i)pass>", pass, LH_PASSWORD_PASSWORD, "<pass>\1hunter2z\2</pass>", "List<Pass> list; a->pass>b"),
 	FORM("(?i)pass\"", pass, LH_PASSWORD_PASSWORD, "{\"pass\": \"\1hunter2z\2\"}", "{\"pass\": true, \"fail\": 0}"),
 	FORM("(?i)pass'", pass, LH_PASSWORD_PASSWORD, "{'pass': '\1hunter2z\2'}", "the 'pass' statement"),
+	FORM("(?i)pass\"", pass, LH_PASSWORD_PASSWORD, "{\"dbpass\" : \"\1hunter2z\2\"}", "ok ? \"PASS\" : \"FAIL\";"),
+	FORM("(?i)pass'", pass, LH_PASSWORD_PASSWORD, "{'Smtp:Pass': '\1hunter2z\2'}",
+	     "'Test2::Event::Pass' => '1.302190',"),
 	FORM("(?i)pass\\\\", pass, LH_PASSWORD_PASSWORD, "{\\\"pass\\\": \\\"\1hunter2z\2\\\"}", "pass\\n"),
 	FORM("(?i)secret", secret, LH_PASSWORD_KEY, "secret_key_base: \0010123456789abcdef0123456789abcdef01234567\2",
 	     "secret: it is one"),
@@ -274,6 +286,7 @@ const struct lh_secret_form lh_login_forms[] = {
 	     "authenticate plain users"),
 	FORM("(?i) login ", imap, LH_LOGIN_MAIL, "a1 LOGIN joe \1hunter2\2\r\n", "step 1 login as joe"),
 	FORM("PASS ", pop, LH_LOGIN_MAIL, "USER joe\r\nPASS \1hunter2\2\r\n", "PASS test_of_all\n"),
+	FORM("PASS ", pop, LH_LOGIN_MAIL, "USER joe\nPASS \1hunter2\2\n", "USER_joe\nPASS test_of_all\n"),
 	FORM("machine ", netrc, LH_LOGIN_FILE, "machine host.example\n\tlogin joe\n\tpassword \1hunter2\2\n",
 	     "machine login and password of it"),
 	FORM("default login ", netrc, LH_LOGIN_FILE, "default login joe password \1hunter2\2\n",

@@ -47,6 +47,9 @@ lh_secret_rule lh_rule_userinfo;
 /* recognize_credential.c: the value of a header field; what follows the name of a scheme. */
 lh_secret_rule lh_rule_header, lh_rule_bearer, lh_rule_basic;
 
+/* secret_hpack.c: values in a HEADERS frame of HTTP/2; a Huffman code that begins with a scheme. */
+lh_secret_rule lh_rule_hpack_frame, lh_rule_hpack_scheme;
+
 /* recognize_token.c */
 lh_secret_rule lh_rule_token;        /* the pattern, and bytes_min of `classes` behind it, that follow no word */
 lh_secret_rule lh_rule_after_prefix; /* the same, but the pattern is no part of the secret */

@@ -245,12 +245,50 @@ static void write_word(struct writer *writer, const struct reader *reader, size_
 	}
 }
 
+static size_t next_digit(const struct reader *reader, size_t at)
+{
+	const uint64_t each = 0x0101010101010101;
+	for (uint64_t word; reader->length - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, reader->text + at, sizeof(word));
+		word ^= each * '0';
+		if ((word - each * 10) & ~word & each * 0x80) /* a byte is less than 10 */
+			break;
+	}
+	while (at < reader->length && !lh_byte_is(reader->text[at], LH_BYTE_DIGIT))
+		at++;
+	return at;
+}
+
+/*
+ * Bytes from `at` on, where a word may begin, that hold no value; behind them a word may begin, too. Each value holds a
+ * digit, and begins with it or in the run of the characters of base64 around it. Only a UUID can be of letters alone.
+ */
+static size_t plain_bytes(const struct reader *reader, size_t at, size_t digit)
+{
+	enum { UUID_BYTES = 36 };
+	size_t end = digit;
+	while (end < reader->length && end > at &&
+	       lh_byte_is(reader->text[end - 1], LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE))
+		end--;
+	bool may_hold_uuid = end - at >= UUID_BYTES && memchr(reader->text + at, '-', end - at);
+	return may_hold_uuid ? 0 : end - at;
+}
+
 void lh_template_read(const uint8_t *text, size_t length, struct lh_template *ret)
 {
 	struct reader reader = {text, lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
 	struct writer writer = {.template = ret};
 	ret->value_count = 0;
+	size_t digit = 0;
 	for (size_t at = 0; at < reader.length;) {
+		if (at >= digit) {
+			digit = next_digit(&reader, at);
+			size_t plain = plain_bytes(&reader, at, digit);
+			write_plain(&writer, text + at, plain);
+			at += plain;
+			if (at == reader.length)
+				break;
+		}
 		size_t word = span_of(&reader, at, LH_BYTES_ALNUM);
 		enum lh_value_kind kind;
 		size_t form = word ? form_value(&reader, at, &kind) : 0;

@@ -4,6 +4,8 @@
  */
 #include "utf8.h"
 
+#include <string.h>
+
 static bool is_visible(uint32_t character)
 {
 	return character >= 0xa0 && (character < 0xe000 || character > 0xf8ff) && character < 0xf0000 &&
@@ -22,10 +24,28 @@ static size_t character_at(const uint8_t *data, size_t length)
 	return bytes && is_visible(character) ? bytes : 0;
 }
 
+/* Bytes of printable ASCII from data on, by words; the rest of it is for character_at. */
+static size_t ascii_bytes(const uint8_t *data, size_t length)
+{
+	const uint64_t each = 0x0101010101010101;
+	size_t at = 0;
+	for (uint64_t word; length - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, data + at, sizeof(word));
+		if ((word | (word + each) | (word - each * 0x20)) & each * 0x80)
+			break;
+	}
+	return at;
+}
+
 bool lh_next_utf8(const uint8_t *data, struct lh_span *rest, size_t min_chars, struct lh_span *ret)
 {
 	size_t start = rest->start, at = rest->start, chars = 0;
 	while (at < rest->end) {
+		size_t ascii = ascii_bytes(data + at, rest->end - at);
+		at += ascii;
+		chars += ascii;
+		if (at == rest->end)
+			break;
 		size_t bytes = character_at(data + at, rest->end - at);
 		if (bytes) {
 			at += bytes;
