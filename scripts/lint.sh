@@ -21,12 +21,13 @@ declare -A allowed=(
 	[select]="base json json_pull owner proc select"
 	[tracee]="base owner proc fault_point tracee"
 	[dump]="base json format owner proc select fault_point tracee dump"
-	[image]="base owner json format proc image"
-	[symbols]="base owner proc image symbols"
-	[scan]="base owner proc image symbols scan"
-	[heap]="base owner proc image symbols scan heap"
-	[leaks]="base owner proc image symbols heap leaks"
-	[report]="base owner json proc select dump image symbols scan report"
+	[image]="base owner json format proc fault_point image"
+	[symbols]="base owner proc image fault_point symbols"
+	[sweep]="base owner proc image fault_point sweep"
+	[heap]="base owner proc image symbols sweep heap"
+	[objects]="base owner proc image symbols sweep heap objects"
+	[scan]="base owner proc image symbols sweep objects scan"
+	[report]="base owner json proc select dump image symbols objects scan report"
 )
 
 check_includes() {
@@ -39,7 +40,7 @@ check_includes() {
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|confine|proc|select|dump|image|symbols|scan|heap|leaks|report|cli)/* ]] ||
+			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|scan|report|cli)/* ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac
@@ -62,6 +63,11 @@ lint_layers() {
 	found=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort)\(' -r src --include='*.c' |
 		grep -vE '^src/cli/|^src/tracee/child_guard\.c:[0-9]+:\s_exit\(|lh_buffer_|snprintf|vasprintf|asprintf|fprintf\(table') &&
 		fail "only src/cli prints or exits:" "$found"
+	found=$(grep -nE '\bptrace\(' -r src --include='*.c' | grep -v '^src/tracee/') &&
+		fail "only src/tracee uses ptrace:" "$found"
+	# A static of one word is no name for gdb, perf and cscope, unless it is the only one.
+	found=$(grep -rhoP '^static [^=;(]*?\b\K[a-z]+(?=\()' src --include='*.c' | sort | uniq -d) && [ -n "$found" ] &&
+		fail "static functions that share a name of one word:" "$found"
 	found=$(find src tests samples -name '*.[ch]' -printf '%f\n' | sort | uniq -d) && [ -n "$found" ] &&
 		fail "file names that are not unique in the tree:" "$found"
 	return 0

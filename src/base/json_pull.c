@@ -10,7 +10,7 @@
 
 enum { DEPTH_MAX = 32, NUMBER_MAX = 64 };
 
-static bool fail(struct lh_json_pull *pull)
+static bool fail_json_pull(struct lh_json_pull *pull)
 {
 	pull->failed = true;
 	pull->at = pull->end;
@@ -25,7 +25,7 @@ char lh_json_pull_peek(struct lh_json_pull *pull)
 	return (char)(pull->at < pull->end ? *pull->at : '\0');
 }
 
-static bool take(struct lh_json_pull *pull, char byte)
+static bool take_json_pull(struct lh_json_pull *pull, char byte)
 {
 	if (lh_json_pull_peek(pull) != byte || pull->at == pull->end)
 		return false;
@@ -60,17 +60,17 @@ static size_t escape_length(const char *at, const char *end)
 /* Control characters must be escaped. */
 static bool take_string(struct lh_json_pull *pull, struct lh_json_span *ret)
 {
-	if (!take(pull, '"'))
-		return fail(pull);
+	if (!take_json_pull(pull, '"'))
+		return fail_json_pull(pull);
 	const char *at = pull->at;
 	for (; at < pull->end && *at != '"' && (uint8_t)*at >= 0x20; at++) {
 		size_t escaped = *at == '\\' ? escape_length(at + 1, pull->end) : 0;
 		if (*at == '\\' && !escaped)
-			return fail(pull);
+			return fail_json_pull(pull);
 		at += escaped;
 	}
 	if (at >= pull->end || *at != '"')
-		return fail(pull);
+		return fail_json_pull(pull);
 	*ret = (struct lh_json_span){pull->at, (size_t)(at - pull->at)};
 	pull->at = at + 1;
 	return true;
@@ -135,7 +135,7 @@ static bool is_digit(const struct lh_json_pull *pull)
 static bool take_digits(struct lh_json_pull *pull)
 {
 	if (!is_digit(pull))
-		return fail(pull);
+		return fail_json_pull(pull);
 	while (is_digit(pull))
 		pull->at++;
 	return true;
@@ -150,7 +150,7 @@ static bool take_number(struct lh_json_pull *pull, struct lh_json_span *ret, boo
 	bool has_leading_zero =
 		pull->at + 1 < pull->end && pull->at[0] == '0' && pull->at[1] >= '0' && pull->at[1] <= '9';
 	if (has_leading_zero || !take_digits(pull))
-		return fail(pull);
+		return fail_json_pull(pull);
 	if (pull->at < pull->end && *pull->at == '.') {
 		*ret_is_integer = false;
 		pull->at++;
@@ -214,7 +214,7 @@ static bool take_word(struct lh_json_pull *pull, const char *word)
 {
 	size_t length = strlen(word);
 	if ((size_t)(pull->end - pull->at) < length || memcmp(pull->at, word, length) != 0)
-		return fail(pull);
+		return fail_json_pull(pull);
 	pull->at += length;
 	return true;
 }
@@ -236,7 +236,7 @@ bool lh_json_pull_bool(struct lh_json_pull *pull, bool *ret)
 
 bool lh_json_pull_object(struct lh_json_pull *pull)
 {
-	if (take(pull, '{'))
+	if (take_json_pull(pull, '{'))
 		return true;
 	lh_json_pull_skip(pull);
 	return false;
@@ -244,7 +244,7 @@ bool lh_json_pull_object(struct lh_json_pull *pull)
 
 bool lh_json_pull_array(struct lh_json_pull *pull)
 {
-	if (take(pull, '['))
+	if (take_json_pull(pull, '['))
 		return true;
 	lh_json_pull_skip(pull);
 	return false;
@@ -254,14 +254,15 @@ static bool next(struct lh_json_pull *pull, bool *is_first, char close)
 {
 	bool was_first = *is_first;
 	*is_first = false;
-	if (pull->failed || take(pull, close))
+	if (pull->failed || take_json_pull(pull, close))
 		return false;
-	return was_first || take(pull, ',') || fail(pull);
+	return was_first || take_json_pull(pull, ',') || fail_json_pull(pull);
 }
 
 bool lh_json_pull_member(struct lh_json_pull *pull, bool *is_first, struct lh_json_span *ret_key)
 {
-	return next(pull, is_first, '}') && take_string(pull, ret_key) && (take(pull, ':') || fail(pull));
+	return next(pull, is_first, '}') && take_string(pull, ret_key) &&
+	       (take_json_pull(pull, ':') || fail_json_pull(pull));
 }
 
 bool lh_json_pull_item(struct lh_json_pull *pull, bool *is_first)
@@ -269,7 +270,7 @@ bool lh_json_pull_item(struct lh_json_pull *pull, bool *is_first)
 	return next(pull, is_first, ']');
 }
 
-static void skip(struct lh_json_pull *pull, int depth);
+static void skip_json_pull(struct lh_json_pull *pull, int depth);
 
 static void skip_inside(struct lh_json_pull *pull, bool is_object, int depth)
 {
@@ -277,16 +278,16 @@ static void skip_inside(struct lh_json_pull *pull, bool is_object, int depth)
 	pull->at++;
 	for (bool is_first = true;
 	     is_object ? lh_json_pull_member(pull, &is_first, &key) : lh_json_pull_item(pull, &is_first);)
-		skip(pull, depth + 1);
+		skip_json_pull(pull, depth + 1);
 }
 
-static void skip(struct lh_json_pull *pull, int depth)
+static void skip_json_pull(struct lh_json_pull *pull, int depth)
 {
 	char first = lh_json_pull_peek(pull);
 	struct lh_json_span span;
 	bool is_integer;
 	if (depth > DEPTH_MAX)
-		fail(pull);
+		fail_json_pull(pull);
 	else if (first == '{' || first == '[')
 		skip_inside(pull, first == '{', depth);
 	else if (first == '"')
@@ -299,7 +300,7 @@ static void skip(struct lh_json_pull *pull, int depth)
 
 void lh_json_pull_skip(struct lh_json_pull *pull)
 {
-	skip(pull, 0);
+	skip_json_pull(pull, 0);
 }
 
 bool lh_json_pull_is_done(struct lh_json_pull *pull)

@@ -151,7 +151,7 @@ struct lh_error *lh_outfile_spool(const struct lh_outfile *file, int *ret_fd)
 	return folder ? lh_unnamed_file(folder, ret_fd) : lh_error_no_memory();
 }
 
-static struct lh_error *create(const char *path, bool replace, bool shows_early, struct lh_outfile **ret)
+static struct lh_error *create_outfile(const char *path, bool replace, bool shows_early, struct lh_outfile **ret)
 {
 	LH_TRY(refuse_path(path, replace));
 	LH_CLEANUP(lh_cleanup_outfile) struct lh_outfile *file = calloc(1, sizeof(*file));
@@ -173,12 +173,12 @@ static struct lh_error *create(const char *path, bool replace, bool shows_early,
 
 struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret)
 {
-	return create(path, replace, false, ret);
+	return create_outfile(path, replace, false, ret);
 }
 
 struct lh_error *lh_outfile_create_early(const char *path, bool replace, struct lh_outfile **ret)
 {
-	return create(path, replace, true, ret);
+	return create_outfile(path, replace, true, ret);
 }
 
 int lh_outfile_fd(const struct lh_outfile *file)

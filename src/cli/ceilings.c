@@ -5,7 +5,7 @@
  */
 #include "ceilings.h"
 
-static uint64_t less(uint64_t limit, uint64_t used)
+static uint64_t less_ceilings(uint64_t limit, uint64_t used)
 {
 	return limit == LH_NO_LIMIT ? LH_NO_LIMIT : limit - lh_min_u64(limit, used);
 }
@@ -35,8 +35,8 @@ static void read_address_space(const struct lh_process *process, struct lh_ceili
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_memory_status_read(process, &status);
 	if (error)
 		return;
-	ret->left[LH_CEILING_ADDRESS_SPACE] = less(lh_address_space_limit(process), status.mapped_bytes);
-	ret->left[LH_CEILING_ADDRESS_SPACE_32] = less(lh_address_space_end(process), status.mapped_bytes);
+	ret->left[LH_CEILING_ADDRESS_SPACE] = less_ceilings(lh_address_space_limit(process), status.mapped_bytes);
+	ret->left[LH_CEILING_ADDRESS_SPACE_32] = less_ceilings(lh_address_space_end(process), status.mapped_bytes);
 }
 
 struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings)
@@ -47,9 +47,9 @@ struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const stru
 	read_cgroup(process, &ceilings);
 	read_machine(&ceilings);
 	read_address_space(process, &ceilings);
-	ceilings.left[LH_CEILING_MAPPINGS] = less(lh_mapping_limit(), holdings->values[LH_HOLDING_MAPPINGS]);
+	ceilings.left[LH_CEILING_MAPPINGS] = less_ceilings(lh_mapping_limit(), holdings->values[LH_HOLDING_MAPPINGS]);
 	if (holdings->values[LH_HOLDING_DESCRIPTORS] != LH_HOLDING_UNKNOWN)
 		ceilings.left[LH_CEILING_DESCRIPTORS] =
-			less(lh_descriptor_limit(process), holdings->values[LH_HOLDING_DESCRIPTORS]);
+			less_ceilings(lh_descriptor_limit(process), holdings->values[LH_HOLDING_DESCRIPTORS]);
 	return ceilings;
 }

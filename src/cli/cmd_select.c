@@ -395,7 +395,7 @@ static struct lh_error *compare_records(const struct lh_arguments *arguments, co
 	return lh_print(&text);
 }
 
-static struct lh_error *run(const struct lh_arguments *arguments, int *ret_status)
+static struct lh_error *run_select(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct settings settings = {0};
 	const struct source *source = &sources[0];
@@ -486,5 +486,5 @@ const struct lh_command lh_cmd_select = {
 		"its pages are counted in short calls instead. The receipt says how it was read, and for how long.",
 	.options = options,
 	.examples = examples,
-	.run = run,
+	.run = run_select,
 };

@@ -57,7 +57,7 @@ static struct lh_error *check_combination(const struct lh_arguments *arguments)
 	return NULL;
 }
 
-static struct lh_error *run(const struct lh_arguments *arguments, int *ret_status)
+static struct lh_error *run_watch(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct lh_watch_settings settings;
 	bool is_partial = false;
@@ -123,5 +123,5 @@ const struct lh_command lh_cmd_watch = {
 		"Ends with the same result as select.",
 	.options = options,
 	.examples = examples,
-	.run = run,
+	.run = run_watch,
 };

@@ -18,7 +18,7 @@ enum { WHOLE_MAX = 4096, JUDGED_MIN = 4096 };
 #define WHOLE_BYTES_MAX (256 * LH_MIB)
 
 /* How many lines, and how many bytes: a block at a time. */
-static struct lh_error *measure(const char *path, uint64_t *ret_lines, uint64_t *ret_bytes)
+static struct lh_error *measure_record_file(const char *path, uint64_t *ret_lines, uint64_t *ret_bytes)
 {
 	LH_CLEANUP(lh_cleanup_stream) FILE *stream = fopen(path, "re");
 	char block[65536];
@@ -93,7 +93,7 @@ static void streaming_deinit(struct streaming *streaming)
 	lh_selector_destroy(streaming->selector);
 }
 
-static struct lh_error *take(struct streaming *streaming, const struct lh_sample *sample)
+static struct lh_error *take_record_file(struct streaming *streaming, const struct lh_sample *sample)
 {
 	streaming->losses->lost_regions += sample->list.skipped_lines + sample->list.dropped_regions;
 	struct lh_error *error = lh_selector_add(streaming->selector, sample);
@@ -121,7 +121,7 @@ static struct lh_error *stream_lines(struct streaming *streaming)
 		bool is_last = is_end && sample && (streaming->count - 1) % streaming->stride != 0;
 		bool is_chosen = next && streaming->count % streaming->stride == 0;
 		if (is_last || is_chosen)
-			LH_TRY(take(streaming, is_last ? sample : next));
+			LH_TRY(take_record_file(streaming, is_last ? sample : next));
 		streaming->count += next != NULL;
 		sample = next ? next : sample;
 	}
@@ -151,7 +151,7 @@ struct lh_error *lh_record_file_select(const char *path, struct lh_selection *re
 	*ret_losses = (struct lh_record_losses){0};
 	if (!is_regular(path))
 		return select_whole(path, ret, ret_losses);
-	LH_TRY(measure(path, &lines, &bytes));
+	LH_TRY(measure_record_file(path, &lines, &bytes));
 	if (lines <= WHOLE_MAX && bytes <= WHOLE_BYTES_MAX)
 		return select_whole(path, ret, ret_losses);
 	return select_stream(path, lines, ret, ret_losses);

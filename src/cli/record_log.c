@@ -48,7 +48,7 @@ static struct lh_error *encode_header(const struct lh_process *process, struct l
 }
 
 /* A header again, and a whole sample after it: nothing rests on what may have been torn. */
-static struct lh_error *begin(struct lh_record_log *log)
+static struct lh_error *begin_log(struct lh_record_log *log)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_record_writer_destroy(log->writer);
@@ -111,7 +111,7 @@ static struct lh_error *open_file(struct lh_record_log *log)
 	log->bytes = (uint64_t)status.st_size;
 	LH_TRY(check_file(log));
 	LH_TRY(cut_torn_line(log));
-	return begin(log);
+	return begin_log(log);
 }
 
 struct lh_error *lh_record_log_open(const char *path, const struct lh_process *process, uint64_t max_bytes,
@@ -200,7 +200,7 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return lh_error_from_errno(errno, "cannot lock %s", log->path);
 	log->bytes = thinning.bytes;
-	return begin(log);
+	return begin_log(log);
 }
 
 /* A line that could not be written whole is taken back. */

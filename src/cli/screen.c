@@ -29,7 +29,7 @@ static void note_resize(int number)
 	was_resized = 1;
 }
 
-static void put(const char *text)
+static void put_screen(const char *text)
 {
 	lh_error_destroy(lh_fd_write_all(STDOUT_FILENO, "standard output", text, strlen(text)));
 }
@@ -57,14 +57,14 @@ void lh_screen_begin(void)
 	screen.is_on = true;
 	sigaction(SIGWINCH, &action, NULL);
 	take_keys();
-	put("\033[?1049h\033[?25l\033[?7l");
+	put_screen("\033[?1049h\033[?25l\033[?7l");
 }
 
 void lh_screen_end(void)
 {
 	if (!screen.is_on)
 		return;
-	put("\033[?7h\033[?25h\033[?1049l");
+	put_screen("\033[?7h\033[?25h\033[?1049l");
 	if (screen.has_keys)
 		tcsetattr(STDIN_FILENO, TCSANOW, &screen.saved);
 	screen.is_on = screen.has_keys = false;

@@ -19,7 +19,7 @@ void lh_lines_around_deinit(struct lh_lines_around *lines)
 	free(lines->kept);
 }
 
-static void keep(struct lh_lines_around *lines, const char *line, size_t length)
+static void keep_around(struct lh_lines_around *lines, const char *line, size_t length)
 {
 	if (lines->kept_count == lines->around) {
 		lines->has_skipped = true;
@@ -47,7 +47,7 @@ void lh_lines_around_add(struct lh_lines_around *lines, const char *line, size_t
 			 struct lh_buffer *ret)
 {
 	if (!matches && !lines->after_left) {
-		keep(lines, line, length);
+		keep_around(lines, line, length);
 		return;
 	}
 	if (matches) {

@@ -155,7 +155,7 @@ static struct lh_error *add_plain(struct lines *lines, const struct lh_run_batch
 
 /* ---------------------------------------------------------------- other lines */
 
-static struct lh_error *put(struct lines *lines, const void *bytes, size_t length)
+static struct lh_error *put_list(struct lines *lines, const void *bytes, size_t length)
 {
 	LH_TRY(lh_vec_reserve(&lines->output, length));
 	memcpy(lines->output.items + lines->output.count, bytes, length);
@@ -177,7 +177,7 @@ static struct lh_error *put_escaped(struct lines *lines, const char *bytes, size
 		length -= tab ? part + 1 : part;
 	}
 	LH_TRY(lh_buffer_status(&text));
-	return text.length ? put(lines, text.data, text.length) : NULL;
+	return text.length ? put_list(lines, text.data, text.length) : NULL;
 }
 
 /* Of a character of 2 or 4 bytes GNU strings prints the low one; the others are zero. */
@@ -189,7 +189,8 @@ static struct lh_error *put_run(struct lines *lines, const struct lh_run *run, s
 		size_t count = lh_min_u64(sizeof(narrow), run->chars - at);
 		for (size_t i = 0; i < count; i++)
 			narrow[i] = (char)low[(at + i) * width];
-		LH_TRY(lines->listing->is_terminal ? put_escaped(lines, narrow, count) : put(lines, narrow, count));
+		LH_TRY(lines->listing->is_terminal ? put_escaped(lines, narrow, count)
+						   : put_list(lines, narrow, count));
 		at += count;
 	}
 	return NULL;
@@ -204,9 +205,9 @@ static struct lh_error *add_lines(void *part, const struct lh_run_batch *batch)
 		struct lh_run run = lh_run_of(batch, i);
 		char address[ADDRESS_MAX + 8];
 		char *end = put_address(address, lines->listing->request->radix, run.addr);
-		LH_TRY(put(lines, address, (size_t)(end - address)));
+		LH_TRY(put_list(lines, address, (size_t)(end - address)));
 		LH_TRY(put_run(lines, &run, batch->width));
-		LH_TRY(put(lines, "\n", 1));
+		LH_TRY(put_list(lines, "\n", 1));
 		if (batch->matches)
 			LH_TRY(lh_vec_push(&lines->ends, (struct line_end){lines->output.count, batch->matches[i]}));
 	}

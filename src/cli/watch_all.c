@@ -49,7 +49,7 @@ static void watch_all_deinit(struct watch_all *watch)
 
 /* ---------------------------------------------------------------- one look at all */
 
-static struct followed *find(struct watch_all *watch, const struct lh_process_identity *identity)
+static struct followed *find_all(struct watch_all *watch, const struct lh_process_identity *identity)
 {
 	for (size_t i = 0; i < watch->items.count; i++) {
 		struct followed *followed = &watch->items.items[i];
@@ -114,7 +114,7 @@ static struct lh_error *take_row(struct watch_all *watch, const struct lh_proces
 	if (ended)
 		return NULL;
 	struct lh_process_identity identity = lh_process_identity(process);
-	struct followed *followed = find(watch, &identity);
+	struct followed *followed = find_all(watch, &identity);
 	if (!followed)
 		LH_TRY(begin_following(watch, &identity, lh_process_command(process), &followed));
 	uint64_t bytes = row->usage.private_dirty_bytes + row->usage.swap_bytes;
@@ -136,7 +136,7 @@ static void forget_ended(struct watch_all *watch)
 	watch->items.count = kept;
 }
 
-static struct lh_error *look(struct watch_all *watch)
+static struct lh_error *look_all(struct watch_all *watch)
 {
 	struct lh_process_table table LH_CLEANUP(lh_process_table_deinit) = {0};
 	LH_TRY(lh_process_table_read(&table));
@@ -201,7 +201,7 @@ static void run_commands(struct watch_all *watch)
 }
 
 /* Those that can be told of, the worst first, into *ret, which is the caller's to free. */
-static struct lh_error *gather(const struct watch_all *watch, struct lh_watched **ret, size_t *ret_count)
+static struct lh_error *gather_all(const struct watch_all *watch, struct lh_watched **ret, size_t *ret_count)
 {
 	struct lh_watched *watched = calloc(watch->items.count + 1, sizeof(*watched));
 	size_t count = 0;
@@ -224,11 +224,11 @@ static struct lh_error *gather(const struct watch_all *watch, struct lh_watched 
 	return NULL;
 }
 
-static struct lh_error *act(struct watch_all *watch)
+static struct lh_error *act_all(struct watch_all *watch)
 {
 	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
 	size_t count;
-	LH_TRY(gather(watch, &watched, &count));
+	LH_TRY(gather_all(watch, &watched, &count));
 	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
 	if (count)
 		LH_TRY(show(watch, watched, count));
@@ -236,12 +236,12 @@ static struct lh_error *act(struct watch_all *watch)
 	return NULL;
 }
 
-static struct lh_error *redraw(void *context)
+static struct lh_error *redraw_all(void *context)
 {
 	const struct watch_all *watch = context;
 	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
 	size_t count;
-	LH_TRY(gather(watch, &watched, &count));
+	LH_TRY(gather_all(watch, &watched, &count));
 	return count ? show(watch, watched, count) : NULL;
 }
 
@@ -256,20 +256,20 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 	struct lh_error *error = NULL;
 	while (!error && !lh_watch_is_over(end_ns)) {
 		uint64_t started_ns = lh_clock_monotonic_ns();
-		error = look(&watch);
+		error = look_all(&watch);
 		look_count++;
 		if (!error)
-			error = act(&watch);
+			error = act_all(&watch);
 		lh_pace_update(&pace, watch.has_moved, lh_clock_monotonic_ns() - started_ns);
 		if (!error)
-			error = lh_pace_wait(&pace, NULL, end_ns, redraw, &watch);
+			error = lh_pace_wait(&pace, NULL, end_ns, redraw_all, &watch);
 	}
 	bool was_on_screen = lh_screen_is_on();
 	lh_screen_end();
 	LH_TRY(error);
 	/* The last table stays behind. */
 	if (was_on_screen)
-		LH_TRY(redraw(&watch));
+		LH_TRY(redraw_all(&watch));
 	if (look_count < 2)
 		return lh_error_create(LH_ERROR_INTERRUPTED, "ended after one look: growth shows from 2 on");
 	*ret_is_partial = watch.is_partial;

@@ -50,7 +50,7 @@ static bool has_moved(uint64_t before_bytes, uint64_t now_bytes)
 }
 
 /* A kernel without RssAnon (before 4.5) shows nothing moving: then each look is a sample. */
-static struct lh_error *look(struct watch *watch, bool *ret_is_due, bool *ret_has_moved)
+static struct lh_error *look_process(struct watch *watch, bool *ret_is_due, bool *ret_has_moved)
 {
 	struct lh_memory_status status;
 	LH_TRY(lh_memory_status_read(watch->process, &status));
@@ -130,7 +130,7 @@ static struct lh_error *draw(const struct watch *watch)
 	return lh_screen_show(&text, status);
 }
 
-static struct lh_error *redraw(void *context)
+static struct lh_error *redraw_process(void *context)
 {
 	const struct watch *watch = context;
 	return watch->sampling.sample_count >= 2 ? draw(watch) : NULL;
@@ -139,7 +139,7 @@ static struct lh_error *redraw(void *context)
 /* ---------------------------------------------------------------- acting */
 
 /* What fails here is warned of: the watch goes on. */
-static void act(struct watch *watch)
+static void act_process(struct watch *watch)
 {
 	const struct lh_watch_settings *settings = watch->settings;
 	struct lh_watched watched = {
@@ -160,7 +160,7 @@ static struct lh_error *judge(struct watch *watch)
 	lh_selection_deinit(&watch->selection);
 	LH_TRY(lh_selector_judge(watch->sampling.selector, &watch->selection));
 	LH_TRY(lh_screen_is_on() ? draw(watch) : print_line(watch));
-	act(watch);
+	act_process(watch);
 	return NULL;
 }
 
@@ -180,11 +180,11 @@ static struct lh_error *follow(struct watch *watch)
 	while (!lh_watch_is_over(end_ns)) {
 		uint64_t started_ns = lh_clock_monotonic_ns();
 		bool is_due, moved;
-		LH_TRY(look(watch, &is_due, &moved));
+		LH_TRY(look_process(watch, &is_due, &moved));
 		if (is_due)
 			LH_TRY(take_sample(watch));
 		lh_pace_update(&pace, moved, lh_clock_monotonic_ns() - started_ns);
-		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns, redraw, watch));
+		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns, redraw_process, watch));
 	}
 	watch->sampling.is_last = true;
 	return take_sample(watch);

@@ -61,7 +61,7 @@ static size_t extent_index(const struct child_copy *copy, const struct lh_extent
 
 /* ---------------------------------------------------------------- before the pause */
 
-static struct lh_error *prepare(struct child_copy *copy)
+static struct lh_error *prepare_child_copy(struct child_copy *copy)
 {
 	struct dump_job *job = copy->job;
 	LH_TRY(lh_regions_read(job->process, LH_REGIONS_SMAPS, &copy->flagged));
@@ -348,7 +348,7 @@ static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error
 struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_refusal)
 {
 	struct child_copy copy LH_CLEANUP(copy_deinit) = {.job = job};
-	struct lh_error *error = prepare(&copy);
+	struct lh_error *error = prepare_child_copy(&copy);
 	if (!error)
 		error = copy_forked(&copy);
 	if (!error || copy.is_forked || lh_error_code(error) != LH_ERROR_UNSUPPORTED)

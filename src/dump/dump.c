@@ -54,7 +54,7 @@ static struct lh_error *check_disc(struct dump_job *job)
 	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
 }
 
-static struct lh_error *prepare(struct dump_job *job)
+static struct lh_error *prepare_dump(struct dump_job *job)
 {
 	LH_TRY(lh_job_look(job));
 	LH_TRY(lh_frozen_choose_mode(job));
@@ -205,7 +205,7 @@ static struct lh_error *commit(struct dump_job *job)
 
 static struct lh_error *run_job(struct dump_job *job)
 {
-	LH_TRY(prepare(job));
+	LH_TRY(prepare_dump(job));
 	reap_leftovers(job);
 	LH_TRY(copy_memory(job));
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);

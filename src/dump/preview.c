@@ -154,7 +154,7 @@ static struct lh_error *check_files(const struct dump_job *job, struct lh_previe
 	return lh_limits_check_disc(options->path, preview->disc_bytes, preview->disc_free_bytes);
 }
 
-static struct lh_error *fill(struct dump_job *job, struct lh_preview *preview)
+static struct lh_error *fill_preview(struct dump_job *job, struct lh_preview *preview)
 {
 	struct lh_dump_gaps gaps = {0};
 	LH_TRY(lh_job_look(job));
@@ -179,7 +179,7 @@ struct lh_error *lh_dump_preview(const struct lh_process *process, const struct 
 	struct dump_job job = {
 		.process = process, .options = options, .mode = options->mode, .spool_fd = -1, .log.fd = -1};
 	struct lh_preview preview = {0};
-	struct lh_error *error = fill(&job, &preview);
+	struct lh_error *error = fill_preview(&job, &preview);
 	if (error)
 		lh_preview_deinit(&preview);
 	else

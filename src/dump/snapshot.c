@@ -251,7 +251,7 @@ static void take_off(struct lh_snapshot *snapshot)
 	lh_fault_point("snapshot-lifted");
 }
 
-static struct lh_error *finish(struct lh_snapshot *snapshot)
+static struct lh_error *finish_snapshot(struct lh_snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
 	job->receipt.held_bytes = snapshot->final.capacity_bytes;
@@ -304,7 +304,7 @@ static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 		take_off(snapshot);
 		return NULL;
 	}
-	LH_TRY(finish(snapshot));
+	LH_TRY(finish_snapshot(snapshot));
 	job->receipt.resident_delta_bytes = (int64_t)(lh_process_resident_bytes(job->process) - resident_before);
 	return NULL;
 }

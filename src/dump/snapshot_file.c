@@ -7,7 +7,7 @@
 
 #include <fcntl.h>
 
-static struct lh_error *clear(int fd, const char *what, uint64_t offset, uint64_t bytes)
+static struct lh_error *clear_snapshot_file(int fd, const char *what, uint64_t offset, uint64_t bytes)
 {
 	static const uint8_t zeros[65536];
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) == 0)
@@ -26,8 +26,8 @@ static struct lh_error *clear_range(const struct dump_job *job, int fd, struct l
 			return lh_error_create(LH_ERROR_SYSTEM, "page 0x%llx has lost its place",
 					       (unsigned long long)range.start);
 		uint64_t end = lh_min_u64(range.end, place->end);
-		LH_TRY(clear(fd, job->options->path, place->file_offset + (range.start - place->start),
-			     end - range.start));
+		LH_TRY(clear_snapshot_file(fd, job->options->path, place->file_offset + (range.start - place->start),
+					   end - range.start));
 		range.start = end;
 	}
 	return NULL;

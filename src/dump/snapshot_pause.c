@@ -62,7 +62,7 @@ static uint64_t lap_ns(uint64_t *since_ns)
 }
 
 /* What must be of one instant, beside registers. */
-static struct lh_error *look(struct lh_snapshot *snapshot, struct lh_ranges *ret_uncopied)
+static struct lh_error *look_snapshot_pause(struct lh_snapshot *snapshot, struct lh_ranges *ret_uncopied)
 {
 	struct dump_job *job = snapshot->job;
 	struct lh_pause_parts *parts = &job->receipt.parts;
@@ -112,7 +112,7 @@ static struct lh_error *look_and_copy(struct lh_snapshot *snapshot, uint64_t beg
 {
 	struct dump_job *job = snapshot->job;
 	struct lh_ranges uncopied LH_CLEANUP(lh_ranges_deinit) = {0};
-	LH_TRY(look(snapshot, &uncopied));
+	LH_TRY(look_snapshot_pause(snapshot, &uncopied));
 	*ret_is_copied = !is_too_much(snapshot, &uncopied, begun_ns, allowed_ns);
 	if (!*ret_is_copied)
 		return NULL;

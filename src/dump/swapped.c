@@ -11,7 +11,7 @@
 /* Between looking at a piece and having read it, a page of it may be written to: the shorter, the better. */
 #define PIECE_BYTES (256 * LH_KIB)
 
-static struct lh_error *collect(const struct lh_plan *plan, struct lh_page_runs *ret)
+static struct lh_error *collect_swapped(const struct lh_plan *plan, struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < plan->pages.runs.count; i++) {
 		struct lh_page_run run = plan->pages.runs.items[i];
@@ -92,7 +92,7 @@ struct lh_error *lh_swapped_copy(struct dump_job *job)
 	struct lh_page_runs swapped LH_CLEANUP(lh_page_runs_deinit) = {0};
 	if (!job->options->swapped || !job->plan.swapped_bytes)
 		return NULL;
-	LH_TRY(collect(&job->plan, &swapped));
+	LH_TRY(collect_swapped(&job->plan, &swapped));
 	if (!job->places.pieces.count)
 		LH_TRY(lh_places_create(&job->layout, &job->places));
 	LH_TRY(lh_places_add(&job->places, &swapped));

@@ -159,7 +159,7 @@ static void cleanup_frames(struct lh_frames **frames)
 	lh_frames_close(*frames);
 }
 
-static struct lh_error *allocate(struct lh_frames *frames)
+static struct lh_error *allocate_compressed(struct lh_frames *frames)
 {
 	uint64_t slot_bytes = lh_max_u64(frames->content_max, 1);
 	frames->slot_count = lh_max_u64(lh_min_u64(CACHE_BYTES / slot_bytes, SLOTS_MAX), 1);
@@ -192,7 +192,7 @@ struct lh_error *lh_frames_open(int *fd, const char *what, uint64_t file_bytes, 
 	frames->what = strdup(what);
 	if (!frames->what)
 		return lh_error_no_memory();
-	LH_TRY(allocate(frames));
+	LH_TRY(allocate_compressed(frames));
 	frames->fd = *fd;
 	*fd = -1;
 	*ret = frames;
@@ -251,7 +251,7 @@ static const char *decode_frame(struct lh_frames *frames, size_t frame, uint8_t 
  * The slot that holds the frame; else the one that was not used for longest, filled with it. A damaged frame is
  * decoded once: a scan can ask for its bytes millions of times.
  */
-static struct lh_error *load(struct lh_frames *frames, size_t frame, const uint8_t **ret)
+static struct lh_error *load_compressed(struct lh_frames *frames, size_t frame, const uint8_t **ret)
 {
 	struct frame_slot *slot = &frames->slots[0];
 	for (size_t i = 0; i < frames->slot_count && slot->frame != frame; i++) {
@@ -280,7 +280,7 @@ static struct lh_error *read_locked(struct lh_frames *frames, uint64_t offset, u
 		size_t frame = frame_at(frames, offset);
 		const struct frame_start *start = &frames->starts.items[frame];
 		const uint8_t *content;
-		LH_TRY(load(frames, frame, &content));
+		LH_TRY(load_compressed(frames, frame, &content));
 		size_t here = lh_min_u64(bytes, start[1].content_offset - offset);
 		memcpy(ret, content + (offset - start->content_offset), here);
 		offset += here;

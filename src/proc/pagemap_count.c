@@ -89,7 +89,7 @@ static struct lh_error *scan_once(struct lh_pagemap *pagemap, struct lh_scan_req
 	return NULL;
 }
 
-static struct lh_error *scan(struct lh_pagemap *pagemap, struct lh_call_pace *pace, struct tally *tally)
+static struct lh_error *scan_pagemap_count(struct lh_pagemap *pagemap, struct lh_call_pace *pace, struct tally *tally)
 {
 	const struct lh_range range = {tally->regions[0].start, tally->regions[tally->count - 1].end};
 	struct lh_scan_request request = {
@@ -156,7 +156,7 @@ struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, const struct lh_re
 	if (!pace->pages)
 		pace->pages = PAGES_FIRST;
 	if (lh_pagemap_knows_scan(pagemap))
-		return scan(pagemap, pace, &tally);
+		return scan_pagemap_count(pagemap, pace, &tally);
 	for (size_t i = 0; i < count; i++) {
 		LH_TRY(read_entries(pagemap, &regions[i], pace, &ret[i]));
 		ret[i].exclusive_bytes = 0;

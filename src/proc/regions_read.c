@@ -35,8 +35,8 @@ static ssize_t timed_read(int fd, struct piece *piece)
 	return count;
 }
 
-static struct lh_error *fill(const struct lh_process *process, const char *name, int fd, struct piece *piece,
-			     bool *ret_is_end)
+static struct lh_error *fill_read(const struct lh_process *process, const char *name, int fd, struct piece *piece,
+				  bool *ret_is_end)
 {
 	while (piece->length < PIECE_BYTES - LINE_BYTES_MAX) {
 		ssize_t count = timed_read(fd, piece);
@@ -63,7 +63,7 @@ static struct lh_error *parse_pieces(const struct lh_process *process, const cha
 		return lh_error_no_memory();
 	for (bool is_end = false; !is_end;) {
 		size_t consumed;
-		LH_TRY(fill(process, name, fd, &piece, &is_end));
+		LH_TRY(fill_read(process, name, fd, &piece, &is_end));
 		LH_TRY(lh_regions_parser_feed(parser, bytes, piece.length, is_end, &consumed));
 		/* Without a newline in a whole piece, what there is passes as a line. */
 		if (!consumed && !is_end)

@@ -30,7 +30,7 @@ bool lh_objects_are_notable(const struct lh_summary *summary)
 }
 
 /* "4,009 SSL (server, TLS 1.3) in 29.8 MiB": the two largest, and the largest of the program's own classes. */
-static void conclude(const struct lh_summary *summary, struct lh_clauses *clauses)
+static void conclude_strings_objects(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	enum { LARGEST = 2 };
 	size_t said = 0;
@@ -104,7 +104,7 @@ static json_t *make_json(const struct lh_strings_report *report)
 }
 
 const struct lh_strings_block lh_strings_objects = {
-	.conclude = conclude,
+	.conclude = conclude_strings_objects,
 	.write_text = write_text,
 	.json_key = "objects",
 	.make_json = make_json,

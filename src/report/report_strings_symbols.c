@@ -75,7 +75,7 @@ static void say_most_pointed_to(const struct lh_summary *summary, struct lh_clau
 	}
 }
 
-static void conclude(const struct lh_summary *summary, struct lh_clauses *clauses)
+static void conclude_strings_symbols(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	say_modules(summary, clauses);
 	say_most_pointed_to(summary, clauses);
@@ -223,7 +223,7 @@ static json_t *problems_json(const struct lh_strings_report *report)
 }
 
 const struct lh_strings_block lh_strings_symbols = {
-	.conclude = conclude,
+	.conclude = conclude_strings_symbols,
 	.write_text = write_census,
 	.json_key = "symbols",
 	.make_json = census_json,

@@ -22,7 +22,7 @@ void lh_table_init(struct lh_table *table, const struct lh_column *columns, size
 	*table = (struct lh_table){.columns = columns, .column_count = column_count};
 }
 
-static void fail(struct lh_table *table, struct lh_error *error)
+static void fail_table(struct lh_table *table, struct lh_error *error)
 {
 	table->failed |= error != NULL;
 	lh_error_destroy(error);
@@ -35,7 +35,7 @@ static void push_cell(struct lh_table *table, char *text)
 	struct lh_error *error = !text ? lh_error_no_memory() : has_room ? lh_vec_push(&table->cells, text) : NULL;
 	if (error || !has_room)
 		free(text);
-	fail(table, error);
+	fail_table(table, error);
 }
 
 static void fill_row(struct lh_table *table)
@@ -48,7 +48,7 @@ void lh_table_row(struct lh_table *table, enum lh_row_style style)
 {
 	fill_row(table);
 	if (!table->failed)
-		fail(table, lh_vec_push(&table->row_styles, style));
+		fail_table(table, lh_vec_push(&table->row_styles, style));
 }
 
 void lh_table_cell(struct lh_table *table, const char *format, ...)
@@ -67,7 +67,7 @@ void lh_table_cell_escaped(struct lh_table *table, const char *bytes)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_escape(&text, bytes, strlen(bytes));
-	fail(table, lh_buffer_status(&text));
+	fail_table(table, lh_buffer_status(&text));
 	lh_table_cell(table, "%s", text.data ? text.data : "");
 }
 

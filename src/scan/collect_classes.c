@@ -12,14 +12,14 @@ struct classes_total {
 	struct lh_recognizer_pass *pass; /* never fed: the patterns, and the sums */
 };
 
-static void destroy(void *total)
+static void destroy_classes(void *total)
 {
 	struct classes_total *classes = total;
 	lh_recognizer_pass_destroy(classes->pass);
 	free(classes);
 }
 
-static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+static struct lh_error *create_classes(const struct lh_collector_setup *setup, void **ret)
 {
 	struct classes_total *classes = calloc(1, sizeof(*classes));
 	if (!classes)
@@ -80,7 +80,7 @@ static struct lh_block block_after(const struct lh_block *block)
 	};
 }
 
-static struct lh_error *begin(void *part, struct lh_findings *findings)
+static struct lh_error *begin_classes(void *part, struct lh_findings *findings)
 {
 	const struct lh_stripe *stripe = findings->stripe;
 	const struct lh_block *first = &stripe->blocks[0], *last = &stripe->blocks[stripe->block_count - 1];
@@ -91,12 +91,13 @@ static struct lh_error *begin(void *part, struct lh_findings *findings)
 	return feed(part, &before, findings);
 }
 
-static struct lh_error *take(void *part, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+static struct lh_error *take_classes(void *part, const struct lh_block *piece, bool is_zero,
+				     struct lh_findings *findings)
 {
 	return is_zero ? NULL : feed(part, piece, findings);
 }
 
-static struct lh_error *end(void *part, struct lh_findings *findings)
+static struct lh_error *end_classes(void *part, struct lh_findings *findings)
 {
 	const struct lh_stripe *stripe = findings->stripe;
 	const struct lh_block *last = &stripe->blocks[stripe->block_count - 1];
@@ -109,7 +110,7 @@ static struct lh_error *end(void *part, struct lh_findings *findings)
 	return NULL;
 }
 
-static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)
+static struct lh_error *merge_classes(void *total, void *part, struct lh_findings *findings)
 {
 	struct lh_recognizer_pass *pass = ((struct classes_total *)total)->pass;
 	LH_TRY(lh_recognizer_pass_merge(pass, part));
@@ -125,7 +126,7 @@ static int compare_classes(const void *a, const void *b)
 	return x->count > y->count ? -1 : x->count < y->count;
 }
 
-static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
+static struct lh_error *finish_classes(void *total, struct lh_findings *findings, struct lh_summary *ret)
 {
 	(void)findings;
 	size_t count;
@@ -141,13 +142,13 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 }
 
 const struct lh_collector lh_collect_classes = {
-	.create = create,
-	.destroy = destroy,
+	.create = create_classes,
+	.destroy = destroy_classes,
 	.create_part = create_part,
 	.destroy_part = destroy_part,
-	.begin = begin,
-	.take = take,
-	.end = end,
-	.merge = merge,
-	.finish = finish,
+	.begin = begin_classes,
+	.take = take_classes,
+	.end = end_classes,
+	.merge = merge_classes,
+	.finish = finish_classes,
 };

@@ -24,7 +24,7 @@ struct map_part {
 /* A part of a map is of one stripe: so are its cells, which are never widened. */
 _Static_assert(LH_MAP_CELL_BYTES_MIN % LH_CLASSIFY_WINDOW == 0, "windows lie in cells");
 
-static void destroy(void *context)
+static void destroy_map(void *context)
 {
 	struct map_total *total = context;
 	lh_classifier_deinit(&total->classifier);
@@ -32,14 +32,14 @@ static void destroy(void *context)
 	free(total);
 }
 
-static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+static struct lh_error *create_map(const struct lh_collector_setup *setup, void **ret)
 {
 	struct map_total *total = calloc(1, sizeof(*total));
 	if (!total)
 		return lh_error_no_memory();
 	struct lh_error *error = lh_classifier_init(&total->classifier, setup->image);
 	if (error) {
-		destroy(total);
+		destroy_map(total);
 		return error;
 	}
 	*ret = total;
@@ -63,7 +63,7 @@ static void destroy_part(void *context)
 	free(part);
 }
 
-static struct lh_error *begin(void *context, struct lh_findings *findings)
+static struct lh_error *begin_map(void *context, struct lh_findings *findings)
 {
 	struct map_part *part = context;
 	(void)findings;
@@ -74,7 +74,8 @@ static struct lh_error *begin(void *context, struct lh_findings *findings)
 }
 
 /* All is known of a stripe only at its end. */
-static struct lh_error *take(void *context, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+static struct lh_error *take_map(void *context, const struct lh_block *piece, bool is_zero,
+				 struct lh_findings *findings)
 {
 	(void)context;
 	(void)piece;
@@ -85,10 +86,10 @@ static struct lh_error *take(void *context, const struct lh_block *piece, bool i
 
 /* ---------------------------------------------------------------- a stripe */
 
-static struct lh_error *add_rest(struct map_part *part, const struct lh_block *block, size_t start, size_t end)
+static struct lh_error *add_rest(struct map_part *part, const struct lh_block *block, size_t start, size_t end_map)
 {
 	uint64_t sums[LH_REST_COUNT] = {0};
-	lh_classify(part->classifier, block, start, end, sums);
+	lh_classify(part->classifier, block, start, end_map, sums);
 	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++) {
 		part->rest[rest] += sums[rest];
 		if (sums[rest])
@@ -103,12 +104,12 @@ static struct lh_error *add_in_cells(struct map_part *part, const struct lh_bloc
 {
 	for (uint64_t at = range.start; at < range.end;) {
 		uint64_t cell_end = lh_align_down(at, LH_MAP_CELL_BYTES_MIN) + (LH_MAP_CELL_BYTES_MIN - 1);
-		uint64_t end = cell_end < range.end ? cell_end + 1 : range.end;
+		uint64_t end_map = cell_end < range.end ? cell_end + 1 : range.end;
 		if (row == LH_MAP_REST)
-			LH_TRY(add_rest(part, block, at - block->addr, end - block->addr));
+			LH_TRY(add_rest(part, block, at - block->addr, end_map - block->addr));
 		else
-			LH_TRY(lh_map_add(&part->map, at, row, end - at));
-		at = end;
+			LH_TRY(lh_map_add(&part->map, at, row, end_map - at));
+		at = end_map;
 	}
 	return NULL;
 }
@@ -117,22 +118,22 @@ static struct lh_error *add_in_cells(struct map_part *part, const struct lh_bloc
 static struct lh_error *add_block(struct map_part *part, const struct lh_block *block,
 				  const struct lh_findings *findings, size_t *owned)
 {
-	uint64_t at = block->addr, end = block->addr + block->bytes;
+	uint64_t at = block->addr, end_map = block->addr + block->bytes;
 	for (; *owned < findings->owned_count; ++*owned) {
 		const struct lh_owned *next = &findings->owned[*owned];
 		uint64_t start = lh_max_u64(next->range.start, at);
-		if (start >= end)
+		if (start >= end_map)
 			break;
 		LH_TRY(add_in_cells(part, block, (struct lh_range){at, start}, LH_MAP_REST));
-		at = lh_max_u64(at, lh_min_u64(next->range.end, end));
+		at = lh_max_u64(at, lh_min_u64(next->range.end, end_map));
 		LH_TRY(add_in_cells(part, block, (struct lh_range){start, at}, next->row));
-		if (next->range.end > end)
+		if (next->range.end > end_map)
 			break;
 	}
-	return add_in_cells(part, block, (struct lh_range){at, end}, LH_MAP_REST);
+	return add_in_cells(part, block, (struct lh_range){at, end_map}, LH_MAP_REST);
 }
 
-static struct lh_error *end(void *context, struct lh_findings *findings)
+static struct lh_error *end_map(void *context, struct lh_findings *findings)
 {
 	size_t owned = 0;
 	for (size_t i = 0; i < findings->stripe->block_count; i++)
@@ -142,7 +143,7 @@ static struct lh_error *end(void *context, struct lh_findings *findings)
 
 /* ---------------------------------------------------------------- all stripes */
 
-static struct lh_error *merge(void *context, void *part_context, struct lh_findings *findings)
+static struct lh_error *merge_map(void *context, void *part_context, struct lh_findings *findings)
 {
 	(void)findings;
 	struct map_total *total = context;
@@ -152,7 +153,7 @@ static struct lh_error *merge(void *context, void *part_context, struct lh_findi
 	return lh_map_join(&total->map, &part->map);
 }
 
-static struct lh_error *finish(void *context, struct lh_findings *findings, struct lh_summary *ret)
+static struct lh_error *finish_map(void *context, struct lh_findings *findings, struct lh_summary *ret)
 {
 	(void)findings;
 	struct map_total *total = context;
@@ -163,13 +164,13 @@ static struct lh_error *finish(void *context, struct lh_findings *findings, stru
 }
 
 const struct lh_collector lh_collect_map = {
-	.create = create,
-	.destroy = destroy,
+	.create = create_map,
+	.destroy = destroy_map,
 	.create_part = create_part,
 	.destroy_part = destroy_part,
-	.begin = begin,
-	.take = take,
-	.end = end,
-	.merge = merge,
-	.finish = finish,
+	.begin = begin_map,
+	.take = take_map,
+	.end = end_map,
+	.merge = merge_map,
+	.finish = finish_map,
 };

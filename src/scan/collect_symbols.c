@@ -12,14 +12,14 @@ struct symbols_total {
 	struct lh_census_pass *census;
 };
 
-static void destroy(void *total)
+static void destroy_symbols(void *total)
 {
 	struct symbols_total *symbols = total;
 	lh_census_pass_destroy(symbols->census);
 	free(symbols);
 }
 
-static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+static struct lh_error *create_symbols(const struct lh_collector_setup *setup, void **ret)
 {
 	struct symbols_total *symbols = calloc(1, sizeof(*symbols));
 	if (!symbols)
@@ -50,20 +50,21 @@ static void destroy_part(void *part)
 	lh_census_pass_destroy(part);
 }
 
-static struct lh_error *begin(void *part, struct lh_findings *findings)
+static struct lh_error *begin_symbols(void *part, struct lh_findings *findings)
 {
 	(void)findings;
 	lh_census_pass_reset(part);
 	return NULL;
 }
 
-static struct lh_error *take(void *part, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+static struct lh_error *take_symbols(void *part, const struct lh_block *piece, bool is_zero,
+				     struct lh_findings *findings)
 {
 	(void)findings;
 	return is_zero ? NULL : lh_census_pass_feed(part, piece);
 }
 
-static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)
+static struct lh_error *merge_symbols(void *total, void *part, struct lh_findings *findings)
 {
 	(void)findings;
 	lh_census_pass_merge(((struct symbols_total *)total)->census, part);
@@ -90,7 +91,7 @@ static int compare_modules(const void *a, const void *b)
 	return x->count > y->count ? -1 : x->count < y->count;
 }
 
-static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
+static struct lh_error *finish_symbols(void *total, struct lh_findings *findings, struct lh_summary *ret)
 {
 	(void)findings;
 	struct symbols_total *symbols = total;
@@ -104,12 +105,12 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 }
 
 const struct lh_collector lh_collect_symbols = {
-	.create = create,
-	.destroy = destroy,
+	.create = create_symbols,
+	.destroy = destroy_symbols,
 	.create_part = create_part,
 	.destroy_part = destroy_part,
-	.begin = begin,
-	.take = take,
-	.merge = merge,
-	.finish = finish,
+	.begin = begin_symbols,
+	.take = take_symbols,
+	.merge = merge_symbols,
+	.finish = finish_symbols,
 };

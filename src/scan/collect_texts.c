@@ -91,7 +91,7 @@ static struct lh_error *create_part(void *total, void **ret)
 	return NULL;
 }
 
-static struct lh_error *begin(void *context, struct lh_findings *findings)
+static struct lh_error *begin_texts(void *context, struct lh_findings *findings)
 {
 	struct texts_part *part = context;
 	const struct lh_stripe *stripe = findings->stripe;
@@ -122,7 +122,8 @@ static void use_masked(const struct texts_part *part, struct lh_block *piece)
 	}
 }
 
-static struct lh_error *take(void *context, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+static struct lh_error *take_texts(void *context, const struct lh_block *piece, bool is_zero,
+				   struct lh_findings *findings)
 {
 	struct texts_part *part = context;
 	part->findings = findings;
@@ -137,7 +138,7 @@ static struct lh_error *take(void *context, const struct lh_block *piece, bool i
 	return lh_run_part_feed(&part->runs, &block);
 }
 
-static struct lh_error *end(void *context, struct lh_findings *findings)
+static struct lh_error *end_texts(void *context, struct lh_findings *findings)
 {
 	struct texts_part *part = context;
 	(void)findings;
@@ -158,7 +159,7 @@ static struct lh_error *count_cut_run(void *context, const struct lh_run *run)
 	return NULL;
 }
 
-static void destroy(void *total)
+static void destroy_texts(void *total)
 {
 	struct texts_total *texts = total;
 	lh_run_finder_destroy(texts->finder);
@@ -177,21 +178,21 @@ static struct lh_error *init(struct texts_total *texts, const struct lh_collecto
 	return lh_text_count_create(LH_TEXT_LIMITS, &texts->count);
 }
 
-static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+static struct lh_error *create_texts(const struct lh_collector_setup *setup, void **ret)
 {
 	struct texts_total *texts = calloc(1, sizeof(*texts));
 	if (!texts)
 		return lh_error_no_memory();
 	struct lh_error *error = init(texts, setup);
 	if (error) {
-		destroy(texts);
+		destroy_texts(texts);
 		return error;
 	}
 	*ret = texts;
 	return NULL;
 }
 
-static struct lh_error *merge(void *total, void *context, struct lh_findings *findings)
+static struct lh_error *merge_texts(void *total, void *context, struct lh_findings *findings)
 {
 	struct texts_total *texts = total;
 	struct texts_part *part = context;
@@ -202,7 +203,7 @@ static struct lh_error *merge(void *total, void *context, struct lh_findings *fi
 	return NULL;
 }
 
-static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
+static struct lh_error *finish_texts(void *total, struct lh_findings *findings, struct lh_summary *ret)
 {
 	struct texts_total *texts = total;
 	texts->findings = findings;
@@ -211,13 +212,13 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 }
 
 const struct lh_collector lh_collect_texts = {
-	.create = create,
-	.destroy = destroy,
+	.create = create_texts,
+	.destroy = destroy_texts,
 	.create_part = create_part,
 	.destroy_part = destroy_part,
-	.begin = begin,
-	.take = take,
-	.end = end,
-	.merge = merge,
-	.finish = finish,
+	.begin = begin_texts,
+	.take = take_texts,
+	.end = end_texts,
+	.merge = merge_texts,
+	.finish = finish_texts,
 };

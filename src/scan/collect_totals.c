@@ -10,7 +10,7 @@ struct totals {
 	uint64_t zero_bytes;
 };
 
-static struct lh_error *create(const struct lh_collector_setup *setup, void **ret)
+static struct lh_error *create_totals(const struct lh_collector_setup *setup, void **ret)
 {
 	(void)setup;
 	*ret = calloc(1, sizeof(struct totals));
@@ -20,17 +20,18 @@ static struct lh_error *create(const struct lh_collector_setup *setup, void **re
 static struct lh_error *create_part(void *total, void **ret)
 {
 	(void)total;
-	return create(NULL, ret);
+	return create_totals(NULL, ret);
 }
 
-static struct lh_error *begin(void *part, struct lh_findings *findings)
+static struct lh_error *begin_totals(void *part, struct lh_findings *findings)
 {
 	(void)findings;
 	*(struct totals *)part = (struct totals){0};
 	return NULL;
 }
 
-static struct lh_error *take(void *part, const struct lh_block *piece, bool is_zero, struct lh_findings *findings)
+static struct lh_error *take_totals(void *part, const struct lh_block *piece, bool is_zero,
+				    struct lh_findings *findings)
 {
 	struct totals *totals = part;
 	(void)findings;
@@ -39,7 +40,7 @@ static struct lh_error *take(void *part, const struct lh_block *piece, bool is_z
 	return NULL;
 }
 
-static struct lh_error *merge(void *total, void *part, struct lh_findings *findings)
+static struct lh_error *merge_totals(void *total, void *part, struct lh_findings *findings)
 {
 	(void)findings;
 	struct totals *sum = total;
@@ -49,7 +50,7 @@ static struct lh_error *merge(void *total, void *part, struct lh_findings *findi
 	return NULL;
 }
 
-static struct lh_error *finish(void *total, struct lh_findings *findings, struct lh_summary *ret)
+static struct lh_error *finish_totals(void *total, struct lh_findings *findings, struct lh_summary *ret)
 {
 	(void)findings;
 	const struct totals *totals = total;
@@ -59,12 +60,12 @@ static struct lh_error *finish(void *total, struct lh_findings *findings, struct
 }
 
 const struct lh_collector lh_collect_totals = {
-	.create = create,
+	.create = create_totals,
 	.destroy = free,
 	.create_part = create_part,
 	.destroy_part = free,
-	.begin = begin,
-	.take = take,
-	.merge = merge,
-	.finish = finish,
+	.begin = begin_totals,
+	.take = take_totals,
+	.merge = merge_totals,
+	.finish = finish_totals,
 };

@@ -24,7 +24,7 @@ static double half_width(const struct lh_growth *total)
 		    total->rate_bytes_per_hour - total->rate_low_bytes_per_hour);
 }
 
-static struct lh_error *check(const struct lh_selection *selection, const char *which)
+static struct lh_error *check_compare(const struct lh_selection *selection, const char *which)
 {
 	if (selection->sample_count >= LH_SAMPLES_MIN)
 		return NULL;
@@ -73,8 +73,8 @@ static void explain(struct lh_comparison *comparison)
 struct lh_error *lh_compare(const struct lh_selection *before, const struct lh_selection *after,
 			    struct lh_comparison *ret)
 {
-	LH_TRY(check(before, "before"));
-	LH_TRY(check(after, "after"));
+	LH_TRY(check_compare(before, "before"));
+	LH_TRY(check_compare(after, "after"));
 	double before_half = half_width(&before->total), after_half = half_width(&after->total);
 	double half = sqrt(before_half * before_half + after_half * after_half);
 	struct lh_comparison comparison = {

@@ -130,7 +130,7 @@ static struct lh_error *take_track(struct lh_tracks *tracks, struct lh_track_pie
 }
 
 /* Both are in address order and disjoint: of n + m mappings at most n + m pairs overlap. */
-static struct lh_error *match(struct adding *adding, const struct lh_track_pieces *before)
+static struct lh_error *match_identity(struct adding *adding, const struct lh_track_pieces *before)
 {
 	size_t a = 0, b = 0;
 	while (a < before->items.count && b < adding->pieces.items.count) {
@@ -279,7 +279,7 @@ static struct lh_error *create_track(struct adding *adding, struct lh_track_piec
 }
 
 /* The string, kept by the tracks; most often it is the one they have. */
-static struct lh_error *keep(struct lh_tracks *tracks, const char *text, const char **ret)
+static struct lh_error *keep_identity(struct lh_tracks *tracks, const char *text, const char **ret)
 {
 	if (strcmp(text, *ret) == 0)
 		return NULL;
@@ -292,7 +292,7 @@ static struct lh_error *keep_pattern(struct lh_tracks *tracks, const char *text,
 	struct lh_buffer pattern LH_CLEANUP(lh_buffer_deinit) = {0};
 	make(text, &pattern);
 	LH_TRY(lh_buffer_status(&pattern));
-	return keep(tracks, pattern.data ? pattern.data : "", ret);
+	return keep_identity(tracks, pattern.data ? pattern.data : "", ret);
 }
 
 /* A bss has no name: its module's lies right before it. */
@@ -321,7 +321,7 @@ static struct lh_error *name_track(struct lh_tracks *tracks, struct lh_track *tr
 	if (is_known)
 		return NULL;
 	track->is_deleted = named->is_deleted;
-	LH_TRY(keep(tracks, region->name, &track->name));
+	LH_TRY(keep_identity(tracks, region->name, &track->name));
 	LH_TRY(keep_pattern(tracks, backing, lh_name_pattern, &track->pattern));
 	if (has_made_up_name(named, backing))
 		return keep_pattern(tracks, backing, lh_name_folder_pattern, &track->group);
@@ -343,13 +343,13 @@ static struct lh_error *name_thread(struct lh_tracks *tracks, struct lh_track *t
 {
 	if (!name[0] || strcmp(name, track->thread_name) == 0)
 		return NULL;
-	LH_TRY(keep(tracks, name, &track->thread_name));
+	LH_TRY(keep_identity(tracks, name, &track->thread_name));
 	return keep_pattern(tracks, name, lh_thread_name_pattern, &track->thread_pattern);
 }
 
 /* What the largest mapping says stands for all pieces of a track. */
-static struct lh_error *describe(struct lh_tracks *tracks, struct lh_track *track, const struct lh_region_list *list,
-				 size_t index)
+static struct lh_error *describe_identity(struct lh_tracks *tracks, struct lh_track *track,
+					  const struct lh_region_list *list, size_t index)
 {
 	const struct lh_region *region = &list->regions.items[index];
 	uint64_t bytes = region->end - region->start;
@@ -379,7 +379,7 @@ static struct lh_error *count_region(struct adding *adding, size_t index, size_t
 	struct lh_track *track = &adding->tracks->items.items[at];
 	if (track->last_sample != adding->tracks->sample_count)
 		begin_sample(track);
-	LH_TRY(describe(adding->tracks, track, &adding->sample->list, index));
+	LH_TRY(describe_identity(adding->tracks, track, &adding->sample->list, index));
 	track->last_sample = adding->tracks->sample_count;
 	track->mapped_bytes = lh_steps_sum(track->mapped_bytes, region->end - region->start);
 	track->used_bytes = lh_steps_sum(track->used_bytes, lh_region_used_bytes(region, adding->knows_anonymous));
@@ -491,14 +491,14 @@ static void note_facts(struct lh_tracks *tracks, const struct lh_sample *sample)
 	tracks->has_receipt |= sample->has_receipt;
 }
 
-static struct lh_error *add(struct adding *adding)
+static struct lh_error *add_identity(struct adding *adding)
 {
 	struct lh_tracks *tracks = adding->tracks;
 	LH_TRY(date(adding));
 	LH_TRY(collect_pieces(adding));
-	LH_TRY(match(adding, &tracks->latest));
+	LH_TRY(match_identity(adding, &tracks->latest));
 	/* A kernel text is read in pieces while the process runs on: a mapping may be missing in one sample. */
-	LH_TRY(match(adding, &tracks->earlier));
+	LH_TRY(match_identity(adding, &tracks->earlier));
 	LH_TRY(follow_moves(adding));
 	LH_TRY(count_regions(adding));
 	LH_TRY(note_values(adding, &adding->pieces));
@@ -516,7 +516,7 @@ struct lh_error *lh_tracks_add(struct lh_tracks *tracks, const struct lh_sample 
 		.knows_anonymous = lh_regions_know_anonymous(&sample->list),
 		.elapsed_ns = elapsed_ns,
 	};
-	LH_TRY(add(&adding));
+	LH_TRY(add_identity(&adding));
 	struct lh_track_pieces oldest = tracks->earlier;
 	tracks->earlier = tracks->latest;
 	tracks->latest = adding.pieces;

@@ -5,7 +5,7 @@
  */
 #include "leakhunt/select.h"
 
-static uint64_t less(uint64_t bytes, uint64_t taken_off)
+static uint64_t less_used(uint64_t bytes, uint64_t taken_off)
 {
 	return bytes - lh_min_u64(bytes, taken_off);
 }
@@ -18,7 +18,7 @@ static uint64_t resident_bytes(const struct lh_region *region, bool knows_anonym
 	if (region->is_shared)
 		return region->kind == LH_REGION_FILE ? 0 : lh_usage_uss(usage);
 	if (knows_anonymous)
-		small_bytes = less(usage->anonymous_bytes, usage->lazy_free_bytes);
+		small_bytes = less_used(usage->anonymous_bytes, usage->lazy_free_bytes);
 	else
 		small_bytes = region->inode ? usage->private_dirty_bytes : lh_usage_uss(usage);
 	return lh_max_u64(small_bytes, usage->private_hugetlb_bytes);

@@ -223,7 +223,7 @@ static struct lh_error *scan_block(struct hit_part *part, const struct lh_block 
 	return NULL;
 }
 
-static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
+static struct lh_error *scan_hits(void *context, const struct lh_stripe *stripe)
 {
 	struct hit_part *part = context;
 	part->hits.count = 0;
@@ -232,7 +232,7 @@ static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
 	return NULL;
 }
 
-static struct lh_error *merge(void *context, void *part_context, const struct lh_stripe *stripe)
+static struct lh_error *merge_hits(void *context, void *part_context, const struct lh_stripe *stripe)
 {
 	const struct hit_total *total = context;
 	const struct hit_part *part = part_context;
@@ -263,8 +263,8 @@ struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk)
 		.context = &total,
 		.create_part = create_part,
 		.destroy_part = destroy_part,
-		.scan = scan,
-		.merge = merge,
+		.scan = scan_hits,
+		.merge = merge_hits,
 	};
 	return lh_walk_stripes(&striping, &work);
 }

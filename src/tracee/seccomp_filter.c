@@ -20,7 +20,8 @@ struct machine {
 	uint32_t memory[BPF_MEMWORDS];
 };
 
-static bool load(struct machine *machine, const struct sock_filter *step, const struct seccomp_data *data)
+static bool load_seccomp_filter(struct machine *machine, const struct sock_filter *step,
+				const struct seccomp_data *data)
 {
 	uint32_t value;
 	switch (BPF_MODE(step->code)) {
@@ -120,7 +121,7 @@ static bool run_step(struct machine *machine, const struct sock_filter *step, co
 	switch (BPF_CLASS(step->code)) {
 	case BPF_LD:
 	case BPF_LDX:
-		return load(machine, step, data);
+		return load_seccomp_filter(machine, step, data);
 	case BPF_ST:
 	case BPF_STX:
 		if (step->k >= BPF_MEMWORDS)

@@ -30,7 +30,7 @@ static uint64_t placed_bytes(const struct lh_copy *copy, struct lh_range range)
 }
 
 /* `range`, all with one place, lies at the start of the room. */
-static struct lh_error *put(struct lh_copy *copy, struct lh_range range)
+static struct lh_error *put_copy(struct lh_copy *copy, struct lh_range range)
 {
 	uint64_t offset;
 	if (copy->log) {
@@ -71,7 +71,7 @@ static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, s
 		return NULL;
 	size_t got = (size_t)lh_align_down(read_source(copy, range.start, room, bytes), LH_PAGE_BYTES);
 	if (got)
-		LH_TRY(put(copy, (struct lh_range){range.start, range.start + got}));
+		LH_TRY(put_copy(copy, (struct lh_range){range.start, range.start + got}));
 	*ret_bytes = got;
 	if (got < bytes) {
 		LH_TRY(lose_page(copy, range.start + got, gaps));
@@ -111,7 +111,7 @@ struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range
 		if (!count)
 			return NULL;
 		memcpy(room, bytes, count);
-		LH_TRY(put(copy, (struct lh_range){range.start, range.start + count}));
+		LH_TRY(put_copy(copy, (struct lh_range){range.start, range.start + count}));
 		range.start += count;
 		bytes += count;
 		atomic_fetch_add_explicit(&copy->done_bytes, count, memory_order_relaxed);
@@ -131,8 +131,8 @@ struct batch {
 };
 
 /* From runs[first] on, what fits into `room_bytes` as whole runs, each with one place. */
-static void gather(const struct lh_copy *copy, const struct lh_page_runs *runs, size_t first, size_t room_bytes,
-		   struct batch *ret)
+static void gather_copy(const struct lh_copy *copy, const struct lh_page_runs *runs, size_t first, size_t room_bytes,
+			struct batch *ret)
 {
 	ret->count = ret->bytes = 0;
 	for (size_t i = first; i < runs->runs.count && ret->count < BATCH_RUNS; i++) {
@@ -157,12 +157,12 @@ static struct lh_error *copy_batch(struct lh_copy *copy, const struct lh_page_ru
 	if (copy->child)
 		return NULL;
 	LH_TRY(lh_write_behind_room(copy->writer, &room, &room_bytes));
-	gather(copy, runs, first, room_bytes, &batch);
+	gather_copy(copy, runs, first, room_bytes, &batch);
 	if (batch.count < 2)
 		return NULL;
 	size_t got = lh_crew_read_ranges(copy->crew, copy->process, batch.ranges, batch.count, room);
 	while (count < batch.count && done_bytes + lh_range_bytes(batch.ranges[count]) <= got) {
-		LH_TRY(put(copy, batch.ranges[count]));
+		LH_TRY(put_copy(copy, batch.ranges[count]));
 		done_bytes += lh_range_bytes(batch.ranges[count++]);
 	}
 	atomic_fetch_add_explicit(&copy->done_bytes, done_bytes, memory_order_relaxed);

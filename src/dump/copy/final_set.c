@@ -38,8 +38,8 @@ void lh_final_set_deinit(struct lh_final_set *set)
 	*set = (struct lh_final_set){0};
 }
 
-static struct lh_error *collect(struct lh_final_set *set, const struct lh_plan *plan, const struct lh_ranges *more,
-				uint64_t *ret_bytes)
+static struct lh_error *collect_final_set(struct lh_final_set *set, const struct lh_plan *plan,
+					  const struct lh_ranges *more, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < plan->pages.runs.count; i++) {
@@ -91,7 +91,7 @@ struct lh_error *lh_final_set_copy(struct lh_final_set *set, struct lh_crew *cre
 				   const struct lh_plan *plan, const struct lh_ranges *more, struct lh_dump_gaps *gaps)
 {
 	uint64_t bytes;
-	LH_TRY(collect(set, plan, more, &bytes));
+	LH_TRY(collect_final_set(set, plan, more, &bytes));
 	LH_TRY(grow(set, bytes));
 	set->used_bytes = lh_crew_read_ranges(crew, process, set->ranges.items, set->ranges.count, set->memory);
 	if (set->used_bytes == bytes)

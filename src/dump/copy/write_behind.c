@@ -127,7 +127,7 @@ static void *write_slots(void *context)
 }
 
 /* Touched now, so that no page fault of ours lengthens the target's pause. */
-static struct lh_error *allocate(struct lh_write_behind *writer)
+static struct lh_error *allocate_write_behind(struct lh_write_behind *writer)
 {
 	writer->slots = calloc(SLOT_COUNT, sizeof(*writer->slots));
 	writer->memory = mmap(NULL, LH_WRITE_BEHIND_BYTES, PROT_READ | PROT_WRITE,
@@ -148,7 +148,7 @@ struct lh_error *lh_write_behind_create(const int fds[LH_WRITE_FILE_COUNT], cons
 	writer->what = what;
 	pthread_mutex_init(&writer->mutex, NULL);
 	pthread_cond_init(&writer->changed, NULL);
-	LH_TRY(allocate(writer));
+	LH_TRY(allocate_write_behind(writer));
 	int status = pthread_create(&writer->thread, NULL, write_slots, writer);
 	if (status)
 		return lh_error_from_errno(status, "cannot start a thread to write %s", what);

@@ -106,7 +106,7 @@ static struct lh_error *write_frame(struct compression *compression, uint64_t fr
 
 /* ---------------------------------------------------------------- the workers */
 
-static void fail(struct compression *compression, struct lh_error *error)
+static void fail_compress(struct compression *compression, struct lh_error *error)
 {
 	if (compression->error)
 		lh_error_destroy(error);
@@ -128,7 +128,7 @@ static void write_in_turn(struct worker *worker, uint64_t frame, size_t bytes)
 	pthread_mutex_lock(&compression->mutex);
 	compression->write_frame++;
 	if (error)
-		fail(compression, error);
+		fail_compress(compression, error);
 	pthread_cond_broadcast(&compression->changed);
 }
 
@@ -147,7 +147,7 @@ static void *compress_frames(void *argument)
 		if (!error && is_cancelled)
 			error = lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
 		if (error)
-			fail(compression, error);
+			fail_compress(compression, error);
 		else
 			write_in_turn(worker, frame, bytes);
 	}
@@ -189,7 +189,7 @@ static struct lh_error *run_workers(struct compression *compression)
 		struct lh_error *error = start_worker(compression, &workers[i]);
 		if (error) {
 			pthread_mutex_lock(&compression->mutex);
-			fail(compression, error);
+			fail_compress(compression, error);
 			pthread_mutex_unlock(&compression->mutex);
 			break;
 		}
@@ -228,7 +228,7 @@ static struct lh_error *write_table(const struct compression *compression)
 /* ---------------------------------------------------------------- all of it */
 
 /* The table counts its own bytes in 32 bits. */
-static struct lh_error *measure(struct compression *compression)
+static struct lh_error *measure_compress(struct compression *compression)
 {
 	struct stat status;
 	if (fstat(compression->spool_fd, &status) < 0)
@@ -244,7 +244,7 @@ static struct lh_error *measure(struct compression *compression)
 struct lh_error *lh_compress(int spool_fd, int out_fd, const char *what, struct lh_copy *copy)
 {
 	struct compression compression = {.spool_fd = spool_fd, .out_fd = out_fd, .what = what, .copy = copy};
-	LH_TRY(measure(&compression));
+	LH_TRY(measure_compress(&compression));
 	compression.sizes = calloc(compression.frame_count + 1, sizeof(*compression.sizes));
 	if (!compression.sizes)
 		return lh_error_no_memory();

@@ -126,7 +126,7 @@ static struct lh_error *forget(struct looker *looker)
 	return lh_vec_reserve(&looker->runs.runs, RUNS_AHEAD);
 }
 
-static struct lh_error *begin(struct lh_look *look, const struct lh_range *ranges, size_t count)
+static struct lh_error *begin_look(struct lh_look *look, const struct lh_range *ranges, size_t count)
 {
 	look->pieces.count = look->firsts.count = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -156,7 +156,7 @@ static struct lh_error *first_error(struct lh_look *look)
 
 struct lh_error *lh_look_at(struct lh_look *look, const struct lh_range *ranges, size_t count)
 {
-	LH_TRY(begin(look, ranges, count));
+	LH_TRY(begin_look(look, ranges, count));
 	lh_crew_run(look->crew, look_at_batch, look, look->batches.count);
 	return first_error(look);
 }

@@ -66,7 +66,7 @@ static bool is_wanted_name(const struct lh_want *want, const struct lh_region *r
 }
 
 /* What `want` asks of the mapping as a whole, page-aligned; an empty range: nothing. */
-static struct lh_range match(const struct lh_want *want, const struct lh_region *region)
+static struct lh_range match_plan(const struct lh_want *want, const struct lh_region *region)
 {
 	struct lh_range whole = {region->start, region->end}, nothing = {0, 0};
 	if (is_kernels(region))
@@ -156,7 +156,7 @@ static struct lh_error *collect_wanted(const struct lh_process *process, const s
 	for (size_t i = 0; i < request->want_count; i++) {
 		size_t count_before = ret->items.count;
 		for (size_t j = 0; j < list->regions.count; j++) {
-			struct lh_range range = match(&request->wants[i], &list->regions.items[j]);
+			struct lh_range range = match_plan(&request->wants[i], &list->regions.items[j]);
 			if (range.end > range.start)
 				LH_TRY(lh_vec_push(&ret->items, range));
 		}

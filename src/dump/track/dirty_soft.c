@@ -83,7 +83,8 @@ static bool is_known(const struct soft_tracker *tracker, const struct lh_region 
 }
 
 /* Pages of mappings that are not known all count as written. */
-static struct lh_error *look(struct soft_tracker *tracker, const struct lh_extent *extent, struct lh_page_runs *ret)
+static struct lh_error *look_soft(struct soft_tracker *tracker, const struct lh_extent *extent,
+				  struct lh_page_runs *ret)
 {
 	const struct lh_region *region = extent->region;
 	bool tells_written = can_track(region) && is_known(tracker, region);
@@ -109,7 +110,7 @@ static struct lh_error *look_at_all(struct soft_tracker *tracker, const struct l
 		const struct lh_extent *extent = &plan->extents.items[i];
 		runs.runs.count = 0;
 		if (extent->is_tracked)
-			error = look(tracker, extent, &runs);
+			error = look_soft(tracker, extent, &runs);
 		for (size_t j = 0; !error && j < runs.runs.count; j++) {
 			const struct lh_page_run *run = &runs.runs.items[j];
 			if (run->state == LH_PAGES_WRITTEN)
@@ -146,7 +147,7 @@ static struct lh_error *check_nobody_cleared(const struct soft_tracker *tracker,
 
 /* ---------------------------------------------------------------- taking */
 
-static struct lh_error *clear(struct soft_tracker *tracker)
+static struct lh_error *clear_soft(struct soft_tracker *tracker)
 {
 	uint64_t before_ns = lh_clock_monotonic_ns();
 	LH_TRY(lh_soft_dirty_clear(tracker->bits));
@@ -182,18 +183,18 @@ static struct lh_error *take_stopped(struct soft_tracker *tracker, const struct 
 	if (!error)
 		error = look_at_all(tracker, plan, ret);
 	if (!error)
-		error = clear(tracker);
+		error = clear_soft(tracker);
 	lh_freeze_cost_add(&tracker->base.cost->stops, lh_freeze_end(freeze));
 	return error;
 }
 
 static struct lh_error *take_first(struct soft_tracker *tracker, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
-	LH_TRY(clear(tracker));
+	LH_TRY(clear_soft(tracker));
 	return look_at_all(tracker, plan, ret);
 }
 
-static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *plan)
+static struct lh_error *cover_soft(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	(void)base;
 	for (size_t i = 0; i < plan->extents.count; i++) {
@@ -203,7 +204,7 @@ static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *pla
 	return NULL;
 }
 
-static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
+static struct lh_error *take_soft(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
 	struct soft_tracker *tracker = of_base(base);
 	LH_TRY(tracker->is_cleared ? take_stopped(tracker, plan, ret) : take_first(tracker, plan, ret));
@@ -212,7 +213,7 @@ static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan
 	return lh_file_pages_note(tracker->pagemap, plan, &tracker->own);
 }
 
-static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
+static struct lh_error *guess_soft(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
 {
 	struct soft_tracker *tracker = of_base(base);
 	struct lh_page_runs runs = {0};
@@ -238,10 +239,10 @@ static struct lh_error *find_extent(void *tracker, const struct lh_extent *exten
 		return NULL;
 	if (extent->region->kind == LH_REGION_VDSO)
 		return lh_page_runs_add(ret, extent->start, extent->end, LH_PAGES_WRITTEN);
-	return look(tracker, extent, ret);
+	return look_soft(tracker, extent, ret);
 }
 
-static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
+static struct lh_error *find_soft(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	struct soft_tracker *tracker = of_base(base);
 	LH_TRY(check_nobody_cleared(tracker, plan));
@@ -251,7 +252,7 @@ static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan
 
 /* ---------------------------------------------------------------- starting and stopping */
 
-static void stop(struct lh_dirty_tracker *base)
+static void stop_soft(struct lh_dirty_tracker *base)
 {
 	struct soft_tracker *tracker = of_base(base);
 	lh_soft_dirty_close(tracker->bits);
@@ -262,7 +263,7 @@ static void stop(struct lh_dirty_tracker *base)
 }
 
 /* Opening touches the target in no way. */
-static struct lh_error *check(const struct lh_dirty_target *target)
+static struct lh_error *check_soft(const struct lh_dirty_target *target)
 {
 	struct lh_soft_dirty *bits;
 	LH_TRY(lh_soft_dirty_open(target->process, &bits));
@@ -270,7 +271,7 @@ static struct lh_error *check(const struct lh_dirty_target *target)
 	return NULL;
 }
 
-static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
+static struct lh_error *start_soft(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
 	struct soft_tracker *tracker = of_base(base);
 	LH_TRY(lh_soft_dirty_open(target->process, &tracker->bits));
@@ -280,11 +281,11 @@ static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dir
 const struct lh_dirty_kind lh_dirty_soft = {
 	.name = "soft-dirty",
 	.tracker_bytes = sizeof(struct soft_tracker),
-	.check = check,
-	.start = start,
-	.cover = cover,
-	.take = take,
-	.guess = guess,
-	.find = find,
-	.stop = stop,
+	.check = check_soft,
+	.start = start_soft,
+	.cover = cover_soft,
+	.take = take_soft,
+	.guess = guess_soft,
+	.find = find_soft,
+	.stop = stop_soft,
 };

@@ -94,13 +94,13 @@ static struct lh_error *check_kernel(void)
 	return NULL;
 }
 
-static struct lh_error *check(const struct lh_dirty_target *target)
+static struct lh_error *check_uffd(const struct lh_dirty_target *target)
 {
 	LH_TRY(check_kernel());
 	return lh_injection_check(target->process, target->regions);
 }
 
-static struct lh_error *start(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
+static struct lh_error *start_uffd(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
 	struct uffd_tracker *tracker = of_base(base);
 	tracker->userfault_fd = -1;
@@ -232,7 +232,7 @@ static bool holds(const struct lh_ranges *ranges, uint64_t addr)
 }
 
 /* Shared memory may be written through other mappings, which nobody sees here. */
-static struct lh_error *cover(struct lh_dirty_tracker *base, struct lh_plan *plan)
+static struct lh_error *cover_uffd(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	struct uffd_tracker *tracker = of_base(base);
 	struct lh_ranges wanted LH_CLEANUP(lh_ranges_deinit) = {0};
@@ -279,7 +279,7 @@ static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh
 	return NULL;
 }
 
-static struct lh_error *take(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
+static struct lh_error *take_uffd(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
 	LH_TRY(take_pages(of_base(base), plan, ret));
 	return lh_file_pages_note(of_base(base)->pagemap, plan, &of_base(base)->own);
@@ -319,7 +319,7 @@ static struct lh_error *look_at_tracked(struct uffd_tracker *tracker, const stru
 	return NULL;
 }
 
-static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
+static struct lh_error *guess_uffd(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
 {
 	struct uffd_tracker *tracker = of_base(base);
 	struct lh_ranges extents LH_CLEANUP(lh_ranges_deinit) = {0};
@@ -333,7 +333,7 @@ static struct lh_error *guess(struct lh_dirty_tracker *base, const struct lh_pla
 	return NULL;
 }
 
-static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan)
+static struct lh_error *find_uffd(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	LH_TRY(lh_plan_look_again(plan, of_base(base)->look));
 	LH_TRY(lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan));
@@ -343,11 +343,11 @@ static struct lh_error *find(struct lh_dirty_tracker *base, struct lh_plan *plan
 /* ---------------------------------------------------------------- the end */
 
 /* Whether a piece has no protection left. EAGAIN: a fork is going on, which wants to see either state. */
-static bool lift_piece(struct uffd_tracker *tracker, uint64_t start, uint64_t bytes)
+static bool lift_piece(struct uffd_tracker *tracker, uint64_t start_uffd, uint64_t bytes)
 {
 	enum { TRIES_MAX = 100 };
 	for (size_t tries = 0; tries < TRIES_MAX; tries++) {
-		struct uffdio_writeprotect piece = {.range = {.start = start, .len = bytes}};
+		struct uffdio_writeprotect piece = {.range = {.start = start_uffd, .len = bytes}};
 		bool is_lifted = ioctl(tracker->userfault_fd, UFFDIO_WRITEPROTECT, &piece) == 0;
 		bool is_final = is_lifted || errno != EAGAIN;
 		lh_rest_from_lock(&tracker->rested_ns);
@@ -510,7 +510,7 @@ static struct lh_error *count_seams(struct uffd_tracker *tracker)
 	return NULL;
 }
 
-static void stop(struct lh_dirty_tracker *base)
+static void stop_uffd(struct lh_dirty_tracker *base)
 {
 	struct uffd_tracker *tracker = of_base(base);
 	if (tracker->userfault_fd >= 0) {
@@ -532,11 +532,11 @@ const struct lh_dirty_kind lh_dirty_uffd = {
 	.name = "uffd",
 	.tracker_bytes = sizeof(struct uffd_tracker),
 	.injects = true,
-	.check = check,
-	.start = start,
-	.cover = cover,
-	.take = take,
-	.guess = guess,
-	.find = find,
-	.stop = stop,
+	.check = check_uffd,
+	.start = start_uffd,
+	.cover = cover_uffd,
+	.take = take_uffd,
+	.guess = guess_uffd,
+	.find = find_uffd,
+	.stop = stop_uffd,
 };

@@ -159,8 +159,8 @@ static const uint8_t *match_bytes(const struct lh_candidate *candidate, const st
 }
 
 /* The text itself is kept raw: which of it is secret is known when the claim is settled. */
-static void describe(const struct lh_recognizer *recognizer, const struct lh_candidate *candidate,
-		     const struct lh_match *match, struct lh_claim *claim)
+static void describe_recognize(const struct lh_recognizer *recognizer, const struct lh_candidate *candidate,
+			       const struct lh_match *match, struct lh_claim *claim)
 {
 	char *text = claim->example->text;
 	claim->is_excerpt = !recognizer->describe;
@@ -184,7 +184,7 @@ static struct lh_error *make_example(struct lh_recognizer_pass *pass, unsigned r
 		return NULL;
 	LH_TRY(lh_claims_example(&pass->claims, &claim->example));
 	claim->example->addr = claim->start;
-	describe(lh_recognizers[row], candidate, match, claim);
+	describe_recognize(lh_recognizers[row], candidate, match, claim);
 	return NULL;
 }
 

@@ -28,12 +28,12 @@ struct run {
 	struct lh_error *error;
 };
 
-static struct lh_error *add(struct run *run, size_t start, size_t end)
+static struct lh_error *add_secrets(struct run *run, size_t start, size_t end)
 {
 	return lh_vec_push(&run->finder->found, (struct lh_range){start, end});
 }
 
-static struct lh_error *look(struct run *run, const struct lh_pattern *pattern, size_t anchor)
+static struct lh_error *look_secrets(struct run *run, const struct lh_pattern *pattern, size_t anchor)
 {
 	struct lh_secret_search *search = run->search;
 	struct lh_candidate candidate = {
@@ -50,10 +50,10 @@ static struct lh_error *look(struct run *run, const struct lh_pattern *pattern, 
 	search->examined++;
 	if (lh_recognizers[pattern->row]->validate(&candidate, &match)) {
 		size_t start = anchor - match.before + match.skipped;
-		LH_TRY(add(run, start, start + match.length));
+		LH_TRY(add_secrets(run, start, start + match.length));
 	}
 	search->is_given_up = search->examined > EXAMINED_FREE + EXAMINED_PER_BYTE * search->length;
-	return search->is_given_up ? add(run, anchor, search->length) : NULL;
+	return search->is_given_up ? add_secrets(run, anchor, search->length) : NULL;
 }
 
 static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
@@ -64,7 +64,7 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
 	const struct lh_pattern *pattern = &run->finder->set.patterns[id];
 	size_t anchor = run->within.start + (size_t)to - pattern->bytes;
 	if (anchor < run->within.end)
-		run->error = look(run, pattern, anchor);
+		run->error = look_secrets(run, pattern, anchor);
 	return run->error || run->search->is_given_up;
 }
 
@@ -93,7 +93,7 @@ static size_t like_bytes_end(const struct run *run, size_t at, size_t end, bool 
 }
 
 /* No pattern begins with a zero byte. */
-static struct lh_error *scan(struct run *run)
+static struct lh_error *scan_secrets(struct run *run)
 {
 	size_t end = run->within.end;
 	for (size_t at = run->within.start; at < end && !run->search->is_given_up; at = run->within.end) {
@@ -114,7 +114,7 @@ struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct l
 		return lh_error_create(LH_ERROR_USAGE, "%zu bytes at once are too many to find secrets in",
 				       search->length);
 	if (within.start < within.end && !search->is_given_up)
-		LH_TRY(scan(&run));
+		LH_TRY(scan_secrets(&run));
 	*ret = finder->found.items;
 	*ret_count = finder->found.count;
 	return NULL;

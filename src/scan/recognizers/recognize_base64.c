@@ -25,8 +25,8 @@ static uint64_t begin_of_64(uint64_t here, uint64_t next)
 }
 
 /* Only where a run of base64 begins: elsewhere the validator refuses. */
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_base64(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+			uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	uint64_t chars[LH_FIND_LINES + 1], more[LH_FIND_LINES + 1];
 	static const uint8_t ranges[][2] = {{'A', 'Z'}, {'/', '9'}, {'+', '+'}};
@@ -76,7 +76,7 @@ static bool is_encoded(struct mixture mixture, size_t length)
 	       mixture.slashes <= length / 12 && mixture.beyond_hex >= length / 8;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_base64(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	/* After a match of 64 KiB the run goes on: its rest is a match of its own. */
 	if (lh_before_is(candidate, 1, LH_BYTES_BASE64 | LH_BYTE_UNDERSCORE | LH_BYTE_DASH))
@@ -102,7 +102,7 @@ const struct lh_recognizer lh_recognize_base64 = {
 	.title = "base64",
 	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
-	.find = find,
+	.find = find_base64,
 	.finds_rest = true,
-	.validate = validate,
+	.validate = validate_base64,
 };

@@ -8,8 +8,8 @@ enum { TEXT_BYTES_MAX = 4096, FIRST_CHAR = 0x3000, LAST_CHAR = 0xd7a3, CHAR_BYTE
 
 static const char *const patterns[] = {"(?:[\\xe3-\\xed][\\x80-\\xbf]{2}){4}", NULL};
 
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_cjk(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		     uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	uint64_t chars[LH_FIND_LINES + 1], following[LH_FIND_LINES + 1];
 	kernel->range_masks(data, line_count + 1, 0xe3, 0xed, chars);
@@ -24,7 +24,7 @@ static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t lin
 							lh_mask_ahead(&chars[k], 3 * CHAR_BYTES);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_cjk(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t limit = lh_min_u64(candidate->bytes_after, TEXT_BYTES_MAX);
 	size_t at = 0;
@@ -50,6 +50,6 @@ const struct lh_recognizer lh_recognize_cjk = {
 	.title = "Chinese, Japanese, Korean texts",
 	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_cjk,
+	.validate = validate_cjk,
 };

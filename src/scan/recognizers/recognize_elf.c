@@ -76,7 +76,7 @@ static bool read_header(const struct lh_candidate *candidate, struct header *ret
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_elf(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct header header;
 	if (!read_header(candidate, &header))
@@ -89,7 +89,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_elf(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	static const char *const types[] = {"", "relocatable", "executable", "shared object", "core"};
 	(void)match;
@@ -105,6 +105,6 @@ const struct lh_recognizer lh_recognize_elf = {
 	.title = "ELF headers",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_elf,
+	.describe = describe_elf,
 };

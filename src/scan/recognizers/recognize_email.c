@@ -12,8 +12,8 @@ enum { LOCAL_MAX = 64, ADDRESS_MIN = 9, DOMAIN_MAX = 253, DOMAIN_AT = 2 };
 
 static const char *const patterns[] = {"[a-zA-Z0-9_+-]@[a-zA-Z0-9]", NULL};
 
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_email(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		       uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	uint64_t signs[LH_FIND_LINES + 1];
 	kernel->range_masks(data, line_count + 1, '@', '@', signs);
@@ -47,7 +47,7 @@ static size_t domain_bytes(const struct lh_candidate *candidate)
 	return is_one_case && lh_tld_is_plausible(domain + label, length - label) ? length : 0;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_email(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t before = lh_span_before(candidate, LOCAL_MAX, LOCAL_CLASSES);
 	if (before == LOCAL_MAX)
@@ -66,6 +66,6 @@ const struct lh_recognizer lh_recognize_email = {
 	.title = "e-mail addresses",
 	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_email,
+	.validate = validate_email,
 };

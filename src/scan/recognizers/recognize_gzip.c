@@ -11,13 +11,13 @@ enum { FLAGS_AT = 3, FLAG_EXTRA = 4, FLAG_NAME = 8, HEAD_BYTES = 10, NAME_MAX_BY
 
 static const char *const patterns[] = {"\\x1f\\x8b\\x08[\\x00-\\x1f]....[\\x00\\x02\\x04][\\x00-\\x0d\\xff]", NULL};
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_gzip(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return lh_inflate_match(candidate, LH_INFLATE_GZIP, ret);
 }
 
 /* The name lies after the head unless extra fields come first, which is rare. */
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_gzip(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	bool has_name = candidate->anchor[FLAGS_AT] & FLAG_NAME && !(candidate->anchor[FLAGS_AT] & FLAG_EXTRA);
 	size_t name = has_name ? lh_span_after(candidate, HEAD_BYTES, NAME_MAX_BYTES, LH_BYTES_LINE) : 0;
@@ -30,7 +30,7 @@ const struct lh_recognizer lh_recognize_gzip = {
 	.title = "gzip data",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_gzip,
 	.kinds = lh_inflated_kinds,
-	.describe = describe,
+	.describe = describe_gzip,
 };

@@ -92,8 +92,8 @@ static bool has_letters(const uint32_t table[26], const uint8_t *label)
 	return first < 26 && second < 26 && table[first] >> second & 1;
 }
 
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_hostname(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+			  uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	uint64_t dots[LH_FIND_LINES];
 	kernel->range_masks(data, line_count, '.', '.', dots);
@@ -178,7 +178,7 @@ static bool has_enough_labels(enum domain_kind kind, const uint8_t *name, size_t
 	return kind == GENERIC || (kind == COUNTRY && first_label_bytes(name) >= FIRST_LABEL_MIN);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_hostname(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum domain_kind kind;
 	size_t end;
@@ -203,6 +203,6 @@ const struct lh_recognizer lh_recognize_hostname = {
 	.title = "host names",
 	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_hostname,
+	.validate = validate_hostname,
 };

@@ -98,7 +98,7 @@ static size_t head_end(const struct lh_candidate *candidate, size_t first_line_e
 	return at > first_line_end ? after_break(candidate, at) : at;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_http1(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t before = 0;
 	size_t line_end = VERSION_BYTES;
@@ -127,6 +127,6 @@ const struct lh_recognizer lh_recognize_http1 = {
 	.title = "HTTP/1 message heads",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_http1,
 	.kinds = kinds,
 };

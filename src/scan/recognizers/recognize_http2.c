@@ -109,13 +109,13 @@ static bool validate_settings(const struct lh_candidate *candidate, struct lh_ma
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_http2(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return candidate->pattern == PATTERN_PREFACE ? validate_preface(candidate, ret)
 						     : validate_settings(candidate, ret);
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_http2(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	bool is_preface = candidate->pattern == PATTERN_PREFACE;
 	size_t other_bytes = (is_preface ? PREFACE_BYTES : 0) + FRAME_HEADER_BYTES;
@@ -128,6 +128,6 @@ const struct lh_recognizer lh_recognize_http2 = {
 	.title = "HTTP/2 connection starts",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_http2,
+	.describe = describe_http2,
 };

@@ -109,7 +109,7 @@ static void skip_scans(struct lh_cursor *cursor)
 	}
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_jpeg(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct frame frame;
@@ -122,7 +122,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_jpeg(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
 	struct frame frame;
@@ -137,6 +137,6 @@ const struct lh_recognizer lh_recognize_jpeg = {
 	.title = "JPEG images",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_jpeg,
+	.describe = describe_jpeg,
 };

@@ -23,8 +23,8 @@ static uint64_t followed(const uint8_t *line, uint64_t brackets, unsigned classe
 	return anchors;
 }
 
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_json(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		      uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	uint64_t braces[LH_FIND_LINES], brackets[LH_FIND_LINES];
 	kernel->range_masks(data, line_count, '{', '{', braces);
@@ -55,7 +55,7 @@ static void skip_space(struct parser *parser)
 		parser->at++;
 }
 
-static bool take(struct parser *parser, uint8_t byte)
+static bool take_json(struct parser *parser, uint8_t byte)
 {
 	if (parser->at == parser->end || *parser->at != byte)
 		return false;
@@ -88,7 +88,7 @@ static void skip_plain(struct parser *parser)
 
 static bool take_string(struct parser *parser)
 {
-	if (!take(parser, '"'))
+	if (!take_json(parser, '"'))
 		return false;
 	for (skip_plain(parser); parser->at < parser->end && *parser->at != '"'; skip_plain(parser)) {
 		if (*parser->at == '\\') {
@@ -103,7 +103,7 @@ static bool take_string(struct parser *parser)
 			return false;
 		parser->at += bytes;
 	}
-	return take(parser, '"');
+	return take_json(parser, '"');
 }
 
 static bool take_digits(struct parser *parser)
@@ -117,14 +117,14 @@ static bool take_digits(struct parser *parser)
 /* RFC 8259 section 6: no leading zeros, digits on both sides of the point. */
 static bool take_number(struct parser *parser)
 {
-	(void)take(parser, '-');
-	if (!take(parser, '0') && !take_digits(parser))
+	(void)take_json(parser, '-');
+	if (!take_json(parser, '0') && !take_digits(parser))
 		return false;
-	if (take(parser, '.') && !take_digits(parser))
+	if (take_json(parser, '.') && !take_digits(parser))
 		return false;
-	if (take(parser, 'e') || take(parser, 'E')) {
-		if (!take(parser, '+'))
-			(void)take(parser, '-');
+	if (take_json(parser, 'e') || take_json(parser, 'E')) {
+		if (!take_json(parser, '+'))
+			(void)take_json(parser, '-');
 		return take_digits(parser);
 	}
 	return true;
@@ -163,7 +163,7 @@ static bool take_key(struct parser *parser)
 		return false;
 	parser->has_member = true;
 	skip_space(parser);
-	return take(parser, ':');
+	return take_json(parser, ':');
 }
 
 /* Goes in at '{' or '['; *ret_empty: and out again at once. */
@@ -175,7 +175,7 @@ static bool open_level(struct parser *parser, bool *ret_empty)
 	uint64_t bit = (uint64_t)1 << parser->depth++;
 	parser->objects = is_object ? parser->objects | bit : parser->objects & ~bit;
 	skip_space(parser);
-	*ret_empty = take(parser, is_object ? '}' : ']');
+	*ret_empty = take_json(parser, is_object ? '}' : ']');
 	if (*ret_empty)
 		parser->depth--;
 	return *ret_empty || !is_object || take_key(parser);
@@ -186,9 +186,9 @@ static bool close_levels(struct parser *parser)
 {
 	while (parser->depth) {
 		skip_space(parser);
-		if (take(parser, ','))
+		if (take_json(parser, ','))
 			return !in_object(parser) || take_key(parser);
-		if (!take(parser, in_object(parser) ? '}' : ']'))
+		if (!take_json(parser, in_object(parser) ? '}' : ']'))
 			return false;
 		parser->depth--;
 	}
@@ -216,7 +216,7 @@ static bool parse_text(struct parser *parser)
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_json(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct parser parser = {.at = candidate->anchor, .end = candidate->anchor + candidate->bytes_after};
 	bool is_json = parse_text(&parser);
@@ -234,6 +234,6 @@ const struct lh_recognizer lh_recognize_json = {
 	.title = "JSON texts",
 	.set = LH_PATTERNS_OWN_TEXT,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_json,
+	.validate = validate_json,
 };

@@ -28,7 +28,7 @@ static size_t after_stamp(const struct lh_candidate *candidate)
 					  LH_BYTE_BLANK);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_log_line(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t before = lh_span_before(candidate, BEFORE_MAX + 1, LH_BYTES_LINE);
 	/* "<date>2022-05-17T20:30:09Z</date>" is a document. */
@@ -48,5 +48,5 @@ const struct lh_recognizer lh_recognize_log_line = {
 	.title = "log lines",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_log_line,
 };

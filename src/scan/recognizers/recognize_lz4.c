@@ -49,7 +49,7 @@ static bool take_header(struct lh_cursor *cursor, struct lh_frame *ret)
 	       sum == (XXH32(start, bytes, 0) >> 8 & 0xff);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_lz4(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct lh_frame frame;
@@ -62,7 +62,7 @@ const struct lh_recognizer lh_recognize_lz4 = {
 	.title = "LZ4 frames",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_lz4,
 	.kinds = lh_frame_kinds,
 	.describe = lh_frame_describe,
 };

@@ -74,7 +74,7 @@ bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret)
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_recognize_pem(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_pem pem;
 	if (!lh_pem_read(candidate, &pem) || pem.is_private_key || !pem.is_complete || pem.body_bytes < 4)
@@ -83,7 +83,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_pem(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	(void)match;
 	struct lh_pem pem;
@@ -97,6 +97,6 @@ const struct lh_recognizer lh_recognize_pem = {
 	.title = "PEM texts",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_recognize_pem,
+	.describe = describe_pem,
 };

@@ -57,7 +57,7 @@ static bool is_cut_chunk(struct lh_cursor cursor)
 	       (memcmp(type, "IDAT", TYPE_BYTES) == 0 || memcmp(type, "iCCP", TYPE_BYTES) == 0);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_png(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct chunk chunk;
@@ -75,7 +75,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_png(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	(void)match;
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
@@ -92,6 +92,6 @@ const struct lh_recognizer lh_recognize_png = {
 	.title = "PNG images",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_png,
+	.describe = describe_png,
 };

@@ -44,7 +44,7 @@ static bool take_string(struct lh_cursor *cursor)
 	return take_line_end(cursor);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_resp(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	size_t strings = 0;
@@ -67,5 +67,5 @@ const struct lh_recognizer lh_recognize_resp = {
 	.title = "RESP arrays (Redis)",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_resp,
 };

@@ -191,7 +191,7 @@ static bool is_statement(const struct lh_candidate *candidate, size_t bytes, boo
 	return is_lower ? is_lower_statement(candidate, kind, bytes) : is_upper_statement(candidate, kind, bytes);
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_sql(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	if (lh_before_is(candidate, 1, LH_BYTES_WORD | LH_BYTE_DASH | LH_BYTE_DOT))
 		return false;
@@ -207,5 +207,5 @@ const struct lh_recognizer lh_recognize_sql = {
 	.title = "SQL statements",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_sql,
 };

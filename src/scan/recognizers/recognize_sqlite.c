@@ -218,7 +218,7 @@ static unsigned kind_of(uint8_t page_kind)
 static const char *const kinds[] = {"first pages",    "table leaves",   "index leaves",
 				    "table interior", "index interior", NULL};
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_sqlite(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct page page;
 	bool is_first = candidate->pattern == PATTERN_FIRST_PAGE;
@@ -228,7 +228,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_sqlite(const struct lh_candidate *candidate, const struct lh_match *match,
+			    char ret[LH_EXAMPLE_MAX])
 {
 	static const char *const names[] = {"first page", "table leaf", "index leaf", "table interior",
 					    "index interior"};
@@ -242,7 +243,7 @@ const struct lh_recognizer lh_recognize_sqlite = {
 	.title = "SQLite pages",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_sqlite,
 	.kinds = kinds,
-	.describe = describe,
+	.describe = describe_sqlite,
 };

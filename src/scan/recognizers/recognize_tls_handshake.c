@@ -54,8 +54,8 @@ static bool is_hello(const uint8_t *bytes)
 }
 
 /* Versions 3.1 to 3.3 stand at offset 1 of a record and at offset 4 of a message. */
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_tls_handshake(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+			       uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	enum { VERSION_IN_RECORD = 1, VERSION_IN_HELLO = HEADER_BYTES };
 	uint64_t majors[LH_FIND_LINES + 1], minors[LH_FIND_LINES + 1];
@@ -87,7 +87,7 @@ struct hello {
 	bool has_extensions;
 };
 
-static bool skip(struct lh_cursor *cursor, size_t bytes)
+static bool skip_tls_handshake(struct lh_cursor *cursor, size_t bytes)
 {
 	return lh_cursor_take(cursor, bytes) != NULL || bytes == 0;
 }
@@ -137,7 +137,7 @@ static bool take_hello_head(struct lh_cursor *body)
 	(void)lh_cursor_take(body, RANDOM_BYTES);
 	size_t session_id_bytes = lh_cursor_u8(body);
 	return major == 3 && minor >= 1 && minor <= 3 && session_id_bytes <= SESSION_ID_MAX &&
-	       skip(body, session_id_bytes) && !body->failed;
+	       skip_tls_handshake(body, session_id_bytes) && !body->failed;
 }
 
 static bool read_client_hello(struct lh_cursor body, struct hello *ret)
@@ -145,11 +145,11 @@ static bool read_client_hello(struct lh_cursor body, struct hello *ret)
 	if (!take_hello_head(&body))
 		return false;
 	size_t cipher_bytes = lh_cursor_be16(&body);
-	if (cipher_bytes < 2 || cipher_bytes % 2 || !skip(&body, cipher_bytes))
+	if (cipher_bytes < 2 || cipher_bytes % 2 || !skip_tls_handshake(&body, cipher_bytes))
 		return false;
 	ret->cipher_count = cipher_bytes / 2;
 	size_t compression_bytes = lh_cursor_u8(&body);
-	return compression_bytes >= 1 && skip(&body, compression_bytes) && take_extensions(&body, ret);
+	return compression_bytes >= 1 && skip_tls_handshake(&body, compression_bytes) && take_extensions(&body, ret);
 }
 
 static bool read_server_hello(struct lh_cursor body, struct hello *ret)
@@ -208,10 +208,10 @@ static bool is_client_key_exchange(struct lh_cursor body)
 static bool is_certificate_request(struct lh_cursor body)
 {
 	size_t types = lh_cursor_u8(&body);
-	if (types < 1 || types > 16 || !skip(&body, types))
+	if (types < 1 || types > 16 || !skip_tls_handshake(&body, types))
 		return false;
 	size_t algorithms = lh_cursor_be16(&body);
-	if (algorithms % 2 || !skip(&body, algorithms))
+	if (algorithms % 2 || !skip_tls_handshake(&body, algorithms))
 		return false;
 	size_t names = lh_cursor_be16(&body);
 	return !body.failed && names == lh_cursor_left(&body);
@@ -342,12 +342,13 @@ static bool validate_bare(const struct lh_candidate *candidate, struct lh_match 
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_tls_handshake(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return candidate->pattern == PATTERN_RECORD ? validate_record(candidate, ret) : validate_bare(candidate, ret);
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_tls_handshake(const struct lh_candidate *candidate, const struct lh_match *match,
+				   char ret[LH_EXAMPLE_MAX])
 {
 	struct lh_cursor cursor = lh_cursor_over(candidate->anchor, match->length);
 	struct lh_tls_record record = {.body = cursor};
@@ -372,8 +373,8 @@ const struct lh_recognizer lh_recognize_tls_handshake = {
 	.title = "TLS handshake messages",
 	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_tls_handshake,
+	.validate = validate_tls_handshake,
 	.kinds = kinds,
-	.describe = describe,
+	.describe = describe_tls_handshake,
 };

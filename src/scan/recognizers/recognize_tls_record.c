@@ -111,7 +111,7 @@ static bool is_in_record_buffer(const struct lh_candidate *candidate, const stru
 	       record->length + BUFFER_OFFSET <= size - CHUNK_HEADER_BYTES;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_tls_record(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct lh_tls_record record;
@@ -127,7 +127,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_tls_record(const struct lh_candidate *candidate, const struct lh_match *match,
+				char ret[LH_EXAMPLE_MAX])
 {
 	(void)candidate;
 	(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %zu bytes", kinds[match->kind], match->length);
@@ -138,7 +139,7 @@ const struct lh_recognizer lh_recognize_tls_record = {
 	.title = "TLS records",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_tls_record,
 	.kinds = kinds,
-	.describe = describe,
+	.describe = describe_tls_record,
 };

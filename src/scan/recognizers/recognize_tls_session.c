@@ -127,7 +127,7 @@ static bool validate_text(const struct lh_candidate *candidate, struct lh_match 
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_tls_session(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	if (candidate->pattern < PATTERN_STRUCT)
 		return validate_der(candidate, ret);
@@ -142,6 +142,6 @@ const struct lh_recognizer lh_recognize_tls_session = {
 	.is_secret = true,
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_tls_session,
 	.kinds = kinds,
 };

@@ -18,8 +18,8 @@ enum {
 /* Type 4, u24 length of 22 to 4095 bytes, u32 lifetime below 2^20. */
 static const char *const patterns[] = {"\\x04\\x00(?:\\x00[\\x16-\\xff]|[\\x01-\\x0f].)\\x00[\\x00-\\x0f]..", NULL};
 
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_tls_ticket(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+			    uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	uint64_t types[LH_FIND_LINES], zeros[LH_FIND_LINES + 1];
 	kernel->range_masks(data, line_count, 4, 4, types);
@@ -79,7 +79,7 @@ static bool read_ticket(const struct lh_candidate *candidate, struct ticket *ret
 
 static const char *const kinds[] = {"TLS 1.2", "TLS 1.3", NULL};
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_tls_ticket(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct ticket ticket;
 	size_t length;
@@ -89,7 +89,8 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_tls_ticket(const struct lh_candidate *candidate, const struct lh_match *match,
+				char ret[LH_EXAMPLE_MAX])
 {
 	(void)match;
 	struct ticket ticket;
@@ -105,8 +106,8 @@ const struct lh_recognizer lh_recognize_tls_ticket = {
 	.title = "TLS session tickets",
 	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_tls_ticket,
+	.validate = validate_tls_ticket,
 	.kinds = kinds,
-	.describe = describe,
+	.describe = describe_tls_ticket,
 };

@@ -50,7 +50,7 @@ static size_t without_punctuation(const struct lh_candidate *candidate, size_t s
 	return end;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_url(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t host = 1 + SEPARATOR_BYTES;
 	size_t before;
@@ -74,5 +74,5 @@ const struct lh_recognizer lh_recognize_url = {
 	.title = "URLs",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_url,
 };

@@ -26,8 +26,8 @@ static uint64_t eight_units(uint64_t here, uint64_t next)
 	return (uint64_t)(units & units >> 8);
 }
 
-static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		 uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
+static void find_utf16(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
+		       uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
 	enum { PATTERN_BIG = 1 };
 	uint64_t zeros[LH_FIND_LINES + 2], printable[LH_FIND_LINES + 2];
@@ -43,7 +43,7 @@ static void find(const struct lh_kernel *kernel, const uint8_t *data, size_t lin
 	}
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_utf16(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t high = candidate->pattern == PATTERN_LITTLE ? 1 : 0; /* where the zero byte is */
 	size_t units = 0;
@@ -63,7 +63,7 @@ static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
 	return true;
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_utf16(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	size_t low = candidate->pattern == PATTERN_LITTLE ? 0 : 1;
 	size_t units = lh_min_u64(match->length / 2, LH_EXAMPLE_MAX - 1);
@@ -77,8 +77,8 @@ const struct lh_recognizer lh_recognize_utf16 = {
 	.title = "UTF-16 texts",
 	.set = LH_PATTERNS_OWN,
 	.patterns = patterns,
-	.find = find,
-	.validate = validate,
+	.find = find_utf16,
+	.validate = validate_utf16,
 	.kinds = kinds,
-	.describe = describe,
+	.describe = describe_utf16,
 };

@@ -12,7 +12,7 @@ static const char *const patterns[] = {
 	NULL,
 };
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_uuid(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	if (lh_span_before(candidate, HEAD, LH_BYTES_HEX) != HEAD ||
 	    lh_span_after(candidate, MIDDLE, TAIL, LH_BYTES_HEX) != TAIL ||
@@ -27,5 +27,5 @@ const struct lh_recognizer lh_recognize_uuid = {
 	.title = "UUIDs",
 	.set = LH_PATTERNS_WORDS,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_uuid,
 };

@@ -16,12 +16,12 @@ static bool take_certificate(struct lh_cursor *cursor, struct lh_certificate *re
 	       lh_cursor_left(&outer) == 0;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_x509(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return lh_certificate_match(candidate, take_certificate, ret);
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_x509(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	lh_certificate_describe(candidate, match, take_certificate, ret);
 }
@@ -31,6 +31,6 @@ const struct lh_recognizer lh_recognize_x509 = {
 	.title = "X.509 certificates",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_x509,
+	.describe = describe_x509,
 };

@@ -13,12 +13,13 @@ static const char *const patterns[] = {
 	NULL,
 };
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_x509_tbs(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return lh_certificate_match(candidate, lh_der_take_tbs, ret);
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_x509_tbs(const struct lh_candidate *candidate, const struct lh_match *match,
+			      char ret[LH_EXAMPLE_MAX])
 {
 	lh_certificate_describe(candidate, match, lh_der_take_tbs, ret);
 }
@@ -28,6 +29,6 @@ const struct lh_recognizer lh_recognize_x509_tbs = {
 	.title = "X.509 certificates, signed part only",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
-	.describe = describe,
+	.validate = validate_x509_tbs,
+	.describe = describe_x509_tbs,
 };

@@ -10,14 +10,14 @@
 /* A third byte of type 3 (bits 1 and 2 set) is no deflate block: RFC 1951 section 3.2.3. */
 static const char *const patterns[] = {"\\x78[\\x01\\x5e\\x9c\\xda]", NULL};
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_zlib(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { TYPE_BITS = 6 };
 	bool is_block = candidate->bytes_after > 2 && (candidate->anchor[2] & TYPE_BITS) != TYPE_BITS;
 	return is_block && lh_inflate_match(candidate, LH_INFLATE_ZLIB, ret);
 }
 
-static void describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
+static void describe_zlib(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX])
 {
 	(void)candidate;
 	(void)snprintf(ret, LH_EXAMPLE_MAX, "%zu bytes, %s", match->length, lh_inflated_kinds[match->kind]);
@@ -28,7 +28,7 @@ const struct lh_recognizer lh_recognize_zlib = {
 	.title = "zlib streams",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_zlib,
 	.kinds = lh_inflated_kinds,
-	.describe = describe,
+	.describe = describe_zlib,
 };

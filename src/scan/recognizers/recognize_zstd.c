@@ -54,7 +54,7 @@ static bool take_block(struct lh_cursor *cursor, const struct lh_frame *frame, b
 	return true;
 }
 
-static bool validate(const struct lh_candidate *candidate, struct lh_match *ret)
+static bool validate_zstd(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	uint8_t descriptor;
@@ -74,7 +74,7 @@ const struct lh_recognizer lh_recognize_zstd = {
 	.title = "zstd frames",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
-	.validate = validate,
+	.validate = validate_zstd,
 	.kinds = lh_frame_kinds,
 	.describe = lh_frame_describe,
 };

@@ -81,7 +81,7 @@ static struct lh_error *create_part(void *context, void **ret)
 	return NULL;
 }
 
-static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
+static struct lh_error *scan_list(void *context, const struct lh_stripe *stripe)
 {
 	struct list_part *part = context;
 	lh_run_part_begin(&part->runs);
@@ -95,7 +95,7 @@ static struct lh_error *scan(void *context, const struct lh_stripe *stripe)
 	return NULL;
 }
 
-static struct lh_error *merge(void *context, void *part_context, const struct lh_stripe *stripe)
+static struct lh_error *merge_list(void *context, void *part_context, const struct lh_stripe *stripe)
 {
 	struct list_work *work = context;
 	struct list_part *part = part_context;
@@ -138,8 +138,8 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 		.context = &work,
 		.create_part = create_part,
 		.destroy_part = destroy_part,
-		.scan = scan,
-		.merge = merge,
+		.scan = scan_list,
+		.merge = merge_list,
 	};
 	LH_TRY(lh_walk_stripes(&striping, &stripe_work));
 	return lh_run_finder_finish(work.finder);

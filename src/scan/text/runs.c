@@ -55,8 +55,8 @@ bool lh_encoding_parse(const char *letter, enum lh_encoding *ret)
 	return found;
 }
 
-static struct lh_error *create(const struct lh_run_options *options, struct lh_run_finder callbacks,
-			       struct lh_run_finder **ret)
+static struct lh_error *create_runs(const struct lh_run_options *options, struct lh_run_finder callbacks,
+				    struct lh_run_finder **ret)
 {
 	const struct lh_kernel *kernel;
 	LH_TRY(lh_kernel_select(&kernel));
@@ -87,13 +87,13 @@ static struct lh_error *create(const struct lh_run_options *options, struct lh_r
 struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
 				      struct lh_run_finder **ret)
 {
-	return create(options, (struct lh_run_finder){.visit = visit, .context = context}, ret);
+	return create_runs(options, (struct lh_run_finder){.visit = visit, .context = context}, ret);
 }
 
 struct lh_error *lh_run_finder_create_batched(const struct lh_run_options *options, lh_run_batch_visitor *visit,
 					      void *context, struct lh_run_finder **ret)
 {
-	return create(options, (struct lh_run_finder){.visit_batch = visit, .context = context}, ret);
+	return create_runs(options, (struct lh_run_finder){.visit_batch = visit, .context = context}, ret);
 }
 
 void lh_run_finder_destroy(struct lh_run_finder *finder)
