@@ -1,6 +1,6 @@
 /*
  * anon_leak: maps anonymous memory each step, without malloc, and loses it. The kernel merges such
- * neighbours into one mapping. Truth: anonymous mappings grow by exactly what was mapped.
+ * neighbors into one mapping. Truth: anonymous mappings grow by exactly what was mapped.
  */
 #include "sample.h"
 

@@ -1,6 +1,6 @@
 /*
  * many_mappings: a program that holds --block-bytes * (--size / --block-bytes) of address space in as
- * many mappings, all of them different from their neighbours, and does nothing. Truth: their number, and
+ * many mappings, all of them different from their neighbors, and does nothing. Truth: their number, and
  * how much of them is written, locked, shared and without access.
  */
 #include "sample.h"
@@ -15,7 +15,7 @@ static void make_mapping(struct sample *sample, char *place, uint64_t number)
 	size_t bytes = sample->block_bytes;
 	int sharing = number % 8 == 7 ? MAP_SHARED : MAP_PRIVATE;
 	int protection = number % 4 == 1 ? PROT_NONE : PROT_READ | PROT_WRITE;
-	/* Two neighbours of one kind would merge: every other one may also be executed. */
+	/* Two neighbors of one kind would merge: every other one may also be executed. */
 	if (protection && number % 2)
 		protection |= PROT_EXEC;
 	if (mmap(place, bytes, protection, sharing | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != place)

@@ -22,7 +22,7 @@ export TMPDIR=$work
 trap 'stop_samples; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# need_mib N: room for that much on the disc.
+# need_mib N: room for that much on the disk.
 need_mib() {
 	local free_mib
 	free_mib=$(df --output=avail -BM "$work" | tail -n 1 | tr -dc 0-9)

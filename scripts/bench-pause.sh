@@ -126,8 +126,8 @@ bench_target() {
 
 summary=()
 
-# summarise RATE MIB: what the rows of one target say of a snapshot.
-summarise() {
+# summarize RATE MIB: what the rows of one target say of a snapshot.
+summarize() {
 	if [ -n "${stop_child:-}" ] && [ -n "${stop_fork:-}" ]; then
 		summary+=("$2 MiB, $1 writes/s: a copy-on-write child stops the target $(ratio "$stop_child" "$stop_fork") times as long as its own fork takes")
 	fi
@@ -151,7 +151,7 @@ for rate in $rates; do
 	first_snapshot='' first_mib=''
 	for mib in $sizes; do
 		bench_target "$mib MiB, $rate writes/s" "$mib" --rate "$rate"
-		summarise "$rate" "$mib"
+		summarize "$rate" "$mib"
 	done
 done
 for crowd in $crowds; do

@@ -3,7 +3,7 @@
 #   make check-kernels                                             the kernels below
 #   make check-kernels KERNELS=trixie/linux-image-amd64            one of any Debian suite
 # The kernels' packages are downloaded into .build/kernels and unpacked there, never installed. The machines have
-# no disc and no network: programs and tests come in memory, results as TAP lines on the console.
+# no disk and no network: programs and tests come in memory, results as TAP lines on the console.
 set -euo pipefail
 
 build=$1 faults_build=$2 samples=$3

@@ -46,7 +46,7 @@ enum lh_error_code {
 	LH_ERROR_PERMISSION,  /* the kernel refused */
 	LH_ERROR_FORMAT,      /* a file is not what it should be: truncated, corrupt, of another kind */
 	LH_ERROR_EXISTS,      /* the output exists, and is not overwritten */
-	LH_ERROR_NO_SPACE,    /* the disc is full or too small */
+	LH_ERROR_NO_SPACE,    /* the disk is full or too small */
 	LH_ERROR_UNSUPPORTED, /* this kernel or this kind of target cannot do it */
 	LH_ERROR_INTERRUPTED, /* Ctrl-C, before there was a result */
 	LH_ERROR_SYSTEM,      /* any other system call that failed */
@@ -91,7 +91,7 @@ void lh_cleanup_error(struct lh_error **error); /* destroys it */
 
 /* ---------------------------------------------------------------- vectors */
 
-/* A growable array. Zero-initialised is empty. Owns `items`: free with lh_vec_deinit. */
+/* A growable array. Zero-initialized is empty. Owns `items`: free with lh_vec_deinit. */
 #define LH_VEC(type)             \
 	struct {                 \
 		type *items;     \
@@ -133,7 +133,7 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 /* ---------------------------------------------------------------- text buffers */
 
 /*
- * Growing text. Zero-initialised is empty. `data` is NUL-terminated once something was appended.
+ * Growing text. Zero-initialized is empty. `data` is NUL-terminated once something was appended.
  * A failed append sets `failed` and later ones do nothing, so that writers need one check, at the end.
  */
 struct lh_buffer {
@@ -170,7 +170,7 @@ size_t lh_utf8_decode(const uint8_t *bytes, size_t length, uint32_t *ret);
 
 /* ---------------------------------------------------------------- owned strings */
 
-/* Keeps copies of strings until it is deinitialised; equal neighbours share one copy. */
+/* Keeps copies of strings until it is deinitialized; equal neighbors share one copy. */
 struct lh_strings_pool {
 	LH_VEC(char *) blocks;
 	size_t used_bytes; /* in the last block */
@@ -290,7 +290,7 @@ struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, s
 				  uint64_t offset) LH_NODISCARD;
 
 /*
- * Opens the file of `fd` once more, for writes that go to the disc past the page cache (open(2), O_DIRECT): offsets,
+ * Opens the file of `fd` once more, for writes that go to the disk past the page cache (open(2), O_DIRECT): offsets,
  * lengths and addresses must be multiples of the file system's block. -1 where the file system can't. The
  * caller closes it.
  */

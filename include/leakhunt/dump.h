@@ -188,7 +188,7 @@ struct lh_dump_gap {
 };
 
 struct lh_dump_gaps {
-	LH_VEC(struct lh_dump_gap) items; /* ascending, disjoint, neighbours of one reason merged */
+	LH_VEC(struct lh_dump_gap) items; /* ascending, disjoint, neighbors of one reason merged */
 };
 
 /* One round of a snapshot over the pages written since the round before. */
@@ -235,7 +235,7 @@ struct lh_receipt {
 	uint64_t file_bytes;                           /* apparent size of the file */
 	uint64_t unpacked_bytes;                       /* of a compressed one, what is in it; else 0 */
 	uint64_t compress_ns;                          /* after all else, while the target runs on */
-	uint64_t disc_bytes;                           /* blocks in use; in the capture note: before the headers */
+	uint64_t disk_bytes;                           /* blocks in use; in the capture note: before the headers */
 	int64_t resident_delta_bytes;                  /* the target's RSS after minus before: pages made resident */
 	const char *path;                              /* as given */
 };
@@ -250,7 +250,7 @@ struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_b
 
 /*
  * Dumps. Checks the output file, its folder and the free space before it touches the target. On an
- * error nothing is left on disc, and the target runs. LH_ERROR_CHANGED when it called exec midway.
+ * error nothing is left on disk, and the target runs. LH_ERROR_CHANGED when it called exec midway.
  */
 struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
 			 struct lh_receipt *ret) LH_NODISCARD;
@@ -276,13 +276,13 @@ struct lh_preview {
 	char mode_reason[LH_MODE_REASON_MAX]; /* why that mode */
 	LH_VEC(struct lh_mode_check) modes;   /* all, the most desirable first */
 	uint64_t pause_ns;                    /* to be expected; 0: none */
-	uint64_t disc_bytes;                  /* needed, at most */
-	uint64_t disc_free_bytes;
+	uint64_t disk_bytes;                  /* needed, at most */
+	uint64_t disk_free_bytes;
 	uint64_t gap_bytes; /* what would be missing: swapped pages, device memory */
 };
 
 /*
- * Plans as lh_dump does and stops before it touches anything: neither the target nor the disc. Fails
+ * Plans as lh_dump does and stops before it touches anything: neither the target nor the disk. Fails
  * with the error that lh_dump would have failed with.
  */
 struct lh_error *lh_dump_preview(const struct lh_process *process, const struct lh_dump_options *options,

@@ -23,7 +23,7 @@ struct lh_chunk {
 	bool is_used;
 };
 
-/* Zero-initialised but for the image. Asked for ascending addresses. */
+/* Zero-initialized but for the image. Asked for ascending addresses. */
 struct lh_chunk_walk {
 	const struct lh_image *image;
 	const struct lh_segment *segment; /* of the latest address */

@@ -17,7 +17,7 @@ struct lh_census_row {
 	uint64_t count;        /* words that hold it */
 	uint64_t example_addr; /* of these words the first */
 	/*
-	 * The smallest distance between two neighbours of these words, and how many are that far apart: nearly
+	 * The smallest distance between two neighbors of these words, and how many are that far apart: nearly
 	 * all of an array, or of objects of one size that lie side by side. 0: there are no two.
 	 */
 	uint32_t distance_bytes;

@@ -26,9 +26,9 @@ struct lh_owner_range {
 	enum lh_region_kind kind; /* one of LH_HEAP_KINDS */
 };
 
-/* Zero-initialised is empty. */
+/* Zero-initialized is empty. */
 struct lh_owners {
-	LH_VEC(struct lh_owner_range) items; /* ascending, disjoint; neighbours of one kind merged */
+	LH_VEC(struct lh_owner_range) items; /* ascending, disjoint; neighbors of one kind merged */
 	uint64_t overlap_bytes;              /* claimed by two allocators: 0 unless a finder is wrong */
 };
 

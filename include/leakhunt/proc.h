@@ -169,7 +169,7 @@ struct lh_region {
 /* Private anonymous memory by its name: "" or "[anon:...]" (prctl PR_SET_VMA_ANON_NAME, Linux 5.17). */
 bool lh_region_is_anonymous(const struct lh_region *region);
 
-/* Regions in ascending address order, not overlapping. Zero-initialised is empty. */
+/* Regions in ascending address order, not overlapping. Zero-initialized is empty. */
 struct lh_region_list {
 	LH_VEC(struct lh_region) regions;
 	struct lh_strings_pool strings;
@@ -190,7 +190,7 @@ struct lh_error *lh_regions_parse(const char *text, size_t length, const char *w
 				  struct lh_region_list *ret) LH_NODISCARD;
 
 /*
- * Sets the kinds of regions in address order from names, permissions, inodes and neighbours alone, as
+ * Sets the kinds of regions in address order from names, permissions, inodes and neighbors alone, as
  * lh_regions_parse does: for lists that were made from something else than a text of the kernel.
  */
 void lh_regions_set_textual_kinds(struct lh_region_list *list);
@@ -208,7 +208,7 @@ struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_regio
 				 struct lh_region_list *ret) LH_NODISCARD;
 
 /*
- * How the mappings of one process are read again and again, and what that costs it. Zero-initialised but for
+ * How the mappings of one process are read again and again, and what that costs it. Zero-initialized but for
  * max_stall_ns is the start.
  */
 struct lh_regions_pace {
@@ -266,7 +266,7 @@ struct lh_page_run {
 };
 
 struct lh_page_runs {
-	LH_VEC(struct lh_page_run) runs; /* ascending, neighbours of one state merged */
+	LH_VEC(struct lh_page_run) runs; /* ascending, neighbors of one state merged */
 };
 
 void lh_page_runs_deinit(struct lh_page_runs *runs);

@@ -107,7 +107,7 @@ void lh_report_comparison_json(const struct lh_comparison_report *report, struct
 
 /*
  * Schema "leakhunt/dump-plan/1": pid, command, path, mode, mode_reason, expected_pause_ns, threads, wanted_bytes,
- * context_bytes, swapped_bytes, gap_bytes, disc_needed_bytes, disc_free_bytes, modes[{mode, works, reason,
+ * context_bytes, swapped_bytes, gap_bytes, disk_needed_bytes, disk_free_bytes, modes[{mode, works, reason,
  * expected_pause_ns}], extents[{start, end, kind, name, thread_name, context, present_bytes, swapped_bytes,
  * device}].
  */

@@ -412,7 +412,7 @@ struct lh_summary {
 	bool is_interrupted;                    /* progress said stop: the figures are of what was seen till then */
 };
 
-struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options,
+struct lh_error *lh_summarize(struct lh_image *image, const struct lh_summary_options *options,
 			      struct lh_summary *ret) LH_NODISCARD;
 void lh_summary_deinit(struct lh_summary *summary);
 

@@ -240,8 +240,8 @@ static struct lh_error *name_temporarily(struct lh_outfile *file)
 }
 
 /*
- * Not synced to the disc before it is named: fdatasync of 1 GiB takes 0.7 s after 2.1 s of writing (virtual
- * disc, ext4), and what a power failure would lose is a dump of a process that it kills, too.
+ * Not synced to the disk before it is named: fdatasync of 1 GiB takes 0.7 s after 2.1 s of writing (virtual
+ * disk, ext4), and what a power failure would lose is a dump of a process that it kills, too.
  */
 struct lh_error *lh_outfile_commit(struct lh_outfile *file)
 {

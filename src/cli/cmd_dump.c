@@ -446,7 +446,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt dump 4711", "all private memory, into " DEFAULT_PATH},
 	{"leakhunt dump 4711 --region heap -o proxy.core", "what malloc and runtimes have, whoever's malloc it is"},
 	{"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
-	{"leakhunt dump 4711 --region all --dry-run", "what it would copy, its pause and the disc it needs"},
+	{"leakhunt dump 4711 --region all --dry-run", "what it would copy, its pause and the disk it needs"},
 	{"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
 	{NULL, NULL},
 };

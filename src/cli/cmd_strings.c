@@ -200,7 +200,7 @@ static struct lh_error *run_summary(const struct lh_strings_request *request, st
 	options.progress = show_progress;
 	options.progress_context = &progress;
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	LH_TRY(lh_summarise(image, &options, &summary));
+	LH_TRY(lh_summarize(image, &options, &summary));
 	lh_progress_end(&progress);
 	*ret_status = lh_strings_status(image, summary.is_interrupted || summary.match_loss.count);
 	return print_summary(request, image, &summary);

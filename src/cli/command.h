@@ -28,7 +28,7 @@ struct lh_option {
 	const char *summary;  /* one sentence, lower case, no full stop */
 	bool is_repeatable;
 	enum lh_completion completion;
-	const char *words; /* "stop live": the words it takes, for completion and errors; NULL */
+	const char *words;    /* "stop live": the words it takes, for completion and errors; NULL */
 	const char *old_name; /* spellings of 0.1, still taken; NULL and 0: none */
 	char old_letter;
 };
@@ -99,7 +99,7 @@ const char *lh_nearest(const char *word, const char *const *candidates, size_t c
 
 /* ---------------------------------------------------------------- terminal */
 
-/* Colour and width of stdout: plain and unlimited when it is not a terminal; NO_COLOR is honoured. */
+/* Color and width of stdout: plain and unlimited when it is not a terminal; NO_COLOR is honored. */
 struct lh_style lh_terminal_style(void);
 /* Writes to stdout; a closed pipe is not an error. */
 struct lh_error *lh_print(const struct lh_buffer *buffer) LH_NODISCARD;

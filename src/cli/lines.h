@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* Zero-initialised is closed. */
+/* Zero-initialized is closed. */
 struct lh_lines {
 	const char *path; /* must outlive it */
 	FILE *stream;

@@ -1,5 +1,5 @@
 /*
- * record_file: records of samples, read from disc. Private to cli.
+ * record_file: records of samples, read from disk. Private to cli.
  */
 #ifndef LEAKHUNT_CLI_RECORD_FILE_H
 #define LEAKHUNT_CLI_RECORD_FILE_H

@@ -107,7 +107,7 @@ static struct lh_error *try_save_sample(struct lh_sampling *sampling, const stru
 	return write_line(sampling, &line);
 }
 
-/* A full disc ends the record, not the watch. */
+/* A full disk ends the record, not the watch. */
 static void save_sample(struct lh_sampling *sampling, const struct lh_sample *sample)
 {
 	struct lh_error *error = sampling->record ? try_save_sample(sampling, sample)

@@ -114,7 +114,7 @@ static struct lh_error *sum_up(const struct lh_summary_options *options, struct 
 	own.top = KEPT_ROWS;
 	own.progress = show_progress;
 	own.progress_context = &progress;
-	return lh_summarise(ret->image, &own, &ret->summary);
+	return lh_summarize(ret->image, &own, &ret->summary);
 }
 
 static bool is_partial(const struct side *side)

@@ -1,7 +1,7 @@
 /*
  * dump: the order of things. Everything that can fail for reasons of ours (the words, the output
- * file, the disc, memory) is tried before the target is touched; what must be of one instant is done
- * while it stands still; all else after it goes on. An error anywhere leaves nothing on disc.
+ * file, the disk, memory) is tried before the target is touched; what must be of one instant is done
+ * while it stands still; all else after it goes on. An error anywhere leaves nothing on disk.
  */
 #include "dump/copy/ticker.h"
 #include "dump/core/compress.h"
@@ -42,16 +42,16 @@ static struct lh_error *create_files(struct dump_job *job)
 	return lh_outfile_create(index_path, options->force, &job->index);
 }
 
-static struct lh_error *check_disc(struct dump_job *job)
+static struct lh_error *check_disk(struct dump_job *job)
 {
 	uint64_t free_bytes;
 	LH_TRY(lh_outfile_free_bytes(job->file, &free_bytes));
-	uint64_t needed_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
+	uint64_t needed_bytes = lh_limits_disk_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	if (job->spool_fd >= 0)
 		needed_bytes += lh_limits_compress_bytes(needed_bytes, lh_compress_gives_back(job->spool_fd));
 	/* Half: when the log is put in place, all of its pages may be new, and need room there, too. */
 	job->log.room_bytes = (free_bytes - lh_min_u64(free_bytes, needed_bytes)) / 2;
-	return lh_limits_check_disc(job->options->path, needed_bytes, free_bytes);
+	return lh_limits_check_disk(job->options->path, needed_bytes, free_bytes);
 }
 
 static struct lh_error *prepare_dump(struct dump_job *job)
@@ -59,7 +59,7 @@ static struct lh_error *prepare_dump(struct dump_job *job)
 	LH_TRY(lh_job_look(job));
 	LH_TRY(lh_frozen_choose_mode(job));
 	LH_TRY(create_files(job));
-	LH_TRY(check_disc(job));
+	LH_TRY(check_disk(job));
 	return lh_patience_check();
 }
 
@@ -133,7 +133,7 @@ static struct lh_error *measure_file(struct dump_job *job)
 	if (fstat(fd, &status) < 0)
 		return lh_error_from_errno(errno, "cannot measure %s", job->options->path);
 	job->receipt.file_bytes = (uint64_t)status.st_size;
-	job->receipt.disc_bytes = (uint64_t)status.st_blocks * 512;
+	job->receipt.disk_bytes = (uint64_t)status.st_blocks * 512;
 	job->receipt.elapsed_ns = lh_clock_monotonic_ns() - job->started_ns;
 	return NULL;
 }
@@ -141,7 +141,7 @@ static struct lh_error *measure_file(struct dump_job *job)
 static struct lh_error *fill_receipt(struct dump_job *job)
 {
 	struct lh_receipt *receipt = &job->receipt;
-	lh_gaps_normalise(&receipt->gaps);
+	lh_gaps_normalize(&receipt->gaps);
 	/* The process may have ended by now: then nobody can tell. */
 	lh_error_destroy(lh_plan_count_left_out(job->process, &job->plan, receipt->left_out_bytes));
 	receipt->pid = lh_process_pid(job->process);

@@ -30,7 +30,7 @@ struct dump_job {
 	/* Of a snapshot. */
 	bool may_fork;           /* that it may have a child was found out before it was tracked */
 	struct lh_layout places; /* where pages lie in the file, final or not */
-	struct lh_ranges taken;  /* pages that were copied at some time: normalised */
+	struct lh_ranges taken;  /* pages that were copied at some time: normalized */
 	struct lh_page_log log;  /* its later passes, while the target runs */
 };
 

@@ -1,7 +1,7 @@
 /*
- * limits: compares what a dump needs with what disc, machine and cgroups have left. Input: the plan
+ * limits: compares what a dump needs with what disk, machine and cgroups have left. Input: the plan
  * and the numbers of the kernel; output: nothing, or the reason why not. It touches neither the
- * target nor the disc.
+ * target nor the disk.
  */
 #include "limits.h"
 
@@ -12,19 +12,19 @@
 /* The ring of buffers that are written, most last sets of a snapshot (up to 32 MiB), and plans, lists and stacks. */
 #define OWN_BYTES (LH_WRITE_BEHIND_BYTES + 48 * LH_MIB)
 
-uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count)
+uint64_t lh_limits_disk_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count)
 {
 	uint64_t swapped_bytes = options->swapped ? plan->swapped_bytes : 0;
 	return swapped_bytes + plan->wanted_bytes + plan->context_bytes + LH_MIB +
 	       thread_count * (LH_XSTATE_MAX + 2048) + plan->extents.count * 512 + plan->list.regions.count * 128;
 }
 
-uint64_t lh_limits_compress_bytes(uint64_t disc_bytes, bool punches_holes)
+uint64_t lh_limits_compress_bytes(uint64_t disk_bytes, bool punches_holes)
 {
-	return disc_bytes / 256 + 16 * LH_MIB + (punches_holes ? 0 : disc_bytes);
+	return disk_bytes / 256 + 16 * LH_MIB + (punches_holes ? 0 : disk_bytes);
 }
 
-struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes)
+struct lh_error *lh_limits_check_disk(const char *path, uint64_t needed_bytes, uint64_t free_bytes)
 {
 	if (needed_bytes <= free_bytes)
 		return NULL;
@@ -32,7 +32,7 @@ struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, u
 	struct lh_error *error =
 		lh_error_create(LH_ERROR_NO_SPACE, "%s needs about %s, but only %s are free there", path,
 				lh_format_bytes(needed_bytes, needed), lh_format_bytes(free_bytes, available));
-	return lh_error_hint(error, "name a place on a larger disc with -o, or ask for less with --region");
+	return lh_error_hint(error, "name a place on a larger disk with -o, or ask for less with --region");
 }
 
 struct lh_error *lh_limits_check_own(void)

@@ -1,5 +1,5 @@
 /*
- * limits: what a dump needs of disc, memory and tasks, and whether it can be had. Asked before the
+ * limits: what a dump needs of disk, memory and tasks, and whether it can be had. Asked before the
  * target is touched. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_LIMITS_H
@@ -8,14 +8,14 @@
 #include "leakhunt/dump.h"
 
 /* At most what the file takes: the pages, and generously for notes and headers. */
-uint64_t lh_limits_disc_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count);
+uint64_t lh_limits_disk_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count);
 /*
  * What compressing takes at most beside: a spool of the same size, unless its bytes can be given back
  * as they are compressed (`punches_holes`), and what zstd adds to random bytes.
  */
-uint64_t lh_limits_compress_bytes(uint64_t disc_bytes, bool punches_holes);
+uint64_t lh_limits_compress_bytes(uint64_t disk_bytes, bool punches_holes);
 /* LH_ERROR_NO_SPACE when `path` has not got it. */
-struct lh_error *lh_limits_check_disc(const char *path, uint64_t needed_bytes, uint64_t free_bytes) LH_NODISCARD;
+struct lh_error *lh_limits_check_disk(const char *path, uint64_t needed_bytes, uint64_t free_bytes) LH_NODISCARD;
 
 /*
  * LH_ERROR_NO_MEMORY when leakhunt's own cgroup, which may be the target's, has no room for its

@@ -140,7 +140,7 @@ static struct lh_error *choose_mode(const struct dump_job *job, struct lh_previe
 static struct lh_error *check_files(const struct dump_job *job, struct lh_preview *preview)
 {
 	const struct lh_dump_options *options = job->options;
-	LH_TRY(lh_outfile_check(options->path, options->force, &preview->disc_free_bytes));
+	LH_TRY(lh_outfile_check(options->path, options->force, &preview->disk_free_bytes));
 	if (options->format == LH_DUMP_RAW) {
 		uint64_t free_bytes;
 		LH_CLEANUP(lh_cleanup_free) char *index_path = lh_job_index_path(options);
@@ -148,10 +148,10 @@ static struct lh_error *check_files(const struct dump_job *job, struct lh_previe
 			return lh_error_no_memory();
 		LH_TRY(lh_outfile_check(index_path, options->force, &free_bytes));
 	}
-	preview->disc_bytes = lh_limits_disc_bytes(&job->plan, job->options, job->tasks.tasks.count);
+	preview->disk_bytes = lh_limits_disk_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	if (options->compress)
-		preview->disc_bytes += lh_limits_compress_bytes(preview->disc_bytes, true);
-	return lh_limits_check_disc(options->path, preview->disc_bytes, preview->disc_free_bytes);
+		preview->disk_bytes += lh_limits_compress_bytes(preview->disk_bytes, true);
+	return lh_limits_check_disk(options->path, preview->disk_bytes, preview->disk_free_bytes);
 }
 
 static struct lh_error *fill_preview(struct dump_job *job, struct lh_preview *preview)

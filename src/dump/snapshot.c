@@ -79,7 +79,7 @@ static struct lh_error *note_taken(struct dump_job *job, const struct lh_page_ru
 	for (size_t i = 0; i < fresh.items.count; i++)
 		LH_TRY(lh_vec_push(&job->taken.items, fresh.items.items[i]));
 	if (fresh.items.count)
-		lh_ranges_normalise(&job->taken);
+		lh_ranges_normalize(&job->taken);
 	return NULL;
 }
 
@@ -97,7 +97,7 @@ static struct lh_error *take_written(struct lh_snapshot *snapshot, uint64_t *ret
 	return NULL;
 }
 
-/* Time of this thread only: the disc, which it may wait for, has no part in the pause. */
+/* Time of this thread only: the disk, which it may wait for, has no part in the pause. */
 static uint64_t own_time_ns(void)
 {
 	struct timespec now;
@@ -131,7 +131,7 @@ static struct lh_error *guess_left(struct lh_snapshot *snapshot)
 }
 
 /*
- * Later passes go to the log: the disc must be faster than the target writes. Where it has no room for one, the log is
+ * Later passes go to the log: the disk must be faster than the target writes. Where it has no room for one, the log is
  * put in its place first, and the pass after it.
  */
 static struct lh_error *choose_file(struct lh_snapshot *snapshot, uint64_t bytes)

@@ -36,7 +36,7 @@ struct lh_error *lh_frames_read(struct lh_frames *frames, uint64_t offset, void 
 /*
  * Decompresses a whole file into one without a name in TMPDIR (else /tmp), zeros as holes; the fd is
  * the caller's. LH_ERROR_FORMAT when it is damaged or ends too early, LH_ERROR_NO_SPACE before that
- * disc is full.
+ * disk is full.
  */
 struct lh_error *lh_zstd_unpack(int fd, const char *what, int *ret_fd, uint64_t *ret_bytes) LH_NODISCARD;
 

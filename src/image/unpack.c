@@ -2,7 +2,7 @@
  * unpack: a zstd file as a whole into a temporary file without a name, for those that can't be read at
  * random: one huge frame, as systemd-coredump and `zstd core` write. Input: a hostile file; output: a
  * sparse file of its content. Memory is bounded (zstd's default window limit of 128 MiB), and so is
- * disc: it stops before the disc is full.
+ * disk: it stops before the disk is full.
  */
 #include "compressed.h"
 
@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#define DISC_RESERVE_BYTES (64 * LH_MIB)
+#define DISK_RESERVE_BYTES (64 * LH_MIB)
 #define CONTENT_MAX        ((uint64_t)1 << 44)
 
 enum { HOLE_BYTES = 4096, CHECK_PERIOD_BYTES = 16 << 20 };
@@ -48,9 +48,9 @@ static struct lh_error *check_space(struct unpacking *unpacking)
 		return NULL;
 	unpacking->checked_at = unpacking->written_bytes + CHECK_PERIOD_BYTES;
 	if (fstatvfs(unpacking->to_fd, &status) < 0 ||
-	    (uint64_t)status.f_bavail * status.f_frsize >= DISC_RESERVE_BYTES + CHECK_PERIOD_BYTES)
+	    (uint64_t)status.f_bavail * status.f_frsize >= DISK_RESERVE_BYTES + CHECK_PERIOD_BYTES)
 		return NULL;
-	return lh_error_hint(lh_error_create(LH_ERROR_NO_SPACE, "unpacking %s would fill the disc of %s",
+	return lh_error_hint(lh_error_create(LH_ERROR_NO_SPACE, "unpacking %s would fill the disk of %s",
 					     unpacking->what, unpacking->folder),
 			     "name a folder on a larger one: TMPDIR=/path leakhunt ...");
 }

@@ -17,7 +17,7 @@ enum {
 
 /*
  * An address of a module, and the words that hold it. `count` 0: free. The smallest distance between two
- * neighbours, and how often it occurs, can be added up stripe by stripe; 0: there were no two.
+ * neighbors, and how often it occurs, can be added up stripe by stripe; 0: there were no two.
  */
 struct slot {
 	uint64_t target_addr;
@@ -44,7 +44,7 @@ struct lh_census_pass {
 
 /* ---------------------------------------------------------------- set-up */
 
-/* Neighbours that overlap become one: it only matters that an address lies in some module. */
+/* Neighbors that overlap become one: it only matters that an address lies in some module. */
 static void collect_modules(struct lh_census_pass *pass, const struct lh_module_list *list)
 {
 	for (size_t i = 0; i < list->modules.count; i++) {

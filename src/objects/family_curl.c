@@ -5,7 +5,7 @@
  * 0xc0dedbad, struct Curl_multi with CURL_MULTI_HANDLE 0x000bab1e; curl_easy_cleanup() sets it to 0.
  *
  * Self-check: an easy handle has the functions that read and write for it (fread and fwrite unless others are set) as
- * neighbours of their streams; a multi handle has lists of handles.
+ * neighbors of their streams; a multi handle has lists of handles.
  */
 #include "families.h"
 

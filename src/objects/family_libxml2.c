@@ -6,7 +6,7 @@
  * xmlElementType type@8; name@16; children@24; last@32; parent@40; next@48; prev@56; doc@64}. xmlDoc goes on
  * {int compression, standalone; ...}.
  *
- * Self-check: neighbours in the tree point back to a node.
+ * Self-check: neighbors in the tree point back to a node.
  */
 #include "families.h"
 
@@ -36,11 +36,11 @@ enum {
 
 /* ---------------------------------------------------------------- documents */
 
-static bool is_link_back(const struct lh_object_view *view, uint64_t neighbour, uint64_t field, uint64_t addr)
+static bool is_link_back(const struct lh_object_view *view, uint64_t neighbor, uint64_t field, uint64_t addr)
 {
 	uint64_t word;
-	return !neighbour ||
-	       (lh_object_is_pointer(neighbour) && lh_object_read(view, neighbour + field, &word) && word == addr);
+	return !neighbor ||
+	       (lh_object_is_pointer(neighbor) && lh_object_read(view, neighbor + field, &word) && word == addr);
 }
 
 static bool is_document(const struct lh_object_view *view, uint64_t addr)

@@ -6,7 +6,7 @@
 
 #include "process.h"
 
-/* What is known of file systems, from one reading to the next. Zero-initialised is nothing. */
+/* What is known of file systems, from one reading to the next. Zero-initialized is nothing. */
 struct lh_memory_devices {
 	struct {
 		uint64_t device;

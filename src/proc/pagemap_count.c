@@ -56,7 +56,7 @@ struct tally {
 	struct lh_page_counts *counts;
 };
 
-/* The kernel joins neighbours of one kind, also where one mapping ends and the next begins. */
+/* The kernel joins neighbors of one kind, also where one mapping ends and the next begins. */
 static void tally_piece(struct tally *tally, const struct lh_scan_region *piece)
 {
 	while (tally->at < tally->count && tally->regions[tally->at].end <= piece->start)

@@ -73,7 +73,7 @@ struct lh_page_counts {
 
 /*
  * How much to look at in one call, which holds the target's mmap_lock: from what the calls before cost.
- * Zero-initialised but for `goal_ns` is the start.
+ * Zero-initialized but for `goal_ns` is the start.
  */
 struct lh_call_pace {
 	uint64_t goal_ns;     /* for one call; 0: no bound */

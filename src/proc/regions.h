@@ -16,7 +16,7 @@ struct lh_field_guess {
 	bool is_set;
 };
 
-/* Where a text stands. Zero-initialised but for `list` is the start. */
+/* Where a text stands. Zero-initialized but for `list` is the start. */
 struct lh_regions_parser {
 	struct lh_region_list *list;
 	struct lh_usage dropped_usage; /* where fields of a dropped region go */

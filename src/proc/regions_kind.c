@@ -1,6 +1,6 @@
 /*
  * regions_kind: what each mapping is, told from the text alone: names, permissions, flags and
- * neighbours. Input: regions in order. Output: kinds. Where a text cannot tell, it stays with the
+ * neighbors. Input: regions in order. Output: kinds. Where a text cannot tell, it stays with the
  * weaker word (anon, file); nothing is guessed by size.
  */
 #include "regions.h"

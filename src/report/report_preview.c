@@ -96,8 +96,8 @@ void lh_report_preview_text(const struct lh_preview *preview, struct lh_style st
 	lh_buffer_puts(ret, "), a dry run: nothing was written, nothing stopped\n");
 	put_memory(preview, ret);
 	put_modes(preview, ret);
-	lh_buffer_printf(ret, "  %-10sat most %s, %s are free\n", "disc", lh_format_bytes(preview->disc_bytes, needed),
-			 lh_format_bytes(preview->disc_free_bytes, available));
+	lh_buffer_printf(ret, "  %-10sat most %s, %s are free\n", "disk", lh_format_bytes(preview->disk_bytes, needed),
+			 lh_format_bytes(preview->disk_free_bytes, available));
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -153,7 +153,7 @@ void lh_report_preview_json(const struct lh_preview *preview, struct lh_buffer *
 		(json_int_t)preview->thread_count, "wanted_bytes", lh_json_u64(preview->plan.wanted_bytes),
 		"context_bytes", lh_json_u64(preview->plan.context_bytes), "swapped_bytes",
 		lh_json_u64(preview->plan.swapped_bytes), "gap_bytes", lh_json_u64(preview->gap_bytes),
-		"disc_needed_bytes", lh_json_u64(preview->disc_bytes), "disc_free_bytes",
-		lh_json_u64(preview->disc_free_bytes), "modes", modes_json(preview), "extents", extents_json(preview));
+		"disk_needed_bytes", lh_json_u64(preview->disk_bytes), "disk_free_bytes",
+		lh_json_u64(preview->disk_free_bytes), "modes", modes_json(preview), "extents", extents_json(preview));
 	lh_report_append_json(object, ret);
 }

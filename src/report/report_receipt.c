@@ -13,13 +13,13 @@ static void put_field(struct lh_buffer *ret, const char *label, const char *text
 
 static void put_file(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret)
 {
-	char copied[LH_FORMAT_MAX], disc[LH_FORMAT_MAX];
+	char copied[LH_FORMAT_MAX], disk[LH_FORMAT_MAX];
 	lh_buffer_printf(ret, "%s", style.color ? "\033[1m" : "");
 	lh_buffer_escape(ret, receipt->path, strlen(receipt->path));
 	lh_buffer_printf(ret, "%s: %s of process %d (", style.color ? "\033[0m" : "",
 			 lh_format_bytes(receipt->copied_bytes, copied), (int)receipt->pid);
 	lh_buffer_escape(ret, receipt->command, strlen(receipt->command));
-	lh_buffer_printf(ret, "), %s on disc\n", lh_format_bytes(receipt->disc_bytes, disc));
+	lh_buffer_printf(ret, "), %s on disk\n", lh_format_bytes(receipt->disk_bytes, disk));
 }
 
 static void put_memory(const struct lh_receipt *receipt, struct lh_buffer *ret)

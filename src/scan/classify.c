@@ -122,7 +122,7 @@ static uint64_t text_bits(const struct view *view, ptrdiff_t line)
 			   : 0;
 }
 
-/* Of the text bytes, those in runs of at least 8, which may begin or end in the neighbouring lines. */
+/* Of the text bytes, those in runs of at least 8, which may begin or end in the neighboring lines. */
 static uint64_t runs_of_text(uint64_t before, uint64_t here, uint64_t after)
 {
 	unsigned __int128 runs = before >> (LINE_BYTES - LH_TEXT_RUN_MIN) | (unsigned __int128)here << LH_TEXT_RUN_MIN |

@@ -180,7 +180,7 @@ static struct lh_error *find_objects(struct lh_image *image, const struct lh_sum
 	return NULL;
 }
 
-struct lh_error *lh_summarise(struct lh_image *image, const struct lh_summary_options *options, struct lh_summary *ret)
+struct lh_error *lh_summarize(struct lh_image *image, const struct lh_summary_options *options, struct lh_summary *ret)
 {
 	LH_CLEANUP(cleanup_total) struct summary_total total = {.setup = {image, options}};
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};

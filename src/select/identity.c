@@ -1,6 +1,6 @@
 /*
  * identity: follows memory from sample to sample. A region is a set of addresses: mappings of
- * neighbouring samples that overlap and have the same backing are the same memory, so growth at
+ * neighboring samples that overlap and have the same backing are the same memory, so growth at
  * either end, a split and a merge keep their history. Input: samples in order of time, one by one, of
  * which nothing is kept. Output: one track per connected set of mappings, with its bytes over time.
  * Judges nothing.
@@ -233,7 +233,7 @@ static struct lh_error *follow_moves(struct adding *adding)
 
 /* ---------------------------------------------------------------- one sample */
 
-/* Guards hold no memory, and reserved space would tie together what is only neighbours in it. */
+/* Guards hold no memory, and reserved space would tie together what is only neighbors in it. */
 static bool is_followed(const struct lh_region *region)
 {
 	return region->kind != LH_REGION_GUARD && region->start < region->end;

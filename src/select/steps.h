@@ -13,9 +13,9 @@ struct lh_step {
 	uint64_t bytes;
 };
 
-/* 0 before the first step. Zero-initialised is 0 throughout. */
+/* 0 before the first step. Zero-initialized is 0 throughout. */
 struct lh_steps {
-	LH_VEC(struct lh_step) items; /* ascending moments; no two neighbours of the same bytes */
+	LH_VEC(struct lh_step) items; /* ascending moments; no two neighbors of the same bytes */
 };
 
 void lh_steps_deinit(struct lh_steps *steps);

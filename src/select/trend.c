@@ -271,7 +271,7 @@ static double chance_of_s(size_t n, double s, double inflation)
 	return 0.5 * erfc((s - 1) / sqrt(variance) / M_SQRT2);
 }
 
-/* From the steps between neighbours, less their median: a slope, a jump or a bend does not count. */
+/* From the steps between neighbors, less their median: a slope, a jump or a bend does not count. */
 static struct lh_error *measure_jitter(struct lh_series series, double *ret)
 {
 	size_t count = series.count - 1;

@@ -24,7 +24,7 @@ struct lh_trend {
 	double noise;       /* 1.4826 * median |distance from the line|: standard deviation, if normal */
 	/*
 	 * Of rising this steadily by accident: one-sided Mann-Kendall p, with the variance that samples
-	 * which resemble their neighbours have (Hamed and Rao 1998).
+	 * which resemble their neighbors have (Hamed and Rao 1998).
 	 */
 	double rising_chance;
 	size_t up_count; /* intervals that rise at all */
@@ -33,7 +33,7 @@ struct lh_trend {
 	double drawup;     /* highest rise above an earlier minimum */
 	double floor_rise; /* of the minima of 6 equal blocks, when each is above the one before; else 0 */
 
-	double jitter; /* standard deviation between neighbours, whatever the shape at large */
+	double jitter; /* standard deviation between neighbors, whatever the shape at large */
 
 	/* Rises: moments at which the series exceeds its last rise by more than `tolerance`. */
 	double tolerance;

@@ -138,7 +138,7 @@ static void fill_block(uint8_t *block, uint64_t number, uint64_t *random)
 }
 
 /*
- * Pages without access stand on both sides: the kernel merges neighbours with equal flags, and stacks of
+ * Pages without access stand on both sides: the kernel merges neighbors with equal flags, and stacks of
  * threads have those of memory without huge pages (Linux >= 6.7, MAP_STACK), so that the memory would
  * become part of the ticker's stack.
  */
@@ -161,7 +161,7 @@ static void make_memory(void)
 		fill_block(memory + i * BLOCK_BYTES, i, &random);
 }
 
-/* One page that was touched each; neighbours differ in their protection, or the kernel would merge them. */
+/* One page that was touched each; neighbors differ in their protection, or the kernel would merge them. */
 static void make_mappings(uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++) {

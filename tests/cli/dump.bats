@@ -76,7 +76,7 @@ vendor_note() {
 		and .gaps == [] and .pause_ns > 0 and .pause_ns <= .elapsed_ns and .threads >= 1' <<<"$output"
 	jq -e '.rate_bytes_per_s as $rate | .copied_bytes / .elapsed_ns * 1e9 | . - $rate | fabs < 2' <<<"$output"
 	[ "$(jq .file_bytes <<<"$output")" -eq "$(stat -c %s kept.core)" ]
-	[ "$(jq .disc_bytes <<<"$output")" -eq "$(($(stat -c %b kept.core) * 512))" ]
+	[ "$(jq .disk_bytes <<<"$output")" -eq "$(($(stat -c %b kept.core) * 512))" ]
 	loads=$(readelf -lW kept.core | python3 -c '
 import sys
 print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  LOAD")))')
@@ -233,14 +233,14 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	assert_sample_unharmed
 }
 
-@test "a full or too small disc: told before the target is touched, nothing left" {
+@test "a full or too small disk: told before the target is touched, nothing left" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a tmpfs"
-	mkdir kept.disc
-	mount -t tmpfs -o size=512k tmpfs kept.disc 2>/dev/null || skip "mount is not allowed here"
+	mkdir kept.disk
+	mount -t tmpfs -o size=512k tmpfs kept.disk 2>/dev/null || skip "mount is not allowed here"
 	start_sample steady --size 4194304
-	leakhunt dump "$SAMPLE_PID" -o kept.disc/core
-	left=$(ls -A kept.disc)
-	umount kept.disc
+	leakhunt dump "$SAMPLE_PID" -o kept.disk/core
+	left=$(ls -A kept.disk)
+	umount kept.disk
 	[ -z "$left" ]
 	assert_refused 2 "512 KiB are free"
 	assert_sample_unharmed
@@ -309,7 +309,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	[ ! -e kept.core ]
 	plan=$output
 	jq -e '.schema == "leakhunt/dump-plan/1" and .path == "kept.core" and .gap_bytes == 0 and .mode == "snapshot"
-		and .disc_needed_bytes <= .disc_free_bytes and ([.modes[].mode] | index("stop", "live")) != null
+		and .disk_needed_bytes <= .disk_free_bytes and ([.modes[].mode] | index("stop", "live")) != null
 		and ([.extents[] | select(.context | not) | .present_bytes] | add) == .wanted_bytes
 		and ([.extents[] | select(.context) | .present_bytes] | add) == .context_bytes' <<<"$plan"
 	[ "$(jq '.extents[] | select(.name == "[heap]") | .present_bytes' <<<"$plan")" -eq \
@@ -317,12 +317,12 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	leakhunt dump "$SAMPLE_PID" --region 'name:\[heap\]' --region stacks --mode stop --json -o kept.core
 	[ "$(jq '.wanted_bytes + .context_bytes' <<<"$plan")" -eq "$(jq .copied_bytes <<<"$output")" ]
 	[ "$(jq .threads <<<"$plan")" -eq "$(jq .threads <<<"$output")" ]
-	[ "$(jq .disc_bytes <<<"$output")" -le "$(jq .disc_needed_bytes <<<"$plan")" ]
+	[ "$(jq .disk_bytes <<<"$output")" -le "$(jq .disk_needed_bytes <<<"$plan")" ]
 	# The extents are the regions of the core's note.
 	[ "$(jq -c '[.extents[] | [.start, .end, .kind, .context]]' <<<"$plan")" = \
 		"$(vendor_note kept.core 2 | jq -c '[.[] | select(.from_file | not) | [.start, .end, .kind, .context]]')" ]
 	leakhunt dump "$SAMPLE_PID" --dry-run
-	[[ $output == *"[heap]"*"dump.bin of process $SAMPLE_PID (steady), a dry run"*"snapshot  works"*"disc"*" are free"* ]]
+	[[ $output == *"[heap]"*"dump.bin of process $SAMPLE_PID (steady), a dry run"*"snapshot  works"*"disk"*" are free"* ]]
 	[ ! -e dump.bin ]
 	assert_sample_unharmed
 }

@@ -124,7 +124,7 @@ leakhunt() {
 	[ "$output" = u ]
 }
 
-@test "a full disc under stdout is an error" {
+@test "a full disk under stdout is an error" {
 	run bash -c '"$LEAKHUNT" --help >/dev/full'
 	[ "$status" -eq 2 ]
 	[[ $output == *"No space left"* ]]

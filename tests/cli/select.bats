@@ -252,7 +252,7 @@ holds_samples() {
 	[ -z "$(find . -name '*record*')" ]
 }
 
-@test "a full disc ends the record, not the watch" {
+@test "a full disk ends the record, not the watch" {
 	mkdir full
 	mount -t tmpfs -o size=4k leakhunt-test full 2>/dev/null || skip "needs the right to mount a tmpfs"
 	start_sample heap_leak --auto 20

@@ -56,7 +56,7 @@ found() {
 		        break
 		    text += part
 		assert child.wait() == 0
-		assert b"\033[1m" in text, "no colour"
+		assert b"\033[1m" in text, "no color"
 		plain = re.sub(r"\033\[[0-9;]*m", "", text.decode())
 		assert "\033" not in plain, "an escape sequence of the memory"
 		rows = [line for line in plain.splitlines() if re.match(r"^ *[0-9,]+ .*B", line) or line.startswith("COUNT")]

@@ -66,7 +66,7 @@ listing() {
 	grep -q 'core.zst was unpacked into a temporary file' err
 	listing plain.core | cmp - packed.txt
 	[ -z "$(ls -A temporary)" ]
-	# A disc that is too small is not filled.
+	# A disk that is too small is not filled.
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a tmpfs"
 	mount -t tmpfs -o size=1m tmpfs temporary 2>/dev/null || skip "mount is not allowed here"
 	status=0
@@ -74,7 +74,7 @@ listing() {
 	umount temporary
 	[ "$status" -eq 2 ]
 	[ "$(wc -l <err)" -eq 1 ]
-	grep -q 'would fill the disc of .*TMPDIR=' err
+	grep -q 'would fill the disk of .*TMPDIR=' err
 }
 
 @test "damaged files: one line that says where" {
@@ -93,10 +93,10 @@ listing() {
 	done
 }
 
-@test "the disc never holds both: the peak stays near the uncompressed size" {
+@test "the disk never holds both: the peak stays near the uncompressed size" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a tmpfs"
-	mkdir disc
-	mount -t tmpfs -o size=140m tmpfs disc 2>/dev/null || skip "mount is not allowed here"
+	mkdir disk
+	mount -t tmpfs -o size=140m tmpfs disk 2>/dev/null || skip "mount is not allowed here"
 	mkfifo in out
 	# Random bytes, which do not get smaller.
 	python3 -c 'import os, sys; block = os.urandom(96 << 20); print("READY", flush=True); sys.stdin.read()' \
@@ -105,12 +105,12 @@ listing() {
 	exec {held}>in {said}<out
 	read -r _ <&"$said"
 	status=0
-	"$LEAKHUNT" dump "$target" --region anon --bare -z -o disc/kept.zst >/dev/null 2>err || status=$?
+	"$LEAKHUNT" dump "$target" --region anon --bare -z -o disk/kept.zst >/dev/null 2>err || status=$?
 	exec {held}>&- {said}<&-
 	wait "$target"
-	bytes=$(stat -c %s disc/kept.zst || true)
-	zstd -t disc/kept.zst || status=99
-	umount disc
+	bytes=$(stat -c %s disk/kept.zst || true)
+	zstd -t disk/kept.zst || status=99
+	umount disk
 	[ "$status" -eq 0 ] || { cat err >&2; return 1; }
 	[ "$bytes" -gt $((90 << 20)) ]
 }

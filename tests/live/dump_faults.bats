@@ -15,7 +15,7 @@ setup() {
 }
 
 teardown() {
-	[ ! -e disc.mounted ] || umount disc
+	[ ! -e disk.mounted ] || umount disk
 	stop_samples
 }
 
@@ -196,7 +196,7 @@ has_written_all_since() {
 	assert_sample_unharmed
 }
 
-@test "a disc with room for the dump and little more: later passes take none of it" {
+@test "a disk with room for the dump and little more: later passes take none of it" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a tmpfs"
 	cat >target.py <<-'EOF_PYTHON'
 		import mmap, sys
@@ -216,12 +216,12 @@ has_written_all_since() {
 	target=$!
 	exec {held}>input {said}<output
 	read -r -u "$said" line
-	needed=$("$faulty" dump "$target" --region anon --dry-run --json | jq .disc_needed_bytes)
-	mkdir disc
-	mount -t tmpfs -o "size=$((needed + (200 << 20)))" tmpfs disc || skip "mount is not allowed here"
-	touch disc.mounted
+	needed=$("$faulty" dump "$target" --region anon --dry-run --json | jq .disk_needed_bytes)
+	mkdir disk
+	mount -t tmpfs -o "size=$((needed + (200 << 20)))" tmpfs disk || skip "mount is not allowed here"
+	touch disk.mounted
 	LEAKHUNT_FAULT=snapshot-pass-copied LEAKHUNT_FAULT_STOPS=1 \
-		"$faulty" dump "$target" --region anon --json -o disc/core >receipt 2>err 3>&- &
+		"$faulty" dump "$target" --region anon --json -o disk/core >receipt 2>err 3>&- &
 	dumper=$!
 	wait_until 300 dumper_is_stopped
 	echo go >&"$held"

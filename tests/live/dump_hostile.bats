@@ -44,7 +44,7 @@ is_all_there() {
 	[ "$(tracked_mappings "$SAMPLE_PID")" = "$(cat tracking)" ] || return
 	# Lost is only what the kernel itself can't read; pages are called swapped only where there is swap.
 	jq -e '[.gaps[].reason] | all(. == "unreadable")' "$1.json" >/dev/null || return
-	assert_between $((100 << 20)) "$(jq .disc_bytes "$1.json")" $((200 << 20))
+	assert_between $((100 << 20)) "$(jq .disk_bytes "$1.json")" $((200 << 20))
 	assert_between -65536 "$(jq .resident_delta_bytes "$1.json")" 65536
 }
 

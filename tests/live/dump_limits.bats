@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What `leakhunt dump` asks of memory, disc and cgroups before it touches its target.
+# What `leakhunt dump` asks of memory, disk and cgroups before it touches its target.
 
 # bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"

@@ -8,8 +8,8 @@ teardown() {
 	stop_samples
 }
 
-# summarise OPERAND ARGS...: the summary as JSON, in SUMMARY.
-summarise() {
+# summarize OPERAND ARGS...: the summary as JSON, in SUMMARY.
+summarize() {
 	SUMMARY=$("$LEAKHUNT" strings --json --top 10000 -n 20 "$@") || [ $? -eq 1 ]
 }
 
@@ -39,10 +39,10 @@ start_library_objects() {
 
 @test "objects of libraries are counted exactly, live and in a dump" {
 	start_library_objects 200
-	summarise "$SAMPLE_PID"
+	summarize "$SAMPLE_PID"
 	assert_families
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
-	summarise "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/dump"
 	assert_families
 	assert_sample_unharmed
 }
@@ -51,7 +51,7 @@ start_library_objects() {
 	start_library_objects 20
 	mkdir "$BATS_TEST_TMPDIR/empty"
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
-	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$BATS_TEST_TMPDIR/empty"
+	summarize "$BATS_TEST_TMPDIR/dump" --sysroot "$BATS_TEST_TMPDIR/empty"
 	assert_families
 	[ "$(jq '[.unnamed_modules[] | select(.path | test("libcrypto|libgobject|libz"))] | length' <<<"$SUMMARY")" = 0 ]
 }
@@ -71,10 +71,10 @@ start_copy() {
 @test "a program and libraries that were removed since: as many objects as with files, live and in a dump" {
 	[ -x "$SAMPLES/library_objects" ] || skip "the libraries' headers are not installed"
 	start_copy library_objects --steps 20
-	summarise "$SAMPLE_PID"
+	summarize "$SAMPLE_PID"
 	assert_families
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
-	summarise "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/dump"
 	assert_families
 }
 
@@ -86,7 +86,7 @@ start_copy() {
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
 	for operands in "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump --sysroot $BATS_TEST_TMPDIR/empty"; do
 		# shellcheck disable=SC2086 # words
-		summarise $operands
+		summarize $operands
 		while read -r name; do
 			[ "$(counted C++ "$name")" = "$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")" ]
 		done < <(jq -r '.objects | keys[]' <<<"$SAMPLE_JSON")
@@ -96,7 +96,7 @@ start_copy() {
 @test "a deflate state counts with all that it owns" {
 	local bytes
 	start_library_objects 50
-	summarise "$SAMPLE_PID"
+	summarize "$SAMPLE_PID"
 	bytes=$(jq '.objects[] | select(.name == "deflate state") | .bytes' <<<"$SUMMARY")
 	assert_between $((50 * $(truth deflate_bytes) * 99 / 100)) "$bytes" $((50 * $(truth deflate_bytes) * 101 / 100))
 }

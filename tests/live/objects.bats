@@ -8,8 +8,8 @@ teardown() {
 	stop_samples
 }
 
-# summarise OPERAND ARGS...: the summary as JSON, in SUMMARY.
-summarise() {
+# summarize OPERAND ARGS...: the summary as JSON, in SUMMARY.
+summarize() {
 	SUMMARY=$("$LEAKHUNT" strings --json --top 10000 -n 20 "$@") || [ $? -eq 1 ]
 }
 
@@ -61,10 +61,10 @@ assert_connections() {
 
 @test "tlsproxy: its lost SSL objects are counted, with side and version, live and in a dump" {
 	leak_connections
-	summarise "$SAMPLE_PID"
+	summarize "$SAMPLE_PID"
 	assert_connections
 	dump_of
-	summarise "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/dump"
 	assert_connections
 	"$LEAKHUNT" strings -n 20 "$BATS_TEST_TMPDIR/dump" | grep -Eq '^ *400 .* OpenSSL +SSL \(server, TLS 1\.3\)$'
 	assert_sample_unharmed
@@ -74,18 +74,18 @@ assert_connections() {
 	local expected
 	leak_connections
 	dump_of
-	summarise "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/dump"
 	expected=$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")
-	summarise "$BATS_TEST_TMPDIR/dump" --threads 1
+	summarize "$BATS_TEST_TMPDIR/dump" --threads 1
 	[ "$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")" = "$expected" ]
-	LEAKHUNT_KERNEL=scalar summarise "$BATS_TEST_TMPDIR/dump" --threads 3
+	LEAKHUNT_KERNEL=scalar summarize "$BATS_TEST_TMPDIR/dump" --threads 3
 	[ "$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")" = "$expected" ]
 }
 
 @test "a core that gcore made of it says the same" {
 	leak_connections
 	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
-	summarise "$BATS_TEST_TMPDIR/core.$SAMPLE_PID"
+	summarize "$BATS_TEST_TMPDIR/core.$SAMPLE_PID"
 	assert_connections
 }
 
@@ -99,16 +99,16 @@ assert_connections() {
 		mkdir -p "$root$(dirname "$path")"
 		cp "$path" "$root$path"
 	done < <(awk '$6 ~ /^\// && $2 ~ /x/ {print $6}' "/proc/$SAMPLE_PID/maps" | sort -u)
-	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
+	summarize "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
 	assert_connections
 	path=$(awk '/libssl/ {print $6; exit}' "/proc/$SAMPLE_PID/maps")
 	cp "$SAMPLES/tlsload" "$root$path"
-	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
+	summarize "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
 	[ "$(object_count OpenSSL SSL)" = 0 ]
 	[ "$(jq -r --arg path "$path" '.unnamed_modules[] | select(.path == $path) | .reason' <<<"$SUMMARY")" = \
 		"build-id differs" ]
 	head -c 200000 "$path" >"$root$path" # as an interrupted copy
-	summarise "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
+	summarize "$BATS_TEST_TMPDIR/dump" --sysroot "$root"
 	[ "$(object_count OpenSSL SSL)" = 0 ]
 	[ "$(jq -r --arg path "$path" '.unnamed_modules[] | select(.path == $path) | .reason' <<<"$SUMMARY")" = \
 		"it has no sections: is it cut off?" ]
@@ -128,7 +128,7 @@ assert_connections() {
 	exec {into}>"$BATS_TEST_TMPDIR/in" {from}<"$BATS_TEST_TMPDIR/out"
 	read -r -t 60 -u "$from" _
 	[ ! -e /only_there ]
-	summarise "$pid"
+	summarize "$pid"
 	echo quit >&"$into"
 	wait "$pid"
 	exec {into}>&- {from}<&-
@@ -154,10 +154,10 @@ assert_stripped() {
 		assert_stripped "$SAMPLES/$program"
 		start_sample "$program" --steps 2000
 		[ "$(jq '.objects | length' <<<"$SAMPLE_JSON")" = 8 ]
-		summarise "$SAMPLE_PID"
+		summarize "$SAMPLE_PID"
 		assert_classes
 		dump_of
-		summarise "$BATS_TEST_TMPDIR/dump"
+		summarize "$BATS_TEST_TMPDIR/dump"
 		assert_classes
 		rm "$BATS_TEST_TMPDIR/dump"
 		assert_sample_unharmed
@@ -180,10 +180,10 @@ assert_python_objects() {
 @test "Python: classes, with and without a metaclass, and containers; not the dropped" {
 	start_sample python_leak --steps 30
 	[ "$(truth made)" = 30000 ]
-	summarise "$SAMPLE_PID"
+	summarize "$SAMPLE_PID"
 	assert_python_objects
 	dump_of --region anon --region heap
-	summarise "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/dump"
 	assert_python_objects
 	assert_sample_unharmed
 }
@@ -220,7 +220,7 @@ object_bytes() {
 		echo >&"${COPROC[1]}"
 		local -A expected=()
 		while [ "${#expected[@]}" -lt 4 ] && read -r name bytes; do expected[$name]=$bytes; done <&"${COPROC[0]}"
-		summarise "$pid"
+		summarize "$pid"
 		for name in int str bytes tuple; do
 			grown=$(($(object_bytes "$name" "$SUMMARY") - $(object_bytes "$name" "$before")))
 			echo "$python $name: ${expected[$name]} made, $grown more"
@@ -284,7 +284,7 @@ growth_of() {
 	mv "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/first"
 	sample_step 500
 	dump_of
-	summarise "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/dump"
 	[ "$(jq -r .schema <<<"$SUMMARY")" = leakhunt/strings-diff/1 ]
 	[ "$(jq .complete <<<"$SUMMARY")" = true ]
 	[ "$(growth_of objects shop::PaidOrder)" = 500 ]
@@ -302,10 +302,10 @@ growth_of() {
 @test "strings A B: the other way round nothing is more; the same twice does not differ" {
 	start_sample cxx_objects --steps 100
 	dump_of
-	summarise "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump"
+	summarize "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump"
 	[ "$(jq '[.objects, .classes, .templates, .texts, .symbols] | map(length) | add' <<<"$SUMMARY")" = 0 ]
 	sample_step 100
-	summarise "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump"
+	summarize "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump"
 	[ "$(growth_of objects shop::PaidOrder)" = -100 ]
 	"$LEAKHUNT" strings "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump" >"$BATS_TEST_TMPDIR/text"
 	[ "$(grep -c '^More objects' "$BATS_TEST_TMPDIR/text")" = 0 ]

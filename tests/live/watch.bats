@@ -132,7 +132,7 @@ has_lines() {
 	run --separate-stderr script -qec "stty cols 60 rows 24; LC_ALL=C.UTF-8 '$LEAKHUNT' watch $SAMPLE_PID -i 50ms --for 500ms" /dev/null
 	[ "$status" -eq 0 ]
 	[[ $output == *█* ]]
-	# The last screen's lines, without colours, are no wider than the window, but for sentences below the table.
+	# The last screen's lines, without colors, are no wider than the window, but for sentences below the table.
 	last=${output##*$'\033[H\033[J'}
 	chart=$(head -8 <<<"$last" | tr -d '\r')
 	while IFS= read -r line; do

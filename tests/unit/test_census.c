@@ -122,8 +122,8 @@ static void counts_are_exact(void **state)
 	close_fixture(&fixture);
 }
 
-/* The smallest distance between neighbours, by the plain definition; the same when it is added up from parts. */
-static void distances_are_between_neighbours(void **state)
+/* The smallest distance between neighbors, by the plain definition; the same when it is added up from parts. */
+static void distances_are_between_neighbors(void **state)
 {
 	(void)state;
 	enum { PLACES = 9 };
@@ -245,7 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_are_exact),
-		cmocka_unit_test(distances_are_between_neighbours),
+		cmocka_unit_test(distances_are_between_neighbors),
 		cmocka_unit_test(names_are_looked_up_as_far_as_wanted),
 		cmocka_unit_test(alignment_is_that_of_the_address),
 		cmocka_unit_test(a_word_across_blocks_counts_once),

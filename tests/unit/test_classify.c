@@ -273,7 +273,7 @@ static void test_everything_adds_up(void **state)
 			assert_success(lh_image_open_bytes(bytes, lengths[i], BASE, &image));
 			struct lh_summary_options options = {.run.min_chars = 4, .top = 5, .threads = threads};
 			struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-			assert_success(lh_summarise(image, &options, &summary));
+			assert_success(lh_summarize(image, &options, &summary));
 			assert_adds_up(&summary, lengths[i]);
 		}
 	}

@@ -123,7 +123,7 @@ static void gaps_split_pieces(void **state)
 	assert_null(lh_gaps_add(&gaps, 0x100000 + 9 * PAGE, 0x100000 + 10 * PAGE, lh_gap_unreadable));
 	assert_null(lh_gaps_add(&gaps, 0x100000, 0x100000 + PAGE, lh_gap_unreadable));
 	assert_null(lh_gaps_of_plan(&plan, &gaps));
-	lh_gaps_normalise(&gaps);
+	lh_gaps_normalize(&gaps);
 	assert_int_equal(gaps.items.count, 3);
 	assert_string_equal(gaps.items.items[1].reason, "swapped");
 	assert_int_equal(lh_gaps_bytes(&gaps), 3 * PAGE);
@@ -144,7 +144,7 @@ static void gaps_of_one_reason_merge_in_any_order(void **state)
 	static const char other[] = "other";
 	for (uint64_t page = 10; page-- > 0;)
 		assert_null(lh_gaps_add(&gaps, page * PAGE, (page + 1) * PAGE, page == 4 ? other : lh_gap_unreadable));
-	lh_gaps_normalise(&gaps);
+	lh_gaps_normalize(&gaps);
 	assert_int_equal(gaps.items.count, 3);
 	assert_int_equal(gaps.items.items[0].range.end, 4 * PAGE);
 	assert_int_equal(gaps.items.items[2].range.start, 5 * PAGE);

@@ -118,17 +118,17 @@ static void test_need_of_a_process(void **state)
 	assert_true(before.page_table_bytes > 0);
 }
 
-static void test_disc(void **state)
+static void test_disk(void **state)
 {
 	(void)state;
-	assert_success(lh_limits_check_disc("x", 100, 100));
-	assert_failure(lh_limits_check_disc("x", 101, 100), LH_ERROR_NO_SPACE);
+	assert_success(lh_limits_check_disk("x", 100, 100));
+	assert_failure(lh_limits_check_disk("x", 101, 100), LH_ERROR_NO_SPACE);
 	struct lh_plan plan = {.wanted_bytes = 5 * LH_GIB, .context_bytes = LH_GIB, .swapped_bytes = LH_GIB};
 	struct lh_dump_options options = {0};
-	uint64_t bytes = lh_limits_disc_bytes(&plan, &options, 1000);
+	uint64_t bytes = lh_limits_disk_bytes(&plan, &options, 1000);
 	assert_in_range(bytes, 6 * LH_GIB + 1000 * (uint64_t)LH_XSTATE_MAX, 6 * LH_GIB + 32 * LH_MIB);
 	options.swapped = true;
-	assert_int_equal(lh_limits_disc_bytes(&plan, &options, 1000), bytes + LH_GIB);
+	assert_int_equal(lh_limits_disk_bytes(&plan, &options, 1000), bytes + LH_GIB);
 }
 
 int main(void)
@@ -138,7 +138,7 @@ int main(void)
 		cmocka_unit_test(test_child_on_the_machine),
 		cmocka_unit_test(test_final_set),
 		cmocka_unit_test(test_need_of_a_process),
-		cmocka_unit_test(test_disc),
+		cmocka_unit_test(test_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

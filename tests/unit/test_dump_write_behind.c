@@ -77,8 +77,8 @@ static size_t cached_pages(int fd, uint64_t count)
 	return cached;
 }
 
-/* The disc's folder: /tmp may be in memory, where all is cache. */
-static int open_on_disc(void)
+/* The disk's folder: /tmp may be in memory, where all is cache. */
+static int open_on_disk(void)
 {
 	int fd = open(".", O_TMPFILE | O_RDWR, 0600);
 	assert_true(fd >= 0);
@@ -89,7 +89,7 @@ static void a_large_dump_passes_the_page_cache_by(void **state)
 {
 	enum { LARGE_COUNT = 98304 }; /* 384 MiB */
 	(void)state;
-	int fd = open_on_disc(), direct_fd = lh_fd_open_direct(fd);
+	int fd = open_on_disk(), direct_fd = lh_fd_open_direct(fd);
 	if (direct_fd < 0) {
 		close(fd);
 		skip();
@@ -157,7 +157,7 @@ static void assert_says_why(struct lh_error *error, enum lh_error_code code)
 	lh_error_destroy(error);
 }
 
-static void a_full_disc_ends_the_copy(void **state)
+static void a_full_disk_ends_the_copy(void **state)
 {
 	(void)state;
 	int fd = open("/dev/full", O_WRONLY);
@@ -188,7 +188,7 @@ int main(void)
 		cmocka_unit_test(pages_arrive_in_any_order),
 		cmocka_unit_test(a_large_dump_passes_the_page_cache_by),
 		cmocka_unit_test(two_files_keep_apart_and_can_be_read_when_drained),
-		cmocka_unit_test(a_full_disc_ends_the_copy),
+		cmocka_unit_test(a_full_disk_ends_the_copy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

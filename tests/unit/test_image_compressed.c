@@ -297,7 +297,7 @@ static void test_raw_is_not_decompressed(void **state)
 	assert_int_equal(lh_image_file_bytes(image), packed.bytes.length);
 }
 
-/* Zeros take no disc in the temporary file: 256 MiB of them are unpacked. */
+/* Zeros take no disk in the temporary file: 256 MiB of them are unpacked. */
 static void test_unpacking_keeps_holes(void **state)
 {
 	(void)state;

@@ -644,7 +644,7 @@ static bool has_scan(void)
 }
 
 /*
- * Thousands of mappings, three pages each, neighbours of which the kernel joins in its answers: not by smaps, though
+ * Thousands of mappings, three pages each, neighbors of which the kernel joins in its answers: not by smaps, though
  * none would hold the lock for long. Each has other pages touched; each 100th is shared. Pages without access stand on
  * both sides, so that no memory that is mapped meanwhile becomes part of the first or the last.
  */

@@ -258,13 +258,13 @@ static void test_merging_parts(void **state)
 
 enum { IMAGE_BYTES = 11 * 1024 * 1024 + 5000, PAGE_BYTES = 4096 };
 
-static struct lh_error *summarise(const uint8_t *bytes, size_t length, enum lh_encoding encoding, size_t min_chars,
+static struct lh_error *summarize(const uint8_t *bytes, size_t length, enum lh_encoding encoding, size_t min_chars,
 				  struct lh_summary *ret)
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_TRY(lh_image_open_bytes(bytes, length, 0x10000, &image));
 	struct lh_summary_options options = {.run = {min_chars, encoding}, .top = 50};
-	struct lh_error *error = lh_summarise(image, &options, ret);
+	struct lh_error *error = lh_summarize(image, &options, ret);
 	/* Symbols belong to the image, which is closed here. */
 	lh_symbols_close(ret->symbols);
 	ret->symbols = NULL;
@@ -281,7 +281,7 @@ static void test_zero_pages_and_printable_bytes(void **state)
 	memcpy(bytes + 200 * PAGE_BYTES - 11, "to the page", 11);
 	memcpy(bytes + IMAGE_BYTES - 10, "at the end", 10);
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(summarise(bytes, IMAGE_BYTES, LH_ENCODING_ASCII, 4, &summary));
+	assert_success(summarize(bytes, IMAGE_BYTES, LH_ENCODING_ASCII, 4, &summary));
 	assert_int_equal(summary.scanned_bytes, IMAGE_BYTES);
 	assert_int_equal(summary.run_count, 3);
 	assert_int_equal(summary.printable_bytes, 13 + 11 + 10);
@@ -305,7 +305,7 @@ static void test_wide_text_that_ends_in_a_zero_page(void **state)
 	for (size_t i = 0; i < 4; i++)
 		bytes[PAGE_BYTES - 7 + 2 * i] = 'w';
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(summarise(bytes, (size_t)3 * PAGE_BYTES, LH_ENCODING_UTF16_LE, 4, &summary));
+	assert_success(summarize(bytes, (size_t)3 * PAGE_BYTES, LH_ENCODING_UTF16_LE, 4, &summary));
 	assert_int_equal(summary.run_count, 1);
 	assert_int_equal(summary.printable_bytes, 8);
 	assert_int_equal(summary.zero_bytes, 2 * PAGE_BYTES);
@@ -330,7 +330,7 @@ static void test_interrupted_gives_the_result_so_far(void **state)
 	struct lh_summary_options options = {
 		.run = {4, LH_ENCODING_ASCII}, .threads = 1, .progress = stop_at_once, .progress_context = &done_bytes};
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_summarise(image, &options, &summary));
+	assert_success(lh_summarize(image, &options, &summary));
 	assert_true(summary.is_interrupted);
 	assert_int_equal(summary.scanned_bytes, done_bytes);
 	assert_in_range(summary.scanned_bytes, 1, IMAGE_BYTES - 1);

@@ -1,6 +1,6 @@
 /*
  * copy: reads present pages of the target into the writer's buffers. A page that cannot be read is a
- * gap, and the copy goes on behind it. It allocates nothing per page and never waits for the disc
+ * gap, and the copy goes on behind it. It allocates nothing per page and never waits for the disk
  * but when the writer's ring is full.
  */
 #include "copy.h"

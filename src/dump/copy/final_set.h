@@ -1,6 +1,6 @@
 /*
  * final_set: the pages that are copied while the target stands still. They go to memory, and to the
- * disc only after it goes on. Private to dump.
+ * disk only after it goes on. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_FINAL_SET_H
 #define LEAKHUNT_DUMP_FINAL_SET_H

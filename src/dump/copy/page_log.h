@@ -1,6 +1,6 @@
 /*
  * page_log: where the later passes of a snapshot go while the target runs: a file without a name, written from front
- * to back. A disc takes that several times as fast as single pages at their places, and a pass must be faster
+ * to back. A disk takes that several times as fast as single pages at their places, and a pass must be faster
  * than the target writes. Once the target no longer waits for anything, the pages are put in their places.
  * Private to dump.
  */
@@ -11,7 +11,7 @@
 
 struct lh_page_log {
 	int fd;                         /* the owner's; -1: there is none, and no room */
-	uint64_t room_bytes;            /* what the disc has left for it */
+	uint64_t room_bytes;            /* what the disk has left for it */
 	uint64_t used_bytes;            /* the sum of the ranges */
 	LH_VEC(struct lh_range) ranges; /* whose bytes lie in the file, one behind the other */
 };

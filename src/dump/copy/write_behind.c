@@ -1,8 +1,8 @@
 /*
  * write_behind: a ring of buffers between the one who copies and a thread that writes. Memory is
- * bounded by the ring; when the disc is slower than the copy for longer than that, the copy waits. A large dump
+ * bounded by the ring; when the disk is slower than the copy for longer than that, the copy waits. A large dump
  * does not go through the page cache: it would push out what services have there, and once the kernel
- * throttles who dirties it (vm.dirty_ratio), writing takes several times as long (ext4, virtual disc: 270 MB/s
+ * throttles who dirties it (vm.dirty_ratio), writing takes several times as long (ext4, virtual disk: 270 MB/s
  * against 1,900).
  */
 #include "write_behind.h"
@@ -15,7 +15,7 @@ enum { SLOT_COUNT = 4 };
 #define SLOT_BYTES (LH_WRITE_BEHIND_BYTES / SLOT_COUNT)
 #define ROOM_MIN   ((size_t)4096)
 
-/* Through the page cache go the first bytes of a dump, and what is too scattered for the disc. */
+/* Through the page cache go the first bytes of a dump, and what is too scattered for the disk. */
 #define CACHED_BYTES_MAX (256 * LH_MIB)
 #define DIRECT_BYTES_MIN (64 * LH_KIB)
 
@@ -73,7 +73,7 @@ static bool is_direct(const struct lh_write_behind *writer, const struct write_p
 }
 
 /*
- * What can't be written past the page cache, for a block that is larger than a page, is written through it. A disc that
+ * What can't be written past the page cache, for a block that is larger than a page, is written through it. A disk that
  * fails is no such case: the page cache would take the bytes, and lose them later.
  */
 static struct lh_error *write_piece(struct lh_write_behind *writer, const struct write_piece *piece,

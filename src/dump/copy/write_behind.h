@@ -1,6 +1,6 @@
 /*
  * write_behind: a thread that writes what another has copied, over a bounded ring of buffers, so
- * that copying (while a target stands still) does not wait for the disc as long as there is room.
+ * that copying (while a target stands still) does not wait for the disk as long as there is room.
  * The first write that fails ends it: all calls say so from then on, why only to the one who asks first.
  * Private to dump. One producer.
  */

@@ -8,7 +8,7 @@
 
 /*
  * Compresses all of `spool_fd` into the empty `out_fd` on two threads, and gives the spool's bytes back
- * to the disc as it goes. Counts in copy->done_bytes; LH_ERROR_INTERRUPTED when copy->is_cancelled.
+ * to the disk as it goes. Counts in copy->done_bytes; LH_ERROR_INTERRUPTED when copy->is_cancelled.
  * `what` names the output in errors. Memory: some 8 MiB.
  */
 struct lh_error *lh_compress(int spool_fd, int out_fd, const char *what, struct lh_copy *copy) LH_NODISCARD;

@@ -205,7 +205,7 @@ static struct lh_error *collect_module(const struct lh_process *process, const s
 		return NULL;
 	LH_TRY(add_constants(&file, &ranges));
 	LH_TRY(add_accessors(&file, &ranges));
-	lh_ranges_normalise(&ranges);
+	lh_ranges_normalize(&ranges);
 	return read_pages(&file, plan, &ranges, ret);
 }
 

@@ -100,7 +100,7 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 		{"file_bytes", lh_json_u64(receipt->file_bytes)},
 		{"unpacked_bytes", lh_json_u64(receipt->unpacked_bytes)},
 		{"compress_ns", lh_json_u64(receipt->compress_ns)},
-		{"disc_bytes", lh_json_u64(receipt->disc_bytes)},
+		{"disk_bytes", lh_json_u64(receipt->disk_bytes)},
 		{"resident_delta_bytes", json_integer(receipt->resident_delta_bytes)},
 		{"gaps", lh_describe_gaps(&receipt->gaps)},
 		{"left_out_bytes", describe_left_out(receipt)},

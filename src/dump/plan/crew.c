@@ -182,7 +182,7 @@ static void read_part(void *context, size_t member, size_t number)
 	part->got_bytes = lh_process_read_ranges(reading->process, part->ranges, part->count, part->ret);
 }
 
-/* Neighbours in parts of about `part_bytes`. */
+/* Neighbors in parts of about `part_bytes`. */
 static void divide(struct reading *reading, const struct lh_range *ranges, size_t count, uint64_t part_bytes,
 		   uint8_t *ret)
 {

@@ -31,7 +31,7 @@ static int compare_gaps(const void *a, const void *b)
 	return left->range.start < right->range.start ? -1 : left->range.start > right->range.start;
 }
 
-void lh_gaps_normalise(struct lh_dump_gaps *gaps)
+void lh_gaps_normalize(struct lh_dump_gaps *gaps)
 {
 	if (!gaps->items.count)
 		return;

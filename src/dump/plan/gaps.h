@@ -6,10 +6,10 @@
 
 #include "leakhunt/dump.h"
 
-/* `reason` is a literal. In any order; lh_gaps_normalise comes before anything reads them. */
+/* `reason` is a literal. In any order; lh_gaps_normalize comes before anything reads them. */
 struct lh_error *lh_gaps_add(struct lh_dump_gaps *gaps, uint64_t start, uint64_t end, const char *reason) LH_NODISCARD;
-/* Sorts, and merges neighbours of one reason. They must be disjoint. */
-void lh_gaps_normalise(struct lh_dump_gaps *gaps);
+/* Sorts, and merges neighbors of one reason. They must be disjoint. */
+void lh_gaps_normalize(struct lh_dump_gaps *gaps);
 uint64_t lh_gaps_bytes(const struct lh_dump_gaps *gaps);
 /* What the plan leaves out: swapped pages, devices. */
 struct lh_error *lh_gaps_of_plan(const struct lh_plan *plan, struct lh_dump_gaps *ret) LH_NODISCARD;

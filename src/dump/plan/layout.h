@@ -42,7 +42,7 @@ struct lh_error *lh_layout_create_placed(const struct lh_plan *plan, const struc
 /* The piece that holds `addr`, or NULL. */
 const struct lh_piece *lh_layout_find(const struct lh_layout *layout, uint64_t addr);
 
-/* Appends to ret the pieces without the gaps (normalised): what the file really holds. */
+/* Appends to ret the pieces without the gaps (normalized): what the file really holds. */
 struct lh_error *lh_layout_without_gaps(const struct lh_layout *layout, const struct lh_dump_gaps *gaps,
 					struct lh_layout *ret) LH_NODISCARD;
 

@@ -41,7 +41,7 @@ struct lh_look {
 
 /* ---------------------------------------------------------------- looking */
 
-/* Gives each of the pieces, which are neighbours, its part of what was found in all of them. */
+/* Gives each of the pieces, which are neighbors, its part of what was found in all of them. */
 static struct lh_error *share_out(struct looker *looker, size_t member, struct piece *pieces, size_t count)
 {
 	const struct lh_page_runs *found = &looker->found;

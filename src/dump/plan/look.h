@@ -19,7 +19,7 @@ void lh_look_destroy(struct lh_look *look); /* NULL is legal */
 /* Looks at `count` ranges of whole pages; what an earlier call found is forgotten. */
 struct lh_error *lh_look_at(struct lh_look *look, const struct lh_range *ranges, size_t count) LH_NODISCARD;
 
-/* Appends what was found in ranges[index]: in order, neighbours of one state merged within the range. */
+/* Appends what was found in ranges[index]: in order, neighbors of one state merged within the range. */
 struct lh_error *lh_look_append(const struct lh_look *look, size_t index, struct lh_page_runs *ret) LH_NODISCARD;
 
 #endif

@@ -430,8 +430,8 @@ static struct lh_error *fill_plan(const struct lh_process *process, const struct
 	LH_TRY(collect_wanted(process, plan, request, wanted));
 	if (!request->bare)
 		LH_TRY(lh_context_collect(process, &plan->list, &plan->modules, request, context));
-	lh_ranges_normalise(wanted);
-	lh_ranges_normalise(context);
+	lh_ranges_normalize(wanted);
+	lh_ranges_normalize(context);
 	return make_extents(process, wanted, context, request->without_pages, plan);
 }
 

@@ -11,7 +11,7 @@ static int compare_ranges(const void *a, const void *b)
 	return left->start < right->start ? -1 : left->start > right->start;
 }
 
-void lh_ranges_normalise(struct lh_ranges *ranges)
+void lh_ranges_normalize(struct lh_ranges *ranges)
 {
 	if (!ranges->items.count)
 		return;
@@ -54,7 +54,7 @@ struct lh_error *lh_ranges_of_gaps(const struct lh_dump_gaps *gaps, struct lh_ra
 {
 	for (size_t i = 0; i < gaps->items.count; i++)
 		LH_TRY(lh_vec_push(&ret->items, gaps->items.items[i].range));
-	lh_ranges_normalise(ret);
+	lh_ranges_normalize(ret);
 	return NULL;
 }
 

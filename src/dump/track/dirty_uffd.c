@@ -238,7 +238,7 @@ static struct lh_error *cover_uffd(struct lh_dirty_tracker *base, struct lh_plan
 	struct lh_ranges wanted LH_CLEANUP(lh_ranges_deinit) = {0};
 	LH_TRY(list_wanted(plan, &wanted));
 	LH_TRY(cover_wanted(tracker, &wanted));
-	lh_ranges_normalise(&tracker->covered);
+	lh_ranges_normalize(&tracker->covered);
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		struct lh_extent *extent = &plan->extents.items[i];
 		bool is_private = !extent->is_device && !extent->is_inaccessible && !extent->region->is_shared;
@@ -246,7 +246,7 @@ static struct lh_error *cover_uffd(struct lh_dirty_tracker *base, struct lh_plan
 		if (extent->is_tracked)
 			LH_TRY(lh_vec_push(&tracker->touched.items, (struct lh_range){extent->start, extent->end}));
 	}
-	lh_ranges_normalise(&tracker->touched);
+	lh_ranges_normalize(&tracker->touched);
 	return NULL;
 }
 

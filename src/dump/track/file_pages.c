@@ -31,7 +31,7 @@ struct lh_error *lh_file_pages_note(struct lh_pagemap *pagemap, const struct lh_
 	}
 	for (size_t i = 0; i < runs.runs.count; i++)
 		LH_TRY(lh_vec_push(&own->items, runs.runs.items[i].range));
-	lh_ranges_normalise(own);
+	lh_ranges_normalize(own);
 	return NULL;
 }
 

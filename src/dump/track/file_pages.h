@@ -8,7 +8,7 @@
 
 /*
  * After a take, before what it took is copied: adds the pages of the tracked extents that are the target's own,
- * and no longer the file's. `own` is normalised.
+ * and no longer the file's. `own` is normalized.
  */
 struct lh_error *lh_file_pages_note(struct lh_pagemap *pagemap, const struct lh_plan *plan,
 				    struct lh_ranges *own) LH_NODISCARD;

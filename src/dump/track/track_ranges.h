@@ -33,7 +33,7 @@ bool lh_track_run_cuts(const struct lh_region_list *list, const struct lh_track_
 
 /*
  * Appends the addresses where two adjacent anonymous mappings meet that differ in nothing /proc/PID/maps shows,
- * within `ranges` (normalised).
+ * within `ranges` (normalized).
  */
 struct lh_error *lh_track_seams_find(const struct lh_region_list *list, const struct lh_ranges *ranges,
 				     struct lh_ranges *ret) LH_NODISCARD;

@@ -188,7 +188,7 @@ static struct lh_error *make_example(struct lh_recognizer_pass *pass, unsigned r
 	return NULL;
 }
 
-/* Joins neighbours of the older half: what lies between them is masked, too, but memory stays bounded. */
+/* Joins neighbors of the older half: what lies between them is masked, too, but memory stays bounded. */
 static void thin_out_secrets(struct lh_recognizer_pass *pass)
 {
 	struct lh_range *items = pass->secrets.items;

@@ -1,7 +1,7 @@
 /*
  * recognize_png: PNG images, ISO/IEC 15948 (W3C PNG, third edition): signature, an IHDR chunk whose CRC
  * is right, then chunks as far as their types are letters, to IEND or where the match may not reach
- * further (64 KiB). Shown by size and colour type.
+ * further (64 KiB). Shown by size and color type.
  */
 #include "scan/recognize/recognize.h"
 
@@ -13,7 +13,7 @@ enum { SIGNATURE_BYTES = 8, IHDR_BYTES = 13, TYPE_BYTES = 4, CHUNK_MAX = 0x7ffff
 
 static const char *const patterns[] = {"\\x89PNG\\x0d\\x0a\\x1a\\x0a\\x00\\x00\\x00\\x0dIHDR", NULL};
 
-static const char *const colours[] = {"grey", NULL, "RGB", "palette", "grey and alpha", NULL, "RGB and alpha"};
+static const char *const colors[] = {"grey", NULL, "RGB", "palette", "grey and alpha", NULL, "RGB and alpha"};
 
 struct chunk {
 	const uint8_t *type; /* and the content after it */
@@ -43,8 +43,8 @@ static bool take_chunk(struct lh_cursor *cursor, struct chunk *ret)
 static bool is_header(const struct chunk *chunk)
 {
 	enum { COLOUR_AT = TYPE_BYTES + 9 };
-	uint8_t colour = chunk->type[COLOUR_AT];
-	return chunk->bytes == IHDR_BYTES && colour < LH_ARRAY_COUNT(colours) && colours[colour] &&
+	uint8_t color = chunk->type[COLOUR_AT];
+	return chunk->bytes == IHDR_BYTES && color < LH_ARRAY_COUNT(colors) && colors[color] &&
 	       chunk->crc == crc32(0, chunk->type, TYPE_BYTES + IHDR_BYTES);
 }
 
@@ -83,8 +83,8 @@ static void describe_png(const struct lh_candidate *candidate, const struct lh_m
 	uint32_t width = lh_cursor_be32(&cursor);
 	uint32_t height = lh_cursor_be32(&cursor);
 	uint8_t depth = lh_cursor_u8(&cursor);
-	uint8_t colour = lh_cursor_u8(&cursor);
-	(void)snprintf(ret, LH_EXAMPLE_MAX, "%u x %u, %u bit, %s", width, height, depth, colours[colour]);
+	uint8_t color = lh_cursor_u8(&cursor);
+	(void)snprintf(ret, LH_EXAMPLE_MAX, "%u x %u, %u bit, %s", width, height, depth, colors[color]);
 }
 
 const struct lh_recognizer lh_recognize_png = {

@@ -7,7 +7,7 @@
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
 
-/* Zero-initialised, it masks nothing. */
+/* Zero-initialized, it masks nothing. */
 struct lh_list_mask {
 	struct lh_secret_finder *finder;
 	enum lh_encoding encoding;
