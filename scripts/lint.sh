@@ -63,7 +63,7 @@ lint_layers() {
 	found=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort)\(' -r src --include='*.c' |
 		grep -vE '^src/cli/|^src/tracee/child_guard\.c:[0-9]+:\s_exit\(|lh_buffer_|snprintf|vasprintf|asprintf|fprintf\(table') &&
 		fail "only src/cli prints or exits:" "$found"
-	found=$(grep -nE '\bptrace\(' -r src --include='*.c' | grep -v '^src/tracee/') &&
+	found=$(grep -nE '\bptrace\([A-Z]' -r src --include='*.c' | grep -v '^src/tracee/') &&
 		fail "only src/tracee uses ptrace:" "$found"
 	# A static of one word is no name for gdb, perf and cscope, unless it is the only one.
 	found=$(grep -rhoP '^static [^=;(]*?\b\K[a-z]+(?=\()' src --include='*.c' | sort | uniq -d) && [ -n "$found" ] &&

@@ -30,7 +30,7 @@ const struct lh_manual_section lh_manual_common[] = {
 	 "Own processes only, and only if /proc/sys/kernel/yama/ptrace_scope is 0. Programs that changed their user or "
 	 "have file capabilities need root.\n\n"
 	 "* file capabilities\n"
-	 "`setcap cap_sys_ptrace,cap_dac_read_search+ep leakhunt` lets a group of users work without root.\n\n"
+	 "`setcap cap_sys_ptrace,cap_dac_override+ep leakhunt` lets a group of users work without root.\n\n"
 	 "* a container\n"
 	 "Start it with `--cap-add SYS_PTRACE` in the PID namespace of the target. In Kubernetes: `kubectl debug POD "
 	 "--image=IMAGE --target=CONTAINER --profile=sysadmin`.\n\n"

@@ -43,8 +43,10 @@ const struct lh_manual_section lh_manual_strings[] = {
 	 "not in it.\n\n"
 	 "Names come from the modules' files in the target's own file system, or below --sysroot for a dump of another "
 	 "machine. "
-	 "A file that was replaced since is read as the process has it mapped. Dumps of leakhunt hold what names need, so "
-	 "files are not necessary. A file whose build-id differs from that of the dump is not used. Separate debug files are used where there "
+	 "A file that was replaced since is read as the process has it mapped. Dumps of leakhunt hold what names need, "
+	 "so "
+	 "files are not necessary. A file whose build-id differs from that of the dump is not used. Separate debug "
+	 "files are used where there "
 	 "are any "
 	 "(build-id, .gnu_debuglink, .gnu_debugdata, debuginfod)."},
 	{"TWO MEMORIES", "`strings A B` shows what B has more than A: objects, classes, texts by template, pointers. "

@@ -191,7 +191,7 @@ static void allow_threads(scmp_filter_ctx filter)
 	(void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 			       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	(void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	/* abort(3), by which a checked build ends. */
+	/* What abort uses, by which a checked build ends. */
 	(void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 			       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }

@@ -71,9 +71,10 @@ static struct words time_in_words(double seconds)
 	return words;
 }
 
-static void say(struct lh_judgement *judgement, enum lh_verdict verdict, const char *format, ...) LH_PRINTF(3, 4);
+static void say_verdict(struct lh_judgement *judgement, enum lh_verdict verdict, const char *format, ...)
+	LH_PRINTF(3, 4);
 
-static void say(struct lh_judgement *judgement, enum lh_verdict verdict, const char *format, ...)
+static void say_verdict(struct lh_judgement *judgement, enum lh_verdict verdict, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
@@ -92,7 +93,7 @@ static void say_undecided(struct lh_judgement *judgement, const struct lh_trend 
 		more_s = fmax(more_s, 1.5 * (double)LH_GROWTH_MIN_BYTES / trend->slope - trend->span_s);
 	more_s = fmin(more_s, LONGEST_S);
 	judgement->watch_more_ns = (uint64_t)(more_s * 1e9);
-	say(judgement, LH_VERDICT_UNDECIDED, "%s: watch %s more", what, time_in_words(more_s).text);
+	say_verdict(judgement, LH_VERDICT_UNDECIDED, "%s: watch %s more", what, time_in_words(more_s).text);
 }
 
 /*
@@ -109,10 +110,11 @@ static void judge_few(const struct lh_trend *trend, size_t count, struct lh_judg
 	    trend->late_slope >= 0.5 * trend->early_slope && trend->late_slope > 0) {
 		ret->probability = STRAIGHT_PROBABILITY;
 		ret->watch_more_ns = (uint64_t)(trend->span_s * 1e9);
-		say(ret, LH_VERDICT_GROWING,
-		    "rose in %zu of %zu intervals, by %s in %s; %zu samples are too few to tell a "
-		    "leak from a warm-up",
-		    trend->up_count, count - 1, bytes_in_words(change).text, time_in_words(trend->span_s).text, count);
+		say_verdict(ret, LH_VERDICT_GROWING,
+			    "rose in %zu of %zu intervals, by %s in %s; %zu samples are too few to tell a "
+			    "leak from a warm-up",
+			    trend->up_count, count - 1, bytes_in_words(change).text, time_in_words(trend->span_s).text,
+			    count);
 		return;
 	}
 	snprintf(what, sizeof(what), "%s by %s, but %zu samples are too few to tell a trend",
@@ -133,7 +135,7 @@ static void judge_small(const struct lh_trend *trend, size_t count, struct lh_ju
 		say_undecided(ret, trend, count, what);
 		return;
 	}
-	say(ret, LH_VERDICT_STEADY, "moves by no more than %s", bytes_in_words(range).text);
+	say_verdict(ret, LH_VERDICT_STEADY, "moves by no more than %s", bytes_in_words(range).text);
 }
 
 /* From a sample on, that one included. */
@@ -265,11 +267,11 @@ static void judge_level(const struct lh_trend *trend, struct lh_judgement *ret)
 {
 	double range = trend->max - trend->min;
 	if (range <= NOISE_SHARE * trend->median || 4 * trend->noise <= NOISE_SHARE * trend->median)
-		say(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
-		    bytes_in_words(trend->median).text);
+		say_verdict(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
+			    bytes_in_words(trend->median).text);
 	else
-		say(ret, LH_VERDICT_SAWTOOTH, "goes up and down between %s and %s; the floor does not rise",
-		    bytes_in_words(trend->min).text, bytes_in_words(trend->max).text);
+		say_verdict(ret, LH_VERDICT_SAWTOOTH, "goes up and down between %s and %s; the floor does not rise",
+			    bytes_in_words(trend->min).text, bytes_in_words(trend->max).text);
 }
 
 static struct lh_error *judge_ended_rise(struct lh_series series, const struct lh_trend *trend,
@@ -281,15 +283,16 @@ static struct lh_error *judge_ended_rise(struct lh_series series, const struct l
 	ret->plateau_start_s = series.seconds[trend->last_rise_at];
 	LH_TRY(take_rate_from(series, trend->last_rise_at, ret));
 	if (excludes_zero(ret, 1) && ret->slope * (trend->span_s - rose_s) >= (double)LH_GROWTH_MIN_BYTES)
-		say(ret, LH_VERDICT_PLATEAU, "rose by %s, and levels off: %s/h lately", grown.text,
-		    bytes_in_words(ret->slope * 3600).text);
+		say_verdict(ret, LH_VERDICT_PLATEAU, "rose by %s, and levels off: %s/h lately", grown.text,
+			    bytes_in_words(ret->slope * 3600).text);
 	else if (trend->largest_rise >= STEP_SHARE * growth)
-		say(ret, LH_VERDICT_STEP, "one jump by %s, %s ago; no trend since",
-		    bytes_in_words(trend->largest_rise).text,
-		    time_in_words(series.seconds[series.count - 1] - series.seconds[trend->largest_rise_at]).text);
+		say_verdict(
+			ret, LH_VERDICT_STEP, "one jump by %s, %s ago; no trend since",
+			bytes_in_words(trend->largest_rise).text,
+			time_in_words(series.seconds[series.count - 1] - series.seconds[trend->largest_rise_at]).text);
 	else
-		say(ret, LH_VERDICT_PLATEAU, "rose by %s in %s, then stayed for %s", grown.text,
-		    time_in_words(rose_s).text, time_in_words(trend->span_s - rose_s).text);
+		say_verdict(ret, LH_VERDICT_PLATEAU, "rose by %s in %s, then stayed for %s", grown.text,
+			    time_in_words(rose_s).text, time_in_words(trend->span_s - rose_s).text);
 	return NULL;
 }
 
@@ -299,7 +302,7 @@ static struct lh_error *judge_no_leak(const struct evidence *evidence, struct lh
 	enum { STAYED_MIN = 2 };
 	double range = trend->max - trend->min;
 	if (trend->last < trend->first && (trend->drawup <= FALL_SHARE * range || excludes_zero(ret, -1))) {
-		say(ret, LH_VERDICT_SHRINKING, "fell by %s", bytes_in_words(trend->first - trend->last).text);
+		say_verdict(ret, LH_VERDICT_SHRINKING, "fell by %s", bytes_in_words(trend->first - trend->last).text);
 		return NULL;
 	}
 	bool goes_up = trend->drawdown <= FALL_SHARE * range && range > NOISE_SHARE * trend->median;
@@ -415,7 +418,7 @@ static struct lh_error *judge_curve(struct lh_series series, const struct lh_tre
 	}
 	char what[160];
 	describe_leak(&evidence, whole, what, sizeof(what));
-	say(ret, LH_VERDICT_LEAK, "%s (probability: %s)", what, probability_in_words(ret->probability).text);
+	say_verdict(ret, LH_VERDICT_LEAK, "%s (probability: %s)", what, probability_in_words(ret->probability).text);
 	return NULL;
 }
 
@@ -455,7 +458,7 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 	};
 	double range = trend.max - trend.min;
 	if (range <= 0)
-		say(&judgement, LH_VERDICT_STEADY, "did not change in %zu samples", series.count);
+		say_verdict(&judgement, LH_VERDICT_STEADY, "did not change in %zu samples", series.count);
 	else if (range < (double)LH_GROWTH_MIN_BYTES)
 		judge_small(&trend, series.count, &judgement);
 	else if (series.count < LH_GROWTH_MODEL_MIN_SAMPLES)

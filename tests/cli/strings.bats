@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # leakhunt strings: the list against GNU strings, the summary against what the test put in, bad input.
 # shellcheck disable=SC2154 # bats sets them
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 
 setup_file() {
 	export BIG=$BATS_FILE_TMPDIR/big.core RANDOM_BYTES=$BATS_FILE_TMPDIR/random

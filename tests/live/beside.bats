@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What a process leaks beside its mappings: files in memory, segments, page tables, descriptors; and which limit ends
 # it first, live and from a record.
+# shellcheck disable=SC2016 # what others expand
 
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"

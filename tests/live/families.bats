@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Mappings that are alike and come one by one are one row, with their rate and their cause; live, and from a record.
+# shellcheck disable=SC2016 # what others expand
 
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # leakhunt itself: its memory goes into no core, whatever it was doing; and while it reads what others wrote, it has no
 # power but that of reading.
+# shellcheck disable=SC2016 # what others expand
 
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 

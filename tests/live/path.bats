@@ -118,7 +118,7 @@ time.sleep(120)' >truth.txt 3>&- &
 	[ "$(jq -r .path second.json)" = dump.2.bin ]
 	grep -q 'dump.bin exists: this dump goes to dump.2.bin' errors
 	sha256sum -c sum
-	"$LEAKHUNT" strings dump.bin dump.2.bin >diff
+	"$LEAKHUNT" strings dump.bin dump.2.bin >difference
 }
 
 @test "the receipt says what the default leaves out" {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Processes and views of /proc that are unlike most: no main thread, hidepid, subset=pid, no /proc at all.
+# shellcheck disable=SC2016 # what others expand
 
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 

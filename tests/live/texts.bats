@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Texts of a process that grows by a known amount, saved as people save and paste them: each form gives the
 # growth that the kernel's own text gives, or is refused by its name.
+# shellcheck disable=SC2016 # what others expand
 
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"

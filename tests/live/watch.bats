@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The watch command: what it shows, records, writes as metrics, and sets off.
+# shellcheck disable=SC2016 # what others expand
 
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
@@ -247,7 +248,7 @@ has_lines() {
 	jq -es 'any(.name == "leakhunt_held_bytes" and .what == "page_table_bytes" and .value > 0)' metrics
 	start_sample steady
 	watch "$SAMPLE_PID" -i 50ms --for 700ms --metrics metrics.prom
-	! grep -q '^leakhunt_limit_seconds' metrics.prom
+	[ "$(grep -c '^leakhunt_limit_seconds' metrics.prom)" -eq 0 ]
 }
 
 @test "the rules of README: Prometheus takes them, and they fire on the metrics that watch writes" {
@@ -321,7 +322,7 @@ terminal_shows() {
 	left=${screen##*$'\033[?1049l'}
 	[[ $left == *'STARTS AT'* ]]
 	sed -n '/STARTS AT/,/^.\?$/p' <<<"$left" | sed 's/\x1b\[[0-9;]*m//g' | tr -d '\r' >table
-	! grep -Eq '^.{81}' table
+	[ "$(grep -Ec '^.{81}' table)" -eq 0 ]
 	grep -q '^    rose in ' table
 	assert_sample_unharmed
 }
