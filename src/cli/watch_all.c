@@ -227,7 +227,7 @@ static struct lh_error *gather_all(const struct watch_all *watch, struct lh_watc
 static struct lh_error *act_all(struct watch_all *watch)
 {
 	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
-	size_t count;
+	size_t count = 0;
 	LH_TRY(gather_all(watch, &watched, &count));
 	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
 	if (count)
@@ -240,7 +240,7 @@ static struct lh_error *redraw_all(void *context)
 {
 	const struct watch_all *watch = context;
 	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
-	size_t count;
+	size_t count = 0;
 	LH_TRY(gather_all(watch, &watched, &count));
 	return count ? show(watch, watched, count) : NULL;
 }

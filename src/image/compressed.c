@@ -279,7 +279,7 @@ static struct lh_error *read_locked(struct lh_frames *frames, uint64_t offset, u
 	while (bytes) {
 		size_t frame = frame_at(frames, offset);
 		const struct frame_start *start = &frames->starts.items[frame];
-		const uint8_t *content;
+		const uint8_t *content = NULL;
 		LH_TRY(load_compressed(frames, frame, &content));
 		size_t here = lh_min_u64(bytes, start[1].content_offset - offset);
 		memcpy(ret, content + (offset - start->content_offset), here);
