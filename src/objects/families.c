@@ -102,7 +102,7 @@ static struct lh_error *visit_data(const struct lh_family_setup *setup, struct l
 				   lh_module_data_visitor *visit, void *context)
 {
 	for (uint64_t at = lh_align_up(range.start, 8); at < range.end;) {
-		size_t wanted = (size_t)lh_min_u64(range.end - at, DATA_PIECE_WORDS * 8);
+		size_t wanted = (size_t)lh_min_u64(range.end - at, UINT64_C(8) * DATA_PIECE_WORDS);
 		size_t got = lh_image_read(setup->image, at, words, wanted);
 		if (got >= 8)
 			LH_TRY(visit(context, &(struct lh_module_data){at, words, got / 8}));

@@ -65,7 +65,8 @@ static uint64_t find_data_buffer(const struct lh_object_view *view, uint64_t par
 			return 0;
 		uint64_t bytes = end - *ret_addr;
 		if (lh_object_is_pointer(*ret_addr) &&
-		    (bytes == DATA_CHARACTERS || bytes == 2 * DATA_CHARACTERS || bytes == 4 * DATA_CHARACTERS))
+		    (bytes == DATA_CHARACTERS || bytes == UINT64_C(2) * DATA_CHARACTERS ||
+		     bytes == UINT64_C(4) * DATA_CHARACTERS))
 			return bytes;
 	}
 	return 0;

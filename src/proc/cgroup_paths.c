@@ -16,7 +16,7 @@ struct span {
 
 static bool span_is(struct span span, const char *word)
 {
-	return span.bytes == strlen(word) && memcmp(span.at, word, span.bytes) == 0;
+	return span.at && span.bytes == strlen(word) && memcmp(span.at, word, span.bytes) == 0;
 }
 
 /* The next stretch up to `separator` or the end; *text is left behind it, at NULL behind the last. */

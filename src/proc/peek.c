@@ -123,7 +123,7 @@ size_t lh_present_read(const void *reader, uint64_t addr, void *ret, size_t byte
 	const struct lh_present_reader *present = reader;
 	uint8_t *out = ret;
 	size_t done = 0;
-	while (done < bytes && addr <= UINT64_MAX - 2 * LH_PAGE_BYTES) {
+	while (done < bytes && addr <= UINT64_MAX - UINT64_C(2) * LH_PAGE_BYTES) {
 		uint64_t page = lh_align_down(addr, LH_PAGE_BYTES);
 		size_t piece = (size_t)lh_min_u64(bytes - done, page + LH_PAGE_BYTES - addr);
 		if (!page_is_present(present, page))

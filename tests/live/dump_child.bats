@@ -268,7 +268,7 @@ says() {
 	start_python
 	"$LEAKHUNT" dump "$target" --mode child --json -o stopped.core >receipt 2>err
 	jq -e '.mode == "stop" and .injected == null and (.mode_reason | contains("pid namespace"))' receipt
-	grep -q 'all threads stand still' err
+	grep -q 'pid namespace; mode stop instead: the pause will be about' err
 	end_python
 }
 

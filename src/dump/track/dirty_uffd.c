@@ -342,19 +342,31 @@ static struct lh_error *find_uffd(struct lh_dirty_tracker *base, struct lh_plan 
 
 /* ---------------------------------------------------------------- the end */
 
-/* Whether a piece has no protection left. EAGAIN: a fork is going on, which wants to see either state. */
-static bool lift_piece(struct uffd_tracker *tracker, uint64_t start_uffd, uint64_t bytes)
+/* 0, or errno. EAGAIN: a fork is going on, which wants to see either state. */
+static int lift_piece(struct uffd_tracker *tracker, uint64_t start, uint64_t bytes)
 {
 	enum { TRIES_MAX = 100 };
-	for (size_t tries = 0; tries < TRIES_MAX; tries++) {
-		struct uffdio_writeprotect piece = {.range = {.start = start_uffd, .len = bytes}};
-		bool is_lifted = ioctl(tracker->userfault_fd, UFFDIO_WRITEPROTECT, &piece) == 0;
-		bool is_final = is_lifted || errno != EAGAIN;
+	int status = EAGAIN;
+	for (size_t tries = 0; tries < TRIES_MAX && status == EAGAIN; tries++) {
+		struct uffdio_writeprotect piece = {.range = {.start = start, .len = bytes}};
+		status = ioctl(tracker->userfault_fd, UFFDIO_WRITEPROTECT, &piece) == 0 ? 0 : errno;
 		lh_rest_from_lock(&tracker->rested_ns);
-		if (is_final)
-			return is_lifted;
 	}
-	return false;
+	return status;
+}
+
+/*
+ * Whether a piece has no protection left. The kernel ends with ENOENT at memory that is not registered (mm/userfaultfd.c,
+ * mwriteprotect_range), as the last page of [heap] is: the parts around it are lifted by themselves.
+ */
+static bool lift_around_gaps(struct uffd_tracker *tracker, uint64_t start, uint64_t bytes)
+{
+	int status = lift_piece(tracker, start, bytes);
+	if (status != ENOENT || bytes <= LH_PAGE_BYTES)
+		return !status || status == ENOENT;
+	uint64_t half = lh_align_up(bytes / 2, LH_PAGE_BYTES);
+	bool is_lifted = lift_around_gaps(tracker, start, half);
+	return lift_around_gaps(tracker, start + half, bytes - half) && is_lifted;
 }
 
 static bool lift_pages(struct uffd_tracker *tracker, struct lh_range range)
@@ -362,7 +374,7 @@ static bool lift_pages(struct uffd_tracker *tracker, struct lh_range range)
 	bool is_lifted = true;
 	for (uint64_t at = range.start; at < range.end;) {
 		uint64_t bytes = lh_min_u64(range.end - at, LIFT_PIECE_BYTES);
-		is_lifted &= lift_piece(tracker, at, bytes);
+		is_lifted &= lift_around_gaps(tracker, at, bytes);
 		at += bytes;
 	}
 	return is_lifted;
