@@ -271,9 +271,9 @@ static double block_floor(const struct curve *curve, size_t block)
 
 struct lh_error *lh_growth_odds_of(struct lh_series series, struct lh_growth_odds *ret)
 {
-	struct curve curve;
-	struct curve mean;
-	struct curve floor;
+	struct curve curve = {0};
+	struct curve mean = {0};
+	struct curve floor = {0};
 	LH_TRY(make_curve(series, &curve));
 	struct lh_growth_odds odds = {.period = find_period(&curve)};
 	average_curve(&curve, odds.period, &mean);

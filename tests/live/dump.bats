@@ -223,7 +223,7 @@ for page in range(70000):
     memory[page << 21] = 65
 print("READY", flush=True)
 sys.stdin.read()'
-	"$LEAKHUNT" dump "$target" --region anon -o many.core >/dev/null 2>&1
+	"$LEAKHUNT" dump "$target" --region anon --on-slow stop -o many.core >/dev/null 2>&1
 	end_target
 	readelf -hW many.core | grep -q 'Number of program headers: *65535 ('
 	eu-readelf -lW many.core >headers
