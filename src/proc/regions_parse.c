@@ -376,9 +376,12 @@ struct lh_error *lh_regions_parse(const char *text, size_t length, const char *w
 		lh_region_list_deinit(&list);
 		return parse_text(restored.data ? restored.data : "", restored.length, what, ret);
 	}
+	if (error) {
+		struct lh_error *result = error;
+		error = NULL;
+		return result;
+	}
 	*ret = list;
 	list = (struct lh_region_list){0};
-	struct lh_error *result = error;
-	error = NULL;
-	return result;
+	return NULL;
 }

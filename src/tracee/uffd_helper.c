@@ -97,7 +97,7 @@ static struct lh_error *run_helper(struct lh_remote *remote, pid_t tid, int *ret
 
 static struct lh_error *use_helper(struct lh_remote *remote, pid_t tid, struct making *making)
 {
-	int result;
+	int result = -1;
 	LH_TRY(run_helper(remote, tid, &result));
 	if (result < 0)
 		return refused("make a userfaultfd in a table of files of its own", result);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Programs that rearrange their mappings all the time: a dump makes no call of theirs fail.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Targets that cannot run, and users who do not want to wait: a dump ends soon, says why, and leaves the target alone.
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 # A build of its own: the named steps are not in the program that users have.

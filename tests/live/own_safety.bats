@@ -3,6 +3,7 @@
 # power but that of reading.
 # shellcheck disable=SC2016 # what others expand
 
+# bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 bats_require_minimum_version 1.5.0
