@@ -67,7 +67,7 @@ static void step_shm(struct sample *sample)
 	count(sample, id, sample->step_bytes);
 	segments[sample->leaked_blocks - 1] = id;
 	void *segment = shmat(id, NULL, 0);
-	if (segment == (void *)-1)
+	if (segment == (void *)-1) /* NOLINT(performance-no-int-to-ptr) */
 		sample_die("beside_mappings: cannot attach: %s", strerror(errno));
 	memset(segment, 1, sample->step_bytes);
 	shmdt(segment);

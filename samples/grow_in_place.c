@@ -118,11 +118,11 @@ static void punch_holes(uint64_t round)
 static void move_break(void)
 {
 	char *old = sbrk((intptr_t)(3 * STEP_BYTES));
-	if (!did(CALL_BRK, old != (char *)-1))
+	if (!did(CALL_BRK, old != (char *)-1)) /* NOLINT(performance-no-int-to-ptr) */
 		return;
 	memset(old, 11, 3 * STEP_BYTES);
 	expect(old[3 * STEP_BYTES - 1] == 11);
-	did(CALL_BRK, sbrk(-(intptr_t)(3 * STEP_BYTES)) != (void *)-1);
+	did(CALL_BRK, sbrk(-(intptr_t)(3 * STEP_BYTES)) != (void *)-1); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static void fork_once(void)

@@ -84,10 +84,12 @@ lint_format() {
 
 # One run of clang-tidy takes the configuration of its first file for all: tests have their own.
 lint_clang_tidy() {
-	local pattern
+	local pattern library_flags
+	library_flags=$(pkg-config --cflags glib-2.0 gio-2.0 libxml-2.0 2>/dev/null)
+	export library_flags
 	for pattern in 'src/*.c' 'samples/*.c' 'tests/*.c'; do
 		sources "$pattern" |
-			xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit 2>/dev/null' sh || status=1
+			xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
 	done
 }
 
