@@ -6,7 +6,7 @@
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
-TEXTS=7
+TEXTS=12
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
@@ -16,7 +16,7 @@ teardown() {
 	stop_samples
 }
 
-# take_texts FORM...: a text of each form at each of TEXTS steps, FORM0 to FORM6; the truth's growth is $grown.
+# take_texts FORM...: a text of each form at each of TEXTS steps, FORM0 to FORM11; the truth's growth is $grown.
 take_texts() {
 	local i form before=0
 	start_sample heap_leak --step-bytes 1M
@@ -58,7 +58,7 @@ assert_growth() {
 	assert_between "$grown" "$(jq .process.growth_bytes <<<"$output")" $((grown + grown / 16))
 }
 
-# rewrite FORM COMMAND...: FORM0 to FORM6 from smaps0 to smaps6.
+# rewrite FORM COMMAND...: FORM0 to FORM11 from smaps0 to smaps6.
 rewrite() {
 	local i
 	for ((i = 0; i < TEXTS; i++)); do
