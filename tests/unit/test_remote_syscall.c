@@ -502,7 +502,8 @@ static void test_seccomp_interpreter(void **state)
 
 int main(void)
 {
-#if defined(__SANITIZE_ADDRESS__) /* its threads stop where the code under test does not expect it */
+#if defined(__SANITIZE_ADDRESS__) /* hung once in such a build, and the cause is not known */
+	printf("1..1\nok 1 # skip under AddressSanitizer, where it hung once\n");
 	return 0;
 #endif
 	const struct CMUnitTest tests[] = {
