@@ -87,6 +87,7 @@ lint_clang_tidy() {
 	local pattern library_flags
 	library_flags=$(pkg-config --cflags glib-2.0 gio-2.0 libxml-2.0 2>/dev/null)
 	export library_flags
+	# shellcheck disable=SC2016 # the inner shell expands
 	for pattern in 'src/*.c' 'samples/*.c' 'tests/*.c'; do
 		sources "$pattern" |
 			xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
