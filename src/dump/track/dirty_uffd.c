@@ -356,8 +356,8 @@ static int lift_piece(struct uffd_tracker *tracker, uint64_t start, uint64_t byt
 }
 
 /*
- * Whether a piece has no protection left. The kernel ends with ENOENT at memory that is not registered (mm/userfaultfd.c,
- * mwriteprotect_range), as the last page of [heap] is: the parts around it are lifted by themselves.
+ * Whether a piece has no protection left. The kernel ends with ENOENT at memory that is not registered
+ * (mm/userfaultfd.c, mwriteprotect_range), as the last page of [heap] is: the parts around it are lifted by themselves.
  */
 static bool lift_around_gaps(struct uffd_tracker *tracker, uint64_t start, uint64_t bytes)
 {
