@@ -279,9 +279,10 @@ static struct lh_error *read_locked(struct lh_frames *frames, uint64_t offset, u
 	while (bytes) {
 		size_t frame = frame_at(frames, offset);
 		const struct frame_start *start = &frames->starts.items[frame];
-		const uint8_t *content = NULL;
+		const uint8_t *content;
 		LH_TRY(load_compressed(frames, frame, &content));
 		size_t here = lh_min_u64(bytes, start[1].content_offset - offset);
+		/* NOLINTNEXTLINE(clang-analyzer-core.*): set whenever there is no error */
 		memcpy(ret, content + (offset - start->content_offset), here);
 		offset += here;
 		ret += here;

@@ -115,7 +115,7 @@ static bool mount_has(const struct mount_line *mount, bool is_v1, const char *co
 {
 	if (!is_v1)
 		return span_is(mount->type, "cgroup2");
-	return span_is(mount->type, "cgroup") && list_holds(mount->super_options, controller);
+	return controller && span_is(mount->type, "cgroup") && list_holds(mount->super_options, controller);
 }
 
 /* "/..", as the kernel shows a cgroup outside of our namespace, or one that is gone. */
