@@ -8,17 +8,20 @@
 #     --modes "snapshot child fork stop gcore gdb"   gcore, gdb, or a mode of leakhunt; "bare" is a copy loop
 #                                         with a file, "fork" a bare fork(2) by the target itself
 #     --crowds "threads mappings"         besides: 1,000 threads, 60,000 mappings; "" for none
+#     --as root                  or container: Docker's default capabilities and SYS_PTRACE, for target and tool;
+#                                         or user: both are nobody's (gcore and gdb run as root all the same)
 #     --runs 3
 # Files go to a new folder in $TMPDIR (/tmp), and away again.
 set -euo pipefail
 
-sizes="1024 2048 4096" rates="10000 100000" modes="snapshot child fork stop gcore gdb" crowds="threads mappings" runs=3
+sizes="1024 2048 4096" rates="10000 100000" modes="snapshot child fork stop gcore gdb" crowds="threads mappings" runs=3 as=root
 while [[ ${1:-} == --* ]]; do
 	case $1 in
 	--sizes) sizes=$2 ;;
 	--rates) rates=$2 ;;
 	--modes) modes=$2 ;;
 	--crowds) crowds=$2 ;;
+	--as) as=$2 ;;
 	--runs) runs=$2 ;;
 	*)
 		echo "bench-pause: there is no option $1" >&2
@@ -33,6 +36,25 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 # shellcheck source=scripts/bench-common.sh
 . "$root/scripts/bench-common.sh"
+
+# Target and tool with the rights asked for: `rights` goes before their commands.
+docker=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot
+docker=$docker,+mknod,+audit_write,+setfcap
+case $as in
+root) rights=() ;;
+container) rights=(setpriv --bounding-set="-all,$docker,+sys_ptrace" --inh-caps=-all) ;;
+user) rights=(setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all) ;;
+*) die "there are no rights of $as" ;;
+esac
+if [ "$as" != root ]; then
+	mkdir "$work/bench"
+	cp "$leakhunt" "$bench"/* "$work/bench"
+	printf '#!/bin/sh\nexec %s "$(dirname "$0")/beating" "$@"\n' "${rights[*]}" >"$work/beat"
+	mv "$work/bench/heartbeat" "$work/bench/beating"
+	install "$work/beat" "$work/bench/heartbeat"
+	chmod 777 "$work"
+	leakhunt=$work/bench/leakhunt bench=$work/bench
+fi
 
 # ms KEY FACTOR FILE: median (least..most) of a member of the JSON lines in the file, divided by the factor.
 spread() {
@@ -50,7 +72,7 @@ dump_command() {
 	gcore) command=(gcore -o "$work/dump" "$SAMPLE_PID") ;;
 	gdb) command=(gdb -batch -nx -p "$SAMPLE_PID" -ex "dump binary memory $work/dump $(truth start) $(truth end)") ;;
 	bare) command=("$bench/bare_copy" "$SAMPLE_PID" "$(truth start)" "$(truth end)" "$work/dump") ;;
-	*) command=("$leakhunt" dump "$SAMPLE_PID" --mode "$1" --region "$range" --bare --json -o "$work/dump") ;;
+	*) command=("${rights[@]}" "$leakhunt" dump "$SAMPLE_PID" --mode "$1" --region "$range" --bare --json -o "$work/dump") ;;
 	esac
 }
 
@@ -144,7 +166,7 @@ summarize() {
 	fi
 }
 
-echo "$(machine); median of $runs runs (least..most)"
+echo "$(machine), as $as; median of $runs runs (least..most)"
 echo
 head_rows
 for rate in $rates; do

@@ -31,7 +31,7 @@ passed=0 failed=0 skipped=0
 
 # Counts the TAP lines of one run, shows what failed; a run that died without a "not ok" counts as failed.
 tally() {
-	local name=$1 status=$2 output=$3 ok bad skip
+	local name=$1 status=$2 output=$3 seconds=$4 ok bad skip
 	# bats skips with "ok N # skip why", cmocka 1.1 with "not ok N # SKIP name".
 	skip=$(grep -Eci '^(not )?ok .*# skip' "$output")
 	ok=$(grep -E '^ok ' "$output" | grep -Evci '# skip')
@@ -41,7 +41,7 @@ tally() {
 		echo "not ok - $name ended with status $status"
 	fi
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-	printf '%-36s %4d passed %3d failed %3d skipped\n' "$name" "$ok" "$bad" "$skip"
+	printf '%-36s %4d passed %3d failed %3d skipped %5d s\n' "$name" "$ok" "$bad" "$skip" "$seconds"
 	if [ "$bad" -gt 0 ]; then
 		grep -Ev '^(ok |[0-9]+\.\.[0-9]+$|TAP version)' "$output" | sed 's/^/    /'
 	fi
@@ -49,11 +49,12 @@ tally() {
 }
 
 run() {
-	local name=$1 output
+	local name=$1 output begun=$SECONDS status
 	shift
 	output=$work/$(echo "$name" | tr '/ ' '__').tap
 	"$@" >"$output" 2>&1
-	tally "$name" $? "$output"
+	status=$?
+	tally "$name" "$status" "$output" $((SECONDS - begun))
 }
 
 for suite in "$@"; do

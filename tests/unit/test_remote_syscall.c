@@ -92,15 +92,18 @@ static void run_child(const struct child *child, int fd)
 	pose(child->pose, fd);
 }
 
-static bool is_posed(pid_t pid)
+/* Until it waits in its call. It has a number: one that is preempted elsewhere shows -1. */
+static void await_pose(const struct child *child)
 {
-	char path[64], text[256] = "";
-	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
-	FILE *file = fopen(path, "r");
-	bool is_read = file && fgets(text, sizeof(text), file);
-	if (file)
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)child->pid);
+	for (int number = -1; number != SYS_read && number != SYS_nanosleep && number != SYS_restart_syscall;) {
+		FILE *file = fopen(path, "r");
+		assert_non_null(file);
+		if (fscanf(file, "%d", &number) != 1)
+			number = -1;
 		fclose(file);
-	return is_read && strncmp(text, "running", 7) != 0;
+	}
 }
 
 static struct child start_child(enum pose how)
@@ -113,10 +116,8 @@ static struct child start_child(enum pose how)
 		run_child(&child, fds[0]);
 	assert_true(child.pid > 0);
 	close(fds[0]); /* the writing end stays open until the test program ends */
-	if (how != SPINS) {
-		while (!is_posed(child.pid))
-			;
-	}
+	if (how != SPINS)
+		await_pose(&child);
 	assert_success(lh_process_open(child.pid, &child.process));
 	assert_success(lh_regions_read(child.process, LH_REGIONS_MAPS, &child.regions));
 	assert_success(lh_vdso_slots_open(child.process, &child.regions, &child.slots));
@@ -319,9 +320,12 @@ static void kill_children(const struct child *child)
 	lh_quiet_children_deinit(&children);
 }
 
+/* One that was in a call is back when it waits in it again: before that, its registers are those that begin it anew. */
 static void stop_when_back(const struct child *child)
 {
 	for (;;) {
+		if (child->pose != SPINS)
+			await_pose(child);
 		stop_child(child);
 		if (!lh_vdso_slots_hold(child->slots, pc_of(child)))
 			break;
