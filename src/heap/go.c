@@ -1,6 +1,6 @@
 /*
  * go: arenas of Go's heap. Input: memory. Output: claims. A program with Go's runtime says so in its data segment
- * (debug/buildinfo); the runtime reserves arenas of 64 MiB from 0x00c000000000 on (runtime/malloc.go, mallocinit),
+ * (debug/buildinfo), or has libgo, the runtime of gccgo; the runtime reserves arenas of 64 MiB from 0x00c000000000 on (runtime/malloc.go, mallocinit),
  * where mmap puts nothing by itself.
  */
 #include "walker.h"
@@ -29,12 +29,20 @@ static bool has_magic(const struct lh_heap_memory *memory, const struct lh_regio
 	return false;
 }
 
+static bool is_of_libgo(const struct lh_region *region)
+{
+	static const char name[] = "libgo.so.";
+	const char *slash = strrchr(region->name, '/');
+	return slash && !strncmp(slash + 1, name, sizeof(name) - 1);
+}
+
 static bool is_go_program(const struct lh_heap_memory *memory)
 {
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
 		bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_RODATA;
-		if (is_data && region->protection & LH_PROT_READ && has_magic(memory, region))
+		if (is_data && region->protection & LH_PROT_READ &&
+		    (is_of_libgo(region) || has_magic(memory, region)))
 			return true;
 	}
 	return false;

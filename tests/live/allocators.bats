@@ -23,7 +23,7 @@ allocator_with() {
 # leaks_as PROGRAM: select's JSON of a sample that was built as PROGRAM.
 leaks_as() {
 	SAMPLES=$BATS_TEST_TMPDIR start_sample "$1" --auto 20
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 8 --json
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 12 --json
 	[ "$status" -eq 0 ]
 	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
 	assert_sample_unharmed
