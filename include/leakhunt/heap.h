@@ -15,6 +15,83 @@ struct lh_error *lh_heap_find_owners(const struct lh_process *process, const str
 /* The same in any image. What it does not hold cannot be found: a dump of stacks has no heap. */
 struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret) LH_NODISCARD;
 
+/* ---------------------------------------------------------------- blocks of all allocators */
+
+enum lh_chunk_state {
+	LH_CHUNK_USED,   /* handed out, and not freed */
+	LH_CHUNK_CACHED, /* freed, and kept by a thread, a CPU or a fastbin for the next request of that size */
+	LH_CHUNK_FREE,
+};
+enum { LH_CHUNK_STATES = 3 };
+
+const char *lh_chunk_state_name(enum lh_chunk_state state); /* "used", "cached", "free" */
+
+/* A block of an allocator. The index keeps 16 bytes of each. */
+struct lh_heap_chunk {
+	uint64_t addr;            /* what malloc returned */
+	uint64_t size_bytes;      /* usable: less than 2^38 */
+	uint64_t requested_bytes; /* 0: the allocator does not know, or it is 4095 or more below size_bytes */
+	uint32_t arena;           /* index among the arenas of the heap */
+	uint8_t state;            /* enum lh_chunk_state */
+};
+
+/* One arena of an allocator: a heap with locks and lists of its own; of some allocators, all there is. */
+struct lh_heap_arena {
+	const char *allocator; /* a literal, as of lh_heap_allocator */
+	const char *role;      /* a literal: "main", "thread", "mmapped"; "" */
+	enum lh_region_kind kind;
+	uint64_t addr;                    /* of its structure; 0: none, or not known */
+	uint64_t mapped_bytes;            /* address space */
+	uint64_t resident_bytes;          /* of it; set by lh_heap_walk when the walker left it 0 */
+	uint64_t counts[LH_CHUNK_STATES]; /* set by lh_heap_walk from the blocks */
+	uint64_t bytes[LH_CHUNK_STATES];  /* usable bytes; likewise */
+	uint64_t free_page_bytes;         /* whole pages inside free blocks; likewise */
+	uint64_t free_resident_bytes;     /* of these, resident; likewise */
+	uint64_t returnable_bytes;        /* resident, and given back by the allocator's own purge or trim */
+	struct lh_range *ranges;          /* its memory, ascending; belongs to the heap */
+	size_t range_count;
+};
+
+/* Structures that were checked against themselves. */
+struct lh_heap_checks {
+	uint64_t checked;
+	uint64_t failed;
+	char first_failure[96]; /* "chunk at 0x...: size 0"; "" */
+};
+
+/* An allocator that was found. `chunk_count` is 0 when it was refused. */
+struct lh_heap_allocator {
+	const char *name; /* a literal: "glibc" */
+	uint32_t kinds;   /* of the memory it owns: bits 1 << enum lh_region_kind */
+	struct lh_heap_checks checks;
+	bool is_refused;     /* less than 99.9 % of the checks held: its blocks are not in the result */
+	bool is_partial;     /* parts could not be read or followed */
+	uint64_t lost_bytes; /* of its memory that no block could be told for */
+	uint64_t chunk_count;
+	char note[160]; /* what else there is to say: "glibc 2.36 to 2.41 layout"; "" */
+};
+
+struct lh_heap;
+
+/*
+ * Walks all allocators of a live process or a dump. A process that runs on gives torn results: hand it a dump, or stop
+ * it. Damage is data: checks count it, and walks end. Errors: out of memory.
+ */
+struct lh_error *lh_heap_walk(struct lh_image *image, struct lh_heap **ret) LH_NODISCARD;
+void lh_heap_destroy(struct lh_heap *heap); /* NULL is legal */
+void lh_cleanup_heap(struct lh_heap **heap);
+
+const struct lh_heap_allocator *lh_heap_allocators(const struct lh_heap *heap, size_t *ret_count);
+const struct lh_heap_arena *lh_heap_arenas(const struct lh_heap *heap, size_t *ret_count);
+
+/* Blocks are ascending by address, and disjoint, whatever allocators they are of. */
+size_t lh_heap_chunk_count(const struct lh_heap *heap);
+struct lh_heap_chunk lh_heap_chunk_at(const struct lh_heap *heap, size_t index);
+/* The index of the block that holds `addr`; false when none does. */
+bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret);
+/* Whether an allocator that was walked owns `addr`: memory without a block there is its own, or free. */
+bool lh_heap_covers(const struct lh_heap *heap, uint64_t addr);
+
 /* ---------------------------------------------------------------- chunks of glibc's malloc */
 
 struct lh_chunk {

@@ -133,6 +133,13 @@ size_t lh_image_read(const struct lh_image *image, uint64_t addr, void *ret, siz
  */
 const uint8_t *lh_image_view(const struct lh_image *image, uint64_t addr, size_t *ret_bytes);
 
+/*
+ * Appends what of `range` is present, ascending: resident pages of a live process, bytes that a file holds. Pages that
+ * a dump left out because they were never touched or given back are not present.
+ */
+struct lh_error *lh_image_find_present(const struct lh_image *image, struct lh_range range,
+				       struct lh_page_runs *ret) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- walking all bytes */
 
 /*

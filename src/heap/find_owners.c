@@ -2,7 +2,7 @@
  * find_owners: asks all allocators what they own, in a live process or in an image. Input: memory. Output: disjoint
  * ranges with their owners.
  */
-#include "walker.h"
+#include "sink.h"
 
 #include <stdlib.h>
 
@@ -113,16 +113,105 @@ static struct lh_error *list_segments(const struct lh_image *image, struct lh_re
 	return NULL;
 }
 
-struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret)
+static struct lh_heap_memory memory_of_image(const struct lh_image *image, const struct lh_region_list *list)
 {
-	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
-	LH_TRY(list_segments(image, &list));
-	struct lh_heap_memory memory = {
-		.list = &list,
+	return (struct lh_heap_memory){
+		.list = list,
 		.context = image,
 		.read = read_image,
 		.peek = peek_image,
 		.find_present = find_present_in_image,
 	};
+}
+
+struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(list_segments(image, &list));
+	struct lh_heap_memory memory = memory_of_image(image, &list);
 	return ask_walkers(&memory, ret);
+}
+
+/* ---------------------------------------------------------------- all blocks */
+
+static void deinit_sink(struct lh_heap_sink *sink)
+{
+	for (size_t i = 0; i < LH_WINDOWS; i++)
+		free(sink->windows[i].bytes);
+	free(sink->scratch);
+	lh_page_runs_deinit(&sink->present);
+}
+
+static struct lh_error *find_present(const struct lh_image *image, const struct lh_owners *owners,
+				     struct lh_page_runs *ret)
+{
+	for (size_t i = 0; i < owners->items.count; i++)
+		LH_TRY(lh_image_find_present(image, owners->items.items[i].range, ret));
+	return NULL;
+}
+
+static bool owns_any(const struct lh_owners *owners, uint32_t kinds)
+{
+	for (size_t i = 0; i < owners->items.count; i++) {
+		if (kinds >> owners->items.items[i].kind & 1)
+			return true;
+	}
+	return false;
+}
+
+/* Fewer than 1 in 1000 checks may fail. Nothing of an allocator that is refused stays. */
+static struct lh_error *end_walk(struct lh_heap_sink *sink)
+{
+	struct lh_heap_allocator *allocator = &sink->allocator;
+	struct lh_heap *heap = sink->heap;
+	allocator->is_refused = allocator->checks.failed > allocator->checks.checked / 1000;
+	if (allocator->is_refused) {
+		heap->chunks.count = sink->first_chunk;
+		heap->arenas.count = sink->first_arena;
+		heap->extents.count = sink->first_extent;
+	}
+	allocator->chunk_count = heap->chunks.count - sink->first_chunk;
+	bool is_there = allocator->chunk_count || allocator->checks.checked || allocator->is_partial;
+	return is_there ? lh_vec_push(&heap->allocators, *allocator) : NULL;
+}
+
+static struct lh_error *walk_allocators(struct lh_heap_tour *tour)
+{
+	struct lh_heap_sink *sink = tour->sink;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(walkers); i++) {
+		if (!walkers[i]->walk || !owns_any(tour->owners, walkers[i]->kinds))
+			continue;
+		sink->allocator = (struct lh_heap_allocator){.name = walkers[i]->name, .kinds = walkers[i]->kinds};
+		sink->first_chunk = sink->heap->chunks.count;
+		sink->first_arena = sink->heap->arenas.count;
+		sink->first_extent = sink->heap->extents.count;
+		LH_TRY(walkers[i]->walk(tour));
+		LH_TRY(end_walk(sink));
+	}
+	return lh_heap_finish(tour);
+}
+
+struct lh_error *lh_heap_walk(struct lh_image *image, struct lh_heap **ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
+	struct lh_heap_sink sink LH_CLEANUP(deinit_sink) = {0};
+	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = calloc(1, sizeof(*heap));
+	if (!heap)
+		return lh_error_no_memory();
+	LH_TRY(list_segments(image, &list));
+	struct lh_heap_memory memory = memory_of_image(image, &list);
+	LH_TRY(ask_walkers(&memory, &owners));
+	LH_TRY(find_present(image, &owners, &sink.present));
+	LH_CLEANUP(lh_cleanup_free) uint8_t *access = malloc(list.regions.count + 1);
+	if (!access)
+		return lh_error_no_memory();
+	lh_heap_find_access(&list, access);
+	memory.access = access;
+	sink.heap = heap;
+	struct lh_heap_tour tour = {.memory = &memory, .image = image, .owners = &owners, .sink = &sink};
+	LH_TRY(walk_allocators(&tour));
+	*ret = heap;
+	heap = NULL;
+	return NULL;
 }

@@ -67,6 +67,50 @@ struct lh_error *lh_heap_claim(const struct lh_heap_memory *memory, uint64_t sta
 /* The index of the region that holds `addr`, or else of the next one behind it; regions.count when there is none. */
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr);
 
+/* ---------------------------------------------------------------- walking */
+
+/*
+ * What a walk of one allocator works with, and gives its findings to. Reads through `memory` cost a system call each in
+ * a live process: lh_heap_bytes has a cache.
+ */
+struct lh_heap_sink;
+
+struct lh_heap_tour {
+	const struct lh_heap_memory *memory;
+	const struct lh_image *image;
+	const struct lh_owners *owners; /* settled claims of all walkers */
+	struct lh_heap_sink *sink;
+};
+
+/*
+ * Bytes at `addr`, up to 64 KiB; NULL unless all are there. Valid until the next call: copy what is kept. Zero-copy
+ * for dumps.
+ */
+const uint8_t *lh_heap_bytes(struct lh_heap_tour *tour, uint64_t addr, size_t bytes);
+/* Words at `addr` through the same cache; false unless all are there. */
+bool lh_heap_words(struct lh_heap_tour *tour, uint64_t addr, uint64_t *ret, size_t count);
+
+/* Begins an arena, whose index chunks name. `arena`: allocator, role, kind, addr, mapped_bytes, returnable_bytes. */
+struct lh_error *lh_heap_add_arena(struct lh_heap_tour *tour, const struct lh_heap_arena *arena,
+				   uint32_t *ret) LH_NODISCARD;
+/* Memory of the arena, in any order: lh_heap_covers, and resident bytes. Not a range of another allocator's. */
+struct lh_error *lh_heap_add_range(struct lh_heap_tour *tour, uint32_t arena, uint64_t start,
+				   uint64_t end) LH_NODISCARD;
+/* Gives a block away. Any order is right; ascending ones are faster. */
+struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk) LH_NODISCARD;
+/* What a purge of this arena would give back, when that is known only at the end of its walk. */
+void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes);
+
+/* How much of [start, end) is resident. Ascending calls are fast. */
+uint64_t lh_heap_resident_bytes(struct lh_heap_tour *tour, uint64_t start, uint64_t end);
+
+/* Counts a check, and returns `holds`. `what`, a literal, says what does not hold at `addr`: "pool: count and free list
+ * differ". */
+bool lh_heap_check(struct lh_heap_tour *tour, bool holds, uint64_t addr, const char *what);
+/* Memory of the allocator that could not be followed: torn, not in the dump. The result is partial. */
+void lh_heap_lose(struct lh_heap_tour *tour, uint64_t bytes);
+void lh_heap_note(struct lh_heap_tour *tour, const char *format, ...) LH_PRINTF(2, 3);
+
 struct lh_allocator_walker {
 	const char *name;
 	/*
@@ -74,6 +118,13 @@ struct lh_allocator_walker {
 	 * win where both claim, and a walker with a weak check need not look there.
 	 */
 	struct lh_error *(*claim)(const struct lh_heap_memory *memory, struct lh_owners *ret);
+	/*
+	 * Visits every block of the allocator, of any state; NULL: the allocator is only claimed. Called once, after
+	 * all claims, when one of `kinds` (bits 1 << enum lh_region_kind) owns something. Sizes, counts and links are
+	 * bounded by what is mapped, and checked. A structure that does not check out is counted and passed over.
+	 */
+	uint32_t kinds;
+	struct lh_error *(*walk)(struct lh_heap_tour *tour);
 };
 
 extern const struct lh_allocator_walker lh_walk_glibc_arenas;

@@ -1,0 +1,263 @@
+/*
+ * heap: all blocks of all allocators, in one index. Input: an image and what the walkers find in it. Output: arenas
+ * with their totals, blocks ascending by address, and how far the allocators' structures agreed with themselves.
+ */
+#include "sink.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *lh_chunk_state_name(enum lh_chunk_state state)
+{
+	static const char *const names[] = {"used", "cached", "free"};
+	return names[state];
+}
+
+void lh_heap_destroy(struct lh_heap *heap)
+{
+	if (!heap)
+		return;
+	lh_vec_deinit(&heap->chunks);
+	lh_vec_deinit(&heap->arenas);
+	lh_vec_deinit(&heap->extents);
+	lh_vec_deinit(&heap->allocators);
+	free(heap->ranges);
+	free(heap);
+}
+
+void lh_cleanup_heap(struct lh_heap **heap)
+{
+	lh_heap_destroy(*heap);
+}
+
+/* ---------------------------------------------------------------- what walkers give */
+
+struct lh_error *lh_heap_add_arena(struct lh_heap_tour *tour, const struct lh_heap_arena *arena, uint32_t *ret)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	/* Further arenas share the last one: only totals of single arenas are lost. */
+	if (heap->arenas.count == LH_HEAP_ARENAS_MAX) {
+		*ret = LH_HEAP_ARENAS_MAX - 1;
+		heap->arenas.items[*ret].mapped_bytes += arena->mapped_bytes;
+		return NULL;
+	}
+	*ret = (uint32_t)heap->arenas.count;
+	return lh_vec_push(&heap->arenas, *arena);
+}
+
+struct lh_error *lh_heap_add_range(struct lh_heap_tour *tour, uint32_t arena, uint64_t start, uint64_t end)
+{
+	if (start >= end)
+		return NULL;
+	return lh_vec_push(&tour->sink->heap->extents, ((struct lh_heap_extent){{start, end}, arena}));
+}
+
+struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk)
+{
+	uint64_t slack = chunk->requested_bytes ? chunk->size_bytes - chunk->requested_bytes + 1 : 0;
+	struct lh_stored_chunk stored = {
+		.addr = chunk->addr,
+		.size_bytes = lh_min_u64(chunk->size_bytes, LH_HEAP_CHUNK_BYTES_MAX),
+		.state = chunk->state,
+		.arena = chunk->arena,
+		.slack = slack < 1 << 12 ? slack : 0,
+	};
+	return lh_vec_push(&tour->sink->heap->chunks, stored);
+}
+
+void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes)
+{
+	tour->sink->heap->arenas.items[arena].returnable_bytes = bytes;
+}
+
+bool lh_heap_check(struct lh_heap_tour *tour, bool holds, uint64_t addr, const char *what)
+{
+	struct lh_heap_checks *checks = &tour->sink->allocator.checks;
+	checks->checked++;
+	if (holds)
+		return true;
+	if (!checks->failed++)
+		snprintf(checks->first_failure, sizeof(checks->first_failure), "0x%" PRIx64 ": %s", addr, what);
+	return false;
+}
+
+void lh_heap_lose(struct lh_heap_tour *tour, uint64_t bytes)
+{
+	tour->sink->allocator.is_partial = true;
+	tour->sink->allocator.lost_bytes += bytes;
+}
+
+void lh_heap_note(struct lh_heap_tour *tour, const char *format, ...)
+{
+	struct lh_heap_allocator *allocator = &tour->sink->allocator;
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(allocator->note, sizeof(allocator->note), format, arguments);
+	va_end(arguments);
+}
+
+/* ---------------------------------------------------------------- order */
+
+static int compare_chunks(const void *a, const void *b)
+{
+	return lh_compare_u64(((const struct lh_stored_chunk *)a)->addr, ((const struct lh_stored_chunk *)b)->addr);
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+	const struct lh_heap_extent *left = a, *right = b;
+	return lh_compare_u64(left->range.start, right->range.start);
+}
+
+/* Blocks that lie in those before them are dropped: they were found twice, or one is none. */
+static size_t drop_overlapping(struct lh_heap *heap)
+{
+	size_t kept = 0;
+	uint64_t end = 0;
+	for (size_t i = 0; i < heap->chunks.count; i++) {
+		const struct lh_stored_chunk *chunk = &heap->chunks.items[i];
+		if (kept && chunk->addr < end)
+			continue;
+		end = chunk->addr + chunk->size_bytes;
+		heap->chunks.items[kept++] = *chunk;
+	}
+	size_t dropped = heap->chunks.count - kept;
+	heap->chunks.count = kept;
+	return dropped;
+}
+
+static bool is_ascending(const struct lh_heap *heap)
+{
+	for (size_t i = 1; i < heap->chunks.count; i++) {
+		if (heap->chunks.items[i].addr < heap->chunks.items[i - 1].addr)
+			return false;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- totals */
+
+/* Whole pages of a free block, behind the words that glibc keeps at its beginning. */
+static void add_free_pages(struct lh_heap_tour *tour, struct lh_heap_arena *arena, const struct lh_stored_chunk *chunk)
+{
+	uint64_t start = lh_align_up(chunk->addr, LH_PAGE_BYTES);
+	uint64_t end = lh_align_down(chunk->addr + chunk->size_bytes, LH_PAGE_BYTES);
+	if (start >= end)
+		return;
+	arena->free_page_bytes += end - start;
+	arena->free_resident_bytes += lh_heap_resident_bytes(tour, start, end);
+}
+
+static void total_chunks(struct lh_heap_tour *tour)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	for (size_t i = 0; i < heap->chunks.count; i++) {
+		const struct lh_stored_chunk *chunk = &heap->chunks.items[i];
+		struct lh_heap_arena *arena = &heap->arenas.items[chunk->arena];
+		arena->counts[chunk->state]++;
+		arena->bytes[chunk->state] += chunk->size_bytes;
+		if (chunk->state == LH_CHUNK_FREE)
+			add_free_pages(tour, arena, chunk);
+	}
+}
+
+/* Extents of each arena, side by side. */
+static struct lh_error *give_ranges(struct lh_heap_tour *tour)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	heap->ranges = calloc(heap->extents.count + 1, sizeof(*heap->ranges));
+	if (!heap->ranges)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < heap->extents.count; i++)
+		heap->arenas.items[heap->extents.items[i].arena].range_count++;
+	struct lh_range *next = heap->ranges;
+	for (size_t i = 0; i < heap->arenas.count; i++) {
+		heap->arenas.items[i].ranges = next;
+		next += heap->arenas.items[i].range_count;
+		heap->arenas.items[i].range_count = 0;
+	}
+	for (size_t i = 0; i < heap->extents.count; i++) {
+		const struct lh_heap_extent *extent = &heap->extents.items[i];
+		struct lh_heap_arena *arena = &heap->arenas.items[extent->arena];
+		arena->ranges[arena->range_count++] = extent->range;
+		arena->resident_bytes += lh_heap_resident_bytes(tour, extent->range.start, extent->range.end);
+	}
+	return NULL;
+}
+
+struct lh_error *lh_heap_finish(struct lh_heap_tour *tour)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	if (heap->chunks.count && !is_ascending(heap))
+		qsort(heap->chunks.items, heap->chunks.count, sizeof(*heap->chunks.items), compare_chunks);
+	if (heap->extents.count)
+		qsort(heap->extents.items, heap->extents.count, sizeof(*heap->extents.items), compare_extents);
+	drop_overlapping(heap);
+	for (size_t i = 0; i < heap->arenas.count; i++)
+		heap->arenas.items[i].resident_bytes = 0;
+	tour->sink->present_at = 0;
+	total_chunks(tour);
+	return give_ranges(tour);
+}
+
+/* ---------------------------------------------------------------- the result */
+
+const struct lh_heap_allocator *lh_heap_allocators(const struct lh_heap *heap, size_t *ret_count)
+{
+	*ret_count = heap->allocators.count;
+	return heap->allocators.items;
+}
+
+const struct lh_heap_arena *lh_heap_arenas(const struct lh_heap *heap, size_t *ret_count)
+{
+	*ret_count = heap->arenas.count;
+	return heap->arenas.items;
+}
+
+size_t lh_heap_chunk_count(const struct lh_heap *heap)
+{
+	return heap->chunks.count;
+}
+
+struct lh_heap_chunk lh_heap_chunk_at(const struct lh_heap *heap, size_t index)
+{
+	const struct lh_stored_chunk *stored = &heap->chunks.items[index];
+	return (struct lh_heap_chunk){
+		.addr = stored->addr,
+		.size_bytes = stored->size_bytes,
+		.requested_bytes = stored->slack ? stored->size_bytes - (stored->slack - 1) : 0,
+		.arena = (uint32_t)stored->arena,
+		.state = (uint8_t)stored->state,
+	};
+}
+
+bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret)
+{
+	size_t low = 0, high = heap->chunks.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (heap->chunks.items[middle].addr <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low || addr - heap->chunks.items[low - 1].addr >= heap->chunks.items[low - 1].size_bytes)
+		return false;
+	*ret = low - 1;
+	return true;
+}
+
+bool lh_heap_covers(const struct lh_heap *heap, uint64_t addr)
+{
+	size_t low = 0, high = heap->extents.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (heap->extents.items[middle].range.end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < heap->extents.count && heap->extents.items[low].range.start <= addr;
+}

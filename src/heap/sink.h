@@ -1,0 +1,59 @@
+/*
+ * sink: where walkers put what they find, and the memory they read it from. Private to heap, and not for walkers: they
+ * use walker.h.
+ */
+#ifndef LEAKHUNT_HEAP_SINK_H
+#define LEAKHUNT_HEAP_SINK_H
+
+#include "walker.h"
+
+/* A block as it is kept. Addresses are those of the target: all 64 bits. */
+struct lh_stored_chunk {
+	uint64_t addr;
+	uint64_t size_bytes : 38;
+	uint64_t state : 2;
+	uint64_t arena : 12;
+	uint64_t slack : 12; /* size - requested + 1; 0: the request is not known */
+};
+_Static_assert(sizeof(struct lh_stored_chunk) == 16, "16 bytes a chunk");
+
+enum { LH_HEAP_ARENAS_MAX = 1 << 12 };
+#define LH_HEAP_CHUNK_BYTES_MAX ((UINT64_C(1) << 38) - 1)
+
+/* Memory of an arena. */
+struct lh_heap_extent {
+	struct lh_range range;
+	uint32_t arena;
+};
+
+struct lh_heap {
+	LH_VEC(struct lh_stored_chunk) chunks; /* ascending once walked */
+	LH_VEC(struct lh_heap_arena) arenas;
+	LH_VEC(struct lh_heap_extent) extents; /* ascending once walked */
+	LH_VEC(struct lh_heap_allocator) allocators;
+	struct lh_range *ranges; /* of all arenas, arena after arena */
+};
+
+/* Copies of target memory, for images that cannot be viewed: windows in slots by their address. */
+enum { LH_WINDOW_BYTES = 64 * 1024, LH_WINDOWS = 16, LH_WINDOW_PAGES = LH_WINDOW_BYTES / LH_PAGE_BYTES };
+
+struct lh_heap_window {
+	uint64_t addr; /* multiple of LH_WINDOW_BYTES; UINT64_MAX: empty */
+	uint32_t page_bits;
+	uint8_t *bytes;
+};
+
+struct lh_heap_sink {
+	struct lh_heap *heap;
+	struct lh_heap_allocator allocator; /* being walked */
+	struct lh_heap_window windows[LH_WINDOWS];
+	uint8_t *scratch;
+	struct lh_page_runs present; /* of all private memory, ascending */
+	size_t present_at;           /* of the latest question */
+	size_t first_chunk, first_arena, first_extent;
+};
+
+/* Sorts, drops what overlaps, and totals. */
+struct lh_error *lh_heap_finish(struct lh_heap_tour *tour) LH_NODISCARD;
+
+#endif
