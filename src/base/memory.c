@@ -1,5 +1,5 @@
 /*
- * memory: cleanup guards, growing vectors, the string pool, and checked arithmetic. Nothing here
+ * memory: growing vectors, the string pool, and checked arithmetic. Nothing here
  * aborts: a failed allocation is an error for the caller.
  */
 #include "leakhunt/base.h"
@@ -7,32 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-void lh_cleanup_free(void *pointer_to_pointer)
-{
-	void *pointer;
-	memcpy(&pointer, pointer_to_pointer, sizeof(pointer));
-	free(pointer);
-}
-
-void lh_cleanup_close(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-void lh_cleanup_dir(DIR **folder)
-{
-	if (*folder)
-		closedir(*folder);
-}
-
-void lh_cleanup_stream(FILE **stream)
-{
-	if (*stream)
-		fclose(*stream);
-}
 
 void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, size_t item_bytes)
 {
