@@ -5,7 +5,6 @@
  */
 #include "process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -48,72 +47,12 @@ static struct lh_error *dead_error(pid_t pid, const struct lh_proc_stat *stat)
 			     "it waits for its parent to collect it; list the living with `leakhunt ps`");
 }
 
-/* ---------------------------------------------------------------- a process whose main thread has ended */
-
-static bool thread_is_alive(int folder_fd, pid_t tid)
-{
-	char path[LH_PROC_PATH_BYTES], text[STAT_BYTES];
-	struct lh_proc_stat stat;
-	snprintf(path, sizeof(path), "task/%ld/stat", (long)tid);
-	return lh_proc_read_small(folder_fd, path, text, sizeof(text)) > 0 && lh_proc_stat_parse(text, &stat) &&
-	       !lh_proc_stat_is_dead(&stat);
-}
-
-pid_t lh_process_find_deputy(int folder_fd, pid_t pid)
-{
-	int fd = openat(folder_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	LH_CLEANUP(lh_cleanup_dir) DIR *folder = fd < 0 ? NULL : fdopendir(fd);
-	if (!folder) {
-		if (fd >= 0)
-			close(fd);
-		return 0;
-	}
-	for (struct dirent *entry; (entry = readdir(folder));) {
-		pid_t tid;
-		if (lh_proc_pid_parse(entry->d_name, &tid) && tid != pid && thread_is_alive(folder_fd, tid))
-			return tid;
-	}
-	return 0;
-}
-
-static pid_t deputy_of(const struct lh_process *process)
-{
-	return process->deputy ? atomic_load(process->deputy) : 0;
-}
-
-/* Looks for one anew where there is none, or it has ended, too. Whether there is one. */
-static bool renew_deputy(const struct lh_process *process)
-{
-	pid_t tid = deputy_of(process);
-	if (!process->deputy || (tid && thread_is_alive(process->folder_fd, tid)))
-		return tid != 0;
-	tid = lh_process_find_deputy(process->folder_fd, process->identity.pid);
-	atomic_store(process->deputy, tid);
-	return tid != 0;
-}
-
-pid_t lh_process_memory_tid(const struct lh_process *process)
-{
-	pid_t tid = deputy_of(process);
-	return tid ? tid : process->identity.pid;
-}
-
-const char *lh_process_file_path(const struct lh_process *process, const char *name, char ret[LH_PROC_PATH_BYTES])
-{
-	pid_t tid = deputy_of(process);
-	bool is_of_group = strncmp(name, "task", 4) == 0 || strcmp(name, "stat") == 0;
-	if (!tid || is_of_group)
-		return name;
-	snprintf(ret, LH_PROC_PATH_BYTES, "task/%ld/%s", (long)tid, name);
-	return ret;
-}
-
 /* ---------------------------------------------------------------- opening */
 
 static struct lh_error *refuse_useless(const struct lh_process *process, const struct lh_proc_stat *stat)
 {
 	pid_t pid = process->identity.pid;
-	if (lh_proc_stat_is_dead(stat) && !renew_deputy(process))
+	if (lh_proc_stat_is_dead(stat) && !lh_process_renew_deputy(process))
 		return dead_error(pid, stat);
 	if (lh_proc_stat_is_kernel_thread(stat))
 		return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED,
@@ -240,8 +179,8 @@ struct lh_error *lh_process_check(const struct lh_process *process)
 	if (count < 0 || !lh_proc_stat_parse(text, &stat))
 		return lh_process_ended_error(process);
 	const struct lh_process_identity *before = &process->identity;
-	bool is_dead = lh_proc_stat_is_dead(&stat), has_deputy = deputy_of(process) != 0;
-	if (stat.start_ticks != before->start_ticks || (is_dead && !renew_deputy(process)))
+	bool is_dead = lh_proc_stat_is_dead(&stat), has_deputy = lh_process_deputy(process) != 0;
+	if (stat.start_ticks != before->start_ticks || (is_dead && !lh_process_renew_deputy(process)))
 		return lh_process_ended_error(process);
 	/* The thread that calls exec takes over the place of a main thread that has ended (fs/exec.c, de_thread). */
 	if ((has_deputy && !is_dead) || differs(before->start_code, stat.start_code) ||
@@ -273,7 +212,7 @@ struct lh_error *lh_process_open_file(const struct lh_process *process, const ch
 {
 	char path[LH_PROC_PATH_BYTES];
 	int fd = openat(process->folder_fd, lh_process_file_path(process, name, path), flags | O_CLOEXEC);
-	if (fd < 0 && lh_proc_is_gone(-errno) && deputy_of(process) && renew_deputy(process))
+	if (fd < 0 && lh_proc_is_gone(-errno) && lh_process_deputy(process) && lh_process_renew_deputy(process))
 		fd = openat(process->folder_fd, lh_process_file_path(process, name, path), flags | O_CLOEXEC);
 	if (fd < 0)
 		return lh_process_file_error(process, name, errno);

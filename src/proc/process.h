@@ -28,6 +28,12 @@ struct lh_process {
 /* Any thread but `pid` that lives, in the folder of /proc/PID; 0: none does. */
 pid_t lh_process_find_deputy(int folder_fd, pid_t pid);
 
+/* The deputy in use; 0: none. */
+pid_t lh_process_deputy(const struct lh_process *process);
+
+/* Looks for a deputy anew if there is none, or if it has ended, too. Whether there is one. */
+bool lh_process_renew_deputy(const struct lh_process *process);
+
 /* The thread through which memory is seen: the main one, or its deputy. */
 pid_t lh_process_memory_tid(const struct lh_process *process);
 

@@ -119,19 +119,3 @@ void lh_regions_total(const struct lh_region_list *list, struct lh_usage *ret, u
 	*ret = sum;
 	*ret_vss_bytes = vss_bytes;
 }
-
-void lh_regions_take_exact_pss(const struct lh_process *process, struct lh_region_list *list)
-{
-	struct lh_usage rollup, sum;
-	uint64_t vss_bytes;
-	struct lh_error *error = lh_rollup_read(process, &rollup);
-	if (error) {
-		lh_error_destroy(error);
-		return;
-	}
-	lh_regions_total(list, &sum, &vss_bytes);
-	bool is_same = rollup.rss_bytes == sum.rss_bytes && rollup.pss_bytes >= sum.pss_bytes &&
-		       rollup.pss_bytes - sum.pss_bytes <= list->regions.count * LH_KIB;
-	if (is_same)
-		list->exact_pss_bytes = rollup.pss_bytes;
-}

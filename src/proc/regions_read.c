@@ -143,28 +143,3 @@ struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_regio
 	list = (struct lh_region_list){0};
 	return NULL;
 }
-
-/* The fields of the sum are named as those of a mapping; fs/proc/task_mmu.c, show_smaps_rollup. */
-static void parse_rollup(const char *text, size_t length, struct lh_usage *ret)
-{
-	const char *end = text + length;
-	while (text < end) {
-		const char *newline = memchr(text, '\n', (size_t)(end - text));
-		const char *line_end = newline ? newline : end;
-		struct lh_field_guess guess = {0};
-		lh_usage_field_parse(text, (size_t)(line_end - text), &guess, ret);
-		text = newline ? newline + 1 : end;
-	}
-}
-
-struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usage *ret)
-{
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_usage usage = {0};
-	LH_TRY(lh_process_read_file(process, "smaps_rollup", &text));
-	if (!text.length)
-		return lh_process_ended_error(process);
-	parse_rollup(text.data, text.length, &usage);
-	*ret = usage;
-	return NULL;
-}
