@@ -71,6 +71,9 @@ struct lh_error *lh_memory_module_read(const struct lh_image *image, const struc
 				       struct lh_module_table *table, bool *ret_has_symbols,
 				       bool *ret_is_complete) LH_NODISCARD;
 
+/* Whether both have a build id, and the two differ. */
+bool lh_build_id_differs(const struct lh_module *module, const struct lh_module_table *table);
+
 /* Whether the file's build id is that of the module; both must have one. */
 bool lh_build_id_equals(const struct lh_module *module, Elf *elf);
 

@@ -10,54 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A vdso has two pages on x86_64. */
 #define VDSO_MAX_BYTES ((uint64_t)64 * 1024)
-
-/* ---------------------------------------------------------------- opening files */
-
-/* Symbolic links of the target's file system must not lead out of it (openat2(2), Linux 5.6). */
-static int open_below(int root_fd, const char *path, int flags)
-{
-	struct open_how how = {.flags = (unsigned)flags, .resolve = RESOLVE_IN_ROOT};
-	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
-	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
-		return fd;
-	return openat(root_fd, path + strspn(path, "/"), flags);
-}
-
-/* An open regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
-static int open_regular(int root_fd, const char *path, int flags, const char **ret_problem)
-{
-	struct stat status;
-	int fd = open_below(root_fd, path, flags);
-	if (fd < 0) {
-		bool is_missing = errno == ENOENT || errno == ENOTDIR;
-		*ret_problem = is_missing ? "no such file" : errno == EACCES ? "permission denied" : "can't be opened";
-		return -1;
-	}
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-		return fd;
-	close(fd);
-	*ret_problem = "not a regular file";
-	return -1;
-}
-
-/* Looked at before it is opened: a hostile core can name a device, and opening one can have effects (watchdog, tape).
- */
-int lh_open_module_file(int root_fd, const char *path, const char **ret_problem)
-{
-	LH_CLEANUP(lh_cleanup_close) int place = open_regular(root_fd, path, O_PATH | O_CLOEXEC, ret_problem);
-	if (place < 0)
-		return -1;
-	return open_regular(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, ret_problem);
-}
 
 static void cleanup_elf(Elf **elf)
 {
@@ -66,32 +24,10 @@ static void cleanup_elf(Elf **elf)
 
 /* ---------------------------------------------------------------- one module */
 
-static bool build_id_differs(const struct lh_module *module, const struct lh_module_table *table)
-{
-	return module->build_id_bytes && table->build_id_bytes &&
-	       (module->build_id_bytes != table->build_id_bytes ||
-		memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
-}
-
-static void deinit_table(struct lh_module_table *table)
-{
-	lh_module_table_deinit(table);
-}
-
-bool lh_build_id_equals(const struct lh_module *module, Elf *elf)
-{
-	struct lh_module_table table LH_CLEANUP(deinit_table) = {0};
-	const char *problem = NULL;
-	struct lh_error *error = lh_module_table_read_identity(&table, elf, &problem);
-	bool is_read = !error && !problem;
-	lh_error_destroy(error);
-	return is_read && table.build_id_bytes && module->build_id_bytes && !build_id_differs(module, &table);
-}
-
 /* A file without a build id can't be told from its replacement, unless it `is_mapped` for certain. */
 static const char *identity_problem(const struct lh_module *module, const struct lh_module_table *table, bool is_mapped)
 {
-	if (build_id_differs(module, table))
+	if (lh_build_id_differs(module, table))
 		return "build-id differs";
 	if (module->is_deleted && !is_mapped && (!module->build_id_bytes || !table->build_id_bytes))
 		return "the file was replaced";
@@ -275,48 +211,6 @@ const struct lh_symbols_problem *lh_symbols_problems(const struct lh_symbols *sy
 }
 
 /* ---------------------------------------------------------------- finding */
-
-/* Other mappings may lie in a hole between two segments of a module. */
-static bool is_in_hole(const struct named_module *module, uint64_t addr)
-{
-	const uint64_t page = 4096;
-	uint64_t file_addr = addr - module->bias;
-	bool is_followed = false; /* by a segment */
-	if (!module->module->has_bias)
-		return false;
-	for (size_t i = 0; i < module->table.loads.count; i++) {
-		const struct lh_table_load *load = &module->table.loads.items[i];
-		if (file_addr >= lh_align_down(load->start, page) && file_addr < lh_align_up(load->end, page))
-			return false;
-		is_followed |= load->start > file_addr;
-	}
-	return is_followed;
-}
-
-/* Modules are disjoint but for hostile lists: of those the last that starts before `addr` is taken. */
-struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t addr)
-{
-	size_t low = 0, high = symbols->modules.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (symbols->modules.items[middle].module->start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	struct named_module *module = low ? &symbols->modules.items[low - 1] : NULL;
-	return module && addr < module->module->end && !is_in_hole(module, addr) ? module : NULL;
-}
-
-const char *lh_symbol_store_keep(struct lh_symbols *symbols, const struct lh_buffer *text)
-{
-	const char *kept = NULL;
-	if (text->failed)
-		return NULL;
-	struct lh_error *error = lh_strings_pool_add(&symbols->strings, text->data, text->length, &kept);
-	lh_error_destroy(error);
-	return kept;
-}
 
 /* The entry's name for people, made once; the file's own when memory ran out. */
 static const char *readable_name(struct lh_symbols *symbols, struct lh_table_entry *entry, const char *suffix)

@@ -1,0 +1,72 @@
+/*
+ * module_file: opens the files of modules below a root, never beyond it, and compares their build ids with those of
+ * the mapped modules. A hostile core can name any path.
+ */
+#include "symbol_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Symbolic links of the target's file system must not lead out of it (openat2(2), Linux 5.6). */
+static int open_below(int root_fd, const char *path, int flags)
+{
+	struct open_how how = {.flags = (unsigned)flags, .resolve = RESOLVE_IN_ROOT};
+	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+		return fd;
+	return openat(root_fd, path + strspn(path, "/"), flags);
+}
+
+/* An open regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
+static int open_regular(int root_fd, const char *path, int flags, const char **ret_problem)
+{
+	struct stat status;
+	int fd = open_below(root_fd, path, flags);
+	if (fd < 0) {
+		bool is_missing = errno == ENOENT || errno == ENOTDIR;
+		*ret_problem = is_missing ? "no such file" : errno == EACCES ? "permission denied" : "can't be opened";
+		return -1;
+	}
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+		return fd;
+	close(fd);
+	*ret_problem = "not a regular file";
+	return -1;
+}
+
+/* Looked at before it is opened: a hostile core can name a device, and opening one can have effects (watchdog, tape).
+ */
+int lh_open_module_file(int root_fd, const char *path, const char **ret_problem)
+{
+	LH_CLEANUP(lh_cleanup_close) int place = open_regular(root_fd, path, O_PATH | O_CLOEXEC, ret_problem);
+	if (place < 0)
+		return -1;
+	return open_regular(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, ret_problem);
+}
+
+bool lh_build_id_differs(const struct lh_module *module, const struct lh_module_table *table)
+{
+	return module->build_id_bytes && table->build_id_bytes &&
+	       (module->build_id_bytes != table->build_id_bytes ||
+		memcmp(module->build_id, table->build_id, table->build_id_bytes) != 0);
+}
+
+static void deinit_table(struct lh_module_table *table)
+{
+	lh_module_table_deinit(table);
+}
+
+bool lh_build_id_equals(const struct lh_module *module, Elf *elf)
+{
+	struct lh_module_table table LH_CLEANUP(deinit_table) = {0};
+	const char *problem = NULL;
+	struct lh_error *error = lh_module_table_read_identity(&table, elf, &problem);
+	bool is_read = !error && !problem;
+	lh_error_destroy(error);
+	return is_read && table.build_id_bytes && module->build_id_bytes && !lh_build_id_differs(module, &table);
+}

@@ -1,0 +1,46 @@
+/*
+ * symbol_store: finds the opened module of an address, and keeps texts for as long as the symbols live.
+ */
+#include "symbol_store.h"
+
+/* Other mappings may lie in a hole between two segments of a module. */
+static bool is_in_hole(const struct named_module *module, uint64_t addr)
+{
+	const uint64_t page = 4096;
+	uint64_t file_addr = addr - module->bias;
+	bool is_followed = false; /* by a segment */
+	if (!module->module->has_bias)
+		return false;
+	for (size_t i = 0; i < module->table.loads.count; i++) {
+		const struct lh_table_load *load = &module->table.loads.items[i];
+		if (file_addr >= lh_align_down(load->start, page) && file_addr < lh_align_up(load->end, page))
+			return false;
+		is_followed |= load->start > file_addr;
+	}
+	return is_followed;
+}
+
+/* Modules are disjoint but for hostile lists: of those the last that starts before `addr` is taken. */
+struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t addr)
+{
+	size_t low = 0, high = symbols->modules.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (symbols->modules.items[middle].module->start <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	struct named_module *module = low ? &symbols->modules.items[low - 1] : NULL;
+	return module && addr < module->module->end && !is_in_hole(module, addr) ? module : NULL;
+}
+
+const char *lh_symbol_store_keep(struct lh_symbols *symbols, const struct lh_buffer *text)
+{
+	const char *kept = NULL;
+	if (text->failed)
+		return NULL;
+	struct lh_error *error = lh_strings_pool_add(&symbols->strings, text->data, text->length, &kept);
+	lh_error_destroy(error);
+	return kept;
+}
