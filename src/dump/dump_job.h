@@ -75,6 +75,9 @@ struct lh_error *lh_job_try_child(struct dump_job *job, struct lh_error **ret_re
 /* The pause to be expected in a mode, by what the plan holds. */
 uint64_t lh_job_expected_pause_ns(const struct dump_job *job, enum lh_dump_mode mode);
 
+/* The longest pause that is accepted in the end, by --max-pause and --on-slow. */
+uint64_t lh_job_longest_pause_ns(const struct lh_dump_options *options);
+
 /*
  * Before a snapshot that cannot be becomes a stop in another mode: says the expected pause, and compares it with
  * --max-pause as --on-slow wants it. LH_ERROR_UNSUPPORTED: it is too long. *ret_goes_live: mode live was asked for

@@ -1,5 +1,5 @@
 /*
- * receipt: what a dump cost its target and what it holds, as JSON for the core's note and --json.
+ * receipt: what a dump cost its target and what it holds, as JSON for --json, the core's note and the raw index.
  */
 #include "capture.h"
 
@@ -117,4 +117,21 @@ json_t *lh_describe_receipt(const struct lh_receipt *receipt)
 struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	return lh_json_append(lh_describe_receipt(receipt), false, ret);
+}
+
+static json_t *describe_wants(const struct lh_dump_options *options)
+{
+	json_t *wanted = json_array();
+	for (size_t i = 0; wanted && i < options->want_count; i++)
+		json_array_append_new(wanted, lh_json_string(options->wants[i].text));
+	return wanted;
+}
+
+json_t *lh_describe_capture(const struct lh_capture *capture)
+{
+	return json_pack("{s:i, s:i, s:o, s:o, s:b, s:o, s:o}", "format", LH_NOTE_FORMAT, "pid",
+			 (int)lh_process_pid(capture->process), "command",
+			 lh_json_string(lh_process_command(capture->process)), "time_ns",
+			 lh_json_u64(capture->receipt->time_ns), "bare", (int)capture->options->bare, "wanted",
+			 describe_wants(capture->options), "receipt", lh_describe_receipt(capture->receipt));
 }
