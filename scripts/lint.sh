@@ -27,7 +27,9 @@ declare -A allowed=(
 	[heap]="base owner proc image symbols sweep heap"
 	[objects]="base owner proc image symbols sweep heap objects"
 	[scan]="base owner proc image symbols sweep objects scan"
-	[report]="base owner json proc select dump image symbols objects scan report"
+	[watch]="base owner proc select watch"
+	[hunt]="base owner json proc select watch dump image symbols heap objects scan hunt"
+	[report]="base owner json proc select watch dump image symbols objects scan hunt report"
 )
 
 check_includes() {
@@ -40,7 +42,7 @@ check_includes() {
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|scan|report|cli)/* ]] ||
+			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|scan|watch|hunt|report|cli)/* ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac

@@ -35,6 +35,21 @@ struct lh_error *lh_want_parse(const char *text, struct lh_want *ret) LH_NODISCA
 /* The words that lh_want_parse takes beside ranges, "name:GLOB" and the region kinds. */
 const char *const *lh_want_words(size_t *ret_count);
 
+/* Wants, and the texts that some of them point to. Zero-initialized is empty. */
+struct lh_want_list {
+	LH_VEC(struct lh_want) items;
+	struct lh_strings_pool strings;
+};
+
+void lh_want_list_deinit(struct lh_want_list *list);
+
+/*
+ * Appends what grows (lh_growth_is_suspect) and is still in `list`: what an allocator owns as "heap", since allocators
+ * map on; a family by its kind, since new members come; a single mapping by its place, however it grows.
+ */
+struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
+					   struct lh_want_list *wants) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- the plan */
 
 /* A piece of one region that is to be copied. Page-aligned. */

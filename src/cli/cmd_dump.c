@@ -4,9 +4,8 @@
  */
 #include "command.h"
 #include "leakhunt/heap.h"
+#include "leakhunt/watch.h"
 #include "manual.h"
-#include "owned_regions.h"
-#include "record_file.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -20,76 +19,16 @@
 #define DEFAULT_MAX_PAUSE "10ms"
 
 struct dump_words {
-	LH_VEC(struct lh_want) wants;
-	struct lh_strings_pool strings; /* texts of the ranges that a record's suspects became */
-	char path[64];                  /* the file's name, when none was given */
+	struct lh_want_list wants;
+	char path[64]; /* the file's name, when none was given */
 };
 
 static void words_deinit(struct dump_words *words)
 {
-	lh_vec_deinit(&words->wants);
-	lh_strings_pool_deinit(&words->strings);
+	lh_want_list_deinit(&words->wants);
 }
 
 /* ---------------------------------------------------------------- suspects of a record */
-
-static struct lh_error *add_word(struct dump_words *words, struct lh_want want)
-{
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	if (want.kind == LH_WANT_KINDS)
-		lh_buffer_puts(&text, want.text);
-	else
-		lh_buffer_printf(&text, "0x%llx-0x%llx", (unsigned long long)want.range.start,
-				 (unsigned long long)want.range.end);
-	LH_TRY(lh_buffer_status(&text));
-	LH_TRY(lh_strings_pool_add(&words->strings, text.data, text.length, &want.text));
-	return lh_vec_push(&words->wants, want);
-}
-
-static bool has_any(const struct lh_region_list *list, const struct lh_want *want)
-{
-	for (size_t i = 0; i < list->regions.count; i++) {
-		const struct lh_region *region = &list->regions.items[i];
-		bool overlaps = region->start < want->range.end && want->range.start < region->end;
-		if (want->kind == LH_WANT_KINDS ? want->kinds >> region->kind & 1 : overlaps)
-			return true;
-	}
-	return false;
-}
-
-/*
- * What an allocator owns is wanted as that, since it maps on; a family by its kind, since new members come; a single
- * mapping by its place, however it grows.
- */
-static struct lh_want want_of(const struct lh_growth *growth, const struct lh_range *range)
-{
-	bool is_heap = lh_region_kind_is_heap(growth->kind);
-	if (is_heap || growth->region_count > 1)
-		return (struct lh_want){
-			.kind = LH_WANT_KINDS,
-			.kinds = is_heap ? LH_HEAP_KINDS : UINT32_C(1) << growth->kind,
-			.text = is_heap ? "heap" : lh_region_kind_name(growth->kind),
-		};
-	return (struct lh_want){.kind = LH_WANT_RANGE, .range = *range, .is_whole_mapping = true};
-}
-
-static struct lh_error *add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
-				     struct dump_words *words)
-{
-	uint32_t known_kinds = 0;
-	for (size_t i = 0; i < selection->growths.count; i++) {
-		const struct lh_growth *growth = &selection->growths.items[i];
-		size_t range_count = lh_growth_is_suspect(growth) ? growth->ranges.count : 0;
-		for (size_t j = 0; j < range_count; j++) {
-			struct lh_want want = want_of(growth, &growth->ranges.items[j]);
-			bool is_known = want.kind == LH_WANT_KINDS && !(want.kinds & ~known_kinds);
-			known_kinds |= want.kinds;
-			if (!is_known && has_any(list, &want))
-				LH_TRY(add_word(words, want));
-		}
-	}
-	return NULL;
-}
 
 static struct lh_error *check_record(const struct lh_selection *selection, const struct lh_process *process,
 				     const char *path)
@@ -117,9 +56,9 @@ static struct lh_error *want_suspects(const struct lh_process *process, const ch
 	LH_TRY(check_record(&selection, process, path));
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_TRY(lh_regions_read_owned(process, LH_REGIONS_MAPS, &list));
-	size_t count_before = words->wants.count;
-	LH_TRY(add_suspects(&selection, &list, words));
-	if (words->wants.count > count_before)
+	size_t count_before = words->wants.items.count;
+	LH_TRY(lh_want_list_add_suspects(&selection, &list, &words->wants));
+	if (words->wants.items.count > count_before)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%s shows no region that grows and still exists", path),
 			     "record over a longer time, or name a region with --region");
@@ -135,7 +74,7 @@ static struct lh_error *add_want(const struct lh_process *process, const char *w
 	struct lh_want want;
 	struct lh_error *error = lh_want_parse(word, &want);
 	if (!error)
-		return lh_vec_push(&words->wants, want);
+		return lh_vec_push(&words->wants.items, want);
 	size_t count;
 	const char *const *candidates = lh_want_words(&count);
 	const char *nearest = lh_nearest(word, candidates, count);
@@ -338,8 +277,8 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	LH_TRY(parse_options(arguments, &options, &words));
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
 	LH_TRY(parse_regions(arguments, process, &words));
-	options.wants = words.wants.items;
-	options.want_count = words.wants.count;
+	options.wants = words.wants.items.items;
+	options.want_count = words.wants.items.count;
 	options.find_owners = lh_heap_find_owners;
 	if (lh_arguments_has(arguments, "dry-run"))
 		return run_dry(arguments, process, &options, ret_status);

@@ -4,7 +4,7 @@
  */
 #include "command.h"
 #include "confinement.h"
-#include "owned_regions.h"
+#include "leakhunt/heap.h"
 
 #include <inttypes.h>
 #include <string.h>

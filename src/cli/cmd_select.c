@@ -6,12 +6,11 @@
  */
 #include "command.h"
 #include "confinement.h"
+#include "leakhunt/hunt.h"
 #include "leakhunt/proc.h"
 #include "leakhunt/select.h"
 #include "manual.h"
-#include "record_file.h"
-#include "runtime_facts.h"
-#include "sampling.h"
+#include "sampling_options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,28 +55,24 @@ static void finding_deinit(struct finding *finding)
 
 /* ---------------------------------------------------------------- live */
 
-static void show_progress(struct lh_progress_line *line, const struct lh_sampling *sampling, uint64_t wanted)
+/* What the line of progress shows. */
+struct waiting {
+	struct lh_progress_line *line;
+	const struct lh_sampling *sampling;
+	uint64_t wanted;
+};
+
+static void show_progress(void *context)
 {
+	const struct waiting *waiting = context;
+	struct lh_progress_line *line = waiting->line;
+	const struct lh_sampling *sampling = waiting->sampling;
 	char elapsed[LH_FORMAT_MAX], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX];
-	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", sampling->sample_count, (size_t)wanted,
+	lh_progress_text(line, "sample %zu of %zu, %s, private memory %s (%s)", sampling->sample_count,
+			 (size_t)waiting->wanted,
 			 lh_format_duration(lh_clock_monotonic_ns() - line->started_ns, elapsed),
 			 lh_format_bytes(sampling->latest_bytes, now),
 			 lh_format_signed_bytes((int64_t)(sampling->latest_bytes - sampling->first_bytes), growth));
-}
-
-/*
- * Until the deadline, Ctrl-C, or the end of the process, which is the error. In slices, so that the end
- * of the process, and a Ctrl-C just before the call, are seen soon.
- */
-static struct lh_error *wait_for_sample(const struct lh_sampling *sampling, uint64_t wanted, uint64_t deadline_ns,
-					struct lh_progress_line *line)
-{
-	while (!lh_interrupt_requested() && lh_clock_monotonic_ns() < deadline_ns) {
-		show_progress(line, sampling, wanted);
-		lh_sleep_slice(deadline_ns);
-		LH_TRY(lh_process_check(sampling->process));
-	}
-	return NULL;
 }
 
 /*
@@ -88,6 +83,7 @@ static struct lh_error *wait_for_sample(const struct lh_sampling *sampling, uint
 static struct lh_error *take_samples(struct lh_sampling *sampling, const struct settings *settings,
 				     struct lh_progress_line *line)
 {
+	struct waiting waiting = {line, sampling, settings->samples};
 	uint64_t deadline_ns = lh_clock_monotonic_ns();
 	LH_TRY(lh_sampling_take(sampling));
 	while (sampling->sample_count < settings->samples && !lh_interrupt_requested()) {
@@ -95,7 +91,7 @@ static struct lh_error *take_samples(struct lh_sampling *sampling, const struct 
 		deadline_ns += settings->interval_ns;
 		if (deadline_ns < now_ns)
 			deadline_ns += (now_ns - deadline_ns) / settings->interval_ns * settings->interval_ns;
-		LH_TRY(wait_for_sample(sampling, settings->samples, deadline_ns, line));
+		LH_TRY(lh_sampling_wait(sampling, deadline_ns, show_progress, &waiting));
 		sampling->is_last = sampling->sample_count + 1 == settings->samples || lh_interrupt_requested();
 		LH_TRY(lh_sampling_take(sampling));
 	}
@@ -125,7 +121,9 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
 	snprintf(finding->command, sizeof(finding->command), "%s", lh_process_command(process));
-	LH_TRY(lh_sampling_begin(process, lh_arguments_value(arguments, "counter"), settings->max_stall_ns, sampling));
+	struct lh_sampling_options options =
+		lh_sampling_options_make(lh_arguments_value(arguments, "counter"), settings->max_stall_ns);
+	LH_TRY(lh_sampling_begin(process, &options, sampling));
 	if (settings->save_path)
 		LH_TRY(lh_sampling_save(sampling, settings->save_path, lh_arguments_has(arguments, "force")));
 	lh_interrupt_install();

@@ -5,8 +5,8 @@
 #include "command.h"
 #include "confinement.h"
 #include "leakhunt/confine.h"
+#include "leakhunt/heap.h"
 #include "manual.h"
-#include "owned_regions.h"
 #include "strings_diff.h"
 #include "strings_list.h"
 

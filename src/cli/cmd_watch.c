@@ -5,7 +5,7 @@
  */
 #include "command.h"
 #include "manual.h"
-#include "sampling.h"
+#include "sampling_options.h"
 #include "watching.h"
 
 enum { MOST_MAX = 1000 };

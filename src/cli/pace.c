@@ -2,7 +2,7 @@
  * pace: what the loops of `leakhunt watch` have in common: how often they look, the metrics file, and
  * the command that is run when something leaks.
  */
-#include "sampling.h"
+#include "sampling_options.h"
 #include "screen.h"
 #include "watching.h"
 

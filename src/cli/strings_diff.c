@@ -6,7 +6,7 @@
 
 #include "confinement.h"
 #include "leakhunt/confine.h"
-#include "owned_regions.h"
+#include "leakhunt/heap.h"
 
 /* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
 enum { KEPT_ROWS = 10000 };

@@ -3,9 +3,8 @@
  * table of processes, again and again. Processes that end are forgotten, and what takes a pid over is
  * another one.
  */
-#include "ceilings.h"
 #include "command.h"
-#include "sampling.h"
+#include "sampling_options.h"
 #include "screen.h"
 #include "watching.h"
 

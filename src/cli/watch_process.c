@@ -4,9 +4,8 @@
  * it is drawn, recorded, written as metrics, and may set off the user's command.
  */
 #include "command.h"
-#include "record_log.h"
-#include "runtime_facts.h"
-#include "sampling.h"
+#include "leakhunt/hunt.h"
+#include "sampling_options.h"
 #include "screen.h"
 #include "watching.h"
 
@@ -208,7 +207,8 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 		.is_terminal = isatty(STDOUT_FILENO),
 	};
 	setlocale(LC_CTYPE, "");
-	LH_TRY(lh_sampling_begin(process, settings->counter, settings->max_stall_ns, &watch.sampling));
+	struct lh_sampling_options options = lh_sampling_options_make(settings->counter, settings->max_stall_ns);
+	LH_TRY(lh_sampling_begin(process, &options, &watch.sampling));
 	if (settings->save_path)
 		LH_TRY(lh_record_log_open(settings->save_path, process, settings->save_max_bytes, &watch.sampling.log));
 	lh_screen_begin();

@@ -2,8 +2,6 @@
  * owned_regions: brings what proc reads and what heap finds together. Input: a live process. Output: its mappings,
  * with kinds by their owners.
  */
-#include "owned_regions.h"
-
 #include "leakhunt/heap.h"
 
 void lh_regions_ask_owners(const struct lh_process *process, struct lh_region_list *list)

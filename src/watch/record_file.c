@@ -3,7 +3,7 @@
  * order; a long one is read line by line, and of its samples only as many are judged as tell the trend,
  * so that a record of days takes no more memory and hardly more time than one of an hour.
  */
-#include "record_file.h"
+#include "leakhunt/watch.h"
 
 #include "lines.h"
 

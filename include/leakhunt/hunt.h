@@ -1,10 +1,14 @@
 /*
- * runtime_facts: what is known of a program beside its mappings. Private to cli.
+ * hunt: one question, one answer: what grows in a process, what it is, why it stays, what to do next.
  */
-#ifndef LEAKHUNT_CLI_RUNTIME_FACTS_H
-#define LEAKHUNT_CLI_RUNTIME_FACTS_H
+#ifndef LEAKHUNT_HUNT_H
+#define LEAKHUNT_HUNT_H
 
-#include "leakhunt/select.h"
+#include "leakhunt/dump.h"
+#include "leakhunt/scan.h"
+#include "leakhunt/watch.h"
+
+/* ---------------------------------------------------------------- what is known of a program */
 
 /* Whose malloc a live process calls; opens and reads its files. What can't be read stays unknown. */
 enum lh_allocator lh_allocator_of(const struct lh_process *process);

@@ -1,8 +1,8 @@
 /*
- * lines: a file read line by line. Private to cli.
+ * lines: a file read line by line. Private to watch.
  */
-#ifndef LEAKHUNT_CLI_LINES_H
-#define LEAKHUNT_CLI_LINES_H
+#ifndef LEAKHUNT_WATCH_LINES_H
+#define LEAKHUNT_WATCH_LINES_H
 
 #include "leakhunt/base.h"
 

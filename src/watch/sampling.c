@@ -3,21 +3,13 @@
  * and hands them to select. Reads only: it never stops the process. What is lost is warned of once, and
  * sampling goes on.
  */
-#include "sampling.h"
+#include "leakhunt/watch.h"
 
-#include "ceilings.h"
-#include "owned_regions.h"
-#include "user_command.h"
-
-#include <errno.h>
-#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* A counter that hangs must not hold up the samples for good. */
-#define COUNTER_LIMIT_NS (5 * LH_NS_PER_S)
 
 /* Limits move slowly. */
 #define CEILINGS_NS (10 * LH_NS_PER_S)
@@ -32,13 +24,13 @@ void lh_sampling_deinit(struct lh_sampling *sampling)
 	*sampling = (struct lh_sampling){0};
 }
 
-struct lh_error *lh_sampling_begin(const struct lh_process *process, const char *counter_command, uint64_t max_stall_ns,
+struct lh_error *lh_sampling_begin(const struct lh_process *process, const struct lh_sampling_options *options,
 				   struct lh_sampling *ret)
 {
 	*ret = (struct lh_sampling){
 		.process = process,
-		.counter_command = counter_command,
-		.pace = {.max_stall_ns = max_stall_ns},
+		.options = *options,
+		.pace = {.max_stall_ns = options->max_stall_ns},
 		/* From one look at the calendar: it may be set back meanwhile. */
 		.clock_offset_ns = lh_clock_realtime_ns() - lh_clock_monotonic_ns(),
 	};
@@ -46,29 +38,26 @@ struct lh_error *lh_sampling_begin(const struct lh_process *process, const char 
 	return lh_selector_create(&ret->selector);
 }
 
-struct lh_error *lh_sampling_max_stall(const struct lh_arguments *arguments, uint64_t *ret)
+/* The result is partial from now on. */
+LH_PRINTF(2, 3) static void warn_of_loss(struct lh_sampling *sampling, const char *format, ...)
 {
-	uint64_t max_stall_ns = *ret;
-	LH_TRY(lh_arguments_duration(arguments, "max-stall", &max_stall_ns));
-	if (max_stall_ns < LH_NS_PER_MS / 10)
-		return lh_error_create(LH_ERROR_USAGE, "option --max-stall: must be at least 100us");
-	*ret = max_stall_ns;
-	return NULL;
+	LH_CLEANUP(lh_cleanup_free) char *text = NULL;
+	va_list list;
+	sampling->is_partial = true;
+	va_start(list, format);
+	int length = vasprintf(&text, format, list);
+	va_end(list);
+	if (length < 0)
+		text = NULL;
+	else if (sampling->options.warn)
+		sampling->options.warn(text);
 }
 
-void lh_warn_of_losses(bool *is_partial, const char *what, size_t count, const char *losses)
+/* Takes `error`. */
+static void go_on_unsaved(struct lh_sampling *sampling, struct lh_error *error)
 {
-	if (!count)
-		return;
-	lh_warn("%s: %zu %s, and are left out", what, count, losses);
-	*is_partial = true;
-}
-
-void lh_go_on_without(bool *is_partial, struct lh_error *error, const char *consequence)
-{
-	lh_warn("%s; %s", lh_error_message(error), consequence);
+	warn_of_loss(sampling, "%s; the samples are not saved", lh_error_message(error));
 	lh_error_destroy(error);
-	*is_partial = true;
 }
 
 void lh_sleep_slice(uint64_t deadline_ns)
@@ -77,6 +66,24 @@ void lh_sleep_slice(uint64_t deadline_ns)
 	struct timespec until = {.tv_sec = (time_t)(slice_end_ns / LH_NS_PER_S),
 				 .tv_nsec = (long)(slice_end_ns % LH_NS_PER_S)};
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+static bool is_sampling_interrupted(const struct lh_sampling *sampling)
+{
+	return sampling->options.is_interrupted && sampling->options.is_interrupted();
+}
+
+/* In slices, so that the end of the process, and a Ctrl-C just before the call, are seen soon. */
+struct lh_error *lh_sampling_wait(const struct lh_sampling *sampling, uint64_t deadline_ns, void (*tick)(void *context),
+				  void *context)
+{
+	while (!is_sampling_interrupted(sampling) && lh_clock_monotonic_ns() < deadline_ns) {
+		if (tick)
+			tick(context);
+		lh_sleep_slice(deadline_ns);
+		LH_TRY(lh_process_check(sampling->process));
+	}
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- saving */
@@ -115,7 +122,7 @@ static void save_sample(struct lh_sampling *sampling, const struct lh_sample *sa
 						  : NULL;
 	if (!error)
 		return;
-	lh_go_on_without(&sampling->is_partial, error, "the samples are not saved");
+	go_on_unsaved(sampling, error);
 	lh_outfile_destroy(sampling->record);
 	lh_record_log_close(sampling->log);
 	sampling->record = NULL;
@@ -128,39 +135,37 @@ bool lh_sampling_commit(struct lh_sampling *sampling)
 		return false;
 	struct lh_error *error = lh_outfile_commit(sampling->record);
 	if (error)
-		lh_go_on_without(&sampling->is_partial, error, "the samples are not saved");
+		go_on_unsaved(sampling, error);
 	return !error;
 }
 
 /* ---------------------------------------------------------------- counting */
 
-/* The first word that the user's command prints, as a number; false when it is none. */
-static bool read_counter(const char *command, double *ret)
+static void take_count(struct lh_sampling *sampling, struct lh_sample *ret)
 {
-	char line[256], *end;
-	if (!lh_user_command_read(command, COUNTER_LIMIT_NS, line, sizeof(line)))
-		return false;
-	errno = 0;
-	double value = strtod(line, &end);
-	if (end == line || errno || !isfinite(value) || !strchr(" \t", *end))
-		return false;
-	*ret = value;
-	return true;
-}
-
-static void count(struct lh_sampling *sampling, struct lh_sample *ret)
-{
-	if (!sampling->counter_command)
+	const char *command = sampling->options.counter_command;
+	if (!command)
 		return;
-	ret->has_counter = read_counter(sampling->counter_command, &ret->counter);
+	ret->has_counter = sampling->options.read_counter(command, &ret->counter);
 	if (ret->has_counter || sampling->has_warned_of_counter)
 		return;
-	lh_warn("--counter: `%s` did not print a number within 5 s; growth for each one counted is not known",
-		sampling->counter_command);
-	sampling->is_partial = sampling->has_warned_of_counter = true;
+	warn_of_loss(sampling,
+		     "--counter: `%s` did not print a number within 5 s; growth for each one counted is not known",
+		     command);
+	sampling->has_warned_of_counter = true;
 }
 
 /* ---------------------------------------------------------------- one sample */
+
+/* Where owners cannot be found, kinds stay what /proc calls them. */
+static void ask_owners(const struct lh_sampling *sampling, struct lh_region_list *list)
+{
+	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
+	lh_owner_finder *find = sampling->options.find_owners;
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = find ? find(sampling->process, list, &owners) : NULL;
+	if (!error)
+		lh_regions_take_owners(list, &owners);
+}
 
 static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sample *ret)
 {
@@ -174,7 +179,7 @@ static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sam
 		return change;
 	}
 	LH_TRY(error);
-	lh_regions_ask_owners(sampling->process, &ret->list);
+	ask_owners(sampling, &ret->list);
 	ret->time_ns = started_ns + sampling->clock_offset_ns;
 	sampling->receipt.reading_count = sampling->pace.read_count;
 	sampling->receipt.bounded_count = sampling->pace.bounded_count;
@@ -209,9 +214,11 @@ struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 	};
 	LH_TRY(read_regions(sampling, &sample));
 	read_facts(sampling, &sample);
-	count(sampling, &sample);
-	lh_warn_of_losses(&sampling->is_partial, "smaps", sample.list.skipped_lines + sample.list.dropped_regions,
-			  "lines or mappings were not understood");
+	take_count(sampling, &sample);
+	size_t loss_count = sample.list.skipped_lines + sample.list.dropped_regions;
+	if (loss_count)
+		warn_of_loss(sampling, "smaps: %zu lines or mappings were not understood, and are left out",
+			     loss_count);
 	save_sample(sampling, &sample);
 	sampling->latest_bytes = lh_sample_used_bytes(&sample);
 	if (!sampling->sample_count++)

@@ -3,7 +3,7 @@
  * files, and which runtimes it has, from the names in a selection. It stops nobody and never fails: what can't be read
  * is not known.
  */
-#include "runtime_facts.h"
+#include "leakhunt/hunt.h"
 
 #include "leakhunt/symbols.h"
 

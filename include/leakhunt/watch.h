@@ -1,0 +1,109 @@
+/*
+ * watch: samples of a live process, one after the other, and the records that keep them. It reads only: the process is
+ * never stopped. It says what it lost through callbacks, and goes on.
+ */
+#ifndef LEAKHUNT_WATCH_H
+#define LEAKHUNT_WATCH_H
+
+#include "leakhunt/owner.h"
+#include "leakhunt/select.h"
+
+/* ---------------------------------------------------------------- limits */
+
+/* What a process can run into. `holdings`: of the same moment. What cannot be read is LH_NO_LIMIT. */
+struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings);
+
+/* ---------------------------------------------------------------- records on disk */
+
+/* What a record holds beside samples that could be judged. */
+struct lh_record_losses {
+	char command[16];         /* comm of the process, raw bytes; "" when unknown */
+	size_t skipped_lines;     /* not understood, or cut off */
+	size_t unordered_samples; /* older than the one before them, in a record too long to be sorted */
+	size_t lost_regions;      /* of samples that were read */
+};
+
+/* Whether a file begins as a record does; false also when it cannot be read, or only once. */
+bool lh_record_file_detect(const char *path);
+
+/*
+ * Judges a record of any length. Of a record of more than some thousand samples, evenly chosen ones are judged.
+ * LH_ERROR_FORMAT when it is no record.
+ */
+struct lh_error *lh_record_file_select(const char *path, struct lh_selection *ret,
+				       struct lh_record_losses *ret_losses) LH_NODISCARD;
+
+/* A record that grows under its final name, and stays below a size. Heap-allocated. */
+struct lh_record_log;
+
+/*
+ * Opens `path` to append samples of the process. A record of the same process goes on; one of another,
+ * or another file, is LH_ERROR_EXISTS. After each append the file holds whole lines, also when leakhunt
+ * is killed: what is torn at its end is cut off when it is opened again. When it would exceed
+ * `max_bytes`, every second sample is dropped, in a file that replaces it at once.
+ */
+struct lh_error *lh_record_log_open(const char *path, const struct lh_process *process, uint64_t max_bytes,
+				    struct lh_record_log **ret) LH_NODISCARD;
+struct lh_error *lh_record_log_append(struct lh_record_log *log, const struct lh_sample *sample) LH_NODISCARD;
+void lh_record_log_close(struct lh_record_log *log); /* NULL is legal */
+
+/* ---------------------------------------------------------------- sampling */
+
+/* Default of --max-stall. */
+#define LH_MAX_STALL_NS (5 * LH_NS_PER_MS)
+
+struct lh_sampling_options {
+	uint64_t max_stall_ns;        /* of struct lh_regions_pace */
+	lh_owner_finder *find_owners; /* NULL: kinds are what /proc calls the mappings */
+	const char *counter_command;  /* NULL: nothing is counted. Must outlive the sampling, as all that follows. */
+	/* Runs the command; false when it prints no number. */
+	bool (*read_counter)(const char *command, double *ret);
+	bool (*is_interrupted)(void);   /* whether waits end early; may be NULL */
+	void (*warn)(const char *text); /* one line for people, raw bytes in it; may be NULL */
+};
+
+/* Samples of one process. In place; lh_sampling_deinit ends it. */
+struct lh_sampling {
+	const struct lh_process *process;
+	struct lh_sampling_options options;
+	struct lh_selector *selector; /* has all samples so far */
+	struct lh_record_log *log;    /* NULL: none */
+	struct lh_outfile *record;    /* NULL: not saved, or given up */
+	struct lh_record_writer *writer;
+	uint64_t clock_offset_ns; /* what to add to the monotonic clock for the calendar's */
+	bool is_partial;          /* something was lost, and warned of */
+	bool has_warned_of_counter;
+	size_t sample_count;
+	uint64_t first_bytes; /* used, in the first sample and the latest */
+	uint64_t latest_bytes;
+	struct lh_regions_pace pace;
+	struct lh_holdings_reader *holdings;
+	struct lh_sampling_receipt receipt;
+	uint64_t ceilings_ns; /* when they were last read, of the monotonic clock; 0: never */
+	bool is_last;         /* the next sample is the last one: ceilings are read in any case */
+};
+
+/* `process` must outlive it. Nothing is read of the process yet. */
+struct lh_error *lh_sampling_begin(const struct lh_process *process, const struct lh_sampling_options *options,
+				   struct lh_sampling *ret) LH_NODISCARD;
+void lh_sampling_deinit(struct lh_sampling *sampling);
+
+/* Keeps samples in a record from now on; it appears under its name with lh_sampling_commit. */
+struct lh_error *lh_sampling_save(struct lh_sampling *sampling, const char *path, bool replace) LH_NODISCARD;
+/* Returns whether there is a record under its name now. */
+bool lh_sampling_commit(struct lh_sampling *sampling);
+
+/* One sample more. LH_ERROR_NO_PROCESS, LH_ERROR_CHANGED when the process ended or called exec. */
+struct lh_error *lh_sampling_take(struct lh_sampling *sampling) LH_NODISCARD;
+
+/*
+ * Waits until `deadline_ns` of the monotonic clock, until options.is_interrupted, or until the process ends, which is
+ * the error of lh_sampling_take. Calls `tick` with `context` some times a second, unless it is NULL.
+ */
+struct lh_error *lh_sampling_wait(const struct lh_sampling *sampling, uint64_t deadline_ns, void (*tick)(void *context),
+				  void *context) LH_NODISCARD;
+
+/* Sleeps until `deadline_ns` of the monotonic clock or a signal, a quarter of a second at most. */
+void lh_sleep_slice(uint64_t deadline_ns);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * suspects: what grows, as intentions of a dump. Input: a judged selection, and the mappings as they are now. Output:
+ * wants that also hold for what grows later.
+ */
+#include "leakhunt/dump.h"
+
+#include <stdlib.h>
+
+void lh_want_list_deinit(struct lh_want_list *list)
+{
+	lh_vec_deinit(&list->items);
+	lh_strings_pool_deinit(&list->strings);
+}
+
+static struct lh_error *add_want(struct lh_want_list *wants, struct lh_want want)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (want.kind == LH_WANT_KINDS)
+		lh_buffer_puts(&text, want.text);
+	else
+		lh_buffer_printf(&text, "0x%llx-0x%llx", (unsigned long long)want.range.start,
+				 (unsigned long long)want.range.end);
+	LH_TRY(lh_buffer_status(&text));
+	LH_TRY(lh_strings_pool_add(&wants->strings, text.data, text.length, &want.text));
+	return lh_vec_push(&wants->items, want);
+}
+
+static bool has_wanted(const struct lh_region_list *list, const struct lh_want *want)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		bool overlaps = region->start < want->range.end && want->range.start < region->end;
+		if (want->kind == LH_WANT_KINDS ? want->kinds >> region->kind & 1 : overlaps)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What an allocator owns is wanted as that, since it maps on; a family by its kind, since new members come; a single
+ * mapping by its place, however it grows.
+ */
+static struct lh_want want_of(const struct lh_growth *growth, const struct lh_range *range)
+{
+	bool is_heap = lh_region_kind_is_heap(growth->kind);
+	if (is_heap || growth->region_count > 1)
+		return (struct lh_want){
+			.kind = LH_WANT_KINDS,
+			.kinds = is_heap ? LH_HEAP_KINDS : UINT32_C(1) << growth->kind,
+			.text = is_heap ? "heap" : lh_region_kind_name(growth->kind),
+		};
+	return (struct lh_want){.kind = LH_WANT_RANGE, .range = *range, .is_whole_mapping = true};
+}
+
+struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
+					   struct lh_want_list *wants)
+{
+	uint32_t known_kinds = 0;
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		size_t range_count = lh_growth_is_suspect(growth) ? growth->ranges.count : 0;
+		for (size_t j = 0; j < range_count; j++) {
+			struct lh_want want = want_of(growth, &growth->ranges.items[j]);
+			bool is_known = want.kind == LH_WANT_KINDS && !(want.kinds & ~known_kinds);
+			known_kinds |= want.kinds;
+			if (!is_known && has_wanted(list, &want))
+				LH_TRY(add_want(wants, want));
+		}
+	}
+	return NULL;
+}
