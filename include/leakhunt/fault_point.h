@@ -1,8 +1,8 @@
 /*
  * fault_point: named places at which a test build (make FAULTS=1) dies as with kill -9, when
  * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS, or crashes, with LEAKHUNT_FAULT_CRASHES. With
- * LEAKHUNT_FAULT_HANGS=FILE it makes the file and waits there for ever, as if in the kernel. Compiled to nothing
- * otherwise.
+ * LEAKHUNT_FAULT_HANGS=FILE it makes the file and waits there for ever, as if in the kernel. With LEAKHUNT_FAULT_MARK=FILE
+ * it makes the file before. Compiled to nothing otherwise.
  */
 #ifndef LEAKHUNT_DUMP_FAULT_POINT_H
 #define LEAKHUNT_DUMP_FAULT_POINT_H
@@ -15,9 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static inline void lh_fault_hang(const char *path)
+static inline void lh_fault_mark(const char *path)
 {
 	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static inline void lh_fault_hang(const char *path)
+{
+	lh_fault_mark(path);
 	for (;;)
 		pause();
 }
@@ -31,6 +36,8 @@ static inline void lh_fault_point(const char *name)
 							       : SIGKILL;
 	if (!wanted || strcmp(wanted, name) != 0)
 		return;
+	if (getenv("LEAKHUNT_FAULT_MARK"))
+		lh_fault_mark(getenv("LEAKHUNT_FAULT_MARK"));
 	if (hung_path)
 		lh_fault_hang(hung_path);
 	else

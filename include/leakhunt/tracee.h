@@ -126,6 +126,12 @@ struct lh_error *lh_cow_child_prepare(const struct lh_process *process, const st
  */
 struct lh_error *lh_cow_child_make(struct lh_cow_child *child, struct lh_freeze *freeze) LH_NODISCARD;
 
+/*
+ * Gives it to a process of ours that traces it from now on and outlives us, should we be killed. Not while the target
+ * stands still: it takes two switches of processes.
+ */
+void lh_cow_child_hand_over(struct lh_cow_child *child);
+
 /* The child as a process, for its mappings and pagemap. */
 const struct lh_process *lh_cow_child_process(const struct lh_cow_child *child);
 

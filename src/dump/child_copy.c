@@ -146,6 +146,7 @@ static struct lh_error *fork_frozen(struct child_copy *copy)
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);
 	freeze = NULL;
 	lh_fault_point("child-target-resumed");
+	lh_cow_child_hand_over(copy->child);
 	lh_job_charge(job, cost);
 	job->receipt.injected = "clone, wait4; undone";
 	return NULL;

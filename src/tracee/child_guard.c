@@ -1,25 +1,26 @@
 /*
- * child_guard: waits, in a process of its own, for leakhunt's word that all is done. When leakhunt
- * is killed instead, the kernel lets the copy-on-write child go, which sleeps; the guard traces it before it
- * wakes, kills it, and has the target reap it. It never touches a target while leakhunt lives.
+ * child_guard: a process of its own that traces the copy-on-write child while leakhunt copies it, and has it reaped when
+ * leakhunt asks for that, or is killed. A child dies under its tracer only: of a zombie that nobody traces, the target,
+ * which does not know of it, would learn by wait(2) with __WALL. So a killed leakhunt never leaves one. It may leave a
+ * child that it had not handed over yet, alive: the guard traces it before it wakes.
  *
- * Why a guard: a child that ends without a signal to its parent stays a zombie of the target, which
- * does not know of it. Other ways were weighed and left: CLONE_PARENT hands the zombie and a SIGCHLD to a
+ * Other ways were weighed and left: CLONE_PARENT hands the zombie and a SIGCHLD to a
  * supervisor that did not ask for either; a grandchild goes to init, which in a container may be the
  * target itself, and the child in between leaves the same zombie; a thread of ours in the target, blocked
- * in wait4, is seen there (unshare and setns then fail) and leaves its stack. Should guard and
- * leakhunt both be killed, the child ends after its sleep, and the next run reaps it (child_reap).
+ * in wait4, is seen there (unshare and setns then fail) and leaves its stack. Should the guard
+ * be killed too, the child ends after its sleep, and the next run reaps it (child_reap).
  */
 #include "child_guard.h"
 
-#include "child_reap.h"
 #include "leakhunt/fault_point.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,12 +32,38 @@
 
 struct lh_child_guard {
 	pid_t pid;
-	int fd; /* of a socket pair: the guard reads words from its end, and the end of leakhunt */
+	int fd; /* of a socket pair: the guard reads requests from its end, and the end of leakhunt */
 };
 
-enum { WORDS_FD = 3 }; /* in the guard */
+enum { REQUESTS_FD = 3 }; /* in the guard */
 
-enum word { WORD_NONE, WORD_ANNOUNCED = 'a', WORD_DONE = 'd' };
+enum word {
+	WORD_ANNOUNCE, /* a child may be there from now on */
+	WORD_HOLD,     /* trace it; answered */
+	WORD_END,      /* end it; answered */
+	WORD_DONE,
+};
+
+struct request {
+	enum word word;
+	struct lh_traced_child child; /* WORD_HOLD */
+};
+
+/* An error in a form that can be sent. */
+struct answer {
+	bool is_error;
+	enum lh_error_code code;
+	char message[256];
+	struct lh_freeze_cost cost;
+};
+
+/* What the guard knows. */
+struct guarded {
+	const struct lh_process *process;
+	const struct lh_quiet_children *before; /* children that were there when it began */
+	struct lh_traced_child held;            /* pid 0: none */
+	bool is_announced;
+};
 
 /* ---------------------------------------------------------------- in the guard */
 
@@ -48,27 +75,12 @@ static void become_guard(int socket_fd)
 		signal(signals[i], SIG_IGN);
 	setsid();
 	prctl(PR_SET_NAME, "leakhunt-guard");
-	if (socket_fd != WORDS_FD)
-		dup2(socket_fd, WORDS_FD);
+	if (socket_fd != REQUESTS_FD)
+		dup2(socket_fd, REQUESTS_FD);
 	int null_fd = open("/dev/null", O_RDWR);
-	for (int fd = 0; fd < WORDS_FD; fd++)
+	for (int fd = 0; fd < REQUESTS_FD; fd++)
 		dup2(null_fd, fd);
-	close_range(WORDS_FD + 1, ~0U, 0);
-}
-
-/* The last word before leakhunt ended, or that it is done. */
-static enum word listen_until_end(void)
-{
-	enum word last = WORD_NONE;
-	for (;;) {
-		char word;
-		ssize_t count = read(WORDS_FD, &word, 1);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0 || word == WORD_DONE)
-			return count <= 0 ? last : WORD_DONE;
-		last = (enum word)word;
-	}
+	close_range(REQUESTS_FD + 1, ~0U, 0);
 }
 
 static bool is_listed(const struct lh_quiet_children *children, pid_t pid)
@@ -115,14 +127,77 @@ static void clean_up(const struct lh_process *process, const struct lh_quiet_chi
 	}
 }
 
-static _Noreturn void guard(const struct lh_process *process, const struct lh_quiet_children *before, int socket_fd)
+/* What the guard holds. Leakhunt may still be on its way out, as above. */
+static void end_held(const struct guarded *guarded)
+{
+	static const struct timespec nap = {.tv_nsec = 1000000};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
+	for (bool is_ended = false; !is_ended && lh_clock_monotonic_ns() < deadline_ns;) {
+		struct lh_freeze_cost cost = {0};
+		struct lh_error *error LH_CLEANUP(lh_cleanup_error) =
+			lh_child_end(guarded->process, &guarded->held, &cost);
+		is_ended = !error;
+		if (!is_ended)
+			nanosleep(&nap, NULL);
+	}
+}
+
+static void answer(const struct lh_error *error, struct lh_freeze_cost cost)
+{
+	struct answer answer = {.is_error = error != NULL, .cost = cost};
+	if (error) {
+		answer.code = lh_error_code(error);
+		snprintf(answer.message, sizeof(answer.message), "%s", lh_error_message(error));
+	}
+	(void)send(REQUESTS_FD, &answer, sizeof(answer), MSG_NOSIGNAL);
+}
+
+/* false: there is nothing left to guard. */
+static bool serve(struct guarded *guarded, const struct request *request)
+{
+	struct lh_freeze_cost cost = {0};
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = NULL;
+	switch (request->word) {
+	case WORD_ANNOUNCE:
+		guarded->is_announced = true;
+		break;
+	case WORD_HOLD:
+		error = lh_child_take_over(request->child.pid);
+		if (!error)
+			guarded->held = request->child;
+		answer(error, cost);
+		break;
+	case WORD_END:
+		error = lh_child_end(guarded->process, &guarded->held, &cost);
+		if (!error)
+			*guarded = (struct guarded){.process = guarded->process, .before = guarded->before};
+		answer(error, cost);
+		break;
+	case WORD_DONE:
+		return false;
+	}
+	return true;
+}
+
+static _Noreturn void guard(struct guarded *guarded, int socket_fd)
 {
 	become_guard(socket_fd);
-	if (listen_until_end() == WORD_ANNOUNCED) {
-		lh_fault_points_survive();
-		lh_fault_point("child-guard-alone");
-		clean_up(process, before);
+	lh_fault_points_survive();
+	for (;;) {
+		struct request request;
+		ssize_t count = recv(REQUESTS_FD, &request, sizeof(request), 0);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count != sizeof(request))
+			break;
+		if (!serve(guarded, &request))
+			_exit(0);
 	}
+	lh_fault_point("child-guard-alone");
+	if (guarded->held.pid)
+		end_held(guarded);
+	else if (guarded->is_announced)
+		clean_up(guarded->process, guarded->before);
 	_exit(0);
 }
 
@@ -133,11 +208,30 @@ static void cleanup_guard(struct lh_child_guard **guard)
 	lh_child_guard_end(*guard, true);
 }
 
-static void tell(const struct lh_child_guard *guard, enum word word)
+static bool tell(const struct lh_child_guard *guard, const struct request *request)
 {
-	char byte = (char)word;
-	while (send(guard->fd, &byte, 1, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	ssize_t count;
+	do
+		count = send(guard->fd, request, sizeof(*request), MSG_NOSIGNAL);
+	while (count < 0 && errno == EINTR);
+	return count == sizeof(*request);
+}
+
+static struct lh_error *ask(const struct lh_child_guard *guard, const struct request *request,
+			    struct lh_freeze_cost *cost)
+{
+	struct answer answer = {0};
+	ssize_t count = -1;
+	if (tell(guard, request)) {
+		do
+			count = recv(guard->fd, &answer, sizeof(answer), 0);
+		while (count < 0 && errno == EINTR);
+	}
+	if (count != sizeof(answer))
+		return lh_error_create(LH_ERROR_NO_PROCESS, "the guard of the child has ended");
+	lh_freeze_cost_add(cost, answer.cost);
+	answer.message[sizeof(answer.message) - 1] = 0;
+	return answer.is_error ? lh_error_create(answer.code, "%s", answer.message) : NULL;
 }
 
 struct lh_error *lh_child_guard_start(const struct lh_process *process, struct lh_child_guard **ret)
@@ -149,13 +243,14 @@ struct lh_error *lh_child_guard_start(const struct lh_process *process, struct l
 	if (!started)
 		return lh_error_no_memory();
 	started->fd = -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return lh_error_from_errno(errno, "cannot make a pair of sockets");
 	started->fd = fds[1];
 	started->pid = fork();
 	if (!started->pid) {
+		struct guarded guarded = {.process = process, .before = &before};
 		close(fds[1]);
-		guard(process, &before, fds[0]);
+		guard(&guarded, fds[0]);
 	}
 	int saved_errno = errno;
 	close(fds[0]);
@@ -168,7 +263,24 @@ struct lh_error *lh_child_guard_start(const struct lh_process *process, struct l
 
 void lh_child_guard_announce(const struct lh_child_guard *guard)
 {
-	tell(guard, WORD_ANNOUNCED);
+	(void)tell(guard, &(const struct request){.word = WORD_ANNOUNCE});
+}
+
+struct lh_error *lh_child_guard_hold(const struct lh_child_guard *guard, const struct lh_traced_child *child)
+{
+	const struct request request = {.word = WORD_HOLD, .child = *child};
+	struct lh_freeze_cost none = {0};
+	if (ptrace(PTRACE_DETACH, child->pid, 0, 0) < 0)
+		return lh_error_from_errno(errno, "cannot let go of child %d", (int)child->pid);
+	lh_fault_point("child-between-tracers");
+	LH_TRY(ask(guard, &request, &none));
+	lh_fault_point("child-held");
+	return NULL;
+}
+
+struct lh_error *lh_child_guard_end_child(const struct lh_child_guard *guard, struct lh_freeze_cost *cost)
+{
+	return ask(guard, &(const struct request){.word = WORD_END}, cost);
 }
 
 void lh_child_guard_end(struct lh_child_guard *guard, bool is_done)
@@ -176,7 +288,7 @@ void lh_child_guard_end(struct lh_child_guard *guard, bool is_done)
 	if (!guard)
 		return;
 	if (guard->pid > 0 && is_done)
-		tell(guard, WORD_DONE);
+		(void)tell(guard, &(const struct request){.word = WORD_DONE});
 	if (guard->fd >= 0)
 		close(guard->fd);
 	while (guard->pid > 0 && is_done && waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)

@@ -187,6 +187,16 @@ struct lh_error *lh_child_end(const struct lh_process *process, const struct lh_
 	return reap(process, inner_pid, child->pid, cost);
 }
 
+struct lh_error *lh_child_take_over(pid_t pid)
+{
+	int stop;
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0)
+		return lh_error_from_errno(errno, "cannot trace child %d", (int)pid);
+	lh_fault_point("child-seized");
+	(void)ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+	return lh_await_stop(pid, LH_STOP_PATIENCE_NS, &stop);
+}
+
 /* ---------------------------------------------------------------- leftovers */
 
 /* One that is traced belongs to a leakhunt or a guard that lives: its parent would wait for it in vain. */
@@ -226,21 +236,13 @@ static bool sleeps_in_slot(pid_t pid)
 	return slots && lh_vdso_slots_hold(slots, pc);
 }
 
-/* false: it is somebody else's, a leakhunt's that lives still, say. */
-static bool take_over(pid_t pid)
-{
-	int stop;
-	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0)
-		return false;
-	lh_fault_point("child-guard-seized");
-	(void)ptrace(PTRACE_INTERRUPT, pid, 0, 0);
-	lh_error_destroy(lh_await_stop(pid, LH_STOP_PATIENCE_NS, &stop));
-	return true;
-}
-
 static bool is_sleeping_leftover(const struct lh_quiet_child *child)
 {
-	return !child->is_zombie && sleeps_in_slot(child->pid) && take_over(child->pid);
+	if (child->is_zombie || !sleeps_in_slot(child->pid))
+		return false;
+	/* An error: it is somebody else's, a leakhunt's that lives still, say. */
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_child_take_over(child->pid);
+	return !error;
 }
 
 #else
@@ -271,4 +273,21 @@ struct lh_error *lh_child_end_leftovers(const struct lh_process *process, size_t
 		++*ret_count;
 	}
 	return NULL;
+}
+
+struct lh_error *lh_child_end_abandoned(const struct lh_process *process, const struct lh_traced_child *child,
+					struct lh_freeze_cost *cost)
+{
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
+	for (;;) {
+		size_t count;
+		pid_t inner_pid;
+		LH_TRY(lh_child_end_leftovers(process, &count, cost));
+		LH_TRY(find_inner_pid(process, child->pid, &inner_pid));
+		if (!inner_pid)
+			return NULL;
+		if (lh_clock_monotonic_ns() > deadline_ns)
+			return lh_error_create(LH_ERROR_SYSTEM, "child %d is still there", (int)child->pid);
+		nanosleep(&long_nap, NULL);
+	}
 }

@@ -14,6 +14,9 @@ struct lh_traced_child {
 	pid_t inner_pid; /* as its parent numbers it; 0: unknown */
 };
 
+/* Traces a child that nobody traces, and stops it. An error when it is somebody else's, or has ended. */
+struct lh_error *lh_child_take_over(pid_t pid) LH_NODISCARD;
+
 /*
  * Kills a child of `process` that we trace, and has `process` wait for it while all of its threads stand still,
  * so that no wait(2) of its own ever returns the child. That the process has ended (then the child is
@@ -22,5 +25,9 @@ struct lh_traced_child {
  */
 struct lh_error *lh_child_end(const struct lh_process *process, const struct lh_traced_child *child,
 			      struct lh_freeze_cost *cost) LH_NODISCARD;
+
+/* The same for a child whose tracer has just been killed, and may not be quite gone: tried until the child is. */
+struct lh_error *lh_child_end_abandoned(const struct lh_process *process, const struct lh_traced_child *child,
+					struct lh_freeze_cost *cost) LH_NODISCARD;
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * cow_child: forks a frozen target by an injected clone, without CLONE_VM. Input: a freeze; output: a
  * process that holds its memory as it was, stopped before its first instruction, until it is killed and
- * reaped. While it is traced the target's wait(2) never returns it. If leakhunt dies, it is let go, alive, and
- * sleeps (slot_code); a guard takes it over and ends it (child_guard).
+ * reaped. While it is traced the target's wait(2) never returns it. As soon as the target runs again, a guard traces it in
+ * our place (child_guard). If leakhunt dies before that, it is let go, alive, and sleeps (slot_code).
  */
 #include "leakhunt/tracee.h"
 
@@ -21,6 +21,7 @@ struct lh_cow_child {
 	struct lh_vdso_slots *slots; /* until it is made */
 	struct lh_child_guard *guard;
 	struct lh_traced_child made; /* pid 0: not, or not any more */
+	bool is_with_guard;
 	struct lh_process *process;  /* of the child */
 	int memory_fd;
 };
@@ -78,6 +79,14 @@ struct lh_error *lh_cow_child_make(struct lh_cow_child *child, struct lh_freeze 
 	return NULL;
 }
 
+void lh_cow_child_hand_over(struct lh_cow_child *child)
+{
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_child_guard_hold(child->guard, &child->made);
+	child->is_with_guard = !error;
+	if (error) /* and if that fails too, the end of it finds it among the leftovers */
+		lh_error_destroy(lh_child_take_over(child->made.pid));
+}
+
 /* ---------------------------------------------------------------- reading it */
 
 const struct lh_process *lh_cow_child_process(const struct lh_cow_child *child)
@@ -113,6 +122,19 @@ struct lh_error *lh_cow_child_check(const struct lh_cow_child *child)
 
 /* ---------------------------------------------------------------- its end */
 
+static struct lh_error *end_made(struct lh_cow_child *child, struct lh_freeze_cost *cost)
+{
+	if (!child->is_with_guard)
+		lh_cow_child_hand_over(child);
+	if (!child->is_with_guard)
+		return lh_child_end(child->target, &child->made, cost);
+	struct lh_error *error = lh_child_guard_end_child(child->guard, cost);
+	if (!error || lh_error_code(error) != LH_ERROR_NO_PROCESS)
+		return error;
+	lh_error_destroy(error);
+	return lh_child_end_abandoned(child->target, &child->made, cost);
+}
+
 struct lh_error *lh_cow_child_end(struct lh_cow_child *child, struct lh_freeze_cost *cost)
 {
 	if (!child)
@@ -120,7 +142,7 @@ struct lh_error *lh_cow_child_end(struct lh_cow_child *child, struct lh_freeze_c
 	if (child->memory_fd >= 0)
 		close(child->memory_fd);
 	lh_vdso_slots_close(child->slots);
-	struct lh_error *error = child->made.pid ? lh_child_end(child->target, &child->made, cost) : NULL;
+	struct lh_error *error = child->made.pid ? end_made(child, cost) : NULL;
 	lh_child_guard_end(child->guard, !error);
 	lh_process_close(child->process);
 	free(child);

@@ -109,25 +109,65 @@ end_python() {
 	end_python
 }
 
-# Of the child itself; those on a thread's way to any job are met on the way to its clone, and to its wait4.
+# Of the child itself; those on a thread's way to any job are met on the way to its clone.
 fault_points() {
 	grep -rhoE "lh_fault_point\(\"($1)-[a-z-]+\"\)" "$LEAKHUNT_ROOT/src" | cut -d'"' -f2 | grep -v child-guard
 }
 
+# Those of the guard, which ends the child.
+GUARDS='seized|killed|dead|awaited|handed-over|waited-for'
+
+assert_nothing_written() {
+	[ ! -e killed.core ]
+	rm -f .killed.core.*.tmp
+}
+
 @test "killed at each named step: the target is well, and no child of it stays" {
 	start_sample page_writer --rate 20000
-	[ "$(fault_points child | wc -l)" -ge 13 ]
-	for point in $(fault_points 'child|remote|borrow-all'); do
+	[ "$(fault_points child | wc -l)" -ge 15 ]
+	for point in $(fault_points 'child|remote' | grep -vE "child-($GUARDS)|remote-call-left"); do
 		status=0
 		LEAKHUNT_FAULT=$point "$faulty" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- ||
 			status=$?
 		[ "$status" -eq 137 ] || { echo "$point was not reached: $status" >&2; return 1; }
 		assert_target_is_well || { echo "after $point" >&2; return 1; }
-		[ ! -e killed.core ]
-		rm -f .killed.core.*.tmp
+		assert_nothing_written
 	done
 	"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o whole.core >/dev/null 2>&1
 	assert_of_one_instant whole.core
+}
+
+@test "its guard killed at each named step: leakhunt ends the child" {
+	start_sample page_writer --rate 20000
+	for point in $(fault_points 'child|remote|borrow-all' | grep -E "child-($GUARDS)|remote|borrow") child-guard-alone; do
+		case $point in
+		remote-cloned | remote-interrupted | child-guard-alone) continue ;; # not a guard's, or after leakhunt
+		esac
+		rm -f reached whole.core
+		LEAKHUNT_FAULT_NEXT=$point LEAKHUNT_FAULT_MARK=reached \
+			"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o whole.core >/dev/null 2>&1 3>&-
+		[ -e reached ] || { echo "$point was not reached" >&2; return 1; }
+		assert_target_is_well || { echo "after $point" >&2; return 1; }
+		assert_of_one_instant whole.core
+	done
+}
+
+@test "killed while its guard ends the child: the guard goes on" {
+	start_sample page_writer --rate 20000
+	for point in $(fault_points 'child' | grep -E "child-($GUARDS)"); do
+		rm -f reached
+		LEAKHUNT_FAULT_NEXT=$point LEAKHUNT_FAULT_STOPS=1 LEAKHUNT_FAULT_MARK=reached \
+			"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- &
+		victim=$!
+		is_reached() { [ -e reached ]; }
+		wait_until 300 is_reached || { echo "$point was not reached" >&2; return 1; }
+		guard=$(pgrep -P "$victim" -x leakhunt-guard)
+		kill -KILL "$victim"
+		kill -CONT "$guard"
+		wait "$victim" || true
+		assert_target_is_well || { echo "after $point" >&2; return 1; }
+		assert_nothing_written
+	done
 }
 
 has_zombie() {
@@ -141,17 +181,12 @@ has_leftover() {
 
 @test "killed together with its guard: a child stays, and the next run ends it" {
 	start_sample page_writer --rate 20000
-	for point in child-made child-stopped child-offered child-copied child-dead child-awaited; do
+	for point in child-made child-stopped child-offered child-target-resumed child-held child-copied; do
 		LEAKHUNT_FAULT=$point LEAKHUNT_FAULT_NEXT=child-guard-alone \
 			"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- || true
-		case $point in
-		child-awaited) wait_until 100 has_no_child "$SAMPLE_PID" ;; # the target is at it already
-		*)
-			wait_until 100 has_leftover "$SAMPLE_PID"
-			"$LEAKHUNT" dump "$SAMPLE_PID" --mode "${mode:=snapshot}" --region anon --force -o next.core >/dev/null 2>err
-			grep -q 'reaped 1 child that a killed leakhunt had left' err
-			;;
-		esac
+		wait_until 100 has_leftover "$SAMPLE_PID"
+		"$LEAKHUNT" dump "$SAMPLE_PID" --mode "${mode:=snapshot}" --region anon --force -o next.core >/dev/null 2>err
+		grep -q 'reaped 1 child that a killed leakhunt had left' err
 		has_no_child "$SAMPLE_PID"
 		assert_target_is_well
 		[ "$mode" = child ] && mode=snapshot || mode=child
