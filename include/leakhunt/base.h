@@ -226,6 +226,9 @@ static inline int lh_compare_u64(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
+/* The smallest page of any Linux target; others are multiples. */
+#define LH_PAGE_BYTES ((uint64_t)4096)
+
 /* `alignment` is a power of two. */
 static inline uint64_t lh_align_down(uint64_t value, uint64_t alignment)
 {
@@ -339,6 +342,19 @@ struct lh_error *lh_outfile_commit_both(struct lh_outfile *first, struct lh_outf
 /* Without a commit before it, everything written is gone. NULL is legal. */
 void lh_outfile_destroy(struct lh_outfile *file);
 void lh_cleanup_outfile(struct lh_outfile **file);
+
+/* ---------------------------------------------------------------- settings */
+
+/* What the user's environment says. Texts are borrowed, and must stay. Only cli reads the environment. */
+struct lh_settings {
+	const char *temporary_folder; /* TMPDIR; never empty in what lh_settings returns: "/tmp" in its place */
+	const char *kernel;           /* LEAKHUNT_KERNEL: name of the SIMD kernel to use; NULL: the best */
+	bool has_debug_servers;       /* DEBUGINFOD_URLS names servers, which libdebuginfod asks */
+};
+
+/* Before other threads start. */
+void lh_settings_set(const struct lh_settings *values);
+const struct lh_settings *lh_settings(void);
 
 /* ---------------------------------------------------------------- machine code */
 

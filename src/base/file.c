@@ -74,12 +74,11 @@ struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_bu
  */
 static bool is_mended_by_a_look(const char *at, size_t length, const char **last)
 {
-	enum { PAGE_BYTES = 4096 };
 	if (*last == at)
 		return false;
 	*last = at;
 	(void)*(const volatile char *)at;
-	(void)*(const volatile char *)(at + lh_min_u64(length, PAGE_BYTES) - 1);
+	(void)*(const volatile char *)(at + lh_min_u64(length, LH_PAGE_BYTES) - 1);
 	return true;
 }
 

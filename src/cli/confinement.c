@@ -49,9 +49,8 @@ struct lh_error *lh_confinement_add_image(struct lh_confinement *confinement, co
 	LH_TRY(lh_buffer_status(&index));
 	LH_TRY(lh_confinement_add_path(confinement, path));
 	LH_TRY(lh_confinement_add_path(confinement, index.data));
-	const char *folder = getenv("TMPDIR");
 	if (lh_image_file_is_compressed(path))
-		return replace_text(&confinement->write_folder, strdup(folder && *folder ? folder : "/tmp"));
+		return replace_text(&confinement->write_folder, strdup(lh_settings()->temporary_folder));
 	return NULL;
 }
 
@@ -91,9 +90,8 @@ static struct lh_error *find_cache_folder(char **ret)
 
 struct lh_error *lh_confinement_add_symbols(struct lh_confinement *confinement, const char *root)
 {
-	const char *urls = getenv("DEBUGINFOD_URLS");
 	LH_TRY(lh_confinement_add_path(confinement, *root ? root : "/"));
-	if (!urls || !*urls)
+	if (!lh_settings()->has_debug_servers)
 		return NULL;
 	/* Libraries, certificates, the resolver's files. */
 	LH_TRY(lh_confinement_add_path(confinement, "/"));

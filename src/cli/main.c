@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -113,10 +114,22 @@ static void reserve_standard_streams(void)
 		close(fd);
 }
 
+static void take_environment(void)
+{
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	struct lh_settings settings = {
+		.temporary_folder = getenv("TMPDIR"),
+		.kernel = getenv("LEAKHUNT_KERNEL"),
+		.has_debug_servers = urls && *urls,
+	};
+	lh_settings_set(&settings);
+}
+
 int main(int argc, char **argv)
 {
 	reserve_standard_streams();
 	lh_self_forbid_cores();
+	take_environment();
 	/* A closed pipe (`| head`) is an EPIPE for lh_print, not a signal. */
 	signal(SIGPIPE, SIG_IGN);
 	const char *name = argc > 1 ? argv[1] : NULL;

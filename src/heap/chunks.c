@@ -18,7 +18,6 @@ enum {
 	UNUSED_FLAG = 8,
 	SIZE_MIN = 32,
 	ALIGNMENT = 16,
-	PAGE_BYTES = 4096,
 	CHAIN_MIN = 6,          /* headers in a row that are taken for a chain */
 	SEARCH_MAX = 64 * 1024, /* bytes before an address in which its chunk is looked for */
 };
@@ -55,7 +54,7 @@ static bool may_end_behind(const struct view *view, uint64_t addr, uint64_t byte
 	uint64_t segment_end = view->walk->segment->end, end;
 	if (!lh_add_u64(addr, bytes, &end))
 		return false;
-	return end <= segment_end || (end % PAGE_BYTES == 0 && end - segment_end <= ABSENT_MAX);
+	return end <= segment_end || (end % LH_PAGE_BYTES == 0 && end - segment_end <= ABSENT_MAX);
 }
 
 static bool read_header(const struct view *view, uint64_t addr, struct header *ret)
@@ -73,8 +72,8 @@ static bool read_header(const struct view *view, uint64_t addr, struct header *r
 
 static bool is_mapped_chunk(const struct header *header)
 {
-	return header->is_mapped && !header->is_previous_used && header->addr % PAGE_BYTES == 0 &&
-	       !header->previous_bytes && header->size_bytes % PAGE_BYTES == 0;
+	return header->is_mapped && !header->is_previous_used && header->addr % LH_PAGE_BYTES == 0 &&
+	       !header->previous_bytes && header->size_bytes % LH_PAGE_BYTES == 0;
 }
 
 /* Whether `next` can stand behind a chunk of that size. */

@@ -9,8 +9,6 @@
 
 #include "leakhunt/heap.h"
 
-enum { LH_PAGE_BYTES = 4096 };
-
 /* Memory of a live process or of an image. Absent and swapped pages are unreadable. */
 struct lh_heap_memory {
 	const struct lh_region_list *list; /* the mappings, ascending */

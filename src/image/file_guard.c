@@ -38,10 +38,9 @@ static void take_fault(int signal_number, siginfo_t *info, void *context)
 {
 	(void)context;
 	struct guard *guard = info->si_code == BUS_ADRERR ? find_guard((uintptr_t)info->si_addr) : NULL;
-	void *page = (char *)info->si_addr - (uintptr_t)info->si_addr % LH_IMAGE_PAGE_BYTES;
-	if (guard &&
-	    mmap(page, LH_IMAGE_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
-		guard->lost_bytes += LH_IMAGE_PAGE_BYTES;
+	void *page = (char *)info->si_addr - (uintptr_t)info->si_addr % LH_PAGE_BYTES;
+	if (guard && mmap(page, LH_PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+		guard->lost_bytes += LH_PAGE_BYTES;
 	else
 		sigaction(signal_number, &old_action, NULL); /* done again, it ends as without us */
 }

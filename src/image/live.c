@@ -159,7 +159,7 @@ static uint64_t adjoining_end(const struct lh_image *image, const struct lh_segm
 static uint64_t present_until(const struct lh_image *image, uint64_t addr, uint64_t until)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	struct lh_range range = {lh_align_down(addr, LH_IMAGE_PAGE_BYTES), lh_align_up(until, LH_IMAGE_PAGE_BYTES)};
+	struct lh_range range = {lh_align_down(addr, LH_PAGE_BYTES), lh_align_up(until, LH_PAGE_BYTES)};
 	struct lh_error *error = lh_pagemap_runs(image->pagemap, range, &runs);
 	const struct lh_page_run *first = runs.runs.count ? &runs.runs.items[0] : NULL;
 	bool is_present = !error && first && first->state == LH_PAGES_PRESENT && first->range.start <= addr;
@@ -247,7 +247,7 @@ static struct lh_error *walk_run(struct live_walk *walk, const struct lh_segment
 			continue;
 		/* Unmapped meanwhile, or the whole process is gone. */
 		LH_TRY(lh_process_check(walk->image->process));
-		uint64_t lost_end = lh_min_u64(lh_align_down(at, LH_IMAGE_PAGE_BYTES) + LH_IMAGE_PAGE_BYTES, owned.end);
+		uint64_t lost_end = lh_min_u64(lh_align_down(at, LH_PAGE_BYTES) + LH_PAGE_BYTES, owned.end);
 		LH_TRY(lh_image_add_gap(walk->image, at, lost_end, LH_GAP_UNREADABLE));
 		at = lost_end;
 	}

@@ -9,8 +9,7 @@
 static struct lh_error *find_present_pages(const struct lh_image *image, struct lh_range range,
 					   struct lh_page_runs *ret)
 {
-	struct lh_range pages = {lh_align_down(range.start, LH_IMAGE_PAGE_BYTES),
-				 lh_align_up(range.end, LH_IMAGE_PAGE_BYTES)};
+	struct lh_range pages = {lh_align_down(range.start, LH_PAGE_BYTES), lh_align_up(range.end, LH_PAGE_BYTES)};
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	LH_TRY(lh_pagemap_runs(image->pagemap, pages, &runs));
 	for (size_t i = 0; i < runs.runs.count; i++) {

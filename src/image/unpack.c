@@ -119,16 +119,10 @@ static struct lh_error *unpack_all(struct unpacking *unpacking)
 	}
 }
 
-static const char *temporary_folder(void)
-{
-	const char *folder = getenv("TMPDIR");
-	return folder && folder[0] ? folder : "/tmp";
-}
-
 struct lh_error *lh_zstd_unpack(int fd, const char *what, int *ret_fd, uint64_t *ret_bytes)
 {
 	struct unpacking unpacking LH_CLEANUP(unpacking_deinit) = {
-		.from_fd = fd, .to_fd = -1, .what = what, .folder = temporary_folder()};
+		.from_fd = fd, .to_fd = -1, .what = what, .folder = lh_settings()->temporary_folder};
 	unpacking.stream = ZSTD_createDStream();
 	unpacking.packed = malloc(ZSTD_DStreamInSize());
 	unpacking.content = malloc(ZSTD_DStreamOutSize());

@@ -100,8 +100,7 @@ void lh_image_let_go(const struct lh_image *image, const struct lh_block *block)
 	uintptr_t first = (uintptr_t)image->mapping, start = (uintptr_t)block->data;
 	if (!image->mapping || start < first || start - first >= image->file_bytes)
 		return;
-	uintptr_t page = lh_align_up(start, LH_IMAGE_PAGE_BYTES),
-		  end = lh_align_down(start + block->bytes, LH_IMAGE_PAGE_BYTES);
+	uintptr_t page = lh_align_up(start, LH_PAGE_BYTES), end = lh_align_down(start + block->bytes, LH_PAGE_BYTES);
 	if (page < end)
 		(void)madvise((uint8_t *)image->mapping + (page - first), end - page, MADV_DONTNEED);
 }

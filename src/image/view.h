@@ -8,8 +8,6 @@
 #include "compressed.h"
 #include "leakhunt/image.h"
 
-enum { LH_IMAGE_PAGE_BYTES = 4096 };
-
 struct lh_image {
 	enum lh_image_source source;
 	char *path;

@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-enum { DATA_PIECE_WORDS = 8192, FLAGS = 7, MAPPED = 2, OVERHEAD = 16, PAGE = 4096 };
+enum { DATA_PIECE_WORDS = 8192, FLAGS = 7, MAPPED = 2, OVERHEAD = 16 };
 
-#define ADDRESS_MIN UINT64_C(4096)
+#define ADDRESS_MIN LH_PAGE_BYTES
 #define ADDRESS_MAX (UINT64_C(1) << 47)
 /* Of all modules together; the data of large programs has a few MiB. */
 #define MODULE_DATA_MAX (64 * LH_MIB)
@@ -66,7 +66,7 @@ uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr
 	rounded = lh_align_down(rounded, OVERHEAD);
 	if (!view->has_chunk || lh_image_read(view->image, addr - 8, &size, 8) != 8)
 		return rounded;
-	uint64_t slack = size & MAPPED ? OVERHEAD + PAGE : 3 * OVERHEAD;
+	uint64_t slack = size & MAPPED ? OVERHEAD + LH_PAGE_BYTES : 3 * OVERHEAD;
 	size &= ~(uint64_t)FLAGS;
 	return size >= least && size - least <= slack ? size : rounded;
 }
@@ -107,7 +107,7 @@ static struct lh_error *visit_data(const struct lh_family_setup *setup, struct l
 		if (got >= 8)
 			LH_TRY(visit(context, &(struct lh_module_data){at, words, got / 8}));
 		/* An absent page ends a read: go on behind it. */
-		at = got == wanted ? at + wanted : lh_align_down(at + got, PAGE) + PAGE;
+		at = got == wanted ? at + wanted : lh_align_down(at + got, LH_PAGE_BYTES) + LH_PAGE_BYTES;
 	}
 	return NULL;
 }

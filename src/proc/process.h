@@ -8,8 +8,6 @@
 
 #include <stdatomic.h>
 
-enum { LH_PAGE_BYTES = 4096 }; /* the smallest page of any Linux target; others are multiples */
-
 enum { LH_COMMAND_BYTES = 16 }; /* TASK_COMM_LEN, with the NUL (proc_pid_comm(5)) */
 
 struct lh_process {

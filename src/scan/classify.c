@@ -14,7 +14,6 @@
 enum {
 	LINE_BYTES = 64,
 	WORD_BYTES = 8,
-	PAGE_BYTES = 4096,
 	WINDOW_LINES = LH_CLASSIFY_WINDOW / LINE_BYTES,
 	WINDOW_WORDS = LH_CLASSIFY_WINDOW / WORD_BYTES
 };
@@ -279,9 +278,9 @@ static void judge_window(struct view *view, ptrdiff_t at, struct lh_range part, 
 static size_t zero_pages(const struct lh_classifier *classifier, const struct lh_block *block, size_t at, size_t end)
 {
 	size_t bytes = 0;
-	while ((block->addr + at + bytes) % PAGE_BYTES == 0 && end - at - bytes >= PAGE_BYTES &&
-	       classifier->kernel->is_zero(block->data + at + bytes, PAGE_BYTES))
-		bytes += PAGE_BYTES;
+	while ((block->addr + at + bytes) % LH_PAGE_BYTES == 0 && end - at - bytes >= LH_PAGE_BYTES &&
+	       classifier->kernel->is_zero(block->data + at + bytes, LH_PAGE_BYTES))
+		bytes += LH_PAGE_BYTES;
 	return bytes;
 }
 

@@ -17,7 +17,7 @@ static const struct lh_collector *const lh_collectors[] = {
 };
 
 /* Enough for the look around a stripe to cost little; little enough for the parts to fit in memory. */
-enum { PAGE_BYTES = 4096, COLLECTORS = LH_ARRAY_COUNT(lh_collectors), STRIPE_BYTES = 4 << 20 };
+enum { COLLECTORS = LH_ARRAY_COUNT(lh_collectors), STRIPE_BYTES = 4 << 20 };
 
 struct summary_total {
 	struct lh_collector_setup setup;
@@ -64,7 +64,7 @@ static struct lh_error *create_part(void *context, void **ret)
 
 static size_t page_end(const struct lh_block *slice, size_t at)
 {
-	size_t until_border = PAGE_BYTES - (slice->addr + at) % PAGE_BYTES;
+	size_t until_border = LH_PAGE_BYTES - (slice->addr + at) % LH_PAGE_BYTES;
 	return at + lh_min_u64(until_border, slice->bytes - at);
 }
 

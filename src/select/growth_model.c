@@ -13,8 +13,6 @@
 #include <string.h>
 
 enum { POINTS_MAX = LH_GROWTH_MODEL_POINTS_MAX, PERIOD_MIN = 3, OPENING_MIN = 4, BLOCKS = 5 };
-static const double PAGE_BYTES = 4096;
-
 /* A scaled curve. All arrays hold POINTS_MAX numbers. */
 struct curve {
 	double x[POINTS_MAX];
@@ -80,7 +78,7 @@ static struct lh_error *make_curve(struct lh_series series, struct curve *curve)
 	for (size_t i = 0; i < curve->count; i++)
 		curve->z[i] = (curve->z[i] - least) / range;
 	scale_times(curve->x, curve->count);
-	curve->page_share = PAGE_BYTES / range;
+	curve->page_share = (double)LH_PAGE_BYTES / range;
 	curve->rounding = curve->page_share * curve->page_share / 12 + 1e-7;
 	return NULL;
 }

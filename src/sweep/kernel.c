@@ -3,7 +3,6 @@
  */
 #include "leakhunt/sweep.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 const struct lh_kernel *const lh_kernels[] = {
@@ -34,7 +33,7 @@ static struct lh_error *unusable(const char *name)
 
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret)
 {
-	const char *forced = getenv("LEAKHUNT_KERNEL");
+	const char *forced = lh_settings()->kernel;
 	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
 		if ((*kernel)->is_supported() && (!forced || strcmp(forced, (*kernel)->name) == 0)) {
 			*ret = *kernel;

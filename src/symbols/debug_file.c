@@ -215,8 +215,8 @@ static struct lh_error *add_from_server(const struct lh_module *module, struct l
 					bool *ret_is_found)
 {
 	static struct debuginfod debuginfod; /* kept: libcurl can't be unloaded safely */
-	const char *urls = getenv("DEBUGINFOD_URLS");
-	if (!urls || !*urls || !module->build_id_bytes || (!debuginfod.library && !load_debuginfod(&debuginfod)))
+	if (!lh_settings()->has_debug_servers || !module->build_id_bytes ||
+	    (!debuginfod.library && !load_debuginfod(&debuginfod)))
 		return NULL;
 	LH_CLEANUP(lh_cleanup_close) int fd = fetch_debug_file(&debuginfod, module);
 	if (fd < 0)

@@ -82,7 +82,7 @@ struct lh_error *lh_module_table_add_load(struct lh_module_table *table, const G
 		.file_bytes = lh_min_u64(header->p_filesz, header->p_memsz),
 		.is_code = header->p_flags & PF_X,
 	};
-	uint64_t page = lh_align_down(header->p_vaddr, 4096);
+	uint64_t page = lh_align_down(header->p_vaddr, LH_PAGE_BYTES);
 	if (!table->has_first_load || page < table->first_load_addr)
 		table->first_load_addr = page;
 	table->has_first_load = true;

@@ -6,14 +6,14 @@
 /* Other mappings may lie in a hole between two segments of a module. */
 static bool is_in_hole(const struct named_module *module, uint64_t addr)
 {
-	const uint64_t page = 4096;
 	uint64_t file_addr = addr - module->bias;
 	bool is_followed = false; /* by a segment */
 	if (!module->module->has_bias)
 		return false;
 	for (size_t i = 0; i < module->table.loads.count; i++) {
 		const struct lh_table_load *load = &module->table.loads.items[i];
-		if (file_addr >= lh_align_down(load->start, page) && file_addr < lh_align_up(load->end, page))
+		if (file_addr >= lh_align_down(load->start, LH_PAGE_BYTES) &&
+		    file_addr < lh_align_up(load->end, LH_PAGE_BYTES))
 			return false;
 		is_followed |= load->start > file_addr;
 	}

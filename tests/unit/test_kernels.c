@@ -192,7 +192,7 @@ static void test_kernel_is_forced_by_name(void **state)
 	(void)state;
 	for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
 		const struct lh_kernel *selected = NULL;
-		setenv("LEAKHUNT_KERNEL", (*kernel)->name, 1);
+		lh_settings_set(&(struct lh_settings){.kernel = (*kernel)->name});
 		if ((*kernel)->is_supported()) {
 			assert_success(lh_kernel_select(&selected));
 			assert_ptr_equal(selected, *kernel);
@@ -201,10 +201,10 @@ static void test_kernel_is_forced_by_name(void **state)
 		}
 	}
 	const struct lh_kernel *selected = NULL;
-	setenv("LEAKHUNT_KERNEL", "abacus", 1);
+	lh_settings_set(&(struct lh_settings){.kernel = "abacus"});
 	assert_failure(lh_kernel_select(&selected), LH_ERROR_USAGE);
 	assert_null(selected);
-	unsetenv("LEAKHUNT_KERNEL");
+	lh_settings_set(&(struct lh_settings){0});
 	assert_success(lh_kernel_select(&selected));
 }
 

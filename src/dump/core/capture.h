@@ -51,7 +51,7 @@ struct lh_error *lh_core_notes_encode(const struct lh_capture *capture, const st
 				      struct lh_buffer *ret) LH_NODISCARD;
 
 /* Bytes before the memory: the ELF header's page. */
-#define LH_CORE_BASE_OFFSET ((uint64_t)4096)
+#define LH_CORE_BASE_OFFSET LH_PAGE_BYTES
 
 /* Writes notes, program headers and at last the ELF header around the memory in `fd`. */
 struct lh_error *lh_core_finish(const struct lh_capture *capture, int fd) LH_NODISCARD;

@@ -52,7 +52,7 @@ struct worker {
 
 bool lh_compress_gives_back(int spool_fd)
 {
-	return fallocate(spool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+	return fallocate(spool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)LH_PAGE_BYTES) == 0;
 }
 
 static size_t content_bytes_of(const struct compression *compression, uint64_t frame)

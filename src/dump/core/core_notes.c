@@ -89,7 +89,6 @@ static void append_files(struct lh_buffer *notes, const struct lh_region_list *l
 {
 	struct lh_buffer table LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_buffer names LH_CLEANUP(lh_buffer_deinit) = {0};
-	const uint64_t page_bytes = 4096;
 	uint64_t count = 0;
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
@@ -98,14 +97,14 @@ static void append_files(struct lh_buffer *notes, const struct lh_region_list *l
 		count++;
 		append_u64(&table, region->start);
 		append_u64(&table, region->end);
-		append_u64(&table, region->file_offset / page_bytes);
+		append_u64(&table, region->file_offset / LH_PAGE_BYTES);
 		lh_buffer_puts(&names, region->name);
 		lh_buffer_puts(&names, region->is_deleted ? " (deleted)" : "");
 		lh_buffer_append(&names, "", 1);
 	}
 	struct lh_buffer note LH_CLEANUP(lh_buffer_deinit) = {0};
 	append_u64(&note, count);
-	append_u64(&note, page_bytes);
+	append_u64(&note, LH_PAGE_BYTES);
 	lh_buffer_append(&note, table.data, table.length);
 	lh_buffer_append(&note, names.data, names.length);
 	notes->failed |= note.failed | table.failed | names.failed;

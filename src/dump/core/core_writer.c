@@ -25,7 +25,7 @@ static Elf64_Phdr load_header(const struct lh_piece *piece)
 		.p_vaddr = piece->start,
 		.p_filesz = piece->file_bytes,
 		.p_memsz = piece->end - piece->start,
-		.p_align = 4096,
+		.p_align = LH_PAGE_BYTES,
 	};
 }
 

@@ -7,8 +7,6 @@
 #include "leakhunt/dump.h"
 #include "ranges.h"
 
-#define LH_PAGE_BYTES ((uint64_t)4096)
-
 /* Stopping and letting go a thread, its registers included (measured on Linux 6.18: 10 to 20 us). */
 #define LH_THREAD_STOP_NS ((uint64_t)20 * 1000)
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20, PAGE_BYTES = 4096 };
+enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
 
 struct lh_secret_finder {
 	const struct lh_kernel *kernel;
@@ -85,10 +85,10 @@ static size_t like_bytes_end(const struct run *run, size_t at, size_t end, bool 
 {
 	const struct lh_kernel *kernel = run->finder->kernel;
 	const uint8_t *bytes = run->search->bytes;
-	*ret_is_zero = kernel->is_zero(bytes + at, lh_min_u64(PAGE_BYTES, end - at));
+	*ret_is_zero = kernel->is_zero(bytes + at, lh_min_u64(LH_PAGE_BYTES, end - at));
 	do
-		at += lh_min_u64(PAGE_BYTES, end - at);
-	while (at < end && kernel->is_zero(bytes + at, lh_min_u64(PAGE_BYTES, end - at)) == *ret_is_zero);
+		at += lh_min_u64(LH_PAGE_BYTES, end - at);
+	while (at < end && kernel->is_zero(bytes + at, lh_min_u64(LH_PAGE_BYTES, end - at)) == *ret_is_zero);
 	return at;
 }
 
