@@ -44,7 +44,7 @@ struct lh_want_list {
 void lh_want_list_deinit(struct lh_want_list *list);
 
 /*
- * Appends what grows (lh_growth_is_suspect) and is still in `list`: what an allocator owns as "heap", since allocators
+ * Appends what grows (is_suspect) and is still in `list`: what an allocator owns as "heap", since allocators
  * map on; a family by its kind, since new members come; a single mapping by its place, however it grows.
  */
 struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,

@@ -105,6 +105,12 @@ enum lh_measure {
 	LH_MEASURE_MAPPED, /* address space: used memory does not grow, but what is mapped does */
 };
 
+/* Who makes the memory of a growth. */
+struct lh_cause {
+	const char *word; /* "brk-heap", "thread-stacks": for programs; NULL: lh_selection_find_causes was not called */
+	char text[200];   /* one sentence, for people; names in it are raw bytes */
+};
+
 /* A moment that is not there. */
 #define LH_NEVER_S (-1.0)
 
@@ -139,6 +145,8 @@ struct lh_growth {
 	double plateau_start_s; /* LH_VERDICT_PLATEAU, LH_VERDICT_STEP: when that ended; else LH_NEVER_S */
 	double bytes_per_count; /* growth for each one counted (struct lh_sample: counter); 0: not known */
 	enum lh_verdict verdict;
+	bool is_suspect; /* worth a dump: leak, growing, or undecided and grown by at least LH_GROWTH_MIN_BYTES */
+	struct lh_cause cause;
 	uint64_t watch_more_ns;  /* undecided or growing: how much longer to watch; else 0 */
 	char reason[200];        /* in words, with the numbers it rests on */
 	LH_VEC(uint64_t) series; /* of the measure, per moment; empty when it never changed */
@@ -153,6 +161,7 @@ struct lh_holding_growth {
 	double rate_low_per_hour;
 	double rate_high_per_hour;
 	enum lh_verdict verdict;
+	bool is_suspect; /* a leak, or memory that may become one, and more than what growing mappings take along */
 	uint64_t watch_more_ns; /* as of struct lh_growth */
 	char reason[200];
 	LH_VEC(uint64_t) series; /* per moment; empty when it never changed */
@@ -176,6 +185,7 @@ struct lh_selection {
 	struct lh_sampling_receipt receipt;
 	/* Leaks and undecided risers first, then the others; within each, by growth_bytes, most first. */
 	LH_VEC(struct lh_growth) growths;
+	size_t suspect;           /* what to dump: the first leak, else the first suspect; growths.count: none */
 	struct lh_growth total;   /* the whole process; its kind and ranges mean nothing */
 	LH_VEC(double) moments_s; /* of the series' values, after the first sample; a long watch is thinned out */
 	size_t sample_count;
@@ -188,17 +198,11 @@ struct lh_selection {
 /* "descriptors", "page tables": for people. */
 const char *lh_holding_text(enum lh_holding holding);
 
-/* Called a leak, or memory that may become one, and more than what growing mappings take along. */
-bool lh_holding_is_suspect(const struct lh_selection *selection, enum lh_holding holding);
-
 /* Growth below this is never called a leak: page-level noise of stacks, libraries and the kernel. */
 #define LH_GROWTH_MIN_BYTES (64 * LH_KIB)
 
 /* Leak or growing. */
 bool lh_verdict_is_rising(enum lh_verdict verdict);
-
-/* Worth a dump: called a leak or growing, or undecided and grown by at least LH_GROWTH_MIN_BYTES. */
-bool lh_growth_is_suspect(const struct lh_growth *growth);
 
 /*
  * A selection in the making: takes samples one by one, and keeps of each only what changed, so that a
@@ -239,13 +243,8 @@ struct lh_runtime_facts {
 /* As far as the names and addresses of its mappings tell, also those that did not change. */
 void lh_runtime_facts_gather(const struct lh_selection *selection, struct lh_runtime_facts *ret);
 
-/* Who makes such memory. */
-struct lh_cause {
-	const char *word; /* "brk-heap", "thread-stacks": for programs */
-	char text[200];   /* one sentence, for people; names in it are raw bytes */
-};
-
-void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret);
+/* Sets the cause of each growth. */
+void lh_selection_find_causes(struct lh_selection *selection, const struct lh_runtime_facts *facts);
 
 /* ---------------------------------------------------------------- when it ends */
 

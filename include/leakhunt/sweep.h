@@ -61,7 +61,8 @@ struct lh_kernel {
 extern const struct lh_kernel *const lh_kernels[];
 extern const struct lh_kernel lh_kernel_scalar, lh_kernel_sse2, lh_kernel_avx2, lh_kernel_avx512, lh_kernel_neon;
 
-/* The best kernel that this machine supports, or the one that lh_settings names. LH_ERROR_USAGE: that one cannot run. */
+/* The best kernel that this machine supports, or the one that lh_settings names. LH_ERROR_USAGE: that one cannot run.
+ */
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret) LH_NODISCARD;
 
 /* What a kernel is asked for: it knows nothing of UTF-8, whose runs lie within those of 8-bit bytes. */

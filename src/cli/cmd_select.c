@@ -349,10 +349,11 @@ static struct lh_error *print_explanation(void)
 	return lh_print(&text);
 }
 
-static struct lh_error *print_selection(const struct finding *finding, const struct settings *settings)
+static struct lh_error *print_selection(struct finding *finding, const struct settings *settings)
 {
 	struct lh_forecast forecast;
 	bool has_end = lh_forecast_end(&finding->selection, &forecast);
+	lh_selection_find_causes(&finding->selection, &finding->facts);
 	struct lh_select_report report = {
 		.selection = &finding->selection,
 		.forecast = has_end ? &forecast : NULL,

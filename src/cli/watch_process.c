@@ -80,11 +80,12 @@ static struct lh_error *print_line(const struct watch *watch)
 	return lh_print(&line);
 }
 
-static struct lh_error *put_result(const struct watch *watch, struct lh_style style, struct lh_buffer *ret)
+static struct lh_error *put_result(struct watch *watch, struct lh_style style, struct lh_buffer *ret)
 {
 	struct lh_forecast forecast;
 	struct lh_runtime_facts facts = lh_runtime_facts_make(&watch->selection, watch->allocator);
 	bool has_end = lh_forecast_end(&watch->selection, &forecast);
+	lh_selection_find_causes(&watch->selection, &facts);
 	struct lh_select_report report = {
 		.selection = &watch->selection,
 		.forecast = has_end ? &forecast : NULL,
@@ -108,7 +109,7 @@ static void put_status(const struct watch *watch, char *ret, size_t ret_bytes)
 }
 
 /* The size is asked for anew each time: windows are resized. */
-static struct lh_error *draw(const struct watch *watch)
+static struct lh_error *draw(struct watch *watch)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_screen_size window = lh_screen_size();
@@ -131,7 +132,7 @@ static struct lh_error *draw(const struct watch *watch)
 
 static struct lh_error *redraw_process(void *context)
 {
-	const struct watch *watch = context;
+	struct watch *watch = context;
 	return watch->sampling.sample_count >= 2 ? draw(watch) : NULL;
 }
 
@@ -189,7 +190,7 @@ static struct lh_error *follow(struct watch *watch)
 	return take_sample(watch);
 }
 
-static struct lh_error *print_result(const struct watch *watch)
+static struct lh_error *print_result(struct watch *watch)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_puts(&text, watch->is_terminal ? "" : "\n");

@@ -58,7 +58,7 @@ void lh_report_holdings_text(const struct lh_selection *selection, struct lh_sty
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	for (int i = 0; i < LH_HOLDING_COUNT; i++) {
-		if (lh_holding_is_suspect(selection, (enum lh_holding)i))
+		if (selection->holdings[i].is_suspect)
 			add_row(&table, selection, (enum lh_holding)i);
 	}
 	if (!table.row_styles.count)
@@ -104,7 +104,7 @@ static enum lh_holding find_leak(const struct lh_selection *selection)
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(order); i++) {
 		bool is_rising = lh_verdict_is_rising(selection->holdings[order[i]].verdict);
-		if (is_rising && lh_holding_is_suspect(selection, order[i]))
+		if (is_rising && selection->holdings[order[i]].is_suspect)
 			return order[i];
 	}
 	return LH_HOLDING_COUNT;
@@ -155,13 +155,13 @@ static json_t *json_holding(const struct lh_selection *selection, enum lh_holdin
 	json_t *series = json_array();
 	for (size_t i = 0; i < growth->series.count; i++)
 		json_array_append_new(series, lh_json_u64(growth->series.items[i]));
-	return json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:f, s:s, s:o, s:b, s:o}", "name", lh_holding_name(holding),
-		"text", lh_holding_text(holding), "unit", lh_holding_is_memory(holding) ? "bytes" : "count", "first",
-		lh_json_u64(growth->first), "last", lh_json_u64(growth->last), "growth", (json_int_t)growth->growth,
-		"rate_per_hour", growth->rate_per_hour, "rate_low_per_hour", growth->rate_low_per_hour,
-		"rate_high_per_hour", growth->rate_high_per_hour, "verdict", lh_verdict_name(growth->verdict), "reason",
-		lh_json_string(growth->reason), "suspect", lh_holding_is_suspect(selection, holding), "series", series);
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:f, s:f, s:f, s:s, s:o, s:b, s:o}", "name",
+			 lh_holding_name(holding), "text", lh_holding_text(holding), "unit",
+			 lh_holding_is_memory(holding) ? "bytes" : "count", "first", lh_json_u64(growth->first), "last",
+			 lh_json_u64(growth->last), "growth", (json_int_t)growth->growth, "rate_per_hour",
+			 growth->rate_per_hour, "rate_low_per_hour", growth->rate_low_per_hour, "rate_high_per_hour",
+			 growth->rate_high_per_hour, "verdict", lh_verdict_name(growth->verdict), "reason",
+			 lh_json_string(growth->reason), "suspect", (int)growth->is_suspect, "series", series);
 }
 
 void lh_report_holdings_json(const struct lh_selection *selection, json_t *object)

@@ -83,7 +83,7 @@ static void put_regions(struct lh_buffer *ret, const struct lh_watched *watched,
 		const struct lh_selection *selection = watched[i].selection;
 		for (size_t j = 0; j < selection->growths.count; j++) {
 			const struct lh_growth *growth = &selection->growths.items[j];
-			if (!lh_growth_is_suspect(growth))
+			if (!growth->is_suspect)
 				continue;
 			lh_buffer_puts(ret, "leakhunt_suspect_region_bytes");
 			put_process(ret, &watched[i]);

@@ -39,18 +39,9 @@ static bool has_changed(const struct lh_growth *growth)
 	return growth->series.count > 0;
 }
 
-/* What to dump, and to show: the first leak, else the first that may become one; NULL: none. */
-static const struct lh_growth *find_suspect(const struct lh_selection *selection)
+static const struct lh_growth *suspect_of(const struct lh_selection *selection)
 {
-	const struct lh_growth *suspect = NULL;
-	for (size_t i = 0; i < selection->growths.count; i++) {
-		const struct lh_growth *growth = &selection->growths.items[i];
-		if (lh_verdict_is_rising(growth->verdict))
-			return growth;
-		if (!suspect && lh_growth_is_suspect(growth))
-			suspect = growth;
-	}
-	return suspect;
+	return selection->suspect < selection->growths.count ? &selection->growths.items[selection->suspect] : NULL;
 }
 
 /* ---------------------------------------------------------------- the next command */
@@ -143,7 +134,7 @@ static enum lh_row_style style_of(const struct lh_growth *growth)
 {
 	if (growth->verdict == LH_VERDICT_LEAK)
 		return LH_ROW_RED;
-	return lh_growth_is_suspect(growth) ? LH_ROW_YELLOW : LH_ROW_PLAIN;
+	return growth->is_suspect ? LH_ROW_YELLOW : LH_ROW_PLAIN;
 }
 
 /* "heap", "anon x37", "thread-stack worker": kind, how many, and whose. */
@@ -244,12 +235,10 @@ static size_t count_unchanged(const struct lh_selection *selection)
 	return count;
 }
 
-static void text_cause(const struct lh_select_report *report, const struct lh_growth *growth, struct lh_buffer *ret)
+static void text_cause(const struct lh_growth *growth, struct lh_buffer *ret)
 {
-	struct lh_cause cause;
-	lh_cause_classify(growth, report->facts, &cause);
 	lh_buffer_puts(ret, "cause:   ");
-	lh_buffer_escape(ret, cause.text, strlen(cause.text));
+	lh_buffer_escape(ret, growth->cause.text, strlen(growth->cause.text));
 	lh_buffer_puts(ret, "\n");
 }
 
@@ -273,7 +262,7 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 	lh_buffer_printf(ret, "%s %s %s%s%s\n", is_rising ? "grows:  " : "perhaps:", lh_region_kind_name(suspect->kind),
 			 format_range(suspect, range, sizeof(range)), style.width ? ": " : "",
 			 style.width ? suspect->reason : "");
-	text_cause(report, suspect, ret);
+	text_cause(suspect, ret);
 	text_rate(suspect, ret);
 	lh_report_forecast_text(report->forecast, ret);
 	lh_buffer_puts(ret, "next:    ");
@@ -333,7 +322,7 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
 		lh_buffer_printf(ret, "(%zu mappings that did not change)\n", unchanged);
 	lh_report_holdings_text(report->selection, style, ret);
 	lh_buffer_puts(ret, "\n");
-	const struct lh_growth *suspect = find_suspect(report->selection);
+	const struct lh_growth *suspect = suspect_of(report->selection);
 	if (suspect)
 		text_suspect(report, suspect, style, ret);
 	else
@@ -391,24 +380,22 @@ static json_t *json_growth(const struct lh_growth *growth)
 		"mapped_last_bytes", lh_json_u64(growth->mapped_last_bytes), "huge_growth_bytes",
 		(json_int_t)growth->huge_growth_bytes, "verdict", lh_verdict_name(growth->verdict), "reason",
 		lh_json_string(growth->reason), "watch_more_ns", lh_json_u64(growth->watch_more_ns), "suspect",
-		lh_growth_is_suspect(growth), "series_bytes", json_series(growth));
+		growth->is_suspect, "series_bytes", json_series(growth));
 	if (object)
 		json_rate(growth, object);
 	return object;
 }
 
-static json_t *json_region(const struct lh_growth *growth, const struct lh_runtime_facts *facts)
+static json_t *json_region(const struct lh_growth *growth)
 {
-	struct lh_cause cause;
-	lh_cause_classify(growth, facts, &cause);
 	json_t *object = json_growth(growth);
 	json_object_set_new(object, "start", lh_json_address(growth->start));
 	json_object_set_new(object, "end", lh_json_address(growth->end));
 	json_object_set_new(object, "ranges", json_ranges(growth));
 	json_object_set_new(object, "size_bytes", lh_json_u64(mapped_bytes(growth)));
 	json_object_set_new(object, "kind", json_string(lh_region_kind_name(growth->kind)));
-	json_object_set_new(object, "cause", json_string(cause.word));
-	json_object_set_new(object, "cause_text", lh_json_string(cause.text));
+	json_object_set_new(object, "cause", json_string(growth->cause.word));
+	json_object_set_new(object, "cause_text", lh_json_string(growth->cause.text));
 	json_object_set_new(object, "name", lh_json_string(growth->name));
 	json_object_set_new(object, "thread_name", lh_json_string(growth->thread_name));
 	return object;
@@ -420,7 +407,7 @@ static json_t *json_regions(const struct lh_select_report *report)
 	for (size_t i = 0; i < report->selection->growths.count; i++) {
 		const struct lh_growth *growth = &report->selection->growths.items[i];
 		if (has_changed(growth) && (!report->most || json_array_size(array) < report->most))
-			json_array_append_new(array, json_region(growth, report->facts));
+			json_array_append_new(array, json_region(growth));
 	}
 	return array;
 }
@@ -435,7 +422,7 @@ static json_t *json_moments(const struct lh_selection *selection)
 
 static json_t *json_next(const struct lh_select_report *report)
 {
-	const struct lh_growth *suspect = find_suspect(report->selection);
+	const struct lh_growth *suspect = suspect_of(report->selection);
 	if (!suspect)
 		return json_null();
 	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};

@@ -201,7 +201,7 @@ static void classify_heap(const struct lh_runtime_facts *facts, struct lh_cause 
 		SAY(ret, "brk-heap", "memory grown by brk: most likely malloc's main heap");
 }
 
-void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret)
+static void classify_growth(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret)
 {
 	switch (growth->kind) {
 	case LH_REGION_HEAP:
@@ -261,4 +261,10 @@ void lh_cause_classify(const struct lh_growth *growth, const struct lh_runtime_f
 	default:
 		classify_anonymous(growth, facts, ret);
 	}
+}
+
+void lh_selection_find_causes(struct lh_selection *selection, const struct lh_runtime_facts *facts)
+{
+	for (size_t i = 0; i < selection->growths.count; i++)
+		classify_growth(&selection->growths.items[i], facts, &selection->growths.items[i].cause);
 }

@@ -13,4 +13,7 @@ struct lh_error *lh_holding_judge(const struct lh_tracks *tracks, enum lh_holdin
 /* Of memory that is the process's own, the one that leaks most; LH_HOLDING_COUNT: none does. */
 enum lh_holding lh_holding_leak(const struct lh_selection *selection);
 
+/* What struct lh_holding_growth's is_suspect says; all growths are judged. */
+bool lh_holding_is_suspect(const struct lh_selection *selection, enum lh_holding holding);
+
 #endif

@@ -489,6 +489,30 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	return NULL;
 }
 
+/* What to dump, and to show: the first leak, else the first that may become one. */
+static size_t find_suspect(const struct lh_selection *selection)
+{
+	size_t suspect = selection->growths.count;
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		if (lh_verdict_is_rising(growth->verdict))
+			return i;
+		if (growth->is_suspect && suspect == selection->growths.count)
+			suspect = i;
+	}
+	return suspect;
+}
+
+static void mark_suspects(struct lh_selection *selection)
+{
+	for (size_t i = 0; i < selection->growths.count; i++)
+		selection->growths.items[i].is_suspect = lh_growth_is_suspect(&selection->growths.items[i]);
+	for (int i = 0; i < LH_HOLDING_COUNT; i++)
+		selection->holdings[i].is_suspect = lh_holding_is_suspect(selection, (enum lh_holding)i);
+	selection->total.is_suspect = lh_growth_is_suspect(&selection->total);
+	selection->suspect = find_suspect(selection);
+}
+
 struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selection *ret)
 {
 	uint64_t count = selector->tracks.sample_count;
@@ -507,6 +531,7 @@ struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selec
 			},
 	};
 	LH_TRY(judge_all(&selecting));
+	mark_suspects(&selecting.selection);
 	*ret = selecting.selection;
 	selecting.selection = (struct lh_selection){0};
 	return NULL;

@@ -24,4 +24,7 @@ struct lh_judgement {
 
 struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret) LH_NODISCARD;
 
+/* What struct lh_growth's is_suspect says, of a growth that is being judged. */
+bool lh_growth_is_suspect(const struct lh_growth *growth);
+
 #endif

@@ -107,12 +107,12 @@ static void test_growth_at_the_upper_end(void **state)
 	assert_int_equal(row->private_first_bytes, MIB);
 	assert_int_equal(row->verdict, LH_VERDICT_LEAK);
 	assert_true(row->rate_bytes_per_hour == 1800.0 * MIB);
-	assert_true(lh_growth_is_suspect(row));
+	assert_true(row->is_suspect);
 	assert_int_equal(selection.total.verdict, LH_VERDICT_LEAK);
 	assert_int_equal(selection.total.growth_bytes, 9 * MIB);
 	for (size_t i = 1; i < selection.growths.count; i++) {
 		assert_int_equal(selection.growths.items[i].verdict, LH_VERDICT_STEADY);
-		assert_false(lh_growth_is_suspect(&selection.growths.items[i]));
+		assert_false(selection.growths.items[i].is_suspect);
 	}
 }
 
@@ -466,7 +466,7 @@ static void test_too_few_samples(void **state)
 	assert_int_equal(first_row(&selection)->verdict, LH_VERDICT_UNDECIDED);
 	assert_int_equal(first_row(&selection)->growth_bytes, MIB);
 	assert_true(first_row(&selection)->watch_more_ns >= 4 * LH_NS_PER_S);
-	assert_true(lh_growth_is_suspect(first_row(&selection)));
+	assert_true(first_row(&selection)->is_suspect);
 }
 
 static void test_samples_out_of_order(void **state)

@@ -53,13 +53,12 @@ static void judge(const char *name, struct lh_selection *ret)
 	assert_success(lh_select(&samples, ret));
 }
 
-static const char *cause_of(const struct lh_selection *selection)
+static const char *cause_of(struct lh_selection *selection)
 {
 	struct lh_runtime_facts facts;
-	struct lh_cause cause;
 	lh_runtime_facts_gather(selection, &facts);
-	lh_cause_classify(&selection->growths.items[0], &facts, &cause);
-	return cause.word;
+	lh_selection_find_causes(selection, &facts);
+	return selection->growths.items[0].cause.word;
 }
 
 static bool is_right(const struct expectation *expected, enum lh_verdict verdict)
@@ -132,12 +131,12 @@ static void test_causes(void **state)
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
 		struct lh_growth growth = cases[i].growth;
-		struct lh_cause cause;
 		growth.name = growth.name ? growth.name : "";
 		growth.thread_name = "";
-		lh_cause_classify(&growth, &cases[i].facts, &cause);
-		assert_string_equal(cause.word, cases[i].word);
-		assert_true(strlen(cause.text) > 20);
+		struct lh_selection selection = {.growths = {.items = &growth, .count = 1}};
+		lh_selection_find_causes(&selection, &cases[i].facts);
+		assert_string_equal(growth.cause.word, cases[i].word);
+		assert_true(strlen(growth.cause.text) > 20);
 	}
 }
 

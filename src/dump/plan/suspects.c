@@ -58,7 +58,7 @@ struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection,
 	uint32_t known_kinds = 0;
 	for (size_t i = 0; i < selection->growths.count; i++) {
 		const struct lh_growth *growth = &selection->growths.items[i];
-		size_t range_count = lh_growth_is_suspect(growth) ? growth->ranges.count : 0;
+		size_t range_count = growth->is_suspect ? growth->ranges.count : 0;
 		for (size_t j = 0; j < range_count; j++) {
 			struct lh_want want = want_of(growth, &growth->ranges.items[j]);
 			bool is_known = want.kind == LH_WANT_KINDS && !(want.kinds & ~known_kinds);
