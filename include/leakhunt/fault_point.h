@@ -1,8 +1,8 @@
 /*
  * fault_point: named places at which a test build (make FAULTS=1) dies as with kill -9, when
  * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS, or crashes, with LEAKHUNT_FAULT_CRASHES. With
- * LEAKHUNT_FAULT_HANGS=FILE it makes the file and waits there for ever, as if in the kernel. With LEAKHUNT_FAULT_MARK=FILE
- * it makes the file before. Compiled to nothing otherwise.
+ * LEAKHUNT_FAULT_HANGS=FILE it makes the file and waits there for ever, as if in the kernel. With
+ * LEAKHUNT_FAULT_MARK=FILE it makes the file before. Compiled to nothing otherwise.
  */
 #ifndef LEAKHUNT_DUMP_FAULT_POINT_H
 #define LEAKHUNT_DUMP_FAULT_POINT_H

@@ -1,8 +1,8 @@
 /*
- * child_guard: a process of its own that traces the copy-on-write child while leakhunt copies it, and has it reaped when
- * leakhunt asks for that, or is killed. A child dies under its tracer only: of a zombie that nobody traces, the target,
- * which does not know of it, would learn by wait(2) with __WALL. So a killed leakhunt never leaves one. It may leave a
- * child that it had not handed over yet, alive: the guard traces it before it wakes.
+ * child_guard: a process of its own that traces the copy-on-write child while leakhunt copies it, and has it reaped
+ * when leakhunt asks for that, or is killed. A child dies under its tracer only: of a zombie that nobody traces, the
+ * target, which does not know of it, would learn by wait(2) with __WALL. So a killed leakhunt never leaves one. It may
+ * leave a child that it had not handed over yet, alive: the guard traces it before it wakes.
  *
  * Other ways were weighed and left: CLONE_PARENT hands the zombie and a SIGCHLD to a
  * supervisor that did not ask for either; a grandchild goes to init, which in a container may be the

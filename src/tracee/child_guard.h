@@ -23,8 +23,7 @@ struct lh_error *lh_child_guard_hold(const struct lh_child_guard *guard,
 				     const struct lh_traced_child *child) LH_NODISCARD;
 
 /* lh_child_end by the guard, of the child that it holds. LH_ERROR_NO_PROCESS: the guard itself has ended. */
-struct lh_error *lh_child_guard_end_child(const struct lh_child_guard *guard,
-					  struct lh_freeze_cost *cost) LH_NODISCARD;
+struct lh_error *lh_child_guard_end_child(const struct lh_child_guard *guard, struct lh_freeze_cost *cost) LH_NODISCARD;
 
 /*
  * `is_done`: there is no child (any more); ends the guard, and waits for its end. Else the guard goes on by

@@ -1,8 +1,8 @@
 /*
  * cow_child: forks a frozen target by an injected clone, without CLONE_VM. Input: a freeze; output: a
  * process that holds its memory as it was, stopped before its first instruction, until it is killed and
- * reaped. While it is traced the target's wait(2) never returns it. As soon as the target runs again, a guard traces it in
- * our place (child_guard). If leakhunt dies before that, it is let go, alive, and sleeps (slot_code).
+ * reaped. While it is traced the target's wait(2) never returns it. As soon as the target runs again, a guard traces it
+ * in our place (child_guard). If leakhunt dies before that, it is let go, alive, and sleeps (slot_code).
  */
 #include "leakhunt/tracee.h"
 
@@ -22,7 +22,7 @@ struct lh_cow_child {
 	struct lh_child_guard *guard;
 	struct lh_traced_child made; /* pid 0: not, or not any more */
 	bool is_with_guard;
-	struct lh_process *process;  /* of the child */
+	struct lh_process *process; /* of the child */
 	int memory_fd;
 };
 
