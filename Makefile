@@ -54,7 +54,8 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/path_load .build/samples/python_leak .build/samples/check_cut $(library_sample)
+            .build/samples/path_load .build/samples/python_leak .build/samples/check_cut $(library_sample) \
+            .build/samples/compare_blocks
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
 lib      := $(build)/libleakhunt.a
@@ -140,6 +141,11 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/check_cut: tests/live/check_cut.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $<
+
+# Compares what leakhunt's own code finds with a sample's truth.
+.build/samples/compare_blocks: tests/live/compare_blocks.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
 
 .build/samples/python_leak: samples/python_leak.py
 	$(Q)mkdir -p $(@D) && install -m 0755 $< $@

@@ -135,8 +135,8 @@ static void resize_slot(struct table *table, struct block *block)
 /* Each phase works on the table of another thread: what one allocated, another frees. */
 static void churn(struct table *table, struct table *other)
 {
-	table->random = truth.seed * 0x9e3779b97f4a7c15u + (uint64_t)(other - truth.tables) * 77 + 1 +
-			table->freed_count;
+	table->random =
+		truth.seed * 0x9e3779b97f4a7c15u + (uint64_t)(other - truth.tables) * 77 + 1 + table->freed_count;
 	for (uint64_t i = 0; i < truth.operations / PHASES; i++) {
 		struct block *block = &other->blocks[next_random(table) % truth.slots];
 		if (!block->addr)
@@ -209,7 +209,8 @@ static size_t write_live_blocks(uintptr_t *ret)
 		if (!block->addr)
 			continue;
 		check_block(block);
-		write_line("L %lx %zu %zu\n", (unsigned long)block->addr, malloc_usable_size(block->addr), block->bytes);
+		write_line("L %lx %zu %zu\n", (unsigned long)block->addr, malloc_usable_size(block->addr),
+			   block->bytes);
 		ret[count++] = (uintptr_t)block->addr;
 		truth.live_bytes += block->bytes;
 	}
@@ -258,9 +259,12 @@ static void write_jemalloc_totals(mallctl_call *mallctl)
 static void write_tcmalloc_totals(numeric_property_call *get)
 {
 	static const char *const names[] = {
-		"generic.current_allocated_bytes",	"generic.heap_size",
-		"tcmalloc.pageheap_free_bytes",		"tcmalloc.pageheap_unmapped_bytes",
-		"tcmalloc.central_cache_free_bytes",	"tcmalloc.transfer_cache_free_bytes",
+		"generic.current_allocated_bytes",
+		"generic.heap_size",
+		"tcmalloc.pageheap_free_bytes",
+		"tcmalloc.pageheap_unmapped_bytes",
+		"tcmalloc.central_cache_free_bytes",
+		"tcmalloc.transfer_cache_free_bytes",
 		"tcmalloc.current_total_thread_cache_bytes",
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -305,7 +309,11 @@ static void write_truth(void)
 
 static void begin(struct sample *sample)
 {
+	static char output[BUFSIZ];
 	pthread_t threads[THREADS_MAX];
+	/* What libc allocates for output and symbols comes before the first free. */
+	setvbuf(stdout, output, _IOFBF, sizeof(output));
+	find_symbol("mallctl");
 	pthread_barrier_init(&truth.barrier, NULL, (unsigned)truth.threads + 1);
 	for (size_t i = 0; i < truth.threads; i++) {
 		truth.tables[i].blocks = map_table(truth.slots * sizeof(struct block));
@@ -329,8 +337,8 @@ static bool take_option(struct sample *sample, const char *name, const char *val
 		uint64_t *value;
 		uint64_t max;
 	} numbers[] = {
-		{"--seed", &truth.seed, UINT32_MAX},	      {"--threads", &truth.threads, THREADS_MAX},
-		{"--slots", &truth.slots, 1 << 24},	      {"--operations", &truth.operations, 1 << 26},
+		{"--seed", &truth.seed, UINT32_MAX},    {"--threads", &truth.threads, THREADS_MAX},
+		{"--slots", &truth.slots, 1 << 24},     {"--operations", &truth.operations, 1 << 26},
 		{"--exits", &truth.exits, THREADS_MAX},
 	};
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {

@@ -3,13 +3,15 @@
  * multiple of 2 MiB with {size, next, extent of the rest} (src/base.c, base_block_s); all extents are described there
  * (edata.h, edata_t, 128 bytes), whatever mapping they lie in. Symbols and options of the build do not matter.
  */
-#include "walker.h"
+#include "jemalloc.h"
 
 #include <stdlib.h>
 
 #define BLOCK_ALIGNMENT (2 * LH_MIB)
 
 enum { PEEKS_MAX = 32768 };
+
+#define BLOCK_BYTES_MAX LH_GIB
 
 /* So much metadata is read, which describes 100 GiB and more; of further extents only their neighbors are known. */
 #define METADATA_BYTES_MAX (64 * LH_MIB)
@@ -18,47 +20,39 @@ enum { PIECE_BYTES = 256 * 1024 };
 /* A large extent's address is moved by whole cache lines within its first page (option cache_oblivious). */
 enum { CACHE_LINE_BYTES = 64 };
 
-enum { EDATA_BYTES = 128, EDATA_WORDS = EDATA_BYTES / 8 };
-
-/* e_bits from bit 0: arena 12, slab 1, committed 1, pai 1, zeroed 1, guarded 1, state 3, size index 8 (edata.h). */
-enum { SLAB_BIT = 12, STATE_BIT = 17, STATE_MAX = 6, SIZE_INDEX_BIT = 20, ARENA_MASK = 0xfff };
+enum { STATE_MAX = 6 };
 
 /* Size classes of slabs are below 14 KiB or, with other quanta, a little more: fewer than 48 of 232. */
 enum { SLAB_INDEX_MAX = 48, LARGE_INDEX_MIN = 16, SIZE_INDEX_MAX = 235 };
 
-struct base_block {
-	uint64_t addr;
-	uint64_t bytes;
-};
-
-struct base_blocks {
-	LH_VEC(struct base_block) items;
-};
-
-static void base_blocks_deinit(struct base_blocks *blocks)
+void lh_base_blocks_deinit(struct lh_base_blocks *blocks)
 {
 	lh_vec_deinit(&blocks->items);
 }
 
-/* The block's own extent is what is left of it, of an arena number that means "none". */
-static bool parse_base_block(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct base_block *ret)
+/*
+ * The block's own extent is what is left of it up to its end, of an arena number that means "none". Of a dump, pages
+ * that were never touched need not be mapped.
+ */
+static bool parse_base_block(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct lh_base_block *ret)
 {
 	const uint64_t *words = peek->words;
 	uint64_t bytes = words[0], next = words[1], e_bits = words[2], e_addr = words[3], e_bytes = words[4];
 	if (!peek->is_read || !bytes || bytes % BLOCK_ALIGNMENT || next % BLOCK_ALIGNMENT ||
-	    (e_bits & ARENA_MASK) != ARENA_MASK || e_addr <= peek->addr || e_addr - peek->addr > bytes ||
-	    e_bytes > bytes - (e_addr - peek->addr) || !lh_heap_is_private(memory, peek->addr, bytes))
+	    (e_bits & LH_EDATA_ARENA_MASK) != LH_EDATA_ARENA_MASK || e_addr <= peek->addr ||
+	    e_addr - peek->addr > bytes || e_bytes != bytes - (e_addr - peek->addr) || bytes > BLOCK_BYTES_MAX ||
+	    !lh_heap_is_private(memory, peek->addr, LH_PAGE_BYTES))
 		return false;
-	*ret = (struct base_block){peek->addr, bytes};
+	*ret = (struct lh_base_block){peek->addr, bytes};
 	return true;
 }
 
-static struct lh_error *find_base_blocks(const struct lh_heap_memory *memory, struct base_blocks *ret)
+struct lh_error *lh_base_blocks_find(const struct lh_heap_memory *memory, struct lh_base_blocks *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
-	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, BLOCK_ALIGNMENT, BLOCK_ALIGNMENT, PEEKS_MAX, &peeks));
+	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, LH_PAGE_BYTES, BLOCK_ALIGNMENT, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
-		struct base_block block;
+		struct lh_base_block block;
 		if (parse_base_block(memory, &peeks.items.items[i], &block))
 			LH_TRY(lh_vec_push(&ret->items, block));
 	}
@@ -67,24 +61,24 @@ static struct lh_error *find_base_blocks(const struct lh_heap_memory *memory, st
 
 /* ---------------------------------------------------------------- extents */
 
-static bool is_plausible_extent(const uint64_t words[EDATA_WORDS])
+bool lh_edata_is_plausible(const uint64_t *words)
 {
 	uint64_t e_bits = words[0], e_addr = words[1], e_bytes = lh_align_down(words[2], LH_PAGE_BYTES);
-	uint64_t state = e_bits >> STATE_BIT & 7, size_index = e_bits >> SIZE_INDEX_BIT & 0xff;
-	bool is_slab = e_bits >> SLAB_BIT & 1;
+	uint64_t state = e_bits >> LH_EDATA_STATE_BIT & 7, size_index = e_bits >> LH_EDATA_SIZE_INDEX_BIT & 0xff;
+	bool is_slab = !state && e_bits >> LH_EDATA_SLAB_BIT & 1; /* the bit stays when the slab is freed */
 	if (!e_addr || e_addr % CACHE_LINE_BYTES || (is_slab && e_addr % LH_PAGE_BYTES) || !e_bytes ||
-	    (e_bits & ARENA_MASK) == ARENA_MASK || state > STATE_MAX || size_index > SIZE_INDEX_MAX)
+	    (e_bits & LH_EDATA_ARENA_MASK) == LH_EDATA_ARENA_MASK || state > STATE_MAX || size_index > SIZE_INDEX_MAX)
 		return false;
-	return is_slab ? !state && size_index < SLAB_INDEX_MAX : size_index >= LARGE_INDEX_MIN;
+	return is_slab ? size_index < SLAB_INDEX_MAX : size_index >= LARGE_INDEX_MIN;
 }
 
 static struct lh_error *claim_extents(const struct lh_heap_memory *memory, const uint64_t *words, size_t word_count,
 				      struct lh_owners *ret)
 {
-	for (size_t i = 0; i + EDATA_WORDS <= word_count; i += EDATA_WORDS) {
+	for (size_t i = 0; i + LH_EDATA_WORDS <= word_count; i += LH_EDATA_WORDS) {
 		uint64_t addr = lh_align_down(words[i + 1], LH_PAGE_BYTES);
 		uint64_t bytes = lh_align_down(words[i + 2], LH_PAGE_BYTES);
-		if (is_plausible_extent(&words[i]) && lh_heap_is_private(memory, addr, bytes))
+		if (lh_edata_is_plausible(&words[i]) && lh_heap_is_private(memory, addr, bytes))
 			LH_TRY(lh_heap_claim(memory, addr, addr + bytes, LH_REGION_JEMALLOC, ret));
 	}
 	return NULL;
@@ -104,7 +98,7 @@ static struct lh_error *read_metadata(const struct lh_heap_memory *memory, struc
 	return NULL;
 }
 
-static struct lh_error *read_base_block(const struct lh_heap_memory *memory, const struct base_block *block,
+static struct lh_error *read_base_block(const struct lh_heap_memory *memory, const struct lh_base_block *block,
 					uint64_t *scratch, uint64_t *left_bytes, struct lh_owners *ret)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
@@ -118,15 +112,18 @@ static struct lh_error *read_base_block(const struct lh_heap_memory *memory, con
 
 static struct lh_error *claim_jemalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	struct base_blocks blocks LH_CLEANUP(base_blocks_deinit) = {0};
+	struct lh_base_blocks blocks LH_CLEANUP(lh_base_blocks_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
 	uint64_t left_bytes = METADATA_BYTES_MAX;
 	if (!scratch)
 		return lh_error_no_memory();
-	LH_TRY(find_base_blocks(memory, &blocks));
+	LH_TRY(lh_base_blocks_find(memory, &blocks));
 	for (size_t i = 0; i < blocks.items.count; i++)
 		LH_TRY(read_base_block(memory, &blocks.items.items[i], scratch, &left_bytes, ret));
 	return NULL;
 }
 
-const struct lh_allocator_walker lh_walk_jemalloc = {.name = "jemalloc", .claim = claim_jemalloc};
+const struct lh_allocator_walker lh_walk_jemalloc = {.name = "jemalloc",
+						     .claim = claim_jemalloc,
+						     .kinds = UINT32_C(1) << LH_REGION_JEMALLOC,
+						     .walk = lh_jemalloc_walk};

@@ -1,0 +1,340 @@
+/*
+ * jemalloc_extents: which extents jemalloc has. Input: its base blocks. Output: extents ascending by address.
+ * Descriptors (edata_t) may be stale, so the page map (rtree.h) decides: leaves of pointers to descriptors, one for
+ * each page. A leaf is found by its entries: the place of an entry and the page of the extent that it names tell where
+ * the leaf begins. Two shapes: 8 bytes an entry, 2^18 of them, LG_VADDR 48; 16 bytes, 2^15 of them, LG_VADDR 57.
+ */
+#include "jemalloc.h"
+
+#include <stdlib.h>
+
+enum { PAGE_BITS = 12, ADDRESS_BITS = 56, LEAF_ALIGNMENT = 64, VOTES_MIN = 2 };
+
+/* Of the entries that are set, at least this share names an extent of that page: else it is no leaf. */
+enum { LEAF_GOOD_PERCENT = 80 };
+
+static const struct leaf_shape {
+	uint8_t entry_bytes_log2;
+	uint8_t index_bits;
+	uint64_t pointer_mask; /* the rest of the word is state, size index (rtree_leaf_elm_bits_encode) */
+} shapes[] = {
+	{3, 18, UINT64_C(0x0000ffffffffff80)},
+	{4, 15, ~UINT64_C(0x7f)},
+};
+
+static uint64_t leaf_bytes(const struct leaf_shape *shape)
+{
+	return UINT64_C(1) << (shape->index_bits + shape->entry_bytes_log2);
+}
+
+static uint64_t leaf_key(const struct leaf_shape *shape, uint64_t addr)
+{
+	return addr >> (PAGE_BITS + shape->index_bits);
+}
+
+static uint64_t entry_offset(const struct leaf_shape *shape, uint64_t addr)
+{
+	return (addr >> PAGE_BITS & ((UINT64_C(1) << shape->index_bits) - 1)) << shape->entry_bytes_log2;
+}
+
+/* A place where a leaf may begin, and how many entries say so. `votes` 0: the slot is empty. */
+struct leaf_place {
+	uint64_t key;
+	uint64_t addr;
+	uint32_t votes;
+	uint8_t shape;
+};
+
+struct extent_search {
+	struct lh_heap_tour *tour;
+	const struct lh_base_blocks *blocks;
+	LH_VEC(struct lh_jemalloc_extent) candidates; /* ascending by edata_addr */
+	struct leaf_place *places;                    /* hash table */
+	size_t place_count, place_slots;
+	LH_VEC(struct leaf_place) leaves; /* ascending by key */
+	struct lh_jemalloc_extents *found;
+};
+
+static void deinit_search(struct extent_search *search)
+{
+	lh_vec_deinit(&search->candidates);
+	lh_vec_deinit(&search->leaves);
+	free(search->places);
+}
+
+/* ---------------------------------------------------------------- descriptors */
+
+/* Of a dump, memory that was never touched need not be mapped. */
+static bool is_user_range(uint64_t addr, uint64_t bytes)
+{
+	uint64_t end;
+	return lh_add_u64(addr, bytes, &end) && end >> ADDRESS_BITS == 0;
+}
+
+static struct lh_error *collect_candidates(void *context, uint64_t addr, const uint64_t *words, size_t count)
+{
+	struct extent_search *search = context;
+	for (size_t i = 0; i + LH_EDATA_WORDS <= count; i += LH_EDATA_WORDS) {
+		struct lh_jemalloc_extent extent = {addr + i * 8, words[i], words[i + 1],
+						    lh_align_down(words[i + 2], LH_PAGE_BYTES), 0};
+		if (lh_edata_is_plausible(&words[i]) && is_user_range(lh_jemalloc_page(&extent), extent.bytes))
+			LH_TRY(lh_vec_push(&search->candidates, extent));
+	}
+	return NULL;
+}
+
+static struct lh_jemalloc_extent *find_candidate(const struct extent_search *search, uint64_t edata_addr)
+{
+	size_t low = 0, high = search->candidates.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (search->candidates.items[middle].edata_addr < edata_addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	bool is_there = low < search->candidates.count && search->candidates.items[low].edata_addr == edata_addr;
+	return is_there ? &search->candidates.items[low] : NULL;
+}
+
+/* ---------------------------------------------------------------- leaves */
+
+static struct leaf_place *find_place_slot(struct leaf_place *places, size_t slots, const struct leaf_place *place)
+{
+	uint64_t hash = (place->addr ^ place->key << 32) * UINT64_C(0x9e3779b97f4a7c15);
+	size_t at = hash >> 32 & (slots - 1);
+	while (places[at].votes &&
+	       (places[at].addr != place->addr || places[at].key != place->key || places[at].shape != place->shape))
+		at = (at + 1) & (slots - 1);
+	return &places[at];
+}
+
+static struct lh_error *grow_places(struct extent_search *search)
+{
+	size_t slots = search->place_slots ? search->place_slots * 2 : 4096;
+	struct leaf_place *places = calloc(slots, sizeof(*places));
+	if (!places)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < search->place_slots; i++) {
+		if (search->places[i].votes)
+			*find_place_slot(places, slots, &search->places[i]) = search->places[i];
+	}
+	free(search->places);
+	search->places = places;
+	search->place_slots = slots;
+	return NULL;
+}
+
+static bool lies_in_base(const struct extent_search *search, uint64_t addr, uint64_t bytes)
+{
+	size_t low = 0, high = search->blocks->items.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (search->blocks->items.items[middle].addr <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return false;
+	const struct lh_base_block *block = &search->blocks->items.items[low - 1];
+	return addr - block->addr < block->bytes && bytes <= block->bytes - (addr - block->addr);
+}
+
+static struct lh_error *vote_for_leaf(struct extent_search *search, const struct lh_jemalloc_extent *extent,
+				      size_t shape, uint64_t entry_addr)
+{
+	struct leaf_place place = {.key = leaf_key(&shapes[shape], extent->addr),
+				   .addr = entry_addr - entry_offset(&shapes[shape], extent->addr),
+				   .shape = (uint8_t)shape};
+	if (place.addr > entry_addr || place.addr % LEAF_ALIGNMENT ||
+	    !lies_in_base(search, place.addr, leaf_bytes(&shapes[shape])))
+		return NULL;
+	if (search->place_count * 2 >= search->place_slots)
+		LH_TRY(grow_places(search));
+	struct leaf_place *slot = find_place_slot(search->places, search->place_slots, &place);
+	if (!slot->votes) {
+		*slot = place;
+		search->place_count++;
+	}
+	slot->votes += slot->votes < UINT32_MAX;
+	return NULL;
+}
+
+static struct lh_error *count_votes(void *context, uint64_t addr, const uint64_t *words, size_t count)
+{
+	struct extent_search *search = context;
+	if (!search->candidates.count)
+		return NULL;
+	uint64_t first = search->candidates.items[0].edata_addr;
+	uint64_t last = search->candidates.items[search->candidates.count - 1].edata_addr;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t edata_addr = words[i] & shapes[0].pointer_mask;
+		if (edata_addr < first || edata_addr > last || words[i] >> 56)
+			continue;
+		const struct lh_jemalloc_extent *extent = find_candidate(search, edata_addr);
+		for (size_t shape = 0; extent && shape < LH_ARRAY_COUNT(shapes); shape++)
+			LH_TRY(vote_for_leaf(search, extent, shape, addr + i * 8));
+	}
+	return NULL;
+}
+
+static int compare_votes(const void *a, const void *b)
+{
+	const struct leaf_place *x = a, *y = b;
+	int order = lh_compare_u64(y->votes, x->votes);
+	return order ? order : lh_compare_u64(x->addr, y->addr);
+}
+
+static int compare_leaf_keys(const void *a, const void *b)
+{
+	const struct leaf_place *x = a, *y = b;
+	int order = lh_compare_u64(x->key << shapes[x->shape].index_bits, y->key << shapes[y->shape].index_bits);
+	return order ? order : lh_compare_u64(x->addr, y->addr);
+}
+
+/* ---------------------------------------------------------------- entries */
+
+struct leaf_reading {
+	struct extent_search *search;
+	const struct leaf_place *leaf;
+	uint64_t latest; /* descriptor of the entry before */
+	uint64_t good;
+	uint64_t bad;
+	bool is_trial; /* only count */
+	uint32_t leaf_index;
+};
+
+static struct lh_error *take_entry(struct leaf_reading *reading, uint64_t page, uint64_t edata_addr)
+{
+	struct lh_jemalloc_extent *extent = find_candidate(reading->search, edata_addr);
+	bool is_of_page = extent && page - lh_jemalloc_page(extent) < extent->bytes;
+	reading->good += is_of_page;
+	reading->bad += !is_of_page;
+	if (reading->is_trial)
+		return NULL;
+	if (!lh_heap_check(reading->search->tour, is_of_page, edata_addr, "page map names what is no extent"))
+		return NULL;
+	if (page != lh_jemalloc_page(extent))
+		return NULL;
+	extent->leaf = reading->leaf_index;
+	return lh_vec_push(&reading->search->found->items, *extent);
+}
+
+/* The entry of each page of a slab names it, of all others only that of the first and the last. */
+static struct lh_error *read_entries(void *context, uint64_t addr, const uint64_t *words, size_t count)
+{
+	struct leaf_reading *reading = context;
+	const struct leaf_shape *shape = &shapes[reading->leaf->shape];
+	size_t step = (size_t)1 << (shape->entry_bytes_log2 - 3);
+	uint64_t offset = addr - reading->leaf->addr;
+	for (size_t i = 0; i < count; i += step, offset += step * 8) {
+		uint64_t edata_addr = words[i] & shape->pointer_mask;
+		if (!edata_addr || edata_addr == reading->latest)
+			continue;
+		uint64_t index = offset >> shape->entry_bytes_log2;
+		uint64_t page = ((reading->leaf->key << shape->index_bits) + index) << PAGE_BITS;
+		reading->latest = edata_addr;
+		LH_TRY(take_entry(reading, page, edata_addr));
+	}
+	return NULL;
+}
+
+static struct lh_error *read_leaf(struct leaf_reading *reading)
+{
+	uint64_t start = reading->leaf->addr, end = start + leaf_bytes(&shapes[reading->leaf->shape]);
+	return lh_jemalloc_visit_words(reading->search->tour, (struct lh_range){start, end}, read_entries, reading);
+}
+
+static bool overlaps_leaf(const struct extent_search *search, const struct leaf_place *place)
+{
+	for (size_t i = 0; i < search->leaves.count; i++) {
+		const struct leaf_place *leaf = &search->leaves.items[i];
+		if (place->addr < leaf->addr + leaf_bytes(&shapes[leaf->shape]) &&
+		    leaf->addr < place->addr + leaf_bytes(&shapes[place->shape]))
+			return true;
+	}
+	return false;
+}
+
+/* Leaves lie apart, so what overlaps one with more votes is none: every second page of slabs votes for its neighbor. */
+static struct lh_error *choose_leaves(struct extent_search *search)
+{
+	if (search->place_count)
+		qsort(search->places, search->place_slots, sizeof(*search->places), compare_votes);
+	for (size_t i = 0; i < search->place_count && search->places[i].votes >= VOTES_MIN; i++) {
+		const struct leaf_place *place = &search->places[i];
+		struct leaf_reading trial = {.search = search, .leaf = place, .is_trial = true};
+		if (overlaps_leaf(search, place))
+			continue;
+		LH_TRY(read_leaf(&trial));
+		if (trial.good * 100 >= (trial.good + trial.bad) * LEAF_GOOD_PERCENT)
+			LH_TRY(lh_vec_push(&search->leaves, *place));
+	}
+	if (search->leaves.count)
+		qsort(search->leaves.items, search->leaves.count, sizeof(*search->leaves.items), compare_leaf_keys);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- all of them */
+
+static int compare_extent_addrs(const void *a, const void *b)
+{
+	return lh_compare_u64(((const struct lh_jemalloc_extent *)a)->addr,
+			      ((const struct lh_jemalloc_extent *)b)->addr);
+}
+
+/* Of extents that overlap the first one stays. */
+static void check_order(struct lh_heap_tour *tour, struct lh_jemalloc_extents *extents)
+{
+	size_t kept = 0;
+	uint64_t end = 0;
+	for (size_t i = 0; i < extents->items.count; i++) {
+		const struct lh_jemalloc_extent *extent = &extents->items.items[i];
+		if (!lh_heap_check(tour, lh_jemalloc_page(extent) >= end, extent->edata_addr, "extents overlap"))
+			continue;
+		end = lh_jemalloc_page(extent) + extent->bytes;
+		extents->items.items[kept++] = *extent;
+	}
+	extents->items.count = kept;
+}
+
+struct lh_error *lh_jemalloc_find_extents(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
+					  struct lh_jemalloc_extents *ret)
+{
+	struct extent_search search LH_CLEANUP(deinit_search) = {.tour = tour, .blocks = blocks, .found = ret};
+	LH_TRY(lh_base_blocks_visit(tour, blocks, collect_candidates, &search));
+	LH_TRY(lh_base_blocks_visit(tour, blocks, count_votes, &search));
+	LH_TRY(choose_leaves(&search));
+	for (size_t i = 0; i < search.leaves.count; i++) {
+		struct leaf_reading reading = {
+			.search = &search, .leaf = &search.leaves.items[i], .leaf_index = (uint32_t)i};
+		LH_TRY(read_leaf(&reading));
+	}
+	ret->leaf_count = search.leaves.count;
+	if (ret->items.count)
+		qsort(ret->items.items, ret->items.count, sizeof(*ret->items.items), compare_extent_addrs);
+	check_order(tour, ret);
+	return NULL;
+}
+
+void lh_jemalloc_extents_deinit(struct lh_jemalloc_extents *extents)
+{
+	lh_vec_deinit(&extents->items);
+}
+
+const struct lh_jemalloc_extent *lh_jemalloc_find_extent(const struct lh_jemalloc_extents *extents, uint64_t addr)
+{
+	size_t low = 0, high = extents->items.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (lh_jemalloc_page(&extents->items.items[middle]) <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return NULL;
+	const struct lh_jemalloc_extent *extent = &extents->items.items[low - 1];
+	return addr - lh_jemalloc_page(extent) < extent->bytes ? extent : NULL;
+}
