@@ -82,16 +82,19 @@ static struct lh_error *peek_image(const void *context, struct lh_peek *peeks, s
 	return NULL;
 }
 
-/* All that the image has segments for: gaps show when they are read. */
+/* In whole pages: runs of a dump have margins around them. */
 static struct lh_error *find_present_in_image(const void *context, struct lh_range range, struct lh_page_runs *ret)
 {
-	size_t count;
-	const struct lh_segment *segments = lh_image_segments(context, &count);
-	for (size_t i = 0; i < count && segments[i].start < range.end; i++) {
-		uint64_t start = lh_max_u64(segments[i].start, range.start);
-		uint64_t end = lh_min_u64(segments[i].end, range.end);
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	uint64_t done = range.start;
+	LH_TRY(lh_image_find_present(context, range, &runs));
+	for (size_t i = 0; i < runs.runs.count; i++) {
+		struct lh_range run = runs.runs.items[i].range;
+		uint64_t start = lh_max_u64(lh_align_down(run.start, LH_PAGE_BYTES), done);
+		uint64_t end = lh_min_u64(lh_align_up(run.end, LH_PAGE_BYTES), range.end);
 		if (start < end)
 			LH_TRY(lh_page_runs_add(ret, start, end, LH_PAGES_PRESENT));
+		done = lh_max_u64(done, end);
 	}
 	return NULL;
 }

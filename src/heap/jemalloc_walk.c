@@ -48,15 +48,12 @@ struct lh_error *lh_jemalloc_visit_words(struct lh_heap_tour *tour, struct lh_ra
 	struct lh_range pages = {lh_align_down(range.start, LH_PAGE_BYTES), lh_align_up(range.end, LH_PAGE_BYTES)};
 	if (!scratch)
 		return lh_error_no_memory();
-	LH_TRY(lh_image_find_present(tour->image, pages, &runs));
-	uint64_t done = range.start;
-	/* Runs of a dump have margins around them: whole pages count. */
+	LH_TRY(tour->memory->find_present(tour->memory->context, pages, &runs));
 	for (size_t i = 0; i < runs.runs.count; i++) {
 		struct lh_range run = runs.runs.items[i].range;
-		run.start = lh_max_u64(lh_align_down(run.start, LH_PAGE_BYTES), done);
-		run.end = lh_min_u64(lh_align_up(run.end, LH_PAGE_BYTES), range.end);
+		run.start = lh_max_u64(run.start, range.start);
+		run.end = lh_min_u64(run.end, range.end);
 		LH_TRY(visit_pieces(tour, run, scratch, visit, context));
-		done = lh_max_u64(done, run.end);
 	}
 	return NULL;
 }
