@@ -27,7 +27,7 @@ static void deinit_cache_search(struct cache_search *search)
 static bool may_be_slow_part(const struct cache_search *search, uint64_t addr)
 {
 	return addr % 8 == 0 && addr > LH_PAGE_BYTES && addr >> 47 == 0 &&
-	       lh_heap_is_private(search->tour->memory, addr, SLOW_WORDS * 8);
+	       lh_heap_is_private(search->tour->memory, addr, (uint64_t)SLOW_WORDS * 8);
 }
 
 /* 0 when there is none. */

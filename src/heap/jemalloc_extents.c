@@ -213,9 +213,8 @@ static struct lh_error *take_entry(struct leaf_reading *reading, uint64_t page, 
 	reading->bad += !is_of_page;
 	if (reading->is_trial)
 		return NULL;
-	if (!lh_heap_check(reading->search->tour, is_of_page, edata_addr, "page map names what is no extent"))
-		return NULL;
-	if (page != lh_jemalloc_page(extent))
+	lh_heap_check(reading->search->tour, is_of_page, edata_addr, "page map names what is no extent");
+	if (!is_of_page || page != lh_jemalloc_page(extent))
 		return NULL;
 	extent->leaf = reading->leaf_index;
 	return lh_vec_push(&reading->search->found->items, *extent);

@@ -7,7 +7,13 @@
 
 #include <stdlib.h>
 
-enum { PIECE_BYTES = 64 * 1024, BITMAP_WORD = 8, BITMAP_WORDS = 8, REGIONS_MAX = BITMAP_WORDS * 64, ARENAS_MAX = 4096 };
+enum {
+	PIECE_BYTES = 64 * 1024,
+	BITMAP_OFFSET = 64,
+	BITMAP_WORDS = 8,
+	REGIONS_MAX = BITMAP_WORDS * 64,
+	ARENAS_MAX = 4096
+};
 enum { QUANTUM_8, QUANTUM_16, QUANTA };
 
 /* ---------------------------------------------------------------- words of base blocks */
@@ -118,7 +124,7 @@ static bool parse_slab(struct lh_heap_tour *tour, const struct lh_jemalloc_exten
 	ret->region_bytes = class_bytes(quantum, lh_jemalloc_size_index(extent));
 	if (!ret->region_bytes || extent->bytes % ret->region_bytes ||
 	    extent->bytes / ret->region_bytes > REGIONS_MAX ||
-	    !lh_heap_words(tour, extent->edata_addr + BITMAP_WORD * 8, ret->bitmap, BITMAP_WORDS))
+	    !lh_heap_words(tour, extent->edata_addr + BITMAP_OFFSET, ret->bitmap, BITMAP_WORDS))
 		return false;
 	ret->region_count = (uint32_t)(extent->bytes / ret->region_bytes);
 	for (uint32_t i = 0; i < lh_align_up(ret->region_count, 64); i++) {
@@ -196,9 +202,10 @@ static struct lh_error *add_block(struct jemalloc_walk *walk, const struct lh_je
 
 static struct lh_error *walk_slab(struct jemalloc_walk *walk, const struct lh_jemalloc_extent *extent)
 {
-	struct slab slab;
+	struct slab slab = {0};
 	bool holds = parse_slab(walk->tour, extent, walk->quanta[extent->leaf], &slab);
-	if (!lh_heap_check(walk->tour, holds, extent->edata_addr, "slab: bitmap and count of free regions differ")) {
+	lh_heap_check(walk->tour, holds, extent->edata_addr, "slab: bitmap and count of free regions differ");
+	if (!holds) {
 		lh_heap_lose(walk->tour, extent->bytes);
 		return NULL;
 	}
