@@ -187,7 +187,7 @@ bool lh_rule_netrc(const struct lh_candidate *candidate, struct lh_match *ret)
 		at += name_bytes + lh_span_after(candidate, name + name_bytes, VALUE_MAX, spaces);
 		size_t quote = at, value_bytes = lh_value_bytes(candidate, &at, VISIBLE, VALUE_MAX);
 		if (lh_after_equals(candidate, name, "password"))
-			return at > name + name_bytes && match_bytes(candidate, at, value_bytes, ret);
+			return quote > name + name_bytes && match_bytes(candidate, at, value_bytes, ret);
 		if (!lh_after_equals(candidate, name, "login") && !lh_after_equals(candidate, name, "account") &&
 		    !lh_after_equals(candidate, name, "port"))
 			return false;
