@@ -29,7 +29,7 @@ declare -A allowed=(
 	[scan]="base owner proc image symbols sweep objects scan"
 	[watch]="base owner proc select watch"
 	[hunt]="base owner json proc select watch dump image symbols heap objects scan hunt"
-	[report]="base owner json proc select watch dump image symbols objects scan hunt report"
+	[report]="base owner json proc select watch dump image symbols heap objects scan hunt report"
 )
 
 check_includes() {

@@ -102,6 +102,58 @@ bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret);
 /* Whether an allocator that was walked owns `addr`: memory without a block there is its own, or free. */
 bool lh_heap_covers(const struct lh_heap *heap, uint64_t addr);
 
+/* ---------------------------------------------------------------- what it adds up to */
+
+struct lh_heap_totals {
+	uint64_t mapped_bytes;
+	uint64_t resident_bytes;
+	uint64_t counts[LH_CHUNK_STATES];
+	uint64_t bytes[LH_CHUNK_STATES];
+	uint64_t free_page_bytes;
+	uint64_t free_resident_bytes;
+	uint64_t returnable_bytes;
+	/* In no block: headers, tables, remainders. */
+	uint64_t overhead_bytes;
+	size_t arena_count;
+};
+
+/* Of the arenas of one allocator (lh_heap_allocator.name), or with NULL of all. */
+struct lh_heap_totals lh_heap_total(const struct lh_heap *heap, const char *allocator);
+struct lh_heap_totals lh_heap_arena_total(const struct lh_heap_arena *arena);
+
+/* Blocks of (size_max / 2, size_max] bytes; the first row holds all of up to 16, the last one all others. */
+enum { LH_HEAP_SIZE_ROWS = 28 };
+struct lh_heap_size_row {
+	uint64_t size_max_bytes;
+	uint64_t counts[LH_CHUNK_STATES];
+	uint64_t bytes[LH_CHUNK_STATES];
+};
+void lh_heap_sizes(const struct lh_heap *heap, struct lh_heap_size_row ret[LH_HEAP_SIZE_ROWS]);
+
+/* What resident memory of an allocator is made of, and what would give how much of it back. */
+enum lh_heap_finding_kind {
+	LH_HEAP_LIVE,       /* blocks in use: if this grows, it is a leak or a cache of the program's */
+	LH_HEAP_RETURNABLE, /* free, resident, and given back by a trim or purge */
+	LH_HEAP_FRAGMENTED, /* free, resident, and pinned by blocks in use beside it */
+	LH_HEAP_CACHED,     /* freed blocks that threads keep */
+	LH_HEAP_ARENAS,     /* free memory spread over many threads' arenas */
+};
+enum { LH_HEAP_FINDING_KINDS = 5 };
+
+struct lh_heap_finding {
+	enum lh_heap_finding_kind kind;
+	const char *allocator; /* a literal */
+	uint64_t bytes;
+	size_t arena_count; /* LH_HEAP_ARENAS */
+};
+
+struct lh_heap_findings {
+	LH_VEC(struct lh_heap_finding) items; /* what has most bytes first; nothing below 5 % of what is resident */
+	uint64_t resident_bytes;              /* of all allocators */
+};
+struct lh_error *lh_heap_judge(const struct lh_heap *heap, struct lh_heap_findings *ret) LH_NODISCARD;
+void lh_heap_findings_deinit(struct lh_heap_findings *findings);
+
 /* ---------------------------------------------------------------- chunks of glibc's malloc */
 
 struct lh_chunk {

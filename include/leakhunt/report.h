@@ -6,6 +6,7 @@
 #define LEAKHUNT_REPORT_H
 
 #include "leakhunt/dump.h"
+#include "leakhunt/heap.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/select.h"
 
@@ -123,6 +124,23 @@ struct lh_strings_report {
 };
 void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret);
+
+struct lh_heap_report {
+	const struct lh_image *image;
+	const struct lh_heap *heap;
+	const struct lh_heap_findings *findings;
+	const struct lh_receipt *receipt; /* of the snapshot that was read; NULL: a file */
+	size_t top;                       /* rows of arenas and groups to show */
+};
+void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style style, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/heap/1": path, pid (null: unknown), complete, totals{FIGURES}, allocators[{name, refused, partial,
+ * lost_bytes, checked, failed, first_failure, note, blocks}], arenas[{allocator, role, kind, addr, FIGURES}],
+ * findings[{kind, allocator, bytes, arenas}], sizes[{size_max_bytes (null: no bound), FIGURES by state}], receipt
+ * (null: a file) as `dump --json` has it. FIGURES: mapped_bytes, resident_bytes, used_bytes, used_blocks, cached_...,
+ * free_..., overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
+ */
+void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
 
 struct lh_diff_report {
 	const struct lh_image *before_image;

@@ -5,6 +5,7 @@
 #include "sink.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Strongest self-check first: where two claim the same bytes, the earlier one keeps them. */
 static const struct lh_allocator_walker *const walkers[] = {
@@ -99,12 +100,33 @@ static struct lh_error *find_present_in_image(const void *context, struct lh_ran
 	return NULL;
 }
 
+/* Kinds that say whose memory of one kind it is, and change with the owners that were asked before. */
+static bool is_owned_anonymous(enum lh_region_kind kind)
+{
+	return kind != LH_REGION_HEAP && (kind == LH_REGION_ANON || lh_region_kind_is_heap(kind));
+}
+
+/* A dump has a segment for each run of present pages: those of one mapping are put together again. */
+static bool continues_region(const struct lh_region *region, const struct lh_segment *segment)
+{
+	bool is_same_kind = region->kind == segment->kind ||
+			    (is_owned_anonymous(region->kind) && is_owned_anonymous(segment->kind));
+	return region->end == segment->start && region->protection == segment->protection && is_same_kind &&
+	       strcmp(region->name, segment->name) == 0;
+}
+
 static struct lh_error *list_segments(const struct lh_image *image, struct lh_region_list *ret)
 {
 	size_t count;
 	const struct lh_segment *segments = lh_image_segments(image, &count);
 	LH_TRY(lh_vec_reserve(&ret->regions, count + 1));
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		struct lh_region *last = ret->regions.count ? &ret->regions.items[ret->regions.count - 1] : NULL;
+		if (last && continues_region(last, &segments[i])) {
+			last->kind = last->kind == segments[i].kind ? last->kind : LH_REGION_ANON;
+			last->end = segments[i].end;
+			continue;
+		}
 		LH_TRY(lh_vec_push(&ret->regions, ((struct lh_region){
 							  .start = segments[i].start,
 							  .end = segments[i].end,
@@ -113,6 +135,7 @@ static struct lh_error *list_segments(const struct lh_image *image, struct lh_re
 							  .name = segments[i].name,
 							  .thread_name = "",
 						  })));
+	}
 	return NULL;
 }
 
@@ -142,14 +165,18 @@ static void deinit_sink(struct lh_heap_sink *sink)
 	for (size_t i = 0; i < LH_WINDOWS; i++)
 		free(sink->windows[i].bytes);
 	free(sink->scratch);
+	lh_vec_deinit(&sink->cached);
 	lh_page_runs_deinit(&sink->present);
 }
 
-static struct lh_error *find_present(const struct lh_image *image, const struct lh_owners *owners,
+static struct lh_error *find_present(const struct lh_image *image, const struct lh_heap_memory *memory,
 				     struct lh_page_runs *ret)
 {
-	for (size_t i = 0; i < owners->items.count; i++)
-		LH_TRY(lh_image_find_present(image, owners->items.items[i].range, ret));
+	for (size_t i = 0; i < memory->list->regions.count; i++) {
+		const struct lh_region *region = &memory->list->regions.items[i];
+		if (lh_heap_has(memory, i, LH_HEAP_READABLE))
+			LH_TRY(lh_image_find_present(image, (struct lh_range){region->start, region->end}, ret));
+	}
 	return NULL;
 }
 
@@ -162,12 +189,26 @@ static bool owns_any(const struct lh_owners *owners, uint32_t kinds)
 	return false;
 }
 
-/* Fewer than 1 in 1000 checks may fail. Nothing of an allocator that is refused stays. */
-static struct lh_error *end_walk(struct lh_heap_sink *sink)
+/*
+ * At most 1 in 1000 checks may fail. Up to FAILED_FEW are damage, or a call that was interrupted, and not a wrong
+ * decoder, unless there were few checks.
+ */
+static bool is_to_be_refused(const struct lh_heap_checks *checks)
 {
+	enum { FAILED_FEW = 4 };
+	bool is_wrong = checks->failed > checks->checked / 1000;
+	return is_wrong && (checks->failed > FAILED_FEW || checks->failed > checks->checked / 10);
+}
+
+/* Nothing of an allocator that is refused stays. */
+static struct lh_error *end_walk(struct lh_heap_tour *tour)
+{
+	struct lh_heap_sink *sink = tour->sink;
 	struct lh_heap_allocator *allocator = &sink->allocator;
 	struct lh_heap *heap = sink->heap;
-	allocator->is_refused = allocator->checks.failed > allocator->checks.checked / 1000;
+	lh_heap_settle(tour);
+	allocator->is_refused = is_to_be_refused(&allocator->checks);
+	allocator->is_partial |= allocator->checks.failed > 0;
 	if (allocator->is_refused) {
 		heap->chunks.count = sink->first_chunk;
 		heap->arenas.count = sink->first_arena;
@@ -182,14 +223,15 @@ static struct lh_error *walk_allocators(struct lh_heap_tour *tour)
 {
 	struct lh_heap_sink *sink = tour->sink;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(walkers); i++) {
-		if (!walkers[i]->walk || !owns_any(tour->owners, walkers[i]->kinds))
+		bool is_there = walkers[i]->walks_unclaimed || owns_any(tour->owners, walkers[i]->kinds);
+		if (!walkers[i]->walk || !is_there)
 			continue;
 		sink->allocator = (struct lh_heap_allocator){.name = walkers[i]->name, .kinds = walkers[i]->kinds};
 		sink->first_chunk = sink->heap->chunks.count;
 		sink->first_arena = sink->heap->arenas.count;
 		sink->first_extent = sink->heap->extents.count;
 		LH_TRY(walkers[i]->walk(tour));
-		LH_TRY(end_walk(sink));
+		LH_TRY(end_walk(tour));
 	}
 	return lh_heap_finish(tour);
 }
@@ -205,12 +247,12 @@ struct lh_error *lh_heap_walk(struct lh_image *image, struct lh_heap **ret)
 	LH_TRY(list_segments(image, &list));
 	struct lh_heap_memory memory = memory_of_image(image, &list);
 	LH_TRY(ask_walkers(&memory, &owners));
-	LH_TRY(find_present(image, &owners, &sink.present));
 	LH_CLEANUP(lh_cleanup_free) uint8_t *access = malloc(list.regions.count + 1);
 	if (!access)
 		return lh_error_no_memory();
 	lh_heap_find_access(&list, access);
 	memory.access = access;
+	LH_TRY(find_present(image, &memory, &sink.present));
 	sink.heap = heap;
 	struct lh_heap_tour tour = {.memory = &memory, .image = image, .owners = &owners, .sink = &sink};
 	LH_TRY(walk_allocators(&tour));

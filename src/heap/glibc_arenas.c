@@ -3,7 +3,7 @@
  * with {ar_ptr, prev, size, mprotect_size} (glibc malloc/arena.c, heap_info), whatever pieces it is mapped in: guards
  * behind it are not there after a split, in a forked child, or when the next heap follows at once.
  */
-#include "walker.h"
+#include "glibc.h"
 
 #include <stdlib.h>
 
@@ -15,24 +15,13 @@ enum { PEEKS_MAX = 65536 };
 /* heap_info is 32 bytes, since 2.35 48; the arena lies right behind that of its first heap. */
 enum { ARENA_OFFSET_MIN = 32, ARENA_OFFSET_MAX = 64 };
 
-struct arena_heap {
-	uint64_t addr;
-	uint64_t arena_addr;
-	uint64_t previous_addr; /* of the same arena; 0: the first one */
-	uint64_t writable_bytes;
-};
-
-struct arena_heaps {
-	LH_VEC(struct arena_heap) items; /* ascending */
-};
-
-static void arena_heaps_deinit(struct arena_heaps *heaps)
+void lh_glibc_heaps_deinit(struct lh_glibc_heaps *heaps)
 {
 	lh_vec_deinit(&heaps->items);
 }
 
 /* size <= mprotect_size <= 64 MiB, both of whole pages; what lies between is trimmed, and used again as it is. */
-static bool parse_heap_info(const struct lh_peek *peek, struct arena_heap *ret)
+static bool parse_heap_info(const struct lh_peek *peek, struct lh_glibc_heap *ret)
 {
 	const uint64_t *words = peek->words;
 	uint64_t offset = words[0] % HEAP_MAX_BYTES;
@@ -40,36 +29,36 @@ static bool parse_heap_info(const struct lh_peek *peek, struct arena_heap *ret)
 	    offset % 16 || words[1] % HEAP_MAX_BYTES || !words[2] || words[2] % LH_PAGE_BYTES ||
 	    words[3] % LH_PAGE_BYTES || words[2] > words[3] || words[3] > HEAP_MAX_BYTES)
 		return false;
-	*ret = (struct arena_heap){peek->addr, words[0], words[1], words[3]};
+	*ret = (struct lh_glibc_heap){peek->addr, words[0], words[1], words[2], words[3]};
 	return true;
 }
 
 static int compare_heap_addr(const void *key, const void *item)
 {
-	return lh_compare_u64(*(const uint64_t *)key, ((const struct arena_heap *)item)->addr);
+	return lh_compare_u64(*(const uint64_t *)key, ((const struct lh_glibc_heap *)item)->addr);
 }
 
-static const struct arena_heap *find_heap(const struct arena_heaps *heaps, uint64_t addr)
+static const struct lh_glibc_heap *find_heap(const struct lh_glibc_heaps *heaps, uint64_t addr)
 {
-	return heaps->items.count ? bsearch(&addr, heaps->items.items, heaps->items.count, sizeof(struct arena_heap),
+	return heaps->items.count ? bsearch(&addr, heaps->items.items, heaps->items.count, sizeof(struct lh_glibc_heap),
 					    compare_heap_addr)
 				  : NULL;
 }
 
 /* The other heap says the same of its arena; or nobody knows, because its first page is swapped out or not in the dump.
  */
-static bool agrees(const struct lh_heap_memory *memory, const struct arena_heaps *heaps, const struct arena_heap *heap,
-		   uint64_t addr)
+static bool agrees(const struct lh_heap_memory *memory, const struct lh_glibc_heaps *heaps,
+		   const struct lh_glibc_heap *heap, uint64_t addr)
 {
 	uint64_t word;
-	const struct arena_heap *other = find_heap(heaps, addr);
+	const struct lh_glibc_heap *other = find_heap(heaps, addr);
 	if (other)
 		return other->arena_addr == heap->arena_addr;
 	return !lh_heap_read_words(memory, addr, &word, 1) && lh_heap_is_private(memory, addr, 1);
 }
 
-static bool is_trusted(const struct lh_heap_memory *memory, const struct arena_heaps *heaps,
-		       const struct arena_heap *heap)
+static bool is_trusted(const struct lh_heap_memory *memory, const struct lh_glibc_heaps *heaps,
+		       const struct lh_glibc_heap *heap)
 {
 	uint64_t first_addr = lh_align_down(heap->arena_addr, HEAP_MAX_BYTES);
 	bool is_first = first_addr == heap->addr;
@@ -77,27 +66,30 @@ static bool is_trusted(const struct lh_heap_memory *memory, const struct arena_h
 	       (is_first || agrees(memory, heaps, heap, heap->previous_addr));
 }
 
-static struct lh_error *find_heaps(const struct lh_heap_memory *memory, struct arena_heaps *ret)
+struct lh_error *lh_glibc_find_heaps(const struct lh_heap_memory *memory, struct lh_glibc_heaps *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
+	struct lh_glibc_heaps heaps LH_CLEANUP(lh_glibc_heaps_deinit) = {0};
 	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, HEAP_MAX_BYTES, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
-		struct arena_heap heap;
+		struct lh_glibc_heap heap;
 		if (parse_heap_info(&peeks.items.items[i], &heap))
-			LH_TRY(lh_vec_push(&ret->items, heap));
+			LH_TRY(lh_vec_push(&heaps.items, heap));
+	}
+	for (size_t i = 0; i < heaps.items.count; i++) {
+		if (is_trusted(memory, &heaps, &heaps.items.items[i]))
+			LH_TRY(lh_vec_push(&ret->items, heaps.items.items[i]));
 	}
 	return NULL;
 }
 
 static struct lh_error *claim_arenas(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	struct arena_heaps heaps LH_CLEANUP(arena_heaps_deinit) = {0};
-	LH_TRY(find_heaps(memory, &heaps));
+	struct lh_glibc_heaps heaps LH_CLEANUP(lh_glibc_heaps_deinit) = {0};
+	LH_TRY(lh_glibc_find_heaps(memory, &heaps));
 	for (size_t i = 0; i < heaps.items.count; i++) {
-		const struct arena_heap *heap = &heaps.items.items[i];
-		if (is_trusted(memory, &heaps, heap))
-			LH_TRY(lh_heap_claim(memory, heap->addr, heap->addr + heap->writable_bytes, LH_REGION_ARENA,
-					     ret));
+		const struct lh_glibc_heap *heap = &heaps.items.items[i];
+		LH_TRY(lh_heap_claim(memory, heap->addr, heap->addr + heap->writable_bytes, LH_REGION_ARENA, ret));
 	}
 	return NULL;
 }

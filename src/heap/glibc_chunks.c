@@ -4,7 +4,7 @@
  * counts as far as it goes. The main heap is a chain of chunks from where brk, or where brk is blocked a mapping,
  * began.
  */
-#include "walker.h"
+#include "glibc.h"
 
 #include <stdlib.h>
 
@@ -66,12 +66,7 @@ static bool is_all_resident(const struct lh_region_list *list, const struct lh_r
 	return list->has_usage && region->usage.rss_bytes == region->end - region->start;
 }
 
-/*
- * Up to glibc 2.42 prev_size is 0 and the size that of the mapping; since 2.43 both and 16 bytes make up the mapping,
- * and the lowest bit of prev_size says that it has huge pages (malloc/malloc.c, sysmalloc_mmap). memalign moves the
- * chunk up, and leaves this header as it was.
- */
-static bool parse_mapped_header(const uint64_t words[LH_PEEK_WORDS], uint64_t bytes_left, uint64_t *ret_bytes)
+bool lh_glibc_parse_mapped(const uint64_t words[2], uint64_t bytes_left, uint64_t *ret_bytes)
 {
 	uint64_t size_bytes = words[1] & ~(uint64_t)FLAGS;
 	bool is_new = size_bytes % LH_PAGE_BYTES == LH_PAGE_BYTES - 16;
@@ -150,7 +145,7 @@ static bool advance_chunk_walk(const struct chunk_walks *walks, struct chunk_wal
 	const struct lh_peek *peeks = &walks->peeks.items.items[walk->first_peek];
 	for (size_t i = 0; i < walk->peek_count; i++) {
 		uint64_t bytes;
-		if (!peeks[i].is_read || !parse_mapped_header(peeks[i].words, end - walk->at, &bytes))
+		if (!peeks[i].is_read || !lh_glibc_parse_mapped(peeks[i].words, end - walk->at, &bytes))
 			return false;
 		walk->at += bytes;
 		if (bytes != walk->step_bytes) {
@@ -240,7 +235,7 @@ static struct lh_error *begin_found_walks(struct chunk_walks *walks, const struc
 		size_t index = lh_heap_region_index(walks->memory, peek->addr);
 		uint64_t bytes, end = walks->memory->list->regions.items[index].end;
 		if (!peek->is_read || peek->addr < known_until ||
-		    !parse_mapped_header(peek->words, end - peek->addr, &bytes) || lh_owners_find(owners, peek->addr))
+		    !lh_glibc_parse_mapped(peek->words, end - peek->addr, &bytes) || lh_owners_find(owners, peek->addr))
 			continue;
 		known_until = peek->addr + bytes;
 		LH_TRY(begin_chunk_walk(walks, index, peek->addr));
@@ -324,4 +319,10 @@ static struct lh_error *claim_chunks(const struct lh_heap_memory *memory, struct
 	return search_for_chunks(&walks, ret);
 }
 
-const struct lh_allocator_walker lh_walk_glibc_chunks = {.name = "glibc", .claim = claim_chunks};
+const struct lh_allocator_walker lh_walk_glibc_chunks = {
+	.name = "glibc",
+	.claim = claim_chunks,
+	.kinds = UINT32_C(1) << LH_REGION_HEAP | UINT32_C(1) << LH_REGION_ARENA | UINT32_C(1) << LH_REGION_MMAP_CHUNK,
+	.walks_unclaimed = true,
+	.walk = lh_glibc_walk,
+};

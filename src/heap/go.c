@@ -1,7 +1,7 @@
 /*
  * go: arenas of Go's heap. Input: memory. Output: claims. A program with Go's runtime says so in its data segment
- * (debug/buildinfo), or has libgo, the runtime of gccgo; the runtime reserves arenas of 64 MiB from 0x00c000000000 on (runtime/malloc.go, mallocinit),
- * where mmap puts nothing by itself.
+ * (debug/buildinfo), or has libgo, the runtime of gccgo; the runtime reserves arenas of 64 MiB from 0x00c000000000 on
+ * (runtime/malloc.go, mallocinit), where mmap puts nothing by itself.
  */
 #include "walker.h"
 
@@ -41,8 +41,7 @@ static bool is_go_program(const struct lh_heap_memory *memory)
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
 		bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_RODATA;
-		if (is_data && region->protection & LH_PROT_READ &&
-		    (is_of_libgo(region) || has_magic(memory, region)))
+		if (is_data && region->protection & LH_PROT_READ && (is_of_libgo(region) || has_magic(memory, region)))
 			return true;
 	}
 	return false;

@@ -67,6 +67,11 @@ struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_he
 	return lh_vec_push(&tour->sink->heap->chunks, stored);
 }
 
+struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr)
+{
+	return lh_vec_push(&tour->sink->cached, addr);
+}
+
 void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes)
 {
 	tour->sink->heap->arenas.items[arena].returnable_bytes = bytes;
@@ -128,13 +133,46 @@ static size_t drop_overlapping(struct lh_heap *heap)
 	return dropped;
 }
 
-static bool is_ascending(const struct lh_heap *heap)
+static void sort_chunks(struct lh_stored_chunk *chunks, size_t count)
 {
-	for (size_t i = 1; i < heap->chunks.count; i++) {
-		if (heap->chunks.items[i].addr < heap->chunks.items[i - 1].addr)
-			return false;
+	for (size_t i = 1; i < count; i++) {
+		if (chunks[i].addr < chunks[i - 1].addr) {
+			qsort(chunks, count, sizeof(*chunks), compare_chunks);
+			return;
+		}
 	}
-	return true;
+}
+
+static int compare_addrs(const void *a, const void *b)
+{
+	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
+}
+
+/* Both ascending. A block that is free keeps its state: two structures disagree. */
+static void mark_cached_chunks(struct lh_heap_tour *tour, struct lh_stored_chunk *chunks, size_t count)
+{
+	const struct lh_heap_sink *sink = tour->sink;
+	size_t at = 0;
+	for (size_t i = 0; i < sink->cached.count; i++) {
+		uint64_t addr = sink->cached.items[i];
+		while (at < count && chunks[at].addr < addr)
+			at++;
+		bool is_block = at < count && chunks[at].addr == addr && chunks[at].state != LH_CHUNK_FREE;
+		if (lh_heap_check(tour, is_block, addr, "cached, but no block in use begins there"))
+			chunks[at].state = LH_CHUNK_CACHED;
+	}
+}
+
+void lh_heap_settle(struct lh_heap_tour *tour)
+{
+	struct lh_heap_sink *sink = tour->sink;
+	size_t count = sink->heap->chunks.count - sink->first_chunk;
+	struct lh_stored_chunk *chunks = count ? sink->heap->chunks.items + sink->first_chunk : NULL;
+	sort_chunks(chunks, count);
+	if (sink->cached.count)
+		qsort(sink->cached.items, sink->cached.count, sizeof(uint64_t), compare_addrs);
+	mark_cached_chunks(tour, chunks, count);
+	sink->cached.count = 0;
 }
 
 /* ---------------------------------------------------------------- totals */
@@ -190,8 +228,7 @@ static struct lh_error *give_ranges(struct lh_heap_tour *tour)
 struct lh_error *lh_heap_finish(struct lh_heap_tour *tour)
 {
 	struct lh_heap *heap = tour->sink->heap;
-	if (heap->chunks.count && !is_ascending(heap))
-		qsort(heap->chunks.items, heap->chunks.count, sizeof(*heap->chunks.items), compare_chunks);
+	sort_chunks(heap->chunks.items, heap->chunks.count);
 	if (heap->extents.count)
 		qsort(heap->extents.items, heap->extents.count, sizeof(*heap->extents.items), compare_extents);
 	drop_overlapping(heap);

@@ -65,15 +65,29 @@ static const uint8_t *copy_windows(struct lh_heap_tour *tour, uint64_t addr, siz
 	return sink->scratch;
 }
 
+static const uint8_t *view_stretch(struct lh_heap_tour *tour, uint64_t addr, size_t bytes)
+{
+	struct lh_heap_sink *sink = tour->sink;
+	size_t viewed = 0;
+	const uint8_t *view = tour->image ? lh_image_view(tour->image, addr, &viewed) : NULL;
+	if (!view || viewed < bytes)
+		return NULL;
+	sink->view = view;
+	sink->viewed = (struct lh_range){addr, addr + viewed};
+	return view;
+}
+
 const uint8_t *lh_heap_bytes(struct lh_heap_tour *tour, uint64_t addr, size_t bytes)
 {
+	const struct lh_heap_sink *sink = tour->sink;
+	if (addr >= sink->viewed.start && addr < sink->viewed.end && sink->viewed.end - addr >= bytes)
+		return sink->view + (addr - sink->viewed.start);
 	uint64_t end;
-	size_t viewed;
 	if (!bytes || bytes > LH_WINDOW_BYTES || !lh_add_u64(addr, bytes, &end) ||
 	    end > UINT64_MAX - 2 * LH_WINDOW_BYTES)
 		return NULL;
-	const uint8_t *view = tour->image ? lh_image_view(tour->image, addr, &viewed) : NULL;
-	if (view && viewed >= bytes)
+	const uint8_t *view = view_stretch(tour, addr, bytes);
+	if (view)
 		return view;
 	if (addr % LH_WINDOW_BYTES + bytes <= LH_WINDOW_BYTES)
 		return view_window(tour, addr, bytes);

@@ -50,9 +50,15 @@ struct lh_heap_sink {
 	uint8_t *scratch;
 	struct lh_page_runs present; /* of all private memory, ascending */
 	size_t present_at;           /* of the latest question */
+	/* The latest stretch that could be viewed. */
+	const uint8_t *view;
+	struct lh_range viewed;
+	LH_VEC(uint64_t) cached; /* addresses marked by the walker */
 	size_t first_chunk, first_arena, first_extent;
 };
 
+/* Ends the walk of one allocator: its blocks ascending, with the marks of caches. */
+void lh_heap_settle(struct lh_heap_tour *tour);
 /* Sorts, drops what overlaps, and totals. */
 struct lh_error *lh_heap_finish(struct lh_heap_tour *tour) LH_NODISCARD;
 

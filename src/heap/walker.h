@@ -96,6 +96,11 @@ struct lh_error *lh_heap_add_range(struct lh_heap_tour *tour, uint32_t arena, ui
 				   uint64_t end) LH_NODISCARD;
 /* Gives a block away. Any order is right; ascending ones are faster. */
 struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk) LH_NODISCARD;
+/*
+ * A block that lies in a cache, whatever state it was added with: called in any order, also before it is added. An
+ * address where no block begins is a check that failed.
+ */
+struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr) LH_NODISCARD;
 /* What a purge of this arena would give back, when that is known only at the end of its walk. */
 void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes);
 
@@ -122,6 +127,7 @@ struct lh_allocator_walker {
 	 * bounded by what is mapped, and checked. A structure that does not check out is counted and passed over.
 	 */
 	uint32_t kinds;
+	bool walks_unclaimed; /* called in any case: it looks for itself */
 	struct lh_error *(*walk)(struct lh_heap_tour *tour);
 };
 

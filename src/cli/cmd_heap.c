@@ -1,0 +1,134 @@
+/*
+ * cmd_heap: `leakhunt heap PID|DUMP`: a copy of the process in, heap's answer out.
+ */
+#include "command.h"
+#include "leakhunt/heap.h"
+#include "manual.h"
+#include "snapshot.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { TOP_DEFAULT = 20, TOP_MOST = 100000 };
+
+static struct lh_error *parse_mode(const struct lh_arguments *arguments, enum lh_dump_mode *ret)
+{
+	const char *word = lh_arguments_value(arguments, "mode");
+	for (int mode = LH_DUMP_SNAPSHOT; word && mode <= LH_DUMP_CHILD; mode++) {
+		if (strcmp(word, lh_dump_mode_name((enum lh_dump_mode)mode)) == 0)
+			*ret = (enum lh_dump_mode)mode;
+	}
+	return NULL;
+}
+
+/* Incomplete: an allocator of which a part is missing, or all of it. */
+static int status_of(const struct lh_heap *heap)
+{
+	size_t count;
+	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (allocators[i].is_partial || allocators[i].is_refused)
+			return LH_EXIT_PARTIAL;
+	}
+	return count ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
+}
+
+static struct lh_error *print_heap(const struct lh_heap_report *report, bool is_json)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (is_json)
+		lh_report_heap_json(report, &text);
+	else
+		lh_report_heap_text(report, lh_terminal_style(), &text);
+	LH_TRY(lh_buffer_status(&text));
+	return lh_print(&text);
+}
+
+/* A line for each block, in pieces: there can be millions. */
+static struct lh_error *list_blocks(const struct lh_heap *heap)
+{
+	enum { PIECE_BLOCKS = 4096 };
+	size_t arena_count, count = lh_heap_chunk_count(heap);
+	const struct lh_heap_arena *arenas = lh_heap_arenas(heap, &arena_count);
+	for (size_t start = 0; start < count && !lh_output_is_closed() && !lh_interrupt_requested();
+	     start += PIECE_BLOCKS) {
+		struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+		for (size_t i = start; i < lh_min_u64(count, start + PIECE_BLOCKS); i++) {
+			struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, i);
+			lh_buffer_printf(&text, "0x%" PRIx64 " %" PRIu64 " %s %s\n", chunk.addr, chunk.size_bytes,
+					 lh_chunk_state_name((enum lh_chunk_state)chunk.state),
+					 arenas[chunk.arena].allocator);
+		}
+		LH_TRY(lh_buffer_status(&text));
+		LH_TRY(lh_print(&text));
+	}
+	return NULL;
+}
+
+static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_status)
+{
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
+	struct lh_receipt receipt LH_CLEANUP(lh_receipt_deinit) = {0};
+	struct lh_heap_findings findings LH_CLEANUP(lh_heap_findings_deinit) = {0};
+	enum lh_dump_mode mode = LH_DUMP_SNAPSHOT;
+	uint64_t top = TOP_DEFAULT;
+	LH_TRY(parse_mode(arguments, &mode));
+	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &top));
+	LH_TRY(lh_snapshot_open(lh_arguments_operand(arguments, 0), mode, &image, &receipt));
+	LH_TRY(lh_heap_walk(image, &heap));
+	*ret_status = status_of(heap);
+	if (lh_arguments_has(arguments, "list"))
+		return list_blocks(heap);
+	LH_TRY(lh_heap_judge(heap, &findings));
+	struct lh_heap_report report = {
+		.image = image,
+		.heap = heap,
+		.findings = &findings,
+		.receipt = receipt.pid ? &receipt : NULL,
+		.top = top,
+	};
+	return print_heap(&report, lh_arguments_has(arguments, "json"));
+}
+
+static const struct lh_option options[] = {
+	{.name = "mode",
+	 .letter = 'm',
+	 .argument = "MODE",
+	 .summary = "how a process is copied, as in `leakhunt dump` (default: snapshot)",
+	 .words = "snapshot stop child live"},
+	{.name = "top", .argument = "N", .summary = "show at most N rows of arenas (default: 20)"},
+	{.name = "list",
+	 .letter = 'l',
+	 .summary = "print a line for each block instead: address, usable bytes, state, allocator"},
+	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/heap/1"},
+	{.name = NULL},
+};
+
+static const struct lh_usage_example examples[] = {
+	{"leakhunt heap 1234", "what the allocators of process 1234 hold, and what they would give back"},
+	{"leakhunt heap --list dump.bin | grep -c ' cached '", "how many blocks lie in caches"},
+	{"leakhunt heap dump.bin --json", "the same of a dump, for scripts"},
+	{.command = NULL},
+};
+
+const struct lh_command lh_cmd_heap = {
+	.name = "heap",
+	.summary = "say which memory of the allocators is live, cached, free or returnable",
+	.operands = "PID|FILE",
+	.operands_min = 1,
+	.operands_max = 1,
+	.operand_completion = LH_COMPLETE_PID_OR_FILE,
+	.manual = lh_manual_heap,
+	.description =
+		"Walks the heap of each allocator block by block: glibc's malloc, CPython's pymalloc, and others. A "
+		"block is live (not freed), cached (freed, and kept by a thread for the next request of that size), or "
+		"free. The verdict says what resident memory is made of, and how much a trim would give back.\n\n"
+		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
+		"milliseconds. The copy is a file without a name in TMPDIR, else /tmp, and needs as much room as "
+		"the process has private memory.\n\n"
+		"The exit code is 1 when a part of a heap could not be followed, which is said.",
+	.options = options,
+	.examples = examples,
+	.run = run_heap,
+};

@@ -1,0 +1,28 @@
+/*
+ * manual_heap: sections of leakhunt-heap(1).
+ */
+#include "manual.h"
+
+#include <stddef.h>
+
+const struct lh_manual_section lh_manual_heap[] = {
+	{"COLUMNS",
+	 "* RESIDENT\nPages of the arena that are in memory.\n\n"
+	 "* LIVE, BLOCKS\nUsable bytes of the blocks that the program has not freed, and how many there are.\n\n"
+	 "* CACHED\nBlocks that were freed, and lie in a thread's or CPU's cache or in a fastbin. The allocator's own "
+	 "statistics count most of them as in use.\n\n"
+	 "* FREE\nBlocks that the allocator can hand out.\n\n"
+	 "* PAGES\nWhole pages within free blocks that are still resident.\n\n"
+	 "* OVERHEAD\nWhat lies in no block: headers, tables, remainders.\n\n"
+	 "* TRIM\nBytes that the allocator's own trim or purge would give back to the kernel now. Of glibc that is "
+	 "malloc_trim(0): whole pages of free blocks in all arenas, and the top of the main arena. It empties "
+	 "fastbins, but no thread's cache."},
+	{"EXACTNESS",
+	 "leakhunt finds allocators by their structures, without symbols or debug packages. Every structure is "
+	 "checked against itself: sizes against back links, lists against counters, totals against the "
+	 "allocator's own. An allocator of which more than 1 in 1000 checks fail is refused as a whole.\n\n"
+	 "A thread that is stopped within malloc or free can leave a check or two that fail. In mode live pages "
+	 "are of different moments, and many checks fail.\n\n"
+	 "glibc does not keep how much was asked for: sizes are usable bytes, 8 less than the chunk."},
+	{NULL, NULL},
+};

@@ -1,0 +1,126 @@
+/*
+ * snapshot: dumps a process into a folder of its own, opens the dump, and removes both names. Input: an operand.
+ * Output: an image. Whatever happens, nothing stays on disk.
+ */
+#include "snapshot.h"
+
+#include "command.h"
+#include "confinement.h"
+#include "leakhunt/confine.h"
+#include "leakhunt/heap.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_PAUSE_NS (10 * LH_NS_PER_MS)
+
+struct hidden_file {
+	char folder[PATH_MAX];
+	char path[PATH_MAX + 16];
+};
+
+static struct lh_error *make_hidden_file(struct hidden_file *ret)
+{
+	snprintf(ret->folder, sizeof(ret->folder), "%s/leakhunt-XXXXXX", lh_settings()->temporary_folder);
+	if (!mkdtemp(ret->folder)) {
+		int saved_errno = errno;
+		ret->folder[0] = '\0';
+		return lh_error_hint(
+			lh_error_from_errno(saved_errno, "cannot make a folder for the copy of the process"),
+			"name a folder with room for its heap: TMPDIR=/path leakhunt ...");
+	}
+	snprintf(ret->path, sizeof(ret->path), "%s/copy.bin", ret->folder);
+	return NULL;
+}
+
+static void remove_hidden_file(struct hidden_file *file)
+{
+	if (!file->folder[0])
+		return;
+	unlink(file->path);
+	rmdir(file->folder);
+}
+
+static bool show_copying(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+	lh_progress_bytes(context, "copying", done_bytes, total_bytes);
+	return !lh_interrupt_requested();
+}
+
+static void show_warning(void *context, const char *text)
+{
+	(void)context;
+	lh_warn("%s", text);
+}
+
+static struct lh_error *copy_process(const struct lh_process *process, enum lh_dump_mode mode, const char *path,
+				     struct lh_receipt *ret)
+{
+	struct lh_progress_line line;
+	struct lh_want want;
+	LH_TRY(lh_want_parse("private", &want));
+	lh_interrupt_install();
+	lh_interrupt_grace(1);
+	signal(SIGXFSZ, SIG_IGN);
+	lh_progress_begin(&line);
+	struct lh_dump_options options = {
+		.mode = mode,
+		.format = LH_DUMP_CORE,
+		.path = path,
+		.wants = &want,
+		.want_count = 1,
+		.find_owners = lh_heap_find_owners,
+		.max_pause_ns = MAX_PAUSE_NS,
+		.on_slow = LH_DUMP_SLOW_BOUNDED,
+		.progress = show_copying,
+		.is_interrupted = lh_interrupt_requested,
+		.notice = show_warning,
+		.progress_context = &line,
+	};
+	struct lh_error *error = lh_dump(process, &options, ret);
+	lh_interrupt_grace(0);
+	lh_progress_end(&line);
+	return error;
+}
+
+static struct lh_error *open_copy(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
+				  struct lh_receipt *ret_receipt)
+{
+	struct hidden_file file LH_CLEANUP(remove_hidden_file) = {0};
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
+	LH_TRY(lh_operand_process(operand, &process));
+	LH_TRY(make_hidden_file(&file));
+	LH_TRY(copy_process(process, mode, file.path, ret_receipt));
+	ret_receipt->path = "";
+	LH_TRY(lh_image_open_file(file.path, NULL, ret));
+	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
+	remove_hidden_file(&file);
+	file.folder[0] = '\0';
+	lh_confinement_apply(&confinement);
+	return NULL;
+}
+
+static struct lh_error *open_saved(const char *path, struct lh_image **ret)
+{
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
+	LH_TRY(lh_confinement_add_image(&confinement, path));
+	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
+	lh_confinement_apply(&confinement);
+	return lh_image_open_file(path, NULL, ret);
+}
+
+struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
+				  struct lh_receipt *ret_receipt)
+{
+	pid_t pid;
+	LH_TRY(lh_operand_is_pid(operand, &pid) ? open_copy(operand, mode, ret, ret_receipt)
+						: open_saved(operand, ret));
+	lh_confine_settle(true);
+	return NULL;
+}

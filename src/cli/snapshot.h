@@ -1,0 +1,18 @@
+/*
+ * snapshot: a copy of a live process at one instant, for commands that follow its structures. Private to cli.
+ */
+#ifndef LEAKHUNT_CLI_SNAPSHOT_H
+#define LEAKHUNT_CLI_SNAPSHOT_H
+
+#include "leakhunt/dump.h"
+#include "leakhunt/image.h"
+
+/*
+ * Opens an operand "PID|FILE" as an image whose bytes do not change: a file as it is; of a process, a dump that is made
+ * in TMPDIR (else /tmp) and has no name any more. *ret_receipt: of that dump; pid 0 for a file. `mode`: of a
+ * process. Afterwards leakhunt is confined.
+ */
+struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
+				  struct lh_receipt *ret_receipt) LH_NODISCARD;
+
+#endif

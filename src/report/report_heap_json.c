@@ -1,0 +1,154 @@
+/*
+ * report_heap_json: a heap as JSON, schema "leakhunt/heap/1" (report.h). Input: what heap found. Output: text.
+ */
+#include "usage.h"
+
+#include <string.h>
+
+static const char *const state_keys[LH_CHUNK_STATES][2] = {
+	{"used_bytes", "used_blocks"}, {"cached_bytes", "cached_blocks"}, {"free_bytes", "free_blocks"}};
+
+/* Members are added to `object`, which is dropped when memory runs out. */
+static json_t *add_states(json_t *object, const uint64_t bytes[LH_CHUNK_STATES], const uint64_t counts[LH_CHUNK_STATES])
+{
+	bool is_whole = object != NULL;
+	for (size_t i = 0; i < LH_CHUNK_STATES; i++)
+		is_whole &= !json_object_set_new(object, state_keys[i][0], lh_json_u64(bytes[i])) &&
+			    !json_object_set_new(object, state_keys[i][1], lh_json_u64(counts[i]));
+	if (is_whole)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *totals_json(const struct lh_heap_totals *totals)
+{
+	json_t *object = json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o}", "mapped_bytes", lh_json_u64(totals->mapped_bytes), "resident_bytes",
+		lh_json_u64(totals->resident_bytes), "overhead_bytes", lh_json_u64(totals->overhead_bytes),
+		"free_page_bytes", lh_json_u64(totals->free_page_bytes), "free_resident_bytes",
+		lh_json_u64(totals->free_resident_bytes), "returnable_bytes", lh_json_u64(totals->returnable_bytes));
+	return add_states(object, totals->bytes, totals->counts);
+}
+
+static json_t *allocator_json(const struct lh_heap_allocator *allocator)
+{
+	return json_pack("{s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name", allocator->name, "refused",
+			 allocator->is_refused, "partial", allocator->is_partial, "lost_bytes",
+			 lh_json_u64(allocator->lost_bytes), "checked", lh_json_u64(allocator->checks.checked),
+			 "failed", lh_json_u64(allocator->checks.failed), "first_failure",
+			 lh_json_string(allocator->checks.first_failure), "note", lh_json_string(allocator->note),
+			 "blocks", lh_json_u64(allocator->chunk_count));
+}
+
+static json_t *arena_json(const struct lh_heap_arena *arena)
+{
+	struct lh_heap_totals totals = lh_heap_arena_total(arena);
+	json_t *object = totals_json(&totals);
+	bool is_whole = !json_object_set_new(object, "allocator", json_string(arena->allocator)) &&
+			!json_object_set_new(object, "role", json_string(arena->role)) &&
+			!json_object_set_new(object, "kind", json_string(lh_region_kind_name(arena->kind))) &&
+			!json_object_set_new(object, "addr", arena->addr ? lh_json_address(arena->addr) : json_null());
+	if (is_whole)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static const char *finding_word(enum lh_heap_finding_kind kind)
+{
+	static const char *const words[LH_HEAP_FINDING_KINDS] = {"live", "returnable", "fragmented", "cached",
+								 "arenas"};
+	return words[kind];
+}
+
+/* Appends `item`, which may be NULL: then the array is dropped. */
+static json_t *append_item(json_t *array, json_t *item)
+{
+	if (array && json_array_append_new(array, item) == 0)
+		return array;
+	json_decref(array);
+	return NULL;
+}
+
+static json_t *allocators_json(const struct lh_heap *heap)
+{
+	size_t count;
+	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++)
+		array = append_item(array, allocator_json(&allocators[i]));
+	return array;
+}
+
+static json_t *arenas_json(const struct lh_heap *heap)
+{
+	size_t count;
+	const struct lh_heap_arena *arenas = lh_heap_arenas(heap, &count);
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++)
+		array = append_item(array, arena_json(&arenas[i]));
+	return array;
+}
+
+static json_t *findings_json(const struct lh_heap_findings *findings)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < findings->items.count; i++) {
+		const struct lh_heap_finding *finding = &findings->items.items[i];
+		array = append_item(array,
+				    json_pack("{s:s, s:s, s:o, s:I}", "kind", finding_word(finding->kind), "allocator",
+					      finding->allocator, "bytes", lh_json_u64(finding->bytes), "arenas",
+					      (json_int_t)finding->arena_count));
+	}
+	return array;
+}
+
+static json_t *sizes_json(const struct lh_heap *heap)
+{
+	struct lh_heap_size_row rows[LH_HEAP_SIZE_ROWS];
+	lh_heap_sizes(heap, rows);
+	json_t *array = json_array();
+	for (size_t i = 0; i < LH_HEAP_SIZE_ROWS; i++) {
+		bool has_bound = rows[i].size_max_bytes != UINT64_MAX;
+		json_t *object = json_pack("{s:o}", "size_max_bytes",
+					   has_bound ? lh_json_u64(rows[i].size_max_bytes) : json_null());
+		array = append_item(array, add_states(object, rows[i].bytes, rows[i].counts));
+	}
+	return array;
+}
+
+static bool is_complete(const struct lh_heap *heap)
+{
+	size_t count;
+	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (allocators[i].is_partial || allocators[i].is_refused)
+			return false;
+	}
+	return true;
+}
+
+static json_t *receipt_json(const struct lh_receipt *receipt)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error = receipt ? lh_receipt_encode(receipt, &text) : NULL;
+	json_t *value = NULL;
+	if (receipt && !error)
+		value = lh_json_parse(text.data, text.length, &error);
+	lh_error_destroy(error);
+	return receipt ? value : json_null();
+}
+
+void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret)
+{
+	struct lh_heap_totals totals = lh_heap_total(report->heap, NULL);
+	pid_t pid = lh_image_pid(report->image);
+	json_t *object = json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1",
+				   "path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
+				   pid ? json_integer(pid) : json_null(), "complete", is_complete(report->heap),
+				   "totals", totals_json(&totals), "allocators", allocators_json(report->heap),
+				   "arenas", arenas_json(report->heap), "findings", findings_json(report->findings),
+				   "sizes", sizes_json(report->heap), "receipt", receipt_json(report->receipt));
+	lh_report_append_json(object, ret);
+}
