@@ -155,9 +155,6 @@ void lh_buffer_printf(struct lh_buffer *buffer, const char *format, ...) LH_PRIN
  */
 void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length);
 
-/* Appends the raw bytes that lh_buffer_escape was given; text that it did not write passes as it is. */
-void lh_buffer_unescape(struct lh_buffer *buffer, const char *text, size_t length);
-
 /* NULL when every append succeeded. */
 struct lh_error *lh_buffer_status(const struct lh_buffer *buffer) LH_NODISCARD;
 void lh_buffer_deinit(struct lh_buffer *buffer);

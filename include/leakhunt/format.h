@@ -55,14 +55,6 @@ enum lh_note_type {
 
 /* ---------------------------------------------------------------- compressed files */
 
-/*
- * `dump --compress` writes zstd frames of LH_FRAME_BYTES of content each (the last has the rest), which
- * can be read one without the other, and at the end the seek table of the Zstandard Seekable Format
- * 0.1.0 (zstd, contrib/seekable_format/zstd_seekable_compression_format.md): a skippable frame of
- * entries {u32 packed bytes, u32 content bytes [, u32 checksum]} and a footer {u32 frames,
- * u8 descriptor, u32 magic}, little-endian. `zstd -d` skips it.
- */
-#define LH_FRAME_BYTES          ((size_t)1024 * 1024)
 #define LH_SEEK_SKIPPABLE_MAGIC 0x184D2A5EU
 #define LH_SEEK_MAGIC           0x8F92EAB1U
 #define LH_SEEK_CHECKSUM_FLAG   0x80U

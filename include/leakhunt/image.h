@@ -36,17 +36,6 @@ struct lh_segment {
 	const char *thread_name; /* "" when not known */
 };
 
-/* General registers of a thread, as in NT_PRSTATUS. */
-struct lh_image_thread {
-	pid_t tid;
-	const char *name;       /* "" when unknown */
-	uint64_t stack_pointer; /* 0 when unknown */
-	uint64_t pc;
-	uint64_t fs_base;         /* x86_64: the thread control block */
-	const uint8_t *registers; /* struct user_regs_struct, or NULL; belongs to the image */
-	size_t registers_bytes;
-};
-
 struct lh_gap {
 	struct lh_range range;
 	const char *reason; /* "swapped", "unreadable", "truncated", ... */
@@ -79,9 +68,6 @@ struct lh_error *lh_image_open_file(const char *path, const struct lh_image_opti
  * private anonymous memory of every kind (heap, arenas, chunks, stacks, anon); all else is context.
  */
 struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret) LH_NODISCARD;
-/* `bytes` must outlive the image. */
-struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base,
-				     struct lh_image **ret) LH_NODISCARD;
 void lh_image_close(struct lh_image *image);
 void lh_cleanup_image(struct lh_image **image);
 
@@ -95,7 +81,6 @@ const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t 
 /* Gives segments of private anonymous memory the kind of the owner that has most of them. */
 void lh_image_take_owners(struct lh_image *image, const struct lh_owners *owners);
 const struct lh_module_list *lh_image_modules(const struct lh_image *image);
-const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
 /*
  * Lost bytes as far as known, in ascending order (of a live process: what the latest walk missed).
  * "not dumped" are bytes that the file's own headers leave out, as cores do with unmodified text.

@@ -10,8 +10,6 @@
 
 #include <jansson.h>
 
-/* New references; NULL when memory runs out (jansson's json_object_set_new then fails in turn). */
-json_t *lh_json_text(const void *bytes, size_t length);
 json_t *lh_json_string(const char *text); /* lh_json_text of a NUL-terminated one */
 json_t *lh_json_address(uint64_t addr);
 json_t *lh_json_u64(uint64_t value); /* saturates at INT64_MAX */
@@ -19,8 +17,6 @@ json_t *lh_json_u64(uint64_t value); /* saturates at INT64_MAX */
 /* Appends `value` as text: indented by 2, or on one line when `compact`; then a newline. Steals it. */
 struct lh_error *lh_json_append(json_t *value, bool compact, struct lh_buffer *ret) LH_NODISCARD;
 
-/* Reading: false, and *ret untouched, when the member is missing or of another type. */
-bool lh_json_address_value(const json_t *value, uint64_t *ret);
 bool lh_json_get_address(const json_t *object, const char *key, uint64_t *ret);
 bool lh_json_get_u64(const json_t *object, const char *key, uint64_t *ret);
 bool lh_json_get_bool(const json_t *object, const char *key, bool *ret);

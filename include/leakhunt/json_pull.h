@@ -30,9 +30,6 @@ static inline bool lh_json_span_is(struct lh_json_span span, const char *text)
 	return strlen(text) == span.length && memcmp(span.text, text, span.length) == 0;
 }
 
-/* The first byte of the next value: '{', '[', '"', '-', a digit, 't', 'f', 'n'; 0 at the end. */
-char lh_json_pull_peek(struct lh_json_pull *pull);
-
 /* False, with the value skipped, when it is something else. */
 bool lh_json_pull_object(struct lh_json_pull *pull);
 bool lh_json_pull_array(struct lh_json_pull *pull);

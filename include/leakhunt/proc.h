@@ -22,8 +22,6 @@ struct lh_process;
  */
 void lh_self_forbid_cores(void);
 bool lh_self_is_undumpable(void);
-/* Opens /proc/self/<name>, also as the user of a process that is not dumpable. -1 and errno. */
-int lh_self_open(const char *name, int flags);
 
 /*
  * The numbers that tell two programs under one pid apart: `start_ticks` differs when the pid was
@@ -137,8 +135,6 @@ struct lh_usage {
 
 /* USS: private_clean + private_dirty + private_hugetlb, what would be freed if it ended. */
 uint64_t lh_usage_uss(const struct lh_usage *usage);
-/* What select follows: USS plus swapped bytes, so that swapping out is not shrinking. */
-uint64_t lh_usage_private(const struct lh_usage *usage);
 void lh_usage_add(struct lh_usage *sum, const struct lh_usage *usage);
 
 /* One mapping, [start, end). Strings belong to the list that holds the region. */
@@ -243,9 +239,6 @@ void lh_regions_total(const struct lh_region_list *list, struct lh_usage *ret, u
  * only once (fs/proc/task_mmu.c). Left unknown when there is no rollup, or memory has changed since.
  */
 void lh_regions_take_exact_pss(const struct lh_process *process, struct lh_region_list *list);
-
-/* The kernel's own sum. LH_ERROR_UNSUPPORTED before Linux 4.14. */
-struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usage *ret) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- present pages */
 
@@ -470,13 +463,6 @@ void lh_module_list_deinit(struct lh_module_list *list);
 typedef size_t lh_memory_reader(const void *context, uint64_t addr, void *ret, size_t bytes);
 
 /*
- * Reads ELF header, program headers and build-id note of a module mapped at `module->start` through
- * `read`, and fills bias and build id. Hostile input: false, and nothing changed, unless it is a
- * well-formed 64-bit little-endian ELF image (gABI; build-id note: NT_GNU_BUILD_ID).
- */
-bool lh_module_probe(struct lh_module *module, lh_memory_reader *read, const void *context);
-
-/*
  * Opens the file that `region` maps, also when its path is gone or leads to another file (it was replaced). Returns a
  * descriptor that the caller closes; -1 when there is none, or privileges don't suffice (proc_pid_map_files(5)).
  */
@@ -531,12 +517,6 @@ struct lh_cgroup_limits {
  * cgroup-v1/memory.rst, cgroups(7).
  */
 struct lh_error *lh_cgroup_read(const struct lh_process *process, struct lh_cgroup_limits *ret) LH_NODISCARD;
-/*
- * The same from texts of /proc/PID/cgroup and /proc/self/mountinfo, with all mount points looked up
- * below the folder `root` ("" is the real one). Lines that are not understood are passed over.
- */
-struct lh_error *lh_cgroup_read_at(const char *root, const char *cgroup_text, const char *mountinfo_text,
-				   struct lh_cgroup_limits *ret) LH_NODISCARD;
 /* leakhunt's own. */
 struct lh_error *lh_cgroup_read_own(struct lh_cgroup_limits *ret) LH_NODISCARD;
 void lh_cgroup_limits_deinit(struct lh_cgroup_limits *limits);
@@ -553,8 +533,6 @@ struct lh_freezer {
  * does what cannot be read.
  */
 void lh_freezer_read(const struct lh_process *process, struct lh_freezer *ret);
-/* The same from texts, as lh_cgroup_read_at. */
-void lh_freezer_read_at(const char *root, const char *cgroup_text, const char *mountinfo_text, struct lh_freezer *ret);
 
 /* Memory of the machine (proc_meminfo(5), proc_sys_vm(5)). A number the kernel lacks is 0. */
 struct lh_system_memory {
@@ -568,8 +546,6 @@ struct lh_system_memory {
 };
 
 struct lh_error *lh_system_memory_read(struct lh_system_memory *ret) LH_NODISCARD;
-/* The same from a text of /proc/meminfo; overcommit_mode is left alone. */
-void lh_system_memory_parse(const char *meminfo, struct lh_system_memory *ret);
 
 /* What a process itself holds (proc_pid_status(5)). A number the kernel lacks is 0. */
 struct lh_memory_status {
@@ -596,10 +572,6 @@ lh_machine_tasks_left(void); /* kernel.threads-max and kernel.pid_max, less what
  * of addresses. Told by the ELF class of its program.
  */
 uint64_t lh_address_space_end(const struct lh_process *process);
-
-/* The folder of its memory cgroup below a mount of cgroups, in PATH_MAX bytes; false when it has none that can be seen.
- */
-bool lh_cgroup_memory_folder(const struct lh_process *process, char *ret, size_t ret_bytes, bool *ret_is_v1);
 
 /* ---------------------------------------------------------------- beside the mappings */
 
@@ -646,8 +618,6 @@ void lh_holdings_reader_destroy(struct lh_holdings_reader *reader); /* NULL is l
  * for k. No file is opened but by O_PATH.
  */
 void lh_holdings_read(struct lh_holdings_reader *reader, const struct lh_region_list *list, struct lh_holdings *ret);
-
-#define LH_DESCRIPTORS_SEEN_MAX 16384
 
 /* ---------------------------------------------------------------- all processes */
 

@@ -23,7 +23,6 @@ enum lh_ceiling {
 
 /* "cgroup_memory", ..., "descriptors": keys of records and of JSON. */
 const char *lh_ceiling_name(enum lh_ceiling ceiling);
-bool lh_ceiling_parse(const char *name, size_t length, enum lh_ceiling *ret);
 /* "machine memory", "mappings (vm.max_map_count)": for people. */
 const char *lh_ceiling_text(enum lh_ceiling ceiling);
 /* Whether it is about bytes; else it is about a count. */
@@ -61,20 +60,8 @@ struct lh_sample {
 
 void lh_sample_deinit(struct lh_sample *sample);
 
-/*
- * What select follows, of one mapping: the memory that is the process's own, in RAM or swapped out.
- * Private memory counts by its anonymous pages, also while a fork shares them, without those that it
- * has given back lazily (MADV_FREE); pages of a file that are only cached never count. Shared memory
- * and huge pages count by USS. `knows_anonymous`: the kernel tells anonymous pages from others; where
- * it does not, private dirty ones stand for them (Documentation/filesystems/proc.rst, smaps).
- */
-uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymous);
-
 /* The sum over all its mappings; saturates at UINT64_MAX. */
 uint64_t lh_sample_used_bytes(const struct lh_sample *sample);
-
-/* Whether any mapping of the list has anonymous pages told apart. */
-bool lh_regions_know_anonymous(const struct lh_region_list *list);
 
 struct lh_samples {
 	LH_VEC(struct lh_sample) items;
@@ -110,9 +97,6 @@ struct lh_cause {
 	const char *word; /* "brk-heap", "thread-stacks": for programs; NULL: lh_selection_find_causes was not called */
 	char text[200];   /* one sentence, for people; names in it are raw bytes */
 };
-
-/* A moment that is not there. */
-#define LH_NEVER_S (-1.0)
 
 /*
  * One region's history. A region is followed through growth at either end, splits, merges and moves:
@@ -198,9 +182,6 @@ struct lh_selection {
 /* "descriptors", "page tables": for people. */
 const char *lh_holding_text(enum lh_holding holding);
 
-/* Growth below this is never called a leak: page-level noise of stacks, libraries and the kernel. */
-#define LH_GROWTH_MIN_BYTES (64 * LH_KIB)
-
 /* Leak or growing. */
 bool lh_verdict_is_rising(enum lh_verdict verdict);
 
@@ -212,7 +193,6 @@ struct lh_selector;
 
 struct lh_error *lh_selector_create(struct lh_selector **ret) LH_NODISCARD;
 void lh_selector_destroy(struct lh_selector *selector); /* NULL is legal */
-void lh_cleanup_selector(struct lh_selector **selector);
 
 /*
  * The sample stays the caller's. LH_ERROR_USAGE, and nothing is changed, when it has no usage, is of
@@ -304,7 +284,6 @@ struct lh_error *lh_record_encode_header(const struct lh_process_identity *ident
 struct lh_record_writer;
 struct lh_error *lh_record_writer_create(struct lh_record_writer **ret) LH_NODISCARD;
 void lh_record_writer_destroy(struct lh_record_writer *writer); /* NULL is legal */
-void lh_cleanup_record_writer(struct lh_record_writer **writer);
 struct lh_error *lh_record_encode_sample(struct lh_record_writer *writer, const struct lh_sample *sample,
 					 struct lh_buffer *ret) LH_NODISCARD;
 
@@ -324,7 +303,6 @@ struct lh_record_facts {
 struct lh_record_reader;
 struct lh_error *lh_record_reader_create(const char *what, struct lh_record_reader **ret) LH_NODISCARD;
 void lh_record_reader_destroy(struct lh_record_reader *reader); /* NULL is legal */
-void lh_cleanup_record_reader(struct lh_record_reader **reader);
 struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const char *line, size_t length,
 				       const struct lh_sample **ret) LH_NODISCARD;
 const struct lh_record_facts *lh_record_reader_facts(const struct lh_record_reader *reader);

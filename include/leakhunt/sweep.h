@@ -57,10 +57,6 @@ struct lh_kernel {
 /* Bytes that a mask is of. */
 #define LH_LINE_BYTES ((size_t)64)
 
-/* Best first, "scalar" last; NULL-terminated. */
-extern const struct lh_kernel *const lh_kernels[];
-extern const struct lh_kernel lh_kernel_scalar, lh_kernel_sse2, lh_kernel_avx2, lh_kernel_avx512, lh_kernel_neon;
-
 /* The best kernel that this machine supports, or the one that lh_settings names. LH_ERROR_USAGE: that one cannot run.
  */
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret) LH_NODISCARD;
@@ -124,9 +120,6 @@ struct lh_word_ranges lh_word_ranges_over(const struct lh_range *sorted, size_t 
 /*
  * Blocks cut into slices that fit a cache.
  */
-
-/* Bytes of a slice: several passes read it after each other. A multiple of a page. */
-#define LH_SLICE_BYTES ((size_t)256 * 1024)
 
 /* Bytes [start, end) of a block, as a block of its own that may look at what is around it. */
 struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t end, bool is_continued);

@@ -2,6 +2,7 @@
  * json: escaped texts and full 64-bit addresses over jansson, both ways.
  */
 #include "leakhunt/json.h"
+#include "escaped.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ struct lh_error *lh_json_append(json_t *value, bool compact, struct lh_buffer *r
 	return status < 0 || ret->failed ? lh_error_no_memory() : NULL;
 }
 
-bool lh_json_address_value(const json_t *value, uint64_t *ret)
+static bool parse_address(const json_t *value, uint64_t *ret)
 {
 	const char *text = json_string_value(value);
 	struct lh_error *error = text ? lh_parse_u64(text, ret) : NULL;
@@ -57,7 +58,7 @@ bool lh_json_address_value(const json_t *value, uint64_t *ret)
 
 bool lh_json_get_address(const json_t *object, const char *key, uint64_t *ret)
 {
-	return lh_json_address_value(json_object_get(object, key), ret);
+	return parse_address(json_object_get(object, key), ret);
 }
 
 bool lh_json_get_u64(const json_t *object, const char *key, uint64_t *ret)

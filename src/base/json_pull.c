@@ -3,6 +3,7 @@
  * does not, is checked and passed over. No allocation, but for strings with escapes.
  */
 #include "leakhunt/json_pull.h"
+#include "escaped.h"
 
 #include "leakhunt/json.h"
 
@@ -17,7 +18,7 @@ static bool fail_json_pull(struct lh_json_pull *pull)
 	return false;
 }
 
-char lh_json_pull_peek(struct lh_json_pull *pull)
+static char peek_byte(struct lh_json_pull *pull)
 {
 	while (pull->at < pull->end &&
 	       (*pull->at == ' ' || *pull->at == '\t' || *pull->at == '\n' || *pull->at == '\r'))
@@ -27,7 +28,7 @@ char lh_json_pull_peek(struct lh_json_pull *pull)
 
 static bool take_json_pull(struct lh_json_pull *pull, char byte)
 {
-	if (lh_json_pull_peek(pull) != byte || pull->at == pull->end)
+	if (peek_byte(pull) != byte || pull->at == pull->end)
 		return false;
 	pull->at++;
 	return true;
@@ -78,7 +79,7 @@ static bool take_string(struct lh_json_pull *pull, struct lh_json_span *ret)
 
 bool lh_json_pull_string(struct lh_json_pull *pull, struct lh_json_span *ret)
 {
-	if (lh_json_pull_peek(pull) == '"')
+	if (peek_byte(pull) == '"')
 		return take_string(pull, ret);
 	lh_json_pull_skip(pull);
 	return false;
@@ -178,7 +179,7 @@ bool lh_json_pull_u64(struct lh_json_pull *pull, uint64_t *ret)
 	struct lh_json_span number;
 	bool is_integer;
 	uint64_t value = 0;
-	if (!begins_number(lh_json_pull_peek(pull))) {
+	if (!begins_number(peek_byte(pull))) {
 		lh_json_pull_skip(pull);
 		return false;
 	}
@@ -198,7 +199,7 @@ bool lh_json_pull_double(struct lh_json_pull *pull, double *ret)
 	struct lh_json_span number;
 	char text[NUMBER_MAX];
 	bool is_integer;
-	if (!begins_number(lh_json_pull_peek(pull))) {
+	if (!begins_number(peek_byte(pull))) {
 		lh_json_pull_skip(pull);
 		return false;
 	}
@@ -221,7 +222,7 @@ static bool take_word(struct lh_json_pull *pull, const char *word)
 
 bool lh_json_pull_bool(struct lh_json_pull *pull, bool *ret)
 {
-	char first = lh_json_pull_peek(pull);
+	char first = peek_byte(pull);
 	if (first != 't' && first != 'f') {
 		lh_json_pull_skip(pull);
 		return false;
@@ -283,7 +284,7 @@ static void skip_inside(struct lh_json_pull *pull, bool is_object, int depth)
 
 static void skip_json_pull(struct lh_json_pull *pull, int depth)
 {
-	char first = lh_json_pull_peek(pull);
+	char first = peek_byte(pull);
 	struct lh_json_span span;
 	bool is_integer;
 	if (depth > DEPTH_MAX)
@@ -305,5 +306,5 @@ void lh_json_pull_skip(struct lh_json_pull *pull)
 
 bool lh_json_pull_is_done(struct lh_json_pull *pull)
 {
-	return lh_json_pull_peek(pull) == '\0' && pull->at == pull->end && !pull->failed;
+	return peek_byte(pull) == '\0' && pull->at == pull->end && !pull->failed;
 }

@@ -2,6 +2,7 @@
  * text: growing buffers, UTF-8, and the escaping that makes bytes of a target harmless on a
  * terminal and valid in JSON.
  */
+#include "escaped.h"
 #include "leakhunt/base.h"
 
 #include <ctype.h>

@@ -8,6 +8,17 @@
 #include "compressed.h"
 #include "leakhunt/image.h"
 
+/* General registers of a thread, as in NT_PRSTATUS. */
+struct lh_image_thread {
+	pid_t tid;
+	const char *name;       /* "" when unknown */
+	uint64_t stack_pointer; /* 0 when unknown */
+	uint64_t pc;
+	uint64_t fs_base;         /* x86_64: the thread control block */
+	const uint8_t *registers; /* struct user_regs_struct, or NULL; belongs to the image */
+	size_t registers_bytes;
+};
+
 struct lh_image {
 	enum lh_image_source source;
 	char *path;
@@ -145,5 +156,11 @@ static inline bool lh_segment_is_walked(const struct lh_segment *segment, unsign
 {
 	return !segment->is_context || (flags & LH_WALK_CONTEXT);
 }
+
+/* `bytes` must outlive the image. */
+struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base,
+				     struct lh_image **ret) LH_NODISCARD;
+
+const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
 
 #endif

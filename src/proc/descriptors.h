@@ -19,4 +19,6 @@ struct lh_memory_devices {
 void lh_descriptors_count(const struct lh_process *process, const struct lh_region_list *list,
 			  struct lh_memory_devices *devices, struct lh_holdings *ret);
 
+#define LH_DESCRIPTORS_SEEN_MAX 16384
+
 #endif

@@ -95,4 +95,24 @@ static inline void *lh_remote_pointer(uint64_t addr)
 	return (void *)(uintptr_t)addr; /* NOLINT(performance-no-int-to-ptr): another process's address */
 }
 
+/* Opens /proc/self/<name>, also as the user of a process that is not dumpable. -1 and errno. */
+int lh_self_open(const char *name, int flags);
+
+/*
+ * The same from texts of /proc/PID/cgroup and /proc/self/mountinfo, with all mount points looked up
+ * below the folder `root` ("" is the real one). Lines that are not understood are passed over.
+ */
+struct lh_error *lh_cgroup_read_at(const char *root, const char *cgroup_text, const char *mountinfo_text,
+				   struct lh_cgroup_limits *ret) LH_NODISCARD;
+
+/* The same from texts, as lh_cgroup_read_at. */
+void lh_freezer_read_at(const char *root, const char *cgroup_text, const char *mountinfo_text, struct lh_freezer *ret);
+
+/* The same from a text of /proc/meminfo; overcommit_mode is left alone. */
+void lh_system_memory_parse(const char *meminfo, struct lh_system_memory *ret);
+
+/* The folder of its memory cgroup below a mount of cgroups, in PATH_MAX bytes; false when it has none that can be seen.
+ */
+bool lh_cgroup_memory_folder(const struct lh_process *process, char *ret, size_t ret_bytes, bool *ret_is_v1);
+
 #endif

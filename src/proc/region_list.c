@@ -63,11 +63,6 @@ uint64_t lh_usage_uss(const struct lh_usage *usage)
 			      usage->private_hugetlb_bytes);
 }
 
-uint64_t lh_usage_private(const struct lh_usage *usage)
-{
-	return saturating_sum(lh_usage_uss(usage), usage->swap_bytes);
-}
-
 _Static_assert(sizeof(struct lh_usage) % sizeof(uint64_t) == 0, "lh_usage_add treats it as an array of counters");
 
 void lh_usage_add(struct lh_usage *sum, const struct lh_usage *usage)

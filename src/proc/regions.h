@@ -76,4 +76,7 @@ size_t lh_regions_index(const struct lh_region_list *list, uint64_t addr);
 /* Whether Go's runtime has its heap there (runtime/malloc.go), which looks like glibc's arenas and holds stacks. */
 bool lh_is_go_heap_address(uint64_t addr);
 
+/* The kernel's own sum. LH_ERROR_UNSUPPORTED before Linux 4.14. */
+struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usage *ret) LH_NODISCARD;
+
 #endif

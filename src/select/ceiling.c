@@ -2,6 +2,7 @@
  * ceiling: names of what a process can run into, for programs and for people.
  */
 #include "leakhunt/select.h"
+#include "record.h"
 
 #include <string.h>
 

@@ -4,6 +4,7 @@
  * only their `family` is set. Sorts by likeness, so 60,000 mappings cost n log n.
  */
 #include "identity.h"
+#include "verdict.h"
 
 #include "leakhunt/owner.h"
 

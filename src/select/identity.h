@@ -101,4 +101,16 @@ static inline bool lh_track_is_root(const struct lh_tracks *tracks, size_t track
 	return tracks->items.items[track].parent == track;
 }
 
+/*
+ * What select follows, of one mapping: the memory that is the process's own, in RAM or swapped out.
+ * Private memory counts by its anonymous pages, also while a fork shares them, without those that it
+ * has given back lazily (MADV_FREE); pages of a file that are only cached never count. Shared memory
+ * and huge pages count by USS. `knows_anonymous`: the kernel tells anonymous pages from others; where
+ * it does not, private dirty ones stand for them (Documentation/filesystems/proc.rst, smaps).
+ */
+uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymous);
+
+/* Whether any mapping of the list has anonymous pages told apart. */
+bool lh_regions_know_anonymous(const struct lh_region_list *list);
+
 #endif

@@ -3,6 +3,7 @@
  * the sample at which its last regime begins.
  */
 #include "last_regime.h"
+#include "verdict.h"
 
 #include "leakhunt/select.h"
 

@@ -104,4 +104,10 @@ bool lh_record_figures_decode(const struct lh_record_entry *entry, struct lh_usa
 /* Whether the entry says where it starts. */
 bool lh_record_entry_start(const struct lh_record_entry *entry, uint64_t *ret);
 
+bool lh_ceiling_parse(const char *name, size_t length, enum lh_ceiling *ret);
+
+void lh_cleanup_record_writer(struct lh_record_writer **writer);
+
+void lh_cleanup_record_reader(struct lh_record_reader **reader);
+
 #endif

@@ -16,4 +16,6 @@ struct lh_selector {
 	uint64_t elapsed_ns; /* from the first sample to the latest */
 };
 
+void lh_cleanup_selector(struct lh_selector **selector);
+
 #endif

@@ -3,6 +3,7 @@
  * number, which only what the program does can change: not a fork that shares pages, not KSM that
  * merges them, not files that are read through a mapping.
  */
+#include "identity.h"
 #include "leakhunt/select.h"
 
 static uint64_t less_used(uint64_t bytes, uint64_t taken_off)

@@ -27,4 +27,10 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret) LH_
 /* What struct lh_growth's is_suspect says, of a growth that is being judged. */
 bool lh_growth_is_suspect(const struct lh_growth *growth);
 
+/* A moment that is not there. */
+#define LH_NEVER_S (-1.0)
+
+/* Growth below this is never called a leak: page-level noise of stacks, libraries and the kernel. */
+#define LH_GROWTH_MIN_BYTES (64 * LH_KIB)
+
 #endif

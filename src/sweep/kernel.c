@@ -1,6 +1,7 @@
 /*
  * kernel: the list of kernels and the choice among them.
  */
+#include "kernels.h"
 #include "leakhunt/sweep.h"
 
 #include <string.h>

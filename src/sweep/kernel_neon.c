@@ -1,6 +1,7 @@
 /*
  * kernel_neon: the run finder's inner loops on 16-byte vectors of AArch64, where every processor has them.
  */
+#include "kernels.h"
 #include "leakhunt/sweep.h"
 
 #ifdef __aarch64__

@@ -1,6 +1,7 @@
 /*
  * slices: cuts blocks into slices at fixed addresses.
  */
+#include "slices.h"
 #include "leakhunt/sweep.h"
 
 struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t end, bool is_continued)

@@ -77,4 +77,6 @@ bool lh_build_id_differs(const struct lh_module *module, const struct lh_module_
 /* Whether the file's build id is that of the module; both must have one. */
 bool lh_build_id_equals(const struct lh_module *module, Elf *elf);
 
+void lh_cleanup_symbols(struct lh_symbols **symbols);
+
 #endif

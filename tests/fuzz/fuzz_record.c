@@ -3,6 +3,7 @@
  * (ascending, disjoint), must survive being written and read again, and must be judged without harm.
  */
 #include "leakhunt/select.h"
+#include "select/record.h"
 
 #include <stdlib.h>
 

@@ -3,6 +3,7 @@
  */
 #include "unit.h"
 
+#include "base/escaped.h"
 #include "leakhunt/json.h"
 
 #include <errno.h>

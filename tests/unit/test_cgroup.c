@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "leakhunt/proc.h"
+#include "proc/process.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include "image/view.h"
 #include "scan/classify.h"
 #include "scan/map.h"
 #include "scan/recognize/recognize.h"

@@ -6,6 +6,7 @@
 
 #include "leakhunt/confine.h"
 #include "leakhunt/proc.h"
+#include "proc/process.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

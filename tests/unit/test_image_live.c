@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include "image/view.h"
 #include "leakhunt/image.h"
 
 #include <pthread.h>

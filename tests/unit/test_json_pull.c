@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include "base/escaped.h"
 #include "leakhunt/json.h"
 #include "leakhunt/json_pull.h"
 

@@ -6,6 +6,7 @@
 
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
+#include "sweep/kernels.h"
 
 #include <stdio.h>
 #include <sys/mman.h>

@@ -7,7 +7,9 @@
 
 #include "scan/recognize/recognize.h"
 
+#include "image/view.h"
 #include "scan/text/list_mask.h"
+#include "sweep/kernels.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

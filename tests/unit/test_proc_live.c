@@ -5,6 +5,8 @@
 #include "unit.h"
 
 #include "leakhunt/proc.h"
+#include "proc/modules.h"
+#include "proc/regions.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -6,6 +6,7 @@
 
 #include "leakhunt/json.h"
 #include "leakhunt/select.h"
+#include "select/record.h"
 
 #include <stdio.h>
 

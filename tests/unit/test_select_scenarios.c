@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "leakhunt/select.h"
+#include "select/selector.h"
 
 #include <inttypes.h>
 #include <math.h>

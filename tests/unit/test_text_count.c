@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include "image/view.h"
 #include "leakhunt/scan.h"
 #include "scan/text/text_count.h"
 

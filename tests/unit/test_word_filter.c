@@ -5,6 +5,7 @@
 
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
+#include "sweep/kernels.h"
 
 static uint64_t some_word(uint64_t *random, const struct lh_word_ranges *ranges)
 {

@@ -16,4 +16,13 @@ struct lh_error *lh_compress(int spool_fd, int out_fd, const char *what, struct 
 /* Whether the spool's file system can give bytes back (fallocate(2), FALLOC_FL_PUNCH_HOLE). */
 bool lh_compress_gives_back(int spool_fd);
 
+/*
+ * `dump --compress` writes zstd frames of LH_FRAME_BYTES of content each (the last has the rest), which
+ * can be read one without the other, and at the end the seek table of the Zstandard Seekable Format
+ * 0.1.0 (zstd, contrib/seekable_format/zstd_seekable_compression_format.md): a skippable frame of
+ * entries {u32 packed bytes, u32 content bytes [, u32 checksum]} and a footer {u32 frames,
+ * u8 descriptor, u32 magic}, little-endian. `zstd -d` skips it.
+ */
+#define LH_FRAME_BYTES ((size_t)1024 * 1024)
+
 #endif
