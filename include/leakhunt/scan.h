@@ -25,8 +25,6 @@ struct lh_run {
 	size_t chars; /* of the encoding's width: in UTF-8 these are bytes */
 };
 
-typedef struct lh_error *lh_run_visitor(void *context, const struct lh_run *run);
-
 /* Runs of one block, in order, at least one: the spans count from block->data. Valid during the call only. */
 struct lh_run_batch {
 	const struct lh_block *block;
@@ -49,12 +47,9 @@ static inline struct lh_run lh_run_of(const struct lh_run_batch *batch, size_t i
 	};
 }
 
-typedef struct lh_error *lh_run_batch_visitor(void *context, const struct lh_run_batch *batch);
-
 /* A regular expression for texts (pcre2pattern(3)); threads may share it. LH_ERROR_USAGE when it is none. */
 struct lh_text_filter;
 struct lh_error *lh_text_filter_create(const char *pattern, struct lh_text_filter **ret) LH_NODISCARD;
-void lh_text_filter_destroy(struct lh_text_filter *filter);
 void lh_cleanup_text_filter(struct lh_text_filter **filter);
 
 /* Texts that took more steps than one text may: whether they match is not known, and they count as if they did not. */
@@ -72,28 +67,6 @@ struct lh_run_options {
 	/* All runs, but those that match are marked in lh_run_batch.matches; NULL: none is. */
 	const struct lh_text_filter *mark;
 };
-
-/*
- * Finds runs in blocks that are fed in address order; a run may span any number of continued
- * blocks. Finish ends the last run. Memory: the longest run that spans blocks.
- */
-struct lh_run_finder;
-struct lh_error *lh_run_finder_create(const struct lh_run_options *options, lh_run_visitor *visit, void *context,
-				      struct lh_run_finder **ret) LH_NODISCARD;
-/* The same, but runs are visited many at a time. */
-struct lh_error *lh_run_finder_create_batched(const struct lh_run_options *options, lh_run_batch_visitor *visit,
-					      void *context, struct lh_run_finder **ret) LH_NODISCARD;
-struct lh_error *lh_run_finder_feed(struct lh_run_finder *finder, const struct lh_block *block) LH_NODISCARD;
-struct lh_error *lh_run_finder_finish(struct lh_run_finder *finder) LH_NODISCARD;
-/* Goes on where `from`, of the same options, has got to, which has nothing pending then; `finder` must be finished. */
-void lh_run_finder_take_over(struct lh_run_finder *finder, struct lh_run_finder *from);
-/*
- * From now on the bytes of runs that lie in several blocks stay where they are until they are dropped, as those
- * of a block do while it is there.
- */
-void lh_run_finder_keep_copies(struct lh_run_finder *finder);
-void lh_run_finder_drop_copies(struct lh_run_finder *finder);
-void lh_run_finder_destroy(struct lh_run_finder *finder);
 
 /*
  * What becomes of the runs. Each thread adds the runs of a stretch of memory to a part of its own; then
@@ -131,8 +104,6 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 #define LH_EXAMPLE_MAX        160
 #define LH_EXAMPLES_PER_CLASS 5
 #define LH_TEMPLATE_EXAMPLES  3
-/* Shorter texts have no template: chance makes too many of them. */
-#define LH_TEMPLATE_CHARS_MIN 8
 
 struct lh_example {
 	uint64_t addr;
@@ -162,132 +133,6 @@ struct lh_class_count {
 	size_t kind_count;                        /* 0: not told apart */
 };
 
-/* What a validator found around a candidate. */
-struct lh_match {
-	size_t before;      /* bytes of the match before the anchor */
-	size_t skipped;     /* bytes between the anchor and a match that begins after it; then `before` is 0 */
-	size_t length;      /* bytes of the whole match */
-	size_t shown_bytes; /* where the text itself is shown: so much of it; 0: all */
-	unsigned kind;      /* index into the recognizer's kinds */
-};
-
-/*
- * The place where a pattern of a recognizer hit: anchor[-bytes_before, bytes_after) may be read.
- * `anchor` is the first byte that the pattern matched. An earlier match of the same recognizer is
- * never in reach: bytes_before begins after it.
- */
-struct lh_candidate {
-	const uint8_t *anchor;
-	size_t bytes_before;
-	size_t bytes_after;
-	uint64_t addr;                     /* of anchor */
-	unsigned pattern;                  /* which of the recognizer's patterns */
-	const struct lh_secret_form *form; /* which of the recognizer's forms; NULL: it has none */
-	size_t pattern_bytes;              /* that it matched, from the anchor on */
-	bool follows_match;                /* a match of the same recognizer ends at the anchor */
-	size_t *examined; /* validators add the bytes they looked at in loops: the pass bounds their sum */
-};
-
-/*
- * Which patterns a pass searches together: mixed, all rows' take 8 times as long to compile and are no faster
- * (measured with vectorscan 5.4.9). All after the binary ones are text: a pass searches only runs of at least 8
- * printable characters or line breaks for them. (lh_secret_finder_find mixes those of the few rows that are secret, and
- * searches all bytes: a validator must not rely on the run.) Patterns without a literal of three
- * bytes cost more than all others together, at each place where a part of them is: their rows find them by themselves.
- */
-enum lh_pattern_set {
-	LH_PATTERNS_OWN, /* the row's `find` */
-	LH_PATTERNS_BINARY,
-	LH_PATTERNS_WORDS,    /* text */
-	LH_PATTERNS_OWN_TEXT, /* text: the row's `find` */
-	LH_PATTERN_SET_COUNT,
-};
-
-#define LH_OWN_PATTERNS_MAX 2
-#define LH_FIND_LINES       64 /* of 64 bytes, at most so many at once */
-
-struct lh_kernel;
-struct lh_secret_form;
-
-/* A row of the recognizer table. Each lives in a file of its own: scan/recognize_*.c. */
-struct lh_recognizer {
-	const char *name;
-	const char *title;
-	bool is_secret;
-	enum lh_pattern_set set;
-	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
-	const char *const *patterns;
-	const struct lh_secret_form *forms; /* or these, each with its pattern: scan/recognizers/secret_forms.c */
-	/*
-	 * Of LH_PATTERNS_OWN and _OWN_TEXT: finds where the patterns match. Bit i of ret_anchors[pattern][k]: at
-	 * data + 64 k + i. A line more than line_count can be read; what is not there of it, is 1 in each byte.
-	 * Patterns do not match at the same place.
-	 */
-	void (*find)(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
-		     uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES]);
-	bool finds_rest; /* where its last match ended is an anchor, too, which `find` need not know */
-	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
-	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
-	/* The kinds that matches are told apart by, NULL-terminated, at most LH_KINDS_MAX; NULL: none. */
-	const char *const *kinds;
-	/*
-	 * What to show of a match: the subject of a certificate, the SNI; "" shows nothing. It must not show
-	 * what can hold a secret but as text, which is masked: the memory's own, which NULL stands for, or this one.
-	 * Line breaks become blanks after that.
-	 */
-	void (*describe)(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
-};
-
-extern const struct lh_recognizer *const lh_recognizers[]; /* NULL-terminated, most specific first */
-
-/*
- * Feeds blocks to all recognizers in one pass, in address order. Every byte belongs to at most one
- * class: where matches overlap, the more specific class (the earlier row) keeps the bytes, and the
- * other counts with what is left of it; a match of which nothing is left does not count. So an e-mail
- * address in a URL is nothing, while a URL in a JSON text is a URL, and the JSON text is counted too,
- * with the bytes around it. A match is at most LH_BLOCK_OVERLAP long, and found as a whole wherever
- * blocks are cut. Results are the same for any size of blocks.
- */
-struct lh_recognizer_pass;
-/* Examples show secrets as they are when `shows_secrets`. */
-struct lh_error *lh_recognizer_pass_create(bool shows_secrets, struct lh_recognizer_pass **ret) LH_NODISCARD;
-struct lh_error *lh_recognizer_pass_feed(struct lh_recognizer_pass *pass, const struct lh_block *block) LH_NODISCARD;
-/* Counts what still waits for more bytes. What is fed after it is taken as new memory. */
-struct lh_error *lh_recognizer_pass_settle(struct lh_recognizer_pass *pass) LH_NODISCARD;
-/* One entry a recognizer, in the order of the table, of what is settled; belongs to the pass. */
-const struct lh_class_count *lh_recognizer_pass_classes(const struct lh_recognizer_pass *pass, size_t *ret_count);
-
-/* Bytes that one class keeps: `row` is its index in the table. */
-struct lh_owned {
-	struct lh_range range;
-	unsigned row;
-};
-/* What is settled since the last reset, ascending and disjoint, within its `inside`; none before the first one. */
-const struct lh_owned *lh_recognizer_pass_owned(const struct lh_recognizer_pass *pass, size_t *ret_count);
-/*
- * Where secrets lie in what was fed, the last block included: ascending, disjoint, belongs to the pass
- * and moves with the next feed. These bytes must not be shown: lh_mask_secrets. None when the pass
- * was made to show them.
- */
-const struct lh_range *lh_recognizer_pass_secrets(const struct lh_recognizer_pass *pass, size_t *ret_count);
-/*
- * For threads: each feeds a clone, which shares the patterns of `pass` and must not outlive it. Reset
- * forgets all that was fed; from then on matches count only when they begin in `inside`, and their bytes
- * as far as they lie in it. Merge adds what the part has found, in address order.
- */
-struct lh_error *lh_recognizer_pass_clone(const struct lh_recognizer_pass *pass,
-					  struct lh_recognizer_pass **ret) LH_NODISCARD;
-void lh_recognizer_pass_reset(struct lh_recognizer_pass *pass, struct lh_range inside);
-struct lh_error *lh_recognizer_pass_merge(struct lh_recognizer_pass *pass,
-					  struct lh_recognizer_pass *part) LH_NODISCARD;
-void lh_recognizer_pass_destroy(struct lh_recognizer_pass *pass);
-void lh_cleanup_recognizer_pass(struct lh_recognizer_pass **pass);
-/*
- * Overwrites with '*' what lies in `secrets` (ascending, disjoint) of bytes that were copied from `addr` on;
- * true when that is anything.
- */
-bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length);
-
 /*
  * Finds secrets in bytes that stand for themselves, without a pass over memory: those whose anchors lie in `within`.
  * The ranges are offsets, in no order, and may overlap; they belong to the finder and stay till the next call. At
@@ -297,27 +142,10 @@ bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr
  */
 struct lh_secret_finder;
 
-struct lh_secret_search {
-	const void *bytes;
-	size_t length;
-	uint64_t addr;
-	/* Zero for the first search of these bytes. */
-	size_t examined;
-	bool is_given_up;
-};
-
 struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
-struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
-					struct lh_secret_finder **ret) LH_NODISCARD;
-struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
-				       struct lh_span within, const struct lh_range **ret,
-				       size_t *ret_count) LH_NODISCARD;
-/* Overwrites them with '*'; all of the text when it can't be searched. */
-void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
 /* The same of a name that belongs to another: *name becomes a copy in `pool` when there is a secret in it. */
 struct lh_error *lh_secret_finder_mask_name(struct lh_secret_finder *finder, struct lh_strings_pool *pool,
 					    const char **name) LH_NODISCARD;
-void lh_secret_finder_destroy(struct lh_secret_finder *finder);
 void lh_cleanup_secret_finder(struct lh_secret_finder **finder);
 
 /* ---------------------------------------------------------------- what every byte is */

@@ -192,13 +192,10 @@ struct lh_hit {
 
 typedef struct lh_error *lh_hit_visitor(void *context, const struct lh_hit *hit);
 
-/* How far from a word's own address the address may lie that a pattern asks for. */
-#define LH_OWN_ADDRESS_REACH 256
-
 /* Words told by their value. */
 struct lh_word_pattern {
 	bool is_own_address; /* the word holds its own address + `offset`; else its low half is in [first, last] */
-	int32_t offset;      /* -LH_OWN_ADDRESS_REACH to LH_OWN_ADDRESS_REACH */
+	int32_t offset;      /* -256 to 256 */
 	uint32_t first;      /* low 16 bits not 0: words of zeros must be passed over fast */
 	uint32_t last;
 	uint32_t high_max; /* the high half is at most this */

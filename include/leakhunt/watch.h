@@ -44,8 +44,6 @@ struct lh_record_log;
  */
 struct lh_error *lh_record_log_open(const char *path, const struct lh_process *process, uint64_t max_bytes,
 				    struct lh_record_log **ret) LH_NODISCARD;
-struct lh_error *lh_record_log_append(struct lh_record_log *log, const struct lh_sample *sample) LH_NODISCARD;
-void lh_record_log_close(struct lh_record_log *log); /* NULL is legal */
 
 /* ---------------------------------------------------------------- sampling */
 

@@ -5,6 +5,7 @@
  */
 #include "child_refusal.h"
 #include "dump/copy/final_set.h"
+#include "dump/plan/plan.h"
 #include "dump_job.h"
 #include "leakhunt/fault_point.h"
 

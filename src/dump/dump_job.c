@@ -6,6 +6,7 @@
 #include "dump/copy/ticker.h"
 #include "dump/core/compress.h"
 #include "dump/plan/left_out.h"
+#include "dump/plan/plan.h"
 #include "frozen.h"
 #include "leakhunt/fault_point.h"
 #include "limits.h"

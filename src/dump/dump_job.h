@@ -116,4 +116,7 @@ struct lh_error *lh_swapped_copy(struct dump_job *job) LH_NODISCARD;
 /* When all is written: takes out of the file what was copied, but is not part of the snapshot. */
 struct lh_error *lh_snapshot_clean_file(const struct dump_job *job, int fd) LH_NODISCARD;
 
+/* So many times the allowed pause is taken without being asked for. */
+#define LH_SLOW_FACTOR_MAX 10
+
 #endif

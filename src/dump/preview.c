@@ -4,6 +4,7 @@
  * would take. It makes no file, and stops, traces or writes nothing.
  */
 #include "child_refusal.h"
+#include "dump/plan/plan.h"
 #include "dump/track/dirty_tracker.h"
 #include "dump_job.h"
 #include "frozen.h"

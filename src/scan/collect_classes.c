@@ -5,6 +5,7 @@
  */
 #include "collector.h"
 #include "scan/recognize/recognize.h"
+#include "scan/recognize/recognizer_pass.h"
 
 #include <stdlib.h>
 

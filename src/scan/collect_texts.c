@@ -5,8 +5,10 @@
  * without its bytes. They do not look for wide characters: those are read from a masked copy.
  */
 #include "collector.h"
+#include "scan/recognize/secret_finder.h"
 #include "scan/text/list_mask.h"
 #include "scan/text/run_part.h"
+#include "scan/text/runs.h"
 #include "scan/text/text_count.h"
 
 #include <stdlib.h>

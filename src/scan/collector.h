@@ -18,6 +18,7 @@
 
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
+#include "scan/recognize/recognizer_pass.h"
 
 struct lh_collector_setup {
 	const struct lh_image *image;

@@ -4,6 +4,7 @@
  * objects, which may be any string of a module.
  */
 #include "collector.h"
+#include "scan/recognize/secret_finder.h"
 
 #include <string.h>
 

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The largest offset of a pattern that asks for a word's own address. */
+enum { OWN_ADDRESS_REACH = 256 };
+
 enum { BITMAP_BITS = 1 << 18, LOW_BITS = 1 << 16, STRIPE_BYTES = 4 << 20 };
 
 struct hit_slot {
@@ -180,7 +183,7 @@ static bool may_fit_pattern(const struct lh_hit_set *set, uint64_t word, uint64_
 {
 	size_t low = word % LOW_BITS;
 	return set->low_bitmap[low / 8] >> low % 8 & 1 ||
-	       (set->has_own_address && word - addr + LH_OWN_ADDRESS_REACH <= UINT64_C(2) * LH_OWN_ADDRESS_REACH);
+	       (set->has_own_address && word - addr + OWN_ADDRESS_REACH <= UINT64_C(2) * OWN_ADDRESS_REACH);
 }
 
 static struct lh_error *take_word(struct hit_part *part, const struct lh_block *block, size_t at)

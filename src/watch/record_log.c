@@ -3,6 +3,7 @@
  * record at each moment: a line is appended by one write, and what is thinned out replaces the file by
  * a rename. It never loses what it had before the new file is complete.
  */
+#include "record_log.h"
 #include "leakhunt/watch.h"
 
 #include "lines.h"

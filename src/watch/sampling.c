@@ -4,6 +4,7 @@
  * sampling goes on.
  */
 #include "leakhunt/watch.h"
+#include "record_log.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
  */
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
+#include "scan/text/runs.h"
 #include "sweep/kernels.h"
 
 #include <stdlib.h>

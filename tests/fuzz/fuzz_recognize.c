@@ -5,6 +5,7 @@
  * -genkey, genpkey, and the streams of an s_client with an s_server); the others are written by hand.
  */
 #include "leakhunt/scan.h"
+#include "scan/recognize/recognizer_pass.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include "leakhunt/scan.h"
+#include "scan/recognize/recognizer_pass.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /* layout and gaps: where pages lie in the file, and what is left of them when some were lost. */
 #include "dump/plan/gaps.h"
 #include "dump/plan/layout.h"
+#include "dump/plan/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

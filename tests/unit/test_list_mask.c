@@ -6,9 +6,11 @@
 #include "unit.h"
 
 #include "scan/recognize/recognize.h"
+#include "scan/recognize/secret_finder.h"
 
 #include "image/view.h"
 #include "scan/text/list_mask.h"
+#include "scan/text/runs.h"
 #include "sweep/kernels.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8

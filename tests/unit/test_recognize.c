@@ -3,6 +3,7 @@
  * memory into blocks changes nothing, that random bytes are nothing, and that hostile bytes take linear time.
  */
 #include "recognize_unit.h"
+#include "scan/recognize/recognizer_pass.h"
 
 #include <stdio.h>
 #include <time.h>

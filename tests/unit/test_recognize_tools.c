@@ -4,6 +4,7 @@
  * nginx, redis, curl) send each other, recorded by a relay on the loopback. Each must be found once.
  */
 #include "recognize_unit.h"
+#include "scan/recognize/recognizer_pass.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "leakhunt/scan.h"
+#include "scan/text/runs.h"
 
 #include <stdio.h>
 

@@ -4,6 +4,7 @@
  * there is hostile: every pointer is checked against the mappings before it counts.
  */
 #include "context.h"
+#include "plan.h"
 
 #include <elf.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #define LEAKHUNT_DUMP_CONTEXT_H
 
 #include "leakhunt/dump.h"
+#include "plan.h"
 #include "ranges.h"
 
 /* Stopping and letting go a thread, its registers included (measured on Linux 6.18: 10 to 20 us). */

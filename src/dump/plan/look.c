@@ -3,6 +3,7 @@
  * the order of the ranges.
  */
 #include "look.h"
+#include "plan.h"
 
 #include <stdlib.h>
 

@@ -5,6 +5,7 @@
 #define LEAKHUNT_DUMP_LOOK_H
 
 #include "crew.h"
+#include "plan.h"
 
 struct lh_look;
 

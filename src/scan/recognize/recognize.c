@@ -6,6 +6,8 @@
  * whatever they are: each row has a credit for failed looks.
  */
 #include "recognize_patterns.h"
+#include "recognizer_pass.h"
+#include "secret_finder.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 #define LEAKHUNT_SCAN_RECOGNIZE_H
 
 #include "leakhunt/sweep.h"
+#include "recognizer.h"
 
 #include "leakhunt/scan.h"
 

@@ -3,6 +3,7 @@
  * so that a hit's end says where it begins.
  */
 #include "recognize_patterns.h"
+#include "recognizer.h"
 #include "scan/recognizers/secret_forms.h"
 
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #define LEAKHUNT_SCAN_RECOGNIZE_PATTERNS_H
 
 #include "recognize.h"
+#include "recognizer.h"
 
 #include <hs/hs.h>
 

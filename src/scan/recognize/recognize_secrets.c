@@ -6,6 +6,7 @@
  * where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
  */
 #include "recognize_patterns.h"
+#include "secret_finder.h"
 
 #include <limits.h>
 #include <stdlib.h>

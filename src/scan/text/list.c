@@ -8,6 +8,7 @@
 #include "leakhunt/sweep.h"
 #include "list_mask.h"
 #include "run_part.h"
+#include "scan/recognize/secret_finder.h"
 
 #include <stdlib.h>
 

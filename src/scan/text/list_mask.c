@@ -9,6 +9,7 @@
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
 #include "scan/recognize/recognize.h"
+#include "scan/recognize/secret_finder.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
+#include "runs.h"
 
 /*
  * The stripe's `head` goes on with what was before it, up to the first place where every reading, from

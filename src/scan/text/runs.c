@@ -5,6 +5,7 @@
  * The place in the stream is: the open run (`pending`, any length) and after it the first bytes of a
  * character that the block's end cut (`cut`). Both are empty unless the last block's end was printable.
  */
+#include "runs.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
 #include "text_filter.h"

@@ -31,4 +31,7 @@ void lh_text_count_merge(struct lh_text_count *count, const struct lh_text_count
 struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top,
 				      struct lh_summary *ret) LH_NODISCARD;
 
+/* Shorter texts have no template: chance makes too many of them. */
+#define LH_TEMPLATE_CHARS_MIN 8
+
 #endif

@@ -13,4 +13,6 @@ void lh_text_matcher_destroy(struct lh_text_matcher *matcher);
 /* LH_ERROR_USAGE when it takes too long to tell. */
 struct lh_error *lh_text_matches(struct lh_text_matcher *matcher, const struct lh_run *run, bool *ret) LH_NODISCARD;
 
+void lh_text_filter_destroy(struct lh_text_filter *filter);
+
 #endif
