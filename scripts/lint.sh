@@ -67,9 +67,14 @@ lint_layers() {
 		fail "only src/cli prints or exits:" "$found"
 	found=$(grep -nE '\bptrace\([A-Z]' -r src --include='*.c' | grep -v '^src/tracee/') &&
 		fail "only src/tracee uses ptrace:" "$found"
-	# A static of one word is no name for gdb, perf and cscope, unless it is the only one.
-	found=$(grep -rhoP '^static [^=;(]*?\b\K[a-z]+(?=\()' src --include='*.c' | sort | uniq -d) && [ -n "$found" ] &&
-		fail "static functions that share a name of one word:" "$found"
+	found=$(grep -nE '\bgetenv\(' -r src --include='*.[ch]' | grep -v '^src/cli/') &&
+		fail "only src/cli reads the environment (lh_settings hands it down):" "$found"
+	found=$(grep -nE '\bPAGE(_BYTES|_SIZE)?\b[^;,]*\b(4096|0x1000)\b' -r src include --include='*.[ch]' |
+		grep -v '^include/leakhunt/base\.h:.*LH_PAGE_BYTES') &&
+		fail "LH_PAGE_BYTES of base.h is the page size:" "$found"
+	found=$(grep -nE '\blh_[a-z_]*(judge|classify|find_causes|is_suspect|forecast_end|compare)\(' -r src/report --include='*.c') &&
+		fail "src/report calls a function that judges:" "$found"
+	found=$(scripts/lint-names.py) || fail "$found"
 	found=$(find src tests samples -name '*.[ch]' -printf '%f\n' | sort | uniq -d) && [ -n "$found" ] &&
 		fail "file names that are not unique in the tree:" "$found"
 	return 0

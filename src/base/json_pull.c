@@ -143,7 +143,7 @@ static bool take_digits(struct lh_json_pull *pull)
 }
 
 /* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? */
-static bool take_number(struct lh_json_pull *pull, struct lh_json_span *ret, bool *ret_is_integer)
+static bool take_json_pull_number(struct lh_json_pull *pull, struct lh_json_span *ret, bool *ret_is_integer)
 {
 	const char *start = pull->at;
 	*ret_is_integer = true;
@@ -184,7 +184,8 @@ bool lh_json_pull_u64(struct lh_json_pull *pull, uint64_t *ret)
 		return false;
 	}
 	/* 19 digits: INT64_MAX has as many. */
-	if (!take_number(pull, &number, &is_integer) || !is_integer || *number.text == '-' || number.length > 19)
+	if (!take_json_pull_number(pull, &number, &is_integer) || !is_integer || *number.text == '-' ||
+	    number.length > 19)
 		return false;
 	for (size_t i = 0; i < number.length; i++)
 		value = value * 10 + (uint64_t)(number.text[i] - '0');
@@ -203,7 +204,7 @@ bool lh_json_pull_double(struct lh_json_pull *pull, double *ret)
 		lh_json_pull_skip(pull);
 		return false;
 	}
-	if (!take_number(pull, &number, &is_integer) || number.length >= sizeof(text))
+	if (!take_json_pull_number(pull, &number, &is_integer) || number.length >= sizeof(text))
 		return false;
 	memcpy(text, number.text, number.length);
 	text[number.length] = '\0';
@@ -251,7 +252,7 @@ bool lh_json_pull_array(struct lh_json_pull *pull)
 	return false;
 }
 
-static bool next(struct lh_json_pull *pull, bool *is_first, char close)
+static bool next_member(struct lh_json_pull *pull, bool *is_first, char close)
 {
 	bool was_first = *is_first;
 	*is_first = false;
@@ -262,13 +263,13 @@ static bool next(struct lh_json_pull *pull, bool *is_first, char close)
 
 bool lh_json_pull_member(struct lh_json_pull *pull, bool *is_first, struct lh_json_span *ret_key)
 {
-	return next(pull, is_first, '}') && take_string(pull, ret_key) &&
+	return next_member(pull, is_first, '}') && take_string(pull, ret_key) &&
 	       (take_json_pull(pull, ':') || fail_json_pull(pull));
 }
 
 bool lh_json_pull_item(struct lh_json_pull *pull, bool *is_first)
 {
-	return next(pull, is_first, ']');
+	return next_member(pull, is_first, ']');
 }
 
 static void skip_json_pull(struct lh_json_pull *pull, int depth);
@@ -294,7 +295,7 @@ static void skip_json_pull(struct lh_json_pull *pull, int depth)
 	else if (first == '"')
 		take_string(pull, &span);
 	else if (begins_number(first))
-		take_number(pull, &span, &is_integer);
+		take_json_pull_number(pull, &span, &is_integer);
 	else
 		take_word(pull, first == 't' ? "true" : first == 'f' ? "false" : "null");
 }

@@ -112,7 +112,7 @@ static int open_unnamed(const char *folder)
 	return opened;
 }
 
-static struct lh_error *open_file(struct lh_outfile *file, bool shows_early)
+static struct lh_error *open_output(struct lh_outfile *file, bool shows_early)
 {
 	LH_CLEANUP(lh_cleanup_free) char *folder = folder_of(file->path);
 	if (!folder)
@@ -165,7 +165,7 @@ static struct lh_error *create_outfile(const char *path, bool replace, bool show
 		return lh_error_no_memory();
 	file->temporary = temporary;
 	temporary = NULL;
-	LH_TRY(open_file(file, shows_early));
+	LH_TRY(open_output(file, shows_early));
 	*ret = file;
 	file = NULL;
 	return NULL;
@@ -263,7 +263,7 @@ struct lh_error *lh_outfile_commit(struct lh_outfile *file)
  * Puts it in the place of an existing file, which takes the temporary name. False when there is none, or
  * the file system can't exchange two names: then nothing has changed.
  */
-static struct lh_error *exchange(struct lh_outfile *file, bool *ret_is_exchanged)
+static struct lh_error *exchange_names(struct lh_outfile *file, bool *ret_is_exchanged)
 {
 	*ret_is_exchanged = false;
 	if (!file->replace || access(file->path, F_OK) < 0)
@@ -284,7 +284,7 @@ static void undo_commit(struct lh_outfile *file, bool is_exchanged)
 struct lh_error *lh_outfile_commit_both(struct lh_outfile *first, struct lh_outfile *second)
 {
 	bool is_exchanged;
-	LH_TRY(exchange(first, &is_exchanged));
+	LH_TRY(exchange_names(first, &is_exchanged));
 	if (!is_exchanged)
 		LH_TRY(lh_outfile_commit(first));
 	struct lh_error *error = lh_outfile_commit(second);

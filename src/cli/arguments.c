@@ -145,7 +145,7 @@ static struct lh_error *unknown_word(const struct lh_option *option, const char 
 	return lh_error_hint(error, "it takes one of: %s", option->words);
 }
 
-static struct lh_error *record(struct lh_arguments *arguments, const struct lh_option *option, const char *value)
+static struct lh_error *record_option(struct lh_arguments *arguments, const struct lh_option *option, const char *value)
 {
 	if (option == &help_option) {
 		arguments->wants_help = true;
@@ -179,14 +179,14 @@ static struct lh_error *parse_long(struct lh_arguments *arguments, const char *w
 	if (!option->argument) {
 		if (equals)
 			return lh_error_create(LH_ERROR_USAGE, "option --%s takes no value", option->name);
-		return record(arguments, option, NULL);
+		return record_option(arguments, option, NULL);
 	}
 	if (equals)
-		return record(arguments, option, equals + 1);
+		return record_option(arguments, option, equals + 1);
 	if (!next)
 		return missing_value(option);
 	*ret_used_next = true;
-	return record(arguments, option, next);
+	return record_option(arguments, option, next);
 }
 
 /* "-n5", "-n 5", or several flags in one word. */
@@ -199,15 +199,15 @@ static struct lh_error *parse_letters(struct lh_arguments *arguments, const char
 			return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "unknown option '-%c'", *letter),
 					     "`leakhunt %s --help` lists the options", arguments->command->name);
 		if (!option->argument) {
-			LH_TRY(record(arguments, option, NULL));
+			LH_TRY(record_option(arguments, option, NULL));
 			continue;
 		}
 		if (letter[1])
-			return record(arguments, option, letter + 1);
+			return record_option(arguments, option, letter + 1);
 		if (!next)
 			return missing_value(option);
 		*ret_used_next = true;
-		return record(arguments, option, next);
+		return record_option(arguments, option, next);
 	}
 	return NULL;
 }

@@ -204,7 +204,7 @@ static struct lh_error *parse_options(const struct lh_arguments *arguments, stru
 
 /* ---------------------------------------------------------------- running */
 
-static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+static bool show_dump_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
 	lh_progress_bytes(context, "dump", done_bytes, total_bytes);
 	return !lh_interrupt_requested();
@@ -216,7 +216,7 @@ static void show_notice(void *context, const char *text)
 	lh_warn("%s", text);
 }
 
-static struct lh_error *print_receipt(const struct lh_arguments *arguments, const struct lh_receipt *receipt)
+static struct lh_error *print_dump_receipt(const struct lh_arguments *arguments, const struct lh_receipt *receipt)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (lh_arguments_has(arguments, "json"))
@@ -258,7 +258,7 @@ static struct lh_error *dump_process(const struct lh_process *process, const str
 	signal(SIGXFSZ, SIG_IGN);
 	lh_progress_begin(&line);
 	struct lh_dump_options with_progress = *options;
-	with_progress.progress = show_progress;
+	with_progress.progress = show_dump_progress;
 	with_progress.is_interrupted = lh_interrupt_requested;
 	with_progress.notice = show_notice;
 	with_progress.progress_context = &line;
@@ -287,7 +287,7 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 		*ret_status = LH_EXIT_PARTIAL;
 	lh_warn("%s holds the memory of a process: passwords, keys, personal data; it is readable by you only",
 		receipt.path);
-	struct lh_error *error = print_receipt(arguments, &receipt);
+	struct lh_error *error = print_dump_receipt(arguments, &receipt);
 	return error ? lh_error_hint(error, "%s is complete all the same", receipt.path) : NULL;
 }
 

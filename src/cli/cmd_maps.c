@@ -57,7 +57,7 @@ static struct lh_error *write_report(const struct lh_maps_report *report, bool i
 	return lh_print(&text);
 }
 
-static void warn_of_loss(const struct lh_region_list *list, const char *what, int *ret_status)
+static void warn_of_map_loss(const struct lh_region_list *list, const char *what, int *ret_status)
 {
 	if (!list->skipped_lines && !list->dropped_regions)
 		return;
@@ -84,7 +84,7 @@ static struct lh_error *run_maps(const struct lh_arguments *arguments, int *ret_
 		LH_TRY(read_saved(operand, &list));
 	}
 	LH_TRY(write_report(&report, lh_arguments_has(arguments, "json")));
-	warn_of_loss(&list, operand, ret_status);
+	warn_of_map_loss(&list, operand, ret_status);
 	return NULL;
 }
 

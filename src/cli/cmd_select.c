@@ -62,7 +62,7 @@ struct waiting {
 	uint64_t wanted;
 };
 
-static void show_progress(void *context)
+static void show_sampling_progress(void *context)
 {
 	const struct waiting *waiting = context;
 	struct lh_progress_line *line = waiting->line;
@@ -91,14 +91,14 @@ static struct lh_error *take_samples(struct lh_sampling *sampling, const struct 
 		deadline_ns += settings->interval_ns;
 		if (deadline_ns < now_ns)
 			deadline_ns += (now_ns - deadline_ns) / settings->interval_ns * settings->interval_ns;
-		LH_TRY(lh_sampling_wait(sampling, deadline_ns, show_progress, &waiting));
+		LH_TRY(lh_sampling_wait(sampling, deadline_ns, show_sampling_progress, &waiting));
 		sampling->is_last = sampling->sample_count + 1 == settings->samples || lh_interrupt_requested();
 		LH_TRY(lh_sampling_take(sampling));
 	}
 	return NULL;
 }
 
-static struct lh_error *watch(struct lh_sampling *sampling, const struct settings *settings)
+static struct lh_error *watch_samples(struct lh_sampling *sampling, const struct settings *settings)
 {
 	struct lh_progress_line line;
 	lh_progress_begin(&line);
@@ -127,7 +127,7 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 	if (settings->save_path)
 		LH_TRY(lh_sampling_save(sampling, settings->save_path, lh_arguments_has(arguments, "force")));
 	lh_interrupt_install();
-	LH_TRY(watch(sampling, settings));
+	LH_TRY(watch_samples(sampling, settings));
 	finding->is_saved = lh_sampling_commit(sampling);
 	finding->is_partial = sampling->is_partial;
 	LH_TRY(lh_selector_judge(sampling->selector, &finding->selection));
@@ -257,7 +257,7 @@ static struct lh_error *find_in_files(const struct lh_arguments *arguments, stru
 
 /* ---------------------------------------------------------------- the command */
 
-static struct lh_error *read_settings(const struct lh_arguments *arguments, struct settings *ret)
+static struct lh_error *read_select_settings(const struct lh_arguments *arguments, struct settings *ret)
 {
 	struct settings settings = {
 		.interval_ns = 2 * LH_NS_PER_S, .samples = 10, .most = 10, .max_stall_ns = LH_MAX_STALL_NS};
@@ -296,7 +296,7 @@ static const struct source *find_source(const struct lh_arguments *arguments)
 }
 
 /* An option that means nothing here is a mistake, not to be passed over. */
-static struct lh_error *check_combination(const struct lh_arguments *arguments, const struct source **ret)
+static struct lh_error *check_select_options(const struct lh_arguments *arguments, const struct source **ret)
 {
 	static const char hint[] = "`leakhunt select PID` watches a process, `--from FILE` reads saved samples, "
 				   "`--before A --after B` compares two records";
@@ -401,8 +401,8 @@ static struct lh_error *run_select(const struct lh_arguments *arguments, int *re
 	struct finding finding LH_CLEANUP(finding_deinit) = {0};
 	if (lh_arguments_has(arguments, "explain") && !find_source(arguments))
 		return print_explanation();
-	LH_TRY(check_combination(arguments, &source));
-	LH_TRY(read_settings(arguments, &settings));
+	LH_TRY(check_select_options(arguments, &source));
+	LH_TRY(read_select_settings(arguments, &settings));
 	if (source->option)
 		LH_TRY(confine_to_files(arguments));
 	if (lh_arguments_has(arguments, "before")) {

@@ -13,7 +13,7 @@ enum { MOST_MAX = 1000 };
 #define SAVE_MIN_BYTES     (64 * LH_KIB)
 #define SAVE_DEFAULT_BYTES (64 * LH_MIB)
 
-static struct lh_error *read_settings(const struct lh_arguments *arguments, struct lh_watch_settings *ret)
+static struct lh_error *read_watch_settings(const struct lh_arguments *arguments, struct lh_watch_settings *ret)
 {
 	struct lh_watch_settings settings = {
 		.most = 5,
@@ -41,7 +41,7 @@ static struct lh_error *read_settings(const struct lh_arguments *arguments, stru
 }
 
 /* What belongs to one process has no meaning for all of them. */
-static struct lh_error *check_combination(const struct lh_arguments *arguments)
+static struct lh_error *check_watch_options(const struct lh_arguments *arguments)
 {
 	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall"};
 	bool is_all = lh_arguments_has(arguments, "all");
@@ -61,8 +61,8 @@ static struct lh_error *run_watch(const struct lh_arguments *arguments, int *ret
 {
 	struct lh_watch_settings settings;
 	bool is_partial = false;
-	LH_TRY(check_combination(arguments));
-	LH_TRY(read_settings(arguments, &settings));
+	LH_TRY(check_watch_options(arguments));
+	LH_TRY(read_watch_settings(arguments, &settings));
 	lh_interrupt_install();
 	if (lh_arguments_has(arguments, "all")) {
 		LH_TRY(lh_watch_all(&settings, &is_partial));

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Text inside single quotes of a shell: ' becomes '\''. */
-static void quote(struct lh_buffer *ret, const char *text)
+static void quote_word(struct lh_buffer *ret, const char *text)
 {
 	lh_buffer_puts(ret, "'");
 	for (; *text; text++) {
@@ -43,7 +43,7 @@ static void bash_option_values(const struct lh_command *command, struct lh_buffe
 		lh_buffer_printf(ret, "\t'%s --%s') COMPREPLY=(", command->name, option->name);
 		if (option->words) {
 			lh_buffer_puts(ret, "$(compgen -W ");
-			quote(ret, option->words);
+			quote_word(ret, option->words);
 			lh_buffer_puts(ret, " -- \"$cur\")");
 		} else if (option->completion != LH_COMPLETE_NOTHING) {
 			lh_buffer_printf(ret, "$(compgen %s -- \"$cur\")", bash_words(option->completion));
@@ -160,7 +160,7 @@ static void zsh_script(struct lh_buffer *ret)
 static void fish_command(const struct lh_command *command, struct lh_buffer *ret)
 {
 	lh_buffer_printf(ret, "complete -c leakhunt -n __fish_use_subcommand -f -a %s -d ", command->name);
-	quote(ret, command->summary);
+	quote_word(ret, command->summary);
 	lh_buffer_puts(ret, "\n");
 	for (const struct lh_option *option = command->options; option && option->name; option++) {
 		lh_buffer_printf(ret, "complete -c leakhunt -n '__fish_seen_subcommand_from %s' -l %s", command->name,
@@ -171,10 +171,10 @@ static void fish_command(const struct lh_command *command, struct lh_buffer *ret
 			lh_buffer_puts(ret, option->completion == LH_COMPLETE_FILE ? " -r -F" : " -x");
 		if (option->words) {
 			lh_buffer_puts(ret, " -a ");
-			quote(ret, option->words);
+			quote_word(ret, option->words);
 		}
 		lh_buffer_puts(ret, " -d ");
-		quote(ret, option->summary);
+		quote_word(ret, option->summary);
 		lh_buffer_puts(ret, "\n");
 	}
 	bool takes_pid = command->operand_completion == LH_COMPLETE_PID ||

@@ -24,7 +24,7 @@ void lh_help_overview(struct lh_buffer *ret)
 }
 
 /* The words of `text`, wrapped at `width`, each line after `indent` blanks; the first is at `column`. */
-static void wrap(struct lh_buffer *ret, const char *text, size_t indent, size_t column, size_t width)
+static void wrap_text(struct lh_buffer *ret, const char *text, size_t indent, size_t column, size_t width)
 {
 	while (*text) {
 		text += strspn(text, " ");
@@ -77,7 +77,7 @@ static void option_help(const struct lh_option *option, size_t width, struct lh_
 		ret->failed = true;
 		return;
 	}
-	wrap(ret, text.data, INDENT, INDENT, width);
+	wrap_text(ret, text.data, INDENT, INDENT, width);
 }
 
 static void options_help(const struct lh_command *command, size_t width, struct lh_buffer *ret)
@@ -103,7 +103,7 @@ void lh_help_command(const struct lh_command *command, unsigned width, struct lh
 			ret->failed = true;
 			return;
 		}
-		wrap(ret, text, 0, 0, columns);
+		wrap_text(ret, text, 0, 0, columns);
 		paragraph += length + strspn(paragraph + length, "\n");
 		if (*paragraph)
 			lh_buffer_puts(ret, "\n");
@@ -120,13 +120,13 @@ static void paragraph_text(const char *text, size_t columns, struct lh_buffer *r
 	enum { TERM_COLUMNS = 12 };
 	size_t term = strcspn(text, "\n");
 	if (text[0] != '*' || !text[term] || term < 2) {
-		wrap(ret, text, 0, 0, columns);
+		wrap_text(ret, text, 0, 0, columns);
 		return;
 	}
 	lh_buffer_printf(ret, "  %-*.*s", TERM_COLUMNS - 2, (int)(term - 2), text + 2);
 	if (term > TERM_COLUMNS - 1)
 		lh_buffer_printf(ret, "\n%*s", TERM_COLUMNS, "");
-	wrap(ret, text + term + 1, TERM_COLUMNS, TERM_COLUMNS, columns);
+	wrap_text(ret, text + term + 1, TERM_COLUMNS, TERM_COLUMNS, columns);
 }
 
 void lh_manual_section_text(const struct lh_manual_section *section, unsigned width, struct lh_buffer *ret)

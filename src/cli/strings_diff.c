@@ -25,12 +25,12 @@ static void cleanup_side(struct side *side)
 	lh_process_close(side->process);
 }
 
-static void cleanup_progress(struct lh_progress_line *line)
+static void cleanup_diff_progress(struct lh_progress_line *line)
 {
 	lh_progress_end(line);
 }
 
-static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+static bool show_diff_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
 	lh_progress_bytes(context, "scanning", done_bytes, total_bytes);
 	return !lh_interrupt_requested();
@@ -41,7 +41,7 @@ bool lh_strings_diff_is_wanted(const struct lh_arguments *arguments)
 	return lh_arguments_operand_count(arguments) == 2 || lh_arguments_has(arguments, "against");
 }
 
-static struct lh_error *refuse_contradictions(const struct lh_arguments *arguments)
+static struct lh_error *refuse_diff_contradictions(const struct lh_arguments *arguments)
 {
 	if (lh_arguments_has(arguments, "list"))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints the strings of one memory"),
@@ -106,13 +106,13 @@ static struct lh_error *open_sides(const struct lh_arguments *arguments, struct 
 	return NULL;
 }
 
-static struct lh_error *sum_up(const struct lh_summary_options *options, struct side *ret)
+static struct lh_error *sum_up_diff(const struct lh_summary_options *options, struct side *ret)
 {
-	struct lh_progress_line progress LH_CLEANUP(cleanup_progress);
+	struct lh_progress_line progress LH_CLEANUP(cleanup_diff_progress);
 	lh_progress_begin(&progress);
 	struct lh_summary_options own = *options;
 	own.top = KEPT_ROWS;
-	own.progress = show_progress;
+	own.progress = show_diff_progress;
 	own.progress_context = &progress;
 	return lh_summarize(ret->image, &own, &ret->summary);
 }
@@ -148,11 +148,11 @@ struct lh_error *lh_strings_diff_run(const struct lh_arguments *arguments, const
 {
 	LH_CLEANUP(cleanup_side) struct side before = {0};
 	LH_CLEANUP(cleanup_side) struct side after = {0};
-	LH_TRY(refuse_contradictions(arguments));
+	LH_TRY(refuse_diff_contradictions(arguments));
 	LH_TRY(open_sides(arguments, &before, &after));
-	LH_TRY(sum_up(options, &before));
+	LH_TRY(sum_up_diff(options, &before));
 	if (!lh_interrupt_requested())
-		LH_TRY(sum_up(options, &after));
+		LH_TRY(sum_up_diff(options, &after));
 	else
 		after.summary.is_interrupted = true;
 	*ret_status = is_partial(&before) || is_partial(&after) ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;

@@ -92,7 +92,7 @@ static char *put_number(char *at, uint64_t addr, unsigned base)
 }
 
 /* As GNU strings: "%7lo ", "%7ld " or "%7lx " (binutils 2.40, strings.c, print_filename_and_address). */
-static char *put_address(char *at, char radix, uint64_t addr)
+static char *put_list_address(char *at, char radix, uint64_t addr)
 {
 	if (!radix)
 		return at;
@@ -114,7 +114,7 @@ static char *put_text(char *at, const uint8_t *bytes, size_t length, bool can_re
 }
 
 /* Room for the lines of all the batch. */
-static struct lh_error *reserve(struct lines *lines, const struct lh_run_batch *batch)
+static struct lh_error *reserve_bytes(struct lines *lines, const struct lh_run_batch *batch)
 {
 	size_t bytes = batch->count * (ADDRESS_MAX + 1) + COPY_BYTES;
 	for (size_t i = 0; i < batch->count; i++) {
@@ -124,7 +124,7 @@ static struct lh_error *reserve(struct lines *lines, const struct lh_run_batch *
 	return lh_vec_reserve(&lines->output, bytes);
 }
 
-static struct lh_error *borrow(struct lines *lines, const struct lh_run_batch *batch, struct lh_span span)
+static struct lh_error *borrow_bytes(struct lines *lines, const struct lh_run_batch *batch, struct lh_span span)
 {
 	struct borrowed text = {lines->output.count, batch->block->data + span.start, span.end - span.start};
 	return lh_vec_push(&lines->borrowed, text);
@@ -135,17 +135,17 @@ static struct lh_error *add_plain(struct lines *lines, const struct lh_run_batch
 	const struct lh_block *block = batch->block;
 	char radix = lines->listing->request->radix;
 	size_t readable = block->bytes + block->bytes_after;
-	LH_TRY(reserve(lines, batch));
+	LH_TRY(reserve_bytes(lines, batch));
 	char *at = lines->output.items + lines->output.count;
 	for (size_t i = 0; i < batch->count; i++) {
 		struct lh_span span = batch->spans[i];
 		size_t length = span.end - span.start;
-		at = put_address(at, radix, block->addr + span.start);
+		at = put_list_address(at, radix, block->addr + span.start);
 		if (length < BORROW_BYTES) {
 			at = put_text(at, block->data + span.start, length, readable - span.start >= COPY_BYTES);
 		} else {
 			lines->output.count = (size_t)(at - lines->output.items);
-			LH_TRY(borrow(lines, batch, span));
+			LH_TRY(borrow_bytes(lines, batch, span));
 		}
 		*at++ = '\n';
 	}
@@ -204,7 +204,7 @@ static struct lh_error *add_lines(void *part, const struct lh_run_batch *batch)
 	for (size_t i = 0; i < batch->count; i++) {
 		struct lh_run run = lh_run_of(batch, i);
 		char address[ADDRESS_MAX + 8];
-		char *end = put_address(address, lines->listing->request->radix, run.addr);
+		char *end = put_list_address(address, lines->listing->request->radix, run.addr);
 		LH_TRY(put_list(lines, address, (size_t)(end - address)));
 		LH_TRY(put_run(lines, &run, batch->width));
 		LH_TRY(put_list(lines, "\n", 1));
@@ -238,7 +238,7 @@ static struct lh_error *write_around(struct listing *listing, const struct lines
 	return write_bytes(listing, text.data, text.length);
 }
 
-static struct lh_error *write_plain(struct listing *listing, const struct lines *lines)
+static struct lh_error *write_plain_run(struct listing *listing, const struct lines *lines)
 {
 	size_t at = 0;
 	for (size_t i = 0; i < lines->borrowed.count; i++) {
@@ -254,7 +254,7 @@ static struct lh_error *write_lines(void *context, void *part)
 {
 	struct listing *listing = context;
 	struct lines *lines = part;
-	LH_TRY(listing->request->is_grep ? write_around(listing, lines) : write_plain(listing, lines));
+	LH_TRY(listing->request->is_grep ? write_around(listing, lines) : write_plain_run(listing, lines));
 	lines->output.count = lines->borrowed.count = lines->ends.count = 0;
 	return NULL;
 }
@@ -285,7 +285,7 @@ int lh_strings_status(const struct lh_image *image, bool is_partial)
 	return lh_image_loss(image).count || is_partial ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 }
 
-static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+static bool show_list_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
 	struct listing *listing = context;
 	listing->read_bytes = done_bytes;
@@ -300,7 +300,7 @@ static struct lh_error *write_list(struct listing *listing, struct lh_image *ima
 		.walk_flags = listing->request->walk_flags,
 		.threads = (unsigned)listing->request->threads,
 		.shows_secrets = listing->request->shows_secrets,
-		.progress = show_progress,
+		.progress = show_list_progress,
 		.progress_context = listing,
 	};
 	struct lh_list_output output = {
@@ -318,7 +318,7 @@ static struct lh_error *write_list(struct listing *listing, struct lh_image *ima
 	return NULL;
 }
 
-static void warn_of_loss(const struct lh_image *image)
+static void warn_of_list_loss(const struct lh_image *image)
 {
 	struct lh_loss loss = lh_image_loss(image);
 	char bytes[LH_FORMAT_MAX];
@@ -336,7 +336,7 @@ static bool warn_of_given_up(const struct lh_text_filter *filter, const char *op
 	return loss.count;
 }
 
-static void print_receipt(const struct lh_image *image, uint64_t read_bytes)
+static void print_list_receipt(const struct lh_image *image, uint64_t read_bytes)
 {
 	char text[LH_FORMAT_MAX];
 	fprintf(stderr, "leakhunt: read %s of %s, which was never stopped\n", lh_format_bytes(read_bytes, text),
@@ -363,12 +363,12 @@ struct lh_error *lh_strings_list(const struct lh_strings_request *request, struc
 	lh_progress_end(&listing.progress);
 	if (is_interrupted)
 		lh_warn("interrupted: the strings of the first %" PRIu64 " bytes were listed", listing.read_bytes);
-	warn_of_loss(image);
+	warn_of_list_loss(image);
 	bool is_partial = is_interrupted;
 	is_partial |= warn_of_given_up(request->run.match, "match");
 	is_partial |= warn_of_given_up(request->run.mark, "grep");
 	if (request->is_process)
-		print_receipt(image, listing.read_bytes);
+		print_list_receipt(image, listing.read_bytes);
 	*ret_status = lh_strings_status(image, is_partial);
 	return NULL;
 }

@@ -18,7 +18,7 @@
  * `output`: what becomes its standard output; -1: ours. With an output of its own it is a group of processes, so that
  * all of it can be killed; else Ctrl-C reaches it, too.
  */
-static int spawn(const char *command, int output, pid_t *ret)
+static int spawn_command(const char *command, int output, pid_t *ret)
 {
 	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(command);
 	if (!copy)
@@ -68,7 +68,7 @@ static void wait_until(pid_t pid, uint64_t deadline_ns)
 struct lh_error *lh_user_command_run(const char *command, int *ret_status)
 {
 	pid_t pid;
-	int error_number = spawn(command, -1, &pid);
+	int error_number = spawn_command(command, -1, &pid);
 	if (error_number)
 		return lh_error_from_errno(error_number, "cannot run `%s`", command);
 	*ret_status = wait_for(pid);
@@ -91,7 +91,7 @@ static bool wait_for_input(int fd, uint64_t deadline_ns)
 	}
 }
 
-static bool read_line(int fd, uint64_t deadline_ns, char *ret, size_t ret_bytes)
+static bool read_command_line(int fd, uint64_t deadline_ns, char *ret, size_t ret_bytes)
 {
 	size_t length = 0;
 	while (length + 1 < ret_bytes && !memchr(ret, '\n', length)) {
@@ -116,9 +116,9 @@ bool lh_user_command_read(const char *command, uint64_t limit_ns, char *ret, siz
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + limit_ns;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
-	int error_number = spawn(command, ends[1], &pid);
+	int error_number = spawn_command(command, ends[1], &pid);
 	close(ends[1]);
-	bool is_good = !error_number && read_line(ends[0], deadline_ns, ret, ret_bytes);
+	bool is_good = !error_number && read_command_line(ends[0], deadline_ns, ret, ret_bytes);
 	close(ends[0]);
 	if (!error_number)
 		wait_until(pid, deadline_ns);

@@ -150,7 +150,7 @@ static struct lh_error *look_all(struct watch_all *watch)
 
 /* ---------------------------------------------------------------- showing and acting */
 
-static int compare_growth(const void *a, const void *b)
+static int compare_watched_growth(const void *a, const void *b)
 {
 	const struct lh_watched *left = a;
 	const struct lh_watched *right = b;
@@ -164,7 +164,7 @@ static int compare_growth(const void *a, const void *b)
 	return left->pid - right->pid;
 }
 
-static void put_row(const struct lh_watched *watched, struct lh_buffer *ret)
+static void put_watched_row(const struct lh_watched *watched, struct lh_buffer *ret)
 {
 	const struct lh_growth *total = &watched->selection->total;
 	char bytes[LH_FORMAT_MAX], growth[LH_FORMAT_MAX];
@@ -175,12 +175,12 @@ static void put_row(const struct lh_watched *watched, struct lh_buffer *ret)
 	lh_buffer_printf(ret, ": %s\n", total->reason);
 }
 
-static struct lh_error *show(const struct watch_all *watch, const struct lh_watched *watched, size_t count)
+static struct lh_error *show_watched(const struct watch_all *watch, const struct lh_watched *watched, size_t count)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_printf(&text, "%8s %11s %11s %-9s %s\n", "PID", "PRIVATE", "GROWTH", "VERDICT", "COMMAND");
 	for (size_t i = 0; i < count && i < watch->settings->most; i++)
-		put_row(&watched[i], &text);
+		put_watched_row(&watched[i], &text);
 	if (lh_screen_is_on())
 		return lh_screen_show(&text, " leakhunt watch --all   q: quit");
 	lh_buffer_puts(&text, "\n");
@@ -217,7 +217,7 @@ static struct lh_error *gather_all(const struct watch_all *watch, struct lh_watc
 	}
 	for (size_t i = 0; i < count; i++)
 		watched[i].has_forecast = lh_forecast_end(watched[i].selection, &watched[i].forecast);
-	qsort(watched, count, sizeof(*watched), compare_growth);
+	qsort(watched, count, sizeof(*watched), compare_watched_growth);
 	*ret = watched;
 	*ret_count = count;
 	return NULL;
@@ -230,7 +230,7 @@ static struct lh_error *act_all(struct watch_all *watch)
 	LH_TRY(gather_all(watch, &watched, &count));
 	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
 	if (count)
-		LH_TRY(show(watch, watched, count));
+		LH_TRY(show_watched(watch, watched, count));
 	run_commands(watch);
 	return NULL;
 }
@@ -241,7 +241,7 @@ static struct lh_error *redraw_all(void *context)
 	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
 	size_t count = 0;
 	LH_TRY(gather_all(watch, &watched, &count));
-	return count ? show(watch, watched, count) : NULL;
+	return count ? show_watched(watch, watched, count) : NULL;
 }
 
 struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *ret_is_partial)

@@ -109,7 +109,7 @@ static void put_status(const struct watch *watch, char *ret, size_t ret_bytes)
 }
 
 /* The size is asked for anew each time: windows are resized. */
-static struct lh_error *draw(struct watch *watch)
+static struct lh_error *draw_chart(struct watch *watch)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_screen_size window = lh_screen_size();
@@ -133,7 +133,7 @@ static struct lh_error *draw(struct watch *watch)
 static struct lh_error *redraw_process(void *context)
 {
 	struct watch *watch = context;
-	return watch->sampling.sample_count >= 2 ? draw(watch) : NULL;
+	return watch->sampling.sample_count >= 2 ? draw_chart(watch) : NULL;
 }
 
 /* ---------------------------------------------------------------- acting */
@@ -155,24 +155,24 @@ static void act_process(struct watch *watch)
 	lh_leak_command_run(settings->on_leak, watched.pid, &watch->sampling.is_partial);
 }
 
-static struct lh_error *judge(struct watch *watch)
+static struct lh_error *judge_samples(struct watch *watch)
 {
 	lh_selection_deinit(&watch->selection);
 	LH_TRY(lh_selector_judge(watch->sampling.selector, &watch->selection));
-	LH_TRY(lh_screen_is_on() ? draw(watch) : print_line(watch));
+	LH_TRY(lh_screen_is_on() ? draw_chart(watch) : print_line(watch));
 	act_process(watch);
 	return NULL;
 }
 
-static struct lh_error *take_sample(struct watch *watch)
+static struct lh_error *take_watched_sample(struct watch *watch)
 {
 	LH_TRY(lh_sampling_take(&watch->sampling));
-	return watch->sampling.sample_count >= 2 ? judge(watch) : NULL;
+	return watch->sampling.sample_count >= 2 ? judge_samples(watch) : NULL;
 }
 
 /* ---------------------------------------------------------------- the loop */
 
-static struct lh_error *follow(struct watch *watch)
+static struct lh_error *follow_process(struct watch *watch)
 {
 	struct lh_pace pace;
 	uint64_t end_ns = watch->settings->for_ns ? lh_clock_monotonic_ns() + watch->settings->for_ns : UINT64_MAX;
@@ -182,12 +182,12 @@ static struct lh_error *follow(struct watch *watch)
 		bool is_due, moved;
 		LH_TRY(look_process(watch, &is_due, &moved));
 		if (is_due)
-			LH_TRY(take_sample(watch));
+			LH_TRY(take_watched_sample(watch));
 		lh_pace_update(&pace, moved, lh_clock_monotonic_ns() - started_ns);
 		LH_TRY(lh_pace_wait(&pace, watch->process, end_ns, redraw_process, watch));
 	}
 	watch->sampling.is_last = true;
-	return take_sample(watch);
+	return take_watched_sample(watch);
 }
 
 static struct lh_error *print_result(struct watch *watch)
@@ -213,7 +213,7 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 	if (settings->save_path)
 		LH_TRY(lh_record_log_open(settings->save_path, process, settings->save_max_bytes, &watch.sampling.log));
 	lh_screen_begin();
-	struct lh_error *error = follow(&watch);
+	struct lh_error *error = follow_process(&watch);
 	lh_screen_end();
 	if (watch.sampling.sample_count < 2)
 		return error ? error

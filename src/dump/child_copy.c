@@ -194,7 +194,7 @@ static struct lh_error *find_in_child(const struct child_copy *copy, const struc
 	return lh_extent_find_present(copy->target_pagemap, extent, ret);
 }
 
-static struct lh_error *find_pages(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
+static struct lh_error *find_child_pages(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
 {
 	const struct child_copy *copy = context;
 	switch (copy->sources.items[extent_index(copy, extent)]) {
@@ -216,11 +216,11 @@ static struct lh_error *plan_child(struct child_copy *copy)
 	LH_TRY(lh_regions_read(process, LH_REGIONS_SMAPS, &copy->inherited));
 	LH_TRY(lh_pagemap_open(process, &copy->child_pagemap));
 	recheck_sources(copy);
-	LH_TRY(lh_plan_look_with(&job->plan, find_pages, copy));
+	LH_TRY(lh_plan_look_with(&job->plan, find_child_pages, copy));
 	return lh_job_lay_out(job);
 }
 
-static struct lh_error *lose(struct dump_job *job, struct lh_range range)
+static struct lh_error *lose_range(struct dump_job *job, struct lh_range range)
 {
 	job->copy.lost_bytes += lh_range_bytes(range);
 	atomic_fetch_add_explicit(&job->copy.done_bytes, lh_range_bytes(range), memory_order_relaxed);
@@ -238,7 +238,7 @@ static struct lh_error *collect_extent(struct child_copy *copy, const struct lh_
 	for (size_t i = 0; i < extent->run_count && source != SOURCE_ASIDE; i++) {
 		if (!lh_page_is_present(runs[i].state))
 			continue;
-		LH_TRY(source == SOURCE_LOST ? lose(job, runs[i].range) : lh_vec_push(&ret->runs, runs[i]));
+		LH_TRY(source == SOURCE_LOST ? lose_range(job, runs[i].range) : lh_vec_push(&ret->runs, runs[i]));
 	}
 	return NULL;
 }
@@ -335,7 +335,7 @@ static struct lh_error *copy_forked(struct child_copy *copy)
 	return NULL;
 }
 
-static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error *refusal)
+static struct lh_error *copy_without_child(struct dump_job *job, const struct lh_error *refusal)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	const char *before = job->receipt.mode_reason;
@@ -364,5 +364,5 @@ struct lh_error *lh_job_copy_by_child(struct dump_job *job)
 {
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
 	LH_TRY(lh_job_try_child(job, &refusal));
-	return refusal ? copy_instead(job, refusal) : NULL;
+	return refusal ? copy_without_child(job, refusal) : NULL;
 }

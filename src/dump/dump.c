@@ -157,7 +157,7 @@ static struct lh_error *fill_receipt(struct dump_job *job)
 	return measure_file(job);
 }
 
-static struct lh_error *write_rest(struct dump_job *job)
+static struct lh_error *write_headers(struct dump_job *job)
 {
 	int fd = memory_fd(job);
 	if (ftruncate(fd, (off_t)job->layout.end_offset) < 0)
@@ -179,7 +179,7 @@ static struct lh_error *write_rest(struct dump_job *job)
 }
 
 /* After the pause, and after the spool is complete: the target has no part in it. */
-static struct lh_error *compress(struct dump_job *job)
+static struct lh_error *compress_file(struct dump_job *job)
 {
 	struct stat status;
 	if (job->spool_fd < 0)
@@ -198,7 +198,7 @@ static struct lh_error *compress(struct dump_job *job)
 }
 
 /* Both or none: a raw file without its index would have no addresses. */
-static struct lh_error *commit(struct dump_job *job)
+static struct lh_error *commit_files(struct dump_job *job)
 {
 	return job->index ? lh_outfile_commit_both(job->file, job->index) : lh_outfile_commit(job->file);
 }
@@ -209,10 +209,10 @@ static struct lh_error *run_job(struct dump_job *job)
 	reap_leftovers(job);
 	LH_TRY(copy_memory(job));
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
-	LH_TRY(write_rest(job));
+	LH_TRY(write_headers(job));
 	lh_fault_point("dump-written");
-	LH_TRY(compress(job));
-	LH_TRY(commit(job));
+	LH_TRY(compress_file(job));
+	LH_TRY(commit_files(job));
 	return measure_file(job);
 }
 

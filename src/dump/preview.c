@@ -88,7 +88,7 @@ uint64_t lh_job_expected_pause_ns(const struct dump_job *job, enum lh_dump_mode 
 	return 0;
 }
 
-static const char *remark(const struct dump_job *job, enum lh_dump_mode mode)
+static const char *remark_mode(const struct dump_job *job, enum lh_dump_mode mode)
 {
 	if ((mode == LH_DUMP_SNAPSHOT || mode == LH_DUMP_CHILD) && job->facts.has_seccomp_filter)
 		return "unless the target's seccomp filter forbids it";
@@ -102,7 +102,7 @@ static struct lh_error *check_modes(const struct dump_job *job, struct lh_previe
 		struct lh_mode_check check = {.mode = checks[i].mode, .works = !refusal};
 		check.pause_ns = refusal ? 0 : lh_job_expected_pause_ns(job, check.mode);
 		snprintf(check.reason, sizeof(check.reason), "%s",
-			 refusal ? lh_error_message(refusal) : remark(job, check.mode));
+			 refusal ? lh_error_message(refusal) : remark_mode(job, check.mode));
 		LH_TRY(lh_vec_push(&preview->modes, check));
 	}
 	return NULL;

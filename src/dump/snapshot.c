@@ -189,7 +189,7 @@ static uint64_t final_room_bytes(const struct lh_snapshot *snapshot)
 	return lh_max_u64(FINAL_BYTES_MIN, snapshot->untracked_bytes + 2 * snapshot->left_bytes);
 }
 
-static struct lh_error *make_room(struct lh_snapshot *snapshot)
+static struct lh_error *make_final_room(struct lh_snapshot *snapshot)
 {
 	uint64_t room_bytes = final_room_bytes(snapshot);
 	lh_final_set_deinit(&snapshot->final);
@@ -208,7 +208,7 @@ static struct lh_error *run_passes_while_they_help(struct lh_snapshot *snapshot)
 		count++;
 		is_room_new = !snapshot->final.memory && final_room_bytes(snapshot) <= FINAL_BYTES_EARLY;
 		if (is_room_new)
-			LH_TRY(make_room(snapshot));
+			LH_TRY(make_final_room(snapshot));
 	}
 	return NULL;
 }
@@ -223,7 +223,7 @@ static struct lh_error *run_passes(struct lh_snapshot *snapshot)
 	LH_TRY(run_passes_while_they_help(snapshot));
 	if (final_room_bytes(snapshot) <= snapshot->final.capacity_bytes || lh_snapshot_goes_another_way(snapshot))
 		return NULL;
-	LH_TRY(make_room(snapshot));
+	LH_TRY(make_final_room(snapshot));
 	return run_passes_while_they_help(snapshot);
 }
 
@@ -310,7 +310,7 @@ static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 }
 
 /* What tracking has cost the target, to what the receipt says already. */
-static void charge(struct lh_snapshot *snapshot)
+static void charge_stop(struct lh_snapshot *snapshot)
 {
 	struct lh_receipt *receipt = &snapshot->job->receipt;
 	lh_job_charge(snapshot->job, snapshot->cost.stops);
@@ -333,7 +333,7 @@ static struct lh_error *start_tracking(struct lh_snapshot *snapshot, struct lh_e
 	return NULL;
 }
 
-static struct lh_error *copy_instead(struct dump_job *job, const struct lh_error *refusal)
+static struct lh_error *copy_without_snapshot(struct dump_job *job, const struct lh_error *refusal)
 {
 	enum lh_dump_mode mode = job->options->no_inject ? LH_DUMP_STOP : LH_DUMP_CHILD;
 	struct lh_buffer why LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -356,7 +356,7 @@ struct lh_error *lh_snapshot_copy(struct dump_job *job)
 	LH_TRY(lh_snapshot_ask_for_child(&snapshot));
 	LH_TRY(start_tracking(&snapshot, &refusal));
 	lh_fault_point("snapshot-started");
-	LH_TRY(refusal ? copy_instead(job, refusal) : copy_tracked(&snapshot));
-	charge(&snapshot);
+	LH_TRY(refusal ? copy_without_snapshot(job, refusal) : copy_tracked(&snapshot));
+	charge_stop(&snapshot);
 	return NULL;
 }

@@ -27,7 +27,7 @@ struct view {
 	const struct lh_block *block;
 };
 
-static bool read_word(const struct view *view, uint64_t addr, uint64_t *ret)
+static bool read_chunk_word(const struct view *view, uint64_t addr, uint64_t *ret)
 {
 	const struct lh_block *block = view->block;
 	uint64_t start = block->addr - block->bytes_before;
@@ -57,11 +57,11 @@ static bool may_end_behind(const struct view *view, uint64_t addr, uint64_t byte
 	return end <= segment_end || (end % LH_PAGE_BYTES == 0 && end - segment_end <= ABSENT_MAX);
 }
 
-static bool read_header(const struct view *view, uint64_t addr, struct header *ret)
+static bool read_chunk_header(const struct view *view, uint64_t addr, struct header *ret)
 {
 	uint64_t size;
-	if (!read_word(view, addr + 8, &size) || size & UNUSED_FLAG || size < SIZE_MIN ||
-	    !may_end_behind(view, addr, size & ~(uint64_t)FLAGS) || !read_word(view, addr, &ret->previous_bytes))
+	if (!read_chunk_word(view, addr + 8, &size) || size & UNUSED_FLAG || size < SIZE_MIN ||
+	    !may_end_behind(view, addr, size & ~(uint64_t)FLAGS) || !read_chunk_word(view, addr, &ret->previous_bytes))
 		return false;
 	ret->addr = addr;
 	ret->size_bytes = size & ~(uint64_t)FLAGS;
@@ -83,7 +83,7 @@ static bool can_follow(const struct header *next, uint64_t size_bytes)
 }
 
 /* CHAIN_MIN headers from `header` on, or as many as there are up to the end of the segment. */
-static bool begins_chain(const struct view *view, struct header header)
+static bool begins_chunk_chain(const struct view *view, struct header header)
 {
 	if (header.is_mapped)
 		return is_mapped_chunk(&header);
@@ -92,7 +92,7 @@ static bool begins_chain(const struct view *view, struct header header)
 		struct header next;
 		if (next_addr >= view->walk->segment->end)
 			return i > 1;
-		if (!read_header(view, next_addr, &next) || !can_follow(&next, header.size_bytes))
+		if (!read_chunk_header(view, next_addr, &next) || !can_follow(&next, header.size_bytes))
 			return false;
 		header = next;
 	}
@@ -112,7 +112,7 @@ static void enter_chunk(struct lh_chunk_walk *walk, const struct view *view, con
 	else if (next_addr >= walk->segment->end)
 		walk->is_used = false;
 	else
-		walk->is_used = !read_word(view, next_addr + 8, &next_size) || next_size & FLAG_IN_USE;
+		walk->is_used = !read_chunk_word(view, next_addr + 8, &next_size) || next_size & FLAG_IN_USE;
 }
 
 static void lose_chain(struct lh_chunk_walk *walk, uint64_t search_from)
@@ -127,8 +127,8 @@ static void follow_chain(struct lh_chunk_walk *walk, const struct view *view, ui
 	while (walk->has_chunk && walk->header_addr + walk->size_bytes <= addr) {
 		uint64_t next_addr = walk->header_addr + walk->size_bytes;
 		struct header next;
-		bool is_next =
-			!walk->is_mapped && read_header(view, next_addr, &next) && can_follow(&next, walk->size_bytes);
+		bool is_next = !walk->is_mapped && read_chunk_header(view, next_addr, &next) &&
+			       can_follow(&next, walk->size_bytes);
 		if (is_next)
 			enter_chunk(walk, view, &next);
 		else
@@ -137,13 +137,13 @@ static void follow_chain(struct lh_chunk_walk *walk, const struct view *view, ui
 }
 
 /* Looks for a chain that begins before `addr`, and follows it. */
-static void find_chain(struct lh_chunk_walk *walk, const struct view *view, uint64_t addr)
+static void find_chunk_chain(struct lh_chunk_walk *walk, const struct view *view, uint64_t addr)
 {
 	uint64_t from = lh_max_u64(walk->search_from, addr - lh_min_u64(addr, SEARCH_MAX));
 	for (uint64_t at = lh_align_up(from, ALIGNMENT); at + ALIGNMENT <= addr && !walk->has_chunk; at += ALIGNMENT) {
 		struct header header;
 		walk->search_from = at + ALIGNMENT;
-		if (!read_header(view, at, &header) || !begins_chain(view, header))
+		if (!read_chunk_header(view, at, &header) || !begins_chunk_chain(view, header))
 			continue;
 		enter_chunk(walk, view, &header);
 		follow_chain(walk, view, addr);
@@ -163,7 +163,7 @@ bool lh_chunk_walk_to(struct lh_chunk_walk *walk, const struct lh_block *block, 
 	}
 	follow_chain(walk, &view, addr);
 	if (!walk->has_chunk)
-		find_chain(walk, &view, addr);
+		find_chunk_chain(walk, &view, addr);
 	if (!walk->has_chunk || addr < walk->header_addr + ALIGNMENT)
 		return false;
 	*ret = (struct lh_chunk){walk->header_addr + ALIGNMENT, walk->size_bytes, walk->is_used};

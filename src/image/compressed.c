@@ -117,7 +117,8 @@ static bool add_frame(struct lh_frames *frames, uint32_t packed_bytes, uint32_t 
 }
 
 /* *ret_fits: the frames fill the file up to the table. */
-static struct lh_error *read_table(struct lh_frames *frames, int fd, const struct table_place *place, bool *ret_fits)
+static struct lh_error *read_seek_table(struct lh_frames *frames, int fd, const struct table_place *place,
+					bool *ret_fits)
 {
 	size_t bytes = place->frame_count * place->entry_bytes;
 	LH_CLEANUP(lh_cleanup_free) uint8_t *table = malloc(bytes + 1);
@@ -186,7 +187,7 @@ struct lh_error *lh_frames_open(int *fd, const char *what, uint64_t file_bytes, 
 		return lh_error_no_memory();
 	frames->fd = -1;
 	pthread_mutex_init(&frames->mutex, NULL);
-	LH_TRY(read_table(frames, *fd, &place, &fits));
+	LH_TRY(read_seek_table(frames, *fd, &place, &fits));
 	if (!fits)
 		return NULL;
 	frames->what = strdup(what);

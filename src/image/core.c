@@ -36,7 +36,7 @@ static struct lh_error *format_error(const struct lh_image *image, const char *w
 			     "scanned");
 }
 
-static struct lh_error *read_header(const struct lh_image *image, Elf64_Ehdr *ret)
+static struct lh_error *read_core_header(const struct lh_image *image, Elf64_Ehdr *ret)
 {
 	uint8_t ident[EI_NIDENT];
 	if (!lh_image_file_read(image, 0, ident, sizeof(ident)))
@@ -152,7 +152,7 @@ struct lh_error *lh_core_parse(struct lh_image *image)
 	uint64_t count = 0;
 	struct lh_loads loads LH_CLEANUP(lh_loads_deinit) = {0};
 	struct lh_core_notes notes LH_CLEANUP(lh_core_notes_deinit) = {0};
-	LH_TRY(read_header(image, &header));
+	LH_TRY(read_core_header(image, &header));
 	LH_TRY(count_program_headers(image, &header, &count));
 	image->has_addresses = true;
 	LH_TRY(read_program_headers(image, &header, count, &loads, &notes));

@@ -45,7 +45,7 @@ static void take_fault(int signal_number, siginfo_t *info, void *context)
 		sigaction(signal_number, &old_action, NULL); /* done again, it ends as without us */
 }
 
-static bool install(void)
+static bool install_handler(void)
 {
 	struct sigaction action = {.sa_sigaction = take_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
 	sigemptyset(&action.sa_mask);
@@ -71,7 +71,7 @@ static int claim_guard(uintptr_t start, size_t bytes)
 int lh_file_guard_add(void *mapping, size_t bytes)
 {
 	pthread_mutex_lock(&mutex);
-	int guard = install() ? claim_guard((uintptr_t)mapping, bytes) : -1;
+	int guard = install_handler() ? claim_guard((uintptr_t)mapping, bytes) : -1;
 	pthread_mutex_unlock(&mutex);
 	return guard;
 }

@@ -15,7 +15,7 @@
 /* Linux x86_64, arch/x86/include/uapi/asm/vsyscall.h: VSYSCALL_ADDR. */
 #define VSYSCALL_ADDR UINT64_C(0xffffffffff600000)
 
-static int compare_files(const void *a, const void *b)
+static int compare_mapped_files(const void *a, const void *b)
 {
 	const struct lh_file_note *left = a, *right = b;
 	if (left->start != right->start)
@@ -27,7 +27,7 @@ static void order_files(struct lh_core_notes *notes)
 {
 	if (!notes->files.count)
 		return;
-	qsort(notes->files.items, notes->files.count, sizeof(*notes->files.items), compare_files);
+	qsort(notes->files.items, notes->files.count, sizeof(*notes->files.items), compare_mapped_files);
 	size_t kept = 0;
 	uint64_t end = 0;
 	for (size_t i = 0; i < notes->files.count; i++) {
@@ -82,8 +82,8 @@ static void note_elf_header(struct region_builder *builder, const struct lh_file
 }
 
 /* The region of [start, end), which lies within `file` unless that is NULL. */
-static struct lh_region region_of(struct region_builder *builder, uint64_t start, uint64_t end,
-				  const struct lh_file_note *file)
+static struct lh_region foreign_region_of(struct region_builder *builder, uint64_t start, uint64_t end,
+					  const struct lh_file_note *file)
 {
 	struct lh_region region = {
 		.start = start,
@@ -111,7 +111,7 @@ static struct lh_region region_of(struct region_builder *builder, uint64_t start
 static struct lh_region missing_region(struct region_builder *builder, uint64_t start, uint64_t end,
 				       const struct lh_file_note *file)
 {
-	struct lh_region region = region_of(builder, start, end, file);
+	struct lh_region region = foreign_region_of(builder, start, end, file);
 	bool is_elf = builder->elf_path && strcmp(builder->elf_path, file->path) == 0;
 	region.protection = is_elf ? LH_PROT_READ | LH_PROT_EXEC : LH_PROT_READ;
 	return region;
@@ -134,13 +134,13 @@ static struct lh_error *add_missing(struct region_builder *builder, uint64_t fro
 }
 
 /* Segments are cut at the borders of the files: each lies within one, or outside of all. */
-static struct lh_error *add_segment(struct region_builder *builder, const struct lh_segment *segment)
+static struct lh_error *add_foreign_segment(struct region_builder *builder, const struct lh_segment *segment)
 {
 	const struct lh_file_note *file = builder->next_file < builder->notes->files.count
 						  ? &builder->notes->files.items[builder->next_file]
 						  : NULL;
 	bool is_inside = file && file->start <= segment->start && segment->end <= file->end;
-	struct lh_region region = region_of(builder, segment->start, segment->end, is_inside ? file : NULL);
+	struct lh_region region = foreign_region_of(builder, segment->start, segment->end, is_inside ? file : NULL);
 	region.protection = segment->protection;
 	return lh_vec_push(&builder->list->regions, region);
 }
@@ -153,7 +153,7 @@ static struct lh_error *regions_of_core(const struct lh_image *image, const stru
 	for (size_t i = 0; i < image->segments.count; i++) {
 		const struct lh_segment *segment = &image->segments.items[i];
 		LH_TRY(add_missing(&builder, from, segment->start));
-		LH_TRY(add_segment(&builder, segment));
+		LH_TRY(add_foreign_segment(&builder, segment));
 		from = segment->end;
 	}
 	return add_missing(&builder, from, UINT64_MAX);

@@ -110,7 +110,7 @@ static size_t read_mapped_file(const struct lh_image *image, const struct lh_reg
 }
 
 /* lh_memory_reader for the headers of modules. */
-static size_t read_header(const void *context, uint64_t addr, void *ret, size_t bytes)
+static size_t read_module_header(const void *context, uint64_t addr, void *ret, size_t bytes)
 {
 	const struct lh_image *image = context;
 	size_t got = lh_live_read(image, addr, ret, bytes);
@@ -138,7 +138,7 @@ struct lh_error *lh_image_open_process(const struct lh_process *process, struct 
 	LH_TRY(lh_pagemap_open(process, &image->pagemap));
 	LH_TRY(add_regions(image));
 	LH_TRY(add_threads(image));
-	LH_TRY(lh_modules_find(&image->regions, read_header, image, &image->modules));
+	LH_TRY(lh_modules_find(&image->regions, read_module_header, image, &image->modules));
 	*ret = image;
 	image = NULL;
 	return NULL;
@@ -279,7 +279,7 @@ static struct lh_error *walk_window(struct live_walk *walk, const struct lh_segm
 	return NULL;
 }
 
-static struct lh_error *walk_segment(struct live_walk *walk, const struct lh_segment *segment)
+static struct lh_error *walk_live_segment(struct live_walk *walk, const struct lh_segment *segment)
 {
 	for (uint64_t at = segment->start; at < segment->end;) {
 		uint64_t end = lh_min_u64(segment->end - at, WINDOW_BYTES) + at;
@@ -289,11 +289,11 @@ static struct lh_error *walk_segment(struct live_walk *walk, const struct lh_seg
 	return NULL;
 }
 
-static struct lh_error *walk_segments(struct live_walk *walk, unsigned flags)
+static struct lh_error *walk_live_segments(struct live_walk *walk, unsigned flags)
 {
 	for (size_t i = 0; i < walk->image->segments.count; i++) {
 		if (lh_segment_is_walked(&walk->image->segments.items[i], flags))
-			LH_TRY(walk_segment(walk, &walk->image->segments.items[i]));
+			LH_TRY(walk_live_segment(walk, &walk->image->segments.items[i]));
 	}
 	return NULL;
 }
@@ -309,7 +309,7 @@ struct lh_error *lh_live_walk(struct lh_image *image, unsigned flags, lh_block_v
 		.visited_end = LH_NO_OFFSET,
 	};
 	image->gaps.count = 0;
-	struct lh_error *error = walk.buffer ? walk_segments(&walk, flags) : lh_error_no_memory();
+	struct lh_error *error = walk.buffer ? walk_live_segments(&walk, flags) : lh_error_no_memory();
 	free(walk.buffer);
 	return error;
 }

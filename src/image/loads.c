@@ -152,7 +152,7 @@ static int compare_annotations(const void *a, const void *b)
 	return order ? order : lh_compare_u64(left->end, right->end);
 }
 
-static void drop_overlapping(struct lh_annotations *annotations)
+static void drop_overlapping_loads(struct lh_annotations *annotations)
 {
 	size_t kept = 0;
 	uint64_t end = 0;
@@ -226,7 +226,7 @@ struct lh_error *lh_image_annotate(struct lh_image *image, struct lh_annotations
 		return NULL;
 	qsort(annotations->items.items, annotations->items.count, sizeof(*annotations->items.items),
 	      compare_annotations);
-	drop_overlapping(annotations);
+	drop_overlapping_loads(annotations);
 	struct segment_list parts LH_CLEANUP(segment_list_deinit) = {0};
 	size_t next = 0;
 	for (size_t i = 0; i < image->segments.count; i++)

@@ -55,7 +55,7 @@ static struct lh_error *check_space(struct unpacking *unpacking)
 			     "name a folder on a larger one: TMPDIR=/path leakhunt ...");
 }
 
-static bool is_zero(const uint8_t *bytes, size_t length)
+static bool is_zero_block(const uint8_t *bytes, size_t length)
 {
 	return !bytes[0] && memcmp(bytes, bytes + 1, length - 1) == 0;
 }
@@ -67,7 +67,7 @@ static struct lh_error *write_content(struct unpacking *unpacking, size_t length
 	for (size_t at = 0; at < length; at += here) {
 		uint64_t offset = unpacking->content_bytes + at;
 		here = lh_min_u64(length - at, HOLE_BYTES - offset % HOLE_BYTES);
-		if (is_zero(unpacking->content + at, here))
+		if (is_zero_block(unpacking->content + at, here))
 			continue;
 		LH_TRY(lh_fd_pwrite_all(unpacking->to_fd, unpacking->folder, unpacking->content + at, here, offset));
 		unpacking->written_bytes += here;
@@ -76,7 +76,7 @@ static struct lh_error *write_content(struct unpacking *unpacking, size_t length
 	return check_space(unpacking);
 }
 
-static struct lh_error *damage(const struct unpacking *unpacking, const char *what)
+static struct lh_error *damaged_file_error(const struct unpacking *unpacking, const char *what)
 {
 	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is damaged: %s", unpacking->what, what),
 			     "if it was copied, compare its size with the original; `zstd -t` tests it");
@@ -92,7 +92,7 @@ static struct lh_error *unpack_some(struct unpacking *unpacking, size_t packed_b
 		size_t taken_before = input.pos;
 		size_t status = ZSTD_decompressStream(unpacking->stream, &output, &input);
 		if (ZSTD_isError(status))
-			return damage(unpacking, ZSTD_getErrorName(status));
+			return damaged_file_error(unpacking, ZSTD_getErrorName(status));
 		LH_TRY(write_content(unpacking, output.pos));
 		is_full = output.pos == output.size;
 		/* After a frame's end, a call without input only says that it would take another frame. */
@@ -113,7 +113,7 @@ static struct lh_error *unpack_all(struct unpacking *unpacking)
 		if (count < 0)
 			return lh_error_from_errno(errno, "cannot read %s", unpacking->what);
 		if (!count)
-			return is_open ? damage(unpacking, "it ends within a frame") : NULL;
+			return is_open ? damaged_file_error(unpacking, "it ends within a frame") : NULL;
 		offset += (uint64_t)count;
 		LH_TRY(unpack_some(unpacking, (size_t)count, &is_open));
 	}

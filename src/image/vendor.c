@@ -64,7 +64,7 @@ static struct lh_error *read_region(struct lh_image *image, const json_t *entry,
 	return lh_vec_push(&ret->items, item);
 }
 
-static struct lh_error *read_regions(struct lh_image *image, const json_t *list, struct lh_annotations *ret)
+static struct lh_error *read_vendor_regions(struct lh_image *image, const json_t *list, struct lh_annotations *ret)
 {
 	size_t index;
 	const json_t *entry;
@@ -75,13 +75,13 @@ static struct lh_error *read_regions(struct lh_image *image, const json_t *list,
 static struct lh_error *apply_regions(struct lh_image *image, const json_t *list)
 {
 	struct lh_annotations annotations LH_CLEANUP(lh_annotations_deinit) = {0};
-	LH_TRY(read_regions(image, list, &annotations));
+	LH_TRY(read_vendor_regions(image, list, &annotations));
 	return lh_image_annotate(image, &annotations);
 }
 
 /* ---------------------------------------------------------------- modules */
 
-static int hex_digit(char c)
+static int vendor_hex_digit(char c)
 {
 	const char *digits = "0123456789abcdef";
 	const char *found = c ? strchr(digits, c) : NULL;
@@ -96,7 +96,7 @@ static void get_build_id(const json_t *entry, struct lh_module *ret)
 	if (digits % 2 || digits > 2 * sizeof(ret->build_id))
 		return;
 	for (size_t i = 0; i < digits / 2; i++) {
-		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+		int high = vendor_hex_digit(text[2 * i]), low = vendor_hex_digit(text[2 * i + 1]);
 		if (high < 0 || low < 0)
 			return;
 		ret->build_id[i] = (uint8_t)(high << 4 | low);
@@ -119,7 +119,7 @@ static struct lh_error *read_module(struct lh_image *image, const json_t *entry)
 	return lh_vec_push(&image->modules.modules, module);
 }
 
-static int compare_modules(const void *a, const void *b)
+static int compare_vendor_modules(const void *a, const void *b)
 {
 	const struct lh_module *left = a, *right = b;
 	return (left->start > right->start) - (left->start < right->start);
@@ -132,7 +132,7 @@ static struct lh_error *apply_modules(struct lh_image *image, const json_t *list
 	json_array_foreach(list, index, entry) LH_TRY(read_module(image, entry));
 	if (image->modules.modules.count)
 		qsort(image->modules.modules.items, image->modules.modules.count, sizeof(struct lh_module),
-		      compare_modules);
+		      compare_vendor_modules);
 	return NULL;
 }
 
@@ -251,7 +251,7 @@ static struct lh_error *apply_extents(struct lh_image *image, const json_t *list
 {
 	struct lh_annotations extents LH_CLEANUP(lh_annotations_deinit) = {0};
 	struct lh_loads loads LH_CLEANUP(lh_loads_deinit) = {0};
-	LH_TRY(read_regions(image, list, &extents));
+	LH_TRY(read_vendor_regions(image, list, &extents));
 	LH_TRY(loads_of_extents(image, &extents, &loads));
 	return lh_image_add_loads(image, &loads);
 }

@@ -121,7 +121,7 @@ const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t 
 	return image->segments.items;
 }
 
-static bool can_have_owner(const struct lh_segment *segment)
+static bool can_have_image_owner(const struct lh_segment *segment)
 {
 	return lh_region_kind_is_heap(segment->kind) || segment->kind == LH_REGION_ANON ||
 	       segment->kind == LH_REGION_BSS || segment->kind == LH_REGION_THREAD_STACK;
@@ -132,7 +132,7 @@ void lh_image_take_owners(struct lh_image *image, const struct lh_owners *owners
 	for (size_t i = 0; i < image->segments.count; i++) {
 		struct lh_segment *segment = &image->segments.items[i];
 		struct lh_range range = {segment->start, segment->end};
-		if (can_have_owner(segment) &&
+		if (can_have_image_owner(segment) &&
 		    lh_owners_main_kind(owners, range, lh_range_bytes(range), &segment->kind))
 			segment->thread_name = "";
 	}

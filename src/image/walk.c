@@ -51,8 +51,8 @@ static struct lh_error *visit_packed_pieces(struct file_walk *walk, const struct
 	return NULL;
 }
 
-static struct lh_error *visit_piece(struct file_walk *walk, const struct lh_segment *segment, uint64_t start,
-				    uint64_t end)
+static struct lh_error *visit_walk_piece(struct file_walk *walk, const struct lh_segment *segment, uint64_t start,
+					 uint64_t end)
 {
 	uint64_t file_offset = segment->file_offset + (start - segment->start);
 	struct lh_block block = {
@@ -75,7 +75,7 @@ static struct lh_error *walk_segment(struct file_walk *walk, const struct lh_seg
 	uint64_t at = segment->start, end;
 	while (lh_image_next_present(walk->image, segment, &at, &end)) {
 		LH_TRY(walk->buffer ? visit_packed_pieces(walk, segment, at, end)
-				    : visit_piece(walk, segment, at, end));
+				    : visit_walk_piece(walk, segment, at, end));
 		at = end;
 	}
 	return NULL;

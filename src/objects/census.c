@@ -91,7 +91,7 @@ void lh_census_pass_destroy(struct lh_census_pass *pass)
 /* ---------------------------------------------------------------- counting */
 
 /* The slot of `target_addr`, or the free one where it belongs. Fibonacci hashing, linear probing. */
-static struct slot *find_slot(struct slot *slots, size_t slot_count, uint64_t target_addr)
+static struct slot *find_census_slot(struct slot *slots, size_t slot_count, uint64_t target_addr)
 {
 	size_t index = (target_addr * UINT64_C(0x9e3779b97f4a7c15)) >> 40 & (slot_count - 1);
 	while (slots[index].count && slots[index].target_addr != target_addr)
@@ -108,7 +108,7 @@ static bool grow_table(struct lh_census_pass *pass)
 		return false;
 	for (size_t i = 0; i < pass->slot_count; i++) {
 		if (pass->slots[i].count)
-			*find_slot(grown, wanted, pass->slots[i].target_addr) = pass->slots[i];
+			*find_census_slot(grown, wanted, pass->slots[i].target_addr) = pass->slots[i];
 	}
 	free(pass->slots);
 	pass->slots = grown;
@@ -119,13 +119,13 @@ static bool grow_table(struct lh_census_pass *pass)
 /* The slot to add to; NULL when there is no room for a new one. */
 static struct slot *claim_slot(struct lh_census_pass *pass, uint64_t target_addr)
 {
-	struct slot *slot = find_slot(pass->slots, pass->slot_count, target_addr);
+	struct slot *slot = find_census_slot(pass->slots, pass->slot_count, target_addr);
 	if (slot->count)
 		return slot;
 	if (pass->used_count >= pass->slot_count / 2) {
 		if (!grow_table(pass))
 			return NULL;
-		slot = find_slot(pass->slots, pass->slot_count, target_addr);
+		slot = find_census_slot(pass->slots, pass->slot_count, target_addr);
 	}
 	pass->used_count++;
 	slot->target_addr = target_addr;
@@ -167,7 +167,7 @@ static bool is_in_range(const struct lh_range *range, uint64_t addr)
 	return range->start <= addr && addr < range->end;
 }
 
-static bool is_in_module(struct lh_census_pass *pass, uint64_t addr)
+static bool is_word_in_module(struct lh_census_pass *pass, uint64_t addr)
 {
 	if (is_in_range(&pass->modules[pass->last_module], addr))
 		return true;
@@ -187,14 +187,14 @@ static bool is_in_module(struct lh_census_pass *pass, uint64_t addr)
 
 static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t word_addr)
 {
-	if (!is_in_module(pass, word))
+	if (!is_word_in_module(pass, word))
 		return;
 	pass->pointer_count++;
 	add_words(pass,
 		  &(struct slot){.target_addr = word, .count = 1, .first_addr = word_addr, .last_addr = word_addr});
 }
 
-static uint64_t load_word(const uint8_t *at)
+static uint64_t load_census_word(const uint8_t *at)
 {
 	uint64_t word;
 	memcpy(&word, at, sizeof(word));
@@ -208,7 +208,7 @@ static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t 
 		uint64_t hits = pass->filter(data + i * 8, count, &pass->ranges);
 		for (; hits; hits &= hits - 1) {
 			size_t hit = i + (size_t)__builtin_ctzll(hits);
-			take_candidate(pass, load_word(data + hit * 8), addr + hit * 8);
+			take_candidate(pass, load_census_word(data + hit * 8), addr + hit * 8);
 		}
 	}
 }
@@ -251,7 +251,7 @@ void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pa
 
 /* ---------------------------------------------------------------- the result */
 
-static int compare_rows(const void *a, const void *b)
+static int compare_census_rows(const void *a, const void *b)
 {
 	const struct lh_census_row *left = a, *right = b;
 	if (left->count != right->count)
@@ -314,7 +314,7 @@ struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_sy
 	LH_TRY(add_rows(pass, &census));
 	drop_holes(&census, symbols);
 	if (census.rows.count)
-		qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_rows);
+		qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_census_rows);
 	name_rows(&census, symbols, wanted);
 	*ret = census;
 	census = (struct lh_census){0};

@@ -50,7 +50,7 @@ struct type_tree {
 	size_t type_count;
 };
 
-static bool read_word(const struct type_tree *tree, uint64_t addr, uint64_t *ret)
+static bool read_glib_word(const struct type_tree *tree, uint64_t addr, uint64_t *ret)
 {
 	return lh_object_is_pointer(addr) && lh_image_read(tree->setup->image, addr, ret, 8) == 8;
 }
@@ -65,7 +65,7 @@ static bool read_int(const struct type_tree *tree, uint64_t addr, uint32_t *ret)
 static bool is_fundamental_node(const struct type_tree *tree, uint64_t node, uint64_t index)
 {
 	uint64_t type;
-	return read_word(tree, node + tree->supers, &type) && type == index << TYPE_SHIFT;
+	return read_glib_word(tree, node + tree->supers, &type) && type == index << TYPE_SHIFT;
 }
 
 /* The array begins with no node for 0; those of interfaces and of objects are always there. */
@@ -103,7 +103,7 @@ static struct lh_error *find_nodes(void *context, const struct lh_module_data *d
 static const char *quark_name(const struct type_tree *tree, uint64_t quarks, uint32_t quark)
 {
 	uint64_t text;
-	if (!quark || quark > QUARK_MAX || !read_word(tree, quarks + (uint64_t)quark * 8, &text))
+	if (!quark || quark > QUARK_MAX || !read_glib_word(tree, quarks + (uint64_t)quark * 8, &text))
 		return NULL;
 	return lh_symbols_read_name(tree->setup->symbols, text, NAME_MAX_BYTES);
 }
@@ -119,7 +119,7 @@ static bool is_quark_array(const struct type_tree *tree, uint64_t quarks)
 {
 	uint64_t none;
 	const char *name;
-	if (!read_word(tree, quarks, &none) || none)
+	if (!read_glib_word(tree, quarks, &none) || none)
 		return false;
 	name = node_name(tree, quarks, tree->object_node);
 	if (!name || strcmp(name, "GObject") != 0)
@@ -152,10 +152,10 @@ static bool find_class(const struct type_tree *tree, uint64_t node, uint64_t *re
 {
 	uint64_t data, type;
 	uint32_t sizes;
-	if (!read_word(tree, node + DATA, &data) || !data)
+	if (!read_glib_word(tree, node + DATA, &data) || !data)
 		return false;
 	for (uint64_t at = CLASS_FIRST; at <= CLASS_LAST; at += 8) {
-		if (!read_word(tree, data + at, ret_class) || !read_word(tree, *ret_class, &type) ||
+		if (!read_glib_word(tree, data + at, ret_class) || !read_glib_word(tree, *ret_class, &type) ||
 		    type != type_of(tree, node) || !read_int(tree, data + at + 8, &sizes))
 			continue;
 		*ret_sizes = sizes;
@@ -177,7 +177,7 @@ static struct lh_error *add_class(struct type_tree *tree, uint64_t node)
 static bool is_node(const struct type_tree *tree, uint64_t node)
 {
 	uint64_t type;
-	return read_word(tree, node + tree->supers, &type) && type == type_of(tree, node);
+	return read_glib_word(tree, node + tree->supers, &type) && type == type_of(tree, node);
 }
 
 static struct lh_error *add_children(struct type_tree *tree, uint64_t node, unsigned depth)
@@ -185,10 +185,10 @@ static struct lh_error *add_children(struct type_tree *tree, uint64_t node, unsi
 	uint64_t children, child;
 	uint32_t count;
 	if (depth > DEPTH_MAX || !read_int(tree, node + CHILD_COUNT, &count) || count > CHILDREN_MAX ||
-	    !read_word(tree, node + CHILDREN, &children))
+	    !read_glib_word(tree, node + CHILDREN, &children))
 		return NULL;
 	for (uint64_t i = 0; i < count && tree->type_count < TYPES_MAX; i++) {
-		if (!read_word(tree, children + i * 8, &child) || !is_node(tree, child))
+		if (!read_glib_word(tree, children + i * 8, &child) || !is_node(tree, child))
 			continue;
 		tree->type_count++;
 		LH_TRY(add_class(tree, child));

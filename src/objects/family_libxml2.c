@@ -84,7 +84,7 @@ static struct lh_error *prepare_documents(const struct lh_family_setup *setup)
 
 /* ---------------------------------------------------------------- nodes */
 
-static const char *node_name(uint64_t type)
+static const char *xml_node_name(uint64_t type)
 {
 	if (type == TYPE_ATTRIBUTE)
 		return "xmlAttr";
@@ -93,7 +93,7 @@ static const char *node_name(uint64_t type)
 	return type <= TYPE_COMMENT ? "xmlNode" : "declaration";
 }
 
-static bool is_node(const struct lh_object_view *view, uint64_t addr)
+static bool is_xml_node(const struct lh_object_view *view, uint64_t addr)
 {
 	uint64_t name, children, parent, next, previous;
 	return lh_object_read(view, addr + NAME, &name) && lh_object_read(view, addr + CHILDREN, &children) &&
@@ -107,10 +107,10 @@ static struct lh_error *take_node(struct lh_object_sink *sink, const struct lh_o
 {
 	uint64_t addr = view->hit->addr - DOCUMENT, type;
 	if (!lh_object_may_begin_at(view, addr) || !lh_object_read(view, addr + TYPE, &type) || !type ||
-	    type > TYPE_LAST || !is_node(view, addr))
+	    type > TYPE_LAST || !is_xml_node(view, addr))
 		return NULL;
 	bool is_self = addr == view->target->addr;
-	struct lh_object_claim claim = lh_object_claim_of(view, is_self ? "xmlDoc" : node_name(type), addr);
+	struct lh_object_claim claim = lh_object_claim_of(view, is_self ? "xmlDoc" : xml_node_name(type), addr);
 	return lh_object_sink_add(sink, &claim);
 }
 

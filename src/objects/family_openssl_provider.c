@@ -67,7 +67,7 @@ static bool is_method_part(const struct method_search *search, const uint64_t *w
 	return functions >= FUNCTIONS_MIN;
 }
 
-static bool read_at(const struct method_search *search, uint64_t addr, void *ret, size_t bytes)
+static bool read_provider_at(const struct method_search *search, uint64_t addr, void *ret, size_t bytes)
 {
 	return lh_image_read(search->setup->image, addr, ret, bytes) == bytes;
 }
@@ -77,7 +77,7 @@ static bool is_digest(const struct method_search *search, uint64_t addr)
 {
 	enum { DIGEST_MAX = 128, BLOCK_MAX = 256 };
 	uint64_t words[10];
-	if (!read_at(search, addr, words, sizeof(words)) || words[4] || words[5] || words[6])
+	if (!read_provider_at(search, addr, words, sizeof(words)) || words[4] || words[5] || words[6])
 		return false;
 	uint32_t digest = (uint32_t)words[1], block = (uint32_t)words[9];
 	return digest <= DIGEST_MAX && block && block <= BLOCK_MAX;
@@ -88,7 +88,7 @@ static bool is_cipher(const struct method_search *search, uint64_t addr)
 {
 	enum { BLOCK_MAX = 32, KEY_MAX = 512, VECTOR_MAX = 32 };
 	uint64_t words[7];
-	if (!read_at(search, addr, words, sizeof(words)) || words[4] || words[5] || words[6])
+	if (!read_provider_at(search, addr, words, sizeof(words)) || words[4] || words[5] || words[6])
 		return false;
 	uint32_t block = (uint32_t)(words[0] >> 32), key = (uint32_t)words[1], vector = (uint32_t)(words[1] >> 32);
 	return block && block <= BLOCK_MAX && key <= KEY_MAX && vector <= VECTOR_MAX;
@@ -99,7 +99,7 @@ static bool may_be_chunk(const struct method_search *search, uint64_t addr, uint
 {
 	enum { FLAGS = 7, METHOD_MAX = 0x300 };
 	uint64_t size;
-	return read_at(search, addr - 8, &size, sizeof(size)) && (size & ~(uint64_t)FLAGS) >= least &&
+	return read_provider_at(search, addr - 8, &size, sizeof(size)) && (size & ~(uint64_t)FLAGS) >= least &&
 	       size < METHOD_MAX && !(size & 8);
 }
 
@@ -108,7 +108,7 @@ static bool find_start(const struct method_search *search, uint64_t name, struct
 {
 	enum { KEYMGMT_LEAST = 0x60, OTHERS_LEAST = 0xa0 };
 	uint64_t ids;
-	if (!read_at(search, name - 8, &ids, sizeof(ids)) || (uint32_t)ids > IDS_MAX || ids >> 32 > IDS_MAX)
+	if (!read_provider_at(search, name - 8, &ids, sizeof(ids)) || (uint32_t)ids > IDS_MAX || ids >> 32 > IDS_MAX)
 		return false;
 	const struct {
 		uint64_t before;
@@ -130,7 +130,7 @@ static bool find_start(const struct method_search *search, uint64_t name, struct
 	return false;
 }
 
-static bool is_known(const struct method_search *search, uint64_t addr)
+static bool is_known_method(const struct method_search *search, uint64_t addr)
 {
 	for (size_t i = 0; i < search->found.count; i++) {
 		if (search->found.items[i] == addr)
@@ -143,12 +143,12 @@ static bool is_known(const struct method_search *search, uint64_t addr)
 static struct lh_error *look_around(struct method_search *search, uint64_t addr)
 {
 	uint64_t words[WINDOW_WORDS] = {0}, start = addr - (uint64_t)WORDS_BEFORE * 8;
-	if (!read_at(search, start, words, sizeof(words)))
+	if (!read_provider_at(search, start, words, sizeof(words)))
 		return NULL;
 	for (size_t i = WORDS_BEFORE; i-- > 0;) {
 		struct lh_family_target target;
 		if (!is_method_part(search, words, i) || !find_start(search, start + i * 8, &target) ||
-		    is_known(search, target.addr))
+		    is_known_method(search, target.addr))
 			continue;
 		target.name = lh_symbols_read_name(search->setup->symbols, words[i], NAME_MAX_BYTES);
 		if (!target.name)

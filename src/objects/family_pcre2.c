@@ -14,7 +14,7 @@ static const struct lh_word_pattern magic_number[] = {
 	{.first = 0x50435245, .last = 0x50435245, .high_max = UINT32_MAX},
 };
 
-static bool is_code_at(const struct lh_object_view *view, uint64_t addr)
+static bool is_compiled_at(const struct lh_object_view *view, uint64_t addr)
 {
 	uint64_t word;
 	return lh_object_read(view, addr, &word) && lh_symbols_is_code(view->symbols, word);
@@ -23,8 +23,8 @@ static bool is_code_at(const struct lh_object_view *view, uint64_t addr)
 static struct lh_error *take_pattern(struct lh_object_sink *sink, const struct lh_object_view *view)
 {
 	uint64_t addr = view->hit->addr - MAGIC, tables, bytes;
-	if (addr % 16 || !lh_object_may_begin_at(view, addr) || !is_code_at(view, addr) ||
-	    !is_code_at(view, addr + FREE) || !lh_object_read(view, addr + TABLES, &tables) || !tables ||
+	if (addr % 16 || !lh_object_may_begin_at(view, addr) || !is_compiled_at(view, addr) ||
+	    !is_compiled_at(view, addr + FREE) || !lh_object_read(view, addr + TABLES, &tables) || !tables ||
 	    !lh_object_read(view, addr + BLOCK_SIZE, &bytes) || bytes < BLOCK_MIN || bytes > BLOCK_MAX ||
 	    (view->has_chunk && (view->chunk.size_bytes < bytes || view->chunk.size_bytes - bytes > SLACK)))
 		return NULL;

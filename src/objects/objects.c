@@ -342,7 +342,7 @@ static bool is_stack(const struct lh_segment *segment)
 }
 
 /* malloc.c, tcache_put: the second word of what lies in a thread's cache. Default: chunks up to 1040 bytes. */
-static bool is_cached(const struct object_search *search, const struct lh_hit *hit, const struct lh_chunk *chunk)
+static bool is_object_cached(const struct object_search *search, const struct lh_hit *hit, const struct lh_chunk *chunk)
 {
 	enum { CACHED_MAX = 1040 };
 	uint64_t word;
@@ -354,7 +354,7 @@ static bool find_chunk(struct object_search *search, const struct lh_hit *hit, s
 {
 	if (!lh_chunk_walk_to(&search->chunks, hit->block, hit->addr, ret))
 		return false;
-	ret->is_used = ret->is_used && !is_cached(search, hit, ret);
+	ret->is_used = ret->is_used && !is_object_cached(search, hit, ret);
 	return true;
 }
 
@@ -430,13 +430,13 @@ static void unite_rows(struct lh_objects *objects)
 	objects->rows.count = kept;
 }
 
-static bool is_in_module(const struct object_search *search, uint64_t addr)
+static bool is_object_in_module(const struct object_search *search, uint64_t addr)
 {
 	const char *name;
 	return lh_symbols_module(search->symbols, addr, &name) != NULL;
 }
 
-static struct lh_error *collect_rows(const struct object_search *search, struct lh_objects *ret)
+static struct lh_error *collect_object_rows(const struct object_search *search, struct lh_objects *ret)
 {
 	for (size_t i = 0; i < search->types.count; i++) {
 		const struct object_type *type = &search->types.items[i];
@@ -444,7 +444,7 @@ static struct lh_error *collect_rows(const struct object_search *search, struct 
 		row.name = type->target.name;
 		row.kind = type->is_python ? "Python" : "C++";
 		row.detail = "";
-		row.is_own = type->is_python && !is_in_module(search, type->target.addr);
+		row.is_own = type->is_python && !is_object_in_module(search, type->target.addr);
 		if (row.count)
 			LH_TRY(lh_vec_push(&ret->rows, row));
 	}
@@ -499,7 +499,7 @@ struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symb
 		.strings = &objects.strings,
 	};
 	LH_TRY(count_objects(&search, census));
-	LH_TRY(collect_rows(&search, &objects));
+	LH_TRY(collect_object_rows(&search, &objects));
 	*ret = objects;
 	objects = (struct lh_objects){0};
 	return NULL;

@@ -62,7 +62,7 @@ static bool read_number(const char *folder, const char *name, uint64_t *ret)
 }
 
 /* The number of the line "<key> <number>" of a memory.stat; 0 when there is none. */
-static uint64_t stat_number(const char *stat, const char *key)
+static uint64_t read_stat_key(const char *stat, const char *key)
 {
 	size_t key_bytes = strlen(key);
 	for (const char *line = stat; line; line = strchr(line, '\n')) {
@@ -80,8 +80,8 @@ static uint64_t reclaimable_bytes(const char *folder, bool is_v1)
 	if (!read_text(folder, "memory.stat", stat, sizeof(stat)))
 		return 0;
 	uint64_t sum;
-	if (!lh_add_u64(stat_number(stat, is_v1 ? "total_inactive_file" : "inactive_file"),
-			stat_number(stat, is_v1 ? "total_active_file" : "active_file"), &sum))
+	if (!lh_add_u64(read_stat_key(stat, is_v1 ? "total_inactive_file" : "inactive_file"),
+			read_stat_key(stat, is_v1 ? "total_active_file" : "active_file"), &sum))
 		return 0;
 	return sum;
 }

@@ -41,7 +41,7 @@ static bool list_holds(struct span list, const char *word)
 }
 
 /* mountinfo writes blank, tab, newline and backslash as \ooo (proc_pid_mountinfo(5)). */
-static bool unescape(struct span from, char *ret, size_t ret_bytes)
+static bool unescape_path(struct span from, char *ret, size_t ret_bytes)
 {
 	size_t length = 0;
 	for (size_t i = 0; i < from.bytes; i++) {
@@ -136,7 +136,8 @@ static const char *below_root(const char *cgroup, const char *root)
 static bool set_place(const struct lh_cgroup_texts *texts, const struct mount_line *mount, struct lh_cgroup_place *ret)
 {
 	char mount_root[PATH_MAX], point[PATH_MAX];
-	if (!unescape(mount->root, mount_root, sizeof(mount_root)) || !unescape(mount->point, point, sizeof(point)))
+	if (!unescape_path(mount->root, mount_root, sizeof(mount_root)) ||
+	    !unescape_path(mount->point, point, sizeof(point)))
 		return false;
 	const char *below = below_root(ret->cgroup, mount_root);
 	if (!below)

@@ -133,7 +133,7 @@ static struct lh_error *take_descriptors(struct descriptor_count *count)
 
 /* ---------------------------------------------------------------- what is mapped is counted there */
 
-static int compare_files(const void *a, const void *b)
+static int compare_held_files(const void *a, const void *b)
 {
 	const struct held_file *left = a, *right = b;
 	int order = lh_compare_u64(left->device, right->device);
@@ -145,9 +145,9 @@ static void keep_one_each(struct descriptor_count *count)
 {
 	size_t kept = 0;
 	if (count->files.count)
-		qsort(count->files.items, count->files.count, sizeof(*count->files.items), compare_files);
+		qsort(count->files.items, count->files.count, sizeof(*count->files.items), compare_held_files);
 	for (size_t i = 0; i < count->files.count; i++) {
-		if (!kept || compare_files(&count->files.items[kept - 1], &count->files.items[i]) != 0)
+		if (!kept || compare_held_files(&count->files.items[kept - 1], &count->files.items[i]) != 0)
 			count->files.items[kept++] = count->files.items[i];
 	}
 	count->files.count = kept;
@@ -162,7 +162,7 @@ static void take_off_mapped(struct descriptor_count *count, const struct lh_regi
 		if (!region->inode || !region->is_shared)
 			continue;
 		struct held_file *file =
-			bsearch(&key, count->files.items, count->files.count, sizeof(key), compare_files);
+			bsearch(&key, count->files.items, count->files.count, sizeof(key), compare_held_files);
 		if (file)
 			file->bytes -= lh_min_u64(file->bytes, region->usage.rss_bytes);
 	}

@@ -28,7 +28,7 @@ static bool is_module_kind(const struct lh_region *region)
 	return region->kind == LH_REGION_TEXT || region->kind == LH_REGION_RODATA || region->kind == LH_REGION_DATA;
 }
 
-static bool is_vdso(const struct lh_region *region)
+static bool is_vdso_region(const struct lh_region *region)
 {
 	return !strcmp(region->name, "[vdso]");
 }
@@ -37,11 +37,11 @@ static bool is_vdso(const struct lh_region *region)
 static bool may_begin_image(const struct lh_region *region)
 {
 	bool is_file = region->kind == LH_REGION_FILE && region->name[0] == '/' && !region->is_shared;
-	return (is_file || is_module_kind(region) || is_vdso(region)) && !region->file_offset && !region->is_io &&
-	       region->protection & LH_PROT_READ;
+	return (is_file || is_module_kind(region) || is_vdso_region(region)) && !region->file_offset &&
+	       !region->is_io && region->protection & LH_PROT_READ;
 }
 
-static bool is_same_file(const struct lh_region *a, const struct lh_region *b)
+static bool is_same_module_file(const struct lh_region *a, const struct lh_region *b)
 {
 	return a->inode == b->inode && a->device_major == b->device_major && a->device_minor == b->device_minor &&
 	       !strcmp(a->name, b->name);
@@ -67,7 +67,7 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 					  : items[i].start == items[i - 1].end && items[i].file_offset;
 		if (!is_inside && (span_end || items[i].kind != LH_REGION_BSS))
 			break;
-		bool is_of_file = is_same_file(&items[i], &items[first]) && items[i].inode;
+		bool is_of_file = is_same_module_file(&items[i], &items[first]) && items[i].inode;
 		if (is_of_file || (may_be_bss(&items[i], span_end) && i == last + 1))
 			last = i;
 		else if (!span_end)
@@ -106,7 +106,7 @@ struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory
 		uint64_t span_end = 0;
 		bool is_image = may_begin_image(region) && lh_module_probe_span(&module, read, context, &span_end);
 		/* An image whose first page cannot be read still shows by its text. */
-		if (!is_image && !is_module_kind(region) && !is_vdso(region)) {
+		if (!is_image && !is_module_kind(region) && !is_vdso_region(region)) {
 			i++;
 			continue;
 		}

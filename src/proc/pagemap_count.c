@@ -124,8 +124,8 @@ static void count_entry(uint64_t entry, uint64_t page_bytes, struct lh_page_coun
 	counts->exclusive_bytes += entry & ENTRY_EXCLUSIVE ? page_bytes : 0;
 }
 
-static struct lh_error *read_entries(struct lh_pagemap *pagemap, const struct lh_region *region,
-				     struct lh_call_pace *pace, struct lh_page_counts *counts)
+static struct lh_error *read_count_entries(struct lh_pagemap *pagemap, const struct lh_region *region,
+					   struct lh_call_pace *pace, struct lh_page_counts *counts)
 {
 	for (uint64_t at = region->start; at < region->end;) {
 		uint64_t wanted = lh_min_u64(lh_min_u64((region->end - at) / pagemap->page_bytes, pace->pages),
@@ -158,7 +158,7 @@ struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, const struct lh_re
 	if (lh_pagemap_knows_scan(pagemap))
 		return scan_pagemap_count(pagemap, pace, &tally);
 	for (size_t i = 0; i < count; i++) {
-		LH_TRY(read_entries(pagemap, &regions[i], pace, &ret[i]));
+		LH_TRY(read_count_entries(pagemap, &regions[i], pace, &ret[i]));
 		ret[i].exclusive_bytes = 0;
 	}
 	return NULL;
@@ -169,5 +169,5 @@ struct lh_error *lh_pagemap_count_exclusive(struct lh_pagemap *pagemap, const st
 {
 	if (!pace->pages)
 		pace->pages = PAGES_FIRST;
-	return read_entries(pagemap, region, pace, ret);
+	return read_count_entries(pagemap, region, pace, ret);
 }

@@ -39,24 +39,24 @@ static size_t blank_bytes(struct line line)
 	return line.bytes >= 2 && !memcmp(line.at, no_break_space, 2) ? 2 : 0;
 }
 
-static void advance(struct line *line, size_t bytes)
+static void advance_column(struct line *line, size_t bytes)
 {
 	line->at += bytes;
 	line->bytes -= bytes;
 }
 
-static void skip_blanks(struct line *line)
+static void skip_pasted_blanks(struct line *line)
 {
 	for (size_t bytes; (bytes = blank_bytes(*line));)
-		advance(line, bytes);
+		advance_column(line, bytes);
 }
 
 static void skip_quotes(struct line *line)
 {
-	skip_blanks(line);
+	skip_pasted_blanks(line);
 	while (line->bytes && *line->at == '>') {
-		advance(line, 1);
-		skip_blanks(line);
+		advance_column(line, 1);
+		skip_pasted_blanks(line);
 	}
 }
 
@@ -124,11 +124,11 @@ static void decode_utf_16(const uint8_t *text, size_t length, enum byte_order or
 /* ---------------------------------------------------------------- one line */
 
 /* Up to the next blank. */
-static struct line take_word(struct line *line)
+static struct line take_pasted_word(struct line *line)
 {
 	struct line word = {line->at, 0};
 	while (line->bytes && !blank_bytes(*line)) {
-		advance(line, 1);
+		advance_column(line, 1);
 		word.bytes++;
 	}
 	return word;
@@ -144,8 +144,8 @@ static bool is_kilobytes(struct line word)
 static void append_words(struct lh_buffer *ret, struct line line)
 {
 	for (bool is_first = true; line.bytes; is_first = false) {
-		struct line word = take_word(&line);
-		skip_blanks(&line);
+		struct line word = take_pasted_word(&line);
+		skip_pasted_blanks(&line);
 		lh_buffer_append(ret, " ", is_first ? 0 : 1);
 		lh_buffer_append(ret, word.at, word.bytes);
 	}
@@ -163,18 +163,18 @@ static void append_flags(struct lh_buffer *ret, struct line line)
 static void append_field(struct lh_buffer *ret, struct line line)
 {
 	static const char blanks[] = "                ";
-	struct line key = take_word(&line), number = {0};
-	skip_blanks(&line);
+	struct line key = take_pasted_word(&line), number = {0};
+	skip_pasted_blanks(&line);
 	if (line.bytes && *line.at >= '0' && *line.at <= '9')
-		number = take_word(&line);
-	skip_blanks(&line);
+		number = take_pasted_word(&line);
+	skip_pasted_blanks(&line);
 	lh_buffer_append(ret, key.at, key.bytes);
 	lh_buffer_append(ret, blanks, key.bytes < 16 ? 16 - key.bytes : 1);
 	lh_buffer_append(ret, blanks, number.bytes < 8 ? 8 - number.bytes : 0);
 	lh_buffer_append(ret, number.at ? number.at : "", number.bytes);
 	lh_buffer_append(ret, " ", line.bytes ? 1 : 0);
-	struct line rest = line, unit = take_word(&rest);
-	skip_blanks(&rest);
+	struct line rest = line, unit = take_pasted_word(&rest);
+	skip_pasted_blanks(&rest);
 	if (is_kilobytes(unit) && !rest.bytes)
 		lh_buffer_puts(ret, "kB");
 	else
@@ -186,15 +186,15 @@ static void append_header(struct lh_buffer *ret, struct line line)
 {
 	enum { COLUMNS = 5 };
 	for (int i = 0; i < COLUMNS && line.bytes; i++) {
-		struct line word = take_word(&line);
-		skip_blanks(&line);
+		struct line word = take_pasted_word(&line);
+		skip_pasted_blanks(&line);
 		lh_buffer_append(ret, word.at, word.bytes);
 		lh_buffer_puts(ret, " ");
 	}
 	lh_buffer_append(ret, line.at, line.bytes);
 }
 
-static bool is_header(struct line line)
+static bool is_pasted_header(struct line line)
 {
 	size_t digits = 0;
 	while (digits < line.bytes && strchr("0123456789abcdef", line.at[digits]) && line.at[digits])
@@ -209,12 +209,12 @@ static bool is_field(struct line line)
 	       !memchr(line.at, ' ', (size_t)(colon - line.at));
 }
 
-static void append_line(struct lh_buffer *ret, struct line line, bool has_returns)
+static void append_pasted_line(struct lh_buffer *ret, struct line line, bool has_returns)
 {
 	if (has_returns && ends_in_return(line))
 		line.bytes--;
 	skip_quotes(&line);
-	if (is_header(line))
+	if (is_pasted_header(line))
 		append_header(ret, line);
 	else if (!is_field(line))
 		append_words(ret, line);
@@ -230,19 +230,19 @@ bool lh_pasted_text_detect(const char *text, size_t length)
 {
 	struct line rest = {text, length}, first = {0};
 	bool has_line = next_line(&rest, &first) && first.bytes;
-	return has_line && (ends_in_return(first) || !is_header(first));
+	return has_line && (ends_in_return(first) || !is_pasted_header(first));
 }
 
 static void restore_lines(const char *text, size_t length, struct lh_buffer *ret)
 {
 	struct line rest = {text, length}, line, first = {0};
 	bool has_mark = length >= 3 && !memcmp(text, byte_order_mark, 3);
-	advance(&rest, has_mark ? 3 : 0);
+	advance_column(&rest, has_mark ? 3 : 0);
 	struct line ahead = rest;
 	next_line(&ahead, &first);
 	while (next_line(&rest, &line)) {
 		bool has_newline = line.at + line.bytes < text + length;
-		append_line(ret, line, ends_in_return(first));
+		append_pasted_line(ret, line, ends_in_return(first));
 		lh_buffer_append(ret, "\n", has_newline ? 1 : 0);
 	}
 }

@@ -38,7 +38,7 @@ static size_t look_up_window(int pagemap_fd, uint64_t page_bytes, struct lh_peek
 	return covered;
 }
 
-static struct lh_error *find_present(const struct lh_process *process, struct lh_peek *peeks, size_t count)
+static struct lh_error *find_present_peeks(const struct lh_process *process, struct lh_peek *peeks, size_t count)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -61,7 +61,7 @@ struct batch {
 	size_t count;
 };
 
-static void hand_out(struct batch *batch, size_t first, size_t count)
+static void hand_out_peeks(struct batch *batch, size_t first, size_t count)
 {
 	for (size_t i = first; i < first + count; i++) {
 		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): peeks are set below batch->count */
@@ -80,7 +80,7 @@ static bool read_batch(const struct lh_process *process, struct batch *batch)
 		if (bytes < 0 && errno != EFAULT)
 			return false;
 		size_t done = bytes < 0 ? 0 : (size_t)bytes / PLACE_BYTES;
-		hand_out(batch, first, done);
+		hand_out_peeks(batch, first, done);
 		first += done + 1;
 	}
 	batch->count = 0;
@@ -89,7 +89,7 @@ static bool read_batch(const struct lh_process *process, struct batch *batch)
 
 struct lh_error *lh_process_peek(const struct lh_process *process, struct lh_peek *peeks, size_t count)
 {
-	LH_TRY(find_present(process, peeks, count));
+	LH_TRY(find_present_peeks(process, peeks, count));
 	LH_CLEANUP(lh_cleanup_free) struct batch *batch = calloc(1, sizeof(*batch));
 	if (!batch)
 		return lh_error_no_memory();

@@ -38,7 +38,7 @@ static bool is_blank(char byte)
 }
 
 /* The next word of [*at, end); empty at the end. */
-static struct word take_word(const char **at, const char *end)
+static struct word take_pmap_word(const char **at, const char *end)
 {
 	while (*at < end && is_blank(**at))
 		(*at)++;
@@ -66,7 +66,7 @@ static bool has_column(const struct pmap_table *table, const char *title)
 static bool read_titles(const char *at, const char *end, struct pmap_table *ret)
 {
 	struct pmap_table table = {0};
-	for (struct word word; (word = take_word(&at, end)).bytes && table.count < COLUMNS_MAX;)
+	for (struct word word; (word = take_pmap_word(&at, end)).bytes && table.count < COLUMNS_MAX;)
 		table.columns[table.count++] = word;
 	if (table.count < 4 || !word_is(table.columns[0], "Address") ||
 	    !word_is(table.columns[table.count - 1], "Mapping"))
@@ -75,7 +75,7 @@ static bool read_titles(const char *at, const char *end, struct pmap_table *ret)
 	return true;
 }
 
-static bool read_number(struct word word, int base, uint64_t *ret)
+static bool read_pmap_number(struct word word, int base, uint64_t *ret)
 {
 	char text[24], *end;
 	if (!word.bytes || word.bytes >= sizeof(text) || *word.at == '-' || *word.at == '+')
@@ -111,11 +111,11 @@ static bool is_flag(struct word word)
 }
 
 /* "VmFlags" has several words; the first that is no flag is the name's. */
-static struct word take_flags(const char **at, const char *end)
+static struct word take_pmap_flags(const char **at, const char *end)
 {
 	struct word flags = {*at, 0};
 	for (const char *next = *at;;) {
-		struct word word = take_word(&next, end);
+		struct word word = take_pmap_word(&next, end);
 		if (!is_flag(word))
 			break;
 		flags.at = flags.bytes ? flags.at : word.at;
@@ -126,7 +126,7 @@ static struct word take_flags(const char **at, const char *end)
 }
 
 /* "Rss:                  12 kB": as wide as the kernel writes them. */
-static void append_field(struct lh_buffer *ret, struct word title, struct word value)
+static void append_pmap_field(struct lh_buffer *ret, struct word title, struct word value)
 {
 	char key[32];
 	if (title.bytes + 2 > sizeof(key))
@@ -148,7 +148,7 @@ static bool take_cell(struct word title, struct word value, struct pmap_row *row
 {
 	uint64_t number;
 	if (word_is(title, "Address"))
-		return read_number(value, 16, &row->start);
+		return read_pmap_number(value, 16, &row->start);
 	if (word_is(title, "Perm") || word_is(title, "Mode"))
 		return read_permissions(value, row->permissions);
 	if (word_is(title, "Offset"))
@@ -158,9 +158,9 @@ static bool take_cell(struct word title, struct word value, struct pmap_row *row
 	else if (word_is(title, "Inode"))
 		row->inode = value;
 	else if (word_is(title, "Size") || word_is(title, "Kbytes"))
-		return read_number(value, 10, &row->kib);
-	else if (word_is(title, "VmFlags") || read_number(value, 10, &number))
-		append_field(fields, title, value);
+		return read_pmap_number(value, 10, &row->kib);
+	else if (word_is(title, "VmFlags") || read_pmap_number(value, 10, &number))
+		append_pmap_field(fields, title, value);
 	else
 		return false;
 	return true;
@@ -173,7 +173,7 @@ static bool translate_row(const struct pmap_table *table, const char *at, const 
 	uint64_t bytes, row_end;
 	for (size_t i = 0; i + 1 < table->count; i++) {
 		struct word title = table->columns[i];
-		struct word value = word_is(title, "VmFlags") ? take_flags(&at, end) : take_word(&at, end);
+		struct word value = word_is(title, "VmFlags") ? take_pmap_flags(&at, end) : take_pmap_word(&at, end);
 		if (!take_cell(title, value, &row, &fields))
 			return false;
 	}
@@ -197,11 +197,11 @@ static bool translate_row(const struct pmap_table *table, const char *at, const 
 static bool is_decoration(const char *at, const char *end)
 {
 	uint64_t number;
-	struct word first = take_word(&at, end);
+	struct word first = take_pmap_word(&at, end);
 	if (!first.bytes || word_is(first, "total"))
 		return true;
 	if (first.bytes > 1 && first.at[first.bytes - 1] == ':')
-		return read_number((struct word){first.at, first.bytes - 1}, 10, &number);
+		return read_pmap_number((struct word){first.at, first.bytes - 1}, 10, &number);
 	if (strspn(first.at, "-=") >= first.bytes)
 		return true;
 	while (end > at && is_blank(end[-1]))
@@ -214,10 +214,12 @@ static bool is_plain_row(const char *at, const char *end)
 {
 	uint64_t number;
 	char permissions[5];
-	struct word address = take_word(&at, end), size = take_word(&at, end), mode = take_word(&at, end);
-	return address.bytes >= 8 && read_number(address, 16, &number) && size.bytes > 1 &&
-	       size.at[size.bytes - 1] == 'K' && read_number((struct word){size.at, size.bytes - 1}, 10, &number) &&
-	       mode.bytes == 5 && read_permissions(mode, permissions);
+	struct word address = take_pmap_word(&at, end), size = take_pmap_word(&at, end),
+		    mode = take_pmap_word(&at, end);
+	return address.bytes >= 8 && read_pmap_number(address, 16, &number) && size.bytes > 1 &&
+	       size.at[size.bytes - 1] == 'K' &&
+	       read_pmap_number((struct word){size.at, size.bytes - 1}, 10, &number) && mode.bytes == 5 &&
+	       read_permissions(mode, permissions);
 }
 
 static struct lh_error *refuse_without_usage(const char *what)

@@ -164,7 +164,7 @@ struct lh_error *lh_process_ended_error(const struct lh_process *process)
  * Where we may not see them, start_code reads as 1 and start_stack as 0 (fs/proc/array.c, Linux 6.18); both as 0 while
  * the process dumps core. Then they say nothing.
  */
-static bool differs(uint64_t before, uint64_t now)
+static bool identity_differs(uint64_t before, uint64_t now)
 {
 	return before > 1 && now > 1 && before != now;
 }
@@ -183,8 +183,8 @@ struct lh_error *lh_process_check(const struct lh_process *process)
 	if (stat.start_ticks != before->start_ticks || (is_dead && !lh_process_renew_deputy(process)))
 		return lh_process_ended_error(process);
 	/* The thread that calls exec takes over the place of a main thread that has ended (fs/exec.c, de_thread). */
-	if ((has_deputy && !is_dead) || differs(before->start_code, stat.start_code) ||
-	    differs(before->start_stack, stat.start_stack))
+	if ((has_deputy && !is_dead) || identity_differs(before->start_code, stat.start_code) ||
+	    identity_differs(before->start_stack, stat.start_stack))
 		return lh_error_hint(
 			lh_error_create(LH_ERROR_CHANGED,
 					"process %ld (%s) has called exec: it now runs another program (%s)",

@@ -75,7 +75,8 @@ static struct lh_error *read_command(const struct lh_process *process, struct lh
 }
 
 /* Lines "4:memory:/docker/12ab", "0::/user.slice": the memory controller's, else v2's. */
-static struct lh_error *read_cgroup(const struct lh_process *process, struct lh_process_table *table, const char **ret)
+static struct lh_error *read_process_cgroup(const struct lh_process *process, struct lh_process_table *table,
+					    const char **ret)
 {
 	char text[COMMAND_BYTES];
 	char path[LH_PROC_PATH_BYTES];
@@ -128,7 +129,7 @@ static struct lh_error *count_missing(struct lh_process_table *table, struct lh_
 	return NULL;
 }
 
-static struct lh_error *add_row(const struct lh_process *process, struct lh_process_table *table)
+static struct lh_error *add_table_process(const struct lh_process *process, struct lh_process_table *table)
 {
 	struct lh_process_usage row = {.pid = process->identity.pid};
 	struct lh_error *error = read_usage(process, &row.usage);
@@ -140,7 +141,7 @@ static struct lh_error *add_row(const struct lh_process *process, struct lh_proc
 	}
 	LH_TRY(set_user(table, &row));
 	LH_TRY(read_command(process, table, &row.command));
-	LH_TRY(read_cgroup(process, table, &row.cgroup));
+	LH_TRY(read_process_cgroup(process, table, &row.cgroup));
 	return lh_vec_push(&table->processes, row);
 }
 
@@ -170,7 +171,7 @@ static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, st
 	process.folder_fd = fd;
 	process.identity = lh_proc_stat_identity(pid, &stat);
 	memcpy(process.command, stat.command, sizeof(process.command));
-	return add_row(&process, table);
+	return add_table_process(&process, table);
 }
 
 static int compare_uss(const void *a, const void *b)

@@ -28,7 +28,7 @@ static const char *stat_field(const char *text, int wanted)
 	return at;
 }
 
-static long stat_number(const char *text, int field)
+static long read_stat_field(const char *text, int field)
 {
 	const char *at = stat_field(text, field);
 	return at ? strtol(at, NULL, 10) : -1;
@@ -56,10 +56,10 @@ static struct lh_error *add_if_quiet(pid_t parent, int folder_fd, pid_t pid, str
 {
 	char text[STAT_BYTES];
 	if (lh_proc_read_small(folder_fd, "stat", text, sizeof(text)) < 0 ||
-	    stat_number(text, FIELD_PARENT) != parent || stat_number(text, FIELD_EXIT_SIGNAL) != 0)
+	    read_stat_field(text, FIELD_PARENT) != parent || read_stat_field(text, FIELD_EXIT_SIGNAL) != 0)
 		return NULL;
 	const char *state = stat_field(text, FIELD_STATE);
-	long exit_status = stat_number(text, FIELD_EXIT_CODE);
+	long exit_status = read_stat_field(text, FIELD_EXIT_CODE);
 	struct lh_quiet_child child = {
 		.pid = pid,
 		.inner_pid = pid,
@@ -71,7 +71,7 @@ static struct lh_error *add_if_quiet(pid_t parent, int folder_fd, pid_t pid, str
 	return lh_vec_push(&children->items, child);
 }
 
-static struct lh_error *add_children(pid_t parent, DIR *folder, struct lh_quiet_children *children)
+static struct lh_error *add_quiet_children(pid_t parent, DIR *folder, struct lh_quiet_children *children)
 {
 	for (struct dirent *entry; (entry = readdir(folder));) {
 		pid_t pid;
@@ -91,7 +91,7 @@ struct lh_error *lh_quiet_children_read(const struct lh_process *process, struct
 	LH_CLEANUP(lh_cleanup_dir) DIR *folder = opendir("/proc");
 	if (!folder)
 		return lh_error_from_errno(errno, "cannot open /proc");
-	LH_TRY(add_children(process->identity.pid, folder, &children));
+	LH_TRY(add_quiet_children(process->identity.pid, folder, &children));
 	*ret = children;
 	children = (struct lh_quiet_children){0};
 	return NULL;

@@ -55,7 +55,7 @@ static bool would_stall(const struct lh_regions_pace *pace, uint64_t resident_by
 	return ((double)pace->biggest_bytes + (double)grown_bytes) * ns_per_byte > (double)pace->max_stall_ns;
 }
 
-static void learn(const struct lh_region_list *list, uint64_t resident_bytes, struct lh_regions_pace *pace)
+static void learn_cost(const struct lh_region_list *list, uint64_t resident_bytes, struct lh_regions_pace *pace)
 {
 	pace->read_count++;
 	pace->mapping_count = list->regions.count;
@@ -70,7 +70,7 @@ static struct lh_error *read_smaps(const struct lh_process *process, uint64_t re
 {
 	uint64_t hold_ns = 0;
 	LH_TRY(lh_regions_read_text(process, LH_REGIONS_SMAPS, &hold_ns, ret));
-	learn(ret, resident_bytes, pace);
+	learn_cost(ret, resident_bytes, pace);
 	pace->hold_ns_max = lh_max_u64(pace->hold_ns_max, hold_ns);
 	if (pace->biggest_bytes >= MEASURED_BYTES_MIN) {
 		double ns_per_byte = (double)hold_ns / (double)pace->biggest_bytes;
@@ -108,7 +108,7 @@ static bool is_counted(const struct lh_region *region)
 }
 
 /* How many mappings from the first on can be counted together. */
-static size_t group_length(const struct lh_region *regions, size_t count)
+static size_t bounded_group_length(const struct lh_region *regions, size_t count)
 {
 	size_t length = 1;
 	while (length < count && is_counted(&regions[length]) && !wants_exclusive(&regions[length]) &&
@@ -131,15 +131,15 @@ static struct lh_error *count_group(struct lh_pagemap *pagemap, struct lh_region
 	return NULL;
 }
 
-static struct lh_error *count_pages(const struct lh_process *process, struct lh_call_pace *pace,
-				    struct lh_region_list *list)
+static struct lh_error *count_bounded_pages(const struct lh_process *process, struct lh_call_pace *pace,
+					    struct lh_region_list *list)
 {
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
 	struct lh_region *regions = list->regions.items;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
 	for (size_t i = 0, length = 1; i < list->regions.count; i += length) {
 		bool is_alone = !is_counted(&regions[i]) || wants_exclusive(&regions[i]);
-		length = is_alone ? 1 : group_length(&regions[i], list->regions.count - i);
+		length = is_alone ? 1 : bounded_group_length(&regions[i], list->regions.count - i);
 		if (is_counted(&regions[i]))
 			LH_TRY(count_group(pagemap, &regions[i], length, pace));
 	}
@@ -154,8 +154,8 @@ static struct lh_error *read_in_pieces(const struct lh_process *process, uint64_
 	struct lh_call_pace calls = {.goal_ns = pace->max_stall_ns / STALL_PARTS};
 	if (!ret->regions.count)
 		LH_TRY(lh_regions_read_text(process, LH_REGIONS_MAPS, &calls.hold_ns_max, ret));
-	LH_TRY(count_pages(process, &calls, ret));
-	learn(ret, resident_bytes, pace);
+	LH_TRY(count_bounded_pages(process, &calls, ret));
+	learn_cost(ret, resident_bytes, pace);
 	pace->hold_ns_max = lh_max_u64(pace->hold_ns_max, calls.hold_ns_max);
 	pace->bounded_count++;
 	return NULL;

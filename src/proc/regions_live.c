@@ -88,7 +88,7 @@ static int compare_claims(const void *a, const void *b)
 	return x->tid < y->tid ? -1 : x->tid > y->tid;
 }
 
-static struct lh_error *grant(struct lh_region_list *list, const struct claim *claim)
+static struct lh_error *grant_kind(struct lh_region_list *list, const struct claim *claim)
 {
 	struct lh_region *region = &list->regions.items[claim->region_index];
 	region->kind = LH_REGION_THREAD_STACK;
@@ -109,7 +109,7 @@ static struct lh_error *settle_claims(struct lh_region_list *list, const struct 
 		     end++)
 			is_certain &= items[end].is_certain;
 		if (end - first == 1 || is_certain)
-			LH_TRY(grant(list, &items[first]));
+			LH_TRY(grant_kind(list, &items[first]));
 	}
 	return NULL;
 }

@@ -159,7 +159,7 @@ static void drop_region(struct lh_regions_parser *parser, const struct lh_region
 	parser->is_dropping = true;
 }
 
-static struct lh_error *take_header(struct lh_regions_parser *parser, const char *line, size_t length)
+static struct lh_error *take_region_header(struct lh_regions_parser *parser, const char *line, size_t length)
 {
 	struct scan scan = {.at = line, .end = line + length};
 	struct lh_region region = {0};
@@ -184,7 +184,7 @@ static struct lh_error *take_header(struct lh_regions_parser *parser, const char
 }
 
 /* "VmFlags: rd wr mr mw me ac sd": two letters each (proc.rst). */
-static void take_flags(struct lh_region *region, const char *at, const char *end)
+static void take_vm_flags(struct lh_region *region, const char *at, const char *end)
 {
 	for (; end - at >= 3; at += 3) {
 		if (at[1] == 'h' && at[2] == 't')
@@ -230,7 +230,7 @@ static size_t take_expected_fields(struct lh_regions_parser *parser, const char 
 	return bytes;
 }
 
-static void take_field(struct lh_regions_parser *parser, const char *line, size_t length)
+static void take_smaps_field(struct lh_regions_parser *parser, const char *line, size_t length)
 {
 	static const char flags_key[] = "VmFlags:";
 	struct lh_field_guess no_guess = {0};
@@ -247,7 +247,7 @@ static void take_field(struct lh_regions_parser *parser, const char *line, size_
 	if (!memcmp(line, flags_key, sizeof(flags_key) - 1)) {
 		if (region) {
 			region->is_hugetlb = false;
-			take_flags(region, line + sizeof(flags_key) - 1, line + length);
+			take_vm_flags(region, line + sizeof(flags_key) - 1, line + length);
 		}
 		return;
 	}
@@ -271,10 +271,10 @@ static struct lh_error *take_line(struct lh_regions_parser *parser, const char *
 	if (!length)
 		return NULL;
 	if (*line >= 'A' && *line <= 'Z') {
-		take_field(parser, line, length);
+		take_smaps_field(parser, line, length);
 		return NULL;
 	}
-	return take_header(parser, line, length);
+	return take_region_header(parser, line, length);
 }
 
 /* A field without its newline: whole only if it ends as the kernel ends it, with the unit, or a blank after flags. */
@@ -346,7 +346,8 @@ static struct lh_error *check_understood(const struct lh_regions_parser *parser,
 			     "save one with `cat /proc/PID/smaps`");
 }
 
-static struct lh_error *parse_text(const char *text, size_t length, const char *what, struct lh_region_list *ret)
+static struct lh_error *parse_regions_text(const char *text, size_t length, const char *what,
+					   struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	struct lh_regions_parser parser = {.list = &list};
@@ -369,12 +370,12 @@ struct lh_error *lh_regions_parse(const char *text, size_t length, const char *w
 	bool is_changed = false;
 	if (!length)
 		return lh_error_create(LH_ERROR_FORMAT, "%s is empty", what);
-	error = parse_text(text, length, what, &list);
+	error = parse_regions_text(text, length, what, &list);
 	if (error || list.skipped_lines || lh_pasted_text_detect(text, length))
 		LH_TRY(lh_pasted_text_restore(text, length, what, &restored, &is_changed));
 	if (is_changed) {
 		lh_region_list_deinit(&list);
-		return parse_text(restored.data ? restored.data : "", restored.length, what, ret);
+		return parse_regions_text(restored.data ? restored.data : "", restored.length, what, ret);
 	}
 	if (error) {
 		struct lh_error *result = error;

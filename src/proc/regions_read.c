@@ -75,8 +75,8 @@ static struct lh_error *parse_pieces(const struct lh_process *process, const cha
 	return NULL;
 }
 
-static struct lh_error *read_text(const struct lh_process *process, const char *name, uint64_t *hold_ns_max,
-				  struct lh_region_list *ret)
+static struct lh_error *read_regions_text(const struct lh_process *process, const char *name, uint64_t *hold_ns_max,
+					  struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
@@ -120,7 +120,7 @@ struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_
 	const char *name = detail == LH_REGIONS_SMAPS ? "smaps" : "maps";
 	for (int i = 0; i < TORN_READ_TRIES; i++) {
 		lh_region_list_deinit(&list);
-		LH_TRY(read_text(process, name, hold_ns_max, &list));
+		LH_TRY(read_regions_text(process, name, hold_ns_max, &list));
 		/* Each read(2) goes on behind the address it ended at: a mapping that grew over it shows twice. */
 		if (!list.dropped_regions && !list.skipped_lines)
 			break;

@@ -168,7 +168,7 @@ static bool is_zero_page(const struct zero_pages *zero, uint64_t entry)
  * anonymous memory comes back at a read as a page of zeros, which is not soft-dirty (seen on Linux 5.10, 6.1
  * and 6.12).
  */
-static enum lh_page_state state_of(const struct lh_soft_dirty *soft, bool is_anonymous, uint64_t entry)
+static enum lh_page_state dirty_state_of(const struct lh_soft_dirty *soft, bool is_anonymous, uint64_t entry)
 {
 	if (!(entry & ENTRY_PRESENT))
 		return LH_PAGES_SWAPPED;
@@ -178,14 +178,14 @@ static enum lh_page_state state_of(const struct lh_soft_dirty *soft, bool is_ano
 											      : LH_PAGES_PRESENT;
 }
 
-static struct lh_error *add_entries(const struct lh_soft_dirty *soft, bool is_anonymous, uint64_t start, size_t count,
-				    struct lh_page_runs *ret)
+static struct lh_error *add_dirty_entries(const struct lh_soft_dirty *soft, bool is_anonymous, uint64_t start,
+					  size_t count, struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t entry = soft->entries[i], addr = start + i * soft->page_bytes;
 		if (entry & (ENTRY_PRESENT | ENTRY_SWAPPED))
 			LH_TRY(lh_page_runs_add(ret, addr, addr + soft->page_bytes,
-						state_of(soft, is_anonymous, entry)));
+						dirty_state_of(soft, is_anonymous, entry)));
 	}
 	return NULL;
 }
@@ -204,7 +204,7 @@ struct lh_error *lh_soft_dirty_find(struct lh_soft_dirty *soft, struct lh_range 
 		size_t count = (size_t)bytes / sizeof(uint64_t);
 		if (!count) /* the process has ended */
 			return NULL;
-		LH_TRY(add_entries(soft, is_anonymous, at, count, ret));
+		LH_TRY(add_dirty_entries(soft, is_anonymous, at, count, ret));
 		at += count * soft->page_bytes;
 	}
 	return NULL;

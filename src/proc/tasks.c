@@ -17,7 +17,7 @@
 /* A running thread may block a moment later: it is asked again this often. */
 enum { STACK_POINTER_TRIES = 4 };
 
-static struct lh_error *open_folder(const struct lh_process *process, DIR **ret)
+static struct lh_error *open_tasks_folder(const struct lh_process *process, DIR **ret)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	LH_TRY(lh_process_open_file(process, "task", O_RDONLY | O_DIRECTORY, &fd));
@@ -29,7 +29,7 @@ static struct lh_error *open_folder(const struct lh_process *process, DIR **ret)
 	return NULL;
 }
 
-static bool read_name(const struct lh_process *process, struct lh_task *task)
+static bool read_task_name(const struct lh_process *process, struct lh_task *task)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "task/%ld/comm", (long)task->tid);
@@ -68,7 +68,7 @@ static struct lh_error *add_tasks(const struct lh_process *process, DIR *folder,
 {
 	for (struct dirent *entry; (entry = readdir(folder));) {
 		struct lh_task task = {0};
-		if (!lh_proc_pid_parse(entry->d_name, &task.tid) || !read_name(process, &task))
+		if (!lh_proc_pid_parse(entry->d_name, &task.tid) || !read_task_name(process, &task))
 			continue;
 		LH_TRY(lh_vec_push(&list->tasks, task));
 	}
@@ -98,7 +98,7 @@ struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_
 {
 	LH_CLEANUP(lh_cleanup_dir) DIR *folder = NULL;
 	struct lh_task_list list LH_CLEANUP(lh_task_list_deinit) = {0};
-	LH_TRY(open_folder(process, &folder));
+	LH_TRY(open_tasks_folder(process, &folder));
 	LH_TRY(add_tasks(process, folder, &list));
 	if (!list.tasks.count)
 		return lh_process_file_error(process, "task", ESRCH);

@@ -32,8 +32,8 @@ static void put_block(struct lh_buffer *ret, int eighths, bool is_plain)
 	lh_buffer_puts(ret, (is_plain ? plain : blocks)[level]);
 }
 
-static void put_row(const double *values, size_t columns, double low, double step, size_t row, bool is_plain,
-		    struct lh_buffer *ret)
+static void put_chart_row(const double *values, size_t columns, double low, double step, size_t row, bool is_plain,
+			  struct lh_buffer *ret)
 {
 	for (size_t column = 0; column < columns; column++) {
 		double filled = (values[column] - low) / step - (double)row;
@@ -61,7 +61,7 @@ struct lh_error *lh_report_chart(const struct lh_selection *selection, const uin
 		char label[LH_FORMAT_MAX];
 		double at = row + 1 == rows ? high : low + step * (double)row;
 		lh_buffer_printf(ret, "%*s ", AXIS_COLUMNS - 2, lh_format_bytes((uint64_t)at, label));
-		put_row(values, columns, low - step / EIGHTHS, step, row, size.is_plain, ret);
+		put_chart_row(values, columns, low - step / EIGHTHS, step, row, size.is_plain, ret);
 		lh_buffer_puts(ret, "\n");
 	}
 	return lh_buffer_status(ret);

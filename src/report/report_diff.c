@@ -45,7 +45,7 @@ static void format_growth(int64_t count, char ret[LH_FORMAT_MAX + 1])
 }
 
 /* "SSL (server, TLS 1.3)", "malloc (libc.so.6)" */
-static void write_name(const struct lh_diff_row *row, struct lh_buffer *ret)
+static void write_diff_name(const struct lh_diff_row *row, struct lh_buffer *ret)
 {
 	lh_buffer_escape(ret, row->name, strlen(row->name));
 	if (!*row->detail)
@@ -72,8 +72,8 @@ static void write_sides(const struct lh_diff_report *report, struct lh_style sty
 			 lh_format_bytes(used_before, before_bytes), lh_format_bytes(used_after, after_bytes));
 }
 
-static void write_loss(const struct lh_image *image, const struct lh_summary *summary, struct lh_style style,
-		       struct lh_buffer *ret)
+static void write_diff_loss(const struct lh_image *image, const struct lh_summary *summary, struct lh_style style,
+			    struct lh_buffer *ret)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_loss loss = lh_image_loss(image);
@@ -99,13 +99,13 @@ static void say_growth(const struct lh_diff_rows *rows, size_t most, struct lh_b
 		char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
 		format_growth(growth_count(row), count);
 		lh_buffer_printf(ret, "%s%s ", ret->length ? "; " : "", count);
-		write_name(row, ret);
+		write_diff_name(row, ret);
 		lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
 	}
 }
 
 /* Objects that grew most, then contents and templates. */
-static void write_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
+static void write_diff_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	enum { OBJECTS = 2 };
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -118,11 +118,11 @@ static void write_conclusion(const struct lh_diff_report *report, struct lh_styl
 	lh_buffer_puts(ret, "\n");
 }
 
-static void write_row(struct lh_table *table, const struct lh_diff_row *row)
+static void write_diff_row(struct lh_table *table, const struct lh_diff_row *row)
 {
 	char count[LH_FORMAT_MAX + 1], before[LH_FORMAT_MAX], after[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
-	write_name(row, &name);
+	write_diff_name(row, &name);
 	format_growth(growth_count(row), count);
 	lh_table_row(table, LH_ROW_PLAIN);
 	lh_table_cell(table, "%s", count);
@@ -144,7 +144,7 @@ static void write_kind(const struct lh_diff_report *report, int kind, struct lh_
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	size_t shown = 0;
 	for (; shown < rows->rows.count && shown < report->top && has_grown(&rows->rows.items[shown]); shown++)
-		write_row(&table, &rows->rows.items[shown]);
+		write_diff_row(&table, &rows->rows.items[shown]);
 	if (!shown)
 		return;
 	lh_write_heading(style, kinds[kind].heading, ret);
@@ -154,9 +154,9 @@ static void write_kind(const struct lh_diff_report *report, int kind, struct lh_
 void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	write_sides(report, style, ret);
-	write_loss(report->before_image, report->before, style, ret);
-	write_loss(report->after_image, report->after, style, ret);
-	write_conclusion(report, style, ret);
+	write_diff_loss(report->before_image, report->before, style, ret);
+	write_diff_loss(report->after_image, report->after, style, ret);
+	write_diff_conclusion(report, style, ret);
 	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++)
 		write_kind(report, kind, style, ret);
 }

@@ -15,7 +15,7 @@ static const char *format_value(enum lh_holding holding, uint64_t value, char re
 	return lh_holding_is_memory(holding) ? lh_format_bytes(value, ret) : lh_format_count(value, ret);
 }
 
-static int64_t whole(double value)
+static int64_t make_whole_row(double value)
 {
 	return (int64_t)fmax(fmin(value, 9e18), -9e18);
 }
@@ -30,7 +30,7 @@ static const char *format_signed(enum lh_holding holding, int64_t value, char re
 	return ret;
 }
 
-static void add_row(struct lh_table *table, const struct lh_selection *selection, enum lh_holding holding)
+static void add_holding_row(struct lh_table *table, const struct lh_selection *selection, enum lh_holding holding)
 {
 	const struct lh_holding_growth *growth = &selection->holdings[holding];
 	char text[LH_FORMAT_MAX];
@@ -38,7 +38,7 @@ static void add_row(struct lh_table *table, const struct lh_selection *selection
 	lh_table_cell(table, "%s", lh_holding_text(holding));
 	lh_table_cell(table, "%s", format_value(holding, growth->last, text));
 	lh_table_cell(table, "%s", format_signed(holding, growth->growth, text));
-	lh_table_cell(table, "%s", format_signed(holding, whole(growth->rate_per_hour), text));
+	lh_table_cell(table, "%s", format_signed(holding, make_whole_row(growth->rate_per_hour), text));
 	lh_table_cell(table, "%s", lh_verdict_name(growth->verdict));
 	lh_table_cell(table, "%s", growth->reason);
 }
@@ -59,7 +59,7 @@ void lh_report_holdings_text(const struct lh_selection *selection, struct lh_sty
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	for (int i = 0; i < LH_HOLDING_COUNT; i++) {
 		if (selection->holdings[i].is_suspect)
-			add_row(&table, selection, (enum lh_holding)i);
+			add_holding_row(&table, selection, (enum lh_holding)i);
 	}
 	if (!table.row_styles.count)
 		return;
@@ -120,9 +120,9 @@ bool lh_report_held_leak_text(const struct lh_selection *selection, struct lh_bu
 	lh_buffer_printf(ret, "grows:   %s: %s\ncause:   ", lh_holding_text(holding), growth->reason);
 	put_cause(selection, holding, ret);
 	lh_buffer_printf(ret, "\nrate:    %s/h (95 %%: %s to %s)\n",
-			 format_signed(holding, whole(growth->rate_per_hour), rate),
-			 format_signed(holding, whole(growth->rate_low_per_hour), low),
-			 format_signed(holding, whole(growth->rate_high_per_hour), high));
+			 format_signed(holding, make_whole_row(growth->rate_per_hour), rate),
+			 format_signed(holding, make_whole_row(growth->rate_low_per_hour), low),
+			 format_signed(holding, make_whole_row(growth->rate_high_per_hour), high));
 	return true;
 }
 

@@ -40,12 +40,12 @@ struct rows {
 	uint64_t vss_bytes;
 };
 
-static void rows_deinit(struct rows *rows)
+static void map_rows_deinit(struct rows *rows)
 {
 	lh_vec_deinit(&rows->items);
 }
 
-static uint64_t rank_of(const struct lh_region *region, enum lh_maps_sort sort)
+static uint64_t kind_rank_of(const struct lh_region *region, enum lh_maps_sort sort)
 {
 	switch (sort) {
 	case LH_SORT_ADDRESS:
@@ -64,7 +64,7 @@ static uint64_t rank_of(const struct lh_region *region, enum lh_maps_sort sort)
 	return 0;
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_map_rows(const void *a, const void *b)
 {
 	const struct row *x = a, *y = b;
 	if (x->rank != y->rank)
@@ -72,32 +72,32 @@ static int compare_rows(const void *a, const void *b)
 	return x->region->start < y->region->start ? -1 : x->region->start > y->region->start;
 }
 
-static struct lh_error *collect_rows(const struct lh_maps_report *report, struct rows *ret)
+static struct lh_error *collect_map_rows(const struct lh_maps_report *report, struct rows *ret)
 {
 	for (size_t i = 0; i < report->list->regions.count; i++) {
 		const struct lh_region *region = &report->list->regions.items[i];
 		if (!(report->kinds >> region->kind & 1))
 			continue;
-		struct row row = {.region = region, .rank = rank_of(region, report->sort)};
+		struct row row = {.region = region, .rank = kind_rank_of(region, report->sort)};
 		LH_TRY(lh_vec_push(&ret->items, row));
 		lh_usage_add(&ret->usage, &region->usage);
 		ret->vss_bytes += region->end - region->start;
 	}
 	if (ret->items.count)
-		qsort(ret->items.items, ret->items.count, sizeof(*ret->items.items), compare_rows);
+		qsort(ret->items.items, ret->items.count, sizeof(*ret->items.items), compare_map_rows);
 	return NULL;
 }
 
 /* false, with `output` marked failed, when memory ran out. */
 static bool has_rows(const struct lh_maps_report *report, struct rows *ret, struct lh_buffer *output)
 {
-	struct lh_error *error = collect_rows(report, ret);
+	struct lh_error *error = collect_map_rows(report, ret);
 	output->failed |= error != NULL;
 	lh_error_destroy(error);
 	return !error;
 }
 
-static void format_permissions(const struct lh_region *region, char ret[5])
+static void format_map_permissions(const struct lh_region *region, char ret[5])
 {
 	ret[0] = region->protection & LH_PROT_READ ? 'r' : '-';
 	ret[1] = region->protection & LH_PROT_WRITE ? 'w' : '-';
@@ -114,7 +114,7 @@ static const struct lh_column columns[] = {
 	{"ANON", LH_COLUMN_RIGHT},   {"LOCKED", LH_COLUMN_RIGHT}, {"NAME", LH_COLUMN_REST},
 };
 
-static void add_figures(struct lh_table *table, uint64_t vss_bytes, const struct lh_usage *usage)
+static void add_region_figures(struct lh_table *table, uint64_t vss_bytes, const struct lh_usage *usage)
 {
 	lh_table_cell_bytes(table, vss_bytes);
 	lh_table_cell_bytes(table, usage->rss_bytes);
@@ -125,17 +125,17 @@ static void add_figures(struct lh_table *table, uint64_t vss_bytes, const struct
 	lh_table_cell_bytes(table, usage->locked_bytes);
 }
 
-static void add_region(struct lh_table *table, const struct lh_region *region)
+static void add_region_row(struct lh_table *table, const struct lh_region *region)
 {
 	struct lh_buffer label LH_CLEANUP(lh_buffer_deinit) = {0};
 	char permissions[5];
-	format_permissions(region, permissions);
+	format_map_permissions(region, permissions);
 	lh_region_label(region, &label);
 	lh_table_row(table, region->kind == LH_REGION_GUARD ? LH_ROW_DIM : LH_ROW_PLAIN);
 	lh_table_cell(table, "0x%" PRIx64 "-0x%" PRIx64, region->start, region->end);
 	lh_table_cell(table, "%s", permissions);
 	lh_table_cell(table, "%s", lh_region_kind_name(region->kind));
-	add_figures(table, region->end - region->start, &region->usage);
+	add_region_figures(table, region->end - region->start, &region->usage);
 	lh_table_cell(table, "%s", label.data ? label.data : "");
 	table->failed |= label.failed;
 }
@@ -147,7 +147,7 @@ static void add_total(struct lh_table *table, const char *title, uint64_t vss_by
 	lh_table_cell(table, "%s", title);
 	lh_table_cell(table, "%s", "");
 	lh_table_cell(table, "%s", "");
-	add_figures(table, vss_bytes, usage);
+	add_region_figures(table, vss_bytes, usage);
 	lh_table_cell(table, "%zu mapping%s", count, count == 1 ? "" : "s");
 }
 
@@ -179,7 +179,7 @@ static void sum_kinds(const struct rows *rows, enum lh_maps_sort sort, struct ki
 		struct kind_sum *sum = &sums[region->kind];
 		sum->count++;
 		sum->vss_bytes += region->end - region->start;
-		sum->rank += rank_of(region, sort == LH_SORT_ADDRESS ? LH_SORT_USS : sort);
+		sum->rank += kind_rank_of(region, sort == LH_SORT_ADDRESS ? LH_SORT_USS : sort);
 		lh_usage_add(&sum->usage, &region->usage);
 	}
 	qsort(sums, LH_REGION_KIND_COUNT, sizeof(*sums), compare_kinds);
@@ -194,7 +194,7 @@ static void add_kinds(struct lh_table *table, const struct rows *rows, enum lh_m
 			continue;
 		lh_table_row(table, LH_ROW_PLAIN);
 		lh_table_cell(table, "%s", lh_region_kind_name(sums[i].kind));
-		add_figures(table, sums[i].vss_bytes, &sums[i].usage);
+		add_region_figures(table, sums[i].vss_bytes, &sums[i].usage);
 		lh_table_cell(table, "%zu", sums[i].count);
 	}
 }
@@ -212,14 +212,14 @@ static void report_kinds(const struct lh_maps_report *report, const struct rows 
 	add_kinds(&table, rows, report->sort);
 	lh_table_row(&table, LH_ROW_BOLD);
 	lh_table_cell(&table, "total");
-	add_figures(&table, rows->vss_bytes, &rows->usage);
+	add_region_figures(&table, rows->vss_bytes, &rows->usage);
 	lh_table_cell(&table, "%zu", rows->items.count);
 	lh_table_render(&table, style, ret);
 }
 
 void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style style, struct lh_buffer *ret)
 {
-	struct rows rows LH_CLEANUP(rows_deinit) = {0};
+	struct rows rows LH_CLEANUP(map_rows_deinit) = {0};
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	if (!has_rows(report, &rows, ret))
@@ -229,7 +229,7 @@ void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style st
 		return;
 	}
 	for (size_t i = 0; i < rows.items.count; i++)
-		add_region(&table, rows.items.items[i].region);
+		add_region_row(&table, rows.items.items[i].region);
 	struct lh_usage usage;
 	uint64_t vss_bytes;
 	lh_regions_total(report->list, &usage, &vss_bytes);
@@ -245,7 +245,7 @@ void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style st
 static json_t *region_json(const struct lh_region *region, bool has_usage)
 {
 	char permissions[5];
-	format_permissions(region, permissions);
+	format_map_permissions(region, permissions);
 	json_t *object =
 		json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "start", lh_json_address(region->start),
 			  "end", lh_json_address(region->end), "permissions", permissions, "kind",
@@ -285,7 +285,7 @@ static json_t *total_json(uint64_t vss_bytes, const struct lh_usage *usage, size
 	return NULL;
 }
 
-static json_t *kinds_json(const struct rows *rows, enum lh_maps_sort sort, bool has_usage)
+static json_t *region_kinds_json(const struct rows *rows, enum lh_maps_sort sort, bool has_usage)
 {
 	struct kind_sum sums[LH_REGION_KIND_COUNT];
 	json_t *array = json_array();
@@ -306,7 +306,7 @@ static json_t *kinds_json(const struct rows *rows, enum lh_maps_sort sort, bool 
 
 void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *ret)
 {
-	struct rows rows LH_CLEANUP(rows_deinit) = {0};
+	struct rows rows LH_CLEANUP(map_rows_deinit) = {0};
 	const struct lh_region_list *list = report->list;
 	struct lh_usage usage;
 	uint64_t vss_bytes;
@@ -322,6 +322,7 @@ void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *
 		list->has_usage, "total",
 		total_json(rows.vss_bytes, is_whole ? &usage : &rows.usage, rows.items.count, list->has_usage),
 		"whole_process", total_json(vss_bytes, &usage, list->regions.count, list->has_usage), "kinds",
-		kinds_json(&rows, report->sort, list->has_usage), "regions", regions_json(&rows, list->has_usage));
+		region_kinds_json(&rows, report->sort, list->has_usage), "regions",
+		regions_json(&rows, list->has_usage));
 	lh_report_append_json(object, ret);
 }

@@ -35,7 +35,7 @@ static void put_family(struct lh_buffer *ret, const char *name, const char *unit
 	lh_buffer_printf(ret, "# HELP %s %s\n", name, help);
 }
 
-static void put_sizes(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
+static void put_metric_sizes(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	put_family(ret, "leakhunt_private_bytes", "bytes", "Memory of the process's own, in RAM or swapped out.");
 	for (size_t i = 0; i < count; i++) {
@@ -142,7 +142,7 @@ static void put_samples(struct lh_buffer *ret, const struct lh_watched *watched,
 
 void lh_report_metrics(const struct lh_watched *watched, size_t count, struct lh_buffer *ret)
 {
-	put_sizes(ret, watched, count);
+	put_metric_sizes(ret, watched, count);
 	put_rates(ret, watched, count);
 	put_verdicts(ret, watched, count);
 	put_regions(ret, watched, count);

@@ -13,7 +13,7 @@ static const struct lh_column columns[] = {
 	{"SWAPPED", LH_COLUMN_RIGHT}, {"WHY", LH_COLUMN_LEFT},  {"NAME", LH_COLUMN_REST},
 };
 
-static const char *why(const struct lh_extent *extent)
+static const char *mode_reason_of(const struct lh_extent *extent)
 {
 	if (extent->is_device)
 		return "device";
@@ -36,13 +36,13 @@ static void put_extents(const struct lh_preview *preview, struct lh_style style,
 		lh_table_cell(&table, "%s", lh_region_kind_name(extent->region->kind));
 		lh_table_cell_bytes(&table, extent->present_bytes);
 		lh_table_cell_bytes(&table, extent->swapped_bytes);
-		lh_table_cell(&table, "%s", why(extent));
+		lh_table_cell(&table, "%s", mode_reason_of(extent));
 		lh_table_cell_escaped(&table, name_of(extent->region));
 	}
 	lh_table_render(&table, style, ret);
 }
 
-static void put_memory(const struct lh_preview *preview, struct lh_buffer *ret)
+static void put_preview_memory(const struct lh_preview *preview, struct lh_buffer *ret)
 {
 	char wanted[LH_FORMAT_MAX], context[LH_FORMAT_MAX], gaps[LH_FORMAT_MAX];
 	lh_buffer_printf(ret, "  %-10s%s asked for, %s of context", "memory",
@@ -53,7 +53,7 @@ static void put_memory(const struct lh_preview *preview, struct lh_buffer *ret)
 	lh_buffer_puts(ret, "\n");
 }
 
-static void put_pause(const char *label, uint64_t pause_ns, struct lh_buffer *ret)
+static void put_preview_pause(const char *label, uint64_t pause_ns, struct lh_buffer *ret)
 {
 	char pause[LH_FORMAT_MAX];
 	if (pause_ns)
@@ -66,7 +66,7 @@ static void put_mode(const struct lh_mode_check *check, struct lh_buffer *ret)
 {
 	lh_buffer_printf(ret, "    %-10s", lh_dump_mode_name(check->mode));
 	if (check->works)
-		put_pause("works; pause: ", check->pause_ns, ret);
+		put_preview_pause("works; pause: ", check->pause_ns, ret);
 	else
 		lh_buffer_puts(ret, "would not work");
 	lh_buffer_puts(ret, check->reason[0] ? ": " : "");
@@ -82,7 +82,7 @@ static void put_modes(const struct lh_preview *preview, struct lh_buffer *ret)
 	for (size_t i = 0; i < preview->modes.count; i++)
 		put_mode(&preview->modes.items[i], ret);
 	lh_buffer_printf(ret, "  %-10s", "pause");
-	put_pause("", preview->pause_ns, ret);
+	put_preview_pause("", preview->pause_ns, ret);
 	lh_buffer_printf(ret, ", %zu thread%s\n", preview->thread_count, preview->thread_count == 1 ? "" : "s");
 }
 
@@ -94,7 +94,7 @@ void lh_report_preview_text(const struct lh_preview *preview, struct lh_style st
 	lh_buffer_printf(ret, " of process %d (", (int)preview->pid);
 	lh_buffer_escape(ret, preview->command, strlen(preview->command));
 	lh_buffer_puts(ret, "), a dry run: nothing was written, nothing stopped\n");
-	put_memory(preview, ret);
+	put_preview_memory(preview, ret);
 	put_modes(preview, ret);
 	lh_buffer_printf(ret, "  %-10sat most %s, %s are free\n", "disk", lh_format_bytes(preview->disk_bytes, needed),
 			 lh_format_bytes(preview->disk_free_bytes, available));
@@ -119,7 +119,7 @@ static json_t *mode_json(const struct lh_mode_check *check)
 }
 
 /* NULL as soon as one element is. */
-static json_t *appended(json_t *list, json_t *element)
+static json_t *append_reason(json_t *list, json_t *element)
 {
 	if (json_array_append_new(list, element) == 0)
 		return list;
@@ -131,7 +131,7 @@ static json_t *extents_json(const struct lh_preview *preview)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < preview->plan.extents.count; i++)
-		list = appended(list, extent_json(&preview->plan.extents.items[i]));
+		list = append_reason(list, extent_json(&preview->plan.extents.items[i]));
 	return list;
 }
 
@@ -139,7 +139,7 @@ static json_t *modes_json(const struct lh_preview *preview)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < preview->modes.count; i++)
-		list = appended(list, mode_json(&preview->modes.items[i]));
+		list = append_reason(list, mode_json(&preview->modes.items[i]));
 	return list;
 }
 

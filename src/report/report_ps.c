@@ -69,7 +69,7 @@ static void sum_all(const struct lh_process_table *table, struct lh_usage *ret)
 		lh_usage_add(ret, &table->processes.items[i].usage);
 }
 
-static void add_process(struct lh_table *text, const struct lh_process_usage *process)
+static void add_process_row(struct lh_table *text, const struct lh_process_usage *process)
 {
 	lh_table_row(text, LH_ROW_PLAIN);
 	lh_table_cell(text, "%ld", (long)process->pid);
@@ -105,7 +105,7 @@ void lh_report_ps_text(const struct lh_ps_report *report, struct lh_style style,
 	size_t shown = shown_count(report);
 	lh_table_init(&text, columns, LH_ARRAY_COUNT(columns));
 	for (size_t i = 0; i < shown; i++)
-		add_process(&text, &report->table->processes.items[i]);
+		add_process_row(&text, &report->table->processes.items[i]);
 	if (!report->is_total_only)
 		lh_table_render(&text, style, ret);
 	append_closing(report->table, report->is_total_only ? report->table->processes.count : shown, ret);

@@ -173,7 +173,7 @@ static void add_narrow_row(struct lh_table *table, const struct lh_growth *growt
 	lh_table_cell(table, "%s", growth->reason);
 }
 
-static void add_row(struct lh_table *table, const struct lh_growth *growth)
+static void add_growth_row(struct lh_table *table, const struct lh_growth *growth)
 {
 	char range[64], growth_text[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
 	lh_table_row(table, style_of(growth));
@@ -217,7 +217,7 @@ static size_t text_rows(const struct lh_select_report *report, struct lh_style s
 		if (is_narrow(style))
 			add_narrow_row(&table, growth);
 		else
-			add_row(&table, growth);
+			add_growth_row(&table, growth);
 		shown++;
 	}
 	if (shown) {

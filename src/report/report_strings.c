@@ -217,7 +217,7 @@ static json_t *gaps_json(const struct lh_image *image)
 	return list;
 }
 
-static json_t *totals_json(const struct lh_strings_report *report)
+static json_t *summary_totals_json(const struct lh_strings_report *report)
 {
 	const struct lh_summary *summary = report->summary;
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "scanned_bytes",
@@ -242,7 +242,7 @@ void lh_report_strings_json(const struct lh_strings_report *report, struct lh_bu
 	json_t *json =
 		json_pack("{s:s, s:b, s:b, s:o, s:o, s:o}", "schema", "leakhunt/strings/1", "complete", is_complete,
 			  "interrupted", report->summary->is_interrupted, "source", source_json(report->image),
-			  "totals", totals_json(report), "conclusion", conclusion_json(report->summary));
+			  "totals", summary_totals_json(report), "conclusion", conclusion_json(report->summary));
 	for (size_t i = 0; i < LH_ARRAY_COUNT(blocks); i++) {
 		if (blocks[i]->make_json)
 			json_object_set_new(json, blocks[i]->json_key, blocks[i]->make_json(report));

@@ -47,7 +47,7 @@ static uint64_t unchecked_count(const struct lh_summary *summary)
 	return count;
 }
 
-static void warn(const struct lh_strings_report *report, struct lh_buffer *ret)
+static void warn_of_unchecked(const struct lh_strings_report *report, struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX];
 	if (unchecked_count(report->summary))
@@ -82,7 +82,7 @@ static void write_class(struct lh_table *table, const struct lh_class_count *cla
 }
 
 /* What no class claims. All rows of classes and these add up to what was scanned. */
-static void write_rest(struct lh_table *table, const struct lh_summary *summary)
+static void write_class_rest(struct lh_table *table, const struct lh_summary *summary)
 {
 	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++) {
 		if (!summary->rest_bytes[rest])
@@ -110,7 +110,7 @@ static void write_classes(const struct lh_strings_report *report, struct lh_styl
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	for (size_t i = 0; i < summary->classes.count; i++)
 		write_class(&table, &summary->classes.items[i], summary->scanned_bytes);
-	write_rest(&table, summary);
+	write_class_rest(&table, summary);
 	lh_write_heading(style, "What it is", ret);
 	lh_table_render(&table, style, ret);
 }
@@ -156,7 +156,7 @@ static json_t *examples_json(const struct lh_class_count *class)
 	return list;
 }
 
-static json_t *kinds_json(const struct lh_class_count *class)
+static json_t *class_kinds_json(const struct lh_class_count *class)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < class->kind_count; i++) {
@@ -175,11 +175,12 @@ static json_t *classes_json(const struct lh_strings_report *report)
 	json_t *list = json_array();
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o}", "class", class->name,
-						      "title", class->title, "count", lh_json_u64(class->count),
-						      "bytes", lh_json_u64(class->bytes), "unchecked",
-						      lh_json_u64(class->unchecked), "secret", class->is_secret,
-						      "kinds", kinds_json(class), "examples", examples_json(class)));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o}", "class", class->name,
+						"title", class->title, "count", lh_json_u64(class->count), "bytes",
+						lh_json_u64(class->bytes), "unchecked", lh_json_u64(class->unchecked),
+						"secret", class->is_secret, "kinds", class_kinds_json(class),
+						"examples", examples_json(class)));
 	}
 	return list;
 }
@@ -196,7 +197,7 @@ static json_t *rest_json(const struct lh_strings_report *report)
 
 const struct lh_strings_block lh_strings_classes = {
 	.conclude = say_largest_classes,
-	.warn = warn,
+	.warn = warn_of_unchecked,
 	.write_text = write_classes,
 	.json_key = "classes",
 	.make_json = classes_json,

@@ -189,8 +189,8 @@ static void write_region(const struct lh_image *image, uint64_t start, uint64_t 
 	lh_buffer_escape(ret, segment->name, strlen(segment->name));
 }
 
-static void write_row(const struct lh_image *image, const struct strip *strip, const struct strip_row *row,
-		      struct lh_style style, struct lh_buffer *ret)
+static void write_map_row(const struct lh_image *image, const struct strip *strip, const struct strip_row *row,
+			  struct lh_style style, struct lh_buffer *ret)
 {
 	lh_buffer_printf(ret, "%#14" PRIx64 "  ", row->start);
 	for (size_t i = 0; i < STRIP_COLUMNS; i++)
@@ -228,7 +228,7 @@ static void write_map(const struct lh_strings_report *report, struct lh_style st
 	choose_letters(&strip);
 	lh_write_heading(style, "Where it lies", ret);
 	for (size_t i = 0; i < strip.rows.count; i++)
-		write_row(report->image, &strip, &strip.rows.items[i], style, ret);
+		write_map_row(report->image, &strip, &strip.rows.items[i], style, ret);
 	char bytes[LH_FORMAT_MAX];
 	if (strip.left_out)
 		lh_buffer_printf(ret, "and %s in %zu more places: --json has the whole map\n",

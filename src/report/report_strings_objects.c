@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* "SSL (server, TLS 1.3)" */
-static void write_name(const struct lh_object_count *row, struct lh_buffer *ret)
+static void write_object_name(const struct lh_object_count *row, struct lh_buffer *ret)
 {
 	lh_buffer_escape(ret, row->name, strlen(row->name));
 	if (*row->detail) {
@@ -46,17 +46,17 @@ static void conclude_strings_objects(const struct lh_summary *summary, struct lh
 		if (said >= LARGEST && !row->is_own)
 			continue;
 		lh_buffer_printf(ret, "%s%s ", said++ ? ", " : "objects: ", lh_format_count(row->count, count));
-		write_name(row, ret);
+		write_object_name(row, ret);
 		lh_buffer_printf(ret, " in %s", lh_format_bytes(row->bytes, bytes));
 		has_own |= row->is_own;
 	}
 }
 
-static void write_row(struct lh_table *table, const struct lh_object_count *row)
+static void write_object_row(struct lh_table *table, const struct lh_object_count *row)
 {
 	char count[LH_FORMAT_MAX];
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
-	write_name(row, &name);
+	write_object_name(row, &name);
 	lh_table_row(table, LH_ROW_PLAIN);
 	lh_table_cell(table, "%s", lh_format_count(row->count, count));
 	lh_table_cell_bytes(table, row->bytes);
@@ -78,7 +78,7 @@ static void write_text(const struct lh_strings_report *report, struct lh_style s
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	for (size_t i = 0; i < objects->rows.count && i < report->top; i++)
-		write_row(&table, &objects->rows.items[i]);
+		write_object_row(&table, &objects->rows.items[i]);
 	lh_write_heading(style, "Objects, by type", ret);
 	lh_table_render(&table, style, ret);
 	if (objects->rows.count > report->top) {

@@ -11,7 +11,7 @@
 /* From this share of the pointers on, a module is worth naming. */
 #define MODULE_PERCENT 10.0
 
-static bool is_named(const struct lh_census_row *row)
+static bool is_named_symbol(const struct lh_census_row *row)
 {
 	return row->symbol.origin != LH_SYMBOL_SECTION;
 }
@@ -63,7 +63,7 @@ static void say_most_pointed_to(const struct lh_summary *summary, struct lh_clau
 	struct lh_buffer *ret = NULL;
 	for (size_t i = 0; i < summary->census.named_count && said < NAMES && !lh_objects_are_notable(summary); i++) {
 		const struct lh_census_row *row = &summary->census.rows.items[i];
-		if (!is_named(row) || is_allocators(row))
+		if (!is_named_symbol(row) || is_allocators(row))
 			continue;
 		most = most ? most : row->count;
 		if (row->count < 2 || row->count < most / NOTABLE_FRACTION)
@@ -82,7 +82,7 @@ static void conclude_strings_symbols(const struct lh_summary *summary, struct lh
 }
 
 /* Whether most of the words are the same distance apart. */
-static bool is_regular(const struct lh_census_row *row)
+static bool is_regular_file_problem(const struct lh_census_row *row)
 {
 	return row->count > 2 && row->distance_count >= (row->count - 1) / 2;
 }
@@ -92,9 +92,9 @@ static void write_census_row(struct lh_table *table, const struct lh_census_row 
 	char count[LH_FORMAT_MAX];
 	struct lh_buffer symbol LH_CLEANUP(lh_buffer_deinit) = {0};
 	write_symbol(row, &symbol);
-	lh_table_row(table, is_named(row) ? LH_ROW_PLAIN : LH_ROW_DIM);
+	lh_table_row(table, is_named_symbol(row) ? LH_ROW_PLAIN : LH_ROW_DIM);
 	lh_table_cell(table, "%s", lh_format_count(row->count, count));
-	lh_table_cell_bytes(table, is_regular(row) ? row->distance_bytes : 0);
+	lh_table_cell_bytes(table, is_regular_file_problem(row) ? row->distance_bytes : 0);
 	lh_table_cell(table, "0x%" PRIx64, row->example_addr);
 	lh_table_cell_escaped(table, row->symbol.module_name);
 	lh_table_cell(table, "%s", symbol.data ? symbol.data : "");
@@ -107,7 +107,7 @@ static void write_census_rows(const struct lh_strings_report *report, struct lh_
 	size_t shown = 0;
 	for (int wants_name = 1; wants_name >= 0; wants_name--) {
 		for (size_t i = 0; i < census->named_count && shown < report->top; i++) {
-			if (is_named(&census->rows.items[i]) != wants_name)
+			if (is_named_symbol(&census->rows.items[i]) != wants_name)
 				continue;
 			write_census_row(table, &census->rows.items[i]);
 			shown++;

@@ -105,8 +105,8 @@ static void put_panel(const struct lh_selection *selection, const struct lh_grow
 	lh_buffer_puts(ret, "</g>\n");
 }
 
-static void put_region(const struct lh_selection *selection, const struct lh_growth *growth, size_t place,
-		       struct lh_buffer *ret)
+static void put_svg_region(const struct lh_selection *selection, const struct lh_growth *growth, size_t place,
+			   struct lh_buffer *ret)
 {
 	struct lh_buffer title LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_buffer_printf(&title, "%s 0x%llx %s", lh_region_kind_name(growth->kind), (unsigned long long)growth->start,
@@ -122,7 +122,7 @@ void lh_report_select_svg(const struct lh_select_report *report, struct lh_buffe
 	put_panel(selection, &selection->total, report->command[0] ? report->command : "process", 0, &panels);
 	for (size_t i = 0; i < selection->growths.count && place < PANELS_MAX; i++) {
 		if (selection->growths.items[i].series.count)
-			put_region(selection, &selection->growths.items[i], place++, &panels);
+			put_svg_region(selection, &selection->growths.items[i], place++, &panels);
 	}
 	lh_buffer_printf(ret,
 			 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "

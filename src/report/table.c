@@ -120,7 +120,7 @@ static size_t text_columns(const char *text)
 	return columns;
 }
 
-static const char *cell_at(const struct lh_table *table, size_t row, size_t column)
+static const char *table_cell_at(const struct lh_table *table, size_t row, size_t column)
 {
 	size_t index = row * table->column_count + column;
 	return index < table->cells.count ? table->cells.items[index] : "";
@@ -130,7 +130,7 @@ static size_t column_width(const struct lh_table *table, size_t column)
 {
 	size_t width = text_columns(table->columns[column].title);
 	for (size_t row = 0; row < table->row_styles.count; row++)
-		width = lh_max_u64(width, text_columns(cell_at(table, row, column)));
+		width = lh_max_u64(width, text_columns(table_cell_at(table, row, column)));
 	return width;
 }
 
@@ -199,12 +199,12 @@ static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const 
 }
 
 /* `row` is row_styles.count for the titles. */
-static void append_line(const struct lh_table *table, size_t row, const size_t *widths, size_t shown,
-			struct lh_buffer *line)
+static void append_table_line(const struct lh_table *table, size_t row, const size_t *widths, size_t shown,
+			      struct lh_buffer *line)
 {
 	bool is_title = row == table->row_styles.count;
 	for (size_t i = 0; i < shown; i++) {
-		const char *text = is_title ? table->columns[i].title : cell_at(table, row, i);
+		const char *text = is_title ? table->columns[i].title : table_cell_at(table, row, i);
 		append_blanks(line, i ? GAP_WIDTH : 0);
 		append_cell(line, table->columns[i].kind, text, widths[i]);
 	}
@@ -218,7 +218,7 @@ static void render_line(const struct lh_table *table, size_t row, const size_t *
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	enum lh_row_style row_style = row < table->row_styles.count ? table->row_styles.items[row] : LH_ROW_BOLD;
 	bool is_styled = style.color && row_style != LH_ROW_PLAIN;
-	append_line(table, row, widths, shown, &line);
+	append_table_line(table, row, widths, shown, &line);
 	if (is_styled)
 		lh_buffer_puts(ret, style_codes[row_style]);
 	lh_buffer_append(ret, line.data, line.length);
@@ -264,7 +264,7 @@ void lh_table_render(const struct lh_table *table, struct lh_style style, struct
 	for (size_t row = 0; row < table->row_styles.count; row++) {
 		render_line(table, row, widths, shown, style, ret);
 		if (is_below)
-			render_below(cell_at(table, row, last), style, ret);
+			render_below(table_cell_at(table, row, last), style, ret);
 	}
 }
 

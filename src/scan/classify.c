@@ -54,7 +54,7 @@ void lh_classifier_deinit(struct lh_classifier *classifier)
 }
 
 /* The last range that held one is tried first: pointers come in clusters. */
-static bool is_mapped(const struct lh_classifier *classifier, uint64_t addr, size_t *last)
+static bool is_mapped_word(const struct lh_classifier *classifier, uint64_t addr, size_t *last)
 {
 	const struct lh_range *mapped = classifier->mapped.items;
 	if (mapped[*last].start <= addr && addr < mapped[*last].end)
@@ -164,7 +164,7 @@ static void find_text(const struct view *view, struct window *window)
 	}
 }
 
-static uint64_t word_at(const struct view *view, ptrdiff_t at)
+static uint64_t classified_word_at(const struct view *view, ptrdiff_t at)
 {
 	uint64_t value;
 	memcpy(&value, view->data + at, sizeof(value));
@@ -176,8 +176,8 @@ static void take_pointer(struct view *view, struct window *window, size_t word)
 {
 	ptrdiff_t at = window->at + (ptrdiff_t)(word * WORD_BYTES);
 	uint64_t text = window->text[word * WORD_BYTES / LINE_BYTES] & word_bits(word % (LINE_BYTES / WORD_BYTES));
-	uint64_t value = word_at(view, at);
-	if (value && is_mapped(view->classifier, value, &view->last_mapped))
+	uint64_t value = classified_word_at(view, at);
+	if (value && is_mapped_word(view->classifier, value, &view->last_mapped))
 		window->pointer_bytes += WORD_BYTES - (text ? bit_count(text) : 0);
 }
 
@@ -201,7 +201,7 @@ static void find_words(struct view *view, struct window *window)
 		uint64_t bits = word_bits(word % (LINE_BYTES / WORD_BYTES));
 		if ((window->judged[word * WORD_BYTES / LINE_BYTES] & bits) != bits)
 			continue;
-		if (!word_at(view, window->at + (ptrdiff_t)(word * WORD_BYTES)))
+		if (!classified_word_at(view, window->at + (ptrdiff_t)(word * WORD_BYTES)))
 			window->zero_bytes += WORD_BYTES;
 		else if (view->classifier->mapped.count)
 			take_pointer(view, window, word);

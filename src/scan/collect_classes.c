@@ -34,7 +34,7 @@ static struct lh_error *create_classes(const struct lh_collector_setup *setup, v
 	return NULL;
 }
 
-static struct lh_error *create_part(void *total, void **ret)
+static struct lh_error *create_classes_part(void *total, void **ret)
 {
 	struct lh_recognizer_pass *part;
 	LH_TRY(lh_recognizer_pass_clone(((struct classes_total *)total)->pass, &part));
@@ -42,13 +42,13 @@ static struct lh_error *create_part(void *total, void **ret)
 	return NULL;
 }
 
-static void destroy_part(void *part)
+static void destroy_classes_part(void *part)
 {
 	lh_recognizer_pass_destroy(part);
 }
 
-static struct lh_error *feed(struct lh_recognizer_pass *pass, const struct lh_block *piece,
-			     struct lh_findings *findings)
+static struct lh_error *feed_classes(struct lh_recognizer_pass *pass, const struct lh_block *piece,
+				     struct lh_findings *findings)
 {
 	LH_TRY(lh_recognizer_pass_feed(pass, piece));
 	findings->secrets = lh_recognizer_pass_secrets(pass, &findings->secret_count);
@@ -89,13 +89,13 @@ static struct lh_error *begin_classes(void *part, struct lh_findings *findings)
 	if (!first->is_continued || !first->bytes_before)
 		return NULL;
 	struct lh_block before = block_before(first);
-	return feed(part, &before, findings);
+	return feed_classes(part, &before, findings);
 }
 
 static struct lh_error *take_classes(void *part, const struct lh_block *piece, bool is_zero,
 				     struct lh_findings *findings)
 {
-	return is_zero ? NULL : feed(part, piece, findings);
+	return is_zero ? NULL : feed_classes(part, piece, findings);
 }
 
 static struct lh_error *end_classes(void *part, struct lh_findings *findings)
@@ -104,7 +104,7 @@ static struct lh_error *end_classes(void *part, struct lh_findings *findings)
 	const struct lh_block *last = &stripe->blocks[stripe->block_count - 1];
 	if (stripe->goes_on && last->bytes_after) {
 		struct lh_block after = block_after(last);
-		LH_TRY(feed(part, &after, findings));
+		LH_TRY(feed_classes(part, &after, findings));
 	}
 	LH_TRY(lh_recognizer_pass_settle(part));
 	findings->owned = lh_recognizer_pass_owned(part, &findings->owned_count);
@@ -145,8 +145,8 @@ static struct lh_error *finish_classes(void *total, struct lh_findings *findings
 const struct lh_collector lh_collect_classes = {
 	.create = create_classes,
 	.destroy = destroy_classes,
-	.create_part = create_part,
-	.destroy_part = destroy_part,
+	.create_part = create_classes_part,
+	.destroy_part = destroy_classes_part,
 	.begin = begin_classes,
 	.take = take_classes,
 	.end = end_classes,

@@ -46,7 +46,7 @@ static struct lh_error *create_map(const struct lh_collector_setup *setup, void 
 	return NULL;
 }
 
-static struct lh_error *create_part(void *context, void **ret)
+static struct lh_error *create_map_part(void *context, void **ret)
 {
 	struct map_part *part = calloc(1, sizeof(*part));
 	if (!part)
@@ -56,7 +56,7 @@ static struct lh_error *create_part(void *context, void **ret)
 	return NULL;
 }
 
-static void destroy_part(void *context)
+static void destroy_map_part(void *context)
 {
 	struct map_part *part = context;
 	lh_map_deinit(&part->map);
@@ -115,8 +115,8 @@ static struct lh_error *add_in_cells(struct map_part *part, const struct lh_bloc
 }
 
 /* *owned goes on to the first that ends after the block. */
-static struct lh_error *add_block(struct map_part *part, const struct lh_block *block,
-				  const struct lh_findings *findings, size_t *owned)
+static struct lh_error *add_map_block(struct map_part *part, const struct lh_block *block,
+				      const struct lh_findings *findings, size_t *owned)
 {
 	uint64_t at = block->addr, end_map = block->addr + block->bytes;
 	for (; *owned < findings->owned_count; ++*owned) {
@@ -137,7 +137,7 @@ static struct lh_error *end_map(void *context, struct lh_findings *findings)
 {
 	size_t owned = 0;
 	for (size_t i = 0; i < findings->stripe->block_count; i++)
-		LH_TRY(add_block(context, &findings->stripe->blocks[i], findings, &owned));
+		LH_TRY(add_map_block(context, &findings->stripe->blocks[i], findings, &owned));
 	return NULL;
 }
 
@@ -166,8 +166,8 @@ static struct lh_error *finish_map(void *context, struct lh_findings *findings, 
 const struct lh_collector lh_collect_map = {
 	.create = create_map,
 	.destroy = destroy_map,
-	.create_part = create_part,
-	.destroy_part = destroy_part,
+	.create_part = create_map_part,
+	.destroy_part = destroy_map_part,
 	.begin = begin_map,
 	.take = take_map,
 	.end = end_map,

@@ -36,7 +36,7 @@ static struct lh_error *create_symbols(const struct lh_collector_setup *setup, v
 	return NULL;
 }
 
-static struct lh_error *create_part(void *total, void **ret)
+static struct lh_error *create_symbols_part(void *total, void **ret)
 {
 	const struct symbols_total *symbols = total;
 	struct lh_census_pass *part;
@@ -45,7 +45,7 @@ static struct lh_error *create_part(void *total, void **ret)
 	return NULL;
 }
 
-static void destroy_part(void *part)
+static void destroy_symbols_part(void *part)
 {
 	lh_census_pass_destroy(part);
 }
@@ -85,7 +85,7 @@ static struct lh_error *count_for_module(struct lh_summary *summary, const struc
 	return module ? lh_vec_push(&summary->modules, count) : NULL;
 }
 
-static int compare_modules(const void *a, const void *b)
+static int compare_symbol_modules(const void *a, const void *b)
 {
 	const struct lh_module_count *x = a, *y = b;
 	return x->count > y->count ? -1 : x->count < y->count;
@@ -100,15 +100,15 @@ static struct lh_error *finish_symbols(void *total, struct lh_findings *findings
 	for (size_t i = 0; i < ret->census.rows.count; i++)
 		LH_TRY(count_for_module(ret, &ret->census.rows.items[i]));
 	if (ret->modules.count)
-		qsort(ret->modules.items, ret->modules.count, sizeof(*ret->modules.items), compare_modules);
+		qsort(ret->modules.items, ret->modules.count, sizeof(*ret->modules.items), compare_symbol_modules);
 	return NULL;
 }
 
 const struct lh_collector lh_collect_symbols = {
 	.create = create_symbols,
 	.destroy = destroy_symbols,
-	.create_part = create_part,
-	.destroy_part = destroy_part,
+	.create_part = create_symbols_part,
+	.destroy_part = destroy_symbols_part,
 	.begin = begin_symbols,
 	.take = take_symbols,
 	.merge = merge_symbols,

@@ -62,7 +62,7 @@ static struct lh_error *count_runs(void *context, const struct lh_run_batch *bat
 	return NULL;
 }
 
-static void destroy_part(void *context)
+static void destroy_texts_part(void *context)
 {
 	struct texts_part *part = context;
 	lh_run_part_deinit(&part->runs);
@@ -72,7 +72,7 @@ static void destroy_part(void *context)
 	free(part);
 }
 
-static struct lh_error *create_part(void *total, void **ret)
+static struct lh_error *create_texts_part(void *total, void **ret)
 {
 	const struct texts_total *texts = total;
 	struct texts_part *part = calloc(1, sizeof(*part));
@@ -86,7 +86,7 @@ static struct lh_error *create_part(void *total, void **ret)
 		error = lh_text_count_create((struct lh_text_limits){.texts = PART_TEXTS, .templates = 8 * 1024},
 					     &part->count);
 	if (error) {
-		destroy_part(part);
+		destroy_texts_part(part);
 		return error;
 	}
 	*ret = part;
@@ -170,7 +170,7 @@ static void destroy_texts(void *total)
 	free(texts);
 }
 
-static struct lh_error *init(struct texts_total *texts, const struct lh_collector_setup *setup)
+static struct lh_error *init_texts(struct texts_total *texts, const struct lh_collector_setup *setup)
 {
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
@@ -185,7 +185,7 @@ static struct lh_error *create_texts(const struct lh_collector_setup *setup, voi
 	struct texts_total *texts = calloc(1, sizeof(*texts));
 	if (!texts)
 		return lh_error_no_memory();
-	struct lh_error *error = init(texts, setup);
+	struct lh_error *error = init_texts(texts, setup);
 	if (error) {
 		destroy_texts(texts);
 		return error;
@@ -216,8 +216,8 @@ static struct lh_error *finish_texts(void *total, struct lh_findings *findings, 
 const struct lh_collector lh_collect_texts = {
 	.create = create_texts,
 	.destroy = destroy_texts,
-	.create_part = create_part,
-	.destroy_part = destroy_part,
+	.create_part = create_texts_part,
+	.destroy_part = destroy_texts_part,
 	.begin = begin_texts,
 	.take = take_texts,
 	.end = end_texts,

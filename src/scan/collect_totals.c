@@ -17,7 +17,7 @@ static struct lh_error *create_totals(const struct lh_collector_setup *setup, vo
 	return *ret ? NULL : lh_error_no_memory();
 }
 
-static struct lh_error *create_part(void *total, void **ret)
+static struct lh_error *create_totals_part(void *total, void **ret)
 {
 	(void)total;
 	return create_totals(NULL, ret);
@@ -62,7 +62,7 @@ static struct lh_error *finish_totals(void *total, struct lh_findings *findings,
 const struct lh_collector lh_collect_totals = {
 	.create = create_totals,
 	.destroy = free,
-	.create_part = create_part,
+	.create_part = create_totals_part,
 	.destroy_part = free,
 	.begin = begin_totals,
 	.take = take_totals,

@@ -118,7 +118,8 @@ static void unite_items(struct diff_items *list)
 }
 
 /* Either may be NULL, not both. */
-static struct lh_error *add_row(const struct diff_item *before, const struct diff_item *after, struct lh_diff_rows *ret)
+static struct lh_error *add_diff_row(const struct diff_item *before, const struct diff_item *after,
+				     struct lh_diff_rows *ret)
 {
 	static const struct diff_item none = {.name = ""};
 	const struct diff_item *named = after ? after : before;
@@ -144,7 +145,7 @@ static struct lh_error *join_items(const struct diff_items *before, const struct
 	const struct diff_item *right = after->items.items, *right_end = right + after->items.count;
 	while (left < left_end || right < right_end) {
 		int order = left == left_end ? 1 : right == right_end ? -1 : compare_names(left, right);
-		LH_TRY(add_row(order <= 0 ? left : NULL, order >= 0 ? right : NULL, ret));
+		LH_TRY(add_diff_row(order <= 0 ? left : NULL, order >= 0 ? right : NULL, ret));
 		left += order <= 0;
 		right += order >= 0;
 	}
@@ -152,20 +153,20 @@ static struct lh_error *join_items(const struct diff_items *before, const struct
 }
 
 /* Counts and bytes are far below 2^63. */
-static int64_t growth(uint64_t before, uint64_t after)
+static int64_t row_growth(uint64_t before, uint64_t after)
 {
 	return (int64_t)(after - before);
 }
 
-static int compare_growth(const void *a, const void *b)
+static int compare_row_growth(const void *a, const void *b)
 {
 	const struct lh_diff_row *left = a, *right = b;
-	int64_t left_bytes = growth(left->before_bytes, left->after_bytes);
-	int64_t right_bytes = growth(right->before_bytes, right->after_bytes);
+	int64_t left_bytes = row_growth(left->before_bytes, left->after_bytes);
+	int64_t right_bytes = row_growth(right->before_bytes, right->after_bytes);
 	if (left_bytes != right_bytes)
 		return left_bytes > right_bytes ? -1 : 1;
-	int64_t left_count = growth(left->before_count, left->after_count);
-	int64_t right_count = growth(right->before_count, right->after_count);
+	int64_t left_count = row_growth(left->before_count, left->after_count);
+	int64_t right_count = row_growth(right->before_count, right->after_count);
 	if (left_count != right_count)
 		return left_count > right_count ? -1 : 1;
 	int order = strcmp(left->name, right->name);
@@ -183,7 +184,7 @@ static struct lh_error *compare_kind(enum lh_diff_kind kind, const struct lh_sum
 	unite_items(&right);
 	LH_TRY(join_items(&left, &right, ret));
 	if (ret->rows.count)
-		qsort(ret->rows.items, ret->rows.count, sizeof(*ret->rows.items), compare_growth);
+		qsort(ret->rows.items, ret->rows.count, sizeof(*ret->rows.items), compare_row_growth);
 	return NULL;
 }
 

@@ -19,7 +19,7 @@ static void add_cell(struct lh_map_cell *sum, const struct lh_map_cell *cell)
 		sum->bytes[class] += cell->bytes[class];
 }
 
-static void widen(struct lh_map *map)
+static void widen_cell(struct lh_map *map)
 {
 	map->cell_bytes *= 2;
 	size_t kept = 0;
@@ -35,7 +35,7 @@ static void widen(struct lh_map *map)
 }
 
 /* The cell that holds the address: the last one, or a new one after it. */
-static struct lh_error *cell_at(struct lh_map *map, uint64_t addr, struct lh_map_cell **ret)
+static struct lh_error *map_cell_at(struct lh_map *map, uint64_t addr, struct lh_map_cell **ret)
 {
 	map->cell_bytes = map->cell_bytes ? map->cell_bytes : LH_MAP_CELL_BYTES_MIN;
 	struct lh_map_cell *last = last_cell(map);
@@ -44,7 +44,7 @@ static struct lh_error *cell_at(struct lh_map *map, uint64_t addr, struct lh_map
 		LH_TRY(lh_vec_push(&map->cells, cell));
 	}
 	while (map->cells.count > LH_MAP_CELLS_MAX && map->cell_bytes < UINT64_MAX / 4)
-		widen(map);
+		widen_cell(map);
 	*ret = last_cell(map);
 	return NULL;
 }
@@ -52,7 +52,7 @@ static struct lh_error *cell_at(struct lh_map *map, uint64_t addr, struct lh_map
 struct lh_error *lh_map_add(struct lh_map *map, uint64_t addr, unsigned class, uint64_t bytes)
 {
 	struct lh_map_cell *cell;
-	LH_TRY(cell_at(map, addr, &cell));
+	LH_TRY(map_cell_at(map, addr, &cell));
 	cell->bytes[class] += bytes;
 	return NULL;
 }
@@ -61,7 +61,7 @@ struct lh_error *lh_map_join(struct lh_map *map, const struct lh_map *part)
 {
 	for (size_t i = 0; i < part->cells.count; i++) {
 		struct lh_map_cell *cell;
-		LH_TRY(cell_at(map, part->cells.items[i].start, &cell));
+		LH_TRY(map_cell_at(map, part->cells.items[i].start, &cell));
 		add_cell(cell, &part->cells.items[i]);
 	}
 	return NULL;

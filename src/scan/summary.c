@@ -34,7 +34,7 @@ struct summary_part {
 
 /* ---------------------------------------------------------------- stripes */
 
-static void destroy_part(void *context)
+static void destroy_summary_part(void *context)
 {
 	struct summary_part *part = context;
 	for (size_t i = 0; i < COLLECTORS; i++) {
@@ -44,7 +44,7 @@ static void destroy_part(void *context)
 	free(part);
 }
 
-static struct lh_error *create_part(void *context, void **ret)
+static struct lh_error *create_summary_part(void *context, void **ret)
 {
 	const struct summary_total *total = context;
 	struct summary_part *part = calloc(1, sizeof(*part));
@@ -55,7 +55,7 @@ static struct lh_error *create_part(void *context, void **ret)
 	for (size_t i = 0; i < COLLECTORS && !error; i++)
 		error = lh_collectors[i]->create_part(total->totals[i], &part->parts[i]);
 	if (error) {
-		destroy_part(part);
+		destroy_summary_part(part);
 		return error;
 	}
 	*ret = part;
@@ -133,7 +133,8 @@ static void cleanup_total(struct summary_total *total)
 }
 
 /* Being interrupted is no failure: the result so far counts. */
-static struct lh_error *walk(struct summary_total *total, struct lh_image *image, bool *ret_is_interrupted)
+static struct lh_error *walk_image_stripes(struct summary_total *total, struct lh_image *image,
+					   bool *ret_is_interrupted)
 {
 	const struct lh_summary_options *options = total->setup.options;
 	struct lh_striping striping = {
@@ -146,8 +147,8 @@ static struct lh_error *walk(struct summary_total *total, struct lh_image *image
 	};
 	struct lh_stripe_work work = {
 		.context = total,
-		.create_part = create_part,
-		.destroy_part = destroy_part,
+		.create_part = create_summary_part,
+		.destroy_part = destroy_summary_part,
 		.scan = scan_stripe,
 		.merge = merge_stripe,
 	};
@@ -187,7 +188,7 @@ struct lh_error *lh_summarize(struct lh_image *image, const struct lh_summary_op
 	LH_TRY(lh_kernel_select(&total.kernel));
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->create(&total.setup, &total.totals[i]));
-	LH_TRY(walk(&total, image, &summary.is_interrupted));
+	LH_TRY(walk_image_stripes(&total, image, &summary.is_interrupted));
 	summary.match_loss = lh_text_filter_take_loss(options->run.match);
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->finish(total.totals[i], &total.findings, &summary));

@@ -15,7 +15,7 @@
 /* Objects/obmalloc.c: ARENA_SIZE is 256 KiB up to CPython 3.9, 1 MiB since. */
 #define PYTHON_ARENA_BYTES (256 * LH_KIB)
 
-static bool starts(const char *text, const char *prefix)
+static bool text_begins_with(const char *text, const char *prefix)
 {
 	return !strncmp(text, prefix, strlen(prefix));
 }
@@ -41,14 +41,14 @@ static void gather_from_name(const char *name, struct lh_runtime_facts *facts)
 		{"libmimalloc", LH_ALLOCATOR_MIMALLOC}, {"ld-musl-", LH_ALLOCATOR_MUSL},
 		{"libc.musl-", LH_ALLOCATOR_MUSL},
 	};
-	facts->has_python |= starts(name, "libpython") || starts(name, "python3");
-	facts->has_v8 |= starts(name, "libnode") || !strcmp(name, "node") || !strcmp(name, "nodejs");
-	facts->has_jvm |= starts(name, "libjvm.so");
+	facts->has_python |= text_begins_with(name, "libpython") || has_prefix(name, "python3");
+	facts->has_v8 |= text_begins_with(name, "libnode") || !strcmp(name, "node") || !strcmp(name, "nodejs");
+	facts->has_jvm |= text_begins_with(name, "libjvm.so");
 	for (size_t i = 0; i < LH_ARRAY_COUNT(libraries); i++) {
-		if (starts(name, libraries[i].prefix))
+		if (text_begins_with(name, libraries[i].prefix))
 			facts->allocator = libraries[i].allocator;
 	}
-	if ((starts(name, "libc.so.6") || starts(name, "libc-2.")) && !facts->allocator)
+	if ((text_begins_with(name, "libc.so.6") || has_prefix(name, "libc-2.")) && !facts->allocator)
 		facts->allocator = LH_ALLOCATOR_GLIBC;
 }
 
@@ -91,7 +91,7 @@ static void classify_anonymous(const struct lh_growth *growth, const struct lh_r
 		SAY(ret, "ended-threads",
 		    "stacks of %zu threads that have ended, and that nobody has joined (pthread_join) or detached",
 		    growth->ended_stack_count);
-	else if (starts(growth->name, "[anon:"))
+	else if (text_begins_with(growth->name, "[anon:"))
 		SAY(ret, "named-mmap", "memory that the program mapped and named %.80s (prctl PR_SET_VMA_ANON_NAME)",
 		    growth->name);
 	else if (has_other_malloc(facts))
@@ -122,7 +122,7 @@ static void classify_anonymous(const struct lh_growth *growth, const struct lh_r
 /* Names that java.util.concurrent.Executors gives, as far as the kernel's 15 bytes go. */
 static bool is_java_pool(const struct lh_growth *growth, const struct lh_runtime_facts *facts)
 {
-	return facts->has_jvm && starts(growth->thread_name, "pool-");
+	return facts->has_jvm && text_begins_with(growth->thread_name, "pool-");
 }
 
 static void classify_threads(const struct lh_growth *growth, const struct lh_runtime_facts *facts, struct lh_cause *ret)

@@ -43,7 +43,7 @@ static uint64_t watch_more_ns(const struct lh_selection *after, double resolutio
 	return (uint64_t)((double)after->span_ns * (factor - 1)) + 1;
 }
 
-static enum lh_change classify(const struct lh_selection *before, const struct lh_comparison *comparison)
+static enum lh_change classify_change(const struct lh_selection *before, const struct lh_comparison *comparison)
 {
 	double before_rate = comparison->before_bytes_per_hour;
 	if (comparison->difference_low_bytes_per_hour > 0)
@@ -55,7 +55,7 @@ static enum lh_change classify(const struct lh_selection *before, const struct l
 	return comparison->after_bytes_per_hour <= RESOLVED_SHARE * before_rate ? LH_CHANGE_STOPPED : LH_CHANGE_SLOWER;
 }
 
-static void explain(struct lh_comparison *comparison)
+static void explain_change(struct lh_comparison *comparison)
 {
 	char before[LH_FORMAT_MAX], after[LH_FORMAT_MAX], resolution[LH_FORMAT_MAX], more[LH_FORMAT_MAX];
 	int length = snprintf(comparison->reason, sizeof(comparison->reason),
@@ -89,10 +89,10 @@ struct lh_error *lh_compare(const struct lh_selection *before, const struct lh_s
 	comparison.confidence = half > 0          ? 0.5 * erfc(-fabs(difference) / (half / Z_95) / M_SQRT2)
 				: difference != 0 ? 1
 						  : 0.5;
-	comparison.change = classify(before, &comparison);
+	comparison.change = classify_change(before, &comparison);
 	comparison.watch_more_ns =
 		watch_more_ns(after, after_half, RESOLVED_SHARE * fmax(0, before->total.rate_bytes_per_hour));
-	explain(&comparison);
+	explain_change(&comparison);
 	*ret = comparison;
 	return NULL;
 }

@@ -134,8 +134,8 @@ static void make_family(struct lh_tracks *tracks, struct lh_track *const *group,
 }
 
 /* How many of the first ones are alike by `compare`. */
-static size_t group_length(struct lh_track *const *order, size_t count,
-			   int (*compare)(const struct lh_track *, const struct lh_track *))
+static size_t family_group_length(struct lh_track *const *order, size_t count,
+				  int (*compare)(const struct lh_track *, const struct lh_track *))
 {
 	size_t length = 1;
 	while (length < count && compare(order[0], order[length]) == 0)
@@ -146,7 +146,7 @@ static size_t group_length(struct lh_track *const *order, size_t count,
 static void group_alike(struct lh_tracks *tracks, struct lh_track **order, size_t count)
 {
 	for (size_t at = 0; at < count;) {
-		size_t length = group_length(order + at, count - at, compare_alike);
+		size_t length = family_group_length(order + at, count - at, compare_alike);
 		if (is_family(tracks, order + at, length))
 			make_family(tracks, order + at, length);
 		at += length;
@@ -171,7 +171,7 @@ static void group_assorted(struct lh_tracks *tracks, struct lh_track **order, si
 			order[kept++] = order[i];
 	}
 	for (size_t at = 0; at < kept;) {
-		size_t length = group_length(order + at, kept - at, compare_backing);
+		size_t length = family_group_length(order + at, kept - at, compare_backing);
 		if (length >= MIN_ASSORTED)
 			make_family(tracks, order + at, length);
 		at += length;

@@ -40,8 +40,8 @@ static double unit_of(enum lh_holding holding)
 	return lh_holding_is_memory(holding) ? 1 : COUNT_UNIT;
 }
 
-static struct lh_error *spread(const struct lh_tracks *tracks, enum lh_holding holding, double *values,
-			       struct lh_holding_growth *ret)
+static struct lh_error *value_spread(const struct lh_tracks *tracks, enum lh_holding holding, double *values,
+				     struct lh_holding_growth *ret)
 {
 	size_t count = tracks->moments.count;
 	LH_TRY(lh_vec_reserve(&ret->series, count));
@@ -81,7 +81,7 @@ struct lh_error *lh_holding_judge(const struct lh_tracks *tracks, enum lh_holdin
 	ret->verdict = LH_VERDICT_STEADY;
 	if (!steps->items.count || (steps->items.count == 1 && !steps->items.items[0].moment))
 		return NULL;
-	LH_TRY(spread(tracks, holding, values, ret));
+	LH_TRY(value_spread(tracks, holding, values, ret));
 	LH_TRY(lh_judge((struct lh_series){seconds, values, tracks->moments.count}, &judgement));
 	ret->verdict = judgement.verdict;
 	ret->watch_more_ns = judgement.watch_more_ns;

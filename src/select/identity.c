@@ -71,7 +71,7 @@ static size_t root_of(struct lh_tracks *tracks, size_t at)
 }
 
 /* The earlier one goes on, with what the other has had. */
-static struct lh_error *join(struct lh_tracks *tracks, size_t a, size_t b, size_t *ret)
+static struct lh_error *join_tracks(struct lh_tracks *tracks, size_t a, size_t b, size_t *ret)
 {
 	a = root_of(tracks, a);
 	b = root_of(tracks, b);
@@ -126,7 +126,7 @@ static struct lh_error *take_track(struct lh_tracks *tracks, struct lh_track_pie
 		piece->track = root_of(tracks, track);
 		return NULL;
 	}
-	return join(tracks, piece->track, track, &piece->track);
+	return join_tracks(tracks, piece->track, track, &piece->track);
 }
 
 /* Both are in address order and disjoint: of n + m mappings at most n + m pairs overlap. */
@@ -187,7 +187,7 @@ static void find_come(const struct adding *adding, struct candidates *ret)
 }
 
 /* mremap(2) keeps the pages, and may make the mapping larger; smaller ones stay where they are. */
-static bool fits(const struct lh_track_piece *gone, const struct lh_track_piece *come)
+static bool fits_track(const struct lh_track_piece *gone, const struct lh_track_piece *come)
 {
 	return lh_range_bytes(come->range) >= lh_range_bytes(gone->range) &&
 	       lh_range_bytes(come->range) <= 4 * lh_range_bytes(gone->range);
@@ -201,13 +201,13 @@ static struct lh_error *match_moved(struct adding *adding, const struct candidat
 	for (size_t i = 0; i < gone->count; i++) {
 		size_t fit_count = 0, rival_count = 0, fit = 0;
 		for (size_t j = 0; j < come->count; j++) {
-			if (fits(&latest[gone->items[i]], &pieces[come->items[j]])) {
+			if (fits_track(&latest[gone->items[i]], &pieces[come->items[j]])) {
 				fit_count++;
 				fit = come->items[j];
 			}
 		}
 		for (size_t j = 0; fit_count == 1 && j < gone->count; j++)
-			rival_count += fits(&latest[gone->items[j]], &pieces[fit]);
+			rival_count += fits_track(&latest[gone->items[j]], &pieces[fit]);
 		if (fit_count == 1 && rival_count == 1)
 			LH_TRY(take_track(adding->tracks, &pieces[fit], latest[gone->items[i]].track));
 	}
@@ -234,7 +234,7 @@ static struct lh_error *follow_moves(struct adding *adding)
 /* ---------------------------------------------------------------- one sample */
 
 /* Guards hold no memory, and reserved space would tie together what is only neighbors in it. */
-static bool is_followed(const struct lh_region *region)
+static bool is_track_followed(const struct lh_region *region)
 {
 	return region->kind != LH_REGION_GUARD && region->start < region->end;
 }
@@ -245,7 +245,7 @@ static struct lh_error *collect_pieces(struct adding *adding)
 	LH_TRY(lh_vec_reserve(&adding->pieces.items, list->regions.count + 1));
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
-		if (!is_followed(region))
+		if (!is_track_followed(region))
 			continue;
 		adding->pieces.items.items[adding->pieces.items.count++] = (struct lh_track_piece){
 			.range = {region->start, region->end},
@@ -393,7 +393,7 @@ static struct lh_error *count_regions(struct adding *adding)
 	const struct lh_region_list *list = &adding->sample->list;
 	size_t next = 0;
 	for (size_t i = 0; i < list->regions.count; i++) {
-		if (!is_followed(&list->regions.items[i]))
+		if (!is_track_followed(&list->regions.items[i]))
 			continue;
 		struct lh_track_piece *piece = &adding->pieces.items.items[next++];
 		if (piece->track == NO_TRACK)
@@ -445,7 +445,7 @@ static void halve_moments(struct lh_tracks *tracks)
  * The sample of ordinal k is moment ceil(k / stride): until the next multiple of the stride comes, the
  * last moment is that of the latest sample.
  */
-static struct lh_error *date(struct adding *adding)
+static struct lh_error *date_track(struct adding *adding)
 {
 	struct lh_tracks *tracks = adding->tracks;
 	if (!tracks->stride)
@@ -494,7 +494,7 @@ static void note_facts(struct lh_tracks *tracks, const struct lh_sample *sample)
 static struct lh_error *add_identity(struct adding *adding)
 {
 	struct lh_tracks *tracks = adding->tracks;
-	LH_TRY(date(adding));
+	LH_TRY(date_track(adding));
 	LH_TRY(collect_pieces(adding));
 	LH_TRY(match_identity(adding, &tracks->latest));
 	/* A kernel text is read in pieces while the process runs on: a mapping may be missing in one sample. */

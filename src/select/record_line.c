@@ -39,7 +39,7 @@ static struct lh_error *take_gone(struct lh_json_pull *pull, struct lh_record_li
 	return NULL;
 }
 
-static void take_number(struct lh_json_pull *pull, uint64_t max, uint64_t *ret, struct lh_record_line *line)
+static void take_line_number(struct lh_json_pull *pull, uint64_t max, uint64_t *ret, struct lh_record_line *line)
 {
 	if (!lh_json_pull_u64(pull, ret) || *ret > max)
 		line->members |= LH_LINE_BAD;
@@ -70,7 +70,7 @@ static bool take_number_member(struct lh_json_pull *pull, struct lh_json_span ke
 		if (line->members & number->member)
 			line->members |= LH_LINE_BAD;
 		line->members |= number->member;
-		take_number(pull, number->max, (uint64_t *)(void *)((char *)line + number->offset), line);
+		take_line_number(pull, number->max, (uint64_t *)(void *)((char *)line + number->offset), line);
 		return true;
 	}
 	return false;
@@ -139,7 +139,7 @@ static void take_receipt(struct lh_json_pull *pull, struct lh_record_line *line)
 }
 
 /* Whether it is one of what a process holds, and of what limits it. */
-static bool take_facts(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
+static bool take_line_facts(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
 {
 	if (lh_json_span_is(key, "holdings"))
 		take_holdings(pull, line);
@@ -154,9 +154,10 @@ static bool take_facts(struct lh_json_pull *pull, struct lh_json_span key, struc
 	return true;
 }
 
-static struct lh_error *take_member(struct lh_json_pull *pull, struct lh_json_span key, struct lh_record_line *line)
+static struct lh_error *take_line_member(struct lh_json_pull *pull, struct lh_json_span key,
+					 struct lh_record_line *line)
 {
-	if (take_number_member(pull, key, line) || take_facts(pull, key, line))
+	if (take_number_member(pull, key, line) || take_line_facts(pull, key, line))
 		return NULL;
 	if (lh_json_span_is(key, "changed"))
 		return take_entries(pull, LH_LINE_CHANGED, line);
@@ -182,7 +183,7 @@ struct lh_error *lh_record_line_parse(const char *text, size_t length, struct lh
 	*line = empty;
 	*ret_is_object = lh_json_pull_object(&pull);
 	for (bool is_first = true; *ret_is_object && lh_json_pull_member(&pull, &is_first, &key);)
-		LH_TRY(take_member(&pull, key, line));
+		LH_TRY(take_line_member(&pull, key, line));
 	*ret_is_object &= lh_json_pull_is_done(&pull);
 	return NULL;
 }

@@ -64,7 +64,7 @@ static struct lh_error *take_command(struct lh_record_reader *reader)
 	return NULL;
 }
 
-static struct lh_error *take_header(struct lh_record_reader *reader, bool is_object)
+static struct lh_error *take_record_header(struct lh_record_reader *reader, bool is_object)
 {
 	const struct lh_record_line *line = &reader->line;
 	if (!is_object || !(line->members & LH_LINE_RECORD) || line->members & LH_LINE_BAD)
@@ -118,7 +118,7 @@ static struct lh_error *take_whole(struct lh_record_reader *reader, bool *ret)
 /* ---------------------------------------------------------------- changes */
 
 /* Index of the first region that does not lie wholly before `addr`. */
-static size_t find_place(const struct lh_region_list *list, uint64_t addr)
+static size_t find_record_place(const struct lh_region_list *list, uint64_t addr)
 {
 	size_t low = 0, high = list->regions.count;
 	while (low < high) {
@@ -133,7 +133,7 @@ static size_t find_place(const struct lh_region_list *list, uint64_t addr)
 
 static bool remove_start(struct lh_region_list *list, uint64_t start)
 {
-	size_t at = find_place(list, start);
+	size_t at = find_record_place(list, start);
 	if (at == list->regions.count || list->regions.items[at].start != start)
 		return false;
 	struct lh_region *place = &list->regions.items[at];
@@ -142,9 +142,9 @@ static bool remove_start(struct lh_region_list *list, uint64_t start)
 }
 
 /* In place of what it overlaps: most often one region, itself as it was. */
-static struct lh_error *put_region(struct lh_region_list *list, const struct lh_region *region)
+static struct lh_error *put_record_region(struct lh_region_list *list, const struct lh_region *region)
 {
-	size_t at = find_place(list, region->start), end = at;
+	size_t at = find_record_place(list, region->start), end = at;
 	while (end < list->regions.count && list->regions.items[end].start < region->end)
 		end++;
 	LH_TRY(lh_vec_reserve(&list->regions, 1));
@@ -160,7 +160,7 @@ static struct lh_error *put_region(struct lh_region_list *list, const struct lh_
 /* The region that begins there, or NULL. */
 static struct lh_region *region_at(struct lh_region_list *list, uint64_t start)
 {
-	size_t at = find_place(list, start);
+	size_t at = find_record_place(list, start);
 	bool is_there = at < list->regions.count && list->regions.items[at].start == start;
 	return is_there ? &list->regions.items[at] : NULL;
 }
@@ -177,7 +177,7 @@ static struct lh_error *take_change(struct lh_region_list *list, const struct lh
 		return NULL;
 	}
 	LH_TRY(lh_record_region_decode(entry, &list->strings, &region, ret));
-	return *ret ? put_region(list, &region) : NULL;
+	return *ret ? put_record_region(list, &region) : NULL;
 }
 
 static struct lh_error *take_changes(struct lh_record_reader *reader)
@@ -214,7 +214,7 @@ static struct lh_error *take_facts_of_line(const struct lh_record_line *line, st
 }
 
 /* *ret: whether the reader now has the sample that the line stands for. */
-static struct lh_error *take_sample(struct lh_record_reader *reader, bool *ret)
+static struct lh_error *take_record_sample(struct lh_record_reader *reader, bool *ret)
 {
 	const struct lh_record_line *line = &reader->line;
 	uint64_t number = line->members & LH_LINE_NUMBER ? line->number : reader->expected;
@@ -247,9 +247,9 @@ struct lh_error *lh_record_reader_take(struct lh_record_reader *reader, const ch
 	LH_TRY(lh_record_line_parse(line, length, &reader->line, &is_object));
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a reader that was created. */
 	if (!reader->format || (is_object && reader->line.members & LH_LINE_RECORD)) /* records may follow each other */
-		return take_header(reader, is_object);
+		return take_record_header(reader, is_object);
 	if (is_object)
-		LH_TRY(take_sample(reader, &is_sample));
+		LH_TRY(take_record_sample(reader, &is_sample));
 	reader->is_whole = is_sample;
 	reader->facts.skipped_lines += !is_sample;
 	*ret = is_sample ? &reader->sample : NULL;
@@ -293,7 +293,7 @@ static struct lh_error *copy_sample(const struct lh_sample *sample, struct lh_sa
 	return NULL;
 }
 
-static struct lh_error *take_facts(struct lh_record_reader *reader, struct lh_samples *ret)
+static struct lh_error *take_record_facts(struct lh_record_reader *reader, struct lh_samples *ret)
 {
 	ret->skipped_lines += reader->facts.skipped_lines;
 	if (!ret->command) {
@@ -316,5 +316,5 @@ struct lh_error *lh_record_decode(const char *text, size_t length, const char *w
 			LH_TRY(copy_sample(sample, ret));
 		at = newline ? newline + 1 : end;
 	} while (at < end);
-	return take_facts(reader, ret);
+	return take_record_facts(reader, ret);
 }

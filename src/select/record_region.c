@@ -139,7 +139,7 @@ json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, 
 
 /* ---------------------------------------------------------------- reading */
 
-static bool is_one_of(char letter, char first, char second)
+static bool is_either_letter(char letter, char first, char second)
 {
 	return letter == first || letter == second;
 }
@@ -148,8 +148,8 @@ static bool is_one_of(char letter, char first, char second)
 static bool decode_permissions(struct lh_json_span text, struct lh_region *ret)
 {
 	const char *at = text.text;
-	if (text.length != 4 || !is_one_of(at[0], 'r', '-') || !is_one_of(at[1], 'w', '-') ||
-	    !is_one_of(at[2], 'x', '-') || !is_one_of(at[3], 'p', 's'))
+	if (text.length != 4 || !is_either_letter(at[0], 'r', '-') || !is_protection_word(at[1], 'w', '-') ||
+	    !is_either_letter(at[2], 'x', '-') || !is_protection_word(at[3], 'p', 's'))
 		return false;
 	ret->protection = (uint8_t)((at[0] == 'r' ? LH_PROT_READ : 0) | (at[1] == 'w' ? LH_PROT_WRITE : 0) |
 				    (at[2] == 'x' ? LH_PROT_EXEC : 0));
@@ -172,7 +172,7 @@ static bool take_limited(struct lh_json_pull *pull, uint64_t max, uint64_t *ret)
 	return lh_json_pull_u64(pull, ret) && *ret <= max;
 }
 
-static bool take_field(struct lh_json_pull *pull, const struct field *field, struct lh_record_entry *entry)
+static bool take_region_field(struct lh_json_pull *pull, const struct field *field, struct lh_record_entry *entry)
 {
 	struct lh_region *region = &entry->region;
 	struct lh_json_span text;
@@ -217,25 +217,26 @@ static size_t find_field(struct lh_json_span key, size_t from)
 	return LH_ARRAY_COUNT(fields);
 }
 
-static uint64_t bit(size_t field)
+static uint64_t field_bit(size_t field)
 {
 	return UINT64_C(1) << field;
 }
 
-static bool has(const struct lh_record_entry *entry, size_t field)
+static bool has_field(const struct lh_record_entry *entry, size_t field)
 {
-	return (entry->fields & bit(field)) != 0;
+	return (entry->fields & field_bit(field)) != 0;
 }
 
-static void take_member(struct lh_json_pull *pull, struct lh_json_span key, size_t *field, struct lh_record_entry *ret)
+static void take_region_member(struct lh_json_pull *pull, struct lh_json_span key, size_t *field,
+			       struct lh_record_entry *ret)
 {
 	size_t found = find_field(key, *field);
 	if (found == LH_ARRAY_COUNT(fields)) {
 		lh_json_pull_skip(pull);
 		return;
 	}
-	ret->is_bad |= !take_field(pull, &fields[found], ret) || has(ret, found);
-	ret->fields |= bit(found);
+	ret->is_bad |= !take_region_field(pull, &fields[found], ret) || has_field(ret, found);
+	ret->fields |= field_bit(found);
 	*field = found;
 }
 
@@ -246,25 +247,25 @@ void lh_record_entry_take(struct lh_json_pull *pull, struct lh_record_entry *ret
 	bool is_object = lh_json_pull_object(pull);
 	*ret = (struct lh_record_entry){.is_bad = !is_object};
 	for (bool is_first = true; is_object && lh_json_pull_member(pull, &is_first, &key);)
-		take_member(pull, key, &field, ret);
+		take_region_member(pull, key, &field, ret);
 }
 
 bool lh_record_entry_is_region(const struct lh_record_entry *entry)
 {
-	return has(entry, END);
+	return has_field(entry, END);
 }
 
 bool lh_record_entry_start(const struct lh_record_entry *entry, uint64_t *ret)
 {
 	*ret = entry->region.start;
-	return !entry->is_bad && has(entry, START);
+	return !entry->is_bad && has_field(entry, START);
 }
 
 bool lh_record_figures_decode(const struct lh_record_entry *entry, struct lh_usage *ret)
 {
 	struct lh_region from = entry->region, to = {.usage = *ret};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(fields) && !entry->is_bad; i++) {
-		if (fields[i].how == FIGURE && has(entry, i))
+		if (fields[i].how == FIGURE && has_field(entry, i))
 			*number_at(&to, &fields[i]) = *number_at(&from, &fields[i]);
 	}
 	*ret = to.usage;
@@ -285,8 +286,9 @@ struct lh_error *lh_record_region_decode(const struct lh_record_entry *entry, st
 					 struct lh_region *ret, bool *ret_is_region)
 {
 	struct lh_region region = entry->region;
-	bool is_good = !entry->is_bad && has(entry, START) && has(entry, END) && region.start < region.end &&
-		       has(entry, PERMS) && has(entry, KIND_NAME) && (!has(entry, INODE) || has(entry, OFFSET));
+	bool is_good = !entry->is_bad && has_field(entry, START) && has_field(entry, END) &&
+		       region.start < region.end && has_field(entry, PERMS) && has_field(entry, KIND_NAME) &&
+		       (!has_field(entry, INODE) || has_field(entry, OFFSET));
 	*ret_is_region = false;
 	if (!is_good)
 		return NULL;

@@ -96,7 +96,7 @@ static bool has_same_figures(const struct lh_usage *before, struct lh_usage now)
 	return memcmp(before, &now, sizeof(now)) == 0;
 }
 
-static struct lh_error *append(json_t *array, json_t *object)
+static struct lh_error *append_member(json_t *array, json_t *object)
 {
 	return json_array_append_new(array, object) ? lh_error_no_memory() : NULL;
 }
@@ -107,23 +107,23 @@ static struct lh_error *add_change(const struct lh_region *region, const struct 
 {
 	*ret = (struct written_region){region->start, digest_of(region), region->usage};
 	if (!before || !XXH128_isEqual(before->digest, ret->digest))
-		return append(changed, lh_record_region_encode(region));
+		return append_member(changed, lh_record_region_encode(region));
 	if (!has_same_figures(&before->usage, region->usage))
-		return append(changed, lh_record_figures_encode(region->start, &before->usage, &region->usage));
+		return append_member(changed, lh_record_figures_encode(region->start, &before->usage, &region->usage));
 	ret->usage = before->usage;
 	return NULL;
 }
 
 /* Both in order of address. */
-static struct lh_error *compare(const struct written *before, const struct lh_region_list *list, struct written *now,
-				json_t *changed, json_t *gone)
+static struct lh_error *compare_region(const struct written *before, const struct lh_region_list *list,
+				       struct written *now, json_t *changed, json_t *gone)
 {
 	size_t next = 0;
 	LH_TRY(lh_vec_reserve(&now->items, list->regions.count));
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
 		for (; next < before->items.count && before->items.items[next].start < region->start; next++)
-			LH_TRY(append(gone, lh_json_address(before->items.items[next].start)));
+			LH_TRY(append_member(gone, lh_json_address(before->items.items[next].start)));
 		bool is_known = next < before->items.count && before->items.items[next].start == region->start;
 		LH_TRY(add_change(region, is_known ? &before->items.items[next] : NULL, changed,
 				  &now->items.items[now->items.count]));
@@ -131,7 +131,7 @@ static struct lh_error *compare(const struct written *before, const struct lh_re
 		next += is_known;
 	}
 	for (; next < before->items.count; next++)
-		LH_TRY(append(gone, lh_json_address(before->items.items[next].start)));
+		LH_TRY(append_member(gone, lh_json_address(before->items.items[next].start)));
 	return NULL;
 }
 
@@ -184,13 +184,13 @@ static void encode_facts(const struct lh_sample *sample, json_t *line)
 		json_object_set_new(line, "receipt", encode_receipt(&sample->receipt));
 }
 
-static struct lh_error *encode(const struct lh_record_writer *writer, const struct lh_sample *sample, bool is_whole,
-			       struct written *now, struct lh_buffer *ret)
+static struct lh_error *encode_record(const struct lh_record_writer *writer, const struct lh_sample *sample,
+				      bool is_whole, struct written *now, struct lh_buffer *ret)
 {
 	static const struct written nothing = {0};
 	LH_CLEANUP(lh_cleanup_json) json_t *changed = json_array();
 	LH_CLEANUP(lh_cleanup_json) json_t *gone = json_array();
-	LH_TRY(compare(is_whole ? &nothing : &writer->before, &sample->list, now, changed, gone));
+	LH_TRY(compare_region(is_whole ? &nothing : &writer->before, &sample->list, now, changed, gone));
 	json_t *line =
 		json_pack("{s:o, s:o}", "n", lh_json_u64(writer->count), "time_ns", lh_json_u64(sample->time_ns));
 	if (sample->uptime_ns)
@@ -213,7 +213,7 @@ struct lh_error *lh_record_encode_sample(struct lh_record_writer *writer, const 
 	bool is_torn = lost_count(sample) > 0;
 	bool is_whole = is_torn || writer->was_torn || writer->count % WHOLE_EVERY == 0;
 	struct written now = {0};
-	struct lh_error *error = encode(writer, sample, is_whole, &now, ret);
+	struct lh_error *error = encode_record(writer, sample, is_whole, &now, ret);
 	if (error) {
 		lh_vec_deinit(&now.items);
 		return error;

@@ -90,7 +90,7 @@ static void row_deinit(struct row *row)
 	lh_steps_deinit(&row->mapped);
 }
 
-static void rows_deinit(struct rows *rows)
+static void select_rows_deinit(struct rows *rows)
 {
 	for (size_t i = 0; rows->items && i < rows->count; i++)
 		row_deinit(&rows->items[i]);
@@ -171,7 +171,7 @@ static struct lh_error *add_track(struct selecting *selecting, const struct lh_t
 }
 
 /* A lone track's row has its index; families come after them. */
-static struct lh_error *sum_up(struct selecting *selecting, struct rows *rows)
+static struct lh_error *sum_up_rows(struct selecting *selecting, struct rows *rows)
 {
 	const struct lh_tracks *tracks = selecting->tracks;
 	rows->count = tracks->items.count + tracks->family_count;
@@ -298,7 +298,7 @@ static struct lh_error *judge_row(struct selecting *selecting, const struct row 
 	return is_constant(shown) ? NULL : keep_series(selecting, shown, growth);
 }
 
-static int compare_ranges(const void *a, const void *b)
+static int compare_growth_ranges(const void *a, const void *b)
 {
 	const struct lh_range *left = a;
 	const struct lh_range *right = b;
@@ -307,7 +307,7 @@ static int compare_ranges(const void *a, const void *b)
 
 static void set_extent(struct lh_growth *growth)
 {
-	qsort(growth->ranges.items, growth->ranges.count, sizeof(*growth->ranges.items), compare_ranges);
+	qsort(growth->ranges.items, growth->ranges.count, sizeof(*growth->ranges.items), compare_growth_ranges);
 	growth->region_count = growth->ranges.count;
 	growth->start = growth->ranges.items[0].start;
 	growth->end = growth->ranges.items[growth->ranges.count - 1].end;
@@ -475,10 +475,10 @@ static struct lh_error *judge_holdings(struct selecting *selecting)
 static struct lh_error *judge_all(struct selecting *selecting)
 {
 	struct lh_selection *selection = &selecting->selection;
-	struct rows rows LH_CLEANUP(rows_deinit) = {0};
+	struct rows rows LH_CLEANUP(select_rows_deinit) = {0};
 	LH_TRY(take_moments(selecting));
 	LH_TRY(lh_tracks_group(selecting->tracks));
-	LH_TRY(sum_up(selecting, &rows));
+	LH_TRY(sum_up_rows(selecting, &rows));
 	LH_TRY(judge_rows(selecting, &rows));
 	LH_TRY(judge_total(selecting, &rows));
 	if (selection->growths.count)

@@ -170,7 +170,7 @@ static struct lh_error *kendall_s(struct lh_series series, double *ret)
 /* ---------------------------------------------------------------- samples that resemble each other */
 
 /* Each value's rank, from 0; equal ones get the mean of theirs. */
-static void rank(double *values, const double *sorted, size_t count)
+static void rank_values(double *values, const double *sorted, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t below = 0, low = 0, high = count;
@@ -188,7 +188,7 @@ static void rank(double *values, const double *sorted, size_t count)
 	}
 }
 
-static double autocorrelation(const double *ranks, size_t count, size_t lag)
+static double lag_autocorrelation(const double *ranks, size_t count, size_t lag)
 {
 	double mean = (double)(count - 1) / 2, sum = 0, squares = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -217,9 +217,9 @@ static struct lh_error *measure_inflation(struct lh_series series, double slope,
 	for (size_t i = 0; i < count; i++)
 		ranks[i] = ranks[count + i] = series.values[i] - slope * series.seconds[i];
 	qsort(ranks + count, count, sizeof(*ranks), lh_compare_doubles);
-	rank(ranks, ranks + count, count);
+	rank_values(ranks, ranks + count, count);
 	for (size_t lag = 1; lag <= lags; lag++) {
-		double correlation = autocorrelation(ranks, count, lag), i = (double)lag;
+		double correlation = lag_autocorrelation(ranks, count, lag), i = (double)lag;
 		if (fabs(correlation) > 1.96 / sqrt(n))
 			sum += (n - i) * (n - i - 1) * (n - i - 2) * correlation;
 	}

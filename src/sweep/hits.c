@@ -36,7 +36,7 @@ static uint64_t hash_of(uint64_t target)
 	return target * UINT64_C(0x9e3779b97f4a7c15) >> 24;
 }
 
-static struct hit_slot *find_slot(const struct lh_hit_set *set, uint64_t hash, uint64_t target)
+static struct hit_slot *find_hit_slot(const struct lh_hit_set *set, uint64_t hash, uint64_t target)
 {
 	size_t index = hash & (set->slot_count - 1);
 	while (set->slots[index].index && set->slots[index].target != target)
@@ -53,11 +53,11 @@ static bool is_in_bitmap(const struct lh_hit_set *set, uint64_t hash)
 static void add_target(struct lh_hit_set *set, uint64_t target, size_t index)
 {
 	uint64_t hash = hash_of(target);
-	*find_slot(set, hash, target) = (struct hit_slot){target, index + 1};
+	*find_hit_slot(set, hash, target) = (struct hit_slot){target, index + 1};
 	set->bitmap[hash % BITMAP_BITS / 8] |= (uint8_t)(1 << hash % BITMAP_BITS % 8);
 }
 
-static int compare_ranges(const void *a, const void *b)
+static int compare_target_ranges(const void *a, const void *b)
 {
 	const struct lh_range *left = a, *right = b;
 	return lh_compare_u64(left->start, right->start);
@@ -70,7 +70,7 @@ static struct lh_error *set_ranges(struct lh_hit_set *set, const uint64_t *targe
 		return lh_error_no_memory();
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = (struct lh_range){targets[i], targets[i] + 1};
-	qsort(sorted, count, sizeof(*sorted), compare_ranges);
+	qsort(sorted, count, sizeof(*sorted), compare_target_ranges);
 	set->ranges = lh_word_ranges_over(sorted, count);
 	return NULL;
 }
@@ -121,7 +121,7 @@ void lh_cleanup_hit_set(struct lh_hit_set **set)
 size_t lh_hit_set_find(const struct lh_hit_set *set, uint64_t addr)
 {
 	uint64_t hash = hash_of(addr);
-	return is_in_bitmap(set, hash) ? find_slot(set, hash, addr)->index - 1 : SIZE_MAX;
+	return is_in_bitmap(set, hash) ? find_hit_slot(set, hash, addr)->index - 1 : SIZE_MAX;
 }
 
 /* ---------------------------------------------------------------- the walk */
@@ -142,7 +142,7 @@ struct hit_part {
 	LH_VEC(struct found) hits; /* ascending */
 };
 
-static struct lh_error *create_part(void *context, void **ret)
+static struct lh_error *create_hits_part(void *context, void **ret)
 {
 	struct hit_part *part = calloc(1, sizeof(*part));
 	if (!part)
@@ -152,7 +152,7 @@ static struct lh_error *create_part(void *context, void **ret)
 	return NULL;
 }
 
-static void destroy_part(void *context)
+static void destroy_hits_part(void *context)
 {
 	struct hit_part *part = context;
 	lh_vec_deinit(&part->hits);
@@ -186,7 +186,7 @@ static bool may_fit_pattern(const struct lh_hit_set *set, uint64_t word, uint64_
 	       (set->has_own_address && word - addr + OWN_ADDRESS_REACH <= UINT64_C(2) * OWN_ADDRESS_REACH);
 }
 
-static struct lh_error *take_word(struct hit_part *part, const struct lh_block *block, size_t at)
+static struct lh_error *take_hit_word(struct hit_part *part, const struct lh_block *block, size_t at)
 {
 	uint64_t word;
 	memcpy(&word, block->data + at, sizeof(word));
@@ -203,7 +203,7 @@ static struct lh_error *scan_block_for_patterns(struct hit_part *part, const str
 		memcpy(&word, block->data + at, sizeof(word));
 		if (word - set->ranges.low_start < set->ranges.low_bytes ||
 		    word - set->ranges.high_start < set->ranges.high_bytes)
-			LH_TRY(take_word(part, block, at));
+			LH_TRY(take_hit_word(part, block, at));
 		if (may_fit_pattern(set, word, block->addr + at))
 			LH_TRY(take_patterned(part, word, block->addr + at));
 	}
@@ -220,7 +220,7 @@ static struct lh_error *scan_block(struct hit_part *part, const struct lh_block 
 		size_t count = lh_min_u64(LH_FILTER_WORDS, (block->bytes - at) / 8);
 		uint64_t hits = part->total->filter(block->data + at, count, ranges);
 		for (; hits; hits &= hits - 1)
-			LH_TRY(take_word(part, block, at + (size_t)__builtin_ctzll(hits) * 8));
+			LH_TRY(take_hit_word(part, block, at + (size_t)__builtin_ctzll(hits) * 8));
 		at += count * 8;
 	}
 	return NULL;
@@ -264,8 +264,8 @@ struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk)
 	};
 	struct lh_stripe_work work = {
 		.context = &total,
-		.create_part = create_part,
-		.destroy_part = destroy_part,
+		.create_part = create_hits_part,
+		.destroy_part = destroy_hits_part,
 		.scan = scan_hits,
 		.merge = merge_hits,
 	};

@@ -17,7 +17,7 @@ const struct lh_kernel *const lh_kernels[] = {
 	&lh_kernel_scalar, NULL,
 };
 
-static struct lh_error *unusable(const char *name)
+static struct lh_error *unusable_error(const char *name)
 {
 	struct lh_buffer names LH_CLEANUP(lh_buffer_deinit) = {0};
 	const char *problem = "is not the name of a kernel";
@@ -41,5 +41,5 @@ struct lh_error *lh_kernel_select(const struct lh_kernel **ret)
 			return NULL;
 		}
 	}
-	return unusable(forced ? forced : "");
+	return unusable_error(forced ? forced : "");
 }

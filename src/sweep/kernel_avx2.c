@@ -61,13 +61,13 @@ AVX2_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 
 #include "kernel_body.h"
 
-static bool is_supported(void)
+static bool is_avx2_supported(void)
 {
 	__builtin_cpu_init();
 	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
 	       __builtin_cpu_supports("popcnt");
 }
 
-const struct lh_kernel lh_kernel_avx2 = {"avx2", is_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_avx2 = {"avx2", is_avx2_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

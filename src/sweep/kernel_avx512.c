@@ -48,7 +48,7 @@ AVX512_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 
 #include "kernel_body.h"
 
-static bool is_supported(void)
+static bool is_avx512_supported(void)
 {
 	__builtin_cpu_init();
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -56,6 +56,7 @@ static bool is_supported(void)
 	       __builtin_cpu_supports("popcnt");
 }
 
-const struct lh_kernel lh_kernel_avx512 = {"avx512", is_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_avx512 = {"avx512", is_avx512_supported, prefix,    runs,
+					   is_zero,  range_masks,         text_masks};
 
 #endif

@@ -65,11 +65,11 @@ NEON_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 
 #include "kernel_body.h"
 
-static bool is_supported(void)
+static bool is_neon_supported(void)
 {
 	return true;
 }
 
-const struct lh_kernel lh_kernel_neon = {"neon", is_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_neon = {"neon", is_neon_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

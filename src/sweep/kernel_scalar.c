@@ -28,12 +28,12 @@ bool lh_char_is_printable(const uint8_t *at, enum lh_encoding encoding)
 	return value == '\t' || (value >= 0x20 && value <= 0x7e) || (encoding == LH_ENCODING_LATIN && value >= 0x80);
 }
 
-static bool is_supported(void)
+static bool is_scalar_supported(void)
 {
 	return true;
 }
 
-static size_t prefix(const uint8_t *data, size_t length, enum lh_encoding encoding)
+static size_t find_scalar_prefix(const uint8_t *data, size_t length, enum lh_encoding encoding)
 {
 	size_t width = lh_encoding_width(encoding);
 	size_t at = 0;
@@ -43,8 +43,8 @@ static size_t prefix(const uint8_t *data, size_t length, enum lh_encoding encodi
 }
 
 /* After an unprintable character GNU strings goes on at the next byte, whatever the width. */
-static size_t runs(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
-		   struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+static size_t find_scalar_runs(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
+			       struct lh_span *cursor, struct lh_span *ret, size_t capacity)
 {
 	size_t width = lh_encoding_width(encoding);
 	size_t found = 0;
@@ -62,7 +62,7 @@ static size_t runs(const uint8_t *data, size_t length, enum lh_encoding encoding
 	return found;
 }
 
-static bool is_zero(const uint8_t *data, size_t length)
+static bool is_zero_scalar(const uint8_t *data, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
 		if (data[i])
@@ -86,4 +86,5 @@ static void text_masks(const uint8_t *data, size_t line_count, uint64_t *ret)
 	}
 }
 
-const struct lh_kernel lh_kernel_scalar = {"scalar", is_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_scalar = {"scalar",       is_scalar_supported, find_scalar_prefix, find_scalar_runs,
+					   is_zero_scalar, range_masks,         text_masks};

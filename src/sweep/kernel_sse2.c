@@ -64,11 +64,11 @@ SSE2_INLINE bool is_printable_probe(const uint8_t *data, bool is_latin)
 
 #include "kernel_body.h"
 
-static bool is_supported(void)
+static bool is_sse2_supported(void)
 {
 	return true;
 }
 
-const struct lh_kernel lh_kernel_sse2 = {"sse2", is_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_sse2 = {"sse2", is_sse2_supported, prefix, runs, is_zero, range_masks, text_masks};
 
 #endif

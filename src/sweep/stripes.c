@@ -58,7 +58,7 @@ static void scan_next(struct stripe_walk *walk)
 	pthread_cond_broadcast(&walk->changed);
 }
 
-static void *worker(void *context)
+static void *run_stripe_worker(void *context)
 {
 	struct stripe_walk *walk = context;
 	pthread_mutex_lock(&walk->mutex);
@@ -121,7 +121,7 @@ static struct lh_error *catch_up(struct stripe_walk *walk, size_t most)
 
 /* ---------------------------------------------------------------- producing */
 
-static struct lh_error *submit(struct stripe_walk *walk)
+static struct lh_error *submit_stripe(struct stripe_walk *walk)
 {
 	struct place *place = &walk->places[walk->produced % walk->place_count];
 	place->stripe.blocks = place->blocks.items;
@@ -157,7 +157,7 @@ static struct lh_error *copy_bytes(struct place *place, struct lh_block *block)
 	return NULL;
 }
 
-static struct lh_error *add_block(struct stripe_walk *walk, struct lh_block block)
+static struct lh_error *add_stripe_block(struct stripe_walk *walk, struct lh_block block)
 {
 	struct place *place = &walk->places[walk->produced % walk->place_count];
 	if (!lh_image_blocks_stay(walk->striping->image))
@@ -166,23 +166,23 @@ static struct lh_error *add_block(struct stripe_walk *walk, struct lh_block bloc
 	return lh_vec_push(&place->blocks, block);
 }
 
-static bool is_full(const struct stripe_walk *walk)
+static bool is_stripe_full(const struct stripe_walk *walk)
 {
 	const struct place *place = &walk->places[walk->produced % walk->place_count];
 	return place->stripe.bytes >= walk->striping->stripe_bytes || place->blocks.count == STRIPE_BLOCKS_MAX;
 }
 
 /* Pieces end at multiples of the stripe's bytes, so that a stripe holds less than twice as many. */
-static struct lh_error *produce(struct stripe_walk *walk, const struct lh_block *block)
+static struct lh_error *produce_stripes(struct stripe_walk *walk, const struct lh_block *block)
 {
 	size_t stripe_bytes = walk->striping->stripe_bytes;
 	for (size_t at = 0; at < block->bytes;) {
 		size_t until_border = stripe_bytes - (block->addr + at) % stripe_bytes;
 		size_t end = at + lh_min_u64(until_border, block->bytes - at);
-		LH_TRY(add_block(walk, lh_block_part(block, at, end, at ? true : block->is_continued)));
-		if (is_full(walk)) {
+		LH_TRY(add_stripe_block(walk, lh_block_part(block, at, end, at ? true : block->is_continued)));
+		if (is_stripe_full(walk)) {
 			walk->places[walk->produced % walk->place_count].stripe.goes_on = end < block->bytes;
-			LH_TRY(submit(walk));
+			LH_TRY(submit_stripe(walk));
 		}
 		at = end;
 	}
@@ -199,7 +199,7 @@ static struct lh_error *produce_zeros(struct stripe_walk *walk, uint64_t addr, s
 		.bytes = bytes,
 		.is_continued = is_continued,
 	};
-	return produce(walk, &block);
+	return produce_stripes(walk, &block);
 }
 
 /* The hole [next_addr, end): its first bytes go on from what was before, its last ones lead to what follows. */
@@ -221,7 +221,7 @@ static struct lh_error *visit_block(void *context, const struct lh_block *block)
 		filled.is_continued = true;
 	}
 	walk->next_addr = block->addr + block->bytes;
-	return produce(walk, &filled);
+	return produce_stripes(walk, &filled);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -265,7 +265,7 @@ static struct lh_error *begin_walk(struct stripe_walk *walk, unsigned threads)
 	for (size_t i = 0; i < walk->place_count; i++)
 		LH_TRY(walk->work->create_part(walk->work->context, &walk->places[i].part));
 	for (unsigned i = 0; i + 1 < threads; i++) {
-		if (pthread_create(&walk->workers[walk->worker_count], NULL, worker, walk) == 0)
+		if (pthread_create(&walk->workers[walk->worker_count], NULL, run_stripe_worker, walk) == 0)
 			walk->worker_count++;
 	}
 	return NULL;
@@ -288,6 +288,6 @@ struct lh_error *lh_walk_stripes(const struct lh_striping *striping, const struc
 	if (striping->fills_holes && lh_image_file_bytes(striping->image) > walk.next_addr)
 		LH_TRY(fill_hole(&walk, lh_image_file_bytes(striping->image)));
 	if (walk.places[walk.produced % walk.place_count].blocks.count)
-		LH_TRY(submit(&walk));
+		LH_TRY(submit_stripe(&walk));
 	return catch_up(&walk, 0);
 }

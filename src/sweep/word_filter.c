@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-static uint64_t load_word(const uint8_t *at)
+static uint64_t load_filter_word(const uint8_t *at)
 {
 	uint64_t word;
 	memcpy(&word, at, sizeof(word));
@@ -26,7 +26,7 @@ static uint64_t filter_from(const uint8_t *data, size_t first, size_t count, con
 {
 	uint64_t hits = 0;
 	for (size_t i = first; i < count; i++)
-		hits |= (uint64_t)is_in_ranges(load_word(data + i * 8), ranges) << i;
+		hits |= (uint64_t)is_in_ranges(load_filter_word(data + i * 8), ranges) << i;
 	return hits;
 }
 

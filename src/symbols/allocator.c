@@ -72,7 +72,7 @@ static bool is_in_plt(Elf *elf, uint64_t addr)
 	return false;
 }
 
-static void vote(const struct search *search, const struct lh_module *module, Elf *elf, uint64_t slot_addr)
+static void vote_for(const struct search *search, const struct lh_module *module, Elf *elf, uint64_t slot_addr)
 {
 	uint64_t target;
 	if (lh_image_read(search->image, module->bias + slot_addr, &target, sizeof(target)) != sizeof(target) ||
@@ -112,7 +112,7 @@ static void vote_by_relocations(const struct search *search, const struct lh_mod
 			uint64_t type = GELF_R_TYPE(relocation.r_info);
 			if ((type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT) &&
 			    is_malloc(elf, header.sh_link, GELF_R_SYM(relocation.r_info)))
-				vote(search, module, elf, relocation.r_offset);
+				vote_for(search, module, elf, relocation.r_offset);
 		}
 	}
 }

@@ -19,7 +19,7 @@
 /* What a compressed symbol table may become: libreoffice's has 5 MB. */
 #define DEBUGDATA_MAX_BYTES ((size_t)256 * 1024 * 1024)
 
-static void cleanup_elf(Elf **elf)
+static void cleanup_debug_elf(Elf **elf)
 {
 	elf_end(*elf);
 }
@@ -52,7 +52,7 @@ static struct lh_error *add_by_build_id(int root_fd, const struct lh_module *mod
 	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, path, &problem);
 	if (fd < 0)
 		return NULL;
-	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(cleanup_debug_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	return lh_build_id_equals(module, elf) ? add_elf(elf, table, ret_is_found) : NULL;
 }
 
@@ -88,7 +88,7 @@ static struct lh_error *add_linked_file(int root_fd, const char *path, const str
 	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, path, &problem);
 	if (fd < 0)
 		return NULL;
-	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(cleanup_debug_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (elf_kind(elf) != ELF_K_ELF || !is_linked_file(module, elf, fd, checksum))
 		return NULL;
 	return add_elf(elf, table, ret_is_found);
@@ -131,7 +131,7 @@ static Elf_Data *find_debugdata(Elf *elf)
 }
 
 /* Decompresses an .xz stream into `ret`; false when it is damaged or too long. */
-static bool decompress(const Elf_Data *data, struct lh_buffer *ret)
+static bool decompress_section(const Elf_Data *data, struct lh_buffer *ret)
 {
 	lzma_stream stream = LZMA_STREAM_INIT;
 	uint8_t piece[65536];
@@ -157,9 +157,9 @@ static struct lh_error *add_embedded(Elf *elf, struct lh_module_table *table, bo
 	struct lh_module_table identity = {0};
 	const char *problem = NULL;
 	const Elf_Data *data = find_debugdata(elf);
-	if (!data || !data->d_buf || !data->d_size || !decompress(data, &bytes))
+	if (!data || !data->d_buf || !data->d_size || !decompress_section(data, &bytes))
 		return NULL;
-	LH_CLEANUP(cleanup_elf) Elf *embedded = elf_memory(bytes.data, bytes.length);
+	LH_CLEANUP(cleanup_debug_elf) Elf *embedded = elf_memory(bytes.data, bytes.length);
 	struct lh_error *error = lh_module_table_read_identity(&identity, embedded, &problem);
 	lh_module_table_deinit(&identity);
 	if (error || problem)
@@ -221,7 +221,7 @@ static struct lh_error *add_from_server(const struct lh_module *module, struct l
 	LH_CLEANUP(lh_cleanup_close) int fd = fetch_debug_file(&debuginfod, module);
 	if (fd < 0)
 		return NULL;
-	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(cleanup_debug_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	return lh_build_id_equals(module, elf) ? add_elf(elf, table, ret_is_found) : NULL;
 }
 

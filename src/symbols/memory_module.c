@@ -37,7 +37,7 @@ struct memory_module {
 	bool lacks_constants; /* of read-only data nothing is there: few names can be told */
 };
 
-static bool read_at(const struct memory_module *memory, uint64_t addr, void *ret, size_t bytes)
+static bool read_memory_at(const struct memory_module *memory, uint64_t addr, void *ret, size_t bytes)
 {
 	return lh_image_read(memory->image, addr, ret, bytes) == bytes;
 }
@@ -52,21 +52,21 @@ static struct lh_error *add_segment(struct memory_module *memory, const Elf64_Ph
 	if (header->p_flags & (PF_W | PF_X) || !lh_add_u64(header->p_vaddr, header->p_memsz, &end))
 		return NULL;
 	uint8_t first;
-	memory->lacks_constants |= !read_at(memory, memory->module->bias + header->p_vaddr, &first, 1);
+	memory->lacks_constants |= !read_memory_at(memory, memory->module->bias + header->p_vaddr, &first, 1);
 	return lh_vec_push(&memory->table->sections, (struct lh_table_section){header->p_vaddr, end, ".rodata", true});
 }
 
-static struct lh_error *read_segments(struct memory_module *memory, uint64_t *ret_dynamic)
+static struct lh_error *read_memory_segments(struct memory_module *memory, uint64_t *ret_dynamic)
 {
 	Elf64_Ehdr header;
 	Elf64_Phdr segments[PROGRAM_HEADERS_MAX];
 	uint64_t start = memory->module->start, addr;
-	if (!read_at(memory, start, &header, sizeof(header)) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+	if (!read_memory_at(memory, start, &header, sizeof(header)) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
 	    header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
 	    header.e_phentsize != sizeof(Elf64_Phdr) || !lh_add_u64(start, header.e_phoff, &addr))
 		return NULL;
 	size_t count = (size_t)lh_min_u64(header.e_phnum, PROGRAM_HEADERS_MAX);
-	if (!read_at(memory, addr, segments, count * sizeof(segments[0])))
+	if (!read_memory_at(memory, addr, segments, count * sizeof(segments[0])))
 		return NULL;
 	for (size_t i = 0; i < count; i++) {
 		if (segments[i].p_type == PT_LOAD)
@@ -117,7 +117,7 @@ static void read_dynamic(struct memory_module *memory, uint64_t addr)
 {
 	for (size_t i = 0; i < DYNAMIC_ENTRIES_MAX; i++) {
 		Elf64_Dyn entry;
-		if (!read_at(memory, addr + i * sizeof(entry), &entry, sizeof(entry)) || entry.d_tag == DT_NULL)
+		if (!read_memory_at(memory, addr + i * sizeof(entry), &entry, sizeof(entry)) || entry.d_tag == DT_NULL)
 			return;
 		take_dynamic_entry(memory, &entry);
 	}
@@ -129,19 +129,20 @@ static void read_dynamic(struct memory_module *memory, uint64_t addr)
 static uint64_t count_by_gnu_hash(const struct memory_module *memory)
 {
 	uint32_t head[4], last = 0;
-	if (!read_at(memory, memory->gnu_hash, head, sizeof(head)) || head[0] > BUCKETS_MAX || head[2] > BUCKETS_MAX)
+	if (!read_memory_at(memory, memory->gnu_hash, head, sizeof(head)) || head[0] > BUCKETS_MAX ||
+	    head[2] > BUCKETS_MAX)
 		return 0;
 	uint64_t buckets = memory->gnu_hash + sizeof(head) + (uint64_t)head[2] * 8;
 	uint64_t chains = buckets + (uint64_t)head[0] * 4;
 	for (uint32_t i = 0; i < head[0]; i++) {
 		uint32_t bucket;
-		if (!read_at(memory, buckets + (uint64_t)i * 4, &bucket, sizeof(bucket)))
+		if (!read_memory_at(memory, buckets + (uint64_t)i * 4, &bucket, sizeof(bucket)))
 			return 0;
 		last = bucket > last ? bucket : last;
 	}
 	for (uint64_t at = last; last >= head[1] && at < SYMBOLS_MAX; at++) {
 		uint32_t hash;
-		if (!read_at(memory, chains + (at - head[1]) * 4, &hash, sizeof(hash)))
+		if (!read_memory_at(memory, chains + (at - head[1]) * 4, &hash, sizeof(hash)))
 			return 0;
 		if (hash & 1)
 			return at + 1;
@@ -154,7 +155,7 @@ static uint64_t count_symbols(const struct memory_module *memory)
 	uint32_t head[2];
 	if (memory->gnu_hash)
 		return count_by_gnu_hash(memory);
-	if (memory->hash && read_at(memory, memory->hash, head, sizeof(head)))
+	if (memory->hash && read_memory_at(memory, memory->hash, head, sizeof(head)))
 		return lh_min_u64(head[1], SYMBOLS_MAX);
 	return 0;
 }
@@ -168,7 +169,7 @@ static struct lh_error *copy_names(struct memory_module *memory, const char **re
 	LH_CLEANUP(lh_cleanup_free) char *copy = malloc(memory->names_bytes + 1);
 	if (!copy)
 		return lh_error_no_memory();
-	if (!read_at(memory, memory->names, copy, memory->names_bytes))
+	if (!read_memory_at(memory, memory->names, copy, memory->names_bytes))
 		return NULL;
 	copy[memory->names_bytes] = '\0';
 	LH_TRY(lh_vec_push(&memory->table->texts, copy));
@@ -177,12 +178,12 @@ static struct lh_error *copy_names(struct memory_module *memory, const char **re
 	return NULL;
 }
 
-static struct lh_error *add_symbol(struct memory_module *memory, const Elf64_Sym *symbol, const char *name)
+static struct lh_error *add_memory_symbol(struct memory_module *memory, const Elf64_Sym *symbol, const char *name)
 {
 	uint8_t code[LH_ACCESSOR_MAX_BYTES];
 	LH_TRY(lh_module_table_add_symbol(memory->table, symbol, name));
 	if (!*name || !lh_symbol_may_be_accessor(symbol) ||
-	    !read_at(memory, memory->module->bias + symbol->st_value, code, symbol->st_size))
+	    !read_memory_at(memory, memory->module->bias + symbol->st_value, code, symbol->st_size))
 		return NULL;
 	return lh_module_table_add_accessor(memory->table, symbol, name, code);
 }
@@ -193,11 +194,12 @@ static struct lh_error *add_symbols(struct memory_module *memory, const char *na
 	for (uint64_t i = 0; i < count; i += AT_ONCE) {
 		Elf64_Sym symbols[AT_ONCE];
 		size_t some = (size_t)lh_min_u64(AT_ONCE, count - i);
-		if (!read_at(memory, memory->symbols + i * sizeof(symbols[0]), symbols, some * sizeof(symbols[0])))
+		if (!read_memory_at(memory, memory->symbols + i * sizeof(symbols[0]), symbols,
+				    some * sizeof(symbols[0])))
 			return NULL;
 		for (size_t k = 0; k < some; k++) {
 			if (symbols[k].st_name < memory->names_bytes)
-				LH_TRY(add_symbol(memory, &symbols[k], names + symbols[k].st_name));
+				LH_TRY(add_memory_symbol(memory, &symbols[k], names + symbols[k].st_name));
 		}
 	}
 	*ret_are_there = count > 0;
@@ -211,7 +213,7 @@ static struct lh_error *add_relocation(struct memory_module *memory, const Elf64
 	Elf64_Sym symbol;
 	uint64_t index = ELF64_R_SYM(relocation->r_info);
 	bool has_symbol = index && index < SYMBOLS_MAX &&
-			  read_at(memory, memory->symbols + index * sizeof(symbol), &symbol, sizeof(symbol));
+			  read_memory_at(memory, memory->symbols + index * sizeof(symbol), &symbol, sizeof(symbol));
 	return lh_method_tables_add_word(memory->table, relocation, has_symbol ? &symbol : NULL);
 }
 
@@ -221,7 +223,7 @@ static struct lh_error *add_relocations(struct memory_module *memory)
 	for (uint64_t i = 0; memory->relocations && i < count; i += AT_ONCE) {
 		Elf64_Rela some[AT_ONCE];
 		size_t number = (size_t)lh_min_u64(AT_ONCE, count - i);
-		if (!read_at(memory, memory->relocations + i * sizeof(some[0]), some, number * sizeof(some[0])))
+		if (!read_memory_at(memory, memory->relocations + i * sizeof(some[0]), some, number * sizeof(some[0])))
 			return NULL;
 		for (size_t k = 0; k < number; k++)
 			LH_TRY(add_relocation(memory, &some[k]));
@@ -238,7 +240,7 @@ struct lh_error *lh_memory_module_read(const struct lh_image *image, const struc
 	*ret_has_symbols = *ret_is_complete = false;
 	if (!module->has_bias)
 		return NULL;
-	LH_TRY(read_segments(&memory, &dynamic));
+	LH_TRY(read_memory_segments(&memory, &dynamic));
 	if (!dynamic)
 		return NULL;
 	read_dynamic(&memory, dynamic);

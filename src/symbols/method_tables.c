@@ -110,7 +110,7 @@ static size_t read_table(const struct lh_module_table *table, uint64_t addr, uin
 }
 
 /* How many words are equal; 0 when too few can be compared or too few of them are. */
-static size_t similarity(const uint64_t a[TABLE_WORDS], const uint64_t b[TABLE_WORDS])
+static size_t table_similarity(const uint64_t a[TABLE_WORDS], const uint64_t b[TABLE_WORDS])
 {
 	size_t comparable = 0, equal = 0;
 	for (size_t i = 0; i < TABLE_WORDS; i++) {
@@ -130,7 +130,7 @@ const struct lh_table_entry *lh_method_tables_find(const struct lh_module_table 
 	size_t best_equal = 0;
 	for (size_t i = 0; i < table->accessors.items.count; i++) {
 		const struct lh_table_entry *entry = &table->accessors.items.items[i];
-		size_t equal = read_table(table, entry->start, named) ? similarity(words, named) : 0;
+		size_t equal = read_table(table, entry->start, named) ? table_similarity(words, named) : 0;
 		if (equal > best_equal) {
 			best = entry;
 			best_equal = equal;

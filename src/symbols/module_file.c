@@ -23,7 +23,7 @@ static int open_below(int root_fd, const char *path, int flags)
 }
 
 /* An open regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
-static int open_regular(int root_fd, const char *path, int flags, const char **ret_problem)
+static int open_regular_below(int root_fd, const char *path, int flags, const char **ret_problem)
 {
 	struct stat status;
 	int fd = open_below(root_fd, path, flags);
@@ -43,10 +43,10 @@ static int open_regular(int root_fd, const char *path, int flags, const char **r
  */
 int lh_open_module_file(int root_fd, const char *path, const char **ret_problem)
 {
-	LH_CLEANUP(lh_cleanup_close) int place = open_regular(root_fd, path, O_PATH | O_CLOEXEC, ret_problem);
+	LH_CLEANUP(lh_cleanup_close) int place = open_regular_below(root_fd, path, O_PATH | O_CLOEXEC, ret_problem);
 	if (place < 0)
 		return -1;
-	return open_regular(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, ret_problem);
+	return open_regular_below(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, ret_problem);
 }
 
 bool lh_build_id_differs(const struct lh_module *module, const struct lh_module_table *table)

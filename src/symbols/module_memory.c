@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Copies the file's bytes at `addr`, up to the end of its loaded segment; returns how many. */
-static size_t read_file(const struct named_module *module, uint64_t addr, void *ret, size_t bytes)
+static size_t read_module_file(const struct named_module *module, uint64_t addr, void *ret, size_t bytes)
 {
 	uint64_t file_addr = addr - module->bias;
 	const struct lh_table_load *load = lh_module_table_find_load(&module->table, file_addr);
@@ -30,7 +30,7 @@ static size_t read_bytes(struct lh_symbols *symbols, uint64_t addr, void *ret, s
 	if (got)
 		return got;
 	const struct named_module *module = lh_symbol_store_find(symbols, addr);
-	return module ? read_file(module, addr, ret, bytes) : 0;
+	return module ? read_module_file(module, addr, ret, bytes) : 0;
 }
 
 bool lh_symbol_read_number(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret)
@@ -51,7 +51,7 @@ static bool file_pointer(const struct named_module *module, uint64_t addr, uint6
 		*ret = relocated->value + module->bias;
 		return true;
 	}
-	if (read_file(module, addr, &word, sizeof(word)) != sizeof(word))
+	if (read_module_file(module, addr, &word, sizeof(word)) != sizeof(word))
 		return false;
 	*ret = word && lh_module_table_find_load(&module->table, word) ? word + module->bias : word;
 	return true;

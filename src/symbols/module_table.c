@@ -104,7 +104,7 @@ static struct lh_error *read_loads(struct lh_module_table *table, Elf *elf)
 	return NULL;
 }
 
-static void read_build_id(struct lh_module_table *table, Elf *elf)
+static void read_table_build_id(struct lh_module_table *table, Elf *elf)
 {
 	const void *id;
 	ssize_t bytes = dwelf_elf_gnu_build_id(elf, &id);
@@ -160,7 +160,7 @@ static bool is_named_bytes(const GElf_Sym *symbol)
  * Names for other files before local ones; of aliases (write and __write) the one without underscore,
  * which people know; then global before weak ones.
  */
-static uint8_t rank_of(const GElf_Sym *symbol, const char *name)
+static uint8_t symbol_rank_of(const GElf_Sym *symbol, const char *name)
 {
 	unsigned binding = GELF_ST_BIND(symbol->st_info);
 	bool is_global = binding == STB_GLOBAL || binding == STB_GNU_UNIQUE;
@@ -177,11 +177,11 @@ struct lh_error *lh_module_table_add_symbol(struct lh_module_table *table, const
 									  .end = end,
 									  .name = name,
 									  .symbol_start = symbol->st_value,
-									  .rank = rank_of(symbol, name)});
+									  .rank = symbol_rank_of(symbol, name)});
 }
 
-static struct lh_error *add_symbol(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol, const char *name,
-				   bool is_dynamic)
+static struct lh_error *add_table_symbol(struct lh_module_table *table, Elf *elf, const GElf_Sym *symbol,
+					 const char *name, bool is_dynamic)
 {
 	LH_TRY(lh_module_table_add_symbol(table, symbol, name));
 	if (!is_dynamic || !*name || !lh_symbol_may_be_accessor(symbol))
@@ -203,7 +203,8 @@ static struct lh_error *add_symbol_table(struct lh_module_table *table, Elf *elf
 	for (size_t i = 0; names && i < count; i++) {
 		GElf_Sym symbol;
 		if (gelf_getsym(data, (int)i, &symbol) && symbol.st_name < names_bytes)
-			LH_TRY(add_symbol(table, elf, &symbol, names + symbol.st_name, header->sh_type == SHT_DYNSYM));
+			LH_TRY(add_table_symbol(table, elf, &symbol, names + symbol.st_name,
+						header->sh_type == SHT_DYNSYM));
 	}
 	return NULL;
 }
@@ -233,7 +234,7 @@ struct lh_error *lh_module_table_read_identity(struct lh_module_table *table, El
 	} else if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB) {
 		*ret_problem = "not a 64-bit little-endian ELF file";
 	} else {
-		read_build_id(table, elf);
+		read_table_build_id(table, elf);
 		return read_loads(table, elf);
 	}
 	return NULL;
@@ -327,7 +328,7 @@ static struct lh_error *emit_until(const struct lh_table_entries *sorted, struct
 }
 
 /* Symbols may nest and overlap: afterwards each byte belongs to the innermost one. */
-static struct lh_error *flatten(const struct lh_table_entries *sorted, struct lh_table_entries *ret)
+static struct lh_error *flatten_entries(const struct lh_table_entries *sorted, struct lh_table_entries *ret)
 {
 	struct open_symbols open LH_CLEANUP(open_symbols_deinit) = {0};
 	uint64_t at = 0;
@@ -351,7 +352,7 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table)
 	if (table->sections.count)
 		qsort(table->sections.items, table->sections.count, sizeof(*table->sections.items), compare_sections);
 	struct lh_table_entries flat LH_CLEANUP(entries_deinit) = {0};
-	LH_TRY(flatten(&table->symbols, &flat));
+	LH_TRY(flatten_entries(&table->symbols, &flat));
 	struct lh_table_entries sorted = table->symbols;
 	table->symbols = flat;
 	flat = sorted;

@@ -25,7 +25,7 @@ enum {
 	BASICSIZE_MAX = 1 << 20,
 };
 
-static bool is_aligned_pointer(uint64_t word)
+static bool is_aligned_object(uint64_t word)
 {
 	return word && word % 8 == 0;
 }
@@ -43,7 +43,7 @@ static bool is_name(const char *text, size_t length)
 	return true;
 }
 
-static const char *read_name(struct lh_symbols *symbols, uint64_t type_addr)
+static const char *read_type_name(struct lh_symbols *symbols, uint64_t type_addr)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	uint64_t name;
@@ -73,11 +73,11 @@ static bool is_metatype(struct lh_symbols *symbols, uint64_t addr)
 static bool is_type(struct lh_symbols *symbols, uint64_t addr)
 {
 	uint64_t type, metatype;
-	if (!is_aligned_pointer(addr) || !lh_symbol_read_pointer(symbols, addr + OB_TYPE, &type) ||
-	    !is_aligned_pointer(type))
+	if (!is_aligned_object(addr) || !lh_symbol_read_pointer(symbols, addr + OB_TYPE, &type) ||
+	    !is_aligned_object(type))
 		return false;
 	return is_metatype(symbols, type) || (lh_symbol_read_pointer(symbols, type + OB_TYPE, &metatype) &&
-					      is_aligned_pointer(metatype) && is_metatype(symbols, metatype));
+					      is_aligned_object(metatype) && is_metatype(symbols, metatype));
 }
 
 bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh_python_type *ret)
@@ -89,7 +89,7 @@ bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh
 	    !lh_symbol_read_number(symbols, addr + TP_FLAGS, &flags) || basic_bytes > BASICSIZE_MAX ||
 	    item_bytes > BASICSIZE_MAX)
 		return false;
-	const char *name = read_name(symbols, addr);
+	const char *name = read_type_name(symbols, addr);
 	if (!name)
 		return false;
 	*ret = (struct lh_python_type){

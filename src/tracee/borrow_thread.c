@@ -25,7 +25,7 @@ struct borrowing {
 	bool is_begun; /* a thread was used: no other one is, whatever came of it */
 };
 
-static struct lh_error *use(struct borrowing *borrowing, struct lh_freeze *freeze, pid_t tid)
+static struct lh_error *use_thread(struct borrowing *borrowing, struct lh_freeze *freeze, pid_t tid)
 {
 	struct lh_remote *remote = NULL;
 	LH_TRY(lh_remote_begin(borrowing->slots, borrowing->addr, tid, borrowing->job, &remote));
@@ -61,7 +61,7 @@ static struct lh_error *use_any(struct borrowing *borrowing, struct lh_freeze *f
 		if (!tid)
 			break;
 		lh_error_destroy(error);
-		error = use(borrowing, freeze, tid);
+		error = use_thread(borrowing, freeze, tid);
 	}
 	return error;
 }

@@ -68,7 +68,7 @@ static int compare_threads(const void *a, const void *b)
 	return left->tid < right->tid ? -1 : left->tid > right->tid;
 }
 
-static bool is_known(const struct lh_freeze *freeze, pid_t tid)
+static bool is_known_thread(const struct lh_freeze *freeze, pid_t tid)
 {
 	struct frozen_thread key = {.tid = tid};
 	if (!freeze->sorted_count)
@@ -96,7 +96,7 @@ static bool is_ending(const struct lh_process *process, pid_t tid)
 	return strchr("ZXx", state_letter(process, tid)) != NULL;
 }
 
-static struct lh_error *seize(struct lh_freeze *freeze, pid_t tid)
+static struct lh_error *seize_thread(struct lh_freeze *freeze, pid_t tid)
 {
 	struct frozen_thread thread = {.tid = tid, .phase = THREAD_SEIZED};
 	LH_TRY(lh_vec_reserve(&freeze->threads, 1));
@@ -124,7 +124,7 @@ static void interrupt_seized(struct lh_freeze *freeze)
 	}
 }
 
-static struct lh_error *open_folder(struct lh_freeze *freeze)
+static struct lh_error *open_task_folder(struct lh_freeze *freeze)
 {
 	int fd;
 	LH_TRY(lh_process_open_file(freeze->process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
@@ -143,8 +143,8 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 	rewinddir(freeze->folder);
 	for (struct dirent *entry; (entry = readdir(freeze->folder));) {
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (tid > 0 && !is_known(freeze, tid))
-			LH_TRY(seize(freeze, tid));
+		if (tid > 0 && !is_known_thread(freeze, tid))
+			LH_TRY(seize_thread(freeze, tid));
 	}
 	interrupt_seized(freeze);
 	if (freeze->threads.count)
@@ -190,7 +190,7 @@ static bool is_awaited(struct frozen_thread *thread)
 	return thread->phase == THREAD_ASKED;
 }
 
-static int read_registers(pid_t tid, struct user_regs_struct *ret)
+static int read_frozen_registers(pid_t tid, struct user_regs_struct *ret)
 {
 	struct iovec place = {.iov_base = ret, .iov_len = sizeof(*ret)};
 	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &place) < 0)
@@ -208,11 +208,11 @@ static int write_registers(pid_t tid, struct user_regs_struct *registers)
  * A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. Done as soon as
  * the thread stands still: were leakhunt killed before, the program would see the EINTR.
  */
-static void mend(const struct lh_freeze *freeze, struct frozen_thread *thread)
+static void mend_call(const struct lh_freeze *freeze, struct frozen_thread *thread)
 {
 	struct user_regs_struct registers;
 	bool is_signalled = thread->signal && (freeze->caught >> (thread->signal - 1) & 1);
-	if (read_registers(thread->tid, &registers) < 0)
+	if (read_frozen_registers(thread->tid, &registers) < 0)
 		return;
 	bool is_due = !thread->is_group_stop && !is_signalled &&
 		      lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught);
@@ -230,7 +230,7 @@ static bool is_on_its_way(const struct lh_freeze *freeze, struct frozen_thread *
 	if (is_awaited(thread))
 		return true;
 	if (was_asked && thread->phase == THREAD_STOPPED)
-		mend(freeze, thread);
+		mend_call(freeze, thread);
 	return false;
 }
 
@@ -327,7 +327,7 @@ static bool all_are_stopped(const struct lh_freeze *freeze)
 static struct lh_error *stop_all(struct lh_freeze *freeze)
 {
 	size_t quiet_passes = 0;
-	LH_TRY(open_folder(freeze));
+	LH_TRY(open_task_folder(freeze));
 	for (size_t pass = 0; pass < PASSES_MAX && quiet_passes < 2; pass++) {
 		size_t count_before = freeze->threads.count;
 		LH_TRY(seize_new_threads(freeze));
@@ -432,7 +432,7 @@ static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 {
 	if (state_letter(freeze->process, tid) == 'D')
 		return cannot_be_stopped(freeze->process, tid);
-	LH_TRY(seize(freeze, tid));
+	LH_TRY(seize_thread(freeze, tid));
 	interrupt_seized(freeze);
 	LH_TRY(await_stops(freeze));
 	LH_TRY(lh_process_check(freeze->process));

@@ -179,7 +179,7 @@ static struct lh_error *check_mask(const struct lh_remote *remote, const struct 
 }
 
 /* Everything that can be found out without changing the target. */
-static struct lh_error *examine(struct lh_remote *remote, const struct lh_slot_job *job)
+static struct lh_error *examine_thread(struct lh_remote *remote, const struct lh_slot_job *job)
 {
 	const struct lh_process *process = lh_vdso_slots_process(remote->slots);
 	struct lh_task_status status;
@@ -220,7 +220,7 @@ static struct lh_error *send_to(struct lh_remote *remote, size_t offset)
  * First the way back, then the registers that lead to it, then the signal mask, which the way back restores, and
  * only then the way to the calls: a helper is born with the thread's mask.
  */
-static struct lh_error *enter(struct lh_remote *remote)
+static struct lh_error *enter_call(struct lh_remote *remote)
 {
 	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE;
 	if (ptrace(PTRACE_SETOPTIONS, remote->tid, 0, options | PTRACE_O_SUSPEND_SECCOMP) < 0)
@@ -249,8 +249,8 @@ struct lh_error *lh_remote_begin(const struct lh_vdso_slots *slots, uint64_t add
 	if (!remote)
 		return lh_error_no_memory();
 	*remote = (struct lh_remote){.slots = slots, .addr = addr, .tid = tid};
-	LH_TRY(examine(remote, job));
-	struct lh_error *error = enter(remote);
+	LH_TRY(examine_thread(remote, job));
+	struct lh_error *error = enter_call(remote);
 	*ret = error ? NULL : remote;
 	struct lh_remote *entered = remote;
 	remote = NULL;
@@ -288,7 +288,7 @@ void lh_remote_keep_slot(struct lh_remote *remote)
 
 /* ---------------------------------------------------------------- running calls */
 
-static struct lh_error *resume(struct lh_remote *remote, int request)
+static struct lh_error *resume_thread(struct lh_remote *remote, int request)
 {
 	if (ptrace(request, remote->tid, 0, 0) < 0)
 		return lh_error_from_errno(errno, "cannot resume thread %d", (int)remote->tid);
@@ -328,14 +328,14 @@ static struct lh_error *await_call_stop(struct lh_remote *remote, int event, uin
 			return NULL;
 		if (!(stop >> 8))
 			LH_TRY(meet_signal(remote, stop & 0xff));
-		LH_TRY(resume(remote, PTRACE_SYSCALL)); /* a group stop goes on when the thread is let go */
+		LH_TRY(resume_thread(remote, PTRACE_SYSCALL)); /* a group stop goes on when the thread is let go */
 	}
 }
 
 struct lh_error *lh_remote_enter_call(struct lh_remote *remote)
 {
 	bool is_event;
-	LH_TRY(resume(remote, PTRACE_SYSCALL));
+	LH_TRY(resume_thread(remote, PTRACE_SYSCALL));
 	LH_TRY(await_call_stop(remote, 0, LH_STOP_PATIENCE_NS, &is_event));
 	remote->is_in_call = true;
 	lh_fault_point("remote-call-entered");
@@ -344,7 +344,7 @@ struct lh_error *lh_remote_enter_call(struct lh_remote *remote)
 
 struct lh_error *lh_remote_start_call(struct lh_remote *remote)
 {
-	LH_TRY(resume(remote, PTRACE_SYSCALL));
+	LH_TRY(resume_thread(remote, PTRACE_SYSCALL));
 	remote->is_in_call = false;
 	return NULL;
 }
@@ -386,7 +386,7 @@ static struct lh_error *interrupt_in_user_code(struct lh_remote *remote)
 	if (ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0)
 		return lh_error_from_errno(errno, "cannot interrupt thread %d", (int)remote->tid);
 	do {
-		LH_TRY(resume(remote, PTRACE_CONT));
+		LH_TRY(resume_thread(remote, PTRACE_CONT));
 		LH_TRY(await_stop(remote, LH_STOP_PATIENCE_NS, &stop));
 		if (!(stop >> 8) && stop != SYSCALL_STOP)
 			LH_TRY(meet_signal(remote, stop & 0xff));
@@ -433,7 +433,7 @@ static struct lh_error *cancel_call(struct lh_remote *remote)
  * A system call is restarted only on the way out of a stop in get_signal, not out of a syscall-exit-stop. First the
  * mask, then the registers: the way back is still to come then, and it restores both.
  */
-static struct lh_error *put_back(struct lh_remote *remote)
+static struct lh_error *put_back_registers(struct lh_remote *remote)
 {
 	static const uint8_t zeros[LH_SLOT_BYTES];
 	int stop = 0;
@@ -464,7 +464,7 @@ struct lh_error *lh_remote_end(struct lh_remote *remote, int *ret_signal)
 	*ret_signal = 0;
 	if (!remote)
 		return NULL;
-	struct lh_error *error = put_back(remote);
+	struct lh_error *error = put_back_registers(remote);
 	if (remote->is_before_signal)
 		*ret_signal = remote->stop_signal;
 	else if (remote->stop_signal)

@@ -48,7 +48,7 @@ static bool load_seccomp_filter(struct machine *machine, const struct sock_filte
 	return true;
 }
 
-static bool calculate(struct machine *machine, const struct sock_filter *step)
+static bool calculate_value(struct machine *machine, const struct sock_filter *step)
 {
 	uint32_t operand = BPF_SRC(step->code) == BPF_X ? machine->x : step->k;
 	switch (BPF_OP(step->code)) {
@@ -88,7 +88,7 @@ static bool calculate(struct machine *machine, const struct sock_filter *step)
 }
 
 /* How many instructions to skip; false for an unknown jump. */
-static bool jump(const struct machine *machine, const struct sock_filter *step, size_t *ret_skip)
+static bool jump_in_filter(const struct machine *machine, const struct sock_filter *step, size_t *ret_skip)
 {
 	uint32_t operand = BPF_SRC(step->code) == BPF_X ? machine->x : step->k;
 	bool is_taken;
@@ -129,7 +129,7 @@ static bool run_step(struct machine *machine, const struct sock_filter *step, co
 		machine->memory[step->k] = BPF_CLASS(step->code) == BPF_ST ? machine->a : machine->x;
 		return true;
 	case BPF_ALU:
-		return calculate(machine, step);
+		return calculate_value(machine, step);
 	case BPF_MISC:
 		if (BPF_MISCOP(step->code) == BPF_TAX)
 			machine->x = machine->a;
@@ -157,7 +157,7 @@ bool lh_seccomp_run(const struct sock_filter *program, size_t length, const stru
 		}
 		if (BPF_CLASS(step->code) == BPF_JMP) {
 			size_t skip;
-			if (!jump(&machine, step, &skip) || skip >= length - at)
+			if (!jump_in_filter(&machine, step, &skip) || skip >= length - at)
 				return false;
 			at += skip;
 		} else if (!run_step(&machine, step, &data)) {

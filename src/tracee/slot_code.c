@@ -150,7 +150,7 @@ static void put_syscall(struct lh_slot_code *code, uint32_t number)
 /* lea r64, [rip + offset - here]; `reg` as ModRM has it. */
 enum { LEA_RSI = 0x35, LEA_RDI = 0x3d };
 
-static void put_address(struct lh_slot_code *code, uint8_t reg, size_t offset)
+static void put_address_code(struct lh_slot_code *code, uint8_t reg, size_t offset)
 {
 	PUT(code, 0x48, 0x8d, reg);
 	put_u32(code, (uint32_t)(offset - (code->length + 4)));
@@ -227,7 +227,7 @@ static size_t put_child(struct lh_slot_code *code, int exit_code)
 	put_zero_esi(code);
 	put_syscall(code, SYS_clone);
 	size_t to_back = put_test_and_jump(code, JNZ);
-	put_address(code, LEA_RDI, time_offset);
+	put_address_code(code, LEA_RDI, time_offset);
 	put_zero_esi(code);
 	put_syscall(code, SYS_nanosleep);
 	put_mov(code, MOV_EDI, (uint32_t)exit_code);
@@ -289,10 +289,10 @@ static void put_flags(struct lh_slot_code *code, uint64_t flags)
 }
 
 /* rcx and r11 are lost to `syscall`; rbx, rbp, rsp, r8, r9 and r12 to r15 are never touched. mov sets no flags. */
-static void put_back(struct lh_slot_code *code, const struct user_regs_struct *registers)
+static void put_back_code(struct lh_slot_code *code, const struct user_regs_struct *registers)
 {
 	put_mov(code, MOV_EDI, SIG_SETMASK);
-	put_address(code, LEA_RSI, offsetof(struct lh_slot_record, signal_mask));
+	put_address_code(code, LEA_RSI, offsetof(struct lh_slot_record, signal_mask));
 	PUT(code, 0x31, 0xd2);            /* xor edx, edx */
 	PUT(code, 0x41, 0xba);            /* mov r10d, */
 	put_u32(code, SIGNAL_MASK_BYTES); /* 8 */
@@ -324,7 +324,7 @@ void lh_slot_encode(const struct user_regs_struct *original, const struct lh_slo
 	ret->back_offset = ret->length;
 	if (to_back)
 		set_target(ret, to_back, ret->back_offset);
-	put_back(ret, &resumed);
+	put_back_code(ret, &resumed);
 	if (job->kind == LH_SLOT_CHILD)
 		ret->length += 2 * sizeof(uint64_t); /* the time, at the end */
 }

@@ -74,7 +74,7 @@ static uint8_t *read_register_set(pid_t tid, unsigned type, size_t *ret_bytes)
 	return copy;
 }
 
-static struct lh_error *read_registers(pid_t tid, struct user_regs_struct *ret, bool *ret_is_gone)
+static struct lh_error *read_thread_registers(pid_t tid, struct user_regs_struct *ret, bool *ret_is_gone)
 {
 	struct iovec place = {.iov_base = ret, .iov_len = sizeof(*ret)};
 	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &place) < 0) {
@@ -100,7 +100,7 @@ struct lh_error *lh_thread_state_capture(pid_t tid, int signal, struct lh_thread
 	struct user_regs_struct registers;
 	uint64_t blocked = 0;
 	*ret_is_gone = false;
-	LH_TRY(read_registers(tid, &registers, ret_is_gone));
+	LH_TRY(read_thread_registers(tid, &registers, ret_is_gone));
 	if (*ret_is_gone)
 		return NULL;
 	(void)ptrace(PTRACE_GETSIGMASK, tid, sizeof(blocked), &blocked);

@@ -45,7 +45,7 @@ struct making {
 };
 
 /* Copies descriptor `number` out of the table of a process or, with PIDFD_THREAD, of a thread. */
-static struct lh_error *take_over(pid_t tid, unsigned flags, int64_t number, int *ret_fd)
+static struct lh_error *take_over_uffd(pid_t tid, unsigned flags, int64_t number, int *ret_fd)
 {
 	LH_CLEANUP(lh_cleanup_close) int pidfd = (int)syscall(SYS_pidfd_open, tid, flags);
 	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
@@ -55,7 +55,7 @@ static struct lh_error *take_over(pid_t tid, unsigned flags, int64_t number, int
 	return NULL;
 }
 
-static struct lh_error *refused(const char *what, int64_t result)
+static struct lh_error *refused_error(const char *what, int64_t result)
 {
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "the target may not %s (errno %d)", what, (int)-result);
 }
@@ -100,8 +100,8 @@ static struct lh_error *use_helper(struct lh_remote *remote, pid_t tid, struct m
 	int result = -1;
 	LH_TRY(run_helper(remote, tid, &result));
 	if (result < 0)
-		return refused("make a userfaultfd in a table of files of its own", result);
-	LH_TRY(take_over(tid, PIDFD_THREAD, result, &making->fd));
+		return refused_error("make a userfaultfd in a table of files of its own", result);
+	LH_TRY(take_over_uffd(tid, PIDFD_THREAD, result, &making->fd));
 	lh_fault_point("helper-userfaultfd-taken");
 	return NULL;
 }
@@ -133,7 +133,7 @@ static struct lh_error *make_by_helper(struct lh_remote *remote, void *context)
 	making->injected = clone_refused;
 	struct lh_error *error = lh_remote_clone(remote, &tid, &result);
 	if (!error && !tid)
-		return refused("start a thread", result);
+		return refused_error("start a thread", result);
 	if (!tid)
 		return error;
 	making->injected = by_helper_calls;
@@ -157,10 +157,10 @@ static struct lh_error *make_here(struct lh_remote *remote, void *context)
 	LH_TRY(lh_remote_call(remote, &number));
 	lh_fault_point("tracker-userfaultfd-made");
 	if (number < 0)
-		return refused("make a userfaultfd", number);
+		return refused_error("make a userfaultfd", number);
 	making->injected = here_calls;
 	lh_remote_hold_signals(remote);
-	struct lh_error *error = take_over(lh_remote_process(remote), 0, number, &making->fd);
+	struct lh_error *error = take_over_uffd(lh_remote_process(remote), 0, number, &making->fd);
 	struct lh_error *close_error = lh_remote_call(remote, &closed);
 	if (!error)
 		return close_error;

@@ -131,7 +131,7 @@ static struct lh_error *find_padding(struct lh_vdso_slots *slots, const struct l
  * in all mounts of /proc and namespaces (pidfs, Linux 6.9). Before that, all threads are stopped for an
  * injection, and a thread has one tracer.
  */
-static struct lh_error *lock(struct lh_vdso_slots *slots)
+static struct lh_error *lock_process(struct lh_vdso_slots *slots)
 {
 	static const struct timespec nap = {.tv_nsec = 500000};
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + LOCK_PATIENCE_NS;
@@ -154,7 +154,7 @@ struct lh_error *lh_vdso_slots_open(const struct lh_process *process, const stru
 	*slots = (struct lh_vdso_slots){.process = process, .memory_fd = -1, .lock_fd = -1};
 	LH_TRY(lh_process_open_file(process, "mem", O_RDWR, &slots->memory_fd));
 	LH_TRY(find_padding(slots, regions));
-	LH_TRY(lock(slots));
+	LH_TRY(lock_process(slots));
 	*ret = slots;
 	slots = NULL;
 	return NULL;
@@ -187,7 +187,7 @@ bool lh_vdso_slots_hold(const struct lh_vdso_slots *slots, uint64_t addr)
 /* ---------------------------------------------------------------- writing */
 
 /* Word by word: the tracer may where /proc/PID/mem does not write to read-only pages (PROC_MEM_NO_FORCE). */
-static bool poke(pid_t tid, uint64_t addr, const uint8_t bytes[LH_SLOT_BYTES])
+static bool poke_slot(pid_t tid, uint64_t addr, const uint8_t bytes[LH_SLOT_BYTES])
 {
 	for (size_t i = 0; i < LH_SLOT_BYTES; i += sizeof(long)) {
 		long word;
@@ -201,7 +201,7 @@ static bool poke(pid_t tid, uint64_t addr, const uint8_t bytes[LH_SLOT_BYTES])
 struct lh_error *lh_vdso_slot_write(const struct lh_vdso_slots *slots, pid_t tid, uint64_t addr,
 				    const uint8_t bytes[LH_SLOT_BYTES])
 {
-	if (pwrite(slots->memory_fd, bytes, LH_SLOT_BYTES, (off_t)addr) == LH_SLOT_BYTES || poke(tid, addr, bytes))
+	if (pwrite(slots->memory_fd, bytes, LH_SLOT_BYTES, (off_t)addr) == LH_SLOT_BYTES || poke_slot(tid, addr, bytes))
 		return NULL;
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "the vDSO's padding of process %d cannot be written (errno %d)",
 			       (int)lh_process_pid(slots->process), errno);
@@ -209,7 +209,7 @@ struct lh_error *lh_vdso_slot_write(const struct lh_vdso_slots *slots, pid_t tid
 
 /* ---------------------------------------------------------------- which slot */
 
-static bool is_zero(const uint8_t bytes[LH_SLOT_BYTES])
+static bool is_zero_slot(const uint8_t bytes[LH_SLOT_BYTES])
 {
 	static const uint8_t zeros[LH_SLOT_BYTES];
 	return memcmp(bytes, zeros, sizeof(zeros)) == 0;
@@ -274,7 +274,7 @@ static struct lh_error *search_slots(const struct lh_vdso_slots *slots, const st
 		uint8_t bytes[LH_SLOT_BYTES];
 		if (pread(slots->memory_fd, bytes, sizeof(bytes), (off_t)addr) != sizeof(bytes))
 			break;
-		bool is_free = is_zero(bytes);
+		bool is_free = is_zero_slot(bytes);
 		if (!is_free)
 			LH_TRY(clear_if_over(slots, users, addr, bytes, &is_free));
 		if (is_free && !*ret_addr)

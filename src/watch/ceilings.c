@@ -10,7 +10,7 @@ static uint64_t less_ceilings(uint64_t limit, uint64_t used)
 	return limit == LH_NO_LIMIT ? LH_NO_LIMIT : limit - lh_min_u64(limit, used);
 }
 
-static void read_cgroup(const struct lh_process *process, struct lh_ceilings *ret)
+static void read_cgroup_ceilings(const struct lh_process *process, struct lh_ceilings *ret)
 {
 	struct lh_cgroup_limits limits LH_CLEANUP(lh_cgroup_limits_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = lh_cgroup_read(process, &limits);
@@ -44,7 +44,7 @@ struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const stru
 	struct lh_ceilings ceilings;
 	for (size_t i = 0; i < LH_CEILING_COUNT; i++)
 		ceilings.left[i] = LH_NO_LIMIT;
-	read_cgroup(process, &ceilings);
+	read_cgroup_ceilings(process, &ceilings);
 	read_machine(&ceilings);
 	read_address_space(process, &ceilings);
 	ceilings.left[LH_CEILING_MAPPINGS] = less_ceilings(lh_mapping_limit(), holdings->values[LH_HOLDING_MAPPINGS]);

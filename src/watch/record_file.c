@@ -35,7 +35,7 @@ static struct lh_error *measure_record_file(const char *path, uint64_t *ret_line
 }
 
 /* What can be read once only, as a pipe, is not measured first. */
-static bool is_regular(const char *path)
+static bool is_regular_record(const char *path)
 {
 	struct stat status;
 	return stat(path, &status) == 0 && S_ISREG(status.st_mode);
@@ -43,7 +43,7 @@ static bool is_regular(const char *path)
 
 bool lh_record_file_detect(const char *path)
 {
-	LH_CLEANUP(lh_cleanup_stream) FILE *stream = is_regular(path) ? fopen(path, "re") : NULL;
+	LH_CLEANUP(lh_cleanup_stream) FILE *stream = is_regular_record(path) ? fopen(path, "re") : NULL;
 	char start[512];
 	size_t length = stream ? fread(start, 1, sizeof(start), stream) : 0;
 	return lh_record_detect(start, length);
@@ -149,7 +149,7 @@ struct lh_error *lh_record_file_select(const char *path, struct lh_selection *re
 {
 	uint64_t lines, bytes;
 	*ret_losses = (struct lh_record_losses){0};
-	if (!is_regular(path))
+	if (!is_regular_record(path))
 		return select_whole(path, ret, ret_losses);
 	LH_TRY(measure_record_file(path, &lines, &bytes));
 	if (lines <= WHOLE_MAX && bytes <= WHOLE_BYTES_MAX)

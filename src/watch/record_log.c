@@ -63,7 +63,7 @@ static struct lh_error *begin_log(struct lh_record_log *log)
 
 /* ---------------------------------------------------------------- what is there already */
 
-static struct lh_error *refuse(const struct lh_record_log *log, const char *why)
+static struct lh_error *refuse_log(const struct lh_record_log *log, const char *why)
 {
 	return lh_error_hint(lh_error_create(LH_ERROR_EXISTS, "%s exists, and is %s", log->path, why),
 			     "give another name with --save");
@@ -74,9 +74,9 @@ static struct lh_error *check_header(const struct lh_record_log *log, const char
 {
 	struct lh_buffer own LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (!lh_record_detect(line, strlen(line)))
-		return refuse(log, "not a record of samples");
+		return refuse_log(log, "not a record of samples");
 	LH_TRY(encode_header(log->process, &own));
-	return strcmp(line, own.data) == 0 ? NULL : refuse(log, "a record of another process");
+	return strcmp(line, own.data) == 0 ? NULL : refuse_log(log, "a record of another process");
 }
 
 static struct lh_error *check_file(const struct lh_record_log *log)
@@ -99,16 +99,16 @@ static struct lh_error *cut_torn_line(struct lh_record_log *log)
 	return NULL;
 }
 
-static struct lh_error *open_file(struct lh_record_log *log)
+static struct lh_error *open_log_file(struct lh_record_log *log)
 {
 	struct stat status;
 	log->fd = open(log->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (log->fd < 0 || fstat(log->fd, &status) < 0)
 		return lh_error_from_errno(errno, "cannot open %s", log->path);
 	if (!S_ISREG(status.st_mode))
-		return refuse(log, "not a file");
+		return refuse_log(log, "not a file");
 	if (flock(log->fd, LOCK_EX | LOCK_NB) < 0)
-		return refuse(log, "being written by another leakhunt");
+		return refuse_log(log, "being written by another leakhunt");
 	log->bytes = (uint64_t)status.st_size;
 	LH_TRY(check_file(log));
 	LH_TRY(cut_torn_line(log));
@@ -127,7 +127,7 @@ struct lh_error *lh_record_log_open(const char *path, const struct lh_process *p
 	log->path = strdup(path);
 	if (!log->path)
 		return lh_error_no_memory();
-	LH_TRY(open_file(log));
+	LH_TRY(open_log_file(log));
 	*ret = log;
 	log = NULL;
 	return NULL;
@@ -152,7 +152,7 @@ static void thinning_deinit(struct thinning *thinning)
 	lh_outfile_destroy(thinning->file);
 }
 
-static struct lh_error *write_line(struct thinning *thinning, const struct lh_buffer *line)
+static struct lh_error *write_log_line(struct thinning *thinning, const struct lh_buffer *line)
 {
 	thinning->bytes += line->length;
 	return lh_fd_write_all(lh_outfile_fd(thinning->file), lh_outfile_path(thinning->file), line->data,
@@ -165,7 +165,7 @@ static struct lh_error *keep_every_second(struct thinning *thinning, const struc
 	if (!sample || thinning->count++ % 2)
 		return NULL;
 	LH_TRY(lh_record_encode_sample(thinning->writer, sample, &line));
-	return write_line(thinning, &line);
+	return write_log_line(thinning, &line);
 }
 
 static struct lh_error *copy_lines(struct thinning *thinning)
@@ -190,7 +190,7 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 	LH_TRY(lh_record_writer_create(&thinning.writer));
 	LH_TRY(lh_outfile_create(log->path, true, &thinning.file));
 	LH_TRY(encode_header(log->process, &header));
-	LH_TRY(write_line(&thinning, &header));
+	LH_TRY(write_log_line(&thinning, &header));
 	LH_TRY(copy_lines(&thinning));
 	LH_TRY(lh_outfile_commit(thinning.file));
 	int fd = open(log->path, O_RDWR | O_APPEND | O_CLOEXEC);
@@ -205,7 +205,7 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 }
 
 /* A line that could not be written whole is taken back. */
-static struct lh_error *append_line(struct lh_record_log *log, const struct lh_buffer *line)
+static struct lh_error *append_log_line(struct lh_record_log *log, const struct lh_buffer *line)
 {
 	struct lh_error *error = lh_fd_write_all(log->fd, log->path, line->data, line->length);
 	if (error && ftruncate(log->fd, (off_t)log->bytes) < 0)
@@ -216,7 +216,7 @@ static struct lh_error *append_line(struct lh_record_log *log, const struct lh_b
 }
 
 /* Thinned out until the sample fits, or nothing more can be dropped. */
-static struct lh_error *make_room(struct lh_record_log *log, const struct lh_sample *sample, struct lh_buffer *line)
+static struct lh_error *make_log_room(struct lh_record_log *log, const struct lh_sample *sample, struct lh_buffer *line)
 {
 	for (uint64_t before = UINT64_MAX; log->bytes + line->length > log->max_bytes;) {
 		if (log->bytes >= before)
@@ -237,6 +237,6 @@ struct lh_error *lh_record_log_append(struct lh_record_log *log, const struct lh
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_TRY(lh_record_encode_sample(log->writer, sample, &line));
-	LH_TRY(make_room(log, sample, &line));
-	return append_line(log, &line);
+	LH_TRY(make_log_room(log, sample, &line));
+	return append_log_line(log, &line);
 }

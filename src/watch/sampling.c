@@ -89,7 +89,7 @@ struct lh_error *lh_sampling_wait(const struct lh_sampling *sampling, uint64_t d
 
 /* ---------------------------------------------------------------- saving */
 
-static struct lh_error *write_line(struct lh_sampling *sampling, const struct lh_buffer *line)
+static struct lh_error *write_sample_line(struct lh_sampling *sampling, const struct lh_buffer *line)
 {
 	return lh_fd_write_all(lh_outfile_fd(sampling->record), lh_outfile_path(sampling->record), line->data,
 			       line->length);
@@ -105,14 +105,14 @@ struct lh_error *lh_sampling_save(struct lh_sampling *sampling, const char *path
 	struct lh_process_identity identity = lh_process_identity(sampling->process);
 	LH_TRY(lh_record_writer_create(&sampling->writer));
 	LH_TRY(lh_record_encode_header(&identity, lh_process_command(sampling->process), &line));
-	return write_line(sampling, &line);
+	return write_sample_line(sampling, &line);
 }
 
 static struct lh_error *try_save_sample(struct lh_sampling *sampling, const struct lh_sample *sample)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_TRY(lh_record_encode_sample(sampling->writer, sample, &line));
-	return write_line(sampling, &line);
+	return write_sample_line(sampling, &line);
 }
 
 /* A full disk ends the record, not the watch. */
@@ -168,7 +168,7 @@ static void ask_owners(const struct lh_sampling *sampling, struct lh_region_list
 		lh_regions_take_owners(list, &owners);
 }
 
-static struct lh_error *read_regions(struct lh_sampling *sampling, struct lh_sample *ret)
+static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct lh_sample *ret)
 {
 	uint64_t started_ns = lh_clock_monotonic_ns();
 	struct lh_error *error = lh_regions_read_bounded(sampling->process, &sampling->pace, &ret->list);
@@ -213,7 +213,7 @@ struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 		.start_ticks = lh_process_identity(sampling->process).start_ticks,
 		.uptime_ns = lh_clock_boottime_ns(),
 	};
-	LH_TRY(read_regions(sampling, &sample));
+	LH_TRY(read_sample_regions(sampling, &sample));
 	read_facts(sampling, &sample);
 	take_count(sampling, &sample);
 	size_t loss_count = sample.list.skipped_lines + sample.list.dropped_regions;

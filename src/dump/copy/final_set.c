@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static struct lh_error *grow(struct lh_final_set *set, uint64_t bytes)
+static struct lh_error *grow_set(struct lh_final_set *set, uint64_t bytes)
 {
 	if (bytes <= set->capacity_bytes)
 		return NULL;
@@ -27,7 +27,7 @@ static struct lh_error *grow(struct lh_final_set *set, uint64_t bytes)
 struct lh_error *lh_final_set_init(struct lh_final_set *set, uint64_t bytes)
 {
 	*set = (struct lh_final_set){0};
-	return grow(set, lh_align_up(lh_max_u64(bytes, LH_PAGE_BYTES), LH_PAGE_BYTES));
+	return grow_set(set, lh_align_up(lh_max_u64(bytes, LH_PAGE_BYTES), LH_PAGE_BYTES));
 }
 
 void lh_final_set_deinit(struct lh_final_set *set)
@@ -92,7 +92,7 @@ struct lh_error *lh_final_set_copy(struct lh_final_set *set, struct lh_crew *cre
 {
 	uint64_t bytes;
 	LH_TRY(collect_final_set(set, plan, more, &bytes));
-	LH_TRY(grow(set, bytes));
+	LH_TRY(grow_set(set, bytes));
 	set->used_bytes = lh_crew_read_ranges(crew, process, set->ranges.items, set->ranges.count, set->memory);
 	if (set->used_bytes == bytes)
 		return NULL;

@@ -18,7 +18,7 @@ struct log_reader {
 	size_t bytes;    /* of the piece */
 };
 
-static struct lh_error *read_piece(struct log_reader *reader)
+static struct lh_error *read_log_piece(struct log_reader *reader)
 {
 	size_t wanted = lh_min_u64(PIECE_BYTES, reader->log->used_bytes - reader->offset);
 	reader->at = reader->bytes = 0;
@@ -39,7 +39,7 @@ static struct lh_error *put_in_place(struct log_reader *reader, struct lh_range 
 {
 	while (range.start < range.end) {
 		if (reader->at == reader->bytes)
-			LH_TRY(read_piece(reader));
+			LH_TRY(read_log_piece(reader));
 		uint64_t bytes = lh_min_u64(lh_range_bytes(range), reader->bytes - reader->at);
 		LH_TRY(lh_copy_from_memory(copy, (struct lh_range){range.start, range.start + bytes},
 					   reader->piece + reader->at));

@@ -27,7 +27,7 @@ static struct timespec next_tick(void)
 	return (struct timespec){.tv_sec = (time_t)(ns / LH_NS_PER_S), .tv_nsec = (long)(ns % LH_NS_PER_S)};
 }
 
-static void tick(struct lh_ticker *ticker)
+static void run_ticks(struct lh_ticker *ticker)
 {
 	uint64_t done_bytes = atomic_load_explicit(&ticker->copy->done_bytes, memory_order_relaxed);
 	if (!ticker->progress(ticker->context, lh_min_u64(done_bytes, ticker->total_bytes), ticker->total_bytes))
@@ -40,7 +40,7 @@ static void *run_ticker(void *context)
 	pthread_mutex_lock(&ticker->mutex);
 	while (!ticker->is_stopped) {
 		pthread_mutex_unlock(&ticker->mutex);
-		tick(ticker);
+		run_ticks(ticker);
 		pthread_mutex_lock(&ticker->mutex);
 		struct timespec when = next_tick();
 		if (!ticker->is_stopped)

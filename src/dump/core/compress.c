@@ -78,7 +78,7 @@ static struct lh_error *read_content(const struct compression *compression, uint
 	return NULL;
 }
 
-static struct lh_error *pack(const struct worker *worker, uint64_t frame, size_t *ret_bytes)
+static struct lh_error *pack_frame(const struct worker *worker, uint64_t frame, size_t *ret_bytes)
 {
 	const struct compression *compression = worker->compression;
 	LH_TRY(read_content(compression, frame, worker->content));
@@ -141,7 +141,7 @@ static void *compress_frames(void *argument)
 		uint64_t frame = compression->next_frame++;
 		size_t bytes = 0;
 		pthread_mutex_unlock(&compression->mutex);
-		struct lh_error *error = pack(worker, frame, &bytes);
+		struct lh_error *error = pack_frame(worker, frame, &bytes);
 		bool is_cancelled = atomic_load(&compression->copy->is_cancelled);
 		pthread_mutex_lock(&compression->mutex);
 		if (!error && is_cancelled)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void format_permissions(const struct lh_region *region, char ret[5])
+static void format_extent_permissions(const struct lh_region *region, char ret[5])
 {
 	snprintf(ret, 5, "%c%c%c%c", region->protection & LH_PROT_READ ? 'r' : '-',
 		 region->protection & LH_PROT_WRITE ? 'w' : '-', region->protection & LH_PROT_EXEC ? 'x' : '-',
@@ -18,7 +18,7 @@ int lh_describe_extent(json_t *object, const struct lh_extent *extent, uint64_t 
 {
 	const struct lh_region *region = extent->region;
 	char permissions[5];
-	format_permissions(region, permissions);
+	format_extent_permissions(region, permissions);
 	int status = json_object_set_new(object, "start", lh_json_address(start));
 	status |= json_object_set_new(object, "end", lh_json_address(end));
 	status |= json_object_set_new(object, "kind", json_string(lh_region_kind_name(region->kind)));

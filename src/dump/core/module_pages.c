@@ -34,7 +34,7 @@ struct module_file {
 	Elf64_Ehdr header;
 };
 
-static bool read_file(const struct module_file *file, uint64_t offset, void *ret, size_t bytes)
+static bool read_module_pages(const struct module_file *file, uint64_t offset, void *ret, size_t bytes)
 {
 	return offset <= INT64_MAX && pread(file->fd, ret, bytes, (off_t)offset) == (ssize_t)bytes;
 }
@@ -42,12 +42,13 @@ static bool read_file(const struct module_file *file, uint64_t offset, void *ret
 static bool read_headers(struct module_file *file)
 {
 	const Elf64_Ehdr *header = &file->header;
-	if (!read_file(file, 0, &file->header, sizeof(file->header)) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
-	    header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
-	    header->e_phentsize != sizeof(Elf64_Phdr))
+	if (!read_module_pages(file, 0, &file->header, sizeof(file->header)) ||
+	    memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_phentsize != sizeof(Elf64_Phdr))
 		return false;
 	file->segment_count = (size_t)lh_min_u64(header->e_phnum, PROGRAM_HEADERS_MAX);
-	return read_file(file, header->e_phoff, file->segments, file->segment_count * sizeof(file->segments[0]));
+	return read_module_pages(file, header->e_phoff, file->segments,
+				 file->segment_count * sizeof(file->segments[0]));
 }
 
 /* ---------------------------------------------------------------- which pages */
@@ -65,7 +66,8 @@ static uint64_t constants_end(const struct module_file *file, const Elf64_Phdr *
 }
 
 /* Pages of [start, end), addresses of the file, as they lie in memory. */
-static struct lh_error *add_pages(const struct module_file *file, uint64_t start, uint64_t end, struct lh_ranges *ret)
+static struct lh_error *add_module_range(const struct module_file *file, uint64_t start, uint64_t end,
+					 struct lh_ranges *ret)
 {
 	struct lh_range range = {lh_align_down(file->module->bias + start, LH_PAGE_BYTES),
 				 lh_align_up(file->module->bias + end, LH_PAGE_BYTES)};
@@ -80,7 +82,7 @@ static struct lh_error *add_constants(const struct module_file *file, struct lh_
 		const Elf64_Phdr *segment = &file->segments[i];
 		if (segment->p_type == PT_LOAD && !(segment->p_flags & (PF_W | PF_X)) &&
 		    segment->p_filesz <= SEGMENT_MAX && segment->p_vaddr <= UINT64_MAX / 4)
-			LH_TRY(add_pages(file, segment->p_vaddr, constants_end(file, segment), ret));
+			LH_TRY(add_module_range(file, segment->p_vaddr, constants_end(file, segment), ret));
 	}
 	return NULL;
 }
@@ -104,7 +106,7 @@ static bool is_accessor(const struct module_file *file, const Elf64_Sym *symbol)
 	uint64_t offset, target;
 	return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_size >= ACCESSOR_BYTES_MIN &&
 	       symbol->st_size <= ACCESSOR_BYTES_MAX && code_offset(file, symbol->st_value, symbol->st_size, &offset) &&
-	       read_file(file, offset, code, symbol->st_size) &&
+	       read_module_pages(file, offset, code, symbol->st_size) &&
 	       lh_code_returned_address(code, symbol->st_size, symbol->st_value, &target);
 }
 
@@ -116,12 +118,12 @@ static struct lh_error *add_accessors_of(const struct module_file *file, const E
 		size_t some = (size_t)lh_min_u64(SYMBOLS_AT_ONCE, count - i);
 		uint64_t offset;
 		if (!lh_add_u64(table->sh_offset, i * sizeof(symbols[0]), &offset) ||
-		    !read_file(file, offset, symbols, some * sizeof(symbols[0])))
+		    !read_module_pages(file, offset, symbols, some * sizeof(symbols[0])))
 			return NULL;
 		for (size_t k = 0; k < some; k++) {
 			if (is_accessor(file, &symbols[k]))
-				LH_TRY(add_pages(file, symbols[k].st_value, symbols[k].st_value + symbols[k].st_size,
-						 ret));
+				LH_TRY(add_module_range(file, symbols[k].st_value,
+							symbols[k].st_value + symbols[k].st_size, ret));
 		}
 	}
 	return NULL;
@@ -135,7 +137,7 @@ static struct lh_error *add_accessors(const struct module_file *file, struct lh_
 		Elf64_Shdr section;
 		uint64_t offset;
 		if (!lh_add_u64(file->header.e_shoff, i * sizeof(section), &offset) ||
-		    !read_file(file, offset, &section, sizeof(section)))
+		    !read_module_pages(file, offset, &section, sizeof(section)))
 			return NULL;
 		if (section.sh_type == SHT_DYNSYM)
 			return add_accessors_of(file, &section, ret);
@@ -153,8 +155,8 @@ static bool page_offset(const struct lh_region *region, uint64_t addr, uint64_t 
 }
 
 /* The page, unless it can't be read; joined to the piece before it where both adjoin. */
-static struct lh_error *add_page(const struct module_file *file, const struct lh_plan *plan, uint64_t addr,
-				 struct lh_module_pages *ret)
+static struct lh_error *add_module_page(const struct module_file *file, const struct lh_plan *plan, uint64_t addr,
+					struct lh_module_pages *ret)
 {
 	uint8_t page[LH_PAGE_BYTES] = {0};
 	const struct lh_region *region = lh_regions_find(&plan->list, addr);
@@ -188,7 +190,7 @@ static struct lh_error *read_pages(const struct module_file *file, const struct 
 		for (uint64_t at = range->start; at < range->end && ret->bytes.length < TOTAL_MAX;
 		     at += LH_PAGE_BYTES) {
 			if (!is_in_plan(plan, &next, at))
-				LH_TRY(add_page(file, plan, at, ret));
+				LH_TRY(add_module_page(file, plan, at, ret));
 		}
 	}
 	return NULL;

@@ -23,8 +23,8 @@ enum {
 #define LINKER_ANON_MAX (256 * LH_KIB)
 
 /* The pages that hold [addr, addr + bytes), cut to the mapping of `addr`; nothing when there is none. */
-static struct lh_error *add_pages(const struct lh_region_list *list, uint64_t addr, uint64_t bytes,
-				  struct lh_ranges *ret)
+static struct lh_error *add_context_pages(const struct lh_region_list *list, uint64_t addr, uint64_t bytes,
+					  struct lh_ranges *ret)
 {
 	const struct lh_region *region = lh_regions_find(list, addr);
 	if (!region)
@@ -120,16 +120,16 @@ static struct lh_error *add_link_maps(const struct lh_process *process, const st
 	struct r_debug_head head;
 	if (!r_debug || !read_exactly(reader, r_debug, &head, sizeof(head)))
 		return NULL;
-	LH_TRY(add_pages(list, dynamic, DYNAMIC_BYTES, ret));
-	LH_TRY(add_pages(list, r_debug, sizeof(head), ret));
+	LH_TRY(add_context_pages(list, dynamic, DYNAMIC_BYTES, ret));
+	LH_TRY(add_context_pages(list, r_debug, sizeof(head), ret));
 	uint64_t at = head.r_map;
 	for (size_t i = 0; at && i < LINK_MAPS_MAX; i++) {
 		struct link_map_head map;
 		if (!read_exactly(reader, at, &map, sizeof(map)))
 			return NULL;
-		LH_TRY(add_pages(list, at, LINK_MAP_BYTES, ret));
-		LH_TRY(add_pages(list, map.l_name, NAME_BYTES, ret));
-		LH_TRY(add_pages(list, map.l_ld, DYNAMIC_BYTES, ret));
+		LH_TRY(add_context_pages(list, at, LINK_MAP_BYTES, ret));
+		LH_TRY(add_context_pages(list, map.l_name, NAME_BYTES, ret));
+		LH_TRY(add_context_pages(list, map.l_ld, DYNAMIC_BYTES, ret));
 		at = map.l_next;
 	}
 	return NULL;
@@ -219,7 +219,7 @@ struct lh_error *lh_context_collect(const struct lh_process *process, const stru
 	if (request->stack_slack_bytes)
 		LH_TRY(add_main_stack(list, ret));
 	for (size_t i = 0; i < modules->modules.count; i++) {
-		LH_TRY(add_pages(list, modules->modules.items[i].start, LH_PAGE_BYTES, ret));
+		LH_TRY(add_context_pages(list, modules->modules.items[i].start, LH_PAGE_BYTES, ret));
 		LH_TRY(add_merged_bss(list, &modules->modules.items[i], ret));
 	}
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;

@@ -34,7 +34,7 @@ struct lh_crew {
 	bool is_ended;
 };
 
-static void work(struct lh_crew *crew, size_t member)
+static void work_on_pieces(struct lh_crew *crew, size_t member)
 {
 	for (;;) {
 		size_t number = atomic_fetch_add_explicit(&crew->next, 1, memory_order_relaxed);
@@ -48,7 +48,7 @@ static void work_as_caller_does(struct lh_crew *crew, size_t member, struct lh_u
 {
 	if (!crew->is_urgent)
 		lh_urgent_end(urgency);
-	work(crew, member);
+	work_on_pieces(crew, member);
 	if (!crew->is_urgent)
 		*urgency = lh_urgent_begin();
 }
@@ -112,7 +112,7 @@ void lh_crew_run(struct lh_crew *crew, lh_crew_task *task, void *context, size_t
 	crew->is_urgent = lh_is_urgent();
 	atomic_store(&crew->next, 0);
 	open_round(crew);
-	work(crew, 0);
+	work_on_pieces(crew, 0);
 	close_round(crew);
 }
 
@@ -183,8 +183,8 @@ static void read_part(void *context, size_t member, size_t number)
 }
 
 /* Neighbors in parts of about `part_bytes`. */
-static void divide(struct reading *reading, const struct lh_range *ranges, size_t count, uint64_t part_bytes,
-		   uint8_t *ret)
+static void divide_runs(struct reading *reading, const struct lh_range *ranges, size_t count, uint64_t part_bytes,
+			uint8_t *ret)
 {
 	size_t bytes = 0;
 	struct part *part = NULL;
@@ -208,7 +208,7 @@ size_t lh_crew_read_ranges(struct lh_crew *crew, const struct lh_process *proces
 	size_t got_bytes = 0;
 	for (size_t i = 0; i < count; i++)
 		bytes += lh_range_bytes(ranges[i]);
-	divide(&reading, ranges, count, lh_max_u64(bytes / lh_crew_size(crew) + 1, PART_BYTES_MIN), ret);
+	divide_runs(&reading, ranges, count, lh_max_u64(bytes / lh_crew_size(crew) + 1, PART_BYTES_MIN), ret);
 	lh_crew_run(crew, read_part, &reading, reading.part_count);
 	for (size_t i = 0; i < reading.part_count; i++) {
 		got_bytes += reading.parts[i].got_bytes;

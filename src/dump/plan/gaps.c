@@ -25,7 +25,7 @@ struct lh_error *lh_gaps_add(struct lh_dump_gaps *gaps, uint64_t start, uint64_t
 	return lh_vec_push(&gaps->items, (struct lh_dump_gap){{start, end}, reason});
 }
 
-static int compare_gaps(const void *a, const void *b)
+static int compare_dump_gaps(const void *a, const void *b)
 {
 	const struct lh_dump_gap *left = a, *right = b;
 	return left->range.start < right->range.start ? -1 : left->range.start > right->range.start;
@@ -36,7 +36,7 @@ void lh_gaps_normalize(struct lh_dump_gaps *gaps)
 	if (!gaps->items.count)
 		return;
 	struct lh_dump_gap *items = gaps->items.items;
-	qsort(items, gaps->items.count, sizeof(*items), compare_gaps);
+	qsort(items, gaps->items.count, sizeof(*items), compare_dump_gaps);
 	size_t kept = 0;
 	for (size_t i = 1; i < gaps->items.count; i++) {
 		if (items[i].range.start == items[kept].range.end && items[i].reason == items[kept].reason)

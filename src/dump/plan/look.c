@@ -90,7 +90,7 @@ static void look_at_batch(void *context, size_t member, size_t number)
 
 /* ---------------------------------------------------------------- cutting */
 
-static struct lh_error *cut(struct lh_look *look, struct lh_range range)
+static struct lh_error *cut_runs(struct lh_look *look, struct lh_range range)
 {
 	for (uint64_t at = range.start; at < range.end;) {
 		uint64_t end = at + lh_min_u64(range.end - at, BATCH_BYTES);
@@ -119,7 +119,7 @@ static struct lh_error *gather_batches(struct lh_look *look)
 }
 
 /* A long list of once is not kept. */
-static struct lh_error *forget(struct looker *looker)
+static struct lh_error *forget_runs(struct looker *looker)
 {
 	looker->runs.runs.count = 0;
 	if (looker->runs.runs.capacity > RUNS_KEPT)
@@ -132,11 +132,11 @@ static struct lh_error *begin_look(struct lh_look *look, const struct lh_range *
 	look->pieces.count = look->firsts.count = 0;
 	for (size_t i = 0; i < count; i++) {
 		LH_TRY(lh_vec_push(&look->firsts, look->pieces.count));
-		LH_TRY(cut(look, ranges[i]));
+		LH_TRY(cut_runs(look, ranges[i]));
 	}
 	LH_TRY(lh_vec_push(&look->firsts, look->pieces.count));
 	for (size_t i = 0; i < look->looker_count; i++)
-		LH_TRY(forget(&look->lookers[i]));
+		LH_TRY(forget_runs(&look->lookers[i]));
 	return gather_batches(look);
 }
 

@@ -230,7 +230,7 @@ struct lh_error *lh_extent_find_present(struct lh_pagemap *pagemap, const struct
 	return extent->is_device ? NULL : lh_pagemap_runs(pagemap, range, ret);
 }
 
-static struct lh_error *find_pages(struct plan_walk *walk, struct lh_extent *extent)
+static struct lh_error *find_extent_pages(struct plan_walk *walk, struct lh_extent *extent)
 {
 	walk->scratch.runs.count = 0;
 	LH_TRY(lh_extent_find_present(walk->pagemap, extent, &walk->scratch));
@@ -252,7 +252,7 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 		.is_inaccessible = is_inaccessible(region),
 	};
 	if (!walk->without_pages)
-		LH_TRY(find_pages(walk, &extent));
+		LH_TRY(find_extent_pages(walk, &extent));
 	return lh_vec_push(&walk->plan->extents, extent);
 }
 

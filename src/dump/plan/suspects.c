@@ -12,7 +12,7 @@ void lh_want_list_deinit(struct lh_want_list *list)
 	lh_strings_pool_deinit(&list->strings);
 }
 
-static struct lh_error *add_want(struct lh_want_list *wants, struct lh_want want)
+static struct lh_error *add_suspect_want(struct lh_want_list *wants, struct lh_want want)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (want.kind == LH_WANT_KINDS)
@@ -64,7 +64,7 @@ struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection,
 			bool is_known = want.kind == LH_WANT_KINDS && !(want.kinds & ~known_kinds);
 			known_kinds |= want.kinds;
 			if (!is_known && has_wanted(list, &want))
-				LH_TRY(add_want(wants, want));
+				LH_TRY(add_suspect_want(wants, want));
 		}
 	}
 	return NULL;

@@ -42,7 +42,7 @@ struct soft_tracker {
 	uint64_t clear_ns;     /* the last clear */
 };
 
-static struct soft_tracker *of_base(struct lh_dirty_tracker *base)
+static struct soft_tracker *soft_of_base(struct lh_dirty_tracker *base)
 {
 	return (struct soft_tracker *)base;
 }
@@ -72,7 +72,7 @@ static int compare_start(const void *key, const void *item)
  * ours came between its making and our first look at it. And one that mremap(2) has moved may bear the bits
  * of its old place.
  */
-static bool is_known(const struct soft_tracker *tracker, const struct lh_region *region)
+static bool is_known_page(const struct soft_tracker *tracker, const struct lh_region *region)
 {
 	const struct known_mapping *mapping = tracker->known.count
 						      ? bsearch(&region->start, tracker->known.items,
@@ -87,7 +87,7 @@ static struct lh_error *look_soft(struct soft_tracker *tracker, const struct lh_
 				  struct lh_page_runs *ret)
 {
 	const struct lh_region *region = extent->region;
-	bool tells_written = can_track(region) && is_known(tracker, region);
+	bool tells_written = can_track(region) && is_known_page(tracker, region);
 	tracker->scratch.runs.count = 0;
 	LH_TRY(lh_soft_dirty_find(tracker->bits, (struct lh_range){extent->start, extent->end}, !region->inode,
 				  &tracker->scratch));
@@ -129,7 +129,7 @@ static struct lh_error *look_at_all(struct soft_tracker *tracker, const struct l
 static struct lh_error *check_nobody_cleared(const struct soft_tracker *tracker, const struct lh_plan *plan)
 {
 	const struct lh_region *region = lh_regions_find(&plan->list, tracker->written_addr);
-	if (!tracker->written_addr || !region || !is_known(tracker, region))
+	if (!tracker->written_addr || !region || !is_known_page(tracker, region))
 		return NULL;
 	struct lh_range page = {tracker->written_addr, tracker->written_addr + LH_PAGE_BYTES};
 	struct lh_page_runs runs = {0};
@@ -159,13 +159,13 @@ static struct lh_error *clear_soft(struct soft_tracker *tracker)
 	return NULL;
 }
 
-static struct lh_error *know(struct soft_tracker *tracker, const struct lh_plan *plan)
+static struct lh_error *know_page(struct soft_tracker *tracker, const struct lh_plan *plan)
 {
 	tracker->known.count = 0;
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		const struct lh_region *region = plan->extents.items[i].region;
 		const struct known_mapping mapping = {region->start, region->end, region->file_offset, region->inode};
-		if (plan->extents.items[i].is_tracked && !is_known(tracker, region))
+		if (plan->extents.items[i].is_tracked && !is_known_page(tracker, region))
 			LH_TRY(lh_vec_push(&tracker->known, mapping));
 	}
 	return NULL;
@@ -206,16 +206,16 @@ static struct lh_error *cover_soft(struct lh_dirty_tracker *base, struct lh_plan
 
 static struct lh_error *take_soft(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
-	struct soft_tracker *tracker = of_base(base);
+	struct soft_tracker *tracker = soft_of_base(base);
 	LH_TRY(tracker->is_cleared ? take_stopped(tracker, plan, ret) : take_first(tracker, plan, ret));
 	base->take_pause_ns = tracker->look_ns + tracker->clear_ns;
-	LH_TRY(know(tracker, plan));
+	LH_TRY(know_page(tracker, plan));
 	return lh_file_pages_note(tracker->pagemap, plan, &tracker->own);
 }
 
 static struct lh_error *guess_soft(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
 {
-	struct soft_tracker *tracker = of_base(base);
+	struct soft_tracker *tracker = soft_of_base(base);
 	struct lh_page_runs runs = {0};
 	uint64_t bytes = 0;
 	struct lh_error *error = look_at_all(tracker, plan, &runs);
@@ -223,7 +223,7 @@ static struct lh_error *guess_soft(struct lh_dirty_tracker *base, const struct l
 		const struct lh_range *range = &runs.runs.items[i].range;
 		bytes += lh_range_bytes(*range);
 		const struct lh_region *region = lh_regions_find(&plan->list, range->start);
-		if (!tracker->written_addr && region && is_known(tracker, region))
+		if (!tracker->written_addr && region && is_known_page(tracker, region))
 			tracker->written_addr = range->start;
 	}
 	lh_vec_deinit(&runs.runs);
@@ -244,7 +244,7 @@ static struct lh_error *find_extent(void *tracker, const struct lh_extent *exten
 
 static struct lh_error *find_soft(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	struct soft_tracker *tracker = of_base(base);
+	struct soft_tracker *tracker = soft_of_base(base);
 	LH_TRY(check_nobody_cleared(tracker, plan));
 	LH_TRY(lh_plan_look_with(plan, find_extent, tracker));
 	return lh_file_pages_correct(tracker->pagemap, &tracker->own, plan);
@@ -254,7 +254,7 @@ static struct lh_error *find_soft(struct lh_dirty_tracker *base, struct lh_plan 
 
 static void stop_soft(struct lh_dirty_tracker *base)
 {
-	struct soft_tracker *tracker = of_base(base);
+	struct soft_tracker *tracker = soft_of_base(base);
 	lh_soft_dirty_close(tracker->bits);
 	lh_pagemap_close(tracker->pagemap);
 	lh_vec_deinit(&tracker->known);
@@ -273,7 +273,7 @@ static struct lh_error *check_soft(const struct lh_dirty_target *target)
 
 static struct lh_error *start_soft(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
-	struct soft_tracker *tracker = of_base(base);
+	struct soft_tracker *tracker = soft_of_base(base);
 	LH_TRY(lh_soft_dirty_open(target->process, &tracker->bits));
 	return lh_pagemap_open(target->process, &tracker->pagemap);
 }

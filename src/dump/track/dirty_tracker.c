@@ -55,8 +55,8 @@ static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct 
 }
 
 /* `ret` NULL: only asks. */
-static struct lh_error *choose(const struct lh_dirty_target *target, const struct lh_dump_options *options,
-			       char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
+static struct lh_error *choose_tracker(const struct lh_dirty_target *target, const struct lh_dump_options *options,
+				       char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
 {
 	char reasons[LH_MODE_REASON_MAX] = "";
 	for (size_t i = 0; i < LH_ARRAY_COUNT(kinds); i++) {
@@ -80,13 +80,13 @@ static struct lh_error *choose(const struct lh_dirty_target *target, const struc
 struct lh_error *lh_dirty_start(const struct lh_dirty_target *target, const struct lh_dump_options *options,
 				char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
 {
-	return choose(target, options, ret_reason, ret);
+	return choose_tracker(target, options, ret_reason, ret);
 }
 
 struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const struct lh_dump_options *options,
 				char ret_reason[LH_MODE_REASON_MAX])
 {
-	return choose(target, options, ret_reason, NULL);
+	return choose_tracker(target, options, ret_reason, NULL);
 }
 
 void lh_dirty_stop(struct lh_dirty_tracker *tracker)

@@ -60,7 +60,7 @@ struct uffd_tracker {
 	bool has_seen;
 };
 
-static struct uffd_tracker *of_base(struct lh_dirty_tracker *base)
+static struct uffd_tracker *uffd_of_base(struct lh_dirty_tracker *base)
 {
 	return (struct uffd_tracker *)base;
 }
@@ -102,7 +102,7 @@ static struct lh_error *check_uffd(const struct lh_dirty_target *target)
 
 static struct lh_error *start_uffd(struct lh_dirty_tracker *base, const struct lh_dirty_target *target)
 {
-	struct uffd_tracker *tracker = of_base(base);
+	struct uffd_tracker *tracker = uffd_of_base(base);
 	tracker->userfault_fd = -1;
 	LH_TRY(lh_pagemap_open(target->process, &tracker->pagemap));
 	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_find_written, &tracker->look));
@@ -173,7 +173,7 @@ static struct lh_error *find_seams_before(struct uffd_tracker *tracker, const st
 }
 
 /* The kernel looks at all pages again meanwhile, with mmap_lock held for writing: 54 ms for 4 GB (Linux 6.18). */
-static bool unregister(struct uffd_tracker *tracker, struct lh_range range)
+static bool unregister_range(struct uffd_tracker *tracker, struct lh_range range)
 {
 	struct uffdio_range whole = {.start = range.start, .len = lh_range_bytes(range)};
 	bool is_done = ioctl(tracker->userfault_fd, UFFDIO_UNREGISTER, &whole) == 0;
@@ -189,7 +189,7 @@ static struct lh_error *uncover_strangers(struct uffd_tracker *tracker, const st
 	for (size_t i = 0; i < runs->items.count; i++) {
 		struct lh_range part;
 		if (lh_track_run_cuts(&list, &runs->items.items[i], &part))
-			(void)unregister(tracker, part);
+			(void)unregister_range(tracker, part);
 	}
 	return NULL;
 }
@@ -218,7 +218,7 @@ static struct lh_error *list_wanted(const struct lh_plan *plan, struct lh_ranges
 	return NULL;
 }
 
-static bool holds(const struct lh_ranges *ranges, uint64_t addr)
+static bool holds_range(const struct lh_ranges *ranges, uint64_t addr)
 {
 	size_t low = 0, high = ranges->items.count;
 	while (low < high) {
@@ -234,7 +234,7 @@ static bool holds(const struct lh_ranges *ranges, uint64_t addr)
 /* Shared memory may be written through other mappings, which nobody sees here. */
 static struct lh_error *cover_uffd(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	struct uffd_tracker *tracker = of_base(base);
+	struct uffd_tracker *tracker = uffd_of_base(base);
 	struct lh_ranges wanted LH_CLEANUP(lh_ranges_deinit) = {0};
 	LH_TRY(list_wanted(plan, &wanted));
 	LH_TRY(cover_wanted(tracker, &wanted));
@@ -242,7 +242,7 @@ static struct lh_error *cover_uffd(struct lh_dirty_tracker *base, struct lh_plan
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		struct lh_extent *extent = &plan->extents.items[i];
 		bool is_private = !extent->is_device && !extent->is_inaccessible && !extent->region->is_shared;
-		extent->is_tracked = is_private && holds(&tracker->covered, extent->start);
+		extent->is_tracked = is_private && holds_range(&tracker->covered, extent->start);
 		if (extent->is_tracked)
 			LH_TRY(lh_vec_push(&tracker->touched.items, (struct lh_range){extent->start, extent->end}));
 	}
@@ -281,12 +281,12 @@ static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh
 
 static struct lh_error *take_uffd(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
-	LH_TRY(take_pages(of_base(base), plan, ret));
-	return lh_file_pages_note(of_base(base)->pagemap, plan, &of_base(base)->own);
+	LH_TRY(take_pages(uffd_of_base(base), plan, ret));
+	return lh_file_pages_note(uffd_of_base(base)->pagemap, plan, &uffd_of_base(base)->own);
 }
 
 /* Adds the written ones of an extent's runs to what was seen. */
-static struct lh_error *see(struct uffd_tracker *tracker, const struct lh_page_runs *runs, uint64_t *bytes)
+static struct lh_error *see_region(struct uffd_tracker *tracker, const struct lh_page_runs *runs, uint64_t *bytes)
 {
 	size_t first = tracker->seen.items.count;
 	for (size_t i = 0; i < runs->runs.count; i++) {
@@ -314,14 +314,14 @@ static struct lh_error *look_at_tracked(struct uffd_tracker *tracker, const stru
 	for (size_t i = 0; i < extents->items.count; i++) {
 		runs->runs.count = 0;
 		LH_TRY(lh_look_append(tracker->look, i, runs));
-		LH_TRY(see(tracker, runs, ret_bytes));
+		LH_TRY(see_region(tracker, runs, ret_bytes));
 	}
 	return NULL;
 }
 
 static struct lh_error *guess_uffd(struct lh_dirty_tracker *base, const struct lh_plan *plan, uint64_t *ret_bytes)
 {
-	struct uffd_tracker *tracker = of_base(base);
+	struct uffd_tracker *tracker = uffd_of_base(base);
 	struct lh_ranges extents LH_CLEANUP(lh_ranges_deinit) = {0};
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	uint64_t bytes;
@@ -335,8 +335,8 @@ static struct lh_error *guess_uffd(struct lh_dirty_tracker *base, const struct l
 
 static struct lh_error *find_uffd(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
-	LH_TRY(lh_plan_look_again(plan, of_base(base)->look));
-	LH_TRY(lh_file_pages_correct(of_base(base)->pagemap, &of_base(base)->own, plan));
+	LH_TRY(lh_plan_look_again(plan, uffd_of_base(base)->look));
+	LH_TRY(lh_file_pages_correct(uffd_of_base(base)->pagemap, &uffd_of_base(base)->own, plan));
 	return lh_huge_pages_correct(base->process, plan);
 }
 
@@ -453,7 +453,7 @@ static void drop_while_stopped(struct uffd_tracker *tracker, const struct lh_tra
 	}
 	/* Never left registered for missing pages. */
 	while (dropped--)
-		(void)unregister(tracker, runs->items.items[dropped].range);
+		(void)unregister_range(tracker, runs->items.items[dropped].range);
 }
 
 static struct lh_error *find_runs_anew(const struct uffd_tracker *tracker, struct lh_region_list *ret_list,
@@ -486,7 +486,7 @@ static bool unregister_files(struct uffd_tracker *tracker, const struct lh_track
 {
 	bool is_done = true;
 	for (size_t i = 0; i < runs->items.count; i++)
-		is_done &= runs->items.items[i].is_anonymous || unregister(tracker, runs->items.items[i].range);
+		is_done &= runs->items.items[i].is_anonymous || unregister_range(tracker, runs->items.items[i].range);
 	return is_done;
 }
 
@@ -506,7 +506,7 @@ static struct lh_error *drop_all(struct uffd_tracker *tracker)
 		return NULL;
 	LH_TRY(find_runs_anew(tracker, &list, &runs));
 	for (size_t i = 0; i < runs.items.count; i++)
-		(void)unregister(tracker, runs.items.items[i].range);
+		(void)unregister_range(tracker, runs.items.items[i].range);
 	return NULL;
 }
 
@@ -524,7 +524,7 @@ static struct lh_error *count_seams(struct uffd_tracker *tracker)
 
 static void stop_uffd(struct lh_dirty_tracker *base)
 {
-	struct uffd_tracker *tracker = of_base(base);
+	struct uffd_tracker *tracker = uffd_of_base(base);
 	if (tracker->userfault_fd >= 0) {
 		lh_error_destroy(drop_all(tracker));
 		close_userfault(tracker);

@@ -95,7 +95,7 @@ static struct lh_error *correct_run(struct correction *correction, const struct 
 }
 
 /* extent->first_run is of correction->found still. */
-static struct lh_error *correct_extent(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
+static struct lh_error *correct_file_extent(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
 {
 	struct correction *correction = context;
 	const struct lh_page_run *runs = correction->found.runs.items + extent->first_run;
@@ -127,20 +127,20 @@ static struct lh_error *find_difference(struct correction *correction, const str
 		if (!is_of_file(extent))
 			continue;
 		corrected.runs.count = 0;
-		LH_TRY(correct_extent(correction, extent, &corrected));
+		LH_TRY(correct_file_extent(correction, extent, &corrected));
 		*ret = !is_as_found(correction, extent, &corrected);
 	}
 	return NULL;
 }
 
-static struct lh_error *correct_all(struct correction *correction, struct lh_plan *plan)
+static struct lh_error *correct_file_plan(struct correction *correction, struct lh_plan *plan)
 {
 	bool differs;
 	LH_TRY(find_difference(correction, plan, &differs));
 	if (!differs)
 		return NULL;
 	plan->pages = (struct lh_page_runs){0};
-	struct lh_error *error = lh_plan_look_with(plan, correct_extent, correction);
+	struct lh_error *error = lh_plan_look_with(plan, correct_file_extent, correction);
 	lh_page_runs_deinit(&correction->found);
 	return error;
 }
@@ -148,7 +148,7 @@ static struct lh_error *correct_all(struct correction *correction, struct lh_pla
 struct lh_error *lh_file_pages_correct(struct lh_pagemap *pagemap, const struct lh_ranges *own, struct lh_plan *plan)
 {
 	struct correction correction = {.pagemap = pagemap, .own = own, .found = plan->pages};
-	struct lh_error *error = correct_all(&correction, plan);
+	struct lh_error *error = correct_file_plan(&correction, plan);
 	lh_page_runs_deinit(&correction.told);
 	return error;
 }

@@ -59,7 +59,7 @@ static bool begins_with_zeros(const struct correction *correction, size_t index)
 }
 
 /* extent->first_run is of correction->found still. */
-static struct lh_error *correct_extent(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
+static struct lh_error *correct_huge_extent(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
 {
 	struct correction *correction = context;
 	const struct lh_page_run *runs = correction->found.runs.items + extent->first_run;
@@ -80,8 +80,8 @@ static struct lh_error *correct_extent(void *context, const struct lh_extent *ex
 	return NULL;
 }
 
-static struct lh_error *correct_all(struct correction *correction, const struct lh_process *process,
-				    struct lh_plan *plan)
+static struct lh_error *correct_huge_plan(struct correction *correction, const struct lh_process *process,
+					  struct lh_plan *plan)
 {
 	LH_TRY(find_probes(plan, &correction->probes));
 	if (!correction->probes.items.count)
@@ -92,7 +92,7 @@ static struct lh_error *correct_all(struct correction *correction, const struct 
 	(void)lh_process_read_ranges(process, correction->probes.items.items, correction->probes.items.count,
 				     correction->beginnings);
 	plan->pages = (struct lh_page_runs){0};
-	struct lh_error *error = lh_plan_look_with(plan, correct_extent, correction);
+	struct lh_error *error = lh_plan_look_with(plan, correct_huge_extent, correction);
 	lh_page_runs_deinit(&correction->found);
 	return error;
 }
@@ -100,7 +100,7 @@ static struct lh_error *correct_all(struct correction *correction, const struct 
 struct lh_error *lh_huge_pages_correct(const struct lh_process *process, struct lh_plan *plan)
 {
 	struct correction correction = {.found = plan->pages};
-	struct lh_error *error = correct_all(&correction, process, plan);
+	struct lh_error *error = correct_huge_plan(&correction, process, plan);
 	lh_vec_deinit(&correction.probes.items);
 	free(correction.beginnings);
 	return error;

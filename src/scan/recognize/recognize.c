@@ -155,7 +155,7 @@ static bool is_described(const struct row_state *row, uint64_t hash)
 	return false;
 }
 
-static const uint8_t *match_bytes(const struct lh_candidate *candidate, const struct lh_match *match)
+static const uint8_t *match_class_bytes(const struct lh_candidate *candidate, const struct lh_match *match)
 {
 	return candidate->anchor - match->before + match->skipped;
 }
@@ -169,7 +169,7 @@ static void describe_recognize(const struct lh_recognizer *recognizer, const str
 	if (recognizer->describe)
 		recognizer->describe(candidate, match, text);
 	else
-		memcpy(text, match_bytes(candidate, match),
+		memcpy(text, match_class_bytes(candidate, match),
 		       lh_min_u64(match->shown_bytes ? match->shown_bytes : match->length, LH_EXAMPLE_MAX - 1));
 }
 
@@ -181,7 +181,7 @@ static struct lh_error *make_example(struct lh_recognizer_pass *pass, unsigned r
 	const struct lh_class_count *count = &pass->classes[row];
 	if (count->example_count == LH_EXAMPLES_PER_CLASS || count->count >= DESCRIBED_MATCHES_MAX)
 		return NULL;
-	claim->hash = XXH3_64bits(match_bytes(candidate, match), match->length);
+	claim->hash = XXH3_64bits(match_class_bytes(candidate, match), match->length);
 	if (is_described(&pass->rows[row], claim->hash))
 		return NULL;
 	LH_TRY(lh_claims_example(&pass->claims, &claim->example));
@@ -220,8 +220,8 @@ static struct lh_error *add_secret(struct lh_recognizer_pass *pass, uint64_t sta
 	return NULL;
 }
 
-static struct lh_error *accept(struct lh_recognizer_pass *pass, unsigned row, const struct lh_candidate *candidate,
-			       const struct lh_match *match)
+static struct lh_error *accept_match(struct lh_recognizer_pass *pass, unsigned row,
+				     const struct lh_candidate *candidate, const struct lh_match *match)
 {
 	struct lh_claim claim = {.start = candidate->addr - match->before + match->skipped, .kind = match->kind};
 	if (!lh_add_u64(claim.start, match->length, &claim.end))
@@ -275,10 +275,10 @@ static struct lh_error *check_candidate(const struct scan *scan, const struct lh
 	struct lh_match match;
 	bool is_match = recognizer->validate(&candidate, &match);
 	row->credit -= (int64_t)examined;
-	return is_match ? accept(scan->pass, pattern->row, &candidate, &match) : NULL;
+	return is_match ? accept_match(scan->pass, pattern->row, &candidate, &match) : NULL;
 }
 
-static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+static int take_pattern_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
 {
 	(void)from;
 	(void)flags;
@@ -301,7 +301,7 @@ static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind,
 	scan->owned_end = end;
 	size_t scan_end = lh_min_u64(end + scan->set->longest_bytes - 1, scan->bytes_after);
 	hs_error_t status = hs_scan(scan->set->database, (const char *)scan->data + start, (unsigned)(scan_end - start),
-				    0, scan->pass->scratch, on_hit, scan);
+				    0, scan->pass->scratch, take_pattern_hit, scan);
 	if (scan->error)
 		return scan->error;
 	return status == HS_SUCCESS ? NULL : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
@@ -349,7 +349,7 @@ static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *fir
 }
 
 /* The same as scan_window, of a set whose rows find their patterns by themselves. */
-static struct lh_error *find_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
+static struct lh_error *find_text_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
 	const struct lh_pattern_set_compiled *set = &scan->pass->sets[kind];
 	uint8_t padded[(LH_FIND_LINES + 1) * LH_LINE_BYTES];
@@ -379,7 +379,7 @@ static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 	size_t end;
 	while (lh_text_windows_next(&windows, &start, &end) && start < piece_bytes) {
 		LH_TRY(scan_window(scan, LH_PATTERNS_WORDS, start, lh_min_u64(end, piece_bytes)));
-		LH_TRY(find_window(scan, LH_PATTERNS_OWN_TEXT, start, lh_min_u64(end, piece_bytes)));
+		LH_TRY(find_text_window(scan, LH_PATTERNS_OWN_TEXT, start, lh_min_u64(end, piece_bytes)));
 	}
 	return NULL;
 }
@@ -394,7 +394,7 @@ static struct lh_error *feed_piece(struct lh_recognizer_pass *pass, const struct
 		.bytes_before = block->bytes_before + offset,
 		.bytes_after = block->bytes - offset + block->bytes_after,
 	};
-	LH_TRY(find_window(&scan, LH_PATTERNS_OWN, 0, bytes));
+	LH_TRY(find_text_window(&scan, LH_PATTERNS_OWN, 0, bytes));
 	LH_TRY(scan_window(&scan, LH_PATTERNS_BINARY, 0, bytes));
 	LH_TRY(scan_text(&scan, bytes));
 	uint64_t end = scan.addr + bytes;
@@ -433,7 +433,7 @@ static bool is_shown_already(const struct lh_class_count *count, const char *tex
 	return false;
 }
 
-static void take_example(struct lh_class_count *count, const struct lh_example *example, bool is_hidden)
+static void take_class_example(struct lh_class_count *count, const struct lh_example *example, bool is_hidden)
 {
 	if (count->example_count < LH_EXAMPLES_PER_CLASS && example->text[0] &&
 	    (is_hidden || !is_shown_already(count, example->text)))
@@ -507,7 +507,7 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 	    is_described(&pass->rows[row], claim->hash))
 		return;
 	finish_example(pass, count, claim);
-	take_example(count, claim->example, is_hidden(pass, count));
+	take_class_example(count, claim->example, is_hidden(pass, count));
 	pass->rows[row].described[pass->rows[row].described_next++ % DESCRIBED_COUNT] = claim->hash;
 }
 
@@ -645,7 +645,7 @@ struct lh_error *lh_recognizer_pass_merge(struct lh_recognizer_pass *pass, struc
 			sum->kinds[i].bytes += count->kinds[i].bytes;
 		}
 		for (size_t i = 0; i < count->example_count; i++)
-			take_example(sum, &count->examples[i], is_hidden(pass, count));
+			take_class_example(sum, &count->examples[i], is_hidden(pass, count));
 	}
 	for (size_t i = 0; i < part->secrets.count; i++)
 		LH_TRY(add_secret(pass, part->secrets.items[i].start, part->secrets.items[i].end));

@@ -45,7 +45,7 @@ static void mark_secret(struct lh_claims *claims)
 }
 
 /* The bytes from claims->at to `end` go to the first row that has begun. */
-static struct lh_error *hand_out(struct lh_claims *claims, uint64_t end)
+static struct lh_error *hand_out_claims(struct lh_claims *claims, uint64_t end)
 {
 	if (claims->begun && end > claims->at) {
 		unsigned owner = (unsigned)__builtin_ctzll(claims->begun);
@@ -139,7 +139,7 @@ struct lh_error *lh_claims_settle(struct lh_claims *claims, uint64_t horizon)
 		uint64_t event = row < LH_RECOGNIZERS_MAX ? claims->next_event[row] : UINT64_MAX;
 		if (event == UINT64_MAX || event >= horizon)
 			break;
-		LH_TRY(hand_out(claims, event));
+		LH_TRY(hand_out_claims(claims, event));
 		pass_event(claims, row);
 	}
 	forget_settled(claims);

@@ -53,8 +53,8 @@ static struct lh_error *add_pattern(unsigned row, unsigned number, struct lh_pat
 	return NULL;
 }
 
-static struct lh_error *compile(const char *const *expressions, struct lh_pattern_set_compiled *ret,
-				hs_scratch_t **scratch)
+static struct lh_error *compile_set(const char *const *expressions, struct lh_pattern_set_compiled *ret,
+				    hs_scratch_t **scratch)
 {
 	unsigned flags[LH_PATTERNS_MAX];
 	unsigned ids[LH_PATTERNS_MAX];
@@ -78,7 +78,7 @@ struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
 	bool is_own = kind == LH_PATTERNS_OWN || kind == LH_PATTERNS_OWN_TEXT;
-	return is_own ? NULL : compile(expressions, ret, scratch);
+	return is_own ? NULL : compile_set(expressions, ret, scratch);
 }
 
 struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
@@ -88,5 +88,5 @@ struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret
 		for (unsigned i = 0; lh_recognizers[row]->is_secret && row_pattern(row, i); i++)
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
-	return compile(expressions, ret, scratch);
+	return compile_set(expressions, ret, scratch);
 }

@@ -57,7 +57,7 @@ static struct lh_error *look_secrets(struct run *run, const struct lh_pattern *p
 	return search->is_given_up ? add_secrets(run, anchor, search->length) : NULL;
 }
 
-static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
+static int take_secret_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context)
 {
 	(void)from;
 	(void)flags;
@@ -75,7 +75,7 @@ static struct lh_error *scan_within(struct run *run)
 	size_t start = run->within.start;
 	size_t end = lh_min_u64(run->within.end + set->longest_bytes - 1, run->search->length);
 	hs_error_t status = hs_scan(set->database, (const char *)run->search->bytes + start, (unsigned)(end - start), 0,
-				    run->finder->scratch, on_hit, run);
+				    run->finder->scratch, take_secret_hit, run);
 	if (run->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
 		return run->error;
 	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);

@@ -51,7 +51,7 @@ struct mixture {
 	size_t beyond_hex;
 };
 
-static struct mixture mixture_of(const struct lh_candidate *candidate, size_t length)
+static struct mixture base64_mixture_of(const struct lh_candidate *candidate, size_t length)
 {
 	struct mixture mixture = {0};
 	for (size_t i = 0; i < length; i++) {
@@ -91,7 +91,7 @@ static bool validate_base64(const struct lh_candidate *candidate, struct lh_matc
 	if (!is_cut && (length + padding) % 4)
 		return false;
 	size_t sample = lh_min_u64(length, SAMPLE_BYTES);
-	if (!is_encoded(mixture_of(candidate, sample), sample))
+	if (!is_encoded(base64_mixture_of(candidate, sample), sample))
 		return false;
 	*ret = (struct lh_match){.length = is_cut ? length : length + padding};
 	return true;

@@ -58,7 +58,7 @@ static struct header read_32(const uint8_t *bytes, bool is_big)
 	};
 }
 
-static bool read_header(const struct lh_candidate *candidate, struct header *ret)
+static bool read_elf_header(const struct lh_candidate *candidate, struct header *ret)
 {
 	const uint8_t *bytes = candidate->anchor;
 	bool is_64 = bytes[EI_CLASS] == ELFCLASS64;
@@ -79,7 +79,7 @@ static bool read_header(const struct lh_candidate *candidate, struct header *ret
 static bool validate_elf(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct header header;
-	if (!read_header(candidate, &header))
+	if (!read_elf_header(candidate, &header))
 		return false;
 	size_t length = header.header_bytes;
 	size_t table = (size_t)header.entries * header.entry_bytes;
@@ -95,7 +95,7 @@ static void describe_elf(const struct lh_candidate *candidate, const struct lh_m
 	(void)match;
 	struct header header;
 	ret[0] = '\0';
-	if (read_header(candidate, &header))
+	if (read_elf_header(candidate, &header))
 		(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %u bit, machine %u, %u program headers", types[header.type],
 			       header.is_64 ? 64U : 32U, header.machine, header.entries);
 }

@@ -12,7 +12,7 @@ enum { OBJECT_MIN = 12, ARRAY_MIN = 24, DEPTH_MAX = 64 };
 static const char *const patterns[] = {"\\{[\"\\x0a\\x0d \\x09}]", "\\[[\\[{\"\\x0a\\x0d \\x090-9-]", NULL};
 
 /* Of the marked brackets of a line those that what may follow them follows. */
-static uint64_t followed(const uint8_t *line, uint64_t brackets, unsigned classes, const char *others)
+static uint64_t is_value_followed(const uint8_t *line, uint64_t brackets, unsigned classes, const char *others)
 {
 	uint64_t anchors = 0;
 	for (uint64_t rest = brackets; rest; rest &= rest - 1) {
@@ -31,8 +31,8 @@ static void find_json(const struct lh_kernel *kernel, const uint8_t *data, size_
 	kernel->range_masks(data, line_count, '[', '[', brackets);
 	for (size_t k = 0; k < line_count; k++) {
 		const uint8_t *line = data + k * LH_LINE_BYTES;
-		ret_anchors[0][k] = followed(line, braces[k], 0, "\"}");
-		ret_anchors[1][k] = followed(line, brackets[k], LH_BYTE_DIGIT | LH_BYTE_DASH, "[{\"");
+		ret_anchors[0][k] = is_value_followed(line, braces[k], 0, "\"}");
+		ret_anchors[1][k] = is_value_followed(line, brackets[k], LH_BYTE_DIGIT | LH_BYTE_DASH, "[{\"");
 	}
 }
 
@@ -44,7 +44,7 @@ struct parser {
 	bool has_member; /* some object has a member, or some array a string */
 };
 
-static uint8_t peek(const struct parser *parser)
+static uint8_t peek_json_byte(const struct parser *parser)
 {
 	return parser->at < parser->end ? *parser->at : 0;
 }
@@ -65,12 +65,12 @@ static bool take_json(struct parser *parser, uint8_t byte)
 
 static bool take_escape(struct parser *parser)
 {
-	uint8_t kind = peek(parser);
+	uint8_t kind = peek_json_byte(parser);
 	if (!kind || !strchr("\"\\/bfnrtu", kind))
 		return false;
 	parser->at++;
 	for (unsigned i = 0; kind == 'u' && i < 4; i++) {
-		if (!lh_byte_is(peek(parser), LH_BYTES_HEX))
+		if (!lh_byte_is(peek_json_byte(parser), LH_BYTES_HEX))
 			return false;
 		parser->at++;
 	}
@@ -86,7 +86,7 @@ static void skip_plain(struct parser *parser)
 	parser->at = at;
 }
 
-static bool take_string(struct parser *parser)
+static bool take_json_string(struct parser *parser)
 {
 	if (!take_json(parser, '"'))
 		return false;
@@ -106,31 +106,31 @@ static bool take_string(struct parser *parser)
 	return take_json(parser, '"');
 }
 
-static bool take_digits(struct parser *parser)
+static bool take_json_digits(struct parser *parser)
 {
 	const uint8_t *start = parser->at;
-	while (lh_byte_is(peek(parser), LH_BYTE_DIGIT))
+	while (lh_byte_is(peek_json_byte(parser), LH_BYTE_DIGIT))
 		parser->at++;
 	return parser->at > start;
 }
 
 /* RFC 8259 section 6: no leading zeros, digits on both sides of the point. */
-static bool take_number(struct parser *parser)
+static bool take_json_number(struct parser *parser)
 {
 	(void)take_json(parser, '-');
-	if (!take_json(parser, '0') && !take_digits(parser))
+	if (!take_json(parser, '0') && !take_json_digits(parser))
 		return false;
-	if (take_json(parser, '.') && !take_digits(parser))
+	if (take_json(parser, '.') && !take_json_digits(parser))
 		return false;
 	if (take_json(parser, 'e') || take_json(parser, 'E')) {
 		if (!take_json(parser, '+'))
 			(void)take_json(parser, '-');
-		return take_digits(parser);
+		return take_json_digits(parser);
 	}
 	return true;
 }
 
-static bool take_word(struct parser *parser, const char *word)
+static bool take_json_word(struct parser *parser, const char *word)
 {
 	size_t length = strlen(word);
 	if ((size_t)(parser->end - parser->at) < length || memcmp(parser->at, word, length) != 0)
@@ -141,14 +141,14 @@ static bool take_word(struct parser *parser, const char *word)
 
 static bool take_scalar(struct parser *parser)
 {
-	uint8_t first = peek(parser);
+	uint8_t first = peek_json_byte(parser);
 	if (first == '"') {
 		parser->has_member = true;
-		return take_string(parser);
+		return take_json_string(parser);
 	}
 	if (first == '-' || lh_byte_is(first, LH_BYTE_DIGIT))
-		return take_number(parser);
-	return take_word(parser, "true") || take_word(parser, "false") || take_word(parser, "null");
+		return take_json_number(parser);
+	return take_json_word(parser, "true") || take_json_word(parser, "false") || take_json_word(parser, "null");
 }
 
 static bool in_object(const struct parser *parser)
@@ -159,7 +159,7 @@ static bool in_object(const struct parser *parser)
 static bool take_key(struct parser *parser)
 {
 	skip_space(parser);
-	if (!take_string(parser))
+	if (!take_json_string(parser))
 		return false;
 	parser->has_member = true;
 	skip_space(parser);
@@ -196,11 +196,11 @@ static bool close_levels(struct parser *parser)
 }
 
 /* From an opening bracket to its closing one. */
-static bool parse_text(struct parser *parser)
+static bool parse_json_text(struct parser *parser)
 {
 	do {
 		skip_space(parser);
-		uint8_t first = peek(parser);
+		uint8_t first = peek_json_byte(parser);
 		if (first == '{' || first == '[') {
 			bool is_empty;
 			if (!open_level(parser, &is_empty))
@@ -219,7 +219,7 @@ static bool parse_text(struct parser *parser)
 static bool validate_json(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct parser parser = {.at = candidate->anchor, .end = candidate->anchor + candidate->bytes_after};
-	bool is_json = parse_text(&parser);
+	bool is_json = parse_json_text(&parser);
 	size_t length = (size_t)(parser.at - candidate->anchor);
 	*candidate->examined += length;
 	size_t least = *candidate->anchor == '{' ? OBJECT_MIN : ARRAY_MIN;

@@ -20,13 +20,13 @@ static const char *const kinds[] = {
 	NULL,
 };
 
-static bool match_bytes(const struct lh_candidate *candidate, size_t at, size_t length, struct lh_match *ret)
+static bool match_clause_bytes(const struct lh_candidate *candidate, size_t at, size_t length, struct lh_match *ret)
 {
 	*ret = (struct lh_match){.skipped = at, .length = length, .kind = candidate->form->kind};
 	return length && !lh_is_placeholder(candidate->anchor + at, length);
 }
 
-static size_t skip_blanks(const struct lh_candidate *candidate, size_t at)
+static size_t skip_login_blanks(const struct lh_candidate *candidate, size_t at)
 {
 	return at + lh_span_after(candidate, at, BLANKS_MAX, LH_BYTE_BLANK);
 }
@@ -40,41 +40,41 @@ static bool begins_line(const struct lh_candidate *candidate)
 /* ---------------------------------------------------------------- SQL */
 
 /* The word at `at`, in any case; moved behind it and the blanks that follow. */
-static bool take_word(const struct lh_candidate *candidate, size_t *at, const char *word)
+static bool take_login_word(const struct lh_candidate *candidate, size_t *at, const char *word)
 {
 	size_t length = strlen(word);
 	if (*at + length > candidate->bytes_after ||
 	    strncasecmp((const char *)candidate->anchor + *at, word, length) != 0 ||
 	    lh_after_is(candidate, *at + length, LH_BYTES_WORD))
 		return false;
-	*at = skip_blanks(candidate, *at + length);
+	*at = skip_login_blanks(candidate, *at + length);
 	return true;
 }
 
 /* A string in quotes, perhaps in parentheses. */
 static bool match_string(const struct lh_candidate *candidate, size_t at, struct lh_match *ret)
 {
-	at = skip_blanks(candidate, at + lh_after_equals(candidate, at, "("));
+	at = skip_login_blanks(candidate, at + lh_after_equals(candidate, at, "("));
 	size_t start = at, length = lh_value_bytes(candidate, &at, LH_BYTES_WORD, VALUE_MAX);
-	return at > start && match_bytes(candidate, at, length, ret);
+	return at > start && match_clause_bytes(candidate, at, length, ret);
 }
 
 /* WITH ENCRYPTED PASSWORD 'x'. */
 bool lh_rule_clause(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	return !lh_before_is(candidate, 1, LH_BYTES_WORD) &&
-	       match_string(candidate, skip_blanks(candidate, candidate->pattern_bytes), ret);
+	       match_string(candidate, skip_login_blanks(candidate, candidate->pattern_bytes), ret);
 }
 
 /* IDENTIFIED BY 'x', IDENTIFIED WITH plugin AS 'x', IDENTIFIED BY PASSWORD 'x'; prose takes double quotes. */
 bool lh_rule_identified(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t at = candidate->pattern_bytes;
-	if (take_word(candidate, &at, "WITH"))
-		at = skip_blanks(candidate, at + lh_span_after(candidate, at, VALUE_MAX, LH_BYTES_WORD));
-	if (!take_word(candidate, &at, "BY") && !take_word(candidate, &at, "AS"))
+	if (take_login_word(candidate, &at, "WITH"))
+		at = skip_login_blanks(candidate, at + lh_span_after(candidate, at, VALUE_MAX, LH_BYTES_WORD));
+	if (!take_login_word(candidate, &at, "BY") && !take_login_word(candidate, &at, "AS"))
 		return false;
-	(void)take_word(candidate, &at, "PASSWORD");
+	(void)take_login_word(candidate, &at, "PASSWORD");
 	bool is_prose = lh_after_equals(candidate, at, "\"") && lh_after_is(candidate, 0, LH_BYTES_LOWER);
 	return !is_prose && match_string(candidate, at, ret);
 }
@@ -109,7 +109,8 @@ bool lh_rule_sasl(const struct lh_candidate *candidate, struct lh_match *ret)
 	size_t word = lh_span_after(candidate, at, VALUE_MAX, LH_BYTES_LOWER);
 	while (lh_after_equals(candidate, at + length, "="))
 		length++;
-	return length >= RESPONSE_MIN && length % 4 == 0 && word < length && match_bytes(candidate, at, length, ret);
+	return length >= RESPONSE_MIN && length % 4 == 0 && word < length &&
+	       match_clause_bytes(candidate, at, length, ret);
 }
 
 /* "a1 LOGIN user password" in a line of its own (RFC 9051 section 6.2.3); the tag has a digit, as that of all clients.
@@ -132,7 +133,7 @@ bool lh_rule_imap(const struct lh_candidate *candidate, struct lh_match *ret)
 	size_t open = at;
 	length = lh_value_bytes(candidate, &at, VISIBLE, VALUE_MAX);
 	return !lh_after_is(candidate, at + length + (at > open), LH_BYTES_LINE) &&
-	       match_bytes(candidate, at, length, ret);
+	       match_clause_bytes(candidate, at, length, ret);
 }
 
 /* "USER joe" begins a line, or a text, shortly before. */
@@ -162,7 +163,7 @@ bool lh_rule_pop(const struct lh_candidate *candidate, struct lh_match *ret)
 	bool is_text = end >= candidate->bytes_after || !candidate->anchor[end] || candidate->anchor[end] == '\n';
 	return begins_line(candidate) &&
 	       (lh_after_equals(candidate, end, "\r\n") || (is_text && follows_user(candidate))) &&
-	       match_bytes(candidate, at, length, ret);
+	       match_clause_bytes(candidate, at, length, ret);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -187,7 +188,7 @@ bool lh_rule_netrc(const struct lh_candidate *candidate, struct lh_match *ret)
 		at += name_bytes + lh_span_after(candidate, name + name_bytes, VALUE_MAX, spaces);
 		size_t quote = at, value_bytes = lh_value_bytes(candidate, &at, VISIBLE, VALUE_MAX);
 		if (lh_after_equals(candidate, name, "password"))
-			return quote > name + name_bytes && match_bytes(candidate, at, value_bytes, ret);
+			return quote > name + name_bytes && match_clause_bytes(candidate, at, value_bytes, ret);
 		if (!lh_after_equals(candidate, name, "login") && !lh_after_equals(candidate, name, "account") &&
 		    !lh_after_equals(candidate, name, "port"))
 			return false;
@@ -215,16 +216,16 @@ bool lh_rule_pgpass(const struct lh_candidate *candidate, struct lh_match *ret)
 	/* "*:*" is no password: a CPE name has more fields. */
 	return colons == FIELDS - 1 && candidate->anchor[at - 1] != ':' && !lh_after_equals(candidate, at, ":*:") &&
 	       !memchr(candidate->anchor, '/', at) &&
-	       match_bytes(candidate, at + 1, line - lh_min_u64(line, at + 1), ret);
+	       match_clause_bytes(candidate, at + 1, line - lh_min_u64(line, at + 1), ret);
 }
 
 /* "requirepass x" in a line of its own. */
 bool lh_rule_directive(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	size_t at = skip_blanks(candidate, candidate->pattern_bytes);
+	size_t at = skip_login_blanks(candidate, candidate->pattern_bytes);
 	size_t length = lh_value_bytes(candidate, &at, VISIBLE, VALUE_MAX);
 	return begins_line(candidate) && length >= 4 && !lh_after_is(candidate, at + length, LH_BYTE_BLANK) &&
-	       match_bytes(candidate, at, length, ret);
+	       match_clause_bytes(candidate, at, length, ret);
 }
 
 const struct lh_recognizer lh_recognize_login = {

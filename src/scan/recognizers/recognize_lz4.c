@@ -19,7 +19,7 @@ enum {
 
 static const char *const patterns[] = {"\\x04\\x22\\x4d\\x18[\\x40-\\x7d][\\x40\\x50\\x60\\x70]", NULL};
 
-static bool take_block(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut)
+static bool take_lz4_block(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut)
 {
 	uint32_t field = lh_cursor_le32(cursor);
 	size_t bytes = field & 0x7fffffff; /* the top bit: not compressed */
@@ -30,7 +30,7 @@ static bool take_block(struct lh_cursor *cursor, const struct lh_frame *frame, b
 	return true;
 }
 
-static bool take_header(struct lh_cursor *cursor, struct lh_frame *ret)
+static bool take_lz4_header(struct lh_cursor *cursor, struct lh_frame *ret)
 {
 	const uint8_t *start = cursor->at;
 	uint8_t flags = lh_cursor_u8(cursor);
@@ -40,7 +40,7 @@ static bool take_header(struct lh_cursor *cursor, struct lh_frame *ret)
 	size_t bytes = (size_t)(cursor->at - start);
 	uint8_t sum = lh_cursor_u8(cursor);
 	*ret = (struct lh_frame){
-		.take_block = take_block,
+		.take_block = take_lz4_block,
 		.block_bytes_max = (size_t)1 << (8 + 2 * code),
 		.block_checksum_bytes = flags & FLAG_BLOCK_CHECKSUM ? CHECKSUM_BYTES : 0,
 		.checksum_bytes = flags & FLAG_CONTENT_CHECKSUM ? CHECKSUM_BYTES : 0,
@@ -54,7 +54,7 @@ static bool validate_lz4(const struct lh_candidate *candidate, struct lh_match *
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct lh_frame frame;
 	(void)lh_cursor_take(&cursor, MAGIC_BYTES);
-	return take_header(&cursor, &frame) && lh_frame_match(candidate, &cursor, &frame, ret);
+	return take_lz4_header(&cursor, &frame) && lh_frame_match(candidate, &cursor, &frame, ret);
 }
 
 const struct lh_recognizer lh_recognize_lz4 = {

@@ -54,7 +54,7 @@ struct mixture {
 	size_t upper;
 };
 
-static struct mixture mixture_of(const uint8_t *value, size_t length)
+static struct mixture password_mixture_of(const uint8_t *value, size_t length)
 {
 	struct mixture mixture = {0};
 	for (size_t i = 0; i < length; i++) {
@@ -93,13 +93,13 @@ static bool is_password(const struct lh_candidate *candidate, size_t at, size_t 
 
 /* Without quotes, "token=get_token(name)" is a call, and "token=\fI" markup. A text of several words is a key only by
  * its first. */
-static bool is_key(const struct lh_candidate *candidate, size_t at, size_t length, bool is_open)
+static bool is_key_word(const struct lh_candidate *candidate, size_t at, size_t length, bool is_open)
 {
 	const uint8_t *value = candidate->anchor + at;
 	if (is_open && (memchr(value, '(', length) || value[0] == '\\'))
 		return false;
 	size_t word = memchr(value, ' ', length) ? lh_span_after(candidate, at, length, LH_BYTES_TOKEN) : length;
-	struct mixture mixture = mixture_of(value, word);
+	struct mixture mixture = password_mixture_of(value, word);
 	bool is_mixed = mixture.lower >= word / CASE_FRACTION && mixture.upper >= word / CASE_FRACTION;
 	return word >= KEY_MIN && (mixture.digits ? mixture.lower || mixture.upper : is_mixed);
 }
@@ -136,7 +136,7 @@ static bool is_argument(const struct lh_candidate *candidate, size_t *offset, bo
 }
 
 /* Whether nothing, or something that is named, follows what may be a separator. */
-static bool separates(const struct lh_candidate *candidate, size_t at, size_t end)
+static bool separates_words(const struct lh_candidate *candidate, size_t at, size_t end)
 {
 	if (at == end || candidate->anchor[at] == '"' || candidate->anchor[at] == '\'')
 		return true;
@@ -150,7 +150,7 @@ static size_t open_bytes(const struct lh_candidate *candidate, size_t at, size_t
 {
 	size_t bytes = 0;
 	for (; (bytes += lh_span_until(candidate, at + bytes, at + length, "&;,")) < length; bytes++) {
-		if (candidate->anchor[at + bytes] == '&' || separates(candidate, at + bytes + 1, at + length))
+		if (candidate->anchor[at + bytes] == '&' || separates_words(candidate, at + bytes + 1, at + length))
 			break;
 	}
 	return bytes;
@@ -265,7 +265,7 @@ bool lh_rule_pass(const struct lh_candidate *candidate, struct lh_match *ret)
 	    is_report(candidate, &given))
 		return false;
 	const uint8_t *value = candidate->anchor + given.at;
-	struct mixture mixture = mixture_of(value, given.length);
+	struct mixture mixture = password_mixture_of(value, given.length);
 	if (!(mixture.digits + mixture.lower + mixture.upper))
 		return false;
 	bool is_mixed = mixture.digits && mixture.lower + mixture.upper;
@@ -283,7 +283,7 @@ bool lh_rule_key(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct given given;
 	return take_given(candidate, candidate->pattern_bytes, &given) &&
-	       is_key(candidate, given.at, given.length, given.is_open) && match_given(candidate, &given, ret);
+	       is_key_word(candidate, given.at, given.length, given.is_open) && match_given(candidate, &given, ret);
 }
 
 /* What is called private_key in source code is of a type, or a name, that says so again: "private_key: RSAPrivateKey".
@@ -292,8 +292,8 @@ bool lh_rule_crypto_key(const struct lh_candidate *candidate, struct lh_match *r
 {
 	struct given given;
 	return take_given(candidate, candidate->pattern_bytes, &given) &&
-	       is_key(candidate, given.at, given.length, given.is_open) && !is_named_alike(candidate, &given, "key") &&
-	       match_given(candidate, &given, ret);
+	       is_key_word(candidate, given.at, given.length, given.is_open) &&
+	       !is_named_alike(candidate, &given, "key") && match_given(candidate, &given, ret);
 }
 
 /* "secret" is also the beginning of secretkey, secret_key, secret-key, secret_key_base and secret_access_key. */
@@ -305,7 +305,7 @@ bool lh_rule_secret(const struct lh_candidate *candidate, struct lh_match *ret)
 	size_t key = suffix_bytes(candidate, at + separator, "key");
 	at += key ? separator + key : 0;
 	at += key ? suffix_bytes(candidate, at, "_base") : 0;
-	return take_given(candidate, at, &given) && is_key(candidate, given.at, given.length, given.is_open) &&
+	return take_given(candidate, at, &given) && is_key_word(candidate, given.at, given.length, given.is_open) &&
 	       match_given(candidate, &given, ret);
 }
 

@@ -40,7 +40,7 @@ static bool take_chunk(struct lh_cursor *cursor, struct chunk *ret)
 	return true;
 }
 
-static bool is_header(const struct chunk *chunk)
+static bool is_png_header(const struct chunk *chunk)
 {
 	enum { COLOUR_AT = TYPE_BYTES + 9 };
 	uint8_t color = chunk->type[COLOUR_AT];
@@ -62,7 +62,7 @@ static bool validate_png(const struct lh_candidate *candidate, struct lh_match *
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	struct chunk chunk;
 	(void)lh_cursor_take(&cursor, SIGNATURE_BYTES);
-	if (!take_chunk(&cursor, &chunk) || !is_header(&chunk))
+	if (!take_chunk(&cursor, &chunk) || !is_png_header(&chunk))
 		return false;
 	bool is_end = false;
 	while (!is_end && take_chunk(&cursor, &chunk)) {

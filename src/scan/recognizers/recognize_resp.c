@@ -23,7 +23,7 @@ static bool take_line_end(struct lh_cursor *cursor)
 }
 
 /* "*3\r\n" */
-static bool take_number(struct lh_cursor *cursor, uint8_t mark, size_t *ret)
+static bool take_resp_number(struct lh_cursor *cursor, uint8_t mark, size_t *ret)
 {
 	size_t number = 0;
 	size_t digits = 0;
@@ -35,10 +35,10 @@ static bool take_number(struct lh_cursor *cursor, uint8_t mark, size_t *ret)
 	return digits && take_line_end(cursor);
 }
 
-static bool take_string(struct lh_cursor *cursor)
+static bool take_resp_string(struct lh_cursor *cursor)
 {
 	size_t bytes;
-	if (!take_number(cursor, '$', &bytes))
+	if (!take_resp_number(cursor, '$', &bytes))
 		return false;
 	(void)lh_cursor_take(cursor, bytes);
 	return take_line_end(cursor);
@@ -49,9 +49,9 @@ static bool validate_resp(const struct lh_candidate *candidate, struct lh_match 
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	size_t strings = 0;
 	size_t shown_bytes = 0;
-	bool is_array = take_number(&cursor, '*', &strings) && strings <= STRINGS_MAX;
+	bool is_array = take_resp_number(&cursor, '*', &strings) && strings <= STRINGS_MAX;
 	for (size_t i = 0; is_array && i < strings; i++) {
-		is_array = take_string(&cursor);
+		is_array = take_resp_string(&cursor);
 		if (i < SHOWN_STRINGS)
 			shown_bytes = (size_t)(cursor.at - candidate->anchor);
 		*candidate->examined += 4;

@@ -46,7 +46,7 @@ struct page {
 	size_t fragments;
 };
 
-static size_t be16(const uint8_t *bytes)
+static size_t read_be16(const uint8_t *bytes)
 {
 	return (size_t)bytes[0] << 8 | bytes[1];
 }
@@ -79,7 +79,7 @@ static uint64_t local_bytes(const struct page *page, uint64_t payload)
 }
 
 /* Section 2.1: the header's length, then serial types, of which 10 and 11 are reserved. */
-static bool is_record(struct lh_cursor payload)
+static bool is_sqlite_record(struct lh_cursor payload)
 {
 	struct lh_cursor start = payload;
 	uint64_t header_bytes;
@@ -110,7 +110,7 @@ static size_t cell_bytes(const struct page *page, size_t at)
 	const uint8_t *content = lh_cursor_take(&cursor, local);
 	if (local < payload)
 		(void)lh_cursor_be32(&cursor);
-	if (cursor.failed || (page->kind != TABLE_INTERIOR && !is_record(lh_cursor_over(content, local))))
+	if (cursor.failed || (page->kind != TABLE_INTERIOR && !is_sqlite_record(lh_cursor_over(content, local))))
 		return 0;
 	return lh_max_u64(CELL_BYTES_MIN, (uint64_t)(cursor.at - page->bytes) - at);
 }
@@ -120,7 +120,7 @@ static bool sum_cells(const struct page *page, size_t *ret)
 	const uint8_t *pointer = page->bytes + page->header_at + page->header_bytes;
 	size_t sum = 0;
 	for (size_t i = 0; i < page->cells; i++, pointer += 2) {
-		size_t at = be16(pointer);
+		size_t at = read_be16(pointer);
 		size_t bytes = at >= page->content_at && at < page->page_bytes ? cell_bytes(page, at) : 0;
 		sum += bytes;
 		if (!bytes || sum > page->page_bytes)
@@ -138,18 +138,18 @@ static bool sum_free(const struct page *page, size_t *ret)
 	for (size_t at = page->first_free; at;) {
 		if (at < earliest || at + 4 > page->page_bytes)
 			return false;
-		size_t size = be16(page->bytes + at + 2);
+		size_t size = read_be16(page->bytes + at + 2);
 		if (size < 4 || at + size > page->page_bytes)
 			return false;
 		sum += size;
 		earliest = at + size;
-		at = be16(page->bytes + at);
+		at = read_be16(page->bytes + at);
 	}
 	*ret = sum;
 	return true;
 }
 
-static bool adds_up(const struct page *page)
+static bool header_adds_up(const struct page *page)
 {
 	size_t pointers_end = page->header_at + page->header_bytes + 2 * page->cells;
 	size_t cells;
@@ -160,13 +160,13 @@ static bool adds_up(const struct page *page)
 	return page->content_at + cells + free_bytes + page->fragments == page->page_bytes;
 }
 
-static bool read_header(struct page *page)
+static bool read_sqlite_header(struct page *page)
 {
 	const uint8_t *header = page->bytes + page->header_at;
 	page->kind = header[0];
-	page->first_free = be16(header + 1);
-	page->cells = be16(header + 3);
-	page->content_at = be16(header + 5) ? be16(header + 5) : PAGE_BYTES_MAX;
+	page->first_free = read_be16(header + 1);
+	page->cells = read_be16(header + 3);
+	page->content_at = read_be16(header + 5) ? read_be16(header + 5) : PAGE_BYTES_MAX;
 	page->fragments = header[7];
 	bool is_leaf = page->kind == TABLE_LEAF || page->kind == INDEX_LEAF;
 	page->header_bytes = is_leaf ? 8 : 12;
@@ -177,7 +177,7 @@ static bool read_header(struct page *page)
 static size_t first_page_bytes(const struct lh_candidate *candidate)
 {
 	enum { PAGE_SIZE_AT = 16 };
-	size_t bytes = candidate->bytes_after > FILE_HEADER_BYTES ? be16(candidate->anchor + PAGE_SIZE_AT) : 0;
+	size_t bytes = candidate->bytes_after > FILE_HEADER_BYTES ? read_be16(candidate->anchor + PAGE_SIZE_AT) : 0;
 	bytes = bytes == 1 ? PAGE_BYTES_MAX : bytes;
 	return bytes >= PAGE_BYTES_MIN && !(bytes & (bytes - 1)) && bytes <= candidate->bytes_after ? bytes : 0;
 }
@@ -195,20 +195,20 @@ static bool read_page(const struct lh_candidate *candidate, struct page *ret)
 {
 	enum { HEADER_BYTES_MAX = 12 };
 	*ret = (struct page){.bytes = candidate->anchor};
-	if (candidate->addr % ALIGNMENT || candidate->bytes_after < PAGE_BYTES_MIN || !read_header(ret))
+	if (candidate->addr % ALIGNMENT || candidate->bytes_after < PAGE_BYTES_MIN || !read_sqlite_header(ret))
 		return false;
 	for (size_t bytes = PAGE_BYTES_MIN; bytes <= lh_min_u64(PAGE_BYTES_MAX, candidate->bytes_after); bytes *= 2) {
 		ret->page_bytes = bytes;
 		if (bytes < ret->content_at || HEADER_BYTES_MAX + 2 * ret->cells > bytes)
 			continue;
 		*candidate->examined += 64;
-		if (adds_up(ret))
+		if (header_adds_up(ret))
 			return true;
 	}
 	return false;
 }
 
-static unsigned kind_of(uint8_t page_kind)
+static unsigned sqlite_kind_of(uint8_t page_kind)
 {
 	static const unsigned kinds[] = {
 		[INDEX_INTERIOR] = 4, [TABLE_INTERIOR] = 3, [INDEX_LEAF] = 2, [TABLE_LEAF] = 1};
@@ -224,7 +224,7 @@ static bool validate_sqlite(const struct lh_candidate *candidate, struct lh_matc
 	bool is_first = candidate->pattern == PATTERN_FIRST_PAGE;
 	if (!(is_first ? read_first_page(candidate, &page) : read_page(candidate, &page)))
 		return false;
-	*ret = (struct lh_match){.length = page.page_bytes, .kind = is_first ? 0 : kind_of(page.kind)};
+	*ret = (struct lh_match){.length = page.page_bytes, .kind = is_first ? 0 : sqlite_kind_of(page.kind)};
 	return true;
 }
 
@@ -235,7 +235,7 @@ static void describe_sqlite(const struct lh_candidate *candidate, const struct l
 					    "index interior"};
 	const uint8_t *header = candidate->anchor + (match->kind ? 0 : FILE_HEADER_BYTES);
 	(void)snprintf(ret, LH_EXAMPLE_MAX, "%s, %zu bytes, %zu cells", names[match->kind], match->length,
-		       be16(header + 3));
+		       read_be16(header + 3));
 }
 
 const struct lh_recognizer lh_recognize_sqlite = {

@@ -40,7 +40,7 @@ static const char *const patterns[] = {
 	NULL,
 };
 
-static bool is_record(const uint8_t *bytes)
+static bool is_handshake_record(const uint8_t *bytes)
 {
 	uint8_t type = bytes[5];
 	return bytes[0] == 0x16 && bytes[3] <= 0x48 &&
@@ -68,7 +68,7 @@ static void find_tls_handshake(const struct lh_kernel *kernel, const uint8_t *da
 			lh_mask_ahead(&majors[k], VERSION_IN_RECORD) & lh_mask_ahead(&minors[k], VERSION_IN_RECORD + 1);
 		for (; records; records &= records - 1)
 			ret_anchors[PATTERN_RECORD][k] |=
-				is_record(line + __builtin_ctzll(records)) ? records & -records : 0;
+				is_handshake_record(line + __builtin_ctzll(records)) ? records & -records : 0;
 		uint64_t hellos =
 			lh_mask_ahead(&majors[k], VERSION_IN_HELLO) & lh_mask_ahead(&minors[k], VERSION_IN_HELLO + 1);
 		for (; hellos; hellos &= hellos - 1)
@@ -162,7 +162,7 @@ static bool read_server_hello(struct lh_cursor body, struct hello *ret)
 }
 
 /* RFC 5246 section 7.4.2: u24 length of the list, u24 length of the first, its DER. RFC 8446 puts a context before. */
-static bool is_certificate(struct lh_cursor body, size_t message_bytes)
+static bool is_certificate_message(struct lh_cursor body, size_t message_bytes)
 {
 	size_t list = lh_cursor_be24(&body);
 	size_t first = lh_cursor_be24(&body);
@@ -238,7 +238,7 @@ static bool message_is_valid(uint8_t type, struct lh_cursor body, size_t bytes, 
 	case NEW_SESSION_TICKET:
 		return is_session_ticket(body);
 	case CERTIFICATE:
-		return is_certificate(body, bytes);
+		return is_certificate_message(body, bytes);
 	case SERVER_KEY_EXCHANGE:
 		return is_server_key_exchange(body);
 	case CERTIFICATE_REQUEST:
@@ -270,7 +270,7 @@ static const char *const kinds[] = {
 	NULL,
 };
 
-static unsigned kind_of(uint8_t type)
+static unsigned handshake_kind_of(uint8_t type)
 {
 	static const uint8_t types[] = {
 		CLIENT_HELLO,        SERVER_HELLO,      NEW_SESSION_TICKET, CERTIFICATE,         SERVER_KEY_EXCHANGE,
@@ -322,7 +322,7 @@ static bool validate_record(const struct lh_candidate *candidate, struct lh_matc
 			return false;
 	} while (lh_cursor_left(&record.body));
 	*candidate->examined += record.length;
-	*ret = (struct lh_match){.length = record.length, .kind = kind_of(first)};
+	*ret = (struct lh_match){.length = record.length, .kind = handshake_kind_of(first)};
 	return true;
 }
 
@@ -338,7 +338,7 @@ static bool validate_bare(const struct lh_candidate *candidate, struct lh_match 
 	size_t bytes = HEADER_BYTES + lh_cursor_be24(&length);
 	if (bytes > candidate->bytes_after || !take_message(&cursor, &type, &hello) || !hello.has_extensions)
 		return false;
-	*ret = (struct lh_match){.length = bytes, .kind = kind_of(type)};
+	*ret = (struct lh_match){.length = bytes, .kind = handshake_kind_of(type)};
 	return true;
 }
 

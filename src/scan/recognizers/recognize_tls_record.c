@@ -30,7 +30,7 @@ static const char *const kinds[] = {
 	KINDS("application data"),   KINDS("heartbeat"), NULL,
 };
 
-static bool is_header(uint8_t type, uint8_t major, uint8_t minor, size_t body_bytes)
+static bool is_record_header(uint8_t type, uint8_t major, uint8_t minor, size_t body_bytes)
 {
 	if (type < LH_TLS_CHANGE_CIPHER_SPEC || type > LH_TLS_HEARTBEAT || major != 3 || minor < 1 || minor > 3)
 		return false;
@@ -48,7 +48,7 @@ bool lh_tls_take_record(struct lh_cursor *cursor, struct lh_tls_record *ret)
 	uint8_t major = lh_cursor_u8(cursor);
 	uint8_t minor = lh_cursor_u8(cursor);
 	size_t length = lh_cursor_be16(cursor);
-	if (cursor->failed || !is_header(type, major, minor, length))
+	if (cursor->failed || !is_record_header(type, major, minor, length))
 		return false;
 	const uint8_t *body = lh_cursor_take(cursor, length);
 	if (!body)
@@ -92,7 +92,7 @@ static bool body_is_possible(const struct lh_tls_record *record)
 	return has_fixed_body(record) || (record->type != LH_TLS_CHANGE_CIPHER_SPEC && !is_short);
 }
 
-static bool is_followed(struct lh_cursor cursor, const struct lh_tls_record *record)
+static bool is_record_followed(struct lh_cursor cursor, const struct lh_tls_record *record)
 {
 	struct lh_tls_record next;
 	/* The ClientHello may say 03 01 where the rest says 03 03 (RFC 8446 appendix D). */
@@ -117,7 +117,7 @@ static bool validate_tls_record(const struct lh_candidate *candidate, struct lh_
 	struct lh_tls_record record;
 	if (!lh_tls_take_record(&cursor, &record) || !body_is_possible(&record))
 		return false;
-	if (!candidate->follows_match && !has_fixed_body(&record) && !is_followed(cursor, &record) &&
+	if (!candidate->follows_match && !has_fixed_body(&record) && !is_record_followed(cursor, &record) &&
 	    !is_in_record_buffer(candidate, &record))
 		return false;
 	*ret = (struct lh_match){

@@ -54,7 +54,7 @@ static size_t name_bytes_before(const struct lh_candidate *candidate)
 }
 
 /* `text` ends `distance` bytes before the anchor. */
-static bool precedes(const struct lh_candidate *candidate, size_t distance, const char *text)
+static bool precedes_value(const struct lh_candidate *candidate, size_t distance, const char *text)
 {
 	size_t length = strlen(text);
 	return distance + length <= candidate->bytes_before &&
@@ -64,7 +64,7 @@ static bool precedes(const struct lh_candidate *candidate, size_t distance, cons
 /* <label for="password">: the text is what people read. */
 static bool is_label(const struct lh_candidate *candidate)
 {
-	return precedes(candidate, name_bytes_before(candidate) + 1, "for=");
+	return precedes_value(candidate, name_bytes_before(candidate) + 1, "for=");
 }
 
 /* ok ? "PASS" : "FAIL": the name is a value. */
@@ -73,11 +73,11 @@ static bool is_alternative(const struct lh_candidate *candidate)
 	size_t before = name_bytes_before(candidate), blanks = 0;
 	if (before >= candidate->bytes_before || !is_quote(*(candidate->anchor - before - 1)))
 		return false;
-	for (before++; precedes(candidate, before, "\\"); before++)
+	for (before++; precedes_value(candidate, before, "\\"); before++)
 		;
 	while (blanks < BLANKS_MAX && lh_before_is(candidate, before + blanks + 1, LH_BYTE_BLANK))
 		blanks++;
-	return precedes(candidate, before + blanks, "?");
+	return precedes_value(candidate, before + blanks, "?");
 }
 
 /* The same, of a property list: <key>name</key> <string>. */

@@ -20,7 +20,7 @@ enum { BLOCK_RAW, BLOCK_RLE, BLOCK_COMPRESSED, BLOCK_RESERVED };
 static const char *const patterns[] = {"\\x28\\xb5\\x2f\\xfd", NULL};
 
 /* The frame header after the magic. *ret: the descriptor. */
-static bool take_header(struct lh_cursor *cursor, uint8_t *ret)
+static bool take_zstd_header(struct lh_cursor *cursor, uint8_t *ret)
 {
 	static const uint8_t id_bytes[] = {0, 1, 2, 4};
 	static const uint8_t size_bytes[] = {0, 2, 4, 8};
@@ -37,7 +37,7 @@ static bool take_header(struct lh_cursor *cursor, uint8_t *ret)
 	return !cursor->failed;
 }
 
-static bool take_block(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut)
+static bool take_zstd_block(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut)
 {
 	const uint8_t *bytes = lh_cursor_take(cursor, 3);
 	*ret_is_cut = !bytes;
@@ -59,10 +59,10 @@ static bool validate_zstd(const struct lh_candidate *candidate, struct lh_match 
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);
 	uint8_t descriptor;
 	(void)lh_cursor_take(&cursor, MAGIC_BYTES);
-	if (!take_header(&cursor, &descriptor))
+	if (!take_zstd_header(&cursor, &descriptor))
 		return false;
 	struct lh_frame frame = {
-		.take_block = take_block,
+		.take_block = take_zstd_block,
 		.block_bytes_max = BLOCK_BYTES_MAX,
 		.checksum_bytes = descriptor & CHECKSUM ? CHECKSUM_BYTES : 0,
 	};

@@ -43,7 +43,7 @@ static size_t word_end(const struct words *words, size_t start, uint8_t quote)
 }
 
 /* Blanks, and in JSON quotes and commas, lie between words; the last quote is one that opens the word. */
-static bool next_word(struct words *words, struct command_word *ret)
+static bool next_command_word(struct words *words, struct command_word *ret)
 {
 	uint8_t quote = 0, byte;
 	size_t at = words->at;
@@ -76,7 +76,7 @@ static bool take_short_option(struct words *words, struct command_word word, str
 	bool is_last = strchr(letters, last) &&
 		       lh_span_after(words->candidate, word.start + 1, length - 1, LH_BYTES_ALPHA) == length - 1;
 	bool is_attached = (next == '"' || next == '\'') && words->at == word.end; /* -p"value" */
-	return is_last && (is_attached || strchr(letters, ' ')) && next_word(words, ret);
+	return is_last && (is_attached || strchr(letters, ' ')) && next_command_word(words, ret);
 }
 
 /* "--user value", "--user=value". */
@@ -90,7 +90,7 @@ static bool take_long_option(struct words *words, struct command_word word, stru
 	    !lh_after_equals(words->candidate, name - length, suffix))
 		return false;
 	if (name == word.end)
-		return next_word(words, ret);
+		return next_command_word(words, ret);
 	*ret = (struct command_word){name + 1, word.end};
 	return byte_at(words, name) == '=';
 }
@@ -128,7 +128,7 @@ bool lh_rule_command(const struct lh_candidate *candidate, struct lh_match *ret)
 	if (!begin_words(candidate, &words))
 		return false;
 	unsigned plain_words = 0;
-	for (unsigned i = 0; i < WORDS_MAX && plain_words < PLAIN_WORDS_MAX && next_word(&words, &word); i++) {
+	for (unsigned i = 0; i < WORDS_MAX && plain_words < PLAIN_WORDS_MAX && next_command_word(&words, &word); i++) {
 		bool is_option = byte_at(&words, word.start) == '-';
 		plain_words = is_option ? 0 : plain_words + 1;
 		if (is_option && (take_short_option(&words, word, &value) || take_long_option(&words, word, &value)) &&

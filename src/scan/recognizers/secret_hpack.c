@@ -38,7 +38,7 @@ static uint8_t next_byte(const struct lh_cursor *cursor)
 }
 
 /* A string: section 5.2. */
-static size_t take_string(struct lh_cursor *cursor, const uint8_t **ret)
+static size_t take_hpack_string(struct lh_cursor *cursor, const uint8_t **ret)
 {
 	size_t bytes = take_integer(cursor, 7);
 	*ret = lh_cursor_take(cursor, bytes);
@@ -58,7 +58,7 @@ struct field {
 };
 
 /* The representation of one field: section 6. False: there is none. */
-static bool take_field(struct lh_cursor *cursor, struct field *ret)
+static bool take_header_field(struct lh_cursor *cursor, struct field *ret)
 {
 	enum { INDEXED = 0x80, INCREMENTAL = 0x40, SIZE_UPDATE = 0x20 };
 	uint8_t first = next_byte(cursor);
@@ -71,15 +71,15 @@ static bool take_field(struct lh_cursor *cursor, struct field *ret)
 	if (first & INDEXED)
 		return index && !cursor->failed;
 	const uint8_t *name;
-	if (!index && !take_string(cursor, &name))
+	if (!index && !take_hpack_string(cursor, &name))
 		return false;
-	ret->bytes = take_string(cursor, &ret->value);
+	ret->bytes = take_hpack_string(cursor, &ret->value);
 	ret->is_credential = is_credential_field(index);
 	return !cursor->failed;
 }
 
 /* The header block's bytes, of which the memory may hold the beginning alone. */
-static bool take_block(const struct lh_candidate *candidate, struct lh_cursor *ret)
+static bool take_header_block(const struct lh_candidate *candidate, struct lh_cursor *ret)
 {
 	if (candidate->bytes_before < LENGTH_BYTES)
 		return false;
@@ -112,9 +112,10 @@ bool lh_rule_hpack_frame(const struct lh_candidate *candidate, struct lh_match *
 	struct lh_cursor block;
 	struct field field;
 	const uint8_t *start = NULL, *end = NULL;
-	if (candidate->bytes_after < BODY_OFFSET || !take_block(candidate, &block) || !begins_with_pseudo_field(&block))
+	if (candidate->bytes_after < BODY_OFFSET || !take_header_block(candidate, &block) ||
+	    !begins_with_pseudo_field(&block))
 		return false;
-	for (unsigned i = 0; i < FIELDS_MAX && lh_cursor_left(&block) && take_field(&block, &field); i++) {
+	for (unsigned i = 0; i < FIELDS_MAX && lh_cursor_left(&block) && take_header_field(&block, &field); i++) {
 		*candidate->examined += 1 + field.bytes;
 		if (field.is_credential && field.bytes >= VALUE_MIN) {
 			start = start ? start : field.value;

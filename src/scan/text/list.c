@@ -37,7 +37,7 @@ struct list_part {
 
 /* ---------------------------------------------------------------- stripes */
 
-static struct lh_error *add_runs(void *context, const struct lh_run_batch *batch)
+static struct lh_error *add_listed_runs(void *context, const struct lh_run_batch *batch)
 {
 	struct list_part *part = context;
 	return part->output->add(part->lines, batch);
@@ -51,7 +51,7 @@ static struct lh_error *add_cut_run(void *context, const struct lh_run_batch *ba
 	return work->output->write(work->output->context, work->cut_runs);
 }
 
-static void destroy_part(void *context)
+static void destroy_list_part(void *context)
 {
 	struct list_part *part = context;
 	lh_run_part_deinit(&part->runs);
@@ -61,7 +61,7 @@ static void destroy_part(void *context)
 	free(part);
 }
 
-static struct lh_error *create_part(void *context, void **ret)
+static struct lh_error *create_list_part(void *context, void **ret)
 {
 	const struct list_work *work = context;
 	struct list_part *part = calloc(1, sizeof(*part));
@@ -69,13 +69,13 @@ static struct lh_error *create_part(void *context, void **ret)
 		return lh_error_no_memory();
 	part->image = work->image;
 	part->output = work->output;
-	struct lh_error *error = lh_run_part_init(&part->runs, &work->options->run, add_runs, part);
+	struct lh_error *error = lh_run_part_init(&part->runs, &work->options->run, add_listed_runs, part);
 	if (!error)
 		error = work->output->create_part(work->output->context, &part->lines);
 	if (!error && work->secrets)
 		error = lh_list_mask_init(&part->mask, work->secrets, &work->options->run);
 	if (error) {
-		destroy_part(part);
+		destroy_list_part(part);
 		return error;
 	}
 	*ret = part;
@@ -137,8 +137,8 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 	};
 	struct lh_stripe_work stripe_work = {
 		.context = &work,
-		.create_part = create_part,
-		.destroy_part = destroy_part,
+		.create_part = create_list_part,
+		.destroy_part = destroy_list_part,
 		.scan = scan_list,
 		.merge = merge_list,
 	};

@@ -83,7 +83,8 @@ static struct lh_error *mask_found(struct lh_list_mask *mask, const struct reada
 }
 
 /* Of a wide character the one byte that is not zero; else a zero stands for it. */
-static struct lh_error *narrow(struct lh_list_mask *mask, const struct readable *readable, size_t width, size_t first)
+static struct lh_error *narrow_windows(struct lh_list_mask *mask, const struct readable *readable, size_t width,
+				       size_t first)
 {
 	size_t count = (readable->length - first) / width;
 	LH_TRY(lh_vec_reserve(&mask->narrow, count));
@@ -106,7 +107,7 @@ static struct lh_error *mask_wide(struct lh_list_mask *mask, const struct readab
 	for (size_t first = 0; first < width && first < readable->length; first++) {
 		const struct lh_range *found;
 		size_t count;
-		LH_TRY(narrow(mask, readable, width, first));
+		LH_TRY(narrow_windows(mask, readable, width, first));
 		size_t units = (readable->length - first) / width;
 		struct lh_secret_search search = {.bytes = mask->narrow.items, .length = units};
 		LH_TRY(lh_secret_finder_find(mask->finder, &search, (struct lh_span){0, units}, &found, &count));

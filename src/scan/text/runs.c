@@ -129,7 +129,7 @@ static uint64_t offset_plus(uint64_t offset, size_t bytes)
 
 /* ---------------------------------------------------------------- visiting */
 
-static struct lh_error *hand_out(struct lh_run_finder *finder, const struct lh_run_batch *batch)
+static struct lh_error *hand_out_runs(struct lh_run_finder *finder, const struct lh_run_batch *batch)
 {
 	if (finder->visit_batch)
 		return batch->count ? finder->visit_batch(finder->context, batch) : NULL;
@@ -160,7 +160,7 @@ static struct lh_error *visit_chosen(struct lh_run_finder *finder, const struct 
 			LH_TRY(lh_text_matches(finder->marker, &run, &marks[chosen.count]));
 		spans[chosen.count++] = batch->spans[i];
 	}
-	return hand_out(finder, &chosen);
+	return hand_out_runs(finder, &chosen);
 }
 
 /* At most SPANS_PER_CALL. */
@@ -170,7 +170,7 @@ static struct lh_error *visit_batch(struct lh_run_finder *finder, const struct l
 	struct lh_run_batch batch = {.block = block, .spans = spans, .count = count, .width = finder->width};
 	/* A visitor keeps nothing of what it is shown. */
 	/* cppcheck-suppress returnDanglingLifetime */
-	return finder->matcher || finder->marker ? visit_chosen(finder, &batch) : hand_out(finder, &batch);
+	return finder->matcher || finder->marker ? visit_chosen(finder, &batch) : hand_out_runs(finder, &batch);
 }
 
 /* The valid UTF-8 in runs of 8-bit bytes. */

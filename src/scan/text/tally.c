@@ -79,7 +79,7 @@ void *lh_tally_payload(const struct lh_tally *tally, const struct lh_tally_row *
 }
 
 /* The slot of the row, or the empty one where it belongs. */
-static uint32_t *find_slot(const struct lh_tally *tally, uint64_t hash, uint64_t length)
+static uint32_t *find_tally_slot(const struct lh_tally *tally, uint64_t hash, uint64_t length)
 {
 	for (uint32_t at = (uint32_t)hash & tally->slot_mask;; at = (at + 1) & tally->slot_mask) {
 		uint32_t *slot = &tally->slots[at];
@@ -127,10 +127,10 @@ static void keep_row(struct lh_tally *tally, uint32_t from)
 	tally->rows[to] = row;
 	size_t payload_bytes = tally->limits.payload_bytes;
 	memmove(tally->payloads + to * payload_bytes, tally->payloads + from * payload_bytes, payload_bytes);
-	*find_slot(tally, row.hash, row.length) = to + 1;
+	*find_tally_slot(tally, row.hash, row.length) = to + 1;
 }
 
-static void prune(struct lh_tally *tally)
+static void prune_texts(struct lh_tally *tally)
 {
 	unsigned most_class = dropping_class(tally);
 	uint32_t count = tally->row_count;
@@ -159,11 +159,11 @@ static bool is_full(const struct lh_tally *tally)
 	       (limits->text_bytes && limits->text_bytes - tally->text_bytes < LH_EXAMPLE_MAX);
 }
 
-static struct lh_tally_row *insert(struct lh_tally *tally, uint32_t *slot, const struct lh_tally_row *item)
+static struct lh_tally_row *insert_text(struct lh_tally *tally, uint32_t *slot, const struct lh_tally_row *item)
 {
 	if (is_full(tally)) {
-		prune(tally);
-		slot = find_slot(tally, item->hash, item->length);
+		prune_texts(tally);
+		slot = find_tally_slot(tally, item->hash, item->length);
 	}
 	struct lh_tally_row *row = &tally->rows[tally->row_count++];
 	*slot = tally->row_count;
@@ -182,9 +182,9 @@ static struct lh_tally_row *insert(struct lh_tally *tally, uint32_t *slot, const
 
 struct lh_tally_row *lh_tally_add(struct lh_tally *tally, const struct lh_tally_row *item)
 {
-	uint32_t *slot = find_slot(tally, item->hash, item->length);
+	uint32_t *slot = find_tally_slot(tally, item->hash, item->length);
 	if (!*slot)
-		return insert(tally, slot, item);
+		return insert_text(tally, slot, item);
 	struct lh_tally_row *row = &tally->rows[*slot - 1];
 	row->count += item->count;
 	row->bytes += item->bytes;
@@ -204,7 +204,7 @@ void lh_tally_add_losses(struct lh_tally *tally, const struct lh_tally *part)
 
 /* ---------------------------------------------------------------- ranking */
 
-static int compare_rows(const void *a, const void *b)
+static int compare_tally_rows(const void *a, const void *b)
 {
 	const struct lh_tally_row *x = *(const struct lh_tally_row *const *)a;
 	const struct lh_tally_row *y = *(const struct lh_tally_row *const *)b;
@@ -226,7 +226,7 @@ struct lh_error *lh_tally_rank(const struct lh_tally *tally, size_t top, const s
 		if (tally->rows[i].count > 1)
 			rows[count++] = &tally->rows[i];
 	}
-	qsort(rows, count, sizeof(const struct lh_tally_row *), compare_rows);
+	qsort(rows, count, sizeof(const struct lh_tally_row *), compare_tally_rows);
 	*ret = rows;
 	*ret_count = lh_min_u64(count, top);
 	return NULL;

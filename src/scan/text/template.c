@@ -43,7 +43,7 @@ static size_t span_of(const struct reader *reader, size_t at, unsigned classes)
  * The bytes that follow a form at `at`: d a digit, x a hexadecimal one, a a letter, all else itself; 0 when they
  * don't follow it.
  */
-static size_t follows(const struct reader *reader, size_t at, const char *form)
+static size_t follows_shape(const struct reader *reader, size_t at, const char *form)
 {
 	size_t length = strlen(form);
 	if (reader->length - at < length)
@@ -63,7 +63,7 @@ static size_t follows(const struct reader *reader, size_t at, const char *form)
 static size_t follows_any(const struct reader *reader, size_t at, const char *const *forms)
 {
 	for (; *forms; forms++) {
-		size_t length = follows(reader, at, *forms);
+		size_t length = follows_shape(reader, at, *forms);
 		if (length)
 			return length;
 	}
@@ -76,7 +76,7 @@ static size_t follows_any(const struct reader *reader, size_t at, const char *co
 static size_t time_length(const struct reader *reader, size_t at)
 {
 	static const char *const zones[] = {"+dd:dd", "-dd:dd", "+dddd", "-dddd", " +dddd", " -dddd", NULL};
-	size_t length = follows(reader, at, "dd:dd:dd");
+	size_t length = follows_shape(reader, at, "dd:dd:dd");
 	if (!length)
 		return 0;
 	if (at + length < reader->length && (reader->text[at + length] == '.' || reader->text[at + length] == ',')) {
@@ -104,7 +104,7 @@ static size_t date_length(const struct reader *reader, size_t at)
 
 static size_t uuid_length(const struct reader *reader, size_t at)
 {
-	return follows(reader, at, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
+	return follows_shape(reader, at, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
 }
 
 static size_t ip_length(const struct reader *reader, size_t at)

@@ -102,7 +102,7 @@ static bool is_same_text(const struct lh_example *a, const struct lh_example *b)
 	return strcmp(a->text, b->text) == 0;
 }
 
-static void take_example(struct template_payload *payload, const struct lh_example *example)
+static void take_template_example(struct template_payload *payload, const struct lh_example *example)
 {
 	for (size_t i = 0; i < payload->example_count; i++) {
 		if (is_same_text(&payload->examples[i], example))
@@ -152,7 +152,7 @@ static void count_template(struct lh_text_count *count, const struct lh_tally_ro
 	if (payload->example_count < LH_TEMPLATE_EXAMPLES) {
 		struct lh_example example = {.addr = text->addr};
 		lh_narrow_text((const uint8_t *)bytes, length, 1, example.text);
-		take_example(payload, &example);
+		take_template_example(payload, &example);
 	}
 	count->template_texts += text->count;
 	count->template_bytes += text->bytes;
@@ -184,7 +184,7 @@ static void merge_payload(struct template_payload *payload, const struct templat
 	for (uint32_t i = 0; i < payload->value_count; i++)
 		payload->differing |= (uint32_t)(payload->value_hashes[i] != part->value_hashes[i]) << i;
 	for (size_t i = 0; i < part->example_count; i++)
-		take_example(payload, &part->examples[i]);
+		take_template_example(payload, &part->examples[i]);
 }
 
 void lh_text_count_merge(struct lh_text_count *count, const struct lh_text_count *part)
