@@ -41,14 +41,14 @@ static void gather_from_name(const char *name, struct lh_runtime_facts *facts)
 		{"libmimalloc", LH_ALLOCATOR_MIMALLOC}, {"ld-musl-", LH_ALLOCATOR_MUSL},
 		{"libc.musl-", LH_ALLOCATOR_MUSL},
 	};
-	facts->has_python |= text_begins_with(name, "libpython") || has_prefix(name, "python3");
+	facts->has_python |= text_begins_with(name, "libpython") || text_begins_with(name, "python3");
 	facts->has_v8 |= text_begins_with(name, "libnode") || !strcmp(name, "node") || !strcmp(name, "nodejs");
 	facts->has_jvm |= text_begins_with(name, "libjvm.so");
 	for (size_t i = 0; i < LH_ARRAY_COUNT(libraries); i++) {
 		if (text_begins_with(name, libraries[i].prefix))
 			facts->allocator = libraries[i].allocator;
 	}
-	if ((text_begins_with(name, "libc.so.6") || has_prefix(name, "libc-2.")) && !facts->allocator)
+	if ((text_begins_with(name, "libc.so.6") || text_begins_with(name, "libc-2.")) && !facts->allocator)
 		facts->allocator = LH_ALLOCATOR_GLIBC;
 }
 

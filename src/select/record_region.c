@@ -148,8 +148,8 @@ static bool is_either_letter(char letter, char first, char second)
 static bool decode_permissions(struct lh_json_span text, struct lh_region *ret)
 {
 	const char *at = text.text;
-	if (text.length != 4 || !is_either_letter(at[0], 'r', '-') || !is_protection_word(at[1], 'w', '-') ||
-	    !is_either_letter(at[2], 'x', '-') || !is_protection_word(at[3], 'p', 's'))
+	if (text.length != 4 || !is_either_letter(at[0], 'r', '-') || !is_either_letter(at[1], 'w', '-') ||
+	    !is_either_letter(at[2], 'x', '-') || !is_either_letter(at[3], 'p', 's'))
 		return false;
 	ret->protection = (uint8_t)((at[0] == 'r' ? LH_PROT_READ : 0) | (at[1] == 'w' ? LH_PROT_WRITE : 0) |
 				    (at[2] == 'x' ? LH_PROT_EXEC : 0));
