@@ -274,6 +274,21 @@ static void write_tcmalloc_totals(numeric_property_call *get)
 	}
 }
 
+/* mallinfo(3): all arenas together. The size of free blocks is with the 8 bytes that malloc keeps of each. */
+static void write_glibc_totals(void)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+	struct mallinfo2 info = mallinfo2();
+	write_line("T glibc.system %zu\n", info.arena);
+	write_line("T glibc.free %zu\n", info.fordblks);
+	write_line("T glibc.free_blocks %zu\n", info.ordblks);
+	write_line("T glibc.fast %zu\n", info.fsmblks);
+	write_line("T glibc.fast_blocks %zu\n", info.smblks);
+	write_line("T glibc.mapped %zu\n", info.hblkhd);
+	write_line("T glibc.mapped_blocks %zu\n", info.hblks);
+#endif
+}
+
 static void write_totals(void)
 {
 	void *mallctl = find_symbol("mallctl"), *property = find_symbol("MallocExtension_GetNumericProperty");
@@ -281,6 +296,8 @@ static void write_totals(void)
 		write_jemalloc_totals((mallctl_call *)mallctl);
 	if (property)
 		write_tcmalloc_totals((numeric_property_call *)property);
+	/* Last: dlsym keeps what it says when it fails in a block. */
+	write_glibc_totals();
 }
 
 static void write_truth(void)

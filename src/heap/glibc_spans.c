@@ -46,10 +46,11 @@ static bool is_chunk(const struct span *span, uint64_t addr, const struct header
 	       header->bytes <= span->end - addr;
 }
 
+/* The first of two has P clear when the chunk before it is free; the second has size 0 at the end of a heap. */
 static bool is_fencepost(const struct header *header)
 {
-	return (header->bytes == LH_GLIBC_FENCEPOST || !header->bytes) && header->flags & LH_GLIBC_PREVIOUS_USED &&
-	       !(header->flags & LH_GLIBC_MAPPED);
+	bool is_second = !header->bytes && header->flags & LH_GLIBC_PREVIOUS_USED;
+	return (header->bytes == LH_GLIBC_FENCEPOST || is_second) && !(header->flags & LH_GLIBC_MAPPED);
 }
 
 /* ---------------------------------------------------------------- what a trim gives back */
