@@ -55,6 +55,7 @@ struct lh_heap_arena {
 	uint64_t resident_bytes;          /* of it; set by lh_heap_walk when the walker left it 0 */
 	uint64_t counts[LH_CHUNK_STATES]; /* set by lh_heap_walk from the blocks */
 	uint64_t bytes[LH_CHUNK_STATES];  /* usable bytes; likewise */
+	uint64_t used_resident_bytes;     /* of the blocks in use; likewise */
 	uint64_t free_page_bytes;         /* whole pages inside free blocks; likewise */
 	uint64_t free_resident_bytes;     /* of these, resident; likewise */
 	uint64_t returnable_bytes;        /* resident, and given back by the allocator's own purge or trim */
@@ -109,6 +110,7 @@ struct lh_heap_totals {
 	uint64_t resident_bytes;
 	uint64_t counts[LH_CHUNK_STATES];
 	uint64_t bytes[LH_CHUNK_STATES];
+	uint64_t used_resident_bytes;
 	uint64_t free_page_bytes;
 	uint64_t free_resident_bytes;
 	uint64_t returnable_bytes;

@@ -137,8 +137,8 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
  * Schema "leakhunt/heap/1": path, pid (null: unknown), complete, totals{FIGURES}, allocators[{name, refused, partial,
  * lost_bytes, checked, failed, first_failure, note, blocks}], arenas[{allocator, role, kind, addr, FIGURES}],
  * findings[{kind, allocator, bytes, arenas}], sizes[{size_max_bytes (null: no bound), FIGURES by state}], receipt
- * (null: a file) as `dump --json` has it. FIGURES: mapped_bytes, resident_bytes, used_bytes, used_blocks, cached_...,
- * free_..., overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
+ * (null: a file) as `dump --json` has it. FIGURES: mapped_bytes, resident_bytes, used_resident_bytes, used_bytes,
+ * used_blocks, cached_..., free_..., overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
  */
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
 

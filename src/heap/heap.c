@@ -105,7 +105,7 @@ void lh_heap_note(struct lh_heap_tour *tour, const char *format, ...)
 
 /* ---------------------------------------------------------------- order */
 
-static int compare_chunks(const void *a, const void *b)
+static int compare_stored_chunks(const void *a, const void *b)
 {
 	return lh_compare_u64(((const struct lh_stored_chunk *)a)->addr, ((const struct lh_stored_chunk *)b)->addr);
 }
@@ -137,7 +137,7 @@ static void sort_chunks(struct lh_stored_chunk *chunks, size_t count)
 {
 	for (size_t i = 1; i < count; i++) {
 		if (chunks[i].addr < chunks[i - 1].addr) {
-			qsort(chunks, count, sizeof(*chunks), compare_chunks);
+			qsort(chunks, count, sizeof(*chunks), compare_stored_chunks);
 			return;
 		}
 	}
@@ -177,6 +177,14 @@ void lh_heap_settle(struct lh_heap_tour *tour)
 
 /* ---------------------------------------------------------------- totals */
 
+/* What of a block in use is in memory: large ones may never have been touched. */
+static uint64_t resident_of(struct lh_heap_tour *tour, const struct lh_stored_chunk *chunk)
+{
+	bool is_small = chunk->size_bytes < LH_PAGE_BYTES;
+	return is_small ? chunk->size_bytes
+			: lh_heap_resident_bytes(tour, chunk->addr, chunk->addr + chunk->size_bytes);
+}
+
 /* Whole pages of a free block, behind the words that glibc keeps at its beginning. */
 static void add_free_pages(struct lh_heap_tour *tour, struct lh_heap_arena *arena, const struct lh_stored_chunk *chunk)
 {
@@ -196,6 +204,8 @@ static void total_chunks(struct lh_heap_tour *tour)
 		struct lh_heap_arena *arena = &heap->arenas.items[chunk->arena];
 		arena->counts[chunk->state]++;
 		arena->bytes[chunk->state] += chunk->size_bytes;
+		if (chunk->state == LH_CHUNK_USED)
+			arena->used_resident_bytes += resident_of(tour, chunk);
 		if (chunk->state == LH_CHUNK_FREE)
 			add_free_pages(tour, arena, chunk);
 	}

@@ -20,6 +20,7 @@ static void add_arena(struct lh_heap_totals *totals, const struct lh_heap_arena 
 		mapped += lh_range_bytes(arena->ranges[i]);
 	totals->mapped_bytes += mapped;
 	totals->resident_bytes += arena->resident_bytes;
+	totals->used_resident_bytes += arena->used_resident_bytes;
 	totals->free_page_bytes += arena->free_page_bytes;
 	totals->free_resident_bytes += arena->free_resident_bytes;
 	totals->returnable_bytes += arena->returnable_bytes;
@@ -106,7 +107,7 @@ static struct lh_error *judge_allocator(const struct lh_heap *heap, const char *
 	struct lh_heap_totals totals = lh_heap_total(heap, name);
 	struct lh_heap_finding arenas = {.kind = LH_HEAP_ARENAS, .allocator = name};
 	measure_thread_arenas(heap, name, &arenas);
-	uint64_t used = lh_min_u64(totals.bytes[LH_CHUNK_USED], totals.resident_bytes);
+	uint64_t used = lh_min_u64(totals.used_resident_bytes, totals.resident_bytes);
 	uint64_t cached = lh_min_u64(totals.bytes[LH_CHUNK_CACHED], totals.resident_bytes - used);
 	uint64_t rest = totals.resident_bytes - used - cached;
 	uint64_t returnable = lh_min_u64(totals.returnable_bytes, rest);

@@ -3,49 +3,40 @@
  * mapped one by one and merge with each other and with others' memory, so pools are recognized: each begins with a
  * header that must agree with itself (Objects/obmalloc.c, pool_header). An arena's first pool is the first one carved.
  */
-#include "walker.h"
+#include "pymalloc.h"
 
 #include <stdlib.h>
 
-enum { SIZE_CLASSES = 32, POOL_HEADER_BYTES = 48, PROBES_MAX = 2048, BURST = 64 };
+enum { SIZE_CLASSES = 32, PROBES_MAX = 2048, BURST = 64 };
 
-/* CPython 3.10 to 3.14; 3.3 to 3.9. */
-static const struct pool_layout {
-	uint64_t pool_bytes;
-	uint64_t arena_bytes;
-} layouts[] = {
+const struct lh_pool_layout lh_pool_layouts[LH_POOL_LAYOUTS] = {
 	{16 * LH_KIB, LH_MIB},
 	{4 * LH_KIB, 256 * LH_KIB},
 };
 
 struct pool_search {
 	const struct lh_heap_memory *memory;
-	const struct pool_layout *layout;
+	const struct lh_pool_layout *layout;
 	uint64_t known_until; /* what lies before has been claimed, or looked at */
 	struct lh_owners *owners;
-};
-
-struct pool_header {
-	uint32_t used_count;
-	uint32_t arena_index;
 };
 
 /*
  * Words: count, freeblock, nextpool, prevpool, arenaindex | szidx << 32, nextoffset | maxnextoffset << 32.
  * maxnextoffset = pool - size, and nextoffset steps by size from behind the header on.
  */
-static bool parse_pool(const struct pool_layout *layout, const struct lh_peek *peek, struct pool_header *ret)
+bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *peek, struct lh_pool_header *ret)
 {
 	const uint64_t *words = peek->words;
 	uint64_t index = words[4] >> 32, size = (index + 1) * 16, next = words[5] & UINT32_MAX;
 	if (!peek->is_read || index >= SIZE_CLASSES || words[5] >> 32 != layout->pool_bytes - size)
 		return false;
 	uint32_t used_count = (uint32_t)words[0];
-	uint64_t capacity = (layout->pool_bytes - POOL_HEADER_BYTES) / size;
-	if (used_count > capacity || next < POOL_HEADER_BYTES + size || next > layout->pool_bytes ||
-	    (next - POOL_HEADER_BYTES) % size)
+	uint64_t capacity = (layout->pool_bytes - LH_POOL_HEADER_BYTES) / size;
+	if (used_count > capacity || next < LH_POOL_HEADER_BYTES + size || next > layout->pool_bytes ||
+	    (next - LH_POOL_HEADER_BYTES) % size)
 		return false;
-	*ret = (struct pool_header){used_count, (uint32_t)words[4]};
+	*ret = (struct lh_pool_header){used_count, (uint32_t)words[4]};
 	return true;
 }
 
@@ -67,8 +58,8 @@ static struct lh_error *find_first_pool(const struct pool_search *search, uint64
 	LH_TRY(peek_steps(search, pool - count * pool_bytes, pool_bytes, count, peeks));
 	*ret = pool;
 	for (size_t i = count; i--;) {
-		struct pool_header header;
-		if (!parse_pool(search->layout, &peeks[i], &header) || header.arena_index != arena_index)
+		struct lh_pool_header header;
+		if (!lh_pool_parse(search->layout, &peeks[i], &header) || header.arena_index != arena_index)
 			break;
 		*ret = peeks[i].addr;
 	}
@@ -89,8 +80,8 @@ static struct lh_error *follow_arenas(const struct pool_search *search, uint64_t
 		size_t count = lh_min_u64(room, BURST), good = 0;
 		uint64_t lowest = down ? arena - count * arena_bytes : arena;
 		LH_TRY(peek_steps(search, lh_align_up(lowest, search->layout->pool_bytes), arena_bytes, count, peeks));
-		struct pool_header header;
-		while (good < count && parse_pool(search->layout, &peeks[down ? count - 1 - good : good], &header))
+		struct lh_pool_header header;
+		while (good < count && lh_pool_parse(search->layout, &peeks[down ? count - 1 - good : good], &header))
 			good++;
 		arena = down ? arena - good * arena_bytes : arena + good * arena_bytes;
 		goes_on = good == BURST;
@@ -121,10 +112,10 @@ static struct lh_error *claim_layout(struct pool_search *search)
 	LH_TRY(lh_heap_peek_aligned(search->memory, LH_HEAP_PLAIN, search->layout->arena_bytes,
 				    search->layout->arena_bytes / 4, PROBES_MAX, &probes));
 	for (size_t i = 0; i < probes.items.count; i++) {
-		struct pool_header header;
+		struct lh_pool_header header;
 		const struct lh_peek *probe = &probes.items.items[i];
 		size_t index = lh_heap_region_index(search->memory, probe->addr);
-		if (probe->addr < search->known_until || !parse_pool(search->layout, probe, &header))
+		if (probe->addr < search->known_until || !lh_pool_parse(search->layout, probe, &header))
 			continue;
 		LH_TRY(claim_around(search, &search->memory->list->regions.items[index], probe->addr,
 				    header.arena_index));
@@ -134,8 +125,8 @@ static struct lh_error *claim_layout(struct pool_search *search)
 
 static struct lh_error *claim_pymalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
-		struct pool_search search = {.memory = memory, .layout = &layouts[i], .owners = ret};
+	for (size_t i = 0; i < LH_POOL_LAYOUTS; i++) {
+		struct pool_search search = {.memory = memory, .layout = &lh_pool_layouts[i], .owners = ret};
 		size_t count_before = ret->items.count;
 		LH_TRY(claim_layout(&search));
 		if (ret->items.count > count_before)
@@ -144,4 +135,9 @@ static struct lh_error *claim_pymalloc(const struct lh_heap_memory *memory, stru
 	return NULL;
 }
 
-const struct lh_allocator_walker lh_walk_pymalloc = {.name = "pymalloc", .claim = claim_pymalloc};
+const struct lh_allocator_walker lh_walk_pymalloc = {
+	.name = "pymalloc",
+	.claim = claim_pymalloc,
+	.kinds = UINT32_C(1) << LH_REGION_PYMALLOC,
+	.walk = lh_pymalloc_walk,
+};
