@@ -15,13 +15,13 @@ step() {
 
 # Which headers of include/leakhunt/ a folder of src/ may include, beside its own.
 declare -A allowed=(
-	[base]="base json json_pull"
+	[base]="base gap json json_pull"
 	[proc]="base owner proc"
 	[confine]="base confine"
 	[select]="base json json_pull owner proc select"
 	[tracee]="base owner proc fault_point tracee"
-	[dump]="base json format owner proc select fault_point tracee dump"
-	[image]="base owner json format proc fault_point image"
+	[dump]="base gap json format owner proc select fault_point tracee dump"
+	[image]="base gap owner json format proc fault_point image"
 	[symbols]="base owner proc image fault_point symbols"
 	[sweep]="base owner proc image fault_point sweep"
 	[heap]="base owner proc image symbols sweep heap"
@@ -29,7 +29,7 @@ declare -A allowed=(
 	[scan]="base owner proc image symbols sweep objects scan"
 	[watch]="base owner proc select watch"
 	[hunt]="base owner json proc select watch dump image symbols heap objects scan hunt"
-	[report]="base owner json proc select watch dump image symbols heap objects scan hunt report"
+	[report]="base gap owner json proc select watch dump image symbols heap objects scan hunt report"
 )
 
 check_includes() {

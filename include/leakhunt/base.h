@@ -340,6 +340,14 @@ struct lh_error *lh_outfile_commit_both(struct lh_outfile *first, struct lh_outf
 void lh_outfile_destroy(struct lh_outfile *file);
 void lh_cleanup_outfile(struct lh_outfile **file);
 
+/* ---------------------------------------------------------------- progress */
+
+/*
+ * Called several times a second while something long runs; false asks it to stop (LH_ERROR_INTERRUPTED). It may be
+ * called from a thread of its own, so that a terminal that blocks does not hold up the work.
+ */
+typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
+
 /* ---------------------------------------------------------------- settings */
 
 /* What the user's environment says. Texts are borrowed, and must stay. Only cli reads the environment. */

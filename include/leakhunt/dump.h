@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_DUMP_H
 #define LEAKHUNT_DUMP_H
 
+#include "leakhunt/gap.h"
 #include "leakhunt/owner.h"
 #include "leakhunt/select.h"
 #include "leakhunt/tracee.h"
@@ -118,13 +119,6 @@ enum lh_dump_format {
 	LH_DUMP_RAW,  /* plain bytes, and a JSON index beside it */
 };
 
-/*
- * Called while copying, about every 100 ms; false asks to stop (LH_ERROR_INTERRUPTED). It is called
- * from a thread of its own, so that a terminal that blocks (it may be the frozen target's) does not
- * hold up the copy.
- */
-typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
-
 /* One line for people, said before what it warns of happens; `text` is gone after the call. */
 typedef void lh_notice(void *context, const char *text);
 
@@ -151,15 +145,8 @@ struct lh_dump_options {
 	void *progress_context; /* of both */
 };
 
-struct lh_dump_gap {
-	struct lh_range range;
-	/* "swapped", "changed" (swapped at the instant, and in use before it was read), "unreadable", "vanished",
-	 * "device", "not-inherited" (madvise(2): MADV_DONTFORK, MADV_WIPEONFORK) */
-	const char *reason; /* a literal */
-};
-
 struct lh_dump_gaps {
-	LH_VEC(struct lh_dump_gap) items; /* ascending, disjoint, neighbors of one reason merged */
+	LH_VEC(struct lh_gap) items; /* ascending, disjoint, neighbors of one reason merged */
 };
 
 /* One round of a snapshot over the pages written since the round before. */

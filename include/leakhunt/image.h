@@ -9,6 +9,7 @@
 #ifndef LEAKHUNT_IMAGE_H
 #define LEAKHUNT_IMAGE_H
 
+#include "leakhunt/gap.h"
 #include "leakhunt/owner.h"
 
 enum lh_image_source {
@@ -34,11 +35,6 @@ struct lh_segment {
 	enum lh_region_kind kind;
 	const char *name;        /* path or [name]; "" when anonymous or unknown */
 	const char *thread_name; /* "" when not known */
-};
-
-struct lh_gap {
-	struct lh_range range;
-	const char *reason; /* "swapped", "unreadable", "truncated", ... */
 };
 
 struct lh_image;
@@ -95,7 +91,7 @@ const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_cou
 struct lh_loss {
 	size_t count;
 	uint64_t bytes;
-	const char *reason; /* of the first; NULL when there is none */
+	enum lh_gap_reason reason; /* of the first; without meaning when there is none */
 };
 struct lh_loss lh_image_loss(const struct lh_image *image);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */

@@ -70,9 +70,9 @@ struct lh_objects {
 };
 
 struct lh_objects_options {
-	unsigned walk_flags;                                                        /* enum lh_walk_flags */
-	unsigned threads;                                                           /* 0: one for each processor */
-	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	unsigned walk_flags;   /* enum lh_walk_flags */
+	unsigned threads;      /* 0: one for each processor */
+	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 

@@ -83,10 +83,10 @@ struct lh_list_output {
 
 struct lh_list_options {
 	struct lh_run_options run;
-	unsigned walk_flags; /* enum lh_walk_flags */
-	unsigned threads;    /* 0: one for each processor */
-	bool shows_secrets;  /* else they are masked, with as many characters */
-	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	unsigned walk_flags;   /* enum lh_walk_flags */
+	unsigned threads;      /* 0: one for each processor */
+	bool shows_secrets;    /* else they are masked, with as many characters */
+	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 
@@ -209,12 +209,12 @@ struct lh_module_count {
 
 struct lh_summary_options {
 	struct lh_run_options run;
-	unsigned walk_flags; /* enum lh_walk_flags */
-	size_t top;          /* rows of repeated strings, of templates and of symbols to keep */
-	unsigned threads;    /* 0: one for each processor; the result is the same for any number */
-	const char *root;    /* for symbols; NULL: the image's own */
-	bool shows_secrets;  /* else texts and examples that are secret are masked */
-	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	unsigned walk_flags;   /* enum lh_walk_flags */
+	size_t top;            /* rows of repeated strings, of templates and of symbols to keep */
+	unsigned threads;      /* 0: one for each processor; the result is the same for any number */
+	const char *root;      /* for symbols; NULL: the image's own */
+	bool shows_secrets;    /* else texts and examples that are secret are masked */
+	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 

@@ -164,10 +164,10 @@ struct lh_stripe_work {
 struct lh_striping {
 	struct lh_image *image;
 	unsigned walk_flags;
-	size_t stripe_bytes; /* a multiple of a page: stripes end at addresses that are multiples of it */
-	bool fills_holes;    /* of a raw file: a few zeros at both ends of a hole stand for all of it */
-	unsigned threads;    /* 0: one for each processor this process may run on */
-	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	size_t stripe_bytes;   /* a multiple of a page: stripes end at addresses that are multiples of it */
+	bool fills_holes;      /* of a raw file: a few zeros at both ends of a hole stand for all of it */
+	unsigned threads;      /* 0: one for each processor this process may run on */
+	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 
@@ -222,7 +222,7 @@ struct lh_hit_walk {
 	const struct lh_hit_set *set;
 	lh_hit_visitor *visit; /* in ascending order of addresses, on the caller's thread */
 	void *context;
-	bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* false: stop; may be NULL */
+	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 

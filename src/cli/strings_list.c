@@ -324,7 +324,7 @@ static void warn_of_list_loss(const struct lh_image *image)
 	char bytes[LH_FORMAT_MAX];
 	if (loss.count)
 		lh_warn("%s: %s in %zu places could not be read (the first: %s)", lh_image_path(image),
-			lh_format_bytes(loss.bytes, bytes), loss.count, loss.reason);
+			lh_format_bytes(loss.bytes, bytes), loss.count, lh_gap_reason_name(loss.reason));
 }
 
 static bool warn_of_given_up(const struct lh_text_filter *filter, const char *option)

@@ -224,7 +224,7 @@ static struct lh_error *lose_range(struct dump_job *job, struct lh_range range)
 {
 	job->copy.lost_bytes += lh_range_bytes(range);
 	atomic_fetch_add_explicit(&job->copy.done_bytes, lh_range_bytes(range), memory_order_relaxed);
-	return lh_gaps_add(&job->receipt.gaps, range.start, range.end, lh_gap_not_inherited);
+	return lh_gaps_add(&job->receipt.gaps, range.start, range.end, LH_GAP_NOT_INHERITED);
 }
 
 /* What of an extent is copied now: the child's pages, and what it shares. The rest is there, or lost. */

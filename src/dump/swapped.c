@@ -28,7 +28,7 @@ static struct lh_error *add_changed(struct dump_job *job, uint64_t start, uint64
 	if (start >= end)
 		return NULL;
 	job->copy.lost_bytes += end - start;
-	return lh_gaps_add(&job->receipt.gaps, start, end, lh_gap_changed);
+	return lh_gaps_add(&job->receipt.gaps, start, end, LH_GAP_CHANGED);
 }
 
 /* Of a piece, the pages that are still in swap are to be read; the others have changed, or are gone. */

@@ -86,7 +86,7 @@ static struct lh_error *add_load(struct lh_image *image, const Elf64_Phdr *heade
 	if (!header->p_memsz)
 		return NULL;
 	if (!lh_add_u64(header->p_vaddr, header->p_memsz, &end))
-		return lh_image_add_gap(image, header->p_vaddr, UINT64_MAX, "impossible address");
+		return lh_image_add_gap(image, header->p_vaddr, UINT64_MAX, LH_GAP_IMPOSSIBLE);
 	struct lh_load load = {
 		.segment = {.start = header->p_vaddr,
 			    .end = end,

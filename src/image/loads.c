@@ -20,12 +20,12 @@ void lh_annotations_deinit(struct lh_annotations *annotations)
 
 /* ---------------------------------------------------------------- gaps */
 
-struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end, const char *reason)
+struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end, enum lh_gap_reason reason)
 {
 	if (start >= end)
 		return NULL;
 	struct lh_gap *last = image->gaps.count ? &image->gaps.items[image->gaps.count - 1] : NULL;
-	if (last && last->range.end == start && strcmp(last->reason, reason) == 0) {
+	if (last && last->range.end == start && last->reason == reason) {
 		last->range.end = end;
 		return NULL;
 	}

@@ -149,7 +149,7 @@ static struct lh_error *apply_gaps(struct lh_image *image, const json_t *list)
 		if (!get_range(entry, &range))
 			return note_error(image, "its gaps", "an entry without a valid address range");
 		LH_TRY(get_string(image, entry, "reason", &reason));
-		LH_TRY(lh_image_add_gap(image, range.start, range.end, reason));
+		LH_TRY(lh_image_add_gap(image, range.start, range.end, lh_gap_reason_parse(reason)));
 	}
 	return NULL;
 }

@@ -157,7 +157,7 @@ const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_cou
 
 static bool is_loss(const struct lh_gap *gap)
 {
-	return strcmp(gap->reason, LH_GAP_NOT_DUMPED) != 0 && strcmp(gap->reason, LH_GAP_OVERLAP) != 0;
+	return gap->reason != LH_GAP_NOT_DUMPED && gap->reason != LH_GAP_OVERLAP;
 }
 
 struct lh_loss lh_image_loss(const struct lh_image *image)

@@ -51,14 +51,6 @@ struct lh_image {
 	struct lh_region_list regions;
 };
 
-/* Reasons of gaps. */
-#define LH_GAP_TRUNCATED  "truncated"  /* the file ends before what its headers promise */
-#define LH_GAP_NOT_DUMPED "not dumped" /* the headers say that the file leaves it out */
-#define LH_GAP_OVERLAP    "overlap"    /* a second program header for the same addresses */
-#define LH_GAP_SWAPPED    "swapped"
-#define LH_GAP_UNREADABLE "unreadable"
-#define LH_GAP_CUT_OFF    "the file was cut off while it was read"
-
 /* An image without anything in it. `path` is copied. */
 struct lh_error *lh_image_create(enum lh_image_source source, const char *path, struct lh_image **ret) LH_NODISCARD;
 
@@ -93,7 +85,7 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 
 /* Appends a gap; extends the last one if it adjoins for the same reason. Empty ranges are ignored. */
 struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end,
-				  const char *reason) LH_NODISCARD;
+				  enum lh_gap_reason reason) LH_NODISCARD;
 /* Brings the gaps into ascending, disjoint order, the overlaps after them. From now on reads heed them. */
 struct lh_error *lh_image_order_gaps(struct lh_image *image) LH_NODISCARD;
 

@@ -107,18 +107,18 @@ static void put_compression(const struct lh_receipt *receipt, struct lh_buffer *
 static bool is_first_of_reason(const struct lh_receipt *receipt, size_t index)
 {
 	for (size_t i = 0; i < index; i++) {
-		if (strcmp(receipt->gaps.items.items[i].reason, receipt->gaps.items.items[index].reason) == 0)
+		if (receipt->gaps.items.items[i].reason == receipt->gaps.items.items[index].reason)
 			return false;
 	}
 	return true;
 }
 
-static uint64_t bytes_of_reason(const struct lh_receipt *receipt, const char *reason)
+static uint64_t bytes_of_reason(const struct lh_receipt *receipt, enum lh_gap_reason reason)
 {
 	uint64_t sum = 0;
 	for (size_t i = 0; i < receipt->gaps.items.count; i++) {
-		const struct lh_dump_gap *gap = &receipt->gaps.items.items[i];
-		if (strcmp(gap->reason, reason) == 0)
+		const struct lh_gap *gap = &receipt->gaps.items.items[i];
+		if (gap->reason == reason)
 			sum += lh_range_bytes(gap->range);
 	}
 	return sum;
@@ -134,11 +134,11 @@ static void put_gaps(const struct lh_receipt *receipt, struct lh_style style, st
 			 receipt->gaps.items.count == 1 ? "" : "s");
 	const char *separator = " ";
 	for (size_t i = 0; i < receipt->gaps.items.count; i++) {
-		const char *reason = receipt->gaps.items.items[i].reason;
+		enum lh_gap_reason reason = receipt->gaps.items.items[i].reason;
 		if (!is_first_of_reason(receipt, i))
 			continue;
 		lh_buffer_printf(ret, "%s%s %s", separator, lh_format_bytes(bytes_of_reason(receipt, reason), bytes),
-				 reason);
+				 lh_gap_reason_name(reason));
 		separator = ", ";
 	}
 	lh_buffer_printf(ret, "%s\n", style.color ? "\033[0m" : "");

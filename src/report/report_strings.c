@@ -138,7 +138,7 @@ static void write_loss(const struct lh_image *image, struct lh_buffer *ret)
 		return;
 	lh_buffer_printf(ret, "incomplete: %s in %zu places could not be read (the first: ",
 			 lh_format_bytes(loss.bytes, bytes), loss.count);
-	lh_buffer_escape(ret, loss.reason, strlen(loss.reason));
+	lh_buffer_puts(ret, lh_gap_reason_name(loss.reason));
 	lh_buffer_puts(ret, ")\n");
 }
 
@@ -213,7 +213,7 @@ static json_t *gaps_json(const struct lh_image *image)
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "start", lh_json_address(gaps[i].range.start),
 						      "end", lh_json_address(gaps[i].range.end), "reason",
-						      lh_json_string(gaps[i].reason)));
+						      json_string(lh_gap_reason_name(gaps[i].reason))));
 	return list;
 }
 

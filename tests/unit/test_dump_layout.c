@@ -121,12 +121,12 @@ static void gaps_split_pieces(void **state)
 	add_run(&plan, &extent, 4, 4, LH_PAGES_PRESENT);
 	assert_null(lh_vec_push(&plan.extents, extent));
 	assert_null(lh_layout_create(&plan, BASE, &layout));
-	assert_null(lh_gaps_add(&gaps, 0x100000 + 9 * PAGE, 0x100000 + 10 * PAGE, lh_gap_unreadable));
-	assert_null(lh_gaps_add(&gaps, 0x100000, 0x100000 + PAGE, lh_gap_unreadable));
+	assert_null(lh_gaps_add(&gaps, 0x100000 + 9 * PAGE, 0x100000 + 10 * PAGE, LH_GAP_UNREADABLE));
+	assert_null(lh_gaps_add(&gaps, 0x100000, 0x100000 + PAGE, LH_GAP_UNREADABLE));
 	assert_null(lh_gaps_of_plan(&plan, &gaps));
 	lh_gaps_normalize(&gaps);
 	assert_int_equal(gaps.items.count, 3);
-	assert_string_equal(gaps.items.items[1].reason, "swapped");
+	assert_int_equal(gaps.items.items[1].reason, LH_GAP_SWAPPED);
 	assert_int_equal(lh_gaps_bytes(&gaps), 3 * PAGE);
 	assert_null(lh_layout_without_gaps(&layout, &gaps, &held));
 	assert_int_equal(held.pieces.count, 2);
@@ -142,9 +142,9 @@ static void gaps_of_one_reason_merge_in_any_order(void **state)
 {
 	(void)state;
 	struct lh_dump_gaps gaps = {0};
-	static const char other[] = "other";
+	enum lh_gap_reason other = LH_GAP_OTHER;
 	for (uint64_t page = 10; page-- > 0;)
-		assert_null(lh_gaps_add(&gaps, page * PAGE, (page + 1) * PAGE, page == 4 ? other : lh_gap_unreadable));
+		assert_null(lh_gaps_add(&gaps, page * PAGE, (page + 1) * PAGE, page == 4 ? other : LH_GAP_UNREADABLE));
 	lh_gaps_normalize(&gaps);
 	assert_int_equal(gaps.items.count, 3);
 	assert_int_equal(gaps.items.items[0].range.end, 4 * PAGE);

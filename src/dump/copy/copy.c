@@ -17,7 +17,7 @@ static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh
 	if (copy->lost_bytes % (LOST_PAGES_PER_CHECK * LH_PAGE_BYTES) == 0)
 		LH_TRY(copy->child ? lh_cow_child_check(copy->child) : lh_process_check(copy->process));
 	copy->lost_bytes += LH_PAGE_BYTES;
-	return lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, lh_gap_unreadable);
+	return lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, LH_GAP_UNREADABLE);
 }
 
 /* How many bytes at the start of `range` go to one place in a file; 0: that has no place. */

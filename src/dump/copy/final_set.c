@@ -67,7 +67,7 @@ static struct lh_error *copy_readable(struct lh_final_set *set, const struct lh_
 			LH_TRY(lh_vec_push(&set->ranges, (struct lh_range){page, page + LH_PAGE_BYTES}));
 			set->used_bytes += LH_PAGE_BYTES;
 		} else {
-			LH_TRY(lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, lh_gap_unreadable));
+			LH_TRY(lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, LH_GAP_UNREADABLE));
 		}
 	}
 	return NULL;

@@ -96,9 +96,10 @@ json_t *lh_describe_gaps(const struct lh_dump_gaps *gaps)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < gaps->items.count; i++) {
-		const struct lh_dump_gap *gap = &gaps->items.items[i];
+		const struct lh_gap *gap = &gaps->items.items[i];
 		list = append_or_drop(list, json_pack("{s:o, s:o, s:s}", "start", lh_json_address(gap->range.start),
-						      "end", lh_json_address(gap->range.end), "reason", gap->reason));
+						      "end", lh_json_address(gap->range.end), "reason",
+						      lh_gap_reason_name(gap->reason)));
 	}
 	return list;
 }

@@ -6,28 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char lh_gap_unreadable[] = "unreadable";
-const char lh_gap_changed[] = "changed";
-const char lh_gap_not_inherited[] = "not-inherited";
-static const char gap_swapped[] = "swapped";
-static const char gap_vanished[] = "vanished";
-static const char gap_device[] = "device";
-
-struct lh_error *lh_gaps_add(struct lh_dump_gaps *gaps, uint64_t start, uint64_t end, const char *reason)
+struct lh_error *lh_gaps_add(struct lh_dump_gaps *gaps, uint64_t start, uint64_t end, enum lh_gap_reason reason)
 {
 	if (gaps->items.count) {
-		struct lh_dump_gap *last = &gaps->items.items[gaps->items.count - 1];
+		struct lh_gap *last = &gaps->items.items[gaps->items.count - 1];
 		if (last->range.end == start && last->reason == reason) {
 			last->range.end = end;
 			return NULL;
 		}
 	}
-	return lh_vec_push(&gaps->items, (struct lh_dump_gap){{start, end}, reason});
+	return lh_vec_push(&gaps->items, (struct lh_gap){{start, end}, reason});
 }
 
 static int compare_dump_gaps(const void *a, const void *b)
 {
-	const struct lh_dump_gap *left = a, *right = b;
+	const struct lh_gap *left = a, *right = b;
 	return left->range.start < right->range.start ? -1 : left->range.start > right->range.start;
 }
 
@@ -35,7 +28,7 @@ void lh_gaps_normalize(struct lh_dump_gaps *gaps)
 {
 	if (!gaps->items.count)
 		return;
-	struct lh_dump_gap *items = gaps->items.items;
+	struct lh_gap *items = gaps->items.items;
 	qsort(items, gaps->items.count, sizeof(*items), compare_dump_gaps);
 	size_t kept = 0;
 	for (size_t i = 1; i < gaps->items.count; i++) {
@@ -60,12 +53,12 @@ struct lh_error *lh_gaps_of_plan(const struct lh_plan *plan, struct lh_dump_gaps
 	for (size_t i = 0; i < plan->pages.runs.count; i++) {
 		const struct lh_page_run *run = &plan->pages.runs.items[i];
 		if (run->state == LH_PAGES_SWAPPED)
-			LH_TRY(lh_gaps_add(ret, run->range.start, run->range.end, gap_swapped));
+			LH_TRY(lh_gaps_add(ret, run->range.start, run->range.end, LH_GAP_SWAPPED));
 	}
 	for (size_t i = 0; i < plan->extents.count; i++) {
 		const struct lh_extent *extent = &plan->extents.items[i];
 		if (extent->is_device)
-			LH_TRY(lh_gaps_add(ret, extent->start, extent->end, gap_device));
+			LH_TRY(lh_gaps_add(ret, extent->start, extent->end, LH_GAP_DEVICE));
 	}
 	return NULL;
 }
@@ -81,20 +74,20 @@ static struct lh_error *split_gap(const struct lh_region_list *list, struct lh_r
 		uint64_t mapped = lh_min_u64(lh_max_u64(region->start, at), range.end);
 		uint64_t end = lh_min_u64(region->end, range.end);
 		if (mapped > at)
-			LH_TRY(lh_gaps_add(ret, at, mapped, gap_vanished));
+			LH_TRY(lh_gaps_add(ret, at, mapped, LH_GAP_VANISHED));
 		if (end > mapped)
-			LH_TRY(lh_gaps_add(ret, mapped, end, lh_gap_unreadable));
+			LH_TRY(lh_gaps_add(ret, mapped, end, LH_GAP_UNREADABLE));
 		at = lh_max_u64(mapped, end);
 	}
-	return at < range.end ? lh_gaps_add(ret, at, range.end, gap_vanished) : NULL;
+	return at < range.end ? lh_gaps_add(ret, at, range.end, LH_GAP_VANISHED) : NULL;
 }
 
 static struct lh_error *split_gaps(const struct lh_region_list *list, const struct lh_dump_gaps *gaps,
 				   struct lh_dump_gaps *ret)
 {
 	for (size_t i = 0; i < gaps->items.count; i++) {
-		const struct lh_dump_gap *gap = &gaps->items.items[i];
-		if (gap->reason == lh_gap_unreadable)
+		const struct lh_gap *gap = &gaps->items.items[i];
+		if (gap->reason == LH_GAP_UNREADABLE)
 			LH_TRY(split_gap(list, gap->range, ret));
 		else
 			LH_TRY(lh_gaps_add(ret, gap->range.start, gap->range.end, gap->reason));
@@ -105,7 +98,7 @@ static struct lh_error *split_gaps(const struct lh_region_list *list, const stru
 static bool has_unreadable(const struct lh_dump_gaps *gaps)
 {
 	for (size_t i = 0; i < gaps->items.count; i++) {
-		if (gaps->items.items[i].reason == lh_gap_unreadable)
+		if (gaps->items.items[i].reason == LH_GAP_UNREADABLE)
 			return true;
 	}
 	return false;

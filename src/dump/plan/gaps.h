@@ -6,8 +6,9 @@
 
 #include "leakhunt/dump.h"
 
-/* `reason` is a literal. In any order; lh_gaps_normalize comes before anything reads them. */
-struct lh_error *lh_gaps_add(struct lh_dump_gaps *gaps, uint64_t start, uint64_t end, const char *reason) LH_NODISCARD;
+/* In any order; lh_gaps_normalize comes before anything reads them. */
+struct lh_error *lh_gaps_add(struct lh_dump_gaps *gaps, uint64_t start, uint64_t end,
+			     enum lh_gap_reason reason) LH_NODISCARD;
 /* Sorts, and merges neighbors of one reason. They must be disjoint. */
 void lh_gaps_normalize(struct lh_dump_gaps *gaps);
 uint64_t lh_gaps_bytes(const struct lh_dump_gaps *gaps);
@@ -15,9 +16,5 @@ uint64_t lh_gaps_bytes(const struct lh_dump_gaps *gaps);
 struct lh_error *lh_gaps_of_plan(const struct lh_plan *plan, struct lh_dump_gaps *ret) LH_NODISCARD;
 /* Calls "unreadable" gaps "vanished" where the process has no mapping any more. */
 struct lh_error *lh_gaps_tell_vanished(const struct lh_process *process, struct lh_dump_gaps *gaps) LH_NODISCARD;
-
-extern const char lh_gap_unreadable[];
-extern const char lh_gap_changed[];
-extern const char lh_gap_not_inherited[]; /* madvise(2): MADV_DONTFORK, MADV_WIPEONFORK */
 
 #endif
