@@ -16,4 +16,181 @@ enum lh_allocator lh_allocator_of(const struct lh_process *process);
 /* From the names in the selection, and from what is known of the allocator, which goes before them. */
 struct lh_runtime_facts lh_runtime_facts_make(const struct lh_selection *selection, enum lh_allocator allocator);
 
+/* ---------------------------------------------------------------- counterparts */
+
+/* What takes something, and what has to give it back. */
+struct lh_counterpart {
+	const char *family;  /* of objects (struct lh_object_count: kind); "": a cause's word (struct lh_cause) */
+	const char *object;  /* fnmatch(3) pattern of the object's name, or of the word */
+	const char *acquire; /* "SSL_new()" */
+	const char *release; /* "SSL_free()" */
+	const char *advice;  /* what is often overlooked; one clause, lower case; "" */
+	const char *source;  /* where the fact stands: "SSL_new(3)" */
+};
+
+/* NULL: none is known. */
+const struct lh_counterpart *lh_counterpart_of_object(const char *family, const char *name);
+const struct lh_counterpart *lh_counterpart_of_cause(const char *word);
+/* All rows; within a family, types that own others come before these. */
+const struct lh_counterpart *lh_counterparts(size_t *ret_count);
+
+/* ---------------------------------------------------------------- the hunt */
+
+enum lh_hunt_step {
+	LH_HUNT_WATCH,       /* sample until the verdict is firm */
+	LH_HUNT_DUMP_BEFORE, /* dump what grows */
+	LH_HUNT_GROW,        /* wait for growth worth comparing */
+	LH_HUNT_DUMP_AFTER,
+	LH_HUNT_COMPARE, /* contents and objects of both dumps */
+	LH_HUNT_STEP_COUNT,
+};
+
+/* "watch", "dump before", "wait for growth", "dump after", "compare". */
+const char *lh_hunt_step_name(enum lh_hunt_step step);
+
+enum lh_hunt_outcome {
+	LH_HUNT_NOT_REACHED, /* offline, or an earlier step made it pointless: see reason */
+	LH_HUNT_DONE,
+	LH_HUNT_CUT_SHORT, /* by Ctrl-C or --for: there is a result, of less than was wanted */
+	LH_HUNT_FAILED,
+};
+
+/* "skipped", "done", "cut short", "failed". */
+const char *lh_hunt_outcome_name(enum lh_hunt_outcome outcome);
+
+struct lh_hunt_step_result {
+	enum lh_hunt_outcome outcome;
+	uint64_t elapsed_ns;
+	char reason[256]; /* raw bytes; "" when done */
+};
+
+/* One of the things that grew, or, with a single dump, that there is most of. */
+enum lh_hunt_row_kind {
+	LH_HUNT_ROW_OBJECTS,
+	LH_HUNT_ROW_CONTENT, /* a recognized class */
+	LH_HUNT_ROW_TEXTS,   /* of one template */
+	LH_HUNT_ROW_BLOCKS,  /* of one size, whatever is in them */
+};
+
+struct lh_hunt_row {
+	enum lh_hunt_row_kind kind;
+	const char *family; /* as of struct lh_diff_row; the allocator for blocks */
+	const char *name;
+	const char *detail;
+	bool is_own;
+	int64_t count; /* more; with a single dump: there are */
+	int64_t bytes; /* in blocks of the allocator, touched or not */
+	uint64_t before_count;
+	uint64_t after_count;
+	uint64_t each_bytes; /* of blocks; else 0 */
+	uint64_t addr;       /* an example; 0: none */
+};
+
+enum { LH_HUNT_ROWS_MAX = 4 };
+
+/* Why memory stays, as far as the evidence goes. */
+enum lh_hunt_why {
+	LH_HUNT_WHY_UNKNOWN,
+	LH_HUNT_WHY_NO_GROWTH,
+	LH_HUNT_WHY_NOT_RELEASED, /* the kind of growth itself says so: not joined, closed or unmapped */
+	LH_HUNT_WHY_IN_USE,       /* blocks handed out and not freed make up most of the growth */
+	LH_HUNT_WHY_FREED,        /* blocks that were freed, and that the allocator keeps */
+	LH_HUNT_WHY_REFERENCED,   /* CPython frees what has no reference: there are references, or cycles */
+	LH_HUNT_WHY_COLLECTOR,    /* of a runtime whose collector decides; reachability is not known */
+};
+
+/* "unknown", "no-growth", "not-released", "in-use", "freed", "referenced", "collector". */
+const char *lh_hunt_why_name(enum lh_hunt_why why);
+
+/* What allocators of a dump say of themselves. */
+struct lh_hunt_heap {
+	bool is_known;
+	uint64_t used_count;
+	uint64_t used_bytes;
+	uint64_t free_bytes; /* in free or cached blocks */
+};
+
+enum lh_hunt_side { LH_HUNT_BEFORE, LH_HUNT_AFTER, LH_HUNT_SIDES };
+
+struct lh_hunt {
+	pid_t pid;        /* 0: unknown */
+	char command[16]; /* raw bytes; "" */
+	/* Paths. NULL: there is none. Owned. */
+	char *folder;
+	char *record_path;
+	char *dump_paths[LH_HUNT_SIDES];
+	struct lh_hunt_step_result steps[LH_HUNT_STEP_COUNT];
+	bool has_selection;
+	struct lh_selection selection;
+	struct lh_runtime_facts facts;
+	bool has_receipt[LH_HUNT_SIDES];
+	struct lh_receipt receipts[LH_HUNT_SIDES];
+	uint64_t elapsed_ns; /* from the first sample to the last dump */
+	uint64_t disk_bytes; /* of the folder; 0 offline */
+	bool keeps_dumps;
+	/* Dumps, opened and summed up. NULL: not there, or not opened. */
+	struct lh_image *images[LH_HUNT_SIDES];
+	struct lh_summary summaries[LH_HUNT_SIDES];
+	struct lh_hunt_heap heaps[LH_HUNT_SIDES];
+	bool has_diff;
+	struct lh_diff diff;
+	/* The answers. */
+	const struct lh_growth *suspect; /* of the selection; NULL: none */
+	enum lh_holding held;            /* memory beside the mappings that leaks; LH_HOLDING_COUNT: none */
+	bool has_cause;
+	struct lh_cause cause; /* of the suspect */
+	bool has_forecast;
+	struct lh_forecast forecast;
+	bool is_comparison;                        /* rows say what grew; else what there is most of */
+	struct lh_hunt_row rows[LH_HUNT_ROWS_MAX]; /* the main one first */
+	size_t row_count;
+	int64_t compared_bytes; /* growth between the dumps, without zero pages */
+	double explained;       /* share of compared_bytes that objects, else texts and contents, account for: 0 to 1 */
+	int64_t owned_bytes; /* of the main row, with objects of its family that grew with it; 0: the same as its own */
+	enum lh_hunt_why why;
+	const struct lh_counterpart *counterpart; /* NULL: none is known */
+	char advice[320];                         /* what to do next, one sentence, raw bytes in it */
+	char advice_source[64];                   /* where it stands; "" */
+};
+
+void lh_hunt_deinit(struct lh_hunt *hunt);
+
+/* Whether all steps were done that its answers need. */
+bool lh_hunt_is_complete(const struct lh_hunt *hunt);
+
+struct lh_hunt_options {
+	uint64_t for_ns;      /* bounds both waits together */
+	uint64_t interval_ns; /* between samples */
+	uint64_t max_pause_ns;
+	struct lh_sampling_options sampling;
+	const char *folder; /* to be made; NULL: COMMAND.PID.TIME in the current one */
+	bool keeps_dumps;
+	/* Of dumps and of scanning; false asks to stop. May be NULL. */
+	lh_progress *progress;
+	/* What is waited for, some times a second. May be NULL. */
+	void (*show_wait)(void *context, const char *text);
+	/* A step begins. May be NULL. */
+	void (*show_step)(void *context, enum lh_hunt_step step, const char *text);
+	lh_notice *notice;
+	void *context; /* of all four */
+};
+
+/*
+ * The steps that touch the process, up to the second dump. Makes the folder, mode 0700, and the record in it. A step
+ * that is impossible is noted, and the next ones that make sense without it are taken. Errors: the folder cannot be
+ * made, the process cannot be sampled twice, no memory. *ret must be zero.
+ */
+struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct lh_hunt_options *options,
+				 struct lh_hunt *ret) LH_NODISCARD;
+
+/* Saved dumps and a record in place of a process: NULL where there is none. *ret must be zero. */
+struct lh_error *lh_hunt_load(const char *before_path, const char *after_path, const char *record_path,
+			      struct lh_hunt *ret) LH_NODISCARD;
+
+/*
+ * Opens and compares what dumps there are, and draws the conclusions. Needs nothing but the dumps' files and those of
+ * their modules, so that leakhunt may be confined before. Errors: no memory.
+ */
+struct lh_error *lh_hunt_conclude(struct lh_hunt *hunt, const struct lh_hunt_options *options) LH_NODISCARD;
+
 #endif

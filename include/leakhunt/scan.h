@@ -257,6 +257,8 @@ enum lh_diff_kind {
 
 /* What is in both, or in one of two summaries under the same name. Raw bytes of the target: escape before output. */
 struct lh_diff_row {
+	const char *family; /* of objects as of struct lh_object_count: kind; else "" */
+	bool is_own;        /* likewise */
 	const char *name;   /* belongs to one of the summaries */
 	const char *detail; /* of objects; the module of symbols; else "" */
 	uint64_t before_count;

@@ -185,6 +185,12 @@ const char *lh_holding_text(enum lh_holding holding);
 /* Leak or growing. */
 bool lh_verdict_is_rising(enum lh_verdict verdict);
 
+/* What to dump first: that of struct lh_selection: suspect; NULL: none. */
+const struct lh_growth *lh_selection_suspect(const struct lh_selection *selection);
+
+/* What leaks beside the mappings, its own memory before its cgroup's; LH_HOLDING_COUNT: nothing. */
+enum lh_holding lh_selection_held_leak(const struct lh_selection *selection);
+
 /*
  * A selection in the making: takes samples one by one, and keeps of each only what changed, so that a
  * watch of days fits in memory. Heap-allocated.

@@ -143,6 +143,9 @@ int main(int argc, char **argv)
 		error = print_overview();
 	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
 		error = print_version(is_verbose_version(argc, argv));
+	else if (lh_operand_is_pid(name, &(pid_t){0}))
+		/* `leakhunt PID` is `leakhunt hunt PID`: the PID stays an argument. */
+		error = run_command(command = lh_command_find("hunt"), argc, argv, &status);
 	else if (!(command = lh_command_find(name)))
 		error = unknown_command(name);
 	else

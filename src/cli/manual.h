@@ -12,6 +12,7 @@ struct lh_manual_section {
 
 /* Each ended by a NULL heading. */
 extern const struct lh_manual_section lh_manual_dump[];
+extern const struct lh_manual_section lh_manual_hunt[];
 extern const struct lh_manual_section lh_manual_select[];
 extern const struct lh_manual_section lh_manual_watch[];
 extern const struct lh_manual_section lh_manual_strings[];

@@ -95,24 +95,9 @@ static void put_cause(const struct lh_selection *selection, enum lh_holding hold
 	}
 }
 
-/* Its own memory before its cgroup's, and memory before counts. */
-static enum lh_holding find_leak(const struct lh_selection *selection)
-{
-	static const enum lh_holding order[] = {
-		LH_HOLDING_HELD_FILE_BYTES,     LH_HOLDING_SHM_BYTES,           LH_HOLDING_PAGE_TABLE_BYTES,
-		LH_HOLDING_CGROUP_SHARED_BYTES, LH_HOLDING_CGROUP_SOCKET_BYTES, LH_HOLDING_CGROUP_KERNEL_BYTES,
-	};
-	for (size_t i = 0; i < LH_ARRAY_COUNT(order); i++) {
-		bool is_rising = lh_verdict_is_rising(selection->holdings[order[i]].verdict);
-		if (is_rising && selection->holdings[order[i]].is_suspect)
-			return order[i];
-	}
-	return LH_HOLDING_COUNT;
-}
-
 bool lh_report_held_leak_text(const struct lh_selection *selection, struct lh_buffer *ret)
 {
-	enum lh_holding holding = find_leak(selection);
+	enum lh_holding holding = lh_selection_held_leak(selection);
 	if (holding == LH_HOLDING_COUNT)
 		return false;
 	const struct lh_holding_growth *growth = &selection->holdings[holding];

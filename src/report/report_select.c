@@ -7,6 +7,7 @@
 #include "leakhunt/owner.h"
 #include "leakhunt/report.h"
 #include "report_holdings.h"
+#include "shell_word.h"
 #include "table.h"
 
 #include <inttypes.h>
@@ -39,26 +40,7 @@ static bool has_changed(const struct lh_growth *growth)
 	return growth->series.count > 0;
 }
 
-static const struct lh_growth *suspect_of(const struct lh_selection *selection)
-{
-	return selection->suspect < selection->growths.count ? &selection->growths.items[selection->suspect] : NULL;
-}
-
 /* ---------------------------------------------------------------- the next command */
-
-/* For sh: quotes all but the plainest words. */
-static void append_shell_word(struct lh_buffer *ret, const char *word)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-+:@%";
-	if (word[0] && word[0] != '-' && !word[strspn(word, plain)]) {
-		lh_buffer_puts(ret, word);
-		return;
-	}
-	lh_buffer_puts(ret, word[0] == '-' ? "./'" : "'");
-	for (; *word; word++)
-		lh_buffer_append(ret, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
-	lh_buffer_puts(ret, "'");
-}
 
 /*
  * The word of `dump --region` that names what grows, and what will: an allocator maps on, and a family gets new
@@ -91,7 +73,7 @@ static void append_regions(struct lh_buffer *ret, const struct lh_select_report 
 {
 	if (report->saved_path && suspect->kind == LH_REGION_ANON) {
 		lh_buffer_puts(ret, " --suspects ");
-		append_shell_word(ret, report->saved_path);
+		lh_shell_word(ret, report->saved_path);
 	} else {
 		lh_buffer_printf(ret, " --region %s", region_word(suspect->kind));
 	}
@@ -322,7 +304,7 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
 		lh_buffer_printf(ret, "(%zu mappings that did not change)\n", unchanged);
 	lh_report_holdings_text(report->selection, style, ret);
 	lh_buffer_puts(ret, "\n");
-	const struct lh_growth *suspect = suspect_of(report->selection);
+	const struct lh_growth *suspect = lh_selection_suspect(report->selection);
 	if (suspect)
 		text_suspect(report, suspect, style, ret);
 	else
@@ -422,7 +404,7 @@ static json_t *json_moments(const struct lh_selection *selection)
 
 static json_t *json_next(const struct lh_select_report *report)
 {
-	const struct lh_growth *suspect = suspect_of(report->selection);
+	const struct lh_growth *suspect = lh_selection_suspect(report->selection);
 	if (!suspect)
 		return json_null();
 	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};

@@ -8,6 +8,8 @@
 #include <string.h>
 
 struct diff_item {
+	const char *family;
+	bool is_own;
 	const char *name;
 	const char *detail;
 	uint64_t count;
@@ -30,8 +32,8 @@ static struct lh_error *list_objects(const struct lh_summary *summary, struct di
 {
 	for (size_t i = 0; i < summary->objects.rows.count; i++) {
 		const struct lh_object_count *row = &summary->objects.rows.items[i];
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){row->name, row->detail, row->count, row->bytes,
-								   row->example_addr}));
+		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){row->kind, row->is_own, row->name, row->detail,
+								   row->count, row->bytes, row->example_addr}));
 	}
 	return NULL;
 }
@@ -42,7 +44,7 @@ static struct lh_error *list_classes(const struct lh_summary *summary, struct di
 		const struct lh_class_count *class = &summary->classes.items[i];
 		uint64_t addr = class->example_count ? class->examples[0].addr : 0;
 		LH_TRY(lh_vec_push(&ret->items,
-				   (struct diff_item){class->title, "", class->count, class->bytes, addr}));
+				   (struct diff_item){"", false, class->title, "", class->count, class->bytes, addr}));
 	}
 	return NULL;
 }
@@ -52,8 +54,8 @@ static struct lh_error *list_templates(const struct lh_summary *summary, struct 
 	for (size_t i = 0; i < summary->templates.count; i++) {
 		const struct lh_template_count *template = &summary->templates.items[i];
 		uint64_t addr = template->example_count ? template->examples[0].addr : 0;
-		LH_TRY(lh_vec_push(&ret->items,
-				   (struct diff_item){template->text, "", template->count, template->bytes, addr}));
+		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, template->text, "", template->count,
+								   template->bytes, addr}));
 	}
 	return NULL;
 }
@@ -63,8 +65,8 @@ static struct lh_error *list_texts(const struct lh_summary *summary, struct diff
 	for (size_t i = 0; i < summary->repeated.count; i++) {
 		const struct lh_repeated *text = &summary->repeated.items[i];
 		if (!text->is_secret)
-			LH_TRY(lh_vec_push(&ret->items, (struct diff_item){text->text, "", text->count, text->bytes,
-									   text->example_addr}));
+			LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, text->text, "", text->count,
+									   text->bytes, text->example_addr}));
 	}
 	return NULL;
 }
@@ -74,7 +76,7 @@ static struct lh_error *list_symbols(const struct lh_summary *summary, struct di
 {
 	for (size_t i = 0; i < summary->census.named_count; i++) {
 		const struct lh_census_row *row = &summary->census.rows.items[i];
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){row->symbol.name, row->symbol.module_name,
+		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, row->symbol.name, row->symbol.module_name,
 								   row->count, row->count * 8, row->example_addr}));
 	}
 	return NULL;
@@ -90,7 +92,9 @@ static struct lh_error *(*const listings[])(const struct lh_summary *summary, st
 static int compare_names(const struct diff_item *left, const struct diff_item *right)
 {
 	int order = strcmp(left->name, right->name);
-	return order ? order : strcmp(left->detail, right->detail);
+	if (order == 0)
+		order = strcmp(left->detail, right->detail);
+	return order ? order : strcmp(left->family, right->family);
 }
 
 static int compare_items(const void *a, const void *b)
@@ -121,13 +125,15 @@ static void unite_items(struct diff_items *list)
 static struct lh_error *add_diff_row(const struct diff_item *before, const struct diff_item *after,
 				     struct lh_diff_rows *ret)
 {
-	static const struct diff_item none = {.name = ""};
+	static const struct diff_item none = {.family = "", .name = "", .detail = ""};
 	const struct diff_item *named = after ? after : before;
 	before = before ? before : &none;
 	after = after ? after : &none;
 	if (before->count == after->count && before->bytes == after->bytes)
 		return NULL;
 	return lh_vec_push(&ret->rows, (struct lh_diff_row){
+					       .family = named->family,
+					       .is_own = named->is_own,
 					       .name = named->name,
 					       .detail = named->detail,
 					       .before_count = before->count,

@@ -133,3 +133,17 @@ bool lh_holding_is_suspect(const struct lh_selection *selection, enum lh_holding
 			 growth->growth >= (int64_t)LH_GROWTH_MIN_BYTES);
 	return may_leak && growth->growth > explained_growth(selection, holding);
 }
+
+enum lh_holding lh_selection_held_leak(const struct lh_selection *selection)
+{
+	static const enum lh_holding order[] = {
+		LH_HOLDING_HELD_FILE_BYTES,     LH_HOLDING_SHM_BYTES,           LH_HOLDING_PAGE_TABLE_BYTES,
+		LH_HOLDING_CGROUP_SHARED_BYTES, LH_HOLDING_CGROUP_SOCKET_BYTES, LH_HOLDING_CGROUP_KERNEL_BYTES,
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(order); i++) {
+		bool is_rising = lh_verdict_is_rising(selection->holdings[order[i]].verdict);
+		if (is_rising && selection->holdings[order[i]].is_suspect)
+			return order[i];
+	}
+	return LH_HOLDING_COUNT;
+}

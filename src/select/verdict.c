@@ -52,6 +52,11 @@ bool lh_growth_is_suspect(const struct lh_growth *growth)
 	return growth->verdict == LH_VERDICT_UNDECIDED && growth->growth_bytes >= (int64_t)LH_GROWTH_MIN_BYTES;
 }
 
+const struct lh_growth *lh_selection_suspect(const struct lh_selection *selection)
+{
+	return selection->suspect < selection->growths.count ? &selection->growths.items[selection->suspect] : NULL;
+}
+
 /* A size and a time as people read them, for use in one printf. */
 struct words {
 	char text[LH_FORMAT_MAX];

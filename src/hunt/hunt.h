@@ -1,0 +1,48 @@
+/*
+ * hunt: what the files of this folder share. Private to hunt.
+ */
+#ifndef LEAKHUNT_HUNT_HUNT_H
+#define LEAKHUNT_HUNT_HUNT_H
+
+#include "leakhunt/hunt.h"
+
+/* Makes the folder, mode 0700, under a name that was free. *ret is the caller's. */
+struct lh_error *lh_hunt_folder_create(const struct lh_process *process, const char *path, char **ret) LH_NODISCARD;
+
+/* "FOLDER/NAME"; the caller's. */
+struct lh_error *lh_hunt_path(const char *folder, const char *name, char **ret) LH_NODISCARD;
+
+void lh_hunt_step_note(struct lh_hunt *hunt, enum lh_hunt_step step, enum lh_hunt_outcome outcome, const char *format,
+		       ...) LH_PRINTF(4, 5);
+/* Takes `error`. */
+void lh_hunt_step_fail(struct lh_hunt *hunt, enum lh_hunt_step step, struct lh_error *error);
+
+/* Opens and sums up what dumps there are. */
+struct lh_error *lh_hunt_compare(struct lh_hunt *hunt, const struct lh_hunt_options *options) LH_NODISCARD;
+
+/* Blocks of one size. */
+struct lh_size_count {
+	uint64_t size_bytes;
+	uint64_t count;
+};
+
+/* Sizes of used blocks; at most so many different ones are counted, the rest is left out. */
+enum { LH_SIZE_SLOTS = 16384 };
+
+struct lh_size_table {
+	struct lh_size_count *slots; /* LH_SIZE_SLOTS; count 0: free */
+	size_t used;
+};
+
+/* Counts used and free blocks of an image. `sizes` belongs to the caller: free(sizes->slots). */
+struct lh_error *lh_hunt_heap_count(struct lh_image *image, struct lh_hunt_heap *ret,
+				    struct lh_size_table *ret_sizes) LH_NODISCARD;
+uint64_t lh_size_table_get(const struct lh_size_table *table, uint64_t size_bytes);
+
+/* Rows, reason and counterpart from what was found. */
+void lh_hunt_explain(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES]);
+
+/* Says what to do next, from all the other answers. */
+void lh_hunt_advise(struct lh_hunt *hunt);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * hunt_compare: opens the dumps of a hunt, sums both up, and compares. Input: paths. Output: summaries, what differs,
+ * and what the allocators say of themselves. It touches no process.
+ */
+#include "hunt.h"
+
+#include "leakhunt/heap.h"
+
+#include <stdlib.h>
+
+/* Rows that are kept of each dump: what is rare in one can be frequent in the other. */
+enum { KEPT_ROWS = 10000, TEXT_CHARS_MIN = 8 };
+
+/* ---------------------------------------------------------------- blocks by size */
+
+static struct lh_size_count *slot_of(const struct lh_size_table *table, uint64_t size_bytes)
+{
+	size_t at = (size_t)(size_bytes * UINT64_C(0x9e3779b97f4a7c15) >> 50) % LH_SIZE_SLOTS;
+	while (table->slots[at].count && table->slots[at].size_bytes != size_bytes)
+		at = (at + 1) % LH_SIZE_SLOTS;
+	return &table->slots[at];
+}
+
+static void count_size(struct lh_size_table *table, uint64_t size_bytes)
+{
+	struct lh_size_count *slot = slot_of(table, size_bytes);
+	if (!slot->count) {
+		/* Never full, so that a search always ends. */
+		if (table->used >= LH_SIZE_SLOTS / 2)
+			return;
+		table->used++;
+		slot->size_bytes = size_bytes;
+	}
+	slot->count++;
+}
+
+uint64_t lh_size_table_get(const struct lh_size_table *table, uint64_t size_bytes)
+{
+	return table->slots ? slot_of(table, size_bytes)->count : 0;
+}
+
+static void count_chunk(const struct lh_heap_chunk *chunk, struct lh_hunt_heap *ret, struct lh_size_table *sizes)
+{
+	if (chunk->state != LH_CHUNK_USED) {
+		ret->free_bytes += chunk->size_bytes;
+		return;
+	}
+	ret->used_count++;
+	ret->used_bytes += chunk->size_bytes;
+	count_size(sizes, chunk->size_bytes);
+}
+
+struct lh_error *lh_hunt_heap_count(struct lh_image *image, struct lh_hunt_heap *ret, struct lh_size_table *ret_sizes)
+{
+	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
+	LH_TRY(lh_heap_walk(image, &heap));
+	ret_sizes->slots = calloc(LH_SIZE_SLOTS, sizeof(*ret_sizes->slots));
+	if (!ret_sizes->slots)
+		return lh_error_no_memory();
+	size_t count = lh_heap_chunk_count(heap);
+	for (size_t i = 0; i < count; i++) {
+		struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, i);
+		count_chunk(&chunk, ret, ret_sizes);
+	}
+	ret->is_known = count > 0;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- contents */
+
+static struct lh_error *sum_up_side(struct lh_hunt *hunt, enum lh_hunt_side side, const struct lh_hunt_options *options)
+{
+	LH_TRY(lh_image_open_file(hunt->dump_paths[side], &(struct lh_image_options){0}, &hunt->images[side]));
+	lh_image_ask_owners(hunt->images[side]);
+	struct lh_summary_options summary = {
+		.run = {.min_chars = TEXT_CHARS_MIN, .encoding = LH_ENCODING_UTF8},
+		.top = KEPT_ROWS,
+		.progress = options->progress,
+		.progress_context = options->context,
+	};
+	return lh_summarize(hunt->images[side], &summary, &hunt->summaries[side]);
+}
+
+struct lh_error *lh_hunt_compare(struct lh_hunt *hunt, const struct lh_hunt_options *options)
+{
+	bool is_interrupted = false;
+	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+		if (!hunt->dump_paths[side])
+			continue;
+		LH_TRY(sum_up_side(hunt, (enum lh_hunt_side)side, options));
+		is_interrupted |= hunt->summaries[side].is_interrupted;
+	}
+	if (is_interrupted)
+		return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted while the dumps were read");
+	hunt->is_comparison = hunt->images[LH_HUNT_BEFORE] && hunt->images[LH_HUNT_AFTER];
+	if (hunt->is_comparison)
+		LH_TRY(lh_diff_summaries(&hunt->summaries[LH_HUNT_BEFORE], &hunt->summaries[LH_HUNT_AFTER],
+					 &hunt->diff));
+	hunt->has_diff = hunt->is_comparison;
+	return NULL;
+}

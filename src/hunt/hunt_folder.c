@@ -1,0 +1,76 @@
+/*
+ * hunt_folder: the folder that all files of a hunt go to, COMMAND.PID.TIME. The command's name is the target's: bytes
+ * that do not belong in file names become '_'.
+ */
+#include "hunt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { NAMES_MAX = 1000 };
+
+static const char plain_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+";
+
+static void put_plain(const char *text, struct lh_buffer *ret)
+{
+	lh_buffer_puts(ret, *text && *text != '-' ? "" : "_");
+	for (; *text; text++)
+		lh_buffer_append(ret, strchr(plain_bytes, *text) ? text : "_", 1);
+}
+
+/* "tlsproxy.4711.20261129T180000Z" */
+static void put_folder_name(const struct lh_process *process, struct lh_buffer *ret)
+{
+	char date[32];
+	time_t now = time(NULL);
+	struct tm parts;
+	strftime(date, sizeof(date), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &parts));
+	put_plain(lh_process_command(process), ret);
+	lh_buffer_printf(ret, ".%d.%s", (int)lh_process_pid(process), date);
+}
+
+static struct lh_error *make_folder(const char *path)
+{
+	if (mkdir(path, 0700) == 0)
+		return NULL;
+	return lh_error_hint(lh_error_from_errno(errno, "cannot create the folder %s", path),
+			     "name another one with -o, in a folder that can be written to");
+}
+
+struct lh_error *lh_hunt_folder_create(const struct lh_process *process, const char *path, char **ret)
+{
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (path)
+		lh_buffer_puts(&name, path);
+	else
+		put_folder_name(process, &name);
+	LH_TRY(lh_buffer_status(&name));
+	size_t length = name.length;
+	struct lh_error *error = make_folder(name.data);
+	/* Two hunts of one process in a second. */
+	for (int number = 2; !path && error && lh_error_code(error) == LH_ERROR_EXISTS && number < NAMES_MAX;
+	     number++) {
+		lh_error_destroy(error);
+		name.length = length;
+		lh_buffer_printf(&name, ".%d", number);
+		LH_TRY(lh_buffer_status(&name));
+		error = make_folder(name.data);
+	}
+	LH_TRY(error);
+	*ret = strdup(name.data);
+	return *ret ? NULL : lh_error_no_memory();
+}
+
+struct lh_error *lh_hunt_path(const char *folder, const char *name, char **ret)
+{
+	char *path = NULL;
+	if (asprintf(&path, "%s/%s", folder, name) < 0)
+		return lh_error_no_memory();
+	free(*ret);
+	*ret = path;
+	return NULL;
+}

@@ -1,0 +1,492 @@
+/*
+ * report_hunt: the answers of a hunt for people, a screen at most, and as JSON of the schema leakhunt/hunt/1. Each
+ * answer is followed by the command that shows its evidence.
+ */
+#include "leakhunt/hunt.h"
+#include "leakhunt/json.h"
+#include "report_holdings.h"
+#include "report_strings.h"
+#include "shell_word.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- shared */
+
+/* The label's column of a line, or blanks below it. */
+static void put_label(const char *label, struct lh_style style, struct lh_buffer *ret)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%-12s", label);
+	lh_write_styled(style, "1", text, ret);
+	lh_buffer_puts(ret, " ");
+}
+
+static void put_escaped(const char *text, struct lh_buffer *ret)
+{
+	lh_buffer_escape(ret, text, strlen(text));
+}
+
+static int64_t whole_rate(double bytes_per_hour)
+{
+	return (int64_t)fmax(fmin(bytes_per_hour, 9e18), -9e18);
+}
+
+static void begin_command(struct lh_style style, struct lh_buffer *ret)
+{
+	put_label("", style, ret);
+	lh_buffer_puts(ret, "$ leakhunt ");
+}
+
+static const struct lh_growth *main_growth(const struct lh_hunt *hunt)
+{
+	return hunt->suspect ? hunt->suspect : &hunt->selection.total;
+}
+
+/* ---------------------------------------------------------------- the head */
+
+/* The library is said of the main row only. */
+static void put_row_name(const struct lh_hunt_row *row, bool is_main, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
+	switch (row->kind) {
+	case LH_HUNT_ROW_OBJECTS:
+		if (is_main && *row->family)
+			lh_buffer_printf(ret, "%s ", row->family);
+		put_escaped(row->name, ret);
+		if (*row->detail) {
+			lh_buffer_puts(ret, " (");
+			put_escaped(row->detail, ret);
+			lh_buffer_puts(ret, ")");
+		}
+		break;
+	case LH_HUNT_ROW_CONTENT:
+		put_escaped(row->name, ret);
+		break;
+	case LH_HUNT_ROW_TEXTS:
+		lh_buffer_puts(ret, "texts like `");
+		put_escaped(row->name, ret);
+		lh_buffer_puts(ret, "`");
+		break;
+	case LH_HUNT_ROW_BLOCKS:
+		lh_buffer_printf(ret, "blocks of %s bytes", lh_format_count(row->each_bytes, count));
+		break;
+	}
+}
+
+static const char *verdict_words(const struct lh_hunt *hunt)
+{
+	if (!hunt->has_selection)
+		return "what grew between two dumps";
+	enum lh_verdict verdict = hunt->held != LH_HOLDING_COUNT ? hunt->selection.holdings[hunt->held].verdict
+								 : main_growth(hunt)->verdict;
+	switch (verdict) {
+	case LH_VERDICT_LEAK:
+		return "leaks";
+	case LH_VERDICT_GROWING:
+		return "grows";
+	case LH_VERDICT_UNDECIDED:
+		return hunt->suspect ? "may grow" : "no verdict yet";
+	default:
+		return "does not grow";
+	}
+}
+
+static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
+	char rate[LH_FORMAT_MAX];
+	put_escaped(hunt->command[0] ? hunt->command : "process", &line);
+	if (hunt->pid)
+		lh_buffer_printf(&line, " (pid %d)", (int)hunt->pid);
+	lh_buffer_printf(&line, ": %s", verdict_words(hunt));
+	if (hunt->suspect)
+		lh_buffer_printf(&line, " %s/h",
+				 lh_format_signed_bytes(whole_rate(hunt->suspect->rate_bytes_per_hour), rate));
+	if (hunt->is_comparison && hunt->row_count) {
+		lh_buffer_puts(&line, ", ");
+		put_row_name(&hunt->rows[0], true, &line);
+	}
+	ret->failed |= line.failed;
+	lh_write_styled(style, "1", line.data ? line.data : "", ret);
+	lh_buffer_puts(ret, "\n\n");
+}
+
+/* ---------------------------------------------------------------- what grows */
+
+static void put_suspect(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	const struct lh_growth *suspect = hunt->suspect;
+	char growth[LH_FORMAT_MAX], span[LH_FORMAT_MAX], rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX];
+	lh_buffer_puts(ret, lh_region_kind_name(suspect->kind));
+	if (suspect->region_count > 1)
+		lh_buffer_printf(ret, " x%zu", suspect->region_count);
+	lh_buffer_printf(ret, " (%s, chance of a leak %.2f): %s in %s, %s/h (95 %%: %s to %s)\n",
+			 lh_verdict_name(suspect->verdict), suspect->probability,
+			 lh_format_signed_bytes(suspect->growth_bytes, growth),
+			 lh_format_duration(hunt->selection.span_ns, span),
+			 lh_format_signed_bytes(whole_rate(suspect->rate_bytes_per_hour), rate),
+			 lh_format_signed_bytes(whole_rate(suspect->rate_low_bytes_per_hour), low),
+			 lh_format_signed_bytes(whole_rate(suspect->rate_high_bytes_per_hour), high));
+}
+
+static void put_held(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	const struct lh_holding_growth *growth = &hunt->selection.holdings[hunt->held];
+	char rate[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%s (%s): %s, %s/h\n", lh_holding_text(hunt->held), lh_verdict_name(growth->verdict),
+			 growth->reason, lh_format_signed_bytes(whole_rate(growth->rate_per_hour), rate));
+}
+
+static void put_total(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	const struct lh_growth *total = &hunt->selection.total;
+	char now[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%s: private memory %s (%s): %s\n",
+			 lh_verdict_is_rising(total->verdict) ? "all regions together" : "nothing",
+			 lh_format_bytes(total->private_last_bytes, now), lh_verdict_name(total->verdict),
+			 total->reason);
+}
+
+static void put_forecast(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	if (!hunt->has_forecast)
+		return;
+	put_label("", style, ret);
+	lh_report_forecast_text(&hunt->forecast, ret);
+}
+
+static void put_growth(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	put_label("what grows", style, ret);
+	if (!hunt->has_selection) {
+		lh_buffer_puts(ret, "not known: there are no samples\n");
+		return;
+	}
+	if (hunt->suspect)
+		put_suspect(hunt, ret);
+	else if (hunt->held != LH_HOLDING_COUNT)
+		put_held(hunt, ret);
+	else
+		put_total(hunt, ret);
+	if (hunt->has_cause) {
+		put_label("", style, ret);
+		put_escaped(hunt->cause.text, ret);
+		lh_buffer_puts(ret, "\n");
+	}
+	put_forecast(hunt, style, ret);
+	if (hunt->record_path) {
+		begin_command(style, ret);
+		lh_buffer_puts(ret, "select --from ");
+		lh_shell_word(ret, hunt->record_path);
+		lh_buffer_puts(ret, "\n");
+	}
+}
+
+/* ---------------------------------------------------------------- what it is */
+
+static void put_row(const struct lh_hunt *hunt, const struct lh_hunt_row *row, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%s%s ", hunt->is_comparison ? "+" : "",
+			 lh_format_count((uint64_t)lh_max_u64(0, (uint64_t)row->count), count));
+	put_row_name(row, row == hunt->rows, ret);
+	lh_buffer_printf(ret, ", %s",
+			 hunt->is_comparison ? lh_format_signed_bytes(row->bytes, bytes)
+					     : lh_format_bytes((uint64_t)row->bytes, bytes));
+	if (row == hunt->rows && hunt->owned_bytes > row->bytes)
+		lh_buffer_printf(ret, "; %s with what grew along with them",
+				 lh_format_signed_bytes(hunt->owned_bytes, owned));
+	lh_buffer_puts(ret, "\n");
+}
+
+static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	char bytes[LH_FORMAT_MAX];
+	put_label("", style, ret);
+	lh_buffer_printf(ret,
+			 "(the dumps differ by %s of pages that are not zero; rows like these account for %.0f %%)\n",
+			 lh_format_signed_bytes(hunt->compared_bytes, bytes), 100 * hunt->explained);
+}
+
+static void put_compare_command(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	if (!hunt->keeps_dumps || (!hunt->dump_paths[LH_HUNT_BEFORE] && !hunt->dump_paths[LH_HUNT_AFTER]))
+		return;
+	begin_command(style, ret);
+	lh_buffer_puts(ret, "strings");
+	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+		if (!hunt->dump_paths[side])
+			continue;
+		lh_buffer_puts(ret, " ");
+		lh_shell_word(ret, hunt->dump_paths[side]);
+	}
+	lh_buffer_puts(ret, "\n");
+}
+
+static void put_content(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	if (hunt->why == LH_HUNT_WHY_NO_GROWTH && !hunt->row_count)
+		return;
+	put_label("what it is", style, ret);
+	if (!hunt->row_count)
+		lh_buffer_puts(ret, hunt->has_diff ? "not known: no type, text or size of block stands out\n"
+						   : "not known: there are no dumps to compare\n");
+	for (size_t i = 0; i < hunt->row_count; i++) {
+		if (i)
+			put_label("", style, ret);
+		else if (!hunt->is_comparison)
+			lh_buffer_puts(ret, "not compared; most of it is: ");
+		put_row(hunt, &hunt->rows[i], ret);
+	}
+	if (hunt->has_diff && hunt->compared_bytes > 0)
+		put_share(hunt, style, ret);
+	put_compare_command(hunt, style, ret);
+}
+
+/* ---------------------------------------------------------------- why it stays */
+
+static void put_blocks(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	const struct lh_hunt_heap *before = &hunt->heaps[LH_HUNT_BEFORE], *after = &hunt->heaps[LH_HUNT_AFTER];
+	char used[LH_FORMAT_MAX], freed[LH_FORMAT_MAX];
+	if (!before->is_known || !after->is_known) {
+		lh_buffer_puts(ret, "the objects counted lie in blocks that are in use");
+		return;
+	}
+	lh_buffer_printf(ret, "%s in blocks that are in use, %s in freed ones (as the allocator counts)",
+			 lh_format_signed_bytes((int64_t)(after->used_bytes - before->used_bytes), used),
+			 lh_format_signed_bytes((int64_t)(after->free_bytes - before->free_bytes), freed));
+}
+
+static void put_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	switch (hunt->why) {
+	case LH_HUNT_WHY_NOT_RELEASED:
+		lh_buffer_printf(ret, "never given back: %s was not called for it (certain)",
+				 hunt->counterpart ? hunt->counterpart->release : "what ends it");
+		break;
+	case LH_HUNT_WHY_IN_USE:
+		lh_buffer_puts(ret, "nobody has freed it: ");
+		put_blocks(hunt, ret);
+		lh_buffer_puts(ret, "; lost or still held is not known");
+		break;
+	case LH_HUNT_WHY_FREED:
+		lh_buffer_puts(ret, "it was freed, and the allocator keeps it: ");
+		put_blocks(hunt, ret);
+		break;
+	case LH_HUNT_WHY_REFERENCED:
+		lh_buffer_puts(ret,
+			       "still referenced: CPython frees an object with its last reference; a cycle waits for "
+			       "gc. By whom is not known");
+		break;
+	case LH_HUNT_WHY_COLLECTOR:
+		lh_buffer_puts(ret, "its collector has not freed it: reachable or not yet collected is not known");
+		break;
+	case LH_HUNT_WHY_NO_GROWTH:
+	case LH_HUNT_WHY_UNKNOWN:
+		lh_buffer_puts(ret, "not known");
+		break;
+	}
+	lh_buffer_puts(ret, "\n");
+}
+
+static void put_why(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	if (hunt->why == LH_HUNT_WHY_NO_GROWTH)
+		return;
+	put_label("why it stays", style, ret);
+	put_reason(hunt, ret);
+}
+
+static void put_advice(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	put_label("what to do", style, ret);
+	put_escaped(hunt->advice, ret);
+	if (hunt->advice_source[0])
+		lh_buffer_printf(ret, " [%s]", hunt->advice_source);
+	lh_buffer_puts(ret, "\n");
+}
+
+/* ---------------------------------------------------------------- steps and cost */
+
+static bool has_to_be_said(const struct lh_hunt_step_result *step)
+{
+	return step->outcome != LH_HUNT_DONE || step->reason[0];
+}
+
+/* Steps with the same reason, which follow one from the other, are one line. */
+static void put_steps(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	const char *last = "";
+	for (int i = 0; i < LH_HUNT_STEP_COUNT; i++) {
+		const struct lh_hunt_step_result *step = &hunt->steps[i];
+		if (!has_to_be_said(step) || strcmp(step->reason, last) == 0)
+			continue;
+		if (hunt->why == LH_HUNT_WHY_NO_GROWTH && step->outcome == LH_HUNT_NOT_REACHED)
+			continue;
+		last = step->reason;
+		put_label("not done", style, ret);
+		lh_buffer_printf(ret, "%s (%s)%s", lh_hunt_step_name((enum lh_hunt_step)i),
+				 lh_hunt_outcome_name(step->outcome), step->reason[0] ? ": " : "");
+		put_escaped(step->reason, ret);
+		lh_buffer_puts(ret, "\n");
+	}
+}
+
+static uint64_t longest_pause(const struct lh_hunt *hunt, size_t *ret_count)
+{
+	uint64_t longest = 0;
+	*ret_count = 0;
+	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+		longest = lh_max_u64(longest, hunt->receipts[side].pause_ns);
+		*ret_count += hunt->has_receipt[side] && hunt->receipts[side].pause_ns > 0;
+	}
+	return longest;
+}
+
+static void put_receipt(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	char pause[LH_FORMAT_MAX], span[LH_FORMAT_MAX], call[LH_FORMAT_MAX], disk[LH_FORMAT_MAX];
+	size_t pause_count;
+	uint64_t longest = longest_pause(hunt, &pause_count);
+	if (!hunt->folder)
+		return;
+	put_label("receipt", style, ret);
+	if (pause_count)
+		lh_buffer_printf(ret, "stopped %zu time%s, %s at most; ", pause_count, pause_count > 1 ? "s" : "",
+				 lh_format_duration(longest, pause));
+	else
+		lh_buffer_puts(ret, "never stopped; ");
+	lh_buffer_printf(ret, "%zu samples in %s, the longest call %s; %s on disk in ", hunt->selection.sample_count,
+			 lh_format_duration(hunt->elapsed_ns, span),
+			 lh_format_duration(hunt->selection.receipt.longest_call_ns, call),
+			 lh_format_bytes(hunt->keeps_dumps ? hunt->disk_bytes : 0, disk));
+	put_escaped(hunt->folder, ret);
+	lh_buffer_puts(ret, "/\n");
+}
+
+void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	put_head(hunt, style, ret);
+	put_growth(hunt, style, ret);
+	put_content(hunt, style, ret);
+	put_why(hunt, style, ret);
+	put_advice(hunt, style, ret);
+	put_steps(hunt, style, ret);
+	put_receipt(hunt, style, ret);
+}
+
+/* ---------------------------------------------------------------- JSON */
+
+static json_t *path_json(const char *path)
+{
+	return path ? lh_json_string(path) : json_null();
+}
+
+static json_t *hunt_growth_json(const struct lh_hunt *hunt)
+{
+	if (!hunt->has_selection)
+		return json_null();
+	const struct lh_growth *growth = main_growth(hunt);
+	return json_pack("{s:s, s:s, s:o, s:s, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o}", "region",
+			 hunt->suspect ? lh_region_kind_name(growth->kind) : "all", "cause",
+			 hunt->has_cause ? hunt->cause.word : "", "cause_text",
+			 lh_json_string(hunt->has_cause ? hunt->cause.text : ""), "verdict",
+			 lh_verdict_name(growth->verdict), "probability", growth->probability, "growth_bytes",
+			 (json_int_t)growth->growth_bytes, "rate_bytes_per_hour", growth->rate_bytes_per_hour,
+			 "rate_low_bytes_per_hour", growth->rate_low_bytes_per_hour, "rate_high_bytes_per_hour",
+			 growth->rate_high_bytes_per_hour, "samples", (json_int_t)hunt->selection.sample_count,
+			 "reason", lh_json_string(growth->reason), "held",
+			 hunt->held == LH_HOLDING_COUNT ? json_null() : json_string(lh_holding_name(hunt->held)),
+			 "forecast", lh_report_forecast_json(hunt->has_forecast ? &hunt->forecast : NULL));
+}
+
+static json_t *rows_of_hunt_json(const struct lh_hunt *hunt)
+{
+	static const char *const kinds[] = {"objects", "content", "texts", "blocks"};
+	json_t *list = json_array();
+	for (size_t i = 0; i < hunt->row_count; i++) {
+		const struct lh_hunt_row *row = &hunt->rows[i];
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "kind",
+						      kinds[row->kind], "family", lh_json_string(row->family), "name",
+						      lh_json_string(row->name), "detail", lh_json_string(row->detail),
+						      "count", (json_int_t)row->count, "bytes", (json_int_t)row->bytes,
+						      "before_count", lh_json_u64(row->before_count), "after_count",
+						      lh_json_u64(row->after_count), "each_bytes",
+						      row->each_bytes ? lh_json_u64(row->each_bytes) : json_null(),
+						      "addr", row->addr ? lh_json_address(row->addr) : json_null()));
+	}
+	return list;
+}
+
+static json_t *content_of_hunt_json(const struct lh_hunt *hunt)
+{
+	return json_pack("{s:b, s:I, s:f, s:I, s:o}", "compared", hunt->is_comparison, "growth_bytes",
+			 (json_int_t)hunt->compared_bytes, "explained", hunt->explained, "owned_bytes",
+			 (json_int_t)hunt->owned_bytes, "rows", rows_of_hunt_json(hunt));
+}
+
+static json_t *heap_side_json(const struct lh_hunt_heap *heap)
+{
+	return heap->is_known ? json_pack("{s:o, s:o, s:o}", "used_blocks", lh_json_u64(heap->used_count), "used_bytes",
+					  lh_json_u64(heap->used_bytes), "free_bytes", lh_json_u64(heap->free_bytes))
+			      : json_null();
+}
+
+static json_t *why_json(const struct lh_hunt *hunt)
+{
+	return json_pack("{s:s, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "before",
+			 heap_side_json(&hunt->heaps[LH_HUNT_BEFORE]), "after",
+			 heap_side_json(&hunt->heaps[LH_HUNT_AFTER]));
+}
+
+static json_t *next_of_hunt_json(const struct lh_hunt *hunt)
+{
+	const struct lh_counterpart *row = hunt->counterpart;
+	return json_pack("{s:o, s:s, s:o, s:o}", "text", lh_json_string(hunt->advice), "source", hunt->advice_source,
+			 "acquire", row ? json_string(row->acquire) : json_null(), "release",
+			 row ? json_string(row->release) : json_null());
+}
+
+static json_t *steps_json(const struct lh_hunt *hunt)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < LH_HUNT_STEP_COUNT; i++)
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:o, s:o}", "step", lh_hunt_step_name((enum lh_hunt_step)i),
+						"outcome", lh_hunt_outcome_name(hunt->steps[i].outcome), "reason",
+						lh_json_string(hunt->steps[i].reason), "elapsed_ns",
+						lh_json_u64(hunt->steps[i].elapsed_ns)));
+	return list;
+}
+
+static json_t *cost_json(const struct lh_hunt *hunt)
+{
+	size_t pause_count;
+	uint64_t longest_ns = longest_pause(hunt, &pause_count);
+	return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "longest_pause_ns", lh_json_u64(longest_ns), "pauses",
+			 (json_int_t)pause_count, "longest_call_ns",
+			 lh_json_u64(hunt->selection.receipt.longest_call_ns), "elapsed_ns",
+			 lh_json_u64(hunt->elapsed_ns), "disk_bytes",
+			 lh_json_u64(hunt->keeps_dumps ? hunt->disk_bytes : 0), "copied_bytes",
+			 lh_json_u64(hunt->receipts[0].copied_bytes + hunt->receipts[1].copied_bytes));
+}
+
+void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	json_t *object = json_pack(
+		"{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/hunt/1",
+		"complete", lh_hunt_is_complete(hunt), "pid", hunt->pid ? json_integer(hunt->pid) : json_null(),
+		"command", lh_json_string(hunt->command), "folder", path_json(hunt->folder), "record",
+		path_json(hunt->record_path), "before", path_json(hunt->keeps_dumps ? hunt->dump_paths[0] : NULL),
+		"after", path_json(hunt->keeps_dumps ? hunt->dump_paths[1] : NULL), "grows", hunt_growth_json(hunt),
+		"is", content_of_hunt_json(hunt), "why", why_json(hunt), "next", next_of_hunt_json(hunt), "steps",
+		steps_json(hunt), "receipt", cost_json(hunt));
+	struct lh_error *error = lh_json_append(object, false, ret);
+	ret->failed |= error != NULL;
+	lh_error_destroy(error);
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# One question, one answer, on running programs. Truth: what the samples say of themselves.
+
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+	[ -z "${LOAD_PID:-}" ] || kill -KILL "$LOAD_PID" 2>/dev/null || true
+}
+
+# has_served N: caches and buffers of the proxy are then as large as they get.
+has_served() {
+	sample_step 0 && [ "$(truth connections)" -ge "$1" ]
+}
+
+# start_proxy FLAGS...: the proxy, and the load that drives it.
+start_proxy() {
+	start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name shop.example "$@"
+	"$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate 80 --errors 30 --seconds 120 \
+		>load.txt 3>&- </dev/null &
+	LOAD_PID=$!
+	wait_until 200 has_served 300
+}
+
+# answer FILTER: of report.json in the folder of the only hunt.
+answer() {
+	jq -er "$1" ./*.*T*Z/report.json
+}
+
+@test "tlsproxy: the heap leaks SSL objects, in use, for want of SSL_free" {
+	start_proxy
+	run --separate-stderr "$LEAKHUNT" "$SAMPLE_PID" --interval 300ms --for 90s
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -le 24 ]
+	[ "$(answer .grows.region)" = heap ]
+	[ "$(answer .grows.verdict)" = leak ]
+	[ "$(answer '.is.rows[0].name')" = SSL ]
+	sample_step 0
+	[ "$(answer '.is.rows[0].after_count')" -le "$(truth leaked)" ]
+	[ "$(answer '.is.rows[0].count')" -ge 10 ]
+	[ "$(answer .why.word)" = in-use ]
+	[ "$(answer .next.release)" = "SSL_free()" ]
+	[[ $output == *"SSL_new() needs SSL_free()"* ]]
+	[[ $output == *'$ leakhunt strings tlsproxy.'* ]]
+	assert_sample_unharmed
+	assert_left_alone "$SAMPLE_PID"
+	[ "$(stat -c %a ./*.*T*Z)" = 700 ]
+	# The same from the files alone.
+	"$LEAKHUNT" hunt ./*.*T*Z/before.core ./*.*T*Z/after.core --record ./*.*T*Z/record.jsonl --json >offline.json
+	[ "$(jq -c '[.grows.verdict, .is.rows]' offline.json)" = "$(answer '[.grows.verdict, .is.rows] | tojson')" ]
+}
+
+@test "tlsproxy --fixed: it does not grow, and nothing is dumped" {
+	start_proxy --fixed
+	run --separate-stderr "$LEAKHUNT" "$SAMPLE_PID" --interval 150ms --for 60s
+	[ "$status" -eq 0 ]
+	[[ ${lines[0]} == *"does not grow" ]]
+	[ "$(answer .why.word)" = no-growth ]
+	[ "$(answer '.receipt.pauses')" -eq 0 ]
+	[ -z "$(find . -name '*.core')" ]
+}
+
+@test "--no-keep leaves the record and the report; an existing folder is not touched" {
+	start_sample heap_leak --auto 50
+	mkdir taken
+	run "$LEAKHUNT" hunt "$SAMPLE_PID" -o taken
+	[ "$status" -eq 2 ]
+	[ -z "$(ls taken)" ]
+	run --separate-stderr "$LEAKHUNT" hunt "$SAMPLE_PID" -o new --no-keep --interval 100ms --for 60s --json
+	[ "$(jq -r .grows.region <<<"$output")" = "$(truth region_kind)" ]
+	[ "$(jq -r .is.compared <<<"$output")" = true ]
+	[ "$(find new -type f | sort | tr '\n' ' ')" = "new/record.jsonl new/report.json " ]
+}
+
+@test "python: objects of a class of the program's own, still referenced" {
+	cat >leak.py <<-'EOF_PYTHON'
+		import time
+		class Session:
+		    def __init__(self, number):
+		        self.number, self.headers = number, {"user": str(number)}
+		kept = []
+		open("started", "w").close()
+		while True:
+		    kept.extend(Session(len(kept) + i) for i in range(400))
+		    time.sleep(0.02)
+	EOF_PYTHON
+	python3 leak.py 3>&- &
+	LOAD_PID=$!
+	wait_until 100 test -e started
+	run --separate-stderr "$LEAKHUNT" "$LOAD_PID" --interval 200ms --for 90s
+	[ "$(answer .grows.verdict)" = leak ]
+	[ "$(answer '.is.rows[0].family')" = Python ]
+	[ "$(answer '.is.rows[0].name')" = Session ]
+	[ "$(answer .why.word)" = referenced ]
+}
+
+@test "Ctrl-C gives the answer so far" {
+	start_sample heap_leak --auto 50
+	"$LEAKHUNT" hunt "$SAMPLE_PID" -o cut --interval 50ms --for 10m >out.txt 2>err.txt 3>&- &
+	local pid=$!
+	wait_until 100 has_samples cut/record.jsonl 5
+	kill -INT "$pid"
+	local status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 1 ] || [ "$status" -eq 0 ]
+	jq -e '.grows.samples >= 2' cut/report.json
+	grep -q 'what grows' out.txt
+	assert_left_alone "$SAMPLE_PID"
+}
+
+# has_samples RECORD N
+has_samples() {
+	[ -e "$1" ] && [ "$(wc -l <"$1")" -gt "$2" ]
+}
