@@ -31,7 +31,8 @@ passed=0 failed=0 skipped=0
 
 # Counts the TAP lines of one run, shows what failed; a run that died without a "not ok" counts as failed.
 tally() {
-	local name=$1 status=$2 output=$3 seconds=$4 ok bad skip
+	local name=$1 output=$2 status seconds ok bad skip
+	read -r status seconds <"$output.ended"
 	# bats skips with "ok N # skip why", cmocka 1.1 with "not ok N # SKIP name".
 	skip=$(grep -Eci '^(not )?ok .*# skip' "$output")
 	ok=$(grep -E '^ok ' "$output" | grep -Evci '# skip')
@@ -48,16 +49,44 @@ tally() {
 	grep -Ei '^(not )?ok .*# skip' "$output" | sed -E 's/^(not )?ok [0-9]* /    skipped: /'
 }
 
-run() {
-	local name=$1 output begun=$SECONDS status
+# run_one OUTPUT COMMAND...: leaves OUTPUT, and its status and seconds in OUTPUT.ended.
+run_one() {
+	local output=$1 begun=$SECONDS status
 	shift
-	output=$work/$(echo "$name" | tr '/ ' '__').tap
 	"$@" >"$output" 2>&1
 	status=$?
-	tally "$name" "$status" "$output" $((SECONDS - begun))
+	echo "$status $((SECONDS - begun))" >"$output.ended"
+}
+
+# Tells of those that have ended, in the order in which they began.
+names=()
+tell_ended() {
+	local output
+	while [ ${#names[@]} -gt 0 ]; do
+		output=$work/${names[0]//\//_}.tap
+		[ -e "$output.ended" ] || break
+		tally "${names[0]}" "$output"
+		names=("${names[@]:1}")
+	done
+}
+
+# run NAME COMMAND...: waits until fewer than $jobs run, and does not wait for the end of this one.
+run() {
+	local name=$1
+	shift
+	names+=("$name")
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+		wait -n
+	done
+	# What a shell starts in the background ignores Ctrl-C, and some tests send it.
+	run_one "$work/${name//\//_}.tap" env --default-signal=INT,QUIT "$@" &
+	[ "$jobs" -gt 1 ] || wait
+	tell_ended
 }
 
 for suite in "$@"; do
+	# Live processes are measured: one test at a time.
+	if [ "$suite" = live ]; then jobs=1; else jobs=$(nproc); fi
 	case $suite in
 	unit) for test in "$build"/unit/test_*; do
 		[[ $test == *.d ]] || run "unit/$(basename "$test")" "$test"
@@ -76,6 +105,8 @@ for suite in "$@"; do
 		exit 64
 		;;
 	esac
+	wait
+	tell_ended
 done
 
 echo "$passed passed, $failed failed, $skipped skipped"
