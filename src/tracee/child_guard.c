@@ -142,7 +142,7 @@ static void end_held(const struct guarded *guarded)
 	}
 }
 
-static void answer(const struct lh_error *error, struct lh_freeze_cost cost)
+static void send_answer(const struct lh_error *error, struct lh_freeze_cost cost)
 {
 	struct answer answer = {.is_error = error != NULL, .cost = cost};
 	if (error) {
@@ -153,7 +153,7 @@ static void answer(const struct lh_error *error, struct lh_freeze_cost cost)
 }
 
 /* false: there is nothing left to guard. */
-static bool serve(struct guarded *guarded, const struct request *request)
+static bool serve_request(struct guarded *guarded, const struct request *request)
 {
 	struct lh_freeze_cost cost = {0};
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = NULL;
@@ -165,13 +165,13 @@ static bool serve(struct guarded *guarded, const struct request *request)
 		error = lh_child_take_over(request->child.pid);
 		if (!error)
 			guarded->held = request->child;
-		answer(error, cost);
+		send_answer(error, cost);
 		break;
 	case WORD_END:
 		error = lh_child_end(guarded->process, &guarded->held, &cost);
 		if (!error)
 			*guarded = (struct guarded){.process = guarded->process, .before = guarded->before};
-		answer(error, cost);
+		send_answer(error, cost);
 		break;
 	case WORD_DONE:
 		return false;
@@ -179,7 +179,7 @@ static bool serve(struct guarded *guarded, const struct request *request)
 	return true;
 }
 
-static _Noreturn void guard(struct guarded *guarded, int socket_fd)
+static _Noreturn void run_guard(struct guarded *guarded, int socket_fd)
 {
 	become_guard(socket_fd);
 	lh_fault_points_survive();
@@ -190,7 +190,7 @@ static _Noreturn void guard(struct guarded *guarded, int socket_fd)
 			continue;
 		if (count != sizeof(request))
 			break;
-		if (!serve(guarded, &request))
+		if (!serve_request(guarded, &request))
 			_exit(0);
 	}
 	lh_fault_point("child-guard-alone");
@@ -208,7 +208,7 @@ static void cleanup_guard(struct lh_child_guard **guard)
 	lh_child_guard_end(*guard, true);
 }
 
-static bool tell(const struct lh_child_guard *guard, const struct request *request)
+static bool send_request(const struct lh_child_guard *guard, const struct request *request)
 {
 	ssize_t count;
 	do
@@ -217,12 +217,12 @@ static bool tell(const struct lh_child_guard *guard, const struct request *reque
 	return count == sizeof(*request);
 }
 
-static struct lh_error *ask(const struct lh_child_guard *guard, const struct request *request,
-			    struct lh_freeze_cost *cost)
+static struct lh_error *ask_guard(const struct lh_child_guard *guard, const struct request *request,
+				  struct lh_freeze_cost *cost)
 {
 	struct answer answer = {0};
 	ssize_t count = -1;
-	if (tell(guard, request)) {
+	if (send_request(guard, request)) {
 		do
 			count = recv(guard->fd, &answer, sizeof(answer), 0);
 		while (count < 0 && errno == EINTR);
@@ -250,7 +250,7 @@ struct lh_error *lh_child_guard_start(const struct lh_process *process, struct l
 	if (!started->pid) {
 		struct guarded guarded = {.process = process, .before = &before};
 		close(fds[1]);
-		guard(&guarded, fds[0]);
+		run_guard(&guarded, fds[0]);
 	}
 	int saved_errno = errno;
 	close(fds[0]);
@@ -263,7 +263,7 @@ struct lh_error *lh_child_guard_start(const struct lh_process *process, struct l
 
 void lh_child_guard_announce(const struct lh_child_guard *guard)
 {
-	(void)tell(guard, &(const struct request){.word = WORD_ANNOUNCE});
+	(void)send_request(guard, &(const struct request){.word = WORD_ANNOUNCE});
 }
 
 struct lh_error *lh_child_guard_hold(const struct lh_child_guard *guard, const struct lh_traced_child *child)
@@ -273,14 +273,14 @@ struct lh_error *lh_child_guard_hold(const struct lh_child_guard *guard, const s
 	if (ptrace(PTRACE_DETACH, child->pid, 0, 0) < 0)
 		return lh_error_from_errno(errno, "cannot let go of child %d", (int)child->pid);
 	lh_fault_point("child-between-tracers");
-	LH_TRY(ask(guard, &request, &none));
+	LH_TRY(ask_guard(guard, &request, &none));
 	lh_fault_point("child-held");
 	return NULL;
 }
 
 struct lh_error *lh_child_guard_end_child(const struct lh_child_guard *guard, struct lh_freeze_cost *cost)
 {
-	return ask(guard, &(const struct request){.word = WORD_END}, cost);
+	return ask_guard(guard, &(const struct request){.word = WORD_END}, cost);
 }
 
 void lh_child_guard_end(struct lh_child_guard *guard, bool is_done)
@@ -288,7 +288,7 @@ void lh_child_guard_end(struct lh_child_guard *guard, bool is_done)
 	if (!guard)
 		return;
 	if (guard->pid > 0 && is_done)
-		(void)tell(guard, &(const struct request){.word = WORD_DONE});
+		(void)send_request(guard, &(const struct request){.word = WORD_DONE});
 	if (guard->fd >= 0)
 		close(guard->fd);
 	while (guard->pid > 0 && is_done && waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)

@@ -125,8 +125,8 @@ static struct lh_error *open_anew(const struct lh_process *process, struct lh_pr
 }
 
 /* `traced`: 0, or the child as we number it. */
-static struct lh_error *reap(const struct lh_process *process, pid_t inner_pid, pid_t traced,
-			     struct lh_freeze_cost *cost)
+static struct lh_error *reap_child(const struct lh_process *process, pid_t inner_pid, pid_t traced,
+				   struct lh_freeze_cost *cost)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *parent = NULL;
 	LH_TRY(open_anew(process, &parent));
@@ -184,7 +184,7 @@ struct lh_error *lh_child_end(const struct lh_process *process, const struct lh_
 	LH_TRY(kill_and_await(child->pid));
 	if (!inner_pid)
 		LH_TRY(find_inner_pid(process, child->pid, &inner_pid));
-	return reap(process, inner_pid, child->pid, cost);
+	return reap_child(process, inner_pid, child->pid, cost);
 }
 
 struct lh_error *lh_child_take_over(pid_t pid)
@@ -265,7 +265,7 @@ struct lh_error *lh_child_end_leftovers(const struct lh_process *process, size_t
 		const struct lh_quiet_child *child = &children.items.items[i];
 		const struct lh_traced_child traced = {child->pid, child->inner_pid};
 		if (is_leftover_zombie(child))
-			LH_TRY(reap(process, child->inner_pid, 0, cost));
+			LH_TRY(reap_child(process, child->inner_pid, 0, cost));
 		else if (is_sleeping_leftover(child))
 			LH_TRY(lh_child_end(process, &traced, cost));
 		else
