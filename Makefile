@@ -38,7 +38,7 @@ libs := -ldw -lelf -ljansson -lcrypto -lseccomp -lhs -lpcre2-8 -lxxhash -liberty
 all_src  := $(sort $(shell find src -name '*.c'))
 cli_src  := $(filter src/cli/%,$(all_src))
 lib_src  := $(filter-out $(cli_src),$(all_src))
-unit_src := $(sort $(wildcard tests/unit/test_*.c))
+unit_src := $(sort $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # cxx_main.c is a part of cxx_objects, which is made twice: dynamic and static, both stripped.
 # library_objects.c needs the libraries whose objects it loses (group check of deps.sh).
@@ -49,7 +49,9 @@ bench_src := $(sort $(wildcard tests/bench/*.c))
 
 lib_obj  := $(lib_src:%.c=$(build)/%.o)
 cli_obj  := $(cli_src:%.c=$(build)/%.o)
-units    := $(unit_src:tests/unit/%.c=$(build)/unit/%)
+# tests/unit/MODULE/test_x.c becomes unit/test_x: names of files are unique.
+units    := $(addprefix $(build)/unit/,$(basename $(notdir $(unit_src))))
+vpath test_%.c $(sort $(dir $(unit_src)))
 replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
@@ -99,7 +101,7 @@ $(build)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-$(build)/unit/%: tests/unit/%.c $(lib)
+$(build)/unit/test_%: test_%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Itests/unit -MMD -MP $(all_ldflags) -o $@ $< $(lib) -lcmocka $(libs)
 
@@ -188,6 +190,17 @@ check-long: ## run the long tests: matrices, kills at each step, hostile targets
 check-long-run: $(program) $(samples)
 	$(Q)scripts/check.sh $(build) .build/samples long cli live
 .PHONY: check-long check-long-run
+
+# COVERED='unit replay cli live': all suites of the short tier take a while.
+COVERED ?= unit replay cli
+coverage: ## run tests (COVERED=unit replay cli) and print which share of each module's lines they ran
+	$(Q)scripts/deps.sh ensure build demo check
+	$(Q)$(MAKE) --no-print-directory CC=gcc COVERAGE=1 coverage-run
+
+coverage-run: $(program) $(units) $(replays) $(samples)
+	$(Q)find $(build) -name '*.gcda' -delete
+	$(Q)scripts/check.sh $(build) .build/samples short $(COVERED); status=$$?; scripts/coverage.sh $(build) && exit $$status
+.PHONY: coverage coverage-run
 
 check-live: ## run only the tests on live processes
 	$(Q)scripts/deps.sh ensure build demo check
