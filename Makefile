@@ -52,6 +52,9 @@ cli_obj  := $(cli_src:%.c=$(build)/%.o)
 # tests/unit/MODULE/test_x.c becomes unit/test_x: names of files are unique.
 units    := $(addprefix $(build)/unit/,$(basename $(notdir $(unit_src))))
 vpath test_%.c $(sort $(dir $(unit_src)))
+# Those of cli are linked with its objects, but main's.
+cli_units := $(addprefix $(build)/unit/,$(basename $(notdir $(wildcard tests/unit/cli/test_*.c))))
+cli_parts := $(filter-out $(build)/src/cli/main.o,$(cli_obj))
 replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
@@ -103,7 +106,9 @@ FORCE:
 
 $(build)/unit/test_%: test_%.c $(lib)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Itests/unit -MMD -MP $(all_ldflags) -o $@ $< $(lib) -lcmocka $(libs)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -Itests/unit -MMD -MP $(all_ldflags) -o $@ $(filter %.c %.o,$^) $(lib) -lcmocka $(libs)
+
+$(cli_units): $(cli_parts)
 
 $(build)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c $(lib)
 	$(call say,CC,$<)
