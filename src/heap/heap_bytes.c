@@ -107,7 +107,7 @@ static size_t find_present_run(const struct lh_heap_sink *sink, uint64_t addr)
 {
 	const struct lh_page_run *runs = sink->present.runs.items;
 	size_t count = sink->present.runs.count, at = sink->present_at;
-	if (at < count && at && runs[at - 1].range.end > addr)
+	if (at && runs[at - 1].range.end > addr)
 		at = 0;
 	size_t step = 1;
 	while (at + step < count && runs[at + step - 1].range.end <= addr) {

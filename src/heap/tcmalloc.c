@@ -3,7 +3,7 @@
  * the library's bss, each to a leaf of 2^18 pointers to spans, one a page of 8 KiB (src/pagemap.h, PageMap2). A span
  * tells its own place, and so that of the root: {first page, pages, ...} (src/span.h).
  */
-#include "walker.h"
+#include "tcmalloc.h"
 
 #include <stdlib.h>
 
@@ -16,59 +16,43 @@ enum {
 };
 enum { ROOT_BYTES = ROOT_ENTRIES * 8, PIECE_WORDS = 8192, PIECE_BYTES = PIECE_WORDS * 8, LEAVES_MAX = 1024 };
 
-/* Configured when it is built; 8 KiB by default. */
-static const uint8_t page_bits[] = {13, 12, 14, 15, 16, 18};
+#define BSS_BYTES_MAX (64 * LH_MIB)
 
-struct span {
-	uint64_t first_page;
-	uint64_t page_count;
-};
+/* Configured when it is built; 8 KiB by default. */
+static const uint8_t page_bit_choices[] = {13, 12, 14, 15, 16, 18};
 
 struct page_map {
 	const struct lh_heap_memory *memory;
-	struct lh_owners *owners;
+	const struct lh_tcmalloc_visitor *visitor;
 	uint64_t *scratch; /* PIECE_BYTES */
 	uint64_t known_root;
 	uint8_t bits;
 	size_t leaf_count;
-	uint64_t run_start; /* of what spans cover without a gap so far; run_end 0: nothing yet */
-	uint64_t run_end;
+	uint64_t latest_end; /* of the latest span, a page */
 };
 
-static bool read_span(const struct page_map *map, uint64_t addr, struct span *ret)
+static bool read_span(const struct page_map *map, uint64_t addr, struct lh_tcmalloc_span *ret)
 {
 	uint64_t words[2];
-	if (addr % 8 || !lh_heap_is_private(map->memory, addr, 48) ||
+	if (addr % 8 || !lh_heap_is_private(map->memory, addr, LH_SPAN_BYTES) ||
 	    !lh_heap_read_words(map->memory, addr, words, 2) || !words[1] || words[1] > UINT32_MAX ||
 	    words[0] >> PAGE_NUMBER_BITS)
 		return false;
-	*ret = (struct span){words[0], words[1]};
+	*ret = (struct lh_tcmalloc_span){addr, words[0], words[1]};
 	return true;
 }
 
-/* ---------------------------------------------------------------- claiming */
-
-static struct lh_error *flush_run(struct page_map *map)
-{
-	uint64_t start = map->run_start << map->bits, end = map->run_end << map->bits;
-	map->run_start = map->run_end = 0;
-	return end ? lh_heap_claim(map->memory, start, end, LH_REGION_TCMALLOC, map->owners) : NULL;
-}
+/* ---------------------------------------------------------------- visiting */
 
 /* Spans of small objects are named by each of their pages, large ones by the first and the last. */
-static struct lh_error *add_page(struct page_map *map, uint64_t page, uint64_t span_addr)
+static struct lh_error *take_page(struct page_map *map, uint64_t page, uint64_t span_addr)
 {
-	struct span span;
-	if (page < map->run_end)
+	struct lh_tcmalloc_span span;
+	if (page < map->latest_end || !read_span(map, span_addr, &span) || page < span.first_page ||
+	    page - span.first_page >= span.page_count)
 		return NULL;
-	if (!read_span(map, span_addr, &span) || page < span.first_page || page - span.first_page >= span.page_count)
-		return NULL;
-	if (page != map->run_end) {
-		LH_TRY(flush_run(map));
-		map->run_start = page;
-	}
-	map->run_end = span.first_page + span.page_count;
-	return NULL;
+	map->latest_end = span.first_page + span.page_count;
+	return map->visitor->take_span(map->visitor->context, &span, map->bits);
 }
 
 static struct lh_error *read_leaf_piece(struct page_map *map, uint64_t first_page, uint64_t addr, size_t bytes)
@@ -76,16 +60,16 @@ static struct lh_error *read_leaf_piece(struct page_map *map, uint64_t first_pag
 	size_t got = map->memory->read(map->memory->context, addr, map->scratch, bytes) / 8;
 	for (size_t i = 0; i < got; i++) {
 		if (map->scratch[i])
-			LH_TRY(add_page(map, first_page + i, map->scratch[i]));
+			LH_TRY(take_page(map, first_page + i, map->scratch[i]));
 	}
 	return NULL;
 }
 
-static struct lh_error *claim_leaf(struct page_map *map, uint64_t root_index, uint64_t leaf)
+static struct lh_error *visit_leaf(struct page_map *map, uint64_t root_index, uint64_t leaf)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	struct lh_range range = {lh_align_down(leaf, LH_PAGE_BYTES), lh_align_up(leaf + LEAF_BYTES, LH_PAGE_BYTES)};
-	LH_TRY(lh_heap_claim(map->memory, leaf, leaf + LEAF_BYTES, LH_REGION_TCMALLOC, map->owners));
+	LH_TRY(map->visitor->take_leaf(map->visitor->context, (struct lh_range){leaf, leaf + LEAF_BYTES}));
 	LH_TRY(map->memory->find_present(map->memory->context, range, &runs));
 	for (size_t i = 0; i < runs.runs.count; i++) {
 		uint64_t at = lh_max_u64(runs.runs.items[i].range.start, leaf);
@@ -94,13 +78,14 @@ static struct lh_error *claim_leaf(struct page_map *map, uint64_t root_index, ui
 			LH_TRY(read_leaf_piece(map, (root_index << LEAF_BITS) + (at - leaf) / 8, at,
 					       lh_min_u64(PIECE_BYTES, end - at)));
 	}
-	return flush_run(map);
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- finding the root */
 
 /* The first span that a leaf names; false when it names none. */
-static bool find_first_span(const struct page_map *map, uint64_t leaf, uint64_t *ret_index, struct span *ret)
+static bool find_first_span(const struct page_map *map, uint64_t leaf, uint64_t *ret_index,
+			    struct lh_tcmalloc_span *ret)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	struct lh_range range = {leaf, leaf + LEAF_BYTES};
@@ -121,22 +106,37 @@ static bool find_first_span(const struct page_map *map, uint64_t leaf, uint64_t 
 	return false;
 }
 
-/* The span's page says which slot of the root the leaf is in. */
-static bool is_root_slot(struct page_map *map, const struct lh_region *region, uint64_t slot, uint64_t leaf)
+/* Of a dump, pages that were never touched need not be mapped. */
+static bool may_be_leaf(const struct page_map *map, uint64_t addr)
 {
-	struct span span;
+	size_t index = lh_heap_region_index(map->memory, addr);
+	return addr && addr % LH_PAGE_BYTES == 0 && index < map->memory->list->regions.count &&
+	       map->memory->list->regions.items[index].start < addr + LEAF_BYTES &&
+	       lh_heap_has(map->memory, index, LH_HEAP_PRIVATE);
+}
+
+static bool begins_or_ends_private(const struct page_map *map, const struct lh_tcmalloc_span *span)
+{
+	uint64_t start = span->first_page << map->bits, bytes = span->page_count << map->bits;
+	return lh_heap_is_private(map->memory, start, LH_PAGE_BYTES) ||
+	       lh_heap_is_private(map->memory, start + bytes - LH_PAGE_BYTES, LH_PAGE_BYTES);
+}
+
+/* The span's page says which slot of the root the leaf is in. */
+static bool is_root_slot(struct page_map *map, struct lh_range bss, uint64_t slot, uint64_t leaf)
+{
+	struct lh_tcmalloc_span span;
 	uint64_t index;
-	if (leaf % LH_PAGE_BYTES || !leaf || !lh_heap_is_private(map->memory, leaf, LEAF_BYTES) ||
-	    !find_first_span(map, leaf, &index, &span))
+	if (!may_be_leaf(map, leaf) || !find_first_span(map, leaf, &index, &span))
 		return false;
 	uint64_t page = (span.first_page >> LEAF_BITS << LEAF_BITS) + index;
 	uint64_t root_index = span.first_page >> LEAF_BITS, root = slot - root_index * 8;
-	if (page < span.first_page || page - span.first_page >= span.page_count || root < region->start ||
-	    root > slot || region->end - root < ROOT_BYTES)
+	if (page < span.first_page || page - span.first_page >= span.page_count || root < bss.start || root > slot ||
+	    bss.end - root < ROOT_BYTES)
 		return false;
-	for (size_t i = 0; i < LH_ARRAY_COUNT(page_bits); i++) {
-		map->bits = page_bits[i];
-		if (lh_heap_is_private(map->memory, span.first_page << map->bits, span.page_count << map->bits)) {
+	for (size_t i = 0; i < LH_ARRAY_COUNT(page_bit_choices); i++) {
+		map->bits = page_bit_choices[i];
+		if (begins_or_ends_private(map, &span)) {
 			map->known_root = root;
 			return true;
 		}
@@ -144,7 +144,7 @@ static bool is_root_slot(struct page_map *map, const struct lh_region *region, u
 	return false;
 }
 
-static struct lh_error *search_piece(struct page_map *map, const struct lh_region *region, uint64_t addr)
+static struct lh_error *search_piece(struct page_map *map, struct lh_range bss, uint64_t addr)
 {
 	uint64_t words[LH_PAGE_BYTES / 8];
 	if (!lh_heap_read_words(map->memory, addr, words, LH_ARRAY_COUNT(words)))
@@ -153,50 +153,111 @@ static struct lh_error *search_piece(struct page_map *map, const struct lh_regio
 		uint64_t slot = addr + i * 8;
 		bool is_slot = map->known_root
 				       ? words[i] && slot >= map->known_root && slot - map->known_root < ROOT_BYTES &&
-						 lh_heap_is_private(map->memory, words[i], LEAF_BYTES)
-				       : is_root_slot(map, region, slot, words[i]);
+						 words[i] % LH_PAGE_BYTES == 0
+				       : is_root_slot(map, bss, slot, words[i]);
 		if (!is_slot)
 			continue;
 		map->leaf_count++;
-		LH_TRY(claim_leaf(map, (slot - map->known_root) / 8, words[i]));
+		LH_TRY(visit_leaf(map, (slot - map->known_root) / 8, words[i]));
 	}
 	return NULL;
 }
 
-/* Of 1 MiB, and behind a module's data; the root is not always at the end of the bss. */
-static bool may_hold_root(const struct lh_heap_memory *memory, size_t index)
+static bool is_bss_piece(const struct lh_heap_memory *memory, size_t index)
 {
 	const struct lh_region *region = &memory->list->regions.items[index];
 	return (region->kind == LH_REGION_BSS || region->kind == LH_REGION_ANON) &&
-	       lh_heap_has(memory, index, LH_HEAP_PLAIN) && region->end - region->start >= ROOT_BYTES &&
-	       region->end - region->start <= 64 * LH_MIB;
+	       lh_heap_has(memory, index, LH_HEAP_PLAIN);
 }
 
-static struct lh_error *search_region(struct page_map *map, const struct lh_region *region)
+/* Of 1 MiB, and behind a module's data; the root is not always at its end. Of a dump, the bss comes in pieces. */
+static bool find_bss(const struct lh_heap_memory *memory, size_t index, struct lh_range *ret)
+{
+	const struct lh_region *regions = memory->list->regions.items;
+	if (!index || regions[index - 1].end != regions[index].start || regions[index - 1].name[0] != '/' ||
+	    !is_bss_piece(memory, index))
+		return false;
+	*ret = (struct lh_range){regions[index].start, regions[index].end};
+	for (size_t i = index + 1; i < memory->list->regions.count && regions[i].start == ret->end &&
+				   is_bss_piece(memory, i) && lh_range_bytes(*ret) <= BSS_BYTES_MAX;
+	     i++)
+		ret->end = regions[i].end;
+	return lh_range_bytes(*ret) >= ROOT_BYTES && lh_range_bytes(*ret) <= BSS_BYTES_MAX;
+}
+
+static struct lh_error *search_bss(struct page_map *map, struct lh_range bss)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	LH_TRY(map->memory->find_present(map->memory->context, (struct lh_range){region->start, region->end}, &runs));
+	LH_TRY(map->memory->find_present(map->memory->context, bss, &runs));
 	for (size_t i = 0; i < runs.runs.count; i++) {
 		struct lh_range range = runs.runs.items[i].range;
 		for (uint64_t at = range.start; at < range.end; at += LH_PAGE_BYTES)
-			LH_TRY(search_piece(map, region, at));
+			LH_TRY(search_piece(map, bss, at));
 	}
 	return NULL;
+}
+
+struct lh_error *lh_tcmalloc_visit_spans(const struct lh_heap_memory *memory, const struct lh_tcmalloc_visitor *visitor,
+					 struct lh_range *ret_bss)
+{
+	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
+	struct page_map map = {.memory = memory, .visitor = visitor, .scratch = scratch};
+	*ret_bss = (struct lh_range){0, 0};
+	if (!scratch)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < memory->list->regions.count && !map.known_root; i++) {
+		struct lh_range bss;
+		if (!find_bss(memory, i, &bss))
+			continue;
+		LH_TRY(search_bss(&map, bss));
+		*ret_bss = map.known_root ? bss : *ret_bss;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- claiming */
+
+struct span_claim {
+	const struct lh_heap_memory *memory;
+	struct lh_owners *owners;
+	struct lh_range run; /* what spans cover without a gap so far */
+};
+
+static struct lh_error *flush_run(struct span_claim *claim)
+{
+	struct lh_range run = claim->run;
+	claim->run = (struct lh_range){0, 0};
+	return run.end ? lh_heap_claim(claim->memory, run.start, run.end, LH_REGION_TCMALLOC, claim->owners) : NULL;
+}
+
+static struct lh_error *claim_span(void *context, const struct lh_tcmalloc_span *span, uint8_t page_bits)
+{
+	struct span_claim *claim = context;
+	uint64_t start = span->first_page << page_bits;
+	if (start != claim->run.end) {
+		LH_TRY(flush_run(claim));
+		claim->run.start = start;
+	}
+	claim->run.end = start + (span->page_count << page_bits);
+	return NULL;
+}
+
+static struct lh_error *claim_map_leaf(void *context, struct lh_range leaf)
+{
+	struct span_claim *claim = context;
+	return lh_heap_claim(claim->memory, leaf.start, leaf.end, LH_REGION_TCMALLOC, claim->owners);
 }
 
 static struct lh_error *claim_tcmalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
-	struct page_map map = {.memory = memory, .owners = ret, .scratch = scratch};
-	if (!scratch)
-		return lh_error_no_memory();
-	for (size_t i = 1; i < memory->list->regions.count && !map.known_root; i++) {
-		const struct lh_region *region = &memory->list->regions.items[i];
-		bool follows_module = region[-1].end == region->start && region[-1].name[0] == '/';
-		if (follows_module && may_hold_root(memory, i))
-			LH_TRY(search_region(&map, region));
-	}
-	return NULL;
+	struct span_claim claim = {.memory = memory, .owners = ret};
+	struct lh_tcmalloc_visitor visitor = {claim_map_leaf, claim_span, &claim};
+	struct lh_range bss;
+	LH_TRY(lh_tcmalloc_visit_spans(memory, &visitor, &bss));
+	return flush_run(&claim);
 }
 
-const struct lh_allocator_walker lh_walk_tcmalloc = {.name = "tcmalloc", .claim = claim_tcmalloc};
+const struct lh_allocator_walker lh_walk_tcmalloc = {.name = "tcmalloc",
+						     .claim = claim_tcmalloc,
+						     .kinds = UINT32_C(1) << LH_REGION_TCMALLOC,
+						     .walk = lh_tcmalloc_walk};
