@@ -19,7 +19,7 @@ bool lh_heap_read_words(const struct lh_heap_memory *memory, uint64_t addr, uint
 
 static bool is_private(const struct lh_region *region)
 {
-	bool is_brk = region->kind == LH_REGION_HEAP && !region->is_shared;
+	bool is_brk = (region->kind == LH_REGION_HEAP || !strcmp(region->name, "[heap]")) && !region->is_shared;
 	bool is_file = region->kind == LH_REGION_FILE || region->kind == LH_REGION_TEXT ||
 		       region->kind == LH_REGION_RODATA || region->kind == LH_REGION_DATA;
 	return !region->is_io && !region->is_hugetlb && region->kind != LH_REGION_HUGETLB && !is_file &&
