@@ -3,26 +3,20 @@
  * slices of 64 KiB are described one by one behind the header, and their counts must add up (include/mimalloc/types.h,
  * mi_segment_t, mi_slice_t).
  */
-#include "walker.h"
+#include "mimalloc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SEGMENT_ALIGNMENT (32 * LH_MIB)
-#define SLICE_BYTES       (64 * LH_KIB)
 
-enum { PEEKS_MAX = 32768, SLICES_MAX = 512, HEADER_BYTES_MAX = 288, SLICE_ENTRY_BYTES_MAX = 96, INFO_SLICES_MAX = 64 };
+enum { PEEKS_MAX = 32768, SLICES_MAX = 512, HEADER_BYTES_MIN = 288, INFO_SLICES_MAX = 64 };
 
-/* 2.0.x; 2.1.x; 2.2 to 2.4. Offsets in the segment, and the size of a slice's entry. */
-static const struct segment_layout {
-	uint16_t slice_count_offset; /* of the segment; behind it that of the slices which hold the header */
-	uint16_t entry_count_offset;
-	uint16_t entries_offset;
-	uint16_t entry_bytes;
-} layouts[] = {
-	{224, 248, 264, 80},
-	{224, 248, 264, 96},
-	{232, 272, 288, 96},
+/* 2.0.x; 2.1.x; 2.2 to 2.4. */
+static const struct lh_mimalloc_layout layouts[] = {
+	{224, 248, 264, 80, 24, 32, 28, false, 0, 40},
+	{224, 248, 264, 96, 32, 24, 40, true, 48, 56},
+	{232, 272, 288, 96, 32, 24, 40, true, 48, 56},
 };
 
 static uint64_t word_at(const uint8_t *bytes, size_t offset)
@@ -32,7 +26,7 @@ static uint64_t word_at(const uint8_t *bytes, size_t offset)
 	return word;
 }
 
-static uint32_t slice_count_of(const struct segment_layout *layout, const uint8_t *bytes, uint64_t slice)
+static uint32_t slice_count_of(const struct lh_mimalloc_layout *layout, const uint8_t *bytes, uint64_t slice)
 {
 	uint32_t count;
 	memcpy(&count, bytes + layout->entries_offset + slice * layout->entry_bytes, sizeof(count));
@@ -40,13 +34,13 @@ static uint32_t slice_count_of(const struct segment_layout *layout, const uint8_
 }
 
 /* Spans of slices follow one another up to the end of the segment; the first one holds the header. */
-static bool adds_up(const struct segment_layout *layout, const uint8_t *bytes, uint64_t *ret_slices)
+static bool adds_up(const struct lh_mimalloc_layout *layout, const uint8_t *bytes, struct lh_mimalloc_segment *ret)
 {
 	uint64_t slices = word_at(bytes, layout->slice_count_offset);
 	uint64_t info_slices = word_at(bytes, layout->slice_count_offset + 8);
 	uint64_t entries = word_at(bytes, layout->entry_count_offset), at = 0;
-	if (!entries || entries > SLICES_MAX || slices < entries || slices > UINT64_MAX / SLICE_BYTES || !info_slices ||
-	    info_slices > INFO_SLICES_MAX || slice_count_of(layout, bytes, 0) != info_slices)
+	if (!entries || entries > SLICES_MAX || slices < entries || slices > UINT64_MAX / LH_MIMALLOC_SLICE_BYTES ||
+	    !info_slices || info_slices > INFO_SLICES_MAX || slice_count_of(layout, bytes, 0) != info_slices)
 		return false;
 	while (at < entries) {
 		uint32_t count = slice_count_of(layout, bytes, at);
@@ -54,37 +48,76 @@ static bool adds_up(const struct segment_layout *layout, const uint8_t *bytes, u
 			return false;
 		at += count;
 	}
-	*ret_slices = slices;
+	ret->slices = slices;
+	ret->info_slices = info_slices;
+	ret->entries = entries;
+	ret->layout = layout;
 	return at == entries || at == slices;
 }
 
-static struct lh_error *claim_segment(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *scratch,
-				      size_t scratch_bytes, struct lh_owners *ret)
+/* Pages of the header that were never touched are not there. */
+static bool read_segment_header(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *ret)
 {
-	uint64_t slices, end;
-	memset(scratch, 0, scratch_bytes);
-	if (memory->read(memory->context, addr, scratch, scratch_bytes) < HEADER_BYTES_MAX)
+	size_t got = memory->read(memory->context, addr, ret, LH_MIMALLOC_HEADER_BYTES_MAX);
+	for (size_t at = lh_align_down(got, LH_PAGE_BYTES); at < LH_MIMALLOC_HEADER_BYTES_MAX; at += LH_PAGE_BYTES) {
+		size_t bytes = lh_min_u64(LH_PAGE_BYTES, LH_MIMALLOC_HEADER_BYTES_MAX - at);
+		if (memory->read(memory->context, addr + at, ret + at, bytes) != bytes)
+			memset(ret + at, 0, bytes);
+	}
+	return got >= HEADER_BYTES_MIN;
+}
+
+static struct lh_error *visit_segment(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *header,
+				      lh_mimalloc_visitor *visit, void *context)
+{
+	struct lh_mimalloc_segment segment = {.addr = addr, .header = header};
+	uint64_t end;
+	if (!read_segment_header(memory, addr, header))
 		return NULL;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
-		if (adds_up(&layouts[i], scratch, &slices) && lh_add_u64(addr, slices * SLICE_BYTES, &end))
-			return lh_heap_claim(memory, addr, end, LH_REGION_MIMALLOC, ret);
+		if (adds_up(&layouts[i], header, &segment) &&
+		    lh_add_u64(addr, segment.slices * LH_MIMALLOC_SLICE_BYTES, &end))
+			return visit(context, &segment);
 	}
 	return NULL;
 }
 
-static struct lh_error *claim_mimalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
+					    void *context)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
-	const size_t scratch_bytes = HEADER_BYTES_MAX + SLICES_MAX * SLICE_ENTRY_BYTES_MAX;
-	LH_CLEANUP(lh_cleanup_free) uint8_t *scratch = malloc(scratch_bytes);
-	if (!scratch)
+	LH_CLEANUP(lh_cleanup_free) uint8_t *header = malloc(LH_MIMALLOC_HEADER_BYTES_MAX);
+	if (!header)
 		return lh_error_no_memory();
 	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		if (peeks.items.items[i].is_read)
-			LH_TRY(claim_segment(memory, peeks.items.items[i].addr, scratch, scratch_bytes, ret));
+			LH_TRY(visit_segment(memory, peeks.items.items[i].addr, header, visit, context));
 	}
 	return NULL;
 }
 
-const struct lh_allocator_walker lh_walk_mimalloc = {.name = "mimalloc", .claim = claim_mimalloc};
+/* ---------------------------------------------------------------- claiming */
+
+struct mimalloc_claim {
+	const struct lh_heap_memory *memory;
+	struct lh_owners *owners;
+};
+
+static struct lh_error *claim_segment(void *context, const struct lh_mimalloc_segment *segment)
+{
+	struct mimalloc_claim *claim = context;
+	uint64_t end = segment->addr + segment->slices * LH_MIMALLOC_SLICE_BYTES;
+	return lh_heap_claim(claim->memory, segment->addr, end, LH_REGION_MIMALLOC, claim->owners);
+}
+
+static struct lh_error *claim_mimalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+{
+	struct mimalloc_claim claim = {memory, ret};
+	return lh_mimalloc_visit_segments(memory, claim_segment, &claim);
+}
+
+const struct lh_allocator_walker lh_walk_mimalloc = {.name = "mimalloc",
+						     .claim = claim_mimalloc,
+						     .kinds = UINT32_C(1) << LH_REGION_MIMALLOC,
+						     .walk = lh_mimalloc_walk};

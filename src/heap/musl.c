@@ -3,14 +3,11 @@
  * start of brk's memory: {check, next, slots, metas}; each meta names a group of slots, which names the meta
  * (src/malloc/mallocng/meta.h).
  */
-#include "walker.h"
+#include "musl.h"
 
-#include <stdlib.h>
+#include <string.h>
 
-enum { AREA_PAGES_MAX = 8192, META_WORDS = 5, AREA_HEADER_WORDS = 3, METAS_MAX = 101 };
-
-/* From bit 0: last_idx 5, freeable 1, sizeclass 6, maplen 52. */
-enum { MAP_LENGTH_BIT = 12 };
+enum { AREAS_MAX = 1 << 20, METAS_MAX = 101 };
 
 struct area_header {
 	uint64_t check;
@@ -27,53 +24,76 @@ static bool parse_area(const uint64_t *words, struct area_header *ret)
 	return true;
 }
 
-/* The groups of an area that have mappings of their own; *ret_count: how many point back to their meta. */
-static struct lh_error *claim_groups(const struct lh_heap_memory *memory, uint64_t area, const uint64_t *words,
-				     size_t meta_count, size_t *ret_count, struct lh_owners *ret)
+/* How many groups point back to their metas in this area. */
+static size_t count_groups(const struct lh_heap_memory *memory, uint64_t area, const uint64_t *words, size_t meta_count)
 {
-	*ret_count = 0;
+	size_t count = 0;
 	for (size_t i = 0; i < meta_count; i++) {
-		const uint64_t *meta = words + AREA_HEADER_WORDS + i * META_WORDS;
-		uint64_t meta_addr = area + (AREA_HEADER_WORDS + i * META_WORDS) * 8, group = meta[2], back, bytes, end;
-		if (!group || group % 16 || !lh_heap_read_words(memory, group, &back, 1) || back != meta_addr)
-			continue;
-		++*ret_count;
-		if (lh_mul_u64(meta[4] >> MAP_LENGTH_BIT, LH_PAGE_BYTES, &bytes) && bytes &&
-		    lh_add_u64(group, bytes, &end) && lh_heap_is_private(memory, group, bytes))
-			LH_TRY(lh_heap_claim(memory, group, end, LH_REGION_MUSL, ret));
+		size_t at = LH_MUSL_AREA_WORDS + i * LH_MUSL_META_WORDS;
+		uint64_t group = words[at + 2], back;
+		count += group && group % 16 == 0 && lh_heap_read_words(memory, group, &back, 1) &&
+			 back == area + at * 8;
+	}
+	return count;
+}
+
+/* Areas are linked in the order in which they were made, from the first page of brk's memory on. */
+static struct lh_error *follow_areas(const struct lh_heap_memory *memory, uint64_t area, lh_musl_visitor *visit,
+				     void *context)
+{
+	uint64_t words[LH_PAGE_BYTES / 8], check = 0;
+	for (size_t i = 0; i < AREAS_MAX && area; i++) {
+		struct area_header header;
+		if (!lh_heap_read_words(memory, area, words, LH_ARRAY_COUNT(words)) || !parse_area(words, &header) ||
+		    (check && header.check != check) ||
+		    (!check && !count_groups(memory, area, words, header.meta_count)))
+			break;
+		check = header.check;
+		LH_TRY(visit(context, area, words, header.meta_count));
+		if (words[1] == area)
+			break;
+		area = words[1];
 	}
 	return NULL;
 }
 
-static struct lh_error *claim_areas(const struct lh_heap_memory *memory, const struct lh_region *region,
-				    uint64_t *check, struct lh_owners *ret)
+struct lh_error *lh_musl_visit_areas(const struct lh_heap_memory *memory, lh_musl_visitor *visit, void *context)
 {
-	uint64_t words[LH_PAGE_BYTES / 8];
-	uint64_t end = lh_min_u64(region->end, region->start + (uint64_t)AREA_PAGES_MAX * LH_PAGE_BYTES);
-	for (uint64_t page = region->start; page < end; page += LH_PAGE_BYTES) {
-		struct area_header header;
-		size_t group_count;
-		if (!lh_heap_read_words(memory, page, words, LH_ARRAY_COUNT(words)) || !parse_area(words, &header) ||
-		    (*check && header.check != *check))
-			break;
-		LH_TRY(claim_groups(memory, page, words, header.meta_count, &group_count, ret));
-		if (!group_count && !*check)
-			break;
-		*check = header.check;
-		LH_TRY(lh_heap_claim(memory, page, page + LH_PAGE_BYTES, LH_REGION_MUSL, ret));
+	for (size_t i = 0; i < memory->list->regions.count; i++) {
+		const struct lh_region *region = &memory->list->regions.items[i];
+		bool is_brk = region->kind == LH_REGION_HEAP || !strcmp(region->name, "[heap]");
+		if (lh_heap_has(memory, i, LH_HEAP_PLAIN) && is_brk)
+			LH_TRY(follow_areas(memory, region->start, visit, context));
 	}
 	return NULL;
+}
+
+/* ---------------------------------------------------------------- claiming */
+
+struct musl_claim {
+	const struct lh_heap_memory *memory;
+	struct lh_owners *owners;
+};
+
+/* The area, and groups that have mappings of their own; others lie in slots of these. */
+static struct lh_error *claim_area(void *context, uint64_t area, const uint64_t *words, size_t meta_count)
+{
+	struct musl_claim *claim = context;
+	for (size_t i = 0; i < meta_count; i++) {
+		const uint64_t *meta = words + LH_MUSL_AREA_WORDS + i * LH_MUSL_META_WORDS;
+		uint64_t group = meta[2], bytes, end;
+		if (group && lh_mul_u64(meta[4] >> LH_MUSL_MAP_LENGTH_BIT, LH_PAGE_BYTES, &bytes) && bytes &&
+		    lh_add_u64(group, bytes, &end) && lh_heap_is_private(claim->memory, group, LH_PAGE_BYTES))
+			LH_TRY(lh_heap_claim(claim->memory, group, end, LH_REGION_MUSL, claim->owners));
+	}
+	return lh_heap_claim(claim->memory, area, area + LH_PAGE_BYTES, LH_REGION_MUSL, claim->owners);
 }
 
 static struct lh_error *claim_musl(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	uint64_t check = 0;
-	for (size_t i = 0; i < memory->list->regions.count; i++) {
-		const struct lh_region *region = &memory->list->regions.items[i];
-		if (lh_heap_has(memory, i, LH_HEAP_PLAIN) && region->kind == LH_REGION_HEAP)
-			LH_TRY(claim_areas(memory, region, &check, ret));
-	}
-	return NULL;
+	struct musl_claim claim = {memory, ret};
+	return lh_musl_visit_areas(memory, claim_area, &claim);
 }
 
-const struct lh_allocator_walker lh_walk_musl = {.name = "musl", .claim = claim_musl};
+const struct lh_allocator_walker lh_walk_musl = {
+	.name = "musl", .claim = claim_musl, .kinds = UINT32_C(1) << LH_REGION_MUSL, .walk = lh_musl_walk};
