@@ -160,7 +160,8 @@ static struct lh_error *add_cache(struct tcmalloc_walk *walk, uint64_t addr)
 static struct lh_error *follow_caches(struct tcmalloc_walk *walk)
 {
 	for (size_t i = 0; i < walk->caches.count; i++) {
-		uint64_t tail[CACHE_TAIL_WORDS], at = walk->caches.items[i] + CLASSES_MAX * FREE_LIST_WORDS * 8;
+		uint64_t tail[CACHE_TAIL_WORDS],
+			at = walk->caches.items[i] + (uint64_t)CLASSES_MAX * FREE_LIST_WORDS * 8;
 		if (!lh_heap_words(walk->tour, at, tail, CACHE_TAIL_WORDS))
 			continue;
 		for (size_t j = 0; j < CACHE_TAIL_WORDS; j++)
