@@ -149,7 +149,7 @@ static struct lh_error *parse_path(const struct lh_arguments *arguments, struct 
 	}
 	if (strcmp(options->path, "-") != 0)
 		return NULL;
-	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a dump can't be written to standard output"),
+	return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "cannot write a dump to standard output"),
 			     "name a file with -o (./- is the file named -)");
 }
 
@@ -296,86 +296,84 @@ static const struct lh_option options[] = {
 		.name = "region",
 		.letter = 'r',
 		.argument = "WHAT",
-		.summary = "what to dump: heap (whatever an allocator owns), anon, stacks, private (anon and stacks), "
-			   "data, all, "
-			   "suspects, 0xSTART-0xEND, name:GLOB, or a kind of `leakhunt maps` (default: private)",
+		.summary = "copy WHAT: heap (all memory of allocators), anon, stacks, private (anon and stacks), data, "
+			   "all, suspects, 0xSTART-0xEND, name:GLOB, or a kind of `leakhunt maps` (default: private)",
 		.is_repeatable = true,
 	},
 	{
 		.name = "output",
 		.letter = 'o',
 		.argument = "FILE",
-		.summary = "file to write (default: " DEFAULT_PATH ", or the next free name: " DEFAULT_NAME ".2.bin)",
+		.summary = "write to FILE (default: " DEFAULT_PATH ", or the next free name: " DEFAULT_NAME ".2.bin)",
 		.completion = LH_COMPLETE_FILE,
 	},
 	{
 		.name = "suspects",
 		.old_letter = 's',
 		.argument = "RECORD",
-		.summary = "record of `leakhunt select --save`: dump what grows in it",
+		.summary = "copy what grows in RECORD, made by `leakhunt select --save`",
 		.completion = LH_COMPLETE_FILE,
 	},
 	{
 		.name = "mode",
 		.letter = 'm',
 		.argument = "MODE",
-		.summary =
-			"snapshot: copy while it runs, then stop for what was written meanwhile (default); stop: all "
-			"threads stand still while copying; child: they stand still while it forks, and the child is "
-			"copied; live: nothing is stopped",
+		.summary = "snapshot: copy while the target runs, then stop it to copy what it wrote meanwhile; stop: "
+			   "stop all threads while copying; child: stop all threads for a fork, and copy the child; "
+			   "live: stop nothing (default: snapshot)",
 		.words = "snapshot stop child live",
 	},
 	{
 		.name = "max-pause",
 		.argument = "TIME",
-		.summary = "longest pause of a snapshot (default: " DEFAULT_MAX_PAUSE ")",
+		.summary = "stop a snapshot's target for at most TIME (default: " DEFAULT_MAX_PAUSE ")",
 	},
 	{
 		.name = "on-slow",
 		.argument = "WHAT",
-		.summary = "when the pause would be longer: stop: pause however long; child: go on as in mode child; "
-			   "live: "
-			   "go on as in mode live; fail: write nothing (default: pause up to 10 times as long, and say "
-			   "so before)",
+		.summary = "if the pause would exceed --max-pause: stop: accept any pause; child: continue in mode "
+			   "child; live: continue in mode live; fail: write nothing (default: accept up to 10 times "
+			   "--max-pause, and warn first)",
 		.words = "stop child live fail",
 	},
 	{
 		.name = "tracker",
 		.argument = "HOW",
 		.summary =
-			"how a snapshot knows what is written meanwhile: uffd: write protection (Linux 6.7), which one "
-			"thread of the target sets up; soft-dirty: bits that most kernels keep, nothing runs in the "
-			"target, but the pauses grow with its memory; auto: the first that works (default)",
+			"track the pages that the target writes by uffd: write protection, set up by a thread of the "
+			"target (Linux 6.7); soft-dirty: the kernel's soft-dirty bits, without running code in the "
+			"target, but with pauses that grow with its memory; auto: the first that works (default: "
+			"auto)",
 		.words = "auto uffd soft-dirty",
 	},
 	{
 		.name = "no-inject",
-		.summary = "let the target run nothing for leakhunt: no --tracker uffd, no mode child; "
-			   "mode stop if that was all",
+		.summary = "run no code in the target: excludes --tracker uffd and mode child; falls back to mode stop",
 	},
 	{
 		.name = "format",
 		.argument = "FORMAT",
-		.summary = "core: an ELF core that debuggers open (default); raw: plain bytes, and FILE.json beside",
+		.summary = "core: write an ELF core, which debuggers open; raw: write plain bytes, and an index "
+			   "FILE.json (default: core)",
 		.words = "core raw",
 	},
-	{.name = "bare", .summary = "leave out the context that later analysis needs"},
+	{.name = "bare", .summary = "omit the context that later analysis needs"},
 	{
 		.name = "compress",
 		.letter = 'z',
-		.summary = "compress with zstd, after the pause (default FILE: " DEFAULT_PATH
-			   ".zst); `leakhunt strings` reads it as it is, `zstd -d` makes it a core",
+		.summary = "compress with zstd after the pause (default FILE: " DEFAULT_PATH
+			   ".zst); `leakhunt strings` reads the result, `zstd -d` makes it a core",
 	},
 	{
 		.name = "swapped",
-		.summary = "read swapped pages, too, after all else: they come back into the target's memory",
+		.summary = "also dump swapped-out pages, last; this swaps them back in",
 	},
 	{.name = "force", .letter = 'f', .summary = "replace an existing file"},
 	{
 		.name = "dry-run",
 		.old_letter = 'n',
 		.summary =
-			"only say what would be copied, in which mode and why, and what it would cost: touch nothing",
+			"print what a dump would copy, its mode, its pause and the disk space it needs; copy nothing",
 	},
 	{.name = "json", .letter = 'j', .summary = "print the receipt, or the plan of a dry run, as JSON"},
 	{.name = NULL},
@@ -383,9 +381,9 @@ static const struct lh_option options[] = {
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt dump 4711", "all private memory, into " DEFAULT_PATH},
-	{"leakhunt dump 4711 --region heap -o proxy.core", "what malloc and runtimes have, whoever's malloc it is"},
+	{"leakhunt dump 4711 --region heap -o proxy.core", "the memory of all allocators and runtimes"},
 	{"leakhunt dump 4711 --suspects proxy.jsonl", "the regions that grew in a saved record"},
-	{"leakhunt dump 4711 --region all --dry-run", "what it would copy, its pause and the disk it needs"},
+	{"leakhunt dump 4711 --region all --dry-run", "what a dump would copy, its pause and its disk space"},
 	{"leakhunt dump 4711 --region 0x7f10a0000000-0x7f10a4000000 --format raw --bare", "one range, plain bytes"},
 	{NULL, NULL},
 };
@@ -398,33 +396,33 @@ const struct lh_command lh_cmd_dump = {
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,
 	.manual = lh_manual_dump,
-	.description =
-		"Copies the memory that --region names (it can be given several times) into an ELF core with true "
-		"addresses, which gdb, eu-stack and `leakhunt strings` open. Without --region it takes what can leak: "
-		"all "
-		"private anonymous memory; the receipt says what is left out. All words but addresses also hold for "
-		"mappings that come while the dump is made. Only pages that are there are read: the "
-		"target's memory does not grow, and swapped pages stay where they are (they are listed as missing), "
-		"unless --swapped is given.\n"
-		"\n"
-		"With the regions goes the context that later analysis needs: writable data of all modules, the stacks "
-		"in use, ELF headers; --bare leaves it out.\n"
-		"\n"
-		"Mode snapshot copies while the target runs, tracks what is written meanwhile, copies that again, and "
-		"stops all threads only for the last of it, some milliseconds: the bytes are of that instant. For this "
-		"one thread of the target makes a userfaultfd, which is taken over and closed there at once (Linux "
-		"6.7, x86-64). Where that can't be done it becomes mode child, where that would not be safe, or "
-		"--no-inject forbids both, mode stop, and says why.\n"
-		"\n"
-		"In mode child all threads stand still while one of them forks (10 to 30 ms a GiB); the child never "
-		"runs, is copied, killed and reaped. Until then pages that the target writes are there twice.\n"
-		"\n"
-		"In mode stop all threads stand still while memory is copied (a quarter to half a second a GiB), and "
-		"the bytes are of one instant. Mode live never stops anything: pages may be of different moments. "
-		"Whatever happens to leakhunt, the target goes on.\n"
-		"\n"
-		"The file is readable by its owner only, and has its name only when it is complete. Exit code 0: "
-		"complete, 1: with gaps (said), 2: failed, nothing written, 64: wrong usage.",
+	.description = "Copies the regions named by --region (repeatable) into an ELF core. Addresses stay the "
+		       "target's; gdb, eu-stack and `leakhunt strings` open the file. Without --region, leakhunt "
+		       "dumps all private anonymous memory, which is what can leak; the receipt lists what was left "
+		       "out. Except for address ranges, a region also matches mappings that appear during the dump. "
+		       "leakhunt reads only pages that are present: the target's memory does not grow. Swapped "
+		       "pages stay in swap and are listed as missing, unless --swapped is given.\n"
+		       "\n"
+		       "leakhunt adds the context that later analysis needs: writable data of all modules, the used "
+		       "part of stacks, and ELF headers. --bare omits it.\n"
+		       "\n"
+		       "Mode snapshot copies while the target runs, tracks the pages that the target writes, and "
+		       "copies those again. It stops all threads only for the last of them, for some milliseconds. "
+		       "All bytes are of that instant. One thread of the target makes a userfaultfd, which leakhunt "
+		       "takes over and closes in the target at once (Linux 6.7, x86-64). Where this is impossible, "
+		       "leakhunt uses mode child; where that is unsafe, or --no-inject forbids both, it uses mode "
+		       "stop. The receipt says why.\n"
+		       "\n"
+		       "Mode child stops all threads while one of them forks (10 to 30 ms per GiB). The child never "
+		       "runs; leakhunt copies, kills and reaps it. Until then, every page the target writes exists "
+		       "twice.\n"
+		       "\n"
+		       "Mode stop stops all threads while it copies (250 to 500 ms per GiB). All bytes are of one "
+		       "instant. Mode live stops nothing: pages may be of different moments. Whatever happens to "
+		       "leakhunt, the target continues.\n"
+		       "\n"
+		       "Only the owner can read the file. The file gets its name when it is complete. Exit status: "
+		       "0: complete; 1: incomplete, missing parts are listed; 2: failed, nothing written; 64: usage.",
 	.options = options,
 	.examples = examples,
 	.run = run_dump,

@@ -120,18 +120,20 @@ const struct lh_command lh_cmd_maps = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
-	.description =
-		"One row for each mapping, and their sum: VSS is the address space, RSS what is in memory, PSS the "
-		"same with shared pages divided among those who share them, USS what would be freed if the process "
-		"ended, ANON what has no file behind it.\n\n"
-		"Kinds: heap (brk), arena and mmap-chunk (the other memory of glibc's malloc), jemalloc, tcmalloc, "
-		"mimalloc, "
-		"musl, pymalloc (CPython), v8-heap, go-heap, java-heap, zend-mm (PHP), stack, thread-stack (named "
-		"after its "
-		"thread), anon, text, rodata, data, bss, file, shared, memfd, hugetlb, vdso, guard.\n\n"
-		"FILE is a saved copy of /proc/PID/smaps (or maps, which has no figures). A text alone cannot tell "
-		"thread-stack, arena, mmap-chunk and other allocators' memory from anon.\n\n"
-		"The process is never stopped. The kernel holds its mmap lock while it walks its page tables.",
+	.description = "Prints one row per mapping, and their sum. VSS: address space. RSS: resident memory. PSS: "
+		       "RSS with shared pages divided among the processes that share them. USS: what would be freed "
+		       "if the process ended. ANON: pages without a file behind them.\n"
+		       "\n"
+		       "Kinds: heap (brk), arena and mmap-chunk (the other memory of glibc's malloc), jemalloc, "
+		       "tcmalloc, mimalloc, musl, pymalloc (CPython), v8-heap, go-heap, java-heap, zend-mm (PHP), "
+		       "stack, thread-stack (with the thread's name), anon, text, rodata, data, bss, file, shared, "
+		       "memfd, hugetlb, vdso, guard.\n"
+		       "\n"
+		       "FILE is a saved copy of /proc/PID/smaps, or of maps, which has no sizes of memory. In a "
+		       "saved text, thread-stack, arena, mmap-chunk and memory of other allocators look like anon.\n"
+		       "\n"
+		       "maps never stops the process. The kernel holds the process's mmap lock while it walks its "
+		       "page tables.",
 	.options = options,
 	.examples = examples,
 	.run = run_maps,

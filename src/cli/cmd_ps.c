@@ -91,15 +91,16 @@ const struct lh_command lh_cmd_ps = {
 	.summary = "show the memory of all processes, most first",
 	.operands = "[NAME]",
 	.operands_max = 1,
-	.description =
-		"One row per process, sorted by USS: what would be freed if it ended. NAME shows only processes with "
-		"that "
-		"text in their command line. PSS divides shared pages "
-		"among those who share them, so that it can be summed; RSS counts them in full for each.\n\n"
-		"Processes of others are readable for root only: those that could not be read are counted in the "
-		"last line, and the exit code is 1. Kernel threads and zombies have no memory, and are left out.\n\n"
-		"Passwords and tokens in command lines are masked with '*', as those in memory are by leakhunt "
-		"strings.",
+	.description = "Prints one row per process, sorted by USS: the memory that would be freed if the process "
+		       "ended. NAME selects processes whose command line contains that text. PSS divides shared "
+		       "pages among the processes that share them, so PSS can be summed; RSS counts shared pages in "
+		       "full for each process.\n"
+		       "\n"
+		       "Only root can read processes of other users. The last line counts the processes that could "
+		       "not be read; the exit status is then 1. Kernel threads and zombies have no memory and are "
+		       "not listed.\n"
+		       "\n"
+		       "Passwords and tokens in command lines are masked with '*', as in `leakhunt strings`.",
 	.options = options,
 	.examples = examples,
 	.run = run_ps,

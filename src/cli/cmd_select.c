@@ -107,9 +107,9 @@ static struct lh_error *watch_samples(struct lh_sampling *sampling, const struct
 	if (sampling->sample_count < 2)
 		return error ? error
 			     : lh_error_create(LH_ERROR_INTERRUPTED,
-					       "interrupted after one sample: growth shows from 2 on");
+					       "stopped after one sample: growth needs at least two");
 	if (error)
-		lh_go_on_without(&sampling->is_partial, error, "the result is of the samples before that");
+		lh_go_on_without(&sampling->is_partial, error, "the result covers the samples before");
 	sampling->is_partial |= sampling->sample_count < settings->samples;
 	return NULL;
 }
@@ -418,51 +418,55 @@ static struct lh_error *run_select(const struct lh_arguments *arguments, int *re
 }
 
 static const struct lh_option options[] = {
-	{.name = "interval", .letter = 'i', .argument = "TIME", .summary = "time between samples (default 2s)"},
+	{.name = "interval", .letter = 'i', .argument = "TIME", .summary = "wait TIME between samples (default: 2s)"},
 	{.name = "samples",
 	 .letter = 'c',
 	 .argument = "N",
-	 .summary = "number of samples (default: 10)",
+	 .summary = "take N samples (default: 10)",
 	 .old_letter = 'n'},
 	{.name = "save",
 	 .argument = "FILE",
-	 .summary = "keep the samples as JSON lines, for --from and for `dump --region suspects`",
+	 .summary = "save the samples as JSON lines, for --from and for `dump --suspects`",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "force", .summary = "let --save and --svg replace an existing file"},
+	{.name = "force", .summary = "replace existing files with --save and --svg"},
 	{.name = "from",
 	 .argument = "FILE",
-	 .summary = "read samples from a record, or one from a saved smaps text, instead of a process",
+	 .summary = "read samples from a record, or one sample from a saved smaps text, instead of a process",
 	 .is_repeatable = true,
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "times",
 	 .argument = "LIST",
-	 .summary = "when each --from file was taken, such as 0,60,2m (default: when it was last modified)"},
+	 .summary = "times of the --from files, such as 0,60,2m (default: when each was last modified)"},
 	{.name = "counter",
 	 .argument = "COMMAND",
-	 .summary =
-		 "with each sample run COMMAND with sh, which prints how much work was done: growth for each request"},
+	 .summary = "run COMMAND with sh at each sample; it prints the work done so far, and leakhunt computes "
+		    "growth per unit of work"},
 	{.name = "svg",
 	 .argument = "FILE",
-	 .summary = "draw what grows over time, with trend and verdict",
+	 .summary = "draw growth over time, with trend and verdict, into FILE",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
 	{.name = "before",
 	 .argument = "FILE",
-	 .summary = "with --after: a record from before a fix; says whether growth has stopped",
+	 .summary = "compare this record of the time before a fix with the record of --after",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "after", .argument = "FILE", .summary = "a record from after it", .completion = LH_COMPLETE_FILE},
+	{.name = "after",
+	 .argument = "FILE",
+	 .summary = "the record of the time after the fix",
+	 .completion = LH_COMPLETE_FILE},
 	{.name = "top",
 	 .argument = "N",
-	 .summary = "rows to show at most; 0: all that changed (default: 10)",
+	 .summary = "show at most N rows; 0: all that changed (default: 10)",
 	 .old_name = "most"},
-	{.name = "explain", .summary = "explain the words of the result behind it; without PID or FILE only them"},
+	{.name = "explain",
+	 .summary = "explain the words of the result; without PID or FILE, print only the explanation"},
 	{.name = "json", .letter = 'j', .summary = "print JSON instead of text"},
 	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
-	{"leakhunt select 4711", "watch process 4711 for 18 seconds, and say what grows"},
-	{"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "watch it for 8 hours, and keep the samples"},
+	{"leakhunt select 4711", "sample process 4711 for 18 seconds, and say what grows"},
+	{"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "sample it for 8 hours, and save the samples"},
 	{"leakhunt select --from night.jsonl --json", "judge the saved samples again, for a program"},
 	{"leakhunt select --before monday.jsonl --after tuesday.jsonl", "did the fix help?"},
 	{"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two saved smaps texts"},
@@ -476,13 +480,15 @@ const struct lh_command lh_cmd_select = {
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,
 	.manual = lh_manual_select,
-	.description =
-		"Samples the private memory (USS and swap) of each mapping, follows mappings as they grow, split and "
-		"merge, and ranks them by growth, with a verdict and the reason for it: leak, plateau, step, sawtooth, "
-		"steady, shrinking or undecided. Ends with the command that dumps what grows.\n\n"
-		"Ctrl-C takes a last sample and gives the result so far. The process is never stopped, but reading "
-		"smaps holds a lock that its mmap and munmap wait for. Where that would take longer than --max-stall, "
-		"its pages are counted in short calls instead. The receipt says how it was read, and for how long.",
+	.description = "Samples the private memory (USS and swap) of each mapping. Follows mappings as they grow, "
+		       "split and merge, ranks them by growth, and gives each a verdict with its reason: leak, "
+		       "growing, plateau, step, sawtooth, steady, shrinking or undecided. The last line is the "
+		       "command that dumps what grows.\n"
+		       "\n"
+		       "Ctrl-C takes a last sample and prints the result so far. select never stops the process. "
+		       "Reading smaps holds a lock that mmap and munmap of the process wait for. If that would "
+		       "exceed --max-stall, leakhunt counts pages in short calls instead. The receipt says how "
+		       "memory was read, and for how long.",
 	.options = options,
 	.examples = examples,
 	.run = run_select,

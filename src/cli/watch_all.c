@@ -270,7 +270,7 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 	if (was_on_screen)
 		LH_TRY(redraw_all(&watch));
 	if (look_count < 2)
-		return lh_error_create(LH_ERROR_INTERRUPTED, "ended after one look: growth shows from 2 on");
+		return lh_error_create(LH_ERROR_INTERRUPTED, "stopped after one sample: growth needs at least two");
 	*ret_is_partial = watch.is_partial;
 	return NULL;
 }

@@ -218,9 +218,9 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 	if (watch.sampling.sample_count < 2)
 		return error ? error
 			     : lh_error_create(LH_ERROR_INTERRUPTED,
-					       "interrupted after one sample: growth shows from 2 on");
+					       "stopped after one sample: growth needs at least two");
 	if (error)
-		lh_go_on_without(&watch.sampling.is_partial, error, "the result is of the samples before that");
+		lh_go_on_without(&watch.sampling.is_partial, error, "the result covers the samples before");
 	*ret_is_partial = watch.sampling.is_partial;
 	return print_result(&watch);
 }

@@ -218,7 +218,7 @@ holds_samples() {
 	wait "$pid" && status=0 || status=$?
 	[ "$status" -eq 1 ]
 	[ "$(wc -l <err)" -eq 1 ]
-	grep -q 'warning: .*the result is of the samples before that' err
+	grep -q 'warning: .*the result covers the samples before' err
 	(($(jq .samples out) >= 6))
 	[ -e record.jsonl ]
 }
@@ -235,7 +235,7 @@ holds_samples() {
 	wait "$pid" && status=0 || status=$?
 	kill "$target"
 	[ "$status" -eq 1 ]
-	grep -q 'warning: .*the result is of the samples before that' err
+	grep -q 'warning: .*the result covers the samples before' err
 	(($(jq .samples out) >= 4))
 }
 

@@ -124,7 +124,7 @@ has_lines() {
 	stop_sample
 	wait "$watcher" && status=0 || status=$?
 	[ "$status" -eq 1 ]
-	grep -q 'has ended; the result is of the samples before that' err
+	grep -q 'has ended; the result covers the samples before' err
 	grep -q '^verdict  ' out
 }
 
