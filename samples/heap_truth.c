@@ -277,7 +277,7 @@ static void write_tcmalloc_totals(numeric_property_call *get)
 /* mallinfo(3): all arenas together. The size of free blocks is with the 8 bytes that malloc keeps of each. */
 static void write_glibc_totals(void)
 {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#ifdef __GLIBC__
 	struct mallinfo2 info = mallinfo2();
 	write_line("T glibc.system %zu\n", info.arena);
 	write_line("T glibc.free %zu\n", info.fordblks);

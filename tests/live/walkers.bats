@@ -1,0 +1,134 @@
+#!/usr/bin/env bats
+# Blocks of allocators, compared with a program that knows its own, and with the allocator's own totals.
+
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+LIBRARIES=/usr/lib/x86_64-linux-gnu
+
+setup() {
+	TRUTH=$BATS_TEST_TMPDIR/truth
+	DUMP=$BATS_TEST_TMPDIR/dump
+}
+
+teardown() {
+	stop_samples
+}
+
+# start_truth LIBRARY ARGS...: a churned heap under that allocator.
+start_truth() {
+	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	export LD_PRELOAD=$1
+	start_sample heap_truth --file "$TRUTH" "${@:2}"
+	unset LD_PRELOAD
+}
+
+start_musl_truth() {
+	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
+	musl-gcc -std=gnu11 -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/heap_truth" "$LEAKHUNT_ROOT/samples/heap_truth.c"
+	SAMPLES=$BATS_TEST_TMPDIR start_sample heap_truth --file "$TRUTH" "$@"
+}
+
+# compare OPERAND: sets COMPARED. Two blocks may be libc's in places that the sample freed.
+compare() {
+	COMPARED=$(timeout 60 "$SAMPLES/compare_blocks" "$1" "$TRUTH")
+	echo "$COMPARED"
+	[ "$(jq .live <<<"$COMPARED")" -gt 1000 ]
+	[ "$(jq .missing <<<"$COMPARED")" -eq 0 ]
+	[ "$(jq .invented <<<"$COMPARED")" -le 2 ]
+	[ "$(jq .others <<<"$COMPARED")" -le 40 ]
+	[ "$(jq .misfit <<<"$COMPARED")" -eq 0 ]
+	[ "$(jq .wrong_request <<<"$COMPARED")" -eq 0 ]
+	jq -e --arg name "$2" '.allocators[] | select(.name == $name) | .checked > 100 and .failed == 0 and
+		(.partial | not)' <<<"$COMPARED"
+}
+
+compare_live_and_dump() {
+	compare "$SAMPLE_PID" "$1"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$DUMP"
+	compare "$DUMP" "$1"
+}
+
+total() {
+	sed -n "s/^T $1 //p" "$TRUTH"
+}
+
+@test "jemalloc: every block, and what mallctl says" {
+	start_truth "$LIBRARIES/libjemalloc.so.2" --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 101
+	compare_live_and_dump jemalloc
+	# Beside blocks, jemalloc counts the stacks of caches: 28 KiB for each of the five threads that are left.
+	[ "$(total stats.allocated)" -eq $(($(jq '.bytes_used + .bytes_cached' <<<"$COMPARED") + 5 * 28672)) ]
+}
+
+@test "tcmalloc: every block, and what MallocExtension says" {
+	start_truth "$LIBRARIES/libtcmalloc_minimal.so.4" --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 102
+	compare_live_and_dump tcmalloc
+	[ "$(total generic.current_allocated_bytes)" -eq "$(jq .bytes_used <<<"$COMPARED")" ]
+	local cached
+	cached=$(($(total tcmalloc.transfer_cache_free_bytes) + $(total tcmalloc.current_total_thread_cache_bytes)))
+	[ "$cached" -eq "$(jq .bytes_cached <<<"$COMPARED")" ]
+}
+
+@test "mimalloc: every block" {
+	start_truth "$LIBRARIES/libmimalloc.so.2.0" --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 103
+	compare_live_and_dump mimalloc
+}
+
+@test "musl: every block, with the size that was asked for, and no other" {
+	start_musl_truth --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 104
+	compare_live_and_dump musl
+	[ "$(jq .others <<<"$COMPARED")" -eq 0 ]
+	[ "$(jq .invented <<<"$COMPARED")" -eq 0 ]
+}
+
+# damage FILE SEED: overwrites 4000 words, most with other words of the file: pointers that lead elsewhere.
+damage() {
+	python3 - "$1" "$2" <<-'EOF'
+		import os, random, sys
+		random.seed(int(sys.argv[2]))
+		words = os.path.getsize(sys.argv[1]) // 8
+		with open(sys.argv[1], 'r+b') as file:
+		    for _ in range(4000):
+		        file.seek(random.randrange(1024, words) * 8)
+		        word = file.read(8) if random.random() < 0.8 else random.randbytes(8)
+		        file.seek(random.randrange(8192, words) * 8)
+		        file.write(word)
+	EOF
+}
+
+# A damaged heap gives what is left of it or is refused; a walk always ends.
+survive_damage() {
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$DUMP"
+	local seed
+	for seed in 1 2 3 4 5 6; do
+		cp --sparse=always "$DUMP" "$DUMP.damaged"
+		damage "$DUMP.damaged" "$seed"
+		run timeout 60 "$SAMPLES/compare_blocks" "$DUMP.damaged" "$TRUTH"
+		echo "$seed: $status $output"
+		[ "$status" -eq 0 ] || [[ $status -eq 1 && $output == compare_blocks:* ]]
+	done
+}
+
+# bats test_tags=long
+@test "damaged dumps of jemalloc" {
+	start_truth "$LIBRARIES/libjemalloc.so.2" --threads 2 --slots 2000 --operations 10000
+	survive_damage
+}
+
+# bats test_tags=long
+@test "damaged dumps of tcmalloc" {
+	start_truth "$LIBRARIES/libtcmalloc_minimal.so.4" --threads 2 --slots 2000 --operations 10000
+	survive_damage
+}
+
+# bats test_tags=long
+@test "damaged dumps of mimalloc" {
+	start_truth "$LIBRARIES/libmimalloc.so.2.0" --threads 2 --slots 2000 --operations 10000
+	survive_damage
+}
+
+# bats test_tags=long
+@test "damaged dumps of musl" {
+	start_musl_truth --threads 2 --slots 2000 --operations 10000
+	survive_damage
+}
