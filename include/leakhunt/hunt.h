@@ -28,12 +28,6 @@ struct lh_counterpart {
 	const char *source;  /* where the fact stands: "SSL_new(3)" */
 };
 
-/* NULL: none is known. */
-const struct lh_counterpart *lh_counterpart_of_object(const char *family, const char *name);
-const struct lh_counterpart *lh_counterpart_of_cause(const char *word);
-/* All rows; within a family, types that own others come before these. */
-const struct lh_counterpart *lh_counterparts(size_t *ret_count);
-
 /* ---------------------------------------------------------------- the hunt */
 
 enum lh_hunt_step {

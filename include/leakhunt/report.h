@@ -137,6 +137,7 @@ struct lh_strings_report {
 	const struct lh_summary *summary;
 	size_t min_chars;
 	size_t top;
+	bool is_short; /* text: one table that fits a screen, in place of all blocks */
 };
 void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret);
@@ -164,7 +165,8 @@ struct lh_diff_report {
 	const struct lh_summary *before;
 	const struct lh_summary *after;
 	const struct lh_diff *diff;
-	size_t top; /* rows of each kind to show */
+	size_t top;    /* rows of each kind to show */
+	bool is_short; /* text: one table of all kinds that fits a screen */
 };
 void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret);
 /*

@@ -19,6 +19,7 @@
 
 enum {
 	MIN_CHARS_DEFAULT = 4,
+	SHORT_MIN_CHARS_DEFAULT = 8,
 	MIN_CHARS_MOST = 1 << 30,
 	TOP_DEFAULT = 20,
 	TOP_MOST = 100000,
@@ -31,7 +32,7 @@ enum {
 
 static struct lh_error *read_min_chars(const struct lh_arguments *arguments, struct lh_strings_request *ret)
 {
-	uint64_t chars = MIN_CHARS_DEFAULT;
+	uint64_t chars = ret->is_short ? SHORT_MIN_CHARS_DEFAULT : MIN_CHARS_DEFAULT;
 	LH_TRY(lh_arguments_u64(arguments, "bytes", 1, MIN_CHARS_MOST, &chars));
 	ret->run.min_chars = chars;
 	return NULL;
@@ -50,6 +51,9 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 	if (request->is_list && (lh_arguments_has(arguments, "top") || request->sysroot))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints all strings and no symbols"),
 				     "leave out --top and --sysroot, or --list");
+	if (lh_arguments_has(arguments, "all") && (request->is_list || request->is_json))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--all is about the summary for people"),
+				     "leave out --all; --list and --json print all there is");
 	if (!request->is_grep && lh_arguments_has(arguments, "around"))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--around is about the strings that --grep shows"),
 				     "add --grep PATTERN");
@@ -73,6 +77,8 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 		.is_json = lh_arguments_has(arguments, "json"),
 		.shows_secrets = lh_arguments_has(arguments, "show-secrets"),
 	};
+	ret->is_short = !ret->is_list && !ret->is_json && !lh_arguments_has(arguments, "all") &&
+			!lh_arguments_has(arguments, "top");
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
 	LH_TRY(read_min_chars(arguments, ret));
@@ -172,6 +178,7 @@ static struct lh_error *print_summary(const struct lh_strings_request *request, 
 		.summary = summary,
 		.min_chars = request->run.min_chars,
 		.top = request->top,
+		.is_short = request->is_short,
 	};
 	if (request->is_json)
 		lh_report_strings_json(&report, &text);
@@ -234,7 +241,7 @@ static const struct lh_option options[] = {
 	{.name = "bytes",
 	 .letter = 'n',
 	 .argument = "N",
-	 .summary = "take only strings of at least N characters; 4 when not given"},
+	 .summary = "take only strings of at least N characters (default: 8; with --list, --all or --json: 4)"},
 	{.name = "list", .letter = 'l', .summary = "print every string, as GNU strings does, instead of the summary"},
 	{.name = "match",
 	 .argument = "REGEX",
@@ -264,9 +271,10 @@ static const struct lh_option options[] = {
 		    "just what `strings -a -t x` prints"},
 	{.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
 	{.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
+	{.name = "all", .summary = "print every block of the summary, in place of the table that fits a screen"},
 	{.name = "top",
 	 .argument = "N",
-	 .summary = "rows of repeated texts and of symbols in the summary; 20 when not given"},
+	 .summary = "rows of each block of the summary, which it prints as --all does (default: 20)"},
 	{.name = "threads",
 	 .argument = "N",
 	 .summary = "use N threads, without a difference in the result; one for each processor when not given"},

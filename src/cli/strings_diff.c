@@ -135,6 +135,7 @@ static struct lh_error *print_diff(const struct lh_arguments *arguments, size_t 
 		.after = &after->summary,
 		.diff = &diff,
 		.top = top,
+		.is_short = !lh_arguments_has(arguments, "all") && !lh_arguments_has(arguments, "top"),
 	};
 	if (lh_arguments_has(arguments, "json"))
 		lh_report_diff_json(&report, &text);

@@ -21,6 +21,7 @@ struct lh_strings_request {
 	bool is_list;
 	bool is_raw;
 	bool is_json;
+	bool is_short; /* one table in place of all blocks */
 	bool shows_secrets;
 };
 

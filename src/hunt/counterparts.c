@@ -3,7 +3,7 @@
  * that own others come first: an SSL owns its SSL_SESSION, BIO and EVP_* objects. Sources are manual pages
  * (section 3 unless said otherwise), or the header's own documentation where a library has no pages.
  */
-#include "leakhunt/hunt.h"
+#include "hunt.h"
 
 #include <fnmatch.h>
 #include <string.h>
@@ -75,7 +75,7 @@ const struct lh_counterpart *lh_counterparts(size_t *ret_count)
 	return counterparts;
 }
 
-static const struct lh_counterpart *find_row(const char *family, const char *object)
+static const struct lh_counterpart *find_counterpart_row(const char *family, const char *object)
 {
 	for (size_t i = 0; i < LH_ARRAY_COUNT(counterparts); i++) {
 		const struct lh_counterpart *row = &counterparts[i];
@@ -87,10 +87,10 @@ static const struct lh_counterpart *find_row(const char *family, const char *obj
 
 const struct lh_counterpart *lh_counterpart_of_object(const char *family, const char *name)
 {
-	return *family ? find_row(family, name) : NULL;
+	return *family ? find_counterpart_row(family, name) : NULL;
 }
 
 const struct lh_counterpart *lh_counterpart_of_cause(const char *word)
 {
-	return *word ? find_row("", word) : NULL;
+	return *word ? find_counterpart_row("", word) : NULL;
 }

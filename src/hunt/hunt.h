@@ -45,4 +45,10 @@ void lh_hunt_explain(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_H
 /* Says what to do next, from all the other answers. */
 void lh_hunt_advise(struct lh_hunt *hunt);
 
+/* NULL: none is known. */
+const struct lh_counterpart *lh_counterpart_of_object(const char *family, const char *name);
+const struct lh_counterpart *lh_counterpart_of_cause(const char *word);
+/* All rows; within a family, types that own others come before these. */
+const struct lh_counterpart *lh_counterparts(size_t *ret_count);
+
 #endif

@@ -13,7 +13,7 @@ enum { KEPT_ROWS = 10000, TEXT_CHARS_MIN = 8 };
 
 /* ---------------------------------------------------------------- blocks by size */
 
-static struct lh_size_count *slot_of(const struct lh_size_table *table, uint64_t size_bytes)
+static struct lh_size_count *find_size_slot(const struct lh_size_table *table, uint64_t size_bytes)
 {
 	size_t at = (size_t)(size_bytes * UINT64_C(0x9e3779b97f4a7c15) >> 50) % LH_SIZE_SLOTS;
 	while (table->slots[at].count && table->slots[at].size_bytes != size_bytes)
@@ -23,7 +23,7 @@ static struct lh_size_count *slot_of(const struct lh_size_table *table, uint64_t
 
 static void count_size(struct lh_size_table *table, uint64_t size_bytes)
 {
-	struct lh_size_count *slot = slot_of(table, size_bytes);
+	struct lh_size_count *slot = find_size_slot(table, size_bytes);
 	if (!slot->count) {
 		/* Never full, so that a search always ends. */
 		if (table->used >= LH_SIZE_SLOTS / 2)
@@ -36,7 +36,7 @@ static void count_size(struct lh_size_table *table, uint64_t size_bytes)
 
 uint64_t lh_size_table_get(const struct lh_size_table *table, uint64_t size_bytes)
 {
-	return table->slots ? slot_of(table, size_bytes)->count : 0;
+	return table->slots ? find_size_slot(table, size_bytes)->count : 0;
 }
 
 static void count_chunk(const struct lh_heap_chunk *chunk, struct lh_hunt_heap *ret, struct lh_size_table *sizes)

@@ -148,7 +148,7 @@ static void add_first(struct lh_hunt *hunt, enum lh_diff_kind kind, enum lh_hunt
 }
 
 /* Blocks of the size whose number grew most, in bytes. */
-static void add_blocks(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES])
+static void add_block_row(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES])
 {
 	struct lh_hunt_row best = {.kind = LH_HUNT_ROW_BLOCKS, .family = "", .name = "", .detail = ""};
 	for (size_t i = 0; sizes[LH_HUNT_AFTER].slots && i < LH_SIZE_SLOTS; i++) {
@@ -184,7 +184,7 @@ static void explain_growth(struct lh_hunt *hunt, const struct lh_size_table size
 	add_objects(hunt);
 	add_first(hunt, LH_DIFF_TEMPLATES, LH_HUNT_ROW_TEXTS);
 	add_first(hunt, LH_DIFF_CLASSES, LH_HUNT_ROW_CONTENT);
-	add_blocks(hunt, sizes);
+	add_block_row(hunt, sizes);
 	hunt->explained = explained_share(hunt);
 }
 

@@ -292,7 +292,8 @@ static struct lh_error *dump_after(struct observation *observation)
 }
 
 /* A failure is noted, not returned: false when later steps make no sense without this one. */
-static bool run_step(struct observation *observation, enum lh_hunt_step step, hunt_step_function *run, const char *text)
+static bool run_hunt_step(struct observation *observation, enum lh_hunt_step step, hunt_step_function *run,
+			  const char *text)
 {
 	struct lh_hunt *hunt = observation->hunt;
 	uint64_t started_ns = lh_clock_monotonic_ns();
@@ -327,17 +328,18 @@ static const char *reason_to_stop(const struct observation *observation)
 static void run_dumps(struct observation *observation)
 {
 	struct lh_hunt *hunt = observation->hunt;
-	if (!run_step(observation, LH_HUNT_DUMP_BEFORE, dump_before, "dumping what grows")) {
+	if (!run_hunt_step(observation, LH_HUNT_DUMP_BEFORE, dump_before, "dumping what grows")) {
 		skip_steps_from(hunt, LH_HUNT_GROW, "there is no first dump");
 		return;
 	}
-	bool has_waited = run_step(observation, LH_HUNT_GROW, wait_for_growth, "waiting for growth worth comparing");
+	bool has_waited =
+		run_hunt_step(observation, LH_HUNT_GROW, wait_for_growth, "waiting for growth worth comparing");
 	int64_t grown = (int64_t)(observation->sampling.latest_bytes - observation->base_bytes);
 	if (!has_waited || (hunt->steps[LH_HUNT_GROW].outcome == LH_HUNT_CUT_SHORT && grown < NOTABLE_BYTES))
 		skip_steps_from(hunt, LH_HUNT_DUMP_AFTER,
 				has_waited ? "it did not grow since the first dump" : "the process has ended");
 	else
-		run_step(observation, LH_HUNT_DUMP_AFTER, dump_after, "dumping it again");
+		run_hunt_step(observation, LH_HUNT_DUMP_AFTER, dump_after, "dumping it again");
 }
 
 static struct lh_error *prepare_files(struct observation *observation)
@@ -365,7 +367,7 @@ struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct 
 	/* Who may not be sampled leaves no folder behind. */
 	LH_TRY(take_hunt_sample(&observation));
 	LH_TRY(prepare_files(&observation));
-	run_step(&observation, LH_HUNT_WATCH, wait_for_verdict, "sampling until the verdict is firm");
+	run_hunt_step(&observation, LH_HUNT_WATCH, wait_for_verdict, "sampling until the verdict is firm");
 	if (ret->has_selection) {
 		const char *reason = reason_to_stop(&observation);
 		if (reason)

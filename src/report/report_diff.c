@@ -151,12 +151,69 @@ static void write_kind(const struct lh_diff_report *report, int kind, struct lh_
 	lh_table_render(&table, style, ret);
 }
 
+/* ---------------------------------------------------------------- one table of all kinds */
+
+enum { RANKED_MAX = 12 };
+
+static int compare_diff_rows(const void *a, const void *b)
+{
+	const struct lh_diff_row *const *left = a, *const *right = b;
+	int64_t left_bytes = growth_bytes(*left), right_bytes = growth_bytes(*right);
+	return left_bytes != right_bytes ? (left_bytes > right_bytes ? -1 : 1) : strcmp((*left)->name, (*right)->name);
+}
+
+/* The most grown of objects, contents and templates; *ret_count of them, RANKED_MAX of each kind at most. */
+static size_t rank_growth(const struct lh_diff *diff, const struct lh_diff_row *ret[3 * RANKED_MAX])
+{
+	static const enum lh_diff_kind order[] = {LH_DIFF_OBJECTS, LH_DIFF_CLASSES, LH_DIFF_TEMPLATES};
+	size_t count = 0;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(order); i++) {
+		const struct lh_diff_rows *rows = &diff->kinds[order[i]];
+		for (size_t k = 0; k < rows->rows.count && k < RANKED_MAX && has_grown(&rows->rows.items[k]); k++)
+			ret[count++] = &rows->rows.items[k];
+	}
+	if (count)
+		qsort(ret, count, sizeof(*ret), compare_diff_rows);
+	return count;
+}
+
+/* A row of less than a hundredth of the growth says nothing; what grows in number only is shown when all does. */
+static bool is_worth_a_row(const struct lh_diff_report *report, const struct lh_diff_row *row)
+{
+	int64_t growth = (int64_t)(lh_nonzero_bytes(report->after) - lh_nonzero_bytes(report->before));
+	return growth <= 0 || growth_bytes(row) >= growth / 100;
+}
+
+static void write_ranked_growth(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	static const struct lh_column columns[] = {{"MORE", LH_COLUMN_RIGHT},
+						   {"BYTES", LH_COLUMN_RIGHT},
+						   {"BEFORE", LH_COLUMN_RIGHT},
+						   {"AFTER", LH_COLUMN_RIGHT},
+						   {"WHAT", LH_COLUMN_REST}};
+	const struct lh_diff_row *rows[3 * RANKED_MAX];
+	size_t count = rank_growth(report->diff, rows), shown = 0;
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
+	for (; shown < count && shown < RANKED_MAX && is_worth_a_row(report, rows[shown]); shown++)
+		write_diff_row(&table, rows[shown]);
+	if (shown) {
+		lh_buffer_puts(ret, "\n");
+		lh_table_render(&table, style, ret);
+	}
+	lh_buffer_puts(ret, "next:    --all shows all kinds, also words that point to symbols\n");
+}
+
 void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	write_sides(report, style, ret);
 	write_diff_loss(report->before_image, report->before, style, ret);
 	write_diff_loss(report->after_image, report->after, style, ret);
 	write_diff_conclusion(report, style, ret);
+	if (report->is_short) {
+		write_ranked_growth(report, style, ret);
+		return;
+	}
 	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++)
 		write_kind(report, kind, style, ret);
 }

@@ -25,7 +25,7 @@ static void put_label(const char *label, struct lh_style style, struct lh_buffer
 	lh_buffer_puts(ret, " ");
 }
 
-static void put_escaped(const char *text, struct lh_buffer *ret)
+static void put_hunt_text(const char *text, struct lh_buffer *ret)
 {
 	lh_buffer_escape(ret, text, strlen(text));
 }
@@ -56,19 +56,19 @@ static void put_row_name(const struct lh_hunt_row *row, bool is_main, struct lh_
 	case LH_HUNT_ROW_OBJECTS:
 		if (is_main && *row->family)
 			lh_buffer_printf(ret, "%s ", row->family);
-		put_escaped(row->name, ret);
+		put_hunt_text(row->name, ret);
 		if (*row->detail) {
 			lh_buffer_puts(ret, " (");
-			put_escaped(row->detail, ret);
+			put_hunt_text(row->detail, ret);
 			lh_buffer_puts(ret, ")");
 		}
 		break;
 	case LH_HUNT_ROW_CONTENT:
-		put_escaped(row->name, ret);
+		put_hunt_text(row->name, ret);
 		break;
 	case LH_HUNT_ROW_TEXTS:
 		lh_buffer_puts(ret, "texts like `");
-		put_escaped(row->name, ret);
+		put_hunt_text(row->name, ret);
 		lh_buffer_puts(ret, "`");
 		break;
 	case LH_HUNT_ROW_BLOCKS:
@@ -99,7 +99,7 @@ static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct l
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
 	char rate[LH_FORMAT_MAX];
-	put_escaped(hunt->command[0] ? hunt->command : "process", &line);
+	put_hunt_text(hunt->command[0] ? hunt->command : "process", &line);
 	if (hunt->pid)
 		lh_buffer_printf(&line, " (pid %d)", (int)hunt->pid);
 	lh_buffer_printf(&line, ": %s", verdict_words(hunt));
@@ -174,7 +174,7 @@ static void put_growth(const struct lh_hunt *hunt, struct lh_style style, struct
 		put_total(hunt, ret);
 	if (hunt->has_cause) {
 		put_label("", style, ret);
-		put_escaped(hunt->cause.text, ret);
+		put_hunt_text(hunt->cause.text, ret);
 		lh_buffer_puts(ret, "\n");
 	}
 	put_forecast(hunt, style, ret);
@@ -262,7 +262,7 @@ static void put_blocks(const struct lh_hunt *hunt, struct lh_buffer *ret)
 			 lh_format_signed_bytes((int64_t)(after->free_bytes - before->free_bytes), freed));
 }
 
-static void put_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
+static void put_hunt_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	switch (hunt->why) {
 	case LH_HUNT_WHY_NOT_RELEASED:
@@ -299,13 +299,13 @@ static void put_why(const struct lh_hunt *hunt, struct lh_style style, struct lh
 	if (hunt->why == LH_HUNT_WHY_NO_GROWTH)
 		return;
 	put_label("why it stays", style, ret);
-	put_reason(hunt, ret);
+	put_hunt_reason(hunt, ret);
 }
 
 static void put_advice(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
 	put_label("what to do", style, ret);
-	put_escaped(hunt->advice, ret);
+	put_hunt_text(hunt->advice, ret);
 	if (hunt->advice_source[0])
 		lh_buffer_printf(ret, " [%s]", hunt->advice_source);
 	lh_buffer_puts(ret, "\n");
@@ -332,7 +332,7 @@ static void put_steps(const struct lh_hunt *hunt, struct lh_style style, struct 
 		put_label("not done", style, ret);
 		lh_buffer_printf(ret, "%s (%s)%s", lh_hunt_step_name((enum lh_hunt_step)i),
 				 lh_hunt_outcome_name(step->outcome), step->reason[0] ? ": " : "");
-		put_escaped(step->reason, ret);
+		put_hunt_text(step->reason, ret);
 		lh_buffer_puts(ret, "\n");
 	}
 }
@@ -365,7 +365,7 @@ static void put_receipt(const struct lh_hunt *hunt, struct lh_style style, struc
 			 lh_format_duration(hunt->elapsed_ns, span),
 			 lh_format_duration(hunt->selection.receipt.longest_call_ns, call),
 			 lh_format_bytes(hunt->keeps_dumps ? hunt->disk_bytes : 0, disk));
-	put_escaped(hunt->folder, ret);
+	put_hunt_text(hunt->folder, ret);
 	lh_buffer_puts(ret, "/\n");
 }
 

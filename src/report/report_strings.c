@@ -179,17 +179,30 @@ static void write_head(const struct lh_strings_report *report, struct lh_style s
 	write_losses(report, style, ret);
 }
 
-void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+static void write_all_blocks(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	write_head(report, style, ret);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(blocks); i++) {
 		if (blocks[i]->write_text)
 			blocks[i]->write_text(report, style, ret);
 	}
+}
+
+void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	if (report->is_short) {
+		write_source(report->image, style, ret);
+		write_totals(report, ret);
+		write_losses(report, style, ret);
+		lh_write_ranking(report, style, ret);
+	} else {
+		write_all_blocks(report, style, ret);
+	}
 	char bytes[LH_FORMAT_MAX];
 	if (lh_image_source(report->image) == LH_IMAGE_PROCESS)
-		lh_buffer_printf(ret, "\nreceipt: read %s of %s, which was never stopped\n",
-				 lh_format_bytes(report->summary->scanned_bytes, bytes), lh_image_path(report->image));
+		lh_buffer_printf(ret, "%sreceipt: read %s of %s, which was never stopped\n",
+				 report->is_short ? "" : "\n", lh_format_bytes(report->summary->scanned_bytes, bytes),
+				 lh_image_path(report->image));
 }
 
 /* ---------------------------------------------------------------- JSON */

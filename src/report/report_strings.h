@@ -55,6 +55,8 @@ uint64_t lh_nonzero_bytes(const struct lh_summary *summary);
 void lh_write_styled(struct lh_style style, const char *code, const char *text, struct lh_buffer *ret);
 /* One line, or nothing. */
 void lh_write_match_loss(const struct lh_summary *summary, struct lh_buffer *ret);
+/* What fills memory, in one table, and what stands out. */
+void lh_write_ranking(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_write_heading(struct lh_style style, const char *text, struct lh_buffer *ret);
 
 #endif

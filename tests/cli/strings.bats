@@ -157,7 +157,7 @@ libc() {
 	[ "$(jq -c '.repeated[0] | [.text, .count, .bytes, .addr]' <<<"$output")" = \
 		'["a text that is repeated",500,11500,"0x0"]' ]
 	[ "$(jq '.repeated | length' <<<"$output")" -eq 1 ]
-	leakhunt strings "$file"
+	leakhunt strings --all "$file"
 	[ "$status" -eq 0 ]
 	grep -Eq '^ *500 .*a text that is repeated$' <<<"$output"
 	grep -q '^in short: .*repeated 500 times' <<<"$output"
@@ -470,7 +470,7 @@ wide_secrets() {
 			and all(.classes[]; (.kinds | length) == 0 or ([.kinds[].bytes] | add) == .bytes)' <<<"$output"
 	done
 	[ "$(jq '.rest[] | select(.class == "zero") | .bytes' <<<"$("$LEAKHUNT" strings --json "$BIG")")" -gt 1000000 ]
-	"$LEAKHUNT" strings "$BIG" | grep -q '^a letter is '
+	"$LEAKHUNT" strings --all "$BIG" | grep -q '^a letter is '
 }
 
 # 200 pieces of 64 KiB, 1 TiB apart, and one of 1 MiB, as V8 lays out its heap.
@@ -610,4 +610,23 @@ has_no_secret() {
 	[ "$(grep -c 'O=' <<<"$names")" -ge 4 ]
 	[[ $names != *\** ]]
 	[[ $names == *…* ]]
+}
+
+@test "the summary fits a screen, and its shares add up to what was scanned" {
+	local file=$BATS_TEST_TMPDIR/screen
+	{
+		yes 'order 4711 of customer 1234 is shipped' | head -n 4000
+		head -c 100000 /dev/zero
+		for ((i = 0; i < 2000; i++)); do echo "GET /v1/orders/$i HTTP/1.1 from client $i"; done
+	} >"$file"
+	run "$LEAKHUNT" strings "$file"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -le 20 ]
+	[[ $output == *"GET /v1/orders/<n> HTTP/1.1 from client <n>"* ]]
+	[[ $output == *"zeros"* ]]
+	# Rows and the unexplained part, each rounded to a tenth.
+	awk '/ %  / { for (i = 2; i <= NF; i++) if ($i == "%") sum += $(i - 1) } / % unexplained/ { sum += $1 }
+		END { exit !(sum > 99 && sum < 101) }' < <(tail -n +3 <<<"$output")
+	run "$LEAKHUNT" strings --all --json "$file"
+	[ "$status" -eq 64 ]
 }

@@ -66,7 +66,7 @@ assert_connections() {
 	dump_of
 	summarize "$BATS_TEST_TMPDIR/dump"
 	assert_connections
-	"$LEAKHUNT" strings -n 20 "$BATS_TEST_TMPDIR/dump" | grep -Eq '^ *400 .* OpenSSL +SSL \(server, TLS 1\.3\)$'
+	"$LEAKHUNT" strings --all -n 20 "$BATS_TEST_TMPDIR/dump" | grep -Eq '^ *400 .* OpenSSL +SSL \(server, TLS 1\.3\)$'
 	assert_sample_unharmed
 }
 
@@ -294,7 +294,7 @@ growth_of() {
 	[ "$(jq -r '.objects[0].name' <<<"$SUMMARY")" = "(anonymous namespace)::Local" ]
 	jq -e '.objects[] | select(.name == "shop::Order") | .before_count == 1000 and .after_count == 1500 and
 		.growth_bytes == 500 * 32' <<<"$SUMMARY"
-	"$LEAKHUNT" strings "$BATS_TEST_TMPDIR/dump" --against "$BATS_TEST_TMPDIR/first" >"$BATS_TEST_TMPDIR/text"
+	"$LEAKHUNT" strings --all "$BATS_TEST_TMPDIR/dump" --against "$BATS_TEST_TMPDIR/first" >"$BATS_TEST_TMPDIR/text"
 	grep -Eq '^in short: .*\+4,500 \(anonymous namespace\)::Local' "$BATS_TEST_TMPDIR/text"
 	grep -Eq '^ *\+500 +\+15\.6 KiB +1,000 +1,500 +shop::Order$' "$BATS_TEST_TMPDIR/text"
 }
@@ -307,7 +307,7 @@ growth_of() {
 	sample_step 100
 	summarize "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump"
 	[ "$(growth_of objects shop::PaidOrder)" = -100 ]
-	"$LEAKHUNT" strings "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump" >"$BATS_TEST_TMPDIR/text"
+	"$LEAKHUNT" strings --all "$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump" >"$BATS_TEST_TMPDIR/text"
 	[ "$(grep -c '^More objects' "$BATS_TEST_TMPDIR/text")" = 0 ]
 	assert_sample_unharmed
 }
