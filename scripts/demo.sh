@@ -4,7 +4,7 @@
 #   demo.sh LEAKHUNT SAMPLES
 # Everything runs on loopback and in a new folder in $TMPDIR (/tmp), and is gone at the end. Ends with
 # 0 only if each expected answer came out; the expectations are checked on the JSON twins of what is
-# shown, made from the same samples and the same dump.
+# shown, made from the same samples and the same dumps.
 # shellcheck disable=SC2016 # the $words in single quotes are jq's
 set -euo pipefail
 
@@ -14,8 +14,6 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 RATE=80        # requests a second
 ERRORS=30      # percent of them that take the leaking path
-SAMPLE_COUNT=12
-INTERVAL=1s
 NAME=shop-front.example
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/leakhunt-demo.XXXXXX")
@@ -115,45 +113,31 @@ stop_service() {
 say "A TLS proxy runs in production. Its memory grows, and it may not be restarted."
 start_service
 
-say "Which of its memory grows?"
-typed leakhunt select "$proxy_pid" --interval "$INTERVAL" --samples "$SAMPLE_COUNT" --save proxy.jsonl
-leakhunt select --from proxy.jsonl --json >select.json
-
-say "The heap. Copy it, while the proxy goes on serving."
+say "What grows, what is it, why does it stay, what is to be done? The proxy goes on serving."
 sample_step 0
-leaked=$(truth leaked) # before the copy: by then there are a few more
-typed leakhunt dump "$proxy_pid" --region heap -o dump.bin
-
-say "What is in it?"
-typed leakhunt strings dump.bin -n 8 --top 12
-leakhunt strings dump.bin --top 1000 --json >strings.json || true # its exit code was noted above
-
+typed leakhunt "$proxy_pid" -o hunt
+sample_step 0
+leaked=$(truth leaked)
 stop_service
 
 say "TLS connections that nobody frees: on the path where the upstream fails, SSL_free() is missing." \
 	"The same load on the fixed proxy:"
 start_service --fixed
-typed leakhunt select "$proxy_pid" --interval "$INTERVAL" --samples "$SAMPLE_COUNT" --save fixed.jsonl
-leakhunt select --from fixed.jsonl --json >fixed.json
+typed leakhunt hunt "$proxy_pid" -o fixed
 stop_service
 
-expect "select: the process leaks" select.json '.process.verdict == "leak"'
-expect "select: the region that grows most is the heap, verdict leak" select.json \
-	'.regions[0].kind == "heap" and .regions[0].verdict == "leak"'
-expect "select: names the dump command to run next" select.json \
-	'.next_command | startswith("leakhunt dump \($pid) ")' --arg pid "$(jq .pid select.json)"
-expect "dump: an ELF core, mode 0600" <(jq -n --arg magic "$(head -c 4 dump.bin | tail -c 3)" \
-	--arg mode "$(stat -c %a dump.bin)" '{$magic, $mode}') '.magic == "ELF" and .mode == "600"'
-expect "strings: TLS records, at least one for every two SSL objects lost ($leaked)" strings.json \
-	'[.classes[] | select(.class | startswith("tls")) | .count] | add >= ($leaked | tonumber) / 2' --arg leaked "$leaked"
-expect "strings: the proxy's certificate, CN $NAME" strings.json \
-	'any(.classes[] | select(.class | startswith("x509")) | .examples[]; .text | contains($name))' --arg name "$NAME"
-expect "strings: pointers to OpenSSL's methods, one for each SSL object lost" strings.json \
-	'any(.symbols.rows[]; (.module | test("libssl|libcrypto")) and (.symbol | test("_method|BIO_s_socket")) and .count >= ($leaked | tonumber))' \
-	--arg leaked "$leaked"
-expect "fixed: nothing leaks" fixed.json '.process.verdict != "leak" and all(.regions[]; .verdict != "leak")'
-expect "fixed: less than a twentieth of the growth" <(jq -s '{leaky: .[0].process.growth_bytes, fixed: .[1].process.growth_bytes}' \
-	select.json fixed.json) '.leaky > 0 and .fixed < .leaky / 20'
+report=hunt/report.json
+expect "grows: the heap, a leak" "$report" '.grows.region == "heap" and .grows.verdict == "leak"'
+expect "is: OpenSSL's SSL objects, at most as many as the proxy lost ($leaked)" "$report" \
+	'.is.rows[0] | .name == "SSL" and .count >= 10 and .after_count <= ($leaked | tonumber)' --arg leaked "$leaked"
+expect "is: the growth is accounted for" "$report" '.is.explained > 0.9'
+expect "why: in use, nobody has freed them" "$report" '.why.word == "in-use"'
+expect "next: SSL_free()" "$report" '.next.release == "SSL_free()"'
+expect "receipt: two pauses, all steps done" "$report" '.receipt.pauses == 2 and .complete'
+expect "folder: mode 0700, dumps are ELF cores, mode 0600" <(jq -n --arg magic "$(head -c 4 hunt/after.core | tail -c 3)" \
+	--arg mode "$(stat -c %a hunt hunt/after.core | tr '\n' ' ')" '{$magic, $mode}') '.magic == "ELF" and .mode == "700 600 "'
+expect "fixed: nothing leaks, and nothing was dumped" fixed/report.json \
+	'.grows.verdict != "leak" and .why.word == "no-growth" and .receipt.pauses == 0'
 
 say "What came out"
 printf '%s\n' "${answers[@]}"
