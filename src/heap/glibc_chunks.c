@@ -39,6 +39,7 @@ struct chunk_walk {
 	size_t burst;        /* how many headers to read ahead, assuming so */
 	size_t first_peek;   /* of this round */
 	size_t peek_count;
+	bool may_be_heap; /* it ended at its first header, which may be that of the main heap */
 };
 
 struct chunk_walks {
@@ -138,6 +139,13 @@ static struct lh_error *plan_chunk_peeks(struct chunk_walks *walks)
 	return NULL;
 }
 
+/* As the first chunk of the main heap does: the one before it counts as used, and says nothing of itself. */
+static bool is_first_heap_header(const struct lh_peek *peek)
+{
+	return peek->is_read && !peek->words[0] && (peek->words[1] & FLAGS) == FLAG_PREVIOUS_USED &&
+	       peek->words[1] >= CHUNK_BYTES_MIN;
+}
+
 /* Goes as far as this round's headers lead. false when the chain ends here. */
 static bool advance_chunk_walk(const struct chunk_walks *walks, struct chunk_walk *walk)
 {
@@ -145,8 +153,10 @@ static bool advance_chunk_walk(const struct chunk_walks *walks, struct chunk_wal
 	const struct lh_peek *peeks = &walks->peeks.items.items[walk->first_peek];
 	for (size_t i = 0; i < walk->peek_count; i++) {
 		uint64_t bytes;
-		if (!peeks[i].is_read || !lh_glibc_parse_mapped(peeks[i].words, end - walk->at, &bytes))
+		if (!peeks[i].is_read || !lh_glibc_parse_mapped(peeks[i].words, end - walk->at, &bytes)) {
+			walk->may_be_heap = walk->at == walk->start && is_first_heap_header(&peeks[i]);
 			return false;
+		}
 		walk->at += bytes;
 		if (bytes != walk->step_bytes) {
 			walk->step_bytes = bytes;
@@ -303,7 +313,7 @@ static struct lh_error *claim_main_heap(const struct lh_heap_memory *memory, con
 	for (size_t i = 0; i < walks->done.count; i++) {
 		const struct chunk_walk *walk = &walks->done.items[i];
 		const struct lh_region *region = region_of(walks, walk);
-		if (walk->at == region->start && region->end - region->start >= LH_MIB &&
+		if (walk->may_be_heap && walk->at == region->start && region->end - region->start >= LH_MIB &&
 		    begins_heap(memory, region->start, region->end))
 			LH_TRY(lh_heap_claim(memory, region->start, region->end, LH_REGION_HEAP, ret));
 	}

@@ -68,14 +68,28 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 	return true;
 }
 
+/* Whether regions with that access reach so far without a gap: a dump has a mapping in pieces. */
+static bool reaches(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access, uint64_t bytes)
+{
+	const struct lh_region *regions = memory->list->regions.items;
+	uint64_t start = regions[index].start;
+	while (regions[index].end - start < bytes) {
+		if (index + 1 == memory->list->regions.count || regions[index + 1].start != regions[index].end ||
+		    !lh_heap_has(memory, index + 1, access))
+			return false;
+		index++;
+	}
+	return true;
+}
+
 /* The first multiple in the region; its end when there is none, or the region is not looked at. */
 static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
 			      uint64_t region_bytes_min, uint64_t alignment)
 {
 	const struct lh_region *region = &memory->list->regions.items[index];
 	uint64_t first = lh_align_up(region->start, alignment);
-	bool is_inside = lh_heap_has(memory, index, access) && region->end - region->start >= region_bytes_min &&
-			 first >= region->start && first < region->end;
+	bool is_inside = lh_heap_has(memory, index, access) && first >= region->start && first < region->end &&
+			 reaches(memory, index, access, region_bytes_min);
 	return is_inside ? first : region->end;
 }
 

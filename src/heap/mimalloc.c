@@ -33,30 +33,34 @@ static uint32_t slice_count_of(const struct lh_mimalloc_layout *layout, const ui
 	return count;
 }
 
-/* Spans of slices follow one another up to the end of the segment; the first one holds the header. */
-static bool adds_up(const struct lh_mimalloc_layout *layout, const uint8_t *bytes, struct lh_mimalloc_segment *ret)
+/* What the first bytes say already: the first slices hold the header. */
+static bool begins_segment(const struct lh_mimalloc_layout *layout, const uint8_t *bytes,
+			   struct lh_mimalloc_segment *ret)
 {
-	uint64_t slices = word_at(bytes, layout->slice_count_offset);
-	uint64_t info_slices = word_at(bytes, layout->slice_count_offset + 8);
-	uint64_t entries = word_at(bytes, layout->entry_count_offset), at = 0;
-	if (!entries || entries > SLICES_MAX || slices < entries || slices > UINT64_MAX / LH_MIMALLOC_SLICE_BYTES ||
-	    !info_slices || info_slices > INFO_SLICES_MAX || slice_count_of(layout, bytes, 0) != info_slices)
-		return false;
-	while (at < entries) {
-		uint32_t count = slice_count_of(layout, bytes, at);
+	ret->slices = word_at(bytes, layout->slice_count_offset);
+	ret->info_slices = word_at(bytes, layout->slice_count_offset + 8);
+	ret->entries = word_at(bytes, layout->entry_count_offset);
+	ret->layout = layout;
+	return ret->entries && ret->entries <= SLICES_MAX && ret->slices >= ret->entries &&
+	       ret->slices <= UINT64_MAX / LH_MIMALLOC_SLICE_BYTES && ret->info_slices &&
+	       ret->info_slices <= INFO_SLICES_MAX && slice_count_of(layout, bytes, 0) == ret->info_slices;
+}
+
+/* Spans of slices follow one another up to the end of the segment. */
+static bool adds_up(const struct lh_mimalloc_segment *segment)
+{
+	uint64_t at = 0;
+	while (at < segment->entries) {
+		uint32_t count = slice_count_of(segment->layout, segment->header, at);
 		if (!count)
 			return false;
 		at += count;
 	}
-	ret->slices = slices;
-	ret->info_slices = info_slices;
-	ret->entries = entries;
-	ret->layout = layout;
-	return at == entries || at == slices;
+	return at == segment->entries || at == segment->slices;
 }
 
 /* Pages of the header that were never touched are not there. */
-static bool read_segment_header(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *ret)
+static void read_segment_header(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *ret)
 {
 	size_t got = memory->read(memory->context, addr, ret, LH_MIMALLOC_HEADER_BYTES_MAX);
 	for (size_t at = lh_align_down(got, LH_PAGE_BYTES); at < LH_MIMALLOC_HEADER_BYTES_MAX; at += LH_PAGE_BYTES) {
@@ -64,19 +68,22 @@ static bool read_segment_header(const struct lh_heap_memory *memory, uint64_t ad
 		if (memory->read(memory->context, addr + at, ret + at, bytes) != bytes)
 			memset(ret + at, 0, bytes);
 	}
-	return got >= HEADER_BYTES_MIN;
 }
 
 static struct lh_error *visit_segment(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *header,
 				      lh_mimalloc_visitor *visit, void *context)
 {
-	struct lh_mimalloc_segment segment = {.addr = addr, .header = header};
+	uint8_t first[HEADER_BYTES_MIN + 8];
 	uint64_t end;
-	if (!read_segment_header(memory, addr, header))
+	if (memory->read(memory->context, addr, first, sizeof(first)) != sizeof(first))
 		return NULL;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
-		if (adds_up(&layouts[i], header, &segment) &&
-		    lh_add_u64(addr, segment.slices * LH_MIMALLOC_SLICE_BYTES, &end))
+		struct lh_mimalloc_segment segment = {.addr = addr, .header = header};
+		if (!begins_segment(&layouts[i], first, &segment) ||
+		    !lh_add_u64(addr, segment.slices * LH_MIMALLOC_SLICE_BYTES, &end))
+			continue;
+		read_segment_header(memory, addr, header);
+		if (begins_segment(&layouts[i], header, &segment) && adds_up(&segment))
 			return visit(context, &segment);
 	}
 	return NULL;

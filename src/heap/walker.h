@@ -48,7 +48,7 @@ void lh_heap_find_access(const struct lh_region_list *list, uint8_t *access);
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
 
 /*
- * Appends a peek for each multiple of `alignment` in regions with that access of at least `region_bytes_min`; when
+ * Appends a peek for each multiple of `alignment` in regions with that access that reach `region_bytes_min`; when
  * these are more than `max`, about `max` of them, evenly spread.
  */
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
