@@ -76,37 +76,42 @@ static struct lh_error *run_watch(const struct lh_arguments *arguments, int *ret
 }
 
 static const struct lh_option options[] = {
-	{.name = "all", .summary = "follow all processes, by the total of their private memory"},
+	{.name = "all", .summary = "follow all processes by their private memory"},
 	{.name = "interval",
 	 .letter = 'i',
 	 .argument = "TIME",
-	 .summary = "time between looks (default: 1s to 1m, longer while nothing moves)"},
-	{.name = "for", .argument = "TIME", .summary = "stop after this time (default: at Ctrl-C, or when it ends)"},
+	 .summary = "wait TIME between samples (default: 1s to 1m, longer while nothing changes)"},
+	{.name = "for",
+	 .argument = "TIME",
+	 .summary = "stop after TIME (default: at Ctrl-C, or when the process ends)"},
 	{.name = "save",
 	 .argument = "FILE",
-	 .summary = "keep the samples in a record, or go on with one of the same process",
+	 .summary = "save the samples in a record, or continue a record of the same process",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "save-max", .argument = "SIZE", .summary = "thin the record out beyond this size (default 64M)"},
+	{.name = "save-max",
+	 .argument = "SIZE",
+	 .summary = "keep the record below SIZE by dropping samples evenly (default: 64M)"},
 	{.name = "metrics",
 	 .argument = "FILE",
-	 .summary = "keep OpenMetrics text here, for node_exporter's textfile collector",
+	 .summary = "write OpenMetrics text to FILE, for the textfile collector of node_exporter",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "on-leak",
 	 .argument = "COMMAND",
-	 .summary = "run COMMAND with sh once when growth is called a leak, and wait for it; $LEAKHUNT_PID says whose"},
+	 .summary = "run COMMAND with sh once a verdict is leak, and wait for it; $LEAKHUNT_PID is the process"},
 	{.name = "counter",
 	 .argument = "COMMAND",
-	 .summary = "with each sample run COMMAND with sh, which prints how much work was done"},
+	 .summary = "run COMMAND with sh at each sample; it prints the work done so far"},
 	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
-	{.name = "top", .argument = "N", .summary = "rows to show at most (default: 5)", .old_name = "most"},
+	{.name = "top", .argument = "N", .summary = "show at most N rows (default: 5)", .old_name = "most"},
 	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
-	{"leakhunt watch 4711", "draw its memory over time, and say what grows"},
-	{"leakhunt watch 4711 --save week.jsonl", "keep a record of any length; `select --from` judges it"},
-	{"leakhunt watch 4711 --on-leak 'leakhunt dump $LEAKHUNT_PID -o leak.core'", "dump once it is sure"},
-	{"leakhunt watch --all --metrics /var/lib/node_exporter/leakhunt.prom", "for a fleet's Prometheus to alert on"},
+	{"leakhunt watch 4711", "draw private memory over time, and say what grows"},
+	{"leakhunt watch 4711 --save week.jsonl", "keep a record, which `select --from` judges again"},
+	{"leakhunt watch 4711 --on-leak 'leakhunt dump $LEAKHUNT_PID -o leak.core'", "dump at the verdict leak"},
+	{"leakhunt watch --all --metrics /var/lib/node_exporter/leakhunt.prom",
+	 "metrics of all processes, for alerts in Prometheus"},
 	{NULL, NULL},
 };
 
@@ -117,10 +122,9 @@ const struct lh_command lh_cmd_watch = {
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,
 	.manual = lh_manual_watch,
-	.description =
-		"Looks at the kernel's counters of the process, and reads smaps only when they have moved, or now and "
-		"then. On a terminal its private memory is drawn over time; else a line is printed for each sample. "
-		"Ends with the same result as select.",
+	.description = "Reads the kernel's counters of the process, and smaps only when these counters changed, or "
+		       "from time to time. On a terminal, watch draws private memory over time; otherwise it prints "
+		       "a line per sample. At the end it prints the same result as select.",
 	.options = options,
 	.examples = examples,
 	.run = run_watch,

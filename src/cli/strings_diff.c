@@ -50,8 +50,9 @@ static struct lh_error *refuse_diff_contradictions(const struct lh_arguments *ar
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--grep prints strings of one memory"),
 				     "use --match to compare only the texts that match, or leave out the second file");
 	if (lh_arguments_operand_count(arguments) == 2 && lh_arguments_has(arguments, "against"))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "three memories are named, and two are compared"),
-				     "leave out --against, or the second file");
+		return lh_error_hint(
+			lh_error_create(LH_ERROR_USAGE, "too many operands: two dumps or processes can be compared"),
+			"leave out --against, or the second file");
 	return NULL;
 }
 

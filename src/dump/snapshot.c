@@ -197,7 +197,7 @@ static struct lh_error *make_final_room(struct lh_snapshot *snapshot)
 	return lh_final_set_init(&snapshot->final, room_bytes);
 }
 
-/* Until what is left is little, or does not get less. The room for it is had when the long lists of pages are gone. */
+/* Repeats until little is left or it stops shrinking. Allocates the final buffer after freeing the lists of pages. */
 static struct lh_error *run_passes_while_they_help(struct lh_snapshot *snapshot)
 {
 	size_t stalls = 0, count = 0;
@@ -260,7 +260,7 @@ static struct lh_error *finish_snapshot(struct lh_snapshot *snapshot)
 	return job->mode == LH_DUMP_LIVE ? lh_gaps_tell_vanished(job->process, &job->receipt.gaps) : NULL;
 }
 
-/* A stop that was announced may be longer than was thought, too: it is tried again, but not forever. */
+/* Even an accepted stop can exceed its estimate; retry at most TRIES_MAX times. */
 static uint64_t allowed_ns(const struct lh_snapshot *snapshot, enum lh_slow_answer answer, size_t tries)
 {
 	uint64_t max_pause_ns = snapshot->job->options->max_pause_ns;

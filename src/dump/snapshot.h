@@ -25,9 +25,8 @@ struct lh_snapshot {
 	uint64_t page_cost_ns; /* copying a page */
 	uint64_t left_bytes;   /* tracked, and written since they were taken, when last looked */
 	uint64_t untracked_bytes;
-	uint64_t refused_ns; /* what the last stop would have taken, when it was too long and was given up; 0: it was
-				not */
-	struct lh_error *child_refusal; /* why --on-slow=child can't be followed; NULL: it can, or was not asked for */
+	uint64_t refused_ns;            /* estimated length of the last abandoned stop; 0: none */
+	struct lh_error *child_refusal; /* why --on-slow=child is impossible; NULL: possible, or not asked for */
 };
 
 /* Reads the text of the mappings. */

@@ -41,7 +41,7 @@ void lh_core_notes_deinit(struct lh_core_notes *notes);
 struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const uint8_t *bytes, size_t length,
 			       struct lh_core_notes *ret) LH_NODISCARD;
 
-/* Fills the image from notes of vendor leakhunt. LH_ERROR_FORMAT when one is not what it should be. */
+/* Fills the image from notes of vendor leakhunt. LH_ERROR_FORMAT when a note is malformed. */
 struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
 
 /* Fills modules, names and kinds of somebody else's core, as far as its notes tell. */

@@ -113,7 +113,7 @@ struct lh_error *lh_process_open(pid_t pid, struct lh_process **ret)
 	if (count < 0)
 		return lh_error_from_errno((int)-count, "cannot read %s/stat", path);
 	if (!lh_proc_stat_parse(text, &stat))
-		return lh_error_create(LH_ERROR_FORMAT, "%s/stat is not what it should be", path);
+		return lh_error_create(LH_ERROR_FORMAT, "cannot parse %s/stat", path);
 	memcpy(process->command, stat.command, sizeof(process->command));
 	process->identity = lh_proc_stat_identity(pid, &stat);
 	LH_TRY(refuse_useless(process, &stat));

@@ -100,7 +100,7 @@ static struct lh_error *ask_kernel(struct lh_soft_dirty *soft)
 	LH_CLEANUP(lh_cleanup_close) int clear_fd = lh_self_open("clear_refs", O_WRONLY);
 	LH_CLEANUP(lh_cleanup_close) int pagemap_fd = lh_self_open("pagemap", O_RDONLY);
 	if (clear_fd < 0 || pagemap_fd < 0 || !kernel_tracks(clear_fd, pagemap_fd, soft->zero.memory, soft->page_bytes))
-		return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel keeps no soft-dirty bits");
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel lacks CONFIG_MEM_SOFT_DIRTY");
 	find_zero_frames(&soft->zero, pagemap_fd, soft->page_bytes);
 	return NULL;
 }

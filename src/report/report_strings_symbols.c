@@ -118,7 +118,7 @@ static void write_census_rows(const struct lh_strings_report *report, struct lh_
 static void write_census(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"COUNT", LH_COLUMN_RIGHT},
-						   {"EVERY", LH_COLUMN_RIGHT},
+						   {"STRIDE", LH_COLUMN_RIGHT},
 						   {"ADDRESS", LH_COLUMN_RIGHT},
 						   {"MODULE", LH_COLUMN_LEFT},
 						   {"SYMBOL", LH_COLUMN_REST}};
@@ -128,7 +128,7 @@ static void write_census(const struct lh_strings_report *report, struct lh_style
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
 	write_census_rows(report, &table);
-	lh_write_heading(style, "Symbols that its words point to", ret);
+	lh_write_heading(style, "Pointers into code and static data", ret);
 	lh_table_render(&table, style, ret);
 	char pointers[LH_FORMAT_MAX], words[LH_FORMAT_MAX], dropped[LH_FORMAT_MAX];
 	lh_buffer_printf(ret, "%s of %s words point into modules", lh_format_count(census->pointer_count, pointers),

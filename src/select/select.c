@@ -517,7 +517,7 @@ struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selec
 {
 	uint64_t count = selector->tracks.sample_count;
 	if (count < 2)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%zu sample%s: growth shows from 2 samples on",
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "%zu sample%s: growth needs at least two",
 						     (size_t)count, count == 1 ? "" : "s"),
 				     "give two or more samples, some time apart");
 	struct selecting selecting LH_CLEANUP(selecting_deinit) = {

@@ -26,7 +26,7 @@ static void describe_x509_tbs(const struct lh_candidate *candidate, const struct
 
 const struct lh_recognizer lh_recognize_x509_tbs = {
 	.name = "x509-tbs",
-	.title = "X.509 certificates, signed part only",
+	.title = "X.509 certificates (TBS only)",
 	.set = LH_PATTERNS_BINARY,
 	.patterns = patterns,
 	.validate = validate_x509_tbs,

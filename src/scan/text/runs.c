@@ -62,7 +62,7 @@ static struct lh_error *create_runs(const struct lh_run_options *options, struct
 	const struct lh_kernel *kernel;
 	LH_TRY(lh_kernel_select(&kernel));
 	if (!options->min_chars)
-		return lh_error_create(LH_ERROR_USAGE, "a string of at least 0 characters is not a string");
+		return lh_error_create(LH_ERROR_USAGE, "the minimum length must be at least 1");
 	struct lh_run_finder *finder = malloc(sizeof(*finder));
 	if (!finder)
 		return lh_error_no_memory();
