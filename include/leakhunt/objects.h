@@ -5,7 +5,7 @@
 #ifndef LEAKHUNT_OBJECTS_H
 #define LEAKHUNT_OBJECTS_H
 
-#include "leakhunt/image.h"
+#include "leakhunt/heap.h"
 #include "leakhunt/symbols.h"
 
 /* ---------------------------------------------------------------- pointer census */
@@ -69,7 +69,22 @@ struct lh_objects {
 	struct lh_strings_pool strings;
 };
 
+/* An object that was found in use. Strings are gone after the call. */
+struct lh_found_object {
+	const char *kind;
+	const char *name;
+	const char *detail;
+	uint64_t addr;
+};
+
 struct lh_objects_options {
+	/*
+	 * Blocks of the image, which say what was freed. NULL: they are walked, but for a live process, of which only
+	 * chains of glibc's chunks around each object are looked at.
+	 */
+	const struct lh_heap *heap;
+	void (*found)(void *context, const struct lh_found_object *object); /* in address order; may be NULL */
+	void *found_context;
 	unsigned walk_flags;   /* enum lh_walk_flags */
 	unsigned threads;      /* 0: one for each processor */
 	lh_progress *progress; /* may be NULL */
@@ -84,5 +99,42 @@ struct lh_objects_options {
 struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_census *census,
 				 const struct lh_objects_options *options, struct lh_objects *ret) LH_NODISCARD;
 void lh_objects_deinit(struct lh_objects *objects);
+
+/* ---------------------------------------------------------------- groups of blocks */
+
+/* How a group is told, strongest first. */
+enum lh_group_basis {
+	LH_GROUP_TYPE,    /* an object begins the block: C++, Python, a library's */
+	LH_GROUP_POINTER, /* the first pointer into a module that has a name */
+	LH_GROUP_CONTENT, /* text of one class, zeros */
+	LH_GROUP_SIZE,    /* nothing but the size */
+};
+const char *lh_group_basis_name(enum lh_group_basis basis); /* "type", "pointer", "content", "size" */
+
+struct lh_heap_group {
+	enum lh_group_basis basis;
+	const char *kind;   /* LH_GROUP_TYPE: "C++", "OpenSSL"; else "" */
+	const char *name;   /* "SSL", "vtable for Foo at +0", "JSON", "48 B" */
+	const char *detail; /* "server, TLS 1.3"; "" */
+	uint64_t count;
+	uint64_t bytes; /* usable, of the blocks themselves */
+	uint64_t example_addr;
+};
+
+struct lh_heap_groups {
+	LH_VEC(struct lh_heap_group) rows; /* by bytes, most first; each block in use is in one */
+	uint64_t count;
+	uint64_t bytes;
+	struct lh_strings_pool strings;
+};
+
+/* Puts each block in use into one group. Reads the image some times. `heap` must be the image's. */
+struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				      const struct lh_objects_options *options,
+				      struct lh_heap_groups *ret) LH_NODISCARD;
+/* The same for one block, which may be of any state: a single row. */
+struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				     size_t chunk_index, struct lh_heap_groups *ret) LH_NODISCARD;
+void lh_heap_groups_deinit(struct lh_heap_groups *groups);
 
 #endif

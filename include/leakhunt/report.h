@@ -146,6 +146,7 @@ struct lh_heap_report {
 	const struct lh_image *image;
 	const struct lh_heap *heap;
 	const struct lh_heap_findings *findings;
+	const struct lh_heap_groups *groups;
 	const struct lh_receipt *receipt; /* of the snapshot that was read; NULL: a file */
 	size_t top;                       /* rows of arenas and groups to show */
 };
@@ -153,11 +154,35 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
 /*
  * Schema "leakhunt/heap/1": path, pid (null: unknown), complete, totals{FIGURES}, allocators[{name, refused, partial,
  * lost_bytes, checked, failed, first_failure, note, blocks}], arenas[{allocator, role, kind, addr, FIGURES}],
- * findings[{kind, allocator, bytes, arenas}], sizes[{size_max_bytes (null: no bound), FIGURES by state}], receipt
- * (null: a file) as `dump --json` has it. FIGURES: mapped_bytes, resident_bytes, used_resident_bytes, used_bytes,
- * used_blocks, cached_..., free_..., overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
+ * findings[{kind, allocator, bytes, arenas}], groups[{basis (lh_group_basis_name), kind, name, detail, count, bytes,
+ * example_addr}], sizes[{size_max_bytes (null: no bound), FIGURES by state}], receipt (null: a file) as `dump --json`
+ * has it. FIGURES: mapped_bytes, resident_bytes, used_resident_bytes, used_bytes, used_blocks, cached_..., free_...,
+ * overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
  */
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
+
+/* What is known of one address. */
+struct lh_explain_report {
+	const struct lh_image *image;
+	const struct lh_heap *heap;
+	uint64_t addr;
+	const struct lh_segment *segment; /* NULL: not mapped, or not in the dump */
+	bool has_chunk;
+	struct lh_heap_chunk chunk;        /* that holds it */
+	const struct lh_heap_group *group; /* of the chunk, with its one block; NULL: not in use */
+	const char *symbol;                /* what stands there in a module; NULL */
+	uint64_t content_addr;
+	const uint8_t *content; /* from the block's beginning, or from the address */
+	size_t content_bytes;
+	bool shows_text;
+};
+void lh_report_explain_text(const struct lh_explain_report *report, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/explain/1": addr, mapping{start, end, kind, name} (null), symbol (null), block{addr, bytes,
+ * requested_bytes (null: not known), state, offset, allocator, arena, arena_role, group{basis, kind, name, detail}
+ * (null)} (null), content_addr, content_hex (null without --show-secrets).
+ */
+void lh_report_explain_json(const struct lh_explain_report *report, struct lh_buffer *ret);
 
 struct lh_diff_report {
 	const struct lh_image *before_image;

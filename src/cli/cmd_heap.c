@@ -65,27 +65,53 @@ static struct lh_error *list_blocks(const struct lh_heap *heap)
 	return NULL;
 }
 
+/* What is printed, and what it needs. */
+struct heap_answer {
+	struct lh_image *image;
+	struct lh_heap *heap;
+	struct lh_symbols *symbols;
+	struct lh_heap_findings findings;
+	struct lh_heap_groups groups;
+	struct lh_receipt receipt; /* pid 0: of a file */
+};
+
+static void heap_answer_deinit(struct heap_answer *answer)
+{
+	lh_receipt_deinit(&answer->receipt);
+	lh_heap_groups_deinit(&answer->groups);
+	lh_heap_findings_deinit(&answer->findings);
+	lh_symbols_close(answer->symbols);
+	lh_heap_destroy(answer->heap);
+	lh_cleanup_image(&answer->image);
+}
+
+static struct lh_error *find_answer(struct heap_answer *answer)
+{
+	LH_TRY(lh_heap_judge(answer->heap, &answer->findings));
+	LH_TRY(lh_symbols_open(answer->image, NULL, &answer->symbols));
+	return lh_heap_group_blocks(answer->image, answer->symbols, answer->heap, &(struct lh_objects_options){0},
+				    &answer->groups);
+}
+
 static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_status)
 {
-	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
-	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
-	struct lh_receipt receipt LH_CLEANUP(lh_receipt_deinit) = {0};
-	struct lh_heap_findings findings LH_CLEANUP(lh_heap_findings_deinit) = {0};
+	struct heap_answer answer LH_CLEANUP(heap_answer_deinit) = {0};
 	enum lh_dump_mode mode = LH_DUMP_SNAPSHOT;
 	uint64_t top = TOP_DEFAULT;
 	LH_TRY(parse_mode(arguments, &mode));
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &top));
-	LH_TRY(lh_snapshot_open(lh_arguments_operand(arguments, 0), mode, &image, &receipt));
-	LH_TRY(lh_heap_walk(image, &heap));
-	*ret_status = status_of(heap);
+	LH_TRY(lh_snapshot_open(lh_arguments_operand(arguments, 0), mode, &answer.image, &answer.receipt));
+	LH_TRY(lh_heap_walk(answer.image, &answer.heap));
+	*ret_status = status_of(answer.heap);
 	if (lh_arguments_has(arguments, "list"))
-		return list_blocks(heap);
-	LH_TRY(lh_heap_judge(heap, &findings));
+		return list_blocks(answer.heap);
+	LH_TRY(find_answer(&answer));
 	struct lh_heap_report report = {
-		.image = image,
-		.heap = heap,
-		.findings = &findings,
-		.receipt = receipt.pid ? &receipt : NULL,
+		.image = answer.image,
+		.heap = answer.heap,
+		.findings = &answer.findings,
+		.groups = &answer.groups,
+		.receipt = answer.receipt.pid ? &answer.receipt : NULL,
 		.top = top,
 	};
 	return print_heap(&report, lh_arguments_has(arguments, "json"));
@@ -97,7 +123,7 @@ static const struct lh_option options[] = {
 	 .argument = "MODE",
 	 .summary = "how a process is copied, as in `leakhunt dump` (default: snapshot)",
 	 .words = "snapshot stop child live"},
-	{.name = "top", .argument = "N", .summary = "show at most N rows of arenas (default: 20)"},
+	{.name = "top", .argument = "N", .summary = "show at most N rows of arenas, and of groups (default: 20)"},
 	{.name = "list",
 	 .letter = 'l',
 	 .summary = "print a line for each block instead: address, usable bytes, state, allocator"},
@@ -123,7 +149,9 @@ const struct lh_command lh_cmd_heap = {
 	.description =
 		"Walks the heap of each allocator block by block: glibc's malloc, CPython's pymalloc, and others. A "
 		"block is live (not freed), cached (freed, and kept by a thread for the next request of that size), or "
-		"free. The verdict says what resident memory is made of, and how much a trim would give back.\n\n"
+		"free. Each live block is in one group: by the object that begins it (C++, Python, OpenSSL and other "
+		"libraries, also stripped), else by the first pointer to something with a name, by its text, or by its "
+		"size. The verdict says what resident memory is made of, and how much a trim would give back.\n\n"
 		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
 		"milliseconds. The copy is a file without a name in TMPDIR, else /tmp, and needs as much room as "
 		"the process has private memory.\n\n"

@@ -17,6 +17,13 @@ const struct lh_manual_section lh_manual_heap[] = {
 	 "* TRIM\nBytes that the allocator's own trim or purge would give back to the kernel now. Of glibc that is "
 	 "malloc_trim(0): whole pages of free blocks in all arenas, and the top of the main arena. It empties "
 	 "fastbins, but no thread's cache."},
+	{"GROUPS",
+	 "Every live block is in one row. BY says how it was told:\n\n"
+	 "* type\nAn object begins the block: a class of C++ or Python, or a structure of a library.\n\n"
+	 "* pointer\nThe block's first pointer into a module that has a name, and its offset in the block. Blocks "
+	 "with the same function or table at the same place are mostly of one type.\n\n"
+	 "* content\nText, by its first bytes, or zeros.\n\n"
+	 "* size\nNothing was recognized."},
 	{"EXACTNESS",
 	 "leakhunt finds allocators by their structures, without symbols or debug packages. Every structure is "
 	 "checked against itself: sizes against back links, lists against counters, totals against the "

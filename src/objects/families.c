@@ -55,6 +55,25 @@ bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr)
 	return !view->has_chunk || view->chunk.memory_addr == addr;
 }
 
+/* glibc keeps 8 bytes in front of a block, 16 of one that is mapped for itself; others keep nothing there. */
+bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret)
+{
+	size_t index, count;
+	if (!heap || !lh_heap_find_chunk(heap, addr, &index))
+		return false;
+	const struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, index);
+	enum lh_region_kind kind = lh_heap_arenas(heap, &count)[chunk.arena].kind;
+	bool is_mapped = kind == LH_REGION_MMAP_CHUNK, is_glibc = kind == LH_REGION_HEAP || kind == LH_REGION_ARENA;
+	*ret = (struct lh_chunk){
+		.memory_addr = chunk.addr,
+		.size_bytes = chunk.size_bytes + (is_mapped  ? OVERHEAD
+						  : is_glibc ? OVERHEAD / 2
+							     : 0),
+		.is_used = chunk.state == LH_CHUNK_USED,
+	};
+	return true;
+}
+
 /* glibc malloc.c, request2size: 8 bytes more, at least 32, a multiple of 16; up to 16 that are too few stay in it. */
 uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr, uint64_t least)
 {
@@ -64,6 +83,9 @@ uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr
 	if (!lh_add_u64(least, OVERHEAD - 1, &rounded) || !lh_object_is_pointer(addr))
 		return 0;
 	rounded = lh_align_down(rounded, OVERHEAD);
+	struct lh_chunk chunk;
+	if (lh_object_find_chunk(view->heap, addr, &chunk))
+		return chunk.memory_addr == addr && chunk.size_bytes >= least ? chunk.size_bytes : rounded;
 	if (!view->has_chunk || lh_image_read(view->image, addr - 8, &size, 8) != 8)
 		return rounded;
 	uint64_t slack = size & MAPPED ? OVERHEAD + LH_PAGE_BYTES : 3 * OVERHEAD;
@@ -75,6 +97,9 @@ uint64_t lh_object_chunk_bytes(const struct lh_object_view *view, uint64_t addr)
 {
 	enum { CHUNK_MIN = 32, CHUNK_MAX = 1 << 24, UNUSED_FLAG = 8 };
 	uint64_t size;
+	struct lh_chunk chunk;
+	if (lh_object_find_chunk(view->heap, addr, &chunk))
+		return chunk.memory_addr == addr && chunk.size_bytes <= CHUNK_MAX ? chunk.size_bytes : 0;
 	if (!view->has_chunk || addr % OVERHEAD || lh_image_read(view->image, addr - 8, &size, 8) != 8 ||
 	    size & UNUSED_FLAG || size < CHUNK_MIN || size > CHUNK_MAX)
 		return 0;

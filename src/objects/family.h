@@ -29,10 +29,13 @@ struct lh_object_view {
 	const struct lh_hit *hit;
 	const struct lh_family_target *target; /* that the word holds; NULL: it fits a pattern */
 	size_t pattern;                        /* index in the family's patterns, without a target */
+	const struct lh_heap *heap;            /* NULL: not walked */
 	bool has_chunk;                        /* of malloc; allocators that are not known have none */
 	struct lh_chunk chunk;
 };
 
+/* The block that holds `addr`, when the heap was walked and covers it. Sizes are with what malloc keeps in front. */
+bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret);
 /* The word at `addr`; false when it can't be read. */
 bool lh_object_read(const struct lh_object_view *view, uint64_t addr, uint64_t *ret);
 /* The 32-bit word at `addr`, which is a multiple of 4. */

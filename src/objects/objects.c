@@ -49,6 +49,8 @@ struct object_search {
 	struct lh_word_pattern patterns[PATTERNS_MAX];
 	struct family_pattern pattern_owners[PATTERNS_MAX];
 	size_t pattern_count;
+	const struct lh_heap *heap; /* NULL: of a live process */
+	struct lh_heap *own_heap;   /* walked here */
 	struct lh_chunk_walk chunks;
 	uint64_t tcache_key;              /* marks freed chunks that look used; 0 */
 	LH_VEC(struct object_type) found; /* classes, while the heap is searched for them */
@@ -68,6 +70,7 @@ static void cleanup_search(struct object_search *search)
 	lh_vec_deinit(&search->library);
 	lh_vec_deinit(&search->found);
 	lh_hit_set_destroy(search->set);
+	lh_heap_destroy(search->own_heap);
 }
 
 /* ---------------------------------------------------------------- types that modules hold */
@@ -279,17 +282,35 @@ static void add_object(struct lh_object_count *count, uint64_t addr, uint64_t by
 	count->bytes += bytes;
 }
 
-/* Its allocator is its own (obmalloc.c), and what was freed has no references: malloc's chunks say nothing. */
+static void tell_found(const struct object_search *search, const char *kind, const char *name, const char *detail,
+		       uint64_t addr)
+{
+	if (search->options->found)
+		search->options->found(search->options->found_context,
+				       &(struct lh_found_object){kind, name, detail, addr});
+}
+
+/* A block of pymalloc or malloc that was freed; outside of them, and without a walk, what has no references is none. */
+static bool is_freed(const struct object_search *search, uint64_t addr)
+{
+	struct lh_chunk chunk;
+	return lh_object_find_chunk(search->heap, addr, &chunk) && !chunk.is_used;
+}
+
 static void count_python(struct object_search *search, struct object_type *type, const struct lh_hit *hit)
 {
 	struct lh_python_view view = python_view(search, hit);
 	uint64_t bytes;
-	if (lh_python_is_object(&view) && lh_python_object_bytes(&view, &type->python, &bytes))
-		add_object(&type->tally, hit->addr - 8, bytes);
+	if (!lh_python_is_object(&view) || !lh_python_object_bytes(&view, &type->python, &bytes) ||
+	    is_freed(search, hit->addr - 8))
+		return;
+	add_object(&type->tally, hit->addr - 8, bytes);
+	tell_found(search, "Python", type->target.name, "", hit->addr - 8);
 }
 
 /* The bytes of a chunk are those of the first object in it; the others lie in an array or in another object. */
-static void count_cxx(struct object_type *type, const struct lh_hit *hit, const struct lh_chunk *chunk)
+static void count_cxx(const struct object_search *search, struct object_type *type, const struct lh_hit *hit,
+		      const struct lh_chunk *chunk)
 {
 	if (chunk && !chunk->is_used) {
 		type->tally.freed_count++;
@@ -298,6 +319,7 @@ static void count_cxx(struct object_type *type, const struct lh_hit *hit, const 
 	bool is_first = chunk && hit->addr - chunk->memory_addr <= ARRAY_HEAD_MAX_BYTES &&
 			type->last_chunk != chunk->memory_addr;
 	add_object(&type->tally, hit->addr, is_first ? chunk->size_bytes : 0);
+	tell_found(search, "C++", type->target.name, "", hit->addr);
 	if (is_first)
 		type->last_chunk = chunk->memory_addr;
 }
@@ -328,10 +350,12 @@ struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh
 {
 	struct lh_object_count *row;
 	LH_TRY(find_library_row(sink->search, sink->family->kind, claim, &row));
-	if (row && claim->is_freed)
+	if (row && claim->is_freed) {
 		row->freed_count++;
-	else if (row)
+	} else if (row) {
 		add_object(row, claim->addr, claim->bytes);
+		tell_found(sink->search, row->kind, row->name, row->detail, claim->addr);
+	}
 	return NULL;
 }
 
@@ -352,6 +376,8 @@ static bool is_object_cached(const struct object_search *search, const struct lh
 
 static bool find_chunk(struct object_search *search, const struct lh_hit *hit, struct lh_chunk *ret)
 {
+	if (search->heap && lh_heap_covers(search->heap, hit->addr))
+		return lh_object_find_chunk(search->heap, hit->addr, ret);
 	if (!lh_chunk_walk_to(&search->chunks, hit->block, hit->addr, ret))
 		return false;
 	ret->is_used = ret->is_used && !is_object_cached(search, hit, ret);
@@ -364,6 +390,7 @@ static struct lh_error *take_of_family(struct object_search *search, const struc
 	struct lh_object_sink sink = {search, family};
 	view->image = search->image;
 	view->symbols = search->symbols;
+	view->heap = search->heap;
 	view->has_chunk = find_chunk(search, view->hit, &view->chunk);
 	return family->take(&sink, view);
 }
@@ -388,7 +415,7 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 		return NULL;
 	}
 	struct lh_chunk chunk;
-	count_cxx(type, hit, find_chunk(search, hit, &chunk) ? &chunk : NULL);
+	count_cxx(search, type, hit, find_chunk(search, hit, &chunk) ? &chunk : NULL);
 	return NULL;
 }
 
@@ -485,6 +512,17 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 	return walk_hits(search, take_object);
 }
 
+/* A process that runs on changes its chunks while they are walked. */
+static struct lh_error *walk_own_heap(struct object_search *search)
+{
+	bool is_still = lh_image_source(search->image) != LH_IMAGE_PROCESS;
+	if (search->heap || !is_still || !lh_image_has_addresses(search->image))
+		return NULL;
+	LH_TRY(lh_heap_walk(search->image, &search->own_heap));
+	search->heap = search->own_heap;
+	return NULL;
+}
+
 struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_census *census,
 				 const struct lh_objects_options *options, struct lh_objects *ret)
 {
@@ -494,10 +532,12 @@ struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symb
 		.image = image,
 		.symbols = symbols,
 		.options = options,
+		.heap = options->heap,
 		.chunks = {.image = image},
 		.tcache_key = lh_tcache_key_find(image),
 		.strings = &objects.strings,
 	};
+	LH_TRY(walk_own_heap(&search));
 	LH_TRY(count_objects(&search, census));
 	LH_TRY(collect_object_rows(&search, &objects));
 	*ret = objects;

@@ -144,6 +144,42 @@ static void put_findings(const struct lh_heap_report *report, struct lh_buffer *
 	}
 }
 
+/* ---------------------------------------------------------------- groups */
+
+static const struct lh_column group_columns[] = {
+	{"BYTES", LH_COLUMN_RIGHT}, {"SHARE", LH_COLUMN_RIGHT},  {"BLOCKS", LH_COLUMN_RIGHT}, {"EACH", LH_COLUMN_RIGHT},
+	{"BY", LH_COLUMN_LEFT},     {"EXAMPLE", LH_COLUMN_LEFT}, {"WHAT", LH_COLUMN_REST},
+};
+
+static void add_group_row(struct lh_table *table, const struct lh_heap_group *group, uint64_t total_bytes)
+{
+	char count[LH_FORMAT_MAX];
+	struct lh_buffer what LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_table_row(table, LH_ROW_PLAIN);
+	lh_table_cell_bytes(table, group->bytes);
+	lh_table_cell(table, "%.1f %%", total_bytes ? 100.0 * (double)group->bytes / (double)total_bytes : 0);
+	lh_table_cell(table, "%s", lh_format_count(group->count, count));
+	lh_table_cell_bytes(table, group->bytes / group->count);
+	lh_table_cell(table, "%s", lh_group_basis_name(group->basis));
+	lh_table_cell(table, "0x%" PRIx64, group->example_addr);
+	lh_buffer_printf(&what, "%s%s%s%s%s", group->kind, *group->kind ? " " : "", group->name,
+			 *group->detail ? ", " : "", group->detail);
+	lh_table_cell_escaped(table, what.data ? what.data : "");
+	table->failed |= what.failed;
+}
+
+static void put_groups(const struct lh_heap_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	const struct lh_heap_groups *groups = report->groups;
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	lh_table_init(&table, group_columns, LH_ARRAY_COUNT(group_columns));
+	for (size_t i = 0; i < groups->rows.count && i < report->top; i++)
+		add_group_row(&table, &groups->rows.items[i], groups->bytes);
+	lh_table_render(&table, style, ret);
+	if (groups->rows.count > report->top)
+		lh_buffer_printf(ret, "%zu more groups: --top N\n", groups->rows.count - report->top);
+}
+
 /* ---------------------------------------------------------------- sizes */
 
 static const struct lh_column size_columns[] = {
@@ -223,6 +259,8 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
 	put_arenas(report, style, ret);
 	lh_buffer_puts(ret, "\n");
 	put_findings(report, ret);
+	lh_buffer_puts(ret, "\n");
+	put_groups(report, style, ret);
 	lh_buffer_puts(ret, "\n");
 	put_sizes(report, style, ret);
 	lh_buffer_puts(ret, "\n");

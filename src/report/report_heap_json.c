@@ -104,6 +104,21 @@ static json_t *findings_json(const struct lh_heap_findings *findings)
 	return array;
 }
 
+static json_t *groups_json(const struct lh_heap_groups *groups)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < groups->rows.count; i++) {
+		const struct lh_heap_group *group = &groups->rows.items[i];
+		array = append_item(array,
+				    json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "basis",
+					      lh_group_basis_name(group->basis), "kind", group->kind, "name",
+					      lh_json_string(group->name), "detail", lh_json_string(group->detail),
+					      "count", lh_json_u64(group->count), "bytes", lh_json_u64(group->bytes),
+					      "example_addr", lh_json_address(group->example_addr)));
+	}
+	return array;
+}
+
 static json_t *sizes_json(const struct lh_heap *heap)
 {
 	struct lh_heap_size_row rows[LH_HEAP_SIZE_ROWS];
@@ -144,11 +159,12 @@ void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *
 {
 	struct lh_heap_totals totals = lh_heap_total(report->heap, NULL);
 	pid_t pid = lh_image_pid(report->image);
-	json_t *object = json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1",
-				   "path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
-				   pid ? json_integer(pid) : json_null(), "complete", is_complete(report->heap),
-				   "totals", totals_json(&totals), "allocators", allocators_json(report->heap),
-				   "arenas", arenas_json(report->heap), "findings", findings_json(report->findings),
-				   "sizes", sizes_json(report->heap), "receipt", receipt_json(report->receipt));
+	json_t *object = json_pack(
+		"{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1", "path",
+		lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
+		pid ? json_integer(pid) : json_null(), "complete", is_complete(report->heap), "totals",
+		totals_json(&totals), "allocators", allocators_json(report->heap), "arenas", arenas_json(report->heap),
+		"findings", findings_json(report->findings), "groups", groups_json(report->groups), "sizes",
+		sizes_json(report->heap), "receipt", receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }

@@ -1,0 +1,362 @@
+/*
+ * heap_groups: what the blocks of a heap are, each in one group. Input: a heap, and objects by type. Output: rows by
+ * bytes. A block is told by the object that begins it, else by its first pointer into a module with a name, else by its
+ * text, else by its size. Beside the heap's index it takes one bit a block.
+ */
+#include "leakhunt/objects.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	ROWS_MAX = 1 << 14,
+	SLOTS = 1 << 16,       /* of rows by name, and of addresses */
+	HEAD_WORDS = 8,        /* of a block, in which a pointer is looked for */
+	HEAD_BYTES = 64,       /* in which text is */
+	OBJECT_OFFSET_MAX = 40 /* of an object in its block: heads of Python's collector, of arrays */
+};
+
+/* What an address of a module means for blocks that point to it. */
+struct pointer_slot {
+	uint64_t addr;
+	const char *name; /* NULL: none that helps */
+	bool is_known;
+};
+
+struct grouping {
+	struct lh_image *image;
+	struct lh_symbols *symbols;
+	const struct lh_heap *heap;
+	struct lh_heap_groups *groups;
+	uint64_t *typed; /* a bit for each block */
+	uint32_t *slots; /* of rows by name: index + 1 */
+	struct pointer_slot *pointers;
+	struct lh_range modules; /* around all */
+	size_t only;             /* the one block that is asked for; SIZE_MAX: all */
+	struct lh_error *error;  /* of the visitor, which cannot return one */
+};
+
+const char *lh_group_basis_name(enum lh_group_basis basis)
+{
+	static const char *const names[] = {"type", "pointer", "content", "size"};
+	return names[basis];
+}
+
+void lh_heap_groups_deinit(struct lh_heap_groups *groups)
+{
+	lh_vec_deinit(&groups->rows);
+	lh_strings_pool_deinit(&groups->strings);
+}
+
+static void grouping_deinit(struct grouping *grouping)
+{
+	free(grouping->typed);
+	free(grouping->slots);
+	free(grouping->pointers);
+	lh_error_destroy(grouping->error);
+}
+
+/* ---------------------------------------------------------------- rows */
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3u; /* FNV-1a */
+	return (hash ^ 0xff) * 0x100000001b3u;
+}
+
+static bool is_row(const struct lh_heap_group *row, const struct lh_heap_group *wanted)
+{
+	return row->basis == wanted->basis && strcmp(row->name, wanted->name) == 0 &&
+	       strcmp(row->kind, wanted->kind) == 0 && strcmp(row->detail, wanted->detail) == 0;
+}
+
+static struct lh_error *keep_text(struct lh_heap_groups *groups, const char **text)
+{
+	return lh_strings_pool_add(&groups->strings, *text, strlen(*text), text);
+}
+
+static struct lh_error *push_row(struct lh_heap_groups *groups, struct lh_heap_group row)
+{
+	LH_TRY(keep_text(groups, &row.kind));
+	LH_TRY(keep_text(groups, &row.name));
+	LH_TRY(keep_text(groups, &row.detail));
+	return lh_vec_push(&groups->rows, row);
+}
+
+/* The row of that name; when there are too many, the first one, which is for all others. */
+static struct lh_error *find_row(struct grouping *grouping, const struct lh_heap_group *wanted,
+				 struct lh_heap_group **ret)
+{
+	struct lh_heap_groups *groups = grouping->groups;
+	uint64_t hash = hash_text(
+		hash_text(hash_text(0xcbf29ce484222325u + (uint64_t)wanted->basis, wanted->name), wanted->kind),
+		wanted->detail);
+	size_t slot = (hash ^ hash >> 32) & (SLOTS - 1);
+	for (; grouping->slots[slot]; slot = (slot + 1) & (SLOTS - 1)) {
+		*ret = &groups->rows.items[grouping->slots[slot] - 1];
+		if (is_row(*ret, wanted))
+			return NULL;
+	}
+	*ret = &groups->rows.items[0];
+	if (groups->rows.count == ROWS_MAX)
+		return NULL;
+	LH_TRY(push_row(groups, *wanted));
+	grouping->slots[slot] = (uint32_t)groups->rows.count;
+	*ret = &groups->rows.items[groups->rows.count - 1];
+	return NULL;
+}
+
+static struct lh_error *add_block(struct grouping *grouping, const struct lh_heap_group *wanted,
+				  const struct lh_heap_chunk *chunk)
+{
+	struct lh_heap_group *row;
+	LH_TRY(find_row(grouping, wanted, &row));
+	if (!row->count++)
+		row->example_addr = chunk->addr;
+	row->bytes += chunk->size_bytes;
+	grouping->groups->count++;
+	grouping->groups->bytes += chunk->size_bytes;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- types */
+
+/* The first object at the beginning of a block says what it is. */
+static void take_found(void *context, const struct lh_found_object *object)
+{
+	struct grouping *grouping = context;
+	size_t index;
+	if (grouping->error || !lh_heap_find_chunk(grouping->heap, object->addr, &index) ||
+	    (grouping->only != SIZE_MAX && index != grouping->only))
+		return;
+	struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, index);
+	if (chunk.state != LH_CHUNK_USED || object->addr - chunk.addr > OBJECT_OFFSET_MAX ||
+	    grouping->typed[index / 64] >> index % 64 & 1)
+		return;
+	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
+	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0};
+	grouping->error = add_block(grouping, &wanted, &chunk);
+}
+
+static struct lh_error *feed_census(void *context, const struct lh_block *block)
+{
+	return lh_census_pass_feed(context, block);
+}
+
+static void destroy_census_pass(struct lh_census_pass **pass)
+{
+	lh_census_pass_destroy(*pass);
+}
+
+static struct lh_error *group_by_type(struct grouping *grouping, const struct lh_objects_options *options)
+{
+	LH_CLEANUP(destroy_census_pass) struct lh_census_pass *pass = NULL;
+	struct lh_census census LH_CLEANUP(lh_census_deinit) = {0};
+	struct lh_objects objects LH_CLEANUP(lh_objects_deinit) = {0};
+	struct lh_objects_options with_heap = *options;
+	with_heap.heap = grouping->heap;
+	with_heap.found = take_found;
+	with_heap.found_context = grouping;
+	LH_TRY(lh_census_pass_create(grouping->image, &pass));
+	LH_TRY(lh_image_walk(grouping->image, options->walk_flags, feed_census, pass));
+	LH_TRY(lh_census_pass_finish(pass, grouping->symbols, 0, &census));
+	LH_TRY(lh_objects_find(grouping->image, grouping->symbols, &census, &with_heap, &objects));
+	struct lh_error *error = grouping->error;
+	grouping->error = NULL;
+	return error;
+}
+
+/* ---------------------------------------------------------------- pointers */
+
+static struct pointer_slot *find_pointer(struct grouping *grouping, uint64_t addr)
+{
+	size_t slot = (addr * UINT64_C(0x9e3779b97f4a7c15)) >> 48 & (SLOTS - 1);
+	for (size_t tries = 0; tries < SLOTS / 2; tries++, slot = (slot + 1) & (SLOTS - 1)) {
+		struct pointer_slot *pointer = &grouping->pointers[slot];
+		if (!pointer->is_known || pointer->addr == addr)
+			return pointer;
+	}
+	return NULL;
+}
+
+/* The name of what stands at an address of a module; NULL when only the place is known. */
+static const char *name_pointer(struct grouping *grouping, uint64_t addr)
+{
+	struct pointer_slot *pointer = find_pointer(grouping, addr);
+	struct lh_symbol symbol;
+	if (!pointer)
+		return NULL;
+	if (pointer->is_known)
+		return pointer->name;
+	bool has_name = lh_symbols_find(grouping->symbols, addr, &symbol) && symbol.origin != LH_SYMBOL_SECTION &&
+			!symbol.offset;
+	*pointer = (struct pointer_slot){addr, has_name ? symbol.name : NULL, true};
+	return pointer->name;
+}
+
+static bool describe_by_pointer(struct grouping *grouping, const uint64_t *words, size_t count, char *ret,
+				size_t ret_bytes)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (words[i] < grouping->modules.start || words[i] >= grouping->modules.end)
+			continue;
+		const char *name = name_pointer(grouping, words[i]);
+		if (!name)
+			continue;
+		snprintf(ret, ret_bytes, "%s at +%zu", name, i * sizeof(uint64_t));
+		return true;
+	}
+	return false;
+}
+
+/* ---------------------------------------------------------------- contents */
+
+static bool begins_with(const uint8_t *bytes, size_t length, const char *text)
+{
+	return length >= strlen(text) && memcmp(bytes, text, strlen(text)) == 0;
+}
+
+static const char *name_text(const uint8_t *bytes, size_t length)
+{
+	static const char *const heads[][2] = {
+		{"HTTP/", "HTTP"},  {"GET ", "HTTP"},   {"POST ", "HTTP"},     {"<", "XML or HTML"}, {"{\"", "JSON"},
+		{"[{", "JSON"},     {"http://", "URL"}, {"https://", "URL"},   {"SELECT ", "SQL"},   {"INSERT ", "SQL"},
+		{"UPDATE ", "SQL"}, {"/", "path"},      {"-----BEGIN", "PEM"}, {"#include", "C"},    {"#!", "script"},
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(heads); i++) {
+		if (begins_with(bytes, length, heads[i][0]))
+			return heads[i][1];
+	}
+	return "text";
+}
+
+/* Text up to its end, or zeros, as far as the head of the block shows. */
+static const char *name_content(const uint8_t *bytes, size_t length)
+{
+	enum { TEXT_MIN = 6 };
+	size_t end = 0, zeros = 0;
+	while (end < length) {
+		uint32_t rune;
+		size_t step = lh_utf8_decode(bytes + end, length - end, &rune);
+		bool is_printable =
+			step && (rune >= 0x20 || rune == '\n' || rune == '\t' || rune == '\r') && rune != 0x7f;
+		if (!is_printable)
+			break;
+		end += step;
+	}
+	while (zeros < length && !bytes[zeros])
+		zeros++;
+	if (length && zeros == length)
+		return "zeros";
+	bool is_ended = end >= length - lh_min_u64(length, 4) || !bytes[end];
+	return end >= TEXT_MIN && is_ended ? name_text(bytes, length) : NULL;
+}
+
+/* ---------------------------------------------------------------- blocks without a type */
+
+static struct lh_error *group_block(struct grouping *grouping, const struct lh_heap_chunk *chunk)
+{
+	union {
+		uint64_t words[HEAD_WORDS];
+		uint8_t bytes[HEAD_BYTES];
+	} head;
+	char name[256], size[LH_FORMAT_MAX];
+	size_t length =
+		lh_image_read(grouping->image, chunk->addr, head.bytes, lh_min_u64(chunk->size_bytes, HEAD_BYTES));
+	const char *content;
+	if (describe_by_pointer(grouping, head.words, length / 8, name, sizeof(name))) {
+		struct lh_heap_group wanted = {LH_GROUP_POINTER, "", name, "", 0, 0, 0};
+		return add_block(grouping, &wanted, chunk);
+	}
+	content = name_content(head.bytes, length);
+	if (content) {
+		struct lh_heap_group wanted = {LH_GROUP_CONTENT, "", content, "", 0, 0, 0};
+		return add_block(grouping, &wanted, chunk);
+	}
+	bool is_small = chunk->size_bytes <= 1024;
+	uint64_t most = is_small ? chunk->size_bytes : UINT64_C(1) << (64 - __builtin_clzll(chunk->size_bytes - 1));
+	snprintf(name, sizeof(name), "%s%s", is_small ? "" : "up to ", lh_format_bytes(most, size));
+	struct lh_heap_group wanted = {LH_GROUP_SIZE, "", name, "", 0, 0, 0};
+	return add_block(grouping, &wanted, chunk);
+}
+
+static struct lh_error *group_rest(struct grouping *grouping)
+{
+	size_t count = lh_heap_chunk_count(grouping->heap);
+	for (size_t i = 0; i < count; i++) {
+		struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, i);
+		if (chunk.state == LH_CHUNK_USED && !(grouping->typed[i / 64] >> i % 64 & 1))
+			LH_TRY(group_block(grouping, &chunk));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- the result */
+
+static int compare_groups(const void *a, const void *b)
+{
+	const struct lh_heap_group *left = a, *right = b;
+	int order = lh_compare_u64(right->bytes, left->bytes);
+	return order ? order : lh_compare_u64(left->example_addr, right->example_addr);
+}
+
+static struct lh_range range_of_modules(const struct lh_image *image)
+{
+	const struct lh_module_list *list = lh_image_modules(image);
+	struct lh_range range = {UINT64_MAX, 0};
+	for (size_t i = 0; i < list->modules.count; i++) {
+		range.start = lh_min_u64(range.start, list->modules.items[i].start);
+		range.end = lh_max_u64(range.end, list->modules.items[i].end);
+	}
+	return range;
+}
+
+static struct lh_error *begin_grouping(struct grouping *grouping)
+{
+	grouping->typed = calloc(lh_heap_chunk_count(grouping->heap) / 64 + 1, sizeof(uint64_t));
+	grouping->slots = calloc(SLOTS, sizeof(uint32_t));
+	grouping->pointers = calloc(SLOTS, sizeof(struct pointer_slot));
+	grouping->modules = range_of_modules(grouping->image);
+	if (!grouping->typed || !grouping->slots || !grouping->pointers)
+		return lh_error_no_memory();
+	return push_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0});
+}
+
+static void end_grouping(struct lh_heap_groups *groups, struct lh_heap_groups *ret)
+{
+	qsort(groups->rows.items, groups->rows.count, sizeof(*groups->rows.items), compare_groups);
+	while (groups->rows.count && !groups->rows.items[groups->rows.count - 1].count)
+		groups->rows.count--;
+	*ret = *groups;
+	*groups = (struct lh_heap_groups){0};
+}
+
+struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				      const struct lh_objects_options *options, struct lh_heap_groups *ret)
+{
+	struct lh_heap_groups groups LH_CLEANUP(lh_heap_groups_deinit) = {0};
+	struct grouping grouping LH_CLEANUP(grouping_deinit) = {
+		.image = image, .symbols = symbols, .heap = heap, .groups = &groups, .only = SIZE_MAX};
+	LH_TRY(begin_grouping(&grouping));
+	LH_TRY(group_by_type(&grouping, options));
+	LH_TRY(group_rest(&grouping));
+	end_grouping(&groups, ret);
+	return NULL;
+}
+
+struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				     size_t chunk_index, struct lh_heap_groups *ret)
+{
+	struct lh_heap_groups groups LH_CLEANUP(lh_heap_groups_deinit) = {0};
+	struct grouping grouping LH_CLEANUP(grouping_deinit) = {
+		.image = image, .symbols = symbols, .heap = heap, .groups = &groups, .only = chunk_index};
+	struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, chunk_index);
+	LH_TRY(begin_grouping(&grouping));
+	LH_TRY(group_by_type(&grouping, &(struct lh_objects_options){0}));
+	if (!groups.count)
+		LH_TRY(group_block(&grouping, &chunk));
+	end_grouping(&groups, ret);
+	return NULL;
+}
