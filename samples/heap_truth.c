@@ -235,7 +235,11 @@ typedef int numeric_property_call(const char *name, size_t *ret);
 static void *find_symbol(const char *name)
 {
 #ifdef __GLIBC__
-	return dlsym(RTLD_DEFAULT, name);
+	void *symbol = dlsym(RTLD_DEFAULT, name);
+	/* What it says when it fails lies in a block until it is asked for the second time. */
+	dlerror();
+	dlerror();
+	return symbol;
 #else
 	(void)name;
 	return NULL;
@@ -296,7 +300,6 @@ static void write_totals(void)
 		write_jemalloc_totals((mallctl_call *)mallctl);
 	if (property)
 		write_tcmalloc_totals((numeric_property_call *)property);
-	/* Last: dlsym keeps what it says when it fails in a block. */
 	write_glibc_totals();
 }
 

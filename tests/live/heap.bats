@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# leakhunt heap and explain on running processes and dumps, against what the programs and their allocators say.
+# shellcheck disable=SC2154 # bats sets them
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+teardown() {
+	stop_samples
+	[ -z "${PYTHON_PID-}" ] || kill "$PYTHON_PID"
+}
+
+# heap OPERAND...: its JSON, in HEAP.
+heap() {
+	HEAP=$("$LEAKHUNT" heap --json "$@")
+}
+
+# of_heap FILTER ARGS...
+of_heap() {
+	jq -r "$@" <<<"$HEAP"
+}
+
+# total NAME: a total of the allocator's own, as heap_truth wrote it.
+total() {
+	sed -n "s/^T $1 //p" "$BATS_TEST_TMPDIR/truth"
+}
+
+assert_glibc_totals() {
+	[ "$(of_heap '.complete, .allocators[0].failed' | tr '\n' ' ')" = "true 0 " ]
+	# Free blocks are counted without the 8 bytes that malloc keeps of each; what fastbins hold is free to mallinfo.
+	[ "$(of_heap .totals.free_blocks)" = "$(total glibc.free_blocks)" ]
+	[ "$(($(of_heap .totals.free_bytes) + 8 * $(of_heap .totals.free_blocks) + $(total glibc.fast)))" = "$(total glibc.free)" ]
+	[ "$(of_heap '[.arenas[] | select(.role == "mmapped") | .used_blocks] | add // 0')" = "$(total glibc.mapped_blocks)" ]
+}
+
+@test "glibc: all blocks of a program that knows them, in a dump and live, totals equal mallinfo's" {
+	start_sample heap_truth --threads 4 --operations 40000 --slots 5000 --file "$BATS_TEST_TMPDIR/truth"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null >/dev/null
+	compared=$("$SAMPLES/compare_blocks" "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/truth")
+	[ "$(jq -r '.missing, .invented, .misfit, (.found == .live)' <<<"$compared" | tr '\n' ' ')" = "0 0 0 true " ]
+	heap "$BATS_TEST_TMPDIR/dump"
+	assert_glibc_totals
+	[ "$(of_heap .receipt)" = null ]
+	heap "$SAMPLE_PID"
+	assert_glibc_totals
+	[ "$(of_heap .receipt.pid)" = "$SAMPLE_PID" ]
+	assert_sample_unharmed
+}
+
+@test "fragmentation: malloc_trim frees what was predicted, within 5 percent" {
+	command -v gdb >/dev/null || skip "gdb is not installed"
+	start_sample fragmentation --steps 28
+	heap "$SAMPLE_PID"
+	predicted=$(of_heap .totals.returnable_bytes)
+	before=$(awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup")
+	# gdb cannot write all registers of some processors, and fails after the call.
+	gdb -p "$SAMPLE_PID" -batch -ex 'call (int)malloc_trim(0)' >/dev/null 2>&1 || true
+	after=$(awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup")
+	[ "$predicted" -gt 1000000 ]
+	assert_between $((predicted * 95 / 100)) $((before - after)) $((predicted * 105 / 100))
+	heap "$SAMPLE_PID"
+	[ "$(of_heap .totals.returnable_bytes)" -lt 20000 ]
+	[ "$(of_heap .findings[0].kind)" = fragmented ]
+}
+
+@test "C++: groups by class have the right counts, explain says which" {
+	start_sample cxx_objects --steps 500
+	heap "$SAMPLE_PID"
+	for class in shop::Order shop::PaidOrder shop::ExpressOrder "shop::Cache<int, double>"; do
+		blocks=$(of_heap --arg name "$class" '.groups[] | select(.kind == "C++" and .name == $name) | .count')
+		[ "$blocks" = 500 ]
+	done
+	[ "$(of_heap '[.groups[].bytes] | add')" = "$(of_heap .totals.used_bytes)" ]
+	[ "$(of_heap '[.groups[].count] | add')" = "$(of_heap .totals.used_blocks)" ]
+	addr=$(of_heap '.groups[] | select(.name == "shop::PaidOrder") | .example_addr')
+	run --separate-stderr "$LEAKHUNT" explain --json "$addr" "$SAMPLE_PID"
+	[ "$status" -eq 0 ]
+	[ "$(jq -r '.block.state, .block.allocator, .block.group.name, .content_hex' <<<"$output" | tr '\n' ' ')" = \
+		"used glibc shop::PaidOrder null " ]
+}
+
+@test "Python: blocks in use are those of sys._debugmallocstats" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
+	cat >"$BATS_TEST_TMPDIR/heap.py" <<-'EOF'
+		import sys, time
+		kept = {i: str(i) * 3 for i in range(50000)}
+		for i in range(0, 50000, 3): del kept[i]
+		sys._debugmallocstats()
+		print("READY", flush=True)
+		time.sleep(600)
+	EOF
+	"$(python3 -c 'import sys; print(sys.executable)')" "$BATS_TEST_TMPDIR/heap.py" \
+		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/stats" 3>&- &
+	PYTHON_PID=$!
+	wait_until 200 grep -q READY "$BATS_TEST_TMPDIR/out"
+	heap "$PYTHON_PID"
+	[ "$(of_heap '[.allocators[] | .failed] | add')" = 0 ]
+	# class, size, pools, blocks in use, blocks available
+	awk '/^ *[0-9]+ +[0-9]+ +[0-9,]+ +[0-9,]+ +[0-9,]+$/ {gsub(",", ""); n += $4; bytes += $4 * $2} END {print n, bytes}' \
+		"$BATS_TEST_TMPDIR/stats" >"$BATS_TEST_TMPDIR/expected"
+	read -r blocks bytes <"$BATS_TEST_TMPDIR/expected"
+	[ "$blocks" -gt 30000 ]
+	# print() came after the statistics: its buffer and text may take some blocks.
+	found=$(of_heap '.arenas[] | select(.allocator == "pymalloc") | .used_blocks')
+	assert_between $((blocks - 20)) "$found" $((blocks + 20))
+	found=$(of_heap '.arenas[] | select(.allocator == "pymalloc") | .used_bytes')
+	assert_between $((bytes - 4096)) "$found" $((bytes + 4096))
+}
