@@ -18,11 +18,6 @@ static const struct lh_strings_block *const blocks[] = {
 
 /* ---------------------------------------------------------------- shared by the blocks */
 
-double lh_percent(uint64_t part, uint64_t whole)
-{
-	return whole ? 100.0 * (double)part / (double)whole : 0;
-}
-
 uint64_t lh_nonzero_bytes(const struct lh_summary *summary)
 {
 	return summary->scanned_bytes - summary->zero_bytes;

@@ -3,6 +3,7 @@
  * in what is listed, in characters of 1, 2 and 4 bytes of either byte order, and wherever memory is cut.
  */
 #include "recognize_unit.h"
+#include "scan/recognize/secret_finder.h"
 
 #include "scan/recognizers/secret_forms.h"
 #include "scan/text/list_mask.h"
