@@ -138,6 +138,7 @@ struct lh_hunt {
 	bool is_comparison;                        /* rows say what grew; else what there is most of */
 	struct lh_hunt_row rows[LH_HUNT_ROWS_MAX]; /* the main one first */
 	size_t row_count;
+	int64_t zero_bytes;     /* growth of zero pages between the dumps, beside that */
 	int64_t compared_bytes; /* growth between the dumps, without zero pages */
 	double explained;       /* share of compared_bytes that objects, else texts and contents, account for: 0 to 1 */
 	int64_t owned_bytes; /* of the main row, with objects of its family that grew with it; 0: the same as its own */

@@ -123,12 +123,12 @@ void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, stru
  * Schema "leakhunt/hunt/1": complete, pid, command, folder, record, before, after (paths; null: none), grows{region,
  * cause, cause_text, verdict, probability, growth_bytes, rate_bytes_per_hour, rate_low_bytes_per_hour,
  * rate_high_bytes_per_hour, samples, reason, held (lh_holding_name; null: none), forecast (as of leakhunt/select/2)}
- * (null: no samples), is{compared (false: rows say what there is most of), growth_bytes (of the dumps), explained (0 to
- * 1), owned_bytes, rows[{kind ("objects", "content", "texts", "blocks"), family, name, detail, count, bytes,
- * before_count, after_count, each_bytes, addr}]}, why{word (lh_hunt_why_name), before and after {used_blocks,
- * used_bytes, free_bytes} (null: not known)}, next{text, source, acquire, release (null: none is known)},
- * steps[{step, outcome, reason, elapsed_ns}], receipt{longest_pause_ns, pauses, longest_call_ns, elapsed_ns,
- * disk_bytes, copied_bytes}.
+ * (null: no samples), is{compared (false: rows say what there is most of), growth_bytes (of the dumps, without zero
+ * pages), zero_growth_bytes, explained (0 to 1), owned_bytes, rows[{kind ("objects", "content", "texts", "blocks"),
+ * family, name, detail, count, bytes, before_count, after_count, each_bytes, addr}]}, why{word (lh_hunt_why_name),
+ * before and after {used_blocks, used_bytes, free_bytes} (null: not known)}, next{text, source, acquire, release (null:
+ * none is known)}, steps[{step, outcome, reason, elapsed_ns}], receipt{longest_pause_ns, pauses, longest_call_ns,
+ * elapsed_ns, disk_bytes, copied_bytes}.
  */
 void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret);
 

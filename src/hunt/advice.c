@@ -87,9 +87,12 @@ static void say_type(struct lh_hunt *hunt)
 
 static const struct advice *find_runtime(const struct lh_hunt *hunt)
 {
-	const char *word = hunt->why == LH_HUNT_WHY_REFERENCED ? "python-pools"
-			   : hunt->has_cause                   ? hunt->cause.word
-							       : "";
+	const char *word = hunt->has_cause ? hunt->cause.word : "";
+	if (hunt->why == LH_HUNT_WHY_REFERENCED)
+		word = "python-pools";
+	/* Buffers of node lie in malloc's heap. */
+	else if (hunt->facts.has_v8 && hunt->why == LH_HUNT_WHY_IN_USE)
+		word = "v8-heap";
 	for (size_t i = 0; i < LH_ARRAY_COUNT(runtimes); i++) {
 		if (strcmp(runtimes[i].word, word) == 0)
 			return &runtimes[i];

@@ -181,6 +181,8 @@ static void explain_growth(struct lh_hunt *hunt, const struct lh_size_table size
 {
 	hunt->compared_bytes =
 		used_dump_bytes(&hunt->summaries[LH_HUNT_AFTER]) - used_dump_bytes(&hunt->summaries[LH_HUNT_BEFORE]);
+	hunt->zero_bytes =
+		(int64_t)(hunt->summaries[LH_HUNT_AFTER].zero_bytes - hunt->summaries[LH_HUNT_BEFORE].zero_bytes);
 	add_objects(hunt);
 	add_first(hunt, LH_DIFF_TEMPLATES, LH_HUNT_ROW_TEXTS);
 	add_first(hunt, LH_DIFF_CLASSES, LH_HUNT_ROW_CONTENT);

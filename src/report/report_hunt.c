@@ -30,6 +30,21 @@ static void put_hunt_text(const char *text, struct lh_buffer *ret)
 	lh_buffer_escape(ret, text, strlen(text));
 }
 
+/* Names and templates that do not fit are cut, at a character's border. */
+static void put_short_text(const char *text, struct lh_buffer *ret)
+{
+	enum { SHOWN_MAX = 64 };
+	size_t length = strlen(text);
+	if (length <= SHOWN_MAX) {
+		put_hunt_text(text, ret);
+		return;
+	}
+	for (length = SHOWN_MAX; length && ((unsigned char)text[length] & 0xc0) == 0x80; length--)
+		;
+	lh_buffer_escape(ret, text, length);
+	lh_buffer_puts(ret, "...");
+}
+
 static int64_t whole_rate(double bytes_per_hour)
 {
 	return (int64_t)fmax(fmin(bytes_per_hour, 9e18), -9e18);
@@ -56,7 +71,7 @@ static void put_row_name(const struct lh_hunt_row *row, bool is_main, struct lh_
 	case LH_HUNT_ROW_OBJECTS:
 		if (is_main && *row->family)
 			lh_buffer_printf(ret, "%s ", row->family);
-		put_hunt_text(row->name, ret);
+		put_short_text(row->name, ret);
 		if (*row->detail) {
 			lh_buffer_puts(ret, " (");
 			put_hunt_text(row->detail, ret);
@@ -64,11 +79,11 @@ static void put_row_name(const struct lh_hunt_row *row, bool is_main, struct lh_
 		}
 		break;
 	case LH_HUNT_ROW_CONTENT:
-		put_hunt_text(row->name, ret);
+		put_short_text(row->name, ret);
 		break;
 	case LH_HUNT_ROW_TEXTS:
 		lh_buffer_puts(ret, "texts like `");
-		put_hunt_text(row->name, ret);
+		put_short_text(row->name, ret);
 		lh_buffer_puts(ret, "`");
 		break;
 	case LH_HUNT_ROW_BLOCKS:
@@ -205,11 +220,13 @@ static void put_row(const struct lh_hunt *hunt, const struct lh_hunt_row *row, s
 
 static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
-	char bytes[LH_FORMAT_MAX];
+	char bytes[LH_FORMAT_MAX], zeros[LH_FORMAT_MAX];
 	put_label("", style, ret);
 	lh_buffer_printf(ret,
-			 "(the dumps differ by %s of pages that are not zero; rows like these account for %.0f %%)\n",
-			 lh_format_signed_bytes(hunt->compared_bytes, bytes), 100 * hunt->explained);
+			 "(the dumps differ by %s of pages that are not zero and %s of zero pages; types and texts "
+			 "account for %.0f %% of the former)\n",
+			 lh_format_signed_bytes(hunt->compared_bytes, bytes),
+			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained);
 }
 
 static void put_compare_command(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
@@ -232,7 +249,10 @@ static void put_content(const struct lh_hunt *hunt, struct lh_style style, struc
 	if (hunt->why == LH_HUNT_WHY_NO_GROWTH && !hunt->row_count)
 		return;
 	put_label("what it is", style, ret);
-	if (!hunt->row_count)
+	if (!hunt->row_count && hunt->why == LH_HUNT_WHY_NOT_RELEASED && hunt->has_cause) {
+		put_hunt_text(hunt->cause.text, ret);
+		lh_buffer_puts(ret, "\n");
+	} else if (!hunt->row_count)
 		lh_buffer_puts(ret, hunt->has_diff ? "not known: no type, text or size of block stands out\n"
 						   : "not known: there are no dumps to compare\n");
 	for (size_t i = 0; i < hunt->row_count; i++) {
@@ -242,7 +262,7 @@ static void put_content(const struct lh_hunt *hunt, struct lh_style style, struc
 			lh_buffer_puts(ret, "not compared; most of it is: ");
 		put_row(hunt, &hunt->rows[i], ret);
 	}
-	if (hunt->has_diff && hunt->compared_bytes > 0)
+	if (hunt->has_diff && (hunt->row_count || hunt->why != LH_HUNT_WHY_NOT_RELEASED))
 		put_share(hunt, style, ret);
 	put_compare_command(hunt, style, ret);
 }
@@ -425,9 +445,10 @@ static json_t *rows_of_hunt_json(const struct lh_hunt *hunt)
 
 static json_t *content_of_hunt_json(const struct lh_hunt *hunt)
 {
-	return json_pack("{s:b, s:I, s:f, s:I, s:o}", "compared", hunt->is_comparison, "growth_bytes",
-			 (json_int_t)hunt->compared_bytes, "explained", hunt->explained, "owned_bytes",
-			 (json_int_t)hunt->owned_bytes, "rows", rows_of_hunt_json(hunt));
+	return json_pack("{s:b, s:I, s:I, s:f, s:I, s:o}", "compared", hunt->is_comparison, "growth_bytes",
+			 (json_int_t)hunt->compared_bytes, "zero_growth_bytes", (json_int_t)hunt->zero_bytes,
+			 "explained", hunt->explained, "owned_bytes", (json_int_t)hunt->owned_bytes, "rows",
+			 rows_of_hunt_json(hunt));
 }
 
 static json_t *heap_side_json(const struct lh_hunt_heap *heap)
