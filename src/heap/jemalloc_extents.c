@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { PAGE_BITS = 12, ADDRESS_BITS = 56, LEAF_ALIGNMENT = 64, VOTES_MIN = 2 };
+enum { PAGE_BITS = 12, ADDRESS_BITS = 56, LEAF_ALIGNMENT = 64 };
 
 /* Of the entries that are set, at least this share names an extent of that page: else it is no leaf. */
 enum { LEAF_GOOD_PERCENT = 80 };
@@ -161,6 +161,14 @@ static struct lh_error *vote_for_leaf(struct extent_search *search, const struct
 	return NULL;
 }
 
+/* An entry repeats the size index and whether it is a slab; other pointers to descriptors do not. */
+static bool agrees_with_extent(size_t shape, uint64_t word, uint64_t next_word, const struct lh_jemalloc_extent *extent)
+{
+	uint64_t size_index = shape ? (next_word & UINT32_MAX) >> 5 : word >> 48;
+	bool is_slab = (shape ? next_word : word) & 1;
+	return size_index == lh_jemalloc_size_index(extent) && is_slab == lh_jemalloc_is_slab(extent);
+}
+
 static struct lh_error *count_votes(void *context, uint64_t addr, const uint64_t *words, size_t count)
 {
 	struct extent_search *search = context;
@@ -173,8 +181,10 @@ static struct lh_error *count_votes(void *context, uint64_t addr, const uint64_t
 		if (edata_addr < first || edata_addr > last || words[i] >> 56)
 			continue;
 		const struct lh_jemalloc_extent *extent = find_candidate(search, edata_addr);
-		for (size_t shape = 0; extent && shape < LH_ARRAY_COUNT(shapes); shape++)
-			LH_TRY(vote_for_leaf(search, extent, shape, addr + i * 8));
+		for (size_t shape = 0; extent && shape < LH_ARRAY_COUNT(shapes); shape++) {
+			if (agrees_with_extent(shape, words[i], i + 1 < count ? words[i + 1] : 0, extent))
+				LH_TRY(vote_for_leaf(search, extent, shape, addr + i * 8));
+		}
 	}
 	return NULL;
 }
@@ -261,7 +271,7 @@ static struct lh_error *choose_leaves(struct extent_search *search)
 {
 	if (search->place_count)
 		qsort(search->places, search->place_slots, sizeof(*search->places), compare_votes);
-	for (size_t i = 0; i < search->place_count && search->places[i].votes >= VOTES_MIN; i++) {
+	for (size_t i = 0; i < search->place_count && search->places[i].votes; i++) {
 		const struct leaf_place *place = &search->places[i];
 		struct leaf_reading trial = {.search = search, .leaf = place, .is_trial = true};
 		if (overlaps_leaf(search, place))
