@@ -17,7 +17,7 @@
 /* ---------------------------------------------------------------- shared */
 
 /* The label's column of a line, or blanks below it. */
-static void put_label(const char *label, struct lh_style style, struct lh_buffer *ret)
+static void put_hunt_label(const char *label, struct lh_style style, struct lh_buffer *ret)
 {
 	char text[32];
 	snprintf(text, sizeof(text), "%-12s", label);
@@ -52,7 +52,7 @@ static int64_t whole_rate(double bytes_per_hour)
 
 static void begin_command(struct lh_style style, struct lh_buffer *ret)
 {
-	put_label("", style, ret);
+	put_hunt_label("", style, ret);
 	lh_buffer_puts(ret, "$ leakhunt ");
 }
 
@@ -170,13 +170,13 @@ static void put_forecast(const struct lh_hunt *hunt, struct lh_style style, stru
 {
 	if (!hunt->has_forecast)
 		return;
-	put_label("", style, ret);
+	put_hunt_label("", style, ret);
 	lh_report_forecast_text(&hunt->forecast, ret);
 }
 
 static void put_growth(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
-	put_label("what grows", style, ret);
+	put_hunt_label("what grows", style, ret);
 	if (!hunt->has_selection) {
 		lh_buffer_puts(ret, "not known: there are no samples\n");
 		return;
@@ -188,7 +188,7 @@ static void put_growth(const struct lh_hunt *hunt, struct lh_style style, struct
 	else
 		put_total(hunt, ret);
 	if (hunt->has_cause) {
-		put_label("", style, ret);
+		put_hunt_label("", style, ret);
 		put_hunt_text(hunt->cause.text, ret);
 		lh_buffer_puts(ret, "\n");
 	}
@@ -221,7 +221,7 @@ static void put_row(const struct lh_hunt *hunt, const struct lh_hunt_row *row, s
 static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
 	char bytes[LH_FORMAT_MAX], zeros[LH_FORMAT_MAX];
-	put_label("", style, ret);
+	put_hunt_label("", style, ret);
 	lh_buffer_printf(ret,
 			 "(the dumps differ by %s of pages that are not zero and %s of zero pages; types and texts "
 			 "account for %.0f %% of the former)\n",
@@ -244,11 +244,11 @@ static void put_compare_command(const struct lh_hunt *hunt, struct lh_style styl
 	lh_buffer_puts(ret, "\n");
 }
 
-static void put_content(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+static void put_hunt_content(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
 	if (hunt->why == LH_HUNT_WHY_NO_GROWTH && !hunt->row_count)
 		return;
-	put_label("what it is", style, ret);
+	put_hunt_label("what it is", style, ret);
 	if (!hunt->row_count && hunt->why == LH_HUNT_WHY_NOT_RELEASED && hunt->has_cause) {
 		put_hunt_text(hunt->cause.text, ret);
 		lh_buffer_puts(ret, "\n");
@@ -257,7 +257,7 @@ static void put_content(const struct lh_hunt *hunt, struct lh_style style, struc
 						   : "not known: there are no dumps to compare\n");
 	for (size_t i = 0; i < hunt->row_count; i++) {
 		if (i)
-			put_label("", style, ret);
+			put_hunt_label("", style, ret);
 		else if (!hunt->is_comparison)
 			lh_buffer_puts(ret, "not compared; most of it is: ");
 		put_row(hunt, &hunt->rows[i], ret);
@@ -318,13 +318,19 @@ static void put_why(const struct lh_hunt *hunt, struct lh_style style, struct lh
 {
 	if (hunt->why == LH_HUNT_WHY_NO_GROWTH)
 		return;
-	put_label("why it stays", style, ret);
+	put_hunt_label("why it stays", style, ret);
 	put_hunt_reason(hunt, ret);
+	if (hunt->keeps_dumps && hunt->dump_paths[LH_HUNT_AFTER] && hunt->heaps[LH_HUNT_AFTER].is_known) {
+		begin_command(style, ret);
+		lh_buffer_puts(ret, "heap ");
+		lh_shell_word(ret, hunt->dump_paths[LH_HUNT_AFTER]);
+		lh_buffer_puts(ret, "\n");
+	}
 }
 
 static void put_advice(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
-	put_label("what to do", style, ret);
+	put_hunt_label("what to do", style, ret);
 	put_hunt_text(hunt->advice, ret);
 	if (hunt->advice_source[0])
 		lh_buffer_printf(ret, " [%s]", hunt->advice_source);
@@ -349,7 +355,7 @@ static void put_steps(const struct lh_hunt *hunt, struct lh_style style, struct 
 		if (hunt->why == LH_HUNT_WHY_NO_GROWTH && step->outcome == LH_HUNT_NOT_REACHED)
 			continue;
 		last = step->reason;
-		put_label("not done", style, ret);
+		put_hunt_label("not done", style, ret);
 		lh_buffer_printf(ret, "%s (%s)%s", lh_hunt_step_name((enum lh_hunt_step)i),
 				 lh_hunt_outcome_name(step->outcome), step->reason[0] ? ": " : "");
 		put_hunt_text(step->reason, ret);
@@ -375,7 +381,7 @@ static void put_receipt(const struct lh_hunt *hunt, struct lh_style style, struc
 	uint64_t longest = longest_pause(hunt, &pause_count);
 	if (!hunt->folder)
 		return;
-	put_label("receipt", style, ret);
+	put_hunt_label("receipt", style, ret);
 	if (pause_count)
 		lh_buffer_printf(ret, "stopped %zu time%s, %s at most; ", pause_count, pause_count > 1 ? "s" : "",
 				 lh_format_duration(longest, pause));
@@ -393,7 +399,7 @@ void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, stru
 {
 	put_head(hunt, style, ret);
 	put_growth(hunt, style, ret);
-	put_content(hunt, style, ret);
+	put_hunt_content(hunt, style, ret);
 	put_why(hunt, style, ret);
 	put_advice(hunt, style, ret);
 	put_steps(hunt, style, ret);

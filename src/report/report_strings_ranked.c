@@ -167,7 +167,7 @@ static void put_striking(const struct lh_summary *summary, struct lh_buffer *ret
 	char count[LH_FORMAT_MAX];
 	const struct lh_repeated *text = summary->repeated.count ? &summary->repeated.items[0] : NULL;
 	double share = text ? lh_percent(text->bytes, summary->scanned_bytes) : 0;
-	if (share >= ROW_SHARE_MIN && !text->is_secret) {
+	if (text && share >= ROW_SHARE_MIN && !text->is_secret) {
 		lh_buffer_printf(ret, "stands out: one text %s times, %.1f %%: ", lh_format_count(text->count, count),
 				 share);
 		lh_buffer_escape(ret, text->text, strlen(text->text));
