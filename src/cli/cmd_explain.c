@@ -47,7 +47,7 @@ static void read_content(struct explanation *explanation, struct lh_explain_repo
 					      lh_min_u64(most, CONTENT_BYTES));
 }
 
-static struct lh_error *print_explanation(const struct lh_explain_report *report, bool is_json)
+static struct lh_error *print_explained_address(const struct lh_explain_report *report, bool is_json)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (is_json)
@@ -76,7 +76,7 @@ static struct lh_error *run_explain(const struct lh_arguments *arguments, int *r
 	LH_TRY(find_block(&explanation, &report));
 	read_content(&explanation, &report);
 	*ret_status = report.segment ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
-	return print_explanation(&report, lh_arguments_has(arguments, "json"));
+	return print_explained_address(&report, lh_arguments_has(arguments, "json"));
 }
 
 static const struct lh_option options[] = {

@@ -96,7 +96,7 @@ static void end_with_top(struct span *span, uint64_t addr, uint64_t bytes)
 
 /* ---------------------------------------------------------------- walking */
 
-static struct lh_error *add_block(struct span *span, uint64_t addr, uint64_t bytes, enum lh_chunk_state state)
+static struct lh_error *add_span_block(struct span *span, uint64_t addr, uint64_t bytes, enum lh_chunk_state state)
 {
 	struct lh_heap_chunk chunk = {
 		.addr = addr + LH_GLIBC_HEADER_BYTES,
@@ -185,7 +185,7 @@ static struct lh_error *walk_chunk(struct span *span, uint64_t addr, const struc
 	if (is_top) {
 		end_with_top(span, addr, header->bytes);
 		*ret_next = span->end;
-		return add_block(span, addr, header->bytes, LH_CHUNK_FREE);
+		return add_span_block(span, addr, header->bytes, LH_CHUNK_FREE);
 	}
 	if (!read_state(span, addr, header->bytes, &state)) {
 		*ret_next = resume_behind(span, addr, "chunk: its size and the next one's prev_size differ");
@@ -196,7 +196,7 @@ static struct lh_error *walk_chunk(struct span *span, uint64_t addr, const struc
 	if (state != LH_CHUNK_USED)
 		extend_run(span, addr, header->bytes);
 	*ret_next = addr + header->bytes;
-	return add_block(span, addr, header->bytes, state);
+	return add_span_block(span, addr, header->bytes, state);
 }
 
 static struct lh_error *walk_span(struct span *span)

@@ -66,7 +66,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 	return (hash ^ 0xff) * 0x100000001b3u;
 }
 
-static bool is_row(const struct lh_heap_group *row, const struct lh_heap_group *wanted)
+static bool is_group_row(const struct lh_heap_group *row, const struct lh_heap_group *wanted)
 {
 	return row->basis == wanted->basis && strcmp(row->name, wanted->name) == 0 &&
 	       strcmp(row->kind, wanted->kind) == 0 && strcmp(row->detail, wanted->detail) == 0;
@@ -77,7 +77,7 @@ static struct lh_error *keep_text(struct lh_heap_groups *groups, const char **te
 	return lh_strings_pool_add(&groups->strings, *text, strlen(*text), text);
 }
 
-static struct lh_error *push_row(struct lh_heap_groups *groups, struct lh_heap_group row)
+static struct lh_error *push_group_row(struct lh_heap_groups *groups, struct lh_heap_group row)
 {
 	LH_TRY(keep_text(groups, &row.kind));
 	LH_TRY(keep_text(groups, &row.name));
@@ -86,8 +86,8 @@ static struct lh_error *push_row(struct lh_heap_groups *groups, struct lh_heap_g
 }
 
 /* The row of that name; when there are too many, the first one, which is for all others. */
-static struct lh_error *find_row(struct grouping *grouping, const struct lh_heap_group *wanted,
-				 struct lh_heap_group **ret)
+static struct lh_error *find_group_row(struct grouping *grouping, const struct lh_heap_group *wanted,
+				       struct lh_heap_group **ret)
 {
 	struct lh_heap_groups *groups = grouping->groups;
 	uint64_t hash = hash_text(
@@ -96,23 +96,23 @@ static struct lh_error *find_row(struct grouping *grouping, const struct lh_heap
 	size_t slot = (hash ^ hash >> 32) & (SLOTS - 1);
 	for (; grouping->slots[slot]; slot = (slot + 1) & (SLOTS - 1)) {
 		*ret = &groups->rows.items[grouping->slots[slot] - 1];
-		if (is_row(*ret, wanted))
+		if (is_group_row(*ret, wanted))
 			return NULL;
 	}
 	*ret = &groups->rows.items[0];
 	if (groups->rows.count == ROWS_MAX)
 		return NULL;
-	LH_TRY(push_row(groups, *wanted));
+	LH_TRY(push_group_row(groups, *wanted));
 	grouping->slots[slot] = (uint32_t)groups->rows.count;
 	*ret = &groups->rows.items[groups->rows.count - 1];
 	return NULL;
 }
 
-static struct lh_error *add_block(struct grouping *grouping, const struct lh_heap_group *wanted,
-				  const struct lh_heap_chunk *chunk)
+static struct lh_error *count_group_block(struct grouping *grouping, const struct lh_heap_group *wanted,
+					  const struct lh_heap_chunk *chunk)
 {
 	struct lh_heap_group *row;
-	LH_TRY(find_row(grouping, wanted, &row));
+	LH_TRY(find_group_row(grouping, wanted, &row));
 	if (!row->count++)
 		row->example_addr = chunk->addr;
 	row->bytes += chunk->size_bytes;
@@ -137,7 +137,7 @@ static void take_found(void *context, const struct lh_found_object *object)
 		return;
 	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
 	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0};
-	grouping->error = add_block(grouping, &wanted, &chunk);
+	grouping->error = count_group_block(grouping, &wanted, &chunk);
 }
 
 static struct lh_error *feed_census(void *context, const struct lh_block *block)
@@ -268,18 +268,18 @@ static struct lh_error *group_block(struct grouping *grouping, const struct lh_h
 	const char *content;
 	if (describe_by_pointer(grouping, head.words, length / 8, name, sizeof(name))) {
 		struct lh_heap_group wanted = {LH_GROUP_POINTER, "", name, "", 0, 0, 0};
-		return add_block(grouping, &wanted, chunk);
+		return count_group_block(grouping, &wanted, chunk);
 	}
 	content = name_content(head.bytes, length);
 	if (content) {
 		struct lh_heap_group wanted = {LH_GROUP_CONTENT, "", content, "", 0, 0, 0};
-		return add_block(grouping, &wanted, chunk);
+		return count_group_block(grouping, &wanted, chunk);
 	}
 	bool is_small = chunk->size_bytes <= 1024;
 	uint64_t most = is_small ? chunk->size_bytes : UINT64_C(1) << (64 - __builtin_clzll(chunk->size_bytes - 1));
 	snprintf(name, sizeof(name), "%s%s", is_small ? "" : "up to ", lh_format_bytes(most, size));
 	struct lh_heap_group wanted = {LH_GROUP_SIZE, "", name, "", 0, 0, 0};
-	return add_block(grouping, &wanted, chunk);
+	return count_group_block(grouping, &wanted, chunk);
 }
 
 static struct lh_error *group_rest(struct grouping *grouping)
@@ -321,7 +321,7 @@ static struct lh_error *begin_grouping(struct grouping *grouping)
 	grouping->modules = range_of_modules(grouping->image);
 	if (!grouping->typed || !grouping->slots || !grouping->pointers)
 		return lh_error_no_memory();
-	return push_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0});
+	return push_group_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0});
 }
 
 static void end_grouping(struct lh_heap_groups *groups, struct lh_heap_groups *ret)

@@ -12,7 +12,7 @@
 
 enum { LINE_BYTES = 16 };
 
-static void put_label(struct lh_buffer *ret, const char *label)
+static void put_explained_label(struct lh_buffer *ret, const char *label)
 {
 	lh_buffer_printf(ret, "%-10s", label);
 }
@@ -23,11 +23,11 @@ static const struct lh_heap_arena *arena_of(const struct lh_explain_report *repo
 	return &lh_heap_arenas(report->heap, &count)[report->chunk.arena];
 }
 
-static void put_mapping(const struct lh_explain_report *report, struct lh_buffer *ret)
+static void put_explained_mapping(const struct lh_explain_report *report, struct lh_buffer *ret)
 {
 	char bytes[LH_FORMAT_MAX];
 	const struct lh_segment *segment = report->segment;
-	put_label(ret, "mapping");
+	put_explained_label(ret, "mapping");
 	if (!segment) {
 		lh_buffer_puts(ret, "none, or not in the dump\n");
 		return;
@@ -38,28 +38,28 @@ static void put_mapping(const struct lh_explain_report *report, struct lh_buffer
 	lh_buffer_puts(ret, "\n");
 }
 
-static void put_block(const struct lh_explain_report *report, struct lh_buffer *ret)
+static void put_explained_block(const struct lh_explain_report *report, struct lh_buffer *ret)
 {
 	const struct lh_heap_chunk *chunk = &report->chunk;
 	const struct lh_heap_arena *arena = arena_of(report);
 	char size[LH_FORMAT_MAX];
-	put_label(ret, "block");
+	put_explained_label(ret, "block");
 	lh_buffer_printf(ret, "0x%" PRIx64 ", %s usable", chunk->addr, lh_format_bytes(chunk->size_bytes, size));
 	if (chunk->requested_bytes)
 		lh_buffer_printf(ret, ", %" PRIu64 " asked for", chunk->requested_bytes);
 	lh_buffer_printf(ret, "; the address is %" PRIu64 " bytes into it\n", report->addr - chunk->addr);
-	put_label(ret, "state");
+	put_explained_label(ret, "state");
 	lh_buffer_printf(ret, "%s\n", lh_chunk_state_name((enum lh_chunk_state)chunk->state));
-	put_label(ret, "allocator");
+	put_explained_label(ret, "allocator");
 	lh_buffer_printf(ret, "%s, arena %s%s", arena->allocator, arena->role, *arena->role ? " " : "");
 	if (arena->addr)
 		lh_buffer_printf(ret, "0x%" PRIx64, arena->addr);
 	lh_buffer_puts(ret, "\n");
 }
 
-static void put_group(const struct lh_heap_group *group, struct lh_buffer *ret)
+static void put_explained_group(const struct lh_heap_group *group, struct lh_buffer *ret)
 {
-	put_label(ret, "is");
+	put_explained_label(ret, "is");
 	lh_buffer_printf(ret, "%s%s", group->kind, *group->kind ? " " : "");
 	lh_buffer_escape(ret, group->name, strlen(group->name));
 	lh_buffer_printf(ret, "%s", *group->detail ? ", " : "");
@@ -67,7 +67,7 @@ static void put_group(const struct lh_heap_group *group, struct lh_buffer *ret)
 	lh_buffer_printf(ret, " (by %s)\n", lh_group_basis_name(group->basis));
 }
 
-static void put_content(const struct lh_explain_report *report, struct lh_buffer *ret)
+static void put_explained_content(const struct lh_explain_report *report, struct lh_buffer *ret)
 {
 	for (size_t start = 0; start < report->content_bytes; start += LINE_BYTES) {
 		size_t count = lh_min_u64(LINE_BYTES, report->content_bytes - start);
@@ -89,22 +89,22 @@ static void put_content(const struct lh_explain_report *report, struct lh_buffer
 
 void lh_report_explain_text(const struct lh_explain_report *report, struct lh_buffer *ret)
 {
-	put_mapping(report, ret);
+	put_explained_mapping(report, ret);
 	if (report->symbol) {
-		put_label(ret, "symbol");
+		put_explained_label(ret, "symbol");
 		lh_buffer_escape(ret, report->symbol, strlen(report->symbol));
 		lh_buffer_puts(ret, "\n");
 	}
 	if (report->has_chunk) {
-		put_block(report, ret);
+		put_explained_block(report, ret);
 	} else if (lh_heap_covers(report->heap, report->addr)) {
-		put_label(ret, "block");
+		put_explained_label(ret, "block");
 		lh_buffer_puts(ret, "none: the allocator's own memory\n");
 	}
 	if (report->group)
-		put_group(report->group, ret);
+		put_explained_group(report->group, ret);
 	if (report->shows_text)
-		put_content(report, ret);
+		put_explained_content(report, ret);
 }
 
 /* ---------------------------------------------------------------- JSON */
