@@ -12,15 +12,9 @@
 struct lh_error *lh_heap_find_owners(const struct lh_process *process, const struct lh_region_list *list,
 				     struct lh_owners *ret) LH_NODISCARD;
 
-/* The same in any image. What it does not hold cannot be found: a dump of stacks has no heap. */
-struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret) LH_NODISCARD;
-
-/* lh_regions_read, and kinds by what allocators own. */
+/* lh_regions_read, and kinds by what allocators own; where owners cannot be found, what /proc tells. */
 struct lh_error *lh_regions_read_owned(const struct lh_process *process, enum lh_region_detail detail,
 				       struct lh_region_list *ret) LH_NODISCARD;
-
-/* Kinds of a list that was just read. Where owners cannot be found, it keeps what /proc tells. */
-void lh_regions_ask_owners(const struct lh_process *process, struct lh_region_list *list);
 
 /* Kinds of an image's segments, likewise; live or of a file. Raw bytes without addresses have no owners. */
 void lh_image_ask_owners(struct lh_image *image);

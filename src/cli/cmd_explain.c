@@ -38,7 +38,7 @@ static struct lh_error *find_block(struct explanation *explanation, struct lh_ex
 	return NULL;
 }
 
-static void read_content(struct explanation *explanation, struct lh_explain_report *report)
+static void read_block_content(struct explanation *explanation, struct lh_explain_report *report)
 {
 	uint64_t most = report->has_chunk ? report->chunk.size_bytes : CONTENT_BYTES;
 	report->content_addr = report->has_chunk ? report->chunk.addr : lh_align_down(report->addr, 16);
@@ -74,7 +74,7 @@ static struct lh_error *run_explain(const struct lh_arguments *arguments, int *r
 	if (lh_symbols_find(explanation.symbols, report.addr, &symbol))
 		report.symbol = symbol.name;
 	LH_TRY(find_block(&explanation, &report));
-	read_content(&explanation, &report);
+	read_block_content(&explanation, &report);
 	*ret_status = report.segment ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
 	return print_explained_address(&report, lh_arguments_has(arguments, "json"));
 }

@@ -95,7 +95,7 @@ void lh_glibc_check_bins(struct lh_glibc *glibc);
 struct lh_error *lh_glibc_walk_heaps(struct lh_glibc *glibc) LH_NODISCARD;
 struct lh_error *lh_glibc_walk_mapped(struct lh_glibc *glibc) LH_NODISCARD;
 
-/* The walk of lh_walk_glibc_chunks. */
-struct lh_error *lh_glibc_walk(struct lh_heap_tour *tour) LH_NODISCARD;
+/* The claim of lh_walk_glibc_chunks. */
+struct lh_error *lh_glibc_claim_chunks(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

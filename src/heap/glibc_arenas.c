@@ -47,8 +47,8 @@ static const struct lh_glibc_heap *find_heap(const struct lh_glibc_heaps *heaps,
 
 /* The other heap says the same of its arena; or nobody knows, because its first page is swapped out or not in the dump.
  */
-static bool agrees(const struct lh_heap_memory *memory, const struct lh_glibc_heaps *heaps,
-		   const struct lh_glibc_heap *heap, uint64_t addr)
+static bool agrees_with_other(const struct lh_heap_memory *memory, const struct lh_glibc_heaps *heaps,
+			      const struct lh_glibc_heap *heap, uint64_t addr)
 {
 	uint64_t word;
 	const struct lh_glibc_heap *other = find_heap(heaps, addr);
@@ -62,8 +62,8 @@ static bool is_trusted(const struct lh_heap_memory *memory, const struct lh_glib
 {
 	uint64_t first_addr = lh_align_down(heap->arena_addr, HEAP_MAX_BYTES);
 	bool is_first = first_addr == heap->addr;
-	return is_first == !heap->previous_addr && agrees(memory, heaps, heap, first_addr) &&
-	       (is_first || agrees(memory, heaps, heap, heap->previous_addr));
+	return is_first == !heap->previous_addr && agrees_with_other(memory, heaps, heap, first_addr) &&
+	       (is_first || agrees_with_other(memory, heaps, heap, heap->previous_addr));
 }
 
 struct lh_error *lh_glibc_find_heaps(const struct lh_heap_memory *memory, struct lh_glibc_heaps *ret)

@@ -320,7 +320,7 @@ static struct lh_error *claim_main_heap(const struct lh_heap_memory *memory, con
 	return NULL;
 }
 
-static struct lh_error *claim_chunks(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_glibc_claim_chunks(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct chunk_walks walks LH_CLEANUP(chunk_walks_deinit) = {.memory = memory};
 	LH_TRY(begin_all_walks(&walks, ret));
@@ -328,11 +328,3 @@ static struct lh_error *claim_chunks(const struct lh_heap_memory *memory, struct
 	LH_TRY(claim_main_heap(memory, &walks, ret));
 	return search_for_chunks(&walks, ret);
 }
-
-const struct lh_allocator_walker lh_walk_glibc_chunks = {
-	.name = "glibc",
-	.claim = claim_chunks,
-	.kinds = UINT32_C(1) << LH_REGION_HEAP | UINT32_C(1) << LH_REGION_ARENA | UINT32_C(1) << LH_REGION_MMAP_CHUNK,
-	.walks_unclaimed = true,
-	.walk = lh_glibc_walk,
-};

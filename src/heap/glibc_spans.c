@@ -28,7 +28,7 @@ struct header {
 	unsigned flags;
 };
 
-static bool read_header(const struct span *span, uint64_t addr, struct header *ret)
+static bool read_span_header(const struct span *span, uint64_t addr, struct header *ret)
 {
 	uint64_t words[2];
 	if (addr > span->end - LH_GLIBC_HEADER_BYTES || !lh_heap_words(span->glibc->tour, addr, words, 2))
@@ -114,13 +114,13 @@ static struct lh_error *add_span_block(struct span *span, uint64_t addr, uint64_
 static bool begins_chain(const struct span *span, uint64_t addr)
 {
 	struct header header, next;
-	if (!read_header(span, addr, &header) || !is_chunk(span, addr, &header))
+	if (!read_span_header(span, addr, &header) || !is_chunk(span, addr, &header))
 		return false;
 	for (int i = 1; i < CHAIN_MIN; i++) {
 		addr += header.bytes;
 		if (addr == span->end)
 			return i > 1;
-		if (!read_header(span, addr, &next) || (!is_chunk(span, addr, &next) && !is_fencepost(&next)))
+		if (!read_span_header(span, addr, &next) || (!is_chunk(span, addr, &next) && !is_fencepost(&next)))
 			return false;
 		if (!(next.flags & LH_GLIBC_PREVIOUS_USED) && next.previous_bytes != header.bytes)
 			return false;
@@ -148,7 +148,7 @@ static uint64_t find_chain(const struct span *span, uint64_t addr)
 static uint64_t skip_fenceposts(const struct span *span, uint64_t addr)
 {
 	struct header header = {0};
-	while (read_header(span, addr, &header) && is_fencepost(&header))
+	while (read_span_header(span, addr, &header) && is_fencepost(&header))
 		addr += LH_GLIBC_FENCEPOST;
 	return addr >= span->end - LH_GLIBC_HEADER_BYTES ? span->end : find_chain(span, addr);
 }
@@ -166,7 +166,7 @@ static uint64_t resume_behind(struct span *span, uint64_t addr, const char *what
 static bool read_state(const struct span *span, uint64_t addr, uint64_t bytes, enum lh_chunk_state *ret)
 {
 	struct header next;
-	if (addr + bytes >= span->end - LH_GLIBC_HEADER_BYTES || !read_header(span, addr + bytes, &next)) {
+	if (addr + bytes >= span->end - LH_GLIBC_HEADER_BYTES || !read_span_header(span, addr + bytes, &next)) {
 		*ret = LH_CHUNK_USED;
 		return addr + bytes == span->end;
 	}
@@ -205,7 +205,7 @@ static struct lh_error *walk_span(struct span *span)
 	while (addr < span->end) {
 		struct header header;
 		uint64_t next;
-		if (!read_header(span, addr, &header)) {
+		if (!read_span_header(span, addr, &header)) {
 			next = span->end - addr < LH_GLIBC_HEADER_BYTES + 1
 				       ? span->end
 				       : resume_behind(span, addr, "chunk: cannot be read");
@@ -417,7 +417,7 @@ static void check_system_bytes(struct lh_glibc *glibc)
 	}
 }
 
-struct lh_error *lh_glibc_walk(struct lh_heap_tour *tour)
+static struct lh_error *walk_glibc(struct lh_heap_tour *tour)
 {
 	struct lh_glibc glibc LH_CLEANUP(lh_glibc_deinit) = {.tour = tour};
 	LH_TRY(lh_glibc_find_state(&glibc));
@@ -429,3 +429,11 @@ struct lh_error *lh_glibc_walk(struct lh_heap_tour *tour)
 	check_system_bytes(&glibc);
 	return NULL;
 }
+
+const struct lh_allocator_walker lh_walk_glibc_chunks = {
+	.name = "glibc",
+	.claim = lh_glibc_claim_chunks,
+	.kinds = UINT32_C(1) << LH_REGION_HEAP | UINT32_C(1) << LH_REGION_ARENA | UINT32_C(1) << LH_REGION_MMAP_CHUNK,
+	.walks_unclaimed = true,
+	.walk = walk_glibc,
+};

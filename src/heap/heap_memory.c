@@ -69,7 +69,8 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 }
 
 /* Whether regions with that access reach so far without a gap: a dump has a mapping in pieces. */
-static bool reaches(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access, uint64_t bytes)
+static bool reaches_range_end(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
+			      uint64_t bytes)
 {
 	const struct lh_region *regions = memory->list->regions.items;
 	uint64_t start = regions[index].start;
@@ -89,7 +90,7 @@ static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index,
 	const struct lh_region *region = &memory->list->regions.items[index];
 	uint64_t first = lh_align_up(region->start, alignment);
 	bool is_inside = lh_heap_has(memory, index, access) && first >= region->start && first < region->end &&
-			 reaches(memory, index, access, region_bytes_min);
+			 reaches_range_end(memory, index, access, region_bytes_min);
 	return is_inside ? first : region->end;
 }
 

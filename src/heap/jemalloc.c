@@ -15,7 +15,7 @@ enum { PEEKS_MAX = 32768 };
 
 /* So much metadata is read, which describes 100 GiB and more; of further extents only their neighbors are known. */
 #define METADATA_BYTES_MAX (64 * LH_MIB)
-enum { PIECE_BYTES = 256 * 1024 };
+enum { CLAIM_BYTES = 256 * 1024, PIECE_BYTES = 64 * 1024 };
 
 /* A large extent's address is moved by whole cache lines within its first page (option cache_oblivious). */
 enum { CACHE_LINE_BYTES = 64 };
@@ -89,7 +89,7 @@ static struct lh_error *read_metadata(const struct lh_heap_memory *memory, struc
 				      uint64_t *left_bytes, struct lh_owners *ret)
 {
 	while (range.start < range.end && *left_bytes) {
-		size_t bytes = lh_min_u64(lh_min_u64(lh_range_bytes(range), PIECE_BYTES), *left_bytes);
+		size_t bytes = lh_min_u64(lh_min_u64(lh_range_bytes(range), CLAIM_BYTES), *left_bytes);
 		size_t got = memory->read(memory->context, range.start, scratch, bytes);
 		LH_TRY(claim_extents(memory, scratch, got / 8, ret));
 		range.start += bytes;
@@ -110,10 +110,10 @@ static struct lh_error *read_base_block(const struct lh_heap_memory *memory, con
 	return NULL;
 }
 
-static struct lh_error *claim_jemalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_jemalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct lh_base_blocks blocks LH_CLEANUP(lh_base_blocks_deinit) = {0};
-	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
+	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(CLAIM_BYTES);
 	uint64_t left_bytes = METADATA_BYTES_MAX;
 	if (!scratch)
 		return lh_error_no_memory();
@@ -123,7 +123,61 @@ static struct lh_error *claim_jemalloc(const struct lh_heap_memory *memory, stru
 	return NULL;
 }
 
-const struct lh_allocator_walker lh_walk_jemalloc = {.name = "jemalloc",
-						     .claim = claim_jemalloc,
-						     .kinds = UINT32_C(1) << LH_REGION_JEMALLOC,
-						     .walk = lh_jemalloc_walk};
+/* ---------------------------------------------------------------- words of base blocks */
+
+/* A piece that cannot be read at once is read page by page. */
+static struct lh_error *visit_piece(struct lh_heap_tour *tour, struct lh_range piece, uint64_t *scratch,
+				    lh_word_visitor *visit, void *context)
+{
+	bool is_whole = lh_heap_words(tour, piece.start, scratch, lh_range_bytes(piece) / 8);
+	if (is_whole)
+		return visit(context, piece.start, scratch, lh_range_bytes(piece) / 8);
+	for (uint64_t at = piece.start, end; at < piece.end; at = end) {
+		end = lh_min_u64(piece.end, lh_align_down(at, LH_PAGE_BYTES) + LH_PAGE_BYTES);
+		if (lh_heap_words(tour, at, scratch, (end - at) / 8))
+			LH_TRY(visit(context, at, scratch, (end - at) / 8));
+		else
+			lh_heap_lose(tour, 0);
+	}
+	return NULL;
+}
+
+static struct lh_error *visit_pieces(struct lh_heap_tour *tour, struct lh_range range, uint64_t *scratch,
+				     lh_word_visitor *visit, void *context)
+{
+	for (uint64_t at = range.start; at < range.end;) {
+		uint64_t end = lh_min_u64(range.end, lh_align_down(at, PIECE_BYTES) + PIECE_BYTES);
+		LH_TRY(visit_piece(tour, (struct lh_range){at, end}, scratch, visit, context));
+		at = end;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_jemalloc_visit_words(struct lh_heap_tour *tour, struct lh_range range, lh_word_visitor *visit,
+					 void *context)
+{
+	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	struct lh_range pages = {lh_align_down(range.start, LH_PAGE_BYTES), lh_align_up(range.end, LH_PAGE_BYTES)};
+	if (!scratch)
+		return lh_error_no_memory();
+	LH_TRY(tour->memory->find_present(tour->memory->context, pages, &runs));
+	for (size_t i = 0; i < runs.runs.count; i++) {
+		struct lh_range run = runs.runs.items[i].range;
+		run.start = lh_max_u64(run.start, range.start);
+		run.end = lh_min_u64(run.end, range.end);
+		LH_TRY(visit_pieces(tour, run, scratch, visit, context));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_base_blocks_visit(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
+				      lh_word_visitor *visit, void *context)
+{
+	for (size_t i = 0; i < blocks->items.count; i++) {
+		const struct lh_base_block *block = &blocks->items.items[i];
+		struct lh_range range = {block->addr, block->addr + block->bytes};
+		LH_TRY(lh_jemalloc_visit_words(tour, range, visit, context));
+	}
+	return NULL;
+}

@@ -103,7 +103,7 @@ void lh_jemalloc_caches_deinit(struct lh_jemalloc_caches *caches);
 struct lh_error *lh_jemalloc_find_caches(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
 					 struct lh_jemalloc_caches *ret) LH_NODISCARD;
 
-/* The walk of lh_walk_jemalloc. */
-struct lh_error *lh_jemalloc_walk(struct lh_heap_tour *tour) LH_NODISCARD;
+/* The claim of lh_walk_jemalloc. */
+struct lh_error *lh_jemalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

@@ -59,7 +59,7 @@ static struct lh_error *read_bin(struct cache_search *search, uint32_t size_inde
 }
 
 /* Stacks of a cache lie one behind the other in the order of bins; bins that are not used are zero. */
-static struct lh_error *read_cache(struct cache_search *search, uint64_t cache)
+static struct lh_error *read_thread_cache(struct cache_search *search, uint64_t cache)
 {
 	uint64_t latest_empty = 0;
 	for (uint32_t i = 0; i < BINS_MAX; i++) {
@@ -97,7 +97,7 @@ static struct lh_error *follow_ring(struct cache_search *search, uint64_t slow)
 		if (was_seen(search, slow) || !(cache = find_cache_of(search, slow, &next)))
 			break;
 		LH_TRY(lh_vec_push(&search->seen, slow));
-		LH_TRY(read_cache(search, cache));
+		LH_TRY(read_thread_cache(search, cache));
 		slow = next;
 	}
 	return NULL;

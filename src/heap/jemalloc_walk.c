@@ -7,73 +7,8 @@
 
 #include <stdlib.h>
 
-enum {
-	PIECE_BYTES = 64 * 1024,
-	BITMAP_OFFSET = 64,
-	BITMAP_WORDS = 8,
-	REGIONS_MAX = BITMAP_WORDS * 64,
-	ARENAS_MAX = 4096
-};
+enum { BITMAP_OFFSET = 64, BITMAP_WORDS = 8, REGIONS_MAX = BITMAP_WORDS * 64, ARENAS_MAX = 4096 };
 enum { QUANTUM_8, QUANTUM_16, QUANTA };
-
-/* ---------------------------------------------------------------- words of base blocks */
-
-/* A piece that cannot be read at once is read page by page. */
-static struct lh_error *visit_piece(struct lh_heap_tour *tour, struct lh_range piece, uint64_t *scratch,
-				    lh_word_visitor *visit, void *context)
-{
-	bool is_whole = lh_heap_words(tour, piece.start, scratch, lh_range_bytes(piece) / 8);
-	if (is_whole)
-		return visit(context, piece.start, scratch, lh_range_bytes(piece) / 8);
-	for (uint64_t at = piece.start, end; at < piece.end; at = end) {
-		end = lh_min_u64(piece.end, lh_align_down(at, LH_PAGE_BYTES) + LH_PAGE_BYTES);
-		if (lh_heap_words(tour, at, scratch, (end - at) / 8))
-			LH_TRY(visit(context, at, scratch, (end - at) / 8));
-		else
-			lh_heap_lose(tour, 0);
-	}
-	return NULL;
-}
-
-static struct lh_error *visit_pieces(struct lh_heap_tour *tour, struct lh_range range, uint64_t *scratch,
-				     lh_word_visitor *visit, void *context)
-{
-	for (uint64_t at = range.start; at < range.end;) {
-		uint64_t end = lh_min_u64(range.end, lh_align_down(at, PIECE_BYTES) + PIECE_BYTES);
-		LH_TRY(visit_piece(tour, (struct lh_range){at, end}, scratch, visit, context));
-		at = end;
-	}
-	return NULL;
-}
-
-struct lh_error *lh_jemalloc_visit_words(struct lh_heap_tour *tour, struct lh_range range, lh_word_visitor *visit,
-					 void *context)
-{
-	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
-	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	struct lh_range pages = {lh_align_down(range.start, LH_PAGE_BYTES), lh_align_up(range.end, LH_PAGE_BYTES)};
-	if (!scratch)
-		return lh_error_no_memory();
-	LH_TRY(tour->memory->find_present(tour->memory->context, pages, &runs));
-	for (size_t i = 0; i < runs.runs.count; i++) {
-		struct lh_range run = runs.runs.items[i].range;
-		run.start = lh_max_u64(run.start, range.start);
-		run.end = lh_min_u64(run.end, range.end);
-		LH_TRY(visit_pieces(tour, run, scratch, visit, context));
-	}
-	return NULL;
-}
-
-struct lh_error *lh_base_blocks_visit(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
-				      lh_word_visitor *visit, void *context)
-{
-	for (size_t i = 0; i < blocks->items.count; i++) {
-		const struct lh_base_block *block = &blocks->items.items[i];
-		struct lh_range range = {block->addr, block->addr + block->bytes};
-		LH_TRY(lh_jemalloc_visit_words(tour, range, visit, context));
-	}
-	return NULL;
-}
 
 /* ---------------------------------------------------------------- size classes */
 
@@ -256,7 +191,7 @@ static struct lh_error *add_arenas(struct jemalloc_walk *walk)
 	}
 	for (size_t i = 0; i < ARENAS_MAX; i++) {
 		struct lh_heap_arena arena = {
-			.allocator = lh_walk_jemalloc.name,
+			.allocator = "jemalloc",
 			.role = "",
 			.kind = LH_REGION_JEMALLOC,
 			.mapped_bytes = walk->arenas[i].mapped_bytes,
@@ -268,10 +203,9 @@ static struct lh_error *add_arenas(struct jemalloc_walk *walk)
 	return NULL;
 }
 
-static struct lh_error *add_metadata(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks)
+static struct lh_error *add_base_metadata(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks)
 {
-	struct lh_heap_arena arena = {
-		.allocator = lh_walk_jemalloc.name, .role = "metadata", .kind = LH_REGION_JEMALLOC};
+	struct lh_heap_arena arena = {.allocator = "jemalloc", .role = "metadata", .kind = LH_REGION_JEMALLOC};
 	uint32_t index;
 	for (size_t i = 0; i < blocks->items.count; i++)
 		arena.mapped_bytes += blocks->items.items[i].bytes;
@@ -313,7 +247,7 @@ static struct lh_error *walk_extents(struct jemalloc_walk *walk)
 	return NULL;
 }
 
-struct lh_error *lh_jemalloc_walk(struct lh_heap_tour *tour)
+static struct lh_error *walk_jemalloc(struct lh_heap_tour *tour)
 {
 	struct lh_base_blocks blocks LH_CLEANUP(lh_base_blocks_deinit) = {0};
 	struct lh_jemalloc_extents extents LH_CLEANUP(lh_jemalloc_extents_deinit) = {0};
@@ -325,7 +259,14 @@ struct lh_error *lh_jemalloc_walk(struct lh_heap_tour *tour)
 	LH_TRY(lh_jemalloc_find_caches(tour, &blocks, &caches));
 	if (!caches.cache_count)
 		lh_heap_note(tour, "no thread cache found: cached blocks count as used");
-	LH_TRY(add_metadata(tour, &blocks));
+	LH_TRY(add_base_metadata(tour, &blocks));
 	struct jemalloc_walk walk = {.tour = tour, .extents = &extents, .caches = &caches};
 	return walk_extents(&walk);
 }
+
+const struct lh_allocator_walker lh_walk_jemalloc = {
+	.name = "jemalloc",
+	.claim = lh_jemalloc_claim,
+	.kinds = UINT32_C(1) << LH_REGION_JEMALLOC,
+	.walk = walk_jemalloc,
+};

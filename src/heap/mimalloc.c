@@ -118,13 +118,8 @@ static struct lh_error *claim_segment(void *context, const struct lh_mimalloc_se
 	return lh_heap_claim(claim->memory, segment->addr, end, LH_REGION_MIMALLOC, claim->owners);
 }
 
-static struct lh_error *claim_mimalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_mimalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct mimalloc_claim claim = {memory, ret};
 	return lh_mimalloc_visit_segments(memory, claim_segment, &claim);
 }
-
-const struct lh_allocator_walker lh_walk_mimalloc = {.name = "mimalloc",
-						     .claim = claim_mimalloc,
-						     .kinds = UINT32_C(1) << LH_REGION_MIMALLOC,
-						     .walk = lh_mimalloc_walk};

@@ -38,7 +38,7 @@ typedef struct lh_error *lh_mimalloc_visitor(void *context, const struct lh_mima
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
 					    void *context) LH_NODISCARD;
 
-/* The walk of lh_walk_mimalloc. */
-struct lh_error *lh_mimalloc_walk(struct lh_heap_tour *tour) LH_NODISCARD;
+/* The claim of lh_walk_mimalloc. */
+struct lh_error *lh_mimalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

@@ -35,7 +35,7 @@ static void deinit_mimalloc_walk(struct mimalloc_walk *walk)
 	free(walk->marks);
 }
 
-static uint64_t take_word(const uint8_t *bytes, size_t offset)
+static uint64_t take_header_word(const uint8_t *bytes, size_t offset)
 {
 	uint64_t word;
 	memcpy(&word, bytes + offset, sizeof(word));
@@ -80,16 +80,16 @@ static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice
 		.bytes = take_u32(entry, 0) * LH_MIMALLOC_SLICE_BYTES,
 		.capacity = take_u16(entry, CAPACITY_OFFSET),
 		.reserved = take_u16(entry, RESERVED_OFFSET),
-		.free = take_word(entry, FREE_OFFSET),
+		.free = take_header_word(entry, FREE_OFFSET),
 		.used = take_u32(entry, layout->used_offset),
-		.local_free = take_word(entry, layout->local_free_offset),
-		.thread_free = take_word(entry, layout->thread_free_offset) & ~(uint64_t)LINK_FLAGS,
-		.heap = take_word(entry, layout->thread_free_offset + 8),
-		.block_bytes = layout->is_block_bytes_word ? take_word(entry, layout->block_bytes_offset)
+		.local_free = take_header_word(entry, layout->local_free_offset),
+		.thread_free = take_header_word(entry, layout->thread_free_offset) & ~(uint64_t)LINK_FLAGS,
+		.heap = take_header_word(entry, layout->thread_free_offset + 8),
+		.block_bytes = layout->is_block_bytes_word ? take_header_word(entry, layout->block_bytes_offset)
 							   : take_u32(entry, layout->block_bytes_offset),
 	};
 	bool is_moved = ret->block_bytes >= 8 && ret->block_bytes <= UNALIGNED_BYTES_MAX;
-	ret->blocks = layout->start_offset ? take_word(entry, layout->start_offset)
+	ret->blocks = layout->start_offset ? take_header_word(entry, layout->start_offset)
 					   : ret->start + (is_moved ? UNALIGNED_START : 0);
 }
 
@@ -211,7 +211,7 @@ static struct lh_error *take_heap(struct mimalloc_walk *walk, uint64_t heap, uin
 
 static uint64_t thread_of(const struct lh_mimalloc_segment *segment)
 {
-	return take_word(segment->header, segment->layout->entry_count_offset + 8);
+	return take_header_word(segment->header, segment->layout->entry_count_offset + 8);
 }
 
 static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_segment *segment)
@@ -238,18 +238,18 @@ static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_se
 /* A segment's cookie is its address and a secret of the process, exclusive-or. */
 static bool check_cookie(struct mimalloc_walk *walk, const struct lh_mimalloc_segment *segment)
 {
-	uint64_t key = take_word(segment->header, segment->layout->slice_count_offset - 8) ^ segment->addr;
+	uint64_t key = take_header_word(segment->header, segment->layout->slice_count_offset - 8) ^ segment->addr;
 	if (!walk->has_cookie)
 		walk->cookie_key = key;
 	walk->has_cookie = true;
 	return lh_heap_check(walk->tour, key == walk->cookie_key, segment->addr, "segment: cookie differs");
 }
 
-static struct lh_error *walk_segment(void *context, const struct lh_mimalloc_segment *segment)
+static struct lh_error *walk_mimalloc_segment(void *context, const struct lh_mimalloc_segment *segment)
 {
 	struct mimalloc_walk *walk = context;
 	uint64_t bytes = segment->slices * LH_MIMALLOC_SLICE_BYTES, page_count = 0;
-	uint64_t used = take_word(segment->header, segment->layout->slice_count_offset - 16);
+	uint64_t used = take_header_word(segment->header, segment->layout->slice_count_offset - 16);
 	if (!check_cookie(walk, segment)) {
 		lh_heap_lose(walk->tour, bytes);
 		return NULL;
@@ -279,7 +279,7 @@ static int compare_delayed(const void *a, const void *b)
 	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
 }
 
-struct lh_error *lh_mimalloc_walk(struct lh_heap_tour *tour)
+static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 {
 	struct mimalloc_walk walk LH_CLEANUP(deinit_mimalloc_walk) = {.tour = tour};
 	walk.marks = malloc(UINT16_MAX + 1);
@@ -289,12 +289,19 @@ struct lh_error *lh_mimalloc_walk(struct lh_heap_tour *tour)
 	if (walk.delayed.count)
 		qsort(walk.delayed.items, walk.delayed.count, sizeof(*walk.delayed.items), compare_delayed);
 	struct lh_heap_arena arena = {
-		.allocator = lh_walk_mimalloc.name,
+		.allocator = "mimalloc",
 		.role = "",
 		.kind = LH_REGION_MIMALLOC,
 		.mapped_bytes = walk.mapped_bytes,
 		.returnable_bytes = walk.returnable_bytes,
 	};
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
-	return lh_mimalloc_visit_segments(tour->memory, walk_segment, &walk);
+	return lh_mimalloc_visit_segments(tour->memory, walk_mimalloc_segment, &walk);
 }
+
+const struct lh_allocator_walker lh_walk_mimalloc = {
+	.name = "mimalloc",
+	.claim = lh_mimalloc_claim,
+	.kinds = UINT32_C(1) << LH_REGION_MIMALLOC,
+	.walk = walk_mimalloc,
+};

@@ -89,11 +89,8 @@ static struct lh_error *claim_area(void *context, uint64_t area, const uint64_t 
 	return lh_heap_claim(claim->memory, area, area + LH_PAGE_BYTES, LH_REGION_MUSL, claim->owners);
 }
 
-static struct lh_error *claim_musl(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_musl_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct musl_claim claim = {memory, ret};
 	return lh_musl_visit_areas(memory, claim_area, &claim);
 }
-
-const struct lh_allocator_walker lh_walk_musl = {
-	.name = "musl", .claim = claim_musl, .kinds = UINT32_C(1) << LH_REGION_MUSL, .walk = lh_musl_walk};

@@ -17,7 +17,7 @@ typedef struct lh_error *lh_musl_visitor(void *context, uint64_t area, const uin
 struct lh_error *lh_musl_visit_areas(const struct lh_heap_memory *memory, lh_musl_visitor *visit,
 				     void *context) LH_NODISCARD;
 
-/* The walk of lh_walk_musl. */
-struct lh_error *lh_musl_walk(struct lh_heap_tour *tour) LH_NODISCARD;
+/* The claim of lh_walk_musl. */
+struct lh_error *lh_musl_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

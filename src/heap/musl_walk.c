@@ -170,10 +170,10 @@ static struct lh_error *walk_area(void *context, uint64_t area, const uint64_t *
 	return NULL;
 }
 
-struct lh_error *lh_musl_walk(struct lh_heap_tour *tour)
+static struct lh_error *walk_musl(struct lh_heap_tour *tour)
 {
 	struct musl_walk walk = {.tour = tour};
-	struct lh_heap_arena arena = {.allocator = lh_walk_musl.name, .role = "", .kind = LH_REGION_MUSL};
+	struct lh_heap_arena arena = {.allocator = "musl", .role = "", .kind = LH_REGION_MUSL};
 	for (size_t i = 0; i < tour->owners->items.count; i++) {
 		const struct lh_owner_range *owner = &tour->owners->items.items[i];
 		arena.mapped_bytes += owner->kind == LH_REGION_MUSL ? lh_range_bytes(owner->range) : 0;
@@ -181,3 +181,10 @@ struct lh_error *lh_musl_walk(struct lh_heap_tour *tour)
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
 	return lh_musl_visit_areas(tour->memory, walk_area, &walk);
 }
+
+const struct lh_allocator_walker lh_walk_musl = {
+	.name = "musl",
+	.claim = lh_musl_claim,
+	.kinds = UINT32_C(1) << LH_REGION_MUSL,
+	.walk = walk_musl,
+};

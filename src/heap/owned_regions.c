@@ -2,9 +2,9 @@
  * owned_regions: brings what proc reads and what heap finds together. Input: a live process. Output: its mappings,
  * with kinds by their owners.
  */
-#include "leakhunt/heap.h"
+#include "walker.h"
 
-void lh_regions_ask_owners(const struct lh_process *process, struct lh_region_list *list)
+static void set_owned_kinds(const struct lh_process *process, struct lh_region_list *list)
 {
 	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
 	struct lh_error *error = lh_heap_find_owners(process, list, &owners);
@@ -17,7 +17,7 @@ struct lh_error *lh_regions_read_owned(const struct lh_process *process, enum lh
 				       struct lh_region_list *ret)
 {
 	LH_TRY(lh_regions_read(process, detail, ret));
-	lh_regions_ask_owners(process, ret);
+	set_owned_kinds(process, ret);
 	return NULL;
 }
 

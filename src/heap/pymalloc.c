@@ -123,7 +123,7 @@ static struct lh_error *claim_layout(struct pool_search *search)
 	return NULL;
 }
 
-static struct lh_error *claim_pymalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_pymalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	for (size_t i = 0; i < LH_POOL_LAYOUTS; i++) {
 		struct pool_search search = {.memory = memory, .layout = &lh_pool_layouts[i], .owners = ret};
@@ -134,10 +134,3 @@ static struct lh_error *claim_pymalloc(const struct lh_heap_memory *memory, stru
 	}
 	return NULL;
 }
-
-const struct lh_allocator_walker lh_walk_pymalloc = {
-	.name = "pymalloc",
-	.claim = claim_pymalloc,
-	.kinds = UINT32_C(1) << LH_REGION_PYMALLOC,
-	.walk = lh_pymalloc_walk,
-};

@@ -22,6 +22,7 @@ struct lh_pool_header {
 /* The first words of a pool; false when they do not agree with one another. */
 bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *peek, struct lh_pool_header *ret);
 
-struct lh_error *lh_pymalloc_walk(struct lh_heap_tour *tour) LH_NODISCARD;
+/* The claim of lh_walk_pymalloc. */
+struct lh_error *lh_pymalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

@@ -169,7 +169,7 @@ static const struct lh_pool_layout *choose_layout(struct lh_heap_tour *tour, str
 	return best;
 }
 
-struct lh_error *lh_pymalloc_walk(struct lh_heap_tour *tour)
+static struct lh_error *walk_pymalloc(struct lh_heap_tour *tour)
 {
 	struct lh_heap_arena arena = {.allocator = "pymalloc", .role = "", .kind = LH_REGION_PYMALLOC};
 	struct pool_walk walk = {.tour = tour};
@@ -188,3 +188,10 @@ struct lh_error *lh_pymalloc_walk(struct lh_heap_tour *tour)
 	}
 	return NULL;
 }
+
+const struct lh_allocator_walker lh_walk_pymalloc = {
+	.name = "pymalloc",
+	.claim = lh_pymalloc_claim,
+	.kinds = UINT32_C(1) << LH_REGION_PYMALLOC,
+	.walk = walk_pymalloc,
+};

@@ -248,7 +248,7 @@ static struct lh_error *claim_map_leaf(void *context, struct lh_range leaf)
 	return lh_heap_claim(claim->memory, leaf.start, leaf.end, LH_REGION_TCMALLOC, claim->owners);
 }
 
-static struct lh_error *claim_tcmalloc(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_tcmalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct span_claim claim = {.memory = memory, .owners = ret};
 	struct lh_tcmalloc_visitor visitor = {claim_map_leaf, claim_span, &claim};
@@ -256,8 +256,3 @@ static struct lh_error *claim_tcmalloc(const struct lh_heap_memory *memory, stru
 	LH_TRY(lh_tcmalloc_visit_spans(memory, &visitor, &bss));
 	return flush_run(&claim);
 }
-
-const struct lh_allocator_walker lh_walk_tcmalloc = {.name = "tcmalloc",
-						     .claim = claim_tcmalloc,
-						     .kinds = UINT32_C(1) << LH_REGION_TCMALLOC,
-						     .walk = lh_tcmalloc_walk};

@@ -26,7 +26,7 @@ struct lh_tcmalloc_visitor {
 struct lh_error *lh_tcmalloc_visit_spans(const struct lh_heap_memory *memory, const struct lh_tcmalloc_visitor *visitor,
 					 struct lh_range *ret_bss) LH_NODISCARD;
 
-/* The walk of lh_walk_tcmalloc. */
-struct lh_error *lh_tcmalloc_walk(struct lh_heap_tour *tour) LH_NODISCARD;
+/* The claim of lh_walk_tcmalloc. */
+struct lh_error *lh_tcmalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

@@ -109,7 +109,7 @@ static bool parse_class_sizes(const uint64_t words[CLASSES_MAX * FREE_LIST_WORDS
 	return count > CLASSES_MIN;
 }
 
-static bool read_cache(struct tcmalloc_walk *walk, uint64_t addr, uint64_t ret[CLASSES_MAX * FREE_LIST_WORDS])
+static bool read_tcmalloc_cache(struct tcmalloc_walk *walk, uint64_t addr, uint64_t ret[CLASSES_MAX * FREE_LIST_WORDS])
 {
 	uint64_t sizes[CLASSES_MAX];
 	if (addr % 8 || addr < LH_PAGE_BYTES || addr >> 47 ||
@@ -147,7 +147,7 @@ static struct lh_error *collect_list(struct tcmalloc_walk *walk, uint64_t addr, 
 static struct lh_error *add_cache(struct tcmalloc_walk *walk, uint64_t addr)
 {
 	uint64_t words[CLASSES_MAX * FREE_LIST_WORDS];
-	if (walk->caches.count == CACHES_MAX || knows_cache(walk, addr) || !read_cache(walk, addr, words))
+	if (walk->caches.count == CACHES_MAX || knows_cache(walk, addr) || !read_tcmalloc_cache(walk, addr, words))
 		return NULL;
 	LH_TRY(lh_vec_push(&walk->caches, addr));
 	for (size_t i = 1; i < CLASSES_MAX; i++) {
@@ -223,7 +223,7 @@ static void check_central_lists(struct tcmalloc_walk *walk)
 
 /* ---------------------------------------------------------------- variables */
 
-static struct lh_error *search_words(struct tcmalloc_walk *walk, uint64_t addr, const uint64_t *words, size_t count)
+static struct lh_error *search_bss_words(struct tcmalloc_walk *walk, uint64_t addr, const uint64_t *words, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (words[i] > LH_PAGE_BYTES && !(words[i] >> 47) &&
@@ -248,7 +248,7 @@ static struct lh_error *search_variables(struct tcmalloc_walk *walk, struct lh_r
 		struct lh_range run = runs.runs.items[i].range;
 		for (uint64_t at = run.start; at < run.end; at += LH_PAGE_BYTES) {
 			if (lh_heap_words(walk->tour, at, words, LH_PAGE_BYTES / 8))
-				LH_TRY(search_words(walk, at, words, LH_PAGE_BYTES / 8));
+				LH_TRY(search_bss_words(walk, at, words, LH_PAGE_BYTES / 8));
 		}
 	}
 	return NULL;
@@ -276,7 +276,7 @@ static struct lh_error *find_caches(struct tcmalloc_walk *walk, struct lh_range 
 
 /* ---------------------------------------------------------------- blocks */
 
-static struct lh_error *add_object(struct tcmalloc_walk *walk, uint64_t addr, uint64_t bytes, uint8_t state)
+static struct lh_error *add_span_object(struct tcmalloc_walk *walk, uint64_t addr, uint64_t bytes, uint8_t state)
 {
 	while (walk->cached_at < walk->cached.count && walk->cached.items[walk->cached_at] < addr)
 		walk->cached_at++;
@@ -324,12 +324,12 @@ static struct lh_error *walk_small_span(struct tcmalloc_walk *walk, const struct
 		return NULL;
 	}
 	for (uint64_t i = 0; i < capacity; i++)
-		LH_TRY(add_object(walk, span->start + i * object_bytes, object_bytes,
-				  walk->free_marks[i] ? LH_CHUNK_FREE : LH_CHUNK_USED));
+		LH_TRY(add_span_object(walk, span->start + i * object_bytes, object_bytes,
+				       walk->free_marks[i] ? LH_CHUNK_FREE : LH_CHUNK_USED));
 	return NULL;
 }
 
-static struct lh_error *walk_span(struct tcmalloc_walk *walk, const struct small_span *span)
+static struct lh_error *walk_tcmalloc_span(struct tcmalloc_walk *walk, const struct small_span *span)
 {
 	LH_TRY(lh_heap_add_range(walk->tour, walk->arena, span->start, span->start + span->bytes));
 	if (span->location == SPAN_IN_USE && span->size_class)
@@ -337,8 +337,8 @@ static struct lh_error *walk_span(struct tcmalloc_walk *walk, const struct small
 	bool holds = span->location <= SPAN_RETURNED;
 	if (!lh_heap_check(walk->tour, holds, span->descriptor, "span: impossible location"))
 		return NULL;
-	return add_object(walk, span->start, span->bytes,
-			  span->location == SPAN_IN_USE ? LH_CHUNK_USED : LH_CHUNK_FREE);
+	return add_span_object(walk, span->start, span->bytes,
+			       span->location == SPAN_IN_USE ? LH_CHUNK_USED : LH_CHUNK_FREE);
 }
 
 /* ReleaseFreeMemory gives back what is free and was not yet returned. */
@@ -355,8 +355,7 @@ static void total_spans(struct tcmalloc_walk *walk)
 
 static struct lh_error *add_metadata(struct tcmalloc_walk *walk)
 {
-	struct lh_heap_arena arena = {
-		.allocator = lh_walk_tcmalloc.name, .role = "metadata", .kind = LH_REGION_TCMALLOC};
+	struct lh_heap_arena arena = {.allocator = "tcmalloc", .role = "metadata", .kind = LH_REGION_TCMALLOC};
 	return lh_heap_add_arena(walk->tour, &arena, &walk->metadata);
 }
 
@@ -364,7 +363,7 @@ static struct lh_error *walk_spans(struct tcmalloc_walk *walk)
 {
 	total_spans(walk);
 	struct lh_heap_arena arena = {
-		.allocator = lh_walk_tcmalloc.name,
+		.allocator = "tcmalloc",
 		.role = "",
 		.kind = LH_REGION_TCMALLOC,
 		.mapped_bytes = walk->mapped_bytes,
@@ -372,14 +371,14 @@ static struct lh_error *walk_spans(struct tcmalloc_walk *walk)
 	};
 	LH_TRY(lh_heap_add_arena(walk->tour, &arena, &walk->arena));
 	for (size_t i = 0; i < walk->spans.count; i++)
-		LH_TRY(walk_span(walk, &walk->spans.items[i]));
+		LH_TRY(walk_tcmalloc_span(walk, &walk->spans.items[i]));
 	check_central_lists(walk);
 	for (size_t i = walk->cached_seen; i < walk->cached.count; i++)
 		lh_heap_check(walk->tour, false, 0, "cached object is none in use");
 	return NULL;
 }
 
-struct lh_error *lh_tcmalloc_walk(struct lh_heap_tour *tour)
+static struct lh_error *walk_tcmalloc(struct lh_heap_tour *tour)
 {
 	struct tcmalloc_walk walk LH_CLEANUP(deinit_tcmalloc_walk) = {.tour = tour};
 	struct lh_tcmalloc_visitor visitor = {take_map_leaf, take_span, &walk};
@@ -395,3 +394,10 @@ struct lh_error *lh_tcmalloc_walk(struct lh_heap_tour *tour)
 		lh_heap_note(tour, "no central lists found: objects in transfer caches count as used");
 	return walk_spans(&walk);
 }
+
+const struct lh_allocator_walker lh_walk_tcmalloc = {
+	.name = "tcmalloc",
+	.claim = lh_tcmalloc_claim,
+	.kinds = UINT32_C(1) << LH_REGION_TCMALLOC,
+	.walk = walk_tcmalloc,
+};

@@ -144,4 +144,7 @@ extern const struct lh_allocator_walker lh_walk_musl;
 extern const struct lh_allocator_walker lh_walk_go;
 extern const struct lh_allocator_walker lh_walk_jvm;
 
+/* lh_heap_find_owners in any image. What it does not hold cannot be found: a dump of stacks has no heap. */
+struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret) LH_NODISCARD;
+
 #endif
