@@ -49,6 +49,7 @@ esac
 if [ "$as" != root ]; then
 	mkdir "$work/bench"
 	cp "$leakhunt" "$bench"/* "$work/bench"
+	# shellcheck disable=SC2016 # what the written script expands
 	printf '#!/bin/sh\nexec %s "$(dirname "$0")/beating" "$@"\n' "${rights[*]}" >"$work/beat"
 	mv "$work/bench/heartbeat" "$work/bench/beating"
 	install "$work/beat" "$work/bench/heartbeat"

@@ -55,7 +55,8 @@ run_one() {
 	shift
 	"$@" >"$output" 2>&1
 	status=$?
-	echo "$status $((SECONDS - begun))" >"$output.ended"
+	echo "$status $((SECONDS - begun))" >"$output.status"
+	mv "$output.status" "$output.ended"
 }
 
 # Tells of those that have ended, in the order in which they began.

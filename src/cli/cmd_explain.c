@@ -3,7 +3,7 @@
  */
 #include "command.h"
 #include "leakhunt/objects.h"
-#include "snapshot.h"
+#include "still_image.h"
 
 enum { CONTENT_BYTES = 256 };
 

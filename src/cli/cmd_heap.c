@@ -4,7 +4,7 @@
 #include "command.h"
 #include "leakhunt/heap.h"
 #include "manual.h"
-#include "snapshot.h"
+#include "still_image.h"
 
 #include <inttypes.h>
 #include <string.h>

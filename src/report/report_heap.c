@@ -61,7 +61,7 @@ static void add_arena_rows(struct lh_table *table, const struct lh_heap_report *
 		size_t larger = 0;
 		for (size_t j = 0; j < count && larger < report->top; j++)
 			larger += arenas[j].resident_bytes > arenas[i].resident_bytes ||
-				  (arenas[j].resident_bytes == arenas[i].resident_bytes && j < i);
+				  (j < i && arenas[j].resident_bytes == arenas[i].resident_bytes);
 		if (larger < report->top)
 			add_arena_row(table, &arenas[i]);
 		else

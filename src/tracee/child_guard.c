@@ -67,13 +67,13 @@ struct guarded {
 
 /* ---------------------------------------------------------------- in the guard */
 
-/* Not to be ended by what ends leakhunt (Ctrl-C, a closed terminal), and to hold nothing of its. */
+/* Not to be ended or stopped by what ends or stops leakhunt (Ctrl-C, a closed terminal), and to hold nothing of its. */
 static void become_guard(int socket_fd)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(signals); i++)
 		signal(signals[i], SIG_IGN);
-	setsid();
+	setpgid(0, 0); /* not setsid(2), which makes a group of its own for the scheduler, too (sched(7), autogroup) */
 	prctl(PR_SET_NAME, "leakhunt-guard");
 	if (socket_fd != REQUESTS_FD)
 		dup2(socket_fd, REQUESTS_FD);
@@ -174,6 +174,7 @@ static bool serve_request(struct guarded *guarded, const struct request *request
 		send_answer(error, cost);
 		break;
 	case WORD_DONE:
+		guarded->is_announced = false;
 		return false;
 	}
 	return true;
@@ -183,15 +184,13 @@ static _Noreturn void run_guard(struct guarded *guarded, int socket_fd)
 {
 	become_guard(socket_fd);
 	lh_fault_points_survive();
-	for (;;) {
+	for (bool is_needed = true; is_needed;) {
 		struct request request;
 		ssize_t count = recv(REQUESTS_FD, &request, sizeof(request), 0);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count != sizeof(request))
+		if (count == sizeof(request))
+			is_needed = serve_request(guarded, &request);
+		else if (count >= 0 || errno != EINTR)
 			break;
-		if (!serve_request(guarded, &request))
-			_exit(0);
 	}
 	lh_fault_point("child-guard-alone");
 	if (guarded->held.pid)

@@ -66,6 +66,7 @@ assert_glibc_totals() {
 	start_sample cxx_objects --steps 500
 	heap "$SAMPLE_PID"
 	for class in shop::Order shop::PaidOrder shop::ExpressOrder "shop::Cache<int, double>"; do
+		# shellcheck disable=SC2016 # what jq expands
 		blocks=$(of_heap --arg name "$class" '.groups[] | select(.kind == "C++" and .name == $name) | .count')
 		[ "$blocks" = 500 ]
 	done

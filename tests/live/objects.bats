@@ -256,7 +256,7 @@ object_bytes() {
 	coproc "$BATS_TEST_TMPDIR/named"
 	read -r <&"${COPROC[0]}"
 	: >"$BATS_TEST_TMPDIR/nothing"
-	for arguments in "$COPROC_PID" "--json $COPROC_PID" "$BATS_TEST_TMPDIR/nothing $COPROC_PID" \
+	for arguments in "--all $COPROC_PID" "--json $COPROC_PID" "--all $BATS_TEST_TMPDIR/nothing $COPROC_PID" \
 		"--json $BATS_TEST_TMPDIR/nothing $COPROC_PID"; do
 		for secret in ghp_0123456789abcdefghijABCDEFGHIJ012345 hunter2secret correcthorse77; do
 			# shellcheck disable=SC2086 # words

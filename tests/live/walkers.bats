@@ -74,6 +74,7 @@ total() {
 	compare_live_and_dump mimalloc
 }
 
+# shellcheck disable=SC2030
 @test "musl: every block, with the size that was asked for, and no other" {
 	start_musl_truth --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 104
 	compare_live_and_dump musl
@@ -104,7 +105,9 @@ survive_damage() {
 		cp --sparse=always "$DUMP" "$DUMP.damaged"
 		damage "$DUMP.damaged" "$seed"
 		run timeout 60 "$SAMPLES/compare_blocks" "$DUMP.damaged" "$TRUTH"
+		# shellcheck disable=SC2031 # of this function's own run
 		echo "$seed: $status $output"
+		# shellcheck disable=SC2031
 		[ "$status" -eq 0 ] || [[ $status -eq 1 && $output == compare_blocks:* ]]
 	done
 }

@@ -1,8 +1,8 @@
 /*
- * snapshot: dumps a process into a folder of its own, opens the dump, and removes both names. Input: an operand.
+ * still_image: dumps a process into a folder of its own, opens the dump, and removes both names. Input: an operand.
  * Output: an image. Whatever happens, nothing stays on disk.
  */
-#include "snapshot.h"
+#include "still_image.h"
 
 #include "command.h"
 #include "confinement.h"

@@ -1,8 +1,8 @@
 /*
- * snapshot: a copy of a live process at one instant, for commands that follow its structures. Private to cli.
+ * still_image: a copy of a live process at one instant, for commands that follow its structures. Private to cli.
  */
-#ifndef LEAKHUNT_CLI_SNAPSHOT_H
-#define LEAKHUNT_CLI_SNAPSHOT_H
+#ifndef LEAKHUNT_CLI_STILL_IMAGE_H
+#define LEAKHUNT_CLI_STILL_IMAGE_H
 
 #include "leakhunt/dump.h"
 #include "leakhunt/image.h"
