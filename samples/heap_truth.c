@@ -151,7 +151,7 @@ static void churn(struct table *table, struct table *other)
 /* Threads that end leave their caches to others; the rest sleep. */
 static void *run_thread(void *argument)
 {
-	size_t index = (size_t)argument;
+	size_t index = (size_t)((struct table *)argument - truth.tables);
 	for (size_t phase = 0; phase < PHASES; phase++) {
 		pthread_barrier_wait(&truth.barrier);
 		churn(&truth.tables[index], &truth.tables[(index + phase) % truth.threads]);
@@ -338,7 +338,7 @@ static void begin(struct sample *sample)
 	for (size_t i = 0; i < truth.threads; i++) {
 		truth.tables[i].blocks = map_table(truth.slots * sizeof(struct block));
 		truth.tables[i].freed = map_table((truth.operations + PHASES) * sizeof(uintptr_t));
-		if (pthread_create(&threads[i], NULL, run_thread, (void *)i))
+		if (pthread_create(&threads[i], NULL, run_thread, &truth.tables[i]))
 			sample_die("heap_truth: no thread");
 	}
 	for (size_t i = 0; i < PHASES + 1; i++)
@@ -362,12 +362,12 @@ static bool take_option(struct sample *sample, const char *name, const char *val
 		{"--exits", &truth.exits, THREADS_MAX},
 	};
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		if (strcmp(name, numbers[i].name))
+		if (strcmp(name, numbers[i].name) != 0)
 			continue;
 		*numbers[i].value = strtoull(value, NULL, 10);
 		return *numbers[i].value <= numbers[i].max;
 	}
-	if (strcmp(name, "--file"))
+	if (strcmp(name, "--file") != 0)
 		return false;
 	truth.file = value;
 	return true;

@@ -211,7 +211,7 @@ static struct lh_error *mark_tcache(struct lh_glibc *glibc, uint64_t addr, uint6
 
 struct lh_error *lh_glibc_mark_tcaches(struct lh_glibc *glibc)
 {
-	LH_CLEANUP(lh_cleanup_free) uint64_t *entries = malloc(TCACHE_ENTRIES_MAX * sizeof(*entries));
+	LH_CLEANUP(lh_cleanup_free) uint64_t *entries = calloc(TCACHE_ENTRIES_MAX, sizeof(*entries));
 	if (!entries)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < glibc->candidates.count; i++)

@@ -84,7 +84,7 @@ const uint8_t *lh_heap_bytes(struct lh_heap_tour *tour, uint64_t addr, size_t by
 		return sink->view + (addr - sink->viewed.start);
 	uint64_t end;
 	if (!bytes || bytes > LH_WINDOW_BYTES || !lh_add_u64(addr, bytes, &end) ||
-	    end > UINT64_MAX - 2 * LH_WINDOW_BYTES)
+	    end > UINT64_MAX - UINT64_C(2) * LH_WINDOW_BYTES)
 		return NULL;
 	const uint8_t *view = view_stretch(tour, addr, bytes);
 	if (view)

@@ -88,7 +88,7 @@ uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr
 		return chunk.memory_addr == addr && chunk.size_bytes >= least ? chunk.size_bytes : rounded;
 	if (!view->has_chunk || lh_image_read(view->image, addr - 8, &size, 8) != 8)
 		return rounded;
-	uint64_t slack = size & MAPPED ? OVERHEAD + LH_PAGE_BYTES : 3 * OVERHEAD;
+	uint64_t slack = size & MAPPED ? OVERHEAD + LH_PAGE_BYTES : UINT64_C(3) * OVERHEAD;
 	size &= ~(uint64_t)FLAGS;
 	return size >= least && size - least <= slack ? size : rounded;
 }

@@ -32,7 +32,7 @@ struct lh_error *lh_rollup_read(const struct lh_process *process, struct lh_usag
 
 void lh_regions_take_exact_pss(const struct lh_process *process, struct lh_region_list *list)
 {
-	struct lh_usage rollup, sum;
+	struct lh_usage rollup = {0}, sum = {0};
 	uint64_t vss_bytes;
 	struct lh_error *error = lh_rollup_read(process, &rollup);
 	if (error) {

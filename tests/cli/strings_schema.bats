@@ -43,7 +43,7 @@ found() {
 		import fcntl, os, pty, re, struct, subprocess, sys, termios, unicodedata
 		master, slave = pty.openpty()
 		fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
-		child = subprocess.Popen([sys.argv[1], "strings", sys.argv[2]], stdout=slave, stderr=subprocess.DEVNULL,
+		child = subprocess.Popen([sys.argv[1], "strings", "--all", sys.argv[2]], stdout=slave, stderr=subprocess.DEVNULL,
 		    env={**os.environ, "TERM": "xterm", "NO_COLOR": ""})
 		os.close(slave)
 		text = b""
