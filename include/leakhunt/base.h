@@ -130,6 +130,24 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 		(vec)->count = (vec)->capacity = 0; \
 	} while (0)
 
+/*
+ * How many items at the front satisfy a condition that those behind do not: a binary search. The condition names the
+ * item by a pointer, `item`: lh_vec_count_before(&regions, item, item->end <= addr).
+ */
+#define lh_vec_count_before(vec, item, condition)                               \
+	({                                                                      \
+		size_t lh_low_ = 0, lh_high_ = (vec)->count;                    \
+		while (lh_low_ < lh_high_) {                                    \
+			size_t lh_middle_ = lh_low_ + (lh_high_ - lh_low_) / 2; \
+			__auto_type item = &(vec)->items[lh_middle_];           \
+			if (condition)                                          \
+				lh_low_ = lh_middle_ + 1;                       \
+			else                                                    \
+				lh_high_ = lh_middle_;                          \
+		}                                                               \
+		lh_low_;                                                        \
+	})
+
 /* ---------------------------------------------------------------- text buffers */
 
 /*

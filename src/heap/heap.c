@@ -282,14 +282,7 @@ struct lh_heap_chunk lh_heap_chunk_at(const struct lh_heap *heap, size_t index)
 
 bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret)
 {
-	size_t low = 0, high = heap->chunks.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (heap->chunks.items[middle].addr <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&heap->chunks, item, item->addr <= addr);
 	if (!low || addr - heap->chunks.items[low - 1].addr >= heap->chunks.items[low - 1].size_bytes)
 		return false;
 	*ret = low - 1;
@@ -298,13 +291,6 @@ bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret)
 
 bool lh_heap_covers(const struct lh_heap *heap, uint64_t addr)
 {
-	size_t low = 0, high = heap->extents.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (heap->extents.items[middle].range.end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&heap->extents, item, item->range.end <= addr);
 	return low < heap->extents.count && heap->extents.items[low].range.start <= addr;
 }

@@ -85,14 +85,7 @@ static struct lh_error *collect_candidates(void *context, uint64_t addr, const u
 
 static struct lh_jemalloc_extent *find_candidate(const struct extent_search *search, uint64_t edata_addr)
 {
-	size_t low = 0, high = search->candidates.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (search->candidates.items[middle].edata_addr < edata_addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&search->candidates, item, item->edata_addr < edata_addr);
 	bool is_there = low < search->candidates.count && search->candidates.items[low].edata_addr == edata_addr;
 	return is_there ? &search->candidates.items[low] : NULL;
 }
@@ -127,14 +120,7 @@ static struct lh_error *grow_places(struct extent_search *search)
 
 static bool lies_in_base(const struct extent_search *search, uint64_t addr, uint64_t bytes)
 {
-	size_t low = 0, high = search->blocks->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (search->blocks->items.items[middle].addr <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&search->blocks->items, item, item->addr <= addr);
 	if (!low)
 		return false;
 	const struct lh_base_block *block = &search->blocks->items.items[low - 1];
@@ -334,14 +320,7 @@ void lh_jemalloc_extents_deinit(struct lh_jemalloc_extents *extents)
 
 const struct lh_jemalloc_extent *lh_jemalloc_find_extent(const struct lh_jemalloc_extents *extents, uint64_t addr)
 {
-	size_t low = 0, high = extents->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (lh_jemalloc_page(&extents->items.items[middle]) <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&extents->items, item, lh_jemalloc_page(item) <= addr);
 	if (!low)
 		return NULL;
 	const struct lh_jemalloc_extent *extent = &extents->items.items[low - 1];

@@ -136,14 +136,7 @@ static struct lh_error *add_range_as(struct mimalloc_walk *walk, uint64_t start,
 
 static bool is_delayed(const struct mimalloc_walk *walk, uint64_t addr)
 {
-	size_t low = 0, high = walk->delayed.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (walk->delayed.items[middle] < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&walk->delayed, item, *item < addr);
 	return low < walk->delayed.count && walk->delayed.items[low] == addr;
 }
 

@@ -16,15 +16,7 @@ void lh_owners_deinit(struct lh_owners *owners)
 
 size_t lh_owners_index(const struct lh_owners *owners, uint64_t addr)
 {
-	size_t low = 0, high = owners->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (owners->items.items[middle].range.end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return lh_vec_count_before(&owners->items, item, item->range.end <= addr);
 }
 
 const struct lh_owner_range *lh_owners_find(const struct lh_owners *owners, uint64_t addr)

@@ -82,14 +82,7 @@ void lh_region_list_deinit(struct lh_region_list *list)
 
 size_t lh_regions_index(const struct lh_region_list *list, uint64_t addr)
 {
-	size_t low = 0, high = list->regions.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (list->regions.items[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&list->regions, item, item->end <= addr);
 	bool is_inside = low < list->regions.count && list->regions.items[low].start <= addr;
 	return is_inside ? low : list->regions.count;
 }

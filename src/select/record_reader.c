@@ -120,15 +120,7 @@ static struct lh_error *take_whole(struct lh_record_reader *reader, bool *ret)
 /* Index of the first region that does not lie wholly before `addr`. */
 static size_t find_record_place(const struct lh_region_list *list, uint64_t addr)
 {
-	size_t low = 0, high = list->regions.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (list->regions.items[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return lh_vec_count_before(&list->regions, item, item->end <= addr);
 }
 
 static bool remove_start(struct lh_region_list *list, uint64_t start)

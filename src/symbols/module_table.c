@@ -364,14 +364,7 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table)
 /* The last entry that starts at or before `addr`, or NULL. */
 static struct lh_table_entry *last_entry_from(struct lh_table_entries *entries, uint64_t addr)
 {
-	size_t low = 0, high = entries->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (entries->items.items[middle].start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&entries->items, item, item->start <= addr);
 	return low ? &entries->items.items[low - 1] : NULL;
 }
 
@@ -411,13 +404,6 @@ const struct lh_table_load *lh_module_table_find_load(const struct lh_module_tab
 
 const struct lh_relocated_word *lh_module_table_find_word(const struct lh_module_table *table, uint64_t addr)
 {
-	size_t low = 0, high = table->words.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (table->words.items[middle].addr < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&table->words, item, item->addr < addr);
 	return low < table->words.count && table->words.items[low].addr == addr ? &table->words.items[low] : NULL;
 }

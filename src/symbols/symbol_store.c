@@ -23,14 +23,7 @@ static bool is_in_hole(const struct named_module *module, uint64_t addr)
 /* Modules are disjoint but for hostile lists: of those the last that starts before `addr` is taken. */
 struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t addr)
 {
-	size_t low = 0, high = symbols->modules.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (symbols->modules.items[middle].module->start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&symbols->modules, item, item->module->start <= addr);
 	struct named_module *module = low ? &symbols->modules.items[low - 1] : NULL;
 	return module && addr < module->module->end && !is_in_hole(module, addr) ? module : NULL;
 }

@@ -62,14 +62,7 @@ static bool is_at(const struct lh_heap_chunk *chunk, const struct place *place)
 /* The last place at or below the block. */
 static const struct place *find_place(const struct places *places, uint64_t addr)
 {
-	size_t low = 0, high = places->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (places->items.items[middle].addr <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&places->items, item, item->addr <= addr);
 	return low ? &places->items.items[low - 1] : NULL;
 }
 

@@ -220,14 +220,7 @@ static struct lh_error *list_wanted(const struct lh_plan *plan, struct lh_ranges
 
 static bool holds_range(const struct lh_ranges *ranges, uint64_t addr)
 {
-	size_t low = 0, high = ranges->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (ranges->items.items[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t low = lh_vec_count_before(&ranges->items, item, item->end <= addr);
 	return low < ranges->items.count && ranges->items.items[low].start <= addr;
 }
 

@@ -53,15 +53,7 @@ static struct lh_error *add_told(struct correction *correction, uint64_t start, 
 /* The first range that ends behind `addr`. */
 static size_t find_range(const struct lh_ranges *ranges, uint64_t addr)
 {
-	size_t low = 0, high = ranges->items.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (ranges->items.items[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return lh_vec_count_before(&ranges->items, item, item->end <= addr);
 }
 
 static struct lh_error *add_unwritten(struct correction *correction, struct lh_range range, struct lh_page_runs *ret)

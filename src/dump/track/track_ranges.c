@@ -128,15 +128,7 @@ struct lh_error *lh_track_runs_find(const struct lh_region_list *list, const str
 
 static size_t first_from(const struct lh_region_list *list, uint64_t addr)
 {
-	size_t low = 0, high = list->regions.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (list->regions.items[middle].start < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return lh_vec_count_before(&list->regions, item, item->start < addr);
 }
 
 bool lh_track_range_halve(const struct lh_region_list *list, struct lh_range range, struct lh_range ret[2])
