@@ -38,11 +38,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/bench-common.sh"
 
 # Target and tool with the rights asked for: `rights` goes before their commands.
-docker=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot
-docker=$docker,+mknod,+audit_write,+setfcap
 case $as in
 root) rights=() ;;
-container) rights=(setpriv --bounding-set="-all,$docker,+sys_ptrace" --inh-caps=-all) ;;
+container) rights=(setpriv --bounding-set="-all,$DOCKER_RIGHTS,+sys_ptrace" --inh-caps=-all) ;;
 user) rights=(setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all) ;;
 *) die "there are no rights of $as" ;;
 esac

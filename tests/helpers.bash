@@ -196,3 +196,7 @@ assert_between() {
 		return 1
 	fi
 }
+
+# The capabilities that Docker leaves a container by default, as setpriv takes them.
+DOCKER_RIGHTS=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot
+DOCKER_RIGHTS=$DOCKER_RIGHTS,+mknod,+audit_write,+setfcap

@@ -14,10 +14,6 @@ teardown() {
 	[ -z "${theirs:-}" ] || rm -rf "$theirs"
 }
 
-# What Docker leaves a container by default.
-DOCKER=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot
-DOCKER=$DOCKER,+mknod,+audit_write,+setfcap
-
 # with_rights RIGHTS COMMAND...: with these capabilities, and no others.
 with_rights() {
 	local rights=$1
@@ -28,13 +24,13 @@ with_rights() {
 @test "Docker's default capabilities and SYS_PTRACE: snapshot and child, as with all" {
 	start_sample steady
 	for mode in snapshot child stop; do
-		with_rights "$DOCKER,+sys_ptrace" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode "$mode" --force --json \
+		with_rights "$DOCKER_RIGHTS,+sys_ptrace" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode "$mode" --force --json \
 			-o cut.core >receipt 2>err
 		jq -e --arg mode "$mode" '.complete and .mode == $mode' receipt
 		assert_sample_unharmed
 	done
 	start_sample page_writer
-	with_rights "$DOCKER,+sys_ptrace" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>err
+	with_rights "$DOCKER_RIGHTS,+sys_ptrace" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>err
 	jq -e '.complete and .mode == "snapshot"' receipt
 	assert_of_one_instant cut.core
 	assert_left_alone "$SAMPLE_PID"
@@ -68,7 +64,7 @@ with_rights() {
 
 @test "a seccomp filter that cannot be read without CAP_SYS_ADMIN is the reason told, and nobody dies" {
 	start_sample filtered
-	with_rights "$DOCKER,+sys_ptrace" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o cut.core >receipt 2>err
+	with_rights "$DOCKER_RIGHTS,+sys_ptrace" "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --json -o cut.core >receipt 2>err
 	jq -e '.complete and .mode == "stop" and (.mode_reason | contains("only CAP_SYS_ADMIN may read it"))' receipt
 	grep -q 'the pause will be about' err
 	assert_sample_unharmed
