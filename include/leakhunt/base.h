@@ -130,6 +130,13 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 		(vec)->count = (vec)->capacity = 0; \
 	} while (0)
 
+/* qsort takes no NULL, which an empty vector has. */
+#define lh_vec_sort(vec, compare)                                                            \
+	do {                                                                                 \
+		if ((vec)->count)                                                            \
+			qsort((vec)->items, (vec)->count, sizeof(*(vec)->items), (compare)); \
+	} while (0)
+
 /*
  * How many items at the front satisfy a condition that those behind do not: a binary search. The condition names the
  * item by a pointer, `item`: lh_vec_count_before(&regions, item, item->end <= addr).

@@ -260,7 +260,7 @@ static struct lh_error *search_for_chunks(struct chunk_walks *walks, struct lh_o
 	if (!peeks.items.count)
 		return NULL;
 	LH_TRY(lh_owners_settle(ret));
-	qsort(peeks.items.items, peeks.items.count, sizeof(struct lh_peek), compare_peeks);
+	lh_vec_sort(&peeks.items, compare_peeks);
 	LH_TRY(walks->memory->peek(walks->memory->context, peeks.items.items, peeks.items.count));
 	LH_TRY(begin_found_walks(walks, &peeks, ret));
 	return walk_chunks(walks, ret);

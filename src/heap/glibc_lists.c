@@ -75,8 +75,7 @@ struct lh_error *lh_glibc_read_fastbins(struct lh_glibc *glibc)
 				LH_TRY(read_fastbin(glibc, heads[bin], LH_GLIBC_CHUNK_MIN + bin * LH_GLIBC_ALIGNMENT));
 		}
 	}
-	if (glibc->fast.count)
-		qsort(glibc->fast.items, glibc->fast.count, sizeof(uint64_t), compare_headers);
+	lh_vec_sort(&glibc->fast, compare_headers);
 	return NULL;
 }
 

@@ -169,8 +169,7 @@ void lh_heap_settle(struct lh_heap_tour *tour)
 	size_t count = sink->heap->chunks.count - sink->first_chunk;
 	struct lh_stored_chunk *chunks = count ? sink->heap->chunks.items + sink->first_chunk : NULL;
 	sort_chunks(chunks, count);
-	if (sink->cached.count)
-		qsort(sink->cached.items, sink->cached.count, sizeof(uint64_t), compare_addrs);
+	lh_vec_sort(&sink->cached, compare_addrs);
 	mark_cached_chunks(tour, chunks, count);
 	sink->cached.count = 0;
 }
@@ -239,8 +238,7 @@ struct lh_error *lh_heap_finish(struct lh_heap_tour *tour)
 {
 	struct lh_heap *heap = tour->sink->heap;
 	sort_chunks(heap->chunks.items, heap->chunks.count);
-	if (heap->extents.count)
-		qsort(heap->extents.items, heap->extents.count, sizeof(*heap->extents.items), compare_extents);
+	lh_vec_sort(&heap->extents, compare_extents);
 	drop_overlapping(heap);
 	for (size_t i = 0; i < heap->arenas.count; i++)
 		heap->arenas.items[i].resident_bytes = 0;

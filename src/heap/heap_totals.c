@@ -139,8 +139,7 @@ struct lh_error *lh_heap_judge(const struct lh_heap *heap, struct lh_heap_findin
 		if (!heap->allocators.items[i].is_refused)
 			LH_TRY(judge_allocator(heap, heap->allocators.items[i].name, &findings));
 	}
-	if (findings.items.count)
-		qsort(findings.items.items, findings.items.count, sizeof(*findings.items.items), compare_findings);
+	lh_vec_sort(&findings.items, compare_findings);
 	*ret = findings;
 	findings = (struct lh_heap_findings){0};
 	return NULL;

@@ -137,10 +137,8 @@ struct lh_error *lh_jemalloc_find_caches(struct lh_heap_tour *tour, const struct
 {
 	struct cache_search search LH_CLEANUP(deinit_cache_search) = {.tour = tour, .blocks = blocks, .ret = ret};
 	LH_TRY(lh_base_blocks_visit(tour, blocks, search_words, &search));
-	if (ret->blocks.count)
-		qsort(ret->blocks.items, ret->blocks.count, sizeof(*ret->blocks.items), compare_cached);
-	if (ret->stacks.count)
-		qsort(ret->stacks.items, ret->stacks.count, sizeof(*ret->stacks.items), compare_stacks);
+	lh_vec_sort(&ret->blocks, compare_cached);
+	lh_vec_sort(&ret->stacks, compare_stacks);
 	return NULL;
 }
 

@@ -266,8 +266,7 @@ static struct lh_error *choose_leaves(struct extent_search *search)
 		if (trial.good * 100 >= (trial.good + trial.bad) * LEAF_GOOD_PERCENT)
 			LH_TRY(lh_vec_push(&search->leaves, *place));
 	}
-	if (search->leaves.count)
-		qsort(search->leaves.items, search->leaves.count, sizeof(*search->leaves.items), compare_leaf_keys);
+	lh_vec_sort(&search->leaves, compare_leaf_keys);
 	return NULL;
 }
 
@@ -307,8 +306,7 @@ struct lh_error *lh_jemalloc_find_extents(struct lh_heap_tour *tour, const struc
 		LH_TRY(read_leaf(&reading));
 	}
 	ret->leaf_count = search.leaves.count;
-	if (ret->items.count)
-		qsort(ret->items.items, ret->items.count, sizeof(*ret->items.items), compare_extent_addrs);
+	lh_vec_sort(&ret->items, compare_extent_addrs);
 	check_order(tour, ret);
 	return NULL;
 }

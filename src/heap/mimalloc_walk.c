@@ -279,8 +279,7 @@ static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 	if (!walk.marks)
 		return lh_error_no_memory();
 	LH_TRY(lh_mimalloc_visit_segments(tour->memory, collect_heaps, &walk));
-	if (walk.delayed.count)
-		qsort(walk.delayed.items, walk.delayed.count, sizeof(*walk.delayed.items), compare_delayed);
+	lh_vec_sort(&walk.delayed, compare_delayed);
 	struct lh_heap_arena arena = {
 		.allocator = "mimalloc",
 		.role = "",

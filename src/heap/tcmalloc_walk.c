@@ -269,8 +269,7 @@ static struct lh_error *find_caches(struct tcmalloc_walk *walk, struct lh_range 
 	LH_TRY(search_variables(walk, (struct lh_range){regions[first].start, bss.end}));
 	LH_TRY(follow_caches(walk));
 	LH_TRY(collect_transfers(walk));
-	if (walk->cached.count)
-		qsort(walk->cached.items, walk->cached.count, sizeof(*walk->cached.items), compare_objects);
+	lh_vec_sort(&walk->cached, compare_objects);
 	return NULL;
 }
 

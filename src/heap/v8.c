@@ -68,7 +68,7 @@ static struct lh_error *claim_v8(const struct lh_heap_memory *memory, struct lh_
 	if (!pages.items.count)
 		return NULL;
 	LH_TRY(find_pages(memory, PEEKS_MAX, &pages));
-	qsort(pages.items.items, pages.items.count, sizeof(struct lh_peek), compare_heap);
+	lh_vec_sort(&pages.items, compare_heap);
 	for (size_t i = 0, count; i < pages.items.count; i += count) {
 		count = count_siblings(&pages, i);
 		if (count >= PAGES_MIN)

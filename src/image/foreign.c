@@ -27,7 +27,7 @@ static void order_files(struct lh_core_notes *notes)
 {
 	if (!notes->files.count)
 		return;
-	qsort(notes->files.items, notes->files.count, sizeof(*notes->files.items), compare_mapped_files);
+	lh_vec_sort(&notes->files, compare_mapped_files);
 	size_t kept = 0;
 	uint64_t end = 0;
 	for (size_t i = 0; i < notes->files.count; i++) {

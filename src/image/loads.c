@@ -40,7 +40,7 @@ static int compare_gaps(const void *a, const void *b)
 
 static void make_disjoint(struct lh_image *image)
 {
-	qsort(image->gaps.items, image->gaps.count, sizeof(*image->gaps.items), compare_gaps);
+	lh_vec_sort(&image->gaps, compare_gaps);
 	size_t kept = 0;
 	uint64_t end = 0;
 	for (size_t i = 0; i < image->gaps.count; i++) {
@@ -125,7 +125,7 @@ struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loa
 	if (!loads->loads.count)
 		return NULL;
 	LH_TRY(lh_vec_reserve(&image->segments, loads->loads.count));
-	qsort(loads->loads.items, loads->loads.count, sizeof(*loads->loads.items), compare_loads);
+	lh_vec_sort(&loads->loads, compare_loads);
 	uint64_t end = 0;
 	for (size_t i = 0; i < loads->loads.count; i++) {
 		struct lh_load *load = &loads->loads.items[i];
@@ -224,8 +224,7 @@ struct lh_error *lh_image_annotate(struct lh_image *image, struct lh_annotations
 {
 	if (!annotations->items.count || !image->segments.count)
 		return NULL;
-	qsort(annotations->items.items, annotations->items.count, sizeof(*annotations->items.items),
-	      compare_annotations);
+	lh_vec_sort(&annotations->items, compare_annotations);
 	drop_overlapping_loads(annotations);
 	struct segment_list parts LH_CLEANUP(segment_list_deinit) = {0};
 	size_t next = 0;

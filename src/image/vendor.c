@@ -130,9 +130,7 @@ static struct lh_error *apply_modules(struct lh_image *image, const json_t *list
 	size_t index;
 	const json_t *entry;
 	json_array_foreach(list, index, entry) LH_TRY(read_module(image, entry));
-	if (image->modules.modules.count)
-		qsort(image->modules.modules.items, image->modules.modules.count, sizeof(struct lh_module),
-		      compare_vendor_modules);
+	lh_vec_sort(&image->modules.modules, compare_vendor_modules);
 	return NULL;
 }
 

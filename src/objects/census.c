@@ -313,8 +313,7 @@ struct lh_error *lh_census_pass_finish(struct lh_census_pass *pass, struct lh_sy
 	};
 	LH_TRY(add_rows(pass, &census));
 	drop_holes(&census, symbols);
-	if (census.rows.count)
-		qsort(census.rows.items, census.rows.count, sizeof(*census.rows.items), compare_census_rows);
+	lh_vec_sort(&census.rows, compare_census_rows);
 	name_rows(&census, symbols, wanted);
 	*ret = census;
 	census = (struct lh_census){0};

@@ -326,7 +326,7 @@ static struct lh_error *begin_grouping(struct grouping *grouping)
 
 static void end_grouping(struct lh_heap_groups *groups, struct lh_heap_groups *ret)
 {
-	qsort(groups->rows.items, groups->rows.count, sizeof(*groups->rows.items), compare_groups);
+	lh_vec_sort(&groups->rows, compare_groups);
 	while (groups->rows.count && !groups->rows.items[groups->rows.count - 1].count)
 		groups->rows.count--;
 	*ret = *groups;

@@ -247,8 +247,7 @@ static int compare_types(const void *a, const void *b)
 static void drop_repeated_types(struct object_search *search)
 {
 	size_t kept = 0;
-	if (search->types.count)
-		qsort(search->types.items, search->types.count, sizeof(*search->types.items), compare_types);
+	lh_vec_sort(&search->types, compare_types);
 	for (size_t i = 0; i < search->types.count; i++) {
 		if (!kept || search->types.items[kept - 1].target.addr != search->types.items[i].target.addr)
 			search->types.items[kept++] = search->types.items[i];
@@ -481,9 +480,9 @@ static struct lh_error *collect_object_rows(const struct object_search *search, 
 	}
 	if (!ret->rows.count)
 		return NULL;
-	qsort(ret->rows.items, ret->rows.count, sizeof(*ret->rows.items), compare_by_name);
+	lh_vec_sort(&ret->rows, compare_by_name);
 	unite_rows(ret);
-	qsort(ret->rows.items, ret->rows.count, sizeof(*ret->rows.items), compare_by_bytes);
+	lh_vec_sort(&ret->rows, compare_by_bytes);
 	return NULL;
 }
 

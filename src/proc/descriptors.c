@@ -144,8 +144,7 @@ static int compare_held_files(const void *a, const void *b)
 static void keep_one_each(struct descriptor_count *count)
 {
 	size_t kept = 0;
-	if (count->files.count)
-		qsort(count->files.items, count->files.count, sizeof(*count->files.items), compare_held_files);
+	lh_vec_sort(&count->files, compare_held_files);
 	for (size_t i = 0; i < count->files.count; i++) {
 		if (!kept || compare_held_files(&count->files.items[kept - 1], &count->files.items[i]) != 0)
 			count->files.items[kept++] = count->files.items[i];

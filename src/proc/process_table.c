@@ -198,8 +198,7 @@ struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 		if (lh_proc_pid_parse(entry->d_name, &pid))
 			LH_TRY(add_process(dirfd(folder), pid, entry->d_name, &table));
 	}
-	if (table.processes.count)
-		qsort(table.processes.items, table.processes.count, sizeof(*table.processes.items), compare_uss);
+	lh_vec_sort(&table.processes, compare_uss);
 	*ret = table;
 	table = (struct lh_process_table){0};
 	return NULL;

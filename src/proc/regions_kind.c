@@ -133,8 +133,7 @@ static bool collect_text_files(const struct lh_region_list *list, struct file_id
 		if (error)
 			return false;
 	}
-	if (ret->ids.count)
-		qsort(ret->ids.items, ret->ids.count, sizeof(*ret->ids.items), compare_ids);
+	lh_vec_sort(&ret->ids, compare_ids);
 	return true;
 }
 

@@ -120,8 +120,7 @@ static struct lh_error *set_stack_kinds(const struct lh_process *process, struct
 	struct claims claims LH_CLEANUP(claims_deinit) = {0};
 	LH_TRY(lh_tasks_read(process, &tasks));
 	LH_TRY(collect_claims(list, &tasks, process->identity.pid, &claims));
-	if (claims.items.count)
-		qsort(claims.items.items, claims.items.count, sizeof(*claims.items.items), compare_claims);
+	lh_vec_sort(&claims.items, compare_claims);
 	return settle_claims(list, &claims);
 }
 

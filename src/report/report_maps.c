@@ -83,8 +83,7 @@ static struct lh_error *collect_map_rows(const struct lh_maps_report *report, st
 		lh_usage_add(&ret->usage, &region->usage);
 		ret->vss_bytes += region->end - region->start;
 	}
-	if (ret->items.count)
-		qsort(ret->items.items, ret->items.count, sizeof(*ret->items.items), compare_map_rows);
+	lh_vec_sort(&ret->items, compare_map_rows);
 	return NULL;
 }
 

@@ -49,9 +49,8 @@ void lh_ps_sort(struct lh_process_table *table, const char *word)
 		int (*compare)(const void *a, const void *b);
 	} orders[] = {{"pss", compare_pss}, {"rss", compare_rss}, {"swap", compare_swap}, {"pid", compare_pids}};
 	for (size_t i = 0; word && i < LH_ARRAY_COUNT(orders); i++) {
-		if (strcmp(orders[i].word, word) == 0 && table->processes.count)
-			qsort(table->processes.items, table->processes.count, sizeof(*table->processes.items),
-			      orders[i].compare);
+		if (strcmp(orders[i].word, word) == 0)
+			lh_vec_sort(&table->processes, orders[i].compare);
 	}
 }
 

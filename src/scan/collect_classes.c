@@ -137,8 +137,7 @@ static struct lh_error *finish_classes(void *total, struct lh_findings *findings
 		if (classes[i].count || classes[i].unchecked)
 			LH_TRY(lh_vec_push(&ret->classes, classes[i]));
 	}
-	if (ret->classes.count)
-		qsort(ret->classes.items, ret->classes.count, sizeof(*classes), compare_classes);
+	lh_vec_sort(&ret->classes, compare_classes);
 	return NULL;
 }
 

@@ -99,8 +99,7 @@ static struct lh_error *finish_symbols(void *total, struct lh_findings *findings
 	LH_TRY(lh_census_pass_finish(symbols->census, ret->symbols, symbols->top, &ret->census));
 	for (size_t i = 0; i < ret->census.rows.count; i++)
 		LH_TRY(count_for_module(ret, &ret->census.rows.items[i]));
-	if (ret->modules.count)
-		qsort(ret->modules.items, ret->modules.count, sizeof(*ret->modules.items), compare_symbol_modules);
+	lh_vec_sort(&ret->modules, compare_symbol_modules);
 	return NULL;
 }
 

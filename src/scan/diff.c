@@ -106,8 +106,7 @@ static int compare_items(const void *a, const void *b)
 static void unite_items(struct diff_items *list)
 {
 	size_t kept = 0;
-	if (list->items.count)
-		qsort(list->items.items, list->items.count, sizeof(*list->items.items), compare_items);
+	lh_vec_sort(&list->items, compare_items);
 	for (size_t i = 0; i < list->items.count; i++) {
 		const struct diff_item *item = &list->items.items[i];
 		struct diff_item *last = kept ? &list->items.items[kept - 1] : NULL;
@@ -189,8 +188,7 @@ static struct lh_error *compare_kind(enum lh_diff_kind kind, const struct lh_sum
 	unite_items(&left);
 	unite_items(&right);
 	LH_TRY(join_items(&left, &right, ret));
-	if (ret->rows.count)
-		qsort(ret->rows.items, ret->rows.count, sizeof(*ret->rows.items), compare_row_growth);
+	lh_vec_sort(&ret->rows, compare_row_growth);
 	return NULL;
 }
 

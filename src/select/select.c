@@ -481,8 +481,7 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	LH_TRY(sum_up_rows(selecting, &rows));
 	LH_TRY(judge_rows(selecting, &rows));
 	LH_TRY(judge_total(selecting, &rows));
-	if (selection->growths.count)
-		qsort(selection->growths.items, selection->growths.count, sizeof(struct lh_growth), compare_growths);
+	lh_vec_sort(&selection->growths, compare_growths);
 	take_hidden_leak(selection);
 	LH_TRY(judge_holdings(selecting));
 	take_held_leak(selection);

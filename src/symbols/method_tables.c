@@ -80,8 +80,7 @@ static int compare_words(const void *a, const void *b)
 
 void lh_method_tables_finish(struct lh_module_table *table)
 {
-	if (table->words.count)
-		qsort(table->words.items, table->words.count, sizeof(*table->words.items), compare_words);
+	lh_vec_sort(&table->words, compare_words);
 }
 
 /* The words of the table at `addr`; 0 where there is no relocation. Returns how many have one. */

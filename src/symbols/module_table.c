@@ -291,8 +291,7 @@ static void drop_repeated(struct lh_table_entries *entries, bool by_start)
 
 static void sort_entries(struct lh_table_entries *entries, bool by_start)
 {
-	if (entries->items.count)
-		qsort(entries->items.items, entries->items.count, sizeof(*entries->items.items), compare_entries);
+	lh_vec_sort(&entries->items, compare_entries);
 	drop_repeated(entries, by_start);
 }
 
@@ -349,8 +348,7 @@ struct lh_error *lh_module_table_finish(struct lh_module_table *table)
 	sort_entries(&table->symbols, false);
 	sort_entries(&table->accessors, true);
 	lh_method_tables_finish(table);
-	if (table->sections.count)
-		qsort(table->sections.items, table->sections.count, sizeof(*table->sections.items), compare_sections);
+	lh_vec_sort(&table->sections, compare_sections);
 	struct lh_table_entries flat LH_CLEANUP(entries_deinit) = {0};
 	LH_TRY(flatten_entries(&table->symbols, &flat));
 	struct lh_table_entries sorted = table->symbols;

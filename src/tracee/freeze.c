@@ -147,8 +147,7 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 			LH_TRY(seize_thread(freeze, tid));
 	}
 	interrupt_seized(freeze);
-	if (freeze->threads.count)
-		qsort(freeze->threads.items, freeze->threads.count, sizeof(struct frozen_thread), compare_threads);
+	lh_vec_sort(&freeze->threads, compare_threads);
 	freeze->sorted_count = freeze->threads.count;
 	return NULL;
 }

@@ -165,7 +165,7 @@ struct lh_error *lh_places_add(struct lh_layout *places, const struct lh_page_ru
 			error = place_run(places, known_count, runs->runs.items[i].range);
 	}
 	if (places->pieces.count > known_count)
-		qsort(places->pieces.items, places->pieces.count, sizeof(struct lh_piece), compare_pieces);
+		lh_vec_sort(&places->pieces, compare_pieces);
 	return error;
 }
 

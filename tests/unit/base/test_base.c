@@ -236,6 +236,25 @@ static void test_cursor(void **state)
 	assert_true(cursor.failed);
 }
 
+static int compare_words(const void *a, const void *b)
+{
+	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
+}
+
+static void test_vec_sort(void **state)
+{
+	(void)state;
+	LH_VEC(uint64_t) words = {0};
+	lh_vec_sort(&words, compare_words);
+	assert_null(words.items);
+	for (uint64_t i = 0; i < 100; i++)
+		assert_success(lh_vec_push(&words, i * 37 % 101));
+	lh_vec_sort(&words, compare_words);
+	for (size_t i = 1; i < words.count; i++)
+		assert_true(words.items[i - 1] < words.items[i]);
+	lh_vec_deinit(&words);
+}
+
 static void test_vector_and_pool(void **state)
 {
 	(void)state;
@@ -467,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_json_addresses),
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_vector_and_pool),
+		cmocka_unit_test(test_vec_sort),
 		cmocka_unit_test(test_error_text),
 		IN_FOLDER(test_outfile_commit),
 		IN_FOLDER(test_outfile_abandoned),
