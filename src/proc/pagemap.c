@@ -12,18 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One call walks page tables under mmap_lock: 4 GB at once stalled the target's mmap for 35 ms (Linux 6.18). */
-#define PIECE_BYTES (32 * LH_MIB)
 /* How long a target may have to wait for mmap_lock. */
 #define HOLD_NS_MAX LH_NS_PER_MS
 
 struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret)
 {
-	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = malloc(sizeof(*pagemap));
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = calloc(1, sizeof(*pagemap));
 	if (!pagemap)
 		return lh_error_no_memory();
 	pagemap->fd = -1;
-	pagemap->is_probed = false;
 	pagemap->process = process;
 	pagemap->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	pagemap->rested_ns = lh_clock_monotonic_ns();
@@ -44,6 +41,7 @@ void lh_pagemap_close(struct lh_pagemap *pagemap)
 		return;
 	if (pagemap->fd >= 0)
 		close(pagemap->fd);
+	lh_vec_deinit(&pagemap->doubts);
 	free(pagemap);
 }
 
@@ -62,54 +60,21 @@ struct lh_error *lh_page_runs_add(struct lh_page_runs *runs, uint64_t start, uin
 	return lh_vec_push(&runs->runs, (struct lh_page_run){.range = {start, end}, .state = state});
 }
 
-/* What a scan asks for; the members as in struct pm_scan_arg. */
-struct scan_query {
-	uint64_t flags;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-	bool tells_written;  /* state_of: a page that is tracked and not written is "present" */
-	bool is_for_running; /* the target runs: it must get its turns at mmap_lock */
-	bool omits_present;  /* what is not returned is present, tracked and unwritten */
-};
-
-static const struct scan_query query_present = {
+static const struct lh_scan_query query_present = {
 	.category_anyof_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED,
 	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED,
 	.is_for_running = true,
 };
 
-/* Swapped pages stay as they are: they are neither read nor protected. */
-static const struct scan_query query_take_written = {
-	.flags = LH_SCAN_PROTECT_MATCHING,
-	.category_mask = LH_SCAN_IS_WRITE_TRACKED | LH_SCAN_IS_WRITTEN | LH_SCAN_IS_PRESENT,
-	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITTEN,
-	.tells_written = true,
-	.is_for_running = true,
-};
-
-/*
- * All but the pages that are present, tracked and unwritten, which are most: what is returned costs more
- * than what is passed over (4 GB: 8 ms against 4, Linux 6.18).
- */
-static const struct scan_query query_find_written = {
-	.category_inverted = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITE_TRACKED,
-	.category_anyof_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITE_TRACKED | LH_SCAN_IS_WRITTEN,
-	.return_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_SWAPPED | LH_SCAN_IS_WRITTEN | LH_SCAN_IS_WRITE_TRACKED,
-	.tells_written = true,
-	.omits_present = true,
-};
-
 /* Of a private mapping: what was written once, and so is no page of the file any more. */
-static const struct scan_query query_own = {
+static const struct lh_scan_query query_own = {
 	.category_inverted = LH_SCAN_IS_FILE,
 	.category_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_FILE,
 	.return_mask = LH_SCAN_IS_PRESENT,
 	.is_for_running = true,
 };
 
-static enum lh_page_state state_of(const struct scan_query *query, uint64_t categories)
+static enum lh_page_state state_of(const struct lh_scan_query *query, uint64_t categories)
 {
 	if (!(categories & LH_SCAN_IS_PRESENT))
 		return LH_PAGES_SWAPPED;
@@ -118,7 +83,7 @@ static enum lh_page_state state_of(const struct scan_query *query, uint64_t cate
 }
 
 /* *at: up to where all is known. */
-static struct lh_error *add_omitted(const struct scan_query *query, uint64_t *at, uint64_t end,
+static struct lh_error *add_omitted(const struct lh_scan_query *query, uint64_t *at, uint64_t end,
 				    struct lh_page_runs *ret)
 {
 	if (query->omits_present && *at < end)
@@ -128,7 +93,7 @@ static struct lh_error *add_omitted(const struct scan_query *query, uint64_t *at
 }
 
 /* A guard page (MADV_GUARD_INSTALL) holds nothing: it is absent. */
-static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const struct scan_query *query, size_t count,
+static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const struct lh_scan_query *query, size_t count,
 				    uint64_t *at, struct lh_page_runs *ret)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -152,8 +117,8 @@ void lh_rest_from_lock(uint64_t *rested_ns)
 	*rested_ns = lh_clock_monotonic_ns();
 }
 
-static struct lh_error *scan_piece(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range piece,
-				   struct lh_page_runs *ret)
+struct lh_error *lh_scan_piece(struct lh_pagemap *pagemap, const struct lh_scan_query *query, struct lh_range piece,
+			       struct lh_page_runs *ret)
 {
 	uint64_t at = piece.start;
 	struct lh_scan_request request = {
@@ -269,36 +234,32 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
 {
 	LH_TRY(check_range(pagemap, range));
 	for (uint64_t at = range.start; at < range.end;) {
-		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
-		LH_TRY(lh_pagemap_knows_scan(pagemap) ? scan_piece(pagemap, &query_present, piece, ret)
+		struct lh_range piece = {at, lh_min_u64(range.end - at, LH_SCAN_PIECE_BYTES) + at};
+		LH_TRY(lh_pagemap_knows_scan(pagemap) ? lh_scan_piece(pagemap, &query_present, piece, ret)
 						      : read_piece(pagemap, piece, false, ret));
 		at = piece.end;
 	}
 	return NULL;
 }
 
-static struct lh_error *scan_range(struct lh_pagemap *pagemap, const struct scan_query *query, struct lh_range range,
-				   struct lh_page_runs *ret)
+struct lh_error *lh_scan_check(struct lh_pagemap *pagemap, struct lh_range range)
 {
 	LH_TRY(check_range(pagemap, range));
-	if (!lh_pagemap_knows_scan(pagemap))
-		return lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel has no PAGEMAP_SCAN (Linux 6.7)");
+	return lh_pagemap_knows_scan(pagemap)
+		       ? NULL
+		       : lh_error_create(LH_ERROR_UNSUPPORTED, "this kernel has no PAGEMAP_SCAN (Linux 6.7)");
+}
+
+struct lh_error *lh_scan_range(struct lh_pagemap *pagemap, const struct lh_scan_query *query, struct lh_range range,
+			       struct lh_page_runs *ret)
+{
+	LH_TRY(lh_scan_check(pagemap, range));
 	for (uint64_t at = range.start; at < range.end;) {
-		struct lh_range piece = {at, lh_min_u64(range.end - at, PIECE_BYTES) + at};
-		LH_TRY(scan_piece(pagemap, query, piece, ret));
+		struct lh_range piece = {at, lh_min_u64(range.end - at, LH_SCAN_PIECE_BYTES) + at};
+		LH_TRY(lh_scan_piece(pagemap, query, piece, ret));
 		at = piece.end;
 	}
 	return NULL;
-}
-
-struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
-{
-	return scan_range(pagemap, &query_take_written, range, ret);
-}
-
-struct lh_error *lh_pagemap_find_written(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
-{
-	return scan_range(pagemap, &query_find_written, range, ret);
 }
 
 static struct lh_error *read_own(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)
@@ -317,7 +278,7 @@ struct lh_error *lh_pagemap_find_own(struct lh_pagemap *pagemap, struct lh_range
 {
 	if (!lh_pagemap_knows_scan(pagemap))
 		return read_own(pagemap, range, ret);
-	return scan_range(pagemap, &query_own, range, ret);
+	return lh_scan_range(pagemap, &query_own, range, ret);
 }
 
 struct lh_error *lh_pagemap_tell_file(struct lh_pagemap *pagemap, struct lh_range range, struct lh_page_runs *ret)

@@ -42,7 +42,8 @@ enum {
 	LH_SCAN_IS_ZERO = 1 << 5, /* PAGE_IS_PFNZERO: the kernel's shared page of zeros */
 	LH_SCAN_IS_HUGE = 1 << 6,
 	LH_SCAN_IS_GUARD = 1 << 8,         /* PAGE_IS_GUARD, Linux 6.16: a guard page counts as swapped, too */
-	LH_SCAN_PROTECT_MATCHING = 1 << 0, /* PM_LH_SCAN_WP_MATCHING */
+	LH_SCAN_PROTECT_MATCHING = 1 << 0, /* PM_SCAN_WP_MATCHING */
+	LH_SCAN_DEMAND_TRACKED = 1 << 1,   /* PM_SCAN_CHECK_WPASYNC: EPERM if any mapping is not tracked */
 	LH_SCAN_REGIONS = 1024,
 	LH_PAGEMAP_ENTRIES = 8192,
 };
@@ -54,13 +55,40 @@ struct lh_pagemap {
 	bool knows_guards; /* too */
 	const struct lh_process *process;
 	uint64_t page_bytes;
-	uint64_t rested_ns; /* when the target last had its chance at mmap_lock */
+	uint64_t rested_ns;           /* when the target last had its chance at mmap_lock */
+	const struct lh_range *taken; /* lh_pagemap_note_taken */
+	size_t taken_count;
+	LH_VEC(struct lh_range) doubts; /* scratch of lh_pagemap_find_written */
 	struct lh_scan_region regions[LH_SCAN_REGIONS];
 	uint64_t entries[LH_PAGEMAP_ENTRIES];
 };
 
 /* Whether the kernel has the ioctl; asks it once. */
 bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap);
+
+/* One call walks page tables under mmap_lock: 4 GB at once stalled the target's mmap for 35 ms (Linux 6.18). */
+#define LH_SCAN_PIECE_BYTES (32 * LH_MIB)
+
+/* What a scan asks for; the members as in struct pm_scan_arg. */
+struct lh_scan_query {
+	uint64_t flags;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+	bool tells_written;  /* a page that is tracked and not written is LH_PAGES_PRESENT, any other one written */
+	bool is_for_running; /* the target runs: it must get its turns at mmap_lock */
+	bool omits_present;  /* what is not returned is present, tracked and unwritten */
+};
+
+/* LH_ERROR_USAGE unless the range is one of whole pages; LH_ERROR_UNSUPPORTED without the ioctl. */
+struct lh_error *lh_scan_check(struct lh_pagemap *pagemap, struct lh_range range) LH_NODISCARD;
+
+/* Appends the runs of pages that the query asks for: of one piece, and of a range piece by piece, which is checked. */
+struct lh_error *lh_scan_piece(struct lh_pagemap *pagemap, const struct lh_scan_query *query, struct lh_range piece,
+			       struct lh_page_runs *ret) LH_NODISCARD;
+struct lh_error *lh_scan_range(struct lh_pagemap *pagemap, const struct lh_scan_query *query, struct lh_range range,
+			       struct lh_page_runs *ret) LH_NODISCARD;
 
 /* What the pages of a range are, as smaps would count them. Of hugetlbfs, too. */
 struct lh_page_counts {

@@ -162,6 +162,12 @@ struct lh_error *lh_look_at(struct lh_look *look, const struct lh_range *ranges,
 	return first_error(look);
 }
 
+void lh_look_note_taken(struct lh_look *look, const struct lh_ranges *taken)
+{
+	for (size_t i = 0; i < look->looker_count; i++)
+		lh_pagemap_note_taken(look->lookers[i].pagemap, taken->items.items, taken->items.count);
+}
+
 /* A run that goes on in the next piece of the same range. */
 static bool extends_last(const struct lh_page_runs *runs, size_t count_before, const struct lh_page_run *run)
 {

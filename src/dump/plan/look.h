@@ -6,6 +6,7 @@
 
 #include "crew.h"
 #include "plan.h"
+#include "ranges.h"
 
 struct lh_look;
 
@@ -16,6 +17,9 @@ typedef struct lh_error *lh_page_finder(struct lh_pagemap *pagemap, struct lh_ra
 struct lh_error *lh_look_create(const struct lh_process *process, struct lh_crew *crew, lh_page_finder *find,
 				struct lh_look **ret) LH_NODISCARD;
 void lh_look_destroy(struct lh_look *look); /* NULL is legal */
+
+/* lh_pagemap_note_taken, for all of them. */
+void lh_look_note_taken(struct lh_look *look, const struct lh_ranges *taken);
 
 /* Looks at `count` ranges of whole pages; what an earlier call found is forgotten. */
 struct lh_error *lh_look_at(struct lh_look *look, const struct lh_range *ranges, size_t count) LH_NODISCARD;

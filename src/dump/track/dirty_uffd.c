@@ -56,6 +56,7 @@ struct uffd_tracker {
 	struct lh_ranges touched; /* of it, where pages may be protected: extents of the plans */
 	struct lh_ranges seams;   /* where alike mappings met before they were registered: normalized */
 	struct lh_ranges own;     /* lh_file_pages_note */
+	struct lh_ranges taken;   /* of anonymous mappings, in any take: normalized */
 	struct lh_ranges seen;    /* where the last guess found written pages, ascending: the next take looks there */
 	bool has_seen;
 };
@@ -272,10 +273,30 @@ static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh
 	return NULL;
 }
 
+/* Of a file, a page that is given back leaves its protection behind (lh_pagemap_find_own): those are not noted. */
+static struct lh_error *note_anonymous(struct uffd_tracker *tracker, const struct lh_plan *plan,
+				       const struct lh_page_runs *runs, size_t first)
+{
+	size_t next = 0;
+	for (size_t i = first; i < runs->runs.count; i++) {
+		struct lh_range range = runs->runs.items[i].range;
+		while (next < plan->extents.count && plan->extents.items[next].end <= range.start)
+			next++;
+		if (next < plan->extents.count && plan->extents.items[next].is_absent_zero)
+			LH_TRY(lh_vec_push(&tracker->taken.items, range));
+	}
+	lh_ranges_normalize(&tracker->taken);
+	lh_look_note_taken(tracker->look, &tracker->taken);
+	return NULL;
+}
+
 static struct lh_error *take_uffd(struct lh_dirty_tracker *base, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
-	LH_TRY(take_pages(uffd_of_base(base), plan, ret));
-	return lh_file_pages_note(uffd_of_base(base)->pagemap, plan, &uffd_of_base(base)->own);
+	struct uffd_tracker *tracker = uffd_of_base(base);
+	size_t first = ret->runs.count;
+	LH_TRY(take_pages(tracker, plan, ret));
+	LH_TRY(note_anonymous(tracker, plan, ret, first));
+	return lh_file_pages_note(tracker->pagemap, plan, &tracker->own);
 }
 
 /* Adds the written ones of an extent's runs to what was seen. */
@@ -531,6 +552,7 @@ static void stop_uffd(struct lh_dirty_tracker *base)
 	lh_ranges_deinit(&tracker->seams);
 	lh_ranges_deinit(&tracker->own);
 	lh_ranges_deinit(&tracker->seen);
+	lh_ranges_deinit(&tracker->taken);
 }
 
 const struct lh_dirty_kind lh_dirty_uffd = {

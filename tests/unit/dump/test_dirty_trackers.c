@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 enum { PAGES = 64, OTHER_PAGES = 8, HUGE_PAGES = 2, PAGES_OF_HUGE = 512 };
+/* Pages that one page table holds, on x86_64. */
+enum { TABLES = 5, PAGES_OF_TABLE = 512, TABLE_PAGES = TABLES * PAGES_OF_TABLE };
 
 #define HUGE_BYTES (PAGES_OF_HUGE * LH_PAGE_BYTES)
 
@@ -23,6 +25,7 @@ enum action {
 	WRITE,   /* a page of the arena */
 	DISCARD, /* gives it back */
 	DISCARD_HUGE,
+	EXCHANGE, /* the first two tables of the arena, by mremap */
 	READ,
 	PROTECT, /* the arena is for reading only */
 	MAP,     /* the other arena, and writes all of it */
@@ -49,6 +52,22 @@ struct fixture {
 	struct lh_page_runs runs;
 };
 
+static void move_pages_of_table(uint8_t *from, uint8_t *to)
+{
+	const size_t bytes = PAGES_OF_TABLE * LH_PAGE_BYTES;
+	if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+		_exit(1);
+}
+
+static void exchange_tables(uint8_t *arena)
+{
+	const size_t bytes = PAGES_OF_TABLE * LH_PAGE_BYTES;
+	uint8_t *meanwhile = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	move_pages_of_table(arena, meanwhile);
+	move_pages_of_table(arena + bytes, arena);
+	move_pages_of_table(meanwhile, arena + bytes);
+}
+
 static void obey(const struct fixture *fixture, const struct order *order)
 {
 	volatile uint8_t *page = fixture->arena + order->page * LH_PAGE_BYTES;
@@ -61,6 +80,9 @@ static void obey(const struct fixture *fixture, const struct order *order)
 		break;
 	case DISCARD_HUGE:
 		madvise((void *)(uintptr_t)page, HUGE_BYTES, MADV_DONTNEED);
+		break;
+	case EXCHANGE:
+		exchange_tables(fixture->arena);
 		break;
 	case READ:
 		(void)*page;
@@ -122,6 +144,18 @@ static void map_anonymous(struct fixture *fixture)
 	/* A hole of one page, so that the other arena never merges with this one. */
 	fixture->other = fixture->arena + (PAGES + 1) * LH_PAGE_BYTES;
 	munmap(fixture->arena + PAGES * LH_PAGE_BYTES, bytes - PAGES * LH_PAGE_BYTES);
+}
+
+static void map_tables(struct fixture *fixture)
+{
+	const size_t table_bytes = PAGES_OF_TABLE * LH_PAGE_BYTES;
+	fixture->page_count = TABLE_PAGES;
+	uint8_t *memory = map_private((TABLES + 1) * table_bytes, MAP_ANONYMOUS, -1);
+	assert_non_null(memory);
+	fixture->arena = memory + (-(uintptr_t)memory & (table_bytes - 1));
+	munmap(memory, (size_t)(fixture->arena - memory));
+	munmap(fixture->arena + TABLES * table_bytes, table_bytes - (size_t)(fixture->arena - memory));
+	madvise(fixture->arena, TABLE_PAGES * LH_PAGE_BYTES, MADV_NOHUGEPAGE);
 }
 
 static void map_file(struct fixture *fixture)
@@ -359,6 +393,71 @@ static void find(struct fixture *fixture)
 	assert_success(fixture->tracker->kind->find(fixture->tracker, &fixture->plan));
 }
 
+enum page_truth { ABSENT, TAKEN, TOUCHED };
+
+static void assert_found(struct fixture *fixture, const enum page_truth *truth)
+{
+	for (size_t i = 0; i < TABLE_PAGES; i++) {
+		assert_int_equal(is_found(fixture, LH_PAGES_WRITTEN, i), truth[i] == TOUCHED);
+		assert_int_equal(is_found(fixture, LH_PAGES_PRESENT, i), truth[i] == TAKEN);
+	}
+}
+
+static void act_at_random(struct fixture *fixture, enum page_truth *truth)
+{
+	size_t page = (size_t)rand() % TABLE_PAGES;
+	enum action action = rand() % 100 == 0 ? DISCARD_HUGE : (enum action[]){WRITE, DISCARD, READ}[rand() % 3];
+	if (action == DISCARD_HUGE)
+		page = page / PAGES_OF_HUGE * PAGES_OF_HUGE;
+	tell(fixture, action, page);
+	for (size_t i = 0; i < (action == DISCARD_HUGE ? (size_t)PAGES_OF_HUGE : 1); i++) {
+		if (action == WRITE || (action == READ && truth[page + i] == ABSENT))
+			truth[page + i] = TOUCHED;
+		else if (action != READ)
+			truth[page + i] = ABSENT;
+	}
+}
+
+/* Few changes and many; holes of a page, and of a page table, which Linux 6.14 frees (CONFIG_PT_RECLAIM). */
+static void test_many_page_tables(void **state)
+{
+	struct fixture *fixture = begin_in(map_tables, false, *state);
+	if (!fixture)
+		skip();
+	enum page_truth truth[TABLE_PAGES];
+	for (size_t i = 0; i < TABLE_PAGES; i++)
+		truth[i] = TAKEN;
+	tell(fixture, DISCARD_HUGE, PAGES_OF_TABLE);
+	for (size_t i = 0; i < PAGES_OF_HUGE; i++)
+		truth[PAGES_OF_TABLE + i] = ABSENT;
+	find(fixture);
+	assert_found(fixture, truth);
+	srand(1);
+	for (size_t count = 1; count < 4000; count *= 2) {
+		for (size_t i = 0; i < count; i++)
+			act_at_random(fixture, truth);
+		find(fixture);
+		assert_found(fixture, truth);
+		take(fixture);
+		for (size_t i = 0; i < TABLE_PAGES; i++)
+			truth[i] = truth[i] == TOUCHED ? TAKEN : truth[i];
+	}
+	end(fixture);
+}
+
+/* The mappings look as before, and nothing was written. Before Linux 6.13 moved pages stay protected. */
+static void test_exchanged_pages(void **state)
+{
+	struct fixture *fixture = begin_in(map_tables, false, *state);
+	if (!fixture)
+		skip();
+	tell(fixture, EXCHANGE, 0);
+	find(fixture);
+	for (size_t i = 0; i < 2 * PAGES_OF_TABLE; i++)
+		assert_true(is_found(fixture, LH_PAGES_WRITTEN, i));
+	end(fixture);
+}
+
 static void test_pages_that_become_the_files(void **state)
 {
 	struct fixture *fixture = begin_in(map_file, true, *state);
@@ -491,6 +590,8 @@ int main(void)
 		FOR_EACH_KIND(test_written_pages),
 		FOR_EACH_KIND(test_guess),
 		FOR_EACH_KIND(test_pages_that_become_zeros),
+		FOR_EACH_KIND(test_many_page_tables),
+		FOR_EACH_KIND(test_exchanged_pages),
 		FOR_EACH_KIND(test_pages_that_become_the_files),
 		FOR_EACH_KIND_WITH(test_huge_pages_that_become_zeros, keep_huge_pages, let_huge_pages_go),
 		FOR_EACH_KIND(test_new_mapping),
