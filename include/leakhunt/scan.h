@@ -136,7 +136,7 @@ struct lh_class_count {
 /*
  * Finds secrets in bytes that stand for themselves, without a pass over memory: those whose anchors lie in `within`.
  * The ranges are offsets, in no order, and may overlap; they belong to the finder and stay till the next call. At
- * most UINT_MAX bytes. A clone is for another thread; it shares the patterns, and must not outlive the original.
+ * most UINT_MAX bytes. For one thread at a time.
  * Bytes made to take more than linear time, in all searches of them together, are given up: all from there on is then
  * a found range, and nothing more is.
  */

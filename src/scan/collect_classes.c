@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 struct classes_total {
-	struct lh_recognizer_pass *pass; /* never fed: the patterns, and the sums */
+	struct lh_recognizer_pass *pass; /* never fed: the sums */
+	bool shows_secrets;
 };
 
 static void destroy_classes(void *total)
@@ -25,7 +26,8 @@ static struct lh_error *create_classes(const struct lh_collector_setup *setup, v
 	struct classes_total *classes = calloc(1, sizeof(*classes));
 	if (!classes)
 		return lh_error_no_memory();
-	struct lh_error *error = lh_recognizer_pass_create(setup->options->shows_secrets, &classes->pass);
+	classes->shows_secrets = setup->options->shows_secrets;
+	struct lh_error *error = lh_recognizer_pass_create(classes->shows_secrets, &classes->pass);
 	if (error) {
 		free(classes);
 		return error;
@@ -37,7 +39,7 @@ static struct lh_error *create_classes(const struct lh_collector_setup *setup, v
 static struct lh_error *create_classes_part(void *total, void **ret)
 {
 	struct lh_recognizer_pass *part;
-	LH_TRY(lh_recognizer_pass_clone(((struct classes_total *)total)->pass, &part));
+	LH_TRY(lh_recognizer_pass_create(((struct classes_total *)total)->shows_secrets, &part));
 	*ret = part;
 	return NULL;
 }

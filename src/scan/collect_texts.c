@@ -32,7 +32,7 @@ struct texts_total {
 	size_t top;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
 	struct lh_text_count *count;
-	struct lh_secret_finder *secrets;   /* in wide characters; NULL: nothing is masked so */
+	bool masks_wide_secrets;
 	const struct lh_findings *findings; /* of the call */
 };
 
@@ -80,8 +80,8 @@ static struct lh_error *create_texts_part(void *total, void **ret)
 		return lh_error_no_memory();
 	part->skips_zeros = lh_encoding_width(texts->options.encoding) == 1;
 	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, count_runs, part);
-	if (!error && texts->secrets)
-		error = lh_list_mask_init(&part->mask, texts->secrets, &texts->options);
+	if (!error && texts->masks_wide_secrets)
+		error = lh_list_mask_init(&part->mask, &texts->options);
 	if (!error)
 		error = lh_text_count_create((struct lh_text_limits){.texts = PART_TEXTS, .templates = 8 * 1024},
 					     &part->count);
@@ -166,7 +166,6 @@ static void destroy_texts(void *total)
 	struct texts_total *texts = total;
 	lh_run_finder_destroy(texts->finder);
 	lh_text_count_destroy(texts->count);
-	lh_secret_finder_destroy(texts->secrets);
 	free(texts);
 }
 
@@ -175,8 +174,7 @@ static struct lh_error *init_texts(struct texts_total *texts, const struct lh_co
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
 	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
-	if (!setup->options->shows_secrets && lh_encoding_width(texts->options.encoding) > 1)
-		LH_TRY(lh_secret_finder_create(&texts->secrets));
+	texts->masks_wide_secrets = !setup->options->shows_secrets && lh_encoding_width(texts->options.encoding) > 1;
 	return lh_text_count_create(LH_TEXT_LIMITS, &texts->count);
 }
 

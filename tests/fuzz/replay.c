@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* What all inputs share is made once, before the first one, as libFuzzer does. */
+__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 #define SECONDS_PER_INPUT 60
 
@@ -97,6 +99,8 @@ static void run_path(const char *path)
 
 int main(int argc, char **argv)
 {
+	if (LLVMFuzzerInitialize)
+		(void)LLVMFuzzerInitialize(&argc, &argv);
 	run_input("empty input", (const uint8_t *)"", 0);
 	for (int i = 1; i < argc; i++)
 		run_path(argv[i]);

@@ -73,10 +73,9 @@ struct row_state {
 
 struct lh_recognizer_pass {
 	const struct lh_kernel *kernel;
-	struct lh_pattern_set_compiled sets[LH_PATTERN_SET_COUNT];
+	const struct lh_pattern_set_compiled *sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
 	struct lh_secret_finder *finder; /* for texts that are no bytes of the memory */
-	bool is_clone;                   /* the compiled sets are another's */
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNIZERS_MAX];
 	struct row_state rows[LH_RECOGNIZERS_MAX];
@@ -296,7 +295,7 @@ static int take_pattern_hit(unsigned id, unsigned long long from, unsigned long 
 /* Finds the hits of a set whose anchors lie in [start, end). */
 static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
-	scan->set = &scan->pass->sets[kind];
+	scan->set = scan->pass->sets[kind];
 	scan->scan_start = start;
 	scan->owned_end = end;
 	size_t scan_end = lh_min_u64(end + scan->set->longest_bytes - 1, scan->bytes_after);
@@ -351,7 +350,7 @@ static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *fir
 /* The same as scan_window, of a set whose rows find their patterns by themselves. */
 static struct lh_error *find_text_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
-	const struct lh_pattern_set_compiled *set = &scan->pass->sets[kind];
+	const struct lh_pattern_set_compiled *set = scan->pass->sets[kind];
 	uint8_t padded[(LH_FIND_LINES + 1) * LH_LINE_BYTES];
 	for (size_t at = start; at < end; at += LH_FIND_LINES * LH_LINE_BYTES) {
 		size_t part_end = lh_min_u64(end, at + LH_FIND_LINES * LH_LINE_BYTES);
@@ -597,27 +596,9 @@ struct lh_error *lh_recognizer_pass_create(bool shows_secrets, struct lh_recogni
 	init_rows(pass);
 	LH_TRY(lh_secret_finder_create(&pass->finder));
 	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT; kind++)
-		LH_TRY(lh_patterns_compile(kind, &pass->sets[kind], &pass->scratch));
+		LH_TRY(lh_patterns_get(kind, &pass->scratch, &pass->sets[kind]));
 	*ret = pass;
 	pass = NULL;
-	return NULL;
-}
-
-struct lh_error *lh_recognizer_pass_clone(const struct lh_recognizer_pass *pass, struct lh_recognizer_pass **ret)
-{
-	LH_CLEANUP(lh_cleanup_recognizer_pass) struct lh_recognizer_pass *clone = calloc(1, sizeof(*clone));
-	if (!clone)
-		return lh_error_no_memory();
-	init_rows(clone);
-	clone->is_clone = true;
-	clone->kernel = pass->kernel;
-	clone->shows_secrets = pass->shows_secrets;
-	memcpy(clone->sets, pass->sets, sizeof(clone->sets));
-	if (hs_clone_scratch(pass->scratch, &clone->scratch) != HS_SUCCESS)
-		return lh_error_no_memory();
-	LH_TRY(lh_secret_finder_clone(pass->finder, &clone->finder));
-	*ret = clone;
-	clone = NULL;
 	return NULL;
 }
 
@@ -661,8 +642,6 @@ void lh_recognizer_pass_destroy(struct lh_recognizer_pass *pass)
 	lh_vec_deinit(&pass->owned);
 	lh_secret_finder_destroy(pass->finder);
 	hs_free_scratch(pass->scratch);
-	for (unsigned kind = 0; kind < LH_PATTERN_SET_COUNT && !pass->is_clone; kind++)
-		hs_free_database(pass->sets[kind].database);
 	free(pass);
 }
 

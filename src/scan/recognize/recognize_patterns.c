@@ -6,6 +6,7 @@
 #include "recognizer.h"
 #include "scan/recognizers/secret_forms.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 static struct lh_error *compile_error(hs_compile_error_t *error)
@@ -53,8 +54,7 @@ static struct lh_error *add_pattern(unsigned row, unsigned number, struct lh_pat
 	return NULL;
 }
 
-static struct lh_error *compile_set(const char *const *expressions, struct lh_pattern_set_compiled *ret,
-				    hs_scratch_t **scratch)
+static struct lh_error *compile_set(const char *const *expressions, struct lh_pattern_set_compiled *ret)
 {
 	unsigned flags[LH_PATTERNS_MAX];
 	unsigned ids[LH_PATTERNS_MAX];
@@ -66,27 +66,37 @@ static struct lh_error *compile_set(const char *const *expressions, struct lh_pa
 	if (hs_compile_multi(expressions, flags, ids, ret->pattern_count, HS_MODE_BLOCK, NULL, &ret->database,
 			     &error) != HS_SUCCESS)
 		return compile_error(error);
-	return hs_alloc_scratch(ret->database, scratch) == HS_SUCCESS ? NULL : lh_error_no_memory();
+	return NULL;
 }
 
-struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
-				     hs_scratch_t **scratch)
+static bool is_row_of(const struct lh_recognizer *recognizer, unsigned set)
 {
-	const char *expressions[LH_PATTERNS_MAX];
-	for (unsigned row = 0; lh_recognizers[row]; row++) {
-		for (unsigned i = 0; lh_recognizers[row]->set == kind && row_pattern(row, i); i++)
-			LH_TRY(add_pattern(row, i, ret, expressions));
-	}
-	bool is_own = kind == LH_PATTERNS_OWN || kind == LH_PATTERNS_OWN_TEXT;
-	return is_own ? NULL : compile_set(expressions, ret, scratch);
+	return set == LH_PATTERNS_SECRET ? recognizer->is_secret : recognizer->set == (enum lh_pattern_set)set;
 }
 
-struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch)
+static struct lh_error *make_pattern_set(unsigned set, struct lh_pattern_set_compiled *ret)
 {
 	const char *expressions[LH_PATTERNS_MAX];
+	*ret = (struct lh_pattern_set_compiled){0};
 	for (unsigned row = 0; lh_recognizers[row]; row++) {
-		for (unsigned i = 0; lh_recognizers[row]->is_secret && row_pattern(row, i); i++)
+		for (unsigned i = 0; is_row_of(lh_recognizers[row], set) && row_pattern(row, i); i++)
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
-	return compile_set(expressions, ret, scratch);
+	bool is_own = set == LH_PATTERNS_OWN || set == LH_PATTERNS_OWN_TEXT;
+	return is_own ? NULL : compile_set(expressions, ret);
+}
+
+struct lh_error *lh_patterns_get(unsigned set, hs_scratch_t **scratch, const struct lh_pattern_set_compiled **ret)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct lh_pattern_set_compiled sets[LH_PATTERN_SET_COUNT + 1];
+	static bool is_made[LH_PATTERN_SET_COUNT + 1];
+	pthread_mutex_lock(&lock);
+	struct lh_error *error = is_made[set] ? NULL : make_pattern_set(set, &sets[set]);
+	is_made[set] = !error;
+	pthread_mutex_unlock(&lock);
+	LH_TRY(error);
+	*ret = &sets[set];
+	bool needs_room = sets[set].database && hs_alloc_scratch(sets[set].database, scratch) != HS_SUCCESS;
+	return needs_room ? lh_error_no_memory() : NULL;
 }

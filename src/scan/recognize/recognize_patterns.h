@@ -27,10 +27,14 @@ struct lh_pattern_set_compiled {
 	size_t longest_bytes;
 };
 
-/* Compiles the patterns of a set. *scratch grows to serve it, too. */
-struct lh_error *lh_patterns_compile(enum lh_pattern_set kind, struct lh_pattern_set_compiled *ret,
-				     hs_scratch_t **scratch) LH_NODISCARD;
-/* All patterns of the rows that are secret. */
-struct lh_error *lh_patterns_compile_secrets(struct lh_pattern_set_compiled *ret, hs_scratch_t **scratch) LH_NODISCARD;
+/* Beside the sets of enum lh_pattern_set: all patterns of the rows that are secret. */
+enum { LH_PATTERNS_SECRET = LH_PATTERN_SET_COUNT };
+
+/*
+ * The patterns of a set: compiled by the first call, shared by all threads, kept until the process ends. *scratch (the
+ * caller's, one a thread; NULL at first) grows to serve the set, too.
+ */
+struct lh_error *lh_patterns_get(unsigned set, hs_scratch_t **scratch,
+				 const struct lh_pattern_set_compiled **ret) LH_NODISCARD;
 
 #endif

@@ -16,9 +16,8 @@ enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
 
 struct lh_secret_finder {
 	const struct lh_kernel *kernel;
-	struct lh_pattern_set_compiled set;
+	const struct lh_pattern_set_compiled *set;
 	hs_scratch_t *scratch;
-	bool is_clone; /* the compiled set is another's */
 	LH_VEC(struct lh_range) found;
 };
 
@@ -62,7 +61,7 @@ static int take_secret_hit(unsigned id, unsigned long long from, unsigned long l
 	(void)from;
 	(void)flags;
 	struct run *run = context;
-	const struct lh_pattern *pattern = &run->finder->set.patterns[id];
+	const struct lh_pattern *pattern = &run->finder->set->patterns[id];
 	size_t anchor = run->within.start + (size_t)to - pattern->bytes;
 	if (anchor < run->within.end)
 		run->error = look_secrets(run, pattern, anchor);
@@ -71,7 +70,7 @@ static int take_secret_hit(unsigned id, unsigned long long from, unsigned long l
 
 static struct lh_error *scan_within(struct run *run)
 {
-	const struct lh_pattern_set_compiled *set = &run->finder->set;
+	const struct lh_pattern_set_compiled *set = run->finder->set;
 	size_t start = run->within.start;
 	size_t end = lh_min_u64(run->within.end + set->longest_bytes - 1, run->search->length);
 	hs_error_t status = hs_scan(set->database, (const char *)run->search->bytes + start, (unsigned)(end - start), 0,
@@ -154,24 +153,9 @@ struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
 	if (!finder)
 		return lh_error_no_memory();
 	LH_TRY(lh_kernel_select(&finder->kernel));
-	LH_TRY(lh_patterns_compile_secrets(&finder->set, &finder->scratch));
+	LH_TRY(lh_patterns_get(LH_PATTERNS_SECRET, &finder->scratch, &finder->set));
 	*ret = finder;
 	finder = NULL;
-	return NULL;
-}
-
-struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder, struct lh_secret_finder **ret)
-{
-	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *clone = calloc(1, sizeof(*clone));
-	if (!clone)
-		return lh_error_no_memory();
-	clone->is_clone = true;
-	clone->kernel = finder->kernel;
-	clone->set = finder->set;
-	if (hs_clone_scratch(finder->scratch, &clone->scratch) != HS_SUCCESS)
-		return lh_error_no_memory();
-	*ret = clone;
-	clone = NULL;
 	return NULL;
 }
 
@@ -181,8 +165,6 @@ void lh_secret_finder_destroy(struct lh_secret_finder *finder)
 		return;
 	lh_vec_deinit(&finder->found);
 	hs_free_scratch(finder->scratch);
-	if (!finder->is_clone)
-		hs_free_database(finder->set.database);
 	free(finder);
 }
 

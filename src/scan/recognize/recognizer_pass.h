@@ -37,12 +37,10 @@ const struct lh_owned *lh_recognizer_pass_owned(const struct lh_recognizer_pass 
  */
 const struct lh_range *lh_recognizer_pass_secrets(const struct lh_recognizer_pass *pass, size_t *ret_count);
 /*
- * For threads: each feeds a clone, which shares the patterns of `pass` and must not outlive it. Reset
- * forgets all that was fed; from then on matches count only when they begin in `inside`, and their bytes
- * as far as they lie in it. Merge adds what the part has found, in address order.
+ * For threads: each feeds a pass of its own. Reset forgets all that was fed; from then on matches count only
+ * when they begin in `inside`, and their bytes as far as they lie in it. Merge adds what the part has found, in
+ * address order.
  */
-struct lh_error *lh_recognizer_pass_clone(const struct lh_recognizer_pass *pass,
-					  struct lh_recognizer_pass **ret) LH_NODISCARD;
 void lh_recognizer_pass_reset(struct lh_recognizer_pass *pass, struct lh_range inside);
 struct lh_error *lh_recognizer_pass_merge(struct lh_recognizer_pass *pass,
 					  struct lh_recognizer_pass *part) LH_NODISCARD;

@@ -15,8 +15,6 @@ struct lh_secret_search {
 	bool is_given_up;
 };
 
-struct lh_error *lh_secret_finder_clone(const struct lh_secret_finder *finder,
-					struct lh_secret_finder **ret) LH_NODISCARD;
 struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
 				       struct lh_span within, const struct lh_range **ret,
 				       size_t *ret_count) LH_NODISCARD;

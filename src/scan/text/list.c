@@ -19,7 +19,6 @@
 enum { STRIPE_BYTES = 4 << 20 };
 
 struct list_work {
-	struct lh_secret_finder *secrets; /* NULL: they are shown */
 	const struct lh_image *image;
 	const struct lh_list_options *options;
 	const struct lh_list_output *output;
@@ -72,8 +71,8 @@ static struct lh_error *create_list_part(void *context, void **ret)
 	struct lh_error *error = lh_run_part_init(&part->runs, &work->options->run, add_listed_runs, part);
 	if (!error)
 		error = work->output->create_part(work->output->context, &part->lines);
-	if (!error && work->secrets)
-		error = lh_list_mask_init(&part->mask, work->secrets, &work->options->run);
+	if (!error && !work->options->shows_secrets)
+		error = lh_list_mask_init(&part->mask, &work->options->run);
 	if (error) {
 		destroy_list_part(part);
 		return error;
@@ -112,7 +111,6 @@ static struct lh_error *merge_list(void *context, void *part_context, const stru
 static void cleanup_work(struct list_work *work)
 {
 	lh_run_finder_destroy(work->finder);
-	lh_secret_finder_destroy(work->secrets);
 	if (work->cut_runs)
 		work->output->destroy_part(work->cut_runs);
 }
@@ -123,8 +121,6 @@ struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_optio
 	LH_CLEANUP(cleanup_work) struct list_work work = {.image = image, .options = options, .output = output};
 	LH_TRY(lh_run_finder_create_batched(&options->run, add_cut_run, &work, &work.finder));
 	LH_TRY(output->create_part(output->context, &work.cut_runs));
-	if (!options->shows_secrets)
-		LH_TRY(lh_secret_finder_create(&work.secrets));
 	struct lh_striping striping = {
 		.image = image,
 		.walk_flags = options->walk_flags,

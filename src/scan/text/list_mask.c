@@ -14,13 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_secret_finder *finder,
-				   const struct lh_run_options *options)
+struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_run_options *options)
 {
 	mask->encoding = options->encoding;
 	mask->min_chars = options->min_chars;
 	LH_TRY(lh_kernel_select(&mask->kernel));
-	return lh_secret_finder_clone(finder, &mask->finder);
+	return lh_secret_finder_create(&mask->finder);
 }
 
 void lh_list_mask_begin(struct lh_list_mask *mask)

@@ -17,8 +17,7 @@ struct lh_list_mask {
 	LH_VEC(uint8_t) narrow;   /* what wide characters would be as narrow ones */
 };
 
-struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_secret_finder *finder,
-				   const struct lh_run_options *options) LH_NODISCARD;
+struct lh_error *lh_list_mask_init(struct lh_list_mask *mask, const struct lh_run_options *options) LH_NODISCARD;
 void lh_list_mask_deinit(struct lh_list_mask *mask);
 /* A new stripe: what was copied is gone. */
 void lh_list_mask_begin(struct lh_list_mask *mask);

@@ -198,9 +198,7 @@ static struct listed list_blocks(const struct made *made, size_t min_chars, size
 	struct lh_run_options options = {.min_chars = min_chars};
 	struct lh_list_mask mask = {0};
 	struct lh_run_finder *runs = NULL;
-	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = NULL;
-	assert_success(lh_secret_finder_create(&finder));
-	assert_success(lh_list_mask_init(&mask, finder, &options));
+	assert_success(lh_list_mask_init(&mask, &options));
 	assert_success(lh_run_finder_create(&options, add_run, &to, &runs));
 	for (size_t at = 0; at < made->length; at += block_bytes) {
 		size_t left = made->length - at;

@@ -3,7 +3,6 @@
  * in what is listed, in characters of 1, 2 and 4 bytes of either byte order, and wherever memory is cut.
  */
 #include "recognize_unit.h"
-#include "scan/recognize/secret_finder.h"
 
 #include "scan/recognizers/secret_forms.h"
 #include "scan/text/list_mask.h"
@@ -60,37 +59,12 @@ static void check_rows(check_row *check)
 
 /* ---------------------------------------------------------------- recognized */
 
-/* Compiled once: it takes longer than all rows. */
-static struct lh_recognizer_pass *compiled;
-
-static int create_pass(void **state)
-{
-	(void)state;
-	assert_success(lh_recognizer_pass_create(false, &compiled));
-	return 0;
-}
-
-static int destroy_pass(void **state)
-{
-	(void)state;
-	lh_recognizer_pass_destroy(compiled);
-	return 0;
-}
-
-static struct lh_recognizer_pass *clone_over(const void *bytes, size_t length)
-{
-	struct lh_recognizer_pass *pass;
-	assert_success(lh_recognizer_pass_clone(compiled, &pass));
-	unit_feed(pass, bytes, length, length);
-	return pass;
-}
-
 static void check_recognized(const struct lh_recognizer *recognizer, const struct lh_secret_form *form)
 {
 	char memory[MEMORY_BYTES] = {0};
 	struct example example = split_example(form->secret);
 	memcpy(memory + MARGIN, example.text, example.length);
-	struct lh_recognizer_pass *pass = clone_over(memory, sizeof(memory));
+	struct lh_recognizer_pass *pass = unit_pass_over(memory, sizeof(memory), sizeof(memory));
 	size_t count;
 	const struct lh_range *secrets = lh_recognizer_pass_secrets(pass, &count);
 	(void)lh_mask_secrets(secrets, count, UNIT_BASE, memory, sizeof(memory));
@@ -113,7 +87,7 @@ static void check_not_recognized(const struct lh_recognizer *recognizer, const s
 	(void)recognizer;
 	assert_non_null(form->plain);
 	unit_put(memory + MARGIN, TEXT_MAX, form->plain);
-	struct lh_recognizer_pass *pass = clone_over(memory, sizeof(memory));
+	struct lh_recognizer_pass *pass = unit_pass_over(memory, sizeof(memory), sizeof(memory));
 	size_t count;
 	(void)lh_recognizer_pass_secrets(pass, &count);
 	if (count)
@@ -191,7 +165,7 @@ static void test_hpack_values_are_masked(void **state)
 		const struct hpack_case *test = &hpack_cases[i];
 		char memory[MEMORY_BYTES] = {0};
 		memcpy(memory + MARGIN, test->bytes, test->length);
-		struct lh_recognizer_pass *pass = clone_over(memory, sizeof(memory));
+		struct lh_recognizer_pass *pass = unit_pass_over(memory, sizeof(memory), sizeof(memory));
 		size_t count;
 		const struct lh_range *secrets = lh_recognizer_pass_secrets(pass, &count);
 		assert_int_equal(count, test->masked_end > test->masked_start);
@@ -204,8 +178,6 @@ static void test_hpack_values_are_masked(void **state)
 }
 
 /* ---------------------------------------------------------------- listed */
-
-static struct lh_secret_finder *finder;
 
 static void put_wide(uint8_t *ret, const char *text, size_t length, size_t width, bool is_big)
 {
@@ -222,7 +194,7 @@ static void check_masked(const char *pattern, const struct example *example, enu
 	struct lh_list_mask mask = {0};
 	put_wide(memory + MARGIN + shift, example->text, example->length, width, is_big);
 	put_wide(expected + MARGIN + shift, example->masked, example->length, width, is_big);
-	assert_success(lh_list_mask_init(&mask, finder, &options));
+	assert_success(lh_list_mask_init(&mask, &options));
 	struct lh_block block = {.addr = UNIT_BASE, .data = memory, .bytes = sizeof(memory)};
 	assert_success(lh_list_mask_block(&mask, &block));
 	if (memcmp(block.data, expected, sizeof(memory)) != 0)
@@ -253,27 +225,13 @@ static void test_examples_are_masked_in_lists(void **state)
 	check_rows(check_listed);
 }
 
-static int create_finder(void **state)
-{
-	(void)state;
-	assert_success(lh_secret_finder_create(&finder));
-	return 0;
-}
-
-static int destroy_finder(void **state)
-{
-	(void)state;
-	lh_secret_finder_destroy(finder);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_examples_are_recognized, create_pass, destroy_pass),
-		cmocka_unit_test_setup_teardown(test_counterexamples_are_not, create_pass, destroy_pass),
-		cmocka_unit_test_setup_teardown(test_hpack_values_are_masked, create_pass, destroy_pass),
-		cmocka_unit_test_setup_teardown(test_examples_are_masked_in_lists, create_finder, destroy_finder),
+		cmocka_unit_test(test_examples_are_recognized),
+		cmocka_unit_test(test_counterexamples_are_not),
+		cmocka_unit_test(test_hpack_values_are_masked),
+		cmocka_unit_test(test_examples_are_masked_in_lists),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
