@@ -192,8 +192,8 @@ check-long: ## run the long tests: matrices, kills at each step, hostile targets
 	$(Q)scripts/deps.sh ensure build demo check
 	$(Q)$(MAKE) --no-print-directory check-long-run
 
-check-long-run: $(program) $(samples)
-	$(Q)scripts/check.sh $(build) .build/samples long cli live
+check-long-run: $(program) $(units) $(samples)
+	$(Q)scripts/check.sh $(build) .build/samples long unit cli live
 .PHONY: check-long check-long-run
 
 # COVERED='unit replay cli live': all suites of the short tier take a while.

@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Runs test suites and ends with one line "N passed, N failed, N skipped".
 #   check.sh BUILD SAMPLES TIER SUITE...     suites: unit, replay, cli, live
-# BUILD holds the program, unit tests and replays; SAMPLES the sample programs. TIER of bats tests: short (those without
-# the tag "long"), long (those with it), or all.
+# BUILD holds the program, unit tests and replays; SAMPLES the sample programs. TIER: short (tests without the tag
+# "long"), long (those with it, and what does more in this tier: the tag "tiers", unit_is_long), or all.
 set -uo pipefail
 
 build=$(realpath "$1")
 samples=$(realpath "$2")
 case $3 in
 short) filter=(--filter-tags '!long') ;;
-long) filter=(--filter-tags long) ;;
+long) filter=(--filter-tags long --filter-tags tiers) ;;
 all) filter=() ;;
 *)
 	echo "check: unknown tier '$3'" >&2
 	exit 64
 	;;
 esac
+export LEAKHUNT_TIER=$3
 shift 3
 root=$(cd "$(dirname "$0")/.." && pwd)
 export LEAKHUNT=$build/leakhunt SAMPLES=$samples LEAKHUNT_ROOT=$root
@@ -85,12 +86,14 @@ run() {
 	tell_ended
 }
 
+long_units=$(grep -rl 'unit_is_long()' tests/unit --include='test_*.c' | sed 's|.*/||; s|\.c$||' | tr '\n' ' ')
 for suite in "$@"; do
 	# Live processes are measured: one test at a time.
 	if [ "$suite" = live ]; then jobs=1; else jobs=$(nproc); fi
 	case $suite in
 	unit) for test in "$build"/unit/test_*; do
-		[[ $test == *.d ]] || run "unit/$(basename "$test")" "$test"
+		name=$(basename "$test")
+		[[ $test == *.d ]] || [[ $LEAKHUNT_TIER == long && " $long_units " != *" $name "* ]] || run "unit/$name" "$test"
 	done ;;
 	replay) for test in "$build"/replay/fuzz_*; do
 		[[ -x $test ]] || continue

@@ -4,35 +4,38 @@
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 
 setup_file() {
-	export BIG=$BATS_FILE_TMPDIR/big.core RANDOM_BYTES=$BATS_FILE_TMPDIR/random
+	export BIG=$BATS_FILE_TMPDIR/big.core SMALL=$BATS_FILE_TMPDIR/small.core RANDOM_BYTES=$BATS_FILE_TMPDIR/random
 	head -c 8000000 /dev/urandom >"$RANDOM_BYTES"
-	make_big_core
+	make_core "$BIG" 20
+	make_core "$SMALL" 1
 }
 
-# A core of over 200 MB, with texts of every width, random and zero bytes, made by gcore.
-make_big_core() {
+# make_core FILE SIZE: a core made by gcore, with texts of every width, random and zero bytes: over 200 MB for size 20.
+make_core() {
 	local ready=$BATS_FILE_TMPDIR/ready pid input
 	mkfifo "$ready" "$BATS_FILE_TMPDIR/input"
 	exec {input}<>"$BATS_FILE_TMPDIR/input"
 	python3 -c '
 import os, random, sys
 random.seed(5)
-texts = [("GET /api/v2/session/%d HTTP/1.1" % i) for i in range(300000)]
-wide = "".join(chr(random.randint(31, 127)) for _ in range(200000))
+size = int(sys.argv[2])
+texts = [("GET /api/v2/session/%d HTTP/1.1" % i) for i in range(15000 * size)]
+wide = "".join(chr(random.randint(31, 127)) for _ in range(10000 * size))
 keep = [wide.encode(c) * 20 for c in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")]
-noise = os.urandom(60 << 20)
-latin = bytes(random.randint(32, 255) for _ in range(1 << 20)) * 8
-zeros = bytearray(64 << 20)
+noise = os.urandom(3 * size << 20)
+latin = bytes(random.randint(32, 255) for _ in range(size << 16)) * 8
+zeros = bytearray(3 * size << 20)
 zeros[::4096] = b"z" * (len(zeros) // 4096)
 open(sys.argv[1], "w").write("ready")
-sys.stdin.readline()' "$ready" <&"$input" 3>&- &
+sys.stdin.readline()' "$ready" "$2" <&"$input" 3>&- &
 	pid=$!
 	read -r -N 5 <"$ready"
-	gcore -o "$BATS_FILE_TMPDIR/big" "$pid" >"$BATS_FILE_TMPDIR/gcore.log" 2>&1
+	gcore -o "$1" "$pid" >"$BATS_FILE_TMPDIR/gcore.log" 2>&1
 	echo >&"$input"
 	wait "$pid"
 	exec {input}>&-
-	mv "$BATS_FILE_TMPDIR/big.$pid" "$BIG"
+	mv "$1.$pid" "$1"
+	rm "$ready" "$BATS_FILE_TMPDIR/input"
 }
 
 # Runs leakhunt keeping stdout and stderr apart: $output, $errors, $status.
@@ -74,6 +77,15 @@ libc() {
 	done
 }
 
+@test "--list --offsets is GNU strings byte for byte: a core" {
+	for encoding in s S b l B L; do
+		same_as_gnu "$SMALL" 4 "$encoding" x
+	done
+	same_as_gnu "$SMALL" 7 s d
+	same_as_gnu "$SMALL" 63 l o
+}
+
+# bats test_tags=long
 @test "--list --offsets is GNU strings byte for byte: a core of over 200 MB" {
 	[ "$(stat -c %s "$BIG")" -gt 200000000 ]
 	for chars in 4 100; do
@@ -97,7 +109,7 @@ libc() {
 
 @test "--list without -t prints the strings alone" {
 	cmp <(strings -a "$RANDOM_BYTES") <("$LEAKHUNT" strings --list --show-secrets "$RANDOM_BYTES")
-	cmp <(strings -a -n 12 "$BIG") <("$LEAKHUNT" strings --list --show-secrets --raw -n 12 "$BIG")
+	cmp <(strings -a -n 12 "$SMALL") <("$LEAKHUNT" strings --list --show-secrets --raw -n 12 "$SMALL")
 }
 
 @test "holes of a sparse file are zeros to wide characters" {
@@ -164,10 +176,10 @@ libc() {
 }
 
 @test "the summary's texts are those that uniq counts in a core" {
-	leakhunt strings --json -n 200 -e s --raw --top 1000 "$BIG"
+	leakhunt strings --json -n 200 -e s --raw --top 1000 "$SMALL"
 	[ "$status" -eq 0 ]
 	[ "$(jq .totals.uncounted_texts <<<"$output")" -eq 0 ]
-	diff <(strings -a -n 200 "$BIG" | LC_ALL=C sort | uniq -c | awk '$1 > 1 {print $1}' | sort -n) \
+	diff <(strings -a -n 200 "$SMALL" | LC_ALL=C sort | uniq -c | awk '$1 > 1 {print $1}' | sort -n) \
 		<(jq '.repeated[].count' <<<"$output" | sort -n)
 }
 
@@ -425,7 +437,8 @@ wide_secrets() {
 	cat <(printf '\0\0\0\0') "$2.once" <(printf '\0\0\0\0') "$2.once" >"$2"
 }
 
-@test "secrets in wide characters: masked in either byte order, however many lines they have" {
+# masks_wide ENCODINGS...: each as the letter that strings reads with, a comma, and what iconv writes.
+masks_wide() {
 	local wide=$BATS_TEST_TMPDIR/wide secrets=$BATS_TEST_TMPDIR/secrets before=$BATS_TEST_TMPDIR/before
 	local encoding letter how
 	openssl genrsa -out "$BATS_TEST_TMPDIR/key.pem" 2048 2>/dev/null
@@ -433,7 +446,7 @@ wide_secrets() {
 	grep -v -e --- "$BATS_TEST_TMPDIR/key.pem" | cut -c 2-60 | grep .. >"$secrets"
 	echo hunter2 >>"$secrets"
 	printf '\0nothing\0' >"$before"
-	for encoding in l,utf-16le b,utf-16le l,utf-16be b,utf-16be L,utf-32le B,utf-32le L,utf-32be B,utf-32be; do
+	for encoding; do
 		letter=${encoding%,*}
 		wide_secrets "${encoding#*,}" "$wide"
 		[ "$("$LEAKHUNT" strings -e "$letter" -n 4 --top 100 --show-secrets "$wide" | grep -cFf "$secrets")" -gt 20 ]
@@ -443,6 +456,15 @@ wide_secrets() {
 		done
 		[ "$("$LEAKHUNT" strings "$wide" | grep -cFf "$secrets")" = 0 ]
 	done
+}
+
+@test "secrets in wide characters: masked, also when read in the other byte order" {
+	masks_wide l,utf-16le L,utf-32be
+}
+
+# bats test_tags=long
+@test "secrets in wide characters: masked for every width and byte order" {
+	masks_wide b,utf-16le l,utf-16be b,utf-16be L,utf-32le B,utf-32le B,utf-32be
 }
 
 @test "a token that the end of an example cuts off is masked all the same" {
@@ -462,15 +484,15 @@ wide_secrets() {
 }
 
 @test "the classes and the rest add up to the bytes scanned, and so does the map" {
-	for file in "$BIG" "$RANDOM_BYTES" /bin/bash; do
+	for file in "$SMALL" "$RANDOM_BYTES" /bin/bash; do
 		leakhunt strings --json "$file"
 		[ "$status" -eq 0 ]
 		jq -e '.totals.scanned_bytes as $all
 			| ([.classes[].bytes] + [.rest[].bytes] | add) == $all and ([.map.cells[].bytes[]] | add) == $all
 			and all(.classes[]; (.kinds | length) == 0 or ([.kinds[].bytes] | add) == .bytes)' <<<"$output"
 	done
-	[ "$(jq '.rest[] | select(.class == "zero") | .bytes' <<<"$("$LEAKHUNT" strings --json "$BIG")")" -gt 1000000 ]
-	"$LEAKHUNT" strings --all "$BIG" | grep -q '^a letter is '
+	[ "$(jq '.rest[] | select(.class == "zero") | .bytes' <<<"$("$LEAKHUNT" strings --json "$SMALL")")" -gt 1000000 ]
+	"$LEAKHUNT" strings --all "$SMALL" | grep -q '^a letter is '
 }
 
 # 200 pieces of 64 KiB, 1 TiB apart, and one of 1 MiB, as V8 lays out its heap.
@@ -501,11 +523,14 @@ lacks() {
 	[ -n "$1" ] && [[ $output != *"$1"* ]]
 }
 
-# has_no_secret FILE: no output of strings shows "hunter2" or "SEC9", but all of it does when asked to.
+# has_no_secret FILE: no output of strings shows "hunter2" or "SEC9", but the list does when asked to. `make check-long`
+# tries every output.
 has_no_secret() {
-	local how
+	local how outputs=(--list --json)
+	[ "$LEAKHUNT_TIER" = short ] ||
+		outputs+=('--top 100' '--match .' '--grep . -C 2' "--against $BATS_TEST_TMPDIR/nothing --top 100")
 	"$LEAKHUNT" strings --list -n 4 --show-secrets "$1" | grep -q -e hunter2 -e SEC9 || return 1
-	for how in --list '--top 100' --json '--match .' '--grep . -C 2' "--against $BATS_TEST_TMPDIR/nothing --top 100"; do
+	for how in "${outputs[@]}"; do
 		# shellcheck disable=SC2086 # words of options
 		"$LEAKHUNT" strings $how -n 4 "$1" >"$BATS_TEST_TMPDIR/shown" || [ $? -eq 1 ]
 		if grep -e hunter2 -e SEC9 "$BATS_TEST_TMPDIR/shown"; then
@@ -515,6 +540,7 @@ has_no_secret() {
 	done
 }
 
+# bats test_tags=tiers
 @test "secrets that tools write: htpasswd, PuTTY, age, ssh-keygen, Docker, kubectl, Python's JSON and XML" {
 	local made=$BATS_TEST_TMPDIR/made kind
 	printf '\0nothing\0' >"$BATS_TEST_TMPDIR/nothing"
@@ -568,6 +594,7 @@ has_no_secret() {
 	[[ $output == *index.docker.io* && $output != *am9lOmh1bnRlcjI* ]]
 }
 
+# bats test_tags=tiers
 @test "secrets in arguments, environments and headers, between zero bytes as memory holds them" {
 	local made=$BATS_TEST_TMPDIR/made
 	printf '\0nothing\0' >"$BATS_TEST_TMPDIR/nothing"

@@ -214,6 +214,7 @@ sys.stdin.read()'
 	assert_tools_read sparse.core
 }
 
+# bats test_tags=long
 @test "more segments than a 16-bit count holds" {
 	start_target python3 -c '
 import mmap, sys
@@ -230,6 +231,7 @@ sys.stdin.read()'
 	[ "$(grep -c '^ *LOAD ' headers)" -ge 70000 ]
 }
 
+# bats test_tags=long
 @test "a process that calls exec or ends while it is dumped: an error, or a whole dump, never half" {
 	cat >leave.py <<-'EOF_PYTHON'
 		import os, sys, time

@@ -48,6 +48,7 @@ teardown() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "mappings that come, go, grow and move meanwhile" {
 	cat >churn.py <<-'EOF_PYTHON'
 		import ctypes, mmap, sys, threading, time
@@ -122,6 +123,7 @@ start_filtered() {
 	wait_until 100 is_ready
 }
 
+# bats test_tags=long
 @test "under a seccomp filter: one that kills for userfaultfd is not tried, and no target dies" {
 	for action in 0x80000000 0x00000000 0x00030000 0x00050001; do # kill process, kill thread, trap, EPERM
 		for call in 323 56 61 231; do # userfaultfd only; clone, wait4, exit_group, too

@@ -57,6 +57,7 @@ assert_family() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "threads that ended and were not joined, of several sizes of stacks" {
 	for bytes in 64K 256K 1M 8M; do
 		echo "$bytes"
@@ -86,6 +87,7 @@ assert_family() {
 	assert_family thread-stacks
 }
 
+# bats test_tags=long
 @test "a segment of shared memory for each item: names with numbers, letters, the same; sizes mixed" {
 	for names in numbers letters same; do
 		watch_family --what segment --names "$names" --sizes mixed --block-bytes 64K

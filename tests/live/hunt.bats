@@ -55,6 +55,7 @@ answer() {
 	[ "$(jq -c '[.grows.verdict, .is.rows]' offline.json)" = "$(answer '[.grows.verdict, .is.rows] | tojson')" ]
 }
 
+# bats test_tags=long
 @test "tlsproxy --fixed: it does not grow, and nothing is dumped" {
 	start_proxy --fixed
 	run --separate-stderr "$LEAKHUNT" "$SAMPLE_PID" --interval 150ms --for 60s
@@ -65,6 +66,7 @@ answer() {
 	[ -z "$(find . -name '*.core')" ]
 }
 
+# bats test_tags=long
 @test "--no-keep leaves the record and the report; an existing folder is not touched" {
 	start_sample heap_leak --auto 50
 	mkdir taken
@@ -77,6 +79,7 @@ answer() {
 	[ "$(find new -type f | sort | tr '\n' ' ')" = "new/record.jsonl new/report.json " ]
 }
 
+# bats test_tags=long
 @test "python: objects of a class of the program's own, still referenced" {
 	cat >leak.py <<-'EOF_PYTHON'
 		import time

@@ -70,6 +70,7 @@ assert_connections() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "objects do not depend on the number of threads, nor on the kernel" {
 	local expected
 	leak_connections
@@ -82,6 +83,7 @@ assert_connections() {
 	[ "$(jq -c '[.objects, .symbols]' <<<"$SUMMARY")" = "$expected" ]
 }
 
+# bats test_tags=long
 @test "a core that gcore made of it says the same" {
 	leak_connections
 	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
@@ -89,6 +91,7 @@ assert_connections() {
 	assert_connections
 }
 
+# bats test_tags=long
 @test "another machine's core: names come from below --sysroot, files of another build are named" {
 	local root=$BATS_TEST_TMPDIR/root path
 	leak_connections
@@ -209,6 +212,7 @@ object_bytes() {
 }
 
 # Of each CPython that is here, 3.8 to 3.13; what it has of its own was there before.
+# bats test_tags=long
 @test "Python: bytes of int, str, bytes and tuple are those of sys.getsizeof" {
 	local python pid before name bytes grown
 	for python in /usr/bin/python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.{8,9,10,11,12,13}.*/bin/python3; do
@@ -299,6 +303,7 @@ growth_of() {
 	grep -Eq '^ *\+500 +\+15\.6 KiB +1,000 +1,500 +shop::Order$' "$BATS_TEST_TMPDIR/text"
 }
 
+# bats test_tags=long
 @test "strings A B: the other way round nothing is more; the same twice does not differ" {
 	start_sample cxx_objects --steps 100
 	dump_of

@@ -82,6 +82,7 @@ assert_shown() {
 	exec {found}<&-
 }
 
+# bats test_tags=long
 @test "what README shows of the leaking proxy comes out again" {
 	start_story
 	ran=0

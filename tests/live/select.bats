@@ -65,12 +65,14 @@ assert_leak() {
 	[ "$(json .next_command)" = "leakhunt dump $SAMPLE_PID --region heap" ]
 }
 
+# bats test_tags=long
 @test "arena_leak: the arena" {
 	assert_leak arena_leak
 	in_first_row "$(truth first_addr)"
 	[ "$(json .next_command)" = "leakhunt dump $SAMPLE_PID --region heap" ]
 }
 
+# bats test_tags=long
 @test "mmap_chunk_leak: the mmapped chunks" {
 	assert_leak mmap_chunk_leak
 	in_first_row "$(truth first_addr)"
@@ -104,6 +106,7 @@ assert_leak() {
 	assert_between $((expected / 2)) "$(json '.process.rate_bytes_per_hour | floor')" $((expected * 5 / 4))
 }
 
+# bats test_tags=long
 @test "cache_plateau: nothing grows once it is full" {
 	start_sample cache_plateau --auto 50
 	wait_until 100 cache_is_full
@@ -152,6 +155,7 @@ holds_samples() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "fragmentation: nothing grows once it has fragmented" {
 	start_sample fragmentation
 	sample_step 1

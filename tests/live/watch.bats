@@ -81,6 +81,7 @@ openmetrics() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "a record stays below its bound, and keeps the whole time" {
 	start_sample heap_leak --auto 50
 	started=$(date +%s%N)
@@ -207,6 +208,7 @@ has_lines() {
 	[ "$(cat fired)" = y ]
 }
 
+# bats test_tags=long
 @test "a counter that hangs costs seconds, not the watch" {
 	start_sample heap_leak --auto 20
 	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 10ms -n 2 --counter 'sleep 1000 & wait' --json 3>&-

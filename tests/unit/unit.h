@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,13 @@
 		assert_int_equal(lh_error_code(unit_error_), (expected_code)); \
 		lh_error_destroy(unit_error_);                                 \
 	} while (0)
+
+/* Whether `make check-long` runs this: with more draws and longer inputs than `make check`, of the same kinds. */
+static inline bool unit_is_long(void)
+{
+	const char *tier = getenv("LEAKHUNT_TIER");
+	return tier && strcmp(tier, "short") != 0;
+}
 
 /* xorshift64*: the same numbers on every machine (Vigna 2016). Not zero at the start. */
 static inline uint64_t unit_random(uint64_t *state)
