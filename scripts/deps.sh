@@ -7,12 +7,12 @@ set -euo pipefail
 declare -A groups=(
 	[build]="gcc g++ libc6-dev make libelf-dev libdw-dev libjansson-dev libssl-dev libvectorscan-dev libpcre2-dev libseccomp-dev libxxhash-dev libiberty-dev libzstd-dev liblzma-dev zlib1g-dev"
 	[demo]="procps openssl jq"
-	[check]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 python3-prometheus-client nginx redis-server curl gawk nodejs sqlite3 zstd lz4 xz-utils libjpeg-turbo-progs libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 musl-tools gccgo-12 pkg-config libglib2.0-dev libcurl4-openssl-dev libexpat1-dev libgnutls28-dev libxml2-dev libsqlite3-dev apache2-utils putty-tools age openssh-client"
+	[check]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 python3-prometheus-client nginx redis-server curl gawk nodejs sqlite3 zstd lz4 xz-utils libjpeg-turbo-progs libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64 libmimalloc2.0|libmimalloc3 musl-tools gccgo-12 pkg-config libglib2.0-dev libcurl4-openssl-dev libexpat1-dev libgnutls28-dev libxml2-dev libsqlite3-dev apache2-utils putty-tools age openssh-client"
 	[bench]="binutils elfutils gdb jq procps ripgrep python3 smem"
 	[package]="dpkg-dev rpm"
-	[harm]="golang-go openjdk-17-jdk-headless nodejs nginx apache2-utils redis-server redis-tools postgresql-15 postgresql-client-15 python3 util-linux"
+	[harm]="golang-go openjdk-17-jdk-headless|openjdk-21-jdk-headless nodejs nginx apache2-utils redis-server redis-tools postgresql-15|postgresql-17 postgresql-client-15|postgresql-client-17 python3 util-linux"
 	[kernels]="qemu-system-x86 cpio gzip"
-	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev llvm-14"
+	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev|libclang-rt-19-dev llvm-14|llvm-19"
 )
 
 die() {
@@ -20,11 +20,28 @@ die() {
 	exit 2
 }
 
+is_installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]
+}
+
+# A name may be several, NAME|NAME, of which each Debian release has one. Prints one a line that is not installed.
 missing_packages() {
-	local package
-	for package in "$@"; do
-		[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || echo "$package"
+	local names name
+	for names in "$@"; do
+		for name in ${names//|/ }; do
+			is_installed "$name" && continue 2
+		done
+		echo "$names"
 	done
+}
+
+# The one of NAME|NAME that this release has.
+package_of() {
+	local name
+	for name in ${1//|/ }; do
+		[ -n "$(apt-cache madison "$name" 2>/dev/null)" ] && break
+	done
+	echo "$name"
 }
 
 mode=${1:-install}
@@ -64,6 +81,9 @@ if [ ! -e $policy ]; then
 	trap '"${as_root[@]}" rm -f $policy' EXIT
 fi
 "${as_root[@]}" apt-get update -qq
+for i in "${!missing[@]}"; do
+	missing[i]=$(package_of "${missing[i]}")
+done
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 
 services_of() {
