@@ -87,9 +87,18 @@ run() {
 }
 
 long_units=$(grep -rl 'unit_is_long()' tests/unit --include='test_*.c' | sed 's|.*/||; s|\.c$||' | tr '\n' ' ')
+run_bats() {
+	[ "$(bats --count "${filter[@]}" "$1")" -eq 0 ] ||
+		run "$(basename "$(dirname "$1")")/$(basename "$1" .bats)" bats --tap "${filter[@]}" "$1"
+}
+
+# These measure pauses, or must not be disturbed.
+is_run_alone() {
+	[[ $1 == tests/live/@(dump*|own_safety).bats ]]
+}
+
 for suite in "$@"; do
-	# Live processes are measured: one test at a time.
-	if [ "$suite" = live ]; then jobs=1; else jobs=$(nproc); fi
+	jobs=$(nproc)
 	case $suite in
 	unit) for test in "$build"/unit/test_*; do
 		name=$(basename "$test")
@@ -100,10 +109,17 @@ for suite in "$@"; do
 		name=$(basename "$test")
 		run "replay/$name" "$test" "tests/fuzz/corpus/${name#fuzz_}"
 	done ;;
-	cli | live) for file in tests/"$suite"/*.bats; do
-		[ "$(bats --count "${filter[@]}" "$file")" -eq 0 ] ||
-			run "$suite/$(basename "$file" .bats)" bats --tap "${filter[@]}" "$file"
-	done ;;
+	cli | live)
+		for file in tests/"$suite"/*.bats; do
+			is_run_alone "$file" || run_bats "$file"
+		done
+		wait
+		tell_ended
+		jobs=1
+		for file in tests/"$suite"/*.bats; do
+			! is_run_alone "$file" || run_bats "$file"
+		done
+		;;
 	*)
 		echo "check: unknown suite '$suite'" >&2
 		exit 64

@@ -94,6 +94,7 @@ bats_require_minimum_version 1.5.0
 	[[ $output != *$'\e'* ]]
 }
 
+# bats test_tags=long
 @test "too few open files are allowed: an error that says so, not that processes have ended" {
 	local command files said told
 	for command in ps "maps $$" "strings $$" "dump $$ --force -o $BATS_TEST_TMPDIR/dump"; do

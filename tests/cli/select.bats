@@ -334,6 +334,7 @@ kernel_text() {
 	[[ $output == *'a\x0ab\x09c'* ]]
 }
 
+# bats test_tags=long
 @test "a long record, parts of it lost, out of order, of another process" {
 	printf '{"leakhunt_record":1,"pid":7}\n' >long
 	for ((i = 0; i < 5000; i++)); do

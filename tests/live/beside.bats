@@ -65,6 +65,7 @@ holding() {
 	assert_between $((grown / 2)) "$(jq .process.growth_bytes <<<"$output")" $((grown / 2 + 65536))
 }
 
+# bats test_tags=long
 @test "files of tmpfs without a name" {
 	[ "$(stat -f -c %T /dev/shm)" = tmpfs ] || skip "/dev/shm is no tmpfs"
 	take_record --what tmpfs
@@ -89,6 +90,7 @@ holding() {
 	[ "$(jq .process.growth_bytes <<<"$output")" -lt 65536 ]
 }
 
+# bats test_tags=long
 @test "descriptors and pipes: no memory leaks, and RLIMIT_NOFILE ends it" {
 	take_record --what descriptor
 	[ "$(holding descriptors .verdict)" = leak ]

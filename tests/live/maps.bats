@@ -84,6 +84,7 @@ ALL_MEMBERS='.rss_bytes, .pss_bytes, .shared_clean_bytes, .shared_dirty_bytes, .
 	[ "$(sum guard rss_bytes)" -eq 0 ]
 }
 
+# bats test_tags=long
 @test "each leak of the samples lies in a mapping of the kind that the sample names" {
 	local name kind
 	for name in heap_leak arena_leak mmap_chunk_leak anon_leak thread_leak; do

@@ -68,6 +68,7 @@ start_copy() {
 	grep -q 'libc.so.6 (deleted)' "/proc/$SAMPLE_PID/maps"
 }
 
+# bats test_tags=long
 @test "a program and libraries that were removed since: as many objects as with files, live and in a dump" {
 	[ -x "$SAMPLES/library_objects" ] || skip "the libraries' headers are not installed"
 	start_copy library_objects --steps 20

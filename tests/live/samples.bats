@@ -118,6 +118,7 @@ heap_bytes() {
 	[[ $(maps_line "$(truth last_addr)") == *'[heap]' ]]
 }
 
+# bats test_tags=long
 @test "arena_leak: an arena at a 64 MiB boundary grows, [heap] does not" {
 	start_sample arena_leak --steps 1
 	local heap_before line
@@ -157,6 +158,7 @@ heap_bytes() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "cache_plateau: grows to its size, then not at all" {
 	start_sample cache_plateau --steps 1
 	growth_of Private_Dirty 8
@@ -182,6 +184,7 @@ heap_bytes() {
 	done
 }
 
+# bats test_tags=long
 @test "fragmentation: the heap grows with little in use, and then no more" {
 	start_sample fragmentation
 	local before
@@ -284,6 +287,7 @@ ask_proxy() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "tlsproxy --fixed: the same load leaves nothing" {
 	start_proxy --fixed
 	run_load --requests 100 --rate 200
