@@ -26,10 +26,11 @@ declare -A allowed=(
 	[sweep]="base owner proc image fault_point sweep"
 	[heap]="base owner proc image symbols sweep heap"
 	[objects]="base owner proc image symbols sweep heap objects"
+	[graph]="base owner proc image symbols sweep heap objects graph"
 	[scan]="base owner proc image symbols sweep heap objects scan"
 	[watch]="base owner proc select watch"
-	[hunt]="base owner json proc select watch dump image symbols heap objects scan hunt"
-	[report]="base gap owner json proc select watch dump image symbols heap objects scan hunt report"
+	[hunt]="base owner json proc select watch dump image symbols heap objects graph scan hunt"
+	[report]="base gap owner json proc select watch dump image symbols heap objects graph scan hunt report"
 )
 
 check_includes() {
@@ -42,7 +43,7 @@ check_includes() {
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|scan|watch|hunt|report|cli)/* ]] ||
+			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|graph|scan|watch|hunt|report|cli)/* ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac

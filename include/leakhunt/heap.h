@@ -92,6 +92,17 @@ const struct lh_heap_arena *lh_heap_arenas(const struct lh_heap *heap, size_t *r
 /* Blocks are ascending by address, and disjoint, whatever allocators they are of. */
 size_t lh_heap_chunk_count(const struct lh_heap *heap);
 struct lh_heap_chunk lh_heap_chunk_at(const struct lh_heap *heap, size_t index);
+/* A block as the index keeps it: for code that visits all blocks again and again. Addresses are those of the target. */
+struct lh_stored_chunk {
+	uint64_t addr;
+	uint64_t size_bytes : 38;
+	uint64_t state : 2; /* enum lh_chunk_state */
+	uint64_t arena : 12;
+	uint64_t slack : 12; /* size - requested + 1; 0: the request is not known */
+};
+_Static_assert(sizeof(struct lh_stored_chunk) == 16, "16 bytes a chunk");
+/* All blocks, in the order of lh_heap_chunk_at. Belongs to the heap. */
+const struct lh_stored_chunk *lh_heap_stored_chunks(const struct lh_heap *heap, size_t *ret_count);
 /* The index of the block that holds `addr`; false when none does. */
 bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret);
 /* Whether an allocator that was walked owns `addr`: memory without a block there is its own, or free. */

@@ -95,6 +95,26 @@ struct lh_loss {
 };
 struct lh_loss lh_image_loss(const struct lh_image *image);
 const struct lh_segment *lh_image_find(const struct lh_image *image, uint64_t addr); /* or NULL */
+/* General registers of a thread, as in NT_PRSTATUS. */
+struct lh_image_thread {
+	pid_t tid;
+	const char *name;       /* "" when unknown */
+	uint64_t stack_pointer; /* 0 when unknown */
+	uint64_t pc;
+	uint64_t fs_base;         /* x86_64: the thread control block */
+	const uint8_t *registers; /* struct user_regs_struct, or NULL; belongs to the image */
+	size_t registers_bytes;
+};
+const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
+
+/* What a leakhunt dump says of its own making; zeros for all other images. */
+struct lh_image_capture {
+	const char *mode; /* "snapshot", "live"; NULL: not known */
+	/* Resident memory of the process that was not asked for. */
+	uint64_t left_out_bytes[LH_REGION_KIND_COUNT];
+};
+const struct lh_image_capture *lh_image_capture(const struct lh_image *image);
+
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);
 /*

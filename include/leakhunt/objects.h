@@ -132,6 +132,14 @@ struct lh_heap_groups {
 struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 				      const struct lh_objects_options *options,
 				      struct lh_heap_groups *ret) LH_NODISCARD;
+/*
+ * The same for blocks with their bit set in `chosen`, which has one for each block of the heap. `visit` is told the row of
+ * each: rows stay in the order in which they were found. It returns an error to end.
+ */
+typedef struct lh_error *lh_heap_group_visitor(void *context, const struct lh_heap_chunk *chunk, size_t row);
+struct lh_error *lh_heap_group_chosen(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				      const uint64_t *chosen, lh_heap_group_visitor *visit, void *context,
+				      struct lh_heap_groups *ret) LH_NODISCARD;
 /* The same for one block, which may be of any state: a single row. */
 struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 				     size_t chunk_index, struct lh_heap_groups *ret) LH_NODISCARD;

@@ -6,6 +6,7 @@
 #define LEAKHUNT_REPORT_H
 
 #include "leakhunt/dump.h"
+#include "leakhunt/graph.h"
 #include "leakhunt/heap.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/select.h"
@@ -160,6 +161,25 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
  * overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
  */
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
+
+struct lh_leaks_report {
+	const struct lh_image *image;
+	const struct lh_heap *heap;
+	const struct lh_graph *graph;
+	const struct lh_leaks *leaks;
+	const struct lh_receipt *receipt; /* of the (last) snapshot that was read; NULL: a file */
+	bool is_confirmed;                /* two moments were compared */
+	size_t top;                       /* rows of groups to show */
+};
+void lh_report_leaks_text(const struct lh_leaks_report *report, struct lh_style style, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/leaks/1": path, pid (null: unknown), doubts[text], compared, lost{blocks, owned_blocks, owned_bytes,
+ * confirmed_blocks}, possible{blocks, bytes}, suppressed{blocks, bytes}, groups[{status (lh_leak_status_name),
+ * lsan, valgrind, basis, kind, name, detail, size_bytes, blocks, bytes, owned_blocks, owned_bytes, confirmed_blocks,
+ * example_addr, suppressed}], graph{blocks and bytes by status, threads, root_bytes by kind, mark_cpu_ns,
+ * memory_bytes}, receipt (null: a file) as `dump --json` has it.
+ */
+void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer *ret);
 
 /* What is known of one address. */
 struct lh_explain_report {

@@ -17,6 +17,7 @@ extern const struct lh_manual_section lh_manual_select[];
 extern const struct lh_manual_section lh_manual_watch[];
 extern const struct lh_manual_section lh_manual_strings[];
 extern const struct lh_manual_section lh_manual_heap[];
+extern const struct lh_manual_section lh_manual_leaks[];
 extern const struct lh_manual_section lh_manual_common[]; /* of leakhunt(1) */
 
 #endif

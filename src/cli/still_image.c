@@ -88,39 +88,58 @@ static struct lh_error *copy_process(const struct lh_process *process, enum lh_d
 	return error;
 }
 
-static struct lh_error *open_copy(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
+/* Opens a copy of the process, which has no name any more. */
+static struct lh_error *open_copy(const struct lh_process *process, enum lh_dump_mode mode, struct lh_image **ret,
 				  struct lh_receipt *ret_receipt)
 {
 	struct hidden_file file LH_CLEANUP(remove_hidden_file) = {0};
-	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
-	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
-	LH_TRY(lh_operand_process(operand, &process));
 	LH_TRY(make_hidden_file(&file));
 	LH_TRY(copy_process(process, mode, file.path, ret_receipt));
 	ret_receipt->path = "";
-	LH_TRY(lh_image_open_file(file.path, NULL, ret));
+	return lh_image_open_file(file.path, NULL, ret);
+}
+
+/* Afterwards only files of modules are opened. */
+static struct lh_error *confine_to_symbols(void)
+{
+	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
-	remove_hidden_file(&file);
-	file.folder[0] = '\0';
 	lh_confinement_apply(&confinement);
+	lh_confine_settle(true);
 	return NULL;
 }
 
-static struct lh_error *open_saved(const char *path, struct lh_image **ret)
+struct lh_error *lh_snapshots_open_saved(const char *const *paths, size_t count, struct lh_image **ret)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
-	LH_TRY(lh_confinement_add_image(&confinement, path));
+	for (size_t i = 0; i < count; i++)
+		LH_TRY(lh_confinement_add_image(&confinement, paths[i]));
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
 	lh_confinement_apply(&confinement);
-	return lh_image_open_file(path, NULL, ret);
+	for (size_t i = 0; i < count; i++)
+		LH_TRY(lh_image_open_file(paths[i], NULL, &ret[i]));
+	lh_confine_settle(true);
+	return NULL;
+}
+
+struct lh_error *lh_snapshots_make(const char *operand, enum lh_dump_mode mode, size_t count, lh_snapshot_wait *wait,
+				   const void *context, struct lh_image **ret, struct lh_receipt *ret_receipts)
+{
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	LH_TRY(lh_operand_process(operand, &process));
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			LH_TRY(wait(context));
+		LH_TRY(open_copy(process, mode, &ret[i], &ret_receipts[i]));
+	}
+	return confine_to_symbols();
 }
 
 struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
 				  struct lh_receipt *ret_receipt)
 {
 	pid_t pid;
-	LH_TRY(lh_operand_is_pid(operand, &pid) ? open_copy(operand, mode, ret, ret_receipt)
-						: open_saved(operand, ret));
-	lh_confine_settle(true);
-	return NULL;
+	if (lh_operand_is_pid(operand, &pid))
+		return lh_snapshots_make(operand, mode, 1, NULL, NULL, ret, ret_receipt);
+	return lh_snapshots_open_saved(&operand, 1, ret);
 }

@@ -15,4 +15,13 @@
 struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
 				  struct lh_receipt *ret_receipt) LH_NODISCARD;
 
+/* Opens dumps. Images that were opened belong to the caller, also after an error. Afterwards leakhunt is confined. */
+struct lh_error *lh_snapshots_open_saved(const char *const *paths, size_t count, struct lh_image **ret) LH_NODISCARD;
+
+/* As lh_snapshot_open, of `count` moments of a process. `wait` is called between them, and may return an error. */
+typedef struct lh_error *lh_snapshot_wait(const void *context);
+struct lh_error *lh_snapshots_make(const char *operand, enum lh_dump_mode mode, size_t count, lh_snapshot_wait *wait,
+				   const void *context, struct lh_image **ret,
+				   struct lh_receipt *ret_receipts) LH_NODISCARD;
+
 #endif

@@ -266,6 +266,12 @@ size_t lh_heap_chunk_count(const struct lh_heap *heap)
 	return heap->chunks.count;
 }
 
+const struct lh_stored_chunk *lh_heap_stored_chunks(const struct lh_heap *heap, size_t *ret_count)
+{
+	*ret_count = heap->chunks.count;
+	return heap->chunks.items;
+}
+
 struct lh_heap_chunk lh_heap_chunk_at(const struct lh_heap *heap, size_t index)
 {
 	const struct lh_stored_chunk *stored = &heap->chunks.items[index];

@@ -7,16 +7,6 @@
 
 #include "walker.h"
 
-/* A block as it is kept. Addresses are those of the target: all 64 bits. */
-struct lh_stored_chunk {
-	uint64_t addr;
-	uint64_t size_bytes : 38;
-	uint64_t state : 2;
-	uint64_t arena : 12;
-	uint64_t slack : 12; /* size - requested + 1; 0: the request is not known */
-};
-_Static_assert(sizeof(struct lh_stored_chunk) == 16, "16 bytes a chunk");
-
 enum { LH_HEAP_ARENAS_MAX = 1 << 12 };
 #define LH_HEAP_CHUNK_BYTES_MAX ((UINT64_C(1) << 38) - 1)
 

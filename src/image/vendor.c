@@ -173,6 +173,19 @@ static struct lh_error *apply_threads(struct lh_image *image, const json_t *list
 	return NULL;
 }
 
+/* How the dump was made, as far as its receipt tells. */
+static struct lh_error *apply_receipt(struct lh_image *image, const json_t *receipt)
+{
+	const json_t *left_out = json_object_get(receipt, "left_out_bytes");
+	const json_t *mode = json_object_get(receipt, "mode");
+	if (json_is_string(mode))
+		LH_TRY(get_string(image, receipt, "mode", &image->capture.mode));
+	for (int kind = 0; kind < LH_REGION_KIND_COUNT; kind++)
+		(void)lh_json_get_u64(left_out, lh_region_kind_name((enum lh_region_kind)kind),
+				      &image->capture.left_out_bytes[kind]);
+	return NULL;
+}
+
 static struct lh_error *apply_capture(struct lh_image *image, const json_t *capture)
 {
 	uint64_t format = LH_NOTE_FORMAT, pid = 0;
@@ -183,7 +196,7 @@ static struct lh_error *apply_capture(struct lh_image *image, const json_t *capt
 			"update leakhunt");
 	if (lh_json_get_u64(capture, "pid", &pid) && pid <= INT32_MAX)
 		image->pid = (pid_t)pid;
-	return NULL;
+	return apply_receipt(image, json_object_get(capture, "receipt"));
 }
 
 /* ---------------------------------------------------------------- a dump */

@@ -149,6 +149,11 @@ const struct lh_image_thread *lh_image_threads(const struct lh_image *image, siz
 	return image->threads.items;
 }
 
+const struct lh_image_capture *lh_image_capture(const struct lh_image *image)
+{
+	return &image->capture;
+}
+
 const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count)
 {
 	*ret_count = image->gaps.count;

@@ -8,17 +8,6 @@
 #include "compressed.h"
 #include "leakhunt/image.h"
 
-/* General registers of a thread, as in NT_PRSTATUS. */
-struct lh_image_thread {
-	pid_t tid;
-	const char *name;       /* "" when unknown */
-	uint64_t stack_pointer; /* 0 when unknown */
-	uint64_t pc;
-	uint64_t fs_base;         /* x86_64: the thread control block */
-	const uint8_t *registers; /* struct user_regs_struct, or NULL; belongs to the image */
-	size_t registers_bytes;
-};
-
 struct lh_image {
 	enum lh_image_source source;
 	char *path;
@@ -30,6 +19,7 @@ struct lh_image {
 	LH_VEC(struct lh_gap) overlaps;     /* found while opening: readable, but what a second header says is lost */
 	size_t lost_count;                  /* how many gaps are of lost bytes, which no read may cross */
 	LH_VEC(struct lh_image_thread) threads;
+	struct lh_image_capture capture;
 	struct lh_module_list modules;
 	struct lh_strings_pool strings;
 
@@ -152,7 +142,5 @@ static inline bool lh_segment_is_walked(const struct lh_segment *segment, unsign
 /* `bytes` must outlive the image. */
 struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base,
 				     struct lh_image **ret) LH_NODISCARD;
-
-const struct lh_image_thread *lh_image_threads(const struct lh_image *image, size_t *ret_count);
 
 #endif

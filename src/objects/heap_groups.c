@@ -34,6 +34,9 @@ struct grouping {
 	struct pointer_slot *pointers;
 	struct lh_range modules; /* around all */
 	size_t only;             /* the one block that is asked for; SIZE_MAX: all */
+	const uint64_t *chosen;  /* a bit for each block that is asked for; NULL: all */
+	lh_heap_group_visitor *visit;
+	void *visit_context;
 	struct lh_error *error;  /* of the visitor, which cannot return one */
 };
 
@@ -116,6 +119,8 @@ static struct lh_error *count_group_block(struct grouping *grouping, const struc
 	if (!row->count++)
 		row->example_addr = chunk->addr;
 	row->bytes += chunk->size_bytes;
+	if (grouping->visit)
+		LH_TRY(grouping->visit(grouping->visit_context, chunk, (size_t)(row - grouping->groups->rows.items)));
 	grouping->groups->count++;
 	grouping->groups->bytes += chunk->size_bytes;
 	return NULL;
@@ -124,12 +129,19 @@ static struct lh_error *count_group_block(struct grouping *grouping, const struc
 /* ---------------------------------------------------------------- types */
 
 /* The first object at the beginning of a block says what it is. */
+static bool is_asked_for(const struct grouping *grouping, size_t index)
+{
+	if (grouping->chosen)
+		return grouping->chosen[index / 64] >> index % 64 & 1;
+	return grouping->only == SIZE_MAX || index == grouping->only;
+}
+
 static void take_found(void *context, const struct lh_found_object *object)
 {
 	struct grouping *grouping = context;
 	size_t index;
 	if (grouping->error || !lh_heap_find_chunk(grouping->heap, object->addr, &index) ||
-	    (grouping->only != SIZE_MAX && index != grouping->only))
+	    !is_asked_for(grouping, index))
 		return;
 	struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, index);
 	if (chunk.state != LH_CHUNK_USED || object->addr - chunk.addr > OBJECT_OFFSET_MAX ||
@@ -286,6 +298,8 @@ static struct lh_error *group_rest(struct grouping *grouping)
 {
 	size_t count = lh_heap_chunk_count(grouping->heap);
 	for (size_t i = 0; i < count; i++) {
+		if (!is_asked_for(grouping, i))
+			continue;
 		struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, i);
 		if (chunk.state == LH_CHUNK_USED && !(grouping->typed[i / 64] >> i % 64 & 1))
 			LH_TRY(group_block(grouping, &chunk));
@@ -343,6 +357,27 @@ struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols 
 	LH_TRY(group_by_type(&grouping, options));
 	LH_TRY(group_rest(&grouping));
 	end_grouping(&groups, ret);
+	return NULL;
+}
+
+struct lh_error *lh_heap_group_chosen(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				      const uint64_t *chosen, lh_heap_group_visitor *visit, void *context,
+				      struct lh_heap_groups *ret)
+{
+	struct lh_heap_groups groups LH_CLEANUP(lh_heap_groups_deinit) = {0};
+	struct grouping grouping LH_CLEANUP(grouping_deinit) = {.image = image,
+								.symbols = symbols,
+								.heap = heap,
+								.groups = &groups,
+								.only = SIZE_MAX,
+								.chosen = chosen,
+								.visit = visit,
+								.visit_context = context};
+	LH_TRY(begin_grouping(&grouping));
+	LH_TRY(group_by_type(&grouping, &(struct lh_objects_options){0}));
+	LH_TRY(group_rest(&grouping));
+	*ret = groups;
+	groups = (struct lh_heap_groups){0};
 	return NULL;
 }
 

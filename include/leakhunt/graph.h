@@ -1,0 +1,132 @@
+/*
+ * graph: which blocks of a heap the program can still reach, and which are lost. Input: an image of one instant and
+ * its heap. Output: a status for each block in use, lost blocks with what they own, and reasons for doubt. Every word of
+ * roots and of reachable blocks counts as a pointer, also one into the middle of a block.
+ */
+#ifndef LEAKHUNT_GRAPH_H
+#define LEAKHUNT_GRAPH_H
+
+#include "leakhunt/objects.h"
+
+enum lh_leak_status {
+	LH_LEAK_REACHABLE,
+	LH_LEAK_POSSIBLE, /* found only by a word that may not be a pointer, or the graph is in doubt */
+	LH_LEAK_LOST,     /* no word of the program points to it */
+	LH_LEAK_HELD,     /* only lost blocks point to it */
+	LH_LEAK_CYCLE,    /* lost blocks that point to each other in a circle: one of them */
+};
+enum { LH_LEAK_STATUSES = 5 };
+
+const char *lh_leak_status_name(enum lh_leak_status status); /* "reachable", "possible", "lost", "held", "cycle" */
+/* The words that LeakSanitizer and valgrind's memcheck have for it: "direct leak", "definitely lost". */
+const char *lh_leak_status_lsan(enum lh_leak_status status);
+const char *lh_leak_status_valgrind(enum lh_leak_status status);
+
+/* A block that no other lost block points to, or one of a circle. */
+struct lh_lost_block {
+	uint32_t chunk; /* index in the heap */
+	uint8_t status; /* LH_LEAK_LOST, LH_LEAK_CYCLE, LH_LEAK_POSSIBLE */
+	/* Itself, and what is reachable from it and from no lost block before it. */
+	uint64_t owned_count;
+	uint64_t owned_bytes;
+};
+
+/* Words that were looked at. */
+enum lh_root_kind {
+	LH_ROOT_REGISTERS,
+	LH_ROOT_STACK,  /* of a thread, from its stack pointer on, with its TLS behind */
+	LH_ROOT_MODULE, /* data and bss of a program or library */
+	LH_ROOT_OTHER,  /* other writable memory */
+	LH_ROOT_OPAQUE, /* memory of a runtime that moves or packs its pointers */
+};
+enum { LH_ROOT_KINDS = 5 };
+const char *lh_root_kind_name(enum lh_root_kind kind); /* "registers", "stack", "module", "other", "opaque" */
+
+struct lh_graph_totals {
+	uint64_t counts[LH_LEAK_STATUSES];
+	uint64_t bytes[LH_LEAK_STATUSES]; /* usable */
+	uint64_t root_bytes[LH_ROOT_KINDS];
+	size_t thread_count;
+	uint64_t mark_cpu_ns;    /* of the marking alone */
+	uint64_t memory_bytes;   /* of index and marks, beside the heap's own index */
+};
+
+struct lh_graph;
+
+/*
+ * Marks all blocks of `heap`, which is the image's, and finds what is lost. `image` and `heap` must outlive it. Takes
+ * about 2 to 8 bytes a block; images that are not mapped (compressed, live) are copied to memory. Errors: out of
+ * memory, blocks that are not aligned to 8 bytes, progress said stop.
+ */
+struct lh_error *lh_graph_create(struct lh_image *image, const struct lh_heap *heap,
+				 struct lh_graph **ret) LH_NODISCARD;
+void lh_graph_destroy(struct lh_graph *graph); /* NULL is legal */
+void lh_cleanup_graph(struct lh_graph **graph);
+
+/* Why nothing is called lost: memory is missing or torn, or a runtime hides its pointers. Whole sentences. */
+const char *const *lh_graph_doubts(const struct lh_graph *graph, size_t *ret_count);
+
+/* Of a block in use. */
+enum lh_leak_status lh_graph_status(const struct lh_graph *graph, size_t chunk);
+struct lh_graph_totals lh_graph_totals(const struct lh_graph *graph);
+/* Ascending by chunk. All of status LH_LEAK_POSSIBLE when there is a doubt. */
+const struct lh_lost_block *lh_graph_lost_blocks(const struct lh_graph *graph, size_t *ret_count);
+
+/*
+ * Notes which blocks that are lost in `later` were lost in `earlier`, too, at the same address and with the same bytes:
+ * the program has not touched them in between.
+ */
+struct lh_error *lh_graph_confirm(const struct lh_graph *earlier, struct lh_graph *later) LH_NODISCARD;
+bool lh_graph_is_confirmed(const struct lh_graph *graph, size_t chunk);
+
+/* ---------------------------------------------------------------- suppressions */
+
+/*
+ * Lines "leak:PATTERN" as LeakSanitizer has them; "#" begins a comment. A pattern matches anywhere in the type, text or
+ * module of a group, "*" any text, "^" the beginning, "$" the end.
+ */
+struct lh_suppressions {
+	LH_VEC(const char *) patterns;
+	struct lh_strings_pool strings;
+};
+struct lh_error *lh_suppressions_parse(const char *text, size_t length, struct lh_suppressions *ret) LH_NODISCARD;
+bool lh_suppressions_match(const struct lh_suppressions *suppressions, const char *name);
+void lh_suppressions_deinit(struct lh_suppressions *suppressions);
+
+/* ---------------------------------------------------------------- groups of lost blocks */
+
+/* Blocks of one status, kind of content and size. */
+struct lh_leak_group {
+	size_t row; /* of lh_leaks.rows: what they are */
+	enum lh_leak_status status;
+	uint64_t size_bytes; /* of each */
+	uint64_t count;
+	uint64_t bytes;
+	uint64_t owned_count; /* with all that only they hold */
+	uint64_t owned_bytes;
+	uint64_t confirmed_count;
+	uint64_t example_addr;
+	bool is_suppressed;
+};
+
+struct lh_leaks {
+	LH_VEC(struct lh_leak_group) groups; /* by owned bytes, most first; suppressed ones last */
+	struct lh_heap_groups rows;
+	/* Of groups that are not suppressed. */
+	uint64_t count; /* lost blocks that nothing points to, and one of each circle */
+	uint64_t owned_count;
+	uint64_t owned_bytes;
+	uint64_t confirmed_count;
+	uint64_t possible_count; /* not in `count` */
+	uint64_t possible_bytes;
+	uint64_t suppressed_count;
+	uint64_t suppressed_bytes;
+};
+
+/* Groups the lost blocks of `graph`. `suppressions` may be NULL. Reads the image some times when there are any. */
+struct lh_error *lh_leaks_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+			       const struct lh_graph *graph, const struct lh_suppressions *suppressions,
+			       struct lh_leaks *ret) LH_NODISCARD;
+void lh_leaks_deinit(struct lh_leaks *leaks);
+
+#endif

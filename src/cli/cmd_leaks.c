@@ -1,0 +1,233 @@
+/*
+ * cmd_leaks: `leakhunt leaks PID|DUMP [DUMP]`: a copy of the process in, what nothing points to any more out.
+ */
+#include "command.h"
+#include "leakhunt/graph.h"
+#include "manual.h"
+#include "still_image.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+
+enum { TOP_DEFAULT = 20, TOP_MOST = 1000000 };
+
+/* One moment of a process. */
+struct moment {
+	struct lh_image *image;
+	struct lh_heap *heap;
+	struct lh_graph *graph;
+	struct lh_receipt receipt; /* pid 0: of a file */
+};
+
+struct leaks_answer {
+	struct moment before; /* image NULL: there is none */
+	struct moment now;
+	struct lh_symbols *symbols;
+	struct lh_suppressions suppressions;
+	struct lh_leaks leaks;
+};
+
+static void moment_deinit(struct moment *moment)
+{
+	lh_receipt_deinit(&moment->receipt);
+	lh_graph_destroy(moment->graph);
+	lh_heap_destroy(moment->heap);
+	lh_cleanup_image(&moment->image);
+}
+
+static void leaks_answer_deinit(struct leaks_answer *answer)
+{
+	lh_leaks_deinit(&answer->leaks);
+	lh_suppressions_deinit(&answer->suppressions);
+	lh_symbols_close(answer->symbols);
+	moment_deinit(&answer->now);
+	moment_deinit(&answer->before);
+}
+
+static struct lh_error *read_suppressions(const struct lh_arguments *arguments, struct lh_suppressions *ret)
+{
+	for (size_t i = 0; i < lh_arguments_value_count(arguments, "suppressions"); i++) {
+		struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+		LH_TRY(lh_file_read(lh_arguments_value_at(arguments, "suppressions", i), LH_MIB, &text));
+		LH_TRY(lh_suppressions_parse(text.data ? text.data : "", text.length, ret));
+	}
+	return NULL;
+}
+
+static struct lh_error *mark_moment(struct moment *moment)
+{
+	LH_TRY(lh_heap_walk(moment->image, &moment->heap));
+	return lh_graph_create(moment->image, moment->heap, &moment->graph);
+}
+
+/* Between the two copies of a process. */
+static struct lh_error *wait_between(const void *wait_ns)
+{
+	struct lh_progress_line line;
+	uint64_t end_ns = lh_clock_monotonic_ns() + *(const uint64_t *)wait_ns;
+	lh_progress_begin(&line);
+	for (uint64_t now_ns = lh_clock_monotonic_ns(); now_ns < end_ns && !lh_interrupt_requested();
+	     now_ns = lh_clock_monotonic_ns()) {
+		char left[LH_FORMAT_MAX];
+		lh_progress_text(&line, "second copy in %s", lh_format_duration(end_ns - now_ns, left));
+		poll(NULL, 0, (int)lh_min_u64((end_ns - now_ns) / LH_NS_PER_MS + 1, 1000));
+	}
+	lh_progress_end(&line);
+	return lh_interrupt_requested() ? lh_error_create(LH_ERROR_INTERRUPTED, "interrupted before the second copy")
+					: NULL;
+}
+
+static struct lh_error *check_operands(size_t count, bool has_pid, uint64_t confirm_ns)
+{
+	if (confirm_ns && !has_pid)
+		return lh_error_create(LH_ERROR_USAGE, "--confirm needs a process: two dumps are compared anyway");
+	if (count > 1 && has_pid)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two moments must be two dumps"),
+				     "for a process use --confirm 5m");
+	return NULL;
+}
+
+static struct lh_error *open_moments(const struct lh_arguments *arguments, struct leaks_answer *answer)
+{
+	uint64_t confirm_ns = 0;
+	size_t count = lh_arguments_operand_count(arguments);
+	const char *operands[] = {lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, count - 1)};
+	struct lh_image *images[2] = {NULL, NULL};
+	struct lh_receipt receipts[2] = {0};
+	pid_t pid;
+	bool has_pid = lh_operand_is_pid(operands[0], &pid) || lh_operand_is_pid(operands[1], &pid);
+	LH_TRY(lh_arguments_duration(arguments, "confirm", &confirm_ns));
+	LH_TRY(check_operands(count, has_pid, confirm_ns));
+	size_t moments = confirm_ns ? 2 : count, first = 2 - moments;
+	struct lh_error *error =
+		has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, wait_between, &confirm_ns,
+					    images + first, receipts + first)
+			: lh_snapshots_open_saved(operands + first, moments, images + first);
+	answer->before = (struct moment){.image = images[0], .receipt = receipts[0]};
+	answer->now = (struct moment){.image = images[1], .receipt = receipts[1]};
+	return error;
+}
+
+static int status_of_leaks(const struct leaks_answer *answer)
+{
+	size_t doubts;
+	(void)lh_graph_doubts(answer->now.graph, &doubts);
+	if (answer->leaks.count)
+		return LH_EXIT_LOST;
+	return doubts ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
+}
+
+static struct lh_error *find_leaks(struct leaks_answer *answer)
+{
+	if (answer->before.image)
+		LH_TRY(mark_moment(&answer->before));
+	LH_TRY(mark_moment(&answer->now));
+	if (answer->before.image)
+		LH_TRY(lh_graph_confirm(answer->before.graph, answer->now.graph));
+	LH_TRY(lh_symbols_open(answer->now.image, NULL, &answer->symbols));
+	return lh_leaks_find(answer->now.image, answer->symbols, answer->now.heap, answer->now.graph,
+			     &answer->suppressions, &answer->leaks);
+}
+
+static struct lh_error *print_leaks(const struct lh_leaks_report *report, bool is_json)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (is_json)
+		lh_report_leaks_json(report, &text);
+	else
+		lh_report_leaks_text(report, lh_terminal_style(), &text);
+	LH_TRY(lh_buffer_status(&text));
+	return lh_print(&text);
+}
+
+/* A line for each lost block, in pieces: there can be millions. */
+static struct lh_error *list_lost_blocks(const struct moment *moment)
+{
+	enum { PIECE_BLOCKS = 4096 };
+	size_t count = lh_heap_chunk_count(moment->heap);
+	for (size_t start = 0; start < count && !lh_output_is_closed() && !lh_interrupt_requested();
+	     start += PIECE_BLOCKS) {
+		struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+		for (size_t i = start; i < lh_min_u64(count, start + PIECE_BLOCKS); i++) {
+			enum lh_leak_status status = lh_graph_status(moment->graph, i);
+			struct lh_heap_chunk chunk = lh_heap_chunk_at(moment->heap, i);
+			if (status != LH_LEAK_REACHABLE)
+				lh_buffer_printf(&text, "0x%" PRIx64 " %" PRIu64 " %s\n", chunk.addr,
+						 chunk.size_bytes, lh_leak_status_name(status));
+		}
+		LH_TRY(lh_buffer_status(&text));
+		if (text.length)
+			LH_TRY(lh_print(&text));
+	}
+	return NULL;
+}
+
+static struct lh_error *run_leaks(const struct lh_arguments *arguments, int *ret_status)
+{
+	struct leaks_answer answer LH_CLEANUP(leaks_answer_deinit) = {0};
+	uint64_t top = TOP_DEFAULT;
+	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &top));
+	LH_TRY(read_suppressions(arguments, &answer.suppressions));
+	LH_TRY(open_moments(arguments, &answer));
+	LH_TRY(find_leaks(&answer));
+	*ret_status = status_of_leaks(&answer);
+	if (lh_arguments_has(arguments, "list"))
+		return list_lost_blocks(&answer.now);
+	struct lh_leaks_report report = {
+		.image = answer.now.image,
+		.heap = answer.now.heap,
+		.graph = answer.now.graph,
+		.leaks = &answer.leaks,
+		.receipt = answer.now.receipt.pid ? &answer.now.receipt : NULL,
+		.is_confirmed = answer.before.image,
+		.top = top,
+	};
+	return print_leaks(&report, lh_arguments_has(arguments, "json"));
+}
+
+static const struct lh_option options[] = {
+	{.name = "confirm",
+	 .argument = "TIME",
+	 .summary = "copy the process twice, TIME apart, and say which blocks are lost in both with the same bytes"},
+	{.name = "suppressions",
+	 .argument = "FILE",
+	 .summary = "don't count what FILE names, in LeakSanitizer's format (leak:PATTERN), by type",
+	 .is_repeatable = true,
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "top", .argument = "N", .summary = "show at most N groups (default: 20)"},
+	{.name = "list", .letter = 'l', .summary = "print a line for each block instead: address, usable bytes, status"},
+	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/leaks/1"},
+	{.name = NULL},
+};
+
+static const struct lh_usage_example examples[] = {
+	{"leakhunt leaks 1234", "which blocks of process 1234 nothing points to any more"},
+	{"leakhunt leaks --confirm 5m 1234", "the same, and which of them stay lost and unchanged for 5 minutes"},
+	{"leakhunt leaks before.bin after.bin", "the same of two dumps"},
+	{.command = NULL},
+};
+
+const struct lh_command lh_cmd_leaks = {
+	.name = "leaks",
+	.summary = "find blocks that nothing points to any more, in a running process",
+	.operands = "PID|FILE [FILE]",
+	.operands_min = 1,
+	.operands_max = 2,
+	.operand_completion = LH_COMPLETE_PID_OR_FILE,
+	.manual = lh_manual_leaks,
+	.description =
+		"Marks every block of the heap that the program can still reach: from registers, stacks, thread-local "
+		"storage, data of the program and its libraries, and other writable memory, through pointers to the "
+		"beginning or into the middle of blocks. What is left is lost: the program has no pointer to it, so "
+		"it can neither use nor free it. Groups say what the blocks are, and how much only they hold.\n\n"
+		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
+		"milliseconds. With two dumps, or --confirm, a block is confirmed when it was lost in both with the "
+		"same bytes.\n\n"
+		"When memory is missing or torn, or a runtime hides its pointers, nothing is called lost but "
+		"possible, and leakhunt says why.\n\n"
+		"The exit code is 3 when blocks are lost, 0 when none is, 1 when that cannot be told.",
+	.options = options,
+	.examples = examples,
+	.run = run_leaks,
+};

@@ -1,0 +1,124 @@
+/*
+ * doubts: reasons to call no block lost. Input: an image, its heap, its capture. Output: sentences. Where memory is
+ * missing, or a runtime hides its pointers, a block that nothing seems to point to may still be in use.
+ */
+#include "graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct lh_error *add_doubt(struct lh_graph *graph, const char *format, ...) LH_PRINTF(2, 3);
+static struct lh_error *add_doubt(struct lh_graph *graph, const char *format, ...)
+{
+	char text[320];
+	const char *kept;
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	LH_TRY(lh_strings_pool_add(&graph->strings, text, strlen(text), &kept));
+	return lh_vec_push(&graph->doubts, kept);
+}
+
+/* ---------------------------------------------------------------- the image */
+
+static struct lh_error *doubt_moment(struct lh_graph *graph)
+{
+	const char *mode = lh_image_capture(graph->image)->mode;
+	if (lh_image_source(graph->image) == LH_IMAGE_PROCESS)
+		return add_doubt(graph, "the process runs on while it is read: its memory is of many moments");
+	if (mode && strcmp(mode, "live") == 0)
+		return add_doubt(graph, "the dump was made in mode live: its pages are of different moments");
+	return NULL;
+}
+
+static struct lh_error *doubt_loss(struct lh_graph *graph)
+{
+	struct lh_loss loss = lh_image_loss(graph->image);
+	char bytes[LH_FORMAT_MAX];
+	if (!loss.bytes)
+		return NULL;
+	return add_doubt(graph, "%s of memory are missing (%s): pointers may lie there",
+			 lh_format_bytes(loss.bytes, bytes), lh_gap_reason_name(loss.reason));
+}
+
+/* Memory of the process that the dump was not asked for. */
+static struct lh_error *doubt_left_out(struct lh_graph *graph)
+{
+	const struct lh_image_capture *capture = lh_image_capture(graph->image);
+	char bytes[LH_FORMAT_MAX];
+	uint64_t left_out = 0;
+	for (int kind = 0; kind < LH_REGION_KIND_COUNT; kind++) {
+		bool may_point = kind == LH_REGION_ANON || kind == LH_REGION_DATA || kind == LH_REGION_BSS ||
+				 lh_region_kind_is_heap((enum lh_region_kind)kind);
+		left_out += may_point ? capture->left_out_bytes[kind] : 0;
+	}
+	if (!left_out)
+		return NULL;
+	return add_doubt(graph, "the dump leaves out %s of data and anonymous memory: use dump --region private,data",
+			 lh_format_bytes(left_out, bytes));
+}
+
+static struct lh_error *doubt_threads(struct lh_graph *graph)
+{
+	size_t count, without = 0;
+	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
+	for (size_t i = 0; i < count; i++)
+		without += !threads[i].registers;
+	if (!count)
+		return add_doubt(graph, "the dump has no threads: their registers and stacks are not known");
+	return without ? add_doubt(graph, "the registers of %zu of %zu threads are not known", without, count) : NULL;
+}
+
+/* ---------------------------------------------------------------- the heap */
+
+static struct lh_error *doubt_allocators(struct lh_graph *graph)
+{
+	size_t count;
+	char bytes[LH_FORMAT_MAX];
+	const struct lh_heap_allocator *allocators = lh_heap_allocators(graph->heap, &count);
+	for (size_t i = 0; i < count; i++) {
+		const struct lh_heap_allocator *allocator = &allocators[i];
+		if (allocator->is_refused)
+			LH_TRY(add_doubt(graph, "the heap of %s cannot be followed (%s)", allocator->name,
+					 allocator->checks.first_failure));
+		else if (allocator->lost_bytes)
+			LH_TRY(add_doubt(graph, "%s of the heap of %s are missing or damaged (%s)",
+					 lh_format_bytes(allocator->lost_bytes, bytes), allocator->name,
+					 allocator->checks.first_failure));
+	}
+	return NULL;
+}
+
+static struct lh_error *doubt_runtimes(struct lh_graph *graph)
+{
+	static const struct {
+		enum lh_region_kind kind;
+		const char *what;
+	} runtimes[] = {
+		{LH_REGION_V8, "V8 packs its pointers"},
+		{LH_REGION_GO, "Go's collector has its own rules"},
+		{LH_REGION_JVM, "the JVM packs its pointers"},
+	};
+	size_t count;
+	const struct lh_segment *segments = lh_image_segments(graph->image, &count);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(runtimes); i++) {
+		bool is_there = false;
+		for (size_t j = 0; j < count; j++)
+			is_there |= segments[j].kind == runtimes[i].kind;
+		if (is_there)
+			LH_TRY(add_doubt(graph, "%s: a pointer to a block may not show", runtimes[i].what));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_graph_find_doubts(struct lh_graph *graph)
+{
+	LH_TRY(doubt_moment(graph));
+	LH_TRY(doubt_loss(graph));
+	LH_TRY(doubt_left_out(graph));
+	LH_TRY(doubt_threads(graph));
+	LH_TRY(doubt_allocators(graph));
+	return doubt_runtimes(graph);
+}

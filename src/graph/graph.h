@@ -1,0 +1,210 @@
+/*
+ * graph: what the parts of this folder share: the index from addresses to blocks, views of target memory, marks.
+ * Private to graph.
+ */
+#ifndef LEAKHUNT_GRAPH_GRAPH_H
+#define LEAKHUNT_GRAPH_GRAPH_H
+
+#include "leakhunt/graph.h"
+
+enum {
+	LH_GRAPH_PAGE_SHIFT = 12,
+	LH_GRAPH_SPAN_SHIFT = 30, /* a table of page numbers for each GiB */
+	LH_GRAPH_ADDRESS_BITS = 47,
+	LH_GRAPH_SPANS = 1 << (LH_GRAPH_ADDRESS_BITS - LH_GRAPH_SPAN_SHIFT),
+	LH_GRAPH_SPAN_PAGES = 1 << (LH_GRAPH_SPAN_SHIFT - LH_GRAPH_PAGE_SHIFT),
+};
+
+#define LH_NO_CHUNK UINT32_MAX
+
+/* 64 granules of a page. The block at a granule g is rank + (bits up to and with g) - 1. */
+struct lh_index_line {
+	uint64_t starts; /* granules in which a block begins */
+	uint32_t rank;   /* blocks that begin before this line */
+	uint32_t spare;
+};
+
+/* Copies of memory that cannot be viewed. */
+struct lh_graph_copy {
+	struct lh_range range;
+	uint8_t *bytes;
+};
+
+struct lh_root_range {
+	struct lh_range range;
+	enum lh_root_kind kind;
+	uint32_t thread; /* LH_ROOT_STACK: index among the image's threads; else UINT32_MAX */
+};
+
+struct lh_graph {
+	struct lh_image *image;
+	const struct lh_heap *heap;
+	const struct lh_stored_chunk *chunks;
+	size_t chunk_count;
+	const struct lh_heap_arena *arenas;
+	size_t arena_count;
+
+	/* Address -> page number; 0: no block is there. Pages wholly inside one block share a number. */
+	uint32_t **spans;
+	uint32_t *no_span;
+	struct lh_index_line *lines; /* of page 1 from lines_per_page on */
+	const uint8_t **pages;       /* local bytes of each numbered page; NULL: absent, or a shared number */
+	size_t page_count;
+	unsigned granule_shift; /* 4 when all blocks begin at multiples of 16, else 3 */
+	struct lh_range bounds; /* of all blocks */
+
+	uint64_t *unmarked; /* a bit for each block: in use, and not reached */
+	uint64_t *possible; /* a bit for each block: reached by a doubtful word; NULL: none was */
+
+	LH_VEC(struct lh_graph_copy) copies;
+	LH_VEC(struct lh_root_range) roots; /* ascending by address, but for registers */
+	LH_VEC(struct lh_lost_block) lost;
+	LH_VEC(const char *) doubts;
+	struct lh_strings_pool strings;
+	struct lh_graph_totals totals;
+	uint64_t *heads; /* a bit for each block: in `lost` */
+	uint64_t *cycles; /* likewise, of a circle */
+	uint64_t *confirmed; /* a bit for each block; NULL: there is nothing to compare with */
+};
+
+static inline bool lh_bit(const uint64_t *bits, size_t index)
+{
+	return bits[index / 64] >> index % 64 & 1;
+}
+
+static inline void lh_bit_set(uint64_t *bits, size_t index)
+{
+	bits[index / 64] |= UINT64_C(1) << index % 64;
+}
+
+static inline void lh_bit_clear(uint64_t *bits, size_t index)
+{
+	bits[index / 64] &= ~(UINT64_C(1) << index % 64);
+}
+
+/* Memory of a runtime with objects of its own: all of it is root, none of it can be lost. */
+static inline bool lh_graph_is_opaque(enum lh_region_kind kind)
+{
+	return kind == LH_REGION_V8 || kind == LH_REGION_GO || kind == LH_REGION_JVM || kind == LH_REGION_ZEND;
+}
+
+/* chunk_index: builds spans, lines, pages, copies. */
+struct lh_error *lh_graph_index(struct lh_graph *graph) LH_NODISCARD;
+
+/* Local bytes of present memory at `addr` up to the next gap; NULL, and *ret_bytes up to where to ask again. */
+const uint8_t *lh_graph_view(const struct lh_graph *graph, uint64_t addr, uint64_t end, size_t *ret_bytes);
+
+static inline uint32_t lh_graph_page(const struct lh_graph *graph, uint64_t addr)
+{
+	return graph->spans[addr >> LH_GRAPH_SPAN_SHIFT]
+			   [addr >> LH_GRAPH_PAGE_SHIFT & (LH_GRAPH_SPAN_PAGES - 1)];
+}
+
+static inline const struct lh_index_line *lh_graph_line(const struct lh_graph *graph, uint32_t page, uint64_t addr)
+{
+	unsigned line_shift = graph->granule_shift + 6;
+	size_t of_page = addr >> line_shift & ((1u << (LH_GRAPH_PAGE_SHIFT - line_shift)) - 1);
+	return &graph->lines[((size_t)page << (LH_GRAPH_PAGE_SHIFT - line_shift)) + of_page];
+}
+
+/* The last block that begins at or before `addr`, LH_NO_CHUNK when there is none on this page or before. */
+static inline uint32_t lh_graph_line_chunk(const struct lh_graph *graph, const struct lh_index_line *line,
+					   uint64_t addr)
+{
+	unsigned bit = addr >> graph->granule_shift & 63;
+	return line->rank + (uint32_t)__builtin_popcountll(line->starts & ((UINT64_C(2) << bit) - 1)) - 1;
+}
+
+/* Whether a block begins at exactly this address. */
+static inline bool lh_graph_is_start(const struct lh_graph *graph, const struct lh_index_line *line, uint64_t addr)
+{
+	return (line->starts >> (addr >> graph->granule_shift & 63) & 1) &&
+	       !(addr & ((UINT64_C(1) << graph->granule_shift) - 1));
+}
+
+/* ---------------------------------------------------------------- words */
+
+/*
+ * Whether a word that leads into the middle of a block is a pointer: not the glibc header of the next block, and not
+ * the remains of an old pointer behind a text that ends in its lowest bytes. `before`: how many bytes of the same memory
+ * lie in front of the word.
+ */
+static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t chunk, uint64_t word, const uint8_t *at,
+					size_t before)
+{
+	enum { TEXT_BYTES = 16, TAIL_BYTES = 5 };
+	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
+	uint64_t offset = word - stored->addr;
+	if (offset >= stored->size_bytes || (offset + 8 == stored->size_bytes && stored->size_bytes % 16 == 8))
+		return false;
+	if (before < TEXT_BYTES)
+		return true;
+	size_t tail = 0;
+	while (tail <= TAIL_BYTES && at[tail] >= 0x20 && at[tail] < 0x7f)
+		tail++;
+	if (!tail || tail > TAIL_BYTES || at[tail])
+		return true;
+	for (size_t i = 1; i <= TEXT_BYTES; i++) {
+		uint8_t byte = at[-(ptrdiff_t)i];
+		if ((byte < 0x20 || byte >= 0x7f) && byte != '\n' && byte != '\t' && byte != '\r')
+			return true;
+	}
+	return false;
+}
+
+/* The block that a word of the target leads to; LH_NO_CHUNK: it is no pointer. */
+static inline uint32_t lh_graph_target(const struct lh_graph *graph, uint64_t word, const uint8_t *at, size_t before)
+{
+	if (word - graph->bounds.start >= lh_range_bytes(graph->bounds))
+		return LH_NO_CHUNK;
+	uint32_t page = lh_graph_page(graph, word);
+	if (!page)
+		return LH_NO_CHUNK;
+	const struct lh_index_line *line = lh_graph_line(graph, page, word);
+	uint32_t chunk = lh_graph_line_chunk(graph, line, word);
+	if (chunk == LH_NO_CHUNK || lh_graph_is_start(graph, line, word))
+		return chunk;
+	return lh_graph_is_interior(graph, chunk, word, at, before) ? chunk : LH_NO_CHUNK;
+}
+
+/* Calls for each stretch of present, aligned words of [start, end). */
+typedef struct lh_error *lh_words_visitor(void *context, uint64_t addr, const uint8_t *bytes, size_t length);
+struct lh_error *lh_graph_visit_words(const struct lh_graph *graph, struct lh_range range, lh_words_visitor *visit,
+				      void *context) LH_NODISCARD;
+
+struct lh_error *lh_graph_visit_block(const struct lh_graph *graph, uint32_t chunk, lh_words_visitor *visit,
+				      void *context) LH_NODISCARD;
+
+/* Blocks in use, but for a runtime's own objects. */
+static inline bool lh_graph_is_node(const struct lh_graph *graph, size_t chunk)
+{
+	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
+	return stored->state == LH_CHUNK_USED && !lh_graph_is_opaque(graph->arenas[stored->arena].kind);
+}
+
+/* The bytes of a block on one page, or on two whose bytes adjoin; NULL: it lies in pieces, or is not there. */
+static inline const uint8_t *lh_graph_block_bytes(const struct lh_graph *graph, uint32_t chunk)
+{
+	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
+	uint64_t first = stored->addr, last = stored->addr + stored->size_bytes - 1;
+	uint64_t pages = (last >> LH_GRAPH_PAGE_SHIFT) - (first >> LH_GRAPH_PAGE_SHIFT);
+	if (pages > 1)
+		return NULL;
+	const uint8_t *bytes = graph->pages[lh_graph_page(graph, first)];
+	if (!bytes || (pages == 1 && graph->pages[lh_graph_page(graph, last)] != bytes + LH_PAGE_BYTES))
+		return NULL;
+	return bytes + (first & (LH_PAGE_BYTES - 1));
+}
+
+/* root_ranges: fills roots and the sums of their bytes. */
+struct lh_error *lh_graph_find_roots(struct lh_graph *graph) LH_NODISCARD;
+/* doubts: what is missing. */
+struct lh_error *lh_graph_find_doubts(struct lh_graph *graph) LH_NODISCARD;
+/* mark: clears the bits of `unmarked` that roots lead to. */
+struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;
+/* weak_words: sets `possible` for what only tagged or mangled words lead to. */
+struct lh_error *lh_graph_mark_possible(struct lh_graph *graph) LH_NODISCARD;
+/* lost: fills lost. */
+struct lh_error *lh_graph_find_lost(struct lh_graph *graph) LH_NODISCARD;
+
+#endif

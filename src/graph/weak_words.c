@@ -1,0 +1,113 @@
+/*
+ * weak_words: blocks that no plain word leads to, but one that may hide a pointer: with a tag in its upper 16 bits, or
+ * mangled as glibc does it with the guard in the thread control block. Input: marks. Output: what is possible. Only
+ * words that lead exactly to a block's beginning count.
+ */
+#include "graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAG_SHIFT = 48, MANGLE_ROTATION = 17, GUARD_OFFSET = 0x30 }; /* glibc sysdeps/x86_64/tls.h, pointer_guard */
+
+struct weak_search {
+	struct lh_graph *graph;
+	uint64_t guard; /* 0: not known */
+	LH_VEC(uint32_t) stack;
+};
+
+static struct lh_error *take_weak(struct weak_search *search, uint32_t chunk)
+{
+	const struct lh_graph *graph = search->graph;
+	if (chunk == LH_NO_CHUNK || !lh_bit(graph->unmarked, chunk) || lh_bit(graph->possible, chunk))
+		return NULL;
+	lh_bit_set(graph->possible, chunk);
+	return lh_vec_push(&search->stack, chunk);
+}
+
+/* The block that begins at exactly `addr`. */
+static uint32_t find_start(const struct lh_graph *graph, uint64_t addr)
+{
+	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))
+		return LH_NO_CHUNK;
+	uint32_t page = lh_graph_page(graph, addr);
+	const struct lh_index_line *line = lh_graph_line(graph, page, addr);
+	return page && lh_graph_is_start(graph, line, addr) ? lh_graph_line_chunk(graph, line, addr) : LH_NO_CHUNK;
+}
+
+static uint64_t demangle(uint64_t word, uint64_t guard)
+{
+	return (word >> MANGLE_ROTATION | word << (64 - MANGLE_ROTATION)) ^ guard;
+}
+
+static struct lh_error *visit_weak_words(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
+{
+	struct weak_search *search = context;
+	(void)addr;
+	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, bytes + offset, sizeof(word));
+		if (!(word >> TAG_SHIFT))
+			continue;
+		uint64_t untagged = word & ((UINT64_C(1) << TAG_SHIFT) - 1);
+		LH_TRY(take_weak(search, find_start(search->graph, untagged)));
+		if (search->guard)
+			LH_TRY(take_weak(search, find_start(search->graph, demangle(word, search->guard))));
+	}
+	return NULL;
+}
+
+static struct lh_error *visit_plain_words(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
+{
+	struct weak_search *search = context;
+	(void)addr;
+	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, bytes + offset, sizeof(word));
+		LH_TRY(take_weak(search, lh_graph_target(search->graph, word, bytes + offset, offset)));
+	}
+	return NULL;
+}
+
+/* The same for all threads. */
+static uint64_t find_guard(const struct lh_graph *graph)
+{
+	size_t count;
+	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
+	uint64_t guard = 0;
+	for (size_t i = 0; i < count && !guard; i++) {
+		if (threads[i].fs_base &&
+		    lh_image_read(graph->image, threads[i].fs_base + GUARD_OFFSET, &guard, sizeof(guard)) !=
+			    sizeof(guard))
+			guard = 0;
+	}
+	return guard;
+}
+
+static struct lh_error *search_weak(struct weak_search *search)
+{
+	struct lh_graph *graph = search->graph;
+	for (size_t i = 0; i < graph->roots.count; i++)
+		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, visit_weak_words, search));
+	for (size_t i = 0; i < graph->chunk_count; i++) {
+		if (lh_graph_is_node(graph, i) && !lh_bit(graph->unmarked, i))
+			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit_weak_words, search));
+	}
+	while (search->stack.count) {
+		uint32_t chunk = search->stack.items[--search->stack.count];
+		LH_TRY(lh_graph_visit_block(graph, chunk, visit_plain_words, search));
+		LH_TRY(lh_graph_visit_block(graph, chunk, visit_weak_words, search));
+	}
+	return NULL;
+}
+
+struct lh_error *lh_graph_mark_possible(struct lh_graph *graph)
+{
+	struct weak_search search = {.graph = graph, .guard = find_guard(graph)};
+	graph->possible = calloc(graph->chunk_count / 64 + 1, sizeof(uint64_t));
+	if (!graph->possible)
+		return lh_error_no_memory();
+	struct lh_error *error = search_weak(&search);
+	lh_vec_deinit(&search.stack);
+	return error;
+}

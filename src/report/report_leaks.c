@@ -1,0 +1,182 @@
+/*
+ * report_leaks: lost blocks as text. Input: groups of a graph. Output: a sentence that sums up, one for each large group, a
+ * table, and what is doubtful.
+ */
+#include "table.h"
+#include "usage.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { SENTENCES_MAX = 5 };
+
+static const struct lh_column leak_columns[] = {
+	{"STATUS", LH_COLUMN_LEFT}, {"BLOCKS", LH_COLUMN_RIGHT}, {"EACH", LH_COLUMN_RIGHT},
+	{"OWNED", LH_COLUMN_RIGHT}, {"OWNS", LH_COLUMN_RIGHT},   {"CONFIRMED", LH_COLUMN_RIGHT},
+	{"BY", LH_COLUMN_LEFT},     {"EXAMPLE", LH_COLUMN_LEFT}, {"WHAT", LH_COLUMN_REST},
+};
+
+static const struct lh_heap_group *row_of(const struct lh_leaks_report *report, const struct lh_leak_group *group)
+{
+	return &report->leaks->rows.rows.items[group->row];
+}
+
+static void put_leak_name(const struct lh_heap_group *row, struct lh_buffer *ret)
+{
+	lh_buffer_printf(ret, "%s%s", row->kind, *row->kind ? " " : "");
+	lh_buffer_escape(ret, row->name, strlen(row->name));
+	lh_buffer_puts(ret, *row->detail ? ", " : "");
+	lh_buffer_escape(ret, row->detail, strlen(row->detail));
+}
+
+static void add_leak_row(const struct lh_leaks_report *report, const struct lh_leak_group *group,
+			 struct lh_table *table)
+{
+	char count[LH_FORMAT_MAX];
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	const struct lh_heap_group *row = row_of(report, group);
+	bool is_lost = group->status != LH_LEAK_POSSIBLE && !group->is_suppressed;
+	lh_table_row(table, is_lost ? LH_ROW_PLAIN : LH_ROW_DIM);
+	lh_table_cell(table, "%s", group->is_suppressed ? "suppressed" : lh_leak_status_name(group->status));
+	lh_table_cell(table, "%s", lh_format_count(group->count, count));
+	lh_table_cell_bytes(table, group->size_bytes);
+	lh_table_cell_bytes(table, group->owned_bytes);
+	lh_table_cell(table, "%s", lh_format_count(group->owned_count - group->count, count));
+	if (report->is_confirmed)
+		lh_table_cell(table, "%s", lh_format_count(group->confirmed_count, count));
+	else
+		lh_table_cell(table, "-");
+	lh_table_cell(table, "%s", lh_group_basis_name(row->basis));
+	lh_table_cell(table, "0x%" PRIx64, group->example_addr);
+	put_leak_name(row, &name);
+	lh_table_cell(table, "%s", name.data ? name.data : "");
+}
+
+static void put_leak_table(const struct lh_leaks_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	char count[LH_FORMAT_MAX];
+	size_t shown = lh_min_u64(report->top, report->leaks->groups.count);
+	if (!shown)
+		return;
+	lh_buffer_puts(ret, "\n");
+	lh_table_init(&table, leak_columns, LH_ARRAY_COUNT(leak_columns));
+	for (size_t i = 0; i < shown; i++)
+		add_leak_row(report, &report->leaks->groups.items[i], &table);
+	lh_table_render(&table, style, ret);
+	if (shown < report->leaks->groups.count)
+		lh_buffer_printf(ret, "%s more groups: --top N shows them\n",
+				 lh_format_count(report->leaks->groups.count - shown, count));
+}
+
+/* ---------------------------------------------------------------- sentences */
+
+static const char *holder_clause(enum lh_leak_status status, bool is_one)
+{
+	if (status == LH_LEAK_CYCLE)
+		return is_one ? "is held only by a circle of lost blocks" : "are held only by circles of lost blocks";
+	return is_one ? "is held by nothing" : "are held by nothing";
+}
+
+static void put_leak_sentence(const struct lh_leaks_report *report, const struct lh_leak_group *group,
+			      struct lh_buffer *ret)
+{
+	const struct lh_heap_group *row = row_of(report, group);
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
+	uint64_t others = group->owned_count - group->count;
+	lh_buffer_printf(ret, "%s ", lh_format_count(group->count, count));
+	if (row->basis == LH_GROUP_TYPE) {
+		put_leak_name(row, ret);
+	} else {
+		lh_buffer_printf(ret, "block%s of %s", group->count == 1 ? "" : "s",
+				 lh_format_bytes(group->size_bytes, bytes));
+		if (row->basis != LH_GROUP_SIZE) {
+			lh_buffer_puts(ret, row->basis == LH_GROUP_POINTER ? " with a pointer to " : " with ");
+			put_leak_name(row, ret);
+		}
+	}
+	lh_format_bytes(group->owned_bytes, bytes);
+	if (others)
+		lh_buffer_printf(ret, " (%s with the %s blocks that only %s)", bytes, lh_format_count(others, owned),
+				 group->count == 1 ? "it holds" : "they hold");
+	else
+		lh_buffer_printf(ret, " (%s)", bytes);
+	lh_buffer_printf(ret, " %s", holder_clause(group->status, group->count == 1));
+	if (report->is_confirmed)
+		lh_buffer_printf(ret, "; %s of them lost and unchanged in both dumps",
+				 lh_format_count(group->confirmed_count, confirmed));
+	lh_buffer_printf(ret, ". LeakSanitizer: %s; valgrind: %s.\n", lh_leak_status_lsan(group->status),
+			 lh_leak_status_valgrind(group->status));
+}
+
+static void put_leak_sentences(const struct lh_leaks_report *report, struct lh_buffer *ret)
+{
+	size_t shown = 0;
+	for (size_t i = 0; i < report->leaks->groups.count && shown < SENTENCES_MAX; i++) {
+		const struct lh_leak_group *group = &report->leaks->groups.items[i];
+		if (group->is_suppressed || group->status == LH_LEAK_POSSIBLE)
+			break;
+		put_leak_sentence(report, group, ret);
+		shown++;
+	}
+	if (shown) {
+		const struct lh_leak_group *first = &report->leaks->groups.items[0];
+		lh_buffer_printf(ret, "evidence: leakhunt explain 0x%" PRIx64 " ", first->example_addr);
+		if (report->receipt)
+			lh_buffer_printf(ret, "%d\n", (int)report->receipt->pid);
+		else
+			lh_buffer_printf(ret, "%s\n", lh_image_path(report->image));
+	}
+}
+
+static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buffer *ret)
+{
+	const struct lh_leaks *leaks = report->leaks;
+	struct lh_graph_totals totals = lh_graph_totals(report->graph);
+	char count[LH_FORMAT_MAX], owned[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	uint64_t used = 0;
+	for (int status = 0; status < LH_LEAK_STATUSES; status++)
+		used += totals.counts[status];
+	if (leaks->count)
+		lh_buffer_printf(ret, "lost: %s blocks that nothing points to; with all that only they hold %s blocks, %s\n",
+				 lh_format_count(leaks->count, count), lh_format_count(leaks->owned_count, owned),
+				 lh_format_bytes(leaks->owned_bytes, bytes));
+	else
+		lh_buffer_printf(ret, "nothing is lost: each of %s blocks in use %s\n", lh_format_count(used, count),
+				 leaks->possible_count || leaks->suppressed_count ? "is reachable, possible or suppressed"
+										  : "can be reached");
+	if (report->is_confirmed && leaks->count)
+		lh_buffer_printf(ret, "confirmed: %s of them were lost in the first dump, too, with the same bytes\n",
+				 lh_format_count(leaks->confirmed_count, count));
+	if (leaks->possible_count)
+		lh_buffer_printf(ret, "possible: %s blocks, %s: no plain pointer leads to them\n",
+				 lh_format_count(leaks->possible_count, count),
+				 lh_format_bytes(leaks->possible_bytes, bytes));
+	if (leaks->suppressed_count)
+		lh_buffer_printf(ret, "suppressed: %s blocks, %s\n", lh_format_count(leaks->suppressed_count, count),
+				 lh_format_bytes(leaks->suppressed_bytes, bytes));
+}
+
+static void put_doubts(const struct lh_leaks_report *report, struct lh_buffer *ret)
+{
+	size_t count;
+	const char *const *doubts = lh_graph_doubts(report->graph, &count);
+	for (size_t i = 0; i < count; i++) {
+		lh_buffer_puts(ret, i ? "  and: " : "nothing is called lost: ");
+		lh_buffer_escape(ret, doubts[i], strlen(doubts[i]));
+		lh_buffer_puts(ret, "\n");
+	}
+}
+
+void lh_report_leaks_text(const struct lh_leaks_report *report, struct lh_style style, struct lh_buffer *ret)
+{
+	char pause[LH_FORMAT_MAX];
+	put_doubts(report, ret);
+	put_leak_verdict(report, ret);
+	put_leak_sentences(report, ret);
+	put_leak_table(report, style, ret);
+	if (report->receipt)
+		lh_buffer_printf(ret, "\nreceipt: copied in mode %s, stopped for %s\n",
+				 lh_dump_mode_name(report->receipt->mode),
+				 lh_format_duration(report->receipt->pause_ns, pause));
+}
