@@ -1,7 +1,7 @@
 /*
  * graph: which blocks of a heap the program can still reach, and which are lost. Input: an image of one instant and
- * its heap. Output: a status for each block in use, lost blocks with what they own, and reasons for doubt. Every word of
- * roots and of reachable blocks counts as a pointer, also one into the middle of a block.
+ * its heap. Output: a status for each block in use, lost blocks with what they own, and reasons for doubt. Every word
+ * of roots and of reachable blocks counts as a pointer, also one into the middle of a block.
  */
 #ifndef LEAKHUNT_GRAPH_H
 #define LEAKHUNT_GRAPH_H
@@ -22,15 +22,6 @@ const char *lh_leak_status_name(enum lh_leak_status status); /* "reachable", "po
 const char *lh_leak_status_lsan(enum lh_leak_status status);
 const char *lh_leak_status_valgrind(enum lh_leak_status status);
 
-/* A block that no other lost block points to, or one of a circle. */
-struct lh_lost_block {
-	uint32_t chunk; /* index in the heap */
-	uint8_t status; /* LH_LEAK_LOST, LH_LEAK_CYCLE, LH_LEAK_POSSIBLE */
-	/* Itself, and what is reachable from it and from no lost block before it. */
-	uint64_t owned_count;
-	uint64_t owned_bytes;
-};
-
 /* Words that were looked at. */
 enum lh_root_kind {
 	LH_ROOT_REGISTERS,
@@ -47,8 +38,8 @@ struct lh_graph_totals {
 	uint64_t bytes[LH_LEAK_STATUSES]; /* usable */
 	uint64_t root_bytes[LH_ROOT_KINDS];
 	size_t thread_count;
-	uint64_t mark_cpu_ns;    /* of the marking alone */
-	uint64_t memory_bytes;   /* of index and marks, beside the heap's own index */
+	uint64_t mark_cpu_ns;  /* of the marking alone */
+	uint64_t memory_bytes; /* of index and marks, beside the heap's own index */
 };
 
 struct lh_graph;
@@ -61,7 +52,6 @@ struct lh_graph;
 struct lh_error *lh_graph_create(struct lh_image *image, const struct lh_heap *heap,
 				 struct lh_graph **ret) LH_NODISCARD;
 void lh_graph_destroy(struct lh_graph *graph); /* NULL is legal */
-void lh_cleanup_graph(struct lh_graph **graph);
 
 /* Why nothing is called lost: memory is missing or torn, or a runtime hides its pointers. Whole sentences. */
 const char *const *lh_graph_doubts(const struct lh_graph *graph, size_t *ret_count);
@@ -69,15 +59,12 @@ const char *const *lh_graph_doubts(const struct lh_graph *graph, size_t *ret_cou
 /* Of a block in use. */
 enum lh_leak_status lh_graph_status(const struct lh_graph *graph, size_t chunk);
 struct lh_graph_totals lh_graph_totals(const struct lh_graph *graph);
-/* Ascending by chunk. All of status LH_LEAK_POSSIBLE when there is a doubt. */
-const struct lh_lost_block *lh_graph_lost_blocks(const struct lh_graph *graph, size_t *ret_count);
 
 /*
  * Notes which blocks that are lost in `later` were lost in `earlier`, too, at the same address and with the same bytes:
  * the program has not touched them in between.
  */
 struct lh_error *lh_graph_confirm(const struct lh_graph *earlier, struct lh_graph *later) LH_NODISCARD;
-bool lh_graph_is_confirmed(const struct lh_graph *graph, size_t chunk);
 
 /* ---------------------------------------------------------------- suppressions */
 
@@ -90,7 +77,6 @@ struct lh_suppressions {
 	struct lh_strings_pool strings;
 };
 struct lh_error *lh_suppressions_parse(const char *text, size_t length, struct lh_suppressions *ret) LH_NODISCARD;
-bool lh_suppressions_match(const struct lh_suppressions *suppressions, const char *name);
 void lh_suppressions_deinit(struct lh_suppressions *suppressions);
 
 /* ---------------------------------------------------------------- groups of lost blocks */

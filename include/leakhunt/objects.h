@@ -133,8 +133,8 @@ struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols 
 				      const struct lh_objects_options *options,
 				      struct lh_heap_groups *ret) LH_NODISCARD;
 /*
- * The same for blocks with their bit set in `chosen`, which has one for each block of the heap. `visit` is told the row of
- * each: rows stay in the order in which they were found. It returns an error to end.
+ * The same for blocks with their bit set in `chosen`, which has one for each block of the heap. `visit` is told the row
+ * of each: rows stay in the order in which they were found. It returns an error to end.
  */
 typedef struct lh_error *lh_heap_group_visitor(void *context, const struct lh_heap_chunk *chunk, size_t row);
 struct lh_error *lh_heap_group_chosen(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,

@@ -100,10 +100,9 @@ static struct lh_error *open_moments(const struct lh_arguments *arguments, struc
 	LH_TRY(lh_arguments_duration(arguments, "confirm", &confirm_ns));
 	LH_TRY(check_operands(count, has_pid, confirm_ns));
 	size_t moments = confirm_ns ? 2 : count, first = 2 - moments;
-	struct lh_error *error =
-		has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, wait_between, &confirm_ns,
-					    images + first, receipts + first)
-			: lh_snapshots_open_saved(operands + first, moments, images + first);
+	struct lh_error *error = has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, wait_between,
+							     &confirm_ns, images + first, receipts + first)
+					 : lh_snapshots_open_saved(operands + first, moments, images + first);
 	answer->before = (struct moment){.image = images[0], .receipt = receipts[0]};
 	answer->now = (struct moment){.image = images[1], .receipt = receipts[1]};
 	return error;
@@ -153,8 +152,8 @@ static struct lh_error *list_lost_blocks(const struct moment *moment)
 			enum lh_leak_status status = lh_graph_status(moment->graph, i);
 			struct lh_heap_chunk chunk = lh_heap_chunk_at(moment->heap, i);
 			if (status != LH_LEAK_REACHABLE)
-				lh_buffer_printf(&text, "0x%" PRIx64 " %" PRIu64 " %s\n", chunk.addr,
-						 chunk.size_bytes, lh_leak_status_name(status));
+				lh_buffer_printf(&text, "0x%" PRIx64 " %" PRIu64 " %s\n", chunk.addr, chunk.size_bytes,
+						 lh_leak_status_name(status));
 		}
 		LH_TRY(lh_buffer_status(&text));
 		if (text.length)
@@ -196,7 +195,9 @@ static const struct lh_option options[] = {
 	 .is_repeatable = true,
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "top", .argument = "N", .summary = "show at most N groups (default: 20)"},
-	{.name = "list", .letter = 'l', .summary = "print a line for each block instead: address, usable bytes, status"},
+	{.name = "list",
+	 .letter = 'l',
+	 .summary = "print a line for each block instead: address, usable bytes, status"},
 	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/leaks/1"},
 	{.name = NULL},
 };

@@ -15,7 +15,7 @@ enum lh_exit {
 	LH_EXIT_COMPLETE = 0,
 	LH_EXIT_PARTIAL = 1, /* incomplete; missing parts are listed */
 	LH_EXIT_FAILED = 2,
-	LH_EXIT_LOST = 3, /* leaks: lost blocks were found */
+	LH_EXIT_LOST = 3,   /* leaks: lost blocks were found */
 	LH_EXIT_USAGE = 64, /* EX_USAGE of sysexits.h */
 };
 

@@ -19,6 +19,8 @@ const struct lh_manual_section lh_manual_common[] = {
 	 "* 2\n"
 	 "The command failed. One line on standard error says what failed and why, mostly with a hint. Nothing "
 	 "half-written stays under its final name.\n\n"
+	 "* 3\n"
+	 "`leakhunt leaks` found lost blocks.\n\n"
 	 "* 64\n"
 	 "The command line is wrong."},
 	{"PERMISSIONS",

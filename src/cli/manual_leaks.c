@@ -7,16 +7,19 @@
 
 const struct lh_manual_section lh_manual_leaks[] = {
 	{"STATUS",
-	 "* lost\nNo word of the program points to the block. LeakSanitizer calls it a direct leak, valgrind definitely "
+	 "* lost\nNo word of the program points to the block. LeakSanitizer calls it a direct leak, valgrind "
+	 "definitely "
 	 "lost.\n\n"
 	 "* held\nOnly lost blocks point to it: it is counted with the block that owns it. LeakSanitizer: indirect "
 	 "leak; valgrind: indirectly lost.\n\n"
 	 "* cycle\nLost blocks that point to each other in a circle. One of them stands for all.\n\n"
-	 "* possible\nNo plain pointer leads to the block, but a word with a tag in its upper 16 bits does, or one that is "
+	 "* possible\nNo plain pointer leads to the block, but a word with a tag in its upper 16 bits does, or one "
+	 "that is "
 	 "mangled with glibc's pointer guard; or memory is missing, so that nobody can tell.\n\n"
 	 "* reachable\nEverything else: in use as far as pointers tell. A container that only grows is reachable."},
 	{"ROOTS",
-	 "General registers of all threads; their stacks from 128 bytes below the stack pointer on; thread-local storage; "
+	 "General registers of all threads; their stacks from 128 bytes below the stack pointer on; thread-local "
+	 "storage; "
 	 "data and bss of all modules; other writable memory. Not roots: memory of allocators that is in no block, "
 	 "blocks that were freed or lie in caches, stacks below the stack pointer, stacks of threads that have "
 	 "ended, malloc's own state.\n\n"
@@ -29,8 +32,8 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	 "A program that keeps pointers in another form, such as xor-linked lists or offsets, or in files or other "
 	 "processes only, has blocks that are in use and seem lost. At fewer than about 100 blocks look at "
 	 "some of them with `leakhunt explain`."},
-	{"SUPPRESSIONS",
-	 "A line \"leak:PATTERN\" hides groups whose type, text or symbol has PATTERN in it. * stands for any text, ^ binds "
-	 "to the beginning, $ to the end; # begins a comment."},
+	{"SUPPRESSIONS", "A line \"leak:PATTERN\" hides groups whose type, text or symbol has PATTERN in it. * stands "
+			 "for any text, ^ binds "
+			 "to the beginning, $ to the end; # begins a comment."},
 	{NULL, NULL},
 };

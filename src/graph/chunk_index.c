@@ -168,7 +168,8 @@ static struct lh_error *number_pages(struct lh_graph *graph)
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		const struct lh_stored_chunk *chunk = &graph->chunks[i];
 		if (chunk->addr % 8)
-			return lh_error_create(LH_ERROR_FORMAT, "the block at 0x%" PRIx64 " is not aligned", chunk->addr);
+			return lh_error_create(LH_ERROR_FORMAT, "the block at 0x%" PRIx64 " is not aligned",
+					       chunk->addr);
 		shift = chunk->addr % 16 ? 3 : shift;
 		LH_TRY(number_chunk(graph, chunk));
 	}

@@ -98,7 +98,7 @@ static void total_statuses(struct lh_graph *graph)
 	}
 }
 
-static struct lh_error *build(struct lh_graph *graph)
+static struct lh_error *build_graph(struct lh_graph *graph)
 {
 	LH_TRY(lh_graph_index(graph));
 	LH_TRY(begin_marks(graph));
@@ -122,7 +122,7 @@ struct lh_error *lh_graph_create(struct lh_image *image, const struct lh_heap *h
 	graph->heap = heap;
 	graph->chunks = lh_heap_stored_chunks(heap, &graph->chunk_count);
 	graph->arenas = lh_heap_arenas(heap, &graph->arena_count);
-	LH_TRY(build(graph));
+	LH_TRY(build_graph(graph));
 	*ret = graph;
 	graph = NULL;
 	return NULL;
@@ -148,10 +148,4 @@ enum lh_leak_status lh_graph_status(const struct lh_graph *graph, size_t chunk)
 struct lh_graph_totals lh_graph_totals(const struct lh_graph *graph)
 {
 	return graph->totals;
-}
-
-const struct lh_lost_block *lh_graph_lost_blocks(const struct lh_graph *graph, size_t *ret_count)
-{
-	*ret_count = graph->lost.count;
-	return graph->lost.items;
 }

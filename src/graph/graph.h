@@ -36,6 +36,15 @@ struct lh_root_range {
 	uint32_t thread; /* LH_ROOT_STACK: index among the image's threads; else UINT32_MAX */
 };
 
+/* A block that no other lost block points to, or one of a circle. */
+struct lh_lost_block {
+	uint32_t chunk; /* index in the heap */
+	uint8_t status; /* LH_LEAK_LOST, LH_LEAK_CYCLE, LH_LEAK_POSSIBLE */
+	/* Itself, and what is reachable from it and from no lost block before it. */
+	uint64_t owned_count;
+	uint64_t owned_bytes;
+};
+
 struct lh_graph {
 	struct lh_image *image;
 	const struct lh_heap *heap;
@@ -62,8 +71,8 @@ struct lh_graph {
 	LH_VEC(const char *) doubts;
 	struct lh_strings_pool strings;
 	struct lh_graph_totals totals;
-	uint64_t *heads; /* a bit for each block: in `lost` */
-	uint64_t *cycles; /* likewise, of a circle */
+	uint64_t *heads;     /* a bit for each block: in `lost` */
+	uint64_t *cycles;    /* likewise, of a circle */
 	uint64_t *confirmed; /* a bit for each block; NULL: there is nothing to compare with */
 };
 
@@ -96,8 +105,7 @@ const uint8_t *lh_graph_view(const struct lh_graph *graph, uint64_t addr, uint64
 
 static inline uint32_t lh_graph_page(const struct lh_graph *graph, uint64_t addr)
 {
-	return graph->spans[addr >> LH_GRAPH_SPAN_SHIFT]
-			   [addr >> LH_GRAPH_PAGE_SHIFT & (LH_GRAPH_SPAN_PAGES - 1)];
+	return graph->spans[addr >> LH_GRAPH_SPAN_SHIFT][addr >> LH_GRAPH_PAGE_SHIFT & (LH_GRAPH_SPAN_PAGES - 1)];
 }
 
 static inline const struct lh_index_line *lh_graph_line(const struct lh_graph *graph, uint32_t page, uint64_t addr)
@@ -126,8 +134,8 @@ static inline bool lh_graph_is_start(const struct lh_graph *graph, const struct 
 
 /*
  * Whether a word that leads into the middle of a block is a pointer: not the glibc header of the next block, and not
- * the remains of an old pointer behind a text that ends in its lowest bytes. `before`: how many bytes of the same memory
- * lie in front of the word.
+ * the remains of an old pointer behind a text that ends in its lowest bytes. `before`: how many bytes of the same
+ * memory lie in front of the word.
  */
 static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t chunk, uint64_t word, const uint8_t *at,
 					size_t before)
@@ -206,5 +214,9 @@ struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;
 struct lh_error *lh_graph_mark_possible(struct lh_graph *graph) LH_NODISCARD;
 /* lost: fills lost. */
 struct lh_error *lh_graph_find_lost(struct lh_graph *graph) LH_NODISCARD;
+
+void lh_cleanup_graph(struct lh_graph **graph);
+bool lh_graph_is_confirmed(const struct lh_graph *graph, size_t chunk);
+bool lh_suppressions_match(const struct lh_suppressions *suppressions, const char *name);
 
 #endif

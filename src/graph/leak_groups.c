@@ -1,6 +1,6 @@
 /*
- * leak_groups: lost blocks by what they are, how large, and why they count as lost. Input: a graph, names. Output: rows by
- * what they own.
+ * leak_groups: lost blocks by what they are, how large, and why they count as lost. Input: a graph, names. Output: rows
+ * by what they own.
  */
 #include "graph.h"
 
@@ -82,8 +82,7 @@ static struct lh_error *add_leaked_block(void *context, const struct lh_heap_chu
 	if (!lh_heap_find_chunk(search->heap, chunk->addr, &index))
 		return NULL;
 	const struct lh_lost_block *block = find_lost_block(search->graph, index);
-	struct lh_lost_block weak = {
-		.status = LH_LEAK_POSSIBLE, .owned_count = 1, .owned_bytes = chunk->size_bytes};
+	struct lh_lost_block weak = {.status = LH_LEAK_POSSIBLE, .owned_count = 1, .owned_bytes = chunk->size_bytes};
 	block = block ? block : &weak;
 	LH_TRY(find_leak_group(search, row, (enum lh_leak_status)block->status, chunk->size_bytes, &group));
 	if (!group->count++)

@@ -1,6 +1,6 @@
 /*
- * lost: what the marking did not reach, and who of it holds whom. Input: marks. Output: heads, which no other lost block
- * points to, one block of each circle, and what each owns. No recursion: lists can have millions of members.
+ * lost: what the marking did not reach, and who of it holds whom. Input: marks. Output: heads, which no other lost
+ * block points to, one block of each circle, and what each owns. No recursion: lists can have millions of members.
  */
 #include "graph.h"
 
@@ -47,7 +47,7 @@ static struct lh_error *take_targets(void *context, uint64_t addr, const uint8_t
 }
 
 /* A head, and what is left of what it reaches. */
-static struct lh_error *own(struct lost_search *search, uint32_t chunk, enum lh_leak_status status)
+static struct lh_error *own_block(struct lost_search *search, uint32_t chunk, enum lh_leak_status status)
 {
 	struct lh_graph *graph = search->graph;
 	struct lh_lost_block block = {.chunk = chunk, .status = (uint8_t)status};
@@ -86,7 +86,7 @@ static struct lh_error *own_heads(struct lost_search *search)
 	for (size_t i = next_bit(search->rest, 0, graph->chunk_count); i < graph->chunk_count;
 	     i = next_bit(search->rest, i + 1, graph->chunk_count)) {
 		if (!lh_bit(search->held, i))
-			LH_TRY(own(search, (uint32_t)i, LH_LEAK_LOST));
+			LH_TRY(own_block(search, (uint32_t)i, LH_LEAK_LOST));
 	}
 	return NULL;
 }
@@ -164,7 +164,7 @@ static struct lh_error *own_circles(struct lost_search *search, struct circle_wa
 		LH_TRY(finish_from(walk, (uint32_t)i));
 	for (size_t i = walk->finished.count; i-- > 0;) {
 		if (lh_bit(search->rest, walk->finished.items[i]))
-			LH_TRY(own(search, walk->finished.items[i], LH_LEAK_CYCLE));
+			LH_TRY(own_block(search, walk->finished.items[i], LH_LEAK_CYCLE));
 	}
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /*
- * root_ranges: which memory besides the heap can hold pointers into it. Input: segments, threads, the heap's own ranges.
- * Output: ranges, ascending. Not roots: memory of allocators, stacks below their stack pointer, stacks of threads that
- * have ended, and malloc's own state in libc's data.
+ * root_ranges: which memory besides the heap can hold pointers into it. Input: segments, threads, the heap's own
+ * ranges. Output: ranges, ascending. Not roots: memory of allocators, stacks below their stack pointer, stacks of
+ * threads that have ended, and malloc's own state in libc's data.
  */
 #include "graph.h"
 
@@ -24,7 +24,7 @@ static int compare_ranges_by_start(const void *a, const void *b)
 	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
 }
 
-static struct lh_error *exclude(struct exclusions *exclusions, uint64_t start, uint64_t end)
+static struct lh_error *exclude_range(struct exclusions *exclusions, uint64_t start, uint64_t end)
 {
 	return start < end ? lh_vec_push(&exclusions->items, ((struct lh_range){start, end})) : NULL;
 }
@@ -37,10 +37,10 @@ static struct lh_error *exclude_heap(const struct lh_graph *graph, struct exclus
 	const struct lh_heap_arena *arenas = lh_heap_arenas(graph->heap, &count);
 	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < arenas[i].range_count && !lh_graph_is_opaque(arenas[i].kind); j++)
-			LH_TRY(exclude(exclusions, arenas[i].ranges[j].start, arenas[i].ranges[j].end));
+			LH_TRY(exclude_range(exclusions, arenas[i].ranges[j].start, arenas[i].ranges[j].end));
 		bool has_state = strcmp(arenas[i].allocator, "glibc") == 0 && arenas[i].addr;
 		if (has_state)
-			LH_TRY(exclude(exclusions, arenas[i].addr, arenas[i].addr + MALLOC_STATE_BYTES));
+			LH_TRY(exclude_range(exclusions, arenas[i].addr, arenas[i].addr + MALLOC_STATE_BYTES));
 	}
 	return NULL;
 }
@@ -69,7 +69,7 @@ static struct lh_range stretch_around(const struct lh_image *image, uint64_t add
 	return (struct lh_range){segments[first].start, segments[last].end};
 }
 
-static bool contains(struct lh_range range, uint64_t addr)
+static bool range_contains(struct lh_range range, uint64_t addr)
 {
 	return addr >= range.start && addr < range.end;
 }
@@ -81,7 +81,7 @@ static uint64_t find_neighbor_end(const struct lh_image_thread *threads, size_t 
 	uint64_t end = stretch.start;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t fs_base = threads[i].fs_base;
-		if (contains(stretch, fs_base) && fs_base < stack_pointer)
+		if (range_contains(stretch, fs_base) && fs_base < stack_pointer)
 			end = lh_max_u64(end, lh_align_up(fs_base + THREAD_RECORD_BYTES, LH_PAGE_BYTES));
 	}
 	return end;
@@ -99,14 +99,14 @@ static struct lh_error *exclude_dead_stack(const struct lh_graph *graph, const s
 		return NULL;
 	const struct lh_segment *segment = lh_image_find(graph->image, stack_pointer);
 	struct lh_range stretch = stretch_around(graph->image, stack_pointer);
-	if (!segment || !contains(stretch, stack_pointer))
+	if (!segment || !range_contains(stretch, stack_pointer))
 		return NULL;
 	bool is_own = segment->kind == LH_REGION_MAIN_STACK ||
-		      (contains(stretch, threads[thread].fs_base) && threads[thread].fs_base > stack_pointer);
+		      (range_contains(stretch, threads[thread].fs_base) && threads[thread].fs_base > stack_pointer);
 	if (!is_own)
 		return NULL;
 	uint64_t start = find_neighbor_end(threads, count, stretch, stack_pointer);
-	return exclude(exclusions, start, lh_align_down(stack_pointer - RED_ZONE_BYTES, sizeof(uint64_t)));
+	return exclude_range(exclusions, start, lh_align_down(stack_pointer - RED_ZONE_BYTES, sizeof(uint64_t)));
 }
 
 static bool read_word(const struct lh_graph *graph, uint64_t addr, uint64_t *ret)
@@ -114,7 +114,8 @@ static bool read_word(const struct lh_graph *graph, uint64_t addr, uint64_t *ret
 	return lh_image_read(graph->image, addr, ret, sizeof(*ret)) == sizeof(*ret);
 }
 
-/* Whether a thread control block lies there: tcb and self (glibc nptl/descr.h, tcbhead_t; musl struct pthread: self). */
+/* Whether a thread control block lies there: tcb and self (glibc nptl/descr.h, tcbhead_t; musl struct pthread: self).
+ */
 static bool is_thread_block(const struct lh_graph *graph, uint64_t addr)
 {
 	uint64_t words[3];
@@ -148,7 +149,7 @@ static struct lh_error *exclude_cached_stack(const struct lh_graph *graph, const
 		if (is_live_thread_block(threads, count, addr))
 			return NULL;
 		uint64_t start = find_neighbor_end(threads, count, stretch, addr);
-		return exclude(exclusions, start, stretch.end);
+		return exclude_range(exclusions, start, stretch.end);
 	}
 	return NULL;
 }

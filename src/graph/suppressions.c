@@ -1,6 +1,6 @@
 /*
- * suppressions: leaks that somebody wants to hear no more of, in LeakSanitizer's format. Input: a text. Output: whether a
- * name is meant. As in LeakSanitizer's templates, a pattern matches anywhere unless ^ or $ bind it.
+ * suppressions: leaks that somebody wants to hear no more of, in LeakSanitizer's format. Input: a text. Output: whether
+ * a name is meant. As in LeakSanitizer's templates, a pattern matches anywhere unless ^ or $ bind it.
  */
 #include "graph.h"
 
@@ -46,9 +46,9 @@ static struct lh_error *parse_suppression(struct lh_suppressions *suppressions, 
 	if (!length || *line == '#')
 		return NULL;
 	if (length <= strlen(prefix) || memcmp(line, prefix, strlen(prefix)) != 0)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "line %zu of the suppressions is not understood",
-						     number),
-				     "write \"leak:PATTERN\", as for LeakSanitizer");
+		return lh_error_hint(
+			lh_error_create(LH_ERROR_USAGE, "line %zu of the suppressions is not understood", number),
+			"write \"leak:PATTERN\", as for LeakSanitizer");
 	return add_pattern(suppressions, line + strlen(prefix), length - strlen(prefix));
 }
 

@@ -35,7 +35,7 @@ static uint32_t find_start(const struct lh_graph *graph, uint64_t addr)
 	return page && lh_graph_is_start(graph, line, addr) ? lh_graph_line_chunk(graph, line, addr) : LH_NO_CHUNK;
 }
 
-static uint64_t demangle(uint64_t word, uint64_t guard)
+static uint64_t demangle_word(uint64_t word, uint64_t guard)
 {
 	return (word >> MANGLE_ROTATION | word << (64 - MANGLE_ROTATION)) ^ guard;
 }
@@ -52,7 +52,7 @@ static struct lh_error *visit_weak_words(void *context, uint64_t addr, const uin
 		uint64_t untagged = word & ((UINT64_C(1) << TAG_SHIFT) - 1);
 		LH_TRY(take_weak(search, find_start(search->graph, untagged)));
 		if (search->guard)
-			LH_TRY(take_weak(search, find_start(search->graph, demangle(word, search->guard))));
+			LH_TRY(take_weak(search, find_start(search->graph, demangle_word(word, search->guard))));
 	}
 	return NULL;
 }
@@ -76,9 +76,8 @@ static uint64_t find_guard(const struct lh_graph *graph)
 	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
 	uint64_t guard = 0;
 	for (size_t i = 0; i < count && !guard; i++) {
-		if (threads[i].fs_base &&
-		    lh_image_read(graph->image, threads[i].fs_base + GUARD_OFFSET, &guard, sizeof(guard)) !=
-			    sizeof(guard))
+		if (threads[i].fs_base && lh_image_read(graph->image, threads[i].fs_base + GUARD_OFFSET, &guard,
+							sizeof(guard)) != sizeof(guard))
 			guard = 0;
 	}
 	return guard;

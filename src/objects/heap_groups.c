@@ -37,7 +37,7 @@ struct grouping {
 	const uint64_t *chosen;  /* a bit for each block that is asked for; NULL: all */
 	lh_heap_group_visitor *visit;
 	void *visit_context;
-	struct lh_error *error;  /* of the visitor, which cannot return one */
+	struct lh_error *error; /* of the visitor, which cannot return one */
 };
 
 const char *lh_group_basis_name(enum lh_group_basis basis)

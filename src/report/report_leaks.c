@@ -1,6 +1,6 @@
 /*
- * report_leaks: lost blocks as text. Input: groups of a graph. Output: a sentence that sums up, one for each large group, a
- * table, and what is doubtful.
+ * report_leaks: lost blocks as text. Input: groups of a graph. Output: a sentence that sums up, one for each large
+ * group, a table, and what is doubtful.
  */
 #include "table.h"
 #include "usage.h"
@@ -54,7 +54,7 @@ static void add_leak_row(const struct lh_leaks_report *report, const struct lh_l
 
 static void put_leak_table(const struct lh_leaks_report *report, struct lh_style style, struct lh_buffer *ret)
 {
-	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	struct lh_table table LH_CLEANUP(lh_table_deinit) = {0};
 	char count[LH_FORMAT_MAX];
 	size_t shown = lh_min_u64(report->top, report->leaks->groups.count);
 	if (!shown)
@@ -138,13 +138,15 @@ static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buf
 	for (int status = 0; status < LH_LEAK_STATUSES; status++)
 		used += totals.counts[status];
 	if (leaks->count)
-		lh_buffer_printf(ret, "lost: %s blocks that nothing points to; with all that only they hold %s blocks, %s\n",
+		lh_buffer_printf(ret,
+				 "lost: %s blocks that nothing points to; with all that only they hold %s blocks, %s\n",
 				 lh_format_count(leaks->count, count), lh_format_count(leaks->owned_count, owned),
 				 lh_format_bytes(leaks->owned_bytes, bytes));
 	else
 		lh_buffer_printf(ret, "nothing is lost: each of %s blocks in use %s\n", lh_format_count(used, count),
-				 leaks->possible_count || leaks->suppressed_count ? "is reachable, possible or suppressed"
-										  : "can be reached");
+				 leaks->possible_count || leaks->suppressed_count
+					 ? "is reachable, possible or suppressed"
+					 : "can be reached");
 	if (report->is_confirmed && leaks->count)
 		lh_buffer_printf(ret, "confirmed: %s of them were lost in the first dump, too, with the same bytes\n",
 				 lh_format_count(leaks->confirmed_count, count));

@@ -89,12 +89,12 @@ void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer
 				     lh_json_u64(leaks->possible_bytes));
 	json_t *suppressed = json_pack("{s:o, s:o}", "blocks", lh_json_u64(leaks->suppressed_count), "bytes",
 				       lh_json_u64(leaks->suppressed_bytes));
-	json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-				   "leakhunt/leaks/1", "path",
-				   lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
-				   pid ? json_integer(pid) : json_null(), "doubts", doubts_json(report->graph),
-				   "compared", (int)report->is_confirmed, "lost", lost, "possible", possible,
-				   "suppressed", suppressed, "groups", leak_groups_json(leaks), "graph",
-				   graph_json(report->graph), "receipt", leaks_receipt_json(report->receipt));
+	json_t *object =
+		json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/leaks/1",
+			  "path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
+			  pid ? json_integer(pid) : json_null(), "doubts", doubts_json(report->graph), "compared",
+			  (int)report->is_confirmed, "lost", lost, "possible", possible, "suppressed", suppressed,
+			  "groups", leak_groups_json(leaks), "graph", graph_json(report->graph), "receipt",
+			  leaks_receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }
