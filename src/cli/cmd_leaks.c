@@ -78,7 +78,7 @@ static struct lh_error *wait_between(const void *wait_ns)
 					: NULL;
 }
 
-static struct lh_error *check_operands(size_t count, bool has_pid, uint64_t confirm_ns)
+static struct lh_error *check_moments(size_t count, bool has_pid, uint64_t confirm_ns)
 {
 	if (confirm_ns && !has_pid)
 		return lh_error_create(LH_ERROR_USAGE, "--confirm needs a process: two dumps are compared anyway");
@@ -98,7 +98,7 @@ static struct lh_error *open_moments(const struct lh_arguments *arguments, struc
 	pid_t pid;
 	bool has_pid = lh_operand_is_pid(operands[0], &pid) || lh_operand_is_pid(operands[1], &pid);
 	LH_TRY(lh_arguments_duration(arguments, "confirm", &confirm_ns));
-	LH_TRY(check_operands(count, has_pid, confirm_ns));
+	LH_TRY(check_moments(count, has_pid, confirm_ns));
 	size_t moments = confirm_ns ? 2 : count, first = 2 - moments;
 	struct lh_error *error = has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, wait_between,
 							     &confirm_ns, images + first, receipts + first)

@@ -51,7 +51,7 @@ static void push_marked(struct marker *marker, uint32_t chunk)
 	marker->stack.items[marker->stack.count++] = chunk;
 }
 
-static inline void take_candidate(struct marker *marker, const struct candidate *candidate)
+static inline void mark_candidate(struct marker *marker, const struct candidate *candidate)
 {
 	struct lh_graph *graph = marker->graph;
 	uint32_t chunk = lh_graph_line_chunk(graph, candidate->line, candidate->word);
@@ -81,7 +81,7 @@ static inline void scan_marked_words(struct marker *marker, const uint8_t *bytes
 		__builtin_prefetch(line);
 		struct candidate *slot = &marker->candidates[marker->candidate_at++ % RING];
 		if (slot->line)
-			take_candidate(marker, slot);
+			mark_candidate(marker, slot);
 		*slot = (struct candidate){word, line, bytes + offset, offset};
 	}
 }
@@ -93,11 +93,11 @@ static void flush_candidates(struct marker *marker)
 		struct candidate candidate = *slot;
 		slot->line = NULL;
 		if (candidate.line)
-			take_candidate(marker, &candidate);
+			mark_candidate(marker, &candidate);
 	}
 }
 
-static struct lh_error *scan_piece(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
+static struct lh_error *mark_piece(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
 {
 	(void)addr;
 	scan_marked_words(context, bytes, length);
@@ -115,13 +115,13 @@ static struct waiting_block find_waiting_block(const struct lh_graph *graph, uin
 	return block;
 }
 
-static struct lh_error *scan_block(struct marker *marker, const struct waiting_block *block)
+static struct lh_error *scan_waiting_block(struct marker *marker, const struct waiting_block *block)
 {
 	if (block->bytes) {
 		scan_marked_words(marker, block->bytes, block->size_bytes);
 		return NULL;
 	}
-	return lh_graph_visit_block(marker->graph, block->chunk, scan_piece, marker);
+	return lh_graph_visit_block(marker->graph, block->chunk, mark_piece, marker);
 }
 
 /* Takes blocks from the stack into the rings; false when nothing waits any more. */
@@ -154,7 +154,7 @@ static struct lh_error *drain_marker(struct marker *marker)
 			continue;
 		struct waiting_block block = marker->blocks[marker->block_first++ % RING];
 		marker->block_count--;
-		LH_TRY(scan_block(marker, &block));
+		LH_TRY(scan_waiting_block(marker, &block));
 	}
 }
 
@@ -184,7 +184,7 @@ static struct lh_error *mark_roots(struct marker *marker)
 	const struct lh_graph *graph = marker->graph;
 	LH_TRY(mark_registers(marker));
 	for (size_t i = 0; i < graph->roots.count; i++) {
-		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, scan_piece, marker));
+		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, mark_piece, marker));
 		LH_TRY(drain_marker(marker));
 	}
 	return drain_marker(marker);

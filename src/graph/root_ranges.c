@@ -215,8 +215,8 @@ static struct lh_error *add_root(struct lh_graph *graph, const struct lh_segment
 	return lh_vec_push(&graph->roots, root);
 }
 
-static struct lh_error *add_rest(struct lh_graph *graph, const struct lh_segment *segment,
-				 const struct exclusions *exclusions)
+static struct lh_error *add_root_rest(struct lh_graph *graph, const struct lh_segment *segment,
+				      const struct exclusions *exclusions)
 {
 	uint64_t start = segment->start;
 	size_t at = lh_vec_count_before(&exclusions->items, item, item->end <= segment->start);
@@ -255,7 +255,7 @@ static struct lh_error *find_root_ranges(struct lh_graph *graph, struct exclusio
 	settle_exclusions(exclusions);
 	for (size_t i = 0; i < count; i++) {
 		if (is_root(&segments[i]))
-			LH_TRY(add_rest(graph, &segments[i], exclusions));
+			LH_TRY(add_root_rest(graph, &segments[i], exclusions));
 	}
 	return NULL;
 }

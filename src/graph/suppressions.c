@@ -16,7 +16,7 @@ void lh_suppressions_deinit(struct lh_suppressions *suppressions)
 }
 
 /* "^a*b$" becomes "a*b", "a" becomes "*a*"; what fnmatch(3) takes for more than "*" is quoted. */
-static struct lh_error *add_pattern(struct lh_suppressions *suppressions, const char *text, size_t length)
+static struct lh_error *add_suppression(struct lh_suppressions *suppressions, const char *text, size_t length)
 {
 	struct lh_buffer glob LH_CLEANUP(lh_buffer_deinit) = {0};
 	const char *kept;
@@ -49,7 +49,7 @@ static struct lh_error *parse_suppression(struct lh_suppressions *suppressions, 
 		return lh_error_hint(
 			lh_error_create(LH_ERROR_USAGE, "line %zu of the suppressions is not understood", number),
 			"write \"leak:PATTERN\", as for LeakSanitizer");
-	return add_pattern(suppressions, line + strlen(prefix), length - strlen(prefix));
+	return add_suppression(suppressions, line + strlen(prefix), length - strlen(prefix));
 }
 
 struct lh_error *lh_suppressions_parse(const char *text, size_t length, struct lh_suppressions *ret)

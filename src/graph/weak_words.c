@@ -26,7 +26,7 @@ static struct lh_error *take_weak(struct weak_search *search, uint32_t chunk)
 }
 
 /* The block that begins at exactly `addr`. */
-static uint32_t find_start(const struct lh_graph *graph, uint64_t addr)
+static uint32_t find_block_start(const struct lh_graph *graph, uint64_t addr)
 {
 	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))
 		return LH_NO_CHUNK;
@@ -50,9 +50,9 @@ static struct lh_error *visit_weak_words(void *context, uint64_t addr, const uin
 		if (!(word >> TAG_SHIFT))
 			continue;
 		uint64_t untagged = word & ((UINT64_C(1) << TAG_SHIFT) - 1);
-		LH_TRY(take_weak(search, find_start(search->graph, untagged)));
+		LH_TRY(take_weak(search, find_block_start(search->graph, untagged)));
 		if (search->guard)
-			LH_TRY(take_weak(search, find_start(search->graph, demangle_word(word, search->guard))));
+			LH_TRY(take_weak(search, find_block_start(search->graph, demangle_word(word, search->guard))));
 	}
 	return NULL;
 }
@@ -70,7 +70,7 @@ static struct lh_error *visit_plain_words(void *context, uint64_t addr, const ui
 }
 
 /* The same for all threads. */
-static uint64_t find_guard(const struct lh_graph *graph)
+static uint64_t find_pointer_guard(const struct lh_graph *graph)
 {
 	size_t count;
 	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
@@ -102,7 +102,7 @@ static struct lh_error *search_weak(struct weak_search *search)
 
 struct lh_error *lh_graph_mark_possible(struct lh_graph *graph)
 {
-	struct weak_search search = {.graph = graph, .guard = find_guard(graph)};
+	struct weak_search search = {.graph = graph, .guard = find_pointer_guard(graph)};
 	graph->possible = calloc(graph->chunk_count / 64 + 1, sizeof(uint64_t));
 	if (!graph->possible)
 		return lh_error_no_memory();
