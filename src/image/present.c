@@ -26,7 +26,8 @@ struct lh_error *lh_image_find_present(const struct lh_image *image, struct lh_r
 {
 	if (image->process)
 		return find_present_pages(image, range, ret);
-	for (size_t i = 0; i < image->segments.count && image->segments.items[i].start < range.end; i++) {
+	size_t first = lh_vec_count_before(&image->segments, item, item->end <= range.start);
+	for (size_t i = first; i < image->segments.count && image->segments.items[i].start < range.end; i++) {
 		const struct lh_segment *segment = &image->segments.items[i];
 		uint64_t at = lh_max_u64(segment->start, range.start), end;
 		while (at < lh_min_u64(segment->end, range.end) && lh_image_next_present(image, segment, &at, &end)) {
