@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FASTBINS = 10, FASTBINS_OFFSET = -96 /* from bins */, LINK_OFFSET = 16, FAST_MAX = 1 << 24 };
+enum { FASTBINS = 10, FASTBINS_OFFSET = -96 /* from bins */, LINK_OFFSET = 16 };
 
 static uint64_t decode_link(uint64_t stored, uint64_t addr, bool is_safe)
 {
@@ -30,9 +30,11 @@ static uint64_t chunk_bytes_at(struct lh_heap_tour *tour, uint64_t addr)
 static bool follow_fastbin(struct lh_glibc *glibc, uint64_t header, uint64_t chunk_bytes, bool is_safe,
 			   struct lh_error **ret_error)
 {
-	for (size_t i = 0; header; i++) {
+	struct lh_list_guard guard = {0};
+	while (header) {
 		uint64_t link;
-		if (i == FAST_MAX || chunk_bytes_at(glibc->tour, header + LH_GLIBC_HEADER_BYTES) != chunk_bytes ||
+		if (lh_list_returns(&guard, header) ||
+		    chunk_bytes_at(glibc->tour, header + LH_GLIBC_HEADER_BYTES) != chunk_bytes ||
 		    !lh_heap_words(glibc->tour, header + LINK_OFFSET, &link, 1))
 			return false;
 		*ret_error = lh_vec_push(&glibc->fast, header);

@@ -139,7 +139,8 @@ static uint64_t find_chain(const struct span *span, uint64_t addr)
 		if (addr == span->arena->top_addr || begins_chain(span, addr))
 			return addr;
 		bool is_there = lh_heap_words(span->glibc->tour, addr, &word, 1);
-		addr = is_there ? addr + LH_GLIBC_ALIGNMENT : lh_align_down(addr, LH_PAGE_BYTES) + LH_PAGE_BYTES;
+		uint64_t next_page = lh_align_down(addr, LH_PAGE_BYTES) + LH_PAGE_BYTES;
+		addr = is_there ? addr + LH_GLIBC_ALIGNMENT : lh_heap_next_resident(span->glibc->tour, next_page);
 	}
 	return span->end;
 }

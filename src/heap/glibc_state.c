@@ -210,10 +210,10 @@ static struct lh_error *take_main(struct lh_glibc *glibc, uint64_t last_bin_addr
 	return NULL;
 }
 
-static struct lh_error *search_data(struct lh_glibc *glibc, uint64_t start, uint64_t end)
+static struct lh_error *search_run(struct lh_glibc *glibc, struct lh_range run)
 {
 	uint64_t words[512];
-	for (uint64_t page = start; page < end; page += LH_PAGE_BYTES) {
+	for (uint64_t page = run.start; page < run.end; page += LH_PAGE_BYTES) {
 		if (!lh_heap_words(glibc->tour, page, words, LH_ARRAY_COUNT(words)))
 			continue;
 		for (size_t i = 0; i < LH_ARRAY_COUNT(words); i++) {
@@ -228,6 +228,16 @@ static struct lh_error *search_data(struct lh_glibc *glibc, uint64_t start, uint
 				LH_TRY(take_main(glibc, addr));
 		}
 	}
+	return NULL;
+}
+
+static struct lh_error *search_data(struct lh_glibc *glibc, const struct lh_region *region)
+{
+	const struct lh_heap_memory *memory = glibc->tour->memory;
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	LH_TRY(memory->find_present(memory->context, (struct lh_range){region->start, region->end}, &runs));
+	for (size_t i = 0; i < runs.runs.count; i++)
+		LH_TRY(search_run(glibc, runs.runs.items[i].range));
 	return NULL;
 }
 
@@ -253,7 +263,7 @@ struct lh_error *lh_glibc_find_state(struct lh_glibc *glibc)
 		const struct lh_region *region = &list->regions.items[i];
 		bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_BSS;
 		if (is_data && region->protection & LH_PROT_WRITE)
-			LH_TRY(search_data(glibc, region->start, region->end));
+			LH_TRY(search_data(glibc, region));
 	}
 	LH_TRY(lh_glibc_find_heaps(glibc->tour->memory, &glibc->heaps));
 	return add_unchained_arenas(glibc);

@@ -56,6 +56,8 @@ struct lh_error *lh_heap_add_range(struct lh_heap_tour *tour, uint32_t arena, ui
 
 struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk)
 {
+	if (!lh_heap_take_steps(tour->sink, 1))
+		return NULL;
 	uint64_t slack = chunk->requested_bytes ? chunk->size_bytes - chunk->requested_bytes + 1 : 0;
 	struct lh_stored_chunk stored = {
 		.addr = chunk->addr,
@@ -69,7 +71,7 @@ struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_he
 
 struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr)
 {
-	return lh_vec_push(&tour->sink->cached, addr);
+	return lh_heap_take_steps(tour->sink, 1) ? lh_vec_push(&tour->sink->cached, addr) : NULL;
 }
 
 void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes)

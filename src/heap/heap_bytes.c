@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STEP_BYTES = 256 }; /* a read of more counts as several */
+
 /* A window is read at once; where parts are missing, page by page. */
 static void fill_window(const struct lh_heap_tour *tour, struct lh_heap_window *window, uint64_t addr)
 {
@@ -79,7 +81,9 @@ static const uint8_t *view_stretch(struct lh_heap_tour *tour, uint64_t addr, siz
 
 const uint8_t *lh_heap_bytes(struct lh_heap_tour *tour, uint64_t addr, size_t bytes)
 {
-	const struct lh_heap_sink *sink = tour->sink;
+	struct lh_heap_sink *sink = tour->sink;
+	if (!lh_heap_take_steps(sink, 1 + bytes / STEP_BYTES))
+		return NULL;
 	if (addr >= sink->viewed.start && addr < sink->viewed.end && sink->viewed.end - addr >= bytes)
 		return sink->view + (addr - sink->viewed.start);
 	uint64_t end;
@@ -123,6 +127,14 @@ static size_t find_present_run(const struct lh_heap_sink *sink, uint64_t addr)
 			high = middle;
 	}
 	return low;
+}
+
+uint64_t lh_heap_next_resident(struct lh_heap_tour *tour, uint64_t addr)
+{
+	struct lh_heap_sink *sink = tour->sink;
+	size_t at = find_present_run(sink, addr);
+	sink->present_at = at;
+	return at < sink->present.runs.count ? lh_max_u64(sink->present.runs.items[at].range.start, addr) : UINT64_MAX;
 }
 
 uint64_t lh_heap_resident_bytes(struct lh_heap_tour *tour, uint64_t start, uint64_t end)

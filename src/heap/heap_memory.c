@@ -86,24 +86,38 @@ static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index,
 	return is_inside ? first : region->end;
 }
 
+/* Of the places of a region, whose first has the number `seen` among all, each whose number is a multiple of `stride`.
+ */
+static struct lh_error *add_strided_peeks(struct lh_range places, uint64_t alignment, uint64_t seen, uint64_t stride,
+					  struct lh_peeks *ret)
+{
+	uint64_t left = lh_range_bytes(places), skipped = (stride - seen % stride) % stride;
+	while (skipped <= (left - 1) / alignment) {
+		places.start += skipped * alignment;
+		left -= skipped * alignment;
+		LH_TRY(lh_vec_push(&ret->items, (struct lh_peek){.addr = places.start}));
+		skipped = stride;
+	}
+	return NULL;
+}
+
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max, struct lh_peeks *ret)
 {
 	const struct lh_region *regions = memory->list->regions.items;
-	size_t count = 0, seen = 0;
+	uint64_t count = 0, seen = 0;
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		uint64_t first = first_aligned(memory, i, access, region_bytes_min, alignment);
 		count += first < regions[i].end ? (regions[i].end - first - 1) / alignment + 1 : 0;
 	}
-	size_t stride = count / max + 1;
+	uint64_t stride = count / max + 1;
 	for (size_t i = 0; count && i < memory->list->regions.count; i++) {
-		for (uint64_t addr = first_aligned(memory, i, access, region_bytes_min, alignment);
-		     addr < regions[i].end; addr += alignment) {
-			if (seen++ % stride == 0)
-				LH_TRY(lh_vec_push(&ret->items, (struct lh_peek){.addr = addr}));
-			if (regions[i].end - addr <= alignment)
-				break;
-		}
+		struct lh_range places = {first_aligned(memory, i, access, region_bytes_min, alignment),
+					  regions[i].end};
+		if (places.start >= places.end)
+			continue;
+		LH_TRY(add_strided_peeks(places, alignment, seen, stride, ret));
+		seen += (lh_range_bytes(places) - 1) / alignment + 1;
 	}
 	return ret->items.count ? memory->peek(memory->context, ret->items.items, ret->items.count) : NULL;
 }

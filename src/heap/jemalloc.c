@@ -50,11 +50,14 @@ static bool parse_base_block(const struct lh_heap_memory *memory, const struct l
 struct lh_error *lh_base_blocks_find(const struct lh_heap_memory *memory, struct lh_base_blocks *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
+	uint64_t known_until = 0;
 	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, BLOCK_ALIGNMENT, BLOCK_ALIGNMENT, PEEKS_MAX, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		struct lh_base_block block;
-		if (parse_base_block(memory, &peeks.items.items[i], &block))
-			LH_TRY(lh_vec_push(&ret->items, block));
+		if (peeks.items.items[i].addr < known_until || !parse_base_block(memory, &peeks.items.items[i], &block))
+			continue;
+		LH_TRY(lh_vec_push(&ret->items, block));
+		known_until = block.addr + block.bytes;
 	}
 	return NULL;
 }

@@ -13,6 +13,9 @@ enum { PAGE_BITS = 12, ADDRESS_BITS = 56, LEAF_ALIGNMENT = 64 };
 /* Of the entries that are set, at least this share names an extent of that page: else it is no leaf. */
 enum { LEAF_GOOD_PERCENT = 80 };
 
+/* Places with most votes are tried first. */
+enum { FAILED_TRIALS_MAX = 256 };
+
 static const struct leaf_shape {
 	uint8_t entry_bytes_log2;
 	uint8_t index_bits;
@@ -257,7 +260,7 @@ static struct lh_error *choose_leaves(struct extent_search *search)
 {
 	if (search->place_count)
 		qsort(search->places, search->place_slots, sizeof(*search->places), compare_votes);
-	for (size_t i = 0; i < search->place_count && search->places[i].votes; i++) {
+	for (size_t i = 0, failed = 0; i < search->place_count && failed < FAILED_TRIALS_MAX; i++) {
 		const struct leaf_place *place = &search->places[i];
 		struct leaf_reading trial = {.search = search, .leaf = place, .is_trial = true};
 		if (overlaps_leaf(search, place))
@@ -265,6 +268,8 @@ static struct lh_error *choose_leaves(struct extent_search *search)
 		LH_TRY(read_leaf(&trial));
 		if (trial.good * 100 >= (trial.good + trial.bad) * LEAF_GOOD_PERCENT)
 			LH_TRY(lh_vec_push(&search->leaves, *place));
+		else
+			failed++;
 	}
 	lh_vec_sort(&search->leaves, compare_leaf_keys);
 	return NULL;

@@ -169,16 +169,13 @@ static struct lh_error *walk_page(struct mimalloc_walk *walk, const struct mimal
 
 static struct lh_error *add_delayed(struct mimalloc_walk *walk, uint64_t at)
 {
-	for (size_t i = 0; at && i < UINT32_MAX; i++) {
-		if (at % 8 || at >> 47 || (i && at == walk->delayed.items[walk->delayed.count - 1]))
-			break;
+	struct lh_list_guard guard = {0};
+	while (at && at % 8 == 0 && at >> 47 == 0 && !lh_list_returns(&guard, at)) {
 		uint64_t next;
 		if (!lh_heap_words(walk->tour, at, &next, 1))
 			break;
 		LH_TRY(lh_vec_push(&walk->delayed, at));
 		at = next;
-		if (walk->delayed.count > LH_GIB / 8)
-			break;
 	}
 	return NULL;
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { AREAS_MAX = 1 << 20, METAS_MAX = 101 };
+enum { METAS_MAX = 101 };
 
 struct area_header {
 	uint64_t check;
@@ -42,7 +42,8 @@ static struct lh_error *follow_areas(const struct lh_heap_memory *memory, uint64
 				     void *context)
 {
 	uint64_t words[LH_PAGE_BYTES / 8], check = 0;
-	for (size_t i = 0; i < AREAS_MAX && area; i++) {
+	struct lh_list_guard guard = {0};
+	while (area && !lh_list_returns(&guard, area)) {
 		struct area_header header;
 		if (!lh_heap_read_words(memory, area, words, LH_ARRAY_COUNT(words)) || !parse_area(words, &header) ||
 		    (check && header.check != check) ||
@@ -50,8 +51,6 @@ static struct lh_error *follow_areas(const struct lh_heap_memory *memory, uint64
 			break;
 		check = header.check;
 		LH_TRY(visit(context, area, words, header.meta_count));
-		if (words[1] == area)
-			break;
 		area = words[1];
 	}
 	return NULL;

@@ -40,13 +40,13 @@ static struct lh_error *end_free_pools(struct pool_walk *walk)
 	return chunk.size_bytes ? lh_heap_add_chunk(walk->tour, &chunk) : NULL;
 }
 
-static struct lh_error *add_free_pool(struct pool_walk *walk, uint64_t addr)
+static struct lh_error *add_free_pools(struct pool_walk *walk, uint64_t addr, uint64_t bytes)
 {
 	if (walk->free_end != addr) {
 		LH_TRY(end_free_pools(walk));
 		walk->free_start = addr;
 	}
-	walk->free_end = addr + walk->layout->pool_bytes;
+	walk->free_end = addr + bytes;
 	return NULL;
 }
 
@@ -124,12 +124,12 @@ static struct lh_error *walk_pool(struct pool_walk *walk, uint64_t addr, uint32_
 	if (!read_pool(walk, addr, &pool)) {
 		if (lh_heap_check(walk->tour, is_uncarved(walk, addr), addr,
 				  "pool: its header does not agree with itself"))
-			return add_free_pool(walk, addr);
+			return add_free_pools(walk, addr, walk->layout->pool_bytes);
 		lh_heap_lose(walk->tour, walk->layout->pool_bytes);
 		return NULL;
 	}
 	if (!pool.used_count)
-		return add_free_pool(walk, addr);
+		return add_free_pools(walk, addr, walk->layout->pool_bytes);
 	bool is_arena = *arena_index == UINT32_MAX || *arena_index == pool.arena_index;
 	*arena_index = pool.arena_index;
 	bool is_whole = follow_free_list(walk, &pool, &free_count) && pool.used_count + free_count == pool.carved;
@@ -140,13 +140,43 @@ static struct lh_error *walk_pool(struct pool_walk *walk, uint64_t addr, uint32_
 	return NULL;
 }
 
+/* The first pool at or behind `addr` with resident memory; at most `end`, where pools end. */
+static uint64_t next_resident_pool(struct pool_walk *walk, uint64_t addr, uint64_t end)
+{
+	uint64_t resident = lh_heap_next_resident(walk->tour, addr);
+	return resident < end ? lh_align_down(resident, walk->layout->pool_bytes) : end;
+}
+
 static struct lh_error *walk_pool_arena(struct pool_walk *walk, uint64_t start, uint64_t end)
 {
 	uint32_t arena_index = UINT32_MAX;
-	for (uint64_t addr = lh_align_up(start, walk->layout->pool_bytes);
-	     addr < end && end - addr >= walk->layout->pool_bytes; addr += walk->layout->pool_bytes)
+	uint64_t addr = lh_align_up(start, walk->layout->pool_bytes);
+	end = end > addr ? addr + lh_align_down(end - addr, walk->layout->pool_bytes) : addr;
+	for (uint64_t next; addr < end; addr = next) {
+		next = next_resident_pool(walk, addr, end);
+		if (next > addr) {
+			LH_TRY(add_free_pools(walk, addr, next - addr));
+			continue;
+		}
 		LH_TRY(walk_pool(walk, addr, &arena_index));
+		next = addr + walk->layout->pool_bytes;
+	}
 	return end_free_pools(walk);
+}
+
+/* Arenas side by side. Those without resident memory are passed over in one step. */
+static struct lh_error *walk_pool_arenas(struct pool_walk *walk, struct lh_range range)
+{
+	uint64_t arena_bytes = walk->layout->arena_bytes;
+	while (range.start < range.end) {
+		uint64_t resident = lh_min_u64(lh_heap_next_resident(walk->tour, range.start), range.end);
+		uint64_t bytes = (resident - range.start) / arena_bytes * arena_bytes;
+		if (!bytes)
+			bytes = lh_min_u64(lh_range_bytes(range), arena_bytes);
+		LH_TRY(walk_pool_arena(walk, range.start, range.start + bytes));
+		range.start += bytes;
+	}
+	return NULL;
 }
 
 /* Arenas of the layout that more pools of the range are of. */
@@ -159,7 +189,7 @@ static const struct lh_pool_layout *choose_layout(struct lh_heap_tour *tour, str
 		size_t count = 0;
 		struct pool pool;
 		for (uint64_t addr = lh_align_up(range.start, walk.layout->pool_bytes); addr < range.end;
-		     addr += walk.layout->pool_bytes)
+		     addr = next_resident_pool(&walk, addr + walk.layout->pool_bytes, range.end))
 			count += read_pool(&walk, addr, &pool);
 		if (count > best_count) {
 			best = &lh_pool_layouts[i];
@@ -180,11 +210,7 @@ static struct lh_error *walk_pymalloc(struct lh_heap_tour *tour)
 			continue;
 		LH_TRY(lh_heap_add_range(tour, walk.arena, range.start, range.end));
 		walk.layout = choose_layout(tour, range);
-		for (uint64_t start = range.start; start < range.end;) {
-			uint64_t end = lh_min_u64(range.end - start, walk.layout->arena_bytes) + start;
-			LH_TRY(walk_pool_arena(&walk, start, end));
-			start = end;
-		}
+		LH_TRY(walk_pool_arenas(&walk, range));
 	}
 	return NULL;
 }

@@ -45,7 +45,16 @@ struct lh_heap_sink {
 	struct lh_range viewed;
 	LH_VEC(uint64_t) cached; /* addresses marked by the walker */
 	size_t first_chunk, first_arena, first_extent;
+	uint64_t steps_left; /* reads and blocks of this walk */
 };
+
+/* How often a walk reads at most: bounds what lists and counts of a damaged heap ask for. */
+static inline bool lh_heap_take_steps(struct lh_heap_sink *sink, uint64_t steps)
+{
+	bool is_possible = steps <= sink->steps_left;
+	sink->steps_left = is_possible ? sink->steps_left - steps : 0;
+	return is_possible;
+}
 
 /* Ends the walk of one allocator: its blocks ascending, with the marks of caches. */
 void lh_heap_settle(struct lh_heap_tour *tour);

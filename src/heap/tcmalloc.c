@@ -16,6 +16,9 @@ enum {
 };
 enum { ROOT_BYTES = ROOT_ENTRIES * 8, PIECE_WORDS = 8192, PIECE_BYTES = PIECE_WORDS * 8, LEAVES_MAX = 1024 };
 
+/* While the root is looked for: pages of 512 leaves that are empty. */
+enum { SEARCHED_PAGES_MAX = 1 << 18 };
+
 #define BSS_BYTES_MAX (64 * LH_MIB)
 
 /* Configured when it is built; 8 KiB by default. */
@@ -27,8 +30,10 @@ struct page_map {
 	uint64_t *scratch; /* PIECE_BYTES */
 	uint64_t known_root;
 	uint8_t bits;
+	uint64_t leaves[LEAVES_MAX];
 	size_t leaf_count;
-	uint64_t latest_end; /* of the latest span, a page */
+	size_t searched_pages; /* of what may be leaves */
+	uint64_t latest_end;   /* of the latest span, a page */
 };
 
 static bool read_span(const struct page_map *map, uint64_t addr, struct lh_tcmalloc_span *ret)
@@ -84,8 +89,7 @@ static struct lh_error *visit_leaf(struct page_map *map, uint64_t root_index, ui
 /* ---------------------------------------------------------------- finding the root */
 
 /* The first span that a leaf names; false when it names none. */
-static bool find_first_span(const struct page_map *map, uint64_t leaf, uint64_t *ret_index,
-			    struct lh_tcmalloc_span *ret)
+static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_index, struct lh_tcmalloc_span *ret)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	struct lh_range range = {leaf, leaf + LEAF_BYTES};
@@ -93,8 +97,8 @@ static bool find_first_span(const struct page_map *map, uint64_t leaf, uint64_t 
 	struct lh_error *error = map->memory->find_present(map->memory->context, range, &runs);
 	bool is_readable = !error && runs.runs.count;
 	lh_error_destroy(error);
-	for (uint64_t at = is_readable ? runs.runs.items[0].range.start : range.end; at < range.end;
-	     at += LH_PAGE_BYTES) {
+	for (uint64_t at = is_readable ? runs.runs.items[0].range.start : range.end;
+	     at < range.end && map->searched_pages < SEARCHED_PAGES_MAX; at += LH_PAGE_BYTES, map->searched_pages++) {
 		if (!lh_heap_read_words(map->memory, at, words, LH_ARRAY_COUNT(words)))
 			return false;
 		for (size_t i = 0; i < LH_ARRAY_COUNT(words); i++) {
@@ -144,6 +148,16 @@ static bool is_root_slot(struct page_map *map, struct lh_range bss, uint64_t slo
 	return false;
 }
 
+/* A page map names each leaf once. */
+static bool is_new_leaf(const struct page_map *map, uint64_t addr)
+{
+	for (size_t i = 0; i < map->leaf_count; i++) {
+		if (addr < map->leaves[i] + LEAF_BYTES && map->leaves[i] < addr + LEAF_BYTES)
+			return false;
+	}
+	return true;
+}
+
 static struct lh_error *search_piece(struct page_map *map, struct lh_range bss, uint64_t addr)
 {
 	uint64_t words[LH_PAGE_BYTES / 8];
@@ -155,9 +169,9 @@ static struct lh_error *search_piece(struct page_map *map, struct lh_range bss, 
 				       ? words[i] && slot >= map->known_root && slot - map->known_root < ROOT_BYTES &&
 						 words[i] % LH_PAGE_BYTES == 0
 				       : is_root_slot(map, bss, slot, words[i]);
-		if (!is_slot)
+		if (!is_slot || !is_new_leaf(map, words[i]))
 			continue;
-		map->leaf_count++;
+		map->leaves[map->leaf_count++] = words[i];
 		LH_TRY(visit_leaf(map, (slot - map->known_root) / 8, words[i]));
 	}
 	return NULL;

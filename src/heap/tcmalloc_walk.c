@@ -11,6 +11,8 @@
 
 enum { CLASSES_MAX = 128, OBJECT_BYTES_MAX = 256 * 1024, PIECE_BYTES = 64 * 1024, CACHES_MAX = 65536 };
 
+enum { OBJECTS_MAX = UINT16_MAX }; /* of a span: it counts them in 16 bits */
+
 /* From bit 0 of the word at 40: objects in use 16, size class 8, location 2 (src/span.h). */
 enum { SPAN_WORDS = 6, CLASS_BIT = 16, LOCATION_BIT = 24 };
 enum span_location { SPAN_IN_USE, SPAN_NORMAL, SPAN_RETURNED };
@@ -50,6 +52,7 @@ struct tcmalloc_walk {
 	uint8_t *free_marks; /* of the objects of a span */
 	size_t mark_capacity, cached_at, cached_seen;
 	uint64_t mapped_bytes, returnable_bytes;
+	uint64_t used_count; /* objects that spans count as handed out, in caches, too */
 	uint32_t arena, metadata;
 };
 
@@ -71,6 +74,7 @@ static struct lh_error *take_span(void *context, const struct lh_tcmalloc_span *
 		lh_heap_lose(walk->tour, span->page_count << page_bits);
 		return NULL;
 	}
+	walk->used_count += words[5] & 0xffff;
 	return lh_vec_push(&walk->spans, ((struct small_span){
 						 .start = span->first_page << page_bits,
 						 .bytes = span->page_count << page_bits,
@@ -130,12 +134,14 @@ static bool knows_cache(const struct tcmalloc_walk *walk, uint64_t addr)
 	return false;
 }
 
-/* Objects are linked by their first words. */
+/* Objects are linked by their first words. No more are cached than spans handed out. */
 static struct lh_error *collect_list(struct tcmalloc_walk *walk, uint64_t addr, uint64_t count)
 {
 	uint64_t i = 0;
-	for (; addr && i < count; i++) {
+	struct lh_list_guard guard = {0};
+	while (addr && i < count && walk->cached.count < walk->used_count && !lh_list_returns(&guard, addr)) {
 		LH_TRY(lh_vec_push(&walk->cached, addr));
+		i++;
 		if (!lh_heap_words(walk->tour, addr, &addr, 1))
 			break;
 	}
@@ -185,7 +191,8 @@ static bool begins_central_lists(struct tcmalloc_walk *walk, uint64_t addr)
 
 static struct lh_error *collect_slot(struct tcmalloc_walk *walk, uint64_t addr, uint64_t tail)
 {
-	for (size_t i = 0; addr && i < OBJECT_BYTES_MAX / 8; i++) {
+	struct lh_list_guard guard = {0};
+	while (addr && walk->cached.count < walk->used_count && !lh_list_returns(&guard, addr)) {
 		LH_TRY(lh_vec_push(&walk->cached, addr));
 		if (addr == tail || !lh_heap_words(walk->tour, addr, &addr, 1))
 			break;
@@ -311,7 +318,7 @@ static struct lh_error *walk_small_span(struct tcmalloc_walk *walk, const struct
 	uint64_t object_bytes = span->size_class < CLASSES_MAX ? walk->class_bytes[span->size_class] : 0;
 	uint64_t capacity = object_bytes ? span->bytes / object_bytes : 0;
 	if (capacity > walk->mark_capacity) {
-		uint8_t *marks = capacity <= OBJECT_BYTES_MAX ? realloc(walk->free_marks, capacity) : NULL;
+		uint8_t *marks = capacity <= OBJECTS_MAX ? realloc(walk->free_marks, capacity) : NULL;
 		walk->free_marks = marks ? marks : walk->free_marks;
 		walk->mark_capacity = marks ? capacity : walk->mark_capacity;
 	}

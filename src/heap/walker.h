@@ -65,6 +65,25 @@ struct lh_error *lh_heap_claim(const struct lh_heap_memory *memory, uint64_t sta
 /* The index of the region that holds `addr`, or else of the next one behind it; regions.count when there is none. */
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr);
 
+/*
+ * Tells when a list that is followed leads back into itself (Brent's algorithm). Zero-initialized; asked for each
+ * address of the list. It says so before the list was followed four times.
+ */
+struct lh_list_guard {
+	uint64_t kept_addr; /* that of the latest step whose number is a power of two */
+	uint64_t steps;
+};
+
+static inline bool lh_list_returns(struct lh_list_guard *guard, uint64_t addr)
+{
+	if (guard->steps && addr == guard->kept_addr)
+		return true;
+	if (!(guard->steps & (guard->steps - 1)))
+		guard->kept_addr = addr;
+	guard->steps++;
+	return false;
+}
+
 /* ---------------------------------------------------------------- walking */
 
 /*
@@ -82,7 +101,8 @@ struct lh_heap_tour {
 
 /*
  * Bytes at `addr`, up to 64 KiB; NULL unless all are there. Valid until the next call: copy what is kept. Zero-copy
- * for dumps.
+ * for dumps. A walk that reads, or gives, far more than the process has goes in circles: from then on nothing is there,
+ * and blocks are dropped.
  */
 const uint8_t *lh_heap_bytes(struct lh_heap_tour *tour, uint64_t addr, size_t bytes);
 /* Words at `addr` through the same cache; false unless all are there. */
@@ -104,6 +124,8 @@ struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr) L
 /* What a purge of this arena would give back, when that is known only at the end of its walk. */
 void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes);
 
+/* The first resident address at or behind `addr`; UINT64_MAX when there is none. */
+uint64_t lh_heap_next_resident(struct lh_heap_tour *tour, uint64_t addr);
 /* How much of [start, end) is resident. Ascending calls are fast. */
 uint64_t lh_heap_resident_bytes(struct lh_heap_tour *tour, uint64_t start, uint64_t end);
 
