@@ -119,6 +119,7 @@ struct lh_heap_group {
 	uint64_t count;
 	uint64_t bytes; /* usable, of the blocks themselves */
 	uint64_t example_addr;
+	uint64_t resident_bytes; /* of them, in memory: pages of large blocks may never have been touched */
 };
 
 struct lh_heap_groups {

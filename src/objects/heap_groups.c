@@ -111,6 +111,22 @@ static struct lh_error *find_group_row(struct grouping *grouping, const struct l
 	return NULL;
 }
 
+/* As heap totals it: small blocks are taken for resident. */
+static struct lh_error *add_resident_bytes(const struct grouping *grouping, const struct lh_heap_chunk *chunk,
+					   uint64_t *sum_bytes)
+{
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	if (chunk->size_bytes < LH_PAGE_BYTES) {
+		*sum_bytes += chunk->size_bytes;
+		return NULL;
+	}
+	LH_TRY(lh_image_find_present(grouping->image, (struct lh_range){chunk->addr, chunk->addr + chunk->size_bytes},
+				     &runs));
+	for (size_t i = 0; i < runs.runs.count; i++)
+		*sum_bytes += lh_range_bytes(runs.runs.items[i].range);
+	return NULL;
+}
+
 static struct lh_error *count_group_block(struct grouping *grouping, const struct lh_heap_group *wanted,
 					  const struct lh_heap_chunk *chunk)
 {
@@ -123,7 +139,7 @@ static struct lh_error *count_group_block(struct grouping *grouping, const struc
 		LH_TRY(grouping->visit(grouping->visit_context, chunk, (size_t)(row - grouping->groups->rows.items)));
 	grouping->groups->count++;
 	grouping->groups->bytes += chunk->size_bytes;
-	return NULL;
+	return add_resident_bytes(grouping, chunk, &row->resident_bytes);
 }
 
 /* ---------------------------------------------------------------- types */
@@ -148,7 +164,7 @@ static void take_found(void *context, const struct lh_found_object *object)
 	    grouping->typed[index / 64] >> index % 64 & 1)
 		return;
 	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
-	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0};
+	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0, 0};
 	grouping->error = count_group_block(grouping, &wanted, &chunk);
 }
 
@@ -279,18 +295,18 @@ static struct lh_error *group_block(struct grouping *grouping, const struct lh_h
 		lh_image_read(grouping->image, chunk->addr, head.bytes, lh_min_u64(chunk->size_bytes, HEAD_BYTES));
 	const char *content;
 	if (describe_by_pointer(grouping, head.words, length / 8, name, sizeof(name))) {
-		struct lh_heap_group wanted = {LH_GROUP_POINTER, "", name, "", 0, 0, 0};
+		struct lh_heap_group wanted = {LH_GROUP_POINTER, "", name, "", 0, 0, 0, 0};
 		return count_group_block(grouping, &wanted, chunk);
 	}
 	content = name_content(head.bytes, length);
 	if (content) {
-		struct lh_heap_group wanted = {LH_GROUP_CONTENT, "", content, "", 0, 0, 0};
+		struct lh_heap_group wanted = {LH_GROUP_CONTENT, "", content, "", 0, 0, 0, 0};
 		return count_group_block(grouping, &wanted, chunk);
 	}
 	bool is_small = chunk->size_bytes <= 1024;
 	uint64_t most = is_small ? chunk->size_bytes : UINT64_C(1) << (64 - __builtin_clzll(chunk->size_bytes - 1));
 	snprintf(name, sizeof(name), "%s%s", is_small ? "" : "up to ", lh_format_bytes(most, size));
-	struct lh_heap_group wanted = {LH_GROUP_SIZE, "", name, "", 0, 0, 0};
+	struct lh_heap_group wanted = {LH_GROUP_SIZE, "", name, "", 0, 0, 0, 0};
 	return count_group_block(grouping, &wanted, chunk);
 }
 
@@ -335,7 +351,7 @@ static struct lh_error *begin_grouping(struct grouping *grouping)
 	grouping->modules = range_of_modules(grouping->image);
 	if (!grouping->typed || !grouping->slots || !grouping->pointers)
 		return lh_error_no_memory();
-	return push_group_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0});
+	return push_group_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0, 0});
 }
 
 static void end_grouping(struct lh_heap_groups *groups, struct lh_heap_groups *ret)
