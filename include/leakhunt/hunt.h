@@ -5,6 +5,7 @@
 #define LEAKHUNT_HUNT_H
 
 #include "leakhunt/dump.h"
+#include "leakhunt/heap.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/watch.h"
 
@@ -102,17 +103,70 @@ struct lh_hunt_heap {
 	uint64_t used_count;
 	uint64_t used_bytes;
 	uint64_t free_bytes; /* in free or cached blocks */
+	struct lh_heap_totals totals;
+	uint32_t kinds;      /* of memory that was walked: bits 1 << enum lh_region_kind */
+	char allocators[64]; /* "glibc, pymalloc" */
+	bool is_partial;     /* an allocator could not be followed wholly, or was refused */
 };
+
+/* ---------------------------------------------------------------- what fills memory */
+
+/* One type or use of an owner's memory. Strings belong to the hunt; raw bytes. */
+struct lh_hunt_fill {
+	const char *family; /* of objects: "OpenSSL", "C++"; else "" */
+	const char *prefix; /* a literal that goes before the name: "blocks of "; NULL: none */
+	const char *name;
+	const char *detail;
+	uint64_t count;       /* blocks or mappings; 0: not counted */
+	uint64_t bytes;       /* of pages in memory */
+	int64_t growth_bytes; /* since the first dump; of what was not dumped, since then by the samples */
+	uint64_t addr;        /* an example; 0: none */
+};
+
+/* Whose memory it is. The bytes of all owners add up to the private memory, the bytes of its types to its own. */
+struct lh_hunt_owner {
+	char name[80];
+	const char *note; /* a literal */
+	uint64_t bytes;
+	int64_t growth_bytes;
+	LH_VEC(struct lh_hunt_fill) fills; /* most bytes first */
+};
+
+struct lh_hunt_owners {
+	LH_VEC(struct lh_hunt_owner) items; /* most bytes first; none of 0 bytes */
+	uint64_t bytes;
+};
+
+/* ---------------------------------------------------------------- how sure it is */
+
+enum lh_hunt_question { LH_HUNT_DOES_IT_GROW, LH_HUNT_WHAT_GROWS, LH_HUNT_WHY_IT_STAYS, LH_HUNT_QUESTIONS };
+
+/* "that it grows", "what grows", "why it stays". */
+const char *lh_hunt_question_name(enum lh_hunt_question question);
+
+enum { LH_HUNT_LEVEL_MAX = 4 };
+
+struct lh_hunt_confidence {
+	unsigned level;   /* 0: not answered; 1: a guess; 2: possible; 3: likely; 4: certain */
+	char reason[256]; /* what it rests on; raw bytes */
+};
+
+/* "not known", "a guess", "possible", "likely", "certain". */
+const char *lh_hunt_level_name(unsigned level);
 
 enum lh_hunt_side { LH_HUNT_BEFORE, LH_HUNT_AFTER, LH_HUNT_SIDES };
 
 struct lh_hunt {
 	pid_t pid;        /* 0: unknown */
 	char command[16]; /* raw bytes; "" */
+	char host[65];    /* "" offline; likewise the kernel, "Linux 6.18.1 x86_64" */
+	char kernel[160];
+	uint64_t time_ns; /* CLOCK_REALTIME, when it was concluded */
 	/* Paths. NULL: there is none. Owned. */
 	char *folder;
 	char *record_path;
 	char *dump_paths[LH_HUNT_SIDES];
+	char *report_path; /* of report.html, once it is written */
 	struct lh_hunt_step_result steps[LH_HUNT_STEP_COUNT];
 	bool has_selection;
 	struct lh_selection selection;
@@ -126,6 +180,7 @@ struct lh_hunt {
 	struct lh_image *images[LH_HUNT_SIDES];
 	struct lh_summary summaries[LH_HUNT_SIDES];
 	struct lh_hunt_heap heaps[LH_HUNT_SIDES];
+	struct lh_heap_groups groups[LH_HUNT_SIDES]; /* of the blocks in use */
 	bool has_diff;
 	struct lh_diff diff;
 	/* The answers. */
@@ -143,6 +198,8 @@ struct lh_hunt {
 	double explained;       /* share of compared_bytes that objects, else texts and contents, account for: 0 to 1 */
 	int64_t owned_bytes; /* of the main row, with objects of its family that grew with it; 0: the same as its own */
 	enum lh_hunt_why why;
+	struct lh_hunt_confidence confidences[LH_HUNT_QUESTIONS];
+	struct lh_hunt_owners owners;             /* none without samples */
 	const struct lh_counterpart *counterpart; /* NULL: none is known */
 	char advice[320];                         /* what to do next, one sentence, raw bytes in it */
 	char advice_source[64];                   /* where it stands; "" */

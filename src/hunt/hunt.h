@@ -34,13 +34,20 @@ struct lh_size_table {
 	size_t used;
 };
 
-/* Counts used and free blocks of an image. `sizes` belongs to the caller: free(sizes->slots). */
-struct lh_error *lh_hunt_heap_count(struct lh_image *image, struct lh_hunt_heap *ret,
+/* Counts and groups blocks of a side's image. `sizes` belongs to the caller: free(sizes->slots). */
+struct lh_error *lh_hunt_heap_count(struct lh_hunt *hunt, enum lh_hunt_side side,
 				    struct lh_size_table *ret_sizes) LH_NODISCARD;
 uint64_t lh_size_table_get(const struct lh_size_table *table, uint64_t size_bytes);
 
 /* Rows, reason and counterpart from what was found. */
 void lh_hunt_explain(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES]);
+
+/* What fills private memory: by the last sample, and within walked heaps by the last dump. */
+struct lh_error *lh_hunt_fill_owners(struct lh_hunt *hunt) LH_NODISCARD;
+void lh_hunt_owners_deinit(struct lh_hunt_owners *owners);
+
+/* How sure the answers are. */
+void lh_hunt_weigh(struct lh_hunt *hunt);
 
 /* Says what to do next, from all the other answers. */
 void lh_hunt_advise(struct lh_hunt *hunt);

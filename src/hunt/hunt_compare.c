@@ -6,6 +6,7 @@
 
 #include "leakhunt/heap.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Rows that are kept of each dump: what is rare in one can be frequent in the other. */
@@ -50,10 +51,27 @@ static void count_chunk(const struct lh_heap_chunk *chunk, struct lh_hunt_heap *
 	count_size(sizes, chunk->size_bytes);
 }
 
-struct lh_error *lh_hunt_heap_count(struct lh_image *image, struct lh_hunt_heap *ret, struct lh_size_table *ret_sizes)
+/* Who was found, and whether all of it could be followed. */
+static void note_allocators(const struct lh_heap *heap, struct lh_hunt_heap *ret)
+{
+	size_t count, used = 0;
+	const struct lh_heap_allocator *all = lh_heap_allocators(heap, &count);
+	for (size_t i = 0; i < count; i++) {
+		ret->is_partial |= all[i].is_refused || all[i].is_partial;
+		if (all[i].is_refused || !all[i].chunk_count)
+			continue;
+		ret->kinds |= all[i].kinds;
+		int length = snprintf(ret->allocators + used, sizeof(ret->allocators) - used, "%s%s", used ? ", " : "",
+				      all[i].name);
+		used = lh_min_u64(used + (size_t)length, sizeof(ret->allocators) - 1);
+	}
+}
+
+struct lh_error *lh_hunt_heap_count(struct lh_hunt *hunt, enum lh_hunt_side side, struct lh_size_table *ret_sizes)
 {
 	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
-	LH_TRY(lh_heap_walk(image, &heap));
+	struct lh_hunt_heap *ret = &hunt->heaps[side];
+	LH_TRY(lh_heap_walk(hunt->images[side], &heap));
 	ret_sizes->slots = calloc(LH_SIZE_SLOTS, sizeof(*ret_sizes->slots));
 	if (!ret_sizes->slots)
 		return lh_error_no_memory();
@@ -62,8 +80,13 @@ struct lh_error *lh_hunt_heap_count(struct lh_image *image, struct lh_hunt_heap 
 		struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, i);
 		count_chunk(&chunk, ret, ret_sizes);
 	}
+	ret->totals = lh_heap_total(heap, NULL);
+	note_allocators(heap, ret);
 	ret->is_known = count > 0;
-	return NULL;
+	if (!ret->is_known || !hunt->summaries[side].symbols)
+		return NULL;
+	return lh_heap_group_blocks(hunt->images[side], hunt->summaries[side].symbols, heap,
+				    &(struct lh_objects_options){0}, &hunt->groups[side]);
 }
 
 /* ---------------------------------------------------------------- contents */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 /* A verdict is firm when this many samples in a row give it, of at least so many samples. */
 enum { LEAK_SAMPLES_MIN = 12, LEAK_AGREE = 3, QUIET_SAMPLES_MIN = 30, QUIET_AGREE = 10 };
@@ -351,6 +352,16 @@ static struct lh_error *prepare_files(struct observation *observation)
 				  &observation->sampling.log);
 }
 
+static void note_machine(struct lh_hunt *hunt)
+{
+	struct utsname machine;
+	if (uname(&machine) < 0)
+		return;
+	snprintf(hunt->host, sizeof(hunt->host), "%.64s", machine.nodename);
+	snprintf(hunt->kernel, sizeof(hunt->kernel), "%.16s %.64s %.64s", machine.sysname, machine.release,
+		 machine.machine);
+}
+
 struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct lh_hunt_options *options,
 				 struct lh_hunt *ret)
 {
@@ -360,6 +371,7 @@ struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct 
 	ret->pid = lh_process_pid(process);
 	ret->keeps_dumps = options->keeps_dumps;
 	snprintf(ret->command, sizeof(ret->command), "%s", lh_process_command(process));
+	note_machine(ret);
 	observation.next_ns = started_ns;
 	observation.verdict_end_ns = started_ns + options->for_ns / ALL_PARTS * VERDICT_PARTS;
 	observation.end_ns = started_ns + options->for_ns;

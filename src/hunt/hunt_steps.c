@@ -51,13 +51,16 @@ void lh_hunt_deinit(struct lh_hunt *hunt)
 {
 	lh_diff_deinit(&hunt->diff);
 	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+		lh_heap_groups_deinit(&hunt->groups[side]);
 		lh_summary_deinit(&hunt->summaries[side]);
 		lh_image_close(hunt->images[side]);
 		lh_receipt_deinit(&hunt->receipts[side]);
 		free(hunt->dump_paths[side]);
 	}
+	lh_hunt_owners_deinit(&hunt->owners);
 	lh_selection_deinit(&hunt->selection);
 	free(hunt->record_path);
+	free(hunt->report_path);
 	free(hunt->folder);
 	*hunt = (struct lh_hunt){0};
 }
@@ -129,7 +132,7 @@ static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt
 	struct lh_error *error = lh_hunt_compare(hunt, options);
 	for (int side = 0; side < LH_HUNT_SIDES && !error; side++) {
 		if (hunt->images[side])
-			error = lh_hunt_heap_count(hunt->images[side], &hunt->heaps[side], &sizes[side]);
+			error = lh_hunt_heap_count(hunt, (enum lh_hunt_side)side, &sizes[side]);
 	}
 	if (error && lh_error_code(error) == LH_ERROR_NO_MEMORY)
 		return error;
@@ -151,5 +154,7 @@ struct lh_error *lh_hunt_conclude(struct lh_hunt *hunt, const struct lh_hunt_opt
 		LH_TRY(compare_dumps(hunt, options, sizes));
 	hunt->steps[LH_HUNT_COMPARE].elapsed_ns = lh_clock_monotonic_ns() - started_ns;
 	lh_hunt_explain(hunt, sizes);
-	return NULL;
+	lh_hunt_weigh(hunt);
+	hunt->time_ns = lh_clock_realtime_ns();
+	return lh_hunt_fill_owners(hunt);
 }
