@@ -47,7 +47,7 @@ library_sample  := $(shell pkg-config --exists $(sample_packages) 2>/dev/null &&
 samp_src := $(sort $(filter-out samples/cxx_main.c samples/library_objects.c,$(wildcard samples/*.c)))
 bench_src := $(sort $(wildcard tests/bench/*.c))
 
-lib_obj  := $(lib_src:%.c=$(build)/%.o)
+lib_obj  := $(lib_src:%.c=$(build)/%.o) $(build)/generated/report_assets.o
 cli_obj  := $(cli_src:%.c=$(build)/%.o)
 # tests/unit/MODULE/test_x.c becomes unit/test_x: names of files are unique.
 units    := $(addprefix $(build)/unit/,$(basename $(notdir $(unit_src))))
@@ -97,6 +97,15 @@ headers := elfutils/libdw.h libelf.h jansson.h openssl/sha.h hs/hs.h pcre2.h xxh
 $(build)/%.o: %.c $(build)/flags | .build/libraries
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+# The style and the script of report.html, with their hashes.
+$(build)/generated/report_assets.c: scripts/embed-report.sh src/report/report.css src/report/report.js
+	$(call say,EMBED,$@)
+	$(Q)mkdir -p $(@D) && $^ >$@.new && mv $@.new $@
+
+$(build)/generated/report_assets.o: $(build)/generated/report_assets.c $(build)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(all_cflags) -Isrc/report -MMD -MP -c -o $@ $<
 
 # Objects are made anew when the flags change.
 $(build)/flags: FORCE
@@ -174,6 +183,14 @@ deps: ## install every Debian package that building, testing and linting need
 deps-build: ## install only what building needs
 	$(Q)scripts/deps.sh ensure build
 .PHONY: deps-build
+
+# Large, and not a part of deps: without it tests/live/report_page.bats is skipped.
+deps-browser: ## install Chromium, and what tests drive it with from npm into .build/browser: 500 MB
+	$(Q)scripts/deps.sh ensure browser
+	$(Q)command -v npm >/dev/null || { echo 'make: there is no npm; install it, from Debian or nodejs.org' >&2; exit 1; }
+	$(Q)mkdir -p .build/browser && cp tests/browser/package.json .build/browser/
+	$(Q)npm install --prefix .build/browser --no-fund --no-audit --ignore-scripts --no-package-lock
+.PHONY: deps-browser
 
 # Install what is missing first; what is there already costs one dpkg query.
 demo: ## find a real TLS leak in a running proxy, in under two minutes

@@ -180,6 +180,9 @@ void lh_buffer_printf(struct lh_buffer *buffer, const char *format, ...) LH_PRIN
  */
 void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length);
 
+/* Whether it is one of the characters that lh_buffer_escape does not let pass, the backslash aside. */
+bool lh_character_is_harmful(uint32_t character);
+
 /* NULL when every append succeeded. */
 struct lh_error *lh_buffer_status(const struct lh_buffer *buffer) LH_NODISCARD;
 void lh_buffer_deinit(struct lh_buffer *buffer);

@@ -128,10 +128,17 @@ void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, stru
  * pages), zero_growth_bytes, explained (0 to 1), owned_bytes, rows[{kind ("objects", "content", "texts", "blocks"),
  * family, name, detail, count, bytes, before_count, after_count, each_bytes, addr}]}, why{word (lh_hunt_why_name),
  * before and after {used_blocks, used_bytes, free_bytes} (null: not known)}, next{text, source, acquire, release (null:
- * none is known)}, steps[{step, outcome, reason, elapsed_ns}], receipt{longest_pause_ns, pauses, longest_call_ns,
- * elapsed_ns, disk_bytes, copied_bytes}.
+ * none is known)}, confidence[{question (lh_hunt_question_name), level (0 to 4), word, reason}], fills[{owner, bytes,
+ * growth_bytes, types[{family, prefix, name, detail, count (null: not counted), bytes, growth_bytes, addr}]}],
+ * steps[{step, outcome, reason, elapsed_ns}], receipt{longest_pause_ns, pauses, longest_call_ns, elapsed_ns,
+ * disk_bytes, copied_bytes}.
  */
 void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret);
+/*
+ * One page that loads nothing, for people: HTML, with the style and the script in it, complete without the script. Some
+ * 100 KB, at most 400: tables and strips are cut, and say so.
+ */
+void lh_report_hunt_html(const struct lh_hunt *hunt, struct lh_buffer *ret);
 
 struct lh_strings_report {
 	const struct lh_image *image;

@@ -130,7 +130,7 @@ static const struct {
 	{0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
-static bool is_harmful(uint32_t character)
+bool lh_character_is_harmful(uint32_t character)
 {
 	if (character >= 0x20 && character < 0x7f)
 		return false;
@@ -149,7 +149,7 @@ void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length
 		size_t count = lh_utf8_decode(at, length, &character);
 		if (count && character == '\\') {
 			lh_buffer_append(buffer, "\\\\", 2);
-		} else if (count && !is_harmful(character)) {
+		} else if (count && !lh_character_is_harmful(character)) {
 			lh_buffer_append(buffer, at, count);
 		} else {
 			count = count ? count : 1;

@@ -17,6 +17,7 @@
 #define FOR_NS       (180 * LH_NS_PER_S)
 #define INTERVAL_NS  LH_NS_PER_S
 #define MAX_PAUSE_NS (10 * LH_NS_PER_MS)
+#define REPORT_HTML  "report.html"
 
 /* The line of progress, and which step it is of. */
 struct hunt_screen {
@@ -96,14 +97,17 @@ static bool is_live(const struct lh_arguments *arguments)
 static struct lh_error *check_hunt_words(const struct lh_arguments *arguments)
 {
 	static const char *const live_only[] = {"for", "interval", "max-pause", "max-stall", "no-keep", "output"};
+	static const char *const file_only[] = {"record", "html"};
 	static const char hint[] = "`leakhunt PID` watches and dumps a process; `leakhunt hunt A.core B.core --record "
 				   "FILE` explains saved files";
+	for (size_t i = 0; i < LH_ARRAY_COUNT(file_only) && is_live(arguments); i++) {
+		if (lh_arguments_has(arguments, file_only[i]))
+			return lh_error_hint(
+				lh_error_create(LH_ERROR_USAGE, "option --%s does not go with a PID", file_only[i]),
+				"%s", hint);
+	}
 	if (is_live(arguments))
-		return lh_arguments_has(arguments, "record")
-			       ? lh_error_hint(
-					 lh_error_create(LH_ERROR_USAGE, "option --record does not go with a PID"),
-					 "%s", hint)
-			       : NULL;
+		return NULL;
 	if (!lh_arguments_operand_count(arguments) && !lh_arguments_has(arguments, "record"))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "neither PID nor files are given"), "%s", hint);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(live_only); i++) {
@@ -138,9 +142,10 @@ static struct lh_error *confine_hunt(const struct lh_hunt *hunt)
 	if (hunt->record_path)
 		LH_TRY(lh_confinement_add_path(&confinement, hunt->record_path));
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
+	/* The outputs are siblings: one path names their folder. */
 	if (hunt->folder) {
 		struct lh_buffer path LH_CLEANUP(lh_buffer_deinit) = {0};
-		lh_buffer_printf(&path, "%s/report.json", hunt->folder);
+		lh_buffer_printf(&path, "%s/" REPORT_HTML, hunt->folder);
 		LH_TRY(lh_buffer_status(&path));
 		LH_TRY(lh_confinement_add_output(&confinement, path.data));
 	}
@@ -160,6 +165,8 @@ static struct lh_error *load_files(const struct lh_arguments *arguments, struct 
 	}
 	if (lh_arguments_has(arguments, "record"))
 		LH_TRY(lh_confinement_add_path(&confinement, lh_arguments_value(arguments, "record")));
+	if (lh_arguments_has(arguments, "html"))
+		LH_TRY(lh_confinement_add_output(&confinement, lh_arguments_value(arguments, "html")));
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
 	lh_confinement_apply(&confinement);
 	return lh_hunt_load(lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, 1),
@@ -174,20 +181,43 @@ static void remove_dumps(const struct lh_hunt *hunt)
 	}
 }
 
-static struct lh_error *write_hunt_json(const struct lh_hunt *hunt, const struct lh_buffer *json)
+static struct lh_error *write_hunt_file(const char *path, const struct lh_buffer *report)
 {
 	LH_CLEANUP(lh_cleanup_outfile) struct lh_outfile *file = NULL;
+	LH_TRY(lh_outfile_create(path, false, &file));
+	LH_TRY(lh_fd_write_all(lh_outfile_fd(file), path, report->data, report->length));
+	return lh_outfile_commit(file);
+}
+
+static struct lh_error *write_hunt_json(const struct lh_hunt *hunt, const struct lh_buffer *json)
+{
 	LH_CLEANUP(lh_cleanup_free) char *path = NULL;
 	if (asprintf(&path, "%s/report.json", hunt->folder) < 0) {
 		path = NULL;
 		return lh_error_no_memory();
 	}
-	LH_TRY(lh_outfile_create(path, false, &file));
-	LH_TRY(lh_fd_write_all(lh_outfile_fd(file), path, json->data, json->length));
-	return lh_outfile_commit(file);
+	return write_hunt_file(path, json);
 }
 
-static struct lh_error *print_hunt(const struct lh_hunt *hunt, bool is_json, bool *ret_is_partial)
+/* Sets the hunt's report_path when it is written. */
+static struct lh_error *write_hunt_html(struct lh_hunt *hunt, const char *output)
+{
+	struct lh_buffer html LH_CLEANUP(lh_buffer_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_free) char *path = NULL;
+	int length = output ? asprintf(&path, "%s", output) : asprintf(&path, "%s/" REPORT_HTML, hunt->folder);
+	if (length < 0) {
+		path = NULL;
+		return lh_error_no_memory();
+	}
+	lh_report_hunt_html(hunt, &html);
+	LH_TRY(lh_buffer_status(&html));
+	LH_TRY(write_hunt_file(path, &html));
+	hunt->report_path = path;
+	path = NULL;
+	return NULL;
+}
+
+static struct lh_error *print_hunt(struct lh_hunt *hunt, const struct lh_arguments *arguments, bool *ret_is_partial)
 {
 	struct lh_buffer json LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -196,7 +226,12 @@ static struct lh_error *print_hunt(const struct lh_hunt *hunt, bool is_json, boo
 	struct lh_error *error = hunt->folder ? write_hunt_json(hunt, &json) : NULL;
 	if (error)
 		lh_go_on_without(ret_is_partial, error, "there is no report.json");
-	if (is_json)
+	if (lh_arguments_has(arguments, "html"))
+		LH_TRY(write_hunt_html(hunt, lh_arguments_value(arguments, "html")));
+	error = hunt->folder ? write_hunt_html(hunt, NULL) : NULL;
+	if (error)
+		lh_go_on_without(ret_is_partial, error, "there is no " REPORT_HTML);
+	if (lh_arguments_has(arguments, "json"))
 		return lh_print(&json);
 	lh_report_hunt_text(hunt, lh_terminal_style(), &text);
 	return lh_print(&text);
@@ -224,7 +259,7 @@ static struct lh_error *run_hunt(const struct lh_arguments *arguments, int *ret_
 		remove_dumps(&hunt);
 	LH_TRY(error);
 	lh_progress_end(&screen.line);
-	LH_TRY(print_hunt(&hunt, lh_arguments_has(arguments, "json"), &is_partial));
+	LH_TRY(print_hunt(&hunt, arguments, &is_partial));
 	*ret_status = is_partial || !lh_hunt_is_complete(&hunt) ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 	return NULL;
 }
@@ -239,10 +274,14 @@ static const struct lh_option options[] = {
 	 .argument = "FOLDER",
 	 .summary = "folder to create for all files (default: COMMAND.PID.TIME)",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "no-keep", .summary = "remove the dumps at the end; the record and report.json stay"},
+	{.name = "no-keep", .summary = "remove the dumps at the end; the record and the reports stay"},
 	{.name = "record",
 	 .argument = "FILE",
 	 .summary = "without PID: judge the samples of this record",
+	 .completion = LH_COMPLETE_FILE},
+	{.name = "html",
+	 .argument = "FILE",
+	 .summary = "without PID: write the report as a page to FILE, too",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "max-pause",
 	 .argument = "TIME",
@@ -274,7 +313,8 @@ const struct lh_command lh_cmd_hunt = {
 		"A step that is impossible is listed, and the hunt continues without it. Ctrl-C ends the waiting and "
 		"gives "
 		"the answer so far.\n\n"
-		"All files go to a new folder with mode 0700: record.jsonl, before.core, after.core, report.json. The "
+		"All files go to a new folder with mode 0700: record.jsonl, before.core, after.core, report.json, and "
+		"report.html, a page for people that loads nothing. The "
 		"dumps "
 		"hold the memory of the process: passwords, keys, personal data.",
 	.options = options,

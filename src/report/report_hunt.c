@@ -395,6 +395,15 @@ static void put_receipt(const struct lh_hunt *hunt, struct lh_style style, struc
 	lh_buffer_puts(ret, "/\n");
 }
 
+static void put_page(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	if (!hunt->report_path)
+		return;
+	put_hunt_label("report", style, ret);
+	put_hunt_text(hunt->report_path, ret);
+	lh_buffer_puts(ret, "\n");
+}
+
 void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
 	put_head(hunt, style, ret);
@@ -404,6 +413,7 @@ void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, stru
 	put_advice(hunt, style, ret);
 	put_steps(hunt, style, ret);
 	put_receipt(hunt, style, ret);
+	put_page(hunt, style, ret);
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -479,6 +489,47 @@ static json_t *next_of_hunt_json(const struct lh_hunt *hunt)
 			 row ? json_string(row->release) : json_null());
 }
 
+static json_t *confidence_json(const struct lh_hunt *hunt)
+{
+	json_t *list = json_array();
+	for (int i = 0; i < LH_HUNT_QUESTIONS; i++)
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o}", "question",
+						      lh_hunt_question_name((enum lh_hunt_question)i), "level",
+						      (int)hunt->confidences[i].level, "word",
+						      lh_hunt_level_name(hunt->confidences[i].level), "reason",
+						      lh_json_string(hunt->confidences[i].reason)));
+	return list;
+}
+
+static json_t *fill_types_json(const struct lh_hunt_owner *owner)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < owner->fills.count; i++) {
+		const struct lh_hunt_fill *fill = &owner->fills.items[i];
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "family", fill->family, "prefix",
+					fill->prefix ? fill->prefix : "", "name", lh_json_string(fill->name), "detail",
+					lh_json_string(fill->detail), "count",
+					fill->count ? lh_json_u64(fill->count) : json_null(), "bytes",
+					lh_json_u64(fill->bytes), "growth_bytes", (json_int_t)fill->growth_bytes,
+					"addr", fill->addr ? lh_json_address(fill->addr) : json_null()));
+	}
+	return list;
+}
+
+static json_t *fills_json(const struct lh_hunt *hunt)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < hunt->owners.items.count; i++) {
+		const struct lh_hunt_owner *owner = &hunt->owners.items.items[i];
+		json_array_append_new(list,
+				      json_pack("{s:o, s:o, s:I, s:o}", "owner", lh_json_string(owner->name), "bytes",
+						lh_json_u64(owner->bytes), "growth_bytes",
+						(json_int_t)owner->growth_bytes, "types", fill_types_json(owner)));
+	}
+	return list;
+}
+
 static json_t *steps_json(const struct lh_hunt *hunt)
 {
 	json_t *list = json_array();
@@ -505,14 +556,16 @@ static json_t *cost_json(const struct lh_hunt *hunt)
 
 void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
-	json_t *object = json_pack(
-		"{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/hunt/1",
-		"complete", lh_hunt_is_complete(hunt), "pid", hunt->pid ? json_integer(hunt->pid) : json_null(),
-		"command", lh_json_string(hunt->command), "folder", path_json(hunt->folder), "record",
-		path_json(hunt->record_path), "before", path_json(hunt->keeps_dumps ? hunt->dump_paths[0] : NULL),
-		"after", path_json(hunt->keeps_dumps ? hunt->dump_paths[1] : NULL), "grows", hunt_growth_json(hunt),
-		"is", content_of_hunt_json(hunt), "why", why_json(hunt), "next", next_of_hunt_json(hunt), "steps",
-		steps_json(hunt), "receipt", cost_json(hunt));
+	json_t *object =
+		json_pack("{s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+			  "leakhunt/hunt/1", "complete", lh_hunt_is_complete(hunt), "pid",
+			  hunt->pid ? json_integer(hunt->pid) : json_null(), "command", lh_json_string(hunt->command),
+			  "folder", path_json(hunt->folder), "record", path_json(hunt->record_path), "before",
+			  path_json(hunt->keeps_dumps ? hunt->dump_paths[0] : NULL), "after",
+			  path_json(hunt->keeps_dumps ? hunt->dump_paths[1] : NULL), "grows", hunt_growth_json(hunt),
+			  "is", content_of_hunt_json(hunt), "why", why_json(hunt), "next", next_of_hunt_json(hunt),
+			  "confidence", confidence_json(hunt), "fills", fills_json(hunt), "steps", steps_json(hunt),
+			  "receipt", cost_json(hunt));
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;
 	lh_error_destroy(error);

@@ -76,7 +76,7 @@ answer() {
 	run --separate-stderr "$LEAKHUNT" hunt "$SAMPLE_PID" -o new --no-keep --interval 100ms --for 60s --json
 	[ "$(jq -r .grows.region <<<"$output")" = "$(truth region_kind)" ]
 	[ "$(jq -r .is.compared <<<"$output")" = true ]
-	[ "$(find new -type f | sort | tr '\n' ' ')" = "new/record.jsonl new/report.json " ]
+	[ "$(find new -type f | sort | tr '\n' ' ')" = "new/record.jsonl new/report.html new/report.json " ]
 }
 
 # bats test_tags=long
