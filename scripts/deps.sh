@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that leakhunt needs.
-#   deps.sh install              all of them
-#   deps.sh ensure GROUP...      only what is missing of the groups build, demo, check, bench, package, kernels, lint
+#   deps.sh install              all of them but the browser
+#   deps.sh ensure GROUP...      only what is missing of the groups below
 set -euo pipefail
 
 declare -A groups=(
@@ -12,6 +12,7 @@ declare -A groups=(
 	[package]="dpkg-dev rpm"
 	[harm]="golang-go openjdk-17-jdk-headless|openjdk-21-jdk-headless nodejs nginx apache2-utils redis-server redis-tools postgresql-15|postgresql-17 postgresql-client-15|postgresql-client-17 python3 util-linux"
 	[kernels]="qemu-system-x86 cpio gzip"
+	[browser]="chromium fonts-liberation nodejs"
 	[lint]="clang clang-format clang-tidy cppcheck shellcheck git libclang-rt-14-dev|libclang-rt-19-dev llvm-14|llvm-19"
 )
 
@@ -47,7 +48,10 @@ package_of() {
 mode=${1:-install}
 shift || true
 case $mode in
-install) set -- "${!groups[@]}" ;;
+install)
+	unset "groups[browser]"
+	set -- "${!groups[@]}"
+	;;
 ensure) [ $# -gt 0 ] || die "ensure: which groups? (${!groups[*]})" ;;
 *) die "unknown mode '$mode'; modes: install, ensure GROUP..." ;;
 esac
