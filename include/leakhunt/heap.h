@@ -44,6 +44,7 @@ struct lh_heap_arena {
 	const char *allocator; /* a literal, as of lh_heap_allocator */
 	const char *role;      /* a literal: "main", "thread", "mmapped"; "" */
 	enum lh_region_kind kind;
+	bool is_typed;                    /* its blocks are objects of a runtime, which knows their types */
 	uint64_t addr;                    /* of its structure; 0: none, or not known */
 	uint64_t mapped_bytes;            /* address space */
 	uint64_t resident_bytes;          /* of it; set by lh_heap_walk when the walker left it 0 */
@@ -55,6 +56,18 @@ struct lh_heap_arena {
 	uint64_t returnable_bytes;        /* resident, and given back by the allocator's own purge or trim */
 	struct lh_range *ranges;          /* its memory, ascending; belongs to the heap */
 	size_t range_count;
+};
+
+/* A type of a runtime's objects, by what the runtime itself knows of them. */
+struct lh_heap_type {
+	const char *kind;   /* a literal: "Java", "V8", "Go", "PHP" */
+	const char *name;   /* "java.util.HashMap$Node", "Array"; belongs to the heap */
+	const char *detail; /* what else tells them apart: "young"; "" */
+	bool is_young;      /* not looked at by the collector yet: much of it may be garbage */
+	bool is_own;        /* of the program, not of the runtime or its library, as far as the name tells */
+	uint64_t count;     /* in use; may be garbage that was not collected yet */
+	uint64_t bytes;
+	uint64_t example_addr;
 };
 
 /* Structures that were checked against themselves. */
@@ -98,11 +111,15 @@ struct lh_stored_chunk {
 	uint64_t size_bytes : 38;
 	uint64_t state : 2; /* enum lh_chunk_state */
 	uint64_t arena : 12;
-	uint64_t slack : 12; /* size - requested + 1; 0: the request is not known */
+	uint64_t slack : 12; /* size - requested + 1; 0: the request is not known. Of typed arenas: the type */
 };
 _Static_assert(sizeof(struct lh_stored_chunk) == 16, "16 bytes a chunk");
 /* All blocks, in the order of lh_heap_chunk_at. Belongs to the heap. */
 const struct lh_stored_chunk *lh_heap_stored_chunks(const struct lh_heap *heap, size_t *ret_count);
+/* Types of all runtimes, in no order; several may have the same name. */
+const struct lh_heap_type *lh_heap_types(const struct lh_heap *heap, size_t *ret_count);
+/* Whether the block is of a runtime; *ret is its type, NULL when it is free, or when there were too many to keep. */
+bool lh_heap_chunk_type(const struct lh_heap *heap, size_t index, const struct lh_heap_type **ret);
 /* The index of the block that holds `addr`; false when none does. */
 bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret);
 /* Whether an allocator that was walked owns `addr`: memory without a block there is its own, or free. */

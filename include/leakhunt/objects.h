@@ -49,7 +49,7 @@ void lh_census_deinit(struct lh_census *census);
 
 /* Objects of one type. Strings belong to the result, or to the symbols that it was made with. */
 struct lh_object_count {
-	const char *kind;   /* a literal: "C++", "Python", or the library, "OpenSSL" */
+	const char *kind;   /* a literal: "C++", "Python", a runtime, "Java", or the library, "OpenSSL" */
 	const char *name;   /* "app::Session", "dict", "SSL" */
 	const char *detail; /* of objects of a library: "server, TLS 1.3", "BIO_s_socket()"; else "" */
 	uint64_t count;
@@ -59,7 +59,8 @@ struct lh_object_count {
 	 * can be told. What else they point to is not in it.
 	 */
 	uint64_t bytes;
-	bool is_own;          /* a class that the program's own code has made (Python), not one of the interpreter's */
+	bool is_own;   /* a class that the program's own code has made (Python, Java), not one of the runtime's */
+	bool is_young; /* of a runtime, which has not collected them yet: much may be garbage */
 	uint64_t freed_count; /* more such words lie in chunks that were freed: not in `count` */
 	uint64_t example_addr;
 };

@@ -259,6 +259,7 @@ enum lh_diff_kind {
 struct lh_diff_row {
 	const char *family; /* of objects as of struct lh_object_count: kind; else "" */
 	bool is_own;        /* likewise */
+	bool is_young;      /* likewise */
 	const char *name;   /* belongs to one of the summaries */
 	const char *detail; /* of objects; the module of symbols; else "" */
 	uint64_t before_count;

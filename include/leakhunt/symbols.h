@@ -94,6 +94,26 @@ bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh
  */
 struct lh_error *lh_allocator_find(const struct lh_image *image, const char *root, enum lh_allocator *ret) LH_NODISCARD;
 
+/* ---------------------------------------------------------------- one file, for those who know what to look for */
+
+/*
+ * The file that is mapped as `module`, found as lh_symbols_open finds it. *ret is NULL, without an error, when it is
+ * not there, or is another one. The image must outlive it.
+ */
+struct lh_module_file;
+struct lh_error *lh_module_file_open(const struct lh_image *image, const struct lh_module *module,
+				     struct lh_module_file **ret) LH_NODISCARD;
+void lh_cleanup_module_file(struct lh_module_file **file); /* closes; NULL in it is legal */
+
+/* Calls `visit` for each data object of .dynsym and .symtab whose name begins with `prefix`; some come twice. */
+typedef void lh_module_name_visitor(void *context, const char *name, uint64_t addr /* in memory */);
+void lh_module_file_visit_names(const struct lh_module_file *file, const char *prefix, lh_module_name_visitor *visit,
+				void *context);
+/* Bytes at an address: as in memory, else as in the file, without relocations. False unless one has all of them. */
+bool lh_module_file_read(const struct lh_module_file *file, uint64_t addr, void *ret, size_t bytes);
+/* A C string of less than `ret_bytes` bytes, likewise; false when there is none. */
+bool lh_module_file_read_text(const struct lh_module_file *file, uint64_t addr, char *ret, size_t ret_bytes);
+
 /* Modules that could not be used, and why. */
 struct lh_symbols_problem {
 	const char *path;

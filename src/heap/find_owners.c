@@ -227,6 +227,7 @@ static struct lh_error *end_walk(struct lh_heap_tour *tour)
 		heap->chunks.count = sink->first_chunk;
 		heap->arenas.count = sink->first_arena;
 		heap->extents.count = sink->first_extent;
+		heap->types.count = sink->first_type;
 	}
 	allocator->chunk_count = heap->chunks.count - sink->first_chunk;
 	bool is_there = allocator->chunk_count || allocator->checks.checked || allocator->is_partial;
@@ -245,6 +246,7 @@ static struct lh_error *walk_allocators(struct lh_heap_tour *tour)
 		sink->first_arena = sink->heap->arenas.count;
 		sink->first_extent = sink->heap->extents.count;
 		sink->steps_left = count_steps(&sink->present);
+		sink->first_type = sink->heap->types.count;
 		LH_TRY(walkers[i]->walk(tour));
 		LH_TRY(end_walk(tour));
 	}

@@ -23,6 +23,8 @@ void lh_heap_destroy(struct lh_heap *heap)
 	lh_vec_deinit(&heap->arenas);
 	lh_vec_deinit(&heap->extents);
 	lh_vec_deinit(&heap->allocators);
+	lh_vec_deinit(&heap->types);
+	lh_strings_pool_deinit(&heap->strings);
 	free(heap->ranges);
 	free(heap);
 }
@@ -67,6 +69,41 @@ struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_he
 		.slack = slack < 1 << 12 ? slack : 0,
 	};
 	return lh_vec_push(&tour->sink->heap->chunks, stored);
+}
+
+static struct lh_error *keep_type_text(struct lh_heap *heap, const char **text)
+{
+	return lh_strings_pool_add(&heap->strings, *text, strlen(*text), text);
+}
+
+struct lh_error *lh_heap_add_type(struct lh_heap_tour *tour, const struct lh_heap_type *type, uint32_t *ret)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	struct lh_heap_type own = *type;
+	LH_TRY(keep_type_text(heap, &own.name));
+	LH_TRY(keep_type_text(heap, &own.detail));
+	own.count = own.bytes = own.example_addr = 0;
+	*ret = (uint32_t)heap->types.count;
+	return lh_vec_push(&heap->types, own);
+}
+
+struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk, uint32_t type)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	struct lh_heap_type *row = &heap->types.items[type];
+	struct lh_stored_chunk stored = {
+		.addr = chunk->addr,
+		.size_bytes = lh_min_u64(chunk->size_bytes, LH_HEAP_CHUNK_BYTES_MAX),
+		.state = chunk->state,
+		.arena = chunk->arena,
+		.slack = lh_min_u64(type, LH_HEAP_TYPES_KEPT),
+	};
+	if (chunk->state == LH_CHUNK_USED) {
+		if (!row->count++)
+			row->example_addr = chunk->addr;
+		row->bytes += chunk->size_bytes;
+	}
+	return lh_vec_push(&heap->chunks, stored);
 }
 
 struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr)
@@ -277,13 +314,33 @@ const struct lh_stored_chunk *lh_heap_stored_chunks(const struct lh_heap *heap, 
 struct lh_heap_chunk lh_heap_chunk_at(const struct lh_heap *heap, size_t index)
 {
 	const struct lh_stored_chunk *stored = &heap->chunks.items[index];
+	bool has_slack = stored->slack && !heap->arenas.items[stored->arena].is_typed;
 	return (struct lh_heap_chunk){
 		.addr = stored->addr,
 		.size_bytes = stored->size_bytes,
-		.requested_bytes = stored->slack ? stored->size_bytes - (stored->slack - 1) : 0,
+		.requested_bytes = has_slack ? stored->size_bytes - (stored->slack - 1) : 0,
 		.arena = (uint32_t)stored->arena,
 		.state = (uint8_t)stored->state,
 	};
+}
+
+const struct lh_heap_type *lh_heap_types(const struct lh_heap *heap, size_t *ret_count)
+{
+	*ret_count = heap->types.count;
+	return heap->types.items;
+}
+
+bool lh_heap_chunk_type(const struct lh_heap *heap, size_t index, const struct lh_heap_type **ret)
+{
+	const struct lh_stored_chunk *stored = &heap->chunks.items[index];
+	bool is_kept = stored->state == LH_CHUNK_USED && stored->slack < LH_HEAP_TYPES_KEPT &&
+		       stored->slack < heap->types.count;
+	*ret = NULL;
+	if (!heap->arenas.items[stored->arena].is_typed)
+		return false;
+	if (is_kept)
+		*ret = &heap->types.items[stored->slack];
+	return true;
 }
 
 bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret)

@@ -7,7 +7,8 @@
 
 #include "walker.h"
 
-enum { LH_HEAP_ARENAS_MAX = 1 << 12 };
+/* In typed arenas, blocks of further types keep the last number: only what they are, asked one by one, is lost. */
+enum { LH_HEAP_ARENAS_MAX = 1 << 12, LH_HEAP_TYPES_KEPT = (1 << 12) - 1 };
 #define LH_HEAP_CHUNK_BYTES_MAX ((UINT64_C(1) << 38) - 1)
 
 /* Memory of an arena. */
@@ -22,6 +23,8 @@ struct lh_heap {
 	LH_VEC(struct lh_heap_extent) extents; /* ascending once walked */
 	LH_VEC(struct lh_heap_allocator) allocators;
 	struct lh_range *ranges; /* of all arenas, arena after arena */
+	LH_VEC(struct lh_heap_type) types;
+	struct lh_strings_pool strings; /* of types */
 };
 
 /* Copies of target memory, for images that cannot be viewed: windows in slots by their address. */
@@ -44,8 +47,8 @@ struct lh_heap_sink {
 	const uint8_t *view;
 	struct lh_range viewed;
 	LH_VEC(uint64_t) cached; /* addresses marked by the walker */
-	size_t first_chunk, first_arena, first_extent;
-	uint64_t steps_left; /* reads and blocks of this walk */
+/* In typed arenas, blocks of further types keep the last number: only what they are, asked one by one, is lost. */
+enum { LH_HEAP_ARENAS_MAX = 1 << 12, LH_HEAP_TYPES_KEPT = (1 << 12) - 1 };
 };
 
 /* How often a walk reads at most: bounds what lists and counts of a damaged heap ask for. */

@@ -121,6 +121,18 @@ struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_he
  * address where no block begins is a check that failed.
  */
 struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr) LH_NODISCARD;
+/*
+ * A type of the runtime's own: a class, an instance type. Copies the texts of `type`, and counts nothing. Several of
+ * one name are united later.
+ */
+struct lh_error *lh_heap_add_type(struct lh_heap_tour *tour, const struct lh_heap_type *type,
+				  uint32_t *ret) LH_NODISCARD;
+/*
+ * A block in use, of that type. All blocks of its arena, which is_typed, must be given so, in ascending order within
+ * each range.
+ */
+struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk,
+				    uint32_t type) LH_NODISCARD;
 /* What a purge of this arena would give back, when that is known only at the end of its walk. */
 void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes);
 

@@ -48,7 +48,8 @@ static void count_chunk(const struct lh_heap_chunk *chunk, struct lh_hunt_heap *
 	}
 	ret->used_count++;
 	ret->used_bytes += chunk->size_bytes;
-	count_size(sizes, chunk->size_bytes);
+	if (sizes)
+		count_size(sizes, chunk->size_bytes);
 }
 
 /* Who was found, and whether all of it could be followed. */
@@ -78,7 +79,9 @@ struct lh_error *lh_hunt_heap_count(struct lh_hunt *hunt, enum lh_hunt_side side
 	size_t count = lh_heap_chunk_count(heap);
 	for (size_t i = 0; i < count; i++) {
 		struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, i);
-		count_chunk(&chunk, ret, ret_sizes);
+		const struct lh_heap_type *type;
+		/* Objects of a runtime have types, which say more than sizes. */
+		count_chunk(&chunk, ret, lh_heap_chunk_type(heap, i, &type) ? NULL : ret_sizes);
 	}
 	ret->totals = lh_heap_total(heap, NULL);
 	note_allocators(heap, ret);

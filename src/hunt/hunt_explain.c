@@ -79,15 +79,16 @@ static bool may_own(const struct lh_diff_row *row, const struct lh_diff_row *oth
 	return rank_of(row) < rank_of(other) || (row->is_own && !other->is_own);
 }
 
-/* The object to name: what owns the one that grew most, as far as the table tells. */
-static const struct lh_diff_row *find_main_object(const struct lh_diff_rows *objects)
+/* The object to name: what owns the one that grew most, as far as the table tells. Of a runtime, what its collector has
+ * looked at, unless `with_young`: the rest comes and goes. */
+static const struct lh_diff_row *find_main_object(const struct lh_diff_rows *objects, bool with_young)
 {
 	const struct lh_diff_row *main = NULL;
 	for (size_t i = 0; i < objects->rows.count; i++) {
 		const struct lh_diff_row *row = &objects->rows.items[i];
 		if (row_growth_bytes(row) <= 0 && row_growth_count(row) <= 0)
 			break;
-		if (!main || may_own(row, main))
+		if ((with_young || !row->is_young) && (!main || may_own(row, main)))
 			main = row;
 	}
 	return main;
@@ -120,7 +121,10 @@ static bool is_notable(const struct lh_hunt *hunt, int64_t bytes)
 static void add_objects(struct lh_hunt *hunt)
 {
 	const struct lh_diff_rows *objects = &hunt->diff.kinds[LH_DIFF_OBJECTS];
-	const struct lh_diff_row *main = find_main_object(objects);
+	const struct lh_diff_row *main = find_main_object(objects, false);
+	bool with_young = !main || !is_notable(hunt, family_growth(objects, main));
+	if (with_young)
+		main = find_main_object(objects, true);
 	if (!main || !is_notable(hunt, family_growth(objects, main)))
 		return;
 	struct lh_hunt_row row = row_of_diff(main, LH_HUNT_ROW_OBJECTS);
@@ -128,7 +132,8 @@ static void add_objects(struct lh_hunt *hunt)
 	hunt->owned_bytes = family_growth(objects, main);
 	for (size_t i = 0; i < objects->rows.count && hunt->row_count < LH_HUNT_ROWS_MAX - 1; i++) {
 		const struct lh_diff_row *other = &objects->rows.items[i];
-		if (other == main || !is_notable(hunt, row_growth_bytes(other)) || row_growth_bytes(other) <= 0)
+		if (other == main || (other->is_young && !with_young) || !is_notable(hunt, row_growth_bytes(other)) ||
+		    row_growth_bytes(other) <= 0)
 			continue;
 		row = row_of_diff(other, LH_HUNT_ROW_OBJECTS);
 		add_row(hunt, &row);

@@ -160,8 +160,9 @@ static void take_found(void *context, const struct lh_found_object *object)
 	    !is_asked_for(grouping, index))
 		return;
 	struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, index);
-	if (chunk.state != LH_CHUNK_USED || object->addr - chunk.addr > OBJECT_OFFSET_MAX ||
-	    grouping->typed[index / 64] >> index % 64 & 1)
+	const struct lh_heap_type *type;
+	if (lh_heap_chunk_type(grouping->heap, index, &type) || chunk.state != LH_CHUNK_USED ||
+	    object->addr - chunk.addr > OBJECT_OFFSET_MAX || grouping->typed[index / 64] >> index % 64 & 1)
 		return;
 	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
 	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0, 0};
@@ -310,14 +311,36 @@ static struct lh_error *group_block(struct grouping *grouping, const struct lh_h
 	return count_group_block(grouping, &wanted, chunk);
 }
 
+/* Types that a runtime itself tells: counted while its heap was walked. */
+static struct lh_error *group_by_runtime(struct grouping *grouping)
+{
+	size_t count;
+	const struct lh_heap_type *types = lh_heap_types(grouping->heap, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct lh_heap_group wanted = {LH_GROUP_TYPE, types[i].kind, types[i].name, types[i].detail, 0, 0, 0};
+		struct lh_heap_group *row;
+		if (!types[i].count)
+			continue;
+		LH_TRY(find_group_row(grouping, &wanted, &row));
+		row->example_addr = row->count ? row->example_addr : types[i].example_addr;
+		row->count += types[i].count;
+		row->bytes += types[i].bytes;
+		grouping->groups->count += types[i].count;
+		grouping->groups->bytes += types[i].bytes;
+	}
+	return NULL;
+}
+
 static struct lh_error *group_rest(struct grouping *grouping)
 {
+	const struct lh_heap_type *type;
 	size_t count = lh_heap_chunk_count(grouping->heap);
 	for (size_t i = 0; i < count; i++) {
 		if (!is_asked_for(grouping, i))
 			continue;
 		struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, i);
-		if (chunk.state == LH_CHUNK_USED && !(grouping->typed[i / 64] >> i % 64 & 1))
+		if (chunk.state == LH_CHUNK_USED && !(grouping->typed[i / 64] >> i % 64 & 1) &&
+		    !lh_heap_chunk_type(grouping->heap, i, &type))
 			LH_TRY(group_block(grouping, &chunk));
 	}
 	return NULL;
@@ -371,6 +394,7 @@ struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols 
 		.image = image, .symbols = symbols, .heap = heap, .groups = &groups, .only = SIZE_MAX};
 	LH_TRY(begin_grouping(&grouping));
 	LH_TRY(group_by_type(&grouping, options));
+	LH_TRY(group_by_runtime(&grouping));
 	LH_TRY(group_rest(&grouping));
 	end_grouping(&groups, ret);
 	return NULL;
@@ -404,8 +428,14 @@ struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *
 	struct grouping grouping LH_CLEANUP(grouping_deinit) = {
 		.image = image, .symbols = symbols, .heap = heap, .groups = &groups, .only = chunk_index};
 	struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, chunk_index);
+	const struct lh_heap_type *type;
 	LH_TRY(begin_grouping(&grouping));
-	LH_TRY(group_by_type(&grouping, &(struct lh_objects_options){0}));
+	if (!lh_heap_chunk_type(heap, chunk_index, &type))
+		LH_TRY(group_by_type(&grouping, &(struct lh_objects_options){0}));
+	else if (type)
+		LH_TRY(count_group_block(
+			&grouping,
+			&(struct lh_heap_group){LH_GROUP_TYPE, type->kind, type->name, type->detail, 0, 0, 0}, &chunk));
 	if (!groups.count)
 		LH_TRY(group_block(&grouping, &chunk));
 	end_grouping(&groups, ret);

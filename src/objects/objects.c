@@ -462,8 +462,32 @@ static bool is_object_in_module(const struct object_search *search, uint64_t add
 	return lh_symbols_module(search->symbols, addr, &name) != NULL;
 }
 
+/* Objects that a runtime itself has told the types of. The heap may be gone before the rows. */
+static struct lh_error *add_runtime_rows(const struct object_search *search, struct lh_objects *ret)
+{
+	size_t count = 0;
+	const struct lh_heap_type *types = search->heap ? lh_heap_types(search->heap, &count) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		struct lh_object_count row = {
+			.kind = types[i].kind,
+			.count = types[i].count,
+			.bytes = types[i].bytes,
+			.is_own = types[i].is_own,
+			.is_young = types[i].is_young,
+			.example_addr = types[i].example_addr,
+		};
+		if (!row.count)
+			continue;
+		LH_TRY(lh_strings_pool_add(&ret->strings, types[i].name, strlen(types[i].name), &row.name));
+		LH_TRY(lh_strings_pool_add(&ret->strings, types[i].detail, strlen(types[i].detail), &row.detail));
+		LH_TRY(lh_vec_push(&ret->rows, row));
+	}
+	return NULL;
+}
+
 static struct lh_error *collect_object_rows(const struct object_search *search, struct lh_objects *ret)
 {
+	LH_TRY(add_runtime_rows(search, ret));
 	for (size_t i = 0; i < search->types.count; i++) {
 		const struct object_type *type = &search->types.items[i];
 		struct lh_object_count row = type->tally;

@@ -10,6 +10,7 @@
 struct diff_item {
 	const char *family;
 	bool is_own;
+	bool is_young;
 	const char *name;
 	const char *detail;
 	uint64_t count;
@@ -32,8 +33,9 @@ static struct lh_error *list_objects(const struct lh_summary *summary, struct di
 {
 	for (size_t i = 0; i < summary->objects.rows.count; i++) {
 		const struct lh_object_count *row = &summary->objects.rows.items[i];
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){row->kind, row->is_own, row->name, row->detail,
-								   row->count, row->bytes, row->example_addr}));
+		LH_TRY(lh_vec_push(&ret->items,
+				   (struct diff_item){row->kind, row->is_own, row->is_young, row->name, row->detail,
+						      row->count, row->bytes, row->example_addr}));
 	}
 	return NULL;
 }
@@ -43,8 +45,8 @@ static struct lh_error *list_classes(const struct lh_summary *summary, struct di
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
 		uint64_t addr = class->example_count ? class->examples[0].addr : 0;
-		LH_TRY(lh_vec_push(&ret->items,
-				   (struct diff_item){"", false, class->title, "", class->count, class->bytes, addr}));
+		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, false, class->title, "", class->count,
+								   class->bytes, addr}));
 	}
 	return NULL;
 }
@@ -54,8 +56,8 @@ static struct lh_error *list_templates(const struct lh_summary *summary, struct 
 	for (size_t i = 0; i < summary->templates.count; i++) {
 		const struct lh_template_count *template = &summary->templates.items[i];
 		uint64_t addr = template->example_count ? template->examples[0].addr : 0;
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, template->text, "", template->count,
-								   template->bytes, addr}));
+		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, false, template->text, "",
+								   template->count, template->bytes, addr}));
 	}
 	return NULL;
 }
@@ -65,8 +67,9 @@ static struct lh_error *list_texts(const struct lh_summary *summary, struct diff
 	for (size_t i = 0; i < summary->repeated.count; i++) {
 		const struct lh_repeated *text = &summary->repeated.items[i];
 		if (!text->is_secret)
-			LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, text->text, "", text->count,
-									   text->bytes, text->example_addr}));
+			LH_TRY(lh_vec_push(&ret->items,
+					   (struct diff_item){"", false, false, text->text, "", text->count,
+							      text->bytes, text->example_addr}));
 	}
 	return NULL;
 }
@@ -76,8 +79,9 @@ static struct lh_error *list_symbols(const struct lh_summary *summary, struct di
 {
 	for (size_t i = 0; i < summary->census.named_count; i++) {
 		const struct lh_census_row *row = &summary->census.rows.items[i];
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, row->symbol.name, row->symbol.module_name,
-								   row->count, row->count * 8, row->example_addr}));
+		LH_TRY(lh_vec_push(&ret->items,
+				   (struct diff_item){"", false, false, row->symbol.name, row->symbol.module_name,
+						      row->count, row->count * 8, row->example_addr}));
 	}
 	return NULL;
 }
@@ -133,6 +137,7 @@ static struct lh_error *add_diff_row(const struct diff_item *before, const struc
 	return lh_vec_push(&ret->rows, (struct lh_diff_row){
 					       .family = named->family,
 					       .is_own = named->is_own,
+					       .is_young = named->is_young,
 					       .name = named->name,
 					       .detail = named->detail,
 					       .before_count = before->count,

@@ -155,6 +155,15 @@ static struct lh_error *add_merged_bss(const struct lh_region_list *list, const 
 	return lh_vec_push(&ret->items, (struct lh_range){region->start, module->end});
 }
 
+/* HotSpot maps classes, their names and some objects from its archive (cds/filemap.hpp): without them no object of the
+ * Java heap has a type. */
+static bool is_class_archive(const struct lh_region *region)
+{
+	static const char suffix[] = ".jsa";
+	size_t length = strlen(region->name);
+	return length > strlen(suffix) && strcmp(region->name + length - strlen(suffix), suffix) == 0;
+}
+
 static bool is_context(const struct lh_region_list *list, size_t i)
 {
 	const struct lh_region *region = &list->regions.items[i];
@@ -162,6 +171,10 @@ static bool is_context(const struct lh_region_list *list, size_t i)
 	case LH_REGION_DATA:
 	case LH_REGION_BSS:
 		return region->protection & LH_PROT_READ;
+	case LH_REGION_FILE:
+	case LH_REGION_TEXT:
+	case LH_REGION_RODATA:
+		return region->protection & LH_PROT_READ && is_class_archive(region);
 	case LH_REGION_VDSO:
 		return strcmp(region->name, "[vdso]") == 0;
 	case LH_REGION_ANON:
@@ -199,8 +212,31 @@ static struct lh_error *add_main_stack(const struct lh_region_list *list, struct
 	return NULL;
 }
 
+static bool has_file(const struct lh_region_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const char *slash = strrchr(list->regions.items[i].name, '/');
+		if (slash && strcmp(slash + 1, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Classes that HotSpot has loaded lie in private memory of their own, beside the heap (memory/metaspace.hpp). */
+static struct lh_error *add_class_space(const struct lh_region_list *list, struct lh_ranges *ret)
+{
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		if (region->kind == LH_REGION_ANON && region->protection == (LH_PROT_READ | LH_PROT_WRITE))
+			LH_TRY(lh_vec_push(&ret->items, (struct lh_range){region->start, region->end}));
+	}
+	return NULL;
+}
+
 static struct lh_error *add_mappings(const struct lh_region_list *list, struct lh_ranges *ret)
 {
+	if (has_file(list, "libjvm.so"))
+		LH_TRY(add_class_space(list, ret));
 	for (size_t i = 0; i < list->regions.count; i++) {
 		struct lh_range range = {list->regions.items[i].start, list->regions.items[i].end};
 		if (is_context(list, i))

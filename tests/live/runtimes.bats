@@ -1,0 +1,114 @@
+#!/usr/bin/env bats
+# Objects of managed runtimes, by type. Truth: what the runtime itself counts, and what the program has made.
+
+bats_require_minimum_version 1.5.0
+. "$LEAKHUNT_ROOT/tests/helpers.bash"
+
+PROGRAMS=$LEAKHUNT_ROOT/tests/live/runtimes
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	stop_samples
+}
+
+# needs PROGRAM...
+needs() {
+	local program
+	for program in "$@"; do
+		command -v "$program" >/dev/null || skip "$program is not installed"
+	done
+}
+
+# start_runtime COMMAND...: a program that is told what to do as samples are.
+start_runtime() {
+	printf '#!/bin/sh\nexec %s\n' "$(printf '%q ' "$@")" >runtime
+	chmod +x runtime
+	SAMPLES=. start_sample runtime
+}
+
+# is_within A B PERMILLE: they differ by at most so much of B.
+is_within() {
+	local distance=$(($1 > $2 ? $1 - $2 : $2 - $1))
+	[ $((distance * 1000)) -le $(($2 * $3)) ] || {
+		echo "$1 is not within $3 per mille of $2" >&2
+		return 1
+	}
+}
+
+# list_heap OPERAND: heap.json. Other allocators of the process may be partial: code 1.
+list_heap() {
+	"$LEAKHUNT" heap "$1" --top 10000 --json >heap.json || [ $? -eq 1 ]
+}
+
+# count_of FILE KIND NAME: blocks of that type, whatever its detail.
+count_of() {
+	jq --arg kind "$2" --arg name "$3" '[.groups[] | select(.kind == $kind and .name == $name).count] | add // 0' "$1"
+}
+
+# assert_followed FILE ALLOCATOR: nearly all of its checks held, and nothing was lost.
+assert_followed() {
+	jq -e --arg name "$2" '.allocators[] | select(.name == $name) |
+		.checked > 1000 and .failed * 1000 <= .checked and (.refused | not) and .lost_bytes == 0' "$1" || {
+		jq -c .allocators "$1" >&2
+		return 1
+	}
+}
+
+# ---------------------------------------------------------------- Java
+
+start_java() {
+	needs java javac jcmd
+	javac -d classes "$PROGRAMS/Orders.java"
+	start_runtime java -Xmx256m "$@" -cp classes Orders
+}
+
+# compare_java FILE: with what HotSpot counts itself, dead objects included.
+compare_java() {
+	jcmd "$SAMPLE_PID" GC.class_histogram -all >histogram
+	# Without int[], with which HotSpot fills what it leaves unused. jcmd itself makes some objects.
+	jq -r '[.groups[] | select(.kind == "Java" and .name != "int[]")] | "\(map(.count) | add) \(map(.bytes) | add)"' \
+		"$1" >total
+	read -r count bytes <total
+	is_within "$count" "$(awk '$1 ~ /:$/ && $4 != "[I" { sum += $2 } END { print sum }' histogram)" 20
+	is_within "$bytes" "$(awk '$1 ~ /:$/ && $4 != "[I" { sum += $3 } END { print sum }' histogram)" 30
+	[ "$(count_of "$1" Java 'Orders$Order')" -eq "$(awk '$4 == "Orders$Order" { print $2 }' histogram)" ]
+	[ "$(count_of "$1" Java 'Orders$Order')" -eq "$(truth kept)" ]
+}
+
+compare_java_with() {
+	start_java "$@"
+	sample_step 30000
+	list_heap "$SAMPLE_PID"
+	assert_followed heap.json HotSpot
+	compare_java heap.json
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o before
+	sample_step 50000
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o after
+	list_heap after
+	assert_followed heap.json HotSpot
+	compare_java heap.json
+	"$LEAKHUNT" strings before after --json >growth.json
+	# What lay in eden before may have been moved meanwhile: then it counts as grown, too.
+	[ "$(jq '[.objects[] | select(.name == "Orders$Order").growth_count] | add' growth.json)" -ge 50000 ]
+	sample_step 0
+	[ "$(truth kept)" -eq 80000 ]
+}
+
+@test "Java, G1: objects by class, live and in dumps, as HotSpot counts them" {
+	compare_java_with -XX:+UseG1GC
+}
+
+@test "Java, G1 without compressed pointers" {
+	compare_java_with -XX:+UseG1GC -XX:-UseCompressedOops -XX:-UseCompressedClassPointers
+}
+
+@test "Java, Serial collector, without an archive of classes" {
+	compare_java_with -XX:+UseSerialGC -Xshare:off
+}
+
+@test "Java, Parallel collector" {
+	compare_java_with -XX:+UseParallelGC
+}
