@@ -98,14 +98,14 @@ lint_clang_tidy() {
 	# shellcheck disable=SC2016 # the inner shell expands
 	for pattern in 'src/*.c' 'samples/*.c' 'tests/*.c'; do
 		sources "$pattern" |
-			xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
+			xargs -P "$(nproc)" -n 5 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
 	done
 }
 
 # memleak and resourceLeak do not know the cleanup attribute; returnDanglingLifetime takes what a callback
 # returns for its argument.
 lint_cppcheck() {
-	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Iinclude -Isrc -j 2 \
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Iinclude -Isrc -j "$(nproc)" \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
 		--suppress=returnDanglingLifetime src samples 2>&1 || status=1
