@@ -16,7 +16,7 @@ COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n]
 FUNCTION = re.compile(r'^(?P<head>[A-Za-z_][^\n;={}()]*?)\b(?P<name>\w+)\((?:[^;{}]*)\)\s*\n\{', re.M)
 STATIC = re.compile(r'^(?:static|LH_\w+ static)\b')
 # Modules of headers that are not named after theirs.
-OWNER = {'json': 'base', 'json_pull': 'base', 'gap': 'base', 'fault_point': 'base', 'format': 'dump', 'owner': 'proc'}
+OWNER = {'json': 'base', 'json_pull': 'base', 'gap': 'base', 'threads': 'base', 'fault_point': 'base', 'format': 'dump', 'owner': 'proc'}
 PUBLIC_NAME = re.compile(r'\b(?:lh|LH)_\w+')
 
 

@@ -15,15 +15,15 @@ step() {
 
 # Which headers of include/leakhunt/ a folder of src/ may include, beside its own.
 declare -A allowed=(
-	[base]="base gap json json_pull"
+	[base]="base gap json json_pull threads"
 	[proc]="base owner proc"
 	[confine]="base confine"
 	[select]="base json json_pull owner proc select"
 	[tracee]="base owner proc fault_point tracee"
-	[dump]="base gap json format owner proc select fault_point tracee dump"
+	[dump]="base gap threads json format owner proc select fault_point tracee dump"
 	[image]="base gap owner json format proc fault_point image"
 	[symbols]="base owner proc image fault_point symbols"
-	[sweep]="base owner proc image fault_point sweep"
+	[sweep]="base threads owner proc image fault_point sweep"
 	[heap]="base owner proc image symbols sweep heap"
 	[objects]="base owner proc image symbols sweep heap objects"
 	[graph]="base owner proc image symbols sweep heap objects graph"

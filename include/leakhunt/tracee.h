@@ -8,7 +8,6 @@
 #define LEAKHUNT_TRACEE_H
 
 #include "leakhunt/proc.h"
-#include <sched.h>
 
 /* ---------------------------------------------------------------- threads */
 
@@ -169,26 +168,5 @@ void lh_patience_heed(lh_interrupt_check *is_interrupted);
 
 /* LH_ERROR_INTERRUPTED when the calling thread is to end. */
 struct lh_error *lh_patience_check(void) LH_NODISCARD;
-
-/* ---------------------------------------------------------------- urgency */
-
-/*
- * Real-time priority while the target is stopped. Only root may (CAP_SYS_NICE, sched(7)), and who has an
- * RLIMIT_RTPRIO; without the right nothing changes.
- */
-
-/* How the calling thread was scheduled before. */
-struct lh_urgency {
-	bool is_urgent;
-	int policy;
-	struct sched_param parameters;
-};
-
-/* Whether the calling thread is a real-time thread. */
-bool lh_is_urgent(void);
-
-/* The calling thread runs before all that are not real-time threads, from here to the end: milliseconds. */
-struct lh_urgency lh_urgent_begin(void);
-void lh_urgent_end(struct lh_urgency *urgency); /* as it was before; legal twice */
 
 #endif

@@ -351,7 +351,7 @@ struct lh_error *lh_snapshot_copy(struct dump_job *job)
 {
 	struct lh_snapshot snapshot LH_CLEANUP(snapshot_deinit) = {.job = job};
 	LH_CLEANUP(lh_cleanup_error) struct lh_error *refusal = NULL;
-	LH_TRY(lh_crew_create(&snapshot.crew));
+	LH_TRY(lh_crew_create(lh_min_u64(lh_usable_processors(), LH_CREW_MEMBERS_MAX), &snapshot.crew));
 	job->copy.crew = snapshot.crew;
 	LH_TRY(lh_snapshot_ask_for_child(&snapshot));
 	LH_TRY(start_tracking(&snapshot, &refusal));

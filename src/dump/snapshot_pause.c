@@ -4,6 +4,7 @@
  * and lists are sorted before it.
  */
 #include "leakhunt/fault_point.h"
+#include "leakhunt/threads.h"
 #include "leakhunt/tracee.h"
 #include "snapshot.h"
 

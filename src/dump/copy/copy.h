@@ -4,7 +4,7 @@
 #ifndef LEAKHUNT_DUMP_COPY_H
 #define LEAKHUNT_DUMP_COPY_H
 
-#include "dump/plan/crew.h"
+#include "dump/plan/crew_read.h"
 #include "dump/plan/gaps.h"
 #include "dump/plan/layout.h"
 #include "leakhunt/tracee.h"

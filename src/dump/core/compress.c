@@ -1,26 +1,36 @@
 /*
  * compress: the last step of a compressed dump. Input: the spool, complete, its holes included; output:
- * frames of 1 MiB of content each, in order, and the seek table. Two threads compress; each waits for
- * its turn to write, so that frames lie one behind the other. The pause is long over.
+ * frames of 1 MiB of content each, in order, and the seek table. Two threads compress; one of them
+ * writes, in order. The pause is long over.
  */
 #include "compress.h"
 
 #include "leakhunt/format.h"
+#include "leakhunt/threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
-enum { WORKER_COUNT = 2, LEVEL = 3 };
+enum { THREAD_COUNT = 2, FRAMES_AT_ONCE = 3, LEVEL = 3 };
 
 struct frame_size {
 	uint32_t packed_bytes;
 	uint32_t content_bytes;
+};
+
+/* A frame at work. */
+struct frame {
+	uint64_t number;
+	ZSTD_CCtx *context;
+	uint8_t *content;
+	uint8_t *packed;
+	size_t packed_room;
+	size_t packed_bytes;
 };
 
 struct compression {
@@ -30,24 +40,9 @@ struct compression {
 	struct lh_copy *copy;
 	uint64_t content_bytes;
 	uint64_t frame_count;
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	/* Under the mutex. */
-	uint64_t next_frame;  /* to be compressed */
-	uint64_t write_frame; /* to be written */
 	uint64_t out_bytes;
 	struct frame_size *sizes;
-	struct lh_error *error; /* the first */
-};
-
-struct worker {
-	struct compression *compression;
-	ZSTD_CCtx *context;
-	uint8_t *content;
-	uint8_t *packed;
-	size_t packed_room;
-	pthread_t thread;
-	bool is_running;
+	struct frame frames[FRAMES_AT_ONCE];
 };
 
 bool lh_compress_gives_back(int spool_fd)
@@ -78,125 +73,69 @@ static struct lh_error *read_content(const struct compression *compression, uint
 	return NULL;
 }
 
-static struct lh_error *pack_frame(const struct worker *worker, uint64_t frame, size_t *ret_bytes)
+static struct lh_error *pack_frame(void *context, size_t place)
 {
-	const struct compression *compression = worker->compression;
-	LH_TRY(read_content(compression, frame, worker->content));
-	size_t bytes = ZSTD_compress2(worker->context, worker->packed, worker->packed_room, worker->content,
-				      content_bytes_of(compression, frame));
-	if (ZSTD_isError(bytes))
-		return lh_error_create(LH_ERROR_SYSTEM, "cannot compress %s: %s", compression->what,
-				       ZSTD_getErrorName(bytes));
-	*ret_bytes = bytes;
-	return NULL;
+	struct compression *compression = context;
+	struct frame *frame = &compression->frames[place];
+	LH_TRY(read_content(compression, frame->number, frame->content));
+	frame->packed_bytes = ZSTD_compress2(frame->context, frame->packed, frame->packed_room, frame->content,
+					     content_bytes_of(compression, frame->number));
+	return ZSTD_isError(frame->packed_bytes)
+		       ? lh_error_create(LH_ERROR_SYSTEM, "cannot compress %s: %s", compression->what,
+					 ZSTD_getErrorName(frame->packed_bytes))
+		       : NULL;
 }
 
-static struct lh_error *write_frame(struct compression *compression, uint64_t frame, const uint8_t *packed,
-				    size_t bytes)
+static struct lh_error *write_frame(void *context, size_t place)
 {
-	size_t content_bytes = content_bytes_of(compression, frame);
-	LH_TRY(lh_fd_pwrite_all(compression->out_fd, compression->what, packed, bytes, compression->out_bytes));
-	compression->out_bytes += bytes;
-	compression->sizes[frame] = (struct frame_size){(uint32_t)bytes, (uint32_t)content_bytes};
+	struct compression *compression = context;
+	const struct frame *frame = &compression->frames[place];
+	size_t content_bytes = content_bytes_of(compression, frame->number);
+	LH_TRY(lh_fd_pwrite_all(compression->out_fd, compression->what, frame->packed, frame->packed_bytes,
+				compression->out_bytes));
+	compression->out_bytes += frame->packed_bytes;
+	compression->sizes[frame->number] = (struct frame_size){(uint32_t)frame->packed_bytes, (uint32_t)content_bytes};
 	(void)fallocate(compression->spool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			(off_t)(frame * LH_FRAME_BYTES), (off_t)content_bytes);
+			(off_t)(frame->number * LH_FRAME_BYTES), (off_t)content_bytes);
 	atomic_fetch_add_explicit(&compression->copy->done_bytes, content_bytes, memory_order_relaxed);
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- the workers */
+/* ---------------------------------------------------------------- all frames */
 
-static void fail_compress(struct compression *compression, struct lh_error *error)
+static struct lh_error *submit_frames(void *context, struct lh_pipeline *pipeline)
 {
-	if (compression->error)
-		lh_error_destroy(error);
-	else
-		compression->error = error;
-	pthread_cond_broadcast(&compression->changed);
-}
-
-/* Waits for the frame's turn, with the mutex held, and writes it without. */
-static void write_in_turn(struct worker *worker, uint64_t frame, size_t bytes)
-{
-	struct compression *compression = worker->compression;
-	while (!compression->error && compression->write_frame != frame)
-		pthread_cond_wait(&compression->changed, &compression->mutex);
-	if (compression->error)
-		return;
-	pthread_mutex_unlock(&compression->mutex);
-	struct lh_error *error = write_frame(compression, frame, worker->packed, bytes);
-	pthread_mutex_lock(&compression->mutex);
-	compression->write_frame++;
-	if (error)
-		fail_compress(compression, error);
-	pthread_cond_broadcast(&compression->changed);
-}
-
-static void *compress_frames(void *argument)
-{
-	struct worker *worker = argument;
-	struct compression *compression = worker->compression;
-	pthread_mutex_lock(&compression->mutex);
-	while (!compression->error && compression->next_frame < compression->frame_count) {
-		uint64_t frame = compression->next_frame++;
-		size_t bytes = 0;
-		pthread_mutex_unlock(&compression->mutex);
-		struct lh_error *error = pack_frame(worker, frame, &bytes);
-		bool is_cancelled = atomic_load(&compression->copy->is_cancelled);
-		pthread_mutex_lock(&compression->mutex);
-		if (!error && is_cancelled)
-			error = lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
-		if (error)
-			fail_compress(compression, error);
-		else
-			write_in_turn(worker, frame, bytes);
+	struct compression *compression = context;
+	for (uint64_t number = 0; number < compression->frame_count; number++) {
+		if (atomic_load(&compression->copy->is_cancelled))
+			return lh_error_create(LH_ERROR_INTERRUPTED, "interrupted: nothing was written");
+		compression->frames[lh_pipeline_place(pipeline)].number = number;
+		LH_TRY(lh_pipeline_submit(pipeline));
 	}
-	pthread_mutex_unlock(&compression->mutex);
 	return NULL;
 }
 
-static struct lh_error *start_worker(struct compression *compression, struct worker *worker)
+static struct lh_error *init_frame(struct frame *frame)
 {
-	worker->compression = compression;
-	worker->packed_room = ZSTD_compressBound(LH_FRAME_BYTES);
-	worker->context = ZSTD_createCCtx();
-	worker->content = malloc(LH_FRAME_BYTES);
-	worker->packed = malloc(worker->packed_room);
-	if (!worker->context || !worker->content || !worker->packed)
+	frame->packed_room = ZSTD_compressBound(LH_FRAME_BYTES);
+	frame->context = ZSTD_createCCtx();
+	frame->content = malloc(LH_FRAME_BYTES);
+	frame->packed = malloc(frame->packed_room);
+	if (!frame->context || !frame->content || !frame->packed)
 		return lh_error_no_memory();
-	ZSTD_CCtx_setParameter(worker->context, ZSTD_c_compressionLevel, LEVEL);
-	ZSTD_CCtx_setParameter(worker->context, ZSTD_c_checksumFlag, 1);
-	int status = pthread_create(&worker->thread, NULL, compress_frames, worker);
-	if (status)
-		return lh_error_from_errno(status, "cannot start a thread to compress %s", compression->what);
-	worker->is_running = true;
+	ZSTD_CCtx_setParameter(frame->context, ZSTD_c_compressionLevel, LEVEL);
+	ZSTD_CCtx_setParameter(frame->context, ZSTD_c_checksumFlag, 1);
 	return NULL;
 }
 
-static void end_worker(struct worker *worker)
+static void deinit_compression(struct compression *compression)
 {
-	if (worker->is_running)
-		pthread_join(worker->thread, NULL);
-	ZSTD_freeCCtx(worker->context);
-	free(worker->content);
-	free(worker->packed);
-}
-
-static struct lh_error *run_workers(struct compression *compression)
-{
-	struct worker workers[WORKER_COUNT] = {0};
-	for (size_t i = 0; i < WORKER_COUNT; i++) {
-		struct lh_error *error = start_worker(compression, &workers[i]);
-		if (error) {
-			pthread_mutex_lock(&compression->mutex);
-			fail_compress(compression, error);
-			pthread_mutex_unlock(&compression->mutex);
-			break;
-		}
+	for (size_t i = 0; i < FRAMES_AT_ONCE; i++) {
+		ZSTD_freeCCtx(compression->frames[i].context);
+		free(compression->frames[i].content);
+		free(compression->frames[i].packed);
 	}
-	for (size_t i = 0; i < WORKER_COUNT; i++)
-		end_worker(&workers[i]);
-	return compression->error;
+	free(compression->sizes);
 }
 
 /* ---------------------------------------------------------------- the seek table */
@@ -243,18 +182,16 @@ static struct lh_error *measure_compress(struct compression *compression)
 
 struct lh_error *lh_compress(int spool_fd, int out_fd, const char *what, struct lh_copy *copy)
 {
+	LH_CLEANUP(deinit_compression)
 	struct compression compression = {.spool_fd = spool_fd, .out_fd = out_fd, .what = what, .copy = copy};
+	struct lh_pipeline_work work = {
+		.context = &compression, .produce = submit_frames, .work = pack_frame, .finish = write_frame};
 	LH_TRY(measure_compress(&compression));
 	compression.sizes = calloc(compression.frame_count + 1, sizeof(*compression.sizes));
 	if (!compression.sizes)
 		return lh_error_no_memory();
-	pthread_mutex_init(&compression.mutex, NULL);
-	pthread_cond_init(&compression.changed, NULL);
-	struct lh_error *error = run_workers(&compression);
-	if (!error)
-		error = write_table(&compression);
-	pthread_cond_destroy(&compression.changed);
-	pthread_mutex_destroy(&compression.mutex);
-	free(compression.sizes);
-	return error;
+	for (size_t i = 0; i < FRAMES_AT_ONCE; i++)
+		LH_TRY(init_frame(&compression.frames[i]));
+	LH_TRY(lh_pipeline_run(&work, THREAD_COUNT, FRAMES_AT_ONCE));
+	return write_table(&compression);
 }

@@ -4,7 +4,7 @@
 #ifndef LEAKHUNT_DUMP_LOOK_H
 #define LEAKHUNT_DUMP_LOOK_H
 
-#include "crew.h"
+#include "crew_read.h"
 #include "plan.h"
 #include "ranges.h"
 

@@ -7,7 +7,7 @@
 #define LEAKHUNT_DUMP_DIRTY_TRACKER_H
 
 #include "dump/plan/context.h"
-#include "dump/plan/crew.h"
+#include "dump/plan/crew_read.h"
 #include "leakhunt/tracee.h"
 
 /* What tracking has done to the target so far, also where it failed. */

@@ -12,6 +12,7 @@
 #include "file_pages.h"
 #include "huge_pages.h"
 #include "leakhunt/fault_point.h"
+#include "leakhunt/threads.h"
 #include "leakhunt/tracee.h"
 #include "track_ranges.h"
 

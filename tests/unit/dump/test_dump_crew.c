@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dump/plan/crew.h"
+#include "dump/plan/crew_read.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void each_piece_is_done_once(void **state)
 {
 	struct lh_crew *crew = NULL;
 	(void)state;
-	assert_success(lh_crew_create(&crew));
+	assert_success(lh_crew_create(LH_CREW_MEMBERS_MAX, &crew));
 	assert_true(lh_crew_size(crew) >= 1 && lh_crew_size(crew) <= LH_CREW_MEMBERS_MAX);
 	assert_rounds(crew);
 	lh_crew_destroy(crew);
@@ -85,7 +85,7 @@ static void shared_reading_is_reading(void **state)
 {
 	struct lh_crew *crew = NULL;
 	(void)state;
-	assert_success(lh_crew_create(&crew));
+	assert_success(lh_crew_create(LH_CREW_MEMBERS_MAX, &crew));
 	const size_t holes[] = {PAGE_COUNT, 0, 1, PAGE_COUNT / 2 - 1, PAGE_COUNT / 2, PAGE_COUNT - 1};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(holes); i++) {
 		assert_reading(crew, holes[i]);

@@ -2,7 +2,8 @@
  * urgent: the lowest of the real-time priorities for the calling thread, and back. It never fails: a thread
  * that may not have it waits for its turn like others.
  */
-#include "leakhunt/tracee.h"
+#include "urgent.h"
+#include "leakhunt/threads.h"
 
 bool lh_is_urgent(void)
 {

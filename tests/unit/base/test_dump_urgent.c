@@ -4,7 +4,8 @@
  */
 #include "unit.h"
 
-#include "leakhunt/tracee.h"
+#include "base/urgent.h"
+#include "leakhunt/threads.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

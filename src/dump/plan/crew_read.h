@@ -1,0 +1,17 @@
+/*
+ * crew_read: what a crew does for a target that stands still, whose processors are free meanwhile. Private to dump.
+ */
+#ifndef LEAKHUNT_DUMP_CREW_READ_H
+#define LEAKHUNT_DUMP_CREW_READ_H
+
+#include "leakhunt/proc.h"
+#include "leakhunt/threads.h"
+
+/* Members of a crew of dump, at most: one for each processor. */
+#define LH_CREW_MEMBERS_MAX 8
+
+/* lh_process_read_ranges, shared; `crew` may be NULL. */
+size_t lh_crew_read_ranges(struct lh_crew *crew, const struct lh_process *process, const struct lh_range *ranges,
+			   size_t count, void *ret);
+
+#endif
