@@ -28,8 +28,9 @@
 
 /* How long a thread may take to stop. One in uninterruptible sleep (NFS, vfork) does not until it wakes. */
 #define STOP_PATIENCE_NS (2 * LH_NS_PER_S)
-/* How long the threads that do not stop keep the others waiting when all are let go. */
-#define DETACH_PATIENCE_NS (100 * LH_NS_PER_MS)
+/* How long a thread in uninterruptible sleep is waited for when all are let go, and any other one. */
+#define DETACH_PATIENCE_NS    (100 * LH_NS_PER_MS)
+#define STRAGGLER_PATIENCE_NS (60 * LH_NS_PER_S)
 /* A process may spawn threads while we stop them, but each pass stops all that could spawn. */
 enum { PASSES_MAX = 100 };
 
@@ -40,6 +41,8 @@ enum thread_phase {
 	THREAD_SEIZED,  /* traced, and running */
 	THREAD_ASKED,   /* interrupted */
 	THREAD_STOPPED, /* in a ptrace stop */
+	THREAD_LET_GO,  /* not traced any more */
+	THREAD_LEFT,    /* on its way to a stop, in uninterruptible sleep: the kernel detaches it at our end */
 	THREAD_GONE,    /* ended */
 };
 
@@ -493,30 +496,54 @@ static void unmend_if_signalled(struct frozen_thread *thread, uint64_t caught)
 		thread->is_mended = false;
 }
 
-/*
- * A thread that was not stopped yet, or that took over another's tid by exec, can only be let go from
- * a stop. One in uninterruptible sleep is left to the kernel, which detaches it when leakhunt ends.
- */
-static void detach_running(struct frozen_thread *thread, uint64_t deadline_ns)
-{
-	static const struct timespec nap = {.tv_nsec = 20000};
-	if (ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0)
-		return;
-	thread->phase = THREAD_ASKED;
-	while (is_awaited(thread) && lh_clock_monotonic_ns() < deadline_ns)
-		nanosleep(&nap, NULL);
-	if (thread->phase == THREAD_STOPPED)
-		(void)ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal);
-}
-
-static void let_go(struct frozen_thread *thread, uint64_t caught, uint64_t deadline_ns)
+/* What was asked to stop, or took over the tid of another by exec, can only be let go from a stop. */
+static void let_go(struct frozen_thread *thread, uint64_t caught)
 {
 	if (thread->phase == THREAD_GONE)
 		return;
 	if (thread->is_mended)
 		unmend_if_signalled(thread, caught);
-	if (thread->phase != THREAD_STOPPED || ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal) < 0)
-		detach_running(thread, deadline_ns);
+	if (thread->phase == THREAD_STOPPED && !ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal))
+		thread->phase = THREAD_LET_GO;
+	else if (thread->phase != THREAD_ASKED)
+		thread->phase = ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 ? THREAD_GONE : THREAD_ASKED;
+}
+
+/* Whether any thread is still on its way to a stop. Those in uninterruptible sleep are given up, if told so. */
+static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
+{
+	bool are_left = false;
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		struct frozen_thread *thread = &freeze->threads.items[i];
+		if (thread->phase != THREAD_ASKED)
+			continue;
+		if (!is_on_its_way(freeze, thread))
+			let_go(thread, freeze->caught);
+		else if (gives_up && state_letter(freeze->process, thread->tid) == 'D')
+			thread->phase = THREAD_LEFT;
+		are_left |= thread->phase == THREAD_ASKED;
+	}
+	return are_left;
+}
+
+/*
+ * The others run meanwhile. One that stays traced would stand still from its stop to our end, and its call would fail
+ * then: so on a busy machine each is waited for. One in uninterruptible sleep, which may last for good, is left to the
+ * kernel, which detaches it when leakhunt ends.
+ */
+static void await_stragglers(struct lh_freeze *freeze)
+{
+	static const struct timespec nap = {.tv_nsec = 20000};
+	uint64_t begun_ns = lh_clock_monotonic_ns(), looked_ns = begun_ns;
+	for (bool gives_up = false; let_stragglers_go(freeze, gives_up);) {
+		uint64_t now_ns = lh_clock_monotonic_ns();
+		if (now_ns - begun_ns > STRAGGLER_PATIENCE_NS)
+			return;
+		gives_up = now_ns - looked_ns > DETACH_PATIENCE_NS;
+		if (gives_up)
+			looked_ns = now_ns;
+		nanosleep(&nap, NULL);
+	}
 }
 
 static uint64_t caught_if_mended(const struct lh_freeze *freeze)
@@ -534,15 +561,16 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 	if (!freeze)
 		return cost;
 	uint64_t caught = caught_if_mended(freeze);
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + DETACH_PATIENCE_NS; /* of all, however many do not stop */
 	for (size_t i = 0; i < freeze->threads.count; i++) {
 		struct frozen_thread *thread = &freeze->threads.items[i];
-		let_go(thread, caught, deadline_ns);
+		let_go(thread, caught);
 		lh_fault_point("freeze-let-one-go");
-		cost.mended_count += thread->is_mended;
 		if (thread->phase != THREAD_GONE && thread->asked_ns)
 			cost.pause_ns = lh_max_u64(cost.pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);
 	}
+	await_stragglers(freeze);
+	for (size_t i = 0; i < freeze->threads.count; i++)
+		cost.mended_count += freeze->threads.items[i].is_mended;
 	if (freeze->folder)
 		closedir(freeze->folder);
 	lh_vec_deinit(&freeze->threads);
