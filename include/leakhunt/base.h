@@ -309,6 +309,13 @@ unsigned lh_usable_processors(void);
 /* Reads a whole regular file or pipe into `*ret`. More than `max_bytes` is LH_ERROR_FORMAT. */
 struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_buffer *ret) LH_NODISCARD;
 
+/*
+ * Opens a path below a root, never beyond it: symbolic links of a target's file system must not lead out of it
+ * (openat2(2), Linux 5.6; before that they may). A descriptor, which is the caller's, or -1 and errno.
+ */
+typedef int lh_open_call(int root_fd, const char *path, int flags);
+lh_open_call lh_open_below;
+
 /* Reads from `fd` to its end, appending to `*ret`. `what` names it in errors. */
 struct lh_error *lh_fd_read_all(int fd, const char *what, uint64_t max_bytes, struct lh_buffer *ret) LH_NODISCARD;
 

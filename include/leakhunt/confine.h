@@ -31,7 +31,14 @@ struct lh_confine_support lh_confine_support(void);
 /* Never fails: what cannot be given up is kept. */
 void lh_confine(const struct lh_confine_options *options);
 
-/* Once the inputs are open: keeps at most CAP_DAC_READ_SEARCH of what lh_confine has kept, and that only if told so. */
-void lh_confine_settle(bool keeps_reading_power);
+/* Once the inputs are open: gives up the rest, CAP_DAC_READ_SEARCH too. */
+void lh_confine_settle(void);
+
+/*
+ * As lh_open_below, and where the caller may not read (EACCES) and lh_confine was told to keep that power: through a
+ * process that does nothing but open files. By it come O_PATH | O_CLOEXEC descriptors, and regular ELF files for
+ * O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY; EACCES otherwise. For several threads.
+ */
+int lh_confined_open_below(int root_fd, const char *path, int flags);
 
 #endif

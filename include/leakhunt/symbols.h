@@ -28,6 +28,9 @@ struct lh_symbol {
 
 struct lh_symbols;
 
+/* How files of modules are opened from now on: lh_open_below at first. Before there are threads. */
+void lh_symbols_open_files_by(lh_open_call *open_file);
+
 /*
  * Opens the modules of `image` under `root` (NULL: the image's own root). A module whose file is
  * missing, unreadable, or has another build id than the image says is left unnamed and counted.

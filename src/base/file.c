@@ -5,10 +5,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+int lh_open_below(int root_fd, const char *path, int flags)
+{
+	struct open_how how = {.flags = (unsigned)flags, .resolve = RESOLVE_IN_ROOT};
+	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+		return fd;
+	return openat(root_fd, path + strspn(path, "/"), flags);
+}
 
 struct lh_error *lh_fd_read_all(int fd, const char *what, uint64_t max_bytes, struct lh_buffer *ret)
 {

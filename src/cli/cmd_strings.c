@@ -152,7 +152,7 @@ static struct lh_error *open_image(const struct lh_strings_request *request, str
 	LH_TRY(request->is_process ? open_process(request, ret_process, ret) : open_file(request, ret));
 	lh_image_ask_owners(*ret);
 	/* Modules and their symbols are opened while scanning. */
-	lh_confine_settle(!request->is_list);
+	lh_confine_settle();
 	return NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "leakhunt/confine.h"
 #include "leakhunt/format.h"
 #include "leakhunt/image.h"
+#include "leakhunt/symbols.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,7 @@ void lh_confinement_apply(const struct lh_confinement *confinement)
 		.cache_folder = confinement->cache_folder,
 		.keeps_reading_power = confinement->keeps_reading_power,
 	};
+	lh_symbols_open_files_by(lh_confined_open_below);
 	lh_confine(&options);
 }
 

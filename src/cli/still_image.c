@@ -105,7 +105,7 @@ static struct lh_error *confine_to_symbols(void)
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
 	lh_confinement_apply(&confinement);
-	lh_confine_settle(true);
+	lh_confine_settle();
 	return NULL;
 }
 
@@ -118,7 +118,7 @@ struct lh_error *lh_snapshots_open_saved(const char *const *paths, size_t count,
 	lh_confinement_apply(&confinement);
 	for (size_t i = 0; i < count; i++)
 		LH_TRY(lh_image_open_file(paths[i], NULL, &ret[i]));
-	lh_confine_settle(true);
+	lh_confine_settle();
 	return NULL;
 }
 

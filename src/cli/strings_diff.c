@@ -103,7 +103,7 @@ static struct lh_error *open_sides(const struct lh_arguments *arguments, struct 
 	lh_image_ask_owners(before->image);
 	lh_image_ask_owners(after->image);
 	/* Modules and their symbols are opened while scanning. */
-	lh_confine_settle(true);
+	lh_confine_settle();
 	return NULL;
 }
 

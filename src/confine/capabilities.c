@@ -12,6 +12,13 @@
 
 enum { CAPABILITIES_MAX = 64 };
 
+bool lh_capabilities_have(int capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	return syscall(SYS_capget, &header, data) == 0 && data[capability / 32].effective >> capability % 32 & 1;
+}
+
 static void drop_bounding_set(uint64_t kept)
 {
 	for (int i = 0; i < CAPABILITIES_MAX && prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++) {

@@ -20,14 +20,9 @@ struct lh_confine_support lh_confine_support(void)
 #endif
 }
 
-static uint64_t reading_power(bool is_kept)
-{
-	return is_kept ? UINT64_C(1) << CAP_DAC_READ_SEARCH : 0;
-}
-
 static uint64_t kept_capabilities(const struct lh_confine_options *options)
 {
-	uint64_t kept = reading_power(options->keeps_reading_power);
+	uint64_t kept = options->keeps_reading_power ? UINT64_C(1) << CAP_DAC_READ_SEARCH : 0;
 	/* Landlock says where: root may write in folders of others only with this one. */
 	return options->write_folder ? kept | UINT64_C(1) << CAP_DAC_OVERRIDE : kept;
 }
@@ -40,12 +35,14 @@ void lh_confine(const struct lh_confine_options *options)
 	json_object_seed(0);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	lh_landlock_apply(options);
+	if (options->keeps_reading_power && lh_capabilities_have(CAP_DAC_READ_SEARCH))
+		lh_file_opener_start();
 	lh_capabilities_drop(kept_capabilities(options));
 	lh_syscall_filter_apply(options, lh_landlock_abi() > 0);
 }
 
-void lh_confine_settle(bool keeps_reading_power)
+void lh_confine_settle(void)
 {
 	if (!lh_confine_support().is_off)
-		lh_capabilities_drop(reading_power(keeps_reading_power));
+		lh_capabilities_drop(0);
 }

@@ -6,8 +6,14 @@
 
 #include "leakhunt/confine.h"
 
+/* Whether this one is effective. */
+bool lh_capabilities_have(int capability);
+
 /* Gives up all capabilities but those of the mask (1 << CAP_*), and every way to get others back. */
 void lh_capabilities_drop(uint64_t kept);
+
+/* Once; before there are threads. Without one, lh_confined_open_below opens what its caller may. */
+void lh_file_opener_start(void);
 
 /* Needs no_new_privs or CAP_SYS_ADMIN. */
 int lh_landlock_abi(void);

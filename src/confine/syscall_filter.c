@@ -86,6 +86,8 @@ static const int allowed[] = {
 	SCMP_SYS(uname),
 	SCMP_SYS(capget),
 	SCMP_SYS(capset),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvmsg),
 	SCMP_SYS(poll),
 	SCMP_SYS(ppoll),
 };
