@@ -47,8 +47,8 @@ struct lh_heap_sink {
 	const uint8_t *view;
 	struct lh_range viewed;
 	LH_VEC(uint64_t) cached; /* addresses marked by the walker */
-/* In typed arenas, blocks of further types keep the last number: only what they are, asked one by one, is lost. */
-enum { LH_HEAP_ARENAS_MAX = 1 << 12, LH_HEAP_TYPES_KEPT = (1 << 12) - 1 };
+	size_t first_chunk, first_arena, first_extent, first_type;
+	uint64_t steps_left; /* reads and blocks of this walk */
 };
 
 /* How often a walk reads at most: bounds what lists and counts of a damaged heap ask for. */

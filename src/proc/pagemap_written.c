@@ -49,7 +49,7 @@ void lh_pagemap_note_taken(struct lh_pagemap *pagemap, const struct lh_range *ta
 
 /* ---------------------------------------------------------------- doubts */
 
-static struct lh_error *add_doubt(struct lh_pagemap *pagemap, uint64_t start, uint64_t end)
+static struct lh_error *doubt_range(struct lh_pagemap *pagemap, uint64_t start, uint64_t end)
 {
 	return start < end ? lh_vec_push(&pagemap->doubts, (struct lh_range){start, end}) : NULL;
 }
@@ -69,10 +69,10 @@ static struct lh_error *doubt_untaken(struct lh_pagemap *pagemap, struct lh_rang
 {
 	uint64_t at = piece.start;
 	for (size_t i = find_taken(pagemap, at); i < pagemap->taken_count && pagemap->taken[i].start < piece.end; i++) {
-		LH_TRY(add_doubt(pagemap, at, pagemap->taken[i].start));
+		LH_TRY(doubt_range(pagemap, at, pagemap->taken[i].start));
 		at = pagemap->taken[i].end;
 	}
-	return add_doubt(pagemap, at, piece.end);
+	return doubt_range(pagemap, at, piece.end);
 }
 
 /* admin-guide/mm/pagemap.rst: bit 63. */
@@ -99,7 +99,7 @@ static struct lh_error *doubt_if_gone(struct lh_pagemap *pagemap, struct lh_rang
 		return NULL; /* doubted already */
 	bool is_there = false;
 	LH_TRY(is_present(pagemap, lh_max_u64(pagemap->taken[i].start, area.start), &is_there));
-	return is_there ? NULL : add_doubt(pagemap, area.start, area.end);
+	return is_there ? NULL : doubt_range(pagemap, area.start, area.end);
 }
 
 /* Where something is unprotected, there is a page table. */
@@ -196,7 +196,7 @@ static struct lh_error *find_in_piece(struct lh_pagemap *pagemap, struct lh_rang
 		return lh_scan_piece(pagemap, &query_find_written, piece, ret);
 	LH_TRY(scan_unprotected(pagemap, piece, &is_tracked, &found));
 	for (size_t i = 0; i < found; i++)
-		LH_TRY(add_doubt(pagemap, pagemap->regions[i].start, pagemap->regions[i].end));
+		LH_TRY(doubt_range(pagemap, pagemap->regions[i].start, pagemap->regions[i].end));
 	LH_TRY(doubt_gone_tables(pagemap, piece, found));
 	if (!is_tracked || found == LH_SCAN_REGIONS || join_doubts(pagemap) > lh_range_bytes(piece) / 2)
 		return lh_scan_piece(pagemap, &query_find_written, piece, ret);
