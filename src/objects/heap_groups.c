@@ -317,7 +317,10 @@ static struct lh_error *group_by_runtime(struct grouping *grouping)
 	size_t count;
 	const struct lh_heap_type *types = lh_heap_types(grouping->heap, &count);
 	for (size_t i = 0; i < count; i++) {
-		struct lh_heap_group wanted = {LH_GROUP_TYPE, types[i].kind, types[i].name, types[i].detail, 0, 0, 0};
+		struct lh_heap_group wanted = {.basis = LH_GROUP_TYPE,
+					       .kind = types[i].kind,
+					       .name = types[i].name,
+					       .detail = types[i].detail};
 		struct lh_heap_group *row;
 		if (!types[i].count)
 			continue;
@@ -435,7 +438,9 @@ struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *
 	else if (type)
 		LH_TRY(count_group_block(
 			&grouping,
-			&(struct lh_heap_group){LH_GROUP_TYPE, type->kind, type->name, type->detail, 0, 0, 0}, &chunk));
+			&(struct lh_heap_group){
+				.basis = LH_GROUP_TYPE, .kind = type->kind, .name = type->name, .detail = type->detail},
+			&chunk));
 	if (!groups.count)
 		LH_TRY(group_block(&grouping, &chunk));
 	end_grouping(&groups, ret);
