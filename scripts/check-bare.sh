@@ -13,8 +13,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 [ -e "$folder/bin/sh" ] || debootstrap --variant=minbase "$release" "$folder" http://deb.debian.org/debian
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
-rm -rf "$folder/root/leakhunt/.git"
 mkdir -p "$folder/root/leakhunt"
+find "$folder/root/leakhunt" -mindepth 1 -maxdepth 1 ! -name .build -exec rm -r {} +
 git -C "$root" archive HEAD | tar -x -C "$folder/root/leakhunt"
 chroot "$folder" sh -c 'command -v make >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends make; }' >/dev/null
 

@@ -1,5 +1,5 @@
 /*
- * family_openssl: types of OpenSSL 1.1.1 to 3.3, by the tables that their objects point to and by what stands
+ * family_openssl: types of OpenSSL 1.1.1 to 3.5, by the tables that their objects point to and by what stands
  * around the pointer. No size and no version is asked for: fields are recognized by what they hold.
  *
  * Sources: ssl/ssl_local.h and ssl/ssl_local.h of 3.2 (struct ssl_st, ssl_ctx_st, ssl_session_st),
@@ -25,7 +25,7 @@ struct openssl_rule {
 	const char *const *accessors;
 	/* Whether the word belongs to an object of this type; fills `ret` with what is special to it, or "". */
 	bool (*is_object)(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_MAX]);
-	bool has_buffers; /* of records, which are chunks of their own */
+	bool has_buffers; /* of records */
 };
 
 static uint32_t low_half(uint64_t word)
@@ -141,30 +141,54 @@ static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DET
 	return true;
 }
 
-/*
- * {unsigned char *buf; size_t default_len, len, offset, left; ...} of 1.1.1 to 3.1 (ssl/record/record.h), for what is
- * read and for what is written: `buf` is as long as `len` says, by the size that malloc keeps in front of it.
- */
-static bool find_record_buffer(const struct lh_object_view *view, uint64_t offset, struct lh_chunk *ret)
+/* The beginning of an object that may own buffers, as words. */
+struct owner_words {
+	uint64_t words[1024];
+	size_t count;
+};
+
+static void read_owner(const struct lh_image *image, uint64_t addr, uint64_t bytes, struct owner_words *ret)
 {
-	enum { ADDR, DEFAULT, LENGTH, OFFSET, LEFT, WORDS, LENGTH_MIN = 512, LENGTH_MAX = 1 << 17, SIZE_FLAGS = 7 };
-	uint64_t words[WORDS], size, next_size;
-	for (size_t i = 0; i < WORDS; i++) {
-		uint64_t at = view->chunk.memory_addr + offset + i * 8;
-		if (!lh_object_word(view, (int64_t)(at - view->hit->addr), &words[i]))
-			return false;
-	}
-	if (!lh_object_is_pointer(words[ADDR]) || words[ADDR] % 16 || words[LENGTH] < LENGTH_MIN ||
-	    words[LENGTH] > LENGTH_MAX || words[DEFAULT] > LENGTH_MAX || words[OFFSET] > words[LENGTH] ||
-	    words[LEFT] > words[LENGTH] - words[OFFSET] || lh_image_read(view->image, words[ADDR] - 8, &size, 8) != 8)
+	ret->count = lh_image_read(image, addr, ret->words, lh_min_u64(bytes, sizeof(ret->words))) / 8;
+}
+
+/* A chunk by the sizes that malloc keeps in front of it and of the next one. */
+static bool find_chunk_at(const struct lh_image *image, uint64_t addr, struct lh_chunk *ret)
+{
+	enum { SIZE_FLAGS = 7, SIZE_MIN = 32, SIZE_MAX_BYTES = 1 << 18 };
+	uint64_t size, next_size;
+	if (!lh_object_is_pointer(addr) || addr % 16 || lh_image_read(image, addr - 8, &size, 8) != 8)
 		return false;
 	size &= ~(uint64_t)SIZE_FLAGS;
+	if (size < SIZE_MIN || size > SIZE_MAX_BYTES || lh_image_read(image, addr - 8 + size, &next_size, 8) != 8)
+		return false;
+	*ret = (struct lh_chunk){.memory_addr = addr, .size_bytes = size, .is_used = next_size & 1};
+	return true;
+}
+
+/*
+ * {unsigned char *buf; size_t default_len, len, offset, left; ...} (ssl/record/record.h, from 3.2 on
+ * ssl/record/methods/recmethod_local.h), for what is read and for what is written: `buf` is as long as `len` says.
+ */
+static bool find_record_buffer(const struct lh_image *image, const uint64_t *words, struct lh_chunk *ret)
+{
+	enum { ADDR, DEFAULT, LENGTH, OFFSET, LEFT, LENGTH_MIN = 512, LENGTH_MAX = 1 << 17 };
+	if (words[LENGTH] < LENGTH_MIN || words[LENGTH] > LENGTH_MAX || words[DEFAULT] > LENGTH_MAX ||
+	    words[OFFSET] > words[LENGTH] || words[LEFT] > words[LENGTH] - words[OFFSET] ||
+	    !find_chunk_at(image, words[ADDR], ret))
+		return false;
 	/* malloc.c, request2size; up to 16 bytes that are too few for a chunk stay in it. */
 	uint64_t least = lh_align_up(words[LENGTH] + 8, 16);
-	if (size < least || size > least + 16 || lh_image_read(view->image, words[ADDR] - 8 + size, &next_size, 8) != 8)
-		return false;
-	*ret = (struct lh_chunk){.memory_addr = words[ADDR], .size_bytes = size, .is_used = next_size & 1};
-	return true;
+	return ret->size_bytes >= least && ret->size_bytes <= least + 16;
+}
+
+/* {libctx, propq, int isdtls, version, role, direction, ...} (recmethod_local.h of 3.2 to 3.5). */
+static bool is_record_layer(const struct owner_words *owner)
+{
+	enum { DTLS_VERSION = 2, ROLE_DIRECTION = 3, WORDS_MIN = 64 };
+	return owner->count >= WORDS_MIN && low_half(owner->words[DTLS_VERSION]) <= 1 &&
+	       protocol_name((uint32_t)(owner->words[DTLS_VERSION] >> 32)) &&
+	       !(owner->words[ROLE_DIRECTION] & ~(uint64_t)0x100000001);
 }
 
 /* ---------------------------------------------------------------- libcrypto */
@@ -277,21 +301,45 @@ static bool is_string_table(struct lh_symbols *symbols, struct lh_family_target 
 	return ret->name != NULL;
 }
 
-static struct lh_error *count_record_buffers(struct lh_object_sink *sink, const struct lh_object_view *view,
-					     const char *owner)
+static struct lh_error *count_owned(struct lh_object_sink *sink, const char *name, const struct lh_chunk *chunk)
 {
-	for (uint64_t offset = 0; offset < view->chunk.size_bytes - 8; offset += 8) {
-		struct lh_chunk buffer;
-		if (!find_record_buffer(view, offset, &buffer))
+	struct lh_object_claim claim = {
+		.name = name,
+		.addr = chunk->memory_addr,
+		.bytes = chunk->size_bytes,
+		.is_freed = !chunk->is_used,
+		.detail = "of SSL",
+	};
+	return lh_object_sink_add(sink, &claim);
+}
+
+static struct lh_error *count_record_buffers(struct lh_object_sink *sink, const struct lh_image *image,
+					     const struct owner_words *owner)
+{
+	enum { BUFFER_WORDS = 5 };
+	struct lh_chunk buffer;
+	for (size_t i = 0; i + BUFFER_WORDS <= owner->count; i++) {
+		if (find_record_buffer(image, owner->words + i, &buffer))
+			LH_TRY(count_owned(sink, "record buffer", &buffer));
+	}
+	return NULL;
+}
+
+/* Buffers are the connection's up to 3.1, and from 3.2 on those of two record layers that it points to. */
+static struct lh_error *count_records(struct lh_object_sink *sink, const struct lh_object_view *view)
+{
+	struct owner_words connection, layer;
+	struct lh_chunk chunk;
+	read_owner(view->image, view->chunk.memory_addr, view->chunk.size_bytes - 8, &connection);
+	LH_TRY(count_record_buffers(sink, view->image, &connection));
+	for (size_t i = 0; i < connection.count; i++) {
+		if (!find_chunk_at(view->image, connection.words[i], &chunk) || !chunk.is_used)
 			continue;
-		struct lh_object_claim claim = {
-			.name = "record buffer",
-			.addr = buffer.memory_addr,
-			.bytes = buffer.size_bytes,
-			.is_freed = !buffer.is_used,
-		};
-		snprintf(claim.detail, sizeof(claim.detail), "of %s", owner);
-		LH_TRY(lh_object_sink_add(sink, &claim));
+		read_owner(view->image, chunk.memory_addr, chunk.size_bytes - 8, &layer);
+		if (!is_record_layer(&layer))
+			continue;
+		LH_TRY(count_owned(sink, "record layer", &chunk));
+		LH_TRY(count_record_buffers(sink, view->image, &layer));
 	}
 	return NULL;
 }
@@ -306,9 +354,7 @@ static struct lh_error *take_openssl(struct lh_object_sink *sink, const struct l
 		if (!fits || !rule->is_object(view, claim.detail))
 			continue;
 		LH_TRY(lh_object_sink_add(sink, &claim));
-		return view->has_chunk && view->chunk.is_used && rule->has_buffers
-			       ? count_record_buffers(sink, view, rule->name)
-			       : NULL;
+		return view->has_chunk && view->chunk.is_used && rule->has_buffers ? count_records(sink, view) : NULL;
 	}
 	return NULL;
 }
