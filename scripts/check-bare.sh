@@ -2,7 +2,7 @@
 # Runs a command, `make demo check` if none is given, on a bare Debian: a minimal installation in a folder, as root in a
 # chroot, no locale, SIGINT ignored, other namespaces of processes and mounts.
 #   check-bare.sh RELEASE FOLDER [COMMAND...]     RELEASE: bookworm, trixie; FOLDER is made if it is missing
-# Takes what is committed. Needs root, debootstrap, and 3 GB.
+# Takes the files that git knows. Needs root, debootstrap, and 3 GB.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 release=$1
@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
 mkdir -p "$folder/root/leakhunt"
 find "$folder/root/leakhunt" -mindepth 1 -maxdepth 1 ! -name .build -exec rm -r {} +
-git -C "$root" archive HEAD | tar -x -C "$folder/root/leakhunt"
+git -C "$root" ls-files -z | tar -c -C "$root" --null -T - | tar -x -C "$folder/root/leakhunt"
 chroot "$folder" sh -c 'command -v make >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends make; }' >/dev/null
 
 # The mounts and all processes end with the namespaces.
