@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -187,7 +188,7 @@ static bool expects_success(const struct attempt *attempt, const struct lh_confi
 static int run_attempts(const struct lh_confine_options *options)
 {
 	lh_confine(options);
-	lh_confine_settle(false);
+	lh_confine_settle();
 	for (size_t i = 0; i < LH_ARRAY_COUNT(attempts); i++) {
 		const struct attempt *attempt = &attempts[i];
 		if (attempt->needs_landlock && !lh_confine_support().landlock_abi)
@@ -316,6 +317,63 @@ static void test_output(void **state)
 			&(struct lh_confine_options){.read_paths = paths, .read_count = 1, .write_folder = folder});
 }
 
+/* Files of somebody else, which none but the opener may read. */
+static void make_file_of_nobody(const char *name, const char *bytes, size_t length)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0);
+	assert_int_equal(write(fd, bytes, length), length);
+	assert_int_equal(fchown(fd, 65534, 65534), 0);
+	close(fd);
+}
+
+static bool asks_in_vain(int root_fd, const char *path, int flags)
+{
+	int fd = lh_confined_open_below(root_fd, path, flags);
+	return fd < 0 && errno == EACCES;
+}
+
+/* In the child: 0, or which attempt went otherwise. */
+static int ask_for_files(void)
+{
+	const int reading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	const char *paths[] = {folder};
+	char magic[4] = "";
+	lh_confine(&(struct lh_confine_options){.read_paths = paths, .read_count = 1, .keeps_reading_power = true});
+	lh_confine_settle();
+	int root_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return 1;
+	int fd = lh_confined_open_below(root_fd, "module", reading);
+	if (fd < 0 || read(fd, magic, sizeof(magic)) != sizeof(magic) || memcmp(magic, "\177ELF", sizeof(magic)) != 0)
+		return 2;
+	if (!asks_in_vain(root_fd, "shadow", reading))
+		return 3;
+	return asks_in_vain(root_fd, "module", O_RDWR | O_CLOEXEC) ? 0 : 4;
+}
+
+static void test_modules_of_others(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"module", "shadow"};
+	int status;
+	if (geteuid() != 0 || lh_confine_support().is_off)
+		skip();
+	make_file_of_nobody("module", "\177ELF\2\1\1", 7);
+	make_file_of_nobody("shadow", "root:*:", 7);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(ask_for_files());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(names); i++) {
+		char path[128];
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		unlink(path);
+	}
+	assert_int_equal(status, 0);
+}
+
 /* In a child: the test itself stays as it is. */
 static void test_no_core(void **state)
 {
@@ -343,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_files_only),
 		cmocka_unit_test(test_servers),
 		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_modules_of_others),
 		cmocka_unit_test(test_no_core),
 	};
 	return cmocka_run_group_tests(tests, make_world, unmake_world);
