@@ -90,11 +90,12 @@ enum lh_hunt_why {
 	LH_HUNT_WHY_NOT_RELEASED, /* the kind of growth itself says so: not joined, closed or unmapped */
 	LH_HUNT_WHY_IN_USE,       /* blocks handed out and not freed make up most of the growth */
 	LH_HUNT_WHY_FREED,        /* blocks that were freed, and that the allocator keeps */
-	LH_HUNT_WHY_REFERENCED,   /* CPython frees what has no reference: there are references, or cycles */
+	LH_HUNT_WHY_REFERENCED,   /* CPython and PHP free what has no reference: there are references, or cycles */
 	LH_HUNT_WHY_COLLECTOR,    /* of a runtime whose collector decides; reachability is not known */
+	LH_HUNT_WHY_RUNNING,      /* stacks of threads that have not ended */
 };
 
-/* "unknown", "no-growth", "not-released", "in-use", "freed", "referenced", "collector". */
+/* "unknown", "no-growth", "not-released", "in-use", "freed", "referenced", "collector", "running". */
 const char *lh_hunt_why_name(enum lh_hunt_why why);
 
 /* What allocators of a dump say of themselves. */

@@ -20,7 +20,7 @@ const struct lh_manual_section lh_manual_hunt[] = {
 	 "As far as the evidence goes. not released: the kind of growth itself says so, such as stacks of threads that "
 	 "nobody joined. in use: the allocator's own structures count the blocks as not freed. freed: the allocator "
 	 "keeps "
-	 "what the program freed. referenced: CPython frees an object with its last reference. collector: a runtime "
+	 "what the program freed. referenced: CPython and PHP free a value with its last reference. collector: a runtime "
 	 "with a "
 	 "tracing collector. leakhunt does not yet tell lost blocks from held ones.\n\n"
 	 "* what to do\n"

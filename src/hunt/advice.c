@@ -88,7 +88,8 @@ static void say_type(struct lh_hunt *hunt)
 static const struct advice *find_runtime(const struct lh_hunt *hunt)
 {
 	const char *word = hunt->has_cause ? hunt->cause.word : "";
-	if (hunt->why == LH_HUNT_WHY_REFERENCED)
+	bool is_php = hunt->suspect && hunt->suspect->kind == LH_REGION_ZEND;
+	if (hunt->why == LH_HUNT_WHY_REFERENCED && !is_php)
 		word = "python-pools";
 	/* Buffers of node lie in malloc's heap. */
 	else if (hunt->facts.has_v8 && hunt->why == LH_HUNT_WHY_IN_USE)

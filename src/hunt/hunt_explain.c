@@ -168,7 +168,9 @@ static void add_block_row(struct lh_hunt *hunt, const struct lh_size_table sizes
 		best.after_count = after->count;
 		best.each_bytes = after->size_bytes;
 	}
-	if (best.count > 1 && is_notable(hunt, best.bytes))
+	/* A single one counts where it is most of the growth: a pool that doubles. */
+	bool is_most = (double)best.bytes >= MOST_SHARE * (double)hunt->compared_bytes;
+	if ((best.count > 1 || (best.count && is_most)) && is_notable(hunt, best.bytes))
 		add_row(hunt, &best);
 }
 
@@ -247,10 +249,10 @@ static enum lh_hunt_why why_by_heap(const struct lh_hunt *hunt)
 		return LH_HUNT_WHY_UNKNOWN;
 	double used = (double)after->used_bytes - (double)before->used_bytes;
 	double freed = (double)after->free_bytes - (double)before->free_bytes;
-	double all = used + freed;
-	if (all <= 0)
+	if (used <= 0 && freed <= 0)
 		return LH_HUNT_WHY_UNKNOWN;
-	return used >= MOST_SHARE * all ? LH_HUNT_WHY_IN_USE : LH_HUNT_WHY_FREED;
+	/* Blocks that were free before come into use: their memory was there already. */
+	return used >= MOST_SHARE * (used + freed) ? LH_HUNT_WHY_IN_USE : LH_HUNT_WHY_FREED;
 }
 
 static enum lh_hunt_why find_why(const struct lh_hunt *hunt)
@@ -264,7 +266,11 @@ static enum lh_hunt_why find_why(const struct lh_hunt *hunt)
 			       : why_by_heap(hunt);
 	if (hunt->has_cause && is_not_released(&hunt->cause))
 		return LH_HUNT_WHY_NOT_RELEASED;
+	if (hunt->has_cause && strcmp(hunt->cause.word, "thread-stacks") == 0)
+		return LH_HUNT_WHY_RUNNING;
 	switch (hunt->suspect->kind) {
+	case LH_REGION_ZEND:
+		return LH_HUNT_WHY_REFERENCED;
 	case LH_REGION_V8:
 	case LH_REGION_GO:
 	case LH_REGION_JVM:

@@ -24,8 +24,8 @@ const char *lh_hunt_outcome_name(enum lh_hunt_outcome outcome)
 const char *lh_hunt_why_name(enum lh_hunt_why why)
 {
 	static const char *const names[] = {"unknown", "no-growth",  "not-released", "in-use",
-					    "freed",   "referenced", "collector"};
-	return why <= LH_HUNT_WHY_COLLECTOR ? names[why] : "?";
+					    "freed",   "referenced", "collector",    "running"};
+	return why <= LH_HUNT_WHY_RUNNING ? names[why] : "?";
 }
 
 void lh_hunt_step_note(struct lh_hunt *hunt, enum lh_hunt_step step, enum lh_hunt_outcome outcome, const char *format,

@@ -105,6 +105,9 @@ static void put_why_clause(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	case LH_HUNT_WHY_REFERENCED:
 		lh_buffer_puts(ret, ", still referenced");
 		break;
+	case LH_HUNT_WHY_RUNNING:
+		lh_buffer_puts(ret, ", of threads that do not end");
+		break;
 	case LH_HUNT_WHY_COLLECTOR:
 		lh_buffer_puts(ret, ", not freed by its collector");
 		break;

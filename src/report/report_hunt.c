@@ -300,8 +300,14 @@ static void put_hunt_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
 		break;
 	case LH_HUNT_WHY_REFERENCED:
 		lh_buffer_puts(ret,
-			       "still referenced: CPython frees an object with its last reference; a cycle waits for "
-			       "gc. By whom is not known");
+			       hunt->suspect && hunt->suspect->kind == LH_REGION_ZEND
+				       ? "still referenced: PHP frees a value with its last reference; a cycle waits "
+					 "for its collector. By whom is not known"
+				       : "still referenced: CPython frees an object with its last reference; a cycle "
+					 "waits for gc. By whom is not known");
+		break;
+	case LH_HUNT_WHY_RUNNING:
+		lh_buffer_puts(ret, "these threads have not ended: their stacks are in use (certain)");
 		break;
 	case LH_HUNT_WHY_COLLECTOR:
 		lh_buffer_puts(ret, "its collector has not freed it: reachable or not yet collected is not known");
