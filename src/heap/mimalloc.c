@@ -41,7 +41,8 @@ static bool begins_segment(const struct lh_mimalloc_layout *layout, const uint8_
 	ret->info_slices = word_at(bytes, layout->slice_count_offset + 8);
 	ret->entries = word_at(bytes, layout->entry_count_offset);
 	ret->layout = layout;
-	return ret->entries && ret->entries <= SLICES_MAX && ret->slices >= ret->entries &&
+	/* mi_segment_os_alloc: an entry for each slice, but for huge segments, which have as many as fit. */
+	return ret->entries && ret->entries == lh_min_u64(ret->slices, SLICES_MAX) &&
 	       ret->slices <= UINT64_MAX / LH_MIMALLOC_SLICE_BYTES && ret->info_slices &&
 	       ret->info_slices <= INFO_SLICES_MAX && slice_count_of(layout, bytes, 0) == ret->info_slices;
 }
@@ -115,6 +116,9 @@ static struct lh_error *claim_segment(void *context, const struct lh_mimalloc_se
 {
 	struct mimalloc_claim *claim = context;
 	uint64_t end = segment->addr + segment->slices * LH_MIMALLOC_SLICE_BYTES;
+	/* It was mapped as a whole. */
+	if (!lh_heap_is_private(claim->memory, segment->addr, end - segment->addr))
+		return NULL;
 	return lh_heap_claim(claim->memory, segment->addr, end, LH_REGION_MIMALLOC, claim->owners);
 }
 

@@ -99,8 +99,9 @@ static void weigh_reason(struct lh_hunt *hunt)
 		[LH_HUNT_WHY_IN_USE] = {3, "The allocator's own structures count it as not freed. Whether something "
 					   "still points to it was not asked."},
 		[LH_HUNT_WHY_FREED] = {4, "The allocator's own structures count it as free."},
-		[LH_HUNT_WHY_REFERENCED] = {3, "Its runtime frees a value with its last reference. Who holds it was not "
-					       "asked."},
+		[LH_HUNT_WHY_REFERENCED] = {3,
+					    "Its runtime frees a value with its last reference. Who holds it was not "
+					    "asked."},
 		[LH_HUNT_WHY_RUNNING] = {4, "The kernel lists the threads whose stacks these are."},
 		[LH_HUNT_WHY_COLLECTOR] = {2, "A collector decides. Reachable or not yet collected was not asked."},
 	};
