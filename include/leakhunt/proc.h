@@ -591,7 +591,8 @@ enum lh_holding {
 	LH_HOLDING_HELD_FILE_BYTES,  /* their pages, without those that are resident in a mapping of the process */
 	LH_HOLDING_SHM_BYTES,        /* System V segments that it made and nobody has attached: resident and swapped */
 	LH_HOLDING_PAGE_TABLE_BYTES, /* status, VmPTE */
-	LH_HOLDING_CGROUP_KERNEL_BYTES, /* of its cgroup, which others may be in: slab, stacks, page tables, pipes */
+	LH_HOLDING_CGROUP_KERNEL_BYTES, /* of its cgroup, if it has it to itself or with its family: slab, stacks, page
+					   tables, pipes */
 	LH_HOLDING_CGROUP_SOCKET_BYTES, /* likewise: buffers of sockets */
 	LH_HOLDING_CGROUP_SHARED_BYTES, /* likewise: tmpfs, shared memory */
 	LH_HOLDING_COUNT,

@@ -169,10 +169,44 @@ static uint64_t cgroup_number(const struct lh_holdings_reader *reader, const cha
 	return read_cgroup_file(reader, name, text, sizeof(text)) ? strtoull(text, NULL, 10) : LH_HOLDING_UNKNOWN;
 }
 
+static pid_t parent_of(pid_t pid)
+{
+	char name[32], status[4096];
+	uint64_t parent = 0;
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)pid);
+	if (lh_proc_read_small(AT_FDCWD, name, status, sizeof(status)) <= 0 ||
+	    !lh_proc_status_number(status, "PPid", 0, 10, &parent))
+		return 0;
+	return (pid_t)parent;
+}
+
+/* A master, a worker, or a fellow worker of a master that is not init. */
+static bool is_relative(pid_t process, pid_t other)
+{
+	pid_t parent = parent_of(process), other_parent = parent_of(other);
+	return other == process || other == parent || other_parent == process || (parent > 1 && other_parent == parent);
+}
+
+/* What others do there would pass for growth of this process. Looks no further than the first stranger. */
+static bool has_strangers(const struct lh_holdings_reader *reader)
+{
+	char text[4096], *rest = NULL;
+	pid_t other;
+	if (!read_cgroup_file(reader, "cgroup.procs", text, sizeof(text)))
+		return false;
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		/* Processes outside of this namespace are 0. */
+		if (!lh_proc_pid_parse(line, &other) || !is_relative(lh_process_pid(reader->process), other))
+			return true;
+	}
+	return false;
+}
+
 static void read_cgroup(const struct lh_holdings_reader *reader, struct lh_holdings *ret)
 {
 	char stat[16384];
-	if (!reader->cgroup_folder[0] || !read_cgroup_file(reader, "memory.stat", stat, sizeof(stat)))
+	if (!reader->cgroup_folder[0] || has_strangers(reader) ||
+	    !read_cgroup_file(reader, "memory.stat", stat, sizeof(stat)))
 		return;
 	ret->values[LH_HOLDING_CGROUP_SHARED_BYTES] = stat_value(stat, "shmem");
 	if (reader->is_cgroup_v1) {
