@@ -36,6 +36,13 @@ struct lh_error *lh_want_parse(const char *text, struct lh_want *ret) LH_NODISCA
 /* The words that lh_want_parse takes beside ranges, "name:GLOB" and the region kinds. */
 const char *const *lh_want_words(size_t *ret_count);
 
+/*
+ * Where the mappings are that the wants name: `*ret` is ascending, disjoint, and the caller's to free. LH_ERROR_USAGE
+ * when a want matches nothing. `find_owners` as in lh_dump_options.
+ */
+struct lh_error *lh_want_find(const struct lh_process *process, const struct lh_want *wants, size_t count,
+			      lh_owner_finder *find_owners, struct lh_range **ret, size_t *ret_count) LH_NODISCARD;
+
 /* Wants, and the texts that some of them point to. Zero-initialized is empty. */
 struct lh_want_list {
 	LH_VEC(struct lh_want) items;

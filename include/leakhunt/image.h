@@ -64,6 +64,11 @@ struct lh_error *lh_image_open_file(const char *path, const struct lh_image_opti
  * private anonymous memory of every kind (heap, arenas, chunks, stacks, anon); all else is context.
  */
 struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret) LH_NODISCARD;
+/*
+ * From now on exactly the bytes in `wanted` (ascending, disjoint, at page borders) count as asked for; all others are
+ * context. Of a live process: segments of a file have offsets, which this does not cut. Pointers to segments end.
+ */
+struct lh_error *lh_image_narrow(struct lh_image *image, const struct lh_range *wanted, size_t count) LH_NODISCARD;
 void lh_image_close(struct lh_image *image);
 void lh_cleanup_image(struct lh_image **image);
 

@@ -6,6 +6,7 @@
 #include "leakhunt/heap.h"
 #include "leakhunt/watch.h"
 #include "manual.h"
+#include "region_option.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -72,13 +73,8 @@ static struct lh_error *add_want(const struct lh_process *process, const char *w
 	if (strcmp(word, "suspects") == 0)
 		return want_suspects(process, record_path, words);
 	struct lh_want want;
-	struct lh_error *error = lh_want_parse(word, &want);
-	if (!error)
-		return lh_vec_push(&words->wants.items, want);
-	size_t count;
-	const char *const *candidates = lh_want_words(&count);
-	const char *nearest = lh_nearest(word, candidates, count);
-	return nearest ? lh_error_hint(error, "did you mean '%s'?", nearest) : error;
+	LH_TRY(lh_parse_region_word(word, &want));
+	return lh_vec_push(&words->wants.items, want);
 }
 
 static struct lh_error *parse_regions(const struct lh_arguments *arguments, const struct lh_process *process,
@@ -298,6 +294,7 @@ static const struct lh_option options[] = {
 		.argument = "WHAT",
 		.summary = "copy WHAT: heap (all memory of allocators), anon, stacks, private (anon and stacks), data, "
 			   "all, suspects, 0xSTART-0xEND, name:GLOB, or a kind of `leakhunt maps` (default: private)",
+		.words = LH_REGION_WORDS " suspects name:...",
 		.is_repeatable = true,
 	},
 	{

@@ -7,6 +7,7 @@
 #include "leakhunt/confine.h"
 #include "leakhunt/heap.h"
 #include "manual.h"
+#include "region_option.h"
 #include "strings_diff.h"
 #include "strings_list.h"
 
@@ -57,6 +58,9 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 	if (!request->is_grep && lh_arguments_has(arguments, "around"))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--around is about the strings that --grep shows"),
 				     "add --grep PATTERN");
+	if (lh_arguments_has(arguments, "region") && (!request->is_process || lh_strings_diff_is_wanted(arguments)))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--region is about the mappings of one process"),
+				     "name a process, or make dumps with `leakhunt dump --region`");
 	if (request->is_process && request->is_raw)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
 				     "leave out --offsets and --raw, or name a file");
@@ -66,6 +70,7 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 static struct lh_error *read_request(const struct lh_arguments *arguments, struct lh_strings_request *ret)
 {
 	*ret = (struct lh_strings_request){
+		.arguments = arguments,
 		.operand = lh_arguments_operand(arguments, 0),
 		.walk_flags = lh_arguments_has(arguments, "context") ? LH_WALK_CONTEXT : 0,
 		.top = TOP_DEFAULT,
@@ -129,6 +134,23 @@ static struct lh_error *open_file(const struct lh_strings_request *request, stru
 	return NULL;
 }
 
+static struct lh_error *narrow_to_regions(const struct lh_arguments *arguments, const struct lh_process *process,
+					  struct lh_image *image)
+{
+	enum { WANTS_MAX = 64 };
+	struct lh_want wants[WANTS_MAX];
+	size_t count = lh_arguments_value_count(arguments, "region"), range_count;
+	LH_CLEANUP(lh_cleanup_free) struct lh_range *ranges = NULL;
+	if (count > WANTS_MAX)
+		return lh_error_create(LH_ERROR_USAGE, "at most %d regions can be named", WANTS_MAX);
+	for (size_t i = 0; i < count; i++)
+		LH_TRY(lh_parse_region_word(lh_arguments_value_at(arguments, "region", i), &wants[i]));
+	if (!count)
+		return NULL;
+	LH_TRY(lh_want_find(process, wants, count, lh_heap_find_owners, &ranges, &range_count));
+	return lh_image_narrow(image, ranges, range_count);
+}
+
 /* Of a process its memory, files and mappings are opened first: later the kernel would refuse. */
 static struct lh_error *open_process(const struct lh_strings_request *request, struct lh_process **ret_process,
 				     struct lh_image **ret)
@@ -137,6 +159,7 @@ static struct lh_error *open_process(const struct lh_strings_request *request, s
 	LH_TRY(lh_operand_process(request->operand, ret_process));
 	LH_TRY(lh_process_pin(*ret_process));
 	LH_TRY(lh_image_open_process(*ret_process, ret));
+	LH_TRY(narrow_to_regions(request->arguments, *ret_process, *ret));
 	LH_TRY(lh_confinement_add_process(&confinement, *ret_process));
 	if (!request->is_list)
 		LH_TRY(lh_confinement_add_symbols(&confinement,
@@ -269,6 +292,14 @@ static const struct lh_option options[] = {
 	{.name = "offsets",
 	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list --show-secrets "
 		    "just what `strings -a -t x` prints"},
+	{.name = "region",
+	 .letter = 'r',
+	 .argument = "WHAT",
+	 .summary = "of a process only WHAT, as `leakhunt dump --region` takes it: heap, stacks, 0xSTART-0xEND, "
+		    "name:GLOB, "
+		    "... (default: private)",
+	 .words = LH_REGION_WORDS " name:...",
+	 .is_repeatable = true},
 	{.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
 	{.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
 	{.name = "all", .summary = "print every block of the summary, in place of the table that fits a screen"},

@@ -20,7 +20,13 @@ enum lh_exit {
 };
 
 /* What shells complete after an option or as an operand. */
-enum lh_completion { LH_COMPLETE_NOTHING, LH_COMPLETE_FILE, LH_COMPLETE_PID, LH_COMPLETE_PID_OR_FILE };
+enum lh_completion {
+	LH_COMPLETE_NOTHING,
+	LH_COMPLETE_FILE,
+	LH_COMPLETE_PID,
+	LH_COMPLETE_PID_OR_FILE,
+	LH_COMPLETE_USER
+};
 
 struct lh_option {
 	const char *name;     /* long name without dashes */

@@ -18,6 +18,19 @@ static void quote_word(struct lh_buffer *ret, const char *text)
 	lh_buffer_puts(ret, "'");
 }
 
+/* The words that an option takes; those that only begin as shown ("name:...") are left out. */
+static void put_words(struct lh_buffer *ret, const char *words)
+{
+	for (bool is_first = true; *words; words += strspn(words, " ")) {
+		size_t length = strcspn(words, " ");
+		bool is_open = length >= 3 && memcmp(words + length - 3, "...", 3) == 0;
+		if (!is_open)
+			lh_buffer_printf(ret, "%s%.*s", is_first ? "" : " ", (int)length, words);
+		is_first = is_first && is_open;
+		words += length;
+	}
+}
+
 /* ---------------------------------------------------------------- bash */
 
 static const char *bash_words(enum lh_completion completion)
@@ -29,6 +42,8 @@ static const char *bash_words(enum lh_completion completion)
 		return "-W \"$(_leakhunt_pids)\"";
 	case LH_COMPLETE_PID_OR_FILE:
 		return "-f -W \"$(_leakhunt_pids)\"";
+	case LH_COMPLETE_USER:
+		return "-u";
 	case LH_COMPLETE_NOTHING:
 	default:
 		return "";
@@ -42,9 +57,9 @@ static void bash_option_values(const struct lh_command *command, struct lh_buffe
 			continue;
 		lh_buffer_printf(ret, "\t'%s --%s') COMPREPLY=(", command->name, option->name);
 		if (option->words) {
-			lh_buffer_puts(ret, "$(compgen -W ");
-			quote_word(ret, option->words);
-			lh_buffer_puts(ret, " -- \"$cur\")");
+			lh_buffer_puts(ret, "$(compgen -W '");
+			put_words(ret, option->words);
+			lh_buffer_puts(ret, "' -- \"$cur\")");
 		} else if (option->completion != LH_COMPLETE_NOTHING) {
 			lh_buffer_printf(ret, "$(compgen %s -- \"$cur\")", bash_words(option->completion));
 		}
@@ -103,14 +118,18 @@ static void zsh_spec_text(struct lh_buffer *ret, const char *text)
 
 static void zsh_action(struct lh_buffer *ret, enum lh_completion completion, const char *words)
 {
-	if (words)
-		lh_buffer_printf(ret, "(%s)", words);
-	else if (completion == LH_COMPLETE_FILE)
+	if (words) {
+		lh_buffer_puts(ret, "(");
+		put_words(ret, words);
+		lh_buffer_puts(ret, ")");
+	} else if (completion == LH_COMPLETE_FILE)
 		lh_buffer_puts(ret, "_files");
 	else if (completion == LH_COMPLETE_PID)
 		lh_buffer_puts(ret, "_pids");
 	else if (completion == LH_COMPLETE_PID_OR_FILE)
 		lh_buffer_puts(ret, "{_pids; _files}");
+	else if (completion == LH_COMPLETE_USER)
+		lh_buffer_puts(ret, "_users");
 	else
 		lh_buffer_puts(ret, " ");
 }
@@ -170,8 +189,11 @@ static void fish_command(const struct lh_command *command, struct lh_buffer *ret
 		if (option->argument)
 			lh_buffer_puts(ret, option->completion == LH_COMPLETE_FILE ? " -r -F" : " -x");
 		if (option->words) {
-			lh_buffer_puts(ret, " -a ");
-			quote_word(ret, option->words);
+			lh_buffer_puts(ret, " -a '");
+			put_words(ret, option->words);
+			lh_buffer_puts(ret, "'");
+		} else if (option->completion == LH_COMPLETE_USER) {
+			lh_buffer_puts(ret, " -a '(__fish_complete_users)'");
 		}
 		lh_buffer_puts(ret, " -d ");
 		quote_word(ret, option->summary);

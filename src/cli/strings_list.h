@@ -15,9 +15,10 @@ struct lh_strings_request {
 	uint64_t top;
 	uint64_t threads; /* 0: one for each processor */
 	const char *sysroot;
-	bool is_grep;    /* lines around those that match run.mark */
-	uint64_t around; /* how many of them */
-	char radix;      /* 'o', 'd', 'x'; 0: no column of addresses */
+	const struct lh_arguments *arguments; /* for what may be given several times */
+	bool is_grep;                         /* lines around those that match run.mark */
+	uint64_t around;                      /* how many of them */
+	char radix;                           /* 'o', 'd', 'x'; 0: no column of addresses */
 	bool is_list;
 	bool is_raw;
 	bool is_json;

@@ -138,6 +138,40 @@ void lh_image_take_owners(struct lh_image *image, const struct lh_owners *owners
 	}
 }
 
+/* The pieces of a segment inside and outside of `wanted`, which is ascending and disjoint. */
+static struct lh_error *add_pieces(struct lh_image *pieces, const struct lh_segment *segment,
+				   const struct lh_range *wanted, size_t count)
+{
+	for (uint64_t at = segment->start; at < segment->end;) {
+		while (count && wanted->end <= at)
+			wanted++, count--;
+		bool is_wanted = count && wanted->start <= at;
+		uint64_t border = !count ? segment->end : is_wanted ? wanted->end : wanted->start;
+		struct lh_segment piece = *segment;
+		piece.start = at;
+		piece.end = lh_min_u64(border, segment->end);
+		piece.is_context = !is_wanted;
+		LH_TRY(lh_vec_push(&pieces->segments, piece));
+		at = piece.end;
+	}
+	return NULL;
+}
+
+struct lh_error *lh_image_narrow(struct lh_image *image, const struct lh_range *wanted, size_t count)
+{
+	struct lh_image pieces = {0};
+	struct lh_error *error = NULL;
+	for (size_t i = 0; !error && i < image->segments.count; i++)
+		error = add_pieces(&pieces, &image->segments.items[i], wanted, count);
+	if (error) {
+		lh_vec_deinit(&pieces.segments);
+		return error;
+	}
+	lh_vec_deinit(&image->segments);
+	image->segments = pieces.segments;
+	return NULL;
+}
+
 const struct lh_module_list *lh_image_modules(const struct lh_image *image)
 {
 	return &image->modules;

@@ -282,6 +282,29 @@ for word in "ready", "alive":
 		<<<"$output")" -ge 300 ]
 }
 
+@test "a live process, --region: only what is named, and the regions add up" {
+	. "$LEAKHUNT_ROOT/tests/helpers.bash"
+	start_sample anon_leak
+	sample_step 3
+	local heap stacks both
+	scanned() {
+		"$LEAKHUNT" strings "$SAMPLE_PID" --json "$@" | jq .totals.scanned_bytes
+	}
+	heap=$(scanned --region heap) stacks=$(scanned -r stacks) both=$(scanned --region heap -r stacks)
+	[ "$heap" -gt 0 ]
+	[ "$stacks" -gt 0 ]
+	((both == heap + stacks && both < $(scanned)))
+	# One page, by its address: as many bytes as it has.
+	local start
+	start=$(awk '/\[heap\]/ {sub("-.*", ""); print "0x" $0}' "/proc/$SAMPLE_PID/maps")
+	[ "$(scanned --region "$start-$(printf '0x%x' $((start + 4096)))")" -eq 4096 ]
+	leakhunt strings "$SAMPLE_PID" --region hepa
+	refused_with 64 "'hepa'" "did you mean 'heap'"
+	leakhunt strings "$SMALL" --region heap
+	refused_with 64 "--region" "one process"
+	stop_samples
+}
+
 @test "what cannot be scanned: one line, what and why" {
 	leakhunt strings "$BATS_TEST_TMPDIR"
 	refused_with 2 directory

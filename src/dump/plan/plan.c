@@ -459,3 +459,22 @@ void lh_plan_deinit(struct lh_plan *plan)
 	lh_page_runs_deinit(&plan->pages);
 	*plan = (struct lh_plan){0};
 }
+
+/* ---------------------------------------------------------------- where wants are */
+
+struct lh_error *lh_want_find(const struct lh_process *process, const struct lh_want *wants, size_t count,
+			      lh_owner_finder *find_owners, struct lh_range **ret, size_t *ret_count)
+{
+	struct lh_plan_request request = {
+		.wants = wants, .want_count = count, .bare = true, .without_pages = true, .find_owners = find_owners};
+	struct lh_plan plan LH_CLEANUP(lh_plan_deinit) = {0};
+	LH_TRY(lh_plan_create(process, &request, &plan));
+	struct lh_range *ranges = calloc(plan.extents.count + 1, sizeof(*ranges));
+	if (!ranges)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < plan.extents.count; i++)
+		ranges[i] = (struct lh_range){plan.extents.items[i].start, plan.extents.items[i].end};
+	*ret = ranges;
+	*ret_count = plan.extents.count;
+	return NULL;
+}
