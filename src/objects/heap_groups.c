@@ -11,7 +11,8 @@
 
 enum {
 	ROWS_MAX = 1 << 14,
-	SLOTS = 1 << 16,       /* of rows by name, and of addresses */
+	SLOTS = 1 << 16, /* of rows by name, and of addresses */
+	POINTER_TRIES_MAX = 64,
 	HEAD_WORDS = 8,        /* of a block, in which a pointer is looked for */
 	HEAD_BYTES = 64,       /* in which text is */
 	OBJECT_OFFSET_MAX = 40 /* of an object in its block: heads of Python's collector, of arrays */
@@ -32,9 +33,9 @@ struct grouping {
 	uint64_t *typed; /* a bit for each block */
 	uint32_t *slots; /* of rows by name: index + 1 */
 	struct pointer_slot *pointers;
-	struct lh_range modules; /* around all */
-	size_t only;             /* the one block that is asked for; SIZE_MAX: all */
-	const uint64_t *chosen;  /* a bit for each block that is asked for; NULL: all */
+	LH_VEC(struct lh_range) modules; /* ascending; heaps lie between them */
+	size_t only;                     /* the one block that is asked for; SIZE_MAX: all */
+	const uint64_t *chosen;          /* a bit for each block that is asked for; NULL: all */
 	lh_heap_group_visitor *visit;
 	void *visit_context;
 	struct lh_error *error; /* of the visitor, which cannot return one */
@@ -57,6 +58,7 @@ static void grouping_deinit(struct grouping *grouping)
 	free(grouping->typed);
 	free(grouping->slots);
 	free(grouping->pointers);
+	lh_vec_deinit(&grouping->modules);
 	lh_error_destroy(grouping->error);
 }
 
@@ -202,7 +204,7 @@ static struct lh_error *group_by_type(struct grouping *grouping, const struct lh
 static struct pointer_slot *find_pointer(struct grouping *grouping, uint64_t addr)
 {
 	size_t slot = (addr * UINT64_C(0x9e3779b97f4a7c15)) >> 48 & (SLOTS - 1);
-	for (size_t tries = 0; tries < SLOTS / 2; tries++, slot = (slot + 1) & (SLOTS - 1)) {
+	for (size_t tries = 0; tries < POINTER_TRIES_MAX; tries++, slot = (slot + 1) & (SLOTS - 1)) {
 		struct pointer_slot *pointer = &grouping->pointers[slot];
 		if (!pointer->is_known || pointer->addr == addr)
 			return pointer;
@@ -225,11 +227,33 @@ static const char *name_pointer(struct grouping *grouping, uint64_t addr)
 	return pointer->name;
 }
 
+static int compare_module_starts(const void *a, const void *b)
+{
+	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
+}
+
+static struct lh_error *list_module_ranges(struct grouping *grouping)
+{
+	const struct lh_module_list *list = lh_image_modules(grouping->image);
+	for (size_t i = 0; i < list->modules.count; i++) {
+		const struct lh_module *module = &list->modules.items[i];
+		LH_TRY(lh_vec_push(&grouping->modules, ((struct lh_range){module->start, module->end})));
+	}
+	lh_vec_sort(&grouping->modules, compare_module_starts);
+	return NULL;
+}
+
+static bool is_in_module(const struct grouping *grouping, uint64_t addr)
+{
+	size_t low = lh_vec_count_before(&grouping->modules, item, item->start <= addr);
+	return low && addr < grouping->modules.items[low - 1].end;
+}
+
 static bool describe_by_pointer(struct grouping *grouping, const uint64_t *words, size_t count, char *ret,
 				size_t ret_bytes)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (words[i] < grouping->modules.start || words[i] >= grouping->modules.end)
+		if (words[i] < LH_PAGE_BYTES || words[i] >> 47 || !is_in_module(grouping, words[i]))
 			continue;
 		const char *name = name_pointer(grouping, words[i]);
 		if (!name)
@@ -358,25 +382,14 @@ static int compare_groups(const void *a, const void *b)
 	return order ? order : lh_compare_u64(left->example_addr, right->example_addr);
 }
 
-static struct lh_range range_of_modules(const struct lh_image *image)
-{
-	const struct lh_module_list *list = lh_image_modules(image);
-	struct lh_range range = {UINT64_MAX, 0};
-	for (size_t i = 0; i < list->modules.count; i++) {
-		range.start = lh_min_u64(range.start, list->modules.items[i].start);
-		range.end = lh_max_u64(range.end, list->modules.items[i].end);
-	}
-	return range;
-}
-
 static struct lh_error *begin_grouping(struct grouping *grouping)
 {
 	grouping->typed = calloc(lh_heap_chunk_count(grouping->heap) / 64 + 1, sizeof(uint64_t));
 	grouping->slots = calloc(SLOTS, sizeof(uint32_t));
 	grouping->pointers = calloc(SLOTS, sizeof(struct pointer_slot));
-	grouping->modules = range_of_modules(grouping->image);
 	if (!grouping->typed || !grouping->slots || !grouping->pointers)
 		return lh_error_no_memory();
+	LH_TRY(list_module_ranges(grouping));
 	return push_group_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0, 0});
 }
 
