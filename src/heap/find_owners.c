@@ -220,7 +220,7 @@ static struct lh_error *end_walk(struct lh_heap_tour *tour)
 		lh_heap_lose(tour, 0);
 		lh_heap_note(tour, "gave up: its lists and counts lead in circles");
 	}
-	lh_heap_settle(tour);
+	LH_TRY(lh_heap_settle(tour));
 	allocator->is_refused = is_to_be_refused(&allocator->checks);
 	allocator->is_partial |= allocator->checks.failed > 0;
 	if (allocator->is_refused) {

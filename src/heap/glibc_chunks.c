@@ -25,9 +25,9 @@ enum { SMALL_REGIONS_MAX = 4096, SMALL_REGION_BYTES = 128 * 1024 };
 
 /*
  * Behind memory of others in the same mapping, a stack for instance, chunks are looked for at page starts: in
- * mappings of at most that size, the first pages of each present run.
+ * mappings of at most that size together, the first pages of each present run.
  */
-#define SEARCHED_BYTES_MAX (64 * LH_MIB)
+#define SEARCHED_BYTES_MAX (2 * LH_GIB)
 enum { SEARCHED_REGIONS_MAX = 256, SEARCHED_PAGES_MAX = 8192, SEARCHED_RUN_PAGES = 64 };
 
 /* A stretch of a mapping being walked from chunk to chunk. */
@@ -216,14 +216,16 @@ static struct lh_error *add_run_pages(const struct lh_page_runs *runs, struct lh
 static struct lh_error *list_searched_pages(struct chunk_walks *walks, struct lh_peeks *ret)
 {
 	size_t searched = 0;
+	uint64_t bytes_left = SEARCHED_BYTES_MAX;
 	for (size_t i = 0; i < walks->done.count && searched < SEARCHED_REGIONS_MAX; i++) {
 		struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 		const struct chunk_walk *walk = &walks->done.items[i];
 		const struct lh_region *region = region_of(walks, walk);
 		uint64_t bytes = region->end - walk->at;
-		if (bytes <= SMALL_REGION_BYTES || bytes > SEARCHED_BYTES_MAX)
+		if (bytes <= SMALL_REGION_BYTES || bytes > bytes_left)
 			continue;
 		searched++;
+		bytes_left -= bytes;
 		LH_TRY(walks->memory->find_present(walks->memory->context, (struct lh_range){walk->at, region->end},
 						   &runs));
 		LH_TRY(add_run_pages(&runs, ret));

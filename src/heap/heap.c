@@ -172,14 +172,44 @@ static size_t drop_overlapping(struct lh_heap *heap)
 	return dropped;
 }
 
-static void sort_chunks(struct lh_stored_chunk *chunks, size_t count)
+static size_t ascending_count(const struct lh_stored_chunk *chunks, size_t count)
 {
-	for (size_t i = 1; i < count; i++) {
-		if (chunks[i].addr < chunks[i - 1].addr) {
-			qsort(chunks, count, sizeof(*chunks), compare_stored_chunks);
-			return;
-		}
+	size_t at = 1;
+	while (at < count && chunks[at - 1].addr <= chunks[at].addr)
+		at++;
+	return lh_min_u64(at, count);
+}
+
+/* Two ascending runs side by side, of which the second, of `tail_count`, is copied aside. */
+static struct lh_error *merge_tail(struct lh_stored_chunk *chunks, size_t head_count, size_t tail_count)
+{
+	LH_CLEANUP(lh_cleanup_free) struct lh_stored_chunk *tail = malloc(tail_count * sizeof(*tail));
+	if (!tail)
+		return lh_error_no_memory();
+	memcpy(tail, chunks + head_count, tail_count * sizeof(*tail));
+	while (tail_count) {
+		bool is_head_last = head_count && chunks[head_count - 1].addr > tail[tail_count - 1].addr;
+		struct lh_stored_chunk *place = &chunks[head_count + tail_count - 1];
+		*place = is_head_last ? chunks[--head_count] : tail[--tail_count];
 	}
+	return NULL;
+}
+
+/* Walkers give few ascending runs, the later ones short: a sort would need the room of all blocks once more. */
+static struct lh_error *sort_chunks(struct lh_stored_chunk *chunks, size_t count)
+{
+	enum { MERGES_MAX = 16 };
+	size_t sorted_count = ascending_count(chunks, count);
+	for (size_t merges = 0; sorted_count < count; merges++) {
+		size_t next_count = ascending_count(chunks + sorted_count, count - sorted_count);
+		if (merges == MERGES_MAX) {
+			qsort(chunks, count, sizeof(*chunks), compare_stored_chunks);
+			return NULL;
+		}
+		LH_TRY(merge_tail(chunks, sorted_count, next_count));
+		sorted_count += next_count;
+	}
+	return NULL;
 }
 
 static int compare_addrs(const void *a, const void *b)
@@ -202,15 +232,16 @@ static void mark_cached_chunks(struct lh_heap_tour *tour, struct lh_stored_chunk
 	}
 }
 
-void lh_heap_settle(struct lh_heap_tour *tour)
+struct lh_error *lh_heap_settle(struct lh_heap_tour *tour)
 {
 	struct lh_heap_sink *sink = tour->sink;
 	size_t count = sink->heap->chunks.count - sink->first_chunk;
 	struct lh_stored_chunk *chunks = count ? sink->heap->chunks.items + sink->first_chunk : NULL;
-	sort_chunks(chunks, count);
+	LH_TRY(sort_chunks(chunks, count));
 	lh_vec_sort(&sink->cached, compare_addrs);
 	mark_cached_chunks(tour, chunks, count);
 	sink->cached.count = 0;
+	return NULL;
 }
 
 /* ---------------------------------------------------------------- totals */
@@ -276,7 +307,7 @@ static struct lh_error *give_ranges(struct lh_heap_tour *tour)
 struct lh_error *lh_heap_finish(struct lh_heap_tour *tour)
 {
 	struct lh_heap *heap = tour->sink->heap;
-	sort_chunks(heap->chunks.items, heap->chunks.count);
+	LH_TRY(sort_chunks(heap->chunks.items, heap->chunks.count));
 	lh_vec_sort(&heap->extents, compare_extents);
 	drop_overlapping(heap);
 	for (size_t i = 0; i < heap->arenas.count; i++)

@@ -60,7 +60,7 @@ static inline bool lh_heap_take_steps(struct lh_heap_sink *sink, uint64_t steps)
 }
 
 /* Ends the walk of one allocator: its blocks ascending, with the marks of caches. */
-void lh_heap_settle(struct lh_heap_tour *tour);
+struct lh_error *lh_heap_settle(struct lh_heap_tour *tour) LH_NODISCARD;
 /* Sorts, drops what overlaps, and totals. */
 struct lh_error *lh_heap_finish(struct lh_heap_tour *tour) LH_NODISCARD;
 
