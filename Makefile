@@ -158,6 +158,16 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g -o $@ $<
 
+# Walks with leakhunt's own code.
+.build/bench/heap_walk: tests/bench/heap_walk.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
+
+# Makes a seed of fuzz_heap of a dump.
+.build/bench/heap_seed: tests/fuzz/heap_seed.c tests/fuzz/heap_seed.h $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
+
 # Compares what leakhunt's own code finds with a sample's truth.
 .build/samples/compare_blocks: tests/live/compare_blocks.c $(lib)
 	$(call say,CC,$<)
@@ -255,6 +265,11 @@ bench-strings: all $(benches) ## measure scanning beside GNU strings, eu-strings
 # PAUSE='--sizes 1024 --modes "snapshot gcore"': see scripts/bench-pause.sh.
 bench-pause: all $(benches) ## measure how long a dump stops its target, felt from inside, beside gcore and gdb
 	$(Q)scripts/bench-pause.sh $(PAUSE) .build/leakhunt .build/bench
+
+# HEAP='--mib 1024': see scripts/bench-heap.sh.
+bench-heap: all .build/bench/heap_walk .build/bench/heap_churn ## measure the walk of a heap, and its groups, beside gdb with Python
+	$(Q)scripts/bench-heap.sh $(HEAP) .build/leakhunt .build/bench
+.PHONY: bench-heap
 
 # SELECT='--mib 1024 --runs 3': see scripts/bench-select.sh.
 bench-select: all samples $(benches) ## measure what a sample costs and how long it stalls the target, beside pmap and smem
