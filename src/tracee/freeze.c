@@ -42,7 +42,7 @@ enum thread_phase {
 	THREAD_ASKED,   /* interrupted */
 	THREAD_STOPPED, /* in a ptrace stop */
 	THREAD_LET_GO,  /* not traced any more */
-	THREAD_LEFT,    /* on its way to a stop, in uninterruptible sleep: the kernel detaches it at our end */
+	THREAD_LEFT,    /* never came to a stop: the kernel detaches it at our end */
 	THREAD_GONE,    /* ended */
 };
 
@@ -503,13 +503,15 @@ static void let_go(struct frozen_thread *thread, uint64_t caught)
 		return;
 	if (thread->is_mended)
 		unmend_if_signalled(thread, caught);
-	if (thread->phase == THREAD_STOPPED && !ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal))
+	if (thread->phase == THREAD_STOPPED && !ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal)) {
 		thread->phase = THREAD_LET_GO;
-	else if (thread->phase != THREAD_ASKED)
-		thread->phase = ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 ? THREAD_GONE : THREAD_ASKED;
+	} else if (thread->phase != THREAD_ASKED) {
+		(void)ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+		thread->phase = THREAD_ASKED;
+	}
 }
 
-/* Whether any thread is still on its way to a stop. Those in uninterruptible sleep are given up, if told so. */
+/* Whether any thread is still on its way to a stop or its end. Those that may never come are given up, if told so. */
 static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 {
 	bool are_left = false;
@@ -519,7 +521,7 @@ static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 			continue;
 		if (!is_on_its_way(freeze, thread))
 			let_go(thread, freeze->caught);
-		else if (gives_up && state_letter(freeze->process, thread->tid) == 'D')
+		else if (gives_up && strchr("DZXx", state_letter(freeze->process, thread->tid)))
 			thread->phase = THREAD_LEFT;
 		are_left |= thread->phase == THREAD_ASKED;
 	}
@@ -528,8 +530,8 @@ static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 
 /*
  * The others run meanwhile. One that stays traced would stand still from its stop to our end, and its call would fail
- * then: so on a busy machine each is waited for. One in uninterruptible sleep, which may last for good, is left to the
- * kernel, which detaches it when leakhunt ends.
+ * then: so on a busy machine each is waited for. One in uninterruptible sleep, which may last for good, or the first
+ * thread that has ended before the others, is left to the kernel, which detaches it when leakhunt ends.
  */
 static void await_stragglers(struct lh_freeze *freeze)
 {
