@@ -88,7 +88,8 @@ struct lh_leak_group {
 	uint64_t size_bytes; /* of each */
 	uint64_t count;
 	uint64_t bytes;
-	uint64_t owned_count; /* with all that only they hold */
+	uint64_t held_count;  /* more of the same kind and size, which other lost blocks point to */
+	uint64_t owned_count; /* with all that only they hold; 0 of LH_LEAK_HELD */
 	uint64_t owned_bytes;
 	uint64_t confirmed_count;
 	uint64_t example_addr;

@@ -182,9 +182,9 @@ void lh_report_leaks_text(const struct lh_leaks_report *report, struct lh_style 
 /*
  * Schema "leakhunt/leaks/1": path, pid (null: unknown), doubts[text], compared, lost{blocks, owned_blocks, owned_bytes,
  * confirmed_blocks}, possible{blocks, bytes}, suppressed{blocks, bytes}, groups[{status (lh_leak_status_name),
- * lsan, valgrind, basis, kind, name, detail, size_bytes, blocks, bytes, owned_blocks, owned_bytes, confirmed_blocks,
- * example_addr, suppressed}], graph{blocks and bytes by status, threads, root_bytes by kind, mark_cpu_ns,
- * memory_bytes}, receipt (null: a file) as `dump --json` has it.
+ * lsan, valgrind, basis, kind, name, detail, size_bytes, blocks, bytes, held_blocks, owned_blocks, owned_bytes,
+ * confirmed_blocks, example_addr, suppressed}], graph{blocks and bytes by status, threads, root_bytes by kind,
+ * mark_cpu_ns, memory_bytes}, receipt (null: a file) as `dump --json` has it.
  */
 void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer *ret);
 

@@ -48,22 +48,32 @@ static struct lh_error *grow_group_slots(struct group_search *search)
 	return NULL;
 }
 
+/* Of that group, or where it would stand. */
+static size_t find_group_slot(const struct group_search *search, size_t row, enum lh_leak_status status,
+			      uint64_t size_bytes)
+{
+	size_t at = hash_group(row, status, size_bytes) & (search->slot_count - 1);
+	for (; search->slots[at]; at = (at + 1) & (search->slot_count - 1)) {
+		const struct lh_leak_group *group = &search->leaks->groups.items[search->slots[at] - 1];
+		if (group->row == row && group->status == status && group->size_bytes == size_bytes)
+			break;
+	}
+	return at;
+}
+
 static struct lh_error *find_leak_group(struct group_search *search, size_t row, enum lh_leak_status status,
 					uint64_t size_bytes, struct lh_leak_group **ret)
 {
 	struct lh_leaks *leaks = search->leaks;
 	if (leaks->groups.count * 2 >= search->slot_count)
 		LH_TRY(grow_group_slots(search));
-	size_t at = hash_group(row, status, size_bytes) & (search->slot_count - 1);
-	for (; search->slots[at]; at = (at + 1) & (search->slot_count - 1)) {
-		*ret = &leaks->groups.items[search->slots[at] - 1];
-		if ((*ret)->row == row && (*ret)->status == status && (*ret)->size_bytes == size_bytes)
-			return NULL;
+	size_t at = find_group_slot(search, row, status, size_bytes);
+	if (!search->slots[at]) {
+		LH_TRY(lh_vec_push(&leaks->groups,
+				   ((struct lh_leak_group){.row = row, .status = status, .size_bytes = size_bytes})));
+		search->slots[at] = (uint32_t)leaks->groups.count;
 	}
-	LH_TRY(lh_vec_push(&leaks->groups,
-			   ((struct lh_leak_group){.row = row, .status = status, .size_bytes = size_bytes})));
-	search->slots[at] = (uint32_t)leaks->groups.count;
-	*ret = &leaks->groups.items[leaks->groups.count - 1];
+	*ret = &leaks->groups.items[search->slots[at] - 1];
 	return NULL;
 }
 
@@ -81,30 +91,55 @@ static struct lh_error *add_leaked_block(void *context, const struct lh_heap_chu
 	size_t index;
 	if (!lh_heap_find_chunk(search->heap, chunk->addr, &index))
 		return NULL;
-	const struct lh_lost_block *block = find_lost_block(search->graph, index);
-	struct lh_lost_block weak = {.status = LH_LEAK_POSSIBLE, .owned_count = 1, .owned_bytes = chunk->size_bytes};
-	block = block ? block : &weak;
-	LH_TRY(find_leak_group(search, row, (enum lh_leak_status)block->status, chunk->size_bytes, &group));
+	const struct lh_lost_block *head = find_lost_block(search->graph, index);
+	enum lh_leak_status status = lh_graph_status(search->graph, index);
+	LH_TRY(find_leak_group(search, row, status, chunk->size_bytes, &group));
 	if (!group->count++)
 		group->example_addr = chunk->addr;
+	bool is_alone = !head && status == LH_LEAK_POSSIBLE && search->graph->possible &&
+			lh_bit(search->graph->possible, index);
 	group->bytes += chunk->size_bytes;
-	group->owned_count += block->owned_count;
-	group->owned_bytes += block->owned_bytes;
+	group->owned_count += head ? head->owned_count : is_alone;
+	group->owned_bytes += head ? head->owned_bytes : is_alone ? chunk->size_bytes : 0;
 	group->confirmed_count += lh_graph_is_confirmed(search->graph, index);
 	return NULL;
 }
 
+/* Blocks of a group's kind and size that other lost blocks point to: by what is left in buffers, often. */
+static void count_held_alike(struct group_search *search)
+{
+	struct lh_leaks *leaks = search->leaks;
+	for (size_t i = 0; i < leaks->groups.count; i++) {
+		const struct lh_leak_group *held = &leaks->groups.items[i];
+		if (held->status != LH_LEAK_HELD)
+			continue;
+		for (int status = LH_LEAK_LOST; status <= LH_LEAK_CYCLE; status++) {
+			size_t at = find_group_slot(search, held->row, (enum lh_leak_status)status, held->size_bytes);
+			if (status == LH_LEAK_HELD || !search->slots[at])
+				continue;
+			leaks->groups.items[search->slots[at] - 1].held_count = held->count;
+			break;
+		}
+	}
+}
+
 /* ---------------------------------------------------------------- totals */
+
+/* Heads first, then what they hold, then what is doubtful. */
+static int rank_status(enum lh_leak_status status)
+{
+	return status == LH_LEAK_POSSIBLE ? 2 : status == LH_LEAK_HELD;
+}
 
 static int compare_leak_groups(const void *a, const void *b)
 {
 	const struct lh_leak_group *left = a, *right = b;
 	if (left->is_suppressed != right->is_suppressed)
 		return left->is_suppressed - right->is_suppressed;
-	bool is_left_possible = left->status == LH_LEAK_POSSIBLE, is_right_possible = right->status == LH_LEAK_POSSIBLE;
-	if (is_left_possible != is_right_possible)
-		return is_left_possible - is_right_possible;
+	if (rank_status(left->status) != rank_status(right->status))
+		return rank_status(left->status) - rank_status(right->status);
 	int order = lh_compare_u64(right->owned_bytes, left->owned_bytes);
+	order = order ? order : lh_compare_u64(right->bytes, left->bytes);
 	return order ? order : lh_compare_u64(left->example_addr, right->example_addr);
 }
 
@@ -121,7 +156,7 @@ static void total_leaks(struct lh_leaks *leaks, const struct lh_suppressions *su
 		} else if (group->status == LH_LEAK_POSSIBLE) {
 			leaks->possible_count += group->count;
 			leaks->possible_bytes += group->owned_bytes;
-		} else {
+		} else if (group->status != LH_LEAK_HELD) {
 			leaks->count += group->count;
 			leaks->owned_count += group->owned_count;
 			leaks->owned_bytes += group->owned_bytes;
@@ -132,13 +167,13 @@ static void total_leaks(struct lh_leaks *leaks, const struct lh_suppressions *su
 		qsort(leaks->groups.items, leaks->groups.count, sizeof(*leaks->groups.items), compare_leak_groups);
 }
 
-/* Heads, and what only a doubtful word leads to. */
+/* All that was not reached. */
 static uint64_t *choose_blocks(const struct lh_graph *graph, bool *ret_any)
 {
 	size_t words = lh_heap_chunk_count(graph->heap) / 64 + 1, own_words = graph->chunk_count / 64 + 1;
 	uint64_t *chosen = calloc(words, sizeof(*chosen)), any = 0;
 	for (size_t i = 0; chosen && i < own_words; i++) {
-		chosen[i] = graph->heads[i] | graph->cycles[i] | (graph->possible ? graph->possible[i] : 0);
+		chosen[i] = graph->unmarked[i];
 		any |= chosen[i];
 	}
 	*ret_any = any;
@@ -155,6 +190,8 @@ static struct lh_error *group_chosen(struct group_search *search, struct lh_imag
 		return NULL;
 	struct lh_error *error = lh_heap_group_chosen(image, symbols, search->heap, chosen, add_leaked_block, search,
 						      &search->leaks->rows);
+	if (!error && search->slots)
+		count_held_alike(search);
 	free(search->slots);
 	return error;
 }

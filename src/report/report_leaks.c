@@ -41,7 +41,10 @@ static void add_leak_row(const struct lh_leaks_report *report, const struct lh_l
 	lh_table_cell(table, "%s", lh_format_count(group->count, count));
 	lh_table_cell_bytes(table, group->size_bytes);
 	lh_table_cell_bytes(table, group->owned_bytes);
-	lh_table_cell(table, "%s", lh_format_count(group->owned_count - group->count, count));
+	if (group->owned_count > group->count)
+		lh_table_cell(table, "%s", lh_format_count(group->owned_count - group->count, count));
+	else
+		lh_table_cell(table, "-");
 	if (report->is_confirmed)
 		lh_table_cell(table, "%s", lh_format_count(group->confirmed_count, count));
 	else
@@ -83,13 +86,12 @@ static void put_leak_sentence(const struct lh_leaks_report *report, const struct
 {
 	const struct lh_heap_group *row = row_of(report, group);
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
-	uint64_t others = group->owned_count - group->count;
-	lh_buffer_printf(ret, "%s ", lh_format_count(group->count, count));
+	uint64_t all = group->count + group->held_count, others = group->owned_count - all;
+	lh_buffer_printf(ret, "%s ", lh_format_count(all, count));
 	if (row->basis == LH_GROUP_TYPE) {
 		put_leak_name(row, ret);
 	} else {
-		lh_buffer_printf(ret, "block%s of %s", group->count == 1 ? "" : "s",
-				 lh_format_bytes(group->size_bytes, bytes));
+		lh_buffer_printf(ret, "block%s of %s", all == 1 ? "" : "s", lh_format_bytes(group->size_bytes, bytes));
 		if (row->basis != LH_GROUP_SIZE) {
 			lh_buffer_puts(ret, row->basis == LH_GROUP_POINTER ? " with a pointer to " : " with ");
 			put_leak_name(row, ret);
@@ -98,10 +100,13 @@ static void put_leak_sentence(const struct lh_leaks_report *report, const struct
 	lh_format_bytes(group->owned_bytes, bytes);
 	if (others)
 		lh_buffer_printf(ret, " (%s with the %s blocks that only %s)", bytes, lh_format_count(others, owned),
-				 group->count == 1 ? "it holds" : "they hold");
+				 all == 1 ? "it holds" : "they hold");
 	else
 		lh_buffer_printf(ret, " (%s)", bytes);
-	lh_buffer_printf(ret, " %s", holder_clause(group->status, group->count == 1));
+	lh_buffer_printf(ret, " %s", holder_clause(group->status, all == 1));
+	if (group->held_count)
+		lh_buffer_printf(ret, ", %s of them only by another lost block",
+				 lh_format_count(group->held_count, count));
 	if (report->is_confirmed)
 		lh_buffer_printf(ret, "; %s of them lost and unchanged in both dumps",
 				 lh_format_count(group->confirmed_count, confirmed));
@@ -114,7 +119,7 @@ static void put_leak_sentences(const struct lh_leaks_report *report, struct lh_b
 	size_t shown = 0;
 	for (size_t i = 0; i < report->leaks->groups.count && shown < SENTENCES_MAX; i++) {
 		const struct lh_leak_group *group = &report->leaks->groups.items[i];
-		if (group->is_suppressed || group->status == LH_LEAK_POSSIBLE)
+		if (group->is_suppressed || group->status == LH_LEAK_POSSIBLE || group->status == LH_LEAK_HELD)
 			break;
 		put_leak_sentence(report, group, ret);
 		shown++;

@@ -25,14 +25,15 @@ static json_t *doubts_json(const struct lh_graph *graph)
 
 static json_t *leak_group_json(const struct lh_leak_group *group, const struct lh_heap_group *row)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "status",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "status",
 			 lh_leak_status_name(group->status), "lsan", lh_leak_status_lsan(group->status), "valgrind",
 			 lh_leak_status_valgrind(group->status), "basis", lh_group_basis_name(row->basis), "kind",
 			 row->kind, "name", lh_json_string(row->name), "detail", lh_json_string(row->detail),
 			 "size_bytes", lh_json_u64(group->size_bytes), "blocks", lh_json_u64(group->count), "bytes",
-			 lh_json_u64(group->bytes), "owned_blocks", lh_json_u64(group->owned_count), "owned_bytes",
-			 lh_json_u64(group->owned_bytes), "confirmed_blocks", lh_json_u64(group->confirmed_count),
-			 "example_addr", lh_json_address(group->example_addr), "suppressed", (int)group->is_suppressed);
+			 lh_json_u64(group->bytes), "held_blocks", lh_json_u64(group->held_count), "owned_blocks",
+			 lh_json_u64(group->owned_count), "owned_bytes", lh_json_u64(group->owned_bytes),
+			 "confirmed_blocks", lh_json_u64(group->confirmed_count), "example_addr",
+			 lh_json_address(group->example_addr), "suppressed", (int)group->is_suppressed);
 }
 
 static json_t *leak_groups_json(const struct lh_leaks *leaks)
