@@ -116,4 +116,69 @@ struct lh_error *lh_leaks_find(struct lh_image *image, struct lh_symbols *symbol
 			       struct lh_leaks *ret) LH_NODISCARD;
 void lh_leaks_deinit(struct lh_leaks *leaks);
 
+/* ---------------------------------------------------------------- holders */
+
+enum lh_holder_shape {
+	LH_HOLDER_BLOCK, /* most of it is one block */
+	LH_HOLDER_ARRAY,
+	LH_HOLDER_LIST,
+	LH_HOLDER_HASH,
+	LH_HOLDER_TREE,
+};
+const char *lh_holder_shape_name(enum lh_holder_shape shape); /* "block", "array", "list", "hash table", "tree" */
+
+/* Where many alike come together under one owner: without it, all of them could not be reached. */
+struct lh_holder {
+	enum lh_holder_shape shape;
+	const char *root;   /* "g_sessions in proxy", "stack of thread 123 (worker)" */
+	uint64_t root_addr; /* of the variable; 0: registers */
+	uint64_t addr;      /* of the block that holds them; 0: the root itself does */
+	const char *name;   /* what that block is; "" */
+	uint64_t retained_count;
+	uint64_t retained_bytes;
+	uint64_t element_count; /* blocks of the kind that most of them are */
+	uint64_t element_bytes; /* of each */
+	uint64_t element_addr;  /* an example: when two moments are compared, a new one */
+	const char *element_name;
+	uint64_t grown_count; /* elements that were not there before */
+	uint64_t grown_bytes; /* of all that it retains */
+	bool is_library;      /* the root belongs to libc, the dynamic linker or OpenSSL */
+};
+
+struct lh_holder_list {
+	LH_VEC(struct lh_holder) items; /* by grown bytes when two moments are compared, else by retained bytes */
+	struct lh_strings_pool strings;
+	uint64_t edges_cpu_ns;
+	uint64_t dominators_cpu_ns;
+	uint64_t memory_bytes;
+};
+
+/*
+ * Finds who holds most of the reachable blocks: at most `most`, each with 2 % or more of them. `earlier` may be NULL.
+ * Takes some 60 bytes a block.
+ */
+struct lh_error *lh_graph_find_holders(struct lh_image *image, struct lh_symbols *symbols, const struct lh_graph *graph,
+				       const struct lh_graph *earlier, size_t most,
+				       struct lh_holder_list *ret) LH_NODISCARD;
+void lh_holder_list_deinit(struct lh_holder_list *list);
+
+/* One step of the way from a root to a block. */
+struct lh_path_step {
+	uint64_t addr;   /* of the block; of a root the word */
+	uint64_t offset; /* of the word in the block that leads on; 0 of a root and of the last block */
+	size_t chunk;    /* SIZE_MAX: a root */
+};
+
+/* What is known of one block. */
+struct lh_block_holding {
+	LH_VEC(struct lh_path_step) path; /* a shortest one; empty: not reachable */
+	const char *root;
+	uint64_t retained_count;
+	uint64_t retained_bytes;
+	struct lh_strings_pool strings;
+};
+struct lh_error *lh_graph_explain_block(const struct lh_graph *graph, struct lh_symbols *symbols, size_t chunk,
+					struct lh_block_holding *ret) LH_NODISCARD;
+void lh_block_holding_deinit(struct lh_block_holding *holding);
+
 #endif

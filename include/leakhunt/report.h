@@ -174,6 +174,7 @@ struct lh_leaks_report {
 	const struct lh_heap *heap;
 	const struct lh_graph *graph;
 	const struct lh_leaks *leaks;
+	const struct lh_holder_list *holders;
 	const struct lh_receipt *receipt; /* of the (last) snapshot that was read; NULL: a file */
 	bool is_confirmed;                /* two moments were compared */
 	size_t top;                       /* rows of groups to show */
@@ -197,7 +198,10 @@ struct lh_explain_report {
 	bool has_chunk;
 	struct lh_heap_chunk chunk;        /* that holds it */
 	const struct lh_heap_group *group; /* of the chunk, with its one block; NULL: not in use */
-	const char *symbol;                /* what stands there in a module; NULL */
+	const struct lh_graph *graph;      /* NULL: not in use */
+	size_t chunk_index;
+	const struct lh_block_holding *holding; /* NULL: not in use */
+	const char *symbol;                     /* what stands there in a module; NULL */
 	uint64_t content_addr;
 	const uint8_t *content; /* from the block's beginning, or from the address */
 	size_t content_bytes;
@@ -207,7 +211,8 @@ void lh_report_explain_text(const struct lh_explain_report *report, struct lh_bu
 /*
  * Schema "leakhunt/explain/1": addr, mapping{start, end, kind, name} (null), symbol (null), block{addr, bytes,
  * requested_bytes (null: not known), state, offset, allocator, arena, arena_role, group{basis, kind, name, detail}
- * (null)} (null), content_addr, content_hex (null without --show-secrets).
+ * (null), status (lh_leak_status_name; null), root (null: not reachable), path[{addr, offset}], retained_blocks,
+ * retained_bytes} (null), content_addr, content_hex (null without --show-secrets).
  */
 void lh_report_explain_json(const struct lh_explain_report *report, struct lh_buffer *ret);
 

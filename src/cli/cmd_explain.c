@@ -2,7 +2,7 @@
  * cmd_explain: `leakhunt explain ADDR PID|DUMP`: one address in, what lies there out.
  */
 #include "command.h"
-#include "leakhunt/objects.h"
+#include "leakhunt/graph.h"
 #include "still_image.h"
 
 enum { CONTENT_BYTES = 256 };
@@ -12,15 +12,30 @@ struct explanation {
 	struct lh_heap *heap;
 	struct lh_symbols *symbols;
 	struct lh_heap_groups groups;
+	struct lh_graph *graph;
+	struct lh_block_holding holding;
 	uint8_t content[CONTENT_BYTES];
 };
 
 static void explanation_deinit(struct explanation *explanation)
 {
+	lh_block_holding_deinit(&explanation->holding);
+	lh_graph_destroy(explanation->graph);
 	lh_heap_groups_deinit(&explanation->groups);
 	lh_symbols_close(explanation->symbols);
 	lh_heap_destroy(explanation->heap);
 	lh_cleanup_image(&explanation->image);
+}
+
+/* Who holds the block, and what it retains. */
+static struct lh_error *find_holding(struct explanation *explanation, size_t chunk, struct lh_explain_report *report)
+{
+	LH_TRY(lh_graph_create(explanation->image, explanation->heap, &explanation->graph));
+	LH_TRY(lh_graph_explain_block(explanation->graph, explanation->symbols, chunk, &explanation->holding));
+	report->graph = explanation->graph;
+	report->chunk_index = chunk;
+	report->holding = &explanation->holding;
+	return NULL;
 }
 
 static struct lh_error *find_block(struct explanation *explanation, struct lh_explain_report *report)
@@ -35,7 +50,7 @@ static struct lh_error *find_block(struct explanation *explanation, struct lh_ex
 	LH_TRY(lh_heap_group_block(explanation->image, explanation->symbols, explanation->heap, index,
 				   &explanation->groups));
 	report->group = explanation->groups.rows.count ? &explanation->groups.rows.items[0] : NULL;
-	return NULL;
+	return find_holding(explanation, index, report);
 }
 
 static void read_block_content(struct explanation *explanation, struct lh_explain_report *report)
@@ -101,7 +116,11 @@ const struct lh_command lh_cmd_explain = {
 	.description =
 		"ADDR is hexadecimal with 0x, or decimal; it may point into the middle of a block. leakhunt finds the "
 		"mapping, and the allocator's block that holds the address: where it begins, its size and state, "
-		"the arena, and what the block is, as `leakhunt heap` groups blocks.\n\n"
+		"the arena, and what the block is, as `leakhunt heap` groups blocks. A block in use is reachable or "
+		"lost, as `leakhunt leaks` tells; of one "
+		"that can be reached there is a way of pointers from a root to it, and what it retains: all that "
+		"nothing "
+		"else holds.\n\n"
 		"Contents are shown with --show-secrets only. A running process is copied at one instant, as `leakhunt "
 		"heap` does.\n\n"
 		"The exit code is 1 when nothing is mapped at ADDR, or the dump has not got it.",

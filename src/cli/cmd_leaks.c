@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <string.h>
 
+enum { HOLDERS_MOST = 8 };
 enum { TOP_DEFAULT = 20, TOP_MOST = 1000000 };
 
 /* One moment of a process. */
@@ -26,6 +27,7 @@ struct leaks_answer {
 	struct lh_symbols *symbols;
 	struct lh_suppressions suppressions;
 	struct lh_leaks leaks;
+	struct lh_holder_list holders;
 };
 
 static void moment_deinit(struct moment *moment)
@@ -38,6 +40,7 @@ static void moment_deinit(struct moment *moment)
 
 static void leaks_answer_deinit(struct leaks_answer *answer)
 {
+	lh_holder_list_deinit(&answer->holders);
 	lh_leaks_deinit(&answer->leaks);
 	lh_suppressions_deinit(&answer->suppressions);
 	lh_symbols_close(answer->symbols);
@@ -166,18 +169,22 @@ static struct lh_error *run_leaks(const struct lh_arguments *arguments, int *ret
 {
 	struct leaks_answer answer LH_CLEANUP(leaks_answer_deinit) = {0};
 	uint64_t top = TOP_DEFAULT;
+	bool is_list = lh_arguments_has(arguments, "list");
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &top));
 	LH_TRY(read_suppressions(arguments, &answer.suppressions));
 	LH_TRY(open_moments(arguments, &answer));
 	LH_TRY(find_leaks(&answer));
 	*ret_status = status_of_leaks(&answer);
-	if (lh_arguments_has(arguments, "list"))
+	if (is_list)
 		return list_lost_blocks(&answer.now);
+	LH_TRY(lh_graph_find_holders(answer.now.image, answer.symbols, answer.now.graph, answer.before.graph,
+				     HOLDERS_MOST, &answer.holders));
 	struct lh_leaks_report report = {
 		.image = answer.now.image,
 		.heap = answer.now.heap,
 		.graph = answer.now.graph,
 		.leaks = &answer.leaks,
+		.holders = &answer.holders,
 		.receipt = answer.now.receipt.pid ? &answer.now.receipt : NULL,
 		.is_confirmed = answer.before.image,
 		.top = top,
@@ -222,6 +229,9 @@ const struct lh_command lh_cmd_leaks = {
 		"storage, data of the program and its libraries, and other writable memory, through pointers to the "
 		"beginning or into the middle of blocks. What is left is lost: the program has no pointer to it, so "
 		"it can neither use nor free it. Groups say what the blocks are, and how much only they hold.\n\n"
+		"Below them are the holders of what can be reached: where many blocks come together in one array, "
+		"list, "
+		"tree or hash table. With two moments they are those that grew, and by how much.\n\n"
 		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
 		"milliseconds. With two dumps, or --confirm, a block is confirmed when it was lost in both with the "
 		"same bytes.\n\n"

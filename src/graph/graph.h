@@ -190,6 +190,12 @@ static inline bool lh_graph_is_node(const struct lh_graph *graph, size_t chunk)
 	return stored->state == LH_CHUNK_USED && !lh_graph_is_opaque(graph->arenas[stored->arena].kind);
 }
 
+/* In use, and reached by plain words. */
+static inline bool lh_graph_is_reachable(const struct lh_graph *graph, size_t chunk)
+{
+	return lh_graph_is_node(graph, chunk) && !lh_bit(graph->unmarked, chunk);
+}
+
 /* The bytes of a block on one page, or on two whose bytes adjoin; NULL: it lies in pieces, or is not there. */
 static inline const uint8_t *lh_graph_block_bytes(const struct lh_graph *graph, uint32_t chunk)
 {

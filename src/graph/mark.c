@@ -3,7 +3,7 @@
  * Memory is read where it lies, once each reachable block. Misses of the cache cost most: words and blocks wait in
  * short rings while their lines are fetched.
  */
-#include "graph.h"
+#include "holders.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +172,7 @@ static struct lh_error *mark_registers(struct marker *marker)
 	return NULL;
 }
 
-static uint64_t thread_cpu_ns(void)
+uint64_t lh_graph_cpu_ns(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -192,14 +192,14 @@ static struct lh_error *mark_roots(struct marker *marker)
 
 struct lh_error *lh_graph_mark(struct lh_graph *graph)
 {
-	uint64_t before_ns = thread_cpu_ns();
+	uint64_t before_ns = lh_graph_cpu_ns();
 	LH_CLEANUP(lh_cleanup_free) struct marker *marker = calloc(1, sizeof(*marker));
 	if (!marker)
 		return lh_error_no_memory();
 	marker->graph = graph;
 	struct lh_error *error = mark_roots(marker);
 	graph->totals.memory_bytes += marker->stack.capacity * sizeof(uint32_t);
-	graph->totals.mark_cpu_ns = thread_cpu_ns() - before_ns;
+	graph->totals.mark_cpu_ns = lh_graph_cpu_ns() - before_ns;
 	lh_vec_deinit(&marker->stack);
 	return error;
 }

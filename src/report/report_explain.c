@@ -67,6 +67,42 @@ static void put_explained_group(const struct lh_heap_group *group, struct lh_buf
 	lh_buffer_printf(ret, " (by %s)\n", lh_group_basis_name(group->basis));
 }
 
+enum { STEPS_SHOWN = 8 };
+
+/* root -> block+offset -> ... -> the block. */
+static void put_explained_path(const struct lh_block_holding *holding, struct lh_buffer *ret)
+{
+	size_t count = holding->path.count;
+	put_explained_label(ret, "path");
+	lh_buffer_escape(ret, holding->root, strlen(holding->root));
+	for (size_t i = 1; i < count; i++) {
+		const struct lh_path_step *step = &holding->path.items[i];
+		if (count > STEPS_SHOWN && i == STEPS_SHOWN / 2) {
+			lh_buffer_printf(ret, " -> ... %zu more", count - STEPS_SHOWN);
+			i = count - STEPS_SHOWN / 2 - 1;
+			continue;
+		}
+		lh_buffer_printf(ret, " -> 0x%" PRIx64, step->addr);
+		if (i + 1 < count)
+			lh_buffer_printf(ret, "+%" PRIu64, step->offset);
+	}
+	lh_buffer_puts(ret, "\n");
+}
+
+static void put_explained_holding(const struct lh_explain_report *report, struct lh_buffer *ret)
+{
+	char bytes[LH_FORMAT_MAX], count[LH_FORMAT_MAX];
+	const struct lh_block_holding *holding = report->holding;
+	put_explained_label(ret, "reach");
+	lh_buffer_printf(ret, "%s\n", lh_leak_status_name(lh_graph_status(report->graph, report->chunk_index)));
+	if (!holding->path.count)
+		return;
+	put_explained_path(holding, ret);
+	put_explained_label(ret, "retains");
+	lh_buffer_printf(ret, "%s in %s block%s, with itself\n", lh_format_bytes(holding->retained_bytes, bytes),
+			 lh_format_count(holding->retained_count, count), holding->retained_count == 1 ? "" : "s");
+}
+
 static void put_explained_content(const struct lh_explain_report *report, struct lh_buffer *ret)
 {
 	for (size_t start = 0; start < report->content_bytes; start += LINE_BYTES) {
@@ -103,6 +139,8 @@ void lh_report_explain_text(const struct lh_explain_report *report, struct lh_bu
 	}
 	if (report->group)
 		put_explained_group(report->group, ret);
+	if (report->holding)
+		put_explained_holding(report, ret);
 	if (report->shows_text)
 		put_explained_content(report, ret);
 }
@@ -117,19 +155,39 @@ static json_t *group_json(const struct lh_heap_group *group)
 			 "name", lh_json_string(group->name), "detail", lh_json_string(group->detail));
 }
 
+static json_t *path_json(const struct lh_block_holding *holding)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; array && holding && i < holding->path.count; i++) {
+		const struct lh_path_step *step = &holding->path.items[i];
+		json_t *item = json_pack("{s:o, s:o}", "addr", lh_json_address(step->addr), "offset",
+					 lh_json_u64(step->offset));
+		if (item && !json_array_append_new(array, item))
+			continue;
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
 static json_t *block_json(const struct lh_explain_report *report)
 {
 	if (!report->has_chunk)
 		return json_null();
 	const struct lh_heap_chunk *chunk = &report->chunk;
 	const struct lh_heap_arena *arena = arena_of(report);
-	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:s, s:o}", "addr", lh_json_address(chunk->addr), "bytes",
-			 lh_json_u64(chunk->size_bytes), "requested_bytes",
+	const struct lh_block_holding *holding = report->holding;
+	const char *status = holding ? lh_leak_status_name(lh_graph_status(report->graph, report->chunk_index)) : NULL;
+	return json_pack("{s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:s, s:o, s:s?, s:o, s:o, s:o, s:o}", "addr",
+			 lh_json_address(chunk->addr), "bytes", lh_json_u64(chunk->size_bytes), "requested_bytes",
 			 chunk->requested_bytes ? lh_json_u64(chunk->requested_bytes) : json_null(), "state",
 			 lh_chunk_state_name((enum lh_chunk_state)chunk->state), "offset",
 			 lh_json_u64(report->addr - chunk->addr), "allocator", arena->allocator, "arena",
 			 arena->addr ? lh_json_address(arena->addr) : json_null(), "arena_role", arena->role, "group",
-			 group_json(report->group));
+			 group_json(report->group), "status", status, "root",
+			 holding && holding->root ? lh_json_string(holding->root) : json_null(), "path",
+			 path_json(holding), "retained_blocks", lh_json_u64(holding ? holding->retained_count : 0),
+			 "retained_bytes", lh_json_u64(holding ? holding->retained_bytes : 0));
 }
 
 static json_t *mapping_json(const struct lh_segment *segment)

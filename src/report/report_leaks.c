@@ -175,6 +175,48 @@ static void put_doubts(const struct lh_leaks_report *report, struct lh_buffer *r
 	}
 }
 
+/* ---------------------------------------------------------------- holders */
+
+static void put_holder(const struct lh_leaks_report *report, const struct lh_holder *holder, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	lh_buffer_puts(ret, "  ");
+	lh_buffer_escape(ret, holder->root, strlen(holder->root));
+	lh_buffer_printf(ret, " holds %s ", lh_format_count(holder->element_count, count));
+	if (*holder->element_name)
+		lh_buffer_escape(ret, holder->element_name, strlen(holder->element_name));
+	else
+		lh_buffer_printf(ret, "block%s", holder->element_count == 1 ? "" : "s");
+	lh_buffer_printf(ret, " of %s", lh_format_bytes(holder->element_bytes, bytes));
+	if (holder->shape != LH_HOLDER_BLOCK)
+		lh_buffer_printf(ret, " in %s %s", holder->shape == LH_HOLDER_ARRAY ? "an" : "a",
+				 lh_holder_shape_name(holder->shape));
+	if (holder->addr)
+		lh_buffer_printf(ret, " (0x%" PRIx64 ")", holder->addr);
+	lh_buffer_printf(ret, ": %s with all that only it retains", lh_format_bytes(holder->retained_bytes, bytes));
+	if (report->is_confirmed)
+		lh_buffer_printf(ret, "; +%s, +%s", lh_format_count(holder->grown_count, count),
+				 lh_format_bytes(holder->grown_bytes, bytes));
+	lh_buffer_puts(ret, "\n");
+}
+
+/* Caches of libc and OpenSSL are their own business, unless they grow. */
+static void put_holders(const struct lh_leaks_report *report, struct lh_buffer *ret)
+{
+	bool has_title = false;
+	for (size_t i = 0; i < report->holders->items.count; i++) {
+		const struct lh_holder *holder = &report->holders->items.items[i];
+		if (report->is_confirmed ? !holder->grown_bytes : holder->is_library)
+			continue;
+		if (!has_title)
+			lh_buffer_printf(ret, "\n%s\n",
+					 report->is_confirmed ? "can be reached, and grew between the dumps:"
+							      : "most of what can be reached:");
+		has_title = true;
+		put_holder(report, holder, ret);
+	}
+}
+
 void lh_report_leaks_text(const struct lh_leaks_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	char pause[LH_FORMAT_MAX];
@@ -182,6 +224,7 @@ void lh_report_leaks_text(const struct lh_leaks_report *report, struct lh_style 
 	put_leak_verdict(report, ret);
 	put_leak_sentences(report, ret);
 	put_leak_table(report, style, ret);
+	put_holders(report, ret);
 	if (report->receipt)
 		lh_buffer_printf(ret, "\nreceipt: copied in mode %s, stopped for %s\n",
 				 lh_dump_mode_name(report->receipt->mode),

@@ -68,6 +68,34 @@ static json_t *graph_json(const struct lh_graph *graph)
 	return NULL;
 }
 
+static json_t *holder_json(const struct lh_holder *holder)
+{
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "shape",
+			 lh_holder_shape_name(holder->shape), "root", lh_json_string(holder->root), "root_addr",
+			 lh_json_address(holder->root_addr), "addr",
+			 holder->addr ? lh_json_address(holder->addr) : json_null(), "name",
+			 lh_json_string(holder->name), "blocks", lh_json_u64(holder->retained_count), "bytes",
+			 lh_json_u64(holder->retained_bytes), "elements", lh_json_u64(holder->element_count),
+			 "element_bytes", lh_json_u64(holder->element_bytes), "element_addr",
+			 lh_json_address(holder->element_addr), "element_name", lh_json_string(holder->element_name),
+			 "grown_elements", lh_json_u64(holder->grown_count), "grown_bytes",
+			 lh_json_u64(holder->grown_bytes), "library", (int)holder->is_library);
+}
+
+static json_t *holders_json(const struct lh_holder_list *list)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < list->items.count; i++)
+		array = append_leak_item(array, holder_json(&list->items.items[i]));
+	return array;
+}
+
+static json_t *holders_cost_json(const struct lh_holder_list *list)
+{
+	return json_pack("{s:o, s:o, s:o}", "edges_cpu_ns", lh_json_u64(list->edges_cpu_ns), "dominators_cpu_ns",
+			 lh_json_u64(list->dominators_cpu_ns), "memory_bytes", lh_json_u64(list->memory_bytes));
+}
+
 static json_t *leaks_receipt_json(const struct lh_receipt *receipt)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -90,12 +118,12 @@ void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer
 				     lh_json_u64(leaks->possible_bytes));
 	json_t *suppressed = json_pack("{s:o, s:o}", "blocks", lh_json_u64(leaks->suppressed_count), "bytes",
 				       lh_json_u64(leaks->suppressed_bytes));
-	json_t *object =
-		json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/leaks/1",
-			  "path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
-			  pid ? json_integer(pid) : json_null(), "doubts", doubts_json(report->graph), "compared",
-			  (int)report->is_confirmed, "lost", lost, "possible", possible, "suppressed", suppressed,
-			  "groups", leak_groups_json(leaks), "graph", graph_json(report->graph), "receipt",
-			  leaks_receipt_json(report->receipt));
+	json_t *object = json_pack(
+		"{s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/leaks/1",
+		"path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
+		pid ? json_integer(pid) : json_null(), "doubts", doubts_json(report->graph), "compared",
+		(int)report->is_confirmed, "lost", lost, "possible", possible, "suppressed", suppressed, "groups",
+		leak_groups_json(leaks), "graph", graph_json(report->graph), "holders", holders_json(report->holders),
+		"holders_cost", holders_cost_json(report->holders), "receipt", leaks_receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }

@@ -1,0 +1,138 @@
+/*
+ * containers: a leak that no leak checker reports: a container that only grows. The first argument says which one; each
+ * "step" adds 100 elements of 64 bytes that nothing but the container holds. Truth: elements and the variable's name.
+ */
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <iostream>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <unistd.h>
+
+struct Session {
+	uint64_t id;
+	char text[56];
+};
+
+/* A chain of a hash table, and a list in C. */
+struct Link {
+	Link *next;
+	Session session;
+};
+
+struct Ring {
+	Ring *next, *previous;
+	Session session;
+};
+
+constexpr size_t buckets = 4099;
+
+Session **g_array;
+size_t g_array_count, g_array_room;
+Link *g_list;
+Link **g_chains;
+Ring g_ring = {&g_ring, &g_ring, {}};
+std::map<uint64_t, std::unique_ptr<Session>> g_map;
+std::unordered_map<uint64_t, std::unique_ptr<Session>> g_unordered;
+std::deque<std::unique_ptr<Session>> g_deque;
+std::vector<std::shared_ptr<Session>> g_shared;
+std::list<std::unique_ptr<Session>> g_stdlist;
+
+static Session *make_session(uint64_t id)
+{
+	Session *session = static_cast<Session *>(calloc(1, sizeof(Session)));
+	session->id = id;
+	snprintf(session->text, sizeof(session->text), "session %lu", static_cast<unsigned long>(id));
+	return session;
+}
+
+static void add_to_array(uint64_t id)
+{
+	if (g_array_count == g_array_room) {
+		g_array_room = g_array_room ? 2 * g_array_room : 64;
+		g_array = static_cast<Session **>(realloc(g_array, g_array_room * sizeof(*g_array)));
+	}
+	g_array[g_array_count++] = make_session(id);
+}
+
+static void add_to_list(uint64_t id)
+{
+	Link *link = static_cast<Link *>(calloc(1, sizeof(Link)));
+	link->session.id = id;
+	link->next = g_list;
+	g_list = link;
+}
+
+static void add_to_chains(uint64_t id)
+{
+	if (!g_chains)
+		g_chains = static_cast<Link **>(calloc(buckets, sizeof(*g_chains)));
+	Link *link = static_cast<Link *>(calloc(1, sizeof(Link)));
+	link->session.id = id;
+	Link **bucket = &g_chains[id * 2654435761u % buckets];
+	link->next = *bucket;
+	*bucket = link;
+}
+
+static void add_to_ring(uint64_t id)
+{
+	Ring *ring = static_cast<Ring *>(calloc(1, sizeof(Ring)));
+	ring->session.id = id;
+	ring->next = g_ring.next;
+	ring->previous = &g_ring;
+	g_ring.next->previous = ring;
+	g_ring.next = ring;
+}
+
+static void add(const std::string &kind, uint64_t id)
+{
+	if (kind == "array")
+		add_to_array(id);
+	else if (kind == "list")
+		add_to_list(id);
+	else if (kind == "chains")
+		add_to_chains(id);
+	else if (kind == "ring")
+		add_to_ring(id);
+	else if (kind == "map")
+		g_map.emplace(id, std::make_unique<Session>());
+	else if (kind == "unordered")
+		g_unordered.emplace(id, std::make_unique<Session>());
+	else if (kind == "deque")
+		g_deque.push_back(std::make_unique<Session>());
+	else if (kind == "shared")
+		g_shared.push_back(std::make_shared<Session>());
+	else
+		g_stdlist.push_back(std::make_unique<Session>());
+}
+
+static void report(const char *before, const std::string &kind, uint64_t count)
+{
+	printf("%s{\"pid\":%d,\"name\":\"containers\",\"kind\":\"%s\",\"variable\":\"g_%s\",\"elements\":%lu}\n", before,
+	       static_cast<int>(getpid()), kind.c_str(), kind.c_str(), static_cast<unsigned long>(count));
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	std::string kind = argc > 1 ? argv[1] : "list", line;
+	uint64_t count = 0;
+	while (count < 20000)
+		add(kind, count++);
+	report("READY ", kind, count);
+	while (std::getline(std::cin, line) && line != "quit") {
+		uint64_t steps = strncmp(line.c_str(), "step ", 5) == 0 ? strtoull(line.c_str() + 5, nullptr, 10) : 0;
+		for (uint64_t end = count + 100 * steps; count < end;)
+			add(kind, count++);
+		report("", kind, count);
+	}
+	return 0;
+}

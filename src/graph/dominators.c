@@ -1,0 +1,236 @@
+/*
+ * dominators: which block alone holds which others. Input: edges. Output: the immediate dominator of each reachable
+ * block, and what each retains: all that nothing else holds. SEMI-NCA: L. Georgiadis, Linear-Time Algorithms for
+ * Dominators and Related Problems, Princeton 2005, section 2.3. No recursion: paths can have millions of blocks.
+ */
+#include "holders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct walk_pair {
+	uint32_t chunk;
+	uint32_t parent; /* a number */
+};
+
+/* All by number. */
+struct dominator_search {
+	struct lh_holders *holders;
+	uint32_t variable_count; /* numbers up to it can be reached from variables */
+	uint32_t *parent;        /* in the walk; then the ancestor that paths are compressed to */
+	uint32_t *semi;
+	uint32_t *label;
+	uint32_t *first_holder; /* holder[first_holder[n], first_holder[n + 1]): numbers that point to n */
+	uint32_t *holder;
+	LH_VEC(struct walk_pair) stack;
+	LH_VEC(uint32_t) path;
+};
+
+static void deinit_search(struct dominator_search *search)
+{
+	free(search->parent);
+	free(search->semi);
+	free(search->label);
+	free(search->first_holder);
+	free(search->holder);
+	lh_vec_deinit(&search->stack);
+	lh_vec_deinit(&search->path);
+}
+
+/* All targets are pushed; one that has a number by the time it is popped was reached otherwise: a true depth-first
+ * walk. */
+static struct lh_error *number_from(struct dominator_search *search, uint32_t root)
+{
+	struct lh_holders *holders = search->holders;
+	search->stack.count = 0;
+	LH_TRY(lh_vec_push(&search->stack, ((struct walk_pair){root, 0})));
+	while (search->stack.count) {
+		struct walk_pair at = search->stack.items[--search->stack.count];
+		if (holders->number[at.chunk])
+			continue;
+		uint32_t number = (uint32_t)++holders->node_count;
+		holders->number[at.chunk] = number;
+		holders->chunk[number] = at.chunk;
+		search->parent[number] = at.parent;
+		uint32_t first = holders->first[at.chunk], end = holders->first[at.chunk + 1];
+		LH_TRY(lh_vec_reserve(&search->stack, end - first + 1));
+		for (uint32_t i = first; i < end; i++) {
+			uint32_t target = holders->to.items[i];
+			if (!holders->number[target])
+				search->stack.items[search->stack.count++] = (struct walk_pair){target, number};
+		}
+	}
+	return NULL;
+}
+
+static bool is_variable(const struct lh_holders *holders, const struct lh_root_group *group)
+{
+	return group->range != UINT32_MAX && holders->graph->roots.items[group->range].kind == LH_ROOT_MODULE;
+}
+
+/*
+ * First what variables lead to. Words of stacks and registers, mostly stale ones or of the moment, hold only what no
+ * variable leads to: a cursor into a list does not own its rest.
+ */
+static struct lh_error *number_nodes(struct dominator_search *search)
+{
+	struct lh_holders *holders = search->holders;
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < holders->groups.count; i++) {
+			if (is_variable(holders, &holders->groups.items[i]) == (pass == 0))
+				LH_TRY(number_from(search, (uint32_t)(holders->graph->chunk_count + i)));
+		}
+		search->variable_count = pass ? search->variable_count : (uint32_t)holders->node_count;
+	}
+	return NULL;
+}
+
+/* Whether an edge says who owns the target. */
+static inline bool is_owning(const struct dominator_search *search, uint32_t from, uint32_t target)
+{
+	return from <= search->variable_count || target > search->variable_count;
+}
+
+static inline void place_holder(struct dominator_search *search, uint32_t *ends, uint32_t from, uint32_t target)
+{
+	if (is_owning(search, from, target))
+		search->holder[--ends[target]] = from;
+}
+
+/* Counting sort of all edges by their target. */
+static struct lh_error *find_all_holders(struct dominator_search *search)
+{
+	const struct lh_holders *holders = search->holders;
+	size_t count = holders->node_count, edges = holders->to.count + holders->groups.count;
+	search->first_holder = calloc(count + 2, sizeof(uint32_t));
+	search->holder = malloc((edges + 1) * sizeof(uint32_t));
+	if (!search->first_holder || !search->holder)
+		return lh_error_no_memory();
+	uint32_t *ends = search->first_holder + 1; /* shifted by one until all are placed */
+	for (size_t i = holders->graph->chunk_count; i < lh_holders_places(holders); i++)
+		ends[holders->number[i]]++;
+	for (size_t number = 1; number <= count; number++) {
+		uint32_t chunk = holders->chunk[number];
+		for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++)
+			ends[holders->number[holders->to.items[i]]] +=
+				is_owning(search, (uint32_t)number, holders->number[holders->to.items[i]]);
+	}
+	for (size_t i = 1; i <= count; i++)
+		ends[i] += ends[i - 1];
+	uint32_t total = ends[count];
+	for (size_t number = count; number > 0; number--) {
+		uint32_t chunk = holders->chunk[number];
+		for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++)
+			place_holder(search, ends, (uint32_t)number, holders->number[holders->to.items[i]]);
+	}
+	for (size_t i = holders->graph->chunk_count; i < lh_holders_places(holders); i++)
+		search->holder[--ends[holders->number[i]]] = 0;
+	/* Now ends[n] is where n begins. */
+	memmove(search->first_holder, ends, (count + 1) * sizeof(uint32_t));
+	search->first_holder[count + 1] = total;
+	return NULL;
+}
+
+/* The one with the smallest semidominator on the way up to what is not linked yet; the way is compressed. */
+static struct lh_error *find_label(struct dominator_search *search, uint32_t number, uint32_t linked, uint32_t *ret)
+{
+	uint32_t *parent = search->parent, *label = search->label, *semi = search->semi;
+	if (parent[number] < linked) {
+		*ret = label[number];
+		return NULL;
+	}
+	search->path.count = 0;
+	do {
+		LH_TRY(lh_vec_push(&search->path, number));
+		number = parent[number];
+	} while (parent[number] >= linked);
+	uint32_t above = number, best = label[above];
+	while (search->path.count) {
+		number = search->path.items[--search->path.count];
+		parent[number] = parent[above];
+		if (semi[best] < semi[label[number]])
+			label[number] = best;
+		else
+			best = label[number];
+		above = number;
+	}
+	*ret = label[number];
+	return NULL;
+}
+
+static struct lh_error *find_semidominators(struct dominator_search *search)
+{
+	size_t count = search->holders->node_count;
+	for (size_t i = 0; i <= count; i++) {
+		search->holders->dominator[i] = search->parent[i];
+		search->semi[i] = search->label[i] = (uint32_t)i;
+	}
+	for (uint32_t number = (uint32_t)count; number > 0; number--) {
+		uint32_t best = search->parent[number];
+		for (uint32_t i = search->first_holder[number]; i < search->first_holder[number + 1]; i++) {
+			uint32_t holder = search->holder[i], label = 0;
+			if (holder)
+				LH_TRY(find_label(search, holder, number + 1, &label));
+			best = search->semi[label] < best ? search->semi[label] : best;
+		}
+		search->semi[number] = best;
+	}
+	return NULL;
+}
+
+static void find_immediate_dominators(struct dominator_search *search)
+{
+	uint32_t *dominator = search->holders->dominator;
+	for (size_t number = 1; number <= search->holders->node_count; number++) {
+		while (dominator[number] > search->semi[number])
+			dominator[number] = dominator[dominator[number]];
+	}
+}
+
+static void sum_retained(struct lh_holders *holders)
+{
+	for (size_t number = 1; number <= holders->node_count; number++) {
+		holders->retained_bytes[number] = lh_holders_size(holders, (uint32_t)number);
+		holders->retained_count[number] = !lh_holders_is_root(holders, (uint32_t)number);
+	}
+	for (size_t number = holders->node_count; number > 0; number--) {
+		holders->retained_bytes[holders->dominator[number]] += holders->retained_bytes[number];
+		holders->retained_count[holders->dominator[number]] += holders->retained_count[number];
+	}
+}
+
+static struct lh_error *allocate_nodes(struct dominator_search *search)
+{
+	struct lh_holders *holders = search->holders;
+	size_t count = lh_holders_places(holders) + 1;
+	holders->number = calloc(count, sizeof(uint32_t));
+	holders->chunk = calloc(count, sizeof(uint32_t));
+	holders->dominator = calloc(count, sizeof(uint32_t));
+	holders->retained_bytes = calloc(count, sizeof(uint64_t));
+	holders->retained_count = calloc(count, sizeof(uint32_t));
+	search->parent = calloc(count, sizeof(uint32_t));
+	search->semi = calloc(count, sizeof(uint32_t));
+	search->label = calloc(count, sizeof(uint32_t));
+	bool is_complete = holders->number && holders->chunk && holders->dominator && holders->retained_bytes &&
+			   holders->retained_count && search->parent && search->semi && search->label;
+	return is_complete ? NULL : lh_error_no_memory();
+}
+
+struct lh_error *lh_holders_find_dominators(struct lh_holders *holders)
+{
+	struct dominator_search search LH_CLEANUP(deinit_search) = {.holders = holders};
+	uint64_t before_ns = lh_graph_cpu_ns();
+	LH_TRY(allocate_nodes(&search));
+	LH_TRY(number_nodes(&search));
+	LH_TRY(find_all_holders(&search));
+	LH_TRY(find_semidominators(&search));
+	find_immediate_dominators(&search);
+	sum_retained(holders);
+	holders->dominators_cpu_ns = lh_graph_cpu_ns() - before_ns;
+	holders->memory_bytes = (holders->graph->chunk_count + 1) * (2 * sizeof(uint64_t) + 8 * sizeof(uint32_t)) +
+				(holders->to.capacity + holders->to.count + holders->groups.count) * sizeof(uint32_t) +
+				holders->roots.capacity * sizeof(struct lh_root_edge) +
+				search.stack.capacity * sizeof(struct walk_pair) +
+				search.path.capacity * sizeof(uint32_t);
+	return NULL;
+}

@@ -1,0 +1,150 @@
+/*
+ * edges: pointers between reachable blocks, block by block. Input: a marked graph. Output: targets of each block, and
+ * words of roots that lead to blocks. Pointers of a block to itself, and repeats in a row, are left out.
+ */
+#include "holders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct edge_search {
+	struct lh_holders *holders;
+	uint32_t from, latest;
+	uint32_t range;
+};
+
+static struct lh_error *add_edges(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
+{
+	struct edge_search *search = context;
+	const struct lh_graph *graph = search->holders->graph;
+	(void)addr;
+	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, bytes + offset, sizeof(word));
+		uint32_t target = lh_graph_target(graph, word, bytes + offset, offset);
+		if (target == LH_NO_CHUNK || target == search->from || target == search->latest ||
+		    !lh_graph_is_reachable(graph, target))
+			continue;
+		search->latest = target;
+		LH_TRY(lh_vec_push(&search->holders->to, target));
+	}
+	return NULL;
+}
+
+static struct lh_error *add_root_edges(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
+{
+	struct edge_search *search = context;
+	const struct lh_graph *graph = search->holders->graph;
+	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, bytes + offset, sizeof(word));
+		uint32_t target = lh_graph_target(graph, word, bytes + offset, offset);
+		if (target == LH_NO_CHUNK || !lh_graph_is_reachable(graph, target))
+			continue;
+		struct lh_root_edge edge = {addr ? addr + offset : 0, target, search->range};
+		LH_TRY(lh_vec_push(&search->holders->roots, edge));
+	}
+	return NULL;
+}
+
+static struct lh_error *find_root_edges(struct edge_search *search)
+{
+	const struct lh_graph *graph = search->holders->graph;
+	size_t count;
+	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
+	for (size_t i = 0; i < graph->roots.count; i++) {
+		search->range = (uint32_t)i;
+		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, add_root_edges, search));
+	}
+	search->range = UINT32_MAX;
+	for (size_t i = 0; i < count; i++) {
+		if (threads[i].registers)
+			LH_TRY(add_root_edges(search, 0, threads[i].registers,
+					      lh_align_down(threads[i].registers_bytes, sizeof(uint64_t))));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- root groups */
+
+/* Where the variable begins that holds the word; of other memory the page. */
+static uint64_t find_group_addr(const struct lh_graph *graph, struct lh_symbols *symbols,
+				const struct lh_root_edge *edge)
+{
+	if (edge->range == UINT32_MAX)
+		return 0;
+	const struct lh_root_range *range = &graph->roots.items[edge->range];
+	struct lh_symbol symbol;
+	if (range->kind == LH_ROOT_STACK)
+		return range->range.start;
+	if (range->kind != LH_ROOT_MODULE)
+		return lh_align_down(edge->addr, LH_PAGE_BYTES);
+	bool is_known = symbols && lh_symbols_find(symbols, edge->addr, &symbol) && symbol.origin == LH_SYMBOL_TABLE;
+	return is_known ? symbol.addr : edge->addr;
+}
+
+static struct lh_error *add_root_groups(struct lh_holders *holders, struct lh_symbols *symbols)
+{
+	for (size_t i = 0; i < holders->roots.count; i++) {
+		const struct lh_root_edge *edge = &holders->roots.items[i];
+		uint64_t addr = find_group_addr(holders->graph, symbols, edge);
+		const struct lh_root_group *last =
+			holders->groups.count ? &holders->groups.items[holders->groups.count - 1] : NULL;
+		if (!last || last->addr != addr || last->range != edge->range)
+			LH_TRY(lh_vec_push(&holders->groups, ((struct lh_root_group){addr, edge->range, (uint32_t)i})));
+	}
+	return NULL;
+}
+
+/* Their targets come behind those of blocks. */
+static struct lh_error *add_group_edges(struct lh_holders *holders)
+{
+	size_t chunk_count = holders->graph->chunk_count;
+	uint32_t *first = realloc(holders->first, (lh_holders_places(holders) + 1) * sizeof(*first));
+	if (!first)
+		return lh_error_no_memory();
+	holders->first = first;
+	size_t edge = 0;
+	for (size_t i = 0; i < holders->groups.count; i++) {
+		size_t end =
+			i + 1 < holders->groups.count ? holders->groups.items[i + 1].first_edge : holders->roots.count;
+		first[chunk_count + i] = (uint32_t)holders->to.count;
+		for (; edge < end; edge++)
+			LH_TRY(lh_vec_push(&holders->to, holders->roots.items[edge].chunk));
+	}
+	first[chunk_count + holders->groups.count] = (uint32_t)holders->to.count;
+	return NULL;
+}
+
+static struct lh_error *find_block_edges(struct edge_search *search)
+{
+	struct lh_holders *holders = search->holders;
+	const struct lh_graph *graph = holders->graph;
+	for (size_t i = 0; i < graph->chunk_count; i++) {
+		holders->first[i] = (uint32_t)holders->to.count;
+		if (!lh_graph_is_reachable(graph, i))
+			continue;
+		search->from = (uint32_t)i;
+		search->latest = LH_NO_CHUNK;
+		LH_TRY(lh_graph_visit_block(graph, search->from, add_edges, search));
+		if (holders->to.count > UINT32_MAX)
+			return lh_error_create(LH_ERROR_UNSUPPORTED, "more than %u pointers between blocks",
+					       UINT32_MAX);
+	}
+	return NULL;
+}
+
+struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_symbols *symbols)
+{
+	struct edge_search search = {.holders = holders};
+	uint64_t before_ns = lh_graph_cpu_ns();
+	holders->first = malloc((holders->graph->chunk_count + 1) * sizeof(*holders->first));
+	if (!holders->first)
+		return lh_error_no_memory();
+	LH_TRY(find_block_edges(&search));
+	LH_TRY(find_root_edges(&search));
+	LH_TRY(add_root_groups(holders, symbols));
+	LH_TRY(add_group_edges(holders));
+	holders->edges_cpu_ns = lh_graph_cpu_ns() - before_ns;
+	return NULL;
+}

@@ -1,0 +1,542 @@
+/*
+ * holders: where many blocks alike come together under one owner. Input: dominators, and which blocks are new. Output:
+ * containers by what they retain, with their elements, shape and root. A list, tree or hash table counts as one node.
+ */
+#include "holders.h"
+
+#include "root_names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SHARE_MIN = 50, /* a holder retains at least 1/50 of all */
+	CHAIN_MIN = 16, /* blocks of one size, each holding the next */
+	ELEMENTS_MIN = 8,
+	PLACES_MAX = 64,
+};
+
+struct holder_place {
+	uint32_t number;
+	uint64_t weight;
+	bool is_chain, is_tree;
+};
+
+/* Children of one size under a place. */
+struct size_count {
+	uint64_t size_bytes;
+	uint64_t count;
+};
+enum { SIZE_SLOTS = 1024 };
+
+struct holder_search {
+	struct lh_image *image;
+	struct lh_symbols *symbols;
+	const struct lh_holders *holders;
+	const struct lh_graph *earlier;
+	struct lh_holder_list *list;
+	uint64_t *weight;        /* by number: what it retains, of what is new when moments are compared */
+	uint32_t *heaviest;      /* by number: its child of most weight; 0: none */
+	uint32_t *best, *second; /* by number: its children that retain most; 0: none */
+	uint64_t *is_new;        /* a bit by number; NULL: nothing to compare with */
+	uint64_t *inside;        /* a bit by number: under the place that is looked at */
+	LH_VEC(struct holder_place) places;
+	struct size_count sizes[SIZE_SLOTS];
+};
+
+const char *lh_holder_shape_name(enum lh_holder_shape shape)
+{
+	static const char *const names[] = {"block", "array", "list", "hash table", "tree"};
+	return names[shape];
+}
+
+void lh_holder_list_deinit(struct lh_holder_list *list)
+{
+	lh_vec_deinit(&list->items);
+	lh_strings_pool_deinit(&list->strings);
+}
+
+void lh_holders_destroy(struct lh_holders *holders)
+{
+	if (!holders)
+		return;
+	free(holders->first);
+	free(holders->number);
+	free(holders->chunk);
+	free(holders->dominator);
+	free(holders->retained_bytes);
+	free(holders->retained_count);
+	lh_vec_deinit(&holders->to);
+	lh_vec_deinit(&holders->roots);
+	lh_vec_deinit(&holders->groups);
+	free(holders);
+}
+
+void lh_cleanup_holders(struct lh_holders **holders)
+{
+	lh_holders_destroy(*holders);
+}
+
+struct lh_error *lh_holders_create(const struct lh_graph *graph, struct lh_symbols *symbols, struct lh_holders **ret)
+{
+	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = calloc(1, sizeof(*holders));
+	if (!holders)
+		return lh_error_no_memory();
+	holders->graph = graph;
+	LH_TRY(lh_holders_find_edges(holders, symbols));
+	LH_TRY(lh_holders_find_dominators(holders));
+	*ret = holders;
+	holders = NULL;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- weights */
+
+/* Whether the earlier moment had no block of that place and size. */
+static bool is_new_block(const struct lh_graph *earlier, const struct lh_stored_chunk *chunk)
+{
+	size_t index;
+	if (!lh_heap_find_chunk(earlier->heap, chunk->addr, &index))
+		return true;
+	struct lh_heap_chunk old = lh_heap_chunk_at(earlier->heap, index);
+	return old.addr != chunk->addr || old.size_bytes != chunk->size_bytes || old.state != LH_CHUNK_USED;
+}
+
+static void find_new_blocks(struct holder_search *search)
+{
+	const struct lh_holders *holders = search->holders;
+	for (uint32_t number = 1; number <= holders->node_count; number++) {
+		if (!lh_holders_is_root(holders, number) &&
+		    is_new_block(search->earlier, &holders->graph->chunks[holders->chunk[number]]))
+			lh_bit_set(search->is_new, number);
+	}
+}
+
+static void rank_child(struct holder_search *search, uint32_t above, uint32_t number)
+{
+	const uint64_t *retained = search->holders->retained_bytes;
+	if (!search->best[above] || retained[number] > retained[search->best[above]]) {
+		search->second[above] = search->best[above];
+		search->best[above] = number;
+	} else if (!search->second[above] || retained[number] > retained[search->second[above]]) {
+		search->second[above] = number;
+	}
+}
+
+static void weigh_nodes(struct holder_search *search)
+{
+	const struct lh_holders *holders = search->holders;
+	for (uint32_t number = (uint32_t)holders->node_count; number > 0; number--) {
+		uint32_t above = holders->dominator[number];
+		bool counts = !search->is_new || lh_bit(search->is_new, number);
+		search->weight[number] += counts ? lh_holders_size(holders, number) : 0;
+		uint64_t weight = search->weight[number];
+		search->weight[above] += weight;
+		/* Every child is complete by now: its own children have higher numbers. */
+		if (weight > search->weight[search->heaviest[above]] || !search->heaviest[above])
+			search->heaviest[above] = number;
+		rank_child(search, above, number);
+	}
+}
+
+/* ---------------------------------------------------------------- places */
+
+static bool is_alike(const struct lh_holders *holders, uint32_t a, uint32_t b)
+{
+	uint64_t size_bytes = lh_holders_size(holders, a);
+	return size_bytes && size_bytes == lh_holders_size(holders, b);
+}
+
+static bool begins_chain(const struct holder_search *search, uint32_t number)
+{
+	const uint64_t *retained = search->holders->retained_bytes;
+	size_t length = 0;
+	for (uint32_t next = search->best[number]; next && length < CHAIN_MIN; length++) {
+		if (!is_alike(search->holders, number, next) || retained[next] * 2 < retained[number])
+			return false;
+		number = next;
+		next = search->best[number];
+	}
+	return length >= CHAIN_MIN;
+}
+
+/* A block with two heavy children of its own size, of which the heavier one has one again. */
+static bool begins_tree(const struct holder_search *search, uint32_t number)
+{
+	const uint64_t *retained = search->holders->retained_bytes;
+	uint32_t best = search->best[number], second = search->second[number];
+	return best && second && is_alike(search->holders, number, best) && is_alike(search->holders, number, second) &&
+	       retained[second] * 20 >= retained[number] && search->best[best] &&
+	       is_alike(search->holders, best, search->best[best]);
+}
+
+/* Most of it is under one child that holds more than itself: a grown table of buckets does not. */
+static bool goes_on_below(const struct holder_search *search, uint32_t number)
+{
+	uint32_t heaviest = search->heaviest[number];
+	return heaviest && search->weight[heaviest] * 2 >= search->weight[number] && search->best[heaviest];
+}
+
+static struct lh_error *find_places(struct holder_search *search)
+{
+	const struct lh_holders *holders = search->holders;
+	uint64_t least = search->weight[0] / SHARE_MIN + 1;
+	for (uint32_t number = 1; number <= holders->node_count; number++) {
+		struct holder_place place = {.number = number, .weight = search->weight[number]};
+		uint32_t above = holders->dominator[number];
+		if (above && lh_bit(search->inside, above)) {
+			lh_bit_set(search->inside, number);
+			continue;
+		}
+		if (place.weight < least)
+			continue;
+		place.is_chain = begins_chain(search, number);
+		place.is_tree = !place.is_chain && begins_tree(search, number);
+		if (!place.is_chain && !place.is_tree && goes_on_below(search, number))
+			continue;
+		lh_bit_set(search->inside, number);
+		LH_TRY(lh_vec_push(&search->places, place));
+	}
+	return NULL;
+}
+
+static int compare_places_by_weight(const void *a, const void *b)
+{
+	const struct holder_place *left = a, *right = b;
+	int order = lh_compare_u64(right->weight, left->weight);
+	return order ? order : lh_compare_u64(left->number, right->number);
+}
+
+/* ---------------------------------------------------------------- elements */
+
+static void count_child_size(struct holder_search *search, uint64_t size_bytes)
+{
+	size_t at = (size_t)(size_bytes * UINT64_C(0x9e3779b97f4a7c15) >> 54);
+	for (size_t tries = 0; tries < SIZE_SLOTS; tries++, at = (at + 1) % SIZE_SLOTS) {
+		struct size_count *slot = &search->sizes[at];
+		if (slot->count && slot->size_bytes != size_bytes)
+			continue;
+		slot->size_bytes = size_bytes;
+		slot->count++;
+		return;
+	}
+}
+
+static uint64_t most_frequent_size(const struct holder_search *search)
+{
+	const struct size_count *best = &search->sizes[0];
+	for (size_t i = 1; i < SIZE_SLOTS; i++) {
+		const struct size_count *slot = &search->sizes[i];
+		if (slot->count > best->count || (slot->count == best->count && slot->size_bytes > best->size_bytes))
+			best = slot;
+	}
+	return best->size_bytes;
+}
+
+/* Children of children of one size: what the blocks of a deque hold. */
+static uint64_t find_grandchild_size(struct holder_search *search, uint32_t place, uint64_t child_bytes)
+{
+	const struct lh_holders *holders = search->holders;
+	uint64_t children = 0, grandchildren = 0;
+	memset(search->sizes, 0, sizeof(search->sizes));
+	for (uint32_t number = place + 1; number <= holders->node_count; number++) {
+		uint32_t above = holders->dominator[number];
+		children += above == place && lh_holders_size(holders, number) == child_bytes;
+		if (!above || holders->dominator[above] != place || lh_holders_size(holders, above) != child_bytes)
+			continue;
+		count_child_size(search, lh_holders_size(holders, number));
+		grandchildren++;
+	}
+	return grandchildren >= children * ELEMENTS_MIN ? most_frequent_size(search) : child_bytes;
+}
+
+/* Marks what is under the place, and finds the size that most of its own children have. */
+static uint64_t find_element_size(struct holder_search *search, const struct holder_place *place)
+{
+	const struct lh_holders *holders = search->holders;
+	memset(search->inside, 0, (holders->node_count / 64 + 1) * sizeof(uint64_t));
+	memset(search->sizes, 0, sizeof(search->sizes));
+	lh_bit_set(search->inside, place->number);
+	for (uint32_t number = place->number + 1; number <= holders->node_count; number++) {
+		uint32_t above = holders->dominator[number];
+		if (!lh_bit(search->inside, above))
+			continue;
+		lh_bit_set(search->inside, number);
+		if (above == place->number && (!search->is_new || search->weight[number]))
+			count_child_size(search, lh_holders_size(holders, number));
+	}
+	if (place->is_chain || place->is_tree)
+		return lh_holders_size(holders, place->number);
+	uint64_t size_bytes = most_frequent_size(search);
+	return size_bytes ? find_grandchild_size(search, place->number, size_bytes) : 0;
+}
+
+static void count_elements(const struct holder_search *search, uint32_t place, struct lh_holder *ret)
+{
+	const struct lh_holders *holders = search->holders;
+	for (uint32_t number = place; number <= holders->node_count; number++) {
+		if (!lh_bit(search->inside, number) || lh_holders_size(holders, number) != ret->element_bytes ||
+		    lh_holders_is_root(holders, number))
+			continue;
+		bool is_new = search->is_new && lh_bit(search->is_new, number);
+		if (!ret->element_addr || (is_new && !ret->grown_count))
+			ret->element_addr = holders->graph->chunks[holders->chunk[number]].addr;
+		ret->element_count++;
+		ret->grown_count += is_new;
+	}
+}
+
+/* Elements that a node points to itself. */
+static uint64_t count_direct(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
+{
+	const struct lh_holders *holders = search->holders;
+	uint32_t place = holders->chunk[number];
+	uint64_t count = 0;
+	for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++) {
+		uint32_t target = holders->number[holders->to.items[i]];
+		count += lh_holders_size(holders, target) == element_bytes && lh_bit(search->inside, target);
+	}
+	return count;
+}
+
+/* Elements that blocks which the node points to point to. */
+static uint64_t count_in_tables(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
+{
+	const struct lh_holders *holders = search->holders;
+	uint32_t place = holders->chunk[number];
+	uint64_t count = 0;
+	for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++) {
+		uint32_t target = holders->number[holders->to.items[i]];
+		if (lh_bit(search->inside, target))
+			count += count_direct(search, target, element_bytes);
+	}
+	return count;
+}
+
+/* A block beside the elements that points to many of them, as a table of buckets does. */
+static bool has_bucket_table(const struct holder_search *search, uint32_t number, const struct lh_holder *holder)
+{
+	const struct lh_holders *holders = search->holders;
+	uint32_t place = holders->chunk[number];
+	for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++) {
+		uint32_t target = holders->number[holders->to.items[i]];
+		if (lh_holders_size(holders, target) != holder->element_bytes && lh_bit(search->inside, target) &&
+		    count_direct(search, target, holder->element_bytes) * 8 >= holder->element_count)
+			return true;
+	}
+	return false;
+}
+
+/* Whether an element soon below has two heavy children of its own size: those next to the root may have one. */
+static bool branches_below(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
+{
+	enum { LEVELS = 4 };
+	for (size_t level = 0; level < LEVELS; level++) {
+		number = search->best[number];
+		if (!number || lh_holders_size(search->holders, number) != element_bytes)
+			return false;
+		if (begins_tree(search, number))
+			return true;
+	}
+	return false;
+}
+
+static enum lh_holder_shape find_shape(const struct holder_search *search, const struct holder_place *place,
+				       const struct lh_holder *holder)
+{
+	uint64_t direct = count_direct(search, place->number, holder->element_bytes);
+	if (!direct)
+		direct = count_in_tables(search, place->number, holder->element_bytes);
+	if (holder->element_count < ELEMENTS_MIN)
+		return LH_HOLDER_BLOCK;
+	if (place->is_chain)
+		return LH_HOLDER_LIST;
+	if (place->is_tree || branches_below(search, place->number, holder->element_bytes))
+		return LH_HOLDER_TREE;
+	if (direct * 100 >= holder->element_count * 87)
+		return LH_HOLDER_ARRAY;
+	if (direct * 8 >= holder->element_count || has_bucket_table(search, place->number, holder))
+		return LH_HOLDER_HASH;
+	return LH_HOLDER_LIST;
+}
+
+/* ---------------------------------------------------------------- roots */
+
+/* The root group above a node; a block that several of them lead to: the first one that does. */
+static const struct lh_root_group *find_group_above(const struct lh_holders *holders, uint32_t number)
+{
+	while (holders->dominator[number])
+		number = holders->dominator[number];
+	uint32_t place = holders->chunk[number];
+	if (lh_holders_is_root(holders, number))
+		return &holders->groups.items[place - holders->graph->chunk_count];
+	for (size_t i = 0; i < holders->groups.count; i++) {
+		size_t at = holders->graph->chunk_count + i;
+		for (uint32_t j = holders->first[at]; j < holders->first[at + 1]; j++) {
+			if (holders->to.items[j] == place)
+				return &holders->groups.items[i];
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *name_root(struct holder_search *search, uint32_t number, struct lh_holder *ret)
+{
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	const struct lh_root_group *group = find_group_above(search->holders, number);
+	ret->root = "several roots";
+	if (!group)
+		return NULL;
+	ret->root_addr = group->addr;
+	lh_root_name(search->holders->graph, search->symbols, group->addr, group->range, &name, &ret->is_library);
+	LH_TRY(lh_buffer_status(&name));
+	return lh_strings_pool_add(&search->list->strings, name.data, name.length, &ret->root);
+}
+
+static struct lh_error *describe_place(struct holder_search *search, const struct holder_place *place)
+{
+	const struct lh_holders *holders = search->holders;
+	bool is_root = lh_holders_is_root(holders, place->number);
+	struct lh_holder holder = {
+		.addr = is_root ? 0 : holders->graph->chunks[holders->chunk[place->number]].addr,
+		.name = "",
+		.element_name = "",
+		.retained_count = holders->retained_count[place->number],
+		.retained_bytes = holders->retained_bytes[place->number],
+		.grown_bytes = search->is_new ? place->weight : 0,
+	};
+	holder.element_bytes = find_element_size(search, place);
+	if (holder.element_bytes)
+		count_elements(search, place->number, &holder);
+	holder.shape = find_shape(search, place, &holder);
+	LH_TRY(name_root(search, place->number, &holder));
+	return lh_vec_push(&search->list->items, holder);
+}
+
+/* ---------------------------------------------------------------- names of blocks */
+
+struct name_search {
+	struct lh_holder_list *list;
+	const struct lh_heap *heap;
+	size_t *rows; /* two of each holder: its block, its element; SIZE_MAX: none */
+};
+
+static struct lh_error *take_row(void *context, const struct lh_heap_chunk *chunk, size_t row)
+{
+	struct name_search *search = context;
+	for (size_t i = 0; i < search->list->items.count; i++) {
+		if (search->list->items.items[i].addr == chunk->addr)
+			search->rows[2 * i] = row;
+		if (search->list->items.items[i].element_addr == chunk->addr)
+			search->rows[2 * i + 1] = row;
+	}
+	return NULL;
+}
+
+static void choose_block(const struct name_search *search, uint64_t addr, uint64_t *chosen)
+{
+	size_t index;
+	if (addr && lh_heap_find_chunk(search->heap, addr, &index))
+		lh_bit_set(chosen, index);
+}
+
+static struct lh_error *take_row_name(struct name_search *search, const struct lh_heap_groups *groups, size_t row,
+				      const char **ret)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	if (row == SIZE_MAX || groups->rows.items[row].basis == LH_GROUP_SIZE)
+		return NULL;
+	const struct lh_heap_group *group = &groups->rows.items[row];
+	lh_buffer_printf(&text, "%s%s%s", group->kind, *group->kind ? " " : "",
+			 group->basis == LH_GROUP_POINTER ? "blocks with " : "");
+	lh_buffer_puts(&text, group->name);
+	LH_TRY(lh_buffer_status(&text));
+	return lh_strings_pool_add(&search->list->strings, text.data, text.length, ret);
+}
+
+static struct lh_error *name_blocks(struct holder_search *holder_search, struct name_search *search)
+{
+	struct lh_heap_groups groups LH_CLEANUP(lh_heap_groups_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_free)
+	uint64_t *chosen = calloc(lh_heap_chunk_count(search->heap) / 64 + 1, sizeof(*chosen));
+	if (!chosen)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < search->list->items.count; i++) {
+		search->rows[2 * i] = search->rows[2 * i + 1] = SIZE_MAX;
+		choose_block(search, search->list->items.items[i].addr, chosen);
+		choose_block(search, search->list->items.items[i].element_addr, chosen);
+	}
+	LH_TRY(lh_heap_group_chosen(holder_search->image, holder_search->symbols, search->heap, chosen, take_row,
+				    search, &groups));
+	for (size_t i = 0; i < search->list->items.count; i++) {
+		struct lh_holder *holder = &search->list->items.items[i];
+		LH_TRY(take_row_name(search, &groups, search->rows[2 * i], &holder->name));
+		LH_TRY(take_row_name(search, &groups, search->rows[2 * i + 1], &holder->element_name));
+	}
+	return NULL;
+}
+
+static struct lh_error *name_all_blocks(struct holder_search *search)
+{
+	struct name_search names = {.list = search->list, .heap = search->holders->graph->heap};
+	if (!search->list->items.count || !search->symbols)
+		return NULL;
+	LH_CLEANUP(lh_cleanup_free) size_t *rows = calloc(search->list->items.count, 2 * sizeof(*rows));
+	if (!rows)
+		return lh_error_no_memory();
+	names.rows = rows;
+	return name_blocks(search, &names);
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+static struct lh_error *search_holders(struct holder_search *search, size_t most)
+{
+	size_t count = search->holders->node_count + 1;
+	search->weight = calloc(count, sizeof(*search->weight));
+	search->heaviest = calloc(count, sizeof(*search->heaviest));
+	search->best = calloc(count, sizeof(*search->best));
+	search->second = calloc(count, sizeof(*search->second));
+	search->inside = calloc(count / 64 + 1, sizeof(*search->inside));
+	search->is_new = search->earlier ? calloc(count / 64 + 1, sizeof(*search->is_new)) : NULL;
+	if (!search->weight || !search->heaviest || !search->best || !search->second || !search->inside ||
+	    (search->earlier && !search->is_new))
+		return lh_error_no_memory();
+	if (search->earlier)
+		find_new_blocks(search);
+	weigh_nodes(search);
+	LH_TRY(find_places(search));
+	if (search->places.count)
+		qsort(search->places.items, search->places.count, sizeof(*search->places.items),
+		      compare_places_by_weight);
+	for (size_t i = 0; i < search->places.count && i < lh_min_u64(most, PLACES_MAX); i++)
+		LH_TRY(describe_place(search, &search->places.items[i]));
+	return name_all_blocks(search);
+}
+
+struct lh_error *lh_graph_find_holders(struct lh_image *image, struct lh_symbols *symbols, const struct lh_graph *graph,
+				       const struct lh_graph *earlier, size_t most, struct lh_holder_list *ret)
+{
+	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
+	LH_TRY(lh_holders_create(graph, symbols, &holders));
+	LH_CLEANUP(lh_cleanup_free) struct holder_search *search = calloc(1, sizeof(*search));
+	if (!search)
+		return lh_error_no_memory();
+	search->image = image;
+	search->symbols = symbols;
+	search->holders = holders;
+	search->earlier = earlier;
+	search->list = ret;
+	ret->edges_cpu_ns = holders->edges_cpu_ns;
+	ret->dominators_cpu_ns = holders->dominators_cpu_ns;
+	ret->memory_bytes = holders->memory_bytes;
+	struct lh_error *error = search_holders(search, most);
+	free(search->weight);
+	free(search->heaviest);
+	free(search->best);
+	free(search->second);
+	free(search->inside);
+	free(search->is_new);
+	lh_vec_deinit(&search->places);
+	return error;
+}

@@ -1,0 +1,74 @@
+/*
+ * holders: who points to whom among reachable blocks, and who dominates whom. Private to graph. Nodes are numbered in
+ * the order of a depth-first walk from a root above all roots, which is number 0.
+ */
+#ifndef LEAKHUNT_GRAPH_HOLDERS_H
+#define LEAKHUNT_GRAPH_HOLDERS_H
+
+#include "graph.h"
+
+/* A word of a root, and the block it leads to. */
+struct lh_root_edge {
+	uint64_t addr; /* 0: a register */
+	uint32_t chunk;
+	uint32_t range; /* index among the roots; UINT32_MAX: a register */
+};
+
+/* Words of roots that belong together: a variable, a thread's stack. A node as blocks are, behind all of them. */
+struct lh_root_group {
+	uint64_t addr;       /* of the variable, or of the first word */
+	uint32_t range;      /* UINT32_MAX: registers */
+	uint32_t first_edge; /* in roots; up to that of the next group */
+};
+
+struct lh_holders {
+	const struct lh_graph *graph;
+	/* Of each block, reachable or not, and of each root group: its targets are to[first[i], first[i + 1]). */
+	uint32_t *first;
+	LH_VEC(uint32_t) to;
+	LH_VEC(struct lh_root_edge) roots;
+	LH_VEC(struct lh_root_group) groups;
+
+	/* Of each block and root group: its number; 0: not reachable. */
+	uint32_t *number;
+	/* Of each number, up to and with node_count. */
+	size_t node_count;
+	uint32_t *chunk;
+	uint32_t *dominator;
+	uint64_t *retained_bytes;
+	uint32_t *retained_count;
+	uint64_t edges_cpu_ns;
+	uint64_t dominators_cpu_ns;
+	uint64_t memory_bytes;
+};
+
+/* edges: fills first, to, roots and groups. `symbols` may be NULL: then each word of data is a group. */
+struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_symbols *symbols) LH_NODISCARD;
+/* dominators: fills the rest. */
+struct lh_error *lh_holders_find_dominators(struct lh_holders *holders) LH_NODISCARD;
+
+/* Number of nodes that have a place in `first` and `number`: blocks and root groups. */
+static inline size_t lh_holders_places(const struct lh_holders *holders)
+{
+	return holders->graph->chunk_count + holders->groups.count;
+}
+
+static inline bool lh_holders_is_root(const struct lh_holders *holders, uint32_t number)
+{
+	return holders->chunk[number] >= holders->graph->chunk_count;
+}
+
+static inline uint64_t lh_holders_size(const struct lh_holders *holders, uint32_t number)
+{
+	bool is_root = !number || lh_holders_is_root(holders, number);
+	return is_root ? 0 : holders->graph->chunks[holders->chunk[number]].size_bytes;
+}
+
+struct lh_error *lh_holders_create(const struct lh_graph *graph, struct lh_symbols *symbols,
+				   struct lh_holders **ret) LH_NODISCARD;
+void lh_holders_destroy(struct lh_holders *holders); /* NULL is legal */
+void lh_cleanup_holders(struct lh_holders **holders);
+
+uint64_t lh_graph_cpu_ns(void);
+
+#endif

@@ -1,0 +1,398 @@
+/*
+ * graph: reachability, circles, dominators, on heaps made here block by block. Truth: for small random graphs the
+ * definitions themselves, by brute force; for large hostile ones their construction. What is quadratic does not end.
+ */
+#include "graph/holders.h"
+#include "heap/sink.h"
+
+#include "core_builder.h"
+
+enum { STRIDE = 32, USABLE = 24, WORDS = 3, ROOT_WORDS = 512, LARGE = 1000000 };
+
+#define HEAP_ADDR UINT64_C(0x10000000)
+#define ROOT_ADDR UINT64_C(0x600000)
+
+/* Blocks of 24 bytes each 32 bytes, as glibc has them: what they hold, and what a page of roots holds. */
+struct world {
+	uint64_t *words; /* STRIDE / 8 of each block */
+	size_t count;
+	uint64_t roots[ROOT_WORDS];
+	struct core_builder core;
+	struct lh_image *image;
+	struct lh_heap heap;
+	struct lh_graph *graph;
+	bool has_no_thread;
+};
+
+static uint64_t addr_of(size_t block)
+{
+	return HEAP_ADDR + block * STRIDE;
+}
+
+static void begin_world(struct world *world, size_t count)
+{
+	*world = (struct world){.count = count};
+	world->words = calloc(count, STRIDE);
+	assert_non_null(world->words);
+}
+
+static void link_block(struct world *world, size_t from, size_t slot, uint64_t word)
+{
+	world->words[from * (STRIDE / 8) + slot] = word;
+}
+
+static void fill_heap(struct world *world)
+{
+	for (size_t i = 0; i < world->count; i++)
+		assert_success(lh_vec_push(
+			&world->heap.chunks,
+			((struct lh_stored_chunk){.addr = addr_of(i), .size_bytes = USABLE, .state = LH_CHUNK_USED})));
+	static struct lh_range range;
+	range = (struct lh_range){HEAP_ADDR, lh_align_up(addr_of(world->count), LH_PAGE_BYTES)};
+	assert_success(lh_vec_push(&world->heap.arenas, ((struct lh_heap_arena){.allocator = "glibc",
+										.role = "main",
+										.kind = LH_REGION_HEAP,
+										.ranges = &range,
+										.range_count = 1})));
+}
+
+static void mark_world(struct world *world)
+{
+	size_t bytes = lh_align_up(world->count * STRIDE, LH_PAGE_BYTES);
+	uint8_t *padded = calloc(1, bytes);
+	assert_non_null(padded);
+	memcpy(padded, world->words, world->count * STRIDE);
+	core_begin(&world->core);
+	if (!world->has_no_thread)
+		core_add_thread(&world->core, 100, 0x1000);
+	core_add_load(&world->core, ROOT_ADDR, sizeof(world->roots), world->roots, sizeof(world->roots), PF_R | PF_W);
+	core_add_load(&world->core, HEAP_ADDR, bytes, padded, bytes, PF_R | PF_W);
+	core_end(&world->core);
+	free(padded);
+	world->image = core_open(&world->core);
+	fill_heap(world);
+	assert_success(lh_graph_create(world->image, &world->heap, &world->graph));
+}
+
+static void end_world(struct world *world)
+{
+	lh_graph_destroy(world->graph);
+	lh_image_close(world->image);
+	core_deinit(&world->core);
+	lh_vec_deinit(&world->heap.chunks);
+	lh_vec_deinit(&world->heap.arenas);
+	free(world->words);
+}
+
+static void assert_counts(const struct world *world, uint64_t reachable, uint64_t lost, uint64_t held, uint64_t cycle)
+{
+	struct lh_graph_totals totals = lh_graph_totals(world->graph);
+	assert_int_equal(totals.counts[LH_LEAK_REACHABLE], reachable);
+	assert_int_equal(totals.counts[LH_LEAK_LOST], lost);
+	assert_int_equal(totals.counts[LH_LEAK_HELD], held);
+	assert_int_equal(totals.counts[LH_LEAK_CYCLE], cycle);
+}
+
+/* ---------------------------------------------------------------- words */
+
+static void test_words(void **state)
+{
+	(void)state;
+	struct world world;
+	begin_world(&world, 12);
+	world.roots[0] = addr_of(0);
+	world.roots[1] = addr_of(1) + 20;         /* into the middle */
+	world.roots[2] = addr_of(2) + USABLE - 8; /* the header of the next block */
+	world.roots[3] = addr_of(3) + USABLE;     /* behind it */
+	world.roots[4] = addr_of(4) | UINT64_C(0xbeef) << 48;
+	world.roots[5] = (addr_of(5) + 8) | UINT64_C(0xbeef) << 48; /* tagged, not to the beginning */
+	link_block(&world, 0, 0, addr_of(6));
+	link_block(&world, 6, 2, addr_of(0));
+	link_block(&world, 7, 0, addr_of(8)); /* lost, and what it holds */
+	link_block(&world, 9, 0, addr_of(10));
+	link_block(&world, 10, 0, addr_of(9));
+	link_block(&world, 11, 1, addr_of(11)); /* holds itself only */
+	mark_world(&world);
+	static const enum lh_leak_status expected[] = {LH_LEAK_REACHABLE, LH_LEAK_REACHABLE, LH_LEAK_LOST,
+						       LH_LEAK_LOST,      LH_LEAK_POSSIBLE,  LH_LEAK_LOST,
+						       LH_LEAK_REACHABLE, LH_LEAK_LOST,      LH_LEAK_HELD};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(expected); i++)
+		assert_int_equal(lh_graph_status(world.graph, i), expected[i]);
+	assert_int_equal(lh_graph_status(world.graph, 11), LH_LEAK_LOST);
+	assert_counts(&world, 3, 5, 2, 1);
+	end_world(&world);
+}
+
+/* The end of a text over the lowest bytes of an old pointer. The heap lies where such bytes lead. */
+static void test_text_tail(void **state)
+{
+	(void)state;
+	struct world world;
+	/* 0x10004141 + 8: block 522 at 0x10004140 + 32 * n is hit by bytes "AA" in the word. */
+	begin_world(&world, 1024);
+	size_t block = (UINT64_C(0x10004140) - HEAP_ADDR) / STRIDE;
+	memcpy(&world.roots[0], "sixteen letters!", 16);
+	world.roots[2] = UINT64_C(0x10004141);
+	mark_world(&world);
+	/* Bytes 0x41 0x41 0x00: text up to a NUL, with 16 letters before it. */
+	assert_int_equal(lh_graph_status(world.graph, block), LH_LEAK_LOST);
+	end_world(&world);
+	begin_world(&world, 1024);
+	memcpy(&world.roots[0], "sixteen \x01\x02ters!", 16);
+	world.roots[2] = UINT64_C(0x10004141);
+	mark_world(&world);
+	assert_int_equal(lh_graph_status(world.graph, block), LH_LEAK_REACHABLE);
+	end_world(&world);
+}
+
+static void test_doubt(void **state)
+{
+	(void)state;
+	struct world world;
+	size_t count;
+	begin_world(&world, 3);
+	world.roots[0] = addr_of(0);
+	world.has_no_thread = true;
+	mark_world(&world);
+	(void)lh_graph_doubts(world.graph, &count);
+	assert_int_equal(count, 1);
+	assert_int_equal(lh_graph_status(world.graph, 1), LH_LEAK_POSSIBLE);
+	assert_int_equal(lh_graph_totals(world.graph).counts[LH_LEAK_POSSIBLE], 2);
+	end_world(&world);
+}
+
+/* ---------------------------------------------------------------- large, hostile */
+
+static void make_list(struct world *world)
+{
+	for (size_t i = 0; i + 1 < world->count; i++)
+		link_block(world, i, 0, addr_of(i + 1));
+}
+
+static uint64_t retained_of(const struct world *world, size_t block)
+{
+	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
+	assert_success(lh_holders_create(world->graph, NULL, &holders));
+	return holders->retained_count[holders->number[block]];
+}
+
+static void test_long_list(void **state)
+{
+	(void)state;
+	struct world world;
+	begin_world(&world, LARGE);
+	make_list(&world);
+	world.roots[7] = addr_of(0);
+	mark_world(&world);
+	assert_counts(&world, LARGE, 0, 0, 0);
+	assert_int_equal(retained_of(&world, 0), LARGE);
+	assert_int_equal(retained_of(&world, LARGE - 3), 3);
+	end_world(&world);
+	begin_world(&world, LARGE);
+	make_list(&world);
+	mark_world(&world);
+	assert_counts(&world, 0, 1, LARGE - 1, 0);
+	assert_int_equal(world.graph->lost.items[0].owned_count, LARGE);
+	end_world(&world);
+}
+
+static void test_long_ring(void **state)
+{
+	(void)state;
+	struct world world;
+	begin_world(&world, LARGE);
+	make_list(&world);
+	link_block(&world, LARGE - 1, 0, addr_of(0));
+	for (size_t i = 0; i < LARGE; i++)
+		link_block(&world, i, 1, addr_of((i + LARGE - 1) % LARGE));
+	mark_world(&world);
+	assert_counts(&world, 0, 0, LARGE - 1, 1);
+	assert_int_equal(world.graph->lost.items[0].owned_count, LARGE);
+	end_world(&world);
+}
+
+/* All to one, and each to the next: what dominates the one is the first alone. */
+static void test_fan(void **state)
+{
+	(void)state;
+	struct world world;
+	begin_world(&world, LARGE);
+	make_list(&world);
+	for (size_t i = 0; i + 1 < LARGE; i++)
+		link_block(&world, i, 1, addr_of(LARGE - 1));
+	world.roots[0] = addr_of(0);
+	mark_world(&world);
+	assert_counts(&world, LARGE, 0, 0, 0);
+	assert_int_equal(retained_of(&world, 1), LARGE - 2);
+	assert_int_equal(retained_of(&world, LARGE - 1), 1);
+	end_world(&world);
+	begin_world(&world, LARGE);
+	for (size_t i = 0; i + 1 < LARGE; i++)
+		link_block(&world, i, 1, addr_of(LARGE - 1));
+	mark_world(&world);
+	assert_counts(&world, 0, LARGE - 1, 1, 0);
+	end_world(&world);
+}
+
+/* Circles of two, each of which leads to the next. */
+static void test_chain_of_circles(void **state)
+{
+	(void)state;
+	struct world world;
+	begin_world(&world, LARGE);
+	for (size_t i = 0; i < LARGE; i += 2) {
+		link_block(&world, i, 0, addr_of(i + 1));
+		link_block(&world, i + 1, 0, addr_of(i));
+		if (i)
+			link_block(&world, i, 2, addr_of(i - 2));
+	}
+	mark_world(&world);
+	assert_counts(&world, 0, 0, LARGE - 1, 1);
+	assert_true(world.graph->lost.items[0].chunk >= LARGE - 2);
+	end_world(&world);
+}
+
+/* ---------------------------------------------------------------- small, by brute force */
+
+enum { SMALL = 40, TRIALS = 300 };
+
+static uint64_t next_random(uint64_t *random)
+{
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	*random ^= *random << 17;
+	return *random;
+}
+
+struct small {
+	bool edge[SMALL][SMALL];
+	bool is_root[SMALL];
+};
+
+/* What roots lead to when `without` is not there; SMALL: all are. */
+static void reach_small(const struct small *small, size_t without, bool ret[SMALL])
+{
+	bool changed = true;
+	for (size_t i = 0; i < SMALL; i++)
+		ret[i] = small->is_root[i] && i != without;
+	while (changed) {
+		changed = false;
+		for (size_t i = 0; i < SMALL; i++) {
+			for (size_t j = 0; ret[i] && j < SMALL; j++) {
+				if (!small->edge[i][j] || ret[j] || j == without)
+					continue;
+				ret[j] = changed = true;
+			}
+		}
+	}
+}
+
+static void make_small(struct small *small, struct world *world, uint64_t *random)
+{
+	*small = (struct small){0};
+	begin_world(world, SMALL);
+	size_t roots = next_random(random) % 5;
+	for (size_t i = 0; i < roots; i++) {
+		size_t block = next_random(random) % SMALL;
+		small->is_root[block] = true;
+		/* On different pages of roots they would be groups of their own: here they are one. */
+		world->roots[i] = addr_of(block);
+	}
+	for (size_t i = 0; i < SMALL; i++) {
+		for (size_t slot = 0; slot < WORDS; slot++) {
+			if (next_random(random) % 3)
+				continue;
+			size_t target = next_random(random) % SMALL;
+			small->edge[i][target] = true;
+			link_block(world, i, slot, addr_of(target));
+		}
+	}
+}
+
+static void check_retained(const struct small *small, const struct world *world)
+{
+	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
+	bool all[SMALL], rest[SMALL];
+	assert_success(lh_holders_create(world->graph, NULL, &holders));
+	reach_small(small, SMALL, all);
+	for (size_t i = 0; i < SMALL; i++) {
+		assert_int_equal(holders->number[i] != 0, all[i]);
+		if (!all[i])
+			continue;
+		uint64_t retained = 0;
+		reach_small(small, i, rest);
+		for (size_t j = 0; j < SMALL; j++)
+			retained += all[j] && !rest[j];
+		assert_int_equal(holders->retained_count[holders->number[i]], retained);
+		assert_int_equal(holders->retained_bytes[holders->number[i]], retained * USABLE);
+	}
+}
+
+/* Each lost block is a head without a lost holder, in a circle, or behind one of both; together they own all. */
+static void check_lost(const struct small *small, const struct world *world)
+{
+	bool all[SMALL];
+	uint64_t owned = 0, lost = 0;
+	reach_small(small, SMALL, all);
+	for (size_t i = 0; i < SMALL; i++) {
+		enum lh_leak_status status = lh_graph_status(world->graph, i);
+		bool has_lost_holder = false;
+		for (size_t j = 0; j < SMALL; j++)
+			has_lost_holder |= j != i && !all[j] && small->edge[j][i];
+		assert_int_equal(status == LH_LEAK_REACHABLE, all[i]);
+		assert_int_equal(status == LH_LEAK_LOST, !all[i] && !has_lost_holder);
+		lost += !all[i];
+	}
+	for (size_t i = 0; i < world->graph->lost.count; i++)
+		owned += world->graph->lost.items[i].owned_count;
+	assert_int_equal(owned, lost);
+}
+
+static void test_random_graphs(void **state)
+{
+	(void)state;
+	uint64_t random = 88172645463325252u;
+	for (size_t trial = 0; trial < TRIALS; trial++) {
+		struct small small;
+		struct world world;
+		make_small(&small, &world, &random);
+		mark_world(&world);
+		check_retained(&small, &world);
+		check_lost(&small, &world);
+		end_world(&world);
+	}
+}
+
+/* ---------------------------------------------------------------- suppressions */
+
+static void test_suppressions(void **state)
+{
+	(void)state;
+	static const char text[] = "# comment\n\nleak:Session\r\n  leak:^SSL$\nleak:a*c[x]?";
+	struct lh_suppressions suppressions = {0};
+	assert_success(lh_suppressions_parse(text, strlen(text), &suppressions));
+	assert_int_equal(suppressions.patterns.count, 3);
+	assert_true(lh_suppressions_match(&suppressions, "my::Session"));
+	assert_true(lh_suppressions_match(&suppressions, "SSL"));
+	assert_false(lh_suppressions_match(&suppressions, "SSL_CTX"));
+	assert_true(lh_suppressions_match(&suppressions, "-abbbc[x]?-"));
+	assert_false(lh_suppressions_match(&suppressions, "abbbcx"));
+	lh_suppressions_deinit(&suppressions);
+	suppressions = (struct lh_suppressions){0};
+	struct lh_error *error = lh_suppressions_parse("leak:", 5, &suppressions);
+	assert_non_null(error);
+	lh_error_destroy(error);
+	lh_suppressions_deinit(&suppressions);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words),         cmocka_unit_test(test_text_tail),
+		cmocka_unit_test(test_doubt),         cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_long_ring),     cmocka_unit_test(test_fan),
+		cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_chain_of_circles),
+		cmocka_unit_test(test_suppressions),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
