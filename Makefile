@@ -59,7 +59,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/path_load .build/samples/python_leak .build/samples/check_cut $(library_sample) \
+            .build/samples/path_load .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) \
             .build/samples/compare_blocks
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
@@ -146,6 +146,10 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 .build/samples/path_load: samples/path_load.cc
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra -O2 -o $@ $< -lpthread
+
+.build/samples/containers: samples/containers.cc
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra -O2 -g -o $@ $<
 
 .build/samples/library_objects: samples/library_objects.c samples/sample.h
 	$(call say,CC,$<)
@@ -276,6 +280,11 @@ bench-select: all samples $(benches) ## measure what a sample costs and how long
 	$(Q)scripts/deps.sh ensure bench
 	$(Q)scripts/bench-select.sh $(SELECT) .build/leakhunt .build/samples .build/bench
 .PHONY: bench-select
+
+# LEAKS='--blocks 13400000': see scripts/bench-leaks.sh.
+bench-leaks: all $(benches) ## measure marking and dominators of `leakhunt leaks` on cores of 1 and 2 GB
+	$(Q)scripts/bench-leaks.sh $(LEAKS) .build/leakhunt .build/bench
+.PHONY: bench-leaks
 
 # KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
 check-kernels: ## test dumps on the kernels of three Debian releases, emulated (KERNELS=suite/package)

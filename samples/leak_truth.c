@@ -34,8 +34,9 @@ static struct {
 
 static struct {
 	uint64_t seed, count;
+	uint64_t aligned_percent; /* of blocks from posix_memalign */
 	const char *file;
-} wish = {.seed = 1, .count = 1000, .file = "/dev/null"};
+} wish = {.seed = 1, .count = 1000, .aligned_percent = 5, .file = "/dev/null"};
 
 /* Roots of everything that stays: a table in the heap, found by a pointer in data. */
 static void **kept;
@@ -80,7 +81,7 @@ static struct node *make_node(bool is_lost)
 	static uint64_t serial;
 	size_t bytes = choose_bytes();
 	void *block = NULL;
-	if (next_random() % 20 == 0) {
+	if (next_random() % 100 < wish.aligned_percent) {
 		if (posix_memalign(&block, 256, bytes))
 			block = NULL;
 	} else {
@@ -218,6 +219,14 @@ static struct node *make_structure(bool is_lost)
 	}
 }
 
+/* Overwrites what calls have left below this frame. */
+static __attribute__((noinline)) void clear_stack(void)
+{
+	volatile char dead[32768];
+	for (size_t i = 0; i < sizeof(dead); i++)
+		dead[i] = 0;
+}
+
 /* ---------------------------------------------------------------- threads */
 
 /* Alive: holds a block in TLS, one by a key, one on its stack. Ended: has lost what it held so. */
@@ -233,6 +242,7 @@ static __attribute__((noinline)) void hold_in_thread(bool is_lost)
 static void *run_ended(void *argument)
 {
 	hold_in_thread(true);
+	clear_stack();
 	return argument;
 }
 
@@ -273,14 +283,6 @@ static __attribute__((noinline)) void make_all(void)
 		if (!is_lost)
 			kept[kept_count++] = node;
 	}
-}
-
-/* Overwrites what calls have left below this frame. */
-static __attribute__((noinline)) void clear_stack(void)
-{
-	volatile char dead[32768];
-	for (size_t i = 0; i < sizeof(dead); i++)
-		dead[i] = 0;
 }
 
 static void put_text(int fd, const char *text, size_t length)
@@ -337,6 +339,8 @@ static bool take_option(struct sample *sample, const char *name, const char *val
 		wish.seed = strtoull(value, NULL, 10);
 	else if (strcmp(name, "--count") == 0)
 		wish.count = strtoull(value, NULL, 10);
+	else if (strcmp(name, "--aligned") == 0)
+		wish.aligned_percent = strtoull(value, NULL, 10);
 	else if (strcmp(name, "--file") == 0)
 		wish.file = value;
 	else

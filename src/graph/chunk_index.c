@@ -33,8 +33,9 @@ struct lh_error *lh_graph_visit_block(const struct lh_graph *graph, uint32_t chu
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
 	const uint8_t *bytes = lh_graph_block_bytes(graph, chunk);
 	if (bytes)
-		return visit(context, stored->addr, bytes, lh_align_down(stored->size_bytes, sizeof(uint64_t)));
-	struct lh_range range = {stored->addr, stored->addr + stored->size_bytes};
+		return visit(context, stored->addr, bytes,
+			     lh_align_down(lh_graph_used_bytes(stored), sizeof(uint64_t)));
+	struct lh_range range = {stored->addr, stored->addr + lh_graph_used_bytes(stored)};
 	return lh_graph_visit_words(graph, range, visit, context);
 }
 

@@ -26,7 +26,7 @@ struct dominator_search {
 	LH_VEC(uint32_t) path;
 };
 
-static void deinit_search(struct dominator_search *search)
+static void deinit_dominator_search(struct dominator_search *search)
 {
 	free(search->parent);
 	free(search->semi);
@@ -56,6 +56,7 @@ static struct lh_error *number_from(struct dominator_search *search, uint32_t ro
 		LH_TRY(lh_vec_reserve(&search->stack, end - first + 1));
 		for (uint32_t i = first; i < end; i++) {
 			uint32_t target = holders->to.items[i];
+			__builtin_prefetch(&holders->first[target]);
 			if (!holders->number[target])
 				search->stack.items[search->stack.count++] = (struct walk_pair){target, number};
 		}
@@ -218,7 +219,7 @@ static struct lh_error *allocate_nodes(struct dominator_search *search)
 
 struct lh_error *lh_holders_find_dominators(struct lh_holders *holders)
 {
-	struct dominator_search search LH_CLEANUP(deinit_search) = {.holders = holders};
+	struct dominator_search search LH_CLEANUP(deinit_dominator_search) = {.holders = holders};
 	uint64_t before_ns = lh_graph_cpu_ns();
 	LH_TRY(allocate_nodes(&search));
 	LH_TRY(number_nodes(&search));

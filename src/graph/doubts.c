@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct lh_error *add_doubt(struct lh_graph *graph, const char *format, ...) LH_PRINTF(2, 3);
-static struct lh_error *add_doubt(struct lh_graph *graph, const char *format, ...)
+static struct lh_error *note_doubt(struct lh_graph *graph, const char *format, ...) LH_PRINTF(2, 3);
+static struct lh_error *note_doubt(struct lh_graph *graph, const char *format, ...)
 {
 	char text[320];
 	const char *kept;
@@ -27,9 +27,9 @@ static struct lh_error *doubt_moment(struct lh_graph *graph)
 {
 	const char *mode = lh_image_capture(graph->image)->mode;
 	if (lh_image_source(graph->image) == LH_IMAGE_PROCESS)
-		return add_doubt(graph, "the process runs on while it is read: its memory is of many moments");
+		return note_doubt(graph, "the process runs on while it is read: its memory is of many moments");
 	if (mode && strcmp(mode, "live") == 0)
-		return add_doubt(graph, "the dump was made in mode live: its pages are of different moments");
+		return note_doubt(graph, "the dump was made in mode live: its pages are of different moments");
 	return NULL;
 }
 
@@ -39,8 +39,8 @@ static struct lh_error *doubt_loss(struct lh_graph *graph)
 	char bytes[LH_FORMAT_MAX];
 	if (!loss.bytes)
 		return NULL;
-	return add_doubt(graph, "%s of memory are missing (%s): pointers may lie there",
-			 lh_format_bytes(loss.bytes, bytes), lh_gap_reason_name(loss.reason));
+	return note_doubt(graph, "%s of memory are missing (%s): pointers may lie there",
+			  lh_format_bytes(loss.bytes, bytes), lh_gap_reason_name(loss.reason));
 }
 
 /* Memory of the process that the dump was not asked for. */
@@ -56,8 +56,8 @@ static struct lh_error *doubt_left_out(struct lh_graph *graph)
 	}
 	if (!left_out)
 		return NULL;
-	return add_doubt(graph, "the dump leaves out %s of data and anonymous memory: use dump --region private,data",
-			 lh_format_bytes(left_out, bytes));
+	return note_doubt(graph, "the dump leaves out %s of data and anonymous memory: use dump --region private,data",
+			  lh_format_bytes(left_out, bytes));
 }
 
 static struct lh_error *doubt_threads(struct lh_graph *graph)
@@ -67,8 +67,8 @@ static struct lh_error *doubt_threads(struct lh_graph *graph)
 	for (size_t i = 0; i < count; i++)
 		without += !threads[i].registers;
 	if (!count)
-		return add_doubt(graph, "the dump has no threads: their registers and stacks are not known");
-	return without ? add_doubt(graph, "the registers of %zu of %zu threads are not known", without, count) : NULL;
+		return note_doubt(graph, "the dump has no threads: their registers and stacks are not known");
+	return without ? note_doubt(graph, "the registers of %zu of %zu threads are not known", without, count) : NULL;
 }
 
 /* ---------------------------------------------------------------- the heap */
@@ -81,12 +81,12 @@ static struct lh_error *doubt_allocators(struct lh_graph *graph)
 	for (size_t i = 0; i < count; i++) {
 		const struct lh_heap_allocator *allocator = &allocators[i];
 		if (allocator->is_refused)
-			LH_TRY(add_doubt(graph, "the heap of %s cannot be followed (%s)", allocator->name,
-					 allocator->checks.first_failure));
+			LH_TRY(note_doubt(graph, "the heap of %s cannot be followed (%s)", allocator->name,
+					  allocator->checks.first_failure));
 		else if (allocator->lost_bytes)
-			LH_TRY(add_doubt(graph, "%s of the heap of %s are missing or damaged (%s)",
-					 lh_format_bytes(allocator->lost_bytes, bytes), allocator->name,
-					 allocator->checks.first_failure));
+			LH_TRY(note_doubt(graph, "%s of the heap of %s are missing or damaged (%s)",
+					  lh_format_bytes(allocator->lost_bytes, bytes), allocator->name,
+					  allocator->checks.first_failure));
 	}
 	return NULL;
 }
@@ -108,7 +108,7 @@ static struct lh_error *doubt_runtimes(struct lh_graph *graph)
 		for (size_t j = 0; j < count; j++)
 			is_there |= segments[j].kind == runtimes[i].kind;
 		if (is_there)
-			LH_TRY(add_doubt(graph, "%s: a pointer to a block may not show", runtimes[i].what));
+			LH_TRY(note_doubt(graph, "%s: a pointer to a block may not show", runtimes[i].what));
 	}
 	return NULL;
 }

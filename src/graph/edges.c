@@ -7,13 +7,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct edge_search {
-	struct lh_holders *holders;
-	uint32_t from, latest;
-	uint32_t range;
+enum { RING = 16 };
+
+/* A word that may be a pointer, whose line of the index is on its way. */
+struct edge_candidate {
+	uint64_t word;
+	const struct lh_index_line *line; /* NULL: none */
+	const uint8_t *at;
+	size_t before;
+	uint32_t from;
 };
 
-static struct lh_error *add_edges(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
+struct edge_search {
+	struct lh_holders *holders;
+	uint32_t from;
+	uint32_t done, latest; /* the block whose edges were added last, and its last target */
+	uint32_t range;
+	struct edge_candidate candidates[RING];
+	unsigned candidate_at;
+};
+
+/* Candidates leave the ring in the order of their blocks. */
+static struct lh_error *add_edge(struct edge_search *search, const struct edge_candidate *candidate)
+{
+	struct lh_holders *holders = search->holders;
+	const struct lh_graph *graph = holders->graph;
+	uint32_t target = lh_graph_line_chunk(graph, candidate->line, candidate->word);
+	if (target == LH_NO_CHUNK || target == candidate->from || !lh_graph_is_reachable(graph, target))
+		return NULL;
+	if (!lh_graph_is_start(graph, candidate->line, candidate->word) &&
+	    !lh_graph_is_interior(graph, target, candidate->word, candidate->at, candidate->before))
+		return NULL;
+	if (candidate->from == search->done && target == search->latest)
+		return NULL;
+	while (search->done != candidate->from)
+		holders->first[++search->done] = (uint32_t)holders->to.count;
+	search->latest = target;
+	return lh_vec_push(&holders->to, target);
+}
+
+static struct lh_error *find_candidates(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
 {
 	struct edge_search *search = context;
 	const struct lh_graph *graph = search->holders->graph;
@@ -21,12 +54,27 @@ static struct lh_error *add_edges(void *context, uint64_t addr, const uint8_t *b
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
 		uint64_t word;
 		memcpy(&word, bytes + offset, sizeof(word));
-		uint32_t target = lh_graph_target(graph, word, bytes + offset, offset);
-		if (target == LH_NO_CHUNK || target == search->from || target == search->latest ||
-		    !lh_graph_is_reachable(graph, target))
+		uint32_t page =
+			word - graph->bounds.start < lh_range_bytes(graph->bounds) ? lh_graph_page(graph, word) : 0;
+		if (!page)
 			continue;
-		search->latest = target;
-		LH_TRY(lh_vec_push(&search->holders->to, target));
+		const struct lh_index_line *line = lh_graph_line(graph, page, word);
+		__builtin_prefetch(line);
+		struct edge_candidate *slot = &search->candidates[search->candidate_at++ % RING];
+		if (slot->line)
+			LH_TRY(add_edge(search, slot));
+		*slot = (struct edge_candidate){word, line, bytes + offset, offset, search->from};
+	}
+	return NULL;
+}
+
+static struct lh_error *flush_edge_candidates(struct edge_search *search)
+{
+	for (unsigned i = 0; i < RING; i++) {
+		struct edge_candidate *slot = &search->candidates[(search->candidate_at + i) % RING];
+		if (slot->line)
+			LH_TRY(add_edge(search, slot));
+		slot->line = NULL;
 	}
 	return NULL;
 }
@@ -120,17 +168,20 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 {
 	struct lh_holders *holders = search->holders;
 	const struct lh_graph *graph = holders->graph;
+	holders->first[0] = 0;
+	search->latest = LH_NO_CHUNK;
 	for (size_t i = 0; i < graph->chunk_count; i++) {
-		holders->first[i] = (uint32_t)holders->to.count;
+		search->from = (uint32_t)i;
 		if (!lh_graph_is_reachable(graph, i))
 			continue;
-		search->from = (uint32_t)i;
-		search->latest = LH_NO_CHUNK;
-		LH_TRY(lh_graph_visit_block(graph, search->from, add_edges, search));
+		LH_TRY(lh_graph_visit_block(graph, search->from, find_candidates, search));
 		if (holders->to.count > UINT32_MAX)
 			return lh_error_create(LH_ERROR_UNSUPPORTED, "more than %u pointers between blocks",
 					       UINT32_MAX);
 	}
+	LH_TRY(flush_edge_candidates(search));
+	while (search->done != graph->chunk_count)
+		holders->first[++search->done] = (uint32_t)holders->to.count;
 	return NULL;
 }
 

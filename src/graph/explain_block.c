@@ -147,11 +147,11 @@ static struct lh_error *explain_reachable(struct way_search *search, struct lh_s
 struct lh_error *lh_graph_explain_block(const struct lh_graph *graph, struct lh_symbols *symbols, size_t chunk,
 					struct lh_block_holding *ret)
 {
-	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
 	if (chunk >= graph->chunk_count || !lh_graph_is_reachable(graph, chunk))
 		return NULL;
-	LH_TRY(lh_holders_create(graph, symbols, &holders));
-	struct way_search search = {.holders = holders};
+	LH_TRY(lh_holders_init(graph, symbols, &holders));
+	struct way_search search = {.holders = &holders};
 	struct lh_error *error = explain_reachable(&search, symbols, (uint32_t)chunk, ret);
 	free(search.from);
 	lh_vec_deinit(&search.queue);

@@ -4,6 +4,7 @@
 #include "graph.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 const char *lh_leak_status_name(enum lh_leak_status status)
@@ -46,6 +47,7 @@ void lh_graph_destroy(struct lh_graph *graph)
 	free(graph->lines);
 	free(graph->pages);
 	free(graph->unmarked);
+	free(graph->reached);
 	free(graph->possible);
 	free(graph->heads);
 	free(graph->cycles);
@@ -67,15 +69,17 @@ static struct lh_error *begin_marks(struct lh_graph *graph)
 {
 	size_t words = graph->chunk_count / 64 + 1;
 	graph->unmarked = calloc(words, sizeof(uint64_t));
+	graph->reached = calloc(words, sizeof(uint64_t));
 	graph->heads = calloc(words, sizeof(uint64_t));
 	graph->cycles = calloc(words, sizeof(uint64_t));
-	if (!graph->unmarked || !graph->heads || !graph->cycles)
+	if (!graph->unmarked || !graph->reached || !graph->heads || !graph->cycles)
 		return lh_error_no_memory();
-	graph->totals.memory_bytes += 3 * words * sizeof(uint64_t);
+	graph->totals.memory_bytes += 4 * words * sizeof(uint64_t);
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		if (lh_graph_is_node(graph, i))
 			lh_bit_set(graph->unmarked, i);
 	}
+	memcpy(graph->reached, graph->unmarked, words * sizeof(uint64_t));
 	return NULL;
 }
 
@@ -105,6 +109,8 @@ static struct lh_error *build_graph(struct lh_graph *graph)
 	LH_TRY(lh_graph_find_roots(graph));
 	LH_TRY(lh_graph_find_doubts(graph));
 	LH_TRY(lh_graph_mark(graph));
+	for (size_t i = 0; i < graph->chunk_count / 64 + 1; i++)
+		graph->reached[i] &= ~graph->unmarked[i];
 	if (has_lost(graph)) {
 		LH_TRY(lh_graph_mark_possible(graph));
 		LH_TRY(lh_graph_find_lost(graph));

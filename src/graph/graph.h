@@ -63,6 +63,7 @@ struct lh_graph {
 	struct lh_range bounds; /* of all blocks */
 
 	uint64_t *unmarked; /* a bit for each block: in use, and not reached */
+	uint64_t *reached;  /* a bit for each block: in use, and reached by plain words */
 	uint64_t *possible; /* a bit for each block: reached by a doubtful word; NULL: none was */
 
 	LH_VEC(struct lh_graph_copy) copies;
@@ -97,6 +98,12 @@ static inline bool lh_graph_is_opaque(enum lh_region_kind kind)
 	return kind == LH_REGION_V8 || kind == LH_REGION_GO || kind == LH_REGION_JVM || kind == LH_REGION_ZEND;
 }
 
+/* What the program may use of a block: as much as it asked for, where the allocator knows that. */
+static inline uint64_t lh_graph_used_bytes(const struct lh_stored_chunk *stored)
+{
+	return stored->size_bytes - (stored->slack ? stored->slack - 1u : 0);
+}
+
 /* chunk_index: builds spans, lines, pages, copies. */
 struct lh_error *lh_graph_index(struct lh_graph *graph) LH_NODISCARD;
 
@@ -115,12 +122,21 @@ static inline const struct lh_index_line *lh_graph_line(const struct lh_graph *g
 	return &graph->lines[((size_t)page << (LH_GRAPH_PAGE_SHIFT - line_shift)) + of_page];
 }
 
+/* Without the instruction, that not all processors have, the compiler calls a function: too slow for each word. */
+static inline uint32_t lh_count_bits(uint64_t bits)
+{
+	bits -= bits >> 1 & UINT64_C(0x5555555555555555);
+	bits = (bits & UINT64_C(0x3333333333333333)) + (bits >> 2 & UINT64_C(0x3333333333333333));
+	bits = (bits + (bits >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (uint32_t)(bits * UINT64_C(0x0101010101010101) >> 56);
+}
+
 /* The last block that begins at or before `addr`, LH_NO_CHUNK when there is none on this page or before. */
 static inline uint32_t lh_graph_line_chunk(const struct lh_graph *graph, const struct lh_index_line *line,
 					   uint64_t addr)
 {
 	unsigned bit = addr >> graph->granule_shift & 63;
-	return line->rank + (uint32_t)__builtin_popcountll(line->starts & ((UINT64_C(2) << bit) - 1)) - 1;
+	return line->rank + lh_count_bits(line->starts & ((UINT64_C(2) << bit) - 1)) - 1;
 }
 
 /* Whether a block begins at exactly this address. */
@@ -143,7 +159,7 @@ static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t c
 	enum { TEXT_BYTES = 16, TAIL_BYTES = 5 };
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
 	uint64_t offset = word - stored->addr;
-	if (offset >= stored->size_bytes || (offset + 8 == stored->size_bytes && stored->size_bytes % 16 == 8))
+	if (offset >= lh_graph_used_bytes(stored) || (offset + 8 == stored->size_bytes && stored->size_bytes % 16 == 8))
 		return false;
 	if (before < TEXT_BYTES)
 		return true;
@@ -193,7 +209,7 @@ static inline bool lh_graph_is_node(const struct lh_graph *graph, size_t chunk)
 /* In use, and reached by plain words. */
 static inline bool lh_graph_is_reachable(const struct lh_graph *graph, size_t chunk)
 {
-	return lh_graph_is_node(graph, chunk) && !lh_bit(graph->unmarked, chunk);
+	return lh_bit(graph->reached, chunk);
 }
 
 /* The bytes of a block on one page, or on two whose bytes adjoin; NULL: it lies in pieces, or is not there. */

@@ -56,10 +56,8 @@ void lh_holder_list_deinit(struct lh_holder_list *list)
 	lh_strings_pool_deinit(&list->strings);
 }
 
-void lh_holders_destroy(struct lh_holders *holders)
+void lh_holders_deinit(struct lh_holders *holders)
 {
-	if (!holders)
-		return;
 	free(holders->first);
 	free(holders->number);
 	free(holders->chunk);
@@ -69,25 +67,13 @@ void lh_holders_destroy(struct lh_holders *holders)
 	lh_vec_deinit(&holders->to);
 	lh_vec_deinit(&holders->roots);
 	lh_vec_deinit(&holders->groups);
-	free(holders);
 }
 
-void lh_cleanup_holders(struct lh_holders **holders)
+struct lh_error *lh_holders_init(const struct lh_graph *graph, struct lh_symbols *symbols, struct lh_holders *ret)
 {
-	lh_holders_destroy(*holders);
-}
-
-struct lh_error *lh_holders_create(const struct lh_graph *graph, struct lh_symbols *symbols, struct lh_holders **ret)
-{
-	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = calloc(1, sizeof(*holders));
-	if (!holders)
-		return lh_error_no_memory();
-	holders->graph = graph;
-	LH_TRY(lh_holders_find_edges(holders, symbols));
-	LH_TRY(lh_holders_find_dominators(holders));
-	*ret = holders;
-	holders = NULL;
-	return NULL;
+	ret->graph = graph;
+	LH_TRY(lh_holders_find_edges(ret, symbols));
+	return lh_holders_find_dominators(ret);
 }
 
 /* ---------------------------------------------------------------- weights */
@@ -147,7 +133,7 @@ static bool is_alike(const struct lh_holders *holders, uint32_t a, uint32_t b)
 	return size_bytes && size_bytes == lh_holders_size(holders, b);
 }
 
-static bool begins_chain(const struct holder_search *search, uint32_t number)
+static bool begins_alike_chain(const struct holder_search *search, uint32_t number)
 {
 	const uint64_t *retained = search->holders->retained_bytes;
 	size_t length = 0;
@@ -190,7 +176,7 @@ static struct lh_error *find_places(struct holder_search *search)
 		}
 		if (place.weight < least)
 			continue;
-		place.is_chain = begins_chain(search, number);
+		place.is_chain = begins_alike_chain(search, number);
 		place.is_tree = !place.is_chain && begins_tree(search, number);
 		if (!place.is_chain && !place.is_tree && goes_on_below(search, number))
 			continue;
@@ -421,7 +407,7 @@ struct name_search {
 	size_t *rows; /* two of each holder: its block, its element; SIZE_MAX: none */
 };
 
-static struct lh_error *take_row(void *context, const struct lh_heap_chunk *chunk, size_t row)
+static struct lh_error *take_name_row(void *context, const struct lh_heap_chunk *chunk, size_t row)
 {
 	struct name_search *search = context;
 	for (size_t i = 0; i < search->list->items.count; i++) {
@@ -466,7 +452,7 @@ static struct lh_error *name_blocks(struct holder_search *holder_search, struct 
 		choose_block(search, search->list->items.items[i].addr, chosen);
 		choose_block(search, search->list->items.items[i].element_addr, chosen);
 	}
-	LH_TRY(lh_heap_group_chosen(holder_search->image, holder_search->symbols, search->heap, chosen, take_row,
+	LH_TRY(lh_heap_group_chosen(holder_search->image, holder_search->symbols, search->heap, chosen, take_name_row,
 				    search, &groups));
 	for (size_t i = 0; i < search->list->items.count; i++) {
 		struct lh_holder *holder = &search->list->items.items[i];
@@ -493,6 +479,9 @@ static struct lh_error *name_all_blocks(struct holder_search *search)
 static struct lh_error *search_holders(struct holder_search *search, size_t most)
 {
 	size_t count = search->holders->node_count + 1;
+	search->list->edges_cpu_ns = search->holders->edges_cpu_ns;
+	search->list->dominators_cpu_ns = search->holders->dominators_cpu_ns;
+	search->list->memory_bytes = search->holders->memory_bytes;
 	search->weight = calloc(count, sizeof(*search->weight));
 	search->heaviest = calloc(count, sizeof(*search->heaviest));
 	search->best = calloc(count, sizeof(*search->best));
@@ -517,19 +506,16 @@ static struct lh_error *search_holders(struct holder_search *search, size_t most
 struct lh_error *lh_graph_find_holders(struct lh_image *image, struct lh_symbols *symbols, const struct lh_graph *graph,
 				       const struct lh_graph *earlier, size_t most, struct lh_holder_list *ret)
 {
-	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
-	LH_TRY(lh_holders_create(graph, symbols, &holders));
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
+	LH_TRY(lh_holders_init(graph, symbols, &holders));
 	LH_CLEANUP(lh_cleanup_free) struct holder_search *search = calloc(1, sizeof(*search));
 	if (!search)
 		return lh_error_no_memory();
 	search->image = image;
 	search->symbols = symbols;
-	search->holders = holders;
+	search->holders = &holders;
 	search->earlier = earlier;
 	search->list = ret;
-	ret->edges_cpu_ns = holders->edges_cpu_ns;
-	ret->dominators_cpu_ns = holders->dominators_cpu_ns;
-	ret->memory_bytes = holders->memory_bytes;
 	struct lh_error *error = search_holders(search, most);
 	free(search->weight);
 	free(search->heaviest);

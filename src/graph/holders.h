@@ -64,10 +64,10 @@ static inline uint64_t lh_holders_size(const struct lh_holders *holders, uint32_
 	return is_root ? 0 : holders->graph->chunks[holders->chunk[number]].size_bytes;
 }
 
-struct lh_error *lh_holders_create(const struct lh_graph *graph, struct lh_symbols *symbols,
-				   struct lh_holders **ret) LH_NODISCARD;
-void lh_holders_destroy(struct lh_holders *holders); /* NULL is legal */
-void lh_cleanup_holders(struct lh_holders **holders);
+/* Fills `ret`, which is zero. `symbols` may be NULL. */
+struct lh_error *lh_holders_init(const struct lh_graph *graph, struct lh_symbols *symbols,
+				 struct lh_holders *ret) LH_NODISCARD;
+void lh_holders_deinit(struct lh_holders *holders);
 
 uint64_t lh_graph_cpu_ns(void);
 

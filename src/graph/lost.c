@@ -110,7 +110,7 @@ struct circle_walk {
 static uint32_t next_target(const struct circle_walk *walk, struct walk_step *step)
 {
 	const struct lh_stored_chunk *stored = &walk->graph->chunks[step->chunk];
-	uint64_t end = lh_align_down(stored->size_bytes, sizeof(uint64_t));
+	uint64_t end = lh_align_down(lh_graph_used_bytes(stored), sizeof(uint64_t));
 	while (step->offset < end) {
 		size_t length;
 		const uint8_t *bytes =

@@ -107,7 +107,8 @@ static struct lh_error *mark_piece(void *context, uint64_t addr, const uint8_t *
 /* The first lines of its bytes are fetched. */
 static struct waiting_block find_waiting_block(const struct lh_graph *graph, uint32_t chunk)
 {
-	struct waiting_block block = {lh_graph_block_bytes(graph, chunk), graph->chunks[chunk].size_bytes, chunk};
+	struct waiting_block block = {lh_graph_block_bytes(graph, chunk), lh_graph_used_bytes(&graph->chunks[chunk]),
+				      chunk};
 	if (block.bytes) {
 		__builtin_prefetch(block.bytes);
 		__builtin_prefetch(block.bytes + 64);

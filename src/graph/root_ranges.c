@@ -45,6 +45,28 @@ static struct lh_error *exclude_heap(const struct lh_graph *graph, struct exclus
 	return NULL;
 }
 
+/* Blocks beside the arenas: musl's malloc hands out what is left on the last page of a module's data (mallocng,
+ * donate). */
+static struct lh_error *exclude_blocks(const struct lh_graph *graph, const struct lh_segment *segment,
+				       struct exclusions *exclusions)
+{
+	size_t low = 0;
+	for (size_t high = graph->chunk_count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		if (graph->chunks[middle].addr < segment->start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < graph->chunk_count && graph->chunks[low].addr < segment->end; low++) {
+		const struct lh_stored_chunk *chunk = &graph->chunks[low];
+		bool is_root = lh_graph_is_opaque(graph->arenas[chunk->arena].kind);
+		if (!is_root && !lh_heap_covers(graph->heap, chunk->addr))
+			LH_TRY(exclude_range(exclusions, chunk->addr, chunk->addr + chunk->size_bytes));
+	}
+	return NULL;
+}
+
 /* ---------------------------------------------------------------- stacks */
 
 static bool is_writable(const struct lh_segment *segment)
@@ -186,7 +208,7 @@ static enum lh_root_kind kind_of_segment(const struct lh_segment *segment)
 	}
 }
 
-static bool is_root(const struct lh_segment *segment)
+static bool is_root_segment(const struct lh_segment *segment)
 {
 	/* Relocated data is made read-only, with pointers in it. */
 	return is_writable(segment) || segment->kind == LH_REGION_DATA;
@@ -252,9 +274,13 @@ static struct lh_error *find_root_ranges(struct lh_graph *graph, struct exclusio
 	const struct lh_segment *segments = lh_image_segments(graph->image, &count);
 	LH_TRY(exclude_heap(graph, exclusions));
 	LH_TRY(exclude_stacks(graph, exclusions));
+	for (size_t i = 0; i < count; i++) {
+		if (is_root_segment(&segments[i]) && !lh_region_kind_is_heap(segments[i].kind))
+			LH_TRY(exclude_blocks(graph, &segments[i], exclusions));
+	}
 	settle_exclusions(exclusions);
 	for (size_t i = 0; i < count; i++) {
-		if (is_root(&segments[i]))
+		if (is_root_segment(&segments[i]))
 			LH_TRY(add_root_rest(graph, &segments[i], exclusions));
 	}
 	return NULL;

@@ -89,7 +89,7 @@ static struct lh_error *search_weak(struct weak_search *search)
 	for (size_t i = 0; i < graph->roots.count; i++)
 		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, visit_weak_words, search));
 	for (size_t i = 0; i < graph->chunk_count; i++) {
-		if (lh_graph_is_node(graph, i) && !lh_bit(graph->unmarked, i))
+		if (lh_graph_is_reachable(graph, i))
 			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit_weak_words, search));
 	}
 	while (search->stack.count) {

@@ -155,7 +155,7 @@ static json_t *group_json(const struct lh_heap_group *group)
 			 "name", lh_json_string(group->name), "detail", lh_json_string(group->detail));
 }
 
-static json_t *path_json(const struct lh_block_holding *holding)
+static json_t *holding_path_json(const struct lh_block_holding *holding)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; array && holding && i < holding->path.count; i++) {
@@ -186,8 +186,9 @@ static json_t *block_json(const struct lh_explain_report *report)
 			 arena->addr ? lh_json_address(arena->addr) : json_null(), "arena_role", arena->role, "group",
 			 group_json(report->group), "status", status, "root",
 			 holding && holding->root ? lh_json_string(holding->root) : json_null(), "path",
-			 path_json(holding), "retained_blocks", lh_json_u64(holding ? holding->retained_count : 0),
-			 "retained_bytes", lh_json_u64(holding ? holding->retained_bytes : 0));
+			 holding_path_json(holding), "retained_blocks",
+			 lh_json_u64(holding ? holding->retained_count : 0), "retained_bytes",
+			 lh_json_u64(holding ? holding->retained_bytes : 0));
 }
 
 static json_t *mapping_json(const struct lh_segment *segment)

@@ -88,3 +88,124 @@ assert_all_found() {
 	[ "$status" -eq 64 ]
 	[[ $output == *"line 1 of the suppressions is not understood"* ]]
 }
+
+# start_truth LIBRARY ARGS...: leak_truth with another malloc; "": glibc's.
+start_truth() {
+	[ -z "$1" ] || [ -e "/usr/lib/x86_64-linux-gnu/$1" ] || skip "$1 is not installed"
+	LD_PRELOAD=${1:+/usr/lib/x86_64-linux-gnu/$1} start_sample leak_truth --file "$BATS_TEST_TMPDIR/truth" "${@:2}"
+}
+
+# Beside the program's blocks, an allocator may lose a few of its own.
+assert_nearly_all_found() {
+	echo "$COMPARED"
+	[ "$(of_compared '.lost > 1000 and .found * 1000 >= .lost * 999 and .invented == 0 and .others <= 2')" = true ]
+}
+
+@test "other allocators: jemalloc, tcmalloc, mimalloc" {
+	for library in libjemalloc.so.2 libtcmalloc_minimal.so.4; do
+		start_truth "$library" --count 2000 --seed 21
+		compare_lost truth "$SAMPLE_PID"
+		assert_nearly_all_found
+		stop_sample
+	done
+	# What mimalloc aligns lies within a larger block, whose first bytes keep an old link of a free list.
+	start_truth libmimalloc.so.2.0 --count 2000 --seed 21 --aligned 0
+	compare_lost truth "$SAMPLE_PID"
+	assert_nearly_all_found
+}
+
+@test "musl: blocks in the rest of a module's last page, and no more than was asked for" {
+	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
+	musl-gcc -std=gnu11 -O2 -D_GNU_SOURCE -o leak_truth "$LEAKHUNT_ROOT/samples/leak_truth.c"
+	SAMPLES=$PWD start_sample leak_truth --count 2000 --seed 22 --file truth
+	# Bytes are those of the slots, which are more than malloc_usable_size says.
+	compare_lost truth "$SAMPLE_PID"
+	assert_nearly_all_found
+}
+
+@test "LeakSanitizer and valgrind count as many blocks of the same program" {
+	command -v valgrind >/dev/null || skip "valgrind is not installed"
+	gcc -std=gnu11 -O2 -D_GNU_SOURCE -fsanitize=leak -o with_lsan "$LEAKHUNT_ROOT/samples/leak_truth.c" -lpthread ||
+		skip "no LeakSanitizer"
+	start_truth "" --count 1000 --seed 23
+	compare_lost truth "$SAMPLE_PID"
+	assert_nearly_all_found
+	found=$(of_compared .found)
+	lsan=$(echo quit | ./with_lsan --count 1000 --seed 23 2>&1 | sed -n 's/^SUMMARY: LeakSanitizer:.* in \([0-9]*\) alloc.*/\1/p')
+	[ -n "$lsan" ] || skip "LeakSanitizer does not work here"
+	# Definitely, indirectly and possibly lost together.
+	valgrind=$(echo quit | valgrind --leak-check=full --undef-value-errors=no "$SAMPLES/leak_truth" --count 1000 --seed 23 2>&1 |
+		sed -n 's/.* \(definitely\|indirectly\|possibly\) lost: .* in \([0-9,]*\) blocks/\2/p' | tr -d , | paste -sd+ | bc)
+	echo "leakhunt $found, LeakSanitizer $lsan, valgrind $valgrind, truth $(of_compared .lost)"
+	assert_between $((found * 999 / 1000)) "$lsan" $((found * 1001 / 1000 + 1))
+	# valgrind runs one thread at a time, and its own threads' stacks count as possibly lost.
+	assert_between $((found * 95 / 100)) "$valgrind" $((found * 105 / 100))
+}
+
+# grown_holder KIND: the holder that grew most of a container with 1,200 new elements.
+grown_holder() {
+	start_sample containers "$1"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o before 2>/dev/null >/dev/null
+	sample_step 12
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o after 2>/dev/null >/dev/null
+	leaks 0 before after
+	of_leaks '.holders[0] | [.shape, .root, .elements, .grown_elements] | @tsv'
+	rm before after
+	stop_sample
+}
+
+@test "the container that grew is named, with its shape and its new elements" {
+	while read -r kind shape; do
+		grown_holder "$kind" >holder
+		IFS=$'\t' read -r found_shape root elements grown <holder
+		echo "$kind: $(cat holder)"
+		[ "$found_shape" = "$shape" ]
+		[[ $root == "g_$kind"*" in containers" ]]
+		assert_between 21000 "$elements" 21300
+		assert_between 1150 "$grown" 1250
+	done <<-END
+		array array
+		list list
+		chains hash table
+		ring list
+		map tree
+		unordered hash table
+		deque array
+		shared array
+		stdlist list
+	END
+}
+
+@test "explain: the way from a root, and what a block retains" {
+	start_sample containers list
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o dump 2>/dev/null >/dev/null
+	leaks 0 dump
+	addr=$(of_leaks '.holders[] | select(.root | startswith("g_list")) | .addr')
+	run --separate-stderr "$LEAKHUNT" explain --json "$addr" dump
+	[ "$status" -eq 0 ]
+	[ "$(jq -r '.block | .status, .root, .retained_blocks, (.path | length)' <<<"$output" | tr '\n' ' ')" = \
+		"reachable g_list in containers 20000 2 " ]
+}
+
+@test "tlsproxy: leaked SSLs are lost with what they own; fixed, nothing is" {
+	for flag in "" --fixed; do
+		# shellcheck disable=SC2086 # no flag is no word
+		start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name shop.example $flag
+		"$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate 80 --errors 30 --seconds 3 \
+			>/dev/null </dev/null 3>&-
+		sample_step 0
+		leaked=$(truth leaked)
+		if [ -n "$flag" ]; then
+			leaks 0 "$SAMPLE_PID"
+			[ "$(of_leaks .lost.blocks)" = 0 ]
+		else
+			leaks 3 "$SAMPLE_PID"
+			found=$(of_leaks '[.groups[] | select(.name == "SSL") | .blocks] | add')
+			# The last one may still lie in a register or on the stack.
+			assert_between $((leaked - 1)) "$found" "$leaked"
+			# The proxy counts by mallinfo, which takes what a thread's cache keeps for still in use.
+			assert_between $((found * $(truth ssl_bytes))) "$(of_leaks .lost.owned_bytes)" $((found * $(truth ssl_bytes) * 5 / 4))
+		fi
+		stop_sample
+	done
+}

@@ -171,9 +171,9 @@ static void make_list(struct world *world)
 
 static uint64_t retained_of(const struct world *world, size_t block)
 {
-	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
-	assert_success(lh_holders_create(world->graph, NULL, &holders));
-	return holders->retained_count[holders->number[block]];
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
+	assert_success(lh_holders_init(world->graph, NULL, &holders));
+	return holders.retained_count[holders.number[block]];
 }
 
 static void test_long_list(void **state)
@@ -311,20 +311,20 @@ static void make_small(struct small *small, struct world *world, uint64_t *rando
 
 static void check_retained(const struct small *small, const struct world *world)
 {
-	LH_CLEANUP(lh_cleanup_holders) struct lh_holders *holders = NULL;
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
 	bool all[SMALL], rest[SMALL];
-	assert_success(lh_holders_create(world->graph, NULL, &holders));
+	assert_success(lh_holders_init(world->graph, NULL, &holders));
 	reach_small(small, SMALL, all);
 	for (size_t i = 0; i < SMALL; i++) {
-		assert_int_equal(holders->number[i] != 0, all[i]);
+		assert_int_equal(holders.number[i] != 0, all[i]);
 		if (!all[i])
 			continue;
 		uint64_t retained = 0;
 		reach_small(small, i, rest);
 		for (size_t j = 0; j < SMALL; j++)
 			retained += all[j] && !rest[j];
-		assert_int_equal(holders->retained_count[holders->number[i]], retained);
-		assert_int_equal(holders->retained_bytes[holders->number[i]], retained * USABLE);
+		assert_int_equal(holders.retained_count[holders.number[i]], retained);
+		assert_int_equal(holders.retained_bytes[holders.number[i]], retained * USABLE);
 	}
 }
 
