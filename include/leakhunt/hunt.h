@@ -208,6 +208,9 @@ struct lh_hunt {
 
 void lh_hunt_deinit(struct lh_hunt *hunt);
 
+/* Whether only sums of the process's memory are known, since its mappings could not be read. */
+bool lh_hunt_has_sums_only(const struct lh_hunt *hunt);
+
 /* Whether all steps were done that its answers need. */
 bool lh_hunt_is_complete(const struct lh_hunt *hunt);
 

@@ -50,7 +50,12 @@ struct lh_error *lh_record_log_open(const char *path, const struct lh_process *p
 /* Default of --max-stall. */
 #define LH_MAX_STALL_NS (5 * LH_NS_PER_MS)
 
+/* The name of the only region of a sample whose mappings could not be read: its figures are sums of status. */
+#define LH_SUM_REGION_NAME "[sum]"
+
 struct lh_sampling_options {
+	bool takes_sums; /* where the mappings cannot be read: a sample of one region, LH_SUM_REGION_NAME; else an error
+			  */
 	uint64_t max_stall_ns;        /* of struct lh_regions_pace */
 	lh_owner_finder *find_owners; /* NULL: kinds are what /proc calls the mappings */
 	const char *counter_command;  /* NULL: nothing is counted. Must outlive the sampling, as all that follows. */

@@ -321,8 +321,8 @@ static void explain_selection(struct lh_hunt *hunt)
 	hunt->suspect = lh_selection_suspect(&hunt->selection);
 	if (!hunt->suspect)
 		hunt->held = lh_selection_held_leak(&hunt->selection);
-	hunt->has_cause = hunt->suspect != NULL;
-	if (hunt->suspect)
+	hunt->has_cause = hunt->suspect && !lh_hunt_has_sums_only(hunt);
+	if (hunt->has_cause)
 		hunt->cause = hunt->suspect->cause;
 	hunt->has_forecast = lh_forecast_end(&hunt->selection, &hunt->forecast);
 }

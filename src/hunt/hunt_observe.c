@@ -239,8 +239,9 @@ static bool may_work_live(const struct lh_error *error)
 
 static void note_live(struct observation *observation, enum lh_hunt_step step, struct lh_error *error)
 {
-	lh_hunt_step_note(observation->hunt, step, LH_HUNT_DONE, "copied while it ran, since %s",
-			  lh_error_message(error));
+	const char *hint = lh_error_hint_text(error);
+	lh_hunt_step_note(observation->hunt, step, LH_HUNT_DONE, "copied while it ran, since %s%s%s",
+			  lh_error_message(error), hint ? "; " : "", hint ? hint : "");
 	lh_error_destroy(error);
 }
 
@@ -320,6 +321,8 @@ static const char *reason_to_stop(const struct observation *observation)
 		return "the process has ended";
 	if (is_interrupted(observation))
 		return "interrupted";
+	if (lh_hunt_has_sums_only(observation->hunt))
+		return "its memory cannot be read; run leakhunt as root or as the user of the process";
 	if (lh_selection_suspect(selection) || lh_verdict_is_rising(selection->total.verdict))
 		return NULL;
 	return lh_selection_held_leak(selection) != LH_HOLDING_COUNT ? "what grows is not in the process's mappings"
@@ -375,11 +378,16 @@ struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct 
 	observation.next_ns = started_ns;
 	observation.verdict_end_ns = started_ns + options->for_ns / ALL_PARTS * VERDICT_PARTS;
 	observation.end_ns = started_ns + options->for_ns;
-	LH_TRY(lh_sampling_begin(process, &options->sampling, &observation.sampling));
+	struct lh_sampling_options sampling = options->sampling;
+	sampling.takes_sums = true;
+	LH_TRY(lh_sampling_begin(process, &sampling, &observation.sampling));
 	/* Who may not be sampled leaves no folder behind. */
 	LH_TRY(take_hunt_sample(&observation));
 	LH_TRY(prepare_files(&observation));
 	run_hunt_step(&observation, LH_HUNT_WATCH, wait_for_verdict, "sampling until the verdict is firm");
+	if (lh_hunt_has_sums_only(ret) && ret->steps[LH_HUNT_WATCH].outcome == LH_HUNT_DONE)
+		lh_hunt_step_note(ret, LH_HUNT_WATCH, LH_HUNT_CUT_SHORT,
+				  "the mappings cannot be read, only the sum of private anonymous memory");
 	if (ret->has_selection) {
 		const char *reason = reason_to_stop(&observation);
 		if (reason)

@@ -7,6 +7,8 @@
 
 #include "leakhunt/symbols.h"
 
+#include <string.h>
+
 static struct lh_error *find_allocator(const struct lh_process *process, enum lh_allocator *ret)
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
@@ -28,4 +30,11 @@ struct lh_runtime_facts lh_runtime_facts_make(const struct lh_selection *selecti
 	if (allocator != LH_ALLOCATOR_UNKNOWN)
 		facts.allocator = allocator;
 	return facts;
+}
+
+bool lh_hunt_has_sums_only(const struct lh_hunt *hunt)
+{
+	const struct lh_selection *selection = &hunt->selection;
+	return hunt->has_selection && selection->growths.count == 1 &&
+	       strcmp(selection->growths.items[0].name, LH_SUM_REGION_NAME) == 0;
 }

@@ -136,7 +136,8 @@ static void put_suspect(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	const struct lh_growth *suspect = hunt->suspect;
 	char growth[LH_FORMAT_MAX], span[LH_FORMAT_MAX], rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX];
-	lh_buffer_puts(ret, lh_region_kind_name(suspect->kind));
+	lh_buffer_puts(ret, lh_hunt_has_sums_only(hunt) ? "private anonymous memory, as a sum"
+							: lh_region_kind_name(suspect->kind));
 	if (suspect->region_count > 1)
 		lh_buffer_printf(ret, " x%zu", suspect->region_count);
 	lh_buffer_printf(ret, " (%s, chance of a leak %.2f): %s in %s, %s/h (95 %%: %s to %s)\n",
@@ -361,7 +362,7 @@ static void put_steps(const struct lh_hunt *hunt, struct lh_style style, struct 
 		if (hunt->why == LH_HUNT_WHY_NO_GROWTH && step->outcome == LH_HUNT_NOT_REACHED)
 			continue;
 		last = step->reason;
-		put_hunt_label("not done", style, ret);
+		put_hunt_label(step->outcome == LH_HUNT_DONE ? "note" : "not done", style, ret);
 		lh_buffer_printf(ret, "%s (%s)%s", lh_hunt_step_name((enum lh_hunt_step)i),
 				 lh_hunt_outcome_name(step->outcome), step->reason[0] ? ": " : "");
 		put_hunt_text(step->reason, ret);
@@ -435,8 +436,8 @@ static json_t *hunt_growth_json(const struct lh_hunt *hunt)
 		return json_null();
 	const struct lh_growth *growth = main_growth(hunt);
 	return json_pack("{s:s, s:s, s:o, s:s, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o}", "region",
-			 hunt->suspect ? lh_region_kind_name(growth->kind) : "all", "cause",
-			 hunt->has_cause ? hunt->cause.word : "", "cause_text",
+			 hunt->suspect && !lh_hunt_has_sums_only(hunt) ? lh_region_kind_name(growth->kind) : "all",
+			 "cause", hunt->has_cause ? hunt->cause.word : "", "cause_text",
 			 lh_json_string(hunt->has_cause ? hunt->cause.text : ""), "verdict",
 			 lh_verdict_name(growth->verdict), "probability", growth->probability, "growth_bytes",
 			 (json_int_t)growth->growth_bytes, "rate_bytes_per_hour", growth->rate_bytes_per_hour,

@@ -168,10 +168,47 @@ static void ask_owners(const struct lh_sampling *sampling, struct lh_region_list
 		lh_regions_take_owners(list, &owners);
 }
 
+/* status can be read by anyone, unless /proc is mounted with hidepid (proc(5)). */
+static struct lh_error *read_sums(const struct lh_sampling *sampling, struct lh_region_list *ret)
+{
+	struct lh_memory_status status = {0};
+	LH_TRY(lh_memory_status_read(sampling->process, &status));
+	struct lh_region region = {
+		.start = LH_PAGE_BYTES,
+		.end = lh_align_up(LH_PAGE_BYTES + lh_max_u64(status.mapped_bytes, 1), LH_PAGE_BYTES),
+		.protection = LH_PROT_READ | LH_PROT_WRITE,
+		.kind = LH_REGION_ANON,
+		.thread_name = "",
+		.usage = {.rss_bytes = status.anonymous_bytes,
+			  .pss_bytes = status.anonymous_bytes,
+			  .private_dirty_bytes = status.anonymous_bytes,
+			  .anonymous_bytes = status.anonymous_bytes,
+			  .swap_bytes = status.swapped_bytes,
+			  .swap_pss_bytes = status.swapped_bytes},
+	};
+	LH_TRY(lh_strings_pool_add(&ret->strings, LH_SUM_REGION_NAME, strlen(LH_SUM_REGION_NAME), &region.name));
+	ret->has_usage = true;
+	return lh_vec_push(&ret->regions, region);
+}
+
+static struct lh_error *read_mappings_or_sums(struct lh_sampling *sampling, struct lh_region_list *ret)
+{
+	struct lh_error *error = lh_regions_read_bounded(sampling->process, &sampling->pace, ret);
+	if (!error || !sampling->options.takes_sums || lh_error_code(error) != LH_ERROR_PERMISSION)
+		return error;
+	struct lh_error *second = read_sums(sampling, ret);
+	if (second) {
+		lh_error_destroy(second);
+		return error;
+	}
+	lh_error_destroy(error);
+	return NULL;
+}
+
 static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct lh_sample *ret)
 {
 	uint64_t started_ns = lh_clock_monotonic_ns();
-	struct lh_error *error = lh_regions_read_bounded(sampling->process, &sampling->pace, &ret->list);
+	struct lh_error *error = read_mappings_or_sums(sampling, &ret->list);
 	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
 	/* A process that ends or calls exec while it is read shows as a strange text: say what happened. */
 	struct lh_error *change = lh_process_check(sampling->process);
