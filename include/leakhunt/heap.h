@@ -67,6 +67,7 @@ struct lh_heap_type {
 	bool is_own;        /* of the program, not of the runtime or its library, as far as the name tells */
 	uint64_t count;     /* in use; may be garbage that was not collected yet */
 	uint64_t bytes;
+	uint64_t owned_bytes; /* outside of the runtime's heap, which they alone own: stores of buffers */
 	uint64_t example_addr;
 };
 
@@ -118,7 +119,7 @@ _Static_assert(sizeof(struct lh_stored_chunk) == 16, "16 bytes a chunk");
 const struct lh_stored_chunk *lh_heap_stored_chunks(const struct lh_heap *heap, size_t *ret_count);
 /* Types of all runtimes, in no order; several may have the same name. */
 const struct lh_heap_type *lh_heap_types(const struct lh_heap *heap, size_t *ret_count);
-/* Whether the block is of a runtime; *ret is its type, NULL when it is free, or when there were too many to keep. */
+/* Whether the block is in use by a runtime; *ret is its type, or NULL when there were too many to keep. */
 bool lh_heap_chunk_type(const struct lh_heap *heap, size_t index, const struct lh_heap_type **ret);
 /* The index of the block that holds `addr`; false when none does. */
 bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret);

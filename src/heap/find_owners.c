@@ -180,10 +180,10 @@ static struct lh_error *find_present(const struct lh_image *image, const struct 
 	return NULL;
 }
 
-/* Allocators need one read for 32 bytes and less; twenty times as many are a circle. */
+/* Allocators need three reads for 16 bytes at most; some times as many are a circle. */
 static uint64_t count_steps(const struct lh_page_runs *present)
 {
-	enum { STEP_BYTES = 2, STEPS_MIN = 1 << 22 };
+	enum { STEP_BYTES = 1, STEPS_MIN = 1 << 22 };
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < present->runs.count; i++)
 		bytes += lh_range_bytes(present->runs.items[i].range);

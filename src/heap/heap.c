@@ -82,9 +82,14 @@ struct lh_error *lh_heap_add_type(struct lh_heap_tour *tour, const struct lh_hea
 	struct lh_heap_type own = *type;
 	LH_TRY(keep_type_text(heap, &own.name));
 	LH_TRY(keep_type_text(heap, &own.detail));
-	own.count = own.bytes = own.example_addr = 0;
+	own.count = own.bytes = own.owned_bytes = own.example_addr = 0;
 	*ret = (uint32_t)heap->types.count;
 	return lh_vec_push(&heap->types, own);
+}
+
+void lh_heap_own(struct lh_heap_tour *tour, uint32_t type, uint64_t bytes)
+{
+	tour->sink->heap->types.items[type].owned_bytes += bytes;
 }
 
 struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk, uint32_t type)
@@ -364,10 +369,9 @@ const struct lh_heap_type *lh_heap_types(const struct lh_heap *heap, size_t *ret
 bool lh_heap_chunk_type(const struct lh_heap *heap, size_t index, const struct lh_heap_type **ret)
 {
 	const struct lh_stored_chunk *stored = &heap->chunks.items[index];
-	bool is_kept = stored->state == LH_CHUNK_USED && stored->slack < LH_HEAP_TYPES_KEPT &&
-		       stored->slack < heap->types.count;
+	bool is_kept = stored->slack < LH_HEAP_TYPES_KEPT && stored->slack < heap->types.count;
 	*ret = NULL;
-	if (!heap->arenas.items[stored->arena].is_typed)
+	if (stored->state != LH_CHUNK_USED || !heap->arenas.items[stored->arena].is_typed)
 		return false;
 	if (is_kept)
 		*ret = &heap->types.items[stored->slack];

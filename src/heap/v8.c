@@ -1,80 +1,121 @@
 /*
  * v8: pages of V8's heap. Input: memory. Output: claims. A page or a large object begins at a multiple of 256 KiB with
- * {size, flags, heap, area start, area end, allocated bytes} (src/heap/basic-memory-chunk.h, V8 8 to 12); all of one
- * isolate name the same heap.
+ * a header; all of one isolate name the same heap.
  */
-#include "walker.h"
+#include "v8.h"
 
 #include <stdlib.h>
-
-#define PAGE_ALIGNMENT (256 * LH_KIB)
 
 /* A first look, evenly spread, says whether there is a heap at all. */
 enum { PROBES_MAX = 4096, PEEKS_MAX = 262144, PAGES_MIN = 2 };
 
-static bool is_page_header(const struct lh_heap_memory *memory, const struct lh_peek *peek)
+/* Where size, flags and the area begin; the word before the area is the heap. */
+struct page_layout {
+	uint8_t size, flags, area;
+	bool names_itself; /* in its second word */
+};
+
+bool lh_v8_page_parse(uint64_t addr, const uint64_t *words, struct lh_v8_page *ret)
 {
-	const uint64_t *words = peek->words;
-	uint64_t bytes = words[0], heap = words[2], area = words[3], area_end = words[4], end;
-	return peek->is_read && bytes && bytes % LH_PAGE_BYTES == 0 && heap % 8 == 0 && heap > PAGE_ALIGNMENT &&
-	       lh_add_u64(peek->addr, bytes, &end) && area > peek->addr && area < area_end && area_end <= end &&
-	       words[5] <= bytes && lh_heap_is_private(memory, peek->addr, bytes);
+	static const struct page_layout layouts[] = {
+		{0, 1, 3, false}, /* V8 9 to 11 */
+		{0, 1, 4, false}, /* 8: a bitmap before the heap */
+		{2, 0, 4, true},  /* 12 */
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
+		const struct page_layout *layout = &layouts[i];
+		uint64_t end;
+		*ret = (struct lh_v8_page){addr,
+					   words[layout->size],
+					   words[layout->flags],
+					   words[layout->area - 1],
+					   words[layout->area],
+					   words[layout->area + 1]};
+		if (ret->bytes && ret->bytes % LH_PAGE_BYTES == 0 && lh_add_u64(addr, ret->bytes, &end) &&
+		    ret->heap % 8 == 0 && (!ret->heap || ret->heap > LH_V8_PAGE_ALIGNMENT) && ret->area % 8 == 0 &&
+		    ret->area > addr && ret->area - addr < 4 * LH_PAGE_BYTES && ret->area < ret->area_end &&
+		    ret->area_end <= end && (!layout->names_itself || words[1] == addr))
+			return true;
+	}
+	return false;
+}
+
+static bool is_page_header(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct lh_v8_page *ret)
+{
+	return peek->is_read && lh_v8_page_parse(peek->addr, peek->words, ret) &&
+	       lh_heap_is_private(memory, peek->addr, ret->bytes);
 }
 
 static int compare_heap(const void *a, const void *b)
 {
-	const struct lh_peek *x = a, *y = b;
-	int order = lh_compare_u64(x->words[2], y->words[2]);
+	const struct lh_v8_page *x = a, *y = b;
+	int order = lh_compare_u64(x->heap, y->heap);
 	return order ? order : lh_compare_u64(x->addr, y->addr);
 }
 
+struct v8_pages {
+	LH_VEC(struct lh_v8_page) items;
+};
+
+static void deinit_pages(struct v8_pages *pages)
+{
+	lh_vec_deinit(&pages->items);
+}
+
 /* Pages of the same heap, from `first` on. */
-static size_t count_siblings(const struct lh_peeks *pages, size_t first)
+static size_t count_siblings(const struct v8_pages *pages, size_t first)
 {
 	size_t count = 1;
 	while (first + count < pages->items.count &&
-	       pages->items.items[first + count].words[2] == pages->items.items[first].words[2])
+	       pages->items.items[first + count].heap == pages->items.items[first].heap)
 		count++;
 	return count;
 }
 
-static struct lh_error *claim_pages(const struct lh_heap_memory *memory, const struct lh_peeks *pages, size_t first,
+static struct lh_error *claim_pages(const struct lh_heap_memory *memory, const struct v8_pages *pages, size_t first,
 				    size_t count, struct lh_owners *ret)
 {
 	for (size_t i = first; i < first + count; i++) {
-		const struct lh_peek *page = &pages->items.items[i];
-		LH_TRY(lh_heap_claim(memory, page->addr, page->addr + page->words[0], LH_REGION_V8, ret));
+		const struct lh_v8_page *page = &pages->items.items[i];
+		LH_TRY(lh_heap_claim(memory, page->addr, page->addr + page->bytes, LH_REGION_V8, ret));
 	}
 	return NULL;
 }
 
-static struct lh_error *find_pages(const struct lh_heap_memory *memory, size_t peeks_max, struct lh_peeks *ret)
+static struct lh_error *find_pages(const struct lh_heap_memory *memory, size_t peeks_max, struct v8_pages *ret)
 {
-	size_t kept = 0;
+	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
+	struct lh_v8_page page;
 	ret->items.count = 0;
-	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_READABLE, LH_PAGE_BYTES, PAGE_ALIGNMENT, peeks_max, ret));
-	for (size_t i = 0; i < ret->items.count; i++) {
-		if (is_page_header(memory, &ret->items.items[i]))
-			ret->items.items[kept++] = ret->items.items[i];
+	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_READABLE, LH_PAGE_BYTES, LH_V8_PAGE_ALIGNMENT, peeks_max, &peeks));
+	for (size_t i = 0; i < peeks.items.count; i++) {
+		if (is_page_header(memory, &peeks.items.items[i], &page))
+			LH_TRY(lh_vec_push(&ret->items, page));
 	}
-	ret->items.count = kept;
 	return NULL;
 }
 
-static struct lh_error *claim_v8(const struct lh_heap_memory *memory, struct lh_owners *ret)
+/* Pages without a heap, which isolates share, count only beside others. */
+struct lh_error *lh_v8_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	struct lh_peeks pages LH_CLEANUP(lh_peeks_deinit) = {0};
+	struct v8_pages pages LH_CLEANUP(deinit_pages) = {0};
+	size_t shared = 0;
+	bool is_found = false;
 	LH_TRY(find_pages(memory, PROBES_MAX, &pages));
 	if (!pages.items.count)
 		return NULL;
 	LH_TRY(find_pages(memory, PEEKS_MAX, &pages));
-	lh_vec_sort(&pages.items, compare_heap);
-	for (size_t i = 0, count; i < pages.items.count; i += count) {
+	if (!pages.items.count)
+		return NULL;
+	qsort(pages.items.items, pages.items.count, sizeof(struct lh_v8_page), compare_heap);
+	while (shared < pages.items.count && !pages.items.items[shared].heap)
+		shared++;
+	for (size_t i = shared, count; i < pages.items.count; i += count) {
 		count = count_siblings(&pages, i);
-		if (count >= PAGES_MIN)
-			LH_TRY(claim_pages(memory, &pages, i, count, ret));
+		if (count < PAGES_MIN)
+			continue;
+		is_found = true;
+		LH_TRY(claim_pages(memory, &pages, i, count, ret));
 	}
-	return NULL;
+	return is_found ? claim_pages(memory, &pages, 0, shared, ret) : NULL;
 }
-
-const struct lh_allocator_walker lh_walk_v8 = {.name = "V8", .claim = claim_v8};

@@ -335,27 +335,15 @@ static struct lh_error *group_block(struct grouping *grouping, const struct lh_h
 	return count_group_block(grouping, &wanted, chunk);
 }
 
-/* Types that a runtime itself tells: counted while its heap was walked. */
-static struct lh_error *group_by_runtime(struct grouping *grouping)
+/* A type that the runtime itself has told. */
+static struct lh_error *group_runtime_object(struct grouping *grouping, const struct lh_heap_chunk *chunk,
+					     const struct lh_heap_type *type)
 {
-	size_t count;
-	const struct lh_heap_type *types = lh_heap_types(grouping->heap, &count);
-	for (size_t i = 0; i < count; i++) {
-		struct lh_heap_group wanted = {.basis = LH_GROUP_TYPE,
-					       .kind = types[i].kind,
-					       .name = types[i].name,
-					       .detail = types[i].detail};
-		struct lh_heap_group *row;
-		if (!types[i].count)
-			continue;
-		LH_TRY(find_group_row(grouping, &wanted, &row));
-		row->example_addr = row->count ? row->example_addr : types[i].example_addr;
-		row->count += types[i].count;
-		row->bytes += types[i].bytes;
-		grouping->groups->count += types[i].count;
-		grouping->groups->bytes += types[i].bytes;
-	}
-	return NULL;
+	static const struct lh_heap_type further = {.kind = "", .name = "further types", .detail = ""};
+	type = type ? type : &further;
+	struct lh_heap_group wanted = {
+		.basis = LH_GROUP_TYPE, .kind = type->kind, .name = type->name, .detail = type->detail};
+	return count_group_block(grouping, &wanted, chunk);
 }
 
 static struct lh_error *group_rest(struct grouping *grouping)
@@ -366,8 +354,11 @@ static struct lh_error *group_rest(struct grouping *grouping)
 		if (!is_asked_for(grouping, i))
 			continue;
 		struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, i);
-		if (chunk.state == LH_CHUNK_USED && !(grouping->typed[i / 64] >> i % 64 & 1) &&
-		    !lh_heap_chunk_type(grouping->heap, i, &type))
+		if (chunk.state != LH_CHUNK_USED)
+			continue;
+		if (lh_heap_chunk_type(grouping->heap, i, &type))
+			LH_TRY(group_runtime_object(grouping, &chunk, type));
+		else if (!(grouping->typed[i / 64] >> i % 64 & 1))
 			LH_TRY(group_block(grouping, &chunk));
 	}
 	return NULL;
@@ -410,7 +401,6 @@ struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols 
 		.image = image, .symbols = symbols, .heap = heap, .groups = &groups, .only = SIZE_MAX};
 	LH_TRY(begin_grouping(&grouping));
 	LH_TRY(group_by_type(&grouping, options));
-	LH_TRY(group_by_runtime(&grouping));
 	LH_TRY(group_rest(&grouping));
 	end_grouping(&groups, ret);
 	return NULL;
@@ -448,12 +438,8 @@ struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *
 	LH_TRY(begin_grouping(&grouping));
 	if (!lh_heap_chunk_type(heap, chunk_index, &type))
 		LH_TRY(group_by_type(&grouping, &(struct lh_objects_options){0}));
-	else if (type)
-		LH_TRY(count_group_block(
-			&grouping,
-			&(struct lh_heap_group){
-				.basis = LH_GROUP_TYPE, .kind = type->kind, .name = type->name, .detail = type->detail},
-			&chunk));
+	else
+		LH_TRY(group_runtime_object(&grouping, &chunk, type));
 	if (!groups.count)
 		LH_TRY(group_block(&grouping, &chunk));
 	end_grouping(&groups, ret);

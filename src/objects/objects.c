@@ -471,7 +471,7 @@ static struct lh_error *add_runtime_rows(const struct object_search *search, str
 		struct lh_object_count row = {
 			.kind = types[i].kind,
 			.count = types[i].count,
-			.bytes = types[i].bytes,
+			.bytes = types[i].bytes + types[i].owned_bytes,
 			.is_own = types[i].is_own,
 			.is_young = types[i].is_young,
 			.example_addr = types[i].example_addr,

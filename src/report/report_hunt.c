@@ -207,8 +207,12 @@ static void put_growth(const struct lh_hunt *hunt, struct lh_style style, struct
 static void put_row(const struct lh_hunt *hunt, const struct lh_hunt_row *row, struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX];
-	lh_buffer_printf(ret, "%s%s ", hunt->is_comparison ? "+" : "",
-			 lh_format_count((uint64_t)lh_max_u64(0, (uint64_t)row->count), count));
+	bool is_less = row->count < 0;
+	lh_buffer_printf(ret, "%s%s ",
+			 is_less               ? "-"
+			 : hunt->is_comparison ? "+"
+					       : "",
+			 lh_format_count(is_less ? 0 - (uint64_t)row->count : (uint64_t)row->count, count));
 	put_row_name(row, row == hunt->rows, ret);
 	lh_buffer_printf(ret, ", %s",
 			 hunt->is_comparison ? lh_format_signed_bytes(row->bytes, bytes)

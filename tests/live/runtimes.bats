@@ -112,3 +112,30 @@ compare_java_with() {
 @test "Java, Parallel collector" {
 	compare_java_with -XX:+UseParallelGC
 }
+
+# ---------------------------------------------------------------- V8
+
+@test "node: objects by constructor, live and in dumps, as V8 counts them" {
+	needs node
+	start_runtime node --expose-gc "$PROGRAMS/orders.js"
+	sample_step 30000
+	list_heap "$SAMPLE_PID"
+	assert_followed heap.json V8
+	[ "$(count_of heap.json V8 Order)" -ge "$(truth kept)" ]
+	# The prototype may be called so, too.
+	[ "$(count_of heap.json V8 Order)" -le $(($(truth kept) + 2)) ]
+	[ "$(count_of heap.json V8 Buffer)" -ge "$(truth buffers)" ]
+	# The answer itself takes some.
+	is_within "$(jq '[.groups[] | select(.kind == "V8").bytes] | add' heap.json)" "$(truth used)" 60
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o before
+	sample_step 50000
+	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o after
+	list_heap after
+	assert_followed heap.json V8
+	[ "$(count_of heap.json V8 Order)" -ge 80000 ]
+	[ "$(count_of heap.json V8 Order)" -le 80002 ]
+	"$LEAKHUNT" strings before after --json >growth.json
+	is_within "$(jq '[.objects[] | select(.name == "Order").growth_count] | add' growth.json)" 50000 1
+	# Buffers keep their bytes outside of V8's heap.
+	jq -e '.objects[] | select(.name == "ArrayBuffer") | .growth_count >= 500 and .growth_bytes >= 5000000' growth.json
+}

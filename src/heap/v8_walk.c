@@ -1,0 +1,338 @@
+/*
+ * v8_walk: objects of V8's heap, page by page. Input: pages that were claimed. Output: an arena an isolate, and a block
+ * of its type for each object, garbage that was not swept yet included. Where an object does not say how long it is, or
+ * none begins, the next place is taken from where several objects follow one another.
+ */
+#include "v8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHAIN = 4, ISOLATES_MAX = 256, LABS_MAX = 64, HEAD_WORDS = 3 };
+
+/* Around the heap in its isolate, where it keeps what it allocates in. */
+#define ISOLATE_BEFORE_BYTES (128 * LH_KIB)
+#define ISOLATE_AFTER_BYTES  (64 * LH_KIB)
+
+struct v8_isolate {
+	uint64_t heap;
+	uint32_t arena;
+	struct lh_range labs[LABS_MAX]; /* not filled yet */
+	size_t lab_count;
+};
+
+struct v8_walk {
+	struct lh_v8_heap heap;
+	struct v8_isolate isolates[ISOLATES_MAX];
+	size_t isolate_count;
+};
+
+struct v8_object {
+	uint64_t bytes; /* 0: none begins here; UINT64_MAX: it does not say how long it is */
+	bool is_filler;
+	bool is_buffer;
+	uint32_t type;
+};
+
+static void destroy_walk(struct v8_walk **walk)
+{
+	if (!*walk)
+		return;
+	if ((*walk)->heap.names)
+		lh_v8_names_deinit((*walk)->heap.names);
+	free((*walk)->heap.names);
+	lh_number_table_deinit(&(*walk)->heap.numbers);
+	lh_vec_deinit(&(*walk)->heap.maps);
+	free(*walk);
+}
+
+/* ---------------------------------------------------------------- objects */
+
+static uint64_t string_bytes(const struct lh_v8_names *names, uint32_t type, const uint64_t *head)
+{
+	uint64_t length = head[1] >> 32;
+	return 16 + ((type & names->encoding_mask) == names->one_byte ? length : 2 * length);
+}
+
+/* Sizes of what its map does not tell. */
+static uint64_t shape_bytes(const struct lh_v8_heap *heap, const struct lh_v8_map *map, const uint64_t *head)
+{
+	enum { PROPERTIES_MASK = 1023, DESCRIPTORS_HEAD = 24 };
+	uint64_t number = head[1] >> 32;
+	bool is_number = lh_v8_is_smi(head[1]);
+	switch (map->shape) {
+	case LH_V8_FIXED:
+		return map->bytes;
+	case LH_V8_STRING:
+		return string_bytes(heap->names, map->type, head);
+	case LH_V8_ARRAY:
+		return is_number ? 16 + 8 * number : UINT64_MAX;
+	case LH_V8_WEAK_LIST:
+		return is_number ? 24 + 8 * number : UINT64_MAX;
+	case LH_V8_BYTES:
+		return is_number ? 16 + number : UINT64_MAX;
+	case LH_V8_FREE_SPACE:
+		return is_number ? number : UINT64_MAX;
+	case LH_V8_PROPERTIES:
+		return is_number ? 16 + 8 * (number & PROPERTIES_MASK) : UINT64_MAX;
+	case LH_V8_DESCRIPTORS:
+		return DESCRIPTORS_HEAD + (head[1] & UINT16_MAX) * 24;
+	default:
+		return UINT64_MAX;
+	}
+}
+
+static struct lh_error *read_v8_object(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page,
+				       struct v8_object *ret)
+{
+	uint64_t head[HEAD_WORDS] = {0}, most = page->area_end - addr;
+	const struct lh_v8_map *map;
+	*ret = (struct v8_object){0};
+	if (!lh_v8_read_words(heap, addr, head, lh_min_u64(HEAD_WORDS, most / 8)))
+		return NULL;
+	LH_TRY(lh_v8_find_map(heap, head[0], &map));
+	if (!map)
+		return NULL;
+	uint64_t bytes = shape_bytes(heap, map, head);
+	*ret = (struct v8_object){UINT64_MAX, map->is_filler, map->is_buffer,
+				  map->types[!!(page->flags & LH_V8_TO_PAGE)]};
+	if (bytes != UINT64_MAX)
+		ret->bytes = lh_align_up(bytes, 8) <= most ? lh_align_up(bytes, 8) : 0;
+	return NULL;
+}
+
+/* Whether several objects follow one another from `addr` on. */
+static struct lh_error *is_chain(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page, bool *ret)
+{
+	*ret = false;
+	for (size_t i = 0; i < CHAIN && addr < page->area_end; i++) {
+		struct v8_object object;
+		LH_TRY(read_v8_object(heap, addr, page, &object));
+		if (!object.bytes)
+			return NULL;
+		if (object.bytes == UINT64_MAX)
+			break;
+		addr += object.bytes;
+	}
+	*ret = true;
+	return NULL;
+}
+
+/* The next place from which objects follow one another; the area's end when there is none. */
+static struct lh_error *find_next(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page, uint64_t *ret)
+{
+	for (addr += 8; addr < page->area_end; addr += 8) {
+		uint64_t word;
+		const struct lh_v8_map *map;
+		bool is_found = false;
+		if (!lh_v8_read_words(heap, addr, &word, 1))
+			break;
+		LH_TRY(lh_v8_find_map(heap, word, &map));
+		if (map)
+			LH_TRY(is_chain(heap, addr, page, &is_found));
+		if (is_found) {
+			*ret = addr;
+			return NULL;
+		}
+	}
+	*ret = page->area_end;
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- pages */
+
+static struct lh_error *give_free(struct v8_walk *walk, uint32_t arena, uint64_t start, uint64_t end)
+{
+	struct lh_heap_chunk chunk = {.addr = start, .size_bytes = end - start, .arena = arena, .state = LH_CHUNK_FREE};
+	return start < end ? lh_heap_add_chunk(walk->heap.tour, &chunk) : NULL;
+}
+
+/* What an ArrayBuffer has outside of the heap is its own. */
+static void own_store(struct v8_walk *walk, uint64_t addr, uint32_t type)
+{
+	const struct lh_v8_names *names = walk->heap.names;
+	uint64_t bytes, store;
+	if (names->buffer_bytes >= 0 && names->buffer_store >= 0 &&
+	    lh_v8_read_words(&walk->heap, addr + (uint64_t)names->buffer_bytes, &bytes, 1) &&
+	    lh_v8_read_words(&walk->heap, addr + (uint64_t)names->buffer_store, &store, 1) && store &&
+	    bytes < UINT64_C(1) << 40)
+		lh_heap_own(walk->heap.tour, type, bytes);
+}
+
+static struct lh_error *give_v8_object(struct v8_walk *walk, uint32_t arena, uint64_t addr,
+				       const struct v8_object *object)
+{
+	struct lh_heap_chunk chunk = {
+		.addr = addr, .size_bytes = object->bytes, .arena = arena, .state = LH_CHUNK_USED};
+	lh_heap_check(walk->heap.tour, true, addr, "");
+	if (object->is_filler)
+		return give_free(walk, arena, addr, addr + object->bytes);
+	if (object->is_buffer)
+		own_store(walk, addr, object->type);
+	return lh_heap_add_object(walk->heap.tour, &chunk, object->type);
+}
+
+static const struct lh_range *find_lab(const struct v8_isolate *isolate, uint64_t addr, uint64_t end)
+{
+	for (size_t i = 0; i < isolate->lab_count; i++) {
+		if (isolate->labs[i].start >= addr && isolate->labs[i].start < end)
+			return &isolate->labs[i];
+	}
+	return NULL;
+}
+
+/* How far a page was filled: of young ones, which are not put in order before the next collection. */
+static uint64_t find_filled_end(struct v8_walk *walk, const struct v8_isolate *isolate, const struct lh_v8_page *page)
+{
+	uint64_t words[LH_V8_HEADER_WORDS];
+	bool is_large = page->bytes != LH_V8_PAGE_ALIGNMENT;
+	if (page->flags & LH_V8_FROM_PAGE && !(page->flags & LH_V8_TO_PAGE))
+		return page->area;
+	if (!(page->flags & LH_V8_TO_PAGE) || is_large)
+		return page->area_end;
+	const struct lh_range *lab = find_lab(isolate, page->area, page->area_end);
+	if (lab)
+		return lab->start;
+	if (!lh_v8_read_words(&walk->heap, page->addr, words, LH_V8_HEADER_WORDS))
+		return page->area;
+	/* Behind the area's end: allocated bytes, wasted ones, and how far it was filled. */
+	size_t area = 0;
+	while (area + 4 < LH_V8_HEADER_WORDS && words[area] != page->area)
+		area++;
+	uint64_t mark = area + 4 < LH_V8_HEADER_WORDS ? words[area + 4] : page->bytes;
+	bool is_mark = mark % 8 == 0 && mark <= page->bytes && page->addr + mark >= page->area;
+	return is_mark ? lh_min_u64(page->addr + mark, page->area_end) : page->area_end;
+}
+
+static struct lh_error *walk_v8_page(struct v8_walk *walk, const struct v8_isolate *isolate,
+				     const struct lh_v8_page *whole)
+{
+	struct lh_v8_page page = *whole;
+	page.area_end = find_filled_end(walk, isolate, whole);
+	LH_TRY(lh_heap_add_range(walk->heap.tour, isolate->arena, whole->addr, whole->addr + whole->bytes));
+	LH_TRY(give_free(walk, isolate->arena, page.area_end, whole->area_end));
+	for (uint64_t addr = page.area, next; addr < page.area_end; addr = next) {
+		const struct lh_range *lab = find_lab(isolate, addr, addr + 1);
+		struct v8_object object = {0};
+		if (lab) {
+			next = lh_max_u64(lab->end, addr + 8);
+			LH_TRY(give_free(walk, isolate->arena, addr, lh_min_u64(next, page.area_end)));
+			continue;
+		}
+		LH_TRY(read_v8_object(&walk->heap, addr, &page, &object));
+		next = addr + object.bytes;
+		if (!object.bytes || object.bytes == UINT64_MAX)
+			LH_TRY(find_next(&walk->heap, addr, &page, &next));
+		if (!object.bytes) {
+			lh_heap_check(walk->heap.tour, false, addr, "object: no map");
+			LH_TRY(give_free(walk, isolate->arena, addr, next));
+			continue;
+		}
+		object.bytes = next - addr;
+		LH_TRY(give_v8_object(walk, isolate->arena, addr, &object));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- isolates */
+
+static bool is_lab(const uint64_t *words, const struct lh_owners *owners)
+{
+	if (words[0] > words[1] || words[1] > words[2] || words[0] == words[2] || words[0] % 8 || words[1] % 8 ||
+	    words[2] % 8 || (words[2] - 1) / LH_V8_PAGE_ALIGNMENT != words[0] / LH_V8_PAGE_ALIGNMENT)
+		return false;
+	const struct lh_owner_range *owner = lh_owners_find(owners, words[0]);
+	return owner && owner->kind == LH_REGION_V8;
+}
+
+/* {start, top, limit} of what it allocates in next (src/heap/linear-allocation-area.h). */
+static void find_labs(struct v8_walk *walk, struct v8_isolate *isolate)
+{
+	uint64_t words[LH_PAGE_BYTES / 8 + 2];
+	uint64_t end = isolate->heap + ISOLATE_AFTER_BYTES;
+	uint64_t addr = lh_align_down(isolate->heap - lh_min_u64(isolate->heap, ISOLATE_BEFORE_BYTES), LH_PAGE_BYTES);
+	for (; isolate->heap && addr < end; addr += LH_PAGE_BYTES) {
+		size_t count = LH_ARRAY_COUNT(words);
+		if (!lh_v8_read_words(&walk->heap, addr, words, count) &&
+		    !lh_v8_read_words(&walk->heap, addr, words, count -= 2))
+			continue;
+		for (size_t i = 0; i + 2 < count && isolate->lab_count < LABS_MAX; i++) {
+			if (is_lab(words + i, walk->heap.tour->owners))
+				isolate->labs[isolate->lab_count++] = (struct lh_range){words[i + 1], words[i + 2]};
+		}
+	}
+}
+
+/* NULL in *ret when there are too many. */
+static struct lh_error *find_isolate(struct v8_walk *walk, uint64_t heap, struct v8_isolate **ret)
+{
+	for (size_t i = 0; i < walk->isolate_count; i++) {
+		*ret = &walk->isolates[i];
+		if ((*ret)->heap == heap)
+			return NULL;
+	}
+	*ret = NULL;
+	if (walk->isolate_count == ISOLATES_MAX)
+		return NULL;
+	struct v8_isolate *isolate = &walk->isolates[walk->isolate_count];
+	struct lh_heap_arena arena = {.allocator = "V8",
+				      .role = heap ? "isolate" : "shared",
+				      .kind = LH_REGION_V8,
+				      .is_typed = true,
+				      .addr = heap};
+	isolate->heap = heap;
+	LH_TRY(lh_heap_add_arena(walk->heap.tour, &arena, &isolate->arena));
+	find_labs(walk, isolate);
+	walk->isolate_count++;
+	*ret = isolate;
+	return NULL;
+}
+
+/* Pages adjoin in a range, and large ones reach over several places where one could begin. */
+static struct lh_error *walk_v8_range(struct v8_walk *walk, struct lh_range range)
+{
+	uint64_t addr = lh_align_up(range.start, LH_V8_PAGE_ALIGNMENT);
+	while (addr < range.end) {
+		uint64_t words[6];
+		struct lh_v8_page page;
+		struct v8_isolate *isolate = NULL;
+		if (lh_v8_read_words(&walk->heap, addr, words, LH_ARRAY_COUNT(words)) &&
+		    lh_v8_page_parse(addr, words, &page))
+			LH_TRY(find_isolate(walk, page.heap, &isolate));
+		if (!isolate) {
+			addr += LH_V8_PAGE_ALIGNMENT;
+			continue;
+		}
+		LH_TRY(walk_v8_page(walk, isolate, &page));
+		addr = lh_align_up(addr + page.bytes, LH_V8_PAGE_ALIGNMENT);
+	}
+	return NULL;
+}
+
+static struct lh_error *walk_v8(struct lh_heap_tour *tour)
+{
+	LH_CLEANUP(destroy_walk) struct v8_walk *walk = calloc(1, sizeof(*walk));
+	bool has_names;
+	if (!walk || !(walk->heap.names = calloc(1, sizeof(*walk->heap.names))))
+		return lh_error_no_memory();
+	walk->heap.tour = tour;
+	LH_TRY(lh_v8_names_read(tour->image, walk->heap.names, &has_names));
+	if (!has_names) {
+		lh_heap_note(tour, "the program does not say what V8's numbers mean (v8dbg_*)");
+		lh_heap_lose(tour, 0);
+		return NULL;
+	}
+	for (size_t i = 0; i < tour->owners->items.count; i++) {
+		if (tour->owners->items.items[i].kind == LH_REGION_V8)
+			LH_TRY(walk_v8_range(walk, tour->owners->items.items[i].range));
+	}
+	lh_heap_note(tour, "blocks include garbage that it has not collected yet");
+	return NULL;
+}
+
+const struct lh_allocator_walker lh_walk_v8 = {
+	.name = "V8",
+	.claim = lh_v8_claim,
+	.kinds = UINT32_C(1) << LH_REGION_V8,
+	.walk = walk_v8,
+};
