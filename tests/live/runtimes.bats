@@ -84,9 +84,9 @@ compare_java_with() {
 	list_heap "$SAMPLE_PID"
 	assert_followed heap.json HotSpot
 	compare_java heap.json
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o before
+	"$LEAKHUNT" dump "$SAMPLE_PID" --max-pause 20s --region heap -o before
 	sample_step 50000
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o after
+	"$LEAKHUNT" dump "$SAMPLE_PID" --max-pause 20s --region heap -o after
 	list_heap after
 	assert_followed heap.json HotSpot
 	compare_java heap.json
@@ -127,9 +127,9 @@ compare_java_with() {
 	[ "$(count_of heap.json V8 Buffer)" -ge "$(truth buffers)" ]
 	# The answer itself takes some.
 	is_within "$(jq '[.groups[] | select(.kind == "V8").bytes] | add' heap.json)" "$(truth used)" 60
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o before
+	"$LEAKHUNT" dump "$SAMPLE_PID" --max-pause 20s --region heap -o before
 	sample_step 50000
-	"$LEAKHUNT" dump "$SAMPLE_PID" --region heap -o after
+	"$LEAKHUNT" dump "$SAMPLE_PID" --max-pause 20s --region heap -o after
 	list_heap after
 	assert_followed heap.json V8
 	[ "$(count_of heap.json V8 Order)" -ge 80000 ]
