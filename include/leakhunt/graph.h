@@ -36,6 +36,7 @@ const char *lh_root_kind_name(enum lh_root_kind kind); /* "registers", "stack", 
 struct lh_graph_totals {
 	uint64_t counts[LH_LEAK_STATUSES];
 	uint64_t bytes[LH_LEAK_STATUSES]; /* usable */
+	uint64_t confirmed_count; /* lost ones, and one of each circle, that were lost before: lh_graph_confirm */
 	uint64_t root_bytes[LH_ROOT_KINDS];
 	size_t thread_count;
 	uint64_t mark_cpu_ns;  /* of the marking alone */

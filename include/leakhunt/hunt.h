@@ -155,6 +155,20 @@ struct lh_hunt_confidence {
 /* "not known", "a guess", "possible", "likely", "certain". */
 const char *lh_hunt_level_name(unsigned level);
 
+/* Whether what grew between two dumps can still be reached by pointers. */
+struct lh_hunt_reach {
+	bool is_known;            /* false: there are no two dumps, or they give reason for doubt */
+	uint64_t lost_count;      /* blocks of the later dump that nothing points to, or one of each circle */
+	uint64_t confirmed_count; /* of them, lost in the earlier one, too, with the same bytes */
+	uint64_t lost_bytes;      /* with all that only they hold */
+	int64_t lost_growth_bytes;
+	/* What holds most of the new blocks; "": nobody holds much of them. */
+	char holder[128];             /* "g_sessions in proxy" */
+	char shape[16];               /* lh_holder_shape_name */
+	uint64_t holder_growth_count; /* elements */
+	uint64_t holder_growth_bytes;
+};
+
 enum lh_hunt_side { LH_HUNT_BEFORE, LH_HUNT_AFTER, LH_HUNT_SIDES };
 
 struct lh_hunt {
@@ -182,6 +196,7 @@ struct lh_hunt {
 	struct lh_summary summaries[LH_HUNT_SIDES];
 	struct lh_hunt_heap heaps[LH_HUNT_SIDES];
 	struct lh_heap_groups groups[LH_HUNT_SIDES]; /* of the blocks in use */
+	struct lh_hunt_reach reach;
 	bool has_diff;
 	struct lh_diff diff;
 	/* The answers. */

@@ -37,6 +37,7 @@ static bool was_lost(const struct lh_graph *earlier, const struct lh_graph *late
 struct lh_error *lh_graph_confirm(const struct lh_graph *earlier, struct lh_graph *later)
 {
 	free(later->confirmed);
+	later->totals.confirmed_count = 0;
 	later->confirmed = calloc(later->chunk_count / 64 + 1, sizeof(uint64_t));
 	if (!later->confirmed)
 		return lh_error_no_memory();
@@ -44,6 +45,7 @@ struct lh_error *lh_graph_confirm(const struct lh_graph *earlier, struct lh_grap
 		const struct lh_lost_block *block = &later->lost.items[i];
 		if (block->status != LH_LEAK_POSSIBLE && was_lost(earlier, later, &later->chunks[block->chunk]))
 			lh_bit_set(later->confirmed, block->chunk);
+		later->totals.confirmed_count += lh_bit(later->confirmed, block->chunk);
 	}
 	return NULL;
 }

@@ -341,7 +341,7 @@ static enum lh_holder_shape find_shape(const struct holder_search *search, const
 		return LH_HOLDER_TREE;
 	if (direct * 100 >= holder->element_count * 87)
 		return LH_HOLDER_ARRAY;
-	if (direct * 8 >= holder->element_count || has_bucket_table(search, place->number, holder))
+	if (direct * 64 >= holder->element_count || has_bucket_table(search, place->number, holder))
 		return LH_HOLDER_HASH;
 	return LH_HOLDER_LIST;
 }

@@ -34,6 +34,9 @@ struct lh_size_table {
 	size_t used;
 };
 
+/* Fills hunt->reach from both dumps. */
+struct lh_error *lh_hunt_find_reach(struct lh_hunt *hunt) LH_NODISCARD;
+
 /* Counts and groups blocks of a side's image. `sizes` belongs to the caller: free(sizes->slots). */
 struct lh_error *lh_hunt_heap_count(struct lh_hunt *hunt, enum lh_hunt_side side,
 				    struct lh_size_table *ret_sizes) LH_NODISCARD;

@@ -134,6 +134,9 @@ static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt
 		if (hunt->images[side])
 			error = lh_hunt_heap_count(hunt, (enum lh_hunt_side)side, &sizes[side]);
 	}
+	if (!error && hunt->is_comparison && hunt->heaps[LH_HUNT_BEFORE].is_known &&
+	    hunt->heaps[LH_HUNT_AFTER].is_known)
+		error = lh_hunt_find_reach(hunt);
 	if (error && lh_error_code(error) == LH_ERROR_NO_MEMORY)
 		return error;
 	if (error)

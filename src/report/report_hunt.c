@@ -287,6 +287,28 @@ static void put_blocks(const struct lh_hunt *hunt, struct lh_buffer *ret)
 			 lh_format_signed_bytes((int64_t)(after->free_bytes - before->free_bytes), freed));
 }
 
+/* Who still points to most of what grew. */
+static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	const struct lh_hunt_reach *reach = &hunt->reach;
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
+	int64_t grown = (int64_t)(hunt->heaps[LH_HUNT_AFTER].used_bytes - hunt->heaps[LH_HUNT_BEFORE].used_bytes);
+	if (reach->is_known && reach->lost_growth_bytes * 2 >= grown && reach->lost_growth_bytes > 0) {
+		lh_buffer_printf(ret,
+				 "; lost: nothing points to %s blocks (%s with what they own), %s of them confirmed",
+				 lh_format_count(reach->lost_count, count), lh_format_bytes(reach->lost_bytes, bytes),
+				 lh_format_count(reach->confirmed_count, confirmed));
+	} else if (reach->is_known && *reach->holder && (int64_t)reach->holder_growth_bytes * 2 >= grown) {
+		lh_buffer_puts(ret, "; held by ");
+		lh_buffer_escape(ret, reach->holder, strlen(reach->holder));
+		lh_buffer_printf(ret, " (%s, +%s elements, +%s)", reach->shape,
+				 lh_format_count(reach->holder_growth_count, count),
+				 lh_format_bytes(reach->holder_growth_bytes, bytes));
+	} else {
+		lh_buffer_puts(ret, "; lost or still held is not known");
+	}
+}
+
 static void put_hunt_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	switch (hunt->why) {
@@ -297,7 +319,7 @@ static void put_hunt_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	case LH_HUNT_WHY_IN_USE:
 		lh_buffer_puts(ret, "nobody has freed it: ");
 		put_blocks(hunt, ret);
-		lh_buffer_puts(ret, "; lost or still held is not known");
+		put_reach(hunt, ret);
 		break;
 	case LH_HUNT_WHY_FREED:
 		lh_buffer_puts(ret, "it was freed, and the allocator keeps it: ");

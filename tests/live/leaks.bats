@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # leakhunt leaks on programs that know what they have lost, and on strangers that lose nothing.
-# shellcheck disable=SC2154 # bats sets them
+# shellcheck disable=SC2154,SC2016 # bats sets them; what jq expands
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
