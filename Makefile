@@ -315,6 +315,12 @@ package: ## make a .deb and a .rpm in .build/
 	$(Q)scripts/package.sh .build
 .PHONY: static package
 
+# BARE="bookworm FOLDER": see scripts/check-bare.sh.
+BARE ?= trixie .build/bare
+check-bare: ## run make demo check on a bare Debian in a chroot (BARE="trixie .build/bare"), as root
+	$(Q)scripts/check-bare.sh $(BARE)
+.PHONY: check-bare
+
 lint: ## check layers, format, clang-tidy, cppcheck, shellcheck
 	$(Q)scripts/deps.sh ensure build check lint
 	$(Q)scripts/lint.sh
