@@ -88,11 +88,10 @@ static struct node *make_node(bool is_lost)
 		block = malloc(bytes);
 	}
 	/* Resized blocks leave free ones behind with old pointers in them. */
-	if (block && next_random() % 10 == 0)
-		block = realloc(block, bytes + 500);
-	if (!block)
+	void *resized = block && next_random() % 10 == 0 ? realloc(block, bytes + 500) : block;
+	if (!resized)
 		sample_die("leak_truth: no memory");
-	struct node *node = block;
+	struct node *node = resized;
 	/* All of it: what was there before is not the program's pointer. */
 	memset(node, 0, malloc_usable_size(node));
 	node->serial = ++serial;
