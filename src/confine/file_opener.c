@@ -38,10 +38,10 @@ union control {
 };
 
 /* `sent_fd` of -1: none goes along. */
-static bool send_message(int socket_fd, const void *bytes, size_t length, int sent_fd)
+static bool send_message(int socket_fd, void *bytes, size_t length, int sent_fd)
 {
 	union control control = {0};
-	struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+	struct iovec part = {.iov_base = bytes, .iov_len = length};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	if (sent_fd >= 0) {
 		message.msg_control = control.bytes;
