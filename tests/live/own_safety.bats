@@ -193,8 +193,7 @@ assert_powerless() {
 	"$LEAKHUNT" strings --json heap.core >summary
 	jq -e '.unnamed_modules | all(.path | endswith("/cxx_objects") | not)' summary
 	chmod 755 . && chown daemon heap.core && cp "$LEAKHUNT" leakhunt
-	export ASAN_OPTIONS=detect_leaks=0
-	setpriv --reuid daemon --clear-groups --inh-caps=-all ./leakhunt strings --json heap.core >summary
+	ASAN_OPTIONS=detect_leaks=0 setpriv --reuid daemon --clear-groups --inh-caps=-all ./leakhunt strings --json heap.core >summary
 	jq -e '.unnamed_modules | any((.path | endswith("/cxx_objects")) and .reason == "permission denied")' summary
 }
 

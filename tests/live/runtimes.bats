@@ -74,8 +74,9 @@ compare_java() {
 	read -r count bytes <total
 	is_within "$count" "$(awk '$1 ~ /:$/ && $4 != "[I" { sum += $2 } END { print sum }' histogram)" 20
 	is_within "$bytes" "$(awk '$1 ~ /:$/ && $4 != "[I" { sum += $3 } END { print sum }' histogram)" 30
-	[ "$(count_of "$1" Java 'Orders$Order')" -eq "$(awk '$4 == "Orders$Order" { print $2 }' histogram)" ]
-	[ "$(count_of "$1" Java 'Orders$Order')" -eq "$(truth kept)" ]
+	own=$(count_of "$1" Java "Orders\$Order")
+	[ "$own" -eq "$(awk '$4 == "Orders$Order" { print $2 }' histogram)" ]
+	[ "$own" -eq "$(truth kept)" ]
 }
 
 compare_java_with() {
