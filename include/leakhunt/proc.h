@@ -295,7 +295,7 @@ struct lh_error *lh_pagemap_runs(struct lh_pagemap *pagemap, struct lh_range ran
  * LH_ERROR_UNSUPPORTED without PAGEMAP_SCAN.
  *
  * Note: names pages of anonymous mappings that were taken once, ascending and apart (the caller's; NULL: none known).
- * Find passes over them three times as fast. One that has been swapped out since, unwritten, may then count as
+ * Find takes less time for them. One that has been swapped out since, unwritten, may then count as
  * LH_PAGES_PRESENT.
  */
 struct lh_error *lh_pagemap_take_written(struct lh_pagemap *pagemap, struct lh_range range,
