@@ -290,8 +290,10 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 		lh_fault_point("snapshot-judged");
 		LH_TRY(lh_write_behind_check(snapshot->job->copy.writer));
 		LH_TRY(lh_snapshot_finish(snapshot, allowed_ns(snapshot, answer, tries), &is_copied));
-		/* So many threads that to stop them takes too long: the next stop would be no shorter. */
-		if (snapshot->job->receipt.parts.stop_ns > snapshot->job->options->max_pause_ns)
+		/* So many threads that to stop them takes too long, which was accepted: the next stop would be no
+		 * shorter. */
+		if (answer == LH_SLOW_ACCEPTED &&
+		    snapshot->job->receipt.parts.stop_ns > snapshot->job->options->max_pause_ns)
 			tries = TRIES_MAX;
 	}
 	return NULL;
