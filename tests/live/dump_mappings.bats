@@ -13,11 +13,13 @@ teardown() {
 	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
 }
 
-# dump_often TIMES REGION: of the current sample; all of them are snapshots.
+# dump_often TIMES REGION: of the current sample; all of them are snapshots. What is mapped in the meantime is copied in
+# the pause, which may be long: a refusal for that would show nothing.
 dump_often() {
 	local i
 	for ((i = 0; i < $1; i++)); do
-		"$LEAKHUNT" dump "$SAMPLE_PID" --region "$2" --force --json -o cut.core >receipt 2>/dev/null || return
+		"$LEAKHUNT" dump "$SAMPLE_PID" --region "$2" --on-slow stop --force --json -o cut.core >receipt 2>/dev/null ||
+			return
 		jq -e '.mode == "snapshot" and .complete' receipt >/dev/null || return
 	done
 }
