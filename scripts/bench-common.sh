@@ -44,6 +44,42 @@ median() {
 	sort -n | awk '{ values[NR] = $1 } END { print values[int((NR + 1) / 2)] }'
 }
 
+# measured_runs RUNS ENOUGH_S COMMAND...: a line for each run, and one alone if it takes ENOUGH_S or more: time in us,
+# CPU time in us (user and system), and the most anonymous memory in KiB.
+measured_runs() {
+	python3 - "$@" <<-'END'
+		import os, re, subprocess, sys, threading, time
+		null = open(os.devnull, "wb")
+
+		def watch(pid, found):
+		    while not found["ended"].wait(0.002):
+		        try:
+		            own = re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{pid}/status").read())
+		            found["own_kib"] = max(found["own_kib"], int(own[1]) if own else 0)
+		        except OSError:
+		            pass
+
+		def run():
+		    found = {"ended": threading.Event(), "own_kib": 0}
+		    started = time.monotonic()
+		    child = subprocess.Popen(sys.argv[3:], stdout=null)
+		    watcher = threading.Thread(target=watch, args=(child.pid, found))
+		    watcher.start()
+		    pid, status, usage = os.wait4(child.pid, 0)
+		    elapsed = time.monotonic() - started
+		    found["ended"].set()
+		    watcher.join()
+		    if os.waitstatus_to_exitcode(status) not in (0, 1):
+		        sys.exit(f"{sys.argv[3:]} failed")
+		    print(int(elapsed * 1e6), int((usage.ru_utime + usage.ru_stime) * 1e6), found["own_kib"])
+		    return elapsed
+
+		if run() < float(sys.argv[2]):
+		    for _ in range(int(sys.argv[1]) - 1):
+		        run()
+	END
+}
+
 # row CELL...: a row of a Markdown table.
 row() {
 	printf '|'

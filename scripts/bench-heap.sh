@@ -20,37 +20,6 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/bench-common.sh
 . "$root/scripts/bench-common.sh"
 
-# measure COMMAND...: prints the CPU time in us and the most anonymous memory in KiB, the least of three runs.
-measure() {
-	python3 - "$@" <<-'END'
-		import os, re, subprocess, sys, threading
-		null = open(os.devnull, "wb")
-
-		def watch(pid, found):
-		    while not found["ended"].wait(0.002):
-		        try:
-		            own = re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{pid}/status").read())
-		            found["own_kib"] = max(found["own_kib"], int(own[1]) if own else 0)
-		        except OSError:
-		            pass
-
-		def run():
-		    found = {"ended": threading.Event(), "own_kib": 0}
-		    child = subprocess.Popen(sys.argv[1:], stdout=null)
-		    watcher = threading.Thread(target=watch, args=(child.pid, found))
-		    watcher.start()
-		    pid, status, usage = os.wait4(child.pid, 0)
-		    found["ended"].set()
-		    watcher.join()
-		    if os.waitstatus_to_exitcode(status) not in (0, 1):
-		        sys.exit(f"{sys.argv[1:]} failed")
-		    return usage.ru_utime + usage.ru_stime, found["own_kib"]
-
-		seconds, own_kib = min(run() for _ in range(3))
-		print(int(seconds * 1e6), own_kib)
-	END
-}
-
 # Prints how many chunks gdb's Python follows in the first arenas, and the CPU time in us.
 cat >"$work/follow.py" <<-'END'
 	import gdb, struct, time
@@ -99,7 +68,7 @@ show_size() {
 	cat "$dump" >/dev/null
 	read -r blocks us < <("$bench/heap_walk" "$dump")
 	row "$((bytes / 1000000)) MB" "the walk, $blocks blocks" "$(per_second "$blocks" "$us")" "$((us / 1000)) ms" -
-	read -r us own_kib < <(measure "$leakhunt" heap "$dump")
+	read -r us own_kib < <(measured_runs 3 inf "$leakhunt" heap "$dump" | cut -d " " -f 2,3 | sort -n | head -n 1)
 	row "$((bytes / 1000000)) MB" "leakhunt heap, with groups" "$(per_second "$blocks" "$us")" "$((us / 1000)) ms" \
 		"$((own_kib / 1024)) MiB"
 	if read -r _ blocks us < <(gdb -batch -nx -c "$dump" -x "$work/follow.py" 2>/dev/null | grep '^followed'); then

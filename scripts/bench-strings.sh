@@ -38,40 +38,9 @@ cat "$core" >/dev/null
 # not the mapped file's. Of what takes less than a second, the median of five runs.
 measure() {
 	local figures
-	figures=$(python3 - "$@" <<-'END'
-		import os, re, subprocess, sys, threading, time
-		null = open(os.devnull, "wb")
-
-		def watch(pid, found):
-		    while not found["ended"].wait(0.002):
-		        try:
-		            own = re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{pid}/status").read())
-		            found["own_kib"] = max(found["own_kib"], int(own[1]) if own else 0)
-		        except OSError:
-		            pass
-
-		def run():
-		    found = {"ended": threading.Event(), "own_kib": 0}
-		    started = time.monotonic()
-		    child = subprocess.Popen(sys.argv[1:], stdout=null)
-		    watcher = threading.Thread(target=watch, args=(child.pid, found))
-		    watcher.start()
-		    pid, status, usage = os.wait4(child.pid, 0)
-		    elapsed = time.monotonic() - started
-		    found["ended"].set()
-		    watcher.join()
-		    if os.waitstatus_to_exitcode(status) not in (0, 1):
-		        sys.exit(f"{sys.argv[1:]} failed")
-		    return elapsed, usage.ru_utime + usage.ru_stime, found["own_kib"]
-
-		runs = [run()]
-		while runs[0][0] < 1 and len(runs) < 5:
-		    runs.append(run())
-		elapsed, cpu, own_kib = sorted(runs)[len(runs) // 2]
-		print(int(elapsed * 1e6), int(cpu * 1e6), own_kib)
-	END
-	) || die "'$*' failed"
-	read -r elapsed_us cpu_us own_kib <<<"$figures"
+	figures=$(measured_runs 5 1 "$@") || die "'$*' failed"
+	read -r elapsed_us cpu_us own_kib < <(sort -n -k 1,1 -k 2,2 -k 3,3 <<<"$figures" |
+		awk '{ runs[NR] = $0 } END { print runs[int(NR / 2) + 1] }')
 }
 
 # quotient A B DIGITS

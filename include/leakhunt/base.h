@@ -138,15 +138,15 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 	} while (0)
 
 /*
- * How many items at the front satisfy a condition that those behind do not: a binary search. The condition names the
- * item by a pointer, `item`: lh_vec_count_before(&regions, item, item->end <= addr).
+ * How many items at the front of an array satisfy a condition that those behind do not: a binary search. The condition
+ * names the item by a pointer, `item`: lh_count_before(ranges, count, item, item->end <= addr).
  */
-#define lh_vec_count_before(vec, item, condition)                               \
+#define lh_count_before(items_, count_, item, condition)                        \
 	({                                                                      \
-		size_t lh_low_ = 0, lh_high_ = (vec)->count;                    \
+		size_t lh_low_ = 0, lh_high_ = (count_);                        \
 		while (lh_low_ < lh_high_) {                                    \
 			size_t lh_middle_ = lh_low_ + (lh_high_ - lh_low_) / 2; \
-			__auto_type item = &(vec)->items[lh_middle_];           \
+			__auto_type item = &(items_)[lh_middle_];               \
 			if (condition)                                          \
 				lh_low_ = lh_middle_ + 1;                       \
 			else                                                    \
@@ -154,6 +154,9 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 		}                                                               \
 		lh_low_;                                                        \
 	})
+
+/* The same of a vector. */
+#define lh_vec_count_before(vec, item, condition) lh_count_before((vec)->items, (vec)->count, item, condition)
 
 /* ---------------------------------------------------------------- text buffers */
 

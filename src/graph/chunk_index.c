@@ -48,16 +48,10 @@ static const struct lh_graph_copy *find_copy(const struct lh_graph *graph, uint6
 /* Where the next segment begins, which may have bytes. */
 static uint64_t next_segment(const struct lh_graph *graph, uint64_t addr)
 {
-	size_t count, low = 0;
+	size_t count;
 	const struct lh_segment *segments = lh_image_segments(graph->image, &count);
-	for (size_t high = count; low < high;) {
-		size_t middle = low + (high - low) / 2;
-		if (segments[middle].start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < count ? segments[low].start : UINT64_MAX;
+	size_t next = lh_count_before(segments, count, item, item->start <= addr);
+	return next < count ? segments[next].start : UINT64_MAX;
 }
 
 const uint8_t *lh_graph_view(const struct lh_graph *graph, uint64_t addr, uint64_t end, size_t *ret_bytes)

@@ -84,9 +84,7 @@ static struct lh_error *add_root_edges(void *context, uint64_t addr, const uint8
 	struct edge_search *search = context;
 	const struct lh_graph *graph = search->holders->graph;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
-		uint32_t target = lh_graph_target(graph, word, bytes + offset, offset);
+		uint32_t target = lh_graph_target(graph, bytes, offset);
 		if (target == LH_NO_CHUNK || !lh_graph_is_reachable(graph, target))
 			continue;
 		struct lh_root_edge edge = {addr ? addr + offset : 0, target, search->range};

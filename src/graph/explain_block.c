@@ -7,7 +7,6 @@
 #include "root_names.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 void lh_block_holding_deinit(struct lh_block_holding *holding)
 {
@@ -62,9 +61,7 @@ static struct lh_error *find_word(void *context, uint64_t addr, const uint8_t *b
 {
 	struct word_search *search = context;
 	for (size_t offset = 0; offset < length && !search->addr; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
-		if (lh_graph_target(search->graph, word, bytes + offset, offset) == search->target)
+		if (lh_graph_target(search->graph, bytes, offset) == search->target)
 			search->addr = addr + offset;
 	}
 	return NULL;

@@ -7,6 +7,8 @@
 
 #include "leakhunt/graph.h"
 
+#include <string.h>
+
 enum {
 	LH_GRAPH_PAGE_SHIFT = 12,
 	LH_GRAPH_SPAN_SHIFT = 30, /* a table of page numbers for each GiB */
@@ -176,9 +178,11 @@ static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t c
 	return false;
 }
 
-/* The block that a word of the target leads to; LH_NO_CHUNK: it is no pointer. */
-static inline uint32_t lh_graph_target(const struct lh_graph *graph, uint64_t word, const uint8_t *at, size_t before)
+/* The block that a word of the target leads to, which lies `offset` behind `bytes`; LH_NO_CHUNK: it is no pointer. */
+static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8_t *bytes, size_t offset)
 {
+	uint64_t word;
+	memcpy(&word, bytes + offset, sizeof(word));
 	if (word - graph->bounds.start >= lh_range_bytes(graph->bounds))
 		return LH_NO_CHUNK;
 	uint32_t page = lh_graph_page(graph, word);
@@ -188,7 +192,7 @@ static inline uint32_t lh_graph_target(const struct lh_graph *graph, uint64_t wo
 	uint32_t chunk = lh_graph_line_chunk(graph, line, word);
 	if (chunk == LH_NO_CHUNK || lh_graph_is_start(graph, line, word))
 		return chunk;
-	return lh_graph_is_interior(graph, chunk, word, at, before) ? chunk : LH_NO_CHUNK;
+	return lh_graph_is_interior(graph, chunk, word, bytes + offset, offset) ? chunk : LH_NO_CHUNK;
 }
 
 /* Calls for each stretch of present, aligned words of [start, end). */

@@ -20,9 +20,7 @@ static struct lh_error *note_held(void *context, uint64_t addr, const uint8_t *b
 	struct lost_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
-		uint32_t target = lh_graph_target(search->graph, word, bytes + offset, offset);
+		uint32_t target = lh_graph_target(search->graph, bytes, offset);
 		if (target != LH_NO_CHUNK && target != search->from && lh_bit(search->rest, target))
 			lh_bit_set(search->held, target);
 	}
@@ -35,9 +33,7 @@ static struct lh_error *take_targets(void *context, uint64_t addr, const uint8_t
 	struct lost_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
-		uint32_t target = lh_graph_target(search->graph, word, bytes + offset, offset);
+		uint32_t target = lh_graph_target(search->graph, bytes, offset);
 		if (target == LH_NO_CHUNK || !lh_bit(search->rest, target))
 			continue;
 		lh_bit_clear(search->rest, target);
@@ -117,12 +113,7 @@ static uint32_t next_target(const struct circle_walk *walk, struct walk_step *st
 			lh_graph_view(walk->graph, stored->addr + step->offset, stored->addr + end, &length);
 		length = lh_align_down(length, sizeof(uint64_t));
 		for (size_t offset = 0; bytes && offset < length; offset += sizeof(uint64_t)) {
-			uint64_t word;
-			memcpy(&word, bytes + offset, sizeof(word));
-			/* What lies in front can be read: the view began within the block. */
-			uint64_t before = step->offset + offset;
-			uint32_t target = lh_graph_target(walk->graph, word, bytes + offset,
-							  offset ? lh_min_u64(before, offset) : 0);
+			uint32_t target = lh_graph_target(walk->graph, bytes, offset);
 			if (target == LH_NO_CHUNK || !lh_bit(walk->unseen, target))
 				continue;
 			step->offset += offset + sizeof(uint64_t);

@@ -50,16 +50,9 @@ static struct lh_error *exclude_heap(const struct lh_graph *graph, struct exclus
 static struct lh_error *exclude_blocks(const struct lh_graph *graph, const struct lh_segment *segment,
 				       struct exclusions *exclusions)
 {
-	size_t low = 0;
-	for (size_t high = graph->chunk_count; low < high;) {
-		size_t middle = low + (high - low) / 2;
-		if (graph->chunks[middle].addr < segment->start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < graph->chunk_count && graph->chunks[low].addr < segment->end; low++) {
-		const struct lh_stored_chunk *chunk = &graph->chunks[low];
+	size_t first = lh_count_before(graph->chunks, graph->chunk_count, item, item->addr < segment->start);
+	for (size_t i = first; i < graph->chunk_count && graph->chunks[i].addr < segment->end; i++) {
+		const struct lh_stored_chunk *chunk = &graph->chunks[i];
 		bool is_root = lh_graph_is_opaque(graph->arenas[chunk->arena].kind);
 		if (!is_root && !lh_heap_covers(graph->heap, chunk->addr))
 			LH_TRY(exclude_range(exclusions, chunk->addr, chunk->addr + chunk->size_bytes));

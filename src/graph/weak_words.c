@@ -62,9 +62,7 @@ static struct lh_error *visit_plain_words(void *context, uint64_t addr, const ui
 	struct weak_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
-		LH_TRY(take_weak(search, lh_graph_target(search->graph, word, bytes + offset, offset)));
+		LH_TRY(take_weak(search, lh_graph_target(search->graph, bytes, offset)));
 	}
 	return NULL;
 }

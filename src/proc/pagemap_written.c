@@ -60,11 +60,7 @@ static struct lh_error *doubt_range(struct lh_pagemap *pagemap, uint64_t start, 
 /* The first taken range that ends behind `addr`. */
 static size_t find_taken(const struct lh_pagemap *pagemap, uint64_t addr)
 {
-	const struct {
-		const struct lh_range *items;
-		size_t count;
-	} taken = {pagemap->taken, pagemap->taken_count};
-	return lh_vec_count_before(&taken, item, item->end <= addr);
+	return lh_count_before(pagemap->taken, pagemap->taken_count, item, item->end <= addr);
 }
 
 /* A protected page that was never taken may be a mark that there is none (UFFD_FEATURE_WP_UNPOPULATED). */

@@ -144,17 +144,6 @@ static bool is_complete(const struct lh_heap *heap)
 	return true;
 }
 
-static json_t *receipt_json(const struct lh_receipt *receipt)
-{
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_error *error = receipt ? lh_receipt_encode(receipt, &text) : NULL;
-	json_t *value = NULL;
-	if (receipt && !error)
-		value = lh_json_parse(text.data, text.length, &error);
-	lh_error_destroy(error);
-	return receipt ? value : json_null();
-}
-
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret)
 {
 	struct lh_heap_totals totals = lh_heap_total(report->heap, NULL);
@@ -165,6 +154,6 @@ void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *
 		pid ? json_integer(pid) : json_null(), "complete", is_complete(report->heap), "totals",
 		totals_json(&totals), "allocators", allocators_json(report->heap), "arenas", arenas_json(report->heap),
 		"findings", findings_json(report->findings), "groups", groups_json(report->groups), "sizes",
-		sizes_json(report->heap), "receipt", receipt_json(report->receipt));
+		sizes_json(report->heap), "receipt", lh_report_receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }

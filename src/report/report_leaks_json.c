@@ -96,17 +96,6 @@ static json_t *holders_cost_json(const struct lh_holder_list *list)
 			 lh_json_u64(list->dominators_cpu_ns), "memory_bytes", lh_json_u64(list->memory_bytes));
 }
 
-static json_t *leaks_receipt_json(const struct lh_receipt *receipt)
-{
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	struct lh_error *error = receipt ? lh_receipt_encode(receipt, &text) : NULL;
-	json_t *value = NULL;
-	if (receipt && !error)
-		value = lh_json_parse(text.data, text.length, &error);
-	lh_error_destroy(error);
-	return receipt ? value : json_null();
-}
-
 void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer *ret)
 {
 	const struct lh_leaks *leaks = report->leaks;
@@ -124,6 +113,6 @@ void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer
 		pid ? json_integer(pid) : json_null(), "doubts", doubts_json(report->graph), "compared",
 		(int)report->is_confirmed, "lost", lost, "possible", possible, "suppressed", suppressed, "groups",
 		leak_groups_json(leaks), "graph", graph_json(report->graph), "holders", holders_json(report->holders),
-		"holders_cost", holders_cost_json(report->holders), "receipt", leaks_receipt_json(report->receipt));
+		"holders_cost", holders_cost_json(report->holders), "receipt", lh_report_receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }

@@ -3,6 +3,7 @@
  * missing. It computes nothing but sums.
  */
 #include "leakhunt/report.h"
+#include "usage.h"
 
 #include <string.h>
 
@@ -173,4 +174,15 @@ void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style st
 	put_compression(receipt, ret);
 	put_time(receipt, ret);
 	put_gaps(receipt, style, ret);
+}
+
+json_t *lh_report_receipt_json(const struct lh_receipt *receipt)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error = receipt ? lh_receipt_encode(receipt, &text) : NULL;
+	json_t *value = NULL;
+	if (receipt && !error)
+		value = lh_json_parse(text.data, text.length, &error);
+	lh_error_destroy(error);
+	return receipt ? value : json_null();
 }

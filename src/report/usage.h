@@ -13,6 +13,9 @@ bool lh_usage_to_json(const struct lh_usage *usage, json_t *object);
 /* Appends what a region is called, escaped: its path, "thread NAME (TID)", or nothing. */
 void lh_region_label(const struct lh_region *region, struct lh_buffer *ret);
 
+/* What lh_receipt_encode writes; null without a receipt. NULL: memory ran out. The caller's. */
+json_t *lh_report_receipt_json(const struct lh_receipt *receipt);
+
 /* Appends `value` (stolen; NULL when memory ran out) as indented text; a failure marks `ret` failed. */
 void lh_report_append_json(json_t *value, struct lh_buffer *ret);
 

@@ -522,21 +522,13 @@ static struct lh_error *keep_owner(void *context, unsigned row, uint64_t start, 
 
 bool lh_mask_secrets(const struct lh_range *secrets, size_t count, uint64_t addr, char *bytes, size_t length)
 {
-	size_t low = 0; /* all before it end before the bytes; all from `high` on don't */
-	for (size_t high = count; low < high;) {
-		size_t middle = low + (high - low) / 2;
-		if (secrets[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	size_t first = low;
-	for (; low < count && secrets[low].start < addr + length; low++) {
-		size_t start = lh_max_u64(secrets[low].start, addr) - addr;
-		size_t end = lh_min_u64(secrets[low].end, addr + length) - addr;
+	size_t first = lh_count_before(secrets, count, item, item->end <= addr), next = first;
+	for (; next < count && secrets[next].start < addr + length; next++) {
+		size_t start = lh_max_u64(secrets[next].start, addr) - addr;
+		size_t end = lh_min_u64(secrets[next].end, addr + length) - addr;
 		memset(bytes + start, '*', end - start);
 	}
-	return low > first;
+	return next > first;
 }
 
 struct lh_error *lh_recognizer_pass_settle(struct lh_recognizer_pass *pass)
