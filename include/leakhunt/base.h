@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define LH_NODISCARD                         __attribute__((warn_unused_result))
@@ -261,6 +262,28 @@ static inline int lh_compare_u64(uint64_t a, uint64_t b)
 static inline uint64_t lh_align_down(uint64_t value, uint64_t alignment)
 {
 	return value & ~(alignment - 1);
+}
+
+/* Numbers of the target's byte order, which is ours, wherever they lie. */
+static inline uint64_t lh_load_u64(const uint8_t *bytes, size_t offset)
+{
+	uint64_t value;
+	memcpy(&value, bytes + offset, sizeof(value));
+	return value;
+}
+
+static inline uint32_t lh_load_u32(const uint8_t *bytes, size_t offset)
+{
+	uint32_t value;
+	memcpy(&value, bytes + offset, sizeof(value));
+	return value;
+}
+
+static inline uint16_t lh_load_u16(const uint8_t *bytes, size_t offset)
+{
+	uint16_t value;
+	memcpy(&value, bytes + offset, sizeof(value));
+	return value;
 }
 
 /* `value` must be at most UINT64_MAX - alignment + 1. */

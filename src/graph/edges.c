@@ -5,7 +5,6 @@
 #include "holders.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { RING = 16 };
 
@@ -52,8 +51,7 @@ static struct lh_error *find_candidates(void *context, uint64_t addr, const uint
 	const struct lh_graph *graph = search->holders->graph;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
+		uint64_t word = lh_load_u64(bytes, offset);
 		uint32_t page =
 			word - graph->bounds.start < lh_range_bytes(graph->bounds) ? lh_graph_page(graph, word) : 0;
 		if (!page)

@@ -7,8 +7,6 @@
 
 #include "leakhunt/graph.h"
 
-#include <string.h>
-
 enum {
 	LH_GRAPH_PAGE_SHIFT = 12,
 	LH_GRAPH_SPAN_SHIFT = 30, /* a table of page numbers for each GiB */
@@ -181,8 +179,7 @@ static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t c
 /* The block that a word of the target leads to, which lies `offset` behind `bytes`; LH_NO_CHUNK: it is no pointer. */
 static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8_t *bytes, size_t offset)
 {
-	uint64_t word;
-	memcpy(&word, bytes + offset, sizeof(word));
+	uint64_t word = lh_load_u64(bytes, offset);
 	if (word - graph->bounds.start >= lh_range_bytes(graph->bounds))
 		return LH_NO_CHUNK;
 	uint32_t page = lh_graph_page(graph, word);

@@ -6,7 +6,6 @@
 #include "holders.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum { RING = 8 };
@@ -70,8 +69,7 @@ static inline void scan_marked_words(struct marker *marker, const uint8_t *bytes
 	const struct lh_graph *graph = marker->graph;
 	uint64_t low = graph->bounds.start, span = lh_range_bytes(graph->bounds);
 	for (size_t offset = 0; offset + sizeof(uint64_t) <= length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
+		uint64_t word = lh_load_u64(bytes, offset);
 		if (word - low >= span)
 			continue;
 		uint32_t page = lh_graph_page(graph, word);

@@ -6,7 +6,6 @@
 #include "graph.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { TAG_SHIFT = 48, MANGLE_ROTATION = 17, GUARD_OFFSET = 0x30 }; /* glibc sysdeps/x86_64/tls.h, pointer_guard */
 
@@ -45,8 +44,7 @@ static struct lh_error *visit_weak_words(void *context, uint64_t addr, const uin
 	struct weak_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, bytes + offset, sizeof(word));
+		uint64_t word = lh_load_u64(bytes, offset);
 		if (!(word >> TAG_SHIFT))
 			continue;
 		uint64_t untagged = word & ((UINT64_C(1) << TAG_SHIFT) - 1);

@@ -162,24 +162,10 @@ static bool read_tables(struct vm_tables *tables)
 	       tables->values[INT_VALUE] + 4 <= tables->values[INT_STRIDE];
 }
 
-static uint64_t entry_word(const uint8_t *entry, uint64_t offset)
-{
-	uint64_t word;
-	memcpy(&word, entry + offset, sizeof(word));
-	return word;
-}
-
-static uint32_t entry_int(const uint8_t *entry, uint64_t offset)
-{
-	uint32_t word;
-	memcpy(&word, entry + offset, sizeof(word));
-	return word;
-}
-
 static void take_field(struct lh_hotspot *jvm, const struct vm_tables *tables, const uint8_t *entry, const char *type,
 		       const char *name)
 {
-	bool is_static = entry_int(entry, tables->values[STRUCT_STATIC]);
+	bool is_static = lh_load_u32(entry, tables->values[STRUCT_STATIC]);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(wanted_fields); i++) {
 		const struct wanted_field *wanted = &wanted_fields[i];
 		if (jvm->has[wanted->field] || strcmp(type, wanted->type) != 0 || strcmp(name, wanted->name) != 0)
@@ -187,7 +173,7 @@ static void take_field(struct lh_hotspot *jvm, const struct vm_tables *tables, c
 		jvm->has[wanted->field] = true;
 		jvm->is_static[wanted->field] = is_static;
 		jvm->fields[wanted->field] =
-			entry_word(entry, tables->values[is_static ? STRUCT_ADDRESS : STRUCT_OFFSET]);
+			lh_load_u64(entry, tables->values[is_static ? STRUCT_ADDRESS : STRUCT_OFFSET]);
 	}
 }
 
@@ -200,8 +186,8 @@ static void read_fields(struct lh_hotspot *jvm, const struct vm_tables *tables)
 	for (size_t i = 0; i < ENTRIES_MAX; i++, addr += stride) {
 		if (!lh_module_file_read(tables->file, addr, entry, stride))
 			return;
-		uint64_t type_addr = entry_word(entry, tables->values[STRUCT_TYPE]);
-		uint64_t name_addr = entry_word(entry, tables->values[STRUCT_FIELD]);
+		uint64_t type_addr = lh_load_u64(entry, tables->values[STRUCT_TYPE]);
+		uint64_t name_addr = lh_load_u64(entry, tables->values[STRUCT_FIELD]);
 		if (!type_addr || !name_addr)
 			return;
 		if (lh_module_file_read_text(tables->file, type_addr, type, sizeof(type)) &&
@@ -226,11 +212,11 @@ static void read_constants(struct lh_hotspot *jvm, const struct vm_tables *table
 	for (size_t i = 0; i < ENTRIES_MAX; i++, addr += stride) {
 		if (!lh_module_file_read(tables->file, addr, entry, stride))
 			return;
-		uint64_t name_addr = entry_word(entry, tables->values[INT_NAME]);
+		uint64_t name_addr = lh_load_u64(entry, tables->values[INT_NAME]);
 		if (!name_addr)
 			return;
 		if (lh_module_file_read_text(tables->file, name_addr, name, sizeof(name)))
-			take_constant(jvm, name, entry_int(entry, tables->values[INT_VALUE]));
+			take_constant(jvm, name, lh_load_u32(entry, tables->values[INT_VALUE]));
 	}
 }
 

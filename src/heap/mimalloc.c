@@ -19,13 +19,6 @@ static const struct lh_mimalloc_layout layouts[] = {
 	{232, 272, 288, 96, 32, 24, 40, true, 48, 56},
 };
 
-static uint64_t word_at(const uint8_t *bytes, size_t offset)
-{
-	uint64_t word;
-	memcpy(&word, bytes + offset, sizeof(word));
-	return word;
-}
-
 static uint32_t slice_count_of(const struct lh_mimalloc_layout *layout, const uint8_t *bytes, uint64_t slice)
 {
 	uint32_t count;
@@ -37,9 +30,9 @@ static uint32_t slice_count_of(const struct lh_mimalloc_layout *layout, const ui
 static bool begins_segment(const struct lh_mimalloc_layout *layout, const uint8_t *bytes,
 			   struct lh_mimalloc_segment *ret)
 {
-	ret->slices = word_at(bytes, layout->slice_count_offset);
-	ret->info_slices = word_at(bytes, layout->slice_count_offset + 8);
-	ret->entries = word_at(bytes, layout->entry_count_offset);
+	ret->slices = lh_load_u64(bytes, layout->slice_count_offset);
+	ret->info_slices = lh_load_u64(bytes, layout->slice_count_offset + 8);
+	ret->entries = lh_load_u64(bytes, layout->entry_count_offset);
 	ret->layout = layout;
 	/* mi_segment_os_alloc: an entry for each slice, but for huge segments, which have as many as fit. */
 	return ret->entries && ret->entries == lh_min_u64(ret->slices, SLICES_MAX) &&

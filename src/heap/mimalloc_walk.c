@@ -35,27 +35,6 @@ static void deinit_mimalloc_walk(struct mimalloc_walk *walk)
 	free(walk->marks);
 }
 
-static uint64_t take_header_word(const uint8_t *bytes, size_t offset)
-{
-	uint64_t word;
-	memcpy(&word, bytes + offset, sizeof(word));
-	return word;
-}
-
-static uint32_t take_u32(const uint8_t *bytes, size_t offset)
-{
-	uint32_t value;
-	memcpy(&value, bytes + offset, sizeof(value));
-	return value;
-}
-
-static uint16_t take_u16(const uint8_t *bytes, size_t offset)
-{
-	uint16_t value;
-	memcpy(&value, bytes + offset, sizeof(value));
-	return value;
-}
-
 /* ---------------------------------------------------------------- pages */
 
 struct mimalloc_page {
@@ -77,19 +56,19 @@ static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice
 	*ret = (struct mimalloc_page){
 		.entry_addr = segment->addr + offset,
 		.start = segment->addr + slice * LH_MIMALLOC_SLICE_BYTES,
-		.bytes = take_u32(entry, 0) * LH_MIMALLOC_SLICE_BYTES,
-		.capacity = take_u16(entry, CAPACITY_OFFSET),
-		.reserved = take_u16(entry, RESERVED_OFFSET),
-		.free = take_header_word(entry, FREE_OFFSET),
-		.used = take_u32(entry, layout->used_offset),
-		.local_free = take_header_word(entry, layout->local_free_offset),
-		.thread_free = take_header_word(entry, layout->thread_free_offset) & ~(uint64_t)LINK_FLAGS,
-		.heap = take_header_word(entry, layout->thread_free_offset + 8),
-		.block_bytes = layout->is_block_bytes_word ? take_header_word(entry, layout->block_bytes_offset)
-							   : take_u32(entry, layout->block_bytes_offset),
+		.bytes = lh_load_u32(entry, 0) * LH_MIMALLOC_SLICE_BYTES,
+		.capacity = lh_load_u16(entry, CAPACITY_OFFSET),
+		.reserved = lh_load_u16(entry, RESERVED_OFFSET),
+		.free = lh_load_u64(entry, FREE_OFFSET),
+		.used = lh_load_u32(entry, layout->used_offset),
+		.local_free = lh_load_u64(entry, layout->local_free_offset),
+		.thread_free = lh_load_u64(entry, layout->thread_free_offset) & ~(uint64_t)LINK_FLAGS,
+		.heap = lh_load_u64(entry, layout->thread_free_offset + 8),
+		.block_bytes = layout->is_block_bytes_word ? lh_load_u64(entry, layout->block_bytes_offset)
+							   : lh_load_u32(entry, layout->block_bytes_offset),
 	};
 	bool is_moved = ret->block_bytes >= 8 && ret->block_bytes <= UNALIGNED_BYTES_MAX;
-	ret->blocks = layout->start_offset ? take_header_word(entry, layout->start_offset)
+	ret->blocks = layout->start_offset ? lh_load_u64(entry, layout->start_offset)
 					   : ret->start + (is_moved ? UNALIGNED_START : 0);
 }
 
@@ -201,7 +180,7 @@ static struct lh_error *take_heap(struct mimalloc_walk *walk, uint64_t heap, uin
 
 static uint64_t thread_of(const struct lh_mimalloc_segment *segment)
 {
-	return take_header_word(segment->header, segment->layout->entry_count_offset + 8);
+	return lh_load_u64(segment->header, segment->layout->entry_count_offset + 8);
 }
 
 static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_segment *segment)
@@ -228,7 +207,7 @@ static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_se
 /* A segment's cookie is its address and a secret of the process, exclusive-or. */
 static bool check_cookie(struct mimalloc_walk *walk, const struct lh_mimalloc_segment *segment)
 {
-	uint64_t key = take_header_word(segment->header, segment->layout->slice_count_offset - 8) ^ segment->addr;
+	uint64_t key = lh_load_u64(segment->header, segment->layout->slice_count_offset - 8) ^ segment->addr;
 	if (!walk->has_cookie)
 		walk->cookie_key = key;
 	walk->has_cookie = true;
@@ -239,7 +218,7 @@ static struct lh_error *walk_mimalloc_segment(void *context, const struct lh_mim
 {
 	struct mimalloc_walk *walk = context;
 	uint64_t bytes = segment->slices * LH_MIMALLOC_SLICE_BYTES, page_count = 0;
-	uint64_t used = take_header_word(segment->header, segment->layout->slice_count_offset - 16);
+	uint64_t used = lh_load_u64(segment->header, segment->layout->slice_count_offset - 16);
 	if (!check_cookie(walk, segment)) {
 		lh_heap_lose(walk->tour, bytes);
 		return NULL;

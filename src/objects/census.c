@@ -194,13 +194,6 @@ static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t 
 		  &(struct slot){.target_addr = word, .count = 1, .first_addr = word_addr, .last_addr = word_addr});
 }
 
-static uint64_t load_census_word(const uint8_t *at)
-{
-	uint64_t word;
-	memcpy(&word, at, sizeof(word));
-	return word;
-}
-
 static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t word_count, uint64_t addr)
 {
 	for (size_t i = 0; i < word_count; i += LH_FILTER_WORDS) {
@@ -208,7 +201,7 @@ static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t 
 		uint64_t hits = pass->filter(data + i * 8, count, &pass->ranges);
 		for (; hits; hits &= hits - 1) {
 			size_t hit = i + (size_t)__builtin_ctzll(hits);
-			take_candidate(pass, load_census_word(data + hit * 8), addr + hit * 8);
+			take_candidate(pass, lh_load_u64(data, hit * 8), addr + hit * 8);
 		}
 	}
 }

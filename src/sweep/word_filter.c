@@ -10,13 +10,6 @@
 #include <immintrin.h>
 #endif
 
-static uint64_t load_filter_word(const uint8_t *at)
-{
-	uint64_t word;
-	memcpy(&word, at, sizeof(word));
-	return word;
-}
-
 static bool is_in_ranges(uint64_t word, const struct lh_word_ranges *ranges)
 {
 	return word - ranges->low_start < ranges->low_bytes || word - ranges->high_start < ranges->high_bytes;
@@ -26,7 +19,7 @@ static uint64_t filter_from(const uint8_t *data, size_t first, size_t count, con
 {
 	uint64_t hits = 0;
 	for (size_t i = first; i < count; i++)
-		hits |= (uint64_t)is_in_ranges(load_filter_word(data + i * 8), ranges) << i;
+		hits |= (uint64_t)is_in_ranges(lh_load_u64(data, i * 8), ranges) << i;
 	return hits;
 }
 
