@@ -6,7 +6,10 @@
 #define LEAKHUNT_DUMP_H
 
 #include "leakhunt/gap.h"
+#include "leakhunt/modules.h"
 #include "leakhunt/owner.h"
+#include "leakhunt/pages.h"
+#include "leakhunt/regions.h"
 #include "leakhunt/select.h"
 #include "leakhunt/tracee.h"
 

@@ -7,6 +7,7 @@
 
 #include "leakhunt/image.h"
 #include "leakhunt/owner.h"
+#include "leakhunt/regions.h"
 
 /* An lh_owner_finder: all allocators that leakhunt knows. */
 struct lh_error *lh_heap_find_owners(const struct lh_process *process, const struct lh_region_list *list,

@@ -6,6 +6,8 @@
 
 #include "leakhunt/dump.h"
 #include "leakhunt/heap.h"
+#include "leakhunt/holdings.h"
+#include "leakhunt/modules.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/watch.h"
 

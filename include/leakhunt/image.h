@@ -10,7 +10,10 @@
 #define LEAKHUNT_IMAGE_H
 
 #include "leakhunt/gap.h"
+#include "leakhunt/modules.h"
 #include "leakhunt/owner.h"
+#include "leakhunt/pages.h"
+#include "leakhunt/regions.h"
 
 enum lh_image_source {
 	LH_IMAGE_DUMP,    /* an ELF core with notes of vendor "leakhunt" */

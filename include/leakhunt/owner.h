@@ -6,7 +6,7 @@
 #ifndef LEAKHUNT_OWNER_H
 #define LEAKHUNT_OWNER_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/regions.h"
 
 /* Memory that malloc or a runtime hands out, whatever its name in /proc: what `--region heap` means. */
 #define LH_HEAP_KINDS                                                                                                \

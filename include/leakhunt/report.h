@@ -8,6 +8,8 @@
 #include "leakhunt/dump.h"
 #include "leakhunt/graph.h"
 #include "leakhunt/heap.h"
+#include "leakhunt/process_table.h"
+#include "leakhunt/regions.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/select.h"
 

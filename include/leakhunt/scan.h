@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_SCAN_H
 #define LEAKHUNT_SCAN_H
 
+#include "leakhunt/modules.h"
 #include "leakhunt/objects.h"
 #include "leakhunt/sweep.h"
 

@@ -6,7 +6,10 @@
 #ifndef LEAKHUNT_SELECT_H
 #define LEAKHUNT_SELECT_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/holdings.h"
+#include "leakhunt/modules.h"
+#include "leakhunt/process.h"
+#include "leakhunt/regions.h"
 
 /* What a process can run into, and how far it is from there. */
 enum lh_ceiling {

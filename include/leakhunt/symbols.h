@@ -6,6 +6,7 @@
 #define LEAKHUNT_SYMBOLS_H
 
 #include "leakhunt/image.h"
+#include "leakhunt/modules.h"
 
 /* Where a name comes from, best first. */
 enum lh_symbol_origin {

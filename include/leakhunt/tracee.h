@@ -7,7 +7,8 @@
 #ifndef LEAKHUNT_TRACEE_H
 #define LEAKHUNT_TRACEE_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/regions.h"
+#include "leakhunt/tasks.h"
 
 /* ---------------------------------------------------------------- threads */
 

@@ -5,7 +5,9 @@
 #ifndef LEAKHUNT_WATCH_H
 #define LEAKHUNT_WATCH_H
 
+#include "leakhunt/holdings.h"
 #include "leakhunt/owner.h"
+#include "leakhunt/regions.h"
 #include "leakhunt/select.h"
 
 /* ---------------------------------------------------------------- limits */

@@ -7,6 +7,7 @@
 #include "leakhunt/confine.h"
 #include "leakhunt/format.h"
 #include "leakhunt/image.h"
+#include "leakhunt/process.h"
 #include "leakhunt/symbols.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include "leakhunt/base.h"
 
-#include "leakhunt/proc.h"
+struct lh_process;
 
 /* What a command still has to open after it is confined. Zero-initialized: nothing. */
 struct lh_confinement {

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "leakhunt/hunt.h"
+#include "leakhunt/limits.h"
 #include "sampling_options.h"
 #include "screen.h"
 #include "watching.h"

@@ -8,6 +8,7 @@
 #include "dump/copy/copy.h"
 #include "dump/core/process_facts.h"
 #include "dump/plan/context.h"
+#include "leakhunt/limits.h"
 
 struct dump_job {
 	const struct lh_process *process;

@@ -6,6 +6,7 @@
 #define LEAKHUNT_DUMP_LIMITS_H
 
 #include "leakhunt/dump.h"
+#include "leakhunt/limits.h"
 
 /* At most what the file takes: the pages, and generously for notes and headers. */
 uint64_t lh_limits_disk_bytes(const struct lh_plan *plan, const struct lh_dump_options *options, size_t thread_count);

@@ -3,6 +3,8 @@
  * that pagemap says are present: reading must not swap in, fault in, or fill the page cache. The
  * target is never stopped, so bytes may change between two reads.
  */
+#include "leakhunt/process.h"
+#include "leakhunt/tasks.h"
 #include "view.h"
 
 #include <fcntl.h>

@@ -4,6 +4,8 @@
 #ifndef LEAKHUNT_PROC_DESCRIPTORS_H
 #define LEAKHUNT_PROC_DESCRIPTORS_H
 
+#include "leakhunt/holdings.h"
+#include "leakhunt/regions.h"
 #include "process.h"
 
 /* What is known of file systems, from one reading to the next. Zero-initialized is nothing. */

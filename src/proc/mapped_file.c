@@ -5,6 +5,7 @@
  * proc_pid_exe(5): the program's file opens even when it is removed. proc_pid_map_files(5): so does any mapped file,
  * with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
  */
+#include "leakhunt/regions.h"
 #include "process.h"
 
 #include <fcntl.h>

@@ -5,6 +5,8 @@
 #ifndef LEAKHUNT_PROC_MODULES_H
 #define LEAKHUNT_PROC_MODULES_H
 
+#include "leakhunt/modules.h"
+#include "leakhunt/process_memory.h"
 #include "regions.h"
 
 /* lh_module_probe, which also says where the image ends in memory, bss included (0: makes no sense). */

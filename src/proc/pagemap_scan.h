@@ -5,6 +5,8 @@
 #ifndef LEAKHUNT_PROC_PAGEMAP_SCAN_H
 #define LEAKHUNT_PROC_PAGEMAP_SCAN_H
 
+#include "leakhunt/pages.h"
+#include "leakhunt/regions.h"
 #include "process.h"
 
 #include <sys/ioctl.h>

@@ -3,6 +3,8 @@
  * addresses. Output: a few words at each, in a handful of system calls for thousands; or bytes up to the first page
  * that is not present.
  */
+#include "leakhunt/pages.h"
+#include "leakhunt/process_memory.h"
 #include "process.h"
 
 #include <errno.h>

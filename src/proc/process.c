@@ -4,6 +4,7 @@
  * reads of /proc go through the fd.
  */
 #include "process.h"
+#include "leakhunt/process_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

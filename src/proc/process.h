@@ -4,7 +4,8 @@
 #ifndef LEAKHUNT_PROC_PROCESS_H
 #define LEAKHUNT_PROC_PROCESS_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/limits.h"
+#include "leakhunt/process.h"
 
 #include <stdatomic.h>
 

@@ -2,6 +2,7 @@
  * process_table: the memory of every process, as ps shows it. Input: all of /proc. Output: one row a
  * process. Those that end while we look, or are not ours to read, are counted, and are no failure.
  */
+#include "leakhunt/process_table.h"
 #include "regions.h"
 
 #include <dirent.h>

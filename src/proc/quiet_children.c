@@ -3,6 +3,7 @@
  * processes; not every kernel lists a process's children (CONFIG_PROC_CHILDREN). Processes that end
  * meanwhile are left out.
  */
+#include "leakhunt/tasks.h"
 #include "process.h"
 
 #include <errno.h>

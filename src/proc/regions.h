@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_PROC_REGIONS_H
 #define LEAKHUNT_PROC_REGIONS_H
 
+#include "leakhunt/regions.h"
 #include "process.h"
 
 enum { LH_SMAPS_FIELDS_MAX = 64 }; /* lines after a mapping whose order is remembered; Linux 6.18 writes 26 */

@@ -3,6 +3,7 @@
  * Output: thread stacks with their threads' names, and memory that only lies where a bss could. What we may
  * not see leaves the textual kind.
  */
+#include "leakhunt/tasks.h"
 #include "modules.h"
 #include "regions.h"
 #include "tasks.h"

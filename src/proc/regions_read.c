@@ -3,6 +3,7 @@
  * can be told of them. The text is parsed in pieces as the kernel hands it out, and read again when a
  * change in between tore it.
  */
+#include "leakhunt/pages.h"
 #include "regions.h"
 
 #include <errno.h>

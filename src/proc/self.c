@@ -1,7 +1,7 @@
 /*
  * self: leakhunt's own process. It holds bytes of its targets: its memory never goes into a core.
  */
-#include "leakhunt/proc.h"
+#include "leakhunt/process.h"
 #include "process.h"
 
 #include <errno.h>

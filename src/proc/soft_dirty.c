@@ -3,6 +3,7 @@
  * clear_refs and pagemap. Output: runs of pages. It stops nothing and runs nothing in the target; the
  * bits, of which a process has one set for all who look, are all that it changes.
  */
+#include "leakhunt/pages.h"
 #include "regions.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
  * folder task/. A thread that ends meanwhile is left out; one that runs has no stack pointer to show.
  */
 #include "tasks.h"
+#include "leakhunt/tasks.h"
 
 #include <dirent.h>
 #include <errno.h>

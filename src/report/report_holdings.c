@@ -4,6 +4,7 @@
  */
 #include "report_holdings.h"
 
+#include "leakhunt/limits.h"
 #include "table.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
  * forecast: when growth meets a limit. Input: a selection, which knows how much is left below each limit.
  * Output: the first limit that is met, and when, with the interval that the rate's own interval makes.
  */
+#include "leakhunt/limits.h"
 #include "leakhunt/select.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
  * record_line: one line of a record, taken apart. Input: hostile text. Output: its members, each by itself; what they
  * mean together is record_reader's.
  */
+#include "leakhunt/limits.h"
 #include "record.h"
 
 void lh_record_line_deinit(struct lh_record_line *line)

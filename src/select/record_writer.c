@@ -2,6 +2,7 @@
  * record_writer: samples as JSON lines, each a whole one or only what has changed. Input: samples in
  * order of time. Output: text, for somebody else to write to a file.
  */
+#include "leakhunt/limits.h"
 #include "record.h"
 
 #include <stdlib.h>

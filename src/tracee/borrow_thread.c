@@ -7,6 +7,7 @@
 
 #include "freeze_thread.h"
 #include "leakhunt/fault_point.h"
+#include "leakhunt/process.h"
 
 #include <stdlib.h>
 

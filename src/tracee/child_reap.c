@@ -11,6 +11,7 @@
 #include "borrow_thread.h"
 #include "freeze_thread.h"
 #include "leakhunt/fault_point.h"
+#include "leakhunt/process.h"
 
 #include <errno.h>
 #include <signal.h>

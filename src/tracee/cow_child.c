@@ -10,6 +10,7 @@
 #include "child_guard.h"
 #include "child_reap.h"
 #include "leakhunt/fault_point.h"
+#include "leakhunt/process.h"
 
 #include <errno.h>
 #include <fcntl.h>

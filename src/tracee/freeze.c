@@ -7,6 +7,8 @@
  */
 #include "freeze_thread.h"
 #include "leakhunt/fault_point.h"
+#include "leakhunt/limits.h"
+#include "leakhunt/process.h"
 #include "leakhunt/tracee.h"
 #include "restart.h"
 #include "thread_state.h"

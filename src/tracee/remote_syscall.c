@@ -8,6 +8,8 @@
 #if defined(__x86_64__)
 
 #include "leakhunt/fault_point.h"
+#include "leakhunt/process.h"
+#include "leakhunt/process_memory.h"
 #include "restart.h"
 #include "task_status.h"
 

@@ -4,6 +4,8 @@
  */
 #include "restart.h"
 
+#include "leakhunt/process.h"
+#include "leakhunt/process_memory.h"
 #include "seccomp_filter.h"
 #include "task_status.h"
 

@@ -2,6 +2,7 @@
  * task_status: reads the status file of one thread.
  */
 #include "task_status.h"
+#include "leakhunt/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>

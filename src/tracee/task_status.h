@@ -4,7 +4,9 @@
 #ifndef LEAKHUNT_TRACEE_TASK_STATUS_H
 #define LEAKHUNT_TRACEE_TASK_STATUS_H
 
-#include "leakhunt/proc.h"
+#include "leakhunt/base.h"
+
+struct lh_process;
 
 /* proc_pid_status(5). Bit N-1 of a set is signal N. */
 struct lh_task_status {

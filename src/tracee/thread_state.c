@@ -4,6 +4,7 @@
  * (struct elf_prstatus, sys/procfs.h). It neither stops nor resumes.
  */
 #include "thread_state.h"
+#include "leakhunt/process.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 
 #include "freeze_thread.h"
+#include "leakhunt/process.h"
 #include "task_status.h"
 
 #include <elf.h>

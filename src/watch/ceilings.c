@@ -3,6 +3,7 @@
  * descriptors. Input: a process. Output: how much is left of each. None of them is needed: what can't be read is not
  * there.
  */
+#include "leakhunt/limits.h"
 #include "leakhunt/watch.h"
 
 static uint64_t less_ceilings(uint64_t limit, uint64_t used)

@@ -3,6 +3,7 @@
  * and hands them to select. Reads only: it never stops the process. What is lost is warned of once, and
  * sampling goes on.
  */
+#include "leakhunt/limits.h"
 #include "leakhunt/watch.h"
 #include "record_log.h"
 

@@ -2,7 +2,7 @@
  * fuzz_smaps: hostile texts for lh_regions_parse. What comes out must be in order, within itself, and with
  * terminated names.
  */
-#include "leakhunt/proc.h"
+#include "leakhunt/regions.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,6 +5,7 @@
  * size that is not the usable size; "bytes_used": of all blocks in use.
  */
 #include "leakhunt/heap.h"
+#include "leakhunt/process.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

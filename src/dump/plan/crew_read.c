@@ -2,6 +2,7 @@
  * crew_read: reads many ranges of a process at once, a part for each member of a crew.
  */
 #include "crew_read.h"
+#include "leakhunt/process_memory.h"
 
 /* Fewer bytes are read sooner than a thread wakes up. */
 #define PART_BYTES_MIN (128 * LH_KIB)

@@ -4,8 +4,9 @@
 #ifndef LEAKHUNT_DUMP_CREW_READ_H
 #define LEAKHUNT_DUMP_CREW_READ_H
 
-#include "leakhunt/proc.h"
 #include "leakhunt/threads.h"
+
+struct lh_process;
 
 /* Members of a crew of dump, at most: one for each processor. */
 #define LH_CREW_MEMBERS_MAX 8

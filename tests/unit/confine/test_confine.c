@@ -5,7 +5,7 @@
 #include "unit.h"
 
 #include "leakhunt/confine.h"
-#include "leakhunt/proc.h"
+#include "leakhunt/process.h"
 #include "proc/process.h"
 
 #include <arpa/inet.h>

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "dump/plan/crew_read.h"
+#include "leakhunt/process.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
  * forked. Children damage their heaps: walks must end, say so, and keep what can be kept.
  */
 #include "leakhunt/heap.h"
+#include "leakhunt/process.h"
 #include "unit.h"
 
 #include <malloc.h>

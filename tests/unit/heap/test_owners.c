@@ -3,6 +3,7 @@
  * merge, split and lie beside others'. Truth: what was written.
  */
 #include "leakhunt/heap.h"
+#include "leakhunt/process.h"
 #include "unit.h"
 
 #include <sys/mman.h>

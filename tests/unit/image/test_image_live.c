@@ -6,6 +6,7 @@
 
 #include "image/view.h"
 #include "leakhunt/image.h"
+#include "leakhunt/process.h"
 
 #include <pthread.h>
 #include <sched.h>

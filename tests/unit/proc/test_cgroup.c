@@ -4,7 +4,8 @@
  */
 #include "unit.h"
 
-#include "leakhunt/proc.h"
+#include "leakhunt/limits.h"
+#include "leakhunt/process.h"
 #include "proc/process.h"
 
 #include <errno.h>

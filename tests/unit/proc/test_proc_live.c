@@ -4,7 +4,13 @@
  */
 #include "unit.h"
 
-#include "leakhunt/proc.h"
+#include "leakhunt/modules.h"
+#include "leakhunt/pages.h"
+#include "leakhunt/process.h"
+#include "leakhunt/process_memory.h"
+#include "leakhunt/process_table.h"
+#include "leakhunt/regions.h"
+#include "leakhunt/tasks.h"
 #include "proc/modules.h"
 #include "proc/regions.h"
 

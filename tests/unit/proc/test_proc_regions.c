@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "leakhunt/proc.h"
+#include "leakhunt/regions.h"
 
 #include <stdio.h>
 

@@ -5,6 +5,8 @@
  */
 #include "unit.h"
 
+#include "leakhunt/process.h"
+#include "leakhunt/process_memory.h"
 #include "tracee/remote_syscall.h"
 
 #include <dirent.h>

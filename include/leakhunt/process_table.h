@@ -1,0 +1,31 @@
+/*
+ * process_table: all processes of the machine with their memory usage.
+ */
+#ifndef LEAKHUNT_PROCESS_TABLE_H
+#define LEAKHUNT_PROCESS_TABLE_H
+
+#include "leakhunt/regions.h"
+
+struct lh_process_usage {
+	pid_t pid;
+	uid_t uid;
+	struct lh_usage usage;
+	const char *user;    /* the effective user's name, or the number when it has none */
+	const char *command; /* the command line, spaces between arguments, cut at 4 KiB, or [comm]; raw bytes */
+	const char *cgroup;  /* of v2, else of v1's memory controller: "/system.slice/nginx.service"; "" when unknown */
+};
+
+/* Zero-initialized is empty. Owns its strings. */
+struct lh_process_table {
+	LH_VEC(struct lh_process_usage) processes; /* most USS first */
+	struct lh_strings_pool strings;
+	size_t vanished_count;   /* ended during the reading */
+	size_t unreadable_count; /* no permission */
+	size_t kernel_count;     /* kernel threads and zombies: no memory */
+};
+
+/* Reads every process of /proc. Processes that cannot be read are counted, and are no error. */
+struct lh_error *lh_process_table_read(struct lh_process_table *ret) LH_NODISCARD;
+void lh_process_table_deinit(struct lh_process_table *table);
+
+#endif
