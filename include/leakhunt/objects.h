@@ -135,10 +135,12 @@ struct lh_error *lh_heap_group_blocks(struct lh_image *image, struct lh_symbols 
 				      const struct lh_objects_options *options,
 				      struct lh_heap_groups *ret) LH_NODISCARD;
 /*
- * The same for blocks with their bit set in `chosen`, which has one for each block of the heap. `visit` is told the row
- * of each: rows stay in the order in which they were found. It returns an error to end.
+ * The same for blocks with their bit set in `chosen`, which has one for each block of the heap; NULL: for all in use.
+ * `visit` is told the index and the row of each: rows stay in the order in which they were found. It returns an error
+ * to end.
  */
-typedef struct lh_error *lh_heap_group_visitor(void *context, const struct lh_heap_chunk *chunk, size_t row);
+typedef struct lh_error *lh_heap_group_visitor(void *context, size_t index, const struct lh_heap_chunk *chunk,
+					       size_t row);
 struct lh_error *lh_heap_group_chosen(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 				      const uint64_t *chosen, lh_heap_group_visitor *visit, void *context,
 				      struct lh_heap_groups *ret) LH_NODISCARD;
@@ -146,5 +148,48 @@ struct lh_error *lh_heap_group_chosen(struct lh_image *image, struct lh_symbols 
 struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 				     size_t chunk_index, struct lh_heap_groups *ret) LH_NODISCARD;
 void lh_heap_groups_deinit(struct lh_heap_groups *groups);
+
+/* ---------------------------------------------------------------- two moments of a heap */
+
+/* What became of a block in use between two moments of one process. */
+enum lh_block_change {
+	LH_BLOCK_NEW,     /* no block in use of that size began at its address before */
+	LH_BLOCK_CHANGED, /* one did, with other bytes: it was written to, or freed and handed out again */
+	LH_BLOCK_KEPT,    /* one did, with the same bytes */
+	LH_BLOCK_GONE,    /* was in use before, and is not any more at that address and of that size */
+};
+enum { LH_BLOCK_CHANGES = 4 };
+const char *lh_block_change_name(enum lh_block_change change); /* "new", "changed", "kept", "gone" */
+
+/* Blocks of one group at both moments: before == kept + changed + gone of all groups, after == new + changed + kept. */
+struct lh_heap_growth_row {
+	struct lh_heap_group before; /* its names are those of `after`; count 0: there was none */
+	struct lh_heap_group after;
+	uint64_t counts[LH_BLOCK_CHANGES];
+	uint64_t bytes[LH_BLOCK_CHANGES];
+	uint64_t example_addr; /* a new block's; when there is none, that of `after`, else of `before` */
+};
+
+struct lh_heap_growth {
+	LH_VEC(struct lh_heap_growth_row) rows; /* by growth in bytes, most first */
+	uint64_t counts[LH_BLOCK_CHANGES];
+	uint64_t bytes[LH_BLOCK_CHANGES];
+	struct lh_strings_pool strings;
+};
+
+/* One moment. All belong together. */
+struct lh_heap_moment {
+	struct lh_image *image;
+	struct lh_symbols *symbols;
+	const struct lh_heap *heap;
+};
+
+/*
+ * Groups the blocks in use of both moments of one process, and says which were there before. Runtimes that move their
+ * objects make many of them new. Reads both images some times.
+ */
+struct lh_error *lh_heap_compare_groups(const struct lh_heap_moment *before, const struct lh_heap_moment *after,
+					struct lh_heap_growth *ret) LH_NODISCARD;
+void lh_heap_growth_deinit(struct lh_heap_growth *growth);
 
 #endif

@@ -171,6 +171,23 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
  */
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
 
+struct lh_heap_growth_report {
+	const struct lh_image *before_image, *after_image;
+	const struct lh_heap *before, *after;
+	const struct lh_heap_growth *growth;
+	const struct lh_receipt *receipts[2]; /* of the snapshots that were read; NULL: files */
+	size_t top;                           /* rows to show */
+};
+void lh_report_heap_growth_text(const struct lh_heap_growth_report *report, struct lh_style style,
+				struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/heap-diff/1": complete, before and after: {path, totals (as of leakhunt/heap/1), receipt}, blocks:
+ * {new, changed, kept, gone: {count, bytes}}, groups[{basis, kind, name, detail, before_count, after_count,
+ * growth_count, before_bytes, after_bytes, growth_bytes, new_..., changed_..., kept_..., gone_... (count, bytes),
+ * addr}].
+ */
+void lh_report_heap_growth_json(const struct lh_heap_growth_report *report, struct lh_buffer *ret);
+
 struct lh_leaks_report {
 	const struct lh_image *image;
 	const struct lh_heap *heap;

@@ -2,6 +2,7 @@
  * cmd_heap: `leakhunt heap PID|DUMP`: a copy of the process in, heap's answer out.
  */
 #include "command.h"
+#include "heap_diff.h"
 #include "leakhunt/heap.h"
 #include "manual.h"
 #include "still_image.h"
@@ -19,18 +20,6 @@ static struct lh_error *parse_mode(const struct lh_arguments *arguments, enum lh
 			*ret = (enum lh_dump_mode)mode;
 	}
 	return NULL;
-}
-
-/* Incomplete: an allocator of which a part is missing, or all of it. */
-static int status_of(const struct lh_heap *heap)
-{
-	size_t count;
-	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (allocators[i].is_partial || allocators[i].is_refused)
-			return LH_EXIT_PARTIAL;
-	}
-	return count ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
 }
 
 static struct lh_error *print_heap(const struct lh_heap_report *report, bool is_json)
@@ -100,9 +89,11 @@ static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_
 	uint64_t top = TOP_DEFAULT;
 	LH_TRY(parse_mode(arguments, &mode));
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, TOP_MOST, &top));
+	if (lh_heap_diff_is_wanted(arguments))
+		return lh_heap_diff_run(arguments, mode, top, ret_status);
 	LH_TRY(lh_snapshot_open(lh_arguments_operand(arguments, 0), mode, &answer.image, &answer.receipt));
 	LH_TRY(lh_heap_walk(answer.image, &answer.heap));
-	*ret_status = status_of(answer.heap);
+	*ret_status = lh_heap_status(answer.heap);
 	if (lh_arguments_has(arguments, "list"))
 		return list_blocks(answer.heap);
 	LH_TRY(find_answer(&answer));
@@ -123,17 +114,24 @@ static const struct lh_option options[] = {
 	 .argument = "MODE",
 	 .summary = "how a process is copied, as in `leakhunt dump` (default: snapshot)",
 	 .words = "snapshot stop child live"},
+	{.name = "every",
+	 .argument = "TIME",
+	 .summary = "copy the process again after TIME, and show what grew, as of two dumps"},
 	{.name = "top", .argument = "N", .summary = "show at most N rows of arenas, and of groups (default: 20)"},
 	{.name = "list",
 	 .letter = 'l',
 	 .summary = "print a line for each block instead: address, usable bytes, state, allocator"},
-	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/heap/1"},
+	{.name = "json",
+	 .letter = 'j',
+	 .summary = "write JSON, schema leakhunt/heap/1, of two moments leakhunt/heap-diff/1"},
 	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt heap 1234", "what the allocators of process 1234 hold, and what they would give back"},
 	{"leakhunt heap --list dump.bin | grep -c ' cached '", "how many blocks lie in caches"},
+	{"leakhunt heap --every 5m 1234", "which groups of blocks grow within 5 minutes, and how many are new"},
+	{"leakhunt heap monday.bin tuesday.bin", "the same of two dumps of one process"},
 	{"leakhunt heap dump.bin --json", "the same of a dump, for scripts"},
 	{.command = NULL},
 };
@@ -141,9 +139,9 @@ static const struct lh_usage_example examples[] = {
 const struct lh_command lh_cmd_heap = {
 	.name = "heap",
 	.summary = "say which memory of the allocators is live, cached, free or returnable",
-	.operands = "PID|FILE",
+	.operands = "PID|FILE [FILE]",
 	.operands_min = 1,
-	.operands_max = 1,
+	.operands_max = 2,
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
 	.manual = lh_manual_heap,
 	.description =
@@ -155,6 +153,9 @@ const struct lh_command lh_cmd_heap = {
 		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
 		"milliseconds. The copy is a file without a name in TMPDIR, else /tmp, and needs as much room as "
 		"the process has private memory.\n\n"
+		"Of two moments, two dumps or a process and --every, it shows the groups that grew, and tells blocks "
+		"that "
+		"are new from those that were there before, with the same or with other bytes.\n\n"
 		"The exit code is 1 when a part of a heap could not be followed, which is said.",
 	.options = options,
 	.examples = examples,

@@ -7,7 +7,6 @@
 #include "still_image.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 
 enum { HOLDERS_MOST = 8 };
@@ -64,23 +63,6 @@ static struct lh_error *mark_moment(struct moment *moment)
 	return lh_graph_create(moment->image, moment->heap, &moment->graph);
 }
 
-/* Between the two copies of a process. */
-static struct lh_error *wait_between(const void *wait_ns)
-{
-	struct lh_progress_line line;
-	uint64_t end_ns = lh_clock_monotonic_ns() + *(const uint64_t *)wait_ns;
-	lh_progress_begin(&line);
-	for (uint64_t now_ns = lh_clock_monotonic_ns(); now_ns < end_ns && !lh_interrupt_requested();
-	     now_ns = lh_clock_monotonic_ns()) {
-		char left[LH_FORMAT_MAX];
-		lh_progress_text(&line, "second copy in %s", lh_format_duration(end_ns - now_ns, left));
-		poll(NULL, 0, (int)lh_min_u64((end_ns - now_ns) / LH_NS_PER_MS + 1, 1000));
-	}
-	lh_progress_end(&line);
-	return lh_interrupt_requested() ? lh_error_create(LH_ERROR_INTERRUPTED, "interrupted before the second copy")
-					: NULL;
-}
-
 static struct lh_error *check_moments(size_t count, bool has_pid, uint64_t confirm_ns)
 {
 	if (confirm_ns && !has_pid)
@@ -103,9 +85,10 @@ static struct lh_error *open_moments(const struct lh_arguments *arguments, struc
 	LH_TRY(lh_arguments_duration(arguments, "confirm", &confirm_ns));
 	LH_TRY(check_moments(count, has_pid, confirm_ns));
 	size_t moments = confirm_ns ? 2 : count, first = 2 - moments;
-	struct lh_error *error = has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, wait_between,
-							     &confirm_ns, images + first, receipts + first)
-					 : lh_snapshots_open_saved(operands + first, moments, images + first);
+	struct lh_error *error =
+		has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, lh_snapshot_wait_time, &confirm_ns,
+					    images + first, receipts + first)
+			: lh_snapshots_open_saved(operands + first, moments, images + first);
 	answer->before = (struct moment){.image = images[0], .receipt = receipts[0]};
 	answer->now = (struct moment){.image = images[1], .receipt = receipts[1]};
 	return error;

@@ -24,6 +24,12 @@ const struct lh_manual_section lh_manual_heap[] = {
 	 "with the same function or table at the same place are mostly of one type.\n\n"
 	 "* content\nText, by its first bytes, or zeros.\n\n"
 	 "* size\nNothing was recognized."},
+	{"TWO MOMENTS",
+	 "MORE and BYTES say by how much a group grew. Its blocks at the later moment are NEW (no block in use of "
+	 "that size began at that address before), CHANGED (one did, with other bytes: it was written to, or freed and "
+	 "handed out again) or UNCHANGED. GONE are those of the earlier moment that are not in use any more. Many "
+	 "NEW and few GONE blocks of one group are what a leak looks like. The collectors of Java and V8 move "
+	 "objects: those that moved count as new and gone."},
 	{"EXACTNESS",
 	 "leakhunt finds allocators by their structures, without symbols or debug packages. Every structure is "
 	 "checked against itself: sizes against back links, lists against counters, totals against the "

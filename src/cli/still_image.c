@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,22 @@ struct lh_error *lh_snapshots_make(const char *operand, enum lh_dump_mode mode, 
 		LH_TRY(open_copy(process, mode, &ret[i], &ret_receipts[i]));
 	}
 	return confine_to_symbols();
+}
+
+struct lh_error *lh_snapshot_wait_time(const void *wait_ns)
+{
+	struct lh_progress_line line;
+	uint64_t end_ns = lh_clock_monotonic_ns() + *(const uint64_t *)wait_ns;
+	lh_progress_begin(&line);
+	for (uint64_t now_ns = lh_clock_monotonic_ns(); now_ns < end_ns && !lh_interrupt_requested();
+	     now_ns = lh_clock_monotonic_ns()) {
+		char left[LH_FORMAT_MAX];
+		lh_progress_text(&line, "second copy in %s", lh_format_duration(end_ns - now_ns, left));
+		poll(NULL, 0, (int)lh_min_u64((end_ns - now_ns) / LH_NS_PER_MS + 1, 1000));
+	}
+	lh_progress_end(&line);
+	return lh_interrupt_requested() ? lh_error_create(LH_ERROR_INTERRUPTED, "interrupted before the second copy")
+					: NULL;
 }
 
 struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,

@@ -23,5 +23,7 @@ typedef struct lh_error *lh_snapshot_wait(const void *context);
 struct lh_error *lh_snapshots_make(const char *operand, enum lh_dump_mode mode, size_t count, lh_snapshot_wait *wait,
 				   const void *context, struct lh_image **ret,
 				   struct lh_receipt *ret_receipts) LH_NODISCARD;
+/* An lh_snapshot_wait: `wait_ns` points to a uint64_t. Says meanwhile how long it takes. */
+struct lh_error *lh_snapshot_wait_time(const void *wait_ns) LH_NODISCARD;
 
 #endif

@@ -407,8 +407,9 @@ struct name_search {
 	size_t *rows; /* two of each holder: its block, its element; SIZE_MAX: none */
 };
 
-static struct lh_error *take_name_row(void *context, const struct lh_heap_chunk *chunk, size_t row)
+static struct lh_error *take_name_row(void *context, size_t index, const struct lh_heap_chunk *chunk, size_t row)
 {
+	(void)index;
 	struct name_search *search = context;
 	for (size_t i = 0; i < search->list->items.count; i++) {
 		if (search->list->items.items[i].addr == chunk->addr)

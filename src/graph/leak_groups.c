@@ -84,13 +84,10 @@ static const struct lh_lost_block *find_lost_block(const struct lh_graph *graph,
 	return at < graph->lost.count && graph->lost.items[at].chunk == chunk ? &graph->lost.items[at] : NULL;
 }
 
-static struct lh_error *add_leaked_block(void *context, const struct lh_heap_chunk *chunk, size_t row)
+static struct lh_error *add_leaked_block(void *context, size_t index, const struct lh_heap_chunk *chunk, size_t row)
 {
 	struct group_search *search = context;
 	struct lh_leak_group *group;
-	size_t index;
-	if (!lh_heap_find_chunk(search->heap, chunk->addr, &index))
-		return NULL;
 	const struct lh_lost_block *head = find_lost_block(search->graph, index);
 	enum lh_leak_status status = lh_graph_status(search->graph, index);
 	LH_TRY(find_leak_group(search, row, status, chunk->size_bytes, &group));

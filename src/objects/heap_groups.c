@@ -129,7 +129,7 @@ static struct lh_error *add_resident_bytes(const struct grouping *grouping, cons
 	return NULL;
 }
 
-static struct lh_error *count_group_block(struct grouping *grouping, const struct lh_heap_group *wanted,
+static struct lh_error *count_group_block(struct grouping *grouping, const struct lh_heap_group *wanted, size_t index,
 					  const struct lh_heap_chunk *chunk)
 {
 	struct lh_heap_group *row;
@@ -138,7 +138,8 @@ static struct lh_error *count_group_block(struct grouping *grouping, const struc
 		row->example_addr = chunk->addr;
 	row->bytes += chunk->size_bytes;
 	if (grouping->visit)
-		LH_TRY(grouping->visit(grouping->visit_context, chunk, (size_t)(row - grouping->groups->rows.items)));
+		LH_TRY(grouping->visit(grouping->visit_context, index, chunk,
+				       (size_t)(row - grouping->groups->rows.items)));
 	grouping->groups->count++;
 	grouping->groups->bytes += chunk->size_bytes;
 	return add_resident_bytes(grouping, chunk, &row->resident_bytes);
@@ -168,7 +169,7 @@ static void take_found(void *context, const struct lh_found_object *object)
 		return;
 	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
 	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0, 0};
-	grouping->error = count_group_block(grouping, &wanted, &chunk);
+	grouping->error = count_group_block(grouping, &wanted, index, &chunk);
 }
 
 static struct lh_error *feed_census(void *context, const struct lh_block *block)
@@ -309,7 +310,7 @@ static const char *name_content(const uint8_t *bytes, size_t length)
 
 /* ---------------------------------------------------------------- blocks without a type */
 
-static struct lh_error *group_block(struct grouping *grouping, const struct lh_heap_chunk *chunk)
+static struct lh_error *group_block(struct grouping *grouping, size_t index, const struct lh_heap_chunk *chunk)
 {
 	union {
 		uint64_t words[HEAD_WORDS];
@@ -321,29 +322,29 @@ static struct lh_error *group_block(struct grouping *grouping, const struct lh_h
 	const char *content;
 	if (describe_by_pointer(grouping, head.words, length / 8, name, sizeof(name))) {
 		struct lh_heap_group wanted = {LH_GROUP_POINTER, "", name, "", 0, 0, 0, 0};
-		return count_group_block(grouping, &wanted, chunk);
+		return count_group_block(grouping, &wanted, index, chunk);
 	}
 	content = name_content(head.bytes, length);
 	if (content) {
 		struct lh_heap_group wanted = {LH_GROUP_CONTENT, "", content, "", 0, 0, 0, 0};
-		return count_group_block(grouping, &wanted, chunk);
+		return count_group_block(grouping, &wanted, index, chunk);
 	}
 	bool is_small = chunk->size_bytes <= 1024;
 	uint64_t most = is_small ? chunk->size_bytes : UINT64_C(1) << (64 - __builtin_clzll(chunk->size_bytes - 1));
 	snprintf(name, sizeof(name), "%s%s", is_small ? "" : "up to ", lh_format_bytes(most, size));
 	struct lh_heap_group wanted = {LH_GROUP_SIZE, "", name, "", 0, 0, 0, 0};
-	return count_group_block(grouping, &wanted, chunk);
+	return count_group_block(grouping, &wanted, index, chunk);
 }
 
 /* A type that the runtime itself has told. */
-static struct lh_error *group_runtime_object(struct grouping *grouping, const struct lh_heap_chunk *chunk,
+static struct lh_error *group_runtime_object(struct grouping *grouping, size_t index, const struct lh_heap_chunk *chunk,
 					     const struct lh_heap_type *type)
 {
 	static const struct lh_heap_type further = {.kind = "", .name = "further types", .detail = ""};
 	type = type ? type : &further;
 	struct lh_heap_group wanted = {
 		.basis = LH_GROUP_TYPE, .kind = type->kind, .name = type->name, .detail = type->detail};
-	return count_group_block(grouping, &wanted, chunk);
+	return count_group_block(grouping, &wanted, index, chunk);
 }
 
 static struct lh_error *group_rest(struct grouping *grouping)
@@ -357,9 +358,9 @@ static struct lh_error *group_rest(struct grouping *grouping)
 		if (chunk.state != LH_CHUNK_USED)
 			continue;
 		if (lh_heap_chunk_type(grouping->heap, i, &type))
-			LH_TRY(group_runtime_object(grouping, &chunk, type));
+			LH_TRY(group_runtime_object(grouping, i, &chunk, type));
 		else if (!(grouping->typed[i / 64] >> i % 64 & 1))
-			LH_TRY(group_block(grouping, &chunk));
+			LH_TRY(group_block(grouping, i, &chunk));
 	}
 	return NULL;
 }
@@ -439,9 +440,9 @@ struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *
 	if (!lh_heap_chunk_type(heap, chunk_index, &type))
 		LH_TRY(group_by_type(&grouping, &(struct lh_objects_options){0}));
 	else
-		LH_TRY(group_runtime_object(&grouping, &chunk, type));
+		LH_TRY(group_runtime_object(&grouping, chunk_index, &chunk, type));
 	if (!groups.count)
-		LH_TRY(group_block(&grouping, &chunk));
+		LH_TRY(group_block(&grouping, chunk_index, &chunk));
 	end_grouping(&groups, ret);
 	return NULL;
 }

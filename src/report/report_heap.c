@@ -236,10 +236,9 @@ static void put_allocator(const struct lh_heap_allocator *allocator, struct lh_b
 	lh_buffer_puts(ret, "\n");
 }
 
-static void put_source(const struct lh_heap_report *report, struct lh_buffer *ret)
+void lh_report_heap_source(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	char pause[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
-	const struct lh_receipt *receipt = report->receipt;
 	if (!receipt)
 		return;
 	lh_buffer_printf(ret, "read from a copy of one instant (mode %s): threads stood still for %s, %s copied\n",
@@ -253,7 +252,7 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
 	const struct lh_heap_allocator *allocators = lh_heap_allocators(report->heap, &count);
 	if (!count) {
 		lh_buffer_puts(ret, "no allocator that leakhunt can walk was found\n");
-		put_source(report, ret);
+		lh_report_heap_source(report->receipt, ret);
 		return;
 	}
 	put_arenas(report, style, ret);
@@ -266,5 +265,5 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
 	lh_buffer_puts(ret, "\n");
 	for (size_t i = 0; i < count; i++)
 		put_allocator(&allocators[i], ret);
-	put_source(report, ret);
+	lh_report_heap_source(report->receipt, ret);
 }

@@ -21,7 +21,7 @@ static json_t *add_states(json_t *object, const uint64_t bytes[LH_CHUNK_STATES],
 	return NULL;
 }
 
-static json_t *totals_json(const struct lh_heap_totals *totals)
+json_t *lh_heap_totals_json(const struct lh_heap_totals *totals)
 {
 	json_t *object = json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:o}", "mapped_bytes", lh_json_u64(totals->mapped_bytes), "resident_bytes",
@@ -44,7 +44,7 @@ static json_t *allocator_json(const struct lh_heap_allocator *allocator)
 static json_t *arena_json(const struct lh_heap_arena *arena)
 {
 	struct lh_heap_totals totals = lh_heap_arena_total(arena);
-	json_t *object = totals_json(&totals);
+	json_t *object = lh_heap_totals_json(&totals);
 	bool is_whole = !json_object_set_new(object, "allocator", json_string(arena->allocator)) &&
 			!json_object_set_new(object, "role", json_string(arena->role)) &&
 			!json_object_set_new(object, "kind", json_string(lh_region_kind_name(arena->kind))) &&
@@ -133,7 +133,7 @@ static json_t *sizes_json(const struct lh_heap *heap)
 	return array;
 }
 
-static bool is_complete(const struct lh_heap *heap)
+bool lh_heap_report_is_complete(const struct lh_heap *heap)
 {
 	size_t count;
 	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
@@ -148,12 +148,13 @@ void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *
 {
 	struct lh_heap_totals totals = lh_heap_total(report->heap, NULL);
 	pid_t pid = lh_image_pid(report->image);
-	json_t *object = json_pack(
-		"{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1", "path",
-		lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
-		pid ? json_integer(pid) : json_null(), "complete", is_complete(report->heap), "totals",
-		totals_json(&totals), "allocators", allocators_json(report->heap), "arenas", arenas_json(report->heap),
-		"findings", findings_json(report->findings), "groups", groups_json(report->groups), "sizes",
-		sizes_json(report->heap), "receipt", lh_report_receipt_json(report->receipt));
+	json_t *object =
+		json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1",
+			  "path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
+			  pid ? json_integer(pid) : json_null(), "complete", lh_heap_report_is_complete(report->heap),
+			  "totals", lh_heap_totals_json(&totals), "allocators", allocators_json(report->heap), "arenas",
+			  arenas_json(report->heap), "findings", findings_json(report->findings), "groups",
+			  groups_json(report->groups), "sizes", sizes_json(report->heap), "receipt",
+			  lh_report_receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }

@@ -16,6 +16,13 @@ void lh_region_label(const struct lh_region *region, struct lh_buffer *ret);
 /* What lh_receipt_encode writes; null without a receipt. NULL: memory ran out. The caller's. */
 json_t *lh_report_receipt_json(const struct lh_receipt *receipt);
 
+/* FIGURES of leakhunt/heap/1. NULL: memory ran out. The caller's. */
+json_t *lh_heap_totals_json(const struct lh_heap_totals *totals);
+/* Whether all allocators could be followed. */
+bool lh_heap_report_is_complete(const struct lh_heap *heap);
+/* "read from a copy of one instant ..." */
+void lh_report_heap_source(const struct lh_receipt *receipt, struct lh_buffer *ret);
+
 /* Appends `value` (stolen; NULL when memory ran out) as indented text; a failure marks `ret` failed. */
 void lh_report_append_json(json_t *value, struct lh_buffer *ret);
 

@@ -79,6 +79,51 @@ assert_glibc_totals() {
 		"used glibc shop::PaidOrder null " ]
 }
 
+# growth_of NAME FIELD...: figures of a group in HEAP, in one line.
+growth_of() {
+	local name=$1
+	shift
+	# shellcheck disable=SC2016 # what jq expands
+	of_heap --arg name "$name" '[.groups[] | select(.name == $name) | .[$ARGS.positional[]]] | @tsv' --args "$@" | tr '\t' ' '
+}
+
+@test "two moments: what is new, gone, changed and unchanged, by group, of dumps and of a process" {
+	start_sample heap_growth --steps 2
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/before" 2>/dev/null >/dev/null
+	before=$(jq .blocks <<<"$SAMPLE_JSON")
+	sample_step 3
+	"$LEAKHUNT" dump --compress "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/after" 2>/dev/null >/dev/null
+	after=$(jq .blocks <<<"$SAMPLE_JSON")
+	new=$((3 * $(jq .new_per_step <<<"$SAMPLE_JSON"))) gone=$((3 * $(jq .gone_per_step <<<"$SAMPLE_JSON")))
+	heap "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after"
+	figures=(before_count after_count new_count changed_count kept_count gone_count)
+	[ "$(growth_of "504 B" "${figures[@]}")" = "1000 1000 0 0 1000 0" ]
+	[ "$(growth_of "600 B" "${figures[@]}")" = "300 300 0 300 0 0" ]
+	[ "$(growth_of "712 B" "${figures[@]}")" = \
+		"$(jq '."712 B"' <<<"$before") $(jq '."712 B"' <<<"$after") $new 0 $(jq '."712 B"' <<<"$before") 0" ]
+	[ "$(growth_of "808 B" before_count after_count gone_count growth_count)" = \
+		"$(jq '."808 B"' <<<"$before") $(jq '."808 B"' <<<"$after") $gone -$gone" ]
+	[ "$(of_heap '.groups[0].name, .groups[0].growth_bytes' | tr '\n' ' ')" = "712 B $((new * 712)) " ]
+	[ "$(of_heap '.after.totals.used_bytes == .blocks.new.bytes + .blocks.changed.bytes + .blocks.kept.bytes')" = true ]
+	[ "$(of_heap '.before.totals.used_bytes == .blocks.gone.bytes + .blocks.changed.bytes + .blocks.kept.bytes')" = true ]
+	"$LEAKHUNT" heap "$BATS_TEST_TMPDIR/before" "$BATS_TEST_TMPDIR/after" >"$BATS_TEST_TMPDIR/text"
+	grep -q "^in short: +$new 712 B" "$BATS_TEST_TMPDIR/text"
+	heap --every 1ms "$SAMPLE_PID"
+	[ "$(of_heap '.blocks.new.count, .blocks.gone.count, .after.receipt.pid' | tr '\n' ' ')" = "0 0 $SAMPLE_PID " ]
+	assert_sample_unharmed
+}
+
+@test "two moments: contradictions are refused" {
+	start_sample steady
+	run "$LEAKHUNT" heap --every 1s "$0"
+	[ "$status" -eq 64 ]
+	run "$LEAKHUNT" heap "$SAMPLE_PID" "$SAMPLE_PID"
+	[ "$status" -eq 64 ]
+	[[ $output == *"--every"* ]]
+	run "$LEAKHUNT" heap --list --every 1s "$SAMPLE_PID"
+	[ "$status" -eq 64 ]
+}
+
 @test "Python: blocks in use are those of sys._debugmallocstats" {
 	command -v python3 >/dev/null || skip "python3 is not installed"
 	cat >"$BATS_TEST_TMPDIR/heap.py" <<-'EOF'
