@@ -167,6 +167,11 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
 
+# Finds owners with leakhunt's own code.
+.build/bench/find_owners: tests/bench/find_owners.c $(lib)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
+
 # Makes a seed of fuzz_heap of a dump.
 .build/bench/heap_seed: tests/fuzz/heap_seed.c tests/fuzz/heap_seed.h $(lib)
 	$(call say,CC,$<)

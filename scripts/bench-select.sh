@@ -50,7 +50,7 @@ sample_us() {
 
 # What smem -P does for one process is what it does for all.
 show_mappings() {
-	local base us name
+	local base us name find_us
 	start_sample many_mappings --size $((60000 * 4096)) --block-bytes 4096 || die "the target does not start"
 	base=$(median_us cat "/proc/$SAMPLE_PID/smaps")
 	us=$(sample_us)
@@ -58,6 +58,8 @@ show_mappings() {
 	row --- --- ---
 	row "cat smaps" "$(ratio "$base" 1000)" "$(ratio "$base" "$us")"
 	row "leakhunt select, a sample" "$(ratio "$us" 1000)" 1
+	read -r _ _ find_us <<<"$("$bench/find_owners" "$SAMPLE_PID" 20)"
+	row "of that, to find owners (CPU, bound 20 ms)" "$(ratio "$find_us" 1000)" "$(ratio "$find_us" "$us")"
 	for name in "pmap -X $SAMPLE_PID" "smem -P many_mappings"; do
 		command -v "${name%% *}" >/dev/null || continue
 		# shellcheck disable=SC2086

@@ -14,13 +14,8 @@ static const struct lh_allocator_walker *const walkers[] = {
 	&lh_walk_go,           &lh_walk_glibc_chunks, &lh_walk_jvm,
 };
 
-static struct lh_error *ask_walkers(struct lh_heap_memory *memory, struct lh_owners *ret)
+static struct lh_error *ask_walkers(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
-	LH_CLEANUP(lh_cleanup_free) uint8_t *access = malloc(memory->list->regions.count + 1);
-	if (!access)
-		return lh_error_no_memory();
-	lh_heap_find_access(memory->list, access);
-	memory->access = access;
 	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(walkers); i++) {
 		LH_TRY(walkers[i]->claim(memory, &owners));
@@ -58,6 +53,7 @@ struct lh_error *lh_heap_find_owners(const struct lh_process *process, const str
 	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
 	LH_TRY(lh_pagemap_open(process, &pagemap));
 	struct lh_present_reader reader = {.process = process, .pagemap = pagemap};
+	struct lh_heap_places places LH_CLEANUP(lh_heap_places_deinit) = {0};
 	struct lh_heap_memory memory = {
 		.list = list,
 		.context = &reader,
@@ -65,6 +61,7 @@ struct lh_error *lh_heap_find_owners(const struct lh_process *process, const str
 		.peek = peek_process,
 		.find_present = find_present_in_process,
 	};
+	LH_TRY(lh_heap_places_init(&memory, &places));
 	return ask_walkers(&memory, ret);
 }
 
@@ -153,8 +150,10 @@ static struct lh_heap_memory memory_of_image(const struct lh_image *image, const
 struct lh_error *lh_heap_find_owners_in_image(const struct lh_image *image, struct lh_owners *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_heap_places places LH_CLEANUP(lh_heap_places_deinit) = {0};
 	LH_TRY(list_segments(image, &list));
 	struct lh_heap_memory memory = memory_of_image(image, &list);
+	LH_TRY(lh_heap_places_init(&memory, &places));
 	return ask_walkers(&memory, ret);
 }
 
@@ -258,17 +257,14 @@ struct lh_error *lh_heap_walk(struct lh_image *image, struct lh_heap **ret)
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
 	struct lh_heap_sink sink LH_CLEANUP(deinit_sink) = {0};
+	struct lh_heap_places places LH_CLEANUP(lh_heap_places_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = calloc(1, sizeof(*heap));
 	if (!heap)
 		return lh_error_no_memory();
 	LH_TRY(list_segments(image, &list));
 	struct lh_heap_memory memory = memory_of_image(image, &list);
+	LH_TRY(lh_heap_places_init(&memory, &places));
 	LH_TRY(ask_walkers(&memory, &owners));
-	LH_CLEANUP(lh_cleanup_free) uint8_t *access = malloc(list.regions.count + 1);
-	if (!access)
-		return lh_error_no_memory();
-	lh_heap_find_access(&list, access);
-	memory.access = access;
 	LH_TRY(find_present(image, &memory, &sink.present));
 	sink.heap = heap;
 	struct lh_heap_tour tour = {.memory = &memory, .image = image, .owners = &owners, .sink = &sink};

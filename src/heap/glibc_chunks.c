@@ -110,11 +110,11 @@ static struct lh_error *begin_all_walks(struct chunk_walks *walks, const struct 
 	size_t small_count = 0;
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
-		if (!lh_heap_has(walks->memory, i, LH_HEAP_PLAIN) || region->kind == LH_REGION_HEAP ||
-		    (list->has_usage && !region->usage.rss_bytes))
+		bool is_small = lh_range_bytes(walks->memory->ranges[i]) < SMALL_REGION_BYTES;
+		if (!lh_heap_has(walks->memory, i, LH_HEAP_PLAIN) || (is_small && small_count >= SMALL_REGIONS_MAX) ||
+		    region->kind == LH_REGION_HEAP || (list->has_usage && !region->usage.rss_bytes))
 			continue;
-		if (region->end - region->start < SMALL_REGION_BYTES && ++small_count > SMALL_REGIONS_MAX)
-			continue;
+		small_count += is_small;
 		LH_TRY(begin_region_walks(walks, i, owners));
 	}
 	return NULL;
@@ -309,7 +309,8 @@ static struct lh_error *claim_main_heap(const struct lh_heap_memory *memory, con
 {
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
-		if (region->kind == LH_REGION_HEAP && begins_heap(memory, region->start, region->end))
+		if (lh_heap_has(memory, i, LH_HEAP_PRIVATE) && region->kind == LH_REGION_HEAP &&
+		    begins_heap(memory, region->start, region->end))
 			LH_TRY(lh_heap_claim(memory, region->start, region->end, LH_REGION_HEAP, ret));
 	}
 	for (size_t i = 0; i < walks->done.count; i++) {

@@ -26,23 +26,54 @@ static bool is_private(const struct lh_region *region)
 	       (is_brk || lh_region_is_anonymous(region));
 }
 
-void lh_heap_find_access(const struct lh_region_list *list, uint8_t *access)
+static uint8_t access_of(const struct lh_region *region)
 {
 	const uint8_t both = LH_PROT_READ | LH_PROT_WRITE;
-	for (size_t i = 0; i < list->regions.count; i++) {
-		const struct lh_region *region = &list->regions.items[i];
-		access[i] = 0;
-		if (!is_private(region))
-			continue;
-		access[i] |= LH_HEAP_PRIVATE;
-		access[i] |= region->protection & LH_PROT_READ ? LH_HEAP_READABLE : 0;
-		access[i] |= region->protection == both ? LH_HEAP_PLAIN : 0;
+	if (!is_private(region))
+		return 0;
+	return (uint8_t)(LH_HEAP_PRIVATE | (region->protection & LH_PROT_READ ? LH_HEAP_READABLE : 0) |
+			 (region->protection == both ? LH_HEAP_PLAIN : 0));
+}
+
+struct lh_error *lh_heap_places_init(struct lh_heap_memory *memory, struct lh_heap_places *ret)
+{
+	size_t count = memory->list->regions.count;
+	struct lh_heap_places places LH_CLEANUP(lh_heap_places_deinit) = {
+		.ranges = calloc(count + 1, sizeof(*places.ranges)),
+		.access = calloc(count + 1, sizeof(*places.access)),
+	};
+	if (!places.ranges || !places.access)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < count; i++) {
+		const struct lh_region *region = &memory->list->regions.items[i];
+		places.ranges[i] = (struct lh_range){region->start, region->end};
+		places.access[i] = access_of(region);
 	}
+	memory->ranges = places.ranges;
+	memory->access = places.access;
+	*ret = places;
+	places = (struct lh_heap_places){0};
+	return NULL;
+}
+
+void lh_heap_places_deinit(struct lh_heap_places *places)
+{
+	free(places->ranges);
+	free(places->access);
+	*places = (struct lh_heap_places){0};
 }
 
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr)
 {
-	return lh_vec_count_before(&memory->list->regions, item, item->end <= addr);
+	size_t low = 0, high = memory->list->regions.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (memory->ranges[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes)
@@ -51,11 +82,10 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 	if (!lh_add_u64(addr, bytes, &end))
 		return false;
 	for (size_t i = lh_heap_region_index(memory, addr); addr < end; i++) {
-		const struct lh_region *region = &memory->list->regions.items[i];
-		if (i == memory->list->regions.count || region->start > addr ||
+		if (i == memory->list->regions.count || memory->ranges[i].start > addr ||
 		    !lh_heap_has(memory, i, LH_HEAP_PRIVATE))
 			return false;
-		addr = region->end;
+		addr = memory->ranges[i].end;
 	}
 	return true;
 }
@@ -64,10 +94,10 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 static bool reaches_range_end(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
 			      uint64_t bytes)
 {
-	const struct lh_region *regions = memory->list->regions.items;
-	uint64_t start = regions[index].start;
-	while (regions[index].end - start < bytes) {
-		if (index + 1 == memory->list->regions.count || regions[index + 1].start != regions[index].end ||
+	const struct lh_range *ranges = memory->ranges;
+	uint64_t start = ranges[index].start;
+	while (ranges[index].end - start < bytes) {
+		if (index + 1 == memory->list->regions.count || ranges[index + 1].start != ranges[index].end ||
 		    !lh_heap_has(memory, index + 1, access))
 			return false;
 		index++;
@@ -79,11 +109,11 @@ static bool reaches_range_end(const struct lh_heap_memory *memory, size_t index,
 static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
 			      uint64_t region_bytes_min, uint64_t alignment)
 {
-	const struct lh_region *region = &memory->list->regions.items[index];
-	uint64_t first = lh_align_up(region->start, alignment);
-	bool is_inside = lh_heap_has(memory, index, access) && first >= region->start && first < region->end &&
+	const struct lh_range *range = &memory->ranges[index];
+	uint64_t first = lh_align_up(range->start, alignment);
+	bool is_inside = lh_heap_has(memory, index, access) && first >= range->start && first < range->end &&
 			 reaches_range_end(memory, index, access, region_bytes_min);
-	return is_inside ? first : region->end;
+	return is_inside ? first : range->end;
 }
 
 /* Of the places of a region, whose first has the number `seen` among all, each whose number is a multiple of `stride`.
@@ -104,16 +134,16 @@ static struct lh_error *add_strided_peeks(struct lh_range places, uint64_t align
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max, struct lh_peeks *ret)
 {
-	const struct lh_region *regions = memory->list->regions.items;
 	uint64_t count = 0, seen = 0;
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		uint64_t first = first_aligned(memory, i, access, region_bytes_min, alignment);
-		count += first < regions[i].end ? (regions[i].end - first - 1) / alignment + 1 : 0;
+		uint64_t end = memory->ranges[i].end;
+		count += first < end ? (end - first - 1) / alignment + 1 : 0;
 	}
 	uint64_t stride = count / max + 1;
 	for (size_t i = 0; count && i < memory->list->regions.count; i++) {
 		struct lh_range places = {first_aligned(memory, i, access, region_bytes_min, alignment),
-					  regions[i].end};
+					  memory->ranges[i].end};
 		if (places.start >= places.end)
 			continue;
 		LH_TRY(add_strided_peeks(places, alignment, seen, stride, ret));

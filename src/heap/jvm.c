@@ -30,7 +30,7 @@ static bool is_of_libjvm(const struct lh_region *region)
 static bool has_libjvm(const struct lh_heap_memory *memory)
 {
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
-		if (is_of_libjvm(&memory->list->regions.items[i]))
+		if (!lh_heap_has(memory, i, LH_HEAP_PRIVATE) && is_of_libjvm(&memory->list->regions.items[i]))
 			return true;
 	}
 	return false;

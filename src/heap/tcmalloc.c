@@ -113,8 +113,10 @@ static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_i
 /* Of a dump, pages that were never touched need not be mapped. */
 static bool may_be_leaf(const struct page_map *map, uint64_t addr)
 {
+	if (!addr || addr % LH_PAGE_BYTES)
+		return false;
 	size_t index = lh_heap_region_index(map->memory, addr);
-	return addr && addr % LH_PAGE_BYTES == 0 && index < map->memory->list->regions.count &&
+	return index < map->memory->list->regions.count &&
 	       map->memory->list->regions.items[index].start < addr + LEAF_BYTES &&
 	       lh_heap_has(map->memory, index, LH_HEAP_PRIVATE);
 }
@@ -188,8 +190,10 @@ static bool is_bss_piece(const struct lh_heap_memory *memory, size_t index)
 static bool find_bss(const struct lh_heap_memory *memory, size_t index, struct lh_range *ret)
 {
 	const struct lh_region *regions = memory->list->regions.items;
-	if (!index || regions[index - 1].end != regions[index].start || regions[index - 1].name[0] != '/' ||
-	    !is_bss_piece(memory, index))
+	if (!index || !lh_heap_has(memory, index, LH_HEAP_PLAIN) ||
+	    memory->ranges[index - 1].end != memory->ranges[index].start ||
+	    lh_heap_has(memory, index - 1, LH_HEAP_PRIVATE) || regions[index - 1].name[0] != '/' ||
+	    regions[index - 1].is_shared || !is_bss_piece(memory, index))
 		return false;
 	*ret = (struct lh_range){regions[index].start, regions[index].end};
 	for (size_t i = index + 1; i < memory->list->regions.count && regions[i].start == ret->end &&
