@@ -3,6 +3,7 @@
  * and of the fastest time the CPU microseconds of reading and of finding. A benchmark of leakhunt's own code.
  */
 #include "leakhunt/heap.h"
+#include "leakhunt/process.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
