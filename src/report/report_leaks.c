@@ -86,7 +86,10 @@ static void put_leak_sentence(const struct lh_leaks_report *report, const struct
 {
 	const struct lh_heap_group *row = row_of(report, group);
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
-	uint64_t all = group->count + group->held_count, others = group->owned_count - all;
+	/* More held blocks than the group owns: other groups own them, and tell of them. */
+	uint64_t owned_others = group->owned_count - group->count;
+	uint64_t held_count = group->held_count <= owned_others ? group->held_count : 0;
+	uint64_t all = group->count + held_count, others = owned_others - held_count;
 	lh_buffer_printf(ret, "%s ", lh_format_count(all, count));
 	if (row->basis == LH_GROUP_TYPE) {
 		put_leak_name(row, ret);
@@ -104,9 +107,8 @@ static void put_leak_sentence(const struct lh_leaks_report *report, const struct
 	else
 		lh_buffer_printf(ret, " (%s)", bytes);
 	lh_buffer_printf(ret, " %s", holder_clause(group->status, all == 1));
-	if (group->held_count)
-		lh_buffer_printf(ret, ", %s of them only by another lost block",
-				 lh_format_count(group->held_count, count));
+	if (held_count)
+		lh_buffer_printf(ret, ", %s of them only by another lost block", lh_format_count(held_count, count));
 	if (report->is_confirmed)
 		lh_buffer_printf(ret, "; %s of them lost and unchanged in both dumps",
 				 lh_format_count(group->confirmed_count, confirmed));
