@@ -345,6 +345,7 @@ fuzzers: $(fuzzers)
 install: all ## install into PREFIX=/usr/local, below DESTDIR
 	install -D -m 0755 $(program) '$(DESTDIR)$(bindir)/leakhunt'
 	install -d '$(DESTDIR)$(mandir)' '$(DESTDIR)$(bashdir)' '$(DESTDIR)$(zshdir)' '$(DESTDIR)$(fishdir)'
+	install -D -m 0644 scripts/prometheus-rules.yml '$(DESTDIR)$(prefix)/share/doc/leakhunt/prometheus-rules.yml'
 	$(program) man > '$(DESTDIR)$(mandir)/leakhunt.1'
 	for command in $$($(program) --help | sed -n '/^commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'); do \
 		$(program) man $$command > '$(DESTDIR)$(mandir)'/leakhunt-$$command.1; done
@@ -353,6 +354,7 @@ install: all ## install into PREFIX=/usr/local, below DESTDIR
 	$(program) completion fish > '$(DESTDIR)$(fishdir)/leakhunt.fish'
 
 uninstall: ## remove what install installed
+	rm -f '$(DESTDIR)$(prefix)/share/doc/leakhunt/prometheus-rules.yml'
 	rm -f '$(DESTDIR)$(bindir)/leakhunt' '$(DESTDIR)$(mandir)'/leakhunt.1 '$(DESTDIR)$(mandir)'/leakhunt-*.1 '$(DESTDIR)$(bashdir)/leakhunt' \
 	      '$(DESTDIR)$(zshdir)/_leakhunt' '$(DESTDIR)$(fishdir)/leakhunt.fish'
 

@@ -74,6 +74,9 @@ bool lh_process_forks_into_own_pid_namespace(const struct lh_process *process);
 /* Makes `pid` the OOM killer's first choice (proc_pid_oom_score_adj(5)). Ignores failure. */
 void lh_process_offer_to_oom_killer(pid_t pid);
 
+/* Whether the path leads through /proc, whose links (PID/root, PID/cwd) need the permission to trace (proc(5)). */
+bool lh_path_needs_tracing(const char *path);
+
 /* ---------------------------------------------------------------- leakhunt itself */
 
 /*

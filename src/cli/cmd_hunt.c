@@ -106,6 +106,11 @@ static struct lh_error *check_hunt_words(const struct lh_arguments *arguments)
 				lh_error_create(LH_ERROR_USAGE, "option --%s does not go with a PID", file_only[i]),
 				"%s", hint);
 	}
+	/* The last steps are confined, and may not trace. */
+	const char *folder = lh_arguments_value(arguments, "output");
+	if (folder && lh_path_needs_tracing(folder))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a hunt cannot write to a folder below /proc"),
+				     "`leakhunt dump PID -o FILE` can, also in a container's /proc/PID/root");
 	if (is_live(arguments))
 		return NULL;
 	if (!lh_arguments_operand_count(arguments) && !lh_arguments_has(arguments, "record"))

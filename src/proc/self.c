@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -31,6 +32,11 @@ void lh_self_forbid_cores(void)
 		(void)setrlimit(RLIMIT_CORE, &limit);
 	}
 	(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+bool lh_path_needs_tracing(const char *path)
+{
+	return !strncmp(path, "/proc/", strlen("/proc/"));
 }
 
 bool lh_self_is_undumpable(void)

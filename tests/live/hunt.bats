@@ -67,6 +67,15 @@ answer() {
 }
 
 # bats test_tags=long
+@test "a folder in the target's own root: refused before anything is sampled" {
+	start_sample heap_leak --auto 20
+	run -64 "$LEAKHUNT" "$SAMPLE_PID" -o "/proc/$SAMPLE_PID/root$PWD/hunt"
+	[[ $output == *'below /proc'* ]]
+	[ ! -e hunt ]
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "/proc/$SAMPLE_PID/root$PWD/dump.bin"
+	[ -s dump.bin ]
+}
+
 @test "--no-keep leaves the record and the report; an existing folder is not touched" {
 	start_sample heap_leak --auto 50
 	mkdir taken

@@ -24,7 +24,7 @@ shown_output() {
 
 # shape: numbers, sizes, times and addresses become N, blanks one blank.
 shape() {
-	sed -E 's/0x[0-9a-f]+/N/g; s/[+-]?[0-9][0-9,.]*( (B|[KMGT]iB|ns|us|ms|s|min|h|d)\b)?/N/g; s/over N/N/g; s/[[:space:]]+/ /g; s/^ | $//g'
+	sed -E 's/0x[0-9a-f]+/N/g; s/[0-9]+[dhm] [0-9]+[hms]\b/N/g; s/[+-]?[0-9][0-9,.]*( (B|[KMGT]iB|ns|us|ms|s|min|h|d)\b)?/N/g; s/over N/N/g; s/[[:space:]]+/ /g; s/^ | $//g'
 }
 
 # start_story FLAGS...: the proxy and its load; caches are full after 400 connections.
@@ -82,31 +82,80 @@ assert_shown() {
 	exec {found}<&-
 }
 
+# story_pids: the process ids in README's commands: of the proxy that leaks, and of the fixed one.
+story_pids() {
+	blocks | sed -nE 's/^\$ leakhunt (select |dump )?([0-9]+) .*/\2/p' | awk '!seen[$0]++'
+}
+
 # bats test_tags=long
 @test "what README shows of the leaking proxy comes out again" {
+	mapfile -t pids < <(story_pids)
+	[ ${#pids[@]} -eq 2 ]
 	start_story
-	ran=0
+	ran=0 pid=${pids[0]}
 	# In the order of README: the later commands read what the earlier ones wrote.
 	while IFS= read -r command; do
+		if [ "$pid" = "${pids[0]}" ] && [[ $command == *" ${pids[1]} "* ]]; then
+			assert_sample_unharmed
+			stop_load
+			start_story --fixed
+			pid=${pids[1]}
+		fi
 		status=0
-		rm -f dump.2.bin
-		[[ $command != 'leakhunt dump '* ]] || rm -f dump.bin
 		# Exit status 1: a line of the receipt says what is missing.
-		sh -c "${command//724/$SAMPLE_PID}" >output 2>errors </dev/null || status=$?
+		sh -c "${command//$pid/$SAMPLE_PID}" >output 2>errors </dev/null || status=$?
 		[ "$status" -le 1 ] || { cat errors; false; }
 		assert_shown "$command" output
 		ran=$((ran + 1))
 	done < <(blocks | sed -n 's/^\$ //p' | awk '!seen[$0]++')
-	[ "$ran" -ge 4 ]
-	leakhunt dump "$SAMPLE_PID" --region heap
-	leakhunt strings dump.bin dump.2.bin >output
-	[ -s output ]
-	assert_sample_unharmed
-	stop_load
-	start_story --fixed
-	leakhunt select "$SAMPLE_PID" --interval 500ms --samples 12 --save fixed.jsonl >/dev/null
-	leakhunt select --before proxy.jsonl --after fixed.jsonl >output
-	grep -q stopped output
+	[ "$ran" -ge 9 ]
+	[ "$pid" = "${pids[1]}" ]
+}
+
+@test "the command for node_exporter writes the metrics that the alerts name" {
+	command=$(grep -oE '`leakhunt watch [^`]*`' "$README" | tr -d '`')
+	[[ $command == *' --metrics '* ]]
+	start_sample heap_leak --auto 20
+	read -ra words <<<"${command//\/*.prom/metrics.prom}"
+	"${words[@]}" -i 200ms --for 3s >/dev/null
+	metrics=$(grep -oE 'leakhunt_[a-z_]+' "$LEAKHUNT_ROOT/scripts/prometheus-rules.yml" | sort -u)
+	[ -n "$metrics" ]
+	for metric in $metrics; do
+		grep -q "^# TYPE $metric " metrics.prom || { echo "no $metric"; false; }
+	done
+}
+
+@test "kubectl takes the options that README gives it" {
+	command -v kubectl >/dev/null || skip "needs kubectl"
+	kubectl debug --help >help
+	while read -r option; do
+		grep -qE -- "(^| )$option" help || { echo "kubectl debug has no $option"; false; }
+	done < <(grep -E '^kubectl debug ' "$README" | grep -oE -- '--[a-z]+=' | sort -u)
+	grep -E '^kubectl debug .*--profile=sysadmin' "$README"
+	grep -A3 -e --profile= help | grep -q '"sysadmin"'
+}
+
+# bats test_tags=long
+@test "packages, the static program and the image are built as README says" {
+	command -v rpmbuild >/dev/null || skip "needs rpmbuild"
+	make -C "$LEAKHUNT_ROOT" --no-print-directory package static >/dev/null
+	dpkg-deb -x "$LEAKHUNT_ROOT"/.build/leakhunt_*.deb deb
+	[ "$(deb/usr/bin/leakhunt --version)" = "$(leakhunt --version)" ]
+	zcat deb/usr/share/man/man1/leakhunt-dump.1.gz | grep -q '^\.TH LEAKHUNT'
+	[ -s deb/usr/share/doc/leakhunt/prometheus-rules.yml ]
+	rpm -qpl "$LEAKHUNT_ROOT"/.build/leakhunt-*.rpm | grep -qx /usr/bin/leakhunt
+	# The static program needs nothing of this system: it runs in an empty root.
+	mkdir image root
+	"$LEAKHUNT_ROOT/scripts/oci-image.sh" "$LEAKHUNT_ROOT/.build/leakhunt-static" leakhunt.tar
+	tar -xf leakhunt.tar -C image
+	blob() {
+		echo "image/blobs/sha256/$(jq -r "$1" "$2" | cut -d: -f2)"
+	}
+	manifest=$(blob '.manifests[0].digest' image/index.json)
+	tar -xzf "$(blob '.layers[0].digest' "$manifest")" -C root
+	jq -e '.config.Entrypoint == ["/usr/bin/leakhunt"]' "$(blob '.config.digest' "$manifest")"
+	[ "$(id -u)" -eq 0 ] || skip "the rest needs root"
+	[ "$(chroot root /usr/bin/leakhunt --version)" = "$(leakhunt --version)" ]
 }
 
 @test "a dump opens in gdb as README says" {
@@ -165,11 +214,22 @@ assert_shown() {
 	[ "$(wc -l <"$README")" -le 200 ]
 }
 
-@test "the setcap line gives a copy of leakhunt the powers that it names" {
+@test "the setcap line lets another user dump the process of a third" {
 	[ "$(id -u)" -eq 0 ] && command -v setcap >/dev/null || skip "needs root and setcap"
 	words=$(grep -oE 'setcap [a-z_,+=]+ leakhunt' "$README")
 	[ -n "$words" ]
 	cp -L bin/leakhunt copy
 	sh -c "${words%leakhunt}copy" || skip "this file system keeps no capabilities"
-	getcap copy | grep -q cap_sys_ptrace
+	start_sample page_writer
+	mkdir -m 1777 open
+	exec 4<copy 5<open
+	# By descriptors: the folders above are closed to others.
+	as_nobody() {
+		setpriv --reuid 65534 --regid 65534 --clear-groups sh -c 'cd /dev/fd/5 && exec /dev/fd/4 "$@"' sh "$@" 3>&-
+	}
+	as_nobody maps "$SAMPLE_PID" || skip "this file system is mounted nosuid"
+	as_nobody dump "$SAMPLE_PID" -o dump.bin
+	[ "$(stat -c %u open/dump.bin)" -eq 65534 ]
+	exec 4<&- 5<&-
+	assert_sample_unharmed
 }
