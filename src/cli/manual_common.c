@@ -54,7 +54,7 @@ const struct lh_manual_section lh_manual_common[] = {
 	 "JSON Web Tokens, signed URLs, Slack webhooks, Telegram bots, age keys, and tokens with published "
 	 "prefixes: AWS, GitHub, GitLab, Slack, Google, Stripe, npm, Vault, OpenAI, Anthropic, SendGrid.\n\n"
 	 "* Password hashes\n"
-	 "crypt(5) with a `$` prefix, argon2, htpasswd, LDAP, SCRAM.\n\n"
+	 "crypt(5) with a `$` prefix and of DES in lines `name:hash`, argon2, htpasswd, LDAP, SCRAM.\n\n"
 	 "* Named values\n"
 	 "password, passwd, passphrase, pwd, pass, secret, token, api_key, access_key, private_key, session ids "
 	 "and the like, in key=value pairs, JSON, XML and forms.\n\n"

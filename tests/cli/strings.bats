@@ -567,7 +567,7 @@ has_no_secret() {
 @test "secrets that tools write: htpasswd, PuTTY, age, ssh-keygen, Docker, kubectl, Python's JSON and XML" {
 	local made=$BATS_TEST_TMPDIR/made kind
 	printf '\0nothing\0' >"$BATS_TEST_TMPDIR/nothing"
-	for kind in -m -B -s; do
+	for kind in -d -m -B -s; do
 		if command -v htpasswd >/dev/null; then
 			htpasswd -nb $kind joe hunter2hunter2 >"$made" 2>/dev/null
 			leakhunt strings --list "$made"

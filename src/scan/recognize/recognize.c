@@ -15,41 +15,15 @@
 
 /* Secrets first, so that nothing shows them; then by how much a match proves; what contains others last. */
 const struct lh_recognizer *const lh_recognizers[] = {
-	&lh_recognize_private_key,
-	&lh_recognize_tls_session,
-	&lh_recognize_url_password,
-	&lh_recognize_credential,
-	&lh_recognize_token,
-	&lh_recognize_password,
-	&lh_recognize_login,
-	&lh_recognize_x509,
-	&lh_recognize_x509_tbs,
-	&lh_recognize_pem,
-	&lh_recognize_tls_ticket,
-	&lh_recognize_tls_handshake,
-	&lh_recognize_tls_record,
-	&lh_recognize_http2,
-	&lh_recognize_png,
-	&lh_recognize_jpeg,
-	&lh_recognize_gzip,
-	&lh_recognize_zlib,
-	&lh_recognize_zstd,
-	&lh_recognize_lz4,
-	&lh_recognize_elf,
-	&lh_recognize_sqlite,
-	&lh_recognize_resp,
-	&lh_recognize_utf16,
-	&lh_recognize_uuid,
-	&lh_recognize_url,
-	&lh_recognize_email,
-	&lh_recognize_hostname,
-	&lh_recognize_base64,
-	&lh_recognize_cjk,
-	&lh_recognize_sql,
-	&lh_recognize_http1,
-	&lh_recognize_json,
-	&lh_recognize_log_line,
-	NULL,
+	&lh_recognize_private_key,   &lh_recognize_tls_session, &lh_recognize_url_password, &lh_recognize_credential,
+	&lh_recognize_token,         &lh_recognize_des_hash,    &lh_recognize_password,     &lh_recognize_login,
+	&lh_recognize_x509,          &lh_recognize_x509_tbs,    &lh_recognize_pem,          &lh_recognize_tls_ticket,
+	&lh_recognize_tls_handshake, &lh_recognize_tls_record,  &lh_recognize_http2,        &lh_recognize_png,
+	&lh_recognize_jpeg,          &lh_recognize_gzip,        &lh_recognize_zlib,         &lh_recognize_zstd,
+	&lh_recognize_lz4,           &lh_recognize_elf,         &lh_recognize_sqlite,       &lh_recognize_resp,
+	&lh_recognize_utf16,         &lh_recognize_uuid,        &lh_recognize_url,          &lh_recognize_email,
+	&lh_recognize_hostname,      &lh_recognize_base64,      &lh_recognize_cjk,          &lh_recognize_sql,
+	&lh_recognize_http1,         &lh_recognize_json,        &lh_recognize_log_line,     NULL,
 };
 
 _Static_assert(LH_ARRAY_COUNT(lh_recognizers) - 1 <= LH_RECOGNIZERS_MAX, "a set of rows is a word of 64 bits");
@@ -334,7 +308,7 @@ static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *fir
 {
 	uint64_t anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES];
 	size_t lines = (end - start + LH_LINE_BYTES - 1) / LH_LINE_BYTES;
-	bool has_second = lh_recognizers[first->row]->patterns[1];
+	bool has_second = first[1].row == first->row && first[1].number == 1;
 	lh_recognizers[first->row]->find(scan->pass->kernel, bytes, lines, anchors);
 	for (size_t k = 0; k < lines; k++) {
 		size_t line = start + k * LH_LINE_BYTES;
@@ -351,15 +325,10 @@ static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *fir
 static struct lh_error *find_text_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
 	const struct lh_pattern_set_compiled *set = scan->pass->sets[kind];
-	uint8_t padded[(LH_FIND_LINES + 1) * LH_LINE_BYTES];
+	uint8_t padded[LH_FIND_BYTES];
 	for (size_t at = start; at < end; at += LH_FIND_LINES * LH_LINE_BYTES) {
 		size_t part_end = lh_min_u64(end, at + LH_FIND_LINES * LH_LINE_BYTES);
-		const uint8_t *bytes = scan->data + at;
-		size_t wanted = lh_align_up(part_end - at, LH_LINE_BYTES) + LH_LINE_BYTES;
-		if (scan->bytes_after - at < wanted) {
-			memset(padded, 1, wanted);
-			bytes = memcpy(padded, bytes, scan->bytes_after - at);
-		}
+		const uint8_t *bytes = lh_find_lines(scan->data + at, part_end - at, scan->bytes_after - at, padded);
 		for (unsigned i = 0; i < set->pattern_count; i++) {
 			if (!set->patterns[i].number)
 				LH_TRY(find_row(scan, &set->patterns[i], bytes, at, part_end));

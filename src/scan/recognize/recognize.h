@@ -321,6 +321,7 @@ extern const struct lh_recognizer lh_recognize_resp;
 extern const struct lh_recognizer lh_recognize_utf16;
 extern const struct lh_recognizer lh_recognize_uuid;
 extern const struct lh_recognizer lh_recognize_url;
+extern const struct lh_recognizer lh_recognize_des_hash;
 extern const struct lh_recognizer lh_recognize_email;
 extern const struct lh_recognizer lh_recognize_hostname;
 extern const struct lh_recognizer lh_recognize_base64;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct lh_error *compile_error(hs_compile_error_t *error)
 {
@@ -71,7 +72,9 @@ static struct lh_error *compile_set(const char *const *expressions, struct lh_pa
 
 static bool is_row_of(const struct lh_recognizer *recognizer, unsigned set)
 {
-	return set == LH_PATTERNS_SECRET ? recognizer->is_secret : recognizer->set == (enum lh_pattern_set)set;
+	if (set < LH_PATTERN_SET_COUNT)
+		return recognizer->set == (enum lh_pattern_set)set;
+	return recognizer->is_secret && !recognizer->find == (set == LH_PATTERNS_SECRET);
 }
 
 static struct lh_error *make_pattern_set(unsigned set, struct lh_pattern_set_compiled *ret)
@@ -82,15 +85,15 @@ static struct lh_error *make_pattern_set(unsigned set, struct lh_pattern_set_com
 		for (unsigned i = 0; is_row_of(lh_recognizers[row], set) && row_pattern(row, i); i++)
 			LH_TRY(add_pattern(row, i, ret, expressions));
 	}
-	bool is_own = set == LH_PATTERNS_OWN || set == LH_PATTERNS_OWN_TEXT;
+	bool is_own = set == LH_PATTERNS_OWN || set == LH_PATTERNS_OWN_TEXT || set == LH_PATTERNS_SECRET_OWN;
 	return is_own ? NULL : compile_set(expressions, ret);
 }
 
 struct lh_error *lh_patterns_get(unsigned set, hs_scratch_t **scratch, const struct lh_pattern_set_compiled **ret)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct lh_pattern_set_compiled sets[LH_PATTERN_SET_COUNT + 1];
-	static bool is_made[LH_PATTERN_SET_COUNT + 1];
+	static struct lh_pattern_set_compiled sets[LH_PATTERNS_ALL_COUNT];
+	static bool is_made[LH_PATTERNS_ALL_COUNT];
 	pthread_mutex_lock(&lock);
 	struct lh_error *error = is_made[set] ? NULL : make_pattern_set(set, &sets[set]);
 	is_made[set] = !error;
@@ -99,4 +102,13 @@ struct lh_error *lh_patterns_get(unsigned set, hs_scratch_t **scratch, const str
 	*ret = &sets[set];
 	bool needs_room = sets[set].database && hs_alloc_scratch(sets[set].database, scratch) != HS_SUCCESS;
 	return needs_room ? lh_error_no_memory() : NULL;
+}
+
+const uint8_t *lh_find_lines(const uint8_t *data, size_t bytes, size_t bytes_there, uint8_t padded[LH_FIND_BYTES])
+{
+	size_t wanted = lh_align_up(bytes, LH_LINE_BYTES) + LH_LINE_BYTES;
+	if (bytes_there >= wanted)
+		return data;
+	memset(padded, 1, wanted);
+	return memcpy(padded, data, bytes_there);
 }

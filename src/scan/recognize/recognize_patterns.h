@@ -27,8 +27,16 @@ struct lh_pattern_set_compiled {
 	size_t longest_bytes;
 };
 
-/* Beside the sets of enum lh_pattern_set: all patterns of the rows that are secret. */
-enum { LH_PATTERNS_SECRET = LH_PATTERN_SET_COUNT };
+/* Beside the sets of enum lh_pattern_set: the patterns of the rows that are secret, and of those with `find`. */
+enum { LH_PATTERNS_SECRET = LH_PATTERN_SET_COUNT, LH_PATTERNS_SECRET_OWN, LH_PATTERNS_ALL_COUNT };
+
+enum { LH_FIND_BYTES = (LH_FIND_LINES + 1) * LH_LINE_BYTES };
+
+/*
+ * What lh_recognizer.find reads for `bytes` (at most LH_FIND_LINES lines) at data, where bytes_there can be read: data
+ * itself, or a copy in `padded`.
+ */
+const uint8_t *lh_find_lines(const uint8_t *data, size_t bytes, size_t bytes_there, uint8_t padded[LH_FIND_BYTES]);
 
 /*
  * The patterns of a set: compiled by the first call, shared by all threads, kept until the process ends. *scratch (the

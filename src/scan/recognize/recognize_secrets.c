@@ -17,6 +17,7 @@ enum { EXAMINED_PER_BYTE = 16, EXAMINED_FREE = 4 << 20 };
 struct lh_secret_finder {
 	const struct lh_kernel *kernel;
 	const struct lh_pattern_set_compiled *set;
+	const struct lh_pattern_set_compiled *own_set; /* of rows that find their patterns themselves */
 	hs_scratch_t *scratch;
 	LH_VEC(struct lh_range) found;
 };
@@ -68,6 +69,38 @@ static int take_secret_hit(unsigned id, unsigned long long from, unsigned long l
 	return run->error || run->search->is_given_up;
 }
 
+/* Of a row with one pattern, in at most LH_FIND_LINES lines. */
+static struct lh_error *look_at_lines(struct run *run, const struct lh_pattern *pattern, const uint8_t *bytes,
+				      struct lh_span lines)
+{
+	uint64_t anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES];
+	size_t line_count = (lines.end - lines.start + LH_LINE_BYTES - 1) / LH_LINE_BYTES;
+	lh_recognizers[pattern->row]->find(run->finder->kernel, bytes, line_count, anchors);
+	for (size_t k = 0; k < line_count; k++) {
+		for (uint64_t rest = anchors[0][k]; rest && !run->search->is_given_up; rest &= rest - 1) {
+			size_t anchor = lines.start + k * LH_LINE_BYTES + (size_t)__builtin_ctzll(rest);
+			if (anchor < lines.end && pattern->bytes <= run->search->length - anchor)
+				LH_TRY(look_secrets(run, pattern, anchor));
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *find_own(struct run *run)
+{
+	const struct lh_pattern_set_compiled *set = run->finder->own_set;
+	const struct lh_secret_search *search = run->search;
+	uint8_t padded[LH_FIND_BYTES];
+	for (size_t at = run->within.start; at < run->within.end; at += LH_FIND_LINES * LH_LINE_BYTES) {
+		struct lh_span lines = {at, lh_min_u64(run->within.end, at + LH_FIND_LINES * LH_LINE_BYTES)};
+		const uint8_t *bytes =
+			lh_find_lines((const uint8_t *)search->bytes + at, lines.end - at, search->length - at, padded);
+		for (unsigned i = 0; i < set->pattern_count && !search->is_given_up; i++)
+			LH_TRY(look_at_lines(run, &set->patterns[i], bytes, lines));
+	}
+	return NULL;
+}
+
 static struct lh_error *scan_within(struct run *run)
 {
 	const struct lh_pattern_set_compiled *set = run->finder->set;
@@ -75,8 +108,10 @@ static struct lh_error *scan_within(struct run *run)
 	size_t end = lh_min_u64(run->within.end + set->longest_bytes - 1, run->search->length);
 	hs_error_t status = hs_scan(set->database, (const char *)run->search->bytes + start, (unsigned)(end - start), 0,
 				    run->finder->scratch, take_secret_hit, run);
-	if (run->error || status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
+	if (run->error)
 		return run->error;
+	if (status == HS_SUCCESS || status == HS_SCAN_TERMINATED)
+		return run->search->is_given_up ? NULL : find_own(run);
 	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
 }
 
@@ -154,6 +189,7 @@ struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret)
 		return lh_error_no_memory();
 	LH_TRY(lh_kernel_select(&finder->kernel));
 	LH_TRY(lh_patterns_get(LH_PATTERNS_SECRET, &finder->scratch, &finder->set));
+	LH_TRY(lh_patterns_get(LH_PATTERNS_SECRET_OWN, &finder->scratch, &finder->own_set));
 	*ret = finder;
 	finder = NULL;
 	return NULL;

@@ -189,6 +189,12 @@ const struct lh_secret_form lh_token_forms[] = {
 	FORMS_END,
 };
 
+/* Found by lh_recognize_des_hash.find: a pattern without a literal would slow down the search for all others. */
+const struct lh_secret_form lh_des_hash_forms[] = {
+	FORM(":[./0-9A-Za-z]{12}[.26AEIMQUYcgkosw]", des_hash, 0, "joe:\1rlHJZJAhkjSpA\2\n", "Asia:Yekaterinburg"),
+	FORMS_END,
+};
+
 /* ---------------------------------------------------------------- passwords and keys by name */
 
 const struct lh_secret_form lh_password_forms[] = {

@@ -29,6 +29,7 @@ extern const struct lh_secret_form lh_private_key_forms[];
 extern const struct lh_secret_form lh_url_password_forms[];
 extern const struct lh_secret_form lh_credential_forms[];
 extern const struct lh_secret_form lh_token_forms[];
+extern const struct lh_secret_form lh_des_hash_forms[];
 extern const struct lh_secret_form lh_password_forms[];
 extern const struct lh_secret_form lh_login_forms[];
 
@@ -54,6 +55,8 @@ lh_secret_rule lh_rule_hpack_frame, lh_rule_hpack_scheme;
 lh_secret_rule lh_rule_token;        /* the pattern, and bytes_min of `classes` behind it, that follow no word */
 lh_secret_rule lh_rule_after_prefix; /* the same, but the pattern is no part of the secret */
 lh_secret_rule lh_rule_jwt, lh_rule_aws_key_id, lh_rule_hash, lh_rule_telegram, lh_rule_signature;
+
+lh_secret_rule lh_rule_des_hash; /* recognize_des_hash.c */
 
 /* recognize_password.c: what a name is given: any word, what looks like a key, base64 of "user:password". */
 lh_secret_rule lh_rule_password, lh_rule_pwd, lh_rule_pass, lh_rule_key, lh_rule_crypto_key, lh_rule_secret,
