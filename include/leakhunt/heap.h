@@ -94,8 +94,9 @@ struct lh_heap_allocator {
 struct lh_heap;
 
 /*
- * Walks all allocators of a live process or a dump. A process that runs on gives torn results: hand it a dump, or stop
- * it. Damage is data: checks count it, and walks end. Errors: out of memory.
+ * Walks all allocators of a live process or a dump. A process that runs on changes its heap meanwhile: of it, an
+ * allocator is refused only when more than 5 % of the checks fail. Damage is data: checks count it, and walks end.
+ * Errors: out of memory.
  */
 struct lh_error *lh_heap_walk(struct lh_image *image, struct lh_heap **ret) LH_NODISCARD;
 void lh_heap_destroy(struct lh_heap *heap); /* NULL is legal */
@@ -179,32 +180,5 @@ struct lh_heap_findings {
 };
 struct lh_error *lh_heap_judge(const struct lh_heap *heap, struct lh_heap_findings *ret) LH_NODISCARD;
 void lh_heap_findings_deinit(struct lh_heap_findings *findings);
-
-/* ---------------------------------------------------------------- chunks of glibc's malloc */
-
-struct lh_chunk {
-	uint64_t memory_addr; /* what malloc returned */
-	uint64_t size_bytes;  /* as in the header: with the 8 bytes of overhead */
-	bool is_used;
-};
-
-/* Zero-initialized but for the image. Asked for ascending addresses. */
-struct lh_chunk_walk {
-	const struct lh_image *image;
-	const struct lh_segment *segment; /* of the latest address */
-	uint64_t header_addr;             /* of the current chunk, when there is one: has_chunk */
-	uint64_t size_bytes;
-	bool has_chunk;
-	bool is_used;
-	bool is_mapped;       /* by mmap, for itself */
-	uint64_t search_from; /* no chain of chunks was found between the last one and here */
-};
-
-/* The chunk that holds `addr`, which lies in `block`; false when it lies in none that can be told. */
-bool lh_chunk_walk_to(struct lh_chunk_walk *walk, const struct lh_block *block, uint64_t addr, struct lh_chunk *ret);
-
-/* The number by which glibc marks chunks that lie in a thread's cache: they look used. */
-/* 0 when there is none, or it can't be told. Since glibc 2.34 it is one random number for the whole process. */
-uint64_t lh_tcache_key_find(const struct lh_image *image);
 
 #endif

@@ -79,10 +79,7 @@ struct lh_found_object {
 };
 
 struct lh_objects_options {
-	/*
-	 * Blocks of the image, which say what was freed. NULL: they are walked, but for a live process, of which only
-	 * chains of glibc's chunks around each object are looked at.
-	 */
+	/* Blocks of the image, which say what was freed. NULL: they are walked. */
 	const struct lh_heap *heap;
 	void (*found)(void *context, const struct lh_found_object *object); /* in address order; may be NULL */
 	void *found_context;

@@ -199,13 +199,13 @@ static bool owns_any(const struct lh_owners *owners, uint32_t kinds)
 }
 
 /*
- * At most 1 in 1000 checks may fail. Up to FAILED_FEW are damage, or a call that was interrupted, and not a wrong
- * decoder, unless there were few checks.
+ * At most 1 in 1000 checks may fail, of a process that runs on 1 in 20. Up to FAILED_FEW are damage, or a call that was
+ * interrupted, and not a wrong decoder, unless there were few checks.
  */
-static bool is_to_be_refused(const struct lh_heap_checks *checks)
+static bool is_to_be_refused(const struct lh_heap_checks *checks, bool is_running)
 {
-	enum { FAILED_FEW = 4 };
-	bool is_wrong = checks->failed > checks->checked / 1000;
+	enum { FAILED_FEW = 4, STILL_CHECKS = 1000, RUNNING_CHECKS = 20 };
+	bool is_wrong = checks->failed > checks->checked / (is_running ? RUNNING_CHECKS : STILL_CHECKS);
 	return is_wrong && (checks->failed > FAILED_FEW || checks->failed > checks->checked / 10);
 }
 
@@ -220,7 +220,8 @@ static struct lh_error *end_walk(struct lh_heap_tour *tour)
 		lh_heap_note(tour, "gave up: its lists and counts lead in circles");
 	}
 	LH_TRY(lh_heap_settle(tour));
-	allocator->is_refused = is_to_be_refused(&allocator->checks);
+	bool is_running = lh_image_source(tour->image) == LH_IMAGE_PROCESS;
+	allocator->is_refused = is_to_be_refused(&allocator->checks, is_running);
 	allocator->is_partial |= allocator->checks.failed > 0;
 	if (allocator->is_refused) {
 		heap->chunks.count = sink->first_chunk;

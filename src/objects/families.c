@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { DATA_PIECE_WORDS = 8192, FLAGS = 7, MAPPED = 2, OVERHEAD = 16 };
+enum { DATA_PIECE_WORDS = 8192, OVERHEAD = 16 };
 
 #define ADDRESS_MIN LH_PAGE_BYTES
 #define ADDRESS_MAX (UINT64_C(1) << 47)
@@ -74,36 +74,24 @@ bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_c
 	return true;
 }
 
-/* glibc malloc.c, request2size: 8 bytes more, at least 32, a multiple of 16; up to 16 that are too few stay in it. */
 uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr, uint64_t least)
 {
-	uint64_t size, rounded;
-	if (!addr)
-		return 0;
-	if (!lh_add_u64(least, OVERHEAD - 1, &rounded) || !lh_object_is_pointer(addr))
-		return 0;
-	rounded = lh_align_down(rounded, OVERHEAD);
+	uint64_t rounded;
 	struct lh_chunk chunk;
-	if (lh_object_find_chunk(view->heap, addr, &chunk))
-		return chunk.memory_addr == addr && chunk.size_bytes >= least ? chunk.size_bytes : rounded;
-	if (!view->has_chunk || lh_image_read(view->image, addr - 8, &size, 8) != 8)
-		return rounded;
-	uint64_t slack = size & MAPPED ? OVERHEAD + LH_PAGE_BYTES : UINT64_C(3) * OVERHEAD;
-	size &= ~(uint64_t)FLAGS;
-	return size >= least && size - least <= slack ? size : rounded;
+	if (!addr || !lh_object_is_pointer(addr) || !lh_add_u64(least, OVERHEAD - 1, &rounded))
+		return 0;
+	bool is_chunk = lh_object_find_chunk(view->heap, addr, &chunk) && chunk.memory_addr == addr &&
+			chunk.size_bytes >= least;
+	return is_chunk ? chunk.size_bytes : lh_align_down(rounded, OVERHEAD);
 }
 
 uint64_t lh_object_chunk_bytes(const struct lh_object_view *view, uint64_t addr)
 {
-	enum { CHUNK_MIN = 32, CHUNK_MAX = 1 << 24, UNUSED_FLAG = 8 };
-	uint64_t size;
+	enum { CHUNK_MAX = 1 << 24 };
 	struct lh_chunk chunk;
-	if (lh_object_find_chunk(view->heap, addr, &chunk))
-		return chunk.memory_addr == addr && chunk.size_bytes <= CHUNK_MAX ? chunk.size_bytes : 0;
-	if (!view->has_chunk || addr % OVERHEAD || lh_image_read(view->image, addr - 8, &size, 8) != 8 ||
-	    size & UNUSED_FLAG || size < CHUNK_MIN || size > CHUNK_MAX)
-		return 0;
-	return size & ~(uint64_t)FLAGS;
+	bool is_chunk = lh_object_find_chunk(view->heap, addr, &chunk) && chunk.memory_addr == addr &&
+			chunk.size_bytes <= CHUNK_MAX;
+	return is_chunk ? chunk.size_bytes : 0;
 }
 
 struct lh_object_claim lh_object_claim_of(const struct lh_object_view *view, const char *name, uint64_t addr)

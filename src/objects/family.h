@@ -22,6 +22,13 @@ struct lh_family_target {
 	const char *name; /* belongs to the symbols, or a literal; "" */
 };
 
+/* A block that an allocator has handed out, or once had. */
+struct lh_chunk {
+	uint64_t memory_addr; /* what malloc returned */
+	uint64_t size_bytes;  /* with what malloc keeps in front of it */
+	bool is_used;         /* neither free nor in a cache */
+};
+
 /* The word by which an object was found, and what is around it. */
 struct lh_object_view {
 	struct lh_image *image;
@@ -29,8 +36,8 @@ struct lh_object_view {
 	const struct lh_hit *hit;
 	const struct lh_family_target *target; /* that the word holds; NULL: it fits a pattern */
 	size_t pattern;                        /* index in the family's patterns, without a target */
-	const struct lh_heap *heap;            /* NULL: not walked */
-	bool has_chunk;                        /* of malloc; allocators that are not known have none */
+	const struct lh_heap *heap;            /* NULL: raw bytes have none */
+	bool has_chunk;                        /* allocators that are not known have none */
 	struct lh_chunk chunk;
 };
 
@@ -47,12 +54,9 @@ bool lh_object_is_pointer(uint64_t word);
 bool lh_object_is_pointer_or_null(uint64_t word);
 /* False when the object's chunk is known and begins elsewhere. */
 bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr);
-/*
- * What a buffer of `least` bytes at `addr` takes of malloc: its chunk's size when the size that malloc keeps in
- * front of it says so, else `least` rounded up. 0 when `addr` is 0.
- */
+/* What a buffer of `least` bytes at `addr` takes of malloc: its chunk's size, else `least` rounded up. 0: of NULL. */
 uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr, uint64_t least);
-/* The size that malloc keeps in front of `addr`; 0 when it can be none, or the view has no chunk either. */
+/* The size of the chunk that begins at `addr`; 0 when none does. */
 uint64_t lh_object_chunk_bytes(const struct lh_object_view *view, uint64_t addr);
 
 /* An object that was recognized. */

@@ -152,30 +152,23 @@ static void read_owner(const struct lh_image *image, uint64_t addr, uint64_t byt
 	ret->count = lh_image_read(image, addr, ret->words, lh_min_u64(bytes, sizeof(ret->words))) / 8;
 }
 
-/* A chunk by the sizes that malloc keeps in front of it and of the next one. */
-static bool find_chunk_at(const struct lh_image *image, uint64_t addr, struct lh_chunk *ret)
+static bool find_chunk_at(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret)
 {
-	enum { SIZE_FLAGS = 7, SIZE_MIN = 32, SIZE_MAX_BYTES = 1 << 18 };
-	uint64_t size, next_size;
-	if (!lh_object_is_pointer(addr) || addr % 16 || lh_image_read(image, addr - 8, &size, 8) != 8)
-		return false;
-	size &= ~(uint64_t)SIZE_FLAGS;
-	if (size < SIZE_MIN || size > SIZE_MAX_BYTES || lh_image_read(image, addr - 8 + size, &next_size, 8) != 8)
-		return false;
-	*ret = (struct lh_chunk){.memory_addr = addr, .size_bytes = size, .is_used = next_size & 1};
-	return true;
+	enum { SIZE_MAX_BYTES = 1 << 18 };
+	return lh_object_is_pointer(addr) && lh_object_find_chunk(heap, addr, ret) && ret->memory_addr == addr &&
+	       ret->size_bytes <= SIZE_MAX_BYTES;
 }
 
 /*
  * {unsigned char *buf; size_t default_len, len, offset, left; ...} (ssl/record/record.h, from 3.2 on
  * ssl/record/methods/recmethod_local.h), for what is read and for what is written: `buf` is as long as `len` says.
  */
-static bool find_record_buffer(const struct lh_image *image, const uint64_t *words, struct lh_chunk *ret)
+static bool find_record_buffer(const struct lh_heap *heap, const uint64_t *words, struct lh_chunk *ret)
 {
 	enum { ADDR, DEFAULT, LENGTH, OFFSET, LEFT, LENGTH_MIN = 512, LENGTH_MAX = 1 << 17 };
 	if (words[LENGTH] < LENGTH_MIN || words[LENGTH] > LENGTH_MAX || words[DEFAULT] > LENGTH_MAX ||
 	    words[OFFSET] > words[LENGTH] || words[LEFT] > words[LENGTH] - words[OFFSET] ||
-	    !find_chunk_at(image, words[ADDR], ret))
+	    !find_chunk_at(heap, words[ADDR], ret))
 		return false;
 	/* malloc.c, request2size; up to 16 bytes that are too few for a chunk stay in it. */
 	uint64_t least = lh_align_up(words[LENGTH] + 8, 16);
@@ -313,13 +306,13 @@ static struct lh_error *count_owned(struct lh_object_sink *sink, const char *nam
 	return lh_object_sink_add(sink, &claim);
 }
 
-static struct lh_error *count_record_buffers(struct lh_object_sink *sink, const struct lh_image *image,
+static struct lh_error *count_record_buffers(struct lh_object_sink *sink, const struct lh_heap *heap,
 					     const struct owner_words *owner)
 {
 	enum { BUFFER_WORDS = 5 };
 	struct lh_chunk buffer;
 	for (size_t i = 0; i + BUFFER_WORDS <= owner->count; i++) {
-		if (find_record_buffer(image, owner->words + i, &buffer))
+		if (find_record_buffer(heap, owner->words + i, &buffer))
 			LH_TRY(count_owned(sink, "record buffer", &buffer));
 	}
 	return NULL;
@@ -331,15 +324,15 @@ static struct lh_error *count_records(struct lh_object_sink *sink, const struct 
 	struct owner_words connection, layer;
 	struct lh_chunk chunk;
 	read_owner(view->image, view->chunk.memory_addr, view->chunk.size_bytes - 8, &connection);
-	LH_TRY(count_record_buffers(sink, view->image, &connection));
+	LH_TRY(count_record_buffers(sink, view->heap, &connection));
 	for (size_t i = 0; i < connection.count; i++) {
-		if (!find_chunk_at(view->image, connection.words[i], &chunk) || !chunk.is_used)
+		if (!find_chunk_at(view->heap, connection.words[i], &chunk) || !chunk.is_used)
 			continue;
 		read_owner(view->image, chunk.memory_addr, chunk.size_bytes - 8, &layer);
 		if (!is_record_layer(&layer))
 			continue;
 		LH_TRY(count_owned(sink, "record layer", &chunk));
-		LH_TRY(count_record_buffers(sink, view->image, &layer));
+		LH_TRY(count_record_buffers(sink, view->heap, &layer));
 	}
 	return NULL;
 }

@@ -49,10 +49,8 @@ struct object_search {
 	struct lh_word_pattern patterns[PATTERNS_MAX];
 	struct family_pattern pattern_owners[PATTERNS_MAX];
 	size_t pattern_count;
-	const struct lh_heap *heap; /* NULL: of a live process */
-	struct lh_heap *own_heap;   /* walked here */
-	struct lh_chunk_walk chunks;
-	uint64_t tcache_key;              /* marks freed chunks that look used; 0 */
+	const struct lh_heap *heap;       /* NULL: raw bytes have none */
+	struct lh_heap *own_heap;         /* walked here */
 	LH_VEC(struct object_type) found; /* classes, while the heap is searched for them */
 	struct lh_strings_pool *strings;
 	bool has_tagged_ints;
@@ -364,25 +362,6 @@ static bool is_stack(const struct lh_segment *segment)
 	return segment && (segment->kind == LH_REGION_MAIN_STACK || segment->kind == LH_REGION_THREAD_STACK);
 }
 
-/* malloc.c, tcache_put: the second word of what lies in a thread's cache. Default: chunks up to 1040 bytes. */
-static bool is_object_cached(const struct object_search *search, const struct lh_hit *hit, const struct lh_chunk *chunk)
-{
-	enum { CACHED_MAX = 1040 };
-	uint64_t word;
-	return search->tcache_key && chunk->size_bytes <= CACHED_MAX &&
-	       lh_hit_word(search->image, hit, chunk->memory_addr + 8, &word) && word == search->tcache_key;
-}
-
-static bool find_chunk(struct object_search *search, const struct lh_hit *hit, struct lh_chunk *ret)
-{
-	if (search->heap && lh_heap_covers(search->heap, hit->addr))
-		return lh_object_find_chunk(search->heap, hit->addr, ret);
-	if (!lh_chunk_walk_to(&search->chunks, hit->block, hit->addr, ret))
-		return false;
-	ret->is_used = ret->is_used && !is_object_cached(search, hit, ret);
-	return true;
-}
-
 static struct lh_error *take_of_family(struct object_search *search, const struct lh_object_family *family,
 				       struct lh_object_view *view)
 {
@@ -390,7 +369,7 @@ static struct lh_error *take_of_family(struct object_search *search, const struc
 	view->image = search->image;
 	view->symbols = search->symbols;
 	view->heap = search->heap;
-	view->has_chunk = find_chunk(search, view->hit, &view->chunk);
+	view->has_chunk = lh_object_find_chunk(search->heap, view->hit->addr, &view->chunk);
 	return family->take(&sink, view);
 }
 
@@ -414,7 +393,7 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 		return NULL;
 	}
 	struct lh_chunk chunk;
-	count_cxx(search, type, hit, find_chunk(search, hit, &chunk) ? &chunk : NULL);
+	count_cxx(search, type, hit, lh_object_find_chunk(search->heap, hit->addr, &chunk) ? &chunk : NULL);
 	return NULL;
 }
 
@@ -535,13 +514,31 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 	return walk_hits(search, take_object);
 }
 
-/* A process that runs on changes its chunks while they are walked. */
+static bool has_refused_any(const struct lh_heap *heap)
+{
+	size_t count;
+	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (allocators[i].is_refused)
+			return true;
+	}
+	return false;
+}
+
+/* A process that runs on changes its heap while it is walked: another walk may do better. */
 static struct lh_error *walk_own_heap(struct object_search *search)
 {
-	bool is_still = lh_image_source(search->image) != LH_IMAGE_PROCESS;
-	if (search->heap || !is_still || !lh_image_has_addresses(search->image))
+	enum { WALKS_MAX = 3 };
+	bool is_running = lh_image_source(search->image) == LH_IMAGE_PROCESS;
+	if (search->heap || !lh_image_has_addresses(search->image))
 		return NULL;
-	LH_TRY(lh_heap_walk(search->image, &search->own_heap));
+	for (int i = 0; i < (is_running ? WALKS_MAX : 1); i++) {
+		lh_heap_destroy(search->own_heap);
+		search->own_heap = NULL;
+		LH_TRY(lh_heap_walk(search->image, &search->own_heap));
+		if (!has_refused_any(search->own_heap))
+			break;
+	}
 	search->heap = search->own_heap;
 	return NULL;
 }
@@ -556,8 +553,6 @@ struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symb
 		.symbols = symbols,
 		.options = options,
 		.heap = options->heap,
-		.chunks = {.image = image},
-		.tcache_key = lh_tcache_key_find(image),
 		.strings = &objects.strings,
 	};
 	LH_TRY(walk_own_heap(&search));

@@ -9,7 +9,7 @@
 #define MODULE ((uint64_t)0x7f0000000000)
 #define HEAP   ((uint64_t)0x1750000) /* of a program that is not position-independent */
 
-enum { MODULE_BYTES = 0x2000, HEAP_BYTES = 0x10000 };
+enum { MODULE_BYTES = 0x2000, HEAP_BYTES = 0x100000 };
 
 /* A module whose file is not there, but whose data is in the core; and a heap. */
 struct memory {
