@@ -34,7 +34,8 @@ struct lh_segment {
 	uint64_t file_offset; /* of `start`; LH_NO_OFFSET when the bytes are not in a file */
 	uint64_t file_bytes;  /* how much of it the file holds, from the start; the rest is a gap */
 	uint8_t protection;
-	bool is_context; /* taken along for later analysis, not asked for */
+	bool is_context;     /* taken along for later analysis, not asked for */
+	bool is_ended_stack; /* stack of a thread that has ended, of kind LH_REGION_ANON */
 	enum lh_region_kind kind;
 	const char *name;        /* path or [name]; "" when anonymous or unknown */
 	const char *thread_name; /* "" when not known */

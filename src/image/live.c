@@ -57,6 +57,7 @@ static struct lh_error *add_regions(struct lh_image *image)
 							     .file_offset = LH_NO_OFFSET,
 							     .protection = region->protection,
 							     .is_context = !is_private_anonymous(region),
+							     .is_ended_stack = region->is_ended_stack,
 							     .kind = region->kind,
 							     .name = region->name,
 							     .thread_name = region->thread_name,

@@ -184,6 +184,7 @@ static void apply_annotation(struct lh_segment *segment, const struct lh_annotat
 	segment->name = annotation->name;
 	segment->thread_name = annotation->thread_name;
 	segment->is_context = annotation->is_context;
+	segment->is_ended_stack = annotation->is_ended_stack;
 	if (annotation->has_protection)
 		segment->protection = annotation->protection;
 }

@@ -58,6 +58,7 @@ static struct lh_error *read_region(struct lh_image *image, const json_t *entry,
 	if (kind)
 		(void)lh_region_kind_parse(kind, &item.kind);
 	(void)lh_json_get_bool(entry, "context", &item.is_context);
+	(void)lh_json_get_bool(entry, "ended_stack", &item.is_ended_stack);
 	(void)lh_json_get_u64(entry, "offset", &item.file_offset);
 	LH_TRY(get_string(image, entry, "name", &item.name));
 	LH_TRY(get_string(image, entry, "thread_name", &item.thread_name));
@@ -250,6 +251,7 @@ static struct lh_error *loads_of_extents(const struct lh_image *image, const str
 									     .file_offset = item->file_offset,
 									     .protection = item->protection,
 									     .is_context = item->is_context,
+									     .is_ended_stack = item->is_ended_stack,
 									     .kind = item->kind,
 									     .name = item->name,
 									     .thread_name = item->thread_name},

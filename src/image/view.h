@@ -87,6 +87,7 @@ struct lh_annotation {
 	uint8_t protection;
 	bool has_protection;
 	bool is_context;
+	bool is_ended_stack;
 	enum lh_region_kind kind;
 	const char *name;
 	const char *thread_name;

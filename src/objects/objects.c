@@ -356,10 +356,18 @@ struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh
 	return NULL;
 }
 
-/* Frames that have returned leave pointers behind; what lives in a frame is no leak. */
-static bool is_stack(const struct lh_segment *segment)
+/*
+ * Frames that have returned leave pointers behind, also on stacks of ended threads; what lives in a frame is no leak.
+ * The kernel merges stacks with other memory: what a block of an allocator holds is not on a stack.
+ */
+static bool is_on_stack(const struct object_search *search, const struct lh_hit *hit)
 {
-	return segment && (segment->kind == LH_REGION_MAIN_STACK || segment->kind == LH_REGION_THREAD_STACK);
+	const struct lh_segment *segment = hit->block->segment;
+	struct lh_chunk chunk;
+	return segment &&
+	       (segment->kind == LH_REGION_MAIN_STACK || segment->kind == LH_REGION_THREAD_STACK ||
+		segment->is_ended_stack) &&
+	       !lh_object_find_chunk(search->heap, hit->addr, &chunk);
 }
 
 static struct lh_error *take_of_family(struct object_search *search, const struct lh_object_family *family,
@@ -377,7 +385,7 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 {
 	struct object_search *search = context;
 	struct lh_object_view view = {.hit = hit};
-	if (is_stack(hit->block->segment))
+	if (is_on_stack(search, hit))
 		return NULL;
 	if (hit->target >= search->types.count) {
 		const struct family_pattern *owner = &search->pattern_owners[hit->target - search->types.count];

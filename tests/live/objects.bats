@@ -169,6 +169,44 @@ assert_stripped() {
 	done
 }
 
+# assert_not_the_freed: as many of each class as live; of as many deleted ones 1 % at most is taken for live.
+assert_not_the_freed() {
+	local name live
+	for name in Ticket Invoice Archive; do
+		live=$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")
+		assert_between "$live" "$(object_count "C++" "$name")" $((live + live / 100))
+	done
+}
+
+# freed_objects_of LIBRARY: a live process and its dump, with that malloc.
+freed_objects_of() {
+	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	export LD_PRELOAD=$1
+	start_sample freed_objects
+	unset LD_PRELOAD
+	summarize "$SAMPLE_PID"
+	assert_not_the_freed
+	dump_of
+	summarize "$BATS_TEST_TMPDIR/dump"
+	assert_not_the_freed
+}
+
+@test "deleted objects are not counted: glibc" {
+	freed_objects_of ""
+}
+
+@test "deleted objects are not counted: jemalloc" {
+	freed_objects_of /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+}
+
+@test "deleted objects are not counted: tcmalloc" {
+	freed_objects_of /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
+}
+
+@test "deleted objects are not counted: mimalloc" {
+	freed_objects_of /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
+}
+
 # ---------------------------------------------------------------- Python
 
 assert_python_objects() {

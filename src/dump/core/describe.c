@@ -25,6 +25,8 @@ int lh_describe_extent(json_t *object, const struct lh_extent *extent, uint64_t 
 	status |= json_object_set_new(object, "perms", json_string(permissions));
 	status |= json_object_set_new(object, "name", lh_json_string(region->name));
 	status |= json_object_set_new(object, "context", json_boolean(extent->is_context));
+	if (region->is_ended_stack)
+		status |= json_object_set_new(object, "ended_stack", json_true());
 	if (region->tid) {
 		status |= json_object_set_new(object, "tid", json_integer(region->tid));
 		status |= json_object_set_new(object, "thread_name", lh_json_string(region->thread_name));
