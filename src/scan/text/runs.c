@@ -10,11 +10,12 @@
 #include "leakhunt/sweep.h"
 #include "text_filter.h"
 #include "utf8.h"
+#include "utf8_runs.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPANS_PER_CALL = 1024, WIDTH_MAX = 4 };
+enum { SPANS_PER_CALL = LH_UTF8_SPANS, WIDTH_MAX = 4 };
 
 /*
  * A run that is not yet ended. Its bytes lie in one piece: in the memory of the blocks, as long as
@@ -321,12 +322,48 @@ static struct lh_error *join_pending(struct lh_run_finder *finder, const struct 
 	return end_pending(finder);
 }
 
+/* A block and whose runs they are. */
+struct utf8_block {
+	struct lh_run_finder *finder;
+	const struct lh_block *block;
+};
+
+static struct lh_error *visit_utf8_spans(void *context, const struct lh_span *spans, size_t count)
+{
+	const struct utf8_block *of = context;
+	return visit_batch(of->finder, of->block, spans, count);
+}
+
+/* The start of the printable 8-bit bytes at the block's end: a character may go on behind it. */
+static size_t last_run_start(const struct lh_block *block, size_t at)
+{
+	size_t start = block->bytes;
+	while (start > at && lh_char_is_printable(block->data + start - 1, LH_ENCODING_LATIN))
+		start--;
+	return start;
+}
+
+/* The runs of UTF-8 of the block from `at` on; what may go on behind its end becomes pending. */
+static struct lh_error *find_utf8_runs(struct lh_run_finder *finder, const struct lh_block *block, size_t at)
+{
+	struct utf8_block context = {finder, block};
+	size_t end = last_run_start(block, at);
+	LH_TRY(lh_visit_utf8_runs(finder->kernel, block->data, (struct lh_span){at, end}, finder->options.min_chars,
+				  visit_utf8_spans, &context));
+	begin_pending(&finder->pending, block->addr + end, offset_plus(block->file_offset, end));
+	LH_TRY(extend_pending(&finder->pending, block->data + end, block->bytes - end));
+	keep_cut(finder, block, block->bytes);
+	return NULL;
+}
+
 /* The runs of the block from `at` on; the one at its end becomes pending. */
 static struct lh_error *find_runs(struct lh_run_finder *finder, const struct lh_block *block, size_t at)
 {
 	struct lh_span spans[SPANS_PER_CALL];
 	struct lh_span cursor = {at, at};
 	size_t count;
+	if (finder->is_utf8)
+		return find_utf8_runs(finder, block, at);
 	do {
 		count = finder->kernel->runs(block->data, block->bytes, finder->options.encoding,
 					     finder->options.min_chars, &cursor, spans, SPANS_PER_CALL);

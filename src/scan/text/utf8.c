@@ -12,8 +12,7 @@ static bool is_visible(uint32_t character)
 	       (character & 0xfffe) != 0xfffe && (character < 0xfdd0 || character > 0xfdef);
 }
 
-/* The bytes of the character, or 0. */
-static size_t character_at(const uint8_t *data, size_t length)
+size_t lh_utf8_character(const uint8_t *data, size_t length)
 {
 	uint32_t character;
 	if (data[0] < 0x80)
@@ -24,7 +23,7 @@ static size_t character_at(const uint8_t *data, size_t length)
 	return bytes && is_visible(character) ? bytes : 0;
 }
 
-/* Bytes of printable ASCII from data on, by words; the rest of it is for character_at. */
+/* Bytes of printable ASCII from data on, by words; the rest of it is for lh_utf8_character. */
 static size_t ascii_bytes(const uint8_t *data, size_t length)
 {
 	const uint64_t each = 0x0101010101010101;
@@ -46,7 +45,7 @@ bool lh_next_utf8(const uint8_t *data, struct lh_span *rest, size_t min_chars, s
 		chars += ascii;
 		if (at == rest->end)
 			break;
-		size_t bytes = character_at(data + at, rest->end - at);
+		size_t bytes = lh_utf8_character(data + at, rest->end - at);
 		if (bytes) {
 			at += bytes;
 			chars++;

@@ -6,6 +6,9 @@
 
 #include "leakhunt/scan.h"
 
+/* The bytes of the visible character at `data`, tab included; 0: there is none. `length` >= 1. */
+size_t lh_utf8_character(const uint8_t *data, size_t length);
+
 /*
  * The first stretch of at least `min_chars` characters in data[rest->start, rest->end): printable ASCII, tab,
  * and valid sequences of visible characters. *rest is what comes after it. False when there is none.
