@@ -2,14 +2,16 @@
 # Speed of scanning, side by side with GNU strings, eu-strings and ripgrep, as a Markdown table: on a core of
 # 2048 MiB, page cache hot, all output to /dev/null; one run each, of what takes less than a second the median of
 # five. What leakhunt lists with --show-secrets is what GNU strings lists: that is checked.
-#   bench-strings.sh [--mib N] [--parts "list-4 list-100 summary"] LEAKHUNT BENCH
-# --parts measures some parts alone: all of them take minutes on 2 GiB.
+#   bench-strings.sh [--mib N] [--parts "list-4 list-100 contents summary"] LEAKHUNT BENCH
+# --parts measures some parts alone: all of them take minutes on 2 GiB. "contents" is the summary at its defaults, on the
+# CPUs there are, of four cores: of 256 MiB of the system's text files, objects of Python, and runs of one letter
+# (scripts/bench_contents.py), and of the mix.
 # The core is of a process whose memory is a quarter each text, pointers, random bytes and zeros. Files go
 # to a new folder in $TMPDIR (/tmp), and away again.
 set -euo pipefail
 
 mib=2048
-parts="list-4 list-100 summary"
+parts="list-4 list-100 contents summary"
 while [ $# -gt 2 ]; do
 	case $1 in
 	--mib) mib=$2 ;;
@@ -80,6 +82,39 @@ for chars in 4 100; do
 		tool_row "list, n=$chars" "leakhunt, secrets masked, threads: $threads" "${list[@]}" --threads $threads "$core"
 	done
 done
+# core_of_contents KIND: sets core and bytes.
+core_of_contents() {
+	local pid ready
+	coproc holder { exec python3 "$root/scripts/bench_contents.py" "$1" 256; }
+	# shellcheck disable=SC2154 # set by coproc
+	pid=$holder_PID
+	read -r ready _ <&"${holder[0]}" || true
+	[ "$ready" = READY ] || die "no memory of $1"
+	gcore -o "$work/core-$1" "$pid" >/dev/null 2>&1 || die "gcore failed"
+	kill "$pid"
+	wait "$pid" || true
+	core=$work/core-$1.$pid
+	bytes=$(stat -c %s "$core")
+	cat "$core" >/dev/null
+}
+
+contents_rows() {
+	tool_row "$1" "GNU strings" strings -a -t x -n 8 "$core"
+	tool_row "$1" "rg -a -o -b" rg --no-config -a -o -b --no-unicode "[\\t\\x20-\\x7e]{8,}" "$core"
+	tool_row "$1" "leakhunt strings" "$leakhunt" strings "$core"
+}
+
+if has_part contents; then
+	contents_rows "summary of the mix"
+	mix_core=$core mix_bytes=$bytes
+	for kind in texts python letters; do
+		core_of_contents "$kind"
+		contents_rows "summary of $kind"
+		rm "$core"
+	done
+	core=$mix_core bytes=$mix_bytes
+fi
+
 has_part summary || exit 0
 if ! has_part list-100; then
 	tool_row "list, n=100" "GNU strings" strings -a -t x -n 100 "$core"

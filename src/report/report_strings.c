@@ -122,7 +122,10 @@ static void write_totals(const struct lh_strings_report *report, struct lh_buffe
 			 lh_percent(summary->zero_bytes, summary->scanned_bytes),
 			 lh_percent(summary->printable_bytes, summary->scanned_bytes),
 			 lh_format_count(summary->run_count, runs), report->min_chars,
-			 summary->uncounted_runs ? "at most " : "", lh_format_count(summary->distinct_count, distinct));
+			 summary->is_sampled       ? "about "
+			 : summary->uncounted_runs ? "at most "
+						   : "",
+			 lh_format_count(summary->distinct_count, distinct));
 }
 
 static void write_loss(const struct lh_image *image, struct lh_buffer *ret)
@@ -228,12 +231,12 @@ static json_t *gaps_json(const struct lh_image *image)
 static json_t *summary_totals_json(const struct lh_strings_report *report)
 {
 	const struct lh_summary *summary = report->summary;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "scanned_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "scanned_bytes",
 			 lh_json_u64(summary->scanned_bytes), "zero_bytes", lh_json_u64(summary->zero_bytes),
 			 "printable_bytes", lh_json_u64(summary->printable_bytes), "min_chars",
 			 lh_json_u64(report->min_chars), "texts", lh_json_u64(summary->run_count), "distinct_texts",
 			 lh_json_u64(summary->distinct_count), "uncounted_texts", lh_json_u64(summary->uncounted_runs),
-			 "given_up_texts", lh_json_u64(summary->match_loss.count));
+			 "sampled", (int)summary->is_sampled, "given_up_texts", lh_json_u64(summary->match_loss.count));
 }
 
 static json_t *conclusion_json(const struct lh_summary *summary)

@@ -9,9 +9,12 @@
 #include <string.h>
 
 /* The stated error of counting in bounded memory. */
-static void write_missed(uint64_t missed_bytes, struct lh_buffer *ret)
+static void write_missed(const struct lh_summary *summary, uint64_t missed_bytes, struct lh_buffer *ret)
 {
 	char bytes[LH_FORMAT_MAX];
+	if (summary->is_sampled)
+		lh_buffer_puts(ret,
+			       "found by a sample, counted exactly: what makes up less than 0.013 % can be missing\n");
 	if (missed_bytes)
 		lh_buffer_printf(ret, "there were too many different ones to count exactly: a row lacks at most %s\n",
 				 lh_format_bytes(missed_bytes, bytes));
@@ -64,7 +67,7 @@ static void write_templates(const struct lh_strings_report *report, struct lh_st
 	}
 	lh_write_heading(style, "Texts that differ only in numbers, dates, ids", ret);
 	lh_table_render(&table, style, ret);
-	write_missed(missed_bytes, ret);
+	write_missed(summary, missed_bytes, ret);
 }
 
 static json_t *template_examples_json(const struct lh_template_count *template)
@@ -123,13 +126,14 @@ static void write_repeated_row(struct lh_table *table, const struct lh_repeated 
 	lh_table_cell_escaped(table, text->text);
 }
 
-static void write_repeated_notes(size_t secret_count, uint64_t missed_bytes, struct lh_buffer *ret)
+static void write_repeated_notes(const struct lh_summary *summary, size_t secret_count, uint64_t missed_bytes,
+				 struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX];
 	if (secret_count)
 		lh_buffer_printf(ret, "%s texts lie in secrets and are not shown\n",
 				 lh_format_count(secret_count, count));
-	write_missed(missed_bytes, ret);
+	write_missed(summary, missed_bytes, ret);
 }
 
 static void write_repeated(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -154,7 +158,7 @@ static void write_repeated(const struct lh_strings_report *report, struct lh_sty
 	}
 	lh_write_heading(style, "Texts that are repeated", ret);
 	lh_table_render(&table, style, ret);
-	write_repeated_notes(secret_count, missed_bytes, ret);
+	write_repeated_notes(summary, secret_count, missed_bytes, ret);
 }
 
 /* "text" is null when it lies in a secret. */

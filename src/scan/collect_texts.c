@@ -9,6 +9,7 @@
 #include "scan/text/list_mask.h"
 #include "scan/text/run_part.h"
 #include "scan/text/runs.h"
+#include "scan/text/text_candidates.h"
 #include "scan/text/text_count.h"
 
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 
 /* All that a stripe can hold of texts long enough to be worth counting; 20 MiB. */
 #define PART_TEXTS ((uint32_t)256 * 1024)
+/* More than the candidates of both kinds, and than the long texts of a stripe. */
+#define PART_CANDIDATES ((uint32_t)16 * 1024)
 
 struct texts_part {
 	struct lh_run_part runs;
@@ -32,6 +35,7 @@ struct texts_total {
 	size_t top;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
 	struct lh_text_count *count;
+	struct lh_text_candidates *candidates; /* NULL: all texts are counted */
 	bool masks_wide_secrets;
 	const struct lh_findings *findings; /* of the call */
 };
@@ -74,6 +78,8 @@ static void destroy_texts_part(void *context)
 
 static struct lh_error *create_texts_part(void *total, void **ret)
 {
+	static const struct lh_text_limits all_limits = {.texts = PART_TEXTS, .templates = 8 * 1024};
+	static const struct lh_text_limits candidate_limits = {.texts = PART_CANDIDATES, .templates = PART_CANDIDATES};
 	const struct texts_total *texts = total;
 	struct texts_part *part = calloc(1, sizeof(*part));
 	if (!part)
@@ -83,12 +89,12 @@ static struct lh_error *create_texts_part(void *total, void **ret)
 	if (!error && texts->masks_wide_secrets)
 		error = lh_list_mask_init(&part->mask, &texts->options);
 	if (!error)
-		error = lh_text_count_create((struct lh_text_limits){.texts = PART_TEXTS, .templates = 8 * 1024},
-					     &part->count);
+		error = lh_text_count_create(texts->candidates ? candidate_limits : all_limits, &part->count);
 	if (error) {
 		destroy_texts_part(part);
 		return error;
 	}
+	lh_text_count_narrow(part->count, texts->candidates);
 	*ret = part;
 	return NULL;
 }
@@ -166,6 +172,7 @@ static void destroy_texts(void *total)
 	struct texts_total *texts = total;
 	lh_run_finder_destroy(texts->finder);
 	lh_text_count_destroy(texts->count);
+	lh_text_candidates_destroy(texts->candidates);
 	free(texts);
 }
 
@@ -175,7 +182,10 @@ static struct lh_error *init_texts(struct texts_total *texts, const struct lh_co
 	texts->top = setup->options->top;
 	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
 	texts->masks_wide_secrets = !setup->options->shows_secrets && lh_encoding_width(texts->options.encoding) > 1;
-	return lh_text_count_create(LH_TEXT_LIMITS, &texts->count);
+	LH_TRY(lh_text_candidates_find(setup->image, setup->options, &texts->candidates));
+	LH_TRY(lh_text_count_create(LH_TEXT_LIMITS, &texts->count));
+	lh_text_count_narrow(texts->count, texts->candidates);
+	return NULL;
 }
 
 static struct lh_error *create_texts(const struct lh_collector_setup *setup, void **ret)

@@ -21,7 +21,7 @@
 #include "scan/recognize/recognizer_pass.h"
 
 struct lh_collector_setup {
-	const struct lh_image *image;
+	struct lh_image *image;
 	const struct lh_summary_options *options;
 };
 

@@ -207,3 +207,50 @@ make_borders() {
 	done
 	[[ $output == *'% of the texts ('*' % of the bytes) are like `'* ]]
 }
+
+@test "with too many texts to count all, the 20 rows are those of an exact count" {
+	file=$BATS_TEST_TMPDIR/log
+	python3 - "$file" "$BATS_TEST_TMPDIR/expected" <<-'END'
+		import collections, json, random, re, sys
+		chance = random.Random(7)
+		kinds = [f"{w} {{}} {v}" for w in ("open", "close of", "read", "\twait for") for v in ("done.", "failed (Z)", "ok==")]
+		texts, templates = collections.Counter(), collections.Counter()
+		with open(sys.argv[1], "wb") as out:
+		    for i in range(900000):
+		        which = int(chance.paretovariate(0.9))
+		        if which < 60:
+		            line = f"a text that is number {'abcdefghijklmnop'[which % 16] * (which // 16 + 1)} of those repeated"
+		        elif which < 300:
+		            line = kinds[which % 12].format(chance.randrange(1 << 48))
+		        else:
+		            line = "".join(chance.choices("bdgklmnprst", k=14))
+		        out.write(line.encode() + b"\0")
+		        texts[line] += 1
+		        templates[re.sub("[0-9]+", "<n>", line)] += 1
+		def top(counts):
+		    rows = [[text, count, count * len(text)] for text, count in counts.items() if count > 1]
+		    return sorted(rows, key=lambda row: -row[2])[:20]
+		sizes = collections.Counter()
+		for line, count in texts.items():
+		    sizes[re.sub("[0-9]+", "<n>", line)] += count * len(line)
+		rows = sorted(([t, templates[t], b] for t, b in sizes.items() if templates[t] > 1), key=lambda row: -row[2])[:20]
+		json.dump({"texts": top(texts), "templates": rows, "different": len(texts)}, open(sys.argv[2], "w"))
+	END
+	for threads in 1 3; do
+		"$LEAKHUNT" strings --json -n 8 --threads "$threads" "$file" >"$BATS_TEST_TMPDIR/found.$threads"
+	done
+	cmp "$BATS_TEST_TMPDIR"/found.1 "$BATS_TEST_TMPDIR"/found.3
+	run python3 - "$BATS_TEST_TMPDIR"/found.1 "$BATS_TEST_TMPDIR/expected" <<-'END'
+		import json, sys
+		found, expected = (json.load(open(path)) for path in sys.argv[1:])
+		assert found["totals"]["sampled"], "all were counted"
+		assert found["totals"]["texts"] == 900000
+		assert abs(found["totals"]["distinct_texts"] / expected["different"] - 1) < 0.04
+		rows = [[r["text"], r["count"], r["bytes"]] for r in found["repeated"]]
+		assert sorted(rows) == sorted(expected["texts"]), (rows, expected["texts"])
+		rows = [[r["template"], r["count"], r["bytes"]] for r in found["templates"]["rows"]]
+		assert sorted(rows) == sorted(expected["templates"]), (rows, expected["templates"])
+	END
+	echo "$output"
+	[ "$status" -eq 0 ]
+}

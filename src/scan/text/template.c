@@ -274,6 +274,31 @@ static size_t plain_bytes(const struct reader *reader, size_t at, size_t digit)
 	return may_hold_uuid ? 0 : end - at;
 }
 
+bool lh_template_is_plain(const uint8_t *text, size_t length)
+{
+	struct reader reader = {text, length};
+	return length <= LH_TEMPLATE_SEEN_BYTES && next_digit(&reader, 0) == length &&
+	       plain_bytes(&reader, 0, length) == length;
+}
+
+/*
+ * Every value holds a digit and lies, but for a form's dots, colons and blanks between digits and for padding, in the
+ * run of the characters of base64 around one. So the first such run with a digit begins behind the same literal in all
+ * texts of a template, and what follows the last one and its padding is the same.
+ */
+uint64_t lh_template_frame(const uint8_t *text, size_t length)
+{
+	struct reader reader = {text, lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
+	const unsigned token = LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE;
+	size_t before = plain_bytes(&reader, 0, next_digit(&reader, 0));
+	size_t end = reader.length;
+	while (end > before && !lh_byte_is(text[end - 1], LH_BYTE_DIGIT))
+		end--;
+	while (end < reader.length && (text[end] == '=' || lh_byte_is(text[end], token)))
+		end++;
+	return XXH3_64bits(text, before) ^ XXH3_64bits_withSeed(text + end, reader.length - end, 1);
+}
+
 void lh_template_read(const uint8_t *text, size_t length, struct lh_template *ret)
 {
 	struct reader reader = {text, lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};

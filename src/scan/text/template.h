@@ -39,4 +39,12 @@ struct lh_template {
 /* Any bytes. Two texts have the same template when the hashes are equal. */
 void lh_template_read(const uint8_t *text, size_t length, struct lh_template *ret);
 
+/* Whether no value can be in the text, so that its template's hash is the text's own (XXH3). */
+bool lh_template_is_plain(const uint8_t *text, size_t length);
+/*
+ * A hash of what is before the first value and behind the last one, of a text that is not plain: equal for texts of the
+ * same template, and found without reading what is between. (But where one of them has a UUID without a digit.)
+ */
+uint64_t lh_template_frame(const uint8_t *text, size_t length);
+
 #endif

@@ -3,8 +3,10 @@
  * which of its values differ from text to text: only those are shown as placeholders.
  */
 #include "text_count.h"
+#include "distinct.h"
 #include "tally.h"
 #include "template.h"
+#include "text_candidates.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,8 @@
 struct lh_text_count {
 	struct lh_tally *texts;
 	struct lh_tally *templates;
+	const struct lh_text_candidates *candidates; /* NULL: all are counted */
+	struct lh_distinct distinct;                 /* of candidates and others; only with candidates */
 	uint64_t run_count;
 	uint64_t printable_bytes;
 	uint64_t template_texts;
@@ -62,8 +66,15 @@ void lh_text_count_destroy(struct lh_text_count *count)
 	free(count);
 }
 
+void lh_text_count_narrow(struct lh_text_count *count, const struct lh_text_candidates *candidates)
+{
+	count->candidates = candidates;
+}
+
 void lh_text_count_clear(struct lh_text_count *count)
 {
+	if (count->candidates)
+		count->distinct = (struct lh_distinct){0};
 	lh_tally_clear(count->texts);
 	lh_tally_clear(count->templates);
 	count->run_count = count->printable_bytes = count->template_texts = count->template_bytes = 0;
@@ -71,10 +82,15 @@ void lh_text_count_clear(struct lh_text_count *count)
 
 /* ---------------------------------------------------------------- texts */
 
-static struct lh_tally_row item_of(const struct lh_run *run)
+uint64_t lh_text_hash(const struct lh_run *run)
+{
+	return XXH3_64bits(run->bytes, run->bytes_length);
+}
+
+static struct lh_tally_row item_of(const struct lh_run *run, uint64_t hash)
 {
 	return (struct lh_tally_row){
-		.hash = XXH3_64bits(run->bytes, run->bytes_length),
+		.hash = hash,
 		.length = run->bytes_length,
 		.chars = run->chars,
 		.count = 1,
@@ -84,15 +100,6 @@ static struct lh_tally_row item_of(const struct lh_run *run)
 		.text_length = (uint32_t)lh_min_u64(run->chars, UINT32_MAX),
 		.width = (uint8_t)(run->bytes_length / run->chars),
 	};
-}
-
-void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, bool is_secret)
-{
-	struct lh_tally_row item = item_of(run);
-	item.is_secret = is_secret;
-	count->run_count++;
-	count->printable_bytes += run->bytes_length;
-	lh_tally_add(count->texts, &item);
 }
 
 /* ---------------------------------------------------------------- templates */
@@ -128,6 +135,24 @@ static void take_values(struct template_payload *payload, const struct lh_templa
 	payload->value_count = (uint32_t) template->value_count;
 }
 
+/* `bytes` are the text as far as its template was read. */
+static void add_template(struct lh_text_count *count, const struct lh_tally_row *text,
+			 const struct lh_template *template, const char *bytes, size_t length)
+{
+	struct lh_tally_row item = *text;
+	item.hash = template->hash;
+	item.length = 0;
+	item.missed_bytes = 0;
+	struct lh_tally_row *row = lh_tally_add(count->templates, &item);
+	struct template_payload *payload = lh_tally_payload(count->templates, row);
+	take_values(payload, template, bytes);
+	if (payload->example_count < LH_TEMPLATE_EXAMPLES) {
+		struct lh_example example = {.addr = text->addr};
+		lh_narrow_text((const uint8_t *)bytes, length, 1, example.text);
+		take_template_example(payload, &example);
+	}
+}
+
 /* Counts a text, as often as it was seen, for its template. */
 static void count_template(struct lh_text_count *count, const struct lh_tally_row *text)
 {
@@ -142,31 +167,77 @@ static void count_template(struct lh_text_count *count, const struct lh_tally_ro
 		bytes = narrow;
 	}
 	lh_template_read((const uint8_t *)bytes, length, &template);
-	struct lh_tally_row item = *text;
-	item.hash = template.hash;
-	item.length = 0;
-	item.missed_bytes = 0;
-	struct lh_tally_row *row = lh_tally_add(count->templates, &item);
-	struct template_payload *payload = lh_tally_payload(count->templates, row);
-	take_values(payload, &template, bytes);
-	if (payload->example_count < LH_TEMPLATE_EXAMPLES) {
-		struct lh_example example = {.addr = text->addr};
-		lh_narrow_text((const uint8_t *)bytes, length, 1, example.text);
-		take_template_example(payload, &example);
-	}
+	add_template(count, text, &template, bytes, length);
 	count->template_texts += text->count;
 	count->template_bytes += text->bytes;
 }
 
+/* Reads the template, unless it is seen before that it is no candidate. Runs are of bytes here. */
+static bool read_candidate(const struct lh_text_candidates *candidates, const struct lh_run *run, uint64_t hash,
+			   struct lh_template *ret)
+{
+	if (lh_template_is_plain(run->bytes, run->bytes_length)) {
+		ret->hash = hash;
+		ret->value_count = 0;
+		return lh_hash_filter_has(candidates->templates, hash);
+	}
+	bool is_long = run->bytes_length >= LH_LONG_TEXT_BYTES;
+	if (!is_long && !lh_hash_filter_has(candidates->frames, lh_template_frame(run->bytes, run->bytes_length)))
+		return false;
+	lh_template_read(run->bytes, run->bytes_length, ret);
+	return is_long || lh_hash_filter_has(candidates->templates, ret->hash);
+}
+
+/* A text whose template is no candidate counts in the sums alone. */
+static void count_candidate_template(struct lh_text_count *count, const struct lh_run *run, uint64_t hash)
+{
+	struct lh_template template;
+	count->template_texts++;
+	count->template_bytes += run->bytes_length;
+	if (!read_candidate(count->candidates, run, hash, &template))
+		return;
+	struct lh_tally_row item = item_of(run, hash);
+	add_template(count, &item, &template, (const char *)run->bytes,
+		     lh_min_u64(run->bytes_length, LH_TEMPLATE_SEEN_BYTES));
+}
+
+static void count_if_candidate(struct lh_text_count *count, const struct lh_run *run, uint64_t hash, bool is_secret)
+{
+	lh_distinct_add(&count->distinct, hash);
+	bool is_wanted = run->bytes_length >= LH_LONG_TEXT_BYTES || lh_hash_filter_has(count->candidates->texts, hash);
+	if (!is_secret && run->chars >= LH_TEMPLATE_CHARS_MIN)
+		count_candidate_template(count, run, hash);
+	if (!is_wanted)
+		return;
+	struct lh_tally_row item = item_of(run, hash);
+	item.is_secret = is_secret;
+	lh_tally_add(count->texts, &item);
+}
+
+void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, bool is_secret)
+{
+	uint64_t hash = lh_text_hash(run);
+	count->run_count++;
+	count->printable_bytes += run->bytes_length;
+	if (count->candidates) {
+		count_if_candidate(count, run, hash, is_secret);
+		return;
+	}
+	struct lh_tally_row item = item_of(run, hash);
+	item.is_secret = is_secret;
+	lh_tally_add(count->texts, &item);
+}
+
 void lh_text_count_template(struct lh_text_count *count, const struct lh_run *run)
 {
-	struct lh_tally_row item = item_of(run);
-	count_template(count, &item);
+	struct lh_tally_row item = item_of(run, lh_text_hash(run));
+	if (!count->candidates)
+		count_template(count, &item);
 }
 
 void lh_text_count_templates(struct lh_text_count *count)
 {
-	for (uint32_t i = 0; i < count->texts->row_count; i++) {
+	for (uint32_t i = 0; i < count->texts->row_count && !count->candidates; i++) {
 		if (!count->texts->rows[i].is_secret)
 			count_template(count, &count->texts->rows[i]);
 	}
@@ -198,6 +269,8 @@ void lh_text_count_merge(struct lh_text_count *count, const struct lh_text_count
 		merge_payload(lh_tally_payload(count->templates, row), lh_tally_payload(part->templates, from));
 	}
 	lh_tally_add_losses(count->templates, part->templates);
+	if (count->candidates)
+		lh_distinct_merge(&count->distinct, &part->distinct);
 	count->run_count += part->run_count;
 	count->printable_bytes += part->printable_bytes;
 	count->template_texts += part->template_texts;
@@ -268,6 +341,15 @@ static struct lh_error *push_template(const struct lh_text_count *count, const s
 	return NULL;
 }
 
+/* Texts without a row: others were dropped for them, or they were no candidates. */
+static uint64_t count_uncounted(const struct lh_text_count *count)
+{
+	uint64_t counted = 0;
+	for (uint32_t i = 0; i < count->texts->row_count; i++)
+		counted += count->texts->rows[i].count;
+	return count->run_count - counted;
+}
+
 struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top, struct lh_summary *ret)
 {
 	size_t row_count;
@@ -275,8 +357,10 @@ struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t 
 	LH_CLEANUP(lh_cleanup_free) const struct lh_tally_row **templates = NULL;
 	ret->run_count = count->run_count;
 	ret->printable_bytes = count->printable_bytes;
-	ret->uncounted_runs = count->texts->dropped_count;
-	ret->distinct_count = count->texts->row_count + count->texts->dropped_rows;
+	ret->uncounted_runs = count_uncounted(count);
+	ret->is_sampled = count->candidates;
+	ret->distinct_count = count->candidates ? lh_distinct_estimate(&count->distinct)
+						: count->texts->row_count + count->texts->dropped_rows;
 	ret->template_texts = count->template_texts;
 	ret->template_bytes = count->template_bytes;
 	LH_TRY(lh_tally_rank(count->texts, top, &texts, &row_count));

@@ -15,9 +15,18 @@ struct lh_text_limits {
 /* Together about 100 MiB, taken as they are filled. */
 #define LH_TEXT_LIMITS ((struct lh_text_limits){512 * 1024, 38 * 1024 * 1024, 16 * 1024})
 
+struct lh_text_candidates;
+
 struct lh_text_count;
+/* What lh_text_count_run tells texts by. */
+uint64_t lh_text_hash(const struct lh_run *run);
 struct lh_error *lh_text_count_create(struct lh_text_limits limits, struct lh_text_count **ret) LH_NODISCARD;
 void lh_text_count_destroy(struct lh_text_count *count);
+/*
+ * From now on counts only candidates, and long texts: the others are known by their number alone. `candidates` must
+ * outlive it. Templates are then counted with their texts. NULL: all.
+ */
+void lh_text_count_narrow(struct lh_text_count *count, const struct lh_text_candidates *candidates);
 void lh_text_count_clear(struct lh_text_count *count);
 /* Every run counted is in a text's count or in uncounted_runs. */
 void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, bool is_secret);

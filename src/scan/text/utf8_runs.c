@@ -49,7 +49,7 @@ static bool has_enough_chars(const struct run_search *search, struct lh_span spa
 	return chars >= search->min_chars;
 }
 
-static struct lh_error *end_run(struct run_search *search, size_t start, size_t end)
+static struct lh_error *end_utf8_run(struct run_search *search, size_t start, size_t end)
 {
 	struct lh_span span = {start, end};
 	if (!has_enough_chars(search, span))
@@ -126,7 +126,7 @@ static struct lh_error *take_runs(struct run_search *search, uint64_t visible, s
 			search->open = line + bit + 1 - step;
 			return NULL;
 		}
-		LH_TRY(end_run(search, line + bit + 1 - step, line + end));
+		LH_TRY(end_utf8_run(search, line + bit + 1 - step, line + end));
 		ends &= UINT64_MAX << end;
 	}
 	if (visible >> 63)
@@ -134,7 +134,7 @@ static struct lh_error *take_runs(struct run_search *search, uint64_t visible, s
 	return NULL;
 }
 
-static struct lh_error *take_line(struct run_search *search, uint64_t visible, size_t line)
+static struct lh_error *take_utf8_line(struct run_search *search, uint64_t visible, size_t line)
 {
 	if (search->open != SIZE_MAX) {
 		if (visible == UINT64_MAX)
@@ -142,7 +142,7 @@ static struct lh_error *take_line(struct run_search *search, uint64_t visible, s
 		unsigned first = (unsigned)__builtin_ctzll(~visible);
 		size_t start = search->open;
 		search->open = SIZE_MAX;
-		LH_TRY(end_run(search, start, line + first));
+		LH_TRY(end_utf8_run(search, start, line + first));
 		visible &= UINT64_MAX << first;
 	}
 	if (visible == UINT64_MAX) {
@@ -177,10 +177,10 @@ struct lh_error *lh_visit_utf8_runs(const struct lh_kernel *kernel, const uint8_
 		}
 		read_lines(kernel, bytes, lines + 1, &masks);
 		for (size_t k = 0; k < lines; k++)
-			LH_TRY(take_line(&search, visible_bytes(&search, &masks, k, at + k * LH_LINE_BYTES),
-					 at + k * LH_LINE_BYTES));
+			LH_TRY(take_utf8_line(&search, visible_bytes(&search, &masks, k, at + k * LH_LINE_BYTES),
+					      at + k * LH_LINE_BYTES));
 	}
 	if (search.open != SIZE_MAX)
-		LH_TRY(end_run(&search, search.open, within.end));
+		LH_TRY(end_utf8_run(&search, search.open, within.end));
 	return flush_spans(&search);
 }

@@ -6,9 +6,15 @@
 
 #include "image/view.h"
 #include "leakhunt/scan.h"
+#include "scan/text/distinct.h"
+#include "scan/text/template.h"
+#include "scan/text/text_candidates.h"
 #include "scan/text/text_count.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
 
 static void cleanup_table(struct lh_text_count **table)
 {
@@ -338,10 +344,105 @@ static void test_interrupted_gives_the_result_so_far(void **state)
 	assert_int_equal(summary.printable_bytes, done_bytes);
 }
 
+static void test_about_how_many_are_different(void **state)
+{
+	(void)state;
+	for (uint64_t count = 1; count <= 1000000; count *= 10) {
+		struct lh_distinct distinct = {{0}}, half = {{0}};
+		for (uint64_t i = 0; i < 3 * count; i++) {
+			uint64_t value = i % count;
+			lh_distinct_add(i % 2 ? &distinct : &half, XXH3_64bits(&value, sizeof(value)));
+		}
+		lh_distinct_merge(&distinct, &half);
+		double found = (double)lh_distinct_estimate(&distinct);
+		assert_true(fabs(found - (double)count) <= 0.03 * (double)count); /* 4 standard errors */
+	}
+}
+
+static void cleanup_filter(struct lh_hash_filter **filter)
+{
+	lh_hash_filter_destroy(*filter);
+}
+
+static void test_filter_has_what_it_was_made_of(void **state)
+{
+	(void)state;
+	enum { COUNT = 8192 };
+	uint64_t hashes[COUNT];
+	for (uint64_t i = 0; i < COUNT; i++)
+		hashes[i] = i ? XXH3_64bits(&i, sizeof(i)) : 0;
+	LH_CLEANUP(cleanup_filter) struct lh_hash_filter *filter = NULL;
+	assert_success(lh_hash_filter_create(hashes, COUNT, &filter));
+	for (uint64_t i = 0; i < COUNT; i++)
+		assert_true(lh_hash_filter_has(filter, hashes[i]));
+	for (uint64_t i = COUNT; i < 100 * COUNT; i++)
+		assert_false(lh_hash_filter_has(filter, XXH3_64bits(&i, sizeof(i))));
+}
+
+/* What is told before a template is read must not contradict it. */
+static void test_texts_of_a_template_have_one_frame(void **state)
+{
+	(void)state;
+	static const char *const pieces[] = {"4711",
+					     "0x7f00",
+					     "deadbeef01",
+					     "10.0.0.1",
+					     "2024-05-01T10:00:00Z",
+					     " ",
+					     "-",
+					     "abc",
+					     "=",
+					     "x==",
+					     "a/b_",
+					     "12:30:01",
+					     "QWxhZGRpbjpvcGVuIHNlc2FtZTEyMzQ1Ng==",
+					     "+0200",
+					     "6f1f8c1e-58a4-4f0c-9b1d-2f6c3a1b9d77",
+					     "a b c d",
+					     "99",
+					     "Zf3kQ9xLm2Rt8vBn4"};
+	enum { TEXTS = 200000, SLOTS = 1 << 19 };
+	struct {
+		uint64_t hash, frame;
+	} *seen = calloc(SLOTS, sizeof(*seen));
+	assert_non_null(seen);
+	unsigned equal = 0, seed = 1;
+	for (unsigned i = 0; i < TEXTS; i++) {
+		char text[LH_EXAMPLE_MAX * 2] = "";
+		for (unsigned k = 0; k < 1 + i % 5; k++) {
+			seed = seed * 1103515245 + 12345;
+			strcat(text, pieces[(seed >> 16) % LH_ARRAY_COUNT(pieces)]);
+		}
+		size_t length = strlen(text);
+		struct lh_template template;
+		lh_template_read((const uint8_t *)text, length, &template);
+		if (lh_template_is_plain((const uint8_t *)text, length)) {
+			assert_int_equal(template.value_count, 0);
+			assert_int_equal(template.hash, XXH3_64bits(text, length));
+			continue;
+		}
+		uint64_t frame = lh_template_frame((const uint8_t *)text, length);
+		size_t at = template.hash % SLOTS;
+		while (seen[at].hash && seen[at].hash != template.hash)
+			at = (at + 1) % SLOTS;
+		if (seen[at].hash) {
+			assert_int_equal(seen[at].frame, frame);
+			equal++;
+		}
+		seen[at].hash = template.hash;
+		seen[at].frame = frame;
+	}
+	assert_true(equal > TEXTS / 10);
+	free(seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exact_while_they_fit),
+		cmocka_unit_test(test_about_how_many_are_different),
+		cmocka_unit_test(test_filter_has_what_it_was_made_of),
+		cmocka_unit_test(test_texts_of_a_template_have_one_frame),
 		cmocka_unit_test(test_what_is_seen_once_is_not_repeated),
 		cmocka_unit_test(test_heavy_ones_survive_a_full_table),
 		cmocka_unit_test(test_texts_that_fill_their_room),
