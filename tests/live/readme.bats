@@ -216,10 +216,10 @@ story_pids() {
 
 @test "the setcap line lets another user dump the process of a third" {
 	[ "$(id -u)" -eq 0 ] && command -v setcap >/dev/null || skip "needs root and setcap"
-	words=$(grep -oE 'setcap [a-z_,+=]+ leakhunt' "$README")
-	[ -n "$words" ]
+	line=$(grep -oE 'setcap [a-z_,+=]+ leakhunt' "$README")
+	[ -n "$line" ]
 	cp -L bin/leakhunt copy
-	sh -c "${words%leakhunt}copy" || skip "this file system keeps no capabilities"
+	sh -c "${line%leakhunt}copy" || skip "this file system keeps no capabilities"
 	start_sample page_writer
 	mkdir -m 1777 open
 	exec 4<copy 5<open
