@@ -16,7 +16,7 @@ step() {
 # The headers of include/leakhunt/ that a folder of src/ may include.
 proc="process process_memory process_table regions pages modules tasks limits holdings"
 declare -A allowed=(
-	[base]="base gap json json_pull threads"
+	[base]="base hash_table gap json json_pull threads"
 	[proc]="base owner $proc"
 	[confine]="base confine"
 	[select]="base json json_pull owner $proc select"
@@ -24,10 +24,10 @@ declare -A allowed=(
 	[dump]="base gap threads json format owner $proc select fault_point tracee dump"
 	[image]="base gap owner json format $proc fault_point image"
 	[symbols]="base owner $proc image fault_point symbols"
-	[sweep]="base threads owner $proc image fault_point sweep"
-	[heap]="base owner $proc image symbols sweep heap"
-	[objects]="base owner $proc image symbols sweep heap objects"
-	[graph]="base owner $proc image symbols sweep heap objects graph"
+	[sweep]="base hash_table threads owner $proc image fault_point sweep"
+	[heap]="base hash_table owner $proc image symbols sweep heap"
+	[objects]="base hash_table owner $proc image symbols sweep heap objects"
+	[graph]="base hash_table owner $proc image symbols sweep heap objects graph"
 	[scan]="base owner $proc image symbols sweep heap objects scan"
 	[watch]="base owner $proc select watch"
 	[hunt]="base owner json $proc select watch dump image symbols heap objects graph scan hunt"

@@ -4,6 +4,8 @@
  */
 #include "graph.h"
 
+#include "leakhunt/hash_table.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +13,7 @@ struct group_search {
 	const struct lh_heap *heap;
 	const struct lh_graph *graph;
 	struct lh_leaks *leaks;
-	uint32_t *slots; /* of groups: index + 1 */
-	size_t slot_count;
+	struct lh_hash_table numbers; /* of groups, by hash_group */
 };
 
 void lh_leaks_deinit(struct lh_leaks *leaks)
@@ -21,59 +22,38 @@ void lh_leaks_deinit(struct lh_leaks *leaks)
 	lh_heap_groups_deinit(&leaks->rows);
 }
 
-static size_t hash_group(size_t row, enum lh_leak_status status, uint64_t size_bytes)
+static uint64_t hash_group(size_t row, enum lh_leak_status status, uint64_t size_bytes)
 {
-	uint64_t hash = ((uint64_t)row * LH_LEAK_STATUSES + status) * UINT64_C(0x9e3779b97f4a7c15) + size_bytes;
-	hash *= UINT64_C(0xbf58476d1ce4e5b9);
-	return (size_t)(hash ^ hash >> 29);
+	return (row * LH_LEAK_STATUSES + status) * UINT64_C(0xbf58476d1ce4e5b9) + size_bytes;
 }
 
-/* The table grows with the groups, which are at most as many as lost blocks. */
-static struct lh_error *grow_group_slots(struct group_search *search)
+/* The group of that kind; NULL when there is none: *ret_key is then the key for a new one. */
+static struct lh_leak_group *look_up_group(const struct group_search *search, size_t row, enum lh_leak_status status,
+					   uint64_t size_bytes, uint64_t *ret_key)
 {
-	size_t count = search->slot_count ? search->slot_count * 2 : 1024;
-	uint32_t *slots = calloc(count, sizeof(*slots));
-	if (!slots)
-		return lh_error_no_memory();
-	for (size_t i = 0; i < search->leaks->groups.count; i++) {
-		const struct lh_leak_group *group = &search->leaks->groups.items[i];
-		size_t at = hash_group(group->row, group->status, group->size_bytes) & (count - 1);
-		while (slots[at])
-			at = (at + 1) & (count - 1);
-		slots[at] = (uint32_t)i + 1;
-	}
-	free(search->slots);
-	search->slots = slots;
-	search->slot_count = count;
-	return NULL;
-}
-
-/* Of that group, or where it would stand. */
-static size_t find_group_slot(const struct group_search *search, size_t row, enum lh_leak_status status,
-			      uint64_t size_bytes)
-{
-	size_t at = hash_group(row, status, size_bytes) & (search->slot_count - 1);
-	for (; search->slots[at]; at = (at + 1) & (search->slot_count - 1)) {
-		const struct lh_leak_group *group = &search->leaks->groups.items[search->slots[at] - 1];
+	uint32_t number;
+	uint64_t key = hash_group(row, status, size_bytes);
+	for (; lh_hash_table_find(&search->numbers, key, &number); key = lh_hash_table_next_key(key)) {
+		struct lh_leak_group *group = &search->leaks->groups.items[number];
 		if (group->row == row && group->status == status && group->size_bytes == size_bytes)
-			break;
+			return group;
 	}
-	return at;
+	*ret_key = key;
+	return NULL;
 }
 
 static struct lh_error *find_leak_group(struct group_search *search, size_t row, enum lh_leak_status status,
 					uint64_t size_bytes, struct lh_leak_group **ret)
 {
 	struct lh_leaks *leaks = search->leaks;
-	if (leaks->groups.count * 2 >= search->slot_count)
-		LH_TRY(grow_group_slots(search));
-	size_t at = find_group_slot(search, row, status, size_bytes);
-	if (!search->slots[at]) {
-		LH_TRY(lh_vec_push(&leaks->groups,
-				   ((struct lh_leak_group){.row = row, .status = status, .size_bytes = size_bytes})));
-		search->slots[at] = (uint32_t)leaks->groups.count;
-	}
-	*ret = &leaks->groups.items[search->slots[at] - 1];
+	uint64_t key;
+	*ret = look_up_group(search, row, status, size_bytes, &key);
+	if (*ret)
+		return NULL;
+	LH_TRY(lh_hash_table_put(&search->numbers, key, (uint32_t)leaks->groups.count));
+	LH_TRY(lh_vec_push(&leaks->groups,
+			   ((struct lh_leak_group){.row = row, .status = status, .size_bytes = size_bytes})));
+	*ret = &leaks->groups.items[leaks->groups.count - 1];
 	return NULL;
 }
 
@@ -111,10 +91,12 @@ static void count_held_alike(struct group_search *search)
 		if (held->status != LH_LEAK_HELD)
 			continue;
 		for (int status = LH_LEAK_LOST; status <= LH_LEAK_CYCLE; status++) {
-			size_t at = find_group_slot(search, held->row, (enum lh_leak_status)status, held->size_bytes);
-			if (status == LH_LEAK_HELD || !search->slots[at])
+			uint64_t key;
+			struct lh_leak_group *group =
+				look_up_group(search, held->row, (enum lh_leak_status)status, held->size_bytes, &key);
+			if (status == LH_LEAK_HELD || !group)
 				continue;
-			leaks->groups.items[search->slots[at] - 1].held_count = held->count;
+			group->held_count = held->count;
 			break;
 		}
 	}
@@ -187,9 +169,9 @@ static struct lh_error *group_chosen(struct group_search *search, struct lh_imag
 		return NULL;
 	struct lh_error *error = lh_heap_group_chosen(image, symbols, search->heap, chosen, add_leaked_block, search,
 						      &search->leaks->rows);
-	if (!error && search->slots)
+	if (!error)
 		count_held_alike(search);
-	free(search->slots);
+	lh_hash_table_deinit(&search->numbers);
 	return error;
 }
 

@@ -7,8 +7,8 @@
 #ifndef LEAKHUNT_HEAP_HOTSPOT_H
 #define LEAKHUNT_HEAP_HOTSPOT_H
 
+#include "leakhunt/hash_table.h"
 #include "leakhunt/symbols.h"
-#include "number_table.h"
 #include "walker.h"
 
 /* Fields, in static ones the address of the value, else the offset in the object. */
@@ -82,7 +82,7 @@ struct lh_hotspot {
 	uint32_t narrow_shift;
 	uint64_t mirror_size_offset;
 	struct lh_range reserved;
-	struct lh_number_table numbers; /* of classes, by what objects hold */
+	struct lh_hash_table numbers; /* of classes, by what objects hold */
 	LH_VEC(struct lh_hotspot_class) classes;
 	LH_VEC(struct lh_range) tlabs; /* their free parts with the reserve behind them, ascending */
 };

@@ -11,7 +11,7 @@ enum { NAME_MAX_BYTES = 512, CLASSES_MAX = 1 << 20 };
 
 void lh_hotspot_deinit(struct lh_hotspot *jvm)
 {
-	lh_number_table_deinit(&jvm->numbers);
+	lh_hash_table_deinit(&jvm->numbers);
 	lh_vec_deinit(&jvm->classes);
 	lh_vec_deinit(&jvm->tlabs);
 }
@@ -151,14 +151,14 @@ struct lh_error *lh_hotspot_find_class(struct lh_hotspot *jvm, const uint8_t *ob
 	*ret = NULL;
 	if (!key)
 		return NULL;
-	if (!lh_number_table_get(&jvm->numbers, key, &number)) {
+	if (!lh_hash_table_find(&jvm->numbers, key, &number)) {
 		struct lh_hotspot_class class = {0};
 		if (jvm->classes.count == CLASSES_MAX)
 			return NULL;
 		LH_TRY(read_class(jvm, jvm->is_narrow ? jvm->narrow_base + (key << jvm->narrow_shift) : key, &class));
 		number = (uint32_t)jvm->classes.count;
 		LH_TRY(lh_vec_push(&jvm->classes, class));
-		LH_TRY(lh_number_table_add(&jvm->numbers, key, number));
+		LH_TRY(lh_hash_table_put(&jvm->numbers, key, number));
 	}
 	*ret = jvm->classes.items[number].is_valid ? &jvm->classes.items[number] : NULL;
 	return NULL;

@@ -6,6 +6,8 @@
  */
 #include "jemalloc.h"
 
+#include "leakhunt/hash_table.h"
+
 #include <stdlib.h>
 
 enum { PAGE_BITS = 12, ADDRESS_BITS = 56, LEAF_ALIGNMENT = 64 };
@@ -40,7 +42,7 @@ static uint64_t entry_offset(const struct leaf_shape *shape, uint64_t addr)
 	return (addr >> PAGE_BITS & ((UINT64_C(1) << shape->index_bits) - 1)) << shape->entry_bytes_log2;
 }
 
-/* A place where a leaf may begin, and how many entries say so. `votes` 0: the slot is empty. */
+/* A place where a leaf may begin, and how many entries say so. */
 struct leaf_place {
 	uint64_t key;
 	uint64_t addr;
@@ -52,9 +54,9 @@ struct extent_search {
 	struct lh_heap_tour *tour;
 	const struct lh_base_blocks *blocks;
 	LH_VEC(struct lh_jemalloc_extent) candidates; /* ascending by edata_addr */
-	struct leaf_place *places;                    /* hash table */
-	size_t place_count, place_slots;
-	LH_VEC(struct leaf_place) leaves; /* ascending by key */
+	LH_VEC(struct leaf_place) places;
+	struct lh_hash_table place_numbers; /* by a hash of all that is compared */
+	LH_VEC(struct leaf_place) leaves;   /* ascending by key */
 	struct lh_jemalloc_extents *found;
 };
 
@@ -62,7 +64,8 @@ static void deinit_search(struct extent_search *search)
 {
 	lh_vec_deinit(&search->candidates);
 	lh_vec_deinit(&search->leaves);
-	free(search->places);
+	lh_vec_deinit(&search->places);
+	lh_hash_table_deinit(&search->place_numbers);
 }
 
 /* ---------------------------------------------------------------- descriptors */
@@ -95,29 +98,25 @@ static struct lh_jemalloc_extent *find_candidate(const struct extent_search *sea
 
 /* ---------------------------------------------------------------- leaves */
 
-static struct leaf_place *find_place_slot(struct leaf_place *places, size_t slots, const struct leaf_place *place)
+static bool is_same_place(const struct leaf_place *a, const struct leaf_place *b)
 {
-	uint64_t hash = (place->addr ^ place->key << 32) * UINT64_C(0x9e3779b97f4a7c15);
-	size_t at = hash >> 32 & (slots - 1);
-	while (places[at].votes &&
-	       (places[at].addr != place->addr || places[at].key != place->key || places[at].shape != place->shape))
-		at = (at + 1) & (slots - 1);
-	return &places[at];
+	return a->addr == b->addr && a->key == b->key && a->shape == b->shape;
 }
 
-static struct lh_error *grow_places(struct extent_search *search)
+/* The place in the list, put there without votes if it is new. */
+static struct lh_error *find_leaf_place(struct extent_search *search, const struct leaf_place *place,
+					struct leaf_place **ret)
 {
-	size_t slots = search->place_slots ? search->place_slots * 2 : 4096;
-	struct leaf_place *places = calloc(slots, sizeof(*places));
-	if (!places)
-		return lh_error_no_memory();
-	for (size_t i = 0; i < search->place_slots; i++) {
-		if (search->places[i].votes)
-			*find_place_slot(places, slots, &search->places[i]) = search->places[i];
+	uint32_t number;
+	uint64_t key = place->addr ^ place->key << 32;
+	for (; lh_hash_table_find(&search->place_numbers, key, &number); key = lh_hash_table_next_key(key)) {
+		*ret = &search->places.items[number];
+		if (is_same_place(*ret, place))
+			return NULL;
 	}
-	free(search->places);
-	search->places = places;
-	search->place_slots = slots;
+	LH_TRY(lh_hash_table_put(&search->place_numbers, key, (uint32_t)search->places.count));
+	LH_TRY(lh_vec_push(&search->places, *place));
+	*ret = &search->places.items[search->places.count - 1];
 	return NULL;
 }
 
@@ -139,14 +138,9 @@ static struct lh_error *vote_for_leaf(struct extent_search *search, const struct
 	if (place.addr > entry_addr || place.addr % LEAF_ALIGNMENT ||
 	    !lies_in_base(search, place.addr, leaf_bytes(&shapes[shape])))
 		return NULL;
-	if (search->place_count * 2 >= search->place_slots)
-		LH_TRY(grow_places(search));
-	struct leaf_place *slot = find_place_slot(search->places, search->place_slots, &place);
-	if (!slot->votes) {
-		*slot = place;
-		search->place_count++;
-	}
-	slot->votes += slot->votes < UINT32_MAX;
+	struct leaf_place *found;
+	LH_TRY(find_leaf_place(search, &place, &found));
+	found->votes += found->votes < UINT32_MAX;
 	return NULL;
 }
 
@@ -182,7 +176,9 @@ static int compare_votes(const void *a, const void *b)
 {
 	const struct leaf_place *x = a, *y = b;
 	int order = lh_compare_u64(y->votes, x->votes);
-	return order ? order : lh_compare_u64(x->addr, y->addr);
+	if (!order)
+		order = lh_compare_u64(x->addr, y->addr);
+	return order ? order : lh_compare_u64(x->key, y->key);
 }
 
 static int compare_leaf_keys(const void *a, const void *b)
@@ -258,10 +254,9 @@ static bool overlaps_leaf(const struct extent_search *search, const struct leaf_
 /* Leaves lie apart, so what overlaps one with more votes is none: every second page of slabs votes for its neighbor. */
 static struct lh_error *choose_leaves(struct extent_search *search)
 {
-	if (search->place_count)
-		qsort(search->places, search->place_slots, sizeof(*search->places), compare_votes);
-	for (size_t i = 0, failed = 0; i < search->place_count && failed < FAILED_TRIALS_MAX; i++) {
-		const struct leaf_place *place = &search->places[i];
+	lh_vec_sort(&search->places, compare_votes);
+	for (size_t i = 0, failed = 0; i < search->places.count && failed < FAILED_TRIALS_MAX; i++) {
+		const struct leaf_place *place = &search->places.items[i];
 		struct leaf_reading trial = {.search = search, .leaf = place, .is_trial = true};
 		if (overlaps_leaf(search, place))
 			continue;

@@ -9,8 +9,8 @@
 #ifndef LEAKHUNT_HEAP_V8_H
 #define LEAKHUNT_HEAP_V8_H
 
+#include "leakhunt/hash_table.h"
 #include "leakhunt/symbols.h"
-#include "number_table.h"
 #include "walker.h"
 
 #define LH_V8_PAGE_ALIGNMENT (256 * LH_KIB)
@@ -77,7 +77,7 @@ struct lh_v8_map {
 struct lh_v8_heap {
 	struct lh_heap_tour *tour;
 	struct lh_v8_names *names;
-	struct lh_number_table numbers; /* of maps, by their tagged pointer */
+	struct lh_hash_table numbers; /* of maps, by their tagged pointer */
 	LH_VEC(struct lh_v8_map) maps;
 };
 

@@ -274,7 +274,7 @@ struct lh_error *lh_v8_find_map(struct lh_v8_heap *heap, uint64_t word, const st
 	*ret = NULL;
 	if (!lh_v8_is_pointer(word))
 		return NULL;
-	if (!lh_number_table_get(&heap->numbers, word, &number)) {
+	if (!lh_hash_table_find(&heap->numbers, word, &number)) {
 		struct lh_v8_map map = {0};
 		if (heap->maps.count == MAPS_MAX)
 			return NULL;
@@ -282,7 +282,7 @@ struct lh_error *lh_v8_find_map(struct lh_v8_heap *heap, uint64_t word, const st
 			LH_TRY(describe_map(heap, words, &map));
 		number = (uint32_t)heap->maps.count;
 		LH_TRY(lh_vec_push(&heap->maps, map));
-		LH_TRY(lh_number_table_add(&heap->numbers, word, number));
+		LH_TRY(lh_hash_table_put(&heap->numbers, word, number));
 	}
 	*ret = heap->maps.items[number].is_valid ? &heap->maps.items[number] : NULL;
 	return NULL;

@@ -41,7 +41,7 @@ static void destroy_walk(struct v8_walk **walk)
 	if ((*walk)->heap.names)
 		lh_v8_names_deinit((*walk)->heap.names);
 	free((*walk)->heap.names);
-	lh_number_table_deinit(&(*walk)->heap.numbers);
+	lh_hash_table_deinit(&(*walk)->heap.numbers);
 	lh_vec_deinit(&(*walk)->heap.maps);
 	free(*walk);
 }

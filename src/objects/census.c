@@ -3,6 +3,7 @@
  * how often? A heap full of one kind of object holds one address of a module per object. Input:
  * blocks. Output: rows ranked by count, named. Memory is bounded whatever the input.
  */
+#include "leakhunt/hash_table.h"
 #include "leakhunt/objects.h"
 #include "leakhunt/sweep.h"
 
@@ -10,16 +11,15 @@
 #include <string.h>
 
 enum {
-	TABLE_FIRST_SLOTS = 1 << 12,
-	TABLE_MAX_SLOTS = 1 << 19, /* 20 MiB; at most half of them are used */
-	NAMED_MAX = 1 << 12,       /* rows that are looked up to find enough that have a name */
+	TARGETS_MAX = 1 << 18,
+	NAMED_MAX = 1 << 12, /* rows that are looked up to find enough that have a name */
 };
 
 /*
- * An address of a module, and the words that hold it. `count` 0: free. The smallest distance between two
+ * An address of a module, and the words that hold it. The smallest distance between two
  * neighbors, and how often it occurs, can be added up stripe by stripe; 0: there were no two.
  */
-struct slot {
+struct target {
 	uint64_t target_addr;
 	uint64_t count;
 	uint64_t first_addr;
@@ -33,10 +33,9 @@ struct lh_census_pass {
 	size_t module_count;
 	struct lh_word_ranges ranges; /* over them */
 	lh_word_filter *filter;
-	size_t last_module; /* where the latest pointer pointed */
-	struct slot *slots;
-	size_t slot_count; /* a power of two */
-	size_t used_count;
+	size_t last_module;                  /* where the latest pointer pointed */
+	LH_VEC(struct target) targets;       /* in the order of their first words */
+	struct lh_hash_table target_numbers; /* by address */
 	uint64_t word_count;
 	uint64_t pointer_count;
 	uint64_t dropped_count;
@@ -66,9 +65,7 @@ struct lh_error *lh_census_pass_create(const struct lh_image *image, struct lh_c
 	if (!pass)
 		return lh_error_no_memory();
 	pass->modules = calloc(list->modules.count + 1, sizeof(*pass->modules));
-	pass->slots = calloc(TABLE_FIRST_SLOTS, sizeof(*pass->slots));
-	pass->slot_count = TABLE_FIRST_SLOTS;
-	if (!pass->modules || !pass->slots) {
+	if (!pass->modules) {
 		lh_census_pass_destroy(pass);
 		return lh_error_no_memory();
 	}
@@ -84,82 +81,58 @@ void lh_census_pass_destroy(struct lh_census_pass *pass)
 	if (!pass)
 		return;
 	free(pass->modules);
-	free(pass->slots);
+	lh_vec_deinit(&pass->targets);
+	lh_hash_table_deinit(&pass->target_numbers);
 	free(pass);
 }
 
 /* ---------------------------------------------------------------- counting */
 
-/* The slot of `target_addr`, or the free one where it belongs. Fibonacci hashing, linear probing. */
-static struct slot *find_census_slot(struct slot *slots, size_t slot_count, uint64_t target_addr)
+/* The target with that address, without words if it is new. NULL when there are too many, or memory ran out. */
+static struct target *find_target(struct lh_census_pass *pass, uint64_t target_addr)
 {
-	size_t index = (target_addr * UINT64_C(0x9e3779b97f4a7c15)) >> 40 & (slot_count - 1);
-	while (slots[index].count && slots[index].target_addr != target_addr)
-		index = (index + 1) & (slot_count - 1);
-	return &slots[index];
+	uint32_t number;
+	if (lh_hash_table_find(&pass->target_numbers, target_addr, &number))
+		return &pass->targets.items[number];
+	if (pass->targets.count == TARGETS_MAX)
+		return NULL;
+	number = (uint32_t)pass->targets.count;
+	struct lh_error *error = lh_vec_push(&pass->targets, ((struct target){.target_addr = target_addr}));
+	if (!error)
+		error = lh_hash_table_put(&pass->target_numbers, target_addr, number);
+	pass->targets.count = error ? number : pass->targets.count;
+	lh_error_destroy(error);
+	return error ? NULL : &pass->targets.items[number];
 }
 
-/* Doubles the table. False when it may not grow, or memory ran out. */
-static bool grow_table(struct lh_census_pass *pass)
+static void add_distance(struct target *target, uint64_t bytes, uint32_t count)
 {
-	size_t wanted = pass->slot_count * 2;
-	struct slot *grown = wanted <= TABLE_MAX_SLOTS ? calloc(wanted, sizeof(*grown)) : NULL;
-	if (!grown)
-		return false;
-	for (size_t i = 0; i < pass->slot_count; i++) {
-		if (pass->slots[i].count)
-			*find_census_slot(grown, wanted, pass->slots[i].target_addr) = pass->slots[i];
-	}
-	free(pass->slots);
-	pass->slots = grown;
-	pass->slot_count = wanted;
-	return true;
-}
-
-/* The slot to add to; NULL when there is no room for a new one. */
-static struct slot *claim_slot(struct lh_census_pass *pass, uint64_t target_addr)
-{
-	struct slot *slot = find_census_slot(pass->slots, pass->slot_count, target_addr);
-	if (slot->count)
-		return slot;
-	if (pass->used_count >= pass->slot_count / 2) {
-		if (!grow_table(pass))
-			return NULL;
-		slot = find_census_slot(pass->slots, pass->slot_count, target_addr);
-	}
-	pass->used_count++;
-	slot->target_addr = target_addr;
-	return slot;
-}
-
-static void add_distance(struct slot *slot, uint64_t bytes, uint32_t count)
-{
-	if (!bytes || bytes > UINT32_MAX || (slot->distance_bytes && bytes > slot->distance_bytes))
+	if (!bytes || bytes > UINT32_MAX || (target->distance_bytes && bytes > target->distance_bytes))
 		return;
-	if (bytes != slot->distance_bytes)
-		slot->distance_count = 0;
-	slot->distance_bytes = (uint32_t)bytes;
-	slot->distance_count = (uint32_t)lh_min_u64((uint64_t)slot->distance_count + count, UINT32_MAX);
+	if (bytes != target->distance_bytes)
+		target->distance_count = 0;
+	target->distance_bytes = (uint32_t)bytes;
+	target->distance_count = (uint32_t)lh_min_u64((uint64_t)target->distance_count + count, UINT32_MAX);
 }
 
 /* Adds words of one target, all behind those that were added before, or in any order: then without distances. */
-static void add_words(struct lh_census_pass *pass, const struct slot *words)
+static void add_words(struct lh_census_pass *pass, const struct target *words)
 {
-	struct slot *slot = claim_slot(pass, words->target_addr);
-	if (!slot) {
+	struct target *target = find_target(pass, words->target_addr);
+	if (!target) {
 		pass->dropped_count += words->count;
 		return;
 	}
-	if (!slot->count) {
-		*slot = *words;
+	if (!target->count) {
+		*target = *words;
 		return;
 	}
-	if (words->first_addr > slot->last_addr)
-		add_distance(slot, words->first_addr - slot->last_addr, 1);
+	if (words->first_addr > target->last_addr)
+		add_distance(target, words->first_addr - target->last_addr, 1);
 	if (words->distance_bytes)
-		add_distance(slot, words->distance_bytes, words->distance_count);
-	slot->count += words->count;
-	slot->last_addr = words->last_addr;
+		add_distance(target, words->distance_bytes, words->distance_count);
+	target->count += words->count;
+	target->last_addr = words->last_addr;
 }
 
 static bool is_in_range(const struct lh_range *range, uint64_t addr)
@@ -191,7 +164,7 @@ static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t 
 		return;
 	pass->pointer_count++;
 	add_words(pass,
-		  &(struct slot){.target_addr = word, .count = 1, .first_addr = word_addr, .last_addr = word_addr});
+		  &(struct target){.target_addr = word, .count = 1, .first_addr = word_addr, .last_addr = word_addr});
 }
 
 static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t word_count, uint64_t addr)
@@ -225,18 +198,15 @@ struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct l
 
 void lh_census_pass_reset(struct lh_census_pass *pass)
 {
-	memset(pass->slots, 0, pass->slot_count * sizeof(*pass->slots));
-	pass->used_count = 0;
+	lh_hash_table_clear(&pass->target_numbers);
+	pass->targets.count = 0;
 	pass->word_count = pass->pointer_count = pass->dropped_count = 0;
 }
 
 void lh_census_pass_merge(struct lh_census_pass *pass, const struct lh_census_pass *part)
 {
-	for (size_t i = 0; i < part->slot_count; i++) {
-		const struct slot *slot = &part->slots[i];
-		if (slot->count)
-			add_words(pass, slot);
-	}
+	for (size_t i = 0; i < part->targets.count; i++)
+		add_words(pass, &part->targets.items[i]);
 	pass->word_count += part->word_count;
 	pass->pointer_count += part->pointer_count;
 	pass->dropped_count += part->dropped_count;
@@ -254,17 +224,16 @@ static int compare_census_rows(const void *a, const void *b)
 
 static struct lh_error *add_rows(const struct lh_census_pass *pass, struct lh_census *census)
 {
-	LH_TRY(lh_vec_reserve(&census->rows, pass->used_count));
-	for (size_t i = 0; i < pass->slot_count; i++) {
-		const struct slot *slot = &pass->slots[i];
-		if (slot->count)
-			census->rows.items[census->rows.count++] = (struct lh_census_row){
-				.target_addr = slot->target_addr,
-				.count = slot->count,
-				.example_addr = slot->first_addr,
-				.distance_bytes = slot->distance_bytes,
-				.distance_count = slot->distance_count,
-			};
+	LH_TRY(lh_vec_reserve(&census->rows, pass->targets.count));
+	for (size_t i = 0; i < pass->targets.count; i++) {
+		const struct target *target = &pass->targets.items[i];
+		census->rows.items[census->rows.count++] = (struct lh_census_row){
+			.target_addr = target->target_addr,
+			.count = target->count,
+			.example_addr = target->first_addr,
+			.distance_bytes = target->distance_bytes,
+			.distance_count = target->distance_count,
+		};
 	}
 	return NULL;
 }

@@ -3,6 +3,7 @@
  * bytes. A block is told by the object that begins it, else by its first pointer into a module with a name, else by its
  * text, else by its size. Beside the heap's index it takes one bit a block.
  */
+#include "leakhunt/hash_table.h"
 #include "leakhunt/objects.h"
 
 #include <inttypes.h>
@@ -11,18 +12,10 @@
 
 enum {
 	ROWS_MAX = 1 << 14,
-	SLOTS = 1 << 16, /* of rows by name, and of addresses */
-	POINTER_TRIES_MAX = 64,
-	HEAD_WORDS = 8,        /* of a block, in which a pointer is looked for */
-	HEAD_BYTES = 64,       /* in which text is */
-	OBJECT_OFFSET_MAX = 40 /* of an object in its block: heads of Python's collector, of arrays */
-};
-
-/* What an address of a module means for blocks that point to it. */
-struct pointer_slot {
-	uint64_t addr;
-	const char *name; /* NULL: none that helps */
-	bool is_known;
+	POINTERS_MAX = 1 << 15, /* whose names are kept */
+	HEAD_WORDS = 8,         /* of a block, in which a pointer is looked for */
+	HEAD_BYTES = 64,        /* in which text is */
+	OBJECT_OFFSET_MAX = 40  /* of an object in its block: heads of Python's collector, of arrays */
 };
 
 struct grouping {
@@ -30,12 +23,13 @@ struct grouping {
 	struct lh_symbols *symbols;
 	const struct lh_heap *heap;
 	struct lh_heap_groups *groups;
-	uint64_t *typed; /* a bit for each block */
-	uint32_t *slots; /* of rows by name: index + 1 */
-	struct pointer_slot *pointers;
-	LH_VEC(struct lh_range) modules; /* ascending; heaps lie between them */
-	size_t only;                     /* the one block that is asked for; SIZE_MAX: all */
-	const uint64_t *chosen;          /* a bit for each block that is asked for; NULL: all */
+	uint64_t *typed;                      /* a bit for each block */
+	struct lh_hash_table row_numbers;     /* by a hash of what makes a row */
+	struct lh_hash_table pointer_numbers; /* of pointer_names, by address of a module */
+	LH_VEC(const char *) pointer_names;   /* NULL: the address has none that helps */
+	LH_VEC(struct lh_range) modules;      /* ascending; heaps lie between them */
+	size_t only;                          /* the one block that is asked for; SIZE_MAX: all */
+	const uint64_t *chosen;               /* a bit for each block that is asked for; NULL: all */
 	lh_heap_group_visitor *visit;
 	void *visit_context;
 	struct lh_error *error; /* of the visitor, which cannot return one */
@@ -56,8 +50,9 @@ void lh_heap_groups_deinit(struct lh_heap_groups *groups)
 static void grouping_deinit(struct grouping *grouping)
 {
 	free(grouping->typed);
-	free(grouping->slots);
-	free(grouping->pointers);
+	lh_hash_table_deinit(&grouping->row_numbers);
+	lh_hash_table_deinit(&grouping->pointer_numbers);
+	lh_vec_deinit(&grouping->pointer_names);
 	lh_vec_deinit(&grouping->modules);
 	lh_error_destroy(grouping->error);
 }
@@ -95,20 +90,20 @@ static struct lh_error *find_group_row(struct grouping *grouping, const struct l
 				       struct lh_heap_group **ret)
 {
 	struct lh_heap_groups *groups = grouping->groups;
-	uint64_t hash = hash_text(
+	uint32_t number;
+	uint64_t key = hash_text(
 		hash_text(hash_text(0xcbf29ce484222325u + (uint64_t)wanted->basis, wanted->name), wanted->kind),
 		wanted->detail);
-	size_t slot = (hash ^ hash >> 32) & (SLOTS - 1);
-	for (; grouping->slots[slot]; slot = (slot + 1) & (SLOTS - 1)) {
-		*ret = &groups->rows.items[grouping->slots[slot] - 1];
+	for (; lh_hash_table_find(&grouping->row_numbers, key, &number); key = lh_hash_table_next_key(key)) {
+		*ret = &groups->rows.items[number];
 		if (is_group_row(*ret, wanted))
 			return NULL;
 	}
 	*ret = &groups->rows.items[0];
 	if (groups->rows.count == ROWS_MAX)
 		return NULL;
+	LH_TRY(lh_hash_table_put(&grouping->row_numbers, key, (uint32_t)groups->rows.count));
 	LH_TRY(push_group_row(groups, *wanted));
-	grouping->slots[slot] = (uint32_t)groups->rows.count;
 	*ret = &groups->rows.items[groups->rows.count - 1];
 	return NULL;
 }
@@ -202,30 +197,29 @@ static struct lh_error *group_by_type(struct grouping *grouping, const struct lh
 
 /* ---------------------------------------------------------------- pointers */
 
-static struct pointer_slot *find_pointer(struct grouping *grouping, uint64_t addr)
+/* Without memory for it a name is looked up again. */
+static void keep_pointer_name(struct grouping *grouping, uint64_t addr, const char *name)
 {
-	size_t slot = (addr * UINT64_C(0x9e3779b97f4a7c15)) >> 48 & (SLOTS - 1);
-	for (size_t tries = 0; tries < POINTER_TRIES_MAX; tries++, slot = (slot + 1) & (SLOTS - 1)) {
-		struct pointer_slot *pointer = &grouping->pointers[slot];
-		if (!pointer->is_known || pointer->addr == addr)
-			return pointer;
-	}
-	return NULL;
+	uint32_t number = (uint32_t)grouping->pointer_names.count;
+	if (number == POINTERS_MAX)
+		return;
+	struct lh_error *error = lh_vec_push(&grouping->pointer_names, name);
+	if (!error)
+		error = lh_hash_table_put(&grouping->pointer_numbers, addr, number);
+	lh_error_destroy(error);
 }
 
 /* The name of what stands at an address of a module; NULL when only the place is known. */
 static const char *name_pointer(struct grouping *grouping, uint64_t addr)
 {
-	struct pointer_slot *pointer = find_pointer(grouping, addr);
+	uint32_t number;
 	struct lh_symbol symbol;
-	if (!pointer)
-		return NULL;
-	if (pointer->is_known)
-		return pointer->name;
+	if (lh_hash_table_find(&grouping->pointer_numbers, addr, &number))
+		return grouping->pointer_names.items[number];
 	bool has_name = lh_symbols_find(grouping->symbols, addr, &symbol) && symbol.origin != LH_SYMBOL_SECTION &&
 			!symbol.offset;
-	*pointer = (struct pointer_slot){addr, has_name ? symbol.name : NULL, true};
-	return pointer->name;
+	keep_pointer_name(grouping, addr, has_name ? symbol.name : NULL);
+	return has_name ? symbol.name : NULL;
 }
 
 static int compare_module_starts(const void *a, const void *b)
@@ -377,9 +371,7 @@ static int compare_groups(const void *a, const void *b)
 static struct lh_error *begin_grouping(struct grouping *grouping)
 {
 	grouping->typed = calloc(lh_heap_chunk_count(grouping->heap) / 64 + 1, sizeof(uint64_t));
-	grouping->slots = calloc(SLOTS, sizeof(uint32_t));
-	grouping->pointers = calloc(SLOTS, sizeof(struct pointer_slot));
-	if (!grouping->typed || !grouping->slots || !grouping->pointers)
+	if (!grouping->typed)
 		return lh_error_no_memory();
 	LH_TRY(list_module_ranges(grouping));
 	return push_group_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0, 0});

@@ -4,6 +4,7 @@
  * Output: each word that holds one of them, in order. A word that straddles two blocks isn't aligned, so
  * there is none.
  */
+#include "leakhunt/hash_table.h"
 #include "leakhunt/sweep.h"
 
 #include <stdlib.h>
@@ -14,15 +15,9 @@ enum { OWN_ADDRESS_REACH = 256 };
 
 enum { BITMAP_BITS = 1 << 18, LOW_BITS = 1 << 16, STRIPE_BYTES = 4 << 20 };
 
-struct hit_slot {
-	uint64_t target;
-	size_t index; /* + 1; 0: free */
-};
-
 struct lh_hit_set {
 	struct lh_word_ranges ranges;
-	struct hit_slot *slots;
-	size_t slot_count; /* a power of two, at least twice the targets */
+	struct lh_hash_table numbers; /* of targets */
 	uint8_t bitmap[BITMAP_BITS / 8];
 	size_t target_count;
 	const struct lh_word_pattern *patterns;
@@ -31,30 +26,22 @@ struct lh_hit_set {
 	uint8_t low_bitmap[LOW_BITS / 8]; /* of the low 16 bits of words that may fit a pattern */
 };
 
-static uint64_t hash_of(uint64_t target)
+static uint64_t bitmap_hash(uint64_t target)
 {
 	return target * UINT64_C(0x9e3779b97f4a7c15) >> 24;
 }
 
-static struct hit_slot *find_hit_slot(const struct lh_hit_set *set, uint64_t hash, uint64_t target)
+static bool is_in_bitmap(const struct lh_hit_set *set, uint64_t target)
 {
-	size_t index = hash & (set->slot_count - 1);
-	while (set->slots[index].index && set->slots[index].target != target)
-		index = (index + 1) & (set->slot_count - 1);
-	return &set->slots[index];
-}
-
-static bool is_in_bitmap(const struct lh_hit_set *set, uint64_t hash)
-{
-	size_t bit = hash % BITMAP_BITS;
+	size_t bit = bitmap_hash(target) % BITMAP_BITS;
 	return set->bitmap[bit / 8] >> bit % 8 & 1;
 }
 
-static void add_target(struct lh_hit_set *set, uint64_t target, size_t index)
+static struct lh_error *add_target(struct lh_hit_set *set, uint64_t target, size_t number)
 {
-	uint64_t hash = hash_of(target);
-	*find_hit_slot(set, hash, target) = (struct hit_slot){target, index + 1};
-	set->bitmap[hash % BITMAP_BITS / 8] |= (uint8_t)(1 << hash % BITMAP_BITS % 8);
+	size_t bit = bitmap_hash(target) % BITMAP_BITS;
+	set->bitmap[bit / 8] |= (uint8_t)(1 << bit % 8);
+	return lh_hash_table_put(&set->numbers, target, (uint32_t)number);
 }
 
 static int compare_target_ranges(const void *a, const void *b)
@@ -80,15 +67,11 @@ struct lh_error *lh_hit_set_create(const uint64_t *targets, size_t count, struct
 	LH_CLEANUP(lh_cleanup_hit_set) struct lh_hit_set *set = calloc(1, sizeof(*set));
 	if (!set)
 		return lh_error_no_memory();
-	for (set->slot_count = 64; set->slot_count < count * 2;)
-		set->slot_count *= 2;
-	set->slots = calloc(set->slot_count, sizeof(*set->slots));
-	if (!set->slots)
-		return lh_error_no_memory();
+	LH_TRY(lh_hash_table_reserve(&set->numbers, count));
 	set->target_count = count;
 	LH_TRY(set_ranges(set, targets, count));
 	for (size_t i = 0; i < count; i++)
-		add_target(set, targets[i], i);
+		LH_TRY(add_target(set, targets[i], i));
 	*ret = set;
 	set = NULL;
 	return NULL;
@@ -109,7 +92,7 @@ void lh_hit_set_destroy(struct lh_hit_set *set)
 {
 	if (!set)
 		return;
-	free(set->slots);
+	lh_hash_table_deinit(&set->numbers);
 	free(set);
 }
 
@@ -120,8 +103,8 @@ void lh_cleanup_hit_set(struct lh_hit_set **set)
 
 size_t lh_hit_set_find(const struct lh_hit_set *set, uint64_t addr)
 {
-	uint64_t hash = hash_of(addr);
-	return is_in_bitmap(set, hash) ? find_hit_slot(set, hash, addr)->index - 1 : SIZE_MAX;
+	uint32_t number;
+	return is_in_bitmap(set, addr) && lh_hash_table_find(&set->numbers, addr, &number) ? number : SIZE_MAX;
 }
 
 /* ---------------------------------------------------------------- the walk */

@@ -1,0 +1,68 @@
+/*
+ * hash_table: a number of 32 bits for each key of 64 bits, as the position of an item in a vector for its address.
+ * Open addressing with linear probing, at most half full, Fibonacci hashing (Knuth, TAOCP volume 3, 6.4).
+ *
+ * Keys are exact. Items whose keys can be equal, since they are hashes, take lh_hash_table_next_key in turn:
+ *
+ *	for (key = hash; lh_hash_table_find(&table, key, &number); key = lh_hash_table_next_key(key))
+ *		if (items[number] is the wanted one)
+ *			return number;
+ *	lh_hash_table_put(&table, key, new_number);
+ */
+#ifndef LEAKHUNT_HASH_TABLE_H
+#define LEAKHUNT_HASH_TABLE_H
+
+#include "leakhunt/base.h"
+
+struct lh_hash_slot {
+	uint64_t key;
+	uint32_t number;
+	uint32_t is_used;
+};
+
+/* Zero-initialized is empty. Owns `slots`. Only hash_table.c writes the members. */
+struct lh_hash_table {
+	struct lh_hash_slot *slots;
+	size_t slot_count; /* a power of two, or 0 */
+	size_t count;      /* keys; at most slot_count / 2 */
+	unsigned shift;    /* 64 - log2(slot_count) */
+};
+
+void lh_hash_table_deinit(struct lh_hash_table *table);
+
+/* Room for `count` keys in all, so that putting them neither fails nor moves slots. */
+struct lh_error *lh_hash_table_reserve(struct lh_hash_table *table, size_t count) LH_NODISCARD;
+
+/* Sets the number of a key, in place of an earlier one. LH_ERROR_NO_MEMORY leaves the table as it was. */
+struct lh_error *lh_hash_table_put(struct lh_hash_table *table, uint64_t key, uint32_t number) LH_NODISCARD;
+
+/* Removes all keys, and keeps the room. */
+void lh_hash_table_clear(struct lh_hash_table *table);
+
+/* The slot of the key, or the free one where it belongs. The table has slots. */
+static inline struct lh_hash_slot *lh_hash_table_slot(const struct lh_hash_table *table, uint64_t key)
+{
+	size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> table->shift);
+	while (table->slots[at].is_used && table->slots[at].key != key)
+		at = (at + 1) & (table->slot_count - 1);
+	return &table->slots[at];
+}
+
+/* False, and *ret untouched, when the key has no number. */
+static inline bool lh_hash_table_find(const struct lh_hash_table *table, uint64_t key, uint32_t *ret)
+{
+	if (!table->count)
+		return false;
+	const struct lh_hash_slot *slot = lh_hash_table_slot(table, key);
+	if (slot->is_used)
+		*ret = slot->number;
+	return slot->is_used;
+}
+
+/* Another key for an item whose key another item has. Each key comes once before the first returns. */
+static inline uint64_t lh_hash_table_next_key(uint64_t key)
+{
+	return key * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+}
+
+#endif
