@@ -95,8 +95,9 @@ static struct lh_error *run_explain(const struct lh_arguments *arguments, int *r
 }
 
 static const struct lh_option options[] = {
-	{.name = "show-secrets", .summary = "show the contents as hexadecimal and text, too: they may hold passwords"},
-	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/explain/1"},
+	{.name = "show-secrets",
+	 .summary = "also print the contents, as hexadecimal and text: they may hold passwords"},
+	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/explain/1"},
 	{.name = NULL},
 };
 
@@ -108,7 +109,7 @@ static const struct lh_usage_example examples[] = {
 
 const struct lh_command lh_cmd_explain = {
 	.name = "explain",
-	.summary = "say what lies at an address: mapping, allocator, block, state, type",
+	.summary = "show what lies at an address: mapping, allocator, block, state, type",
 	.operands = "ADDR PID|FILE",
 	.operands_min = 2,
 	.operands_max = 2,
@@ -116,14 +117,12 @@ const struct lh_command lh_cmd_explain = {
 	.description =
 		"ADDR is hexadecimal with 0x, or decimal; it may point into the middle of a block. leakhunt finds the "
 		"mapping, and the allocator's block that holds the address: where it begins, its size and state, "
-		"the arena, and what the block is, as `leakhunt heap` groups blocks. A block in use is reachable or "
-		"lost, as `leakhunt leaks` tells; of one "
-		"that can be reached there is a way of pointers from a root to it, and what it retains: all that "
-		"nothing "
-		"else holds.\n\n"
-		"Contents are shown with --show-secrets only. A running process is copied at one instant, as `leakhunt "
-		"heap` does.\n\n"
-		"The exit code is 1 when nothing is mapped at ADDR, or the dump has not got it.",
+		"the arena, and what the block is, as in `leakhunt heap`. A block in use is reachable or lost, as in "
+		"`leakhunt leaks`. For a reachable block leakhunt prints a path of pointers from a root to it, and "
+		"what it retains: all that nothing else holds.\n\n"
+		"leakhunt prints contents only with --show-secrets. It copies a running process at one instant, as "
+		"`leakhunt heap` does.\n\n"
+		"Exit status 1: nothing is mapped at ADDR, or the dump does not hold it.",
 	.options = options,
 	.examples = examples,
 	.run = run_explain,

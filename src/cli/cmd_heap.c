@@ -112,18 +112,18 @@ static const struct lh_option options[] = {
 	{.name = "mode",
 	 .letter = 'm',
 	 .argument = "MODE",
-	 .summary = "how a process is copied, as in `leakhunt dump` (default: snapshot)",
+	 .summary = "copy a process in this mode of `leakhunt dump` (default: snapshot)",
 	 .words = "snapshot stop child live"},
 	{.name = "every",
 	 .argument = "TIME",
 	 .summary = "copy the process again after TIME, and show what grew, as of two dumps"},
-	{.name = "top", .argument = "N", .summary = "show at most N rows of arenas, and of groups (default: 20)"},
+	{.name = "top", .argument = "N", .summary = "show at most N arenas and N groups (default: 20)"},
 	{.name = "list",
 	 .letter = 'l',
-	 .summary = "print a line for each block instead: address, usable bytes, state, allocator"},
+	 .summary = "print one line per block instead: address, usable bytes, state, allocator"},
 	{.name = "json",
 	 .letter = 'j',
-	 .summary = "write JSON, schema leakhunt/heap/1, of two moments leakhunt/heap-diff/1"},
+	 .summary = "print JSON instead of text, schema leakhunt/heap/1; of two dumps leakhunt/heap-diff/1"},
 	{.name = NULL},
 };
 
@@ -138,7 +138,7 @@ static const struct lh_usage_example examples[] = {
 
 const struct lh_command lh_cmd_heap = {
 	.name = "heap",
-	.summary = "say which memory of the allocators is live, cached, free or returnable",
+	.summary = "show which memory of the allocators is live, cached, free or returnable",
 	.operands = "PID|FILE [FILE]",
 	.operands_min = 1,
 	.operands_max = 2,
@@ -150,13 +150,13 @@ const struct lh_command lh_cmd_heap = {
 		"free. Each live block is in one group: by the object that begins it (C++, Python, OpenSSL and other "
 		"libraries, also stripped), else by the first pointer to something with a name, by its text, or by its "
 		"size. The verdict says what resident memory is made of, and how much a trim would give back.\n\n"
-		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
-		"milliseconds. The copy is a file without a name in TMPDIR, else /tmp, and needs as much room as "
-		"the process has private memory.\n\n"
+		"leakhunt copies a running process at one instant, as `leakhunt dump` does, and stops it for "
+		"milliseconds. The copy is an unnamed file in TMPDIR (default: /tmp) as large as the process's "
+		"private memory.\n\n"
 		"Of two moments, two dumps or a process and --every, it shows the groups that grew, and tells blocks "
 		"that "
 		"are new from those that were there before, with the same or with other bytes.\n\n"
-		"The exit code is 1 when a part of a heap could not be followed, which is said.",
+		"Exit status 1: a part of a heap could not be walked; it is listed.",
 	.options = options,
 	.examples = examples,
 	.run = run_heap,

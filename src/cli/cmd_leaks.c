@@ -178,30 +178,28 @@ static struct lh_error *run_leaks(const struct lh_arguments *arguments, int *ret
 static const struct lh_option options[] = {
 	{.name = "confirm",
 	 .argument = "TIME",
-	 .summary = "copy the process twice, TIME apart, and say which blocks are lost in both with the same bytes"},
+	 .summary = "copy the process twice, TIME apart, and show which blocks are lost and unchanged in both"},
 	{.name = "suppressions",
 	 .argument = "FILE",
-	 .summary = "don't count what FILE names, in LeakSanitizer's format (leak:PATTERN), by type",
+	 .summary = "hide the types that FILE names, in LeakSanitizer's format (leak:PATTERN)",
 	 .is_repeatable = true,
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "top", .argument = "N", .summary = "show at most N groups (default: 20)"},
-	{.name = "list",
-	 .letter = 'l',
-	 .summary = "print a line for each block instead: address, usable bytes, status"},
-	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/leaks/1"},
+	{.name = "list", .letter = 'l', .summary = "print one line per block instead: address, usable bytes, status"},
+	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/leaks/1"},
 	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt leaks 1234", "which blocks of process 1234 nothing points to any more"},
-	{"leakhunt leaks --confirm 5m 1234", "the same, and which of them stay lost and unchanged for 5 minutes"},
+	{"leakhunt leaks --confirm 5m 1234", "the same, and which blocks stay lost and unchanged for 5 minutes"},
 	{"leakhunt leaks before.bin after.bin", "the same of two dumps"},
 	{.command = NULL},
 };
 
 const struct lh_command lh_cmd_leaks = {
 	.name = "leaks",
-	.summary = "find blocks that nothing points to any more, in a running process",
+	.summary = "find lost blocks: blocks that nothing points to any more",
 	.operands = "PID|FILE [FILE]",
 	.operands_min = 1,
 	.operands_max = 2,
@@ -212,15 +210,14 @@ const struct lh_command lh_cmd_leaks = {
 		"storage, data of the program and its libraries, and other writable memory, through pointers to the "
 		"beginning or into the middle of blocks. What is left is lost: the program has no pointer to it, so "
 		"it can neither use nor free it. Groups say what the blocks are, and how much only they hold.\n\n"
-		"Below them are the holders of what can be reached: where many blocks come together in one array, "
-		"list, "
-		"tree or hash table. With two moments they are those that grew, and by how much.\n\n"
-		"A running process is copied at one instant, as `leakhunt dump` does: its threads stand still for "
-		"milliseconds. With two dumps, or --confirm, a block is confirmed when it was lost in both with the "
+		"Below the groups are the holders of reachable blocks: arrays, lists, trees and hash tables with many "
+		"blocks. Given two dumps, leakhunt shows the holders that grew, and by how much.\n\n"
+		"leakhunt copies a running process at one instant, as `leakhunt dump` does, and stops it for "
+		"milliseconds. With two dumps, or --confirm, a block is confirmed when it is lost in both, with the "
 		"same bytes.\n\n"
-		"When memory is missing or torn, or a runtime hides its pointers, nothing is called lost but "
-		"possible, and leakhunt says why.\n\n"
-		"The exit code is 3 when blocks are lost, 0 when none is, 1 when that cannot be told.",
+		"When memory is missing or torn, or a runtime hides its pointers, blocks are possible instead of "
+		"lost, and leakhunt says why.\n\n"
+		"Exit status 3: blocks are lost; 0: none is; 1: unknown, since memory is missing.",
 	.options = options,
 	.examples = examples,
 	.run = run_leaks,

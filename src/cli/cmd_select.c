@@ -297,7 +297,7 @@ static const struct source *find_source(const struct lh_arguments *arguments)
 	return lh_arguments_has(arguments, "before") || lh_arguments_has(arguments, "after") ? &sources[2] : NULL;
 }
 
-/* An option that means nothing here is a mistake, not to be passed over. */
+/* Refuses options that have no effect with this source. */
 static struct lh_error *check_select_options(const struct lh_arguments *arguments, const struct source **ret)
 {
 	static const char hint[] = "`leakhunt select PID` watches a process, `--from FILE` reads saved samples, "
@@ -430,7 +430,7 @@ static const struct lh_option options[] = {
 	 .argument = "FILE",
 	 .summary = "save the samples as JSON lines, for --from and for `dump --suspects`",
 	 .completion = LH_COMPLETE_FILE},
-	{.name = "force", .summary = "replace existing files with --save and --svg"},
+	{.name = "force", .letter = 'f', .summary = "replace existing files with --save and --svg"},
 	{.name = "from",
 	 .argument = "FILE",
 	 .summary = "read samples from a record, or one sample from a saved smaps text, instead of a process",
@@ -462,13 +462,13 @@ static const struct lh_option options[] = {
 	 .old_name = "most"},
 	{.name = "explain",
 	 .summary = "explain the words of the result; without PID or FILE, print only the explanation"},
-	{.name = "json", .letter = 'j', .summary = "print JSON instead of text"},
+	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/select/2"},
 	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt select 4711", "sample process 4711 for 18 seconds, and say what grows"},
-	{"leakhunt select 4711 -i 10m -n 50 --save night.jsonl", "sample it for 8 hours, and save the samples"},
+	{"leakhunt select 4711 -i 10m -c 50 --save night.jsonl", "sample it for 8 hours, and save the samples"},
 	{"leakhunt select --from night.jsonl --json", "judge the saved samples again, for a program"},
 	{"leakhunt select --before monday.jsonl --after tuesday.jsonl", "did the fix help?"},
 	{"leakhunt select --from a.smaps --from b.smaps --times 0,1h", "compare two saved smaps texts"},
@@ -477,7 +477,7 @@ static const struct lh_usage_example examples[] = {
 
 const struct lh_command lh_cmd_select = {
 	.name = "select",
-	.summary = "say which memory of a process grows, and how to dump it",
+	.summary = "show which memory of a process grows, and how to dump it",
 	.operands = "[PID]",
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_PID,

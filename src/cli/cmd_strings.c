@@ -43,9 +43,7 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 					      const struct lh_strings_request *request)
 {
 	if (request->radix && !request->is_list)
-		return lh_error_hint(
-			lh_error_create(LH_ERROR_USAGE, "--radix is about the column of addresses of --list"),
-			"add --list");
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--radix requires --list"), "add --list");
 	if (request->is_list && request->is_json)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints plain strings, --json the summary"),
 				     "leave one of them out");
@@ -53,14 +51,13 @@ static struct lh_error *refuse_contradictions(const struct lh_arguments *argumen
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints all strings and no symbols"),
 				     "leave out --top and --sysroot, or --list");
 	if (lh_arguments_has(arguments, "all") && (request->is_list || request->is_json))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--all is about the summary for people"),
-				     "leave out --all; --list and --json print all there is");
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--all does not go with --list or --json"),
+				     "leave out --all: --list and --json print everything");
 	if (!request->is_grep && lh_arguments_has(arguments, "around"))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--around is about the strings that --grep shows"),
-				     "add --grep PATTERN");
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--around requires --grep"), "add --grep PATTERN");
 	if (lh_arguments_has(arguments, "region") && (!request->is_process || lh_strings_diff_is_wanted(arguments)))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--region is about the mappings of one process"),
-				     "name a process, or make dumps with `leakhunt dump --region`");
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--region requires one process"),
+				     "name a process, or dump a region with `leakhunt dump --region`");
 	if (request->is_process && request->is_raw)
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "a live process has addresses, not file offsets"),
 				     "leave out --offsets and --raw, or name a file");
@@ -87,7 +84,7 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
 	LH_TRY(read_min_chars(arguments, ret));
-	/* The options' rows name the letters that they take: others don't come here. */
+	/* Parsing has refused all letters but those of the options' rows. */
 	const char *radix = lh_arguments_value(arguments, "radix");
 	const char *encoding = lh_arguments_value(arguments, "encoding");
 	if (radix)
@@ -121,7 +118,7 @@ static void warn_of_unpacking(const struct lh_image *image)
 			lh_image_path(image), lh_format_bytes(lh_image_unpacked_bytes(image), bytes));
 }
 
-/* A file is parsed when all powers but that of opening it, and what belongs to it, are gone. */
+/* The file is parsed confined: leakhunt can then open only the file and what belongs to it. */
 static struct lh_error *open_file(const struct lh_strings_request *request, struct lh_image **ret)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
@@ -151,7 +148,7 @@ static struct lh_error *narrow_to_regions(const struct lh_arguments *arguments, 
 	return lh_image_narrow(image, ranges, range_count);
 }
 
-/* Of a process its memory, files and mappings are opened first: later the kernel would refuse. */
+/* Memory, files and mappings of a process are opened before the confinement, which would refuse them. */
 static struct lh_error *open_process(const struct lh_strings_request *request, struct lh_process **ret_process,
 				     struct lh_image **ret)
 {
@@ -268,75 +265,72 @@ static const struct lh_option options[] = {
 	{.name = "list", .letter = 'l', .summary = "print every string, as GNU strings does, instead of the summary"},
 	{.name = "match",
 	 .argument = "REGEX",
-	 .summary = "take only strings that match REGEX (pcre2pattern), in the summary as in --list",
+	 .summary = "take only strings that match REGEX (pcre2pattern)",
 	 .old_letter = 'm'},
 	{.name = "grep",
 	 .letter = 'g',
 	 .argument = "REGEX",
-	 .summary = "print the strings that match REGEX and those around them in memory, as grep -C does"},
+	 .summary = "print the strings that match REGEX, and their neighbors in memory, as grep -C does"},
 	{.name = "around",
 	 .letter = 'C',
 	 .argument = "N",
-	 .summary = "with --grep: N strings before and after each; 2 when not given"},
+	 .summary = "with --grep: print N strings before and after each match (default: 2)"},
 	{.name = "radix",
 	 .letter = 't',
 	 .argument = "RADIX",
-	 .summary = "with --list: begin each line with the address, in octal, decimal or hexadecimal",
+	 .summary = "with --list: begin each line with the address, in octal (o), decimal (d) or hexadecimal (x)",
 	 .words = "o d x"},
 	{.name = "encoding",
 	 .letter = 'e',
 	 .argument = "ENCODING",
-	 .summary = "7-bit (s), 8-bit (S), 16-bit big or little endian (b, l), 32-bit (B, L) characters, or valid "
-		    "UTF-8 (u); s for --list and u for the summary when not given",
+	 .summary =
+		 "look for characters of 7 bits (s), 8 bits (S), 16 bits big or little endian (b, l), 32 bits (B, L), "
+		 "or valid UTF-8 (u) (default: u; with --list: s)",
 	 .words = "s S b l B L u"},
 	{.name = "offsets",
-	 .summary = "the whole file byte for byte, and its offsets instead of addresses: with --list --show-secrets "
-		    "just what `strings -a -t x` prints"},
+	 .summary =
+		 "scan the whole file, and print offsets instead of addresses: with --list --show-secrets the output "
+		 "of `strings -a -t x`"},
 	{.name = "region",
 	 .letter = 'r',
 	 .argument = "WHAT",
-	 .summary = "of a process only WHAT, as `leakhunt dump --region` takes it: heap, stacks, 0xSTART-0xEND, "
-		    "name:GLOB, "
-		    "... (default: private)",
+	 .summary = "scan only WHAT of a process, as in `leakhunt dump --region`: heap, stacks, 0xSTART-0xEND, "
+		    "name:GLOB, ... (default: private)",
 	 .words = LH_REGION_WORDS " name:...",
 	 .is_repeatable = true},
-	{.name = "raw", .summary = "take the file as plain bytes, even if it is a dump or a core"},
-	{.name = "context", .summary = "of a dump or a process, also what was not asked for: modules' data, files"},
-	{.name = "all", .summary = "print every block of the summary, in place of the table that fits a screen"},
-	{.name = "top",
-	 .argument = "N",
-	 .summary = "rows of each block of the summary, which it prints as --all does (default: 20)"},
-	{.name = "threads",
-	 .argument = "N",
-	 .summary = "use N threads, without a difference in the result; one for each processor when not given"},
+	{.name = "raw", .summary = "read a dump or a core as plain bytes"},
+	{.name = "context", .summary = "also scan the context of a dump or a process: data of modules, files"},
+	{.name = "all", .summary = "print every part of the summary instead of one table"},
+	{.name = "top", .argument = "N", .summary = "show at most N rows in each part; implies --all (default: 20)"},
+	{.name = "threads", .argument = "N", .summary = "use N threads; the result is the same (default: one per CPU)"},
 	{.name = "sysroot",
 	 .argument = "DIR",
-	 .summary = "look for the modules' files below DIR: for a dump of another machine",
+	 .summary = "look for the files of modules below DIR, for a dump of another machine",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "against",
 	 .argument = "FILE|PID",
-	 .summary = "say what there is more than in this one, as `strings FILE|PID DUMP` does",
+	 .summary = "show what grew since this dump: `strings B --against A` is `strings A B`",
 	 .completion = LH_COMPLETE_PID_OR_FILE},
-	{.name = "show-secrets", .summary = "show keys, passwords, tokens and cookies as they are, instead of masked"},
+	{.name = "show-secrets", .summary = "print keys, passwords, tokens and cookies without masking them"},
 	{.name = "json",
 	 .letter = 'j',
-	 .summary = "write the summary as JSON, schema leakhunt/strings/1, of two memories leakhunt/strings-diff/1"},
+	 .summary = "print JSON instead of text, schema leakhunt/strings/1; of two dumps leakhunt/strings-diff/1"},
 	{.name = NULL},
 };
 
 static const struct lh_usage_example examples[] = {
-	{"leakhunt strings dump.bin -n 100", "what the dump consists of, by texts of at least 100 characters"},
+	{"leakhunt strings dump.bin -n 100", "what the dump consists of; only texts of at least 100 characters"},
 	{"leakhunt strings 4711", "the same of a running process, which is not stopped"},
 	{"leakhunt strings --list -t x dump.bin | grep -i token", "every string with its address in the process"},
-	{"leakhunt strings --grep 'Authorization:' -t x dump.bin", "what lies in memory around the headers"},
-	{"leakhunt strings --list --offsets --show-secrets core", "byte for byte what GNU strings -a -t x prints"},
-	{"leakhunt strings monday.bin tuesday.bin", "what the second dump has more than the first, by growth"},
+	{"leakhunt strings --grep 'Authorization:' -t x dump.bin", "which strings lie around these headers in memory"},
+	{"leakhunt strings --list --offsets --show-secrets core", "the output of GNU strings -a -t x, byte for byte"},
+	{"leakhunt strings monday.bin tuesday.bin", "what grew between the two dumps"},
 	{.command = NULL},
 };
 
 const struct lh_command lh_cmd_strings = {
 	.name = "strings",
-	.summary = "say what memory consists of: its texts, its contents, the objects in it",
+	.summary = "show what memory consists of: texts, recognized contents, objects",
 	.operands = "FILE|PID [FILE|PID]",
 	.operands_min = 1,
 	.operands_max = 2,
@@ -344,20 +338,19 @@ const struct lh_command lh_cmd_strings = {
 	.manual = lh_manual_strings,
 	.description =
 		"Reads a dump of leakhunt, a core file of gcore, the kernel or systemd-coredump, any other file, or "
-		"the memory of a running process, and sums up what is in it: recognized contents (TLS records, "
-		"certificates, HTTP, JSON ...), the texts that are repeated most, the objects (of OpenSSL, of classes "
-		"of C++ and Python) by type, and the symbols that its pointers lead to. Programs and libraries may be "
-		"stripped: no debug packages are needed, but what there is of them is used, and debuginfod servers are "
-		"asked when DEBUGINFOD_URLS is set.\n\n"
-		"Of two memories it says what the second one has more than the first.\n\n"
-		"Of a dump what was asked for is read; of a process its private anonymous memory. --context adds "
-		"the rest.\n\n"
+		"the memory of a running process. Summarizes what is in it: recognized contents (TLS records, "
+		"certificates, HTTP, JSON ...), the most repeated texts, objects by type (OpenSSL, C++ and Python "
+		"classes, other libraries), and the symbols that pointers lead to. Programs and libraries may be "
+		"stripped. leakhunt uses debug packages where they are installed, and asks debuginfod servers when "
+		"DEBUGINFOD_URLS is set.\n\n"
+		"Given two dumps or processes, shows what grew between them.\n\n"
+		"Scans the regions that the dump was made of, or the private anonymous memory of a process. --context "
+		"adds the rest.\n\n"
 		"leakhunt masks secrets with '*' in every output unless --show-secrets is given: private keys, TLS "
 		"session secrets, tokens, password hashes, cookies, and passwords in URLs, key=value pairs, command "
 		"lines, SQL and mail logins. `man leakhunt`, SECRETS, lists the forms. Secrets without a recognizable "
 		"form are not masked: protect outputs as you protect the dump.\n\n"
-		"The exit code is 1 when a part could not be read, which is said, or after Ctrl-C, which gives the "
-		"result so far.",
+		"Exit status 1: a part could not be read and is listed, or Ctrl-C ended the scan early.",
 	.options = options,
 	.examples = examples,
 	.run = run_strings,

@@ -23,6 +23,7 @@ static struct lh_error *read_watch_settings(const struct lh_arguments *arguments
 		.metrics_path = lh_arguments_value(arguments, "metrics"),
 		.on_leak = lh_arguments_value(arguments, "on-leak"),
 		.counter = lh_arguments_value(arguments, "counter"),
+		.is_json = lh_arguments_has(arguments, "json"),
 	};
 	const char *save_max = lh_arguments_value(arguments, "save-max");
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
@@ -43,7 +44,7 @@ static struct lh_error *read_watch_settings(const struct lh_arguments *arguments
 /* What belongs to one process has no meaning for all of them. */
 static struct lh_error *check_watch_options(const struct lh_arguments *arguments)
 {
-	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall"};
+	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall", "json"};
 	bool is_all = lh_arguments_has(arguments, "all");
 	if (is_all == (lh_arguments_operand_count(arguments) > 0))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, is_all ? "both PID and --all are given"
@@ -103,6 +104,9 @@ static const struct lh_option options[] = {
 	 .summary = "run COMMAND with sh at each sample; it prints the work done so far"},
 	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
 	{.name = "top", .argument = "N", .summary = "show at most N rows (default: 5)", .old_name = "most"},
+	{.name = "json",
+	 .letter = 'j',
+	 .summary = "print only the result at the end, as JSON, schema leakhunt/select/2"},
 	{.name = NULL},
 };
 

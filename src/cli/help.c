@@ -70,9 +70,11 @@ static void option_help(const struct lh_option *option, size_t width, struct lh_
 	lh_buffer_puts(&text, option->summary);
 	if (option->is_repeatable)
 		lh_buffer_puts(&text, " (repeatable)");
-	if (option->old_name)
+	if (option->old_name && option->old_letter)
+		lh_buffer_printf(&text, " (until 0.2 also --%s, -%c)", option->old_name, option->old_letter);
+	else if (option->old_name)
 		lh_buffer_printf(&text, " (until 0.2 also --%s)", option->old_name);
-	if (option->old_letter)
+	else if (option->old_letter)
 		lh_buffer_printf(&text, " (until 0.2 also -%c)", option->old_letter);
 	if (text.failed) {
 		ret->failed = true;
@@ -270,6 +272,8 @@ void lh_man_command(const struct lh_command *command, struct lh_buffer *ret)
 	for (const struct lh_option *option = command->options; option && option->name; option++)
 		man_option(option, ret);
 	man_sections(ret, command->manual);
+	if (!command->is_hidden)
+		man_sections(ret, lh_manual_shared);
 	man_examples(ret, command->examples);
 	lh_buffer_puts(ret, ".SH SEE ALSO\n.BR leakhunt (1)\n");
 }
@@ -289,5 +293,6 @@ void lh_man_page(struct lh_buffer *ret)
 		roff_text(ret, lh_commands[i]->summary);
 	}
 	man_sections(ret, lh_manual_common);
+	man_sections(ret, lh_manual_shared);
 	lh_buffer_puts(ret, ".SH SEE ALSO\n.BR proc (5),\n.BR ptrace (2),\n.BR gcore (1),\n.BR strings (1)\n");
 }

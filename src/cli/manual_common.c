@@ -1,5 +1,5 @@
 /*
- * manual_common: sections of leakhunt(1) that hold for all commands.
+ * manual_common: sections of leakhunt(1), and those that every command's page repeats.
  */
 #include "manual.h"
 
@@ -11,32 +11,6 @@ const struct lh_manual_section lh_manual_common[] = {
 			       "are `500ms`, `2s`, `10m`, `1.5h`, `3d`. Addresses are hexadecimal. Ranges are "
 			       "half-open: 0xA-0xB includes 0xA and "
 			       "excludes 0xB."},
-	{"EXIT STATUS",
-	 "* 0\n"
-	 "The result is complete.\n\n"
-	 "* 1\n"
-	 "The result is incomplete. Missing parts are listed.\n\n"
-	 "* 2\n"
-	 "The command failed. One line on standard error says what failed and why, mostly with a hint. Nothing "
-	 "half-written stays under its final name.\n\n"
-	 "* 3\n"
-	 "`leakhunt leaks` found lost blocks.\n\n"
-	 "* 64\n"
-	 "The command line is wrong."},
-	{"PERMISSIONS",
-	 "Reading the memory of another process needs the permission to trace it (ptrace(2), \"ptrace access mode "
-	 "checking\").\n\n"
-	 "* root\n"
-	 "CAP_SYS_PTRACE reads every process, also across containers. Use the PID as the host sees it.\n\n"
-	 "* an ordinary user\n"
-	 "Own processes only, and only if /proc/sys/kernel/yama/ptrace_scope is 0. Programs that changed their user or "
-	 "have file capabilities need root.\n\n"
-	 "* file capabilities\n"
-	 "`setcap cap_sys_ptrace,cap_dac_override+ep leakhunt` lets a group of users work without root.\n\n"
-	 "* a container\n"
-	 "Start it with `--cap-add SYS_PTRACE` in the PID namespace of the target. In Kubernetes: `kubectl debug POD "
-	 "--image=IMAGE --target=CONTAINER --profile=sysadmin`.\n\n"
-	 "A process that is traced already (gdb, strace) cannot be stopped a second time. `dump --mode live` works."},
 	{"SECRETS",
 	 "A dump holds what the process knew: passwords, keys, personal data. It is written with mode 0600. "
 	 "Treat it like "
@@ -62,18 +36,61 @@ const struct lh_manual_section lh_manual_common[] = {
 	 "Passwords in URLs, commands (mysql, curl, sshpass, redis-cli, docker login, ldapsearch, smbclient), "
 	 "SQL statements, SMTP, IMAP, POP3, FTP, Redis, netrc and pgpass files.\n\n"
 	 "Secrets without a recognizable form are not masked."},
-	{"ENVIRONMENT", "* NO_COLOR\n"
-			"No colors on a terminal.\n\n"
-			"* TMPDIR\n"
-			"Where one-frame zstd files are unpacked (default: /tmp).\n\n"
-			"* DEBUGINFOD_URLS\n"
-			"Servers that are asked for separate debug files.\n\n"
-			"* LEAKHUNT_KERNEL\n"
-			"Forces a SIMD kernel: scalar, sse2, avx2, avx512. For tests."},
+	{"FILES", "* dump.bin, dump.2.bin ...\n"
+		  "Outputs of `leakhunt dump` without -o: ELF cores, mode 0600.\n\n"
+		  "* COMMAND.PID.TIME/\n"
+		  "Output of `leakhunt PID` without -o, mode 0700: record.jsonl, before.core, after.core, report.json, "
+		  "report.html.\n\n"
+		  "* .NAME.PID.tmp\n"
+		  "An unfinished output on a file system without O_TMPFILE. Remove it if leakhunt was killed.\n\n"
+		  "* share/doc/leakhunt/prometheus-rules.yml\n"
+		  "Alerts on the metrics of `leakhunt watch --metrics`."},
 	{"JSON", "`--json` names its schema in the member `schema`. Members may be added to a schema; none is removed "
 		 "or changed. "
 		 "Keys carry their units: `_bytes`, `_ns`, `_per_hour`. Addresses are strings \"0x...\", since JSON "
 		 "numbers lose bits "
 		 "above 2^53. Unprintable bytes of the target are written `\\xNN`."},
+	{NULL, NULL},
+};
+
+const struct lh_manual_section lh_manual_shared[] = {
+	{"EXIT STATUS",
+	 "* 0\n"
+	 "The result is complete.\n\n"
+	 "* 1\n"
+	 "The result is incomplete. Missing parts are listed.\n\n"
+	 "* 2\n"
+	 "The command failed. One line on standard error says what failed and why, mostly with a hint. Nothing "
+	 "half-written stays under its final name.\n\n"
+	 "* 3\n"
+	 "`leakhunt leaks` found lost blocks.\n\n"
+	 "* 64\n"
+	 "The command line is wrong."},
+	{"PERMISSIONS",
+	 "Reading the memory of another process needs the permission to trace it (ptrace(2), \"ptrace access mode "
+	 "checking\").\n\n"
+	 "* root\n"
+	 "CAP_SYS_PTRACE reads every process, also across containers. Use the PID as the host sees it.\n\n"
+	 "* an ordinary user\n"
+	 "Own processes. All commands but maps, ps, select and watch also need /proc/sys/kernel/yama/ptrace_scope to "
+	 "be 0. Programs that changed their user or have file capabilities need root.\n\n"
+	 "* file capabilities\n"
+	 "`setcap cap_sys_ptrace,cap_dac_override+ep leakhunt` lets users work without root. Whoever runs this file "
+	 "can read every process: allow it to one group (`chgrp`, `chmod 750`).\n\n"
+	 "* a container\n"
+	 "Start it with `--cap-add SYS_PTRACE` in the PID namespace of the target. In Kubernetes: `kubectl debug POD "
+	 "-it --image=IMAGE --target=CONTAINER --profile=sysadmin -- leakhunt 1`.\n\n"
+	 "A process that is traced already (gdb, strace) cannot be stopped a second time. `dump --mode live` works."},
+	{"ENVIRONMENT",
+	 "* NO_COLOR\n"
+	 "Print no colors on a terminal.\n\n"
+	 "* TMPDIR\n"
+	 "Folder of unnamed files: copies of processes for heap, leaks and explain, and unpacked dumps (default: "
+	 "/tmp).\n\n"
+	 "* DEBUGINFOD_URLS\n"
+	 "Servers that leakhunt asks for separate debug files. It keeps them in DEBUGINFOD_CACHE_PATH (default: "
+	 "XDG_CACHE_HOME/debuginfod_client, else ~/.cache/debuginfod_client).\n\n"
+	 "* LEAKHUNT_KERNEL\n"
+	 "SIMD kernel to use, for tests: scalar, sse2, avx2, avx512, neon (default: the best of this CPU)."},
 	{NULL, NULL},
 };

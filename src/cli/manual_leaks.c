@@ -16,7 +16,7 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	 "* possible\nNo plain pointer leads to the block, but a word with a tag in its upper 16 bits does, or one "
 	 "that is "
 	 "mangled with glibc's pointer guard; or memory is missing, so that nobody can tell.\n\n"
-	 "* reachable\nEverything else: in use as far as pointers tell. A container that only grows is reachable."},
+	 "* reachable\nAll other blocks. A container that only grows is reachable."},
 	{"ROOTS",
 	 "General registers of all threads; their stacks from 128 bytes below the stack pointer on; thread-local "
 	 "storage; "

@@ -8,7 +8,7 @@
 /* clang-format off */
 #define VERDICTS \
 	"* leak\n" \
-	"Grows without a bound, as far as its curve tells: no warm-up, step or rise that ended explains it as well.\n\n" \
+	"Grows without a bound: no warm-up, step or rise that ended explains the curve as well.\n\n" \
 	"* growing\n" \
 	"Rises throughout, in fewer than 10 samples: too few to tell a leak from a warm-up.\n\n" \
 	"* plateau\n" \
@@ -22,7 +22,7 @@
 	"* shrinking\n" \
 	"Fell.\n\n" \
 	"* undecided\n" \
-	"The evidence suffices for neither. The reason says how much longer to watch."
+	"Neither growth nor its end is proven. The reason says how much longer to watch."
 /* clang-format on */
 
 const struct lh_manual_section lh_manual_select[] = {
@@ -35,7 +35,7 @@ const struct lh_manual_section lh_manual_select[] = {
 	 "logistic model weighs these and eleven plainer statistics. It was trained on histories with known truth. At "
 	 "0.2 "
 	 "and below nothing leaks; at 0.9 and above (0.8 from 80 samples on) it is a leak.\n\n"
-	 "A leak slower than the noise needs a longer watch (`-i 10m -n 100`). A cache that still fills looks like a "
+	 "A leak slower than the noise needs a longer watch (`-i 10m -c 100`). A cache that still fills looks like a "
 	 "leak "
 	 "until it is full."},
 	{"WHAT COUNTS", "The process's own memory counts: anonymous pages, also while a fork shares them, and what is "

@@ -7,7 +7,7 @@
 #include "command.h"
 #include "leakhunt/watch.h"
 
-#define LH_MAX_STALL_SUMMARY "hold up the mmap of the process for that long at most (default 5ms)"
+#define LH_MAX_STALL_SUMMARY "hold up mmap calls of the process for at most TIME (default: 5ms)"
 
 /* *ret keeps its default when the option was not given. */
 struct lh_error *lh_sampling_max_stall(const struct lh_arguments *arguments, uint64_t *ret) LH_NODISCARD;

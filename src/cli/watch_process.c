@@ -81,7 +81,8 @@ static struct lh_error *print_line(const struct watch *watch)
 	return lh_print(&line);
 }
 
-static struct lh_error *put_result(struct watch *watch, struct lh_style style, struct lh_buffer *ret)
+/* The result so far; `style` NULL: as JSON. */
+static struct lh_error *put_result(struct watch *watch, const struct lh_style *style, struct lh_buffer *ret)
 {
 	struct lh_forecast forecast;
 	struct lh_runtime_facts facts = lh_runtime_facts_make(&watch->selection, watch->allocator);
@@ -96,7 +97,10 @@ static struct lh_error *put_result(struct watch *watch, struct lh_style style, s
 		.saved_path = watch->settings->save_path,
 		.is_complete = !watch->sampling.is_partial,
 	};
-	lh_report_select_text(&report, style, ret);
+	if (style)
+		lh_report_select_text(&report, *style, ret);
+	else
+		lh_report_select_json(&report, ret);
 	return lh_buffer_status(ret);
 }
 
@@ -126,7 +130,8 @@ static struct lh_error *draw_chart(struct watch *watch)
 	LH_TRY(lh_report_chart(&watch->selection, watch->selection.total.series.items, size, &text));
 	lh_report_chart_axis(&watch->selection, size, &text);
 	lh_buffer_puts(&text, "\n");
-	LH_TRY(put_result(watch, lh_terminal_style(), &text));
+	struct lh_style style = lh_terminal_style();
+	LH_TRY(put_result(watch, &style, &text));
 	put_status(watch, status, sizeof(status));
 	return lh_screen_show(&text, status);
 }
@@ -160,7 +165,8 @@ static struct lh_error *judge_samples(struct watch *watch)
 {
 	lh_selection_deinit(&watch->selection);
 	LH_TRY(lh_selector_judge(watch->sampling.selector, &watch->selection));
-	LH_TRY(lh_screen_is_on() ? draw_chart(watch) : print_line(watch));
+	if (!watch->settings->is_json)
+		LH_TRY(lh_screen_is_on() ? draw_chart(watch) : print_line(watch));
 	act_process(watch);
 	return NULL;
 }
@@ -194,8 +200,10 @@ static struct lh_error *follow_process(struct watch *watch)
 static struct lh_error *print_result(struct watch *watch)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	lh_buffer_puts(&text, watch->is_terminal ? "" : "\n");
-	LH_TRY(put_result(watch, lh_terminal_style(), &text));
+	struct lh_style style = lh_terminal_style();
+	bool is_json = watch->settings->is_json;
+	lh_buffer_puts(&text, watch->is_terminal || is_json ? "" : "\n");
+	LH_TRY(put_result(watch, is_json ? NULL : &style, &text));
 	return lh_print(&text);
 }
 
@@ -213,7 +221,8 @@ struct lh_error *lh_watch_process(const struct lh_process *process, const struct
 	LH_TRY(lh_sampling_begin(process, &options, &watch.sampling));
 	if (settings->save_path)
 		LH_TRY(lh_record_log_open(settings->save_path, process, settings->save_max_bytes, &watch.sampling.log));
-	lh_screen_begin();
+	if (!settings->is_json)
+		lh_screen_begin();
 	struct lh_error *error = follow_process(&watch);
 	lh_screen_end();
 	if (watch.sampling.sample_count < 2)

@@ -47,6 +47,16 @@ openmetrics() {
 	assert_sample_unharmed
 }
 
+@test "--json: the result alone, as select prints it" {
+	start_sample heap_leak --auto 20
+	watch "$SAMPLE_PID" -i 50ms --for 1500ms --json
+	[ "$status" -eq 0 ]
+	jq -e --argjson pid "$SAMPLE_PID" '.schema == "leakhunt/select/2" and .pid == $pid and .samples >= 2' <<<"$output"
+	watch --all --json
+	[ "$status" -eq 64 ]
+	[[ $stderr == *'--json goes with a PID'* ]]
+}
+
 @test "a record goes on, is mended when torn, and is not another process's" {
 	start_sample steady
 	watch "$SAMPLE_PID" -i 10ms --for 100ms --save record
