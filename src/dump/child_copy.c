@@ -1,7 +1,7 @@
 /*
- * child_copy: mode child. Freezes the target, has it fork, lets it go, and copies the child. Input: a job
- * that is prepared; output: its plan, layout and threads, all of the instant of the fork. What a child does
- * not inherit, or shares, is copied in the pause, as much as a pause bears.
+ * child_copy: mode child. Freezes the target, makes it fork, lets it continue, and copies the child. Input: a prepared
+ * job. Output: its plan, layout and threads, all of the instant of the fork. Memory that a child does not inherit, and
+ * shared memory, is copied in the pause, up to a limit.
  */
 #include "child_refusal.h"
 #include "dump/copy/final_set.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Some 10 ms (measured on Linux 6.18: 4 to 6 GB/s into memory that is there). */
+/* About 10 ms (Linux 6.18: 4 to 6 GB/s into memory that is resident). */
 #define ASIDE_BYTES_MAX (32 * LH_MIB)
 
 /* Where the pages of an extent are taken from. */
@@ -87,7 +87,7 @@ static enum source source_wanted(const struct child_copy *copy, const struct lh_
 	return extent->region->is_shared ? SOURCE_SHARED : SOURCE_CHILD;
 }
 
-/* Sets extents aside that would else come from `source`, as long as there is room. */
+/* Sets aside extents that would come from `source`, while they fit. */
 static struct lh_error *set_aside(struct child_copy *copy, enum source source, uint64_t *room_bytes)
 {
 	const struct lh_plan *plan = &copy->job->plan;
@@ -155,9 +155,7 @@ static struct lh_error *fork_frozen(struct child_copy *copy)
 
 /* ---------------------------------------------------------------- after it goes on */
 
-/*
- * madvise(2) may have been called after the flags were read: the child itself shows what it did not inherit.
- */
+/* The program may call madvise(2) after the flags were read: only the child shows what it did not inherit. */
 static void recheck_sources(struct child_copy *copy)
 {
 	const struct lh_plan *plan = &copy->job->plan;
@@ -182,8 +180,8 @@ static struct lh_error *find_aside(const struct child_copy *copy, const struct l
 }
 
 /*
- * Page tables of a mapping are not copied where the child can find its pages by itself: a file's, of which none
- * was ever written (mm/memory.c vma_needs_copy).
+ * The kernel copies no page tables of a file mapping without written pages: the child faults them in itself
+ * (mm/memory.c, vma_needs_copy).
  */
 static struct lh_error *find_in_child(const struct child_copy *copy, const struct lh_extent *extent,
 				      struct lh_page_runs *ret)
@@ -227,7 +225,7 @@ static struct lh_error *lose_range(struct dump_job *job, struct lh_range range)
 	return lh_gaps_add(&job->receipt.gaps, range.start, range.end, LH_GAP_NOT_INHERITED);
 }
 
-/* What of an extent is copied now: the child's pages, and what it shares. The rest is there, or lost. */
+/* Copies now: the child's own pages, and what it shares. The rest is copied already, or lost. */
 static struct lh_error *collect_extent(struct child_copy *copy, const struct lh_extent *extent,
 				       struct lh_page_runs *ret)
 {
@@ -270,7 +268,7 @@ static struct lh_error *copy_child(struct child_copy *copy)
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	job->copy.lost_bytes = 0;
 	LH_TRY(collect_runs(copy, &runs));
-	/* A snapshot that went before has given pages their places. */
+	/* An abandoned snapshot has given pages their places. */
 	bool has_places = job->places.pieces.count != 0;
 	if (has_places)
 		LH_TRY(lh_places_add(&job->places, &job->plan.pages));
@@ -308,7 +306,7 @@ static struct lh_error *tell_shared(struct child_copy *copy)
 	return NULL;
 }
 
-/* Swapped pages that were read have got places behind all others. */
+/* Swapped pages that were read have places behind all others. */
 static struct lh_error *finish_layout(struct dump_job *job)
 {
 	if (job->places.pieces.count) {

@@ -1,6 +1,6 @@
 /*
- * child_refusal: what must not be forked behind its back. Input: a process and its mappings with usage;
- * output: nothing, or the reason. It looks at everything before the target is touched.
+ * child_refusal: when a fork would harm the target. Input: a process and its mappings with usage. Output: NULL, or the
+ * reason. Checks everything before the target is touched.
  */
 #include "child_refusal.h"
 
@@ -10,14 +10,17 @@ static struct lh_error *refuse_namespace(const struct lh_process *process)
 {
 	if (lh_process_forks_into_own_pid_namespace(process))
 		return NULL;
-	/* The first child there would be that namespace's init, and its end the end of all forking. */
+	/*
+	 * The first child there would be the namespace's init: when it ends, no more forks are possible
+	 * (pid_namespaces(7)).
+	 */
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "its children would be in another pid namespace");
 }
 
 /*
- * A monitor that asked for fork events holds up clone until it has read one (userfaultfd(2)), and may be one
- * of the threads that stand still. A written hugetlbfs page needs a spare one, and where none is reserved
- * the target gets SIGBUS (mm/hugetlb.c hugetlb_wp).
+ * A userfaultfd monitor that asked for fork events blocks clone until it has read the event (userfaultfd(2)), and the
+ * monitor may be a stopped thread. A written hugetlbfs page needs a spare one; without a reserved one the target gets
+ * SIGBUS (mm/hugetlb.c, hugetlb_wp).
  */
 static struct lh_error *refuse_region(const struct lh_region *region)
 {

@@ -1,7 +1,7 @@
 /*
- * dump: the order of things. Everything that can fail for reasons of ours (the words, the output
- * file, the disk, memory) is tried before the target is touched; what must be of one instant is done
- * while it stands still; all else after it goes on. An error anywhere leaves nothing on disk.
+ * dump: the order of the steps. Everything that can fail on leakhunt's side (options, output file, disk, memory) is
+ * tried before the target is touched. What must be of one instant is done in the pause, the rest after it. After an
+ * error nothing is left on disk.
  */
 #include "dump/copy/ticker.h"
 #include "dump/core/compress.h"
@@ -49,7 +49,7 @@ static struct lh_error *check_disk(struct dump_job *job)
 	uint64_t needed_bytes = lh_limits_disk_bytes(&job->plan, job->options, job->tasks.tasks.count);
 	if (job->spool_fd >= 0)
 		needed_bytes += lh_limits_compress_bytes(needed_bytes, lh_compress_gives_back(job->spool_fd));
-	/* Half: when the log is put in place, all of its pages may be new, and need room there, too. */
+	/* Half of the disk: replaying the log may need a new place for each of its pages. */
 	job->log.room_bytes = (free_bytes - lh_min_u64(free_bytes, needed_bytes)) / 2;
 	return lh_limits_check_disk(job->options->path, needed_bytes, free_bytes);
 }
@@ -63,7 +63,7 @@ static struct lh_error *prepare_dump(struct dump_job *job)
 	return lh_patience_check();
 }
 
-/* Children of the target that are there because leakhunt was killed. They must not keep it from dumping. */
+/* Children that an earlier, killed leakhunt left in the target. They must not prevent a dump. */
 static void reap_leftovers(struct dump_job *job)
 {
 	size_t count = 0;
@@ -117,7 +117,7 @@ static struct lh_error *copy_memory(struct dump_job *job)
 
 /* ---------------------------------------------------------------- after it goes on */
 
-/* A snapshot copies pages more than once: what counts is what it holds in the end. */
+/* A snapshot copies pages more than once: count what it holds in the end. */
 static uint64_t copied_bytes(const struct dump_job *job)
 {
 	if (!job->places.pieces.count)
@@ -142,7 +142,7 @@ static struct lh_error *fill_receipt(struct dump_job *job)
 {
 	struct lh_receipt *receipt = &job->receipt;
 	lh_gaps_normalize(&receipt->gaps);
-	/* The process may have ended by now: then nobody can tell. */
+	/* The process may have ended by now: then this is unknown. */
 	lh_error_destroy(lh_plan_count_left_out(job->process, &job->plan, receipt->left_out_bytes));
 	receipt->pid = lh_process_pid(job->process);
 	snprintf(receipt->command, sizeof(receipt->command), "%s", lh_process_command(job->process));
@@ -178,7 +178,7 @@ static struct lh_error *write_headers(struct dump_job *job)
 	return lh_core_finish(&capture, fd);
 }
 
-/* After the pause, and after the spool is complete: the target has no part in it. */
+/* After the pause, with a complete spool: the target is not involved. */
 static struct lh_error *compress_file(struct dump_job *job)
 {
 	struct stat status;

@@ -1,6 +1,6 @@
 /*
- * frozen: what becomes of a dump whose target is held by a cgroup freezer: docker pause, systemctl freeze. Input: the
- * freezer; output: the mode that works all the same, or why none does. It waits for nothing.
+ * frozen: dumps of targets that a cgroup freezer holds: docker pause, systemctl freeze. Input: the freezer. Output: the
+ * mode that still works, or why none does. Waits for nothing.
  */
 #include "frozen.h"
 

@@ -1,7 +1,6 @@
 /*
- * limits: compares what a dump needs with what disk, machine and cgroups have left. Input: the plan
- * and the numbers of the kernel; output: nothing, or the reason why not. It touches neither the
- * target nor the disk.
+ * limits: compares what a dump needs with what disk, machine and cgroups have left. Input: the plan and the kernel's
+ * numbers. Output: NULL, or the reason for refusing. Touches neither the target nor the disk.
  */
 #include "limits.h"
 
@@ -55,7 +54,7 @@ struct lh_error *lh_limits_judge_final(uint64_t bytes, const struct lh_cgroup_li
 				       const struct lh_system_memory *memory)
 {
 	uint64_t left_bytes = lh_limit_left(&own->memory);
-	/* 0: a kernel before 3.14, which does not say. */
+	/* 0: a kernel before 3.14, which has no such field. */
 	if (memory->available_bytes)
 		left_bytes = lh_min_u64(left_bytes, memory->available_bytes);
 	if (bytes <= left_bytes)
@@ -125,7 +124,7 @@ static struct lh_error *judge_memory(const char *what, uint64_t needed_bytes, co
 		LH_TRY(lh_buffer_status(&who));
 		return lacks_memory(what, who.data, left_bytes, needed_bytes);
 	}
-	/* 0: a kernel before 3.14, which does not say. */
+	/* 0: a kernel before 3.14, which has no such field. */
 	if (memory->available_bytes && memory->available_bytes < needed_bytes)
 		return lacks_memory(what, "the machine", memory->available_bytes, needed_bytes);
 	return NULL;

@@ -1,7 +1,7 @@
 /*
- * preview: what a dump would do, planned by the same code and stopped before anything is touched.
- * Input: process and options of a dump; output: the plan, the modes that would work, and what it
- * would take. It makes no file, and stops, traces or writes nothing.
+ * preview: what a dump would do. Plans with the same code, and stops before touching anything. Input: process and
+ * options of a dump. Output: the plan, the modes that would work, and the cost. Creates no file. Stops, traces and
+ * writes nothing.
  */
 #include "child_refusal.h"
 #include "dump/plan/plan.h"
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Measured on Linux 6.18, two cores: stopped, 0.43 s a GB written; looking at pages, 0.7 ms a GB; forking, 15. */
+/* Measured on Linux 6.18, two CPUs: stopped, 0.43 s per GB written; looking at pages, 0.7 ms per GB; forking, 15 ms. */
 #define STOPPED_NS_PER_MIB ((uint64_t)450 * 1000)
 #define LOOK_NS_PER_MIB    ((uint64_t)730)
 #define FORK_NS_PER_MIB    ((uint64_t)15 * 1000)
@@ -24,7 +24,7 @@
 /* Why a mode would not work; NULL when it does. */
 typedef struct lh_error *mode_checker(const struct dump_job *job);
 
-/* Opening `mem` asks the kernel the same as tracing does (ptrace(2), PTRACE_MODE_ATTACH). */
+/* Opening `mem` needs the same permission as tracing (ptrace(2), PTRACE_MODE_ATTACH). */
 static struct lh_error *check_stop(const struct dump_job *job)
 {
 	LH_TRY(lh_frozen_refuse_stop(job->process, &job->freezer));
@@ -123,7 +123,7 @@ static enum lh_dump_mode mode_instead(const struct lh_preview *preview, enum lh_
 	return asked == LH_DUMP_SNAPSHOT && child && child->works ? LH_DUMP_CHILD : LH_DUMP_STOP;
 }
 
-/* A snapshot that is not possible becomes a child, and a child a stop; all else fails as the dump would. */
+/* An impossible snapshot becomes a child, and an impossible child a stop; everything else fails as the dump would. */
 static struct lh_error *choose_mode(const struct dump_job *job, struct lh_preview *preview)
 {
 	if (job->mode != LH_DUMP_LIVE)

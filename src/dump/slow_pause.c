@@ -1,6 +1,6 @@
 /*
- * slow_pause: which pause --max-pause and --on-slow allow, and whether a mode that is used instead of the asked one
- * stays below it. Stops nothing.
+ * slow_pause: the pause that --max-pause and --on-slow allow, and whether a fallback mode stays below it. Stops
+ * nothing.
  */
 #include "dump_job.h"
 

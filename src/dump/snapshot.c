@@ -1,7 +1,7 @@
 /*
- * snapshot: copies memory while the target runs, pass by pass what was written meanwhile, and stops it
- * only for the rest, which goes to memory. Input: a job that is prepared; output: its plan, layout and
- * threads, all of the instant of that stop.
+ * snapshot: copies memory while the target runs, then pass by pass what was written meanwhile. Stops the target only
+ * for the rest, which goes to memory. Input: a prepared job. Output: its plan, layout and threads, all of the instant
+ * of the stop.
  */
 #include "snapshot.h"
 
@@ -19,7 +19,7 @@
 enum { PASSES_MAX = 20, STALLS_MAX = 3, TRIES_MAX = 5, KEPT_RUNS_MAX = 65536 };
 #define LONG_PASS_NS LH_NS_PER_S
 
-/* Room for the last set: had as soon as so much is enough, which is twice what is copied in 10 ms. */
+/* The final buffer is allocated once this much suffices: twice what 10 ms can copy. */
 #define FINAL_BYTES_EARLY (32 * LH_MIB)
 #define FINAL_BYTES_MIN   (4 * LH_MIB)
 
@@ -49,8 +49,8 @@ static uint64_t untracked_bytes(const struct lh_plan *plan)
 }
 
 /*
- * The mappings are read before the plan is made from them, and tracked after: whatever changes in between
- * makes the next text differ from the kept one.
+ * Mappings are read before the plan is made, and tracked after it: a change in between makes the next text differ from
+ * the kept one.
  */
 static struct lh_error *plan_anew(struct lh_snapshot *snapshot)
 {
@@ -69,7 +69,7 @@ static struct lh_error *plan_anew(struct lh_snapshot *snapshot)
 	return NULL;
 }
 
-/* Adds the runs to what was taken before, which most of them are part of. */
+/* Adds the runs to what was taken before. Most runs are part of it. */
 static struct lh_error *note_taken(struct dump_job *job, const struct lh_page_runs *runs)
 {
 	struct lh_ranges fresh LH_CLEANUP(lh_ranges_deinit) = {0};
@@ -97,7 +97,7 @@ static struct lh_error *take_written(struct lh_snapshot *snapshot, uint64_t *ret
 	return NULL;
 }
 
-/* Time of this thread only: the disk, which it may wait for, has no part in the pause. */
+/* CPU time of this thread only: waiting for the disk is no part of the pause. */
 static uint64_t own_time_ns(void)
 {
 	struct timespec now;
@@ -119,7 +119,7 @@ static struct lh_error *copy_taken(struct lh_snapshot *snapshot, uint64_t bytes)
 	return NULL;
 }
 
-/* The look is the one of the pause, and so tells how long that takes. */
+/* The pause looks in the same way: this measures how long it will take. */
 static struct lh_error *guess_left(struct lh_snapshot *snapshot)
 {
 	struct lh_dirty_tracker *tracker = snapshot->tracker;
@@ -131,8 +131,8 @@ static struct lh_error *guess_left(struct lh_snapshot *snapshot)
 }
 
 /*
- * Later passes go to the log: the disk must be faster than the target writes. Where it has no room for one, the log is
- * put in its place first, and the pass after it.
+ * Later passes go to the log: the disk must be faster than the target writes. When the disk has no room for one more
+ * pass, the log is replayed first, and the next pass starts a new one.
  */
 static struct lh_error *choose_file(struct lh_snapshot *snapshot, uint64_t bytes)
 {
@@ -164,8 +164,8 @@ static struct lh_error *run_pass(struct lh_snapshot *snapshot)
 }
 
 /*
- * Half of what is allowed, and most of that no longer for what was written, which is all that another pass could
- * lessen. Or as short as the stop that another pass would cost: that saves nothing.
+ * Short enough: at most half of --max-pause, of which copying dirty pages (all that another pass can reduce) is at most
+ * a quarter. Or as short as the stop that another pass would cost, which saves nothing.
  */
 static bool is_short_enough(const struct lh_snapshot *snapshot)
 {
@@ -174,7 +174,7 @@ static bool is_short_enough(const struct lh_snapshot *snapshot)
 								lh_snapshot_final_copy_ns(snapshot) <= pause_ns / 4);
 }
 
-/* A pass that lessens nothing may be bad luck; a long one is not tried again. */
+/* A pass without progress may be bad luck; a long one is not repeated. */
 static bool is_stalled(const struct lh_snapshot *snapshot, size_t *stalls)
 {
 	const struct lh_receipt *receipt = &snapshot->job->receipt;
@@ -183,7 +183,7 @@ static bool is_stalled(const struct lh_snapshot *snapshot, size_t *stalls)
 	return *stalls >= STALLS_MAX || (*stalls && last->elapsed_ns > LONG_PASS_NS);
 }
 
-/* What the last set has to hold, with some of what is written before the stop. */
+/* The size of the final set, with an allowance for writes before the stop. */
 static uint64_t final_room_bytes(const struct lh_snapshot *snapshot)
 {
 	return lh_max_u64(FINAL_BYTES_MIN, snapshot->untracked_bytes + 2 * snapshot->left_bytes);
@@ -214,8 +214,8 @@ static struct lh_error *run_passes_while_they_help(struct lh_snapshot *snapshot)
 }
 
 /*
- * At least one. Touching memory takes long, and the target writes meanwhile: so room for more is made once, and passes
- * go on after that.
+ * At least one pass. Touching memory takes long, and the target writes meanwhile: so the buffer grows once, and passes
+ * continue after it.
  */
 static struct lh_error *run_passes(struct lh_snapshot *snapshot)
 {
@@ -237,7 +237,7 @@ static struct lh_error *write_final(struct lh_snapshot *snapshot)
 	LH_TRY(lh_final_set_write(&snapshot->final, &job->copy));
 	LH_TRY(lh_swapped_copy(job));
 	job->receipt.final_bytes = snapshot->final.used_bytes;
-	/* Only what is lost in the end: passes before may have met gaps that are none any more. */
+	/* Only final losses: gaps of earlier passes may have been filled since. */
 	job->copy.lost_bytes = lh_gaps_bytes(&job->receipt.gaps);
 	LH_TRY(lh_gaps_of_plan(&job->plan, &job->receipt.gaps));
 	lh_layout_deinit(&job->layout);
@@ -272,8 +272,8 @@ static uint64_t allowed_ns(const struct lh_snapshot *snapshot, enum lh_slow_answ
 }
 
 /*
- * Until a stop is short enough. One that finds too much is given up at once, and passes go on; after some of those, it
- * is as --on-slow says. *ret_is_done: a child was copied instead.
+ * Repeats until a stop is short enough. A stop that finds too much lets the target go at once, and passes continue.
+ * After some of those --on-slow decides. *ret_is_done: a child was copied instead.
  */
 static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is_done)
 {
@@ -290,8 +290,9 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 		lh_fault_point("snapshot-judged");
 		LH_TRY(lh_write_behind_check(snapshot->job->copy.writer));
 		LH_TRY(lh_snapshot_finish(snapshot, allowed_ns(snapshot, answer, tries), &is_copied));
-		/* So many threads that to stop them takes too long, which was accepted: the next stop would be no
-		 * shorter. */
+		/*
+		 * Stopping this many threads takes too long, and that was accepted: the next stop would be no shorter.
+		 */
 		if (answer == LH_SLOW_ACCEPTED &&
 		    snapshot->job->receipt.parts.stop_ns > snapshot->job->options->max_pause_ns)
 			tries = TRIES_MAX;
@@ -314,7 +315,7 @@ static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 	return NULL;
 }
 
-/* What tracking has cost the target, to what the receipt says already. */
+/* Adds the cost of tracking to the receipt. */
 static void charge_stop(struct lh_snapshot *snapshot)
 {
 	struct lh_receipt *receipt = &snapshot->job->receipt;

@@ -1,6 +1,6 @@
 /*
- * snapshot_file: takes out of a snapshot's file what passes have copied and the target then gave back. Input: the
- * plan of the stop, and all that was taken; output: holes in the file. It runs long after the pause.
+ * snapshot_file: removes from a snapshot's file what passes copied and the target then gave back. Input: the plan of
+ * the stop, and all pages taken. Output: holes in the file. Runs after the pause.
  */
 #include "dump/plan/ranges.h"
 #include "dump_job.h"
@@ -17,7 +17,7 @@ static struct lh_error *clear_snapshot_file(int fd, const char *what, uint64_t o
 	return NULL;
 }
 
-/* A range of stale pages, each of which has its place. */
+/* A range of stale pages; each has its place in the file. */
 static struct lh_error *clear_range(const struct dump_job *job, int fd, struct lh_range range)
 {
 	while (range.start < range.end) {

@@ -1,7 +1,7 @@
 /*
- * snapshot_pause: the stop at the end of a snapshot. Input: what passes have copied; output: plan, threads and the
- * last pages, all of one instant, in memory. In the pause nothing is written, and nothing waited for; memory is touched
- * and lists are sorted before it.
+ * snapshot_pause: the stop at the end of a snapshot. Input: what passes have copied. Output: plan, threads and the last
+ * pages, all of one instant, in memory. The pause writes nothing and waits for nothing: memory is touched, and lists
+ * are sorted, before it.
  */
 #include "leakhunt/fault_point.h"
 #include "leakhunt/threads.h"
@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-/* Without stacks asked for or taken along, a stack pointer has nothing to lie in. */
+/* Stack pointers matter only when stacks are dumped, or added as context. */
 static bool wants_stacks(const struct lh_dump_options *options)
 {
 	const uint32_t stacks = UINT32_C(1) << LH_REGION_MAIN_STACK | UINT32_C(1) << LH_REGION_THREAD_STACK;
@@ -41,7 +41,7 @@ static bool holds_stack_pointers(const struct dump_job *job)
 	return true;
 }
 
-/* Pages that are there, unwritten, and of which no pass has a copy: mapped or readable only lately. */
+/* Present, unwritten pages that no pass has copied: mapped, or made readable, since. */
 static struct lh_error *find_uncopied(const struct lh_snapshot *snapshot, struct lh_ranges *ret)
 {
 	const struct lh_plan *plan = &snapshot->job->plan;
@@ -54,7 +54,7 @@ static struct lh_error *find_uncopied(const struct lh_snapshot *snapshot, struct
 	return NULL;
 }
 
-/* The time since *since_ns, from which the next lap begins. */
+/* The time since *since_ns, which becomes now. */
 static uint64_t lap_ns(uint64_t *since_ns)
 {
 	uint64_t begun_ns = *since_ns;
@@ -62,7 +62,7 @@ static uint64_t lap_ns(uint64_t *since_ns)
 	return *since_ns - begun_ns;
 }
 
-/* What must be of one instant, beside registers. */
+/* What must be of one instant, besides registers. */
 static struct lh_error *look_snapshot_pause(struct lh_snapshot *snapshot, struct lh_ranges *ret_uncopied)
 {
 	struct dump_job *job = snapshot->job;
@@ -93,7 +93,7 @@ static uint64_t bytes_to_copy(const struct lh_snapshot *snapshot, const struct l
 	return bytes;
 }
 
-/* More was written since the last look than was thought: whether copying it holds the target for too long. */
+/* More was written since the last look than expected: whether copying it would stop the target for too long. */
 static bool is_too_much(struct lh_snapshot *snapshot, const struct lh_ranges *uncopied, uint64_t begun_ns,
 			uint64_t allowed_ns)
 {
@@ -103,7 +103,7 @@ static bool is_too_much(struct lh_snapshot *snapshot, const struct lh_ranges *un
 		return false;
 	snapshot->refused_ns = lh_max_u64(pause_ns, allowed_ns + 1);
 	snapshot->left_bytes = bytes - lh_min_u64(bytes, snapshot->untracked_bytes);
-	/* The plan may be one of this stop only: made anew by the next pass. */
+	/* The plan may be of this stop only: the next pass makes it again. */
 	lh_buffer_deinit(&snapshot->maps);
 	return true;
 }

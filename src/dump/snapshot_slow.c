@@ -1,6 +1,6 @@
 /*
- * snapshot_slow: what becomes of a snapshot whose stop would be longer than --max-pause. Input: the expected pause and
- * --on-slow; output: the mode it goes on in, said before anything is stopped for it.
+ * snapshot_slow: what happens when a snapshot's stop would exceed --max-pause. Input: the expected pause and --on-slow.
+ * Output: the mode in which the snapshot continues, announced before anything is stopped for it.
  */
 #include "child_refusal.h"
 #include "snapshot.h"
@@ -36,7 +36,7 @@ static struct lh_error *accept_longer(const struct lh_snapshot *snapshot, const 
 	return NULL;
 }
 
-/* A child that is refused becomes a longer pause, and is not asked for again. Its plan is not that of the passes. */
+/* A refused child becomes a longer pause, and is not tried again. A child's plan is not that of the passes. */
 static struct lh_error *fork_instead(struct lh_snapshot *snapshot, const char *expected, const char *allowed,
 				     enum lh_slow_answer *ret)
 {

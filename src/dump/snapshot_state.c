@@ -1,5 +1,5 @@
 /*
- * snapshot_state: what a snapshot in progress knows: its mappings, and how long its last stop will take.
+ * snapshot_state: the state of a snapshot in progress: its mappings, and the expected length of its final stop.
  */
 #include "snapshot.h"
 

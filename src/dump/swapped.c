@@ -1,14 +1,14 @@
 /*
- * swapped: the pages that were in swap when all others were copied. Reading one brings it back into
- * the target's memory (in mode child: into the child's), so it is done only on request, and last. In mode
- * stop the target still stands, and a child does not run; else it runs, and a page is taken only while it is still in
- * swap: nobody has touched it.
+ * swapped: pages that were in swap when all others were copied. Reading one brings it back into the target's memory
+ * (mode child: into the child's), so leakhunt reads them last, and only on request. In mode stop the target is still
+ * stopped, and a child never runs. Otherwise the target runs, and leakhunt takes a page only while it is still in swap,
+ * untouched.
  */
 #include "dump_job.h"
 
 #include <stdlib.h>
 
-/* Between looking at a piece and having read it, a page of it may be written to: the shorter, the better. */
+/* A page may be written between looking at a piece and reading it: short pieces make this rare. */
 #define PIECE_BYTES (256 * LH_KIB)
 
 static struct lh_error *collect_swapped(const struct lh_plan *plan, struct lh_page_runs *ret)
@@ -31,7 +31,7 @@ static struct lh_error *add_changed(struct dump_job *job, uint64_t start, uint64
 	return lh_gaps_add(&job->receipt.gaps, start, end, LH_GAP_CHANGED);
 }
 
-/* Of a piece, the pages that are still in swap are to be read; the others have changed, or are gone. */
+/* Of a piece, only pages that are still in swap are read; the others have changed, or are gone. */
 static struct lh_error *sort_out(struct dump_job *job, struct lh_range piece, const struct lh_page_runs *now,
 				 struct lh_page_runs *ret)
 {
@@ -71,7 +71,7 @@ static struct lh_error *copy_running(struct dump_job *job, const struct lh_page_
 	return NULL;
 }
 
-/* From now on the plan holds them as it holds the others. */
+/* From now on the plan holds them like all others. */
 static void count_as_present(struct lh_plan *plan)
 {
 	for (size_t i = 0; i < plan->pages.runs.count; i++) {

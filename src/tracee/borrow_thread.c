@@ -1,7 +1,7 @@
 /*
- * borrow_thread: finds a thread that can run a job for us, and gives it back as it was. Input: a frozen or a
- * running process, and what is to be done; output: that it was done once, or why no thread could. It decides
- * which thread; how a job is run safely is remote_syscall's business.
+ * borrow_thread: finds a thread that can run a job for leakhunt, and restores it. Input: a frozen or a running process,
+ * and a job. Output: the job was done once, or why no thread could do it. Decides which thread; remote_syscall decides
+ * how a job runs safely.
  */
 #include "borrow_thread.h"
 
@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* One that can't be used is passed over, but not a thousand of them. */
+/* Threads that cannot be used are skipped, up to this many. */
 enum { THREADS_MAX = 16 };
 
 #define BRIEF_PATIENCE_NS (100 * LH_NS_PER_MS)
@@ -23,7 +23,7 @@ struct borrowing {
 	const struct lh_slot_job *job;
 	lh_borrowed_work *work;
 	void *context;
-	bool is_begun; /* a thread was used: no other one is, whatever came of it */
+	bool is_begun; /* a thread was used: no other one is, whatever the result */
 };
 
 static struct lh_error *use_thread(struct borrowing *borrowing, struct lh_freeze *freeze, pid_t tid)

@@ -26,13 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A thread that had been told to fork when we died does so by itself: so long until the child shows. */
+/* A thread that was told to fork when leakhunt died still forks: wait this long for the child to appear. */
 #define BIRTH_PATIENCE_NS (5 * LH_NS_PER_S)
 #define DEATH_PATIENCE_NS (30 * LH_NS_PER_S)
 
 struct lh_child_guard {
 	pid_t pid;
-	int fd; /* of a socket pair: the guard reads requests from its end, and the end of leakhunt */
+	int fd; /* of a socket pair: the guard reads requests, and sees the end of leakhunt */
 };
 
 enum { REQUESTS_FD = 3 }; /* in the guard */
@@ -67,13 +67,13 @@ struct guarded {
 
 /* ---------------------------------------------------------------- in the guard */
 
-/* Not to be ended or stopped by what ends or stops leakhunt (Ctrl-C, a closed terminal), and to hold nothing of its. */
+/* Detached from what ends or stops leakhunt (Ctrl-C, a closed terminal), and from its descriptors. */
 static void become_guard(int socket_fd)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(signals); i++)
 		signal(signals[i], SIG_IGN);
-	setpgid(0, 0); /* not setsid(2), which makes a group of its own for the scheduler, too (sched(7), autogroup) */
+	setpgid(0, 0); /* not setsid(2), which also makes a scheduling group (sched(7), autogroup) */
 	prctl(PR_SET_NAME, "leakhunt-guard");
 	if (socket_fd != REQUESTS_FD)
 		dup2(socket_fd, REQUESTS_FD);
@@ -92,7 +92,7 @@ static bool is_listed(const struct lh_quiet_children *children, pid_t pid)
 	return false;
 }
 
-/* Whether there is a quiet child that was not there before. */
+/* Whether there is a new quiet child. */
 static bool has_new_child(const struct lh_process *process, const struct lh_quiet_children *before)
 {
 	struct lh_quiet_children now LH_CLEANUP(lh_quiet_children_deinit) = {0};
@@ -104,8 +104,8 @@ static bool has_new_child(const struct lh_process *process, const struct lh_quie
 }
 
 /*
- * Until the child has shown itself and is gone, or does not show itself. Leakhunt may still be on its way out, and the
- * target traced by it: whatever fails is tried again.
+ * Until the child has appeared and is gone, or does not appear. leakhunt may still be exiting, and trace the target:
+ * retry whatever fails.
  */
 static void clean_up(const struct lh_process *process, const struct lh_quiet_children *before)
 {
@@ -127,7 +127,7 @@ static void clean_up(const struct lh_process *process, const struct lh_quiet_chi
 	}
 }
 
-/* What the guard holds. Leakhunt may still be on its way out, as above. */
+/* The child that the guard holds. leakhunt may still be exiting, as above. */
 static void end_held(const struct guarded *guarded)
 {
 	static const struct timespec nap = {.tv_nsec = 1000000};

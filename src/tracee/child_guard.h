@@ -1,6 +1,6 @@
 /*
  * child_guard: a process of leakhunt's own that traces the copy-on-write child while it is copied, ends it, and
- * outlives leakhunt, should that be killed. Private to tracee.
+ * survives leakhunt if that is killed. Private to tracee.
  */
 #ifndef LEAKHUNT_TRACEE_CHILD_GUARD_H
 #define LEAKHUNT_TRACEE_CHILD_GUARD_H
@@ -9,15 +9,15 @@
 
 struct lh_child_guard;
 
-/* Forks the guard of a child that is about to be made. */
+/* Forks the guard of a child that is about to be created. */
 struct lh_error *lh_child_guard_start(const struct lh_process *process, struct lh_child_guard **ret) LH_NODISCARD;
 
-/* From here on there may be a child, even if we are killed before we know it. */
+/* From here on there may be a child, even if leakhunt is killed before it knows. */
 void lh_child_guard_announce(const struct lh_child_guard *guard);
 
 /*
- * Lets a child go that we trace and that stands still, and has the guard trace it. On an error nobody traces it, or the
- * guard that just ended did: it sleeps (slot_code).
+ * Releases a stopped child that leakhunt traces, and has the guard trace it. On an error nobody traces the child, which
+ * sleeps (slot_code).
  */
 struct lh_error *lh_child_guard_hold(const struct lh_child_guard *guard,
 				     const struct lh_traced_child *child) LH_NODISCARD;
@@ -26,8 +26,8 @@ struct lh_error *lh_child_guard_hold(const struct lh_child_guard *guard,
 struct lh_error *lh_child_guard_end_child(const struct lh_child_guard *guard, struct lh_freeze_cost *cost) LH_NODISCARD;
 
 /*
- * `is_done`: there is no child (any more); ends the guard, and waits for its end. Else the guard goes on by
- * itself, and tries what we could not do. NULL is legal.
+ * `is_done`: there is no child (any more): ends the guard, and waits for its end. Else the guard continues alone, and
+ * retries what leakhunt could not do. NULL is legal.
  */
 void lh_child_guard_end(struct lh_child_guard *guard, bool is_done);
 

@@ -23,10 +23,10 @@
 
 enum { OOM_SCORE_ADJ_HIGHEST = 1000 };
 
-/* Between a child's death and its state Z lies the release of its memory. */
+/* A child has died, but its state is not Z before its memory is released. */
 #define DEATH_PATIENCE_NS (60 * LH_NS_PER_S)
 #define REAP_PATIENCE_NS  (10 * LH_NS_PER_S)
-/* The target's threads stand still meanwhile; a wait for a zombie returns at once, unless another traces it. */
+/* The target's threads are stopped meanwhile. A wait for a zombie returns at once, unless another process traces it. */
 #define WAIT_PATIENCE_NS (LH_NS_PER_S / 5)
 
 static const struct timespec short_nap = {.tv_nsec = 200000};
@@ -35,7 +35,7 @@ static const struct timespec long_nap = {.tv_nsec = 5000000};
 /* ---------------------------------------------------------------- by its parent */
 
 struct reaping {
-	pid_t traced; /* to be waited for by us first; 0: nobody traces it */
+	pid_t traced; /* leakhunt must wait for it first; 0: nobody traces it */
 	int64_t result;
 };
 
@@ -56,7 +56,7 @@ static struct lh_error *wait_by(struct lh_remote *remote, void *context)
 	return NULL;
 }
 
-/* All threads stand still; where not all of them can be stopped, one does. */
+/* Stops all threads; where that is impossible, one thread. */
 static struct lh_error *reap_once(const struct lh_process *process, const struct lh_slot_job *job,
 				  struct reaping *reaping, struct lh_freeze_cost *cost)
 {
@@ -108,7 +108,7 @@ static struct lh_error *reap_patiently(const struct lh_process *process, pid_t i
 
 #endif
 
-/* The same process, whatever program it runs now; NULL with no error: it has ended. */
+/* The same process, whatever program it runs now. NULL without an error: it has ended. */
 static struct lh_error *open_anew(const struct lh_process *process, struct lh_process **ret)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *anew = NULL;
@@ -125,7 +125,7 @@ static struct lh_error *open_anew(const struct lh_process *process, struct lh_pr
 	return NULL;
 }
 
-/* `traced`: 0, or the child as we number it. */
+/* `traced`: 0, or the child's pid in leakhunt's pid namespace. */
 static struct lh_error *reap_child(const struct lh_process *process, pid_t inner_pid, pid_t traced,
 				   struct lh_freeze_cost *cost)
 {
@@ -150,7 +150,7 @@ static bool is_dead(pid_t pid)
 	return result < 0 || info.si_pid == pid;
 }
 
-/* Not consumed: until we have waited for it, its parent does not see it. */
+/* Not consumed: the parent does not see the child before leakhunt has waited for it. */
 static struct lh_error *kill_and_await(pid_t pid)
 {
 	uint64_t deadline_ns = lh_clock_monotonic_ns() + DEATH_PATIENCE_NS;
@@ -165,7 +165,7 @@ static struct lh_error *kill_and_await(pid_t pid)
 	return NULL;
 }
 
-/* As its parent numbers it, which is in a pid namespace of its own perhaps; 0: it is no child any more. */
+/* Its pid as its parent sees it, perhaps in another pid namespace; 0: it is no child any more. */
 static struct lh_error *find_inner_pid(const struct lh_process *process, pid_t pid, pid_t *ret)
 {
 	struct lh_quiet_children children LH_CLEANUP(lh_quiet_children_deinit) = {0};
@@ -200,7 +200,7 @@ struct lh_error *lh_child_take_over(pid_t pid)
 
 /* ---------------------------------------------------------------- leftovers */
 
-/* One that is traced belongs to a leakhunt or a guard that lives: its parent would wait for it in vain. */
+/* A traced child belongs to a living leakhunt or guard: its parent would wait for it in vain. */
 static bool is_leftover_zombie(const struct lh_quiet_child *child)
 {
 	int status = child->exit_status;
@@ -221,7 +221,7 @@ static uint64_t program_counter(const struct lh_process *process)
 	return last ? strtoull(last, NULL, 16) : 0;
 }
 
-/* Nobody but a child of ours sleeps in the padding of its vDSO. */
+/* Only a child of leakhunt's sleeps in the padding of its vDSO. */
 static bool sleeps_in_slot(pid_t pid)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
@@ -241,7 +241,7 @@ static bool is_sleeping_leftover(const struct lh_quiet_child *child)
 {
 	if (child->is_zombie || !sleeps_in_slot(child->pid))
 		return false;
-	/* An error: it is somebody else's, a leakhunt's that lives still, say. */
+	/* An error: it belongs to somebody else, such as another running leakhunt. */
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_child_take_over(child->pid);
 	return !error;
 }

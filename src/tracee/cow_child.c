@@ -1,8 +1,8 @@
 /*
- * cow_child: forks a frozen target by an injected clone, without CLONE_VM. Input: a freeze; output: a
- * process that holds its memory as it was, stopped before its first instruction, until it is killed and
- * reaped. While it is traced the target's wait(2) never returns it. As soon as the target runs again, a guard traces it
- * in our place (child_guard). If leakhunt dies before that, it is let go, alive, and sleeps (slot_code).
+ * cow_child: forks a frozen target by an injected clone without CLONE_VM. Input: a freeze. Output: a process with a
+ * copy of the target's memory, stopped before its first instruction, until it is killed and reaped. While it is traced,
+ * the target's wait(2) never returns it. As soon as the target runs again, a guard traces the child instead of leakhunt
+ * (child_guard). If leakhunt dies before that, the child is released, alive, and sleeps (slot_code).
  */
 #include "leakhunt/tracee.h"
 
@@ -49,7 +49,7 @@ static struct lh_error *take_hold(struct lh_cow_child *child)
 	int stop;
 	LH_TRY(lh_await_stop(child->made.pid, LH_STOP_PATIENCE_NS, &stop));
 	lh_fault_point("child-stopped");
-	/* A mark, too, by which one that was killed is known as ours (child_reap). */
+	/* Also a mark by which a killed child is recognized (child_reap). */
 	lh_process_offer_to_oom_killer(child->made.pid);
 	lh_fault_point("child-offered");
 	LH_TRY(lh_process_open(child->made.pid, &child->process));
@@ -84,7 +84,7 @@ void lh_cow_child_hand_over(struct lh_cow_child *child)
 {
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_child_guard_hold(child->guard, &child->made);
 	child->is_with_guard = !error;
-	if (error) /* and if that fails too, the end of it finds it among the leftovers */
+	if (error) /* if this fails, too, the end of the dump finds the child among the leftovers */
 		lh_error_destroy(lh_child_take_over(child->made.pid));
 }
 

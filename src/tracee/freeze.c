@@ -1,9 +1,8 @@
 /*
- * freeze: stops all threads of a process, reads their registers, and lets them go exactly as they
- * were. Linear in the number of threads: all of a pass are asked to stop before any is waited for.
- * It must never kill, signal or leave stopped: should leakhunt die in between, the kernel detaches
- * every tracee, which then goes on by itself (ptrace(2)); so no PTRACE_O_EXITKILL, and system calls
- * are mended at once, not at the end.
+ * freeze: stops all threads of a process, reads their registers, and releases them exactly as they were. Linear in the
+ * number of threads: a pass interrupts all threads before it waits for any. Never kills, signals, or leaves a thread
+ * stopped: if leakhunt dies, the kernel detaches every tracee, which then continues (ptrace(2)). So there is no
+ * PTRACE_O_EXITKILL, and interrupted system calls are mended at once.
  */
 #include "freeze_thread.h"
 #include "leakhunt/fault_point.h"
@@ -28,15 +27,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a thread may take to stop. One in uninterruptible sleep (NFS, vfork) does not until it wakes. */
+/* How long to wait for a thread to stop. A thread in uninterruptible sleep (NFS, vfork) stops only when it wakes. */
 #define STOP_PATIENCE_NS (2 * LH_NS_PER_S)
-/* How long a thread in uninterruptible sleep is waited for when all are let go, and any other one. */
+/* How long to wait when all threads are released: for threads in uninterruptible sleep, and for others. */
 #define DETACH_PATIENCE_NS    (100 * LH_NS_PER_MS)
 #define STRAGGLER_PATIENCE_NS (60 * LH_NS_PER_S)
-/* A process may spawn threads while we stop them, but each pass stops all that could spawn. */
+/* A process may start threads while it is being stopped, but each pass stops all threads that could. */
 enum { PASSES_MAX = 100 };
 
-/* Most threads stop within that time: as long, it is looked without a nap. */
+/* Most threads stop within this time: poll without sleeping until then. */
 #define STOP_SOON_NS (50 * (uint64_t)1000)
 
 enum thread_phase {
@@ -44,7 +43,7 @@ enum thread_phase {
 	THREAD_ASKED,   /* interrupted */
 	THREAD_STOPPED, /* in a ptrace stop */
 	THREAD_LET_GO,  /* not traced any more */
-	THREAD_LEFT,    /* never came to a stop: the kernel detaches it at our end */
+	THREAD_LEFT,    /* never stopped: the kernel detaches it when leakhunt ends */
 	THREAD_GONE,    /* ended */
 };
 
@@ -52,8 +51,8 @@ struct frozen_thread {
 	pid_t tid;
 	enum thread_phase phase;
 	uint64_t asked_ns;
-	int signal;         /* in a signal-delivery stop: to be delivered when it goes on */
-	bool is_group_stop; /* stopped by SIGSTOP and the like, before or meanwhile */
+	int signal;         /* in a signal-delivery stop: the signal to deliver when it continues */
+	bool is_group_stop; /* stopped by SIGSTOP or the like, before or meanwhile */
 	bool is_mended;
 	struct user_regs_struct registers; /* before mending; valid when is_mended */
 };
@@ -117,7 +116,7 @@ static struct lh_error *seize_thread(struct lh_freeze *freeze, pid_t tid)
 	return NULL;
 }
 
-/* PTRACE_SEIZE does not stop: so each thread stands still only from here on, not while others are seized. */
+/* PTRACE_SEIZE does not stop a thread: each one runs until here, while others are seized. */
 static void interrupt_seized(struct lh_freeze *freeze)
 {
 	for (size_t i = 0; i < freeze->threads.count; i++) {
@@ -142,7 +141,7 @@ static struct lh_error *open_task_folder(struct lh_freeze *freeze)
 				   (int)lh_process_pid(freeze->process));
 }
 
-/* One look at the threads there are: all that are new are asked to stop. */
+/* One pass: interrupts all threads that are new. */
 static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 {
 	rewinddir(freeze->folder);
@@ -157,12 +156,12 @@ static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 	return NULL;
 }
 
-/* PTRACE_O_TRACESYSGOOD: a stop at a system call, which an injected call may leave behind. */
+/* PTRACE_O_TRACESYSGOOD: a stop at a system call, which an injected call may leave. */
 enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 
 /*
- * After PTRACE_SEIZE a stop is a trap or a group stop (PTRACE_EVENT_STOP, told apart by the signal),
- * or one in which a signal is about to be delivered (no event); the latter is handed on at the end.
+ * After PTRACE_SEIZE a stop is a trap or a group stop (PTRACE_EVENT_STOP; the signal tells them apart), or a
+ * signal-delivery stop (no event), whose signal is delivered at the end.
  */
 static void note_stop(struct frozen_thread *thread, int stop_code)
 {
@@ -173,9 +172,9 @@ static void note_stop(struct frozen_thread *thread, int stop_code)
 }
 
 /*
- * Returns whether the thread is still on its way to a stop. The stop is looked at, not consumed
- * (WNOWAIT): a signal whose delivery stop was consumed is lost when the tracer is killed (measured on
- * Linux 6.18). An end is consumed, or the thread would stay a zombie.
+ * Returns whether the thread has not stopped yet. Looks at the stop without consuming it (WNOWAIT): a signal whose
+ * delivery stop was consumed is lost when the tracer is killed (Linux 6.18). Consumes an end, or the thread would stay
+ * a zombie.
  */
 static bool is_awaited(struct frozen_thread *thread)
 {
@@ -209,8 +208,8 @@ static int write_registers(pid_t tid, struct user_regs_struct *registers)
 }
 
 /*
- * A call that a stop by SIGSTOP interrupted would have ended with EINTR without us, too. Done as soon as
- * the thread stands still: were leakhunt killed before, the program would see the EINTR.
+ * Without leakhunt, too, a call that a SIGSTOP interrupted would have ended with EINTR. Mended as soon as the thread
+ * has stopped: if leakhunt is killed before, the program sees the EINTR.
  */
 static void mend_call(const struct lh_freeze *freeze, struct frozen_thread *thread)
 {
@@ -227,7 +226,7 @@ static void mend_call(const struct lh_freeze *freeze, struct frozen_thread *thre
 	thread->registers = registers;
 }
 
-/* Returns whether the thread is still on its way to a stop. */
+/* Returns whether the thread has not stopped yet. */
 static bool is_on_its_way(const struct lh_freeze *freeze, struct frozen_thread *thread)
 {
 	bool was_asked = thread->phase == THREAD_ASKED;
@@ -254,7 +253,7 @@ static struct lh_error *cannot_be_stopped(const struct lh_process *process, pid_
 		hint);
 }
 
-/* The last that is still on its way; 0: none. */
+/* The last thread that has not stopped yet; 0: none. */
 static pid_t find_awaited(struct lh_freeze *freeze)
 {
 	pid_t awaited = 0;
@@ -294,7 +293,7 @@ static struct lh_error *find_uninterruptible(const struct lh_process *process, p
 	return error;
 }
 
-/* Before any thread stands still: all would stand and wait for the one that can't be stopped. */
+/* Before any thread is stopped: all others would wait for the one that cannot be stopped. */
 static struct lh_error *await_interruptible(const struct lh_process *process, uint64_t patience_ns)
 {
 	static const struct timespec nap = {.tv_nsec = 1000000};
@@ -312,8 +311,8 @@ static struct lh_error *await_interruptible(const struct lh_process *process, ui
 }
 
 /*
- * Whether the stopped threads are all that there are: the links of /proc/PID/task are 2 and the number of
- * threads (fs/proc/base.c, proc_task_getattr). They then are all that could start another.
+ * Whether the stopped threads are all threads: /proc/PID/task has 2 links plus one per thread (fs/proc/base.c,
+ * proc_task_getattr). Only they could start another.
  */
 static bool all_are_stopped(const struct lh_freeze *freeze)
 {
@@ -325,8 +324,8 @@ static bool all_are_stopped(const struct lh_freeze *freeze)
 }
 
 /*
- * Where threads that have ended are counted still, it ends when two passes in a row find nothing new: a
- * listing may miss a thread while others end.
+ * When ended threads are still counted, two passes in a row must find nothing new: a listing may miss a thread while
+ * others end.
  */
 static struct lh_error *stop_all(struct lh_freeze *freeze)
 {
@@ -491,14 +490,14 @@ pid_t lh_freeze_usable_thread(const struct lh_freeze *freeze, size_t *next)
 
 /* ---------------------------------------------------------------- letting go */
 
-/* A signal with a handler came while it stood still: its call ends with EINTR, as it would have. */
+/* A signal with a handler arrived during the stop: the call ends with EINTR, as it would have. */
 static void unmend_if_signalled(struct frozen_thread *thread, uint64_t caught)
 {
 	if (lh_restart_signal_waits(thread->tid, caught) && write_registers(thread->tid, &thread->registers) == 0)
 		thread->is_mended = false;
 }
 
-/* What was asked to stop, or took over the tid of another by exec, can only be let go from a stop. */
+/* A thread that was interrupted, or took over another's tid by exec, can only be released from a stop. */
 static void let_go(struct frozen_thread *thread, uint64_t caught)
 {
 	if (thread->phase == THREAD_GONE)
@@ -513,7 +512,7 @@ static void let_go(struct frozen_thread *thread, uint64_t caught)
 	}
 }
 
-/* Whether any thread is still on its way to a stop or its end. Those that may never come are given up, if told so. */
+/* Whether any thread has still to stop or end. Gives up those that may never do, if told so. */
 static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 {
 	bool are_left = false;
@@ -531,9 +530,9 @@ static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 }
 
 /*
- * The others run meanwhile. One that stays traced would stand still from its stop to our end, and its call would fail
- * then: so on a busy machine each is waited for. One in uninterruptible sleep, which may last for good, or the first
- * thread that has ended before the others, is left to the kernel, which detaches it when leakhunt ends.
+ * The others run meanwhile. A thread that stays traced would be stopped from its stop until leakhunt ends, and its call
+ * would fail then: so leakhunt waits for each, also on a busy machine. The kernel detaches the rest when leakhunt ends:
+ * threads in uninterruptible sleep, which may last forever, and a first thread that ended before the others.
  */
 static void await_stragglers(struct lh_freeze *freeze)
 {

@@ -10,18 +10,18 @@
 struct lh_error *lh_freeze_begin_thread(const struct lh_process *process, pid_t tid,
 					struct lh_freeze **ret) LH_NODISCARD;
 
-/* A signal that reached the frozen thread meanwhile, to be handed on when it is let go. */
+/* A signal that reached the frozen thread, to be delivered when it is released. */
 void lh_freeze_deliver(struct lh_freeze *freeze, pid_t tid, int signal);
 
-/* Whether the frozen threads are all that the process has: no other one runs. */
+/* Whether all threads of the process are frozen. */
 bool lh_freeze_is_whole(const struct lh_freeze *freeze);
 
-/* The next frozen thread, from *next (0 at first). 0: there is none left. */
+/* The next frozen thread, from *next (0 at first). 0: there are no more. */
 pid_t lh_freeze_stopped_thread(const struct lh_freeze *freeze, size_t *next);
 
 /*
- * The next thread, from *next (0 at first), that is in a PTRACE_EVENT_STOP and so can run calls for us: one
- * that is about to be given a signal would lose it. 0: there is none left.
+ * The next thread, from *next (0 at first), that is in a PTRACE_EVENT_STOP and so can run calls for leakhunt: a thread
+ * in a signal-delivery stop would lose its signal. 0: there are no more.
  */
 pid_t lh_freeze_usable_thread(const struct lh_freeze *freeze, size_t *next);
 

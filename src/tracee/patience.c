@@ -1,5 +1,5 @@
 /*
- * patience: one question, for each thread: as those who wait are far from those who know of Ctrl-C.
+ * patience: whether to go on waiting for a thread. Those who wait do not know of Ctrl-C.
  */
 #include "leakhunt/tracee.h"
 

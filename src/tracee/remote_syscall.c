@@ -1,7 +1,7 @@
 /*
  * remote_syscall: makes one stopped thread run the code of a slot, and undoes it. Input: a thread in a
- * PTRACE_EVENT_STOP; output: the results of its calls. Nothing else in leakhunt sets a target's registers, but
- * for the mending of interrupted calls (freeze.c). The order of the steps is what keeps the target unharmed.
+ * PTRACE_EVENT_STOP. Output: the results of its calls. Only this file, and the mending of interrupted calls (freeze.c),
+ * set registers of a target. The order of the steps keeps the target unharmed.
  */
 #include "remote_syscall.h"
 
@@ -38,7 +38,7 @@ enum {
 	KERNEL_ERESTARTSYS = 512, /* include/linux/errno.h: the lowest of those that only tracers see */
 };
 
-/* Most stops come within that time: until then, poll, and leave the CPU to the thread if it waits for this one. */
+/* Most stops arrive within this time: poll until then, and yield the CPU in case the thread waits for it. */
 #define STOP_SOON_NS (100 * (uint64_t)1000)
 
 /* A fork copies page tables: 10 to 55 ms per GiB (Linux 6.18). */
@@ -54,7 +54,7 @@ struct lh_remote {
 	uint64_t signal_mask;
 	int stop_signal;
 	bool is_running;       /* resumed, and not seen in a stop since */
-	bool is_in_call;       /* at the entry of a system call that has not been run */
+	bool is_in_call;       /* at the entry of a system call that has not run */
 	bool is_before_signal; /* in the stop in which stop_signal is delivered */
 	bool goes_on;          /* lh_remote_hold_signals */
 	bool keeps_slot;
@@ -122,9 +122,9 @@ struct lh_error *lh_await_stop(pid_t tid, uint64_t patience_ns, int *ret_stop)
 /* ---------------------------------------------------------------- may it be used? */
 
 /*
- * In user code, the thread may be inside a restartable sequence, which the kernel forgets about when
- * it sees another rip (kernel/rseq.c). Inside a system call it can't be. A pointer to a sequence that has been left
- * stays until the kernel clears it.
+ * A thread in user code may be inside a restartable sequence, which the kernel forgets when it sees another rip
+ * (kernel/rseq.c). A thread inside a system call cannot be. A pointer to a finished sequence stays until the kernel
+ * clears it.
  */
 static struct lh_error *check_rseq(const struct lh_process *process, pid_t tid,
 				   const struct user_regs_struct *registers)
@@ -170,8 +170,8 @@ static struct lh_error *check_seccomp(pid_t tid, const struct lh_task_status *st
 }
 
 /*
- * sigsuspend, ppoll and the like wait with another mask, which ends when we set one (PTRACE_SETSIGMASK clears
- * TIF_RESTORE_SIGMASK); the restarted call sets it anew. A signal that only it blocks would come in between.
+ * sigsuspend, ppoll and the like wait with another mask, which ends when leakhunt sets one (PTRACE_SETSIGMASK clears
+ * TIF_RESTORE_SIGMASK). The restarted call sets it again. A signal that only this mask blocks would arrive in between.
  */
 static struct lh_error *check_mask(const struct lh_remote *remote, const struct lh_task_status *status)
 {
@@ -180,7 +180,7 @@ static struct lh_error *check_mask(const struct lh_remote *remote, const struct 
 	return lh_error_create(LH_ERROR_UNSUPPORTED, "thread %d waits with a signal mask of its own", (int)remote->tid);
 }
 
-/* Everything that can be found out without changing the target. */
+/* All checks that need no change of the target. */
 static struct lh_error *examine_thread(struct lh_remote *remote, const struct lh_slot_job *job)
 {
 	const struct lh_process *process = lh_vdso_slots_process(remote->slots);
@@ -208,7 +208,7 @@ static struct lh_error *examine_thread(struct lh_remote *remote, const struct lh
 
 /* ---------------------------------------------------------------- into the slot */
 
-/* The thread's registers, but that it goes on at `offset` of its slot, with no call to restart. */
+/* The thread's registers, except that it continues at `offset` of its slot, with no call to restart. */
 static struct lh_error *send_to(struct lh_remote *remote, size_t offset)
 {
 	remote->registers = remote->original;
@@ -219,8 +219,8 @@ static struct lh_error *send_to(struct lh_remote *remote, size_t offset)
 }
 
 /*
- * First the way back, then the registers that lead to it, then the signal mask, which the way back restores, and
- * only then the way to the calls: a helper is born with the thread's mask.
+ * First the way back, then the registers that lead to it, then the signal mask, which the way back restores, and last
+ * the calls: a helper inherits the thread's mask.
  */
 static struct lh_error *enter_call(struct lh_remote *remote)
 {
@@ -306,8 +306,8 @@ static struct lh_error *await_stop(struct lh_remote *remote, uint64_t patience_n
 }
 
 /*
- * All signals are blocked but SIGSTOP. It is left where it is: in this stop the thread can be put back, and the
- * signal passed on when it is let go.
+ * All signals are blocked except SIGSTOP. The thread is left in this stop, from which it can be restored; the signal is
+ * delivered when it is released.
  */
 static struct lh_error *meet_signal(struct lh_remote *remote, int signal)
 {
@@ -319,7 +319,7 @@ static struct lh_error *meet_signal(struct lh_remote *remote, int signal)
 			       (int)remote->tid);
 }
 
-/* Waits for a stop at a system call or, with `event`, at that event. *ret_is_event: which it was. */
+/* Waits for a stop at a system call or, with `event`, at this event. *ret_is_event: which it was. */
 static struct lh_error *await_call_stop(struct lh_remote *remote, int event, uint64_t patience_ns, bool *ret_is_event)
 {
 	for (;;) {
@@ -330,7 +330,7 @@ static struct lh_error *await_call_stop(struct lh_remote *remote, int event, uin
 			return NULL;
 		if (!(stop >> 8))
 			LH_TRY(meet_signal(remote, stop & 0xff));
-		LH_TRY(resume_thread(remote, PTRACE_SYSCALL)); /* a group stop goes on when the thread is let go */
+		LH_TRY(resume_thread(remote, PTRACE_SYSCALL)); /* a group stop continues when the thread is released */
 	}
 }
 
@@ -362,7 +362,7 @@ struct lh_error *lh_remote_finish_call(struct lh_remote *remote, uint64_t patien
 	return NULL;
 }
 
-/* The kernel begins a call anew by itself when a stop or a freezer met it. */
+/* The kernel restarts a call by itself when a stop or a freezer interrupted it. */
 static bool is_restarted(int64_t result)
 {
 	return result <= -KERNEL_ERESTARTSYS && result >= -KERNEL_ERESTARTSYS - 4;
@@ -379,8 +379,8 @@ struct lh_error *lh_remote_call(struct lh_remote *remote, int64_t *ret)
 }
 
 /*
- * From a stop within a system call to one in user code: the interrupt is seen before any user instruction and
- * before any pending signal (kernel/signal.c get_signal).
+ * From a stop within a system call to one in user code: the kernel handles the interrupt before any user instruction
+ * and any pending signal (kernel/signal.c, get_signal).
  */
 static struct lh_error *interrupt_in_user_code(struct lh_remote *remote)
 {
@@ -424,7 +424,7 @@ struct lh_error *lh_remote_clone(struct lh_remote *remote, pid_t *ret_tid, int64
 
 /* ---------------------------------------------------------------- and back */
 
-/* A call that was entered and shall not be run: without a number it is none (arch/x86/entry/common.c). */
+/* Cancels a call that was entered: without a number the kernel runs none (arch/x86/entry/common.c). */
 static struct lh_error *cancel_call(struct lh_remote *remote)
 {
 	remote->is_in_call = false;
@@ -433,7 +433,7 @@ static struct lh_error *cancel_call(struct lh_remote *remote)
 
 /*
  * A system call is restarted only on the way out of a stop in get_signal, not out of a syscall-exit-stop. First the
- * mask, then the registers: the way back is still to come then, and it restores both.
+ * mask, then the registers: until then the way back is ahead, and restores both.
  */
 static struct lh_error *put_back_registers(struct lh_remote *remote)
 {

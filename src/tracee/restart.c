@@ -1,6 +1,6 @@
 /*
- * restart: recognizes a system call that only our stop has interrupted, and rewinds it. It looks at
- * registers and pending signals of a stopped thread; it changes nothing itself.
+ * restart: recognizes a system call that only leakhunt's stop has interrupted, and rewinds it. Looks at registers and
+ * pending signals of a stopped thread; changes nothing itself.
  */
 #include "restart.h"
 
@@ -22,7 +22,7 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-/* Calls that say EINTR only when nothing was done yet, so that doing them again is what was meant. */
+/* Calls that return EINTR only before they have done anything, so that repeating them is harmless. */
 static bool call_is_repeatable(uint64_t number)
 {
 	static const uint16_t calls[] = {
@@ -63,7 +63,7 @@ static bool is_filtered(const struct lh_process *process, pid_t tid)
 	return !error && status.seccomp == '2';
 }
 
-/* Filters that can't be read, for want of CAP_SYS_ADMIN, count as deadly: only then is it asked if there are any. */
+/* Unreadable filters (without CAP_SYS_ADMIN) count as deadly: only then does it matter whether there are any. */
 bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers)
 {
 	enum { KERNEL_ERESTART_RESTARTBLOCK = 516 }; /* include/linux/errno.h */
@@ -108,7 +108,7 @@ struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *regist
 
 #endif
 
-/* A thread's own queue and that of the process (PTRACE_PEEKSIGINFO, ptrace(2)) as bits. */
+/* The pending signals of a thread and of its process (PTRACE_PEEKSIGINFO, ptrace(2)) as bits. */
 static uint64_t pending_signals(pid_t tid)
 {
 	enum { PEEK_COUNT = 16 };

@@ -16,21 +16,21 @@
 #include <sys/user.h>
 
 /*
- * Whether the stopped thread `tid` is about to return from such a call with EINTR, and no signal that
- * the program handles waits for it. `caught` has bit N-1 set for each signal N with a handler.
+ * Whether the stopped thread `tid` is about to return from such a call with EINTR, and no signal with a handler is
+ * pending. `caught` has bit N-1 set for each signal N with a handler.
  */
 bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers,
 		       uint64_t caught);
 /*
- * Whether the kernel would go on with the stopped thread's call by restart_syscall(2) (nanosleep, poll and
- * futex with a timeout), and a seccomp filter would kill it for that: it must begin its call anew.
+ * Whether the kernel would continue the stopped thread's call by restart_syscall(2) (nanosleep, poll and futex with a
+ * timeout), and a seccomp filter would kill the thread for it: then the call must begin again.
  */
 bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers);
-/* Whether a signal with a handler, not blocked, waits for the stopped thread. */
+/* Whether a signal with a handler, not blocked, is pending for the stopped thread. */
 bool lh_restart_signal_waits(pid_t tid, uint64_t caught);
 /* The registers with which the thread begins its call again. */
 struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers);
-/* The signals that the process handles (SigCgt, proc_pid_status(5)); all of them when it can't be read. */
+/* The signals with a handler (SigCgt, proc_pid_status(5)); all signals when it can't be read. */
 uint64_t lh_restart_caught_signals(const struct lh_process *process);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * seccomp_filter: an interpreter for the classic BPF programs of seccomp, to know before we inject
- * a system call whether it would be the target's death. Input: programs read from a traced thread.
+ * seccomp_filter: an interpreter for the classic BPF programs of seccomp: whether an injected system call would kill
+ * the target. Input: programs read from a traced thread.
  */
 #include "seccomp_filter.h"
 
@@ -148,7 +148,7 @@ bool lh_seccomp_run(const struct sock_filter *program, size_t length, const stru
 	struct machine machine = {0};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(call->arguments); i++)
 		data.args[i] = call->arguments[i];
-	/* Jumps only go forward, so that every program ends (kernel/seccomp.c). */
+	/* Jumps only go forward, so every program ends (kernel/seccomp.c). */
 	for (size_t at = 0; at < length; at++) {
 		const struct sock_filter *step = &program[at];
 		if (BPF_CLASS(step->code) == BPF_RET) {
@@ -174,7 +174,7 @@ static bool is_deadly(uint32_t action)
 	case SECCOMP_RET_LOG:
 	case SECCOMP_RET_ERRNO:
 		return false;
-	default: /* kill, trap (SIGSYS), trace and user notification: somebody else decides */
+	default: /* kill, trap (SIGSYS), trace and user notification: another process decides */
 		return true;
 	}
 }

@@ -11,7 +11,7 @@
 
 struct sock_filter;
 
-/* A system call as filters see it (x86_64). Arguments that are not given are 0. */
+/* A system call as filters see it (x86_64). Missing arguments are 0. */
 struct lh_filtered_call {
 	int number;
 	uint32_t arguments[6];

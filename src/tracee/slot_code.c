@@ -1,7 +1,7 @@
 /*
- * slot_code: encodes a slot. Input: a thread's registers and what it is to do; output: bytes for the target.
- * No instruction of a slot may touch the stack, the program's memory or the FPU: the thread's stack pointer stays
- * where it was, so that a signal's frame lands where it always does.
+ * slot_code: encodes a slot. Input: a thread's registers and its job. Output: bytes for the target. No instruction of a
+ * slot may touch the stack, the program's memory or the FPU: the stack pointer stays the thread's own, so that a
+ * signal's frame is where it always is.
  */
 #include "slot_code.h"
 
@@ -187,7 +187,7 @@ static void put_result_as_argument(struct lh_slot_code *code)
 
 /* ---------------------------------------------------------------- the jobs */
 
-/* The new thread has the same rsp, and never uses it. It ends with what its last call gave, for its tracer. */
+/* The new thread has the same rsp, and never uses it. It ends with the result of its last call, for its tracer. */
 static size_t put_userfault_helper(struct lh_slot_code *code)
 {
 	put_mov(code, MOV_EDI, HELPER_FLAGS);
@@ -198,7 +198,7 @@ static size_t put_userfault_helper(struct lh_slot_code *code)
 	PUT(code, 0x83, 0xce, 0xff); /* or esi, -1 */
 	put_mov(code, MOV_EDX, CLOSE_RANGE_UNSHARES);
 	put_syscall(code, SYS_close_range);
-	size_t to_end = put_test_and_jump(code, JNZ); /* never a userfaultfd in the table that all share */
+	size_t to_end = put_test_and_jump(code, JNZ); /* never a userfaultfd in the shared table */
 	put_mov(code, MOV_EDI, USERFAULT_FLAGS);
 	put_syscall(code, SYS_userfaultfd);
 	set_target(code, to_end, code->length);
@@ -217,7 +217,7 @@ static size_t put_userfault(struct lh_slot_code *code)
 	return to_back;
 }
 
-/* CLONE_FILES: what the target closes meanwhile is closed, and no peer or lock waits for the child. */
+/* CLONE_FILES: what the target closes meanwhile is closed; no peer and no lock waits for the child. */
 static size_t put_child(struct lh_slot_code *code, int exit_code)
 {
 	const uint64_t time[2] = {LH_SLOT_CHILD_SLEEP_S};
@@ -244,7 +244,7 @@ static void put_reap(struct lh_slot_code *code, pid_t child)
 	put_syscall(code, SYS_wait4);
 }
 
-/* Where its jump to `back` ends; 0: it has none. */
+/* Target of its jump to `back`; 0: it has none. */
 static size_t put_job(struct lh_slot_code *code, const struct lh_slot_job *job)
 {
 	switch (job->kind) {

@@ -17,7 +17,7 @@
 
 enum { LH_SLOT_BYTES = 224 };
 
-/* What a killed leakhunt leaves of itself: the head of a slot. The layout is shared by all versions with this mark. */
+/* What a killed leakhunt leaves: the head of a slot. All versions with this mark share the layout. */
 struct lh_slot_record {
 	char mark[4];      /* LH_SLOT_MARK */
 	int32_t inner_tid; /* the thread, as its own pid namespace numbers it */
@@ -30,9 +30,9 @@ struct lh_slot_record {
 
 enum lh_slot_job_kind {
 	LH_SLOT_USERFAULT_HELPER, /* clone a thread; it gets an empty table of files, makes a userfaultfd, and ends */
-	LH_SLOT_USERFAULT,        /* userfaultfd, then close of it: for kernels where a thread's files can't be taken */
-	LH_SLOT_CHILD,            /* clone a process; it sleeps, and ends with an exit code */
-	LH_SLOT_REAP,             /* wait4(child, __WALL), until it has ended */
+	LH_SLOT_USERFAULT, /* userfaultfd, then close of it: for kernels without access to a thread's own files */
+	LH_SLOT_CHILD,     /* clone a process; it sleeps, and ends with an exit code */
+	LH_SLOT_REAP,      /* wait4(child, __WALL), until it has ended */
 };
 
 struct lh_slot_job {
@@ -41,7 +41,7 @@ struct lh_slot_job {
 	int exit_code; /* LH_SLOT_CHILD */
 };
 
-/* How long a child sleeps that nobody traces any more: for that long its guard has time to take it over. */
+/* How long an untraced child sleeps: its guard has this long to take it over. */
 enum { LH_SLOT_CHILD_SLEEP_S = 30 };
 
 /* All calls of a job, those of the way back included, which may end with restart_syscall. Static. */

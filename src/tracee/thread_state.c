@@ -1,7 +1,6 @@
 /*
- * thread_state: reads the register sets of stopped threads with PTRACE_GETREGSET, or glances at
- * sleeping ones from outside, and shapes both as the kernel's own cores have them
- * (struct elf_prstatus, sys/procfs.h). It neither stops nor resumes.
+ * thread_state: reads the register sets of stopped threads with PTRACE_GETREGSET, or of sleeping ones from outside, in
+ * the form of the kernel's own cores (struct elf_prstatus, sys/procfs.h). Neither stops nor resumes a thread.
  */
 #include "thread_state.h"
 #include "leakhunt/process.h"
@@ -40,7 +39,7 @@ static uint64_t stack_pointer_of(const struct user_regs_struct *registers)
 #endif
 }
 
-/* An NT_PRSTATUS descriptor in *state, to be completed later with parent, group and session. */
+/* An NT_PRSTATUS descriptor in *state; parent, group and session are added later. */
 static struct lh_error *make_prstatus(pid_t tid, int signal, uint64_t blocked, const struct user_regs_struct *registers,
 				      struct lh_thread_state *state)
 {
@@ -60,7 +59,7 @@ static struct lh_error *make_prstatus(pid_t tid, int signal, uint64_t blocked, c
 	return NULL;
 }
 
-/* A register set of its own allocation; NULL when this processor or kernel has none. */
+/* A register set, to be freed; NULL when this CPU or kernel has none. */
 static uint8_t *read_register_set(pid_t tid, unsigned type, size_t *ret_bytes)
 {
 	uint8_t set[LH_XSTATE_MAX];

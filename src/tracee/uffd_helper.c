@@ -1,7 +1,7 @@
 /*
- * uffd_helper: has the target make a userfaultfd. Input: a process; output: a descriptor of ours. No number in
- * the target's table of files is taken, not even for an instant, where the kernel lets us reach a thread's own
- * table (PIDFD_THREAD, Linux 6.9).
+ * uffd_helper: has the target make a userfaultfd. Input: a process. Output: a descriptor of leakhunt's. Takes no number
+ * in the target's table of files, not even for an instant, where the kernel gives access to a thread's own table
+ * (PIDFD_THREAD, Linux 6.9).
  */
 #include "leakhunt/tracee.h"
 
@@ -62,7 +62,7 @@ static struct lh_error *refused_error(const char *what, int64_t result)
 
 /* ---------------------------------------------------------------- by a helper */
 
-/* The helper's next stop; a stop signal is the whole process's, and T gets it. */
+/* The helper's next stop. A stop signal is for the whole process: T gets it. */
 static struct lh_error *await_helper(struct lh_remote *remote, pid_t tid, int *ret_event)
 {
 	int stop;
@@ -73,7 +73,10 @@ static struct lh_error *await_helper(struct lh_remote *remote, pid_t tid, int *r
 	return NULL;
 }
 
-/* To where it is about to end: its table of files is there still (kernel/exit.c do_exit). *ret: its last result. */
+/*
+ * Lets the helper run until it is about to end: its table of files still exists (kernel/exit.c, do_exit). *ret: its
+ * last result.
+ */
 static struct lh_error *run_helper(struct lh_remote *remote, pid_t tid, int *ret)
 {
 	struct user_regs_struct registers;
@@ -106,7 +109,7 @@ static struct lh_error *use_helper(struct lh_remote *remote, pid_t tid, struct m
 	return NULL;
 }
 
-/* The slot is the helper's, too: until it has ended. */
+/* The helper also uses the slot, until it has ended. */
 static struct lh_error *await_helper_end(struct lh_remote *remote, pid_t tid)
 {
 	struct lh_error *error = NULL;
@@ -148,7 +151,7 @@ static struct lh_error *make_by_helper(struct lh_remote *remote, void *context)
 
 /* ---------------------------------------------------------------- in a thread of the target */
 
-/* Both calls in one go, while all threads stand still. */
+/* Both calls in one job, while all threads are stopped. */
 static struct lh_error *make_here(struct lh_remote *remote, void *context)
 {
 	struct making *making = context;

@@ -1,6 +1,6 @@
 /*
- * vdso_slot: finds, judges, writes and clears slots. Input: the target's mappings and the bytes of its vDSO;
- * output: the address of a free slot. It changes no byte that was not zero, nor written by a leakhunt.
+ * vdso_slot: finds, judges, writes and clears slots. Input: the target's mappings and the bytes of its vDSO. Output:
+ * the address of a free slot. Changes only bytes that were zero or written by a leakhunt.
  */
 #include "vdso_slot.h"
 
@@ -24,7 +24,7 @@
 
 enum { SLOT_ALIGNMENT = 16, VDSO_MAX_BYTES = 64 * 1024 };
 
-/* Another leakhunt holds a process for a millisecond. */
+/* Another leakhunt holds a process for about a millisecond. */
 #define LOCK_PATIENCE_NS (2 * LH_NS_PER_S)
 
 struct lh_vdso_slots {

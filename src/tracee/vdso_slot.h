@@ -12,9 +12,9 @@
 struct lh_vdso_slots;
 
 /*
- * Finds the padding and keeps every other leakhunt from injecting into this process until closed.
- * LH_ERROR_UNSUPPORTED, with the reason: no vDSO, no padding of a slot's size, or another leakhunt at work.
- * `regions` are needed for this call only.
+ * Finds the padding, and keeps every other leakhunt from injecting into this process until closed.
+ * LH_ERROR_UNSUPPORTED, with the reason: no vDSO, too little padding, or another leakhunt at work. `regions` are not
+ * kept.
  */
 struct lh_error *lh_vdso_slots_open(const struct lh_process *process, const struct lh_region_list *regions,
 				    struct lh_vdso_slots **ret) LH_NODISCARD;
@@ -23,18 +23,17 @@ void lh_cleanup_vdso_slots(struct lh_vdso_slots **slots);
 
 const struct lh_process *lh_vdso_slots_process(const struct lh_vdso_slots *slots);
 
-/* Whether `addr` lies where slots are: a thread with its rip there is on its way back from a killed leakhunt. */
+/* Whether `addr` lies in the slots: a thread with its rip there is on its way back from a killed leakhunt. */
 bool lh_vdso_slots_hold(const struct lh_vdso_slots *slots, uint64_t addr);
 
 /*
- * The address of a slot that holds nothing. `freeze` NULL: threads may run. Else all of them stand still, and slots
- * that a killed leakhunt has left are cleared if no thread can return into them. LH_ERROR_UNSUPPORTED when
- * none is free.
+ * The address of an empty slot. `freeze` NULL: threads may run. Else all threads are stopped, and slots that a killed
+ * leakhunt left are cleared if no thread can return into them. LH_ERROR_UNSUPPORTED when none is free.
  */
 struct lh_error *lh_vdso_slots_find_free(const struct lh_vdso_slots *slots, const struct lh_freeze *freeze,
 					 uint64_t *ret_addr) LH_NODISCARD;
 
-/* `tid` is a stopped thread of the target, for kernels that let only its tracer write (proc_mem.force_override). */
+/* `tid` is a stopped thread of the target, for kernels where only its tracer may write (proc_mem.force_override). */
 struct lh_error *lh_vdso_slot_write(const struct lh_vdso_slots *slots, pid_t tid, uint64_t addr,
 				    const uint8_t bytes[LH_SLOT_BYTES]) LH_NODISCARD;
 
@@ -51,9 +50,9 @@ struct lh_slot_user {
 };
 
 /*
- * Whether a slot that a killed leakhunt left at `addr` can be used by no thread any more. A signal's handler may
- * have interrupted its thread in `back`, and returns there: so the thread must be gone, be where it was before,
- * or have blocked all signals with a handler, then and now. How long ago that was proves nothing.
+ * Whether no thread can use the slot that a killed leakhunt left at `addr`. A signal's handler may have interrupted its
+ * thread in `back`, and returns there: so the thread must be gone, be where it was before, or have blocked all signals
+ * with a handler, then and now. Age proves nothing.
  */
 bool lh_slot_is_over(const struct lh_slot_record *record, uint64_t addr, const struct lh_slot_user *users, size_t count,
 		     uint64_t caught);

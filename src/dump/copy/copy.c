@@ -1,7 +1,6 @@
 /*
- * copy: reads present pages of the target into the writer's buffers. A page that cannot be read is a
- * gap, and the copy goes on behind it. It allocates nothing per page and never waits for the disk
- * but when the writer's ring is full.
+ * copy: reads present pages of the target into the writer's buffers. An unreadable page becomes a gap, and copying goes
+ * on behind it. Allocates nothing per page. Waits for the disk only when the writer's ring is full.
  */
 #include "copy.h"
 
@@ -9,7 +8,7 @@
 
 #include <string.h>
 
-/* Each so many unreadable pages, it is asked whether the process is still there. */
+/* Check that the process is alive once per this many unreadable pages. */
 enum { LOST_PAGES_PER_CHECK = 256 };
 
 static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh_dump_gaps *gaps)
@@ -20,7 +19,7 @@ static struct lh_error *lose_page(struct lh_copy *copy, uint64_t page, struct lh
 	return lh_gaps_add(gaps, page, page + LH_PAGE_BYTES, LH_GAP_UNREADABLE);
 }
 
-/* How many bytes at the start of `range` go to one place in a file; 0: that has no place. */
+/* How many bytes at the start of `range` are contiguous in the file; 0: it has no place. */
 static uint64_t placed_bytes(const struct lh_copy *copy, struct lh_range range)
 {
 	if (copy->log)
@@ -29,7 +28,7 @@ static uint64_t placed_bytes(const struct lh_copy *copy, struct lh_range range)
 	return piece ? lh_min_u64(range.end, piece->end) - range.start : 0;
 }
 
-/* `range`, all with one place, lies at the start of the room. */
+/* Takes the start of the writer's room, which now holds `range`, contiguous in the file. */
 static struct lh_error *put_copy(struct lh_copy *copy, struct lh_range range)
 {
 	uint64_t offset;
@@ -44,7 +43,7 @@ static struct lh_error *put_copy(struct lh_copy *copy, struct lh_range range)
 	return NULL;
 }
 
-/* Room for the start of `range`, no more than has one place; *ret_bytes 0: it has none. */
+/* Room for the start of `range`, at most its contiguous part; *ret_bytes 0: it has no place. */
 static struct lh_error *room_for(struct lh_copy *copy, struct lh_range range, uint8_t **ret, size_t *ret_bytes)
 {
 	size_t room_bytes;
@@ -59,7 +58,7 @@ static size_t read_source(const struct lh_copy *copy, uint64_t addr, uint8_t *re
 			   : lh_process_read_present(copy->process, addr, ret, bytes);
 }
 
-/* Copies the start of `range`, as much as there is room; *ret_bytes 0: it has no place. */
+/* Copies the start of `range`, as much as fits into the room; *ret_bytes 0: it has no place. */
 static struct lh_error *copy_some(struct lh_copy *copy, struct lh_range range, struct lh_dump_gaps *gaps,
 				  uint64_t *ret_bytes)
 {
@@ -121,7 +120,7 @@ struct lh_error *lh_copy_from_memory(struct lh_copy *copy, struct lh_range range
 
 /* ---------------------------------------------------------------- many small runs */
 
-/* Runs that are read in one call: those of a target that writes here and there are single pages. */
+/* Runs per read call: a target with scattered writes has runs of single pages. */
 enum { BATCH_RUNS = 1024 };
 
 struct batch {
@@ -130,7 +129,7 @@ struct batch {
 	size_t bytes;
 };
 
-/* From runs[first] on, what fits into `room_bytes` as whole runs, each with one place. */
+/* How many whole runs from runs[first] on fit into `room_bytes`, each contiguous in the file. */
 static void gather_copy(const struct lh_copy *copy, const struct lh_page_runs *runs, size_t first, size_t room_bytes,
 			struct batch *ret)
 {
@@ -146,7 +145,7 @@ static void gather_copy(const struct lh_copy *copy, const struct lh_page_runs *r
 	}
 }
 
-/* *ret_count: how many runs from runs[first] on were copied; 0: that one must be copied by itself. */
+/* ret_count: runs copied from runs[first] on; 0: this run must be copied alone. */
 static struct lh_error *copy_batch(struct lh_copy *copy, const struct lh_page_runs *runs, size_t first,
 				   size_t *ret_count)
 {

@@ -1,6 +1,6 @@
 /*
- * final_set: copies the last written pages of a standing target into memory with as few system
- * calls and page faults as there can be. Bounded by what was written since the last pass.
+ * final_set: copies the last written pages of a stopped target into memory with as few system calls and page faults as
+ * possible. Bounded by what was written since the last pass.
  */
 #include "final_set.h"
 
@@ -57,7 +57,7 @@ static struct lh_error *collect_final_set(struct lh_final_set *set, const struct
 	return NULL;
 }
 
-/* After a short read: page by page through the range that failed, leaving out what can't be read. */
+/* After a short read: reads the failed range page by page, and omits unreadable pages. */
 static struct lh_error *copy_readable(struct lh_final_set *set, const struct lh_process *process, struct lh_range range,
 				      struct lh_dump_gaps *gaps)
 {

@@ -1,6 +1,6 @@
 /*
- * final_set: the pages that are copied while the target stands still. They go to memory, and to the
- * disk only after it goes on. Private to dump.
+ * final_set: the pages that are copied while the target is stopped. They go to memory, and to the disk after the target
+ * continues. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_FINAL_SET_H
 #define LEAKHUNT_DUMP_FINAL_SET_H
@@ -15,15 +15,15 @@ struct lh_final_set {
 	size_t used_bytes;
 };
 
-/* Touches `bytes` of memory ahead, so that no page fault of ours lengthens the pause. */
+/* Touches `bytes` of memory now, so that leakhunt has no page faults during the pause. */
 struct lh_error *lh_final_set_init(struct lh_final_set *set, uint64_t bytes) LH_NODISCARD;
 
-/* Copies the plan's written pages and the ranges of `more`, with the crew. What can't be read is appended to `gaps`. */
+/* Copies the plan's written pages and the ranges of `more`, with the crew. Unreadable pages are appended to `gaps`. */
 struct lh_error *lh_final_set_copy(struct lh_final_set *set, struct lh_crew *crew, const struct lh_process *process,
 				   const struct lh_plan *plan, const struct lh_ranges *more,
 				   struct lh_dump_gaps *gaps) LH_NODISCARD;
 
-/* Hands all of it to the copy's writer, at the places of its layout. */
+/* Passes all pages to the copy's writer, at their places in the layout. */
 struct lh_error *lh_final_set_write(const struct lh_final_set *set, struct lh_copy *copy) LH_NODISCARD;
 
 void lh_final_set_deinit(struct lh_final_set *set);

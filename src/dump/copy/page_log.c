@@ -1,6 +1,6 @@
 /*
- * page_log: keeps account of what the writer appends to a file. Input: ranges as they are copied; output: where in the
- * file each goes.
+ * page_log: records what the writer appends to the log. Input: ranges as they are copied. Output: the file offset of
+ * each.
  */
 #include "page_log.h"
 

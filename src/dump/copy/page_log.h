@@ -1,8 +1,7 @@
 /*
- * page_log: where the later passes of a snapshot go while the target runs: a file without a name, written from front
- * to back. A disk takes that several times as fast as single pages at their places, and a pass must be faster
- * than the target writes. Once the target no longer waits for anything, the pages are put in their places.
- * Private to dump.
+ * page_log: where a snapshot's later passes go while the target runs: an unnamed file, written sequentially. A disk
+ * writes sequentially several times as fast as single pages at their places, and a pass must be faster than the target
+ * writes. After the target is released, the pages move to their places. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_PAGE_LOG_H
 #define LEAKHUNT_DUMP_PAGE_LOG_H

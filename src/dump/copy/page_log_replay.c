@@ -1,6 +1,6 @@
 /*
- * page_log_replay: reads the log back in large pieces, and hands the pages to the copy's writer, for their places in
- * the dump. It must not run in the pause.
+ * page_log_replay: reads the log in large pieces, and passes the pages to the copy's writer at their places in the
+ * dump. Never runs in the pause.
  */
 #include "page_log_replay.h"
 

@@ -1,9 +1,8 @@
 /*
- * write_behind: a ring of buffers between the one who copies and a thread that writes. Memory is
- * bounded by the ring; when the disk is slower than the copy for longer than that, the copy waits. A large dump
- * does not go through the page cache: it would push out what services have there, and once the kernel
- * throttles who dirties it (vm.dirty_ratio), writing takes several times as long (ext4, virtual disk: 270 MB/s
- * against 1,900).
+ * write_behind: a ring of buffers between the copying thread and a writing thread. The ring bounds memory: when it is
+ * full, the copy waits for the disk. A large dump bypasses the page cache, for two reasons: it would evict pages of
+ * services, and writing takes several times as long once the kernel throttles dirty pages (vm.dirty_ratio; ext4 on a
+ * virtual disk: 270 against 1,900 MB/s).
  */
 #include "write_behind.h"
 
@@ -15,7 +14,7 @@ enum { SLOT_COUNT = 4 };
 #define SLOT_BYTES (LH_WRITE_BEHIND_BYTES / SLOT_COUNT)
 #define ROOM_MIN   ((size_t)4096)
 
-/* Through the page cache go the first bytes of a dump, and what is too scattered for the disk. */
+/* The first bytes of a dump, and scattered pages, go through the page cache. */
 #define CACHED_BYTES_MAX (256 * LH_MIB)
 #define DIRECT_BYTES_MIN (64 * LH_KIB)
 
@@ -73,8 +72,8 @@ static bool is_direct(const struct lh_write_behind *writer, const struct write_p
 }
 
 /*
- * What can't be written past the page cache, for a block that is larger than a page, is written through it. A disk that
- * fails is no such case: the page cache would take the bytes, and lose them later.
+ * Writes through the page cache what O_DIRECT refuses, since the file system's block exceeds a page. A failing disk is
+ * an error: the page cache would accept the bytes and lose them later.
  */
 static struct lh_error *write_piece(struct lh_write_behind *writer, const struct write_piece *piece,
 				    const uint8_t *bytes)
@@ -126,7 +125,7 @@ static void *write_slots(void *context)
 	return NULL;
 }
 
-/* Touched now, so that no page fault of ours lengthens the target's pause. */
+/* Touched now, so that leakhunt has no page faults during the pause. */
 static struct lh_error *allocate_write_behind(struct lh_write_behind *writer)
 {
 	writer->slots = calloc(SLOT_COUNT, sizeof(*writer->slots));
@@ -166,7 +165,7 @@ static void hand_over(struct lh_write_behind *writer)
 	pthread_mutex_unlock(&writer->mutex);
 }
 
-/* With the mutex held, or when the thread has ended. */
+/* With the mutex held, or after the thread has ended. */
 static struct lh_error *take_error(struct lh_write_behind *writer)
 {
 	struct lh_error *error = writer->error;
@@ -176,7 +175,7 @@ static struct lh_error *take_error(struct lh_write_behind *writer)
 	return lh_error_create(LH_ERROR_SYSTEM, "cannot write %s", writer->what);
 }
 
-/* Until no more than `most` slots are not written. */
+/* Waits until at most `most` slots are unwritten. */
 static struct lh_error *wait_for_slots(struct lh_write_behind *writer, uint64_t most)
 {
 	pthread_mutex_lock(&writer->mutex);

@@ -1,6 +1,6 @@
 /*
- * capture: all that a finished copy knows, as the writers of cores and raw files take it, and the
- * parts of what they write that are common to both. Private to dump.
+ * capture: the result of a finished copy, as the writers of cores and raw files take it, and what both write alike.
+ * Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_CAPTURE_H
 #define LEAKHUNT_DUMP_CAPTURE_H
@@ -9,7 +9,7 @@
 #include "leakhunt/format.h"
 #include "leakhunt/json.h"
 
-/* What a core says of a process beside its memory; read before it is stopped. */
+/* What a core says of a process besides its memory; read before the process is stopped. */
 struct lh_process_facts {
 	struct lh_buffer auxv;      /* /proc/PID/auxv, as it is */
 	struct lh_buffer arguments; /* NUL-separated */

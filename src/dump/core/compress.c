@@ -1,7 +1,6 @@
 /*
- * compress: the last step of a compressed dump. Input: the spool, complete, its holes included; output:
- * frames of 1 MiB of content each, in order, and the seek table. Two threads compress; one of them
- * writes, in order. The pause is long over.
+ * compress: the last step of a compressed dump. Input: the complete spool, with its holes. Output: frames of 1 MiB of
+ * content each, in order, and the seek table. Two threads compress; one of them writes in order. The target runs again.
  */
 #include "compress.h"
 
@@ -157,7 +156,7 @@ static struct lh_error *write_table(const struct compression *compression)
 		append_le32(&table, compression->sizes[i].content_bytes);
 	}
 	append_le32(&table, frame_count);
-	lh_buffer_append(&table, "", 1); /* descriptor: no checksums beside those of the frames */
+	lh_buffer_append(&table, "", 1); /* descriptor: no checksums besides those of the frames */
 	append_le32(&table, LH_SEEK_MAGIC);
 	LH_TRY(lh_buffer_status(&table));
 	return lh_fd_pwrite_all(compression->out_fd, compression->what, table.data, table.length,

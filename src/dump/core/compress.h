@@ -7,13 +7,13 @@
 #include "dump/copy/copy.h"
 
 /*
- * Compresses all of `spool_fd` into the empty `out_fd` on two threads, and gives the spool's bytes back
- * to the disk as it goes. Counts in copy->done_bytes; LH_ERROR_INTERRUPTED when copy->is_cancelled.
- * `what` names the output in errors. Memory: some 8 MiB.
+ * Compresses all of `spool_fd` into the empty `out_fd` on two threads, and returns the spool's disk space as it goes.
+ * Counts in copy->done_bytes; LH_ERROR_INTERRUPTED when copy->is_cancelled. `what` names the output in errors. Takes
+ * about 8 MiB of memory.
  */
 struct lh_error *lh_compress(int spool_fd, int out_fd, const char *what, struct lh_copy *copy) LH_NODISCARD;
 
-/* Whether the spool's file system can give bytes back (fallocate(2), FALLOC_FL_PUNCH_HOLE). */
+/* Whether the spool's file system can return disk space (fallocate(2), FALLOC_FL_PUNCH_HOLE). */
 bool lh_compress_gives_back(int spool_fd);
 
 /*

@@ -1,6 +1,6 @@
 /*
- * core_writer: ends an ELF core whose memory is written already: notes and program headers go behind
- * it, the ELF header into the page that was left before it. gABI, elf(5), core(5).
+ * core_writer: completes an ELF core whose memory is already written: appends notes and program headers, and writes the
+ * ELF header into the reserved first page. gABI, elf(5), core(5).
  */
 #include "module_pages.h"
 

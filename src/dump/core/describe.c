@@ -1,6 +1,6 @@
 /*
- * describe: what a dump knows beyond ELF, as JSON: the vendor notes of a core and the index of a raw
- * file are made of the same parts. Names of the target are escaped.
+ * describe: what a dump knows beyond ELF, as JSON. A core's vendor notes and a raw file's index have the same parts.
+ * Names of the target are escaped.
  */
 #include "module_pages.h"
 

@@ -1,8 +1,8 @@
 /*
- * module_pages: the pages of modules by which classes, tables and functions are named: read-only data (names of
- * C++ classes, strings, dynamic symbols, relocations), and the functions that only return the address of a table. They
- * come from the modules' files, so that the process neither reads nor keeps a page more. What can be written
- * is in the core anyway. Files are hostile: counts and sizes are bounded, reads are checked.
+ * module_pages: the pages of modules that name classes, tables and functions: read-only data (names of C++ classes,
+ * strings, dynamic symbols, relocations), and the functions that only return the address of a table. Reads the modules'
+ * files, so that no page of the process becomes resident. Writable data is in the core anyway. Files are hostile:
+ * counts and sizes are bounded, reads are checked.
  */
 #include "module_pages.h"
 
@@ -22,7 +22,7 @@ enum {
 	ACCESSOR_BYTES_MAX = 16,
 };
 
-/* A larger piece of constants is left out: data that a program brings along, not names. */
+/* Larger pieces of constants are omitted: data of the program, not names. */
 #define SEGMENT_MAX ((uint64_t)8 * LH_MIB)
 #define TOTAL_MAX   ((uint64_t)32 * LH_MIB)
 
@@ -53,7 +53,7 @@ static bool read_headers(struct module_file *file)
 
 /* ---------------------------------------------------------------- which pages */
 
-/* Frames for unwinding end what is of use in constants: they lie behind them (.eh_frame_hdr, .eh_frame). */
+/* Useful constants end where unwinding frames begin (.eh_frame_hdr, .eh_frame). */
 static uint64_t constants_end(const struct module_file *file, const Elf64_Phdr *segment)
 {
 	uint64_t end = segment->p_vaddr + segment->p_filesz;

@@ -1,6 +1,6 @@
 /*
- * module_pages: what of the modules' read-only memory goes along with a core, so that names can be told where the
- * files are not. Private to dump.
+ * module_pages: read-only memory of modules that a core includes, so that names can be found without the files. Private
+ * to dump.
  */
 #ifndef LEAKHUNT_DUMP_MODULE_PAGES_H
 #define LEAKHUNT_DUMP_MODULE_PAGES_H
@@ -20,7 +20,7 @@ struct lh_module_pages {
 	struct lh_buffer bytes;
 };
 
-/* Reads files only, of modules whose files can be opened; never the process. Files that can't be read yield nothing. */
+/* Reads files only, never the process. Modules whose files cannot be read yield nothing. */
 struct lh_error *lh_module_pages_collect(const struct lh_process *process, const struct lh_plan *plan,
 					 struct lh_module_pages *ret) LH_NODISCARD;
 void lh_module_pages_deinit(struct lh_module_pages *pages);

@@ -1,6 +1,6 @@
 /*
- * process_facts: reads the small texts about a process that a core's notes are made of. The texts
- * are parsed leniently: what is missing stays empty.
+ * process_facts: reads the small texts about a process that a core's notes hold. Parses leniently: what is missing
+ * stays empty.
  */
 #include "process_facts.h"
 

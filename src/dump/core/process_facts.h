@@ -1,12 +1,12 @@
 /*
- * process_facts: what a core says of a process beside its memory. Private to dump.
+ * process_facts: what a core says of a process besides its memory. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_PROCESS_FACTS_H
 #define LEAKHUNT_DUMP_PROCESS_FACTS_H
 
 #include "capture.h"
 
-/* What cannot be read stays empty: a core is of use without it. */
+/* What cannot be read stays empty: a core is useful without it. */
 void lh_process_facts_read(const struct lh_process *process, struct lh_process_facts *ret);
 
 /* LH_ERROR_UNSUPPORTED when the program is not one of this machine's 64-bit ELF class. */

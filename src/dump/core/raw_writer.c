@@ -1,5 +1,5 @@
 /*
- * raw_writer: the JSON index beside a raw dump, which says what address each byte of it had.
+ * raw_writer: the JSON index beside a raw dump: the address of each byte.
  */
 #include "capture.h"
 

@@ -1,7 +1,7 @@
 /*
- * context: picks the few pages beside the asked-for regions with which debuggers and later analysis
- * make sense of a core. Reads only present pages of the target, at most a few hundred; what it finds
- * there is hostile: every pointer is checked against the mappings before it counts.
+ * context: picks the few pages besides the requested regions that debuggers and later analysis need. Reads only present
+ * pages of the target, at most a few hundred. Their contents are hostile: every pointer is checked against the
+ * mappings.
  */
 #include "context.h"
 #include "plan.h"
@@ -17,7 +17,7 @@ enum {
 	DYNAMIC_ENTRIES_MAX = 256,
 };
 
-/* A stack pointer may lie in a large mapping that is no stack (coroutines): don't take all of it along. */
+/* A stack pointer may lie in a large mapping that is no stack (coroutines): do not include all of it. */
 #define STACK_CONTEXT_MAX (64 * LH_MIB)
 /* The dynamic linker's early malloc and the main thread's TLS lie in small mappings beside the libraries. */
 #define LINKER_ANON_MAX (256 * LH_KIB)
@@ -145,7 +145,7 @@ static bool adjoins_named(const struct lh_region_list *list, size_t i)
 	return i + 1 < list->regions.count && regions[i + 1].start == regions[i].end && regions[i + 1].name[0];
 }
 
-/* A module's bss that has merged with memory behind it, which is larger and gave the mapping its kind. */
+/* A module's bss that merged with the larger memory behind it, which gave the mapping its kind. */
 static struct lh_error *add_merged_bss(const struct lh_region_list *list, const struct lh_module *module,
 				       struct lh_ranges *ret)
 {
@@ -201,7 +201,7 @@ static struct lh_error *add_stack(const struct lh_region_list *list, uint64_t st
 	return lh_vec_push(&ret->items, range);
 }
 
-/* A running thread's stack pointer can't be seen; the main thread's is in here. */
+/* The stack pointer of a running thread is unknown; the main thread's stack is this mapping. */
 static struct lh_error *add_main_stack(const struct lh_region_list *list, struct lh_ranges *ret)
 {
 	for (size_t i = 0; i < list->regions.count; i++) {

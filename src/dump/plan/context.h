@@ -1,5 +1,5 @@
 /*
- * context: the memory that a later analysis needs beside what was asked for. Private to dump.
+ * context: the memory besides the requested regions that later analysis needs. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_CONTEXT_H
 #define LEAKHUNT_DUMP_CONTEXT_H
@@ -8,7 +8,7 @@
 #include "plan.h"
 #include "ranges.h"
 
-/* Stopping and letting go a thread, its registers included (measured on Linux 6.18: 10 to 20 us). */
+/* Cost of stopping a thread, reading its registers, and releasing it (Linux 6.18: 10 to 20 us). */
 #define LH_THREAD_STOP_NS ((uint64_t)20 * 1000)
 
 /*

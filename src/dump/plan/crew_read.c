@@ -1,10 +1,10 @@
 /*
- * crew_read: reads many ranges of a process at once, a part for each member of a crew.
+ * crew_read: reads many ranges of a process in parallel, one part per crew member.
  */
 #include "crew_read.h"
 #include "leakhunt/process_memory.h"
 
-/* Fewer bytes are read sooner than a thread wakes up. */
+/* Reading fewer bytes takes less time than waking a thread. */
 #define PART_BYTES_MIN (128 * LH_KIB)
 
 struct part {

@@ -1,5 +1,5 @@
 /*
- * crew_read: what a crew does for a target that stands still, whose processors are free meanwhile. Private to dump.
+ * crew_read: parallel reads of a stopped target, whose CPUs are idle meanwhile. Private to dump.
  */
 #ifndef LEAKHUNT_DUMP_CREW_READ_H
 #define LEAKHUNT_DUMP_CREW_READ_H
@@ -8,7 +8,7 @@
 
 struct lh_process;
 
-/* Members of a crew of dump, at most: one for each processor. */
+/* Upper limit for a dump's crew, which has one member per CPU. */
 #define LH_CREW_MEMBERS_MAX 8
 
 /* lh_process_read_ranges, shared; `crew` may be NULL. */

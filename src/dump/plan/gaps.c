@@ -1,5 +1,5 @@
 /*
- * gaps: collects what could not be copied. Loss is data: it ends in the core's notes and the receipt.
+ * gaps: collects what could not be copied. The core's notes and the receipt list it.
  */
 #include "gaps.h"
 
@@ -63,7 +63,7 @@ struct lh_error *lh_gaps_of_plan(const struct lh_plan *plan, struct lh_dump_gaps
 	return NULL;
 }
 
-/* Cuts one unreadable gap at the borders of the mappings there are now. */
+/* Splits one unreadable gap at the borders of the current mappings. */
 static struct lh_error *split_gap(const struct lh_region_list *list, struct lh_range range, struct lh_dump_gaps *ret)
 {
 	uint64_t at = range.start;

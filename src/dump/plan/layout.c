@@ -1,7 +1,6 @@
 /*
- * layout: gives every page of a plan its place in the file. Pure. Short stretches of absent pages
- * are holes in the file; long ones are left out, so that a copy that knows no holes (scp, cp to
- * another file system, a scan) does not blow up.
+ * layout: gives every page of a plan its place in the file. Pure. Short stretches of absent pages are holes in the
+ * file. Long ones take no place, so that a copy without holes (scp, another file system) does not grow.
  */
 #include "layout.h"
 

@@ -1,6 +1,6 @@
 /*
- * left_out: what a plan does not take although it may hold data: resident memory outside of its extents. Input: a
- * plan. Output: bytes by kind. Program text, which lies on disk, is not counted.
+ * left_out: resident memory outside of a plan's extents that may hold data. Input: a plan. Output: bytes by kind. Does
+ * not count program text, which is on disk.
  */
 #include "left_out.h"
 

@@ -1,13 +1,12 @@
 /*
- * look: ranges are cut into pieces, a crew takes the pieces in batches, and what each member found is put together in
- * the order of the ranges.
+ * look: splits ranges into pieces. A crew takes batches of pieces. The results are joined in the order of the ranges.
  */
 #include "look.h"
 #include "plan.h"
 
 #include <stdlib.h>
 
-/* A batch: as much, or as many, as is worth a thread's way to the counter. */
+/* A batch: as much, or as many, as is worth one access to the shared counter. */
 #define BATCH_BYTES (64 * LH_MIB)
 enum { BATCH_PIECES = 1024, RUNS_AHEAD = 4096, RUNS_KEPT = 65536 };
 
@@ -35,14 +34,14 @@ struct lh_look {
 	struct lh_crew *crew;
 	LH_VEC(struct piece) pieces;
 	LH_VEC(struct batch) batches;
-	LH_VEC(size_t) firsts; /* of each range: its first piece; and the number of pieces at last */
+	LH_VEC(size_t) firsts; /* per range: its first piece; last, the number of pieces */
 	size_t looker_count;
 	struct looker lookers[LH_CREW_MEMBERS_MAX]; /* one a member */
 };
 
 /* ---------------------------------------------------------------- looking */
 
-/* Gives each of the pieces, which are neighbors, its part of what was found in all of them. */
+/* Gives each of the adjoining pieces its part of the runs that were found in all of them. */
 static struct lh_error *share_out(struct looker *looker, size_t member, struct piece *pieces, size_t count)
 {
 	const struct lh_page_runs *found = &looker->found;
@@ -64,7 +63,7 @@ static struct lh_error *share_out(struct looker *looker, size_t member, struct p
 	return NULL;
 }
 
-/* Pieces without a hole between them are looked at in one go. */
+/* Adjoining pieces are looked at in one call. */
 static struct lh_error *look_at_pieces(struct lh_look *look, size_t member, struct piece *pieces, size_t count)
 {
 	struct looker *looker = &look->lookers[member];
@@ -168,7 +167,7 @@ void lh_look_note_taken(struct lh_look *look, const struct lh_ranges *taken)
 		lh_pagemap_note_taken(look->lookers[i].pagemap, taken->items.items, taken->items.count);
 }
 
-/* A run that goes on in the next piece of the same range. */
+/* A run that continues in the next piece of the same range. */
 static bool extends_last(const struct lh_page_runs *runs, size_t count_before, const struct lh_page_run *run)
 {
 	const struct lh_page_run *last = runs->runs.count ? &runs->runs.items[runs->runs.count - 1] : NULL;

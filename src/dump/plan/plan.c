@@ -1,6 +1,6 @@
 /*
- * plan: mappings and wants in, extents with their present pages out. It decides what is copied; it
- * copies nothing, and faults no page of the target in.
+ * plan: mappings and wants in, extents with their present pages out. Decides what is copied. Copies nothing, and faults
+ * in no page of the target.
  */
 #include "context.h"
 #include "look.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Private anonymous memory keeps its pages behind any protection, and the kernel hands them out to a tracer. */
+/* Private anonymous memory keeps its pages whatever its protection, and a tracer can read them. */
 static bool can_be_copied(const struct lh_region *region)
 {
 	return region->protection & LH_PROT_READ || (lh_region_is_anonymous(region) && !region->is_io);
@@ -20,7 +20,7 @@ static bool starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Registers of a device behind a mapping: a read may have effects. Shared memory lies in /dev, too. */
+/* Device registers: a read may have side effects. Shared memory also lies in /dev. */
 static bool is_device(const struct lh_region *region)
 {
 	if (region->is_io)
@@ -35,13 +35,13 @@ static bool is_kernels(const struct lh_region *region)
 	return region->kind == LH_REGION_VDSO && strcmp(region->name, "[vdso]") != 0;
 }
 
-/* Nobody writes there without changing the protection first. */
+/* Unwritable unless the program changes the protection first. */
 static bool is_inaccessible(const struct lh_region *region)
 {
 	return !(region->protection & LH_PROT_READ);
 }
 
-/* Whether pages that are not there are known to hold zeros: memory of nobody else, and of no file. */
+/* Whether absent pages are known to be zero: private memory without a file. */
 static bool is_absent_zero(const struct lh_region *region)
 {
 	return !region->is_shared && region->name[0] != '/';
@@ -52,7 +52,7 @@ static bool has_kind(const struct lh_want *want, enum lh_region_kind kind)
 	return want->kinds >> kind & 1;
 }
 
-/* A word that names several kinds means private memory; huge pages are the one kind that is private or shared. */
+/* A word for several kinds means private memory; hugetlb is the one kind that is private or shared. */
 static bool is_wanted_kind(const struct lh_want *want, const struct lh_region *region)
 {
 	bool is_one_kind = want->kinds == UINT32_C(1) << region->kind;
@@ -65,7 +65,7 @@ static bool is_wanted_name(const struct lh_want *want, const struct lh_region *r
 	       (region->thread_name[0] && fnmatch(want->glob, region->thread_name, 0) == 0);
 }
 
-/* What `want` asks of the mapping as a whole, page-aligned; an empty range: nothing. */
+/* What `want` selects of the mapping as a whole, page-aligned; an empty range: nothing. */
 static struct lh_range match_plan(const struct lh_want *want, const struct lh_region *region)
 {
 	struct lh_range whole = {region->start, region->end}, nothing = {0, 0};
@@ -97,7 +97,7 @@ static bool is_same_mapping(const struct lh_region *a, const struct lh_region *b
 	       a->is_shared == b->is_shared && strcmp(a->name, b->name) == 0;
 }
 
-/* Mappings that overlap the range, with the pieces that adjoin them: a mapping that grew in steps is several. */
+/* Mappings that overlap the range, and the pieces that adjoin them: a mapping that grew in steps is several. */
 static struct lh_error *collect_whole_mappings(const struct lh_region_list *list, const struct lh_want *want,
 					       struct lh_ranges *ret)
 {
@@ -171,7 +171,7 @@ static struct lh_error *collect_wanted(const struct lh_process *process, const s
 
 /* ---------------------------------------------------------------- extents */
 
-/* Where the walk over mappings, wanted and context ranges stands; all of them ascend. */
+/* Position in the mappings, wanted ranges and context ranges; all of them ascend. */
 struct plan_walk {
 	struct lh_plan *plan;
 	struct lh_pagemap *pagemap;
@@ -197,8 +197,8 @@ static void count_pages(struct lh_plan *plan, struct lh_extent *extent)
 }
 
 /*
- * The vdso's pages belong to the kernel and take no memory, whether the target has touched them or
- * not; nothing writes them, but a tracker does not know that: they are copied with what was written.
+ * The vdso's pages belong to the kernel and take no memory. They count as resident without the target's touching them.
+ * Nothing writes them, but a tracker does not know that: copy them with the written pages.
  */
 static bool is_vdso(const struct lh_extent *extent)
 {
@@ -256,7 +256,7 @@ static struct lh_error *add_extent(struct plan_walk *walk, const struct lh_regio
 	return lh_vec_push(&walk->plan->extents, extent);
 }
 
-/* What is to be looked at: nothing of a device, nor of what the kernel maps itself. */
+/* Extents whose pages are looked up: none of devices or of the kernel's own mappings. */
 static struct lh_error *ranges_to_look_at(const struct lh_plan *plan, struct lh_ranges *ret)
 {
 	LH_TRY(lh_vec_reserve(&ret->items, plan->extents.count));
@@ -316,7 +316,7 @@ struct lh_error *lh_plan_look_again(struct lh_plan *plan, struct lh_look *look)
 	return error;
 }
 
-/* Context within [start, end) of a mapping, where nothing was asked for. */
+/* Context within [start, end) of a mapping, outside of the wanted ranges. */
 static struct lh_error *add_context(struct plan_walk *walk, const struct lh_region *region, uint64_t start,
 				    uint64_t end)
 {
@@ -332,7 +332,7 @@ static struct lh_error *add_context(struct plan_walk *walk, const struct lh_regi
 	return NULL;
 }
 
-/* The pages that are there, from the first to the last: of reserved space that is mostly nothing. */
+/* From the first to the last present page: for reserved space that is mostly absent. */
 static struct lh_error *find_hull(struct lh_pagemap *pagemap, struct lh_range range, struct lh_range *ret)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
@@ -392,7 +392,7 @@ static struct lh_error *find_modules(const struct lh_process *process, struct lh
 	return lh_modules_find(&plan->list, lh_present_read, &reader, &plan->modules);
 }
 
-/* Kinds of heaps named without all other anonymous memory: what is copied depends on who owns it. */
+/* Heaps wanted without all other anonymous memory: what is copied then depends on the owners. */
 static bool depends_on_owners(const struct lh_plan_request *request)
 {
 	for (size_t i = 0; i < request->want_count; i++) {

@@ -1,6 +1,6 @@
 /*
- * suspects: what grows, as intentions of a dump. Input: a judged selection, and the mappings as they are now. Output:
- * wants that also hold for what grows later.
+ * suspects: what grows, as wants of a dump. Input: a judged selection, and the current mappings. Output: wants that
+ * also match later growth.
  */
 #include "leakhunt/dump.h"
 
@@ -37,8 +37,8 @@ static bool has_wanted(const struct lh_region_list *list, const struct lh_want *
 }
 
 /*
- * What an allocator owns is wanted as that, since it maps on; a family by its kind, since new members come; a single
- * mapping by its place, however it grows.
+ * An allocator's memory is wanted by owner, since the allocator maps more; a family by its kind, since it gets new
+ * members; a single mapping by its place, however it grows.
  */
 static struct lh_want want_of(const struct lh_growth *growth, const struct lh_range *range)
 {

@@ -21,7 +21,7 @@
 
 #include <stdlib.h>
 
-/* A mapping whose pages were all taken or seen unwritten at the last clear. */
+/* A mapping whose pages were all taken, or unwritten, at the last clear. */
 struct known_mapping {
 	uint64_t start;
 	uint64_t end;
@@ -50,8 +50,8 @@ static struct soft_tracker *soft_of_base(struct lh_dirty_tracker *base)
 /* ---------------------------------------------------------------- looking */
 
 /*
- * Pages of hugetlbfs have no soft-dirty bit, and a private mapping of one of its files is told from other files
- * only by what it costs to ask: so writable mappings of files, which are small, are all left untracked.
+ * Pages of hugetlbfs have no soft-dirty bit, and recognizing private mappings of its files costs a system call each. So
+ * all writable mappings of files, which are small, stay untracked.
  */
 static bool can_track(const struct lh_region *region)
 {
@@ -68,9 +68,8 @@ static int compare_start(const void *key, const void *item)
 }
 
 /*
- * A mapping that is new, or has grown, counts as written whole (mm/mmap.c, VM_SOFTDIRTY), but not when a clear of
- * ours came between its making and our first look at it. And one that mremap(2) has moved may bear the bits
- * of its old place.
+ * A new or grown mapping counts as written whole (mm/mmap.c, VM_SOFTDIRTY), except when leakhunt cleared between its
+ * creation and the first look at it. A mapping that mremap(2) moved may have the bits of its old place.
  */
 static bool is_known_page(const struct soft_tracker *tracker, const struct lh_region *region)
 {
@@ -82,7 +81,7 @@ static bool is_known_page(const struct soft_tracker *tracker, const struct lh_re
 	       mapping->file_offset == region->file_offset;
 }
 
-/* Pages of mappings that are not known all count as written. */
+/* Pages of unknown mappings all count as written. */
 static struct lh_error *look_soft(struct soft_tracker *tracker, const struct lh_extent *extent,
 				  struct lh_page_runs *ret)
 {
@@ -123,8 +122,8 @@ static struct lh_error *look_at_all(struct soft_tracker *tracker, const struct l
 }
 
 /*
- * Somebody else may clear the bits, and then writes are lost. A page that we know to be written shows it: it
- * stays so until a clear, unless it is gone.
+ * When another tool clears the bits, writes are lost. A page known to be written proves it: its bit stays until a
+ * clear, unless the page is gone.
  */
 static struct lh_error *check_nobody_cleared(const struct soft_tracker *tracker, const struct lh_plan *plan)
 {
@@ -232,7 +231,7 @@ static struct lh_error *guess_soft(struct lh_dirty_tracker *base, const struct l
 	return NULL;
 }
 
-/* The vdso is the kernel's: as with all trackers, it is copied with what was written. */
+/* The vdso is the kernel's: all trackers copy it with the written pages. */
 static struct lh_error *find_extent(void *tracker, const struct lh_extent *extent, struct lh_page_runs *ret)
 {
 	if (extent->is_device)

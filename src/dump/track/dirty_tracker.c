@@ -1,7 +1,6 @@
 /*
- * dirty_tracker: chooses among the ways of knowing which pages the target writes. Input: what the options
- * allow; output: a tracker that works, or why none does. The reasons of those passed over are collected,
- * for the receipt.
+ * dirty_tracker: chooses a way of knowing which pages the target writes. Input: what the options allow. Output: a
+ * tracker that works, or why none does. Collects the reasons against the others, for the receipt.
  */
 #include "dirty_tracker.h"
 

@@ -1,9 +1,8 @@
 /*
- * dirty_uffd: the dirty tracker by asynchronous write protection of the target's pages. One thread of
- * the target is stopped for less than a millisecond, and starts a helper that makes a userfaultfd for us
- * (uffd_helper); leakhunt has its only descriptor: when it dies, the kernel drops all protection. Input: the plan's
- * extents; output: runs of written pages. It reads no memory but the first bytes of huge pages; the only trace in the
- * target, the protection itself, ends with it.
+ * dirty_uffd: the dirty tracker by asynchronous write protection of the target's pages. One thread of the target is
+ * stopped for less than a millisecond, and starts a helper that makes a userfaultfd for leakhunt (uffd_helper).
+ * leakhunt has its only descriptor: when leakhunt dies, the kernel drops all protection. Input: the plan's extents.
+ * Output: runs of written pages. Reads no memory except the first bytes of huge pages.
  */
 #include "dirty_tracker.h"
 
@@ -33,7 +32,7 @@
 
 /* A piece is lifted in 0.4 ms, under a lock that page faults share (Linux 6.18). */
 #define LIFT_PIECE_BYTES (32 * LH_MIB)
-/* Who maps memory in the target may wait that long when tracking ends. */
+/* Threads that map memory in the target may wait this long when tracking ends. */
 #define DROP_NS_MAX LH_NS_PER_MS
 /* 54 ms for 4 GB of small pages (Linux 6.18). */
 #define UNREGISTER_NS_PER_MIB ((uint64_t)13500)
@@ -41,7 +40,7 @@
 enum { MAPPINGS_IN_PAUSE_MAX = 2048 };
 #define DROP_PATIENCE_NS (10 * LH_NS_PER_MS)
 
-/* Passing over so many pages costs less than one more call, which flushes TLBs (Linux 6.18: 1.3 us against 4). */
+/* Skipping this many pages costs less than one more call, which flushes TLBs (Linux 6.18: 1.3 us against 4 us). */
 #define SEEN_GAP_BYTES LH_MIB
 /* More calls than this take longer than one over all pages. */
 enum { SEEN_MAX = 8192 };
@@ -55,10 +54,10 @@ struct uffd_tracker {
 	uint64_t rested_ns;       /* lh_rest_from_lock */
 	struct lh_ranges covered; /* registered at some time: normalized */
 	struct lh_ranges touched; /* of it, where pages may be protected: extents of the plans */
-	struct lh_ranges seams;   /* where alike mappings met before they were registered: normalized */
+	struct lh_ranges seams;   /* where adjacent equal mappings met before they were registered: normalized */
 	struct lh_ranges own;     /* lh_file_pages_note */
 	struct lh_ranges taken;   /* of anonymous mappings, in any take: normalized */
-	struct lh_ranges seen;    /* where the last guess found written pages, ascending: the next take looks there */
+	struct lh_ranges seen;    /* where the last guess found written pages, ascending; the next take looks there */
 	bool has_seen;
 };
 
@@ -84,8 +83,8 @@ static struct lh_error *ask_for_features(int userfault_fd)
 }
 
 /*
- * By a userfaultfd of our own, so that no target is stopped in vain. That leakhunt may have none says nothing
- * about the target; that there are none, or none with this flag (Linux 5.11), does.
+ * Tests with leakhunt's own userfaultfd, so that no target is stopped in vain. Missing permission proves nothing for
+ * the target; a kernel without userfaultfd, or without this flag (Linux 5.11), does.
  */
 static struct lh_error *check_kernel(void)
 {
@@ -116,7 +115,7 @@ static struct lh_error *start_uffd(struct lh_dirty_tracker *base, const struct l
 
 /* ---------------------------------------------------------------- tracking */
 
-/* Addresses, names and permissions only: as late as possible before they are acted on. */
+/* Addresses, names and permissions only, read as late as possible before use. */
 static struct lh_error *read_mappings(const struct lh_process *process, struct lh_region_list *ret)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -124,7 +123,7 @@ static struct lh_error *read_mappings(const struct lh_process *process, struct l
 	return lh_regions_parse(text.data ? text.data : "", text.length, "maps", ret);
 }
 
-/* Registering what is registered already changes nothing (fs/userfaultfd.c). */
+/* Registering a registered range changes nothing (fs/userfaultfd.c). */
 static bool register_range(const struct uffd_tracker *tracker, struct lh_range range, uint64_t mode)
 {
 	struct uffdio_register request = {.range = {.start = range.start, .len = lh_range_bytes(range)}, .mode = mode};
@@ -132,8 +131,8 @@ static bool register_range(const struct uffd_tracker *tracker, struct lh_range r
 }
 
 /*
- * A range is refused as a whole for one mapping that can't be registered: memory under a userfaultfd of the target's
- * own, or MAP_DROPPABLE (Linux 6.11; glibc 2.41 has a page of it). Those are found by halving.
+ * The kernel refuses a whole range for one mapping that cannot be registered: memory under a userfaultfd of the
+ * target's own, or MAP_DROPPABLE (Linux 6.11; glibc 2.41 has a page of it). Halving finds these.
  */
 static struct lh_error *cover_range(struct uffd_tracker *tracker, const struct lh_region_list *list,
 				    struct lh_range range)
@@ -165,7 +164,7 @@ static struct lh_error *cover_runs(struct uffd_tracker *tracker, const struct lh
 	return NULL;
 }
 
-/* Of all memory: what is covered later has been there before, too. */
+/* Of all memory: extents that are covered later existed before, too. */
 static struct lh_error *find_seams_before(struct uffd_tracker *tracker, const struct lh_region_list *list)
 {
 	struct lh_ranges everything LH_CLEANUP(lh_ranges_deinit) = {0};
@@ -174,7 +173,7 @@ static struct lh_error *find_seams_before(struct uffd_tracker *tracker, const st
 	return lh_track_seams_find(list, &everything, &tracker->seams);
 }
 
-/* The kernel looks at all pages again meanwhile, with mmap_lock held for writing: 54 ms for 4 GB (Linux 6.18). */
+/* The kernel looks at all pages meanwhile, with mmap_lock held for writing: 54 ms for 4 GB (Linux 6.18). */
 static bool unregister_range(struct uffd_tracker *tracker, struct lh_range range)
 {
 	struct uffdio_range whole = {.start = range.start, .len = lh_range_bytes(range)};
@@ -226,7 +225,7 @@ static bool holds_range(const struct lh_ranges *ranges, uint64_t addr)
 	return low < ranges->items.count && ranges->items.items[low].start <= addr;
 }
 
-/* Shared memory may be written through other mappings, which nobody sees here. */
+/* Shared memory may be written through other mappings, whose writes do not show here. */
 static struct lh_error *cover_uffd(struct lh_dirty_tracker *base, struct lh_plan *plan)
 {
 	struct uffd_tracker *tracker = uffd_of_base(base);
@@ -256,8 +255,8 @@ static struct lh_error *list_tracked(const struct lh_plan *plan, struct lh_range
 }
 
 /*
- * A few pages are taken where they were seen: looking at all is faster than protecting some of all. What was written
- * elsewhere meanwhile is not lost: it is written still.
+ * Takes a few pages where they were seen: looking at all pages is faster than protecting some of all. A page written
+ * elsewhere meanwhile stays written.
  */
 static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh_plan *plan, struct lh_page_runs *ret)
 {
@@ -274,7 +273,7 @@ static struct lh_error *take_pages(struct uffd_tracker *tracker, const struct lh
 	return NULL;
 }
 
-/* Of a file, a page that is given back leaves its protection behind (lh_pagemap_find_own): those are not noted. */
+/* A file's page that is given back leaves its protection behind (lh_pagemap_find_own): those are not noted. */
 static struct lh_error *note_anonymous(struct uffd_tracker *tracker, const struct lh_plan *plan,
 				       const struct lh_page_runs *runs, size_t first)
 {
@@ -300,7 +299,7 @@ static struct lh_error *take_uffd(struct lh_dirty_tracker *base, const struct lh
 	return lh_file_pages_note(tracker->pagemap, plan, &tracker->own);
 }
 
-/* Adds the written ones of an extent's runs to what was seen. */
+/* Adds the written runs of an extent to what was seen. */
 static struct lh_error *see_region(struct uffd_tracker *tracker, const struct lh_page_runs *runs, uint64_t *bytes)
 {
 	size_t first = tracker->seen.items.count;
@@ -357,7 +356,7 @@ static struct lh_error *find_uffd(struct lh_dirty_tracker *base, struct lh_plan 
 
 /* ---------------------------------------------------------------- the end */
 
-/* 0, or errno. EAGAIN: a fork is going on, which wants to see either state. */
+/* 0, or errno. EAGAIN: a fork is in progress. */
 static int lift_piece(struct uffd_tracker *tracker, uint64_t start, uint64_t bytes)
 {
 	enum { TRIES_MAX = 100 };
@@ -371,8 +370,8 @@ static int lift_piece(struct uffd_tracker *tracker, uint64_t start, uint64_t byt
 }
 
 /*
- * Whether a piece has no protection left. The kernel ends with ENOENT at memory that is not registered
- * (mm/userfaultfd.c, mwriteprotect_range), as the last page of [heap] is: the parts around it are lifted by themselves.
+ * Whether a piece has no protection left. The kernel stops with ENOENT at unregistered memory (mm/userfaultfd.c,
+ * mwriteprotect_range), such as the last page of [heap]: then the parts around it are lifted one by one.
  */
 static bool lift_around_gaps(struct uffd_tracker *tracker, uint64_t start, uint64_t bytes)
 {
@@ -411,7 +410,7 @@ static bool lift_mapping(struct uffd_tracker *tracker, const struct lh_region *r
 }
 
 /*
- * Page by page, while the target runs, so that little is left to do where it has to wait. Whether no page is
+ * Page by page, while the target runs, so that little is left to do while it waits. Returns whether no page is
  * protected any more.
  */
 static bool lift_all(struct uffd_tracker *tracker, const struct lh_region_list *list)
@@ -423,15 +422,14 @@ static bool lift_all(struct uffd_tracker *tracker, const struct lh_region_list *
 	return is_lifted;
 }
 
-/* The kernel unregisters what is left, and merges what it can, in one go (fs/userfaultfd.c, userfaultfd_release_all).
- */
+/* The kernel unregisters what is left, and merges mappings, in one step (fs/userfaultfd.c, userfaultfd_release_all). */
 static void close_userfault(struct uffd_tracker *tracker)
 {
 	lh_cleanup_close(&tracker->userfault_fd);
 	tracker->userfault_fd = -1;
 }
 
-/* How long the target would wait for its mappings, were all of it unregistered at once. */
+/* How long the target would wait for its mappings if all of it were unregistered at once. */
 static uint64_t drop_ns(const struct uffd_tracker *tracker)
 {
 	return lh_process_resident_bytes(tracker->base.process) / LH_MIB * UNREGISTER_NS_PER_MIB;
@@ -448,10 +446,9 @@ static bool is_worth_a_stop(struct uffd_tracker *tracker)
 }
 
 /*
- * In no time: registered for missing pages instead, a mapping is not write-protected, and the kernel does
- * not look at its pages when that ends (fs/userfaultfd.c, userfaultfd_clear_vma: 0.01 ms for 4 GB). Meanwhile a
- * page that is not there must not be touched, by a system call in particular, which would fail: so all threads
- * stand still until the end.
+ * Registering a mapping for missing pages instead removes its write protection, and the kernel does not look at its
+ * pages when this ends (fs/userfaultfd.c, userfaultfd_clear_vma: 0.01 ms for 4 GB). Meanwhile nobody may touch an
+ * absent page: a system call that does fails. So all threads are stopped until the end.
  */
 static void drop_while_stopped(struct uffd_tracker *tracker, const struct lh_track_runs *runs)
 {
@@ -480,7 +477,7 @@ static struct lh_error *find_runs_anew(const struct uffd_tracker *tracker, struc
 	return lh_track_runs_find(ret_list, &tracker->covered, ret_runs);
 }
 
-/* Many mappings take too long to be read in a pause: then borders may be out of date, and it does not work. */
+/* Many mappings take too long to read in a pause. Borders may then be out of date, and this way is impossible. */
 static void drop_in_a_stop(struct uffd_tracker *tracker, struct lh_region_list *list, struct lh_track_runs *runs)
 {
 	LH_CLEANUP(lh_urgent_end) struct lh_urgency urgency = lh_urgent_begin();
@@ -505,7 +502,7 @@ static bool unregister_files(struct uffd_tracker *tracker, const struct lh_track
 	return is_done;
 }
 
-/* By then the lists are some milliseconds old: mappings are read again before each step that needs their borders. */
+/* The lists are some milliseconds old by then: mappings are read again before each step that needs their borders. */
 static struct lh_error *drop_all(struct uffd_tracker *tracker)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
@@ -525,7 +522,7 @@ static struct lh_error *drop_all(struct uffd_tracker *tracker)
 	return NULL;
 }
 
-/* Two mappings that grew towards each other while one of them was registered merge never again. */
+/* Two mappings that grew towards each other while one of them was registered never merge again. */
 static struct lh_error *count_seams(struct uffd_tracker *tracker)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};

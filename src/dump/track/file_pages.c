@@ -1,8 +1,8 @@
 /*
- * file_pages: what write protection does not tell of private mappings of files. A page that the target has
- * written is its own; given back (MADV_DONTNEED), it is the file's again at the next read, and counts as
- * unwritten, though its copy is out of date. Input: which pages were the target's own when they were copied, and the
- * runs found at the end; output: the runs, corrected. It reads no memory.
+ * file_pages: corrects write protection in private mappings of files. A page that the target wrote is its own. When it
+ * is given back (MADV_DONTNEED), the next read brings the file's page, which counts as unwritten although the copy is
+ * out of date. Input: which pages were the target's own when copied, and the runs found at the end. Output: corrected
+ * runs. Reads no memory.
  */
 #include "file_pages.h"
 
@@ -15,7 +15,7 @@ struct correction {
 	struct lh_page_runs told;
 };
 
-/* Not only where the plan says that it is tracked: one that is made in the pause says that of nothing. */
+/* Ignores is_tracked: a plan made in the pause does not have it. */
 static bool is_of_file(const struct lh_extent *extent)
 {
 	return !extent->region->is_shared && !extent->is_device && !extent->is_absent_zero;
@@ -35,7 +35,7 @@ struct lh_error *lh_file_pages_note(struct lh_pagemap *pagemap, const struct lh_
 	return NULL;
 }
 
-/* Appends [start, end) as it is now. What has come back meanwhile (the target runs in mode live) is to be copied. */
+/* Appends [start, end) as it is now. Pages that have come back meanwhile (mode live: the target runs) are copied. */
 static struct lh_error *add_told(struct correction *correction, uint64_t start, uint64_t end,
 				 enum lh_page_state state_before, struct lh_page_runs *ret)
 {
@@ -86,7 +86,7 @@ static struct lh_error *correct_run(struct correction *correction, const struct 
 	return lh_page_runs_add(ret, run->range.start, run->range.end, run->state);
 }
 
-/* extent->first_run is of correction->found still. */
+/* extent->first_run still refers to correction->found. */
 static struct lh_error *correct_file_extent(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
 {
 	struct correction *correction = context;
@@ -109,7 +109,7 @@ static bool is_as_found(const struct correction *correction, const struct lh_ext
 	return is_same;
 }
 
-/* Most often nothing is wrong: the few runs of files are looked through before all are made anew. */
+/* Usually nothing is wrong: check the few runs of files before rebuilding all runs. */
 static struct lh_error *find_difference(struct correction *correction, const struct lh_plan *plan, bool *ret)
 {
 	struct lh_page_runs corrected LH_CLEANUP(lh_page_runs_deinit) = {0};

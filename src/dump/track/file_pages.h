@@ -7,15 +7,15 @@
 #include "dump/plan/context.h"
 
 /*
- * After a take, before what it took is copied: adds the pages of the tracked extents that are the target's own,
- * and no longer the file's. `own` is normalized.
+ * Called after a take, before its pages are copied. Adds the pages of tracked extents that are the target's own, no
+ * longer the file's. `own` is normalized.
  */
 struct lh_error *lh_file_pages_note(struct lh_pagemap *pagemap, const struct lh_plan *plan,
 				    struct lh_ranges *own) LH_NODISCARD;
 
 /*
- * Corrects what was found at last: own pages that are the file's again become LH_PAGES_WRITTEN, and marks that
- * count as swapped are taken out.
+ * Corrects the last find: own pages that are the file's again become LH_PAGES_WRITTEN, and marks that count as swapped
+ * are removed.
  */
 struct lh_error *lh_file_pages_correct(struct lh_pagemap *pagemap, const struct lh_ranges *own,
 				       struct lh_plan *plan) LH_NODISCARD;

@@ -1,26 +1,25 @@
 /*
- * huge_pages: what write protection does not tell of private memory of hugetlbfs. A page that is given back
- * (MADV_DONTNEED, Linux 5.18) comes back at a read as a page of zeros, protected as it was before, and so
- * counts as unwritten (mm/hugetlb.c, hugetlb_no_page; seen on Linux 6.18). It holds nothing but zeros, or
- * it would be written: so a page that begins with another byte was not given back. Input: the runs found at
- * the end; output: the runs, corrected.
+ * huge_pages: corrects write protection in private memory of hugetlbfs. A page that is given back (MADV_DONTNEED, Linux
+ * 5.18) comes back at a read as a protected page of zeros, and counts as unwritten (mm/hugetlb.c, hugetlb_no_page; seen
+ * on Linux 6.18). It holds only zeros, or it would count as written: so a page that begins with another byte was not
+ * given back. Input: the runs found at the end. Output: corrected runs.
  */
 #include "huge_pages.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define HUGE_BYTES  (2 * LH_MIB) /* larger ones (1 GiB) are looked at in such pieces */
+#define HUGE_BYTES  (2 * LH_MIB) /* larger ones (1 GiB) are looked at in pieces of this size */
 #define PROBE_BYTES ((uint64_t)256)
 
 struct correction {
 	struct lh_page_runs found; /* of all extents, in their order */
 	struct lh_ranges probes;   /* the beginnings of huge pages, in the same order */
-	uint8_t *beginnings;       /* what was read there; zeros where nothing could be */
+	uint8_t *beginnings;       /* what was read there; zeros where nothing was readable */
 	size_t next;
 };
 
-/* Files of hugetlbfs are told from others by nothing that is cheap to ask: some too many are looked at. */
+/* Nothing cheap tells files of hugetlbfs from others: some other files are looked at in vain. */
 static bool may_be_huge(const struct lh_extent *extent)
 {
 	const struct lh_region *region = extent->region;
@@ -58,7 +57,7 @@ static bool begins_with_zeros(const struct correction *correction, size_t index)
 	return memcmp(correction->beginnings + index * PROBE_BYTES, zeros, PROBE_BYTES) == 0;
 }
 
-/* extent->first_run is of correction->found still. */
+/* extent->first_run still refers to correction->found. */
 static struct lh_error *correct_huge_extent(void *context, const struct lh_extent *extent, struct lh_page_runs *ret)
 {
 	struct correction *correction = context;

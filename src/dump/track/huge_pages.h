@@ -7,8 +7,8 @@
 #include "dump/plan/context.h"
 
 /*
- * Corrects what was found at last: unwritten pages that may have been given back meanwhile become
- * LH_PAGES_WRITTEN. Reads a few bytes of each huge page.
+ * Corrects the last find: unwritten pages that may have been given back meanwhile become LH_PAGES_WRITTEN. Reads a few
+ * bytes of each huge page.
  */
 struct lh_error *lh_huge_pages_correct(const struct lh_process *process, struct lh_plan *plan) LH_NODISCARD;
 

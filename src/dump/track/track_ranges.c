@@ -76,7 +76,7 @@ static struct lh_range gap_to_gap(const struct lh_region_list *list, size_t firs
 	return range;
 }
 
-/* `wanted` is ascending, and asked about by ascending ranges: *next, 0 at first. */
+/* `wanted` is ascending, and queries are ascending ranges: *next is 0 at first. */
 static bool holds_wanted(struct lh_range range, const struct lh_ranges *wanted, size_t *next)
 {
 	while (*next < wanted->items.count && wanted->items.items[*next].end <= range.start)
@@ -91,8 +91,8 @@ static struct lh_error *add_run(struct lh_range range, bool is_anonymous, struct
 }
 
 /*
- * The last page of the brk heap is left out: brk(2) extends the mapping it ends in, which then is that page's, not
- * registered, and merges with the rest when that is so no longer. Nobody moves the brk heap.
+ * Omits the last page of the brk heap: brk(2) extends the mapping in which the heap ends, which then is this
+ * unregistered page's, and merges with the rest after tracking. Nobody moves the brk heap.
  */
 static struct lh_error *add_anonymous(const struct lh_region_list *list, size_t first, size_t end,
 				      struct lh_track_runs *ret)
@@ -144,7 +144,7 @@ bool lh_track_range_halve(const struct lh_region_list *list, struct lh_range ran
 
 /* ---------------------------------------------------------------- borders */
 
-/* Whether the second one looks like the rest of the first. */
+/* Whether the second mapping looks like the rest of the first. */
 static bool goes_on(const struct lh_region *left, const struct lh_region *right)
 {
 	bool is_next = !left->inode || left->file_offset + (left->end - left->start) == right->file_offset;

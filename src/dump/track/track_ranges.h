@@ -6,7 +6,7 @@
 
 #include "dump/plan/ranges.h"
 
-/* Private mappings of one kind with no other between, and the range to register for them. */
+/* Adjacent private mappings of one kind, and the range to register for them. */
 struct lh_track_run {
 	struct lh_range range; /* from the end of the mapping before the run to the start of the one after it */
 	bool is_anonymous;     /* else of files, or of hugetlbfs */
@@ -18,7 +18,7 @@ struct lh_track_runs {
 
 void lh_track_runs_deinit(struct lh_track_runs *runs);
 
-/* Appends all anonymous runs, and those of files that hold some of `wanted`, which is ascending. */
+/* Appends all anonymous runs, and runs of files that hold some of `wanted`, which is ascending. */
 struct lh_error *lh_track_runs_find(const struct lh_region_list *list, const struct lh_ranges *wanted,
 				    struct lh_track_runs *ret) LH_NODISCARD;
 
@@ -26,8 +26,8 @@ struct lh_error *lh_track_runs_find(const struct lh_region_list *list, const str
 bool lh_track_range_halve(const struct lh_region_list *list, struct lh_range range, struct lh_range ret[2]);
 
 /*
- * Whether the run, registered meanwhile, has cut a mapping that is none of its own: the one before it, which grew into
- * the gap. *ret_part: the part to unregister.
+ * Whether registering the run has cut a mapping outside of it: the one before, which grew into the gap. *ret_part: the
+ * part to unregister.
  */
 bool lh_track_run_cuts(const struct lh_region_list *list, const struct lh_track_run *run, struct lh_range *ret_part);
 

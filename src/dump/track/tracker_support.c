@@ -1,6 +1,6 @@
 /*
- * tracker_support: which ways of tracking writes this kernel has, found by trying them on leakhunt itself. Output: one
- * word each. No target is touched.
+ * tracker_support: which ways of tracking writes this kernel has, tried on leakhunt itself. Output: one word each.
+ * Touches no target.
  */
 #include "leakhunt/dump.h"
 
