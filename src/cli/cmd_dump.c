@@ -284,7 +284,7 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	lh_warn("%s holds the memory of a process: passwords, keys, personal data; it is readable by you only",
 		receipt.path);
 	struct lh_error *error = print_dump_receipt(arguments, &receipt);
-	return error ? lh_error_hint(error, "%s is complete all the same", receipt.path) : NULL;
+	return error ? lh_error_hint(error, "%s is complete nevertheless", receipt.path) : NULL;
 }
 
 static const struct lh_option options[] = {

@@ -14,14 +14,14 @@ struct lh_error *lh_frozen_refuse_stop(const struct lh_process *process, const s
 	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "process %d (%s) is frozen by cgroup %s",
 					     (int)lh_process_pid(process), lh_process_command(process),
 					     freezer->folder),
-			     "thaw it, or copy it as it stands with --mode live");
+			     "thaw it, or copy it with --mode live");
 }
 
 struct lh_error *lh_frozen_refuse_injection(const struct lh_freezer *freezer)
 {
 	if (!freezer->is_frozen)
 		return NULL;
-	return lh_error_create(LH_ERROR_UNSUPPORTED, "frozen by cgroup %s, it can run nothing for leakhunt",
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "cgroup %s froze it: it can run no calls for leakhunt",
 			       freezer->folder);
 }
 

@@ -139,7 +139,7 @@ static struct lh_error *judge_commitment(uint64_t committed_bytes, const struct 
 		return NULL;
 	char needed[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
 	return lh_error_create(LH_ERROR_UNSUPPORTED,
-			       "vm.overcommit_memory is 2: a child of the target would be promised %s, and %s are left",
+			       "vm.overcommit_memory is 2: a child of the target would commit %s, but only %s are left",
 			       lh_format_bytes(committed_bytes, needed), lh_format_bytes(left_bytes, left));
 }
 

@@ -145,7 +145,7 @@ static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt
 		lh_hunt_step_note(hunt, LH_HUNT_COMPARE, LH_HUNT_DONE, "%s", "");
 	else
 		lh_hunt_step_note(hunt, LH_HUNT_COMPARE, LH_HUNT_CUT_SHORT,
-				  "there is one dump: what fills memory is said, not what grew");
+				  "one dump shows what fills memory, not what grew");
 	return NULL;
 }
 

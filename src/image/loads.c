@@ -115,7 +115,7 @@ static struct lh_error *refuse_repetition(const struct lh_image *image)
 	if (total / TIMES_MAX <= image->file_bytes)
 		return NULL;
 	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT,
-					     "%s is not a usable core: its headers name the same bytes over and over",
+					     "%s is not a usable core: its headers repeat the same bytes too often",
 					     image->path),
 			     "as plain bytes it can still be scanned");
 }

@@ -57,7 +57,7 @@ static struct lh_error *check_has_size(const char *path, int fd, const struct st
 	if (status->st_size || fstatfs(fd, &system) != 0 ||
 	    (system.f_type != PROC_SUPER_MAGIC && system.f_type != SYSFS_MAGIC))
 		return NULL;
-	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is made up by the kernel when it is read", path),
+	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "the kernel generates %s when it is read", path),
 			     "save its bytes to a file first; of a process, name the PID");
 }
 

@@ -326,7 +326,7 @@ struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, cons
 			lh_error_create(LH_ERROR_FORMAT, "%s is a smaps_rollup: one sum, no mappings", what),
 			"save /proc/PID/smaps instead");
 	return lh_error_hint(
-		lh_error_create(LH_ERROR_FORMAT, "%s holds not a single mapping: it is no maps or smaps text", what),
+		lh_error_create(LH_ERROR_FORMAT, "%s has no mapping: it is not a maps or smaps text", what),
 		"save one with `cat /proc/PID/smaps`");
 }
 
@@ -341,7 +341,7 @@ static struct lh_error *check_understood(const struct lh_regions_parser *parser,
 				     "save each smaps text in a file of its own");
 	if (list->skipped_lines <= 2 * list->regions.count + SKIPPED_MIN)
 		return NULL;
-	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s has %zu lines that no maps or smaps text has", what,
+	return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s has %zu lines that are not of maps or smaps", what,
 					     list->skipped_lines),
 			     "save one with `cat /proc/PID/smaps`");
 }

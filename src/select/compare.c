@@ -59,8 +59,7 @@ static void explain_change(struct lh_comparison *comparison)
 {
 	char before[LH_FORMAT_MAX], after[LH_FORMAT_MAX], resolution[LH_FORMAT_MAX], more[LH_FORMAT_MAX];
 	int length = snprintf(comparison->reason, sizeof(comparison->reason),
-			      "rate %s -> %s an hour, different with %.1f %% confidence; growth below %s an hour would "
-			      "not show",
+			      "rate %s/h -> %s/h, different with %.1f %% confidence; resolution: better than %s/h",
 			      lh_format_signed_bytes((int64_t)comparison->before_bytes_per_hour, before),
 			      lh_format_signed_bytes((int64_t)comparison->after_bytes_per_hour, after),
 			      floor(1000 * comparison->confidence) / 10,

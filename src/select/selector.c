@@ -49,8 +49,8 @@ static struct lh_error *measure_step(const struct lh_selector *selector, const s
 	uint64_t before_ns = has_uptime ? selector->latest_uptime_ns : selector->latest_time_ns;
 	uint64_t now_ns = has_uptime ? sample->uptime_ns : sample->time_ns;
 	if (now_ns == before_ns)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two samples are of the same time"),
-				     "say when files were taken with --times, e.g. --times 0,60,120");
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two samples have the same time"),
+				     "give the times of the files with --times, such as 0,60,120");
 	if (now_ns < before_ns)
 		return lh_error_create(LH_ERROR_USAGE, "a sample is older than the one before it");
 	*ret_ns = now_ns - before_ns;

@@ -343,7 +343,7 @@ static struct lh_error *stop_all(struct lh_freeze *freeze)
 	}
 	if (quiet_passes < 2)
 		return lh_error_create(LH_ERROR_UNSUPPORTED,
-				       "process %d spawns threads faster than they can be stopped",
+				       "process %d starts threads faster than leakhunt stops them",
 				       (int)lh_process_pid(freeze->process));
 	return NULL;
 }

@@ -161,7 +161,7 @@ assert_refused() {
 	assert_refused 2 "pipe is a pipe that nobody writes to"
 	head -c 100000 /dev/urandom >noise
 	maps noise
-	assert_refused 2 "not a single mapping"
+	assert_refused 2 "has no mapping"
 	maps /proc/self/smaps_rollup
 	assert_refused 2 "smaps_rollup"
 	if [ "$(id -u)" -ne 0 ]; then

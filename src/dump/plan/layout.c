@@ -64,7 +64,7 @@ static struct lh_error *lay_out_placed_run(struct lh_layout *layout, const struc
 	while (run.start < run.end) {
 		const struct lh_piece *place = lh_layout_find(places, run.start);
 		if (!place)
-			return lh_error_create(LH_ERROR_SYSTEM, "page 0x%llx was given no place in the file",
+			return lh_error_create(LH_ERROR_SYSTEM, "page 0x%llx has no place in the file",
 					       (unsigned long long)run.start);
 		struct lh_range part = {run.start, lh_min_u64(run.end, place->end)};
 		LH_TRY(append_part(layout, extent, part, place->file_offset + (part.start - place->start)));

@@ -138,10 +138,9 @@ static struct lh_error *check_nobody_cleared(const struct soft_tracker *tracker,
 	LH_TRY(error);
 	if (!is_cleared)
 		return NULL;
-	return lh_error_hint(lh_error_create(LH_ERROR_CHANGED,
-					     "somebody else has cleared the soft-dirty bits of process %d",
+	return lh_error_hint(lh_error_create(LH_ERROR_CHANGED, "another tool cleared the soft-dirty bits of process %d",
 					     (int)lh_process_pid(tracker->base.process)),
-			     "CRIU or another leakhunt at work? try again later, or with --mode stop");
+			     "CRIU, or another leakhunt? try again later, or use --mode stop");
 }
 
 /* ---------------------------------------------------------------- taking */

@@ -40,8 +40,8 @@ struct lh_error *lh_text_filter_create(const char *pattern, struct lh_text_filte
 	if (!compiled) {
 		char message[MESSAGE_BYTES];
 		pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof(message));
-		return lh_error_create(LH_ERROR_USAGE, "'%s' is no regular expression: at character %zu: %s", pattern,
-				       (size_t)offset + 1, message);
+		return lh_error_create(LH_ERROR_USAGE, "'%s' is not a regular expression: at character %zu: %s",
+				       pattern, (size_t)offset + 1, message);
 	}
 	/* Without the compiler, where it is not allowed to make code, matching is only slower. */
 	(void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);

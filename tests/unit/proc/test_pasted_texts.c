@@ -128,7 +128,7 @@ static void test_refused_by_name(void **state)
 		{"1000-2000 rw-p 00000000 00:00 0\nRss: 1 MB\nPss: 1 MB\nSwap: 1 MB\nLocked: 1 MB\nKSM: 1 MB\n"
 		 "Anonymous: 1 MB\nLazyFree: 1 MB\nReferenced: 1 MB\nPrivate_Clean: 1 MB\nPrivate_Dirty: 1 MB\n"
 		 "Shared_Clean: 1 MB\n",
-		 "no maps or smaps text has"},
+		 "that are not of maps or smaps"},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(rows); i++) {
 		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
