@@ -1,6 +1,6 @@
 /*
- * advice: what to do next. Input: the other answers of a hunt. Output: one sentence, and where it stands. A function
- * that gives back what grows is the best advice; else what the runtime or the allocator itself offers.
+ * advice: what to do next. Input: the other answers of a hunt. Output: one sentence, and its source. The best advice is
+ * the function that frees what grows; else what the runtime or the allocator offers.
  */
 #include "hunt.h"
 
@@ -47,7 +47,7 @@ static const struct advice runtimes[] = {
 
 static void say_runtime(struct lh_hunt *hunt, const struct advice *advice)
 {
-	/* No compiler checks a format of a table: the PID is put in by hand. */
+	/* No compiler checks a format string from a table: insert the PID by hand. */
 	const char *place = strstr(advice->text, "%d");
 	snprintf(hunt->advice, sizeof(hunt->advice), "%.*s%d%s", (int)(place - advice->text), advice->text,
 		 (int)hunt->pid, place + 2);

@@ -1,7 +1,7 @@
 /*
- * counterparts: what takes something, and what gives it back: a row a type or a kind of growth. Within a family, types
- * that own others come first: an SSL owns its SSL_SESSION, BIO and EVP_* objects. Sources are manual pages
- * (section 3 unless said otherwise), or the header's own documentation where a library has no pages.
+ * counterparts: which function allocates something, and which frees it: a row per type or per kind of growth. Within a
+ * family, owners come first: an SSL owns its SSL_SESSION, BIO and EVP_* objects. Sources are manual pages (section 3
+ * unless noted), or a header's documentation for libraries without pages.
  */
 #include "hunt.h"
 

@@ -6,7 +6,7 @@
 
 #include "leakhunt/hunt.h"
 
-/* Makes the folder, mode 0700, under a name that was free. *ret is the caller's. */
+/* Creates the folder, mode 0700, under an unused name. *ret is the caller's. */
 struct lh_error *lh_hunt_folder_create(const struct lh_process *process, const char *path, char **ret) LH_NODISCARD;
 
 /* "FOLDER/NAME"; the caller's. */
@@ -26,7 +26,7 @@ struct lh_size_count {
 	uint64_t count;
 };
 
-/* Sizes of used blocks; at most so many different ones are counted, the rest is left out. */
+/* Sizes of used blocks. Counts at most this many different sizes, and ignores the rest. */
 enum { LH_SIZE_SLOTS = 16384 };
 
 struct lh_size_table {
@@ -45,7 +45,7 @@ uint64_t lh_size_table_get(const struct lh_size_table *table, uint64_t size_byte
 /* Rows, reason and counterpart from what was found. */
 void lh_hunt_explain(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES]);
 
-/* What fills private memory: by the last sample, and within walked heaps by the last dump. */
+/* What fills private memory: owners from the last sample, blocks of walked heaps from the last dump. */
 struct lh_error *lh_hunt_fill_owners(struct lh_hunt *hunt) LH_NODISCARD;
 void lh_hunt_owners_deinit(struct lh_hunt_owners *owners);
 

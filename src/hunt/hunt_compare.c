@@ -1,6 +1,6 @@
 /*
- * hunt_compare: opens the dumps of a hunt, sums both up, and compares. Input: paths. Output: summaries, what differs,
- * and what the allocators say of themselves. It touches no process.
+ * hunt_compare: opens the dumps of a hunt, summarizes both, and compares them. Input: paths. Output: summaries,
+ * differences, and what the allocators say. Touches no process.
  */
 #include "hunt.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Rows that are kept of each dump: what is rare in one can be frequent in the other. */
+/* Rows kept of each dump: what is rare in one may be frequent in the other. */
 enum { KEPT_ROWS = 10000, TEXT_CHARS_MIN = 8 };
 
 /* ---------------------------------------------------------------- blocks by size */
@@ -52,7 +52,7 @@ static void count_chunk(const struct lh_heap_chunk *chunk, struct lh_hunt_heap *
 		count_size(sizes, chunk->size_bytes);
 }
 
-/* Who was found, and whether all of it could be followed. */
+/* Which allocators were found, and whether all of each heap was walked. */
 static void note_allocators(const struct lh_heap *heap, struct lh_hunt_heap *ret)
 {
 	size_t count, used = 0;

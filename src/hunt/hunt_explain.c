@@ -1,7 +1,7 @@
 /*
  * hunt_explain: the answers of a hunt. Input: a judged selection, the difference of two dumps, what the allocators say.
- * Output: the rows that account for the growth, why it stays, and the function that is missing. It never says more than
- * the evidence does: what is not known stays unknown.
+ * Output: the rows that account for the growth, why it stays, and the missing function. Never claims more than the
+ * evidence shows: what is not known stays unknown.
  */
 #include "hunt.h"
 
@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of what grew between the dumps: below it, a row says nothing. */
+/* Minimum share of the growth between the dumps for a row. */
 #define NOTABLE_SHARE 0.02
-/* From this share on, something explains growth. */
+/* Minimum share of the growth to explain it. */
 #define MOST_SHARE 0.5
 
-/* An object may own so many of the others that grew with it. */
+/* Upper bound of objects that one object owns among those that grew with it. */
 enum { OWNED_EACH_MAX = 8 };
 
 static int64_t row_growth_bytes(const struct lh_diff_row *row)
@@ -79,8 +79,10 @@ static bool may_own(const struct lh_diff_row *row, const struct lh_diff_row *oth
 	return rank_of(row) < rank_of(other) || (row->is_own && !other->is_own);
 }
 
-/* The object to name: what owns the one that grew most, as far as the table tells. Of a runtime, what its collector has
- * looked at, unless `with_young`: the rest comes and goes. */
+/*
+ * The object to name: the owner of the type that grew most, by the table of counterparts. In a runtime only objects
+ * that its collector has visited, unless `with_young`: young ones come and go.
+ */
 static const struct lh_diff_row *find_main_object(const struct lh_diff_rows *objects, bool with_young)
 {
 	const struct lh_diff_row *main = NULL;
@@ -152,7 +154,7 @@ static void add_first(struct lh_hunt *hunt, enum lh_diff_kind kind, enum lh_hunt
 	add_row(hunt, &row);
 }
 
-/* Blocks of the size whose number grew most, in bytes. */
+/* Bytes of the block size whose count grew most. */
 static void add_block_row(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES])
 {
 	struct lh_hunt_row best = {.kind = LH_HUNT_ROW_BLOCKS, .family = "", .name = "", .detail = ""};
@@ -168,7 +170,7 @@ static void add_block_row(struct lh_hunt *hunt, const struct lh_size_table sizes
 		best.after_count = after->count;
 		best.each_bytes = after->size_bytes;
 	}
-	/* A single one counts where it is most of the growth: a pool that doubles. */
+	/* A single block counts when it is most of the growth: a pool that doubles. */
 	bool is_most = (double)best.bytes >= MOST_SHARE * (double)hunt->compared_bytes;
 	if ((best.count > 1 || (best.count && is_most)) && is_notable(hunt, best.bytes))
 		add_row(hunt, &best);
@@ -232,7 +234,7 @@ static void describe_dump(struct lh_hunt *hunt, const struct lh_summary *summary
 
 /* ---------------------------------------------------------------- why it stays */
 
-/* Words of causes that say by themselves what was not done. */
+/* Causes that already say what was not done. */
 static bool is_not_released(const struct lh_cause *cause)
 {
 	return lh_counterpart_of_cause(cause->word) != NULL;
@@ -251,7 +253,7 @@ static enum lh_hunt_why why_by_heap(const struct lh_hunt *hunt)
 	double freed = (double)after->free_bytes - (double)before->free_bytes;
 	if (used <= 0 && freed <= 0)
 		return LH_HUNT_WHY_UNKNOWN;
-	/* Blocks that were free before come into use: their memory was there already. */
+	/* Blocks that were free come into use: their memory was there before. */
 	return used >= MOST_SHARE * (used + freed) ? LH_HUNT_WHY_IN_USE : LH_HUNT_WHY_FREED;
 }
 

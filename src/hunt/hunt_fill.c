@@ -1,7 +1,7 @@
 /*
  * hunt_fill: what fills private memory, by owner, then by type, each byte once. Input: the last sample, and the blocks
- * of the last dump in groups. Output: owners; their bytes add up to private memory, the bytes of types to those of
- * their owner. What was not dumped, or has no type, is a type like any other.
+ * of the last dump in groups. Output: owners, whose bytes add up to private memory, and types, whose bytes add up to
+ * their owner's. Memory that was not dumped, or has no type, is a type of its own.
  */
 #include "hunt.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Types of an owner beyond that are one row. */
+/* Further types of an owner become one row. */
 enum { FILLS_MAX = 24 };
 
 /* Owners of what no allocator has. */
@@ -30,7 +30,7 @@ static void deinit_owner(struct lh_hunt_owner *owner)
 
 /* ---------------------------------------------------------------- figures of samples */
 
-/* When the dump was made, after the first sample; 0 without one. */
+/* Time of the dump since the first sample; 0 without one. */
 static double moment_of_dump(const struct lh_hunt *hunt)
 {
 	const struct lh_receipt *receipt = &hunt->receipts[LH_HUNT_BEFORE];
@@ -96,7 +96,7 @@ static void merge_small_fills(struct lh_hunt_owner *owner)
 	owner->fills.count = FILLS_MAX;
 }
 
-/* Takes the owner, also when it has nothing. */
+/* Takes the owner, even with 0 bytes. */
 static struct lh_error *push_owner(struct lh_hunt_owners *owners, struct lh_hunt_owner *owner)
 {
 	if (!owner->bytes)
@@ -145,7 +145,7 @@ static struct lh_hunt_fill fill_of_group(const struct lh_hunt *hunt, const struc
 	};
 }
 
-/* The groups that are too small to be shown count as one, so that their growth need not be looked up. */
+/* Groups too small to be shown count as one, so that their growth is not looked up. */
 static struct lh_error *add_groups(const struct lh_hunt *hunt, enum lh_hunt_side side, struct lh_hunt_owner *ret)
 {
 	const struct lh_heap_groups *groups = &hunt->groups[side];
@@ -169,7 +169,7 @@ static struct lh_error *add_groups(const struct lh_hunt *hunt, enum lh_hunt_side
 	return add_fill(ret, rest);
 }
 
-/* Cached and free bytes that are in memory: at most what blocks in use leave of it. */
+/* Resident bytes of cached and free blocks: at most what used blocks leave. */
 struct free_parts {
 	uint64_t cached_bytes;
 	uint64_t free_bytes;
@@ -228,8 +228,8 @@ static uint64_t sampled_bytes(const struct lh_selection *selection, uint32_t kin
 }
 
 /*
- * Blocks are of the dump, the sum of the heap is of the sample behind it: what it has more was not dumped. When it has
- * less, the dump's sum stands.
+ * Blocks are from the dump; the heap's total is from the sample after it. The difference was not dumped. If the total
+ * is smaller, the dump's total counts.
  */
 static struct lh_error *add_heap_owner(const struct lh_hunt *hunt, enum lh_hunt_side side, struct lh_hunt_owners *ret)
 {

@@ -1,6 +1,6 @@
 /*
- * hunt_folder: the folder that all files of a hunt go to, COMMAND.PID.TIME. The command's name is the target's: bytes
- * that do not belong in file names become '_'.
+ * hunt_folder: the folder for all files of a hunt, COMMAND.PID.TIME. The command's name is the target's: bytes outside
+ * of a safe set become '_'.
  */
 #include "hunt.h"
 

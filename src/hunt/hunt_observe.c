@@ -1,7 +1,6 @@
 /*
- * hunt_observe: the steps of a hunt that touch the process: samples until the verdict is firm, a dump of what grows,
- * samples until there is growth worth comparing, a second dump of the same. Whatever step is impossible, the samples
- * taken so far are the result.
+ * hunt_observe: the steps of a hunt that touch the process: sample until the verdict is firm, dump what grows, sample
+ * until growth is worth comparing, dump again. When a step is impossible, the samples so far are the result.
  */
 #include "hunt.h"
 
@@ -12,10 +11,10 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-/* A verdict is firm when this many samples in a row give it, of at least so many samples. */
+/* A verdict is firm when the last samples all give it: this many, of at least this many samples. */
 enum { LEAK_SAMPLES_MIN = 12, LEAK_AGREE = 3, QUIET_SAMPLES_MIN = 30, QUIET_AGREE = 10 };
 
-/* Of the time allowed, the verdict may take two thirds; the rest is for growth between the dumps. */
+/* The verdict may take two thirds of the time; the rest is for growth between the dumps. */
 enum { VERDICT_PARTS = 2, ALL_PARTS = 3 };
 
 /* Growth worth comparing: what leaks in 15 s, within these bounds. */
@@ -37,10 +36,10 @@ struct observation {
 	uint64_t next_ns;          /* when the next sample is due; monotonic, as the next two */
 	uint64_t verdict_end_ns;
 	uint64_t end_ns;
-	size_t leak_count; /* latest samples in a row with this verdict */
+	size_t leak_count; /* how many of the latest samples have this verdict */
 	size_t quiet_count;
 	uint64_t base_bytes;  /* private memory at the first dump */
-	uint64_t worth_bytes; /* growth since then that is waited for; 0: a verdict is waited for */
+	uint64_t worth_bytes; /* growth to wait for since then; 0: waiting for a verdict */
 	bool has_ended;       /* the process has, or it called exec */
 };
 
@@ -196,7 +195,7 @@ static struct lh_error *wait_for_growth(struct observation *observation)
 
 /* ---------------------------------------------------------------- dumps */
 
-/* What grows; where no single region does, but all together do, all that can leak. */
+/* The region that grows; if only the sum of all grows, all private memory. */
 static struct lh_error *choose_wants(struct observation *observation)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
@@ -293,7 +292,7 @@ static struct lh_error *dump_after(struct observation *observation)
 	return take_hunt_sample(observation);
 }
 
-/* A failure is noted, not returned: false when later steps make no sense without this one. */
+/* Notes a failure instead of returning it. False: later steps are pointless without this one. */
 static bool run_hunt_step(struct observation *observation, enum lh_hunt_step step, hunt_step_function *run,
 			  const char *text)
 {
@@ -306,7 +305,7 @@ static bool run_hunt_step(struct observation *observation, enum lh_hunt_step ste
 		return true;
 	enum lh_error_code code = lh_error_code(error);
 	observation->has_ended |= code == LH_ERROR_NO_PROCESS || code == LH_ERROR_CHANGED;
-	/* The second dump is there, though the sample behind it is not. */
+	/* The second dump exists, even if the sample after it failed. */
 	if (step == LH_HUNT_DUMP_AFTER && hunt->has_receipt[LH_HUNT_AFTER])
 		lh_error_destroy(error);
 	else
@@ -381,7 +380,7 @@ struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct 
 	struct lh_sampling_options sampling = options->sampling;
 	sampling.takes_sums = true;
 	LH_TRY(lh_sampling_begin(process, &sampling, &observation.sampling));
-	/* Who may not be sampled leaves no folder behind. */
+	/* A process that cannot be sampled leaves no folder behind. */
 	LH_TRY(take_hunt_sample(&observation));
 	LH_TRY(prepare_files(&observation));
 	run_hunt_step(&observation, LH_HUNT_WATCH, wait_for_verdict, "sampling until the verdict is firm");

@@ -1,6 +1,6 @@
 /*
  * hunt_reach: whether what grew is lost, or who holds it. Input: two dumps. Output: counts, and the holder that grew
- * most. Where memory is missing, or a runtime hides its pointers, nothing is said.
+ * most. Says nothing when memory is missing, or a runtime hides its pointers.
  */
 #include "hunt.h"
 

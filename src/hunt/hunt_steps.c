@@ -1,6 +1,6 @@
 /*
- * hunt_steps: the life of a struct lh_hunt: its steps and what became of them, saved files in place of a process, and
- * the way from dumps to conclusions.
+ * hunt_steps: the life of a struct lh_hunt: its steps and their outcomes, saved files instead of a process, and the
+ * order from dumps to conclusions.
  */
 #include "hunt.h"
 
@@ -125,7 +125,7 @@ static void free_sizes(struct lh_size_table (*sizes)[LH_HUNT_SIDES])
 		free((*sizes)[side].slots);
 }
 
-/* What cannot be compared is noted: the samples alone are a result. */
+/* A failed comparison is noted: the samples alone are a result. */
 static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt_options *options,
 				      struct lh_size_table sizes[LH_HUNT_SIDES])
 {

@@ -1,6 +1,6 @@
 /*
- * hunt_weigh: how sure the answers of a hunt are, and what that rests on. Input: the answers. Output: a level and a
- * sentence for each of three questions. Levels are words for people; the numbers they come from stand in the sentence.
+ * hunt_weigh: how certain the answers of a hunt are, and why. Input: the answers. Output: a level and a sentence for
+ * each of three questions. Levels are words for people; the sentence has the numbers.
  */
 #include "hunt.h"
 

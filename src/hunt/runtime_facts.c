@@ -1,7 +1,6 @@
 /*
- * runtime_facts: what is known of a program beside its mappings: whose malloc it calls, from its memory and its
- * files, and which runtimes it has, from the names in a selection. It stops nobody and never fails: what can't be read
- * is not known.
+ * runtime_facts: what is known of a program besides its mappings: its allocator, from its memory and files, and its
+ * runtimes, from the names in a selection. Stops nothing and never fails: what cannot be read is unknown.
  */
 #include "leakhunt/hunt.h"
 

@@ -20,7 +20,7 @@
 
 enum { SLOTS_MAX = 8, FRAMES_MAX = 1 << 24, HEADER_BYTES = 8 };
 
-/* Where a frame starts, in the file and in the content; one more stands for the end of both. */
+/* Where a frame starts, in the file and in the content. One more entry marks the end of both. */
 struct frame_start {
 	uint64_t file_offset;
 	uint64_t content_offset;
@@ -103,7 +103,7 @@ static bool find_table(int fd, uint64_t file_bytes, struct table_place *ret)
 	return true;
 }
 
-/* False when a frame is larger than we would keep. */
+/* False when a frame is too large to keep. */
 static bool add_frame(struct lh_frames *frames, uint32_t packed_bytes, uint32_t content_bytes)
 {
 	struct frame_start *last = &frames->starts.items[frames->starts.count - 1];
@@ -249,8 +249,8 @@ static const char *decode_frame(struct lh_frames *frames, size_t frame, uint8_t 
 }
 
 /*
- * The slot that holds the frame; else the one that was not used for longest, filled with it. A damaged frame is
- * decoded once: a scan can ask for its bytes millions of times.
+ * The slot that holds the frame; else the least recently used slot, filled with it. A damaged frame is decoded once: a
+ * scan may ask for its bytes millions of times.
  */
 static struct lh_error *load_compressed(struct lh_frames *frames, size_t frame, const uint8_t **ret)
 {

@@ -1,7 +1,7 @@
 /*
- * core: an ELF64 core file, of leakhunt or of anybody else, becomes segments, threads and modules.
- * Everything in the file is hostile: counts, offsets and sizes are checked against its length, and
- * memory is linear in what the file really holds. (gABI: ELF header, program header; elf(5).)
+ * core: an ELF64 core file of any writer becomes segments, threads and modules. Everything in the file is hostile:
+ * counts, offsets and sizes are checked against its length, and memory is linear in what the file really holds. (gABI:
+ * ELF header, program header; elf(5).)
  */
 #include "notes.h"
 
@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More mappings than any kernel lets a process have in practice (vm.max_map_count, default 65,530). */
+/* More mappings than a process has in practice (vm.max_map_count, default 65,530). */
 enum { PROGRAM_HEADERS_MAX = 1 << 21 };
 
-/* A region's note is some 200 bytes, a thread's registers some 3,000. */
+/* A region's note has about 200 bytes, a thread's registers about 3,000. */
 #define COMPRESSED_NOTES_MAX LH_GIB
 
 static bool has_elf_magic(const uint8_t *bytes, uint64_t length)
@@ -100,7 +100,7 @@ static struct lh_error *add_load(struct lh_image *image, const Elf64_Phdr *heade
 	return lh_vec_push(&loads->loads, load);
 }
 
-/* What is read of the notes may point into them: of a compressed file, the image keeps a copy. */
+/* Results point into the notes: of a compressed file, the image keeps a copy of them. */
 static struct lh_error *view_notes(struct lh_image *image, uint64_t offset, uint64_t length, const uint8_t **ret)
 {
 	if (!image->frames) {
@@ -127,7 +127,7 @@ static struct lh_error *read_note_segment(struct lh_image *image, uint16_t machi
 	return lh_notes_read(image, machine, bytes, length, notes);
 }
 
-/* Only the first PT_NOTE: every writer makes one, and hostile ones could name the same bytes a million times. */
+/* Only the first PT_NOTE: every writer makes one, and hostile ones could repeat the same bytes a million times. */
 static struct lh_error *read_program_headers(struct lh_image *image, const Elf64_Ehdr *header, uint64_t count,
 					     struct lh_loads *loads, struct lh_core_notes *notes)
 {

@@ -1,8 +1,7 @@
 /*
- * file_guard: an access to a mapped page beyond the end of its file is a SIGBUS (mmap(2)). The handler puts
- * a page of zeros in the place of one that a guarded mapping has lost, counts it, and lets the access be
- * done again. Any other SIGBUS is dealt with as before. It must do nothing that is not safe in a handler: mmap is a
- * bare system call.
+ * file_guard: access to a mapped page beyond the end of its file is a SIGBUS (mmap(2)). The handler maps a page of
+ * zeros in place of a lost page of a guarded mapping, counts it, and lets the access repeat. Any other SIGBUS is
+ * handled as before. The handler does only what is safe in one: mmap is a bare system call.
  */
 #include "file_guard.h"
 #include "view.h"
@@ -33,7 +32,7 @@ static struct guard *find_guard(uintptr_t addr)
 	return NULL;
 }
 
-/* The address is the kernel's, not a pointer to an object: it is made one again to hand it back. */
+/* The kernel's address, not a pointer to an object: made a pointer only to pass it back. */
 static void take_fault(int signal_number, siginfo_t *info, void *context)
 {
 	(void)context;

@@ -1,8 +1,8 @@
 /*
- * foreign: cores that gdb, the kernel or systemd-coredump wrote. NT_FILE names the mapped files, the
- * program headers give protections: together they say what /proc's maps said at that moment, so they
- * become regions again, and proc tells their kinds and finds the modules as for a live process. Only
- * what maps would name and a core does not (heap, stack, vdso) is inferred here.
+ * foreign: cores that gdb, the kernel or systemd-coredump wrote. NT_FILE names the mapped files, and program headers
+ * give protections: together they say what /proc/PID/maps said at that moment. So they become regions again, and proc
+ * finds their kinds and the modules as for a live process. Only what maps would name and a core does not (heap, stack,
+ * vdso) is inferred here.
  */
 #include "notes.h"
 
@@ -64,7 +64,7 @@ struct region_builder {
 	const char *elf_path; /* the latest file whose ELF header the core holds, or NULL */
 };
 
-/* Stands for the inode, which a core does not tell: FNV-1a of the path. */
+/* Replaces the inode, which a core lacks: FNV-1a of the path. */
 static uint64_t path_id(const char *path)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -105,8 +105,8 @@ static struct lh_region foreign_region_of(struct region_builder *builder, uint64
 }
 
 /*
- * A mapping that the core has no segment for. gdb leaves out what the process can't have changed: of
- * an ELF file that is its text and constants.
+ * A mapping without a segment in the core. gdb omits what the process cannot have changed: text and constants of an ELF
+ * file.
  */
 static struct lh_region missing_region(struct region_builder *builder, uint64_t start, uint64_t end,
 				       const struct lh_file_note *file)
@@ -117,7 +117,7 @@ static struct lh_region missing_region(struct region_builder *builder, uint64_t 
 	return region;
 }
 
-/* Adds the files' mappings in [from, until), where the core has no segment. */
+/* Adds the files' mappings in [from, until) that have no segment in the core. */
 static struct lh_error *add_missing(struct region_builder *builder, uint64_t from, uint64_t until)
 {
 	const struct lh_file_note *files = builder->notes->files.items;
@@ -133,7 +133,7 @@ static struct lh_error *add_missing(struct region_builder *builder, uint64_t fro
 	return NULL;
 }
 
-/* Segments are cut at the borders of the files: each lies within one, or outside of all. */
+/* Segments are cut at the borders of files: each lies within one file, or outside of all. */
 static struct lh_error *add_foreign_segment(struct region_builder *builder, const struct lh_segment *segment)
 {
 	const struct lh_file_note *file = builder->next_file < builder->notes->files.count

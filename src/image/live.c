@@ -1,7 +1,7 @@
 /*
- * live: a running process as an image. Bytes are read when they are asked for, and only from pages
- * that pagemap says are present: reading must not swap in, fault in, or fill the page cache. The
- * target is never stopped, so bytes may change between two reads.
+ * live: a running process as an image. Bytes are read on demand, and only from pages that pagemap reports present:
+ * reading never swaps in, faults in, or fills the page cache. The target is never stopped, so bytes may change between
+ * two reads.
  */
 #include "leakhunt/process.h"
 #include "leakhunt/tasks.h"
@@ -17,7 +17,7 @@
 
 #define LIVE_BLOCK_BYTES ((size_t)4 * 1024 * 1024)
 
-/* Pagemap is asked about this much at once: bounds both the list of runs and the time under mmap_lock. */
+/* Bytes per pagemap query: bounds the list of runs and the time under mmap_lock. */
 #define WINDOW_BYTES (256 * LH_MIB)
 
 /* ---------------------------------------------------------------- opening */
@@ -97,8 +97,8 @@ static struct lh_error *set_root(struct lh_image *image)
 }
 
 /*
- * The bytes that an unmodified file mapping would show, from the file: a process that was forked has
- * the pages of its libraries' headers only once it touched them. 0 unless it is the file that is mapped.
+ * Reads the bytes of an unmodified file mapping from the file: a forked process has the pages of its libraries' headers
+ * only after touching them. 0 unless the file is still the mapped one.
  */
 static size_t read_mapped_file(const struct lh_image *image, const struct lh_region *region, uint64_t addr, void *ret,
 			       size_t bytes)
@@ -149,7 +149,7 @@ struct lh_error *lh_image_open_process(const struct lh_process *process, struct 
 
 /* ---------------------------------------------------------------- reading */
 
-/* Where the adjoining segments from `segment` on end, if they reach that far, else `until`. */
+/* Where the adjoining segments from `segment` on end; at most `until`. */
 static uint64_t adjoining_end(const struct lh_image *image, const struct lh_segment *segment, uint64_t until)
 {
 	const struct lh_segment *end = image->segments.items + image->segments.count;
@@ -158,7 +158,7 @@ static uint64_t adjoining_end(const struct lh_image *image, const struct lh_segm
 	return lh_min_u64(segment->end, until);
 }
 
-/* How much from `addr` on is present, up to `until`. Nothing when pagemap can't tell. */
+/* How much from `addr` on is present, up to `until`. 0 when pagemap does not tell. */
 static uint64_t present_until(const struct lh_image *image, uint64_t addr, uint64_t until)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
@@ -233,7 +233,7 @@ static struct lh_error *visit_bytes(struct live_walk *walk, const struct lh_segm
 	return error;
 }
 
-/* Visits `owned`, which pagemap called present; bytes up to `readable_end` may be looked at, too. */
+/* Visits `owned`, which pagemap reported present; the visitor may look at bytes up to `readable_end`. */
 static struct lh_error *walk_run(struct live_walk *walk, const struct lh_segment *segment, struct lh_range owned,
 				 uint64_t readable_end)
 {

@@ -1,7 +1,7 @@
 /*
- * loads: from what a file's headers promise to segments that can be relied on: ascending, disjoint,
- * within the file. What the promises and the file don't agree on becomes gaps. Then notes about
- * address ranges are laid over the segments. Input is hostile; memory is linear in its size.
+ * loads: turns the claims of a file's headers into reliable segments: ascending, disjoint, within the file. Claims that
+ * the file does not meet become gaps. Then notes about address ranges are applied to the segments. Input is hostile;
+ * memory is linear in its size.
  */
 #include "view.h"
 
@@ -67,7 +67,7 @@ struct lh_error *lh_image_order_gaps(struct lh_image *image)
 
 /* ---------------------------------------------------------------- segments */
 
-/* Of two at one address the one with more bytes in the file comes first: it is the one to keep. */
+/* Of two segments at one address, the one with more bytes in the file comes first, and is kept. */
 static int compare_loads(const void *a, const void *b)
 {
 	const struct lh_load *left = a, *right = b;
@@ -85,7 +85,7 @@ static void load_trim_start(struct lh_load *load, uint64_t bytes)
 	load->claimed_bytes -= lh_min_u64(bytes, load->claimed_bytes);
 }
 
-/* How much of the promised bytes the file has; what is missing becomes gaps. */
+/* How much of the claimed bytes the file has; the rest becomes gaps. */
 static struct lh_error *load_settle(struct lh_image *image, struct lh_load *load)
 {
 	struct lh_segment *segment = &load->segment;
@@ -105,7 +105,7 @@ static struct lh_error *add_overlap(struct lh_image *image, uint64_t start, uint
 	return lh_vec_push(&image->overlaps, (struct lh_gap){{start, end}, LH_GAP_OVERLAP});
 }
 
-/* A few bytes of a file as memory without end: scanning it would never be over. */
+/* A few bytes of a file that claim to be endless memory: scanning them would never end. */
 static struct lh_error *refuse_repetition(const struct lh_image *image)
 {
 	enum { TIMES_MAX = 16 };

@@ -1,7 +1,7 @@
 /*
- * notes: picks a core's note segment apart: threads and their registers, pid, auxiliary vector,
- * mapped files, and the notes of vendor leakhunt. Sizes in it are hostile; nothing is copied but
- * paths. Layouts: gABI "Note Section"; sys/procfs.h; Linux fs/binfmt_elf.c fill_files_note.
+ * notes: parses a core's note segment: threads and their registers, pid, auxiliary vector, mapped files, and the notes
+ * of vendor leakhunt. Sizes in it are hostile; only paths are copied. Layouts: gABI "Note Section"; sys/procfs.h; Linux
+ * fs/binfmt_elf.c, fill_files_note.
  */
 #include "notes.h"
 
@@ -11,7 +11,7 @@
 #include <sys/procfs.h>
 #include <sys/user.h>
 
-/* JSON grows some twenty-fold when it is parsed. */
+/* Parsed JSON takes about twenty times its size. */
 #define VENDOR_NOTE_MAX_BYTES (64 * LH_MIB)
 
 struct note {
@@ -38,7 +38,7 @@ static bool next_note(struct lh_cursor *cursor, const uint8_t *origin, struct no
 	uint32_t desc_bytes = lh_cursor_le32(cursor);
 	uint32_t type = lh_cursor_le32(cursor);
 	const uint8_t *name = lh_cursor_take(cursor, name_bytes);
-	/* The last note may lack its padding: an align that fails does so after the descriptor was had. */
+	/* The last note may lack its padding: then aligning fails after the descriptor was read. */
 	lh_cursor_align(cursor, origin, 4);
 	const uint8_t *desc = lh_cursor_take(cursor, desc_bytes);
 	if (!name || !desc)

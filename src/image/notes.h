@@ -1,6 +1,5 @@
 /*
- * notes: what the notes of a core say, picked apart but not yet laid over the segments. Private to
- * src/image.
+ * notes: the parsed notes of a core, before they are applied to the segments. Private to src/image.
  */
 #ifndef LEAKHUNT_IMAGE_NOTES_H
 #define LEAKHUNT_IMAGE_NOTES_H
@@ -35,8 +34,8 @@ struct lh_core_notes {
 void lh_core_notes_deinit(struct lh_core_notes *notes);
 
 /*
- * Reads the notes in `bytes` (one PT_NOTE segment). Threads and pid go straight into the image. A
- * note whose sizes lead out of the segment ends it; ones of unknown kind or shape are skipped.
+ * Reads the notes in `bytes` (one PT_NOTE segment). Threads and pid go into the image. A note whose sizes lead out of
+ * the segment ends it; notes of unknown kind or form are skipped.
  */
 struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const uint8_t *bytes, size_t length,
 			       struct lh_core_notes *ret) LH_NODISCARD;
@@ -44,7 +43,7 @@ struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const u
 /* Fills the image from notes of vendor leakhunt. LH_ERROR_FORMAT when a note is malformed. */
 struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
 
-/* Fills modules, names and kinds of somebody else's core, as far as its notes tell. */
+/* Fills modules, names and kinds of another writer's core from its notes. */
 struct lh_error *lh_foreign_apply(struct lh_image *image, struct lh_core_notes *notes) LH_NODISCARD;
 
 #endif

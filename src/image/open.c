@@ -23,7 +23,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* An index lists at most some 100,000 extents, a few hundred bytes each. */
+/* An index lists at most about 100,000 extents of a few hundred bytes each. */
 #define INDEX_MAX_BYTES (64 * LH_MIB)
 
 static const char *file_type_name(mode_t mode)
@@ -50,7 +50,7 @@ static struct lh_error *check_is_regular(const char *path, const struct stat *st
 					: lh_error_hint(error, "save its bytes to a file first");
 }
 
-/* Files of procfs and its like say that they have 0 bytes, whatever there is to read. */
+/* Files of procfs report 0 bytes, whatever they contain. */
 static struct lh_error *check_has_size(const char *path, int fd, const struct stat *status)
 {
 	struct statfs system;
@@ -61,7 +61,7 @@ static struct lh_error *check_has_size(const char *path, int fd, const struct st
 			     "save its bytes to a file first; of a process, name the PID");
 }
 
-/* Looks at the kind of file before opening it: opening a device can have effects of its own. */
+/* Checks the kind of file before opening it: opening a device can have side effects. */
 static struct lh_error *open_regular(struct lh_image *image)
 {
 	const char *path = image->path;
@@ -78,7 +78,7 @@ static struct lh_error *open_regular(struct lh_image *image)
 	return NULL;
 }
 
-/* By its seek table; else unpacked, and the temporary file takes its place. */
+/* By its seek table; else unpacked, and the temporary file replaces it. */
 static struct lh_error *open_compressed(struct lh_image *image)
 {
 	LH_TRY(lh_frames_open(&image->fd, image->path, image->file_bytes, &image->frames));

@@ -1,6 +1,6 @@
 /*
- * read: bytes of an image, whatever they came from: a mapped file, frames of a compressed one, a live process. A read
- * never crosses a gap, and never leaves the bytes of the file.
+ * read: bytes of an image from any backing: a mapped file, frames of a compressed file, a live process. A read never
+ * crosses a gap, and never leaves the bytes of the file.
  */
 #include "file_guard.h"
 #include "view.h"
@@ -93,12 +93,12 @@ size_t lh_image_reader(const void *image, uint64_t addr, void *ret, size_t bytes
 /* ---------------------------------------------------------------- present bytes of a file image */
 
 /*
- * A character may straddle the border between data and hole (in UTF-16LE 'A' is 41 00, and the 00 may
- * be the hole's): so a little of each hole is walked, which is all that any encoding needs.
+ * A character may straddle the border between data and hole (in UTF-16LE 'A' is 41 00, and the 00 may be in the hole):
+ * so a little of each hole is walked, enough for every encoding.
  */
 enum { HOLE_MARGIN_BYTES = 16 };
 
-/* The data of the file within [offset, limit): false when it is all a hole; all of it when the file can't tell. */
+/* The file's data within [offset, limit): false when all is a hole; all of it when the file system does not tell. */
 static bool next_data_extent(int fd, uint64_t offset, uint64_t limit, uint64_t *ret_start, uint64_t *ret_end)
 {
 	*ret_start = offset;

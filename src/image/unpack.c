@@ -1,8 +1,7 @@
 /*
- * unpack: a zstd file as a whole into a temporary file without a name, for those that can't be read at
- * random: one huge frame, as systemd-coredump and `zstd core` write. Input: a hostile file; output: a
- * sparse file of its content. Memory is bounded (zstd's default window limit of 128 MiB), and so is
- * disk: it stops before the disk is full.
+ * unpack: a whole zstd file into an unnamed temporary file, for files without random access: one huge frame, as
+ * systemd-coredump and `zstd core` write. Input: a hostile file. Output: a sparse file of its content. Memory is
+ * bounded (zstd's default window limit of 128 MiB), and so is disk: it stops before the disk is full.
  */
 #include "compressed.h"
 

@@ -1,7 +1,7 @@
 /*
- * vendor: what leakhunt itself wrote beside the memory: JSON in the notes of a dump, or in the index
- * beside a raw file. It may have been damaged or made by somebody else, so it is checked like
- * anything else; it never changes which bytes of the file belong to which address of a core.
+ * vendor: what leakhunt itself wrote besides the memory: JSON in the notes of a dump, or in the index beside a raw
+ * file. It may be damaged or forged, so it is checked like any input. It never changes which bytes of a core belong to
+ * which address.
  */
 #include "leakhunt/json.h"
 #include "notes.h"
@@ -89,7 +89,7 @@ static int vendor_hex_digit(char c)
 	return found ? (int)(found - digits) : -1;
 }
 
-/* What is no even number of hex digits is no build id: the module then has none. */
+/* An odd number of digits, or other characters: the module has no build id. */
 static void get_build_id(const json_t *entry, struct lh_module *ret)
 {
 	const char *text = json_string_value(json_object_get(entry, "build_id"));

@@ -1,5 +1,5 @@
 /*
- * view: the image as its readers see it: lookups over ordered segments and gaps, whatever they came from.
+ * view: the image as its readers see it: lookups over ordered segments and gaps, for every backing.
  */
 #include "view.h"
 #include "file_guard.h"

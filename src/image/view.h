@@ -16,7 +16,7 @@ struct lh_image {
 	bool has_addresses;
 	LH_VEC(struct lh_segment) segments; /* ascending, disjoint */
 	LH_VEC(struct lh_gap) gaps;         /* once open: lost bytes, ascending and disjoint; then overlaps */
-	LH_VEC(struct lh_gap) overlaps;     /* found while opening: readable, but what a second header says is lost */
+	LH_VEC(struct lh_gap) overlaps;     /* found while opening: readable, but a second header says lost */
 	size_t lost_count;                  /* how many gaps are of lost bytes, which no read may cross */
 	LH_VEC(struct lh_image_thread) threads;
 	struct lh_image_capture capture;
@@ -28,7 +28,7 @@ struct lh_image {
 	uint64_t file_bytes;
 	void *mapping; /* of file_bytes; NULL when they are lent */
 	int guard;     /* of the mapping; -1 when there is none */
-	int fd;        /* to find holes with; -1 when there is no file */
+	int fd;        /* for finding holes; -1 when there is no file */
 
 	/* Instead of `bytes`, for a compressed file that is read frame by frame. */
 	struct lh_frames *frames;
@@ -41,12 +41,12 @@ struct lh_image {
 	struct lh_region_list regions;
 };
 
-/* An image without anything in it. `path` is copied. */
+/* An empty image. `path` is copied. */
 struct lh_error *lh_image_create(enum lh_image_source source, const char *path, struct lh_image **ret) LH_NODISCARD;
 
 /*
- * Finds out what `bytes` are (a core, a dump, plain bytes) and fills the image, whose `bytes`,
- * `file_bytes` and `fd` are set. `options` may be NULL.
+ * Detects what `bytes` are (a core, a dump, plain bytes) and fills the image, whose `bytes`, `file_bytes` and `fd` are
+ * set. `options` may be NULL.
  */
 struct lh_error *lh_image_parse(struct lh_image *image, const struct lh_image_options *options) LH_NODISCARD;
 
@@ -55,7 +55,7 @@ bool lh_image_file_read(const struct lh_image *image, uint64_t offset, void *ret
 
 /* ---------------------------------------------------------------- segments */
 
-/* A segment as a file's headers promise it: `claimed_bytes` from its start should be in the file. */
+/* A segment as a file's headers claim it: `claimed_bytes` from its start should be in the file. */
 struct lh_load {
 	struct lh_segment segment; /* file_bytes not yet set */
 	uint64_t claimed_bytes;
@@ -68,15 +68,15 @@ struct lh_loads {
 void lh_loads_deinit(struct lh_loads *loads);
 
 /*
- * Turns promises into segments: sorted, the later of two overlapping ones trimmed, cut to what the
- * file holds; what is lost becomes a gap. `loads` is reordered.
+ * Turns claims into segments: sorted, the later of two overlapping ones trimmed, cut to what the file holds; the rest
+ * becomes a gap. Reorders `loads`.
  */
 struct lh_error *lh_image_add_loads(struct lh_image *image, struct lh_loads *loads) LH_NODISCARD;
 
 /* Appends a gap; extends the last one if it adjoins for the same reason. Empty ranges are ignored. */
 struct lh_error *lh_image_add_gap(struct lh_image *image, uint64_t start, uint64_t end,
 				  enum lh_gap_reason reason) LH_NODISCARD;
-/* Brings the gaps into ascending, disjoint order, the overlaps after them. From now on reads heed them. */
+/* Sorts the gaps, ascending and disjoint, with the overlaps after them. From now on reads respect them. */
 struct lh_error *lh_image_order_gaps(struct lh_image *image) LH_NODISCARD;
 
 /* What a note says about an address range. Strings belong to the image. */
