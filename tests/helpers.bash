@@ -197,6 +197,13 @@ assert_between() {
 	fi
 }
 
+# The program with the named steps of leakhunt/fault_point.h, which that of users has not; build_faulty makes it.
+# shellcheck disable=SC2034 # tests use it
+declare -g faulty=${LEAKHUNT_ROOT:-}/.build/gcc-faults/leakhunt
+build_faulty() {
+	make -s -C "$LEAKHUNT_ROOT" CC=gcc SAN= WERROR= COVERAGE= FAULTS=1 .build/gcc-faults/leakhunt >/dev/null
+}
+
 # The capabilities that Docker leaves a container by default, as setpriv takes them.
 DOCKER_RIGHTS=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot
 DOCKER_RIGHTS=$DOCKER_RIGHTS,+mknod,+audit_write,+setfcap

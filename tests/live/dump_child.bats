@@ -4,14 +4,12 @@
 # bats file_tags=long
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
-# A build of its own: the named steps are not in the program that users have.
 setup_file() {
-	make -s -C "$LEAKHUNT_ROOT" CC=gcc SAN= WERROR= COVERAGE= FAULTS=1 .build/gcc-faults/leakhunt >/dev/null
+	build_faulty
 }
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
-	faulty=$LEAKHUNT_ROOT/.build/gcc-faults/leakhunt
 }
 
 teardown() {

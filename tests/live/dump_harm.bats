@@ -21,9 +21,8 @@ child_waiter fork_maker signal_keeper rseq_counter registers_calls registers_spi
 
 # bats test_tags=long
 @test "a killed leakhunt harms no target" {
-	# A build of its own: the named steps are not in the program that users have.
-	make -s -C "$LEAKHUNT_ROOT" CC=gcc SAN= WERROR= COVERAGE= FAULTS=1 .build/gcc-faults/leakhunt >/dev/null
-	harm --leakhunt "$LEAKHUNT" --faults "$LEAKHUNT_ROOT/.build/gcc-faults/leakhunt" --dumps 0 --kills 80 \
+	build_faulty
+	harm --leakhunt "$LEAKHUNT" --faults "$faulty" --dumps 0 --kills 80 \
 		--modes 'snapshot child' --targets 'slab_stacks signal_keeper registers_calls child_waiter'
 }
 

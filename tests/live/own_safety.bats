@@ -9,12 +9,11 @@
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-	make -s -C "$LEAKHUNT_ROOT" CC=gcc SAN= WERROR= COVERAGE= FAULTS=1 .build/gcc-faults/leakhunt >/dev/null
+	build_faulty
 }
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
-	faulty=$LEAKHUNT_ROOT/.build/gcc-faults/leakhunt
 	core_pattern=''
 }
 
