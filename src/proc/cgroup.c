@@ -1,8 +1,7 @@
 /*
- * cgroup: the limits that bind a process: of the cgroups it is in and of all above them. Input: the
- * lines of /proc/PID/cgroup, and mountinfo to find where the hierarchies are mounted; output: for
- * each limit the cgroup with the least left. Both versions, also mixed (each controller lies in
- * one of them). Cgroup files are read, never written.
+ * cgroup: the limits of a process's cgroups and of all their ancestors. Input: the lines of /proc/PID/cgroup, and
+ * mountinfo to find where the hierarchies are mounted. Output: for each limit the cgroup with the least left. Both
+ * versions, also mixed (each controller is in one of them). Cgroup files are read, never written.
  */
 #include "cgroup_paths.h"
 #include "process.h"
@@ -16,14 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* v1 shows "no limit" as the highest whole number of pages (mm/page_counter.c); nobody has 4 EiB. */
+/* v1 shows "no limit" as the largest whole number of pages (mm/page_counter.c), about 8 EiB. */
 #define LIMIT_V1_MAX (UINT64_C(1) << 62)
 
 /* The files of one limit. */
 struct limit_files {
 	const char *limit;
 	const char *used;
-	bool is_memory; /* memory.stat tells what of it is reclaimable */
+	bool is_memory; /* memory.stat says how much of it is reclaimable */
 };
 
 uint64_t lh_limit_left(const struct lh_limit *limit)
@@ -73,7 +72,7 @@ static uint64_t read_stat_key(const char *stat, const char *key)
 	return 0;
 }
 
-/* v1 counts without descendants, but for the lines "total_"; v2 always with them. */
+/* v1 counts without descendants, except in lines "total_"; v2 always with them. */
 static uint64_t reclaimable_bytes(const char *folder, bool is_v1)
 {
 	char stat[8192];
@@ -86,7 +85,7 @@ static uint64_t reclaimable_bytes(const char *folder, bool is_v1)
 	return sum;
 }
 
-/* A v1 cgroup may be made not to count its descendants; since Linux 5.11 none can. */
+/* A v1 cgroup may exclude its descendants; since Linux 5.11 none can. */
 static bool binds_descendants(const char *folder, bool is_v1)
 {
 	uint64_t uses_hierarchy = 1;
@@ -108,7 +107,7 @@ static bool read_limit(const char *folder, const struct limit_files *files, bool
 
 /* ---------------------------------------------------------------- it and its ancestors */
 
-/* Keeps the tighter one; `is_first`: nothing is known yet. */
+/* Keeps the tighter limit; `is_first`: there is none yet. */
 static struct lh_error *take_tighter(const struct lh_limit *limit, const char *cgroup, bool is_first,
 				     struct lh_strings_pool *strings, struct lh_limit *tightest)
 {
@@ -125,7 +124,7 @@ static void cut_last_name(char *path)
 		*slash = '\0';
 }
 
-/* `place` is the process's cgroup; its path shrinks name by name up to where the hierarchy is mounted. */
+/* `place` is the process's cgroup; its path shrinks name by name up to the mount point. */
 static struct lh_error *find_tightest(const struct lh_cgroup_place *place, const struct limit_files *files,
 				      struct lh_strings_pool *strings, struct lh_limit *ret)
 {
@@ -204,7 +203,7 @@ void lh_cgroup_limits_deinit(struct lh_cgroup_limits *limits)
 
 #define MOUNTINFO_MAX (16 * LH_MIB)
 
-/* A kernel without cgroups has no such file: then nothing limits. */
+/* A kernel without cgroups has no such file: no limits. */
 static struct lh_error *read_limits(const struct lh_buffer *cgroup, struct lh_cgroup_limits *ret)
 {
 	struct lh_buffer mountinfo LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -231,7 +230,7 @@ struct lh_error *lh_cgroup_read_own(struct lh_cgroup_limits *ret)
 	return read_limits(&cgroup, ret);
 }
 
-/* The root's figures are the machine's: not told. */
+/* The root's figures are the machine's: not reported. */
 bool lh_cgroup_memory_folder(const struct lh_process *process, char *ret, size_t ret_bytes, bool *ret_is_v1)
 {
 	struct lh_buffer cgroup LH_CLEANUP(lh_buffer_deinit) = {0};

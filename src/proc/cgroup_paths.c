@@ -1,7 +1,7 @@
 /*
- * cgroup_paths: from the lines of /proc/PID/cgroup and mountinfo to a folder. In a container a
- * hierarchy may be mounted from its own cgroup on, which is then the mount's root (mountinfo's
- * fourth field). Paths that lead out of what is mounted are not followed.
+ * cgroup_paths: from the lines of /proc/PID/cgroup and mountinfo to a folder. In a container a hierarchy may be mounted
+ * from the container's cgroup on, which is then the mount's root (mountinfo's fourth field). Paths outside of the
+ * mounts are not followed.
  */
 #include "cgroup_paths.h"
 
@@ -19,7 +19,7 @@ static bool span_is(struct span span, const char *word)
 	return span.at && span.bytes == strlen(word) && memcmp(span.at, word, span.bytes) == 0;
 }
 
-/* The next stretch up to `separator` or the end; *text is left behind it, at NULL behind the last. */
+/* The next part up to `separator` or the end. *text moves behind it; NULL after the last part. */
 static bool next_span(struct span *text, char separator, struct span *ret)
 {
 	if (!text->at)
@@ -61,7 +61,7 @@ static bool unescape_path(struct span from, char *ret, size_t ret_bytes)
 
 /* ---------------------------------------------------------------- /proc/PID/cgroup */
 
-/* "4:memory:/docker/12ab", "0::/user.slice": the path of the hierarchy that has the controller; NULL: of v2. */
+/* "4:memory:/docker/12ab", "0::/user.slice": the path in the controller's hierarchy; NULL: in v2's. */
 static bool find_cgroup(const char *text, const char *controller, bool *ret_is_v1, struct span *ret)
 {
 	struct span rest = {text, strlen(text)}, line, number, controllers;
@@ -118,7 +118,7 @@ static bool mount_has(const struct mount_line *mount, bool is_v1, const char *co
 	return controller && span_is(mount->type, "cgroup") && list_holds(mount->super_options, controller);
 }
 
-/* "/..", as the kernel shows a cgroup outside of our namespace, or one that is gone. */
+/* "/..": a cgroup outside of leakhunt's namespace, or a removed one. */
 static bool leads_out(const char *path)
 {
 	return strstr(path, "/..") || strstr(path, " (deleted)");

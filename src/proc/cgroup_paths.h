@@ -22,12 +22,12 @@ struct lh_cgroup_place {
 };
 
 /*
- * The cgroup that has the say over `controller` ("memory", "pids"): in its v1 hierarchy if it has
- * one, else in the v2 one (cgroups(7)). False when that is not mounted, or lies outside of what is.
+ * The cgroup that controls `controller` ("memory", "pids"): in its v1 hierarchy if it has one, else in v2 (cgroups(7)).
+ * False when the hierarchy is not mounted, or the cgroup is outside of the mount.
  */
 bool lh_cgroup_find(const struct lh_cgroup_texts *texts, const char *controller, struct lh_cgroup_place *ret);
 
-/* The cgroup of the v2 hierarchy, whatever others there are. */
+/* The cgroup in the v2 hierarchy, whatever other hierarchies exist. */
 bool lh_cgroup_find_v2(const struct lh_cgroup_texts *texts, struct lh_cgroup_place *ret);
 
 #endif

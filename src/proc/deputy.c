@@ -1,6 +1,6 @@
 /*
- * deputy: a thread that stands for a process whose first thread has ended: /proc/PID then shows no memory, and
- * /proc/PID/task/TID still does.
+ * deputy: another thread's files, for a process whose first thread has ended: /proc/PID then shows no memory, but
+ * /proc/PID/task/TID does.
  */
 #include "process.h"
 

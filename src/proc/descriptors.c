@@ -1,7 +1,7 @@
 /*
- * descriptors: the open files of a process, counted by what they are, and the memory of those that live in memory
- * only: memfds, and files of tmpfs that were deleted. Input: the folder fd/. Nothing is opened but by O_PATH, which
- * does nothing to a file. A descriptor that is closed meanwhile is left out.
+ * descriptors: the open files of a process by kind, and the memory of files that exist in memory only: memfds, and
+ * deleted files of tmpfs. Input: the folder fd/. Opens files only by O_PATH, which has no effect on them. Omits
+ * descriptors that are closed meanwhile.
  */
 #include "descriptors.h"
 
@@ -29,7 +29,7 @@ struct descriptor_count {
 	const struct lh_process *process;
 	int folder_fd; /* of fd/; the stream's */
 	struct lh_memory_devices *devices;
-	uint64_t stride; /* each descriptor looked at stands for that many */
+	uint64_t stride; /* each sampled descriptor stands for this many */
 	uint64_t all, sockets, pipes;
 	LH_VEC(struct held_file) files;
 	char held_name[LH_HELD_NAME_BYTES];
@@ -80,7 +80,7 @@ static void note_name(struct descriptor_count *count, const char *descriptor)
 	snprintf(count->held_name, sizeof(count->held_name), "%.*s", (int)sizeof(count->held_name) - 1, name);
 }
 
-/* One that has a name in a folder is there for others, too. */
+/* A file with a name in a folder is not this process's alone. */
 static struct lh_error *take_file(struct descriptor_count *count, const char *name, const struct stat *status)
 {
 	if (status->st_nlink || major(status->st_dev) || !is_in_memory(count, name, status->st_dev))
@@ -104,7 +104,7 @@ static struct lh_error *take_descriptor(struct descriptor_count *count, const ch
 	return S_ISREG(status.st_mode) ? take_file(count, name, &status) : NULL;
 }
 
-/* Since Linux 6.2 the folder's size is the number of descriptors; else all are looked at. */
+/* Since Linux 6.2 the folder's size is the number of descriptors; before that, look at all of them. */
 static uint64_t find_stride(int folder_fd)
 {
 	struct stat status;

@@ -8,7 +8,7 @@
 #include "leakhunt/regions.h"
 #include "process.h"
 
-/* What is known of file systems, from one reading to the next. Zero-initialized is nothing. */
+/* What is known of file systems, kept between readings. Zero-initialized is empty. */
 struct lh_memory_devices {
 	struct {
 		uint64_t device;
@@ -17,7 +17,7 @@ struct lh_memory_devices {
 	size_t count;
 };
 
-/* Sets the values of descriptors in *ret; those that can't be read stay as they are. */
+/* Sets the values of descriptors in *ret. Values that cannot be read stay unchanged. */
 void lh_descriptors_count(const struct lh_process *process, const struct lh_region_list *list,
 			  struct lh_memory_devices *devices, struct lh_holdings *ret);
 

@@ -1,6 +1,6 @@
 /*
  * freezer: whether a cgroup freezer holds a process. Input: the lines of /proc/PID/cgroup, and mountinfo to find where
- * the hierarchies are mounted; output: the cgroup that was frozen. Its files are read, never written.
+ * the hierarchies are mounted. Output: the frozen cgroup. Files are read, never written.
  */
 #include "cgroup_paths.h"
 #include "process.h"
@@ -27,7 +27,9 @@ static bool file_has_line(const char *folder, const char *name, const char *line
 	return false;
 }
 
-/* Of the cgroup itself, or only through one above. Freezing counts, too: some of its threads may stand still already.
+/*
+ * Of the cgroup itself, or of an ancestor. A cgroup that is still freezing counts: some of its threads may be stopped
+ * already.
  */
 static bool is_frozen(const struct lh_cgroup_place *place)
 {
@@ -44,7 +46,7 @@ static bool was_frozen_here(const char *folder, bool is_v1)
 		     : file_has_line(folder, "cgroup.freeze", "1");
 }
 
-/* Up to the nearest one that was frozen itself; the process's own where none is seen to be. */
+/* Goes up to the nearest cgroup that was itself frozen; the process's own when none is visible. */
 static void name_frozen(const struct lh_cgroup_place *place, struct lh_freezer *ret)
 {
 	char folder[PATH_MAX];

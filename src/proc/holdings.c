@@ -1,7 +1,7 @@
 /*
- * holdings: what a process holds beside the memory of its mappings: descriptors, threads, files in memory, segments
- * that nobody has attached, page tables, and what the kernel keeps for its cgroup. Input: small files of /proc and of
- * the cgroup. What can't be read is unknown; nothing here fails.
+ * holdings: what a process holds besides its mappings: descriptors, threads, files in memory, unattached System V
+ * segments, page tables, and kernel memory of its cgroup. Input: small files of /proc and of the cgroup. What cannot be
+ * read is unknown; nothing here fails.
  */
 #include "descriptors.h"
 
@@ -56,7 +56,7 @@ bool lh_holding_is_memory(enum lh_holding holding)
 	return holding >= LH_HOLDING_HELD_FILE_BYTES;
 }
 
-/* Namespaces are the same when the links are (namespaces(7)). */
+/* Equal links mean equal namespaces (namespaces(7)). */
 static bool is_same_namespace(const struct lh_process *process, const char *name)
 {
 	char own[64] = "", other[64] = "", path[64];
@@ -142,7 +142,7 @@ static uint64_t stat_value(const char *stat, const char *key)
 	return LH_HOLDING_UNKNOWN;
 }
 
-/* Before Linux 5.18 memory.stat has no sum of the kernel's memory, only its parts. */
+/* Before Linux 5.18 memory.stat has the parts of kernel memory, not their sum. */
 static uint64_t kernel_bytes(const char *stat)
 {
 	static const char *const parts[] = {"slab", "kernel_stack", "pagetables", "percpu"};
@@ -187,7 +187,7 @@ static bool is_relative(pid_t process, pid_t other)
 	return other == process || other == parent || other_parent == process || (parent > 1 && other_parent == parent);
 }
 
-/* What others do there would pass for growth of this process. Looks no further than the first stranger. */
+/* Growth of strangers in the cgroup would look like growth of this process. Stops at the first stranger. */
 static bool has_strangers(const struct lh_holdings_reader *reader)
 {
 	char text[4096], *rest = NULL;
@@ -195,7 +195,7 @@ static bool has_strangers(const struct lh_holdings_reader *reader)
 	if (!read_cgroup_file(reader, "cgroup.procs", text, sizeof(text)))
 		return false;
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		/* Processes outside of this namespace are 0. */
+		/* Processes outside of this namespace have pid 0. */
 		if (!lh_proc_pid_parse(line, &other) || !is_relative(lh_process_pid(reader->process), other))
 			return true;
 	}

@@ -21,7 +21,7 @@ static bool is_mapped_file(const struct stat *status, const struct lh_region *re
 	return S_ISREG(status->st_mode) && status->st_ino == region->inode;
 }
 
-/* Looked at before it is opened: to open a device can have effects. */
+/* Checked before it is opened: opening a device can have side effects. */
 static int open_if_mapped(int folder_fd, const char *path, const struct lh_region *region)
 {
 	struct stat status;

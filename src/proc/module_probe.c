@@ -1,7 +1,6 @@
 /*
- * module_probe: the ELF header of a module as it lies in memory. Input: hostile bytes behind a reader.
- * Output: load bias and build id, or nothing. Offsets and counts are checked before use; nothing is read
- * beyond fixed bounds.
+ * module_probe: the ELF header of a module in memory. Input: hostile bytes behind a reader. Output: load bias and build
+ * id, or nothing. Offsets and counts are checked before use; reads are bounded.
  */
 #include "modules.h"
 
@@ -9,7 +8,7 @@
 #include <string.h>
 
 enum {
-	SEGMENTS_MAX = 128, /* programs have 4 to 20; the rest of a longer table is not looked at */
+	SEGMENTS_MAX = 128, /* programs have 4 to 20; entries beyond this are ignored */
 	NOTES_BYTES_MAX = 4096,
 };
 
@@ -41,7 +40,7 @@ static bool read_segments(struct elf_image *image)
 	return image->read(image->context, table, image->segments, bytes) == bytes;
 }
 
-/* The loaded segment that holds the start of the file tells the bias: start == bias + p_vaddr - p_offset. */
+/* The loaded segment with the start of the file gives the bias: start == bias + p_vaddr - p_offset. */
 static bool find_bias(const struct elf_image *image, uint64_t *ret)
 {
 	for (size_t i = 0; i < image->segment_count; i++) {
@@ -54,7 +53,7 @@ static bool find_bias(const struct elf_image *image, uint64_t *ret)
 	return false;
 }
 
-/* The end of the last loaded segment in memory, bss included, rounded up to a page; 0 when it makes no sense. */
+/* The end of the last loaded segment in memory, bss included, rounded up to a page; 0 when it is invalid. */
 static uint64_t find_end(const struct elf_image *image, uint64_t bias)
 {
 	uint64_t end = 0;

@@ -1,7 +1,7 @@
 /*
- * modules: which ELF files are mapped, and where. Input: regions, and a reader of the memory they lie in
- * (a live process or an image). Output: one module per loaded copy of a file, in address order. A module
- * that cannot be read is still listed, without bias and build id.
+ * modules: which ELF files are mapped, and where. Input: regions, and a reader of their memory (a live process or an
+ * image). Output: one module per loaded copy of a file, in address order. A module that cannot be read is listed
+ * without bias and build id.
  */
 #include "modules.h"
 
@@ -47,7 +47,7 @@ static bool is_same_module_file(const struct lh_region *a, const struct lh_regio
 	       !strcmp(a->name, b->name);
 }
 
-/* The bss that ends a module: known by its kind, or by the extent when it has merged with what lies behind it. */
+/* The bss that ends a module: by its kind, or by the module's extent when it has merged with what follows. */
 static bool may_be_bss(const struct lh_region *region, uint64_t span_end)
 {
 	return region->kind == LH_REGION_BSS || (span_end && region->kind == LH_REGION_ANON &&
@@ -55,8 +55,8 @@ static bool may_be_bss(const struct lh_region *region, uint64_t span_end)
 }
 
 /*
- * The regions from `first` on that belong to its module. With an extent from program headers, all of the
- * file within it; else up to where the file begins anew. Other mappings may lie between its segments.
+ * The module's regions from `first` on. With an extent from program headers: all of the file within it. Else: up to
+ * where the file begins again. Other mappings may lie between its segments.
  */
 static size_t module_end_index(const struct lh_region_list *regions, size_t first, uint64_t span_end)
 {
@@ -76,7 +76,7 @@ static size_t module_end_index(const struct lh_region_list *regions, size_t firs
 	return last + 1;
 }
 
-/* A bss may have merged with memory mapped right behind it: the program headers know where it ends. */
+/* A bss may have merged with memory mapped right behind it: the program headers say where it ends. */
 static uint64_t clipped_end(const struct lh_region *last, uint64_t span_end)
 {
 	bool is_merged = may_be_bss(last, span_end) && span_end > last->start && span_end < last->end;
@@ -105,7 +105,7 @@ struct lh_error *lh_modules_find(const struct lh_region_list *regions, lh_memory
 		struct lh_module module = {.start = region->start};
 		uint64_t span_end = 0;
 		bool is_image = may_begin_image(region) && lh_module_probe_span(&module, read, context, &span_end);
-		/* An image whose first page cannot be read still shows by its text. */
+		/* An image whose first page is unreadable is still recognized by its text. */
 		if (!is_image && !is_module_kind(region) && !is_vdso_region(region)) {
 			i++;
 			continue;

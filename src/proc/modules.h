@@ -9,7 +9,7 @@
 #include "leakhunt/process_memory.h"
 #include "regions.h"
 
-/* lh_module_probe, which also says where the image ends in memory, bss included (0: makes no sense). */
+/* lh_module_probe, which also returns where the image ends in memory, bss included (0: invalid). */
 bool lh_module_probe_span(struct lh_module *module, lh_memory_reader *read, const void *context, uint64_t *ret_end);
 
 /*

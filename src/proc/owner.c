@@ -1,6 +1,6 @@
 /*
- * owner: ranges with their owners: order, lookup, and what they say about mappings. Input: claims of allocators.
- * Output: kinds of regions. It reads no memory.
+ * owner: ranges with their owners: order, lookup, and the kinds of regions that follow from them. Input: claims of
+ * allocators. Output: kinds of regions. Reads no memory.
  */
 #include "leakhunt/owner.h"
 
@@ -54,8 +54,8 @@ static struct lh_error *append_owner(struct lh_owners *owners, struct lh_owner_r
 }
 
 /*
- * `claim` starts at or behind the start of all before it. Allocators that know themselves exactly come first, so an
- * earlier start is taken for the better claim only when its rank is lower; else the later one cuts it.
+ * `claim` starts at or behind the start of all before it. Allocators with exact knowledge come first, so the earlier
+ * claim wins only when its rank is lower; else the later one cuts it.
  */
 static struct lh_error *settle_claim(struct lh_owners *ret, struct lh_owner_range owner, bool wins)
 {
@@ -107,7 +107,7 @@ struct lh_error *lh_owners_settle(struct lh_owners *owners)
 
 /* ---------------------------------------------------------------- kinds of mappings */
 
-/* Only private memory has an owner: what others share is nobody's heap. */
+/* Only private memory has an owner: shared memory is no allocator's heap. */
 static bool can_have_owner(const struct lh_region *region)
 {
 	return region->kind != LH_REGION_GUARD && (lh_region_is_anonymous(region) || region->kind == LH_REGION_HEAP);

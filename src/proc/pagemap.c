@@ -1,7 +1,6 @@
 /*
- * pagemap: which pages of a range are present or swapped out, without touching one. Input: an open
- * /proc/PID/pagemap. Output: runs of pages. By ioctl PAGEMAP_SCAN where the kernel has it (6.7), else by
- * reading one entry a page.
+ * pagemap: which pages of a range are present or swapped out, without touching any. Input: an open /proc/PID/pagemap.
+ * Output: runs of pages. By ioctl PAGEMAP_SCAN where the kernel has it (6.7), else from one entry per page.
  */
 #include "pagemap_scan.h"
 
@@ -12,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a target may have to wait for mmap_lock. */
+/* Longest wait for mmap_lock that leakhunt causes in the target. */
 #define HOLD_NS_MAX LH_NS_PER_MS
 
 struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret)
@@ -66,7 +65,7 @@ static const struct lh_scan_query query_present = {
 	.is_for_running = true,
 };
 
-/* Of a private mapping: what was written once, and so is no page of the file any more. */
+/* In a private mapping: written once, so no longer a page of the file. */
 static const struct lh_scan_query query_own = {
 	.category_inverted = LH_SCAN_IS_FILE,
 	.category_mask = LH_SCAN_IS_PRESENT | LH_SCAN_IS_FILE,
@@ -92,7 +91,7 @@ static struct lh_error *add_omitted(const struct lh_scan_query *query, uint64_t 
 	return NULL;
 }
 
-/* A guard page (MADV_GUARD_INSTALL) holds nothing: it is absent. */
+/* A guard page (MADV_GUARD_INSTALL) has no contents: it is absent. */
 static struct lh_error *add_scanned(const struct lh_pagemap *pagemap, const struct lh_scan_query *query, size_t count,
 				    uint64_t *at, struct lh_page_runs *ret)
 {
@@ -172,9 +171,9 @@ bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap)
 }
 
 /*
- * Where a write-protected page of a file is taken away, the kernel leaves a mark of the protection, and counts it
- * as swapped (mm/memory.c, zap_install_uffd_wp_if_needed; include/linux/swap.h, SWP_PTE_MARKER: the last of 32
- * types). Who may not see page frames sees type 0 everywhere.
+ * When the kernel removes a write-protected page of a file, it leaves a mark of the protection, which counts as swapped
+ * (mm/memory.c, zap_install_uffd_wp_if_needed; include/linux/swap.h, SWP_PTE_MARKER: the last of 32 types). Without
+ * permission to see page frames, every type reads as 0.
  */
 static bool is_marker(uint64_t entry)
 {

@@ -1,7 +1,7 @@
 /*
- * pagemap_count: how many pages of a mapping are present, anonymous, huge, swapped. Input: an open pagemap,
- * a range. Output: sums, as smaps would give them. It goes in short calls, so that the target's mmap does
- * not wait for long; their length follows from what the calls before took. It reads no memory.
+ * pagemap_count: how many pages of a mapping are present, anonymous, huge, swapped. Input: an open pagemap, a range.
+ * Output: sums, as smaps has them. Uses short calls, so that the target's mmap does not wait long; earlier calls
+ * determine their length. Reads no memory.
  */
 #include "pagemap_scan.h"
 
@@ -15,12 +15,12 @@
 #define ENTRY_SWAPPED   (UINT64_C(1) << 62)
 #define ENTRY_PRESENT   (UINT64_C(1) << 63)
 
-/* Page tables without pages in them cost something, too: 1 GiB of them 0.3 ms (Linux 6.18). */
+/* Page tables without pages cost time, too: 0.3 ms per GiB (Linux 6.18). */
 #define RANGE_BYTES_MAX LH_GIB
 
 enum { PAGES_FIRST = 8192, PAGES_MIN = 512, PAGES_MAX = 65536 };
 
-/* A call that was preempted says little of the next: it makes it shorter for once. */
+/* A preempted call predicts little: it makes only the next call shorter. */
 static void keep_pace(struct lh_call_pace *pace, uint64_t started_ns, uint64_t page_count)
 {
 	uint64_t call_ns = lh_clock_monotonic_ns() - started_ns;
@@ -48,7 +48,7 @@ static void count_scanned(const struct lh_scan_region *region, struct lh_page_co
 		counts->huge_bytes += bytes;
 }
 
-/* Where counts go: mappings in order, and the first that what is still to come may lie in. */
+/* Where counts go: mappings in order, and the first one that the rest of the range may be in. */
 struct tally {
 	const struct lh_region *regions;
 	size_t count;
@@ -56,7 +56,7 @@ struct tally {
 	struct lh_page_counts *counts;
 };
 
-/* The kernel joins neighbors of one kind, also where one mapping ends and the next begins. */
+/* The kernel joins adjacent runs of one kind, even across two mappings. */
 static void tally_piece(struct tally *tally, const struct lh_scan_region *piece)
 {
 	while (tally->at < tally->count && tally->regions[tally->at].end <= piece->start)
@@ -69,7 +69,7 @@ static void tally_piece(struct tally *tally, const struct lh_scan_region *piece)
 	}
 }
 
-/* One call, from `request->start` on; moves that to behind what was looked at. */
+/* One call from `request->start` on, which moves behind the pages looked at. */
 static struct lh_error *scan_once(struct lh_pagemap *pagemap, struct lh_scan_request *request,
 				  struct lh_call_pace *pace, struct tally *tally)
 {

@@ -65,34 +65,34 @@ struct lh_pagemap {
 	uint64_t entries[LH_PAGEMAP_ENTRIES];
 };
 
-/* Whether the kernel has the ioctl; asks it once. */
+/* Whether the kernel has the ioctl; tries once. */
 bool lh_pagemap_knows_scan(struct lh_pagemap *pagemap);
 
 /* One call walks page tables under mmap_lock: 4 GB at once stalled the target's mmap for 35 ms (Linux 6.18). */
 #define LH_SCAN_PIECE_BYTES (32 * LH_MIB)
 
-/* What a scan asks for; the members as in struct pm_scan_arg. */
+/* A scan's parameters, as in struct pm_scan_arg. */
 struct lh_scan_query {
 	uint64_t flags;
 	uint64_t category_inverted;
 	uint64_t category_mask;
 	uint64_t category_anyof_mask;
 	uint64_t return_mask;
-	bool tells_written;  /* a page that is tracked and not written is LH_PAGES_PRESENT, any other one written */
-	bool is_for_running; /* the target runs: it must get its turns at mmap_lock */
+	bool tells_written;  /* tracked and unwritten pages are LH_PAGES_PRESENT, all others LH_PAGES_WRITTEN */
+	bool is_for_running; /* the target runs: give it its turns at mmap_lock */
 	bool omits_present;  /* what is not returned is present, tracked and unwritten */
 };
 
-/* LH_ERROR_USAGE unless the range is one of whole pages; LH_ERROR_UNSUPPORTED without the ioctl. */
+/* LH_ERROR_USAGE unless the range consists of whole pages; LH_ERROR_UNSUPPORTED without the ioctl. */
 struct lh_error *lh_scan_check(struct lh_pagemap *pagemap, struct lh_range range) LH_NODISCARD;
 
-/* Appends the runs of pages that the query asks for: of one piece, and of a range piece by piece, which is checked. */
+/* Appends the runs of pages that the query selects: of one piece; of a range, which is checked, piece by piece. */
 struct lh_error *lh_scan_piece(struct lh_pagemap *pagemap, const struct lh_scan_query *query, struct lh_range piece,
 			       struct lh_page_runs *ret) LH_NODISCARD;
 struct lh_error *lh_scan_range(struct lh_pagemap *pagemap, const struct lh_scan_query *query, struct lh_range range,
 			       struct lh_page_runs *ret) LH_NODISCARD;
 
-/* What the pages of a range are, as smaps would count them. Of hugetlbfs, too. */
+/* The states of a range's pages, as smaps would count them. Also for hugetlbfs. */
 struct lh_page_counts {
 	uint64_t present_bytes;   /* without the kernel's page of zeros, where that can be told */
 	uint64_t anonymous_bytes; /* of them, not of a file */
@@ -102,8 +102,8 @@ struct lh_page_counts {
 };
 
 /*
- * How much to look at in one call, which holds the target's mmap_lock: from what the calls before cost.
- * Zero-initialized but for `goal_ns` is the start.
+ * How much to look at in one call, which holds the target's mmap_lock. Follows from the cost of earlier calls.
+ * Zero-initialize all but `goal_ns`.
  */
 struct lh_call_pace {
 	uint64_t goal_ns;     /* for one call; 0: no bound */
@@ -111,17 +111,17 @@ struct lh_call_pace {
 	uint64_t hold_ns_max; /* the longest call so far */
 };
 
-/* Mappings further apart than that are not counted by one call of lh_pagemap_count. */
+/* One call of lh_pagemap_count never spans a larger gap between mappings. */
 #define LH_COUNT_GAP_MAX LH_GIB
 
 /*
- * What the pages of mappings are, in *ret[0..count): mappings in order, with no gap between two that is longer than
- * LH_COUNT_GAP_MAX, and no other mapping. Faults nothing in. `ret` is zero before.
+ * Counts the pages of `count` mappings into ret[0..count), which is zero before. The mappings are in order, without
+ * others between them, and without a gap longer than LH_COUNT_GAP_MAX. Faults nothing in.
  */
 struct lh_error *lh_pagemap_count(struct lh_pagemap *pagemap, const struct lh_region *regions, size_t count,
 				  struct lh_call_pace *pace, struct lh_page_counts *ret) LH_NODISCARD;
 
-/* The same of one mapping, and which pages are mapped once, for which each page's entry must be read. */
+/* The same for one mapping, and also which pages are mapped once. Reads each page's entry. */
 struct lh_error *lh_pagemap_count_exclusive(struct lh_pagemap *pagemap, const struct lh_region *region,
 					    struct lh_call_pace *pace, struct lh_page_counts *ret) LH_NODISCARD;
 

@@ -13,12 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A call more costs as much as looking at so much in full. */
+/* One more call costs as much as looking at this much in full. */
 #define DOUBT_GAP_BYTES (512 * LH_KIB)
 /* Page tables of a piece: 4 KiB pages have the smallest, of 2 MiB. */
 enum { AREAS_MAX = LH_SCAN_PIECE_BYTES / (2 * LH_MIB) + 1 };
 
-/* Swapped pages stay as they are: they are neither read nor protected. */
+/* Swapped pages stay as they are: neither read nor protected. */
 static const struct lh_scan_query query_take_written = {
 	.flags = LH_SCAN_PROTECT_MATCHING,
 	.category_mask = LH_SCAN_IS_WRITE_TRACKED | LH_SCAN_IS_WRITTEN | LH_SCAN_IS_PRESENT,
@@ -28,8 +28,8 @@ static const struct lh_scan_query query_take_written = {
 };
 
 /*
- * All but the pages that are present, tracked and unwritten, which are most: what is returned costs more
- * than what is passed over (4 GB: 8 ms against 4, Linux 6.18).
+ * All except present, tracked and unwritten pages, which are most: returning pages costs more than skipping them (4 GB:
+ * 8 ms against 4 ms, Linux 6.18).
  */
 static const struct lh_scan_query query_find_written = {
 	.category_inverted = LH_SCAN_IS_PRESENT | LH_SCAN_IS_WRITE_TRACKED,
@@ -63,7 +63,7 @@ static size_t find_taken(const struct lh_pagemap *pagemap, uint64_t addr)
 	return lh_count_before(pagemap->taken, pagemap->taken_count, item, item->end <= addr);
 }
 
-/* A protected page that was never taken may be a mark that there is none (UFFD_FEATURE_WP_UNPOPULATED). */
+/* A protected page that was never taken may be a mark without a page (UFFD_FEATURE_WP_UNPOPULATED). */
 static struct lh_error *doubt_untaken(struct lh_pagemap *pagemap, struct lh_range piece)
 {
 	uint64_t at = piece.start;
@@ -87,15 +87,15 @@ static struct lh_error *is_present(const struct lh_pagemap *pagemap, uint64_t ad
 	return NULL;
 }
 
-/* One page table's worth of a piece, and one of its pages, which was taken before. */
+/* One page table's worth of a piece, and one of its pages that was taken before. */
 struct area {
 	struct lh_range range;
 	uint64_t taken_addr;
 };
 
 /*
- * Doubts the areas whose page is not there any more. With no nodes to move pages to, move_pages(2) tells where they
- * are, and costs a fifth of as many reads. A container's seccomp filter may refuse it.
+ * Doubts the areas whose page is gone. Without target nodes, move_pages(2) only reports where pages are, and costs a
+ * fifth of as many reads. A container's seccomp filter may refuse it.
  */
 static struct lh_error *doubt_absent(struct lh_pagemap *pagemap, const struct area *areas, size_t count)
 {
@@ -123,9 +123,9 @@ static void add_area(const struct lh_pagemap *pagemap, struct lh_range range, st
 }
 
 /*
- * A page table that is gone, with all pages it had, is passed over as one in which all are protected
- * (pagemap_scan_pte_hole; stable kernels of 2026 call it written). One of its pages, taken before, tells the two apart.
- * Where something is unprotected, there is a page table.
+ * A page table that is gone, with all its pages, is skipped like one whose pages are all protected
+ * (pagemap_scan_pte_hole; stable kernels of 2026 report it as written). One of its pages, taken before, tells the two
+ * apart. Where anything is unprotected, there is a page table.
  */
 static struct lh_error *doubt_gone_tables(struct lh_pagemap *pagemap, struct lh_range piece, size_t found)
 {
@@ -149,7 +149,7 @@ static int compare_starts(const void *a, const void *b)
 	return left->start < right->start ? -1 : left->start > right->start;
 }
 
-/* Sorts them, and joins those that one call looks at sooner than two. Returns their bytes. */
+/* Sorts them, and joins those that one call handles faster than two. Returns their bytes. */
 static uint64_t join_doubts(struct lh_pagemap *pagemap)
 {
 	struct lh_range *items = pagemap->doubts.items;
@@ -172,8 +172,8 @@ static uint64_t join_doubts(struct lh_pagemap *pagemap)
 /* ---------------------------------------------------------------- finding */
 
 /*
- * What is not protected, whether there is a page or none, into pagemap->regions. LH_SCAN_REGIONS: perhaps more.
- * Only where all is tracked: memory moved by mremap(2) may keep protection that nobody follows (Linux < 6.13).
+ * Puts what is not protected, with or without a page, into pagemap->regions. LH_SCAN_REGIONS: perhaps there is more.
+ * Only where all is tracked: memory that mremap(2) moved may keep protection that nobody tracks (Linux < 6.13).
  */
 static struct lh_error *scan_unprotected(struct lh_pagemap *pagemap, struct lh_range piece, bool *ret_is_tracked,
 					 size_t *ret_found)

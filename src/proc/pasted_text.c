@@ -1,7 +1,7 @@
 /*
- * pasted_text: turns a text of mappings that went through an editor, a mail or a web page back into what the kernel
- * wrote, and the columns of pmap into the lines of smaps. Input: hostile text. Output: text for regions_parse, which
- * counts what it does not understand. No line is left out silently but for pmap's titles, rules and sums.
+ * pasted_text: turns a text of mappings that went through an editor, a mail or a web page back into the kernel's form,
+ * and columns of pmap into lines of smaps. Input: hostile text. Output: text for regions_parse, which counts what it
+ * cannot parse. Omits no line silently except pmap's titles, rules and sums.
  */
 #include "pasted_text.h"
 
@@ -81,7 +81,7 @@ static enum byte_order find_byte_order(const uint8_t *text, size_t length)
 	return NOT_UTF_16;
 }
 
-/* One character at most; a half surrogate becomes U+FFFD. Returns how many units it took. */
+/* At most one character; half a surrogate becomes U+FFFD. Returns how many units were consumed. */
 static size_t append_character(struct lh_buffer *ret, const uint32_t units[2])
 {
 	bool is_pair = units[0] >> 10 == 0x36 && units[1] >> 10 == 0x37;

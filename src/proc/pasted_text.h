@@ -6,7 +6,7 @@
 
 #include "leakhunt/base.h"
 
-/* Whether the first line shows that the kernel did not write the text like this. */
+/* Whether the first line shows that the text is not as the kernel wrote it. */
 bool lh_pasted_text_detect(const char *text, size_t length);
 
 /*

@@ -1,7 +1,6 @@
 /*
- * peek: memory of a live process without touching absent pages: reading one would fault it in, or swap it in. Input:
- * addresses. Output: a few words at each, in a handful of system calls for thousands; or bytes up to the first page
- * that is not present.
+ * peek: memory of a live process without touching absent pages, which a read would fault or swap in. Input: addresses.
+ * Output: a few words at each, in a handful of system calls for thousands; or bytes up to the first absent page.
  */
 #include "leakhunt/pages.h"
 #include "leakhunt/process_memory.h"
@@ -15,13 +14,12 @@
 #include <unistd.h>
 
 enum {
-	WINDOW_PAGES = 32,   /* page map entries read at once: the kernel walks all of them, 20 ns each (Linux 6.18) */
+	WINDOW_PAGES = 32,   /* pagemap entries read at once: the kernel walks all of them, 20 ns each (Linux 6.18) */
 	BATCH_PLACES = 1024, /* UIO_MAXIOV */
 	PLACE_BYTES = LH_PEEK_WORDS * sizeof(uint64_t),
 };
 
-/* Answers for the places of `peeks` that lie in the window of the page map that begins at the first. Returns how many.
- */
+/* Sets is_present of the `peeks` in the pagemap window that begins at the first. Returns how many. */
 static size_t look_up_window(int pagemap_fd, uint64_t page_bytes, struct lh_peek *peeks, size_t count)
 {
 	uint64_t entries[WINDOW_PAGES];
@@ -72,7 +70,7 @@ static void hand_out_peeks(struct batch *batch, size_t first, size_t count)
 	}
 }
 
-/* A place that cannot be read ends the call before it: go on behind it. false when we may not read at all. */
+/* An unreadable place ends the call before it: continue behind it. False: leakhunt may not read at all. */
 static bool read_batch(const struct lh_process *process, struct batch *batch)
 {
 	for (size_t first = 0; first < batch->count;) {

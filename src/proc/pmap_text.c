@@ -24,7 +24,7 @@ struct pmap_table {
 	size_t count; /* 0: no table yet */
 };
 
-/* One row, each part by itself; "" where the table has no such column. */
+/* One row in its parts; "" where the table has no such column. */
 struct pmap_row {
 	uint64_t start;
 	uint64_t kib;
@@ -110,7 +110,7 @@ static bool is_flag(struct word word)
 	return word.bytes == 2 && word.at[0] >= 'a' && word.at[0] <= 'z' && word.at[1] >= 'a' && word.at[1] <= 'z';
 }
 
-/* "VmFlags" has several words; the first that is no flag is the name's. */
+/* "VmFlags" has several words; the first word that is no flag belongs to the name. */
 static struct word take_pmap_flags(const char **at, const char *end)
 {
 	struct word flags = {*at, 0};
@@ -193,7 +193,7 @@ static bool translate_row(const struct pmap_table *table, const char *at, const 
 	return !fields.failed;
 }
 
-/* "4711:   /bin/server", a rule of dashes or equal signs, sums: what pmap writes around its rows. */
+/* "4711:   /bin/server", a rule of dashes or equal signs, sums: what pmap prints around its rows. */
 static bool is_decoration(const char *at, const char *end)
 {
 	uint64_t number;
@@ -256,7 +256,7 @@ static struct lh_error *translate_line(const char *at, const char *end, const ch
 	return NULL;
 }
 
-/* Whether any line is a row of titles, or one of plain pmap: most texts have none. */
+/* Whether any line is a title row, or a row of plain pmap: most texts have none. */
 static bool has_table(const char *text, size_t length)
 {
 	struct pmap_table titles;
@@ -270,7 +270,7 @@ static bool has_table(const char *text, size_t length)
 	return false;
 }
 
-/* What stands before the table is pmap's "PID: command", and words of whoever sent it. */
+/* Before the table: pmap's "PID: command", and words of the sender. */
 struct lh_error *lh_pmap_text_translate(const char *text, size_t length, const char *what, struct lh_buffer *ret)
 {
 	struct pmap_table table = {0};

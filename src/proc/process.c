@@ -1,7 +1,6 @@
 /*
- * process: one live process, held by an fd of its /proc folder. Input: a pid. Output: its identity, its
- * files, its memory bytes. Never stops it, and never confuses it with a later owner of the pid: all
- * reads of /proc go through the fd.
+ * process: one live process, held by an fd of its /proc folder. Input: a pid. Output: its identity, its files, its
+ * memory. Never stops it, and never confuses it with a later owner of the pid: all reads of /proc use the fd.
  */
 #include "process.h"
 #include "leakhunt/process_memory.h"
@@ -63,7 +62,7 @@ static struct lh_error *refuse_useless(const struct lh_process *process, const s
 	return NULL;
 }
 
-/* /proc/TID exists, unlisted, for threads too: but their folder is not the process's. */
+/* proc/TID exists, unlisted, for threads, too: but a thread's folder is not the process's. */
 static struct lh_error *refuse_thread(const struct lh_process *process)
 {
 	char status[STATUS_BYTES];
@@ -162,8 +161,8 @@ struct lh_error *lh_process_ended_error(const struct lh_process *process)
 }
 
 /*
- * Where we may not see them, start_code reads as 1 and start_stack as 0 (fs/proc/array.c, Linux 6.18); both as 0 while
- * the process dumps core. Then they say nothing.
+ * Without permission, start_code reads as 1 and start_stack as 0 (fs/proc/array.c, Linux 6.18); both read as 0 while
+ * the process dumps core. Then they are no evidence.
  */
 static bool identity_differs(uint64_t before, uint64_t now)
 {
@@ -183,7 +182,7 @@ struct lh_error *lh_process_check(const struct lh_process *process)
 	bool is_dead = lh_proc_stat_is_dead(&stat), has_deputy = lh_process_deputy(process) != 0;
 	if (stat.start_ticks != before->start_ticks || (is_dead && !lh_process_renew_deputy(process)))
 		return lh_process_ended_error(process);
-	/* The thread that calls exec takes over the place of a main thread that has ended (fs/exec.c, de_thread). */
+	/* The thread that calls exec takes the place of an ended main thread (fs/exec.c, de_thread). */
 	if ((has_deputy && !is_dead) || identity_differs(before->start_code, stat.start_code) ||
 	    identity_differs(before->start_stack, stat.start_stack))
 		return lh_error_hint(
@@ -287,7 +286,7 @@ size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *re
 	return done;
 }
 
-/* Behind ---p and -w-p pages can be read by tracers only (mm/memory.c, FOLL_FORCE). 0 when that is refused. */
+/* Only tracers can read pages behind ---p and -w-p (mm/memory.c, FOLL_FORCE). 0 when refused. */
 static size_t read_by_force(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes)
 {
 	char path[LH_PROC_PATH_BYTES];
@@ -320,7 +319,7 @@ static size_t read_batch_of_ranges(const struct lh_process *process, const struc
 	return got > 0 ? (size_t)got : 0;
 }
 
-/* Whether all of `range` could be read in the end, of which `*got` bytes have been. */
+/* Whether all of `range` was read in the end; `*got` bytes were read before. */
 static bool read_rest_of_range(const struct lh_process *process, struct lh_range range, void *ret, size_t *got)
 {
 	size_t bytes = lh_range_bytes(range);

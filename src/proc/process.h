@@ -14,8 +14,8 @@ enum { LH_COMMAND_BYTES = 16 }; /* TASK_COMM_LEN, with the NUL (proc_pid_comm(5)
 struct lh_process {
 	int folder_fd; /* of /proc/PID */
 	/*
-	 * A living thread, where the main one has ended: that one's files show no memory any more. 0: it lives. NULL:
-	 * it is not asked. Shared by all threads of leakhunt.
+	 * A living thread when the main one has ended, whose files then show no memory. 0: the main thread lives. NULL:
+	 * not checked. Shared by all threads of leakhunt.
 	 */
 	_Atomic pid_t *deputy;
 	int memory_fd; /* of /proc/PID/mem, once pinned; else -1 */
@@ -24,23 +24,23 @@ struct lh_process {
 	char command[LH_COMMAND_BYTES];
 };
 
-/* Any thread but `pid` that lives, in the folder of /proc/PID; 0: none does. */
+/* Any living thread except `pid` in the folder of /proc/PID; 0: none. */
 pid_t lh_process_find_deputy(int folder_fd, pid_t pid);
 
 /* The deputy in use; 0: none. */
 pid_t lh_process_deputy(const struct lh_process *process);
 
-/* Looks for a deputy anew if there is none, or if it has ended, too. Whether there is one. */
+/* Looks for a new deputy if there is none, or if it has ended. Returns whether there is one. */
 bool lh_process_renew_deputy(const struct lh_process *process);
 
-/* The thread through which memory is seen: the main one, or its deputy. */
+/* The thread whose files show memory: the main one, or its deputy. */
 pid_t lh_process_memory_tid(const struct lh_process *process);
 
-/* What to open below folder_fd for a file that needs the process's memory, in `ret`. */
+/* The path below folder_fd of a file that needs the process's memory, in `ret`. */
 enum { LH_PROC_PATH_BYTES = 128 };
 const char *lh_process_file_path(const struct lh_process *process, const char *name, char ret[LH_PROC_PATH_BYTES]);
 
-/* Whether /proc is what it should be; else why not. */
+/* NULL when /proc is a mounted procfs; else an error that says what is wrong. */
 struct lh_error *lh_proc_check_mounted(void) LH_NODISCARD;
 
 /* The fields of /proc/PID/stat that matter here (proc_pid_stat(5)). */
@@ -59,7 +59,7 @@ bool lh_proc_stat_parse(const char *text, struct lh_proc_stat *ret);
 
 struct lh_process_identity lh_proc_stat_identity(pid_t pid, const struct lh_proc_stat *stat);
 
-/* A zombie, or on its way there: its memory is gone (PF_EXITING). */
+/* A zombie, or exiting: its memory is gone (PF_EXITING). */
 bool lh_proc_stat_is_dead(const struct lh_proc_stat *stat);
 bool lh_proc_stat_is_kernel_thread(const struct lh_proc_stat *stat);
 
@@ -68,7 +68,7 @@ bool lh_proc_stat_is_kernel_thread(const struct lh_proc_stat *stat);
  * read, or a negative errno.
  */
 ssize_t lh_proc_read_small(int folder_fd, const char *name, char *ret, size_t ret_bytes);
-/* Whether such a negative result means that the process has ended; else something is amiss here. */
+/* Whether this negative result means that the process has ended; else something failed on leakhunt's side. */
 bool lh_proc_is_gone(ssize_t count);
 
 /*
@@ -80,7 +80,7 @@ bool lh_proc_status_number(const char *status, const char *key, unsigned index, 
 /* "process 12 (nginx) has ended" */
 struct lh_error *lh_process_ended_error(const struct lh_process *process) LH_NODISCARD;
 
-/* As lh_process_explain_refusal, of a file below /proc/PID that could not be opened. */
+/* As lh_process_explain_refusal, for a file below /proc/PID that could not be opened. */
 struct lh_error *lh_process_explain_file_refusal(const struct lh_process *process, struct lh_error *error) LH_NODISCARD;
 
 /* The error for an errno met with /proc/PID/<name>: ended, refused (explained), not in this kernel, or other. */

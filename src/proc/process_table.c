@@ -1,6 +1,6 @@
 /*
- * process_table: the memory of every process, as ps shows it. Input: all of /proc. Output: one row a
- * process. Those that end while we look, or are not ours to read, are counted, and are no failure.
+ * process_table: the memory of every process, for ps. Input: all of /proc. Output: one row per process. Processes that
+ * end meanwhile, or cannot be read, are counted, and are no failure.
  */
 #include "leakhunt/process_table.h"
 #include "regions.h"
@@ -36,7 +36,7 @@ static bool read_uid(const struct lh_process *process, uid_t *ret)
 	return true;
 }
 
-/* Processes of one user come in runs: the name is asked for once in a run. */
+/* Processes of one user come in runs: look the name up once per run. */
 static struct lh_error *set_user(struct lh_process_table *table, struct lh_process_usage *row)
 {
 	const struct lh_process_usage *before =
@@ -52,7 +52,7 @@ static struct lh_error *set_user(struct lh_process_table *table, struct lh_proce
 	return lh_strings_pool_add(&table->strings, name, strlen(name), &row->user);
 }
 
-/* Arguments end with NUL each; a process may have overwritten them with anything, or have none. */
+/* Each argument ends with NUL. A process may have overwritten them with anything, or have none. */
 static struct lh_error *read_command(const struct lh_process *process, struct lh_process_table *table, const char **ret)
 {
 	char text[COMMAND_BYTES];
@@ -113,7 +113,7 @@ static struct lh_error *read_usage(const struct lh_process *process, struct lh_u
 	return NULL;
 }
 
-/* Why a process is not in the table; errors other than these end the whole. */
+/* Why a process is not in the table. Any other error ends the reading. */
 static struct lh_error *count_missing(struct lh_process_table *table, struct lh_error *error)
 {
 	switch (lh_error_code(error)) {
@@ -146,7 +146,7 @@ static struct lh_error *add_table_process(const struct lh_process *process, stru
 	return lh_vec_push(&table->processes, row);
 }
 
-/* Cheaper than lh_process_open, which words errors that nobody would read. */
+/* Cheaper than lh_process_open, which formats errors that nobody reads here. */
 static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, struct lh_process_table *table)
 {
 	_Atomic pid_t deputy = 0;
@@ -191,7 +191,7 @@ struct lh_error *lh_process_table_read(struct lh_process_table *ret)
 	LH_CLEANUP(lh_cleanup_dir) DIR *folder = opendir("/proc");
 	if (!folder)
 		return lh_error_from_errno(errno, "cannot open /proc");
-#ifdef LEAKHUNT_STATIC /* other services are shared libraries of the very glibc that leakhunt was linked with */
+#ifdef LEAKHUNT_STATIC /* other services are shared libraries of exactly the glibc that leakhunt was linked with */
 	__nss_configure_lookup("passwd", "files");
 #endif
 	for (struct dirent *entry; (entry = readdir(folder));) {

@@ -1,7 +1,6 @@
 /*
- * quiet_children: children of a process that end without a signal to it. Input: the folders of all
- * processes; not every kernel lists a process's children (CONFIG_PROC_CHILDREN). Processes that end
- * meanwhile are left out.
+ * quiet_children: children of a process that end without a signal to it. Input: the folders of all processes, since not
+ * every kernel lists a process's children (CONFIG_PROC_CHILDREN). Omits processes that end meanwhile.
  */
 #include "leakhunt/tasks.h"
 #include "process.h"

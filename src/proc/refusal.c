@@ -1,6 +1,6 @@
 /*
- * refusal: why the kernel would not let us at a process, in words. Input: a process and the error that
- * was met. Output: the same error with a hint. The order follows ptrace(2), "Ptrace access mode checking".
+ * refusal: why the kernel refused access to a process, in words. Input: a process and the error. Output: the same error
+ * with a hint. The order follows ptrace(2), "Ptrace access mode checking".
  */
 #include "process.h"
 

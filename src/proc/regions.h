@@ -10,14 +10,14 @@
 
 enum { LH_SMAPS_FIELDS_MAX = 64 }; /* lines after a mapping whose order is remembered; Linux 6.18 writes 26 */
 
-/* The key that the line at some place of the mapping before had, and the row of the table it belongs to. */
+/* The key that this line had in the mapping before, and its row in the table. */
 struct lh_field_guess {
 	uint64_t head[2]; /* first 16 bytes of the line */
 	uint8_t index;
 	bool is_set;
 };
 
-/* Where a text stands. Zero-initialized but for `list` is the start. */
+/* The state of parsing a text. Zero-initialize all but `list`. */
 struct lh_regions_parser {
 	struct lh_region_list *list;
 	struct lh_usage dropped_usage; /* where fields of a dropped region go */
@@ -33,19 +33,19 @@ struct lh_regions_parser {
 };
 
 /*
- * Takes in all complete lines, and with `is_last` also the unfinished one at the end. `*ret_consumed`
- * bytes are done with; give the rest again in front of what follows.
+ * Parses all complete lines, and with `is_last` also the unfinished one at the end. `*ret_consumed` bytes are done;
+ * pass the rest again in front of what follows.
  */
 struct lh_error *lh_regions_parser_feed(struct lh_regions_parser *parser, const char *text, size_t length, bool is_last,
 					size_t *ret_consumed) LH_NODISCARD;
 
-/* Notices a text cut off within its last region. LH_ERROR_FORMAT when there was no mapping. */
+/* Notices a text that ends within its last region. LH_ERROR_FORMAT when there was no mapping. */
 struct lh_error *lh_regions_parser_finish(struct lh_regions_parser *parser, const char *what) LH_NODISCARD;
 
-/* One line of smaps or smaps_rollup. LH_FIELD_UNKNOWN is a well-formed line of no interest here. */
+/* One line of smaps or smaps_rollup. LH_FIELD_UNKNOWN is a well-formed line that is not used. */
 enum lh_field_status { LH_FIELD_TAKEN, LH_FIELD_UNKNOWN, LH_FIELD_BAD };
 
-/* Writes one counter of `usage` when LH_FIELD_TAKEN, else nothing. Learns from the line into `guess`. */
+/* Writes one counter of `usage` when LH_FIELD_TAKEN, else nothing. Updates `guess` from the line. */
 enum lh_field_status lh_usage_field_parse(const char *line, size_t length, struct lh_field_guess *guess,
 					  struct lh_usage *usage);
 
@@ -59,8 +59,8 @@ size_t lh_usage_expected_lines(const char *text, size_t length, const struct lh_
 			       size_t guess_count, struct lh_usage *usage);
 
 /*
- * Reads and parses maps or smaps, again when a change in between tore it, and sets the textual kinds.
- * *hold_ns_max grows to the longest call, for whose time the kernel may have held the target's mmap_lock.
+ * Reads and parses maps or smaps, again when a change in between tore it, and sets the textual kinds. *hold_ns_max
+ * grows to the longest call, which bounds the kernel's hold of the target's mmap_lock.
  */
 struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_region_detail detail,
 				      uint64_t *hold_ns_max, struct lh_region_list *ret) LH_NODISCARD;

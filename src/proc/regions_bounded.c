@@ -1,7 +1,7 @@
 /*
- * regions_bounded: the mappings of a live process with what they use, at a bounded cost for the process.
- * Input: an open process, and what the readings before have shown. Output: regions, from smaps where that is
- * short, else from maps and pagemap. What is predicted is the longest that one call holds mmap_lock.
+ * regions_bounded: the mappings of a live process with usage, at a bounded cost for the process. Input: an open
+ * process, and the cost of earlier readings. Output: regions, from smaps where that is short, else from maps and
+ * pagemap. Predicts the longest hold of mmap_lock by one call.
  */
 #include "pagemap_scan.h"
 #include "regions.h"
@@ -12,19 +12,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Of smaps, for small pages, until it is measured: 5 to 17 ms a GiB (Linux 6.18, two virtual machines). */
+/* Of smaps, for small pages, until measured: 5 to 17 ms per GiB (Linux 6.18, two virtual machines). */
 #define NS_PER_BYTE (17.0 * (double)LH_NS_PER_MS / (double)LH_GIB)
 
-/* A mapping smaller than that is read too quickly to tell the speed. */
+/* Reading a smaller mapping is too quick to measure speed. */
 #define MEASURED_BYTES_MIN (128 * LH_MIB)
 
-/* A reading that was preempted looks slow: no machine is that much slower than ours. */
+/* A preempted reading looks slow: no machine is slower than this. */
 #define SLOWER_MAX 2.0
 
-/* A call may still take longer than those before it: of cold page tables, or on a busier processor. */
+/* Safety factor: a call may take longer than earlier ones, with cold page tables or on a busier CPU. */
 enum { STALL_PARTS = 8 };
 
-/* From so many on, smaps takes longer than maps and PAGEMAP_SCAN together, several times as long (Linux 6.18). */
+/* From this many mappings on, smaps takes several times as long as maps and PAGEMAP_SCAN together (Linux 6.18). */
 enum { MANY_MAPPINGS = 4096 };
 
 /* proc_pid_statm(5): size and resident, in pages. false when the process has ended. */
@@ -95,13 +95,13 @@ static void set_usage(struct lh_region *region, bool is_exclusive_known, const s
 		usage->private_dirty_bytes = counts->exclusive_bytes;
 }
 
-/* Of shared memory only that counts as the process's own which is mapped nowhere else (lh_region_used_bytes). */
+/* Shared memory counts as the process's own only when nobody else maps it (lh_region_used_bytes). */
 static bool wants_exclusive(const struct lh_region *region)
 {
 	return region->kind == LH_REGION_HUGETLB || (region->is_shared && region->kind != LH_REGION_FILE);
 }
 
-/* vdso and vvar are the kernel's own; vsyscall lies beyond what pagemap knows. */
+/* vdso and vvar are the kernel's own; vsyscall is outside of pagemap's range. */
 static bool is_counted(const struct lh_region *region)
 {
 	return region->kind != LH_REGION_VDSO;
@@ -162,8 +162,8 @@ static struct lh_error *read_in_pieces(const struct lh_process *process, uint64_
 }
 
 /*
- * Of thousands of mappings the kernel writes text for longer than it takes to count their pages. Before the first
- * reading they are counted: from one way to the other the figures of lazily freed pages change.
+ * With thousands of mappings, writing text takes the kernel longer than counting pages. Mappings are counted before the
+ * first reading, since figures of lazily freed pages differ between the two ways.
  */
 static struct lh_error *would_be_slow(const struct lh_process *process, struct lh_regions_pace *pace,
 				      struct lh_region_list *list, bool *ret)

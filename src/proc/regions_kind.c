@@ -1,7 +1,6 @@
 /*
- * regions_kind: what each mapping is, told from the text alone: names, permissions, flags and
- * neighbors. Input: regions in order. Output: kinds. Where a text cannot tell, it stays with the
- * weaker word (anon, file); nothing is guessed by size.
+ * regions_kind: what each mapping is, from the text alone: names, permissions, flags and neighbors. Input: regions in
+ * order. Output: kinds. Where the text does not tell, the kind stays anon or file; sizes are never used to guess.
  */
 #include "regions.h"
 

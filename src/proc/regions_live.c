@@ -1,7 +1,6 @@
 /*
- * regions_live: kinds that a text cannot tell. Input: a live process and its regions with textual kinds.
- * Output: thread stacks with their threads' names, and memory that only lies where a bss could. What we may
- * not see leaves the textual kind.
+ * regions_live: kinds that a text cannot tell. Input: a live process and its regions with textual kinds. Output: thread
+ * stacks with their threads' names, and memory that only looks like a bss. Without permission the textual kind stays.
  */
 #include "leakhunt/tasks.h"
 #include "modules.h"
@@ -15,7 +14,7 @@
 struct claim {
 	size_t region_index;
 	pid_t tid;
-	bool is_certain; /* the thread's control block lies there as well */
+	bool is_certain; /* the thread's control block is in the region, too */
 	const char *name;
 };
 
@@ -52,8 +51,8 @@ static bool has_guard_below(const struct lh_region_list *list, size_t index)
 }
 
 /*
- * By stack pointer. Where it is not known (the thread runs) or points to a coroutine's stack on some
- * heap, by control block, which pthread_create puts on top of the stack it maps above a guard.
+ * By stack pointer. When it is unknown (the thread runs) or points to a coroutine's stack in some heap: by control
+ * block, which pthread_create puts on top of the stack that it maps above a guard.
  */
 static bool find_claim(const struct lh_region_list *list, const struct lh_task *task, struct claim *ret)
 {
