@@ -406,7 +406,7 @@ put_record() {
 	[ "$(leakhunt_json_change leaking leaking)" = "no change" ]
 	[ "$(leakhunt_json_change mended mended)" = "no growth" ]
 	leakhunt select --before leaking --after mended
-	[[ $output == *"growth   stopped: rate +30.0 MiB -> "* ]]
+	[[ $output == *"growth   stopped: rate +30.0 MiB/h -> "* ]]
 	leakhunt select --before leaking
 	usage_error "go together"
 	leakhunt select --before leaking --after mended --from leaking
