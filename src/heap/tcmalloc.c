@@ -70,10 +70,16 @@ static struct lh_error *read_leaf_piece(struct page_map *map, uint64_t first_pag
 	return NULL;
 }
 
+/* A leaf is cut from a chunk of metadata (src/common.cc): its first piece in 2.10, a later one in 2.16. */
+static struct lh_range leaf_pages(uint64_t leaf)
+{
+	return (struct lh_range){lh_align_down(leaf, LH_PAGE_BYTES), lh_align_up(leaf + LEAF_BYTES, LH_PAGE_BYTES)};
+}
+
 static struct lh_error *visit_leaf(struct page_map *map, uint64_t root_index, uint64_t leaf)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	struct lh_range range = {lh_align_down(leaf, LH_PAGE_BYTES), lh_align_up(leaf + LEAF_BYTES, LH_PAGE_BYTES)};
+	struct lh_range range = leaf_pages(leaf);
 	LH_TRY(map->visitor->take_leaf(map->visitor->context, (struct lh_range){leaf, leaf + LEAF_BYTES}));
 	LH_TRY(map->memory->find_present(map->memory->context, range, &runs));
 	for (size_t i = 0; i < runs.runs.count; i++) {
@@ -92,7 +98,7 @@ static struct lh_error *visit_leaf(struct page_map *map, uint64_t root_index, ui
 static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_index, struct lh_tcmalloc_span *ret)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
-	struct lh_range range = {leaf, leaf + LEAF_BYTES};
+	struct lh_range range = leaf_pages(leaf);
 	uint64_t words[LH_PAGE_BYTES / 8];
 	struct lh_error *error = map->memory->find_present(map->memory->context, range, &runs);
 	bool is_readable = !error && runs.runs.count;
@@ -102,9 +108,11 @@ static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_i
 		if (!lh_heap_read_words(map->memory, at, words, LH_ARRAY_COUNT(words)))
 			return false;
 		for (size_t i = 0; i < LH_ARRAY_COUNT(words); i++) {
-			*ret_index = (at - leaf) / 8 + i;
-			if (words[i])
-				return read_span(map, words[i], ret);
+			uint64_t addr = at + i * 8;
+			if (addr < leaf || addr >= leaf + LEAF_BYTES || !words[i])
+				continue;
+			*ret_index = (addr - leaf) / 8;
+			return read_span(map, words[i], ret);
 		}
 	}
 	return false;
@@ -113,7 +121,7 @@ static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_i
 /* Of a dump, pages that were never touched need not be mapped. */
 static bool may_be_leaf(const struct page_map *map, uint64_t addr)
 {
-	if (!addr || addr % LH_PAGE_BYTES)
+	if (addr < LH_PAGE_BYTES || addr % 8)
 		return false;
 	size_t index = lh_heap_region_index(map->memory, addr);
 	return index < map->memory->list->regions.count &&
@@ -169,7 +177,7 @@ static struct lh_error *search_piece(struct page_map *map, struct lh_range bss, 
 		uint64_t slot = addr + i * 8;
 		bool is_slot = map->known_root
 				       ? words[i] && slot >= map->known_root && slot - map->known_root < ROOT_BYTES &&
-						 words[i] % LH_PAGE_BYTES == 0
+						 may_be_leaf(map, words[i])
 				       : is_root_slot(map, bss, slot, words[i]);
 		if (!is_slot || !is_new_leaf(map, words[i]))
 			continue;
