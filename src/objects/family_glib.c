@@ -3,8 +3,8 @@
  * types that libgobject keeps, found from its static array of fundamental types. Output: the addresses of classes,
  * which every instance begins with.
  *
- * GLib 2.40 to 2.82, gobject/gtype.c: static TypeNode *static_fundamental_type_nodes[256], by type >> 2. TypeNode is
- * {ref_count; plugin; n_children@16; n_supers, ... bits@20; children@24; TypeData *data@32; GQuark qname@40; ...
+ * GLib 2.40 to 2.84, gobject/gtype.c: static TypeNode *static_fundamental_type_nodes[256], by type >> 2. TypeNode is
+ * {[ref_count, gone in 2.84;] plugin; n_children; n_supers, ... bits; children; TypeData *data; GQuark qname; ...
  * supers[]}, where supers[0] is the type itself: the node's address, or the number of a fundamental type, and the last
  * one is the fundamental type. TypeData holds the address of the class, which begins with the type, and behind it
  * instance_size and private_size. glib/gquark.c: static gchar **quarks, by quark.
@@ -21,11 +21,13 @@ enum {
 	INTERFACE_INDEX = 2,
 	OBJECT_INDEX = 20,
 	TYPE_SHIFT = 2,
-	CHILD_COUNT = 16,
-	SUPER_BITS = 20,
-	CHILDREN = 24,
-	DATA = 32,
-	QUARK = 40,
+	/* From `plugin` on. */
+	CHILD_COUNT = 8,
+	CHILDREN = 16,
+	DATA = 24,
+	QUARK = 32,
+	/* In the node. */
+	PLUGIN_LAST = 8,
 	SUPERS_FIRST = 64,
 	SUPERS_LAST = 104,
 	CLASS_FIRST = 32, /* where in TypeData the class may lie */
@@ -44,6 +46,7 @@ enum {
 struct type_tree {
 	const struct lh_family_setup *setup;
 	uint64_t supers; /* where they lie in a node */
+	uint64_t plugin; /* where that lies */
 	uint64_t object_node;
 	uint64_t interface_node;
 	uint64_t quarks;
@@ -111,7 +114,7 @@ static const char *quark_name(const struct type_tree *tree, uint64_t quarks, uin
 static const char *node_name(const struct type_tree *tree, uint64_t quarks, uint64_t node)
 {
 	uint32_t quark;
-	return read_int(tree, node + QUARK, &quark) ? quark_name(tree, quarks, quark) : NULL;
+	return read_int(tree, node + tree->plugin + QUARK, &quark) ? quark_name(tree, quarks, quark) : NULL;
 }
 
 /* The array of quarks has none at 0, and calls both fundamental types by their names. */
@@ -128,11 +131,21 @@ static bool is_quark_array(const struct type_tree *tree, uint64_t quarks)
 	return name && strcmp(name, "GInterface") == 0;
 }
 
+/* The names come out in the layout of nodes that this GLib has. */
+static bool find_node_layout(struct type_tree *tree, uint64_t quarks)
+{
+	for (tree->plugin = 0; tree->plugin <= PLUGIN_LAST; tree->plugin += PLUGIN_LAST) {
+		if (is_quark_array(tree, quarks))
+			return true;
+	}
+	return false;
+}
+
 static struct lh_error *find_quarks(void *context, const struct lh_module_data *data)
 {
 	struct type_tree *tree = context;
 	for (size_t i = 0; !tree->quarks && i < data->count; i++) {
-		if (lh_object_is_pointer(data->words[i]) && is_quark_array(tree, data->words[i]))
+		if (lh_object_is_pointer(data->words[i]) && find_node_layout(tree, data->words[i]))
 			tree->quarks = data->words[i];
 	}
 	return NULL;
@@ -152,7 +165,7 @@ static bool find_class(const struct type_tree *tree, uint64_t node, uint64_t *re
 {
 	uint64_t data, type;
 	uint32_t sizes;
-	if (!read_glib_word(tree, node + DATA, &data) || !data)
+	if (!read_glib_word(tree, node + tree->plugin + DATA, &data) || !data)
 		return false;
 	for (uint64_t at = CLASS_FIRST; at <= CLASS_LAST; at += 8) {
 		if (!read_glib_word(tree, data + at, ret_class) || !read_glib_word(tree, *ret_class, &type) ||
@@ -184,8 +197,8 @@ static struct lh_error *add_children(struct type_tree *tree, uint64_t node, unsi
 {
 	uint64_t children, child;
 	uint32_t count;
-	if (depth > DEPTH_MAX || !read_int(tree, node + CHILD_COUNT, &count) || count > CHILDREN_MAX ||
-	    !read_glib_word(tree, node + CHILDREN, &children))
+	if (depth > DEPTH_MAX || !read_int(tree, node + tree->plugin + CHILD_COUNT, &count) || count > CHILDREN_MAX ||
+	    !read_glib_word(tree, node + tree->plugin + CHILDREN, &children))
 		return NULL;
 	for (uint64_t i = 0; i < count && tree->type_count < TYPES_MAX; i++) {
 		if (!read_glib_word(tree, children + i * 8, &child) || !is_node(tree, child))
@@ -216,10 +229,13 @@ static struct lh_error *prepare_classes(const struct lh_family_setup *setup)
 static bool is_type_data(const struct lh_object_view *view, uint64_t references)
 {
 	uint64_t node, data;
-	return (uint32_t)references == view->target->role &&
-	       lh_image_read(view->image, view->target->addr, &node, 8) == 8 &&
-	       (!lh_object_is_pointer(node) ||
-		(lh_image_read(view->image, node + DATA, &data, 8) == 8 && view->hit->addr - data <= CLASS_LAST));
+	if ((uint32_t)references != view->target->role || lh_image_read(view->image, view->target->addr, &node, 8) != 8)
+		return false;
+	bool holds_class = !lh_object_is_pointer(node);
+	for (uint64_t plugin = 0; plugin <= PLUGIN_LAST; plugin += PLUGIN_LAST)
+		holds_class = holds_class || (lh_image_read(view->image, node + plugin + DATA, &data, 8) == 8 &&
+					      view->hit->addr - data <= CLASS_LAST);
+	return holds_class;
 }
 
 /* Freed instances have no class: g_type_free_instance sets it to NULL. */

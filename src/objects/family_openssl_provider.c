@@ -3,12 +3,12 @@
  * tables of the library but objects in the heap, EVP_MD, EVP_CIPHER and EVP_KEYMGMT; these are found first, by the
  * functions of a provider that they hold, which the census has met; contexts and keys point to them.
  *
- * OpenSSL 3.0 to 3.3, include/crypto/evp.h, crypto/evp/evp_local.h: each method has {int name_id; char *type_name;
+ * OpenSSL 3.0 to 3.5, include/crypto/evp.h, crypto/evp/evp_local.h: each method has {int name_id; char *type_name;
  * const char *description; OSSL_PROVIDER *prov; refcnt; [lock, before 3.2;] functions ...}, an EVP_KEYMGMT from its
- * start, an EVP_MD and an EVP_CIPHER behind what is there of 1.1.1: {type, pkey_type; md_size ... block_size@72} and
- * {nid, block_size; key_len, iv_len; ...}. EVP_MD_CTX is {reqdigest, digest ...}, EVP_CIPHER_CTX {cipher; engine; int
- * encrypt, buf_len ...}, EVP_PKEY {type, save_type; ameth; ...; keymgmt, keydata; dirty_cnt; operation_cache;
- * dirty_cnt_copy; {bits, security_bits, size}}.
+ * start or, in 3.5, behind {int id, name_id, legacy_alg}, an EVP_MD and an EVP_CIPHER behind what is there of 1.1.1:
+ * {type, pkey_type; md_size ... block_size@72} and {nid, block_size; key_len, iv_len; ...}. EVP_MD_CTX is {reqdigest,
+ * digest ...}, EVP_CIPHER_CTX {cipher; engine; int encrypt, buf_len ...}, EVP_PKEY {type, save_type; ameth; ...;
+ * keymgmt, keydata; dirty_cnt; operation_cache; dirty_cnt_copy; {bits, security_bits, size}}.
  *
  * Self-check: a method has a name, a provider, references and four functions in a row of one library; a context
  * begins with it and has the small numbers that it should; a key knows its bits.
@@ -31,6 +31,7 @@ enum {
 	METHODS_MAX = 4096,
 	/* What lies before the name. */
 	NAME_OF_KEYMGMT = 8,
+	NAME_OF_NUMBERED_KEYMGMT = 16, /* 3.5 */
 	NAME_OF_DIGEST = 96,
 	NAME_OF_CIPHER = 104,
 };
@@ -94,6 +95,14 @@ static bool is_cipher(const struct method_search *search, uint64_t addr)
 	return block && block <= BLOCK_MAX && key <= KEY_MAX && vector <= VECTOR_MAX;
 }
 
+/* {int id, name_id; int legacy_alg; ...} */
+static bool is_numbered_keymgmt(const struct method_search *search, uint64_t addr)
+{
+	uint32_t numbers[4];
+	return read_provider_at(search, addr, numbers, sizeof(numbers)) && numbers[0] <= IDS_MAX && numbers[1] &&
+	       numbers[1] <= IDS_MAX;
+}
+
 /* Whether malloc's size in front of it lets a method of `least` bytes begin at `addr`. */
 static bool may_be_chunk(const struct method_search *search, uint64_t addr, uint64_t least)
 {
@@ -119,6 +128,7 @@ static bool find_start(const struct method_search *search, uint64_t name, struct
 		{NAME_OF_CIPHER, OTHERS_LEAST, is_cipher, ROLE_CIPHER},
 		{NAME_OF_DIGEST, OTHERS_LEAST, is_digest, ROLE_DIGEST},
 		{NAME_OF_KEYMGMT, KEYMGMT_LEAST, NULL, ROLE_KEYMGMT},
+		{NAME_OF_NUMBERED_KEYMGMT, KEYMGMT_LEAST, is_numbered_keymgmt, ROLE_KEYMGMT},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
 		ret->addr = name - layouts[i].before;
