@@ -258,7 +258,7 @@ libc() {
 	exec {input}<>"$BATS_TEST_TMPDIR/input" {says}<>"$BATS_TEST_TMPDIR/says"
 	python3 -c '
 import sys
-text = "unmistakable " + "marker of a live heap"
+text = "\1unmistakable " + "marker of a live heap" # not joined with printable bytes of the object before it
 copies = [(text + str(i % 2) * 2000) for i in range(300)]
 for word in "ready", "alive":
     print(word, flush=True)
@@ -409,7 +409,8 @@ for word in "ready", "alive":
 	END
 	[ "$status" -eq 1 ]
 	[ "$(jq .complete <<<"$output")" = false ]
-	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt 100000000 ]
+	# More than what is left of the file: the rest of what was being read counts as zeros.
+	[ "$(jq .totals.scanned_bytes <<<"$output")" -gt $((1 << 20)) ]
 }
 
 @test "a file that is cut off while its long texts are listed: the same" {

@@ -141,9 +141,10 @@ has_lines() {
 
 @test "on a terminal: a chart as wide as the window" {
 	start_sample heap_leak --auto 20
-	run --separate-stderr script -qec "stty cols 60 rows 24; LC_ALL=C.UTF-8 '$LEAKHUNT' watch $SAMPLE_PID -i 50ms --for 500ms" /dev/null
+	run --separate-stderr script -qec "stty cols 60 rows 24; TERM=xterm LC_ALL=C.UTF-8 '$LEAKHUNT' watch $SAMPLE_PID -i 50ms --for 500ms" /dev/null
 	[ "$status" -eq 0 ]
 	[[ $output == *█* ]]
+	local LC_ALL=C.UTF-8 # characters are counted
 	# The last screen's lines, without colors, are no wider than the window, but for sentences below the table.
 	last=${output##*$'\033[H\033[J'}
 	chart=$(head -8 <<<"$last" | tr -d '\r')
