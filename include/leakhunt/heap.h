@@ -128,6 +128,15 @@ bool lh_heap_find_chunk(const struct lh_heap *heap, uint64_t addr, size_t *ret);
 /* Whether an allocator that was walked owns `addr`: memory without a block there is its own, or free. */
 bool lh_heap_covers(const struct lh_heap *heap, uint64_t addr);
 
+/* A pool of CPython's pymalloc: blocks of one size, behind a header (Objects/obmalloc.c, pool_header). */
+struct lh_pymalloc_pool {
+	struct lh_range range; /* of its blocks */
+	uint64_t block_bytes;  /* each; at most 512 */
+	uint32_t used_count;
+};
+/* The pool that holds `addr`, by its header alone: no heap need be walked. False when there is none. */
+bool lh_pymalloc_find_pool(struct lh_image *image, uint64_t addr, struct lh_pymalloc_pool *ret);
+
 /* ---------------------------------------------------------------- what it adds up to */
 
 struct lh_heap_totals {

@@ -40,6 +40,25 @@ bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *pe
 	return true;
 }
 
+bool lh_pymalloc_find_pool(struct lh_image *image, uint64_t addr, struct lh_pymalloc_pool *ret)
+{
+	for (size_t i = 0; i < LH_POOL_LAYOUTS; i++) {
+		const struct lh_pool_layout *layout = &lh_pool_layouts[i];
+		struct lh_peek peek = {.addr = lh_align_down(addr, layout->pool_bytes)};
+		struct lh_pool_header header;
+		peek.is_read = lh_image_read(image, peek.addr, peek.words, sizeof(peek.words)) == sizeof(peek.words);
+		if (addr - peek.addr < LH_POOL_HEADER_BYTES || !lh_pool_parse(layout, &peek, &header))
+			continue;
+		*ret = (struct lh_pymalloc_pool){
+			.range = {peek.addr + LH_POOL_HEADER_BYTES, peek.addr + layout->pool_bytes},
+			.block_bytes = ((peek.words[4] >> 32) + 1) * 16,
+			.used_count = header.used_count,
+		};
+		return true;
+	}
+	return false;
+}
+
 static struct lh_error *peek_steps(const struct pool_search *search, uint64_t first, uint64_t step, size_t count,
 				   struct lh_peek *ret)
 {

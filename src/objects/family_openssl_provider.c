@@ -28,6 +28,7 @@ enum {
 	REFERENCES_MAX = 1 << 24,
 	IDS_MAX = 1 << 20,
 	FUNCTIONS_MIN = 3,
+	KEY_DATA_WORDS = 32,
 	METHODS_MAX = 4096,
 	/* What lies before the name. */
 	NAME_OF_KEYMGMT = 8,
@@ -226,6 +227,34 @@ static bool is_provided_key(const struct lh_object_view *view, uint64_t addr)
 	       numbers >> 32 <= BITS_MAX;
 }
 
+/*
+ * What a key's data owns beside itself: a block that it points to, at the start and further in. ML-KEM keeps {t, m} of
+ * a public key, {t, m, s} of a private one in one block (3.5, crypto/ml_kem.h).
+ */
+static uint64_t owned_by_key_data(const struct lh_object_view *view, const uint64_t *words, size_t count)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t block = lh_object_is_pointer(words[i]) ? lh_object_chunk_bytes(view, words[i]) : 0;
+		bool has_inner = false;
+		for (size_t j = 0; j < count; j++)
+			has_inner = has_inner || (words[j] > words[i] && words[j] - words[i] < block);
+		bytes += has_inner ? block : 0;
+	}
+	return bytes;
+}
+
+/* Of the key's data, and of what that owns. */
+static uint64_t key_data_bytes(const struct lh_object_view *view)
+{
+	uint64_t data, words[KEY_DATA_WORDS];
+	if (!lh_object_word(view, 8, &data))
+		return 0;
+	uint64_t bytes = lh_object_chunk_bytes(view, data);
+	size_t count = lh_image_read(view->image, data, words, lh_min_u64(bytes, sizeof(words))) / 8;
+	return bytes + owned_by_key_data(view, words, count);
+}
+
 static struct lh_error *take_provided(struct lh_object_sink *sink, const struct lh_object_view *view)
 {
 	static const char *const names[] = {
@@ -242,6 +271,7 @@ static struct lh_error *take_provided(struct lh_object_sink *sink, const struct 
 	if (!is_object)
 		return NULL;
 	struct lh_object_claim claim = lh_object_claim_of(view, names[role], addr);
+	claim.bytes += is_key ? key_data_bytes(view) : 0;
 	snprintf(claim.detail, sizeof(claim.detail), "%s", view->target->name);
 	return lh_object_sink_add(sink, &claim);
 }

@@ -54,6 +54,7 @@ struct object_search {
 	LH_VEC(struct object_type) found; /* classes, while the heap is searched for them */
 	struct lh_strings_pool *strings;
 	bool has_tagged_ints;
+	struct lh_pymalloc_pool pool; /* that held the latest object of Python */
 };
 
 /* What families hand their finds to. */
@@ -294,12 +295,30 @@ static bool is_freed(const struct object_search *search, uint64_t addr)
 	return lh_object_find_chunk(search->heap, addr, &chunk) && !chunk.is_used;
 }
 
+/*
+ * An object of pymalloc begins its block, or lies behind {managed dict, weak references} and the collector's {next,
+ * previous} (Include/internal/pycore_object.h), and ends in it. What a block does not use has words of earlier ones.
+ */
+static bool fits_its_block(struct object_search *search, uint64_t addr, uint64_t bytes)
+{
+	enum { BYTES_BEFORE_MAX = 32 };
+	struct lh_pymalloc_pool *pool = &search->pool;
+	bool is_same = addr >= pool->range.start && addr < pool->range.end;
+	if (!is_same && !lh_pymalloc_find_pool(search->image, addr, pool)) {
+		*pool = (struct lh_pymalloc_pool){0};
+		return true;
+	}
+	uint64_t offset = (addr - pool->range.start) % pool->block_bytes;
+	return pool->used_count && offset <= BYTES_BEFORE_MAX && offset + bytes <= pool->block_bytes;
+}
+
 static void count_python(struct object_search *search, struct object_type *type, const struct lh_hit *hit)
 {
 	struct lh_python_view view = python_view(search, hit);
 	uint64_t bytes;
 	if (!lh_python_is_object(&view) || !lh_python_object_bytes(&view, &type->python, &bytes) ||
-	    is_freed(search, hit->addr - 8))
+	    is_freed(search, hit->addr - 8) ||
+	    !fits_its_block(search, hit->addr - 8, lh_python_own_bytes(&type->python, bytes)))
 		return;
 	add_object(&type->tally, hit->addr - 8, bytes);
 	tell_found(search, "Python", type->target.name, "", hit->addr - 8);

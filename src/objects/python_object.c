@@ -91,3 +91,8 @@ bool lh_python_object_bytes(const struct lh_python_view *view, const struct lh_p
 	*ret = lh_align_up(bytes + (type->has_gc_head ? GC_HEAD_BYTES : 0), 16);
 	return true;
 }
+
+uint64_t lh_python_own_bytes(const struct lh_python_type *type, uint64_t bytes)
+{
+	return bytes - (type->has_gc_head ? GC_HEAD_BYTES : 0);
+}

@@ -19,6 +19,8 @@ struct lh_python_view {
 bool lh_python_is_object(const struct lh_python_view *view);
 /* What the object of this type takes, as malloc rounds it; false when it has no room: then it is none. */
 bool lh_python_object_bytes(const struct lh_python_view *view, const struct lh_python_type *type, uint64_t *ret);
+/* Of these bytes, those from the object's head on: without what the collector keeps in front of it. */
+uint64_t lh_python_own_bytes(const struct lh_python_type *type, uint64_t bytes);
 /* Whether ints keep a tag beside their size (CPython 3.12 and later), told by `str`, which changed with them. */
 bool lh_python_has_tagged_ints(const struct lh_python_type *str);
 
