@@ -16,8 +16,11 @@ enum {
 };
 enum { ROOT_BYTES = ROOT_ENTRIES * 8, PIECE_WORDS = 8192, PIECE_BYTES = PIECE_WORDS * 8, LEAVES_MAX = 1024 };
 
-/* While the root is looked for: pages of 512 leaves that are empty. */
-enum { SEARCHED_PAGES_MAX = 1 << 18 };
+/* While the root is looked for: pages of 512 leaves that are empty, and slots that name no leaf of a page's start. */
+enum { SEARCHED_PAGES_MAX = 1 << 18, TRIED_SLOTS_MAX = 1 << 14 };
+
+/* A page of the root stands for 1 TiB: of its 512 slots, fewer are filled. */
+enum { FILLED_SLOTS_MAX = 64 };
 
 #define BSS_BYTES_MAX (64 * LH_MIB)
 
@@ -33,6 +36,7 @@ struct page_map {
 	uint64_t leaves[LEAVES_MAX];
 	size_t leaf_count;
 	size_t searched_pages; /* of what may be leaves */
+	size_t tried_slots;    /* of one bss */
 	uint64_t latest_end;   /* of the latest span, a page */
 };
 
@@ -158,6 +162,22 @@ static bool is_root_slot(struct page_map *map, struct lh_range bss, uint64_t slo
 	return false;
 }
 
+/* Whether a slot is worth a look: leaves of 2.10 begin a page, and a bss may be full of other pointers. */
+static bool may_be_slot(struct page_map *map, uint64_t leaf, size_t filled_count)
+{
+	if (leaf % LH_PAGE_BYTES == 0)
+		return true;
+	return filled_count <= FILLED_SLOTS_MAX && may_be_leaf(map, leaf) && map->tried_slots++ < TRIED_SLOTS_MAX;
+}
+
+static size_t count_filled(const uint64_t *words, size_t count)
+{
+	size_t filled = 0;
+	for (size_t i = 0; i < count; i++)
+		filled += words[i] != 0;
+	return filled;
+}
+
 /* A page map names each leaf once. */
 static bool is_new_leaf(const struct page_map *map, uint64_t addr)
 {
@@ -173,12 +193,14 @@ static struct lh_error *search_piece(struct page_map *map, struct lh_range bss, 
 	uint64_t words[LH_PAGE_BYTES / 8];
 	if (!lh_heap_read_words(map->memory, addr, words, LH_ARRAY_COUNT(words)))
 		return NULL;
-	for (size_t i = 0; i < LH_ARRAY_COUNT(words) && map->leaf_count < LEAVES_MAX; i++) {
+	size_t filled_count = count_filled(words, LH_ARRAY_COUNT(words));
+	for (size_t i = 0; filled_count && i < LH_ARRAY_COUNT(words) && map->leaf_count < LEAVES_MAX; i++) {
 		uint64_t slot = addr + i * 8;
 		bool is_slot = map->known_root
 				       ? words[i] && slot >= map->known_root && slot - map->known_root < ROOT_BYTES &&
 						 may_be_leaf(map, words[i])
-				       : is_root_slot(map, bss, slot, words[i]);
+				       : words[i] && may_be_slot(map, words[i], filled_count) &&
+						 is_root_slot(map, bss, slot, words[i]);
 		if (!is_slot || !is_new_leaf(map, words[i]))
 			continue;
 		map->leaves[map->leaf_count++] = words[i];
@@ -235,6 +257,7 @@ struct lh_error *lh_tcmalloc_visit_spans(const struct lh_heap_memory *memory, co
 		struct lh_range bss;
 		if (!find_bss(memory, i, &bss))
 			continue;
+		map.tried_slots = 0;
 		LH_TRY(search_bss(&map, bss));
 		*ret_bss = map.known_root ? bss : *ret_bss;
 	}

@@ -1,7 +1,8 @@
 /*
  * drop_frees: a missing free, injected into a program without building it: preloaded, it takes the place of the
- * function FUNCTION (of one argument) and drops each DROP_EVERYth call. How many it has dropped stands as a number in
- * the file DROP_FILE, which is mapped.
+ * function FUNCTION (of one argument) and drops each DROP_EVERYth call. How many calls it has dropped, and of how
+ * many objects, stands as two numbers in the file DROP_FILE, which is mapped. Where FUNCTION frees a chain, NEXT is the
+ * function that follows it.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -30,6 +31,24 @@ static __attribute__((constructor)) void map_count(void)
 	dropped = page;
 }
 
+#ifdef NEXT
+static uint64_t count_objects(void *object)
+{
+	void *(*next)(void *object);
+	uint64_t count = 0;
+	*(void **)&next = dlsym(RTLD_DEFAULT, NAME_OF(NEXT));
+	for (; object; object = next(object))
+		count++;
+	return count;
+}
+#else
+static uint64_t count_objects(void *object)
+{
+	(void)object;
+	return 1;
+}
+#endif
+
 long FUNCTION(void *argument);
 long FUNCTION(void *argument)
 {
@@ -37,7 +56,8 @@ long FUNCTION(void *argument)
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, NAME_OF(FUNCTION));
 	if (argument && every && ++calls % every == 0) {
-		++*dropped;
+		dropped[0]++;
+		dropped[1] += count_objects(argument);
 		return 0;
 	}
 	return real(argument);
