@@ -320,6 +320,13 @@ package: ## make a .deb and a .rpm in .build/
 	$(Q)scripts/package.sh .build
 .PHONY: static package
 
+# ROOTS="FOLDER...": root file systems of other distributions, see scripts/check-static.sh.
+check-static: ## run the static program in an empty root, in one of musl, and in ROOTS="FOLDER...", as root
+	$(Q)scripts/deps.sh ensure build static
+	$(Q)$(MAKE) --no-print-directory static samples
+	$(Q)scripts/check-static.sh .build/leakhunt-static .build/samples $(ROOTS)
+.PHONY: check-static
+
 # BARE="bookworm FOLDER": see scripts/check-bare.sh.
 BARE ?= trixie .build/bare
 check-bare: ## run make demo check on a bare Debian in a chroot (BARE="trixie .build/bare"), as root

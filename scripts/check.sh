@@ -60,16 +60,19 @@ run_one() {
 	mv "$output.status" "$output.ended"
 }
 
-# Tells of those that have ended, in the order in which they began.
+# Tells of those that have ended.
 names=()
 tell_ended() {
-	local output
-	while [ ${#names[@]} -gt 0 ]; do
-		output=$work/${names[0]//\//_}.tap
-		[ -e "$output.ended" ] || break
-		tally "${names[0]}" "$output"
-		names=("${names[@]:1}")
+	local name output running=()
+	for name in "${names[@]}"; do
+		output=$work/${name//\//_}.tap
+		if [ -e "$output.ended" ]; then
+			tally "$name" "$output"
+		else
+			running+=("$name")
+		fi
 	done
+	names=("${running[@]}")
 }
 
 # run NAME COMMAND...: waits until fewer than $jobs run, and does not wait for the end of this one.
@@ -87,9 +90,14 @@ run() {
 }
 
 long_units=$(grep -rl 'unit_is_long()' tests/unit --include='test_*.c' | sed 's|.*/||; s|\.c$||' | tr '\n' ' ')
-run_bats() {
-	[ "$(bats --count "${filter[@]}" "$1")" -eq 0 ] ||
-		run "$(basename "$(dirname "$1")")/$(basename "$1" .bats)" bats --tap "${filter[@]}" "$1"
+
+# The files of all suites. Those that take longest begin first, so that no processor idles while the last one ends.
+# bats runs the tests of a file one after the other.
+longest=(cli/strings live/objects live/hunt live/runtimes live/leaks live/object_families live/maps live/select)
+
+# Whether a file of bats has tests for this tier.
+has_tests() {
+	[ "$(bats --count "${filter[@]}" "$1")" -gt 0 ]
 }
 
 # These measure pauses, or must not be disturbed.
@@ -97,37 +105,64 @@ is_run_alone() {
 	[[ $1 == tests/live/@(dump*|own_safety).bats ]]
 }
 
+run_bats() {
+	run "$(basename "$(dirname "$1")")/$(basename "$1" .bats)" bats --tap "${filter[@]}" "$1"
+}
+
+shared=() alone=()
 for suite in "$@"; do
-	jobs=$(nproc)
 	case $suite in
 	unit) for test in "$build"/unit/test_*; do
 		name=$(basename "$test")
-		[[ $test == *.d ]] || [[ $LEAKHUNT_TIER == long && " $long_units " != *" $name "* ]] || run "unit/$name" "$test"
+		[[ $test == *.d ]] || [[ $LEAKHUNT_TIER == long && " $long_units " != *" $name "* ]] || shared+=("$test")
 	done ;;
 	replay) for test in "$build"/replay/fuzz_*; do
-		[[ -x $test ]] || continue
-		name=$(basename "$test")
-		run "replay/$name" "$test" "tests/fuzz/corpus/${name#fuzz_}"
+		[[ ! -x $test ]] || shared+=("$test")
 	done ;;
-	cli | live)
-		for file in tests/"$suite"/*.bats; do
-			is_run_alone "$file" || run_bats "$file"
-		done
-		wait
-		tell_ended
-		jobs=1
-		for file in tests/"$suite"/*.bats; do
-			! is_run_alone "$file" || run_bats "$file"
-		done
-		;;
+	cli | live) for file in tests/"$suite"/*.bats; do
+		if is_run_alone "$file"; then
+			alone+=("$file")
+		else
+			shared+=("$file")
+		fi
+	done ;;
 	*)
 		echo "check: unknown suite '$suite'" >&2
 		exit 64
 		;;
 	esac
-	wait
-	tell_ended
 done
 
+is_among() {
+	[[ " ${*:2} " == *" $1 "* ]]
+}
+
+ordered=()
+for name in "${longest[@]}"; do
+	! is_among "tests/$name.bats" "${shared[@]}" || ordered+=("tests/$name.bats")
+done
+for test in "${shared[@]}"; do
+	is_among "$test" "${ordered[@]}" || ordered+=("$test")
+done
+
+# One more than processors: many tests wait for a sample's next step.
+jobs=$(($(nproc) + 1))
+for test in "${ordered[@]}"; do
+	name=$(basename "$test")
+	case $test in
+	*.bats) ! has_tests "$test" || run_bats "$test" ;;
+	*/replay/*) run "replay/$name" "$test" "tests/fuzz/corpus/${name#fuzz_}" ;;
+	*) run "unit/$name" "$test" ;;
+	esac
+done
+wait
+tell_ended
+jobs=1
+for test in "${alone[@]}"; do
+	! has_tests "$test" || run_bats "$test"
+done
+
+times >"$work/times"
+echo "took $SECONDS s on $(nproc) processors; user and system time $(tail -n 1 "$work/times")"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -156,6 +156,8 @@ story_pids() {
 	jq -e '.config.Entrypoint == ["/usr/bin/leakhunt"]' "$(blob '.config.digest' "$manifest")"
 	[ "$(id -u)" -eq 0 ] || skip "the rest needs root"
 	[ "$(chroot root /usr/bin/leakhunt --version)" = "$(leakhunt --version)" ]
+	unshare --mount --pid --fork true || skip "the rest needs namespaces of mounts and processes"
+	"$LEAKHUNT_ROOT/scripts/check-static.sh" "$LEAKHUNT_ROOT/.build/leakhunt-static" "$SAMPLES"
 }
 
 @test "a dump opens in gdb as README says" {
