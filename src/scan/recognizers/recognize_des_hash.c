@@ -14,6 +14,8 @@ enum { HASH_BYTES = 13, NAME_MAX_BYTES = 32, CHANGES_MIN = 2 };
 #define HASH_CLASSES (LH_BYTES_ALNUM | LH_BYTE_DOT | LH_BYTE_SLASH)
 #define NAME_CLASSES (LH_BYTES_WORD | LH_BYTE_DOT | LH_BYTE_DASH)
 
+static const char *const patterns[] = {":.{12}[./0-9A-Za-z][^./0-9A-Za-z]", NULL};
+
 /* Ahead of a colon may be what a line more than line_count holds: so long is no hash. */
 static void find_des_hash(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 			  uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
@@ -66,6 +68,7 @@ const struct lh_recognizer lh_recognize_des_hash = {
 	.title = "password hashes of DES crypt",
 	.is_secret = true,
 	.set = LH_PATTERNS_OWN_TEXT,
+	.patterns = patterns,
 	.forms = lh_des_hash_forms,
 	.find = find_des_hash,
 	.validate = lh_secret_form_validate,

@@ -364,7 +364,7 @@ static void fill_for_patterns(uint8_t *bytes, unsigned texture, uint64_t *random
 {
 	static const uint8_t alphabet[] = {0,   1,   2,   3,   4,   5,    0x0e, 0x16, 0x17, 0x1f, 0x48, 0x49,
 					   '{', '[', '"', '}', ' ', '\n', '-',  '9',  '@',  'a',  'Z',  '+',
-					   '_', '/', '.', 'c', 'o', 'd',  'e',  'n',  't',  'i'};
+					   '_', '/', '.', ':', 'c', 'o',  'd',  'e',  'n',  't',  'i'};
 	for (size_t i = 0; i < FOUND_BYTES; i++) {
 		uint64_t number = unit_random(random);
 		bool is_gap = number >> 32 & 127 ? false : true;
