@@ -13,9 +13,17 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 [ -e "$folder/bin/sh" ] || debootstrap --variant=minbase "$release" "$folder" http://deb.debian.org/debian
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
-mkdir -p "$folder/root/leakhunt"
-find "$folder/root/leakhunt" -mindepth 1 -maxdepth 1 ! -name .build -exec rm -r {} +
-git -C "$root" ls-files -z | tar -c -C "$root" --null -T - | tar -x -C "$folder/root/leakhunt"
+tree=$folder/root/leakhunt
+mkdir -p "$tree"
+# A file that differs gets a new time, others keep theirs: make builds what differs, and nothing else.
+(cd "$tree" && find . -path ./.build -prune -o -type f -print | sed 's|^\./||' | sort) |
+	comm -23 - <(git -C "$root" ls-files | sort) | while IFS= read -r file; do rm "$tree/$file"; done
+git -C "$root" ls-files | while IFS= read -r file; do
+	if ! cmp -s "$root/$file" "$tree/$file"; then
+		mkdir -p "$tree/$(dirname "$file")"
+		cp "$root/$file" "$tree/$file"
+	fi
+done
 chroot "$folder" sh -c 'command -v make >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends make; }' >/dev/null
 
 # The mounts and all processes end with the namespaces.
