@@ -168,7 +168,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
 
 # Finds owners with leakhunt's own code.
-.build/bench/find_owners: tests/bench/find_owners.c $(lib)
+.build/bench/owner_search: tests/bench/owner_search.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
 

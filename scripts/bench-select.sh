@@ -58,7 +58,7 @@ show_mappings() {
 	row --- --- ---
 	row "cat smaps" "$(ratio "$base" 1000)" "$(ratio "$base" "$us")"
 	row "leakhunt select, a sample" "$(ratio "$us" 1000)" 1
-	read -r _ _ find_us <<<"$("$bench/find_owners" "$SAMPLE_PID" 20)"
+	read -r _ _ find_us <<<"$("$bench/owner_search" "$SAMPLE_PID" 20)"
 	row "of that, to find owners (CPU, bound 20 ms)" "$(ratio "$find_us" 1000)" "$(ratio "$find_us" "$us")"
 	for name in "pmap -X $SAMPLE_PID" "smem -P many_mappings"; do
 		command -v "${name%% *}" >/dev/null || continue

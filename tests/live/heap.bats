@@ -88,7 +88,7 @@ growth_of() {
 }
 
 @test "two moments: what is new, gone, changed and unchanged, by group, of dumps and of a process" {
-	start_sample heap_growth --steps 2
+	start_sample growing_blocks --steps 2
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/before" 2>/dev/null >/dev/null
 	before=$(jq .blocks <<<"$SAMPLE_JSON")
 	sample_step 3

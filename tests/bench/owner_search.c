@@ -1,5 +1,5 @@
 /*
- * find_owners PID [TIMES]: reads a live process's mappings and finds their owners, some times, and prints the mappings,
+ * owner_search PID [TIMES]: reads a live process's mappings and finds their owners, some times, and prints the mappings,
  * and of the fastest time the CPU microseconds of reading and of finding. A benchmark of leakhunt's own code.
  */
 #include "leakhunt/heap.h"
@@ -49,13 +49,13 @@ static struct lh_error *measure_owners(pid_t pid, unsigned long times)
 int main(int argc, char **argv)
 {
 	if (argc < 2 || argc > 3) {
-		fprintf(stderr, "usage: find_owners PID [TIMES]\n");
+		fprintf(stderr, "usage: owner_search PID [TIMES]\n");
 		return 2;
 	}
 	struct lh_error *error =
 		measure_owners((pid_t)strtol(argv[1], NULL, 10), argc > 2 ? strtoul(argv[2], NULL, 10) : 5);
 	if (error)
-		fprintf(stderr, "find_owners: %s\n", lh_error_message(error));
+		fprintf(stderr, "owner_search: %s\n", lh_error_message(error));
 	int status = error ? 1 : 0;
 	lh_error_destroy(error);
 	return status;

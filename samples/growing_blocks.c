@@ -1,5 +1,5 @@
 /*
- * heap_growth: blocks of four sizes, by what happens to them from step to step: one size is never touched, one is
+ * growing_blocks: blocks of four sizes, by what happens to them from step to step: one size is never touched, one is
  * written to, of one more are allocated, of one some are freed. Truth: how many of each there are.
  */
 #include "sample.h"
@@ -16,7 +16,7 @@ static uint8_t *allocate(size_t bytes)
 {
 	uint8_t *block = malloc(bytes);
 	if (!block)
-		sample_die("heap_growth: cannot allocate %zu bytes", bytes);
+		sample_die("growing_blocks: cannot allocate %zu bytes", bytes);
 	return memset(block, 0x81, bytes);
 }
 
@@ -57,7 +57,7 @@ static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 
 int main(int argc, char **argv)
 {
-	struct sample sample = {.name = "heap_growth",
+	struct sample sample = {.name = "growing_blocks",
 				.condition = "leak",
 				.region_kind = "heap",
 				.steps_max = STEPS_MAX,
