@@ -108,9 +108,9 @@ static void format_map_permissions(const struct lh_region *region, char ret[5])
 /* ---------------------------------------------------------------- text */
 
 static const struct lh_column columns[] = {
-	{"ADDRESS", LH_COLUMN_LEFT}, {"PERM", LH_COLUMN_LEFT},    {"KIND", LH_COLUMN_LEFT}, {"VSS", LH_COLUMN_RIGHT},
-	{"RSS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_RIGHT},    {"USS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_RIGHT},
-	{"ANON", LH_COLUMN_RIGHT},   {"LOCKED", LH_COLUMN_RIGHT}, {"NAME", LH_COLUMN_REST},
+	{"ADDRESS", LH_COLUMN_LEFT}, {"PERM", LH_COLUMN_SPARE},   {"KIND", LH_COLUMN_LEFT}, {"VSS", LH_COLUMN_SPARE},
+	{"RSS", LH_COLUMN_RIGHT},    {"PSS", LH_COLUMN_SPARE},    {"USS", LH_COLUMN_RIGHT}, {"SWAP", LH_COLUMN_SPARE},
+	{"ANON", LH_COLUMN_SPARE},   {"LOCKED", LH_COLUMN_SPARE}, {"NAME", LH_COLUMN_REST},
 };
 
 static void add_region_figures(struct lh_table *table, uint64_t vss_bytes, const struct lh_usage *usage)
@@ -204,7 +204,7 @@ static void report_kinds(const struct lh_maps_report *report, const struct rows 
 	static const struct lh_column kind_columns[] = {
 		{"KIND", LH_COLUMN_LEFT},  {"VSS", LH_COLUMN_RIGHT},    {"RSS", LH_COLUMN_RIGHT},
 		{"PSS", LH_COLUMN_RIGHT},  {"USS", LH_COLUMN_RIGHT},    {"SWAP", LH_COLUMN_RIGHT},
-		{"ANON", LH_COLUMN_RIGHT}, {"LOCKED", LH_COLUMN_RIGHT}, {"MAPPINGS", LH_COLUMN_RIGHT},
+		{"ANON", LH_COLUMN_SPARE}, {"LOCKED", LH_COLUMN_SPARE}, {"MAPPINGS", LH_COLUMN_RIGHT},
 	};
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, kind_columns, LH_ARRAY_COUNT(kind_columns));

@@ -10,6 +10,8 @@
 
 enum { GAP_WIDTH = 2, REST_WIDTH_MIN = 12 };
 
+#define OMITTED SIZE_MAX /* width of a column that is not shown */
+
 static const char ellipsis[] = "\xe2\x80\xa6"; /* U+2026 */
 
 static const char *const style_codes[] = {
@@ -134,12 +136,30 @@ static size_t column_width(const struct lh_table *table, size_t column)
 	return width;
 }
 
-/* What is left for the last column; 0: as much as it wants. */
-static size_t rest_width(const struct lh_table *table, const size_t *widths, struct lh_style style)
+/* Columns of a row with the gaps between them. Omitted columns count as nothing, the last one as at least `rest`. */
+static size_t table_width(const struct lh_table *table, const size_t *widths, size_t rest)
 {
 	size_t used = 0;
 	for (size_t i = 0; i + 1 < table->column_count; i++)
-		used += widths[i] + GAP_WIDTH;
+		used += widths[i] == OMITTED ? 0 : widths[i] + GAP_WIDTH;
+	return used + rest;
+}
+
+static void omit_spare_columns(const struct lh_table *table, size_t *widths, struct lh_style style)
+{
+	size_t last = table->column_count - 1;
+	bool is_cut = table->columns[last].kind == LH_COLUMN_REST;
+	size_t rest = is_cut ? lh_min_u64(widths[last], REST_WIDTH_MIN) : widths[last];
+	for (size_t i = last; i-- > 0 && style.width && table_width(table, widths, rest) > style.width;) {
+		if (table->columns[i].kind == LH_COLUMN_SPARE)
+			widths[i] = OMITTED;
+	}
+}
+
+/* What is left for the last column; 0: as much as it wants. */
+static size_t rest_width(const struct lh_table *table, const size_t *widths, struct lh_style style)
+{
+	size_t used = table_width(table, widths, 0);
 	if (!style.width)
 		return 0;
 	return style.width >= used + REST_WIDTH_MIN ? style.width - used : REST_WIDTH_MIN;
@@ -157,7 +177,7 @@ static size_t shown_columns(const struct lh_table *table, size_t *widths, struct
 			name = i;
 			used_before_name = used;
 		}
-		used += widths[i] + GAP_WIDTH;
+		used += widths[i] == OMITTED ? 0 : widths[i] + GAP_WIDTH;
 	}
 	if (!style.width || name == table->column_count || used + REST_WIDTH_MIN <= style.width)
 		return table->column_count;
@@ -191,7 +211,7 @@ static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const 
 		append_blanks(line, kind == LH_COLUMN_NAME ? blanks : 0);
 		return;
 	}
-	if (kind == LH_COLUMN_RIGHT)
+	if (kind == LH_COLUMN_RIGHT || kind == LH_COLUMN_SPARE)
 		append_blanks(line, blanks);
 	lh_buffer_puts(line, text);
 	if (kind == LH_COLUMN_LEFT)
@@ -204,6 +224,8 @@ static void append_table_line(const struct lh_table *table, size_t row, const si
 {
 	bool is_title = row == table->row_styles.count;
 	for (size_t i = 0; i < shown; i++) {
+		if (widths[i] == OMITTED)
+			continue;
 		const char *text = is_title ? table->columns[i].title : table_cell_at(table, row, i);
 		append_blanks(line, i ? GAP_WIDTH : 0);
 		append_cell(line, table->columns[i].kind, text, widths[i]);
@@ -255,6 +277,7 @@ void lh_table_render(const struct lh_table *table, struct lh_style style, struct
 	}
 	for (size_t i = 0; i < table->column_count; i++)
 		widths[i] = column_width(table, i);
+	omit_spare_columns(table, widths, style);
 	size_t last = table->column_count - 1, shown = shown_columns(table, widths, style);
 	bool is_below = table->columns[last].kind == LH_COLUMN_BELOW;
 	shown = is_below ? last : shown;

@@ -10,6 +10,7 @@
 enum lh_column_kind {
 	LH_COLUMN_LEFT,
 	LH_COLUMN_RIGHT,
+	LH_COLUMN_SPARE, /* right: omitted, the last one first, where the terminal has no room for all columns */
 	LH_COLUMN_NAME,  /* left: where there is no room for the rest, the last one shown, and cut as that is */
 	LH_COLUMN_BELOW, /* last column: on lines of its own below the row, indented, wrapped at the terminal's width */
 	LH_COLUMN_REST,  /* last column, left: cut to the terminal's width with an ellipsis */
