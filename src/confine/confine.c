@@ -1,6 +1,7 @@
 /*
- * confine: the order in which powers are given up. Input: what is still to be opened. Each step needs powers that a
- * later one takes: securebits and bounding set need CAP_SETPCAP, and Landlock's rules need whatever opens their paths.
+ * confine: the order in which leakhunt gives up privileges. Input: what it still has to open. Each step needs
+ * privileges that a later one removes: securebits and bounding set need CAP_SETPCAP, and Landlock's rules need whatever
+ * opens their paths.
  */
 #include "confine.h"
 
@@ -23,7 +24,7 @@ struct lh_confine_support lh_confine_support(void)
 static uint64_t kept_capabilities(const struct lh_confine_options *options)
 {
 	uint64_t kept = options->keeps_reading_power ? UINT64_C(1) << CAP_DAC_READ_SEARCH : 0;
-	/* Landlock says where: root may write in folders of others only with this one. */
+	/* Landlock limits where. Root may write in folders of other users only with this capability. */
 	return options->write_folder ? kept | UINT64_C(1) << CAP_DAC_OVERRIDE : kept;
 }
 

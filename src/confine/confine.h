@@ -9,10 +9,10 @@
 /* Whether this one is effective. */
 bool lh_capabilities_have(int capability);
 
-/* Gives up all capabilities but those of the mask (1 << CAP_*), and every way to get others back. */
+/* Gives up all capabilities except those of the mask (1 << CAP_*), and every way to regain others. */
 void lh_capabilities_drop(uint64_t kept);
 
-/* Once; before there are threads. Without one, lh_confined_open_below opens what its caller may. */
+/* Once, before there are threads. Without an opener, lh_confined_open_below opens what its caller may. */
 void lh_file_opener_start(void);
 
 /* Needs no_new_privs or CAP_SYS_ADMIN. */

@@ -1,8 +1,8 @@
 /*
- * file_opener: a process of ours that opens files for the one that parses hostile bytes. It alone keeps
- * CAP_DAC_READ_SEARCH, parses nothing, and is confined by the same Landlock rules. Input: requests, perhaps hostile;
- * output: descriptors, for reading, of regular files that begin as ELF does, and of paths (O_PATH), which give no right
- * to read.
+ * file_opener: a process of leakhunt's own that opens files for the one that parses hostile bytes. Only it keeps
+ * CAP_DAC_READ_SEARCH. It parses nothing, and the same Landlock rules confine it. Input: requests, perhaps hostile.
+ * Output: read-only descriptors of regular files that begin as ELF does, and O_PATH descriptors, which do not allow
+ * reading.
  */
 #include "confine.h"
 
@@ -101,7 +101,7 @@ static int open_requested(int root_fd, struct request *request)
 	return -1;
 }
 
-/* Until the other side ends. Ctrl-C is for the one that asks. */
+/* Until the other side ends. Ctrl-C is for the requesting side. */
 static _Noreturn void serve_requests(int socket_fd)
 {
 	static struct request request;

@@ -64,7 +64,7 @@ static uint64_t fs_rights(int abi)
 	return (UINT64_C(1) << count) - 1;
 }
 
-/* Of a file only the rights that files have: the kernel refuses others. */
+/* For a file only the rights that files have: the kernel refuses others. */
 static void allow_path(int ruleset_fd, const char *path, uint64_t rights)
 {
 	const uint64_t file_rights = FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE;

@@ -1,7 +1,7 @@
 /*
- * syscall_filter: which system calls are left (seccomp(2), by libseccomp). Without debuginfod: those that reading,
- * computing on threads and printing need, and no others. With debuginfod, which loads libcurl and what that loads: all
- * but those that reach other processes, other programs or the kernel's settings. What is not allowed fails with EPERM.
+ * syscall_filter: which system calls stay allowed (seccomp(2), by libseccomp). Without debuginfod: only those that
+ * reading, computing on threads and printing need. With debuginfod, which loads libcurl and its libraries: all except
+ * those that reach other processes, other programs or the kernel's settings. Anything else fails with EPERM.
  */
 #include "confine.h"
 
@@ -92,7 +92,7 @@ static const int allowed[] = {
 	SCMP_SYS(ppoll),
 };
 
-/* For an output file that gets its name at the end (outfile.c). Landlock says where. */
+/* For an output file that is named at the end (outfile.c). Landlock limits where. */
 static const int allowed_for_writing[] = {
 	SCMP_SYS(linkat),   SCMP_SYS(rename), SCMP_SYS(renameat),  SCMP_SYS(renameat2), SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat), SCMP_SYS(fsync),  SCMP_SYS(fdatasync), SCMP_SYS(fchmod),    SCMP_SYS(mkdir),
@@ -166,7 +166,7 @@ static void add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls,
 		(void)seccomp_rule_add(filter, action, calls[i], 0);
 }
 
-/* open_how of openat2 lies in memory, which a filter cannot read: only where Landlock checks paths. */
+/* openat2's open_how is in memory, which a filter cannot read: allowed only where Landlock checks paths. */
 static void allow_opening(scmp_filter_ctx filter, bool writes, bool has_landlock)
 {
 	const scmp_datum_t mask = O_ACCMODE | O_CREAT | O_TRUNC | UNNAMED_FILE;
@@ -187,13 +187,13 @@ static void allow_mapping(scmp_filter_ctx filter)
 			       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-/* Threads, but no processes. clone3's flags lie in memory: glibc takes clone when there is no clone3. */
+/* Threads, but no processes. clone3's flags are in memory: without clone3, glibc uses clone. */
 static void allow_threads(scmp_filter_ctx filter)
 {
 	(void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 			       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	(void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	/* What abort uses, by which a checked build ends. */
+	/* Needed by abort, which ends a sanitized build. */
 	(void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 			       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }

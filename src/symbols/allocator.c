@@ -1,7 +1,7 @@
 /*
- * allocator: whose malloc a process calls. Input: an image, the files of its modules (hostile). Output: one
- * word. The process is neither stopped nor asked: slots of its dynamic linker are read, where they lead to is
- * looked up, and the names of that module tell which malloc it is.
+ * allocator: whose malloc a process calls. Input: an image, the files of its modules (hostile). Output: one word. Reads
+ * the slots of the process's dynamic linker, and finds the module they lead to, whose names tell the allocator. Neither
+ * stops nor asks the process.
  */
 #include "symbol_store.h"
 
@@ -39,7 +39,7 @@ static void close_elf(Elf **elf)
 	elf_end(*elf);
 }
 
-/* NULL, and *ret_fd as it was, when the file is not there or is none. */
+/* NULL, and *ret_fd unchanged, when the file does not exist or is no regular file. */
 static Elf *open_module(const struct search *search, const struct lh_module *module, int *ret_fd)
 {
 	const char *problem = NULL;

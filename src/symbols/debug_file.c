@@ -1,8 +1,7 @@
 /*
- * debug_file: the symbols of a stripped module that lie elsewhere: in a separate file below the root (by
- * build id, or by the name in .gnu_debuglink), compressed in the module itself (.gnu_debugdata), or at a
- * debuginfod server, which is asked only when the user has set DEBUGINFOD_URLS. Input: a module, and its
- * file. What is found is used only if build id or checksum say that it is the module's.
+ * debug_file: symbols of a stripped module from elsewhere: a separate file below the root (by build id, or by the name
+ * in .gnu_debuglink), compressed in the module itself (.gnu_debugdata), or a debuginfod server, if the user has set
+ * DEBUGINFOD_URLS. Input: a module, and its file. A file is used only if its build id or checksum matches the module's.
  */
 #include "symbol_store.h"
 
@@ -16,7 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* What a compressed symbol table may become: libreoffice's has 5 MB. */
+/* Largest size of an unpacked symbol table: libreoffice's has 5 MB. */
 #define DEBUGDATA_MAX_BYTES ((size_t)256 * 1024 * 1024)
 
 static void cleanup_debug_elf(Elf **elf)
@@ -72,7 +71,7 @@ static bool has_checksum(int fd, GElf_Word expected)
 	return got == 0 && sum == expected;
 }
 
-/* Debug files have their module's build id; of those without any the checksum decides. */
+/* Debug files have their module's build id. Without build ids the checksum decides. */
 static bool is_linked_file(const struct lh_module *module, Elf *elf, int fd, GElf_Word checksum)
 {
 	const void *id;
@@ -94,7 +93,9 @@ static struct lh_error *add_linked_file(int root_fd, const char *path, const str
 	return add_elf(elf, table, ret_is_found);
 }
 
-/* gdb's order: beside the module, in .debug beside it, below /usr/lib/debug. A name with a folder in it is no name. */
+/*
+ * In gdb's order: beside the module, in .debug beside it, below /usr/lib/debug. A name with a folder in it is invalid.
+ */
 static struct lh_error *add_by_link(int root_fd, const struct named_module *named, Elf *elf,
 				    struct lh_module_table *table, bool *ret_is_found)
 {
@@ -171,8 +172,7 @@ static struct lh_error *add_embedded(Elf *elf, struct lh_module_table *table, bo
 
 struct debuginfod_client;
 
-/* As libdw does: the library, which brings all of libcurl, is loaded only when it is wanted (elfutils 0.188,
- * debuginfod.h). */
+/* As libdw does: loads the library, which brings all of libcurl, only when needed (elfutils 0.188, debuginfod.h). */
 struct debuginfod {
 	void *library;
 	struct debuginfod_client *(*begin)(void);
@@ -197,7 +197,7 @@ static bool load_debuginfod(struct debuginfod *ret)
 #endif
 }
 
-/* An open file that libdebuginfod has fetched, or had; -1. It times out by itself: DEBUGINFOD_TIMEOUT, 90 s. */
+/* An open file that libdebuginfod has fetched or cached; -1. Its own timeout is DEBUGINFOD_TIMEOUT, 90 s. */
 static int fetch_debug_file(const struct debuginfod *debuginfod, const struct lh_module *module)
 {
 	struct debuginfod_client *client = debuginfod->begin();
@@ -227,7 +227,7 @@ static struct lh_error *add_from_server(const struct lh_module *module, struct l
 
 /* ---------------------------------------------------------------- all places */
 
-/* A module with a .symtab of its own needs no other. */
+/* A module with its own .symtab needs no other. */
 static bool has_symbol_table(Elf *elf)
 {
 	for (Elf_Scn *section = NULL; elf && (section = elf_nextscn(elf, section));) {

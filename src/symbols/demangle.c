@@ -1,7 +1,6 @@
 /*
- * demangle: C++ and Rust symbol names for people, by libiberty. Names come from hostile files, and a
- * short mangled name can stand for gigabytes (substitutions that double at each step): output is cut
- * off at a bound, and work with it.
+ * demangle: C++ and Rust symbol names for people, by libiberty. Names come from hostile files, and a short mangled name
+ * can stand for gigabytes (substitutions that double at each step): output, and the work for it, stop at a bound.
  */
 #include "module_table.h"
 
@@ -20,7 +19,7 @@ struct demangling {
 	jmp_buf too_long;
 };
 
-/* libiberty's printer keeps all of its state on the stack: leaving it by a jump loses nothing. */
+/* libiberty's printer keeps all of its state on the stack: leaving it by longjmp loses nothing. */
 static void take_text(const char *text, size_t length, void *context)
 {
 	struct demangling *demangling = context;

@@ -34,7 +34,7 @@ struct memory_module {
 	uint64_t gnu_hash;
 	uint64_t relocations;
 	uint64_t relocations_bytes;
-	bool lacks_constants; /* of read-only data nothing is there: few names can be told */
+	bool lacks_constants; /* no read-only data is present: few names can be found */
 };
 
 static bool read_memory_at(const struct memory_module *memory, uint64_t addr, void *ret, size_t bytes)
@@ -44,7 +44,7 @@ static bool read_memory_at(const struct memory_module *memory, uint64_t addr, vo
 
 /* ---------------------------------------------------------------- headers */
 
-/* Read-only data is one section, where string literals may lie. */
+/* Read-only data is one section, which may hold string literals. */
 static struct lh_error *add_segment(struct memory_module *memory, const Elf64_Phdr *header)
 {
 	uint64_t end;
@@ -160,7 +160,7 @@ static uint64_t count_symbols(const struct memory_module *memory)
 	return 0;
 }
 
-/* NULL, without an error, when they are not there. */
+/* NULL, without an error, when they are absent. */
 static struct lh_error *copy_names(struct memory_module *memory, const char **ret)
 {
 	*ret = NULL;

@@ -34,7 +34,9 @@ static int open_regular_below(int root_fd, const char *path, int flags, const ch
 	return -1;
 }
 
-/* Looked at before it is opened: a hostile core can name a device, and opening one can have effects (watchdog, tape).
+/*
+ * Checked before it is opened: a hostile core can name a device, and opening one can have side effects (watchdog,
+ * tape).
  */
 int lh_open_module_file(int root_fd, const char *path, const char **ret_problem)
 {

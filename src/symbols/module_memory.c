@@ -1,8 +1,7 @@
 /*
- * module_memory: the bytes of modules as the process sees them: from the image, and where that has not
- * got them (read-only pages are in few dumps) from the module's file, with the dynamic linker's work
- * done to it. Input: addresses that may be anything. Files are read with pread, never mapped: one that is
- * cut off meanwhile yields less, and no signal.
+ * module_memory: the bytes of modules as the process sees them: from the image, or (few dumps have read-only pages)
+ * from the module's file with the dynamic linker's relocations applied. Input: any addresses. Reads files with pread,
+ * never maps them: a truncated file yields less, and no signal.
  */
 #include "symbol_store.h"
 

@@ -1,7 +1,7 @@
 /*
- * module_table: reads section headers, symbol tables and accessor functions of one ELF file through
- * libelf, and makes sorted tables of them. The file is hostile: sizes are bounded by the file's, and
- * the work is n log n. Afterwards the file may be closed.
+ * module_table: reads section headers, symbol tables and accessor functions of one ELF file through libelf into sorted
+ * tables. The file is hostile: sizes are bounded by the file's, and the work is n log n. Afterwards the file may be
+ * closed.
  */
 #include "module_table.h"
 
@@ -71,7 +71,7 @@ static struct lh_error *add_sections(struct lh_module_table *table, Elf *elf)
 	return NULL;
 }
 
-/* Programs have 4 to 6; the rest of a longer table is not looked at. */
+/* Programs have 4 to 6; entries beyond this are ignored. */
 enum { LOADS_MAX = 64 };
 
 struct lh_error *lh_module_table_add_load(struct lh_module_table *table, const GElf_Phdr *header)
@@ -157,8 +157,8 @@ static bool is_named_bytes(const GElf_Sym *symbol)
 }
 
 /*
- * Names for other files before local ones; of aliases (write and __write) the one without underscore,
- * which people know; then global before weak ones.
+ * Names for other files before local ones; of aliases (write and __write) the one without underscore, which people
+ * know; then global before weak ones.
  */
 static uint8_t symbol_rank_of(const GElf_Sym *symbol, const char *name)
 {
@@ -209,7 +209,7 @@ static struct lh_error *add_symbol_table(struct lh_module_table *table, Elf *elf
 	return NULL;
 }
 
-/* The first table of each kind: a file has no more, and hostile ones could list the same bytes over and over. */
+/* The first table of each kind: a sane file has one, and hostile ones could repeat the same bytes. */
 static struct lh_error *add_symbol_tables(struct lh_module_table *table, Elf *elf)
 {
 	bool has_static = false, has_dynamic = false;
@@ -378,7 +378,7 @@ struct lh_table_entry *lh_module_table_find_accessor(struct lh_module_table *tab
 	return entry && addr == entry->start ? entry : NULL;
 }
 
-/* Sections of a sane file don't overlap; of a hostile one's any that fits will do. */
+/* Sections of a sane file do not overlap; in a hostile file any match is acceptable. */
 const struct lh_table_section *lh_module_table_find_section(const struct lh_module_table *table, uint64_t addr)
 {
 	for (size_t i = table->sections.count; i > 0; i--) {

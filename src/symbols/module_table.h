@@ -14,8 +14,8 @@ struct lh_table_entry {
 	uint64_t start;
 	uint64_t end;
 	const char *name;      /* as in the file: mangled; in one of the table's texts */
-	const char *demangled; /* made when it is first asked for; NULL until then */
-	uint64_t symbol_start; /* where the symbol begins: a nested one can cut its front off */
+	const char *demangled; /* created on first use; NULL until then */
+	uint64_t symbol_start; /* where the symbol begins: a nested symbol may take its first bytes */
 	uint8_t rank;          /* of two symbols for the same bytes the one with the higher rank wins */
 };
 
@@ -28,7 +28,7 @@ struct lh_table_section {
 	uint64_t start;
 	uint64_t end;
 	const char *name;
-	bool is_constant; /* data of the file that is never written: where string literals lie */
+	bool is_constant; /* the file's read-only data, where string literals are */
 };
 
 /* A PT_LOAD: where the file's bytes [file_offset, + file_bytes) are mapped. */
@@ -63,7 +63,7 @@ void lh_module_table_deinit(struct lh_module_table *table);
 
 /*
  * Reads build id, load address and loaded segments. *ret_problem is set to a literal when `elf` (NULL is legal) is no
- * 64-bit little-endian ELF file; it must not be added then.
+ * 64-bit little-endian ELF file, which must not be added then.
  */
 struct lh_error *lh_module_table_read_identity(struct lh_module_table *table, Elf *elf,
 					       const char **ret_problem) LH_NODISCARD;
@@ -74,7 +74,7 @@ struct lh_error *lh_module_table_add(struct lh_module_table *table, Elf *elf) LH
 /* Adds the symbols of a separate debug file; and its sections, when nothing was added before. */
 struct lh_error *lh_module_table_add_debug(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
 
-/* One at a time, for what is not read through libelf. `name` must stay. */
+/* Adds one symbol that was not read through libelf. `name` must stay valid. */
 struct lh_error *lh_module_table_add_load(struct lh_module_table *table, const GElf_Phdr *header) LH_NODISCARD;
 struct lh_error *lh_module_table_add_symbol(struct lh_module_table *table, const GElf_Sym *symbol,
 					    const char *name) LH_NODISCARD;
@@ -92,13 +92,13 @@ struct lh_table_entry *lh_module_table_find_symbol(struct lh_module_table *table
 struct lh_table_entry *lh_module_table_find_accessor(struct lh_module_table *table, uint64_t addr);
 const struct lh_table_section *lh_module_table_find_section(const struct lh_module_table *table, uint64_t addr);
 const struct lh_table_load *lh_module_table_find_load(const struct lh_module_table *table, uint64_t addr);
-/* What the dynamic linker sets the word at `addr` to; NULL when it leaves it alone. */
+/* What the dynamic linker sets the word at `addr` to; NULL when it has no relocation. */
 const struct lh_relocated_word *lh_module_table_find_word(const struct lh_module_table *table, uint64_t addr);
 
-/* What a relocation sets its word to, if that is known. `symbol`: that it names, or NULL. */
+/* What a relocation sets its word to, if known. `symbol`: the one that it names, or NULL. */
 struct lh_error *lh_method_tables_add_word(struct lh_module_table *table, const GElf_Rela *relocation,
 					   const GElf_Sym *symbol) LH_NODISCARD;
-/* Reads the relocations of `elf`; orders them. */
+/* Reads and sorts the relocations of `elf`. */
 struct lh_error *lh_method_tables_add(struct lh_module_table *table, Elf *elf) LH_NODISCARD;
 void lh_method_tables_finish(struct lh_module_table *table);
 

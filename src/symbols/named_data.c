@@ -30,7 +30,7 @@ void lh_cleanup_module_file(struct lh_module_file **file)
 	free(*file);
 }
 
-/* Without a build id nothing says that a file is another one. */
+/* Without build ids, nothing shows that the file is another one. */
 static bool is_file_of(const struct lh_module *module, Elf *elf)
 {
 	GElf_Ehdr header;
@@ -38,7 +38,7 @@ static bool is_file_of(const struct lh_module *module, Elf *elf)
 	       header.e_ident[EI_CLASS] == ELFCLASS64 && (!module->build_id_bytes || lh_build_id_equals(module, elf));
 }
 
-/* Takes `fd`; NULL in *ret when it is not the module's. */
+/* Takes ownership of `fd`; *ret is NULL when it is not the module's file. */
 static struct lh_error *take_module_file(const struct lh_image *image, const struct lh_module *module, int fd,
 					 struct lh_module_file **ret)
 {

@@ -1,5 +1,5 @@
 /*
- * symbol_store: finds the opened module of an address, and keeps texts for as long as the symbols live.
+ * symbol_store: finds the opened module of an address, and keeps texts as long as the symbols live.
  */
 #include "symbol_store.h"
 
@@ -20,7 +20,7 @@ static bool is_in_hole(const struct named_module *module, uint64_t addr)
 	return is_followed;
 }
 
-/* Modules are disjoint but for hostile lists: of those the last that starts before `addr` is taken. */
+/* Modules are disjoint, except in hostile lists: then the last one that starts before `addr` counts. */
 struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t addr)
 {
 	size_t low = lh_vec_count_before(&symbols->modules, item, item->module->start <= addr);

@@ -14,7 +14,7 @@ struct named_module {
 	struct lh_module_table table;
 	uint64_t bias;
 	bool has_names;
-	int fd; /* of the module's file, once it is known to be the one that was mapped; else -1 */
+	int fd; /* of the module's file, if it is the mapped one; else -1 */
 };
 
 struct lh_symbols {
@@ -23,7 +23,7 @@ struct lh_symbols {
 	LH_VEC(struct lh_symbols_problem) problems;
 	struct lh_strings_pool strings;
 	int root_fd;
-	uint64_t python_metatype; /* PyType_Type of CPython, once it was met; 0 */
+	uint64_t python_metatype; /* PyType_Type of CPython, once found; 0 */
 };
 
 /* The module that holds `addr`, or NULL. */
@@ -33,9 +33,8 @@ struct named_module *lh_symbol_store_find(struct lh_symbols *symbols, uint64_t a
 const char *lh_symbol_store_keep(struct lh_symbols *symbols, const struct lh_buffer *text);
 
 /*
- * The word at `addr` as it is in memory: from the image; where that has not got it, as the dynamic
- * linker makes it of the module's file. Pointers only: a plain number of a file is not told apart from
- * an address in it. False when neither has it.
+ * The word at `addr` as it is in memory: from the image, or from the module's file with relocations applied. For
+ * pointers only: a plain number in a file is not told apart from an address. False when neither has it.
  */
 bool lh_symbol_read_pointer(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
 
@@ -48,7 +47,9 @@ bool lh_symbol_read_text(struct lh_symbols *symbols, uint64_t addr, size_t most,
 /* Whether the module's code may lie at `addr`. */
 bool lh_symbol_is_code(struct lh_symbols *symbols, uint64_t addr);
 
-/* The name that the object at `addr` bears itself: a pointer to a C string in its first words. NULL when there is none.
+/*
+ * The name of the object at `addr` from its own first words, one of which points to a C string. NULL when there is
+ * none.
  */
 const char *lh_string_name(struct lh_symbols *symbols, uint64_t addr);
 

@@ -1,7 +1,7 @@
 /*
- * symbols: from an address of an image to the name of what lies there. Opens each module's file once
- * (and a separate debug file, if there is one), checks by build id that it is the one that was
- * mapped, copies its names, and closes it. Files are opened below `root` and never beyond it.
+ * symbols: from an address of an image to the name of what is there. Opens each module's file once (and a separate
+ * debug file, if there is one), checks by build id that it is the mapped one, copies its names, and closes it. Opens
+ * files below `root` only.
  */
 #include "symbol_store.h"
 
@@ -24,7 +24,7 @@ static void cleanup_elf(Elf **elf)
 
 /* ---------------------------------------------------------------- one module */
 
-/* A file without a build id can't be told from its replacement, unless it `is_mapped` for certain. */
+/* A file without a build id cannot be told from its replacement, unless it certainly `is_mapped`. */
 static const char *identity_problem(const struct lh_module *module, const struct lh_module_table *table, bool is_mapped)
 {
 	if (lh_build_id_differs(module, table))
@@ -34,7 +34,7 @@ static const char *identity_problem(const struct lh_module *module, const struct
 	return NULL;
 }
 
-/* Takes over `opened`. A file that is used is open afterwards; *ret_elf is NULL unless it is one. */
+/* Takes ownership of `opened`. A file that is used stays open; *ret_elf is NULL for any other. */
 static struct lh_error *load_opened(int opened, bool is_mapped, struct named_module *ret, Elf **ret_elf,
 				    const char **ret_problem)
 {
@@ -56,7 +56,7 @@ static struct lh_error *load_opened(int opened, bool is_mapped, struct named_mod
 	return NULL;
 }
 
-/* By its path; where that leads to another file by now, the one that the process has mapped. */
+/* By its path; if the path leads to another file by now, the file that the process has mapped. */
 static struct lh_error *load_file(struct lh_symbols *symbols, struct named_module *ret, Elf **ret_elf,
 				  const char **ret_problem)
 {
@@ -212,7 +212,7 @@ const struct lh_symbols_problem *lh_symbols_problems(const struct lh_symbols *sy
 
 /* ---------------------------------------------------------------- finding */
 
-/* The entry's name for people, made once; the file's own when memory ran out. */
+/* The entry's name for people, created once; the file's own name without memory. */
 static const char *readable_name(struct lh_symbols *symbols, struct lh_table_entry *entry, const char *suffix)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -261,7 +261,7 @@ static const char *type_name(struct lh_symbols *symbols, uint64_t addr)
 	return text.length ? lh_symbol_store_keep(symbols, &text) : NULL;
 }
 
-/* A name that follows from what stands at the address; false when nothing does. */
+/* A name that follows from the data at the address; false when none does. */
 static bool name_itself(struct lh_symbols *symbols, const struct named_module *module, uint64_t addr,
 			struct lh_symbol *ret)
 {
@@ -281,7 +281,7 @@ static bool name_itself(struct lh_symbols *symbols, const struct named_module *m
 	return ret->name != NULL;
 }
 
-/* Fills name, origin, addr and offset from the module's own names; false when it has none for it. */
+/* Fills name, origin, addr and offset from the module's own names; false when it has none there. */
 static bool find_name(struct lh_symbols *symbols, struct named_module *module, uint64_t addr, struct lh_symbol *ret)
 {
 	uint64_t file_addr = addr - module->bias;

@@ -1,7 +1,6 @@
 /*
- * ceilings: what a live process can run into: memory of its cgroup and of the machine, addresses, mappings, threads,
- * descriptors. Input: a process. Output: how much is left of each. None of them is needed: what can't be read is not
- * there.
+ * ceilings: the limits of a live process: memory of its cgroup and of the machine, addresses, mappings, threads,
+ * descriptors. Input: a process. Output: how much is left of each. A limit that cannot be read is unknown.
  */
 #include "leakhunt/limits.h"
 #include "leakhunt/watch.h"

@@ -1,5 +1,5 @@
 /*
- * lines: a file read line by line, however long it is. A reading that fails is an error, not the end.
+ * lines: reads a file line by line, however long it is. A failed read is an error, not the end.
  */
 #include "lines.h"
 

@@ -20,7 +20,7 @@ struct lh_lines {
 struct lh_error *lh_lines_open(const char *path, struct lh_lines *ret) LH_NODISCARD;
 void lh_lines_close(struct lh_lines *lines);
 
-/* The next one; *ret_is_end: there is none. The last one needs no newline. */
+/* Reads the next line; *ret_is_end: there is none. The last line needs no newline. */
 struct lh_error *lh_lines_next(struct lh_lines *lines, bool *ret_is_end) LH_NODISCARD;
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * record_file: judges a record of samples. A short one is read whole, so that its samples may be in any
- * order; a long one is read line by line, and of its samples only as many are judged as tell the trend,
- * so that a record of days takes no more memory and hardly more time than one of an hour.
+ * record_file: judges a record of samples. Reads a short record whole, so that its samples may be in any order. Reads a
+ * long one line by line, and judges only as many samples as show the trend: a record of days takes no more memory, and
+ * little more time, than one of an hour.
  */
 #include "leakhunt/watch.h"
 
@@ -34,7 +34,7 @@ static struct lh_error *measure_record_file(const char *path, uint64_t *ret_line
 	return ferror(stream) ? lh_error_from_errno(errno, "cannot read %s", path) : NULL;
 }
 
-/* What can be read once only, as a pipe, is not measured first. */
+/* A pipe can be read only once: it is not measured first. */
 static bool is_regular_record(const char *path)
 {
 	struct stat status;
@@ -79,7 +79,7 @@ struct streaming {
 	struct lh_lines lines;
 	struct lh_record_reader *reader;
 	struct lh_selector *selector;
-	uint64_t stride; /* every so many samples are judged, and the last one */
+	uint64_t stride; /* one of this many samples is judged, and the last one */
 	uint64_t count;
 	pid_t pid; /* of the first sample */
 	uint64_t start_ticks;

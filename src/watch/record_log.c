@@ -1,7 +1,7 @@
 /*
- * record_log: a record that is written for days. Input: samples, one by one. Output: a file that is a
- * record at each moment: a line is appended by one write, and what is thinned out replaces the file by
- * a rename. It never loses what it had before the new file is complete.
+ * record_log: a record that is written for days. Input: samples, one by one. Output: a file that is a valid record at
+ * every moment: one write appends a line, and a rename replaces the file by a thinned one. Never loses old samples
+ * before the new file is complete.
  */
 #include "record_log.h"
 #include "leakhunt/watch.h"
@@ -48,7 +48,7 @@ static struct lh_error *encode_header(const struct lh_process *process, struct l
 	return lh_record_encode_header(&identity, lh_process_command(process), ret);
 }
 
-/* A header again, and a whole sample after it: nothing rests on what may have been torn. */
+/* A new header, then a whole sample: nothing after it depends on a line that may be torn. */
 static struct lh_error *begin_log(struct lh_record_log *log)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -69,7 +69,7 @@ static struct lh_error *refuse_log(const struct lh_record_log *log, const char *
 			     "give another name with --save");
 }
 
-/* The first line, as a header that is the same but for what nobody compares. */
+/* The first line must be the same header, except for members that may differ. */
 static struct lh_error *check_header(const struct lh_record_log *log, const char *line)
 {
 	struct lh_buffer own LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -180,7 +180,7 @@ static struct lh_error *copy_lines(struct thinning *thinning)
 	}
 }
 
-/* The last sample is the newest: what is dropped is every second one, it may be among them. */
+/* The last sample is the newest. Dropping every second one may drop it. */
 static struct lh_error *thin_out(struct lh_record_log *log)
 {
 	struct thinning thinning LH_CLEANUP(thinning_deinit) = {0};
@@ -204,7 +204,7 @@ static struct lh_error *thin_out(struct lh_record_log *log)
 	return begin_log(log);
 }
 
-/* A line that could not be written whole is taken back. */
+/* Removes a line that could not be written whole. */
 static struct lh_error *append_log_line(struct lh_record_log *log, const struct lh_buffer *line)
 {
 	struct lh_error *error = lh_fd_write_all(log->fd, log->path, line->data, line->length);
@@ -215,7 +215,7 @@ static struct lh_error *append_log_line(struct lh_record_log *log, const struct 
 	return NULL;
 }
 
-/* Thinned out until the sample fits, or nothing more can be dropped. */
+/* Thins out until the sample fits, or nothing more can be dropped. */
 static struct lh_error *make_log_room(struct lh_record_log *log, const struct lh_sample *sample, struct lh_buffer *line)
 {
 	for (uint64_t before = UINT64_MAX; log->bytes + line->length > log->max_bytes;) {

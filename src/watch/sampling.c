@@ -1,7 +1,6 @@
 /*
- * sampling: takes samples of a live process: smaps, and what the user counts, each dated. It saves them
- * and hands them to select. Reads only: it never stops the process. What is lost is warned of once, and
- * sampling goes on.
+ * sampling: takes samples of a live process: smaps, and the user's counter, each with its time. Saves them and passes
+ * them to select. Reads only: never stops the process. Warns once of a loss, and continues.
  */
 #include "leakhunt/limits.h"
 #include "leakhunt/watch.h"
@@ -33,7 +32,7 @@ struct lh_error *lh_sampling_begin(const struct lh_process *process, const struc
 		.process = process,
 		.options = *options,
 		.pace = {.max_stall_ns = options->max_stall_ns},
-		/* From one look at the calendar: it may be set back meanwhile. */
+		/* Based on one reading of the calendar, which may be set back meanwhile. */
 		.clock_offset_ns = lh_clock_realtime_ns() - lh_clock_monotonic_ns(),
 	};
 	LH_TRY(lh_holdings_reader_create(process, &ret->holdings));
@@ -75,7 +74,7 @@ static bool is_sampling_interrupted(const struct lh_sampling *sampling)
 	return sampling->options.is_interrupted && sampling->options.is_interrupted();
 }
 
-/* In slices, so that the end of the process, and a Ctrl-C just before the call, are seen soon. */
+/* In slices, so that the end of the process, and a Ctrl-C just before the call, are noticed soon. */
 struct lh_error *lh_sampling_wait(const struct lh_sampling *sampling, uint64_t deadline_ns, void (*tick)(void *context),
 				  void *context)
 {
@@ -159,7 +158,7 @@ static void take_count(struct lh_sampling *sampling, struct lh_sample *ret)
 
 /* ---------------------------------------------------------------- one sample */
 
-/* Where owners cannot be found, kinds stay what /proc calls them. */
+/* Without owners, kinds stay as /proc shows them. */
 static void ask_owners(const struct lh_sampling *sampling, struct lh_region_list *list)
 {
 	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
@@ -211,7 +210,7 @@ static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct
 	uint64_t started_ns = lh_clock_monotonic_ns();
 	struct lh_error *error = read_mappings_or_sums(sampling, &ret->list);
 	uint64_t reading_ns = lh_clock_monotonic_ns() - started_ns;
-	/* A process that ends or calls exec while it is read shows as a strange text: say what happened. */
+	/* A process that ends or calls exec during the reading yields a strange text: say what happened. */
 	struct lh_error *change = lh_process_check(sampling->process);
 	if (change) {
 		lh_error_destroy(error);
@@ -230,7 +229,7 @@ static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct
 	return NULL;
 }
 
-/* What the process holds beside its mappings, and now and then how much is left of what it may hold. */
+/* What the process holds besides its mappings, and from time to time how much its limits leave. */
 static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
 {
 	uint64_t now_ns = lh_clock_monotonic_ns();
