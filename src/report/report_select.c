@@ -1,7 +1,7 @@
 /*
  * report_select: a selection as text or JSON. Text: the process in two lines, a row per region that
  * changed, the reasons, and the exact command to run next. JSON: schema "leakhunt/select/2", described
- * in README. It judges nothing: the verdicts and their reasons come from select.
+ * in report.h. It judges nothing: the verdicts and their reasons come from select.
  */
 #include "leakhunt/json.h"
 #include "leakhunt/owner.h"
