@@ -2,6 +2,7 @@
  * text_sample: what is at points of memory. The points are a function of addresses alone, one in each cell of a grid,
  * so that a result is the same for any number of threads. A text is met in proportion to its bytes.
  */
+#include "leakhunt/hash_table.h"
 #include "leakhunt/sweep.h"
 #include "template.h"
 #include "text_candidates.h"
@@ -194,34 +195,12 @@ struct tallied {
 	uint32_t count;
 };
 
-struct tallies {
-	struct tallied *slots; /* 2 * POINTS: few more sightings than points can be */
-	size_t slot_mask;
-};
-
-static void cleanup_tallies(struct tallies *tallies)
+/* *ret_count: how often it was seen by now. */
+static struct lh_error *tally_hash(struct lh_hash_table *counts, uint64_t hash, uint32_t *ret_count)
 {
-	free(tallies->slots);
-}
-
-static struct lh_error *init_tallies(size_t sightings, struct tallies *ret)
-{
-	size_t slots = 2;
-	while (slots < 2 * sightings + 2)
-		slots *= 2;
-	ret->slots = calloc(slots, sizeof(*ret->slots));
-	ret->slot_mask = slots - 1;
-	return ret->slots ? NULL : lh_error_no_memory();
-}
-
-/* How often it was seen by now. */
-static uint32_t tally_hash(struct tallies *tallies, uint64_t hash)
-{
-	size_t at = hash & tallies->slot_mask;
-	while (tallies->slots[at].count && tallies->slots[at].hash != hash)
-		at = (at + 1) & tallies->slot_mask;
-	tallies->slots[at].hash = hash;
-	return ++tallies->slots[at].count;
+	*ret_count = 0;
+	(void)lh_hash_table_find(counts, hash, ret_count);
+	return lh_hash_table_put(counts, hash, ++*ret_count);
 }
 
 static int compare_tallied(const void *a, const void *b)
@@ -233,14 +212,17 @@ static int compare_tallied(const void *a, const void *b)
 }
 
 /* Those seen twice or more, at most CANDIDATES_MAX. *ret_sure: the `top`-th of them was seen often enough. */
-static struct lh_error *choose_candidates(struct tallies *tallies, size_t top, struct lh_hash_filter **ret,
+static struct lh_error *choose_candidates(const struct lh_hash_table *counts, size_t top, struct lh_hash_filter **ret,
 					  bool *ret_sure)
 {
-	struct tallied *found = tallies->slots; /* moved to the front */
+	LH_CLEANUP(lh_cleanup_free) struct tallied *found = calloc(counts->count + 1, sizeof(*found));
+	if (!found)
+		return lh_error_no_memory();
 	size_t count = 0;
-	for (size_t at = 0; at <= tallies->slot_mask; at++) {
-		if (tallies->slots[at].count >= 2)
-			found[count++] = tallies->slots[at];
+	for (size_t at = 0; at < counts->slot_count; at++) {
+		const struct lh_hash_slot *slot = &counts->slots[at];
+		if (slot->is_used && slot->number >= 2)
+			found[count++] = (struct tallied){slot->key, slot->number};
 	}
 	qsort(found, count, sizeof(*found), compare_tallied);
 	count = lh_min_u64(count, CANDIDATES_MAX);
@@ -254,14 +236,15 @@ static struct lh_error *choose_candidates(struct tallies *tallies, size_t top, s
 static struct lh_error *find_frames(const struct sample *sample, const struct lh_hash_filter *templates,
 				    struct lh_hash_filter **ret)
 {
-	struct tallies frames LH_CLEANUP(cleanup_tallies) = {0};
+	struct lh_hash_table frames LH_CLEANUP(lh_hash_table_deinit) = {0};
 	LH_VEC(uint64_t) hashes = {0};
-	LH_TRY(init_tallies(sample->sightings.count, &frames));
 	struct lh_error *error = NULL;
 	for (size_t i = 0; i < sample->sightings.count && !error; i++) {
 		const struct sighting *sighting = &sample->sightings.items[i];
-		if (sighting->has_values && lh_hash_filter_has(templates, sighting->template_hash) &&
-		    tally_hash(&frames, sighting->frame) == 1)
+		uint32_t count = 0;
+		if (sighting->has_values && lh_hash_filter_has(templates, sighting->template_hash))
+			error = tally_hash(&frames, sighting->frame, &count);
+		if (!error && count == 1)
 			error = lh_vec_push(&hashes, sighting->frame);
 	}
 	if (!error)
@@ -273,16 +256,15 @@ static struct lh_error *find_frames(const struct sample *sample, const struct lh
 static struct lh_error *find_frequent(const struct sample *sample, size_t top, struct lh_text_candidates *ret,
 				      bool *ret_sure)
 {
-	struct tallies texts LH_CLEANUP(cleanup_tallies) = {0};
-	struct tallies templates LH_CLEANUP(cleanup_tallies) = {0};
-	bool sure_of_texts, sure_of_templates;
-	LH_TRY(init_tallies(sample->sightings.count, &texts));
-	LH_TRY(init_tallies(sample->sightings.count, &templates));
+	struct lh_hash_table texts LH_CLEANUP(lh_hash_table_deinit) = {0};
+	struct lh_hash_table templates LH_CLEANUP(lh_hash_table_deinit) = {0};
+	bool sure_of_texts = false, sure_of_templates = false;
+	uint32_t count;
 	for (size_t i = 0; i < sample->sightings.count; i++) {
 		const struct sighting *sighting = &sample->sightings.items[i];
-		tally_hash(&texts, sighting->text_hash);
+		LH_TRY(tally_hash(&texts, sighting->text_hash, &count));
 		if (sighting->has_template)
-			tally_hash(&templates, sighting->template_hash);
+			LH_TRY(tally_hash(&templates, sighting->template_hash, &count));
 	}
 	LH_TRY(choose_candidates(&texts, top, &ret->texts, &sure_of_texts));
 	LH_TRY(choose_candidates(&templates, top, &ret->templates, &sure_of_templates));
