@@ -137,6 +137,9 @@ struct lh_pymalloc_pool {
 /* The pool that holds `addr`, by its header alone: no heap need be walked. False when there is none. */
 bool lh_pymalloc_find_pool(struct lh_image *image, uint64_t addr, struct lh_pymalloc_pool *ret);
 
+/* An lh_heap_use_reader. */
+bool lh_heap_read_use(const struct lh_process *process, struct lh_heap_use *ret);
+
 /* ---------------------------------------------------------------- what it adds up to */
 
 struct lh_heap_totals {

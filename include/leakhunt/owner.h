@@ -52,6 +52,21 @@ typedef struct lh_error *lh_owner_finder(const struct lh_process *process, const
 					 struct lh_owners *ret);
 
 /*
+ * What allocators say of themselves, by walking their blocks. Heaps of runtimes with a collector are left out: what it
+ * has not collected yet counts as in use there.
+ */
+struct lh_heap_use {
+	uint64_t in_use_bytes; /* resident, handed out and not freed */
+	uint64_t heap_bytes;   /* resident, of the memory that they own */
+};
+
+/*
+ * Asks the allocators of a live process. Reads all of their memory that is present, stops nobody. false: not known,
+ * since none was found, one could not be followed while the process ran on, or there is more than half a GiB to read.
+ */
+typedef bool lh_heap_use_reader(const struct lh_process *process, struct lh_heap_use *ret);
+
+/*
  * Gives each mapping of private memory the kind of the owner that has most of it, when that is more than half of what
  * is mapped there. The others keep theirs.
  */

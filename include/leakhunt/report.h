@@ -52,6 +52,7 @@ struct lh_select_report {
 	size_t most;            /* rows to show; 0: all that changed */
 	const char *saved_path; /* record that `dump --region suspects` can name; NULL */
 	bool is_complete;       /* false: fewer samples than asked for, or parts of them were not understood */
+	bool shows_evidence;    /* what the verdict rests on, a line each; text only */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
 /*
@@ -61,9 +62,10 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
  * each lh_ceiling_name}, forecast{what, limit (lh_ceiling_name), left_bytes (null: it is a count), left_count (null: it
  * is in bytes), seconds, earliest_s, latest_s (null: perhaps never)} (null:
  * none), next_command (null: nothing to dump), unchanged_mappings, receipt{readings, bounded_readings (in short calls
- * instead of smaps), reading_ns, reading_max_ns, longest_call_ns}. Process and region: mappings, private_first_bytes,
- * private_last_bytes, growth_bytes, mapped_first_bytes, mapped_last_bytes, huge_growth_bytes, measure ("used" or
- * "mapped": what the rest is about), rate_bytes_per_hour, rate_low_bytes_per_hour, rate_high_bytes_per_hour, chance,
+ * instead of smaps), reading_ns, reading_max_ns, longest_call_ns}, evidence[{kind (lh_evidence_name), weight, text}] of
+ * the process's verdict. Process and region: mappings, private_first_bytes, private_last_bytes, growth_bytes,
+ * mapped_first_bytes, mapped_last_bytes, huge_growth_bytes, measure ("used" or "mapped": what the rest is about),
+ * rate_bytes_per_hour, rate_low_bytes_per_hour, rate_high_bytes_per_hour, probability, resolution_bytes_per_hour,
  * growth_start_s, plateau_start_s, bytes_per_count (null: not known), verdict, reason, watch_more_ns, suspect,
  * series_bytes[one a moment]. A region also: start, end, cause (one word), cause_text, ranges[{start, end}], size_bytes
  * (mapped), kind, name, thread_name. private: lh_region_used_bytes.

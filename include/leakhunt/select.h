@@ -8,6 +8,7 @@
 
 #include "leakhunt/holdings.h"
 #include "leakhunt/modules.h"
+#include "leakhunt/owner.h"
 #include "leakhunt/process.h"
 #include "leakhunt/regions.h"
 
@@ -46,6 +47,8 @@ struct lh_sampling_receipt {
 
 /* One look at a process. Owns its regions. */
 struct lh_sample {
+	bool has_use; /* not at each look: a walk reads the whole heap */
+	struct lh_heap_use use;
 	bool has_holdings;
 	bool has_ceilings;
 	bool has_receipt;
@@ -89,6 +92,26 @@ enum lh_verdict {
 /* "leak", "growing", "plateau", "step", "sawtooth", "steady", "shrinking", "undecided". */
 const char *lh_verdict_name(enum lh_verdict verdict);
 
+/* What a verdict rests on. The weights of all add up to the logarithm of the odds of a leak. */
+enum lh_evidence {
+	LH_EVIDENCE_CURVE,      /* of memory over time */
+	LH_EVIDENCE_AGE,        /* a window that begins with the process may be its warm-up */
+	LH_EVIDENCE_FIXED_SIZE, /* a mapping that does not grow fills, and will be full soon */
+	LH_EVIDENCE_IN_USE,     /* bytes in use by the allocator at two looks */
+	LH_EVIDENCE_COLLECTOR,  /* a heap that is collected: growth within its range, collections seen */
+	LH_EVIDENCE_WORK,       /* growth follows the user's counter */
+	LH_EVIDENCE_COUNT,
+};
+
+/* "curve", "age", "fixed-size", "in-use", "collector", "work". */
+const char *lh_evidence_name(enum lh_evidence evidence);
+
+struct lh_evidence_row {
+	bool is_known;
+	double weight;  /* above 0: for a leak */
+	char text[120]; /* what it is, with its numbers; "" when not known */
+};
+
 /* What a verdict is about. */
 enum lh_measure {
 	LH_MEASURE_USED,   /* lh_region_used_bytes */
@@ -127,8 +150,10 @@ struct lh_growth {
 	double rate_bytes_per_hour;     /* Theil-Sen slope (Theil 1950, Sen 1968) */
 	double rate_low_bytes_per_hour; /* its 95 % confidence interval (Sen 1968) */
 	double rate_high_bytes_per_hour;
-	double probability;    /* that growth goes on without bound, 0 to 1, calibrated on histories with known truth */
-	double growth_start_s; /* after the first sample: when it began to rise; LH_NEVER_S: it never did */
+	double probability; /* that growth goes on without bound, 0 to 1, calibrated on histories with known truth */
+	/* Steady growth that would not show: what is said not to grow may do so at this rate. */
+	double resolution_bytes_per_hour;
+	double growth_start_s;  /* after the first sample: when it began to rise; LH_NEVER_S: it never did */
 	double plateau_start_s; /* LH_VERDICT_PLATEAU, LH_VERDICT_STEP: when that ended; else LH_NEVER_S */
 	double bytes_per_count; /* growth for each one counted (struct lh_sample: counter); 0: not known */
 	enum lh_verdict verdict;
@@ -147,6 +172,7 @@ struct lh_holding_growth {
 	double rate_per_hour; /* Theil-Sen slope, with its 95 % confidence interval */
 	double rate_low_per_hour;
 	double rate_high_per_hour;
+	double probability; /* as of struct lh_growth */
 	enum lh_verdict verdict;
 	bool is_suspect; /* a leak, or memory that may become one, and more than what growing mappings take along */
 	uint64_t watch_more_ns; /* as of struct lh_growth */
@@ -172,8 +198,9 @@ struct lh_selection {
 	struct lh_sampling_receipt receipt;
 	/* Leaks and undecided risers first, then the others; within each, by growth_bytes, most first. */
 	LH_VEC(struct lh_growth) growths;
-	size_t suspect;           /* what to dump: the first leak, else the first suspect; growths.count: none */
-	struct lh_growth total;   /* the whole process; its kind and ranges mean nothing */
+	size_t suspect;         /* what to dump: the first leak, else the first suspect; growths.count: none */
+	struct lh_growth total; /* the whole process; its kind and ranges mean nothing */
+	struct lh_evidence_row evidence[LH_EVIDENCE_COUNT]; /* of the total's verdict */
 	LH_VEC(double) moments_s; /* of the series' values, after the first sample; a long watch is thinned out */
 	size_t sample_count;
 	uint64_t span_ns;  /* from first to last sample */
@@ -187,6 +214,9 @@ const char *lh_holding_text(enum lh_holding holding);
 
 /* Leak or growing. */
 bool lh_verdict_is_rising(enum lh_verdict verdict);
+
+/* Whether the process leaks with at least this probability: what an alarm asks. */
+bool lh_selection_leaks(const struct lh_selection *selection, double probability);
 
 /* What to dump first: that of struct lh_selection: suspect; NULL: none. */
 const struct lh_growth *lh_selection_suspect(const struct lh_selection *selection);

@@ -60,6 +60,7 @@ struct lh_sampling_options {
 			  */
 	uint64_t max_stall_ns;        /* of struct lh_regions_pace */
 	lh_owner_finder *find_owners; /* NULL: kinds are what /proc calls the mappings */
+	lh_heap_use_reader *read_use; /* at the first sample, then ever more rarely, and at the last; NULL: never */
 	const char *counter_command;  /* NULL: nothing is counted. Must outlive the sampling, as all that follows. */
 	/* Runs the command; false when it prints no number. */
 	bool (*read_counter)(const char *command, double *ret);

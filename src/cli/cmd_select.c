@@ -364,6 +364,7 @@ static struct lh_error *print_selection(struct finding *finding, const struct se
 		.most = settings->most,
 		.saved_path = finding->is_saved ? settings->save_path : NULL,
 		.is_complete = !finding->is_partial,
+		.shows_evidence = settings->explains,
 	};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (settings->svg_path)

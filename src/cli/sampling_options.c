@@ -63,6 +63,7 @@ struct lh_sampling_options lh_sampling_options_make(const char *counter_command,
 	return (struct lh_sampling_options){
 		.max_stall_ns = max_stall_ns,
 		.find_owners = lh_heap_find_owners,
+		.read_use = lh_heap_read_use,
 		.counter_command = counter_command,
 		.read_counter = read_counter,
 		.is_interrupted = lh_interrupt_requested,

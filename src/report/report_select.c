@@ -112,6 +112,17 @@ static void text_header(const struct lh_select_report *report, struct lh_buffer 
 	lh_buffer_printf(ret, "verdict  %s: %s\n", lh_verdict_name(selection->total.verdict), selection->total.reason);
 }
 
+/* Of each kind of evidence, what it says and what it weighs. */
+static void text_evidence(const struct lh_selection *selection, struct lh_buffer *ret)
+{
+	for (int i = 0; i < LH_EVIDENCE_COUNT; i++) {
+		const struct lh_evidence_row *row = &selection->evidence[i];
+		if (row->is_known)
+			lh_buffer_printf(ret, "         %-10s %+5.1f  %s\n", lh_evidence_name((enum lh_evidence)i),
+					 row->weight, row->text);
+	}
+}
+
 static enum lh_row_style style_of(const struct lh_growth *growth)
 {
 	if (growth->verdict == LH_VERDICT_LEAK)
@@ -296,6 +307,8 @@ static void text_receipt(const struct lh_sampling_receipt *receipt, struct lh_bu
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	text_header(report, ret);
+	if (report->shows_evidence)
+		text_evidence(report->selection, ret);
 	size_t left_out = text_rows(report, style, ret);
 	if (left_out)
 		lh_buffer_printf(ret, "(%zu more rows that changed: --most 0 shows all)\n", left_out);
@@ -345,6 +358,7 @@ static void json_rate(const struct lh_growth *growth, json_t *object)
 	json_object_set_new(object, "rate_low_bytes_per_hour", json_real(growth->rate_low_bytes_per_hour));
 	json_object_set_new(object, "rate_high_bytes_per_hour", json_real(growth->rate_high_bytes_per_hour));
 	json_object_set_new(object, "probability", json_real(growth->probability));
+	json_object_set_new(object, "resolution_bytes_per_hour", json_real(growth->resolution_bytes_per_hour));
 	json_object_set_new(object, "growth_start_s", json_moment(growth->growth_start_s));
 	json_object_set_new(object, "plateau_start_s", json_moment(growth->plateau_start_s));
 	json_object_set_new(object, "bytes_per_count",
@@ -412,6 +426,20 @@ static json_t *json_next(const struct lh_select_report *report)
 	return command.failed ? NULL : lh_json_string(command.data);
 }
 
+/* What the verdict on the process rests on. */
+static json_t *json_evidence(const struct lh_selection *selection)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < LH_EVIDENCE_COUNT; i++) {
+		const struct lh_evidence_row *row = &selection->evidence[i];
+		if (row->is_known)
+			json_array_append_new(array, json_pack("{s:s, s:f, s:o}", "kind",
+							       lh_evidence_name((enum lh_evidence)i), "weight",
+							       row->weight, "text", lh_json_string(row->text)));
+	}
+	return array;
+}
+
 static json_t *json_receipt(const struct lh_sampling_receipt *receipt)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "readings", lh_json_u64(receipt->reading_count),
@@ -432,6 +460,7 @@ void lh_report_select_json(const struct lh_select_report *report, struct lh_buff
 		json_growth(&selection->total), "regions", json_regions(report), "forecast",
 		lh_report_forecast_json(report->forecast), "next_command", json_next(report), "unchanged_mappings",
 		(json_int_t)count_unchanged(selection), "receipt", json_receipt(&selection->receipt));
+	json_object_set_new(object, "evidence", json_evidence(selection));
 	lh_report_holdings_json(selection, object);
 	struct lh_error *error = lh_json_append(object, false, ret);
 	ret->failed |= error != NULL;

@@ -82,8 +82,9 @@ struct lh_error *lh_holding_judge(const struct lh_tracks *tracks, enum lh_holdin
 	if (!steps->items.count || (steps->items.count == 1 && !steps->items.items[0].moment))
 		return NULL;
 	LH_TRY(value_spread(tracks, holding, values, ret));
-	LH_TRY(lh_judge((struct lh_series){seconds, values, tracks->moments.count}, &judgement));
+	LH_TRY(lh_judge((struct lh_series){seconds, values, tracks->moments.count}, NULL, &judgement));
 	ret->verdict = judgement.verdict;
+	ret->probability = judgement.probability;
 	ret->watch_more_ns = judgement.watch_more_ns;
 	ret->rate_per_hour = judgement.slope * 3600 / unit_of(holding);
 	ret->rate_low_per_hour = judgement.slope_low * 3600 / unit_of(holding);

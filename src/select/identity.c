@@ -481,8 +481,18 @@ static struct lh_error *note_holdings(struct adding *adding)
 	return NULL;
 }
 
+static void note_use(struct lh_tracks *tracks, const struct lh_sample *sample)
+{
+	if (!sample->has_use)
+		return;
+	tracks->last_use = (struct lh_use_look){true, tracks->sample_count, sample->use, lh_sample_used_bytes(sample)};
+	if (!tracks->first_use.is_known)
+		tracks->first_use = tracks->last_use;
+}
+
 static void note_facts(struct lh_tracks *tracks, const struct lh_sample *sample)
 {
+	note_use(tracks, sample);
 	if (sample->has_holdings && sample->holdings.held_name[0])
 		memcpy(tracks->held_name, sample->holdings.held_name, sizeof(tracks->held_name));
 	tracks->ceilings = sample->has_ceilings ? sample->ceilings : tracks->ceilings;

@@ -59,6 +59,14 @@ struct lh_moment {
 	double counter;      /* NAN when there is none */
 };
 
+/* What the allocators said at one sample. */
+struct lh_use_look {
+	bool is_known;
+	uint64_t sample; /* its ordinal */
+	struct lh_heap_use use;
+	uint64_t used_bytes; /* of the whole process then */
+};
+
 /* More moments than this are halved: bounds memory, and the time to judge, however long the watch is. */
 #define LH_MOMENTS_MAX 2049
 
@@ -73,6 +81,7 @@ struct lh_tracks {
 	struct lh_steps holdings[LH_HOLDING_COUNT]; /* per moment */
 	bool knows_holding[LH_HOLDING_COUNT];       /* some sample did */
 	char held_name[LH_HELD_NAME_BYTES];
+	struct lh_use_look first_use, last_use;
 	bool has_ceilings; /* of the latest sample that has them; likewise the receipt */
 	bool has_receipt;
 	struct lh_ceilings ceilings;

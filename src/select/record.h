@@ -13,6 +13,7 @@
  * that one, and the one after it, are whole.
  * "holdings" and "left" have a number for each thing that was known (lh_holding_name, lh_ceiling_name), "receipt" one
  * for each member of struct lh_sampling_receipt; "held_name" is a string. All of them may be missing.
+ * "in_use_bytes" and "heap_bytes" are what the allocators said (struct lh_heap_use); few samples have them.
  * Format 1 had whole samples only, and no numbers.
  */
 #ifndef LEAKHUNT_SELECT_RECORD_H
@@ -55,6 +56,7 @@ struct lh_record_line {
 	uint64_t uptime_ns;
 	uint64_t lost; /* 0 when it is not told */
 	double counter;
+	struct lh_heap_use use;
 	struct lh_holdings holdings;
 	struct lh_ceilings ceilings;
 	struct lh_sampling_receipt receipt;
@@ -82,6 +84,8 @@ enum lh_line_member {
 	LH_LINE_LEFT = 8192,
 	LH_LINE_RECEIPT = 16384,
 	LH_LINE_HELD_NAME = 32768,
+	LH_LINE_IN_USE = 65536,
+	LH_LINE_HEAP = 131072,
 	LH_LINE_BAD = 2048, /* a number that is none or too large, or a member twice */
 };
 

@@ -58,6 +58,8 @@ static const struct number_member {
 	{"lost", offsetof(struct lh_record_line, lost), LH_RECORD_LOST_MAX, LH_LINE_LOST},
 	{"pid", offsetof(struct lh_record_line, pid), INT32_MAX, LH_LINE_PID},
 	{"start_ticks", offsetof(struct lh_record_line, start_ticks), INT64_MAX, LH_LINE_START_TICKS},
+	{"in_use_bytes", offsetof(struct lh_record_line, use.in_use_bytes), INT64_MAX, LH_LINE_IN_USE},
+	{"heap_bytes", offsetof(struct lh_record_line, use.heap_bytes), INT64_MAX, LH_LINE_HEAP},
 	{LH_RECORD_KEY, offsetof(struct lh_record_line, format), INT64_MAX, LH_LINE_RECORD},
 };
 

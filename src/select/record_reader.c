@@ -192,6 +192,8 @@ static struct lh_error *take_changes(struct lh_record_reader *reader)
 static struct lh_error *take_facts_of_line(const struct lh_record_line *line, struct lh_sample *ret)
 {
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	ret->has_use = line->members & LH_LINE_IN_USE && line->members & LH_LINE_HEAP;
+	ret->use = line->use;
 	ret->has_holdings = line->members & LH_LINE_HOLDINGS;
 	ret->has_ceilings = line->members & LH_LINE_LEFT;
 	ret->has_receipt = line->members & LH_LINE_RECEIPT;

@@ -175,6 +175,10 @@ static json_t *encode_receipt(const struct lh_sampling_receipt *receipt)
 /* Ceilings move slowly, and cost a reader bytes: they are there now and then, and the receipt with them. */
 static void encode_facts(const struct lh_sample *sample, json_t *line)
 {
+	if (sample->has_use) {
+		json_object_set_new(line, "in_use_bytes", lh_json_u64(sample->use.in_use_bytes));
+		json_object_set_new(line, "heap_bytes", lh_json_u64(sample->use.heap_bytes));
+	}
 	if (sample->has_holdings)
 		json_object_set_new(line, "holdings", encode_holdings(&sample->holdings));
 	if (sample->has_holdings && sample->holdings.held_name[0])

@@ -2,6 +2,7 @@
  * select: ranks regions by growth. Input: tracks of memory through all samples. It sums them up into
  * rows, has verdict judge each row's history, and ranks. Pure: opens no file, asks no clock.
  */
+#include "circumstances.h"
 #include "holding.h"
 #include "selector.h"
 #include "verdict.h"
@@ -56,6 +57,7 @@ struct selecting {
 	uint64_t *bytes;  /* scratch: one series, the latest that was judged */
 	double *values;   /* the same */
 	double *counters; /* per moment; NULL unless each has one, and they rise */
+	const struct lh_selector *selector;
 	struct lh_selection selection;
 };
 
@@ -75,6 +77,7 @@ struct row {
 	uint64_t last_sample;       /* of any of its tracks: that one's ranges are the row's */
 	const char *pattern;        /* of its tracks' names, NULL when they differ in more than numbers */
 	const char *thread_pattern; /* likewise */
+	bool is_shared;
 	bool exists;
 };
 
@@ -107,6 +110,7 @@ static struct lh_error *describe_row(struct selecting *selecting, const struct l
 {
 	const char *thread_name = track->kind == LH_REGION_THREAD_STACK ? track->thread_name : "";
 	row->exists = true;
+	row->is_shared = track->is_shared;
 	row->pattern = track->pattern;
 	row->thread_pattern = track->thread_pattern;
 	row->growth.kind = track->is_ended_stack ? LH_REGION_ANON : track->kind;
@@ -194,13 +198,42 @@ static bool is_constant(const struct lh_steps *steps)
 	return !steps->items.count || (steps->items.count == 1 && steps->items.items[0].moment == 0);
 }
 
-static struct lh_error *judge_steps(struct selecting *selecting, const struct lh_steps *steps, struct lh_judgement *ret)
+/* A series of the moments; its values are good until the next call. */
+static struct lh_series spread_values(struct selecting *selecting, const struct lh_steps *steps)
 {
 	size_t count = selecting->tracks->moments.count;
 	lh_steps_spread(steps, count, selecting->bytes);
 	for (size_t i = 0; i < count; i++)
 		selecting->values[i] = (double)selecting->bytes[i];
-	return lh_judge((struct lh_series){selecting->selection.moments_s.items, selecting->values, count}, ret);
+	return (struct lh_series){selecting->selection.moments_s.items, selecting->values, count};
+}
+
+/* Of address space. */
+static struct lh_error *judge_steps(struct selecting *selecting, const struct lh_steps *steps, struct lh_judgement *ret)
+{
+	struct lh_circumstances about = {.age_s = lh_process_age_s(selecting->selector),
+					 .counters = selecting->counters};
+	return lh_judge(spread_values(selecting, steps), &about, ret);
+}
+
+static struct lh_error *judge_region(struct selecting *selecting, const struct row *row, struct lh_judgement *ret)
+{
+	struct lh_circumstances about;
+	struct lh_series series = spread_values(selecting, &row->used);
+	lh_circumstances_of_region(selecting->selector, row->growth.kind, row->is_shared, &row->used, &row->mapped,
+				   series, &about);
+	about.counters = selecting->counters;
+	return lh_judge(series, &about, ret);
+}
+
+/* Of the whole process: of it alone more is known than the curve. */
+static struct lh_error *judge_sum(struct selecting *selecting, const struct lh_steps *used, struct lh_judgement *ret)
+{
+	struct lh_circumstances about;
+	struct lh_series series = spread_values(selecting, used);
+	LH_TRY(lh_circumstances_gather(selecting->selector, series, &about));
+	about.counters = selecting->counters;
+	return lh_judge(series, &about, ret);
 }
 
 static struct lh_error *keep_series(const struct selecting *selecting, const struct lh_steps *steps,
@@ -220,6 +253,7 @@ static void take_judgement(const struct lh_judgement *judgement, enum lh_measure
 	ret->rate_low_bytes_per_hour = judgement->slope_low * 3600;
 	ret->rate_high_bytes_per_hour = judgement->slope_high * 3600;
 	ret->probability = judgement->probability;
+	ret->resolution_bytes_per_hour = judgement->resolution * 3600;
 	ret->growth_start_s = judgement->growth_start_s;
 	ret->plateau_start_s = judgement->plateau_start_s;
 	ret->verdict = judgement->verdict;
@@ -250,17 +284,18 @@ static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
 	    growth->huge_growth_bytes < growth->growth_bytes / 10 * 9)
 		return;
 	growth->verdict = LH_VERDICT_UNDECIDED;
+	growth->probability = fmin(growth->probability, 0.5);
 	growth->watch_more_ns = span_ns;
 	snprintf(growth->reason, sizeof(growth->reason),
 		 "rose by %s, all of it as huge pages in a mapping that did not grow: the kernel may have made them",
 		 lh_format_bytes((uint64_t)growth->growth_bytes, grown));
 }
 
-static struct lh_error *judge_used(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
+/* Takes what is said of the values spread last. */
+static struct lh_error *take_used(struct selecting *selecting, const struct row *row,
+				  const struct lh_judgement *judgement, struct lh_growth *growth)
 {
-	struct lh_judgement judgement;
-	LH_TRY(judge_steps(selecting, &row->used, &judgement));
-	take_judgement(&judgement, LH_MEASURE_USED, growth);
+	take_judgement(judgement, LH_MEASURE_USED, growth);
 	growth->private_first_bytes = lh_steps_first(&row->used);
 	growth->private_last_bytes = lh_steps_last(&row->used);
 	growth->growth_bytes = (int64_t)growth->private_last_bytes - (int64_t)growth->private_first_bytes;
@@ -269,6 +304,13 @@ static struct lh_error *judge_used(struct selecting *selecting, const struct row
 			(struct lh_series){selecting->counters, selecting->values, selecting->tracks->moments.count},
 			&growth->bytes_per_count));
 	return NULL;
+}
+
+static struct lh_error *judge_used(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
+{
+	struct lh_judgement judgement;
+	LH_TRY(judge_region(selecting, row, &judgement));
+	return take_used(selecting, row, &judgement, growth);
 }
 
 /* Most rows: nothing to look at, and no series to keep. */
@@ -347,6 +389,7 @@ static struct lh_error *judge_address_space(struct selecting *selecting, const s
 /* What the whole process does. */
 static struct lh_error *judge_total(struct selecting *selecting, const struct rows *rows)
 {
+	struct lh_judgement judgement;
 	struct row total LH_CLEANUP(row_deinit) = {0};
 	struct lh_growth *growth = &selecting->selection.total;
 	growth->name = growth->thread_name = "";
@@ -360,7 +403,9 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 	}
 	growth->mapped_first_bytes = lh_steps_first(&total.mapped);
 	growth->mapped_last_bytes = lh_steps_last(&total.mapped);
-	LH_TRY(judge_used(selecting, &total, growth));
+	LH_TRY(judge_sum(selecting, &total.used, &judgement));
+	LH_TRY(take_used(selecting, &total, &judgement, growth));
+	memcpy(selecting->selection.evidence, judgement.evidence, sizeof(judgement.evidence));
 	doubt_huge_pages(selecting->selection.span_ns, growth);
 	LH_TRY(judge_address_space(selecting, &total.mapped));
 	return keep_series(selecting, &total.used, growth);
@@ -376,10 +421,14 @@ static void take_hidden_leak(struct lh_selection *selection)
 	const struct lh_growth *first = selection->growths.items;
 	bool is_open = total->verdict == LH_VERDICT_UNDECIDED || total->verdict == LH_VERDICT_SAWTOOTH;
 	char grown[LH_FORMAT_MAX];
+	const struct lh_evidence_row *main = lh_evidence_main(selection->evidence);
+	if (main && main->weight < 0)
+		return;
 	if (!is_open || !selection->growths.count || first->verdict != LH_VERDICT_LEAK ||
 	    first->measure != LH_MEASURE_USED || total->rate_bytes_per_hour < HIDDEN_SHARE * first->rate_bytes_per_hour)
 		return;
 	total->verdict = LH_VERDICT_LEAK;
+	total->probability = first->probability;
 	total->watch_more_ns = 0;
 	snprintf(total->reason, sizeof(total->reason),
 		 "one part (%s at 0x%" PRIx64 ") leaks, by %s so far, under ups and downs of the rest",
@@ -397,6 +446,7 @@ static void take_held_leak(struct lh_selection *selection)
 		return;
 	int64_t growth = selection->holdings[holding].growth;
 	total->verdict = selection->holdings[holding].verdict;
+	total->probability = selection->holdings[holding].probability;
 	total->watch_more_ns = selection->holdings[holding].watch_more_ns;
 	snprintf(total->reason, sizeof(total->reason), "memory beside its mappings grows, by %s so far: %s",
 		 lh_format_bytes((uint64_t)(growth > 0 ? growth : 0), grown), lh_holding_text(holding));
@@ -521,6 +571,7 @@ struct lh_error *lh_selector_judge(struct lh_selector *selector, struct lh_selec
 				     "give two or more samples, some time apart");
 	struct selecting selecting LH_CLEANUP(selecting_deinit) = {
 		.tracks = &selector->tracks,
+		.selector = selector,
 		.selection =
 			{
 				.sample_count = count,

@@ -70,6 +70,7 @@ struct lh_error *lh_selector_add(struct lh_selector *selector, const struct lh_s
 		LH_TRY(measure_step(selector, sample, &step_ns));
 	LH_TRY(lh_tracks_add(&selector->tracks, sample, selector->elapsed_ns + step_ns));
 	selector->elapsed_ns += step_ns;
+	selector->first_uptime_ns = is_first ? sample->uptime_ns : selector->first_uptime_ns;
 	selector->start_ns = is_first ? sample->time_ns : selector->start_ns;
 	selector->latest_time_ns = sample->time_ns;
 	selector->latest_uptime_ns = sample->uptime_ns;

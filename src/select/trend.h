@@ -6,6 +6,9 @@
 
 #include "leakhunt/base.h"
 
+/* A moment that is not there. */
+#define LH_NEVER_S (-1.0)
+
 /* Values in bytes, times in seconds from the first sample. Ascending times, count >= 2. */
 struct lh_series {
 	const double *seconds;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* At and below: no leak. Between that and least_leak_probability(): undecided. */
+/* At and below: no leak, of many samples. Between that and least_leak_probability(): undecided. */
 static const double NONE_PROBABILITY = 0.2;
 
 /* A fall of more than this share of the whole range means up and down rather than up. */
@@ -50,6 +50,11 @@ bool lh_growth_is_suspect(const struct lh_growth *growth)
 	if (lh_verdict_is_rising(growth->verdict))
 		return true;
 	return growth->verdict == LH_VERDICT_UNDECIDED && growth->growth_bytes >= (int64_t)LH_GROWTH_MIN_BYTES;
+}
+
+bool lh_selection_leaks(const struct lh_selection *selection, double probability)
+{
+	return selection->total.verdict == LH_VERDICT_LEAK && selection->total.probability >= probability;
 }
 
 const struct lh_growth *lh_selection_suspect(const struct lh_selection *selection)
@@ -254,10 +259,13 @@ static bool excludes_zero(const struct lh_judgement *judgement, double sign)
 }
 
 /* The rate is then that of what came after the rise. */
-static struct lh_error *take_rate_from(struct lh_series series, size_t start, struct lh_judgement *ret)
+static struct lh_error *take_rate_from(struct lh_series series, const struct lh_trend *whole, size_t start,
+				       struct lh_judgement *ret)
 {
 	struct lh_trend trend;
 	struct lh_series rest = series_from(series, start);
+	double rest_s = series.seconds[series.count - 1] - series.seconds[start];
+	ret->resolution = fmax((double)LH_GROWTH_MIN_BYTES, whole->tolerance) / fmax(rest_s, 1e-9);
 	if (rest.count < 3)
 		return NULL;
 	LH_TRY(lh_trend_measure(rest, &trend));
@@ -286,7 +294,7 @@ static struct lh_error *judge_ended_rise(struct lh_series series, const struct l
 	double rose_s = series.seconds[trend->last_rise_at] - series.seconds[0];
 	struct words grown = bytes_in_words(trend->last - trend->first);
 	ret->plateau_start_s = series.seconds[trend->last_rise_at];
-	LH_TRY(take_rate_from(series, trend->last_rise_at, ret));
+	LH_TRY(take_rate_from(series, trend, trend->last_rise_at, ret));
 	if (excludes_zero(ret, 1) && ret->slope * (trend->span_s - rose_s) >= (double)LH_GROWTH_MIN_BYTES)
 		say_verdict(ret, LH_VERDICT_PLATEAU, "rose by %s, and levels off: %s/h lately", grown.text,
 			    bytes_in_words(ret->slope * 3600).text);
@@ -402,33 +410,95 @@ static struct lh_error *take_rate(const struct evidence *evidence, struct lh_jud
 	return NULL;
 }
 
-/* A short series looks straighter than it is: bounded memory is called a leak early, unless more is asked for. */
+/*
+ * A short series looks straighter than it is: bounded memory is called a leak early, unless more is asked for. Of very
+ * few samples none but the straightest is one, and its probability says what that is worth.
+ */
 static double least_leak_probability(size_t count)
 {
-	return count < 80 ? 0.9 : 0.8;
+	static const double NEAR_MOST = 0.99;
+	return count < 80 ? fmin(0.9, NEAR_MOST * lh_evidence_most(count)) : 0.8;
 }
 
-static struct lh_error *judge_curve(struct lh_series series, const struct lh_trend *whole, struct lh_judgement *ret)
+/* What is known of the part that decides, which may begin later than the whole. */
+static struct lh_circumstances circumstances_from(const struct lh_circumstances *about, struct lh_series whole,
+						  size_t start)
+{
+	struct lh_circumstances part = *about;
+	if (part.age_s >= 0)
+		part.age_s += whole.seconds[start] - whole.seconds[0];
+	if (part.counters)
+		part.counters += start;
+	return part;
+}
+
+/* Names what beside the curve speaks for a leak that is one, and against one that is not decided. */
+static void append_evidence(struct lh_judgement *judgement)
+{
+	const struct lh_evidence_row *row = lh_evidence_main(judgement->evidence);
+	bool is_named = row && (judgement->verdict == LH_VERDICT_LEAK) == (row->weight > 0);
+	size_t length = strlen(judgement->reason);
+	if (is_named && length + strlen(row->text) + sizeof("; ") <= sizeof(judgement->reason))
+		snprintf(judgement->reason + length, sizeof(judgement->reason) - length, "; %s", row->text);
+}
+
+/* Few samples show less: not all that stands still in them stays where it is. */
+static double most_none_probability(size_t count)
+{
+	static const double MANY = 80;
+	return NONE_PROBABILITY * fmin(1, pow((double)count / MANY, 0.25));
+}
+
+/* Whether the curve would be a leak, were there more of it, and nothing else speaks against one. */
+static bool is_only_early(const struct lh_judgement *judgement, double least)
+{
+	double beside = 0;
+	for (int i = LH_EVIDENCE_AGE + 1; i < LH_EVIDENCE_COUNT; i++)
+		beside += judgement->evidence[i].weight;
+	return beside >= 0 && judgement->evidence[LH_EVIDENCE_CURVE].weight >= log(least / (1 - least));
+}
+
+static void judge_early(const struct evidence *evidence, struct lh_judgement *ret)
+{
+	const struct lh_trend *trend = &evidence->trend;
+	ret->watch_more_ns = (uint64_t)(trend->span_s * 1e9);
+	say_verdict(ret, LH_VERDICT_GROWING,
+		    "rose in %zu of %zu intervals, by %s in %s; too few samples to tell a leak from a warm-up",
+		    trend->up_count, evidence->series.count - 1, bytes_in_words(trend->last - trend->first).text,
+		    time_in_words(trend->span_s).text);
+}
+
+static struct lh_error *judge_curve(struct lh_series series, const struct lh_circumstances *about,
+				    const struct lh_trend *whole, struct lh_judgement *ret)
 {
 	struct evidence evidence;
 	LH_TRY(gather_evidence(series, whole, &evidence));
 	LH_TRY(take_rate(&evidence, ret));
-	ret->probability = evidence.odds.probability;
+	struct lh_circumstances part = circumstances_from(about, series, evidence.start);
+	ret->probability = lh_evidence_weigh(evidence.series, &part, evidence.odds.probability, ret->evidence);
 	bool may_stand_still = ret->slope_low < -INTERVAL_SHARE * ret->slope;
-	if (ret->probability <= NONE_PROBABILITY)
+	if (ret->probability <= most_none_probability(evidence.series.count))
 		return judge_no_leak(&evidence, series, whole, ret);
-	if (ret->probability < least_leak_probability(evidence.series.count) || may_stand_still) {
+	double least = least_leak_probability(evidence.series.count);
+	if (!may_stand_still && ret->probability < least && is_only_early(ret, least)) {
+		judge_early(&evidence, ret);
+		return NULL;
+	}
+	if (ret->probability < least || may_stand_still) {
 		judge_between(&evidence, ret);
+		append_evidence(ret);
 		return NULL;
 	}
 	char what[160];
 	describe_leak(&evidence, whole, what, sizeof(what));
 	say_verdict(ret, LH_VERDICT_LEAK, "%s (probability: %s)", what, probability_in_words(ret->probability).text);
+	append_evidence(ret);
 	return NULL;
 }
 
 /* Judges a series without the bursts that hide the rest of it. */
-static struct lh_error *judge_without_bursts(struct lh_series series, struct lh_judgement *ret)
+static struct lh_error *judge_without_bursts(struct lh_series series, const struct lh_circumstances *about,
+					     struct lh_judgement *ret)
 {
 	LH_CLEANUP(lh_cleanup_free) double *values = calloc(series.count, sizeof(*values));
 	struct lh_trend trend;
@@ -440,7 +510,7 @@ static struct lh_error *judge_without_bursts(struct lh_series series, struct lh_
 	if (trend.max - trend.min < (double)LH_GROWTH_MIN_BYTES)
 		judge_small(&trend, series.count, ret);
 	else
-		LH_TRY(judge_curve(series, &trend, ret));
+		LH_TRY(judge_curve(series, about, &trend, ret));
 	if (burst > 0) {
 		size_t length = strlen(ret->reason);
 		snprintf(ret->reason + length, sizeof(ret->reason) - length, "; bursts of up to %s left out",
@@ -449,8 +519,19 @@ static struct lh_error *judge_without_bursts(struct lh_series series, struct lh_
 	return NULL;
 }
 
-struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
+/* What does not grow may do so at the upper end of its interval, or by too little for the time it was watched. */
+static void take_resolution(const struct lh_trend *trend, struct lh_judgement *judgement)
 {
+	double half_width = (judgement->slope_high - judgement->slope_low) / 2;
+	bool is_open = lh_verdict_is_rising(judgement->verdict) || judgement->verdict == LH_VERDICT_UNDECIDED;
+	double slowest =
+		fmax((double)LH_GROWTH_MIN_BYTES / trend->span_s, is_open ? half_width : judgement->slope_high);
+	judgement->resolution = fmax(judgement->resolution, slowest);
+}
+
+struct lh_error *lh_judge(struct lh_series series, const struct lh_circumstances *about, struct lh_judgement *ret)
+{
+	static const struct lh_circumstances nothing = {.age_s = LH_NEVER_S};
 	struct lh_trend trend;
 	LH_TRY(lh_trend_measure(series, &trend));
 	struct lh_judgement judgement = {
@@ -469,7 +550,8 @@ struct lh_error *lh_judge(struct lh_series series, struct lh_judgement *ret)
 	else if (series.count < LH_GROWTH_MODEL_MIN_SAMPLES)
 		judge_few(&trend, series.count, &judgement);
 	else
-		LH_TRY(judge_without_bursts(series, &judgement));
+		LH_TRY(judge_without_bursts(series, about ? about : &nothing, &judgement));
+	take_resolution(&trend, &judgement);
 	*ret = judgement;
 	return NULL;
 }

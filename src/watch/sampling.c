@@ -243,6 +243,16 @@ static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
 	sampling->ceilings_ns = now_ns;
 }
 
+/* A walk reads the whole heap: the first sample, each whose number is a power of two, and the last are worth it. */
+static void read_use(const struct lh_sampling *sampling, struct lh_sample *ret)
+{
+	enum { SECOND_LOOK = 8 };
+	size_t count = sampling->sample_count;
+	bool is_due = !count || sampling->is_last || (count >= SECOND_LOOK && !(count & (count - 1)));
+	if (is_due && sampling->options.read_use)
+		ret->has_use = sampling->options.read_use(sampling->process, &ret->use);
+}
+
 struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 {
 	struct lh_sample sample LH_CLEANUP(lh_sample_deinit) = {
@@ -252,6 +262,7 @@ struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 	};
 	LH_TRY(read_sample_regions(sampling, &sample));
 	read_facts(sampling, &sample);
+	read_use(sampling, &sample);
 	take_count(sampling, &sample);
 	size_t loss_count = sample.list.skipped_lines + sample.list.dropped_regions;
 	if (loss_count)

@@ -39,7 +39,7 @@ static double random_normal(uint64_t *seed)
 static enum lh_verdict verdict_of(const struct made_series *made)
 {
 	struct lh_judgement judgement;
-	assert_success(lh_judge(view(made), &judgement));
+	assert_success(lh_judge(view(made), NULL, &judgement));
 	assert_true(judgement.reason[0] != '\0');
 	assert_true((judgement.watch_more_ns > 0) ==
 		    (judgement.verdict == LH_VERDICT_UNDECIDED || judgement.verdict == LH_VERDICT_GROWING));

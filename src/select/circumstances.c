@@ -1,0 +1,173 @@
+/*
+ * circumstances: what tracks and samples tell of a process beside the curve of its memory: its age, mappings of fixed
+ * size that fill, what its allocators said, how often a heap was collected. Input: a selector. Output: figures without
+ * judgement.
+ */
+#include "circumstances.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Field 22 of /proc/PID/stat counts in USER_HZ, 100 a second on all that leakhunt runs on (proc(5)). */
+static const double TICKS_PER_S = 100;
+
+double lh_process_age_s(const struct lh_selector *selector)
+{
+	if (!selector->start_ticks || !selector->first_uptime_ns)
+		return LH_NEVER_S;
+	double age_s = (double)selector->first_uptime_ns / 1e9 - (double)selector->start_ticks / TICKS_PER_S;
+	return fmax(age_s, 0);
+}
+
+static double steps_at(const struct lh_steps *steps, size_t moment)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < steps->items.count && steps->items.items[i].moment <= moment; i++)
+		bytes = steps->items.items[i].bytes;
+	return (double)bytes;
+}
+
+/* ---------------------------------------------------------------- mappings of a fixed size */
+
+/* malloc maps ahead of what it hands out, and maps on when that is full. */
+static bool is_mapped_ahead(enum lh_region_kind kind)
+{
+	static const uint32_t kinds = LH_HEAP_KINDS & ~(UINT32_C(1) << LH_REGION_JVM);
+	return kinds >> kind & 1;
+}
+
+static bool keeps_its_size(const struct lh_steps *mapped)
+{
+	return mapped->items.count == 1 && mapped->items.items[0].moment == 0;
+}
+
+/* What grew in the second half of the moments in mappings of a fixed size. */
+struct filling {
+	double growth, shared_growth, empty;
+};
+
+static void add_filling(const struct lh_steps *used, const struct lh_steps *mapped, bool is_shared, size_t count,
+			struct filling *filling)
+{
+	double growth = steps_at(used, count - 1) - steps_at(used, count / 2);
+	if (growth <= 0)
+		return;
+	filling->growth += growth;
+	filling->shared_growth += is_shared ? growth : 0;
+	filling->empty += fmax(0, (double)lh_steps_last(mapped) - (double)lh_steps_last(used));
+}
+
+/* `all`: what grew in the second half in all. */
+static void take_filling(const struct filling *filling, double all, struct lh_series series,
+			 struct lh_circumstances *ret)
+{
+	double half_s = series.seconds[series.count - 1] - series.seconds[series.count / 2];
+	if (all <= 0 || filling->growth <= 0)
+		return;
+	ret->fixed_share = filling->growth / all;
+	ret->is_shared = filling->shared_growth > filling->growth / 2;
+	ret->full_s = filling->empty / (filling->growth / half_s);
+}
+
+static void gather_fixed_size(const struct lh_tracks *tracks, struct lh_series series, struct lh_circumstances *ret)
+{
+	struct filling filling = {0};
+	for (size_t i = 0; i < tracks->items.count; i++) {
+		const struct lh_track *track = &tracks->items.items[i];
+		if (lh_track_is_root(tracks, i) && keeps_its_size(&track->mapped) && !is_mapped_ahead(track->kind))
+			add_filling(&track->used, &track->mapped, track->is_shared, series.count, &filling);
+	}
+	take_filling(&filling, series.values[series.count - 1] - series.values[series.count / 2], series, ret);
+}
+
+/* ---------------------------------------------------------------- collectors */
+
+static const struct {
+	enum lh_region_kind kind;
+	const char *name;
+} collectors[] = {
+	{LH_REGION_V8, "V8's heap"},
+	{LH_REGION_GO, "Go's heap"},
+	{LH_REGION_JVM, "the JVM's heap"},
+};
+
+/* Falls of what a collector owns: by a twentieth of its range at least, and no mere pages. */
+static size_t count_collections(const uint64_t *bytes, size_t count)
+{
+	static const double FALL_SHARE = 0.05, FALL_MIN = 64 * 1024.0;
+	uint64_t least = bytes[0], most = bytes[0];
+	size_t falls = 0;
+	for (size_t i = 0; i < count; i++) {
+		least = lh_min_u64(least, bytes[i]);
+		most = lh_max_u64(most, bytes[i]);
+	}
+	double fall_min = fmax(FALL_SHARE * (double)(most - least), FALL_MIN);
+	for (size_t i = 1; i < count; i++)
+		falls += bytes[i] < bytes[i - 1] && (double)(bytes[i - 1] - bytes[i]) >= fall_min;
+	return falls;
+}
+
+static struct lh_error *gather_collector(const struct lh_tracks *tracks, enum lh_region_kind kind, const char *name,
+					 struct lh_series series, struct lh_circumstances *ret)
+{
+	struct lh_steps heap LH_CLEANUP(lh_steps_deinit) = {0};
+	LH_CLEANUP(lh_cleanup_free) uint64_t *bytes = calloc(series.count, sizeof(*bytes));
+	if (!bytes)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < tracks->items.count; i++) {
+		if (lh_track_is_root(tracks, i) && tracks->items.items[i].kind == kind)
+			LH_TRY(lh_steps_add(&heap, &tracks->items.items[i].used));
+	}
+	lh_steps_spread(&heap, series.count, bytes);
+	double first = (double)bytes[0], last = (double)bytes[series.count - 1];
+	double all = series.values[series.count - 1] - series.values[0];
+	if (all <= 0 || last - first < all / 2)
+		return NULL;
+	ret->collector = name;
+	ret->collected_first = first;
+	ret->collected_last = last;
+	ret->collection_count = count_collections(bytes, series.count);
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+static void gather_use(const struct lh_tracks *tracks, struct lh_circumstances *ret)
+{
+	const struct lh_use_look *first = &tracks->first_use, *last = &tracks->last_use;
+	if (!first->is_known || !last->is_known || first->sample == last->sample)
+		return;
+	ret->has_use = true;
+	ret->used_growth = (double)last->use.in_use_bytes - (double)first->use.in_use_bytes;
+	ret->heap_growth = (double)last->use.heap_bytes - (double)first->use.heap_bytes;
+	ret->all_growth = (double)last->used_bytes - (double)first->used_bytes;
+}
+
+void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_region_kind kind, bool is_shared,
+				const struct lh_steps *used, const struct lh_steps *mapped, struct lh_series series,
+				struct lh_circumstances *ret)
+{
+	struct filling filling = {0};
+	*ret = (struct lh_circumstances){.age_s = lh_process_age_s(selector)};
+	/* Allocators were asked for all of their memory: what they said holds for each part of it. */
+	if (lh_region_kind_is_heap(kind)) {
+		gather_use(&selector->tracks, ret);
+		ret->all_growth = ret->heap_growth;
+	}
+	if (!keeps_its_size(mapped) || is_mapped_ahead(kind))
+		return;
+	add_filling(used, mapped, is_shared, series.count, &filling);
+	take_filling(&filling, filling.growth, series, ret);
+}
+
+struct lh_error *lh_circumstances_gather(const struct lh_selector *selector, struct lh_series series,
+					 struct lh_circumstances *ret)
+{
+	struct lh_circumstances about = {.age_s = lh_process_age_s(selector)};
+	gather_fixed_size(&selector->tracks, series, &about);
+	gather_use(&selector->tracks, &about);
+	for (size_t i = 0; !about.collector && i < LH_ARRAY_COUNT(collectors); i++)
+		LH_TRY(gather_collector(&selector->tracks, collectors[i].kind, collectors[i].name, series, &about));
+	*ret = about;
+	return NULL;
+}
