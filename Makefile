@@ -299,9 +299,11 @@ check-kernels: ## test dumps on the kernels of three Debian releases, emulated (
 	$(Q)scripts/kernel-matrix.sh $(build) .build/$(config)-faults .build/samples $(KERNELS)
 
 # The matrices of confusions of histories made up, and of real processes.
-check-select: $(build)/unit/test_select_scenarios $(build)/unit/test_select_records ## print how often select's verdicts are right, on made-up and on recorded histories
+check-select: $(build)/unit/test_select_scenarios $(build)/unit/test_select_records $(build)/unit/test_select_series $(build)/unit/test_select_families ## print how often select's verdicts are right, on made-up and on recorded histories
 	$(Q)$(build)/unit/test_select_scenarios
 	$(Q)$(build)/unit/test_select_records
+	$(Q)LEAKHUNT_TIER=all $(build)/unit/test_select_series
+	$(Q)LEAKHUNT_TIER=all $(build)/unit/test_select_families
 .PHONY: check-select
 
 # One file without shared libraries, for any x86_64 Linux from 3.10 on. Names of users come from /etc/passwd
