@@ -8,10 +8,27 @@
 #include "sampling_options.h"
 #include "watching.h"
 
+#include <stdlib.h>
+
 enum { MOST_MAX = 1000 };
 
 #define SAVE_MIN_BYTES     (64 * LH_KIB)
 #define SAVE_DEFAULT_BYTES (64 * LH_MIB)
+
+/* Default of --leak-probability. */
+#define LEAK_PROBABILITY 0.95
+
+static struct lh_error *read_probability(const struct lh_arguments *arguments, double *ret)
+{
+	const char *text = lh_arguments_value(arguments, "leak-probability");
+	char *end;
+	if (!text)
+		return NULL;
+	*ret = strtod(text, &end);
+	if (end == text || *end || !(*ret >= 0.5 && *ret < 1))
+		return lh_error_create(LH_ERROR_USAGE, "option --leak-probability: must be at least 0.5 and below 1");
+	return NULL;
+}
 
 static struct lh_error *read_watch_settings(const struct lh_arguments *arguments, struct lh_watch_settings *ret)
 {
@@ -22,12 +39,14 @@ static struct lh_error *read_watch_settings(const struct lh_arguments *arguments
 		.save_path = lh_arguments_value(arguments, "save"),
 		.metrics_path = lh_arguments_value(arguments, "metrics"),
 		.on_leak = lh_arguments_value(arguments, "on-leak"),
+		.least_probability = LEAK_PROBABILITY,
 		.counter = lh_arguments_value(arguments, "counter"),
 		.is_json = lh_arguments_has(arguments, "json"),
 	};
 	const char *save_max = lh_arguments_value(arguments, "save-max");
 	LH_TRY(lh_arguments_duration(arguments, "interval", &settings.interval_ns));
 	LH_TRY(lh_arguments_duration(arguments, "for", &settings.for_ns));
+	LH_TRY(read_probability(arguments, &settings.least_probability));
 	LH_TRY(lh_sampling_max_stall(arguments, &settings.max_stall_ns));
 	LH_TRY(lh_arguments_u64(arguments, "top", 1, MOST_MAX, &settings.most));
 	if (save_max)
@@ -99,6 +118,9 @@ static const struct lh_option options[] = {
 	{.name = "on-leak",
 	 .argument = "COMMAND",
 	 .summary = "run COMMAND with sh once a verdict is leak, and wait for it; $LEAKHUNT_PID is the process"},
+	{.name = "leak-probability",
+	 .argument = "P",
+	 .summary = "run --on-leak from this probability of a leak on (default: 0.95)"},
 	{.name = "counter",
 	 .argument = "COMMAND",
 	 .summary = "run COMMAND with sh at each sample; it prints the work done so far"},

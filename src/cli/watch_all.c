@@ -191,8 +191,8 @@ static void run_commands(struct watch_all *watch)
 {
 	for (size_t i = 0; watch->settings->on_leak && i < watch->items.count; i++) {
 		struct followed *followed = &watch->items.items[i];
-		if (followed->sample_count < 2 || followed->selection.total.verdict != LH_VERDICT_LEAK ||
-		    followed->has_run_command)
+		if (followed->sample_count < 2 || followed->has_run_command ||
+		    !lh_selection_leaks(&followed->selection, watch->settings->least_probability))
 			continue;
 		followed->has_run_command = true;
 		lh_leak_command_run(watch->settings->on_leak, followed->identity.pid, &watch->is_partial);

@@ -155,7 +155,8 @@ static void act_process(struct watch *watch)
 	};
 	watched.has_forecast = lh_forecast_end(&watch->selection, &watched.forecast);
 	lh_metrics_update(settings->metrics_path, &watched, 1, &watch->has_lost_metrics, &watch->sampling.is_partial);
-	if (watch->selection.total.verdict != LH_VERDICT_LEAK || watch->has_run_command || !settings->on_leak)
+	if (!lh_selection_leaks(&watch->selection, settings->least_probability) || watch->has_run_command ||
+	    !settings->on_leak)
 		return;
 	watch->has_run_command = true;
 	lh_leak_command_run(settings->on_leak, watched.pid, &watch->sampling.is_partial);

@@ -16,6 +16,7 @@ struct lh_watch_settings {
 	const char *save_path;    /* NULL: no record */
 	const char *metrics_path; /* NULL: no metrics */
 	const char *on_leak;      /* NULL: nothing is run */
+	double least_probability; /* of a leak, for on_leak to run */
 	const char *counter;      /* NULL: nothing is counted */
 };
 

@@ -76,6 +76,17 @@ static void put_verdicts(struct lh_buffer *ret, const struct lh_watched *watched
 	}
 }
 
+static void put_probabilities(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
+{
+	put_family(ret, "leakhunt_leak_probability", NULL,
+		   "That private memory goes on growing without a bound, 0 to 1.");
+	for (size_t i = 0; i < count; i++) {
+		lh_buffer_puts(ret, "leakhunt_leak_probability");
+		put_process(ret, &watched[i]);
+		lh_buffer_printf(ret, "} %.4f\n", watched[i].selection->total.probability);
+	}
+}
+
 static void put_regions(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	put_family(ret, "leakhunt_suspect_region_bytes", "bytes", "Private memory of regions that are worth a dump.");
@@ -145,6 +156,7 @@ void lh_report_metrics(const struct lh_watched *watched, size_t count, struct lh
 	put_metric_sizes(ret, watched, count);
 	put_rates(ret, watched, count);
 	put_verdicts(ret, watched, count);
+	put_probabilities(ret, watched, count);
 	put_regions(ret, watched, count);
 	put_limits(ret, watched, count);
 	put_holdings(ret, watched, count, true);
