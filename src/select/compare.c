@@ -43,30 +43,53 @@ static uint64_t watch_more_ns(const struct lh_selection *after, double resolutio
 	return (uint64_t)((double)after->span_ns * (factor - 1)) + 1;
 }
 
-static enum lh_change classify_change(const struct lh_selection *before, const struct lh_comparison *comparison)
+/* Neither grows, by the model that judges each of them alone. */
+static bool does_not_grow(const struct lh_selection *selection)
+{
+	enum lh_verdict verdict = selection->total.verdict;
+	return !lh_verdict_is_rising(verdict) && verdict != LH_VERDICT_UNDECIDED;
+}
+
+static enum lh_change classify_change(const struct lh_selection *before, const struct lh_selection *after,
+				      const struct lh_comparison *comparison)
 {
 	double before_rate = comparison->before_bytes_per_hour;
 	if (comparison->difference_low_bytes_per_hour > 0)
 		return LH_CHANGE_FASTER;
-	if (before_rate <= 0 || before->total.verdict == LH_VERDICT_STEADY)
+	if (before_rate <= 0 || (does_not_grow(before) && does_not_grow(after)))
 		return LH_CHANGE_NO_GROWTH;
 	if (comparison->difference_high_bytes_per_hour >= 0)
 		return LH_CHANGE_NONE;
-	return comparison->after_bytes_per_hour <= RESOLVED_SHARE * before_rate ? LH_CHANGE_STOPPED : LH_CHANGE_SLOWER;
+	bool has_stopped = comparison->after_bytes_per_hour <= RESOLVED_SHARE * before_rate &&
+			   after->total.verdict != LH_VERDICT_LEAK;
+	return has_stopped ? LH_CHANGE_STOPPED : LH_CHANGE_SLOWER;
 }
 
 static void explain_change(struct lh_comparison *comparison)
 {
 	char before[LH_FORMAT_MAX], after[LH_FORMAT_MAX], resolution[LH_FORMAT_MAX], more[LH_FORMAT_MAX];
 	int length = snprintf(comparison->reason, sizeof(comparison->reason),
-			      "rate %s/h -> %s/h, different with %.1f %% confidence; resolution: better than %s/h",
+			      "rate %s/h -> %s/h, different with %s%.1f %% confidence; resolution: better than %s/h",
 			      lh_format_signed_bytes((int64_t)comparison->before_bytes_per_hour, before),
 			      lh_format_signed_bytes((int64_t)comparison->after_bytes_per_hour, after),
-			      floor(1000 * comparison->confidence) / 10,
+			      comparison->confidence > 0.999 ? "over " : "",
+			      floor(1000 * fmin(comparison->confidence, 0.999)) / 10,
 			      lh_format_bytes((uint64_t)comparison->resolution_bytes_per_hour, resolution));
 	if (comparison->watch_more_ns && length > 0 && (size_t)length < sizeof(comparison->reason))
 		snprintf(comparison->reason + length, sizeof(comparison->reason) - (size_t)length, ": watch %s more",
 			 lh_format_duration(comparison->watch_more_ns, more));
+}
+
+/*
+ * That the rates differ. Few samples may agree by accident, however little they scatter: n of them rise one after the
+ * other with a chance of 2^-(n - 1).
+ */
+static double confidence_of(double difference, double half_width, uint64_t sample_count)
+{
+	double most = 1 - pow(2, -(double)(sample_count - 1));
+	if (half_width <= 0)
+		return difference != 0 ? most : 0.5;
+	return fmin(most, 0.5 * erfc(-fabs(difference) / (half_width / Z_95) / M_SQRT2));
 }
 
 struct lh_error *lh_compare(const struct lh_selection *before, const struct lh_selection *after,
@@ -75,22 +98,20 @@ struct lh_error *lh_compare(const struct lh_selection *before, const struct lh_s
 	LH_TRY(check_compare(before, "before"));
 	LH_TRY(check_compare(after, "after"));
 	double before_half = half_width(&before->total), after_half = half_width(&after->total);
+	double least = (double)LH_GROWTH_MIN_BYTES * 3600e9 / (double)after->span_ns;
 	double half = sqrt(before_half * before_half + after_half * after_half);
 	struct lh_comparison comparison = {
 		.before_bytes_per_hour = before->total.rate_bytes_per_hour,
 		.after_bytes_per_hour = after->total.rate_bytes_per_hour,
-		.resolution_bytes_per_hour = after_half,
+		.resolution_bytes_per_hour = fmax(after_half, least),
 	};
 	double difference = comparison.after_bytes_per_hour - comparison.before_bytes_per_hour;
 	comparison.difference_low_bytes_per_hour = difference - half;
 	comparison.difference_high_bytes_per_hour = difference + half;
-	/* Two rates without any noise are known exactly. */
-	comparison.confidence = half > 0          ? 0.5 * erfc(-fabs(difference) / (half / Z_95) / M_SQRT2)
-				: difference != 0 ? 1
-						  : 0.5;
-	comparison.change = classify_change(before, &comparison);
-	comparison.watch_more_ns =
-		watch_more_ns(after, after_half, RESOLVED_SHARE * fmax(0, before->total.rate_bytes_per_hour));
+	comparison.confidence = confidence_of(difference, half, lh_min_u64(before->sample_count, after->sample_count));
+	comparison.change = classify_change(before, after, &comparison);
+	comparison.watch_more_ns = watch_more_ns(after, comparison.resolution_bytes_per_hour,
+						 RESOLVED_SHARE * fmax(0, before->total.rate_bytes_per_hour));
 	explain_change(&comparison);
 	*ret = comparison;
 	return NULL;
