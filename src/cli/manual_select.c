@@ -107,7 +107,8 @@ const struct lh_manual_section lh_manual_select[] = {
 	 "A region has start, end, perms, kind, inode, offset, device_major, device_minor, name and its figures "
 	 "(rss_bytes, "
 	 "...). Figures that are 0 are left out. \"holdings\" has what the process held beside "
-	 "mappings, \"left\" what was left below its limits, \"receipt\" what reading had cost. \"lost\" counts what "
+	 "mappings, \"left\" what was left below its limits, \"receipt\" what reading had cost, in_use_bytes and "
+	 "heap_bytes of some samples what the allocators said. \"lost\" counts what "
 	 "was not understood when the sample was taken. "
 	 "Lines "
 	 "that cannot be read, and those that rest on them, are skipped and counted. Records of format 1 are read."},
@@ -124,7 +125,8 @@ const struct lh_manual_section lh_manual_watch[] = {
 		    "beside mappings."},
 	{"HOW IT WATCHES", "watch reads the kernel's counters of the process (one small file) every second to every "
 			   "minute, and smaps only "
-			   "when these counters have moved. --on-leak runs a command with sh and waits for it. Only "
+			   "when these counters have moved. --on-leak runs a command with sh and waits for it, once "
+			   "the probability of a leak is that of --leak-probability. Only "
 			   "one leakhunt writes a "
 			   "record. Beyond --save-max every second sample is dropped."},
 	{NULL, NULL},

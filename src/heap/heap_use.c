@@ -3,6 +3,7 @@
  * Output: two sums, or nothing where they would not hold.
  */
 #include "leakhunt/heap.h"
+#include "leakhunt/limits.h"
 
 #define READ_MAX_BYTES (512 * LH_MIB)
 
@@ -15,7 +16,7 @@ static struct lh_error *walk_process(const struct lh_process *process, struct lh
 }
 
 /* Blocks that were torn while the process ran on are in no sum: then the sum says nothing. */
-static bool holds(const struct lh_heap *heap)
+static bool follows_all_allocators(const struct lh_heap *heap)
 {
 	size_t count;
 	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
@@ -35,7 +36,7 @@ bool lh_heap_read_use(const struct lh_process *process, struct lh_heap_use *ret)
 	if (error || status.anonymous_bytes > READ_MAX_BYTES)
 		return false;
 	error = walk_process(process, &heap);
-	if (error || !holds(heap))
+	if (error || !follows_all_allocators(heap))
 		return false;
 	const struct lh_heap_arena *arenas = lh_heap_arenas(heap, &count);
 	*ret = (struct lh_heap_use){0};

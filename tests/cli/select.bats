@@ -391,6 +391,15 @@ put_record() {
 	done
 }
 
+@test "what a verdict rests on" {
+	put_record record 1000 512 30
+	leakhunt select --from record --explain
+	[[ $output == *"verdict  leak"*"curve"*"30 samples, by their curve alone"*"age"*"of unknown age"* ]]
+	leakhunt select --from record --json
+	jq -e '([.evidence[].weight] | add) as $logit | (1 / (1 + (-$logit | exp)) - .process.probability) | fabs < 1e-6' <<<"$output"
+	jq -e '.process.resolution_bytes_per_hour > 0 and ([.evidence[].kind] | index("curve") == 0)' <<<"$output"
+}
+
 @test "before and after a fix" {
 	put_record leaking 1000 512 20
 	put_record mended 9000 0 20
@@ -407,6 +416,13 @@ put_record() {
 	[ "$(leakhunt_json_change mended mended)" = "no growth" ]
 	leakhunt select --before leaking --after mended
 	[[ $output == *"growth   stopped: rate +30.0 MiB/h -> "* ]]
+	# Six samples in a row may rise by accident once in 32 times, however straight they are.
+	put_record few 1000 512 6
+	put_record few_mended 9000 0 6
+	leakhunt select --before few --after few_mended --json
+	jq -e '.change == "stopped" and .confidence == 1 - 1 / 32' <<<"$output"
+	leakhunt select --before few --after few_mended
+	[[ $output == *"different with 96.8 % confidence; resolution: better than "*"/h"* ]]
 	leakhunt select --before leaking
 	usage_error "go together"
 	leakhunt select --before leaking --after mended --from leaking
