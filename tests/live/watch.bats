@@ -33,7 +33,7 @@ openmetrics() {
 @test "a leak: a line a sample, a record, metrics, one command" {
 	start_sample heap_leak --auto 20
 	# shellcheck disable=SC2016 # expanded by the shell that leakhunt starts
-	watch "$SAMPLE_PID" -i 50ms --for 1500ms --save record --metrics metrics.prom \
+	watch "$SAMPLE_PID" -i 50ms --for 5s --save record --metrics metrics.prom \
 		--on-leak 'echo "$LEAKHUNT_PID" >>fired'
 	[ "$status" -eq 0 ]
 	[ "$(cat fired)" = "$SAMPLE_PID" ]
@@ -41,6 +41,7 @@ openmetrics() {
 	openmetrics metrics.prom >metrics
 	jq -es --arg pid "$SAMPLE_PID" 'all(.pid == $pid and .command == "heap_leak")' metrics
 	jq -es 'map(select(.name == "leakhunt_verdict" and .value == 1)) | length == 1 and .[0].verdict == "leak"' metrics
+	jq -es 'map(select(.name == "leakhunt_leak_probability")) | length == 1 and .[0].value >= 0.95' metrics
 	jq -es 'map(select(.bound)) | map({(.bound): .value}) | add | .low <= .middle and .middle <= .high' metrics
 	samples=$(jq -s 'map(select(.name == "leakhunt_samples")) | .[0].value' metrics)
 	[ "$("$LEAKHUNT" select --from record --json | jq .samples)" -eq "$samples" ]
@@ -296,6 +297,18 @@ has_lines() {
 	END
 	[[ $(series leakhunt_verdict) == *'verdict="leak"'* ]]
 	promtool test rules test.yml
+}
+
+@test "--leak-probability: the alarm waits for it" {
+	start_sample heap_leak --auto 20
+	watch "$SAMPLE_PID" -i 50ms --for 5s --on-leak 'echo >>early' --leak-probability 0.5
+	[ "$(wc -l <early)" -eq 1 ]
+	# Less than a hundred samples are never that sure.
+	watch "$SAMPLE_PID" -i 50ms --for 2s --on-leak 'echo >>late' --leak-probability 0.99999
+	[ ! -e late ]
+	watch "$SAMPLE_PID" --leak-probability 1
+	[ "$status" -eq 64 ]
+	[[ $stderr == *"--leak-probability: must be at least 0.5 and below 1"* ]]
 }
 
 @test "--on-leak waits for a leak: growing is none" {
