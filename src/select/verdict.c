@@ -191,6 +191,14 @@ struct evidence {
 	size_t start; /* of it in the whole series */
 };
 
+/* Before a leak that began late. */
+static double flat_time_s(const struct evidence *evidence, const struct lh_trend *whole)
+{
+	if (evidence->start)
+		return whole->span_s - evidence->trend.span_s;
+	return evidence->series.seconds[evidence->trend.first_rise_at - 1] - evidence->series.seconds[0];
+}
+
 static void describe_leak(const struct evidence *evidence, const struct lh_trend *whole, char *ret, size_t size)
 {
 	const struct lh_trend *trend = &evidence->trend;
@@ -200,7 +208,7 @@ static void describe_leak(const struct evidence *evidence, const struct lh_trend
 			 bytes_in_words(whole->max - whole->min).text, grown.text, time_in_words(trend->span_s).text);
 	else if (evidence->start || (trend->first_rise_at > evidence->series.count / 5 && trend->drawdown <= 0))
 		snprintf(ret, size, "flat for %s, then rose by %s, and still does",
-			 time_in_words(whole->span_s - trend->span_s * (evidence->start ? 1 : 0)).text, grown.text);
+			 time_in_words(flat_time_s(evidence, whole)).text, grown.text);
 	else if (trend->drawdown > FALL_SHARE * (trend->max - trend->min))
 		snprintf(ret, size, "goes up and down by %s, but its floor rises, by %s/h",
 			 bytes_in_words(trend->drawdown).text, bytes_in_words(trend->slope * 3600).text);
