@@ -14,9 +14,13 @@ enum { DATA_PIECE_WORDS = 8192, OVERHEAD = 16 };
 #define MODULE_DATA_MAX (64 * LH_MIB)
 
 const struct lh_object_family *const lh_object_families[] = {
-	&lh_family_openssl, &lh_family_openssl_provider, &lh_family_zlib,          &lh_family_glib,
-	&lh_family_libxml2, &lh_family_sqlite,           &lh_family_curl,          &lh_family_expat,
-	&lh_family_pcre2,   &lh_family_gnutls,           &lh_family_openssl_named, NULL,
+	&lh_family_openssl,       &lh_family_openssl_provider,
+	&lh_family_zlib,          &lh_family_glib,
+	&lh_family_libxml2,       &lh_family_sqlite,
+	&lh_family_curl,          &lh_family_expat,
+	&lh_family_pcre2,         &lh_family_gnutls,
+	&lh_family_redis,         &lh_family_postgresql,
+	&lh_family_openssl_named, NULL,
 };
 
 /* ---------------------------------------------------------------- reading */

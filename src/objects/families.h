@@ -16,6 +16,8 @@ extern const struct lh_object_family lh_family_glib;
 extern const struct lh_object_family lh_family_gnutls;
 extern const struct lh_object_family lh_family_libxml2;
 extern const struct lh_object_family lh_family_pcre2;
+extern const struct lh_object_family lh_family_postgresql;
+extern const struct lh_object_family lh_family_redis;
 extern const struct lh_object_family lh_family_sqlite;
 
 #endif

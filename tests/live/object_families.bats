@@ -6,6 +6,8 @@
 
 teardown() {
 	stop_samples
+	[ -z "${SERVER_PID:-}" ] || kill "$SERVER_PID" 2>/dev/null || true
+	[ -z "${FOLDER:-}" ] || rm -rf "$FOLDER"
 }
 
 # summarize OPERAND ARGS...: the summary as JSON, in SUMMARY.
@@ -100,4 +102,85 @@ start_copy() {
 	summarize "$SAMPLE_PID"
 	bytes=$(jq '.objects[] | select(.name == "deflate state") | .bytes' <<<"$SUMMARY")
 	assert_between $((50 * $(truth deflate_bytes) * 99 / 100)) "$bytes" $((50 * $(truth deflate_bytes) * 101 / 100))
+}
+
+# ---------------------------------------------------------------- servers
+
+answers_redis() {
+	redis-cli -s "$BATS_TEST_TMPDIR/redis" ping | grep -q PONG
+}
+
+@test "Redis: strings in their objects, not the deleted, live and in a dump" {
+	command -v redis-server >/dev/null || skip "redis-server is not installed"
+	local operand
+	redis-server --port 0 --unixsocket "$BATS_TEST_TMPDIR/redis" --save "" --dir "$BATS_TEST_TMPDIR" >/dev/null 3>&- &
+	SERVER_PID=$!
+	wait_until 100 answers_redis
+	seq 30000 | sed 's/.*/SET key:& text-of-the-value-&/' | redis-cli -s "$BATS_TEST_TMPDIR/redis" --pipe >/dev/null
+	seq 10000 | sed 's/.*/DEL key:&/' | redis-cli -s "$BATS_TEST_TMPDIR/redis" --pipe >/dev/null
+	[ "$(redis-cli -s "$BATS_TEST_TMPDIR/redis" dbsize)" = 20000 ]
+	"$LEAKHUNT" dump "$SERVER_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	# Redis has some such objects for answers that it gives often.
+	for operand in "$SERVER_PID" "$BATS_TEST_TMPDIR/dump"; do
+		summarize "$operand"
+		assert_between 20000 "$(counted Redis "string in its object")" 20100
+	done
+}
+
+as_postgres() {
+	runuser -u postgres -- "$@"
+}
+
+answers_postgres() {
+	as_postgres psql -h "$FOLDER" -At -c "select 1" postgres >/dev/null 2>&1
+}
+
+has_contexts() {
+	grep -q '^END$' "$FOLDER/out"
+}
+
+# All that the backend itself says of contexts which its next query does not make anew.
+assert_contexts() {
+	local name count bytes compared=0 wrong=0
+	while IFS='|' read -r name count bytes; do
+		compared=$((compared + 1))
+		[ "$(counted PostgreSQL "$name")" = "$count" ] && [ "$(jq --arg name "$name" \
+			'[.objects[] | select(.kind == "PostgreSQL" and .name == $name) | .bytes] | add' <<<"$SUMMARY")" = "$bytes" ] && continue
+		echo "$name: $count of $bytes bytes"
+		wrong=1
+	done < <(grep -E '^(CachedPlan(Query|Source)|CacheMemoryContext|Prepared Queries|index info|TopMemoryContext|Timezones|Type information cache|Relcache by OID)[|]' "$FOLDER/out")
+	[ "$wrong" = 0 ]
+	[ "$compared" -ge 8 ]
+}
+
+@test "PostgreSQL: memory contexts of a backend, by name, as it says itself" {
+	local binaries input operand
+	binaries=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort | tail -n 1)
+	[ -x "$binaries/initdb" ] || skip "PostgreSQL is not installed"
+	[ "$(id -u)" = 0 ] || skip "needs root, to become postgres"
+	FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/leakhunt-pg.XXXXXX")
+	chown postgres "$FOLDER"
+	as_postgres "$binaries/initdb" -N -A trust -D "$FOLDER/data" >/dev/null
+	as_postgres "$binaries/postgres" -D "$FOLDER/data" -k "$FOLDER" -c listen_addresses= >/dev/null 2>&1 3>&- &
+	wait_until 300 answers_postgres
+	SERVER_PID=$(head -n 1 "$FOLDER/data/postmaster.pid")
+	mkfifo "$FOLDER/in"
+	psql -U postgres -h "$FOLDER" -At postgres <"$FOLDER/in" >"$FOLDER/out" 2>&1 3>&- &
+	exec {input}>"$FOLDER/in"
+	{
+		echo "select pg_backend_pid();"
+		seq 150 | sed "s/.*/prepare p& as select &, relname from pg_class where oid = \$1;/"
+		echo "execute p1(1);"
+		echo "select name, count(*), sum(total_bytes) from pg_backend_memory_contexts group by 1;"
+		echo "select 'END';"
+	} >&"$input"
+	wait_until 300 has_contexts
+	summarize "$(head -n 1 "$FOLDER/out")"
+	assert_contexts
+	"$LEAKHUNT" dump "$(head -n 1 "$FOLDER/out")" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	summarize "$BATS_TEST_TMPDIR/dump"
+	assert_contexts
+	exec {input}>&-
+	kill -INT "$SERVER_PID"
+	wait
 }
