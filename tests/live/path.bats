@@ -109,6 +109,54 @@ time.sleep(120)' >truth.txt 3>&- &
 	kill "$child"
 }
 
+# An unbounded cache that fills by itself, until "stop"; "step N" adds N. Each command is answered with the entries.
+CACHE='
+import functools, select, sys
+@functools.lru_cache(maxsize=None)
+def quote(number):
+    return "quote-%d;currency=EUR;state=cached" % number
+count, fills = 0, True
+print(count, flush=True)
+while True:
+    line = sys.stdin.readline().split() if not fills or select.select([sys.stdin], [], [], 0.005)[0] else []
+    fills = fills and not line
+    for _ in range(40 if fills else int(line[1]) if len(line) > 1 else 0):
+        quote(count)
+        count += 1
+    if line:
+        print(count, flush=True)
+'
+
+start_cache() {
+	mkfifo input
+	python3 -c "$CACHE" <input >truth.txt 3>&- &
+	LOAD_PID=$! SAMPLE_PID=$!
+	exec {INPUT}>input
+	wait_until 100 has_lines 1
+}
+
+cache_command() {
+	local lines
+	lines=$(wc -l <truth.txt)
+	echo "$1" >&"$INPUT"
+	wait_until 100 has_lines $((lines + 1))
+}
+
+@test "CPython: a cache without bound: its cause, and two dumps by next: that show what was added" {
+	start_cache
+	read -r -a words <<<"$(next_words)"
+	[ "${words[*]}" = "dump $LOAD_PID --region heap" ]
+	[ "$(jq -r '.regions[0].cause' selection.json)" = python-pools ]
+	cache_command stop
+	"$LEAKHUNT" "${words[@]}" -o first.core >/dev/null
+	cache_command "step 20000"
+	"$LEAKHUNT" "${words[@]}" -o second.core >/dev/null
+	"$LEAKHUNT" strings first.core second.core --json >difference.json
+	[[ "$(jq -r '.templates[0].name' difference.json)" == *"quote-<n>;currency=EUR;state=cached"* ]]
+	jq -e '.templates[0].growth_count | . >= 19600 and . <= 20400' difference.json
+	exec {INPUT}>&-
+}
+
 @test "without -o the next free name is taken and said, and nothing is overwritten" {
 	start_sample heap_leak
 	"$LEAKHUNT" dump "$SAMPLE_PID" --json 2>errors >first.json
