@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "families.h"
+#include "history_families.h"
 #include "select/verdict.h"
 
 #include <inttypes.h>
