@@ -117,6 +117,16 @@ struct lh_error *lh_leaks_find(struct lh_image *image, struct lh_symbols *symbol
 			       struct lh_leaks *ret) LH_NODISCARD;
 void lh_leaks_deinit(struct lh_leaks *leaks);
 
+/* ---------------------------------------------------------------- what groups own */
+
+/*
+ * lh_heap_group_blocks, and for the `most` groups with most bytes what they own: blocks that only they hold, directly
+ * or through others; and which groups pin free memory. The graph is made for it: some 40 bytes and 0.3 us a block.
+ * Where it cannot be made, because blocks are not aligned, groups have no owned bytes.
+ */
+struct lh_error *lh_graph_group_blocks(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
+				       size_t most, struct lh_heap_groups *ret) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- holders */
 
 enum lh_holder_shape {

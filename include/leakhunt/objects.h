@@ -118,6 +118,14 @@ struct lh_heap_group {
 	uint64_t bytes; /* usable, of the blocks themselves */
 	uint64_t example_addr;
 	uint64_t resident_bytes; /* of them, in memory: pages of large blocks may never have been touched */
+	/*
+	 * With all that only they hold, and what the allocator keeps between neighbors: what would be free without
+	 * them. 0: not asked for (lh_graph_group_blocks).
+	 */
+	uint64_t owned_count;
+	uint64_t owned_bytes;
+	uint64_t owned_resident_bytes;
+	uint64_t pinned_bytes; /* free, and on a page with its blocks, by their share of the page; likewise */
 };
 
 struct lh_heap_groups {
@@ -144,6 +152,10 @@ struct lh_error *lh_heap_group_chosen(struct lh_image *image, struct lh_symbols 
 /* The same for one block, which may be of any state: a single row. */
 struct lh_error *lh_heap_group_block(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 				     size_t chunk_index, struct lh_heap_groups *ret) LH_NODISCARD;
+/* Fills pinned_bytes. `rows`: of each block of the heap the index of its group; UINT16_MAX: none. */
+void lh_heap_find_pins(const struct lh_heap *heap, const uint16_t *rows, struct lh_heap_groups *groups);
+/* Rows by bytes, most first; those without blocks are dropped. */
+void lh_heap_groups_sort(struct lh_heap_groups *groups);
 void lh_heap_groups_deinit(struct lh_heap_groups *groups);
 
 /* ---------------------------------------------------------------- two moments of a heap */

@@ -167,9 +167,10 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
  * Schema "leakhunt/heap/1": path, pid (null: unknown), complete, totals{FIGURES}, allocators[{name, refused, partial,
  * lost_bytes, checked, failed, first_failure, note, blocks}], arenas[{allocator, role, kind, addr, FIGURES}],
  * findings[{kind, allocator, bytes, arenas}], groups[{basis (lh_group_basis_name), kind, name, detail, count, bytes,
- * example_addr}], sizes[{size_max_bytes (null: no bound), FIGURES by state}], receipt (null: a file) as `dump --json`
- * has it. FIGURES: mapped_bytes, resident_bytes, used_resident_bytes, used_bytes, used_blocks, cached_..., free_...,
- * overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
+ * owned_count, owned_bytes, owned_resident_bytes (null: not found), pinned_bytes, example_addr}], sizes[{size_max_bytes
+ * (null: no bound), FIGURES by state}], receipt (null: a file) as `dump --json` has it. FIGURES: mapped_bytes,
+ * resident_bytes, used_resident_bytes, used_bytes, used_blocks, cached_..., free_..., overhead_bytes, free_page_bytes,
+ * free_resident_bytes, returnable_bytes.
  */
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
 

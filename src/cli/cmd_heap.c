@@ -3,6 +3,7 @@
  */
 #include "command.h"
 #include "heap_diff.h"
+#include "leakhunt/graph.h"
 #include "leakhunt/heap.h"
 #include "manual.h"
 #include "still_image.h"
@@ -10,7 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { TOP_DEFAULT = 20, TOP_MOST = 100000 };
+/* Of larger heaps what groups own is found only on request: it takes as long as all the rest. */
+enum { TOP_DEFAULT = 20, TOP_MOST = 10000, OWNED_BLOCKS_MAX = 1 << 20 };
 
 static struct lh_error *parse_mode(const struct lh_arguments *arguments, enum lh_dump_mode *ret)
 {
@@ -74,10 +76,12 @@ static void heap_answer_deinit(struct heap_answer *answer)
 	lh_cleanup_image(&answer->image);
 }
 
-static struct lh_error *find_answer(struct heap_answer *answer)
+static struct lh_error *find_answer(struct heap_answer *answer, bool has_owned, size_t top)
 {
 	LH_TRY(lh_heap_judge(answer->heap, &answer->findings));
 	LH_TRY(lh_symbols_open(answer->image, NULL, &answer->symbols));
+	if (has_owned || lh_heap_chunk_count(answer->heap) <= OWNED_BLOCKS_MAX)
+		return lh_graph_group_blocks(answer->image, answer->symbols, answer->heap, top, &answer->groups);
 	return lh_heap_group_blocks(answer->image, answer->symbols, answer->heap, &(struct lh_objects_options){0},
 				    &answer->groups);
 }
@@ -96,7 +100,7 @@ static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_
 	*ret_status = lh_heap_status(answer.heap);
 	if (lh_arguments_has(arguments, "list"))
 		return list_blocks(answer.heap);
-	LH_TRY(find_answer(&answer));
+	LH_TRY(find_answer(&answer, lh_arguments_has(arguments, "owned"), top));
 	struct lh_heap_report report = {
 		.image = answer.image,
 		.heap = answer.heap,
@@ -118,6 +122,8 @@ static const struct lh_option options[] = {
 	 .argument = "TIME",
 	 .summary = "copy the process again after TIME, and show what grew, as of two dumps"},
 	{.name = "top", .argument = "N", .summary = "show at most N arenas and N groups (default: 20)"},
+	{.name = "owned",
+	 .summary = "find what groups own also in heaps of more than a million blocks, within seconds"},
 	{.name = "list",
 	 .letter = 'l',
 	 .summary = "print one line per block instead: address, usable bytes, state, allocator"},

@@ -24,6 +24,18 @@ const struct lh_manual_section lh_manual_heap[] = {
 	 "with the same function or table at the same place are mostly of one type.\n\n"
 	 "* content\nText, by its first bytes, or zeros.\n\n"
 	 "* size\nNothing was recognized."},
+	{"OWNED",
+	 "What would be free if the blocks of the group were: they themselves, all that only they point to, directly "
+	 "or "
+	 "through other blocks, and the allocator's headers. RESIDENT is what of it is in memory. Groups may own each "
+	 "other's blocks, so OWNED does not add up. Pointers from stacks, registers and blocks that nothing points to "
+	 "do "
+	 "not count where a variable leads to a block as well. Objects of Java and V8 have only their own bytes.\n\n"
+	 "It is found for the groups that are shown, in heaps of more than a million blocks only with --owned."},
+	{"PINNED",
+	 "An allocator gives back whole pages at least. A page with one block in use stays, with all that is free on "
+	 "it. "
+	 "The line names the groups whose blocks keep most of such free memory, each by its share of the page."},
 	{"TWO MOMENTS",
 	 "MORE and BYTES say by how much a group grew. Its blocks at the later moment are NEW (no block in use of "
 	 "that size began at that address before), CHANGED (one did, with other bytes: it was written to, or freed and "

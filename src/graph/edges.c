@@ -1,6 +1,7 @@
 /*
- * edges: pointers between reachable blocks, block by block. Input: a marked graph. Output: targets of each block, and
- * words of roots that lead to blocks. Pointers of a block to itself, and repeats in a row, are left out.
+ * edges: pointers between blocks, block by block. Input: a marked graph. Output: targets of each reachable block (of
+ * lost ones, too, on request), and words of roots that lead to blocks. Pointers of a block to itself, and repeats in a
+ * row, are left out.
  */
 #include "holders.h"
 
@@ -27,12 +28,18 @@ struct edge_search {
 };
 
 /* Candidates leave the ring in the order of their blocks. */
+static inline bool has_edges(const struct lh_holders *holders, uint32_t chunk)
+{
+	return holders->has_lost ? lh_graph_is_node(holders->graph, chunk)
+				 : lh_graph_is_reachable(holders->graph, chunk);
+}
+
 static struct lh_error *add_edge(struct edge_search *search, const struct edge_candidate *candidate)
 {
 	struct lh_holders *holders = search->holders;
 	const struct lh_graph *graph = holders->graph;
 	uint32_t target = lh_graph_line_chunk(graph, candidate->line, candidate->word);
-	if (target == LH_NO_CHUNK || target == candidate->from || !lh_graph_is_reachable(graph, target))
+	if (target == LH_NO_CHUNK || target == candidate->from || !has_edges(holders, target))
 		return NULL;
 	if (!lh_graph_is_start(graph, candidate->line, candidate->word) &&
 	    !lh_graph_is_interior(graph, target, candidate->word, candidate->at, candidate->before))
@@ -168,7 +175,7 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 	search->latest = LH_NO_CHUNK;
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		search->from = (uint32_t)i;
-		if (!lh_graph_is_reachable(graph, i))
+		if (!has_edges(holders, (uint32_t)i))
 			continue;
 		LH_TRY(lh_graph_visit_block(graph, search->from, find_candidates, search));
 		if (holders->to.count > UINT32_MAX)

@@ -23,6 +23,7 @@ struct lh_root_group {
 
 struct lh_holders {
 	const struct lh_graph *graph;
+	bool has_lost; /* edges of blocks that cannot be reached are wanted, too */
 	/* Of each block, reachable or not, and of each root group: its targets are to[first[i], first[i + 1]). */
 	uint32_t *first;
 	LH_VEC(uint32_t) to;
@@ -68,6 +69,16 @@ static inline uint64_t lh_holders_size(const struct lh_holders *holders, uint32_
 struct lh_error *lh_holders_init(const struct lh_graph *graph, struct lh_symbols *symbols,
 				 struct lh_holders *ret) LH_NODISCARD;
 void lh_holders_deinit(struct lh_holders *holders);
+
+/* What the blocks of one group own: themselves, and all that could not be reached without them. */
+struct lh_owned {
+	uint64_t count;
+	uint64_t bytes; /* with what the allocator keeps between neighbors */
+	uint64_t resident_bytes;
+};
+/* owned: of `row_count` groups. `rows`: of each block its group; UINT16_MAX: none. Fills ret[row_count]. */
+struct lh_error *lh_graph_find_owned(const struct lh_graph *graph, const uint16_t *rows, size_t row_count,
+				     struct lh_owned *ret) LH_NODISCARD;
 
 uint64_t lh_graph_cpu_ns(void);
 

@@ -163,7 +163,8 @@ static void take_found(void *context, const struct lh_found_object *object)
 	    object->addr - chunk.addr > OBJECT_OFFSET_MAX || grouping->typed[index / 64] >> index % 64 & 1)
 		return;
 	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
-	struct lh_heap_group wanted = {LH_GROUP_TYPE, object->kind, object->name, object->detail, 0, 0, 0, 0};
+	struct lh_heap_group wanted = {
+		.basis = LH_GROUP_TYPE, .kind = object->kind, .name = object->name, .detail = object->detail};
 	grouping->error = count_group_block(grouping, &wanted, index, &chunk);
 }
 
@@ -315,18 +316,18 @@ static struct lh_error *group_block(struct grouping *grouping, size_t index, con
 		lh_image_read(grouping->image, chunk->addr, head.bytes, lh_min_u64(chunk->size_bytes, HEAD_BYTES));
 	const char *content;
 	if (describe_by_pointer(grouping, head.words, length / 8, name, sizeof(name))) {
-		struct lh_heap_group wanted = {LH_GROUP_POINTER, "", name, "", 0, 0, 0, 0};
+		struct lh_heap_group wanted = {.basis = LH_GROUP_POINTER, .kind = "", .name = name, .detail = ""};
 		return count_group_block(grouping, &wanted, index, chunk);
 	}
 	content = name_content(head.bytes, length);
 	if (content) {
-		struct lh_heap_group wanted = {LH_GROUP_CONTENT, "", content, "", 0, 0, 0, 0};
+		struct lh_heap_group wanted = {.basis = LH_GROUP_CONTENT, .kind = "", .name = content, .detail = ""};
 		return count_group_block(grouping, &wanted, index, chunk);
 	}
 	bool is_small = chunk->size_bytes <= 1024;
 	uint64_t most = is_small ? chunk->size_bytes : UINT64_C(1) << (64 - __builtin_clzll(chunk->size_bytes - 1));
 	snprintf(name, sizeof(name), "%s%s", is_small ? "" : "up to ", lh_format_bytes(most, size));
-	struct lh_heap_group wanted = {LH_GROUP_SIZE, "", name, "", 0, 0, 0, 0};
+	struct lh_heap_group wanted = {.basis = LH_GROUP_SIZE, .kind = "", .name = name, .detail = ""};
 	return count_group_block(grouping, &wanted, index, chunk);
 }
 
@@ -374,14 +375,21 @@ static struct lh_error *begin_grouping(struct grouping *grouping)
 	if (!grouping->typed)
 		return lh_error_no_memory();
 	LH_TRY(list_module_ranges(grouping));
-	return push_group_row(grouping->groups, (struct lh_heap_group){LH_GROUP_SIZE, "", "others", "", 0, 0, 0, 0});
+	return push_group_row(
+		grouping->groups,
+		(struct lh_heap_group){.basis = LH_GROUP_SIZE, .kind = "", .name = "others", .detail = ""});
 }
 
-static void end_grouping(struct lh_heap_groups *groups, struct lh_heap_groups *ret)
+void lh_heap_groups_sort(struct lh_heap_groups *groups)
 {
 	lh_vec_sort(&groups->rows, compare_groups);
 	while (groups->rows.count && !groups->rows.items[groups->rows.count - 1].count)
 		groups->rows.count--;
+}
+
+static void end_grouping(struct lh_heap_groups *groups, struct lh_heap_groups *ret)
+{
+	lh_heap_groups_sort(groups);
 	*ret = *groups;
 	*groups = (struct lh_heap_groups){0};
 }

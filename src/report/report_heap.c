@@ -147,8 +147,9 @@ static void put_findings(const struct lh_heap_report *report, struct lh_buffer *
 /* ---------------------------------------------------------------- groups */
 
 static const struct lh_column group_columns[] = {
-	{"BYTES", LH_COLUMN_RIGHT}, {"SHARE", LH_COLUMN_RIGHT},  {"BLOCKS", LH_COLUMN_RIGHT}, {"EACH", LH_COLUMN_RIGHT},
-	{"BY", LH_COLUMN_LEFT},     {"EXAMPLE", LH_COLUMN_LEFT}, {"WHAT", LH_COLUMN_REST},
+	{"OWNED", LH_COLUMN_RIGHT}, {"RESIDENT", LH_COLUMN_RIGHT}, {"BYTES", LH_COLUMN_RIGHT},
+	{"SHARE", LH_COLUMN_RIGHT}, {"BLOCKS", LH_COLUMN_RIGHT},   {"EACH", LH_COLUMN_RIGHT},
+	{"BY", LH_COLUMN_LEFT},     {"EXAMPLE", LH_COLUMN_LEFT},   {"WHAT", LH_COLUMN_REST},
 };
 
 static void add_group_row(struct lh_table *table, const struct lh_heap_group *group, uint64_t total_bytes)
@@ -156,6 +157,8 @@ static void add_group_row(struct lh_table *table, const struct lh_heap_group *gr
 	char count[LH_FORMAT_MAX];
 	struct lh_buffer what LH_CLEANUP(lh_buffer_deinit) = {0};
 	lh_table_row(table, LH_ROW_PLAIN);
+	lh_table_cell_bytes(table, group->owned_bytes);
+	lh_table_cell_bytes(table, group->owned_resident_bytes);
 	lh_table_cell_bytes(table, group->bytes);
 	lh_table_cell(table, "%.1f %%", total_bytes ? 100.0 * (double)group->bytes / (double)total_bytes : 0);
 	lh_table_cell(table, "%s", lh_format_count(group->count, count));
@@ -178,6 +181,44 @@ static void put_groups(const struct lh_heap_report *report, struct lh_style styl
 	lh_table_render(&table, style, ret);
 	if (groups->rows.count > report->top)
 		lh_buffer_printf(ret, "%zu more groups: --top N\n", groups->rows.count - report->top);
+}
+
+/* ---------------------------------------------------------------- what pins free memory */
+
+/* The group that pins most of what the ones named before do not. */
+static const struct lh_heap_group *next_pinning(const struct lh_heap_groups *groups, const struct lh_heap_group *last)
+{
+	const struct lh_heap_group *best = NULL;
+	for (size_t i = 0; i < groups->rows.count; i++) {
+		const struct lh_heap_group *group = &groups->rows.items[i];
+		bool is_behind = !last || group->pinned_bytes < last->pinned_bytes ||
+				 (group->pinned_bytes == last->pinned_bytes && group > last);
+		if (is_behind && (!best || group->pinned_bytes > best->pinned_bytes))
+			best = group;
+	}
+	return best;
+}
+
+/* Groups that keep a tenth or more of what is pinned. */
+static void put_pins(const struct lh_heap_report *report, struct lh_buffer *ret)
+{
+	enum { PINS_MAX = 3, PART = 10, RESIDENT_PART = 20 };
+	const struct lh_heap_group *group = NULL;
+	uint64_t pinned_bytes = 0;
+	char bytes[LH_FORMAT_MAX];
+	for (size_t i = 0; i < report->groups->rows.count; i++)
+		pinned_bytes += report->groups->rows.items[i].pinned_bytes;
+	if (pinned_bytes < lh_heap_total(report->heap, NULL).resident_bytes / RESIDENT_PART)
+		return;
+	lh_buffer_printf(ret, "pinned:  %s are free on pages with blocks in use", lh_format_bytes(pinned_bytes, bytes));
+	for (size_t i = 0; i < PINS_MAX && (group = next_pinning(report->groups, group)); i++) {
+		if (group->pinned_bytes < pinned_bytes / PART)
+			break;
+		lh_buffer_printf(ret, "%s%s by ", i ? ", " : ": ", lh_format_bytes(group->pinned_bytes, bytes));
+		lh_buffer_printf(ret, "%s%s", group->kind, *group->kind ? " " : "");
+		lh_buffer_escape(ret, group->name, strlen(group->name));
+	}
+	lh_buffer_puts(ret, "\n");
 }
 
 /* ---------------------------------------------------------------- sizes */
@@ -258,6 +299,7 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
 	put_arenas(report, style, ret);
 	lh_buffer_puts(ret, "\n");
 	put_findings(report, ret);
+	put_pins(report, ret);
 	lh_buffer_puts(ret, "\n");
 	put_groups(report, style, ret);
 	lh_buffer_puts(ret, "\n");

@@ -104,17 +104,25 @@ static json_t *findings_json(const struct lh_heap_findings *findings)
 	return array;
 }
 
+static json_t *owned_json(uint64_t value)
+{
+	return value ? lh_json_u64(value) : json_null();
+}
+
 static json_t *groups_json(const struct lh_heap_groups *groups)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < groups->rows.count; i++) {
 		const struct lh_heap_group *group = &groups->rows.items[i];
-		array = append_item(array,
-				    json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "basis",
-					      lh_group_basis_name(group->basis), "kind", group->kind, "name",
-					      lh_json_string(group->name), "detail", lh_json_string(group->detail),
-					      "count", lh_json_u64(group->count), "bytes", lh_json_u64(group->bytes),
-					      "example_addr", lh_json_address(group->example_addr)));
+		array = append_item(
+			array, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "basis",
+					 lh_group_basis_name(group->basis), "kind", group->kind, "name",
+					 lh_json_string(group->name), "detail", lh_json_string(group->detail), "count",
+					 lh_json_u64(group->count), "bytes", lh_json_u64(group->bytes), "owned_count",
+					 owned_json(group->owned_count), "owned_bytes", owned_json(group->owned_bytes),
+					 "pinned_bytes", lh_json_u64(group->pinned_bytes), "owned_resident_bytes",
+					 owned_json(group->owned_resident_bytes), "example_addr",
+					 lh_json_address(group->example_addr)));
 	}
 	return array;
 }

@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 teardown() {
 	stop_samples
 	[ -z "${PYTHON_PID-}" ] || kill "$PYTHON_PID"
+	[ -z "${SESSIONS_PID-}" ] || kill "$SESSIONS_PID" 2>/dev/null || true
 }
 
 # heap OPERAND...: its JSON, in HEAP.
@@ -60,6 +61,17 @@ assert_glibc_totals() {
 	heap "$SAMPLE_PID"
 	[ "$(of_heap .totals.returnable_bytes)" -lt 20000 ]
 	[ "$(of_heap .findings[0].kind)" = fragmented ]
+}
+
+@test "fragmentation: the records pin what is free beside them" {
+	start_sample fragmentation --steps 28
+	heap "$SAMPLE_PID"
+	pinned=$(of_heap '.groups[] | select(.name == "text") | .pinned_bytes')
+	# Free blocks up to whole pages, which nothing pins.
+	free=$(of_heap '.totals | .free_bytes - .free_page_bytes')
+	assert_between $((free * 90 / 100)) "$pinned" "$free"
+	"$LEAKHUNT" heap "$SAMPLE_PID" >"$BATS_TEST_TMPDIR/text"
+	grep -q '^pinned:  .* by text$' "$BATS_TEST_TMPDIR/text"
 }
 
 @test "C++: groups by class have the right counts, explain says which" {
@@ -122,6 +134,74 @@ growth_of() {
 	[[ $output == *"--every"* ]]
 	run "$LEAKHUNT" heap --list --every 1s "$SAMPLE_PID"
 	[ "$status" -eq 64 ]
+}
+
+# make_sessions N: N more sessions in the program of start_sessions.
+make_sessions() {
+	echo "$1" >&"$SESSIONS_INPUT"
+	IFS= read -r -t 60 -u "$SESSIONS_OUTPUT" line && [ "$line" = DONE ]
+}
+
+# start_sessions COMMAND...: a program that reads "N" and says "DONE" when it has made N sessions.
+start_sessions() {
+	mkfifo "$BATS_TEST_TMPDIR/in" "$BATS_TEST_TMPDIR/out"
+	"$@" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 3>&- &
+	SESSIONS_PID=$!
+	exec {SESSIONS_INPUT}>"$BATS_TEST_TMPDIR/in" {SESSIONS_OUTPUT}<"$BATS_TEST_TMPDIR/out"
+	IFS= read -r -t 60 -u "$SESSIONS_OUTPUT" line && [ "$line" = READY ]
+	make_sessions 20000
+}
+
+resident_bytes() {
+	awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$1/smaps_rollup"
+}
+
+# of_sessions FIELD: of the group of sessions in HEAP.
+of_sessions() {
+	of_heap ".groups[] | select(.name | test(\"(^|[.])Session\$\")) | .$1"
+}
+
+# Sessions own what the process grows by when there are more of them, within 1 percent.
+assert_owns_growth() {
+	local before owned
+	before=$(resident_bytes "$SESSIONS_PID")
+	heap "$SESSIONS_PID"
+	[ "$(of_sessions count)" = 20000 ]
+	owned=$(of_sessions owned_bytes)
+	make_sessions 10000
+	grown=$(($(resident_bytes "$SESSIONS_PID") - before))
+	heap "$SESSIONS_PID"
+	[ "$(of_sessions count)" = 30000 ]
+	assert_between $((grown * 99 / 100)) $(($(of_sessions owned_bytes) - owned)) $((grown * 101 / 100))
+}
+
+@test "what C++ objects own is what the process grows by for each" {
+	command -v g++ >/dev/null || skip "g++ is not installed"
+	g++ -O2 -o "$BATS_TEST_TMPDIR/sessions" "$LEAKHUNT_ROOT/tests/live/sessions.cc"
+	start_sessions "$BATS_TEST_TMPDIR/sessions"
+	assert_owns_growth
+}
+
+@test "what Python objects own is what the process grows by for each" {
+	start_sessions /usr/bin/python3 "$LEAKHUNT_ROOT/tests/live/sessions.py"
+	assert_owns_growth
+}
+
+@test "what leaked SSLs own is what the proxy grows by for each" {
+	cd "$BATS_TEST_TMPDIR" || return
+	start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name shop.example
+	for round in 0 1; do
+		"$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate 150 --errors 90 --seconds $((1 + 2 * round)) \
+			>/dev/null </dev/null 3>&-
+		sample_step 0
+		heap "$SAMPLE_PID"
+		resident[round]=$(awk '/\[heap\]/ {found = 1} found && /^Private_Dirty:/ {print $2 * 1024; exit}' "/proc/$SAMPLE_PID/smaps")
+		owned[round]=$(of_heap '[.groups[] | select(.name == "SSL") | .owned_resident_bytes] | add')
+		leaked[round]=$(truth leaked)
+	done
+	[ $((leaked[1] - leaked[0])) -gt 100 ]
+	grown=$((resident[1] - resident[0]))
+	assert_between $((grown * 99 / 100)) $((owned[1] - owned[0])) $((grown * 101 / 100))
 }
 
 @test "Python: blocks in use are those of sys._debugmallocstats" {

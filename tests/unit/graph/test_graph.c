@@ -348,6 +348,68 @@ static void check_lost(const struct small *small, const struct world *world)
 	assert_int_equal(owned, lost);
 }
 
+static void reach_without_group(const struct small *small, const uint16_t *rows, uint16_t row, bool ret[SMALL])
+{
+	struct small rest = *small;
+	for (size_t i = 0; i < SMALL; i++) {
+		for (size_t j = 0; j < SMALL; j++)
+			rest.edge[i][j] &= rows[i] != row && rows[j] != row;
+	}
+	reach_small(&rest, SMALL, ret);
+}
+
+/* Lost blocks behind a group to which only the group, or such blocks, point: by definition, until nothing changes. */
+static size_t count_lost_owned(const struct small *small, const bool all[SMALL], const uint16_t *rows, uint16_t row)
+{
+	bool is_behind[SMALL], has_changed = true;
+	for (size_t i = 0; i < SMALL; i++)
+		is_behind[i] = rows[i] == row;
+	for (size_t round = 0; round < SMALL; round++) {
+		for (size_t i = 0; i < SMALL; i++) {
+			for (size_t j = 0; j < SMALL; j++)
+				is_behind[j] |= is_behind[i] && small->edge[i][j];
+		}
+	}
+	while (has_changed) {
+		has_changed = false;
+		for (size_t j = 0; j < SMALL; j++) {
+			bool is_shared = false;
+			for (size_t i = 0; i < SMALL; i++)
+				is_shared |= i != j && small->edge[i][j] && !is_behind[i];
+			if (rows[j] != row && !all[j] && is_behind[j] && is_shared) {
+				is_behind[j] = false;
+				has_changed = true;
+			}
+		}
+	}
+	size_t count = 0;
+	for (size_t j = 0; j < SMALL; j++)
+		count += rows[j] != row && !all[j] && is_behind[j];
+	return count;
+}
+
+static void check_owned(const struct small *small, const struct world *world, uint64_t *random)
+{
+	enum { ROWS = 3 };
+	uint16_t rows[SMALL];
+	struct lh_owned owned[ROWS];
+	bool all[SMALL], rest[SMALL];
+	reach_small(small, SMALL, all);
+	for (size_t i = 0; i < SMALL; i++) {
+		uint64_t row = next_random(random) % (2 * ROWS);
+		rows[i] = row < ROWS ? (uint16_t)row : UINT16_MAX;
+	}
+	assert_success(lh_graph_find_owned(world->graph, rows, ROWS, owned));
+	for (uint16_t row = 0; row < ROWS; row++) {
+		size_t count = count_lost_owned(small, all, rows, row);
+		reach_without_group(small, rows, row, rest);
+		for (size_t i = 0; i < SMALL; i++)
+			count += rows[i] == row || (all[i] && !rest[i]);
+		assert_int_equal(owned[row].count, count);
+		assert_in_range(owned[row].bytes, count * USABLE, count * STRIDE);
+	}
+}
+
 static void test_random_graphs(void **state)
 {
 	(void)state;
@@ -359,6 +421,7 @@ static void test_random_graphs(void **state)
 		mark_world(&world);
 		check_retained(&small, &world);
 		check_lost(&small, &world);
+		check_owned(&small, &world, &random);
 		end_world(&world);
 	}
 }
