@@ -383,6 +383,58 @@ static struct lh_error *walk_mapped_range(struct lh_glibc *glibc, uint32_t arena
 	return NULL;
 }
 
+/* Chunks that nobody claimed: deep in mappings that the kernel has merged with memory of others. */
+struct stray_chunks {
+	LH_VEC(struct lh_range) items;
+	uint64_t bytes;
+};
+
+static void deinit_stray_chunks(struct stray_chunks *strays)
+{
+	lh_vec_deinit(&strays->items);
+}
+
+/* Page starts of a mapping that no allocator owns. */
+static struct lh_error *search_strays(struct lh_glibc *glibc, const struct lh_region *region, struct stray_chunks *ret)
+{
+	const struct lh_owners *owners = glibc->tour->owners;
+	uint64_t addr = lh_heap_next_resident(glibc->tour, region->start);
+	while (addr < region->end) {
+		size_t next_owner = lh_owners_index(owners, addr);
+		struct lh_range owned = {region->end, region->end};
+		if (next_owner < owners->items.count)
+			owned = owners->items.items[next_owner].range;
+		uint64_t words[2], bytes = LH_PAGE_BYTES, end = lh_min_u64(region->end, owned.start);
+		if (addr >= owned.start) {
+			bytes = owned.end - addr;
+		} else if (lh_heap_words(glibc->tour, addr, words, 2) &&
+			   lh_glibc_parse_mapped(words, end - addr, &bytes)) {
+			LH_TRY(lh_vec_push(&ret->items, ((struct lh_range){addr, addr + bytes})));
+			ret->bytes += bytes;
+		}
+		addr = lh_heap_next_resident(glibc->tour, addr + bytes);
+	}
+	return NULL;
+}
+
+/* A header at a page start could be anybody's words: strays count only when with them all sums agree. */
+static struct lh_error *walk_strays(struct lh_glibc *glibc, uint32_t arena, struct lh_glibc_parameters *found)
+{
+	const struct lh_heap_memory *memory = glibc->tour->memory;
+	struct stray_chunks strays LH_CLEANUP(deinit_stray_chunks) = {0};
+	for (size_t i = 0; i < memory->list->regions.count; i++) {
+		if (lh_heap_has(memory, i, LH_HEAP_PLAIN))
+			LH_TRY(search_strays(glibc, &memory->list->regions.items[i], &strays));
+	}
+	if (found->mapped_count + strays.items.count != glibc->parameters.mapped_count ||
+	    found->mapped_bytes + strays.bytes != glibc->parameters.mapped_bytes)
+		return NULL;
+	found->mapped_count += strays.items.count;
+	for (size_t i = 0; i < strays.items.count; i++)
+		LH_TRY(add_mapped(glibc, arena, strays.items.items[i].start, lh_range_bytes(strays.items.items[i])));
+	return NULL;
+}
+
 struct lh_error *lh_glibc_walk_mapped(struct lh_glibc *glibc)
 {
 	const struct lh_owners *owners = glibc->tour->owners;
@@ -398,6 +450,11 @@ struct lh_error *lh_glibc_walk_mapped(struct lh_glibc *glibc)
 	}
 	if (!glibc->parameters.is_known)
 		return NULL;
+	if (found.mapped_count < glibc->parameters.mapped_count) {
+		if (arena == UINT32_MAX)
+			LH_TRY(lh_heap_add_arena(glibc->tour, &mapped, &arena));
+		LH_TRY(walk_strays(glibc, arena, &found));
+	}
 	if (!lh_heap_check(glibc->tour, found.mapped_count == glibc->parameters.mapped_count,
 			   glibc->arenas.items[0].addr, "mp_: n_mmaps is not the number of mapped chunks found") &&
 	    glibc->parameters.mapped_bytes > found.mapped_bytes)

@@ -109,6 +109,31 @@ static struct lh_error *follow_arenas(const struct pool_search *search, uint64_t
 	return NULL;
 }
 
+/*
+ * The end of an arena that does not begin at a multiple of the pool's size lies in the last pool's place, where pools
+ * have no room: its pages stay untouched, and the first page that is there belongs to the next mapping, which the
+ * kernel has merged with the arena.
+ */
+static struct lh_error *trim_last_place(const struct pool_search *search, uint64_t start, uint64_t *end)
+{
+	struct lh_peek peeks[16] = {0};
+	struct lh_pool_header header;
+	uint64_t pool_bytes = search->layout->pool_bytes, place = *end - pool_bytes;
+	size_t count = lh_min_u64(pool_bytes / LH_PAGE_BYTES, LH_ARRAY_COUNT(peeks));
+	if (*end % pool_bytes || pool_bytes == LH_PAGE_BYTES || place <= start)
+		return NULL;
+	LH_TRY(peek_steps(search, place, LH_PAGE_BYTES, count, peeks));
+	if (lh_pool_parse(search->layout, &peeks[0], &header))
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		if (!peeks[i].is_read)
+			continue;
+		*end = peeks[i].addr;
+		return NULL;
+	}
+	return NULL;
+}
+
 /* Arenas begin at a page, pools at a multiple of their size: of an arena behind other memory the first pages are lost.
  */
 static struct lh_error *claim_around(struct pool_search *search, const struct lh_region *region, uint64_t pool,
@@ -120,6 +145,7 @@ static struct lh_error *claim_around(struct pool_search *search, const struct lh
 	LH_TRY(follow_arenas(search, arena, floor, true, &start));
 	uint64_t next = lh_min_u64(arena + search->layout->arena_bytes, region->end);
 	LH_TRY(follow_arenas(search, next, region->end, false, &end));
+	LH_TRY(trim_last_place(search, start, &end));
 	search->known_until = end;
 	return lh_heap_claim(search->memory, start, end, LH_REGION_PYMALLOC, search->owners);
 }
