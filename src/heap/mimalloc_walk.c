@@ -130,14 +130,19 @@ static struct lh_error *walk_page(struct mimalloc_walk *walk, const struct mimal
 	}
 	uint64_t end = page->start + page->bytes;
 	uint64_t block_bytes = page->reserved == 1 ? end - page->blocks : page->block_bytes;
+	bool has_used = false;
 	for (uint32_t i = 0; i < page->capacity; i++) {
 		uint64_t addr = page->blocks + i * page->block_bytes;
 		bool is_pending = walk->marks[i] == MARK_PENDING || is_delayed(walk, addr);
 		uint8_t state = walk->marks[i] == MARK_FREE ? LH_CHUNK_FREE
 				: is_pending                ? LH_CHUNK_CACHED
 							    : LH_CHUNK_USED;
+		has_used |= state == LH_CHUNK_USED;
 		LH_TRY(add_range_as(walk, addr, block_bytes, state));
 	}
+	/* A page without a block in use is kept for the next request of its size, until it is collected. */
+	if (!has_used)
+		walk->returnable_bytes += lh_heap_resident_bytes(walk->tour, page->start, end);
 	if (page->reserved == 1)
 		return NULL;
 	uint64_t given = page->blocks + page->capacity * page->block_bytes;
@@ -261,10 +266,11 @@ static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 		.role = "",
 		.kind = LH_REGION_MIMALLOC,
 		.mapped_bytes = walk.mapped_bytes,
-		.returnable_bytes = walk.returnable_bytes,
 	};
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
-	return lh_mimalloc_visit_segments(tour->memory, walk_mimalloc_segment, &walk);
+	LH_TRY(lh_mimalloc_visit_segments(tour->memory, walk_mimalloc_segment, &walk));
+	lh_heap_set_returnable(tour, walk.arena, walk.returnable_bytes);
+	return NULL;
 }
 
 const struct lh_allocator_walker lh_walk_mimalloc = {

@@ -113,6 +113,41 @@ survive_damage() {
 }
 
 # bats test_tags=long
+# resident_bytes: what the sample has in memory of its own.
+resident_bytes() {
+	awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup"
+}
+
+# assert_gives_back LIBRARY ALLOCATOR: a purge frees what `heap` said it would, within 5 percent, and then no more.
+assert_gives_back() {
+	[ -e "$1" ] || skip "$1 is not installed"
+	command -v gdb >/dev/null || skip "gdb is not installed"
+	gcc -O2 -shared -fPIC -o "$BATS_TEST_TMPDIR/purge.so" "$LEAKHUNT_ROOT/tests/live/purge.c"
+	export LD_PRELOAD=$BATS_TEST_TMPDIR/purge.so:$1
+	start_sample fragmentation --steps 28
+	unset LD_PRELOAD
+	filter="[.arenas[] | select(.allocator == \"$2\") | .returnable_bytes] | add"
+	predicted=$("$LEAKHUNT" heap --json "$SAMPLE_PID" | jq "$filter")
+	before=$(resident_bytes)
+	gdb -p "$SAMPLE_PID" -batch -ex 'call (void)purge_allocator()' >/dev/null 2>&1 || true
+	after=$(resident_bytes)
+	[ "$predicted" -gt 1000000 ]
+	assert_between $((predicted * 95 / 100)) $((before - after)) $((predicted * 105 / 100))
+	[ "$("$LEAKHUNT" heap --json "$SAMPLE_PID" | jq "$filter")" -lt $((predicted / 20)) ]
+}
+
+@test "jemalloc: a purge gives back what was predicted" {
+	assert_gives_back "$LIBRARIES/libjemalloc.so.2" jemalloc
+}
+
+@test "tcmalloc: ReleaseFreeMemory gives back what was predicted" {
+	assert_gives_back "$LIBRARIES/libtcmalloc_minimal.so.4" tcmalloc
+}
+
+@test "mimalloc: mi_collect gives back what was predicted" {
+	assert_gives_back "$LIBRARIES/libmimalloc.so.2" mimalloc
+}
+
 @test "damaged dumps of jemalloc" {
 	start_truth "$LIBRARIES/libjemalloc.so.2" --threads 2 --slots 2000 --operations 10000
 	survive_damage
