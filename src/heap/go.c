@@ -54,7 +54,7 @@ static bool has_first_arena(const struct lh_heap_memory *memory)
 	return index < memory->list->regions.count && memory->list->regions.items[index].start <= HEAP_START;
 }
 
-static struct lh_error *claim_go(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_go_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	if (!has_first_arena(memory) || !is_go_program(memory))
 		return NULL;
@@ -68,5 +68,3 @@ static struct lh_error *claim_go(const struct lh_heap_memory *memory, struct lh_
 	}
 	return NULL;
 }
-
-const struct lh_allocator_walker lh_walk_go = {.name = "Go", .claim = claim_go};

@@ -186,6 +186,7 @@ extern const struct lh_allocator_walker lh_walk_v8;
 extern const struct lh_allocator_walker lh_walk_zend;
 extern const struct lh_allocator_walker lh_walk_musl;
 extern const struct lh_allocator_walker lh_walk_go;
+struct lh_error *lh_go_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD; /* its claim */
 extern const struct lh_allocator_walker lh_walk_jvm;
 
 /* lh_heap_find_owners in any image. What it does not hold cannot be found: a dump of stacks has no heap. */

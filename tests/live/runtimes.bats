@@ -148,3 +148,35 @@ compare_java_with() {
 	# Buffers keep their bytes outside of V8's heap.
 	jq -e '.objects[] | select(.name == "ArrayBuffer") | .growth_count >= 500 and .growth_bytes >= 5000000' growth.json
 }
+
+# ---------------------------------------------------------------- Go
+
+# compare_go OPERAND: what is in use, and stacks, with what the runtime counts.
+compare_go() {
+	list_heap "$1"
+	jq -e '.allocators[] | select(.name == "Go") | .checked > 100 and .failed == 0 and (.partial | not)' heap.json
+	# The runtime may make an object or two of its own since it said so.
+	is_within "$(jq '[.arenas[] | select(.allocator == "Go" and .role == "") | .used_bytes] | add' heap.json)" "$(truth heap_alloc)" 1
+	[ "$(jq '[.arenas[] | select(.role == "stacks") | .used_bytes] | add' heap.json)" = "$(truth stack_inuse)" ]
+}
+
+@test "Go: objects are those of runtime.MemStats, live, in a dump, and what FreeOSMemory gives back" {
+	needs go
+	cp "$PROGRAMS/sessions.go" .
+	GO111MODULE=off GOCACHE=$PWD/cache GOFLAGS=-mod=mod HOME=$PWD go build -ldflags "-s -w" -o sessions sessions.go
+	start_runtime ./sessions
+	sample_step 20000
+	compare_go "$SAMPLE_PID"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o dump 2>/dev/null >/dev/null
+	compare_go dump
+	sample_command drop
+	sample_step 0
+	# Before the copy: Go itself gives back some in the background.
+	before=$(awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup")
+	compare_go "$SAMPLE_PID"
+	predicted=$(jq '[.arenas[] | select(.allocator == "Go") | .returnable_bytes] | add' heap.json)
+	[ "$predicted" -gt 10000000 ]
+	sample_command free
+	after=$(awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup")
+	assert_between $((predicted * 95 / 100)) $((before - after)) $((predicted * 105 / 100))
+}
