@@ -1,7 +1,7 @@
 /*
- * history_families: histories of memory with a truth that their construction gives. A family is a trend, a load on top of it,
- * and what came before; sizes, periods, phases, noise, page sizes, gaps and the number of samples are drawn for each
- * history. Half of the families are held out: nothing is fitted to them.
+ * history_families: histories of memory with a truth that their construction gives. A family is a trend, a load on top
+ * of it, and what came before; sizes, periods, phases, noise, page sizes, gaps and the number of samples are drawn for
+ * each history. Half of the families are held out: nothing is fitted to them.
  */
 #ifndef LEAKHUNT_TESTS_SELECT_HISTORY_FAMILIES_H
 #define LEAKHUNT_TESTS_SELECT_HISTORY_FAMILIES_H

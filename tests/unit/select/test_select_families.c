@@ -1,7 +1,7 @@
 /*
- * test_select_families: how often verdicts are right on the families of history_families.h: a table of all families, precision
- * and recall of those that the model was tuned on and of those held out, calibration, and what becomes of a verdict as
- * the watch goes on. Prints them, and fails when one is below its bar.
+ * test_select_families: how often verdicts are right on the families of history_families.h: a table of all families,
+ * precision and recall of those that the model was tuned on and of those held out, calibration, and what becomes of a
+ * verdict as the watch goes on. Prints them, and fails when one is below its bar.
  */
 #include "unit.h"
 
