@@ -226,8 +226,8 @@ struct lh_summary {
 	uint64_t rest_bytes[LH_REST_COUNT]; /* the bytes of all classes + these == scanned_bytes */
 	struct lh_map map;
 	uint64_t run_count;
-	uint64_t distinct_count;                    /* different strings: estimated when sampled, else at most so many */
-	uint64_t uncounted_runs;                    /* runs that were not counted for `repeated` one by one */
+	uint64_t distinct_count; /* different strings: estimated when sampled, else at most so many */
+	uint64_t uncounted_runs; /* runs that were not counted for `repeated` one by one */
 	/*
 	 * Only texts and templates that a sample found were counted, these exactly: what makes up less than 16 of
 	 * 131,072 of the scanned bytes can be missing (scan/text/text_candidates.h).

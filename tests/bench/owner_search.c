@@ -1,6 +1,6 @@
 /*
- * owner_search PID [TIMES]: reads a live process's mappings and finds their owners, some times, and prints the mappings,
- * and of the fastest time the CPU microseconds of reading and of finding. A benchmark of leakhunt's own code.
+ * owner_search PID [TIMES]: reads a live process's mappings and finds their owners, some times, and prints the
+ * mappings, and of the fastest time the CPU microseconds of reading and of finding. A benchmark of leakhunt's own code.
  */
 #include "leakhunt/heap.h"
 #include "leakhunt/process.h"
