@@ -136,6 +136,12 @@ enum lh_region_detail {
  */
 struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
 				 struct lh_region_list *ret) LH_NODISCARD;
+/*
+ * The same from a text of /proc/PID/maps that was read before: a list that belongs to that text, whatever the process
+ * has mapped since. Threads' names are those of now. A line torn between two reads of the file is left out.
+ */
+struct lh_error *lh_regions_of_maps(const struct lh_process *process, const struct lh_buffer *maps,
+				    struct lh_region_list *ret) LH_NODISCARD;
 
 /* State and cost of reading one process's mappings repeatedly. Zero-initialize all but max_stall_ns. */
 struct lh_regions_pace {

@@ -140,7 +140,7 @@ static struct lh_error *fork_frozen(struct child_copy *copy)
 	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
 	lh_fault_point("child-frozen");
 	job->receipt.time_ns = lh_clock_realtime_ns();
-	LH_TRY(lh_job_plan(job, true));
+	LH_TRY(lh_job_plan(job, NULL, true));
 	LH_TRY(copy_aside(copy));
 	LH_TRY(lh_cow_child_make(copy->child, freeze));
 	copy->is_forked = true;

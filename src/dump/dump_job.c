@@ -39,7 +39,7 @@ void lh_job_deinit(struct dump_job *job)
 /* A thread that runs on while a snapshot is made may go deeper into its stack. */
 #define STACK_SLACK_BYTES (128 * LH_KIB)
 
-struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
+struct lh_error *lh_job_plan(struct dump_job *job, const struct lh_buffer *maps, bool without_pages)
 {
 	struct lh_stack_pointers pointers = {0};
 	struct lh_error *error = lh_stack_pointers_of(&job->threads, &pointers);
@@ -52,6 +52,7 @@ struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages)
 	struct lh_plan_request request = {
 		.wants = job->options->wants,
 		.want_count = job->options->want_count,
+		.maps = maps,
 		.bare = job->options->bare,
 		.stack_pointers = pointers.items.items,
 		.stack_pointer_count = pointers.items.count,
@@ -97,7 +98,7 @@ struct lh_error *lh_job_look(struct dump_job *job)
 	lh_process_facts_read(job->process, &job->facts);
 	lh_freezer_read(job->process, &job->freezer);
 	LH_TRY(lh_job_glance(job));
-	LH_TRY(lh_job_plan(job, false));
+	LH_TRY(lh_job_plan(job, NULL, false));
 	if (job->options->swapped)
 		LH_TRY(lh_limits_check_swapped(job->process, job->plan.swapped_bytes));
 	return lh_limits_check_own();
@@ -148,7 +149,7 @@ struct lh_error *lh_job_copy_stopped(struct dump_job *job)
 	lh_thread_states_deinit(&job->threads);
 	LH_CLEANUP(lh_cleanup_freeze) struct lh_freeze *freeze = NULL;
 	LH_TRY(lh_freeze_begin(job->process, &job->threads, &freeze));
-	LH_TRY(lh_job_plan(job, false));
+	LH_TRY(lh_job_plan(job, NULL, false));
 	LH_TRY(copy_planned(job));
 	lh_fault_point("stop-copied");
 	struct lh_freeze_cost cost = lh_freeze_end(freeze);

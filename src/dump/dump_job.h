@@ -47,10 +47,10 @@ char *lh_job_index_path(const struct lh_dump_options *options);
 const char *lh_mode_reason(enum lh_dump_mode mode);
 
 /*
- * Plans by what is known of the threads, and lays the plan out in the file. `without_pages`: extents
- * only, and no layout.
+ * Plans by what is known of the threads, and lays the plan out in the file. `maps`: the text of the mappings, NULL: as
+ * they are now. `without_pages`: extents only, and no layout.
  */
-struct lh_error *lh_job_plan(struct dump_job *job, bool without_pages) LH_NODISCARD;
+struct lh_error *lh_job_plan(struct dump_job *job, const struct lh_buffer *maps, bool without_pages) LH_NODISCARD;
 
 /* Lays the planned pages out in the file. */
 struct lh_error *lh_job_lay_out(struct dump_job *job) LH_NODISCARD;

@@ -49,8 +49,8 @@ static uint64_t untracked_bytes(const struct lh_plan *plan)
 }
 
 /*
- * Mappings are read before the plan is made, and tracked after it: a change in between makes the next text differ from
- * the kept one.
+ * The plan is made from the text that is kept, and what it names is tracked after: whatever changes in between makes
+ * the next text differ. A plan from a later look at the mappings would not do: they may change, and change back.
  */
 static struct lh_error *plan_anew(struct lh_snapshot *snapshot)
 {
@@ -62,7 +62,7 @@ static struct lh_error *plan_anew(struct lh_snapshot *snapshot)
 	snapshot->maps = text;
 	text = (struct lh_buffer){0};
 	LH_TRY(lh_job_glance(snapshot->job));
-	LH_TRY(lh_job_plan(snapshot->job, false));
+	LH_TRY(lh_job_plan(snapshot->job, &snapshot->maps, false));
 	LH_TRY(snapshot->tracker->kind->cover(snapshot->tracker, &snapshot->job->plan));
 	snapshot->untracked_bytes = untracked_bytes(&snapshot->job->plan);
 	lh_fault_point("snapshot-covered");

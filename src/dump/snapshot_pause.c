@@ -72,7 +72,7 @@ static struct lh_error *look_snapshot_pause(struct lh_snapshot *snapshot, struct
 	job->receipt.time_ns = lh_clock_realtime_ns();
 	LH_TRY(lh_snapshot_read_maps(snapshot, &text));
 	if (!lh_snapshot_knows_maps(snapshot, &text) || (wants_stacks(job->options) && !holds_stack_pointers(job)))
-		LH_TRY(lh_job_plan(job, true));
+		LH_TRY(lh_job_plan(job, &text, true));
 	parts->plan_ns = lap_ns(&since_ns);
 	LH_TRY(snapshot->tracker->kind->find(snapshot->tracker, &job->plan));
 	LH_TRY(find_uncopied(snapshot, ret_uncopied));

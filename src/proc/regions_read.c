@@ -144,3 +144,16 @@ struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_regio
 	list = (struct lh_region_list){0};
 	return NULL;
 }
+
+struct lh_error *lh_regions_of_maps(const struct lh_process *process, const struct lh_buffer *maps,
+				    struct lh_region_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(lh_regions_parse(maps->data, maps->length, "maps", &list));
+	join_heap(&list);
+	lh_regions_set_textual_kinds(&list);
+	LH_TRY(lh_regions_set_live_kinds(process, &list));
+	*ret = list;
+	list = (struct lh_region_list){0};
+	return NULL;
+}

@@ -424,7 +424,8 @@ static struct lh_error *take_owners(const struct lh_process *process, const stru
 static struct lh_error *fill_plan(const struct lh_process *process, const struct lh_plan_request *request,
 				  struct lh_ranges *wanted, struct lh_ranges *context, struct lh_plan *plan)
 {
-	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &plan->list));
+	LH_TRY(request->maps ? lh_regions_of_maps(process, request->maps, &plan->list)
+			     : lh_regions_read(process, LH_REGIONS_MAPS, &plan->list));
 	LH_TRY(take_owners(process, request, plan));
 	LH_TRY(find_modules(process, plan));
 	LH_TRY(collect_wanted(process, plan, request, wanted));

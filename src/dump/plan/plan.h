@@ -9,6 +9,7 @@
 struct lh_plan_request {
 	const struct lh_want *wants;
 	size_t want_count;
+	const struct lh_buffer *maps;   /* the mappings: a text of /proc/PID/maps; NULL: read now */
 	bool bare;                      /* no context */
 	const uint64_t *stack_pointers; /* of the threads; 0: unknown */
 	size_t stack_pointer_count;
@@ -20,7 +21,7 @@ struct lh_plan_request {
 };
 
 /*
- * Reads the mappings and the present pages. LH_ERROR_USAGE when a want matches nothing (the hint
+ * Finds the mappings and the present pages. LH_ERROR_USAGE when a want matches nothing (the hint
  * lists what there is).
  */
 struct lh_error *lh_plan_create(const struct lh_process *process, const struct lh_plan_request *request,
