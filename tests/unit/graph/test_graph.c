@@ -400,9 +400,9 @@ static void check_owned(const struct small *small, const struct world *world, ui
 		rows[i] = row < ROWS ? (uint16_t)row : UINT16_MAX;
 	}
 	assert_success(lh_graph_find_owned(world->graph, rows, ROWS, owned));
-	for (uint16_t row = 0; row < ROWS; row++) {
-		size_t count = count_lost_owned(small, all, rows, row);
-		reach_without_group(small, rows, row, rest);
+	for (size_t row = 0; row < ROWS; row++) {
+		size_t count = count_lost_owned(small, all, rows, (uint16_t)row);
+		reach_without_group(small, rows, (uint16_t)row, rest);
 		for (size_t i = 0; i < SMALL; i++)
 			count += rows[i] == row || (all[i] && !rest[i]);
 		assert_int_equal(owned[row].count, count);
