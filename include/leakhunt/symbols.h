@@ -97,6 +97,9 @@ bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh
  * first module tell. LH_ALLOCATOR_UNKNOWN when nothing does. Reads files below `root`, and a few words of memory.
  */
 struct lh_error *lh_allocator_find(const struct lh_image *image, const char *root, enum lh_allocator *ret) LH_NODISCARD;
+/* The same, and the module that has this malloc: of `image`; NULL when there is none. */
+struct lh_error *lh_allocator_find_module(const struct lh_image *image, const char *root, enum lh_allocator *ret,
+					  const struct lh_module **ret_module) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- one file, for those who know what to look for */
 
@@ -113,6 +116,10 @@ void lh_cleanup_module_file(struct lh_module_file **file); /* closes; NULL in it
 typedef void lh_module_name_visitor(void *context, const char *name, uint64_t addr /* in memory */);
 void lh_module_file_visit_names(const struct lh_module_file *file, const char *prefix, lh_module_name_visitor *visit,
 				void *context);
+/* Calls `visit` for each function of .dynsym and .symtab; some come twice. */
+typedef void lh_module_function_visitor(void *context, const char *name, struct lh_range code /* in memory */);
+void lh_module_file_visit_functions(const struct lh_module_file *file, lh_module_function_visitor *visit,
+				    void *context);
 /* Bytes at an address: as in memory, else as in the file, without relocations. False unless one has all of them. */
 bool lh_module_file_read(const struct lh_module_file *file, uint64_t addr, void *ret, size_t bytes);
 /* A C string of less than `ret_bytes` bytes, likewise; false when there is none. */

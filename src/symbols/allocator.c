@@ -158,7 +158,8 @@ static const struct lh_module *most_voted(const struct search *search)
 	return &search->modules->modules.items[best];
 }
 
-struct lh_error *lh_allocator_find(const struct lh_image *image, const char *root, enum lh_allocator *ret)
+struct lh_error *lh_allocator_find_module(const struct lh_image *image, const char *root, enum lh_allocator *ret,
+					  const struct lh_module **ret_module)
 {
 	const struct lh_module_list *modules = lh_image_modules(image);
 	LH_CLEANUP(lh_cleanup_close) int root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -167,6 +168,7 @@ struct lh_error *lh_allocator_find(const struct lh_image *image, const char *roo
 	if (!votes)
 		return lh_error_no_memory();
 	*ret = LH_ALLOCATOR_UNKNOWN;
+	*ret_module = NULL;
 	if (root_fd < 0 || !modules->modules.count || elf_version(EV_CURRENT) == EV_NONE)
 		return NULL;
 	for (size_t i = 0; i < modules->modules.count; i++) {
@@ -176,6 +178,13 @@ struct lh_error *lh_allocator_find(const struct lh_image *image, const char *roo
 		if (elf)
 			vote_by_relocations(&search, module, elf);
 	}
-	*ret = name_module(&search, most_voted(&search));
+	*ret_module = most_voted(&search);
+	*ret = name_module(&search, *ret_module);
 	return NULL;
+}
+
+struct lh_error *lh_allocator_find(const struct lh_image *image, const char *root, enum lh_allocator *ret)
+{
+	const struct lh_module *module;
+	return lh_allocator_find_module(image, root, ret, &module);
 }

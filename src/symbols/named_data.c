@@ -72,8 +72,11 @@ struct lh_error *lh_module_file_open(const struct lh_image *image, const struct 
 
 /* ---------------------------------------------------------------- names */
 
-static void visit_section(const struct lh_module_file *file, Elf_Scn *section, const char *prefix,
-			  lh_module_name_visitor *visit, void *context)
+typedef void symbol_visitor(const struct lh_module_file *file, const GElf_Sym *symbol, const char *name, void *context);
+
+/* Defined symbols of one type. */
+static void visit_section(const struct lh_module_file *file, Elf_Scn *section, unsigned type, symbol_visitor *visit,
+			  void *context)
 {
 	GElf_Shdr header;
 	Elf_Data *data;
@@ -83,19 +86,53 @@ static void visit_section(const struct lh_module_file *file, Elf_Scn *section, c
 	for (size_t i = 0; i < data->d_size / header.sh_entsize && i < INT32_MAX; i++) {
 		GElf_Sym symbol;
 		if (!gelf_getsym(data, (int)i, &symbol) || symbol.st_shndx == SHN_UNDEF ||
-		    GELF_ST_TYPE(symbol.st_info) != STT_OBJECT)
+		    GELF_ST_TYPE(symbol.st_info) != type)
 			continue;
 		const char *name = elf_strptr(file->elf, header.sh_link, symbol.st_name);
-		if (name && strncmp(name, prefix, strlen(prefix)) == 0)
-			visit(context, name, file->bias + symbol.st_value);
+		if (name)
+			visit(file, &symbol, name, context);
 	}
+}
+
+struct data_visit {
+	const char *prefix;
+	lh_module_name_visitor *visit;
+	void *context;
+};
+
+static void visit_data_name(const struct lh_module_file *file, const GElf_Sym *symbol, const char *name, void *context)
+{
+	const struct data_visit *data = context;
+	if (strncmp(name, data->prefix, strlen(data->prefix)) == 0)
+		data->visit(data->context, name, file->bias + symbol->st_value);
 }
 
 void lh_module_file_visit_names(const struct lh_module_file *file, const char *prefix, lh_module_name_visitor *visit,
 				void *context)
 {
+	struct data_visit data = {prefix, visit, context};
 	for (Elf_Scn *section = NULL; (section = elf_nextscn(file->elf, section));)
-		visit_section(file, section, prefix, visit, context);
+		visit_section(file, section, STT_OBJECT, visit_data_name, &data);
+}
+
+struct function_visit {
+	lh_module_function_visitor *visit;
+	void *context;
+};
+
+static void visit_function_name(const struct lh_module_file *file, const GElf_Sym *symbol, const char *name,
+				void *context)
+{
+	const struct function_visit *function = context;
+	uint64_t start = file->bias + symbol->st_value;
+	function->visit(function->context, name, (struct lh_range){start, start + symbol->st_size});
+}
+
+void lh_module_file_visit_functions(const struct lh_module_file *file, lh_module_function_visitor *visit, void *context)
+{
+	struct function_visit function = {visit, context};
+	for (Elf_Scn *section = NULL; (section = elf_nextscn(file->elf, section));)
+		visit_section(file, section, STT_FUNC, visit_function_name, &function);
 }
 
 /* ---------------------------------------------------------------- bytes */
