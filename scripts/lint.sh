@@ -23,15 +23,16 @@ declare -A allowed=(
 	[tracee]="base owner $proc fault_point tracee"
 	[dump]="base gap threads json format owner $proc select fault_point tracee dump"
 	[image]="base gap owner json format $proc fault_point image"
-	[symbols]="base owner $proc image fault_point symbols"
+	[symbols]="base owner $proc image fault_point symbols unwind"
 	[sweep]="base hash_table threads owner $proc image fault_point sweep"
 	[heap]="base hash_table owner $proc image symbols sweep heap"
 	[objects]="base hash_table owner $proc image symbols sweep heap objects"
 	[graph]="base hash_table owner $proc image symbols sweep heap objects graph"
 	[scan]="base hash_table owner $proc image symbols sweep heap objects scan"
+	[trace]="base hash_table owner $proc image symbols unwind trace"
 	[watch]="base owner $proc select watch"
 	[hunt]="base owner json $proc select watch dump image symbols heap objects graph scan hunt"
-	[report]="base gap owner json $proc select watch dump image symbols heap objects graph scan hunt report"
+	[report]="base gap owner json $proc select watch dump image symbols heap objects graph scan hunt trace report"
 )
 
 check_includes() {
@@ -44,7 +45,7 @@ check_includes() {
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|graph|scan|watch|hunt|report|cli)/* ]] ||
+			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|graph|scan|trace|watch|hunt|report|cli)/* ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac

@@ -12,6 +12,7 @@
 #include "leakhunt/regions.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/select.h"
+#include "leakhunt/trace.h"
 
 /* How text output looks. */
 struct lh_style {
@@ -254,5 +255,31 @@ void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style st
  * after_bytes, growth_bytes, addr}], the most grown first; addr is null when there is none any more.
  */
 void lh_report_diff_json(const struct lh_diff_report *report, struct lh_buffer *ret);
+
+struct lh_trace_report {
+	const struct lh_trace *trace;
+	struct lh_symbols *symbols;
+	pid_t pid;
+	const char *command;
+	size_t top; /* stacks to show */
+};
+void lh_report_trace_text(const struct lh_trace_report *report, struct lh_style style, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/trace/1": pid, command, complete, allocator, end ("time", "interrupted", "budget", "ended",
+ * "samples"), duration_ns, allocations, allocated_bytes, frees, samples, incomplete_stacks, lost_samples, lost_deaths,
+ * unseen_deaths, mean_bytes, target_cost, own_cost, budget (parts of one processor), common[FRAME] (of all leaking
+ * stacks, innermost first), sites[{verdict (lh_site_verdict_name), complete, samples, allocated_bytes,
+ * allocated_blocks, live_bytes, live_blocks, live_samples, freed_samples, survivors, min_age_ns, median_life_ns,
+ * longest_life_ns, oldest_live_ns, leak_bytes_per_s, leak_low_bytes_per_s, leak_high_bytes_per_s, frames[FRAME]}].
+ * FRAME: {addr, module, name, offset}, module and name null when not known.
+ */
+void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer *ret);
+
+enum lh_folded_weight { LH_FOLDED_LEAK, LH_FOLDED_LIVE, LH_FOLDED_ALLOCATED };
+/*
+ * A line for each stack, as flame graph programs read them: "main;make_session;malloc 81920", outermost first. Weights:
+ * bytes per hour of leaking stacks; live bytes; allocated bytes.
+ */
+void lh_report_trace_folded(const struct lh_trace_report *report, enum lh_folded_weight weight, struct lh_buffer *ret);
 
 #endif

@@ -21,7 +21,6 @@ struct lh_unwinder;
 /* Opens the modules of `image`, as lh_symbols_open does. Keeps no pointer into it. */
 struct lh_error *lh_unwinder_create(const struct lh_image *image, struct lh_unwinder **ret) LH_NODISCARD;
 void lh_unwinder_destroy(struct lh_unwinder *unwinder); /* NULL is legal */
-void lh_cleanup_unwinder(struct lh_unwinder **unwinder);
 
 /*
  * Writes at most `most` code addresses, innermost first: where the thread is, then the last byte of each call. Returns

@@ -18,6 +18,7 @@ extern const struct lh_manual_section lh_manual_watch[];
 extern const struct lh_manual_section lh_manual_strings[];
 extern const struct lh_manual_section lh_manual_heap[];
 extern const struct lh_manual_section lh_manual_leaks[];
+extern const struct lh_manual_section lh_manual_trace[];
 extern const struct lh_manual_section lh_manual_common[]; /* of leakhunt(1) */
 extern const struct lh_manual_section lh_manual_shared[]; /* of every page */
 

@@ -150,12 +150,42 @@ static enum lh_allocator name_module(const struct search *search, const struct l
 	return strstr(module->path, "ld-musl-") ? LH_ALLOCATOR_MUSL : LH_ALLOCATOR_UNKNOWN;
 }
 
+/* Whether a module that was voted for has a malloc of its own. */
+static bool defines_malloc(const struct search *search, const struct lh_module *module)
+{
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	LH_CLEANUP(close_elf) Elf *elf = open_module(search, module, &fd);
+	for (Elf_Scn *section = NULL; elf && (section = elf_nextscn(elf, section));) {
+		GElf_Shdr header;
+		Elf_Data *data;
+		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_DYNSYM || !header.sh_entsize ||
+		    !(data = elf_getdata(section, NULL)))
+			continue;
+		for (size_t i = 0; i < data->d_size / header.sh_entsize && i < INT32_MAX; i++) {
+			GElf_Sym symbol;
+			if (gelf_getsym(data, (int)i, &symbol) && symbol.st_shndx != SHN_UNDEF &&
+			    is_malloc(elf, elf_ndxscn(section), i))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A program at a fixed address (ET_EXEC) that takes malloc's address has all libraries call malloc through its own
+ * .plt: these votes are not for its malloc.
+ */
 static const struct lh_module *most_voted(const struct search *search)
 {
-	size_t best = 0;
-	for (size_t i = 0; i < search->modules->modules.count; i++)
-		best = search->votes[i] > search->votes[best] ? i : best;
-	return &search->modules->modules.items[best];
+	for (;;) {
+		size_t best = 0;
+		for (size_t i = 0; i < search->modules->modules.count; i++)
+			best = search->votes[i] > search->votes[best] ? i : best;
+		const struct lh_module *module = &search->modules->modules.items[best];
+		if (!search->votes[best] || defines_malloc(search, module))
+			return module;
+		search->votes[best] = 0;
+	}
 }
 
 struct lh_error *lh_allocator_find_module(const struct lh_image *image, const char *root, enum lh_allocator *ret,

@@ -29,6 +29,11 @@ struct lh_unwinder {
 
 /* ---------------------------------------------------------------- modules */
 
+static void destroy_unwinder(struct lh_unwinder **unwinder)
+{
+	lh_unwinder_destroy(*unwinder);
+}
+
 static int refuse_debug_file(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, const char *file,
 			     const char *link, GElf_Word crc, char **ret)
 {
@@ -144,7 +149,7 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 	.set_initial_registers = set_copied_registers,
 };
 
-static int take_frame(Dwfl_Frame *frame, void *context)
+static int take_unwound_frame(Dwfl_Frame *frame, void *context)
 {
 	struct lh_unwinder *unwinder = context;
 	Dwarf_Addr addr;
@@ -164,8 +169,8 @@ size_t lh_unwinder_walk(struct lh_unwinder *unwinder, const struct lh_stack_copy
 	unwinder->addrs = ret;
 	unwinder->most = most;
 	unwinder->count = 0;
-	*ret_is_complete = unwinder->is_attached &&
-			   dwfl_getthread_frames(unwinder->dwfl, THREAD_ID, take_frame, unwinder) == DWARF_CB_OK;
+	*ret_is_complete = unwinder->is_attached && dwfl_getthread_frames(unwinder->dwfl, THREAD_ID, take_unwound_frame,
+									  unwinder) == DWARF_CB_OK;
 	return unwinder->count;
 }
 
@@ -174,7 +179,7 @@ size_t lh_unwinder_walk(struct lh_unwinder *unwinder, const struct lh_stack_copy
 struct lh_error *lh_unwinder_create(const struct lh_image *image, struct lh_unwinder **ret)
 {
 	const char *root = lh_image_root(image);
-	LH_CLEANUP(lh_cleanup_unwinder) struct lh_unwinder *unwinder = calloc(1, sizeof(*unwinder));
+	LH_CLEANUP(destroy_unwinder) struct lh_unwinder *unwinder = calloc(1, sizeof(*unwinder));
 	if (!unwinder)
 		return lh_error_no_memory();
 	elf_version(EV_CURRENT);
@@ -199,9 +204,4 @@ void lh_unwinder_destroy(struct lh_unwinder *unwinder)
 		dwfl_end(unwinder->dwfl);
 	lh_cleanup_close(&unwinder->root_fd);
 	free(unwinder);
-}
-
-void lh_cleanup_unwinder(struct lh_unwinder **unwinder)
-{
-	lh_unwinder_destroy(*unwinder);
 }

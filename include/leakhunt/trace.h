@@ -1,0 +1,118 @@
+/*
+ * trace: which code of a live process allocates what is not freed. Probes of the kernel in the target's allocator
+ * sample allocations by bytes and see each free; stacks are unwound outside. The target is never stopped.
+ */
+#ifndef LEAKHUNT_TRACE_H
+#define LEAKHUNT_TRACE_H
+
+#include "leakhunt/modules.h"
+#include "leakhunt/process.h"
+
+/* ---------------------------------------------------------------- the estimate */
+
+enum lh_site_verdict {
+	LH_SITE_LEAKING, /* survivors are older than anything that was freed, and their number grows */
+	LH_SITE_FREES,   /* frees what it allocates */
+	LH_SITE_NOT_YET, /* too young, or too few, to tell */
+	LH_SITE_STOPPED, /* survivors are old, but none is from the second half of the time: a table that was filled */
+	LH_SITE_UNCERTAIN, /* blocks were freed where no probe was */
+};
+
+/* What the sampled blocks of one stack tell. Bytes and counts are estimates of all blocks, not of samples. */
+struct lh_site_estimate {
+	enum lh_site_verdict verdict;
+	uint64_t sample_count;
+	double allocated_bytes, allocated_count;
+	double live_bytes, live_count;
+	uint64_t live_sample_count;
+	uint64_t death_sample_count;
+	uint64_t median_life_ns;                      /* of those that were freed */
+	uint64_t longest_life_ns;                     /* likewise */
+	uint64_t oldest_live_ns;                      /* age */
+	uint64_t survivor_count;                      /* samples alive that are older than min_age_ns */
+	uint64_t min_age_ns;                          /* A = max(1.5 * longest_life_ns, 0.3 * time) */
+	double leak_bytes_per_s, leak_low, leak_high; /* 95 %, by Poisson statistics; exact below 10 survivors */
+};
+
+const char *lh_site_verdict_name(enum lh_site_verdict verdict); /* "leaking", "frees", "not-yet", ... */
+
+/* ---------------------------------------------------------------- tracing */
+
+/* One call stack, innermost first; addresses lie within the calls. The allocator's function is the first. */
+struct lh_trace_site {
+	size_t first_frame; /* index in lh_trace.frames */
+	size_t frame_count;
+	bool is_complete; /* unwound to the outermost frame */
+	struct lh_site_estimate estimate;
+};
+
+enum lh_trace_end {
+	LH_TRACE_TIME_OVER,
+	LH_TRACE_INTERRUPTED,
+	LH_TRACE_OVER_BUDGET,   /* the process allocates more often than when the trace began */
+	LH_TRACE_PROCESS_ENDED, /* or called exec */
+	LH_TRACE_MANY_SAMPLES,
+};
+
+struct lh_trace {
+	enum lh_allocator allocator;
+	enum lh_trace_end end;
+	uint64_t duration_ns;
+	uint64_t allocation_count, allocated_bytes, free_count; /* exact */
+	uint64_t sample_count, incomplete_count;                /* stacks, and those not unwound to their end */
+	uint64_t lost_sample_count;                             /* too many at once: their sites are underestimated */
+	uint64_t lost_death_count;                              /* not 0: nothing is called leaking */
+	uint64_t unseen_death_count;
+	uint64_t mean_bytes; /* R at the end */
+	double target_cost;  /* estimate: part of one processor that the probes took */
+	double own_cost;     /* measured: of leakhunt */
+	double budget;
+	bool has_uprobes_page; /* the kernel has mapped its [uprobes] page into the target; it stays until exec */
+	LH_VEC(uint64_t) frames;
+	LH_VEC(struct lh_trace_site) sites; /* leaking first, most bytes per second first */
+};
+void lh_trace_deinit(struct lh_trace *trace);
+
+/* The time was over, or the user ended it, and nothing is missing that a verdict needs. */
+bool lh_trace_is_complete(const struct lh_trace *trace);
+
+/* Addresses of the calls that all leaking stacks have in common, from the outermost on. Returns their number. */
+size_t lh_trace_common_frames(const struct lh_trace *trace, const uint64_t **ret_innermost);
+
+struct lh_tracer;
+
+/* What the first moment tells, before anything is followed. */
+struct lh_trace_forecast {
+	enum lh_allocator allocator;
+	double allocations_per_s;
+	double bytes_per_s;
+	double cost;   /* part of one processor: probes and leakhunt */
+	double needed; /* the least budget that suffices */
+	uint64_t mean_bytes;
+};
+
+/*
+ * Finds the malloc that the process calls, sets probes, and measures its rate for at most 0.2 s. With
+ * LH_ERROR_UNSUPPORTED nothing is left in the target: `budget` (part of one processor) is too small for that rate,
+ * the allocator is not known, or the kernel can't do it; LH_ERROR_PERMISSION. Reads files of the process.
+ */
+struct lh_error *lh_tracer_start(const struct lh_process *process, double budget,
+				 struct lh_trace_forecast *ret_forecast, struct lh_tracer **ret) LH_NODISCARD;
+void lh_cleanup_tracer(struct lh_tracer **tracer); /* takes the probes out; NULL in it is legal */
+
+struct lh_image;
+
+struct lh_trace_follow {
+	const struct lh_image *image; /* of the process: whose stacks are unwound */
+	uint64_t duration_ns;
+	uint64_t mean_bytes; /* R, of the forecast; it grows when there are too many samples */
+	bool (*is_interrupted)(void);
+	void (*progress)(void *context, uint64_t left_ns, uint64_t sample_count);
+	void *context;
+};
+
+/* Follows the process for a time, takes the probes out, and judges. Needs no rights any more. */
+struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trace_follow *options,
+				  struct lh_trace *ret) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * trace_frames: the frames of a traced stack by name. Private to report.
+ */
+#ifndef LEAKHUNT_REPORT_TRACE_FRAMES_H
+#define LEAKHUNT_REPORT_TRACE_FRAMES_H
+
+#include "leakhunt/report.h"
+#include "leakhunt/symbols.h"
+
+struct lh_named_frame {
+	uint64_t addr;
+	const char *module; /* NULL: no module is there */
+	const char *name;   /* NULL: no function's name is known */
+	uint64_t offset;    /* in the function, or in the module */
+};
+
+struct lh_named_frame lh_trace_name_frame(const struct lh_trace_report *report, uint64_t addr);
+/* The first frame behind the allocator's own functions; frame_count when there is none. */
+size_t lh_trace_first_caller(const struct lh_trace_report *report, const struct lh_trace_site *site);
+/* "SSL_new", or "libssl.so.3+0x1234"; escaped. */
+void lh_trace_put_frame(const struct lh_named_frame *frame, struct lh_buffer *ret);
+
+static inline const uint64_t *lh_trace_frames_of(const struct lh_trace *trace, const struct lh_trace_site *site)
+{
+	return trace->frames.items + site->first_frame;
+}
+
+#endif
