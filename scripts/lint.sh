@@ -70,6 +70,8 @@ lint_layers() {
 		fail "only src/cli prints or exits:" "$found"
 	found=$(grep -nE '\bptrace\([A-Z]' -r src --include='*.c' | grep -v '^src/tracee/') &&
 		fail "only src/tracee uses ptrace:" "$found"
+	found=$(grep -nE '\bSYS_bpf\b' -r src --include='*.c' | grep -v '^src/trace/') &&
+		fail "only src/trace uses bpf:" "$found"
 	found=$(grep -nE '\bgetenv\(' -r src --include='*.[ch]' | grep -v '^src/cli/') &&
 		fail "only src/cli reads the environment (lh_settings hands it down):" "$found"
 	found=$(grep -nE '\bPAGE(_BYTES|_SIZE)?\b[^;,]*\b(4096|0x1000)\b' -r src include --include='*.[ch]' |

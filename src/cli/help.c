@@ -21,7 +21,7 @@ void lh_help_overview(struct lh_buffer *ret)
 	}
 	lh_buffer_puts(ret, "\n`leakhunt COMMAND --help` tells more; `leakhunt --version` the version.\n"
 			    "exit codes: 0 complete, 1 incomplete (missing parts are listed), 2 failed, 3 lost blocks "
-			    "(leaks), 64 usage\n");
+			    "(leaks) or leaking code (trace), 64 usage\n");
 }
 
 /* The words of `text`, wrapped at `width`, each line after `indent` blanks; the first is at `column`. */

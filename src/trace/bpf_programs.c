@@ -14,7 +14,7 @@
 #define CALL_OFFSET(name)     ((int)offsetof(struct sampled_call, name))
 
 _Static_assert(sizeof(struct lh_trace_slot) == 64, "a slot is one cache line");
-_Static_assert(LH_TRACE_REGISTERS * 8 == sizeof(struct pt_regs), "all of pt_regs");
+_Static_assert(LH_TRACE_REGISTERS == sizeof(struct pt_regs) / 8, "all of pt_regs");
 
 /* A sampled call that has not returned yet; value of the map `calls`. */
 struct sampled_call {

@@ -104,7 +104,7 @@ static bool match_function(const struct function_search *search, const char *nam
 	return false;
 }
 
-/* Several names of one address are one function. */
+/* Several names of one address are one function: tcmalloc's operator delete is free. C's names go first. */
 static void take_function(void *context, const char *name, struct lh_range code)
 {
 	struct function_search *search = context;
@@ -112,8 +112,11 @@ static void take_function(void *context, const char *name, struct lh_range code)
 	if (!match_function(search, name, &function))
 		return;
 	for (size_t i = 0; i < search->count; i++) {
-		if (search->found[i].code.start == code.start)
-			return;
+		if (search->found[i].code.start != code.start)
+			continue;
+		if (function.name[0] != '_')
+			search->found[i].function = function;
+		return;
 	}
 	if (search->count < FUNCTIONS_MAX)
 		search->found[search->count++] = (struct found_function){code, function};

@@ -319,17 +319,6 @@ static struct lh_error *follow_until_end(struct lh_tracer *tracer, const struct 
 	}
 }
 
-static bool has_uprobes_mapping(const struct lh_process *process)
-{
-	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
-	struct lh_error *error = lh_regions_read(process, LH_REGIONS_MAPS, &regions);
-	bool is_found = false;
-	for (size_t i = 0; i < regions.regions.count; i++)
-		is_found |= strcmp(regions.regions.items[i].name, "[uprobes]") == 0;
-	lh_error_destroy(error);
-	return is_found;
-}
-
 static void fill_totals(const struct lh_tracer *tracer, const struct spending *spending, struct lh_trace *ret)
 {
 	struct lh_trace_slot now = lh_probes_count(tracer->probes);
@@ -344,6 +333,8 @@ static void fill_totals(const struct lh_tracer *tracer, const struct spending *s
 	ret->target_cost = spending->target_ns / spending->seconds / (double)LH_NS_PER_S;
 	ret->own_cost = spending->own_ns / spending->seconds / (double)LH_NS_PER_S;
 	ret->budget = tracer->budget;
+	/* A return probe needs it (kernel/events/uprobes.c, get_trampoline_vaddr). */
+	ret->has_uprobes_page = now.sample_count > 0;
 }
 
 struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trace_follow *options, struct lh_trace *ret)
@@ -357,7 +348,6 @@ struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trac
 	LH_TRY(follow_until_end(tracer, options, &trace.end));
 	struct spending spending = measure_spending(tracer);
 	uint64_t end_ns = lh_clock_monotonic_ns();
-	trace.has_uprobes_page = has_uprobes_mapping(tracer->process);
 	lh_probes_detach(tracer->probes);
 	LH_TRY(lh_probes_read(tracer->probes, take_record, tracer));
 	fill_totals(tracer, &spending, &trace);
