@@ -104,7 +104,7 @@ static bool match_function(const struct function_search *search, const char *nam
 	return false;
 }
 
-/* Several names of one address are one function: tcmalloc's operator delete is free. C's names go first. */
+/* Several names of one address are one function: tcmalloc's operator delete is free. */
 static void take_function(void *context, const char *name, struct lh_range code)
 {
 	struct function_search *search = context;
@@ -114,7 +114,7 @@ static void take_function(void *context, const char *name, struct lh_range code)
 	for (size_t i = 0; i < search->count; i++) {
 		if (search->found[i].code.start != code.start)
 			continue;
-		if (function.name[0] != '_')
+		if (strcmp(function.name, "malloc") == 0 || strcmp(function.name, "free") == 0)
 			search->found[i].function = function;
 		return;
 	}
