@@ -15,7 +15,7 @@
 
 #define DURATION_DEFAULT_NS (60 * LH_NS_PER_S)
 #define DURATION_MIN_NS     LH_NS_PER_S
-#define DURATION_MAX_NS     (24 * 3600 * LH_NS_PER_S)
+#define DURATION_MAX_NS     (86400 * LH_NS_PER_S)
 #define BUDGET_DEFAULT      1.0
 #define BUDGET_MOST         400.0
 #define FOLDED_WORDS        "leak live allocated"
@@ -154,9 +154,9 @@ static int status_of_trace(const struct lh_trace *trace)
 static struct lh_error *run_trace(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct trace_answer answer LH_CLEANUP(trace_answer_deinit) = {0};
-	uint64_t top = TRACE_TOP_DEFAULT, duration_ns;
-	enum lh_folded_weight weight;
-	double budget;
+	uint64_t top = TRACE_TOP_DEFAULT, duration_ns = 0;
+	enum lh_folded_weight weight = LH_FOLDED_LEAK;
+	double budget = 0;
 	LH_TRY(parse_budget(arguments, &budget));
 	LH_TRY(parse_trace_duration(arguments, &duration_ns));
 	LH_TRY(parse_folded(arguments, &weight));

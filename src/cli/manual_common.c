@@ -63,7 +63,7 @@ const struct lh_manual_section lh_manual_shared[] = {
 	 "The command failed. One line on standard error says what failed and why, mostly with a hint. Nothing "
 	 "half-written stays under its final name.\n\n"
 	 "* 3\n"
-	 "`leakhunt leaks` found lost blocks.\n\n"
+	 "`leakhunt leaks` found lost blocks, `leakhunt trace` a call stack that leaks.\n\n"
 	 "* 64\n"
 	 "The command line is wrong."},
 	{"PERMISSIONS",

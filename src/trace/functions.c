@@ -168,8 +168,11 @@ static struct lh_error *add_probe(const struct lh_region *region, const struct f
 	const struct allocator_function *function = &found->function;
 	size_t bytes = read_code(ret->file, region, found->code.start, code, sizeof(code));
 	bool is_free = function->kind == LH_CALL_FREE;
-	if (!lh_probe_point_find(code, bytes, function->arguments, is_free, &point))
-		return refuse_function(function, "its first instruction is not known");
+	if (!lh_probe_point_find(code, bytes, function->arguments, is_free, &point)) {
+		/* Without its probe blocks are not seen; but all frees must be. */
+		bool is_needed = is_free || function->frees_first || strcmp(function->name, "malloc") == 0;
+		return is_needed ? refuse_function(function, "its first instruction is not known") : NULL;
+	}
 	uint64_t offset = region->file_offset + (found->code.start - region->start) + point.offset;
 	uint64_t cost_ns = point.is_emulated ? EMULATED_COST_NS : STEPPED_COST_NS;
 	enum lh_call_kind kind = is_by_malloc ? LH_CALL_REALLOC_BY_MALLOC : function->kind;

@@ -12,60 +12,38 @@ void lh_sites_deinit(struct lh_sites *sites)
 	lh_vec_deinit(&sites->blocks);
 	lh_vec_deinit(&sites->sites);
 	lh_vec_deinit(&sites->frames);
-	free(sites->buckets);
-	sites->buckets = NULL;
+	lh_hash_table_deinit(&sites->by_stack);
 }
 
 /* ---------------------------------------------------------------- stacks */
 
-static size_t find_bucket(const struct lh_sites *sites, uint64_t hash, const uint64_t *frames, size_t count)
+static bool is_stack(const struct lh_sites *sites, uint32_t index, const uint64_t *frames, size_t count)
 {
-	size_t at = hash & (sites->bucket_count - 1);
-	for (; sites->buckets[at]; at = (at + 1) & (sites->bucket_count - 1)) {
-		const struct lh_stack_site *site = &sites->sites.items[sites->buckets[at] - 1];
-		if (site->hash == hash && site->frame_count == count &&
-		    memcmp(sites->frames.items + site->first_frame, frames, count * sizeof(*frames)) == 0)
-			break;
-	}
-	return at;
+	const struct lh_stack_site *site = &sites->sites.items[index];
+	return site->frame_count == count &&
+	       memcmp(sites->frames.items + site->first_frame, frames, count * sizeof(*frames)) == 0;
 }
 
-static struct lh_error *grow_buckets(struct lh_sites *sites)
-{
-	enum { BUCKETS_MIN = 1024 };
-	if (sites->bucket_count > 2 * sites->sites.count)
-		return NULL;
-	size_t count = sites->bucket_count ? 4 * sites->bucket_count : BUCKETS_MIN;
-	uint32_t *buckets = calloc(count, sizeof(*buckets));
-	if (!buckets)
-		return lh_error_no_memory();
-	free(sites->buckets);
-	sites->buckets = buckets;
-	sites->bucket_count = count;
-	for (size_t i = 0; i < sites->sites.count; i++) {
-		size_t at = sites->sites.items[i].hash & (count - 1);
-		while (buckets[at])
-			at = (at + 1) & (count - 1);
-		buckets[at] = (uint32_t)i + 1;
-	}
-	return NULL;
-}
-
+/* *ret: index of the site, + 1. */
 static struct lh_error *find_site(struct lh_sites *sites, const uint64_t *frames, size_t count, bool is_complete,
 				  uint32_t *ret)
 {
-	uint64_t hash = XXH3_64bits(frames, count * sizeof(*frames));
-	LH_TRY(grow_buckets(sites));
-	size_t at = find_bucket(sites, hash, frames, count);
-	if (!sites->buckets[at]) {
-		LH_TRY(lh_vec_reserve(&sites->frames, count));
-		LH_TRY(lh_vec_push(&sites->sites,
-				   (struct lh_stack_site){hash, sites->frames.count, count, is_complete}));
-		memcpy(sites->frames.items + sites->frames.count, frames, count * sizeof(*frames));
-		sites->frames.count += count;
-		sites->buckets[at] = (uint32_t)sites->sites.count;
+	uint32_t index;
+	uint64_t key = XXH3_64bits(frames, count * sizeof(*frames));
+	for (; lh_hash_table_find(&sites->by_stack, key, &index); key = lh_hash_table_next_key(key)) {
+		if (is_stack(sites, index, frames, count)) {
+			*ret = index + 1;
+			return NULL;
+		}
 	}
-	*ret = sites->buckets[at];
+	index = (uint32_t)sites->sites.count;
+	LH_TRY(lh_vec_reserve(&sites->frames, count));
+	LH_TRY(lh_vec_reserve(&sites->sites, 1));
+	LH_TRY(lh_hash_table_put(&sites->by_stack, key, index));
+	sites->sites.items[sites->sites.count++] = (struct lh_stack_site){sites->frames.count, count, is_complete};
+	memcpy(sites->frames.items + sites->frames.count, frames, count * sizeof(*frames));
+	sites->frames.count += count;
+	*ret = index + 1;
 	return NULL;
 }
 

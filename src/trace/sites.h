@@ -5,6 +5,7 @@
 #define LEAKHUNT_TRACE_SITES_H
 
 #include "estimate.h"
+#include "leakhunt/hash_table.h"
 
 enum { LH_SITE_FRAMES_MAX = 128 };
 
@@ -16,7 +17,6 @@ struct lh_sampled_block {
 };
 
 struct lh_stack_site {
-	uint64_t hash;
 	size_t first_frame, frame_count;
 	bool is_complete;
 };
@@ -26,9 +26,8 @@ struct lh_sites {
 	LH_VEC(struct lh_sampled_block) blocks; /* by id - first_id */
 	LH_VEC(struct lh_stack_site) sites;
 	LH_VEC(uint64_t) frames;
-	uint32_t *buckets; /* index of a site, + 1; a power of two of them */
-	size_t bucket_count;
-	uint64_t first_id; /* ids below it are of no interest; 0: not set yet */
+	struct lh_hash_table by_stack; /* index of a site, by the hash of its frames */
+	uint64_t first_id;             /* ids below it are of no interest; 0: not set yet */
 	uint64_t unseen_death_count;
 };
 
