@@ -191,7 +191,7 @@ static struct lh_stack_copy copy_of_sample(const struct lh_trace_sample_record *
 	};
 }
 
-static struct lh_error *take_sample(struct lh_tracer *tracer, const struct lh_trace_sample_record *sample)
+static struct lh_error *take_stack_sample(struct lh_tracer *tracer, const struct lh_trace_sample_record *sample)
 {
 	uint64_t frames[LH_SITE_FRAMES_MAX];
 	bool is_complete;
@@ -211,7 +211,7 @@ static struct lh_error *take_record(void *context, const struct lh_trace_record 
 	case LH_RECORD_SAMPLE:
 		return bytes < sizeof(struct lh_trace_sample_record)
 			       ? NULL
-			       : take_sample(tracer, (const struct lh_trace_sample_record *)(const void *)record);
+			       : take_stack_sample(tracer, (const struct lh_trace_sample_record *)(const void *)record);
 	case LH_RECORD_BIRTH:
 		lh_sites_add_birth(&tracer->sites, record->id, record->time_ns);
 		return NULL;

@@ -57,7 +57,7 @@ text_is_not() {
 trace() {
 	local status=0
 	TRACE=$("$LEAKHUNT" trace --json --top 1000 "${@:2}" 2>announced.txt) || status=$?
-	[ "$status" = "$1" ] || { echo "trace ended with $status: $(cat announced.txt) $TRACE" >&2 && return 1; }
+	[ "$status" = "$1" ] || { echo "trace ended with $status: $(cat announced.txt) ${TRACE:0:700}" >&2 && return 1; }
 }
 
 of_trace() {
