@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
 # leakhunt trace on a program that knows which of its functions leaks, and on strangers.
-# shellcheck disable=SC2154,SC2016 # bats sets them; what jq expands
+# shellcheck disable=SC2154,SC2016,SC2030,SC2031 # bats sets them; what jq expands; each test is a subshell
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {
-	TARGET_PID= TRACE_PID= LOAD_PID=
+	TARGET_PID="" TRACE_PID="" LOAD_PID=""
 	cd "$BATS_TEST_TMPDIR" || return
 }
 
