@@ -46,7 +46,7 @@ static struct lh_error *claim_huge_blocks(const struct lh_heap_memory *memory, u
 	return NULL;
 }
 
-static struct lh_error *claim_zend(const struct lh_heap_memory *memory, struct lh_owners *ret)
+struct lh_error *lh_zend_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
 	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, CHUNK_BYTES, CHUNK_BYTES, PEEKS_MAX, &peeks));
@@ -60,5 +60,3 @@ static struct lh_error *claim_zend(const struct lh_heap_memory *memory, struct l
 	}
 	return NULL;
 }
-
-const struct lh_allocator_walker lh_walk_zend = {.name = "zend_mm", .claim = claim_zend};

@@ -180,3 +180,26 @@ compare_go() {
 	after=$(awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup")
 	assert_between $((predicted * 95 / 100)) $((before - after)) $((predicted * 105 / 100))
 }
+
+# ---------------------------------------------------------------- PHP
+
+# The program's own strings and the answer itself take some more or less by the time it waits.
+compare_php() {
+	list_heap "$1"
+	jq -e '.allocators[] | select(.name == "zend_mm") | .checked > 4 and .failed == 0 and (.partial | not)' heap.json
+	is_within "$(jq '[.arenas[] | select(.allocator == "zend_mm") | .used_bytes] | add' heap.json)" "$(truth usage)" 2
+	[ "$(count_of heap.json PHP Session)" = "$(truth sessions)" ]
+	[ "$(count_of heap.json PHP string)" -ge $((9 * $(truth sessions))) ]
+}
+
+@test "PHP: what is in use is what memory_get_usage says, objects by class, live and in a dump" {
+	needs php
+	start_runtime php -d memory_limit=-1 "$PROGRAMS/sessions.php"
+	sample_step 20000
+	compare_php "$SAMPLE_PID"
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o dump 2>/dev/null >/dev/null
+	compare_php dump
+	sample_command drop
+	sample_step 0
+	compare_php "$SAMPLE_PID"
+}
