@@ -39,7 +39,9 @@ struct lh_graph_totals {
 	uint64_t confirmed_count; /* lost ones, and one of each circle, that were lost before: lh_graph_confirm */
 	uint64_t root_bytes[LH_ROOT_KINDS];
 	size_t thread_count;
-	uint64_t mark_cpu_ns;  /* of the marking alone */
+	uint64_t mark_cpu_ns; /* of the marking alone, by all its threads */
+	uint64_t mark_ns;     /* by the clock */
+	size_t mark_threads;
 	uint64_t memory_bytes; /* of index and marks, beside the heap's own index */
 };
 

@@ -8,14 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TARGETS_AHEAD = 16, EDGES_AHEAD = 32, RECORDS_AHEAD = 12, LISTS_AHEAD = 8, NEXT_AHEAD = 4 };
+
 struct walk_pair {
-	uint32_t chunk;
+	uint32_t place;
 	uint32_t parent; /* a number */
 };
 
 /* All by number. */
 struct dominator_search {
 	struct lh_holders *holders;
+	uint32_t edge_count;
 	uint32_t variable_count; /* numbers up to it can be reached from variables */
 	uint32_t *parent;        /* in the walk; then the ancestor that paths are compressed to */
 	uint32_t *semi;
@@ -37,8 +40,66 @@ static void deinit_dominator_search(struct dominator_search *search)
 	lh_vec_deinit(&search->path);
 }
 
-/* All targets are pushed; one that has a number by the time it is popped was reached otherwise: a true depth-first
- * walk. */
+/* The next node of the walk. Its targets, still as places, come behind those of the nodes before it. */
+static uint32_t number_place(struct dominator_search *search, uint32_t place, uint32_t parent)
+{
+	struct lh_holders *holders = search->holders;
+	uint32_t number = (uint32_t)++holders->node_count;
+	holders->places[place].number = number;
+	holders->chunk[number] = place;
+	holders->first[number] = search->edge_count;
+	search->parent[number] = parent;
+	return number;
+}
+
+/* Blocks without pointers have their numbers at once; the others are pushed. */
+static void visit_targets(struct dominator_search *search, uint32_t number, uint32_t first, uint32_t end)
+{
+	struct lh_holders *holders = search->holders;
+	const uint32_t *targets = holders->place_to.items;
+	const struct lh_place *places = holders->places;
+	for (uint32_t i = first; i < end && i < first + TARGETS_AHEAD; i++)
+		__builtin_prefetch(&places[targets[i]]);
+	for (uint32_t i = first; i < end; i++) {
+		const struct lh_place *place = &places[targets[i]];
+		if (i + TARGETS_AHEAD < end)
+			__builtin_prefetch(&places[targets[i + TARGETS_AHEAD]]);
+		holders->to[search->edge_count + i - first] = targets[i];
+		if (place->number)
+			continue;
+		search->stack.items[search->stack.count] = (struct walk_pair){targets[i], number};
+		/* A branch that is not foreseen half of the time costs more than what it saves. */
+		search->stack.count += place[1].first != place[0].first;
+		__builtin_prefetch(&targets[place->first]);
+	}
+	search->edge_count += end - first;
+	for (uint32_t i = first; i < end; i++) {
+		const struct lh_place *place = &places[targets[i]];
+		if (!place->number && place[1].first == place[0].first)
+			number_place(search, targets[i], number);
+	}
+}
+
+/*
+ * What waits near the top is visited soon, as most blocks lead to few others: its record, then its targets, then the
+ * records of those are fetched, so that they are there when it is visited.
+ */
+static inline void fetch_waiting(const struct dominator_search *search)
+{
+	const struct lh_place *places = search->holders->places;
+	const uint32_t *targets = search->holders->place_to.items;
+	const struct walk_pair *top = search->stack.items + search->stack.count;
+	if (search->stack.count < RECORDS_AHEAD)
+		return;
+	__builtin_prefetch(&places[top[-RECORDS_AHEAD].place]);
+	__builtin_prefetch(&targets[places[top[-LISTS_AHEAD].place].first]);
+	__builtin_prefetch(&places[targets[places[top[-NEXT_AHEAD].place].first]]);
+}
+
+/*
+ * Targets are pushed; one that has a number by the time it is popped was reached otherwise: a true depth-first walk,
+ * that visits blocks without pointers first.
+ */
 static struct lh_error *number_from(struct dominator_search *search, uint32_t root)
 {
 	struct lh_holders *holders = search->holders;
@@ -46,22 +107,27 @@ static struct lh_error *number_from(struct dominator_search *search, uint32_t ro
 	LH_TRY(lh_vec_push(&search->stack, ((struct walk_pair){root, 0})));
 	while (search->stack.count) {
 		struct walk_pair at = search->stack.items[--search->stack.count];
-		if (holders->number[at.chunk])
+		if (holders->places[at.place].number)
 			continue;
-		uint32_t number = (uint32_t)++holders->node_count;
-		holders->number[at.chunk] = number;
-		holders->chunk[number] = at.chunk;
-		search->parent[number] = at.parent;
-		uint32_t first = holders->first[at.chunk], end = holders->first[at.chunk + 1];
+		fetch_waiting(search);
+		uint32_t first = holders->places[at.place].first, end = holders->places[at.place + 1].first;
 		LH_TRY(lh_vec_reserve(&search->stack, end - first + 1));
-		for (uint32_t i = first; i < end; i++) {
-			uint32_t target = holders->to.items[i];
-			__builtin_prefetch(&holders->first[target]);
-			if (!holders->number[target])
-				search->stack.items[search->stack.count++] = (struct walk_pair){target, number};
-		}
+		uint32_t number = number_place(search, at.place, at.parent);
+		visit_targets(search, number, first, end);
 	}
 	return NULL;
+}
+
+/* Targets of all nodes as numbers, which are near each other for blocks that are near in the walk. */
+static void number_targets(struct dominator_search *search)
+{
+	const struct lh_holders *holders = search->holders;
+	uint32_t *to = holders->to;
+	for (size_t i = 0; i < search->edge_count; i++) {
+		if (i + EDGES_AHEAD < search->edge_count)
+			__builtin_prefetch(&holders->places[to[i + EDGES_AHEAD]]);
+		to[i] = holders->places[to[i]].number;
+	}
 }
 
 static bool is_variable(const struct lh_holders *holders, const struct lh_root_group *group)
@@ -83,6 +149,9 @@ static struct lh_error *number_nodes(struct dominator_search *search)
 		}
 		search->variable_count = pass ? search->variable_count : (uint32_t)holders->node_count;
 	}
+	holders->first[holders->node_count + 1] = search->edge_count;
+	number_targets(search);
+	lh_vec_deinit(&holders->place_to);
 	return NULL;
 }
 
@@ -102,30 +171,27 @@ static inline void place_holder(struct dominator_search *search, uint32_t *ends,
 static struct lh_error *find_all_holders(struct dominator_search *search)
 {
 	const struct lh_holders *holders = search->holders;
-	size_t count = holders->node_count, edges = holders->to.count + holders->groups.count;
+	size_t count = holders->node_count, edges = search->edge_count + holders->groups.count;
 	search->first_holder = calloc(count + 2, sizeof(uint32_t));
 	search->holder = malloc((edges + 1) * sizeof(uint32_t));
 	if (!search->first_holder || !search->holder)
 		return lh_error_no_memory();
 	uint32_t *ends = search->first_holder + 1; /* shifted by one until all are placed */
 	for (size_t i = holders->graph->chunk_count; i < lh_holders_places(holders); i++)
-		ends[holders->number[i]]++;
-	for (size_t number = 1; number <= count; number++) {
-		uint32_t chunk = holders->chunk[number];
-		for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++)
-			ends[holders->number[holders->to.items[i]]] +=
-				is_owning(search, (uint32_t)number, holders->number[holders->to.items[i]]);
+		ends[holders->places[i].number]++;
+	for (uint32_t number = 1; number <= count; number++) {
+		for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++)
+			ends[holders->to[i]] += is_owning(search, number, holders->to[i]);
 	}
 	for (size_t i = 1; i <= count; i++)
 		ends[i] += ends[i - 1];
 	uint32_t total = ends[count];
-	for (size_t number = count; number > 0; number--) {
-		uint32_t chunk = holders->chunk[number];
-		for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++)
-			place_holder(search, ends, (uint32_t)number, holders->number[holders->to.items[i]]);
+	for (uint32_t number = (uint32_t)count; number > 0; number--) {
+		for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++)
+			place_holder(search, ends, number, holders->to[i]);
 	}
 	for (size_t i = holders->graph->chunk_count; i < lh_holders_places(holders); i++)
-		search->holder[--ends[holders->number[i]]] = 0;
+		search->holder[--ends[holders->places[i].number]] = 0;
 	/* Now ends[n] is where n begins. */
 	memmove(search->first_holder, ends, (count + 1) * sizeof(uint32_t));
 	search->first_holder[count + 1] = total;
@@ -191,6 +257,8 @@ static void find_immediate_dominators(struct dominator_search *search)
 static void sum_retained(struct lh_holders *holders)
 {
 	for (size_t number = 1; number <= holders->node_count; number++) {
+		if (number + EDGES_AHEAD <= holders->node_count)
+			__builtin_prefetch(&holders->graph->chunks[holders->chunk[number + EDGES_AHEAD]]);
 		holders->retained_bytes[number] = lh_holders_size(holders, (uint32_t)number);
 		holders->retained_count[number] = !lh_holders_is_root(holders, (uint32_t)number);
 	}
@@ -204,7 +272,8 @@ static struct lh_error *allocate_nodes(struct dominator_search *search)
 {
 	struct lh_holders *holders = search->holders;
 	size_t count = lh_holders_places(holders) + 1;
-	holders->number = calloc(count, sizeof(uint32_t));
+	holders->first = calloc(count + 1, sizeof(uint32_t));
+	holders->to = malloc((holders->place_to.count + 1) * sizeof(uint32_t));
 	holders->chunk = calloc(count, sizeof(uint32_t));
 	holders->dominator = calloc(count, sizeof(uint32_t));
 	holders->retained_bytes = calloc(count, sizeof(uint64_t));
@@ -212,8 +281,9 @@ static struct lh_error *allocate_nodes(struct dominator_search *search)
 	search->parent = calloc(count, sizeof(uint32_t));
 	search->semi = calloc(count, sizeof(uint32_t));
 	search->label = calloc(count, sizeof(uint32_t));
-	bool is_complete = holders->number && holders->chunk && holders->dominator && holders->retained_bytes &&
-			   holders->retained_count && search->parent && search->semi && search->label;
+	bool is_complete = holders->first && holders->to && holders->chunk && holders->dominator &&
+			   holders->retained_bytes && holders->retained_count && search->parent && search->semi &&
+			   search->label;
 	return is_complete ? NULL : lh_error_no_memory();
 }
 
@@ -222,16 +292,21 @@ struct lh_error *lh_holders_find_dominators(struct lh_holders *holders)
 	struct dominator_search search LH_CLEANUP(deinit_dominator_search) = {.holders = holders};
 	uint64_t before_ns = lh_graph_cpu_ns();
 	LH_TRY(allocate_nodes(&search));
+	uint64_t edge_bytes = holders->place_to.capacity * sizeof(uint32_t);
 	LH_TRY(number_nodes(&search));
+	uint64_t walk_bytes = edge_bytes + search.stack.capacity * sizeof(struct walk_pair);
+	lh_vec_deinit(&search.stack);
 	LH_TRY(find_all_holders(&search));
 	LH_TRY(find_semidominators(&search));
 	find_immediate_dominators(&search);
 	sum_retained(holders);
 	holders->dominators_cpu_ns = lh_graph_cpu_ns() - before_ns;
-	holders->memory_bytes = (holders->graph->chunk_count + 1) * (2 * sizeof(uint64_t) + 8 * sizeof(uint32_t)) +
-				(holders->to.capacity + holders->to.count + holders->groups.count) * sizeof(uint32_t) +
+	/* What is there at once: the first targets and the stack are gone before holders are found. */
+	uint64_t holder_bytes = (search.edge_count + holders->groups.count) * sizeof(uint32_t) +
+				(holders->node_count + 2) * sizeof(uint32_t) + search.path.capacity * sizeof(uint32_t);
+	holders->memory_bytes = lh_holders_places(holders) * (2 * sizeof(uint64_t) + 7 * sizeof(uint32_t)) +
+				search.edge_count * sizeof(uint32_t) +
 				holders->roots.capacity * sizeof(struct lh_root_edge) +
-				search.stack.capacity * sizeof(struct walk_pair) +
-				search.path.capacity * sizeof(uint32_t);
+				lh_max_u64(walk_bytes, holder_bytes);
 	return NULL;
 }

@@ -47,9 +47,9 @@ static struct lh_error *add_edge(struct edge_search *search, const struct edge_c
 	if (candidate->from == search->done && target == search->latest)
 		return NULL;
 	while (search->done != candidate->from)
-		holders->first[++search->done] = (uint32_t)holders->to.count;
+		holders->places[++search->done].first = (uint32_t)holders->place_to.count;
 	search->latest = target;
-	return lh_vec_push(&holders->to, target);
+	return lh_vec_push(&holders->place_to, target);
 }
 
 static struct lh_error *find_candidates(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
@@ -151,19 +151,19 @@ static struct lh_error *add_root_groups(struct lh_holders *holders, struct lh_sy
 static struct lh_error *add_group_edges(struct lh_holders *holders)
 {
 	size_t chunk_count = holders->graph->chunk_count;
-	uint32_t *first = realloc(holders->first, (lh_holders_places(holders) + 1) * sizeof(*first));
-	if (!first)
+	struct lh_place *places = realloc(holders->places, (lh_holders_places(holders) + 1) * sizeof(*places));
+	if (!places)
 		return lh_error_no_memory();
-	holders->first = first;
+	holders->places = places;
 	size_t edge = 0;
 	for (size_t i = 0; i < holders->groups.count; i++) {
 		size_t end =
 			i + 1 < holders->groups.count ? holders->groups.items[i + 1].first_edge : holders->roots.count;
-		first[chunk_count + i] = (uint32_t)holders->to.count;
+		places[chunk_count + i] = (struct lh_place){(uint32_t)holders->place_to.count, 0};
 		for (; edge < end; edge++)
-			LH_TRY(lh_vec_push(&holders->to, holders->roots.items[edge].chunk));
+			LH_TRY(lh_vec_push(&holders->place_to, holders->roots.items[edge].chunk));
 	}
-	first[chunk_count + holders->groups.count] = (uint32_t)holders->to.count;
+	places[chunk_count + holders->groups.count] = (struct lh_place){(uint32_t)holders->place_to.count, 0};
 	return NULL;
 }
 
@@ -171,20 +171,19 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 {
 	struct lh_holders *holders = search->holders;
 	const struct lh_graph *graph = holders->graph;
-	holders->first[0] = 0;
 	search->latest = LH_NO_CHUNK;
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		search->from = (uint32_t)i;
 		if (!has_edges(holders, (uint32_t)i))
 			continue;
 		LH_TRY(lh_graph_visit_block(graph, search->from, find_candidates, search));
-		if (holders->to.count > UINT32_MAX)
+		if (holders->place_to.count > UINT32_MAX)
 			return lh_error_create(LH_ERROR_UNSUPPORTED, "more than %u pointers between blocks",
 					       UINT32_MAX);
 	}
 	LH_TRY(flush_edge_candidates(search));
 	while (search->done != graph->chunk_count)
-		holders->first[++search->done] = (uint32_t)holders->to.count;
+		holders->places[++search->done].first = (uint32_t)holders->place_to.count;
 	return NULL;
 }
 
@@ -192,8 +191,8 @@ struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_sym
 {
 	struct edge_search search = {.holders = holders};
 	uint64_t before_ns = lh_graph_cpu_ns();
-	holders->first = malloc((holders->graph->chunk_count + 1) * sizeof(*holders->first));
-	if (!holders->first)
+	holders->places = calloc(holders->graph->chunk_count + 1, sizeof(*holders->places));
+	if (!holders->places)
 		return lh_error_no_memory();
 	LH_TRY(find_block_edges(&search));
 	LH_TRY(find_root_edges(&search));

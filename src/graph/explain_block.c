@@ -14,19 +14,19 @@ void lh_block_holding_deinit(struct lh_block_holding *holding)
 	lh_strings_pool_deinit(&holding->strings);
 }
 
-/* By place: blocks, then root groups. */
+/* By number. */
 struct way_search {
 	const struct lh_holders *holders;
-	uint32_t *from; /* place + 1 of the one that leads here; 0: not reached; UINT32_MAX: a root */
+	uint32_t *from; /* the node that leads here; 0: not reached; UINT32_MAX: a root */
 	LH_VEC(uint32_t) queue;
 };
 
-static struct lh_error *reach_place(struct way_search *search, uint32_t place, uint32_t from)
+static struct lh_error *reach_node(struct way_search *search, uint32_t number, uint32_t from)
 {
-	if (search->from[place])
+	if (search->from[number])
 		return NULL;
-	search->from[place] = from;
-	return lh_vec_push(&search->queue, place);
+	search->from[number] = from;
+	return lh_vec_push(&search->queue, number);
 }
 
 /* Breadth first from all roots; variables before stacks and registers, which say less. */
@@ -40,13 +40,13 @@ static struct lh_error *find_way(struct way_search *search, uint32_t target)
 			bool is_variable =
 				range != UINT32_MAX && holders->graph->roots.items[range].kind == LH_ROOT_MODULE;
 			if (is_variable == (pass == 0))
-				LH_TRY(reach_place(search, (uint32_t)(chunk_count + i), UINT32_MAX));
+				LH_TRY(reach_node(search, holders->places[chunk_count + i].number, UINT32_MAX));
 		}
 	}
 	for (size_t at = 0; at < search->queue.count && !search->from[target]; at++) {
-		uint32_t place = search->queue.items[at];
-		for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++)
-			LH_TRY(reach_place(search, holders->to.items[i], place + 1));
+		uint32_t number = search->queue.items[at];
+		for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++)
+			LH_TRY(reach_node(search, holders->to[i], number));
 	}
 	return NULL;
 }
@@ -111,15 +111,15 @@ static struct lh_error *follow_back(const struct way_search *search, struct lh_s
 				    struct lh_block_holding *ret)
 {
 	const struct lh_graph *graph = search->holders->graph;
-	uint32_t next = LH_NO_CHUNK, place = target;
-	for (;;) {
+	uint32_t next = LH_NO_CHUNK;
+	for (uint32_t number = target;; number = search->from[number]) {
+		uint32_t place = search->holders->chunk[number];
 		if (place >= graph->chunk_count) {
 			LH_TRY(add_root_step(search->holders, symbols, place - graph->chunk_count, next, ret));
 			break;
 		}
 		LH_TRY(add_block_step(graph, place, next, ret));
 		next = place;
-		place = search->from[place] - 1;
 	}
 	reverse_path(ret);
 	return NULL;
@@ -129,13 +129,13 @@ static struct lh_error *explain_reachable(struct way_search *search, struct lh_s
 					  struct lh_block_holding *ret)
 {
 	const struct lh_holders *holders = search->holders;
-	search->from = calloc(lh_holders_places(holders) + 1, sizeof(*search->from));
+	uint32_t number = holders->places[target].number;
+	search->from = calloc(holders->node_count + 1, sizeof(*search->from));
 	if (!search->from)
 		return lh_error_no_memory();
-	LH_TRY(find_way(search, target));
-	if (search->from[target])
-		LH_TRY(follow_back(search, symbols, target, ret));
-	uint32_t number = holders->number[target];
+	LH_TRY(find_way(search, number));
+	if (number && search->from[number])
+		LH_TRY(follow_back(search, symbols, number, ret));
 	ret->retained_bytes = number ? holders->retained_bytes[number] : 0;
 	ret->retained_count = number ? holders->retained_count[number] : 0;
 	return NULL;

@@ -58,13 +58,14 @@ void lh_holder_list_deinit(struct lh_holder_list *list)
 
 void lh_holders_deinit(struct lh_holders *holders)
 {
+	free(holders->places);
 	free(holders->first);
-	free(holders->number);
+	free(holders->to);
 	free(holders->chunk);
 	free(holders->dominator);
 	free(holders->retained_bytes);
 	free(holders->retained_count);
-	lh_vec_deinit(&holders->to);
+	lh_vec_deinit(&holders->place_to);
 	lh_vec_deinit(&holders->roots);
 	lh_vec_deinit(&holders->groups);
 }
@@ -276,10 +277,9 @@ static void count_elements(const struct holder_search *search, uint32_t place, s
 static uint64_t count_direct(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
 {
 	const struct lh_holders *holders = search->holders;
-	uint32_t place = holders->chunk[number];
 	uint64_t count = 0;
-	for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++) {
-		uint32_t target = holders->number[holders->to.items[i]];
+	for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++) {
+		uint32_t target = holders->to[i];
 		count += lh_holders_size(holders, target) == element_bytes && lh_bit(search->inside, target);
 	}
 	return count;
@@ -289,10 +289,9 @@ static uint64_t count_direct(const struct holder_search *search, uint32_t number
 static uint64_t count_in_tables(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
 {
 	const struct lh_holders *holders = search->holders;
-	uint32_t place = holders->chunk[number];
 	uint64_t count = 0;
-	for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++) {
-		uint32_t target = holders->number[holders->to.items[i]];
+	for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++) {
+		uint32_t target = holders->to[i];
 		if (lh_bit(search->inside, target))
 			count += count_direct(search, target, element_bytes);
 	}
@@ -303,9 +302,8 @@ static uint64_t count_in_tables(const struct holder_search *search, uint32_t num
 static bool has_bucket_table(const struct holder_search *search, uint32_t number, const struct lh_holder *holder)
 {
 	const struct lh_holders *holders = search->holders;
-	uint32_t place = holders->chunk[number];
-	for (uint32_t i = holders->first[place]; i < holders->first[place + 1]; i++) {
-		uint32_t target = holders->number[holders->to.items[i]];
+	for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++) {
+		uint32_t target = holders->to[i];
 		if (lh_holders_size(holders, target) != holder->element_bytes && lh_bit(search->inside, target) &&
 		    count_direct(search, target, holder->element_bytes) * 8 >= holder->element_count)
 			return true;
@@ -357,9 +355,9 @@ static const struct lh_root_group *find_group_above(const struct lh_holders *hol
 	if (lh_holders_is_root(holders, number))
 		return &holders->groups.items[place - holders->graph->chunk_count];
 	for (size_t i = 0; i < holders->groups.count; i++) {
-		size_t at = holders->graph->chunk_count + i;
-		for (uint32_t j = holders->first[at]; j < holders->first[at + 1]; j++) {
-			if (holders->to.items[j] == place)
+		uint32_t group = holders->places[holders->graph->chunk_count + i].number;
+		for (uint32_t j = holders->first[group]; j < holders->first[group + 1]; j++) {
+			if (holders->to[j] == number)
 				return &holders->groups.items[i];
 		}
 	}

@@ -21,20 +21,25 @@ struct lh_root_group {
 	uint32_t first_edge; /* in roots; up to that of the next group */
 };
 
+/* Of a block, reachable or not, or of a root group: in one line of the cache what a walk asks for. */
+struct lh_place {
+	uint32_t first;  /* its targets, as places, are place_to[first], up to the first of the next place */
+	uint32_t number; /* 0: not reachable */
+};
+
 struct lh_holders {
 	const struct lh_graph *graph;
-	bool has_lost; /* edges of blocks that cannot be reached are wanted, too */
-	/* Of each block, reachable or not, and of each root group: its targets are to[first[i], first[i + 1]). */
-	uint32_t *first;
-	LH_VEC(uint32_t) to;
+	bool has_lost;             /* edges of blocks that cannot be reached are wanted, too */
+	struct lh_place *places;   /* of blocks, then of root groups, and one more */
+	LH_VEC(uint32_t) place_to; /* freed when all nodes have numbers */
 	LH_VEC(struct lh_root_edge) roots;
 	LH_VEC(struct lh_root_group) groups;
 
-	/* Of each block and root group: its number; 0: not reachable. */
-	uint32_t *number;
-	/* Of each number, up to and with node_count. */
+	/* Of each number, up to and with node_count: its targets, as numbers, are to[first[n], first[n + 1]). */
 	size_t node_count;
-	uint32_t *chunk;
+	uint32_t *first;
+	uint32_t *to;
+	uint32_t *chunk; /* its place */
 	uint32_t *dominator;
 	uint64_t *retained_bytes;
 	uint32_t *retained_count;
@@ -43,12 +48,12 @@ struct lh_holders {
 	uint64_t memory_bytes;
 };
 
-/* edges: fills first, to, roots and groups. `symbols` may be NULL: then each word of data is a group. */
+/* edges: fills places, place_to, roots and groups. `symbols` may be NULL: then each word of data is a group. */
 struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_symbols *symbols) LH_NODISCARD;
 /* dominators: fills the rest. */
 struct lh_error *lh_holders_find_dominators(struct lh_holders *holders) LH_NODISCARD;
 
-/* Number of nodes that have a place in `first` and `number`: blocks and root groups. */
+/* Blocks and root groups. */
 static inline size_t lh_holders_places(const struct lh_holders *holders)
 {
 	return holders->graph->chunk_count + holders->groups.count;

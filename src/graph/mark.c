@@ -1,14 +1,22 @@
 /*
  * mark: which blocks can be reached from the roots. Input: index and roots. Output: the bits of blocks that cannot.
- * Memory is read where it lies, once each reachable block. Misses of the cache cost most: words and blocks wait in
- * short rings while their lines are fetched.
+ * Memory is read where it lies, once each reachable block, by all threads. Misses of the cache cost most: blocks are
+ * read in the order of addresses as far as many wait, and words wait in a short ring while their lines are fetched.
  */
 #include "holders.h"
+#include "leakhunt/threads.h"
+#include "mark_windows.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-enum { RING = 8 };
+enum {
+	RING = 8,
+	BATCH_MIN = 64,     /* blocks, when there are so many */
+	RECORDS_AHEAD = 16, /* how far records and bytes are fetched ahead */
+	BYTES_AHEAD = 8,
+	MARKERS_MAX = 16,
+};
 
 /* A word that may be a pointer, whose line is on its way. */
 struct candidate {
@@ -18,49 +26,39 @@ struct candidate {
 	size_t before;
 };
 
-/* A block on its way: first its record, then its bytes. */
-struct waiting_block {
-	const uint8_t *bytes; /* NULL: in pieces */
-	uint64_t size_bytes;
-	uint32_t chunk;
-};
-
+/* What one thread has. */
 struct marker {
 	struct lh_graph *graph;
-	LH_VEC(uint32_t) stack;
+	struct lh_window_queue queue;
 	struct candidate candidates[RING];
 	unsigned candidate_at;
-	uint32_t records[RING];
-	unsigned record_first, record_count;
-	struct waiting_block blocks[RING];
-	unsigned block_first, block_count;
-	bool is_out_of_memory;
+	size_t batch_count;
+	uint32_t batch[BATCH_MIN + LH_WINDOW_BLOCKS];
+	const uint8_t *bytes[BYTES_AHEAD]; /* of the blocks of the batch that come next */
+	uint64_t cpu_ns;
+	struct lh_error *error;
 };
 
-static void push_marked(struct marker *marker, uint32_t chunk)
-{
-	if (marker->stack.count == marker->stack.capacity) {
-		struct lh_error *error = lh_vec_reserve(&marker->stack, marker->stack.count + 1024);
-		if (error) {
-			lh_error_destroy(error);
-			marker->is_out_of_memory = true;
-			return;
-		}
-	}
-	marker->stack.items[marker->stack.count++] = chunk;
-}
+struct marking {
+	struct lh_graph *graph;
+	struct lh_mark_windows windows;
+	LH_VEC(struct lh_range) slices; /* of the roots */
+	size_t next_slice;
+	size_t marker_count;
+	struct marker *markers;
+};
 
 static inline void mark_candidate(struct marker *marker, const struct candidate *candidate)
 {
 	struct lh_graph *graph = marker->graph;
 	uint32_t chunk = lh_graph_line_chunk(graph, candidate->line, candidate->word);
-	if (chunk == LH_NO_CHUNK || !lh_bit(graph->unmarked, chunk))
+	if (chunk == LH_NO_CHUNK || !lh_window_has(graph->unmarked, chunk))
 		return;
 	if (!lh_graph_is_start(graph, candidate->line, candidate->word) &&
 	    !lh_graph_is_interior(graph, chunk, candidate->word, candidate->at, candidate->before))
 		return;
-	lh_bit_clear(graph->unmarked, chunk);
-	push_marked(marker, chunk);
+	if (lh_window_claim(marker->queue.windows, graph->unmarked, chunk))
+		lh_window_queue_add(&marker->queue, chunk);
 }
 
 /* `bytes` is aligned to words in the target; a mapped file keeps that. */
@@ -102,74 +100,58 @@ static struct lh_error *mark_piece(void *context, uint64_t addr, const uint8_t *
 	return NULL;
 }
 
-/* The first lines of its bytes are fetched. */
-static struct waiting_block find_waiting_block(const struct lh_graph *graph, uint32_t chunk)
+/* ---------------------------------------------------------------- blocks */
+
+/* The first lines of the bytes of a block of the batch are fetched. */
+static inline void fetch_batch_bytes(struct marker *marker, size_t at)
 {
-	struct waiting_block block = {lh_graph_block_bytes(graph, chunk), lh_graph_used_bytes(&graph->chunks[chunk]),
-				      chunk};
-	if (block.bytes) {
-		__builtin_prefetch(block.bytes);
-		__builtin_prefetch(block.bytes + 64);
+	const uint8_t *bytes = lh_graph_block_bytes(marker->graph, marker->batch[at]);
+	marker->bytes[at % BYTES_AHEAD] = bytes;
+	if (bytes) {
+		__builtin_prefetch(bytes);
+		__builtin_prefetch(bytes + 64);
 	}
-	return block;
 }
 
-static struct lh_error *scan_waiting_block(struct marker *marker, const struct waiting_block *block)
+static void scan_batch(struct marker *marker)
 {
-	if (block->bytes) {
-		scan_marked_words(marker, block->bytes, block->size_bytes);
-		return NULL;
+	const struct lh_graph *graph = marker->graph;
+	size_t count = marker->batch_count;
+	for (size_t i = 0; i < count && i < RECORDS_AHEAD; i++)
+		__builtin_prefetch(&graph->chunks[marker->batch[i]]);
+	for (size_t i = 0; i < count && i < BYTES_AHEAD; i++)
+		fetch_batch_bytes(marker, i);
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *bytes = marker->bytes[i % BYTES_AHEAD];
+		uint32_t chunk = marker->batch[i];
+		if (i + RECORDS_AHEAD < count)
+			__builtin_prefetch(&graph->chunks[marker->batch[i + RECORDS_AHEAD]]);
+		if (i + BYTES_AHEAD < count)
+			fetch_batch_bytes(marker, i + BYTES_AHEAD);
+		if (bytes)
+			scan_marked_words(marker, bytes, lh_graph_used_bytes(&graph->chunks[chunk]));
+		else if (!marker->error)
+			marker->error = lh_graph_visit_block(graph, chunk, mark_piece, marker);
 	}
-	return lh_graph_visit_block(marker->graph, block->chunk, mark_piece, marker);
 }
 
-/* Takes blocks from the stack into the rings; false when nothing waits any more. */
-static bool fill_rings(struct marker *marker)
+/* Takes blocks whose words are to be read; false when no thread has any. */
+static bool take_batch(struct marker *marker)
 {
-	while (marker->block_count < RING && marker->record_count) {
-		uint32_t chunk = marker->records[marker->record_first++ % RING];
-		marker->record_count--;
-		marker->blocks[(marker->block_first + marker->block_count++) % RING] =
-			find_waiting_block(marker->graph, chunk);
-	}
-	while (marker->record_count < RING && marker->stack.count) {
-		uint32_t chunk = marker->stack.items[--marker->stack.count];
-		__builtin_prefetch(&marker->graph->chunks[chunk]);
-		marker->records[(marker->record_first + marker->record_count++) % RING] = chunk;
-	}
-	return marker->block_count || marker->record_count;
-}
-
-static struct lh_error *drain_marker(struct marker *marker)
-{
+	marker->batch_count = 0;
 	for (;;) {
-		if (!fill_rings(marker)) {
-			flush_candidates(marker);
-			if (!marker->stack.count)
-				return marker->is_out_of_memory ? lh_error_no_memory() : NULL;
-			continue;
-		}
-		if (!marker->block_count)
-			continue;
-		struct waiting_block block = marker->blocks[marker->block_first++ % RING];
-		marker->block_count--;
-		LH_TRY(scan_waiting_block(marker, &block));
+		while (marker->queue.count && marker->batch_count < BATCH_MIN)
+			marker->batch_count +=
+				lh_window_queue_take(&marker->queue, marker->batch + marker->batch_count);
+		if (marker->batch_count)
+			return true;
+		flush_candidates(marker);
+		if (!marker->queue.count && !lh_window_queue_wait(&marker->queue))
+			return false;
 	}
 }
 
 /* ---------------------------------------------------------------- roots */
-
-static struct lh_error *mark_registers(struct marker *marker)
-{
-	size_t count;
-	const struct lh_image_thread *threads = lh_image_threads(marker->graph->image, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (threads[i].registers)
-			scan_marked_words(marker, threads[i].registers,
-					  lh_align_down(threads[i].registers_bytes, sizeof(uint64_t)));
-	}
-	return NULL;
-}
 
 uint64_t lh_graph_cpu_ns(void)
 {
@@ -178,27 +160,100 @@ uint64_t lh_graph_cpu_ns(void)
 	return (uint64_t)now.tv_sec * LH_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static struct lh_error *mark_roots(struct marker *marker)
+/* Slices do not depend on the number of threads, so neither does the result. */
+static struct lh_error *slice_roots(struct marking *marking)
 {
-	const struct lh_graph *graph = marker->graph;
-	LH_TRY(mark_registers(marker));
-	for (size_t i = 0; i < graph->roots.count; i++) {
-		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, mark_piece, marker));
-		LH_TRY(drain_marker(marker));
+	for (size_t i = 0; i < marking->graph->roots.count; i++) {
+		struct lh_range range = marking->graph->roots.items[i].range;
+		for (uint64_t start = range.start; start < range.end; start += LH_MIB) {
+			struct lh_range slice = {start, lh_min_u64(start + LH_MIB, range.end)};
+			LH_TRY(lh_vec_push(&marking->slices, slice));
+		}
 	}
-	return drain_marker(marker);
+	return NULL;
+}
+
+static void mark_registers(struct marker *marker)
+{
+	size_t count;
+	const struct lh_image_thread *threads = lh_image_threads(marker->graph->image, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (threads[i].registers)
+			scan_marked_words(marker, threads[i].registers,
+					  lh_align_down(threads[i].registers_bytes, sizeof(uint64_t)));
+	}
+}
+
+/* One member's share of all: roots first, then what they lead to. */
+static void mark_share(void *context, size_t member, size_t number)
+{
+	struct marking *marking = context;
+	struct marker *marker = &marking->markers[number];
+	uint64_t before_ns = lh_graph_cpu_ns();
+	(void)member;
+	if (!lh_window_queue_join(&marker->queue))
+		return;
+	if (number == 0)
+		mark_registers(marker);
+	for (;;) {
+		size_t slice = __atomic_fetch_add(&marking->next_slice, 1, __ATOMIC_RELAXED);
+		if (slice >= marking->slices.count)
+			break;
+		if (!marker->error)
+			marker->error =
+				lh_graph_visit_words(marking->graph, marking->slices.items[slice], mark_piece, marker);
+	}
+	while (take_batch(marker)) {
+		lh_window_queue_offer(&marker->queue);
+		scan_batch(marker);
+	}
+	marker->cpu_ns = lh_graph_cpu_ns() - before_ns;
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+static struct lh_error *run_marking(struct marking *marking)
+{
+	struct lh_crew *crew = NULL;
+	struct lh_graph *graph = marking->graph;
+	LH_TRY(slice_roots(marking));
+	for (size_t i = 0; i < marking->marker_count; i++) {
+		marking->markers[i].graph = graph;
+		LH_TRY(lh_window_queue_init(&marking->windows, &marking->markers[i].queue));
+		graph->totals.memory_bytes += sizeof(marking->markers[i]) + marking->windows.count * sizeof(uint32_t);
+	}
+	if (marking->marker_count > 1)
+		LH_TRY(lh_crew_create(marking->marker_count, &crew));
+	uint64_t before_ns = lh_clock_monotonic_ns();
+	lh_crew_run(crew, mark_share, marking, marking->marker_count);
+	lh_crew_destroy(crew);
+	graph->totals.mark_ns = lh_clock_monotonic_ns() - before_ns;
+	graph->totals.mark_threads = marking->marker_count;
+	graph->totals.memory_bytes += lh_mark_windows_bytes(&marking->windows);
+	struct lh_error *error = NULL;
+	for (size_t i = 0; i < marking->marker_count; i++) {
+		graph->totals.mark_cpu_ns += marking->markers[i].cpu_ns;
+		error = error ? error : marking->markers[i].error;
+		if (marking->markers[i].error != error)
+			lh_error_destroy(marking->markers[i].error);
+	}
+	return error;
 }
 
 struct lh_error *lh_graph_mark(struct lh_graph *graph)
 {
-	uint64_t before_ns = lh_graph_cpu_ns();
-	LH_CLEANUP(lh_cleanup_free) struct marker *marker = calloc(1, sizeof(*marker));
-	if (!marker)
-		return lh_error_no_memory();
-	marker->graph = graph;
-	struct lh_error *error = mark_roots(marker);
-	graph->totals.memory_bytes += marker->stack.capacity * sizeof(uint32_t);
-	graph->totals.mark_cpu_ns = lh_graph_cpu_ns() - before_ns;
-	lh_vec_deinit(&marker->stack);
+	struct marking marking = {.graph = graph};
+	/* A thread is worth its start for more than some windows only. */
+	size_t useful = graph->chunk_count / LH_WINDOW_BLOCKS / 4 + 1;
+	marking.marker_count = lh_min_u64(lh_min_u64(lh_usable_processors(), MARKERS_MAX), useful);
+	marking.markers = calloc(marking.marker_count, sizeof(*marking.markers));
+	struct lh_error *error = lh_mark_windows_init(graph->chunk_count, marking.marker_count > 1, &marking.windows);
+	if (!error)
+		error = marking.markers ? run_marking(&marking) : lh_error_no_memory();
+	for (size_t i = 0; marking.markers && i < marking.marker_count; i++)
+		lh_window_queue_deinit(&marking.markers[i].queue);
+	free(marking.markers);
+	lh_vec_deinit(&marking.slices);
+	lh_mark_windows_deinit(&marking.windows);
 	return error;
 }

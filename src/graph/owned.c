@@ -125,9 +125,9 @@ static struct lh_error *reach_by_variables(struct owned_search *search)
 		if (lh_bit(search->by_variables, chunk))
 			continue;
 		lh_bit_set(search->by_variables, chunk);
-		for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++) {
-			if (!lh_bit(search->by_variables, holders->to.items[i]))
-				LH_TRY(lh_vec_push(&search->behind, holders->to.items[i]));
+		for (uint32_t i = holders->places[chunk].first; i < holders->places[chunk + 1].first; i++) {
+			if (!lh_bit(search->by_variables, holders->place_to.items[i]))
+				LH_TRY(lh_vec_push(&search->behind, holders->place_to.items[i]));
 		}
 	}
 	return NULL;
@@ -138,18 +138,18 @@ static void count_holders(struct owned_search *search)
 {
 	struct lh_holders *holders = &search->holders;
 	uint32_t kept = 0;
-	for (size_t from = 0, next = holders->first[0]; from < search->graph->chunk_count; from++) {
-		uint32_t end = holders->first[from + 1], begin = kept;
+	for (size_t from = 0, next = holders->places[0].first; from < search->graph->chunk_count; from++) {
+		uint32_t end = holders->places[from + 1].first, begin = kept;
 		for (; next < end; next++) {
-			uint32_t target = holders->to.items[next];
+			uint32_t target = holders->place_to.items[next];
 			if (!is_owning_edge(search, (uint32_t)from, target))
 				continue;
-			holders->to.items[kept++] = target;
+			holders->place_to.items[kept++] = target;
 			search->holder_count[target]++;
 		}
-		holders->first[from] = begin;
+		holders->places[from].first = begin;
 	}
-	holders->first[search->graph->chunk_count] = kept;
+	holders->places[search->graph->chunk_count].first = kept;
 	for (size_t i = 0; i < holders->roots.count; i++) {
 		uint32_t chunk = holders->roots.items[i].chunk;
 		bool counts = is_variable_edge(search, &holders->roots.items[i]) || ownership_rank(search, chunk) < 2;
@@ -162,8 +162,8 @@ static void count_holders(struct owned_search *search)
 static struct lh_error *visit_holder(struct owned_search *search, uint32_t chunk, uint16_t row)
 {
 	const struct lh_holders *holders = &search->holders;
-	for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++) {
-		uint32_t target = holders->to.items[i];
+	for (uint32_t i = holders->places[chunk].first; i < holders->places[chunk + 1].first; i++) {
+		uint32_t target = holders->place_to.items[i];
 		if (search->rows[target] == row)
 			continue;
 		if (search->mark[target] != row + 1u) {
@@ -190,8 +190,8 @@ static struct lh_error *drop_shared(struct owned_search *search, uint16_t row)
 	}
 	while (search->lost_hold.count) {
 		uint32_t chunk = search->lost_hold.items[--search->lost_hold.count];
-		for (uint32_t i = holders->first[chunk]; i < holders->first[chunk + 1]; i++) {
-			uint32_t target = holders->to.items[i];
+		for (uint32_t i = holders->places[chunk].first; i < holders->places[chunk + 1].first; i++) {
+			uint32_t target = holders->place_to.items[i];
 			bool is_behind = search->mark[target] == row + 1u && search->rows[target] != row;
 			if (!is_behind || search->seen[target] == NOT_OWNED)
 				continue;

@@ -59,9 +59,11 @@ static json_t *graph_json(const struct lh_graph *graph)
 	for (int i = 0; i < LH_ROOT_KINDS; i++)
 		status |= json_object_set_new(roots, lh_root_kind_name((enum lh_root_kind)i),
 					      lh_json_u64(totals.root_bytes[i]));
-	json_t *object = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "blocks", blocks, "bytes", bytes, "root_bytes",
-				   roots, "threads", lh_json_u64(totals.thread_count), "mark_cpu_ns",
-				   lh_json_u64(totals.mark_cpu_ns), "memory_bytes", lh_json_u64(totals.memory_bytes));
+	json_t *object =
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "blocks", blocks, "bytes", bytes, "root_bytes",
+			  roots, "threads", lh_json_u64(totals.thread_count), "mark_cpu_ns",
+			  lh_json_u64(totals.mark_cpu_ns), "mark_ns", lh_json_u64(totals.mark_ns), "mark_threads",
+			  lh_json_u64(totals.mark_threads), "memory_bytes", lh_json_u64(totals.memory_bytes));
 	if (!status)
 		return object;
 	json_decref(object);

@@ -173,7 +173,7 @@ static uint64_t retained_of(const struct world *world, size_t block)
 {
 	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
 	assert_success(lh_holders_init(world->graph, NULL, &holders));
-	return holders.retained_count[holders.number[block]];
+	return holders.retained_count[holders.places[block].number];
 }
 
 static void test_long_list(void **state)
@@ -316,15 +316,15 @@ static void check_retained(const struct small *small, const struct world *world)
 	assert_success(lh_holders_init(world->graph, NULL, &holders));
 	reach_small(small, SMALL, all);
 	for (size_t i = 0; i < SMALL; i++) {
-		assert_int_equal(holders.number[i] != 0, all[i]);
+		assert_int_equal(holders.places[i].number != 0, all[i]);
 		if (!all[i])
 			continue;
 		uint64_t retained = 0;
 		reach_small(small, i, rest);
 		for (size_t j = 0; j < SMALL; j++)
 			retained += all[j] && !rest[j];
-		assert_int_equal(holders.retained_count[holders.number[i]], retained);
-		assert_int_equal(holders.retained_bytes[holders.number[i]], retained * USABLE);
+		assert_int_equal(holders.retained_count[holders.places[i].number], retained);
+		assert_int_equal(holders.retained_bytes[holders.places[i].number], retained * USABLE);
 	}
 }
 
