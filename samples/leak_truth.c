@@ -1,9 +1,9 @@
 /*
  * leak_truth: a program that knows what it has lost. Before READY it makes --count structures of random kinds, in
  * random order of --seed: lists, trees, rings, arrays, blocks held by their middle, by threads, keys and TLS; it loses
- * some of each. Truth: --file has a line a block, "L ADDR USABLE" of lost ones (heads and what they hold), "R ADDR
- * USABLE" of those that it can still reach. All that is on the way there lies in mapped memory that is gone before
- * READY.
+ * some of each. With --shared 1 some are held by words in shared memory and in a memfd alone. Truth: --file has a line
+ * a block, "L ADDR USABLE" of lost ones (heads and what they hold), "R ADDR USABLE" of those that it can still reach.
+ * All that is on the way there lies in mapped memory that is gone before READY.
  */
 #include "sample.h"
 
@@ -35,6 +35,7 @@ static struct {
 static struct {
 	uint64_t seed, count;
 	uint64_t aligned_percent; /* of blocks from posix_memalign */
+	bool has_shared;
 	const char *file;
 } wish = {.seed = 1, .count = 1000, .aligned_percent = 5, .file = "/dev/null"};
 
@@ -284,6 +285,25 @@ static __attribute__((noinline)) void make_all(void)
 	}
 }
 
+static void hold_in_mapping(int fd, int flags)
+{
+	struct node *volatile *words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+	if (words == MAP_FAILED)
+		sample_die("leak_truth: no shared memory");
+	words[1] = make_list(false, 20);
+	words[7] = make_tree(false);
+}
+
+static __attribute__((noinline)) void hold_in_shared_memory(void)
+{
+	int fd = memfd_create("leak_truth", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, 4096))
+		sample_die("leak_truth: no memfd");
+	hold_in_mapping(fd, 0);
+	close(fd);
+	hold_in_mapping(-1, MAP_ANONYMOUS);
+}
+
 static void put_text(int fd, const char *text, size_t length)
 {
 	if (write(fd, text, length) != (ssize_t)length)
@@ -323,6 +343,8 @@ static void begin(struct sample *sample)
 	if (book.entries == MAP_FAILED || !kept)
 		sample_die("leak_truth: no memory");
 	make_all();
+	if (wish.has_shared)
+		hold_in_shared_memory();
 	start_threads();
 	clear_stack();
 	write_book();
@@ -340,6 +362,8 @@ static bool take_option(struct sample *sample, const char *name, const char *val
 		wish.count = strtoull(value, NULL, 10);
 	else if (strcmp(name, "--aligned") == 0)
 		wish.aligned_percent = strtoull(value, NULL, 10);
+	else if (strcmp(name, "--shared") == 0)
+		wish.has_shared = strtoull(value, NULL, 10);
 	else if (strcmp(name, "--file") == 0)
 		wish.file = value;
 	else

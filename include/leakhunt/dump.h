@@ -61,6 +61,12 @@ void lh_want_list_deinit(struct lh_want_list *list);
 struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
 					   struct lh_want_list *wants) LH_NODISCARD;
 
+/*
+ * Appends "shared" and "memfd" where the process has mapped such memory: it can hold the only pointer to a private
+ * block. Not when more than 4 GiB of it is mapped.
+ */
+struct lh_error *lh_want_list_add_shared(const struct lh_region_list *list, struct lh_want_list *wants) LH_NODISCARD;
+
 /* ---------------------------------------------------------------- the plan */
 
 /* A piece of one region that is to be copied. Page-aligned. */

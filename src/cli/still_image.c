@@ -59,12 +59,23 @@ static void show_warning(void *context, const char *text)
 	lh_warn("%s", text);
 }
 
+/* Private memory, and shared memory that may point into it. */
+static struct lh_error *choose_copied(const struct lh_process *process, struct lh_want_list *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_want want;
+	LH_TRY(lh_want_parse("private", &want));
+	LH_TRY(lh_vec_push(&ret->items, want));
+	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &list));
+	return lh_want_list_add_shared(&list, ret);
+}
+
 static struct lh_error *copy_process(const struct lh_process *process, enum lh_dump_mode mode, const char *path,
 				     struct lh_receipt *ret)
 {
 	struct lh_progress_line line;
-	struct lh_want want;
-	LH_TRY(lh_want_parse("private", &want));
+	struct lh_want_list wants LH_CLEANUP(lh_want_list_deinit) = {0};
+	LH_TRY(choose_copied(process, &wants));
 	lh_interrupt_install();
 	lh_interrupt_grace(1);
 	signal(SIGXFSZ, SIG_IGN);
@@ -73,8 +84,8 @@ static struct lh_error *copy_process(const struct lh_process *process, enum lh_d
 		.mode = mode,
 		.format = LH_DUMP_CORE,
 		.path = path,
-		.wants = &want,
-		.want_count = 1,
+		.wants = wants.items.items,
+		.want_count = wants.items.count,
 		.find_owners = lh_heap_find_owners,
 		.max_pause_ns = MAX_PAUSE_NS,
 		.on_slow = LH_DUMP_SLOW_BOUNDED,

@@ -49,15 +49,21 @@ static struct lh_error *doubt_left_out(struct lh_graph *graph)
 	const struct lh_image_capture *capture = lh_image_capture(graph->image);
 	char bytes[LH_FORMAT_MAX];
 	uint64_t left_out = 0;
+	uint64_t shared = capture->left_out_bytes[LH_REGION_SHARED] + capture->left_out_bytes[LH_REGION_MEMFD];
 	for (int kind = 0; kind < LH_REGION_KIND_COUNT; kind++) {
 		bool may_point = kind == LH_REGION_ANON || kind == LH_REGION_DATA || kind == LH_REGION_BSS ||
 				 lh_region_kind_is_heap((enum lh_region_kind)kind);
 		left_out += may_point ? capture->left_out_bytes[kind] : 0;
 	}
-	if (!left_out)
+	if (left_out)
+		LH_TRY(note_doubt(
+			graph,
+			"the dump leaves out %s of data and anonymous memory: use dump --region private --region data",
+			lh_format_bytes(left_out, bytes)));
+	if (!shared)
 		return NULL;
-	return note_doubt(graph, "the dump leaves out %s of data and anonymous memory: use dump --region private,data",
-			  lh_format_bytes(left_out, bytes));
+	return note_doubt(graph, "the dump leaves out %s of shared memory: add dump --region shared --region memfd",
+			  lh_format_bytes(shared, bytes));
 }
 
 static struct lh_error *doubt_threads(struct lh_graph *graph)

@@ -205,7 +205,8 @@ static struct lh_error *choose_wants(struct observation *observation)
 	if (observation->wants.items.count)
 		return NULL;
 	LH_TRY(lh_want_parse("private", &want));
-	return lh_vec_push(&observation->wants.items, want);
+	LH_TRY(lh_vec_push(&observation->wants.items, want));
+	return lh_want_list_add_shared(&list, &observation->wants);
 }
 
 static struct lh_error *dump_with(const struct observation *observation, enum lh_dump_mode mode, const char *path,

@@ -68,6 +68,19 @@ assert_all_found() {
 	[[ $(of_leaks '.doubts | join(" ")') == *"leaves out"* ]]
 }
 
+@test "blocks that only shared memory or a memfd points to are in use; a dump without it calls nothing lost" {
+	start_sample leak_truth --count 2000 --seed 31 --shared 1 --file truth
+	compare_lost truth "$SAMPLE_PID"
+	assert_all_found
+	"$LEAKHUNT" dump --region private --region shared --region memfd "$SAMPLE_PID" -o whole 2>/dev/null >/dev/null
+	compare_lost truth whole
+	assert_all_found
+	"$LEAKHUNT" dump --region private "$SAMPLE_PID" -o private 2>/dev/null >/dev/null
+	leaks 1 private
+	[ "$(of_leaks '.lost.blocks')" = 0 ]
+	[[ $(of_leaks '.doubts | join(" ")') == *"shared memory"* ]]
+}
+
 @test "two dumps confirm what was lost before, with the same bytes" {
 	start_sample leak_truth --count 500 --file truth
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o first 2>/dev/null >/dev/null

@@ -1,6 +1,6 @@
 /*
- * suspects: what grows, as wants of a dump. Input: a judged selection, and the current mappings. Output: wants that
- * also match later growth.
+ * suspects: what grows, and what may point to it, as wants of a dump. Input: a judged selection, and the current
+ * mappings. Output: wants that also match later growth.
  */
 #include "leakhunt/dump.h"
 
@@ -66,6 +66,36 @@ struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection,
 			if (!is_known && has_wanted(list, &want))
 				LH_TRY(add_suspect_want(wants, want));
 		}
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- shared memory */
+
+#define SHARED_BYTES_MAX (4 * LH_GIB)
+
+static bool is_of_kinds(const struct lh_region *region, uint32_t kinds)
+{
+	return kinds >> region->kind & 1;
+}
+
+struct lh_error *lh_want_list_add_shared(const struct lh_region_list *list, struct lh_want_list *wants)
+{
+	static const enum lh_region_kind kinds[] = {LH_REGION_SHARED, LH_REGION_MEMFD};
+	uint64_t bytes = 0;
+	uint32_t found = 0;
+	for (size_t i = 0; i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		if (!is_of_kinds(region, UINT32_C(1) << LH_REGION_SHARED | UINT32_C(1) << LH_REGION_MEMFD))
+			continue;
+		found |= UINT32_C(1) << region->kind;
+		bytes += region->end - region->start;
+	}
+	for (size_t i = 0; i < LH_ARRAY_COUNT(kinds) && bytes <= SHARED_BYTES_MAX; i++) {
+		struct lh_want want = {
+			.kind = LH_WANT_KINDS, .kinds = UINT32_C(1) << kinds[i], .text = lh_region_kind_name(kinds[i])};
+		if (found & want.kinds)
+			LH_TRY(lh_vec_push(&wants->items, want));
 	}
 	return NULL;
 }
