@@ -11,6 +11,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +40,8 @@ Session **g_array;
 size_t g_array_count, g_array_room;
 Link *g_list;
 Link **g_chains;
+thread_local Link *g_tls;
+std::set<std::string> g_set;
 Ring g_ring = {&g_ring, &g_ring, {}};
 std::map<uint64_t, std::unique_ptr<Session>> g_map;
 std::unordered_map<uint64_t, std::unique_ptr<Session>> g_unordered;
@@ -63,12 +66,12 @@ static void add_to_array(uint64_t id)
 	g_array[g_array_count++] = make_session(id);
 }
 
-static void add_to_list(uint64_t id)
+static void add_to_list(Link **list, uint64_t id)
 {
 	Link *link = static_cast<Link *>(calloc(1, sizeof(Link)));
 	link->session.id = id;
-	link->next = g_list;
-	g_list = link;
+	link->next = *list;
+	*list = link;
 }
 
 static void add_to_chains(uint64_t id)
@@ -97,7 +100,11 @@ static void add(const std::string &kind, uint64_t id)
 	if (kind == "array")
 		add_to_array(id);
 	else if (kind == "list")
-		add_to_list(id);
+		add_to_list(&g_list, id);
+	else if (kind == "tls")
+		add_to_list(&g_tls, id);
+	else if (kind == "set")
+		g_set.insert(std::string(40, 's') + std::to_string(id));
 	else if (kind == "chains")
 		add_to_chains(id);
 	else if (kind == "ring")

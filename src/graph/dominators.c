@@ -130,9 +130,10 @@ static void number_targets(struct dominator_search *search)
 	}
 }
 
-static bool is_variable(const struct lh_holders *holders, const struct lh_root_group *group)
+bool lh_holders_is_variable(const struct lh_holders *holders, const struct lh_root_group *group)
 {
-	return group->range != UINT32_MAX && holders->graph->roots.items[group->range].kind == LH_ROOT_MODULE;
+	return group->range != UINT32_MAX && (holders->graph->roots.items[group->range].kind == LH_ROOT_MODULE ||
+					      lh_graph_find_thread_locals(holders->graph, group->addr));
 }
 
 /*
@@ -144,7 +145,7 @@ static struct lh_error *number_nodes(struct dominator_search *search)
 	struct lh_holders *holders = search->holders;
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < holders->groups.count; i++) {
-			if (is_variable(holders, &holders->groups.items[i]) == (pass == 0))
+			if (lh_holders_is_variable(holders, &holders->groups.items[i]) == (pass == 0))
 				LH_TRY(number_from(search, (uint32_t)(holders->graph->chunk_count + i)));
 		}
 		search->variable_count = pass ? search->variable_count : (uint32_t)holders->node_count;

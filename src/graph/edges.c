@@ -118,7 +118,7 @@ static struct lh_error *find_root_edges(struct edge_search *search)
 
 /* ---------------------------------------------------------------- root groups */
 
-/* Where the variable begins that holds the word; of other memory the page. */
+/* Where the variable begins that holds the word; of thread-local data the word; of other memory the page. */
 static uint64_t find_group_addr(const struct lh_graph *graph, struct lh_symbols *symbols,
 				const struct lh_root_edge *edge)
 {
@@ -126,6 +126,8 @@ static uint64_t find_group_addr(const struct lh_graph *graph, struct lh_symbols 
 		return 0;
 	const struct lh_root_range *range = &graph->roots.items[edge->range];
 	struct lh_symbol symbol;
+	if (lh_graph_find_thread_locals(graph, edge->addr))
+		return edge->addr;
 	if (range->kind == LH_ROOT_STACK)
 		return range->range.start;
 	if (range->kind != LH_ROOT_MODULE)

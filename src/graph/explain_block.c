@@ -36,10 +36,7 @@ static struct lh_error *find_way(struct way_search *search, uint32_t target)
 	size_t chunk_count = holders->graph->chunk_count;
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < holders->groups.count; i++) {
-			uint32_t range = holders->groups.items[i].range;
-			bool is_variable =
-				range != UINT32_MAX && holders->graph->roots.items[range].kind == LH_ROOT_MODULE;
-			if (is_variable == (pass == 0))
+			if (lh_holders_is_variable(holders, &holders->groups.items[i]) == (pass == 0))
 				LH_TRY(reach_node(search, holders->places[chunk_count + i].number, UINT32_MAX));
 		}
 	}

@@ -54,6 +54,7 @@ void lh_graph_destroy(struct lh_graph *graph)
 	free(graph->confirmed);
 	lh_vec_deinit(&graph->copies);
 	lh_vec_deinit(&graph->roots);
+	lh_vec_deinit(&graph->thread_locals);
 	lh_vec_deinit(&graph->lost);
 	lh_vec_deinit(&graph->doubts);
 	lh_strings_pool_deinit(&graph->strings);

@@ -36,6 +36,13 @@ struct lh_root_range {
 	uint32_t thread; /* LH_ROOT_STACK: index among the image's threads; else UINT32_MAX */
 };
 
+/* Thread-local variables of one thread, and behind them its record, with the data of pthread keys. */
+struct lh_thread_locals {
+	struct lh_range range;
+	uint64_t record_addr; /* fs_base */
+	uint32_t thread;      /* index among the image's threads */
+};
+
 /* A block that no other lost block points to, or one of a circle. */
 struct lh_lost_block {
 	uint32_t chunk; /* index in the heap */
@@ -68,6 +75,7 @@ struct lh_graph {
 
 	LH_VEC(struct lh_graph_copy) copies;
 	LH_VEC(struct lh_root_range) roots; /* ascending by address, but for registers */
+	LH_VEC(struct lh_thread_locals) thread_locals;
 	LH_VEC(struct lh_lost_block) lost;
 	LH_VEC(const char *) doubts;
 	struct lh_strings_pool strings;
@@ -229,6 +237,8 @@ static inline const uint8_t *lh_graph_block_bytes(const struct lh_graph *graph, 
 
 /* root_ranges: fills roots and the sums of their bytes. */
 struct lh_error *lh_graph_find_roots(struct lh_graph *graph) LH_NODISCARD;
+/* root_ranges: of the thread whose thread-local data holds `addr`; NULL: none does. */
+const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph *graph, uint64_t addr);
 /* doubts: what is missing. */
 struct lh_error *lh_graph_find_doubts(struct lh_graph *graph) LH_NODISCARD;
 /* mark: clears the bits of `unmarked` that roots lead to. */

@@ -134,12 +134,13 @@ static bool is_alike(const struct lh_holders *holders, uint32_t a, uint32_t b)
 	return size_bytes && size_bytes == lh_holders_size(holders, b);
 }
 
+/* In a list the next one retains nearly as much; in a tree the heavier child of 16 in a row does not. */
 static bool begins_alike_chain(const struct holder_search *search, uint32_t number)
 {
 	const uint64_t *retained = search->holders->retained_bytes;
 	size_t length = 0;
 	for (uint32_t next = search->best[number]; next && length < CHAIN_MIN; length++) {
-		if (!is_alike(search->holders, number, next) || retained[next] * 2 < retained[number])
+		if (!is_alike(search->holders, number, next) || retained[next] < retained[number] / 8 * 7)
 			return false;
 		number = next;
 		next = search->best[number];
@@ -298,15 +299,27 @@ static uint64_t count_in_tables(const struct holder_search *search, uint32_t num
 	return count;
 }
 
-/* A block beside the elements that points to many of them, as a table of buckets does. */
+/* Whether a block beside the elements points to many of them, as a table of buckets does. */
+static bool is_bucket_table(const struct holder_search *search, uint32_t number, const struct lh_holder *holder)
+{
+	return lh_holders_size(search->holders, number) != holder->element_bytes && lh_bit(search->inside, number) &&
+	       count_direct(search, number, holder->element_bytes) * 8 >= holder->element_count;
+}
+
+/* The node leads to a table of buckets, itself or by a block in between, such as the header of a table. */
 static bool has_bucket_table(const struct holder_search *search, uint32_t number, const struct lh_holder *holder)
 {
 	const struct lh_holders *holders = search->holders;
 	for (uint32_t i = holders->first[number]; i < holders->first[number + 1]; i++) {
 		uint32_t target = holders->to[i];
-		if (lh_holders_size(holders, target) != holder->element_bytes && lh_bit(search->inside, target) &&
-		    count_direct(search, target, holder->element_bytes) * 8 >= holder->element_count)
+		if (is_bucket_table(search, target, holder))
 			return true;
+		if (lh_holders_size(holders, target) == holder->element_bytes || !lh_bit(search->inside, target))
+			continue;
+		for (uint32_t j = holders->first[target]; j < holders->first[target + 1]; j++) {
+			if (is_bucket_table(search, holders->to[j], holder))
+				return true;
+		}
 	}
 	return false;
 }
@@ -334,7 +347,7 @@ static enum lh_holder_shape find_shape(const struct holder_search *search, const
 	if (holder->element_count < ELEMENTS_MIN)
 		return LH_HOLDER_BLOCK;
 	if (place->is_chain)
-		return LH_HOLDER_LIST;
+		return has_bucket_table(search, place->number, holder) ? LH_HOLDER_HASH : LH_HOLDER_LIST;
 	if (place->is_tree || branches_below(search, place->number, holder->element_bytes))
 		return LH_HOLDER_TREE;
 	if (direct * 100 >= holder->element_count * 87)

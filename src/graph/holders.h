@@ -85,6 +85,9 @@ struct lh_owned {
 struct lh_error *lh_graph_find_owned(const struct lh_graph *graph, const uint16_t *rows, size_t row_count,
 				     struct lh_owned *ret) LH_NODISCARD;
 
+/* A variable of a module or of a thread: neither a stack nor registers. */
+bool lh_holders_is_variable(const struct lh_holders *holders, const struct lh_root_group *group);
+
 uint64_t lh_graph_cpu_ns(void);
 
 #endif

@@ -26,15 +26,15 @@ static void put_variable(struct lh_symbols *symbols, uint64_t addr, struct lh_bu
 		*ret_is_library |= fnmatch(libraries[i], symbol.module_name, 0) == 0;
 }
 
-static void put_stack(const struct lh_graph *graph, uint32_t thread, struct lh_buffer *ret)
+static void put_thread(const struct lh_graph *graph, const char *what, uint32_t thread, struct lh_buffer *ret)
 {
 	size_t count;
 	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
 	if (thread >= count) {
-		lh_buffer_puts(ret, "a stack");
+		lh_buffer_printf(ret, "%s of a thread", what);
 		return;
 	}
-	lh_buffer_printf(ret, "stack of thread %d", (int)threads[thread].tid);
+	lh_buffer_printf(ret, "%s of thread %d", what, (int)threads[thread].tid);
 	if (threads[thread].name[0])
 		lh_buffer_printf(ret, " (%s)", threads[thread].name);
 }
@@ -48,10 +48,14 @@ void lh_root_name(const struct lh_graph *graph, struct lh_symbols *symbols, uint
 		return;
 	}
 	const struct lh_root_range *root = &graph->roots.items[range];
-	if (root->kind == LH_ROOT_MODULE)
+	const struct lh_thread_locals *locals = lh_graph_find_thread_locals(graph, addr);
+	if (locals)
+		put_thread(graph, addr < locals->record_addr ? "thread-local variable" : "thread-specific data",
+			   locals->thread, ret);
+	else if (root->kind == LH_ROOT_MODULE)
 		put_variable(symbols, addr, ret, ret_is_library);
 	else if (root->kind == LH_ROOT_STACK)
-		put_stack(graph, root->thread, ret);
+		put_thread(graph, "stack", root->thread, ret);
 	else
 		lh_buffer_printf(ret, "memory at 0x%" PRIx64, addr);
 }

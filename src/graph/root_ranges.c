@@ -13,6 +13,8 @@ enum {
 	THREAD_RECORD_BYTES = 4096, /* struct pthread, at the end of a stack: 2304 bytes in glibc 2.36 */
 	MALLOC_STATE_BYTES = 2200,  /* struct malloc_state of glibc 2.26 to 2.41 */
 	TCB_SEARCH_BYTES = 16384,
+	STATIC_TLS_BYTES_MAX = 65536,
+	DTV_ENTRIES_MAX = 256,
 };
 
 struct exclusions {
@@ -279,6 +281,50 @@ static struct lh_error *find_root_ranges(struct lh_graph *graph, struct exclusio
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- thread-local data */
+
+const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph *graph, uint64_t addr)
+{
+	for (size_t i = 0; i < graph->thread_locals.count; i++) {
+		if (range_contains(graph->thread_locals.items[i].range, addr))
+			return &graph->thread_locals.items[i];
+	}
+	return NULL;
+}
+
+/*
+ * Variables of modules that were there at the start lie below the thread control block, the program's nearest. The
+ * dynamic thread vector says where each module's begin (glibc elf/dl-tls.c; dtv[-1] is the number of entries).
+ */
+static uint64_t find_static_tls(const struct lh_graph *graph, uint64_t fs_base)
+{
+	uint64_t vector = 0, count = 0, start = fs_base;
+	if (!read_word(graph, fs_base + 8, &vector) || vector < 16 || !read_word(graph, vector - 16, &count))
+		return start;
+	for (uint64_t i = 1; i <= lh_min_u64(count, DTV_ENTRIES_MAX); i++) {
+		uint64_t variables;
+		if (!read_word(graph, vector + 16 * i, &variables))
+			break;
+		if (variables < fs_base && fs_base - variables <= STATIC_TLS_BYTES_MAX)
+			start = lh_min_u64(start, variables);
+	}
+	return start;
+}
+
+static struct lh_error *find_all_thread_locals(struct lh_graph *graph)
+{
+	size_t count;
+	const struct lh_image_thread *threads = lh_image_threads(graph->image, &count);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t fs_base = threads[i].fs_base;
+		if (!fs_base || !is_thread_block(graph, fs_base))
+			continue;
+		struct lh_range range = {find_static_tls(graph, fs_base), fs_base + THREAD_RECORD_BYTES};
+		LH_TRY(lh_vec_push(&graph->thread_locals, ((struct lh_thread_locals){range, fs_base, (uint32_t)i})));
+	}
+	return NULL;
+}
+
 struct lh_error *lh_graph_find_roots(struct lh_graph *graph)
 {
 	struct exclusions exclusions = {0};
@@ -290,5 +336,5 @@ struct lh_error *lh_graph_find_roots(struct lh_graph *graph)
 		graph->totals.thread_count++;
 		graph->totals.root_bytes[LH_ROOT_REGISTERS] += threads[i].registers_bytes;
 	}
-	return error;
+	return error ? error : find_all_thread_locals(graph);
 }
