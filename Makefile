@@ -59,7 +59,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/path_load .build/samples/freed_objects .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) \
+            .build/samples/path_load .build/samples/freed_objects .build/samples/leak_truth_cxx .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) \
             .build/samples/compare_blocks
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
@@ -143,7 +143,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -Wall -Wextra -O2 -s -static -o $@ $^ -lpthread
 
-.build/samples/path_load .build/samples/freed_objects: .build/samples/%: samples/%.cc
+.build/samples/path_load .build/samples/freed_objects .build/samples/leak_truth_cxx: .build/samples/%: samples/%.cc
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra -O2 -o $@ $< -lpthread
 
@@ -287,9 +287,14 @@ bench-select: all samples $(benches) ## measure what a sample costs and how long
 .PHONY: bench-select
 
 # LEAKS='--blocks 13400000': see scripts/bench-leaks.sh.
-bench-leaks: all $(benches) ## measure marking and dominators of `leakhunt leaks` on cores of 1 and 2 GB
+bench-leaks: all $(benches) ## measure marking and dominators of `leakhunt leaks` on cores of 1 and 2 GB, lists, fans
 	$(Q)scripts/bench-leaks.sh $(LEAKS) .build/leakhunt .build/bench
 .PHONY: bench-leaks
+
+check-leaks: all samples ## print what `leakhunt leaks` finds beside LeakSanitizer and valgrind, and of missing frees in servers
+	$(Q)scripts/leak-truth.sh .build/leakhunt .build/samples
+	$(Q)scripts/missing-frees.sh .build/leakhunt s_server nginx redis python curl
+.PHONY: check-leaks
 
 # KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
 check-kernels: ## test dumps on the kernels of three Debian releases, emulated (KERNELS=suite/package)
