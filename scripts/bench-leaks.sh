@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# bench-leaks.sh [--blocks "MILLIONS..."] LEAKHUNT BENCH: what marking, edges and dominators of `leakhunt leaks` cost, CPU
-# time of one thread, on dumps of heaps of that many million blocks (11: about 1 GB, 22: 2 GB). Output: a table.
+# bench-leaks.sh [--blocks "MILLIONS[:SHAPE]..."] LEAKHUNT BENCH: what marking, edges and dominators of `leakhunt leaks`
+# cost, CPU time, on dumps of heaps of that many million blocks (11: about 1 GB, 22: 2 GB). SHAPE: mix (default), list,
+# fan, bipartite, see tests/bench/leak_heap.c. Costs are of one thread; CLOCK: how long marking takes on two
+# processors, as a part of what it takes on one; in both cases the machine should have nothing else to do. Output: a table.
 set -euo pipefail
 
-sizes="11 22"
+sizes="11 22 10:list 10:fan 10:bipartite"
 if [ "${1-}" = --blocks ]; then
 	sizes=$2
 	shift 2
@@ -17,35 +19,47 @@ finish() {
 }
 trap finish EXIT
 
-# start_heap MILLIONS: in pid, with its input open at 3.
+# start_heap MILLIONS SHAPE: in pid, with its input open at 3.
 start_heap() {
 	mkfifo "$folder/in" "$folder/out"
-	"$bench/leak_heap" "$1" <"$folder/in" >"$folder/out" &
+	"$bench/leak_heap" "$1" "$2" <"$folder/in" >"$folder/out" &
 	pid=$!
 	exec 3>"$folder/in" 4<"$folder/out"
 	rm "$folder/in" "$folder/out"
 	read -r -u 4 _
 }
 
-printf '%-10s %12s %10s %14s %14s %14s %18s %18s %10s\n' DUMP BLOCKS LOST 'MARK ns/block' 'MARK B/block' 'EDGES ns/block' \
-	'DOMINATORS s/10M' 'DOMINATORS B/block' 'ALL s'
+# find_leaks PROCESSORS FILE
+find_leaks() {
+	taskset -c "$1" "$leakhunt" leaks --json "$folder/dump" >"$2" 2>/dev/null || true
+}
+
+printf '%-10s %-9s %10s %9s %14s %6s %13s %14s %17s %19s %6s\n' DUMP SHAPE BLOCKS LOST 'MARK ns/block' CLOCK 'MARK B/block' \
+	'EDGES ns/block' 'DOMINATORS s/10M' 'DOMINATORS B/block' 'ALL s'
 for size in $sizes; do
-	start_heap "$size"
+	shape=mix
+	[[ $size != *:* ]] || shape=${size#*:}
+	start_heap "${size%:*}" "$shape"
 	"$leakhunt" dump "$pid" -o "$folder/dump" >/dev/null 2>&1
 	exec 3>&- 4<&-
 	wait "$pid" || true
 	pid=
+	find_leaks 0,1 "$folder/two.json"
 	before=$(date +%s%N)
-	"$leakhunt" leaks --json "$folder/dump" >"$folder/leaks.json" 2>/dev/null || true
+	find_leaks 0 "$folder/one.json"
 	after=$(date +%s%N)
-	jq -r --arg bytes "$(stat -c %s "$folder/dump")" --argjson all $((after - before)) '
-		.graph as $g | ([$g.blocks[]] | add) as $used | .holders_cost as $h |
-		[(($bytes | tonumber) / 1e9 * 100 | round / 100 | tostring + "_GB"), $used, ($used - $g.blocks.reachable),
-			($g.mark_cpu_ns / $used), ($g.memory_bytes / $used), ($h.edges_cpu_ns / $used),
-			($h.dominators_cpu_ns / 1e9 / $used * 1e7), ($h.memory_bytes / $used), ($all / 1e9)] | @tsv' "$folder/leaks.json" |
-		while read -r dump used lost mark bytes edges dominators dominator_bytes all; do
-			printf '%-10s %12d %10d %14.1f %14.1f %14.1f %18.2f %18.1f %10.1f\n' "$dump" "$used" "$lost" "$mark" \
-				"$bytes" "$edges" "$dominators" "$dominator_bytes" "$all"
+	# Of a bipartite graph pointers are many, not blocks: costs are per pointer there.
+	jq -rs --arg bytes "$(stat -c %s "$folder/dump")" --argjson all $((after - before)) --arg shape "$shape" \
+		--argjson millions "${size%:*}" '
+		.[0].graph as $g | .[1].graph as $two | ([$g.blocks[]] | add) as $blocks | .[0].holders_cost as $h |
+		(if $shape == "bipartite" then $millions * 1e6 else $blocks end) as $used |
+		[(($bytes | tonumber) / 1e9 * 100 | round / 100 | tostring + "_GB"), $shape, $blocks,
+			($blocks - $g.blocks.reachable), ($g.mark_cpu_ns / $used), ($two.mark_ns / $g.mark_ns),
+			($g.memory_bytes / $used), ($h.edges_cpu_ns / $used), ($h.dominators_cpu_ns / 1e9 / $used * 1e7),
+			($h.memory_bytes / $used), ($all / 1e9)] | @tsv' "$folder/one.json" "$folder/two.json" |
+		while read -r dump shape blocks lost mark clock bytes edges dominators dominator_bytes all; do
+			printf '%-10s %-9s %10d %9d %14.1f %6.2f %13.1f %14.1f %17.2f %19.1f %6.1f\n' "$dump" "$shape" "$blocks" "$lost" \
+				"$mark" "$clock" "$bytes" "$edges" "$dominators" "$dominator_bytes" "$all"
 		done
 	rm "$folder/dump"
 done

@@ -1,7 +1,9 @@
 /*
  * leak_heap: a heap for benchmarks of `leakhunt leaks`: hash tables with chains and strings, trees, arrays of objects
- * with random references, lists, in random order; one structure in 30 is lost. Argument: millions of blocks. Prints
- * READY when all is there, then waits for the end of input.
+ * with random references, lists, in random order; one structure in 30 is lost. Arguments: millions of blocks, and
+ * instead of this mix "list" (one list of all), "fan" (an array of all, which all point to one) or "bipartite" (a
+ * square root of so many, each of which points to each of as many). Prints READY when all is there, then waits for the
+ * end of input.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -103,10 +105,49 @@ static void lose_one(void)
 		item->next = make_item(8);
 }
 
-int main(int argc, char **argv)
+/* ---------------------------------------------------------------- extreme shapes */
+
+static void make_one_list(size_t count)
 {
-	double millions = argc > 1 ? strtod(argv[1], NULL) : 1;
-	size_t wanted = (size_t)(millions * 1e6 / 1.4);
+	for (size_t i = 0; i < count; i++) {
+		struct item *item = make_item(0);
+		item->next = lists[0];
+		lists[0] = item;
+	}
+}
+
+static void make_fan(size_t count)
+{
+	struct item *shared = make_item(0);
+	arrays[0] = allocate_zeroed(count * sizeof(*arrays[0]));
+	for (size_t i = 0; i < count; i++) {
+		arrays[0][i] = make_item(0);
+		arrays[0][i]->next = shared;
+	}
+}
+
+/* `edges` pointers between two sides. */
+static void make_bipartite(size_t edges)
+{
+	size_t side = 1;
+	while (side * side < edges)
+		side++;
+	struct item **right = allocate_zeroed(side * sizeof(*right));
+	arrays[0] = allocate_zeroed(side * sizeof(*arrays[0]));
+	for (size_t i = 0; i < side; i++)
+		right[i] = make_item(0);
+	for (size_t i = 0; i < side; i++) {
+		arrays[0][i] = allocate_zeroed(side * sizeof(*right));
+		memcpy(arrays[0][i], right, side * sizeof(*right));
+	}
+	memset(right, 0, side * sizeof(*right));
+	free(right);
+}
+
+/* ---------------------------------------------------------------- the mix */
+
+static void make_mix(size_t wanted)
+{
 	for (size_t i = 0; i < TABLES; i++)
 		tables[i] = allocate_zeroed(BUCKETS * sizeof(*tables[i]));
 	for (size_t i = 0; i < wanted; i++) {
@@ -122,6 +163,21 @@ int main(int argc, char **argv)
 		else
 			add_to_list();
 	}
+}
+
+int main(int argc, char **argv)
+{
+	double millions = argc > 1 ? strtod(argv[1], NULL) : 1;
+	const char *shape = argc > 2 ? argv[2] : "mix";
+	size_t wanted = (size_t)(millions * 1e6);
+	if (strcmp(shape, "list") == 0)
+		make_one_list(wanted);
+	else if (strcmp(shape, "fan") == 0)
+		make_fan(wanted);
+	else if (strcmp(shape, "bipartite") == 0)
+		make_bipartite(wanted);
+	else
+		make_mix((size_t)(millions * 1e6 / 1.4));
 	puts("READY");
 	fflush(stdout);
 	return getchar() == EOF ? 0 : 1;
