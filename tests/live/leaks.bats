@@ -272,3 +272,36 @@ fetch_page() {
 	for ((i = 0; i < 40; i++)); do fetch_page; done
 	leaks 0 "$LOAD_PID"
 }
+
+# list_dropped FILE: the addresses that drop_frees.c wrote down, each once.
+list_dropped() {
+	python3 -c '
+import struct, sys
+words = struct.unpack("<%dQ" % (len(data := open(sys.argv[1], "rb").read()) // 8) , data)
+for addr in sorted({~word & (1 << 64) - 1 for word in words[2:] if word}):
+    print(hex(addr))' "$1"
+}
+
+# A dropped free leaves a counted reference behind: the object stays as long as others hold theirs, and is lost then.
+@test "dropped references: each object is lost, or a root is named that still leads to it" {
+	PORT=$((20000 + RANDOM % 10000))
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=x 2>/dev/null
+	for function in EVP_PKEY_free X509_free; do
+		rm -f dropped dump
+		start_with_missing_free "$function" ""
+		"$LEAKHUNT" dump "$LOAD_PID" -o dump >/dev/null 2>&1
+		kill "$LOAD_PID"
+		wait "$LOAD_PID" || true
+		LOAD_PID=
+		PORT=$((PORT + 1))
+		list_dropped dropped >objects
+		"$LEAKHUNT" leaks --list dump >listed 2>/dev/null || [ $? -eq 3 ]
+		awk 'NR == FNR { lost[$1] = $3 != "possible"; next } !lost[$1]' listed objects >held
+		echo "$function: $(wc -l <objects) objects, not lost $(wc -l <held)"
+		[ "$(wc -l <objects)" -gt 20 ]
+		[ "$function" = X509_free ] || [ $(($(wc -l <held) * 10)) -lt "$(wc -l <objects)" ]
+		while read -r addr; do
+			[[ $("$LEAKHUNT" explain --json "$addr" dump 2>/dev/null | jq -r '.block | .status + " " + .root') == "reachable "?* ]]
+		done < <(head -4 held)
+	done
+}
