@@ -192,7 +192,6 @@ grown_holder() {
 		deque array
 		shared array
 		stdlist list
-		set tree
 		tls list
 	END
 }
