@@ -29,10 +29,11 @@ declare -A allowed=(
 	[objects]="base hash_table owner $proc image symbols sweep heap objects"
 	[graph]="base hash_table threads owner $proc image symbols sweep heap objects graph"
 	[scan]="base hash_table owner $proc image symbols sweep heap objects scan"
+	[redact]="base owner json format $proc image symbols sweep heap redact"
 	[trace]="base hash_table owner $proc image symbols unwind trace"
 	[watch]="base owner $proc select watch"
 	[hunt]="base owner json $proc select watch dump image symbols heap objects graph scan hunt"
-	[report]="base gap owner json $proc select watch dump image symbols heap objects graph scan hunt trace report"
+	[report]="base gap owner json $proc select watch dump image symbols heap objects graph scan redact hunt trace report"
 )
 
 check_includes() {
@@ -45,7 +46,7 @@ check_includes() {
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|graph|scan|trace|watch|hunt|report|cli)/* ]] ||
+			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|graph|scan|redact|trace|watch|hunt|report|cli)/* ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac

@@ -62,6 +62,8 @@ struct lh_image_options {
 bool lh_image_file_is_compressed(const char *path);
 struct lh_error *lh_image_open_file(const char *path, const struct lh_image_options *options,
 				    struct lh_image **ret) LH_NODISCARD;
+/* The same of an open file that may have no name yet; not of a compressed one. `name` is for messages. */
+struct lh_error *lh_image_open_descriptor(int fd, const char *name, struct lh_image **ret) LH_NODISCARD;
 /*
  * A live view, read while it runs: bytes may change between two reads. The process must outlive it.
  * Swapped pages are gaps. Segments are the readable regions; which of them are walked by default:

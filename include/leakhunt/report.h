@@ -9,6 +9,7 @@
 #include "leakhunt/graph.h"
 #include "leakhunt/heap.h"
 #include "leakhunt/process_table.h"
+#include "leakhunt/redact.h"
 #include "leakhunt/regions.h"
 #include "leakhunt/scan.h"
 #include "leakhunt/select.h"
@@ -281,5 +282,13 @@ enum lh_folded_weight { LH_FOLDED_LEAK, LH_FOLDED_LIVE, LH_FOLDED_ALLOCATED };
  * bytes per hour of leaking stacks; live bytes; allocated bytes.
  */
 void lh_report_trace_folded(const struct lh_trace_report *report, enum lh_folded_weight weight, struct lh_buffer *ret);
+
+/* What `leakhunt redact` wrote to `path`. */
+void lh_report_redact_text(const struct lh_redaction *redaction, const char *path, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/redact/1": path, memory_bytes and its parts {module, zero, pointer, number, name, replaced}_bytes,
+ * notes, blocks_before, blocks_after, same_heap.
+ */
+void lh_report_redact_json(const struct lh_redaction *redaction, const char *path, struct lh_buffer *ret);
 
 #endif

@@ -198,6 +198,23 @@ struct lh_error *lh_image_open_file(const char *path, const struct lh_image_opti
 	return NULL;
 }
 
+struct lh_error *lh_image_open_descriptor(int fd, const char *name, struct lh_image **ret)
+{
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	struct stat status;
+	LH_TRY(lh_image_create(LH_IMAGE_RAW, name, &image));
+	image->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (image->fd < 0 || fstat(image->fd, &status) != 0)
+		return lh_error_from_errno(errno, "cannot read %s", name);
+	LH_TRY(check_is_regular(name, &status));
+	image->file_bytes = (uint64_t)status.st_size;
+	LH_TRY(map_file(image));
+	LH_TRY(lh_image_parse(image, NULL));
+	*ret = image;
+	image = NULL;
+	return NULL;
+}
+
 struct lh_error *lh_image_open_bytes(const void *bytes, size_t length, uint64_t base, struct lh_image **ret)
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;

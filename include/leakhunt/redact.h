@@ -1,0 +1,40 @@
+/*
+ * redact: a core without its texts. Memory keeps its layout, its pointers and its sizes, so that heap and leaks find
+ * the same blocks; every text and every other value is replaced by a keyed hash of the same length.
+ */
+#ifndef LEAKHUNT_REDACT_H
+#define LEAKHUNT_REDACT_H
+
+#include "leakhunt/base.h"
+
+#define LH_REDACT_KEY_BYTES 16
+
+/* What became of the bytes of memory that the core holds. They add up to memory_bytes. */
+struct lh_redaction {
+	uint64_t memory_bytes;
+	uint64_t module_bytes; /* read-only memory of programs and libraries, as it was */
+	uint64_t zero_bytes;   /* words that were zero */
+	uint64_t
+		pointer_bytes; /* words that hold an address of mapped memory, also as glibc hides them in free lists */
+	uint64_t number_bytes; /* words that hold small numbers, as sizes and counts are */
+	uint64_t name_bytes;   /* of types, and of modules */
+	uint64_t replaced_bytes;
+	uint64_t note_count;    /* registers, command line, names of threads and files: all are rewritten */
+	uint64_t blocks_before; /* of the heap, before and after; and their bytes in use */
+	uint64_t blocks_after;
+	uint64_t used_bytes_before;
+	uint64_t used_bytes_after;
+	bool is_same_heap; /* allocators, arenas and all blocks are the same */
+};
+
+/* A key from bytes of any number. */
+void lh_redact_key_of(const uint8_t *bytes, size_t length, uint8_t ret[LH_REDACT_KEY_BYTES]);
+
+/*
+ * Writes a redacted copy of the ELF core `path` into `out`, which it does not commit. Equal texts become equal ones
+ * under the same key. LH_ERROR_UNSUPPORTED: a compressed or raw dump, or no 64-bit core.
+ */
+struct lh_error *lh_redact_core(const char *path, const uint8_t key[LH_REDACT_KEY_BYTES], struct lh_outfile *out,
+				struct lh_redaction *ret) LH_NODISCARD;
+
+#endif

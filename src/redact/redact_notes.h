@@ -1,0 +1,12 @@
+/*
+ * redact_notes: the notes of a core without what they tell of the process's data. Private to redact.
+ */
+#ifndef LEAKHUNT_REDACT_REDACT_NOTES_H
+#define LEAKHUNT_REDACT_REDACT_NOTES_H
+
+#include "redact_words.h"
+
+/* The notes of one PT_NOTE segment, in place. LH_ERROR_FORMAT: they do not end where the segment does. */
+struct lh_error *lh_redact_notes(struct lh_redactor *redactor, uint8_t *bytes, size_t length) LH_NODISCARD;
+
+#endif

@@ -1,0 +1,149 @@
+#!/usr/bin/env bats
+# `leakhunt redact`: the same heap and the same leaks, and none of the process's texts.
+
+load ../helpers
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown() {
+	stop_samples
+}
+
+# start_proxy: a proxy that answers, and loses each connection's SSL.
+start_proxy() {
+	start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name shop-front.example
+}
+
+# assert_same_leaks A B: blocks that are lost and what they own, holders, groups: all but the times it took.
+assert_same_leaks() {
+	local path
+	for path in "$@"; do
+		"$LEAKHUNT" leaks --json "$path" >"$path.json" || [ $? -eq 3 ]
+		jq -S 'del(.path, .receipt, (.. | .mark_cpu_ns?, .dominators_cpu_ns?, .edges_cpu_ns?))' "$path.json" >"$path.answer"
+	done
+	[ "$(jq '.graph | length' "$1.json")" -gt 0 ]
+	cmp "$1.answer" "$2.answer"
+	rm "$1.json" "$2.json" "$1.answer" "$2.answer"
+}
+
+# texts_left ORIGINAL REDACTED: the texts of 6 or more characters that are in both, but names of modules and types.
+texts_left() {
+	python3 - "$@" <<-'END'
+		import json, os, re, struct, subprocess, sys
+		def loads(path):
+		    core = open(path, "rb")
+		    head = core.read(64)
+		    at, = struct.unpack_from("<Q", head, 32)
+		    size, count = struct.unpack_from("<HH", head, 54)
+		    core.seek(at)
+		    for header in [struct.unpack("<IIQQQQQQ", core.read(size)) for _ in range(count)]:
+		        core.seek(header[2])
+		        yield header, core.read(header[5])
+		def texts(path, wants):
+		    found = set()
+		    for header, data in loads(path):
+		        if wants(header):
+		            found |= set(subprocess.run(["strings", "-a", "-n", "6"], input=data, stdout=subprocess.PIPE).stdout.splitlines())
+		    return found
+		# Writable memory and notes are the process's, the rest is of files of programs.
+		own = texts(sys.argv[1], lambda header: header[0] == 4 or header[1] & 2)
+		code = texts(sys.argv[1], lambda header: header[0] == 1 and not header[1] & 2)
+		after = texts(sys.argv[2], lambda header: True)
+		mapped = [(header[3], header[3] + header[6]) for header, _ in loads(sys.argv[1]) if header[0] == 1]
+		def is_address(text):
+		    numbers = [int.from_bytes(text[at:at + 6], "little") for at in range(len(text) - 5)]
+		    return len(text) <= 8 and any(start <= n <= end for n in numbers for start, end in mapped)
+		def is_kept(text):
+		    # Heads of notes ("SIGI" "CORE"), leakhunt's own notes, names of files of programs, and addresses.
+		    return re.fullmatch(rb"[A-Z]{0,4}CORE|leakhunt|\[?\{\".*", text) or is_address(text) or \
+		        text.startswith((b"/", b"[")) and (os.path.exists(text) or text in (b"[vdso]", b"[stack]", b"[heap]"))
+		for text in sorted((own & after) - code):
+		    if not is_kept(text):
+		        print(text.decode("latin1"))
+	END
+}
+
+@test "heap and leaks of a redacted core are those of the original, and no text is left" {
+	start_proxy
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o a.core
+	run "$LEAKHUNT" redact a.core -o b.core
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *"heap: the same "* ]]
+	cmp <("$LEAKHUNT" heap --list a.core) <("$LEAKHUNT" heap --list b.core)
+	[ "$("$LEAKHUNT" heap --list a.core | wc -l)" -gt 1000 ]
+	assert_same_leaks a.core b.core
+	run texts_left a.core b.core
+	echo "$output"
+	[ -z "$output" ]
+	# The check finds texts where there are some.
+	[ "$(texts_left a.core a.core | wc -l)" -gt 100 ]
+	[ "$(stat -c %a b.core)" = 600 ]
+	run gdb -batch -nx -c b.core -ex "info threads"
+	[[ $output != *"not a core"* ]]
+}
+
+@test "lost blocks are lost in the redacted core, too, also of a core of gcore" {
+	start_sample leak_truth --count 500 --file truth
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o a.core
+	"$LEAKHUNT" redact a.core -o b.core
+	run "$LEAKHUNT" leaks a.core
+	[ "$status" -eq 3 ]
+	assert_same_leaks a.core b.core
+	gcore -o g "$SAMPLE_PID" >/dev/null 2>&1
+	"$LEAKHUNT" redact "g.$SAMPLE_PID" -o h.core
+	assert_same_leaks "g.$SAMPLE_PID" h.core
+	run texts_left "g.$SAMPLE_PID" h.core
+	echo "$output"
+	[ -z "$output" ]
+}
+
+@test "what is secret in the environment, the arguments, a thread's name and registers is gone" {
+	python3 - "$LEAKHUNT" <<-'END'
+		import os, re, struct, subprocess, sys
+		secret = "Tr0ub4dor&3-correct-horse"
+		child = subprocess.Popen([sys.executable, "-c", "import sys, threading; t = threading.Thread(target=sys.stdin.read, "
+		    "name='x'); open('/proc/self/comm', 'w').write('battery-staple'); wide = 'correct horse w\u00efde'.encode('utf-32'); "
+		    "print('up', flush=True); sys.stdin.read()", secret],
+		    stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PASSWORD": secret})
+		child.stdout.readline()
+		try:
+		    subprocess.run([sys.argv[1], "dump", str(child.pid), "-o", "p.core"], check=True, stdout=subprocess.DEVNULL)
+		finally:
+		    child.stdin.close()
+		    child.wait()
+		assert subprocess.run([sys.argv[1], "redact", "p.core", "-o", "q.core"]).returncode in (0, 1)
+		before, after = open("p.core", "rb").read(), open("q.core", "rb").read()
+		for text in (secret.encode(), b"Tr0ub4", "correct horse".encode("utf-32-le")[:24]):
+		    assert text in before, text
+		    assert text not in after, text
+		assert len(before) == len(after)
+	END
+}
+
+@test "equal under one key, different under another; nothing is overwritten, nothing half-written stays" {
+	start_proxy
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o a.core
+	head -c 32 /dev/urandom >key
+	"$LEAKHUNT" redact a.core -k key -o b.core
+	"$LEAKHUNT" redact a.core -k key -o c.core
+	cmp b.core c.core
+	"$LEAKHUNT" redact a.core -o d.core
+	run cmp -s b.core d.core
+	[ "$status" -eq 1 ]
+	before=$(sha256sum <b.core)
+	run "$LEAKHUNT" redact a.core -o b.core
+	[ "$status" -eq 2 ]
+	[ "$(sha256sum <b.core)" = "$before" ]
+	run "$LEAKHUNT" redact a.core
+	[ "$status" -eq 64 ]
+	head -c 5000 a.core >short.core
+	run "$LEAKHUNT" redact short.core -o short.out
+	[ "$status" -eq 2 ]
+	echo "no core at all" >text
+	run "$LEAKHUNT" redact text -o text.out
+	[ "$status" -eq 2 ]
+	[ "$(find . -maxdepth 1 -type f -printf '%f ' | tr ' ' '\n' | sort | xargs)" = "a.core b.core c.core d.core key short.core text" ]
+}
