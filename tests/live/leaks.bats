@@ -14,6 +14,13 @@ teardown() {
 	stop_samples
 }
 
+# end_load: ends the load of start_with_missing_free.
+end_load() {
+	kill "$LOAD_PID"
+	wait "$LOAD_PID" || true
+	LOAD_PID=
+}
+
 # leaks STATUS OPERAND...: its JSON, in LEAKS, when it ends with that status.
 leaks() {
 	local status=0
@@ -254,9 +261,7 @@ fetch_page() {
 		read -r dropped objects < <(od -An -tu8 -N16 dropped)
 		found=$(of_leaks --arg name "$name" '[.groups[] | select(.name == $name) | .blocks] | add')
 		echo "$function: dropped $dropped of $objects objects, found $found"
-		kill "$LOAD_PID"
-		wait "$LOAD_PID" || true
-		LOAD_PID=
+		end_load
 		# Some of the latest may still be in use or on the stack. Of a chain, others than its head may be held by others.
 		assert_between $((dropped * 9 / 10 - 2)) "$found" "$objects"
 		PORT=$((PORT + 1))
@@ -289,9 +294,7 @@ for addr in sorted({~word & (1 << 64) - 1 for word in words[2:] if word}):
 		rm -f dropped dump
 		start_with_missing_free "$function" ""
 		"$LEAKHUNT" dump "$LOAD_PID" -o dump >/dev/null 2>&1
-		kill "$LOAD_PID"
-		wait "$LOAD_PID" || true
-		LOAD_PID=
+		end_load
 		PORT=$((PORT + 1))
 		list_dropped dropped >objects
 		"$LEAKHUNT" leaks --list dump >listed 2>/dev/null || [ $? -eq 3 ]
