@@ -14,7 +14,7 @@ teardown() {
 	stop_samples
 }
 
-# end_load: ends the load of start_with_missing_free.
+# end_load: ends the server.
 end_load() {
 	kill "$LOAD_PID"
 	wait "$LOAD_PID" || true
@@ -237,14 +237,19 @@ grown_holder() {
 	done
 }
 
-# start_with_missing_free FUNCTION [NEXT]: openssl s_server that drops each third call of it; its pid in LOAD_PID.
-start_with_missing_free() {
-	gcc -O2 -D_GNU_SOURCE -DFUNCTION="$1" ${2:+-DNEXT="$2"} -shared -fPIC -o "drop_$1.so" "$LEAKHUNT_ROOT/tests/live/drop_frees.c" -ldl
-	DROP_FILE=dropped DROP_EVERY=3 LD_PRELOAD="$PWD/drop_$1.so" \
+# start_server [PRELOAD]: openssl s_server that has answered some requests; its pid in LOAD_PID.
+start_server() {
+	DROP_FILE=dropped DROP_EVERY=3 LD_PRELOAD="$*" \
 		openssl s_server -accept "127.0.0.1:$PORT" -key key.pem -cert cert.pem -www >/dev/null 2>&1 3>&- &
 	LOAD_PID=$!
 	wait_until 30 fetch_page
 	for ((i = 0; i < 40; i++)); do fetch_page; done
+}
+
+# start_with_missing_free FUNCTION [NEXT]: one that drops each third call of it.
+start_with_missing_free() {
+	gcc -O2 -D_GNU_SOURCE -DFUNCTION="$1" ${2:+-DNEXT="$2"} -shared -fPIC -o "drop_$1.so" "$LEAKHUNT_ROOT/tests/live/drop_frees.c" -ldl
+	start_server "$PWD/drop_$1.so"
 }
 
 fetch_page() {
@@ -270,10 +275,7 @@ fetch_page() {
 		SSL_SESSION_free SSL_SESSION
 		BIO_free_all BIO BIO_next
 	END
-	openssl s_server -accept "127.0.0.1:$PORT" -key key.pem -cert cert.pem -www >/dev/null 2>&1 3>&- &
-	LOAD_PID=$!
-	wait_until 30 fetch_page
-	for ((i = 0; i < 40; i++)); do fetch_page; done
+	start_server
 	leaks 0 "$LOAD_PID"
 }
 
