@@ -36,12 +36,9 @@ static void find_des_hash(const struct lh_kernel *kernel, const uint8_t *data, s
 /* How often letters of one case, of the other, and what is no letter follow one another; 0: there is one case only. */
 static unsigned class_changes(const uint8_t *hash)
 {
-	static const unsigned kinds[] = {LH_BYTES_LOWER, LH_BYTES_UPPER, ~(unsigned)LH_BYTES_ALPHA};
 	unsigned changes = 0, seen = 0, last = 0;
 	for (size_t i = 0; i < HASH_BYTES; i++) {
-		unsigned kind = 0;
-		while (!lh_byte_is(hash[i], kinds[kind]))
-			kind++;
+		unsigned kind = lh_byte_is(hash[i], LH_BYTES_LOWER) ? 0 : lh_byte_is(hash[i], LH_BYTES_UPPER) ? 1 : 2;
 		changes += i && kind != last;
 		seen |= 1u << kind;
 		last = kind;
