@@ -70,7 +70,6 @@ static const struct lh_option options[] = {
 	 .summary = "write the redacted core to FILE, which must not exist",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "key",
-	 .letter = 'k',
 	 .argument = "FILE",
 	 .summary = "hash with the content of FILE, so that equal texts of several cores stay equal (default: a random "
 		    "key, which is forgotten)",
@@ -82,7 +81,7 @@ static const struct lh_option options[] = {
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt redact proxy.core -o shared.core", "a core without the process's data, to send to a colleague"},
-	{"leakhunt redact tuesday.core -k key -o b.core",
+	{"leakhunt redact tuesday.core --key key -o b.core",
 	 "with the same key as Monday's: `leakhunt leaks` compares them"},
 	{.command = NULL},
 };

@@ -51,10 +51,22 @@ texts_left() {
 		own = texts(sys.argv[1], lambda header: header[0] == 4 or header[1] & 2)
 		code = texts(sys.argv[1], lambda header: header[0] == 1 and not header[1] & 2)
 		after = texts(sys.argv[2], lambda header: True)
-		mapped = [(header[3], header[3] + header[6]) for header, _ in loads(sys.argv[1]) if header[0] == 1]
+		def mapped_files(notes): # NT_FILE: count, page size, then start, end and offset of each
+		    at = 0
+		    while at < len(notes):
+		        name_bytes, bytes_, kind = struct.unpack_from("<III", notes, at)
+		        at += 12 + (name_bytes + 3 & -4)
+		        if kind == 0x46494c45:
+		            for i in range(struct.unpack_from("<Q", notes, at)[0]):
+		                yield struct.unpack_from("<QQ", notes, at + 16 + 24 * i)
+		        at += bytes_ + 3 & -4
+		# gdb leaves the code of programs out of its headers.
+		mapped = [(header[3], header[3] + header[6]) for header, _ in loads(sys.argv[1]) if header[0] == 1] + \
+		    [span for header, data in loads(sys.argv[1]) if header[0] == 4 for span in mapped_files(data)]
 		def is_address(text):
 		    numbers = [int.from_bytes(text[at:at + 6], "little") for at in range(len(text) - 5)]
-		    return len(text) <= 8 and any(start <= n <= end for n in numbers for start, end in mapped)
+		    # glibc hides links of free lists: the address, xor its place >> 12, which leaves the upper 12 bits.
+		    return len(text) <= 8 and any(start >> 36 <= n >> 36 <= end >> 36 for n in numbers for start, end in mapped)
 		def is_kept(text):
 		    # Heads of notes ("SIGI" "CORE"), leakhunt's own notes, names of files of programs, and addresses.
 		    return re.fullmatch(rb"[A-Z]{0,4}CORE|leakhunt|\[?\{\".*", text) or is_address(text) or \
@@ -127,8 +139,8 @@ texts_left() {
 	start_proxy
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o a.core
 	head -c 32 /dev/urandom >key
-	"$LEAKHUNT" redact a.core -k key -o b.core
-	"$LEAKHUNT" redact a.core -k key -o c.core
+	"$LEAKHUNT" redact a.core --key key -o b.core
+	"$LEAKHUNT" redact a.core --key key -o c.core
 	cmp b.core c.core
 	"$LEAKHUNT" redact a.core -o d.core
 	run cmp -s b.core d.core
