@@ -8,13 +8,14 @@ set -euo pipefail
 program=$(realpath "$1")
 samples=$(realpath "$2")
 shift 2
+source=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 passed=0 failed=0 skipped=0
 
-# What runs in the root, as long as its target lives: each command of leakhunt that needs a process, and those on its dump.
-# A process of musl or of this system is the target; in the root there need be no shell.
+# What runs in the root, as long as its target lives: each command that needs a process, and those on its dump. A
+# process of musl or of this system is the target; in the root there need be no shell.
 # shellcheck disable=SC2016 # the inner shell expands
 in_root='
 	root=$1 target=$2
@@ -74,7 +75,7 @@ if [ -n "$busybox" ] && ! ldd "$busybox" 2>/dev/null | grep -q "=>" && command -
 	mkdir -p "$work/musl/bin" "$work/musl/lib"
 	cp "$busybox" "$work/musl/bin/busybox"
 	cp -L /lib/ld-musl-x86_64.so.1 "$work/musl/lib/"
-	musl-gcc -std=gnu11 -O2 -D_GNU_SOURCE -o "$work/musl/bin/heap_leak" samples/heap_leak.c
+	musl-gcc -std=gnu11 -O2 -D_GNU_SOURCE -o "$work/musl/bin/heap_leak" "$source/samples/heap_leak.c"
 	check_root 'busybox and musl' "$work/musl" chroot "$work/musl" /bin/heap_leak --steps 100
 else
 	skipped=$((skipped + 1))

@@ -175,7 +175,7 @@ make_borders() {
 	[ "$(jq .totals.texts <<<"$output")" -eq "$(strings -a "$file" | grep -c '^hist')" ]
 	run "$LEAKHUNT" strings --match '(' "$file"
 	[ "$status" -eq 64 ]
-	[[ $output == *"'('"*"no regular expression"* ]]
+	[[ $output == *"'('"*"not a regular expression"* ]]
 	run "$LEAKHUNT" strings -C 3 "$file"
 	[ "$status" -eq 64 ]
 	head -c 100000 /dev/zero | tr '\0' a >"$BATS_TEST_TMPDIR/hostile"
