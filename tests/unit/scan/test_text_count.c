@@ -409,11 +409,13 @@ static void test_texts_of_a_template_have_one_frame(void **state)
 	unsigned equal = 0, seed = 1;
 	for (unsigned i = 0; i < TEXTS; i++) {
 		char text[LH_EXAMPLE_MAX * 2] = "";
+		size_t length = 0;
 		for (unsigned k = 0; k < 1 + i % 5; k++) {
 			seed = seed * 1103515245 + 12345;
-			strcat(text, pieces[(seed >> 16) % LH_ARRAY_COUNT(pieces)]);
+			length += (size_t)snprintf(text + length, sizeof(text) - length, "%s",
+						   pieces[(seed >> 16) % LH_ARRAY_COUNT(pieces)]);
 		}
-		size_t length = strlen(text);
+		assert_true(length < sizeof(text));
 		struct lh_template template;
 		lh_template_read((const uint8_t *)text, length, &template);
 		if (lh_template_is_plain((const uint8_t *)text, length)) {
