@@ -171,8 +171,10 @@ static bool check_window(const struct lh_object_view *view, uint64_t state, uint
 		return false;
 	*ret_size = size;
 	bool is_bits = !bits || (bits >= WINDOW_BITS_MIN && bits <= WINDOW_BITS_MAX);
+	if (!is_bits)
+		return false;
 	bool is_size = size ? bits && size == UINT32_C(1) << bits : !have && !next;
-	return is_bits && is_size && have <= size && next <= size && lh_object_is_pointer_or_null(*ret_addr) &&
+	return is_size && have <= size && next <= size && lh_object_is_pointer_or_null(*ret_addr) &&
 	       (*ret_addr || !size);
 }
 
