@@ -228,8 +228,9 @@ grown_holder() {
 		else
 			leaks 3 "$SAMPLE_PID"
 			found=$(of_leaks '[.groups[] | select(.name == "SSL") | .blocks] | add')
-			# The last two may still lie in a register or on the stack.
-			assert_between $((leaked - 2)) "$found" "$leaked"
+			# Stale pointers lead to some, the more, the more connections are open at once: 64 of 72 were found
+			# on a machine with eight times as many tasks as processors.
+			assert_between $((leaked * 8 / 10)) "$found" "$leaked"
 			# The proxy counts by mallinfo, which takes what a thread's cache keeps for still in use.
 			assert_between $((found * $(truth ssl_bytes))) "$(of_leaks .lost.owned_bytes)" $((found * $(truth ssl_bytes) * 5 / 4))
 		fi
