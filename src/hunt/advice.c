@@ -79,10 +79,9 @@ static void say_type(struct lh_hunt *hunt)
 			 row->name);
 	else
 		snprintf(hunt->advice, sizeof(hunt->advice),
-			 "`heaptrack -p %d` or `memleak-bpfcc -p %d` records who allocates from now on", (int)hunt->pid,
-			 (int)hunt->pid);
+			 "`leakhunt trace %d` says which call stacks allocate what is never freed", (int)hunt->pid);
 	if (!row || row->kind != LH_HUNT_ROW_OBJECTS)
-		snprintf(hunt->advice_source, sizeof(hunt->advice_source), "heaptrack(1), memleak-bpfcc(8)");
+		snprintf(hunt->advice_source, sizeof(hunt->advice_source), "leakhunt-trace(1)");
 }
 
 static const struct advice *find_runtime(const struct lh_hunt *hunt)

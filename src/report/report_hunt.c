@@ -354,8 +354,13 @@ static void put_why(const struct lh_hunt *hunt, struct lh_style style, struct lh
 	put_hunt_label("why it stays", style, ret);
 	put_hunt_reason(hunt, ret);
 	if (hunt->keeps_dumps && hunt->dump_paths[LH_HUNT_AFTER] && hunt->heaps[LH_HUNT_AFTER].is_known) {
+		bool shows_reach = hunt->reach.is_known && hunt->dump_paths[LH_HUNT_BEFORE];
 		begin_command(style, ret);
-		lh_buffer_puts(ret, "heap ");
+		lh_buffer_puts(ret, shows_reach ? "leaks " : "heap ");
+		if (shows_reach) {
+			lh_shell_word(ret, hunt->dump_paths[LH_HUNT_BEFORE]);
+			lh_buffer_puts(ret, " ");
+		}
 		lh_shell_word(ret, hunt->dump_paths[LH_HUNT_AFTER]);
 		lh_buffer_puts(ret, "\n");
 	}

@@ -311,7 +311,7 @@ void lh_report_select_text(const struct lh_select_report *report, struct lh_styl
 		text_evidence(report->selection, ret);
 	size_t left_out = text_rows(report, style, ret);
 	if (left_out)
-		lh_buffer_printf(ret, "(%zu more rows that changed: --most 0 shows all)\n", left_out);
+		lh_buffer_printf(ret, "(%zu more rows that changed: --top 0 shows all)\n", left_out);
 	size_t unchanged = count_unchanged(report->selection);
 	if (unchanged)
 		lh_buffer_printf(ret, "(%zu mappings that did not change)\n", unchanged);
