@@ -9,6 +9,7 @@
 #include "manual.h"
 #include "sampling_options.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,12 @@ static struct lh_error *confine_hunt(const struct lh_hunt *hunt)
 static struct lh_error *load_files(const struct lh_arguments *arguments, struct lh_hunt *ret)
 {
 	struct lh_hunt names LH_CLEANUP(lh_hunt_deinit) = {0};
+	for (size_t i = 0; i < lh_arguments_operand_count(arguments); i++) {
+		const char *path = lh_arguments_operand(arguments, i);
+		if (access(path, R_OK) < 0)
+			return lh_error_hint(lh_error_from_errno(errno, "cannot read %s", path),
+					     "give one PID, or the files of dumps");
+	}
 	LH_TRY(lh_hunt_load(lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, 1), NULL, &names));
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
 	for (int side = 0; side < LH_HUNT_SIDES; side++) {
