@@ -16,7 +16,7 @@ enum { HASH_BYTES = 13, NAME_MAX_BYTES = 32, CHANGES_MIN = 2 };
 
 static const char *const patterns[] = {":.{12}[./0-9A-Za-z][^./0-9A-Za-z]", NULL};
 
-/* Ahead of a colon may be what a line more than line_count holds: so long is no hash. */
+/* Looks at 14 bytes behind a colon: those of the last line's lie in the line behind it, which can be read, too. */
 static void find_des_hash(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 			  uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
@@ -50,14 +50,14 @@ bool lh_rule_des_hash(const struct lh_candidate *candidate, struct lh_match *ret
 {
 	size_t end = 1 + HASH_BYTES;
 	size_t name = lh_span_before(candidate, NAME_MAX_BYTES, NAME_CLASSES);
-	if (!name || lh_before_is(candidate, name + 1, LH_BYTES_LINE) || lh_after_is(candidate, end, LH_BYTE_BLANK) ||
+	bool ends_field = !lh_after_is(candidate, end, LH_BYTES_LINE) || candidate->anchor[end] == ':';
+	if (!name || !ends_field || lh_before_is(candidate, name + 1, LH_BYTES_LINE) ||
 	    lh_span_after(candidate, 1, HASH_BYTES + 1, HASH_CLASSES) != HASH_BYTES ||
 	    !strchr(".26AEIMQUYcgkosw", candidate->anchor[HASH_BYTES]) ||
 	    class_changes(candidate->anchor + 1) < CHANGES_MIN)
 		return false;
-	bool is_last = !lh_after_is(candidate, end, LH_BYTES_LINE) || candidate->anchor[end] == ':';
 	*ret = (struct lh_match){.skipped = 1, .length = HASH_BYTES};
-	return is_last;
+	return true;
 }
 
 const struct lh_recognizer lh_recognize_des_hash = {
