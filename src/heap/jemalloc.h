@@ -83,8 +83,6 @@ struct lh_jemalloc_extents {
 struct lh_error *lh_jemalloc_find_extents(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
 					  struct lh_jemalloc_extents *ret) LH_NODISCARD;
 void lh_jemalloc_extents_deinit(struct lh_jemalloc_extents *extents);
-/* The extent that holds `addr`, or NULL. */
-const struct lh_jemalloc_extent *lh_jemalloc_find_extent(const struct lh_jemalloc_extents *extents, uint64_t addr);
 
 /* ---------------------------------------------------------------- thread caches */
 

@@ -315,12 +315,3 @@ void lh_jemalloc_extents_deinit(struct lh_jemalloc_extents *extents)
 {
 	lh_vec_deinit(&extents->items);
 }
-
-const struct lh_jemalloc_extent *lh_jemalloc_find_extent(const struct lh_jemalloc_extents *extents, uint64_t addr)
-{
-	size_t low = lh_vec_count_before(&extents->items, item, lh_jemalloc_page(item) <= addr);
-	if (!low)
-		return NULL;
-	const struct lh_jemalloc_extent *extent = &extents->items.items[low - 1];
-	return addr - lh_jemalloc_page(extent) < extent->bytes ? extent : NULL;
-}

@@ -12,11 +12,6 @@
 /* Best first, as enum lh_dump_tracker from LH_TRACKER_UFFD on. */
 static const struct lh_dirty_kind *const kinds[] = {&lh_dirty_uffd, &lh_dirty_soft};
 
-const char *lh_dump_tracker_name(enum lh_dump_tracker tracker)
-{
-	return tracker == LH_TRACKER_AUTO ? "auto" : kinds[tracker - LH_TRACKER_UFFD]->name;
-}
-
 static void __attribute__((format(printf, 2, 3))) add_reason(char reasons[LH_MODE_REASON_MAX], const char *format, ...)
 {
 	size_t used = strlen(reasons);

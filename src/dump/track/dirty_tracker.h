@@ -90,7 +90,4 @@ struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const stru
 /* NULL is legal. */
 void lh_dirty_stop(struct lh_dirty_tracker *tracker);
 
-/* "auto", "uffd", "soft-dirty" */
-const char *lh_dump_tracker_name(enum lh_dump_tracker tracker);
-
 #endif
