@@ -234,13 +234,13 @@ static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct 
 			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained);
 }
 
-static void put_compare_command(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+/* `leakhunt COMMAND` of the dumps from side `first` on. */
+static void put_dump_command(const struct lh_hunt *hunt, const char *command, int first, struct lh_style style,
+			     struct lh_buffer *ret)
 {
-	if (!hunt->keeps_dumps || (!hunt->dump_paths[LH_HUNT_BEFORE] && !hunt->dump_paths[LH_HUNT_AFTER]))
-		return;
 	begin_command(style, ret);
-	lh_buffer_puts(ret, "strings");
-	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+	lh_buffer_puts(ret, command);
+	for (int side = first; side < LH_HUNT_SIDES; side++) {
 		if (!hunt->dump_paths[side])
 			continue;
 		lh_buffer_puts(ret, " ");
@@ -269,7 +269,8 @@ static void put_hunt_content(const struct lh_hunt *hunt, struct lh_style style, 
 	}
 	if (hunt->has_diff && (hunt->row_count || hunt->why != LH_HUNT_WHY_NOT_RELEASED))
 		put_share(hunt, style, ret);
-	put_compare_command(hunt, style, ret);
+	if (hunt->keeps_dumps && (hunt->dump_paths[LH_HUNT_BEFORE] || hunt->dump_paths[LH_HUNT_AFTER]))
+		put_dump_command(hunt, "strings", LH_HUNT_BEFORE, style, ret);
 }
 
 /* ---------------------------------------------------------------- why it stays */
@@ -354,15 +355,9 @@ static void put_why(const struct lh_hunt *hunt, struct lh_style style, struct lh
 	put_hunt_label("why it stays", style, ret);
 	put_hunt_reason(hunt, ret);
 	if (hunt->keeps_dumps && hunt->dump_paths[LH_HUNT_AFTER] && hunt->heaps[LH_HUNT_AFTER].is_known) {
-		bool shows_reach = hunt->reach.is_known && hunt->dump_paths[LH_HUNT_BEFORE];
-		begin_command(style, ret);
-		lh_buffer_puts(ret, shows_reach ? "leaks " : "heap ");
-		if (shows_reach) {
-			lh_shell_word(ret, hunt->dump_paths[LH_HUNT_BEFORE]);
-			lh_buffer_puts(ret, " ");
-		}
-		lh_shell_word(ret, hunt->dump_paths[LH_HUNT_AFTER]);
-		lh_buffer_puts(ret, "\n");
+		bool tells_reach = hunt->reach.is_known && hunt->dump_paths[LH_HUNT_BEFORE];
+		put_dump_command(hunt, tells_reach ? "leaks" : "heap", tells_reach ? LH_HUNT_BEFORE : LH_HUNT_AFTER,
+				 style, ret);
 	}
 }
 
