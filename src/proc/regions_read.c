@@ -149,7 +149,10 @@ struct lh_error *lh_regions_of_maps(const struct lh_process *process, const stru
 				    struct lh_region_list *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
-	LH_TRY(lh_regions_parse(maps->data, maps->length, "maps", &list));
+	struct lh_regions_parser parser = {.list = &list};
+	size_t consumed;
+	LH_TRY(lh_regions_parser_feed(&parser, maps->data, maps->length, true, &consumed));
+	LH_TRY(lh_regions_parser_finish(&parser, "maps"));
 	join_heap(&list);
 	lh_regions_set_textual_kinds(&list);
 	LH_TRY(lh_regions_set_live_kinds(process, &list));
