@@ -152,10 +152,6 @@ start_sessions() {
 	make_sessions 20000
 }
 
-resident_bytes() {
-	awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$1/smaps_rollup"
-}
-
 # of_sessions FIELD: of the group of sessions in HEAP.
 of_sessions() {
 	of_heap ".groups[] | select(.name | test(\"(^|[.])Session\$\")) | .$1"
@@ -164,12 +160,12 @@ of_sessions() {
 # Sessions own what the process grows by when there are more of them, within 1 percent.
 assert_owns_growth() {
 	local before owned
-	before=$(resident_bytes "$SESSIONS_PID")
+	before=$(rollup Private_Dirty "$SESSIONS_PID")
 	heap "$SESSIONS_PID"
 	[ "$(of_sessions count)" = 20000 ]
 	owned=$(of_sessions owned_bytes)
 	make_sessions 10000
-	grown=$(($(resident_bytes "$SESSIONS_PID") - before))
+	grown=$(($(rollup Private_Dirty "$SESSIONS_PID") - before))
 	heap "$SESSIONS_PID"
 	[ "$(of_sessions count)" = 30000 ]
 	assert_between $((grown * 99 / 100)) $(($(of_sessions owned_bytes) - owned)) $((grown * 101 / 100))

@@ -66,7 +66,6 @@ answer() {
 	[ -z "$(find . -name '*.core')" ]
 }
 
-# bats test_tags=long
 @test "a folder in the target's own root: refused before anything is sampled" {
 	start_sample heap_leak --auto 20
 	run -64 "$LEAKHUNT" "$SAMPLE_PID" -o "/proc/$SAMPLE_PID/root$PWD/hunt"
@@ -76,6 +75,7 @@ answer() {
 	[ -s dump.bin ]
 }
 
+# bats test_tags=long
 @test "--no-keep leaves the record and the report; an existing folder is not touched" {
 	start_sample heap_leak --auto 50
 	mkdir taken

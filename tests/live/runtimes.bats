@@ -160,16 +160,12 @@ compare_go() {
 	[ "$(jq '[.arenas[] | select(.role == "stacks") | .used_bytes] | add' heap.json)" = "$(truth stack_inuse)" ]
 }
 
-private_dirty_bytes() {
-	awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup"
-}
-
 # predicts_what_go_gives_back: before and predicted, of one moment: Go itself gives back some in the background.
 predicts_what_go_gives_back() {
-	before=$(private_dirty_bytes)
+	before=$(rollup Private_Dirty)
 	compare_go "$SAMPLE_PID"
 	predicted=$(jq '[.arenas[] | select(.allocator == "Go") | .returnable_bytes] | add' heap.json)
-	[ $((before - $(private_dirty_bytes))) -lt $((predicted / 50)) ]
+	[ $((before - $(rollup Private_Dirty))) -lt $((predicted / 50)) ]
 }
 
 @test "Go: objects are those of runtime.MemStats, live, in a dump, and what FreeOSMemory gives back" {
@@ -186,7 +182,7 @@ predicts_what_go_gives_back() {
 	wait_until 30 predicts_what_go_gives_back
 	[ "$predicted" -gt 10000000 ]
 	sample_command free
-	assert_between $((predicted * 95 / 100)) $((before - $(private_dirty_bytes))) $((predicted * 105 / 100))
+	assert_between $((predicted * 95 / 100)) $((before - $(rollup Private_Dirty))) $((predicted * 105 / 100))
 }
 
 # ---------------------------------------------------------------- PHP

@@ -112,12 +112,6 @@ survive_damage() {
 	done
 }
 
-# bats test_tags=long
-# resident_bytes: what the sample has in memory of its own.
-resident_bytes() {
-	awk '/^Private_Dirty:/ {print $2 * 1024}' "/proc/$SAMPLE_PID/smaps_rollup"
-}
-
 # assert_gives_back LIBRARY ALLOCATOR: a purge frees what `heap` said it would, within 5 percent, and then no more.
 assert_gives_back() {
 	[ -e "$1" ] || skip "$1 is not installed"
@@ -128,9 +122,9 @@ assert_gives_back() {
 	unset LD_PRELOAD
 	filter="[.arenas[] | select(.allocator == \"$2\") | .returnable_bytes] | add"
 	predicted=$("$LEAKHUNT" heap --json "$SAMPLE_PID" | jq "$filter")
-	before=$(resident_bytes)
+	before=$(rollup Private_Dirty)
 	gdb -p "$SAMPLE_PID" -batch -ex 'call (void)purge_allocator()' >/dev/null 2>&1 || true
-	after=$(resident_bytes)
+	after=$(rollup Private_Dirty)
 	[ "$predicted" -gt 1000000 ]
 	assert_between $((predicted * 95 / 100)) $((before - after)) $((predicted * 105 / 100))
 	[ "$("$LEAKHUNT" heap --json "$SAMPLE_PID" | jq "$filter")" -lt $((predicted / 20)) ]
@@ -148,6 +142,7 @@ assert_gives_back() {
 	assert_gives_back "$LIBRARIES/libmimalloc.so.2" mimalloc
 }
 
+# bats test_tags=long
 @test "damaged dumps of jemalloc" {
 	start_truth "$LIBRARIES/libjemalloc.so.2" --threads 2 --slots 2000 --operations 10000
 	survive_damage
