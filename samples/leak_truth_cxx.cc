@@ -203,9 +203,7 @@ __attribute__((noinline)) void make_all(size_t wanted)
 	for (size_t i = 0; i < wanted; i++) {
 		is_lost = i % 3 == 1;
 		void *structure = make_structure(i * 2654435761u >> 7);
-		bool was_lost = is_lost;
-		is_lost = false;
-		if (!was_lost)
+		if (!is_lost)
 			kept->push_back(structure);
 	}
 }

@@ -9,14 +9,14 @@
 
 #include <sys/wait.h>
 
-enum { YOUNG = 64, HANDED_OVER = 256, DECOYS = 1 << 16, BATCH = 5 };
+enum { YOUNG = 64, HANDED_OVER = 256, DECOYS = 1 << 16, BATCH = 5, LEAK_EVERY = 100 };
 
 #define STAMP_BYTES 16
 
 static struct {
-	uint64_t rate, decoy_ms, leak_every;
+	uint64_t rate, decoy_ms;
 	bool forks, leaks;
-} trace_wish = {.rate = 3000, .decoy_ms = 1500, .leak_every = 100, .leaks = true};
+} trace_wish = {.rate = 3000, .decoy_ms = 1500, .leaks = true};
 
 struct decoy {
 	void *block;
@@ -28,7 +28,6 @@ static struct decoy decoys[DECOYS];
 static size_t decoy_first, decoy_end;
 static _Atomic(void *) handed_over[HANDED_OVER];
 static _Atomic uint64_t damaged_blocks, started_ms;
-static uint64_t made_blocks;
 
 /* The address itself, inverted: it is no reference. */
 static void stamp_block(void *block)
@@ -64,7 +63,7 @@ static __attribute__((noinline)) void allocate_and_lose(struct sample *sample, u
 	const size_t bytes = 900;
 	void *block = malloc(bytes);
 	stamp_block(block);
-	if (trace_wish.leaks && i % trace_wish.leak_every == 0) {
+	if (trace_wish.leaks && i % LEAK_EVERY == 0) {
 		sample->leaked_blocks++;
 		sample->leaked_bytes += bytes;
 		return;
@@ -86,9 +85,8 @@ static __attribute__((noinline)) void grow_buffer(void)
 {
 	void *buffer = NULL;
 	for (size_t bytes = 32; bytes <= 2048; bytes *= 4) {
-		void *moved = realloc(buffer, bytes);
-		stamp_block(moved);
-		buffer = moved;
+		buffer = realloc(buffer, bytes);
+		stamp_block(buffer);
 	}
 	free_stamped(buffer);
 }
@@ -154,7 +152,7 @@ static void work(struct sample *sample)
 	for (uint64_t i = 0;; sample_sleep_ms(1)) {
 		uint64_t now_ms = sample_now_ms(), passed_ms = now_ms - started_ms;
 		free_due_decoys(now_ms);
-		for (; made_blocks < trace_wish.rate * passed_ms / 1000; made_blocks += BATCH, i++) {
+		for (; i * BATCH < trace_wish.rate * passed_ms / 1000; i++) {
 			allocate_briefly(i);
 			allocate_and_lose(sample, i);
 			allocate_decoy(now_ms);

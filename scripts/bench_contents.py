@@ -3,7 +3,7 @@
 
   bench_contents.py texts|python|letters MIB
 
-texts: the text files of this system (/usr/include, /usr/share, /usr/lib/python3), one behind another.
+texts: the text files of this system (/usr/include, /usr/share, /usr/lib/python3, /usr/lib/python3.11), one behind another.
 python: objects of a Python program: dictionaries, strings, numbers, tuples, as a cache of records holds them.
 letters: runs of 1 MiB of one letter each.
 Prints READY and its pid, and ends with its standard input.
@@ -80,7 +80,6 @@ def main():
             fill_letters(held, mib)
     print("READY", os.getpid(), flush=True)
     sys.stdin.read()
-    return len(held)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Runs the static leakhunt where no library of its own system is: in an empty root, in one of busybox and musl, and in
 # each ROOT, a folder with another distribution's root file system. In each it dumps a process, and reads the dump.
 #   check-static.sh LEAKHUNT_STATIC SAMPLES [ROOT...]
-# Needs root, and busybox-static and musl-tools (Debian) for the second one, which else is skipped.
+# Needs root, and busybox-static and musl-tools (Debian) for the second root: without them it is skipped.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 program=$(realpath "$1")

@@ -91,22 +91,18 @@ run() {
 
 long_units=$(grep -rl 'unit_is_long()' tests/unit --include='test_*.c' | sed 's|.*/||; s|\.c$||' | tr '\n' ' ')
 
-# The files of all suites. Those that take longest begin first, so that no processor idles while the last one ends.
-# bats runs the tests of a file one after the other.
+# These files take longest, since bats runs the tests of a file one after the other. They begin first, so that no
+# processor idles at the end.
 longest=(cli/strings live/objects live/hunt live/runtimes live/leaks live/object_families live/maps live/select)
-
-# Whether a file of bats has tests for this tier.
-has_tests() {
-	[ "$(bats --count "${filter[@]}" "$1")" -gt 0 ]
-}
 
 # These measure pauses, or must not be disturbed.
 is_run_alone() {
 	[[ $1 == tests/live/@(dump*|own_safety).bats ]]
 }
 
+# Runs a file of bats, if it has tests for this tier.
 run_bats() {
-	run "$(basename "$(dirname "$1")")/$(basename "$1" .bats)" bats --tap "${filter[@]}" "$1"
+	[ "$(bats --count "${filter[@]}" "$1")" -eq 0 ] || run "$(basename "$(dirname "$1")")/$(basename "$1" .bats)" bats --tap "${filter[@]}" "$1"
 }
 
 shared=() alone=()
@@ -150,7 +146,7 @@ jobs=$(($(nproc) + 1))
 for test in "${ordered[@]}"; do
 	name=$(basename "$test")
 	case $test in
-	*.bats) ! has_tests "$test" || run_bats "$test" ;;
+	*.bats) run_bats "$test" ;;
 	*/replay/*) run "replay/$name" "$test" "tests/fuzz/corpus/${name#fuzz_}" ;;
 	*) run "unit/$name" "$test" ;;
 	esac
@@ -159,7 +155,7 @@ wait
 tell_ended
 jobs=1
 for test in "${alone[@]}"; do
-	! has_tests "$test" || run_bats "$test"
+	run_bats "$test"
 done
 
 times >"$work/times"

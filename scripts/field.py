@@ -240,9 +240,8 @@ def memcached(field, *options):
 	return pid, port
 
 
-@case("memcached, filling up", "memcached", region="anon|" + HEAP, kind="texts|content|objects|blocks")
-def _(field):
-	pid, port = memcached(field, "-m", "2048")
+def memcached_pages(field, megabytes):
+	pid, port = memcached(field, "-m", megabytes)
 	link = connect(port)
 
 	def step(n):
@@ -251,6 +250,11 @@ def _(field):
 		time.sleep(0.01)
 	field.load(step)
 	return pid
+
+
+@case("memcached, filling up", "memcached", region="anon|" + HEAP, kind="texts|content|objects|blocks")
+def _(field):
+	return memcached_pages(field, "2048")
 
 
 @case("memcached, connections that are never closed", "memcached", held=True, kind="texts|content|objects|blocks")

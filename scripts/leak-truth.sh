@@ -38,7 +38,7 @@ stop_truth() {
 	pid=
 }
 
-# find_lost LIBRARY PROGRAM ARGS...: lost, found, missed, invented, words of one line.
+# find_lost LIBRARY PROGRAM ARGS...: prints LOST FOUND INVENTED in one line.
 find_lost() {
 	start_truth "$@"
 	"$leakhunt" leaks --list "$pid" >listed 2>/dev/null || true

@@ -116,7 +116,7 @@ start_program() {
 	"run_$1"
 }
 
-# Text of the book: "COUNT NAME" of places; addresses.
+# Prints "COUNT NAME" of each place in the book, without those of libc and the loader.
 read_places() {
 	python3 - "$folder/book" <<-'END'
 		import struct, sys
@@ -130,6 +130,7 @@ read_places() {
 	END
 }
 
+# Prints the addresses of the blocks whose frees were dropped.
 read_dropped() {
 	python3 - "$folder/book" <<-'END'
 		import struct, sys

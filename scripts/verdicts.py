@@ -14,7 +14,7 @@ confusions, calibration, and how many firm verdicts flip later. Programs that ar
 import argparse, collections, concurrent.futures, glob, json, os, re, shutil, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from field import (CASES, Field, case, connect, java, memcached, nginx, postgres, quiet, redis, redis_command, redis_writes)
+from field import (CASES, Field, case, connect, java, memcached, memcached_pages, nginx, postgres, quiet, redis, redis_command, redis_writes)
 
 PREFIXES = (10, 20, 45)
 WARM_S = 40
@@ -134,15 +134,7 @@ def _(field):
 
 @quiet("memcached at its bound", BOUNDED, "memcached")
 def _(field):
-	pid, port = memcached(field, "-m", "16")
-	link = connect(port)
-
-	def step(n):
-		value = b"v" * 900
-		link.sendall(b"".join(b"set page:%d 0 0 %d noreply\r\n%s\r\n" % (n * 20 + i, len(value), value) for i in range(20)))
-		time.sleep(0.01)
-	field.load(step)
-	return pid
+	return memcached_pages(field, "16")
 
 
 @quiet("memcached, the same keys again", BOUNDED, "memcached", held=True)
@@ -320,7 +312,7 @@ def show_table(arguments):
 		for count in [count for count in PREFIXES if count < len(lines) - 1] + [len(lines) - 1]:
 			total = judge(arguments.leakhunt, lines, count)
 			answers.append(answer_of(total))
-		rows.append({**index[name], "way": way, "answer": answers[-1], "probability": total["probability"], "path": path})
+		rows.append({**index[name], "answer": answers[-1], "probability": total["probability"]})
 		firm = [answer for answer in answers if answer != "open"]
 		pairs += max(0, len(firm) - 1)
 		flips += sum(a != b for a, b in zip(firm, firm[1:]))

@@ -197,7 +197,7 @@ assert_between() {
 	fi
 }
 
-# The program with the named steps of leakhunt/fault_point.h, which that of users has not; build_faulty makes it.
+# leakhunt with the fault points of leakhunt/fault_point.h, which the installed program has not: build_faulty builds it.
 # shellcheck disable=SC2034 # tests use it
 declare -g faulty=${LEAKHUNT_ROOT:-}/.build/gcc-faults/leakhunt
 build_faulty() {

@@ -50,7 +50,7 @@ static __attribute__((constructor)) void open_book(void)
 	book = mapped;
 }
 
-/* Of another process that has the same file, too: after a fork all write into one. */
+/* The book is shared: after a fork parent and child write into the same file. */
 static struct place *find_place(uint64_t return_addr)
 {
 	for (size_t tries = 0, at = return_addr % PLACES; tries < 16; tries++, at = (at + 1) % PLACES) {

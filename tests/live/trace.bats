@@ -64,13 +64,21 @@ of_trace() {
 	jq -er "$@" <<<"$TRACE"
 }
 
-# leaking_functions: of each leaking stack, the innermost function of the program FILE.
+# leaking_functions FILE: of each leaking stack, the innermost function of the program FILE.
 leaking_functions() {
 	jq -r --arg file "$1" '[.sites[] | select(.verdict == "leaking") | [.frames[] | select(.module == $file)][0].name] |
 		unique | join(" ")' <<<"$TRACE"
 }
 
-# start_trace: in the background, of the sample; returns when its probes are there.
+# await_trace: until the one in the background has ended, as `status` says.
+await_trace() {
+	wait_until 100 has_ended "$TRACE_PID"
+	status=0
+	wait "$TRACE_PID" || status=$?
+	TRACE_PID=
+}
+
+# start_trace SUM: in the background, of the sample; returns when its probes are there. SUM: of libc's code without them.
 start_trace() {
 	# Background jobs of scripts ignore SIGINT, and so would it.
 	env --default-signal=INT "$LEAKHUNT" trace --for 10m --budget 400% --json "$SAMPLE_PID" >traced.json 2>announced.txt \
@@ -124,10 +132,7 @@ assert_trace_left_nothing() {
 	before=$(text_sum "$SAMPLE_PID" libc.so)
 	start_trace "$before"
 	kill -INT "$TRACE_PID"
-	wait_until 100 has_ended "$TRACE_PID"
-	status=0
-	wait "$TRACE_PID" || status=$?
-	TRACE_PID=
+	await_trace
 	[ "$status" = 0 ] || [ "$status" = 3 ]
 	[ "$(jq -r .end traced.json)" = interrupted ]
 	text_is "$before" "$SAMPLE_PID" libc.so
@@ -157,15 +162,12 @@ assert_trace_left_nothing() {
 	assert_trace_left_nothing "$before"
 }
 
-@test "a process that ends meanwhile: what was seen until then, and exit 1" {
+@test "a process that ends meanwhile: what was seen until then is the result" {
 	require_uprobe_sessions
 	start_sample trace_truth
 	start_trace "$(text_sum "$SAMPLE_PID" libc.so)"
 	stop_sample
-	wait_until 100 has_ended "$TRACE_PID"
-	status=0
-	wait "$TRACE_PID" || status=$?
-	TRACE_PID=
+	await_trace
 	[ "$status" = 1 ] || [ "$status" = 3 ]
 	[ "$(jq -r .end traced.json)" = ended ]
 }
@@ -189,7 +191,7 @@ assert_trace_left_nothing() {
 
 # ---------------------------------------------------------------- strangers
 
-@test "tlsproxy: SSL_new is named, whose SSLs are never freed" {
+@test "tlsproxy: SSL_new is named: its objects are never freed" {
 	require_uprobe_sessions
 	start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name shop.example
 	"$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate 60 --errors 50 --seconds 120 \
