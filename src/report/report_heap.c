@@ -185,7 +185,7 @@ static void put_groups(const struct lh_heap_report *report, struct lh_style styl
 
 /* ---------------------------------------------------------------- what pins free memory */
 
-/* The group that pins most of what the ones named before do not. */
+/* The next group after `last`, by descending pinned bytes. NULL: none is left. */
 static const struct lh_heap_group *next_pinning(const struct lh_heap_groups *groups, const struct lh_heap_group *last)
 {
 	const struct lh_heap_group *best = NULL;

@@ -1,5 +1,5 @@
 /*
- * report_heap_growth: what a heap holds more than before, for people, and as JSON of the schema leakhunt/heap-diff/1.
+ * report_heap_growth: how a heap grew between two moments, as text and as JSON of the schema leakhunt/heap-diff/1.
  * Input: what objects compared. Output: text.
  */
 #include "report_strings.h"
@@ -115,7 +115,7 @@ static void add_group_growth_row(struct lh_table *table, const struct lh_heap_gr
 	table->failed |= name.failed;
 }
 
-/* Groups in which nothing grew and nothing is new say nothing. */
+/* Only groups whose bytes or blocks grew have a row. */
 static bool has_growth(const struct lh_heap_growth_row *row)
 {
 	return grown_bytes(row) > 0 || grown_count(row) > 0;

@@ -1,8 +1,7 @@
 /*
  * report_redact: what `leakhunt redact` kept and replaced.
  */
-#include "leakhunt/json.h"
-#include "leakhunt/report.h"
+#include "usage.h"
 
 #include <string.h>
 
@@ -49,7 +48,5 @@ void lh_report_redact_json(const struct lh_redaction *redaction, const char *pat
 		lh_json_u64(redaction->replaced_bytes), "notes", lh_json_u64(redaction->note_count), "blocks_before",
 		lh_json_u64(redaction->blocks_before), "blocks_after", lh_json_u64(redaction->blocks_after),
 		"same_heap", (int)redaction->is_same_heap);
-	struct lh_error *error = lh_json_append(json, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	lh_report_append_json(json, ret);
 }

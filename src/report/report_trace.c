@@ -132,8 +132,9 @@ static void put_leaking_stack(const struct lh_trace_report *report, const struct
 			 lh_format_bytes(round_positive(estimate->live_bytes), live),
 			 lh_format_duration(estimate->oldest_live_ns, age));
 	if (estimate->death_sample_count)
-		lh_buffer_printf(ret, "; frees come within %s", lh_format_duration(estimate->longest_life_ns, age));
-	lh_buffer_puts(ret, estimate->death_sample_count ? "\n" : "; none was freed\n");
+		lh_buffer_printf(ret, "; frees come within %s\n", lh_format_duration(estimate->longest_life_ns, age));
+	else
+		lh_buffer_puts(ret, "; none was freed\n");
 	for (size_t i = 0; i < lh_min_u64(site->frame_count, FRAMES_SHOWN); i++) {
 		struct lh_named_frame frame = lh_trace_name_frame(report, frames[i]);
 		lh_buffer_puts(ret, "  ");

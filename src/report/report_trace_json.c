@@ -1,8 +1,8 @@
 /*
  * report_trace_json: call stacks as JSON, schema in report.h, and as folded lines.
  */
-#include "leakhunt/json.h"
 #include "trace_frames.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static json_t *frames_json(const struct lh_trace_report *report, const uint64_t 
 		json_t *item = json_pack("{s:o, s:o, s:o, s:o}", "addr", lh_json_address(frame.addr), "module",
 					 text_or_null(frame.module), "name", text_or_null(frame.name), "offset",
 					 lh_json_u64(frame.offset));
-		if (!item || json_array_append_new(array, item)) {
+		if (json_array_append_new(array, item)) {
 			json_decref(array);
 			return NULL;
 		}
@@ -50,7 +50,7 @@ static json_t *trace_sites_json(const struct lh_trace_report *report)
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < lh_min_u64(report->top, report->trace->sites.count); i++) {
 		json_t *item = trace_site_json(report, &report->trace->sites.items[i]);
-		if (!item || json_array_append_new(array, item)) {
+		if (json_array_append_new(array, item)) {
 			json_decref(array);
 			return NULL;
 		}
@@ -86,9 +86,7 @@ void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer
 		lh_json_u64(trace->unseen_death_count), "mean_bytes", lh_json_u64(trace->mean_bytes), "target_cost",
 		trace->target_cost, "own_cost", trace->own_cost, "budget", trace->budget, "common",
 		frames_json(report, common, common_count), "sites", trace_sites_json(report));
-	struct lh_error *error = lh_json_append(value, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	lh_report_append_json(value, ret);
 }
 
 /* ---------------------------------------------------------------- folded */

@@ -137,11 +137,16 @@ static size_t column_width(const struct lh_table *table, size_t column)
 }
 
 /* Columns of a row with the gaps between them. Omitted columns count as nothing, the last one as at least `rest`. */
+static size_t column_room(size_t width)
+{
+	return width == OMITTED ? 0 : width + GAP_WIDTH;
+}
+
 static size_t table_width(const struct lh_table *table, const size_t *widths, size_t rest)
 {
 	size_t used = 0;
 	for (size_t i = 0; i + 1 < table->column_count; i++)
-		used += widths[i] == OMITTED ? 0 : widths[i] + GAP_WIDTH;
+		used += column_room(widths[i]);
 	return used + rest;
 }
 
@@ -177,7 +182,7 @@ static size_t shown_columns(const struct lh_table *table, size_t *widths, struct
 			name = i;
 			used_before_name = used;
 		}
-		used += widths[i] == OMITTED ? 0 : widths[i] + GAP_WIDTH;
+		used += column_room(widths[i]);
 	}
 	if (!style.width || name == table->column_count || used + REST_WIDTH_MIN <= style.width)
 		return table->column_count;
