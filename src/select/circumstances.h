@@ -15,7 +15,7 @@ void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_regi
 				const struct lh_steps *used, const struct lh_steps *mapped, struct lh_series series,
 				struct lh_circumstances *ret);
 
-/* Of the whole process, without counters. `seconds` and `values`: per moment, of the whole process. */
+/* Of the whole process, without counters. `series`: its bytes, per moment. */
 struct lh_error *lh_circumstances_gather(const struct lh_selector *selector, struct lh_series series,
 					 struct lh_circumstances *ret) LH_NODISCARD;
 

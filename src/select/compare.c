@@ -43,7 +43,7 @@ static uint64_t watch_more_ns(const struct lh_selection *after, double resolutio
 	return (uint64_t)((double)after->span_ns * (factor - 1)) + 1;
 }
 
-/* Neither grows, by the model that judges each of them alone. */
+/* By the model that judges the selection alone. */
 static bool does_not_grow(const struct lh_selection *selection)
 {
 	enum lh_verdict verdict = selection->total.verdict;

@@ -142,7 +142,8 @@ static void weigh_collector(const struct lh_circumstances *about, struct lh_evid
 
 /* ---------------------------------------------------------------- work done */
 
-/* Correlation of the increments of two series over equal parts; *ret_uneven: whether the work was uneven. */
+/* Correlation of the increments of two series over equal parts. *ret_spread: the deviation of the counter's rate over
+ * its mean. */
 static double correlate_increments(struct lh_series series, const double *counters, size_t parts, double *ret_spread)
 {
 	double mean_x = 0, mean_y = 0, xx = 0, yy = 0, xy = 0;

@@ -21,7 +21,7 @@ struct lh_judgement {
 	struct lh_evidence_row evidence[LH_EVIDENCE_COUNT];
 	double growth_start_s;  /* LH_NEVER_S unless it rose */
 	double plateau_start_s; /* LH_VERDICT_PLATEAU and LH_VERDICT_STEP; else LH_NEVER_S */
-	uint64_t watch_more_ns; /* LH_VERDICT_UNDECIDED only */
+	uint64_t watch_more_ns; /* undecided or growing; else 0 */
 	char reason[sizeof(((struct lh_growth *)0)->reason)];
 };
 

@@ -243,7 +243,7 @@ static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
 	sampling->ceilings_ns = now_ns;
 }
 
-/* A walk reads the whole heap: the first sample, each whose number is a power of two, and the last are worth it. */
+/* A walk reads the whole heap: of the first sample, those with a power of two from SECOND_LOOK on, and the last. */
 static void read_use(const struct lh_sampling *sampling, struct lh_sample *ret)
 {
 	enum { SECOND_LOOK = 8 };
