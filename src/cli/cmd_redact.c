@@ -11,7 +11,7 @@
 
 enum { KEY_FILE_MAX = 1 << 20 };
 
-/* From a file of at least 16 bytes, else by chance and forgotten. */
+/* From a file of at least LH_REDACT_KEY_BYTES bytes, else random and not kept. */
 static struct lh_error *read_redact_key(const char *path, uint8_t ret[LH_REDACT_KEY_BYTES])
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -75,7 +75,7 @@ static const struct lh_option options[] = {
 		    "key, which is forgotten)",
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "force", .letter = 'f', .summary = "replace an existing file"},
-	{.name = "json", .letter = 'j', .summary = "write what was kept as JSON, schema leakhunt/redact/1"},
+	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/redact/1"},
 	{.name = NULL},
 };
 

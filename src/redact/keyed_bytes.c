@@ -9,13 +9,6 @@ struct sip_state {
 	uint64_t v0, v1, v2, v3;
 };
 
-static uint64_t load_word(const uint8_t *bytes)
-{
-	uint64_t word;
-	memcpy(&word, bytes, sizeof(word));
-	return word;
-}
-
 static uint64_t rotate_left(uint64_t word, unsigned bits)
 {
 	return word << bits | word >> (64 - bits);
@@ -46,15 +39,15 @@ static void sip_word(struct sip_state *state, uint64_t word)
 
 uint64_t lh_keyed_hash(const uint8_t key[LH_REDACT_KEY_BYTES], const uint8_t *bytes, size_t length, uint64_t number)
 {
-	uint64_t k0 = load_word(key), k1 = load_word(key + 8);
+	uint64_t k0 = lh_load_u64(key, 0), k1 = lh_load_u64(key, 8);
 	struct sip_state state = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
 				  k1 ^ 0x7465646279746573};
 	sip_word(&state, number);
 	for (size_t at = 0; at + 8 <= length; at += 8)
-		sip_word(&state, load_word(bytes + at));
+		sip_word(&state, lh_load_u64(bytes, at));
 	uint8_t last[8] = {0};
 	memcpy(last, bytes + length / 8 * 8, length % 8);
-	sip_word(&state, load_word(last) | ((uint64_t)length + 8) << 56);
+	sip_word(&state, lh_load_u64(last, 0) | ((uint64_t)length + 8) << 56);
 	state.v2 ^= 0xff;
 	sip_rounds(&state, 4);
 	return state.v0 ^ state.v1 ^ state.v2 ^ state.v3;

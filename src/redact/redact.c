@@ -47,20 +47,6 @@ static struct lh_error *read_at(const struct copying *copying, uint64_t offset, 
 	return NULL;
 }
 
-static struct lh_error *write_at(const struct copying *copying, uint64_t offset, const void *bytes, size_t length)
-{
-	for (size_t done = 0; done < length;) {
-		ssize_t put =
-			pwrite(copying->out_fd, (const uint8_t *)bytes + done, length - done, (off_t)(offset + done));
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return lh_error_from_errno(errno, "cannot write the redacted core");
-		done += (size_t)put;
-	}
-	return NULL;
-}
-
 /* ---------------------------------------------------------------- headers */
 
 /* From 65,535 segments on, section header 0 holds their number (elf(5), PN_XNUM). */
@@ -71,7 +57,7 @@ static struct lh_error *read_segment_count(struct copying *copying, uint64_t *re
 	if (copying->header.e_phnum != PN_XNUM)
 		return NULL;
 	LH_TRY(read_at(copying, copying->header.e_shoff, &first, sizeof(first)));
-	LH_TRY(write_at(copying, copying->header.e_shoff, &first, sizeof(first)));
+	LH_TRY(lh_fd_pwrite_all(copying->out_fd, "the redacted core", &first, sizeof(first), copying->header.e_shoff));
 	*ret = first.sh_info;
 	return NULL;
 }
@@ -93,8 +79,8 @@ static struct lh_error *copy_headers(struct copying *copying)
 	LH_TRY(lh_vec_reserve(&copying->segments, count));
 	LH_TRY(read_at(copying, header->e_phoff, copying->segments.items, bytes));
 	copying->segments.count = count;
-	LH_TRY(write_at(copying, 0, header, sizeof(*header)));
-	return write_at(copying, header->e_phoff, copying->segments.items, bytes);
+	LH_TRY(lh_fd_pwrite_all(copying->out_fd, "the redacted core", header, sizeof(*header), 0));
+	return lh_fd_pwrite_all(copying->out_fd, "the redacted core", copying->segments.items, bytes, header->e_phoff);
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -133,7 +119,7 @@ static struct lh_error *redact_piece(struct copying *copying, const Elf64_Phdr *
 		counts->module_bytes += length;
 	else
 		LH_TRY(lh_redact_memory(&copying->redactor, addr, copying->piece.items, length));
-	return write_at(copying, piece.start, copying->piece.items, length);
+	return lh_fd_pwrite_all(copying->out_fd, "the redacted core", copying->piece.items, length, piece.start);
 }
 
 static struct lh_error *redact_segment(struct copying *copying, const Elf64_Phdr *segment)
@@ -159,7 +145,8 @@ static struct lh_error *redact_note_segment(struct copying *copying, const Elf64
 	LH_TRY(lh_vec_reserve(&copying->piece, segment->p_filesz));
 	LH_TRY(read_at(copying, segment->p_offset, copying->piece.items, segment->p_filesz));
 	LH_TRY(lh_redact_notes(&copying->redactor, copying->piece.items, segment->p_filesz));
-	return write_at(copying, segment->p_offset, copying->piece.items, segment->p_filesz);
+	return lh_fd_pwrite_all(copying->out_fd, "the redacted core", copying->piece.items, segment->p_filesz,
+				segment->p_offset);
 }
 
 static struct lh_error *redact_segments(struct copying *copying)
@@ -219,8 +206,7 @@ static void cleanup_copying(struct copying *copying)
 	lh_redactor_deinit(&copying->redactor);
 	lh_vec_deinit(&copying->segments);
 	lh_vec_deinit(&copying->piece);
-	if (copying->in_fd >= 0)
-		close(copying->in_fd);
+	lh_cleanup_close(&copying->in_fd);
 }
 
 static struct lh_error *open_input(struct copying *copying)

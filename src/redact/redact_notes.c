@@ -31,8 +31,7 @@ static bool is_vendor(const struct raw_note *note, const char *vendor)
 static void redact_words_of(struct lh_redactor *redactor, uint8_t *bytes, size_t length)
 {
 	for (size_t at = 0; at + 8 <= length; at += 8) {
-		uint64_t word;
-		memcpy(&word, bytes + at, sizeof(word));
+		uint64_t word = lh_load_u64(bytes, at);
 		if (!lh_redactor_keeps_word(redactor, word))
 			lh_replace_bytes(redactor->key, bytes + at, sizeof(word));
 	}
@@ -90,13 +89,11 @@ static struct lh_error *redact_member(const struct lh_redactor *redactor, json_t
 	const char *text = json_string_value(json_object_get(object, key));
 	if (!text)
 		return NULL;
-	char *copy = strdup(text);
+	LH_CLEANUP(lh_cleanup_free) char *copy = strdup(text);
 	if (!copy)
 		return lh_error_no_memory();
 	redact_name(redactor, copy, strlen(copy));
-	bool has_failed = json_object_set_new(object, key, json_string(copy));
-	free(copy);
-	return has_failed ? lh_error_no_memory() : NULL;
+	return json_object_set_new(object, key, json_string(copy)) ? lh_error_no_memory() : NULL;
 }
 
 /* Objects at any depth: "name", "thread_name" and "path" are the target's; all other words are leakhunt's. */
@@ -119,17 +116,12 @@ static struct lh_error *redact_value(const struct lh_redactor *redactor, json_t 
 	return NULL;
 }
 
-static void cleanup_json(json_t **json)
-{
-	json_decref(*json);
-}
-
 /* Which regions were asked for can be a name of the user's; nothing reads it again. */
 static struct lh_error *redact_json(struct lh_redactor *redactor, const struct raw_note *note)
 {
 	struct lh_error *error = NULL;
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	LH_CLEANUP(cleanup_json) json_t *json = lh_json_parse((const char *)note->bytes, note->length, &error);
+	LH_CLEANUP(lh_cleanup_json) json_t *json = lh_json_parse((const char *)note->bytes, note->length, &error);
 	if (!json)
 		return error;
 	if (json_is_object(json))

@@ -24,7 +24,7 @@ static int compare_kept_names(const void *a, const void *b)
 static int compare_mapped(const void *a, const void *b)
 {
 	const struct lh_range *x = a, *y = b;
-	return (x->start > y->start) - (x->start < y->start);
+	return lh_compare_u64(x->start, y->start);
 }
 
 static void join_mapped(struct lh_redactor *redactor)
@@ -86,19 +86,9 @@ void lh_redactor_deinit(struct lh_redactor *redactor)
 
 bool lh_redactor_keeps_name(const struct lh_redactor *redactor, const char *text, size_t length)
 {
-	size_t low = 0, high = redactor->names.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const char *name = redactor->names.items[middle];
-		int order = strncmp(name, text, length);
-		if (order == 0 && !name[length])
-			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	size_t at = lh_vec_count_before(&redactor->names, item, strncmp(*item, text, length) < 0);
+	return at < redactor->names.count && strncmp(redactor->names.items[at], text, length) == 0 &&
+	       !redactor->names.items[at][length];
 }
 
 /* The end of a mapping is an address, too: of what ends with it. */
@@ -155,13 +145,6 @@ static enum word_kind kind_of_word(const struct lh_redactor *redactor, uint64_t 
 	return are_small_numbers(word) ? WORD_NUMBER : WORD_REPLACED;
 }
 
-static uint64_t word_of(const uint8_t *bytes)
-{
-	uint64_t word;
-	memcpy(&word, bytes, sizeof(word));
-	return word;
-}
-
 /* ---------------------------------------------------------------- texts */
 
 static size_t text_end(const uint8_t *bytes, size_t at, size_t length)
@@ -213,7 +196,7 @@ static void replace_text_part(struct lh_redactor *redactor, uint8_t *bytes, stru
 	}
 }
 
-/* Calls for each text of at least TEXT_MIN bytes; what lies between them is the other visitor's. */
+/* The next text of at least TEXT_MIN bytes at or behind `at`; {length, length}: there is none. */
 static struct lh_span next_text(const uint8_t *bytes, size_t at, size_t length)
 {
 	while (at < length) {
@@ -258,7 +241,7 @@ struct lh_error *lh_redact_memory(struct lh_redactor *redactor, uint64_t addr, u
 		redactor->kept.items[i] = length - i * WORD_BYTES < WORD_BYTES
 						  ? WORD_REPLACED
 						  : (uint8_t)kind_of_word(redactor, addr + i * WORD_BYTES,
-									  word_of(bytes + i * WORD_BYTES));
+									  lh_load_u64(bytes, i * WORD_BYTES));
 	struct lh_span text = next_text(bytes, 0, length);
 	for (; text.start < length; text = next_text(bytes, text.end, length))
 		mark_text(redactor, addr, bytes, text);
