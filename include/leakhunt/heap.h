@@ -84,7 +84,7 @@ struct lh_heap_allocator {
 	const char *name; /* a literal: "glibc" */
 	uint32_t kinds;   /* of the memory it owns: bits 1 << enum lh_region_kind */
 	struct lh_heap_checks checks;
-	bool is_refused;     /* less than 99.9 % of the checks held: its blocks are not in the result */
+	bool is_refused;     /* too many checks failed (find_owners.c): its blocks are not in the result */
 	bool is_partial;     /* parts could not be read or followed */
 	uint64_t lost_bytes; /* of its memory that no block could be told for */
 	uint64_t chunk_count;

@@ -104,22 +104,23 @@ static bool is_span(const struct go_span *span)
 	       span->free_index <= span->count && span->used_count <= span->count;
 }
 
-/* How many of the first members check out; 0 unless all do, and one is in use. */
-static size_t count_spans(struct lh_heap_tour *tour, const struct span_layout *layout, const uint64_t *members,
-			  size_t count)
+/* Whether the first members check out, and one is in use. */
+static bool are_spans(struct lh_heap_tour *tour, const struct span_layout *layout, const uint64_t *members,
+		      size_t count)
 {
 	bool has_used = false;
 	for (size_t i = 0; i < count; i++) {
 		struct go_span span = {0};
 		if (!read_go_span(tour, layout, members[i], &span) || !is_span(&span))
-			return 0;
+			return false;
 		has_used |= span.state == SPAN_IN_USE;
 	}
-	return has_used ? count : 0;
+	return has_used;
 }
 
-/* The generation stands right before the slice. It is even, and no span is ahead of it by more than 3. */
-static bool is_span_list(struct go_heap *heap, const uint64_t *words)
+/* Takes it for the list when it is one, and longer than any before. The word before the slice is the sweep's
+ * generation, which is even. */
+static void try_span_list(struct go_heap *heap, const uint64_t *words)
 {
 	uint64_t members[SPANS_TRIED];
 	size_t count = lh_min_u64(words[2], SPANS_TRIED);
@@ -127,17 +128,16 @@ static bool is_span_list(struct go_heap *heap, const uint64_t *words)
 	if (!words[2] || words[2] > words[3] || words[3] > SPANS_MAX || words[1] % 8 || words[1] < LH_PAGE_BYTES ||
 	    words[1] >> 47 || generation % 2 || words[2] <= heap->span_count ||
 	    !lh_heap_words(heap->tour, words[1], members, count))
-		return false;
+		return;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(span_layouts); i++) {
-		if (!count_spans(heap->tour, &span_layouts[i], members, count))
+		if (!are_spans(heap->tour, &span_layouts[i], members, count))
 			continue;
 		heap->layout = &span_layouts[i];
 		heap->spans_addr = words[1];
 		heap->span_count = words[2];
 		heap->sweep_generation = generation;
-		return true;
+		return;
 	}
-	return false;
 }
 
 static void search_spans_in(struct go_heap *heap, struct lh_range range)
@@ -147,14 +147,14 @@ static void search_spans_in(struct go_heap *heap, struct lh_range range)
 	for (uint64_t addr = range.start; addr + WORDS * sizeof(uint64_t) <= range.end; addr += step) {
 		uint64_t words[WORDS];
 		if (!lh_heap_words(heap->tour, addr, words, WORDS)) {
-			/* Page by page: some are not there. */
+			/* A page is not there: word by word, those as 0. */
 			for (size_t i = 0; i < WORDS; i++) {
 				if (!lh_heap_words(heap->tour, addr + i * sizeof(uint64_t), &words[i], 1))
 					words[i] = 0;
 			}
 		}
 		for (size_t i = 0; i + SLICE <= WORDS; i++)
-			is_span_list(heap, &words[i]);
+			try_span_list(heap, &words[i]);
 	}
 }
 

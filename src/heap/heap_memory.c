@@ -65,15 +65,7 @@ void lh_heap_places_deinit(struct lh_heap_places *places)
 
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr)
 {
-	size_t low = 0, high = memory->list->regions.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (memory->ranges[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return lh_count_before(memory->ranges, memory->list->regions.count, item, item->end <= addr);
 }
 
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes)

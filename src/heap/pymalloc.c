@@ -36,7 +36,7 @@ bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *pe
 	if (used_count > capacity || next < LH_POOL_HEADER_BYTES + size || next > layout->pool_bytes ||
 	    (next - LH_POOL_HEADER_BYTES) % size)
 		return false;
-	*ret = (struct lh_pool_header){used_count, (uint32_t)words[4]};
+	*ret = (struct lh_pool_header){used_count, (uint32_t)words[4], size};
 	return true;
 }
 
@@ -51,7 +51,7 @@ bool lh_pymalloc_find_pool(struct lh_image *image, uint64_t addr, struct lh_pyma
 			continue;
 		*ret = (struct lh_pymalloc_pool){
 			.range = {peek.addr + LH_POOL_HEADER_BYTES, peek.addr + layout->pool_bytes},
-			.block_bytes = ((peek.words[4] >> 32) + 1) * 16,
+			.block_bytes = header.block_bytes,
 			.used_count = header.used_count,
 		};
 		return true;

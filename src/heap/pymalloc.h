@@ -18,6 +18,7 @@ extern const struct lh_pool_layout lh_pool_layouts[LH_POOL_LAYOUTS];
 struct lh_pool_header {
 	uint32_t used_count;
 	uint32_t arena_index;
+	uint64_t block_bytes;
 };
 /* The first words of a pool; false when they do not agree with one another. */
 bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *peek, struct lh_pool_header *ret);

@@ -90,7 +90,7 @@ static bool read_pool(struct pool_walk *walk, uint64_t addr, struct pool *ret)
 	peek.is_read = lh_heap_words(walk->tour, addr, peek.words, LH_ARRAY_COUNT(peek.words));
 	if (!lh_pool_parse(walk->layout, &peek, &header))
 		return false;
-	uint64_t bytes = ((peek.words[4] >> 32) + 1) * 16, next = peek.words[5] & UINT32_MAX;
+	uint64_t bytes = header.block_bytes, next = peek.words[5] & UINT32_MAX;
 	*ret = (struct pool){
 		.addr = addr,
 		.block_bytes = bytes,

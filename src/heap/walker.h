@@ -42,7 +42,7 @@ static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t regio
 	return memory->access[region] & access;
 }
 
-/* What walkers look at of all mappings, apart from the rest: 60,000 mappings are 14 MB, and of these 1 MB. */
+/* What walkers look at of all mappings, apart from the rest: of 60,000 mappings the list takes 14 MB, this 1 MB. */
 struct lh_heap_places {
 	struct lh_range *ranges;
 	uint8_t *access;

@@ -46,7 +46,7 @@ enum {
 struct type_tree {
 	const struct lh_family_setup *setup;
 	uint64_t supers; /* where they lie in a node */
-	uint64_t plugin; /* where that lies */
+	uint64_t plugin; /* and where `plugin` does */
 	uint64_t object_node;
 	uint64_t interface_node;
 	uint64_t quarks;

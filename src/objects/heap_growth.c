@@ -160,14 +160,10 @@ static struct lh_error *group_side(struct growth_side *side)
 	for (size_t i = 0; i < groups.rows.count; i++) {
 		struct lh_heap_group group = groups.rows.items[i];
 		LH_TRY(keep_group_names(search->growth, &group));
-		side->rows.items[i].before = side->rows.items[i].after = group;
-		if (side->is_after) {
-			side->rows.items[i].before.count = side->rows.items[i].before.bytes = 0;
-			side->rows.items[i].before.resident_bytes = 0;
-		} else {
-			side->rows.items[i].after.count = side->rows.items[i].after.bytes = 0;
-			side->rows.items[i].after.resident_bytes = 0;
-		}
+		struct lh_heap_group none = group;
+		none.count = none.bytes = none.resident_bytes = 0;
+		side->rows.items[i].before = side->is_after ? none : group;
+		side->rows.items[i].after = side->is_after ? group : none;
 	}
 	return NULL;
 }
