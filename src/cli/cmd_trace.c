@@ -69,8 +69,6 @@ static struct lh_error *parse_folded(const struct lh_arguments *arguments, enum 
 		*ret = LH_FOLDED_LIVE;
 	else if (word && strcmp(word, "allocated") == 0)
 		*ret = LH_FOLDED_ALLOCATED;
-	else if (word && strcmp(word, "leak") != 0)
-		return lh_error_create(LH_ERROR_USAGE, "--folded takes one of: " FOLDED_WORDS);
 	if (word && lh_arguments_has(arguments, "json"))
 		return lh_error_create(LH_ERROR_USAGE, "--json and --folded exclude each other");
 	return NULL;
@@ -184,7 +182,7 @@ static const struct lh_option options[] = {
 	 .argument = "WEIGHT",
 	 .summary = "print a line per call stack for flame graphs: bytes leaked per hour, alive, or allocated",
 	 .words = FOLDED_WORDS},
-	{.name = "json", .letter = 'j', .summary = "write JSON, schema leakhunt/trace/1"},
+	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/trace/1"},
 	{.name = NULL},
 };
 

@@ -3,7 +3,7 @@
  */
 #include "bpf_code.h"
 
-void lh_bpf_emit(struct lh_bpf_code *code, struct bpf_insn instruction)
+static void emit_instruction(struct lh_bpf_code *code, struct bpf_insn instruction)
 {
 	if (code->count == LH_BPF_CODE_MAX)
 		code->is_too_long = true;
@@ -29,54 +29,55 @@ static struct bpf_insn make_instruction(unsigned opcode, unsigned to, unsigned f
 
 void lh_bpf_move(struct lh_bpf_code *code, unsigned to, unsigned from)
 {
-	lh_bpf_emit(code, make_instruction(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0));
+	emit_instruction(code, make_instruction(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0));
 }
 
 void lh_bpf_move_number(struct lh_bpf_code *code, unsigned to, int32_t number)
 {
-	lh_bpf_emit(code, make_instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, number));
+	emit_instruction(code, make_instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, number));
 }
 
 void lh_bpf_load(struct lh_bpf_code *code, unsigned to, unsigned base, int offset)
 {
-	lh_bpf_emit(code, make_instruction(BPF_LDX | BPF_MEM | BPF_DW, to, base, offset, 0));
+	emit_instruction(code, make_instruction(BPF_LDX | BPF_MEM | BPF_DW, to, base, offset, 0));
 }
 
 void lh_bpf_store(struct lh_bpf_code *code, unsigned base, int offset, unsigned from)
 {
-	lh_bpf_emit(code, make_instruction(BPF_STX | BPF_MEM | BPF_DW, base, from, offset, 0));
+	emit_instruction(code, make_instruction(BPF_STX | BPF_MEM | BPF_DW, base, from, offset, 0));
 }
 
 void lh_bpf_store_number(struct lh_bpf_code *code, unsigned base, int offset, int32_t number)
 {
-	lh_bpf_emit(code, make_instruction(BPF_ST | BPF_MEM | BPF_DW, base, 0, offset, number));
+	emit_instruction(code, make_instruction(BPF_ST | BPF_MEM | BPF_DW, base, 0, offset, number));
 }
 
 void lh_bpf_compute(struct lh_bpf_code *code, unsigned operation, unsigned to, unsigned from)
 {
-	lh_bpf_emit(code, make_instruction(BPF_ALU64 | operation | BPF_X, to, from, 0, 0));
+	emit_instruction(code, make_instruction(BPF_ALU64 | operation | BPF_X, to, from, 0, 0));
 }
 
 void lh_bpf_compute_number(struct lh_bpf_code *code, unsigned operation, unsigned to, int32_t number)
 {
-	lh_bpf_emit(code, make_instruction(BPF_ALU64 | operation | BPF_K, to, 0, 0, number));
+	emit_instruction(code, make_instruction(BPF_ALU64 | operation | BPF_K, to, 0, 0, number));
 }
 
 void lh_bpf_atomic_add(struct lh_bpf_code *code, unsigned base, int offset, unsigned from)
 {
-	lh_bpf_emit(code, make_instruction(BPF_STX | BPF_ATOMIC | BPF_DW, base, from, offset, BPF_ADD));
+	emit_instruction(code, make_instruction(BPF_STX | BPF_ATOMIC | BPF_DW, base, from, offset, BPF_ADD));
 }
 
 void lh_bpf_atomic_fetch_add(struct lh_bpf_code *code, unsigned base, int offset, unsigned from)
 {
-	lh_bpf_emit(code, make_instruction(BPF_STX | BPF_ATOMIC | BPF_DW, base, from, offset, BPF_ADD | BPF_FETCH));
+	emit_instruction(code,
+			 make_instruction(BPF_STX | BPF_ATOMIC | BPF_DW, base, from, offset, BPF_ADD | BPF_FETCH));
 }
 
 static void emit_jump(struct lh_bpf_code *code, struct bpf_insn instruction, unsigned label)
 {
 	if (code->count < LH_BPF_CODE_MAX)
 		code->targets[code->count] = (uint8_t)(label + 1);
-	lh_bpf_emit(code, instruction);
+	emit_instruction(code, instruction);
 }
 
 void lh_bpf_jump(struct lh_bpf_code *code, unsigned label)
@@ -96,20 +97,20 @@ void lh_bpf_jump_if_number(struct lh_bpf_code *code, unsigned condition, unsigne
 
 void lh_bpf_call(struct lh_bpf_code *code, int32_t helper)
 {
-	lh_bpf_emit(code, make_instruction(BPF_JMP | BPF_CALL, 0, 0, 0, helper));
+	emit_instruction(code, make_instruction(BPF_JMP | BPF_CALL, 0, 0, 0, helper));
 }
 
 void lh_bpf_return(struct lh_bpf_code *code, int32_t number)
 {
 	lh_bpf_move_number(code, BPF_REG_0, number);
-	lh_bpf_emit(code, make_instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
+	emit_instruction(code, make_instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
 }
 
 /* A 64-bit immediate takes two instructions. */
 static void load_map_reference(struct lh_bpf_code *code, unsigned to, unsigned kind, int map_fd, int32_t offset)
 {
-	lh_bpf_emit(code, make_instruction(BPF_LD | BPF_IMM | BPF_DW, to, kind, 0, map_fd));
-	lh_bpf_emit(code, make_instruction(0, 0, 0, 0, offset));
+	emit_instruction(code, make_instruction(BPF_LD | BPF_IMM | BPF_DW, to, kind, 0, map_fd));
+	emit_instruction(code, make_instruction(0, 0, 0, 0, offset));
 }
 
 void lh_bpf_load_map(struct lh_bpf_code *code, unsigned to, int map_fd)

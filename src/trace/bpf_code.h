@@ -20,7 +20,6 @@ struct lh_bpf_code {
 	bool is_too_long;
 };
 
-void lh_bpf_emit(struct lh_bpf_code *code, struct bpf_insn instruction);
 void lh_bpf_label(struct lh_bpf_code *code, unsigned label);
 void lh_bpf_move(struct lh_bpf_code *code, unsigned to, unsigned from);
 void lh_bpf_move_number(struct lh_bpf_code *code, unsigned to, int32_t number);

@@ -200,10 +200,10 @@ static struct lh_error *add_allocator_probes(const struct lh_process *process, c
 	for (size_t i = 0; i < search->count; i++) {
 		const struct found_function *found = &search->found[i];
 		const struct lh_region *region = lh_regions_find(&regions, found->code.start);
-		bool is_resize = found->function.kind == LH_CALL_SECOND && found->function.frees_first;
 		if (!region || region->inode != malloc_region->inode)
 			return refuse_function(&found->function, "it is in another file than malloc");
-		bool is_by_malloc = is_resize && jumps_to(ret->file, region, found->code, allocate->code.start);
+		bool is_by_malloc =
+			found->function.frees_first && jumps_to(ret->file, region, found->code, allocate->code.start);
 		LH_TRY(add_probe(region, found, is_by_malloc, ret));
 	}
 	return NULL;

@@ -86,7 +86,7 @@ static struct lh_error *load_program(const struct lh_bpf_code *code, unsigned at
 		return NULL;
 	if (errno == EINVAL)
 		return lh_error_create(LH_ERROR_UNSUPPORTED,
-				       "this kernel has no uprobe sessions; they need Linux 6.13");
+				       "this kernel refuses uprobe sessions (BPF_TRACE_UPROBE_SESSION)");
 	return refuse_bpf(errno, "load a BPF program");
 }
 

@@ -9,7 +9,7 @@
 
 enum { LH_SITE_FRAMES_MAX = 128 };
 
-/* A sampled block; size_bytes of its life is 0 until the sample came, birth_ns until it has an address. */
+/* A sampled block. Its site is 0 until the sample came, its birth_ns until it has an address. */
 struct lh_sampled_block {
 	struct lh_life life;
 	uint32_t site; /* index, + 1; 0: none */

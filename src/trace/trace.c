@@ -48,8 +48,9 @@ struct lh_tracer {
 	struct lh_trace_slot at_start;
 };
 
-static void destroy_tracer(struct lh_tracer *tracer)
+void lh_cleanup_tracer(struct lh_tracer **held)
 {
+	struct lh_tracer *tracer = *held;
 	if (!tracer)
 		return;
 	lh_probes_destroy(tracer->probes);
@@ -57,11 +58,6 @@ static void destroy_tracer(struct lh_tracer *tracer)
 	lh_unwinder_destroy(tracer->unwinder);
 	lh_sites_deinit(&tracer->sites);
 	free(tracer);
-}
-
-void lh_cleanup_tracer(struct lh_tracer **tracer)
-{
-	destroy_tracer(*tracer);
 }
 
 /* ---------------------------------------------------------------- the first moment */
