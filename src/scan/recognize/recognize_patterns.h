@@ -27,7 +27,7 @@ struct lh_pattern_set_compiled {
 	size_t longest_bytes;
 };
 
-/* Beside the sets of enum lh_pattern_set: the patterns of the rows that are secret, and of those with `find`. */
+/* Beside the sets of enum lh_pattern_set: patterns of secret rows without `find`, and of those with it. */
 enum { LH_PATTERNS_SECRET = LH_PATTERN_SET_COUNT, LH_PATTERNS_SECRET_OWN, LH_PATTERNS_ALL_COUNT };
 
 enum { LH_FIND_BYTES = (LH_FIND_LINES + 1) * LH_LINE_BYTES };

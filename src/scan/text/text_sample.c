@@ -206,9 +206,8 @@ static struct lh_error *tally_hash(struct lh_hash_table *counts, uint64_t hash, 
 static int compare_tallied(const void *a, const void *b)
 {
 	const struct tallied *x = a, *y = b;
-	if (x->count != y->count)
-		return x->count > y->count ? -1 : 1;
-	return x->hash < y->hash ? -1 : x->hash > y->hash;
+	int order = lh_compare_u64(y->count, x->count);
+	return order ? order : lh_compare_u64(x->hash, y->hash);
 }
 
 /* Those seen twice or more, at most CANDIDATES_MAX. *ret_sure: the `top`-th of them was seen often enough. */

@@ -20,7 +20,6 @@ struct line_masks {
 };
 
 struct run_search {
-	const struct lh_kernel *kernel;
 	const uint8_t *data;
 	size_t end;
 	size_t min_chars;
@@ -158,7 +157,6 @@ struct lh_error *lh_visit_utf8_runs(const struct lh_kernel *kernel, const uint8_
 	uint8_t padded[(LINES_AT_ONCE + 1) * LH_LINE_BYTES];
 	struct line_masks masks;
 	struct run_search search;
-	search.kernel = kernel;
 	search.data = data;
 	search.end = within.end;
 	search.min_chars = min_chars;
