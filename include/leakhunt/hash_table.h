@@ -59,7 +59,7 @@ static inline bool lh_hash_table_find(const struct lh_hash_table *table, uint64_
 	return slot->is_used;
 }
 
-/* Another key for an item whose key another item has. Each key comes once before the first returns. */
+/* The key to try after `key`, when another item has it: every key comes once before the first returns. */
 static inline uint64_t lh_hash_table_next_key(uint64_t key)
 {
 	return key * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);

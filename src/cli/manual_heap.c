@@ -27,7 +27,8 @@ const struct lh_manual_section lh_manual_heap[] = {
 	{"OWNED",
 	 "What would be free if the blocks of the group were: they themselves, all that only they point to, directly "
 	 "or "
-	 "through other blocks, and the allocator's headers. RESIDENT is what of it is in memory. Groups may own each "
+	 "through other blocks, and the allocator's headers. RESIDENT is the part that is in memory. Groups may own "
+	 "each "
 	 "other's blocks, so OWNED does not add up. Pointers from stacks, registers and blocks that nothing points to "
 	 "do "
 	 "not count where a variable leads to a block as well. Objects of Java and V8 have only their own bytes.\n\n"

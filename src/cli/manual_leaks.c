@@ -24,8 +24,7 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	 "allocators that is in no block, "
 	 "blocks that were freed or lie in caches, stacks below the stack pointer, stacks of threads that have "
 	 "ended, malloc's own state.\n\n"
-	 "Of a process with more than 4 GiB of shared memory that memory is not copied, and nothing is called lost. "
-	 "The "
+	 "Shared memory of more than 4 GiB in all is not copied: then nothing is called lost. The "
 	 "same holds for a dump without it: use dump --region private --region shared --region memfd.\n\n"
 	 "Memory of V8, Go, the JVM and PHP is root as a whole. V8, Go and the JVM can hold pointers in forms that "
 	 "do not show, so nothing is called lost in their processes."},

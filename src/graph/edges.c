@@ -27,13 +27,14 @@ struct edge_search {
 	unsigned candidate_at;
 };
 
-/* Candidates leave the ring in the order of their blocks. */
+/* Whether edges from and to the block are wanted. */
 static inline bool has_edges(const struct lh_holders *holders, uint32_t chunk)
 {
 	return holders->has_lost ? lh_graph_is_node(holders->graph, chunk)
 				 : lh_graph_is_reachable(holders->graph, chunk);
 }
 
+/* Candidates leave the ring in the order of their blocks. */
 static struct lh_error *add_edge(struct edge_search *search, const struct edge_candidate *candidate)
 {
 	struct lh_holders *holders = search->holders;

@@ -243,7 +243,7 @@ static struct lh_error *run_marking(struct marking *marking)
 struct lh_error *lh_graph_mark(struct lh_graph *graph)
 {
 	struct marking marking = {.graph = graph};
-	/* A thread is worth its start for more than some windows only. */
+	/* At least four windows for each thread: fewer are not worth its start. */
 	size_t useful = graph->chunk_count / LH_WINDOW_BLOCKS / 4 + 1;
 	marking.marker_count = lh_min_u64(lh_min_u64(lh_usable_processors(), MARKERS_MAX), useful);
 	marking.markers = calloc(marking.marker_count, sizeof(*marking.markers));

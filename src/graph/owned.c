@@ -11,6 +11,8 @@
 
 enum { GAP_MAX = 32 }; /* headers, and what aligns blocks */
 
+#define NOT_OWNED UINT32_MAX
+
 struct owned_search {
 	struct lh_holders holders;
 	const struct lh_graph *graph;
@@ -18,12 +20,10 @@ struct owned_search {
 	uint64_t *by_variables; /* a bit for each block: variables lead to it */
 	uint32_t *holder_count; /* of each block: pointers that say who owns it; those of roots, too */
 	uint32_t *mark;         /* of each block: the last group that it lies behind, + 1 */
-	uint32_t *seen;         /* of a block behind the group: pointers from it or from blocks behind it; or */
+	uint32_t *seen;         /* of a block behind the group: pointers to it from there; or NOT_OWNED */
 	LH_VEC(uint32_t) behind;
 	LH_VEC(uint32_t) lost_hold;
 };
-
-#define NOT_OWNED UINT32_MAX
 
 static void deinit_owned_search(struct owned_search *search)
 {

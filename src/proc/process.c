@@ -62,7 +62,7 @@ static struct lh_error *refuse_useless(const struct lh_process *process, const s
 	return NULL;
 }
 
-/* proc/TID exists, unlisted, for threads, too: but a thread's folder is not the process's. */
+/* /proc/TID exists for threads, too, unlisted; but a thread's folder is not the process's. */
 static struct lh_error *refuse_thread(const struct lh_process *process)
 {
 	char status[STATUS_BYTES];

@@ -74,11 +74,6 @@ struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection,
 
 #define SHARED_BYTES_MAX (4 * LH_GIB)
 
-static bool is_of_kinds(const struct lh_region *region, uint32_t kinds)
-{
-	return kinds >> region->kind & 1;
-}
-
 struct lh_error *lh_want_list_add_shared(const struct lh_region_list *list, struct lh_want_list *wants)
 {
 	static const enum lh_region_kind kinds[] = {LH_REGION_SHARED, LH_REGION_MEMFD};
@@ -86,7 +81,7 @@ struct lh_error *lh_want_list_add_shared(const struct lh_region_list *list, stru
 	uint32_t found = 0;
 	for (size_t i = 0; i < list->regions.count; i++) {
 		const struct lh_region *region = &list->regions.items[i];
-		if (!is_of_kinds(region, UINT32_C(1) << LH_REGION_SHARED | UINT32_C(1) << LH_REGION_MEMFD))
+		if (region->kind != LH_REGION_SHARED && region->kind != LH_REGION_MEMFD)
 			continue;
 		found |= UINT32_C(1) << region->kind;
 		bytes += region->end - region->start;
