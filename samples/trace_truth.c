@@ -85,8 +85,9 @@ static __attribute__((noinline)) void grow_buffer(void)
 {
 	void *buffer = NULL;
 	for (size_t bytes = 32; bytes <= 2048; bytes *= 4) {
-		buffer = realloc(buffer, bytes);
-		stamp_block(buffer);
+		void *grown = realloc(buffer, bytes);
+		stamp_block(grown);
+		buffer = grown;
 	}
 	free_stamped(buffer);
 }
