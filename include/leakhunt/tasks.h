@@ -12,6 +12,7 @@ struct lh_task {
 	pid_t tid;
 	char name[16];          /* comm, raw bytes, NUL-terminated */
 	uint64_t stack_pointer; /* from /proc/PID/task/TID/syscall; 0 when running or not allowed */
+	int64_t system_call; /* the number of the call that it sleeps in, from the same file; -1: none, or not known */
 };
 
 /* Zero-initialized is empty. */

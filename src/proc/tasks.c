@@ -62,13 +62,14 @@ static enum stack_answer read_stack_pointer(const struct lh_process *process, st
 	if (count < 3)
 		return STACK_REFUSED;
 	task->stack_pointer = strtoull(words[count - 2], NULL, 16);
+	task->system_call = strtoll(words[0], NULL, 10);
 	return STACK_KNOWN;
 }
 
 static struct lh_error *add_tasks(const struct lh_process *process, DIR *folder, struct lh_task_list *list)
 {
 	for (struct dirent *entry; (entry = readdir(folder));) {
-		struct lh_task task = {0};
+		struct lh_task task = {.system_call = -1};
 		if (!lh_proc_pid_parse(entry->d_name, &task.tid) || !read_task_name(process, &task))
 			continue;
 		LH_TRY(lh_vec_push(&list->tasks, task));

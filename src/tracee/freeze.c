@@ -11,6 +11,7 @@
 #include "leakhunt/tracee.h"
 #include "restart.h"
 #include "thread_state.h"
+#include "timed_wait.h"
 
 #include <dirent.h>
 #include <elf.h>
@@ -55,6 +56,8 @@ struct frozen_thread {
 	bool is_group_stop; /* stopped by SIGSTOP or the like, before or meanwhile */
 	bool is_mended;
 	struct user_regs_struct registers; /* before mending; valid when is_mended */
+	struct user_regs_struct rewound;   /* after it; likewise */
+	uint64_t wait_end_ns; /* of a call that waits until then (CLOCK_MONOTONIC); 0: as long as it says */
 };
 
 struct lh_freeze {
@@ -63,7 +66,8 @@ struct lh_freeze {
 	size_t sorted_count;
 	uint64_t caught; /* signals with a handler, before the first stop */
 	uint64_t patience_ns;
-	DIR *folder; /* /proc/PID/task */
+	struct lh_timed_waits waits; /* before the first stop */
+	DIR *folder;                 /* /proc/PID/task */
 };
 
 static int compare_threads(const void *a, const void *b)
@@ -221,9 +225,12 @@ static void mend_call(const struct lh_freeze *freeze, struct frozen_thread *thre
 		      lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught);
 	if (!is_due && !lh_restart_is_deadly(freeze->process, thread->tid, &registers))
 		return;
-	struct user_regs_struct rewound = lh_restart_rewound(&registers);
-	thread->is_mended = write_registers(thread->tid, &rewound) == 0;
 	thread->registers = registers;
+	thread->rewound = lh_restart_rewound(&registers);
+	thread->wait_end_ns = lh_timed_wait_end(&freeze->waits, freeze->process, thread->tid, &registers);
+	if (thread->wait_end_ns)
+		lh_timed_wait_shorten(thread->wait_end_ns, &thread->rewound);
+	thread->is_mended = write_registers(thread->tid, &thread->rewound) == 0;
 }
 
 /* Returns whether the thread has not stopped yet. */
@@ -280,32 +287,31 @@ static struct lh_error *await_stops(struct lh_freeze *freeze)
 	return NULL;
 }
 
-static struct lh_error *find_uninterruptible(const struct lh_process *process, pid_t *ret_tid)
+static pid_t find_uninterruptible(const struct lh_process *process, const struct lh_task_list *tasks)
 {
-	struct lh_task_list tasks = {0};
-	struct lh_error *error = lh_tasks_read(process, &tasks);
-	*ret_tid = 0;
-	for (size_t i = 0; !error && i < tasks.tasks.count && !*ret_tid; i++) {
-		if (state_letter(process, tasks.tasks.items[i].tid) == 'D')
-			*ret_tid = tasks.tasks.items[i].tid;
+	for (size_t i = 0; i < tasks->tasks.count; i++) {
+		if (state_letter(process, tasks->tasks.items[i].tid) == 'D')
+			return tasks->tasks.items[i].tid;
 	}
-	lh_vec_deinit(&tasks.tasks);
-	return error;
+	return 0;
 }
 
 /* Before any thread is stopped: all others would wait for the one that cannot be stopped. */
-static struct lh_error *await_interruptible(const struct lh_process *process, uint64_t patience_ns)
+static struct lh_error *await_interruptible(struct lh_freeze *freeze)
 {
 	static const struct timespec nap = {.tv_nsec = 1000000};
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + patience_ns;
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + freeze->patience_ns;
 	for (;;) {
-		pid_t tid;
-		LH_TRY(find_uninterruptible(process, &tid));
-		if (!tid)
+		struct lh_task_list tasks LH_CLEANUP(lh_task_list_deinit) = {0};
+		LH_TRY(lh_tasks_read(freeze->process, &tasks));
+		pid_t tid = find_uninterruptible(freeze->process, &tasks);
+		if (!tid) {
+			lh_timed_waits_read(freeze->process, &tasks, &freeze->waits);
 			return NULL;
+		}
 		LH_TRY(lh_patience_check());
 		if (lh_clock_monotonic_ns() > deadline_ns)
-			return cannot_be_stopped(process, tid);
+			return cannot_be_stopped(freeze->process, tid);
 		nanosleep(&nap, NULL);
 	}
 }
@@ -381,7 +387,7 @@ static struct lh_error *capture_all(const struct lh_freeze *freeze, struct lh_th
 
 static struct lh_error *freeze_all(struct lh_freeze *freeze)
 {
-	LH_TRY(await_interruptible(freeze->process, freeze->patience_ns));
+	LH_TRY(await_interruptible(freeze));
 	LH_TRY(stop_all(freeze));
 	return lh_process_check(freeze->process);
 }
@@ -435,6 +441,7 @@ static struct lh_error *freeze_one(struct lh_freeze *freeze, pid_t tid)
 {
 	if (state_letter(freeze->process, tid) == 'D')
 		return cannot_be_stopped(freeze->process, tid);
+	lh_timed_waits_read_one(freeze->process, tid, &freeze->waits);
 	LH_TRY(seize_thread(freeze, tid));
 	interrupt_seized(freeze);
 	LH_TRY(await_stops(freeze));
@@ -490,11 +497,20 @@ pid_t lh_freeze_usable_thread(const struct lh_freeze *freeze, size_t *next)
 
 /* ---------------------------------------------------------------- letting go */
 
-/* A signal with a handler arrived during the stop: the call ends with EINTR, as it would have. */
-static void unmend_if_signalled(struct frozen_thread *thread, uint64_t caught)
+/*
+ * A signal with a handler arrived during the stop: the call ends with EINTR, as it would have. Otherwise the stop
+ * itself has taken a part of what the call waits for.
+ */
+static void mend_at_last(struct frozen_thread *thread, uint64_t caught)
 {
-	if (lh_restart_signal_waits(thread->tid, caught) && write_registers(thread->tid, &thread->registers) == 0)
-		thread->is_mended = false;
+	struct user_regs_struct now;
+	if (lh_restart_signal_waits(thread->tid, caught)) {
+		thread->is_mended = write_registers(thread->tid, &thread->registers) != 0;
+	} else if (thread->wait_end_ns && read_frozen_registers(thread->tid, &now) == 0 &&
+		   now.rip == thread->rewound.rip) {
+		lh_timed_wait_shorten(thread->wait_end_ns, &thread->rewound);
+		(void)write_registers(thread->tid, &thread->rewound);
+	}
 }
 
 /* A thread that was interrupted, or took over another's tid by exec, can only be released from a stop. */
@@ -503,7 +519,7 @@ static void let_go(struct frozen_thread *thread, uint64_t caught)
 	if (thread->phase == THREAD_GONE)
 		return;
 	if (thread->is_mended)
-		unmend_if_signalled(thread, caught);
+		mend_at_last(thread, caught);
 	if (thread->phase == THREAD_STOPPED && !ptrace(PTRACE_DETACH, thread->tid, NULL, (uintptr_t)thread->signal)) {
 		thread->phase = THREAD_LET_GO;
 	} else if (thread->phase != THREAD_ASKED) {
@@ -576,6 +592,7 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 		cost.mended_count += freeze->threads.items[i].is_mended;
 	if (freeze->folder)
 		closedir(freeze->folder);
+	lh_timed_waits_deinit(&freeze->waits);
 	lh_vec_deinit(&freeze->threads);
 	free(freeze);
 	return cost;

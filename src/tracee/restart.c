@@ -55,21 +55,13 @@ bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct
 	       is_after_syscall(process, registers->rip) && !lh_restart_signal_waits(tid, caught);
 }
 
-/* Whether there are filters, as far as /proc tells. */
-static bool is_filtered(const struct lh_process *process, pid_t tid)
-{
-	struct lh_task_status status;
-	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_task_status_read(process, tid, &status);
-	return !error && status.seccomp == '2';
-}
-
 /* Unreadable filters (without CAP_SYS_ADMIN) count as deadly: only then does it matter whether there are any. */
 bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers)
 {
 	enum { KERNEL_ERESTART_RESTARTBLOCK = 516 }; /* include/linux/errno.h */
 	static const struct lh_filtered_call restart = {SYS_restart_syscall, {0}};
 	return (int64_t)registers->rax == -KERNEL_ERESTART_RESTARTBLOCK && (int64_t)registers->orig_rax >= 0 &&
-	       lh_seccomp_kills(tid, &restart) && is_filtered(process, tid);
+	       lh_seccomp_kills(tid, &restart) && lh_task_is_filtered(process, tid);
 }
 
 struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers)

@@ -6,7 +6,7 @@
  * return -EINTR at once when they are woken (signal(7), "Interruption of system calls ... by stop
  * signals"; measured on Linux 6.18: epoll_wait, epoll_pwait, semop, sigtimedwait, and socket calls
  * with a timeout). No signal having been delivered, the program must not see that: the call is begun
- * anew.
+ * anew, with the time that is left where that can be had (timed_wait.h).
  */
 #ifndef LEAKHUNT_TRACEE_RESTART_H
 #define LEAKHUNT_TRACEE_RESTART_H

@@ -44,3 +44,10 @@ struct lh_error *lh_task_status_read(const struct lh_process *process, pid_t tid
 	};
 	return NULL;
 }
+
+bool lh_task_is_filtered(const struct lh_process *process, pid_t tid)
+{
+	struct lh_task_status status;
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_task_status_read(process, tid, &status);
+	return !error && status.seccomp == '2';
+}

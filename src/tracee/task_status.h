@@ -19,4 +19,7 @@ struct lh_task_status {
 struct lh_error *lh_task_status_read(const struct lh_process *process, pid_t tid,
 				     struct lh_task_status *ret) LH_NODISCARD;
 
+/* Whether the thread has seccomp filters, as far as /proc tells. */
+bool lh_task_is_filtered(const struct lh_process *process, pid_t tid);
+
 #endif

@@ -54,3 +54,29 @@ let_go() {
 	[ "$(jq .mended_calls receipt.stop)" -ge 10 ]
 	[ "$(jq .mended_calls receipt.live)" -eq 0 ]
 }
+
+# sleeps PID: the sample's sleeper has not ended yet.
+sleeps() {
+	grep -qsx sleeper /proc/"$1"/task/*/comm
+}
+
+@test "a wait with a time limit ends when it would have, however often it is stopped" {
+	start_sample timed_waits --limit-ms 3000 --report "$PWD/report"
+	rounds=0
+	while sleeps "$SAMPLE_PID"; do
+		for mode in $(dump_modes); do
+			"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode "$mode" --force --json -o cut.core >"receipt.$mode" 2>/dev/null
+		done
+		rounds=$((rounds + 1))
+	done
+	[ "$rounds" -ge 3 ]
+	jq -e '.mended_calls >= 1' receipt.snapshot receipt.stop
+	sample_step 1
+	cat report
+	diff report - <<-'END'
+		epoll_wait: 0
+		epoll_pwait: 0
+		epoll_pwait2: 0
+	END
+	assert_sample_unharmed
+}
