@@ -17,8 +17,8 @@ watch() {
 	run --separate-stderr "$LEAKHUNT" watch "$@"
 }
 
-# openmetrics FILE: what Prometheus' own reader of the specification makes of it, as JSON lines. Where promtool is
-# installed (Debian: prometheus, which starts a server, so that it is nobody's dependency), it must find no fault.
+# openmetrics FILE: what Prometheus' own reader of the specification makes of it, as JSON lines. promtool, where it is
+# installed, must find no fault.
 openmetrics() {
 	! command -v promtool >/dev/null || promtool check metrics <"$1" || return
 	/usr/bin/python3 - "$1" <<-'END'
