@@ -5,7 +5,6 @@
  */
 #include "symbol_store.h"
 
-#include <fcntl.h>
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,22 +33,13 @@ struct search {
 	size_t *votes; /* of slots, by the index of the module that they lead to */
 };
 
-static void close_elf(Elf **elf)
-{
-	elf_end(*elf);
-}
-
 /* NULL, and *ret_fd unchanged, when the file does not exist or is no regular file. */
 static Elf *open_module(const struct search *search, const struct lh_module *module, int *ret_fd)
 {
 	const char *problem = NULL;
-	GElf_Ehdr header;
 	*ret_fd = lh_open_module_file(search->root_fd, module->path, &problem);
 	Elf *elf = *ret_fd >= 0 ? elf_begin(*ret_fd, ELF_C_READ, NULL) : NULL;
-	bool is_usable = elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-			 header.e_ident[EI_CLASS] == ELFCLASS64 &&
-			 (!module->build_id_bytes || lh_build_id_equals(module, elf));
-	if (is_usable)
+	if (lh_is_file_of(module, elf))
 		return elf;
 	elf_end(elf);
 	return NULL;
@@ -129,7 +119,7 @@ static size_t find_marker(const char *name)
 static enum lh_allocator name_module(const struct search *search, const struct lh_module *module)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
-	LH_CLEANUP(close_elf) Elf *elf = open_module(search, module, &fd);
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = open_module(search, module, &fd);
 	size_t best = LH_ARRAY_COUNT(markers);
 	for (Elf_Scn *section = NULL; elf && (section = elf_nextscn(elf, section));) {
 		GElf_Shdr header;
@@ -154,7 +144,7 @@ static enum lh_allocator name_module(const struct search *search, const struct l
 static bool defines_malloc(const struct search *search, const struct lh_module *module)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
-	LH_CLEANUP(close_elf) Elf *elf = open_module(search, module, &fd);
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = open_module(search, module, &fd);
 	for (Elf_Scn *section = NULL; elf && (section = elf_nextscn(elf, section));) {
 		GElf_Shdr header;
 		Elf_Data *data;
@@ -192,7 +182,7 @@ struct lh_error *lh_allocator_find_module(const struct lh_image *image, const ch
 					  const struct lh_module **ret_module)
 {
 	const struct lh_module_list *modules = lh_image_modules(image);
-	LH_CLEANUP(lh_cleanup_close) int root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	LH_CLEANUP(lh_cleanup_close) int root_fd = lh_open_modules_root(root);
 	LH_CLEANUP(lh_cleanup_free) size_t *votes = calloc(modules->modules.count + 1, sizeof(*votes));
 	struct search search = {.image = image, .modules = modules, .root_fd = root_fd, .votes = votes};
 	if (!votes)
@@ -204,7 +194,7 @@ struct lh_error *lh_allocator_find_module(const struct lh_image *image, const ch
 	for (size_t i = 0; i < modules->modules.count; i++) {
 		const struct lh_module *module = &modules->modules.items[i];
 		LH_CLEANUP(lh_cleanup_close) int fd = -1;
-		LH_CLEANUP(close_elf) Elf *elf = module->has_bias ? open_module(&search, module, &fd) : NULL;
+		LH_CLEANUP(lh_cleanup_elf) Elf *elf = module->has_bias ? open_module(&search, module, &fd) : NULL;
 		if (elf)
 			vote_by_relocations(&search, module, elf);
 	}

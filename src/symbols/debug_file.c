@@ -18,11 +18,6 @@
 /* Largest size of an unpacked symbol table: libreoffice's has 5 MB. */
 #define DEBUGDATA_MAX_BYTES ((size_t)256 * 1024 * 1024)
 
-static void cleanup_debug_elf(Elf **elf)
-{
-	elf_end(*elf);
-}
-
 static struct lh_error *add_elf(Elf *elf, struct lh_module_table *table, bool *ret_is_found)
 {
 	*ret_is_found = true;
@@ -51,7 +46,7 @@ static struct lh_error *add_by_build_id(int root_fd, const struct lh_module *mod
 	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, path, &problem);
 	if (fd < 0)
 		return NULL;
-	LH_CLEANUP(cleanup_debug_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	return lh_build_id_equals(module, elf) ? add_elf(elf, table, ret_is_found) : NULL;
 }
 
@@ -87,7 +82,7 @@ static struct lh_error *add_linked_file(int root_fd, const char *path, const str
 	LH_CLEANUP(lh_cleanup_close) int fd = lh_open_module_file(root_fd, path, &problem);
 	if (fd < 0)
 		return NULL;
-	LH_CLEANUP(cleanup_debug_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (elf_kind(elf) != ELF_K_ELF || !is_linked_file(module, elf, fd, checksum))
 		return NULL;
 	return add_elf(elf, table, ret_is_found);
@@ -160,7 +155,7 @@ static struct lh_error *add_embedded(Elf *elf, struct lh_module_table *table, bo
 	const Elf_Data *data = find_debugdata(elf);
 	if (!data || !data->d_buf || !data->d_size || !decompress_section(data, &bytes))
 		return NULL;
-	LH_CLEANUP(cleanup_debug_elf) Elf *embedded = elf_memory(bytes.data, bytes.length);
+	LH_CLEANUP(lh_cleanup_elf) Elf *embedded = elf_memory(bytes.data, bytes.length);
 	struct lh_error *error = lh_module_table_read_identity(&identity, embedded, &problem);
 	lh_module_table_deinit(&identity);
 	if (error || problem)
@@ -221,7 +216,7 @@ static struct lh_error *add_from_server(const struct lh_module *module, struct l
 	LH_CLEANUP(lh_cleanup_close) int fd = fetch_debug_file(&debuginfod, module);
 	if (fd < 0)
 		return NULL;
-	LH_CLEANUP(cleanup_debug_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	return lh_build_id_equals(module, elf) ? add_elf(elf, table, ret_is_found) : NULL;
 }
 

@@ -17,6 +17,16 @@ void lh_symbols_open_files_by(lh_open_call *open_file)
 	open_below = open_file;
 }
 
+int lh_open_modules_root(const char *root)
+{
+	return open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+void lh_cleanup_elf(Elf **elf)
+{
+	elf_end(*elf);
+}
+
 /* An open regular file below the root; -1, with *ret_problem set to a literal, when there is none. */
 static int open_regular_below(int root_fd, const char *path, int flags, const char **ret_problem)
 {
@@ -66,4 +76,11 @@ bool lh_build_id_equals(const struct lh_module *module, Elf *elf)
 	bool is_read = !error && !problem;
 	lh_error_destroy(error);
 	return is_read && table.build_id_bytes && module->build_id_bytes && !lh_build_id_differs(module, &table);
+}
+
+bool lh_is_file_of(const struct lh_module *module, Elf *elf)
+{
+	GElf_Ehdr header;
+	return elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
+	       header.e_ident[EI_CLASS] == ELFCLASS64 && (!module->build_id_bytes || lh_build_id_equals(module, elf));
 }

@@ -4,7 +4,6 @@
  */
 #include "symbol_store.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,11 +15,6 @@ struct lh_module_file {
 	Elf *elf;
 };
 
-static void end_elf(Elf **elf)
-{
-	elf_end(*elf);
-}
-
 void lh_cleanup_module_file(struct lh_module_file **file)
 {
 	if (!*file)
@@ -30,22 +24,14 @@ void lh_cleanup_module_file(struct lh_module_file **file)
 	free(*file);
 }
 
-/* Without build ids, nothing shows that the file is another one. */
-static bool is_file_of(const struct lh_module *module, Elf *elf)
-{
-	GElf_Ehdr header;
-	return elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-	       header.e_ident[EI_CLASS] == ELFCLASS64 && (!module->build_id_bytes || lh_build_id_equals(module, elf));
-}
-
 /* Takes ownership of `fd`; *ret is NULL when it is not the module's file. */
 static struct lh_error *take_module_file(const struct lh_image *image, const struct lh_module *module, int fd,
 					 struct lh_module_file **ret)
 {
 	LH_CLEANUP(lh_cleanup_close) int own_fd = fd;
-	LH_CLEANUP(end_elf) Elf *elf = fd >= 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = fd >= 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
 	*ret = NULL;
-	if (!is_file_of(module, elf))
+	if (!lh_is_file_of(module, elf))
 		return NULL;
 	struct lh_module_file *file = calloc(1, sizeof(*file));
 	if (!file)
@@ -60,8 +46,8 @@ static struct lh_error *take_module_file(const struct lh_image *image, const str
 struct lh_error *lh_module_file_open(const struct lh_image *image, const struct lh_module *module,
 				     struct lh_module_file **ret)
 {
-	const char *problem, *root = lh_image_root(image);
-	LH_CLEANUP(lh_cleanup_close) int root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *problem;
+	LH_CLEANUP(lh_cleanup_close) int root_fd = lh_open_modules_root(lh_image_root(image));
 	*ret = NULL;
 	if (!module->has_bias || elf_version(EV_CURRENT) == EV_NONE)
 		return NULL;

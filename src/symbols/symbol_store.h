@@ -53,6 +53,9 @@ bool lh_symbol_is_code(struct lh_symbols *symbols, uint64_t addr);
  */
 const char *lh_string_name(struct lh_symbols *symbols, uint64_t addr);
 
+/* The folder that modules' paths begin at, opened; -1. `root`: as of lh_image_root; empty is this machine's "/". */
+int lh_open_modules_root(const char *root);
+
 /* Opens a regular file below the root, following no link out of it. -1, and *ret_problem set to a literal. */
 int lh_open_module_file(int root_fd, const char *path, const char **ret_problem);
 
@@ -78,6 +81,10 @@ bool lh_build_id_differs(const struct lh_module *module, const struct lh_module_
 /* Whether the file's build id is that of the module; both must have one. */
 bool lh_build_id_equals(const struct lh_module *module, Elf *elf);
 
+/* Whether `elf`, which may be NULL, is a 64-bit ELF file with the module's build id; one without takes any. */
+bool lh_is_file_of(const struct lh_module *module, Elf *elf);
+
+void lh_cleanup_elf(Elf **elf); /* NULL is legal */
 void lh_cleanup_symbols(struct lh_symbols **symbols);
 
 #endif

@@ -17,11 +17,6 @@
 /* A vdso has two pages on x86_64. */
 #define VDSO_MAX_BYTES ((uint64_t)64 * 1024)
 
-static void cleanup_elf(Elf **elf)
-{
-	elf_end(*elf);
-}
-
 /* ---------------------------------------------------------------- one module */
 
 /* A file without a build id cannot be told from its replacement, unless it certainly `is_mapped`. */
@@ -39,7 +34,7 @@ static struct lh_error *load_opened(int opened, bool is_mapped, struct named_mod
 				    const char **ret_problem)
 {
 	LH_CLEANUP(lh_cleanup_close) int fd = opened;
-	LH_CLEANUP(cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
 	LH_TRY(lh_module_table_read_identity(&ret->table, elf, ret_problem));
 	if (!*ret_problem)
 		*ret_problem = identity_problem(ret->module, &ret->table, is_mapped);
@@ -84,7 +79,7 @@ static struct lh_error *load_vdso(const struct lh_image *image, const struct lh_
 		return lh_error_no_memory();
 	const char *problem = NULL;
 	size_t got = lh_image_read(image, module->start, copy, bytes);
-	LH_CLEANUP(cleanup_elf) Elf *elf = got ? elf_memory(copy, got) : NULL;
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = got ? elf_memory(copy, got) : NULL;
 	LH_TRY(lh_module_table_read_identity(ret, elf, &problem));
 	*ret_is_loaded = !problem;
 	return problem ? NULL : lh_module_table_add(ret, elf);
@@ -98,7 +93,7 @@ static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path
 static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named_module *ret)
 {
 	const char *problem = symbols->root_fd < 0 ? "the root folder can't be opened" : NULL;
-	LH_CLEANUP(cleanup_elf) Elf *elf = NULL;
+	LH_CLEANUP(lh_cleanup_elf) Elf *elf = NULL;
 	if (!problem)
 		LH_TRY(load_file(symbols, ret, &elf, &problem));
 	bool has_symbols = false, is_complete = false;
@@ -175,7 +170,7 @@ struct lh_error *lh_symbols_open(const struct lh_image *image, const char *root,
 	if (!root)
 		root = lh_image_root(image);
 	symbols->image = image;
-	symbols->root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	symbols->root_fd = lh_open_modules_root(root);
 	elf_version(EV_CURRENT);
 	lh_fault_point("analysis-symbols");
 	LH_TRY(load_modules(symbols, root));

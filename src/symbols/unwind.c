@@ -7,7 +7,6 @@
 #include "symbol_store.h"
 
 #include <elfutils/libdwfl.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +19,8 @@ enum { DWARF_REGISTERS = 17 }; /* System V ABI x86_64, figure 3.36: the last one
 struct lh_unwinder {
 	Dwfl *dwfl;
 	bool is_attached;
-	const struct lh_image *image; /* only while modules are reported */
+	const struct lh_image *image;   /* only while modules are reported */
+	const struct lh_module *module; /* the one that is being reported */
 	int root_fd;
 	const struct lh_stack_copy *copy; /* only during a walk */
 	uint64_t *addrs;
@@ -44,37 +44,28 @@ static int refuse_debug_file(Dwfl_Module *module, void **data, const char *name,
 /* Read, not mapped: a file that is cut off meanwhile must not raise SIGBUS. Takes `fd`. */
 static Elf *read_module_elf(const struct lh_module *module, int fd, bool is_mapped, int *ret_fd)
 {
-	GElf_Ehdr header;
 	Elf *elf = fd >= 0 ? elf_begin(fd, ELF_C_READ, NULL) : NULL;
-	bool is_usable = elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-			 header.e_ident[EI_CLASS] == ELFCLASS64 &&
-			 (module->build_id_bytes ? lh_build_id_equals(module, elf) : is_mapped || !module->is_deleted);
+	bool is_replaced = !module->build_id_bytes && module->is_deleted && !is_mapped;
 	*ret_fd = fd;
-	if (is_usable)
+	if (lh_is_file_of(module, elf) && !is_replaced)
 		return elf;
 	elf_end(elf);
 	lh_cleanup_close(&fd);
 	return NULL;
 }
 
-/* Called at once for each reported module; libdwfl closes what it gets. */
+/* Called by dwfl_module_getelf of report_modules; libdwfl closes what it gets. */
 static int find_module_elf(Dwfl_Module *dwfl_module, void **data, const char *name, Dwarf_Addr base, char **ret_name,
 			   Elf **ret_elf)
 {
 	struct lh_unwinder *unwinder = *data;
-	const struct lh_module_list *list = lh_image_modules(unwinder->image);
+	const struct lh_module *module = unwinder->module;
 	const char *problem;
 	int fd = -1;
-	(void)dwfl_module, (void)name, (void)ret_name;
-	for (size_t i = 0; i < list->modules.count && !*ret_elf; i++) {
-		const struct lh_module *module = &list->modules.items[i];
-		if (module->start != base)
-			continue;
-		*ret_elf = read_module_elf(module, lh_open_module_file(unwinder->root_fd, module->path, &problem),
-					   false, &fd);
-		if (!*ret_elf)
-			*ret_elf = read_module_elf(module, lh_image_open_module(unwinder->image, module), true, &fd);
-	}
+	(void)dwfl_module, (void)name, (void)base, (void)ret_name;
+	*ret_elf = read_module_elf(module, lh_open_module_file(unwinder->root_fd, module->path, &problem), false, &fd);
+	if (!*ret_elf)
+		*ret_elf = read_module_elf(module, lh_image_open_module(unwinder->image, module), true, &fd);
 	return *ret_elf ? fd : -1;
 }
 
@@ -96,6 +87,7 @@ static void report_modules(struct lh_unwinder *unwinder)
 			continue;
 		(void)dwfl_module_info(reported, &data, NULL, NULL, NULL, NULL, NULL, NULL);
 		*data = unwinder;
+		unwinder->module = module;
 		(void)dwfl_module_getelf(reported, &bias);
 	}
 	(void)dwfl_report_end(unwinder->dwfl, NULL, NULL);
@@ -178,19 +170,19 @@ size_t lh_unwinder_walk(struct lh_unwinder *unwinder, const struct lh_stack_copy
 
 struct lh_error *lh_unwinder_create(const struct lh_image *image, struct lh_unwinder **ret)
 {
-	const char *root = lh_image_root(image);
 	LH_CLEANUP(destroy_unwinder) struct lh_unwinder *unwinder = calloc(1, sizeof(*unwinder));
 	if (!unwinder)
 		return lh_error_no_memory();
 	elf_version(EV_CURRENT);
 	unwinder->image = image;
-	unwinder->root_fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	unwinder->root_fd = lh_open_modules_root(lh_image_root(image));
 	unwinder->dwfl = dwfl_begin(&module_callbacks);
 	if (!unwinder->dwfl)
 		return lh_error_no_memory();
 	report_modules(unwinder);
 	unwinder->is_attached = dwfl_attach_state(unwinder->dwfl, NULL, THREAD_ID, &thread_callbacks, unwinder);
 	unwinder->image = NULL;
+	unwinder->module = NULL;
 	*ret = unwinder;
 	unwinder = NULL;
 	return NULL;
