@@ -17,7 +17,7 @@ FUNCTION = re.compile(r'^(?P<head>[A-Za-z_][^\n;={}()]*?)\b(?P<name>\w+)\((?:[^;
 STATIC = re.compile(r'^(?:static|LH_\w+ static)\b')
 # Modules of headers that are not named after their module.
 OWNER = {**dict.fromkeys(['process', 'process_memory', 'process_table', 'regions', 'pages', 'modules', 'tasks', 'limits', 'holdings'], 'proc'),
-         'hash_table': 'base', 'json': 'base', 'json_pull': 'base', 'gap': 'base', 'threads': 'base', 'fault_point': 'base', 'format': 'dump', 'owner': 'proc', 'unwind': 'symbols'}
+         'bits': 'base', 'hash_table': 'base', 'json': 'base', 'json_pull': 'base', 'gap': 'base', 'threads': 'base', 'fault_point': 'base', 'format': 'dump', 'owner': 'proc', 'unwind': 'symbols'}
 PUBLIC_NAME = re.compile(r'\b(?:lh|LH)_\w+')
 
 

@@ -16,7 +16,7 @@ step() {
 # The headers of include/leakhunt/ that a folder of src/ may include.
 proc="process process_memory process_table regions pages modules tasks limits holdings"
 declare -A allowed=(
-	[base]="base hash_table gap json json_pull threads"
+	[base]="base bits hash_table gap json json_pull threads"
 	[proc]="base owner $proc"
 	[confine]="base confine"
 	[select]="base json json_pull owner $proc select"
@@ -26,8 +26,8 @@ declare -A allowed=(
 	[symbols]="base owner $proc image fault_point symbols unwind"
 	[sweep]="base hash_table threads owner $proc image fault_point sweep"
 	[heap]="base hash_table owner $proc image symbols sweep heap"
-	[objects]="base hash_table owner $proc image symbols sweep heap objects"
-	[graph]="base hash_table threads owner $proc image symbols sweep heap objects graph"
+	[objects]="base bits hash_table owner $proc image symbols sweep heap objects"
+	[graph]="base bits hash_table threads owner $proc image symbols sweep heap objects graph"
 	[scan]="base hash_table owner $proc image symbols sweep heap objects scan"
 	[redact]="base owner json format $proc image symbols sweep heap redact"
 	[trace]="base hash_table owner $proc image symbols unwind trace"

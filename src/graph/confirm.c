@@ -38,7 +38,7 @@ struct lh_error *lh_graph_confirm(const struct lh_graph *earlier, struct lh_grap
 {
 	free(later->confirmed);
 	later->totals.confirmed_count = 0;
-	later->confirmed = calloc(later->chunk_count / 64 + 1, sizeof(uint64_t));
+	later->confirmed = lh_bits_create(later->chunk_count);
 	if (!later->confirmed)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < later->lost.count; i++) {

@@ -68,11 +68,11 @@ void lh_cleanup_graph(struct lh_graph **graph)
 
 static struct lh_error *begin_marks(struct lh_graph *graph)
 {
-	size_t words = graph->chunk_count / 64 + 1;
-	graph->unmarked = calloc(words, sizeof(uint64_t));
-	graph->reached = calloc(words, sizeof(uint64_t));
-	graph->heads = calloc(words, sizeof(uint64_t));
-	graph->cycles = calloc(words, sizeof(uint64_t));
+	size_t words = lh_bits_words(graph->chunk_count);
+	graph->unmarked = lh_bits_create(graph->chunk_count);
+	graph->reached = lh_bits_create(graph->chunk_count);
+	graph->heads = lh_bits_create(graph->chunk_count);
+	graph->cycles = lh_bits_create(graph->chunk_count);
 	if (!graph->unmarked || !graph->reached || !graph->heads || !graph->cycles)
 		return lh_error_no_memory();
 	graph->totals.memory_bytes += 4 * words * sizeof(uint64_t);
@@ -87,7 +87,7 @@ static struct lh_error *begin_marks(struct lh_graph *graph)
 static bool has_lost(const struct lh_graph *graph)
 {
 	uint64_t any = 0;
-	for (size_t i = 0; i < graph->chunk_count / 64 + 1; i++)
+	for (size_t i = 0; i < lh_bits_words(graph->chunk_count); i++)
 		any |= graph->unmarked[i];
 	return any;
 }
@@ -110,7 +110,7 @@ static struct lh_error *build_graph(struct lh_graph *graph)
 	LH_TRY(lh_graph_find_roots(graph));
 	LH_TRY(lh_graph_find_doubts(graph));
 	LH_TRY(lh_graph_mark(graph));
-	for (size_t i = 0; i < graph->chunk_count / 64 + 1; i++)
+	for (size_t i = 0; i < lh_bits_words(graph->chunk_count); i++)
 		graph->reached[i] &= ~graph->unmarked[i];
 	if (has_lost(graph)) {
 		LH_TRY(lh_graph_mark_possible(graph));

@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_GRAPH_GRAPH_H
 #define LEAKHUNT_GRAPH_GRAPH_H
 
+#include "leakhunt/bits.h"
 #include "leakhunt/graph.h"
 
 enum {
@@ -84,21 +85,6 @@ struct lh_graph {
 	uint64_t *cycles;    /* likewise, of a circle */
 	uint64_t *confirmed; /* a bit for each block; NULL: there is nothing to compare with */
 };
-
-static inline bool lh_bit(const uint64_t *bits, size_t index)
-{
-	return bits[index / 64] >> index % 64 & 1;
-}
-
-static inline void lh_bit_set(uint64_t *bits, size_t index)
-{
-	bits[index / 64] |= UINT64_C(1) << index % 64;
-}
-
-static inline void lh_bit_clear(uint64_t *bits, size_t index)
-{
-	bits[index / 64] &= ~(UINT64_C(1) << index % 64);
-}
 
 /* Memory of a runtime with objects of its own: all of it is root, none of it can be lost. */
 static inline bool lh_graph_is_opaque(enum lh_region_kind kind)

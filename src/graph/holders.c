@@ -242,7 +242,7 @@ static uint64_t find_grandchild_size(struct holder_search *search, uint32_t plac
 static uint64_t find_element_size(struct holder_search *search, const struct holder_place *place)
 {
 	const struct lh_holders *holders = search->holders;
-	memset(search->inside, 0, (holders->node_count / 64 + 1) * sizeof(uint64_t));
+	memset(search->inside, 0, lh_bits_words(holders->node_count) * sizeof(uint64_t));
 	memset(search->sizes, 0, sizeof(search->sizes));
 	lh_bit_set(search->inside, place->number);
 	for (uint32_t number = place->number + 1; number <= holders->node_count; number++) {
@@ -456,7 +456,7 @@ static struct lh_error *name_blocks(struct holder_search *holder_search, struct 
 {
 	struct lh_heap_groups groups LH_CLEANUP(lh_heap_groups_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_free)
-	uint64_t *chosen = calloc(lh_heap_chunk_count(search->heap) / 64 + 1, sizeof(*chosen));
+	uint64_t *chosen = lh_bits_create(lh_heap_chunk_count(search->heap));
 	if (!chosen)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < search->list->items.count; i++) {
@@ -498,8 +498,8 @@ static struct lh_error *search_holders(struct holder_search *search, size_t most
 	search->heaviest = calloc(count, sizeof(*search->heaviest));
 	search->best = calloc(count, sizeof(*search->best));
 	search->second = calloc(count, sizeof(*search->second));
-	search->inside = calloc(count / 64 + 1, sizeof(*search->inside));
-	search->is_new = search->earlier ? calloc(count / 64 + 1, sizeof(*search->is_new)) : NULL;
+	search->inside = lh_bits_create(count);
+	search->is_new = search->earlier ? lh_bits_create(count) : NULL;
 	if (!search->weight || !search->heaviest || !search->best || !search->second || !search->inside ||
 	    (search->earlier && !search->is_new))
 		return lh_error_no_memory();

@@ -149,8 +149,8 @@ static void total_leaks(struct lh_leaks *leaks, const struct lh_suppressions *su
 /* All that was not reached. */
 static uint64_t *choose_blocks(const struct lh_graph *graph, bool *ret_any)
 {
-	size_t words = lh_heap_chunk_count(graph->heap) / 64 + 1, own_words = graph->chunk_count / 64 + 1;
-	uint64_t *chosen = calloc(words, sizeof(*chosen)), any = 0;
+	size_t own_words = lh_bits_words(graph->chunk_count);
+	uint64_t *chosen = lh_bits_create(lh_heap_chunk_count(graph->heap)), any = 0;
 	for (size_t i = 0; chosen && i < own_words; i++) {
 		chosen[i] = graph->unmarked[i];
 		any |= chosen[i];

@@ -150,7 +150,7 @@ static struct lh_error *finish_from(struct circle_walk *walk, uint32_t chunk)
 static struct lh_error *own_circles(struct lost_search *search, struct circle_walk *walk)
 {
 	size_t count = search->graph->chunk_count;
-	memcpy(walk->unseen, search->rest, (count / 64 + 1) * sizeof(uint64_t));
+	memcpy(walk->unseen, search->rest, lh_bits_words(count) * sizeof(uint64_t));
 	for (size_t i = next_bit(walk->unseen, 0, count); i < count; i = next_bit(walk->unseen, i + 1, count))
 		LH_TRY(finish_from(walk, (uint32_t)i));
 	for (size_t i = walk->finished.count; i-- > 0;) {
@@ -165,7 +165,7 @@ static struct lh_error *find_circles(struct lost_search *search)
 	struct circle_walk walk = {.graph = search->graph};
 	if (next_bit(search->rest, 0, search->graph->chunk_count) == search->graph->chunk_count)
 		return NULL;
-	walk.unseen = calloc(search->graph->chunk_count / 64 + 1, sizeof(uint64_t));
+	walk.unseen = lh_bits_create(search->graph->chunk_count);
 	struct lh_error *error = walk.unseen ? own_circles(search, &walk) : lh_error_no_memory();
 	free(walk.unseen);
 	lh_vec_deinit(&walk.steps);
@@ -184,9 +184,9 @@ static int compare_lost(const void *a, const void *b)
 static struct lh_error *search_lost(struct lost_search *search)
 {
 	struct lh_graph *graph = search->graph;
-	size_t words = graph->chunk_count / 64 + 1;
-	search->rest = calloc(words, sizeof(uint64_t));
-	search->held = calloc(words, sizeof(uint64_t));
+	size_t words = lh_bits_words(graph->chunk_count);
+	search->rest = lh_bits_create(graph->chunk_count);
+	search->held = lh_bits_create(graph->chunk_count);
 	if (!search->rest || !search->held)
 		return lh_error_no_memory();
 	for (size_t i = 0; i < words; i++)

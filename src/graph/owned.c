@@ -226,7 +226,7 @@ static struct lh_error *find_owned_by(struct owned_search *search, uint16_t row,
 static struct lh_error *begin_owned_search(struct owned_search *search)
 {
 	size_t count = search->graph->chunk_count;
-	search->by_variables = calloc(count / 64 + 1, sizeof(uint64_t));
+	search->by_variables = lh_bits_create(count);
 	search->holder_count = calloc(count + 1, sizeof(uint32_t));
 	search->mark = calloc(count + 1, sizeof(uint32_t));
 	search->seen = calloc(count + 1, sizeof(uint32_t));

@@ -99,7 +99,7 @@ static struct lh_error *search_weak(struct weak_search *search)
 struct lh_error *lh_graph_mark_possible(struct lh_graph *graph)
 {
 	struct weak_search search = {.graph = graph, .guard = find_pointer_guard(graph)};
-	graph->possible = calloc(graph->chunk_count / 64 + 1, sizeof(uint64_t));
+	graph->possible = lh_bits_create(graph->chunk_count);
 	if (!graph->possible)
 		return lh_error_no_memory();
 	struct lh_error *error = search_weak(&search);

@@ -3,6 +3,7 @@
  * bytes. A block is told by the object that begins it, else by its first pointer into a module with a name, else by its
  * text, else by its size. Beside the heap's index it takes one bit a block.
  */
+#include "leakhunt/bits.h"
 #include "leakhunt/hash_table.h"
 #include "leakhunt/objects.h"
 
@@ -146,7 +147,7 @@ static struct lh_error *count_group_block(struct grouping *grouping, const struc
 static bool is_asked_for(const struct grouping *grouping, size_t index)
 {
 	if (grouping->chosen)
-		return grouping->chosen[index / 64] >> index % 64 & 1;
+		return lh_bit(grouping->chosen, index);
 	return grouping->only == SIZE_MAX || index == grouping->only;
 }
 
@@ -160,9 +161,9 @@ static void take_found(void *context, const struct lh_found_object *object)
 	struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, index);
 	const struct lh_heap_type *type;
 	if (lh_heap_chunk_type(grouping->heap, index, &type) || chunk.state != LH_CHUNK_USED ||
-	    object->addr - chunk.addr > OBJECT_OFFSET_MAX || grouping->typed[index / 64] >> index % 64 & 1)
+	    object->addr - chunk.addr > OBJECT_OFFSET_MAX || lh_bit(grouping->typed, index))
 		return;
-	grouping->typed[index / 64] |= UINT64_C(1) << index % 64;
+	lh_bit_set(grouping->typed, index);
 	struct lh_heap_group wanted = {
 		.basis = LH_GROUP_TYPE, .kind = object->kind, .name = object->name, .detail = object->detail};
 	grouping->error = count_group_block(grouping, &wanted, index, &chunk);
@@ -354,7 +355,7 @@ static struct lh_error *group_rest(struct grouping *grouping)
 			continue;
 		if (lh_heap_chunk_type(grouping->heap, i, &type))
 			LH_TRY(group_runtime_object(grouping, i, &chunk, type));
-		else if (!(grouping->typed[i / 64] >> i % 64 & 1))
+		else if (!lh_bit(grouping->typed, i))
 			LH_TRY(group_block(grouping, i, &chunk));
 	}
 	return NULL;
@@ -371,7 +372,7 @@ static int compare_groups(const void *a, const void *b)
 
 static struct lh_error *begin_grouping(struct grouping *grouping)
 {
-	grouping->typed = calloc(lh_heap_chunk_count(grouping->heap) / 64 + 1, sizeof(uint64_t));
+	grouping->typed = lh_bits_create(lh_heap_chunk_count(grouping->heap));
 	if (!grouping->typed)
 		return lh_error_no_memory();
 	LH_TRY(list_module_ranges(grouping));

@@ -2,6 +2,7 @@
  * heap_growth: what a heap holds more than before, by group. Input: two moments of one process. Output: a row for each
  * group, with blocks that are new told from those that were there, changed or not.
  */
+#include "leakhunt/bits.h"
 #include "leakhunt/objects.h"
 
 #include <stdlib.h>
@@ -67,16 +68,6 @@ static bool has_kept_bytes(const struct growth_search *search, uint64_t addr, ui
 	return true;
 }
 
-static void set_change_bit(uint64_t *bits, size_t index)
-{
-	bits[index / 64] |= UINT64_C(1) << index % 64;
-}
-
-static bool has_change_bit(const uint64_t *bits, size_t index)
-{
-	return bits[index / 64] >> index % 64 & 1;
-}
-
 /* Both are ascending by address. */
 static void match_blocks(struct growth_search *search)
 {
@@ -91,20 +82,20 @@ static void match_blocks(struct growth_search *search)
 			       after[i].state == LH_CHUNK_USED;
 		if (!is_both)
 			continue;
-		set_change_bit(search->stays[0], at);
-		set_change_bit(search->stays[1], i);
+		lh_bit_set(search->stays[0], at);
+		lh_bit_set(search->stays[1], i);
 		if (has_kept_bytes(search, after[i].addr, after[i].size_bytes))
-			set_change_bit(search->kept, i);
+			lh_bit_set(search->kept, i);
 	}
 }
 
 static struct lh_error *begin_growth(struct growth_search *search)
 {
-	size_t before_words = lh_heap_chunk_count(search->before->heap) / 64 + 1;
-	size_t after_words = lh_heap_chunk_count(search->after->heap) / 64 + 1;
-	search->stays[0] = calloc(before_words, sizeof(uint64_t));
-	search->stays[1] = calloc(after_words, sizeof(uint64_t));
-	search->kept = calloc(after_words, sizeof(uint64_t));
+	size_t before_count = lh_heap_chunk_count(search->before->heap);
+	size_t after_count = lh_heap_chunk_count(search->after->heap);
+	search->stays[0] = lh_bits_create(before_count);
+	search->stays[1] = lh_bits_create(after_count);
+	search->kept = lh_bits_create(after_count);
 	return search->stays[0] && search->stays[1] && search->kept ? NULL : lh_error_no_memory();
 }
 
@@ -113,9 +104,9 @@ static struct lh_error *begin_growth(struct growth_search *search)
 static enum lh_block_change change_of(const struct growth_side *side, size_t index)
 {
 	const struct growth_search *search = side->search;
-	if (!has_change_bit(search->stays[side->is_after], index))
+	if (!lh_bit(search->stays[side->is_after], index))
 		return side->is_after ? LH_BLOCK_NEW : LH_BLOCK_GONE;
-	return side->is_after && has_change_bit(search->kept, index) ? LH_BLOCK_KEPT : LH_BLOCK_CHANGED;
+	return side->is_after && lh_bit(search->kept, index) ? LH_BLOCK_KEPT : LH_BLOCK_CHANGED;
 }
 
 /* Of the earlier moment only what is gone counts: the other blocks are counted in the later one. */
