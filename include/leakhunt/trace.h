@@ -7,15 +7,18 @@
 
 #include "leakhunt/modules.h"
 #include "leakhunt/process.h"
+#include "leakhunt/regions.h"
 
 /* ---------------------------------------------------------------- the estimate */
 
 enum lh_site_verdict {
-	LH_SITE_LEAKING, /* survivors are older than anything that was freed, and their number grows */
+	LH_SITE_LEAKING, /* survivors are older than anything that was freed, and come from all parts of the time */
 	LH_SITE_FREES,   /* frees what it allocates */
 	LH_SITE_NOT_YET, /* too young, or too few, to tell */
-	LH_SITE_STOPPED, /* survivors are old, but none is from the second half of the time: a table that was filled */
+	LH_SITE_STOPPED, /* survivors are old, but none is from the last third of their time: a table that was filled */
 	LH_SITE_UNCERTAIN, /* blocks were freed where no probe was */
+	LH_SITE_BYPRODUCT, /* grows, but is less than a hundredth of what the process grows by */
+	LH_SITE_REPLACES,  /* outlives the trace, but neither memory nor the number of blocks grew as much */
 };
 
 /* What the sampled blocks of one stack tell. Bytes and counts are estimates of all blocks, not of samples. */
@@ -26,17 +29,35 @@ struct lh_site_estimate {
 	double live_bytes, live_count;
 	uint64_t live_sample_count;
 	uint64_t death_sample_count;
-	uint64_t median_life_ns;                      /* of those that were freed */
-	uint64_t longest_life_ns;                     /* likewise */
-	uint64_t oldest_live_ns;                      /* age */
-	uint64_t survivor_count;                      /* samples alive that are older than min_age_ns */
-	uint64_t min_age_ns;                          /* A = max(1.5 * longest_life_ns, 0.3 * time) */
+	uint64_t median_life_ns;  /* of those that were freed */
+	uint64_t longest_life_ns; /* likewise */
+	uint64_t oldest_live_ns;  /* age */
+	uint64_t survivor_count;  /* samples alive that are older than min_age_ns */
+	uint64_t min_age_ns; /* A = max(1.5 * longest_life_ns, 0.3 * time); of stacks with the same innermost calls, too
+			      */
 	double leak_bytes_per_s, leak_low, leak_high; /* 95 %, by Poisson statistics; exact below 10 survivors */
 };
 
 const char *lh_site_verdict_name(enum lh_site_verdict verdict); /* "leaking", "frees", "not-yet", ... */
 
+/* ---------------------------------------------------------------- what a trace of malloc cannot see */
+
+/* Private memory without that of files: resident and swapped, by what owns it. LH_REGION_ANON: nobody known. */
+struct lh_trace_memory {
+	uint64_t total_bytes;
+	uint64_t kind_bytes[LH_REGION_KIND_COUNT];
+};
+
+/* `list` has usage, and kinds by owners. */
+void lh_trace_memory_weigh(const struct lh_region_list *list, struct lh_trace_memory *ret);
+/* Of memory that `allocator` does not own: the kind with most of it; LH_REGION_KIND_COUNT: there is none. */
+enum lh_region_kind lh_trace_memory_unseen_kind(const struct lh_trace_memory *memory, enum lh_allocator allocator);
+uint64_t lh_trace_memory_unseen_bytes(const struct lh_trace_memory *memory, enum lh_allocator allocator);
+
 /* ---------------------------------------------------------------- tracing */
+
+/* A trace that the user ends before says nothing. */
+#define LH_TRACE_TIME_MIN_NS LH_NS_PER_S
 
 /* One call stack, innermost first; addresses lie within the calls. The allocator's function is the first. */
 struct lh_trace_site {
@@ -63,9 +84,11 @@ struct lh_trace {
 	uint64_t lost_sample_count;                             /* too many at once: their sites are underestimated */
 	uint64_t lost_death_count;                              /* not 0: nothing is called leaking */
 	uint64_t unseen_death_count;
-	uint64_t mean_bytes; /* R at the end */
-	double target_cost;  /* estimate: part of one processor that the probes took */
-	double own_cost;     /* measured: of leakhunt */
+	int64_t grown_bytes;           /* anonymous memory, resident or swapped; INT64_MAX: not known */
+	struct lh_trace_memory memory; /* when it began; filled by the caller; total_bytes 0: not known */
+	uint64_t mean_bytes;           /* R at the end */
+	double target_cost;            /* estimate: part of one processor that the probes took */
+	double own_cost;               /* measured: of leakhunt */
 	double budget;
 	bool has_uprobes_page; /* the kernel has mapped its [uprobes] page into the target; it stays until exec */
 	LH_VEC(uint64_t) frames;
@@ -73,12 +96,15 @@ struct lh_trace {
 };
 void lh_trace_deinit(struct lh_trace *trace);
 
-/* The time was over, or the user ended it, and nothing is missing that a verdict needs. */
+/* The time was over, or the user ended it, and nothing is missing that a verdict of malloc's blocks needs. */
 bool lh_trace_is_complete(const struct lh_trace *trace);
+/* At most half of the process's memory is owned by others than the malloc that was traced. */
+bool lh_trace_sees_most(const struct lh_trace *trace);
 
 /* Addresses of the calls that all leaking stacks have in common, from the outermost on. Returns their number. */
 size_t lh_trace_common_frames(const struct lh_trace *trace, const uint64_t **ret_innermost);
 
+struct lh_image;
 struct lh_tracer;
 
 /* What the first moment tells, before anything is followed. */
@@ -92,26 +118,26 @@ struct lh_trace_forecast {
 };
 
 /*
- * Finds the malloc that the process calls, sets probes, and measures its rate for at most 0.2 s. With
- * LH_ERROR_UNSUPPORTED nothing is left in the target: `budget` (part of one processor) is too small for that rate,
- * the allocator is not known, or the kernel can't do it; LH_ERROR_PERMISSION. Reads files of the process.
+ * Finds the malloc that the process calls, sets probes, and measures its rate for at most 0.2 s, or until
+ * is_interrupted(). `image` is of the process, and only read. With LH_ERROR_UNSUPPORTED nothing is left in the target:
+ * `budget` (part of one processor) is too small for that rate, the allocator is not known, or the kernel can't do it;
+ * LH_ERROR_PERMISSION. Reads files of the process.
  */
-struct lh_error *lh_tracer_start(const struct lh_process *process, double budget,
-				 struct lh_trace_forecast *ret_forecast, struct lh_tracer **ret) LH_NODISCARD;
+struct lh_error *lh_tracer_start(const struct lh_process *process, const struct lh_image *image, double budget,
+				 bool (*is_interrupted)(void), struct lh_trace_forecast *ret_forecast,
+				 struct lh_tracer **ret) LH_NODISCARD;
 void lh_cleanup_tracer(struct lh_tracer **tracer); /* takes the probes out; NULL in it is legal */
-
-struct lh_image;
 
 struct lh_trace_follow {
 	const struct lh_image *image; /* of the process: whose stacks are unwound */
 	uint64_t duration_ns;
-	uint64_t mean_bytes; /* R, of the forecast; it grows when there are too many samples */
 	bool (*is_interrupted)(void);
 	void (*progress)(void *context, uint64_t left_ns, uint64_t sample_count);
 	void *context;
 };
 
-/* Follows the process for a time, takes the probes out, and judges. Needs no rights any more. */
+/* Follows the process for a time, from the forecast's mean distance on, takes the probes out, and judges. Needs no
+ * rights any more. */
 struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trace_follow *options,
 				  struct lh_trace *ret) LH_NODISCARD;
 

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "confinement.h"
 #include "leakhunt/confine.h"
+#include "leakhunt/heap.h"
 #include "leakhunt/symbols.h"
 #include "leakhunt/trace.h"
 #include "manual.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 
 #define DURATION_DEFAULT_NS (60 * LH_NS_PER_S)
-#define DURATION_MIN_NS     LH_NS_PER_S
+#define DURATION_MIN_NS     LH_TRACE_TIME_MIN_NS
 #define DURATION_MAX_NS     (86400 * LH_NS_PER_S)
 #define BUDGET_DEFAULT      1.0
 #define BUDGET_MOST         400.0
@@ -103,28 +104,60 @@ static struct lh_error *confine_to_reading(const struct trace_answer *answer)
 	return NULL;
 }
 
+/* Whose memory it is. Of a process that has ended nothing is known. */
+static void weigh_memory(const struct lh_process *process, struct lh_trace_memory *ret)
+{
+	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	struct lh_error *error = lh_regions_read_owned(process, LH_REGIONS_SMAPS, &list);
+	if (!error)
+		lh_trace_memory_weigh(&list, ret);
+	lh_error_destroy(error);
+}
+
+/* A program of a runtime that has no malloc: says whose memory it is instead of which names were not found. */
+static struct lh_error *explain_refusal(struct lh_error *error, const struct lh_process *process,
+					enum lh_allocator allocator)
+{
+	struct lh_trace_memory memory = {0};
+	struct lh_buffer why LH_CLEANUP(lh_buffer_deinit) = {0};
+	int pid = (int)lh_process_pid(process);
+	if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED || allocator != LH_ALLOCATOR_UNKNOWN)
+		return error;
+	weigh_memory(process, &memory);
+	bool is_runtime = lh_report_trace_unseen(lh_process_command(process), &memory, LH_ALLOCATOR_GLIBC, &why);
+	if (!is_runtime || lh_buffer_status(&why) != NULL)
+		return error;
+	lh_error_destroy(error);
+	return lh_error_hint(lh_error_create(LH_ERROR_UNSUPPORTED, "process %d: %s", pid, why.data),
+			     "`leakhunt hunt %d` names what grows there by its type", pid);
+}
+
 static struct lh_error *trace_process(struct trace_answer *answer, double budget, uint64_t duration_ns)
 {
-	struct lh_trace_forecast forecast;
+	struct lh_trace_forecast forecast = {0};
+	struct lh_trace_memory memory = {0};
 	struct lh_progress_line line;
 	LH_TRY(lh_process_pin(answer->process));
 	LH_TRY(lh_image_open_process(answer->process, &answer->image));
 	lh_interrupt_install();
-	LH_TRY(lh_tracer_start(answer->process, budget, &forecast, &answer->tracer));
+	LH_TRY(explain_refusal(lh_tracer_start(answer->process, answer->image, budget, lh_interrupt_requested,
+					       &forecast, &answer->tracer),
+			       answer->process, forecast.allocator));
 	announce_cost(answer->process, &forecast, budget);
+	weigh_memory(answer->process, &memory);
 	LH_TRY(confine_to_reading(answer));
 	LH_TRY(lh_symbols_open(answer->image, NULL, &answer->symbols));
 	lh_progress_begin(&line);
 	struct lh_trace_follow follow = {
 		.image = answer->image,
 		.duration_ns = duration_ns,
-		.mean_bytes = forecast.mean_bytes,
 		.is_interrupted = lh_interrupt_requested,
 		.progress = show_trace_progress,
 		.context = &line,
 	};
 	struct lh_error *error = lh_tracer_follow(answer->tracer, &follow, &answer->trace);
 	lh_progress_end(&line);
+	answer->trace.memory = memory;
 	return error;
 }
 
@@ -146,7 +179,7 @@ static int status_of_trace(const struct lh_trace *trace)
 {
 	if (trace->sites.count && trace->sites.items[0].estimate.verdict == LH_SITE_LEAKING)
 		return LH_EXIT_LOST;
-	return lh_trace_is_complete(trace) ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
+	return lh_trace_is_complete(trace) && lh_trace_sees_most(trace) ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
 }
 
 static struct lh_error *run_trace(const struct lh_arguments *arguments, int *ret_status)
@@ -215,8 +248,11 @@ const struct lh_command lh_cmd_trace = {
 		"Needs Linux 6.14 on x86_64, and root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. Knows glibc's "
 		"malloc, "
 		"jemalloc and tcmalloc.\n\n"
-		"The exit code is 3 when a call stack leaks, 0 when none does, 1 when the trace is incomplete and "
-		"nothing leaks as far as it goes.",
+		"Runtimes with an allocator of their own (CPython's objects up to 512 bytes, V8, Java, Go, PHP) hand "
+		"out memory without malloc. leakhunt says how much of the process's memory this is; `leakhunt hunt` "
+		"finds what grows there by its type.\n\n"
+		"The exit code is 3 when a call stack leaks, and 0 when none does. It is 1 when nothing leaks as far "
+		"as the trace goes, but the trace is incomplete, or more than half of the memory is not malloc's.",
 	.options = options,
 	.examples = examples,
 	.run = run_trace,

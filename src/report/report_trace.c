@@ -6,9 +6,12 @@
 #include "trace_frames.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 enum { STACKS_SHOWN = 3, FRAMES_SHOWN = 24, CALLERS_IN_TABLE = 4 };
+
+#define UNSEEN_PART_SHOWN 0.1
 
 static const struct lh_column site_columns[] = {
 	{"LEAKS/S", LH_COLUMN_RIGHT}, {"LIVE", LH_COLUMN_RIGHT},   {"ALLOCATED", LH_COLUMN_RIGHT},
@@ -26,6 +29,53 @@ static size_t count_leaking(const struct lh_trace *trace)
 	while (count < trace->sites.count && trace->sites.items[count].estimate.verdict == LH_SITE_LEAKING)
 		count++;
 	return count;
+}
+
+/* ---------------------------------------------------------------- memory that is not malloc's */
+
+bool lh_report_trace_unseen(const char *command, const struct lh_trace_memory *memory, enum lh_allocator allocator,
+			    struct lh_buffer *ret)
+{
+	static const char *const owners[LH_REGION_KIND_COUNT] = {
+		[LH_REGION_PYMALLOC] = "pymalloc",
+		[LH_REGION_V8] = "V8",
+		[LH_REGION_GO] = "Go runtime",
+		[LH_REGION_JVM] = "Java heap",
+		[LH_REGION_ZEND] = "Zend memory manager",
+		[LH_REGION_JEMALLOC] = "second malloc (jemalloc)",
+		[LH_REGION_TCMALLOC] = "second malloc (tcmalloc)",
+		[LH_REGION_MIMALLOC] = "second malloc (mimalloc)",
+		[LH_REGION_MUSL] = "second malloc (musl)",
+		[LH_REGION_HEAP] = "second malloc (glibc)",
+		[LH_REGION_ARENA] = "second malloc (glibc)",
+		[LH_REGION_MMAP_CHUNK] = "second malloc (glibc)",
+	};
+	enum lh_region_kind kind = lh_trace_memory_unseen_kind(memory, allocator);
+	double unseen = (double)lh_trace_memory_unseen_bytes(memory, allocator) / fmax(1, (double)memory->total_bytes);
+	if (unseen < UNSEEN_PART_SHOWN || kind == LH_REGION_KIND_COUNT)
+		return false;
+	if (!owners[kind]) {
+		lh_buffer_printf(ret, "%.0f %% of its memory is mapped without malloc", 100 * unseen);
+		return true;
+	}
+	lh_buffer_escape(ret, command, strlen(command));
+	lh_buffer_printf(ret, "'s %s hands out %.0f %% of its memory without malloc", owners[kind],
+			 100 * (double)memory->kind_bytes[kind] / (double)memory->total_bytes);
+	return true;
+}
+
+static void put_unseen_memory(const struct lh_trace_report *report, struct lh_buffer *ret)
+{
+	const struct lh_trace *trace = report->trace;
+	const struct lh_trace_memory *memory = &trace->memory;
+	char grown[LH_FORMAT_MAX];
+	if (!lh_report_trace_unseen(report->command, memory, trace->allocator, ret))
+		return;
+	lh_buffer_puts(ret, ": this trace does not see it");
+	if (trace->grown_bytes != INT64_MAX)
+		lh_buffer_printf(ret, "; all memory together changed by %s meanwhile",
+				 lh_format_signed_bytes(trace->grown_bytes, grown));
+	lh_buffer_printf(ret, "\n  `leakhunt hunt %d` names what grows there by its type\n", (int)report->pid);
 }
 
 /* ---------------------------------------------------------------- sentences */
@@ -47,6 +97,12 @@ static void put_site_verdict(const struct lh_site_estimate *estimate, struct lh_
 		break;
 	case LH_SITE_STOPPED:
 		lh_buffer_puts(ret, "grew, then stopped");
+		break;
+	case LH_SITE_BYPRODUCT:
+		lh_buffer_puts(ret, "under 1 % of the growth");
+		break;
+	case LH_SITE_REPLACES:
+		lh_buffer_puts(ret, "outlives the trace, no growth");
 		break;
 	case LH_SITE_UNCERTAIN:
 		lh_buffer_puts(ret, "frees not all seen");
@@ -72,7 +128,7 @@ static void put_trace_summary(const struct lh_trace_report *report, struct lh_bu
 {
 	const struct lh_trace *trace = report->trace;
 	char duration[LH_FORMAT_MAX], samples[LH_FORMAT_MAX], mean[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
-	double seconds = (double)trace->duration_ns / (double)LH_NS_PER_S;
+	double seconds = (double)lh_max_u64(trace->duration_ns, LH_TRACE_TIME_MIN_NS) / (double)LH_NS_PER_S;
 	lh_buffer_escape(ret, report->command, strlen(report->command));
 	lh_buffer_printf(ret, " (pid %d): %s allocations/s of %s's malloc, for %s; %s sampled, one per %s\n",
 			 (int)report->pid,
@@ -85,8 +141,15 @@ static void put_leak_sum(const struct lh_trace *trace, size_t leaking, struct lh
 {
 	char rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX], time[LH_FORMAT_MAX];
 	double sum = 0;
+	if (!leaking && trace->duration_ns < LH_TRACE_TIME_MIN_NS) {
+		lh_buffer_puts(ret, "ended too early to tell anything\n");
+		return;
+	}
 	if (!leaking) {
-		lh_buffer_printf(ret, "no leak found in %s\n", lh_format_duration(trace->duration_ns, time));
+		lh_buffer_printf(
+			ret, "no leak found in %s%s\n",
+			lh_trace_sees_most(trace) ? "" : "the smaller part of its memory, which malloc hands out, in ",
+			lh_format_duration(trace->duration_ns, time));
 		return;
 	}
 	for (size_t i = 0; i < leaking; i++)
@@ -228,6 +291,7 @@ void lh_report_trace_text(const struct lh_trace_report *report, struct lh_style 
 	size_t leaking = count_leaking(report->trace);
 	put_trace_summary(report, ret);
 	put_leak_sum(report->trace, leaking, ret);
+	put_unseen_memory(report, ret);
 	put_common_frame(report, leaking, ret);
 	for (size_t i = 0; i < lh_min_u64(leaking, STACKS_SHOWN); i++)
 		put_leaking_stack(report, &report->trace->sites.items[i], ret);

@@ -71,10 +71,9 @@ static void count_one(struct lh_bpf_code *code, int offset)
 	lh_bpf_atomic_add(code, BPF_REG_7, offset, BPF_REG_1);
 }
 
-/* Counts the hit and its cost; leaves the cookie on the stack and in r8. */
-static void count_hit(struct lh_bpf_code *code, int offset)
+/* Counts the cost of the hit; leaves the cookie on the stack and in r8. */
+static void count_cost(struct lh_bpf_code *code)
 {
-	count_one(code, offset);
 	lh_bpf_move(code, BPF_REG_1, BPF_REG_6);
 	lh_bpf_call(code, BPF_FUNC_get_attach_cookie);
 	lh_bpf_move(code, BPF_REG_8, BPF_REG_0);
@@ -352,8 +351,9 @@ struct lh_error *lh_bpf_write_allocation(const struct lh_trace_maps *maps, struc
 	lh_bpf_load(ret, BPF_REG_1, BPF_REG_6, REGISTER_OFFSET(rip));
 	lh_bpf_jump_if(ret, BPF_JNE, BPF_REG_0, BPF_REG_1, AT_RETURN);
 	find_slot(ret, maps->control);
-	count_hit(ret, SLOT_OFFSET(allocation_count));
+	count_cost(ret);
 	read_size(ret);
+	count_one(ret, SLOT_OFFSET(allocation_count));
 	choose_sample(ret, maps->control);
 	pass_nested_calls(ret, maps->calls);
 	reserve_sample(ret, maps->ring);
@@ -377,9 +377,11 @@ struct lh_error *lh_bpf_write_free(const struct lh_trace_maps *maps, struct lh_b
 {
 	lh_bpf_move(ret, BPF_REG_6, BPF_REG_1);
 	find_slot(ret, maps->control);
-	count_hit(ret, SLOT_OFFSET(free_count));
+	count_cost(ret);
 	lh_bpf_load(ret, BPF_REG_1, BPF_REG_6, REGISTER_OFFSET(rdi));
+	lh_bpf_jump_if_number(ret, BPF_JEQ, BPF_REG_1, 0, DONE);
 	lh_bpf_store(ret, BPF_REG_10, ADDRESS_KEY, BPF_REG_1);
+	count_one(ret, SLOT_OFFSET(free_count));
 	pass_map_and_key(ret, maps->live, ADDRESS_KEY);
 	lh_bpf_call(ret, BPF_FUNC_map_lookup_elem);
 	lh_bpf_jump_if_number(ret, BPF_JEQ, BPF_REG_0, 0, DONE);

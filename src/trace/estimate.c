@@ -16,6 +16,17 @@
 #define NORMAL_95      1.96
 #define SURVIVORS_LEAK 4
 
+/* A process that grows by so much has another problem than a stack that explains so little of it. */
+#define GROWTH_LARGE_BYTES (INT64_C(1) << 20)
+#define BYPRODUCT_PART     0.01
+
+/* A leak goes on all the time: survivors are counted by thirds of the time in which they could be born. */
+enum { WINDOW_PARTS = 3 };
+
+/* Counters of resident pages lag behind by some pages per thread (mm/memory.c, SPLIT_RSS_COUNTING). */
+#define GROWTH_SLACK_BYTES  (256 * LH_KIB)
+#define GROWTH_SLACK_BLOCKS 16
+
 /* Exact 95 % bounds of a Poisson mean after n events: chi-square quantiles / 2 (Garwood 1936). */
 static const struct {
 	double low, high;
@@ -70,20 +81,21 @@ static void add_totals(const struct lh_life *lives, size_t count, uint64_t end_n
 	}
 }
 
-/* Returns how many survivors are from the second half of the time in which they could be born. */
-static uint64_t add_survivors(const struct lh_life *lives, size_t count, uint64_t start_ns, uint64_t end_ns,
-			      struct lh_site_estimate *ret)
+/* Counts survivors by the part of the time in which they were born. */
+static void add_survivors(const struct lh_life *lives, size_t count, const struct lh_site_facts *facts,
+			  uint64_t *ret_parts, struct lh_site_estimate *ret)
 {
 	double bytes = 0, squares = 0, seconds;
-	uint64_t late = 0, window_ns = end_ns - start_ns - ret->min_age_ns;
+	uint64_t window_ns = facts->end_ns - facts->start_ns - ret->min_age_ns;
 	for (size_t i = 0; i < count; i++) {
-		if (lives[i].death_ns || end_ns - lives[i].birth_ns < ret->min_age_ns)
+		if (lives[i].death_ns || facts->end_ns - lives[i].birth_ns < ret->min_age_ns)
 			continue;
 		double one = weight_of(&lives[i]) * (double)lives[i].size_bytes;
 		bytes += one;
 		squares += one * one;
 		ret->survivor_count++;
-		late += lives[i].birth_ns - start_ns >= window_ns / 2;
+		uint64_t part = (lives[i].birth_ns - facts->start_ns) / (window_ns / WINDOW_PARTS + 1);
+		ret_parts[lh_min_u64(part, WINDOW_PARTS - 1)]++;
 	}
 	seconds = (double)window_ns / (double)LH_NS_PER_S;
 	uint64_t n = ret->survivor_count;
@@ -96,40 +108,62 @@ static uint64_t add_survivors(const struct lh_life *lives, size_t count, uint64_
 		ret->leak_low = fmax(0, ret->leak_bytes_per_s - half);
 		ret->leak_high = ret->leak_bytes_per_s + half;
 	}
-	return late;
 }
 
-static enum lh_site_verdict judge_site(const struct lh_site_estimate *estimate, uint64_t late, bool has_unseen_deaths)
+static enum lh_site_verdict judge_site(const struct lh_site_estimate *estimate, const uint64_t *parts,
+				       bool has_unseen_deaths)
 {
-	bool is_leaking = estimate->survivor_count >= SURVIVORS_LEAK && estimate->leak_low > 0;
+	bool is_enough = estimate->survivor_count >= SURVIVORS_LEAK && estimate->leak_low > 0;
+	bool is_steady = true;
+	for (size_t i = 0; i < WINDOW_PARTS; i++)
+		is_steady &= parts[i] > 0;
 	if (has_unseen_deaths)
 		return LH_SITE_UNCERTAIN;
-	if (is_leaking)
-		return late ? LH_SITE_LEAKING : LH_SITE_STOPPED;
+	if (is_enough && is_steady)
+		return LH_SITE_LEAKING;
+	if (is_enough && !parts[WINDOW_PARTS - 1])
+		return LH_SITE_STOPPED;
 	if (estimate->death_sample_count && !estimate->survivor_count)
 		return LH_SITE_FREES;
 	return LH_SITE_NOT_YET;
 }
 
-struct lh_error *lh_site_estimate_make(const struct lh_life *lives, size_t count, uint64_t start_ns, uint64_t end_ns,
-				       bool has_unseen_deaths, struct lh_site_estimate *ret)
+struct lh_error *lh_site_estimate_make(const struct lh_life *lives, size_t count, const struct lh_site_facts *facts,
+				       struct lh_site_estimate *ret)
 {
-	uint64_t late = 0, duration_ns = end_ns - start_ns;
+	uint64_t parts[WINDOW_PARTS] = {0}, duration_ns = facts->end_ns - facts->start_ns;
 	*ret = (struct lh_site_estimate){0};
 	LH_TRY(measure_lives(lives, count, ret));
-	add_totals(lives, count, end_ns, ret);
-	ret->min_age_ns = (uint64_t)fmax(AGE_FACTOR * (double)ret->longest_life_ns, AGE_PART * (double)duration_ns);
+	add_totals(lives, count, facts->end_ns, ret);
+	double longest_ns = (double)lh_max_u64(ret->longest_life_ns, facts->sibling_life_ns);
+	ret->min_age_ns = (uint64_t)fmax(AGE_FACTOR * longest_ns, AGE_PART * (double)duration_ns);
 	if (ret->min_age_ns < duration_ns)
-		late = add_survivors(lives, count, start_ns, end_ns, ret);
-	ret->verdict = judge_site(ret, late, has_unseen_deaths);
+		add_survivors(lives, count, facts, parts, ret);
+	ret->verdict = judge_site(ret, parts, facts->has_unseen_deaths);
 	return NULL;
+}
+
+void lh_site_estimate_check_growth(struct lh_site_estimate *estimate, uint64_t duration_ns,
+				   const struct lh_trace_growth *growth)
+{
+	if (estimate->verdict != LH_SITE_LEAKING || growth->bytes == INT64_MAX)
+		return;
+	double seconds = (double)(duration_ns - estimate->min_age_ns) / (double)LH_NS_PER_S;
+	double bytes = estimate->leak_low * seconds;
+	double blocks = bytes / estimate->live_bytes * estimate->live_count;
+	if (bytes > (double)growth->bytes + GROWTH_SLACK_BYTES && blocks > (double)growth->blocks + GROWTH_SLACK_BLOCKS)
+		estimate->verdict = LH_SITE_REPLACES;
+	else if (growth->bytes > GROWTH_LARGE_BYTES && estimate->leak_high * (double)duration_ns / (double)LH_NS_PER_S <
+							       BYPRODUCT_PART * (double)growth->bytes)
+		estimate->verdict = LH_SITE_BYPRODUCT;
 }
 
 const char *lh_site_verdict_name(enum lh_site_verdict verdict)
 {
 	static const char *const names[] = {
-		[LH_SITE_LEAKING] = "leaking", [LH_SITE_FREES] = "frees",         [LH_SITE_NOT_YET] = "not-yet",
-		[LH_SITE_STOPPED] = "stopped", [LH_SITE_UNCERTAIN] = "uncertain",
+		[LH_SITE_LEAKING] = "leaking",   [LH_SITE_FREES] = "frees",         [LH_SITE_NOT_YET] = "not-yet",
+		[LH_SITE_STOPPED] = "stopped",   [LH_SITE_UNCERTAIN] = "uncertain", [LH_SITE_BYPRODUCT] = "byproduct",
+		[LH_SITE_REPLACES] = "replaces",
 	};
 	return names[verdict];
 }

@@ -40,7 +40,7 @@ static struct lh_error *find_site(struct lh_sites *sites, const uint64_t *frames
 	LH_TRY(lh_vec_reserve(&sites->frames, count));
 	LH_TRY(lh_vec_reserve(&sites->sites, 1));
 	LH_TRY(lh_hash_table_put(&sites->by_stack, key, index));
-	sites->sites.items[sites->sites.count++] = (struct lh_stack_site){sites->frames.count, count, is_complete};
+	sites->sites.items[sites->sites.count++] = (struct lh_stack_site){sites->frames.count, count, is_complete, 0};
 	memcpy(sites->frames.items + sites->frames.count, frames, count * sizeof(*frames));
 	sites->frames.count += count;
 	*ret = index + 1;
@@ -121,38 +121,81 @@ static int compare_judged_sites(const void *left, const void *right)
 	return (a_key < b_key) - (a_key > b_key);
 }
 
+/*
+ * The allocator, what wraps it, and who calls these: stacks that begin with the same calls allocate the same things,
+ * and what is known of the lives of one holds for the others. A stack with few samples knows little of its own.
+ */
+enum { SIBLING_FRAMES = 4 };
+
+static uint64_t hash_innermost_calls(const struct lh_sites *sites, const struct lh_stack_site *site)
+{
+	return XXH3_64bits(sites->frames.items + site->first_frame,
+			   lh_min_u64(site->frame_count, SIBLING_FRAMES) * sizeof(*sites->frames.items));
+}
+
+/* Raises each stack's longest_life_ns to the longest of its siblings. */
+static struct lh_error *share_longest_lives(struct lh_sites *sites)
+{
+	struct lh_hash_table longest LH_CLEANUP(lh_hash_table_deinit) = {0}; /* index of a site */
+	for (size_t i = 0; i < sites->blocks.count; i++) {
+		const struct lh_sampled_block *block = &sites->blocks.items[i];
+		if (!block->site || !block->life.death_ns)
+			continue;
+		struct lh_stack_site *site = &sites->sites.items[block->site - 1];
+		site->longest_life_ns = lh_max_u64(site->longest_life_ns, block->life.death_ns - block->life.birth_ns);
+	}
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < sites->sites.count; i++) {
+			struct lh_stack_site *site = &sites->sites.items[i];
+			uint32_t other = 0;
+			uint64_t key = hash_innermost_calls(sites, site);
+			if (!lh_hash_table_find(&longest, key, &other)) {
+				LH_TRY(lh_hash_table_put(&longest, key, (uint32_t)i));
+				continue;
+			}
+			struct lh_stack_site *first = &sites->sites.items[other];
+			first->longest_life_ns = lh_max_u64(first->longest_life_ns, site->longest_life_ns);
+			site->longest_life_ns = first->longest_life_ns;
+		}
+	}
+	return NULL;
+}
+
 /* Blocks of one stack: those that were born in time. */
-static struct lh_error *judge_stack(struct lh_sites *sites, size_t first, size_t end, uint64_t start_ns,
-				    uint64_t end_ns, bool is_tainted, struct lh_trace *ret)
+static struct lh_error *judge_stack(struct lh_sites *sites, size_t first, size_t end, const struct lh_site_facts *at,
+				    const struct lh_trace_growth *growth, struct lh_trace *ret)
 {
 	const struct lh_stack_site *stack = &sites->sites.items[sites->blocks.items[first].site - 1];
 	struct lh_trace_site site = {stack->first_frame, stack->frame_count, stack->is_complete, {0}};
 	LH_CLEANUP(lh_cleanup_free) struct lh_life *lives = calloc(end - first, sizeof(*lives));
-	bool has_unseen = is_tainted;
+	struct lh_site_facts facts = *at;
 	size_t count = 0;
+	facts.sibling_life_ns = stack->longest_life_ns;
 	if (!lives)
 		return lh_error_no_memory();
 	for (size_t i = first; i < end; i++) {
 		const struct lh_sampled_block *block = &sites->blocks.items[i];
-		if (block->life.birth_ns < start_ns || block->life.birth_ns >= end_ns)
+		if (block->life.birth_ns < at->start_ns || block->life.birth_ns >= at->end_ns)
 			continue;
-		has_unseen |= block->has_unseen_death;
+		facts.has_unseen_deaths |= block->has_unseen_death;
 		lives[count] = block->life;
-		if (lives[count].death_ns > end_ns)
+		if (lives[count].death_ns > at->end_ns)
 			lives[count].death_ns = 0;
 		count++;
 	}
 	if (!count)
 		return NULL;
-	LH_TRY(lh_site_estimate_make(lives, count, start_ns, end_ns, has_unseen, &site.estimate));
+	LH_TRY(lh_site_estimate_make(lives, count, &facts, &site.estimate));
+	lh_site_estimate_check_growth(&site.estimate, at->end_ns - at->start_ns, growth);
 	ret->sample_count += count;
 	ret->incomplete_count += site.is_complete ? 0 : count;
 	return lh_vec_push(&ret->sites, site);
 }
 
-struct lh_error *lh_sites_judge(struct lh_sites *sites, uint64_t start_ns, uint64_t end_ns, bool is_tainted,
-				struct lh_trace *ret)
+struct lh_error *lh_sites_judge(struct lh_sites *sites, const struct lh_site_facts *at,
+				const struct lh_trace_growth *growth, struct lh_trace *ret)
 {
+	LH_TRY(share_longest_lives(sites));
 	lh_vec_sort(&sites->blocks, compare_blocks_by_site);
 	for (size_t first = 0, end; first < sites->blocks.count; first = end) {
 		for (end = first;
@@ -160,7 +203,7 @@ struct lh_error *lh_sites_judge(struct lh_sites *sites, uint64_t start_ns, uint6
 		     end++)
 			;
 		if (sites->blocks.items[first].site)
-			LH_TRY(judge_stack(sites, first, end, start_ns, end_ns, is_tainted, ret));
+			LH_TRY(judge_stack(sites, first, end, at, growth, ret));
 	}
 	lh_vec_sort(&ret->sites, compare_judged_sites);
 	ret->unseen_death_count = sites->unseen_death_count;
@@ -180,8 +223,9 @@ void lh_trace_deinit(struct lh_trace *trace)
 
 bool lh_trace_is_complete(const struct lh_trace *trace)
 {
-	return (trace->end == LH_TRACE_TIME_OVER || trace->end == LH_TRACE_INTERRUPTED) && !trace->lost_death_count &&
-	       !trace->lost_sample_count && !trace->unseen_death_count;
+	bool has_time = trace->end == LH_TRACE_TIME_OVER ||
+			(trace->end == LH_TRACE_INTERRUPTED && trace->duration_ns >= LH_TRACE_TIME_MIN_NS);
+	return has_time && !trace->lost_death_count && !trace->lost_sample_count && !trace->unseen_death_count;
 }
 
 size_t lh_trace_common_frames(const struct lh_trace *trace, const uint64_t **ret_innermost)

@@ -19,6 +19,7 @@ struct lh_sampled_block {
 struct lh_stack_site {
 	size_t first_frame, frame_count;
 	bool is_complete;
+	uint64_t longest_life_ns; /* set by lh_sites_judge */
 };
 
 /* Zero-initialized is empty. */
@@ -36,8 +37,11 @@ struct lh_error *lh_sites_add_sample(struct lh_sites *sites, uint64_t id, const 
 				     const uint64_t *frames, size_t frame_count, bool is_complete) LH_NODISCARD;
 void lh_sites_add_birth(struct lh_sites *sites, uint64_t id, uint64_t time_ns);
 void lh_sites_add_death(struct lh_sites *sites, uint64_t id, uint64_t time_ns, bool is_unseen);
-/* Estimates of all stacks, most important first. `is_tainted`: deaths were lost. Moves the frames to *ret. */
-struct lh_error *lh_sites_judge(struct lh_sites *sites, uint64_t start_ns, uint64_t end_ns, bool is_tainted,
-				struct lh_trace *ret) LH_NODISCARD;
+/*
+ * Estimates of all stacks, most important first. `at`: the time, and whether deaths were lost; its sibling_life_ns is
+ * not read. Moves the frames to *ret.
+ */
+struct lh_error *lh_sites_judge(struct lh_sites *sites, const struct lh_site_facts *at,
+				const struct lh_trace_growth *growth, struct lh_trace *ret) LH_NODISCARD;
 
 #endif

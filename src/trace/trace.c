@@ -5,6 +5,7 @@
 #include "leakhunt/trace.h"
 
 #include "functions.h"
+#include "leakhunt/limits.h"
 #include "leakhunt/unwind.h"
 #include "probes.h"
 #include "sites.h"
@@ -30,6 +31,10 @@
 #define SAMPLES_MIN 20.0
 #define SAMPLES_MAX 500.0
 #define MEAN_STEP   1.5 /* how much the mean distance changes in a second */
+#define MEAN_LEAP   8.0 /* likewise, when samples were lost */
+
+/* The first mean distance of a process that allocates too seldom for the first look: what it has is seen. */
+#define MEAN_UNKNOWN_BYTES 512
 
 /* What may be spent before the time of it has come. */
 #define BUDGET_AHEAD_S 2.0
@@ -44,6 +49,7 @@ struct lh_tracer {
 	struct lh_probes *probes;
 	struct lh_unwinder *unwinder; /* once it is followed */
 	struct lh_sites sites;
+	uint64_t mean_bytes; /* R at first */
 	uint64_t start_ns, start_cpu_ns;
 	struct lh_trace_slot at_start;
 };
@@ -90,20 +96,20 @@ static uint64_t cpu_time_ns(void)
 }
 
 /* What probes cost in the target without samples, as a part of one processor. */
-static void measure_burst(const struct lh_tracer *tracer, struct lh_trace_forecast *ret)
+static void measure_burst(const struct lh_tracer *tracer, bool (*is_interrupted)(void), struct lh_trace_forecast *ret)
 {
 	uint64_t start_ns = lh_clock_monotonic_ns(), elapsed_ns = 0;
 	struct lh_trace_slot before = lh_probes_count(tracer->probes), now = before;
-	while (elapsed_ns < BURST_NS && now.cost_ns - before.cost_ns < BURST_COST_NS) {
+	while (elapsed_ns < BURST_NS && now.cost_ns - before.cost_ns < BURST_COST_NS && !is_interrupted()) {
 		nap_ms(1);
 		now = lh_probes_count(tracer->probes);
 		elapsed_ns = lh_clock_monotonic_ns() - start_ns;
 	}
-	double seconds = (double)elapsed_ns / (double)LH_NS_PER_S;
+	double seconds = (double)lh_max_u64(elapsed_ns, LH_NS_PER_MS) / (double)LH_NS_PER_S;
 	ret->allocator = tracer->functions.allocator;
 	ret->allocations_per_s = (double)(now.allocation_count - before.allocation_count) / seconds;
 	ret->bytes_per_s = (double)(now.allocated_bytes - before.allocated_bytes) / seconds;
-	ret->cost = (double)(now.cost_ns - before.cost_ns) / (double)elapsed_ns;
+	ret->cost = (double)(now.cost_ns - before.cost_ns) / seconds / (double)LH_NS_PER_S;
 }
 
 /* Samples per second that the budget leaves room for, and never more than there are allocations. */
@@ -117,7 +123,7 @@ static struct lh_error *plan_sampling(const struct lh_tracer *tracer, struct lh_
 {
 	double sample_ns = SAMPLE_COST_NS + UNWIND_COST_NS, probe_cost = ret->cost;
 	double rate = samples_per_s(tracer->budget, probe_cost, sample_ns, ret->allocations_per_s);
-	ret->mean_bytes = (uint64_t)fmax(1, ret->bytes_per_s / rate);
+	ret->mean_bytes = ret->bytes_per_s > 0 ? (uint64_t)fmax(1, ret->bytes_per_s / rate) : MEAN_UNKNOWN_BYTES;
 	ret->cost = probe_cost + rate * sample_ns / (double)LH_NS_PER_S;
 	ret->needed = probe_cost + fmin(SAMPLES_MIN, fmax(ret->allocations_per_s, 1)) * sample_ns / (double)LH_NS_PER_S;
 	if (ret->needed <= tracer->budget)
@@ -132,10 +138,10 @@ static struct lh_error *plan_sampling(const struct lh_tracer *tracer, struct lh_
 		"--budget %.0f%% allows it", ceil(150 * ret->needed));
 }
 
-struct lh_error *lh_tracer_start(const struct lh_process *process, double budget,
-				 struct lh_trace_forecast *ret_forecast, struct lh_tracer **ret)
+struct lh_error *lh_tracer_start(const struct lh_process *process, const struct lh_image *image, double budget,
+				 bool (*is_interrupted)(void), struct lh_trace_forecast *ret_forecast,
+				 struct lh_tracer **ret)
 {
-	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_CLEANUP(lh_cleanup_tracer) struct lh_tracer *tracer = calloc(1, sizeof(*tracer));
 	if (!tracer)
 		return lh_error_no_memory();
@@ -143,13 +149,13 @@ struct lh_error *lh_tracer_start(const struct lh_process *process, double budget
 	tracer->budget = budget;
 	*ret_forecast = (struct lh_trace_forecast){0};
 	LH_TRY(check_kernel_release());
-	LH_TRY(lh_image_open_process(process, &image));
 	LH_TRY(lh_allocator_probes_find(process, image, &tracer->functions));
 	LH_TRY(lh_probes_create(&tracer->probes));
 	LH_TRY(lh_probes_attach(tracer->probes, process, tracer->functions.file, &tracer->functions.allocations,
 				&tracer->functions.frees));
-	measure_burst(tracer, ret_forecast);
+	measure_burst(tracer, is_interrupted, ret_forecast);
 	LH_TRY(plan_sampling(tracer, ret_forecast));
+	tracer->mean_bytes = ret_forecast->mean_bytes;
 	*ret = tracer;
 	tracer = NULL;
 	return NULL;
@@ -223,7 +229,7 @@ struct spending {
 	double seconds;   /* since the start */
 	double target_ns; /* in the target: hits and samples */
 	double own_ns;
-	uint64_t sample_count;
+	uint64_t sample_count, lost_sample_count;
 	double allocations_per_s, bytes_per_s;
 };
 
@@ -238,6 +244,7 @@ static struct spending measure_spending(const struct lh_tracer *tracer)
 		.target_ns = (double)(now.cost_ns - start->cost_ns) + SAMPLE_COST_NS * (double)samples,
 		.own_ns = (double)(cpu_time_ns() - tracer->start_cpu_ns),
 		.sample_count = samples,
+		.lost_sample_count = now.lost_sample_count - start->lost_sample_count,
 		.allocations_per_s = (double)(now.allocation_count - start->allocation_count) / seconds,
 		.bytes_per_s = (double)(now.allocated_bytes - start->allocated_bytes) / seconds,
 	};
@@ -254,6 +261,7 @@ static void adapt_mean(struct lh_tracer *tracer, const struct spending *before, 
 {
 	double seconds = now->seconds - before->seconds;
 	double samples = (double)(now->sample_count - before->sample_count);
+	bool has_lost = now->lost_sample_count > before->lost_sample_count;
 	if (samples < 1 || seconds <= 0)
 		return;
 	double own_ns = now->own_ns - before->own_ns;
@@ -261,7 +269,7 @@ static void adapt_mean(struct lh_tracer *tracer, const struct spending *before, 
 	double probe_ns = now->target_ns - before->target_ns - SAMPLE_COST_NS * samples;
 	double wanted = samples_per_s(tracer->budget, probe_ns / seconds / (double)LH_NS_PER_S, sample_ns,
 				      now->allocations_per_s);
-	double factor = fmin(MEAN_STEP, fmax(1 / MEAN_STEP, samples / seconds / wanted));
+	double factor = has_lost ? MEAN_LEAP : fmin(MEAN_STEP, fmax(1 / MEAN_STEP, samples / seconds / wanted));
 	if (fabs(factor - 1) > 0.1)
 		lh_probes_set_mean_bytes(tracer->probes,
 					 (uint64_t)fmax(1, factor * (double)lh_probes_mean_bytes(tracer->probes)));
@@ -326,11 +334,39 @@ static void fill_totals(const struct lh_tracer *tracer, const struct spending *s
 	ret->lost_sample_count = now.lost_sample_count - start->lost_sample_count;
 	ret->lost_death_count = now.lost_death_count - start->lost_death_count;
 	ret->mean_bytes = lh_probes_mean_bytes(tracer->probes);
-	ret->target_cost = spending->target_ns / spending->seconds / (double)LH_NS_PER_S;
-	ret->own_cost = spending->own_ns / spending->seconds / (double)LH_NS_PER_S;
+	/* What was spent within less than a moment says nothing of a rate. */
+	double seconds = fmax(spending->seconds, (double)LH_TRACE_TIME_MIN_NS / (double)LH_NS_PER_S);
+	ret->target_cost = spending->target_ns / seconds / (double)LH_NS_PER_S;
+	ret->own_cost = spending->own_ns / seconds / (double)LH_NS_PER_S;
 	ret->budget = tracer->budget;
 	/* A return probe needs it (kernel/events/uprobes.c, get_trampoline_vaddr). */
 	ret->has_uprobes_page = now.sample_count > 0;
+}
+
+/* Anonymous memory; INT64_MAX when the process has ended. */
+static int64_t read_anonymous_bytes(const struct lh_process *process)
+{
+	struct lh_memory_status status = {0};
+	struct lh_error *error = lh_memory_status_read(process, &status);
+	bool is_known = !error && status.anonymous_bytes;
+	lh_error_destroy(error);
+	return is_known ? (int64_t)(status.anonymous_bytes + status.swapped_bytes) : INT64_MAX;
+}
+
+static struct lh_error *judge_trace(struct lh_tracer *tracer, int64_t bytes_at_start, uint64_t end_ns,
+				    struct lh_trace *ret)
+{
+	int64_t bytes = read_anonymous_bytes(tracer->process);
+	bool is_known = bytes != INT64_MAX && bytes_at_start != INT64_MAX;
+	const struct lh_trace_growth growth = {
+		.bytes = is_known ? bytes - bytes_at_start : INT64_MAX,
+		.blocks = (int64_t)(ret->allocation_count - ret->free_count),
+	};
+	const struct lh_site_facts at = {
+		.start_ns = tracer->start_ns, .end_ns = end_ns, .has_unseen_deaths = ret->lost_death_count > 0};
+	ret->duration_ns = end_ns - tracer->start_ns;
+	ret->grown_bytes = growth.bytes;
+	return lh_sites_judge(&tracer->sites, &at, &growth, ret);
 }
 
 struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trace_follow *options, struct lh_trace *ret)
@@ -340,15 +376,15 @@ struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trac
 	tracer->at_start = lh_probes_count(tracer->probes);
 	tracer->start_cpu_ns = cpu_time_ns();
 	tracer->start_ns = lh_clock_monotonic_ns();
-	lh_probes_begin(tracer->probes, options->mean_bytes);
+	int64_t bytes_at_start = read_anonymous_bytes(tracer->process);
+	lh_probes_begin(tracer->probes, tracer->mean_bytes);
 	LH_TRY(follow_until_end(tracer, options, &trace.end));
 	struct spending spending = measure_spending(tracer);
 	uint64_t end_ns = lh_clock_monotonic_ns();
 	lh_probes_detach(tracer->probes);
 	LH_TRY(lh_probes_read(tracer->probes, take_record, tracer));
 	fill_totals(tracer, &spending, &trace);
-	trace.duration_ns = end_ns - tracer->start_ns;
-	LH_TRY(lh_sites_judge(&tracer->sites, tracer->start_ns, end_ns, trace.lost_death_count > 0, &trace));
+	LH_TRY(judge_trace(tracer, bytes_at_start, end_ns, &trace));
 	*ret = trace;
 	trace = (struct lh_trace){0};
 	return NULL;

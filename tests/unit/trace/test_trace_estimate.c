@@ -61,8 +61,8 @@ static struct lh_site_estimate estimate_stream(const struct stream *stream, uint
 	assert_non_null(lives);
 	random_state = seed * 0x9e3779b97f4a7c15u + 1;
 	size_t count = simulate(stream, lives, ret_truth);
-	assert_success(lh_site_estimate_make(lives, count, SECOND,
-					     SECOND + (uint64_t)(stream->seconds * (double)SECOND), false, &estimate));
+	const struct lh_site_facts facts = {SECOND, SECOND + (uint64_t)(stream->seconds * (double)SECOND), 0, false};
+	assert_success(lh_site_estimate_make(lives, count, &facts, &estimate));
 	free(lives);
 	return estimate;
 }
@@ -145,7 +145,8 @@ static struct lh_site_estimate estimate_ages(const unsigned *ages, size_t count,
 	for (size_t i = 0; i < count; i++)
 		lives[i] =
 			(struct lh_life){.birth_ns = (1000 - ages[i]) * SECOND, .size_bytes = 1 << 20, .mean_bytes = 1};
-	assert_success(lh_site_estimate_make(lives, count, 900 * SECOND, 1000 * SECOND, has_unseen_deaths, &estimate));
+	const struct lh_site_facts facts = {900 * SECOND, 1000 * SECOND, 0, has_unseen_deaths};
+	assert_success(lh_site_estimate_make(lives, count, &facts, &estimate));
 	return estimate;
 }
 
@@ -171,7 +172,66 @@ static void names_nothing_when_frees_were_missed(void **state)
 	assert_int_equal(estimate_ages(ages, 4, true).verdict, LH_SITE_UNCERTAIN);
 }
 
+static void growth_must_allow_a_leak(void **state)
+{
+	static const unsigned ages[] = {90, 70, 50, 40};
+	static const struct {
+		struct lh_trace_growth growth;
+		enum lh_site_verdict verdict;
+	} cases[] = {
+		/* 1.09 blocks of 300 MiB in 70 s at least */
+		{{0, 0}, LH_SITE_REPLACES},        {{-(100 << 20), -5}, LH_SITE_REPLACES},
+		{{500 << 20, 0}, LH_SITE_LEAKING}, {{INT64_C(1) << 42, 50}, LH_SITE_BYPRODUCT},
+		{{0, 500}, LH_SITE_LEAKING},        {{INT64_MAX, 0}, LH_SITE_LEAKING},
+	};
+	(void)state;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
+		struct lh_site_estimate estimate = estimate_ages(ages, 4, false);
+		estimate.leak_low *= 300;
+		lh_site_estimate_check_growth(&estimate, 100 * SECOND, &cases[i].growth);
+		assert_int_equal(estimate.verdict, cases[i].verdict);
+	}
+}
+
+/* Survivors only of the first, or only of the last part of the time. */
+static void a_leak_goes_on_all_the_time(void **state)
+{
+	static const unsigned early[] = {95, 94, 93, 92, 91, 90}, late[] = {40, 39, 38, 37, 36, 35};
+	(void)state;
+	assert_int_equal(estimate_ages(early, 6, false).verdict, LH_SITE_STOPPED);
+	assert_int_equal(estimate_ages(late, 6, false).verdict, LH_SITE_NOT_YET);
+}
+
 /* ---------------------------------------------------------------- sites */
+
+static struct lh_error *judge_sites(struct lh_sites *sites, bool is_tainted, struct lh_trace *ret)
+{
+	const struct lh_site_facts at = {100 * SECOND, 140 * SECOND, 0, is_tainted};
+	const struct lh_trace_growth growth = {INT64_MAX, 0};
+	return lh_sites_judge(sites, &at, &growth, ret);
+}
+
+/* Blocks of one stack live for 30 s; of another with the same innermost calls none has died yet. */
+static void siblings_know_how_long_blocks_live(void **state)
+{
+	struct lh_sites sites LH_CLEANUP(lh_sites_deinit) = {0};
+	struct lh_trace trace LH_CLEANUP(lh_trace_deinit) = {0};
+	const uint64_t frees[] = {1, 2, 3, 4, 5}, sibling[] = {1, 2, 3, 4, 6}, stranger[] = {1, 2, 3, 7, 5};
+	const uint64_t *const stacks[] = {frees, sibling, stranger};
+	const struct lh_life life = {.size_bytes = 1 << 20, .mean_bytes = 1};
+	(void)state;
+	for (uint64_t id = 1; id <= 60; id++) {
+		assert_success(lh_sites_add_sample(&sites, id, &life, stacks[id % 3], 5, true));
+		lh_sites_add_birth(&sites, id, 100 * SECOND + id * SECOND / 2);
+	}
+	lh_sites_add_death(&sites, 3, 135 * SECOND, false);
+	assert_success(judge_sites(&sites, false, &trace));
+	assert_int_equal(trace.sites.count, 3);
+	assert_int_equal(trace.sites.items[0].estimate.verdict, LH_SITE_LEAKING);
+	assert_int_equal(trace.frames.items[trace.sites.items[0].first_frame + 3], 7);
+	assert_int_not_equal(trace.sites.items[1].estimate.verdict, LH_SITE_LEAKING);
+	assert_int_not_equal(trace.sites.items[2].estimate.verdict, LH_SITE_LEAKING);
+}
 
 static void records_meet_by_id(void **state)
 {
@@ -191,7 +251,7 @@ static void records_meet_by_id(void **state)
 	assert_success(lh_sites_add_sample(&sites, 5040, &life, one, 3, true));
 	lh_sites_add_birth(&sites, 1, 100 * SECOND);
 	lh_sites_add_death(&sites, 9999999, 100 * SECOND, false);
-	assert_success(lh_sites_judge(&sites, 100 * SECOND, 140 * SECOND, false, &trace));
+	assert_success(judge_sites(&sites, false, &trace));
 	assert_int_equal(trace.sites.count, 2);
 	assert_int_equal(trace.sample_count, 40);
 	assert_int_equal(trace.sites.items[0].estimate.verdict, LH_SITE_LEAKING);
@@ -213,7 +273,7 @@ static void leaking_stacks_have_their_callers_in_common(void **state)
 		assert_success(lh_sites_add_sample(&sites, id, &life, id % 2 ? one : other, id % 2 ? 4 : 5, true));
 		lh_sites_add_birth(&sites, id, (id + 99) * SECOND);
 	}
-	assert_success(lh_sites_judge(&sites, 100 * SECOND, 140 * SECOND, false, &trace));
+	assert_success(judge_sites(&sites, false, &trace));
 	assert_int_equal(lh_trace_common_frames(&trace, &common), 2);
 	assert_int_equal(common[0], 30);
 }
@@ -229,7 +289,7 @@ static void lost_deaths_taint_all(void **state)
 		assert_success(lh_sites_add_sample(&sites, id, &life, frames, 1, true));
 		lh_sites_add_birth(&sites, id, (id + 99) * SECOND);
 	}
-	assert_success(lh_sites_judge(&sites, 100 * SECOND, 140 * SECOND, true, &trace));
+	assert_success(judge_sites(&sites, true, &trace));
 	assert_int_equal(trace.sites.items[0].estimate.verdict, LH_SITE_UNCERTAIN);
 }
 
@@ -243,6 +303,9 @@ int main(void)
 		cmocka_unit_test(a_table_that_was_filled_is_no_leak),
 		cmocka_unit_test(needs_four_survivors),
 		cmocka_unit_test(names_nothing_when_frees_were_missed),
+		cmocka_unit_test(growth_must_allow_a_leak),
+		cmocka_unit_test(a_leak_goes_on_all_the_time),
+		cmocka_unit_test(siblings_know_how_long_blocks_live),
 		cmocka_unit_test(records_meet_by_id),
 		cmocka_unit_test(leaking_stacks_have_their_callers_in_common),
 		cmocka_unit_test(lost_deaths_taint_all),
