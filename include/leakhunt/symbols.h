@@ -86,7 +86,11 @@ struct lh_python_type {
 	bool has_gc_head;     /* 16 bytes of the collector before an instance */
 	bool is_metaclass;    /* its instances are types */
 	bool is_int;          /* int, or a class below it */
-	bool is_str;
+	bool is_str;          /* these, too */
+	bool is_list;
+	bool is_dict;
+	bool is_set; /* set or frozenset itself */
+	bool is_bytearray;
 };
 bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh_python_type *ret);
 

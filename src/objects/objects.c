@@ -9,7 +9,7 @@
 #include "family.h"
 #include "leakhunt/heap.h"
 #include "leakhunt/sweep.h"
-#include "python_object.h"
+#include "python_storage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,6 +312,19 @@ static bool fits_its_block(struct object_search *search, uint64_t addr, uint64_t
 	return pool->used_count && offset <= BYTES_BEFORE_MAX && offset + bytes <= pool->block_bytes;
 }
 
+/* As malloc rounds it: pymalloc's blocks are multiples of 16. */
+static void add_storage(struct object_search *search, struct object_type *type, const struct lh_python_view *view)
+{
+	struct lh_python_storage storages[LH_PYTHON_STORAGES_MAX];
+	size_t count = lh_python_find_storage(view, &type->python, storages);
+	for (size_t i = 0; i < count; i++) {
+		if (is_freed(search, storages[i].addr))
+			continue;
+		type->tally.bytes += lh_align_up(storages[i].bytes, 16);
+		tell_found(search, "Python", type->target.name, storages[i].what, storages[i].addr);
+	}
+}
+
 static void count_python(struct object_search *search, struct object_type *type, const struct lh_hit *hit)
 {
 	struct lh_python_view view = python_view(search, hit);
@@ -322,6 +335,7 @@ static void count_python(struct object_search *search, struct object_type *type,
 		return;
 	add_object(&type->tally, hit->addr - 8, bytes);
 	tell_found(search, "Python", type->target.name, "", hit->addr - 8);
+	add_storage(search, type, &view);
 }
 
 /* The bytes of a chunk are those of the first object in it; the others lie in an array or in another object. */

@@ -18,7 +18,9 @@ enum {
 	TP_FLAGS = 168,
 	FLAG_HAVE_GC_BIT = 14,
 	FLAG_LONG_SUBCLASS_BIT = 24,
+	FLAG_LIST_SUBCLASS_BIT = 25,
 	FLAG_UNICODE_SUBCLASS_BIT = 28,
+	FLAG_DICT_SUBCLASS_BIT = 29,
 	FLAG_TYPE_SUBCLASS_BIT = 31,
 	TYPE_NAME_MAX = 200,
 	BASICSIZE_MIN = 16,
@@ -100,6 +102,10 @@ bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh
 		.is_metaclass = flags >> FLAG_TYPE_SUBCLASS_BIT & 1,
 		.is_int = flags >> FLAG_LONG_SUBCLASS_BIT & 1,
 		.is_str = flags >> FLAG_UNICODE_SUBCLASS_BIT & 1,
+		.is_list = flags >> FLAG_LIST_SUBCLASS_BIT & 1,
+		.is_dict = flags >> FLAG_DICT_SUBCLASS_BIT & 1,
+		.is_set = strcmp(name, "set") == 0 || strcmp(name, "frozenset") == 0,
+		.is_bytearray = strcmp(name, "bytearray") == 0,
 	};
 	return true;
 }

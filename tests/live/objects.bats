@@ -235,6 +235,7 @@ assert_python_objects() {
 # Prints what sys.getsizeof says of what it then makes, a line for each type, when told by a line.
 SIZES_PY='
 import sys
+items = ["item %d" % i for i in range(400)]
 print("ready", flush=True)
 input()
 kept = {
@@ -242,9 +243,17 @@ kept = {
     "str": [(text % i) * 40 for i in range(2000) for text in ("plain %d ", "\u00e9t\u00e9 %d ", "\u4e2d %d ")],
     "bytes": [b"x" * i for i in range(2, 2000)],
     "tuple": [tuple(range(i % 30 + 2)) for i in range(3000)],
+    "list": [items[:i % 90] for i in range(3000)] + [items[:i] for i in range(400)],
+    "dict": [dict.fromkeys(items[:i % 90]) for i in range(3000)] + [dict.fromkeys([0] + items[:i]) for i in range(400)],
+    "set": [set(items[:i % 90]) for i in range(2000)],
+    "bytearray": [bytearray(i) for i in range(2000)],
 }
-print(*(name + " " + str(sum((sys.getsizeof(o) + 15) // 16 * 16 for o in objects))
-        for name, objects in kept.items()), sep="\n", flush=True)
+def taken(o):
+    head = sys.getsizeof(o if isinstance(o, (int, str, bytes, tuple)) else type(o)())
+    return (head + 15) // 16 * 16 + (sys.getsizeof(o) - head + 15) // 16 * 16
+
+print(*(name + " " + str(sum(map(taken, objects)))
+        for name, objects in {**kept, "list": kept["list"] + list(kept.values())}.items()), sep="\n", flush=True)
 input()'
 
 # object_bytes NAME SUMMARY
@@ -254,7 +263,7 @@ object_bytes() {
 
 # Of each CPython that is here, 3.8 to 3.13; what it has of its own was there before.
 # bats test_tags=long
-@test "Python: bytes of int, str, bytes and tuple are those of sys.getsizeof" {
+@test "Python: bytes of objects and of their storage are those of sys.getsizeof" {
 	local python pid before name bytes grown
 	for python in /usr/bin/python3 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.{8,9,10,11,12,13}.*/bin/python3; do
 		[ -x "$python" ] || continue
@@ -264,9 +273,9 @@ object_bytes() {
 		before=$("$LEAKHUNT" strings --json --top 100000 -n 100 "$pid")
 		echo >&"${COPROC[1]}"
 		local -A expected=()
-		while [ "${#expected[@]}" -lt 4 ] && read -r name bytes; do expected[$name]=$bytes; done <&"${COPROC[0]}"
+		while [ "${#expected[@]}" -lt 8 ] && read -r name bytes; do expected[$name]=$bytes; done <&"${COPROC[0]}"
 		summarize "$pid"
-		for name in int str bytes tuple; do
+		for name in int str bytes tuple list dict set bytearray; do
 			grown=$(($(object_bytes "$name" "$SUMMARY") - $(object_bytes "$name" "$before")))
 			echo "$python $name: ${expected[$name]} made, $grown more"
 			assert_between $((expected[$name] * 99 / 100)) "$grown" $((expected[$name] * 101 / 100))
