@@ -15,7 +15,42 @@ struct page_layout {
 	bool names_itself; /* in its second word */
 };
 
-bool lh_v8_page_parse(uint64_t addr, const uint64_t *words, struct lh_v8_page *ret)
+static bool is_page(const struct lh_v8_page *page)
+{
+	uint64_t end;
+	return page->bytes && page->bytes % LH_PAGE_BYTES == 0 && lh_add_u64(page->addr, page->bytes, &end) &&
+	       page->heap % 8 == 0 && (!page->heap || page->heap > LH_V8_PAGE_ALIGNMENT) && page->area % 8 == 0 &&
+	       page->area > page->addr && page->area - page->addr < 4 * LH_PAGE_BYTES && page->area < page->area_end &&
+	       page->area_end <= end;
+}
+
+/*
+ * {page allocator, begin and size of what was reserved, allocated bytes, wasted ones, how far it was filled, size, end
+ * of the area, heap, area}. Of pages that isolates share nothing is reserved.
+ */
+static bool parse_metadata(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words,
+			   struct lh_v8_page *ret)
+{
+	enum { RESERVED = 1, MARK = 5, BYTES, AREA_END, HEAP, AREA, METADATA_WORDS };
+	uint64_t metadata[METADATA_WORDS];
+	/* The first object begins behind the header, in pages of code two words later. */
+	if (words[0] >> 32 || words[1] % 8 || words[1] < LH_PAGE_BYTES || words[1] - addr < LH_V8_PAGE_ALIGNMENT ||
+	    !(lh_v8_is_pointer(words[2]) || lh_v8_is_pointer(words[4])) ||
+	    !lh_heap_read_words(memory, words[1], metadata, METADATA_WORDS))
+		return false;
+	*ret = (struct lh_v8_page){
+		.addr = addr,
+		.bytes = metadata[BYTES],
+		.flags = words[0],
+		.heap = metadata[HEAP],
+		.area = metadata[AREA],
+		.area_end = metadata[AREA_END],
+		.mark = metadata[MARK],
+	};
+	return is_page(ret) && ret->mark && ret->mark <= ret->bytes && metadata[RESERVED] == (ret->heap ? addr : 0);
+}
+
+bool lh_v8_page_parse(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words, struct lh_v8_page *ret)
 {
 	static const struct page_layout layouts[] = {
 		{0, 1, 3, false}, /* V8 9 to 11 */
@@ -24,25 +59,23 @@ bool lh_v8_page_parse(uint64_t addr, const uint64_t *words, struct lh_v8_page *r
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(layouts); i++) {
 		const struct page_layout *layout = &layouts[i];
-		uint64_t end;
-		*ret = (struct lh_v8_page){addr,
-					   words[layout->size],
-					   words[layout->flags],
-					   words[layout->area - 1],
-					   words[layout->area],
-					   words[layout->area + 1]};
-		if (ret->bytes && ret->bytes % LH_PAGE_BYTES == 0 && lh_add_u64(addr, ret->bytes, &end) &&
-		    ret->heap % 8 == 0 && (!ret->heap || ret->heap > LH_V8_PAGE_ALIGNMENT) && ret->area % 8 == 0 &&
-		    ret->area > addr && ret->area - addr < 4 * LH_PAGE_BYTES && ret->area < ret->area_end &&
-		    ret->area_end <= end && (!layout->names_itself || words[1] == addr))
+		*ret = (struct lh_v8_page){
+			.addr = addr,
+			.bytes = words[layout->size],
+			.flags = words[layout->flags],
+			.heap = words[layout->area - 1],
+			.area = words[layout->area],
+			.area_end = words[layout->area + 1],
+		};
+		if (is_page(ret) && (!layout->names_itself || words[1] == addr))
 			return true;
 	}
-	return false;
+	return parse_metadata(memory, addr, words, ret);
 }
 
 static bool is_page_header(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct lh_v8_page *ret)
 {
-	return peek->is_read && lh_v8_page_parse(peek->addr, peek->words, ret) &&
+	return peek->is_read && lh_v8_page_parse(memory, peek->addr, peek->words, ret) &&
 	       lh_heap_is_private(memory, peek->addr, ret->bytes);
 }
 

@@ -2,9 +2,10 @@
  * v8: what finding and walking V8's heap share. Private to heap.
  *
  * A page or a large object begins at a multiple of 256 KiB with a header of words, in one of three orders
- * (src/heap/memory-chunk.h and basic-memory-chunk.h of V8 8 to 12). An object begins with a tagged pointer to its map,
- * and a map with one to the map of maps, whose own map is itself (src/objects/map.h). Numbers of instance types differ
- * from version to version: the program exports them for debuggers as v8dbg_*.
+ * (src/heap/memory-chunk.h and basic-memory-chunk.h of V8 8 to 12), or from V8 13 on with {flags, pointer to its
+ * metadata}, which malloc has (src/heap/memory-chunk.h, memory-chunk-metadata.h). An object begins with a tagged
+ * pointer to its map, and a map with one to the map of maps, whose own map is itself (src/objects/map.h). Numbers of
+ * instance types differ from version to version: the program exports them for debuggers as v8dbg_*.
  */
 #ifndef LEAKHUNT_HEAP_V8_H
 #define LEAKHUNT_HEAP_V8_H
@@ -22,9 +23,11 @@ struct lh_v8_page {
 	uint64_t flags;
 	uint64_t heap; /* 0: read-only, shared by isolates */
 	uint64_t area, area_end;
+	uint64_t mark; /* how far it was filled, from its beginning on; 0: its header says */
 };
-/* From the first 6 words of a page; false when they do not agree. */
-bool lh_v8_page_parse(uint64_t addr, const uint64_t *words, struct lh_v8_page *ret);
+/* From the first 6 words of a page, and from its metadata; false when they do not agree. */
+bool lh_v8_page_parse(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words,
+		      struct lh_v8_page *ret);
 
 /* Flags of all versions: pages of the young generation that objects were moved from, or live on. */
 enum { LH_V8_FROM_PAGE = 8, LH_V8_TO_PAGE = 16 };

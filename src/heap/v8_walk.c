@@ -193,13 +193,13 @@ static uint64_t find_filled_end(struct v8_walk *walk, const struct v8_isolate *i
 	const struct lh_range *lab = find_lab(isolate, page->area, page->area_end);
 	if (lab)
 		return lab->start;
-	if (!lh_v8_read_words(&walk->heap, page->addr, words, LH_V8_HEADER_WORDS))
+	uint64_t mark = page->mark;
+	if (!mark && !lh_v8_read_words(&walk->heap, page->addr, words, LH_V8_HEADER_WORDS))
 		return page->area;
 	/* Behind the area's end: allocated bytes, wasted ones, and how far it was filled. */
-	size_t area = 0;
-	while (area + 4 < LH_V8_HEADER_WORDS && words[area] != page->area)
-		area++;
-	uint64_t mark = area + 4 < LH_V8_HEADER_WORDS ? words[area + 4] : page->bytes;
+	for (size_t area = 0; !mark && area + 4 < LH_V8_HEADER_WORDS; area++)
+		mark = words[area] == page->area ? words[area + 4] : 0;
+	mark = mark ? mark : page->bytes;
 	bool is_mark = mark % 8 == 0 && mark <= page->bytes && page->addr + mark >= page->area;
 	return is_mark ? lh_min_u64(page->addr + mark, page->area_end) : page->area_end;
 }
@@ -297,7 +297,7 @@ static struct lh_error *walk_v8_range(struct v8_walk *walk, struct lh_range rang
 		struct lh_v8_page page;
 		struct v8_isolate *isolate = NULL;
 		if (lh_v8_read_words(&walk->heap, addr, words, LH_ARRAY_COUNT(words)) &&
-		    lh_v8_page_parse(addr, words, &page))
+		    lh_v8_page_parse(walk->heap.tour->memory, addr, words, &page))
 			LH_TRY(find_isolate(walk, page.heap, &isolate));
 		if (!isolate) {
 			addr += LH_V8_PAGE_ALIGNMENT;
