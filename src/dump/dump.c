@@ -12,11 +12,16 @@
 #include "limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TURN_PATIENCE_NS (60 * LH_NS_PER_S)
 
 /* ---------------------------------------------------------------- before the target is touched */
 
@@ -203,11 +208,42 @@ static struct lh_error *commit_files(struct dump_job *job)
 	return job->index ? lh_outfile_commit_both(job->file, job->index) : lh_outfile_commit(job->file);
 }
 
+/*
+ * A mapping has one userfaultfd and a thread one tracer: a second leakhunt would have to copy all in the pause. The
+ * lock on /proc/PID ends with its holder. Anybody may hold it, so the wait for it has a bound.
+ */
+static struct lh_error *take_turn(struct dump_job *job)
+{
+	static const struct timespec nap = {.tv_nsec = 5 * (long)LH_NS_PER_MS};
+	uint64_t deadline_ns = lh_clock_monotonic_ns() + TURN_PATIENCE_NS;
+	if (job->options->mode == LH_DUMP_LIVE)
+		return NULL;
+	LH_TRY(lh_process_open_file(job->process, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &job->turn_fd));
+	for (bool is_told = false; flock(job->turn_fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; is_told = true) {
+		if (!is_told)
+			lh_job_notify(job, "another leakhunt copies process %d: waiting for it to finish",
+				      (int)lh_process_pid(job->process));
+		if (lh_clock_monotonic_ns() > deadline_ns)
+			return NULL;
+		LH_TRY(lh_patience_check());
+		nanosleep(&nap, NULL);
+	}
+	return NULL;
+}
+
+static void end_turn(struct dump_job *job)
+{
+	lh_cleanup_close(&job->turn_fd);
+	job->turn_fd = -1;
+}
+
 static struct lh_error *run_job(struct dump_job *job)
 {
+	LH_TRY(take_turn(job));
 	LH_TRY(prepare_dump(job));
 	reap_leftovers(job);
 	LH_TRY(copy_memory(job));
+	end_turn(job);
 	lh_thread_states_complete(&job->tasks, job->facts.parent, job->facts.group, job->facts.session, &job->threads);
 	LH_TRY(write_headers(job));
 	lh_fault_point("dump-written");
@@ -225,6 +261,7 @@ struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_
 		.mode = options->mode,
 		.started_ns = lh_clock_monotonic_ns(),
 		.spool_fd = -1,
+		.turn_fd = -1,
 		.log.fd = -1,
 	};
 	lh_patience_heed(options->is_interrupted);

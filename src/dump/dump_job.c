@@ -22,6 +22,7 @@ void lh_job_deinit(struct dump_job *job)
 {
 	lh_outfile_destroy(job->file);
 	lh_cleanup_close(&job->spool_fd);
+	lh_cleanup_close(&job->turn_fd);
 	lh_outfile_destroy(job->index);
 	lh_process_facts_deinit(&job->facts);
 	lh_task_list_deinit(&job->tasks);

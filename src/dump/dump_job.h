@@ -17,6 +17,7 @@ struct dump_job {
 	uint64_t started_ns;
 	struct lh_outfile *file;
 	struct lh_outfile *index; /* raw format only */
+	int turn_fd;              /* /proc/PID, locked: no other leakhunt copies it meanwhile; else -1 */
 	int spool_fd;             /* compressed: a file without a name beside `file`, which is written first; else -1 */
 	struct lh_process_facts facts;
 	struct lh_freezer freezer;

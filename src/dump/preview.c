@@ -177,8 +177,12 @@ static struct lh_error *fill_preview(struct dump_job *job, struct lh_preview *pr
 struct lh_error *lh_dump_preview(const struct lh_process *process, const struct lh_dump_options *options,
 				 struct lh_preview *ret)
 {
-	struct dump_job job = {
-		.process = process, .options = options, .mode = options->mode, .spool_fd = -1, .log.fd = -1};
+	struct dump_job job = {.process = process,
+			       .options = options,
+			       .mode = options->mode,
+			       .spool_fd = -1,
+			       .turn_fd = -1,
+			       .log.fd = -1};
 	struct lh_preview preview = {0};
 	struct lh_error *error = fill_preview(&job, &preview);
 	if (error)

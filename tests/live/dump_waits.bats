@@ -161,3 +161,34 @@ ends_at() {
 	done
 	[ "$reached" -ge 20 ]
 }
+
+# start_waiting: a dump that waits for the lock, its pid in dumping.
+start_waiting() {
+	env --default-signal=INT "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --force --json -o cut.core >receipt 2>err &
+	dumping=$!
+	wait_until 300 grep -q 'another leakhunt copies process' err
+}
+
+@test "a second leakhunt waits for the first, and takes nothing from it" {
+	start_sample steady
+	exec {turn}<"/proc/$SAMPLE_PID"
+	flock -x "$turn"
+	start_waiting
+	[ ! -e cut.core ]
+	assert_not_stopped "$SAMPLE_PID"
+	kill -INT "$dumping"
+	status=0
+	wait "$dumping" || status=$?
+	[ "$status" -eq 2 ]
+	grep -q interrupted err
+	start_waiting
+	flock -u "$turn"
+	wait "$dumping"
+	jq -e '.complete and .mode == "snapshot"' receipt
+	# Mode live stops nobody, and waits for nobody.
+	flock -x "$turn"
+	timeout 20 "$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode live --force -o cut.core
+	exec {turn}<&-
+	assert_sample_unharmed
+	assert_left_alone "$SAMPLE_PID"
+}
