@@ -94,6 +94,14 @@ static bool is_mended_by_a_look(const char *at, size_t length, const char **last
 	return true;
 }
 
+static struct lh_error *writing_error(int number, const char *what)
+{
+	struct lh_error *error = lh_error_from_errno(number, "cannot write %s", what);
+	return number == EFBIG ? lh_error_hint(error, "lift the limit on a file's size (ulimit -f unlimited), or write "
+						      "to a file system that takes larger ones")
+			       : error;
+}
+
 struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, size_t length)
 {
 	const char *at = bytes, *last_looked_at = NULL;
@@ -103,7 +111,7 @@ struct lh_error *lh_fd_write_all(int fd, const char *what, const void *bytes, si
 		    (errno == EINTR || (errno == EFAULT && is_mended_by_a_look(at, length, &last_looked_at))))
 			continue;
 		if (count < 0)
-			return lh_error_from_errno(errno, "cannot write %s", what);
+			return writing_error(errno, what);
 		at += count;
 		length -= (size_t)count;
 	}
@@ -129,7 +137,7 @@ static int pwrite_all(int fd, const char *bytes, size_t length, uint64_t offset)
 struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, size_t length, uint64_t offset)
 {
 	int number = pwrite_all(fd, bytes, length, offset);
-	return number ? lh_error_from_errno(number, "cannot write %s", what) : NULL;
+	return number ? writing_error(number, what) : NULL;
 }
 
 int lh_fd_open_direct(int fd)
@@ -144,5 +152,5 @@ struct lh_error *lh_fd_pwrite_direct(int fd, const char *what, const void *bytes
 {
 	int number = pwrite_all(fd, bytes, length, offset);
 	*ret_is_refused = number == EINVAL;
-	return number && number != EINVAL ? lh_error_from_errno(number, "cannot write %s", what) : NULL;
+	return number && number != EINVAL ? writing_error(number, what) : NULL;
 }

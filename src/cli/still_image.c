@@ -1,5 +1,5 @@
 /*
- * still_image: dumps a process into a folder of its own, opens the dump, and removes both names. Input: an operand.
+ * still_image: dumps a process into the temporary folder, opens the dump, and removes its name. Input: an operand.
  * Output: an image. Whatever happens, nothing stays on disk.
  */
 #include "still_image.h"
@@ -10,41 +10,31 @@
 #include "leakhunt/heap.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define MAX_PAUSE_NS (10 * LH_NS_PER_MS)
+#define OTHER_FOLDER "name a folder with room for its heap: TMPDIR=/path leakhunt ..."
 
-struct hidden_file {
-	char folder[PATH_MAX];
-	char path[PATH_MAX + 16];
-};
-
-static struct lh_error *make_hidden_file(struct hidden_file *ret)
+/* A name that nobody else has: the copy bears it for an instant, between its end and its being opened. */
+static struct lh_error *choose_name(char *ret, size_t ret_bytes)
 {
-	snprintf(ret->folder, sizeof(ret->folder), "%s/leakhunt-XXXXXX", lh_settings()->temporary_folder);
-	if (!mkdtemp(ret->folder)) {
-		int saved_errno = errno;
-		ret->folder[0] = '\0';
-		return lh_error_hint(
-			lh_error_from_errno(saved_errno, "cannot make a folder for the copy of the process"),
-			"name a folder with room for its heap: TMPDIR=/path leakhunt ...");
-	}
-	snprintf(ret->path, sizeof(ret->path), "%s/copy.bin", ret->folder);
+	const char *folder = lh_settings()->temporary_folder;
+	uint64_t number;
+	if (access(folder, W_OK | X_OK) < 0)
+		return lh_error_hint(lh_error_from_errno(errno, "cannot write the copy of the process to %s", folder),
+				     OTHER_FOLDER);
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return lh_error_from_errno(errno, "no random numbers");
+	snprintf(ret, ret_bytes, "%s/leakhunt-%016" PRIx64, folder, number);
 	return NULL;
-}
-
-static void remove_hidden_file(struct hidden_file *file)
-{
-	if (!file->folder[0])
-		return;
-	unlink(file->path);
-	rmdir(file->folder);
 }
 
 static bool show_copying(void *context, uint64_t done_bytes, uint64_t total_bytes)
@@ -104,11 +94,16 @@ static struct lh_error *copy_process(const struct lh_process *process, enum lh_d
 static struct lh_error *open_copy(const struct lh_process *process, enum lh_dump_mode mode, struct lh_image **ret,
 				  struct lh_receipt *ret_receipt)
 {
-	struct hidden_file file LH_CLEANUP(remove_hidden_file) = {0};
-	LH_TRY(make_hidden_file(&file));
-	LH_TRY(copy_process(process, mode, file.path, ret_receipt));
+	char path[PATH_MAX];
+	LH_TRY(choose_name(path, sizeof(path)));
+	struct lh_error *error = copy_process(process, mode, path, ret_receipt);
+	if (error && lh_error_code(error) == LH_ERROR_NO_SPACE)
+		return lh_error_hint(error, OTHER_FOLDER);
+	LH_TRY(error);
 	ret_receipt->path = "";
-	return lh_image_open_file(file.path, NULL, ret);
+	error = lh_image_open_file(path, NULL, ret);
+	unlink(path);
+	return error;
 }
 
 /* Afterwards only files of modules are opened. */

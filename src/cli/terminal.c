@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,30 @@ static bool is_due(struct lh_progress_line *line)
 	return true;
 }
 
+/* At most as wide as the terminal: a longer line would stay there, line upon line. */
+static void draw_line(const char *format, va_list list)
+{
+	char text[512];
+	struct winsize size = {0};
+	int length = vsnprintf(text, sizeof(text), format, list);
+	if (length < 0)
+		return;
+	int room = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : INT_MAX;
+	int shown = (int)lh_min_u64(lh_min_u64((uint64_t)length, sizeof(text) - 1), (uint64_t)room);
+	while (shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80) /* not within a character */
+		shown--;
+	fprintf(stderr, "\r%.*s\033[K", shown, text);
+	fflush(stderr);
+}
+
+static __attribute__((format(printf, 1, 2))) void draw_text(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	draw_line(format, list);
+	va_end(list);
+}
+
 void lh_progress_bytes(struct lh_progress_line *line, const char *what, uint64_t done, uint64_t total)
 {
 	if (!is_due(line) || !total)
@@ -89,10 +114,9 @@ void lh_progress_bytes(struct lh_progress_line *line, const char *what, uint64_t
 	double rate = seconds > 0 ? (double)done / seconds : 0;
 	double left_s = rate > 0 && done < total ? (double)(total - done) / rate : 0;
 	char done_text[LH_FORMAT_MAX], total_text[LH_FORMAT_MAX], rate_text[LH_FORMAT_MAX], left_text[LH_FORMAT_MAX];
-	fprintf(stderr, "\r%s %3.0f%%  %s of %s, %s/s, %s left\033[K", what, 100.0 * (double)done / (double)total,
-		lh_format_bytes(done, done_text), lh_format_bytes(total, total_text),
-		lh_format_bytes((uint64_t)rate, rate_text), lh_format_duration((uint64_t)(left_s * 1e9), left_text));
-	fflush(stderr);
+	draw_text("%s %3.0f%%  %s of %s, %s/s, %s left", what, 100.0 * (double)done / (double)total,
+		  lh_format_bytes(done, done_text), lh_format_bytes(total, total_text),
+		  lh_format_bytes((uint64_t)rate, rate_text), lh_format_duration((uint64_t)(left_s * 1e9), left_text));
 }
 
 void lh_progress_text(struct lh_progress_line *line, const char *format, ...)
@@ -101,10 +125,7 @@ void lh_progress_text(struct lh_progress_line *line, const char *format, ...)
 		return;
 	va_list list;
 	va_start(list, format);
-	fputc('\r', stderr);
-	vfprintf(stderr, format, list);
-	fputs("\033[K", stderr);
-	fflush(stderr);
+	draw_line(format, list);
 	va_end(list);
 }
 
