@@ -98,7 +98,7 @@ static void draw_line(const char *format, va_list list)
 	fflush(stderr);
 }
 
-static __attribute__((format(printf, 1, 2))) void draw_text(const char *format, ...)
+static LH_PRINTF(1, 2) void draw_text(const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
