@@ -13,6 +13,7 @@ struct lh_task {
 	char name[16];          /* comm, raw bytes, NUL-terminated */
 	uint64_t stack_pointer; /* from /proc/PID/task/TID/syscall; 0 when running or not allowed */
 	int64_t system_call; /* the number of the call that it sleeps in, from the same file; -1: none, or not known */
+	uint64_t arguments[6]; /* of that call */
 };
 
 /* Zero-initialized is empty. */

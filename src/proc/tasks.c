@@ -63,6 +63,8 @@ static enum stack_answer read_stack_pointer(const struct lh_process *process, st
 		return STACK_REFUSED;
 	task->stack_pointer = strtoull(words[count - 2], NULL, 16);
 	task->system_call = strtoll(words[0], NULL, 10);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(task->arguments) && i + 3 < count; i++)
+		task->arguments[i] = strtoull(words[i + 1], NULL, 16);
 	return STACK_KNOWN;
 }
 

@@ -34,6 +34,12 @@ static bool is_epoll_wait(uint64_t number)
 	return number == SYS_epoll_wait || number == SYS_epoll_pwait || number == SYS_epoll_pwait2;
 }
 
+/* `limit` is the fourth argument: milliseconds, below 0 for ever, or where a timespec lies. */
+static bool has_limit(uint64_t number, uint64_t limit)
+{
+	return number == SYS_epoll_pwait2 ? limit != 0 : (int32_t)limit > 0;
+}
+
 /* ---------------------------------------------------------------- before the stop */
 
 /* Of /proc/PID/task/TID/sched. */
@@ -162,7 +168,8 @@ void lh_timed_waits_read(const struct lh_process *process, const struct lh_task_
 		return;
 	for (size_t i = 0; i < tasks->tasks.count && ret->items.count < WAITS_MAX; i++) {
 		const struct lh_task *task = &tasks->tasks.items[i];
-		if (task->system_call >= 0 && is_epoll_wait((uint64_t)task->system_call))
+		uint64_t number = (uint64_t)task->system_call;
+		if (is_epoll_wait(number) && has_limit(number, task->arguments[3]))
 			read_wait(process, task->tid, &clocks, ret);
 	}
 	(void)sched_setaffinity(0, sizeof(allowed), &allowed);
@@ -171,7 +178,7 @@ void lh_timed_waits_read(const struct lh_process *process, const struct lh_task_
 
 void lh_timed_waits_read_one(const struct lh_process *process, pid_t tid, struct lh_timed_waits *ret)
 {
-	struct lh_task task = {.tid = tid, .system_call = SYS_epoll_wait};
+	struct lh_task task = {.tid = tid, .system_call = SYS_epoll_wait, .arguments = {[3] = 1}};
 	struct lh_task_list tasks = {.tasks = {.items = &task, .count = 1}};
 	lh_timed_waits_read(process, &tasks, ret);
 }
@@ -189,8 +196,10 @@ void lh_timed_waits_deinit(struct lh_timed_waits *waits)
 static uint64_t limit_ns(const struct lh_process *process, const struct user_regs_struct *registers)
 {
 	struct timespec limit;
+	if (!has_limit(registers->orig_rax, registers->r10))
+		return UINT64_MAX;
 	if (registers->orig_rax != SYS_epoll_pwait2)
-		return (int32_t)registers->r10 < 0 ? UINT64_MAX : (registers->r10 & INT32_MAX) * LH_NS_PER_MS;
+		return (registers->r10 & INT32_MAX) * LH_NS_PER_MS;
 	if (lh_process_read(process, registers->r10, &limit, sizeof(limit)) != sizeof(limit))
 		return UINT64_MAX;
 	if (limit.tv_sec < 0 || limit.tv_sec > INT32_MAX)

@@ -194,6 +194,20 @@ static void assert_is_stack_of(const struct lh_region_list *list, const struct t
 	pthread_attr_destroy(&attributes);
 }
 
+/* Waits until it sleeps in read(2). */
+static struct lh_task await_read(const struct lh_process *process, pid_t tid)
+{
+	for (;;) {
+		struct lh_task_list tasks LH_CLEANUP(lh_task_list_deinit) = {0};
+		assert_success(lh_tasks_read(process, &tasks));
+		for (size_t i = 0; i < tasks.tasks.count; i++) {
+			const struct lh_task *task = &tasks.tasks.items[i];
+			if (task->tid == tid && task->system_call == SYS_read)
+				return *task;
+		}
+	}
+}
+
 static void test_thread_stacks(void **state)
 {
 	(void)state;
@@ -209,6 +223,9 @@ static void test_thread_stacks(void **state)
 	assert_success(lh_tasks_read(process, &tasks));
 	assert_int_equal(tasks.tasks.count, 3);
 	lh_task_list_deinit(&tasks);
+	struct lh_task asleep = await_read(process, sleeper.tid);
+	assert_int_equal(asleep.arguments[0], ends[0]);
+	assert_int_equal(asleep.arguments[2], 1);
 	assert_success(lh_regions_read(process, LH_REGIONS_SMAPS, &list));
 	assert_is_stack_of(&list, &sleeper);
 	assert_is_stack_of(&list, &spinner);
