@@ -47,7 +47,8 @@ library_sample  := $(shell pkg-config --exists $(sample_packages) 2>/dev/null &&
 samp_src := $(sort $(filter-out samples/cxx_main.c samples/library_objects.c,$(wildcard samples/*.c)))
 bench_src := $(sort $(wildcard tests/bench/*.c))
 
-lib_obj  := $(lib_src:%.c=$(build)/%.o) $(build)/generated/report_assets.o
+source_obj := $(lib_src:%.c=$(build)/%.o)
+lib_obj  := $(source_obj) $(build)/generated/report_assets.o $(build)/generated/stored_patterns.o
 cli_obj  := $(cli_src:%.c=$(build)/%.o)
 # tests/unit/MODULE/test_x.c becomes unit/test_x: names of files are unique.
 units    := $(addprefix $(build)/unit/,$(basename $(notdir $(unit_src))))
@@ -106,6 +107,20 @@ $(build)/generated/report_assets.c: scripts/embed-report.sh src/report/report.cs
 $(build)/generated/report_assets.o: $(build)/generated/report_assets.c $(build)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(all_cflags) -Isrc/report -MMD -MP -c -o $@ $<
+
+# What compiling the recognizers' patterns gives. Only the objects that hold patterns are a reason to make it again.
+pattern_obj := $(filter $(build)/src/scan/recognize%,$(source_obj))
+$(build)/store_patterns: scripts/store_patterns.c $(pattern_obj) | $(source_obj) $(build)/generated/report_assets.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(source_obj) $(build)/generated/report_assets.o $(libs)
+
+$(build)/generated/stored_patterns.c: $(build)/store_patterns
+	$(call say,STORE,$@)
+	$(Q)mkdir -p $(@D) && $< >$@.new && mv $@.new $@
+
+$(build)/generated/stored_patterns.o: $(build)/generated/stored_patterns.c $(build)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
 # Objects are made anew when the flags change.
 $(build)/flags: FORCE

@@ -101,7 +101,7 @@ lint_clang_tidy() {
 	library_flags=$(pkg-config --cflags glib-2.0 gio-2.0 libxml-2.0 2>/dev/null)
 	export library_flags
 	# shellcheck disable=SC2016 # the inner shell expands
-	for pattern in 'src/*.c' 'samples/*.c' 'tests/*.c'; do
+	for pattern in 'src/*.c' 'scripts/*.c' 'samples/*.c' 'tests/*.c'; do
 		sources "$pattern" |
 			xargs -P "$(nproc)" -n 5 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
 	done
@@ -113,7 +113,7 @@ lint_cppcheck() {
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Iinclude -Isrc -j "$(nproc)" \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
-		--suppress=returnDanglingLifetime src samples 2>&1 || status=1
+		--suppress=returnDanglingLifetime src scripts samples 2>&1 || status=1
 }
 
 lint_shellcheck() {

@@ -1,92 +1,42 @@
 /*
- * recognize_patterns: compiles the patterns of the table's rows with vectorscan. They are of fixed length,
- * so that a hit's end says where it begins.
+ * recognize_patterns: the patterns of a search, as they were compiled when leakhunt was built; where these do not suit
+ * the vectorscan or the processor at hand, they are compiled anew.
  */
 #include "recognize_patterns.h"
-#include "recognizer.h"
-#include "scan/recognizers/secret_forms.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
-static struct lh_error *compile_error(hs_compile_error_t *error)
+/*
+ * vectorscan checks what was stored: its own version, the processor, a checksum. What suits any x86_64 is not slower
+ * than what is made for AVX2 or AVX-512 (measured with 5.4.9: the same bytes but for the processor's name).
+ */
+static bool load_database(const struct lh_stored_patterns *stored, hs_database_t **ret)
 {
-	struct lh_error *ret =
-		lh_error_create(LH_ERROR_SYSTEM, "patterns of recognizers do not compile: %s", error->message);
-	hs_free_compile_error(error);
-	return ret;
+	if (!stored->database)
+		return true;
+	return hs_valid_platform() == HS_SUCCESS &&
+	       hs_deserialize_database((const char *)stored->database, stored->database_bytes, ret) == HS_SUCCESS;
 }
 
-/* Patterns are of fixed length: the anchor is then the end of the hit minus that length. */
-static struct lh_error *pattern_length(const char *expression, size_t *ret)
+static bool load_patterns(const struct lh_stored_patterns *stored, struct lh_pattern_set_compiled *set)
 {
-	hs_expr_info_t *info = NULL;
-	hs_compile_error_t *error = NULL;
-	if (hs_expression_info(expression, HS_FLAG_DOTALL, &info, &error) != HS_SUCCESS)
-		return compile_error(error);
-	bool is_fixed = info->min_width == info->max_width && info->min_width > 0;
-	*ret = info->min_width;
-	free(info);
-	return is_fixed ? NULL
-			: lh_error_create(LH_ERROR_SYSTEM, "pattern of a recognizer has no fixed length: %s",
-					  expression);
+	if (stored->pattern_count != set->pattern_count || !load_database(stored, &set->database))
+		return false;
+	for (unsigned i = 0; i < set->pattern_count; i++)
+		set->patterns[i].bytes = stored->pattern_bytes[i];
+	return set->is_stored = true;
 }
 
-/* NULL behind the last one. */
-static const char *row_pattern(unsigned row, unsigned number)
+struct lh_error *lh_patterns_make(unsigned set, const struct lh_stored_patterns *stored,
+				  struct lh_pattern_set_compiled *ret)
 {
-	const struct lh_recognizer *recognizer = lh_recognizers[row];
-	return recognizer->forms ? recognizer->forms[number].pattern : recognizer->patterns[number];
-}
-
-static struct lh_error *add_pattern(unsigned row, unsigned number, struct lh_pattern_set_compiled *set,
-				    const char **expressions)
-{
-	const struct lh_secret_form *forms = lh_recognizers[row]->forms;
-	const char *expression = row_pattern(row, number);
-	if (set->pattern_count == LH_PATTERNS_MAX)
-		return lh_error_create(LH_ERROR_SYSTEM, "more than %d patterns", LH_PATTERNS_MAX);
-	struct lh_pattern *pattern = &set->patterns[set->pattern_count];
-	*pattern = (struct lh_pattern){.row = row, .number = number, .form = forms ? forms + number : NULL};
-	LH_TRY(pattern_length(expression, &pattern->bytes));
-	set->longest_bytes = lh_max_u64(set->longest_bytes, pattern->bytes);
-	expressions[set->pattern_count++] = expression;
+	LH_TRY(lh_patterns_list(set, ret));
+	if (!load_patterns(stored, ret))
+		LH_TRY(lh_patterns_compile(set, NULL, ret));
+	for (unsigned i = 0; i < ret->pattern_count; i++)
+		ret->longest_bytes = lh_max_u64(ret->longest_bytes, ret->patterns[i].bytes);
 	return NULL;
-}
-
-static struct lh_error *compile_set(const char *const *expressions, struct lh_pattern_set_compiled *ret)
-{
-	unsigned flags[LH_PATTERNS_MAX];
-	unsigned ids[LH_PATTERNS_MAX];
-	for (unsigned i = 0; i < ret->pattern_count; i++) {
-		flags[i] = HS_FLAG_DOTALL;
-		ids[i] = i;
-	}
-	hs_compile_error_t *error = NULL;
-	if (hs_compile_multi(expressions, flags, ids, ret->pattern_count, HS_MODE_BLOCK, NULL, &ret->database,
-			     &error) != HS_SUCCESS)
-		return compile_error(error);
-	return NULL;
-}
-
-static bool is_row_of(const struct lh_recognizer *recognizer, unsigned set)
-{
-	if (set < LH_PATTERN_SET_COUNT)
-		return recognizer->set == (enum lh_pattern_set)set;
-	return recognizer->is_secret && !recognizer->find == (set == LH_PATTERNS_SECRET);
-}
-
-static struct lh_error *make_pattern_set(unsigned set, struct lh_pattern_set_compiled *ret)
-{
-	const char *expressions[LH_PATTERNS_MAX];
-	*ret = (struct lh_pattern_set_compiled){0};
-	for (unsigned row = 0; lh_recognizers[row]; row++) {
-		for (unsigned i = 0; is_row_of(lh_recognizers[row], set) && row_pattern(row, i); i++)
-			LH_TRY(add_pattern(row, i, ret, expressions));
-	}
-	bool is_own = set == LH_PATTERNS_OWN || set == LH_PATTERNS_OWN_TEXT || set == LH_PATTERNS_SECRET_OWN;
-	return is_own ? NULL : compile_set(expressions, ret);
 }
 
 struct lh_error *lh_patterns_get(unsigned set, hs_scratch_t **scratch, const struct lh_pattern_set_compiled **ret)
@@ -95,7 +45,7 @@ struct lh_error *lh_patterns_get(unsigned set, hs_scratch_t **scratch, const str
 	static struct lh_pattern_set_compiled sets[LH_PATTERNS_ALL_COUNT];
 	static bool is_made[LH_PATTERNS_ALL_COUNT];
 	pthread_mutex_lock(&lock);
-	struct lh_error *error = is_made[set] ? NULL : make_pattern_set(set, &sets[set]);
+	struct lh_error *error = is_made[set] ? NULL : lh_patterns_make(set, &lh_stored_patterns[set], &sets[set]);
 	is_made[set] = !error;
 	pthread_mutex_unlock(&lock);
 	LH_TRY(error);
