@@ -118,5 +118,6 @@ static struct lh_error *claim_segment(void *context, const struct lh_mimalloc_se
 struct lh_error *lh_mimalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct mimalloc_claim claim = {memory, ret};
-	return lh_mimalloc_visit_segments(memory, claim_segment, &claim);
+	LH_TRY(lh_mimalloc_visit_segments(memory, claim_segment, &claim));
+	return lh_mimalloc_claim_map(memory, ret);
 }

@@ -38,7 +38,55 @@ typedef struct lh_error *lh_mimalloc_visitor(void *context, const struct lh_mima
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
 					    void *context) LH_NODISCARD;
 
-/* The claim of lh_walk_mimalloc. */
+/* A run of slices with blocks of one size, of which the first `capacity` were ever given out. */
+struct lh_mimalloc_page {
+	uint64_t entry_addr; /* of what describes it */
+	uint64_t start;      /* of its slices */
+	uint64_t bytes;
+	uint64_t blocks; /* where they begin */
+	uint64_t block_bytes;
+	uint64_t free, local_free, thread_free, heap;
+	uint32_t used;
+	uint16_t capacity, reserved;
+};
+
+bool lh_mimalloc_page_is_sane(const struct lh_mimalloc_page *page);
+
+/* What a walk of both generations works with. */
+struct lh_mimalloc_walk {
+	struct lh_heap_tour *tour;
+	LH_VEC(uint64_t) delayed; /* freed, but not by their page's count; ascending */
+	LH_VEC(uint64_t) heaps;
+	uint8_t *marks; /* UINT16_MAX + 1 */
+	uint64_t cookie_key, returnable_bytes;
+	uint32_t arena;
+	bool has_cookie;
+};
+
+/* Gives [start, start + bytes) away as one block; nothing when it is empty. */
+struct lh_error *lh_mimalloc_add_block(struct lh_mimalloc_walk *walk, uint64_t start, uint64_t bytes,
+				       uint8_t state) LH_NODISCARD;
+/* All blocks of a page, or none when its lists and counts differ. */
+struct lh_error *lh_mimalloc_walk_page(struct lh_mimalloc_walk *walk, const struct lh_mimalloc_page *page) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- 3.x: a map of pages */
+
+/* What an arena or the system gave to a page. */
+struct lh_mimalloc_visitor {
+	/* An arena that pages name, before these; once. `info_bytes`: its own structures, at its start. */
+	struct lh_error *(*take_arena)(void *context, struct lh_range arena, uint64_t info_bytes);
+	/* Ascending. `memory`: what it was given, with its own structure, or page->start and so on if not known. */
+	struct lh_error *(*take_page)(void *context, const struct lh_mimalloc_page *page, struct lh_range memory);
+	/* Submaps, and the root as far as it is touched. */
+	struct lh_error *(*take_map)(void *context, struct lh_range map);
+	void *context;
+};
+
+struct lh_error *lh_mimalloc_visit_map(const struct lh_heap_memory *memory,
+				       const struct lh_mimalloc_visitor *visitor) LH_NODISCARD;
+struct lh_error *lh_mimalloc_claim_map(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
+
+/* The claim of lh_walk_mimalloc: segments, and what a map of pages names. */
 struct lh_error *lh_mimalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
 #endif

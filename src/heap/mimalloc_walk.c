@@ -1,9 +1,7 @@
 /*
- * mimalloc_walk: all blocks of mimalloc 2.x. Input: segments. Output: blocks. A page is a run of slices with blocks of
- * one size, of which the first `capacity` were ever given out; what is free stands in three lists: the page's, that of
- * its thread's frees, and that of other threads' frees, which still count as used (include/mimalloc/types.h,
- * mi_page_t): used + |free| + |local free| == capacity. Full pages' first frees by other threads wait in a list of the
- * owner's heap. Encoded links (secure and debug builds) do not add up.
+ * mimalloc_walk: all blocks of mimalloc. Input: segments of 2.x, the map of pages of 3.x. Output: blocks. In 2.x, full
+ * pages' first frees by other threads wait in a list of the owner's heap. In 3.x, slices of an arena that no page has
+ * are free (src/arena.c).
  */
 #include "mimalloc.h"
 
@@ -16,19 +14,7 @@ enum { UNALIGNED_BYTES_MAX = 1024, UNALIGNED_START = 384 }; /* 2.0: pages of sma
 /* Where a heap has its thread's number, behind the list of delayed frees: words from its start. */
 enum { HEAP_WORDS = 512, HEAP_THREAD_MIN = 256 };
 
-enum block_mark { MARK_USED, MARK_FREE, MARK_PENDING };
-
-struct mimalloc_walk {
-	struct lh_heap_tour *tour;
-	LH_VEC(uint64_t) delayed; /* freed, but not by their page's count; ascending */
-	LH_VEC(uint64_t) heaps;
-	uint8_t *marks; /* UINT16_MAX + 1 */
-	uint64_t cookie_key, mapped_bytes, returnable_bytes;
-	uint32_t arena;
-	bool has_cookie;
-};
-
-static void deinit_mimalloc_walk(struct mimalloc_walk *walk)
+static void deinit_mimalloc_walk(struct lh_mimalloc_walk *walk)
 {
 	lh_vec_deinit(&walk->delayed);
 	lh_vec_deinit(&walk->heaps);
@@ -37,23 +23,12 @@ static void deinit_mimalloc_walk(struct mimalloc_walk *walk)
 
 /* ---------------------------------------------------------------- pages */
 
-struct mimalloc_page {
-	uint64_t entry_addr;
-	uint64_t start; /* of its slices */
-	uint64_t bytes;
-	uint64_t blocks; /* where they begin */
-	uint64_t block_bytes;
-	uint64_t free, local_free, thread_free, heap;
-	uint32_t used;
-	uint16_t capacity, reserved;
-};
-
-static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice, struct mimalloc_page *ret)
+static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice, struct lh_mimalloc_page *ret)
 {
 	const struct lh_mimalloc_layout *layout = segment->layout;
 	size_t offset = layout->entries_offset + slice * layout->entry_bytes;
 	const uint8_t *entry = segment->header + offset;
-	*ret = (struct mimalloc_page){
+	*ret = (struct lh_mimalloc_page){
 		.entry_addr = segment->addr + offset,
 		.start = segment->addr + slice * LH_MIMALLOC_SLICE_BYTES,
 		.bytes = lh_load_u32(entry, 0) * LH_MIMALLOC_SLICE_BYTES,
@@ -70,88 +45,14 @@ static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice
 	bool is_moved = ret->block_bytes >= 8 && ret->block_bytes <= UNALIGNED_BYTES_MAX;
 	ret->blocks = layout->start_offset ? lh_load_u64(entry, layout->start_offset)
 					   : ret->start + (is_moved ? UNALIGNED_START : 0);
-}
-
-/* A page of one huge block may say 2 GiB or more for its size. */
-static bool is_page_sane(const struct mimalloc_page *page)
-{
-	uint64_t room = page->start + page->bytes - page->blocks, bytes;
-	return page->blocks >= page->start && page->blocks < page->start + page->bytes && page->capacity &&
-	       page->capacity <= page->reserved &&
-	       (page->reserved == 1 || (lh_mul_u64(page->reserved, page->block_bytes, &bytes) && bytes <= room));
-}
-
-/* Follows a list, and marks its blocks. false when it leaves the page, or a block is in two lists. */
-static bool mark_list(struct mimalloc_walk *walk, const struct mimalloc_page *page, uint64_t at, enum block_mark mark,
-		      uint32_t *ret_count)
-{
-	*ret_count = 0;
-	while (at) {
-		uint64_t offset = at - page->blocks, index = offset / page->block_bytes;
-		if (at < page->blocks || index >= page->capacity || offset % page->block_bytes ||
-		    walk->marks[index] != MARK_USED || !lh_heap_words(walk->tour, at, &at, 1))
-			return false;
-		walk->marks[index] = (uint8_t)mark;
-		++*ret_count;
-	}
-	return true;
-}
-
-static bool mark_page(struct mimalloc_walk *walk, const struct mimalloc_page *page)
-{
-	uint32_t free_count, local_count, thread_count;
-	memset(walk->marks, MARK_USED, page->capacity);
-	return mark_list(walk, page, page->free, MARK_FREE, &free_count) &&
-	       mark_list(walk, page, page->local_free, MARK_FREE, &local_count) &&
-	       mark_list(walk, page, page->thread_free, MARK_PENDING, &thread_count) && thread_count <= page->used &&
-	       page->used + free_count + local_count == page->capacity;
-}
-
-static struct lh_error *add_range_as(struct mimalloc_walk *walk, uint64_t start, uint64_t bytes, uint8_t state)
-{
-	struct lh_heap_chunk chunk = {.addr = start, .size_bytes = bytes, .arena = walk->arena, .state = state};
-	return bytes ? lh_heap_add_chunk(walk->tour, &chunk) : NULL;
-}
-
-static bool is_delayed(const struct mimalloc_walk *walk, uint64_t addr)
-{
-	size_t low = lh_vec_count_before(&walk->delayed, item, *item < addr);
-	return low < walk->delayed.count && walk->delayed.items[low] == addr;
-}
-
-/* What other threads freed counts as cached until the owner takes it back. */
-static struct lh_error *walk_page(struct mimalloc_walk *walk, const struct mimalloc_page *page)
-{
-	bool holds = is_page_sane(page) && mark_page(walk, page);
-	lh_heap_check(walk->tour, holds, page->entry_addr, "page: its lists and counts differ");
-	if (!holds) {
-		lh_heap_lose(walk->tour, page->bytes);
-		return NULL;
-	}
-	uint64_t end = page->start + page->bytes;
-	uint64_t block_bytes = page->reserved == 1 ? end - page->blocks : page->block_bytes;
-	bool has_used = false;
-	for (uint32_t i = 0; i < page->capacity; i++) {
-		uint64_t addr = page->blocks + i * page->block_bytes;
-		bool is_pending = walk->marks[i] == MARK_PENDING || is_delayed(walk, addr);
-		uint8_t state = walk->marks[i] == MARK_FREE ? LH_CHUNK_FREE
-				: is_pending                ? LH_CHUNK_CACHED
-							    : LH_CHUNK_USED;
-		has_used |= state == LH_CHUNK_USED;
-		LH_TRY(add_range_as(walk, addr, block_bytes, state));
-	}
-	/* A page without a block in use is kept for the next request of its size, until it is collected. */
-	if (!has_used)
-		walk->returnable_bytes += lh_heap_resident_bytes(walk->tour, page->start, end);
-	if (page->reserved == 1)
-		return NULL;
-	uint64_t given = page->blocks + page->capacity * page->block_bytes;
-	return add_range_as(walk, given, end - given, LH_CHUNK_FREE);
+	/* All of a page of one block can be used. */
+	if (ret->block_bytes && ret->reserved == 1)
+		ret->block_bytes = ret->start + ret->bytes - ret->blocks;
 }
 
 /* ---------------------------------------------------------------- delayed frees */
 
-static struct lh_error *add_delayed(struct mimalloc_walk *walk, uint64_t at)
+static struct lh_error *add_delayed(struct lh_mimalloc_walk *walk, uint64_t at)
 {
 	struct lh_list_guard guard = {0};
 	while (at && at % 8 == 0 && at >> 47 == 0 && !lh_list_returns(&guard, at)) {
@@ -165,7 +66,7 @@ static struct lh_error *add_delayed(struct mimalloc_walk *walk, uint64_t at)
 }
 
 /* The heap of a page, once: its list of delayed frees stands before the number of its thread. */
-static struct lh_error *take_heap(struct mimalloc_walk *walk, uint64_t heap, uint64_t thread)
+static struct lh_error *take_heap(struct lh_mimalloc_walk *walk, uint64_t heap, uint64_t thread)
 {
 	uint64_t words[HEAP_WORDS];
 	for (size_t i = 0; i < walk->heaps.count; i++) {
@@ -190,10 +91,9 @@ static uint64_t thread_of(const struct lh_mimalloc_segment *segment)
 
 static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_segment *segment)
 {
-	struct mimalloc_walk *walk = context;
-	walk->mapped_bytes += segment->slices * LH_MIMALLOC_SLICE_BYTES;
+	struct lh_mimalloc_walk *walk = context;
 	for (uint64_t slice = segment->info_slices, count; slice < segment->entries; slice += count) {
-		struct mimalloc_page page;
+		struct lh_mimalloc_page page;
 		parse_page(segment, slice, &page);
 		count = page.bytes / LH_MIMALLOC_SLICE_BYTES;
 		if (!count)
@@ -210,7 +110,7 @@ static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_se
 /* ---------------------------------------------------------------- segments */
 
 /* A segment's cookie is its address and a secret of the process, exclusive-or. */
-static bool check_cookie(struct mimalloc_walk *walk, const struct lh_mimalloc_segment *segment)
+static bool check_cookie(struct lh_mimalloc_walk *walk, const struct lh_mimalloc_segment *segment)
 {
 	uint64_t key = lh_load_u64(segment->header, segment->layout->slice_count_offset - 8) ^ segment->addr;
 	if (!walk->has_cookie)
@@ -221,7 +121,7 @@ static bool check_cookie(struct mimalloc_walk *walk, const struct lh_mimalloc_se
 
 static struct lh_error *walk_mimalloc_segment(void *context, const struct lh_mimalloc_segment *segment)
 {
-	struct mimalloc_walk *walk = context;
+	struct lh_mimalloc_walk *walk = context;
 	uint64_t bytes = segment->slices * LH_MIMALLOC_SLICE_BYTES, page_count = 0;
 	uint64_t used = lh_load_u64(segment->header, segment->layout->slice_count_offset - 16);
 	if (!check_cookie(walk, segment)) {
@@ -232,30 +132,147 @@ static struct lh_error *walk_mimalloc_segment(void *context, const struct lh_mim
 	/* In the cache of segments: its pages are stale. */
 	if (!used) {
 		uint64_t info_bytes = lh_min_u64(segment->info_slices * LH_MIMALLOC_SLICE_BYTES, bytes);
-		return add_range_as(walk, segment->addr + info_bytes, bytes - info_bytes, LH_CHUNK_FREE);
+		return lh_mimalloc_add_block(walk, segment->addr + info_bytes, bytes - info_bytes, LH_CHUNK_FREE);
 	}
 	for (uint64_t slice = segment->info_slices, count; slice < segment->entries; slice += count) {
-		struct mimalloc_page page;
+		struct lh_mimalloc_page page;
 		parse_page(segment, slice, &page);
 		count = page.bytes / LH_MIMALLOC_SLICE_BYTES;
 		if (!count)
 			break;
 		page_count += page.block_bytes != 0;
-		LH_TRY(page.block_bytes ? walk_page(walk, &page)
-					: add_range_as(walk, page.start, page.bytes, LH_CHUNK_FREE));
+		LH_TRY(page.block_bytes ? lh_mimalloc_walk_page(walk, &page)
+					: lh_mimalloc_add_block(walk, page.start, page.bytes, LH_CHUNK_FREE));
 	}
 	lh_heap_check(walk->tour, used == page_count, segment->addr, "segment: another number of pages in use");
 	return NULL;
 }
+
+/* ---------------------------------------------------------------- 3.x: pages of a map */
+
+struct map_walk {
+	struct lh_mimalloc_walk *walk;
+	LH_VEC(struct lh_range) given; /* memory of pages */
+	LH_VEC(struct lh_range) arenas;
+	LH_VEC(uint64_t) info_bytes; /* of each arena */
+};
+
+static void deinit_map_walk(struct map_walk *map)
+{
+	lh_vec_deinit(&map->given);
+	lh_vec_deinit(&map->arenas);
+	lh_vec_deinit(&map->info_bytes);
+}
+
+static struct lh_error *walk_arena(void *context, struct lh_range arena, uint64_t info_bytes)
+{
+	struct map_walk *map = context;
+	LH_TRY(lh_vec_push(&map->arenas, arena));
+	LH_TRY(lh_vec_push(&map->info_bytes, info_bytes));
+	return lh_heap_add_range(map->walk->tour, map->walk->arena, arena.start, arena.end);
+}
+
+static bool is_in_arena(const struct map_walk *map, struct lh_range range)
+{
+	for (size_t i = 0; i < map->arenas.count; i++) {
+		if (range.start >= map->arenas.items[i].start && range.end <= map->arenas.items[i].end)
+			return true;
+	}
+	return false;
+}
+
+static struct lh_error *walk_map_page(void *context, const struct lh_mimalloc_page *page, struct lh_range memory)
+{
+	struct map_walk *map = context;
+	LH_TRY(lh_vec_push(&map->given, memory));
+	if (!is_in_arena(map, memory))
+		LH_TRY(lh_heap_add_range(map->walk->tour, map->walk->arena, memory.start, memory.end));
+	return lh_mimalloc_walk_page(map->walk, page);
+}
+
+static struct lh_error *walk_map_memory(void *context, struct lh_range range)
+{
+	struct map_walk *map = context;
+	return lh_heap_add_range(map->walk->tour, map->walk->arena, range.start, range.end);
+}
+
+/* A slice of metadata names itself: {next, arena, u32 slice, u32 slices} (src/arena-meta.c, mi_meta_page_t). */
+static bool is_meta_slice(struct lh_mimalloc_walk *walk, uint64_t arena, uint64_t slice_addr)
+{
+	uint64_t words[3];
+	return lh_heap_words(walk->tour, slice_addr, words, 3) && words[1] == arena && words[2] >> 32 &&
+	       (uint32_t)words[2] == (slice_addr - arena) / LH_MIMALLOC_SLICE_BYTES;
+}
+
+/* What no page has: free, but for slices of metadata. */
+static struct lh_error *add_gap(struct lh_mimalloc_walk *walk, uint64_t arena, uint64_t start, uint64_t end)
+{
+	uint64_t at = start;
+	while (start < end) {
+		at = lh_heap_next_resident(walk->tour, at);
+		at = lh_min_u64(lh_align_down(at, LH_MIMALLOC_SLICE_BYTES), end);
+		bool is_meta = at < end && is_meta_slice(walk, arena, at);
+		if (at < end && !is_meta) {
+			at += LH_MIMALLOC_SLICE_BYTES;
+			continue;
+		}
+		LH_TRY(lh_mimalloc_add_block(walk, start, at - start, LH_CHUNK_FREE));
+		walk->returnable_bytes += lh_heap_resident_bytes(walk->tour, start, at);
+		at += LH_MIMALLOC_SLICE_BYTES;
+		start = at;
+	}
+	return NULL;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
+}
+
+static struct lh_error *add_gaps(struct map_walk *map, struct lh_range arena, uint64_t info_bytes)
+{
+	uint64_t at = arena.start + info_bytes;
+	size_t i = lh_vec_count_before(&map->given, range, range->start < arena.start);
+	for (; i < map->given.count && map->given.items[i].start < arena.end; i++) {
+		struct lh_range given = map->given.items[i];
+		if (given.start > at)
+			LH_TRY(add_gap(map->walk, arena.start, at, given.start));
+		at = lh_max_u64(at, given.end);
+	}
+	return at < arena.end ? add_gap(map->walk, arena.start, at, arena.end) : NULL;
+}
+
+static struct lh_error *walk_page_map(struct lh_mimalloc_walk *walk)
+{
+	struct map_walk map LH_CLEANUP(deinit_map_walk) = {.walk = walk};
+	struct lh_mimalloc_visitor visitor = {walk_arena, walk_map_page, walk_map_memory, &map};
+	LH_TRY(lh_mimalloc_visit_map(walk->tour->memory, &visitor));
+	lh_vec_sort(&map.given, compare_ranges);
+	for (size_t i = 0; i < map.arenas.count; i++)
+		LH_TRY(add_gaps(&map, map.arenas.items[i], map.info_bytes.items[i]));
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- both */
 
 static int compare_delayed(const void *a, const void *b)
 {
 	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
 }
 
+static uint64_t count_owned_bytes(const struct lh_owners *owners)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < owners->items.count; i++) {
+		const struct lh_owner_range *owner = &owners->items.items[i];
+		bytes += owner->kind == LH_REGION_MIMALLOC ? lh_range_bytes(owner->range) : 0;
+	}
+	return bytes;
+}
+
 static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 {
-	struct mimalloc_walk walk LH_CLEANUP(deinit_mimalloc_walk) = {.tour = tour};
+	struct lh_mimalloc_walk walk LH_CLEANUP(deinit_mimalloc_walk) = {.tour = tour};
 	walk.marks = malloc(UINT16_MAX + 1);
 	if (!walk.marks)
 		return lh_error_no_memory();
@@ -265,10 +282,11 @@ static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 		.allocator = "mimalloc",
 		.role = "",
 		.kind = LH_REGION_MIMALLOC,
-		.mapped_bytes = walk.mapped_bytes,
+		.mapped_bytes = count_owned_bytes(tour->owners),
 	};
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
 	LH_TRY(lh_mimalloc_visit_segments(tour->memory, walk_mimalloc_segment, &walk));
+	LH_TRY(walk_page_map(&walk));
 	lh_heap_set_returnable(tour, walk.arena, walk.returnable_bytes);
 	return NULL;
 }

@@ -1,0 +1,400 @@
+/*
+ * mimalloc_map: pages of mimalloc 3.x. Input: memory. Output: pages, arenas, claims. There are no segments: a map of
+ * two levels names the page of each slice of 64 KiB (src/page-map.c). The root has a word for each 512 MiB of
+ * addresses, and lies where a word of a module's data points to; a submap has 8192. A page says where its blocks begin,
+ * and so at which place of the map it must stand.
+ */
+#include "mimalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SUBMAP_BYTES (64 * LH_KIB)
+#define ROOT_BYTES   (2 * LH_MIB)
+
+enum { SLICE_BITS = 16, SUBMAP_BITS = 13, SUBMAP_ENTRIES = 1 << SUBMAP_BITS, ADDRESS_BITS = 47 };
+
+/* A page of the root stands for 256 GiB: few are touched. Structures of the root before its words (3.4) are small. */
+enum { ROOT_PAGES_MAX = 64, ROOT_HEADER_BYTES_MAX = 256, TRIED_SLOTS_MAX = 64, TRIED_ENTRIES_MAX = 32 };
+
+#define DATA_BYTES_MAX (16 * LH_MIB)
+#define BSS_BYTES_MAX  (4 * LH_MIB)
+
+enum { PIECE_BYTES = 64 * 1024, ENTRY_BYTES = 136, ARENAS_MAX = 4096 };
+
+/* Offsets in mi_page_t (include/mimalloc/types.h) of what moved. */
+struct entry_layout {
+	uint8_t start_offset; /* of where blocks begin */
+	bool is_start_near;   /* a u32, in words from the entry; else an address */
+	uint8_t heap_offset;
+	uint8_t memory_offset; /* of mi_memid_t: {arena, u32 slice, u32 slices, kind} or {address, bytes, kind} */
+};
+
+static const struct entry_layout entry_layouts[] = {
+	{48, false, 64, 96}, /* 3.0 to 3.3 */
+	{48, true, 64, 88},  /* 3.4 */
+};
+
+enum { FREE_OFFSET = 8, USED_OFFSET = 16, CAPACITY_OFFSET = 18, RESERVED_OFFSET = 20, LOCAL_FREE_OFFSET = 24 };
+enum { THREAD_FREE_OFFSET = 32, BLOCK_BYTES_OFFSET = 40, IS_OWNED = 1 };
+
+/* Offsets in mi_arena_t: its own memory, slices in all, slices that it takes itself. */
+enum { ARENA_SLICES_WORD = 4, ARENA_INFO_WORD = 5, ARENA_WORDS = 6 };
+
+struct mimalloc_map {
+	const struct lh_heap_memory *memory;
+	const struct lh_mimalloc_visitor *visitor;
+	uint64_t *scratch; /* PIECE_BYTES */
+	const struct entry_layout *layout;
+	uint64_t latest_entry;
+	uint64_t latest_end; /* of the latest page's blocks */
+	LH_VEC(uint64_t) arenas;
+	uint64_t searched_bytes;
+};
+
+static void deinit_mimalloc_map(struct mimalloc_map *map)
+{
+	lh_vec_deinit(&map->arenas);
+	free(map->scratch);
+}
+
+/* ---------------------------------------------------------------- pages */
+
+static bool parse_entry(uint64_t addr, const uint8_t *bytes, const struct entry_layout *layout,
+			struct lh_mimalloc_page *ret)
+{
+	uint64_t block_area, end;
+	*ret = (struct lh_mimalloc_page){
+		.entry_addr = addr,
+		.free = lh_load_u64(bytes, FREE_OFFSET),
+		.used = lh_load_u16(bytes, USED_OFFSET),
+		.capacity = lh_load_u16(bytes, CAPACITY_OFFSET),
+		.reserved = lh_load_u16(bytes, RESERVED_OFFSET),
+		.local_free = lh_load_u64(bytes, LOCAL_FREE_OFFSET),
+		.thread_free = lh_load_u64(bytes, THREAD_FREE_OFFSET) & ~(uint64_t)IS_OWNED,
+		.block_bytes = lh_load_u64(bytes, BLOCK_BYTES_OFFSET),
+		.heap = lh_load_u64(bytes, layout->heap_offset),
+		.blocks = layout->is_start_near ? addr + (uint64_t)lh_load_u32(bytes, layout->start_offset) * 8
+						: lh_load_u64(bytes, layout->start_offset),
+	};
+	ret->start = lh_align_down(ret->blocks, LH_MIMALLOC_SLICE_BYTES);
+	if (ret->blocks >> ADDRESS_BITS || ret->block_bytes % 8 || !ret->block_bytes || !ret->reserved ||
+	    !lh_mul_u64(ret->reserved, ret->block_bytes, &block_area) || !lh_add_u64(ret->blocks, block_area, &end) ||
+	    end >> ADDRESS_BITS || ret->used > ret->capacity)
+		return false;
+	ret->bytes = lh_align_up(end, LH_MIMALLOC_SLICE_BYTES) - ret->start;
+	return lh_mimalloc_page_is_sane(ret);
+}
+
+/* Reads what stands at `slice` of the map, in any layout, or in the map's when it has one. */
+static bool read_entry(struct mimalloc_map *map, uint64_t addr, uint64_t slice, uint8_t *bytes,
+		       struct lh_mimalloc_page *ret)
+{
+	if (addr % 8 || !lh_heap_is_private(map->memory, addr, ENTRY_BYTES) ||
+	    map->memory->read(map->memory->context, addr, bytes, ENTRY_BYTES) != ENTRY_BYTES)
+		return false;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(entry_layouts); i++) {
+		const struct entry_layout *layout = &entry_layouts[i];
+		if ((!map->layout || map->layout == layout) && parse_entry(addr, bytes, layout, ret) &&
+		    ret->start >> SLICE_BITS == slice) {
+			map->layout = layout;
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct lh_error *take_arena_once(struct mimalloc_map *map, uint64_t addr, const uint64_t *words)
+{
+	for (size_t i = 0; i < map->arenas.count; i++) {
+		if (map->arenas.items[i] == addr)
+			return NULL;
+	}
+	uint64_t bytes = words[1], slices = words[ARENA_SLICES_WORD], info_slices = words[ARENA_INFO_WORD];
+	LH_TRY(lh_vec_push(&map->arenas, addr));
+	if (words[0] > addr || !bytes || bytes >> ADDRESS_BITS || !slices || slices > bytes >> SLICE_BITS ||
+	    !info_slices || info_slices >= slices ||
+	    !lh_heap_is_private(map->memory, addr, slices * LH_MIMALLOC_SLICE_BYTES))
+		return NULL;
+	struct lh_range range = {addr, addr + slices * LH_MIMALLOC_SLICE_BYTES};
+	return map->visitor->take_arena(map->visitor->context, range, info_slices * LH_MIMALLOC_SLICE_BYTES);
+}
+
+/* The page's memory, as far as what it says of it is true. */
+static struct lh_error *find_page_memory(struct mimalloc_map *map, const struct lh_mimalloc_page *page,
+					 const uint8_t *bytes, struct lh_range *ret)
+{
+	uint64_t base = lh_load_u64(bytes, map->layout->memory_offset), words[ARENA_WORDS];
+	uint64_t length = lh_load_u64(bytes, map->layout->memory_offset + 8), end = page->start + page->bytes;
+	uint64_t slice = (uint32_t)length, slices = length >> 32;
+	uint64_t start = base + slice * LH_MIMALLOC_SLICE_BYTES;
+	*ret = (struct lh_range){page->start, end};
+	if (start == page->start && slices * LH_MIMALLOC_SLICE_BYTES >= page->bytes && base % LH_PAGE_BYTES == 0 &&
+	    slices < SUBMAP_ENTRIES * SUBMAP_ENTRIES && lh_heap_read_words(map->memory, base, words, ARENA_WORDS)) {
+		ret->end = start + slices * LH_MIMALLOC_SLICE_BYTES;
+		return map->arenas.count < ARENAS_MAX ? take_arena_once(map, base, words) : NULL;
+	}
+	if (base <= page->blocks && base % LH_PAGE_BYTES == 0 && length % LH_PAGE_BYTES == 0 &&
+	    length >> ADDRESS_BITS == 0 && base + length >= page->blocks + page->reserved * page->block_bytes)
+		*ret = (struct lh_range){base, base + length};
+	return NULL;
+}
+
+/* Of slices with the same entry, the first one is where blocks begin. */
+static struct lh_error *take_slice(struct mimalloc_map *map, uint64_t slice, uint64_t entry_addr)
+{
+	struct lh_mimalloc_page page;
+	uint8_t bytes[ENTRY_BYTES];
+	struct lh_range range;
+	if (!entry_addr || entry_addr == map->latest_entry || slice << SLICE_BITS < map->latest_end ||
+	    !read_entry(map, entry_addr, slice, bytes, &page))
+		return NULL;
+	map->latest_entry = entry_addr;
+	/* 3.0 leaves freed pages in the map. */
+	if (!page.used && !page.heap)
+		return NULL;
+	map->latest_end = page.start + page.bytes;
+	LH_TRY(find_page_memory(map, &page, bytes, &range));
+	page.bytes = lh_max_u64(page.start + page.bytes, range.end) - page.start;
+	return lh_heap_is_private(map->memory, page.start, LH_PAGE_BYTES)
+		       ? map->visitor->take_page(map->visitor->context, &page, range)
+		       : NULL;
+}
+
+/* ---------------------------------------------------------------- the map */
+
+static struct lh_error *visit_submap(struct mimalloc_map *map, uint64_t first_slice, uint64_t submap)
+{
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	struct lh_range range = {lh_align_down(submap, LH_PAGE_BYTES),
+				 lh_align_up(submap + SUBMAP_BYTES, LH_PAGE_BYTES)};
+	LH_TRY(map->visitor->take_map(map->visitor->context, range));
+	LH_TRY(map->memory->find_present(map->memory->context, range, &runs));
+	for (size_t i = 0; i < runs.runs.count; i++) {
+		uint64_t at = lh_max_u64(runs.runs.items[i].range.start, submap);
+		uint64_t end = lh_min_u64(runs.runs.items[i].range.end, submap + SUBMAP_BYTES);
+		size_t bytes = end > at ? end - at : 0;
+		size_t got = map->memory->read(map->memory->context, at, map->scratch, bytes) / 8;
+		for (size_t word = 0; word < got; word++)
+			LH_TRY(take_slice(map, first_slice + (at - submap) / 8 + word, map->scratch[word]));
+	}
+	return NULL;
+}
+
+/* Which slice the submap's entry is of, by the page that it names. */
+static bool find_slice_of(struct mimalloc_map *map, uint64_t entry_addr, uint64_t index, uint64_t *ret_first)
+{
+	struct lh_mimalloc_page page;
+	uint8_t bytes[ENTRY_BYTES];
+	if (map->memory->read(map->memory->context, entry_addr, bytes, ENTRY_BYTES) != ENTRY_BYTES)
+		return false;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(entry_layouts); i++) {
+		if (parse_entry(entry_addr, bytes, &entry_layouts[i], &page) &&
+		    (page.start >> SLICE_BITS) % SUBMAP_ENTRIES == index) {
+			*ret_first = (page.start >> SLICE_BITS) - index;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The slice that a submap begins with. Its first entries may be of a page that began in the submap before it. */
+static bool find_first_slice(struct mimalloc_map *map, uint64_t submap, uint64_t *ret)
+{
+	uint64_t words[LH_PAGE_BYTES / 8], latest = 0;
+	size_t left = TRIED_ENTRIES_MAX;
+	if (submap % 8 || submap >> ADDRESS_BITS)
+		return false;
+	for (uint64_t at = submap; at < submap + SUBMAP_BYTES; at += sizeof(words)) {
+		size_t count = map->memory->read(map->memory->context, at, words, sizeof(words)) / 8;
+		for (size_t i = 0; i < count; i++) {
+			if (!words[i] || words[i] == latest)
+				continue;
+			latest = words[i];
+			if (latest % 8 || latest >> ADDRESS_BITS || !left--)
+				return false;
+			if (find_slice_of(map, latest, (at - submap) / 8 + i, ret))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Slots of one page of the root. Behind the root lie words that are none. */
+static struct lh_error *visit_root_page(struct mimalloc_map *map, uint64_t root, uint64_t page)
+{
+	uint64_t words[LH_PAGE_BYTES / 8], found_slice;
+	if (!lh_heap_read_words(map->memory, page, words, LH_ARRAY_COUNT(words)))
+		return NULL;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(words); i++) {
+		uint64_t slot = page + i * 8, first_slice = (slot - root) / 8 << SUBMAP_BITS;
+		if (words[i] && slot >= root && find_first_slice(map, words[i], &found_slice) &&
+		    found_slice == first_slice)
+			LH_TRY(visit_submap(map, first_slice, words[i]));
+	}
+	return NULL;
+}
+
+static struct lh_error *visit_root(struct mimalloc_map *map, uint64_t root, const struct lh_page_runs *runs)
+{
+	for (size_t i = 0; i < runs->runs.count; i++) {
+		struct lh_range range = runs->runs.items[i].range;
+		struct lh_range own = {range.start,
+				       lh_min_u64(range.end, lh_align_down(root, LH_PAGE_BYTES) + ROOT_BYTES)};
+		if (own.start < own.end)
+			LH_TRY(map->visitor->take_map(map->visitor->context, own));
+		for (uint64_t at = range.start; at < range.end; at += LH_PAGE_BYTES)
+			LH_TRY(visit_root_page(map, root, at));
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- finding the root */
+
+/* A slot of the root tells where the root begins, by the page that its submap names. */
+static bool find_root_by_slots(struct mimalloc_map *map, uint64_t addr, struct lh_range page, size_t *left,
+			       uint64_t *ret)
+{
+	uint64_t words[LH_PAGE_BYTES / 8], first_slice;
+	if (!lh_heap_read_words(map->memory, page.start, words, LH_ARRAY_COUNT(words)))
+		return false;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(words) && *left; i++) {
+		if (!words[i] || words[i] % 8)
+			continue;
+		--*left;
+		if (!find_first_slice(map, words[i], &first_slice))
+			continue;
+		*ret = page.start + i * 8 - (first_slice >> SUBMAP_BITS) * 8;
+		if (*ret >= addr && *ret - addr <= ROOT_HEADER_BYTES_MAX)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t count_run_pages(const struct lh_page_runs *runs)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < runs->runs.count; i++)
+		count += lh_range_bytes(runs->runs.items[i].range) / LH_PAGE_BYTES;
+	return count;
+}
+
+/* Looks behind an address that a module's data names. Its first page is touched; it holds the root's first words. */
+static struct lh_error *try_root(struct mimalloc_map *map, uint64_t addr, bool *ret_is_found)
+{
+	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	size_t left = TRIED_SLOTS_MAX;
+	uint64_t root;
+	/* With words before them, its slots end in one page more. */
+	LH_TRY(map->memory->find_present(map->memory->context,
+					 (struct lh_range){addr, addr + ROOT_BYTES + LH_PAGE_BYTES}, &runs));
+	if (!runs.runs.count || runs.runs.items[0].range.start != addr || count_run_pages(&runs) > ROOT_PAGES_MAX)
+		return NULL;
+	for (size_t i = 0; i < runs.runs.count; i++) {
+		struct lh_range range = runs.runs.items[i].range;
+		for (uint64_t at = range.start; at < range.end; at += LH_PAGE_BYTES) {
+			*ret_is_found =
+				find_root_by_slots(map, addr, (struct lh_range){at, at + LH_PAGE_BYTES}, &left, &root);
+			if (*ret_is_found)
+				return visit_root(map, root, &runs);
+		}
+	}
+	return NULL;
+}
+
+static struct lh_error *search_words(struct mimalloc_map *map, size_t count, bool *ret_is_found)
+{
+	uint64_t latest = 0;
+	for (size_t i = 0; i < count && !*ret_is_found; i++) {
+		uint64_t word = map->scratch[i];
+		if (!word || word % LH_PAGE_BYTES || word >> ADDRESS_BITS || word == latest ||
+		    !lh_heap_is_private(map->memory, word, LH_PAGE_BYTES))
+			continue;
+		latest = word;
+		LH_TRY(try_root(map, word, ret_is_found));
+	}
+	return NULL;
+}
+
+static struct lh_error *search_data(struct mimalloc_map *map, struct lh_range data, bool *ret_is_found)
+{
+	for (uint64_t at = data.start, step; at < data.end && map->searched_bytes < DATA_BYTES_MAX; at += step) {
+		size_t bytes = lh_min_u64(PIECE_BYTES, data.end - at);
+		size_t got = map->memory->read(map->memory->context, at, map->scratch, bytes);
+		/* Behind what is there, a page is not. */
+		step = lh_align_down(got, LH_PAGE_BYTES) + (got < bytes ? LH_PAGE_BYTES : 0);
+		map->searched_bytes += got;
+		LH_TRY(search_words(map, got / 8, ret_is_found));
+		if (*ret_is_found)
+			break;
+	}
+	return NULL;
+}
+
+/* What `*data` is to be searched next, if anything. Of a dump, a module's bss is anonymous memory behind its data. */
+static bool is_module_data(const struct lh_region *region, struct lh_range *data)
+{
+	bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_BSS;
+	bool is_behind = region->kind == LH_REGION_ANON && region->start == data->end;
+	if (!(region->protection & LH_PROT_WRITE) || (!is_data && !is_behind))
+		return false;
+	*data = (struct lh_range){region->start, region->end};
+	if (is_behind)
+		data->end = lh_min_u64(data->end, region->start + BSS_BYTES_MAX);
+	return true;
+}
+
+struct lh_error *lh_mimalloc_visit_map(const struct lh_heap_memory *memory, const struct lh_mimalloc_visitor *visitor)
+{
+	struct mimalloc_map map LH_CLEANUP(deinit_mimalloc_map) = {.memory = memory, .visitor = visitor};
+	map.scratch = malloc(PIECE_BYTES);
+	if (!map.scratch)
+		return lh_error_no_memory();
+	struct lh_range data = {0};
+	for (size_t i = 0; i < memory->list->regions.count; i++) {
+		bool is_found = false;
+		if (is_module_data(&memory->list->regions.items[i], &data))
+			LH_TRY(search_data(&map, data, &is_found));
+		if (is_found)
+			break;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- claiming */
+
+struct map_claim {
+	const struct lh_heap_memory *memory;
+	struct lh_owners *owners;
+	struct lh_range arena; /* the latest one: its pages are claimed with it */
+};
+
+static struct lh_error *claim_arena(void *context, struct lh_range arena, uint64_t info_bytes)
+{
+	struct map_claim *claim = context;
+	(void)info_bytes;
+	claim->arena = arena;
+	return lh_heap_claim(claim->memory, arena.start, arena.end, LH_REGION_MIMALLOC, claim->owners);
+}
+
+static struct lh_error *claim_page(void *context, const struct lh_mimalloc_page *page, struct lh_range memory)
+{
+	struct map_claim *claim = context;
+	(void)page;
+	if (memory.start >= claim->arena.start && memory.end <= claim->arena.end)
+		return NULL;
+	return lh_heap_claim(claim->memory, memory.start, memory.end, LH_REGION_MIMALLOC, claim->owners);
+}
+
+static struct lh_error *claim_map(void *context, struct lh_range map)
+{
+	struct map_claim *claim = context;
+	return lh_heap_claim(claim->memory, map.start, map.end, LH_REGION_MIMALLOC, claim->owners);
+}
+
+struct lh_error *lh_mimalloc_claim_map(const struct lh_heap_memory *memory, struct lh_owners *ret)
+{
+	struct map_claim claim = {.memory = memory, .owners = ret};
+	struct lh_mimalloc_visitor visitor = {claim_arena, claim_page, claim_map, &claim};
+	return lh_mimalloc_visit_map(memory, &visitor);
+}
