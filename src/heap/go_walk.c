@@ -144,16 +144,17 @@ static void search_spans_in(struct go_heap *heap, struct lh_range range)
 {
 	enum { WORDS = 512, SLICE = 4 };
 	static const size_t step = (WORDS - SLICE + 1) * sizeof(uint64_t);
-	for (uint64_t addr = range.start; addr + WORDS * sizeof(uint64_t) <= range.end; addr += step) {
+	for (uint64_t addr = range.start; addr < range.end; addr += step) {
 		uint64_t words[WORDS];
-		if (!lh_heap_words(heap->tour, addr, words, WORDS)) {
+		size_t count = lh_min_u64(WORDS, (range.end - addr) / sizeof(uint64_t));
+		if (!lh_heap_words(heap->tour, addr, words, count)) {
 			/* A page is not there: word by word, those as 0. */
-			for (size_t i = 0; i < WORDS; i++) {
+			for (size_t i = 0; i < count; i++) {
 				if (!lh_heap_words(heap->tour, addr + i * sizeof(uint64_t), &words[i], 1))
 					words[i] = 0;
 			}
 		}
-		for (size_t i = 0; i + SLICE <= WORDS; i++)
+		for (size_t i = 0; i + SLICE <= count; i++)
 			try_span_list(heap, &words[i]);
 	}
 }

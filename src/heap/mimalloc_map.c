@@ -130,7 +130,7 @@ static struct lh_error *find_page_memory(struct mimalloc_map *map, const struct 
 	uint64_t start = base + slice * LH_MIMALLOC_SLICE_BYTES;
 	*ret = (struct lh_range){page->start, end};
 	if (start == page->start && slices * LH_MIMALLOC_SLICE_BYTES >= page->bytes && base % LH_PAGE_BYTES == 0 &&
-	    slices < SUBMAP_ENTRIES * SUBMAP_ENTRIES && lh_heap_read_words(map->memory, base, words, ARENA_WORDS)) {
+	    lh_heap_read_words(map->memory, base, words, ARENA_WORDS)) {
 		ret->end = start + slices * LH_MIMALLOC_SLICE_BYTES;
 		return map->arenas.count < ARENAS_MAX ? take_arena_once(map, base, words) : NULL;
 	}
@@ -302,7 +302,7 @@ static struct lh_error *try_root(struct mimalloc_map *map, uint64_t addr, bool *
 	return NULL;
 }
 
-static struct lh_error *search_words(struct mimalloc_map *map, size_t count, bool *ret_is_found)
+static struct lh_error *try_roots(struct mimalloc_map *map, size_t count, bool *ret_is_found)
 {
 	uint64_t latest = 0;
 	for (size_t i = 0; i < count && !*ret_is_found; i++) {
@@ -316,7 +316,7 @@ static struct lh_error *search_words(struct mimalloc_map *map, size_t count, boo
 	return NULL;
 }
 
-static struct lh_error *search_data(struct mimalloc_map *map, struct lh_range data, bool *ret_is_found)
+static struct lh_error *search_for_root(struct mimalloc_map *map, struct lh_range data, bool *ret_is_found)
 {
 	for (uint64_t at = data.start, step; at < data.end && map->searched_bytes < DATA_BYTES_MAX; at += step) {
 		size_t bytes = lh_min_u64(PIECE_BYTES, data.end - at);
@@ -324,7 +324,7 @@ static struct lh_error *search_data(struct mimalloc_map *map, struct lh_range da
 		/* Behind what is there, a page is not. */
 		step = lh_align_down(got, LH_PAGE_BYTES) + (got < bytes ? LH_PAGE_BYTES : 0);
 		map->searched_bytes += got;
-		LH_TRY(search_words(map, got / 8, ret_is_found));
+		LH_TRY(try_roots(map, got / 8, ret_is_found));
 		if (*ret_is_found)
 			break;
 	}
@@ -332,7 +332,7 @@ static struct lh_error *search_data(struct mimalloc_map *map, struct lh_range da
 }
 
 /* What `*data` is to be searched next, if anything. Of a dump, a module's bss is anonymous memory behind its data. */
-static bool is_module_data(const struct lh_region *region, struct lh_range *data)
+static bool take_module_data(const struct lh_region *region, struct lh_range *data)
 {
 	bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_BSS;
 	bool is_behind = region->kind == LH_REGION_ANON && region->start == data->end;
@@ -353,8 +353,8 @@ struct lh_error *lh_mimalloc_visit_map(const struct lh_heap_memory *memory, cons
 	struct lh_range data = {0};
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		bool is_found = false;
-		if (is_module_data(&memory->list->regions.items[i], &data))
-			LH_TRY(search_data(&map, data, &is_found));
+		if (take_module_data(&memory->list->regions.items[i], &data))
+			LH_TRY(search_for_root(&map, data, &is_found));
 		if (is_found)
 			break;
 	}

@@ -224,7 +224,7 @@ static struct lh_error *add_gap(struct lh_mimalloc_walk *walk, uint64_t arena, u
 	return NULL;
 }
 
-static int compare_ranges(const void *a, const void *b)
+static int compare_given(const void *a, const void *b)
 {
 	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
 }
@@ -247,7 +247,7 @@ static struct lh_error *walk_page_map(struct lh_mimalloc_walk *walk)
 	struct map_walk map LH_CLEANUP(deinit_map_walk) = {.walk = walk};
 	struct lh_mimalloc_visitor visitor = {walk_arena, walk_map_page, walk_map_memory, &map};
 	LH_TRY(lh_mimalloc_visit_map(walk->tour->memory, &visitor));
-	lh_vec_sort(&map.given, compare_ranges);
+	lh_vec_sort(&map.given, compare_given);
 	for (size_t i = 0; i < map.arenas.count; i++)
 		LH_TRY(add_gaps(&map, map.arenas.items[i], map.info_bytes.items[i]));
 	return NULL;

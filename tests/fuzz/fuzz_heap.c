@@ -3,12 +3,7 @@
  * be read outside, hang, or leak, and blocks ascend, are disjoint, and add up. The seeds are heaps of real processes;
  * the mutator changes words where they are: pointers to other places, counts, bits.
  */
-#include "heap_seed.h"
-#include "image/view.h"
-#include "leakhunt/heap.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "heap_seed_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -17,127 +12,6 @@ static void expect(bool holds)
 {
 	if (!holds)
 		abort();
-}
-
-/* What the input begins with; false when it is no seed. */
-struct layout {
-	uint32_t region_count;
-	struct seed_region regions[SEED_REGIONS_MAX];
-	uint32_t held_counts[SEED_REGIONS_MAX]; /* pages up to the last one that is more than zeros */
-	size_t page_bits_at;                    /* in the input */
-	size_t words_at;
-	uint64_t held_count;
-};
-
-/* How many pages there are up to the last one whose bit is set. */
-static uint32_t count_held(const uint8_t *bits, uint32_t page_count)
-{
-	while (page_count && !(bits[(page_count - 1) / 8] >> (page_count - 1) % 8 & 1))
-		page_count--;
-	return page_count;
-}
-
-static bool parse_page_bits(const uint8_t *data, size_t size, struct layout *ret)
-{
-	ret->words_at = ret->page_bits_at;
-	ret->held_count = 0;
-	for (uint32_t i = 0; i < ret->region_count; i++) {
-		uint32_t page_count = ret->regions[i].page_count, bytes = page_count / 8 + (page_count % 8 != 0);
-		if (bytes > size - ret->words_at)
-			return false;
-		ret->held_counts[i] = count_held(data + ret->words_at, page_count);
-		ret->held_count += ret->held_counts[i];
-		ret->words_at += bytes;
-	}
-	return ret->held_count && ret->held_count * LH_PAGE_BYTES <= SEED_BYTES_MAX;
-}
-
-static bool parse_layout(const uint8_t *data, size_t size, struct layout *ret)
-{
-	uint64_t end = 0;
-	if (size < sizeof(ret->region_count))
-		return false;
-	memcpy(&ret->region_count, data, sizeof(ret->region_count));
-	ret->page_bits_at = sizeof(ret->region_count) + ret->region_count * sizeof(struct seed_region);
-	if (ret->region_count > SEED_REGIONS_MAX || ret->page_bits_at > size)
-		return false;
-	memcpy(ret->regions, data + sizeof(ret->region_count), ret->region_count * sizeof(struct seed_region));
-	for (uint32_t i = 0; i < ret->region_count; i++) {
-		const struct seed_region *region = &ret->regions[i];
-		if (region->addr % LH_PAGE_BYTES || region->addr < end || region->addr >> 56 || !region->page_count ||
-		    region->kind >= LH_REGION_KIND_COUNT || region->name >= SEED_NAMES)
-			return false;
-		end = region->addr + region->page_count * LH_PAGE_BYTES;
-	}
-	return parse_page_bits(data, size, ret);
-}
-
-/* ---------------------------------------------------------------- the memory */
-
-struct word_source {
-	const uint8_t *data;
-	size_t size, at;
-};
-
-static uint64_t take_word(struct word_source *source)
-{
-	uint64_t word = 0;
-	if (source->size - source->at < sizeof(word))
-		return 0;
-	memcpy(&word, source->data + source->at, sizeof(word));
-	source->at += sizeof(word);
-	return word;
-}
-
-static void fill_page(struct word_source *source, uint64_t *page)
-{
-	uint64_t bits[SEED_PAGE_WORDS / 64];
-	for (size_t i = 0; i < LH_ARRAY_COUNT(bits); i++)
-		bits[i] = take_word(source);
-	for (size_t i = 0; i < SEED_PAGE_WORDS; i++)
-		page[i] = bits[i / 64] >> i % 64 & 1 ? take_word(source) : 0;
-}
-
-static void fill_memory(const struct layout *layout, const uint8_t *data, size_t size, uint64_t *memory)
-{
-	struct word_source source = {data, size, layout->words_at};
-	const uint8_t *bits = data + layout->page_bits_at;
-	for (uint32_t i = 0; i < layout->region_count; i++) {
-		for (uint32_t page = 0; page < layout->held_counts[i]; page++, memory += SEED_PAGE_WORDS) {
-			if (bits[page / 8] >> page % 8 & 1)
-				fill_page(&source, memory);
-		}
-		bits += layout->regions[i].page_count / 8 + (layout->regions[i].page_count % 8 != 0);
-	}
-}
-
-static struct lh_error *make_image(const struct layout *layout, const uint64_t *memory, struct lh_image **ret)
-{
-	static const char *const names[SEED_NAMES] = {"", "[heap]", "/lib/module"};
-	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
-	uint64_t offset = 0;
-	LH_TRY(lh_image_create(LH_IMAGE_BYTES, "fuzz", &image));
-	image->bytes = (const uint8_t *)memory;
-	image->file_bytes = layout->held_count * LH_PAGE_BYTES;
-	image->has_addresses = true;
-	for (uint32_t i = 0; i < layout->region_count; i++) {
-		const struct seed_region *region = &layout->regions[i];
-		uint64_t held_bytes = layout->held_counts[i] * LH_PAGE_BYTES;
-		LH_TRY(lh_vec_push(&image->segments, ((struct lh_segment){
-							     .start = region->addr,
-							     .end = region->addr + region->page_count * LH_PAGE_BYTES,
-							     .file_offset = offset,
-							     .file_bytes = held_bytes,
-							     .protection = region->protection,
-							     .kind = (enum lh_region_kind)region->kind,
-							     .name = names[region->name],
-							     .thread_name = "",
-						     })));
-		offset += held_bytes;
-	}
-	*ret = image;
-	image = NULL;
-	return NULL;
 }
 
 /* ---------------------------------------------------------------- what must hold */
@@ -188,15 +62,15 @@ static struct lh_error *look(struct lh_image *image)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct layout layout;
+	static struct seed_layout layout;
 	struct lh_image *image = NULL;
-	if (!parse_layout(data, size, &layout))
+	if (!parse_seed_layout(data, size, &layout))
 		return 0;
 	uint64_t *memory = calloc(layout.held_count, LH_PAGE_BYTES);
 	if (!memory)
 		return 0;
-	fill_memory(&layout, data, size, memory);
-	struct lh_error *error = make_image(&layout, memory, &image);
+	fill_seed_memory(&layout, data, size, memory);
+	struct lh_error *error = make_seed_image(&layout, memory, &image);
 	if (!error)
 		error = look(image);
 	lh_error_destroy(error);
@@ -239,10 +113,10 @@ static uint64_t change_word(uint64_t word, uint64_t other, uint64_t *state)
  */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
-	static struct layout layout;
+	static struct seed_layout layout;
 	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	(void)max_size;
-	if (!parse_layout(data, size, &layout) || size - layout.words_at < 16)
+	if (!parse_seed_layout(data, size, &layout) || size - layout.words_at < 16)
 		return size;
 	size_t count = (size - layout.words_at) / 8, changes = 1 + next_random(&state) % 16;
 	for (size_t i = 0; i < changes; i++) {

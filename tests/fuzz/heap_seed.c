@@ -1,7 +1,7 @@
 /*
  * heap_seed DUMP OUT PAGES [MODULE...]: makes a seed for fuzz_heap of a dump: private anonymous memory but stacks, and
- * the variables of modules whose path holds one of the words; of each region the first PAGES and the last two, the
- * others are zeros. tests/README.md says how the seeds in corpus/heap were made.
+ * the variables of modules whose path holds one of the words; of each region the first PAGES. tests/README.md says how
+ * the seeds in corpus/heap were made.
  */
 #include "heap_seed.h"
 #include "leakhunt/image.h"

@@ -1,0 +1,108 @@
+/*
+ * Tests of walkers on the seeds of fuzz_heap: heaps of real processes, with what the process itself said of its blocks
+ * when the seed was made: heap_truth's list, PHP's memory_get_usage, Go's runtime.MemStats.
+ */
+#include "../../fuzz/heap_seed_image.h"
+#include "unit.h"
+
+#include <stdio.h>
+
+static const struct seed_truth {
+	const char *file;
+	const char *allocator;
+	uint64_t used_count, used_bytes; /* what the process said; 0: it did not say */
+	uint64_t later_count,
+		later_bytes; /* at most, allocated since: the stream that PHP then reads from, two timers */
+} truths[] = {
+	{"go.bin", "Go", 2723, 456240, 2, 88},
+	{"zend.bin", "zend_mm", 0, 2630760, 0, 8192},
+	{"mimalloc3.bin", "mimalloc", 315, 0, 5, 0},
+};
+
+/* The bytes of a file; the caller frees them. */
+static uint8_t *read_seed(const char *name, size_t *ret_size)
+{
+	char path[4096];
+	const char *root = getenv("LEAKHUNT_ROOT");
+	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/heap/%s", root ? root : ".", name);
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 0, SEEK_END), 0);
+	*ret_size = (size_t)ftell(file);
+	rewind(file);
+	uint8_t *bytes = malloc(*ret_size);
+	assert_non_null(bytes);
+	assert_int_equal(fread(bytes, 1, *ret_size, file), *ret_size);
+	fclose(file);
+	return bytes;
+}
+
+/* But stacks of goroutines. */
+static uint64_t count_used(const struct lh_heap *heap, const char *allocator, uint64_t *ret_bytes)
+{
+	size_t arena_count;
+	uint64_t used_count = 0;
+	const struct lh_heap_arena *arenas = lh_heap_arenas(heap, &arena_count);
+	*ret_bytes = 0;
+	for (size_t i = 0; i < arena_count; i++) {
+		if (strcmp(arenas[i].allocator, allocator) != 0 || !strcmp(arenas[i].role, "stacks"))
+			continue;
+		used_count += arenas[i].counts[LH_CHUNK_USED];
+		*ret_bytes += arenas[i].bytes[LH_CHUNK_USED];
+	}
+	return used_count;
+}
+
+static void expect_truth(const struct seed_truth *truth, const struct lh_heap *heap)
+{
+	size_t count;
+	const struct lh_heap_allocator *allocators = lh_heap_allocators(heap, &count);
+	uint64_t used_bytes, used_count = count_used(heap, truth->allocator, &used_bytes);
+	if (truth->used_count)
+		assert_in_range(used_count, truth->used_count, truth->used_count + truth->later_count);
+	if (truth->used_bytes)
+		assert_in_range(used_bytes, truth->used_bytes, truth->used_bytes + truth->later_bytes);
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(allocators[i].name, truth->allocator) != 0)
+			continue;
+		assert_true(allocators[i].checks.checked > 2);
+		assert_int_equal(allocators[i].checks.failed, 0);
+		assert_false(allocators[i].is_refused);
+		return;
+	}
+	fail_msg("%s: no %s found", truth->file, truth->allocator);
+}
+
+static void walk_seed(const struct seed_truth *truth)
+{
+	static struct seed_layout layout;
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
+	size_t size;
+	LH_CLEANUP(lh_cleanup_free) uint8_t *bytes = read_seed(truth->file, &size);
+	if (!parse_seed_layout(bytes, size, &layout) || !layout.held_count) {
+		fail_msg("%s is no seed", truth->file);
+		return;
+	}
+	LH_CLEANUP(lh_cleanup_free) uint64_t *memory = calloc(layout.held_count, LH_PAGE_BYTES);
+	assert_non_null(memory);
+	fill_seed_memory(&layout, bytes, size, memory);
+	assert_success(make_seed_image(&layout, memory, &image));
+	assert_success(lh_heap_walk(image, &heap));
+	expect_truth(truth, heap);
+}
+
+static void test_walks_find_what_the_process_said(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(truths); i++)
+		walk_seed(&truths[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_walks_find_what_the_process_said),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
