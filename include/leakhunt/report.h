@@ -283,6 +283,12 @@ void lh_report_trace_text(const struct lh_trace_report *report, struct lh_style 
  */
 void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer *ret);
 
+/*
+ * All stacks as a gzip-compressed profile of pprof. Values: alloc_objects, alloc_space, inuse_objects, inuse_space,
+ * leaked_per_hour_space (of stacks that are called leaking). Names belong to report->symbols.
+ */
+struct lh_error *lh_report_trace_pprof(const struct lh_trace_report *report, struct lh_buffer *ret) LH_NODISCARD;
+
 enum lh_folded_weight { LH_FOLDED_LEAK, LH_FOLDED_LIVE, LH_FOLDED_ALLOCATED };
 /*
  * A line for each stack, as flame graph programs read them: "main;make_session;malloc 81920", outermost first. Weights:

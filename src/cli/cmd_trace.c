@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DURATION_DEFAULT_NS (60 * LH_NS_PER_S)
 #define DURATION_MIN_NS     LH_TRACE_TIME_MIN_NS
@@ -70,8 +71,11 @@ static struct lh_error *parse_folded(const struct lh_arguments *arguments, enum 
 		*ret = LH_FOLDED_LIVE;
 	else if (word && strcmp(word, "allocated") == 0)
 		*ret = LH_FOLDED_ALLOCATED;
-	if (word && lh_arguments_has(arguments, "json"))
-		return lh_error_create(LH_ERROR_USAGE, "--json and --folded exclude each other");
+	if ((word != NULL) + lh_arguments_has(arguments, "json") + lh_arguments_has(arguments, "pprof") > 1)
+		return lh_error_create(LH_ERROR_USAGE, "--json, --folded and --pprof exclude each other");
+	if (lh_arguments_has(arguments, "pprof") && isatty(STDOUT_FILENO))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--pprof writes compressed bytes to a terminal"),
+				     "redirect it: leakhunt trace --pprof PID > leak.pb.gz");
 	return NULL;
 }
 
@@ -167,6 +171,8 @@ static struct lh_error *print_trace(const struct lh_arguments *arguments, const 
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (lh_arguments_has(arguments, "json"))
 		lh_report_trace_json(report, &text);
+	else if (lh_arguments_has(arguments, "pprof"))
+		LH_TRY(lh_report_trace_pprof(report, &text));
 	else if (lh_arguments_has(arguments, "folded"))
 		lh_report_trace_folded(report, weight, &text);
 	else
@@ -215,6 +221,8 @@ static const struct lh_option options[] = {
 	 .argument = "WEIGHT",
 	 .summary = "print a line per call stack for flame graphs: bytes leaked per hour, alive, or allocated",
 	 .words = FOLDED_WORDS},
+	{.name = "pprof",
+	 .summary = "print a profile for `go tool pprof` and other viewers of pprof's format, gzip-compressed"},
 	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/trace/1"},
 	{.name = NULL},
 };
@@ -223,6 +231,7 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt trace 1234", "which code of process 1234 allocates what is not freed, within a minute"},
 	{"leakhunt trace --for 10m --budget 5% 1234", "the same of a slow leak in a busy process"},
 	{"leakhunt trace --folded leak 1234 | flamegraph.pl > leak.svg", "a flame graph of the leak"},
+	{"leakhunt trace --pprof 1234 > leak.pb.gz && go tool pprof -top leak.pb.gz", "the same for pprof"},
 	{.command = NULL},
 };
 

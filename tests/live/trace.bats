@@ -184,12 +184,25 @@ assert_trace_left_nothing() {
 	run ! grep -vE '^[^ ].* [0-9]+$' folded.txt
 }
 
+@test "pprof reads the profile: the leaking function has all of the leak" {
+	command -v go >/dev/null && go tool pprof -h 2>&1 | grep -q top || skip "no pprof"
+	require_uprobe_sessions
+	start_sample trace_truth
+	"$LEAKHUNT" trace "$SAMPLE_PID" --for 6s --budget 20% --pprof >leak.pb.gz 2>/dev/null || [ $? -eq 3 ]
+	PPROF_TMPDIR=$PWD timeout 60 go tool pprof -sample_index=leaked_per_hour_space -cum -top leak.pb.gz >top.txt 2>pprof.txt
+	grep -qE ' 100% +allocate_and_lose$' top.txt
+	PPROF_TMPDIR=$PWD timeout 60 go tool pprof -sample_index=alloc_space -top leak.pb.gz >top.txt 2>pprof.txt
+	grep -qE ' malloc$' top.txt
+	grep -q 'Duration: [56]' top.txt
+}
+
 @test "words that make no sense are refused" {
 	run -64 "$LEAKHUNT" trace --budget 0% $$
 	run -64 "$LEAKHUNT" trace --budget much $$
 	run -64 "$LEAKHUNT" trace --for 1ms $$
 	run -64 "$LEAKHUNT" trace --folded size $$
 	run -64 "$LEAKHUNT" trace --folded leak --json $$
+	run -64 "$LEAKHUNT" trace --folded leak --pprof $$
 	run -64 "$LEAKHUNT" trace nothing
 }
 
