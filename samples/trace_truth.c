@@ -9,7 +9,15 @@
 
 #include <sys/wait.h>
 
-enum { YOUNG = 64, HANDED_OVER = 256, DECOYS = 1 << 16, BATCH = 5, LEAK_EVERY = 100 };
+enum {
+	YOUNG = 64,
+	HANDED_OVER = 256,
+	DECOYS = 1 << 18,
+	BATCH = 5,
+	BATCH_DUE = 1000 * BATCH,
+	LAG_MAX_MS = 20,
+	LEAK_EVERY = 100
+};
 
 #define STAMP_BYTES 16
 
@@ -146,14 +154,19 @@ static void begin(struct sample *sample)
 	started_ms = sample_now_ms();
 }
 
-/* Catches up with the rate at each millisecond. */
+/*
+ * As much as is due, each millisecond. A processor that is too busy is not made up for: decoys would live for as long
+ * as the work lags behind.
+ */
 static void work(struct sample *sample)
 {
-	uint64_t forks = 0;
+	uint64_t forks = 0, last_ms = started_ms, due = 0; /* due: thousandths of an allocation */
 	for (uint64_t i = 0;; sample_sleep_ms(1)) {
-		uint64_t now_ms = sample_now_ms(), passed_ms = now_ms - started_ms;
+		uint64_t now_ms = sample_now_ms(), passed_ms = now_ms - started_ms, since_ms = now_ms - last_ms;
+		last_ms = now_ms;
 		free_due_decoys(now_ms);
-		for (; i * BATCH < trace_wish.rate * passed_ms / 1000; i++) {
+		due += trace_wish.rate * (since_ms < LAG_MAX_MS ? since_ms : LAG_MAX_MS);
+		for (; due >= BATCH_DUE; due -= BATCH_DUE, i++) {
 			allocate_briefly(i);
 			allocate_and_lose(sample, i);
 			allocate_decoy(now_ms);
