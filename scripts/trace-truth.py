@@ -125,13 +125,17 @@ def libc_of(pid):
     sys.exit("no libc")
 
 
-def measure(name, arguments, start_tool, prefix=()):
-    """Percent of a processor in the target and in the tool; allocations per second that the target reached."""
+def measure(name, arguments, start_tool, prefix=(), library=""):
+    """
+    Percent of a processor in the target and in the tool; allocations per second that the target reached. `library`:
+    what the tool loads into the target.
+    """
     with Load(arguments.samples, ["--rate", str(arguments.rate)], prefix) as load:
         tool = start_tool(load.pid)
         time.sleep(3)
         truth, cpu, at = load.truth(), cpu_seconds(load.pid), time.monotonic()
         tool_cpu = cpu_seconds(tool.pid) if tool else 0
+        is_attached = not library or library in pathlib.Path(f"/proc/{load.pid}/maps").read_text()
         time.sleep(COST_SECONDS)
         seconds = time.monotonic() - at
         target = (cpu_seconds(load.pid) - cpu) / seconds
@@ -145,6 +149,9 @@ def measure(name, arguments, start_tool, prefix=()):
                 os.killpg(tool.pid, signal.SIGKILL)
                 tool.wait()
         is_alive = load.child.poll() is None
+    if not is_attached:
+        print(f"{name:30}  did not attach")
+        return
     print(f"{name:30}  {100 * target:8.1f}  {100 * own:6.1f}  {reached:13.0f}  {'yes' if is_alive else 'no'}")
     sys.stdout.flush()
 
@@ -173,7 +180,7 @@ def run_costs(arguments):
     if shutil.which("bpftrace"):
         measure("bpftrace, as bcc's memleak", arguments, bpftrace)
     if shutil.which("heaptrack"):
-        measure("heaptrack --pid", arguments, heaptrack)
+        measure("heaptrack --pid", arguments, heaptrack, library="heaptrack")
     if shutil.which("valgrind"):
         measure("valgrind (from the start)", arguments, lambda pid: None, ["valgrind", "-q"])
     shutil.rmtree(folder)
