@@ -303,6 +303,8 @@ static inline uint64_t lh_range_bytes(struct lh_range range)
 	return range.end - range.start;
 }
 
+int lh_compare_range_starts(const void *a, const void *b); /* two struct lh_range, as qsort asks */
+
 /* ---------------------------------------------------------------- parsing what people type */
 
 /* All of the text must be consumed. Errors are LH_ERROR_USAGE and name the text. */
@@ -323,9 +325,11 @@ const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX]);       /* "
 
 /* ---------------------------------------------------------------- clocks */
 
-uint64_t lh_clock_monotonic_ns(void); /* CLOCK_MONOTONIC: for durations */
-uint64_t lh_clock_realtime_ns(void);  /* CLOCK_REALTIME, since 1970: for time stamps */
-uint64_t lh_clock_boottime_ns(void);  /* CLOCK_BOOTTIME: goes on while the machine sleeps */
+uint64_t lh_clock_monotonic_ns(void);   /* CLOCK_MONOTONIC: for durations */
+uint64_t lh_clock_thread_cpu_ns(void);  /* processor time of this thread, user and system */
+uint64_t lh_clock_process_cpu_ns(void); /* processor time of all threads of leakhunt */
+uint64_t lh_clock_realtime_ns(void);    /* CLOCK_REALTIME, since 1970: for time stamps */
+uint64_t lh_clock_boottime_ns(void);    /* CLOCK_BOOTTIME: goes on while the machine sleeps */
 
 /* Processors that this process may run on (sched_getaffinity(2)), at least 1. */
 unsigned lh_usable_processors(void);

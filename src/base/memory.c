@@ -106,6 +106,16 @@ uint64_t lh_clock_monotonic_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t lh_clock_thread_cpu_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+uint64_t lh_clock_process_cpu_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 uint64_t lh_clock_boottime_ns(void)
 {
 	return clock_ns(CLOCK_BOOTTIME);
@@ -114,4 +124,10 @@ uint64_t lh_clock_boottime_ns(void)
 uint64_t lh_clock_realtime_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
+}
+
+int lh_compare_range_starts(const void *a, const void *b)
+{
+	const struct lh_range *left = a, *right = b;
+	return lh_compare_u64(left->start, right->start);
 }

@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Fewer bytes than this say little about the rate. */
 #define RATED_BYTES_MIN LH_MIB
@@ -97,22 +96,15 @@ static struct lh_error *take_written(struct lh_snapshot *snapshot, uint64_t *ret
 	return NULL;
 }
 
-/* CPU time of this thread only: waiting for the disk is no part of the pause. */
-static uint64_t own_time_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * LH_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
+/* Timed in CPU time: waiting for the disk is no part of the pause. */
 static struct lh_error *copy_taken(struct lh_snapshot *snapshot, uint64_t bytes)
 {
 	struct dump_job *job = snapshot->job;
 	LH_TRY(lh_places_add(&job->places, &snapshot->runs));
-	uint64_t before_ns = own_time_ns();
+	uint64_t before_ns = lh_clock_thread_cpu_ns();
 	LH_TRY(lh_copy_pass(&job->copy, &snapshot->runs, &snapshot->failed));
 	if (bytes >= RATED_BYTES_MIN || !snapshot->page_cost_ns)
-		snapshot->page_cost_ns = 1 + (own_time_ns() - before_ns) / (bytes / LH_PAGE_BYTES + 1);
+		snapshot->page_cost_ns = 1 + (lh_clock_thread_cpu_ns() - before_ns) / (bytes / LH_PAGE_BYTES + 1);
 	if (snapshot->runs.runs.capacity > KEPT_RUNS_MAX)
 		lh_vec_deinit(&snapshot->runs.runs);
 	lh_fault_point("snapshot-pass-copied");

@@ -291,7 +291,7 @@ static struct lh_error *allocate_nodes(struct dominator_search *search)
 struct lh_error *lh_holders_find_dominators(struct lh_holders *holders)
 {
 	struct dominator_search search LH_CLEANUP(deinit_dominator_search) = {.holders = holders};
-	uint64_t before_ns = lh_graph_cpu_ns();
+	uint64_t before_ns = lh_clock_thread_cpu_ns();
 	LH_TRY(allocate_nodes(&search));
 	uint64_t edge_bytes = holders->place_to.capacity * sizeof(uint32_t);
 	LH_TRY(number_nodes(&search));
@@ -301,7 +301,7 @@ struct lh_error *lh_holders_find_dominators(struct lh_holders *holders)
 	LH_TRY(find_semidominators(&search));
 	find_immediate_dominators(&search);
 	sum_retained(holders);
-	holders->dominators_cpu_ns = lh_graph_cpu_ns() - before_ns;
+	holders->dominators_cpu_ns = lh_clock_thread_cpu_ns() - before_ns;
 	/* What is there at once: the first targets and the stack are gone before holders are found. */
 	uint64_t holder_bytes = (search.edge_count + holders->groups.count) * sizeof(uint32_t) +
 				(holders->node_count + 2) * sizeof(uint32_t) + search.path.capacity * sizeof(uint32_t);

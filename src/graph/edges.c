@@ -193,7 +193,7 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_symbols *symbols)
 {
 	struct edge_search search = {.holders = holders};
-	uint64_t before_ns = lh_graph_cpu_ns();
+	uint64_t before_ns = lh_clock_thread_cpu_ns();
 	holders->places = calloc(holders->graph->chunk_count + 1, sizeof(*holders->places));
 	if (!holders->places)
 		return lh_error_no_memory();
@@ -201,6 +201,6 @@ struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_sym
 	LH_TRY(find_root_edges(&search));
 	LH_TRY(add_root_groups(holders, symbols));
 	LH_TRY(add_group_edges(holders));
-	holders->edges_cpu_ns = lh_graph_cpu_ns() - before_ns;
+	holders->edges_cpu_ns = lh_clock_thread_cpu_ns() - before_ns;
 	return NULL;
 }

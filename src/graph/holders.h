@@ -88,6 +88,4 @@ struct lh_error *lh_graph_find_owned(const struct lh_graph *graph, const uint16_
 /* A variable of a module or of a thread: neither a stack nor registers. */
 bool lh_holders_is_variable(const struct lh_holders *holders, const struct lh_root_group *group);
 
-uint64_t lh_graph_cpu_ns(void);
-
 #endif

@@ -8,7 +8,6 @@
 #include "mark_windows.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum {
 	RING = 8,
@@ -153,13 +152,6 @@ static bool take_batch(struct marker *marker)
 
 /* ---------------------------------------------------------------- roots */
 
-uint64_t lh_graph_cpu_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * LH_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* Slices do not depend on the number of threads, so neither does the result. */
 static struct lh_error *slice_roots(struct marking *marking)
 {
@@ -189,7 +181,7 @@ static void mark_share(void *context, size_t member, size_t number)
 {
 	struct marking *marking = context;
 	struct marker *marker = &marking->markers[number];
-	uint64_t before_ns = lh_graph_cpu_ns();
+	uint64_t before_ns = lh_clock_thread_cpu_ns();
 	(void)member;
 	if (!lh_window_queue_join(&marker->queue))
 		return;
@@ -207,7 +199,7 @@ static void mark_share(void *context, size_t member, size_t number)
 		lh_window_queue_offer(&marker->queue);
 		scan_batch(marker);
 	}
-	marker->cpu_ns = lh_graph_cpu_ns() - before_ns;
+	marker->cpu_ns = lh_clock_thread_cpu_ns() - before_ns;
 }
 
 /* ---------------------------------------------------------------- all of it */

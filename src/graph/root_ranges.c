@@ -21,11 +21,6 @@ struct exclusions {
 	LH_VEC(struct lh_range) items;
 };
 
-static int compare_ranges_by_start(const void *a, const void *b)
-{
-	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
-}
-
 static struct lh_error *exclude_range(struct exclusions *exclusions, uint64_t start, uint64_t end)
 {
 	return start < end ? lh_vec_push(&exclusions->items, ((struct lh_range){start, end})) : NULL;
@@ -251,7 +246,7 @@ static void settle_exclusions(struct exclusions *exclusions)
 	size_t kept = 0;
 	if (exclusions->items.count)
 		qsort(exclusions->items.items, exclusions->items.count, sizeof(struct lh_range),
-		      compare_ranges_by_start);
+		      lh_compare_range_starts);
 	for (size_t i = 0; i < exclusions->items.count; i++) {
 		struct lh_range range = exclusions->items.items[i];
 		struct lh_range *last = kept ? &exclusions->items.items[kept - 1] : NULL;

@@ -292,11 +292,6 @@ static struct lh_error *walk_go_spans(struct go_heap *heap)
 
 /* ---------------------------------------------------------------- free pages */
 
-static int compare_span_starts(const void *a, const void *b)
-{
-	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
-}
-
 static struct lh_error *add_free_gap(struct go_heap *heap, uint64_t start, uint64_t end, uint64_t *returnable_bytes)
 {
 	if (start >= end)
@@ -316,7 +311,7 @@ static struct lh_error *walk_free_pages(struct go_heap *heap)
 	const struct lh_owners *owners = heap->tour->owners;
 	uint64_t returnable_bytes = 0;
 	size_t at = 0;
-	lh_vec_sort(&heap->spans, compare_span_starts);
+	lh_vec_sort(&heap->spans, lh_compare_range_starts);
 	for (size_t i = 0; i < owners->items.count; i++) {
 		struct lh_range owned = owners->items.items[i].range;
 		if (owners->items.items[i].kind != LH_REGION_GO)

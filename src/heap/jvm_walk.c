@@ -18,11 +18,6 @@ struct java_walk {
 
 /* ---------------------------------------------------------------- threads */
 
-static int compare_tlabs(const void *a, const void *b)
-{
-	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
-}
-
 static struct lh_error *add_tlab(struct lh_hotspot *jvm, uint64_t thread)
 {
 	uint64_t tlab = thread + jvm->fields[LH_JVM_TLAB];
@@ -75,7 +70,7 @@ static struct lh_error *find_tlabs(struct lh_hotspot *jvm)
 	for (size_t i = 0; i < jvm->tlabs.count; i++)
 		jvm->tlabs.items[i].end += reserve;
 	if (jvm->tlabs.count)
-		qsort(jvm->tlabs.items, jvm->tlabs.count, sizeof(*jvm->tlabs.items), compare_tlabs);
+		qsort(jvm->tlabs.items, jvm->tlabs.count, sizeof(*jvm->tlabs.items), lh_compare_range_starts);
 	return NULL;
 }
 

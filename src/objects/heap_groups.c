@@ -224,11 +224,6 @@ static const char *name_pointer(struct grouping *grouping, uint64_t addr)
 	return has_name ? symbol.name : NULL;
 }
 
-static int compare_module_starts(const void *a, const void *b)
-{
-	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
-}
-
 static struct lh_error *list_module_ranges(struct grouping *grouping)
 {
 	const struct lh_module_list *list = lh_image_modules(grouping->image);
@@ -236,7 +231,7 @@ static struct lh_error *list_module_ranges(struct grouping *grouping)
 		const struct lh_module *module = &list->modules.items[i];
 		LH_TRY(lh_vec_push(&grouping->modules, ((struct lh_range){module->start, module->end})));
 	}
-	lh_vec_sort(&grouping->modules, compare_module_starts);
+	lh_vec_sort(&grouping->modules, lh_compare_range_starts);
 	return NULL;
 }
 

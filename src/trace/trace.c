@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 
 /* The first look: as short as tells a rate, and at most this much of the target's time. */
 #define BURST_NS      (200 * LH_NS_PER_MS)
@@ -85,14 +84,6 @@ static struct lh_error *check_kernel_release(void)
 static void nap_ms(int ms)
 {
 	(void)poll(NULL, 0, ms);
-}
-
-static uint64_t cpu_time_ns(void)
-{
-	struct timespec now;
-	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) != 0)
-		return 0;
-	return (uint64_t)now.tv_sec * LH_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 /* What probes cost in the target without samples, as a part of one processor. */
@@ -242,7 +233,7 @@ static struct spending measure_spending(const struct lh_tracer *tracer)
 	return (struct spending){
 		.seconds = seconds,
 		.target_ns = (double)(now.cost_ns - start->cost_ns) + SAMPLE_COST_NS * (double)samples,
-		.own_ns = (double)(cpu_time_ns() - tracer->start_cpu_ns),
+		.own_ns = (double)(lh_clock_process_cpu_ns() - tracer->start_cpu_ns),
 		.sample_count = samples,
 		.lost_sample_count = now.lost_sample_count - start->lost_sample_count,
 		.allocations_per_s = (double)(now.allocation_count - start->allocation_count) / seconds,
@@ -374,7 +365,7 @@ struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trac
 	struct lh_trace trace LH_CLEANUP(lh_trace_deinit) = {0};
 	LH_TRY(lh_unwinder_create(options->image, &tracer->unwinder));
 	tracer->at_start = lh_probes_count(tracer->probes);
-	tracer->start_cpu_ns = cpu_time_ns();
+	tracer->start_cpu_ns = lh_clock_process_cpu_ns();
 	tracer->start_ns = lh_clock_monotonic_ns();
 	int64_t bytes_at_start = read_anonymous_bytes(tracer->process);
 	lh_probes_begin(tracer->probes, tracer->mean_bytes);

@@ -5,13 +5,10 @@
 #include "leakhunt/heap.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 static uint64_t cpu_us(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	return lh_clock_process_cpu_ns() / 1000;
 }
 
 static struct lh_error *measure_walks(struct lh_image *image)

@@ -7,7 +7,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct owner_costs {
 	size_t mappings;
@@ -16,9 +15,7 @@ struct owner_costs {
 
 static uint64_t spent_cpu_us(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	return lh_clock_process_cpu_ns() / 1000;
 }
 
 static struct lh_error *measure_once(const struct lh_process *process, struct owner_costs *costs)
