@@ -216,7 +216,13 @@ assert_trace_left_nothing() {
 	LOAD_PID=$!
 	wait_until 200 test -S shop.sock
 	trace 3 "$SAMPLE_PID" --for 7s --budget 100%
-	of_trace '[.sites[] | select(.verdict == "leaking")] | any(any(.frames[]; .name == "SSL_new" and .module == "libssl.so.3"))'
+	# The SSL itself is made by what the program's own loop calls. From OpenSSL 3.2 on that has no name in the stack:
+	# SSL_new jumps to a private function.
+	local name='"SSL_new"'
+	[ "$(printf '%s\n' 3.2 "$(openssl version | cut -d ' ' -f 2)" | sort -V | head -n 1)" != 3.2 ] || name=null
+	of_trace --argjson name "$name" '[.sites[] | select(.verdict == "leaking") | .frames |
+		any(range(1; length) as $i | [.[$i - 1, $i]]; .[0].module == "libssl.so.3" and .[0].name == $name and
+			.[1].module == "tlsproxy" and .[1].name == "work")] | any'
 	of_trace '.incomplete_stacks <= .samples / 100'
 	assert_sample_unharmed
 }
