@@ -47,7 +47,10 @@ tally() {
 	if [ "$bad" -gt 0 ]; then
 		grep -Ev '^(ok |[0-9]+\.\.[0-9]+$|TAP version)' "$output" | sed 's/^/    /'
 	fi
-	grep -Ei '^(not )?ok .*# skip' "$output" | sed -E 's/^(not )?ok [0-9]* /    skipped: /'
+	# A test of cmocka says why in a line before (skip_because).
+	awk '/^# because: / { reason = substr($0, 12); next }
+		/^(not )?ok .*# [Ss][Kk][Ii][Pp]/ { sub(/^(not )?ok [0-9]* (- )?(# SKIP )?/, ""); print "    skipped: " $0 (reason ? ": " reason : "") }
+		/^(not )?ok / { reason = "" }' "$output"
 }
 
 # run_one OUTPUT COMMAND...: leaves OUTPUT, and its status and seconds in OUTPUT.ended.

@@ -17,6 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Ends the test as skipped; scripts/check.sh prints the reason. */
+#define skip_because(reason)                              \
+	do {                                              \
+		print_message("# because: " reason "\n"); \
+		skip();                                   \
+	} while (0)
+
 /* The call succeeds; else its message is shown. */
 #define assert_success(call)                                                             \
 	do {                                                                             \

@@ -75,7 +75,7 @@ static void assert_in_child(int (*check)(void))
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	if (WEXITSTATUS(status) == REFUSED)
-		skip();
+		skip_because("the kernel refuses real-time priority");
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 

@@ -204,7 +204,7 @@ static void assert_confined(const struct lh_confine_options *options)
 	int pipe_fds[2], status;
 	uint8_t result = UINT8_MAX;
 	if (lh_confine_support().is_off || !lh_confine_support().has_seccomp)
-		skip();
+		skip_because("confinement is off, or the kernel lacks seccomp");
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	pid_t child = fork();
 	if (child == 0) {
@@ -359,7 +359,7 @@ static void test_modules_of_others(void **state)
 	static const char *const names[] = {"module", "shadow"};
 	int status;
 	if (geteuid() != 0 || lh_confine_support().is_off)
-		skip();
+		skip_because("needs root, and confinement");
 	make_file_of_nobody("module", "\177ELF\2\1\1", 7);
 	make_file_of_nobody("shadow", "root:*:", 7);
 	pid_t child = fork();

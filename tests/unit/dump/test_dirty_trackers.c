@@ -327,7 +327,7 @@ static void test_written_pages(void **state)
 {
 	struct fixture *fixture = begin(state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	const size_t first[] = {0, 3, 4, 63}, second[] = {3, 40};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(first); i++)
 		tell(fixture, WRITE, first[i]);
@@ -350,7 +350,7 @@ static void test_guess(void **state)
 {
 	struct fixture *fixture = begin(state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	const struct lh_dirty_kind *kind = fixture->tracker->kind;
 	const size_t written[] = {7, 9};
 	tell(fixture, WRITE, 7);
@@ -370,7 +370,7 @@ static void test_pages_that_become_zeros(void **state)
 {
 	struct fixture *fixture = begin(state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	const size_t zeros[] = {5};
 	tell(fixture, DISCARD, 5);
 	tell(fixture, READ, 5);
@@ -423,7 +423,7 @@ static void test_many_page_tables(void **state)
 {
 	struct fixture *fixture = begin_in(map_tables, false, *state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	enum page_truth truth[TABLE_PAGES];
 	for (size_t i = 0; i < TABLE_PAGES; i++)
 		truth[i] = TAKEN;
@@ -450,7 +450,7 @@ static void test_exchanged_pages(void **state)
 {
 	struct fixture *fixture = begin_in(map_tables, false, *state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	tell(fixture, EXCHANGE, 0);
 	find(fixture);
 	for (size_t i = 0; i < 2 * PAGES_OF_TABLE; i++)
@@ -462,7 +462,7 @@ static void test_pages_that_become_the_files(void **state)
 {
 	struct fixture *fixture = begin_in(map_file, true, *state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	assert_int_equal(count_pages(&fixture->runs, LH_PAGES_WRITTEN), PAGES);
 	tell(fixture, DISCARD, 5);
 	take(fixture);
@@ -509,7 +509,7 @@ static void test_huge_pages_that_become_zeros(void **state)
 {
 	struct fixture *fixture = begin_in(map_huge, false, *state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	bool are_tracked = fixture->runs.runs.count > 0;
 	tell(fixture, DISCARD_HUGE, PAGES_OF_HUGE);
 	tell(fixture, READ, PAGES_OF_HUGE);
@@ -524,7 +524,7 @@ static void test_new_mapping(void **state)
 {
 	struct fixture *fixture = begin(state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	tell(fixture, MAP, 0);
 	take(fixture); /* of the old plan, which knows nothing of it; what it clears is cleared there, too */
 	assert_taken(fixture, NULL, 0);
@@ -547,7 +547,7 @@ static void test_pages_shared_with_a_forked_child(void **state)
 {
 	struct fixture *fixture = begin(state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	const size_t written[] = {20};
 	tell(fixture, FORK, 0);
 	tell(fixture, WRITE, 20);
@@ -562,7 +562,7 @@ static void test_somebody_else_clears(void **state)
 {
 	struct fixture *fixture = begin(state);
 	if (!fixture)
-		skip();
+		skip_because("this kernel has no tracker of the kind");
 	const struct lh_dirty_kind *kind = fixture->tracker->kind;
 	uint64_t bytes;
 	char path[64];

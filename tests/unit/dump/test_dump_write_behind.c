@@ -1,16 +1,9 @@
 /* write_behind: what is put arrives at its place, in any order, by whichever way, and a failed write is told. */
+#include "unit.h"
+
 #include "dump/copy/write_behind.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -92,7 +85,7 @@ static void a_large_dump_passes_the_page_cache_by(void **state)
 	int fd = open_on_disk(), direct_fd = lh_fd_open_direct(fd);
 	if (direct_fd < 0) {
 		close(fd);
-		skip();
+		skip_because("the file system has no O_DIRECT");
 	}
 	close(direct_fd);
 	struct lh_write_behind *writer = start_writer(fd, -1);

@@ -315,7 +315,7 @@ static void a_core_of_gcore_equals_the_live_process(void **state)
 	snprintf(command, sizeof(command), "gcore -o %s %d >/dev/null 2>&1", prefix, (int)child);
 	snprintf(path, sizeof(path), "%s.%d", prefix, (int)child);
 	if (IS_SHADOWED || system("command -v gcore >/dev/null") != 0)
-		skip();
+		skip_because("needs gcore, and no sanitizer");
 	assert_int_equal(system(command), 0);
 
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *core = NULL;

@@ -219,8 +219,7 @@ static void test_real_cgroup(void **state)
 	(void)state;
 	struct real_cgroup cgroup;
 	if (!make_cgroup(&cgroup)) {
-		print_message("no cgroup with a memory limit can be made here\n");
-		skip();
+		skip_because("no cgroup with a memory limit can be made here");
 	}
 	int go[2];
 	char pid_text[32], byte = 0;

@@ -482,7 +482,7 @@ static void test_memory_behind_a_bss(void **state)
 		void *behind = mmap((void *)(uintptr_t)bss.end, bytes, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 		if (behind == MAP_FAILED)
-			skip(); /* so much is not free there */
+			skip_because("the addresses behind .bss are taken");
 		memset(behind, 1, bytes);
 		LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
 		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};

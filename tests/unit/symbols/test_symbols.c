@@ -124,7 +124,7 @@ static void separate_debug_files_are_used(void **state)
 	assert_int_equal(fscanf(readelf, "%255s", path), 1);
 	assert_int_equal(pclose(readelf), 0);
 	if (access(path, R_OK) != 0)
-		skip();
+		skip_because("needs the debug file of libc (Debian: libc6-dbg)");
 	char command[512], id[65] = "";
 	unsigned long addr;
 	snprintf(command, sizeof(command), "nm %s | grep ' [bd] main_arena$' | cut -d' ' -f1", path);
@@ -151,7 +151,7 @@ static void vtables_are_demangled(void **state)
 {
 	(void)state;
 	if (access(LIBSTDCXX, R_OK) != 0)
-		skip();
+		skip_because("needs libstdc++.so.6");
 	struct library library;
 	open_library(&library, LIBSTDCXX, "", ",\"bias\":\"0x10000000\"");
 	unsigned long addr;
