@@ -11,7 +11,7 @@ teardown() {
 
 # allocator_with LIBRARY: what select says of a sample that has it preloaded.
 allocator_with() {
-	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	[ -z "$1" ] || require_library "$1"
 	export LD_PRELOAD=$1
 	start_sample heap_leak --auto 20
 	unset LD_PRELOAD
@@ -51,6 +51,14 @@ leaks_as() {
 @test "mimalloc" {
 	allocator_with /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
+}
+
+@test "mimalloc 3: named, and said not to be walked" {
+	require_library /usr/lib/x86_64-linux-gnu/libmimalloc.so.3
+	allocator_with /usr/lib/x86_64-linux-gnu/libmimalloc.so.3
+	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
+	run -1 "$LEAKHUNT" heap "$SAMPLE_PID"
+	[[ $output == "no allocator that leakhunt can walk was found"* ]]
 }
 
 @test "musl, dynamic: Debian's file of it is called libc.so" {

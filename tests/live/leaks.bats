@@ -111,7 +111,7 @@ assert_all_found() {
 
 # start_truth LIBRARY ARGS...: leak_truth with another malloc; "": glibc's.
 start_truth() {
-	[ -z "$1" ] || [ -e "/usr/lib/x86_64-linux-gnu/$1" ] || skip "$1 is not installed"
+	[ -z "$1" ] || require_library "/usr/lib/x86_64-linux-gnu/$1"
 	LD_PRELOAD=${1:+/usr/lib/x86_64-linux-gnu/$1} start_sample leak_truth --file "$BATS_TEST_TMPDIR/truth" "${@:2}"
 }
 

@@ -182,7 +182,7 @@ assert_not_the_freed() {
 
 # freed_objects_of LIBRARY: a live process and its dump, with that malloc.
 freed_objects_of() {
-	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	[ -z "$1" ] || require_library "$1"
 	export LD_PRELOAD=$1
 	start_sample freed_objects
 	unset LD_PRELOAD

@@ -35,7 +35,7 @@ next_words() {
 
 # start_load LIBRARY: path_load with a malloc preloaded; its lines are in truth.txt.
 start_load() {
-	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	[ -z "$1" ] || require_library "$1"
 	LD_PRELOAD=$1 "$SAMPLES/path_load" 3 4000 >truth.txt 3>&- &
 	LOAD_PID=$! SAMPLE_PID=$!
 	wait_until 100 has_lines 20

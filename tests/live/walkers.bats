@@ -19,7 +19,7 @@ teardown() {
 
 # start_truth LIBRARY ARGS...: a churned heap under that allocator.
 start_truth() {
-	[ -z "$1" ] || [ -e "$1" ] || skip "$1 is not installed"
+	[ -z "$1" ] || require_library "$1"
 	export LD_PRELOAD=$1
 	start_sample heap_truth --file "$TRUTH" "${@:2}"
 	unset LD_PRELOAD
@@ -122,7 +122,7 @@ survive_damage() {
 
 # assert_gives_back LIBRARY ALLOCATOR: a purge frees what `heap` said it would, within 5 percent, and then no more.
 assert_gives_back() {
-	[ -e "$1" ] || skip "$1 is not installed"
+	require_library "$1"
 	command -v gdb >/dev/null || skip "gdb is not installed"
 	gcc -O2 -shared -fPIC -o "$BATS_TEST_TMPDIR/purge.so" "$LEAKHUNT_ROOT/tests/live/purge.c"
 	export LD_PRELOAD=$BATS_TEST_TMPDIR/purge.so:$1
