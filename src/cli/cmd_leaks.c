@@ -63,32 +63,11 @@ static struct lh_error *mark_moment(struct moment *moment)
 	return lh_graph_create(moment->image, moment->heap, &moment->graph);
 }
 
-static struct lh_error *check_moments(size_t count, bool has_pid, uint64_t confirm_ns)
-{
-	if (confirm_ns && !has_pid)
-		return lh_error_create(LH_ERROR_USAGE, "--confirm needs a process: two dumps are compared anyway");
-	if (count > 1 && has_pid)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two moments must be two dumps"),
-				     "for a process use --confirm 5m");
-	return NULL;
-}
-
 static struct lh_error *open_moments(const struct lh_arguments *arguments, struct leaks_answer *answer)
 {
-	uint64_t confirm_ns = 0;
-	size_t count = lh_arguments_operand_count(arguments);
-	const char *operands[] = {lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, count - 1)};
 	struct lh_image *images[2] = {NULL, NULL};
 	struct lh_receipt receipts[2] = {0};
-	pid_t pid;
-	bool has_pid = lh_operand_is_pid(operands[0], &pid) || lh_operand_is_pid(operands[1], &pid);
-	LH_TRY(lh_arguments_duration(arguments, "confirm", &confirm_ns));
-	LH_TRY(check_moments(count, has_pid, confirm_ns));
-	size_t moments = confirm_ns ? 2 : count, first = 2 - moments;
-	struct lh_error *error =
-		has_pid ? lh_snapshots_make(operands[0], LH_DUMP_SNAPSHOT, moments, lh_snapshot_wait_time, &confirm_ns,
-					    images + first, receipts + first)
-			: lh_snapshots_open_saved(operands + first, moments, images + first);
+	struct lh_error *error = lh_moments_open(arguments, "confirm", LH_DUMP_SNAPSHOT, images, receipts);
 	answer->before = (struct moment){.image = images[0], .receipt = receipts[0]};
 	answer->now = (struct moment){.image = images[1], .receipt = receipts[1]};
 	return error;

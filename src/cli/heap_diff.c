@@ -42,31 +42,6 @@ bool lh_heap_diff_is_wanted(const struct lh_arguments *arguments)
 	return lh_arguments_operand_count(arguments) == 2 || lh_arguments_has(arguments, "every");
 }
 
-static struct lh_error *open_heap_moments(const struct lh_arguments *arguments, enum lh_dump_mode mode,
-					  struct heap_moments *ret)
-{
-	size_t count = lh_arguments_operand_count(arguments);
-	const char *operands[] = {lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, count - 1)};
-	uint64_t every_ns = 0;
-	pid_t pid;
-	bool has_pid = lh_operand_is_pid(operands[0], &pid) || lh_operand_is_pid(operands[1], &pid);
-	LH_TRY(lh_arguments_duration(arguments, "every", &every_ns));
-	if (lh_arguments_has(arguments, "list"))
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints the blocks of one moment"),
-				     "leave out --list, or the second moment");
-	if (count == 2 && has_pid)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two moments must be two dumps"),
-				     "for a process use --every 5m");
-	if (count == 2 && every_ns)
-		return lh_error_create(LH_ERROR_USAGE, "--every needs a process: two dumps are compared anyway");
-	if (count == 2)
-		return lh_snapshots_open_saved(operands, 2, ret->images);
-	if (!has_pid)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--every needs a process"),
-				     "name two dumps to compare them");
-	return lh_snapshots_make(operands[0], mode, 2, lh_snapshot_wait_time, &every_ns, ret->images, ret->receipts);
-}
-
 static struct lh_error *compare_heap_moments(struct heap_moments *moments)
 {
 	struct lh_heap_moment sides[2];
@@ -103,7 +78,10 @@ struct lh_error *lh_heap_diff_run(const struct lh_arguments *arguments, enum lh_
 				  int *ret_status)
 {
 	struct heap_moments moments LH_CLEANUP(heap_moments_deinit) = {0};
-	LH_TRY(open_heap_moments(arguments, mode, &moments));
+	if (lh_arguments_has(arguments, "list"))
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--list prints the blocks of one moment"),
+				     "leave out --list, or the second moment");
+	LH_TRY(lh_moments_open(arguments, "every", mode, moments.images, moments.receipts));
 	LH_TRY(compare_heap_moments(&moments));
 	bool is_whole = lh_heap_status(moments.heaps[0]) == LH_EXIT_COMPLETE &&
 			lh_heap_status(moments.heaps[1]) == LH_EXIT_COMPLETE;

@@ -116,7 +116,7 @@ static struct lh_error *confine_to_symbols(void)
 	return NULL;
 }
 
-struct lh_error *lh_snapshots_open_saved(const char *const *paths, size_t count, struct lh_image **ret)
+static struct lh_error *open_saved_images(const char *const *paths, size_t count, struct lh_image **ret)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
 	for (size_t i = 0; i < count; i++)
@@ -129,23 +129,11 @@ struct lh_error *lh_snapshots_open_saved(const char *const *paths, size_t count,
 	return NULL;
 }
 
-struct lh_error *lh_snapshots_make(const char *operand, enum lh_dump_mode mode, size_t count, lh_snapshot_wait *wait,
-				   const void *context, struct lh_image **ret, struct lh_receipt *ret_receipts)
-{
-	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
-	LH_TRY(lh_operand_process(operand, &process));
-	for (size_t i = 0; i < count; i++) {
-		if (i)
-			LH_TRY(wait(context));
-		LH_TRY(open_copy(process, mode, &ret[i], &ret_receipts[i]));
-	}
-	return confine_to_symbols();
-}
-
-struct lh_error *lh_snapshot_wait_time(const void *wait_ns)
+/* Says meanwhile how long it takes. */
+static struct lh_error *wait_between_copies(uint64_t wait_ns)
 {
 	struct lh_progress_line line;
-	uint64_t end_ns = lh_clock_monotonic_ns() + *(const uint64_t *)wait_ns;
+	uint64_t end_ns = lh_clock_monotonic_ns() + wait_ns;
 	lh_progress_begin(&line);
 	for (uint64_t now_ns = lh_clock_monotonic_ns(); now_ns < end_ns && !lh_interrupt_requested();
 	     now_ns = lh_clock_monotonic_ns()) {
@@ -158,11 +146,53 @@ struct lh_error *lh_snapshot_wait_time(const void *wait_ns)
 					: NULL;
 }
 
+/* `between_ns`: from one copy of the process to the next. */
+static struct lh_error *copy_moments(const char *operand, enum lh_dump_mode mode, size_t count, uint64_t between_ns,
+				     struct lh_image **ret, struct lh_receipt *ret_receipts)
+{
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	LH_TRY(lh_operand_process(operand, &process));
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			LH_TRY(wait_between_copies(between_ns));
+		LH_TRY(open_copy(process, mode, &ret[i], &ret_receipts[i]));
+	}
+	return confine_to_symbols();
+}
+
 struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
 				  struct lh_receipt *ret_receipt)
 {
 	pid_t pid;
 	if (lh_operand_is_pid(operand, &pid))
-		return lh_snapshots_make(operand, mode, 1, NULL, NULL, ret, ret_receipt);
-	return lh_snapshots_open_saved(&operand, 1, ret);
+		return copy_moments(operand, mode, 1, 0, ret, ret_receipt);
+	return open_saved_images(&operand, 1, ret);
+}
+
+static struct lh_error *check_moments(const char *option, size_t count, bool has_pid, bool is_again)
+{
+	if (is_again && !has_pid)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--%s needs a process", option),
+				     "name two dumps, without it, to compare them");
+	if (count > 1 && has_pid)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "two moments must be two dumps"),
+				     "for a process use --%s 5m", option);
+	return NULL;
+}
+
+struct lh_error *lh_moments_open(const struct lh_arguments *arguments, const char *option, enum lh_dump_mode mode,
+				 struct lh_image *ret[2], struct lh_receipt ret_receipts[2])
+{
+	uint64_t between_ns = 0;
+	size_t count = lh_arguments_operand_count(arguments);
+	const char *operands[] = {lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, count - 1)};
+	pid_t pid;
+	bool is_again = lh_arguments_has(arguments, option);
+	bool has_pid = lh_operand_is_pid(operands[0], &pid) || lh_operand_is_pid(operands[1], &pid);
+	LH_TRY(lh_arguments_duration(arguments, option, &between_ns));
+	LH_TRY(check_moments(option, count, has_pid, is_again));
+	size_t moments = is_again ? 2 : count, first = 2 - moments;
+	if (has_pid)
+		return copy_moments(operands[0], mode, moments, between_ns, ret + first, ret_receipts + first);
+	return open_saved_images(operands + first, moments, ret + first);
 }

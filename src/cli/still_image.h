@@ -4,6 +4,7 @@
 #ifndef LEAKHUNT_CLI_STILL_IMAGE_H
 #define LEAKHUNT_CLI_STILL_IMAGE_H
 
+#include "command.h"
 #include "leakhunt/dump.h"
 #include "leakhunt/image.h"
 
@@ -15,15 +16,12 @@
 struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, struct lh_image **ret,
 				  struct lh_receipt *ret_receipt) LH_NODISCARD;
 
-/* Opens dumps. Images that were opened belong to the caller, also after an error. Afterwards leakhunt is confined. */
-struct lh_error *lh_snapshots_open_saved(const char *const *paths, size_t count, struct lh_image **ret) LH_NODISCARD;
-
-/* As lh_snapshot_open, of `count` moments of a process. `wait` is called between them, and may return an error. */
-typedef struct lh_error *lh_snapshot_wait(const void *context);
-struct lh_error *lh_snapshots_make(const char *operand, enum lh_dump_mode mode, size_t count, lh_snapshot_wait *wait,
-				   const void *context, struct lh_image **ret,
-				   struct lh_receipt *ret_receipts) LH_NODISCARD;
-/* An lh_snapshot_wait: `wait_ns` points to a uint64_t. Says meanwhile how long it takes. */
-struct lh_error *lh_snapshot_wait_time(const void *wait_ns) LH_NODISCARD;
+/*
+ * As lh_snapshot_open, of one or two moments, which the operands "PID|FILE [FILE]" name: two dumps, or a process that
+ * is copied again after the duration of `option`, if that is given. ret[1] is the later one; ret[0] stays NULL when
+ * there is no other. What was opened belongs to the caller, also after an error.
+ */
+struct lh_error *lh_moments_open(const struct lh_arguments *arguments, const char *option, enum lh_dump_mode mode,
+				 struct lh_image *ret[2], struct lh_receipt ret_receipts[2]) LH_NODISCARD;
 
 #endif
