@@ -6,7 +6,10 @@
 set -euo pipefail
 
 leakhunt=$(realpath "$1")
+root=$(realpath "$(dirname "$0")/..")
 work=$(mktemp -d)
+# shellcheck source=tests/helpers.bash
+. "$root/tests/helpers.bash"
 pids=()
 end_all() {
 	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
@@ -36,18 +39,10 @@ row() {
 		"| \($name) | \($all | mib) | \($walked | mib) | \($modules | mib) | \($rest | mib) | \(1000 * $rest / $all | round / 10) % | \($heap[0].allocators | map(.name) | join(", ")) |"'
 }
 
-wait_until() {
-	local tries=$1
-	until "${@:2}" >/dev/null 2>&1; do
-		((tries-- > 0)) || return 1
-		sleep 0.1
-	done
-}
-
 run_redis() {
 	redis-server --port 0 --unixsocket "$work/redis.sock" --save "" --appendonly no >redis.log 2>&1 &
 	pids+=($!)
-	wait_until 100 redis-cli -s "$work/redis.sock" ping
+	wait_until 100 redis-cli -s "$work/redis.sock" ping >/dev/null 2>&1
 	redis-benchmark -s "$work/redis.sock" -q -n 40000 -r 20000 -d 300 -t set,lpush,hset,zadd >/dev/null 2>&1
 	row redis-server "${pids[-1]}"
 }
@@ -78,7 +73,7 @@ run_postgres() {
 	"${as[@]}" "$bin/initdb" -D "$work/pg/data" -A trust >/dev/null 2>&1
 	"${as[@]}" "$bin/postgres" -D "$work/pg/data" -k "$work/pg" -c listen_addresses= >pg.log 2>&1 &
 	pids+=($!)
-	wait_until 200 "${as[@]}" psql -h "$work/pg" -U nobody postgres -c 'select 1'
+	wait_until 200 "${as[@]}" psql -h "$work/pg" -U nobody postgres -c 'select 1' >/dev/null 2>&1
 	mkfifo pg.in
 	"${as[@]}" psql -h "$work/pg" -U nobody postgres <pg.in >pg.out 2>&1 &
 	pids+=($!)

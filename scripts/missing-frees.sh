@@ -13,6 +13,8 @@ fi
 leakhunt=$(realpath "$1")
 shift
 root=$(realpath "$(dirname "$0")/..")
+# shellcheck source=tests/helpers.bash
+. "$root/tests/helpers.bash"
 folder=$(mktemp -d "${TMPDIR:-/tmp}/missing-frees.XXXXXX")
 pid=
 stop() {
@@ -27,12 +29,12 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 
 
 # until_true COMMAND...: tries for 30 s.
 until_true() {
-	for ((tries = 0; tries < 300; tries++)); do
-		"$@" >/dev/null 2>&1 && return
-		read -r -t 0.1 <> <(:) || true
-	done
-	echo "missing-frees: $* stays false" >&2
-	return 1
+	wait_until 300 "$@" >/dev/null 2>&1 || { echo "missing-frees: $* stays false" >&2 && return 1; }
+}
+
+# has_open NAME: whether the program has a file of that name open.
+has_open() {
+	readlink "/proc/$pid"/fd/* | grep -q "/$1\$"
 }
 
 # with_drop INPUT COMMAND...: in the background, its pid in pid.
@@ -107,7 +109,7 @@ run_curl() {
 	done >urls
 	printf 'url = "file://%s/last"\noutput = "%s/got"\n' "$folder" "$folder" >>urls
 	with_drop /dev/null curl -sS -K urls
-	until_true grep -q last <(ls -l "/proc/$pid/fd")
+	until_true has_open last
 }
 
 start_program() {
