@@ -193,9 +193,10 @@ struct lh_repeated {
 
 /* Texts that differ only in their values: numbers, hexadecimal digits, UUIDs, dates, addresses, tokens. */
 struct lh_template_count {
-	char *text;     /* with "<n>", "<hex>" ... where they differ; raw bytes otherwise, owned, cut like examples */
-	uint64_t count; /* two or more */
-	uint64_t bytes; /* of all of them */
+	uint64_t hash; /* the same wherever texts of this template lie, also in other memories */
+	char *text;    /* with "<n>", "<hex>" ... where they differ; raw bytes otherwise, owned, cut like examples */
+	uint64_t count;
+	uint64_t bytes;        /* of all of them */
 	uint64_t missed_bytes; /* at most so many more; 0 while all different templates fitted */
 	struct lh_example examples[LH_TEMPLATE_EXAMPLES]; /* different texts, the first ones seen */
 	size_t example_count;
@@ -211,7 +212,8 @@ struct lh_module_count {
 struct lh_summary_options {
 	struct lh_run_options run;
 	unsigned walk_flags;   /* enum lh_walk_flags */
-	size_t top;            /* rows of repeated strings, of templates and of symbols to keep */
+	size_t top;            /* rows of texts, of templates and of symbols to keep */
+	bool keeps_single;     /* texts and templates that occur once, too, behind those that are repeated */
 	unsigned threads;      /* 0: one for each processor; the result is the same for any number */
 	const char *root;      /* for symbols; NULL: the image's own */
 	bool shows_secrets;    /* else texts and examples that are secret are masked */

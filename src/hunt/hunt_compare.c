@@ -101,6 +101,7 @@ static struct lh_error *sum_up_side(struct lh_hunt *hunt, enum lh_hunt_side side
 	struct lh_summary_options summary = {
 		.run = {.min_chars = TEXT_CHARS_MIN, .encoding = LH_ENCODING_UTF8},
 		.top = KEPT_ROWS,
+		.keeps_single = true,
 		.progress = options->progress,
 		.progress_context = options->context,
 	};

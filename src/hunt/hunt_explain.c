@@ -217,7 +217,7 @@ static void describe_dump(struct lh_hunt *hunt, const struct lh_summary *summary
 				      .addr = object->example_addr,
 			      });
 	}
-	if (summary->templates.count) {
+	if (summary->templates.count && summary->templates.items[0].count > 1) {
 		const struct lh_template_count *template = &summary->templates.items[0];
 		add_row(hunt, &(struct lh_hunt_row){
 				      .kind = LH_HUNT_ROW_TEXTS,

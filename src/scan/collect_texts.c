@@ -33,6 +33,7 @@ struct texts_part {
 struct texts_total {
 	struct lh_run_options options;
 	size_t top;
+	uint64_t count_min;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
 	struct lh_text_count *count;
 	struct lh_text_candidates *candidates; /* NULL: all texts are counted */
@@ -180,6 +181,7 @@ static struct lh_error *init_texts(struct texts_total *texts, const struct lh_co
 {
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
+	texts->count_min = setup->options->keeps_single ? 1 : 2;
 	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
 	texts->masks_wide_secrets = !setup->options->shows_secrets && lh_encoding_width(texts->options.encoding) > 1;
 	LH_TRY(lh_text_candidates_find(setup->image, setup->options, &texts->candidates));
@@ -218,7 +220,7 @@ static struct lh_error *finish_texts(void *total, struct lh_findings *findings, 
 	struct texts_total *texts = total;
 	texts->findings = findings;
 	LH_TRY(lh_run_finder_finish(texts->finder));
-	return lh_text_count_finish(texts->count, texts->top, ret);
+	return lh_text_count_finish(texts->count, texts->top, texts->count_min, ret);
 }
 
 const struct lh_collector lh_collect_texts = {

@@ -16,6 +16,7 @@ struct diff_item {
 	uint64_t count;
 	uint64_t bytes;
 	uint64_t addr;
+	uint64_t template_hash; /* of templates, whose text shows only what differs within one memory; else 0 */
 };
 
 struct diff_items {
@@ -35,7 +36,7 @@ static struct lh_error *list_objects(const struct lh_summary *summary, struct di
 		const struct lh_object_count *row = &summary->objects.rows.items[i];
 		LH_TRY(lh_vec_push(&ret->items,
 				   (struct diff_item){row->kind, row->is_own, row->is_young, row->name, row->detail,
-						      row->count, row->bytes, row->example_addr}));
+						      row->count, row->bytes, row->example_addr, 0}));
 	}
 	return NULL;
 }
@@ -46,7 +47,7 @@ static struct lh_error *list_classes(const struct lh_summary *summary, struct di
 		const struct lh_class_count *class = &summary->classes.items[i];
 		uint64_t addr = class->example_count ? class->examples[0].addr : 0;
 		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, false, class->title, "", class->count,
-								   class->bytes, addr}));
+								   class->bytes, addr, 0}));
 	}
 	return NULL;
 }
@@ -56,8 +57,9 @@ static struct lh_error *list_templates(const struct lh_summary *summary, struct 
 	for (size_t i = 0; i < summary->templates.count; i++) {
 		const struct lh_template_count *template = &summary->templates.items[i];
 		uint64_t addr = template->example_count ? template->examples[0].addr : 0;
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, false, template->text, "",
-								   template->count, template->bytes, addr}));
+		LH_TRY(lh_vec_push(&ret->items,
+				   (struct diff_item){"", false, false, template->text, "", template->count,
+						      template->bytes, addr, template->hash}));
 	}
 	return NULL;
 }
@@ -69,7 +71,7 @@ static struct lh_error *list_texts(const struct lh_summary *summary, struct diff
 		if (!text->is_secret)
 			LH_TRY(lh_vec_push(&ret->items,
 					   (struct diff_item){"", false, false, text->text, "", text->count,
-							      text->bytes, text->example_addr}));
+							      text->bytes, text->example_addr, 0}));
 	}
 	return NULL;
 }
@@ -81,7 +83,7 @@ static struct lh_error *list_symbols(const struct lh_summary *summary, struct di
 		const struct lh_census_row *row = &summary->census.rows.items[i];
 		LH_TRY(lh_vec_push(&ret->items,
 				   (struct diff_item){"", false, false, row->symbol.name, row->symbol.module_name,
-						      row->count, row->count * 8, row->example_addr}));
+						      row->count, row->count * 8, row->example_addr, 0}));
 	}
 	return NULL;
 }
@@ -95,6 +97,10 @@ static struct lh_error *(*const listings[])(const struct lh_summary *summary, st
 
 static int compare_names(const struct diff_item *left, const struct diff_item *right)
 {
+	if (left->template_hash != right->template_hash)
+		return lh_compare_u64(left->template_hash, right->template_hash);
+	if (left->template_hash)
+		return 0;
 	int order = strcmp(left->name, right->name);
 	if (order == 0)
 		order = strcmp(left->detail, right->detail);
@@ -124,8 +130,8 @@ static void unite_items(struct diff_items *list)
 	list->items.count = kept;
 }
 
-/* Either may be NULL, not both. */
-static struct lh_error *add_diff_row(const struct diff_item *before, const struct diff_item *after,
+/* Either may be NULL, not both. What neither memory holds `count_min` times is no row. */
+static struct lh_error *add_diff_row(const struct diff_item *before, const struct diff_item *after, uint64_t count_min,
 				     struct lh_diff_rows *ret)
 {
 	static const struct diff_item none = {.family = "", .name = "", .detail = ""};
@@ -133,6 +139,8 @@ static struct lh_error *add_diff_row(const struct diff_item *before, const struc
 	before = before ? before : &none;
 	after = after ? after : &none;
 	if (before->count == after->count && before->bytes == after->bytes)
+		return NULL;
+	if (before->count < count_min && after->count < count_min)
 		return NULL;
 	return lh_vec_push(&ret->rows, (struct lh_diff_row){
 					       .family = named->family,
@@ -148,14 +156,14 @@ static struct lh_error *add_diff_row(const struct diff_item *before, const struc
 				       });
 }
 
-static struct lh_error *join_items(const struct diff_items *before, const struct diff_items *after,
+static struct lh_error *join_items(const struct diff_items *before, const struct diff_items *after, uint64_t count_min,
 				   struct lh_diff_rows *ret)
 {
 	const struct diff_item *left = before->items.items, *left_end = left + before->items.count;
 	const struct diff_item *right = after->items.items, *right_end = right + after->items.count;
 	while (left < left_end || right < right_end) {
 		int order = left == left_end ? 1 : right == right_end ? -1 : compare_names(left, right);
-		LH_TRY(add_diff_row(order <= 0 ? left : NULL, order >= 0 ? right : NULL, ret));
+		LH_TRY(add_diff_row(order <= 0 ? left : NULL, order >= 0 ? right : NULL, count_min, ret));
 		left += order <= 0;
 		right += order >= 0;
 	}
@@ -192,7 +200,8 @@ static struct lh_error *compare_kind(enum lh_diff_kind kind, const struct lh_sum
 	LH_TRY(listings[kind](after, &right));
 	unite_items(&left);
 	unite_items(&right);
-	LH_TRY(join_items(&left, &right, ret));
+	bool is_text = kind == LH_DIFF_TEMPLATES || kind == LH_DIFF_TEXTS;
+	LH_TRY(join_items(&left, &right, is_text ? 2 : 0, ret));
 	lh_vec_sort(&ret->rows, compare_row_growth);
 	return NULL;
 }

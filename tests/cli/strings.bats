@@ -359,6 +359,31 @@ for word in "ready", "alive":
 	done
 }
 
+# A text is kept as far as it can be shown: where that cuts a number, and where a memory holds one such text alone or
+# many that are equal, its template is the same one.
+@test "two files: texts that differ behind the cut, or occurred once before" {
+	python3 - "$BATS_TEST_TMPDIR" <<-'END'
+		import sys
+		for name, count in ("first", 30), ("second", 90):
+		    with open(sys.argv[1] + "/" + name, "wb") as out:
+		        for length in range(125, 165):
+		            for i in range(count):
+		                out.write(b"%s ends in %d, not here\0" % (b"x" * length, 10**15 + i * count))
+		        for i in range(1 if name == "first" else 50):
+		            out.write(b"worker 17 waits for job %d of queue 4\0" % (count + i))
+		        out.write(b"task 9 of shard %d is late\0" % (len(name)) * count)
+		        out.write(b"this one %s is new\0" % name.encode())
+	END
+	leakhunt strings --json --top 200 "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
+	[ "$status" -eq 0 ]
+	[ "$(jq -c '[.templates[] | select(.name | startswith("xxx"))] | [length, (map(.before_count) | unique), (map(.after_count) | unique)]' \
+		<<<"$output")" = "[40,[30],[90]]" ]
+	[ "$(jq '[.templates[] | select(.name | startswith("xxx") and test("[0-9]"))] | length' <<<"$output")" -eq 0 ]
+	[ "$(jq -c '[.templates[] | select(.name | startswith("worker")) | .before_count, .after_count]' <<<"$output")" = "[1,50]" ]
+	[ "$(jq -c '[.templates[] | select(.name | startswith("task")) | .before_count, .after_count]' <<<"$output")" = "[30,90]" ]
+	[[ $output != *"is new"* ]]
+}
+
 @test "two files: texts and contents by growth" {
 	python3 - "$BATS_TEST_TMPDIR" <<-'END'
 		import sys

@@ -209,6 +209,8 @@ static int compare_tally_rows(const void *a, const void *b)
 {
 	const struct lh_tally_row *x = *(const struct lh_tally_row *const *)a;
 	const struct lh_tally_row *y = *(const struct lh_tally_row *const *)b;
+	if ((x->count > 1) != (y->count > 1))
+		return x->count > 1 ? -1 : 1;
 	if (x->bytes != y->bytes)
 		return x->bytes > y->bytes ? -1 : 1;
 	if (x->addr != y->addr)
@@ -216,15 +218,15 @@ static int compare_tally_rows(const void *a, const void *b)
 	return x->hash < y->hash ? -1 : x->hash > y->hash;
 }
 
-struct lh_error *lh_tally_rank(const struct lh_tally *tally, size_t top, const struct lh_tally_row ***ret,
-			       size_t *ret_count)
+struct lh_error *lh_tally_rank(const struct lh_tally *tally, size_t top, uint64_t count_min,
+			       const struct lh_tally_row ***ret, size_t *ret_count)
 {
 	const struct lh_tally_row **rows = malloc((tally->row_count + (size_t)1) * sizeof(*rows));
 	if (!rows)
 		return lh_error_no_memory();
 	size_t count = 0;
 	for (uint32_t i = 0; i < tally->row_count; i++) {
-		if (tally->rows[i].count > 1)
+		if (tally->rows[i].count >= count_min)
 			rows[count++] = &tally->rows[i];
 	}
 	qsort(rows, count, sizeof(const struct lh_tally_row *), compare_tally_rows);

@@ -62,10 +62,10 @@ void *lh_tally_payload(const struct lh_tally *tally, const struct lh_tally_row *
 void lh_tally_add_losses(struct lh_tally *tally, const struct lh_tally *part);
 
 /*
- * The first `top` of the rows seen twice or more, most bytes first, equal ones by address. The array is the
- * caller's; the rows are the tally's.
+ * The first `top` of the rows seen `count_min` times or more: what is seen twice before what is not, most bytes first,
+ * equal ones by address. The array is the caller's; the rows are the tally's.
  */
-struct lh_error *lh_tally_rank(const struct lh_tally *tally, size_t top, const struct lh_tally_row ***ret,
-			       size_t *ret_count) LH_NODISCARD;
+struct lh_error *lh_tally_rank(const struct lh_tally *tally, size_t top, uint64_t count_min,
+			       const struct lh_tally_row ***ret, size_t *ret_count) LH_NODISCARD;
 
 #endif

@@ -310,8 +310,13 @@ static char *template_text(const struct lh_tally_row *row, const struct template
 		length = lh_min_u64(length, payload->values[LH_TEMPLATE_VALUES_MAX - 1].end);
 	for (uint32_t i = 0; i < payload->value_count; i++) {
 		struct lh_value value = payload->values[i];
-		if (!(payload->differing >> i & 1) || value.end > length)
+		if (!(payload->differing >> i & 1) || value.start >= length)
 			continue;
+		if (value.end > length) { /* the rest of the first text's value is cut off */
+			length = value.start;
+			is_cut = true;
+			break;
+		}
 		lh_buffer_append(&text, first + at, value.start - at);
 		lh_buffer_puts(&text, lh_value_placeholder(value.kind));
 		at = value.end;
@@ -327,6 +332,7 @@ static struct lh_error *push_template(const struct lh_text_count *count, const s
 	const struct template_payload *payload = lh_tally_payload(count->templates, row);
 	LH_TRY(lh_vec_reserve(&ret->templates, 1));
 	struct lh_template_count template = {
+		.hash = row->hash,
 		.text = template_text(row, payload),
 		.count = row->count,
 		.bytes = row->bytes,
@@ -350,7 +356,8 @@ static uint64_t count_uncounted(const struct lh_text_count *count)
 	return count->run_count - counted;
 }
 
-struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top, struct lh_summary *ret)
+struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top, uint64_t count_min,
+				      struct lh_summary *ret)
 {
 	size_t row_count;
 	LH_CLEANUP(lh_cleanup_free) const struct lh_tally_row **texts = NULL;
@@ -363,10 +370,10 @@ struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t 
 						: count->texts->row_count + count->texts->dropped_rows;
 	ret->template_texts = count->template_texts;
 	ret->template_bytes = count->template_bytes;
-	LH_TRY(lh_tally_rank(count->texts, top, &texts, &row_count));
+	LH_TRY(lh_tally_rank(count->texts, top, count_min, &texts, &row_count));
 	for (size_t i = 0; i < row_count; i++)
 		LH_TRY(push_repeated(texts[i], ret));
-	LH_TRY(lh_tally_rank(count->templates, top, &templates, &row_count));
+	LH_TRY(lh_tally_rank(count->templates, top, count_min, &templates, &row_count));
 	for (size_t i = 0; i < row_count; i++)
 		LH_TRY(push_template(count, templates[i], ret));
 	return NULL;

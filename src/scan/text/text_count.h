@@ -36,8 +36,8 @@ void lh_text_count_template(struct lh_text_count *count, const struct lh_run *ru
 void lh_text_count_templates(struct lh_text_count *count);
 /* Adds the counts of what comes after it. */
 void lh_text_count_merge(struct lh_text_count *count, const struct lh_text_count *part);
-/* Fills the summary's share: texts, templates, `top` rows of each. */
-struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top,
+/* Fills the summary's share: texts, templates, `top` rows of each that were seen `count_min` times or more. */
+struct lh_error *lh_text_count_finish(const struct lh_text_count *count, size_t top, uint64_t count_min,
 				      struct lh_summary *ret) LH_NODISCARD;
 
 /* Shorter texts have no template: chance makes too many of them. */

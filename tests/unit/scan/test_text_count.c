@@ -45,7 +45,7 @@ static void test_exact_while_they_fit(void **state)
 			add(table, "a longer text that is seen thirty times", 100000 + i);
 	}
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 5, &summary));
+	assert_success(lh_text_count_finish(table, 5, 2, &summary));
 	assert_int_equal(summary.distinct_count, 1001);
 	assert_int_equal(summary.uncounted_runs, 0);
 	assert_int_equal(summary.repeated.count, 5);
@@ -66,7 +66,7 @@ static void test_what_is_seen_once_is_not_repeated(void **state)
 	add(table, "twice", 2);
 	add(table, "twice", 3);
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 10, &summary));
+	assert_success(lh_text_count_finish(table, 10, 2, &summary));
 	assert_int_equal(summary.repeated.count, 1);
 	assert_string_equal(summary.repeated.items[0].text, "twice");
 }
@@ -89,7 +89,7 @@ static void test_heavy_ones_survive_a_full_table(void **state)
 			add(table, "medium", i);
 	}
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 10, &summary));
+	assert_success(lh_text_count_finish(table, 10, 2, &summary));
 	assert_int_equal(summary.repeated.count, 2);
 	assert_string_equal(summary.repeated.items[0].text, "heavy");
 	assert_string_equal(summary.repeated.items[1].text, "medium");
@@ -118,7 +118,7 @@ static void test_texts_that_fill_their_room(void **state)
 		add(table, "kept all the time", i);
 	}
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 1000, &summary));
+	assert_success(lh_text_count_finish(table, 1000, 2, &summary));
 	assert_string_equal(summary.repeated.items[0].text, "kept all the time");
 	assert_int_equal(summary.repeated.items[0].count, 100);
 	assert_true(summary.uncounted_runs > 90);
@@ -135,7 +135,7 @@ static void test_wide_and_secret_texts(void **state)
 		lh_text_count_run(table, &(struct lh_run){.bytes = big, .bytes_length = 8, .chars = 2}, false);
 	}
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 10, &summary));
+	assert_success(lh_text_count_finish(table, 10, 2, &summary));
 	assert_string_equal(summary.repeated.items[0].text, "de");
 	assert_int_equal(summary.repeated.items[0].chars, 2);
 	assert_false(summary.repeated.items[0].is_secret);
@@ -160,7 +160,7 @@ static void assert_template(const char *const *texts, size_t count, const char *
 	assert_success(lh_text_count_create((struct lh_text_limits){64, 64 * LH_EXAMPLE_MAX, 64}, &table));
 	add_all(table, texts, count);
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 10, &summary));
+	assert_success(lh_text_count_finish(table, 10, 2, &summary));
 	assert_int_equal(summary.templates.count, 1);
 	assert_string_equal(summary.templates.items[0].text, expected);
 	assert_int_equal(summary.templates.items[0].count, count);
@@ -215,7 +215,7 @@ static void test_different_words_are_different_templates(void **state)
 					    "session 5 wait", "short 1",        "short 2"};
 	add_all(table, texts, LH_ARRAY_COUNT(texts));
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(table, 10, &summary));
+	assert_success(lh_text_count_finish(table, 10, 2, &summary));
 	assert_int_equal(summary.templates.count, 2);
 	assert_string_equal(summary.templates.items[0].text, "session <n> open");
 	assert_string_equal(summary.templates.items[1].text, "session <n> shut");
@@ -245,8 +245,8 @@ static void test_merging_parts(void **state)
 	}
 	lh_text_count_templates(whole);
 	struct lh_summary a LH_CLEANUP(lh_summary_deinit) = {0}, b LH_CLEANUP(lh_summary_deinit) = {0};
-	assert_success(lh_text_count_finish(whole, 1000, &a));
-	assert_success(lh_text_count_finish(sum, 1000, &b));
+	assert_success(lh_text_count_finish(whole, 1000, 2, &a));
+	assert_success(lh_text_count_finish(sum, 1000, 2, &b));
 	assert_int_equal(a.distinct_count, b.distinct_count);
 	assert_int_equal(a.repeated.count, b.repeated.count);
 	for (size_t i = 0; i < a.repeated.count; i++)
