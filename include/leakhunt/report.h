@@ -275,11 +275,13 @@ void lh_report_trace_text(const struct lh_trace_report *report, struct lh_style 
  * Schema "leakhunt/trace/1": pid, command, complete, allocator, end ("time", "interrupted", "budget", "ended",
  * "samples"), duration_ns, allocations, allocated_bytes, frees, samples, incomplete_stacks, lost_samples, lost_deaths,
  * unseen_deaths, grown_bytes (null: not known), unseen_part (of the private memory: not malloc's),
- * unseen[{kind, bytes}] (LH_REGION words), mean_bytes, target_cost, own_cost, budget (parts of one
- * processor), common[FRAME] (of all leaking stacks, innermost first), sites[{verdict (lh_site_verdict_name), complete,
- * samples, allocated_bytes, allocated_blocks, live_bytes, live_blocks, live_samples, freed_samples, survivors,
- * min_age_ns, median_life_ns, longest_life_ns, oldest_live_ns, leak_bytes_per_s, leak_low_bytes_per_s,
- * leak_high_bytes_per_s, frames[FRAME]}]. FRAME: {addr, module, name, offset}, module and name null when not known.
+ * method (lh_trace_method_name), probed_ns (in bursts less than
+ * duration_ns: counts are of that time, the bytes of sites projected on all of it), unseen[{kind, bytes}] (LH_REGION
+ * words), mean_bytes, target_cost, own_cost, budget (parts of one processor), common[FRAME] (of all leaking stacks,
+ * innermost first), sites[{verdict (lh_site_verdict_name), complete, samples, allocated_bytes, allocated_blocks,
+ * live_bytes, live_blocks, live_samples, freed_samples, survivors, min_age_ns, median_life_ns, longest_life_ns,
+ * oldest_live_ns, leak_bytes_per_s, leak_low_bytes_per_s, leak_high_bytes_per_s, frames[FRAME]}]. FRAME: {addr, module,
+ * name, offset}, module and name null when not known.
  */
 void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer *ret);
 

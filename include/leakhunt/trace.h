@@ -17,6 +17,7 @@ enum lh_site_verdict {
 	LH_SITE_NOT_YET, /* too young, or too few, to tell */
 	LH_SITE_STOPPED, /* survivors are old, but none is from the last third of their time: a table that was filled */
 	LH_SITE_UNCERTAIN, /* blocks were freed where no probe was */
+	LH_SITE_RATE_ONLY, /* watched in bursts: how much it allocates, and what is freed at once */
 	LH_SITE_BYPRODUCT, /* grows, but is less than a hundredth of what the process grows by */
 	LH_SITE_REPLACES,  /* outlives the trace, but neither memory nor the number of blocks grew as much */
 };
@@ -67,6 +68,14 @@ struct lh_trace_site {
 	struct lh_site_estimate estimate;
 };
 
+/* How allocations are seen. Each is less exact and takes less than the one before. */
+enum lh_trace_method {
+	LH_TRACE_EXACT,  /* probes all the time: each free of a sampled block is seen */
+	LH_TRACE_BURSTS, /* probes for some ms at a time: rates and short lives, no verdict on leaks */
+};
+
+const char *lh_trace_method_name(enum lh_trace_method method); /* "exact", "bursts" */
+
 enum lh_trace_end {
 	LH_TRACE_TIME_OVER,
 	LH_TRACE_INTERRUPTED,
@@ -77,8 +86,11 @@ enum lh_trace_end {
 
 struct lh_trace {
 	enum lh_allocator allocator;
+	enum lh_trace_method method;
 	enum lh_trace_end end;
 	uint64_t duration_ns;
+	uint64_t
+		probed_ns; /* of it, with probes: less than duration_ns in bursts, from which all rates are projected */
 	uint64_t allocation_count, allocated_bytes, free_count; /* exact */
 	uint64_t sample_count, incomplete_count;                /* stacks, and those not unwound to their end */
 	uint64_t lost_sample_count;                             /* too many at once: their sites are underestimated */
@@ -109,19 +121,20 @@ struct lh_tracer;
 
 /* What the first moment tells, before anything is followed. */
 struct lh_trace_forecast {
+	enum lh_trace_method method;
 	enum lh_allocator allocator;
 	double allocations_per_s;
 	double bytes_per_s;
 	double cost;   /* part of one processor: probes and leakhunt */
-	double needed; /* the least budget that suffices */
+	double needed; /* the least budget that suffices for LH_TRACE_EXACT */
 	uint64_t mean_bytes;
 };
 
 /*
  * Finds the malloc that the process calls, sets probes, and measures its rate for at most 0.2 s, or until
  * is_interrupted(). `image` is of the process, and only read. With LH_ERROR_UNSUPPORTED nothing is left in the target:
- * `budget` (part of one processor) is too small for that rate, the allocator is not known, or the kernel can't do it;
- * LH_ERROR_PERMISSION. Reads files of the process.
+ * the allocator is not known, or the kernel can't do it; LH_ERROR_PERMISSION. `budget` is a part of one processor: when
+ * it is too small for that rate, the method is LH_TRACE_BURSTS. Reads files of the process.
  */
 struct lh_error *lh_tracer_start(const struct lh_process *process, const struct lh_image *image, double budget,
 				 bool (*is_interrupted)(void), struct lh_trace_forecast *ret_forecast,
@@ -135,6 +148,12 @@ struct lh_trace_follow {
 	void (*progress)(void *context, uint64_t left_ns, uint64_t sample_count);
 	void *context;
 };
+
+/*
+ * LH_TRACE_BURSTS only, before lh_tracer_follow: follows the process for a time and keeps records. Each burst sets
+ * probes, so it needs the rights for that. Probes are in for some 6 ms at once, as often as the budget allows.
+ */
+struct lh_error *lh_tracer_collect(struct lh_tracer *tracer, const struct lh_trace_follow *options) LH_NODISCARD;
 
 /* Follows the process for a time, from the forecast's mean distance on, takes the probes out, and judges. Needs no
  * rights any more. */

@@ -11,6 +11,7 @@
 #include "manual.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +83,17 @@ static struct lh_error *parse_folded(const struct lh_arguments *arguments, enum 
 static void announce_cost(const struct lh_process *process, const struct lh_trace_forecast *forecast, double budget)
 {
 	char count[LH_FORMAT_MAX], mean[LH_FORMAT_MAX];
+	if (forecast->method == LH_TRACE_BURSTS) {
+		/* Half more than needed now: rates vary. */
+		fprintf(stderr,
+			"leakhunt: trace: pid %d: %s allocations/s (%s): probes would take %.1f%% of a processor, more "
+			"than --budget %g%%; watching in bursts: rates, no verdict on leaks; hint: --budget %.0f%% "
+			"finds leaks\n",
+			(int)lh_process_pid(process), lh_format_count((uint64_t)forecast->allocations_per_s, count),
+			lh_allocator_name(forecast->allocator), 100 * forecast->needed, 100 * budget,
+			ceil(150 * forecast->needed));
+		return;
+	}
 	fprintf(stderr,
 		"leakhunt: trace: pid %d: %s allocations/s (%s): tracing takes about %.2f%% of a processor, budget "
 		"%g%%; "
@@ -136,6 +148,17 @@ static struct lh_error *explain_refusal(struct lh_error *error, const struct lh_
 			     "`leakhunt hunt %d` names what grows there by its type", pid);
 }
 
+/* Bursts set probes anew, so that they need all rights; their stacks are unwound without. */
+static struct lh_error *follow_confined(struct trace_answer *answer, const struct lh_trace_follow *follow,
+					enum lh_trace_method method)
+{
+	if (method == LH_TRACE_BURSTS)
+		LH_TRY(lh_tracer_collect(answer->tracer, follow));
+	LH_TRY(confine_to_reading(answer));
+	LH_TRY(lh_symbols_open(answer->image, NULL, &answer->symbols));
+	return lh_tracer_follow(answer->tracer, follow, &answer->trace);
+}
+
 static struct lh_error *trace_process(struct trace_answer *answer, double budget, uint64_t duration_ns)
 {
 	struct lh_trace_forecast forecast = {0};
@@ -149,8 +172,6 @@ static struct lh_error *trace_process(struct trace_answer *answer, double budget
 			       answer->process, forecast.allocator));
 	announce_cost(answer->process, &forecast, budget);
 	weigh_memory(answer->process, &memory);
-	LH_TRY(confine_to_reading(answer));
-	LH_TRY(lh_symbols_open(answer->image, NULL, &answer->symbols));
 	lh_progress_begin(&line);
 	struct lh_trace_follow follow = {
 		.image = answer->image,
@@ -159,7 +180,7 @@ static struct lh_error *trace_process(struct trace_answer *answer, double budget
 		.progress = show_trace_progress,
 		.context = &line,
 	};
-	struct lh_error *error = lh_tracer_follow(answer->tracer, &follow, &answer->trace);
+	struct lh_error *error = follow_confined(answer, &follow, forecast.method);
 	lh_progress_end(&line);
 	answer->trace.memory = memory;
 	return error;
@@ -250,9 +271,10 @@ const struct lh_command lh_cmd_trace = {
 		"from copies of registers and stack: without frame pointers, without debug packages. A call stack is "
 		"called leaking when blocks of it outlive all that was ever freed, and go on accumulating.\n\n"
 		"First leakhunt measures for at most 0.2 s how often the process allocates, and says on standard error "
-		"what tracing will cost. It refuses when that exceeds --budget, and stops early when the process "
-		"begins "
-		"to allocate more often. The process is never stopped; nothing is injected. When leakhunt ends, in "
+		"what tracing will cost. When that exceeds --budget, leakhunt sets the probes for 6 ms at a time, as "
+		"often as the budget allows: this shows who allocates how much and what is freed at once, but no "
+		"leaks. leakhunt stops early when the process begins to allocate more often. The process is never "
+		"stopped; nothing is injected. When leakhunt ends, in "
 		"whatever way, the kernel removes the probes.\n\n"
 		"Needs Linux 6.14 on x86_64, and root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. Knows glibc's "
 		"malloc, "

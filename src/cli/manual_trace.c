@@ -33,6 +33,13 @@ const struct lh_manual_section lh_manual_trace[] = {
 	 "realloc counts as a free and an allocation. Blocks that the process allocated before the trace are not seen, "
 	 "nor is memory from mmap, nor another allocator in the same process. Modules that are loaded during the trace "
 	 "have no names."},
+	{"BURSTS",
+	 "When a process allocates too often for the budget, probes are in for 6 ms at a time, as often as the budget "
+	 "allows. ALLOCATED is projected from these bursts on the whole time. A busy process is slower while probes "
+	 "are in, so it allocates more than "
+	 "this, but in the same proportions. Of lives only those are known that end "
+	 "within their burst. What lives longer is not followed, so nothing is called leaking, and the exit code is "
+	 "1.\n\nBetween bursts the process runs without any probe. Stacks are unwound after the last one."},
 	{"COST",
 	 "Each call of malloc or free takes about 0.75 us longer (Linux 6.18, virtual machine): 1.5 us a pair. At 1 % "
 	 "that is some 6,000 pairs per second. The probed instruction is chosen so that the kernel emulates it; where "

@@ -98,6 +98,12 @@ static void put_site_verdict(const struct lh_site_estimate *estimate, struct lh_
 	case LH_SITE_STOPPED:
 		lh_buffer_puts(ret, "grew, then stopped");
 		break;
+	case LH_SITE_RATE_ONLY:
+		if (estimate->death_sample_count)
+			lh_buffer_printf(ret, "%.0f %% freed within %s",
+					 100 * (double)estimate->death_sample_count / (double)estimate->sample_count,
+					 lh_format_duration(estimate->longest_life_ns, text));
+		break;
 	case LH_SITE_BYPRODUCT:
 		lh_buffer_puts(ret, "under 1 % of the growth");
 		break;
@@ -128,7 +134,9 @@ static void put_trace_summary(const struct lh_trace_report *report, struct lh_bu
 {
 	const struct lh_trace *trace = report->trace;
 	char duration[LH_FORMAT_MAX], samples[LH_FORMAT_MAX], mean[LH_FORMAT_MAX], rate[LH_FORMAT_MAX];
-	double seconds = (double)lh_max_u64(trace->duration_ns, LH_TRACE_TIME_MIN_NS) / (double)LH_NS_PER_S;
+	bool is_in_bursts = trace->method == LH_TRACE_BURSTS && trace->probed_ns;
+	uint64_t seen_ns = is_in_bursts ? trace->probed_ns : lh_max_u64(trace->duration_ns, LH_TRACE_TIME_MIN_NS);
+	double seconds = (double)seen_ns / (double)LH_NS_PER_S;
 	lh_buffer_escape(ret, report->command, strlen(report->command));
 	lh_buffer_printf(ret, " (pid %d): %s allocations/s of %s's malloc, for %s; %s sampled, one per %s\n",
 			 (int)report->pid,
@@ -141,6 +149,15 @@ static void put_leak_sum(const struct lh_trace *trace, size_t leaking, struct lh
 {
 	char rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX], time[LH_FORMAT_MAX];
 	double sum = 0;
+	if (trace->method == LH_TRACE_BURSTS) {
+		lh_buffer_printf(
+			ret,
+			"watched in bursts, %s together: what allocates, and what is freed at once; no "
+			"verdict on leaks\na busy process is slower while probes are in: it allocates more without "
+			"them\n",
+			lh_format_duration(trace->probed_ns, time));
+		return;
+	}
 	if (!leaking && trace->duration_ns < LH_TRACE_TIME_MIN_NS) {
 		lh_buffer_puts(ret, "ended too early to tell anything\n");
 		return;

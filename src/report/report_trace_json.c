@@ -100,7 +100,7 @@ void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer
 	size_t common_count = lh_trace_common_frames(trace, &common);
 	json_t *value = json_pack(
 		"{s:s, s:i, s:o, s:b, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:o, "
-		"s:o, s:o, s:f, s:o}",
+		"s:o, s:o, s:f, s:o, s:s, s:o}",
 		"schema", "leakhunt/trace/1", "pid", (int)report->pid, "command", lh_json_string(report->command),
 		"complete", lh_trace_is_complete(trace) && lh_trace_sees_most(trace), "allocator",
 		lh_allocator_name(trace->allocator), "end", name_trace_end(trace->end), "duration_ns",
@@ -113,7 +113,8 @@ void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer
 		trace->own_cost, "budget", trace->budget, "common", frames_json(report, common, common_count), "sites",
 		trace_sites_json(report), "grown_bytes",
 		trace->grown_bytes == INT64_MAX ? json_null() : json_integer(trace->grown_bytes), "unseen_part",
-		unseen_part(trace), "unseen", unseen_memory_json(trace));
+		unseen_part(trace), "unseen", unseen_memory_json(trace), "method", lh_trace_method_name(trace->method),
+		"probed_ns", lh_json_u64(trace->probed_ns));
 	lh_report_append_json(value, ret);
 }
 

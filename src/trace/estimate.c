@@ -161,9 +161,9 @@ void lh_site_estimate_check_growth(struct lh_site_estimate *estimate, uint64_t d
 const char *lh_site_verdict_name(enum lh_site_verdict verdict)
 {
 	static const char *const names[] = {
-		[LH_SITE_LEAKING] = "leaking",   [LH_SITE_FREES] = "frees",         [LH_SITE_NOT_YET] = "not-yet",
-		[LH_SITE_STOPPED] = "stopped",   [LH_SITE_UNCERTAIN] = "uncertain", [LH_SITE_BYPRODUCT] = "byproduct",
-		[LH_SITE_REPLACES] = "replaces",
+		[LH_SITE_LEAKING] = "leaking",     [LH_SITE_FREES] = "frees",         [LH_SITE_NOT_YET] = "not-yet",
+		[LH_SITE_STOPPED] = "stopped",     [LH_SITE_UNCERTAIN] = "uncertain", [LH_SITE_RATE_ONLY] = "rate-only",
+		[LH_SITE_BYPRODUCT] = "byproduct", [LH_SITE_REPLACES] = "replaces",
 	};
 	return names[verdict];
 }

@@ -273,6 +273,27 @@ void lh_probes_begin(struct lh_probes *probes, uint64_t mean_bytes)
 	}
 }
 
+void lh_probes_pause(struct lh_probes *probes)
+{
+	for (size_t i = 0; i < LH_TRACE_SLOTS; i++)
+		__atomic_store_n(&probes->control->slots[i].left_bytes, INT64_MAX, __ATOMIC_RELAXED);
+}
+
+uint64_t lh_probes_next_id(const struct lh_probes *probes)
+{
+	return __atomic_load_n(&probes->control->next_id, __ATOMIC_RELAXED);
+}
+
+void lh_probes_forget(struct lh_probes *probes, uint64_t addr)
+{
+	union bpf_attr attributes;
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.map_fd = (uint32_t)probes->maps.live;
+	attributes.key = (uintptr_t)&addr;
+	/* A block that was freed meanwhile is not there any more. */
+	(void)call_bpf(BPF_MAP_DELETE_ELEM, &attributes, sizeof(attributes));
+}
+
 /*
  * A record has a head of 8 bytes: its length, with bits for "still written" and "discarded" (kernel/bpf/ringbuf.c).
  * The ring is mapped twice in a row: a record that wraps is contiguous.

@@ -44,6 +44,13 @@ void lh_probes_set_mean_bytes(struct lh_probes *probes, uint64_t mean_bytes); /*
 /* Begins sampling at this mean distance, on all processors at once. */
 void lh_probes_begin(struct lh_probes *probes, uint64_t mean_bytes);
 
+/* Ends sampling on all processors; what was sampled is still followed. */
+void lh_probes_pause(struct lh_probes *probes);
+/* Ids of samples from now on are this or higher. */
+uint64_t lh_probes_next_id(const struct lh_probes *probes);
+/* The block at `addr` is followed no longer. Calls bpf(2). */
+void lh_probes_forget(struct lh_probes *probes, uint64_t addr);
+
 /* Hands out all records that wait, oldest first. A record lives for the time of the call. */
 typedef struct lh_error *lh_record_visitor(void *context, const struct lh_trace_record *record, size_t bytes);
 struct lh_error *lh_probes_read(struct lh_probes *probes, lh_record_visitor *visit, void *context) LH_NODISCARD;

@@ -118,6 +118,10 @@ static int compare_judged_sites(const void *left, const void *right)
 	double b_key = b_leaks ? b->leak_bytes_per_s : b->live_bytes;
 	if (a_leaks != b_leaks)
 		return b_leaks - a_leaks;
+	if (a->verdict == LH_SITE_RATE_ONLY) {
+		a_key = a->allocated_bytes;
+		b_key = b->allocated_bytes;
+	}
 	return (a_key < b_key) - (a_key > b_key);
 }
 
@@ -215,6 +219,24 @@ struct lh_error *lh_sites_judge(struct lh_sites *sites, const struct lh_site_fac
 	return NULL;
 }
 
+void lh_sites_keep_rates(struct lh_trace *trace)
+{
+	double factor = trace->probed_ns ? (double)trace->duration_ns / (double)trace->probed_ns : 0;
+	for (size_t i = 0; i < trace->sites.count; i++) {
+		struct lh_site_estimate *estimate = &trace->sites.items[i].estimate;
+		*estimate = (struct lh_site_estimate){
+			.verdict = LH_SITE_RATE_ONLY,
+			.sample_count = estimate->sample_count,
+			.death_sample_count = estimate->death_sample_count,
+			.median_life_ns = estimate->median_life_ns,
+			.longest_life_ns = estimate->longest_life_ns,
+			.allocated_bytes = estimate->allocated_bytes * factor,
+			.allocated_count = estimate->allocated_count * factor,
+		};
+	}
+	lh_vec_sort(&trace->sites, compare_judged_sites);
+}
+
 void lh_trace_deinit(struct lh_trace *trace)
 {
 	lh_vec_deinit(&trace->frames);
@@ -223,6 +245,8 @@ void lh_trace_deinit(struct lh_trace *trace)
 
 bool lh_trace_is_complete(const struct lh_trace *trace)
 {
+	if (trace->method != LH_TRACE_EXACT)
+		return false;
 	bool has_time = trace->end == LH_TRACE_TIME_OVER ||
 			(trace->end == LH_TRACE_INTERRUPTED && trace->duration_ns >= LH_TRACE_TIME_MIN_NS);
 	return has_time && !trace->lost_death_count && !trace->lost_sample_count && !trace->unseen_death_count;

@@ -44,4 +44,7 @@ void lh_sites_add_death(struct lh_sites *sites, uint64_t id, uint64_t time_ns, b
 struct lh_error *lh_sites_judge(struct lh_sites *sites, const struct lh_site_facts *at,
 				const struct lh_trace_growth *growth, struct lh_trace *ret) LH_NODISCARD;
 
+/* Of a trace in bursts: rates projected on the whole time, and no verdicts. */
+void lh_sites_keep_rates(struct lh_trace *trace);
+
 #endif

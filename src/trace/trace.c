@@ -38,8 +38,22 @@
 /* What may be spent before the time of it has come. */
 #define BUDGET_AHEAD_S 2.0
 
+/* In bursts: one, its samples, and those of all, whose stacks are kept until they are unwound. */
+#define BURST_PROBED_NS    (6 * LH_NS_PER_MS)
+#define BURST_SAMPLES      16.0
+#define BURST_SAMPLES_MOST 2048
+
 #define POLL_MS       50
 #define SAMPLES_TOTAL (UINT64_C(4) << 20)
+
+/* Since a start. */
+struct spending {
+	double seconds;
+	double target_ns; /* in the target: hits and samples */
+	double own_ns;
+	uint64_t sample_count, lost_sample_count;
+	double allocations_per_s, bytes_per_s;
+};
 
 struct lh_tracer {
 	const struct lh_process *process;
@@ -51,6 +65,13 @@ struct lh_tracer {
 	uint64_t mean_bytes; /* R at first */
 	uint64_t start_ns, start_cpu_ns;
 	struct lh_trace_slot at_start;
+	/* LH_TRACE_BURSTS */
+	enum lh_trace_method method;
+	enum lh_trace_end end;
+	uint64_t first_id, probed_ns, end_ns;
+	struct lh_trace_slot in_bursts; /* counts while probed_ns passed; detaching takes its time, too */
+	struct spending spending;
+	LH_VEC(struct lh_trace_record *) records; /* of all bursts */
 };
 
 void lh_cleanup_tracer(struct lh_tracer **held)
@@ -62,6 +83,9 @@ void lh_cleanup_tracer(struct lh_tracer **held)
 	lh_allocator_probes_deinit(&tracer->functions);
 	lh_unwinder_destroy(tracer->unwinder);
 	lh_sites_deinit(&tracer->sites);
+	for (size_t i = 0; i < tracer->records.count; i++)
+		free(tracer->records.items[i]);
+	lh_vec_deinit(&tracer->records);
 	free(tracer);
 }
 
@@ -110,7 +134,7 @@ static double samples_per_s(double budget, double probe_cost, double sample_ns, 
 	return fmin(fmax(SAMPLES_MIN, fmin(SAMPLES_MAX, room)), fmax(allocations_per_s, 1));
 }
 
-static struct lh_error *plan_sampling(const struct lh_tracer *tracer, struct lh_trace_forecast *ret)
+static void plan_sampling(const struct lh_tracer *tracer, struct lh_trace_forecast *ret)
 {
 	double sample_ns = SAMPLE_COST_NS + UNWIND_COST_NS, probe_cost = ret->cost;
 	double rate = samples_per_s(tracer->budget, probe_cost, sample_ns, ret->allocations_per_s);
@@ -118,15 +142,10 @@ static struct lh_error *plan_sampling(const struct lh_tracer *tracer, struct lh_
 	ret->cost = probe_cost + rate * sample_ns / (double)LH_NS_PER_S;
 	ret->needed = probe_cost + fmin(SAMPLES_MIN, fmax(ret->allocations_per_s, 1)) * sample_ns / (double)LH_NS_PER_S;
 	if (ret->needed <= tracer->budget)
-		return NULL;
-	/* Half more than needed now: rates vary. */
-	return lh_error_hint(
-		lh_error_create(LH_ERROR_UNSUPPORTED,
-				"process %d allocates %.0f times per second: its probes would take %.1f%% of a "
-				"processor, more than --budget %g%%",
-				(int)lh_process_pid(tracer->process), ret->allocations_per_s, 100 * ret->needed,
-				100 * tracer->budget),
-		"--budget %.0f%% allows it", ceil(150 * ret->needed));
+		return;
+	ret->method = LH_TRACE_BURSTS;
+	ret->mean_bytes =
+		(uint64_t)fmax(1, ret->bytes_per_s * (double)BURST_PROBED_NS / (double)LH_NS_PER_S / BURST_SAMPLES);
 }
 
 struct lh_error *lh_tracer_start(const struct lh_process *process, const struct lh_image *image, double budget,
@@ -145,7 +164,8 @@ struct lh_error *lh_tracer_start(const struct lh_process *process, const struct 
 	LH_TRY(lh_probes_attach(tracer->probes, process, tracer->functions.file, &tracer->functions.allocations,
 				&tracer->functions.frees));
 	measure_burst(tracer, is_interrupted, ret_forecast);
-	LH_TRY(plan_sampling(tracer, ret_forecast));
+	plan_sampling(tracer, ret_forecast);
+	tracer->method = ret_forecast->method;
 	tracer->mean_bytes = ret_forecast->mean_bytes;
 	*ret = tracer;
 	tracer = NULL;
@@ -215,14 +235,6 @@ static struct lh_error *take_record(void *context, const struct lh_trace_record 
 }
 
 /* ---------------------------------------------------------------- cost */
-
-struct spending {
-	double seconds;   /* since the start */
-	double target_ns; /* in the target: hits and samples */
-	double own_ns;
-	uint64_t sample_count, lost_sample_count;
-	double allocations_per_s, bytes_per_s;
-};
 
 static struct spending measure_spending(const struct lh_tracer *tracer)
 {
@@ -314,6 +326,101 @@ static struct lh_error *follow_until_end(struct lh_tracer *tracer, const struct 
 	}
 }
 
+/* ---------------------------------------------------------------- bursts */
+
+/* Records are kept as they are: stacks are unwound when leakhunt has given up its rights. */
+static struct lh_error *keep_record(void *context, const struct lh_trace_record *record, size_t bytes)
+{
+	struct lh_tracer *tracer = context;
+	/* Between bursts nothing is seen: what is freed of an earlier one had a life of unknown length. */
+	if (record->id < tracer->first_id || record->kind == LH_RECORD_UNSEEN_DEATH ||
+	    (record->kind == LH_RECORD_SAMPLE && bytes < sizeof(struct lh_trace_sample_record)))
+		return NULL;
+	if (record->kind == LH_RECORD_BIRTH)
+		lh_probes_forget(tracer->probes, record->addr);
+	struct lh_trace_record *copy = malloc(bytes);
+	if (!copy)
+		return lh_error_no_memory();
+	memcpy(copy, record, bytes);
+	struct lh_error *error = lh_vec_push(&tracer->records, copy);
+	if (error)
+		free(copy);
+	return error;
+}
+
+static struct lh_error *watch_one_burst(struct lh_tracer *tracer, const struct lh_trace_follow *options)
+{
+	tracer->first_id = lh_probes_next_id(tracer->probes);
+	LH_TRY(lh_probes_attach(tracer->probes, tracer->process, tracer->functions.file, &tracer->functions.allocations,
+				&tracer->functions.frees));
+	uint64_t begin_ns = lh_clock_monotonic_ns(), elapsed_ns = 0;
+	struct lh_trace_slot before = lh_probes_count(tracer->probes), now = before;
+	lh_probes_begin(tracer->probes, tracer->mean_bytes);
+	while (elapsed_ns < BURST_PROBED_NS && now.cost_ns - before.cost_ns < BURST_COST_NS &&
+	       !options->is_interrupted()) {
+		nap_ms(1);
+		now = lh_probes_count(tracer->probes);
+		elapsed_ns = lh_clock_monotonic_ns() - begin_ns;
+	}
+	lh_probes_pause(tracer->probes);
+	now = lh_probes_count(tracer->probes);
+	tracer->in_bursts.allocation_count += now.allocation_count - before.allocation_count;
+	tracer->in_bursts.allocated_bytes += now.allocated_bytes - before.allocated_bytes;
+	tracer->in_bursts.free_count += now.free_count - before.free_count;
+	tracer->probed_ns += lh_clock_monotonic_ns() - begin_ns;
+	lh_probes_detach(tracer->probes);
+	return lh_probes_read(tracer->probes, keep_record, tracer);
+}
+
+static enum lh_trace_end find_end_of_bursts(const struct lh_tracer *tracer, const struct lh_trace_follow *options,
+					    const struct spending *spending)
+{
+	if (options->is_interrupted())
+		return LH_TRACE_INTERRUPTED;
+	if (spending->sample_count >= BURST_SAMPLES_MOST)
+		return LH_TRACE_MANY_SAMPLES;
+	return has_ended(tracer->process) ? LH_TRACE_PROCESS_ENDED : LH_TRACE_TIME_OVER;
+}
+
+/* Bursts are as frequent as the budget allows. */
+static struct lh_error *collect_until_end(struct lh_tracer *tracer, const struct lh_trace_follow *options)
+{
+	uint64_t shown_ns = tracer->start_ns;
+	for (;;) {
+		uint64_t now_ns = lh_clock_monotonic_ns(), elapsed_ns = now_ns - tracer->start_ns;
+		struct spending spending = measure_spending(tracer);
+		tracer->end = find_end_of_bursts(tracer, options, &spending);
+		if (elapsed_ns >= options->duration_ns || tracer->end != LH_TRACE_TIME_OVER)
+			return NULL;
+		if (now_ns - shown_ns >= LH_NS_PER_S) {
+			options->progress(options->context, options->duration_ns - elapsed_ns, spending.sample_count);
+			shown_ns = now_ns;
+		}
+		double spent_ns = spending.target_ns + spending.own_ns;
+		if (spent_ns <= tracer->budget * spending.seconds * (double)LH_NS_PER_S)
+			LH_TRY(watch_one_burst(tracer, options));
+		else
+			nap_ms((int)lh_min_u64(POLL_MS, (options->duration_ns - elapsed_ns) / LH_NS_PER_MS + 1));
+	}
+}
+
+static void note_start(struct lh_tracer *tracer)
+{
+	tracer->at_start = lh_probes_count(tracer->probes);
+	tracer->start_cpu_ns = lh_clock_process_cpu_ns();
+	tracer->start_ns = lh_clock_monotonic_ns();
+}
+
+struct lh_error *lh_tracer_collect(struct lh_tracer *tracer, const struct lh_trace_follow *options)
+{
+	lh_probes_detach(tracer->probes);
+	note_start(tracer);
+	LH_TRY(collect_until_end(tracer, options));
+	tracer->end_ns = lh_clock_monotonic_ns();
+	tracer->spending = measure_spending(tracer);
+	return NULL;
+}
+
 static void fill_totals(const struct lh_tracer *tracer, const struct spending *spending, struct lh_trace *ret)
 {
 	struct lh_trace_slot now = lh_probes_count(tracer->probes);
@@ -330,6 +437,7 @@ static void fill_totals(const struct lh_tracer *tracer, const struct spending *s
 	ret->target_cost = spending->target_ns / seconds / (double)LH_NS_PER_S;
 	ret->own_cost = spending->own_ns / seconds / (double)LH_NS_PER_S;
 	ret->budget = tracer->budget;
+	ret->method = tracer->method;
 	/* A return probe needs it (kernel/events/uprobes.c, get_trampoline_vaddr). */
 	ret->has_uprobes_page = now.sample_count > 0;
 }
@@ -355,27 +463,56 @@ static struct lh_error *judge_trace(struct lh_tracer *tracer, int64_t bytes_at_s
 	};
 	const struct lh_site_facts at = {
 		.start_ns = tracer->start_ns, .end_ns = end_ns, .has_unseen_deaths = ret->lost_death_count > 0};
-	ret->duration_ns = end_ns - tracer->start_ns;
+	ret->duration_ns = ret->probed_ns = end_ns - tracer->start_ns;
 	ret->grown_bytes = growth.bytes;
 	return lh_sites_judge(&tracer->sites, &at, &growth, ret);
+}
+
+static struct lh_error *judge_bursts(struct lh_tracer *tracer, struct lh_trace *ret)
+{
+	const struct lh_trace_growth growth = {.bytes = INT64_MAX};
+	const struct lh_site_facts at = {.start_ns = tracer->start_ns, .end_ns = tracer->end_ns};
+	for (size_t i = 0; i < tracer->records.count; i++)
+		LH_TRY(take_record(tracer, tracer->records.items[i], sizeof(struct lh_trace_sample_record)));
+	fill_totals(tracer, &tracer->spending, ret);
+	ret->allocation_count = tracer->in_bursts.allocation_count;
+	ret->allocated_bytes = tracer->in_bursts.allocated_bytes;
+	ret->free_count = tracer->in_bursts.free_count;
+	ret->end = tracer->end;
+	ret->duration_ns = tracer->end_ns - tracer->start_ns;
+	ret->probed_ns = tracer->probed_ns;
+	ret->grown_bytes = INT64_MAX;
+	LH_TRY(lh_sites_judge(&tracer->sites, &at, &growth, ret));
+	lh_sites_keep_rates(ret);
+	return NULL;
+}
+
+const char *lh_trace_method_name(enum lh_trace_method method)
+{
+	return method == LH_TRACE_BURSTS ? "bursts" : "exact";
+}
+
+static struct lh_error *follow_exactly(struct lh_tracer *tracer, const struct lh_trace_follow *options,
+				       struct lh_trace *ret)
+{
+	note_start(tracer);
+	int64_t bytes_at_start = read_anonymous_bytes(tracer->process);
+	lh_probes_begin(tracer->probes, tracer->mean_bytes);
+	LH_TRY(follow_until_end(tracer, options, &ret->end));
+	struct spending spending = measure_spending(tracer);
+	uint64_t end_ns = lh_clock_monotonic_ns();
+	lh_probes_detach(tracer->probes);
+	LH_TRY(lh_probes_read(tracer->probes, take_record, tracer));
+	fill_totals(tracer, &spending, ret);
+	return judge_trace(tracer, bytes_at_start, end_ns, ret);
 }
 
 struct lh_error *lh_tracer_follow(struct lh_tracer *tracer, const struct lh_trace_follow *options, struct lh_trace *ret)
 {
 	struct lh_trace trace LH_CLEANUP(lh_trace_deinit) = {0};
 	LH_TRY(lh_unwinder_create(options->image, &tracer->unwinder));
-	tracer->at_start = lh_probes_count(tracer->probes);
-	tracer->start_cpu_ns = lh_clock_process_cpu_ns();
-	tracer->start_ns = lh_clock_monotonic_ns();
-	int64_t bytes_at_start = read_anonymous_bytes(tracer->process);
-	lh_probes_begin(tracer->probes, tracer->mean_bytes);
-	LH_TRY(follow_until_end(tracer, options, &trace.end));
-	struct spending spending = measure_spending(tracer);
-	uint64_t end_ns = lh_clock_monotonic_ns();
-	lh_probes_detach(tracer->probes);
-	LH_TRY(lh_probes_read(tracer->probes, take_record, tracer));
-	fill_totals(tracer, &spending, &trace);
-	LH_TRY(judge_trace(tracer, bytes_at_start, end_ns, &trace));
+	LH_TRY(tracer->method == LH_TRACE_BURSTS ? judge_bursts(tracer, &trace)
+						 : follow_exactly(tracer, options, &trace));
 	*ret = trace;
 	trace = (struct lh_trace){0};
 	return NULL;

@@ -156,12 +156,15 @@ assert_trace_left_nothing() {
 	done
 }
 
-@test "a process that allocates too often is refused, with the budget that would do, and left as it was" {
+@test "a process that allocates too often is watched in bursts: rates, no leaks, and nothing stays" {
 	require_uprobe_sessions
 	start_sample trace_truth --rate 20000
 	before=$(text_sum "$SAMPLE_PID" libc.so)
-	run -2 "$LEAKHUNT" trace --budget 0.5% "$SAMPLE_PID"
-	[[ $output == *"its probes would take"*"more than --budget 0.5%; hint: --budget "* ]]
+	trace 1 --budget 1% --for 4s "$SAMPLE_PID"
+	grep -q "probes would take .*more than --budget 1%; watching in bursts: .*hint: --budget " announced.txt
+	of_trace '.method == "bursts" and (.complete | not) and all(.sites[]; .verdict == "rate-only")'
+	of_trace '.probed_ns > 0 and .probed_ns < .duration_ns / 4 and .samples > 0 and .target_cost < .budget * 3'
+	of_trace --arg site "$(truth site)" '[.sites[] | any(.frames[]; .name == $site)] | any'
 	text_is "$before" "$SAMPLE_PID" libc.so
 	assert_trace_left_nothing "$before"
 }
