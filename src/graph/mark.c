@@ -11,7 +11,7 @@
 
 enum {
 	RING = 8,
-	BATCH_MIN = 64,     /* blocks, when there are so many */
+	BATCH_MIN = 64,     /* blocks; fewer only when no more are queued */
 	RECORDS_AHEAD = 16, /* how far records and bytes are fetched ahead */
 	BYTES_AHEAD = 8,
 	MARKERS_MAX = 16,

@@ -85,7 +85,7 @@ static void write_class_name(const char *symbol, char *ret, size_t ret_bytes)
 	ret[at] = '\0';
 }
 
-/* The library's packages; arrays of primitive types are nobody's. */
+/* Packages of Java's library; an array of a primitive type belongs to no class of the program. */
 static bool is_own_class(const char *name)
 {
 	static const char *const library[] = {"java.", "javax.", "jdk.", "sun.", "com.sun.", "kotlin.", "scala."};

@@ -189,7 +189,7 @@ static struct lh_error *take_inflate(struct lh_object_sink *sink, const struct l
 	struct lh_object_claim claim = lh_object_claim_of(view, "inflate state", state);
 	if (!view->has_chunk)
 		claim.bytes = lh_align_up(STATE_BYTES, 16);
-	/* The window is had when it is first needed; inflateInit sets only its bits. */
+	/* inflateInit sets only the bits of the window; inflate allocates the window when it first needs one. */
 	claim.bytes += lh_object_buffer_bytes(view, window, size);
 	return lh_object_sink_add(sink, &claim);
 }

@@ -259,7 +259,7 @@ static void judge_window(struct view *view, ptrdiff_t at, struct lh_range part, 
 		find_words(view, &window);
 	size_t judged = part.end - part.start, zero = window.zero_bytes, text = window.text_bytes,
 	       pointers = window.pointer_bytes, rest = judged - zero - text - pointers;
-	/* Chance makes some text in random bytes: it does not count as such. */
+	/* Random bytes hold some text by chance: do not count it as text. */
 	if (rest * 4 >= judged * 3 && is_random(view, &window, judged)) {
 		rest += text + pointers;
 		text = pointers = 0;

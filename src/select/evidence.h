@@ -21,7 +21,7 @@ struct lh_circumstances {
 	double heap_growth; /* of the memory that they have resident, */
 	double all_growth;  /* and of the series meanwhile */
 
-	const char *collector; /* whose heap makes most of the growth: "V8's heap"; NULL: nobody's */
+	const char *collector; /* whose heap makes most of the growth: "V8's heap"; NULL: no collector's */
 	double collected_first, collected_last;
 	size_t collection_count; /* falls of that heap */
 
@@ -35,7 +35,7 @@ struct lh_circumstances {
 double lh_evidence_weigh(struct lh_series series, const struct lh_circumstances *about, double curve,
 			 struct lh_evidence_row rows[LH_EVIDENCE_COUNT]);
 
-/* The probability of the straightest series of so many samples, with nothing else known. */
+/* The probability that the straightest series of that many samples gets, with nothing else known. */
 double lh_evidence_most(size_t count);
 
 /* The row beside the curve that weighs most, for or against; NULL: none weighs as much as to be named. */

@@ -108,7 +108,7 @@ enum lh_holding lh_holding_leak(const struct lh_selection *selection)
 	return most;
 }
 
-/* What is told elsewhere, as growth of mappings or of other holdings, explains so much growth of this one. */
+/* How much of the growth of this holding is already shown as growth of mappings or of other holdings. */
 static int64_t explained_growth(const struct lh_selection *selection, enum lh_holding holding)
 {
 	const struct lh_holding_growth *all = selection->holdings;

@@ -16,7 +16,7 @@
 #define NORMAL_95      1.96
 #define SURVIVORS_LEAK 4
 
-/* A process that grows by so much has another problem than a stack that explains so little of it. */
+/* Where a process grows by GROWTH_LARGE_BYTES, a stack that explains less than BYPRODUCT_PART of it is no leak. */
 #define GROWTH_LARGE_BYTES (INT64_C(1) << 20)
 #define BYPRODUCT_PART     0.01
 

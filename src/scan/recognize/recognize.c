@@ -33,7 +33,7 @@ enum {
 	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
 	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
 	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
-	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first so many matches of a class */
+	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first matches of a class, up to this one */
 	SECRETS_MAX = 1 << 20,
 };
 

@@ -1,8 +1,8 @@
 /*
  * recognize_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
  * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, in one
- * search over all bytes but pages of zeros: looking where text is, so as to search only there for those that are text,
- * takes longer. Where hostile bytes would take more than linear time, it gives up and takes the rest for a secret.
+ * search over all bytes but pages of zeros: finding the texts first, to search only them, takes longer. Where hostile
+ * bytes would take more than linear time, it gives up and takes the rest for a secret.
  */
 #include "recognize_patterns.h"
 #include "secret_finder.h"

@@ -11,7 +11,7 @@ struct lh_match {
 	size_t before;      /* bytes of the match before the anchor */
 	size_t skipped;     /* bytes between the anchor and a match that begins after it; then `before` is 0 */
 	size_t length;      /* bytes of the whole match */
-	size_t shown_bytes; /* where the text itself is shown: so much of it; 0: all */
+	size_t shown_bytes; /* of the text itself, where it is shown; 0: all */
 	unsigned kind;      /* index into the recognizer's kinds */
 };
 
@@ -48,7 +48,7 @@ enum lh_pattern_set {
 };
 
 #define LH_OWN_PATTERNS_MAX 2
-#define LH_FIND_LINES       64 /* of 64 bytes, at most so many at once */
+#define LH_FIND_LINES       64 /* of 64 bytes, at most, in one call */
 
 struct lh_secret_form;
 

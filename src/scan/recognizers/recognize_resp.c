@@ -1,6 +1,6 @@
 /*
  * recognize_resp: commands and replies of Redis (RESP, redis.io/docs/reference/protocol-spec): an array of bulk
- * strings, "*n\r\n" and n times "$length\r\n" with so many bytes and "\r\n". Shown by its first strings;
+ * strings, "*n\r\n", then n times "$length\r\n", `length` bytes, "\r\n". Shown by its first strings;
  * the password of AUTH belongs to the row of passwords.
  */
 #include "scan/recognize/recognize.h"

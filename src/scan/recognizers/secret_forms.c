@@ -30,7 +30,7 @@ bool lh_secret_form_validate(const struct lh_candidate *candidate, struct lh_mat
 		.pattern = (begins), .rule = lh_rule_##rule_name, .kind = (kind_of), .secret = (found), \
 		.plain = (not_found)                                                                    \
 	}
-/* At least so many bytes of these classes follow. */
+/* The least number of bytes of these classes that follow. */
 #define TOKEN(begins, rule_name, kind_of, bytes, of_classes, found, not_found)                          \
 	{                                                                                               \
 		.pattern = (begins), .rule = lh_rule_##rule_name, .kind = (kind_of), .secret = (found), \

@@ -24,7 +24,7 @@ struct lh_tally_row {
 	uint64_t count;
 	uint64_t bytes;
 	uint64_t addr;         /* of the first one */
-	uint64_t missed_bytes; /* at most so many more, dropped before it came in for good */
+	uint64_t missed_bytes; /* upper bound of bytes dropped before the text was kept for good */
 	const uint8_t *text;   /* of the first one: copied up to LH_EXAMPLE_MAX - 1 bytes, or borrowed */
 	uint32_t text_length;  /* in characters of `width` bytes */
 	uint8_t width;         /* of a borrowed text; copies have the low byte of each character */

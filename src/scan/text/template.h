@@ -9,7 +9,7 @@
 
 enum {
 	LH_TEMPLATE_SEEN_BYTES = 1024, /* a text is read so far; what comes after it does not count */
-	LH_TEMPLATE_VALUES_MAX = 24,   /* so many values are told apart; those after them count as different */
+	LH_TEMPLATE_VALUES_MAX = 24,   /* values told apart; each later one counts as different */
 };
 
 enum lh_value_kind {

@@ -14,8 +14,8 @@
 enum {
 	POINTS = 131072,
 	CANDIDATES_MAX = 8192,
-	TEXTS_COUNTED_MAX = 400 * 1000,      /* so many estimated texts are counted one by one */
-	TEXTS_TALLIED_MAX = 3 * 1000 * 1000, /* so many at most, where the sample is too weak for the rows wanted */
+	TEXTS_COUNTED_MAX = 400 * 1000,      /* up to this estimate, texts are counted one by one */
+	TEXTS_TALLIED_MAX = 3 * 1000 * 1000, /* the same, where the sample is too weak for the rows wanted */
 	SIGHTINGS_SURE = 32,
 	TOP_SAMPLED_MAX = 100,
 	STRIPE_BYTES = 4 << 20,
