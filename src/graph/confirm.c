@@ -22,15 +22,21 @@ static bool has_same_bytes(const struct lh_graph *earlier, const struct lh_graph
 	return true;
 }
 
+bool lh_graph_find_same_block(const struct lh_graph *earlier, const struct lh_stored_chunk *chunk, size_t *ret)
+{
+	if (!lh_heap_find_chunk(earlier->heap, chunk->addr, ret))
+		return false;
+	struct lh_heap_chunk old = lh_heap_chunk_at(earlier->heap, *ret);
+	return old.addr == chunk->addr && old.size_bytes == chunk->size_bytes;
+}
+
 static bool was_lost(const struct lh_graph *earlier, const struct lh_graph *later, const struct lh_stored_chunk *chunk)
 {
 	size_t index;
-	if (!lh_heap_find_chunk(earlier->heap, chunk->addr, &index) || index >= earlier->chunk_count)
+	if (!lh_graph_find_same_block(earlier, chunk, &index) || index >= earlier->chunk_count)
 		return false;
-	const struct lh_stored_chunk *old = &earlier->chunks[index];
 	enum lh_leak_status status = lh_graph_status(earlier, index);
-	return old->addr == chunk->addr && old->size_bytes == chunk->size_bytes && status != LH_LEAK_REACHABLE &&
-	       status != LH_LEAK_POSSIBLE &&
+	return status != LH_LEAK_REACHABLE && status != LH_LEAK_POSSIBLE &&
 	       has_same_bytes(earlier, later, (struct lh_range){chunk->addr, chunk->addr + chunk->size_bytes});
 }
 

@@ -238,4 +238,7 @@ void lh_cleanup_graph(struct lh_graph **graph);
 bool lh_graph_is_confirmed(const struct lh_graph *graph, size_t chunk);
 bool lh_suppressions_match(const struct lh_suppressions *suppressions, const char *name);
 
+/* The block of `earlier` at the address of `chunk` and of its size, in use or not; false when there is none. */
+bool lh_graph_find_same_block(const struct lh_graph *earlier, const struct lh_stored_chunk *chunk, size_t *ret);
+
 #endif

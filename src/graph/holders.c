@@ -83,10 +83,8 @@ struct lh_error *lh_holders_init(const struct lh_graph *graph, struct lh_symbols
 static bool is_new_block(const struct lh_graph *earlier, const struct lh_stored_chunk *chunk)
 {
 	size_t index;
-	if (!lh_heap_find_chunk(earlier->heap, chunk->addr, &index))
-		return true;
-	struct lh_heap_chunk old = lh_heap_chunk_at(earlier->heap, index);
-	return old.addr != chunk->addr || old.size_bytes != chunk->size_bytes || old.state != LH_CHUNK_USED;
+	return !lh_graph_find_same_block(earlier, chunk, &index) ||
+	       lh_heap_chunk_at(earlier->heap, index).state != LH_CHUNK_USED;
 }
 
 static void find_new_blocks(struct holder_search *search)
