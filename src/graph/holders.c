@@ -379,7 +379,7 @@ static struct lh_error *name_root(struct holder_search *search, uint32_t number,
 {
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
 	const struct lh_root_group *group = find_group_above(search->holders, number);
-	ret->root = "several roots";
+	ret->root = "more than one root";
 	if (!group)
 		return NULL;
 	ret->root_addr = group->addr;

@@ -80,7 +80,8 @@ static void weigh_content(struct lh_hunt *hunt)
 					      : "There are no two dumps to compare.");
 		return;
 	}
-	snprintf(reason, sizeof(reason), "Types and texts account for %.0f %% of the growth between the dumps.",
+	snprintf(reason, sizeof(reason),
+		 "Types and texts account for %.0f %% of what grew between the dumps in pages that are not zero.",
 		 100 * hunt->explained);
 	say_level(hunt, LH_HUNT_WHAT_GROWS, hunt->row_count ? level_of_share(hunt->explained) : 0, reason);
 }

@@ -102,8 +102,8 @@ static void put_leak_sentence(const struct lh_leaks_report *report, const struct
 	}
 	lh_format_bytes(group->owned_bytes, bytes);
 	if (others)
-		lh_buffer_printf(ret, " (%s with the %s blocks that only %s)", bytes, lh_format_count(others, owned),
-				 all == 1 ? "it holds" : "they hold");
+		lh_buffer_printf(ret, " (%s with the %s block%s that only %s)", bytes, lh_format_count(others, owned),
+				 others == 1 ? "" : "s", all == 1 ? "it holds" : "they hold");
 	else
 		lh_buffer_printf(ret, " (%s)", bytes);
 	lh_buffer_printf(ret, " %s", holder_clause(group->status, all == 1));
@@ -145,9 +145,10 @@ static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buf
 	for (int status = 0; status < LH_LEAK_STATUSES; status++)
 		used += totals.counts[status];
 	if (leaks->count)
-		lh_buffer_printf(ret,
-				 "lost: %s blocks that nothing points to; with all that only they hold %s blocks, %s\n",
-				 lh_format_count(leaks->count, count), lh_format_count(leaks->owned_count, owned),
+		lh_buffer_printf(ret, "lost: %s block%s that nothing points to; with all that only %s %s block%s, %s\n",
+				 lh_format_count(leaks->count, count), leaks->count == 1 ? "" : "s",
+				 leaks->count == 1 ? "it holds" : "they hold",
+				 lh_format_count(leaks->owned_count, owned), leaks->owned_count == 1 ? "" : "s",
 				 lh_format_bytes(leaks->owned_bytes, bytes));
 	else
 		lh_buffer_printf(ret, "nothing is lost: each of %s blocks in use %s\n", lh_format_count(used, count),
@@ -158,11 +159,13 @@ static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buf
 		lh_buffer_printf(ret, "confirmed: %s of them were lost in the first dump, too, with the same bytes\n",
 				 lh_format_count(leaks->confirmed_count, count));
 	if (leaks->possible_count)
-		lh_buffer_printf(ret, "possible: %s blocks, %s: no plain pointer leads to them\n",
-				 lh_format_count(leaks->possible_count, count),
-				 lh_format_bytes(leaks->possible_bytes, bytes));
+		lh_buffer_printf(ret, "possible: %s block%s, %s: no plain pointer leads to %s\n",
+				 lh_format_count(leaks->possible_count, count), leaks->possible_count == 1 ? "" : "s",
+				 lh_format_bytes(leaks->possible_bytes, bytes),
+				 leaks->possible_count == 1 ? "it" : "them");
 	if (leaks->suppressed_count)
-		lh_buffer_printf(ret, "suppressed: %s blocks, %s\n", lh_format_count(leaks->suppressed_count, count),
+		lh_buffer_printf(ret, "suppressed: %s block%s, %s\n", lh_format_count(leaks->suppressed_count, count),
+				 leaks->suppressed_count == 1 ? "" : "s",
 				 lh_format_bytes(leaks->suppressed_bytes, bytes));
 }
 
@@ -179,12 +182,16 @@ static void put_doubts(const struct lh_leaks_report *report, struct lh_buffer *r
 
 /* ---------------------------------------------------------------- holders */
 
-static void put_holder(const struct lh_leaks_report *report, const struct lh_holder *holder, struct lh_buffer *ret)
+/* "12 SSL of 7.6 KiB in an array"; where no elements of one size are found, only how much there is. */
+static void put_held_elements(const struct lh_holder *holder, struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
-	lh_buffer_puts(ret, "  ");
-	lh_buffer_escape(ret, holder->root, strlen(holder->root));
-	lh_buffer_printf(ret, " holds %s ", lh_format_count(holder->element_count, count));
+	if (!holder->element_count) {
+		lh_buffer_printf(ret, "%s block%s", lh_format_count(holder->retained_count, count),
+				 holder->retained_count == 1 ? "" : "s");
+		return;
+	}
+	lh_buffer_printf(ret, "%s ", lh_format_count(holder->element_count, count));
 	if (*holder->element_name)
 		lh_buffer_escape(ret, holder->element_name, strlen(holder->element_name));
 	else
@@ -193,6 +200,15 @@ static void put_holder(const struct lh_leaks_report *report, const struct lh_hol
 	if (holder->shape != LH_HOLDER_BLOCK)
 		lh_buffer_printf(ret, " in %s %s", holder->shape == LH_HOLDER_ARRAY ? "an" : "a",
 				 lh_holder_shape_name(holder->shape));
+}
+
+static void put_holder(const struct lh_leaks_report *report, const struct lh_holder *holder, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	lh_buffer_puts(ret, "  ");
+	lh_buffer_escape(ret, holder->root, strlen(holder->root));
+	lh_buffer_puts(ret, " holds ");
+	put_held_elements(holder, ret);
 	if (holder->addr)
 		lh_buffer_printf(ret, " (0x%" PRIx64 ")", holder->addr);
 	lh_buffer_printf(ret, ": %s with all that only it retains", lh_format_bytes(holder->retained_bytes, bytes));
