@@ -53,12 +53,9 @@ leaks_as() {
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
 }
 
-@test "mimalloc 3: named, and said not to be walked" {
-	require_library /usr/lib/x86_64-linux-gnu/libmimalloc.so.3
+@test "mimalloc 3" {
 	allocator_with /usr/lib/x86_64-linux-gnu/libmimalloc.so.3
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
-	run -1 "$LEAKHUNT" heap "$SAMPLE_PID"
-	[[ $output == "no allocator that leakhunt can walk was found"* ]]
 }
 
 @test "musl, dynamic: Debian's file of it is called libc.so" {
