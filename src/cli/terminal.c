@@ -83,7 +83,7 @@ static bool is_due(struct lh_progress_line *line)
 }
 
 /* At most as wide as the terminal: a longer line would stay there, line upon line. */
-static void draw_line(const char *format, va_list list)
+LH_PRINTF(1, 0) static void draw_line(const char *format, va_list list)
 {
 	char text[512];
 	struct winsize size = {0};
