@@ -6,6 +6,7 @@
 
 #include <fnmatch.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Passwords are arguments, too. */
 static struct lh_error *mask_commands(struct lh_process_table *table)
@@ -26,7 +27,7 @@ static bool is_wanted(const struct lh_process_usage *process, const struct lh_ar
 	const char *name = lh_arguments_operand(arguments, 0);
 	return (!user || strcmp(user, process->user) == 0) &&
 	       (!cgroup || fnmatch(cgroup, process->cgroup, FNM_LEADING_DIR) == 0) &&
-	       (!name || strstr(process->command, name));
+	       (!name || (strstr(process->command, name) && process->pid != getpid()));
 }
 
 /* Leaves those that the words ask for. */

@@ -62,6 +62,8 @@ bats_require_minimum_version 1.5.0
 	ps_ok --json needle-1
 	jq -e --argjson pid "$target" '[.processes[].pid] | index($pid) != null' <<<"$output"
 	jq -e '[.processes[].command | test("needle-1")] | all' <<<"$output"
+	# Not leakhunt itself, whose command line has the name, too.
+	jq -e '[.processes[].command | test("leakhunt ps|leakhunt.* --json needle-1")] | any | not' <<<"$output"
 	cgroup=$(jq -r --argjson pid "$target" '.processes[] | select(.pid == $pid).cgroup' <<<"$output")
 	grep -qF ":$cgroup" "/proc/$target/cgroup"
 	ps_ok --json --cgroup "$cgroup" --user "$(id -un)" needle-1
