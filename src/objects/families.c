@@ -14,13 +14,21 @@ enum { DATA_PIECE_WORDS = 8192, OVERHEAD = 16 };
 #define MODULE_DATA_MAX (64 * LH_MIB)
 
 const struct lh_object_family *const lh_object_families[] = {
-	&lh_family_openssl,       &lh_family_openssl_provider,
-	&lh_family_zlib,          &lh_family_glib,
-	&lh_family_libxml2,       &lh_family_sqlite,
-	&lh_family_curl,          &lh_family_expat,
-	&lh_family_pcre2,         &lh_family_gnutls,
-	&lh_family_redis,         &lh_family_postgresql,
-	&lh_family_openssl_named, NULL,
+	&lh_family_openssl,
+	&lh_family_openssl_provider,
+	&lh_family_zlib,
+	&lh_family_glib,
+	&lh_family_libxml2,
+	&lh_family_sqlite,
+	&lh_family_curl,
+	&lh_family_expat,
+	&lh_family_pcre2,
+	&lh_family_gnutls,
+	&lh_family_redis,
+	&lh_family_postgresql,
+	&lh_family_openssl_named,
+	&lh_family_cxx,
+	NULL,
 };
 
 /* ---------------------------------------------------------------- reading */
@@ -60,21 +68,27 @@ bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr)
 }
 
 /* glibc keeps 8 bytes in front of a block, 16 of one that is mapped for itself; others keep nothing there. */
-bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret)
+struct lh_chunk lh_object_chunk_at(const struct lh_heap *heap, size_t index)
 {
-	size_t index, count;
-	if (!heap || !lh_heap_find_chunk(heap, addr, &index))
-		return false;
+	size_t count;
 	const struct lh_heap_chunk chunk = lh_heap_chunk_at(heap, index);
 	enum lh_region_kind kind = lh_heap_arenas(heap, &count)[chunk.arena].kind;
 	bool is_mapped = kind == LH_REGION_MMAP_CHUNK, is_glibc = kind == LH_REGION_HEAP || kind == LH_REGION_ARENA;
-	*ret = (struct lh_chunk){
+	return (struct lh_chunk){
 		.memory_addr = chunk.addr,
 		.size_bytes = chunk.size_bytes + (is_mapped  ? OVERHEAD
 						  : is_glibc ? OVERHEAD / 2
 							     : 0),
 		.is_used = chunk.state == LH_CHUNK_USED,
 	};
+}
+
+bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret)
+{
+	size_t index;
+	if (!heap || !lh_heap_find_chunk(heap, addr, &index))
+		return false;
+	*ret = lh_object_chunk_at(heap, index);
 	return true;
 }
 

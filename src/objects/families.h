@@ -9,6 +9,7 @@
 extern const struct lh_object_family lh_family_openssl;          /* by tables that accessor functions name */
 extern const struct lh_object_family lh_family_openssl_named;    /* by tables that bear a string */
 extern const struct lh_object_family lh_family_openssl_provider; /* by methods in the heap */
+extern const struct lh_object_family lh_family_cxx;              /* strings and containers, by shape */
 extern const struct lh_object_family lh_family_zlib;
 extern const struct lh_object_family lh_family_curl;
 extern const struct lh_object_family lh_family_expat;

@@ -41,7 +41,9 @@ struct lh_object_view {
 	struct lh_chunk chunk;
 };
 
-/* The block that holds `addr`, when the heap was walked and covers it. Sizes are with what malloc keeps in front. */
+/* The block of that index. Sizes are with what malloc keeps in front. */
+struct lh_chunk lh_object_chunk_at(const struct lh_heap *heap, size_t index);
+/* The block that holds `addr`, when the heap was walked and covers it. */
 bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret);
 /* The word at `addr`; false when it can't be read. */
 bool lh_object_read(const struct lh_object_view *view, uint64_t addr, uint64_t *ret);
@@ -64,6 +66,7 @@ struct lh_object_claim {
 	const char *name; /* a literal, or of the symbols */
 	char detail[LH_OBJECT_DETAIL_MAX];
 	uint64_t addr;
+	uint64_t count; /* of objects that are alike, of which this is one; 0: it is the only one */
 	uint64_t bytes; /* with the buffers that it alone owns */
 	bool is_freed;
 };
@@ -102,6 +105,15 @@ typedef struct lh_error *lh_module_data_visitor(void *context, const struct lh_m
 struct lh_error *lh_family_visit_module_data(const struct lh_family_setup *setup, lh_module_data_visitor *visit,
 					     void *context) LH_NODISCARD;
 
+/* What `finish` works with. */
+struct lh_family_end {
+	struct lh_image *image;
+	const struct lh_heap *heap; /* NULL: raw bytes have none */
+	const struct lh_objects_options *options;
+	bool has_cxx_classes;
+	struct lh_object_sink *sink;
+};
+
 struct lh_object_family {
 	const char *kind; /* "zlib" */
 	const struct lh_word_pattern *patterns;
@@ -111,8 +123,10 @@ struct lh_object_family {
 	bool (*is_table)(struct lh_symbols *symbols, struct lh_family_target *ret);
 	/* Finds what else objects point to, before memory is searched. NULL: nothing. */
 	struct lh_error *(*prepare)(const struct lh_family_setup *setup);
-	/* A word was found: adds the object that it belongs to, if it does. */
+	/* A word was found: adds the object that it belongs to, if it does. NULL: it has no targets nor patterns. */
 	struct lh_error *(*take)(struct lh_object_sink *sink, const struct lh_object_view *view);
+	/* Adds what is not told by a word, when all else was found. NULL: nothing. */
+	struct lh_error *(*finish)(const struct lh_family_end *end);
 };
 
 extern const struct lh_object_family *const lh_object_families[]; /* NULL-terminated; the first that fits wins */

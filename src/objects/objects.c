@@ -360,8 +360,8 @@ static struct lh_error *find_library_row(struct object_search *search, const cha
 {
 	for (size_t i = 0; i < search->library.count; i++) {
 		struct lh_object_count *row = &search->library.items[i];
-		if (row->kind == kind && strcmp(row->name, claim->name) == 0 &&
-		    strcmp(row->detail, claim->detail) == 0) {
+		bool is_named_so = row->name == claim->name || strcmp(row->name, claim->name) == 0;
+		if (row->kind == kind && is_named_so && strcmp(row->detail, claim->detail) == 0) {
 			*ret = row;
 			return NULL;
 		}
@@ -384,6 +384,7 @@ struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh
 		row->freed_count++;
 	} else if (row) {
 		add_object(row, claim->addr, claim->bytes);
+		row->count += claim->count ? claim->count - 1 : 0;
 		tell_found(sink->search, row->kind, row->name, row->detail, claim->addr);
 	}
 	return NULL;
@@ -540,6 +541,20 @@ static bool has_tagged_ints(const struct object_search *search)
 	return false;
 }
 
+static struct lh_error *finish_families(struct object_search *search)
+{
+	struct lh_family_end end = {.image = search->image, .heap = search->heap, .options = search->options};
+	for (size_t i = 0; i < search->types.count && !end.has_cxx_classes; i++)
+		end.has_cxx_classes = !search->types.items[i].family && !search->types.items[i].is_python;
+	for (size_t i = 0; lh_object_families[i]; i++) {
+		struct lh_object_sink sink = {search, lh_object_families[i]};
+		end.sink = &sink;
+		if (lh_object_families[i]->finish)
+			LH_TRY(lh_object_families[i]->finish(&end));
+	}
+	return NULL;
+}
+
 static struct lh_error *count_objects(struct object_search *search, const struct lh_census *census)
 {
 	size_t heap_types, more_types;
@@ -552,7 +567,8 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 	search->has_tagged_ints = has_tagged_ints(search);
 	LH_TRY(make_set(search, false, 0));
 	lh_hit_set_add_patterns(search->set, search->patterns, search->pattern_count);
-	return walk_hits(search, take_object);
+	LH_TRY(walk_hits(search, take_object));
+	return finish_families(search);
 }
 
 static bool has_refused_any(const struct lh_heap *heap)

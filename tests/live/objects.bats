@@ -209,6 +209,47 @@ freed_objects_of() {
 	freed_objects_of /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
 }
 
+# assert_container KIND NAME COUNT [NAME COUNT]: the sample's container has so much, beside the few of its streams;
+# each is a block that is named.
+assert_container() {
+	start_sample containers "$1"
+	dump_of
+	stop_sample
+	summarize "$BATS_TEST_TMPDIR/dump"
+	"$LEAKHUNT" heap "$BATS_TEST_TMPDIR/dump" --json >"$BATS_TEST_TMPDIR/heap.json"
+	rm "$BATS_TEST_TMPDIR/dump"
+	while [ $# -ge 3 ]; do
+		assert_between "$3" "$(object_count C++ "$2")" $(($3 + 10))
+		[ "$(jq --arg name "$2" '[.groups[] | select(.basis == "type" and .name == $name).count] | add // 0' \
+			"$BATS_TEST_TMPDIR/heap.json")" -ge "$3" ]
+		shift 2
+	done
+}
+
+@test "C++ strings and containers without type information: texts, nodes, arrays and pieces, each counted" {
+	assert_container set "std::map/set node" 20000 "std::string text" 20000
+	assert_container unordered "std::unordered_map/set node" 20000 "std::unordered_map/set buckets" 1
+	assert_container deque "std::deque piece" 313
+	assert_container stdlist "std::list node" 20000
+	assert_container shared "std::vector array" 1
+}
+
+# Lists, rings, hash tables and arrays of C in a program with C++; and a program without.
+# bats test_tags=long
+@test "what C programs link and grow is not taken for containers of C++" {
+	local kind
+	for kind in array list chains ring; do
+		start_sample containers "$kind"
+		summarize "$SAMPLE_PID"
+		[ "$(jq '[.objects[] | select(.name | test("^std::(map|list|unord|vector|string)")).count] | add // 0' <<<"$SUMMARY")" -le 5 ]
+		stop_sample
+	done
+	start_sample heap_leak
+	sample_step 100
+	summarize "$SAMPLE_PID"
+	[ "$(jq '[.objects[] | select(.kind == "C++")] | length' <<<"$SUMMARY")" = 0 ]
+}
+
 # ---------------------------------------------------------------- Python
 
 assert_python_objects() {
