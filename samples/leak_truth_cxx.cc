@@ -58,10 +58,11 @@ void *operator new(size_t bytes)
 	void *block = malloc(bytes);
 	if (!block)
 		abort();
+	if (!book)
+		return block;
 	/* All of it: what was there before is not the program's pointer. */
 	memset(block, 0, malloc_usable_size(block));
-	if (book)
-		note_block(block);
+	note_block(block);
 	return block;
 }
 
@@ -245,6 +246,11 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--file"))
 			path = argv[i + 1];
 	}
+	/* The first call allocates in tcmalloc. */
+	void *first = malloc(1);
+	if (!malloc_usable_size(first))
+		return 2;
+	free(first);
 	book = static_cast<Entry *>(mmap(nullptr, slots * sizeof(*book), PROT_READ | PROT_WRITE,
 					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
 	if (book == MAP_FAILED)

@@ -218,6 +218,7 @@ static void find_bounds(struct lh_graph *graph)
 		const struct lh_stored_chunk *chunk = &graph->chunks[i];
 		graph->bounds.start = lh_min_u64(graph->bounds.start, chunk->addr);
 		graph->bounds.end = last_indexed(chunk) + 1;
+		graph->has_neighbors |= i && chunk[-1].addr + chunk[-1].size_bytes == chunk->addr;
 	}
 }
 

@@ -14,7 +14,7 @@ struct edge_candidate {
 	uint64_t word;
 	const struct lh_index_line *line; /* NULL: none */
 	const uint8_t *at;
-	size_t before;
+	size_t before, after;
 	uint32_t from;
 };
 
@@ -42,8 +42,8 @@ static struct lh_error *add_edge(struct edge_search *search, const struct edge_c
 	uint32_t target = lh_graph_line_chunk(graph, candidate->line, candidate->word);
 	if (target == LH_NO_CHUNK || target == candidate->from || !has_edges(holders, target))
 		return NULL;
-	if (!lh_graph_is_start(graph, candidate->line, candidate->word) &&
-	    !lh_graph_is_interior(graph, target, candidate->word, candidate->at, candidate->before))
+	if (!lh_graph_is_pointer(graph, candidate->line, target, candidate->word, candidate->at, candidate->before,
+				 candidate->after))
 		return NULL;
 	if (candidate->from == search->done && target == search->latest)
 		return NULL;
@@ -69,7 +69,7 @@ static struct lh_error *find_candidates(void *context, uint64_t addr, const uint
 		struct edge_candidate *slot = &search->candidates[search->candidate_at++ % RING];
 		if (slot->line)
 			LH_TRY(add_edge(search, slot));
-		*slot = (struct edge_candidate){word, line, bytes + offset, offset, search->from};
+		*slot = (struct edge_candidate){word, line, bytes + offset, offset, length - offset, search->from};
 	}
 	return NULL;
 }
@@ -90,7 +90,7 @@ static struct lh_error *add_root_edges(void *context, uint64_t addr, const uint8
 	struct edge_search *search = context;
 	const struct lh_graph *graph = search->holders->graph;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint32_t target = lh_graph_target(graph, bytes, offset);
+		uint32_t target = lh_graph_target(graph, bytes, offset, length);
 		if (target == LH_NO_CHUNK || !lh_graph_is_reachable(graph, target))
 			continue;
 		struct lh_root_edge edge = {addr ? addr + offset : 0, target, search->range};

@@ -58,7 +58,7 @@ static struct lh_error *find_word(void *context, uint64_t addr, const uint8_t *b
 {
 	struct word_search *search = context;
 	for (size_t offset = 0; offset < length && !search->addr; offset += sizeof(uint64_t)) {
-		if (lh_graph_target(search->graph, bytes, offset) == search->target)
+		if (lh_graph_target(search->graph, bytes, offset, length) == search->target)
 			search->addr = addr + offset;
 	}
 	return NULL;

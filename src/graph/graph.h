@@ -69,6 +69,7 @@ struct lh_graph {
 	size_t page_count;
 	unsigned granule_shift; /* 4 when all blocks begin at multiples of 16, else 3 */
 	struct lh_range bounds; /* of all blocks */
+	bool has_neighbors;     /* some blocks begin where another one ends: no header lies between them */
 
 	uint64_t *unmarked; /* a bit for each block: in use, and not reached */
 	uint64_t *reached;  /* a bit for each block: in use, and reached by plain words */
@@ -170,8 +171,43 @@ static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t c
 	return false;
 }
 
-/* The block that a word of the target leads to, which lies `offset` behind `bytes`; LH_NO_CHUNK: it is no pointer. */
-static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8_t *bytes, size_t offset)
+/* How words beside one that leads to a block's beginning say that it is the end of the block before. */
+enum lh_end_word {
+	LH_END_NOT,
+	LH_END_ELSEWHERE, /* the same words beside it, but it leads to another place */
+	LH_END_OF_BLOCK,
+};
+/* end_words: as lh_graph_is_end says, of a word that the three words of a range of memory surround. */
+enum lh_end_word lh_graph_judge_end(const struct lh_graph *graph, uint64_t word, const uint8_t *at, size_t before,
+				    size_t after);
+
+/*
+ * Whether a word that leads exactly to the beginning of `chunk` is the end of the block before it: beside it are words
+ * as in std::vector (begin, end of elements, end of capacity) or an iterator of std::deque (current, begin, end).
+ * `before`, `after`: how many bytes of the same memory lie in front of the word, and from it on.
+ */
+static inline bool lh_graph_is_end(const struct lh_graph *graph, uint64_t word, const uint8_t *at, size_t before,
+				   size_t after)
+{
+	if (!graph->has_neighbors || before < sizeof(word) || word - lh_load_u64(at - sizeof(word), 0) > LH_GIB)
+		return false;
+	return lh_graph_judge_end(graph, word, at, before, after) == LH_END_OF_BLOCK;
+}
+
+/* Whether a word that leads into `chunk` is a pointer. `line`: that of the word. */
+static inline bool lh_graph_is_pointer(const struct lh_graph *graph, const struct lh_index_line *line, uint32_t chunk,
+				       uint64_t word, const uint8_t *at, size_t before, size_t after)
+{
+	if (lh_graph_is_start(graph, line, word))
+		return !lh_graph_is_end(graph, word, at, before, after);
+	return lh_graph_is_interior(graph, chunk, word, at, before);
+}
+
+/*
+ * The block that a word of the target leads to, which lies `offset` behind `bytes`, of which there are `length`;
+ * LH_NO_CHUNK: it is no pointer.
+ */
+static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8_t *bytes, size_t offset, size_t length)
 {
 	uint64_t word = lh_load_u64(bytes, offset);
 	if (word - graph->bounds.start >= lh_range_bytes(graph->bounds))
@@ -181,9 +217,10 @@ static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8
 		return LH_NO_CHUNK;
 	const struct lh_index_line *line = lh_graph_line(graph, page, word);
 	uint32_t chunk = lh_graph_line_chunk(graph, line, word);
-	if (chunk == LH_NO_CHUNK || lh_graph_is_start(graph, line, word))
+	if (chunk == LH_NO_CHUNK)
 		return chunk;
-	return lh_graph_is_interior(graph, chunk, word, bytes + offset, offset) ? chunk : LH_NO_CHUNK;
+	bool is_pointer = lh_graph_is_pointer(graph, line, chunk, word, bytes + offset, offset, length - offset);
+	return is_pointer ? chunk : LH_NO_CHUNK;
 }
 
 /* Calls for each stretch of present, aligned words of [start, end). */

@@ -20,7 +20,7 @@ static struct lh_error *note_held(void *context, uint64_t addr, const uint8_t *b
 	struct lost_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint32_t target = lh_graph_target(search->graph, bytes, offset);
+		uint32_t target = lh_graph_target(search->graph, bytes, offset, length);
 		if (target != LH_NO_CHUNK && target != search->from && lh_bit(search->rest, target))
 			lh_bit_set(search->held, target);
 	}
@@ -33,7 +33,7 @@ static struct lh_error *take_targets(void *context, uint64_t addr, const uint8_t
 	struct lost_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		uint32_t target = lh_graph_target(search->graph, bytes, offset);
+		uint32_t target = lh_graph_target(search->graph, bytes, offset, length);
 		if (target == LH_NO_CHUNK || !lh_bit(search->rest, target))
 			continue;
 		lh_bit_clear(search->rest, target);
@@ -113,7 +113,7 @@ static uint32_t next_target(const struct circle_walk *walk, struct walk_step *st
 			lh_graph_view(walk->graph, stored->addr + step->offset, stored->addr + end, &length);
 		length = lh_align_down(length, sizeof(uint64_t));
 		for (size_t offset = 0; bytes && offset < length; offset += sizeof(uint64_t)) {
-			uint32_t target = lh_graph_target(walk->graph, bytes, offset);
+			uint32_t target = lh_graph_target(walk->graph, bytes, offset, length);
 			if (target == LH_NO_CHUNK || !lh_bit(walk->unseen, target))
 				continue;
 			step->offset += offset + sizeof(uint64_t);

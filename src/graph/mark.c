@@ -22,7 +22,7 @@ struct candidate {
 	uint64_t word;
 	const struct lh_index_line *line;
 	const uint8_t *at;
-	size_t before;
+	size_t before, after;
 };
 
 /* What one thread has. */
@@ -53,8 +53,8 @@ static inline void mark_candidate(struct marker *marker, const struct candidate 
 	uint32_t chunk = lh_graph_line_chunk(graph, candidate->line, candidate->word);
 	if (chunk == LH_NO_CHUNK || !lh_window_has(graph->unmarked, chunk))
 		return;
-	if (!lh_graph_is_start(graph, candidate->line, candidate->word) &&
-	    !lh_graph_is_interior(graph, chunk, candidate->word, candidate->at, candidate->before))
+	if (!lh_graph_is_pointer(graph, candidate->line, chunk, candidate->word, candidate->at, candidate->before,
+				 candidate->after))
 		return;
 	if (lh_window_claim(marker->queue.windows, graph->unmarked, chunk))
 		lh_window_queue_add(&marker->queue, chunk);
@@ -77,7 +77,7 @@ static inline void scan_marked_words(struct marker *marker, const uint8_t *bytes
 		struct candidate *slot = &marker->candidates[marker->candidate_at++ % RING];
 		if (slot->line)
 			mark_candidate(marker, slot);
-		*slot = (struct candidate){word, line, bytes + offset, offset};
+		*slot = (struct candidate){word, line, bytes + offset, offset, length - offset};
 	}
 }
 

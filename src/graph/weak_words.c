@@ -1,9 +1,9 @@
 /*
  * weak_words: blocks that no plain word leads to, but one that may hide a pointer: with a tag in its upper 16 bits, or
- * mangled as glibc does it with the guard in the thread control block. Input: marks. Output: what is possible. Only
- * words that lead exactly to a block's beginning count.
+ * mangled as glibc does it with the guard in the thread control block, or one that may be the end of the block before.
+ * Input: marks. Output: what is possible. Only words that lead exactly to a block's beginning count.
  */
-#include "graph.h"
+#include "end_words.h"
 
 #include <stdlib.h>
 
@@ -12,6 +12,8 @@ enum { TAG_SHIFT = 48, MANGLE_ROTATION = 17, GUARD_OFFSET = 0x30 }; /* glibc sys
 struct weak_search {
 	struct lh_graph *graph;
 	uint64_t guard; /* 0: not known */
+	struct lh_end_fields ends;
+	const struct lh_stored_chunk *from; /* the block whose words are looked at; NULL: a root */
 	LH_VEC(uint32_t) stack;
 };
 
@@ -39,14 +41,30 @@ static uint64_t demangle_word(uint64_t word, uint64_t guard)
 	return (word >> MANGLE_ROTATION | word << (64 - MANGLE_ROTATION)) ^ guard;
 }
 
+/* An end of the block before keeps a block possible, unless the same field of blocks of that size has ends alone. */
+static struct lh_error *take_end(struct weak_search *search, uint64_t addr, const uint8_t *bytes, size_t offset,
+				 size_t length)
+{
+	uint64_t word = lh_load_u64(bytes, offset);
+	uint32_t chunk = find_block_start(search->graph, word);
+	if (chunk == LH_NO_CHUNK || !lh_bit(search->graph->unmarked, chunk) ||
+	    !lh_graph_is_end(search->graph, word, bytes + offset, offset, length - offset))
+		return NULL;
+	bool is_sure = search->from &&
+		       lh_end_fields_has(&search->ends, search->from->size_bytes, addr + offset - search->from->addr);
+	return is_sure ? NULL : take_weak(search, chunk);
+}
+
 static struct lh_error *visit_weak_words(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
 {
 	struct weak_search *search = context;
-	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
 		uint64_t word = lh_load_u64(bytes, offset);
-		if (!(word >> TAG_SHIFT))
+		if (!(word >> TAG_SHIFT)) {
+			if (search->graph->has_neighbors)
+				LH_TRY(take_end(search, addr, bytes, offset, length));
 			continue;
+		}
 		uint64_t untagged = word & ((UINT64_C(1) << TAG_SHIFT) - 1);
 		LH_TRY(take_weak(search, find_block_start(search->graph, untagged)));
 		if (search->guard)
@@ -60,7 +78,7 @@ static struct lh_error *visit_plain_words(void *context, uint64_t addr, const ui
 	struct weak_search *search = context;
 	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
-		LH_TRY(take_weak(search, lh_graph_target(search->graph, bytes, offset)));
+		LH_TRY(take_weak(search, lh_graph_target(search->graph, bytes, offset, length)));
 	}
 	return NULL;
 }
@@ -82,14 +100,17 @@ static uint64_t find_pointer_guard(const struct lh_graph *graph)
 static struct lh_error *search_weak(struct weak_search *search)
 {
 	struct lh_graph *graph = search->graph;
+	LH_TRY(lh_end_fields_find(graph, &search->ends));
 	for (size_t i = 0; i < graph->roots.count; i++)
 		LH_TRY(lh_graph_visit_words(graph, graph->roots.items[i].range, visit_weak_words, search));
 	for (size_t i = 0; i < graph->chunk_count; i++) {
+		search->from = &graph->chunks[i];
 		if (lh_graph_is_reachable(graph, i))
 			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit_weak_words, search));
 	}
 	while (search->stack.count) {
 		uint32_t chunk = search->stack.items[--search->stack.count];
+		search->from = &graph->chunks[chunk];
 		LH_TRY(lh_graph_visit_block(graph, chunk, visit_plain_words, search));
 		LH_TRY(lh_graph_visit_block(graph, chunk, visit_weak_words, search));
 	}
@@ -104,5 +125,6 @@ struct lh_error *lh_graph_mark_possible(struct lh_graph *graph)
 		return lh_error_no_memory();
 	struct lh_error *error = search_weak(&search);
 	lh_vec_deinit(&search.stack);
+	lh_end_fields_deinit(&search.ends);
 	return error;
 }

@@ -22,6 +22,7 @@ struct world {
 	struct lh_heap heap;
 	struct lh_graph *graph;
 	bool has_no_thread;
+	bool has_no_headers; /* each block ends where the next one begins */
 };
 
 static uint64_t addr_of(size_t block)
@@ -44,9 +45,11 @@ static void link_block(struct world *world, size_t from, size_t slot, uint64_t w
 static void fill_heap(struct world *world)
 {
 	for (size_t i = 0; i < world->count; i++)
-		assert_success(lh_vec_push(
-			&world->heap.chunks,
-			((struct lh_stored_chunk){.addr = addr_of(i), .size_bytes = USABLE, .state = LH_CHUNK_USED})));
+		assert_success(
+			lh_vec_push(&world->heap.chunks,
+				    ((struct lh_stored_chunk){.addr = addr_of(i),
+							      .size_bytes = world->has_no_headers ? STRIDE : USABLE,
+							      .state = LH_CHUNK_USED})));
 	static struct lh_range range;
 	range = (struct lh_range){HEAP_ADDR, lh_align_up(addr_of(world->count), LH_PAGE_BYTES)};
 	assert_success(lh_vec_push(&world->heap.arenas, ((struct lh_heap_arena){.allocator = "glibc",
@@ -142,6 +145,64 @@ static void test_text_tail(void **state)
 	world.roots[2] = UINT64_C(0x10004141);
 	mark_world(&world);
 	assert_int_equal(lh_graph_status(world.graph, block), LH_LEAK_REACHABLE);
+	end_world(&world);
+}
+
+enum { VECTORS = 32 };
+
+static size_t buffer_of(size_t vector)
+{
+	return 2 * VECTORS + 2 * vector;
+}
+
+/* Vectors with a buffer each, behind which a block lies that only the buffer's end leads to. */
+static void make_vectors(struct world *world)
+{
+	begin_world(world, 4 * VECTORS);
+	world->has_no_headers = true;
+	for (size_t i = 0; i < VECTORS; i++) {
+		uint64_t begin = addr_of(buffer_of(i)), end = begin + STRIDE;
+		world->roots[2 * i] = addr_of(i);
+		world->roots[2 * i + 1] = addr_of(VECTORS + i);
+		link_block(world, i, i % 2, begin);
+		link_block(world, i, i % 2 + 1, i % 4 < 2 ? begin + 8 : end);
+		link_block(world, i, i % 2 + 2, end);
+	}
+}
+
+static void assert_behind_buffers(const struct world *world, enum lh_leak_status expected)
+{
+	for (size_t i = 0; i < VECTORS; i++) {
+		assert_int_equal(lh_graph_status(world->graph, buffer_of(i)), LH_LEAK_REACHABLE);
+		assert_int_equal(lh_graph_status(world->graph, buffer_of(i) + 1), expected);
+	}
+}
+
+/* The end of a buffer does not keep the next block; when the same field leads elsewhere, too, it may. */
+static void test_ends(void **state)
+{
+	(void)state;
+	struct world world;
+	make_vectors(&world);
+	mark_world(&world);
+	assert_behind_buffers(&world, LH_LEAK_LOST);
+	end_world(&world);
+	make_vectors(&world);
+	for (size_t i = 0; i < VECTORS / 2; i++) {
+		link_block(&world, VECTORS + i, i % 2, addr_of(buffer_of(i)));
+		link_block(&world, VECTORS + i, i % 2 + 1, addr_of(buffer_of(i)) + 8);
+		link_block(&world, VECTORS + i, i % 2 + 2, addr_of(0));
+	}
+	mark_world(&world);
+	assert_behind_buffers(&world, LH_LEAK_POSSIBLE);
+	end_world(&world);
+	/* Two pointers in a row to neighbors are no range. */
+	make_vectors(&world);
+	link_block(&world, VECTORS, 0, addr_of(buffer_of(0)));
+	link_block(&world, VECTORS, 1, addr_of(buffer_of(0) + 1));
+	mark_world(&world);
+	assert_int_equal(lh_graph_status(world.graph, buffer_of(0) + 1), LH_LEAK_REACHABLE);
+	assert_int_equal(lh_graph_status(world.graph, buffer_of(1) + 1), LH_LEAK_LOST);
 	end_world(&world);
 }
 
@@ -451,10 +512,15 @@ static void test_suppressions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),         cmocka_unit_test(test_text_tail),
-		cmocka_unit_test(test_doubt),         cmocka_unit_test(test_long_list),
-		cmocka_unit_test(test_long_ring),     cmocka_unit_test(test_fan),
-		cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_chain_of_circles),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_text_tail),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_doubt),
+		cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_long_ring),
+		cmocka_unit_test(test_fan),
+		cmocka_unit_test(test_random_graphs),
+		cmocka_unit_test(test_chain_of_circles),
 		cmocka_unit_test(test_suppressions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
