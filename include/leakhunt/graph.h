@@ -143,7 +143,8 @@ const char *lh_holder_shape_name(enum lh_holder_shape shape); /* "block", "array
 /* Where many alike come together under one owner: without it, all of them could not be reached. */
 struct lh_holder {
 	enum lh_holder_shape shape;
-	const char *root;   /* "g_sessions in proxy", "stack of thread 123 (worker)" */
+	const char *root;   /* "global g_sessions in proxy", "stack of thread 123 (worker)" */
+	bool is_shared;     /* other roots lead to it, too */
 	uint64_t root_addr; /* of the variable; 0: registers */
 	uint64_t addr;      /* of the block that holds them; 0: the root itself does */
 	const char *name;   /* what that block is; "" */
@@ -153,9 +154,10 @@ struct lh_holder {
 	uint64_t element_bytes; /* of each */
 	uint64_t element_addr;  /* an example: when two moments are compared, a new one */
 	const char *element_name;
-	uint64_t grown_count; /* elements that were not there before */
-	uint64_t grown_bytes; /* of all that it retains */
-	bool is_library;      /* the root belongs to libc, the dynamic linker or OpenSSL */
+	enum lh_group_basis element_basis; /* what the name says; LH_GROUP_SIZE: there is none */
+	uint64_t grown_count;              /* elements that were not there before */
+	uint64_t grown_bytes;              /* of all that it retains */
+	bool is_library;                   /* the root belongs to libc, the dynamic linker or OpenSSL */
 };
 
 struct lh_holder_list {

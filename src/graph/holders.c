@@ -156,11 +156,24 @@ static bool begins_tree(const struct holder_search *search, uint32_t number)
 	       is_alike(search->holders, best, search->best[best]);
 }
 
+/*
+ * Parts of one tree: the header of std::set leads to its leftmost and rightmost nodes, and these to all nodes above
+ * them. So the nodes on both edges are its children, each with one child of its own.
+ */
+static bool has_tree_parts(const struct holder_search *search, uint32_t number)
+{
+	const uint64_t *retained = search->holders->retained_bytes;
+	uint32_t best = search->best[number], second = search->second[number];
+	return best && second && is_alike(search->holders, best, second) && retained[second] * 20 >= retained[number] &&
+	       (begins_tree(search, best) || begins_tree(search, search->best[best]));
+}
+
 /* Most of it is under one child that holds more than itself: a grown table of buckets does not. */
 static bool goes_on_below(const struct holder_search *search, uint32_t number)
 {
 	uint32_t heaviest = search->heaviest[number];
-	return heaviest && search->weight[heaviest] * 2 >= search->weight[number] && search->best[heaviest];
+	return heaviest && search->weight[heaviest] * 2 >= search->weight[number] && search->best[heaviest] &&
+	       !has_tree_parts(search, number);
 }
 
 static struct lh_error *find_places(struct holder_search *search)
@@ -357,31 +370,25 @@ static enum lh_holder_shape find_shape(const struct holder_search *search, const
 
 /* ---------------------------------------------------------------- roots */
 
-/* The root group above a node; a block that several of them lead to: the first one that does. */
-static const struct lh_root_group *find_group_above(const struct lh_holders *holders, uint32_t number)
+/*
+ * The root group above a node. Of a node that several of them lead to it is the first one that does: the walk numbers a
+ * group, then all that it finds from there, then the next group.
+ */
+static const struct lh_root_group *find_group_above(const struct lh_holders *holders, uint32_t number,
+						    bool *ret_is_shared)
 {
 	while (holders->dominator[number])
 		number = holders->dominator[number];
-	uint32_t place = holders->chunk[number];
-	if (lh_holders_is_root(holders, number))
-		return &holders->groups.items[place - holders->graph->chunk_count];
-	for (size_t i = 0; i < holders->groups.count; i++) {
-		uint32_t group = holders->places[holders->graph->chunk_count + i].number;
-		for (uint32_t j = holders->first[group]; j < holders->first[group + 1]; j++) {
-			if (holders->to[j] == number)
-				return &holders->groups.items[i];
-		}
-	}
-	return NULL;
+	*ret_is_shared = !lh_holders_is_root(holders, number);
+	while (number > 1 && !lh_holders_is_root(holders, number))
+		number--;
+	return &holders->groups.items[holders->chunk[number] - holders->graph->chunk_count];
 }
 
 static struct lh_error *name_root(struct holder_search *search, uint32_t number, struct lh_holder *ret)
 {
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
-	const struct lh_root_group *group = find_group_above(search->holders, number);
-	ret->root = "more than one root";
-	if (!group)
-		return NULL;
+	const struct lh_root_group *group = find_group_above(search->holders, number, &ret->is_shared);
 	ret->root_addr = group->addr;
 	lh_root_name(search->holders->graph, search->symbols, group->addr, group->range, &name, &ret->is_library);
 	LH_TRY(lh_buffer_status(&name));
@@ -396,6 +403,7 @@ static struct lh_error *describe_place(struct holder_search *search, const struc
 		.addr = is_root ? 0 : holders->graph->chunks[holders->chunk[place->number]].addr,
 		.name = "",
 		.element_name = "",
+		.element_basis = LH_GROUP_SIZE,
 		.retained_count = holders->retained_count[place->number],
 		.retained_bytes = holders->retained_bytes[place->number],
 		.grown_bytes = search->is_new ? place->weight : 0,
@@ -437,14 +445,14 @@ static void choose_block(const struct name_search *search, uint64_t addr, uint64
 }
 
 static struct lh_error *take_row_name(struct name_search *search, const struct lh_heap_groups *groups, size_t row,
-				      const char **ret)
+				      const char **ret, enum lh_group_basis *ret_basis)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (row == SIZE_MAX || groups->rows.items[row].basis == LH_GROUP_SIZE)
 		return NULL;
 	const struct lh_heap_group *group = &groups->rows.items[row];
-	lh_buffer_printf(&text, "%s%s%s", group->kind, *group->kind ? " " : "",
-			 group->basis == LH_GROUP_POINTER ? "blocks with " : "");
+	*ret_basis = group->basis;
+	lh_buffer_printf(&text, "%s%s", group->kind, *group->kind ? " " : "");
 	lh_buffer_puts(&text, group->name);
 	LH_TRY(lh_buffer_status(&text));
 	return lh_strings_pool_add(&search->list->strings, text.data, text.length, ret);
@@ -466,8 +474,10 @@ static struct lh_error *name_blocks(struct holder_search *holder_search, struct 
 				    search, &groups));
 	for (size_t i = 0; i < search->list->items.count; i++) {
 		struct lh_holder *holder = &search->list->items.items[i];
-		LH_TRY(take_row_name(search, &groups, search->rows[2 * i], &holder->name));
-		LH_TRY(take_row_name(search, &groups, search->rows[2 * i + 1], &holder->element_name));
+		enum lh_group_basis basis;
+		LH_TRY(take_row_name(search, &groups, search->rows[2 * i], &holder->name, &basis));
+		LH_TRY(take_row_name(search, &groups, search->rows[2 * i + 1], &holder->element_name,
+				     &holder->element_basis));
 	}
 	return NULL;
 }

@@ -18,7 +18,7 @@ static void put_variable(struct lh_symbols *symbols, uint64_t addr, struct lh_bu
 		lh_buffer_printf(ret, "data at 0x%" PRIx64, addr);
 		return;
 	}
-	lh_buffer_puts(ret, symbol.name);
+	lh_buffer_printf(ret, "%s%s", symbol.origin == LH_SYMBOL_SECTION ? "data at " : "global ", symbol.name);
 	if (symbol.offset)
 		lh_buffer_printf(ret, "+0x%" PRIx64, symbol.offset);
 	lh_buffer_printf(ret, " in %s", symbol.module_name);

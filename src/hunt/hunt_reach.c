@@ -33,7 +33,7 @@ static void take_holder(const struct lh_holder_list *list, struct lh_hunt_reach 
 	if (!list->items.count || !list->items.items[0].grown_bytes)
 		return;
 	const struct lh_holder *holder = &list->items.items[0];
-	snprintf(ret->holder, sizeof(ret->holder), "%s", holder->root);
+	snprintf(ret->holder, sizeof(ret->holder), "%s%s", holder->root, holder->is_shared ? " and other roots" : "");
 	snprintf(ret->shape, sizeof(ret->shape), "%s", lh_holder_shape_name(holder->shape));
 	ret->holder_growth_count = holder->grown_count;
 	ret->holder_growth_bytes = holder->grown_bytes;

@@ -81,25 +81,33 @@ static const char *holder_clause(enum lh_leak_status status, bool is_one)
 	return is_one ? "is held by nothing" : "are held by nothing";
 }
 
+/* "1 block of 64 B with text", "1,204 OpenSSL SSL". */
+static void put_alike_blocks(uint64_t count, uint64_t size_bytes, enum lh_group_basis basis, const char *name,
+			     struct lh_buffer *ret)
+{
+	char text[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, "%s ", lh_format_count(count, text));
+	if (basis == LH_GROUP_TYPE) {
+		lh_buffer_puts(ret, name);
+		return;
+	}
+	lh_buffer_printf(ret, "block%s of %s", count == 1 ? "" : "s", lh_format_bytes(size_bytes, text));
+	if (basis != LH_GROUP_SIZE)
+		lh_buffer_printf(ret, "%s%s", basis == LH_GROUP_POINTER ? " with a pointer to " : " with ", name);
+}
+
 static void put_leak_sentence(const struct lh_leaks_report *report, const struct lh_leak_group *group,
 			      struct lh_buffer *ret)
 {
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
 	const struct lh_heap_group *row = row_of(report, group);
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
 	/* More held blocks than the group owns: other groups own them, and tell of them. */
 	uint64_t owned_others = group->owned_count - group->count;
 	uint64_t held_count = group->held_count <= owned_others ? group->held_count : 0;
 	uint64_t all = group->count + held_count, others = owned_others - held_count;
-	lh_buffer_printf(ret, "%s ", lh_format_count(all, count));
-	if (row->basis == LH_GROUP_TYPE) {
-		put_leak_name(row, ret);
-	} else {
-		lh_buffer_printf(ret, "block%s of %s", all == 1 ? "" : "s", lh_format_bytes(group->size_bytes, bytes));
-		if (row->basis != LH_GROUP_SIZE) {
-			lh_buffer_puts(ret, row->basis == LH_GROUP_POINTER ? " with a pointer to " : " with ");
-			put_leak_name(row, ret);
-		}
-	}
+	put_leak_name(row, &name);
+	put_alike_blocks(all, group->size_bytes, row->basis, name.data ? name.data : "", ret);
 	lh_format_bytes(group->owned_bytes, bytes);
 	if (others)
 		lh_buffer_printf(ret, " (%s with the %s block%s that only %s)", bytes, lh_format_count(others, owned),
@@ -185,18 +193,16 @@ static void put_doubts(const struct lh_leaks_report *report, struct lh_buffer *r
 /* "12 SSL of 7.6 KiB in an array"; where no elements of one size are found, only how much there is. */
 static void put_held_elements(const struct lh_holder *holder, struct lh_buffer *ret)
 {
-	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	char count[LH_FORMAT_MAX];
 	if (!holder->element_count) {
 		lh_buffer_printf(ret, "%s block%s", lh_format_count(holder->retained_count, count),
 				 holder->retained_count == 1 ? "" : "s");
 		return;
 	}
-	lh_buffer_printf(ret, "%s ", lh_format_count(holder->element_count, count));
-	if (*holder->element_name)
-		lh_buffer_escape(ret, holder->element_name, strlen(holder->element_name));
-	else
-		lh_buffer_printf(ret, "block%s", holder->element_count == 1 ? "" : "s");
-	lh_buffer_printf(ret, " of %s", lh_format_bytes(holder->element_bytes, bytes));
+	lh_buffer_escape(&name, holder->element_name, strlen(holder->element_name));
+	put_alike_blocks(holder->element_count, holder->element_bytes, holder->element_basis,
+			 name.data ? name.data : "", ret);
 	if (holder->shape != LH_HOLDER_BLOCK)
 		lh_buffer_printf(ret, " in %s %s", holder->shape == LH_HOLDER_ARRAY ? "an" : "a",
 				 lh_holder_shape_name(holder->shape));
@@ -207,11 +213,12 @@ static void put_holder(const struct lh_leaks_report *report, const struct lh_hol
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
 	lh_buffer_puts(ret, "  ");
 	lh_buffer_escape(ret, holder->root, strlen(holder->root));
-	lh_buffer_puts(ret, " holds ");
+	lh_buffer_puts(ret, holder->is_shared ? " and other roots hold " : " holds ");
 	put_held_elements(holder, ret);
 	if (holder->addr)
 		lh_buffer_printf(ret, " (0x%" PRIx64 ")", holder->addr);
-	lh_buffer_printf(ret, ": %s with all that only it retains", lh_format_bytes(holder->retained_bytes, bytes));
+	lh_buffer_printf(ret, ": %s with all that only %s", lh_format_bytes(holder->retained_bytes, bytes),
+			 holder->is_shared ? "they retain" : "it retains");
 	if (report->is_confirmed)
 		lh_buffer_printf(ret, "; +%s, +%s", lh_format_count(holder->grown_count, count),
 				 lh_format_bytes(holder->grown_bytes, bytes));

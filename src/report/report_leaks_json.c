@@ -72,16 +72,17 @@ static json_t *graph_json(const struct lh_graph *graph)
 
 static json_t *holder_json(const struct lh_holder *holder)
 {
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "shape",
-			 lh_holder_shape_name(holder->shape), "root", lh_json_string(holder->root), "root_addr",
-			 lh_json_address(holder->root_addr), "addr",
+	return json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:b}", "shape",
+			 lh_holder_shape_name(holder->shape), "root", lh_json_string(holder->root), "shared",
+			 (int)holder->is_shared, "root_addr", lh_json_address(holder->root_addr), "addr",
 			 holder->addr ? lh_json_address(holder->addr) : json_null(), "name",
 			 lh_json_string(holder->name), "blocks", lh_json_u64(holder->retained_count), "bytes",
 			 lh_json_u64(holder->retained_bytes), "elements", lh_json_u64(holder->element_count),
 			 "element_bytes", lh_json_u64(holder->element_bytes), "element_addr",
 			 lh_json_address(holder->element_addr), "element_name", lh_json_string(holder->element_name),
-			 "grown_elements", lh_json_u64(holder->grown_count), "grown_bytes",
-			 lh_json_u64(holder->grown_bytes), "library", (int)holder->is_library);
+			 "element_by", lh_group_basis_name(holder->element_basis), "grown_elements",
+			 lh_json_u64(holder->grown_count), "grown_bytes", lh_json_u64(holder->grown_bytes), "library",
+			 (int)holder->is_library);
 }
 
 static json_t *holders_json(const struct lh_holder_list *list)

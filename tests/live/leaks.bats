@@ -127,6 +127,17 @@ assert_nearly_all_found() {
 	assert_all_found
 }
 
+# Vectors that fill their block end where the next block begins.
+@test "objects and containers of C++ where no header lies between blocks" {
+	for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2.0; do
+		[ -e "/usr/lib/x86_64-linux-gnu/$library" ] || skip "$library is not installed"
+		LD_PRELOAD=/usr/lib/x86_64-linux-gnu/$library start_sample leak_truth_cxx --count 3000 --file truth
+		compare_lost truth "$SAMPLE_PID"
+		assert_nearly_all_found
+		stop_sample
+	done
+}
+
 @test "other allocators: jemalloc, tcmalloc, mimalloc" {
 	for library in libjemalloc.so.2 libtcmalloc_minimal.so.4; do
 		start_truth "$library" --count 2000 --seed 21
@@ -186,7 +197,7 @@ grown_holder() {
 		IFS=$'\t' read -r found_shape root elements grown <holder
 		echo "$kind: $(cat holder)"
 		[ "$found_shape" = "$shape" ]
-		[[ $root == "g_$kind"*" in containers" ]] || [ "$kind:${root%% of thread *}" = "tls:thread-local variable" ]
+		[[ $root == "global g_$kind"*" in containers" ]] || [ "$kind:${root%% of thread *}" = "tls:thread-local variable" ]
 		assert_between 21000 "$elements" 21300
 		assert_between 1150 "$grown" 1250
 	done <<-END
@@ -195,6 +206,7 @@ grown_holder() {
 		chains hash table
 		ring list
 		map tree
+		set tree
 		unordered hash table
 		deque array
 		shared array
@@ -207,11 +219,11 @@ grown_holder() {
 	start_sample containers list
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o dump 2>/dev/null >/dev/null
 	leaks 0 dump
-	addr=$(of_leaks '.holders[] | select(.root | startswith("g_list")) | .addr')
+	addr=$(of_leaks '.holders[] | select(.root | startswith("global g_list")) | .addr')
 	run --separate-stderr "$LEAKHUNT" explain --json "$addr" dump
 	[ "$status" -eq 0 ]
 	[ "$(jq -r '.block | .status, .root, .retained_blocks, (.path | length)' <<<"$output" | tr '\n' ' ')" = \
-		"reachable g_list in containers 20000 2 " ]
+		"reachable global g_list in containers 20000 2 " ]
 }
 
 @test "tlsproxy: leaked SSLs are lost with what they own; fixed, nothing is" {

@@ -47,6 +47,7 @@ static void end_setting(struct setting *setting)
 	lh_buffer_deinit(&setting->text);
 	lh_vec_deinit(&setting->leaks.groups);
 	lh_vec_deinit(&setting->leaks.rows.rows);
+	lh_vec_deinit(&setting->holders.items);
 	lh_graph_destroy(setting->graph);
 	lh_image_close(setting->image);
 	core_deinit(&setting->core);
@@ -125,12 +126,58 @@ static void test_blocks_of_other_groups(void **state)
 	end_setting(&setting);
 }
 
+static const char *text_of_holder(struct setting *setting, struct lh_holder holder)
+{
+	assert_success(lh_vec_push(&setting->holders.items, holder));
+	return text_of(setting, (struct lh_leak_group){.status = LH_LEAK_LOST, .size_bytes = 64, .count = 1});
+}
+
+static void test_holders(void **state)
+{
+	(void)state;
+	struct setting setting;
+	struct lh_holder holder = {
+		.shape = LH_HOLDER_HASH,
+		.root = "global g_sessions in proxy",
+		.name = "",
+		.element_name = "Session",
+		.element_basis = LH_GROUP_TYPE,
+		.element_count = 48000,
+		.element_bytes = 64,
+		.retained_bytes = 1 << 20,
+	};
+	begin_setting(&setting);
+	assert_non_null(strstr(text_of_holder(&setting, holder),
+			       "  global g_sessions in proxy holds 48,000 Session in a "
+			       "hash table: 1.00 MiB with all that only it retains\n"));
+	end_setting(&setting);
+	begin_setting(&setting);
+	holder.shape = LH_HOLDER_BLOCK;
+	holder.element_name = "zeros";
+	holder.element_basis = LH_GROUP_CONTENT;
+	holder.element_count = 1;
+	holder.is_shared = true;
+	assert_non_null(strstr(text_of_holder(&setting, holder),
+			       "global g_sessions in proxy and other roots hold 1 block of "
+			       "64 B with zeros: 1.00 MiB with all that only they retain\n"));
+	end_setting(&setting);
+	begin_setting(&setting);
+	holder.element_count = 0;
+	holder.retained_count = 3;
+	holder.is_shared = false;
+	holder.addr = 0x5000;
+	assert_non_null(
+		strstr(text_of_holder(&setting, holder), "global g_sessions in proxy holds 3 blocks (0x5000): "));
+	end_setting(&setting);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blocks_alone),
 		cmocka_unit_test(test_owned_blocks),
 		cmocka_unit_test(test_blocks_of_other_groups),
+		cmocka_unit_test(test_holders),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
