@@ -15,7 +15,8 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	 "* cycle\nLost blocks that point to each other in a circle. One of them stands for all.\n\n"
 	 "* possible\nNo plain pointer leads to the block, but a word with a tag in its upper 16 bits does, or one "
 	 "that is "
-	 "mangled with glibc's pointer guard; or memory is missing, so that nobody can tell.\n\n"
+	 "mangled with glibc's pointer guard, or one that may be the end of the block before; or memory is missing, so "
+	 "that nobody can tell.\n\n"
 	 "* reachable\nAll other blocks. A container that only grows is reachable."},
 	{"ROOTS",
 	 "General registers of all threads; their stacks from 128 bytes below the stack pointer on; thread-local "
@@ -31,7 +32,10 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	{"EXACTNESS",
 	 "Every word counts as a pointer, whatever its type: a number or a stale word that equals an address hides a "
 	 "leak. Two kinds of stale words are known and do not count: links of glibc's bins to the header of the next "
-	 "block, and old pointers whose lowest bytes the end of a text overwrote.\n\n"
+	 "block, and old pointers whose lowest bytes the end of a text overwrote. Where no header lies between blocks, "
+	 "the end of a full std::vector is the address of the next block: in a field that holds such ends alone, "
+	 "beside "
+	 "the vector's begin, it is no pointer to the next block.\n\n"
 	 "A program that keeps pointers in another form, such as xor-linked lists or offsets, or in files or other "
 	 "processes only, has blocks that are in use and seem lost. At fewer than about 100 blocks look at "
 	 "some of them with `leakhunt explain`."},
