@@ -70,6 +70,13 @@ struct lh_heap_type {
 	uint64_t bytes;
 	uint64_t owned_bytes; /* outside of the runtime's heap, which they alone own: stores of buffers */
 	uint64_t example_addr;
+	/*
+	 * Of arrays whose last bytes the runtime does not wipe: they hold `head_bytes`, and 2^element_shift bytes for
+	 * each of the number that stands at length_offset (32 bits). 0: another type.
+	 */
+	uint8_t length_offset;
+	uint8_t head_bytes;
+	uint8_t element_shift;
 };
 
 /* Structures that were checked against themselves. */

@@ -211,12 +211,17 @@ struct lh_module_count {
 
 struct lh_summary_options {
 	struct lh_run_options run;
-	unsigned walk_flags;   /* enum lh_walk_flags */
-	size_t top;            /* rows of texts, of templates and of symbols to keep */
-	bool keeps_single;     /* texts and templates that occur once, too, behind those that are repeated */
-	unsigned threads;      /* 0: one for each processor; the result is the same for any number */
-	const char *root;      /* for symbols; NULL: the image's own */
-	bool shows_secrets;    /* else texts and examples that are secret are masked */
+	unsigned walk_flags; /* enum lh_walk_flags */
+	size_t top;          /* rows of texts, of templates and of symbols to keep */
+	bool keeps_single;   /* texts and templates that occur once, too, behind those that are repeated */
+	unsigned threads;    /* 0: one for each processor; the result is the same for any number */
+	const char *root;    /* for symbols; NULL: the image's own */
+	bool shows_secrets;  /* else texts and examples that are secret are masked */
+	/*
+	 * Of runtimes' heaps, texts only where objects in use hold them: a collector leaves copies behind. Not of a
+	 * live process, whose collector goes on.
+	 */
+	bool wants_live_texts;
 	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
@@ -267,9 +272,9 @@ enum lh_diff_kind {
 struct lh_diff_row {
 	const char *family; /* of objects as of struct lh_object_count: kind; else "" */
 	bool is_own;        /* likewise */
-	bool is_young;      /* likewise */
+	bool is_young;      /* what grew are objects that a runtime has not collected yet: much may be garbage */
 	const char *name;   /* belongs to one of the summaries */
-	const char *detail; /* of objects; the module of symbols; else "" */
+	const char *detail; /* of objects, young ones only when is_young; the module of symbols; else "" */
 	uint64_t before_count;
 	uint64_t after_count;
 	uint64_t before_bytes;

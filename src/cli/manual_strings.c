@@ -59,7 +59,11 @@ const struct lh_manual_section lh_manual_strings[] = {
 	 "(build-id, .gnu_debuglink, .gnu_debugdata, debuginfod)."},
 	{"TWO MEMORIES", "`strings A B` shows what B has more than A: objects, classes, texts by template, pointers. "
 			 "Rows are compared by name, so "
-			 "addresses do not matter. Either side may be a running process."},
+			 "addresses do not matter. Either side may be a running process. Of the heaps of Java, V8, Go "
+			 "and PHP in a dump, texts count where objects in use hold them: collectors leave copies "
+			 "behind. Objects of one class are one row, wherever the collector moved them. Rows of objects "
+			 "that grew only where the collector has not looked yet (eden, young) come last: they may be "
+			 "garbage."},
 	{"LISTING", "--list prints every string as GNU strings does: `leakhunt strings --list --offsets --show-secrets "
 		    "-n 8 core` is byte "
 		    "for byte `strings -a -t x -n 8 core`. --match and --grep take a regular expression "

@@ -114,6 +114,7 @@ static struct lh_error *sum_up_diff(const struct lh_summary_options *options, st
 	struct lh_summary_options own = *options;
 	own.top = KEPT_ROWS;
 	own.keeps_single = true;
+	own.wants_live_texts = true;
 	own.progress = show_diff_progress;
 	own.progress_context = &progress;
 	return lh_summarize(ret->image, &own, &ret->summary);

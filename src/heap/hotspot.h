@@ -99,6 +99,12 @@ struct lh_error *lh_hotspot_read_fields(struct lh_hotspot *jvm, bool *ret) LH_NO
 struct lh_error *lh_hotspot_find_class(struct lh_hotspot *jvm, const uint8_t *object,
 				       const struct lh_hotspot_class **ret) LH_NODISCARD;
 
+/* Where the length of an array stands in it: behind the mark word and the class (oops/arrayOop.hpp). */
+static inline uint8_t lh_hotspot_length_offset(const struct lh_hotspot *jvm)
+{
+	return jvm->is_narrow ? 12 : 16;
+}
+
 /* A stretch that objects fill without a gap, up to `top`. */
 struct lh_hotspot_space {
 	uint64_t bottom, top, end;

@@ -101,6 +101,11 @@ static struct lh_error *add_class_types(struct lh_hotspot *jvm, const char *symb
 	char name[NAME_MAX_BYTES];
 	write_class_name(symbol, name, sizeof(name));
 	struct lh_heap_type type = {.kind = "Java", .name = name, .detail = "", .is_own = is_own_class(name)};
+	if (ret->layout >> 31) {
+		type.length_offset = lh_hotspot_length_offset(jvm);
+		type.head_bytes = ret->layout >> 16 & 0xff;
+		type.element_shift = ret->layout & 0xff;
+	}
 	LH_TRY(lh_heap_add_type(jvm->tour, &type, &ret->types[0]));
 	type.is_young = true;
 	type.detail = "eden";

@@ -89,7 +89,7 @@ static uint64_t size_object(const struct lh_hotspot *jvm, const struct lh_hotspo
 	uint64_t bytes = class->layout & ~UINT32_C(7);
 	if (class->layout >> 31) {
 		uint32_t length;
-		memcpy(&length, object + (jvm->is_narrow ? 12 : 16), sizeof(length));
+		memcpy(&length, object + lh_hotspot_length_offset(jvm), sizeof(length));
 		bytes = (class->layout >> 16 & 0xff) + ((uint64_t)length << (class->layout & 0xff));
 	} else if (class->is_mirror) {
 		uint32_t words = 0;
@@ -146,13 +146,11 @@ static const struct lh_range *tlab_that_begins(const struct lh_hotspot *jvm, uin
 }
 
 /* What nothing was put in yet. */
-static struct lh_error *give_rest(struct java_walk *walk, const struct lh_hotspot_space *space)
+static struct lh_error *give_rest(struct java_walk *walk, uint64_t start, uint64_t end)
 {
-	struct lh_heap_chunk chunk = {.addr = space->top,
-				      .size_bytes = space->end - space->top,
-				      .arena = walk->arena,
-				      .state = LH_CHUNK_FREE};
-	return chunk.size_bytes ? lh_heap_add_chunk(walk->jvm->tour, &chunk) : NULL;
+	struct lh_heap_chunk chunk = {
+		.addr = start, .size_bytes = end - start, .arena = walk->arena, .state = LH_CHUNK_FREE};
+	return start < end ? lh_heap_add_chunk(walk->jvm->tour, &chunk) : NULL;
 }
 
 static struct lh_error *walk_space(void *context, const struct lh_hotspot_space *space)
@@ -160,7 +158,7 @@ static struct lh_error *walk_space(void *context, const struct lh_hotspot_space 
 	struct java_walk *walk = context;
 	struct lh_hotspot *jvm = walk->jvm;
 	LH_TRY(lh_heap_add_range(jvm->tour, walk->arena, space->bottom, space->end));
-	LH_TRY(give_rest(walk, space));
+	LH_TRY(give_rest(walk, space->top, space->end));
 	if (space->goes_on)
 		return NULL;
 	for (uint64_t addr = space->bottom; addr < space->top;) {
@@ -171,7 +169,9 @@ static struct lh_error *walk_space(void *context, const struct lh_hotspot_space 
 			tlab = object.bytes ? NULL : tlab_that_begins(jvm, addr, false);
 		}
 		if (tlab) {
-			addr = lh_max_u64(tlab->end, addr + OBJECT_ALIGNMENT);
+			uint64_t end = lh_max_u64(tlab->end, addr + OBJECT_ALIGNMENT);
+			LH_TRY(give_rest(walk, addr, lh_min_u64(end, space->top)));
+			addr = end;
 			continue;
 		}
 		if (!object.bytes) {

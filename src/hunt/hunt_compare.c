@@ -102,6 +102,7 @@ static struct lh_error *sum_up_side(struct lh_hunt *hunt, enum lh_hunt_side side
 		.run = {.min_chars = TEXT_CHARS_MIN, .encoding = LH_ENCODING_UTF8},
 		.top = KEPT_ROWS,
 		.keeps_single = true,
+		.wants_live_texts = true,
 		.progress = options->progress,
 		.progress_context = options->context,
 	};

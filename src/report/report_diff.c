@@ -91,28 +91,39 @@ static void write_diff_loss(const struct lh_image *image, const struct lh_summar
 		lh_write_styled(style, "33", text.data, ret);
 }
 
-/* "+400 SSL (server, TLS 1.3), +2.9 MiB": the rows of one kind that grew most. */
-static void say_growth(const struct lh_diff_rows *rows, size_t most, struct lh_buffer *ret)
+/* "+400 SSL (server, TLS 1.3), +2.9 MiB" */
+static void say_row_growth(const struct lh_diff_row *row, struct lh_buffer *ret)
 {
-	for (size_t i = 0; i < rows->rows.count && i < most && has_grown(&rows->rows.items[i]); i++) {
-		const struct lh_diff_row *row = &rows->rows.items[i];
-		char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
-		format_growth(growth_count(row), count);
-		lh_buffer_printf(ret, "%s%s ", ret->length ? "; " : "", count);
-		write_diff_name(row, ret);
-		lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
-	}
+	char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
+	format_growth(growth_count(row), count);
+	lh_buffer_printf(ret, "%s%s ", ret->length ? "; " : "", count);
+	write_diff_name(row, ret);
+	lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
 }
 
-/* Objects that grew most, then contents and templates. */
+/* The rows of one kind that grew most. Returns how many. */
+static size_t say_growth(const struct lh_diff_rows *rows, bool is_young, size_t most, struct lh_buffer *ret)
+{
+	size_t said = 0;
+	for (size_t i = 0; i < rows->rows.count && said < most && has_grown(&rows->rows.items[i]); i++) {
+		if (rows->rows.items[i].is_young != is_young)
+			continue;
+		say_row_growth(&rows->rows.items[i], ret);
+		said++;
+	}
+	return said;
+}
+
+/* Objects that grew most, then contents and templates; last objects that may be garbage. */
 static void write_diff_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	enum { OBJECTS = 2 };
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++) {
-		if (kind != LH_DIFF_SYMBOLS && kind != LH_DIFF_TEXTS)
-			say_growth(&report->diff->kinds[kind], kind == LH_DIFF_OBJECTS ? OBJECTS : 1, &text);
-	}
+	const struct lh_diff_rows *kind_rows = report->diff->kinds;
+	size_t objects = say_growth(&kind_rows[LH_DIFF_OBJECTS], false, OBJECTS, &text);
+	say_growth(&kind_rows[LH_DIFF_CLASSES], false, 1, &text);
+	say_growth(&kind_rows[LH_DIFF_TEMPLATES], false, 1, &text);
+	say_growth(&kind_rows[LH_DIFF_OBJECTS], true, OBJECTS - objects, &text);
 	lh_buffer_puts(ret, "in short: ");
 	lh_write_styled(style, "1", text.length ? text.data : "nothing that is told apart here has become more", ret);
 	lh_buffer_puts(ret, "\n");
@@ -155,9 +166,12 @@ static void write_kind(const struct lh_diff_report *report, int kind, struct lh_
 
 enum { RANKED_MAX = 12 };
 
+/* What the collector has not visited may be garbage: it comes last. */
 static int compare_diff_rows(const void *a, const void *b)
 {
 	const struct lh_diff_row *const *left = a, *const *right = b;
+	if ((*left)->is_young != (*right)->is_young)
+		return (*left)->is_young ? 1 : -1;
 	int64_t left_bytes = growth_bytes(*left), right_bytes = growth_bytes(*right);
 	return left_bytes != right_bytes ? (left_bytes > right_bytes ? -1 : 1) : strcmp((*left)->name, (*right)->name);
 }
@@ -195,8 +209,12 @@ static void write_ranked_growth(const struct lh_diff_report *report, struct lh_s
 	size_t count = rank_growth(report->diff, rows), shown = 0;
 	struct lh_table table LH_CLEANUP(lh_table_deinit);
 	lh_table_init(&table, columns, LH_ARRAY_COUNT(columns));
-	for (; shown < count && shown < RANKED_MAX && is_worth_a_row(report, rows[shown]); shown++)
-		write_diff_row(&table, rows[shown]);
+	for (size_t i = 0; i < count && shown < RANKED_MAX; i++) {
+		if (!is_worth_a_row(report, rows[i]))
+			continue;
+		write_diff_row(&table, rows[i]);
+		shown++;
+	}
 	if (shown) {
 		lh_buffer_puts(ret, "\n");
 		lh_table_render(&table, style, ret);

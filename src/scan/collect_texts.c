@@ -7,6 +7,7 @@
 #include "collector.h"
 #include "scan/recognize/secret_finder.h"
 #include "scan/text/list_mask.h"
+#include "scan/text/live_parts.h"
 #include "scan/text/run_part.h"
 #include "scan/text/runs.h"
 #include "scan/text/text_candidates.h"
@@ -25,6 +26,7 @@ struct texts_part {
 	struct lh_text_count *count;
 	struct lh_list_mask mask;           /* of wide characters */
 	LH_VEC(struct lh_block) masked;     /* the stripe's blocks; none where nothing is masked */
+	const struct lh_live_parts *live;   /* NULL: texts may lie anywhere */
 	bool skips_zeros;                   /* zeros end a run; but they can be a part of a wide character */
 	bool is_broken;                     /* the bytes before the next ones were skipped */
 	const struct lh_findings *findings; /* of the call */
@@ -34,6 +36,7 @@ struct texts_total {
 	struct lh_run_options options;
 	size_t top;
 	uint64_t count_min;
+	const struct lh_live_parts *live;
 	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
 	struct lh_text_count *count;
 	struct lh_text_candidates *candidates; /* NULL: all texts are counted */
@@ -85,6 +88,7 @@ static struct lh_error *create_texts_part(void *total, void **ret)
 	struct texts_part *part = calloc(1, sizeof(*part));
 	if (!part)
 		return lh_error_no_memory();
+	part->live = texts->live;
 	part->skips_zeros = lh_encoding_width(texts->options.encoding) == 1;
 	struct lh_error *error = lh_run_part_init(&part->runs, &texts->options, count_runs, part);
 	if (!error && texts->masks_wide_secrets)
@@ -131,20 +135,44 @@ static void use_masked(const struct texts_part *part, struct lh_block *piece)
 	}
 }
 
+static struct lh_error *break_texts(struct texts_part *part)
+{
+	part->is_broken = true;
+	return lh_run_part_break(&part->runs);
+}
+
+static struct lh_error *feed_texts(struct texts_part *part, struct lh_block block)
+{
+	use_masked(part, &block);
+	block.is_continued &= !part->is_broken;
+	part->is_broken = false;
+	return lh_run_part_feed(&part->runs, &block);
+}
+
+/* What is cut out ends a run, as zeros do. */
+static struct lh_error *feed_live_texts(struct texts_part *part, const struct lh_block *piece)
+{
+	struct lh_live_part live;
+	size_t at = 0;
+	for (; lh_live_parts_next(part->live, piece, at, &live); at = live.end) {
+		if (live.start > at)
+			LH_TRY(break_texts(part));
+		bool is_continued = live.start || piece->is_continued;
+		LH_TRY(feed_texts(part, lh_block_part(piece, live.start, live.end, is_continued)));
+		if (live.is_last_of_run)
+			LH_TRY(break_texts(part));
+	}
+	return at < piece->bytes ? break_texts(part) : NULL;
+}
+
 static struct lh_error *take_texts(void *context, const struct lh_block *piece, bool is_zero,
 				   struct lh_findings *findings)
 {
 	struct texts_part *part = context;
 	part->findings = findings;
-	if (is_zero && part->skips_zeros) {
-		part->is_broken = true;
-		return lh_run_part_break(&part->runs);
-	}
-	struct lh_block block = *piece;
-	use_masked(part, &block);
-	block.is_continued &= !part->is_broken;
-	part->is_broken = false;
-	return lh_run_part_feed(&part->runs, &block);
+	if (is_zero && part->skips_zeros)
+		return break_texts(part);
+	return part->live ? feed_live_texts(part, piece) : feed_texts(part, *piece);
 }
 
 static struct lh_error *end_texts(void *context, struct lh_findings *findings)
@@ -182,6 +210,7 @@ static struct lh_error *init_texts(struct texts_total *texts, const struct lh_co
 	texts->options = setup->options->run;
 	texts->top = setup->options->top;
 	texts->count_min = setup->options->keeps_single ? 1 : 2;
+	texts->live = setup->live;
 	LH_TRY(lh_run_finder_create(&texts->options, count_cut_run, texts, &texts->finder));
 	texts->masks_wide_secrets = !setup->options->shows_secrets && lh_encoding_width(texts->options.encoding) > 1;
 	LH_TRY(lh_text_candidates_find(setup->image, setup->options, &texts->candidates));

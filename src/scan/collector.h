@@ -23,6 +23,7 @@
 struct lh_collector_setup {
 	struct lh_image *image;
 	const struct lh_summary_options *options;
+	const struct lh_live_parts *live; /* NULL: texts may lie anywhere */
 };
 
 /* What earlier collectors found in the stripe that is being scanned, or, in merges, in all till then. */

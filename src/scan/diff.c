@@ -10,9 +10,10 @@
 struct diff_item {
 	const char *family;
 	bool is_own;
-	bool is_young;
 	const char *name;
 	const char *detail;
+	const char *young_detail; /* of objects that the collector has not visited, when there are any; else NULL */
+	uint64_t old_bytes;       /* of those that it has visited */
 	uint64_t count;
 	uint64_t bytes;
 	uint64_t addr;
@@ -30,15 +31,33 @@ static void deinit_items(struct diff_items *list)
 
 /* ---------------------------------------------------------------- what there is in a summary */
 
+/* Collectors move objects between two dumps: young ones and old ones of a type are one row. */
 static struct lh_error *list_objects(const struct lh_summary *summary, struct diff_items *ret)
 {
 	for (size_t i = 0; i < summary->objects.rows.count; i++) {
 		const struct lh_object_count *row = &summary->objects.rows.items[i];
-		LH_TRY(lh_vec_push(&ret->items,
-				   (struct diff_item){row->kind, row->is_own, row->is_young, row->name, row->detail,
-						      row->count, row->bytes, row->example_addr, 0}));
+		struct diff_item item = {
+			.family = row->kind,
+			.is_own = row->is_own,
+			.name = row->name,
+			.detail = row->is_young ? "" : row->detail,
+			.young_detail = row->is_young ? row->detail : NULL,
+			.old_bytes = row->is_young ? 0 : row->bytes,
+			.count = row->count,
+			.bytes = row->bytes,
+			.addr = row->example_addr,
+		};
+		LH_TRY(lh_vec_push(&ret->items, item));
 	}
 	return NULL;
+}
+
+static struct lh_error *list_item(const char *name, const char *detail, uint64_t count, uint64_t bytes, uint64_t addr,
+				  struct diff_items *ret)
+{
+	struct diff_item item = {
+		.family = "", .name = name, .detail = detail, .count = count, .bytes = bytes, .addr = addr};
+	return lh_vec_push(&ret->items, item);
 }
 
 static struct lh_error *list_classes(const struct lh_summary *summary, struct diff_items *ret)
@@ -46,8 +65,7 @@ static struct lh_error *list_classes(const struct lh_summary *summary, struct di
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
 		uint64_t addr = class->example_count ? class->examples[0].addr : 0;
-		LH_TRY(lh_vec_push(&ret->items, (struct diff_item){"", false, false, class->title, "", class->count,
-								   class->bytes, addr, 0}));
+		LH_TRY(list_item(class->title, "", class->count, class->bytes, addr, ret));
 	}
 	return NULL;
 }
@@ -57,9 +75,8 @@ static struct lh_error *list_templates(const struct lh_summary *summary, struct 
 	for (size_t i = 0; i < summary->templates.count; i++) {
 		const struct lh_template_count *template = &summary->templates.items[i];
 		uint64_t addr = template->example_count ? template->examples[0].addr : 0;
-		LH_TRY(lh_vec_push(&ret->items,
-				   (struct diff_item){"", false, false, template->text, "", template->count,
-						      template->bytes, addr, template->hash}));
+		LH_TRY(list_item(template->text, "", template->count, template->bytes, addr, ret));
+		ret->items.items[ret->items.count - 1].template_hash = template->hash;
 	}
 	return NULL;
 }
@@ -69,9 +86,7 @@ static struct lh_error *list_texts(const struct lh_summary *summary, struct diff
 	for (size_t i = 0; i < summary->repeated.count; i++) {
 		const struct lh_repeated *text = &summary->repeated.items[i];
 		if (!text->is_secret)
-			LH_TRY(lh_vec_push(&ret->items,
-					   (struct diff_item){"", false, false, text->text, "", text->count,
-							      text->bytes, text->example_addr, 0}));
+			LH_TRY(list_item(text->text, "", text->count, text->bytes, text->example_addr, ret));
 	}
 	return NULL;
 }
@@ -81,9 +96,8 @@ static struct lh_error *list_symbols(const struct lh_summary *summary, struct di
 {
 	for (size_t i = 0; i < summary->census.named_count; i++) {
 		const struct lh_census_row *row = &summary->census.rows.items[i];
-		LH_TRY(lh_vec_push(&ret->items,
-				   (struct diff_item){"", false, false, row->symbol.name, row->symbol.module_name,
-						      row->count, row->count * 8, row->example_addr, 0}));
+		LH_TRY(list_item(row->symbol.name, row->symbol.module_name, row->count, row->count * 8,
+				 row->example_addr, ret));
 	}
 	return NULL;
 }
@@ -112,6 +126,16 @@ static int compare_items(const void *a, const void *b)
 	return compare_names(a, b);
 }
 
+static void unite_item(struct diff_item *into, const struct diff_item *item)
+{
+	if (item->young_detail)
+		into->young_detail = item->young_detail;
+	into->is_own |= item->is_own;
+	into->old_bytes += item->old_bytes;
+	into->count += item->count;
+	into->bytes += item->bytes;
+}
+
 /* Sorted, and of one name one: several addresses of a symbol, texts that are equal as far as they were kept. */
 static void unite_items(struct diff_items *list)
 {
@@ -120,12 +144,10 @@ static void unite_items(struct diff_items *list)
 	for (size_t i = 0; i < list->items.count; i++) {
 		const struct diff_item *item = &list->items.items[i];
 		struct diff_item *last = kept ? &list->items.items[kept - 1] : NULL;
-		if (last && compare_names(last, item) == 0) {
-			last->count += item->count;
-			last->bytes += item->bytes;
-		} else {
+		if (last && compare_names(last, item) == 0)
+			unite_item(last, item);
+		else
 			list->items.items[kept++] = *item;
-		}
 	}
 	list->items.count = kept;
 }
@@ -142,12 +164,13 @@ static struct lh_error *add_diff_row(const struct diff_item *before, const struc
 		return NULL;
 	if (before->count < count_min && after->count < count_min)
 		return NULL;
+	bool is_young = named->young_detail && after->old_bytes <= before->old_bytes;
 	return lh_vec_push(&ret->rows, (struct lh_diff_row){
 					       .family = named->family,
 					       .is_own = named->is_own,
-					       .is_young = named->is_young,
+					       .is_young = is_young,
 					       .name = named->name,
-					       .detail = named->detail,
+					       .detail = is_young ? named->young_detail : named->detail,
 					       .before_count = before->count,
 					       .after_count = after->count,
 					       .before_bytes = before->bytes,

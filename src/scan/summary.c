@@ -6,6 +6,7 @@
 #include "leakhunt/scan.h"
 #include "leakhunt/sweep.h"
 #include "map.h"
+#include "scan/text/live_parts.h"
 
 #include <stdlib.h>
 
@@ -162,9 +163,10 @@ static struct lh_error *walk_image_stripes(struct summary_total *total, struct l
 
 /* A second look, with what the first one found. */
 static struct lh_error *find_objects(struct lh_image *image, const struct lh_summary_options *options,
-				     struct lh_summary *summary)
+				     const struct lh_heap *heap, struct lh_summary *summary)
 {
 	struct lh_objects_options objects_options = {
+		.heap = heap,
 		.walk_flags = options->walk_flags,
 		.threads = options->threads,
 		.progress = options->progress,
@@ -181,10 +183,25 @@ static struct lh_error *find_objects(struct lh_image *image, const struct lh_sum
 	return NULL;
 }
 
+/* Both stay NULL where texts may lie anywhere. */
+static struct lh_error *find_live_parts(struct lh_image *image, const struct lh_summary_options *options,
+					struct lh_heap **ret_heap, struct lh_live_parts **ret)
+{
+	bool can_change = lh_image_source(image) == LH_IMAGE_PROCESS;
+	if (!options->wants_live_texts || can_change || !lh_image_has_addresses(image))
+		return NULL;
+	LH_TRY(lh_heap_walk(image, ret_heap));
+	return lh_live_parts_create(image, *ret_heap, ret);
+}
+
 struct lh_error *lh_summarize(struct lh_image *image, const struct lh_summary_options *options, struct lh_summary *ret)
 {
-	LH_CLEANUP(cleanup_total) struct summary_total total = {.setup = {image, options}};
+	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
+	LH_CLEANUP(lh_cleanup_live_parts) struct lh_live_parts *live = NULL;
+	LH_CLEANUP(cleanup_total) struct summary_total total = {0};
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
+	LH_TRY(find_live_parts(image, options, &heap, &live));
+	total.setup = (struct lh_collector_setup){image, options, live};
 	LH_TRY(lh_kernel_select(&total.kernel));
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->create(&total.setup, &total.totals[i]));
@@ -192,7 +209,7 @@ struct lh_error *lh_summarize(struct lh_image *image, const struct lh_summary_op
 	summary.match_loss = lh_text_filter_take_loss(options->run.match);
 	for (size_t i = 0; i < COLLECTORS; i++)
 		LH_TRY(lh_collectors[i]->finish(total.totals[i], &total.findings, &summary));
-	LH_TRY(find_objects(image, options, &summary));
+	LH_TRY(find_objects(image, options, heap, &summary));
 	if (!options->shows_secrets)
 		LH_TRY(lh_summary_mask(&summary));
 	*ret = summary;
