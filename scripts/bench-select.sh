@@ -48,17 +48,25 @@ sample_us() {
 	echo $(((many - few) / 10))
 }
 
+# cost_of_owners BYTES: CPU microseconds, for 60,000 mappings of that size; the sample is left running.
+cost_of_owners() {
+	start_sample many_mappings --size $((60000 * $1)) --block-bytes "$1" || die "the target does not start"
+	read -r _ _ find_us <<<"$("$bench/owner_search" "$SAMPLE_PID" 20)"
+}
+
 # What smem -P does for one process is what it does for all.
 show_mappings() {
 	local base us name find_us
-	start_sample many_mappings --size $((60000 * 4096)) --block-bytes 4096 || die "the target does not start"
+	cost_of_owners $((1 << 20))
+	stop_sample
+	echo "owners of 60,000 mappings of 1 MiB each are found in $(ratio "$find_us" 1000) ms (CPU, bound 20 ms)"
+	cost_of_owners 4096
 	base=$(median_us cat "/proc/$SAMPLE_PID/smaps")
 	us=$(sample_us)
 	row "$(wc -l <"/proc/$SAMPLE_PID/maps") mappings" "ms" "of a sample"
 	row --- --- ---
 	row "cat smaps" "$(ratio "$base" 1000)" "$(ratio "$base" "$us")"
 	row "leakhunt select, a sample" "$(ratio "$us" 1000)" 1
-	read -r _ _ find_us <<<"$("$bench/owner_search" "$SAMPLE_PID" 20)"
 	row "of that, to find owners (CPU, bound 20 ms)" "$(ratio "$find_us" 1000)" "$(ratio "$find_us" "$us")"
 	for name in "pmap -X $SAMPLE_PID" "smem -P many_mappings"; do
 		command -v "${name%% *}" >/dev/null || continue

@@ -24,6 +24,18 @@ enum {
 enum { SMALL_REGIONS_MAX = 4096, SMALL_REGION_BYTES = 128 * 1024 };
 
 /*
+ * Mappings of one size are a family: stacks, buffers of a program. Of a family that has more than FAMILY_MAX, this many
+ * are looked at, and the others only if one of them begins with a chunk. Sizes share slots: then families are one.
+ */
+enum { FAMILY_MAX = 1024, FAMILY_SAMPLES = 256, FAMILY_SLOTS_LOG2 = 12 };
+
+struct size_family {
+	uint32_t count;
+	uint32_t seen;
+	bool has_chunks;
+};
+
+/*
  * Behind memory of others in the same mapping, a stack for instance, chunks are looked for at page starts: in
  * mappings of at most that size together, the first pages of each present run.
  */
@@ -47,6 +59,7 @@ struct chunk_walks {
 	LH_VEC(struct chunk_walk) items;
 	LH_VEC(struct chunk_walk) done; /* those that did not reach the end of their mapping */
 	struct lh_peeks peeks;
+	struct size_family *families; /* 2^FAMILY_SLOTS_LOG2 of them */
 };
 
 static void chunk_walks_deinit(struct chunk_walks *walks)
@@ -54,6 +67,7 @@ static void chunk_walks_deinit(struct chunk_walks *walks)
 	lh_vec_deinit(&walks->items);
 	lh_vec_deinit(&walks->done);
 	lh_peeks_deinit(&walks->peeks);
+	free(walks->families);
 }
 
 static const struct lh_region *region_of(const struct chunk_walks *walks, const struct chunk_walk *walk)
@@ -104,18 +118,68 @@ static struct lh_error *begin_region_walks(struct chunk_walks *walks, size_t reg
 	return NULL;
 }
 
+static struct size_family *family_of(const struct chunk_walks *walks, size_t region_index)
+{
+	uint64_t pages = lh_range_bytes(walks->memory->ranges[region_index]) / LH_PAGE_BYTES;
+	return &walks->families[pages * UINT64_C(0x9e3779b97f4a7c15) >> (64 - FAMILY_SLOTS_LOG2)];
+}
+
+static bool may_hold_chunks(const struct chunk_walks *walks, size_t region_index)
+{
+	return lh_heap_has(walks->memory, region_index, LH_HEAP_PLAIN) &&
+	       lh_heap_has(walks->memory, region_index, LH_HEAP_TOUCHED) &&
+	       !lh_heap_has(walks->memory, region_index, LH_HEAP_BRK);
+}
+
+static bool is_small_region(const struct chunk_walks *walks, size_t region_index)
+{
+	return lh_range_bytes(walks->memory->ranges[region_index]) < SMALL_REGION_BYTES;
+}
+
+static struct lh_error *count_families(struct chunk_walks *walks)
+{
+	walks->families = calloc(1 << FAMILY_SLOTS_LOG2, sizeof(*walks->families));
+	if (!walks->families)
+		return lh_error_no_memory();
+	for (size_t i = 0; i < walks->memory->list->regions.count; i++) {
+		if (!is_small_region(walks, i) && may_hold_chunks(walks, i))
+			family_of(walks, i)->count++;
+	}
+	return NULL;
+}
+
+/* Evenly spaced ones of a large family; all of the others. */
+static bool is_sampled(struct size_family *family)
+{
+	uint32_t stride = family->count > FAMILY_MAX ? family->count / FAMILY_SAMPLES : 1;
+	return family->seen++ % stride == 0;
+}
+
 static struct lh_error *begin_all_walks(struct chunk_walks *walks, const struct lh_owners *owners)
 {
-	const struct lh_region_list *list = walks->memory->list;
 	size_t small_count = 0;
-	for (size_t i = 0; i < list->regions.count; i++) {
-		const struct lh_region *region = &list->regions.items[i];
-		bool is_small = lh_range_bytes(walks->memory->ranges[i]) < SMALL_REGION_BYTES;
-		if (!lh_heap_has(walks->memory, i, LH_HEAP_PLAIN) || (is_small && small_count >= SMALL_REGIONS_MAX) ||
-		    region->kind == LH_REGION_HEAP || (list->has_usage && !region->usage.rss_bytes))
+	LH_TRY(count_families(walks));
+	for (size_t i = 0; i < walks->memory->list->regions.count; i++) {
+		bool is_small = is_small_region(walks, i);
+		if (!may_hold_chunks(walks, i) ||
+		    (is_small ? small_count++ >= SMALL_REGIONS_MAX : !is_sampled(family_of(walks, i))))
 			continue;
-		small_count += is_small;
 		LH_TRY(begin_region_walks(walks, i, owners));
+	}
+	return NULL;
+}
+
+/* What was not sampled of the families that were found to have chunks. */
+static struct lh_error *begin_other_walks(struct chunk_walks *walks, const struct lh_owners *owners)
+{
+	for (int slot = 0; slot < 1 << FAMILY_SLOTS_LOG2; slot++)
+		walks->families[slot].seen = 0;
+	for (size_t i = 0; i < walks->memory->list->regions.count; i++) {
+		if (is_small_region(walks, i) || !may_hold_chunks(walks, i))
+			continue;
+		struct size_family *family = family_of(walks, i);
+		if (!is_sampled(family) && family->has_chunks)
+			LH_TRY(begin_region_walks(walks, i, owners));
 	}
 	return NULL;
 }
@@ -179,8 +243,10 @@ static struct lh_error *settle_chunk_round(struct chunk_walks *walks, struct lh_
 			walks->items.items[kept++] = walk;
 			continue;
 		}
-		if (walk.at > walk.start)
+		if (walk.at > walk.start) {
+			family_of(walks, walk.region_index)->has_chunks = true;
 			LH_TRY(lh_heap_claim(walks->memory, walk.start, walk.at, LH_REGION_MMAP_CHUNK, ret));
+		}
 		if (!is_at_end)
 			LH_TRY(lh_vec_push(&walks->done, walk));
 	}
@@ -327,6 +393,9 @@ struct lh_error *lh_glibc_claim_chunks(const struct lh_heap_memory *memory, stru
 {
 	struct chunk_walks walks LH_CLEANUP(chunk_walks_deinit) = {.memory = memory};
 	LH_TRY(begin_all_walks(&walks, ret));
+	LH_TRY(walk_chunks(&walks, ret));
+	LH_TRY(lh_owners_settle(ret));
+	LH_TRY(begin_other_walks(&walks, ret));
 	LH_TRY(walk_chunks(&walks, ret));
 	LH_TRY(claim_main_heap(memory, &walks, ret));
 	return search_for_chunks(&walks, ret);

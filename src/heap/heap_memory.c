@@ -17,22 +17,28 @@ bool lh_heap_read_words(const struct lh_heap_memory *memory, uint64_t addr, uint
 	return memory->read(memory->context, addr, ret, count * sizeof(*ret)) == count * sizeof(*ret);
 }
 
+static bool is_of_brk(const struct lh_region *region)
+{
+	return (region->kind == LH_REGION_HEAP || !strcmp(region->name, "[heap]")) && !region->is_shared;
+}
+
 static bool is_private(const struct lh_region *region)
 {
-	bool is_brk = (region->kind == LH_REGION_HEAP || !strcmp(region->name, "[heap]")) && !region->is_shared;
 	bool is_file = region->kind == LH_REGION_FILE || region->kind == LH_REGION_TEXT ||
 		       region->kind == LH_REGION_RODATA || region->kind == LH_REGION_DATA;
 	return !region->is_io && !region->is_hugetlb && region->kind != LH_REGION_HUGETLB && !is_file &&
-	       (is_brk || lh_region_is_anonymous(region));
+	       (is_of_brk(region) || lh_region_is_anonymous(region));
 }
 
-static uint8_t access_of(const struct lh_region *region)
+static uint8_t access_of(const struct lh_region_list *list, const struct lh_region *region)
 {
 	const uint8_t both = LH_PROT_READ | LH_PROT_WRITE;
 	if (!is_private(region))
 		return 0;
+	bool is_touched = !list->has_usage || region->usage.rss_bytes;
 	return (uint8_t)(LH_HEAP_PRIVATE | (region->protection & LH_PROT_READ ? LH_HEAP_READABLE : 0) |
-			 (region->protection == both ? LH_HEAP_PLAIN : 0));
+			 (region->protection == both ? LH_HEAP_PLAIN : 0) | (is_of_brk(region) ? LH_HEAP_BRK : 0) |
+			 (is_touched ? LH_HEAP_TOUCHED : 0));
 }
 
 struct lh_error *lh_heap_places_init(struct lh_heap_memory *memory, struct lh_heap_places *ret)
@@ -47,7 +53,7 @@ struct lh_error *lh_heap_places_init(struct lh_heap_memory *memory, struct lh_he
 	for (size_t i = 0; i < count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
 		places.ranges[i] = (struct lh_range){region->start, region->end};
-		places.access[i] = access_of(region);
+		places.access[i] = access_of(memory->list, region);
 	}
 	memory->ranges = places.ranges;
 	memory->access = places.access;

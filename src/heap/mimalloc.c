@@ -11,6 +11,7 @@
 #define SEGMENT_ALIGNMENT (32 * LH_MIB)
 
 enum { PEEKS_MAX = 32768, SLICES_MAX = 512, HEADER_BYTES_MIN = 288, INFO_SLICES_MAX = 64 };
+enum { COUNTS_OFFSET = 224 };
 
 /* 2.0.x; 2.1.x; 2.2 to 2.4. */
 static const struct lh_mimalloc_layout layouts[] = {
@@ -83,6 +84,29 @@ static struct lh_error *visit_segment(const struct lh_heap_memory *memory, uint6
 	return NULL;
 }
 
+/* By the words from COUNTS_OFFSET on alone: {slices, slices of the header}, which are the second word in 2.2 to 2.4. */
+static bool may_begin_segment(const struct lh_peek *peek)
+{
+	for (size_t i = 0; peek->is_read && i < 2; i++) {
+		if (peek->words[i] && peek->words[i + 1] - 1 < INFO_SLICES_MAX)
+			return true;
+	}
+	return false;
+}
+
+/* Of places that could be read the counts; of others nothing. */
+static struct lh_error *peek_counts(const struct lh_heap_memory *memory, struct lh_peeks *peeks)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < peeks->items.count; i++) {
+		struct lh_peek counts = {.addr = peeks->items.items[i].addr + COUNTS_OFFSET, .is_present = true};
+		if (peeks->items.items[i].is_read)
+			peeks->items.items[kept++] = counts;
+	}
+	peeks->items.count = kept;
+	return kept ? memory->peek(memory->context, peeks->items.items, kept) : NULL;
+}
+
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
 					    void *context)
 {
@@ -91,9 +115,11 @@ struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory,
 	if (!header)
 		return lh_error_no_memory();
 	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, &peeks));
+	LH_TRY(peek_counts(memory, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
-		if (peeks.items.items[i].is_read)
-			LH_TRY(visit_segment(memory, peeks.items.items[i].addr, header, visit, context));
+		const struct lh_peek *counts = &peeks.items.items[i];
+		if (may_begin_segment(counts))
+			LH_TRY(visit_segment(memory, counts->addr - COUNTS_OFFSET, header, visit, context));
 	}
 	return NULL;
 }

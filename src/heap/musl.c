@@ -56,15 +56,10 @@ static struct lh_error *follow_areas(const struct lh_heap_memory *memory, uint64
 	return NULL;
 }
 
-static bool is_of_brk(const struct lh_region *region)
-{
-	return region->kind == LH_REGION_HEAP || !strcmp(region->name, "[heap]");
-}
-
 struct lh_error *lh_musl_visit_areas(const struct lh_heap_memory *memory, lh_musl_visitor *visit, void *context)
 {
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
-		if (lh_heap_has(memory, i, LH_HEAP_PLAIN) && is_of_brk(&memory->list->regions.items[i]))
+		if (lh_heap_has(memory, i, LH_HEAP_PLAIN) && lh_heap_has(memory, i, LH_HEAP_BRK))
 			LH_TRY(follow_areas(memory, memory->ranges[i].start, visit, context));
 	}
 	return NULL;

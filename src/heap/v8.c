@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* A first look, evenly spread, says whether there is a heap at all. */
-enum { PROBES_MAX = 4096, PEEKS_MAX = 262144, PAGES_MIN = 2 };
+enum { PROBES_MAX = 2048, PEEKS_MAX = 262144, PAGES_MIN = 2 };
 
 /* Where size, flags and the area begin; the word before the area is the heap. */
 struct page_layout {

@@ -35,6 +35,8 @@ enum lh_heap_access {
 	LH_HEAP_PRIVATE = 1,  /* private anonymous memory, of whatever protection */
 	LH_HEAP_READABLE = 2, /* private, and can be read: such as pages of code */
 	LH_HEAP_PLAIN = 4,    /* private, and can be read and written, but not executed */
+	LH_HEAP_BRK = 8,      /* private, and grown by brk(2) */
+	LH_HEAP_TOUCHED = 16, /* private, and not known to have no page in memory */
 };
 
 static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t region, enum lh_heap_access access)

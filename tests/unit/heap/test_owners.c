@@ -126,6 +126,28 @@ static void test_a_chain_ends_before_other_memory(void **state)
 	unmap_fenced(memory, 96 * PAGE);
 }
 
+/* More mappings of one size than are all looked at: one in eight is a chunk, and each of these is found. */
+static void test_chunks_among_many_alike(void **state)
+{
+	(void)state;
+	enum { MAPPINGS = 4000, CHUNK_EACH = 8 };
+	const size_t bytes = 40 * PAGE;
+	struct found found LH_CLEANUP(found_deinit) = {0};
+	char **memory = calloc(MAPPINGS, sizeof(*memory));
+	assert_non_null(memory);
+	for (size_t i = 0; i < MAPPINGS; i++) {
+		memory[i] = map_fenced(bytes);
+		put_words(memory[i], 0, i % CHUNK_EACH ? 1 : bytes | MAPPED);
+	}
+	find_owners(LH_REGIONS_MAPS, &found);
+	for (size_t i = 0; i < MAPPINGS; i++) {
+		enum lh_region_kind expected = i % CHUNK_EACH ? LH_REGION_KIND_COUNT : LH_REGION_MMAP_CHUNK;
+		assert_int_equal(owner_at(&found, memory[i]), expected);
+		unmap_fenced(memory[i], bytes);
+	}
+	free(memory);
+}
+
 /* A stack of which the top is used, and chunks right above it in the same mapping. */
 static void test_chunks_above_a_stack(void **state)
 {
@@ -291,6 +313,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks_of_both_layouts),
 		cmocka_unit_test(test_a_chain_ends_before_other_memory),
+		cmocka_unit_test(test_chunks_among_many_alike),
 		cmocka_unit_test(test_chunks_above_a_stack),
 		cmocka_unit_test(test_headers_that_are_none),
 		cmocka_unit_test(test_arenas_in_merged_and_split_mappings),
