@@ -12,8 +12,12 @@
 
 /* ---------------------------------------------------------------- limits */
 
-/* What a process can run into. `holdings`: of the same moment. What cannot be read is LH_NO_LIMIT. */
-struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings);
+/*
+ * What a process can run into. `holdings` and `list`, whose kinds say what belongs to a Java heap: of the same moment.
+ * What cannot be read is LH_NO_LIMIT.
+ */
+struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings,
+				    const struct lh_region_list *list);
 
 /* ---------------------------------------------------------------- records on disk */
 

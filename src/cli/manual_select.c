@@ -78,7 +78,8 @@ const struct lh_manual_section lh_manual_select[] = {
 				"Counts. They are no memory, but have limits."},
 	{"RUNS OUT", "The first limit that growth meets if it goes on as it is: memory of the cgroup or of the "
 		     "machine, RLIMIT_AS, the "
-		     "addresses of a 32-bit process, vm.max_map_count, pids.max, kernel.threads-max, RLIMIT_NOFILE. A "
+		     "addresses of a 32-bit process, vm.max_map_count, pids.max, kernel.threads-max, RLIMIT_NOFILE, "
+		     "-Xmx of Java. A "
 		     "record keeps how "
 		     "much was left of each, so that --from forecasts, too."},
 	{"FAMILIES",

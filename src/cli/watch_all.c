@@ -95,7 +95,7 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 	};
 	/* Limits cost ten files each: only of those that grow. */
 	if (lh_verdict_is_rising(followed->selection.total.verdict) && followed->sample_count >= 2) {
-		sample.ceilings = lh_ceilings_read(process, &nothing);
+		sample.ceilings = lh_ceilings_read(process, &nothing, &sample.list);
 		sample.has_ceilings = true;
 	}
 	LH_TRY(lh_vec_push(&sample.list.regions, whole));

@@ -19,6 +19,7 @@ static const struct {
 	[LH_CEILING_CGROUP_TASKS] = {"cgroup_tasks", "threads, pids.max of the cgroup", false},
 	[LH_CEILING_MACHINE_TASKS] = {"machine_tasks", "threads of the machine", false},
 	[LH_CEILING_DESCRIPTORS] = {"descriptors", "descriptors, RLIMIT_NOFILE", false},
+	[LH_CEILING_JAVA_HEAP] = {"java_heap", "Java heap, -Xmx", true},
 };
 
 const char *lh_ceiling_name(enum lh_ceiling ceiling)

@@ -143,6 +143,14 @@ static void gather_use(const struct lh_tracks *tracks, struct lh_circumstances *
 	ret->all_growth = (double)last->used_bytes - (double)first->used_bytes;
 }
 
+/* Bytes in use are those of allocators whose blocks are freed one by one (struct lh_heap_use). */
+static bool is_in_use_known(enum lh_region_kind kind)
+{
+	static const uint32_t managed = UINT32_C(1) << LH_REGION_V8 | UINT32_C(1) << LH_REGION_GO |
+					UINT32_C(1) << LH_REGION_JVM | UINT32_C(1) << LH_REGION_ZEND;
+	return lh_region_kind_is_heap(kind) && !(managed >> kind & 1);
+}
+
 void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_region_kind kind, bool is_shared,
 				const struct lh_steps *used, const struct lh_steps *mapped, struct lh_series series,
 				struct lh_circumstances *ret)
@@ -150,7 +158,7 @@ void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_regi
 	struct filling filling = {0};
 	*ret = (struct lh_circumstances){.age_s = lh_process_age_s(selector)};
 	/* Allocators were asked for all of their memory: what they said holds for each part of it. */
-	if (lh_region_kind_is_heap(kind)) {
+	if (is_in_use_known(kind)) {
 		gather_use(&selector->tracks, ret);
 		ret->all_growth = ret->heap_growth;
 	}

@@ -48,6 +48,22 @@ static struct rate memory_rate(const struct lh_selection *selection)
 	return rate;
 }
 
+/* A collector's heap goes up and down: where the whole process leaks, it need not be sure by itself. */
+static struct rate kind_rate(const struct lh_selection *selection, enum lh_region_kind kind)
+{
+	bool is_leaking = lh_verdict_is_rising(selection->total.verdict);
+	struct rate rate = {0};
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		bool is_rising =
+			lh_verdict_is_rising(growth->verdict) ||
+			(is_leaking && growth->verdict == LH_VERDICT_UNDECIDED && growth->rate_low_bytes_per_hour > 0);
+		if (growth->kind == kind && is_rising && growth->measure == LH_MEASURE_USED)
+			rate_add(&rate, growth);
+	}
+	return rate;
+}
+
 static struct rate mapped_rate(const struct lh_selection *selection)
 {
 	const struct lh_mapped_growth *mapped = &selection->mapped;
@@ -80,6 +96,8 @@ static struct rate rate_towards(const struct lh_selection *selection, enum lh_ce
 		return count_rate(selection, LH_HOLDING_THREADS);
 	case LH_CEILING_DESCRIPTORS:
 		return count_rate(selection, LH_HOLDING_DESCRIPTORS);
+	case LH_CEILING_JAVA_HEAP:
+		return kind_rate(selection, LH_REGION_JVM);
 	default:
 		return (struct rate){0};
 	}

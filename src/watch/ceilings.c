@@ -1,6 +1,6 @@
 /*
  * ceilings: the limits of a live process: memory of its cgroup and of the machine, addresses, mappings, threads,
- * descriptors. Input: a process. Output: how much is left of each. A limit that cannot be read is unknown.
+ * descriptors, a Java heap. Input: a process. Output: how much is left of each. A limit that cannot be read is unknown.
  */
 #include "leakhunt/limits.h"
 #include "leakhunt/watch.h"
@@ -39,7 +39,34 @@ static void read_address_space(const struct lh_process *process, struct lh_ceili
 	ret->left[LH_CEILING_ADDRESS_SPACE_32] = less_ceilings(lh_address_space_end(process), status.mapped_bytes);
 }
 
-struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings)
+static bool is_reserved_place(const struct lh_region *region)
+{
+	return !region->protection && !region->is_shared && !*region->name;
+}
+
+/*
+ * A Java heap is reserved at once, without access, and committed in parts: a mapping of it, and what follows without a
+ * gap, is what -Xmx allows (HotSpot, os::reserve_memory). LH_NO_LIMIT when there is none.
+ */
+static uint64_t java_heap_left(const struct lh_region_list *list)
+{
+	uint64_t left = LH_NO_LIMIT, heap_end = 0;
+	for (size_t i = 0; list->has_usage && i < list->regions.count; i++) {
+		const struct lh_region *region = &list->regions.items[i];
+		bool is_heap = region->kind == LH_REGION_JVM;
+		if (!is_heap && (!heap_end || region->start != heap_end || !is_reserved_place(region))) {
+			heap_end = 0;
+			continue;
+		}
+		heap_end = region->end;
+		left = left == LH_NO_LIMIT ? 0 : left;
+		left += region->end - region->start - lh_min_u64(region->end - region->start, region->usage.rss_bytes);
+	}
+	return left;
+}
+
+struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings,
+				    const struct lh_region_list *list)
 {
 	struct lh_ceilings ceilings;
 	for (size_t i = 0; i < LH_CEILING_COUNT; i++)
@@ -51,5 +78,6 @@ struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const stru
 	if (holdings->values[LH_HOLDING_DESCRIPTORS] != LH_HOLDING_UNKNOWN)
 		ceilings.left[LH_CEILING_DESCRIPTORS] =
 			less_ceilings(lh_descriptor_limit(process), holdings->values[LH_HOLDING_DESCRIPTORS]);
+	ceilings.left[LH_CEILING_JAVA_HEAP] = java_heap_left(list);
 	return ceilings;
 }

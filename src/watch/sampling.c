@@ -238,7 +238,7 @@ static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
 	ret->has_holdings = true;
 	if (!is_due)
 		return;
-	ret->ceilings = lh_ceilings_read(sampling->process, &ret->holdings);
+	ret->ceilings = lh_ceilings_read(sampling->process, &ret->holdings, &ret->list);
 	ret->has_ceilings = true;
 	sampling->ceilings_ns = now_ns;
 }

@@ -124,6 +124,31 @@ compare_java_with() {
 	compare_java_with -XX:+UseParallelGC
 }
 
+@test "Java: a leak runs into -Xmx, live and by its record" {
+	local i
+	start_java -XX:+UseSerialGC
+	mkfifo ticks
+	exec 9<>ticks
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 12 --save record --json \
+		--counter 'echo >sampled; read -r n <ticks; echo $n' >selection.json 2>err 3>&- &
+	select_pid=$!
+	for ((i = 1; i <= 12; i++)); do
+		wait_until 200 test -e sampled
+		rm sampled
+		sample_step 20000
+		echo "$i" >&9
+	done
+	wait "$select_pid"
+	exec 9>&-
+	[ "$(jq -r .forecast.limit selection.json)" = java_heap ]
+	# -Xmx256m, of which some is used.
+	jq -e '.forecast.left_bytes | . > 0 and . < 256 * 1048576' selection.json
+	"$LEAKHUNT" select --from record --json >again.json
+	[ "$(jq -c .forecast again.json)" = "$(jq -c .forecast selection.json)" ]
+	run "$LEAKHUNT" select --from record
+	[[ $output == *"runs out: in "*"(Java heap, -Xmx, "* ]]
+}
+
 # ---------------------------------------------------------------- V8
 
 # compare_node NODE: live, in two dumps, and by what it grew between them.
