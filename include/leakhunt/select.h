@@ -215,6 +215,8 @@ const char *lh_holding_text(enum lh_holding holding);
 
 /* Leak or growing. */
 bool lh_verdict_is_rising(enum lh_verdict verdict);
+/* Leak, growing or undecided. */
+bool lh_verdict_may_grow(enum lh_verdict verdict);
 
 /* Whether the process leaks with at least this probability: what an alarm asks. */
 bool lh_selection_leaks(const struct lh_selection *selection, double probability);

@@ -262,8 +262,7 @@ static enum lh_hunt_why find_why(const struct lh_hunt *hunt)
 	if (hunt->held != LH_HOLDING_COUNT)
 		return LH_HUNT_WHY_NOT_RELEASED;
 	if (!hunt->suspect)
-		return hunt->has_selection && !lh_verdict_is_rising(hunt->selection.total.verdict) &&
-				       hunt->selection.total.verdict != LH_VERDICT_UNDECIDED
+		return hunt->has_selection && !lh_verdict_may_grow(hunt->selection.total.verdict)
 			       ? LH_HUNT_WHY_NO_GROWTH
 			       : why_by_heap(hunt);
 	if (hunt->has_cause && is_not_released(&hunt->cause))

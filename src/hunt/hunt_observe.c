@@ -124,9 +124,8 @@ static bool is_leak(const struct lh_selection *selection)
 
 static bool is_quiet(const struct lh_selection *selection)
 {
-	enum lh_verdict verdict = selection->total.verdict;
 	return !lh_selection_suspect(selection) && lh_selection_held_leak(selection) == LH_HOLDING_COUNT &&
-	       !lh_verdict_is_rising(verdict) && verdict != LH_VERDICT_UNDECIDED;
+	       !lh_verdict_may_grow(selection->total.verdict);
 }
 
 static bool is_firm(struct observation *observation)

@@ -42,8 +42,7 @@ static unsigned level_of_chance(const struct lh_growth *growth)
 {
 	enum { SURE = 95, FAIR = 80 };
 	double percent = 100 * growth->probability;
-	bool grows = lh_verdict_is_rising(growth->verdict);
-	if (!grows && growth->verdict != LH_VERDICT_UNDECIDED)
+	if (!lh_verdict_may_grow(growth->verdict))
 		percent = 100 - percent;
 	if (growth->verdict == LH_VERDICT_UNDECIDED)
 		return 1;

@@ -126,8 +126,8 @@ static void put_main_card(const struct lh_hunt *hunt, struct lh_buffer *ret)
 
 static bool is_cleared(const struct lh_growth *growth)
 {
-	return !growth->is_suspect && !lh_verdict_is_rising(growth->verdict) &&
-	       growth->verdict != LH_VERDICT_UNDECIDED && growth->private_last_bytes >= CLEARED_BYTES_MIN;
+	return !growth->is_suspect && !lh_verdict_may_grow(growth->verdict) &&
+	       growth->private_last_bytes >= CLEARED_BYTES_MIN;
 }
 
 /* The largest one that is smaller than `below_bytes`, or follows in order. */

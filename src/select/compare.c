@@ -46,8 +46,7 @@ static uint64_t watch_more_ns(const struct lh_selection *after, double resolutio
 /* By the model that judges the selection alone. */
 static bool does_not_grow(const struct lh_selection *selection)
 {
-	enum lh_verdict verdict = selection->total.verdict;
-	return !lh_verdict_is_rising(verdict) && verdict != LH_VERDICT_UNDECIDED;
+	return !lh_verdict_may_grow(selection->total.verdict);
 }
 
 static enum lh_change classify_change(const struct lh_selection *before, const struct lh_selection *after,

@@ -24,6 +24,8 @@ static const double STEP_SHARE = 0.85;
 static const double JUMP_SHARE = 0.5;
 /* Up and down by less than this share of its level is noise, not a sawtooth. */
 static const double NOISE_SHARE = 0.1;
+/* A few samples may lie so far off, by this share of the level, without making it a sawtooth. */
+static const double OUTLIER_SHARE = 0.5;
 /* A rise by less than the least that counts, less likely than this to come by accident, may become one. */
 static const double SMALL_RISE_CHANCE = 0.001;
 /* A fall by GIVEN_BACK of the range to within NEAR_START of where it began: what was taken is given back now and then.
@@ -43,6 +45,11 @@ const char *lh_verdict_name(enum lh_verdict verdict)
 bool lh_verdict_is_rising(enum lh_verdict verdict)
 {
 	return verdict == LH_VERDICT_LEAK || verdict == LH_VERDICT_GROWING;
+}
+
+bool lh_verdict_may_grow(enum lh_verdict verdict)
+{
+	return lh_verdict_is_rising(verdict) || verdict == LH_VERDICT_UNDECIDED;
 }
 
 bool lh_growth_is_suspect(const struct lh_growth *growth)
@@ -287,7 +294,9 @@ static struct lh_error *take_rate_from(struct lh_series series, const struct lh_
 static void judge_level(const struct lh_trend *trend, struct lh_judgement *ret)
 {
 	double range = trend->max - trend->min;
-	if (range <= NOISE_SHARE * trend->median || 4 * trend->noise <= NOISE_SHARE * trend->median)
+	/* Outliers do not move the noise: but what they reach must not be far off the level that is called steady. */
+	bool is_calm = 4 * trend->noise <= NOISE_SHARE * trend->median && range <= OUTLIER_SHARE * trend->median;
+	if (is_calm || range <= NOISE_SHARE * trend->median)
 		say_verdict(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
 			    bytes_in_words(trend->median).text);
 	else
@@ -531,7 +540,7 @@ static struct lh_error *judge_without_bursts(struct lh_series series, const stru
 static void take_resolution(const struct lh_trend *trend, struct lh_judgement *judgement)
 {
 	double half_width = (judgement->slope_high - judgement->slope_low) / 2;
-	bool is_open = lh_verdict_is_rising(judgement->verdict) || judgement->verdict == LH_VERDICT_UNDECIDED;
+	bool is_open = lh_verdict_may_grow(judgement->verdict);
 	double slowest =
 		fmax((double)LH_GROWTH_MIN_BYTES / trend->span_s, is_open ? half_width : judgement->slope_high);
 	judgement->resolution = fmax(judgement->resolution, slowest);
