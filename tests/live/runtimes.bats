@@ -129,6 +129,7 @@ compare_java_with() {
 	start_java -XX:+UseSerialGC
 	mkfifo ticks
 	exec 9<>ticks
+	# shellcheck disable=SC2016 # what others expand
 	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 12 --save record --json \
 		--counter 'echo >sampled; read -r n <ticks; echo $n' >selection.json 2>err 3>&- &
 	select_pid=$!
