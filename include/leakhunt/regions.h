@@ -34,7 +34,8 @@ enum lh_region_kind {
 	LH_REGION_V8,       /* JavaScript objects and code */
 	LH_REGION_GO,
 	LH_REGION_JVM,
-	LH_REGION_ZEND, /* PHP */
+	LH_REGION_ZEND,  /* PHP */
+	LH_REGION_SCUDO, /* LLVM's hardened malloc */
 	LH_REGION_KIND_COUNT,
 };
 

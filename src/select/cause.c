@@ -211,6 +211,7 @@ static void classify_growth(const struct lh_growth *growth, const struct lh_runt
 	case LH_REGION_TCMALLOC:
 	case LH_REGION_MIMALLOC:
 	case LH_REGION_MUSL:
+	case LH_REGION_SCUDO:
 		SAY(ret, "malloc-pages", "memory of %s, a malloc that maps all that it gives out",
 		    lh_region_kind_name(growth->kind));
 		break;

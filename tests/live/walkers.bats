@@ -82,6 +82,19 @@ total() {
 	compare_live_and_dump mimalloc
 }
 
+# scudo_library: the one of the newest clang.
+scudo_library() {
+	local libraries=(/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.scudo_standalone-x86_64.so)
+	echo "${libraries[-1]}"
+}
+
+# But up to 16 blocks of its sampling, in pages of their own (GWP-ASan).
+@test "Scudo: every block, with the size that was asked for" {
+	export SCUDO_OPTIONS=GWP_ASAN_Enabled=false
+	start_truth "$(scudo_library)" --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 105
+	compare_live_and_dump Scudo
+}
+
 # shellcheck disable=SC2030
 @test "musl: every block, with the size that was asked for, and no other" {
 	start_musl_truth --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 104
@@ -175,6 +188,12 @@ assert_gives_back() {
 # bats test_tags=long
 @test "damaged dumps of mimalloc 3" {
 	start_truth "$MIMALLOC3" --threads 2 --slots 2000 --operations 10000 --aligned 0
+	survive_damage
+}
+
+# bats test_tags=long
+@test "damaged dumps of Scudo" {
+	start_truth "$(scudo_library)" --threads 2 --slots 2000 --operations 10000
 	survive_damage
 }
 
