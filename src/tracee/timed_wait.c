@@ -28,6 +28,8 @@
 #endif
 
 enum { WAITS_MAX = 128 };
+/* A wait that has lasted less begins anew, and ends that much later: its registers stay as they are. */
+#define LATE_AT_MOST_NS (100 * LH_NS_PER_MS)
 
 static bool is_epoll_wait(uint64_t number)
 {
@@ -221,7 +223,9 @@ uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_p
 	if (registers->orig_rax == SYS_epoll_pwait2 && lh_task_is_filtered(process, tid))
 		return 0;
 	uint64_t limit = limit_ns(process, registers);
-	if (limit == UINT64_MAX || !read_sched(wait->sched_fd, &now) || now.switches != wait->switches + 1)
+	if (limit == UINT64_MAX || lh_clock_monotonic_ns() < wait->begun_ns + LATE_AT_MOST_NS)
+		return 0;
+	if (!read_sched(wait->sched_fd, &now) || now.switches != wait->switches + 1)
 		return 0;
 	return wait->begun_ns + limit;
 }
