@@ -309,6 +309,7 @@ int lh_compare_range_starts(const void *a, const void *b); /* two struct lh_rang
 
 /* All of the text must be consumed. Errors are LH_ERROR_USAGE and name the text. */
 struct lh_error *lh_parse_u64(const char *text, uint64_t *ret) LH_NODISCARD;          /* decimal or 0x hex */
+struct lh_error *lh_parse_address(const char *text, uint64_t *ret) LH_NODISCARD;      /* hex, with or without 0x */
 struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret) LH_NODISCARD;        /* 4096, 64K, 10M, 1.5GiB */
 struct lh_error *lh_parse_duration(const char *text, uint64_t *ret_ns) LH_NODISCARD;  /* 500ms, 2s, 2, 1.5h, 3d */
 struct lh_error *lh_parse_range(const char *text, struct lh_range *ret) LH_NODISCARD; /* 0xA-0xB, A-B in hex */

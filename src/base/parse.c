@@ -97,6 +97,17 @@ static bool parse_hex_address(const char *text, const char **ret_end, uint64_t *
 	return parse_digits(is_prefixed ? text + 2 : text, 16, ret_end, ret);
 }
 
+struct lh_error *lh_parse_address(const char *text, uint64_t *ret)
+{
+	const char *end = NULL;
+	uint64_t addr = 0;
+	if (!parse_hex_address(text, &end, &addr) || *end)
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "'%s' is not an address", text),
+				     "write it in hexadecimal, with or without 0x");
+	*ret = addr;
+	return NULL;
+}
+
 struct lh_error *lh_parse_range(const char *text, struct lh_range *ret)
 {
 	struct lh_range range = {0};

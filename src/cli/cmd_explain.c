@@ -79,7 +79,7 @@ static struct lh_error *run_explain(const struct lh_arguments *arguments, int *r
 	struct lh_receipt receipt LH_CLEANUP(lh_receipt_deinit) = {0};
 	struct lh_explain_report report = {.shows_text = lh_arguments_has(arguments, "show-secrets")};
 	struct lh_symbol symbol;
-	LH_TRY(lh_parse_u64(lh_arguments_operand(arguments, 0), &report.addr));
+	LH_TRY(lh_parse_address(lh_arguments_operand(arguments, 0), &report.addr));
 	LH_TRY(lh_snapshot_open(lh_arguments_operand(arguments, 1), LH_DUMP_SNAPSHOT, &explanation.image, &receipt));
 	LH_TRY(lh_heap_walk(explanation.image, &explanation.heap));
 	LH_TRY(lh_symbols_open(explanation.image, NULL, &explanation.symbols));
@@ -115,7 +115,7 @@ const struct lh_command lh_cmd_explain = {
 	.operands_max = 2,
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
 	.description =
-		"ADDR is hexadecimal with 0x, or decimal; it may point into the middle of a block. leakhunt finds the "
+		"ADDR is hexadecimal, with or without 0x, as in /proc/PID/maps and gdb; it may point into the middle of a block. leakhunt finds the "
 		"mapping, and the allocator's block that holds the address: where it begins, its size and state, "
 		"the arena, and what the block is, as in `leakhunt heap`. A block in use is reachable or lost, as in "
 		"`leakhunt leaks`. For a reachable block leakhunt prints a path of pointers from a root to it, and "

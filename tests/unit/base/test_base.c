@@ -40,6 +40,23 @@ static void test_parse_u64(void **state)
 	assert_int_equal(value, 255);
 }
 
+static void test_parse_address(void **state)
+{
+	(void)state;
+	uint64_t addr = 7;
+	assert_success(lh_parse_address("0x55d2c0a41000", &addr));
+	assert_true(addr == 0x55d2c0a41000);
+	/* As /proc/PID/maps has it, also when all digits are decimal ones. */
+	assert_success(lh_parse_address("7f3c12aa9000", &addr));
+	assert_true(addr == 0x7f3c12aa9000);
+	assert_success(lh_parse_address("558123456780", &addr));
+	assert_true(addr == 0x558123456780);
+	static const char *const bad[] = {"", "0x", " 1", "-1", "1g", "0x0x1", "10000000000000000"};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(bad); i++)
+		assert_failure(lh_parse_address(bad[i], &addr), LH_ERROR_USAGE);
+	assert_true(addr == 0x558123456780);
+}
+
 static void test_parse_bytes_and_duration(void **state)
 {
 	(void)state;
@@ -477,6 +494,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_u64),
+		cmocka_unit_test(test_parse_address),
 		cmocka_unit_test(test_parse_bytes_and_duration),
 		cmocka_unit_test(test_parse_range),
 		cmocka_unit_test(test_format),
