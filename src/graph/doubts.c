@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { DUMP_COMMAND_MAX = 32 };
+
 static struct lh_error *note_doubt(struct lh_graph *graph, const char *format, ...) LH_PRINTF(2, 3);
 static struct lh_error *note_doubt(struct lh_graph *graph, const char *format, ...)
 {
@@ -43,9 +45,21 @@ static struct lh_error *doubt_loss(struct lh_graph *graph)
 			  lh_format_bytes(loss.bytes, bytes), lh_gap_reason_name(loss.reason));
 }
 
+/* "leakhunt dump 4711" */
+static const char *dump_command(const struct lh_graph *graph, char ret[DUMP_COMMAND_MAX])
+{
+	pid_t pid = lh_image_pid(graph->image);
+	if (pid)
+		snprintf(ret, DUMP_COMMAND_MAX, "leakhunt dump %d", (int)pid);
+	else
+		snprintf(ret, DUMP_COMMAND_MAX, "leakhunt dump PID");
+	return ret;
+}
+
 /* Memory of the process that the dump was not asked for. */
 static struct lh_error *doubt_left_out(struct lh_graph *graph)
 {
+	char command[DUMP_COMMAND_MAX];
 	const struct lh_image_capture *capture = lh_image_capture(graph->image);
 	char bytes[LH_FORMAT_MAX];
 	uint64_t left_out = 0;
@@ -58,12 +72,12 @@ static struct lh_error *doubt_left_out(struct lh_graph *graph)
 	if (left_out)
 		LH_TRY(note_doubt(
 			graph,
-			"the dump leaves out %s of data and anonymous memory: use dump --region private --region data",
-			lh_format_bytes(left_out, bytes)));
+			"the dump leaves out %s of data and anonymous memory: use `%s --region private --region data`",
+			lh_format_bytes(left_out, bytes), dump_command(graph, command)));
 	if (!shared)
 		return NULL;
-	return note_doubt(graph, "the dump leaves out %s of shared memory: add dump --region shared --region memfd",
-			  lh_format_bytes(shared, bytes));
+	return note_doubt(graph, "the dump leaves out %s of shared memory: add --region shared --region memfd to `%s`",
+			  lh_format_bytes(shared, bytes), dump_command(graph, command));
 }
 
 static struct lh_error *doubt_threads(struct lh_graph *graph)

@@ -144,6 +144,13 @@ static void put_leak_sentences(const struct lh_leaks_report *report, struct lh_b
 	}
 }
 
+static bool has_doubts(const struct lh_leaks_report *report)
+{
+	size_t count;
+	(void)lh_graph_doubts(report->graph, &count);
+	return count > 0;
+}
+
 static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buffer *ret)
 {
 	const struct lh_leaks *leaks = report->leaks;
@@ -158,6 +165,9 @@ static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buf
 				 leaks->count == 1 ? "it holds" : "they hold",
 				 lh_format_count(leaks->owned_count, owned), leaks->owned_count == 1 ? "" : "s",
 				 lh_format_bytes(leaks->owned_bytes, bytes));
+	else if (has_doubts(report) && leaks->possible_count)
+		lh_buffer_printf(ret, "lost or not is unknown for %s of %s blocks in use; the others can be reached\n",
+				 lh_format_count(leaks->possible_count, owned), lh_format_count(used, count));
 	else
 		lh_buffer_printf(ret, "nothing is lost: each of %s blocks in use %s\n", lh_format_count(used, count),
 				 leaks->possible_count || leaks->suppressed_count
