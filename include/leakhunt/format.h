@@ -44,6 +44,11 @@ enum lh_note_type {
 	 * NT_PRSTATUS and is not listed.
 	 */
 	LH_NOTE_THREADS = 5,
+	/*
+	 * {"key":"0x0123456789abcdef"}: texts of this core, of leakhunt or of another tool, were replaced by `redact`.
+	 * A hash of the key: cores with equal ones have equal texts where the originals had.
+	 */
+	LH_NOTE_REDACTION = 6,
 };
 
 #define LH_NOTE_FORMAT 1

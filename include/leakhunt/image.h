@@ -126,6 +126,9 @@ struct lh_image_capture {
 };
 const struct lh_image_capture *lh_image_capture(const struct lh_image *image);
 
+/* Of a core that `redact` has made: a hash of its key, the same for cores of the same key; 0: of no such core. */
+uint64_t lh_image_redaction_key(const struct lh_image *image);
+
 /* Prefix under which the module paths are to be opened: "" for files, "/proc/PID/root" when live. */
 const char *lh_image_root(const struct lh_image *image);
 /*

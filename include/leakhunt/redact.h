@@ -24,6 +24,7 @@ struct lh_redaction {
 	uint64_t blocks_after;
 	uint64_t used_bytes_before;
 	uint64_t used_bytes_after;
+	bool is_marked;    /* a note names its key (LH_NOTE_REDACTION); false: the core has no notes */
 	bool is_same_heap; /* allocators, arenas and all blocks are the same */
 };
 

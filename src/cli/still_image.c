@@ -116,6 +116,15 @@ static struct lh_error *confine_to_symbols(void)
 	return NULL;
 }
 
+void lh_warn_of_redaction(const struct lh_image *before, const struct lh_image *after)
+{
+	uint64_t key = lh_image_redaction_key(before), other = lh_image_redaction_key(after);
+	if (key != other)
+		lh_warn("%s: equal texts and values of the two differ; redact both with the same --key",
+			key && other ? "the two cores were redacted with different keys"
+				     : "only one of the two cores was redacted");
+}
+
 static struct lh_error *open_saved_images(const char *const *paths, size_t count, struct lh_image **ret)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
@@ -125,6 +134,8 @@ static struct lh_error *open_saved_images(const char *const *paths, size_t count
 	lh_confinement_apply(&confinement);
 	for (size_t i = 0; i < count; i++)
 		LH_TRY(lh_image_open_file(paths[i], NULL, &ret[i]));
+	if (count == 2)
+		lh_warn_of_redaction(ret[0], ret[1]);
 	lh_confine_settle();
 	return NULL;
 }

@@ -24,4 +24,7 @@ struct lh_error *lh_snapshot_open(const char *operand, enum lh_dump_mode mode, s
 struct lh_error *lh_moments_open(const struct lh_arguments *arguments, const char *option, enum lh_dump_mode mode,
 				 struct lh_image *ret[2], struct lh_receipt ret_receipts[2]) LH_NODISCARD;
 
+/* Warns when only one of two cores was redacted, or both were with different keys: equal texts then differ. */
+void lh_warn_of_redaction(const struct lh_image *before, const struct lh_image *after);
+
 #endif

@@ -7,6 +7,7 @@
 #include "confinement.h"
 #include "leakhunt/confine.h"
 #include "leakhunt/heap.h"
+#include "still_image.h"
 
 /* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
 enum { KEPT_ROWS = 10000 };
@@ -100,6 +101,7 @@ static struct lh_error *open_sides(const struct lh_arguments *arguments, struct 
 	lh_confinement_apply(&confinement);
 	LH_TRY(open_file_side(arguments, before_operand, before));
 	LH_TRY(open_file_side(arguments, after_operand, after));
+	lh_warn_of_redaction(before->image, after->image);
 	lh_image_ask_owners(before->image);
 	lh_image_ask_owners(after->image);
 	/* Modules and their symbols are opened while scanning. */

@@ -24,6 +24,7 @@ void lh_heap_destroy(struct lh_heap *heap)
 	lh_vec_deinit(&heap->extents);
 	lh_vec_deinit(&heap->allocators);
 	lh_vec_deinit(&heap->types);
+	lh_vec_deinit(&heap->structures);
 	lh_strings_pool_deinit(&heap->strings);
 	free(heap->ranges);
 	free(heap);
@@ -90,6 +91,21 @@ struct lh_error *lh_heap_add_type(struct lh_heap_tour *tour, const struct lh_hea
 void lh_heap_own(struct lh_heap_tour *tour, uint32_t type, uint64_t bytes)
 {
 	tour->sink->heap->types.items[type].owned_bytes += bytes;
+}
+
+struct lh_error *lh_heap_note_structure(struct lh_heap_tour *tour, uint64_t addr, uint64_t bytes)
+{
+	struct lh_heap *heap = tour->sink->heap;
+	uint64_t end;
+	if (!heap->keeps_structures || !lh_add_u64(addr, bytes, &end))
+		return NULL;
+	return lh_vec_push(&heap->structures, ((struct lh_range){addr, end}));
+}
+
+const struct lh_range *lh_heap_structures(const struct lh_heap *heap, size_t *ret_count)
+{
+	*ret_count = heap->structures.count;
+	return heap->structures.items;
 }
 
 struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk, uint32_t type)

@@ -128,6 +128,7 @@ static struct lh_error *walk_pool(struct pool_walk *walk, uint64_t addr, uint32_
 		lh_heap_lose(walk->tour, walk->layout->pool_bytes);
 		return NULL;
 	}
+	LH_TRY(lh_heap_note_structure(walk->tour, addr, LH_POOL_HEADER_BYTES));
 	if (!pool.used_count)
 		return add_free_pools(walk, addr, walk->layout->pool_bytes);
 	bool is_arena = *arena_index == UINT32_MAX || *arena_index == pool.arena_index;

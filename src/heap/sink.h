@@ -25,6 +25,8 @@ struct lh_heap {
 	struct lh_range *ranges; /* of all arenas, arena after arena */
 	LH_VEC(struct lh_heap_type) types;
 	struct lh_strings_pool strings; /* of types */
+	bool keeps_structures;
+	LH_VEC(struct lh_range) structures; /* ascending and disjoint once walked */
 };
 
 /* Copies of target memory, for images that cannot be viewed: windows in slots by their address. */

@@ -63,7 +63,7 @@ struct lh_v8_names {
 };
 
 /* False in *ret when there are none: no V8, or one without names. */
-struct lh_error *lh_v8_names_read(const struct lh_image *image, struct lh_v8_names *names, bool *ret) LH_NODISCARD;
+struct lh_error *lh_v8_names_read(struct lh_heap_tour *tour, struct lh_v8_names *names, bool *ret) LH_NODISCARD;
 void lh_v8_names_deinit(struct lh_v8_names *names);
 
 /* A map that objects name. */

@@ -278,8 +278,10 @@ struct lh_error *lh_v8_find_map(struct lh_v8_heap *heap, uint64_t word, const st
 		struct lh_v8_map map = {0};
 		if (heap->maps.count == MAPS_MAX)
 			return NULL;
-		if (read_map(heap, word, words))
+		if (read_map(heap, word, words)) {
 			LH_TRY(describe_map(heap, words, &map));
+			LH_TRY(lh_heap_note_structure(heap->tour, word - 1, sizeof(words)));
+		}
 		number = (uint32_t)heap->maps.count;
 		LH_TRY(lh_vec_push(&heap->maps, map));
 		LH_TRY(lh_hash_table_put(&heap->numbers, word, number));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 struct names_reader {
+	struct lh_heap_tour *tour;
 	const struct lh_module_file *file;
 	struct lh_v8_names *names;
 	size_t found;
@@ -75,6 +76,12 @@ static void take_number(struct lh_v8_names *names, const char *name, int value)
 	}
 }
 
+static bool is_error(struct lh_error *error)
+{
+	lh_error_destroy(error);
+	return error != NULL;
+}
+
 static void take_v8_name(void *context, const char *name, uint64_t addr)
 {
 	static const char prefix[] = "v8dbg_", type[] = "type_";
@@ -84,6 +91,8 @@ static void take_v8_name(void *context, const char *name, uint64_t addr)
 		return;
 	name += strlen(prefix);
 	reader->found++;
+	if (addr % sizeof(value) == 0)
+		reader->is_out_of_memory |= is_error(lh_heap_note_structure(reader->tour, addr, sizeof(value)));
 	if (strncmp(name, type, strlen(type)) == 0)
 		take_type(reader, name + strlen(type), (uint32_t)value);
 	else
@@ -102,10 +111,11 @@ static bool has_all_numbers(const struct lh_v8_names *names)
 	       names->instance_size > 0 && names->instance_type > 0 && names->constructor > 0;
 }
 
-struct lh_error *lh_v8_names_read(const struct lh_image *image, struct lh_v8_names *names, bool *ret)
+struct lh_error *lh_v8_names_read(struct lh_heap_tour *tour, struct lh_v8_names *names, bool *ret)
 {
+	const struct lh_image *image = tour->image;
 	const struct lh_module_list *list = lh_image_modules(image);
-	struct names_reader reader = {.names = names};
+	struct names_reader reader = {.tour = tour, .names = names};
 	names->shared = names->shared_name = names->buffer_bytes = names->buffer_store = LH_V8_NO_FIELD;
 	for (size_t i = 0; i < list->modules.count && !reader.found; i++) {
 		LH_CLEANUP(lh_cleanup_module_file) struct lh_module_file *file = NULL;

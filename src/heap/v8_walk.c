@@ -31,6 +31,7 @@ struct v8_object {
 	uint64_t bytes; /* 0: none begins here; UINT64_MAX: it does not say how long it is */
 	bool is_filler;
 	bool is_buffer;
+	bool is_map;
 	uint32_t type;
 };
 
@@ -82,6 +83,16 @@ static uint64_t shape_bytes(const struct lh_v8_heap *heap, const struct lh_v8_ma
 	}
 }
 
+/* The word that says how long an object is, also what was taken for one: of a string without its hash. */
+static struct lh_error *note_v8_length(struct lh_v8_heap *heap, const struct lh_v8_map *map, uint64_t addr)
+{
+	if (map->shape == LH_V8_STRING)
+		return lh_heap_note_structure(heap->tour, addr + 12, 4);
+	return map->shape == LH_V8_FIXED || map->shape == LH_V8_UNKNOWN
+		       ? NULL
+		       : lh_heap_note_structure(heap->tour, addr + 8, 8);
+}
+
 static struct lh_error *read_v8_object(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page,
 				       struct v8_object *ret)
 {
@@ -93,9 +104,13 @@ static struct lh_error *read_v8_object(struct lh_v8_heap *heap, uint64_t addr, c
 	LH_TRY(lh_v8_find_map(heap, head[0], &map));
 	if (!map)
 		return NULL;
+	LH_TRY(note_v8_length(heap, map, addr));
 	uint64_t bytes = shape_bytes(heap, map, head);
-	*ret = (struct v8_object){UINT64_MAX, map->is_filler, map->is_buffer,
-				  map->types[!!(page->flags & LH_V8_TO_PAGE)]};
+	*ret = (struct v8_object){.bytes = UINT64_MAX,
+				  .is_filler = map->is_filler,
+				  .is_buffer = map->is_buffer,
+				  .is_map = map->type == heap->names->map_type,
+				  .type = map->types[!!(page->flags & LH_V8_TO_PAGE)]};
 	if (bytes != UINT64_MAX)
 		ret->bytes = lh_align_up(bytes, 8) <= most ? lh_align_up(bytes, 8) : 0;
 	return NULL;
@@ -147,6 +162,17 @@ static struct lh_error *give_free(struct v8_walk *walk, uint32_t arena, uint64_t
 	return start < end ? lh_heap_add_chunk(walk->heap.tour, &chunk) : NULL;
 }
 
+/* All of a map, and the size of a buffer. */
+static struct lh_error *note_v8_fields(struct v8_walk *walk, uint64_t addr, const struct v8_object *object)
+{
+	const struct lh_v8_names *names = walk->heap.names;
+	if (object->is_map)
+		return lh_heap_note_structure(walk->heap.tour, addr, object->bytes);
+	if (object->is_buffer && names->buffer_bytes >= 0)
+		return lh_heap_note_structure(walk->heap.tour, addr + (uint64_t)names->buffer_bytes, 8);
+	return NULL;
+}
+
 /* What an ArrayBuffer has outside of the heap is its own. */
 static void own_store(struct v8_walk *walk, uint64_t addr, uint32_t type)
 {
@@ -165,6 +191,7 @@ static struct lh_error *give_v8_object(struct v8_walk *walk, uint32_t arena, uin
 	struct lh_heap_chunk chunk = {
 		.addr = addr, .size_bytes = object->bytes, .arena = arena, .state = LH_CHUNK_USED};
 	lh_heap_check(walk->heap.tour, true, addr, "");
+	LH_TRY(note_v8_fields(walk, addr, object));
 	if (object->is_filler)
 		return give_free(walk, arena, addr, addr + object->bytes);
 	if (object->is_buffer)
@@ -210,6 +237,7 @@ static struct lh_error *walk_v8_page(struct v8_walk *walk, const struct v8_isola
 	struct lh_v8_page page = *whole;
 	page.area_end = find_filled_end(walk, isolate, whole);
 	LH_TRY(lh_heap_add_range(walk->heap.tour, isolate->arena, whole->addr, whole->addr + whole->bytes));
+	LH_TRY(lh_heap_note_structure(walk->heap.tour, whole->addr, LH_V8_HEADER_WORDS * sizeof(uint64_t)));
 	LH_TRY(give_free(walk, isolate->arena, page.area_end, whole->area_end));
 	for (uint64_t addr = page.area, next; addr < page.area_end; addr = next) {
 		const struct lh_range *lab = find_lab(isolate, addr, addr + 1);
@@ -316,7 +344,7 @@ static struct lh_error *walk_v8(struct lh_heap_tour *tour)
 	if (!walk || !(walk->heap.names = calloc(1, sizeof(*walk->heap.names))))
 		return lh_error_no_memory();
 	walk->heap.tour = tour;
-	LH_TRY(lh_v8_names_read(tour->image, walk->heap.names, &has_names));
+	LH_TRY(lh_v8_names_read(tour, walk->heap.names, &has_names));
 	if (!has_names) {
 		lh_heap_note(tour, "the program does not say what V8's numbers mean (v8dbg_*)");
 		lh_heap_lose(tour, 0);

@@ -143,6 +143,8 @@ struct lh_error *lh_heap_add_type(struct lh_heap_tour *tour, const struct lh_hea
  */
 struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk,
 				    uint32_t type) LH_NODISCARD;
+/* Words for lh_heap_structures; does nothing when these are not asked for. */
+struct lh_error *lh_heap_note_structure(struct lh_heap_tour *tour, uint64_t addr, uint64_t bytes) LH_NODISCARD;
 /* Bytes outside of its heap that an object of that type alone owns. */
 void lh_heap_own(struct lh_heap_tour *tour, uint32_t type, uint64_t bytes);
 /* What a purge of this arena would give back, when that is known only at the end of its walk. */

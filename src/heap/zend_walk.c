@@ -349,6 +349,7 @@ static struct lh_error *walk_zend_chunk(struct zend_walk *walk, uint64_t chunk)
 	memcpy(map, bytes, sizeof(map));
 	if (walk->is_typing)
 		LH_TRY(lh_heap_add_range(walk->tour, walk->heap.arena, chunk, chunk + ZEND_CHUNK_BYTES));
+	LH_TRY(lh_heap_note_structure(walk->tour, chunk, LH_PAGE_BYTES)); /* its heap, its map */
 	for (size_t page = 1, pages; page < ZEND_PAGES; page += pages) {
 		LH_TRY(walk_pages(walk, chunk, map, page, &pages));
 		free_pages += map[page] ? 0 : pages;

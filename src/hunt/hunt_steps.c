@@ -125,6 +125,12 @@ static void free_sizes(struct lh_size_table (*sizes)[LH_HUNT_SIDES])
 		free((*sizes)[side].slots);
 }
 
+static bool have_one_key(const struct lh_hunt *hunt)
+{
+	return lh_image_redaction_key(hunt->images[LH_HUNT_BEFORE]) ==
+	       lh_image_redaction_key(hunt->images[LH_HUNT_AFTER]);
+}
+
 /* A failed comparison is noted: the samples alone are a result. */
 static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt_options *options,
 				      struct lh_size_table sizes[LH_HUNT_SIDES])
@@ -142,7 +148,10 @@ static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt
 	if (error)
 		lh_hunt_step_fail(hunt, LH_HUNT_COMPARE, error);
 	else if (hunt->is_comparison)
-		lh_hunt_step_note(hunt, LH_HUNT_COMPARE, LH_HUNT_DONE, "%s", "");
+		lh_hunt_step_note(hunt, LH_HUNT_COMPARE, LH_HUNT_DONE, "%s",
+				  have_one_key(hunt) ? ""
+						     : "the dumps were not redacted with the same key, so that "
+						       "equal texts and values of the two differ");
 	else
 		lh_hunt_step_note(hunt, LH_HUNT_COMPARE, LH_HUNT_CUT_SHORT,
 				  "one dump shows what fills memory, not what grew");

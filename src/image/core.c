@@ -159,5 +159,6 @@ struct lh_error *lh_core_parse(struct lh_image *image)
 	LH_TRY(lh_image_add_loads(image, &loads));
 	image->source = notes.has_vendor ? LH_IMAGE_DUMP : LH_IMAGE_CORE;
 	LH_TRY(notes.has_vendor ? lh_vendor_apply(image, &notes) : lh_foreign_apply(image, &notes));
+	LH_TRY(lh_vendor_apply_redaction(image, &notes));
 	return lh_image_order_gaps(image);
 }

@@ -153,8 +153,9 @@ static struct lh_error *read_files(struct note_context *context, struct lh_curso
 
 static struct lh_error *keep_vendor_note(struct note_context *context, const struct note *note)
 {
-	context->notes->has_vendor = true;
-	if (note->type > LH_NOTE_THREADS || context->notes->vendor[note->type].text)
+	/* redact marks cores of other tools, too. */
+	context->notes->has_vendor |= note->type != LH_NOTE_REDACTION;
+	if (note->type > LH_NOTE_REDACTION || context->notes->vendor[note->type].text)
 		return NULL;
 	size_t bytes = lh_cursor_left(&note->desc);
 	if (bytes > VENDOR_NOTE_MAX_BYTES)

@@ -24,7 +24,7 @@ struct lh_vendor_note {
 
 struct lh_core_notes {
 	bool has_vendor;
-	struct lh_vendor_note vendor[LH_NOTE_THREADS + 1]; /* by enum lh_note_type; text NULL: absent */
+	struct lh_vendor_note vendor[LH_NOTE_REDACTION + 1]; /* by enum lh_note_type; text NULL: absent */
 	LH_VEC(struct lh_file_note) files;                 /* as they come */
 	uint64_t vdso_addr;                                /* AT_SYSINFO_EHDR; 0 when unknown */
 	uint64_t program_headers_addr;                     /* AT_PHDR: lies in the executable */
@@ -42,6 +42,8 @@ struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const u
 
 /* Fills the image from notes of vendor leakhunt. LH_ERROR_FORMAT when a note is malformed. */
 struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
+/* Likewise from the note of redact, which cores of other tools can have, too. */
+struct lh_error *lh_vendor_apply_redaction(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
 
 /* Fills modules, names and kinds of another writer's core from its notes. */
 struct lh_error *lh_foreign_apply(struct lh_image *image, struct lh_core_notes *notes) LH_NODISCARD;

@@ -200,6 +200,13 @@ static struct lh_error *apply_capture(struct lh_image *image, const json_t *capt
 	return apply_receipt(image, json_object_get(capture, "receipt"));
 }
 
+static struct lh_error *apply_redaction(struct lh_image *image, const json_t *redaction)
+{
+	if (!lh_json_get_address(redaction, "key", &image->redaction_key))
+		return note_error(image, "its redaction", "it names no key");
+	return NULL;
+}
+
 /* ---------------------------------------------------------------- a dump */
 
 struct vendor_part {
@@ -226,6 +233,13 @@ static struct lh_error *apply_note(struct lh_image *image, const struct vendor_p
 	if (json_typeof(value) != part->type)
 		return note_error(image, part->what, "it has another shape");
 	return part->apply(image, value);
+}
+
+struct lh_error *lh_vendor_apply_redaction(struct lh_image *image, const struct lh_core_notes *notes)
+{
+	static const struct vendor_part redaction = {"its redaction", JSON_OBJECT, apply_redaction};
+	const struct lh_vendor_note *note = &notes->vendor[LH_NOTE_REDACTION];
+	return note->text ? apply_note(image, &redaction, note) : NULL;
 }
 
 struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes)

@@ -188,6 +188,11 @@ const struct lh_image_capture *lh_image_capture(const struct lh_image *image)
 	return &image->capture;
 }
 
+uint64_t lh_image_redaction_key(const struct lh_image *image)
+{
+	return image->redaction_key;
+}
+
 const struct lh_gap *lh_image_gaps(const struct lh_image *image, size_t *ret_count)
 {
 	*ret_count = image->gaps.count;

@@ -20,6 +20,7 @@ struct lh_image {
 	size_t lost_count;                  /* how many gaps are of lost bytes, which no read may cross */
 	LH_VEC(struct lh_image_thread) threads;
 	struct lh_image_capture capture;
+	uint64_t redaction_key; /* lh_image_redaction_key */
 	struct lh_module_list modules;
 	struct lh_strings_pool strings;
 

@@ -138,22 +138,44 @@ static struct lh_error *redact_segment(struct copying *copying, const Elf64_Phdr
 	return NULL;
 }
 
-static struct lh_error *redact_note_segment(struct copying *copying, const Elf64_Phdr *segment)
+/* Behind all else, where there is room for one more: the mark by which a redacted core is known. */
+static struct lh_error *move_notes(struct copying *copying, Elf64_Phdr *segment)
+{
+	size_t index = (size_t)(segment - copying->segments.items);
+	uint8_t mark[LH_REDACT_MARK_BYTES];
+	lh_redact_make_mark(&copying->redactor, mark);
+	while (copying->piece.count % 4)
+		LH_TRY(lh_vec_push(&copying->piece, (uint8_t)0));
+	for (size_t i = 0; i < sizeof(mark); i++)
+		LH_TRY(lh_vec_push(&copying->piece, mark[i]));
+	segment->p_offset = lh_align_up(copying->file_bytes, 8);
+	segment->p_filesz = copying->piece.count;
+	copying->redactor.counts.is_marked = true;
+	LH_TRY(lh_fd_pwrite_all(copying->out_fd, "the redacted core", copying->piece.items, copying->piece.count,
+				segment->p_offset));
+	return lh_fd_pwrite_all(copying->out_fd, "the redacted core", segment, sizeof(*segment),
+				copying->header.e_phoff + index * sizeof(*segment));
+}
+
+static struct lh_error *redact_note_segment(struct copying *copying, Elf64_Phdr *segment)
 {
 	if (segment->p_offset > copying->file_bytes || segment->p_filesz > copying->file_bytes - segment->p_offset)
 		return cannot_redact(copying, "its notes lead out of the file");
 	LH_TRY(lh_vec_reserve(&copying->piece, segment->p_filesz));
 	LH_TRY(read_at(copying, segment->p_offset, copying->piece.items, segment->p_filesz));
+	copying->piece.count = segment->p_filesz;
 	LH_TRY(lh_redact_notes(&copying->redactor, copying->piece.items, segment->p_filesz));
-	return lh_fd_pwrite_all(copying->out_fd, "the redacted core", copying->piece.items, segment->p_filesz,
-				segment->p_offset);
+	if (copying->redactor.counts.is_marked)
+		return lh_fd_pwrite_all(copying->out_fd, "the redacted core", copying->piece.items, segment->p_filesz,
+					segment->p_offset);
+	return move_notes(copying, segment);
 }
 
 static struct lh_error *redact_segments(struct copying *copying)
 {
 	LH_TRY(lh_vec_reserve(&copying->piece, PIECE_BYTES));
 	for (size_t i = 0; i < copying->segments.count; i++) {
-		const Elf64_Phdr *segment = &copying->segments.items[i];
+		Elf64_Phdr *segment = &copying->segments.items[i];
 		uint64_t end;
 		if (!lh_add_u64(segment->p_offset, segment->p_filesz, &end))
 			return cannot_redact(copying, "a segment leads out of the file");
@@ -231,7 +253,7 @@ struct lh_error *lh_redact_core(const char *path, const uint8_t key[LH_REDACT_KE
 	LH_TRY(open_input(&copying));
 	LH_TRY(copy_headers(&copying));
 	LH_TRY(lh_image_open_file(path, NULL, &image));
-	LH_TRY(lh_heap_walk(image, &heap));
+	LH_TRY(lh_heap_walk_structures(image, &heap));
 	LH_TRY(lh_redactor_init(&copying.redactor, image, heap));
 	LH_TRY(redact_segments(&copying));
 	LH_TRY(compare_heaps(&copying, &copying.redactor.counts));

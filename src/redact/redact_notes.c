@@ -8,6 +8,8 @@
 #include "leakhunt/json.h"
 
 #include <elf.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/procfs.h>
@@ -135,6 +137,42 @@ static struct lh_error *redact_json(struct lh_redactor *redactor, const struct r
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- the mark */
+
+enum { MARK_BYTES = sizeof("{\"key\":\"0x0123456789abcdef\"}") - 1, MARK_PADDED_BYTES = 32 };
+
+/* Of the key alone; of one that was redacted before, of all its keys in their order. */
+static void write_mark(const struct lh_redactor *redactor, char ret[MARK_PADDED_BYTES])
+{
+	enum { OF_THE_KEY = 7 };
+	uint64_t earlier = lh_image_redaction_key(redactor->image);
+	uint64_t hash = lh_keyed_hash(redactor->key, (const uint8_t *)&earlier, sizeof(earlier), OF_THE_KEY);
+	memset(ret, 0, MARK_PADDED_BYTES);
+	snprintf(ret, MARK_PADDED_BYTES, "{\"key\":\"0x%016" PRIx64 "\"}", hash | 1);
+}
+
+static struct lh_error *renew_mark(struct lh_redactor *redactor, const struct raw_note *note)
+{
+	char mark[MARK_PADDED_BYTES];
+	if (note->length != MARK_BYTES)
+		return lh_error_create(LH_ERROR_FORMAT, "a note of leakhunt is not in the form that leakhunt writes");
+	write_mark(redactor, mark);
+	memcpy(note->bytes, mark, MARK_BYTES);
+	redactor->counts.is_marked = true;
+	return NULL;
+}
+
+void lh_redact_make_mark(const struct lh_redactor *redactor, uint8_t ret[LH_REDACT_MARK_BYTES])
+{
+	static const char vendor[12] = LH_NOTE_VENDOR; /* padded */
+	const Elf64_Nhdr header = {sizeof(LH_NOTE_VENDOR), MARK_BYTES, LH_NOTE_REDACTION};
+	char mark[MARK_PADDED_BYTES];
+	write_mark(redactor, mark);
+	memcpy(ret, &header, sizeof(header));
+	memcpy(ret + sizeof(header), vendor, sizeof(vendor));
+	memcpy(ret + sizeof(header) + sizeof(vendor), mark, LH_REDACT_MARK_BYTES - sizeof(header) - sizeof(vendor));
+}
+
 /* ---------------------------------------------------------------- all of them */
 
 static struct lh_error *redact_note(struct lh_redactor *redactor, const struct raw_note *note)
@@ -143,6 +181,8 @@ static struct lh_error *redact_note(struct lh_redactor *redactor, const struct r
 	redactor->counts.note_count++;
 	if (is_vendor(note, LH_NOTE_VENDOR) && note->type >= LH_NOTE_CAPTURE && note->type <= LH_NOTE_THREADS)
 		return redact_json(redactor, note);
+	if (is_vendor(note, LH_NOTE_VENDOR) && note->type == LH_NOTE_REDACTION)
+		return renew_mark(redactor, note);
 	if (is_kernels && note->type == NT_PRSTATUS)
 		redact_registers(redactor, note);
 	else if (is_kernels && note->type == NT_PRPSINFO)

@@ -12,7 +12,20 @@
 
 enum { WORD_BYTES = 8, TEXT_MIN = 4 };
 
-enum word_kind { WORD_REPLACED, WORD_ZERO, WORD_POINTER, WORD_NUMBER, WORD_NAME };
+enum { HALF_BYTES = 4 };
+
+enum word_kind {
+	WORD_REPLACED,
+	WORD_ZERO,
+	WORD_POINTER,
+	WORD_NUMBER,
+	WORD_NAME,
+	WORD_STRUCTURE, /* of the allocator: never text */
+	WORD_LOW,       /* its lower half is a small number and stays; the upper half is replaced */
+	WORD_HIGH,      /* its upper half is structure and stays; the lower half is replaced */
+	WORD_STATE,     /* its lowest byte stays */
+	WORD_KINDS,
+};
 
 /* ---------------------------------------------------------------- what is mapped, and names */
 
@@ -56,6 +69,116 @@ static struct lh_error *find_mapped(struct lh_redactor *redactor)
 	return NULL;
 }
 
+static void close_symbols(struct lh_symbols **symbols)
+{
+	lh_symbols_close(*symbols);
+}
+
+/* A block, and its row among the groups. */
+struct typed_block {
+	uint64_t addr;
+	size_t row;
+};
+
+struct typed_blocks {
+	LH_VEC(struct typed_block) items;
+};
+
+static void typed_blocks_deinit(struct typed_blocks *blocks)
+{
+	lh_vec_deinit(&blocks->items);
+}
+
+static struct lh_error *keep_typed_block(void *context, size_t index, const struct lh_heap_chunk *chunk, size_t row)
+{
+	struct typed_blocks *blocks = context;
+	(void)index;
+	return lh_vec_push(&blocks->items, ((struct typed_block){chunk->addr, row}));
+}
+
+static bool is_type_row(const struct lh_heap_group *row, const char *kind)
+{
+	return row->basis == LH_GROUP_TYPE && strcmp(row->kind, kind) == 0;
+}
+
+static int compare_kept_addrs(const void *a, const void *b)
+{
+	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
+}
+
+/* The state of a str says how wide its characters are; CPython never clears the 7 bytes behind it. */
+static struct lh_error *find_str_states(struct lh_redactor *redactor, const struct typed_blocks *blocks)
+{
+	enum { STR_STATE = 32 };
+	for (size_t i = 0; i < blocks->items.count; i++) {
+		const struct lh_heap_group *row = &redactor->groups.rows.items[blocks->items.items[i].row];
+		if (is_type_row(row, "Python") && strcmp(row->name, "str") == 0)
+			LH_TRY(lh_vec_push(&redactor->states, blocks->items.items[i].addr + STR_STATE));
+	}
+	lh_vec_sort(&redactor->states, compare_kept_addrs);
+	return NULL;
+}
+
+/* The table of a dict says in bytes of its second word how large it is, beside a version (3.11 on; before, a number).
+ */
+static struct lh_error *find_dict_sizes(struct lh_redactor *redactor, const struct typed_blocks *blocks)
+{
+	enum { DICT_KEYS = 16 + 32 /* behind the collector's head */, KEYS_SIZE = 8 };
+	for (size_t i = 0; i < blocks->items.count; i++) {
+		const struct typed_block *block = &blocks->items.items[i];
+		const struct lh_heap_group *row = &redactor->groups.rows.items[block->row];
+		uint64_t keys;
+		if (is_type_row(row, "Python") && strcmp(row->name, "dict") == 0 &&
+		    lh_image_read(redactor->image, block->addr + DICT_KEYS, &keys, sizeof(keys)) == sizeof(keys) &&
+		    keys % WORD_BYTES == 0)
+			LH_TRY(lh_vec_push(&redactor->flags, keys + KEYS_SIZE));
+	}
+	return NULL;
+}
+
+/* The flags of a class of CPython say what its instances are: of those that some block is an instance of. */
+static struct lh_error *find_type_flags(struct lh_redactor *redactor)
+{
+	enum { GC_HEAD = 16, TYPE = 8, TYPE_FLAGS = 168 };
+	for (size_t i = 0; i < redactor->groups.rows.count; i++) {
+		const struct lh_heap_group *row = &redactor->groups.rows.items[i];
+		uint64_t words[GC_HEAD / WORD_BYTES + 2], flags;
+		if (!is_type_row(row, "Python") ||
+		    lh_image_read(redactor->image, row->example_addr, words, sizeof(words)) != sizeof(words))
+			continue;
+		for (size_t at = TYPE / WORD_BYTES; at < LH_ARRAY_COUNT(words); at += GC_HEAD / WORD_BYTES) {
+			uint64_t addr = words[at] + TYPE_FLAGS;
+			bool is_type = words[at] % WORD_BYTES == 0 &&
+				       lh_image_read(redactor->image, addr, &flags, sizeof(flags)) == sizeof(flags) &&
+				       flags <= UINT32_MAX;
+			if (is_type)
+				LH_TRY(lh_vec_push(&redactor->flags, addr));
+		}
+	}
+	lh_vec_sort(&redactor->flags, compare_kept_addrs);
+	return NULL;
+}
+
+/* Of classes that a program has made: their names lie among its data. */
+static struct lh_error *find_class_names(struct lh_redactor *redactor)
+{
+	LH_CLEANUP(close_symbols) struct lh_symbols *symbols = NULL;
+	struct typed_blocks blocks LH_CLEANUP(typed_blocks_deinit) = {0};
+	LH_TRY(lh_symbols_open(redactor->image, NULL, &symbols));
+	LH_TRY(lh_heap_group_chosen(redactor->image, symbols, redactor->heap, NULL, keep_typed_block, &blocks,
+				    &redactor->groups));
+	for (size_t i = 0; i < redactor->groups.rows.count; i++) {
+		const struct lh_heap_group *row = &redactor->groups.rows.items[i];
+		if (row->basis == LH_GROUP_TYPE)
+			LH_TRY(lh_vec_push(&redactor->names, row->name));
+		if (is_type_row(row, "OpenSSL") && *row->detail)
+			LH_TRY(lh_vec_push(&redactor->names, row->detail));
+	}
+	LH_TRY(find_dict_sizes(redactor, &blocks));
+	LH_TRY(find_type_flags(redactor));
+	return find_str_states(redactor, &blocks);
+}
+
 static struct lh_error *find_kept_names(struct lh_redactor *redactor)
 {
 	const struct lh_module_list *modules = lh_image_modules(redactor->image);
@@ -65,6 +188,7 @@ static struct lh_error *find_kept_names(struct lh_redactor *redactor)
 		LH_TRY(lh_vec_push(&redactor->names, modules->modules.items[i].path));
 	for (size_t i = 0; i < count; i++)
 		LH_TRY(lh_vec_push(&redactor->names, types[i].name));
+	LH_TRY(find_class_names(redactor));
 	lh_vec_sort(&redactor->names, compare_kept_names);
 	return NULL;
 }
@@ -82,6 +206,9 @@ void lh_redactor_deinit(struct lh_redactor *redactor)
 	lh_vec_deinit(&redactor->names);
 	lh_vec_deinit(&redactor->mapped);
 	lh_vec_deinit(&redactor->kept);
+	lh_vec_deinit(&redactor->states);
+	lh_vec_deinit(&redactor->flags);
+	lh_heap_groups_deinit(&redactor->groups);
 }
 
 bool lh_redactor_keeps_name(const struct lh_redactor *redactor, const char *text, size_t length)
@@ -145,6 +272,58 @@ static enum word_kind kind_of_word(const struct lh_redactor *redactor, uint64_t 
 	return are_small_numbers(word) ? WORD_NUMBER : WORD_REPLACED;
 }
 
+/* Shorter than what counts as a text: a class `Eq`, with anything behind its end. */
+static bool begins_with_short_name(const struct lh_redactor *redactor, const uint8_t *bytes)
+{
+	size_t length = strnlen((const char *)bytes, HALF_BYTES);
+	return length > 1 && length < HALF_BYTES && lh_redactor_keeps_name(redactor, (const char *)bytes, length);
+}
+
+/* Words of a piece of memory that the heap's walk rests on. */
+static void mark_structures(struct lh_redactor *redactor, uint64_t addr, size_t words)
+{
+	size_t count, index;
+	const struct lh_range *all = lh_heap_structures(redactor->heap, &count);
+	uint64_t end = addr + words * WORD_BYTES;
+	index = lh_count_before(all, count, item, item->end <= addr);
+	for (; index < count && all[index].start < end; index++) {
+		uint64_t half = lh_max_u64(all[index].start, addr);
+		for (; half < lh_min_u64(all[index].end, end); half += HALF_BYTES) {
+			uint8_t *kind = &redactor->kept.items[(half - addr) / WORD_BYTES];
+			bool is_high = (half - addr) % WORD_BYTES;
+			if (*kind == WORD_REPLACED)
+				*kind = is_high ? WORD_HIGH : WORD_LOW;
+			else if ((*kind == WORD_LOW && is_high) || *kind == WORD_NUMBER)
+				*kind = WORD_STRUCTURE;
+		}
+	}
+}
+
+struct addresses {
+	const uint64_t *items;
+	size_t count;
+};
+
+/* Words that nothing else keeps become `kind` at these addresses. */
+static void mark_words(struct lh_redactor *redactor, struct lh_range piece, struct addresses addresses, uint8_t kind)
+{
+	size_t at = lh_count_before(addresses.items, addresses.count, item, *item < piece.start);
+	for (; at < addresses.count && addresses.items[at] < piece.end; at++) {
+		uint8_t *word = &redactor->kept.items[(addresses.items[at] - piece.start) / WORD_BYTES];
+		if (*word == WORD_REPLACED)
+			*word = kind;
+	}
+}
+
+static bool keeps_byte(const uint8_t *kinds, size_t at)
+{
+	uint8_t kind = kinds[at / WORD_BYTES];
+	bool is_high = at % WORD_BYTES >= HALF_BYTES;
+	if (kind == WORD_STATE)
+		return at % WORD_BYTES == 0;
+	return kind == WORD_HIGH ? is_high : kind == WORD_LOW ? !is_high : kind != WORD_REPLACED;
+}
+
 /* ---------------------------------------------------------------- texts */
 
 static size_t text_end(const uint8_t *bytes, size_t at, size_t length)
@@ -168,16 +347,44 @@ static bool belongs_to_text(const struct lh_redactor *redactor, uint64_t text_ad
 	return text_block == word_block && lh_heap_chunk_at(redactor->heap, text_block).state == LH_CHUNK_USED;
 }
 
+static bool is_foreign(uint8_t kind)
+{
+	return kind == WORD_POINTER || kind == WORD_STRUCTURE || kind == WORD_HIGH;
+}
+
+/* Without bytes of a pointer or a length before or behind it that happen to be printable. */
+static struct lh_span clip_text(const uint8_t *kinds, struct lh_span text)
+{
+	size_t word = text.start / WORD_BYTES;
+	if (is_foreign(kinds[word]) || kinds[word] == WORD_STATE)
+		text.start = lh_min_u64(text.end, ++word * WORD_BYTES);
+	for (; word * WORD_BYTES < text.end; word++) {
+		if (is_foreign(kinds[word]))
+			text.end = word * WORD_BYTES;
+	}
+	return text;
+}
+
+static void mark_name(uint8_t *kinds, struct lh_span name)
+{
+	for (size_t word = name.start / WORD_BYTES; word * WORD_BYTES < name.end; word++)
+		kinds[word] = kinds[word] == WORD_REPLACED ? WORD_NAME : kinds[word];
+}
+
 /* Marks the words of a text that stay, or are to be replaced with it. */
 static void mark_text(struct lh_redactor *redactor, uint64_t addr, const uint8_t *bytes, struct lh_span text)
 {
 	uint8_t *kinds = redactor->kept.items;
-	bool is_name = lh_redactor_keeps_name(redactor, (const char *)bytes + text.start, text.end - text.start);
+	struct lh_span name = clip_text(kinds, text);
+	if (name.start < name.end &&
+	    lh_redactor_keeps_name(redactor, (const char *)bytes + name.start, name.end - name.start)) {
+		mark_name(kinds, name);
+		return;
+	}
 	for (size_t word = text.start / WORD_BYTES; word * WORD_BYTES < text.end; word++) {
-		if (is_name)
-			kinds[word] = kinds[word] == WORD_REPLACED ? WORD_NAME : kinds[word];
-		else if (kinds[word] == WORD_NUMBER && word * WORD_BYTES > text.start &&
-			 belongs_to_text(redactor, addr + text.start, addr + word * WORD_BYTES))
+		bool is_number = kinds[word] == WORD_NUMBER || kinds[word] == WORD_LOW;
+		if (is_number && word * WORD_BYTES > text.start &&
+		    belongs_to_text(redactor, addr + text.start, addr + word * WORD_BYTES))
 			kinds[word] = WORD_REPLACED;
 	}
 }
@@ -188,7 +395,7 @@ static void replace_text_part(struct lh_redactor *redactor, uint8_t *bytes, stru
 	const uint8_t *kinds = redactor->kept.items;
 	for (size_t at = text.start; at < text.end;) {
 		size_t end = at;
-		while (end < text.end && kinds[end / WORD_BYTES] == WORD_REPLACED)
+		while (end < text.end && !keeps_byte(kinds, end))
 			end++;
 		if (end > at)
 			lh_replace_text(redactor->key, bytes + at, end - at);
@@ -213,8 +420,10 @@ static void replace_rest(struct lh_redactor *redactor, uint8_t *bytes, struct lh
 {
 	const uint8_t *kinds = redactor->kept.items;
 	for (size_t at = rest.start; at < rest.end;) {
-		size_t end = lh_min_u64(rest.end, (at / WORD_BYTES + 1) * WORD_BYTES);
-		if (kinds[at / WORD_BYTES] == WORD_REPLACED)
+		uint8_t kind = kinds[at / WORD_BYTES];
+		size_t unit = kind == WORD_STATE ? 1 : kind == WORD_LOW || kind == WORD_HIGH ? HALF_BYTES : WORD_BYTES;
+		size_t end = lh_min_u64(rest.end, (at / unit + 1) * unit);
+		if (!keeps_byte(kinds, at))
 			lh_replace_bytes(redactor->key, bytes + at, end - at);
 		at = end;
 	}
@@ -222,13 +431,20 @@ static void replace_rest(struct lh_redactor *redactor, uint8_t *bytes, struct lh
 
 static void count_words(struct lh_redactor *redactor, size_t words, size_t length)
 {
-	uint64_t *const counts[] = {
+	uint64_t *const counts[WORD_KINDS] = {
 		[WORD_REPLACED] = &redactor->counts.replaced_bytes, [WORD_ZERO] = &redactor->counts.zero_bytes,
 		[WORD_POINTER] = &redactor->counts.pointer_bytes,   [WORD_NUMBER] = &redactor->counts.number_bytes,
-		[WORD_NAME] = &redactor->counts.name_bytes,
+		[WORD_NAME] = &redactor->counts.name_bytes,         [WORD_STRUCTURE] = &redactor->counts.number_bytes,
 	};
-	for (size_t i = 0; i < words; i++)
-		*counts[redactor->kept.items[i]] += lh_min_u64(WORD_BYTES, length - i * WORD_BYTES);
+	for (size_t i = 0; i < words; i++) {
+		uint8_t kind = redactor->kept.items[i];
+		if (kind == WORD_LOW || kind == WORD_HIGH || kind == WORD_STATE) {
+			redactor->counts.number_bytes += HALF_BYTES;
+			redactor->counts.replaced_bytes += HALF_BYTES;
+		} else {
+			*counts[kind] += lh_min_u64(WORD_BYTES, length - i * WORD_BYTES);
+		}
+	}
 }
 
 struct lh_error *lh_redact_memory(struct lh_redactor *redactor, uint64_t addr, uint8_t *bytes, size_t length)
@@ -242,6 +458,15 @@ struct lh_error *lh_redact_memory(struct lh_redactor *redactor, uint64_t addr, u
 						  ? WORD_REPLACED
 						  : (uint8_t)kind_of_word(redactor, addr + i * WORD_BYTES,
 									  lh_load_u64(bytes, i * WORD_BYTES));
+	for (size_t i = 0; i < words; i++) {
+		if (redactor->kept.items[i] == WORD_REPLACED && length - i * WORD_BYTES >= WORD_BYTES &&
+		    begins_with_short_name(redactor, bytes + i * WORD_BYTES))
+			redactor->kept.items[i] = WORD_LOW;
+	}
+	mark_structures(redactor, addr, words);
+	struct lh_range piece = {addr, addr + words * WORD_BYTES};
+	mark_words(redactor, piece, (struct addresses){redactor->states.items, redactor->states.count}, WORD_STATE);
+	mark_words(redactor, piece, (struct addresses){redactor->flags.items, redactor->flags.count}, WORD_STRUCTURE);
 	struct lh_span text = next_text(bytes, 0, length);
 	for (; text.start < length; text = next_text(bytes, text.end, length))
 		mark_text(redactor, addr, bytes, text);

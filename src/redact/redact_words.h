@@ -5,15 +5,19 @@
 #define LEAKHUNT_REDACT_REDACT_WORDS_H
 
 #include "leakhunt/heap.h"
+#include "leakhunt/objects.h"
 #include "leakhunt/redact.h"
 #include "leakhunt/sweep.h"
 
 struct lh_redactor {
-	const struct lh_image *image;
+	struct lh_image *image;
 	const struct lh_heap *heap;
 	uint8_t key[LH_REDACT_KEY_BYTES];
+	struct lh_heap_groups groups;   /* whose types have names */
 	LH_VEC(const char *) names;     /* of types and modules, sorted; they stay */
 	LH_VEC(struct lh_range) mapped; /* ascending, disjoint */
+	LH_VEC(uint64_t) flags;         /* addresses of words that stay, ascending */
+	LH_VEC(uint64_t) states;        /* addresses of words of which the lowest byte stays, ascending */
 	LH_VEC(uint8_t) kept;           /* room for the words of a piece */
 	struct lh_redaction counts;
 };
