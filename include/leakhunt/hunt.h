@@ -171,6 +171,16 @@ struct lh_hunt_reach {
 	uint64_t holder_growth_bytes;
 };
 
+/* The suspect with all else of its kind and cause that may leak: three arenas are one answer. */
+struct lh_hunt_alike {
+	size_t count; /* of growths; 0: there is no suspect, and figures are those of the whole process */
+	size_t region_count;
+	int64_t growth_bytes;
+	double rate_bytes_per_hour; /* sums; likewise the ends of the intervals, which makes the sum's wider */
+	double rate_low_bytes_per_hour;
+	double rate_high_bytes_per_hour;
+};
+
 enum lh_hunt_side { LH_HUNT_BEFORE, LH_HUNT_AFTER, LH_HUNT_SIDES };
 
 struct lh_hunt {
@@ -191,7 +201,7 @@ struct lh_hunt {
 	bool has_receipt[LH_HUNT_SIDES];
 	struct lh_receipt receipts[LH_HUNT_SIDES];
 	uint64_t elapsed_ns; /* from the first sample to the last dump */
-	uint64_t disk_bytes; /* of the folder; 0 offline */
+	uint64_t disk_bytes; /* lh_hunt_measure_disk */
 	bool keeps_dumps;
 	/* Dumps, opened and summed up. NULL: not there, or not opened. */
 	struct lh_image *images[LH_HUNT_SIDES];
@@ -203,7 +213,8 @@ struct lh_hunt {
 	struct lh_diff diff;
 	/* The answers. */
 	const struct lh_growth *suspect; /* of the selection; NULL: none */
-	enum lh_holding held;            /* memory beside the mappings that leaks; LH_HOLDING_COUNT: none */
+	struct lh_hunt_alike alike;
+	enum lh_holding held; /* memory beside the mappings that leaks; LH_HOLDING_COUNT: none */
 	bool has_cause;
 	struct lh_cause cause; /* of the suspect */
 	bool has_forecast;
@@ -219,6 +230,7 @@ struct lh_hunt {
 	struct lh_hunt_confidence confidences[LH_HUNT_QUESTIONS];
 	struct lh_hunt_owners owners;             /* none without samples */
 	const struct lh_counterpart *counterpart; /* NULL: none is known */
+	char caveat[400];                         /* what else may look like this, and what would tell; "": nothing */
 	char advice[320];                         /* what to do next, one sentence, raw bytes in it */
 	char advice_source[64];                   /* where it stands; "" */
 };
@@ -227,6 +239,9 @@ void lh_hunt_deinit(struct lh_hunt *hunt);
 
 /* Whether only sums of the process's memory are known, since its mappings could not be read. */
 bool lh_hunt_has_sums_only(const struct lh_hunt *hunt);
+
+/* Sets disk_bytes: what the files that there are now in its folder take up; 0 offline. */
+void lh_hunt_measure_disk(struct lh_hunt *hunt);
 
 /* Whether all steps were done that its answers need. */
 bool lh_hunt_is_complete(const struct lh_hunt *hunt);

@@ -115,7 +115,8 @@ const struct lh_command lh_cmd_explain = {
 	.operands_max = 2,
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
 	.description =
-		"ADDR is hexadecimal, with or without 0x, as in /proc/PID/maps and gdb; it may point into the middle of a block. leakhunt finds the "
+		"ADDR is hexadecimal, with or without 0x, as in /proc/PID/maps and gdb; it may point into the middle "
+		"of a block. leakhunt finds the "
 		"mapping, and the allocator's block that holds the address: where it begins, its size and state, "
 		"the arena, and what the block is, as in `leakhunt heap`. A block in use is reachable or lost, as in "
 		"`leakhunt leaks`. For a reachable block leakhunt prints a path of pointers from a root to it, and "

@@ -233,6 +233,7 @@ static struct lh_error *print_hunt(struct lh_hunt *hunt, const struct lh_argumen
 {
 	struct lh_buffer json LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_hunt_measure_disk(hunt);
 	lh_report_hunt_json(hunt, &json);
 	LH_TRY(lh_buffer_status(&json));
 	struct lh_error *error = hunt->folder ? write_hunt_json(hunt, &json) : NULL;
@@ -245,6 +246,7 @@ static struct lh_error *print_hunt(struct lh_hunt *hunt, const struct lh_argumen
 		lh_go_on_without(ret_is_partial, error, "there is no " REPORT_HTML);
 	if (lh_arguments_has(arguments, "json"))
 		return lh_print(&json);
+	lh_hunt_measure_disk(hunt);
 	lh_report_hunt_text(hunt, lh_terminal_style(), &text);
 	return lh_print(&text);
 }

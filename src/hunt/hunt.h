@@ -52,6 +52,12 @@ void lh_hunt_owners_deinit(struct lh_hunt_owners *owners);
 /* How sure the answers are. */
 void lh_hunt_weigh(struct lh_hunt *hunt);
 
+/* Adds up what grows as the suspect does. */
+void lh_hunt_add_alike(struct lh_hunt *hunt);
+
+/* Says what a verdict of growth cannot tell apart, from all the other answers. */
+void lh_hunt_caution(struct lh_hunt *hunt);
+
 /* Says what to do next, from all the other answers. */
 void lh_hunt_advise(struct lh_hunt *hunt);
 

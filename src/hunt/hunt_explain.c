@@ -320,6 +320,7 @@ static void explain_selection(struct lh_hunt *hunt)
 		return;
 	lh_selection_find_causes(&hunt->selection, &hunt->facts);
 	hunt->suspect = lh_selection_suspect(&hunt->selection);
+	lh_hunt_add_alike(hunt);
 	if (!hunt->suspect)
 		hunt->held = lh_selection_held_leak(&hunt->selection);
 	hunt->has_cause = hunt->suspect && !lh_hunt_has_sums_only(hunt);
@@ -337,5 +338,6 @@ void lh_hunt_explain(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_H
 		describe_dump(hunt, &hunt->summaries[hunt->images[LH_HUNT_BEFORE] ? LH_HUNT_BEFORE : LH_HUNT_AFTER]);
 	hunt->why = find_why(hunt);
 	hunt->counterpart = find_counterpart(hunt);
+	lh_hunt_caution(hunt);
 	lh_hunt_advise(hunt);
 }

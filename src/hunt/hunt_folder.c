@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { NAMES_MAX = 1000 };
+/* Of st_blocks, whatever the file system's blocks are (stat(2)). */
+enum { NAMES_MAX = 1000, STAT_BLOCK_BYTES = 512 };
 
 static const char plain_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+";
 
@@ -73,4 +74,21 @@ struct lh_error *lh_hunt_path(const char *folder, const char *name, char **ret)
 	free(*ret);
 	*ret = path;
 	return NULL;
+}
+
+static uint64_t file_disk_bytes(const char *path)
+{
+	struct stat status;
+	return path && stat(path, &status) == 0 ? (uint64_t)status.st_blocks * STAT_BLOCK_BYTES : 0;
+}
+
+void lh_hunt_measure_disk(struct lh_hunt *hunt)
+{
+	static const char *const names[] = {"record.jsonl", "before.core", "after.core", "report.html", "report.json"};
+	hunt->disk_bytes = 0;
+	for (size_t i = 0; hunt->folder && i < LH_ARRAY_COUNT(names); i++) {
+		LH_CLEANUP(lh_cleanup_free) char *path = NULL;
+		lh_error_destroy(lh_hunt_path(hunt->folder, names[i], &path));
+		hunt->disk_bytes += file_disk_bytes(path);
+	}
 }

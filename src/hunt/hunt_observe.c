@@ -262,7 +262,6 @@ static struct lh_error *make_dump(struct observation *observation, enum lh_hunt_
 	}
 	LH_TRY(error);
 	hunt->has_receipt[side] = true;
-	hunt->disk_bytes += hunt->receipts[side].disk_bytes;
 	hunt->dump_paths[side] = path;
 	hunt->receipts[side].path = path;
 	path = NULL;

@@ -25,10 +25,10 @@ struct lh_vendor_note {
 struct lh_core_notes {
 	bool has_vendor;
 	struct lh_vendor_note vendor[LH_NOTE_REDACTION + 1]; /* by enum lh_note_type; text NULL: absent */
-	LH_VEC(struct lh_file_note) files;                 /* as they come */
-	uint64_t vdso_addr;                                /* AT_SYSINFO_EHDR; 0 when unknown */
-	uint64_t program_headers_addr;                     /* AT_PHDR: lies in the executable */
-	char command[17];                                  /* pr_fname */
+	LH_VEC(struct lh_file_note) files;                   /* as they come */
+	uint64_t vdso_addr;                                  /* AT_SYSINFO_EHDR; 0 when unknown */
+	uint64_t program_headers_addr;                       /* AT_PHDR: lies in the executable */
+	char command[17];                                    /* pr_fname */
 };
 
 void lh_core_notes_deinit(struct lh_core_notes *notes);

@@ -60,7 +60,7 @@ static void put_verdict(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	lh_buffer_printf(ret, " %s", words);
 	if (hunt->suspect)
 		lh_buffer_printf(ret, " <span class=\"acc nw\">%s/h</span>",
-				 lh_html_bytes((uint64_t)llabs(whole_bytes(growth->rate_bytes_per_hour)), rate));
+				 lh_html_bytes((uint64_t)llabs(whole_bytes(hunt->alike.rate_bytes_per_hour)), rate));
 	else if (hunt->held != LH_HOLDING_COUNT)
 		lh_buffer_printf(ret, ": %s", lh_holding_text(hunt->held));
 }
@@ -135,6 +135,26 @@ static void put_sentence(const struct lh_hunt *hunt, struct lh_buffer *ret)
 
 /* ---------------------------------------------------------------- how sure */
 
+/* Sentences of advice hold commands between backquotes. */
+static void put_marked_advice(const char *text, struct lh_buffer *ret)
+{
+	bool is_code = false;
+	while (*text) {
+		size_t length = strcspn(text, "`");
+		char piece[512];
+		snprintf(piece, sizeof(piece), "%.*s", (int)length, text);
+		lh_html_text(ret, piece);
+		text += length;
+		if (!*text)
+			break;
+		lh_buffer_puts(ret, is_code ? "</code>" : "<code>");
+		is_code = !is_code;
+		text++;
+	}
+	if (is_code)
+		lh_buffer_puts(ret, "</code>");
+}
+
 static void put_level(unsigned level, struct lh_buffer *ret)
 {
 	static const char *const places[] = {"0", "11", "23", "34"};
@@ -160,6 +180,11 @@ static void put_confidences(const struct lh_hunt *hunt, struct lh_buffer *ret)
 		lh_html_sentence(ret, confidence->reason);
 		lh_buffer_puts(ret, "</li>");
 	}
+	if (hunt->caveat[0]) {
+		lh_buffer_puts(ret, "<li><b>Or is it?</b>");
+		put_marked_advice(hunt->caveat, ret);
+		lh_buffer_puts(ret, "</li>");
+	}
 	lh_buffer_puts(ret, "</ul>\n");
 }
 
@@ -175,11 +200,12 @@ static void put_rate_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	char rate[LH_HTML_NUMBER_MAX], low[LH_HTML_NUMBER_MAX], high[LH_HTML_NUMBER_MAX];
 	const struct lh_growth *growth = lh_hunt_main_growth(hunt);
 	bool is_rising = lh_verdict_is_rising(growth->verdict);
+	const struct lh_hunt_alike *alike = &hunt->alike;
 	begin_fact(ret, is_rising ? "Growth" : "Growth, if any", is_rising ? " class=\"acc\"" : "");
 	lh_buffer_printf(ret, "%s/h<small>95&nbsp;%%: %s to %s</small></dd></div>",
-			 lh_html_signed_bytes(whole_bytes(growth->rate_bytes_per_hour), rate),
-			 lh_html_signed_bytes(whole_bytes(growth->rate_low_bytes_per_hour), low),
-			 lh_html_signed_bytes(whole_bytes(growth->rate_high_bytes_per_hour), high));
+			 lh_html_signed_bytes(whole_bytes(alike->rate_bytes_per_hour), rate),
+			 lh_html_signed_bytes(whole_bytes(alike->rate_low_bytes_per_hour), low),
+			 lh_html_signed_bytes(whole_bytes(alike->rate_high_bytes_per_hour), high));
 }
 
 static void put_size_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)
@@ -251,26 +277,6 @@ static void put_facts(const struct lh_hunt *hunt, struct lh_buffer *ret)
 }
 
 /* ---------------------------------------------------------------- what to do next */
-
-/* Sentences of advice hold commands between backquotes. */
-static void put_marked_advice(const char *text, struct lh_buffer *ret)
-{
-	bool is_code = false;
-	while (*text) {
-		size_t length = strcspn(text, "`");
-		char piece[512];
-		snprintf(piece, sizeof(piece), "%.*s", (int)length, text);
-		lh_html_text(ret, piece);
-		text += length;
-		if (!*text)
-			break;
-		lh_buffer_puts(ret, is_code ? "</code>" : "<code>");
-		is_code = !is_code;
-		text++;
-	}
-	if (is_code)
-		lh_buffer_puts(ret, "</code>");
-}
 
 static void begin_next(struct lh_buffer *ret, const char *name)
 {

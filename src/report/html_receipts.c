@@ -177,7 +177,7 @@ static void put_facts_list(const struct lh_hunt *hunt, struct lh_buffer *ret)
 		if (hunt->keeps_dumps && hunt->dump_paths[side])
 			put_fact_row(side == LH_HUNT_BEFORE ? "Dump A" : "Dump B", hunt->dump_paths[side], ret);
 	}
-	if (hunt->disk_bytes && hunt->keeps_dumps)
+	if (hunt->disk_bytes)
 		put_fact_row("On disk", lh_html_bytes(hunt->disk_bytes, bytes), ret);
 	lh_buffer_puts(ret, "</dl></details>");
 }

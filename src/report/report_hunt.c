@@ -120,7 +120,7 @@ static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct l
 	lh_buffer_printf(&line, ": %s", verdict_words(hunt));
 	if (hunt->suspect)
 		lh_buffer_printf(&line, " %s/h",
-				 lh_format_signed_bytes(whole_rate(hunt->suspect->rate_bytes_per_hour), rate));
+				 lh_format_signed_bytes(whole_rate(hunt->alike.rate_bytes_per_hour), rate));
 	if (hunt->is_comparison && hunt->row_count) {
 		lh_buffer_puts(&line, ", ");
 		put_row_name(&hunt->rows[0], true, &line);
@@ -135,18 +135,19 @@ static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct l
 static void put_suspect(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	const struct lh_growth *suspect = hunt->suspect;
+	const struct lh_hunt_alike *alike = &hunt->alike;
 	char growth[LH_FORMAT_MAX], span[LH_FORMAT_MAX], rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX];
 	lh_buffer_puts(ret, lh_hunt_has_sums_only(hunt) ? "private anonymous memory, as a sum"
 							: lh_region_kind_name(suspect->kind));
-	if (suspect->region_count > 1)
-		lh_buffer_printf(ret, " x%zu", suspect->region_count);
+	if (alike->region_count > 1)
+		lh_buffer_printf(ret, " x%zu", alike->region_count);
 	lh_buffer_printf(ret, " (%s, chance of a leak %.2f): %s in %s, %s/h (95 %%: %s to %s)\n",
 			 lh_verdict_name(suspect->verdict), suspect->probability,
-			 lh_format_signed_bytes(suspect->growth_bytes, growth),
+			 lh_format_signed_bytes(alike->growth_bytes, growth),
 			 lh_format_duration(hunt->selection.span_ns, span),
-			 lh_format_signed_bytes(whole_rate(suspect->rate_bytes_per_hour), rate),
-			 lh_format_signed_bytes(whole_rate(suspect->rate_low_bytes_per_hour), low),
-			 lh_format_signed_bytes(whole_rate(suspect->rate_high_bytes_per_hour), high));
+			 lh_format_signed_bytes(whole_rate(alike->rate_bytes_per_hour), rate),
+			 lh_format_signed_bytes(whole_rate(alike->rate_low_bytes_per_hour), low),
+			 lh_format_signed_bytes(whole_rate(alike->rate_high_bytes_per_hour), high));
 }
 
 static void put_held(const struct lh_hunt *hunt, struct lh_buffer *ret)
@@ -354,6 +355,11 @@ static void put_why(const struct lh_hunt *hunt, struct lh_style style, struct lh
 		return;
 	put_hunt_label("why it stays", style, ret);
 	put_hunt_reason(hunt, ret);
+	if (hunt->caveat[0]) {
+		put_hunt_label("or is it", style, ret);
+		put_hunt_text(hunt->caveat, ret);
+		lh_buffer_puts(ret, "\n");
+	}
 	if (hunt->keeps_dumps && hunt->dump_paths[LH_HUNT_AFTER] && hunt->heaps[LH_HUNT_AFTER].is_known) {
 		bool tells_reach = hunt->reach.is_known && hunt->dump_paths[LH_HUNT_BEFORE];
 		put_dump_command(hunt, tells_reach ? "leaks" : "heap", tells_reach ? LH_HUNT_BEFORE : LH_HUNT_AFTER,
@@ -423,7 +429,7 @@ static void put_receipt(const struct lh_hunt *hunt, struct lh_style style, struc
 	lh_buffer_printf(ret, "%zu samples in %s, the longest call %s; %s on disk in ", hunt->selection.sample_count,
 			 lh_format_duration(hunt->elapsed_ns, span),
 			 lh_format_duration(hunt->selection.receipt.longest_call_ns, call),
-			 lh_format_bytes(hunt->keeps_dumps ? hunt->disk_bytes : 0, disk));
+			 lh_format_bytes(hunt->disk_bytes, disk));
 	put_hunt_text(hunt->folder, ret);
 	lh_buffer_puts(ret, "/\n");
 }
@@ -461,15 +467,16 @@ static json_t *hunt_growth_json(const struct lh_hunt *hunt)
 	if (!hunt->has_selection)
 		return json_null();
 	const struct lh_growth *growth = main_growth(hunt);
-	return json_pack("{s:s, s:s, s:o, s:s, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o}", "region",
+	const struct lh_hunt_alike *alike = &hunt->alike;
+	return json_pack("{s:s, s:I, s:s, s:o, s:s, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o}", "region",
 			 hunt->suspect && !lh_hunt_has_sums_only(hunt) ? lh_region_kind_name(growth->kind) : "all",
-			 "cause", hunt->has_cause ? hunt->cause.word : "", "cause_text",
-			 lh_json_string(hunt->has_cause ? hunt->cause.text : ""), "verdict",
+			 "regions", (json_int_t)alike->region_count, "cause", hunt->has_cause ? hunt->cause.word : "",
+			 "cause_text", lh_json_string(hunt->has_cause ? hunt->cause.text : ""), "verdict",
 			 lh_verdict_name(growth->verdict), "probability", growth->probability, "growth_bytes",
-			 (json_int_t)growth->growth_bytes, "rate_bytes_per_hour", growth->rate_bytes_per_hour,
-			 "rate_low_bytes_per_hour", growth->rate_low_bytes_per_hour, "rate_high_bytes_per_hour",
-			 growth->rate_high_bytes_per_hour, "samples", (json_int_t)hunt->selection.sample_count,
-			 "reason", lh_json_string(growth->reason), "held",
+			 (json_int_t)alike->growth_bytes, "rate_bytes_per_hour", alike->rate_bytes_per_hour,
+			 "rate_low_bytes_per_hour", alike->rate_low_bytes_per_hour, "rate_high_bytes_per_hour",
+			 alike->rate_high_bytes_per_hour, "samples", (json_int_t)hunt->selection.sample_count, "reason",
+			 lh_json_string(growth->reason), "held",
 			 hunt->held == LH_HOLDING_COUNT ? json_null() : json_string(lh_holding_name(hunt->held)),
 			 "forecast", lh_report_forecast_json(hunt->has_forecast ? &hunt->forecast : NULL));
 }
@@ -509,7 +516,8 @@ static json_t *heap_side_json(const struct lh_hunt_heap *heap)
 
 static json_t *why_json(const struct lh_hunt *hunt)
 {
-	return json_pack("{s:s, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "before",
+	return json_pack("{s:s, s:o, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "caveat",
+			 hunt->caveat[0] ? lh_json_string(hunt->caveat) : json_null(), "before",
 			 heap_side_json(&hunt->heaps[LH_HUNT_BEFORE]), "after",
 			 heap_side_json(&hunt->heaps[LH_HUNT_AFTER]));
 }
@@ -582,8 +590,7 @@ static json_t *cost_json(const struct lh_hunt *hunt)
 	return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "longest_pause_ns", lh_json_u64(longest_ns), "pauses",
 			 (json_int_t)pause_count, "longest_call_ns",
 			 lh_json_u64(hunt->selection.receipt.longest_call_ns), "elapsed_ns",
-			 lh_json_u64(hunt->elapsed_ns), "disk_bytes",
-			 lh_json_u64(hunt->keeps_dumps ? hunt->disk_bytes : 0), "copied_bytes",
+			 lh_json_u64(hunt->elapsed_ns), "disk_bytes", lh_json_u64(hunt->disk_bytes), "copied_bytes",
 			 lh_json_u64(hunt->receipts[0].copied_bytes + hunt->receipts[1].copied_bytes));
 }
 

@@ -35,6 +35,7 @@ answer() {
 @test "tlsproxy: the heap leaks SSL objects, in use, for want of SSL_free" {
 	start_proxy
 	run --separate-stderr "$LEAKHUNT" "$SAMPLE_PID" --interval 300ms --for 90s
+	echo "$output$stderr"
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -le 24 ]
 	[ "$(answer .grows.region)" = heap ]

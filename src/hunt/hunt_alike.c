@@ -1,0 +1,73 @@
+/*
+ * hunt_alike: what a person would call one growth, and what it may be mistaken for. Input: a judged selection, why it
+ * stays. Output: sums over regions of the suspect's kind and cause, and a caveat.
+ */
+#include "hunt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_alike_growth(const struct lh_growth *growth, const struct lh_growth *suspect)
+{
+	bool is_same_cause = !growth->cause.word || !suspect->cause.word
+				     ? growth->cause.word == suspect->cause.word
+				     : strcmp(growth->cause.word, suspect->cause.word) == 0;
+	return growth == suspect || (growth->is_suspect && growth->kind == suspect->kind &&
+				     growth->measure == suspect->measure && is_same_cause);
+}
+
+static void add_to_alike(const struct lh_growth *growth, struct lh_hunt_alike *alike)
+{
+	alike->region_count += growth->region_count;
+	alike->growth_bytes += growth->growth_bytes;
+	alike->rate_bytes_per_hour += growth->rate_bytes_per_hour;
+	alike->rate_low_bytes_per_hour += growth->rate_low_bytes_per_hour;
+	alike->rate_high_bytes_per_hour += growth->rate_high_bytes_per_hour;
+}
+
+void lh_hunt_add_alike(struct lh_hunt *hunt)
+{
+	struct lh_hunt_alike *alike = &hunt->alike;
+	*alike = (struct lh_hunt_alike){0};
+	if (!hunt->suspect)
+		add_to_alike(&hunt->selection.total, alike);
+	for (size_t i = 0; hunt->suspect && i < hunt->selection.growths.count; i++) {
+		const struct lh_growth *growth = &hunt->selection.growths.items[i];
+		if (!is_alike_growth(growth, hunt->suspect))
+			continue;
+		alike->count++;
+		add_to_alike(growth, alike);
+	}
+}
+
+/* ---------------------------------------------------------------- the caveat */
+
+/* Lost blocks, and what the kernel lists as not given back, are no cache. */
+static bool may_be_cache(const struct lh_hunt *hunt)
+{
+	const struct lh_hunt_reach *reach = &hunt->reach;
+	int64_t grown = (int64_t)(hunt->heaps[LH_HUNT_AFTER].used_bytes - hunt->heaps[LH_HUNT_BEFORE].used_bytes);
+	if (!hunt->suspect || !lh_verdict_is_rising(hunt->suspect->verdict))
+		return false;
+	if (reach->is_known && reach->lost_growth_bytes > 0 && reach->lost_growth_bytes * 2 >= grown)
+		return false;
+	return hunt->why == LH_HUNT_WHY_IN_USE || hunt->why == LH_HUNT_WHY_REFERENCED ||
+	       hunt->why == LH_HUNT_WHY_COLLECTOR;
+}
+
+void lh_hunt_caution(struct lh_hunt *hunt)
+{
+	const struct lh_evidence_row *age = &hunt->selection.evidence[LH_EVIDENCE_AGE];
+	char span[LH_FORMAT_MAX], pid[24] = "PID";
+	hunt->caveat[0] = '\0';
+	if (!may_be_cache(hunt))
+		return;
+	if (hunt->pid)
+		snprintf(pid, sizeof(pid), "%d", (int)hunt->pid);
+	snprintf(hunt->caveat, sizeof(hunt->caveat),
+		 "a cache that still fills looks the same (chance of a leak %.2f after %s%s%s). What would tell: the "
+		 "limit set for it; growth that goes on in `leakhunt watch %s`; growth with work that should not need "
+		 "memory (`--counter`)",
+		 hunt->suspect->probability, lh_format_duration(hunt->selection.span_ns, span),
+		 age->is_known ? "; " : "", age->is_known ? age->text : "", pid);
+}
