@@ -224,7 +224,8 @@ struct lh_error *lh_receipt_encode(const struct lh_receipt *receipt, struct lh_b
 
 /*
  * Dumps. Checks the output file, its folder and the free space before it touches the target. On an
- * error nothing is left on disk, and the target runs. LH_ERROR_CHANGED when it called exec midway.
+ * error nothing is left on disk, and the target runs. LH_ERROR_CHANGED when it called exec midway. In all modes but
+ * live it waits up to 60 s for another leakhunt that copies the same process, and says so by `notice`.
  */
 struct lh_error *lh_dump(const struct lh_process *process, const struct lh_dump_options *options,
 			 struct lh_receipt *ret) LH_NODISCARD;

@@ -51,8 +51,11 @@ const struct lh_manual_section lh_manual_dump[] = {
 	{"HARM",
 	 "Threads are stopped with PTRACE_SEIZE and PTRACE_INTERRUPT, never with a signal. System calls that a ptrace "
 	 "stop "
-	 "interrupts with a spurious EINTR (epoll_wait and a few others) are started again with their full timeout. If "
-	 "leakhunt is killed, the kernel lets the threads go. No signal is lost.\n\n"
+	 "interrupts with a spurious EINTR are started again: epoll_wait with the time that is left, a few others "
+	 "(sigtimedwait, semtimedop, io_getevents, sockets with SO_RCVTIMEO) with their full timeout. If leakhunt is "
+	 "killed, the kernel lets the threads go. No signal is lost. A dump waits, up to a minute, for another "
+	 "leakhunt "
+	 "that copies the same process.\n\n"
 	 "Only resident pages are read. Swapped pages stay swapped and are listed as missing, unless --swapped is "
 	 "given: "
 	 "then they are read last, which brings them back into the target's memory. leakhunt refuses --swapped when "
