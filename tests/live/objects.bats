@@ -197,14 +197,17 @@ freed_objects_of() {
 	freed_objects_of ""
 }
 
+# bats test_tags=long
 @test "deleted objects are not counted: jemalloc" {
 	freed_objects_of /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
 }
 
+# bats test_tags=long
 @test "deleted objects are not counted: tcmalloc" {
 	freed_objects_of /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
 }
 
+# bats test_tags=long
 @test "deleted objects are not counted: mimalloc" {
 	freed_objects_of /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
 }

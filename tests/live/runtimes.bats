@@ -112,18 +112,22 @@ compare_java_with() {
 	compare_java_with -XX:+UseG1GC
 }
 
+# bats test_tags=long
 @test "Java, G1 without compressed pointers" {
 	compare_java_with -XX:+UseG1GC -XX:-UseCompressedOops -XX:-UseCompressedClassPointers
 }
 
+# bats test_tags=long
 @test "Java, Serial collector, without an archive of classes" {
 	compare_java_with -XX:+UseSerialGC -Xshare:off
 }
 
+# bats test_tags=long
 @test "Java, Parallel collector" {
 	compare_java_with -XX:+UseParallelGC
 }
 
+# bats test_tags=long
 @test "Java: a leak runs into -Xmx, live and by its record" {
 	local i
 	start_java -XX:+UseSerialGC

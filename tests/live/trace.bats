@@ -231,6 +231,7 @@ assert_trace_left_nothing() {
 	assert_sample_unharmed
 }
 
+# bats test_tags=long
 @test "redis with jemalloc: stacks are complete, frees are seen, and a list that grows is found" {
 	command -v redis-server redis-cli >/dev/null || skip "no redis"
 	require_uprobe_sessions
@@ -261,6 +262,7 @@ assert_trace_left_nothing() {
 	[ "$(redis-cli -s redis.sock ping)" = PONG ]
 }
 
+# bats test_tags=long
 @test "python3: the growth of a bytearray list is seen through the interpreter" {
 	python=$(readlink -f /usr/bin/python3) && [ -n "$python" ] || skip "no python3 of the system"
 	require_uprobe_sessions
@@ -302,6 +304,7 @@ while True:
 	[[ $output == *"no leak found in the smaller part of its memory"* ]]
 }
 
+# bats test_tags=long
 @test "tcmalloc, preloaded: its malloc is probed, not glibc's" {
 	library=$(ldconfig -p | sed -n 's/.*libtcmalloc_minimal\.so\.4 .*=> //p' | head -n 1)
 	[ -n "$library" ] || skip "no tcmalloc"
