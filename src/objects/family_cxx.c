@@ -9,6 +9,7 @@
  */
 #include "cxx_shapes.h"
 #include "families.h"
+#include "leakhunt/bits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,22 +71,12 @@ static bool find_array(const struct cxx_search *search, uint64_t addr, uint64_t 
 	return find_used_block(search, addr, ret) && fits_block(search->chunks[*ret].size_bytes, wanted);
 }
 
-static bool is_owned_block(const uint64_t *bits, size_t index)
-{
-	return bits[index / 64] >> index % 64 & 1;
-}
-
-static void mark_block(uint64_t *bits, size_t index)
-{
-	bits[index / 64] |= UINT64_C(1) << index % 64;
-}
-
 static struct lh_error *claim_blocks(struct cxx_search *search, const char *name, size_t index, uint64_t count)
 {
-	if (is_owned_block(search->taken, index))
+	if (lh_bit(search->taken, index))
 		return NULL;
 	struct lh_chunk chunk = lh_object_chunk_at(search->end->heap, index);
-	mark_block(search->taken, index);
+	lh_bit_set(search->taken, index);
 	struct lh_object_claim claim = {
 		.name = name,
 		.addr = chunk.memory_addr,
@@ -109,8 +100,7 @@ static bool init_nodes(const struct cxx_search *search, const char *name, uint64
 		       struct cxx_nodes *ret)
 {
 	size_t index;
-	if (!find_used_block(search, first, &index) || is_owned_block(search->taken, index) ||
-	    count > search->chunk_count)
+	if (!find_used_block(search, first, &index) || lh_bit(search->taken, index) || count > search->chunk_count)
 		return false;
 	*ret = (struct cxx_nodes){name, first, count, search->chunks[index].size_bytes};
 	return true;
@@ -137,7 +127,7 @@ static struct lh_error *claim_chain(struct cxx_search *search, const struct cxx_
 	size_t index;
 	bool is_each = search->end->options->found;
 	for (uint64_t i = 0; i < (is_each ? nodes->count : 1); i++) {
-		if (!begins_node(search, nodes, addr, &index) || is_owned_block(search->taken, index) ||
+		if (!begins_node(search, nodes, addr, &index) || lh_bit(search->taken, index) ||
 		    !read_cxx_words(search, addr, words, next + 1))
 			return NULL;
 		LH_TRY(claim_blocks(search, nodes->name, index, is_each ? 1 : nodes->count));
@@ -207,7 +197,7 @@ static struct lh_error *claim_tree(struct cxx_search *search, const struct cxx_n
 	struct lh_error *error = lh_vec_push(&left, nodes->first);
 	while (!error && left.count && told < nodes->count) {
 		uint64_t addr = left.items[--left.count];
-		if (!begins_node(search, nodes, addr, &index) || is_owned_block(search->taken, index) ||
+		if (!begins_node(search, nodes, addr, &index) || lh_bit(search->taken, index) ||
 		    !read_cxx_words(search, addr, words, NODE_WORDS))
 			continue;
 		told++;
@@ -287,7 +277,7 @@ static void note_vector(struct cxx_search *search, uint64_t addr)
 	uint64_t header[3]; /* begin, end, end of storage */
 	size_t index;
 	if (read_cxx_words(search, addr, header, 3) && find_array(search, header[0], header[2] - header[0], &index))
-		mark_block(search->vectors, index);
+		lh_bit_set(search->vectors, index);
 }
 
 static struct lh_error *take_deque(struct cxx_search *search, uint64_t addr)
@@ -303,7 +293,7 @@ static struct lh_error *take_deque(struct cxx_search *search, uint64_t addr)
 	    start[2] - start[1] != finish[2] - finish[1] || start[2] - start[1] < PIECE_MIN_BYTES ||
 	    !find_array(search, first, start[2] - start[1], &piece))
 		return NULL;
-	if (is_owned_block(search->taken, index))
+	if (lh_bit(search->taken, index))
 		return NULL;
 	LH_TRY(claim_blocks(search, "std::deque map", index, 1));
 	for (uint64_t node = start[3]; node <= finish[3]; node += 8) {
@@ -351,15 +341,10 @@ static struct lh_error *take_cxx_place(void *context, const struct lh_cxx_place 
 static struct lh_error *claim_vectors(struct cxx_search *search)
 {
 	for (size_t i = 0; i < search->chunk_count; i++) {
-		if (is_owned_block(search->vectors, i))
+		if (lh_bit(search->vectors, i))
 			LH_TRY(claim_blocks(search, "std::vector array", i, 1));
 	}
 	return NULL;
-}
-
-static int compare_heap_ranges(const void *a, const void *b)
-{
-	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
 }
 
 /* Memory of the mallocs, without runtimes. */
@@ -374,7 +359,7 @@ static struct lh_error *find_heap_ranges(const struct lh_heap *heap, struct lh_w
 			error = lh_vec_push(&ranges, arenas[i].ranges[k]);
 	}
 	if (!error) {
-		lh_vec_sort(&ranges, compare_heap_ranges);
+		lh_vec_sort(&ranges, lh_compare_range_starts);
 		*ret = lh_word_ranges_over(ranges.items, ranges.count);
 	}
 	lh_vec_deinit(&ranges);
@@ -405,8 +390,8 @@ static struct lh_error *find_cxx_storage(const struct lh_family_end *end)
 	if (!end->heap || !(end->has_cxx_classes || has_cxx_library(end->image)))
 		return NULL;
 	search.chunks = lh_heap_stored_chunks(end->heap, &search.chunk_count);
-	search.taken = calloc(search.chunk_count / 64 + 1, sizeof(uint64_t));
-	search.vectors = calloc(search.chunk_count / 64 + 1, sizeof(uint64_t));
+	search.taken = lh_bits_create(search.chunk_count);
+	search.vectors = lh_bits_create(search.chunk_count);
 	if (!search.taken || !search.vectors)
 		return lh_error_no_memory();
 	LH_TRY(find_heap_ranges(end->heap, &ranges));
