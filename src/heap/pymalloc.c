@@ -4,6 +4,7 @@
  * header that must agree with itself (Objects/obmalloc.c, pool_header). An arena's first pool is the first one carved.
  */
 #include "pymalloc.h"
+#include "glibc.h"
 
 #include <stdlib.h>
 
@@ -168,6 +169,83 @@ static struct lh_error *claim_layout(struct pool_search *search)
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- arenas that have just begun */
+
+struct gap_starts {
+	LH_VEC(uint64_t) items; /* in ascending order, as the peeks */
+	struct lh_peeks peeks;  /* of the first place for a pool in each */
+};
+
+static void gap_starts_deinit(struct gap_starts *gaps)
+{
+	lh_vec_deinit(&gaps->items);
+	lh_peeks_deinit(&gaps->peeks);
+}
+
+/* Behind chunks of glibc's, which are claimed later. */
+static uint64_t skip_mapped_chunks(const struct pool_search *search, struct lh_range gap)
+{
+	enum { CHUNKS_MAX = 16 };
+	uint64_t words[2], bytes;
+	for (int i = 0; i < CHUNKS_MAX && gap.start < gap.end; i++) {
+		if (!lh_heap_read_words(search->memory, gap.start, words, 2) ||
+		    !lh_glibc_parse_mapped(words, lh_range_bytes(gap), &bytes))
+			break;
+		gap.start += bytes;
+	}
+	return gap.start;
+}
+
+static struct lh_error *add_gap_start(const struct pool_search *search, struct lh_range gap, struct gap_starts *ret)
+{
+	gap.start = skip_mapped_chunks(search, gap);
+	struct lh_peek peek = {.addr = lh_align_up(gap.start, search->layout->pool_bytes)};
+	if (gap.end < gap.start || lh_range_bytes(gap) < search->layout->arena_bytes || ret->items.count >= PROBES_MAX)
+		return NULL;
+	LH_TRY(lh_vec_push(&ret->items, gap.start));
+	return lh_vec_push(&ret->peeks.items, peek);
+}
+
+/* Memory of nobody, where a mapping begins and behind what others own in it. */
+static struct lh_error *find_gaps(const struct pool_search *search, struct gap_starts *ret)
+{
+	const struct lh_owners *owners = search->owners;
+	for (size_t i = 0; i < search->memory->list->regions.count; i++) {
+		const struct lh_region *region = &search->memory->list->regions.items[i];
+		uint64_t at = region->start;
+		if (!lh_heap_has(search->memory, i, LH_HEAP_PLAIN))
+			continue;
+		for (size_t k = lh_owners_index(owners, at); at < region->end; k++) {
+			const struct lh_owner_range *owner = k < owners->items.count ? &owners->items.items[k] : NULL;
+			uint64_t end = owner ? lh_min_u64(owner->range.start, region->end) : region->end;
+			LH_TRY(add_gap_start(search, (struct lh_range){at, end}, ret));
+			if (!owner)
+				break;
+			at = owner->range.end;
+		}
+	}
+	return NULL;
+}
+
+/* The newest arena may have too few pools for any probe to meet one. It shows by its first. */
+static struct lh_error *claim_newest_arenas(const struct pool_search *search)
+{
+	struct gap_starts gaps LH_CLEANUP(gap_starts_deinit) = {0};
+	LH_TRY(lh_owners_settle(search->owners));
+	LH_TRY(find_gaps(search, &gaps));
+	if (!gaps.items.count)
+		return NULL;
+	LH_TRY(search->memory->peek(search->memory->context, gaps.peeks.items.items, gaps.peeks.items.count));
+	for (size_t i = 0; i < gaps.items.count; i++) {
+		struct lh_pool_header header;
+		uint64_t start = gaps.items.items[i];
+		if (lh_pool_parse(search->layout, &gaps.peeks.items.items[i], &header))
+			LH_TRY(lh_heap_claim(search->memory, start, start + search->layout->arena_bytes,
+					     LH_REGION_PYMALLOC, search->owners));
+	}
+	return NULL;
+}
+
 struct lh_error *lh_pymalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	for (size_t i = 0; i < LH_POOL_LAYOUTS; i++) {
@@ -175,7 +253,7 @@ struct lh_error *lh_pymalloc_claim(const struct lh_heap_memory *memory, struct l
 		size_t count_before = ret->items.count;
 		LH_TRY(claim_layout(&search));
 		if (ret->items.count > count_before)
-			break;
+			return claim_newest_arenas(&search);
 	}
 	return NULL;
 }
