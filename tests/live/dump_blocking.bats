@@ -2,6 +2,7 @@
 # Threads in each system call that blocks: what a call returns, and when, is what it returns without leakhunt.
 
 # bats file_tags=long
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
 
 setup() {

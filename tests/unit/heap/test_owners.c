@@ -148,6 +148,60 @@ static void test_chunks_among_many_alike(void **state)
 	free(memory);
 }
 
+/* ---------------------------------------------------------------- CPython's arenas */
+
+#define POOL  ((size_t)16384) /* CPython 3.10 and later */
+#define ARENA ((size_t)1 << 20)
+
+/* Objects/obmalloc.c, pool_header: blocks of 48 bytes, one of them used. */
+static void put_pools(char *arena, size_t count, uint32_t arena_index)
+{
+	enum { BLOCK = 48, CLASS = BLOCK / 16 - 1, HEADER = 48 };
+	for (size_t i = 0; i < count; i++) {
+		char *pool = (char *)lh_align_up((uintptr_t)arena, POOL) + i * POOL;
+		const uint64_t words[] = {
+			1, 0, 0, 0, arena_index | (uint64_t)CLASS << 32, (HEADER + BLOCK) | (POOL - BLOCK) << 32,
+		};
+		memcpy(pool, words, sizeof(words));
+	}
+}
+
+/* Memory whose first place for a pool lies where no probe looks: these go by quarters of an arena. */
+static char *map_off_probes(size_t bytes)
+{
+	char *memory = map_fenced(bytes + ARENA / 2);
+	char *start = (char *)lh_align_up((uintptr_t)memory, ARENA / 4) + POOL + PAGE;
+	assert_int_equal(mprotect(memory, (size_t)(start - memory), PROT_NONE), 0);
+	return start;
+}
+
+/* Two pools in use, at the beginning of a mapping and behind a chunk of glibc's. */
+static void test_an_arena_that_has_just_begun(void **state)
+{
+	(void)state;
+	const size_t chunk = 40 * PAGE;
+	struct found found LH_CLEANUP(found_deinit) = {0};
+	char *full = map_fenced(2 * ARENA), *first = map_off_probes(ARENA + chunk);
+	char *behind = map_off_probes(chunk + ARENA);
+	put_pools(full, ARENA / POOL - 1, 7);
+	put_pools(first, 2, 8);
+	put_words(first + ARENA, 0, chunk | MAPPED);
+	put_words(behind, 0, chunk | MAPPED);
+	put_pools(behind + chunk, 2, 9);
+	find_owners(LH_REGIONS_SMAPS, &found);
+	assert_int_equal(owner_at(&found, full + ARENA / 2), LH_REGION_PYMALLOC);
+	assert_int_equal(owner_at(&found, first), LH_REGION_PYMALLOC);
+	assert_int_equal(owner_at(&found, first + ARENA - 1), LH_REGION_PYMALLOC);
+	assert_int_equal(owner_at(&found, behind), LH_REGION_MMAP_CHUNK);
+	assert_int_equal(owner_at(&found, behind + chunk), LH_REGION_PYMALLOC);
+	assert_int_equal(owner_at(&found, behind + chunk + ARENA - 1), LH_REGION_PYMALLOC);
+	unmap_fenced(full, 2 * ARENA);
+	munmap(first, ARENA + chunk);
+	munmap(behind, chunk + ARENA);
+}
+
+/* ---------------------------------------------------------------- mapped chunks above a stack */
+
 /* A stack of which the top is used, and chunks right above it in the same mapping. */
 static void test_chunks_above_a_stack(void **state)
 {
@@ -313,13 +367,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks_of_both_layouts),
 		cmocka_unit_test(test_a_chain_ends_before_other_memory),
-		cmocka_unit_test(test_chunks_among_many_alike),
+		cmocka_unit_test(test_an_arena_that_has_just_begun),
 		cmocka_unit_test(test_chunks_above_a_stack),
 		cmocka_unit_test(test_headers_that_are_none),
 		cmocka_unit_test(test_arenas_in_merged_and_split_mappings),
 		cmocka_unit_test(test_a_heap_of_no_arena),
 		cmocka_unit_test(test_own_malloc),
 		cmocka_unit_test(test_the_first_claim_keeps_what_two_claim),
+		/* The last one: AddressSanitizer keeps what its lists took. */
+		cmocka_unit_test(test_chunks_among_many_alike),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
