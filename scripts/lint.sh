@@ -33,7 +33,7 @@ declare -A allowed=(
 	[trace]="base hash_table owner $proc image symbols unwind trace"
 	[watch]="base owner $proc select watch"
 	[hunt]="base owner json $proc select watch dump image symbols heap objects graph scan hunt"
-	[report]="base gap owner json $proc select watch dump image symbols heap objects graph scan redact hunt trace report"
+	[report]="base gap hash_table owner json $proc select watch dump image symbols heap objects graph scan redact hunt trace report"
 )
 
 check_includes() {

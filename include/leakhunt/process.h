@@ -85,5 +85,7 @@ bool lh_path_needs_tracing(const char *path);
  */
 void lh_self_forbid_cores(void);
 bool lh_self_is_undumpable(void);
+/* Opens /proc/thread-self/<name>, of the calling thread. The caller closes *ret_fd. */
+struct lh_error *lh_self_open_thread_file(const char *name, int *ret_fd) LH_NODISCARD;
 
 #endif

@@ -59,3 +59,11 @@ int lh_self_open(const char *name, int flags)
 	errno = saved_errno;
 	return fd;
 }
+
+struct lh_error *lh_self_open_thread_file(const char *name, int *ret_fd)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/thread-self/%s", name);
+	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return *ret_fd < 0 ? lh_error_from_errno(errno, "cannot open %s", path) : NULL;
+}

@@ -92,12 +92,13 @@ struct processor_clocks {
 static bool learn_clock(struct processor_clocks *clocks, size_t processor)
 {
 	static const struct timespec nap = {.tv_nsec = 1};
-	LH_CLEANUP(lh_cleanup_close) int fd = open("/proc/thread-self/sched", O_RDONLY | O_CLOEXEC);
+	LH_CLEANUP(lh_cleanup_close) int fd = -1;
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_self_open_thread_file("sched", &fd);
 	struct sched_text own;
 	cpu_set_t one;
 	CPU_ZERO(&one);
 	CPU_SET(processor, &one);
-	if (fd < 0 || sched_setaffinity(0, sizeof(one), &one) < 0)
+	if (error || sched_setaffinity(0, sizeof(one), &one) < 0)
 		return false;
 	nanosleep(&nap, NULL);
 	if (!read_sched(fd, &own))

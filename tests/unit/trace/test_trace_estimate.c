@@ -182,7 +182,7 @@ static void growth_must_allow_a_leak(void **state)
 		/* 1.09 blocks of 300 MiB in 70 s at least */
 		{{0, 0}, LH_SITE_REPLACES},        {{-(100 << 20), -5}, LH_SITE_REPLACES},
 		{{500 << 20, 0}, LH_SITE_LEAKING}, {{INT64_C(1) << 42, 50}, LH_SITE_BYPRODUCT},
-		{{0, 500}, LH_SITE_LEAKING},        {{INT64_MAX, 0}, LH_SITE_LEAKING},
+		{{0, 500}, LH_SITE_LEAKING},       {{INT64_MAX, 0}, LH_SITE_LEAKING},
 	};
 	(void)state;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
