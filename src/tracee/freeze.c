@@ -33,6 +33,7 @@
 /* How long to wait when all threads are released: for threads in uninterruptible sleep, and for others. */
 #define DETACH_PATIENCE_NS    (100 * LH_NS_PER_MS)
 #define STRAGGLER_PATIENCE_NS (60 * LH_NS_PER_S)
+enum { SUSPENDING_COUNT = 3 };
 /* A process may start threads while it is being stopped, but each pass stops all threads that could. */
 enum { PASSES_MAX = 100 };
 
@@ -67,8 +68,26 @@ struct lh_freeze {
 	uint64_t caught; /* signals with a handler, before the first stop */
 	uint64_t patience_ns;
 	struct lh_timed_waits waits; /* before the first stop */
-	DIR *folder;                 /* /proc/PID/task */
+	struct sigaction suspending[SUSPENDING_COUNT];
+	DIR *folder; /* /proc/PID/task */
 };
+
+/* What a terminal suspends a program by. */
+static const int suspending_signals[SUSPENDING_COUNT] = {SIGTSTP, SIGTTIN, SIGTTOU};
+
+/* Ctrl-Z would leave the target standing still for as long as leakhunt is suspended. SIGSTOP can't be ignored. */
+static void ignore_suspending(struct lh_freeze *freeze)
+{
+	const struct sigaction ignored = {.sa_handler = SIG_IGN};
+	for (size_t i = 0; i < SUSPENDING_COUNT; i++)
+		sigaction(suspending_signals[i], &ignored, &freeze->suspending[i]);
+}
+
+static void heed_suspending(const struct lh_freeze *freeze)
+{
+	for (size_t i = 0; i < SUSPENDING_COUNT; i++)
+		sigaction(suspending_signals[i], &freeze->suspending[i], NULL);
+}
 
 static int compare_threads(const void *a, const void *b)
 {
@@ -401,6 +420,7 @@ static struct lh_freeze *create_freeze(const struct lh_process *process, uint64_
 	freeze->process = process;
 	freeze->patience_ns = patience_ns;
 	freeze->caught = lh_restart_caught_signals(process);
+	ignore_suspending(freeze);
 	return freeze;
 }
 
@@ -592,6 +612,7 @@ struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 		cost.mended_count += freeze->threads.items[i].is_mended;
 	if (freeze->folder)
 		closedir(freeze->folder);
+	heed_suspending(freeze);
 	lh_timed_waits_deinit(&freeze->waits);
 	lh_vec_deinit(&freeze->threads);
 	free(freeze);

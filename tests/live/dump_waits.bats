@@ -192,3 +192,23 @@ start_waiting() {
 	assert_sample_unharmed
 	assert_left_alone "$SAMPLE_PID"
 }
+
+@test "Ctrl-Z while the target stands still: leakhunt goes on, and so does the target" {
+	start_sample steady
+	for mode in snapshot child stop; do
+		rm -f hung
+		LEAKHUNT_FAULT=freeze-stopped LEAKHUNT_FAULT_HANGS=$PWD/hung env --default-signal=INT,TSTP \
+			"$faulty" dump "$SAMPLE_PID" --region anon --mode "$mode" --force -o cut.core >out 2>&1 3>&- &
+		dumping=$!
+		wait_until 300 test -e hung
+		kill -TSTP "$dumping"
+		[ "$(process_state "$dumping")" != T ]
+		kill -INT "$dumping"
+		status=0
+		wait "$dumping" || status=$?
+		[ "$status" -eq 2 ]
+	done
+	wait_until 100 assert_not_stopped "$SAMPLE_PID" 2>/dev/null
+	assert_sample_unharmed
+	assert_left_alone "$SAMPLE_PID"
+}
