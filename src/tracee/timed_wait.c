@@ -28,8 +28,8 @@
 #endif
 
 enum { WAITS_MAX = 128 };
-/* A wait that has lasted less begins anew, and ends that much later: its registers stay as they are. */
-#define LATE_AT_MOST_NS (100 * LH_NS_PER_MS)
+/* A wait with less to go begins anew, and ends that much later: its registers stay as they are. */
+#define LATE_AT_MOST_NS (20 * LH_NS_PER_MS)
 
 static bool is_epoll_wait(uint64_t number)
 {
@@ -224,9 +224,8 @@ uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_p
 	if (registers->orig_rax == SYS_epoll_pwait2 && lh_task_is_filtered(process, tid))
 		return 0;
 	uint64_t limit = limit_ns(process, registers);
-	if (limit == UINT64_MAX || lh_clock_monotonic_ns() < wait->begun_ns + LATE_AT_MOST_NS)
-		return 0;
-	if (!read_sched(wait->sched_fd, &now) || now.switches != wait->switches + 1)
+	if (limit == UINT64_MAX || limit < LATE_AT_MOST_NS || !read_sched(wait->sched_fd, &now) ||
+	    now.switches != wait->switches + 1)
 		return 0;
 	return wait->begun_ns + limit;
 }

@@ -40,7 +40,7 @@ void lh_timed_waits_deinit(struct lh_timed_waits *waits);
 
 /*
  * The end (CLOCK_MONOTONIC, ns) of the wait that the stop of `tid` has interrupted; 0: not known, without limit, or
- * begun less than 100 ms ago. `registers` are the thread's, read after the stop: they say which call it is in, and its
+ * of less than 20 ms. `registers` are the thread's, read after the stop: they say which call it is in, and its
  * limit.
  */
 uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_process *process, pid_t tid,

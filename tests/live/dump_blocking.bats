@@ -66,12 +66,12 @@ sleeps() {
 	rounds=0
 	while sleeps "$SAMPLE_PID"; do
 		for mode in $(dump_modes); do
-			"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode "$mode" --force --json -o cut.core >"receipt.$mode" 2>/dev/null
+			"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --mode "$mode" --force --json -o cut.core >"receipt.$mode.$rounds" 2>/dev/null
 		done
 		rounds=$((rounds + 1))
 	done
 	[ "$rounds" -ge 3 ]
-	jq -e '.mended_calls >= 1' receipt.snapshot receipt.stop
+	jq -e '.mended_calls >= 1' receipt.snapshot.1 receipt.stop.1
 	sample_step 1
 	cat report
 	diff report - <<-'END'
