@@ -303,7 +303,15 @@ static inline uint64_t lh_range_bytes(struct lh_range range)
 	return range.end - range.start;
 }
 
-int lh_compare_range_starts(const void *a, const void *b); /* two struct lh_range, as qsort asks */
+/* As qsort asks: of two struct lh_range, and of two uint64_t. */
+int lh_compare_range_starts(const void *a, const void *b);
+int lh_compare_words(const void *a, const void *b);
+
+/*
+ * Sorts ranges by their start, and joins those that overlap or have at most `gap_bytes` between them. Returns how many
+ * are left, at the beginning of `ranges`, which may be NULL when there are none.
+ */
+size_t lh_range_join_all(struct lh_range *ranges, size_t count, uint64_t gap_bytes);
 
 /* ---------------------------------------------------------------- parsing what people type */
 

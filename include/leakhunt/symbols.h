@@ -39,6 +39,7 @@ void lh_symbols_open_files_by(lh_open_call *open_file);
  */
 struct lh_error *lh_symbols_open(const struct lh_image *image, const char *root, struct lh_symbols **ret) LH_NODISCARD;
 void lh_symbols_close(struct lh_symbols *symbols);
+void lh_cleanup_symbols(struct lh_symbols **symbols);
 
 /* false when no module holds `addr`. Always at least the section, or the bare module, is known. */
 bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret);

@@ -131,3 +131,23 @@ int lh_compare_range_starts(const void *a, const void *b)
 	const struct lh_range *left = a, *right = b;
 	return lh_compare_u64(left->start, right->start);
 }
+
+int lh_compare_words(const void *a, const void *b)
+{
+	const uint64_t *left = a, *right = b;
+	return lh_compare_u64(*left, *right);
+}
+
+size_t lh_range_join_all(struct lh_range *ranges, size_t count, uint64_t gap_bytes)
+{
+	size_t kept = 0;
+	if (count)
+		qsort(ranges, count, sizeof(*ranges), lh_compare_range_starts);
+	for (size_t i = 0; i < count; i++) {
+		if (kept && ranges[i].start <= ranges[kept - 1].end + gap_bytes)
+			ranges[kept - 1].end = lh_max_u64(ranges[kept - 1].end, ranges[i].end);
+		else
+			ranges[kept++] = ranges[i];
+	}
+	return kept;
+}

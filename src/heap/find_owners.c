@@ -253,27 +253,6 @@ static struct lh_error *walk_allocators(struct lh_heap_tour *tour)
 	return lh_heap_finish(tour);
 }
 
-static int compare_structures(const void *a, const void *b)
-{
-	const struct lh_range *x = a, *y = b;
-	return lh_compare_u64(x->start, y->start);
-}
-
-static void join_structures(struct lh_heap *heap)
-{
-	size_t kept = 0;
-	lh_vec_sort(&heap->structures, compare_structures);
-	for (size_t i = 0; i < heap->structures.count; i++) {
-		struct lh_range range = heap->structures.items[i];
-		if (kept && range.start <= heap->structures.items[kept - 1].end)
-			heap->structures.items[kept - 1].end =
-				lh_max_u64(heap->structures.items[kept - 1].end, range.end);
-		else
-			heap->structures.items[kept++] = range;
-	}
-	heap->structures.count = kept;
-}
-
 static struct lh_error *walk_image_heap(struct lh_image *image, bool keeps_structures, struct lh_heap **ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
@@ -292,7 +271,7 @@ static struct lh_error *walk_image_heap(struct lh_image *image, bool keeps_struc
 	heap->keeps_structures = keeps_structures;
 	struct lh_heap_tour tour = {.memory = &memory, .image = image, .owners = &owners, .sink = &sink};
 	LH_TRY(walk_allocators(&tour));
-	join_structures(heap);
+	heap->structures.count = lh_range_join_all(heap->structures.items, heap->structures.count, 0);
 	*ret = heap;
 	heap = NULL;
 	return NULL;

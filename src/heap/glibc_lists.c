@@ -60,11 +60,6 @@ static struct lh_error *read_fastbin(struct lh_glibc *glibc, uint64_t head, uint
 	return NULL;
 }
 
-static int compare_headers(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 struct lh_error *lh_glibc_read_fastbins(struct lh_glibc *glibc)
 {
 	bool has_fastbins = glibc->bins_offset > -FASTBINS_OFFSET;
@@ -77,14 +72,14 @@ struct lh_error *lh_glibc_read_fastbins(struct lh_glibc *glibc)
 				LH_TRY(read_fastbin(glibc, heads[bin], LH_GLIBC_CHUNK_MIN + bin * LH_GLIBC_ALIGNMENT));
 		}
 	}
-	lh_vec_sort(&glibc->fast, compare_headers);
+	lh_vec_sort(&glibc->fast, lh_compare_words);
 	return NULL;
 }
 
 bool lh_glibc_is_fast(const struct lh_glibc *glibc, uint64_t header_addr)
 {
 	return glibc->fast.count &&
-	       bsearch(&header_addr, glibc->fast.items, glibc->fast.count, sizeof(uint64_t), compare_headers);
+	       bsearch(&header_addr, glibc->fast.items, glibc->fast.count, sizeof(uint64_t), lh_compare_words);
 }
 
 /* ---------------------------------------------------------------- tcache */

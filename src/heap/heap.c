@@ -233,11 +233,6 @@ static struct lh_error *sort_chunks(struct lh_stored_chunk *chunks, size_t count
 	return NULL;
 }
 
-static int compare_addrs(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 /* Both ascending. A block that is free keeps its state: two structures disagree. */
 static void mark_cached_chunks(struct lh_heap_tour *tour, struct lh_stored_chunk *chunks, size_t count)
 {
@@ -259,7 +254,7 @@ struct lh_error *lh_heap_settle(struct lh_heap_tour *tour)
 	size_t count = sink->heap->chunks.count - sink->first_chunk;
 	struct lh_stored_chunk *chunks = count ? sink->heap->chunks.items + sink->first_chunk : NULL;
 	LH_TRY(sort_chunks(chunks, count));
-	lh_vec_sort(&sink->cached, compare_addrs);
+	lh_vec_sort(&sink->cached, lh_compare_words);
 	mark_cached_chunks(tour, chunks, count);
 	sink->cached.count = 0;
 	return NULL;

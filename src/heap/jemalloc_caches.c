@@ -127,18 +127,13 @@ static int compare_cached(const void *a, const void *b)
 			      ((const struct lh_jemalloc_cached *)b)->addr);
 }
 
-static int compare_stacks(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 struct lh_error *lh_jemalloc_find_caches(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
 					 struct lh_jemalloc_caches *ret)
 {
 	struct cache_search search LH_CLEANUP(deinit_cache_search) = {.tour = tour, .blocks = blocks, .ret = ret};
 	LH_TRY(lh_base_blocks_visit(tour, blocks, search_words, &search));
 	lh_vec_sort(&ret->blocks, compare_cached);
-	lh_vec_sort(&ret->stacks, compare_stacks);
+	lh_vec_sort(&ret->stacks, lh_compare_words);
 	return NULL;
 }
 

@@ -224,11 +224,6 @@ static struct lh_error *add_gap(struct lh_mimalloc_walk *walk, uint64_t arena, u
 	return NULL;
 }
 
-static int compare_given(const void *a, const void *b)
-{
-	return lh_compare_u64(((const struct lh_range *)a)->start, ((const struct lh_range *)b)->start);
-}
-
 static struct lh_error *add_gaps(struct map_walk *map, struct lh_range arena, uint64_t info_bytes)
 {
 	uint64_t at = arena.start + info_bytes;
@@ -247,18 +242,13 @@ static struct lh_error *walk_page_map(struct lh_mimalloc_walk *walk)
 	struct map_walk map LH_CLEANUP(deinit_map_walk) = {.walk = walk};
 	struct lh_mimalloc_visitor visitor = {walk_arena, walk_map_page, walk_map_memory, &map};
 	LH_TRY(lh_mimalloc_visit_map(walk->tour->memory, &visitor));
-	lh_vec_sort(&map.given, compare_given);
+	lh_vec_sort(&map.given, lh_compare_range_starts);
 	for (size_t i = 0; i < map.arenas.count; i++)
 		LH_TRY(add_gaps(&map, map.arenas.items[i], map.info_bytes.items[i]));
 	return NULL;
 }
 
 /* ---------------------------------------------------------------- both */
-
-static int compare_delayed(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
 
 static uint64_t count_owned_bytes(const struct lh_owners *owners)
 {
@@ -277,7 +267,7 @@ static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 	if (!walk.marks)
 		return lh_error_no_memory();
 	LH_TRY(lh_mimalloc_visit_segments(tour->memory, collect_heaps, &walk));
-	lh_vec_sort(&walk.delayed, compare_delayed);
+	lh_vec_sort(&walk.delayed, lh_compare_words);
 	struct lh_heap_arena arena = {
 		.allocator = "mimalloc",
 		.role = "",

@@ -261,11 +261,6 @@ static struct lh_error *search_variables(struct tcmalloc_walk *walk, struct lh_r
 	return NULL;
 }
 
-static int compare_objects(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 /* In the bss, and in the module's data before it. */
 static struct lh_error *find_caches(struct tcmalloc_walk *walk, struct lh_range bss)
 {
@@ -276,7 +271,7 @@ static struct lh_error *find_caches(struct tcmalloc_walk *walk, struct lh_range 
 	LH_TRY(search_variables(walk, (struct lh_range){regions[first].start, bss.end}));
 	LH_TRY(follow_caches(walk));
 	LH_TRY(collect_transfers(walk));
-	lh_vec_sort(&walk->cached, compare_objects);
+	lh_vec_sort(&walk->cached, lh_compare_words);
 	return NULL;
 }
 

@@ -71,11 +71,6 @@ static void deinit_zend_walk(struct zend_walk *walk)
 	lh_vec_deinit(&walk->classes);
 }
 
-static int compare_zend_addrs(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 /* ---------------------------------------------------------------- the heap */
 
 /* real_size and real_peak stand behind the 30 lists; what is in use cannot be more. */
@@ -135,7 +130,7 @@ static struct lh_error *list_zend_chunks(struct zend_walk *walk)
 		LH_TRY(lh_vec_push(&walk->chunks, at));
 		at = words[1];
 	} while (at != first && walk->chunks.count < CHUNKS_MAX);
-	lh_vec_sort(&walk->chunks, compare_zend_addrs);
+	lh_vec_sort(&walk->chunks, lh_compare_words);
 	return NULL;
 }
 
@@ -152,7 +147,7 @@ static struct lh_error *list_free_elements(struct zend_walk *walk)
 			LH_TRY(lh_vec_push(&walk->free, at));
 		}
 	}
-	lh_vec_sort(&walk->free, compare_zend_addrs);
+	lh_vec_sort(&walk->free, lh_compare_words);
 	return NULL;
 }
 
@@ -415,7 +410,7 @@ static struct lh_error *walk_zend_heap(struct zend_walk *walk, uint64_t addr)
 	walk->tables.count = 0;
 	walk->is_typing = false;
 	LH_TRY(walk_all_blocks(walk));
-	lh_vec_sort(&walk->tables, compare_zend_addrs);
+	lh_vec_sort(&walk->tables, lh_compare_words);
 	walk->is_typing = true;
 	LH_TRY(walk_all_blocks(walk));
 	lh_heap_check(walk->tour, walk->heap.used_bytes == walk->heap.size_bytes, addr,

@@ -143,28 +143,13 @@ static struct lh_error *doubt_gone_tables(struct lh_pagemap *pagemap, struct lh_
 	return count ? doubt_absent(pagemap, areas, count) : NULL;
 }
 
-static int compare_starts(const void *a, const void *b)
-{
-	const struct lh_range *left = a, *right = b;
-	return left->start < right->start ? -1 : left->start > right->start;
-}
-
 /* Sorts them, and joins those that one call handles faster than two. Returns their bytes. */
 static uint64_t join_doubts(struct lh_pagemap *pagemap)
 {
 	struct lh_range *items = pagemap->doubts.items;
-	size_t kept = 0;
 	uint64_t bytes = 0;
-	if (pagemap->doubts.count)
-		qsort(items, pagemap->doubts.count, sizeof(*items), compare_starts);
-	for (size_t i = 0; i < pagemap->doubts.count; i++) {
-		if (kept && items[i].start <= items[kept - 1].end + DOUBT_GAP_BYTES)
-			items[kept - 1].end = lh_max_u64(items[kept - 1].end, items[i].end);
-		else
-			items[kept++] = items[i];
-	}
-	pagemap->doubts.count = kept;
-	for (size_t i = 0; i < kept; i++)
+	pagemap->doubts.count = lh_range_join_all(items, pagemap->doubts.count, DOUBT_GAP_BYTES);
+	for (size_t i = 0; i < pagemap->doubts.count; i++)
 		bytes += lh_range_bytes(items[i]);
 	return bytes;
 }

@@ -34,26 +34,6 @@ static int compare_kept_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int compare_mapped(const void *a, const void *b)
-{
-	const struct lh_range *x = a, *y = b;
-	return lh_compare_u64(x->start, y->start);
-}
-
-static void join_mapped(struct lh_redactor *redactor)
-{
-	struct lh_range *items = redactor->mapped.items;
-	size_t kept = 0;
-	lh_vec_sort(&redactor->mapped, compare_mapped);
-	for (size_t i = 0; i < redactor->mapped.count; i++) {
-		if (kept && items[i].start <= items[kept - 1].end)
-			items[kept - 1].end = lh_max_u64(items[kept - 1].end, items[i].end);
-		else
-			items[kept++] = items[i];
-	}
-	redactor->mapped.count = kept;
-}
-
 static struct lh_error *find_mapped(struct lh_redactor *redactor)
 {
 	const struct lh_module_list *modules = lh_image_modules(redactor->image);
@@ -65,13 +45,8 @@ static struct lh_error *find_mapped(struct lh_redactor *redactor)
 		const struct lh_module *module = &modules->modules.items[i];
 		LH_TRY(lh_vec_push(&redactor->mapped, ((struct lh_range){module->start, module->end})));
 	}
-	join_mapped(redactor);
+	redactor->mapped.count = lh_range_join_all(redactor->mapped.items, redactor->mapped.count, 0);
 	return NULL;
-}
-
-static void close_symbols(struct lh_symbols **symbols)
-{
-	lh_symbols_close(*symbols);
 }
 
 /* A block, and its row among the groups. */
@@ -101,11 +76,6 @@ static bool is_type_row(const struct lh_heap_group *row, const char *kind)
 	return row->basis == LH_GROUP_TYPE && strcmp(row->kind, kind) == 0;
 }
 
-static int compare_kept_addrs(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 /* The state of a str says how wide its characters are; CPython never clears the 7 bytes behind it. */
 static struct lh_error *find_str_states(struct lh_redactor *redactor, const struct typed_blocks *blocks)
 {
@@ -115,7 +85,7 @@ static struct lh_error *find_str_states(struct lh_redactor *redactor, const stru
 		if (is_type_row(row, "Python") && strcmp(row->name, "str") == 0)
 			LH_TRY(lh_vec_push(&redactor->states, blocks->items.items[i].addr + STR_STATE));
 	}
-	lh_vec_sort(&redactor->states, compare_kept_addrs);
+	lh_vec_sort(&redactor->states, lh_compare_words);
 	return NULL;
 }
 
@@ -155,14 +125,14 @@ static struct lh_error *find_type_flags(struct lh_redactor *redactor)
 				LH_TRY(lh_vec_push(&redactor->flags, addr));
 		}
 	}
-	lh_vec_sort(&redactor->flags, compare_kept_addrs);
+	lh_vec_sort(&redactor->flags, lh_compare_words);
 	return NULL;
 }
 
 /* Of classes that a program has made: their names lie among its data. */
 static struct lh_error *find_class_names(struct lh_redactor *redactor)
 {
-	LH_CLEANUP(close_symbols) struct lh_symbols *symbols = NULL;
+	LH_CLEANUP(lh_cleanup_symbols) struct lh_symbols *symbols = NULL;
 	struct typed_blocks blocks LH_CLEANUP(typed_blocks_deinit) = {0};
 	LH_TRY(lh_symbols_open(redactor->image, NULL, &symbols));
 	LH_TRY(lh_heap_group_chosen(redactor->image, symbols, redactor->heap, NULL, keep_typed_block, &blocks,
@@ -438,9 +408,10 @@ static void count_words(struct lh_redactor *redactor, size_t words, size_t lengt
 	};
 	for (size_t i = 0; i < words; i++) {
 		uint8_t kind = redactor->kept.items[i];
-		if (kind == WORD_LOW || kind == WORD_HIGH || kind == WORD_STATE) {
-			redactor->counts.number_bytes += HALF_BYTES;
-			redactor->counts.replaced_bytes += HALF_BYTES;
+		size_t kept = kind == WORD_STATE ? 1 : kind == WORD_LOW || kind == WORD_HIGH ? HALF_BYTES : 0;
+		if (kept) {
+			redactor->counts.number_bytes += kept;
+			redactor->counts.replaced_bytes += WORD_BYTES - kept;
 		} else {
 			*counts[kind] += lh_min_u64(WORD_BYTES, length - i * WORD_BYTES);
 		}

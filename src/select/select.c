@@ -340,16 +340,9 @@ static struct lh_error *judge_row(struct selecting *selecting, const struct row 
 	return is_constant(shown) ? NULL : keep_series(selecting, shown, growth);
 }
 
-static int compare_growth_ranges(const void *a, const void *b)
-{
-	const struct lh_range *left = a;
-	const struct lh_range *right = b;
-	return lh_compare_u64(left->start, right->start);
-}
-
 static void set_extent(struct lh_growth *growth)
 {
-	qsort(growth->ranges.items, growth->ranges.count, sizeof(*growth->ranges.items), compare_growth_ranges);
+	qsort(growth->ranges.items, growth->ranges.count, sizeof(*growth->ranges.items), lh_compare_range_starts);
 	growth->region_count = growth->ranges.count;
 	growth->start = growth->ranges.items[0].start;
 	growth->end = growth->ranges.items[growth->ranges.count - 1].end;

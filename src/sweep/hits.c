@@ -44,12 +44,6 @@ static struct lh_error *add_target(struct lh_hit_set *set, uint64_t target, size
 	return lh_hash_table_put(&set->numbers, target, (uint32_t)number);
 }
 
-static int compare_target_ranges(const void *a, const void *b)
-{
-	const struct lh_range *left = a, *right = b;
-	return lh_compare_u64(left->start, right->start);
-}
-
 static struct lh_error *set_ranges(struct lh_hit_set *set, const uint64_t *targets, size_t count)
 {
 	LH_CLEANUP(lh_cleanup_free) struct lh_range *sorted = calloc(count + 1, sizeof(*sorted));
@@ -57,7 +51,7 @@ static struct lh_error *set_ranges(struct lh_hit_set *set, const uint64_t *targe
 		return lh_error_no_memory();
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = (struct lh_range){targets[i], targets[i] + 1};
-	qsort(sorted, count, sizeof(*sorted), compare_target_ranges);
+	qsort(sorted, count, sizeof(*sorted), lh_compare_range_starts);
 	set->ranges = lh_word_ranges_over(sorted, count);
 	return NULL;
 }

@@ -85,6 +85,5 @@ bool lh_build_id_equals(const struct lh_module *module, Elf *elf);
 bool lh_is_file_of(const struct lh_module *module, Elf *elf);
 
 void lh_cleanup_elf(Elf **elf); /* NULL is legal */
-void lh_cleanup_symbols(struct lh_symbols **symbols);
 
 #endif

@@ -5,26 +5,9 @@
 
 #include <stdlib.h>
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct lh_range *left = a, *right = b;
-	return left->start < right->start ? -1 : left->start > right->start;
-}
-
 void lh_ranges_normalize(struct lh_ranges *ranges)
 {
-	if (!ranges->items.count)
-		return;
-	struct lh_range *items = ranges->items.items;
-	qsort(items, ranges->items.count, sizeof(*items), compare_ranges);
-	size_t kept = 0;
-	for (size_t i = 1; i < ranges->items.count; i++) {
-		if (items[i].start <= items[kept].end)
-			items[kept].end = lh_max_u64(items[kept].end, items[i].end);
-		else
-			items[++kept] = items[i];
-	}
-	ranges->items.count = kept + 1;
+	ranges->items.count = lh_range_join_all(ranges->items.items, ranges->items.count, 0);
 }
 
 struct lh_error *lh_ranges_append_outside(struct lh_range range, const struct lh_ranges *holes, size_t *next_hole,

@@ -253,23 +253,29 @@ static void test_cursor(void **state)
 	assert_true(cursor.failed);
 }
 
-static int compare_words(const void *a, const void *b)
-{
-	return lh_compare_u64(*(const uint64_t *)a, *(const uint64_t *)b);
-}
-
 static void test_vec_sort(void **state)
 {
 	(void)state;
 	LH_VEC(uint64_t) words = {0};
-	lh_vec_sort(&words, compare_words);
+	lh_vec_sort(&words, lh_compare_words);
 	assert_null(words.items);
 	for (uint64_t i = 0; i < 100; i++)
 		assert_success(lh_vec_push(&words, i * 37 % 101));
-	lh_vec_sort(&words, compare_words);
+	lh_vec_sort(&words, lh_compare_words);
 	for (size_t i = 1; i < words.count; i++)
 		assert_true(words.items[i - 1] < words.items[i]);
 	lh_vec_deinit(&words);
+}
+
+static void test_joined_ranges(void **state)
+{
+	(void)state;
+	struct lh_range ranges[] = {{50, 60}, {10, 20}, {15, 18}, {20, 25}, {28, 40}};
+	assert_int_equal(lh_range_join_all(NULL, 0, 0), 0);
+	assert_int_equal(lh_range_join_all(ranges, LH_ARRAY_COUNT(ranges), 0), 3);
+	assert_memory_equal(ranges, ((struct lh_range[]){{10, 25}, {28, 40}, {50, 60}}), 3 * sizeof(*ranges));
+	assert_int_equal(lh_range_join_all(ranges, 3, 3), 2);
+	assert_memory_equal(ranges, ((struct lh_range[]){{10, 40}, {50, 60}}), 2 * sizeof(*ranges));
 }
 
 static void test_vector_and_pool(void **state)
@@ -505,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_vector_and_pool),
 		cmocka_unit_test(test_vec_sort),
+		cmocka_unit_test(test_joined_ranges),
 		cmocka_unit_test(test_error_text),
 		IN_FOLDER(test_outfile_commit),
 		IN_FOLDER(test_outfile_abandoned),
