@@ -112,6 +112,34 @@ typedef uint64_t lh_word_filter(const uint8_t *data, size_t count, const struct 
 /* The one for the instruction set of `kernel`. */
 lh_word_filter *lh_word_filter_for(const struct lh_kernel *kernel);
 
+/* A walk over those of `word_count` words at `data` that lie in a range, in ascending order. The others are 0 at first.
+ */
+struct lh_word_walk {
+	lh_word_filter *filter;
+	const struct lh_word_ranges *ranges;
+	const uint8_t *data;
+	size_t word_count;
+	size_t filtered_count;
+	uint64_t hits; /* of the latest 64 words */
+	size_t hits_at;
+};
+
+/* Where the next one lies behind `data`, in bytes; false behind the last one. */
+static inline bool lh_word_walk_next(struct lh_word_walk *walk, size_t *ret_offset)
+{
+	while (!walk->hits) {
+		size_t count = lh_min_u64(LH_FILTER_WORDS, walk->word_count - walk->filtered_count);
+		if (!count)
+			return false;
+		walk->hits_at = walk->filtered_count;
+		walk->hits = walk->filter(walk->data + walk->hits_at * sizeof(uint64_t), count, walk->ranges);
+		walk->filtered_count += count;
+	}
+	*ret_offset = (walk->hits_at + (size_t)__builtin_ctzll(walk->hits)) * sizeof(uint64_t);
+	walk->hits &= walk->hits - 1;
+	return true;
+}
+
 /* Ranges over ascending, disjoint ones: split at the widest gap. */
 struct lh_word_ranges lh_word_ranges_over(const struct lh_range *sorted, size_t count);
 

@@ -169,14 +169,10 @@ static void take_candidate(struct lh_census_pass *pass, uint64_t word, uint64_t 
 
 static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t word_count, uint64_t addr)
 {
-	for (size_t i = 0; i < word_count; i += LH_FILTER_WORDS) {
-		size_t count = lh_min_u64(LH_FILTER_WORDS, word_count - i);
-		uint64_t hits = pass->filter(data + i * 8, count, &pass->ranges);
-		for (; hits; hits &= hits - 1) {
-			size_t hit = i + (size_t)__builtin_ctzll(hits);
-			take_candidate(pass, lh_load_u64(data, hit * 8), addr + hit * 8);
-		}
-	}
+	struct lh_word_walk walk = {
+		.filter = pass->filter, .ranges = &pass->ranges, .data = data, .word_count = word_count};
+	for (size_t offset; lh_word_walk_next(&walk, &offset);)
+		take_candidate(pass, lh_load_u64(data, offset), addr + offset);
 }
 
 /* A word belongs to the block in which it starts; its end may lie in the bytes after. */

@@ -139,15 +139,12 @@ static void destroy_place_part(void *context)
 static struct lh_error *scan_block_for_places(struct place_part *part, const struct lh_block *block)
 {
 	size_t at = (size_t)(-block->addr & 7);
-	while (at < block->bytes && block->bytes - at >= 8) {
-		size_t count = lh_min_u64(LH_FILTER_WORDS, (block->bytes - at) / 8);
-		uint64_t hits = part->search->filter(block->data + at, count, part->search->heap);
-		for (; hits; hits &= hits - 1) {
-			struct word_window window = {block, at + (size_t)__builtin_ctzll(hits) * 8};
-			LH_TRY(take_place_word(part, &window));
-		}
-		at += count * 8;
-	}
+	struct lh_word_walk walk = {.filter = part->search->filter,
+				    .ranges = part->search->heap,
+				    .data = block->data + at,
+				    .word_count = at < block->bytes ? (block->bytes - at) / 8 : 0};
+	for (size_t offset; lh_word_walk_next(&walk, &offset);)
+		LH_TRY(take_place_word(part, &(struct word_window){block, at + offset}));
 	return NULL;
 }
 

@@ -189,17 +189,15 @@ static struct lh_error *scan_block_for_patterns(struct hit_part *part, const str
 
 static struct lh_error *scan_block(struct hit_part *part, const struct lh_block *block)
 {
-	const struct lh_word_ranges *ranges = &part->total->walk->set->ranges;
 	size_t at = (size_t)(-block->addr & 7);
 	if (part->total->walk->set->pattern_count)
 		return scan_block_for_patterns(part, block, at);
-	while (at < block->bytes && block->bytes - at >= 8) {
-		size_t count = lh_min_u64(LH_FILTER_WORDS, (block->bytes - at) / 8);
-		uint64_t hits = part->total->filter(block->data + at, count, ranges);
-		for (; hits; hits &= hits - 1)
-			LH_TRY(take_hit_word(part, block, at + (size_t)__builtin_ctzll(hits) * 8));
-		at += count * 8;
-	}
+	struct lh_word_walk walk = {.filter = part->total->filter,
+				    .ranges = &part->total->walk->set->ranges,
+				    .data = block->data + at,
+				    .word_count = at < block->bytes ? (block->bytes - at) / 8 : 0};
+	for (size_t offset; lh_word_walk_next(&walk, &offset);)
+		LH_TRY(take_hit_word(part, block, at + offset));
 	return NULL;
 }
 
