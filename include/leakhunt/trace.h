@@ -34,8 +34,7 @@ struct lh_site_estimate {
 	uint64_t longest_life_ns; /* likewise */
 	uint64_t oldest_live_ns;  /* age */
 	uint64_t survivor_count;  /* samples alive that are older than min_age_ns */
-	uint64_t min_age_ns; /* A = max(1.5 * longest_life_ns, 0.3 * time); of stacks with the same innermost calls, too
-			      */
+	uint64_t min_age_ns; /* A = max(1.5 * longest_life_ns of stacks with the same innermost calls, 0.3 * time) */
 	double leak_bytes_per_s, leak_low, leak_high; /* 95 %, by Poisson statistics; exact below 10 survivors */
 };
 
@@ -53,7 +52,8 @@ struct lh_trace_memory {
 void lh_trace_memory_weigh(const struct lh_region_list *list, struct lh_trace_memory *ret);
 /* Of memory that `allocator` does not own: the kind with most of it; LH_REGION_KIND_COUNT: there is none. */
 enum lh_region_kind lh_trace_memory_unseen_kind(const struct lh_trace_memory *memory, enum lh_allocator allocator);
-uint64_t lh_trace_memory_unseen_bytes(const struct lh_trace_memory *memory, enum lh_allocator allocator);
+/* Its part of all, from 0 to 1; 0 when nothing is known. */
+double lh_trace_memory_unseen_part(const struct lh_trace_memory *memory, enum lh_allocator allocator);
 
 /* ---------------------------------------------------------------- tracing */
 
@@ -89,8 +89,7 @@ struct lh_trace {
 	enum lh_trace_method method;
 	enum lh_trace_end end;
 	uint64_t duration_ns;
-	uint64_t
-		probed_ns; /* of it, with probes: less than duration_ns in bursts, from which all rates are projected */
+	uint64_t probed_ns; /* of it, with probes: less in bursts, from which all rates are projected */
 	uint64_t allocation_count, allocated_bytes, free_count; /* exact */
 	uint64_t sample_count, incomplete_count;                /* stacks, and those not unwound to their end */
 	uint64_t lost_sample_count;                             /* too many at once: their sites are underestimated */
@@ -108,10 +107,10 @@ struct lh_trace {
 };
 void lh_trace_deinit(struct lh_trace *trace);
 
-/* The time was over, or the user ended it, and nothing is missing that a verdict of malloc's blocks needs. */
-bool lh_trace_is_complete(const struct lh_trace *trace);
 /* At most half of the process's memory is owned by others than the malloc that was traced. */
 bool lh_trace_sees_most(const struct lh_trace *trace);
+/* The time was over, or the user ended it, it sees most, and nothing is missing that a verdict needs. */
+bool lh_trace_is_complete(const struct lh_trace *trace);
 
 /* Addresses of the calls that all leaking stacks have in common, from the outermost on. Returns their number. */
 size_t lh_trace_common_frames(const struct lh_trace *trace, const uint64_t **ret_innermost);

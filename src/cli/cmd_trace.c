@@ -83,24 +83,17 @@ static struct lh_error *parse_folded(const struct lh_arguments *arguments, enum 
 static void announce_cost(const struct lh_process *process, const struct lh_trace_forecast *forecast, double budget)
 {
 	char count[LH_FORMAT_MAX], mean[LH_FORMAT_MAX];
-	if (forecast->method == LH_TRACE_BURSTS) {
-		/* Half more than needed now: rates vary. */
+	fprintf(stderr, "leakhunt: trace: pid %d: %s allocations/s (%s): ", (int)lh_process_pid(process),
+		lh_format_count((uint64_t)forecast->allocations_per_s, count), lh_allocator_name(forecast->allocator));
+	if (forecast->method == LH_TRACE_BURSTS) /* the hint: half more than needed now, since rates vary */
 		fprintf(stderr,
-			"leakhunt: trace: pid %d: %s allocations/s (%s): probes would take %.1f%% of a processor, more "
-			"than --budget %g%%; watching in bursts: rates, no verdict on leaks; hint: --budget %.0f%% "
-			"finds leaks\n",
-			(int)lh_process_pid(process), lh_format_count((uint64_t)forecast->allocations_per_s, count),
-			lh_allocator_name(forecast->allocator), 100 * forecast->needed, 100 * budget,
-			ceil(150 * forecast->needed));
-		return;
-	}
-	fprintf(stderr,
-		"leakhunt: trace: pid %d: %s allocations/s (%s): tracing takes about %.2f%% of a processor, budget "
-		"%g%%; "
-		"one sample per %s\n",
-		(int)lh_process_pid(process), lh_format_count((uint64_t)forecast->allocations_per_s, count),
-		lh_allocator_name(forecast->allocator), 100 * forecast->cost, 100 * budget,
-		lh_format_bytes(forecast->mean_bytes, mean));
+			"probes would take %.1f%% of a processor, more than --budget %g%%; watching in bursts: rates, "
+			"no "
+			"verdict on leaks; hint: --budget %.0f%% finds leaks\n",
+			100 * forecast->needed, 100 * budget, ceil(150 * forecast->needed));
+	else
+		fprintf(stderr, "tracing takes about %.2f%% of a processor, budget %g%%; one sample per %s\n",
+			100 * forecast->cost, 100 * budget, lh_format_bytes(forecast->mean_bytes, mean));
 }
 
 static void show_trace_progress(void *context, uint64_t left_ns, uint64_t sample_count)
@@ -206,7 +199,7 @@ static int status_of_trace(const struct lh_trace *trace)
 {
 	if (trace->sites.count && trace->sites.items[0].estimate.verdict == LH_SITE_LEAKING)
 		return LH_EXIT_LOST;
-	return lh_trace_is_complete(trace) && lh_trace_sees_most(trace) ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
+	return lh_trace_is_complete(trace) ? LH_EXIT_COMPLETE : LH_EXIT_PARTIAL;
 }
 
 static struct lh_error *run_trace(const struct lh_arguments *arguments, int *ret_status)

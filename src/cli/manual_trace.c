@@ -37,7 +37,7 @@ const struct lh_manual_section lh_manual_trace[] = {
 	 "When a process allocates too often for the budget, probes are in for 6 ms at a time, as often as the budget "
 	 "allows. ALLOCATED is projected from these bursts on the whole time. A busy process is slower while probes "
 	 "are in, so it allocates more than "
-	 "this, but in the same proportions. Of lives only those are known that end "
+	 "this. Of lives only those are known that end "
 	 "within their burst. What lives longer is not followed, so nothing is called leaking, and the exit code is "
 	 "1.\n\nBetween bursts the process runs without any probe. Stacks are unwound after the last one."},
 	{"COST",

@@ -6,7 +6,6 @@
 #include "trace_frames.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 enum { STACKS_SHOWN = 3, FRAMES_SHOWN = 24, CALLERS_IN_TABLE = 4 };
@@ -51,7 +50,7 @@ bool lh_report_trace_unseen(const char *command, const struct lh_trace_memory *m
 		[LH_REGION_MMAP_CHUNK] = "second malloc (glibc)",
 	};
 	enum lh_region_kind kind = lh_trace_memory_unseen_kind(memory, allocator);
-	double unseen = (double)lh_trace_memory_unseen_bytes(memory, allocator) / fmax(1, (double)memory->total_bytes);
+	double unseen = lh_trace_memory_unseen_part(memory, allocator);
 	if (unseen < UNSEEN_PART_SHOWN || kind == LH_REGION_KIND_COUNT)
 		return false;
 	if (!owners[kind]) {

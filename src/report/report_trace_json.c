@@ -76,13 +76,6 @@ static json_t *unseen_memory_json(const struct lh_trace *trace)
 	return array;
 }
 
-static double unseen_part(const struct lh_trace *trace)
-{
-	const struct lh_trace_memory *memory = &trace->memory;
-	uint64_t bytes = lh_trace_memory_unseen_bytes(memory, trace->allocator);
-	return memory->total_bytes ? (double)bytes / (double)memory->total_bytes : 0;
-}
-
 static const char *name_trace_end(enum lh_trace_end end)
 {
 	static const char *const names[] = {
@@ -102,19 +95,18 @@ void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer
 		"{s:s, s:i, s:o, s:b, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:o, "
 		"s:o, s:o, s:f, s:o, s:s, s:o}",
 		"schema", "leakhunt/trace/1", "pid", (int)report->pid, "command", lh_json_string(report->command),
-		"complete", lh_trace_is_complete(trace) && lh_trace_sees_most(trace), "allocator",
-		lh_allocator_name(trace->allocator), "end", name_trace_end(trace->end), "duration_ns",
-		lh_json_u64(trace->duration_ns), "allocations", lh_json_u64(trace->allocation_count), "allocated_bytes",
-		lh_json_u64(trace->allocated_bytes), "frees", lh_json_u64(trace->free_count), "samples",
-		lh_json_u64(trace->sample_count), "incomplete_stacks", lh_json_u64(trace->incomplete_count),
-		"lost_samples", lh_json_u64(trace->lost_sample_count), "lost_deaths",
-		lh_json_u64(trace->lost_death_count), "unseen_deaths", lh_json_u64(trace->unseen_death_count),
-		"mean_bytes", lh_json_u64(trace->mean_bytes), "target_cost", trace->target_cost, "own_cost",
-		trace->own_cost, "budget", trace->budget, "common", frames_json(report, common, common_count), "sites",
-		trace_sites_json(report), "grown_bytes",
+		"complete", lh_trace_is_complete(trace), "allocator", lh_allocator_name(trace->allocator), "end",
+		name_trace_end(trace->end), "duration_ns", lh_json_u64(trace->duration_ns), "allocations",
+		lh_json_u64(trace->allocation_count), "allocated_bytes", lh_json_u64(trace->allocated_bytes), "frees",
+		lh_json_u64(trace->free_count), "samples", lh_json_u64(trace->sample_count), "incomplete_stacks",
+		lh_json_u64(trace->incomplete_count), "lost_samples", lh_json_u64(trace->lost_sample_count),
+		"lost_deaths", lh_json_u64(trace->lost_death_count), "unseen_deaths",
+		lh_json_u64(trace->unseen_death_count), "mean_bytes", lh_json_u64(trace->mean_bytes), "target_cost",
+		trace->target_cost, "own_cost", trace->own_cost, "budget", trace->budget, "common",
+		frames_json(report, common, common_count), "sites", trace_sites_json(report), "grown_bytes",
 		trace->grown_bytes == INT64_MAX ? json_null() : json_integer(trace->grown_bytes), "unseen_part",
-		unseen_part(trace), "unseen", unseen_memory_json(trace), "method", lh_trace_method_name(trace->method),
-		"probed_ns", lh_json_u64(trace->probed_ns));
+		lh_trace_memory_unseen_part(&trace->memory, trace->allocator), "unseen", unseen_memory_json(trace),
+		"method", lh_trace_method_name(trace->method), "probed_ns", lh_json_u64(trace->probed_ns));
 	lh_report_append_json(value, ret);
 }
 

@@ -249,7 +249,8 @@ bool lh_trace_is_complete(const struct lh_trace *trace)
 		return false;
 	bool has_time = trace->end == LH_TRACE_TIME_OVER ||
 			(trace->end == LH_TRACE_INTERRUPTED && trace->duration_ns >= LH_TRACE_TIME_MIN_NS);
-	return has_time && !trace->lost_death_count && !trace->lost_sample_count && !trace->unseen_death_count;
+	return has_time && !trace->lost_death_count && !trace->lost_sample_count && !trace->unseen_death_count &&
+	       lh_trace_sees_most(trace);
 }
 
 size_t lh_trace_common_frames(const struct lh_trace *trace, const uint64_t **ret_innermost)

@@ -110,16 +110,23 @@ static void nap_ms(int ms)
 	(void)poll(NULL, 0, ms);
 }
 
+/* Lets probes count for a time, or until they have cost much. */
+static void await_burst(const struct lh_tracer *tracer, uint64_t time_ns, bool (*is_interrupted)(void))
+{
+	uint64_t end_ns = lh_clock_monotonic_ns() + time_ns, cost_ns = lh_probes_count(tracer->probes).cost_ns;
+	while (lh_clock_monotonic_ns() < end_ns && lh_probes_count(tracer->probes).cost_ns - cost_ns < BURST_COST_NS &&
+	       !is_interrupted())
+		nap_ms(1);
+}
+
 /* What probes cost in the target without samples, as a part of one processor. */
 static void measure_burst(const struct lh_tracer *tracer, bool (*is_interrupted)(void), struct lh_trace_forecast *ret)
 {
-	uint64_t start_ns = lh_clock_monotonic_ns(), elapsed_ns = 0;
-	struct lh_trace_slot before = lh_probes_count(tracer->probes), now = before;
-	while (elapsed_ns < BURST_NS && now.cost_ns - before.cost_ns < BURST_COST_NS && !is_interrupted()) {
-		nap_ms(1);
-		now = lh_probes_count(tracer->probes);
-		elapsed_ns = lh_clock_monotonic_ns() - start_ns;
-	}
+	uint64_t start_ns = lh_clock_monotonic_ns();
+	struct lh_trace_slot before = lh_probes_count(tracer->probes);
+	await_burst(tracer, BURST_NS, is_interrupted);
+	struct lh_trace_slot now = lh_probes_count(tracer->probes);
+	uint64_t elapsed_ns = lh_clock_monotonic_ns() - start_ns;
 	double seconds = (double)lh_max_u64(elapsed_ns, LH_NS_PER_MS) / (double)LH_NS_PER_S;
 	ret->allocator = tracer->functions.allocator;
 	ret->allocations_per_s = (double)(now.allocation_count - before.allocation_count) / seconds;
@@ -353,17 +360,12 @@ static struct lh_error *watch_one_burst(struct lh_tracer *tracer, const struct l
 	tracer->first_id = lh_probes_next_id(tracer->probes);
 	LH_TRY(lh_probes_attach(tracer->probes, tracer->process, tracer->functions.file, &tracer->functions.allocations,
 				&tracer->functions.frees));
-	uint64_t begin_ns = lh_clock_monotonic_ns(), elapsed_ns = 0;
-	struct lh_trace_slot before = lh_probes_count(tracer->probes), now = before;
+	uint64_t begin_ns = lh_clock_monotonic_ns();
+	struct lh_trace_slot before = lh_probes_count(tracer->probes);
 	lh_probes_begin(tracer->probes, tracer->mean_bytes);
-	while (elapsed_ns < BURST_PROBED_NS && now.cost_ns - before.cost_ns < BURST_COST_NS &&
-	       !options->is_interrupted()) {
-		nap_ms(1);
-		now = lh_probes_count(tracer->probes);
-		elapsed_ns = lh_clock_monotonic_ns() - begin_ns;
-	}
+	await_burst(tracer, BURST_PROBED_NS, options->is_interrupted);
 	lh_probes_pause(tracer->probes);
-	now = lh_probes_count(tracer->probes);
+	struct lh_trace_slot now = lh_probes_count(tracer->probes);
 	tracer->in_bursts.allocation_count += now.allocation_count - before.allocation_count;
 	tracer->in_bursts.allocated_bytes += now.allocated_bytes - before.allocated_bytes;
 	tracer->in_bursts.free_count += now.free_count - before.free_count;

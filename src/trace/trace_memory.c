@@ -48,17 +48,16 @@ enum lh_region_kind lh_trace_memory_unseen_kind(const struct lh_trace_memory *me
 	return (enum lh_region_kind)most;
 }
 
-uint64_t lh_trace_memory_unseen_bytes(const struct lh_trace_memory *memory, enum lh_allocator allocator)
+double lh_trace_memory_unseen_part(const struct lh_trace_memory *memory, enum lh_allocator allocator)
 {
 	uint32_t seen = kinds_of_malloc(allocator);
 	uint64_t bytes = 0;
 	for (size_t i = 0; i < LH_REGION_KIND_COUNT; i++)
 		bytes += seen >> i & 1 ? 0 : memory->kind_bytes[i];
-	return bytes;
+	return memory->total_bytes ? (double)bytes / (double)memory->total_bytes : 0;
 }
 
 bool lh_trace_sees_most(const struct lh_trace *trace)
 {
-	const struct lh_trace_memory *memory = &trace->memory;
-	return lh_trace_memory_unseen_bytes(memory, trace->allocator) <= memory->total_bytes / 2;
+	return lh_trace_memory_unseen_part(&trace->memory, trace->allocator) <= 0.5;
 }

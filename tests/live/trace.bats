@@ -148,7 +148,7 @@ assert_trace_left_nothing() {
 	require_uprobe_sessions
 	start_sample trace_truth --forks
 	before=$(text_sum "$SAMPLE_PID" libc.so)
-	for _ in 1 2 3; do
+	for _ in 1 2 3 4 5; do
 		start_trace "$before"
 		kill -KILL "$TRACE_PID"
 		wait "$TRACE_PID" || true
