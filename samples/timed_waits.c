@@ -1,8 +1,7 @@
 /*
  * timed_waits: threads in epoll_wait, epoll_pwait and epoll_pwait2 with a limit of --limit-ms, and one in nanosleep for
- * twice as long, named "sleeper", which starts first. "step 1" waits for them and writes to
- * --report, a line a call: its result, "early" if it came back before its limit, and "overslept" if it came back after
- * the sleeper.
+ * twice as long, named "sleeper", which starts first. "step 1" waits for all of them, and writes a line a call to the
+ * file --report: its result, "early" if it came back before its limit, "overslept" if it came back after the sleeper.
  */
 #include "sample.h"
 

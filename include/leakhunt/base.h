@@ -345,6 +345,9 @@ unsigned lh_usable_processors(void);
 
 /* ---------------------------------------------------------------- files */
 
+/* st_blocks counts units of this size, whatever the file system's block is (stat(2)). */
+#define LH_STAT_BLOCK_BYTES 512
+
 /* Reads a whole regular file or pipe into `*ret`. More than `max_bytes` is LH_ERROR_FORMAT. */
 struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_buffer *ret) LH_NODISCARD;
 

@@ -138,7 +138,7 @@ static struct lh_error *measure_file(struct dump_job *job)
 	if (fstat(fd, &status) < 0)
 		return lh_error_from_errno(errno, "cannot measure %s", job->options->path);
 	job->receipt.file_bytes = (uint64_t)status.st_size;
-	job->receipt.disk_bytes = (uint64_t)status.st_blocks * 512;
+	job->receipt.disk_bytes = (uint64_t)status.st_blocks * LH_STAT_BLOCK_BYTES;
 	job->receipt.elapsed_ns = lh_clock_monotonic_ns() - job->started_ns;
 	return NULL;
 }

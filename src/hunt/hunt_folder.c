@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Of st_blocks, whatever the file system's blocks are (stat(2)). */
-enum { NAMES_MAX = 1000, STAT_BLOCK_BYTES = 512 };
+enum { NAMES_MAX = 1000 };
 
 static const char plain_bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+";
 
@@ -79,7 +78,7 @@ struct lh_error *lh_hunt_path(const char *folder, const char *name, char **ret)
 static uint64_t file_disk_bytes(const char *path)
 {
 	struct stat status;
-	return path && stat(path, &status) == 0 ? (uint64_t)status.st_blocks * STAT_BLOCK_BYTES : 0;
+	return path && stat(path, &status) == 0 ? (uint64_t)status.st_blocks * LH_STAT_BLOCK_BYTES : 0;
 }
 
 void lh_hunt_measure_disk(struct lh_hunt *hunt)

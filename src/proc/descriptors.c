@@ -16,9 +16,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* st_blocks counts units of 512 bytes whatever the file system's block is (stat(2)). */
-#define BLOCK_BYTES 512
-
 struct held_file {
 	uint64_t device;
 	uint64_t inode;
@@ -87,9 +84,10 @@ static struct lh_error *take_file(struct descriptor_count *count, const char *na
 		return NULL;
 	if (!count->files.count)
 		note_name(count, name);
-	return lh_vec_push(&count->files, ((struct held_file){.device = status->st_dev,
-							      .inode = status->st_ino,
-							      .bytes = (uint64_t)status->st_blocks * BLOCK_BYTES}));
+	return lh_vec_push(&count->files,
+			   ((struct held_file){.device = status->st_dev,
+					       .inode = status->st_ino,
+					       .bytes = (uint64_t)status->st_blocks * LH_STAT_BLOCK_BYTES}));
 }
 
 /* ---------------------------------------------------------------- all descriptors */

@@ -50,23 +50,24 @@ struct sched_text {
 	uint64_t switches;
 };
 
-/* "se.exec_start   :   47825302.661371": milliseconds, six decimals. */
-static bool parse_exec_start(const char *text, uint64_t *ret_ns)
+/* What stands behind "name   :"; NULL when there is no such line. */
+static const char *find_sched_value(const char *text, const char *name)
 {
-	uint64_t milliseconds, rest;
-	const char *line = strstr(text, "\nse.exec_start");
-	line = line ? strchr(line, ':') : NULL;
-	if (!line || sscanf(line, ":%" SCNu64 ".%6" SCNu64, &milliseconds, &rest) != 2)
-		return false;
-	*ret_ns = milliseconds * LH_NS_PER_MS + rest;
-	return true;
+	const char *line = strstr(text, name);
+	const char *colon = line ? strchr(line, ':') : NULL;
+	return colon ? colon + 1 : NULL;
 }
 
-static bool parse_switches(const char *text, uint64_t *ret)
+/* Times are in milliseconds, with six decimals: "se.exec_start   :   47825302.661371". */
+static bool parse_sched(const char *text, struct sched_text *ret)
 {
-	const char *line = strstr(text, "\nnr_voluntary_switches");
-	line = line ? strchr(line, ':') : NULL;
-	return line && sscanf(line, ":%" SCNu64, ret) == 1;
+	const char *start = find_sched_value(text, "\nse.exec_start");
+	const char *switches = find_sched_value(text, "\nnr_voluntary_switches");
+	uint64_t milliseconds, rest;
+	if (!start || !switches || sscanf(start, "%" SCNu64 ".%6" SCNu64, &milliseconds, &rest) != 2)
+		return false;
+	ret->exec_start_ns = milliseconds * LH_NS_PER_MS + rest;
+	return sscanf(switches, "%" SCNu64, &ret->switches) == 1;
 }
 
 static bool read_sched(int fd, struct sched_text *ret)
@@ -76,7 +77,7 @@ static bool read_sched(int fd, struct sched_text *ret)
 	if (count <= 0)
 		return false;
 	text[count] = '\0';
-	return parse_exec_start(text, &ret->exec_start_ns) && parse_switches(text, &ret->switches);
+	return parse_sched(text, ret);
 }
 
 /* What lies between CLOCK_MONOTONIC and the clock of each processor (rq_clock_task), as far as it was needed. */

@@ -138,6 +138,14 @@ assert_same_objects() {
 	[ "$(grep -cvxE ' *|python3|node' left)" -eq 0 ]
 }
 
+# assert_redacts PID TYPE: dumps and ends the process; its core, and b.core, that of `redact`, have the same objects.
+assert_redacts() {
+	"$LEAKHUNT" dump "$1" -o a.core
+	kill -KILL "$1"
+	"$LEAKHUNT" redact a.core -o b.core
+	assert_same_objects a.core b.core "$2"
+}
+
 @test "python3: the same heap, leaks and objects, also of classes of the program's own" {
 	cat >orders.py <<-'END'
 		import time
@@ -152,10 +160,7 @@ assert_same_objects() {
 	python3 orders.py 3>&- &
 	local pid=$!
 	wait_until 100 test -e started
-	"$LEAKHUNT" dump "$pid" -o a.core
-	kill -KILL "$pid"
-	"$LEAKHUNT" redact a.core -o b.core
-	assert_same_objects a.core b.core Order
+	assert_redacts "$pid" Order
 	grep -qP '\tEq\t' objects.b
 	[ "$(strings -n 6 b.core | grep -c 'of Anna')" = 0 ]
 }
@@ -172,10 +177,7 @@ assert_same_objects() {
 	node orders.js 3>&- &
 	local pid=$!
 	wait_until 100 test -e started
-	"$LEAKHUNT" dump "$pid" -o a.core
-	kill -KILL "$pid"
-	"$LEAKHUNT" redact a.core -o b.core
-	assert_same_objects a.core b.core Order
+	assert_redacts "$pid" Order
 }
 
 @test "what is secret in the environment, the arguments, a thread's name and registers is gone" {

@@ -89,20 +89,6 @@ static bool find_array_cut(const struct lh_live_parts *parts, const struct lh_bl
 
 /* ---------------------------------------------------------------- cuts */
 
-static size_t first_chunk_behind(const struct lh_live_parts *parts, uint64_t addr)
-{
-	size_t low = 0, high = parts->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct lh_stored_chunk *chunk = &parts->chunks[middle];
-		if (chunk->addr + chunk->size_bytes <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /*
  * The first cut that ends behind `addr`, of blocks that begin before `limit`. It is empty behind an array that fills
  * its block: the mark word of the next object may begin with a printable byte.
@@ -110,7 +96,8 @@ static size_t first_chunk_behind(const struct lh_live_parts *parts, uint64_t add
 static bool find_next_cut(const struct lh_live_parts *parts, const struct lh_block *block, uint64_t addr,
 			  uint64_t limit, struct lh_range *ret)
 {
-	for (size_t i = first_chunk_behind(parts, addr); i < parts->count && parts->chunks[i].addr < limit; i++) {
+	size_t first = lh_count_before(parts->chunks, parts->count, item, item->addr + item->size_bytes <= addr);
+	for (size_t i = first; i < parts->count && parts->chunks[i].addr < limit; i++) {
 		const struct lh_stored_chunk *chunk = &parts->chunks[i];
 		if (!parts->arenas[chunk->arena].is_typed)
 			continue;

@@ -19,24 +19,6 @@ static const struct seed_truth {
 	{"mimalloc3.bin", "mimalloc", 315, 0, 5, 0},
 };
 
-/* The bytes of a file; the caller frees them. */
-static uint8_t *read_seed(const char *name, size_t *ret_size)
-{
-	char path[4096];
-	const char *root = getenv("LEAKHUNT_ROOT");
-	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/heap/%s", root ? root : ".", name);
-	FILE *file = fopen(path, "re");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, 0, SEEK_END), 0);
-	*ret_size = (size_t)ftell(file);
-	rewind(file);
-	uint8_t *bytes = malloc(*ret_size);
-	assert_non_null(bytes);
-	assert_int_equal(fread(bytes, 1, *ret_size, file), *ret_size);
-	fclose(file);
-	return bytes;
-}
-
 /* But stacks of goroutines. */
 static uint64_t count_used(const struct lh_heap *heap, const char *allocator, uint64_t *ret_bytes)
 {
@@ -78,15 +60,19 @@ static void walk_seed(const struct seed_truth *truth)
 	static struct seed_layout layout;
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
 	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
-	size_t size;
-	LH_CLEANUP(lh_cleanup_free) uint8_t *bytes = read_seed(truth->file, &size);
-	if (!parse_seed_layout(bytes, size, &layout) || !layout.held_count) {
+	struct lh_buffer seed LH_CLEANUP(lh_buffer_deinit) = {0};
+	const char *root = getenv("LEAKHUNT_ROOT");
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/heap/%s", root ? root : ".", truth->file);
+	assert_success(lh_file_read(path, SEED_BYTES_MAX, &seed));
+	const uint8_t *bytes = (const uint8_t *)seed.data;
+	if (!parse_seed_layout(bytes, seed.length, &layout) || !layout.held_count) {
 		fail_msg("%s is no seed", truth->file);
 		return;
 	}
 	LH_CLEANUP(lh_cleanup_free) uint64_t *memory = calloc(layout.held_count, LH_PAGE_BYTES);
 	assert_non_null(memory);
-	fill_seed_memory(&layout, bytes, size, memory);
+	fill_seed_memory(&layout, bytes, seed.length, memory);
 	assert_success(make_seed_image(&layout, memory, &image));
 	assert_success(lh_heap_walk(image, &heap));
 	expect_truth(truth, heap);

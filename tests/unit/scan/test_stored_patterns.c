@@ -35,20 +35,6 @@ static struct hits hits_of(const struct lh_pattern_set_compiled *set, const char
 	return hits;
 }
 
-static char *own_file(size_t *ret_length)
-{
-	FILE *file = fopen("/proc/self/exe", "r");
-	assert_non_null(file);
-	assert_int_equal(fseek(file, 0, SEEK_END), 0);
-	*ret_length = (size_t)ftell(file);
-	rewind(file);
-	char *bytes = malloc(*ret_length);
-	assert_non_null(bytes);
-	assert_int_equal(fread(bytes, 1, *ret_length, file), *ret_length);
-	fclose(file);
-	return bytes;
-}
-
 static void test_what_is_stored_is_what_compiling_gives(void **state)
 {
 	(void)state;
@@ -90,13 +76,13 @@ static void test_stored_patterns_are_used(void **state)
 static void test_what_does_not_suit_is_compiled(void **state)
 {
 	(void)state;
-	size_t length;
-	char *bytes = own_file(&length);
+	struct lh_buffer own LH_CLEANUP(lh_buffer_deinit) = {0};
+	assert_success(lh_file_read("/proc/self/exe", LH_GIB, &own));
 	const struct lh_stored_patterns *stored = &lh_stored_patterns[LH_PATTERNS_BINARY];
 	struct lh_pattern_set_compiled used, compiled;
 	assert_success(lh_patterns_make(LH_PATTERNS_BINARY, stored, &used));
 	assert_true(used.is_stored);
-	struct hits expected = hits_of(&used, bytes, length);
+	struct hits expected = hits_of(&used, own.data, own.length);
 	assert_true(expected.count > 0);
 	size_t words = stored->database_bytes / sizeof(uint32_t);
 	size_t changed[] = {0, 1, 2, 3, 5, words / 2};
@@ -110,14 +96,13 @@ static void test_what_does_not_suit_is_compiled(void **state)
 		assert_success(lh_patterns_make(LH_PATTERNS_BINARY, &other, &compiled));
 		assert_false(compiled.is_stored);
 		assert_int_equal(compiled.longest_bytes, used.longest_bytes);
-		struct hits hits = hits_of(&compiled, bytes, length);
+		struct hits hits = hits_of(&compiled, own.data, own.length);
 		assert_int_equal(hits.count, expected.count);
 		assert_int_equal(hits.sum, expected.sum);
 		hs_free_database(compiled.database);
 		free(copy);
 	}
 	hs_free_database(used.database);
-	free(bytes);
 }
 
 int main(void)
