@@ -40,7 +40,7 @@ struct size_family {
  * mappings of at most that size together, the first pages of each present run.
  */
 #define SEARCHED_BYTES_MAX (2 * LH_GIB)
-enum { SEARCHED_REGIONS_MAX = 256, SEARCHED_PAGES_MAX = 8192, SEARCHED_RUN_PAGES = 64 };
+enum { SEARCHED_REGIONS_MAX = 512, SEARCHED_PAGES_MAX = 8192, SEARCHED_RUN_PAGES = 64 };
 
 /* A stretch of a mapping being walked from chunk to chunk. */
 struct chunk_walk {
@@ -57,7 +57,8 @@ struct chunk_walk {
 struct chunk_walks {
 	const struct lh_heap_memory *memory;
 	LH_VEC(struct chunk_walk) items;
-	LH_VEC(struct chunk_walk) done; /* those that did not reach the end of their mapping */
+	LH_VEC(struct chunk_walk) done;   /* those that did not reach the end of their mapping */
+	LH_VEC(struct lh_range) searched; /* what lies behind these */
 	struct lh_peeks peeks;
 	struct size_family *families; /* 2^FAMILY_SLOTS_LOG2 of them */
 };
@@ -66,6 +67,7 @@ static void chunk_walks_deinit(struct chunk_walks *walks)
 {
 	lh_vec_deinit(&walks->items);
 	lh_vec_deinit(&walks->done);
+	lh_vec_deinit(&walks->searched);
 	lh_peeks_deinit(&walks->peeks);
 	free(walks->families);
 }
@@ -266,35 +268,43 @@ static struct lh_error *walk_chunks(struct chunk_walks *walks, struct lh_owners 
 
 /* ---------------------------------------------------------------- behind memory of others */
 
-static struct lh_error *add_run_pages(const struct lh_page_runs *runs, struct lh_peeks *ret)
+/* At most `count_max` in all, so that no mapping takes the share of those after it. */
+static struct lh_error *add_run_pages(const struct lh_page_runs *runs, size_t count_max, struct lh_peeks *ret)
 {
+	const size_t until = ret->items.count + count_max;
 	for (size_t i = 0; i < runs->runs.count; i++) {
 		struct lh_range range = runs->runs.items[i].range;
 		uint64_t end = lh_min_u64(range.end, range.start + (uint64_t)SEARCHED_RUN_PAGES * LH_PAGE_BYTES);
-		for (uint64_t addr = range.start; addr < end && ret->items.count < SEARCHED_PAGES_MAX;
-		     addr += LH_PAGE_BYTES)
+		for (uint64_t addr = range.start; addr < end && ret->items.count < until; addr += LH_PAGE_BYTES)
 			LH_TRY(lh_vec_push(&ret->items, (struct lh_peek){.addr = addr, .is_present = true}));
 	}
 	return NULL;
 }
 
-/* Page starts behind the ends of chains, in the mappings where these are. */
+static int compare_searched(const void *a, const void *b)
+{
+	const struct lh_range *first = a, *second = b;
+	int order = lh_compare_u64(lh_range_bytes(*first), lh_range_bytes(*second));
+	return order ? order : lh_compare_u64(first->start, second->start);
+}
+
+/* Page starts behind the ends of chains: the smallest mappings first, each with an even share of the pages. */
 static struct lh_error *list_searched_pages(struct chunk_walks *walks, struct lh_peeks *ret)
 {
-	size_t searched = 0;
-	uint64_t bytes_left = SEARCHED_BYTES_MAX;
-	for (size_t i = 0; i < walks->done.count && searched < SEARCHED_REGIONS_MAX; i++) {
-		struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+	for (size_t i = 0; i < walks->done.count; i++) {
 		const struct chunk_walk *walk = &walks->done.items[i];
-		const struct lh_region *region = region_of(walks, walk);
-		uint64_t bytes = region->end - walk->at;
-		if (bytes <= SMALL_REGION_BYTES || bytes > bytes_left)
-			continue;
-		searched++;
-		bytes_left -= bytes;
-		LH_TRY(walks->memory->find_present(walks->memory->context, (struct lh_range){walk->at, region->end},
-						   &runs));
-		LH_TRY(add_run_pages(&runs, ret));
+		struct lh_range range = {walk->at, region_of(walks, walk)->end};
+		if (lh_range_bytes(range) > SMALL_REGION_BYTES && lh_range_bytes(range) <= SEARCHED_BYTES_MAX)
+			LH_TRY(lh_vec_push(&walks->searched, range));
+	}
+	lh_vec_sort(&walks->searched, compare_searched);
+	const size_t count = lh_min_u64(walks->searched.count, SEARCHED_REGIONS_MAX);
+	uint64_t bytes_left = SEARCHED_BYTES_MAX;
+	for (size_t i = 0; i < count && lh_range_bytes(walks->searched.items[i]) <= bytes_left; i++) {
+		struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
+		bytes_left -= lh_range_bytes(walks->searched.items[i]);
+		LH_TRY(walks->memory->find_present(walks->memory->context, walks->searched.items[i], &runs));
+		LH_TRY(add_run_pages(&runs, (SEARCHED_PAGES_MAX - ret->items.count) / (count - i), ret));
 	}
 	return NULL;
 }
