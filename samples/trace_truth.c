@@ -1,30 +1,22 @@
 /*
  * trace_truth: allocates at a steady rate from five functions, of which one leaks. Truth: `site` names it, leaked_bytes
  * counts what it has lost, and `decoy` names the one whose blocks live for --decoy-ms. allocate_briefly frees soon,
- * allocate_and_lose loses each hundredth block, allocate_decoy frees late, grow_buffer goes through realloc(NULL),
- * allocate_zeroed's blocks are freed by another thread. With --forks children allocate and end.
+ * allocate_and_lose loses one block of --leak-every (100), allocate_decoy frees late, grow_buffer goes through
+ * realloc(NULL), allocate_zeroed's blocks are freed by another thread. With --forks children allocate and end.
  * --rate: allocations per second. Every block is filled, and checked before it is freed.
  */
 #include "sample.h"
 
 #include <sys/wait.h>
 
-enum {
-	YOUNG = 64,
-	HANDED_OVER = 256,
-	DECOYS = 1 << 18,
-	BATCH = 5,
-	BATCH_DUE = 1000 * BATCH,
-	LAG_MAX_MS = 20,
-	LEAK_EVERY = 100
-};
+enum { YOUNG = 64, HANDED_OVER = 256, DECOYS = 1 << 18, BATCH = 5, BATCH_DUE = 1000 * BATCH, LAG_MAX_MS = 20 };
 
 #define STAMP_BYTES 16
 
 static struct {
-	uint64_t rate, decoy_ms;
+	uint64_t rate, decoy_ms, leak_every;
 	bool forks, leaks;
-} trace_wish = {.rate = 3000, .decoy_ms = 1500, .leaks = true};
+} trace_wish = {.rate = 3000, .decoy_ms = 1500, .leak_every = 100, .leaks = true};
 
 struct decoy {
 	void *block;
@@ -71,7 +63,7 @@ static __attribute__((noinline)) void allocate_and_lose(struct sample *sample, u
 	const size_t bytes = 900;
 	void *block = malloc(bytes);
 	stamp_block(block);
-	if (trace_wish.leaks && i % LEAK_EVERY == 0) {
+	if (trace_wish.leaks && i % trace_wish.leak_every == 0) {
 		sample->leaked_blocks++;
 		sample->leaked_bytes += bytes;
 		return;
@@ -189,6 +181,8 @@ static bool take_option(struct sample *sample, const char *name, const char *val
 		trace_wish.rate = number;
 	else if (!strcmp(name, "--decoy-ms"))
 		trace_wish.decoy_ms = number;
+	else if (!strcmp(name, "--leak-every") && number)
+		trace_wish.leak_every = number;
 	else
 		return false;
 	return true;

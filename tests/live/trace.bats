@@ -101,7 +101,8 @@ assert_trace_left_nothing() {
 
 @test "the function that leaks is named, and no other; the rate is the truth's; the process is unharmed" {
 	require_uprobe_sessions
-	start_sample trace_truth --forks
+	# With this rate some 30 survivors are expected: that a third of the time shows none is one case in 10,000.
+	start_sample trace_truth --forks --leak-every 25
 	before=$(text_sum "$SAMPLE_PID" libc.so)
 	sample_step 0
 	first_bytes=$(truth leaked_bytes) first_ms=$(truth age_ms)
@@ -309,7 +310,7 @@ while True:
 	library=$(ldconfig -p | sed -n 's/.*libtcmalloc_minimal\.so\.4 .*=> //p' | head -n 1)
 	[ -n "$library" ] || skip "no tcmalloc"
 	require_uprobe_sessions
-	LD_PRELOAD=$library start_sample trace_truth
+	LD_PRELOAD=$library start_sample trace_truth --leak-every 25
 	trace 3 "$SAMPLE_PID" --for 7s --budget 50%
 	[ "$(of_trace .allocator)" = tcmalloc ]
 	[ "$(leaking_functions trace_truth)" = "$(truth site)" ]
