@@ -24,7 +24,9 @@ const struct lh_manual_section lh_manual_trace[] = {
 	 "this "
 	 "call stack is called leaking.\n\n"
 	 "Blocks that live longer than the trace look leaked: trace for longer than requests and sessions of the "
-	 "program last. A leak shows after the longest normal life plus about 4 sampled blocks."},
+	 "program last. A leak shows after the longest normal life plus about 4 sampled blocks. \"no leak found\" "
+	 "speaks of "
+	 "what could be judged: call stacks that were watched too shortly are counted beside it, with a longer --for."},
 	{"SAMPLING",
 	 "A block of s bytes is sampled with probability 1 - e^(-s/R). R follows from the rate of allocation and the "
 	 "budget. All bytes and rates are estimates of all blocks, not of the sampled ones. Large blocks are sampled "

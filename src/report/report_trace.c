@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { STACKS_SHOWN = 3, FRAMES_SHOWN = 24, CALLERS_IN_TABLE = 4 };
+enum { STACKS_SHOWN = 3, FRAMES_SHOWN = 24, CALLERS_IN_TABLE = 4, LONGER_FACTOR = 4 };
 
 #define UNSEEN_PART_SHOWN 0.1
 
@@ -144,6 +144,26 @@ static void put_trace_summary(const struct lh_trace_report *report, struct lh_bu
 			 lh_format_count(trace->sample_count, samples), lh_format_bytes(trace->mean_bytes, mean));
 }
 
+/* What a longer trace would decide. */
+static void put_undecided(const struct lh_trace *trace, struct lh_buffer *ret)
+{
+	char live[LH_FORMAT_MAX];
+	size_t count = 0;
+	double live_bytes = 0;
+	for (size_t i = 0; i < trace->sites.count; i++) {
+		const struct lh_site_estimate *estimate = &trace->sites.items[i].estimate;
+		if (estimate->verdict != LH_SITE_NOT_YET || !estimate->live_sample_count)
+			continue;
+		count++;
+		live_bytes += estimate->live_bytes;
+	}
+	if (count)
+		lh_buffer_printf(ret, "; too short for %zu call stack%s with %s not yet freed (--for %" PRIu64 "s)",
+				 count, count == 1 ? "" : "s", lh_format_bytes(round_positive(live_bytes), live),
+				 LONGER_FACTOR * (trace->duration_ns / LH_NS_PER_S + 1));
+	lh_buffer_puts(ret, "\n");
+}
+
 static void put_leak_sum(const struct lh_trace *trace, size_t leaking, struct lh_buffer *ret)
 {
 	char rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX], time[LH_FORMAT_MAX];
@@ -163,9 +183,10 @@ static void put_leak_sum(const struct lh_trace *trace, size_t leaking, struct lh
 	}
 	if (!leaking) {
 		lh_buffer_printf(
-			ret, "no leak found in %s%s\n",
+			ret, "no leak found in %s%s",
 			lh_trace_sees_most(trace) ? "" : "the smaller part of its memory, which malloc hands out, in ",
 			lh_format_duration(trace->duration_ns, time));
+		put_undecided(trace, ret);
 		return;
 	}
 	for (size_t i = 0; i < leaking; i++)
