@@ -21,7 +21,7 @@
 
 struct dump_words {
 	struct lh_want_list wants;
-	char path[64]; /* the file's name, when none was given */
+	char path[64]; /* of the file, if none was given */
 };
 
 static void words_deinit(struct dump_words *words)
@@ -90,7 +90,7 @@ static struct lh_error *parse_regions(const struct lh_arguments *arguments, cons
 	return NULL;
 }
 
-/* "it is core or raw" */
+/* adds the hint "it is core or raw" */
 static struct lh_error *hint_choices(struct lh_error *error, const char *const *names, int count)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -121,7 +121,7 @@ static bool is_taken(const char *path, const struct lh_dump_options *options)
 	return access(path, F_OK) == 0 || (options->format == LH_DUMP_RAW && access(index_path, F_OK) == 0);
 }
 
-/* dump.bin, dump.2.bin, dump.3.bin: what a dump before has written stays. */
+/* The next free of dump.bin, dump.2.bin, dump.3.bin: an earlier dump is never overwritten. */
 static void choose_path(const struct lh_dump_options *options, struct dump_words *words)
 {
 	enum { NAMES_MAX = 10000 };
@@ -134,7 +134,7 @@ static void choose_path(const struct lh_dump_options *options, struct dump_words
 	lh_warn(DEFAULT_PATH "%s exists: this dump goes to %s", suffix, words->path);
 }
 
-/* A dump is put in place when it is whole: no stream can be. */
+/* A dump gets its name once it is complete, so it cannot go to a stream. */
 static struct lh_error *parse_path(const struct lh_arguments *arguments, struct lh_dump_options *options,
 				   struct dump_words *words)
 {
@@ -149,7 +149,7 @@ static struct lh_error *parse_path(const struct lh_arguments *arguments, struct 
 			     "name a file with -o (./- is the file named -)");
 }
 
-/* What only a snapshot knows of; with another mode it would silently mean nothing. */
+/* Refuses options that only mode snapshot has: other modes would ignore them silently. */
 static struct lh_error *parse_snapshot_options(const struct lh_arguments *arguments, struct lh_dump_options *options)
 {
 	static const char *const reactions[] = {[LH_DUMP_SLOW_STOP] = "stop",
@@ -250,7 +250,7 @@ static struct lh_error *dump_process(const struct lh_process *process, const str
 	struct lh_progress_line line;
 	lh_interrupt_install();
 	lh_interrupt_grace(1);
-	/* Beyond RLIMIT_FSIZE a write shall fail, not kill: the half-written file has to go. */
+	/* A write beyond RLIMIT_FSIZE must fail, not kill: the unfinished file has to be removed. */
 	signal(SIGXFSZ, SIG_IGN);
 	lh_progress_begin(&line);
 	struct lh_dump_options with_progress = *options;
@@ -284,7 +284,7 @@ static struct lh_error *run_dump(const struct lh_arguments *arguments, int *ret_
 	lh_warn("%s holds the memory of a process: passwords, keys, personal data; it is readable by you only",
 		receipt.path);
 	struct lh_error *error = print_dump_receipt(arguments, &receipt);
-	return error ? lh_error_hint(error, "%s is complete nevertheless", receipt.path) : NULL;
+	return error ? lh_error_hint(error, "%s is complete all the same", receipt.path) : NULL;
 }
 
 static const struct lh_option options[] = {

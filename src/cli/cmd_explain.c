@@ -27,7 +27,7 @@ static void explanation_deinit(struct explanation *explanation)
 	lh_cleanup_image(&explanation->image);
 }
 
-/* Who holds the block, and what it retains. */
+/* Finds who holds the block, and what it retains. */
 static struct lh_error *find_holding(struct explanation *explanation, size_t chunk, struct lh_explain_report *report)
 {
 	LH_TRY(lh_graph_create(explanation->image, explanation->heap, &explanation->graph));
@@ -103,7 +103,7 @@ static const struct lh_option options[] = {
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt explain 0x55d5c8a0 dump.bin", "what lies at that address: mapping, allocator, block, type"},
-	{"leakhunt explain --show-secrets 0x55d5c8a0 1234", "the same of a running process, with the contents"},
+	{"leakhunt explain --show-secrets 0x55d5c8a0 1234", "the same in a running process, with the contents"},
 	{.command = NULL},
 };
 
@@ -116,11 +116,11 @@ const struct lh_command lh_cmd_explain = {
 	.operand_completion = LH_COMPLETE_PID_OR_FILE,
 	.description =
 		"ADDR is hexadecimal, with or without 0x, as in /proc/PID/maps and gdb; it may point into the middle "
-		"of a block. leakhunt finds the "
-		"mapping, and the allocator's block that holds the address: where it begins, its size and state, "
-		"the arena, and what the block is, as in `leakhunt heap`. A block in use is reachable or lost, as in "
-		"`leakhunt leaks`. For a reachable block leakhunt prints a path of pointers from a root to it, and "
-		"what it retains: all that nothing else holds.\n\n"
+		"of a block. leakhunt finds the mapping, and the allocator's block that holds the address: where it "
+		"begins, its size and state, the arena, and what the block is, as in `leakhunt heap`. A block in use "
+		"is reachable or lost, as in `leakhunt leaks`. For a reachable block leakhunt prints a path of "
+		"pointers from a root to it, and what it retains: the memory that would be free if the block were "
+		"freed.\n\n"
 		"leakhunt prints contents only with --show-secrets. It copies a running process at one instant, as "
 		"`leakhunt heap` does.\n\n"
 		"Exit status 1: nothing is mapped at ADDR, or the dump does not hold it.",

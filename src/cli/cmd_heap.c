@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Of larger heaps what groups own is found only on request: it takes as long as all the rest. */
+/* In larger heaps OWNED is computed on request only: it takes as long as everything else together. */
 enum { TOP_DEFAULT = 20, TOP_MOST = 10000, OWNED_BLOCKS_MAX = 1 << 20 };
 
 static struct lh_error *parse_mode(const struct lh_arguments *arguments, enum lh_dump_mode *ret)
@@ -35,7 +35,7 @@ static struct lh_error *print_heap(const struct lh_heap_report *report, bool is_
 	return lh_print(&text);
 }
 
-/* A line for each block, in pieces: there can be millions. */
+/* One line per block, printed in pieces: there can be millions. */
 static struct lh_error *list_blocks(const struct lh_heap *heap)
 {
 	enum { PIECE_BLOCKS = 4096 };
@@ -56,14 +56,14 @@ static struct lh_error *list_blocks(const struct lh_heap *heap)
 	return NULL;
 }
 
-/* What is printed, and what it needs. */
+/* The answer, and what printing it needs. */
 struct heap_answer {
 	struct lh_image *image;
 	struct lh_heap *heap;
 	struct lh_symbols *symbols;
 	struct lh_heap_findings findings;
 	struct lh_heap_groups groups;
-	struct lh_receipt receipt; /* pid 0: of a file */
+	struct lh_receipt receipt; /* pid 0: the image is a file */
 };
 
 static void heap_answer_deinit(struct heap_answer *answer)
@@ -120,10 +120,9 @@ static const struct lh_option options[] = {
 	 .words = "snapshot stop child live"},
 	{.name = "every",
 	 .argument = "TIME",
-	 .summary = "copy the process again after TIME, and show what grew, as of two dumps"},
+	 .summary = "copy the process again after TIME, and show what grew, as with two dumps"},
 	{.name = "top", .argument = "N", .summary = "show at most N arenas and N groups (default: 20)"},
-	{.name = "owned",
-	 .summary = "find what groups own also in heaps of more than a million blocks, within seconds"},
+	{.name = "owned", .summary = "compute OWNED also in heaps of more than a million blocks, which takes seconds"},
 	{.name = "list",
 	 .letter = 'l',
 	 .summary = "print one line per block instead: address, usable bytes, state, allocator"},
@@ -137,8 +136,8 @@ static const struct lh_usage_example examples[] = {
 	{"leakhunt heap 1234", "what the allocators of process 1234 hold, and what they would give back"},
 	{"leakhunt heap --list dump.bin | grep -c ' cached '", "how many blocks lie in caches"},
 	{"leakhunt heap --every 5m 1234", "which groups of blocks grow within 5 minutes, and how many are new"},
-	{"leakhunt heap monday.bin tuesday.bin", "the same of two dumps of one process"},
-	{"leakhunt heap dump.bin --json", "the same of a dump, for scripts"},
+	{"leakhunt heap monday.bin tuesday.bin", "the same between two dumps of one process"},
+	{"leakhunt heap dump.bin --json", "what the allocators in a dump hold, for scripts"},
 	{.command = NULL},
 };
 
@@ -152,17 +151,17 @@ const struct lh_command lh_cmd_heap = {
 	.manual = lh_manual_heap,
 	.description =
 		"Walks the heap of each allocator block by block: glibc's malloc, CPython's pymalloc, and others. A "
-		"block is live (not freed), cached (freed, and kept by a thread for the next request of that size), or "
-		"free. Each live block is in one group: by the object that begins it (C++, Python, OpenSSL and other "
-		"libraries, also stripped), else by the first pointer to something with a name, by its text, or by its "
-		"size. The verdict says what resident memory is made of, and how much a trim would give back.\n\n"
+		"block is live (not freed), cached (freed, and kept by a thread for the next request of that size), "
+		"or free. Each live block is in one group: by the object at its beginning (C++, Python, OpenSSL and "
+		"other libraries, also stripped), else by the first pointer to something with a name, by its text, or "
+		"by its size. The verdict says what resident memory is made of, and how much a trim would give "
+		"back.\n\n"
 		"leakhunt copies a running process at one instant, as `leakhunt dump` does, and stops it for "
 		"milliseconds. The copy is an unnamed file in TMPDIR (default: /tmp) as large as the process's "
 		"private memory.\n\n"
-		"Of two moments, two dumps or a process and --every, it shows the groups that grew, and tells blocks "
-		"that "
-		"are new from those that were there before, with the same or with other bytes.\n\n"
-		"Exit status 1: a part of a heap could not be walked; it is listed.",
+		"Given two dumps, or a process and --every, leakhunt shows the groups that grew. For each it counts "
+		"new blocks, and blocks that were there before, with the same or with other bytes.\n\n"
+		"Exit status 1: a part of a heap could not be walked, and is listed.",
 	.options = options,
 	.examples = examples,
 	.run = run_heap,

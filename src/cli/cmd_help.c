@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* *ret: the command that the operand names; NULL without one. */
+/* *ret: the command that the operand names; NULL if there is no operand. */
 static struct lh_error *find_operand(const struct lh_arguments *arguments, const struct lh_command **ret)
 {
 	const char *name = lh_arguments_operand(arguments, 0);

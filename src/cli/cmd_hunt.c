@@ -1,6 +1,7 @@
 /*
  * cmd_hunt: `leakhunt PID`, `leakhunt hunt PID`: words to options, progress on stderr, the answer on stdout and in the
- * folder. The steps and the conclusions are lib's. It is confined once the process need not be touched any more.
+ * folder. Steps and conclusions are lh_hunt's. leakhunt is confined as soon as the process need not be touched any
+ * more.
  */
 #include "command.h"
 #include "confinement.h"
@@ -20,10 +21,10 @@
 #define MAX_PAUSE_NS (10 * LH_NS_PER_MS)
 #define REPORT_HTML  "report.html"
 
-/* The line of progress, and which step it is of. */
+/* The progress line, and the step that it shows. */
 struct hunt_screen {
 	struct lh_progress_line line;
-	bool ignores_interrupt; /* it came before this step: the answer so far is wanted */
+	bool ignores_interrupt; /* Ctrl-C came before this step: the answer so far is wanted */
 };
 
 /* ---------------------------------------------------------------- progress */
@@ -41,7 +42,7 @@ static void show_hunt_wait(void *context, const char *text)
 	lh_progress_text(&screen->line, "  %s", text);
 }
 
-/* Also without a terminal: minutes may pass. */
+/* Printed without a terminal, too: minutes may pass. */
 static void show_hunt_step(void *context, enum lh_hunt_step step, const char *text)
 {
 	struct hunt_screen *screen = context;
@@ -132,12 +133,12 @@ static struct lh_error *observe_process(const struct lh_arguments *arguments, co
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
 	LH_TRY(lh_operand_process(lh_arguments_operand(arguments, 0), &process));
-	/* A write beyond RLIMIT_FSIZE shall fail, not kill: the half-written file has to go. */
+	/* A write beyond RLIMIT_FSIZE must fail, not kill: the unfinished file has to be removed. */
 	signal(SIGXFSZ, SIG_IGN);
 	return lh_hunt_observe(process, options, ret);
 }
 
-/* From now on only the files of the hunt and those of modules can be opened, and only its folder written. */
+/* After this, only the files of the hunt and of modules can be opened, and only the hunt's folder written. */
 static struct lh_error *confine_hunt(const struct lh_hunt *hunt)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
@@ -148,7 +149,7 @@ static struct lh_error *confine_hunt(const struct lh_hunt *hunt)
 	if (hunt->record_path)
 		LH_TRY(lh_confinement_add_path(&confinement, hunt->record_path));
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
-	/* The outputs are siblings: one path names their folder. */
+	/* All outputs lie in one folder: the path of one names it. */
 	if (hunt->folder) {
 		struct lh_buffer path LH_CLEANUP(lh_buffer_deinit) = {0};
 		lh_buffer_printf(&path, "%s/" REPORT_HTML, hunt->folder);
@@ -159,7 +160,7 @@ static struct lh_error *confine_hunt(const struct lh_hunt *hunt)
 	return NULL;
 }
 
-/* Files that are read before there is anything to confine for: their paths are all that may be opened. */
+/* Reads the given files. Only their paths can be opened: leakhunt is confined before it parses them. */
 static struct lh_error *load_files(const struct lh_arguments *arguments, struct lh_hunt *ret)
 {
 	struct lh_hunt names LH_CLEANUP(lh_hunt_deinit) = {0};
@@ -211,7 +212,7 @@ static struct lh_error *write_hunt_json(const struct lh_hunt *hunt, const struct
 	return write_hunt_file(path, json);
 }
 
-/* Sets the hunt's report_path when it is written. */
+/* Sets the hunt's report_path once the page is written. */
 static struct lh_error *write_hunt_html(struct lh_hunt *hunt, const char *output)
 {
 	struct lh_buffer html LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -279,7 +280,10 @@ static struct lh_error *run_hunt(const struct lh_arguments *arguments, int *ret_
 }
 
 static const struct lh_option options[] = {
-	{.name = "for", .argument = "TIME", .summary = "watch for at most TIME, both waits together (default: 3m)"},
+	{.name = "for",
+	 .argument = "TIME",
+	 .summary = "spend at most TIME on watching and on waiting for growth "
+		    "(default: 3m)"},
 	{.name = "interval", .letter = 'i', .argument = "TIME", .summary = "wait TIME between samples (default: 1s)"},
 	{.name = "output",
 	 .letter = 'o',
@@ -319,16 +323,13 @@ const struct lh_command lh_cmd_hunt = {
 	.manual = lh_manual_hunt,
 	.description =
 		"`leakhunt PID` is the same. Samples the process until the verdict is firm, dumps what grows, waits "
-		"for "
-		"growth worth comparing, dumps it again, compares both dumps, and answers in a screen. Each answer is "
-		"followed by the command that shows its evidence.\n\n"
+		"for growth worth comparing, dumps it again, compares both dumps, and prints an answer that fits a "
+		"screen. Each answer is followed by the command that shows its evidence.\n\n"
 		"A step that is impossible is listed, and the hunt continues without it. Ctrl-C ends the waiting and "
-		"gives "
-		"the answer so far.\n\n"
+		"gives the answer so far.\n\n"
 		"All files go to a new folder with mode 0700: record.jsonl, before.core, after.core, report.json, and "
-		"report.html, a page for people that loads nothing. The "
-		"dumps "
-		"hold the memory of the process: passwords, keys, personal data.",
+		"report.html, a page that works offline. The dumps hold the memory of the process: passwords, keys, "
+		"personal data.",
 	.options = options,
 	.examples = examples,
 	.run = run_hunt,

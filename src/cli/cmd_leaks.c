@@ -1,5 +1,5 @@
 /*
- * cmd_leaks: `leakhunt leaks PID|DUMP [DUMP]`: a copy of the process in, what nothing points to any more out.
+ * cmd_leaks: `leakhunt leaks PID|DUMP [DUMP]`: copies the process, prints the blocks that nothing points to any more.
  */
 #include "command.h"
 #include "leakhunt/graph.h"
@@ -12,16 +12,16 @@
 enum { HOLDERS_MOST = 8 };
 enum { TOP_DEFAULT = 20, TOP_MOST = 1000000 };
 
-/* One moment of a process. */
+/* The process at one moment. */
 struct moment {
 	struct lh_image *image;
 	struct lh_heap *heap;
 	struct lh_graph *graph;
-	struct lh_receipt receipt; /* pid 0: of a file */
+	struct lh_receipt receipt; /* pid 0: the image is a file */
 };
 
 struct leaks_answer {
-	struct moment before; /* image NULL: there is none */
+	struct moment before; /* image NULL: there is only one moment */
 	struct moment now;
 	struct lh_symbols *symbols;
 	struct lh_suppressions suppressions;
@@ -105,7 +105,7 @@ static struct lh_error *print_leaks(const struct lh_leaks_report *report, bool i
 	return lh_print(&text);
 }
 
-/* A line for each lost block, in pieces: there can be millions. */
+/* One line per lost block, printed in pieces: there can be millions. */
 static struct lh_error *list_lost_blocks(const struct moment *moment)
 {
 	enum { PIECE_BLOCKS = 4096 };
@@ -172,7 +172,7 @@ static const struct lh_option options[] = {
 static const struct lh_usage_example examples[] = {
 	{"leakhunt leaks 1234", "which blocks of process 1234 nothing points to any more"},
 	{"leakhunt leaks --confirm 5m 1234", "the same, and which blocks stay lost and unchanged for 5 minutes"},
-	{"leakhunt leaks before.bin after.bin", "the same of two dumps"},
+	{"leakhunt leaks before.bin after.bin", "blocks that are lost in both dumps"},
 	{.command = NULL},
 };
 

@@ -1,6 +1,6 @@
 /*
- * cmd_maps: `leakhunt maps PID|FILE`. Words in, regions of a process or of a saved text out, in kinds
- * that an engineer knows.
+ * cmd_maps: `leakhunt maps PID|FILE`: prints the regions of a process or of a saved smaps text, by kinds that an
+ * engineer knows.
  */
 #include "command.h"
 #include "confinement.h"
@@ -42,7 +42,7 @@ static struct lh_error *read_saved(const char *path, struct lh_region_list *ret)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	LH_TRY(lh_file_read(path, SAVED_BYTES_MAX, &text));
-	/* Nothing else will be opened. */
+	/* No other file will be opened. */
 	lh_confinement_apply(&(struct lh_confinement){0});
 	return lh_regions_parse(text.data ? text.data : "", text.length, path, ret);
 }

@@ -1,5 +1,5 @@
 /*
- * cmd_ps: `leakhunt ps`. The memory of all processes, the one that costs most first.
+ * cmd_ps: `leakhunt ps`: prints the memory of all processes, most first.
  */
 #include "command.h"
 #include "leakhunt/scan.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Passwords are arguments, too. */
+/* Arguments may be passwords. */
 static struct lh_error *mask_commands(struct lh_process_table *table)
 {
 	LH_CLEANUP(lh_cleanup_secret_finder) struct lh_secret_finder *finder = NULL;
@@ -30,7 +30,7 @@ static bool is_wanted(const struct lh_process_usage *process, const struct lh_ar
 	       (!name || (strstr(process->command, name) && process->pid != getpid()));
 }
 
-/* Leaves those that the words ask for. */
+/* Keeps the processes that the options and operands ask for. */
 static void filter_processes(struct lh_process_table *table, const struct lh_arguments *arguments)
 {
 	size_t kept = 0;

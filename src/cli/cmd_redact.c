@@ -11,7 +11,9 @@
 
 enum { KEY_FILE_MAX = 1 << 20 };
 
-/* From a file of at least LH_REDACT_KEY_BYTES bytes, else random and not kept. */
+/*
+ * Reads a key from a file of at least LH_REDACT_KEY_BYTES bytes; without a file, makes a random one that is not kept.
+ */
 static struct lh_error *read_redact_key(const char *path, uint8_t ret[LH_REDACT_KEY_BYTES])
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -94,23 +96,19 @@ const struct lh_command lh_cmd_redact = {
 	.operands_max = 1,
 	.operand_completion = LH_COMPLETE_FILE,
 	.description =
-		"Copies a 64-bit ELF core, of leakhunt, gcore or the kernel. `leakhunt heap` and `leakhunt leaks` find "
-		"the "
-		"same blocks in the copy, with the same sizes and the same pointers.\n\n"
-		"Kept are addresses of mapped memory, small numbers (up to 3 bytes, multiples of a page, pairs of 2 "
-		"bytes), "
-		"read-only memory of programs and libraries, the names of modules and of types of managed runtimes, "
-		"and "
-		"the command's name. All else becomes a keyed hash (SipHash-2-4) of the same length: texts, keys, "
-		"floating-point numbers, environment and arguments on the stack, registers, the command line, names of "
-		"threads and of other files. Vector registers become zeros.\n\n"
-		"What is left can still tell something: how long texts are, and which are equal; sizes and numbers of "
-		"blocks; texts of up to 3 characters. Groups of blocks that `leakhunt heap` tells by their content, "
-		"such as "
-		"JSON, are told by their size instead.\n\n"
-		"The heap is walked in both cores. Exit status: 0: it is the same; 1: it is not, which is said; 2: "
-		"failed, "
-		"nothing written; 64: usage. Only the owner can read the file. Compressed and raw dumps are refused.",
+		"Copies a 64-bit ELF core, of leakhunt, gcore or the kernel. `leakhunt heap` and `leakhunt leaks` "
+		"find the same blocks in the copy, with the same sizes and the same pointers.\n\n"
+		"The copy keeps addresses of mapped memory, small numbers (up to 3 bytes, multiples of a page, pairs "
+		"of 2 bytes), read-only memory of programs and libraries, the names of modules and of types of "
+		"managed runtimes, and the command's name. Everything else becomes a keyed hash (SipHash-2-4) of the "
+		"same length: texts, keys, floating-point numbers, environment and arguments on the stack, registers, "
+		"the command line, names of threads and of other files. Vector registers become zeros.\n\n"
+		"The copy still reveals how long texts are and which are equal, sizes and numbers of blocks, and "
+		"texts of up to 3 characters. Groups that `leakhunt heap` recognizes by content, such as JSON, appear "
+		"as groups by size.\n\n"
+		"leakhunt walks the heap of both cores and compares them. Exit status: 0: the heaps are the same; 1: "
+		"they differ, and leakhunt says where; 2: failed, nothing written; 64: usage. Only the owner can read "
+		"the file. Compressed and raw dumps are refused.",
 	.options = options,
 	.examples = examples,
 	.run = run_redact,

@@ -1,8 +1,7 @@
 /*
- * cmd_select: `leakhunt select`: takes samples of a live process, or reads saved ones, hands them to
- * select, and prints what grows. Reads smaps only: it never stops the process. Whatever ends the
- * sampling early (Ctrl-C, exit, exec), two samples are enough for a result, which says that it is
- * not complete.
+ * cmd_select: `leakhunt select`: takes samples of a live process, or reads saved ones, hands them to select, and prints
+ * what grows. Reads smaps only: it never stops the process. If the sampling ends early (Ctrl-C, exit, exec), two
+ * samples are enough for a result, which then says that it is incomplete.
  */
 #include "command.h"
 #include "confinement.h"
@@ -37,7 +36,7 @@ struct settings {
 	bool explains;
 };
 
-/* What a run has found, live or from files. */
+/* The result of a run, live or from files. */
 struct finding {
 	struct lh_sampling sampling; /* live */
 	struct lh_samples samples;   /* of files */
@@ -57,7 +56,7 @@ static void finding_deinit(struct finding *finding)
 
 /* ---------------------------------------------------------------- live */
 
-/* What the line of progress shows. */
+/* What the progress line shows. */
 struct waiting {
 	struct lh_progress_line *line;
 	const struct lh_sampling *sampling;
@@ -78,9 +77,9 @@ static void show_sampling_progress(void *context)
 }
 
 /*
- * Deadlines are multiples of the interval after the start, so that the time that a reading takes does
- * not add up; those that a long reading has missed are skipped. Ctrl-C takes one last sample: after an
- * hour of waiting it is worth more than the one before.
+ * Deadlines are multiples of the interval after the start, so that the time of a reading does not add up. A deadline
+ * that passed during a long reading is skipped. Ctrl-C takes one last sample: after an hour of waiting it is worth more
+ * than the previous one.
  */
 static struct lh_error *take_samples(struct lh_sampling *sampling, const struct settings *settings,
 				     struct lh_progress_line *line)
@@ -140,7 +139,7 @@ static struct lh_error *find_live(const struct lh_arguments *arguments, const st
 
 /* ---------------------------------------------------------------- from files */
 
-/* "0,60,2m": the i-th of the list into *ret. */
+/* Parses the i-th time of a list such as "0,60,2m". */
 static struct lh_error *time_of_list(const char *list, size_t i, uint64_t *ret)
 {
 	for (; i; i--)
@@ -161,12 +160,12 @@ static struct lh_error *time_of_file(const char *path, uint64_t *ret)
 {
 	struct stat status;
 	if (stat(path, &status) < 0)
-		return lh_error_from_errno(errno, "cannot look at %s", path);
+		return lh_error_from_errno(errno, "cannot get the status of %s", path);
 	*ret = (uint64_t)status.st_mtim.tv_sec * LH_NS_PER_S + (uint64_t)status.st_mtim.tv_nsec;
 	return NULL;
 }
 
-/* Samples that could not be read in whole. */
+/* Notes samples that could not be read completely. */
 static void note_losses(struct finding *finding, const struct lh_region_list *list, const char *what)
 {
 	lh_warn_of_losses(&finding->is_partial, what, list->skipped_lines + list->dropped_regions,
@@ -226,7 +225,7 @@ static struct lh_error *judge_record(struct finding *finding, const char *path)
 	return NULL;
 }
 
-/* What saved samples say is hostile: only they, and the folder of --svg, can still be opened. */
+/* Saved samples are hostile: after this, only they and the folder of --svg can be opened. */
 static struct lh_error *confine_to_files(const struct lh_arguments *arguments)
 {
 	static const char *const inputs[] = {"from", "before", "after"};
@@ -278,7 +277,7 @@ static struct lh_error *read_select_settings(const struct lh_arguments *argument
 	return NULL;
 }
 
-/* The options that say what is judged, and what goes with each. */
+/* The options that say what is judged, and the options that go with each. */
 static const struct source {
 	const char *option; /* NULL: a PID */
 	const char *not_with[10];
@@ -333,7 +332,7 @@ static struct lh_error *write_svg(const struct lh_select_report *report, const s
 	return lh_outfile_commit(file);
 }
 
-/* Verdicts, and what the report tells beside them: the first sections of the man page. */
+/* Explains verdicts and the other words of the report: the first sections of the man page. */
 static void put_explanation(struct lh_buffer *ret)
 {
 	for (const struct lh_manual_section *section = lh_manual_select; section->heading; section++) {

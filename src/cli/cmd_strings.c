@@ -1,6 +1,6 @@
 /*
- * cmd_strings: `leakhunt strings FILE|PID`: what memory consists of (scan's summary, written by
- * report), or with --list every string, as GNU strings prints it.
+ * cmd_strings: `leakhunt strings FILE|PID`: prints what memory consists of (scan's summary), or with --list every
+ * string, as GNU strings does.
  */
 #include "command.h"
 #include "confinement.h"
@@ -84,7 +84,7 @@ static struct lh_error *read_request(const struct lh_arguments *arguments, struc
 	pid_t pid;
 	ret->is_process = lh_operand_is_pid(ret->operand, &pid);
 	LH_TRY(read_min_chars(arguments, ret));
-	/* Parsing has refused all letters but those of the options' rows. */
+	/* Parsing has refused all letters but those of the option rows. */
 	const char *radix = lh_arguments_value(arguments, "radix");
 	const char *encoding = lh_arguments_value(arguments, "encoding");
 	if (radix)
@@ -118,7 +118,7 @@ static void warn_of_unpacking(const struct lh_image *image)
 			lh_image_path(image), lh_format_bytes(lh_image_unpacked_bytes(image), bytes));
 }
 
-/* The file is parsed confined: leakhunt can then open only the file and what belongs to it. */
+/* Opens and parses the file confined: only the file and what belongs to it can be opened. */
 static struct lh_error *open_file(const struct lh_strings_request *request, struct lh_image **ret)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
@@ -165,7 +165,7 @@ static struct lh_error *open_process(const struct lh_strings_request *request, s
 	return NULL;
 }
 
-/* `*ret_process` lives as long as the image; it stays NULL for a file. Afterwards leakhunt is confined. */
+/* *ret_process lives as long as the image; NULL for a file. Afterwards leakhunt is confined. */
 static struct lh_error *open_image(const struct lh_strings_request *request, struct lh_process **ret_process,
 				   struct lh_image **ret)
 {

@@ -1,6 +1,6 @@
 /*
- * cmd_trace: `leakhunt trace PID`: watches the allocator of a process for a time, says which code allocates what is
- * not freed.
+ * cmd_trace: `leakhunt trace PID`: watches the allocator of a process for a while, and prints which code allocates what
+ * is never freed.
  */
 #include "command.h"
 #include "confinement.h"
@@ -49,7 +49,10 @@ static struct lh_error *parse_budget(const struct lh_arguments *arguments, doubl
 	double percent = text ? strtod(text, &end) : BUDGET_DEFAULT;
 	bool is_number = !text || (end != text && (*end == '\0' || strcmp(end, "%") == 0));
 	if (!is_number || !(percent > 0) || percent > BUDGET_MOST)
-		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, "--budget %s is no part of a processor", text),
+		return lh_error_hint(lh_error_create(LH_ERROR_USAGE,
+						     "--budget %s is not a percentage of one "
+						     "processor",
+						     text),
 				     "give percent of one processor, such as 1%% or 0.5%%");
 	*ret = percent / 100;
 	return NULL;
@@ -103,7 +106,7 @@ static void show_trace_progress(void *context, uint64_t left_ns, uint64_t sample
 			 lh_format_count(sample_count, count), lh_format_duration(left_ns, left));
 }
 
-/* From here on files of the process are parsed, and nothing is set up any more. */
+/* From here on files of the process are parsed, and no probe is set up any more. */
 static struct lh_error *confine_to_reading(const struct trace_answer *answer)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
@@ -113,7 +116,7 @@ static struct lh_error *confine_to_reading(const struct trace_answer *answer)
 	return NULL;
 }
 
-/* Whose memory it is. Of a process that has ended nothing is known. */
+/* Finds out whose memory the process has. If it has ended, nothing is known. */
 static void weigh_memory(const struct lh_process *process, struct lh_trace_memory *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
@@ -123,7 +126,10 @@ static void weigh_memory(const struct lh_process *process, struct lh_trace_memor
 	lh_error_destroy(error);
 }
 
-/* A program of a runtime that has no malloc: says whose memory it is instead of which names were not found. */
+/*
+ * If the program's runtime does not use malloc: says whose memory it is, instead of which function names were not
+ * found.
+ */
 static struct lh_error *explain_refusal(struct lh_error *error, const struct lh_process *process,
 					enum lh_allocator allocator)
 {
@@ -141,7 +147,7 @@ static struct lh_error *explain_refusal(struct lh_error *error, const struct lh_
 			     "`leakhunt hunt %d` names what grows there by its type", pid);
 }
 
-/* Bursts set probes anew, so that they need all rights; their stacks are unwound without. */
+/* Bursts set probes again and again, which needs all rights; their stacks are unwound without. */
 static struct lh_error *follow_confined(struct trace_answer *answer, const struct lh_trace_follow *follow,
 					enum lh_trace_method method)
 {
@@ -243,7 +249,7 @@ static const struct lh_option options[] = {
 
 static const struct lh_usage_example examples[] = {
 	{"leakhunt trace 1234", "which code of process 1234 allocates what is not freed, within a minute"},
-	{"leakhunt trace --for 10m --budget 5% 1234", "the same of a slow leak in a busy process"},
+	{"leakhunt trace --for 10m --budget 5% 1234", "the same for a slow leak in a busy process"},
 	{"leakhunt trace --folded leak 1234 | flamegraph.pl > leak.svg", "a flame graph of the leak"},
 	{"leakhunt trace --pprof 1234 > leak.pb.gz && go tool pprof -top leak.pb.gz", "the same for pprof"},
 	{.command = NULL},
@@ -259,24 +265,22 @@ const struct lh_command lh_cmd_trace = {
 	.manual = lh_manual_trace,
 	.description =
 		"Sets probes of the kernel (uprobes) in the malloc and free that the process calls, samples "
-		"allocations "
-		"by their bytes, and watches for the free of each sampled block. Call stacks are unwound in leakhunt, "
-		"from copies of registers and stack: without frame pointers, without debug packages. A call stack is "
-		"called leaking when blocks of it outlive all that was ever freed, and go on accumulating.\n\n"
-		"First leakhunt measures for at most 0.2 s how often the process allocates, and says on standard error "
-		"what tracing will cost. When that exceeds --budget, leakhunt sets the probes for 6 ms at a time, as "
-		"often as the budget allows: this shows who allocates how much and what is freed at once, but no "
-		"leaks. leakhunt stops early when the process begins to allocate more often. The process is never "
-		"stopped; nothing is injected. When leakhunt ends, in "
-		"whatever way, the kernel removes the probes.\n\n"
+		"allocations by their bytes, and watches for the free of each sampled block. Call stacks are unwound "
+		"in leakhunt, from copies of registers and stack: without frame pointers, without debug packages. A "
+		"call stack is called leaking when its blocks outlive all blocks that it freed, and keep "
+		"accumulating.\n\n"
+		"First leakhunt measures for at most 0.2 s how often the process allocates, and prints the cost of "
+		"tracing on standard error. When that exceeds --budget, leakhunt sets the probes for 6 ms at a time, "
+		"as often as the budget allows. Such bursts show who allocates how much and what is freed at once, "
+		"but no leaks. leakhunt ends the trace early if the process begins to allocate more often. leakhunt "
+		"never stops the process and injects no code. However leakhunt ends, the kernel removes the probes.\n\n"
 		"Needs Linux 6.14 on x86_64, and root or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. Knows glibc's "
-		"malloc, "
-		"jemalloc and tcmalloc.\n\n"
+		"malloc, jemalloc and tcmalloc.\n\n"
 		"Runtimes with an allocator of their own (CPython's objects up to 512 bytes, V8, Java, Go, PHP) hand "
 		"out memory without malloc. leakhunt says how much of the process's memory this is; `leakhunt hunt` "
 		"finds what grows there by its type.\n\n"
-		"The exit code is 3 when a call stack leaks, and 0 when none does. It is 1 when nothing leaks as far "
-		"as the trace goes, but the trace is incomplete, or more than half of the memory is not malloc's.",
+		"The exit code is 3 when a call stack leaks, and 0 when none does. It is 1 when no leak was found, "
+		"but the trace is incomplete, or more than half of the memory is not malloc's.",
 	.options = options,
 	.examples = examples,
 	.run = run_trace,

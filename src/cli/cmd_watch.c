@@ -1,7 +1,7 @@
 /*
- * cmd_watch: `leakhunt watch`: follows a process, or all of them, for as long as one likes: draws its
- * memory over time, keeps a record, writes metrics, and runs a command when it leaks. It looks cheaply
- * (counters of the kernel) and reads smaps only when something has moved; it never stops a process.
+ * cmd_watch: `leakhunt watch`: follows one process, or all, for hours or days: draws memory over time, keeps a record,
+ * writes metrics, and runs a command when a process leaks. Looks are cheap (the kernel's counters); smaps is read only
+ * when something has moved. It never stops a process.
  */
 #include "command.h"
 #include "manual.h"
@@ -60,7 +60,7 @@ static struct lh_error *read_watch_settings(const struct lh_arguments *arguments
 	return NULL;
 }
 
-/* What belongs to one process has no meaning for all of them. */
+/* Refuses options of one process together with --all. */
 static struct lh_error *check_watch_options(const struct lh_arguments *arguments)
 {
 	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall", "json"};
@@ -117,10 +117,10 @@ static const struct lh_option options[] = {
 	 .completion = LH_COMPLETE_FILE},
 	{.name = "on-leak",
 	 .argument = "COMMAND",
-	 .summary = "run COMMAND with sh once a verdict is leak, and wait for it; $LEAKHUNT_PID is the process"},
+	 .summary = "run COMMAND with sh when the verdict is leak, and wait for it; $LEAKHUNT_PID is the process"},
 	{.name = "leak-probability",
 	 .argument = "P",
-	 .summary = "run --on-leak from this probability of a leak on (default: 0.95)"},
+	 .summary = "run --on-leak once a leak is at least this probable (default: 0.95)"},
 	{.name = "counter",
 	 .argument = "COMMAND",
 	 .summary = "run COMMAND with sh at each sample; it prints the work done so far"},

@@ -1,6 +1,6 @@
 /*
- * command: the rows from which everything about the command line follows: parsing, --help, the man
- * page and the shell completions. A command is one const struct in its cmd_*.c.
+ * command: the rows from which the whole command line follows: parsing, --help, the man page and the shell completions.
+ * A command is one const struct in its cmd_*.c.
  */
 #ifndef LEAKHUNT_CLI_COMMAND_H
 #define LEAKHUNT_CLI_COMMAND_H
@@ -19,7 +19,7 @@ enum lh_exit {
 	LH_EXIT_USAGE = 64, /* EX_USAGE of sysexits.h */
 };
 
-/* What shells complete after an option or as an operand. */
+/* What shells complete after an option, or for an operand. */
 enum lh_completion {
 	LH_COMPLETE_NOTHING,
 	LH_COMPLETE_FILE,
@@ -35,8 +35,8 @@ struct lh_option {
 	const char *summary;  /* one sentence, lower case, no full stop */
 	bool is_repeatable;
 	enum lh_completion completion;
-	const char *words;    /* "stop live": the words it takes, for completion and errors; NULL */
-	const char *old_name; /* spellings of 0.1, still taken; NULL and 0: none */
+	const char *words;    /* "stop live": all words that the option takes, for completion and errors; NULL */
+	const char *old_name; /* spellings of 0.1, still accepted; NULL and 0: none */
 	char old_letter;
 };
 
@@ -55,9 +55,9 @@ struct lh_command {
 	size_t operands_max;
 	enum lh_completion operand_completion;
 	const char *description;                 /* paragraphs separated by blank lines; wrapped on output */
-	const struct lh_option *options;         /* ended by a NULL name */
-	const struct lh_usage_example *examples; /* ended by a NULL command */
-	const struct lh_manual_section *manual;  /* of its man page, beside all of the above; NULL: none */
+	const struct lh_option *options;         /* the last has a NULL name */
+	const struct lh_usage_example *examples; /* the last has a NULL command */
+	const struct lh_manual_section *manual;  /* sections of its man page beside all of the above; NULL: none */
 	bool is_hidden;                          /* not in the list of commands */
 	/* On success sets *ret_status (preset to LH_EXIT_COMPLETE). The caller prints the error. */
 	struct lh_error *(*run)(const struct lh_arguments *arguments, int *ret_status);
@@ -95,7 +95,7 @@ struct lh_error *lh_arguments_duration(const struct lh_arguments *arguments, con
 
 void lh_help_overview(struct lh_buffer *ret);
 void lh_help_command(const struct lh_command *command, unsigned width, struct lh_buffer *ret);
-/* A section of a manual as text: terms indented by 2, what they mean behind them. */
+/* A manual section as text: terms indented by 2 columns, their meanings behind them. */
 void lh_manual_section_text(const struct lh_manual_section *section, unsigned width, struct lh_buffer *ret);
 void lh_man_page(struct lh_buffer *ret);                                      /* leakhunt(1) as roff, man(7) */
 void lh_man_command(const struct lh_command *command, struct lh_buffer *ret); /* leakhunt-COMMAND(1) */
@@ -110,12 +110,12 @@ const char *lh_nearest(const char *word, const char *const *candidates, size_t c
 struct lh_style lh_terminal_style(void);
 /* Writes to stdout; a closed pipe is not an error. */
 struct lh_error *lh_print(const struct lh_buffer *buffer) LH_NODISCARD;
-/* Whether lh_print has met a closed pipe: nobody reads what is printed. */
+/* Whether lh_print has met a closed pipe: nobody reads the output. */
 bool lh_output_is_closed(void);
 /* One line on stderr: "leakhunt: warning: ...", escaped. */
 void lh_warn(const char *format, ...) LH_PRINTF(1, 2);
 
-/* A line on stderr that is redrawn; nothing when stderr is not a terminal. */
+/* A line on stderr that is redrawn; nothing if stderr is not a terminal. */
 struct lh_progress_line {
 	bool is_shown;
 	uint64_t started_ns;
@@ -128,20 +128,20 @@ void lh_progress_text(struct lh_progress_line *line, const char *format, ...) LH
 void lh_progress_end(struct lh_progress_line *line);
 
 /*
- * After this, SIGINT, SIGTERM and SIGHUP only set a flag, so that a command can stop in order: blocking calls
- * return EINTR. A second SIGINT within the command kills it the usual way.
+ * After this, SIGINT, SIGTERM and SIGHUP only set a flag, so that a command can end in order: blocking calls return
+ * EINTR. A second SIGINT within the same command kills leakhunt the usual way.
  */
 void lh_interrupt_install(void);
 bool lh_interrupt_requested(void);
 /*
- * Ends the program this many seconds after such a signal, wherever it waits. For commands to which any end is as good
- * as one in order. 0: no longer.
+ * Ends the program this many seconds after such a signal, whatever it waits for. For commands that may end at any
+ * point. 0: cancels this.
  */
 void lh_interrupt_grace(unsigned seconds);
 
 /* ---------------------------------------------------------------- operands */
 
-/* What a "PID|FILE" operand names: digits only is a pid, all else a path ("./1234" for such a file). */
+/* What a "PID|FILE" operand names: digits are a pid, anything else is a path ("./1234" for a file of that name). */
 bool lh_operand_is_pid(const char *operand, pid_t *ret);
 /* Opens an operand that must be a PID. */
 struct lh_error *lh_operand_process(const char *operand, struct lh_process **ret) LH_NODISCARD;

@@ -18,7 +18,7 @@ static void quote_word(struct lh_buffer *ret, const char *text)
 	lh_buffer_puts(ret, "'");
 }
 
-/* The words that an option takes; those that only begin as shown ("name:...") are left out. */
+/* The words that an option takes, without those that only show a form ("name:..."). */
 static void put_words(struct lh_buffer *ret, const char *words)
 {
 	for (bool is_first = true; *words; words += strspn(words, " ")) {
@@ -103,7 +103,7 @@ static void bash_script(struct lh_buffer *ret)
 
 /* ---------------------------------------------------------------- zsh */
 
-/* Inside a spec of _arguments, ':' and ']' end things. */
+/* ':' and ']' have a meaning within a spec of _arguments. */
 static void zsh_spec_text(struct lh_buffer *ret, const char *text)
 {
 	for (; *text; text++) {

@@ -1,6 +1,6 @@
 /*
- * confinement: gives up the powers that a command no longer needs. Input: what it still has to open, and the user's
- * environment. Hostile bytes are parsed after this.
+ * confinement: gives up the rights that a command no longer needs. Input: what the command still has to open, and the
+ * user's environment. Hostile bytes are parsed only after this.
  */
 #include "confinement.h"
 
@@ -69,7 +69,7 @@ struct lh_error *lh_confinement_add_process(struct lh_confinement *confinement, 
 	return lh_confinement_add_path(confinement, lh_process_folder(process, folder, sizeof(folder)));
 }
 
-/* Where libdebuginfod keeps files (debuginfod_find_debuginfo(3), "CACHE"); made if it is not there. */
+/* Where libdebuginfod keeps files (debuginfod_find_debuginfo(3), "CACHE"); created if missing. */
 static struct lh_error *find_cache_folder(char **ret)
 {
 	struct lh_buffer folder LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -95,7 +95,7 @@ struct lh_error *lh_confinement_add_symbols(struct lh_confinement *confinement, 
 	LH_TRY(lh_confinement_add_path(confinement, *root ? root : "/"));
 	if (!lh_settings()->has_debug_servers)
 		return NULL;
-	/* Libraries, certificates, the resolver's files. */
+	/* Debuginfod needs libraries, certificates, and the resolver's files. */
 	LH_TRY(lh_confinement_add_path(confinement, "/"));
 	return find_cache_folder(&confinement->cache_folder);
 }

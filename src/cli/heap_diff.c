@@ -1,15 +1,15 @@
 /*
- * heap_diff: two moments of one process, each walked, and what the later one holds more. Input: the command line of
+ * heap_diff: walks two moments of one process, and prints what the later one holds more. Input: the command line of
  * `leakhunt heap`. Output: report's text or JSON.
  */
 #include "heap_diff.h"
 
 #include "still_image.h"
 
-/* Of each kind: before, after. */
+/* Index 0: before, 1: after. */
 struct heap_moments {
 	struct lh_image *images[2];
-	struct lh_receipt receipts[2]; /* pid 0: of a file */
+	struct lh_receipt receipts[2]; /* pid 0: the image is a file */
 	struct lh_heap *heaps[2];
 	struct lh_symbols *symbols[2];
 	struct lh_heap_growth growth;

@@ -14,7 +14,7 @@ bool lh_heap_diff_is_wanted(const struct lh_arguments *arguments);
 struct lh_error *lh_heap_diff_run(const struct lh_arguments *arguments, enum lh_dump_mode mode, uint64_t top,
 				  int *ret_status) LH_NODISCARD;
 
-/* LH_EXIT_PARTIAL when there is no allocator, or a part of one is missing. */
+/* LH_EXIT_PARTIAL if there is no allocator, or a part of one is missing. */
 int lh_heap_status(const struct lh_heap *heap);
 
 #endif

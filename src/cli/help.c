@@ -1,6 +1,5 @@
 /*
- * help: --help and the man page, made from the command rows. There is no other place where an
- * option is described.
+ * help: --help and the man page, made from the command rows: the only place where options are described.
  */
 #include "command.h"
 #include "manual.h"
@@ -19,12 +18,16 @@ void lh_help_overview(struct lh_buffer *ret)
 		if (!lh_commands[i]->is_hidden)
 			lh_buffer_printf(ret, "  %-10s %s\n", lh_commands[i]->name, lh_commands[i]->summary);
 	}
-	lh_buffer_puts(ret, "\n`leakhunt COMMAND --help` tells more; `leakhunt --version` the version.\n"
+	lh_buffer_puts(ret, "\n"
+			    "`leakhunt COMMAND --help` describes a command; `leakhunt --version` prints the version.\n"
 			    "exit codes: 0 complete, 1 incomplete (missing parts are listed), 2 failed, 3 lost blocks "
 			    "(leaks) or leaking code (trace), 64 usage\n");
 }
 
-/* The words of `text`, wrapped at `width`, each line after `indent` blanks; the first is at `column`. */
+/*
+ * Puts the words of `text`, wrapped at `width`, each line indented by `indent`; the output is at `column` before the
+ * first.
+ */
 static void wrap_text(struct lh_buffer *ret, const char *text, size_t indent, size_t column, size_t width)
 {
 	while (*text) {
@@ -150,7 +153,7 @@ void lh_manual_section_text(const struct lh_manual_section *section, unsigned wi
 
 /* ---------------------------------------------------------------- man page */
 
-/* man(7): a backslash is \e, a hyphen that is to stay one is \-, a leading dot or quote needs \&. */
+/* man(7): a backslash is \e, a literal hyphen is \-, a leading dot or quote needs \&. */
 static void roff_text(struct lh_buffer *ret, const char *text)
 {
 	bool at_line_start = true;
@@ -181,7 +184,7 @@ static void man_option(const struct lh_option *option, struct lh_buffer *ret)
 		lh_buffer_puts(ret, "May be given more than once.\n");
 }
 
-/* Lines as they stand; without the two blanks that mark them. */
+/* Lines unchanged, without the two blanks that mark them. */
 static void man_literal(struct lh_buffer *ret, const char *text)
 {
 	lh_buffer_puts(ret, ".PP\n.RS 4\n.EX\n");
@@ -236,7 +239,7 @@ static void man_sections(struct lh_buffer *ret, const struct lh_manual_section *
 	}
 }
 
-/* .TH wants the name in capitals. */
+/* .TH expects the name in capitals. */
 static void man_title(struct lh_buffer *ret, const char *command)
 {
 	lh_buffer_puts(ret, ".TH LEAKHUNT");

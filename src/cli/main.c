@@ -26,7 +26,7 @@ static int report_error(const char *command, struct lh_error *error)
 	lh_buffer_puts(&line, "leakhunt: ");
 	if (command)
 		lh_buffer_printf(&line, "%s: ", command);
-	/* Messages may carry file names and command names: bytes that somebody else chose. */
+	/* Messages can contain names of files and commands: bytes that somebody else chose. */
 	lh_buffer_escape(&line, lh_error_message(error), strlen(lh_error_message(error)));
 	const char *hint = lh_error_hint_text(error);
 	if (hint) {
@@ -104,7 +104,10 @@ static struct lh_error *run_command(const struct lh_command *command, int argc, 
 	return command->run(arguments, ret_status);
 }
 
-/* Were one of them closed, the next file that we open would be taken for it. Writing to these fails, as it should. */
+/*
+ * If a standard stream is closed, the next opened file would get its number. Writing to such a placeholder fails, as it
+ * should.
+ */
 static void reserve_standard_streams(void)
 {
 	int fd = open("/dev/null", O_RDONLY);
@@ -130,7 +133,7 @@ int main(int argc, char **argv)
 	reserve_standard_streams();
 	lh_self_forbid_cores();
 	take_environment();
-	/* A closed pipe (`| head`) is an EPIPE for lh_print, not a signal. */
+	/* With SIGPIPE ignored, a closed pipe (`| head`) is an EPIPE for lh_print. */
 	signal(SIGPIPE, SIG_IGN);
 	const char *name = argc > 1 ? argv[1] : NULL;
 	struct lh_error *error = NULL;

@@ -1,6 +1,6 @@
 /*
  * manual: what the man pages say beyond --help. A section's text is paragraphs, separated by blank lines. A paragraph
- * that begins with two blanks is printed as it stands; one that begins with "* TERM" and a newline explains TERM.
+ * that begins with two blanks is printed verbatim. One that begins with "* TERM" and a newline explains TERM.
  */
 #ifndef LEAKHUNT_CLI_MANUAL_H
 #define LEAKHUNT_CLI_MANUAL_H
@@ -10,7 +10,7 @@ struct lh_manual_section {
 	const char *text;
 };
 
-/* Each ended by a NULL heading. */
+/* The last row of each has a NULL heading. */
 extern const struct lh_manual_section lh_manual_dump[];
 extern const struct lh_manual_section lh_manual_hunt[];
 extern const struct lh_manual_section lh_manual_select[];
@@ -19,7 +19,7 @@ extern const struct lh_manual_section lh_manual_strings[];
 extern const struct lh_manual_section lh_manual_heap[];
 extern const struct lh_manual_section lh_manual_leaks[];
 extern const struct lh_manual_section lh_manual_trace[];
-extern const struct lh_manual_section lh_manual_common[]; /* of leakhunt(1) */
-extern const struct lh_manual_section lh_manual_shared[]; /* of every page */
+extern const struct lh_manual_section lh_manual_common[]; /* in leakhunt(1) only */
+extern const struct lh_manual_section lh_manual_shared[]; /* on every page */
 
 #endif

@@ -6,15 +6,13 @@
 #include <stddef.h>
 
 const struct lh_manual_section lh_manual_common[] = {
-	{"OPERANDS AND UNITS", "A PID is digits only. A file of that name is written `./1234`. Sizes are powers of "
-			       "1024: `64K`, `1.5G`. Durations "
-			       "are `500ms`, `2s`, `10m`, `1.5h`, `3d`. Addresses are hexadecimal. Ranges are "
-			       "half-open: 0xA-0xB includes 0xA and "
-			       "excludes 0xB."},
+	{"OPERANDS AND UNITS", "An operand of digits is a PID; write `./1234` for a file of that name. Sizes are "
+			       "powers of 1024: `64K`, `1.5G`. Durations are `500ms`, `2s`, `10m`, `1.5h`, `3d`. "
+			       "Addresses are hexadecimal. Ranges are half-open: 0xA-0xB includes 0xA and excludes "
+			       "0xB."},
 	{"SECRETS",
-	 "A dump holds what the process knew: passwords, keys, personal data. It is written with mode 0600. "
-	 "Treat it like "
-	 "the process itself.\n\n"
+	 "A dump holds what the process knew: passwords, keys, personal data. leakhunt creates it with mode 0600. "
+	 "Protect it like the process itself.\n\n"
 	 "leakhunt masks secrets with asterisks in every output unless --show-secrets is given, in 8-bit "
 	 "characters, UTF-16 and UTF-32:\n\n"
 	 "* Private keys\n"
@@ -33,8 +31,8 @@ const struct lh_manual_section lh_manual_common[] = {
 	 "password, passwd, passphrase, pwd, pass, secret, token, api_key, access_key, private_key, session ids "
 	 "and the like, in key=value pairs, JSON, XML and forms.\n\n"
 	 "* Logins\n"
-	 "Passwords in URLs, commands (mysql, curl, sshpass, redis-cli, docker login, ldapsearch, smbclient), "
-	 "SQL statements, SMTP, IMAP, POP3, FTP, Redis, netrc and pgpass files.\n\n"
+	 "Passwords in URLs, commands (mysql, curl, sshpass, redis-cli, docker login, ldapsearch, smbclient), SQL "
+	 "statements, SMTP, IMAP, POP3, FTP, Redis, netrc and pgpass files.\n\n"
 	 "Secrets without a recognizable form are not masked."},
 	{"FILES", "* dump.bin, dump.2.bin ...\n"
 		  "Outputs of `leakhunt dump` without -o: ELF cores, mode 0600.\n\n"
@@ -45,11 +43,9 @@ const struct lh_manual_section lh_manual_common[] = {
 		  "An unfinished output on a file system without O_TMPFILE. Remove it if leakhunt was killed.\n\n"
 		  "* share/doc/leakhunt/prometheus-rules.yml\n"
 		  "Alerts on the metrics of `leakhunt watch --metrics`."},
-	{"JSON", "`--json` names its schema in the member `schema`. Members may be added to a schema; none is removed "
-		 "or changed. "
-		 "Keys carry their units: `_bytes`, `_ns`, `_per_hour`. Addresses are strings \"0x...\", since JSON "
-		 "numbers lose bits "
-		 "above 2^53. Unprintable bytes of the target are written `\\xNN`."},
+	{"JSON", "The member `schema` of `--json` names the schema. Members may be added to a schema; none is removed "
+		 "or changed. Keys carry their units: `_bytes`, `_ns`, `_per_hour`. Addresses are strings \"0x...\", "
+		 "since JSON numbers lose bits above 2^53. Unprintable bytes of the target appear as `\\xNN`."},
 	{NULL, NULL},
 };
 
@@ -67,20 +63,22 @@ const struct lh_manual_section lh_manual_shared[] = {
 	 "* 64\n"
 	 "The command line is wrong."},
 	{"PERMISSIONS",
-	 "Reading the memory of another process needs the permission to trace it (ptrace(2), \"ptrace access mode "
+	 "Reading the memory of another process requires permission to trace it (ptrace(2), \"Ptrace access mode "
 	 "checking\").\n\n"
 	 "* root\n"
 	 "CAP_SYS_PTRACE reads every process, also across containers. Use the PID as the host sees it.\n\n"
 	 "* an ordinary user\n"
-	 "Own processes. All commands but maps, ps, select and watch also need /proc/sys/kernel/yama/ptrace_scope to "
-	 "be 0. Programs that changed their user or have file capabilities need root.\n\n"
+	 "Can read own processes. All commands but maps, ps, select and watch also need "
+	 "/proc/sys/kernel/yama/ptrace_scope to be 0. Reading a process that changed its user or has file "
+	 "capabilities requires root.\n\n"
 	 "* file capabilities\n"
-	 "`setcap cap_sys_ptrace,cap_dac_override+ep leakhunt` lets users work without root. Whoever runs this file "
-	 "can read every process: allow it to one group (`chgrp`, `chmod 750`).\n\n"
+	 "`setcap cap_sys_ptrace,cap_dac_override+ep leakhunt` lets users work without root. Whoever runs this "
+	 "file can read every process: allow it to one group (`chgrp`, `chmod 750`).\n\n"
 	 "* a container\n"
-	 "Start it with `--cap-add SYS_PTRACE` in the PID namespace of the target. In Kubernetes: `kubectl debug POD "
-	 "-it --image=IMAGE --target=CONTAINER --profile=sysadmin -- leakhunt 1`.\n\n"
-	 "A process that is traced already (gdb, strace) cannot be stopped a second time. `dump --mode live` works."},
+	 "Start it with `--cap-add SYS_PTRACE` in the PID namespace of the target. In Kubernetes: `kubectl debug "
+	 "POD -it --image=IMAGE --target=CONTAINER --profile=sysadmin -- leakhunt 1`.\n\n"
+	 "A process that is traced already (gdb, strace) cannot be stopped a second time. `dump --mode live` "
+	 "works."},
 	{"ENVIRONMENT",
 	 "* NO_COLOR\n"
 	 "Print no colors on a terminal.\n\n"

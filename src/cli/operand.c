@@ -13,7 +13,9 @@ bool lh_operand_is_pid(const char *operand, pid_t *ret)
 	uint64_t value = 0;
 	struct lh_error *error = lh_parse_u64(operand, &value);
 	lh_error_destroy(error);
-	/* Digits that are no pid (0, or too many) still mean one, and no file: INT_MAX, which no kernel gives. */
+	/*
+	 * Digits that are no valid pid (0, or too many) still mean a pid, not a file: INT_MAX, which no kernel assigns.
+	 */
 	*ret = error || value > INT_MAX ? INT_MAX : (pid_t)value;
 	return true;
 }

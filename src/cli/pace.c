@@ -1,6 +1,5 @@
 /*
- * pace: what the loops of `leakhunt watch` have in common: how often they look, the metrics file, and
- * the command that is run when something leaks.
+ * pace: what the loops of `leakhunt watch` share: how often they look, the metrics file, and the command for a leak.
  */
 #include "sampling_options.h"
 #include "screen.h"
@@ -25,7 +24,7 @@ void lh_pace_begin(struct lh_pace *pace, uint64_t fixed_ns)
 	*pace = (struct lh_pace){.fixed_ns = fixed_ns, .wait_ns = fixed_ns ? fixed_ns : WAIT_MIN_NS};
 }
 
-/* Looking takes no more than a hundredth of the time. */
+/* Looking takes at most a hundredth of the time. */
 void lh_pace_update(struct lh_pace *pace, bool has_moved, uint64_t cost_ns)
 {
 	if (pace->fixed_ns)
@@ -80,7 +79,7 @@ void lh_metrics_update(const char *path, const struct lh_watched *watched, size_
 {
 	struct lh_error *error = path ? write_metrics(path, watched, count) : NULL;
 	if (error && !*has_failed)
-		lh_go_on_without(is_partial, error, "the metrics stay as they were until it can");
+		lh_go_on_without(is_partial, error, "the old metrics stay until a write succeeds");
 	else
 		lh_error_destroy(error);
 	*has_failed = error != NULL;
@@ -95,7 +94,7 @@ void lh_leak_command_run(const char *command, pid_t pid, bool *is_partial)
 		return;
 	struct lh_error *error = lh_user_command_run(command, &status);
 	if (error) {
-		lh_go_on_without(is_partial, error, "--on-leak did nothing");
+		lh_go_on_without(is_partial, error, "the --on-leak command was not run");
 		return;
 	}
 	if (status == 0)

@@ -1,5 +1,5 @@
 /*
- * region_option: the words of --region, in dump and strings.
+ * region_option: parses the words of --region, for dump and strings.
  */
 #include "region_option.h"
 

@@ -6,10 +6,10 @@
 
 #include "leakhunt/dump.h"
 
-/* What --region completes to. */
+/* Completions of --region. */
 #define LH_REGION_WORDS "heap anon stacks private data all"
 
-/* lh_want_parse, with the nearest word as a hint. */
+/* Like lh_want_parse, with the nearest word as a hint. */
 struct lh_error *lh_parse_region_word(const char *word, struct lh_want *ret) LH_NODISCARD;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * sampling_options: how commands take samples: words of the command line to options, the user's counter, warnings.
+ * sampling_options: how commands take samples: options from the command line, the user's counter, warnings.
  */
 #include "sampling_options.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A counter that hangs must not hold up the samples for good. */
+/* A counter that hangs must not block sampling for good. */
 #define COUNTER_LIMIT_NS (5 * LH_NS_PER_S)
 
 struct lh_error *lh_sampling_max_stall(const struct lh_arguments *arguments, uint64_t *ret)

@@ -1,5 +1,5 @@
 /*
- * strings_around: keeps the last few lines, until one that matches comes, or they are too old.
+ * strings_around: keeps the last few lines until a matching line prints them or they are too old.
  */
 #include "strings_around.h"
 

@@ -1,6 +1,6 @@
 /*
- * strings_diff: two memories, each summed up, and what the later one has more than the earlier one. Input:
- * the command line of `leakhunt strings`. Output: report's text or JSON.
+ * strings_diff: sums up two memories, and prints what the later one has more. Input: the command line of `leakhunt
+ * strings`. Output: report's text or JSON.
  */
 #include "strings_diff.h"
 
@@ -9,10 +9,10 @@
 #include "leakhunt/heap.h"
 #include "still_image.h"
 
-/* Rows that are kept of each memory: what is rare in one can be frequent in the other. */
+/* Rows kept per memory: what is rare in one can be frequent in the other. */
 enum { KEPT_ROWS = 10000 };
 
-/* One of the two. */
+/* One of the two memories. */
 struct side {
 	struct lh_process *process;
 	struct lh_image *image;
@@ -62,7 +62,7 @@ static bool takes_files_raw(const struct lh_arguments *arguments)
 	return lh_arguments_has(arguments, "raw") || lh_arguments_has(arguments, "offsets");
 }
 
-/* Opens a process, and adds to `confinement` what will have to be opened later. */
+/* Opens a process; adds to `confinement` what has to be opened later. */
 static struct lh_error *prepare_side(const struct lh_arguments *arguments, const char *operand,
 				     struct lh_confinement *confinement, struct side *ret)
 {
@@ -89,7 +89,7 @@ static struct lh_error *open_file_side(const struct lh_arguments *arguments, con
 	return lh_image_open_file(operand, &(struct lh_image_options){.raw = takes_files_raw(arguments)}, &ret->image);
 }
 
-/* Processes while the kernel still lets us; then files, with all powers gone but that of opening them. */
+/* Opens processes while leakhunt still may; then files, with the right to open only those. */
 static struct lh_error *open_sides(const struct lh_arguments *arguments, struct side *before, struct side *after)
 {
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
@@ -104,7 +104,7 @@ static struct lh_error *open_sides(const struct lh_arguments *arguments, struct 
 	lh_warn_of_redaction(before->image, after->image);
 	lh_image_ask_owners(before->image);
 	lh_image_ask_owners(after->image);
-	/* Modules and their symbols are opened while scanning. */
+	/* Modules and symbols are opened during the scan. */
 	lh_confine_settle();
 	return NULL;
 }

@@ -9,7 +9,7 @@
 /* Whether the command line names two memories. */
 bool lh_strings_diff_is_wanted(const struct lh_arguments *arguments);
 
-/* Scans both with `options` (but for the progress), and prints what the later one has more. */
+/* Scans both with `options` (except the progress callback), and prints what the later one has more. */
 struct lh_error *lh_strings_diff_run(const struct lh_arguments *arguments, const struct lh_summary_options *options,
 				     int *ret_status) LH_NODISCARD;
 

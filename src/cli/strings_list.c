@@ -1,6 +1,6 @@
 /*
- * strings_list: every string of an image on standard output, line for line as GNU strings prints it. Lines
- * are made on all cores, in buffers that are then written in order. On a terminal bytes are escaped.
+ * strings_list: prints every string of an image, line by line like GNU strings. All CPUs make lines in buffers, which
+ * are written in order. On a terminal, bytes are escaped.
  */
 #include "strings_list.h"
 #include "strings_around.h"
@@ -14,27 +14,27 @@
 
 enum {
 	ADDRESS_MAX = 24,         /* 22 octal digits and a blank */
-	COPY_BYTES = 32,          /* a short text is copied as so many bytes at once */
-	BORROW_BYTES = 64 * 1024, /* a longer text is written from where it lies */
+	COPY_BYTES = 32,          /* a short text is copied with this many bytes at once */
+	BORROW_BYTES = 64 * 1024, /* a longer text is written directly from the image */
 };
 
 struct listing {
 	const struct lh_strings_request *request;
 	struct lh_progress_line progress;
 	bool is_terminal;
-	bool is_closed; /* nobody reads on: `| head` */
+	bool is_closed; /* the reader has gone: `| head` */
 	uint64_t read_bytes;
 	struct lh_lines_around around; /* of --grep */
 };
 
-/* A long text, to be written when the lines before it, up to `at`, have been. */
+/* A long text, to be written after the lines before `at`. */
 struct borrowed {
 	size_t at;
 	const uint8_t *bytes;
 	size_t length;
 };
 
-/* Of --grep: where a line ends in the output. */
+/* With --grep: where a line ends in the output. */
 struct line_end {
 	size_t at;
 	bool matches;
@@ -49,7 +49,7 @@ struct lines {
 
 /* ---------------------------------------------------------------- addresses */
 
-/* The eight digits of a number, the first one in the highest byte. */
+/* The eight hexadecimal digits of a number, the first one in the highest byte. */
 static uint64_t hex_digits(uint64_t number)
 {
 	number = (number | number << 16) & UINT64_C(0x0000ffff0000ffff);
@@ -59,7 +59,7 @@ static uint64_t hex_digits(uint64_t number)
 	return number + UINT64_C(0x3030303030303030) + is_letter * ('a' - '0' - 10);
 }
 
-/* The last `count` (1 to 8) digits of `digits`; writes 8 bytes. */
+/* Writes the last `count` (1 to 8) digits of `digits`; always touches 8 bytes. */
 static char *put_digits(char *at, uint64_t digits, unsigned count)
 {
 	uint64_t in_order = __builtin_bswap64(digits << 8 * (8 - count));
@@ -103,7 +103,7 @@ static char *put_list_address(char *at, char radix, uint64_t addr)
 
 /* ---------------------------------------------------------------- lines of plain bytes */
 
-/* Short texts are the most by far: they are copied without a call, when that many bytes may be read. */
+/* Most texts are short: if COPY_BYTES may be read, they are copied without a call. */
 static char *put_text(char *at, const uint8_t *bytes, size_t length, bool can_read_on)
 {
 	if (can_read_on && length <= COPY_BYTES)
@@ -113,7 +113,7 @@ static char *put_text(char *at, const uint8_t *bytes, size_t length, bool can_re
 	return at + length;
 }
 
-/* Room for the lines of all the batch. */
+/* Reserves room for all lines of the batch. */
 static struct lh_error *reserve_bytes(struct lines *lines, const struct lh_run_batch *batch)
 {
 	size_t bytes = batch->count * (ADDRESS_MAX + 1) + COPY_BYTES;
@@ -163,7 +163,7 @@ static struct lh_error *put_list(struct lines *lines, const void *bytes, size_t 
 	return NULL;
 }
 
-/* On a terminal the bytes are escaped, but a tab does no harm. */
+/* On a terminal bytes are escaped, except tabs. */
 static struct lh_error *put_escaped(struct lines *lines, const char *bytes, size_t length)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -180,7 +180,7 @@ static struct lh_error *put_escaped(struct lines *lines, const char *bytes, size
 	return text.length ? put_list(lines, text.data, text.length) : NULL;
 }
 
-/* Of a character of 2 or 4 bytes GNU strings prints the low one; the others are zero. */
+/* For a character of 2 or 4 bytes GNU strings prints the lowest byte; the others are zero. */
 static struct lh_error *put_run(struct lines *lines, const struct lh_run *run, size_t width)
 {
 	char narrow[4096];
@@ -357,7 +357,7 @@ struct lh_error *lh_strings_list(const struct lh_strings_request *request, struc
 	};
 	LH_TRY(lh_lines_around_init(&listing.around, request->around));
 	lh_progress_begin(&listing.progress);
-	listing.progress.is_shown &= !listing.is_terminal; /* it would be drawn among the strings */
+	listing.progress.is_shown &= !listing.is_terminal; /* the progress line would appear among the strings */
 	bool is_interrupted = false;
 	LH_TRY(write_list(&listing, image, &is_interrupted));
 	lh_progress_end(&listing.progress);

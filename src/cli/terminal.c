@@ -1,6 +1,6 @@
 /*
- * terminal: everything about stdout, stderr and signals that commands share: style, progress lines,
- * warnings, and stopping in order on Ctrl-C.
+ * terminal: what commands share about stdout, stderr and signals: style, progress lines, warnings, and an orderly end
+ * on Ctrl-C.
  */
 #include "command.h"
 
@@ -46,7 +46,7 @@ struct lh_error *lh_print(const struct lh_buffer *buffer)
 	return error;
 }
 
-/* Warnings name files and commands: bytes that somebody else chose. */
+/* Warnings contain names of files and commands: bytes that somebody else chose. */
 void lh_warn(const char *format, ...)
 {
 	struct lh_buffer line LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -82,7 +82,7 @@ static bool is_due(struct lh_progress_line *line)
 	return true;
 }
 
-/* At most as wide as the terminal: a longer line would stay there, line upon line. */
+/* At most as wide as the terminal: a longer line would wrap and could not be redrawn. */
 LH_PRINTF(1, 0) static void draw_line(const char *format, va_list list)
 {
 	char text[512];
@@ -149,8 +149,8 @@ static void note_interrupt(int number)
 static void end_at_once(int number)
 {
 	static const char text[] =
-		"\nleakhunt: interrupted, and the kernel keeps it waiting: ended at once, nothing was "
-		"written\n";
+		"\n"
+		"leakhunt: interrupted while the kernel kept it waiting: ended at once, nothing was written\n";
 	(void)number;
 	ssize_t count = write(STDERR_FILENO, text, sizeof(text) - 1);
 	(void)count;
@@ -160,7 +160,7 @@ static void end_at_once(int number)
 void lh_interrupt_install(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-	/* No SA_RESTART: sleeping calls are to return. SA_RESETHAND: a second Ctrl-C ends it at once. */
+	/* Without SA_RESTART, sleeping calls return. With SA_RESETHAND, a second Ctrl-C kills at once. */
 	struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = (int)SA_RESETHAND};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(signals); i++) {
 		struct sigaction old;

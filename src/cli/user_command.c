@@ -1,5 +1,5 @@
 /*
- * user_command: runs what the user gave with sh, as a shell would: leakhunt ignores SIGPIPE, its commands must not.
+ * user_command: runs the user's command with sh. leakhunt ignores SIGPIPE, its children must not.
  */
 #include "user_command.h"
 
@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 /*
- * `output`: what becomes its standard output; -1: ours. With an output of its own it is a group of processes, so that
- * all of it can be killed; else Ctrl-C reaches it, too.
+ * `output`: the command's standard output; -1: leakhunt's. With an output of its own, the command is a process group,
+ * so that all of it can be killed. Otherwise Ctrl-C reaches it, too.
  */
 static int spawn_command(const char *command, int output, pid_t *ret)
 {
@@ -50,7 +50,7 @@ static int wait_for(pid_t pid)
 	return status;
 }
 
-/* It may go on after its first line, but not for longer than that. */
+/* The command may go on after its first line, but not beyond the deadline. */
 static void wait_until(pid_t pid, uint64_t deadline_ns)
 {
 	static const struct timespec nap = {.tv_nsec = (long)LH_NS_PER_MS};
@@ -75,7 +75,7 @@ struct lh_error *lh_user_command_run(const char *command, int *ret_status)
 	return NULL;
 }
 
-/* Whether there is something to read, or the end, before the deadline. */
+/* Whether there is input, or its end, before the deadline. */
 static bool wait_for_input(int fd, uint64_t deadline_ns)
 {
 	for (;;) {

@@ -1,7 +1,6 @@
 /*
- * watch_all: follows every process by the total of its private memory, one selector each. Input: the
- * table of processes, again and again. Processes that end are forgotten, and what takes a pid over is
- * another one.
+ * watch_all: follows every process by the sum of its private memory, with one selector each. Input: the table of
+ * processes, again and again. A process that ended is forgotten; a process that reuses its pid is a new one.
  */
 #include "command.h"
 #include "sampling_options.h"
@@ -29,7 +28,7 @@ struct watch_all {
 	const struct lh_watch_settings *settings;
 	LH_VEC(struct followed) items;
 	bool has_moved;
-	bool has_lost_metrics; /* the file could not be written the last time */
+	bool has_lost_metrics; /* the last write of the file failed */
 	bool is_partial;
 };
 
@@ -73,7 +72,7 @@ static struct lh_error *begin_following(struct watch_all *watch, const struct lh
 	return NULL;
 }
 
-/* All of a process's memory as if it were one mapping: its parts are for `watch PID` to tell. */
+/* All memory of a process as if it were one mapping; `watch PID` shows the parts. */
 static struct lh_error *add_sample(struct followed *followed, const struct lh_process *process,
 				   const struct lh_process_usage *row)
 {
@@ -93,7 +92,7 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 			  .private_hugetlb_bytes = row->usage.private_hugetlb_bytes,
 			  .swap_bytes = row->usage.swap_bytes},
 	};
-	/* Limits cost ten files each: only of those that grow. */
+	/* Reading limits opens ten files: only for processes that grow. */
 	if (lh_verdict_is_rising(followed->selection.total.verdict) && followed->sample_count >= 2) {
 		sample.ceilings = lh_ceilings_read(process, &nothing, &sample.list);
 		sample.has_ceilings = true;
@@ -105,7 +104,7 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 	return followed->sample_count < 2 ? NULL : lh_selector_judge(followed->selector, &followed->selection);
 }
 
-/* One that ends meanwhile is none. */
+/* Ignores a process that ends meanwhile. */
 static struct lh_error *take_row(struct watch_all *watch, const struct lh_process_usage *row)
 {
 	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
@@ -199,7 +198,7 @@ static void run_commands(struct watch_all *watch)
 	}
 }
 
-/* Those that can be told of, the worst first, into *ret, which is the caller's to free. */
+/* Collects the processes with a judgment, worst first, into *ret, which the caller frees. */
 static struct lh_error *gather_all(const struct watch_all *watch, struct lh_watched **ret, size_t *ret_count)
 {
 	struct lh_watched *watched = calloc(watch->items.count + 1, sizeof(*watched));
@@ -266,7 +265,7 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 	bool was_on_screen = lh_screen_is_on();
 	lh_screen_end();
 	LH_TRY(error);
-	/* The last table stays behind. */
+	/* Leaves the last table on the terminal. */
 	if (was_on_screen)
 		LH_TRY(redraw_all(&watch));
 	if (look_count < 2)

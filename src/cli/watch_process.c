@@ -1,7 +1,7 @@
 /*
- * watch_process: follows one process. A look costs one small read of the kernel's counters; a sample
- * (smaps) is taken when they have moved, and at every tenth look. After each sample the verdict is new:
- * it is drawn, recorded, written as metrics, and may set off the user's command.
+ * watch_process: follows one process. A look reads one small file, the kernel's counters. A sample (smaps) is taken
+ * when the counters have moved, and at every tenth look. Each sample gives a new verdict: it is drawn, recorded,
+ * written as metrics, and may start the user's command.
  */
 #include "command.h"
 #include "leakhunt/hunt.h"
@@ -29,9 +29,9 @@ struct watch {
 	struct lh_selection selection;
 	enum lh_allocator allocator;  /* of the process, looked up once */
 	struct lh_memory_status seen; /* at the last sample */
-	size_t look_count;            /* since then */
+	size_t look_count;            /* since the last sample */
 	bool has_run_command;
-	bool has_lost_metrics; /* the file could not be written the last time */
+	bool has_lost_metrics; /* the last write of the file failed */
 	bool is_terminal;
 };
 
@@ -49,7 +49,7 @@ static bool has_moved(uint64_t before_bytes, uint64_t now_bytes)
 	return lh_max_u64(before_bytes, now_bytes) - lh_min_u64(before_bytes, now_bytes) >= tolerance_bytes;
 }
 
-/* A kernel without RssAnon (before 4.5) shows nothing moving: then each look is a sample. */
+/* Without RssAnon (before Linux 4.5) no change is visible: then each look is a sample. */
 static struct lh_error *look_process(struct watch *watch, bool *ret_is_due, bool *ret_has_moved)
 {
 	struct lh_memory_status status;
@@ -81,7 +81,7 @@ static struct lh_error *print_line(const struct watch *watch)
 	return lh_print(&line);
 }
 
-/* The result so far; `style` NULL: as JSON. */
+/* The result so far; `style` NULL: JSON. */
 static struct lh_error *put_result(struct watch *watch, const struct lh_style *style, struct lh_buffer *ret)
 {
 	struct lh_forecast forecast;
@@ -113,7 +113,7 @@ static void put_status(const struct watch *watch, char *ret, size_t ret_bytes)
 		 span);
 }
 
-/* The size is asked for anew each time: windows are resized. */
+/* Asks for the size each time: windows are resized. */
 static struct lh_error *draw_chart(struct watch *watch)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -144,7 +144,7 @@ static struct lh_error *redraw_process(void *context)
 
 /* ---------------------------------------------------------------- acting */
 
-/* What fails here is warned of: the watch goes on. */
+/* A failure here is a warning: the watch goes on. */
 static void act_process(struct watch *watch)
 {
 	const struct lh_watch_settings *settings = watch->settings;
