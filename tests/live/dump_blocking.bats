@@ -70,8 +70,8 @@ sleeps() {
 		done
 		rounds=$((rounds + 1))
 	done
-	[ "$rounds" -ge 3 ]
-	jq -e '.mended_calls >= 1' receipt.snapshot.1 receipt.stop.1
+	# How many stops cut into the waits is a matter of load.
+	jq -es '(map(select(.mended_calls >= 1)) | length) >= 1' receipt.*
 	sample_step 1
 	cat report
 	diff report - <<-'END'
