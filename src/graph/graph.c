@@ -49,6 +49,7 @@ void lh_graph_destroy(struct lh_graph *graph)
 	free(graph->unmarked);
 	free(graph->reached);
 	free(graph->possible);
+	free(graph->tails);
 	free(graph->heads);
 	free(graph->cycles);
 	free(graph->confirmed);
@@ -113,6 +114,7 @@ static struct lh_error *build_graph(struct lh_graph *graph)
 	for (size_t i = 0; i < lh_bits_words(graph->chunk_count); i++)
 		graph->reached[i] &= ~graph->unmarked[i];
 	if (has_lost(graph)) {
+		LH_TRY(lh_graph_mark_tails(graph));
 		LH_TRY(lh_graph_mark_possible(graph));
 		LH_TRY(lh_graph_find_lost(graph));
 	}

@@ -74,6 +74,7 @@ struct lh_graph {
 	uint64_t *unmarked; /* a bit for each block: in use, and not reached */
 	uint64_t *reached;  /* a bit for each block: in use, and reached by plain words */
 	uint64_t *possible; /* a bit for each block: reached by a doubtful word; NULL: none was */
+	uint64_t *tails;    /* a bit for each block: words to its last 8 bytes are pointers to it; NULL: none are */
 
 	LH_VEC(struct lh_graph_copy) copies;
 	LH_VEC(struct lh_root_range) roots; /* ascending by address, but for registers */
@@ -143,6 +144,13 @@ static inline bool lh_graph_is_start(const struct lh_graph *graph, const struct 
 
 /* ---------------------------------------------------------------- words */
 
+/* Whether glibc's links between free blocks lead there: to the next block's header, which begins with its size field.
+ */
+static inline bool lh_graph_is_tail(const struct lh_stored_chunk *stored, uint64_t offset)
+{
+	return offset + 8 == stored->size_bytes && stored->size_bytes % 16 == 8;
+}
+
 /*
  * Whether a word that leads into the middle of a block is a pointer: not the glibc header of the next block, and not
  * the remains of an old pointer behind a text that ends in its lowest bytes. `before`: how many bytes of the same
@@ -154,8 +162,10 @@ static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t c
 	enum { TEXT_BYTES = 16, TAIL_BYTES = 5 };
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
 	uint64_t offset = word - stored->addr;
-	if (offset >= lh_graph_used_bytes(stored) || (offset + 8 == stored->size_bytes && stored->size_bytes % 16 == 8))
+	if (offset >= lh_graph_used_bytes(stored))
 		return false;
+	if (lh_graph_is_tail(stored, offset))
+		return graph->tails && lh_bit(graph->tails, chunk);
 	if (before < TEXT_BYTES)
 		return true;
 	size_t tail = 0;
@@ -266,6 +276,8 @@ const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph
 struct lh_error *lh_graph_find_doubts(struct lh_graph *graph) LH_NODISCARD;
 /* mark: clears the bits of `unmarked` that roots lead to. */
 struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;
+/* tail_words: marks what only words to a block's last 8 bytes lead to, and all behind it. */
+struct lh_error *lh_graph_mark_tails(struct lh_graph *graph) LH_NODISCARD;
 /* weak_words: sets `possible` for what only tagged or mangled words lead to. */
 struct lh_error *lh_graph_mark_possible(struct lh_graph *graph) LH_NODISCARD;
 /* lost: fills lost. */

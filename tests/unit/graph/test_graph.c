@@ -23,6 +23,7 @@ struct world {
 	struct lh_graph *graph;
 	bool has_no_thread;
 	bool has_no_headers; /* each block ends where the next one begins */
+	size_t pairs; /* so many of the last blocks are twice as long: every other one is part of the one before */
 };
 
 static uint64_t addr_of(size_t block)
@@ -44,12 +45,15 @@ static void link_block(struct world *world, size_t from, size_t slot, uint64_t w
 
 static void fill_heap(struct world *world)
 {
-	for (size_t i = 0; i < world->count; i++)
-		assert_success(
-			lh_vec_push(&world->heap.chunks,
-				    ((struct lh_stored_chunk){.addr = addr_of(i),
-							      .size_bytes = world->has_no_headers ? STRIDE : USABLE,
-							      .state = LH_CHUNK_USED})));
+	for (size_t i = 0; i < world->count; i++) {
+		bool is_pair = i >= world->count - 2 * world->pairs;
+		struct lh_stored_chunk chunk = {.addr = addr_of(i),
+						.size_bytes = world->has_no_headers ? STRIDE : USABLE,
+						.state = LH_CHUNK_USED};
+		chunk.size_bytes += is_pair ? STRIDE : 0;
+		i += is_pair;
+		assert_success(lh_vec_push(&world->heap.chunks, chunk));
+	}
 	static struct lh_range range;
 	range = (struct lh_range){HEAP_ADDR, lh_align_up(addr_of(world->count), LH_PAGE_BYTES)};
 	assert_success(lh_vec_push(&world->heap.arenas, ((struct lh_heap_arena){.allocator = "glibc",
@@ -203,6 +207,43 @@ static void test_ends(void **state)
 	mark_world(&world);
 	assert_int_equal(lh_graph_status(world.graph, buffer_of(0) + 1), LH_LEAK_REACHABLE);
 	assert_int_equal(lh_graph_status(world.graph, buffer_of(1) + 1), LH_LEAK_LOST);
+	end_world(&world);
+}
+
+enum { FUNCTIONS = 16, ARGUMENTS = 2 * FUNCTIONS };
+
+/* As many words in one field lead to the last word of a block as to the same distance in larger blocks. */
+static void make_functions(struct world *world, size_t large_count)
+{
+	begin_world(world, 2 * ARGUMENTS);
+	world->pairs = FUNCTIONS / 2;
+	for (size_t i = 0; i < FUNCTIONS; i++) {
+		size_t arguments = i < large_count ? world->count - 2 * (i + 1) : ARGUMENTS + i;
+		world->roots[i] = addr_of(i);
+		link_block(world, i, 1, addr_of(arguments) + USABLE - 8);
+	}
+}
+
+/* PHP points behind the first entry of a function's arguments. A link of a free list leads to headers only. */
+static void test_tails(void **state)
+{
+	(void)state;
+	struct world world;
+	make_functions(&world, FUNCTIONS / 2);
+	link_block(&world, ARGUMENTS + FUNCTIONS - 1, 0, addr_of(FUNCTIONS)); /* behind such a block */
+	link_block(&world, 0, 0, addr_of(FUNCTIONS + 1) + USABLE - 8);        /* another field */
+	world.roots[FUNCTIONS] = addr_of(FUNCTIONS + 2) + USABLE - 8;
+	mark_world(&world);
+	for (size_t i = FUNCTIONS / 2; i < FUNCTIONS; i++)
+		assert_int_equal(lh_graph_status(world.graph, ARGUMENTS + i), LH_LEAK_REACHABLE);
+	assert_int_equal(lh_graph_status(world.graph, FUNCTIONS), LH_LEAK_REACHABLE);
+	assert_int_equal(lh_graph_status(world.graph, FUNCTIONS + 1), LH_LEAK_LOST);
+	assert_int_equal(lh_graph_status(world.graph, FUNCTIONS + 2), LH_LEAK_LOST);
+	end_world(&world);
+	make_functions(&world, 0);
+	mark_world(&world);
+	for (size_t i = 0; i < FUNCTIONS; i++)
+		assert_int_equal(lh_graph_status(world.graph, ARGUMENTS + i), LH_LEAK_LOST);
 	end_world(&world);
 }
 
@@ -512,15 +553,11 @@ static void test_suppressions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_text_tail),
-		cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_doubt),
-		cmocka_unit_test(test_long_list),
-		cmocka_unit_test(test_long_ring),
-		cmocka_unit_test(test_fan),
-		cmocka_unit_test(test_random_graphs),
-		cmocka_unit_test(test_chain_of_circles),
+		cmocka_unit_test(test_words),         cmocka_unit_test(test_text_tail),
+		cmocka_unit_test(test_ends),          cmocka_unit_test(test_tails),
+		cmocka_unit_test(test_doubt),         cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_long_ring),     cmocka_unit_test(test_fan),
+		cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_chain_of_circles),
 		cmocka_unit_test(test_suppressions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
