@@ -151,6 +151,32 @@ static bool has_doubts(const struct lh_leaks_report *report)
 	return count > 0;
 }
 
+/* There are doubts, but no block that they could be about. */
+static bool has_idle_doubts(const struct lh_leaks_report *report)
+{
+	const struct lh_leaks *leaks = report->leaks;
+	return has_doubts(report) && !leaks->count && !leaks->possible_count && !leaks->suppressed_count;
+}
+
+/* "nothing is known to be lost: each of 17 blocks in use can be reached (why that may not be all)" */
+static void put_doubtful_verdict(const struct lh_leaks_report *report, uint64_t used, struct lh_buffer *ret)
+{
+	size_t count;
+	const char *const *doubts = lh_graph_doubts(report->graph, &count);
+	char blocks[LH_FORMAT_MAX];
+	lh_buffer_puts(ret, "nothing is known to be lost: ");
+	if (used)
+		lh_buffer_printf(ret, "each of %s block%s in use can be reached", lh_format_count(used, blocks),
+				 used == 1 ? "" : "s");
+	else
+		lh_buffer_puts(ret, "no block of a malloc is in use");
+	for (size_t i = 0; i < count; i++) {
+		lh_buffer_puts(ret, i ? "; " : " (");
+		lh_buffer_escape(ret, doubts[i], strlen(doubts[i]));
+	}
+	lh_buffer_puts(ret, ")\n");
+}
+
 static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buffer *ret)
 {
 	const struct lh_leaks *leaks = report->leaks;
@@ -165,6 +191,8 @@ static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buf
 				 leaks->count == 1 ? "it holds" : "they hold",
 				 lh_format_count(leaks->owned_count, owned), leaks->owned_count == 1 ? "" : "s",
 				 lh_format_bytes(leaks->owned_bytes, bytes));
+	else if (has_idle_doubts(report))
+		put_doubtful_verdict(report, used, ret);
 	else if (has_doubts(report) && leaks->possible_count)
 		lh_buffer_printf(ret, "lost or not is unknown for %s of %s blocks in use; the others can be reached\n",
 				 lh_format_count(leaks->possible_count, owned), lh_format_count(used, count));
@@ -191,7 +219,7 @@ static void put_doubts(const struct lh_leaks_report *report, struct lh_buffer *r
 {
 	size_t count;
 	const char *const *doubts = lh_graph_doubts(report->graph, &count);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && !has_idle_doubts(report); i++) {
 		lh_buffer_puts(ret, i ? "  and: " : "nothing is called lost: ");
 		lh_buffer_escape(ret, doubts[i], strlen(doubts[i]));
 		lh_buffer_puts(ret, "\n");

@@ -94,6 +94,19 @@ static void test_doubts_do_not_contradict(void **state)
 	end_setting(&setting);
 }
 
+/* One sentence says both: that all can be reached, and why more may be in use than is seen. */
+static void test_doubts_about_nothing(void **state)
+{
+	(void)state;
+	struct setting setting;
+	begin_setting_of(&setting, false);
+	const char *text = text_of(&setting, (struct lh_leak_group){.status = LH_LEAK_HELD});
+	assert_non_null(strstr(
+		text, "nothing is known to be lost: each of 1 block in use can be reached (the dump has no threads"));
+	assert_null(strstr(text, "nothing is called lost"));
+	end_setting(&setting);
+}
+
 static void test_blocks_alone(void **state)
 {
 	(void)state;
@@ -195,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_doubts_do_not_contradict),
+		cmocka_unit_test(test_doubts_about_nothing),
 		cmocka_unit_test(test_blocks_alone),
 		cmocka_unit_test(test_owned_blocks),
 		cmocka_unit_test(test_blocks_of_other_groups),
