@@ -34,26 +34,26 @@
 /* ---------------------------------------------------------------- errors */
 
 /*
- * A failed operation. NULL is success. The one who receives it owns it: hand it on, or destroy it.
- * Loss (an unreadable page, a mapping that vanished) is never an error: it is data in the result.
+ * A failed operation. NULL is success. The receiver owns it: returns or destroys it. Loss (an unreadable page, a
+ * mapping that vanished) is never an error: it is data in the result.
  */
 struct lh_error;
 
 enum lh_error_code {
-	LH_ERROR_USAGE,       /* the caller's words are off: an option, an operand, a range */
+	LH_ERROR_USAGE,       /* the caller's input is wrong: an option, an operand, a range */
 	LH_ERROR_NO_MEMORY,   /* leakhunt itself ran out of memory */
 	LH_ERROR_NO_PROCESS,  /* the process does not exist, or has ended meanwhile */
 	LH_ERROR_CHANGED,     /* the pid now runs something else: it called exec */
 	LH_ERROR_PERMISSION,  /* the kernel refused */
-	LH_ERROR_FORMAT,      /* a file is not what it should be: truncated, corrupt, of another kind */
-	LH_ERROR_EXISTS,      /* the output exists, and is not overwritten */
+	LH_ERROR_FORMAT,      /* a file is malformed: truncated, corrupt, of another kind */
+	LH_ERROR_EXISTS,      /* the output exists and must not be overwritten */
 	LH_ERROR_NO_SPACE,    /* the disk is full or too small */
 	LH_ERROR_UNSUPPORTED, /* this kernel or this kind of target cannot do it */
 	LH_ERROR_INTERRUPTED, /* Ctrl-C, before there was a result */
 	LH_ERROR_SYSTEM,      /* any other system call that failed */
 };
 
-/* Never NULL: when memory runs out, a static no-memory error is returned instead. */
+/* Never NULL: without memory, a static no-memory error is returned. */
 struct lh_error *lh_error_create(enum lh_error_code code, const char *format, ...)
 	LH_PRINTF(2, 3) LH_NODISCARD LH_NONNULL;
 
@@ -131,7 +131,7 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 		(vec)->count = (vec)->capacity = 0; \
 	} while (0)
 
-/* qsort takes no NULL, which an empty vector has. */
+/* qsort must not be called with NULL, which an empty vector has. */
 #define lh_vec_sort(vec, compare)                                                            \
 	do {                                                                                 \
 		if ((vec)->count)                                                            \
@@ -139,8 +139,8 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 	} while (0)
 
 /*
- * How many items at the front of an array satisfy a condition that those behind do not: a binary search. The condition
- * names the item by a pointer, `item`: lh_count_before(ranges, count, item, item->end <= addr).
+ * How many items at the front of an array satisfy a condition that all later ones do not: a binary search. The
+ * condition uses a pointer named `item`: lh_count_before(ranges, count, item, item->end <= addr).
  */
 #define lh_count_before(items_, count_, item, condition)                        \
 	({                                                                      \
@@ -156,14 +156,14 @@ void *lh_vec_grown(void *items, size_t *capacity, size_t count, size_t extra, si
 		lh_low_;                                                        \
 	})
 
-/* The same of a vector. */
+/* The same for a vector. */
 #define lh_vec_count_before(vec, item, condition) lh_count_before((vec)->items, (vec)->count, item, condition)
 
 /* ---------------------------------------------------------------- text buffers */
 
 /*
- * Growing text. Zero-initialized is empty. `data` is NUL-terminated once something was appended.
- * A failed append sets `failed` and later ones do nothing, so that writers need one check, at the end.
+ * Growing text. Zero-initialized is empty. `data` is NUL-terminated once something was appended. A failed append sets
+ * `failed`, and later ones do nothing: writers check once, at the end.
  */
 struct lh_buffer {
 	char *data;
@@ -177,14 +177,13 @@ void lh_buffer_puts(struct lh_buffer *buffer, const char *text);
 void lh_buffer_printf(struct lh_buffer *buffer, const char *format, ...) LH_PRINTF(2, 3);
 
 /*
- * Appends bytes of a target or of a file name so that they are harmless on a terminal and valid in
- * JSON: printable ASCII and valid UTF-8 pass; control characters (C0, DEL, C1), bidirectional
- * overrides (U+202A..E, U+2066..9), line separators and invalid bytes become \xNN per byte; a
- * backslash becomes \\. The result is always valid UTF-8.
+ * Appends bytes of a target or of a file name so that they are harmless on a terminal and valid in JSON. Printable
+ * ASCII and valid UTF-8 pass. Control characters (C0, DEL, C1), bidirectional overrides (U+202A..E, U+2066..9), line
+ * separators and invalid bytes become \xNN per byte. A backslash becomes \\. The result is always valid UTF-8.
  */
 void lh_buffer_escape(struct lh_buffer *buffer, const void *bytes, size_t length);
 
-/* Whether it is one of the characters that lh_buffer_escape does not let pass, the backslash aside. */
+/* Whether lh_buffer_escape replaces this character, except for the backslash. */
 bool lh_character_is_harmful(uint32_t character);
 
 /* NULL when every append succeeded. */
@@ -192,8 +191,8 @@ struct lh_error *lh_buffer_status(const struct lh_buffer *buffer) LH_NODISCARD;
 void lh_buffer_deinit(struct lh_buffer *buffer);
 
 /*
- * The length in bytes of the valid UTF-8 sequence at `bytes` (1 to 4), or 0 when there is none:
- * overlong forms, surrogates and values above U+10FFFF are invalid (RFC 3629). `*ret` may be NULL.
+ * The length in bytes of the valid UTF-8 sequence at `bytes` (1 to 4), or 0 if there is none: overlong forms,
+ * surrogates and values above U+10FFFF are invalid (RFC 3629). `ret` may be NULL.
  */
 size_t lh_utf8_decode(const uint8_t *bytes, size_t length, uint32_t *ret);
 
@@ -214,7 +213,7 @@ void lh_strings_pool_deinit(struct lh_strings_pool *pool);
 
 /* ---------------------------------------------------------------- bounded cursor */
 
-/* Reads hostile bytes front to back. A read past `end` yields 0/NULL, and sets `failed` for good. */
+/* Reads hostile bytes front to back. A read past `end` yields 0 or NULL and sets `failed` permanently. */
 struct lh_cursor {
 	const uint8_t *at;
 	const uint8_t *end;
@@ -235,7 +234,7 @@ void lh_cursor_align(struct lh_cursor *cursor, const uint8_t *origin, size_t ali
 
 /* ---------------------------------------------------------------- checked arithmetic */
 
-/* true, with the result in *ret, when it fits; false and *ret untouched on overflow. */
+/* True, with the result in *ret, if it fits; false on overflow, with *ret untouched. */
 bool lh_add_u64(uint64_t a, uint64_t b, uint64_t *ret) LH_NODISCARD;
 bool lh_mul_u64(uint64_t a, uint64_t b, uint64_t *ret) LH_NODISCARD;
 
@@ -264,7 +263,7 @@ static inline uint64_t lh_align_down(uint64_t value, uint64_t alignment)
 	return value & ~(alignment - 1);
 }
 
-/* Numbers of the target's byte order, which is ours, wherever they lie. */
+/* Numbers in the target's byte order, which is leakhunt's own, at any alignment. */
 static inline uint64_t lh_load_u64(const uint8_t *bytes, size_t offset)
 {
 	uint64_t value;
@@ -303,19 +302,19 @@ static inline uint64_t lh_range_bytes(struct lh_range range)
 	return range.end - range.start;
 }
 
-/* As qsort asks: of two struct lh_range, and of two uint64_t. */
+/* Comparators for qsort: two struct lh_range by start; two uint64_t. */
 int lh_compare_range_starts(const void *a, const void *b);
 int lh_compare_words(const void *a, const void *b);
 
 /*
- * Sorts ranges by their start, and joins those that overlap or have at most `gap_bytes` between them. Returns how many
- * are left, at the beginning of `ranges`, which may be NULL when there are none.
+ * Sorts ranges by their start, and joins those that overlap or are at most `gap_bytes` apart. Returns how many are
+ * left, at the beginning of `ranges`. `ranges` may be NULL if `count` is 0.
  */
 size_t lh_range_join_all(struct lh_range *ranges, size_t count, uint64_t gap_bytes);
 
 /* ---------------------------------------------------------------- parsing what people type */
 
-/* All of the text must be consumed. Errors are LH_ERROR_USAGE and name the text. */
+/* The whole text must be consumed. Errors are LH_ERROR_USAGE and name the text. */
 struct lh_error *lh_parse_u64(const char *text, uint64_t *ret) LH_NODISCARD;          /* decimal or 0x hex */
 struct lh_error *lh_parse_address(const char *text, uint64_t *ret) LH_NODISCARD;      /* hex, with or without 0x */
 struct lh_error *lh_parse_bytes(const char *text, uint64_t *ret) LH_NODISCARD;        /* 4096, 64K, 10M, 1.5GiB */
@@ -324,7 +323,7 @@ struct lh_error *lh_parse_range(const char *text, struct lh_range *ret) LH_NODIS
 
 /* ---------------------------------------------------------------- formatting for people */
 
-#define LH_FORMAT_MAX 32 /* bytes that any of these writes, with its NUL */
+#define LH_FORMAT_MAX 32 /* size of `ret` of all these functions, with the NUL */
 
 /* "0 B", "512 B", "12.3 KiB", "4.0 GiB": three significant digits, powers of 1024. Returns `ret`. */
 const char *lh_format_bytes(uint64_t bytes, char ret[LH_FORMAT_MAX]);
@@ -335,12 +334,12 @@ const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX]);       /* "
 /* ---------------------------------------------------------------- clocks */
 
 uint64_t lh_clock_monotonic_ns(void);   /* CLOCK_MONOTONIC: for durations */
-uint64_t lh_clock_thread_cpu_ns(void);  /* processor time of this thread, user and system */
-uint64_t lh_clock_process_cpu_ns(void); /* processor time of all threads of leakhunt */
+uint64_t lh_clock_thread_cpu_ns(void);  /* CPU time of this thread, user and system */
+uint64_t lh_clock_process_cpu_ns(void); /* CPU time of all threads of leakhunt */
 uint64_t lh_clock_realtime_ns(void);    /* CLOCK_REALTIME, since 1970: for time stamps */
 uint64_t lh_clock_boottime_ns(void);    /* CLOCK_BOOTTIME: goes on while the machine sleeps */
 
-/* Processors that this process may run on (sched_getaffinity(2)), at least 1. */
+/* CPUs that this process may run on (sched_getaffinity(2)), at least 1. */
 unsigned lh_usable_processors(void);
 
 /* ---------------------------------------------------------------- files */
@@ -352,8 +351,9 @@ unsigned lh_usable_processors(void);
 struct lh_error *lh_file_read(const char *path, uint64_t max_bytes, struct lh_buffer *ret) LH_NODISCARD;
 
 /*
- * Opens a path below a root, never beyond it: symbolic links of a target's file system must not lead out of it
- * (openat2(2), Linux 5.6; before that they may). A descriptor, which is the caller's, or -1 and errno.
+ * Opens a path below a root, never beyond it: symbolic links in a target's file system cannot lead out of it
+ * (openat2(2), Linux 5.6; older kernels cannot prevent it). Returns a descriptor, which the caller owns, or -1 with
+ * errno.
  */
 typedef int lh_open_call(int root_fd, const char *path, int flags);
 lh_open_call lh_open_below;
@@ -367,82 +367,81 @@ struct lh_error *lh_fd_pwrite_all(int fd, const char *what, const void *bytes, s
 				  uint64_t offset) LH_NODISCARD;
 
 /*
- * Opens the file of `fd` once more, for writes that go to the disk past the page cache (open(2), O_DIRECT): offsets,
- * lengths and addresses must be multiples of the file system's block. -1 where the file system can't. The
- * caller closes it.
+ * Opens the file of `fd` again, for writes that bypass the page cache (open(2), O_DIRECT). Offsets, lengths and
+ * addresses must be multiples of the file system's block. -1 if the file system does not support it. The caller closes
+ * it.
  */
 int lh_fd_open_direct(int fd);
 
 /*
- * As lh_fd_pwrite_all, to a descriptor of lh_fd_open_direct. *ret_is_refused: the file system's block is larger; some
- * of it may have been written.
+ * Like lh_fd_pwrite_all, for a descriptor of lh_fd_open_direct. *ret_is_refused: the file system's block is larger;
+ * some of the bytes may have been written.
  */
 struct lh_error *lh_fd_pwrite_direct(int fd, const char *what, const void *bytes, size_t length, uint64_t offset,
 				     bool *ret_is_refused) LH_NODISCARD;
 
 /*
- * A file that gets its name only when it is complete, mode 0600: it has none before (O_TMPFILE), or,
- * where the file system can't do that, ".NAME.PID.tmp" beside it. Nothing half-written is ever seen
- * under the final name.
+ * A file with mode 0600 that gets its name only when it is complete. Before, it has no name (O_TMPFILE), or
+ * ".NAME.PID.tmp" beside it if the file system does not support that. The final name never shows a half-written file.
  */
 struct lh_outfile;
 
 /*
- * LH_ERROR_EXISTS when `path` exists and `replace` is false (checked again at commit, without a
- * race); LH_ERROR_USAGE when it is a directory.
+ * LH_ERROR_EXISTS if `path` exists and `replace` is false (checked again at commit, without a race). LH_ERROR_USAGE if
+ * it is a directory.
  */
 struct lh_error *lh_outfile_create(const char *path, bool replace, struct lh_outfile **ret) LH_NODISCARD;
-/* The same, but always with the temporary name: for what takes hours, and is worth finding after a crash. */
+/* The same, but always with the temporary name: for outputs that take hours and are worth finding after a crash. */
 struct lh_error *lh_outfile_create_early(const char *path, bool replace, struct lh_outfile **ret) LH_NODISCARD;
 /*
- * Whether lh_outfile_create would do, without making anything: the same errors. *ret_free_bytes: what
- * an unprivileged writer may still use there.
+ * Checks whether lh_outfile_create would succeed, without creating anything; same errors. *ret_free_bytes: what an
+ * unprivileged writer may still use there.
  */
 struct lh_error *lh_outfile_check(const char *path, bool replace, uint64_t *ret_free_bytes) LH_NODISCARD;
-/* A file without a name, gone when closed: in the outfile's folder, or in any. The fd is the caller's. */
+/* A file without a name, gone when closed: in the outfile's folder, or in any. The caller owns the fd. */
 struct lh_error *lh_outfile_spool(const struct lh_outfile *file, int *ret_fd) LH_NODISCARD;
 struct lh_error *lh_unnamed_file(const char *folder, int *ret_fd) LH_NODISCARD;
 int lh_outfile_fd(const struct lh_outfile *file);
 const char *lh_outfile_path(const struct lh_outfile *file);
 /* Bytes that an unprivileged writer may still use on that file system. */
 struct lh_error *lh_outfile_free_bytes(const struct lh_outfile *file, uint64_t *ret) LH_NODISCARD;
-/* Gives it its name. The file stays open until destroyed. */
+/* Gives the file its name. It stays open until destroyed. */
 struct lh_error *lh_outfile_commit(struct lh_outfile *file) LH_NODISCARD;
 /*
- * Both get their names, or neither. When the second fails, what the first has replaced is back, but on file
- * systems that can't exchange two names (renameat2(2), RENAME_EXCHANGE).
+ * Gives both files their names, or neither. If the second fails, the file that the first one replaced is restored,
+ * except on file systems that cannot exchange two names (renameat2(2), RENAME_EXCHANGE).
  */
 struct lh_error *lh_outfile_commit_both(struct lh_outfile *first, struct lh_outfile *second) LH_NODISCARD;
-/* Without a commit before it, everything written is gone. NULL is legal. */
+/* Discards everything written unless it was committed. NULL is legal. */
 void lh_outfile_destroy(struct lh_outfile *file);
 void lh_cleanup_outfile(struct lh_outfile **file);
 
 /* ---------------------------------------------------------------- progress */
 
 /*
- * Called several times a second while something long runs; false asks it to stop (LH_ERROR_INTERRUPTED). It may be
- * called from a thread of its own, so that a terminal that blocks does not hold up the work.
+ * Called several times a second during a long operation; false asks to stop (LH_ERROR_INTERRUPTED). It may be called
+ * from a separate thread, so that a blocking terminal does not hold up the work.
  */
 typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
 
 /* ---------------------------------------------------------------- settings */
 
-/* What the user's environment says. Texts are borrowed, and must stay. Only cli reads the environment. */
+/* What the user's environment says. Texts are borrowed and must outlive all use. Only cli reads the environment. */
 struct lh_settings {
-	const char *temporary_folder; /* TMPDIR; never empty in what lh_settings returns: "/tmp" in its place */
+	const char *temporary_folder; /* TMPDIR; lh_settings never returns an empty one: "/tmp" instead */
 	const char *kernel;           /* LEAKHUNT_KERNEL: name of the SIMD kernel to use; NULL: the best */
 	bool has_debug_servers;       /* DEBUGINFOD_URLS names servers, which libdebuginfod asks */
 };
 
-/* Before other threads start. */
+/* Call before other threads start. */
 void lh_settings_set(const struct lh_settings *values);
 const struct lh_settings *lh_settings(void);
 
 /* ---------------------------------------------------------------- machine code */
 
 /*
- * Whether the x86-64 function of `bytes` bytes at `addr` only returns an address: [endbr64] lea X(%rip),%rax; ret.
- * Exported functions that do so name the table at X.
+ * Whether the x86-64 function of `bytes` bytes at `addr` only returns an address: [endbr64] lea X(%rip),%rax; ret. An
+ * exported function of this kind names the table at X.
  */
 bool lh_code_returned_address(const uint8_t *code, size_t bytes, uint64_t addr, uint64_t *ret);
 

@@ -1,5 +1,5 @@
 /*
- * bits: a bit for each of some items, as marks of blocks and nodes by their index. Part of base.
+ * bits: bit arrays: one bit per block or node, by its index. Part of base.
  */
 #ifndef LEAKHUNT_BITS_H
 #define LEAKHUNT_BITS_H
@@ -8,13 +8,13 @@
 
 #include <stdlib.h>
 
-/* Words for `count` bits, and at least one more bit. */
+/* Words that hold `count` bits and at least one spare bit. */
 static inline size_t lh_bits_words(size_t count)
 {
 	return count / 64 + 1;
 }
 
-/* `count` bits, all 0, to be freed by free(); NULL when there is no memory. */
+/* `count` bits, all 0; free() them. NULL without memory. */
 static inline uint64_t *lh_bits_create(size_t count)
 {
 	return calloc(lh_bits_words(count), sizeof(uint64_t));

@@ -1,8 +1,8 @@
 /*
- * fault_point: named places at which a test build (make FAULTS=1) dies as with kill -9, when
- * LEAKHUNT_FAULT names them, or stops there, with LEAKHUNT_FAULT_STOPS, or crashes, with LEAKHUNT_FAULT_CRASHES. With
- * LEAKHUNT_FAULT_HANGS=FILE it makes the file and waits there for ever, as if in the kernel. With
- * LEAKHUNT_FAULT_MARK=FILE it makes the file before. Compiled to nothing otherwise.
+ * fault_point: named places at which a test build (make FAULTS=1) dies as by kill -9 if LEAKHUNT_FAULT names them,
+ * stops with LEAKHUNT_FAULT_STOPS, or crashes with LEAKHUNT_FAULT_CRASHES. With LEAKHUNT_FAULT_HANGS=FILE it creates
+ * the file and waits there forever, as if in the kernel. With LEAKHUNT_FAULT_MARK=FILE it creates the file first. Other
+ * builds compile fault points to nothing.
  */
 #ifndef LEAKHUNT_DUMP_FAULT_POINT_H
 #define LEAKHUNT_DUMP_FAULT_POINT_H
@@ -44,7 +44,7 @@ static inline void lh_fault_point(const char *name)
 		raise(signal_number);
 }
 
-/* In a process that outlives the one that died: LEAKHUNT_FAULT_NEXT, if set, names the place from now on. */
+/* For a process that outlives the one that died: from now on LEAKHUNT_FAULT_NEXT, if set, names the place. */
 static inline void lh_fault_points_survive(void)
 {
 	const char *next = getenv("LEAKHUNT_FAULT_NEXT");

@@ -1,18 +1,17 @@
 /*
- * format: what leakhunt writes into a core beyond ELF: the notes of vendor "leakhunt". dump writes
- * them, image reads them; other tools skip notes of vendors they don't know (gABI, "Note Section").
+ * format: what leakhunt writes into a core beyond ELF: the notes of vendor "leakhunt". dump writes them, image reads
+ * them; other tools skip notes of unknown vendors (gABI, "Note Section").
  *
- * The core is an ordinary ELF64 ET_CORE. Its parts lie in the order in which they become known:
- * ELF header, memory (PT_LOAD data, page-aligned, holes for absent pages), notes, pages of modules' files, program
- * headers. Pages of files are read-only data and tiny functions of modules (LH_NOTE_REGIONS: "context"), by which names
- * are told where the files are not; they are read from the files, at most 8 MiB of a segment and 32 MiB in all.
- * Where p_memsz exceeds p_filesz, the rest are pages that were never copied because they were not
- * there: zero in private anonymous memory, the file's own bytes where NT_FILE names one, else
- * (shared memory) not known. Lost bytes (LH_NOTE_GAPS) are in no PT_LOAD.
- * From 65,535 segments on, e_phnum is PN_XNUM and section header 0 holds the count (gABI, elf(5)).
+ * The core is an ordinary ELF64 ET_CORE. Its parts are in the order in which they become known: ELF header, memory
+ * (PT_LOAD data, page-aligned, holes for absent pages), notes, pages of modules' files, program headers. Pages of files
+ * are read-only data and tiny functions of modules (LH_NOTE_REGIONS: "context"). They give names where the files are
+ * not available; they are read from the files, at most 8 MiB per segment and 32 MiB in all. Where p_memsz exceeds
+ * p_filesz, the rest are pages that were not copied because they were absent: zero in private anonymous memory, the
+ * file's own bytes where NT_FILE names a file, else (shared memory) unknown. Lost bytes (LH_NOTE_GAPS) are in no
+ * PT_LOAD. From 65,535 segments on, e_phnum is PN_XNUM and section header 0 holds the count (gABI, elf(5)).
  *
- * Each note's descriptor is UTF-8 JSON text, without NUL. Addresses are strings "0x...", since JSON
- * numbers lose bits above 2^53; names are escaped as lh_buffer_escape does.
+ * Each note's descriptor is UTF-8 JSON text without NUL. Addresses are strings "0x...", since JSON numbers lose bits
+ * above 2^53; names are escaped by lh_buffer_escape.
  */
 #ifndef LEAKHUNT_FORMAT_H
 #define LEAKHUNT_FORMAT_H
@@ -45,8 +44,8 @@ enum lh_note_type {
 	 */
 	LH_NOTE_THREADS = 5,
 	/*
-	 * {"key":"0x0123456789abcdef"}: texts of this core, of leakhunt or of another tool, were replaced by `redact`.
-	 * A hash of the key: cores with equal ones have equal texts where the originals had.
+	 * {"key":"0x0123456789abcdef"}: `redact` replaced the texts of this core, which may be of another tool. A hash
+	 * of the key: cores with equal hashes have equal texts wherever the originals had.
 	 */
 	LH_NOTE_REDACTION = 6,
 };

@@ -8,17 +8,17 @@
 
 enum lh_gap_reason {
 	LH_GAP_SWAPPED,
-	LH_GAP_CHANGED, /* swapped at the instant of the snapshot, and in use before it was read */
+	LH_GAP_CHANGED, /* swapped out at the instant of the snapshot, and in memory again before it was read */
 	LH_GAP_UNREADABLE,
-	LH_GAP_VANISHED,      /* no mapping any more when it was read */
+	LH_GAP_VANISHED,      /* no longer mapped when it was read */
 	LH_GAP_DEVICE,        /* memory of a device, which is never read */
 	LH_GAP_NOT_INHERITED, /* by the copied child (madvise(2): MADV_DONTFORK, MADV_WIPEONFORK) */
-	LH_GAP_TRUNCATED,     /* the file ends before what its headers promise */
-	LH_GAP_NOT_DUMPED,    /* the headers say that the file leaves it out */
+	LH_GAP_TRUNCATED,     /* the file ends earlier than its headers say */
+	LH_GAP_NOT_DUMPED,    /* the headers say that the file omits it */
 	LH_GAP_OVERLAP,       /* readable, but several program headers claim these addresses */
 	LH_GAP_IMPOSSIBLE,    /* addresses that no process can have */
-	LH_GAP_CUT_OFF,       /* the file became shorter while it was read */
-	LH_GAP_OTHER,         /* a file's own reason, which this version does not know */
+	LH_GAP_CUT_OFF,       /* the file was shortened while it was read */
+	LH_GAP_OTHER,         /* a file's own reason, unknown to this version */
 	LH_GAP_REASON_COUNT,
 };
 
@@ -30,7 +30,7 @@ struct lh_gap {
 
 /* "swapped", "not-inherited": a literal, as in files and JSON. */
 const char *lh_gap_reason_name(enum lh_gap_reason reason);
-/* LH_GAP_OTHER: no such name. */
+/* LH_GAP_OTHER for an unknown name. */
 enum lh_gap_reason lh_gap_reason_parse(const char *name);
 
 #endif

@@ -10,22 +10,22 @@
 
 enum lh_leak_status {
 	LH_LEAK_REACHABLE,
-	LH_LEAK_POSSIBLE, /* found only by a word that may not be a pointer, or the graph is in doubt */
-	LH_LEAK_LOST,     /* no word of the program points to it */
+	LH_LEAK_POSSIBLE, /* found only by a word that may not be a pointer, or the graph has doubts */
+	LH_LEAK_LOST,     /* no pointer leads to it */
 	LH_LEAK_HELD,     /* only lost blocks point to it */
-	LH_LEAK_CYCLE,    /* lost blocks that point to each other in a circle: one of them */
+	LH_LEAK_CYCLE,    /* one of a circle of lost blocks that point to each other */
 };
 enum { LH_LEAK_STATUSES = 5 };
 
 const char *lh_leak_status_name(enum lh_leak_status status); /* "reachable", "possible", "lost", "held", "cycle" */
-/* The words that LeakSanitizer and valgrind's memcheck have for it: "direct leak", "definitely lost". */
+/* What LeakSanitizer and valgrind's memcheck call it: "direct leak", "definitely lost". */
 const char *lh_leak_status_lsan(enum lh_leak_status status);
 const char *lh_leak_status_valgrind(enum lh_leak_status status);
 
-/* Words that were looked at. */
+/* Where words were examined. */
 enum lh_root_kind {
 	LH_ROOT_REGISTERS,
-	LH_ROOT_STACK,  /* of a thread, from its stack pointer on, with its TLS behind */
+	LH_ROOT_STACK,  /* of a thread, from its stack pointer upward, with its TLS */
 	LH_ROOT_MODULE, /* data and bss of a program or library */
 	LH_ROOT_OTHER,  /* other writable memory */
 	LH_ROOT_OPAQUE, /* memory of a runtime that moves or packs its pointers */
@@ -36,44 +36,44 @@ const char *lh_root_kind_name(enum lh_root_kind kind); /* "registers", "stack", 
 struct lh_graph_totals {
 	uint64_t counts[LH_LEAK_STATUSES];
 	uint64_t bytes[LH_LEAK_STATUSES]; /* usable */
-	uint64_t confirmed_count; /* lost ones, and one of each circle, that were lost before: lh_graph_confirm */
+	uint64_t confirmed_count;         /* lost blocks and circles that were lost before, too: lh_graph_confirm */
 	uint64_t root_bytes[LH_ROOT_KINDS];
 	size_t thread_count;
-	uint64_t mark_cpu_ns; /* of the marking alone, by all its threads */
-	uint64_t mark_ns;     /* by the clock */
+	uint64_t mark_cpu_ns; /* of the marking alone, all threads together */
+	uint64_t mark_ns;     /* of the marking, elapsed */
 	size_t mark_threads;
-	uint64_t memory_bytes; /* of index and marks, beside the heap's own index */
+	uint64_t memory_bytes; /* of index and marks, without the heap's own index */
 };
 
 struct lh_graph;
 
 /*
- * Marks all blocks of `heap`, which is the image's, and finds what is lost. `image` and `heap` must outlive it. Takes
- * about 2 to 8 bytes a block; images that are not mapped (compressed, live) are copied to memory. Errors: out of
- * memory, blocks that are not aligned to 8 bytes, progress said stop.
+ * Marks all blocks of `heap`, which must belong to `image`, and finds the lost ones. `image` and `heap` must outlive
+ * it. Takes about 2 to 8 bytes per block; images that are not mapped (compressed, live) are copied to memory. Errors:
+ * out of memory, blocks not aligned to 8 bytes, progress said stop.
  */
 struct lh_error *lh_graph_create(struct lh_image *image, const struct lh_heap *heap,
 				 struct lh_graph **ret) LH_NODISCARD;
 void lh_graph_destroy(struct lh_graph *graph); /* NULL is legal */
 
-/* Why nothing is called lost: memory is missing or torn, or a runtime hides its pointers. Whole sentences. */
+/* Why no block is called lost: memory is missing or torn, or a runtime hides its pointers. Whole sentences. */
 const char *const *lh_graph_doubts(const struct lh_graph *graph, size_t *ret_count);
 
-/* Of a block in use. */
+/* Status of a block in use. */
 enum lh_leak_status lh_graph_status(const struct lh_graph *graph, size_t chunk);
 struct lh_graph_totals lh_graph_totals(const struct lh_graph *graph);
 
 /*
- * Notes which blocks that are lost in `later` were lost in `earlier`, too, at the same address and with the same bytes:
- * the program has not touched them in between.
+ * Notes which lost blocks of `later` were lost in `earlier`, too, at the same address and with the same bytes: the
+ * program did not touch them in between.
  */
 struct lh_error *lh_graph_confirm(const struct lh_graph *earlier, struct lh_graph *later) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- suppressions */
 
 /*
- * Lines "leak:PATTERN" as LeakSanitizer has them; "#" begins a comment. A pattern matches anywhere in the type, text or
- * module of a group, "*" any text, "^" the beginning, "$" the end.
+ * Lines "leak:PATTERN", as in LeakSanitizer; "#" begins a comment. A pattern matches anywhere in the type, text or
+ * module of a group; "*" matches any text, "^" the beginning, "$" the end.
  */
 struct lh_suppressions {
 	LH_VEC(const char *) patterns;
@@ -86,13 +86,13 @@ void lh_suppressions_deinit(struct lh_suppressions *suppressions);
 
 /* Blocks of one status, kind of content and size. */
 struct lh_leak_group {
-	size_t row; /* of lh_leaks.rows: what they are */
+	size_t row; /* index of lh_leaks.rows: what the blocks are */
 	enum lh_leak_status status;
 	uint64_t size_bytes; /* of each */
 	uint64_t count;
 	uint64_t bytes;
-	uint64_t held_count;  /* more of the same kind and size, which other lost blocks point to */
-	uint64_t owned_count; /* with all that only they hold; 0 of LH_LEAK_HELD */
+	uint64_t held_count;  /* more blocks of the same kind and size that other lost blocks point to */
+	uint64_t owned_count; /* including everything that only they hold; 0 for LH_LEAK_HELD */
 	uint64_t owned_bytes;
 	uint64_t confirmed_count;
 	uint64_t example_addr;
@@ -102,18 +102,18 @@ struct lh_leak_group {
 struct lh_leaks {
 	LH_VEC(struct lh_leak_group) groups; /* by owned bytes, most first; suppressed ones last */
 	struct lh_heap_groups rows;
-	/* Of groups that are not suppressed. */
-	uint64_t count; /* lost blocks that nothing points to, and one of each circle */
+	/* Sums over groups that are not suppressed. */
+	uint64_t count; /* lost blocks that nothing points to, and one per circle */
 	uint64_t owned_count;
 	uint64_t owned_bytes;
 	uint64_t confirmed_count;
-	uint64_t possible_count; /* not in `count` */
+	uint64_t possible_count; /* not included in `count` */
 	uint64_t possible_bytes;
 	uint64_t suppressed_count;
 	uint64_t suppressed_bytes;
 };
 
-/* Groups the lost blocks of `graph`. `suppressions` may be NULL. Reads the image some times when there are any. */
+/* Groups the lost blocks of `graph`. `suppressions` may be NULL. Reads the image several times if there are any. */
 struct lh_error *lh_leaks_find(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 			       const struct lh_graph *graph, const struct lh_suppressions *suppressions,
 			       struct lh_leaks *ret) LH_NODISCARD;
@@ -122,9 +122,9 @@ void lh_leaks_deinit(struct lh_leaks *leaks);
 /* ---------------------------------------------------------------- what groups own */
 
 /*
- * lh_heap_group_blocks, and for the `most` groups with most bytes what they own: blocks that only they hold, directly
- * or through others; and which groups pin free memory. The graph is made for it: some 40 bytes and 0.3 us a block.
- * Where it cannot be made, because blocks are not aligned, groups have no owned bytes.
+ * Like lh_heap_group_blocks; also computes, for the `most` groups with most bytes, what they own (blocks that only they
+ * hold, directly or through others), and which groups pin free memory. Builds a graph: some 40 bytes and 0.3 us per
+ * block. If blocks are not aligned, this is impossible, and groups have no owned bytes.
  */
 struct lh_error *lh_graph_group_blocks(struct lh_image *image, struct lh_symbols *symbols, const struct lh_heap *heap,
 				       size_t most, struct lh_heap_groups *ret) LH_NODISCARD;
@@ -132,7 +132,7 @@ struct lh_error *lh_graph_group_blocks(struct lh_image *image, struct lh_symbols
 /* ---------------------------------------------------------------- holders */
 
 enum lh_holder_shape {
-	LH_HOLDER_BLOCK, /* most of it is one block */
+	LH_HOLDER_BLOCK, /* one block makes up most of it */
 	LH_HOLDER_ARRAY,
 	LH_HOLDER_LIST,
 	LH_HOLDER_HASH,
@@ -140,28 +140,28 @@ enum lh_holder_shape {
 };
 const char *lh_holder_shape_name(enum lh_holder_shape shape); /* "block", "array", "list", "hash table", "tree" */
 
-/* Where many alike come together under one owner: without it, all of them could not be reached. */
+/* An owner of many similar elements: without it none of them could be reached. */
 struct lh_holder {
 	enum lh_holder_shape shape;
 	const char *root;   /* "global g_sessions in proxy", "stack of thread 123 (worker)" */
-	bool is_shared;     /* other roots lead to it, too */
+	bool is_shared;     /* other roots lead to it as well */
 	uint64_t root_addr; /* of the variable; 0: registers */
-	uint64_t addr;      /* of the block that holds them; 0: the root itself does */
+	uint64_t addr;      /* of the block that holds the elements; 0: the root itself does */
 	const char *name;   /* what that block is; "" */
 	uint64_t retained_count;
 	uint64_t retained_bytes;
-	uint64_t element_count; /* blocks of the kind that most of them are */
+	uint64_t element_count; /* blocks of the most frequent kind */
 	uint64_t element_bytes; /* of each */
-	uint64_t element_addr;  /* an example: when two moments are compared, a new one */
+	uint64_t element_addr;  /* an example; when two moments are compared, a new element */
 	const char *element_name;
-	enum lh_group_basis element_basis; /* what the name says; LH_GROUP_SIZE: there is none */
-	uint64_t grown_count;              /* elements that were not there before */
-	uint64_t grown_bytes;              /* of all that it retains */
+	enum lh_group_basis element_basis; /* how element_name was found; LH_GROUP_SIZE: there is no name */
+	uint64_t grown_count;              /* elements that did not exist before */
+	uint64_t grown_bytes;              /* growth of everything that it retains */
 	bool is_library;                   /* the root belongs to libc, the dynamic linker or OpenSSL */
 };
 
 struct lh_holder_list {
-	LH_VEC(struct lh_holder) items; /* by grown bytes when two moments are compared, else by retained bytes */
+	LH_VEC(struct lh_holder) items; /* by grown bytes if two moments are compared, else by retained bytes */
 	struct lh_strings_pool strings;
 	uint64_t edges_cpu_ns;
 	uint64_t dominators_cpu_ns;
@@ -169,24 +169,24 @@ struct lh_holder_list {
 };
 
 /*
- * Finds who holds most of the reachable blocks: at most `most`, each with 2 % or more of them. `earlier` may be NULL.
- * Takes some 60 bytes a block.
+ * Finds the holders of most reachable blocks: at most `most`, each with at least 2 % of them. `earlier` may be NULL.
+ * Takes some 60 bytes per block.
  */
 struct lh_error *lh_graph_find_holders(struct lh_image *image, struct lh_symbols *symbols, const struct lh_graph *graph,
 				       const struct lh_graph *earlier, size_t most,
 				       struct lh_holder_list *ret) LH_NODISCARD;
 void lh_holder_list_deinit(struct lh_holder_list *list);
 
-/* One step of the way from a root to a block. */
+/* One step of the path from a root to a block. */
 struct lh_path_step {
-	uint64_t addr;   /* of the block; of a root the word */
-	uint64_t offset; /* of the word in the block that leads on; 0 of a root and of the last block */
+	uint64_t addr;   /* of the block; for a root, of the word */
+	uint64_t offset; /* of the word in the block that leads on; 0 for a root and for the last block */
 	size_t chunk;    /* SIZE_MAX: a root */
 };
 
 /* What is known of one block. */
 struct lh_block_holding {
-	LH_VEC(struct lh_path_step) path; /* a shortest one; empty: not reachable */
+	LH_VEC(struct lh_path_step) path; /* a shortest path; empty: not reachable */
 	const char *root;
 	uint64_t retained_count;
 	uint64_t retained_bytes;

@@ -18,10 +18,10 @@ enum lh_holding {
 	LH_HOLDING_SOCKETS,
 	LH_HOLDING_PIPES,
 	LH_HOLDING_HELD_FILES,       /* memfds and deleted files of tmpfs, held open */
-	LH_HOLDING_HELD_FILE_BYTES,  /* their pages, without those that are resident in a mapping of the process */
-	LH_HOLDING_SHM_BYTES,        /* System V segments that it made and nobody has attached: resident and swapped */
+	LH_HOLDING_HELD_FILE_BYTES,  /* their pages, except those resident in a mapping of the process */
+	LH_HOLDING_SHM_BYTES,        /* System V segments that it created and nobody attached: resident, swapped */
 	LH_HOLDING_PAGE_TABLE_BYTES, /* status, VmPTE */
-	/* The next three only of a cgroup that holds no strangers, only the process and its family. */
+	/* The next three only if the cgroup holds nothing but the process and its family. */
 	LH_HOLDING_CGROUP_KERNEL_BYTES, /* slab, kernel stacks, page tables, pipes */
 	LH_HOLDING_CGROUP_SOCKET_BYTES, /* buffers of sockets */
 	LH_HOLDING_CGROUP_SHARED_BYTES, /* tmpfs, shared memory */
@@ -30,7 +30,7 @@ enum lh_holding {
 
 /* "mappings", "threads", ..., "cgroup_shared_bytes": keys of records and of JSON. Static. */
 const char *lh_holding_name(enum lh_holding holding);
-/* `name` has `length` bytes, and need not be terminated. False, and *ret untouched, for any other name. */
+/* `name` has `length` bytes and need not be terminated. False, with *ret untouched, for an unknown name. */
 bool lh_holding_parse(const char *name, size_t length, enum lh_holding *ret);
 /* Whether it is memory, in bytes; else it is a count. */
 bool lh_holding_is_memory(enum lh_holding holding);
@@ -39,7 +39,7 @@ bool lh_holding_is_memory(enum lh_holding holding);
 #define LH_HELD_NAME_BYTES 64
 
 struct lh_holdings {
-	uint64_t values[LH_HOLDING_COUNT];  /* LH_HOLDING_UNKNOWN where the kernel does not tell */
+	uint64_t values[LH_HOLDING_COUNT];  /* LH_HOLDING_UNKNOWN if the kernel does not tell */
 	char held_name[LH_HELD_NAME_BYTES]; /* of one of the LH_HOLDING_HELD_FILES: "/memfd:clip", raw bytes; "" */
 };
 
@@ -50,9 +50,9 @@ struct lh_error *lh_holdings_reader_create(const struct lh_process *process,
 void lh_holdings_reader_destroy(struct lh_holdings_reader *reader); /* NULL is legal */
 
 /*
- * `list`: the mappings at the same moment, with usage. What can't be read is LH_HOLDING_UNKNOWN: this never fails. Each
- * descriptor costs a stat(2) of /proc/PID/fd/N. Above 16,384 descriptors leakhunt looks at one of k, which stands for
- * k. Opens no file except by O_PATH.
+ * `list`: the mappings at the same moment, with usage. Never fails: what cannot be read is LH_HOLDING_UNKNOWN. Each
+ * descriptor costs a stat(2) of /proc/PID/fd/N. Above 16,384 descriptors leakhunt examines one of k, which stands for
+ * k. Opens files with O_PATH only.
  */
 void lh_holdings_read(struct lh_holdings_reader *reader, const struct lh_region_list *list, struct lh_holdings *ret);
 

@@ -1,10 +1,10 @@
 /*
- * json_pull: JSON read from left to right, without a tree, for texts of which there are many. Belongs to base. Input:
- * hostile bytes, which stay the caller's. Each function takes one thing off the front; after the first that is not
- * JSON (RFC 8259) `failed` is set, and nothing more is taken. Nesting is limited.
+ * json_pull: reads JSON from left to right without a tree, for large numbers of texts. Part of base. Input: hostile
+ * bytes, which the caller keeps. Each function takes one item off the front. After the first byte that is not JSON (RFC
+ * 8259), `failed` is set and nothing more is taken. Nesting is limited.
  *
- *	for (bool is_first = true; lh_json_pull_member(pull, &is_first, &key);)
- *		...take the value, or skip it...
+ * 	for (bool is_first = true; lh_json_pull_member(pull, &is_first, &key);)
+ * 		...take the value, or skip it...
  */
 #ifndef LEAKHUNT_JSON_PULL_H
 #define LEAKHUNT_JSON_PULL_H
@@ -19,7 +19,7 @@ struct lh_json_pull {
 	bool failed;
 };
 
-/* What stands between the quotes of a string, escapes as they are. */
+/* The text between the quotes of a string, with its escapes. */
 struct lh_json_span {
 	const char *text;
 	size_t length;
@@ -30,7 +30,7 @@ static inline bool lh_json_span_is(struct lh_json_span span, const char *text)
 	return strlen(text) == span.length && memcmp(span.text, text, span.length) == 0;
 }
 
-/* False, with the value skipped, when it is something else. */
+/* If the next value is of another type, it is skipped, and the result is false. */
 bool lh_json_pull_object(struct lh_json_pull *pull);
 bool lh_json_pull_array(struct lh_json_pull *pull);
 bool lh_json_pull_string(struct lh_json_pull *pull, struct lh_json_span *ret);
@@ -40,14 +40,14 @@ bool lh_json_pull_double(struct lh_json_pull *pull, double *ret);    /* any numb
 bool lh_json_pull_bool(struct lh_json_pull *pull, bool *ret);
 void lh_json_pull_skip(struct lh_json_pull *pull);
 
-/* The next one inside the object or array; false, with its end taken, when there is none. */
+/* Takes the next item inside the object or array; false, with its end taken, if there is none. */
 bool lh_json_pull_member(struct lh_json_pull *pull, bool *is_first, struct lh_json_span *ret_key);
 bool lh_json_pull_item(struct lh_json_pull *pull, bool *is_first);
 
-/* Whether all was taken, and all of it was JSON. */
+/* Whether everything was taken and was valid JSON. */
 bool lh_json_pull_is_done(struct lh_json_pull *pull);
 
-/* The bytes that a span stands for, as lh_json_text wrote them, appended to *ret; false when they are no UTF-8. */
+/* Appends the bytes that a span stands for, as lh_json_text wrote them, to *ret; false if they are not UTF-8. */
 bool lh_json_span_text(struct lh_json_span span, struct lh_buffer *ret);
 
 #endif

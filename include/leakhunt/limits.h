@@ -1,6 +1,6 @@
 /*
  * limits: what limits a process's memory, threads and descriptors: its cgroups, its rlimits, the machine. Also whether
- * a cgroup freezer holds it.
+ * a cgroup freezer stops it.
  */
 #ifndef LEAKHUNT_LIMITS_H
 #define LEAKHUNT_LIMITS_H
@@ -11,18 +11,18 @@ struct lh_process;
 
 #define LH_NO_LIMIT UINT64_MAX
 
-/* A limit with its usage. Where several apply, the one that leaves least. */
+/* A limit with its usage. If several apply, the one that leaves least. */
 struct lh_limit {
 	uint64_t limit;             /* bytes or tasks; LH_NO_LIMIT: none */
-	uint64_t used;              /* in the cgroup that sets the limit; in the process's own when none does */
-	uint64_t reclaimable_bytes; /* memory: of `used`, file cache that the kernel drops before it fails anybody */
+	uint64_t used;              /* in the cgroup that sets the limit; in the process's own cgroup if none does */
+	uint64_t reclaimable_bytes; /* memory: the part of `used` that is file cache, which the kernel drops first */
 	const char *cgroup;         /* its path as /proc/PID/cgroup has it; "" when not known */
 };
 
-/* What may still be used, file cache counted as free; LH_NO_LIMIT without a limit. */
+/* What is left, with file cache counted as free; LH_NO_LIMIT if there is no limit. */
 uint64_t lh_limit_left(const struct lh_limit *limit);
 
-/* The limits of a process's cgroups, of either version, each over all ancestors. Owns its strings. */
+/* The limits of a process's cgroups, of either version, each including all ancestors. Owns its strings. */
 struct lh_cgroup_limits {
 	struct lh_limit memory;          /* v2 memory.max, v1 memory.limit_in_bytes: above it the OOM killer kills */
 	struct lh_limit memory_throttle; /* v2 memory.high: above it the kernel slows the process down */
@@ -33,20 +33,21 @@ struct lh_cgroup_limits {
 };
 
 /*
- * Reads the limits that are visible from here: a cgroup outside of leakhunt's cgroup namespace, or one that is not
+ * Reads the limits that are visible from here. A cgroup outside of leakhunt's cgroup namespace, or one that is not
  * mounted, sets none. Sources: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst, cgroups(7).
  */
 struct lh_error *lh_cgroup_read(const struct lh_process *process, struct lh_cgroup_limits *ret) LH_NODISCARD;
-/* leakhunt's own. */
+/* The limits of leakhunt's own cgroups. */
 struct lh_error *lh_cgroup_read_own(struct lh_cgroup_limits *ret) LH_NODISCARD;
 void lh_cgroup_limits_deinit(struct lh_cgroup_limits *limits);
 
-/* The cgroup freezer that holds a process (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst).
+/*
+ * The cgroup freezer that stops a process (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst).
  */
 struct lh_freezer {
-	bool is_frozen;    /* or freezing */
-	bool is_v1;        /* its threads reach no ptrace stop before they thaw; those of v2 do, but run nothing */
-	char folder[4096]; /* of the frozen cgroup: the process's, or an ancestor */
+	bool is_frozen;    /* or about to freeze */
+	bool is_v1;        /* v1: frozen threads reach no ptrace stop until they thaw; v2: they do, but run nothing */
+	char folder[4096]; /* of the frozen cgroup: the process's own, or an ancestor */
 };
 
 /* A cgroup that is not visible from here (see lh_cgroup_read) or not readable counts as not frozen. */
@@ -68,7 +69,7 @@ struct lh_error *lh_system_memory_read(struct lh_system_memory *ret) LH_NODISCAR
 /* A process's own figures (proc_pid_status(5)). A number the kernel lacks is 0. */
 struct lh_memory_status {
 	uint64_t mapped_bytes;     /* VmSize: what RLIMIT_AS limits */
-	uint64_t anonymous_bytes;  /* RssAnon: resident, of no file */
+	uint64_t anonymous_bytes;  /* RssAnon: resident, without a file */
 	uint64_t page_table_bytes; /* VmPTE */
 	uint64_t swapped_bytes;    /* VmSwap */
 	uint64_t thread_count;     /* Threads */
@@ -76,18 +77,18 @@ struct lh_memory_status {
 
 struct lh_error *lh_memory_status_read(const struct lh_process *process, struct lh_memory_status *ret) LH_NODISCARD;
 
-/* RLIMIT_AS in bytes and RLIMIT_NOFILE, by prlimit(2). LH_NO_LIMIT: none, or not allowed to know. */
+/* RLIMIT_AS in bytes and RLIMIT_NOFILE, by prlimit(2). LH_NO_LIMIT: none, or no permission to know. */
 uint64_t lh_address_space_limit(const struct lh_process *process);
 uint64_t lh_descriptor_limit(const struct lh_process *process);
 
-/* vm.max_map_count: mappings per process. LH_NO_LIMIT when it can't be read. */
+/* vm.max_map_count: mappings per process. LH_NO_LIMIT if it cannot be read. */
 uint64_t lh_mapping_limit(void);
-/* kernel.threads-max and kernel.pid_max, less the tasks that exist (proc_sys_kernel(5)). LH_NO_LIMIT: not readable. */
+/* kernel.threads-max and kernel.pid_max, minus the existing tasks (proc_sys_kernel(5)). LH_NO_LIMIT: not readable. */
 uint64_t lh_machine_tasks_left(void);
 
 /*
- * Where a 32-bit process's addresses end, by the ELF class of its program. LH_NO_LIMIT for a 64-bit one, which runs out
- * of memory before it runs out of addresses.
+ * End of the address space of a 32-bit process, by the ELF class of its program. LH_NO_LIMIT for a 64-bit one, which
+ * runs out of memory first.
  */
 uint64_t lh_address_space_end(const struct lh_process *process);
 

@@ -1,6 +1,6 @@
 /*
- * pages: which pages of a process are present, swapped or written, from /proc/PID/pagemap, PAGEMAP_SCAN and
- * soft-dirty bits. Faults nothing in. Ranges are page-aligned.
+ * pages: which pages of a process are present, swapped or written, from /proc/PID/pagemap, PAGEMAP_SCAN and soft-dirty
+ * bits. Never faults a page in. Ranges are page-aligned.
  */
 #ifndef LEAKHUNT_PAGES_H
 #define LEAKHUNT_PAGES_H
@@ -12,7 +12,7 @@ struct lh_process;
 enum lh_page_state {
 	LH_PAGES_PRESENT,
 	LH_PAGES_SWAPPED, /* reading would swap them in */
-	LH_PAGES_WRITTEN, /* present, and written since the last write protection, or never write-protected */
+	LH_PAGES_WRITTEN, /* present; written since the last write protection, or never write-protected */
 };
 
 static inline bool lh_page_is_present(enum lh_page_state state)
@@ -27,18 +27,18 @@ struct lh_page_run {
 
 /* Zero-initialized is empty. Owns its runs. */
 struct lh_page_runs {
-	LH_VEC(struct lh_page_run) runs; /* ascending, neighbors of one state merged */
+	LH_VEC(struct lh_page_run) runs; /* ascending; neighbors of one state are merged */
 };
 
 void lh_page_runs_deinit(struct lh_page_runs *runs);
 
-/* Appends [start, end), which starts at or behind the end of all runs. Extends the last run where it can. */
+/* Appends [start, end), which must not start before the end of the last run. Extends the last run if possible. */
 struct lh_error *lh_page_runs_add(struct lh_page_runs *runs, uint64_t start, uint64_t end,
 				  enum lh_page_state state) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- pagemap */
 
-/* An open /proc/PID/pagemap. Heap-allocated; `process` must outlive it. One thread at a time uses it. */
+/* An open /proc/PID/pagemap. Heap-allocated; `process` must outlive it. Only one thread at a time may use it. */
 struct lh_pagemap;
 struct lh_error *lh_pagemap_open(const struct lh_process *process, struct lh_pagemap **ret) LH_NODISCARD;
 void lh_pagemap_close(struct lh_pagemap *pagemap); /* NULL is legal */

@@ -1,6 +1,6 @@
 /*
- * process: one live process, held open, and the files of /proc/PID. It never stops, attaches to, or writes to a
- * process. Memory: process_memory.h, mappings: regions.h, pages: pages.h, threads: tasks.h, limits: limits.h.
+ * process: one live process, held open, and the files of /proc/PID. It never stops a process, attaches to it, or writes
+ * its memory. Memory: process_memory.h, mappings: regions.h, pages: pages.h, threads: tasks.h, limits: limits.h.
  */
 #ifndef LEAKHUNT_PROCESS_H
 #define LEAKHUNT_PROCESS_H
@@ -14,8 +14,8 @@
 struct lh_process;
 
 /*
- * The numbers that tell two programs under one pid apart: `start_ticks` differs when the pid was reused, the others
- * when the process called exec (proc_pid_stat(5), fields 22, 26, 28).
+ * Tells two programs with the same pid apart: `start_ticks` differs if the pid was reused, the others if the process
+ * called exec (proc_pid_stat(5), fields 22, 26, 28).
  */
 struct lh_process_identity {
 	pid_t pid;
@@ -57,7 +57,7 @@ const char *lh_process_folder(const struct lh_process *process, char *ret, size_
 
 /*
  * Opens /proc/PID/mem and /proc/PID/root for later reads, which then work after leakhunt has dropped its privileges
- * (ptrace(2), PTRACE_MODE_ATTACH_FSCREDS). From now on memory is read through /proc/PID/mem, also after an exec of the
+ * (ptrace(2), PTRACE_MODE_ATTACH_FSCREDS). From then on memory is read through /proc/PID/mem, also after an exec of the
  * process, and lh_process_root names the open folder.
  */
 struct lh_error *lh_process_pin(struct lh_process *process) LH_NODISCARD;
@@ -68,13 +68,16 @@ struct lh_error *lh_process_pin(struct lh_process *process) LH_NODISCARD;
  */
 struct lh_error *lh_process_explain_refusal(const struct lh_process *process, struct lh_error *error) LH_NODISCARD;
 
-/* Whether a child of the process would be in its pid namespace (pid_namespaces(7)); not after unshare(CLONE_NEWPID). */
+/*
+ * Whether a child of the process would be in the process's own pid namespace (pid_namespaces(7)); false after
+ * unshare(CLONE_NEWPID).
+ */
 bool lh_process_forks_into_own_pid_namespace(const struct lh_process *process);
 
 /* Makes `pid` the OOM killer's first choice (proc_pid_oom_score_adj(5)). Ignores failure. */
 void lh_process_offer_to_oom_killer(pid_t pid);
 
-/* Whether the path leads through /proc, whose links (PID/root, PID/cwd) need the permission to trace (proc(5)). */
+/* Whether the path leads through /proc, whose links (PID/root, PID/cwd) require permission to trace (proc(5)). */
 bool lh_path_needs_tracing(const char *path);
 
 /* ---------------------------------------------------------------- leakhunt itself */

@@ -1,5 +1,5 @@
 /*
- * process_memory: bytes of a live process's memory. Reads only; writing is tracee's.
+ * process_memory: reads the memory of a live process. Only tracee writes it.
  */
 #ifndef LEAKHUNT_PROCESS_MEMORY_H
 #define LEAKHUNT_PROCESS_MEMORY_H
@@ -9,7 +9,7 @@
 struct lh_process;
 struct lh_pagemap;
 
-/* Copies up to `bytes` of memory at `addr` to `ret`. Returns how many were readable before the first unreadable one. */
+/* Copies up to `bytes` of memory at `addr` to `ret`. Returns the number of bytes before the first unreadable one. */
 typedef size_t lh_memory_reader(const void *context, uint64_t addr, void *ret, size_t bytes);
 
 /*
@@ -19,14 +19,14 @@ typedef size_t lh_memory_reader(const void *context, uint64_t addr, void *ret, s
 size_t lh_process_read(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
 
 /*
- * The same of pages that are known to be present, whatever their protection: ---p and -w-p are read through
- * /proc/PID/mem, where the kernel allows that.
+ * The same for pages known to be present, whatever their protection: ---p and -w-p are read through /proc/PID/mem, if
+ * the kernel allows it.
  */
 size_t lh_process_read_present(const struct lh_process *process, uint64_t addr, void *ret, size_t bytes);
 
 /*
- * Reads `count` ranges one behind the other into `ret`, which holds the sum of their bytes, in few system calls.
- * Returns the bytes read before the first unreadable one. Faults absent pages in.
+ * Reads `count` ranges one after the other into `ret`, which has room for all of them, in few system calls. Returns the
+ * bytes read before the first unreadable one. Faults absent pages in.
  */
 size_t lh_process_read_ranges(const struct lh_process *process, const struct lh_range *ranges, size_t count, void *ret);
 
@@ -42,11 +42,11 @@ struct lh_peek {
 
 /*
  * Reads a few words at each of `count` addresses in few system calls, 0.7 us each (Linux 6.18). Faults nothing in:
- * is_read stays false where the page is absent, swapped out or unreadable.
+ * is_read stays false if the page is absent, swapped out or unreadable.
  */
 struct lh_error *lh_process_peek(const struct lh_process *process, struct lh_peek *peeks, size_t count) LH_NODISCARD;
 
-/* An lh_memory_reader over a live process that faults nothing in: pages not present are unreadable. */
+/* An lh_memory_reader of a live process that faults nothing in: absent pages are unreadable. */
 struct lh_present_reader {
 	const struct lh_process *process; /* borrowed, as is the pagemap */
 	struct lh_pagemap *pagemap;

@@ -13,10 +13,10 @@ enum lh_region_kind {
 	LH_REGION_ARENA,        /* glibc non-main heap (malloc/arena.c) */
 	LH_REGION_MMAP_CHUNK,   /* chunks that glibc maps one by one */
 	LH_REGION_MAIN_STACK,   /* "[stack]" */
-	LH_REGION_THREAD_STACK, /* holds the stack pointer of a thread other than the main one */
+	LH_REGION_THREAD_STACK, /* contains the stack pointer of a thread other than the main one */
 	LH_REGION_ANON,         /* other private anonymous memory */
 	LH_REGION_TEXT,         /* executable file mapping */
-	LH_REGION_RODATA,       /* read-only mapping of a file that has a text mapping */
+	LH_REGION_RODATA,       /* read-only mapping of a file that also has a text mapping */
 	LH_REGION_DATA,         /* writable private mapping of such a file, and its RELRO part */
 	LH_REGION_BSS,          /* anonymous, adjoining the end of such a DATA mapping */
 	LH_REGION_FILE,         /* mapping of any other file */
@@ -25,7 +25,7 @@ enum lh_region_kind {
 	LH_REGION_HUGETLB,      /* hugetlbfs pages, private or shared ("ht" in VmFlags, /anon_hugepage) */
 	LH_REGION_VDSO,         /* [vdso], [vvar*], [vsyscall] */
 	LH_REGION_GUARD,        /* private anonymous, no access: guard pages and reserved space */
-	/* Memory of other allocators and runtimes, by their structures (heap.h). */
+	/* Memory of other allocators and runtimes, recognized by their structures (heap.h). */
 	LH_REGION_JEMALLOC,
 	LH_REGION_TCMALLOC,
 	LH_REGION_MIMALLOC,
@@ -41,7 +41,7 @@ enum lh_region_kind {
 
 /* "heap", "arena", "mmap-chunk", "stack", "thread-stack", "anon", "text", ... : the words of --kind. Static. */
 const char *lh_region_kind_name(enum lh_region_kind kind);
-/* False, and *ret untouched, for any other word. */
+/* False, with *ret untouched, for an unknown word. */
 bool lh_region_kind_parse(const char *name, enum lh_region_kind *ret);
 
 enum lh_protection { LH_PROT_READ = 1, LH_PROT_WRITE = 2, LH_PROT_EXEC = 4 };
@@ -68,7 +68,7 @@ struct lh_usage {
 	uint64_t locked_bytes;
 };
 
-/* USS, the bytes that the end of the process would free: private_clean + private_dirty + private_hugetlb. */
+/* USS, the bytes that would be freed if the process ended: private_clean + private_dirty + private_hugetlb. */
 uint64_t lh_usage_uss(const struct lh_usage *usage);
 void lh_usage_add(struct lh_usage *sum, const struct lh_usage *usage);
 
@@ -82,14 +82,14 @@ struct lh_region {
 	uint32_t device_minor;
 	uint8_t protection;  /* enum lh_protection bits */
 	bool is_shared;      /* 's' in the permissions */
-	bool is_deleted;     /* the kernel's name ended in " (deleted)", which `name` does not have */
+	bool is_deleted;     /* the kernel's name ended in " (deleted)"; `name` omits that */
 	bool is_hugetlb;     /* "ht" in VmFlags */
 	bool is_dontdump;    /* "dd" in VmFlags */
 	bool is_io;          /* "io" or "pf" in VmFlags: never read (device memory) */
 	bool is_dontfork;    /* "dc" in VmFlags: a forked child has no such mapping (madvise(2)) */
 	bool is_wipeonfork;  /* "wf" in VmFlags: empty in a forked child */
 	bool is_userfault;   /* "um", "uw" or "ui" in VmFlags: registered with a userfaultfd */
-	bool is_ended_stack; /* stack of a thread that has ended: the thread's control block is on top */
+	bool is_ended_stack; /* stack of a thread that has ended: the thread's control block is at its top */
 	enum lh_region_kind kind;
 	pid_t tid;               /* LH_REGION_THREAD_STACK: its thread; else 0 */
 	const char *name;        /* path or [name], unescaped (\012), raw bytes; "" when anonymous */
@@ -97,7 +97,7 @@ struct lh_region {
 	struct lh_usage usage;   /* zero unless the list has_usage */
 };
 
-/* Private anonymous memory by its name: "" or "[anon:...]" (prctl PR_SET_VMA_ANON_NAME, Linux 5.17). */
+/* Whether the name is that of private anonymous memory: "" or "[anon:...]" (prctl PR_SET_VMA_ANON_NAME, Linux 5.17). */
 bool lh_region_is_anonymous(const struct lh_region *region);
 
 /* Regions in ascending address order, not overlapping. Zero-initialized is empty. Owns its strings. */
@@ -114,32 +114,31 @@ void lh_region_list_deinit(struct lh_region_list *list);
 
 /*
  * Parses a text of /proc/PID/maps or smaps of any kernel since 2.6.32. Ignores unknown fields, counts bad lines. Sets
- * the kinds that the text alone tells (heap, arena, stacks by name and guard, files, ...). `text` need not be
- * terminated and is not kept. LH_ERROR_FORMAT when it has not a single mapping; `what` names the text in errors.
+ * the kinds that the text alone shows (heap, arena, stacks by name and guard, files, ...). `text` need not be
+ * terminated and is not kept. LH_ERROR_FORMAT if it has no mapping at all; `what` names the text in errors.
  */
 struct lh_error *lh_regions_parse(const char *text, size_t length, const char *what,
 				  struct lh_region_list *ret) LH_NODISCARD;
 
 /*
- * Sets kinds from names, permissions, inodes and neighbors alone, as lh_regions_parse does, in a list that was not
- * parsed from a kernel's text.
+ * Sets kinds from names, permissions, inodes and neighbors alone, as lh_regions_parse does, in a list that does not
+ * come from a kernel's text.
  */
 void lh_regions_set_textual_kinds(struct lh_region_list *list);
 
 enum lh_region_detail {
 	LH_REGIONS_MAPS,  /* addresses only: cheap */
-	LH_REGIONS_SMAPS, /* with usage: walks page tables, holds the target's mmap_lock meanwhile */
+	LH_REGIONS_SMAPS, /* with usage: walks page tables while holding the target's mmap_lock */
 };
 
 /*
- * Reads and parses, then sets the kinds of thread stacks, with their threads' names. Owners by allocator are added
- * later (owner.h).
+ * Reads and parses, then sets the kinds of thread stacks, with their threads' names. Owners are added later (owner.h).
  */
 struct lh_error *lh_regions_read(const struct lh_process *process, enum lh_region_detail detail,
 				 struct lh_region_list *ret) LH_NODISCARD;
 /*
- * The same from a text of /proc/PID/maps that was read before: a list that belongs to that text, whatever the process
- * has mapped since. Threads' names are those of now. A line torn between two reads of the file is left out.
+ * The same from a text of /proc/PID/maps that was read earlier: the list matches that text, whatever the process has
+ * mapped since. Threads' names are the current ones. A line torn between two reads of the file is left out.
  */
 struct lh_error *lh_regions_of_maps(const struct lh_process *process, const struct lh_buffer *maps,
 				    struct lh_region_list *ret) LH_NODISCARD;
@@ -147,12 +146,12 @@ struct lh_error *lh_regions_of_maps(const struct lh_process *process, const stru
 /* State and cost of reading one process's mappings repeatedly. Zero-initialize all but max_stall_ns. */
 struct lh_regions_pace {
 	uint64_t max_stall_ns;   /* limit for one hold of the target's mmap_lock; 0: no limit */
-	size_t read_count;       /* readings so far, of either way */
-	size_t bounded_count;    /* of them in pieces */
+	size_t read_count;       /* readings so far, by either method */
+	size_t bounded_count;    /* of read_count: in short calls */
 	size_t mapping_count;    /* at the latest reading */
 	uint64_t hold_ns_max;    /* the longest hold so far; threads that map memory wait that long */
 	uint64_t resident_bytes; /* at the latest reading: of the process */
-	uint64_t biggest_bytes;  /* at the latest reading: small pages of the mapping that has most of them */
+	uint64_t biggest_bytes;  /* at the latest reading: small pages of the mapping with most of them */
 	double ns_per_byte;      /* measured: time of smaps per byte of small pages; 0: not yet */
 };
 
@@ -168,9 +167,9 @@ struct lh_regions_pace {
 struct lh_error *lh_regions_read_bounded(const struct lh_process *process, struct lh_regions_pace *pace,
 					 struct lh_region_list *ret) LH_NODISCARD;
 
-/* The region that holds `addr`, or NULL. Belongs to the list. */
+/* The region that contains `addr`, or NULL. Belongs to the list. */
 const struct lh_region *lh_regions_find(const struct lh_region_list *list, uint64_t addr);
-/* The sums of all usage and of all sizes. */
+/* The sums of all usages and of all sizes. */
 void lh_regions_total(const struct lh_region_list *list, struct lh_usage *ret, uint64_t *ret_vss_bytes);
 
 /*
@@ -180,7 +179,7 @@ void lh_regions_total(const struct lh_region_list *list, struct lh_usage *ret, u
 void lh_regions_take_exact_pss(const struct lh_process *process, struct lh_region_list *list);
 
 /*
- * Opens the file that `region` maps, also when its path is gone or names another file by now. The caller closes the
+ * Opens the file that `region` maps, even if its path is gone or now names another file. The caller closes the
  * descriptor. -1: no file, or missing privileges (proc_pid_map_files(5)).
  */
 int lh_process_open_mapped(const struct lh_process *process, const struct lh_region *region);

@@ -1,6 +1,6 @@
 /*
- * report: one result struct in, text or JSON out. It computes nothing and opens nothing. All bytes
- * of a target pass lh_buffer_escape. JSON keys carry their units; addresses are strings "0x...".
+ * report: one result struct in, text or JSON out. It judges nothing and opens nothing. All bytes of a target pass
+ * lh_buffer_escape. JSON keys carry their units; addresses are strings "0x...".
  */
 #ifndef LEAKHUNT_REPORT_H
 #define LEAKHUNT_REPORT_H
@@ -30,31 +30,31 @@ struct lh_maps_report {
 	const struct lh_region_list *list;
 	uint32_t kinds; /* bits 1 << kind of the rows to show */
 	enum lh_maps_sort sort;
-	bool is_by_kind; /* a row for each kind in place of each mapping; with address order: most USS first */
+	bool is_by_kind; /* one row per kind instead of one per mapping; address order then means most USS first */
 };
 void lh_report_maps_text(const struct lh_maps_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_maps_json(const struct lh_maps_report *report, struct lh_buffer *ret);
 
 struct lh_ps_report {
-	const struct lh_process_table *table; /* in the order of rows */
+	const struct lh_process_table *table; /* in the order of the rows */
 	uint64_t most;                        /* rows to show; 0: all */
 	bool is_total_only;
 };
 void lh_report_ps_text(const struct lh_ps_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_ps_json(const struct lh_ps_report *report, struct lh_buffer *ret);
 
-/* By "pss", "rss" or "swap", most first, or "pid"; anything else and NULL: by USS, as the table is read. */
+/* Sorts by "pss", "rss" or "swap", most first, or by "pid"; any other word and NULL: by USS, as the table is read. */
 void lh_ps_sort(struct lh_process_table *table, const char *word);
 
 struct lh_select_report {
 	const struct lh_selection *selection;
-	const struct lh_forecast *forecast; /* NULL: no end in sight, or nothing known of limits */
+	const struct lh_forecast *forecast; /* NULL: no limit is near, or limits are unknown */
 	const struct lh_runtime_facts *facts;
 	const char *command;    /* comm, raw bytes; "" when unknown */
 	size_t most;            /* rows to show; 0: all that changed */
-	const char *saved_path; /* record that `dump --region suspects` can name; NULL */
-	bool is_complete;       /* false: fewer samples than asked for, or parts of them were not understood */
-	bool shows_evidence;    /* what the verdict rests on, a line each; text only */
+	const char *saved_path; /* a record that `dump --suspects` can name; NULL */
+	bool is_complete;       /* false: fewer samples than requested, or parts of them could not be parsed */
+	bool shows_evidence;    /* also list what the verdict rests on, one line each; text only */
 };
 void lh_report_select_text(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret);
 /*
@@ -94,7 +94,7 @@ struct lh_chart_size {
 struct lh_error *lh_report_chart(const struct lh_selection *selection, const uint64_t *series,
 				 struct lh_chart_size size, struct lh_buffer *ret) LH_NODISCARD;
 
-/* Appends a line below it: how long ago its left end was, and now at its right end. */
+/* Appends a line below the chart: how long ago its left end was, and "now" at its right end. */
 void lh_report_chart_axis(const struct lh_selection *selection, struct lh_chart_size size, struct lh_buffer *ret);
 
 /* A picture, SVG 1.1: a panel for the process, and one for each of the first regions that changed. */
@@ -124,7 +124,7 @@ void lh_report_preview_text(const struct lh_preview *preview, struct lh_style st
 void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret);
 
 struct lh_hunt;
-/* A screen at most. */
+/* Fits one screen. */
 void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret);
 /*
  * Schema "leakhunt/hunt/1": complete, pid, command, folder, record, before, after (paths; null: none), grows{region,
@@ -141,8 +141,8 @@ void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, stru
  */
 void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret);
 /*
- * One page that loads nothing, for people: HTML, with the style and the script in it, complete without the script. Some
- * 100 KB, at most 400: tables and strips are cut, and say so.
+ * A self-contained HTML page for people, with its style and script; complete without the script. About 100 KB, at most
+ * 400: longer tables and strips are cut, with a remark.
  */
 void lh_report_hunt_html(const struct lh_hunt *hunt, struct lh_buffer *ret);
 
@@ -151,7 +151,7 @@ struct lh_strings_report {
 	const struct lh_summary *summary;
 	size_t min_chars;
 	size_t top;
-	bool is_short; /* text: one table that fits a screen, in place of all blocks */
+	bool is_short; /* text: one table that fits a screen, instead of all blocks */
 };
 void lh_report_strings_text(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
 void lh_report_strings_json(const struct lh_strings_report *report, struct lh_buffer *ret);
@@ -161,7 +161,7 @@ struct lh_heap_report {
 	const struct lh_heap *heap;
 	const struct lh_heap_findings *findings;
 	const struct lh_heap_groups *groups;
-	const struct lh_receipt *receipt; /* of the snapshot that was read; NULL: a file */
+	const struct lh_receipt *receipt; /* of the snapshot; NULL: the image is a file */
 	size_t top;                       /* rows of arenas and groups to show */
 };
 void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style style, struct lh_buffer *ret);
@@ -180,7 +180,7 @@ struct lh_heap_growth_report {
 	const struct lh_image *before_image, *after_image;
 	const struct lh_heap *before, *after;
 	const struct lh_heap_growth *growth;
-	const struct lh_receipt *receipts[2]; /* of the snapshots that were read; NULL: files */
+	const struct lh_receipt *receipts[2]; /* of the snapshots; NULL: the images are files */
 	size_t top;                           /* rows to show */
 };
 void lh_report_heap_growth_text(const struct lh_heap_growth_report *report, struct lh_style style,
@@ -199,7 +199,7 @@ struct lh_leaks_report {
 	const struct lh_graph *graph;
 	const struct lh_leaks *leaks;
 	const struct lh_holder_list *holders;
-	const struct lh_receipt *receipt; /* of the (last) snapshot that was read; NULL: a file */
+	const struct lh_receipt *receipt; /* of the (last) snapshot; NULL: the image is a file */
 	bool is_confirmed;                /* two moments were compared */
 	size_t top;                       /* rows of groups to show */
 };
@@ -213,19 +213,19 @@ void lh_report_leaks_text(const struct lh_leaks_report *report, struct lh_style 
  */
 void lh_report_leaks_json(const struct lh_leaks_report *report, struct lh_buffer *ret);
 
-/* What is known of one address. */
+/* What is known about one address. */
 struct lh_explain_report {
 	const struct lh_image *image;
 	const struct lh_heap *heap;
 	uint64_t addr;
 	const struct lh_segment *segment; /* NULL: not mapped, or not in the dump */
 	bool has_chunk;
-	struct lh_heap_chunk chunk;        /* that holds it */
+	struct lh_heap_chunk chunk;        /* the chunk that contains it */
 	const struct lh_heap_group *group; /* of the chunk, with its one block; NULL: not in use */
 	const struct lh_graph *graph;      /* NULL: not in use */
 	size_t chunk_index;
 	const struct lh_block_holding *holding; /* NULL: not in use */
-	const char *symbol;                     /* what stands there in a module; NULL */
+	const char *symbol;                     /* the symbol at the address in a module; NULL */
 	uint64_t content_addr;
 	const uint8_t *content; /* from the block's beginning, or from the address */
 	size_t content_bytes;
@@ -265,8 +265,8 @@ struct lh_trace_report {
 	size_t top; /* stacks to show */
 };
 /*
- * "python3's pymalloc hands out 63 % of its memory without malloc". False, and nothing is written, when
- * `allocator` hands out nine tenths of it, or nobody knows whose memory it is.
+ * "python3's pymalloc hands out 63 % of its memory without malloc". False, with nothing written, if `allocator` hands
+ * out at least nine tenths of the memory, or its owner is unknown.
  */
 bool lh_report_trace_unseen(const char *command, const struct lh_trace_memory *memory, enum lh_allocator allocator,
 			    struct lh_buffer *ret);
@@ -286,15 +286,15 @@ void lh_report_trace_text(const struct lh_trace_report *report, struct lh_style 
 void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer *ret);
 
 /*
- * All stacks as a gzip-compressed profile of pprof. Values: alloc_objects, alloc_space, inuse_objects, inuse_space,
- * leaked_per_hour_space (of stacks that are called leaking). Names belong to report->symbols.
+ * All stacks as a gzip-compressed pprof profile. Values: alloc_objects, alloc_space, inuse_objects, inuse_space,
+ * leaked_per_hour_space (for stacks called leaking). Names belong to report->symbols.
  */
 struct lh_error *lh_report_trace_pprof(const struct lh_trace_report *report, struct lh_buffer *ret) LH_NODISCARD;
 
 enum lh_folded_weight { LH_FOLDED_LEAK, LH_FOLDED_LIVE, LH_FOLDED_ALLOCATED };
 /*
- * A line for each stack, as flame graph programs read them: "main;make_session;malloc 81920", outermost first. Weights:
- * bytes per hour of leaking stacks; live bytes; allocated bytes.
+ * One line per stack, in the format of flame graph programs: "main;make_session;malloc 81920", outermost first.
+ * Weights: bytes per hour of leaking stacks; live bytes; allocated bytes.
  */
 void lh_report_trace_folded(const struct lh_trace_report *report, enum lh_folded_weight weight, struct lh_buffer *ret);
 

@@ -1,6 +1,6 @@
 /*
- * scan: what memory contains. Printable runs, repeated strings, recognized content, and a census of
- * pointers into modules. Reads through image only; every byte it sees is hostile.
+ * scan: what memory contains: printable runs, repeated strings, recognized content, and a census of pointers into
+ * modules. Reads through image only; every byte it sees is hostile.
  */
 #ifndef LEAKHUNT_SCAN_H
 #define LEAKHUNT_SCAN_H
@@ -14,16 +14,16 @@
 bool lh_encoding_parse(const char *letter, enum lh_encoding *ret);
 
 /*
- * A maximal run of printable characters, at least the minimum long. Printable is what GNU strings
- * prints: 0x20..0x7e and tab (binutils 2.40, strings.c STRING_ISGRAPHIC); with LATIN also >= 0x80.
- * `bytes` are the raw bytes, in the encoding of the memory, valid during the call only.
+ * A maximal run of printable characters, of at least the minimum length. Printable means what GNU strings prints:
+ * 0x20..0x7e and tab (binutils 2.40, strings.c STRING_ISGRAPHIC); with LATIN also >= 0x80. `bytes` are the raw bytes,
+ * in the encoding of the memory, valid during the call only.
  */
 struct lh_run {
-	uint64_t addr;        /* target address (or file offset, where there is none) */
+	uint64_t addr;        /* target address (or file offset, if there are no addresses) */
 	uint64_t file_offset; /* LH_NO_OFFSET when live */
 	const uint8_t *bytes;
 	size_t bytes_length;
-	size_t chars; /* of the encoding's width: in UTF-8 these are bytes */
+	size_t chars; /* in units of the encoding's width: bytes in UTF-8 */
 };
 
 /* Runs of one block, in order, at least one: the spans count from block->data. Valid during the call only. */
@@ -32,7 +32,7 @@ struct lh_run_batch {
 	const struct lh_span *spans;
 	size_t count;
 	size_t width;        /* bytes of a character */
-	const bool *matches; /* one for each span: it matches lh_run_options.mark; NULL without that */
+	const bool *matches; /* one per span: whether it matches lh_run_options.mark; NULL without a mark */
 };
 
 static inline struct lh_run lh_run_of(const struct lh_run_batch *batch, size_t i)
@@ -48,36 +48,36 @@ static inline struct lh_run lh_run_of(const struct lh_run_batch *batch, size_t i
 	};
 }
 
-/* A regular expression for texts (pcre2pattern(3)); threads may share it. LH_ERROR_USAGE when it is none. */
+/* A regular expression for texts (pcre2pattern(3)). Thread-safe. LH_ERROR_USAGE if it is invalid. */
 struct lh_text_filter;
 struct lh_error *lh_text_filter_create(const char *pattern, struct lh_text_filter **ret) LH_NODISCARD;
 void lh_cleanup_text_filter(struct lh_text_filter **filter);
 
-/* Texts that took more steps than one text may: whether they match is not known, and they count as if they did not. */
+/* Texts whose matching took too many steps: they count as not matching, although they may match. */
 struct lh_match_loss {
 	uint64_t count;
-	uint64_t first_addr; /* the lowest address of one; undefined when there is none */
+	uint64_t first_addr; /* their lowest address; undefined if there are none */
 };
-/* The loss since the last call. No matching may be under way. NULL is legal: no loss. */
+/* The loss since the last call. No thread may be matching. NULL is legal: no loss. */
 struct lh_match_loss lh_text_filter_take_loss(const struct lh_text_filter *filter);
 
 struct lh_run_options {
 	size_t min_chars; /* >= 1 */
 	enum lh_encoding encoding;
 	const struct lh_text_filter *match; /* only runs that match; NULL: all */
-	/* All runs, but those that match are marked in lh_run_batch.matches; NULL: none is. */
+	/* All runs are reported; those that match are marked in lh_run_batch.matches. NULL: none is. */
 	const struct lh_text_filter *mark;
 };
 
 /*
- * What becomes of the runs. Each thread adds the runs of a stretch of memory to a part of its own; then
- * the parts are written and emptied, on the caller's thread, in the order of addresses.
+ * Receives the runs. Each thread adds the runs of a stretch of memory to its own part. Then the caller's thread writes
+ * and empties the parts in the order of addresses.
  */
 struct lh_list_output {
 	void *context;
 	struct lh_error *(*create_part)(void *context, void **ret);
 	void (*destroy_part)(void *part);
-	/* What the batch shows stays where it is till the part is written. */
+	/* The batch's memory stays valid until the part is written. */
 	struct lh_error *(*add)(void *part, const struct lh_run_batch *batch);
 	struct lh_error *(*write)(void *context, void *part);
 };
@@ -86,22 +86,22 @@ struct lh_list_options {
 	struct lh_run_options run;
 	unsigned walk_flags;   /* enum lh_walk_flags */
 	unsigned threads;      /* 0: one for each processor */
-	bool shows_secrets;    /* else they are masked, with as many characters */
+	bool shows_secrets;    /* false: secrets are masked, character by character */
 	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 
 /*
- * All runs of an image in address order, the same for any number of threads. In a raw file these are the
- * strings that GNU strings finds (tested with binutils 2.40), also next to the holes of a sparse file.
- * LH_ERROR_INTERRUPTED when progress said stop: what was written till then is complete.
+ * All runs of an image in address order, the same for any number of threads. In a raw file these are the strings that
+ * GNU strings finds (tested with binutils 2.40), also next to the holes of a sparse file. LH_ERROR_INTERRUPTED if
+ * progress said stop: everything up to there was written.
  */
 struct lh_error *lh_list_runs(struct lh_image *image, const struct lh_list_options *options,
 			      const struct lh_list_output *output) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- recognized content */
 
-/* An example or a row's text: at most this many bytes are kept of any match. */
+/* At most this many bytes are kept of an example or of a row's text. */
 #define LH_EXAMPLE_MAX        160
 #define LH_EXAMPLES_PER_CLASS 5
 #define LH_TEMPLATE_EXAMPLES  3
@@ -125,33 +125,32 @@ struct lh_class_count {
 	const char *name;  /* "tls-record", "x509", ... a literal */
 	const char *title; /* for people: "TLS records", "X.509 certificates" */
 	uint64_t count;
-	uint64_t bytes;     /* of the matches, without those that a more specific class keeps */
-	uint64_t unchecked; /* candidates given up on unchecked: memory made to waste time; 0 in all else */
-	bool is_secret;     /* counted; its examples have addresses, and texts that are masked unless asked for */
-	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of distinct texts, the first seen */
+	uint64_t bytes;     /* of the matches, without those that belong to a more specific class */
+	uint64_t unchecked; /* candidates dropped unchecked, in memory made to waste time; 0 otherwise */
+	bool is_secret;     /* examples have addresses, and texts that are masked unless shows_secrets */
+	struct lh_example examples[LH_EXAMPLES_PER_CLASS]; /* of different texts, the first seen */
 	size_t example_count;
 	struct lh_kind_count kinds[LH_KINDS_MAX]; /* in the recognizer's order; count and bytes sum up to the class's */
-	size_t kind_count;                        /* 0: not told apart */
+	size_t kind_count;                        /* 0: the class has no kinds */
 };
 
 /*
- * Finds secrets in bytes that stand for themselves, without a pass over memory: those whose anchors lie in `within`.
- * The ranges are offsets, in no order, and may overlap; they belong to the finder and stay till the next call. At
- * most UINT_MAX bytes. For one thread at a time.
- * Bytes made to take more than linear time, in all searches of them together, are given up: all from there on is then
- * a found range, and nothing more is.
+ * Finds secrets in individual texts, without a pass over memory: those whose anchors lie in `within`. The ranges are
+ * offsets, in no order, and may overlap; they belong to the finder and are valid until the next call. At most UINT_MAX
+ * bytes. One thread at a time. Bytes made to take more than linear time, over all searches together, are given up:
+ * everything after that point is one found range, and the search ends.
  */
 struct lh_secret_finder;
 
 struct lh_error *lh_secret_finder_create(struct lh_secret_finder **ret) LH_NODISCARD;
-/* The same of a name that belongs to another: *name becomes a copy in `pool` when there is a secret in it. */
+/* The same for a name that somebody else owns: if it contains a secret, *name becomes a masked copy in `pool`. */
 struct lh_error *lh_secret_finder_mask_name(struct lh_secret_finder *finder, struct lh_strings_pool *pool,
 					    const char **name) LH_NODISCARD;
 void lh_cleanup_secret_finder(struct lh_secret_finder **finder);
 
 /* ---------------------------------------------------------------- what every byte is */
 
-/* Bytes that no recognizer claims; scan/classify.c says how they are told apart. */
+/* Bytes that no recognizer claims; scan/classify.c says how they are classified. */
 enum lh_rest {
 	LH_REST_ZERO,
 	LH_REST_POINTERS,
@@ -166,16 +165,16 @@ enum lh_rest {
 #define LH_MAP_CLASSES (LH_MAP_REST + LH_REST_COUNT)
 
 struct lh_map_cell {
-	uint64_t start; /* a multiple of cell_bytes; only what was scanned of the cell is counted */
+	uint64_t start; /* a multiple of cell_bytes; only the scanned part of the cell is counted */
 	uint64_t bytes[LH_MAP_CLASSES];
 };
 
 struct lh_map {
-	uint64_t cell_bytes;              /* a power of two, the same for all; 0: there is no cell */
+	uint64_t cell_bytes;              /* a power of two, the same for all cells; 0: there are none */
 	LH_VEC(struct lh_map_cell) cells; /* ascending; at most 2048 */
 };
 
-/* "x509" and "X.509 certificates", "zero" and "zeros"; NULL: there is no such class. */
+/* "x509" and "X.509 certificates", "zero" and "zeros"; NULL: no such class. */
 const char *lh_map_class_name(unsigned class);
 const char *lh_map_class_title(unsigned class);
 
@@ -186,23 +185,24 @@ struct lh_repeated {
 	uint64_t chars; /* of the whole string */
 	uint64_t count;
 	uint64_t bytes;        /* count * length in memory */
-	uint64_t missed_bytes; /* at most so many more; 0 while all different texts fitted */
+	uint64_t missed_bytes; /* upper bound of bytes missed; 0 if nothing was evicted */
 	uint64_t example_addr;
-	bool is_secret; /* lies in a secret class: masked */
+	bool is_secret; /* part of a secret class: masked */
 };
 
 /* Texts that differ only in their values: numbers, hexadecimal digits, UUIDs, dates, addresses, tokens. */
 struct lh_template_count {
-	uint64_t hash; /* the same wherever texts of this template lie, also in other memories */
-	char *text;    /* with "<n>", "<hex>" ... where they differ; raw bytes otherwise, owned, cut like examples */
+	uint64_t hash; /* the same for every text of this template, in any memory */
+	char *text; /* with "<n>", "<hex>" ... where the texts differ; otherwise raw bytes; owned, cut off like examples
+		     */
 	uint64_t count;
-	uint64_t bytes;        /* of all of them */
-	uint64_t missed_bytes; /* at most so many more; 0 while all different templates fitted */
-	struct lh_example examples[LH_TEMPLATE_EXAMPLES]; /* different texts, the first ones seen */
+	uint64_t bytes;                                   /* of all of them */
+	uint64_t missed_bytes;                            /* upper bound of bytes missed; 0 if nothing was evicted */
+	struct lh_example examples[LH_TEMPLATE_EXAMPLES]; /* different texts, the first seen */
 	size_t example_count;
 };
 
-/* Words that point into a module, by the census' rows. */
+/* Words that point into a module, summed over the census. */
 struct lh_module_count {
 	const struct lh_module *module;
 	const char *name; /* as in the rows */
@@ -213,13 +213,13 @@ struct lh_summary_options {
 	struct lh_run_options run;
 	unsigned walk_flags; /* enum lh_walk_flags */
 	size_t top;          /* rows of texts, of templates and of symbols to keep */
-	bool keeps_single;   /* texts and templates that occur once, too, behind those that are repeated */
-	unsigned threads;    /* 0: one for each processor; the result is the same for any number */
+	bool keeps_single;   /* also keep texts and templates that occur once, after the repeated ones */
+	unsigned threads;    /* 0: one per CPU; the result is the same for any number */
 	const char *root;    /* for symbols; NULL: the image's own */
-	bool shows_secrets;  /* else texts and examples that are secret are masked */
+	bool shows_secrets;  /* false: secret texts and examples are masked */
 	/*
-	 * Of runtimes' heaps, texts only where objects in use hold them: a collector leaves copies behind. Not of a
-	 * live process, whose collector goes on.
+	 * In runtimes' heaps, count texts only where objects in use hold them: collectors leave copies behind. Not for
+	 * a live process, whose collector runs on.
 	 */
 	bool wants_live_texts;
 	lh_progress *progress; /* may be NULL */
@@ -229,28 +229,28 @@ struct lh_summary_options {
 struct lh_summary {
 	uint64_t scanned_bytes;
 	uint64_t printable_bytes;           /* in runs of at least min_chars */
-	uint64_t zero_bytes;                /* in pages that are all zero */
-	uint64_t rest_bytes[LH_REST_COUNT]; /* the bytes of all classes + these == scanned_bytes */
+	uint64_t zero_bytes;                /* in pages of zeros only */
+	uint64_t rest_bytes[LH_REST_COUNT]; /* all classes together with these == scanned_bytes */
 	struct lh_map map;
 	uint64_t run_count;
-	uint64_t distinct_count; /* different strings: estimated when sampled, else at most so many */
-	uint64_t uncounted_runs; /* runs that were not counted for `repeated` one by one */
+	uint64_t distinct_count; /* different strings: an estimate if sampled, else an upper bound */
+	uint64_t uncounted_runs; /* runs that `repeated` does not count individually */
 	/*
-	 * Only texts and templates that a sample found were counted, these exactly: what makes up less than 16 of
-	 * 131,072 of the scanned bytes can be missing (scan/text/text_candidates.h).
+	 * Only texts and templates found in a sample were counted, these exactly: a text with less than 16 of 131,072
+	 * of the scanned bytes can be missing (scan/text/text_candidates.h).
 	 */
 	bool is_sampled;
 	LH_VEC(struct lh_repeated) repeated;        /* by bytes, most first */
-	uint64_t template_texts;                    /* texts that a template was looked for in */
+	uint64_t template_texts;                    /* texts for which a template was computed */
 	uint64_t template_bytes;                    /* their bytes */
 	LH_VEC(struct lh_template_count) templates; /* by bytes, most first */
-	LH_VEC(struct lh_class_count) classes;      /* with something found or unchecked; by bytes, most first */
+	LH_VEC(struct lh_class_count) classes; /* classes with matches or unchecked candidates; by bytes, most first */
 	struct lh_census census;
 	LH_VEC(struct lh_module_count) modules; /* most words first */
-	struct lh_objects objects;              /* none when interrupted */
+	struct lh_objects objects;              /* empty if interrupted */
 	struct lh_symbols *symbols;             /* owned: rows of census and objects point into it */
-	struct lh_match_loss match_loss;        /* texts that lh_run_options.match gave up on: not counted anywhere */
-	bool is_interrupted;                    /* progress said stop: the figures are of what was seen till then */
+	struct lh_match_loss match_loss;        /* texts that lh_run_options.match gave up on: counted nowhere */
+	bool is_interrupted;                    /* progress said stop: the figures cover what was seen until then */
 };
 
 struct lh_error *lh_summarize(struct lh_image *image, const struct lh_summary_options *options,
@@ -264,36 +264,36 @@ enum lh_diff_kind {
 	LH_DIFF_CLASSES,
 	LH_DIFF_TEMPLATES,
 	LH_DIFF_TEXTS,
-	LH_DIFF_SYMBOLS, /* words that point to them, of 8 bytes */
+	LH_DIFF_SYMBOLS, /* words that point to a symbol, 8 bytes each */
 	LH_DIFF_KIND_COUNT,
 };
 
-/* What is in both, or in one of two summaries under the same name. Raw bytes of the target: escape before output. */
+/* Something with one name in both or in one of two summaries. Raw bytes of the target: escape before output. */
 struct lh_diff_row {
-	const char *family; /* of objects as of struct lh_object_count: kind; else "" */
+	const char *family; /* for objects: struct lh_object_count, kind; else "" */
 	bool is_own;        /* likewise */
-	bool is_young;      /* what grew are objects that a runtime has not collected yet: much may be garbage */
+	bool is_young;      /* the growth is objects that a runtime has not collected yet: may be garbage */
 	const char *name;   /* belongs to one of the summaries */
-	const char *detail; /* of objects, young ones only when is_young; the module of symbols; else "" */
+	const char *detail; /* detail of objects, "young" only if is_young; the module of symbols; else "" */
 	uint64_t before_count;
 	uint64_t after_count;
 	uint64_t before_bytes;
 	uint64_t after_bytes;
-	uint64_t after_addr; /* an example; 0 when it is only before */
+	uint64_t after_addr; /* an example; 0 if the row is only in the first summary */
 };
 
 struct lh_diff_rows {
-	LH_VEC(struct lh_diff_row) rows; /* all that differ; by growth in bytes, then in count, most first */
+	LH_VEC(struct lh_diff_row) rows; /* all rows that differ; by growth in bytes, then in count, most first */
 };
 
-/* What the second one has more than the first. Both must outlive it. */
+/* What the second summary has more than the first. Both must outlive it. */
 struct lh_diff {
 	struct lh_diff_rows kinds[LH_DIFF_KIND_COUNT];
 };
 
 /*
- * Compares by name, so that it does not matter where things lie. Texts that lie in secrets are left out.
- * Summaries keep the most frequent texts, templates and symbols only: what was below that in one of them counts as 0.
+ * Compares by name, so addresses do not matter. Texts in secrets are left out. Summaries keep only the most frequent
+ * texts, templates and symbols: a text that one of them did not keep counts as 0 there.
  */
 struct lh_error *lh_diff_summaries(const struct lh_summary *before, const struct lh_summary *after,
 				   struct lh_diff *ret) LH_NODISCARD;

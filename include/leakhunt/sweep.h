@@ -1,6 +1,6 @@
 /*
- * sweep: visits all bytes or words of an image fast, on all CPUs. Input: an image; output: what its visitors make of
- * slices, stripes and words. Where an image is cut depends on the image alone, so that a result is the same for any
+ * sweep: visits all bytes or words of an image fast, on all CPUs. Input: an image. Output: what its visitors compute
+ * from slices, stripes and words. An image is always cut at the same places, so that a result is the same for any
  * number of threads.
  */
 #ifndef LEAKHUNT_SWEEP_H
@@ -8,7 +8,7 @@
 
 #include "leakhunt/image.h"
 
-/* As GNU strings -e: one letter each; and u. */
+/* As the letters of GNU strings -e; and u. */
 enum lh_encoding {
 	LH_ENCODING_ASCII,    /* s: 7-bit bytes */
 	LH_ENCODING_LATIN,    /* S: 8-bit bytes */
@@ -16,7 +16,7 @@ enum lh_encoding {
 	LH_ENCODING_UTF16_LE, /* l */
 	LH_ENCODING_UTF32_BE, /* B */
 	LH_ENCODING_UTF32_LE, /* L */
-	LH_ENCODING_UTF8,     /* u: ASCII, and valid sequences (RFC 3629) of characters that are seen */
+	LH_ENCODING_UTF8,     /* u: ASCII, and valid sequences (RFC 3629) of visible characters */
 };
 
 /* Positions [start, end) in a piece of memory. */
@@ -28,46 +28,48 @@ struct lh_span {
 /* ---------------------------------------------------------------- kernels */
 
 /*
- * The innermost loops of the run finder, in one version for each instruction set. kernel.c
- * lists them best first and picks one; runs.c stitches their results over block borders. A kernel
- * looks at one piece of memory and keeps nothing; every kernel gives the same answers as "scalar".
- *
+ * The innermost loops of the run finder, in one version per instruction set. kernel.c lists them best first and chooses
+ * one; runs.c joins their results across block borders. A kernel examines one piece of memory and keeps no state; every
+ * kernel gives the same results as "scalar".
  */
 
 struct lh_kernel {
 	const char *name;
 	bool (*is_supported)(void);
-	/* Bytes of the printable characters that data begins with; a multiple of the encoding's width. */
+	/* Length in bytes of the printable characters at the beginning of data; a multiple of the encoding's width. */
 	size_t (*prefix)(const uint8_t *data, size_t length, enum lh_encoding encoding);
 	/*
-	 * Runs of at least `min_chars` (>= 1) characters that begin at or after cursor->end and are ended
-	 * by an unprintable character in the piece. Returns how many it wrote, in order, at most `capacity`
-	 * (>= 1); cursor->end is where to go on. Fewer than `capacity` mean that all was seen: then
-	 * *cursor is the run, of any length, even 0, at whose end less than a character was left.
+	 * Finds runs of at least `min_chars` (>= 1) characters that begin at or after cursor->end and end before an
+	 * unprintable character in the piece. Returns how many it wrote, in order, at most `capacity` (>= 1);
+	 * cursor->end is where to continue. Fewer than `capacity` means that everything was seen: then *cursor is the
+	 * last run, of any length, even 0, after which less than one character is left.
 	 */
 	size_t (*runs)(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
 		       struct lh_span *cursor, struct lh_span *ret, size_t capacity);
 	/* Whether all bytes are zero. */
 	bool (*is_zero)(const uint8_t *data, size_t length);
-	/* Bit i of ret[k]: the byte 64 k + i is low..high; or is text: printable ASCII, tab, LF or CR. */
+	/*
+	 * Bit i of ret[k] says whether byte 64 k + i is in low..high; or whether it is text: printable ASCII, tab, LF
+	 * or CR.
+	 */
 	void (*range_masks)(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret);
 	void (*text_masks)(const uint8_t *data, size_t line_count, uint64_t *ret);
 };
 
-/* Bytes that a mask is of. */
+/* Bytes covered by one mask. */
 #define LH_LINE_BYTES ((size_t)64)
 
 /* The best kernel that this machine supports, or the one that lh_settings names. LH_ERROR_USAGE: that one cannot run.
  */
 struct lh_error *lh_kernel_select(const struct lh_kernel **ret) LH_NODISCARD;
 
-/* What a kernel is asked for: it knows nothing of UTF-8, whose runs lie within those of 8-bit bytes. */
+/* The encoding to ask a kernel for: kernels do not know UTF-8, whose runs lie within those of 8-bit bytes. */
 static inline enum lh_encoding lh_kernel_encoding(enum lh_encoding encoding)
 {
 	return encoding == LH_ENCODING_UTF8 ? LH_ENCODING_LATIN : encoding;
 }
 
-/* Bytes of a character: 1, 2 or 4; of UTF-8 the least. */
+/* Bytes of a character: 1, 2 or 4; for UTF-8 the minimum. */
 static inline size_t lh_encoding_width(enum lh_encoding encoding)
 {
 	switch (encoding) {
@@ -84,21 +86,23 @@ static inline size_t lh_encoding_width(enum lh_encoding encoding)
 }
 
 /*
- * Whether GNU strings prints the character at `at` (binutils 2.40, strings.c, STRING_ISGRAPHIC in the
- * C locale): of wider ones only those up to 0x7e.
+ * Whether GNU strings prints the character at `at` (binutils 2.40, strings.c, STRING_ISGRAPHIC in the C locale): wider
+ * characters only up to 0x7e.
  */
 bool lh_char_is_printable(const uint8_t *at, enum lh_encoding encoding);
 
 /* ---------------------------------------------------------------- words in address ranges */
 
 /*
- * Which of up to 64 words lie in one of two address ranges: the test before all others when
- * memory is searched for pointers.
+ * Tells which of up to 64 words lie in one of two address ranges: the first test when memory is searched for pointers.
  */
 
 enum { LH_FILTER_WORDS = 64 };
 
-/* Two ranges, for pointers come in clusters: the program and its heap low, libraries and mappings high. */
+/*
+ * Two ranges, since pointers come in clusters: the program and its heap at low addresses, libraries and mappings at
+ * high ones.
+ */
 struct lh_word_ranges {
 	uint64_t low_start;
 	uint64_t low_bytes;
@@ -106,13 +110,15 @@ struct lh_word_ranges {
 	uint64_t high_bytes;
 };
 
-/* Bit i: word i of the `count` (at most LH_FILTER_WORDS) little-endian words at `data` lies in a range. */
+/* Bit i: whether word i of the `count` (at most LH_FILTER_WORDS) little-endian words at `data` lies in a range. */
 typedef uint64_t lh_word_filter(const uint8_t *data, size_t count, const struct lh_word_ranges *ranges);
 
-/* The one for the instruction set of `kernel`. */
+/* The filter for the instruction set of `kernel`. */
 lh_word_filter *lh_word_filter_for(const struct lh_kernel *kernel);
 
-/* A walk over those of `word_count` words at `data` that lie in a range, in ascending order. The others are 0 at first.
+/*
+ * Iterates over those of the `word_count` words at `data` that lie in a range, in ascending order. Zero the other
+ * members first.
  */
 struct lh_word_walk {
 	lh_word_filter *filter;
@@ -120,11 +126,11 @@ struct lh_word_walk {
 	const uint8_t *data;
 	size_t word_count;
 	size_t filtered_count;
-	uint64_t hits; /* of the latest 64 words */
+	uint64_t hits; /* of the current 64 words */
 	size_t hits_at;
 };
 
-/* Where the next one lies behind `data`, in bytes; false behind the last one. */
+/* Sets the offset of the next such word from `data`, in bytes; false after the last one. */
 static inline bool lh_word_walk_next(struct lh_word_walk *walk, size_t *ret_offset)
 {
 	while (!walk->hits) {
@@ -140,7 +146,7 @@ static inline bool lh_word_walk_next(struct lh_word_walk *walk, size_t *ret_offs
 	return true;
 }
 
-/* Ranges over ascending, disjoint ones: split at the widest gap. */
+/* Two ranges that cover ascending, disjoint ones: split at the widest gap. */
 struct lh_word_ranges lh_word_ranges_over(const struct lh_range *sorted, size_t count);
 
 /* ---------------------------------------------------------------- slices */
@@ -149,27 +155,27 @@ struct lh_word_ranges lh_word_ranges_over(const struct lh_range *sorted, size_t 
  * Blocks cut into slices that fit a cache.
  */
 
-/* Bytes [start, end) of a block, as a block of its own that may look at what is around it. */
+/* Bytes [start, end) of a block, as a block of its own with readable surroundings. */
 struct lh_block lh_block_part(const struct lh_block *block, size_t start, size_t end, bool is_continued);
 
 /*
- * Visits the slices of a block in order; is_continued is set as between blocks. A slice ends at a
- * multiple of LH_SLICE_BYTES, so that it is the same whatever the blocks were.
+ * Visits the slices of a block in order; is_continued is set as between blocks. A slice ends at a multiple of
+ * LH_SLICE_BYTES, so that slices do not depend on the blocks.
  */
 struct lh_error *lh_visit_slices(const struct lh_block *block, lh_block_visitor *visit, void *context) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- stripes, on all CPUs */
 
 /*
- * An image cut into stripes that several threads look at, and whose results are merged in the
- * order of addresses. Where an image is cut depends on the image alone, so that a result that is a
- * function of its stripes is the same for any number of threads.
+ * Cuts an image into stripes that several threads examine, and merges their results in the order of addresses. An image
+ * is always cut at the same places, so that a result that is a function of its stripes is the same for any number of
+ * threads.
  */
 
 /*
- * Bytes that lie together: blocks in ascending order, about stripe_bytes in all. The first block's
- * is_continued says whether the stripe before ended right before it; `goes_on` whether its last block
- * was cut, so that the next stripe begins right after it.
+ * Adjoining bytes: blocks in ascending order, about stripe_bytes in all. The first block's is_continued says whether
+ * the previous stripe ended right before it. `goes_on`: the last block was cut, so the next stripe begins right after
+ * it.
  */
 struct lh_stripe {
 	const struct lh_block *blocks;
@@ -178,12 +184,12 @@ struct lh_stripe {
 	bool goes_on;
 };
 
-/* What is done with stripes. A part holds what was found in one stripe; after its merge it serves another. */
+/* The work on stripes. A part holds what was found in one stripe; after its merge it is used for another one. */
 struct lh_stripe_work {
 	void *context;
 	struct lh_error *(*create_part)(void *context, void **ret);
 	void (*destroy_part)(void *part);
-	/* On any thread, several parts at a time. The bytes of the stripe stay till its merge. */
+	/* On any thread, several parts at a time. The bytes of the stripe stay valid until its merge. */
 	struct lh_error *(*scan)(void *part, const struct lh_stripe *stripe);
 	/* On the caller's thread, one after the other, in the order of stripes. */
 	struct lh_error *(*merge)(void *context, void *part, const struct lh_stripe *stripe);
@@ -192,61 +198,58 @@ struct lh_stripe_work {
 struct lh_striping {
 	struct lh_image *image;
 	unsigned walk_flags;
-	size_t stripe_bytes;   /* a multiple of a page: stripes end at addresses that are multiples of it */
-	bool fills_holes;      /* of a raw file: a few zeros at both ends of a hole stand for all of it */
-	unsigned threads;      /* 0: one for each processor this process may run on */
+	size_t stripe_bytes;   /* a multiple of a page: stripes end at multiples of it */
+	bool fills_holes;      /* in a raw file: a few zeros at both ends of a hole represent all of it */
+	unsigned threads;      /* 0: one per CPU that this process may run on */
 	lh_progress *progress; /* may be NULL */
 	void *progress_context;
 };
 
-/*
- * LH_ERROR_INTERRUPTED when progress said stop: what was merged till then is complete. Else the first
- * error of the work.
- */
+/* LH_ERROR_INTERRUPTED if progress said stop: everything up to there was merged. Else the first error of the work. */
 struct lh_error *lh_walk_stripes(const struct lh_striping *striping, const struct lh_stripe_work *work) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- words that hold one of a set of addresses */
 
 /*
- * Finds the aligned words of an image that hold one of a set of addresses: the places that point to
- * the tables and types by which objects are told.
+ * Finds the aligned words of an image that hold one of a set of addresses: the places that point to the tables and
+ * types by which objects are recognized.
  */
 
 struct lh_hit {
 	uint64_t addr;                /* of the word */
 	size_t target;                /* index of the address that it holds */
-	const struct lh_block *block; /* in which it lies */
+	const struct lh_block *block; /* the block that contains it */
 };
 
 typedef struct lh_error *lh_hit_visitor(void *context, const struct lh_hit *hit);
 
-/* Words told by their value. */
+/* Words recognized by their value. */
 struct lh_word_pattern {
-	bool is_own_address; /* the word holds its own address + `offset`; else its low half is in [first, last] */
+	bool is_own_address; /* the word holds its own address + `offset`; false: its low half is in [first, last] */
 	int32_t offset;      /* -256 to 256 */
-	uint32_t first;      /* low 16 bits not 0: words of zeros must be passed over fast */
+	uint32_t first;      /* the low 16 bits must not be 0: words of zeros must be skipped fast */
 	uint32_t last;
 	uint32_t high_max; /* the high half is at most this */
 };
 
-/* A set of addresses, and of patterns. */
+/* A set of addresses and patterns. */
 struct lh_hit_set;
 /* `targets` must be distinct; their order gives the indexes of hits. */
 struct lh_error *lh_hit_set_create(const uint64_t *targets, size_t count, struct lh_hit_set **ret) LH_NODISCARD;
 /*
- * Adds patterns, which must outlive the set; the index of a word that fits pattern i is the number of targets + i.
- * Addresses come before patterns, and of several patterns that fit a word the first counts.
+ * Adds patterns, which must outlive the set; a word that matches pattern i has the number of targets + i as its index.
+ * Addresses are tried before patterns; the first matching pattern counts.
  */
 void lh_hit_set_add_patterns(struct lh_hit_set *set, const struct lh_word_pattern *patterns, size_t count);
 void lh_hit_set_destroy(struct lh_hit_set *set);
 void lh_cleanup_hit_set(struct lh_hit_set **set);
-/* The index of the address; SIZE_MAX when it is not in the set. */
+/* The index of the address; SIZE_MAX if it is not in the set. */
 size_t lh_hit_set_find(const struct lh_hit_set *set, uint64_t addr);
 
 struct lh_hit_walk {
 	struct lh_image *image;
 	unsigned walk_flags;
-	unsigned threads; /* 0: one for each processor */
+	unsigned threads; /* 0: one per CPU */
 	const struct lh_hit_set *set;
 	lh_hit_visitor *visit; /* in ascending order of addresses, on the caller's thread */
 	void *context;
@@ -254,10 +257,10 @@ struct lh_hit_walk {
 	void *progress_context;
 };
 
-/* The word at `addr`, which lies near the hit; false when it can't be read. */
+/* Reads the word at `addr`, which lies near the hit; false if it cannot be read. */
 bool lh_hit_word(struct lh_image *image, const struct lh_hit *hit, uint64_t addr, uint64_t *ret);
 
-/* LH_ERROR_INTERRUPTED when progress said stop. */
+/* LH_ERROR_INTERRUPTED if progress said stop. */
 struct lh_error *lh_hits_walk(const struct lh_hit_walk *walk) LH_NODISCARD;
 
 #endif

@@ -14,8 +14,8 @@ enum lh_symbol_origin {
 	LH_SYMBOL_ACCESSOR, /* an exported function that only returns this address names it, e.g. TLS_method() */
 	LH_SYMBOL_TYPE,     /* a type that names itself: "vtable for X" by C++ type information, "type X" of CPython */
 	LH_SYMBOL_STRING,   /* a static object with a pointer to a string in its first four words: "\"AES-256-GCM\"" */
-	LH_SYMBOL_SIMILAR,  /* a table of function pointers, nearly equal to one that an accessor names */
-	LH_SYMBOL_SECTION,  /* only the place is known: ".data.rel.ro+0x1230", or "+0x1230" in the module; offset 0 */
+	LH_SYMBOL_SIMILAR,  /* a table of function pointers nearly equal to one that an accessor names */
+	LH_SYMBOL_SECTION,  /* only the section is known: ".data.rel.ro+0x1230", or "+0x1230" in the module; offset 0 */
 };
 
 struct lh_symbol {
@@ -29,52 +29,51 @@ struct lh_symbol {
 
 struct lh_symbols;
 
-/* How files of modules are opened from now on: lh_open_below at first. Before there are threads. */
+/* Sets how files of modules are opened from now on; the default is lh_open_below. Call before other threads start. */
 void lh_symbols_open_files_by(lh_open_call *open_file);
 
 /*
- * Opens the modules of `image` under `root` (NULL: the image's own root). A module whose file is
- * missing, unreadable, or has another build id than the image says is left unnamed and counted.
- * The image must outlive it.
+ * Opens the modules of `image` below `root` (NULL: the image's own root). A module whose file is missing, unreadable,
+ * or has another build id than the image states is left unnamed and counted. The image must outlive the symbols.
  */
 struct lh_error *lh_symbols_open(const struct lh_image *image, const char *root, struct lh_symbols **ret) LH_NODISCARD;
 void lh_symbols_close(struct lh_symbols *symbols);
 void lh_cleanup_symbols(struct lh_symbols **symbols);
 
-/* false when no module holds `addr`. Always at least the section, or the bare module, is known. */
+/* False if no module contains `addr`. At least the section, or the bare module, is always known. */
 bool lh_symbols_find(struct lh_symbols *symbols, uint64_t addr, struct lh_symbol *ret);
 
-/* The module that holds `addr`, as the image lists it; NULL when none does. */
+/* The module that contains `addr`, as the image lists it; NULL if none does. */
 const struct lh_module *lh_symbols_module(struct lh_symbols *symbols, uint64_t addr, const char **ret_name);
 
-/* Whether code of a module may lie at `addr`. False when its file is not there. */
+/* Whether `addr` may be code of a module. False if the module's file is missing. */
 bool lh_symbols_is_code(struct lh_symbols *symbols, uint64_t addr);
 
 /*
- * The accessor function whose table lies at `addr`, or (*ret_is_similar) whose table is nearly the same;
- * other names for the address don't matter. NULL when there is none. As in the file, without "()".
+ * The accessor function whose table lies at `addr`, or (*ret_is_similar) whose table is nearly the same, whatever other
+ * names the address has. NULL if there is none. As in the file, without "()".
  */
 const char *lh_symbols_accessor(struct lh_symbols *symbols, uint64_t addr, bool *ret_is_similar);
 
-/* The string that the static object at `addr` names itself by, in quotes; NULL when there is none. */
+/* The string by which the static object at `addr` names itself, in quotes; NULL if there is none. */
 const char *lh_symbols_string_name(struct lh_symbols *symbols, uint64_t addr);
 
 /*
- * The word at `addr` as it is in memory; where the image has not got it, as the module's file says: a pointer with the
- * dynamic linker's work done to it, or a plain number. False when neither has it.
+ * The word at `addr` from memory; if the image lacks it, from the module's file: a pointer after the dynamic linker's
+ * relocation, or a plain number. False if neither has it.
  */
 bool lh_symbols_read_pointer(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
 bool lh_symbols_read_number(struct lh_symbols *symbols, uint64_t addr, uint64_t *ret);
 
-/* A printable C string of at least one and at most `most` bytes at `addr`; belongs to lh_symbols. NULL when none is. */
+/* A printable C string of 1 to `most` bytes at `addr`; belongs to lh_symbols. NULL if there is none. */
 const char *lh_symbols_read_name(struct lh_symbols *symbols, uint64_t addr, size_t most);
 
 /*
- * A C++ class, by the run-time type information of the virtual table at `addr` (the address that
- * objects hold): Itanium C++ ABI 2.5.2 and 2.9.5. Stripped programs have it, unless made with -fno-rtti.
+ * A C++ class, by the run-time type information of the virtual table at `addr` (the address that objects hold): Itanium
+ * C++ ABI 2.5.2 and 2.9.5. Stripped programs have it unless built with -fno-rtti.
  */
 struct lh_cxx_class {
-	const char *name;  /* demangled; belongs to lh_symbols */
+	const char *name;  /* the table of a secondary base: objects of the class contain it beside the first one */
 	bool is_base_part; /* the table is of a second base: objects of the class hold it beside the first one */
 };
 bool lh_symbols_cxx_class(struct lh_symbols *symbols, uint64_t addr, struct lh_cxx_class *ret);
@@ -83,11 +82,11 @@ bool lh_symbols_cxx_class(struct lh_symbols *symbols, uint64_t addr, struct lh_c
 struct lh_python_type {
 	const char *name;     /* tp_name; belongs to lh_symbols */
 	uint64_t basic_bytes; /* of an instance */
-	uint64_t item_bytes;  /* of each item of a variable-sized one; 0 */
-	bool has_gc_head;     /* 16 bytes of the collector before an instance */
+	uint64_t item_bytes;  /* per item of a variable-sized instance; 0 */
+	bool has_gc_head;     /* 16 bytes of the collector precede an instance */
 	bool is_metaclass;    /* its instances are types */
-	bool is_int;          /* int, or a class below it */
-	bool is_str;          /* these, too */
+	bool is_int;          /* int, or a subclass */
+	bool is_str;          /* likewise */
 	bool is_list;
 	bool is_dict;
 	bool is_set; /* set or frozenset itself */
@@ -102,32 +101,35 @@ bool lh_symbols_python_type(struct lh_symbols *symbols, uint64_t addr, struct lh
  * first module tell. LH_ALLOCATOR_UNKNOWN when nothing does. Reads files below `root`, and a few words of memory.
  */
 struct lh_error *lh_allocator_find(const struct lh_image *image, const char *root, enum lh_allocator *ret) LH_NODISCARD;
-/* The same, and the module that has this malloc: of `image`; NULL when there is none. */
+/* The same, with the module of `image` that contains this malloc; NULL if there is none. */
 struct lh_error *lh_allocator_find_module(const struct lh_image *image, const char *root, enum lh_allocator *ret,
 					  const struct lh_module **ret_module) LH_NODISCARD;
 
 /* ---------------------------------------------------------------- one file, for those who know what to look for */
 
 /*
- * The file that is mapped as `module`, found as lh_symbols_open finds it. *ret is NULL, without an error, when it is
- * not there, or is another one. The image must outlive it.
+ * The file mapped as `module`, found as lh_symbols_open does. *ret is NULL, without an error, if the file is missing or
+ * is another one. The image must outlive it.
  */
 struct lh_module_file;
 struct lh_error *lh_module_file_open(const struct lh_image *image, const struct lh_module *module,
 				     struct lh_module_file **ret) LH_NODISCARD;
 void lh_cleanup_module_file(struct lh_module_file **file); /* closes; NULL in it is legal */
 
-/* Calls `visit` for each data object of .dynsym and .symtab whose name begins with `prefix`; some come twice. */
+/* Calls `visit` for each data object of .dynsym and .symtab whose name begins with `prefix`; may repeat some. */
 typedef void lh_module_name_visitor(void *context, const char *name, uint64_t addr /* in memory */);
 void lh_module_file_visit_names(const struct lh_module_file *file, const char *prefix, lh_module_name_visitor *visit,
 				void *context);
-/* Calls `visit` for each function of .dynsym and .symtab; some come twice. */
+/* Calls `visit` for each function of .dynsym and .symtab; may repeat some. */
 typedef void lh_module_function_visitor(void *context, const char *name, struct lh_range code /* in memory */);
 void lh_module_file_visit_functions(const struct lh_module_file *file, lh_module_function_visitor *visit,
 				    void *context);
-/* Bytes at an address: as in memory, else as in the file, without relocations. False unless one has all of them. */
+/*
+ * Bytes at an address: from memory, else from the file, without relocations. False unless one of them has all of the
+ * bytes.
+ */
 bool lh_module_file_read(const struct lh_module_file *file, uint64_t addr, void *ret, size_t bytes);
-/* A C string of less than `ret_bytes` bytes, likewise; false when there is none. */
+/* The same for a C string of less than `ret_bytes` bytes; false if there is none. */
 bool lh_module_file_read_text(const struct lh_module_file *file, uint64_t addr, char *ret, size_t ret_bytes);
 
 /* Modules that could not be used, and why. */

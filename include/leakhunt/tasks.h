@@ -1,5 +1,5 @@
 /*
- * tasks: the threads of a process, and children that it does not wait for.
+ * tasks: the threads of a process, and its quiet children, which an ordinary wait(2) does not see.
  */
 #ifndef LEAKHUNT_TASKS_H
 #define LEAKHUNT_TASKS_H
@@ -12,13 +12,13 @@ struct lh_task {
 	pid_t tid;
 	char name[16];          /* comm, raw bytes, NUL-terminated */
 	uint64_t stack_pointer; /* from /proc/PID/task/TID/syscall; 0 when running or not allowed */
-	int64_t system_call; /* the number of the call that it sleeps in, from the same file; -1: none, or not known */
-	uint64_t arguments[6]; /* of that call */
+	int64_t system_call;    /* the number of the call that it sleeps in, from the same file; -1: none, or unknown */
+	uint64_t arguments[6];  /* of that call */
 };
 
 /* Zero-initialized is empty. */
 struct lh_task_list {
-	LH_VEC(struct lh_task) tasks; /* in no order */
+	LH_VEC(struct lh_task) tasks; /* unordered */
 };
 
 void lh_task_list_deinit(struct lh_task_list *list);
@@ -27,7 +27,7 @@ void lh_task_list_deinit(struct lh_task_list *list);
 struct lh_error *lh_tasks_read(const struct lh_process *process, struct lh_task_list *ret) LH_NODISCARD;
 
 /*
- * A child with exit signal 0 (clone(2)). Its parent's usual wait(2) does not see it, and it stays a zombie until
+ * A child with exit signal 0 (clone(2)). Its parent's ordinary wait(2) does not see it, and it stays a zombie until
  * somebody waits for it with __WALL.
  */
 struct lh_quiet_child {

@@ -1,5 +1,6 @@
 /*
- * threads: all threads that share work: a crew of threads that wait for rounds, and on it a pipeline that keeps order.
+ * threads: all threads that share work: a crew of threads that wait for work, and a pipeline on top of it that keeps
+ * results in order.
  */
 #ifndef LEAKHUNT_THREADS_H
 #define LEAKHUNT_THREADS_H
@@ -11,20 +12,20 @@
 /* ---------------------------------------------------------------- urgency */
 
 /*
- * Real-time priority while a target is stopped. Only root may (CAP_SYS_NICE, sched(7)), and who has an
- * RLIMIT_RTPRIO; without the right nothing changes.
+ * Real-time priority while a target is stopped. It requires root (CAP_SYS_NICE, sched(7)) or an RLIMIT_RTPRIO; without
+ * the right nothing changes.
  */
 
-/* How the calling thread was scheduled before. */
+/* The calling thread's previous scheduling. */
 struct lh_urgency {
 	bool is_urgent;
 	int policy;
 	struct sched_param parameters;
 };
 
-/* The calling thread runs before all that are not real-time threads, from here to the end: milliseconds. */
+/* From here to lh_urgent_end the calling thread runs before all threads that are not real-time: for milliseconds. */
 struct lh_urgency lh_urgent_begin(void);
-void lh_urgent_end(struct lh_urgency *urgency); /* as it was before; legal twice */
+void lh_urgent_end(struct lh_urgency *urgency); /* restores the previous scheduling; may be called twice */
 
 /* ---------------------------------------------------------------- a crew */
 
@@ -34,26 +35,26 @@ struct lh_crew;
 typedef void lh_crew_task(void *context, size_t member, size_t number);
 
 /*
- * Starts `member_count` - 1 threads, at least none: the caller is member 0. They wait as real-time threads where they
- * may, so that they wake up at once. Threads that cannot be started only make the crew smaller.
+ * Starts `member_count` - 1 threads, at least none: the caller is member 0. If permitted, they wait as real-time
+ * threads, so that they wake up at once. Threads that cannot be started only make the crew smaller.
  */
 struct lh_error *lh_crew_create(size_t member_count, struct lh_crew **ret) LH_NODISCARD;
 void lh_crew_destroy(struct lh_crew *crew); /* NULL is legal */
 
-/* With the caller; 1 for NULL. */
+/* Including the caller; 1 for NULL. */
 size_t lh_crew_size(const struct lh_crew *crew);
 
 /*
- * Does task(context, member, n) once for each n < count, and returns when all are done. Members work as real-time
- * threads when the caller is one. One caller at a time; NULL: the caller alone.
+ * Calls task(context, member, n) once for each n < count, and returns when all calls have returned. Members work as
+ * real-time threads if the caller is one. One caller at a time; NULL: the caller works alone.
  */
 void lh_crew_run(struct lh_crew *crew, lh_crew_task *task, void *context, size_t count);
 
 /* ---------------------------------------------------------------- a pipeline */
 
 /*
- * Places of a ring, each filled by the caller, worked on by any thread, finished by the caller in the order in which
- * they were filled. The result does not depend on the number of threads.
+ * A ring of places. The caller fills each place, any thread works on it, and the caller finishes places in the order in
+ * which they were filled. The result does not depend on the number of threads.
  */
 struct lh_pipeline;
 
@@ -66,16 +67,17 @@ struct lh_pipeline_work {
 };
 
 /*
- * A pipeline of places 0 to place_count - 1, for `thread_count` threads with the caller. Returns when all that was
- * submitted is finished, with NULL, or with the first error in the order of the places; nothing is finished after it.
+ * Runs a pipeline of places 0 to place_count - 1 on `thread_count` threads including the caller. Returns when
+ * everything submitted is finished: NULL, or the first error in the order of the places; nothing is finished after an
+ * error.
  */
 struct lh_error *lh_pipeline_run(const struct lh_pipeline_work *work, size_t thread_count,
 				 size_t place_count) LH_NODISCARD;
-/* The place to fill next: a free one. */
+/* The next free place to fill. */
 size_t lh_pipeline_place(const struct lh_pipeline *pipeline);
-/* The place is filled. Works and finishes, or waits, until the next one is free. */
+/* Submits the filled place. Works and finishes, or waits, until the next place is free. */
 struct lh_error *lh_pipeline_submit(struct lh_pipeline *pipeline) LH_NODISCARD;
-/* Finishes all that was submitted. */
+/* Finishes everything that was submitted. */
 struct lh_error *lh_pipeline_drain(struct lh_pipeline *pipeline) LH_NODISCARD;
 
 #endif

@@ -15,7 +15,7 @@ bool lh_zstd_is(const uint8_t *bytes, size_t length);
 
 /*
  * Takes ownership of `*fd` (then -1) if the file ends in a matching seek table and its frames are small enough to cache
- * (LH_FRAME_BYTES_MAX); else *ret is NULL and nothing has changed.
+ * (16 MiB); else *ret is NULL and nothing has changed.
  */
 struct lh_error *lh_frames_open(int *fd, const char *what, uint64_t file_bytes, struct lh_frames **ret) LH_NODISCARD;
 void lh_frames_close(struct lh_frames *frames); /* NULL is legal */

@@ -49,7 +49,7 @@ bool lh_secret_form_validate(const struct lh_candidate *candidate, struct lh_mat
 
 /* ---------------------------------------------------------------- private keys */
 
-/* DER, of which the examples would be no text, is tested with openssl's: tests/unit/test_recognize_tools.c. */
+/* DER, of which the examples would be no text, is tested with openssl's: tests/unit/scan/test_recognize_tools.c. */
 const struct lh_secret_form lh_private_key_forms[] = {
 	BINARY("\\x30[\\x2e-\\x7f]\\x02\\x01[\\x00\\x01]", key_der, 0),
 	BINARY("\\x30\\x81.\\x02\\x01[\\x00\\x01]", key_der, 0),
@@ -102,7 +102,7 @@ const struct lh_secret_form lh_credential_forms[] = {
 	     "the bearer certificates of this"),
 	FORM("[Bb]asic ", basic, LH_CREDENTIAL_BASIC, "Basic \1QWxhZGRpbjpvcGVuIHNlc2FtZQ==\2",
 	     "the basic directives of this"),
-	/* From the type of a HEADERS frame on: tested in tests/unit/test_secret_forms.c. */
+	/* From the type of a HEADERS frame on: tested in tests/unit/scan/test_secret_forms.c. */
 	BINARY("\\x01[\\x04\\x05\\x0c\\x0d\\x24\\x25\\x2c\\x2d]\\x00\\x00", hpack_frame, LH_CREDENTIAL_COOKIE),
 	/* "Bearer " and "Basic " in the Huffman code of RFC 7541, appendix B. */
 	BINARY("\\xba\\x51\\xd8\\x5b\\x14", hpack_scheme, LH_CREDENTIAL_BEARER),
