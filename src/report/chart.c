@@ -1,6 +1,6 @@
 /*
- * chart: a series over time as columns of characters, for a terminal. Input: moments and values, a width
- * and a height. Output: text lines with an axis. It draws what is there: no smoothing.
+ * chart: draws a series over time as columns of characters, for a terminal. Input: moments and values, a width and a
+ * height. Output: text lines with an axis. Values are not smoothed.
  */
 #include "leakhunt/report.h"
 
@@ -41,7 +41,7 @@ static void put_chart_row(const double *values, size_t columns, double low, doub
 	}
 }
 
-/* The lowest value stays one eighth above the floor, so that nothing looks like no memory at all. */
+/* The lowest value is drawn one eighth above the floor, so that it does not look like no memory. */
 struct lh_error *lh_report_chart(const struct lh_selection *selection, const uint64_t *series,
 				 struct lh_chart_size size, struct lh_buffer *ret)
 {
@@ -67,7 +67,7 @@ struct lh_error *lh_report_chart(const struct lh_selection *selection, const uin
 	return lh_buffer_status(ret);
 }
 
-/* "           5m 12s ago          2m 36s ago               now"; the middle only where there is room. */
+/* "           5m 12s ago          2m 36s ago               now"; the middle label only if there is room. */
 void lh_report_chart_axis(const struct lh_selection *selection, struct lh_chart_size size, struct lh_buffer *ret)
 {
 	enum { WITH_MIDDLE = 48 };

@@ -1,6 +1,6 @@
 /*
- * html: escaping, numbers and small parts of report.html. Input: raw bytes and figures. Output: HTML text that no byte
- * of a target can leave.
+ * html: escaping, numbers and small parts of report.html. Input: raw bytes and figures. Output: HTML from which no byte
+ * of a target can break out.
  */
 #include "html.h"
 
@@ -29,7 +29,7 @@ static const char *entity_of(uint32_t character)
 	}
 }
 
-/* A byte that is no UTF-8, or a character that could change how the line reads. */
+/* Writes a byte that is not UTF-8, or a character that could change how the line reads, as its code. */
 static void put_code(struct lh_buffer *ret, bool is_character, uint32_t value, bool is_marked)
 {
 	if (is_marked)
@@ -107,7 +107,7 @@ void lh_html_quote(struct lh_buffer *ret, const char *raw)
 
 /* ---------------------------------------------------------------- numbers */
 
-/* Blanks do not break, and signs are those of print. Digits, units and signs only: never bytes of a target. */
+/* With no-break spaces and typographic signs. Input: digits, units and signs only, never bytes of a target. */
 static const char *print_number(const char *plain, char *ret)
 {
 	size_t used = 0;

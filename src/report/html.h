@@ -14,20 +14,20 @@
  * '` are entities; harmful characters (lh_buffer_escape) and bytes that are not UTF-8 show as a marked code.
  */
 void lh_html_text(struct lh_buffer *ret, const char *raw);
-/* The same as a sentence: its first letter is a capital, and it ends with a full stop. */
+/* The same as a sentence: begins with a capital letter, ends with a full stop. */
 void lh_html_sentence(struct lh_buffer *ret, const char *raw);
-/* As lh_html_text, cut at a character's border behind `bytes_max` bytes. */
+/* Like lh_html_text, cut off after `bytes_max` bytes at a character's border. */
 void lh_html_text_cut(struct lh_buffer *ret, const char *raw, size_t bytes_max);
-/* The same in <bdi class="mono">: a text whose direction must not reach what is around it. */
+/* The same in <bdi class="mono">: the direction of the text cannot affect its surroundings. */
 void lh_html_quote(struct lh_buffer *ret, const char *raw);
-/* In the value of an attribute, or in <title>: codes are plain, "\u202E", "\xff". */
+/* For the value of an attribute, or for <title>: codes are plain, "\u202E", "\xff". */
 void lh_html_attribute(struct lh_buffer *ret, const char *raw);
 
 /* ---------------------------------------------------------------- numbers */
 
 enum { LH_HTML_NUMBER_MAX = 2 * LH_FORMAT_MAX };
 
-/* As lh_format_..., with no-break spaces, a minus sign U+2212, and the micro sign. */
+/* Like lh_format_..., with no-break spaces, the minus sign U+2212, and the micro sign. */
 const char *lh_html_bytes(uint64_t bytes, char ret[LH_HTML_NUMBER_MAX]);
 const char *lh_html_signed_bytes(int64_t bytes, char ret[LH_HTML_NUMBER_MAX]);
 const char *lh_html_duration(uint64_t ns, char ret[LH_HTML_NUMBER_MAX]);
@@ -45,24 +45,24 @@ const char *lh_html_date(uint64_t time_ns, char ret[LH_HTML_NUMBER_MAX]);
 void lh_html_begin_section(struct lh_buffer *ret, const char *id, const char *title);
 /* A box with a command to copy; `command` is raw. */
 void lh_html_command(struct lh_buffer *ret, const char *command);
-/* A box that scrolls, and a table in it; `sorted`: class, id and rows shown first, as attributes. */
+/* A scrolling box with a table; `sorted`: class, id and the number of rows shown first, as attributes. */
 void lh_html_begin_table(struct lh_buffer *ret, const char *id, const char *caption, const char *attributes);
 void lh_html_end_table(struct lh_buffer *ret);
 /* A head cell that sorts. */
 void lh_html_column(struct lh_buffer *ret, const char *name, bool is_number, const char *attributes);
 
-/* What grows: of a suspect region, else of the whole process. */
+/* The main growth: of the suspect region, else of the whole process. */
 const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt);
-/* CLOCK_REALTIME of the last sample; without samples, of the conclusions. */
+/* CLOCK_REALTIME of the last sample; without samples, of the conclusion. */
 uint64_t lh_hunt_observed_ns(const struct lh_hunt *hunt);
-/* Seconds from the first sample to the dump; negative when it is not known. */
+/* Seconds from the first sample to the dump; negative if unknown. */
 double lh_hunt_dump_moment(const struct lh_hunt *hunt, enum lh_hunt_side side);
 /* "SSL (server, TLS 1.3)": without the count; escaped. */
 void lh_html_row_name(struct lh_buffer *ret, const struct lh_hunt_row *row);
 
 /* ---------------------------------------------------------------- sections */
 
-/* A part of the page. To add one: write a file with this struct, and put it into the list of report_html.c. */
+/* A part of the page. To add one, write a file with this struct and put it into the list of report_html.c. */
 struct lh_html_section {
 	const char *id;
 	const char *title; /* in the list at the top */

@@ -1,6 +1,6 @@
 /*
- * html_answer: the head of report.html: what grows, what it is and why it stays in one sentence, how sure that is, the
- * four figures, and what to do next. Input: a hunt. It judges nothing.
+ * html_answer: the head of report.html: one sentence that says what grows, what it is and why it stays; how certain
+ * that is; the four figures; what to do next. Input: a hunt. It judges nothing.
  */
 #include "html.h"
 #include "shell_word.h"
@@ -135,7 +135,7 @@ static void put_sentence(const struct lh_hunt *hunt, struct lh_buffer *ret)
 
 /* ---------------------------------------------------------------- how sure */
 
-/* Sentences of advice hold commands between backquotes. */
+/* Advice contains commands in backquotes. */
 static void put_marked_advice(const char *text, struct lh_buffer *ret)
 {
 	bool is_code = false;

@@ -1,6 +1,6 @@
 /*
- * html_fills: what fills private memory, as a list in a list: owners, their types, examples. The script draws a treemap
- * from it. Input: owners of a hunt, each byte once.
+ * html_fills: what fills private memory, as nested lists: owners, their types, examples. The script turns them into a
+ * treemap. Input: owners of a hunt, with each byte counted once.
  */
 #include "html.h"
 

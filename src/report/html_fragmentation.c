@@ -1,6 +1,6 @@
 /*
  * html_fragmentation: a heap by use: live, cached, pinned, trimmable, headers, not in memory. Input: totals of the
- * allocators. The six add up to what is mapped.
+ * allocators. The six uses add up to the mapped bytes.
  */
 #include "html.h"
 
@@ -21,7 +21,7 @@ static const struct {
 	[USE_AWAY] = {"not in memory", "given back, or never touched", "x"},
 };
 
-/* Each part takes of what the ones before it leave, so that they add up. */
+/* Each part takes from what earlier parts have left, so that all add up. */
 static uint64_t take_part(uint64_t *left_bytes, uint64_t wanted_bytes)
 {
 	uint64_t taken = lh_min_u64(*left_bytes, wanted_bytes);

@@ -1,6 +1,6 @@
 /*
  * html_grew: what the second dump has more than the first, as tables: all kinds of contents together, and texts by
- * template. Input: the difference of two summaries. Tables are whole without the script, which sorts and filters.
+ * template. Input: the difference of two summaries. The script only sorts and filters: tables are complete without it.
  */
 #include "html.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of all kinds together, and of each. */
+/* Limits for all kinds together, and for each kind. */
 enum { GREW_MAX = 100, KIND_ROWS_MAX = 40, TEXTS_MAX = 100, NAME_BYTES_MAX = 160 };
 
 /* A row of the difference with its kind. */
@@ -45,7 +45,7 @@ static int compare_grew(const void *a, const void *b)
 	return more ? (more > 0) - (more < 0) : (int)left->kind - (int)right->kind;
 }
 
-/* Texts that have a row as a template are left to that. Returns how many there are; at most GREW_MAX are kept. */
+/* Omits texts that also have a row as a template. Returns how many rows there are; keeps at most GREW_MAX. */
 static size_t collect_grew(const struct lh_hunt *hunt, struct grew_row *ret)
 {
 	static const enum lh_diff_kind shown[] = {LH_DIFF_OBJECTS, LH_DIFF_CLASSES, LH_DIFF_TEMPLATES, LH_DIFF_SYMBOLS};
@@ -90,7 +90,7 @@ static void put_number_cells(const struct lh_diff_row *row, struct lh_buffer *re
 			 lh_html_count(row->after_count, after));
 }
 
-/* Grey is what was there, accent what is more: all bars on one scale. */
+/* Grey is the amount before, accent the growth: all bars share one scale. */
 static void put_growth_bar(const struct lh_diff_row *row, uint64_t full_bytes, struct lh_buffer *ret)
 {
 	double before = full_bytes ? 100.0 * (double)row->before_bytes / (double)full_bytes : 0;
@@ -205,7 +205,7 @@ static void put_text_row(const struct lh_diff_row *row, struct lh_buffer *ret)
 	put_number_cells(row, ret);
 }
 
-/* Short random bytes look like texts: what grew by less than a part of the first row is left out. */
+/* Short random bytes look like texts: texts that grew by less than a part of the first row are omitted. */
 static size_t count_notable_texts(const struct lh_diff_rows *rows)
 {
 	enum { PART = 500 };

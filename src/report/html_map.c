@@ -10,7 +10,7 @@
 
 enum { STRIP_HEIGHT = 72, PIECES_MAX = 200 };
 
-/* A mapping of a region, with its share of what the region has in memory. */
+/* A mapping of a region, with its share of the region's resident memory. */
 struct piece {
 	struct lh_range range;
 	const struct lh_growth *growth;
@@ -45,7 +45,7 @@ static int compare_strip_sizes(const void *a, const void *b)
 	return lh_compare_u64(lh_range_bytes(right->range), lh_range_bytes(left->range));
 }
 
-/* The largest ones, in order of address. Returns how many were left out. */
+/* Keeps the largest mappings, by address. Returns how many were omitted. */
 static size_t keep_largest(struct pieces *pieces)
 {
 	size_t count = pieces->items.count;
@@ -69,7 +69,7 @@ static struct lh_error *collect_strip(const struct lh_selection *selection, stru
 	return NULL;
 }
 
-/* The part of a region that is private and in memory; alike for all its mappings. */
+/* The private, resident part of a region; the same for all its mappings. */
 static double filled_part(const struct lh_growth *growth)
 {
 	uint64_t mapped = lh_max_u64(growth->mapped_last_bytes, 1);

@@ -1,5 +1,5 @@
 /*
- * html_receipts: what was not seen, what looking cost, and how to repeat it. Input: the steps and receipts of a hunt.
+ * html_receipts: what was not seen, what observing cost, and how to repeat it. Input: the steps and receipts of a hunt.
  */
 #include "html.h"
 #include "shell_word.h"
@@ -15,7 +15,7 @@ static void put_item(const char *text, struct lh_buffer *ret)
 
 /* ---------------------------------------------------------------- what was not seen */
 
-/* Steps that follow one from the other, with the same reason, are one line. */
+/* Consecutive steps with the same reason share a line. */
 static void put_missed_steps(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	const char *last = "";

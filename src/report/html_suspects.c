@@ -1,14 +1,13 @@
 /*
- * html_suspects: the claims of a hunt as cards: what the growth is, the numbers it rests on, the evidence, the commands
- * that show it; and what is large but does not grow. Input: a hunt. Who holds the objects is not known here yet: a path
- * of holders belongs into put_main_card, beside the evidence.
+ * html_suspects: the claims of a hunt as cards: what the growth is, its numbers, the evidence, and the commands that
+ * show it; and large regions that do not grow. Input: a hunt.
  */
 #include "html.h"
 #include "shell_word.h"
 
 #include <inttypes.h>
 
-/* Innocent regions that are listed, and from which size on. */
+/* How many innocent regions are listed, and from which size on. */
 enum { CLEARED_MAX = 6 };
 #define CLEARED_BYTES_MIN (256 * LH_KIB)
 
@@ -130,7 +129,7 @@ static bool is_cleared(const struct lh_growth *growth)
 	       growth->private_last_bytes >= CLEARED_BYTES_MIN;
 }
 
-/* The largest one that is smaller than `below_bytes`, or follows in order. */
+/* The largest one below `below_bytes`, or the next in order. */
 static const struct lh_growth *next_cleared(const struct lh_hunt *hunt, const struct lh_growth *last)
 {
 	const struct lh_growth *best = NULL;

@@ -1,7 +1,7 @@
 /*
- * html_time: the curves of report.html: private memory over time with its trend, the limit it runs into, and what is
- * held beside the mappings when that grows. Input: a selection. Output: SVG that needs no script; the script adds a
- * readout of samples.
+ * html_time: the curves of report.html: private memory over time with its trend, the limit that it approaches, and
+ * growing memory beside the mappings. Input: a selection. Output: SVG that works without the script; the script lets
+ * the reader read single samples.
  */
 #include "html.h"
 
@@ -16,7 +16,7 @@ enum { PLOT_TOP = 24, PLOT_HEIGHT = 232, PLOT_BOTTOM = PLOT_TOP + PLOT_HEIGHT, D
 #define PLOT_LEFT  12.0
 #define PLOT_RIGHT 98.5
 
-/* What a plot's width and height stand for. */
+/* The values at the borders of a plot. */
 struct plot {
 	double first_s, last_s;
 	double low, high;
@@ -44,7 +44,7 @@ static double value_step(const struct plot *plot)
 	return fmax(1, round_step((plot->high - plot->low) / 4, plot->is_count ? 1000 : 1024));
 }
 
-/* Whole steps around the values; from zero where that does not flatten the curve. */
+/* Chooses round limits around the values; the scale begins at zero unless that flattens the curve. */
 static void choose_scale(struct plot *plot, const double *values, size_t count)
 {
 	plot->low = plot->high = count ? values[0] : 0;
@@ -153,7 +153,7 @@ static void put_curve(const struct plot *plot, const double *moments, const doub
 	lh_buffer_puts(ret, "\"/>");
 }
 
-/* Through the middle of the samples, with the slopes that the selection gives. */
+/* Through the middle of the samples, with the slopes of the selection. */
 static void put_trend_band(const struct plot *plot, const struct lh_growth *growth, double middle_value,
 			   struct lh_buffer *ret)
 {
@@ -218,7 +218,7 @@ static int compare_values(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* The value of the trend in the middle of the time: the median of what the samples say it is there. */
+/* The trend's value in the middle of the time: the median of what each sample implies for that moment. */
 static double middle_of_trend(const struct plot *plot, const struct lh_growth *trend, const double *moments,
 			      const double *values, size_t count)
 {
@@ -264,7 +264,7 @@ static void put_figure(const struct lh_hunt *hunt, const struct series *series, 
 		series->id);
 }
 
-/* `series_bytes` without items: it never changed. */
+/* `series_bytes` without items: the value never changed. */
 static void put_series_figure(const struct lh_hunt *hunt, const struct series *series, const uint64_t *items,
 			      size_t item_count, uint64_t constant, struct lh_buffer *ret)
 {
@@ -280,7 +280,7 @@ static void put_series_figure(const struct lh_hunt *hunt, const struct series *s
 
 /* ---------------------------------------------------------------- the limit */
 
-/* From now to where the limit is met: at the rate, and at both ends of its interval. */
+/* From now to the moment of the limit, at the rate and at both ends of its interval. */
 static void put_forecast_curves(const struct plot *plot, double now, double limit, const struct lh_forecast *forecast,
 				struct lh_buffer *ret)
 {
@@ -338,7 +338,7 @@ static void write_time(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	bool has_limit = hunt->has_forecast && lh_ceiling_is_memory(hunt->forecast.ceiling);
 	bool has_trend = lh_verdict_is_rising(total->verdict) && total->measure == LH_MEASURE_USED;
 	struct series series = {.title = "Private memory", .id = "time", .trend = has_trend ? total : NULL};
-	/* What a total's verdict is about may be its addresses: the curve is then of these. */
+	/* A total judged by its address space shows the curve of that. */
 	if (total->measure == LH_MEASURE_MAPPED)
 		series.title = "Address space";
 	lh_html_begin_section(ret, "time", "Over time");

@@ -1,6 +1,6 @@
 /*
- * report_comparison: two watches of one service, before and after a fix, as text or JSON. It judges
- * nothing: the answer comes from select.
+ * report_comparison: two runs of one service, before and after a fix, as text or JSON. It judges nothing: the answer
+ * comes from select.
  */
 #include "leakhunt/json.h"
 #include "leakhunt/report.h"

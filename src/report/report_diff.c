@@ -1,6 +1,6 @@
 /*
- * report_diff: what the second of two memories has more than the first, for people, and as JSON of the
- * schema leakhunt/strings-diff/1.
+ * report_diff: what the second of two memories has more than the first, as text or as JSON of the schema
+ * leakhunt/strings-diff/1.
  */
 #include "report_strings.h"
 
@@ -101,7 +101,7 @@ static void say_row_growth(const struct lh_diff_row *row, struct lh_buffer *ret)
 	lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
 }
 
-/* The rows of one kind that grew most. Returns how many. */
+/* Names the rows of one kind that grew most. Returns how many. */
 static size_t say_growth(const struct lh_diff_rows *rows, bool is_young, size_t most, struct lh_buffer *ret)
 {
 	size_t said = 0;
@@ -114,7 +114,7 @@ static size_t say_growth(const struct lh_diff_rows *rows, bool is_young, size_t 
 	return said;
 }
 
-/* Objects that grew most, then contents and templates; last objects that may be garbage. */
+/* Objects that grew most, then contents and templates; objects that may be garbage come last. */
 static void write_diff_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	enum { OBJECTS = 2 };
@@ -166,7 +166,7 @@ static void write_kind(const struct lh_diff_report *report, int kind, struct lh_
 
 enum { RANKED_MAX = 12 };
 
-/* What the collector has not visited may be garbage: it comes last. */
+/* Objects that the collector has not visited may be garbage: they come last. */
 static int compare_diff_rows(const void *a, const void *b)
 {
 	const struct lh_diff_row *const *left = a, *const *right = b;
@@ -176,7 +176,7 @@ static int compare_diff_rows(const void *a, const void *b)
 	return left_bytes != right_bytes ? (left_bytes > right_bytes ? -1 : 1) : strcmp((*left)->name, (*right)->name);
 }
 
-/* The most grown of objects, contents and templates; *ret_count of them, RANKED_MAX of each kind at most. */
+/* The objects, contents and templates that grew most: *ret_count rows, at most RANKED_MAX of each kind. */
 static size_t rank_growth(const struct lh_diff *diff, const struct lh_diff_row *ret[3 * RANKED_MAX])
 {
 	static const enum lh_diff_kind order[] = {LH_DIFF_OBJECTS, LH_DIFF_CLASSES, LH_DIFF_TEMPLATES};
@@ -191,7 +191,7 @@ static size_t rank_growth(const struct lh_diff *diff, const struct lh_diff_row *
 	return count;
 }
 
-/* A row of less than a hundredth of the growth says nothing; what grows in number only is shown when all does. */
+/* Omits rows with less than a hundredth of the growth; rows that grew only in number are shown with --all. */
 static bool is_worth_a_row(const struct lh_diff_report *report, const struct lh_diff_row *row)
 {
 	int64_t growth = (int64_t)(lh_nonzero_bytes(report->after) - lh_nonzero_bytes(report->before));

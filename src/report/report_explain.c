@@ -1,6 +1,6 @@
 /*
  * report_explain: what lies at one address, as text or JSON. Input: what was found. Output: text. Contents of a target
- * are shown when the caller says so, and escaped.
+ * appear only if the caller asks for them, escaped.
  */
 #include "usage.h"
 

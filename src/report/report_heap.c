@@ -51,7 +51,7 @@ static void add_sum_row(struct lh_table *table, const char *allocator, const cha
 	add_figures(table, totals);
 }
 
-/* The arenas with most resident memory have a row, the others one together. */
+/* Arenas with most resident memory get a row each, all others one row together. */
 static void add_arena_rows(struct lh_table *table, const struct lh_heap_report *report)
 {
 	size_t count;
@@ -185,7 +185,7 @@ static void put_groups(const struct lh_heap_report *report, struct lh_style styl
 
 /* ---------------------------------------------------------------- what pins free memory */
 
-/* The next group after `last`, by descending pinned bytes. NULL: none is left. */
+/* The next group after `last`, by descending pinned bytes; NULL after the last one. */
 static const struct lh_heap_group *next_pinning(const struct lh_heap_groups *groups, const struct lh_heap_group *last)
 {
 	const struct lh_heap_group *best = NULL;
@@ -199,7 +199,7 @@ static const struct lh_heap_group *next_pinning(const struct lh_heap_groups *gro
 	return best;
 }
 
-/* Groups that keep a tenth or more of what is pinned. */
+/* Groups that keep at least a tenth of the pinned memory. */
 static void put_pins(const struct lh_heap_report *report, struct lh_buffer *ret)
 {
 	enum { PINS_MAX = 3, PART = 10, RESIDENT_PART = 20 };

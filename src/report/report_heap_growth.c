@@ -115,7 +115,7 @@ static void add_group_growth_row(struct lh_table *table, const struct lh_heap_gr
 	table->failed |= name.failed;
 }
 
-/* Only groups whose bytes or blocks grew have a row. */
+/* Only groups with a growth in bytes or blocks get a row. */
 static bool has_growth(const struct lh_heap_growth_row *row)
 {
 	return grown_bytes(row) > 0 || grown_count(row) > 0;

@@ -8,7 +8,7 @@
 static const char *const state_keys[LH_CHUNK_STATES][2] = {
 	{"used_bytes", "used_blocks"}, {"cached_bytes", "cached_blocks"}, {"free_bytes", "free_blocks"}};
 
-/* Members are added to `object`, which is dropped when memory runs out. */
+/* Adds members to `object`; frees `object` if memory runs out. */
 static json_t *add_states(json_t *object, const uint64_t bytes[LH_CHUNK_STATES], const uint64_t counts[LH_CHUNK_STATES])
 {
 	bool is_whole = object != NULL;
@@ -62,7 +62,7 @@ static const char *finding_word(enum lh_heap_finding_kind kind)
 	return words[kind];
 }
 
-/* Appends `item`, which may be NULL: then the array is dropped. */
+/* Appends `item`; if it is NULL, frees the array. */
 static json_t *append_item(json_t *array, json_t *item)
 {
 	if (array && json_array_append_new(array, item) == 0)

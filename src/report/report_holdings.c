@@ -1,6 +1,6 @@
 /*
- * report_holdings: what a process holds beside its mappings, and what it runs into. Input: a selection. Output: lines
- * of text, members of JSON. It judges nothing.
+ * report_holdings: what a process holds beside its mappings, and which limit it approaches. Input: a selection. Output:
+ * lines of text, members of JSON. It judges nothing.
  */
 #include "report_holdings.h"
 

@@ -1,7 +1,6 @@
 /*
- * report_html: the answers of a hunt as one page. Input: a hunt. Output: HTML that loads nothing: its style and its
- * script are in it, allowed by their hashes, and nothing else is. It is complete without the script. Sections without
- * data are left out.
+ * report_html: the answers of a hunt as one page. Input: a hunt. Output: a self-contained HTML page: only its own style
+ * and script, by their hashes, are allowed. It is complete without the script. Sections without data are omitted.
  */
 #include "html.h"
 #include "leakhunt/report.h"

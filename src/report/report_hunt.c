@@ -1,5 +1,5 @@
 /*
- * report_hunt: the answers of a hunt for people, a screen at most, and as JSON of the schema leakhunt/hunt/1. Each
+ * report_hunt: the answers of a hunt as text of at most one screen, and as JSON of the schema leakhunt/hunt/1. Each
  * answer is followed by the command that shows its evidence.
  */
 #include "leakhunt/hunt.h"
@@ -16,7 +16,7 @@
 
 /* ---------------------------------------------------------------- shared */
 
-/* The label's column of a line, or blanks below it. */
+/* The label of a line, or blanks if the label is "". */
 static void put_hunt_label(const char *label, struct lh_style style, struct lh_buffer *ret)
 {
 	char text[32];
@@ -30,7 +30,7 @@ static void put_hunt_text(const char *text, struct lh_buffer *ret)
 	lh_buffer_escape(ret, text, strlen(text));
 }
 
-/* Names and templates that do not fit are cut, at a character's border. */
+/* Cuts long names and templates at a character's border. */
 static void put_short_text(const char *text, struct lh_buffer *ret)
 {
 	enum { SHOWN_MAX = 64 };
@@ -63,7 +63,7 @@ static const struct lh_growth *main_growth(const struct lh_hunt *hunt)
 
 /* ---------------------------------------------------------------- the head */
 
-/* The library is said of the main row only. */
+/* Names the library for the main row only. */
 static void put_row_name(const struct lh_hunt_row *row, bool is_main, struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX];
@@ -235,7 +235,7 @@ static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct 
 			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained);
 }
 
-/* `leakhunt COMMAND` of the dumps from side `first` on. */
+/* `leakhunt COMMAND` for the dumps from side `first` on. */
 static void put_dump_command(const struct lh_hunt *hunt, const char *command, int first, struct lh_style style,
 			     struct lh_buffer *ret)
 {
@@ -289,7 +289,7 @@ static void put_blocks(const struct lh_hunt *hunt, struct lh_buffer *ret)
 			 lh_format_signed_bytes((int64_t)(after->free_bytes - before->free_bytes), freed));
 }
 
-/* Who still points to most of what grew. */
+/* Says whether most of what grew is lost, and else who holds it. */
 static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	const struct lh_hunt_reach *reach = &hunt->reach;
@@ -383,7 +383,7 @@ static bool has_to_be_said(const struct lh_hunt_step_result *step)
 	return step->outcome != LH_HUNT_DONE || step->reason[0];
 }
 
-/* Steps with the same reason, which follow one from the other, are one line. */
+/* Consecutive steps with the same reason share a line. */
 static void put_steps(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
 	const char *last = "";

@@ -1,6 +1,6 @@
 /*
- * report_leaks: lost blocks as text. Input: groups of a graph. Output: a sentence that sums up, one for each large
- * group, a table, and what is doubtful.
+ * report_leaks: lost blocks as text. Input: groups of a graph. Output: a summary, one sentence per large group, a
+ * table, and doubts.
  */
 #include "table.h"
 #include "usage.h"
@@ -102,7 +102,7 @@ static void put_leak_sentence(const struct lh_leaks_report *report, const struct
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
 	const struct lh_heap_group *row = row_of(report, group);
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], owned[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
-	/* More held blocks than the group owns: other groups own them, and tell of them. */
+	/* If the group owns fewer blocks than are held, other groups own and mention the rest. */
 	uint64_t owned_others = group->owned_count - group->count;
 	uint64_t held_count = group->held_count <= owned_others ? group->held_count : 0;
 	uint64_t all = group->count + held_count, others = owned_others - held_count;
@@ -151,7 +151,7 @@ static bool has_doubts(const struct lh_leaks_report *report)
 	return count > 0;
 }
 
-/* There are doubts, but no block that they could be about. */
+/* There are doubts, but no block that they could concern. */
 static bool has_idle_doubts(const struct lh_leaks_report *report)
 {
 	const struct lh_leaks *leaks = report->leaks;
@@ -228,7 +228,7 @@ static void put_doubts(const struct lh_leaks_report *report, struct lh_buffer *r
 
 /* ---------------------------------------------------------------- holders */
 
-/* "12 SSL of 7.6 KiB in an array"; where no elements of one size are found, only how much there is. */
+/* "12 SSL of 7.6 KiB in an array"; if no elements of one size were found, only the amount. */
 static void put_held_elements(const struct lh_holder *holder, struct lh_buffer *ret)
 {
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -263,7 +263,7 @@ static void put_holder(const struct lh_leaks_report *report, const struct lh_hol
 	lh_buffer_puts(ret, "\n");
 }
 
-/* Caches of libc and OpenSSL are their own business, unless they grow. */
+/* Caches of libc and OpenSSL are shown only if they grow. */
 static void put_holders(const struct lh_leaks_report *report, struct lh_buffer *ret)
 {
 	bool has_title = false;

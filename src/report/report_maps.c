@@ -1,6 +1,6 @@
 /*
- * report_maps: a region list as a table with its sum, or as JSON. Input: regions, and which to show in
- * what order. Output: text. The sum is that of smaps_rollup when all regions are shown.
+ * report_maps: regions as a table with their sum, or as JSON. Input: regions, and which to show in what order. Output:
+ * text. If all regions are shown, the sum of PSS is that of smaps_rollup.
  */
 #include "table.h"
 #include "usage.h"
@@ -28,7 +28,7 @@ bool lh_maps_sort_parse(const char *word, enum lh_maps_sort *ret)
 	return false;
 }
 
-/* A region to show, with the figure it is sorted by: most first, then by address. */
+/* A region to show, with its sort key: most first, then by address. */
 struct row {
 	const struct lh_region *region;
 	uint64_t rank;
@@ -87,7 +87,7 @@ static struct lh_error *collect_map_rows(const struct lh_maps_report *report, st
 	return NULL;
 }
 
-/* false, with `output` marked failed, when memory ran out. */
+/* False, with `output` marked failed, if memory ran out. */
 static bool has_rows(const struct lh_maps_report *report, struct rows *ret, struct lh_buffer *output)
 {
 	struct lh_error *error = collect_map_rows(report, ret);
@@ -150,7 +150,7 @@ static void add_total(struct lh_table *table, const char *title, uint64_t vss_by
 	lh_table_cell(table, "%zu mapping%s", count, count == 1 ? "" : "s");
 }
 
-/* What all mappings of one kind cost together. */
+/* The sum over all mappings of one kind. */
 struct kind_sum {
 	enum lh_region_kind kind;
 	uint64_t vss_bytes;
@@ -167,7 +167,7 @@ static int compare_kinds(const void *a, const void *b)
 	return x->vss_bytes > y->vss_bytes ? -1 : x->vss_bytes < y->vss_bytes;
 }
 
-/* Most first; those without a mapping have a count of 0. */
+/* Most first; kinds without a mapping have a count of 0. */
 static void sum_kinds(const struct rows *rows, enum lh_maps_sort sort, struct kind_sum sums[LH_REGION_KIND_COUNT])
 {
 	memset(sums, 0, LH_REGION_KIND_COUNT * sizeof(*sums));

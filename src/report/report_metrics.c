@@ -1,5 +1,5 @@
 /*
- * report_metrics: selections as OpenMetrics text, which Prometheus' text format readers take, too: for
+ * report_metrics: selections as OpenMetrics text, which readers of Prometheus' text format also accept: for
  * node_exporter's textfile collector. Gauges only. Source: OpenMetrics 1.0, "Text format".
  */
 #include "leakhunt/report.h"
@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Backslash, quote and newline are escaped; what is not printable ASCII is shown as \xNN, escaped again. */
+/* Escapes backslash, quote and newline; other unprintable bytes appear as \xNN, escaped again. */
 static void put_label_value(struct lh_buffer *ret, const char *bytes)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -45,7 +45,7 @@ static void put_metric_sizes(struct lh_buffer *ret, const struct lh_watched *wat
 	}
 }
 
-/* Per second, and not per hour: the base unit that OpenMetrics asks for. */
+/* Per second, not per hour: OpenMetrics requires base units. */
 static void put_rates(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	static const char *const bounds[] = {"low", "middle", "high"};
@@ -106,7 +106,7 @@ static void put_regions(struct lh_buffer *ret, const struct lh_watched *watched,
 	}
 }
 
-/* Nothing for a process that runs into nothing: absent, so that an alert on a small value cannot fire. */
+/* Absent for a process that approaches no limit, so that an alert on a small value cannot fire. */
 static void put_limits(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	put_family(ret, "leakhunt_limit_seconds", "seconds",
@@ -121,7 +121,7 @@ static void put_limits(struct lh_buffer *ret, const struct lh_watched *watched, 
 	}
 }
 
-/* `is_memory`: those in bytes, or those that are counts. */
+/* `is_memory`: holdings in bytes; false: counts. */
 static void put_holdings(struct lh_buffer *ret, const struct lh_watched *watched, size_t count, bool is_memory)
 {
 	const char *name = is_memory ? "leakhunt_held_bytes" : "leakhunt_held";

@@ -1,6 +1,5 @@
 /*
- * report_preview: what a dump would do, as a table of what it would copy and a few lines of what it
- * would cost, or as JSON. It computes nothing.
+ * report_preview: what a dump would copy, as a table, and what it would cost, or both as JSON. It computes nothing.
  */
 #include "table.h"
 #include "usage.h"
@@ -118,7 +117,7 @@ static json_t *mode_json(const struct lh_mode_check *check)
 			 "reason", lh_json_string(check->reason), "expected_pause_ns", lh_json_u64(check->pause_ns));
 }
 
-/* NULL as soon as one element is. */
+/* NULL once appending failed. */
 static json_t *append_reason(json_t *list, json_t *element)
 {
 	if (json_array_append_new(list, element) == 0)

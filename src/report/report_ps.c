@@ -1,6 +1,6 @@
 /*
- * report_ps: the table of processes as text or JSON. Input: processes, most USS first. Output: rows, and
- * how many processes are missing from them.
+ * report_ps: the table of processes as text or JSON. Input: processes, most USS first. Output: rows, and how many
+ * processes could not be read.
  */
 #include "table.h"
 #include "usage.h"

@@ -1,6 +1,6 @@
 /*
- * report_receipt: a dump's receipt for people: what was written, what it cost the target, what is
- * missing. It computes nothing but sums.
+ * report_receipt: a dump's receipt as text: what was written, what it cost the target, what is missing. It computes
+ * only sums.
  */
 #include "leakhunt/report.h"
 #include "usage.h"
@@ -65,7 +65,7 @@ static void put_passes(const struct lh_receipt *receipt, struct lh_buffer *ret)
 			 receipt->mode == LH_DUMP_LIVE ? "at last" : "in the pause");
 }
 
-/* Why it is not the mode that was asked for, or what else there is to say of it. */
+/* Why another mode than the requested one was used, or a remark on it. */
 static void put_reason(const struct lh_receipt *receipt, struct lh_buffer *ret)
 {
 	lh_buffer_printf(ret, "  %-10s%s: ", "mode", lh_dump_mode_name(receipt->mode));

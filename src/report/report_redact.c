@@ -1,5 +1,5 @@
 /*
- * report_redact: what `leakhunt redact` kept and replaced.
+ * report_redact: what `leakhunt redact` kept and replaced, as text or JSON.
  */
 #include "usage.h"
 

@@ -1,7 +1,7 @@
 /*
- * report_select: a selection as text or JSON. Text: the process in two lines, a row per region that
- * changed, the reasons, and the exact command to run next. JSON: schema "leakhunt/select/2", described
- * in report.h. It judges nothing: the verdicts and their reasons come from select.
+ * report_select: a selection as text or JSON. Text: two lines about the process, one row per region that changed, the
+ * reasons, and the exact command to run next. JSON: schema "leakhunt/select/2", described in report.h. It judges
+ * nothing: verdicts and their reasons come from select.
  */
 #include "leakhunt/json.h"
 #include "leakhunt/owner.h"
@@ -43,8 +43,8 @@ static bool has_changed(const struct lh_growth *growth)
 /* ---------------------------------------------------------------- the next command */
 
 /*
- * The word of `dump --region` that names what grows, and what will: an allocator maps on, and a family gets new
- * members, so addresses would be too little by the time they are typed.
+ * The word of `dump --region` that names what grows now and later: an allocator keeps mapping, and a family gets new
+ * members, so addresses would be outdated by the time the user types them.
  */
 static const char *region_word(enum lh_region_kind kind)
 {
@@ -67,7 +67,7 @@ static const char *region_word(enum lh_region_kind kind)
 	}
 }
 
-/* One mapping that nothing but its address tells from others is found by the record, if there is one. */
+/* A single mapping without a name of its own is identified by the record, if there is one. */
 static void append_regions(struct lh_buffer *ret, const struct lh_select_report *report,
 			   const struct lh_growth *suspect)
 {
@@ -112,7 +112,7 @@ static void text_header(const struct lh_select_report *report, struct lh_buffer 
 	lh_buffer_printf(ret, "verdict  %s: %s\n", lh_verdict_name(selection->total.verdict), selection->total.reason);
 }
 
-/* Of each kind of evidence, what it says and what it weighs. */
+/* Each kind of evidence with its text and weight. */
 static void text_evidence(const struct lh_selection *selection, struct lh_buffer *ret)
 {
 	for (int i = 0; i < LH_EVIDENCE_COUNT; i++) {
@@ -130,7 +130,7 @@ static enum lh_row_style style_of(const struct lh_growth *growth)
 	return growth->is_suspect ? LH_ROW_YELLOW : LH_ROW_PLAIN;
 }
 
-/* "heap", "anon x37", "thread-stack worker": kind, how many, and whose. */
+/* "heap", "anon x37", "thread-stack worker": kind, number, and thread. */
 static void cell_kind(struct lh_table *table, const struct lh_growth *growth)
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
@@ -145,7 +145,7 @@ static void cell_kind(struct lh_table *table, const struct lh_growth *growth)
 	lh_table_cell_escaped(table, text.data ? text.data : "");
 }
 
-/* Below this many columns, an address is where its mapping starts, and the reason has lines of its own. */
+/* On narrower terminals, the address column shows only the start, and reasons get their own lines. */
 enum { WIDE_COLUMNS = 120 };
 
 static bool is_narrow(struct lh_style style)
@@ -180,7 +180,7 @@ static void add_growth_row(struct lh_table *table, const struct lh_growth *growt
 	lh_table_cell(table, "%s", growth->reason);
 }
 
-/* Returns how many rows were left out. */
+/* Returns how many rows were omitted. */
 static size_t text_rows(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {
@@ -246,7 +246,7 @@ static void text_rate(const struct lh_growth *growth, struct lh_buffer *ret)
 	lh_buffer_puts(ret, "\n");
 }
 
-/* Below the table, whole: its column may be cut to the width of the terminal. */
+/* The reason in full below the table: its column may be cut to the width of the terminal. */
 static void text_suspect(const struct lh_select_report *report, const struct lh_growth *suspect, struct lh_style style,
 			 struct lh_buffer *ret)
 {
@@ -365,7 +365,7 @@ static void json_rate(const struct lh_growth *growth, json_t *object)
 			    growth->bytes_per_count != 0 ? json_real(growth->bytes_per_count) : json_null());
 }
 
-/* What the whole process and a region have in common. */
+/* The members that the whole process and a region share. */
 static json_t *json_growth(const struct lh_growth *growth)
 {
 	json_t *object = json_pack(
@@ -426,7 +426,7 @@ static json_t *json_next(const struct lh_select_report *report)
 	return command.failed ? NULL : lh_json_string(command.data);
 }
 
-/* What the verdict on the process rests on. */
+/* The evidence for the verdict on the process. */
 static json_t *json_evidence(const struct lh_selection *selection)
 {
 	json_t *array = json_array();

@@ -1,8 +1,8 @@
 /*
- * report_strings: scan's summary for people, and as JSON of the schema leakhunt/strings/1: the head, and
- * the blocks in their order.
+ * report_strings: scan's summary as text, and as JSON of the schema leakhunt/strings/1: the head, and the blocks in
+ * their order.
  *
- * The sentence at the top is put together from what blocks say about shares and counts of the result.
+ * The sentence at the top is composed of clauses in which blocks state shares and counts.
  */
 #include "report_strings.h"
 
@@ -55,7 +55,7 @@ static void say_zeros(const struct lh_summary *summary, struct lh_clauses *ret)
 		lh_buffer_printf(lh_clause_add(ret, share), "%.0f %% is zeros", share);
 }
 
-/* The largest first; those of the same size in the order of the blocks. */
+/* The largest first; equal ones in the order of the blocks. */
 static void sort_clauses(struct lh_clauses *clauses)
 {
 	for (size_t i = 1; i < clauses->count; i++) {
@@ -67,7 +67,7 @@ static void sort_clauses(struct lh_clauses *clauses)
 	}
 }
 
-/* Where shares of the sentence are not those of the tables. */
+/* Says so if the sentence's shares have another base than the tables'. */
 static void write_whole(const struct lh_summary *summary, struct lh_buffer *ret)
 {
 	enum { NOTABLE_PERCENT = 1 };
@@ -77,7 +77,7 @@ static void write_whole(const struct lh_summary *summary, struct lh_buffer *ret)
 				 lh_format_bytes(lh_nonzero_bytes(summary), bytes));
 }
 
-/* "" when nothing stands out. */
+/* "" if nothing stands out. */
 static void write_conclusion(const struct lh_summary *summary, struct lh_buffer *ret)
 {
 	struct lh_clauses clauses = {.count = 0};

@@ -1,5 +1,5 @@
 /*
- * report_strings_classes: the blocks of what the recognizers found.
+ * report_strings_classes: the blocks of recognized contents.
  */
 #include "report_strings.h"
 
@@ -27,7 +27,7 @@ static void say_class(const struct lh_class_count *class, double share, struct l
 	lh_buffer_puts(ret, ")");
 }
 
-/* The two largest, if they take a notable share. */
+/* The two largest classes, if they take a notable share. */
 static void say_largest_classes(const struct lh_summary *summary, struct lh_clauses *ret)
 {
 	enum { CLASSES = 2 };
@@ -64,7 +64,7 @@ static void write_counts(struct lh_table *table, uint64_t count, uint64_t bytes,
 	lh_table_cell(table, "%.1f %%", lh_percent(bytes, scanned_bytes));
 }
 
-/* A class, and below it the kinds that its matches are of. */
+/* A class, and below it the kinds of its matches. */
 static void write_class(struct lh_table *table, const struct lh_class_count *class, uint64_t scanned_bytes)
 {
 	lh_table_row(table, class->is_secret ? LH_ROW_RED : LH_ROW_PLAIN);
@@ -81,7 +81,7 @@ static void write_class(struct lh_table *table, const struct lh_class_count *cla
 	}
 }
 
-/* What no class claims. All rows of classes and these add up to what was scanned. */
+/* Bytes that no class claims. All rows together add up to the scanned bytes. */
 static void write_class_rest(struct lh_table *table, const struct lh_summary *summary)
 {
 	for (unsigned rest = 0; rest < LH_REST_COUNT; rest++) {
@@ -115,7 +115,7 @@ static void write_classes(const struct lh_strings_report *report, struct lh_styl
 	lh_table_render(&table, style, ret);
 }
 
-/* One class: its title, then an example a line. */
+/* One class: its title, then one example per line. */
 static void write_class_examples(const struct lh_class_count *class, struct lh_style style, struct lh_buffer *ret)
 {
 	lh_buffer_printf(ret, "%s\n", class->title);
@@ -131,7 +131,7 @@ static void write_class_examples(const struct lh_class_count *class, struct lh_s
 	}
 }
 
-/* The table shows one example a class; those that have more are worth a look at them. */
+/* The table shows one example per class; classes with more are listed here. */
 static void write_examples(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	const struct lh_summary *summary = report->summary;

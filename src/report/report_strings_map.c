@@ -1,6 +1,6 @@
 /*
- * report_strings_map: the strip map: what lies where along the addresses, one letter for so many bytes,
- * by the class that most of them belong to; and as JSON, cell by cell.
+ * report_strings_map: the strip map: one letter per unit of addresses, for the class that most of its bytes belong to;
+ * and the cells as JSON.
  */
 #include "report_strings.h"
 
@@ -18,7 +18,7 @@ struct strip_unit {
 
 struct strip_row {
 	uint64_t start;
-	uint64_t bytes; /* scanned in it */
+	uint64_t bytes; /* scanned bytes of the unit */
 	size_t units;
 	unsigned classes[STRIP_COLUMNS]; /* NOTHING: not scanned */
 };
@@ -26,7 +26,7 @@ struct strip_row {
 struct strip {
 	uint64_t unit_bytes;
 	LH_VEC(struct strip_row) rows;
-	size_t left_out; /* rows that were too many */
+	size_t left_out; /* rows omitted because there are too many */
 	uint64_t left_out_bytes;
 	char letters[LH_MAP_CLASSES + 1];
 };
@@ -51,7 +51,7 @@ static uint64_t sum_of(const uint64_t bytes[LH_MAP_CLASSES])
 
 /* ---------------------------------------------------------------- rows */
 
-/* Puts the unit behind the last one of its row, with blanks for what was not scanned, or into a new row. */
+/* Appends the unit to its row, with blanks for unscanned memory, or begins a new row. */
 static struct lh_error *add_unit(struct strip *strip, const struct strip_unit *unit)
 {
 	struct strip_row *row = strip->rows.count ? &strip->rows.items[strip->rows.count - 1] : NULL;
@@ -110,8 +110,9 @@ static void keep_largest_rows(struct strip *strip)
 }
 
 /*
- * A letter stands for as few bytes as the rows allow. Memory in small pieces far from each other (V8) has too many
- * rows at any scale: then the largest are shown, at one that would show all of it in a few rows if it were one piece.
+ * A letter covers as few bytes as the number of rows allows. Memory in small pieces far apart (V8) needs too many rows
+ * at any scale: then the largest pieces are shown, at the scale that would show all bytes in a few rows if they were
+ * one piece.
  */
 static struct lh_error *make_rows(const struct lh_map *map, struct strip *strip)
 {
@@ -129,7 +130,7 @@ static struct lh_error *make_rows(const struct lh_map *map, struct strip *strip)
 	return NULL;
 }
 
-/* Capitals for what was recognized, in the order of the table; signs for the rest. */
+/* Capitals for recognized contents, in the order of the table; signs for the rest. */
 static void choose_letters(struct strip *strip)
 {
 	static const char rest[LH_REST_COUNT] = {'.', '^', 't', '#', '-'};
@@ -165,7 +166,7 @@ static void write_letter(const struct strip *strip, unsigned class, struct lh_st
 		lh_write_styled(style, color_of(class), letter, ret);
 }
 
-/* The first one that lies in [start, end), at least in part; rather one that was asked for than one beside it. */
+/* The first segment that overlaps [start, end), preferably a requested one. */
 static const struct lh_segment *first_segment(const struct lh_image *image, uint64_t start, uint64_t end)
 {
 	size_t count;

@@ -29,7 +29,7 @@ bool lh_objects_are_notable(const struct lh_summary *summary)
 	return summary->objects.rows.count && share_of(summary, &summary->objects.rows.items[0]) >= LH_NOTABLE_PERCENT;
 }
 
-/* "4,009 SSL (server, TLS 1.3) in 29.8 MiB": the two largest, and the largest of the program's own classes. */
+/* "4,009 SSL (server, TLS 1.3) in 29.8 MiB": the two largest types, and the largest of the program's own classes. */
 static void conclude_strings_objects(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	enum { LARGEST = 2 };

@@ -1,7 +1,7 @@
 /*
- * report_strings_ranked: what fills memory, in one table that fits a screen. Classes and the rest partition what was
- * scanned. Texts of a template are taken out of the texts; objects, whose bytes are those of their blocks, out of what
- * is left, as far as it reaches: so no byte counts twice, and the shares add up to 100 %.
+ * report_strings_ranked: what fills memory, in one table that fits a screen. Classes and the rest partition the scanned
+ * bytes. Texts of a template are subtracted from the texts. Objects, whose bytes are those of their blocks, are
+ * subtracted from what is left, as far as that suffices: so no byte counts twice, and the shares add up to 100 %.
  */
 #include "report_strings.h"
 
@@ -25,7 +25,7 @@ struct ranked_row {
 struct ranking {
 	struct ranked_row rows[CANDIDATES_MAX];
 	size_t count;
-	uint64_t rest_bytes[LH_REST_COUNT]; /* that nobody has claimed yet */
+	uint64_t rest_bytes[LH_REST_COUNT]; /* not claimed by any row yet */
 };
 
 static void add_ranked(struct ranking *ranking, struct ranked_row row)
@@ -41,7 +41,7 @@ static uint64_t claim_bytes(struct ranking *ranking, int rest, uint64_t wanted_b
 	return taken_bytes;
 }
 
-/* Untouched pages of a block read as zeros: they go last. */
+/* Untouched pages of a block read as zeros: zeros are claimed last. */
 static uint64_t claim_for_object(struct ranking *ranking, uint64_t wanted_bytes)
 {
 	static const int order[] = {LH_REST_POINTERS, LH_REST_OTHER, LH_REST_RANDOM, LH_REST_ZERO};
@@ -64,7 +64,7 @@ static void rank_contents(const struct lh_summary *summary, struct ranking *ret)
 						    "texts", template->text, "",
 						    template->example_count ? template->examples[0].text : ""});
 	}
-	/* The smallest first: large blocks with untouched pages would leave nothing for others. */
+	/* The smallest first: large blocks with untouched pages would leave nothing for the others. */
 	for (size_t i = lh_min_u64(summary->objects.rows.count, ROWS_MAX); i > 0; i--) {
 		const struct lh_object_count *object = &summary->objects.rows.items[i - 1];
 		add_ranked(ret, (struct ranked_row){object->count, claim_for_object(ret, object->bytes), object->kind,
@@ -107,7 +107,7 @@ static void put_ranked_row(struct lh_table *table, const struct lh_summary *summ
 	lh_table_cell(table, "%s", name.data ? name.data : "");
 }
 
-/* Returns what the rows shown add up to. */
+/* Returns the sum of the rows shown. */
 static uint64_t put_ranked_table(const struct lh_summary *summary, const struct ranking *ranking, struct lh_style style,
 				 struct lh_buffer *ret)
 {
@@ -161,7 +161,7 @@ static uint64_t count_secrets(const struct lh_summary *summary)
 	return count;
 }
 
-/* Three lines at most. */
+/* At most three lines. */
 static void put_striking(const struct lh_summary *summary, struct lh_buffer *ret)
 {
 	char count[LH_FORMAT_MAX];

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* From this share of the pointers on, a module is worth naming. */
+/* From this share of the pointers on, the sentence at the top names a module. */
 #define MODULE_PERCENT 10.0
 
 static bool is_named_symbol(const struct lh_census_row *row)
@@ -16,7 +16,7 @@ static bool is_named_symbol(const struct lh_census_row *row)
 	return row->symbol.origin != LH_SYMBOL_SECTION;
 }
 
-/* "SSL_new", or ".data.rel.ro+0x120": what stands at the address. */
+/* "SSL_new", or ".data.rel.ro+0x120": what lies at the address. */
 static void write_symbol(const struct lh_census_row *row, struct lh_buffer *ret)
 {
 	const char *name = row->symbol.name ? row->symbol.name : "";
@@ -48,13 +48,13 @@ static void say_modules(const struct lh_summary *summary, struct lh_clauses *cla
 	write_modules(summary, ret);
 }
 
-/* A place in the allocator itself: free chunks point to it, whatever the program does. */
+/* A place in the allocator itself: free chunks point to it in every program. */
 static bool is_allocators(const struct lh_census_row *row)
 {
 	return strncmp(row->symbol.name, "main_arena", strlen("main_arena")) == 0;
 }
 
-/* The most frequent targets that have a name, at most three of a notable count; objects say more than they. */
+/* The most frequent targets with a name, at most three of a notable count; objects are more informative. */
 static void say_most_pointed_to(const struct lh_summary *summary, struct lh_clauses *clauses)
 {
 	enum { NAMES = 3, NOTABLE_FRACTION = 4 };
@@ -100,7 +100,7 @@ static void write_census_row(struct lh_table *table, const struct lh_census_row 
 	lh_table_cell(table, "%s", symbol.data ? symbol.data : "");
 }
 
-/* What has a name says more than a place that has none, however often that occurs. */
+/* Rows with a name come before places without one, however frequent those are. */
 static void write_census_rows(const struct lh_strings_report *report, struct lh_table *table)
 {
 	const struct lh_census *census = &report->summary->census;

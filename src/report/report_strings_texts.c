@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The stated error of counting in bounded memory. */
+/* Says by how much counting in bounded memory can be wrong. */
 static void write_missed(const struct lh_summary *summary, uint64_t missed_bytes, struct lh_buffer *ret)
 {
 	char bytes[LH_FORMAT_MAX];
@@ -22,7 +22,7 @@ static void write_missed(const struct lh_summary *summary, uint64_t missed_bytes
 
 /* ---------------------------------------------------------------- templates */
 
-/* From this share of the texts on, a template is worth naming. */
+/* From this share of the texts on, the sentence at the top names a template. */
 #define TEMPLATE_PERCENT 5.0
 
 /* "96 % of the texts are like `GET /api/v2/session/<n>`": the template with the most bytes. */
@@ -161,7 +161,7 @@ static void write_repeated(const struct lh_strings_report *report, struct lh_sty
 	write_repeated_notes(summary, secret_count, missed_bytes, ret);
 }
 
-/* "text" is null when it lies in a secret. */
+/* "text" is null if it is part of a secret. */
 static json_t *repeated_json(const struct lh_strings_report *report)
 {
 	json_t *list = json_array();

@@ -1,7 +1,6 @@
 /*
- * report_svg: a selection as a picture: the used bytes of the process and of what grows over time, with
- * the line of the trend and the verdict. Plain SVG 1.1 without scripts or links. Names are escaped twice: as for a
- * terminal, and as XML.
+ * report_svg: a selection as a picture: used bytes over time, of the process and of what grows, with the trend line and
+ * the verdict. Plain SVG 1.1 without scripts or links. Names are escaped twice: as for a terminal, and as XML.
  */
 #include "leakhunt/report.h"
 
@@ -35,7 +34,7 @@ static void put_xml(struct lh_buffer *ret, const char *raw)
 	}
 }
 
-/* What a panel's height stands for. */
+/* The values at the borders of a panel. */
 struct scale {
 	double span_s;
 	double top_bytes;
@@ -73,7 +72,7 @@ static void put_series(const struct lh_selection *selection, const struct lh_gro
 	lh_buffer_puts(ret, "\"/>\n");
 }
 
-/* Through the last value, with the slope of the trend; none where the rise has come to an end. */
+/* Through the last value, with the slope of the trend; no line if the rise has ended. */
 static void put_trend(const struct lh_growth *growth, const struct scale *scale, struct lh_buffer *ret)
 {
 	if (!growth->series.count || growth->plateau_start_s >= 0)

@@ -1,6 +1,6 @@
 /*
- * report_trace: call stacks that allocate what is not freed, as text. Input: a judged trace. Output: a sentence that
- * sums up, the stacks that leak, a table of all, and what is missing.
+ * report_trace: call stacks that allocate what is never freed, as text. Input: a judged trace. Output: a summary, the
+ * leaking stacks, a table of all stacks, and what is missing.
  */
 #include "table.h"
 #include "trace_frames.h"
@@ -201,7 +201,7 @@ static void put_leak_sum(const struct lh_trace *trace, size_t leaking, struct lh
 	lh_buffer_puts(ret, "\n");
 }
 
-/* With several leaking stacks: the function in which they part. */
+/* If several stacks leak: the function that they have in common. */
 static void put_common_frame(const struct lh_trace_report *report, size_t leaking, struct lh_buffer *ret)
 {
 	const uint64_t *common;

@@ -124,7 +124,7 @@ static double weigh_folded_site(const struct lh_site_estimate *estimate, enum lh
 	}
 }
 
-/* ";" parts frames: names must not have one. */
+/* ";" separates frames: names must not contain one. */
 static void put_folded_frame(const struct lh_trace_report *report, uint64_t addr, struct lh_buffer *ret)
 {
 	struct lh_named_frame frame = lh_trace_name_frame(report, addr);

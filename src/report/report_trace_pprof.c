@@ -1,7 +1,6 @@
 /*
- * report_trace_pprof: call stacks as a profile of pprof, a gzip-compressed protocol buffer
- * (github.com/google/pprof, proto/profile.proto), which `go tool pprof`, speedscope and Pyroscope open. Numbers of
- * fields are those of that file.
+ * report_trace_pprof: call stacks as a pprof profile, a gzip-compressed protocol buffer (github.com/google/pprof,
+ * proto/profile.proto), which `go tool pprof`, speedscope and Pyroscope open. Field numbers are those of profile.proto.
  */
 #include "leakhunt/hash_table.h"
 #include "trace_frames.h"
@@ -33,7 +32,7 @@ static const struct {
 	{"inuse_space", "bytes"},   {"leaked_per_hour_space", "bytes"},
 };
 
-/* Ids are 1 + an index. */
+/* An id is an index + 1. */
 struct profile_writer {
 	const struct lh_trace_report *report;
 	struct lh_buffer *out;
@@ -134,7 +133,7 @@ static struct lh_error *find_function_id(struct profile_writer *writer, const ch
 	return put_message(PROFILE_FUNCTION, &message, writer->out);
 }
 
-/* An address without a name has no line: viewers show the address and its mapping. */
+/* An address without a name has no line: viewers then show the address and its mapping. */
 static struct lh_error *find_location_id(struct profile_writer *writer, uint64_t addr, uint32_t *ret)
 {
 	struct lh_buffer message LH_CLEANUP(lh_buffer_deinit) = {0}, line LH_CLEANUP(lh_buffer_deinit) = {0};

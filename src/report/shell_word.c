@@ -1,5 +1,5 @@
 /*
- * shell_word: quoting for sh, so that a command that is printed can be pasted as it is.
+ * shell_word: quotes words for sh, so that a printed command can be pasted.
  */
 #include "shell_word.h"
 

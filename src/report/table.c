@@ -1,6 +1,6 @@
 /*
- * table: aligned columns for people. Input: cells that are already escaped. Output: lines of text, cut to
- * the terminal's width in the last column only. Widths are columns of a terminal, of which wide characters take two.
+ * table: aligned columns for people. Input: escaped cells. Output: lines of text; only the last column is cut to the
+ * terminal's width. Widths count terminal columns: wide characters take two.
  */
 #include "table.h"
 
@@ -30,7 +30,7 @@ static void fail_table(struct lh_table *table, struct lh_error *error)
 	lh_error_destroy(error);
 }
 
-/* Takes `text`; one cell too many for its row is dropped. */
+/* Takes ownership of `text`; drops a cell that is too many for its row. */
 static void push_cell(struct lh_table *table, char *text)
 {
 	bool has_room = table->cells.count < table->row_styles.count * table->column_count;
@@ -79,7 +79,7 @@ void lh_table_cell_bytes(struct lh_table *table, uint64_t bytes)
 	lh_table_cell(table, "%s", bytes ? lh_format_bytes(bytes, text) : "-");
 }
 
-/* Columns of a terminal that a character takes: Unicode Standard Annex 11, W and F; none for combining ones. */
+/* Terminal columns of a character: Unicode Standard Annex 11, W and F take two; combining ones none. */
 static size_t character_columns(uint32_t character)
 {
 	static const struct {
@@ -98,7 +98,7 @@ static size_t character_columns(uint32_t character)
 	return 1;
 }
 
-/* The bytes of the first characters of `text` that fit into `columns`; *ret_columns is what they take. */
+/* The bytes of the longest prefix of `text` that fits into `columns`; *ret_columns is its width. */
 static size_t fitting_bytes(const char *text, size_t columns, size_t *ret_columns)
 {
 	size_t length = strlen(text), at = 0, used = 0;
@@ -136,7 +136,7 @@ static size_t column_width(const struct lh_table *table, size_t column)
 	return width;
 }
 
-/* Columns of a row with the gaps between them. Omitted columns count as nothing, the last one as at least `rest`. */
+/* Columns of a row including gaps. Omitted columns count as 0, the last one as at least `rest`. */
 static size_t column_room(size_t width)
 {
 	return width == OMITTED ? 0 : width + GAP_WIDTH;
@@ -161,7 +161,7 @@ static void omit_spare_columns(const struct lh_table *table, size_t *widths, str
 	}
 }
 
-/* What is left for the last column; 0: as much as it wants. */
+/* What is left for the last column; 0: unlimited. */
 static size_t rest_width(const struct lh_table *table, const size_t *widths, struct lh_style style)
 {
 	size_t used = table_width(table, widths, 0);
@@ -171,8 +171,8 @@ static size_t rest_width(const struct lh_table *table, const size_t *widths, str
 }
 
 /*
- * How many columns to show: all, unless the terminal has no room for the last one and there is a LH_COLUMN_NAME,
- * which then gets what is left.
+ * How many columns to show: all, unless the terminal has no room for the last one and there is a LH_COLUMN_NAME, which
+ * then becomes the last one.
  */
 static size_t shown_columns(const struct lh_table *table, size_t *widths, struct lh_style style)
 {
@@ -223,7 +223,7 @@ static void append_cell(struct lh_buffer *line, enum lh_column_kind kind, const 
 		append_blanks(line, blanks);
 }
 
-/* `row` is row_styles.count for the titles. */
+/* `row` is row_styles.count for the title line. */
 static void append_table_line(const struct lh_table *table, size_t row, const size_t *widths, size_t shown,
 			      struct lh_buffer *line)
 {
@@ -253,7 +253,7 @@ static void render_line(const struct lh_table *table, size_t row, const size_t *
 	ret->failed |= line.failed;
 }
 
-/* Words of a text below its row. */
+/* A cell's text, wrapped below its row. */
 static void render_below(const char *text, struct lh_style style, struct lh_buffer *ret)
 {
 	enum { INDENT = 4 };

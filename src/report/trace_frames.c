@@ -20,7 +20,7 @@ struct lh_named_frame lh_trace_name_frame(const struct lh_trace_report *report, 
 	};
 }
 
-/* C++'s operators only hand on what their caller wants. */
+/* C++'s operators new only pass on their caller's request. */
 static bool is_operator(const struct lh_named_frame *frame)
 {
 	return frame->name && strncmp(frame->name, "operator new", strlen("operator new")) == 0;

@@ -9,13 +9,13 @@
 
 struct lh_named_frame {
 	uint64_t addr;
-	const char *module; /* NULL: no module is there */
-	const char *name;   /* NULL: no function's name is known */
+	const char *module; /* NULL: the address is in no module */
+	const char *name;   /* NULL: unknown function */
 	uint64_t offset;    /* in the function, or in the module */
 };
 
 struct lh_named_frame lh_trace_name_frame(const struct lh_trace_report *report, uint64_t addr);
-/* The first frame behind the allocator's own functions; frame_count when there is none. */
+/* The first frame outside the allocator's functions; frame_count if there is none. */
 size_t lh_trace_first_caller(const struct lh_trace_report *report, const struct lh_trace_site *site);
 /* "SSL_new", or "libssl.so.3+0x1234"; escaped. */
 void lh_trace_put_frame(const struct lh_named_frame *frame, struct lh_buffer *ret);

@@ -1,6 +1,6 @@
 /*
- * usage: figures and names of regions, as every report shows them. Input: result structs. Output: JSON
- * members and escaped text.
+ * usage: figures and names of regions, in the form that all reports use. Input: result structs. Output: JSON members
+ * and escaped text.
  */
 #include "usage.h"
 
