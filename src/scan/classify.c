@@ -1,8 +1,8 @@
 /*
- * classify: bytes that no recognizer claims are, in this order: zero (aligned words of 8 zeros), text (in
- * runs of at least 8 printable characters or line breaks), pointers (aligned words that hold an address of
- * mapped memory), high entropy (windows of 256 bytes with as many different values as random ones have),
- * or other: zero + text + pointers + high entropy + other == the bytes given.
+ * classify: classifies the bytes that no recognizer claims, in this order: zero (aligned words of 8 zeros), text (in
+ * runs of at least 8 printable characters or line breaks), pointers (aligned words that hold an address of mapped
+ * memory), high entropy (windows of 256 bytes with as many different values as random bytes have), or other. Invariant:
+ * zero + text + pointers + high entropy + other == the given bytes.
  */
 #include "classify.h"
 
@@ -20,7 +20,7 @@ enum {
 
 /* ---------------------------------------------------------------- where memory is mapped */
 
-/* Segments come in ascending order; what overlaps or adjoins becomes one range. */
+/* Segments come in ascending order; overlapping and adjoining ones become one range. */
 static struct lh_error *collect_mapped(struct lh_classifier *classifier, const struct lh_image *image)
 {
 	size_t count;
@@ -53,13 +53,13 @@ void lh_classifier_deinit(struct lh_classifier *classifier)
 	lh_vec_deinit(&classifier->mapped);
 }
 
-/* The last range that held one is tried first: pointers come in clusters. */
+/* Tries the range of the last pointer first: pointers come in clusters. */
 static bool is_mapped_word(const struct lh_classifier *classifier, uint64_t addr, size_t *last)
 {
 	const struct lh_range *mapped = classifier->mapped.items;
 	if (mapped[*last].start <= addr && addr < mapped[*last].end)
 		return true;
-	size_t low = 0; /* all before it end at or before the address; all from `high` on don't */
+	size_t low = 0; /* all ranges before `low` end at or before the address; no range from `high` on does */
 	for (size_t high = classifier->mapped.count; low < high;) {
 		size_t middle = low + (high - low) / 2;
 		if (mapped[middle].end <= addr)
@@ -75,7 +75,7 @@ static bool is_mapped_word(const struct lh_classifier *classifier, uint64_t addr
 
 /* ---------------------------------------------------------------- one window */
 
-/* What can be read around the bytes that are judged; offsets count from data, and may be negative. */
+/* The readable bytes around the bytes to classify; offsets count from data, and may be negative. */
 struct view {
 	const struct lh_classifier *classifier;
 	const uint8_t *data;
@@ -84,7 +84,7 @@ struct view {
 	size_t last_mapped;
 };
 
-/* Bit i of a line: its byte i is of that kind. Bits outside of what is judged are 0. */
+/* Masks with one bit per byte of a line, for each kind. Bits of bytes that are not to be classified are 0. */
 struct window {
 	ptrdiff_t at; /* of the first line, at an address that is a multiple of LH_CLASSIFY_WINDOW */
 	bool is_whole;
@@ -95,7 +95,7 @@ struct window {
 	size_t pointer_bytes;
 };
 
-/* The processor's instruction for it is not on every x86_64. */
+/* Without popcnt, which not every x86_64 CPU has. */
 static size_t bit_count(uint64_t bits)
 {
 	bits -= bits >> 1 & 0x5555555555555555;
@@ -111,7 +111,7 @@ static uint64_t bits_between(ptrdiff_t start, ptrdiff_t end)
 	return below_end & ~below_start;
 }
 
-/* Text bytes of a line, as far as it can be read. */
+/* The text bytes of a line, as far as the line is readable. */
 static uint64_t text_bits(const struct view *view, ptrdiff_t line)
 {
 	ptrdiff_t start = line < view->start ? view->start : line;
@@ -121,7 +121,7 @@ static uint64_t text_bits(const struct view *view, ptrdiff_t line)
 			   : 0;
 }
 
-/* Of the text bytes, those in runs of at least 8, which may begin or end in the neighboring lines. */
+/* Those text bytes that are in runs of at least 8; runs may begin or end in the neighboring lines. */
 static uint64_t runs_of_text(uint64_t before, uint64_t here, uint64_t after)
 {
 	unsigned __int128 runs = before >> (LINE_BYTES - LH_TEXT_RUN_MIN) | (unsigned __int128)here << LH_TEXT_RUN_MIN |
@@ -171,7 +171,7 @@ static uint64_t classified_word_at(const struct view *view, ptrdiff_t at)
 	return value;
 }
 
-/* A word of zeros has been counted, and holds no text; but chance makes pointers of text. */
+/* Skips words of zeros, which are counted already. A word of text is no pointer: chance makes text look like one. */
 static void take_pointer(struct view *view, struct window *window, size_t word)
 {
 	ptrdiff_t at = window->at + (ptrdiff_t)(word * WORD_BYTES);
@@ -194,7 +194,7 @@ static void find_words_in_whole(struct view *view, struct window *window)
 		take_pointer(view, window, (size_t)__builtin_ctzll(hits));
 }
 
-/* Words that are judged as a whole. */
+/* Classifies aligned words as a whole. */
 static void find_words(struct view *view, struct window *window)
 {
 	for (size_t word = 0; word < WINDOW_WORDS; word++) {
@@ -222,7 +222,7 @@ static size_t different_values(const struct view *view, const struct window *win
 		if (window->judged[i / LINE_BYTES] >> (i % LINE_BYTES) & 1)
 			seen.is_seen[bytes[i]] = 1;
 	}
-	uint64_t sums = 0, values = 0; /* of 32 words: each byte of the sum at most 32 */
+	uint64_t sums = 0, values = 0; /* per 32 words: each byte of the sum is at most 32 */
 	for (size_t i = 0; i < LH_ARRAY_COUNT(seen.words); i++)
 		sums += seen.words[i];
 	for (; sums; sums >>= 8)
@@ -231,13 +231,14 @@ static size_t different_values(const struct view *view, const struct window *win
 }
 
 /*
- * Of n random bytes, 256 (1 - e^(-n/256)) values are different, give or take 5 (n = 256: 162); nine tenths of
- * that many are not reached by text, code, numbers or pointers.
+ * Of n random bytes, 256 (1 - e^(-n/256)) values are different, plus or minus 5 (n = 256: 162). Text, code, numbers and
+ * pointers do not reach nine tenths of this.
  */
 static bool is_random(const struct view *view, const struct window *window, size_t judged)
 {
 	enum { STEP = 16, LEAST = 128 };
-	static const uint8_t least_values[] = {88, 96, 104, 111, 118, 124, 130, 136, 142}; /* of 128, 144 ... 256 */
+	static const uint8_t least_values[] = {88,  96,  104, 111, 118,
+					       124, 130, 136, 142}; /* for 128, 144 ... 256 bytes */
 	return judged >= LEAST && different_values(view, window) >= least_values[(judged - LEAST) / STEP];
 }
 
@@ -259,7 +260,7 @@ static void judge_window(struct view *view, ptrdiff_t at, struct lh_range part, 
 		find_words(view, &window);
 	size_t judged = part.end - part.start, zero = window.zero_bytes, text = window.text_bytes,
 	       pointers = window.pointer_bytes, rest = judged - zero - text - pointers;
-	/* Random bytes hold some text by chance: do not count it as text. */
+	/* Random bytes contain some text by chance: do not count it as text. */
 	if (rest * 4 >= judged * 3 && is_random(view, &window, judged)) {
 		rest += text + pointers;
 		text = pointers = 0;
@@ -274,7 +275,7 @@ static void judge_window(struct view *view, ptrdiff_t at, struct lh_range part, 
 
 /* ---------------------------------------------------------------- a range */
 
-/* The zero pages at `at`, up to `end`. */
+/* Length of the zero pages at `at`, up to `end`. */
 static size_t zero_pages(const struct lh_classifier *classifier, const struct lh_block *block, size_t at, size_t end)
 {
 	size_t bytes = 0;
@@ -284,7 +285,7 @@ static size_t zero_pages(const struct lh_classifier *classifier, const struct lh
 	return bytes;
 }
 
-/* A few bytes hold neither a whole word nor a judgement of their own: text is all that they can be a part of. */
+/* Too few bytes for a whole word or for a judgment on entropy: they can only be a part of a text. */
 static bool is_bare(const struct lh_block *block, size_t start, size_t end)
 {
 	if (end - start >= WORD_BYTES)

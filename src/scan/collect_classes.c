@@ -1,7 +1,7 @@
 /*
- * collect_classes: the recognizers as a collector. A stripe's recognition begins in the bytes before it
- * and ends in those after it, so that it knows the matches that a border cuts: each stripe counts the
- * matches that begin in it, and the bytes of all matches that lie in it.
+ * collect_classes: the recognizers as a collector. Recognition of a stripe begins in the bytes before it and ends in
+ * the bytes after it, so that it sees matches across the borders. Each stripe counts the matches that begin in it, and
+ * the bytes of all matches that lie in it.
  */
 #include "collector.h"
 #include "scan/recognize/recognize.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 struct classes_total {
-	struct lh_recognizer_pass *pass; /* never fed: the sums */
+	struct lh_recognizer_pass *pass; /* never fed: holds the sums */
 	bool shows_secrets;
 };
 
@@ -57,7 +57,7 @@ static struct lh_error *feed_classes(struct lh_recognizer_pass *pass, const stru
 	return NULL;
 }
 
-/* The readable bytes right before `block`, as a block of their own. */
+/* The readable bytes right before `block`, as a block. */
 static struct lh_block block_before(const struct lh_block *block)
 {
 	return (struct lh_block){

@@ -1,6 +1,6 @@
 /*
- * collect_map: every byte belongs to one class: to the recognizer that keeps it, else to what classify
- * says. Adds up to the bytes scanned, and fills the map of what lies where.
+ * collect_map: assigns every byte to one class: that of the recognizer that keeps it, else that of classify. The sums
+ * add up to the scanned bytes. Also fills the map of what lies where.
  */
 #include "classify.h"
 #include "collector.h"
@@ -21,7 +21,7 @@ struct map_part {
 	struct lh_map map;
 };
 
-/* A part of a map is of one stripe: so are its cells, which are never widened. */
+/* A stripe's part of the map keeps the smallest cells. */
 _Static_assert(LH_MAP_CELL_BYTES_MIN % LH_CLASSIFY_WINDOW == 0, "windows lie in cells");
 
 static void destroy_map(void *context)
@@ -73,7 +73,7 @@ static struct lh_error *begin_map(void *context, struct lh_findings *findings)
 	return NULL;
 }
 
-/* All is known of a stripe only at its end. */
+/* A stripe is complete only at its end. */
 static struct lh_error *take_map(void *context, const struct lh_block *piece, bool is_zero,
 				 struct lh_findings *findings)
 {
@@ -98,7 +98,7 @@ static struct lh_error *add_rest(struct map_part *part, const struct lh_block *b
 	return NULL;
 }
 
-/* The bytes [start, end) lie in one cell; `row` is LH_MAP_REST when nobody keeps them. */
+/* The bytes [start, end) lie in one cell; `row` is LH_MAP_REST if no recognizer keeps them. */
 static struct lh_error *add_in_cells(struct map_part *part, const struct lh_block *block, struct lh_range range,
 				     unsigned row)
 {
@@ -114,7 +114,7 @@ static struct lh_error *add_in_cells(struct map_part *part, const struct lh_bloc
 	return NULL;
 }
 
-/* *owned goes on to the first that ends after the block. */
+/* Advances *owned to the first entry that ends after the block. */
 static struct lh_error *add_map_block(struct map_part *part, const struct lh_block *block,
 				      const struct lh_findings *findings, size_t *owned)
 {

@@ -1,5 +1,5 @@
 /*
- * collect_symbols: the pointer census as a collector, and the names of what it counted.
+ * collect_symbols: the pointer census as a collector, and the names of its targets.
  */
 #include "collector.h"
 

@@ -1,8 +1,8 @@
 /*
- * collect_texts: printable runs, how often each text occurs, and what texts have in common. A stripe's
- * texts are counted by themselves, and each of the different ones is read for its template once; then the
- * counts are added up. A text that overlaps a secret, which the recognizers have found before, is kept
- * without its bytes. They do not look for wide characters: those are read from a masked copy.
+ * collect_texts: printable runs: how often each text occurs, and which templates texts share. Each stripe's texts are
+ * counted separately, and the template of each different text is computed once per stripe; then the counts are added
+ * up. A text that overlaps a secret found by the recognizers is kept without its bytes. The recognizers do not see wide
+ * characters: those are read from a masked copy.
  */
 #include "collector.h"
 #include "scan/recognize/secret_finder.h"
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All that a stripe can hold of texts long enough to be worth counting; 20 MiB. */
+/* The maximum number of texts of countable length in a stripe; 20 MiB. */
 #define PART_TEXTS ((uint32_t)256 * 1024)
 /* More than the candidates of both kinds, and than the long texts of a stripe. */
 #define PART_CANDIDATES ((uint32_t)16 * 1024)
@@ -25,11 +25,11 @@ struct texts_part {
 	struct lh_run_part runs;
 	struct lh_text_count *count;
 	struct lh_list_mask mask;           /* of wide characters */
-	LH_VEC(struct lh_block) masked;     /* the stripe's blocks; none where nothing is masked */
+	LH_VEC(struct lh_block) masked;     /* the stripe's blocks; empty if nothing is masked */
 	const struct lh_live_parts *live;   /* NULL: texts may lie anywhere */
-	bool skips_zeros;                   /* zeros end a run; but they can be a part of a wide character */
+	bool skips_zeros;                   /* zeros end a run, but may be part of a wide character */
 	bool is_broken;                     /* the bytes before the next ones were skipped */
-	const struct lh_findings *findings; /* of the call */
+	const struct lh_findings *findings; /* of the current call */
 };
 
 struct texts_total {
@@ -37,17 +37,17 @@ struct texts_total {
 	size_t top;
 	uint64_t count_min;
 	const struct lh_live_parts *live;
-	struct lh_run_finder *finder; /* of the runs that lie in several stripes */
+	struct lh_run_finder *finder; /* for runs that span several stripes */
 	struct lh_text_count *count;
 	struct lh_text_candidates *candidates; /* NULL: all texts are counted */
 	bool masks_wide_secrets;
-	const struct lh_findings *findings; /* of the call */
+	const struct lh_findings *findings; /* of the current call */
 };
 
 static bool overlaps_secret(const struct lh_findings *findings, const struct lh_run *run)
 {
 	const struct lh_range *secrets = findings->secrets;
-	size_t low = 0; /* all before it end before the run; all from `high` on don't */
+	size_t low = 0; /* all ranges before `low` end before the run; no range from `high` on does */
 	for (size_t high = findings->secret_count; low < high;) {
 		size_t middle = low + (high - low) / 2;
 		if (secrets[middle].end <= run->addr)
@@ -121,7 +121,7 @@ static struct lh_error *begin_texts(void *context, struct lh_findings *findings)
 	return NULL;
 }
 
-/* The same piece in the masked copy of its block, if there is one. */
+/* Uses the same piece of the masked copy of its block, if there is one. */
 static void use_masked(const struct texts_part *part, struct lh_block *piece)
 {
 	const struct lh_block *blocks = part->findings->stripe->blocks;
@@ -149,7 +149,7 @@ static struct lh_error *feed_texts(struct texts_part *part, struct lh_block bloc
 	return lh_run_part_feed(&part->runs, &block);
 }
 
-/* What is cut out ends a run, as zeros do. */
+/* A part that is cut out ends a run, as zeros do. */
 static struct lh_error *feed_live_texts(struct texts_part *part, const struct lh_block *piece)
 {
 	struct lh_live_part live;
@@ -185,7 +185,7 @@ static struct lh_error *end_texts(void *context, struct lh_findings *findings)
 
 /* ---------------------------------------------------------------- all stripes */
 
-/* A run that borders cut, once it is whole; its bytes may be gone after this call. */
+/* A run across borders, once it is complete; its bytes are valid during this call only. */
 static struct lh_error *count_cut_run(void *context, const struct lh_run *run)
 {
 	struct texts_total *texts = context;

@@ -1,5 +1,5 @@
 /*
- * collect_totals: how many bytes were scanned, and how many of them lie in pages that are all zero.
+ * collect_totals: how many bytes were scanned, and how many of them are in pages of zeros only.
  */
 #include "collector.h"
 

@@ -1,6 +1,6 @@
 /*
- * diff: what the second of two summaries has more than the first: the face of a leak when two dumps are at
- * hand. Pure: input are two results, output the rows that differ, joined by name. It reads no memory.
+ * diff: what the second of two summaries has more than the first: the sign of a leak in two dumps. Pure. Input: two
+ * results. Output: the rows that differ, joined by name. It reads no memory.
  */
 #include "leakhunt/scan.h"
 
@@ -12,12 +12,12 @@ struct diff_item {
 	bool is_own;
 	const char *name;
 	const char *detail;
-	const char *young_detail; /* of objects that the collector has not visited, when there are any; else NULL */
-	uint64_t old_bytes;       /* of those that it has visited */
+	const char *young_detail; /* for objects that the collector has not visited, if there are any; else NULL */
+	uint64_t old_bytes;       /* of objects that the collector has visited */
 	uint64_t count;
 	uint64_t bytes;
 	uint64_t addr;
-	uint64_t template_hash; /* of templates, whose text shows only what differs within one memory; else 0 */
+	uint64_t template_hash; /* for templates, whose text shows only what differs within one memory; else 0 */
 };
 
 struct diff_items {
@@ -31,7 +31,7 @@ static void deinit_items(struct diff_items *list)
 
 /* ---------------------------------------------------------------- what there is in a summary */
 
-/* Collectors move objects between two dumps: young ones and old ones of a type are one row. */
+/* Collectors move objects between two dumps: young and old objects of a type are one row. */
 static struct lh_error *list_objects(const struct lh_summary *summary, struct diff_items *ret)
 {
 	for (size_t i = 0; i < summary->objects.rows.count; i++) {
@@ -91,7 +91,7 @@ static struct lh_error *list_texts(const struct lh_summary *summary, struct diff
 	return NULL;
 }
 
-/* Places in sections are compared, too: they are the same wherever a module is loaded. */
+/* Places in sections are compared, too: their names are the same wherever a module is loaded. */
 static struct lh_error *list_symbols(const struct lh_summary *summary, struct diff_items *ret)
 {
 	for (size_t i = 0; i < summary->census.named_count; i++) {
@@ -136,7 +136,7 @@ static void unite_item(struct diff_item *into, const struct diff_item *item)
 	into->bytes += item->bytes;
 }
 
-/* Sorted, and of one name one: several addresses of a symbol, texts that are equal as far as they were kept. */
+/* Sorts, and unites items of one name: several addresses of a symbol, texts that were cut off to the same bytes. */
 static void unite_items(struct diff_items *list)
 {
 	size_t kept = 0;
@@ -152,7 +152,7 @@ static void unite_items(struct diff_items *list)
 	list->items.count = kept;
 }
 
-/* Either may be NULL, not both. What neither memory holds `count_min` times is no row. */
+/* Either may be NULL, not both. No row if neither memory has at least `count_min`. */
 static struct lh_error *add_diff_row(const struct diff_item *before, const struct diff_item *after, uint64_t count_min,
 				     struct lh_diff_rows *ret)
 {

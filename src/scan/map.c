@@ -1,7 +1,6 @@
 /*
- * map: cells of a power of two bytes at multiples of it; when there are too many, each two that lie side
- * by side become one. So the map is a function of what was added, whatever the order of stripes was cut
- * into.
+ * map: cells with a power of two of bytes, at multiples of that size. If there are too many, each two neighbors become
+ * one. So the map is a function of what was added, whatever stripes the order was cut into.
  */
 #include "map.h"
 
@@ -34,7 +33,7 @@ static void widen_cell(struct lh_map *map)
 	map->cells.count = kept;
 }
 
-/* The cell that holds the address: the last one, or a new one after it. */
+/* The cell of the address: the last one, or a new one after it. */
 static struct lh_error *map_cell_at(struct lh_map *map, uint64_t addr, struct lh_map_cell **ret)
 {
 	map->cell_bytes = map->cell_bytes ? map->cell_bytes : LH_MAP_CELL_BYTES_MIN;

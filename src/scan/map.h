@@ -7,13 +7,13 @@
 
 #include "leakhunt/scan.h"
 
-/* A cell has at least this many bytes; more when there would be more than LH_MAP_CELLS_MAX cells. */
+/* The least size of a cell; cells are larger if there would be more than LH_MAP_CELLS_MAX. */
 #define LH_MAP_CELL_BYTES_MIN ((uint64_t)64 * 1024)
 #define LH_MAP_CELLS_MAX      2048
 
-/* Adds bytes that lie in one cell of the map, none of which lies before those added earlier. */
+/* Adds bytes that lie in one cell and not before bytes added earlier. */
 struct lh_error *lh_map_add(struct lh_map *map, uint64_t addr, unsigned class, uint64_t bytes) LH_NODISCARD;
-/* Adds another map, all of which lies at or after this one's last cell. */
+/* Appends another map, which lies at or after this one's last cell. */
 struct lh_error *lh_map_join(struct lh_map *map, const struct lh_map *part) LH_NODISCARD;
 void lh_map_deinit(struct lh_map *map);
 

@@ -1,7 +1,7 @@
 /*
- * compile_patterns: compiles the patterns of the table's rows with vectorscan. They are of fixed length,
- * so that a hit's end says where it begins. What compiling takes, .05 s a set, is spent when leakhunt is built:
- * scripts/store_patterns.c stores what comes out.
+ * compile_patterns: compiles the patterns of the table's rows with vectorscan. Patterns have a fixed length, so the end
+ * of a hit tells where it begins. Compiling takes 0.05 s per set, so it is done when leakhunt is built:
+ * scripts/store_patterns.c stores the result.
  */
 #include "recognize_patterns.h"
 #include "scan/recognizers/secret_forms.h"
@@ -16,7 +16,7 @@ static struct lh_error *compile_error(hs_compile_error_t *error)
 	return ret;
 }
 
-/* Patterns are of fixed length: the anchor is then the end of the hit minus that length. */
+/* The fixed length of a pattern: the anchor is the end of a hit minus that length. */
 static struct lh_error *pattern_length(const char *expression, size_t *ret)
 {
 	hs_expr_info_t *info = NULL;
@@ -31,7 +31,7 @@ static struct lh_error *pattern_length(const char *expression, size_t *ret)
 					  expression);
 }
 
-/* NULL behind the last one. */
+/* NULL after the last one. */
 static const char *row_pattern(unsigned row, unsigned number)
 {
 	const struct lh_recognizer *recognizer = lh_recognizers[row];

@@ -1,9 +1,8 @@
 /*
- * recognize: the table of recognizers, and the pass that runs all of them over blocks of memory:
- * vectorscan finds the places (binary patterns everywhere, text patterns where text is), validators
- * decide, claims settle who keeps which bytes. Holds a few pieces' worth of matches, never memory
- * of the target but the examples. It must not do more work than a small multiple of the bytes fed,
- * whatever they are: each row has a credit for failed looks.
+ * recognize: the table of recognizers, and the pass that runs all of them over blocks of memory. vectorscan finds
+ * candidates (binary patterns everywhere, text patterns where text is), validators decide, and claims settle which row
+ * keeps which bytes. Holds the matches of a few pieces, and no memory of the target except examples. Its work must stay
+ * below a small multiple of the fed bytes, whatever they are: each row has a credit for failed candidates.
  */
 #include "recognize_patterns.h"
 #include "recognizer_pass.h"
@@ -13,7 +12,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Secrets first, so that nothing shows them; then by how much a match proves; what contains others last. */
+/* Secret rows first, so that no other row shows a secret; then by how much a match proves; containers last. */
 const struct lh_recognizer *const lh_recognizers[] = {
 	&lh_recognize_private_key,   &lh_recognize_tls_session, &lh_recognize_url_password, &lh_recognize_credential,
 	&lh_recognize_token,         &lh_recognize_des_hash,    &lh_recognize_password,     &lh_recognize_login,
@@ -29,19 +28,19 @@ const struct lh_recognizer *const lh_recognizers[] = {
 _Static_assert(LH_ARRAY_COUNT(lh_recognizers) - 1 <= LH_RECOGNIZERS_MAX, "a set of rows is a word of 64 bits");
 
 enum {
-	PIECE_BYTES = 256 << 10,       /* scanned twice: should stay in the second-level cache */
-	CREDIT_MAX = 4 << 20,          /* bytes that failed looks of a row may examine at once */
-	CREDIT_PER_BYTE = 8,           /* and for each byte of memory */
-	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones need no second look */
+	PIECE_BYTES = 256 << 10,       /* scanned twice: should fit the second-level cache */
+	CREDIT_MAX = 4 << 20,          /* bytes that a row's failed candidates may examine at once */
+	CREDIT_PER_BYTE = 8,           /* and per byte of memory */
+	DESCRIBED_COUNT = 8,           /* matches remembered: equal ones are not described again */
 	DESCRIBED_MATCHES_MAX = 16384, /* examples come from the first matches of a class, up to this one */
 	SECRETS_MAX = 1 << 20,
 };
 
 struct row_state {
-	uint64_t claimed_end; /* of the last match: nothing before it is matched again */
+	uint64_t claimed_end; /* of the last match: the next one begins at or after it */
 	uint64_t refilled_at; /* address up to which the credit was refilled */
 	int64_t credit;
-	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that were looked at for an example */
+	uint64_t described[DESCRIBED_COUNT]; /* hashes of matches that were examined for an example */
 	unsigned described_next;
 };
 
@@ -49,19 +48,19 @@ struct lh_recognizer_pass {
 	const struct lh_kernel *kernel;
 	const struct lh_pattern_set_compiled *sets[LH_PATTERN_SET_COUNT];
 	hs_scratch_t *scratch;
-	struct lh_secret_finder *finder; /* for texts that are no bytes of the memory */
+	struct lh_secret_finder *finder; /* for texts that are not bytes of the memory */
 	unsigned row_count;
 	struct lh_class_count classes[LH_RECOGNIZERS_MAX];
 	struct row_state rows[LH_RECOGNIZERS_MAX];
 	struct lh_claims claims;
 	bool shows_secrets;
-	bool keeps_owners; /* of what lies inside */
+	bool keeps_owners; /* also record which row keeps which bytes inside */
 	LH_VEC(struct lh_owned) owned;
 	LH_VEC(struct lh_range) secrets;
-	uint64_t fed_end; /* address after the last block; UINT64_MAX: the next one begins anew */
+	uint64_t fed_end; /* address after the last block; UINT64_MAX: the next block starts from scratch */
 };
 
-/* What the callback of one hs_scan needs. Offsets count from `data`. */
+/* Context of the callback of one hs_scan. Offsets count from `data`. */
 struct scan {
 	struct lh_recognizer_pass *pass;
 	const struct lh_pattern_set_compiled *set;
@@ -70,7 +69,7 @@ struct scan {
 	size_t bytes_before;
 	size_t bytes_after; /* from data on */
 	size_t scan_start;  /* offset where the scan began */
-	size_t owned_end;   /* anchors at or after it belong to the next scan */
+	size_t owned_end;   /* anchors from here on belong to the next scan */
 	struct lh_error *error;
 };
 
@@ -78,7 +77,7 @@ struct scan {
 
 _Static_assert(LH_TEXT_RUN_MIN == sizeof(uint64_t), "a word holds the shortest run");
 
-/* Whether the word at `bytes` is 8 times 0x20..0x7e: no byte may have its high bit, nor get it by either step. */
+/* Whether the word at `bytes` is 8 characters of 0x20..0x7e: neither step may set the high bit of a byte. */
 static bool are_printable(const uint8_t *bytes)
 {
 	const uint64_t each = 0x0101010101010101;
@@ -88,7 +87,7 @@ static bool are_printable(const uint8_t *bytes)
 	return !(high & each * 0x80);
 }
 
-/* Bytes of text around the anchor, counted no further than needed. */
+/* Counts text bytes around the anchor, no further than needed. */
 static bool anchor_is_in_text(const struct lh_candidate *candidate)
 {
 	size_t around = 0;
@@ -118,7 +117,7 @@ static bool has_credit(struct row_state *row, uint64_t addr)
 	return row->credit > 0;
 }
 
-/* Whether bytes like these were looked at for an example: then another look shows nothing new. */
+/* Whether equal bytes were already examined for an example. */
 static bool is_described(const struct row_state *row, uint64_t hash)
 {
 	for (unsigned i = 0; i < DESCRIBED_COUNT; i++) {
@@ -133,7 +132,7 @@ static const uint8_t *match_class_bytes(const struct lh_candidate *candidate, co
 	return candidate->anchor - match->before + match->skipped;
 }
 
-/* The text itself is kept raw: which of it is secret is known when the claim is settled. */
+/* Keeps the text raw: which parts are secret is known once the claim is settled. */
 static void describe_recognize(const struct lh_recognizer *recognizer, const struct lh_candidate *candidate,
 			       const struct lh_match *match, struct lh_claim *claim)
 {
@@ -146,7 +145,7 @@ static void describe_recognize(const struct lh_recognizer *recognizer, const str
 		       lh_min_u64(match->shown_bytes ? match->shown_bytes : match->length, LH_EXAMPLE_MAX - 1));
 }
 
-/* Gives the claim an example, unless the class has enough of them or this one shows nothing new. */
+/* Gives the claim an example, unless the class has enough of them or this one adds nothing new. */
 static struct lh_error *make_example(struct lh_recognizer_pass *pass, unsigned row,
 				     const struct lh_candidate *candidate, const struct lh_match *match,
 				     struct lh_claim *claim)
@@ -163,7 +162,7 @@ static struct lh_error *make_example(struct lh_recognizer_pass *pass, unsigned r
 	return NULL;
 }
 
-/* Joins neighbors of the older half: what lies between them is masked, too, but memory stays bounded. */
+/* Joins neighbors in the older half, to bound memory: the bytes between them are then masked, too. */
 static void thin_out_secrets(struct lh_recognizer_pass *pass)
 {
 	struct lh_range *items = pass->secrets.items;
@@ -209,7 +208,7 @@ static struct lh_error *accept_match(struct lh_recognizer_pass *pass, unsigned r
 	return error;
 }
 
-/* The candidate's look-around is the same wherever blocks and pieces are cut. */
+/* How far a candidate may look does not depend on where blocks and pieces are cut. */
 static struct lh_candidate candidate_at(const struct scan *scan, size_t anchor, const struct lh_pattern *pattern,
 					size_t *examined)
 {
@@ -280,7 +279,7 @@ static struct lh_error *scan_window(struct scan *scan, enum lh_pattern_set kind,
 	return status == HS_SUCCESS ? NULL : lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
 }
 
-/* The hits in one line, in order, of a row whose first pattern is `first`. */
+/* Checks the hits in one line, in order, for a row whose first pattern is `first`. */
 static struct lh_error *check_line(struct scan *scan, const struct lh_pattern *first, const uint64_t anchors[2],
 				   struct lh_span line)
 {
@@ -295,14 +294,14 @@ static struct lh_error *check_line(struct scan *scan, const struct lh_pattern *f
 	return NULL;
 }
 
-/* Where the row's last match ended, as a bit of the line at `start`; 0: in another line, or not of interest. */
+/* The end of the row's last match as a bit of the line at `start`; 0: in another line, or irrelevant. */
 static uint64_t rest_anchor(const struct scan *scan, unsigned row, size_t start)
 {
 	uint64_t at = scan->pass->rows[row].claimed_end - (scan->addr + start);
 	return lh_recognizers[row]->finds_rest && at < LH_LINE_BYTES ? UINT64_C(1) << at : 0;
 }
 
-/* The hits of a row in lines from `start` on, of which `bytes` holds what is there. */
+/* Checks the hits of a row in the lines from `start` on; `bytes` are readable there. */
 static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *first, const uint8_t *bytes, size_t start,
 				 size_t end)
 {
@@ -321,7 +320,7 @@ static struct lh_error *find_row(struct scan *scan, const struct lh_pattern *fir
 	return NULL;
 }
 
-/* The same as scan_window, of a set whose rows find their patterns by themselves. */
+/* Like scan_window, for a set whose rows find their patterns themselves. */
 static struct lh_error *find_text_window(struct scan *scan, enum lh_pattern_set kind, size_t start, size_t end)
 {
 	const struct lh_pattern_set_compiled *set = scan->pass->sets[kind];
@@ -339,7 +338,7 @@ static struct lh_error *find_text_window(struct scan *scan, enum lh_pattern_set 
 
 static struct lh_error *scan_text(struct scan *scan, size_t piece_bytes)
 {
-	/* A run may have its eighth byte in the next piece. */
+	/* The eighth byte of a run may be in the next piece. */
 	size_t seen_bytes = lh_min_u64(piece_bytes + LH_TEXT_RUN_MIN - 1, scan->bytes_after);
 	struct lh_text_windows windows;
 	lh_text_windows_init(&windows, scan->pass->kernel, scan->data, seen_bytes, scan->bytes_before);
@@ -381,7 +380,7 @@ static struct lh_error *begin_anew(struct lh_recognizer_pass *pass, uint64_t add
 
 struct lh_error *lh_recognizer_pass_feed(struct lh_recognizer_pass *pass, const struct lh_block *block)
 {
-	/* A match may reach over bytes that are not fed: what it claimed holds as long as addresses ascend. */
+	/* A match may extend over bytes that are not fed: its claim stays valid as long as addresses ascend. */
 	if (block->addr < pass->fed_end)
 		LH_TRY(begin_anew(pass, block->addr));
 	for (size_t offset = 0; offset < block->bytes; offset += PIECE_BYTES)
@@ -413,7 +412,7 @@ static bool is_hidden(const struct lh_recognizer_pass *pass, const struct lh_cla
 	return count->is_secret && !pass->shows_secrets;
 }
 
-/* Ends a text that was cut at `length`, or at the character before it that leaves room, with U+2026. */
+/* Ends a text that was cut off at `length`, or before the last character that does not fit, with U+2026. */
 static void end_cut_text(char *text, size_t length)
 {
 	static const char ellipsis[] = "\xe2\x80\xa6";
@@ -429,8 +428,8 @@ static bool is_cut(const char *text)
 }
 
 /*
- * A text that is no excerpt of memory is searched by itself. Where it was cut, its last word is left out: it may be the
- * beginning of a secret that has its form no more.
+ * A text that is not an excerpt of memory is searched separately. If it was cut off, its last word is dropped, since it
+ * may be the beginning of a secret that is no longer recognizable.
  */
 static void mask_description(const struct lh_recognizer_pass *pass, char *text)
 {
@@ -443,7 +442,7 @@ static void mask_description(const struct lh_recognizer_pass *pass, char *text)
 	end_cut_text(text, length);
 }
 
-/* Secrets that are not to be seen all look alike; how long they are is not shown, either. */
+/* Masked secrets all look alike; their length is not shown either. */
 static void finish_example(const struct lh_recognizer_pass *pass, const struct lh_class_count *count,
 			   const struct lh_claim *claim)
 {
@@ -459,7 +458,7 @@ static void finish_example(const struct lh_recognizer_pass *pass, const struct l
 	lh_example_copy((const uint8_t *)raw, strlen(raw), claim->example->text);
 }
 
-/* Examples are taken in address order from what counts, whenever they were made: so they do not depend on cuts. */
+/* Examples are taken in address order from counted claims, whenever they were made: so they do not depend on cuts. */
 static void count_claim(void *context, unsigned row, const struct lh_claim *claim)
 {
 	struct lh_recognizer_pass *pass = context;
@@ -479,7 +478,7 @@ static void count_claim(void *context, unsigned row, const struct lh_claim *clai
 	pass->rows[row].described[pass->rows[row].described_next++ % DESCRIBED_COUNT] = claim->hash;
 }
 
-/* The owner is asked for only where somebody wants to know: what a stripe holds is bounded, memory is not. */
+/* Owners are recorded only on request: those of a stripe are bounded, those of all memory are not. */
 static struct lh_error *keep_owner(void *context, unsigned row, uint64_t start, uint64_t end)
 {
 	struct lh_recognizer_pass *pass = context;

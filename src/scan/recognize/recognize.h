@@ -1,7 +1,7 @@
 /*
- * recognize: what the recognizers share: classes of bytes, bounded walks around a candidate, DER,
- * names in certificates; and the parts of the pass: where text is, and who keeps which bytes.
- * Private to scan. All bytes are hostile; nothing reads outside of a candidate's bounds.
+ * recognize: what the recognizers share: classes of bytes, bounded walks around a candidate, DER, names in
+ * certificates; and the parts of the pass: where text is, and which row keeps which bytes. Private to scan. All bytes
+ * are hostile; nothing reads outside of a candidate's bounds.
  */
 #ifndef LEAKHUNT_SCAN_RECOGNIZE_H
 #define LEAKHUNT_SCAN_RECOGNIZE_H
@@ -64,56 +64,56 @@ static inline bool lh_byte_is(uint8_t byte, unsigned classes)
 
 /* ---------------------------------------------------------------- around a candidate */
 
-/* The bytes of `classes` in a row from anchor + offset on, or before the anchor; at most `max`. */
+/* Number of consecutive bytes of `classes` from anchor + offset on, or before the anchor; at most `max`. */
 size_t lh_span_after(const struct lh_candidate *candidate, size_t offset, size_t max, unsigned classes);
 size_t lh_span_before(const struct lh_candidate *candidate, size_t max, unsigned classes);
 
-/* The byte at anchor + offset is readable and of `classes`. */
+/* Whether the byte at anchor + offset is readable and of `classes`. */
 bool lh_after_is(const struct lh_candidate *candidate, size_t offset, unsigned classes);
-/* The byte `distance` (>= 1) before the anchor is readable and of `classes`. */
+/* Whether the byte `distance` (>= 1) before the anchor is readable and of `classes`. */
 bool lh_before_is(const struct lh_candidate *candidate, size_t distance, unsigned classes);
-/* The bytes at anchor + offset are readable and equal `text`. */
+/* Whether the bytes at anchor + offset are readable and equal `text`. */
 bool lh_after_equals(const struct lh_candidate *candidate, size_t offset, const char *text);
-/* Offset from the anchor of `text` in [offset, end), offset <= bytes_after; false when it is not there. */
+/* Offset from the anchor of `text` in [offset, end), offset <= bytes_after; false if it is not there. */
 bool lh_find_after(const struct lh_candidate *candidate, size_t offset, size_t end, const char *text, size_t *ret);
-/* Bytes from anchor + offset on, before anchor + end <= bytes_after, that are none of `stops`. */
+/* Number of bytes from anchor + offset on, before anchor + end <= bytes_after, that are none of `stops`. */
 size_t lh_span_until(const struct lh_candidate *candidate, size_t offset, size_t end, const char *stops);
-/* How a name is given its value. */
+/* How a value is assigned to a name. */
 struct lh_assignment {
-	bool is_colon;   /* by a colon, and the name is not in quotes: it may be prose */
-	bool is_spaced;  /* there are blanks before the value */
+	bool is_colon;   /* by a colon after an unquoted name: it may be prose */
+	bool is_spaced;  /* blanks precede the value */
 	bool is_element; /* the value is the text of an XML element */
 };
 
 /*
- * Whether the name that ends at anchor + *offset is given a value: name=, name =, name:, name :=, name =>, and behind a
- * quote that ends it "name": and "name" :, or two line breaks, as in multipart forms; <name>, name="name" value= and
- * <key>name</key><string> in XML. *offset is moved to the value, or the quote before it.
+ * Whether a value is assigned to the name that ends at anchor + *offset: name=, name =, name:, name :=, name =>; after
+ * a closing quote "name": and "name" :, or two line breaks, as in multipart forms; in XML <name>, name="name" value=
+ * and <key>name</key><string>. Moves *offset to the value, or to the quote before it.
  */
 bool lh_is_assigned(const struct lh_candidate *candidate, size_t *offset, struct lh_assignment *ret);
 /*
- * The value at anchor + *offset: to the closing quote when one opens it, which *offset is then moved over, or when one
- * stands before the anchor; else as far as bytes are of `classes`, or characters in UTF-8. Quotes may be escaped, as in
- * JSON that is a string of JSON, any number of times.
+ * Length of the value at anchor + *offset. If a quote opens it (*offset is then moved over the quote) or precedes the
+ * anchor: up to the closing quote; else as far as bytes are of `classes` or characters in UTF-8. Quotes may be escaped
+ * any number of times, as in JSON within a JSON string.
  */
 size_t lh_value_bytes(const struct lh_candidate *candidate, size_t *offset, unsigned classes, size_t max);
-/* The same of the text of an XML element, up to the tag that closes it; 0: none does. */
+/* The same for the text of an XML element, up to its closing tag; 0: no closing tag. */
 size_t lh_element_bytes(const struct lh_candidate *candidate, size_t *offset, size_t max);
 /* Whether bytes are base64 of a user, a colon and a password in printable characters (RFC 7617). */
 bool lh_is_basic(const uint8_t *value, size_t length);
-/* Whether something else is to be put in its place ("%s", "${KEY}", "<password>"), or it is masked already. */
+/* Whether the value is a placeholder ("%s", "${KEY}", "<password>") or already masked. */
 bool lh_is_placeholder(const uint8_t *value, size_t length);
-/* A cursor over what lies from the anchor on. */
+/* A cursor over the bytes from the anchor on. */
 struct lh_cursor lh_candidate_cursor(const struct lh_candidate *candidate);
 
-/* Copies bytes as a terminated text, cut to fit; white space and line breaks in a row become one blank. */
+/* Copies bytes as a terminated text, cut off to fit; consecutive white space and line breaks become one blank. */
 void lh_example_copy(const uint8_t *bytes, size_t length, char ret[LH_EXAMPLE_MAX]);
 
 /* ---------------------------------------------------------------- names on the Internet */
 
 /*
- * Whether a last label can be a top-level domain: two letters (all of ISO 3166 is delegated), a common
- * generic one (IANA root zone), or one reserved for private use (RFC 6761, RFC 6762, RFC 8375).
+ * Whether a last label can be a top-level domain: two letters (all of ISO 3166 is delegated), a common generic one
+ * (IANA root zone), or one reserved for private use (RFC 6761, RFC 6762, RFC 8375).
  */
 bool lh_tld_is_plausible(const uint8_t *label, size_t length);
 /* Labels of RFC 1123 between dots: 1 to 63 letters, digits, dashes within. Returns their number, or 0. */
@@ -121,10 +121,10 @@ size_t lh_host_labels(const uint8_t *name, size_t length);
 
 /* ---------------------------------------------------------------- DER (X.690) */
 
-/* Takes one element with this tag and a definite, minimal length; false when it is something else. */
+/* Takes one element with this tag and a definite, minimal length; false for anything else. */
 bool lh_der_take(struct lh_cursor *cursor, uint8_t tag, struct lh_cursor *ret_content);
 
-/* What a TBSCertificate (RFC 5280 section 4.1) names; slices of the candidate. */
+/* The parts of a TBSCertificate (RFC 5280 section 4.1); slices of the candidate. */
 struct lh_certificate {
 	const uint8_t *issuer;
 	size_t issuer_bytes;
@@ -134,7 +134,7 @@ struct lh_certificate {
 	size_t not_after_bytes;
 };
 
-/* Takes a certificate, or the signed part of one, that is well-formed in all its mandatory fields. */
+/* Takes a certificate, or the signed part of one, if all its mandatory fields are well-formed. */
 typedef bool lh_certificate_reader(struct lh_cursor *cursor, struct lh_certificate *ret);
 
 lh_certificate_reader lh_der_take_tbs;
@@ -180,7 +180,7 @@ struct lh_tls_record {
 	size_t length; /* with the header */
 };
 
-/* Takes one record whose header holds; its body must be readable as a whole. */
+/* Takes one record with a valid header; its whole body must be readable. */
 bool lh_tls_take_record(struct lh_cursor *cursor, struct lh_tls_record *ret);
 
 /* ---------------------------------------------------------------- deflate (RFC 1951) */
@@ -191,40 +191,43 @@ enum lh_inflate_format { LH_INFLATE_ZLIB, LH_INFLATE_GZIP };
 enum { LH_INFLATED_WHOLE, LH_INFLATED_PART };
 extern const char *const lh_inflated_kinds[];
 
-/* A stream at the anchor that decodes to at least 64 bytes: to its end with the right checksum, or as far as can be. */
+/*
+ * Whether a stream at the anchor decodes to at least 64 bytes: to its end with the right checksum, or as far as
+ * possible.
+ */
 bool lh_inflate_match(const struct lh_candidate *candidate, enum lh_inflate_format format, struct lh_match *ret);
 
 /* ---------------------------------------------------------------- frames of blocks (zstd, LZ4) */
 
 struct lh_frame {
-	/* Takes one block; false: there is none. *ret_is_cut: it goes on where nothing can be read. */
+	/* Takes one block; false: there is none. *ret_is_cut: the block continues where nothing can be read. */
 	bool (*take_block)(struct lh_cursor *cursor, const struct lh_frame *frame, bool *ret_is_last, bool *ret_is_cut);
 	size_t block_bytes_max;
-	size_t block_checksum_bytes; /* behind each block but an end mark */
-	size_t checksum_bytes;       /* behind the last block */
+	size_t block_checksum_bytes; /* after each block except an end mark */
+	size_t checksum_bytes;       /* after the last block */
 };
 
 extern const char *const lh_frame_kinds[];
 
-/* The frame at the anchor, whose blocks begin at the cursor. */
+/* The frame at the anchor; its blocks begin at the cursor. */
 bool lh_frame_match(const struct lh_candidate *candidate, struct lh_cursor *cursor, const struct lh_frame *frame,
 		    struct lh_match *ret);
 void lh_frame_describe(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
 
 /* ---------------------------------------------------------------- where text is */
 
-/* For lh_recognizer.find: bit i is bit i + distance (1..63) of two masks in a row. */
+/* For lh_recognizer.find: bit i is bit i + distance (1..63) of two consecutive masks. */
 static inline uint64_t lh_mask_ahead(const uint64_t masks[2], unsigned distance)
 {
 	return masks[0] >> distance | masks[1] << (64 - distance);
 }
 
-/* Bit i: byte i, of at most 64, is of LH_BYTES_TEXT. */
+/* Bit i: whether byte i, of at most 64, is of LH_BYTES_TEXT. */
 uint64_t lh_text_mask(const struct lh_kernel *kernel, const uint8_t *bytes, size_t length);
 
 /*
- * Walks a piece and finds the windows that hold runs of LH_TEXT_RUN_MIN text bytes, so that the patterns of
- * text recognizers are searched only there. `bytes_before` readable bytes precede `data`.
+ * Walks a piece and finds the windows with runs of at least LH_TEXT_RUN_MIN text bytes: patterns of text recognizers
+ * are searched only there. `bytes_before` readable bytes precede `data`.
  */
 struct lh_text_windows {
 	const struct lh_kernel *kernel;
@@ -234,33 +237,33 @@ struct lh_text_windows {
 	uint64_t carry[3]; /* printable, pairs and quadruples in the 64 bytes before `at` */
 	uint64_t masks[32];
 	size_t mask_count;
-	size_t next_mask; /* of the line at `at`; mask_count: it is not there yet */
+	size_t next_mask; /* of the line at `at`; mask_count: not computed yet */
 };
 
 void lh_text_windows_init(struct lh_text_windows *windows, const struct lh_kernel *kernel, const uint8_t *data,
 			  size_t bytes, size_t bytes_before);
-/* The next window [start, end) of offsets, ascending and disjoint; false when there is none left. */
+/* The next window [start, end) of offsets, ascending and disjoint; false after the last one. */
 bool lh_text_windows_next(struct lh_text_windows *windows, size_t *ret_start, size_t *ret_end);
 
 /* ---------------------------------------------------------------- who keeps which bytes */
 
-/* A match that waits for its turn. */
+/* A match that is not settled yet. */
 struct lh_claim {
 	uint64_t start;
 	uint64_t end;
 	uint64_t owned_bytes;
-	uint64_t inside_bytes; /* of them, those in lh_claims.inside */
+	uint64_t inside_bytes; /* the part of it in lh_claims.inside */
 	unsigned kind;
 	bool touches_secret;
-	bool is_excerpt;            /* the example's text is bytes of the match, from its start on */
-	uint64_t hash;              /* of its bytes, when it has an example */
+	bool is_excerpt;            /* the example's text is an excerpt of the match, from its start on */
+	uint64_t hash;              /* of its bytes, if it has an example */
 	struct lh_example *example; /* owned; NULL: none */
 };
 
-/* Called once a claim, in order of their ends: what the row keeps of it is claim->owned_bytes. */
+/* Called once per claim, in the order of their ends: the row keeps claim->owned_bytes. */
 typedef void lh_claim_done(void *context, unsigned row, const struct lh_claim *claim);
 
-/* Called with bytes that a row keeps, in ascending order. */
+/* Called with the bytes that a row keeps, in ascending order. */
 typedef struct lh_error *lh_claim_owned(void *context, unsigned row, uint64_t start, uint64_t end);
 
 /* Claims of one row are disjoint and come in ascending order. */

@@ -1,6 +1,6 @@
 /*
- * recognize_patterns: the patterns of a search, as they were compiled when leakhunt was built; where these do not suit
- * the vectorscan or the processor at hand, they are compiled anew.
+ * recognize_patterns: the patterns of a search, as they were compiled when leakhunt was built. If the stored ones do
+ * not suit this vectorscan or CPU, they are compiled at run time.
  */
 #include "recognize_patterns.h"
 
@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * vectorscan checks what was stored: its own version, the processor, a checksum. What suits any x86_64 is not slower
- * than what is made for AVX2 or AVX-512 (measured with 5.4.9: the same bytes but for the processor's name).
+ * vectorscan checks its version, the CPU and a checksum. A database for any x86_64 is not slower than one for AVX2 or
+ * AVX-512 (measured with 5.4.9: they differ only in the CPU's name).
  */
 static bool load_database(const struct lh_stored_patterns *stored, hs_database_t **ret)
 {

@@ -1,8 +1,7 @@
 /*
- * recognize_secrets: where secrets lie in bytes that stand for themselves: a text that was put together, a
- * stretch of memory that is to be listed. Runs the rows of the table that are secret, and nothing else, in one
- * search over all bytes but pages of zeros: finding the texts first, to search only them, takes longer. Where hostile
- * bytes would take more than linear time, it gives up and takes the rest for a secret.
+ * recognize_secrets: finds secrets in individual texts, such as composed ones or a stretch of memory to be listed. Runs
+ * only the secret rows of the table, in one search over all bytes except zero pages: to find text windows first would
+ * take longer. If hostile bytes would take more than linear time, it gives up and treats the rest as a secret.
  */
 #include "recognize_patterns.h"
 #include "secret_finder.h"
@@ -24,7 +23,7 @@ struct lh_secret_finder {
 struct run {
 	struct lh_secret_finder *finder;
 	struct lh_secret_search *search;
-	struct lh_span within; /* where anchors are wanted: of the call, without pages that are all zero */
+	struct lh_span within; /* where anchors count in this call, without zero pages */
 	struct lh_error *error;
 };
 
@@ -68,7 +67,7 @@ static int take_secret_hit(unsigned id, unsigned long long from, unsigned long l
 	return run->error || run->search->is_given_up;
 }
 
-/* Of a row with one pattern, in at most LH_FIND_LINES lines. */
+/* For a row with one pattern, in at most LH_FIND_LINES lines. */
 static struct lh_error *look_at_lines(struct run *run, const struct lh_pattern *pattern, const uint8_t *bytes,
 				      struct lh_span lines)
 {
@@ -114,7 +113,7 @@ static struct lh_error *scan_within(struct run *run)
 	return lh_error_create(LH_ERROR_SYSTEM, "hs_scan failed with code %d", status);
 }
 
-/* Where bytes that are all zero, or are not, like those at `at`, end. */
+/* The end of the bytes that are all zero, or all nonzero, like those at `at`. */
 static size_t like_bytes_end(const struct run *run, size_t at, size_t end, bool *ret_is_zero)
 {
 	const struct lh_kernel *kernel = run->finder->kernel;

@@ -1,7 +1,7 @@
 /*
- * recognize_windows: where text is. Marks each 64-byte line in which a run of at least 8 text bytes
- * goes on, and joins marked lines to windows; random bytes, zeros and pointers are skipped that way.
- * It never decides what is recognized: the pass checks the run around each anchor exactly.
+ * recognize_windows: where text is. Marks each 64-byte line that contains the eighth or a later byte of a text run, and
+ * joins marked lines to windows; this skips random bytes, zeros and pointers. Windows only narrow the search: the pass
+ * checks the run around each anchor exactly.
  */
 #include "recognize.h"
 
@@ -17,7 +17,7 @@ uint64_t lh_text_mask(const struct lh_kernel *kernel, const uint8_t *bytes, size
 	return mask;
 }
 
-/* Whether the eighth or a later byte of a run lies in this line; carries runs over to the next one. */
+/* Whether the eighth or a later byte of a run is in this line; carries runs over to the next line. */
 static bool line_has_text(uint64_t mask, uint64_t carry[3])
 {
 	uint64_t pairs = mask & (mask << 1 | carry[0] >> 63);
@@ -39,7 +39,7 @@ void lh_text_windows_init(struct lh_text_windows *windows, const struct lh_kerne
 				    windows->carry);
 }
 
-/* The mask of the line at windows->at: of whole lines many are made at once. */
+/* The mask of the line at windows->at: masks of many whole lines are computed at once. */
 static uint64_t next_mask(struct lh_text_windows *windows, size_t length)
 {
 	if (length < LH_LINE_BYTES)

@@ -1,5 +1,5 @@
 /*
- * recognizer: a row of the table of recognizers, and what its functions get. Private to scan and its tests.
+ * recognizer: a row of the table of recognizers, and the arguments of its functions. Private to scan and its tests.
  */
 #ifndef LEAKHUNT_SCAN_RECOGNIZER_H
 #define LEAKHUNT_SCAN_RECOGNIZER_H
@@ -11,14 +11,14 @@ struct lh_match {
 	size_t before;      /* bytes of the match before the anchor */
 	size_t skipped;     /* bytes between the anchor and a match that begins after it; then `before` is 0 */
 	size_t length;      /* bytes of the whole match */
-	size_t shown_bytes; /* of the text itself, where it is shown; 0: all */
+	size_t shown_bytes; /* of the text itself, where it is listed; 0: all */
 	unsigned kind;      /* index into the recognizer's kinds */
 };
 
 /*
- * The place where a pattern of a recognizer hit: anchor[-bytes_before, bytes_after) may be read.
- * `anchor` is the first byte that the pattern matched. An earlier match of the same recognizer is
- * never in reach: bytes_before begins after it.
+ * A place where a pattern of a recognizer matched: anchor[-bytes_before, bytes_after) is readable. `anchor` is the
+ * first byte of the match of the pattern. An earlier match of the same recognizer is out of reach: bytes_before begins
+ * after it.
  */
 struct lh_candidate {
 	const uint8_t *anchor;
@@ -27,32 +27,32 @@ struct lh_candidate {
 	uint64_t addr;                     /* of anchor */
 	unsigned pattern;                  /* which of the recognizer's patterns */
 	const struct lh_secret_form *form; /* which of the recognizer's forms; NULL: it has none */
-	size_t pattern_bytes;              /* that it matched, from the anchor on */
+	size_t pattern_bytes;              /* length of the pattern's match, from the anchor on */
 	bool follows_match;                /* a match of the same recognizer ends at the anchor */
-	size_t *examined; /* validators add the bytes they looked at in loops: the pass bounds their sum */
+	size_t *examined; /* validators add the bytes that their loops examined: the pass bounds the sum */
 };
 
 /*
- * Which patterns a pass searches together: mixed, all rows' take 8 times as long to compile and are no faster
- * (measured with vectorscan 5.4.9). All after the binary ones are text: a pass searches only runs of at least 8
- * printable characters or line breaks for them. (lh_secret_finder_find mixes those of the few rows that are secret, and
- * searches all bytes: a validator must not rely on the run.) Patterns without a literal of three
- * bytes cost more than all others together, at each place where a part of them is: their rows find them by themselves.
+ * Which patterns a pass searches together. A mixed set of all rows would take 8 times as long to compile without being
+ * faster (measured with vectorscan 5.4.9). The sets after the binary ones are for text: a pass searches them only in
+ * runs of at least 8 printable characters or line breaks. (lh_secret_finder_find mixes the few secret rows and searches
+ * all bytes: a validator must not rely on the run.) Patterns without a literal of three bytes cost more than all others
+ * together: their rows find them themselves.
  */
 enum lh_pattern_set {
-	LH_PATTERNS_OWN, /* the row's `find` */
+	LH_PATTERNS_OWN, /* found by the row's `find` */
 	LH_PATTERNS_BINARY,
 	LH_PATTERNS_WORDS,    /* text */
-	LH_PATTERNS_OWN_TEXT, /* text: the row's `find` */
+	LH_PATTERNS_OWN_TEXT, /* text, found by the row's `find` */
 	LH_PATTERN_SET_COUNT,
 };
 
 #define LH_OWN_PATTERNS_MAX 2
-#define LH_FIND_LINES       64 /* of 64 bytes, at most, in one call */
+#define LH_FIND_LINES       64 /* lines of 64 bytes, at most, in one call */
 
 struct lh_secret_form;
 
-/* A row of the recognizer table. Each lives in a file of its own: scan/recognize_*.c. */
+/* A row of the recognizer table. Each is in its own file: scan/recognizers/recognize_*.c. */
 struct lh_recognizer {
 	const char *name;
 	const char *title;
@@ -60,23 +60,24 @@ struct lh_recognizer {
 	enum lh_pattern_set set;
 	/* Fixed-length regular expressions (vectorscan syntax, byte mode, DOTALL), NULL-terminated. */
 	const char *const *patterns;
-	const struct lh_secret_form *forms; /* or these, each with its pattern: scan/recognizers/secret_forms.c */
+	const struct lh_secret_form
+		*forms; /* alternatively these, each with its pattern: scan/recognizers/secret_forms.c */
 	/*
-	 * Of LH_PATTERNS_OWN and _OWN_TEXT: finds where the patterns match. Bit i of ret_anchors[pattern][k]: at
-	 * data + 64 k + i. A line more than line_count can be read; what is not there of it, is 1 in each byte.
-	 * Patterns do not match at the same place.
+	 * For LH_PATTERNS_OWN and _OWN_TEXT: finds where the patterns match. Bit i of ret_anchors[pattern][k] stands
+	 * for data + 64 k + i. One line beyond line_count may be read; its missing bytes read as 1. No two patterns
+	 * match at the same place.
 	 */
 	void (*find)(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 		     uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES]);
-	bool finds_rest; /* where its last match ended is an anchor, too, which `find` need not know */
-	/* Whether a candidate is a true match. Must not read outside of the candidate's bounds. */
+	bool finds_rest; /* the end of its last match is an anchor, too; `find` need not report it */
+	/* Whether a candidate is a match. Must not read outside of the candidate's bounds. */
 	bool (*validate)(const struct lh_candidate *candidate, struct lh_match *ret);
-	/* The kinds that matches are told apart by, NULL-terminated, at most LH_KINDS_MAX; NULL: none. */
+	/* The kinds of its matches, NULL-terminated, at most LH_KINDS_MAX; NULL: none. */
 	const char *const *kinds;
 	/*
-	 * What to show of a match: the subject of a certificate, the SNI; "" shows nothing. It must not show
-	 * what can hold a secret but as text, which is masked: the memory's own, which NULL stands for, or this one.
-	 * Line breaks become blanks after that.
+	 * What to show of a match: the subject of a certificate, the SNI; "" shows nothing. Anything that can contain a
+	 * secret must be shown as text, which is masked: the memory's own (NULL) or this text. Line breaks become
+	 * blanks afterwards.
 	 */
 	void (*describe)(const struct lh_candidate *candidate, const struct lh_match *match, char ret[LH_EXAMPLE_MAX]);
 };

@@ -1,5 +1,5 @@
 /*
- * secret_finder: secrets in bytes that stand for themselves. Private to scan and its tests.
+ * secret_finder: secrets in individual texts. Private to scan and its tests.
  */
 #ifndef LEAKHUNT_SCAN_SECRET_FINDER_H
 #define LEAKHUNT_SCAN_SECRET_FINDER_H
@@ -18,7 +18,7 @@ struct lh_secret_search {
 struct lh_error *lh_secret_finder_find(struct lh_secret_finder *finder, struct lh_secret_search *search,
 				       struct lh_span within, const struct lh_range **ret,
 				       size_t *ret_count) LH_NODISCARD;
-/* Overwrites them with '*'; all of the text when it can't be searched. */
+/* Overwrites secrets with '*'; the whole text if it cannot be searched. */
 void lh_secret_finder_mask(struct lh_secret_finder *finder, char *text, size_t length);
 
 void lh_secret_finder_destroy(struct lh_secret_finder *finder);

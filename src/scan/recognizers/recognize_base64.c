@@ -7,24 +7,24 @@
 
 enum {
 	BASE64_MIN = 64,
-	SAMPLE_BYTES = 4096, /* of a long run, what is looked at to judge it */
+	SAMPLE_BYTES = 4096, /* bytes of a long run that are examined */
 };
 
 static const char *const patterns[] = {"[A-Za-z0-9+/]{64}", NULL};
 
-/* Where 64 marked bytes in a row begin, in two masks in a row: at the last `ones` bytes of the first one. */
+/* Where 64 consecutive marked bytes begin, in two consecutive masks: at the last `ones` bytes of the first one. */
 static uint64_t begin_of_64(uint64_t here, uint64_t next)
 {
 	unsigned ones = ~here ? (unsigned)__builtin_clzll(~here) : 64;
 	unsigned follow = ~next ? (unsigned)__builtin_ctzll(~next) : 64;
 	if (ones + follow < 64 || !ones)
 		return 0;
-	/* At bit i: 64 - i here, and i there. */
+	/* bit i: 64 - i bytes here, and i there */
 	uint64_t from = UINT64_MAX << (64 - ones);
 	return follow >= 63 ? from : from & ((UINT64_C(2) << follow) - 1);
 }
 
-/* Only where a run of base64 begins: elsewhere the validator refuses. */
+/* Only the beginning of a run of base64: elsewhere the validator refuses. */
 static void find_base64(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 			uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
@@ -36,7 +36,7 @@ static void find_base64(const struct lh_kernel *kernel, const uint8_t *data, siz
 		for (size_t k = 0; k <= line_count; k++)
 			chars[k] |= more[k];
 	}
-	uint64_t before = 0; /* the byte before the first one is the validator's to look at */
+	uint64_t before = 0; /* the validator examines the byte before the first one */
 	for (size_t k = 0; k < line_count; k++) {
 		ret_anchors[0][k] = begin_of_64(chars[k], chars[k + 1]) & ~(chars[k] << 1 | before);
 		before = chars[k] >> 63;
@@ -78,7 +78,7 @@ static bool is_encoded(struct mixture mixture, size_t length)
 
 static bool validate_base64(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	/* After a match of 64 KiB the run goes on: its rest is a match of its own. */
+	/* A run longer than 64 KiB continues as another match. */
 	if (lh_before_is(candidate, 1, LH_BYTES_BASE64 | LH_BYTE_UNDERSCORE | LH_BYTE_DASH))
 		return false;
 	size_t length = lh_span_after(candidate, 0, LH_BLOCK_OVERLAP, LH_BYTES_BASE64);

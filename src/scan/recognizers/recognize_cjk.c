@@ -1,6 +1,6 @@
 /*
- * recognize_cjk: Chinese, Japanese and Korean text in UTF-8 (RFC 3629): at least 4 characters of
- * U+3000..U+D7A3 in a row, each of three bytes; with what goes on in UTF-8 after them, ASCII included.
+ * recognize_cjk: Chinese, Japanese and Korean text in UTF-8 (RFC 3629): at least 4 consecutive characters of
+ * U+3000..U+D7A3, three bytes each, and the UTF-8 text after them, ASCII included.
  */
 #include "scan/recognize/recognize.h"
 

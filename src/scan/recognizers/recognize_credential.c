@@ -1,9 +1,8 @@
 /*
- * recognize_credential: what header fields of HTTP authenticate with: the values of Authorization,
- * Proxy-Authorization, Cookie, Set-Cookie (RFC 9110 section 11, RFC 6265), X-Api-Key and X-Auth-Token, as
- * fields, quoted as in JSON, as literals of HTTP/2 (RFC 7541 section 6.2), and as two strings one after the other;
- * Bearer (RFC 6750) and Basic credentials (RFC 7617) anywhere. Secret: counted, and masked. The forms are in
- * secret_forms.c.
+ * recognize_credential: credentials in HTTP header fields: the values of Authorization, Proxy-Authorization, Cookie,
+ * Set-Cookie (RFC 9110 section 11, RFC 6265), X-Api-Key and X-Auth-Token, as fields, quoted as in JSON, as literals of
+ * HTTP/2 (RFC 7541 section 6.2), and as two adjacent strings; Bearer (RFC 6750) and Basic credentials (RFC 7617)
+ * anywhere. Secret: counted, and masked. The forms are in secret_forms.c.
  */
 #include "secret_forms.h"
 
@@ -52,7 +51,7 @@ static bool has_digit(const uint8_t *text, size_t length)
 	return at < length;
 }
 
-/* A scheme of IANA's registry, or one in wide use; with what follows it. */
+/* A scheme of IANA's registry, or another common one, with what follows it. */
 static bool has_scheme(const uint8_t *value, size_t length)
 {
 	static const char *const schemes[] = {"Basic ",       "Bearer ", "Digest ", "Negotiate ", "NTLM ",   "AWS4-",
@@ -80,7 +79,7 @@ static bool is_prose(unsigned kind, const uint8_t *value, size_t length)
 
 /* ---------------------------------------------------------------- the parts apart */
 
-/* Bytes of the field's name: "set-cookie", of which the anchor is "cookie"; up to the byte before, in *ret_before. */
+/* Length of the field's name ("set-cookie" for the anchor "cookie"); the byte before the name in *ret_before. */
 static size_t name_bytes(const struct lh_candidate *candidate, uint8_t *ret_before)
 {
 	enum { NAME_MAX_BYTES = 32 };
@@ -90,8 +89,8 @@ static size_t name_bytes(const struct lh_candidate *candidate, uint8_t *ret_befo
 }
 
 /*
- * The length of a string that is no Huffman code: an integer with a prefix of 7 bits (RFC 7541, section 5.1), at
- * *offset, which is moved behind it.
+ * The length of a string that is not Huffman-coded: an integer with a prefix of 7 bits (RFC 7541, section 5.1), at
+ * *offset, which is moved past it.
  */
 static size_t literal_bytes(const struct lh_candidate *candidate, size_t *offset)
 {
@@ -112,7 +111,7 @@ static size_t literal_bytes(const struct lh_candidate *candidate, size_t *offset
 	return length;
 }
 
-/* A value that stands apart from its name must look more like one. */
+/* A value separate from its name must look more like a credential. */
 static bool is_credential(const struct lh_candidate *candidate, size_t at, size_t length)
 {
 	const uint8_t *value = candidate->anchor + at, *equals = memchr(value, '=', length);

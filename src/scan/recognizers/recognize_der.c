@@ -129,7 +129,7 @@ bool lh_der_take_tbs(struct lh_cursor *cursor, struct lh_certificate *ret)
 	return true;
 }
 
-/* Appends the Name as RFC 2253 text; nothing when libcrypto does not take it. */
+/* Appends the Name as RFC 2253 text; nothing if libcrypto does not accept it. */
 static void print_name(BIO *text, const uint8_t *name, size_t bytes)
 {
 	X509_NAME *decoded = d2i_X509_NAME(NULL, &name, (long)bytes);

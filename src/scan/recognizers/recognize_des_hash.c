@@ -16,7 +16,7 @@ enum { HASH_BYTES = 13, NAME_MAX_BYTES = 32, CHANGES_MIN = 2 };
 
 static const char *const patterns[] = {":.{12}[./0-9A-Za-z][^./0-9A-Za-z]", NULL};
 
-/* Looks at 14 bytes behind a colon: those of the last line's lie in the line behind it, which can be read, too. */
+/* Examines 14 bytes after a colon; those of the last line may be in the following line, which is readable. */
 static void find_des_hash(const struct lh_kernel *kernel, const uint8_t *data, size_t line_count,
 			  uint64_t ret_anchors[LH_OWN_PATTERNS_MAX][LH_FIND_LINES])
 {
@@ -33,7 +33,7 @@ static void find_des_hash(const struct lh_kernel *kernel, const uint8_t *data, s
 	}
 }
 
-/* How often letters of one case, of the other, and what is no letter follow one another; 0: there is one case only. */
+/* How often letters of one case, of the other case, and other characters alternate; 0: there is only one case. */
 static unsigned class_changes(const uint8_t *hash)
 {
 	unsigned changes = 0, seen = 0, last = 0;

@@ -1,7 +1,6 @@
 /*
- * recognize_elf: ELF headers with their program headers, System V ABI chapter 4: magic, class, byte
- * order, version, a padding of zeros, type 1 to 4, and sizes of entries as the class has them. What the
- * file holds beyond its headers is judged by itself.
+ * recognize_elf: ELF headers with their program headers, System V ABI chapter 4: magic, class, byte order, version,
+ * zero padding, type 1 to 4, and entry sizes of the class. The rest of the file is classified on its own.
  */
 #include "scan/recognize/recognize.h"
 

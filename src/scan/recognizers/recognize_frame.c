@@ -1,7 +1,7 @@
 /*
- * recognize_frame: compressed frames that are a row of blocks to the last one, with a checksum behind it, as of
- * zstd and LZ4. Input: a cursor behind the frame's header, and what takes one block. Output: the match, at most
- * 64 KiB long: of a larger frame, its beginning.
+ * recognize_frame: compressed frames of consecutive blocks with a checksum at the end, as in zstd and LZ4. Input: a
+ * cursor after the frame's header, and a function that takes one block. Output: the match, at most 64 KiB long: the
+ * beginning of a larger frame.
  */
 #include "scan/recognize/recognize.h"
 

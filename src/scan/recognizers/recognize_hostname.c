@@ -12,7 +12,7 @@ enum { NAME_BYTES_MAX = 253, FIRST_LABEL_MIN = 4, DOMAIN_MAX = 11 };
 
 enum domain_kind { GENERIC, COUNTRY, WORD };
 
-/* By length; as many as there are, then NULL. Countries are letters: see below. */
+/* By length; ends with NULL. Country codes are below. */
 static const struct {
 	const char *generic[9];
 	const char *words[5];
@@ -37,7 +37,7 @@ static const char *const patterns[] = {
 
 #define LETTER(letter) (UINT32_C(1) << ((letter) - 'a'))
 
-/* By the first letter: those that come second. */
+/* By the first letter: possible second letters. */
 static const uint32_t second_letters[26] = {
 	['a' - 'a'] = LETTER('p') | LETTER('r') | LETTER('t') | LETTER('u'),
 	['b' - 'a'] = LETTER('e') | LETTER('i') | LETTER('r'),
@@ -63,7 +63,7 @@ static const uint32_t second_letters[26] = {
 	['z' - 'a'] = LETTER('a'),
 };
 
-/* The codes of countries (ISO 3166-1), in the same way. */
+/* Country codes (ISO 3166-1), likewise. */
 static const uint32_t country_letters[26] = {
 	['a' - 'a'] = LETTER('r') | LETTER('t') | LETTER('u'),
 	['b' - 'a'] = LETTER('e') | LETTER('r'),
@@ -113,7 +113,7 @@ static bool is_one_of(const char *const *names, const uint8_t *label, size_t len
 	return *names;
 }
 
-/* The domain after the dot, in small letters; false when it is none of the list. */
+/* The domain after the dot, in small letters; false if it is not in the list. */
 static bool take_domain(const struct lh_candidate *candidate, enum domain_kind *ret_kind, size_t *ret_bytes)
 {
 	const uint8_t *label = candidate->anchor + 1;
@@ -141,7 +141,7 @@ static bool name_begins(const struct lh_candidate *candidate, size_t before)
 	       !(before < candidate->bytes_before && *(candidate->anchor - before - 1) == '\\');
 }
 
-/* The name ends after the domain: no further label, no call, no member. */
+/* Whether the name ends after the domain: no further label, call, or member. */
 static bool name_ends(const struct lh_candidate *candidate, size_t end)
 {
 	if (lh_after_is(candidate, end, LH_BYTES_WORD | LH_BYTE_DASH) || lh_after_equals(candidate, end, "(") ||

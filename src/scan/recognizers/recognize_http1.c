@@ -66,7 +66,7 @@ static size_t request_line_before(const struct lh_candidate *candidate)
 	return before;
 }
 
-/* The offset after a line break at `offset`, or `offset` when there is none. */
+/* The offset after a line break at `offset`, or `offset` if there is none. */
 static size_t after_break(const struct lh_candidate *candidate, size_t offset)
 {
 	if (lh_after_equals(candidate, offset, "\r\n"))
@@ -74,7 +74,7 @@ static size_t after_break(const struct lh_candidate *candidate, size_t offset)
 	return lh_after_equals(candidate, offset, "\n") ? offset + 1 : offset;
 }
 
-/* "Name: value" and a line break; the offset after it, or `offset` when it is something else. */
+/* "Name: value" and a line break; the offset after it, or `offset` for anything else. */
 static size_t after_header(const struct lh_candidate *candidate, size_t offset)
 {
 	size_t name = lh_span_after(candidate, offset, NAME_MAX_BYTES, LH_BYTES_WORD | LH_BYTE_DASH);

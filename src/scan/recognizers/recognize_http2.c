@@ -22,7 +22,9 @@ enum {
 	TYPE_OFFSET = 2, /* the pattern begins at the last byte of the length */
 };
 
-/* The second: length of 1 to 9 settings, type, flags; longer ones would be literals of zeros, which memory is full of.
+/*
+ * The second pattern: length of 1 to 9 settings, type, flags; longer ones would begin with zeros, which memory is full
+ * of.
  */
 static const char *const patterns[] = {
 	[PATTERN_PREFACE] = "PRI \\* HTTP/2\\.0\\r\\n\\r\\nSM\\r\\n\\r\\n",

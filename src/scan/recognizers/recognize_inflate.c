@@ -1,7 +1,7 @@
 /*
- * recognize_inflate: how far a deflate stream in memory goes, for the rows gzip, zlib and png: by
- * zlib's own inflate, which checks the sums at the end. What it decodes to is thrown away, and its
- * amount is bounded by that of the input, so that small bombs cost little.
+ * recognize_inflate: how far a deflate stream in memory goes, for the rows gzip, zlib and png: zlib's own inflate
+ * decodes it and checks the sums at the end. The decoded bytes are discarded, and their number is bounded by that of
+ * the input, so that small bombs cost little.
  */
 #include "scan/recognize/recognize.h"
 
@@ -11,10 +11,10 @@
 enum {
 	OUTPUT_BYTES = 16384,
 	PRODUCED_MIN = 64,
-	TORN_PRODUCED_MIN = 4096, /* of a stream that turns invalid: chance decodes some bytes, but not these */
+	TORN_PRODUCED_MIN = 4096, /* of a stream that turns invalid: chance decodes fewer bytes */
 	TORN_CONSUMED_MIN = 256,
 	PRODUCED_MAX = 4 << 20,
-	SET_UP_COST = 1024, /* in examined bytes, what a stream costs that fails at once */
+	SET_UP_COST = 1024, /* cost of a stream that fails at once, in examined bytes */
 	PRODUCED_PER_COST = 16,
 };
 
@@ -31,7 +31,7 @@ static int inflate_all(z_stream *stream)
 	return status;
 }
 
-/* A stream of plain text would be one by chance: "x^2 + ..." has a valid header. */
+/* Plain text can look like a stream by chance: "x^2 + ..." has a valid header. */
 static bool is_text(const struct lh_candidate *candidate, size_t bytes)
 {
 	enum { LOOK_BYTES = 32 };
@@ -51,7 +51,7 @@ bool lh_inflate_match(const struct lh_candidate *candidate, enum lh_inflate_form
 	size_t produced = stream.total_out;
 	(void)inflateEnd(&stream);
 	*candidate->examined += SET_UP_COST + consumed + produced / PRODUCED_PER_COST;
-	/* Z_BUF_ERROR: memory ends, or 64 KiB are over, before the stream. */
+	/* Z_BUF_ERROR: memory ends, or 64 KiB are used up, before the stream ends. */
 	bool is_cut = status == Z_OK || status == Z_BUF_ERROR;
 	bool is_torn = status == Z_DATA_ERROR && produced >= TORN_PRODUCED_MIN && consumed >= TORN_CONSUMED_MIN;
 	if (produced < PRODUCED_MIN || (status != Z_STREAM_END && !is_torn && !is_cut) ||

@@ -49,7 +49,7 @@ static bool is_segment_marker(uint8_t marker)
 	       !(marker > APP_15 && marker < COM);
 }
 
-/* Takes a segment; its body is what comes after the length. */
+/* Takes a segment; its body follows the length. */
 static bool take_segment(struct lh_cursor *cursor, uint8_t *ret_marker, struct lh_cursor *ret_body)
 {
 	struct lh_cursor at = *cursor;
@@ -85,7 +85,7 @@ static bool take_head(struct lh_cursor *cursor, struct frame *ret)
 	return has_frame && marker == SOS;
 }
 
-/* To EOI, to the end, or to what can't be a part of the image. */
+/* Skips to EOI, to the end, or to something that cannot belong to the image. */
 static void skip_scans(struct lh_cursor *cursor)
 {
 	for (;;) {

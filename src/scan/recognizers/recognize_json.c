@@ -1,7 +1,7 @@
 /*
- * recognize_json: JSON texts, RFC 8259: an object with a member, at least 12 bytes long, or an array
- * that holds a string or an object, at least 24; grammar and UTF-8 are checked to the closing bracket.
- * At most 64 levels deep and 64 KiB long: of what is larger or cut off, the complete parts inside count.
+ * recognize_json: JSON texts, RFC 8259: an object with a member, at least 12 bytes long, or an array that contains a
+ * string or an object, at least 24; grammar and UTF-8 are checked up to the closing bracket. At most 64 levels deep and
+ * 64 KiB long: of a larger text, or one that is cut off, the complete parts inside count.
  */
 #include "scan/recognize/recognize.h"
 
@@ -11,7 +11,7 @@ enum { OBJECT_MIN = 12, ARRAY_MIN = 24, DEPTH_MAX = 64 };
 
 static const char *const patterns[] = {"\\{[\"\\x0a\\x0d \\x09}]", "\\[[\\[{\"\\x0a\\x0d \\x090-9-]", NULL};
 
-/* Of the marked brackets of a line those that what may follow them follows. */
+/* Those of the marked brackets in a line that are followed by a byte that may follow them. */
 static uint64_t is_value_followed(const uint8_t *line, uint64_t brackets, unsigned classes, const char *others)
 {
 	uint64_t anchors = 0;
@@ -39,7 +39,7 @@ static void find_json(const struct lh_kernel *kernel, const uint8_t *data, size_
 struct parser {
 	const uint8_t *at;
 	const uint8_t *end;
-	uint64_t objects; /* bit i: level i is an object, else an array */
+	uint64_t objects; /* bit i: level i is an object; 0: an array */
 	unsigned depth;
 	bool has_member; /* some object has a member, or some array a string */
 };
@@ -77,7 +77,7 @@ static bool take_escape(struct parser *parser)
 	return true;
 }
 
-/* Printable ASCII but '"' and '\\'. */
+/* Skips printable ASCII except '"' and '\\'. */
 static void skip_plain(struct parser *parser)
 {
 	const uint8_t *at = parser->at;
@@ -166,7 +166,7 @@ static bool take_key(struct parser *parser)
 	return take_json(parser, ':');
 }
 
-/* Goes in at '{' or '['; *ret_empty: and out again at once. */
+/* Enters a level at '{' or '['; *ret_empty: and leaves it at once. */
 static bool open_level(struct parser *parser, bool *ret_empty)
 {
 	bool is_object = *parser->at++ == '{';
@@ -181,7 +181,7 @@ static bool open_level(struct parser *parser, bool *ret_empty)
 	return *ret_empty || !is_object || take_key(parser);
 }
 
-/* After a value: closes levels, up to a comma that leads to the next value. */
+/* After a value: closes levels, up to a comma before the next value. */
 static bool close_levels(struct parser *parser)
 {
 	while (parser->depth) {

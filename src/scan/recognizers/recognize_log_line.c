@@ -19,7 +19,7 @@ static const char *const patterns[] = {
 
 static const size_t stamp_bytes[] = {[ISO_8601] = 19, [SYSLOG] = 16, [COMMON] = 23, [NGINX] = 20};
 
-/* Fractions, zone and brackets that belong to the stamp: ".123", ",123 +0200", "+01:00]". */
+/* Skips fractions, zone and brackets that belong to the stamp: ".123", ",123 +0200", "+01:00]". */
 static size_t after_stamp(const struct lh_candidate *candidate)
 {
 	size_t at = stamp_bytes[candidate->pattern];

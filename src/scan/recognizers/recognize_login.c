@@ -1,7 +1,7 @@
 /*
- * recognize_login: passwords where people and programs log in: arguments of commands (secret_command.c), SQL's
- * statements for users, SASL (RFC 4616), IMAP, POP3 and FTP, ~/.netrc, ~/.pgpass, and directives of configuration
- * files. Secret: counted, and masked. The forms are in secret_forms.c.
+ * recognize_login: passwords in logins: arguments of commands (secret_command.c), SQL statements for users, SASL (RFC
+ * 4616), IMAP, POP3 and FTP, ~/.netrc, ~/.pgpass, and directives of configuration files. Secret: counted, and masked.
+ * The forms are in secret_forms.c.
  */
 #include "secret_forms.h"
 
@@ -39,7 +39,7 @@ static bool begins_line(const struct lh_candidate *candidate)
 
 /* ---------------------------------------------------------------- SQL */
 
-/* The word at `at`, in any case; moved behind it and the blanks that follow. */
+/* Whether the word is at `at`, in any case; moves `at` past it and the blanks that follow. */
 static bool take_login_word(const struct lh_candidate *candidate, size_t *at, const char *word)
 {
 	size_t length = strlen(word);
@@ -51,7 +51,7 @@ static bool take_login_word(const struct lh_candidate *candidate, size_t *at, co
 	return true;
 }
 
-/* A string in quotes, perhaps in parentheses. */
+/* A quoted string, possibly in parentheses. */
 static bool match_string(const struct lh_candidate *candidate, size_t at, struct lh_match *ret)
 {
 	at = skip_login_blanks(candidate, at + lh_after_equals(candidate, at, "("));
@@ -85,7 +85,7 @@ bool lh_rule_quoted(const struct lh_candidate *candidate, struct lh_match *ret)
 	return !lh_before_is(candidate, 1, LH_BYTES_WORD) && match_string(candidate, candidate->pattern_bytes - 1, ret);
 }
 
-/* ALTER USER joe PASSWORD 'x'; prose puts things in quotes behind the word, too. */
+/* ALTER USER joe PASSWORD 'x'; prose, too, has quoted words after PASSWORD. */
 bool lh_rule_role_password(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { NAME_BYTES_MAX = 64 };
@@ -100,7 +100,10 @@ bool lh_rule_role_password(const struct lh_candidate *candidate, struct lh_match
 
 /* ---------------------------------------------------------------- mail */
 
-/* AUTH PLAIN and AUTHENTICATE PLAIN with an initial response; other mechanisms, whose responses hold as much. */
+/*
+ * AUTH PLAIN and AUTHENTICATE PLAIN with an initial response, and other mechanisms whose responses contain the
+ * password.
+ */
 bool lh_rule_sasl(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { RESPONSE_MIN = 8 };
@@ -113,8 +116,7 @@ bool lh_rule_sasl(const struct lh_candidate *candidate, struct lh_match *ret)
 	       match_clause_bytes(candidate, at, length, ret);
 }
 
-/* "a1 LOGIN user password" in a line of its own (RFC 9051 section 6.2.3); the tag has a digit, as that of all clients.
- */
+/* "a1 LOGIN user password" in a line of its own (RFC 9051 section 6.2.3); the tag has a digit, as in all clients. */
 bool lh_rule_imap(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { TAG_MAX = 16 };
@@ -136,7 +138,7 @@ bool lh_rule_imap(const struct lh_candidate *candidate, struct lh_match *ret)
 	       match_clause_bytes(candidate, at, length, ret);
 }
 
-/* "USER joe" begins a line, or a text, shortly before. */
+/* Whether "USER joe" begins a line, or a text, shortly before. */
 static bool follows_user(const struct lh_candidate *candidate)
 {
 	enum { CONTEXT_BYTES = 512 };
@@ -152,8 +154,8 @@ static bool follows_user(const struct lh_candidate *candidate)
 }
 
 /*
- * "PASS password" (RFC 1939 section 7, RFC 959), alone in a line that ends in CR LF; behind USER, also in a text that
- * ends otherwise.
+ * "PASS password" (RFC 1939 section 7, RFC 959), alone in a line that ends in CR LF; after USER, also with another line
+ * end.
  */
 bool lh_rule_pop(const struct lh_candidate *candidate, struct lh_match *ret)
 {
@@ -169,8 +171,8 @@ bool lh_rule_pop(const struct lh_candidate *candidate, struct lh_match *ret)
 /* ---------------------------------------------------------------- files */
 
 /*
- * "machine host login user password x", in any order, with blanks or line breaks between (ftp(1), curl's netrc.c); in
- * the middle of a line, only of a host with a dot: "machine" is a word, too.
+ * "machine host login user password x", in any order, separated by blanks or line breaks (ftp(1), curl's netrc.c). In
+ * the middle of a line only if the host has a dot, since "machine" is also a word.
  */
 bool lh_rule_netrc(const struct lh_candidate *candidate, struct lh_match *ret)
 {
@@ -213,7 +215,7 @@ bool lh_rule_pgpass(const struct lh_candidate *candidate, struct lh_match *ret)
 		return false;
 	while (at < line && (colons += candidate->anchor[at] == ':') < FIELDS - 1)
 		at++;
-	/* "*:*" is no password: a CPE name has more fields. */
+	/* "*:*" is not a password: a CPE name has more fields. */
 	return colons == FIELDS - 1 && candidate->anchor[at - 1] != ':' && !lh_after_equals(candidate, at, ":*:") &&
 	       !memchr(candidate->anchor, '/', at) &&
 	       match_clause_bytes(candidate, at + 1, line - lh_min_u64(line, at + 1), ret);

@@ -1,9 +1,9 @@
 /*
- * recognize_password: values that are given to names like password, passwd, pass, secret, token, api_key, as in forms,
- * configuration, JSON, XML and command lines ("password=...", "\"token\": \"...\"", "<pass>...</pass>",
- * "--password ..."), and the argument of Redis' AUTH. A password may be any word; the value of other names must be 16
- * characters long, and letters with digits or of both cases well mixed, as keys are. Secret: counted, and masked. The
- * forms are in secret_forms.c.
+ * recognize_password: values assigned to names such as password, passwd, pass, secret, token, api_key in forms,
+ * configuration, JSON, XML and command lines ("password=...", "\"token\": \"...\"", "<pass>...</pass>", "--password
+ * ..."), and the argument of Redis' AUTH. A password may be any word. The value of other names must have 16 characters,
+ * with letters and digits or both cases well mixed, as keys have. Secret: counted, and masked. The forms are in
+ * secret_forms.c.
  */
 #include "secret_forms.h"
 
@@ -18,7 +18,11 @@ static const char *const kinds[] = {
 	NULL,
 };
 
-/* "$<length>\r\n<bytes>\r\n", the length of which is at *offset (RESP); moved behind it. */
+/*
+ * "$<length>\r
+ * <bytes>\r
+ * " (RESP): the length is at *offset, which is moved past it.
+ */
 static size_t bulk_bytes(const struct lh_candidate *candidate, size_t *offset, size_t *ret_at)
 {
 	size_t digits = lh_span_after(candidate, *offset, 4, LH_BYTE_DIGIT);
@@ -65,7 +69,7 @@ static struct mixture password_mixture_of(const uint8_t *value, size_t length)
 	return mixture;
 }
 
-/* What source code sets a password to that is none. */
+/* Words that source code assigns to a password to mean "none". */
 static bool is_nothing(const uint8_t *word, size_t length)
 {
 	static const char *const words[] = {"None",  "null", "NULL",  "nil",      "true",
@@ -78,8 +82,8 @@ static bool is_nothing(const uint8_t *word, size_t length)
 }
 
 /*
- * "password: str):" and "Password: enter it" are prose: without quotes, a value after a colon must hold more
- * than letters and the punctuation behind them.
+ * "password: str):" and "Password: enter it" are prose: an unquoted value after a colon must contain more than letters
+ * and trailing punctuation.
  */
 static bool is_password(const struct lh_candidate *candidate, size_t at, size_t length, bool is_open, bool is_colon)
 {
@@ -91,8 +95,10 @@ static bool is_password(const struct lh_candidate *candidate, size_t at, size_t 
 	return length >= PASSWORD_MIN && !(is_word && (is_colon || is_nothing(candidate->anchor + at, letters)));
 }
 
-/* Without quotes, "token=get_token(name)" is a call, and "token=\fI" markup. A text of several words is a key only by
- * its first. */
+/*
+ * Without quotes, "token=get_token(name)" is a call, and "token=\fI" is markup. In a text of several words only the
+ * first can be a key.
+ */
 static bool is_key_word(const struct lh_candidate *candidate, size_t at, size_t length, bool is_open)
 {
 	const uint8_t *value = candidate->anchor + at;
@@ -104,7 +110,7 @@ static bool is_key_word(const struct lh_candidate *candidate, size_t at, size_t 
 	return word >= KEY_MIN && (mixture.digits ? mixture.lower || mixture.upper : is_mixed);
 }
 
-/* Of what may follow a name that is in an array: user[password], user%5Bpassword%5D. */
+/* Length of a bracket that may follow a name in an array: user[password], user%5Bpassword%5D. */
 static size_t bracket_bytes(const struct lh_candidate *candidate, size_t at)
 {
 	if (lh_after_equals(candidate, at, "]"))
@@ -112,7 +118,7 @@ static size_t bracket_bytes(const struct lh_candidate *candidate, size_t at)
 	return lh_after_equals(candidate, at, "%5D") || lh_after_equals(candidate, at, "%5d") ? strlen("%5D") : 0;
 }
 
-/* Of a suffix of a name, in any case. */
+/* Length of a suffix of a name, in any case. */
 static size_t suffix_bytes(const struct lh_candidate *candidate, size_t at, const char *suffix)
 {
 	size_t length = strlen(suffix);
@@ -121,7 +127,7 @@ static size_t suffix_bytes(const struct lh_candidate *candidate, size_t at, cons
 	return is_there ? length : 0;
 }
 
-/* "--db-password value": in an argument vector, which is an array in memory, a zero byte stands between. */
+/* "--db-password value": in an argument vector, which is an array in memory, a zero byte separates the two. */
 static bool is_argument(const struct lh_candidate *candidate, size_t *offset, bool *ret_is_prose)
 {
 	enum { OPTION_MAX = 32 };
@@ -135,7 +141,7 @@ static bool is_argument(const struct lh_candidate *candidate, size_t *offset, bo
 	return true;
 }
 
-/* Whether nothing, or something that is named, follows what may be a separator. */
+/* Whether the possible separator is followed by nothing, or by something with a name. */
 static bool separates_words(const struct lh_candidate *candidate, size_t at, size_t end)
 {
 	if (at == end || candidate->anchor[at] == '"' || candidate->anchor[at] == '\'')
@@ -145,7 +151,7 @@ static bool separates_words(const struct lh_candidate *candidate, size_t at, siz
 	       (candidate->anchor[name_end] == '=' || candidate->anchor[name_end] == ':');
 }
 
-/* Of a value without quotes: "a=b&c=d", "a=b;c=d", "(a=b, c=d)". */
+/* Length of an unquoted value: "a=b&c=d", "a=b;c=d", "(a=b, c=d)". */
 static size_t open_bytes(const struct lh_candidate *candidate, size_t at, size_t length)
 {
 	size_t bytes = 0;
@@ -156,11 +162,11 @@ static size_t open_bytes(const struct lh_candidate *candidate, size_t at, size_t
 	return bytes;
 }
 
-/* What a name is given. */
+/* A value assigned to a name. */
 struct given {
 	size_t at;
 	size_t length;
-	bool is_open; /* not in quotes, nor an element */
+	bool is_open; /* neither in quotes nor an XML element */
 	struct lh_assignment assignment;
 };
 
@@ -189,7 +195,7 @@ static bool match_given(const struct lh_candidate *candidate, const struct given
 	return true;
 }
 
-/* password1, password_confirmation and user[password] are names of fields. */
+/* password1, password_confirmation and user[password] are names of fields, too. */
 bool lh_rule_password(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct given given;
@@ -209,7 +215,7 @@ bool lh_rule_pwd(const struct lh_candidate *candidate, struct lh_match *ret)
 	return memcmp(candidate->anchor, "PWD", 3) != 0 || !lh_after_is(candidate, ret->skipped, LH_BYTE_SLASH);
 }
 
-/* DBPASS, smtppass: what people log in to, or as whom. */
+/* DBPASS, smtppass: named after the service or the user. */
 static bool follows_service(const struct lh_candidate *candidate)
 {
 	static const char *const services[] = {"db",   "sql",   "mysql", "pg",    "mongo", "redis", "ldap",
@@ -225,7 +231,7 @@ static bool follows_service(const struct lh_candidate *candidate)
 	return false;
 }
 
-/* DB_PASS, dbPass, pass, DBPASS: not bypass, COMPASS, nor the name of a class, Event::Pass. */
+/* DB_PASS, dbPass, pass, DBPASS; not bypass, COMPASS, or the class name Event::Pass. */
 static bool begins_word(const struct lh_candidate *candidate)
 {
 	bool is_camel =
@@ -242,7 +248,7 @@ static bool is_report(const struct lh_candidate *candidate, const struct given *
 	       !lh_before_is(candidate, 1, LH_BYTES_LINE);
 }
 
-/* Whether the value is an identifier, or a path of such, that has these letters in it: "pass=url.password". */
+/* Whether the value is an identifier or a path that contains the same letters: "pass=url.password". */
 static bool is_named_alike(const struct lh_candidate *candidate, const struct given *given, const char *letters)
 {
 	static const unsigned code_bytes = LH_BYTES_WORD | LH_BYTE_DOT;
@@ -255,8 +261,8 @@ static bool is_named_alike(const struct lh_candidate *candidate, const struct gi
 }
 
 /*
- * Source code and reports say "pass", too: without quotes, a value behind blanks or a colon must be of more than
- * letters, or digits, and is no expression.
+ * Source code and reports contain "pass", too: an unquoted value after blanks or a colon must contain more than
+ * letters, or digits, and must not be an expression.
  */
 bool lh_rule_pass(const struct lh_candidate *candidate, struct lh_match *ret)
 {
@@ -286,8 +292,7 @@ bool lh_rule_key(const struct lh_candidate *candidate, struct lh_match *ret)
 	       is_key_word(candidate, given.at, given.length, given.is_open) && match_given(candidate, &given, ret);
 }
 
-/* What is called private_key in source code is of a type, or a name, that says so again: "private_key: RSAPrivateKey".
- */
+/* In source code, the value of private_key is often a type or a name that repeats it: "private_key: RSAPrivateKey". */
 bool lh_rule_crypto_key(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct given given;
@@ -296,7 +301,7 @@ bool lh_rule_crypto_key(const struct lh_candidate *candidate, struct lh_match *r
 	       !is_named_alike(candidate, &given, "key") && match_given(candidate, &given, ret);
 }
 
-/* "secret" is also the beginning of secretkey, secret_key, secret-key, secret_key_base and secret_access_key. */
+/* "secret" also begins secretkey, secret_key, secret-key, secret_key_base and secret_access_key. */
 bool lh_rule_secret(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct given given;

@@ -34,7 +34,7 @@ static bool end_line_matches(const struct lh_candidate *candidate, size_t offset
 	       memcmp(candidate->anchor + label, pem->label, pem->label_bytes) == 0;
 }
 
-/* The label after `keyword` and the dashes behind it; ret->length is the whole line's. */
+/* The label after `keyword`, and the dashes after it; ret->length is that of the whole line. */
 static bool read_line(const struct lh_candidate *candidate, const char *keyword, struct lh_pem *ret)
 {
 	size_t label = strlen(keyword);
@@ -61,7 +61,9 @@ bool lh_pem_read(const struct lh_candidate *candidate, struct lh_pem *ret)
 	if (!read_line(candidate, BEGIN, &found))
 		return false;
 	size_t body = found.length;
-	/* base64, line breaks (plain or as \n, \r), padding, and what RFC 1421 headers hold: "DEK-Info: AES-128-CBC,".
+	/*
+	 * base64, line breaks (plain or as
+	 * , \r), padding, and the contents of RFC 1421 headers: "DEK-Info: AES-128-CBC,".
 	 */
 	size_t end = body;
 	while (lh_after_is(candidate, end, LH_BYTES_TEXT) && !lh_after_equals(candidate, end, DASHES))

@@ -21,7 +21,7 @@ enum {
 	CUT_BODY_MAX = 16384, /* RSA with 16,384 bits: 12,900 characters */
 };
 
-/* The integers of PKCS#1 and of DSA keys after the version: each with content, positive, to the end. */
+/* The integers of PKCS#1 and DSA keys after the version: non-empty, positive, up to the end. */
 static bool is_integers(struct lh_cursor content)
 {
 	unsigned count = 0;
@@ -75,7 +75,7 @@ bool lh_rule_key_pem(const struct lh_candidate *candidate, struct lh_match *ret)
 	if (!lh_pem_read(candidate, &pem) || !pem.is_private_key)
 		return false;
 	size_t head = pem.is_complete ? 0 : pem.length - pem.body_bytes;
-	/* Cut off: as far as it can be the key. Line breaks may be escaped. */
+	/* Cut off: as far as it can belong to the key. Line breaks may be escaped. */
 	size_t cut = pem.is_complete ? 0
 				     : lh_span_after(candidate, head, pem.body_bytes,
 						     LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST);
@@ -87,7 +87,7 @@ bool lh_rule_key_pem(const struct lh_candidate *candidate, struct lh_match *ret)
 
 static const unsigned body_bytes = LH_BYTES_BASE64 | LH_BYTE_BREAK | LH_BYTE_TEXT_REST;
 
-/* "-----END RSA PRIVATE KEY-----" whose beginning is gone: back over what can be the key. */
+/* "-----END RSA PRIVATE KEY-----" without its beginning: goes back over what can belong to the key. */
 bool lh_rule_key_end(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_pem pem;
@@ -108,7 +108,7 @@ bool lh_rule_key_body(const struct lh_candidate *candidate, struct lh_match *ret
 	return true;
 }
 
-/* The same, of keys so long that their lengths differ: "MII", three characters of lengths, the pattern. */
+/* The same for keys so long that their lengths differ: "MII", three characters of lengths, the pattern. */
 bool lh_rule_key_body_long(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { HEAD_BYTES = 5 };
@@ -122,7 +122,7 @@ bool lh_rule_key_body_long(const struct lh_candidate *candidate, struct lh_match
 	return true;
 }
 
-/* "Private-Lines: 1", and as many lines of base64 (PuTTY 0.79, appendix C); cut off, as far as they go. */
+/* "Private-Lines: 1", and that many lines of base64 (PuTTY 0.79, appendix C); if cut off, as many as there are. */
 bool lh_rule_key_lines(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { DIGITS_MAX = 4 };

@@ -69,7 +69,7 @@ static size_t statement_bytes(const struct lh_candidate *candidate)
 	return at;
 }
 
-/* The keyword stands in the statement with white space around it; *ret: the offset after it. */
+/* Whether the statement contains the keyword with white space around it; *ret: the offset after it. */
 static bool find_keyword(const struct lh_candidate *candidate, size_t bytes, const char *keyword, size_t *ret)
 {
 	size_t at = 1;
@@ -114,7 +114,7 @@ static size_t after_name(const struct lh_candidate *candidate, size_t offset)
 	return next_word(candidate, at);
 }
 
-/* "a.b, count(*) as n, *": one word a column, besides "distinct", and "as" with the next one. */
+/* "a.b, count(*) as n, *": one word per column, plus "distinct", and "as" with the next word. */
 static bool is_column_list(const struct lh_candidate *candidate, size_t start, size_t end)
 {
 	size_t words = 0;
@@ -156,7 +156,7 @@ static bool is_upper_statement(const struct lh_candidate *candidate, unsigned ki
 	}
 }
 
-/* What follows the table's name tells it from English. */
+/* What follows the table's name distinguishes the statement from English. */
 static bool is_lower_statement(const struct lh_candidate *candidate, unsigned kind, size_t bytes)
 {
 	size_t head = strlen(begins[kind]);

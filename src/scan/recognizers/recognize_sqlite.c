@@ -182,7 +182,7 @@ static size_t first_page_bytes(const struct lh_candidate *candidate)
 	return bytes >= PAGE_BYTES_MIN && !(bytes & (bytes - 1)) && bytes <= candidate->bytes_after ? bytes : 0;
 }
 
-/* The file header proves the page, whatever its b-tree looks like. */
+/* The file header proves the page, whatever its b-tree contains. */
 static bool read_first_page(const struct lh_candidate *candidate, struct page *ret)
 {
 	*ret = (struct page){.bytes = candidate->anchor, .header_at = FILE_HEADER_BYTES};
@@ -190,7 +190,9 @@ static bool read_first_page(const struct lh_candidate *candidate, struct page *r
 	return ret->page_bytes;
 }
 
-/* The content of a page that is not empty begins where its size fits: sizes are tried from the next power of two on. */
+/*
+ * The content of a page that is not empty begins where its size allows: sizes are tried from the next power of two on.
+ */
 static bool read_page(const struct lh_candidate *candidate, struct page *ret)
 {
 	enum { HEADER_BYTES_MAX = 12 };

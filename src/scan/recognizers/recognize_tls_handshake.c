@@ -225,7 +225,7 @@ static bool is_certificate_status(struct lh_cursor body)
 	return !body.failed && type == 1 && bytes == lh_cursor_left(&body);
 }
 
-/* `body` is what the record holds of a message of `bytes`; only a Certificate may go on in the next record. */
+/* `body` is the part of a message of `bytes` in this record; only a Certificate may continue in the next record. */
 static bool message_is_valid(uint8_t type, struct lh_cursor body, size_t bytes, struct hello *ret)
 {
 	if (lh_cursor_left(&body) != bytes && type != CERTIFICATE)
@@ -326,7 +326,7 @@ static bool validate_record(const struct lh_candidate *candidate, struct lh_matc
 	return true;
 }
 
-/* A message without its record, as it lies in the buffer that a library puts it together in. */
+/* A message without its record, as in the buffer in which a library composes it. */
 static bool validate_bare(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct lh_cursor cursor = lh_candidate_cursor(candidate);

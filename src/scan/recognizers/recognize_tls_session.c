@@ -1,8 +1,8 @@
 /*
- * recognize_tls_session: secrets of TLS sessions: OpenSSL's SSL_SESSION in memory (ssl/ssl_local.h of 1.1.1
- * to 3.3: version, length of the master key, early secret, master key of 256 bytes, session id), the same
- * as ASN.1 (ssl/ssl_asn1.c) and PEM, lines of NSS key logs (SSLKEYLOGFILE), and what s_client prints.
- * Claimed is what holds the key. Secret: counted, and masked.
+ * recognize_tls_session: secrets of TLS sessions: OpenSSL's SSL_SESSION in memory (ssl/ssl_local.h of 1.1.1 to 3.3:
+ * version, length of the master key, early secret, master key of 256 bytes, session id), the same as ASN.1
+ * (ssl/ssl_asn1.c) and PEM, lines of NSS key logs (SSLKEYLOGFILE), and output of s_client. A match is the part that
+ * contains the key. Secret: counted, and masked.
  */
 #include "scan/recognize/recognize.h"
 
@@ -42,7 +42,10 @@ static const char *const patterns[] = {
 	"\\x30[\\x40-\\x7f]\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
 	"\\x30\\x81.\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
 	"\\x30\\x82..\\x02\\x01\\x01\\x02\\x02\\x03[\\x00-\\x04]\\x04\\x02",
-	/* The key's length is left to the validator: with it, vectorscan takes half as long again to compile. */
+	/*
+	 * The validator checks the key's length: in the pattern it would make compiling by vectorscan half as long
+	 * again.
+	 */
 	[PATTERN_STRUCT] = "[\\x01-\\x04]\\x03\\x00\\x00",
 	[PATTERN_PEM] = "-----BEGIN SSL SESSION PARAMETERS-----",
 	[PATTERN_PRINTED] = "Master-Key: ",
@@ -77,7 +80,7 @@ static size_t zeros_at(const uint8_t *bytes, size_t length)
 	return zeros;
 }
 
-/* A key is random: of 32 bytes, more than 4 zeros come by chance once in 10^8. */
+/* A key is random: among 32 bytes, more than 4 zeros come by chance once in 10^8. */
 static bool validate_struct(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	const uint8_t *bytes = candidate->anchor;

@@ -1,8 +1,7 @@
 /*
- * recognize_token: tokens that say by their form what they are: prefixes that services publish for secret scanners,
- * JSON Web Tokens (RFC 7519), AWS access key ids, tokens of Telegram's bots, signatures of URLs (Azure SAS, AWS,
- * Google), and hashes of passwords: crypt(5), argon2, htpasswd. Secret: counted, masked. The forms are in
- * secret_forms.c.
+ * recognize_token: tokens with a recognizable form: prefixes that services publish for secret scanners, JSON Web Tokens
+ * (RFC 7519), AWS access key ids, tokens of Telegram bots, signatures of URLs (Azure SAS, AWS, Google), and password
+ * hashes: crypt(5), argon2, htpasswd. Secret: counted, masked. The forms are in secret_forms.c.
  */
 #include "secret_forms.h"
 
@@ -22,7 +21,7 @@ static bool follows_word(const struct lh_candidate *candidate)
 	return !is_escape;
 }
 
-/* At least what the form asks for follows the pattern, and no word precedes it. */
+/* Whether the pattern is followed by at least the form's minimum, and not preceded by a word. */
 static bool has_form(const struct lh_candidate *candidate)
 {
 	const struct lh_secret_form *form = candidate->form;
@@ -85,7 +84,7 @@ bool lh_rule_hash(const struct lh_candidate *candidate, struct lh_match *ret)
 	return length >= candidate->pattern_bytes + candidate->form->bytes_min && match_from(candidate, 0, length, ret);
 }
 
-/* "123456789:AA" and 33 characters: the number is the bot's, which everybody may know. */
+/* "123456789:AA" and 33 characters: the number is the bot's, which is public. */
 bool lh_rule_telegram(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	enum { DIGITS_MIN = 8, DIGITS_MAX = 10, KEY_BYTES = 35 };

@@ -1,7 +1,7 @@
 /*
- * recognize_url: absolute URLs with an authority, RFC 3986: scheme "://" [user@] host ..., from the
- * scheme to the last byte that a URI may hold, without closing punctuation of the text around it.
- * A password in it belongs to the row of secrets.
+ * recognize_url: absolute URLs with an authority, RFC 3986: scheme "://" [user@] host ..., from the scheme to the last
+ * byte allowed in a URI, without closing punctuation of the surrounding text. A password in the URL belongs to the row
+ * of secrets.
  */
 #include "scan/recognize/recognize.h"
 
@@ -13,7 +13,7 @@ static const char *const patterns[] = {"[a-zA-Z0-9+.-]://", NULL};
 
 #define SCHEME_CLASSES (LH_BYTES_ALNUM | LH_BYTE_PLUS | LH_BYTE_DASH | LH_BYTE_DOT)
 
-/* The scheme before "://" begins with a letter. Its bytes before the anchor, of which it is the last; false: none. */
+/* The scheme before "://" begins with a letter. Its bytes before the anchor, which is its last byte; false: none. */
 static bool scheme_before(const struct lh_candidate *candidate, size_t *ret)
 {
 	size_t before = lh_span_before(candidate, SCHEME_MAX, SCHEME_CLASSES);

@@ -1,8 +1,8 @@
 /*
- * recognize_url_password: passwords in URLs, RFC 3986 section 3.2.1: what stands between the colon after
- * the user and the last '@' of the word. It may hold '/', '#' and '?', though the RFC wants them escaped. In a URL that
- * is a parameter of another one, both may be escaped, too.
- * Secret: counted, and masked; the rest of the URL belongs to the row of URLs.
+ * recognize_url_password: passwords in URLs, RFC 3986 section 3.2.1: the text between the colon after the user and the
+ * last '@' of the word. It may contain '/', '#' and '?', though the RFC wants them escaped. In a URL that is a
+ * parameter of another URL, colon and '@' may be escaped, too. Secret: counted, and masked; the rest of the URL belongs
+ * to the row of URLs.
  */
 #include "secret_forms.h"
 
@@ -10,7 +10,7 @@
 
 enum { WORD_MAX = 2048, PORT_DIGITS_MAX = 5, ESCAPED_BYTES = 3 };
 
-/* Of the last "%40" in [start, end); `start`: there is none. */
+/* Offset of the last "%40" in [start, end); `start` if there is none. */
 static size_t last_escaped_at_sign(const struct lh_candidate *candidate, size_t start, size_t end)
 {
 	for (size_t at = end; at >= start + ESCAPED_BYTES; at--) {
@@ -43,7 +43,7 @@ static bool match_escaped(const struct lh_candidate *candidate, struct lh_match 
 	return true;
 }
 
-/* Of the colon behind the user, itself or escaped; 0: there is none in [start, end). */
+/* Length of the colon after the user, plain or escaped; 0: there is none in [start, end). */
 static size_t colon_bytes(const struct lh_candidate *candidate, size_t at, size_t end)
 {
 	if (at >= end)

@@ -1,7 +1,7 @@
 /*
- * recognize_utf16: text in UTF-16 of either byte order (RFC 2781): at least 8 printable ASCII
- * characters in a row, 70 % of them letters and digits, since numbers of two bytes look alike
- * otherwise. Each is a printable byte and a zero one; shown without the zeros.
+ * recognize_utf16: text in UTF-16 of either byte order (RFC 2781): at least 8 consecutive printable ASCII characters,
+ * 70 % of them letters and digits, since arrays of two-byte numbers look similar. Each character is a printable byte
+ * and a zero byte; shown without the zeros.
  */
 #include "scan/recognize/recognize.h"
 
@@ -15,7 +15,7 @@ static const char *const patterns[] = {
 
 static const char *const kinds[] = {"UTF-16LE", "UTF-16BE", NULL};
 
-/* The first of 8 units, of which each is a bit, in two masks in a row. */
+/* The first of 8 units, each one bit, in two consecutive masks. */
 static uint64_t eight_units(uint64_t here, uint64_t next)
 {
 	unsigned __int128 units = here | (unsigned __int128)next << LH_LINE_BYTES;
@@ -55,7 +55,7 @@ static bool validate_utf16(const struct lh_candidate *candidate, struct lh_match
 		words += lh_byte_is(unit[1 - high], LH_BYTES_ALNUM);
 	}
 	*candidate->examined += units;
-	/* At an odd byte, little endian looks like big endian: a zero byte before is a unit's high one. */
+	/* At an odd address, little endian looks like big endian: a zero byte before it is the high byte of a unit. */
 	bool is_shifted = high == 0 && candidate->bytes_before && lh_before_is(candidate, 1, LH_BYTES_LINE);
 	if (units < UNITS_MIN || words * 10 < units * 7 || is_shifted)
 		return false;

@@ -1,6 +1,6 @@
 /*
- * recognize_value: how a name is given a value in forms, configuration, source code and JSON, also in JSON that is
- * a string of JSON; and what is put where a value is to come.
+ * recognize_value: how forms, configuration, source code and JSON assign a value to a name, also in JSON within a JSON
+ * string; and placeholders for values.
  */
 #include "scan/recognize/recognize.h"
 
@@ -22,7 +22,7 @@ static size_t backslashes_after(const struct lh_candidate *candidate, size_t off
 	return count;
 }
 
-/* Of the quote at `offset`, with its backslashes; 0: there is none. */
+/* Length of the quote at `offset` with its backslashes; 0: there is none. */
 static size_t quote_bytes(const struct lh_candidate *candidate, size_t offset)
 {
 	size_t backslashes = backslashes_after(candidate, offset);
@@ -149,7 +149,7 @@ bool lh_is_assigned(const struct lh_candidate *candidate, size_t *offset, struct
 	return true;
 }
 
-/* Of the character of a value: one byte of `classes`, or UTF-8; 0: neither. */
+/* Length of the next character of a value: one byte of `classes`, or UTF-8; 0: neither. */
 static size_t character_bytes(const struct lh_candidate *candidate, size_t offset, unsigned classes)
 {
 	uint32_t character;
@@ -159,15 +159,16 @@ static size_t character_bytes(const struct lh_candidate *candidate, size_t offse
 	return *at < 0x80 ? lh_byte_is(*at, classes) : lh_utf8_decode(at, candidate->bytes_after - offset, &character);
 }
 
-/* A quote that ends what it began. */
+/* A quote that closes a value. */
 struct closing {
 	uint8_t quote;      /* 0: none */
-	size_t backslashes; /* before it: 0, 1, 3, 7... as often as it is in a string of a string */
+	size_t backslashes; /* before the quote: 0, 1, 3, 7 ... by the depth of strings within strings */
 };
 
 /*
- * Whether a quote at `offset` ends the value, the rest of which is then in *ret; else *ret are bytes that belong to it.
- * Each level of strings in strings doubles backslashes: \\" ends a string, \" does not, \" ends one that began with \".
+ * Whether a quote at `offset` closes the value; *ret is then the rest of the value, else the number of bytes that
+ * belong to it. Each level of strings in strings doubles backslashes: \\" closes a string, \" does not, \" closes one
+ * that began with \".
  */
 static bool ends_value(const struct lh_candidate *candidate, size_t offset, struct closing closing, size_t *ret)
 {

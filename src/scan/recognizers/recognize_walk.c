@@ -1,6 +1,6 @@
 /*
- * recognize_walk: classes of bytes, and bounded walks around a candidate. Every loop over target
- * bytes is here or adds to candidate->examined itself, so that the pass can bound the work.
+ * recognize_walk: classes of bytes, and bounded walks around a candidate. Every loop over target bytes is in this file
+ * or adds to candidate->examined itself, so that the pass can bound the work.
  */
 #include "scan/recognize/recognize.h"
 

@@ -1,7 +1,7 @@
 /*
- * secret_command: passwords that commands are given as the value of an option: "mysql -psecret", "curl -u user:secret",
- * in a line for a shell, in an argument vector, the strings of which lie one after the other in memory, and in an array
- * of JSON. Walks over the words behind the name of the command; never past the end of the line.
+ * secret_command: passwords in options of commands: "mysql -psecret", "curl -u user:secret", in a shell command line,
+ * in an argument vector (strings that follow each other in memory), and in a JSON array. Walks over the words after the
+ * name of the command, never past the end of the line.
  */
 #include "secret_forms.h"
 
@@ -12,10 +12,10 @@ enum { WORDS_MAX = 64, WORD_MAX = 1024, BYTES_MAX = 4096, PLAIN_WORDS_MAX = 6, N
 struct words {
 	const struct lh_candidate *candidate;
 	size_t at;
-	bool is_vector; /* zero bytes separate the words, and nothing else does */
+	bool is_vector; /* only zero bytes separate the words */
 };
 
-/* [start, end) without quotes around it. */
+/* [start, end), without surrounding quotes. */
 struct command_word {
 	size_t start;
 	size_t end;
@@ -26,7 +26,7 @@ static uint8_t byte_at(const struct words *words, size_t at)
 	return at < words->candidate->bytes_after && at < BYTES_MAX ? words->candidate->anchor[at] : 0;
 }
 
-/* Where the word ends that a quote opens, or nothing does; in a vector also blanks belong to it. */
+/* The end of a word that begins with a quote, or without one; in a vector blanks belong to the word. */
 static size_t word_end(const struct words *words, size_t start, uint8_t quote)
 {
 	size_t at = start;
@@ -42,7 +42,7 @@ static size_t word_end(const struct words *words, size_t start, uint8_t quote)
 	return at;
 }
 
-/* Blanks, and in JSON quotes and commas, lie between words; the last quote is one that opens the word. */
+/* Blanks, and in JSON quotes and commas, separate words; the last quote opens the next word. */
 static bool next_command_word(struct words *words, struct command_word *ret)
 {
 	uint8_t quote = 0, byte;
@@ -61,7 +61,7 @@ static bool next_command_word(struct words *words, struct command_word *ret)
 	return ret->end > ret->start || (quote && words->at > ret->end);
 }
 
-/* "-p": the value is attached, "-pvalue", and never another word; "u ": "-uvalue" or "-u value", also "-su value". */
+/* "-p": the value is attached, "-pvalue", never another word; "u ": "-uvalue" or "-u value", also "-su value". */
 static bool take_short_option(struct words *words, struct command_word word, struct command_word *ret)
 {
 	const char *letters = words->candidate->form->option;
@@ -95,7 +95,7 @@ static bool take_long_option(struct words *words, struct command_word word, stru
 	return byte_at(words, name) == '=';
 }
 
-/* The secret in it. */
+/* Cuts the value down to the secret in it. */
 static bool cut_value(const struct words *words, struct command_word *value)
 {
 	const struct lh_candidate *candidate = words->candidate;
@@ -119,7 +119,7 @@ static bool begin_words(const struct lh_candidate *candidate, struct words *ret)
 	return !is_part && !is_markup && name < candidate->bytes_after && strchr(" \t\"'\\", candidate->anchor[name]);
 }
 
-/* Of several values, all from the first to the last: a match is one piece. */
+/* If there are several values, everything from the first to the last: a match is one piece. */
 bool lh_rule_command(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	struct words words;

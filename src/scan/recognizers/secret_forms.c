@@ -1,9 +1,9 @@
 /*
- * secret_forms: the table. To add a form, add its row, and see the unit test check both of its examples; then look at
- * what it finds in texts that hold no secrets, such as /usr/include, before it is in use.
+ * secret_forms: the table. To add a form, add its row; the unit test checks both of its examples. Then look at what the
+ * form finds in texts without secrets, such as /usr/include.
  *
- * Patterns are names alone where that will do: with what must follow them there are many times as many, and vectorscan
- * looks half as fast. Rare ones cost nothing.
+ * Prefer patterns that are only names: with what must follow them there are many times as many, and vectorscan becomes
+ * half as fast. Rare patterns cost nothing.
  */
 #include "secret_forms.h"
 
@@ -19,24 +19,27 @@ bool lh_secret_form_validate(const struct lh_candidate *candidate, struct lh_mat
 	return candidate->form->rule(candidate, ret);
 }
 
-/* A form whose examples would be no text. */
+/* A form whose examples are not text. */
 #define BINARY(begins, rule_name, kind_of)                                          \
 	{                                                                           \
 		.pattern = (begins), .rule = lh_rule_##rule_name, .kind = (kind_of) \
 	}
-/* Where it begins, the rule, the kind that it counts as, what is masked between \1 and \2, and what is not. */
+/*
+ * The pattern, the rule, the kind it counts as, an example with the masked part between \1 and \2, and an example that
+ * must not match.
+ */
 #define FORM(begins, rule_name, kind_of, found, not_found)                                              \
 	{                                                                                               \
 		.pattern = (begins), .rule = lh_rule_##rule_name, .kind = (kind_of), .secret = (found), \
 		.plain = (not_found)                                                                    \
 	}
-/* The least number of bytes of these classes that follow. */
+/* At least this many bytes of these classes must follow. */
 #define TOKEN(begins, rule_name, kind_of, bytes, of_classes, found, not_found)                          \
 	{                                                                                               \
 		.pattern = (begins), .rule = lh_rule_##rule_name, .kind = (kind_of), .secret = (found), \
 		.plain = (not_found), .classes = (of_classes), .bytes_min = (bytes)                     \
 	}
-/* Letters of options, what long ones end in, and what the secret follows in the value. */
+/* Letters of options, ends of long options, and what precedes the secret in the value. */
 #define COMMAND(name, letters, long_name, behind, found, not_found)                                          \
 	{                                                                                                    \
 		.pattern = (name), .rule = lh_rule_command, .kind = LH_LOGIN_COMMAND, .secret = (found),     \
