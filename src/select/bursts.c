@@ -1,6 +1,6 @@
 /*
- * bursts: cuts peaks that are shorter than a window and rare. Input: a series; output: the series without them.
- * Peaks that come often are a sawtooth, and stay.
+ * bursts: cuts rare peaks that are shorter than a window. Input: a series. Output: the series without them. Frequent
+ * peaks are a sawtooth, and stay.
  */
 #include "bursts.h"
 
@@ -8,12 +8,12 @@
 
 enum { WINDOW = 4, SAMPLES_MIN = 16 };
 
-/* Samples that may belong to bursts. */
+/* The largest share of samples in bursts. */
 static const double BURST_SAMPLES_SHARE = 1.0 / 8;
 /* The range without bursts is at most this share of the range with them. */
 static const double RANGE_SHARE = 0.5;
 
-/* The highest level that a whole window around a sample keeps to: morphological opening. */
+/* The highest level that a whole window around the sample stays above: morphological opening. */
 static double level_around(struct lh_series series, size_t at)
 {
 	size_t first = at + 1 > WINDOW ? at + 1 - WINDOW : 0;
@@ -43,7 +43,7 @@ double lh_bursts_cut(struct lh_series series, double *ret)
 	double height = 0;
 	size_t cut_count = 0;
 	for (size_t i = 0; i < series.count; i++) {
-		/* The last samples may be the beginning of anything. */
+		/* The last samples may be the beginning of anything: they stay. */
 		double level = series.count >= SAMPLES_MIN && i + WINDOW <= series.count ? level_around(series, i)
 											 : series.values[i];
 		bool is_burst = series.values[i] - level > range * RANGE_SHARE / 2;

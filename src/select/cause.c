@@ -1,7 +1,7 @@
 /*
- * cause: who makes the memory that grows: malloc's heap, one of its arenas, a big allocation, threads, a
- * runtime's own heap, shared memory, files. Input: a growth, and facts about the program. Output: a word and
- * a sentence. It asks nobody; where two could be, the sentence says so.
+ * cause: the origin of growing memory: malloc's heap, one of its arenas, a big allocation, threads, a runtime's own
+ * heap, shared memory, files. Input: a growth, and facts about the program. Output: a word and a sentence. If two
+ * origins are possible, the sentence says so.
  */
 #include "leakhunt/select.h"
 
@@ -119,7 +119,7 @@ static void classify_anonymous(const struct lh_growth *growth, const struct lh_r
 
 /* ---------------------------------------------------------------- by kind */
 
-/* Names that java.util.concurrent.Executors gives, as far as the kernel's 15 bytes go. */
+/* Names that java.util.concurrent.Executors gives, within the kernel's 15 bytes. */
 static bool is_java_pool(const struct lh_growth *growth, const struct lh_runtime_facts *facts)
 {
 	return facts->has_jvm && text_begins_with(growth->thread_name, "pool-");
@@ -173,7 +173,7 @@ static void classify_shared(const struct lh_growth *growth, struct lh_cause *ret
 		    growth->name[0] ? " " : "", growth->name);
 }
 
-/* Mappings of a program or library; of one that is loaded again, all of them make one growth. */
+/* Mappings of a program or library; all mappings of a library that is loaded again and again make one growth. */
 static void classify_module(const struct lh_growth *growth, struct lh_cause *ret)
 {
 	if (growth->text_count > 1)

@@ -1,5 +1,5 @@
 /*
- * ceiling: names of what a process can run into, for programs and for people.
+ * ceiling: names of the limits of a process, for programs and for people.
  */
 #include "leakhunt/select.h"
 #include "record.h"

@@ -1,14 +1,14 @@
 /*
- * circumstances: what tracks and samples tell of a process beside the curve of its memory: its age, mappings of fixed
- * size that fill, what its allocators said, how often a heap was collected. Input: a selector. Output: figures without
- * judgement.
+ * circumstances: facts about a process beside the curve of its memory: its age, mappings of constant size that are
+ * being filled, what its allocators said, how often a heap was collected. Input: a selector. Output: figures without
+ * judgment.
  */
 #include "circumstances.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Field 22 of /proc/PID/stat counts in USER_HZ, 100 a second on all that leakhunt runs on (proc(5)). */
+/* Field 22 of /proc/PID/stat is in USER_HZ, 100 per second on all supported systems (proc(5)). */
 static const double TICKS_PER_S = 100;
 
 double lh_process_age_s(const struct lh_selector *selector)
@@ -29,7 +29,7 @@ static double steps_at(const struct lh_steps *steps, size_t moment)
 
 /* ---------------------------------------------------------------- mappings of a fixed size */
 
-/* malloc maps ahead of what it hands out, and maps on when that is full. */
+/* malloc maps ahead of use, and maps more when that is full. */
 static bool is_mapped_ahead(enum lh_region_kind kind)
 {
 	static const uint32_t kinds = LH_HEAP_KINDS & ~(UINT32_C(1) << LH_REGION_JVM);
@@ -41,7 +41,7 @@ static bool keeps_its_size(const struct lh_steps *mapped)
 	return mapped->items.count == 1 && mapped->items.items[0].moment == 0;
 }
 
-/* What grew in the second half of the moments in mappings of a fixed size. */
+/* Growth in mappings of constant size in the second half of the moments. */
 struct filling {
 	double growth, shared_growth, empty;
 };
@@ -57,7 +57,7 @@ static void add_filling(const struct lh_steps *used, const struct lh_steps *mapp
 	filling->empty += fmax(0, (double)lh_steps_last(mapped) - (double)lh_steps_last(used));
 }
 
-/* `all`: what grew in the second half in all. */
+/* `all`: the whole growth in the second half. */
 static void take_filling(const struct filling *filling, double all, struct lh_series series,
 			 struct lh_circumstances *ret)
 {
@@ -91,7 +91,7 @@ static const struct {
 	{LH_REGION_JVM, "the JVM's heap"},
 };
 
-/* Falls of what a collector owns: by a twentieth of its range at least, and no mere pages. */
+/* Counts falls in a collector's memory by at least a twentieth of its range, and by more than a few pages. */
 static size_t count_collections(const uint64_t *bytes, size_t count)
 {
 	static const double FALL_SHARE = 0.05, FALL_MIN = 64 * 1024.0;
@@ -143,7 +143,7 @@ static void gather_use(const struct lh_tracks *tracks, struct lh_circumstances *
 	ret->all_growth = (double)last->used_bytes - (double)first->used_bytes;
 }
 
-/* Bytes in use are those of allocators whose blocks are freed one by one (struct lh_heap_use). */
+/* Bytes in use come from allocators whose blocks are freed one by one (struct lh_heap_use). */
 static bool is_in_use_known(enum lh_region_kind kind)
 {
 	static const uint32_t managed = UINT32_C(1) << LH_REGION_V8 | UINT32_C(1) << LH_REGION_GO |
@@ -157,7 +157,7 @@ void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_regi
 {
 	struct filling filling = {0};
 	*ret = (struct lh_circumstances){.age_s = lh_process_age_s(selector)};
-	/* Allocators were asked for all of their memory: what they said holds for each part of it. */
+	/* Allocators reported on all of their memory: the figures apply to each part of it. */
 	if (is_in_use_known(kind)) {
 		gather_use(&selector->tracks, ret);
 		ret->all_growth = ret->heap_growth;

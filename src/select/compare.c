@@ -1,13 +1,13 @@
 /*
- * compare: whether growth is another one after a fix than before. Input: two selections. Output: both
- * rates, their difference with its interval, and how small a growth the second watch could have shown.
+ * compare: whether growth after a fix differs from growth before. Input: two selections. Output: both rates, their
+ * difference with its interval, and the least growth that the second sampling could have shown.
  */
 #include "verdict.h"
 
 #include <math.h>
 #include <stdio.h>
 
-/* A watch shows whether growth has stopped when it could have shown this share of the growth before. */
+/* Sampling shows that growth has stopped if it could have shown this share of the growth before. */
 static const double RESOLVED_SHARE = 0.1;
 static const double Z_95 = 1.96;
 
@@ -17,7 +17,7 @@ const char *lh_change_name(enum lh_change change)
 	return change < LH_ARRAY_COUNT(names) ? names[change] : "unknown";
 }
 
-/* Half of the 95 % interval; of an interval that is not symmetrical the wider half. */
+/* Half of the 95 % interval; if it is asymmetric, its wider half. */
 static double half_width(const struct lh_growth *total)
 {
 	return fmax(total->rate_high_bytes_per_hour - total->rate_bytes_per_hour,
@@ -33,7 +33,7 @@ static struct lh_error *check_compare(const struct lh_selection *selection, cons
 			     "record at least %d samples", LH_SAMPLES_MIN);
 }
 
-/* Half the interval shrinks with time to the power 3/2: more samples on a longer lever. */
+/* The half width shrinks with time to the power of 3/2: more samples, over a longer time. */
 static uint64_t watch_more_ns(const struct lh_selection *after, double resolution, double wanted)
 {
 	static const double LONGEST = 1000;
@@ -43,7 +43,7 @@ static uint64_t watch_more_ns(const struct lh_selection *after, double resolutio
 	return (uint64_t)((double)after->span_ns * (factor - 1)) + 1;
 }
 
-/* By the model that judges the selection alone. */
+/* By the verdict of the selection alone. */
 static bool does_not_grow(const struct lh_selection *selection)
 {
 	return !lh_verdict_may_grow(selection->total.verdict);
@@ -80,8 +80,8 @@ static void explain_change(struct lh_comparison *comparison)
 }
 
 /*
- * That the rates differ. Few samples may agree by accident, however little they scatter: n of them rise one after the
- * other with a chance of 2^-(n - 1).
+ * Confidence that the rates differ. Few samples may agree by accident, however little they scatter: n of them rise in
+ * order with probability 2^-(n - 1).
  */
 static double confidence_of(double difference, double half_width, uint64_t sample_count)
 {

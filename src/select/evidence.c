@@ -1,7 +1,7 @@
 /*
- * evidence: weighs what is known beside the curve. Input: circumstances, gathered by select from tracks and samples.
- * Output: a row for each kind, with a weight in the logarithm of the odds and a sentence. A weight is bounded: no kind
- * alone turns a clear curve into its opposite, only into a doubt.
+ * evidence: weighs facts beside the curve. Input: circumstances, gathered by select from tracks and samples. Output:
+ * one row per kind, with a weight in the logarithm of the odds and a sentence. Weights are bounded: no kind alone turns
+ * a clear curve into its opposite, only into a doubt.
  */
 #include "evidence.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Weights below this are not worth a word in a reason. */
+/* Smaller weights are not mentioned in a reason. */
 static const double NOTABLE_WEIGHT = 0.6;
 
 const char *lh_evidence_name(enum lh_evidence evidence)
@@ -46,7 +46,7 @@ static const char *seconds_text(double seconds, char ret[LH_FORMAT_MAX])
 
 /*
  * Of 10 straight samples one in three is a warm-up, of 20 one in four, of 45 one in ten (records of real processes,
- * half of them sampled from their start). That of a process which has run for long is not.
+ * half of them sampled from their start). In a process that has run for long, a rise is no warm-up.
  */
 static void weigh_age(struct lh_series series, double age_s, struct lh_evidence_row *row)
 {
@@ -69,8 +69,8 @@ static void weigh_age(struct lh_series series, double age_s, struct lh_evidence_
 }
 
 /*
- * What a few samples can say at most: a cycle that is longer than the window looks as straight as a leak. An even rise
- * of 10 samples is at .75, one of 20 at .87, one of 45 at .98.
+ * Few samples prove little: a cycle longer than the window looks as straight as a leak. An even rise over 10 samples
+ * gets 0.75, over 20 samples 0.87, over 45 samples 0.98.
  */
 static double most_logit(size_t count)
 {
@@ -84,7 +84,7 @@ double lh_evidence_most(size_t count)
 
 /* ---------------------------------------------------------------- mappings of a fixed size */
 
-/* A rise that ends by itself soon is no more than an even chance of a leak until then. */
+/* A rise that will soon end by itself is at most an even chance of a leak until then. */
 static void weigh_fixed_size(struct lh_series series, const struct lh_circumstances *about, double logit,
 			     struct lh_evidence_row *row)
 {
@@ -107,7 +107,7 @@ static void weigh_use(const struct lh_circumstances *about, struct lh_evidence_r
 	static const double GROWTH_MIN = 256 * 1024.0, OWN_SHARE = 0.7, UNUSED_SHARE = 0.25, USED_SHARE = 0.6;
 	static const double FOR = 0.7, AGAINST = -3;
 	char used[LH_FORMAT_MAX], heap[LH_FORMAT_MAX];
-	/* Growth that no walked allocator owns says nothing. */
+	/* Growth that no walked allocator owns is no evidence. */
 	if (!about->has_use || about->all_growth < GROWTH_MIN || about->heap_growth < OWN_SHARE * about->all_growth)
 		return;
 	double share = about->used_growth / about->heap_growth;
@@ -122,7 +122,7 @@ static void weigh_use(const struct lh_circumstances *about, struct lh_evidence_r
 
 /* ---------------------------------------------------------------- collectors */
 
-/* A collector lets its heap grow to a multiple of what lives before it collects (Go: GOGC=100, V8: up to 4). */
+/* A collector lets its heap grow to a multiple of the live data before it collects (Go: GOGC=100, V8: up to 4). */
 static void weigh_collector(const struct lh_circumstances *about, struct lh_evidence_row *row)
 {
 	static const double RANGE = 2, UNSEEN = -1.5, SEEN = 0.3;
@@ -142,8 +142,10 @@ static void weigh_collector(const struct lh_circumstances *about, struct lh_evid
 
 /* ---------------------------------------------------------------- work done */
 
-/* Correlation of the increments of two series over equal parts. *ret_spread: the deviation of the counter's rate over
- * its mean. */
+/*
+ * Correlation of the increments of two series over equal parts. *ret_spread: standard deviation of the counter's rate
+ * divided by its mean.
+ */
 static double correlate_increments(struct lh_series series, const double *counters, size_t parts, double *ret_spread)
 {
 	double mean_x = 0, mean_y = 0, xx = 0, yy = 0, xy = 0;
@@ -167,7 +169,7 @@ static double correlate_increments(struct lh_series series, const double *counte
 	return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
 }
 
-/* Growth that follows uneven work is the work's; work at an even pace tells nothing that the curve does not. */
+/* Growth that follows uneven work is caused by the work; work at an even pace tells nothing beyond the curve. */
 static void weigh_work(struct lh_series series, const double *counters, struct lh_evidence_row *row)
 {
 	enum { PARTS_MAX = 30, SAMPLES_A_PART = 2, PARTS_MIN = 8 };
@@ -201,7 +203,7 @@ double lh_evidence_weigh(struct lh_series series, const struct lh_circumstances 
 	weigh_collector(about, &rows[LH_EVIDENCE_COLLECTOR]);
 	weigh_work(series, about->counters, &rows[LH_EVIDENCE_WORK]);
 	weigh_age(series, about->age_s, &rows[LH_EVIDENCE_AGE]);
-	/* What does not rise has no warm-up. */
+	/* A series that does not rise has no warm-up. */
 	if (logit < 0)
 		rows[LH_EVIDENCE_AGE].weight = 0;
 	rows[LH_EVIDENCE_AGE].weight = fmin(rows[LH_EVIDENCE_AGE].weight, most_logit(series.count) - logit);

@@ -1,7 +1,7 @@
 /*
- * family: many mappings that are alike and come or go one by one (stacks of leaked threads, heaps of
- * an arena, mmapped chunks, buffers of one size) are one finding, not many. Input and output: tracks;
- * only their `family` is set. Sorts by likeness, so 60,000 mappings cost n log n.
+ * family: similar mappings that come or go one by one (stacks of leaked threads, heaps of an arena, mmapped chunks,
+ * buffers of one size) are one finding, not many. Input and output: tracks; only their `family` is set. Sorts by
+ * similarity, so 60,000 mappings cost n log n.
  */
 #include "identity.h"
 #include "verdict.h"
@@ -13,7 +13,7 @@
 
 enum { MIN_MEMBERS = 3, MIN_ASSORTED = 4 };
 
-/* What makes mappings one thing: their kind, but for these. */
+/* Which mappings belong together: those of one kind, except for these. */
 enum likeness {
 	LIKE_ENDED_STACK = LH_REGION_KIND_COUNT,
 	LIKE_MODULE, /* all mappings of a program or library: text, data, bss */
@@ -34,13 +34,13 @@ static int likeness_of(const struct lh_track *track)
 	}
 }
 
-/* Kinds whose mappings make up one thing whatever their sizes are: what an allocator has. */
+/* Kinds whose mappings belong together whatever their sizes: the memory of an allocator. */
 static bool is_one_thing(enum lh_region_kind kind)
 {
 	return kind != LH_REGION_HEAP && lh_region_kind_is_heap(kind);
 }
 
-/* What has a name is told by that. */
+/* Mappings with a name are compared by name, not by size. */
 static bool ignores_size(const struct lh_track *track)
 {
 	int likeness = likeness_of(track);
@@ -55,7 +55,7 @@ static int compare_class(const struct lh_track *a, const struct lh_track *b)
 	return lh_compare_u64((uint64_t)likeness_of(a), (uint64_t)likeness_of(b));
 }
 
-/* All that tells two apart but their sizes; of stacks, also their threads' names. */
+/* Everything that distinguishes two tracks except their sizes; for stacks, also their threads' names. */
 static int compare_backing(const struct lh_track *a, const struct lh_track *b)
 {
 	int order = compare_class(a, b);
@@ -94,10 +94,10 @@ static bool comes_or_goes(const struct lh_tracks *tracks, const struct lh_track 
 	return track->first_sample > 0 || track->last_sample + 1 < tracks->sample_count;
 }
 
-/* Whether it grows by itself more than all the others' coming and going: then it is a row of its own. */
+/* Whether it grows more than the coming and going of all others: then it gets a row of its own. */
 static bool stands_out(const struct lh_track *track, double group_growth)
 {
-	/* While it existed, without its coming and going. */
+	/* Growth while it existed, without its coming and going. */
 	int64_t growth = (int64_t)track->used_bytes - (int64_t)track->first_used_bytes;
 	return !is_one_thing(track->kind) && growth >= (int64_t)LH_GROWTH_MIN_BYTES &&
 	       (double)growth > group_growth / 2;
@@ -133,7 +133,7 @@ static void make_family(struct lh_tracks *tracks, struct lh_track *const *group,
 	tracks->family_count++;
 }
 
-/* How many of the first ones are alike by `compare`. */
+/* How many of the first tracks are similar according to `compare`. */
 static size_t family_group_length(struct lh_track *const *order, size_t count,
 				  int (*compare)(const struct lh_track *, const struct lh_track *))
 {
@@ -154,8 +154,8 @@ static void group_alike(struct lh_tracks *tracks, struct lh_track **order, size_
 }
 
 /*
- * What appears while we look and has no family by its size or its thread's name: anonymous mappings, such as one for
- * each big request, and stacks.
+ * Mappings that appear during sampling, with no family by size or thread name: anonymous ones, such as one per big
+ * request, and stacks.
  */
 static bool is_assorted(const struct lh_track *track)
 {

@@ -1,6 +1,6 @@
 /*
- * forecast: when growth meets a limit. Input: a selection, which knows how much is left below each limit.
- * Output: the first limit that is met, and when, with the interval that the rate's own interval makes.
+ * forecast: when growth reaches a limit. Input: a selection, which knows what is left below each limit. Output: the
+ * first limit that is reached, and when, with the interval that follows from the rate's interval.
  */
 #include "leakhunt/limits.h"
 #include "leakhunt/select.h"
@@ -8,7 +8,7 @@
 #include <math.h>
 
 struct rate {
-	double middle, low, high; /* bytes, or how many, per second */
+	double middle, low, high; /* per second, in bytes or as a count */
 };
 
 static void rate_add(struct rate *rate, const struct lh_growth *growth)
@@ -27,7 +27,7 @@ static void rate_add_holding(struct rate *rate, const struct lh_holding_growth *
 	rate->high += holding->rate_high_per_hour / 3600;
 }
 
-/* Memory of the process: in its mappings, and held beside them. What its cgroup has may be another's. */
+/* Memory of the process: in its mappings, and beside them. The cgroup's memory may be another process's. */
 static struct rate memory_rate(const struct lh_selection *selection)
 {
 	static const enum lh_holding held[] = {LH_HOLDING_HELD_FILE_BYTES, LH_HOLDING_SHM_BYTES,
@@ -35,7 +35,7 @@ static struct rate memory_rate(const struct lh_selection *selection)
 	struct rate rate = {0};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(held); i++)
 		rate_add_holding(&rate, &selection->holdings[held[i]]);
-	/* The rest goes up and down: of the whole process where that is a leak, else of the regions that are. */
+	/* Other memory goes up and down: take the whole process if it leaks, else the regions that leak. */
 	if (lh_verdict_is_rising(selection->total.verdict) && selection->total.rate_low_bytes_per_hour > 0) {
 		rate_add(&rate, &selection->total);
 		return rate;
@@ -48,7 +48,7 @@ static struct rate memory_rate(const struct lh_selection *selection)
 	return rate;
 }
 
-/* A collector's heap goes up and down: where the whole process leaks, it need not be sure by itself. */
+/* A collector's heap goes up and down: if the whole process leaks, its own verdict need not be a leak. */
 static struct rate kind_rate(const struct lh_selection *selection, enum lh_region_kind kind)
 {
 	bool is_leaking = lh_verdict_is_rising(selection->total.verdict);

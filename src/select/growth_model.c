@@ -18,9 +18,9 @@ struct curve {
 	double x[POINTS_MAX];
 	double z[POINTS_MAX];
 	size_t count;
-	double rounding;                                  /* variance of rounding to pages, in units of the range */
-	double page_share;                                /* of the range; of the scaled series itself only */
-	double first_s, span_s, least_bytes, range_bytes; /* what the scales are; likewise */
+	double rounding;   /* variance of rounding to pages, in units of the squared range */
+	double page_share; /* a page as a share of the range; only set for the scaled series itself */
+	double first_s, span_s, least_bytes, range_bytes; /* the scales; likewise */
 };
 
 /* Groups of equal count: mean of first and last time, median of the bytes. */
@@ -85,7 +85,7 @@ static struct lh_error *make_curve(struct lh_series series, struct curve *curve)
 
 /* ---------------------------------------------------------------- period */
 
-/* How much samples that are `lag` apart differ, a common trend taken out. */
+/* The mean difference of samples that are `lag` apart, without a common trend. */
 static double difference_at(const struct curve *curve, size_t lag)
 {
 	double steps[POINTS_MAX];
@@ -102,7 +102,7 @@ static double difference_at(const struct curve *curve, size_t lag)
 	return lh_median_of(distances, count) / 2 + sum / (double)count / 2;
 }
 
-/* The lag at which the curve resembles itself far more than at all shorter ones; 1: there is none. */
+/* The lag at which the curve resembles itself far more than at all shorter lags; 1: none. */
 static size_t find_period(const struct curve *curve)
 {
 	double difference[POINTS_MAX / 3 + 1];
@@ -144,9 +144,8 @@ static void average_curve(const struct curve *curve, size_t period, struct curve
 }
 
 /*
- * Morphological opening: the largest of the minima of all windows that a sample lies in. Removes peaks that are
- * shorter than a window, and keeps floors, stairs and trends. The last samples lie in too few windows, and are left
- * out.
+ * Morphological opening: the largest of the minima of all windows that contain the sample. Removes peaks shorter than a
+ * window; keeps floors, stairs and trends. The last samples are in too few windows, and are omitted.
  */
 static void open_curve(const struct curve *curve, size_t period, struct curve *ret)
 {
@@ -168,7 +167,7 @@ static void open_curve(const struct curve *curve, size_t period, struct curve *r
 
 /* ---------------------------------------------------------------- plainer statistics */
 
-/* Student's t of the slope from a point on, autocorrelation allowed for; 0 of fewer than 4 points. */
+/* Student's t of the slope from a point on, corrected for autocorrelation; 0 with fewer than 4 points. */
 static double slope_t(const struct curve *curve, size_t start)
 {
 	const double *x = curve->x + start;
@@ -214,7 +213,7 @@ static double seasonal_kendall(const struct curve *curve, size_t period)
 	return pairs ? sum / (double)pairs : 0;
 }
 
-/* What is never given back: when its level last rose, and the longest pause between two rises. */
+/* Memory that is never given back: when its level last rose, and the longest pause between two rises. */
 static void measure_tail(const struct curve *curve, struct lh_growth_odds *odds)
 {
 	double kept[POINTS_MAX];

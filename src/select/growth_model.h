@@ -1,23 +1,23 @@
 /*
- * growth_model: the probability that a series goes on growing without bound, from its curve alone. Private to
- * select; no words, no verdict.
+ * growth_model: the probability that a series keeps growing without bound, from its curve alone. Private to select; no
+ * words, no verdict.
  *
  * A trend counts only as far as every adequate explanation of the curve (warm-up, logarithm, one step, growth that
- * stopped) still needs it, on the series averaged over its period and on its floor. Autocorrelation lowers the number
- * of samples. An additive logistic model weighs these and eleven plainer statistics.
+ * stopped) still needs it, on the series averaged over its period and on its floor. Autocorrelation lowers the
+ * effective number of samples. An additive logistic model weighs these and eleven plainer statistics.
  */
 #ifndef LEAKHUNT_SELECT_GROWTH_MODEL_H
 #define LEAKHUNT_SELECT_GROWTH_MODEL_H
 
 #include "trend.h"
 
-/* The model says nothing of shorter series, and thins longer ones. */
+/* Shorter series are not modeled; longer ones are thinned. */
 #define LH_GROWTH_MODEL_MIN_SAMPLES 10
 #define LH_GROWTH_MODEL_POINTS_MAX  200
 
 enum lh_statistic {
 	LH_STATISTIC_MEAN_TREND,  /* asinh of the least t of a trend, series averaged over its period */
-	LH_STATISTIC_MEAN_NOISE,  /* log of what a model without trend leaves unexplained, share of the range */
+	LH_STATISTIC_MEAN_NOISE,  /* log of the residual of a model without trend, share of the range */
 	LH_STATISTIC_FLOOR_TREND, /* as MEAN_TREND, of the floor */
 	LH_STATISTIC_KENDALL,     /* seasonal Kendall's tau (Hirsch, Slack and Smith 1982) */
 	LH_STATISTIC_LATE_TREND,  /* asinh of the slope's t in the second half */

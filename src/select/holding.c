@@ -1,5 +1,5 @@
 /*
- * holding: judges what a process holds beside its mappings: bytes as those of a mapping, counts by the same rules.
+ * holding: judges what a process holds beside its mappings: bytes like those of a mapping, counts by the same rules.
  * Input: series of tracks. Output: a verdict and a reason with numbers.
  */
 #include "holding.h"
@@ -10,10 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Verdicts are made for bytes, of which fewer than LH_GROWTH_MIN_BYTES are noise: 4 descriptors or threads are, too. */
+/*
+ * Verdicts are made for bytes, where less than LH_GROWTH_MIN_BYTES is noise; here, 4 descriptors or threads are noise,
+ * too.
+ */
 static const double COUNT_UNIT = (double)LH_GROWTH_MIN_BYTES / 4;
 
-/* Page tables take 8 bytes a page of 4 KiB, and a page each 2 MiB at least: growth of this share is memory's own. */
+/*
+ * Page tables take 8 bytes per page of 4 KiB, and at least a page per 2 MiB: up to this share, their growth is
+ * explained by mapped memory.
+ */
 enum { OWN_SHARE = 8 };
 
 const char *lh_holding_text(enum lh_holding holding)
@@ -52,7 +58,7 @@ static struct lh_error *value_spread(const struct lh_tracks *tracks, enum lh_hol
 	return NULL;
 }
 
-/* The words of a verdict are about bytes. */
+/* A verdict's words are about bytes: replaces them for counts. */
 static void explain_count(const struct lh_judgement *judgement, struct lh_holding_growth *ret)
 {
 	uint64_t low = UINT64_MAX, high = 0;
@@ -108,7 +114,7 @@ enum lh_holding lh_holding_leak(const struct lh_selection *selection)
 	return most;
 }
 
-/* How much of the growth of this holding is already shown as growth of mappings or of other holdings. */
+/* The part of this holding's growth that already appears as growth of mappings or of other holdings. */
 static int64_t explained_growth(const struct lh_selection *selection, enum lh_holding holding)
 {
 	const struct lh_holding_growth *all = selection->holdings;

@@ -1,9 +1,8 @@
 /*
- * identity: follows memory from sample to sample. A region is a set of addresses: mappings of
- * neighboring samples that overlap and have the same backing are the same memory, so growth at
- * either end, a split and a merge keep their history. Input: samples in order of time, one by one, of
- * which nothing is kept. Output: one track per connected set of mappings, with its bytes over time.
- * Judges nothing.
+ * identity: follows memory from sample to sample. A region is a set of addresses: mappings of neighboring samples that
+ * overlap and have the same backing are the same memory, so growth at either end, splits and merges keep their history.
+ * Input: samples in order of time, one by one; none is kept. Output: one track per connected set of mappings, with its
+ * bytes over time. Judges nothing.
  */
 #include "identity.h"
 
@@ -13,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More mappings than this that went or came at once are not paired as moved ones: it would be guessing. */
+/* If more mappings than this came or went at once, they are not paired as moved: that would be guessing. */
 enum { MOVED_MAX = 16 };
 
-/* Smaller ones are common: of two that fit, none would be the right one more likely than by chance. */
+/* Smaller mappings are common: a match would be chance. */
 #define MOVED_BYTES_MIN (256 * LH_KIB)
 
 static const size_t NO_TRACK = SIZE_MAX;
@@ -26,7 +25,7 @@ struct adding {
 	struct lh_tracks *tracks;
 	const struct lh_sample *sample;
 	struct lh_track_pieces pieces;
-	bool knows_anonymous; /* the kernel tells anonymous pages from a file's (since Linux 2.6.37) */
+	bool knows_anonymous; /* the kernel distinguishes anonymous pages from those of files (since Linux 2.6.37) */
 	uint64_t elapsed_ns;
 	uint32_t moment;
 };
@@ -70,7 +69,7 @@ static size_t root_of(struct lh_tracks *tracks, size_t at)
 	return at;
 }
 
-/* The earlier one goes on, with what the other has had. */
+/* The earlier track continues with the history of both. */
 static struct lh_error *join_tracks(struct lh_tracks *tracks, size_t a, size_t b, size_t *ret)
 {
 	a = root_of(tracks, a);
@@ -109,8 +108,8 @@ static bool is_same_backing(const struct lh_track_piece *a, const struct lh_trac
 }
 
 /*
- * At least half of the smaller one: growth, split and merge leave the smaller one whole, while a new
- * mapping that happens to reuse a few freed pages of another is not that other.
+ * They overlap in at least half of the smaller one: growth, split and merge keep the smaller one whole, while a new
+ * mapping that reuses a few freed pages of another one is new.
  */
 static bool is_same_memory(const struct lh_track_piece *a, const struct lh_track_piece *b)
 {
@@ -166,7 +165,7 @@ static bool may_have_moved(const struct lh_track_piece *piece)
 	return !piece->inode && !piece->is_shared && lh_range_bytes(piece->range) >= MOVED_BYTES_MIN;
 }
 
-/* Of the last sample, mappings none of which is part of this one. */
+/* Mappings of the last sample of which no part is in this one. */
 static void find_gone(struct adding *adding, const uint8_t *is_seen, struct candidates *ret)
 {
 	const struct lh_track_pieces *latest = &adding->tracks->latest;
@@ -186,14 +185,14 @@ static void find_come(const struct adding *adding, struct candidates *ret)
 	}
 }
 
-/* mremap(2) keeps the pages, and may make the mapping larger; smaller ones stay where they are. */
+/* mremap(2) keeps the pages and may enlarge the mapping; shrinking does not move it. */
 static bool fits_track(const struct lh_track_piece *gone, const struct lh_track_piece *come)
 {
 	return lh_range_bytes(come->range) >= lh_range_bytes(gone->range) &&
 	       lh_range_bytes(come->range) <= 4 * lh_range_bytes(gone->range);
 }
 
-/* A pair is taken only where neither fits anything else. */
+/* Pairs two mappings only if neither fits any other. */
 static struct lh_error *match_moved(struct adding *adding, const struct candidates *gone, const struct candidates *come)
 {
 	struct lh_track_piece *latest = adding->tracks->latest.items.items;
@@ -233,7 +232,7 @@ static struct lh_error *follow_moves(struct adding *adding)
 
 /* ---------------------------------------------------------------- one sample */
 
-/* Guards hold no memory, and reserved space would tie together what is only neighbors in it. */
+/* Guards contain no memory, and reserved space would join unrelated neighbors. */
 static bool is_track_followed(const struct lh_region *region)
 {
 	return region->kind != LH_REGION_GUARD && region->start < region->end;
@@ -278,7 +277,7 @@ static struct lh_error *create_track(struct adding *adding, struct lh_track_piec
 	return lh_vec_push(&tracks->items, track);
 }
 
-/* The string, kept by the tracks; most often it is the one they have. */
+/* Copies the string into the tracks' pool unless they have it, which is the usual case. */
 static struct lh_error *keep_identity(struct lh_tracks *tracks, const char *text, const char **ret)
 {
 	if (strcmp(text, *ret) == 0)
@@ -295,7 +294,7 @@ static struct lh_error *keep_pattern(struct lh_tracks *tracks, const char *text,
 	return keep_identity(tracks, pattern.data ? pattern.data : "", ret);
 }
 
-/* A bss has no name: its module's lies right before it. */
+/* A bss has no name: the mapping right before it has its module's. */
 static const char *backing_name(const struct lh_region_list *list, size_t index)
 {
 	const struct lh_region *region = &list->regions.items[index];
@@ -303,7 +302,7 @@ static const char *backing_name(const struct lh_region_list *list, size_t index)
 	return is_behind ? region[-1].name : region->name;
 }
 
-/* Names are made up where files are deleted at once, and for segments of shared memory. */
+/* Files that are deleted at once, and segments of shared memory, have made-up names. */
 static bool has_made_up_name(const struct lh_region *region, const char *name)
 {
 	return name[0] == '/' && (region->is_deleted || !strncmp(name, "/dev/shm/", 9)) &&
@@ -329,7 +328,7 @@ static struct lh_error *name_track(struct lh_tracks *tracks, struct lh_track *tr
 	return NULL;
 }
 
-/* Guards of stacks are a page or a few; larger ones are reserved space. */
+/* Guards of stacks are a few pages; larger ones are reserved space. */
 static bool has_small_guard(const struct lh_region_list *list, size_t index)
 {
 	static const uint64_t GUARD_BYTES_MAX = LH_MIB;
@@ -347,7 +346,7 @@ static struct lh_error *name_thread(struct lh_tracks *tracks, struct lh_track *t
 	return keep_pattern(tracks, name, lh_thread_name_pattern, &track->thread_pattern);
 }
 
-/* What the largest mapping says stands for all pieces of a track. */
+/* The largest mapping describes all pieces of a track. */
 static struct lh_error *describe_identity(struct lh_tracks *tracks, struct lh_track *track,
 					  const struct lh_region_list *list, size_t index)
 {
@@ -361,7 +360,7 @@ static struct lh_error *describe_identity(struct lh_tracks *tracks, struct lh_tr
 		track->has_guard = has_small_guard(list, index);
 		LH_TRY(name_track(tracks, track, list, index));
 	}
-	/* What proc could only call anonymous in one sample it may know in another. */
+	/* A mapping that was merely anonymous in one sample may get a kind in another. */
 	if (region->kind != LH_REGION_ANON || track->last_sample == UINT64_MAX)
 		track->kind = region->kind;
 	return name_thread(tracks, track, region->thread_name);
@@ -442,8 +441,8 @@ static void halve_moments(struct lh_tracks *tracks)
 }
 
 /*
- * The sample of ordinal k is moment ceil(k / stride): until the next multiple of the stride comes, the
- * last moment is that of the latest sample.
+ * Sample k belongs to moment ceil(k / stride): until the next multiple of the stride, the last moment is that of the
+ * latest sample.
  */
 static struct lh_error *date_track(struct adding *adding)
 {
@@ -463,7 +462,7 @@ static struct lh_error *date_track(struct adding *adding)
 
 /* ---------------------------------------------------------------- beside the mappings */
 
-/* What is not known now is as it was. The number of mappings is known in any case. */
+/* Unknown values stay as they were. The number of mappings is always known. */
 static struct lh_error *note_holdings(struct adding *adding)
 {
 	struct lh_tracks *tracks = adding->tracks;
@@ -473,7 +472,7 @@ static struct lh_error *note_holdings(struct adding *adding)
 		value = i == LH_HOLDING_MAPPINGS ? sample->list.regions.count : value;
 		if (value == LH_HOLDING_UNKNOWN)
 			continue;
-		/* A series that begins late began with what it has first. */
+		/* If a series begins late, its first value also stands for the time before. */
 		uint32_t moment = tracks->knows_holding[i] ? adding->moment : 0;
 		LH_TRY(lh_steps_set(&tracks->holdings[i], moment, lh_min_u64(value, INT64_MAX)));
 		tracks->knows_holding[i] = true;
@@ -507,7 +506,7 @@ static struct lh_error *add_identity(struct adding *adding)
 	LH_TRY(date_track(adding));
 	LH_TRY(collect_pieces(adding));
 	LH_TRY(match_identity(adding, &tracks->latest));
-	/* A kernel text is read in pieces while the process runs on: a mapping may be missing in one sample. */
+	/* The kernel's text is read in pieces while the process runs: a mapping may be missing in one sample. */
 	LH_TRY(match_identity(adding, &tracks->earlier));
 	LH_TRY(follow_moves(adding));
 	LH_TRY(count_regions(adding));

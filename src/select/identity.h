@@ -11,12 +11,12 @@
 
 /* Memory followed through all samples: one mapping, or the pieces of a split one. */
 struct lh_track {
-	size_t parent;            /* the track it was joined into; itself while it is one of its own */
-	enum lh_region_kind kind; /* the most telling one it ever had */
+	size_t parent;            /* the track it was joined into; its own index while it is separate */
+	enum lh_region_kind kind; /* the most specific kind it ever had */
 	const char *name;         /* of its largest mapping in its last sample; belongs to the tracks */
 	const char *thread_name;  /* likewise; "" unless a thread stack */
-	const char *pattern;      /* of the name, of a bss its module's: lh_name_pattern */
-	const char *group;        /* what names of one family have in common: the pattern, or only the folder */
+	const char *pattern;      /* pattern of the name (a bss: of its module's): lh_name_pattern */
+	const char *group;        /* what names of one family share: the pattern, or only the folder */
 	const char *thread_pattern;
 	bool is_deleted;
 	bool is_ended_stack; /* in its last sample: lh_region; likewise: */
@@ -35,10 +35,10 @@ struct lh_track {
 	uint64_t first_huge_bytes;
 	struct lh_steps used;   /* lh_region_used_bytes, per moment */
 	struct lh_steps mapped; /* bytes mapped, per moment */
-	size_t family;          /* LH_TRACK_ALONE, or which row it is part of */
+	size_t family;          /* LH_TRACK_ALONE, or the row that it belongs to */
 };
 
-/* A mapping of one of the last two samples, with what tells its backing. */
+/* A mapping of one of the last two samples, with its backing. */
 struct lh_track_piece {
 	struct lh_range range;
 	uint64_t inode;
@@ -53,7 +53,7 @@ struct lh_track_pieces {
 	LH_VEC(struct lh_track_piece) items; /* ascending, disjoint */
 };
 
-/* When a sample was taken, and what the user's counter said then. */
+/* The time of a sample, and the user's counter at that time. */
 struct lh_moment {
 	uint64_t elapsed_ns; /* since the first sample */
 	double counter;      /* NAN when there is none */
@@ -67,7 +67,7 @@ struct lh_use_look {
 	uint64_t used_bytes; /* of the whole process then */
 };
 
-/* More moments than this are halved: bounds memory, and the time to judge, however long the watch is. */
+/* When there are more moments, every second one is dropped: this bounds memory and the time to judge. */
 #define LH_MOMENTS_MAX 2049
 
 struct lh_tracks {
@@ -76,10 +76,10 @@ struct lh_tracks {
 	struct lh_track_pieces earlier;   /* and of the one before it */
 	LH_VEC(struct lh_moment) moments; /* some of the samples', the first and the last among them */
 	uint64_t sample_count;
-	uint64_t stride; /* each moment stands for that many samples */
+	uint64_t stride; /* samples per moment */
 	size_t family_count;
 	struct lh_steps holdings[LH_HOLDING_COUNT]; /* per moment */
-	bool knows_holding[LH_HOLDING_COUNT];       /* some sample did */
+	bool knows_holding[LH_HOLDING_COUNT];       /* true once any sample had it */
 	char held_name[LH_HELD_NAME_BYTES];
 	struct lh_use_look first_use, last_use;
 	bool has_ceilings; /* of the latest sample that has them; likewise the receipt */
@@ -89,37 +89,33 @@ struct lh_tracks {
 	struct lh_strings_pool strings;
 };
 
-/*
- * `elapsed_ns` is more than that of all samples that were added before. Nothing of the sample is kept.
- * O(n) in its mappings.
- */
+/* `elapsed_ns` must be greater than that of all earlier samples. Keeps nothing of the sample. O(n) in its mappings. */
 struct lh_error *lh_tracks_add(struct lh_tracks *tracks, const struct lh_sample *sample,
 			       uint64_t elapsed_ns) LH_NODISCARD;
 
 /*
- * Puts tracks that are alike, and come or go one by one, into families: thread stacks, heaps of
- * arenas, mmapped chunks, anonymous mappings of one size. Sets `family` of their members anew.
+ * Groups similar tracks that come or go one by one into families: thread stacks, heaps of arenas, mmapped chunks,
+ * anonymous mappings of one size. Sets their `family` again.
  */
 struct lh_error *lh_tracks_group(struct lh_tracks *tracks) LH_NODISCARD;
 
 void lh_tracks_deinit(struct lh_tracks *tracks);
 
-/* Whether it is a track of its own, and not joined into another. */
+/* Whether the track was not joined into another. */
 static inline bool lh_track_is_root(const struct lh_tracks *tracks, size_t track)
 {
 	return tracks->items.items[track].parent == track;
 }
 
 /*
- * What select follows, of one mapping: the memory that is the process's own, in RAM or swapped out.
- * Private memory counts by its anonymous pages, also while a fork shares them, without those that it
- * has given back lazily (MADV_FREE); pages of a file that are only cached never count. Shared memory
- * and huge pages count by USS. `knows_anonymous`: the kernel tells anonymous pages from others; where
- * it does not, private dirty ones stand for them (Documentation/filesystems/proc.rst, smaps).
+ * The bytes of one mapping that select follows: the process's own memory, resident or swapped out. Private memory
+ * counts by its anonymous pages, also while a fork shares them, without lazily freed ones (MADV_FREE); cached pages of
+ * a file never count. Shared memory and huge pages count by USS. `knows_anonymous`: the kernel reports anonymous pages;
+ * otherwise private dirty pages stand in for them (Documentation/filesystems/proc.rst, smaps).
  */
 uint64_t lh_region_used_bytes(const struct lh_region *region, bool knows_anonymous);
 
-/* Whether any mapping of the list has anonymous pages told apart. */
+/* Whether the kernel reported anonymous pages for any mapping of the list. */
 bool lh_regions_know_anonymous(const struct lh_region_list *list);
 
 #endif

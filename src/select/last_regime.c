@@ -1,6 +1,6 @@
 /*
- * last_regime: splits a series where two straight lines fit far better than one. Input: a series; output: the index of
- * the sample at which its last regime begins.
+ * last_regime: splits a series if two straight lines fit far better than one. Input: a series. Output: the index of the
+ * sample at which its last regime begins.
  */
 #include "last_regime.h"
 #include "verdict.h"
@@ -12,12 +12,12 @@
 
 enum { SAMPLES_MIN = 24, REGIME_MIN = 12, CUT_FIRST = 2, AFTER_CUT_MIN = 8 };
 
-/* Twice the logarithm of a likelihood ratio, as good as certain. */
+/* Twice the logarithm of the likelihood ratio: practically certain. */
 static const double BREAK_MIN = 30;
 /* The last regime moves by at most this share of the whole range. */
 static const double RANGE_SHARE = 0.2;
 
-/* Sums over the samples before an index, of values less the first one in units of the range. */
+/* Sums over the samples before an index, of values minus the first one in units of the range. */
 struct sums {
 	double x, xx, y, yy, xy;
 };
@@ -44,7 +44,7 @@ static void sum_up_to(struct lh_series series, double range, struct sums *ret)
 	}
 }
 
-/* The cut after which a second line begins; 0: one line does as well. */
+/* The index at which a second line begins; 0: one line fits as well. */
 static size_t find_cut(const struct sums *sums, size_t count)
 {
 	double n = (double)count;
@@ -62,7 +62,7 @@ static size_t find_cut(const struct sums *sums, size_t count)
 	return (n - 2) * log((one + 1e-9 * n) / (least + 1e-9 * n)) >= BREAK_MIN ? cut : 0;
 }
 
-/* Whether from `start` on the series moves little, above where it was before. */
+/* Whether the series from `start` on moves little, at a higher level than before. */
 static bool is_regime(struct lh_series series, const struct sums *sums, size_t start, double range)
 {
 	double least = series.values[start], most = least;

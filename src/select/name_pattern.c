@@ -1,5 +1,5 @@
 /*
- * name_pattern: what names that differ in numbers, or are made up at random, have in common. Input and output: texts.
+ * name_pattern: the common pattern of names that differ in numbers, or are made up at random. Input and output: texts.
  */
 #include "name_pattern.h"
 
@@ -28,7 +28,7 @@ void lh_name_folder_pattern(const char *name, struct lh_buffer *ret)
 		lh_name_pattern(extension, ret);
 }
 
-/* Linux keeps 15 bytes of a name (TASK_COMM_LEN): what is cut off is most often a number at the end. */
+/* Linux keeps 15 bytes of a name (TASK_COMM_LEN): mostly a number at the end is cut off. */
 void lh_thread_name_pattern(const char *name, struct lh_buffer *ret)
 {
 	static const char number[] = "<n>";

@@ -1,5 +1,5 @@
 /*
- * name_pattern: what names that differ in numbers only have in common. Private to select.
+ * name_pattern: the common pattern of names that differ only in numbers. Private to select.
  */
 #ifndef LEAKHUNT_SELECT_NAME_PATTERN_H
 #define LEAKHUNT_SELECT_NAME_PATTERN_H
@@ -9,7 +9,7 @@
 /* "/tmp/plug-17-3.so" is "/tmp/plug-<n>-<n>.so": each run of digits becomes "<n>". Appends to *ret. */
 void lh_name_pattern(const char *name, struct lh_buffer *ret);
 
-/* What files with made-up names have in common: "/tmp/plugAx7Qz.so" is "/tmp/<name>.so". Appends to *ret. */
+/* The common pattern of files with made-up names: "/tmp/plugAx7Qz.so" is "/tmp/<name>.so". Appends to *ret. */
 void lh_name_folder_pattern(const char *name, struct lh_buffer *ret);
 
 /* "worker-17" and "worker-" are "worker": numbers at the end may be cut off. Appends to *ret, which is empty. */

@@ -1,6 +1,6 @@
 /*
- * nuisance_models: fits each shape with and without a straight trend, by least squares, and asks all that fit about
- * equally well whether they need the trend. Input: a scaled curve of at most 200 points; output: struct
+ * nuisance_models: fits each shape with and without a straight trend, by least squares, and determines whether all
+ * shapes that fit about equally well need the trend. Input: a scaled curve of at most 200 points. Output: struct
  * lh_trend_needed.
  */
 #include "nuisance_models.h"
@@ -12,15 +12,15 @@ enum { POINTS_MAX = 200, MODELS_MAX = 1 + 8 + 5 + 2 * POINTS_MAX };
 
 /* A model of the curve: one nuisance shape, with and without a trend. */
 struct fit {
-	double penalty;     /* parameters that the shape's own choice costs */
-	double plain;       /* mean square that is left without the trend, rounding included */
-	double trended;     /* and with it */
+	double penalty;     /* number of parameters that choosing the shape costs */
+	double plain;       /* mean square of the residuals without the trend, rounding included */
+	double trended;     /* the same with the trend */
 	double trend;       /* coefficient of x */
-	double t;           /* of the trend, samples taken as independent */
-	double correlation; /* at lag 1, of what is left with the trend */
+	double t;           /* of the trend, for independent samples */
+	double correlation; /* of the residuals with the trend, at lag 1 */
 };
 
-/* Curve and shape, means taken out. */
+/* Curve and shape, each minus its mean. */
 struct fitting {
 	const double *x;
 	const double *y;
@@ -50,7 +50,7 @@ double lh_lag_correlation(const double *residuals, size_t count, double rounding
 	return r * variance / (variance + rounding);
 }
 
-/* Residuals of y on {1, shape, x}: only where the best model's are wanted. */
+/* Residuals of y on {1, shape, x}: computed for the best model only. */
 static double correlate_residuals(const struct fitting *fitting, const double *shape, double on_shape, double on_x)
 {
 	double residuals[POINTS_MAX];
@@ -59,7 +59,7 @@ static double correlate_residuals(const struct fitting *fitting, const double *s
 	return lh_lag_correlation(residuals, fitting->count, fitting->rounding);
 }
 
-/* Adds a model with this shape; `shape` gets its mean taken out. */
+/* Adds a model with this shape; subtracts the mean from `shape`. */
 static void add_fit(struct fitting *fitting, double *shape, double penalty)
 {
 	double n = (double)fitting->count;
@@ -144,7 +144,7 @@ static void add_all(struct fitting *fitting)
 	add_breaks(fitting);
 }
 
-/* Samples that are worth as much as independent ones, by the residuals of the model that fits best. */
+/* The number of independent samples that carry as much information, by the residuals of the best model. */
 static double effective_count(const struct fitting *fitting)
 {
 	double n = (double)fitting->count;

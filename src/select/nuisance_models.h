@@ -1,15 +1,15 @@
 /*
- * nuisance_models: what else than a leak may have made a curve. Private to select.
+ * nuisance_models: what other than a leak may explain a curve. Private to select.
  */
 #ifndef LEAKHUNT_SELECT_NUISANCE_MODELS_H
 #define LEAKHUNT_SELECT_NUISANCE_MODELS_H
 
 #include <stddef.h>
 
-/* How far a curve needs a straight trend when warm-up, logarithm, one step or growth that stopped may explain it. */
+/* How much straight trend a curve needs beside a warm-up, a logarithm, one step, or growth that stopped. */
 struct lh_trend_needed {
-	double least_t;     /* the least t of the trend in all adequate models; below 0: they need a fall */
-	double unexplained; /* standard deviation that the best of them leaves without a trend */
+	double least_t;     /* the least t of the trend in all adequate models; negative: they need a fall */
+	double unexplained; /* standard deviation of the residuals of the best model without a trend */
 };
 
 /*

@@ -27,7 +27,7 @@
 
 enum { LH_RECORD_FORMAT = 2 };
 
-/* Of "lost": more is not told. */
+/* Limit of "lost". */
 #define LH_RECORD_LOST_MAX UINT32_MAX
 
 /* A new reference; NULL without memory. */
@@ -36,16 +36,16 @@ json_t *lh_record_region_encode(const struct lh_region *region);
 /* The start of a region, and the figures in which `now` differs from `before`. NULL without memory. */
 json_t *lh_record_figures_encode(uint64_t start, const struct lh_usage *before, const struct lh_usage *now);
 
-/* An object of "regions" or "changed", taken off a line. Strings are the line's. */
+/* An object of "regions" or "changed", parsed from a line. Strings belong to the line. */
 struct lh_record_entry {
 	struct lh_region region; /* without names */
-	uint64_t fields;         /* which it has: bits of a table of record_region.c */
+	uint64_t fields;         /* the fields it has: bits of a table of record_region.c */
 	struct lh_json_span name;
 	struct lh_json_span thread_name;
-	bool is_bad; /* something is not what its key says */
+	bool is_bad; /* a value does not fit its key */
 };
 
-/* What a line says, each member by itself. Reused from line to line. */
+/* The members of a line, uninterpreted. Reused from line to line. */
 struct lh_record_line {
 	uint32_t members; /* enum lh_line_member bits */
 	uint64_t format;
@@ -54,7 +54,7 @@ struct lh_record_line {
 	uint64_t number;
 	uint64_t time_ns;
 	uint64_t uptime_ns;
-	uint64_t lost; /* 0 when it is not told */
+	uint64_t lost; /* 0 if missing */
 	double counter;
 	struct lh_heap_use use;
 	struct lh_holdings holdings;
@@ -67,7 +67,7 @@ struct lh_record_line {
 	size_t bad_gone_count;
 };
 
-/* Which members a line has. */
+/* The members that a line has. */
 enum lh_line_member {
 	LH_LINE_RECORD = 1, /* a header */
 	LH_LINE_PID = 2,
@@ -86,7 +86,7 @@ enum lh_line_member {
 	LH_LINE_HELD_NAME = 32768,
 	LH_LINE_IN_USE = 65536,
 	LH_LINE_HEAP = 131072,
-	LH_LINE_BAD = 2048, /* a number that is none or too large, or a member twice */
+	LH_LINE_BAD = 2048, /* an invalid number, or a member twice */
 };
 
 /* *ret_is_object: whether the line is one JSON object; else `line` means nothing. */
@@ -94,16 +94,16 @@ struct lh_error *lh_record_line_parse(const char *text, size_t length, struct lh
 				      bool *ret_is_object) LH_NODISCARD;
 void lh_record_line_deinit(struct lh_record_line *line);
 
-/* Takes the next value off the line, whatever it is. */
+/* Takes the next value of any kind off the line. */
 void lh_record_entry_take(struct lh_json_pull *pull, struct lh_record_entry *ret);
 
-/* Whether it is more than figures of a region that is known. */
+/* Whether it is a whole region, not only figures of a known one. */
 bool lh_record_entry_is_region(const struct lh_record_entry *entry);
 
-/* *ret_is_region: whether it is one; else *ret is untouched. Names go into the pool. */
+/* *ret_is_region: whether it is valid; else *ret is untouched. Names go into the pool. */
 struct lh_error *lh_record_region_decode(const struct lh_record_entry *entry, struct lh_strings_pool *pool,
 					 struct lh_region *ret, bool *ret_is_region) LH_NODISCARD;
-/* Sets the figures that the entry has; false when it is a bad one. */
+/* Sets the figures of the entry; false if one is invalid. */
 bool lh_record_figures_decode(const struct lh_record_entry *entry, struct lh_usage *ret);
 /* Whether the entry says where it starts. */
 bool lh_record_entry_start(const struct lh_record_entry *entry, uint64_t *ret);

@@ -1,6 +1,6 @@
 /*
- * record_line: one line of a record, taken apart. Input: hostile text. Output: its members, each by itself; what they
- * mean together is record_reader's.
+ * record_line: parses one line of a record. Input: hostile text. Output: its members, uninterpreted; record_reader
+ * interprets them.
  */
 #include "leakhunt/limits.h"
 #include "record.h"
@@ -11,7 +11,7 @@ void lh_record_line_deinit(struct lh_record_line *line)
 	lh_vec_deinit(&line->gone);
 }
 
-/* No more than one of "regions" and "changed" has entries: with both the line is a bad one. */
+/* At most one of "regions" and "changed" may have entries: a line with both is bad. */
 static struct lh_error *take_entries(struct lh_json_pull *pull, uint32_t member, struct lh_record_line *line)
 {
 	if (!lh_json_pull_array(pull))

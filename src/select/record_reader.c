@@ -1,7 +1,7 @@
 /*
- * record_reader: samples from the lines of a record, of this or an earlier format. Input: lines, one by
- * one, of hostile text. Output: the sample that each completes. What is not understood is skipped and
- * counted: after a line that is lost or damaged, up to the next whole sample.
+ * record_reader: reads samples from the lines of a record, of this or an earlier format. Input: lines, one by one, of
+ * hostile text. Output: the sample that each line completes. Lines that cannot be parsed are skipped and counted; after
+ * a lost or damaged line, samples resume with the next whole one.
  */
 #include "record.h"
 
@@ -16,7 +16,7 @@ struct lh_record_reader {
 	struct lh_sample sample;    /* as of the last line that was a sample */
 	uint64_t expected;          /* number of the next one */
 	uint64_t format;            /* of the latest header; 0: none yet */
-	bool is_whole;              /* the sample is what the next change is about */
+	bool is_whole;              /* `sample` is complete: the next change can be applied to it */
 };
 
 struct lh_error *lh_record_reader_create(const char *what, struct lh_record_reader **ret)
@@ -101,7 +101,7 @@ static struct lh_error *decode_regions(const struct lh_record_line *line, struct
 	return NULL;
 }
 
-/* *ret: whether it is a sample at all; else the reader is as it was. */
+/* *ret: whether it is a sample at all; if not, the reader is unchanged. */
 static struct lh_error *take_whole(struct lh_record_reader *reader, bool *ret)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {.has_usage = true};
@@ -117,7 +117,7 @@ static struct lh_error *take_whole(struct lh_record_reader *reader, bool *ret)
 
 /* ---------------------------------------------------------------- changes */
 
-/* Index of the first region that does not lie wholly before `addr`. */
+/* Index of the first region that does not end at or before `addr`. */
 static size_t find_record_place(const struct lh_region_list *list, uint64_t addr)
 {
 	return lh_vec_count_before(&list->regions, item, item->end <= addr);
@@ -133,7 +133,7 @@ static bool remove_start(struct lh_region_list *list, uint64_t start)
 	return true;
 }
 
-/* In place of what it overlaps: most often one region, itself as it was. */
+/* Replaces the regions that it overlaps: usually its own earlier version. */
 static struct lh_error *put_record_region(struct lh_region_list *list, const struct lh_region *region)
 {
 	size_t at = find_record_place(list, region->start), end = at;
@@ -157,7 +157,7 @@ static struct lh_region *region_at(struct lh_region_list *list, uint64_t start)
 	return is_there ? &list->regions.items[at] : NULL;
 }
 
-/* *ret: whether it was understood. */
+/* *ret: whether it is valid. */
 static struct lh_error *take_change(struct lh_region_list *list, const struct lh_record_entry *entry, bool *ret)
 {
 	struct lh_region region;
@@ -207,7 +207,7 @@ static struct lh_error *take_facts_of_line(const struct lh_record_line *line, st
 	return NULL;
 }
 
-/* *ret: whether the reader now has the sample that the line stands for. */
+/* *ret: whether the reader now has the line's sample. */
 static struct lh_error *take_record_sample(struct lh_record_reader *reader, bool *ret)
 {
 	const struct lh_record_line *line = &reader->line;

@@ -1,6 +1,6 @@
 /*
- * record_region: one region as a JSON object, both ways. What is 0, false or empty is left out. Reading
- * is of hostile text: an object that is no region is told from one that is.
+ * record_region: converts a region to a JSON object and back. Zeros, false and empty strings are omitted. Input of the
+ * way back is hostile text: invalid objects are detected.
  */
 #include "record.h"
 
@@ -8,7 +8,7 @@
 
 enum how { ADDRESS, NUMBER_32, TID, FIGURE, FLAG, PERMISSIONS, KIND, NAME, THREAD_NAME };
 
-/* Places of some in the table. */
+/* Indexes of some fields in the table. */
 enum { START, END, PERMS, KIND_NAME, INODE, OFFSET };
 
 /* In the order of writing. Figures and flags that are 0 are left out. */
@@ -206,7 +206,9 @@ static bool take_region_field(struct lh_json_pull *pull, const struct field *fie
 	return false;
 }
 
-/* Its index, or their count. Searched from where the field before it was: most often it is the next. */
+/*
+ * The field's index, or the number of fields. Searches from the previous field's place on: usually it is the next one.
+ */
 static size_t find_field(struct lh_json_span key, size_t from)
 {
 	for (size_t i = 0; i < LH_ARRAY_COUNT(fields); i++) {
@@ -272,7 +274,7 @@ bool lh_record_figures_decode(const struct lh_record_entry *entry, struct lh_usa
 	return !entry->is_bad;
 }
 
-/* A name holds no NUL byte: the pool's copies end at one. Missing is "". */
+/* A name contains no NUL byte: the pool's copies would end there. Missing means "". */
 static struct lh_error *decode_name(struct lh_json_span span, struct lh_strings_pool *pool, const char **ret,
 				    bool *ret_is_good)
 {

@@ -1,6 +1,6 @@
 /*
- * record_writer: samples as JSON lines, each a whole one or only what has changed. Input: samples in
- * order of time. Output: text, for somebody else to write to a file.
+ * record_writer: writes samples as JSON lines, each with all regions or only the changed ones. Input: samples in order
+ * of time. Output: text, which the caller writes to a file.
  */
 #include "leakhunt/limits.h"
 #include "record.h"
@@ -9,10 +9,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Whole samples come this often: what a damaged line costs a reader, at most. */
+/* Interval of whole samples: the most that a damaged line costs a reader. */
 enum { WHOLE_EVERY = 256 };
 
-/* What the lines before said of a region: where it is, a digest of what it is, and its figures. */
+/* What earlier lines said of a region: its place, a digest of its identity, and its figures. */
 struct written_region {
 	uint64_t start;
 	XXH128_hash_t digest;
@@ -26,7 +26,7 @@ struct written {
 struct lh_record_writer {
 	struct written before;
 	uint64_t count;
-	bool was_torn; /* the sample before */
+	bool was_torn; /* the previous sample was torn */
 };
 
 struct lh_error *lh_record_writer_create(struct lh_record_writer **ret)
@@ -86,7 +86,7 @@ static XXH128_hash_t digest_of(const struct lh_region *region)
 	return XXH3_128bits(fields, sizeof(fields));
 }
 
-/* What other processes change by mapping the same files is no reason to write a region again. */
+/* Figures that change when other processes map the same files do not make a region changed. */
 static bool has_same_figures(const struct lh_usage *before, struct lh_usage now)
 {
 	now.pss_bytes = before->pss_bytes;
@@ -102,7 +102,7 @@ static struct lh_error *append_member(json_t *array, json_t *object)
 	return json_array_append_new(array, object) ? lh_error_no_memory() : NULL;
 }
 
-/* `before`: the same mapping in the lines before; NULL when there is none. *ret: what they say of it now. */
+/* `before`: the same mapping in earlier lines, or NULL. *ret: what the lines say of it now. */
 static struct lh_error *add_change(const struct lh_region *region, const struct written_region *before, json_t *changed,
 				   struct written_region *ret)
 {
@@ -136,7 +136,7 @@ static struct lh_error *compare_region(const struct written *before, const struc
 	return NULL;
 }
 
-/* A torn sample says nothing of what it lacks, but that it lacks something. */
+/* A torn sample does not say what it lacks, only that it lacks something. */
 static uint64_t lost_count(const struct lh_sample *sample)
 {
 	return lh_min_u64(sample->list.skipped_lines + sample->list.dropped_regions, LH_RECORD_LOST_MAX);
@@ -172,7 +172,7 @@ static json_t *encode_receipt(const struct lh_sampling_receipt *receipt)
 			 "longest_call_ns", lh_json_u64(receipt->longest_call_ns));
 }
 
-/* Ceilings move slowly, and cost a reader bytes: they are there now and then, and the receipt with them. */
+/* Ceilings change slowly and cost the reader bytes: they are written now and then, with the receipt. */
 static void encode_facts(const struct lh_sample *sample, json_t *line)
 {
 	if (sample->has_use) {
@@ -214,7 +214,7 @@ static struct lh_error *encode_record(const struct lh_record_writer *writer, con
 struct lh_error *lh_record_encode_sample(struct lh_record_writer *writer, const struct lh_sample *sample,
 					 struct lh_buffer *ret)
 {
-	/* A torn sample rests on none, and none on it. */
+	/* A torn sample depends on no other, and no other depends on it. */
 	bool is_torn = lost_count(sample) > 0;
 	bool is_whole = is_torn || writer->was_torn || writer->count % WHOLE_EVERY == 0;
 	struct written now = {0};

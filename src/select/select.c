@@ -1,6 +1,6 @@
 /*
- * select: ranks regions by growth. Input: tracks of memory through all samples. It sums them up into
- * rows, has verdict judge each row's history, and ranks. Pure: opens no file, asks no clock.
+ * select: ranks regions by growth. Input: tracks of memory through all samples. Sums them up into rows, has verdict
+ * judge each row's history, and ranks the rows. Pure: opens no file, reads no clock.
  */
 #include "circumstances.h"
 #include "holding.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The process grows at least this share as fast as the part of it that leaks. */
+/* A leak in one part is the process's if the process grows at least at this share of its rate. */
 static const double HIDDEN_SHARE = 0.5;
 
 void lh_sample_deinit(struct lh_sample *sample)
@@ -51,12 +51,12 @@ void lh_selection_deinit(struct lh_selection *selection)
 
 /* ---------------------------------------------------------------- rows */
 
-/* What a selection is made of, while it is made. */
+/* State while a selection is computed. */
 struct selecting {
 	struct lh_tracks *tracks;
-	uint64_t *bytes;  /* scratch: one series, the latest that was judged */
+	uint64_t *bytes;  /* scratch: the series judged last */
 	double *values;   /* the same */
-	double *counters; /* per moment; NULL unless each has one, and they rise */
+	double *counters; /* per moment; NULL unless every moment has one and they rise */
 	const struct lh_selector *selector;
 	struct lh_selection selection;
 };
@@ -69,13 +69,13 @@ static void selecting_deinit(struct selecting *selecting)
 	lh_selection_deinit(&selecting->selection);
 }
 
-/* A row while it is summed up: a track of its own, or a family. */
+/* A row while it is summed up: a single track, or a family. */
 struct row {
 	struct lh_growth growth;
 	struct lh_steps used;
 	struct lh_steps mapped;
-	uint64_t last_sample;       /* of any of its tracks: that one's ranges are the row's */
-	const char *pattern;        /* of its tracks' names, NULL when they differ in more than numbers */
+	uint64_t last_sample;       /* the latest of all its tracks: their ranges in that sample are the row's */
+	const char *pattern;        /* of its tracks' names; NULL if they differ in more than numbers */
 	const char *thread_pattern; /* likewise */
 	bool is_shared;
 	bool exists;
@@ -100,7 +100,7 @@ static void select_rows_deinit(struct rows *rows)
 	free(rows->items);
 }
 
-/* Strings of the tracks are copied: the selection outlives them. */
+/* Copies a string of the tracks, which the selection outlives. */
 static struct lh_error *keep_string(struct selecting *selecting, const char *text, const char **ret)
 {
 	return lh_strings_pool_add(&selecting->selection.strings, text, strlen(text), ret);
@@ -119,7 +119,7 @@ static struct lh_error *describe_row(struct selecting *selecting, const struct l
 	return keep_string(selecting, thread_name, &row->growth.thread_name);
 }
 
-/* Names of a family: the one that all have, or what they have in common. */
+/* Name of a family: the common name, or the common pattern. */
 static struct lh_error *join_names(struct selecting *selecting, const struct lh_track *track, struct row *row)
 {
 	struct lh_growth *growth = &row->growth;
@@ -174,7 +174,7 @@ static struct lh_error *add_track(struct selecting *selecting, const struct lh_t
 	return add_ranges(track, row);
 }
 
-/* A lone track's row has its index; families come after them. */
+/* The row of a single track has the track's index; families come after them. */
 static struct lh_error *sum_up_rows(struct selecting *selecting, struct rows *rows)
 {
 	const struct lh_tracks *tracks = selecting->tracks;
@@ -198,7 +198,7 @@ static bool is_constant(const struct lh_steps *steps)
 	return !steps->items.count || (steps->items.count == 1 && steps->items.items[0].moment == 0);
 }
 
-/* A series of the moments; its values are good until the next call. */
+/* Values of all moments; valid until the next call. */
 static struct lh_series spread_values(struct selecting *selecting, const struct lh_steps *steps)
 {
 	size_t count = selecting->tracks->moments.count;
@@ -208,7 +208,7 @@ static struct lh_series spread_values(struct selecting *selecting, const struct 
 	return (struct lh_series){selecting->selection.moments_s.items, selecting->values, count};
 }
 
-/* Of address space. */
+/* Judges a series of address space. */
 static struct lh_error *judge_steps(struct selecting *selecting, const struct lh_steps *steps, struct lh_judgement *ret)
 {
 	struct lh_circumstances about = {.age_s = lh_process_age_s(selecting->selector),
@@ -226,7 +226,7 @@ static struct lh_error *judge_region(struct selecting *selecting, const struct r
 	return lh_judge(series, &about, ret);
 }
 
-/* Of the whole process: of it alone more is known than the curve. */
+/* Judges the whole process, the only series with facts beside the curve. */
 static struct lh_error *judge_sum(struct selecting *selecting, const struct lh_steps *used, struct lh_judgement *ret)
 {
 	struct lh_circumstances about;
@@ -262,7 +262,7 @@ static void take_judgement(const struct lh_judgement *judgement, enum lh_measure
 		 measure == LH_MEASURE_MAPPED ? "address space, not memory: " : "", judgement->reason);
 }
 
-/* Memory that does not grow, but takes ever more addresses, ends at vm.max_map_count or RLIMIT_AS. */
+/* Memory that does not grow but takes more and more addresses ends at vm.max_map_count or RLIMIT_AS. */
 static struct lh_error *judge_mapped(struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
 	struct lh_judgement judgement;
@@ -273,8 +273,8 @@ static struct lh_error *judge_mapped(struct selecting *selecting, const struct r
 }
 
 /*
- * khugepaged puts a huge page in place of a few small ones: the pages in between become resident
- * although nobody touched them (Documentation/admin-guide/mm/transhuge.rst, max_ptes_none).
+ * khugepaged replaces a few small pages by a huge one: pages in between become resident although nobody touched them
+ * (Documentation/admin-guide/mm/transhuge.rst, max_ptes_none).
  */
 static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
 {
@@ -291,7 +291,7 @@ static void doubt_huge_pages(uint64_t span_ns, struct lh_growth *growth)
 		 lh_format_bytes((uint64_t)growth->growth_bytes, grown));
 }
 
-/* Takes what is said of the values spread last. */
+/* Takes the judgment on the values spread last. */
 static struct lh_error *take_used(struct selecting *selecting, const struct row *row,
 				  const struct lh_judgement *judgement, struct lh_growth *growth)
 {
@@ -313,7 +313,7 @@ static struct lh_error *judge_used(struct selecting *selecting, const struct row
 	return take_used(selecting, row, &judgement, growth);
 }
 
-/* Most rows: nothing to look at, and no series to keep. */
+/* Most rows never change: they need no judgment, and no series. */
 static void judge_constant(const struct selecting *selecting, const struct row *row, struct lh_growth *growth)
 {
 	growth->private_first_bytes = growth->private_last_bytes = lh_steps_first(&row->used);
@@ -405,8 +405,8 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 }
 
 /*
- * A leak that the ups and downs of other memory hide is one of the process all the same; not so where other memory
- * shrinks as fast. The rows are ranked.
+ * A leak hidden by the ups and downs of other memory is still a leak of the process, unless other memory shrinks as
+ * fast. The rows must be ranked.
  */
 static void take_hidden_leak(struct lh_selection *selection)
 {
@@ -429,7 +429,7 @@ static void take_hidden_leak(struct lh_selection *selection)
 		 lh_format_bytes((uint64_t)(first->growth_bytes > 0 ? first->growth_bytes : 0), grown));
 }
 
-/* Memory that no mapping shows is the process's all the same. */
+/* A leak beside the mappings is a leak of the process, too. */
 static void take_held_leak(struct lh_selection *selection)
 {
 	struct lh_growth *total = &selection->total;
@@ -447,7 +447,7 @@ static void take_held_leak(struct lh_selection *selection)
 
 /* ---------------------------------------------------------------- ranking */
 
-/* What still grows, before what grew once: a cache that has filled must not hide a small leak. */
+/* Growing rows come before rows that grew once: a filled cache must not hide a small leak. */
 static bool is_rising(const struct lh_growth *growth)
 {
 	return lh_verdict_is_rising(growth->verdict) ||
@@ -467,7 +467,7 @@ static int compare_growths(const void *a, const void *b)
 
 /* ---------------------------------------------------------------- all of it */
 
-/* A slope needs a counter that is known at each moment, and rises with each. */
+/* Growth per unit of work needs a counter that is known at each moment and always rises. */
 static bool can_count(const struct lh_tracks *tracks)
 {
 	for (size_t i = 0; i < tracks->moments.count; i++) {
@@ -531,7 +531,7 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	return NULL;
 }
 
-/* What to dump, and to show: the first leak, else the first that may become one. */
+/* What to dump and to show: the first leak, else the first suspect. */
 static size_t find_suspect(const struct lh_selection *selection)
 {
 	size_t suspect = selection->growths.count;

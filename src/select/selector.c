@@ -1,7 +1,6 @@
 /*
- * selector: takes samples one by one, checks that they belong together, and tells how much time lies
- * between them. Input: samples in order of time. Output: tracks, for select to judge. Keeps of each
- * sample only what changed.
+ * selector: takes samples one by one, checks that they belong together, and measures the time between them. Input:
+ * samples in order of time. Output: tracks, for select to judge. Keeps only what changed.
  */
 #include "selector.h"
 
@@ -41,7 +40,7 @@ static struct lh_error *check_process(const struct lh_selector *selector, const 
 	return NULL;
 }
 
-/* Since the sample before, by the clock that nobody sets where both know it. */
+/* Time since the previous sample, by uptime if both samples have it. */
 static struct lh_error *measure_step(const struct lh_selector *selector, const struct lh_sample *sample,
 				     uint64_t *ret_ns)
 {

@@ -1,5 +1,5 @@
 /*
- * selector: samples that were taken so far, as tracks. Private to select.
+ * selector: the samples taken so far, as tracks. Private to select.
  */
 #ifndef LEAKHUNT_SELECT_SELECTOR_H
 #define LEAKHUNT_SELECT_SELECTOR_H

@@ -1,6 +1,6 @@
 /*
- * steps: series kept where they change. Input: values at moments in order; output: sums, and dense
- * series when somebody judges one. It knows neither times nor mappings.
+ * steps: series that are stored only where they change. Input: values at moments in order. Output: sums, and dense
+ * series when one is judged. Knows neither times nor mappings.
  */
 #include "steps.h"
 
@@ -61,7 +61,7 @@ void lh_steps_halve(struct lh_steps *steps)
 	struct lh_steps kept = {.items = steps->items};
 	kept.items.count = 0;
 	for (size_t i = 0; i < steps->items.count; i++) {
-		/* The first kept moment that is no earlier; of two steps before it the later one holds. */
+		/* The first kept moment that is not earlier; of two steps before it the later one counts. */
 		struct lh_step step = {(steps->items.items[i].moment + 1) / 2, steps->items.items[i].bytes};
 		size_t count = kept.items.count;
 		if (count && kept.items.items[count - 1].moment == step.moment)

@@ -7,7 +7,7 @@
 
 #include "leakhunt/base.h"
 
-/* The series has `bytes` from the moment of that index on, until the next step. */
+/* The series has the value `bytes` from this moment's index on, until the next step. */
 struct lh_step {
 	uint32_t moment;
 	uint64_t bytes;
@@ -20,16 +20,16 @@ struct lh_steps {
 
 void lh_steps_deinit(struct lh_steps *steps);
 
-/* From `moment` on; `moment` is no earlier than that of any call before. */
+/* Sets the value from `moment` on; `moment` must not be earlier than in previous calls. */
 struct lh_error *lh_steps_set(struct lh_steps *steps, uint32_t moment, uint64_t bytes) LH_NODISCARD;
 
-/* Adds another series to this one. Sums saturate at INT64_MAX, so that differences can be shown. */
+/* Adds another series to this one. Sums saturate at INT64_MAX, so that differences stay representable. */
 struct lh_error *lh_steps_add(struct lh_steps *steps, const struct lh_steps *other) LH_NODISCARD;
 
 /* Writes the whole series, one entry per moment. */
 void lh_steps_spread(const struct lh_steps *steps, size_t moment_count, uint64_t *ret);
 
-/* Of the moments, only every second one is kept from now on: 0, 2, 4 ... become 0, 1, 2 ... */
+/* Keeps only every second moment: 0, 2, 4 ... become 0, 1, 2 ... */
 void lh_steps_halve(struct lh_steps *steps);
 
 /* At the first moment, and at the last. */

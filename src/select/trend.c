@@ -1,7 +1,7 @@
 /*
- * trend: robust figures of one series: slope by Theil and Sen, steadiness by Mann and Kendall, falls,
- * rises and how they are spread over time. Input: times and bytes. Output: numbers only; what they
- * mean is verdict's. Outliers of up to a quarter of the samples must not move slope or noise.
+ * trend: robust figures of one series: slope by Theil and Sen, steadiness by Mann and Kendall, falls, rises and their
+ * distribution over time. Input: times and bytes. Output: numbers only; verdict interprets them. Outliers among up to a
+ * quarter of the samples must not move slope or noise.
  */
 #include "trend.h"
 
@@ -11,11 +11,11 @@
 
 enum {
 	ALL_PAIRS_MAX = 128,   /* samples up to which every pair is taken: 8128 slopes */
-	EXACT_CHANCE_MAX = 40, /* samples up to which Kendall's distribution is counted out */
+	EXACT_CHANCE_MAX = 40, /* samples up to which Kendall's distribution is computed exactly */
 	FLOOR_BLOCKS = 8,      /* all eight in order by accident: 1 in 40,320 */
 	FLOOR_BLOCK_MIN = 4,   /* samples a block */
 	PAGE_NOISE_BYTES = 16384,
-	INFLATION_MIN = 10, /* samples from which on their autocorrelation can be told */
+	INFLATION_MIN = 10, /* samples from which on autocorrelation can be estimated */
 	LAGS_MAX = 64,
 };
 
@@ -53,7 +53,7 @@ static size_t add_slope(struct lh_series series, size_t i, size_t j, double *slo
 	return count + 1;
 }
 
-/* Every pair; of a long series the pairs half of it apart (Theil's incomplete method). Sorted. */
+/* Slopes of all pairs; in a long series of the pairs half of its length apart (Theil's incomplete method). Sorted. */
 static struct lh_error *sort_slopes(struct lh_series series, double **ret, size_t *ret_count)
 {
 	size_t n = series.count;
@@ -85,8 +85,8 @@ struct lh_error *lh_slope(struct lh_series series, double *ret)
 }
 
 /*
- * The slope's 95 % confidence interval: with all pairs, as far from the middle as 1.96 standard
- * deviations of Kendall's S (Sen 1968); with pairs that share no sample, of the binomial distribution.
+ * The slope's 95 % confidence interval: with all pairs, 1.96 standard deviations of Kendall's S from the middle (Sen
+ * 1968); with pairs that share no sample, by the binomial distribution.
  */
 static struct lh_error *measure_slope(struct lh_series series, double inflation, struct lh_trend *trend)
 {
@@ -169,7 +169,7 @@ static struct lh_error *kendall_s(struct lh_series series, double *ret)
 
 /* ---------------------------------------------------------------- samples that resemble each other */
 
-/* Each value's rank, from 0; equal ones get the mean of theirs. */
+/* The rank of each value, from 0; equal values get the mean of their ranks. */
 static void rank_values(double *values, const double *sorted, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -200,9 +200,8 @@ static double lag_autocorrelation(const double *ranks, size_t count, size_t lag)
 }
 
 /*
- * By how much the variance of S is larger than that of independent samples: n / n* of Hamed and Rao
- * (1998, eq. 5), over the ranks of what is left without the trend. Only lags whose correlation is
- * beyond chance count, and only what makes the verdict more careful.
+ * By how much the variance of S exceeds that of independent samples: n / n* of Hamed and Rao (1998, eq. 5), over the
+ * ranks of the residuals. Only significant lags count, and only corrections that make the verdict more cautious.
  */
 static struct lh_error *measure_inflation(struct lh_series series, double slope, double *ret)
 {
@@ -230,8 +229,8 @@ static struct lh_error *measure_inflation(struct lh_series series, double slope,
 /* ---------------------------------------------------------------- chances */
 
 /*
- * Chance that a random order of n distinct values has at most `inversions` falling pairs. Counted out:
- * with n values in random order, the n-th adds 0 to n-1 inversions with equal chance.
+ * Probability that a random order of n distinct values has at most `inversions` falling pairs. Exact: with n values in
+ * random order, the n-th adds 0 to n-1 inversions with equal probability.
  */
 static double exact_chance(size_t n, size_t inversions)
 {
@@ -257,8 +256,8 @@ static double exact_chance(size_t n, size_t inversions)
 }
 
 /*
- * One-sided chance of an S at least this high (Mann 1945; normal approximation with continuity
- * correction, Kendall 1975). Ties count as neither, uncorrected: that only makes it more careful.
+ * One-sided p of an S at least this high (Mann 1945; normal approximation with continuity correction, Kendall 1975).
+ * Ties count as neither, uncorrected: that only makes the result more cautious.
  */
 static double chance_of_s(size_t n, double s, double inflation)
 {
@@ -271,7 +270,7 @@ static double chance_of_s(size_t n, double s, double inflation)
 	return 0.5 * erfc((s - 1) / sqrt(variance) / M_SQRT2);
 }
 
-/* From the steps between neighbors, less their median: a slope, a jump or a bend does not count. */
+/* From the steps between neighbors minus their median: slopes, jumps and bends do not count. */
 static struct lh_error *measure_jitter(struct lh_series series, double *ret)
 {
 	size_t count = series.count - 1;
@@ -329,7 +328,7 @@ static void measure_rises(struct lh_series series, struct lh_trend *trend)
 		trend->rise_count++;
 		trend->first_rise_at = trend->first_rise_at ? trend->first_rise_at : i;
 		trend->last_rise_at = i;
-		/* The interval in which it rose is not a gap: only the time before its last quiet sample. */
+		/* The interval of the rise itself is not part of the gap: only the time up to the last quiet sample. */
 		trend->longest_gap_s = fmax(trend->longest_gap_s, series.seconds[i - 1] - at_s);
 		if (rise > trend->largest_rise) {
 			trend->largest_rise = rise;
@@ -349,7 +348,7 @@ static double measure_floor(struct lh_series series)
 		return 0;
 	double first = 0, previous = -1;
 	for (size_t i = 0; i < FLOOR_BLOCKS; i++) {
-		/* The remainder is left out at the start: what counts is the present. */
+		/* The remainder is omitted at the start: the present counts. */
 		size_t at = series.count - (FLOOR_BLOCKS - i) * block;
 		double lowest = series.values[at];
 		for (size_t j = at; j < at + block; j++)

@@ -6,7 +6,7 @@
 
 #include "leakhunt/base.h"
 
-/* A moment that is not there. */
+/* A moment that does not exist. */
 #define LH_NEVER_S (-1.0)
 
 /* Values in bytes, times in seconds from the first sample. Ascending times, count >= 2. */
@@ -26,19 +26,19 @@ struct lh_trend {
 	double late_slope;  /* of the second half; both share the middle sample */
 	double noise;       /* 1.4826 * median |distance from the line|: standard deviation, if normal */
 	/*
-	 * Of rising this steadily by accident: one-sided Mann-Kendall p, with the variance that samples
-	 * which resemble their neighbors have (Hamed and Rao 1998).
+	 * Probability of rising this steadily by accident: one-sided Mann-Kendall p, with the variance corrected for
+	 * samples that resemble their neighbors (Hamed and Rao 1998).
 	 */
 	double rising_chance;
 	size_t up_count; /* intervals that rise at all */
 	size_t down_count;
 	double drawdown;   /* deepest fall below an earlier maximum */
 	double drawup;     /* highest rise above an earlier minimum */
-	double floor_rise; /* of the minima of 6 equal blocks, when each is above the one before; else 0 */
+	double floor_rise; /* rise of the minima of 8 equal blocks if each is above the previous one; else 0 */
 
-	double jitter; /* standard deviation between neighbors, whatever the shape at large */
+	double jitter; /* standard deviation between neighbors, independent of the overall shape */
 
-	/* Rises: moments at which the series exceeds its last rise by more than `tolerance`. */
+	/* Rises: moments at which the series exceeds its previous rise by more than `tolerance`. */
 	double tolerance;
 	size_t rise_count;
 	size_t largest_rise_at; /* index of the sample that made the largest one; 0: none */
@@ -52,10 +52,10 @@ struct lh_trend {
 /* For qsort. */
 int lh_compare_doubles(const void *a, const void *b);
 
-/* Sorts `values`; 0 of none. */
+/* Sorts `values`; 0 if there are none. */
 double lh_median_of(double *values, size_t count);
 
-/* The slope alone; `seconds` may be anything that rises. */
+/* The slope alone; `seconds` may be any rising values. */
 struct lh_error *lh_slope(struct lh_series series, double *ret) LH_NODISCARD;
 
 struct lh_error *lh_trend_measure(struct lh_series series, struct lh_trend *ret) LH_NODISCARD;

@@ -1,7 +1,7 @@
 /*
- * used: how much of a mapping is the process's own memory. Input: what smaps says of it. Output: one
- * number, which only what the program does can change: not a fork that shares pages, not KSM that
- * merges them, not files that are read through a mapping.
+ * used: how much of a mapping is the process's own memory. Input: the mapping's smaps. Output: one number that only the
+ * program's own actions change: not a fork that shares pages, not KSM that merges them, not reading files through a
+ * mapping.
  */
 #include "identity.h"
 #include "leakhunt/select.h"
@@ -11,7 +11,7 @@ static uint64_t less_used(uint64_t bytes, uint64_t taken_off)
 	return bytes - lh_min_u64(bytes, taken_off);
 }
 
-/* Huge pages of hugetlbfs count as resident nowhere else (fs/proc/task_mmu.c). */
+/* The kernel counts hugetlbfs pages as resident nowhere else (fs/proc/task_mmu.c). */
 static uint64_t resident_bytes(const struct lh_region *region, bool knows_anonymous)
 {
 	const struct lh_usage *usage = &region->usage;

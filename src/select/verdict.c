@@ -1,7 +1,7 @@
 /*
- * verdict: turns a series into a probability, one word and the reason for it. The probability comes from
- * growth_model; the word for what does not leak comes from plain rules. No word contradicts the interval of the slope:
- * what rises beyond the resolution is never called flat, and what may as well stand still is never called a leak.
+ * verdict: turns a series into a probability, one word and the reason for it. The probability comes from growth_model;
+ * the word for series that do not leak comes from plain rules. No word contradicts the interval of the slope: a rise
+ * beyond the resolution is never called flat, and a series that may as well be flat is never called a leak.
  */
 #include "verdict.h"
 
@@ -14,25 +14,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* At and below: no leak, of many samples. Between that and least_leak_probability(): undecided. */
+/* With many samples: at or below this, no leak; between this and least_leak_probability(), undecided. */
 static const double NONE_PROBABILITY = 0.2;
 
-/* A fall of more than this share of the whole range means up and down rather than up. */
+/* A fall by more than this share of the range means up and down, not up. */
 static const double FALL_SHARE = 1.0 / 3;
 /* One rise of this share of all growth is a step. */
 static const double STEP_SHARE = 0.85;
 static const double JUMP_SHARE = 0.5;
-/* Up and down by less than this share of its level is noise, not a sawtooth. */
+/* Ups and downs by less than this share of the level are noise, not a sawtooth. */
 static const double NOISE_SHARE = 0.1;
-/* A few samples may lie so far off, by this share of the level, without making it a sawtooth. */
+/* A few samples may be off by this share of the level without making it a sawtooth. */
 static const double OUTLIER_SHARE = 0.5;
-/* A rise by less than the least that counts, less likely than this to come by accident, may become one. */
+/* A rise below the minimum that counts, if less likely than this to be an accident, may become one. */
 static const double SMALL_RISE_CHANCE = 0.001;
-/* A fall by GIVEN_BACK of the range to within NEAR_START of where it began: what was taken is given back now and then.
- */
+/* A fall by GIVEN_BACK of the range to within NEAR_START of its start: memory is given back now and then. */
 static const double GIVEN_BACK = 0.5;
 static const double NEAR_START = 0.05;
-/* A slope whose interval reaches this share of it below 0 may as well be none. */
+/* A slope whose interval extends below 0 by this share of it may as well be none. */
 static const double INTERVAL_SHARE = 0.25;
 
 const char *lh_verdict_name(enum lh_verdict verdict)
@@ -69,7 +68,7 @@ const struct lh_growth *lh_selection_suspect(const struct lh_selection *selectio
 	return selection->suspect < selection->growths.count ? &selection->growths.items[selection->suspect] : NULL;
 }
 
-/* A size and a time as people read them, for use in one printf. */
+/* A formatted size and a time, for one printf. */
 struct words {
 	char text[LH_FORMAT_MAX];
 };
@@ -100,7 +99,7 @@ static void say_verdict(struct lh_judgement *judgement, enum lh_verdict verdict,
 	judgement->verdict = verdict;
 }
 
-/* Undecided; how long to watch: till there are enough samples, and twice as long as now. */
+/* Undecided, and how long to watch: until there are enough samples, and twice as long as so far. */
 static void say_undecided(struct lh_judgement *judgement, const struct lh_trend *trend, size_t count, const char *what)
 {
 	static const double LONGEST_S = 30.0 * 86400;
@@ -114,8 +113,8 @@ static void say_undecided(struct lh_judgement *judgement, const struct lh_trend 
 }
 
 /*
- * Too few samples for the model. Of 10 samples that rise straight on, one in three processes is warming up: what the
- * model calls a leak at 10 samples was one in 64 of 100 records.
+ * Too few samples for the model. Of 10 samples that rise straight, one in three processes is warming up: what the model
+ * calls a leak at 10 samples was one in 64 of 100 records.
  */
 static void judge_few(const struct lh_trend *trend, size_t count, struct lh_judgement *ret)
 {
@@ -155,7 +154,7 @@ static void judge_small(const struct lh_trend *trend, size_t count, struct lh_ju
 	say_verdict(ret, LH_VERDICT_STEADY, "moves by no more than %s", bytes_in_words(range).text);
 }
 
-/* From a sample on, that one included. */
+/* The series from a sample on, including that sample. */
 static struct lh_series series_from(struct lh_series series, size_t at)
 {
 	return (struct lh_series){series.seconds + at, series.values + at, series.count - at};
@@ -172,7 +171,9 @@ static struct words probability_in_words(double probability)
 	return words;
 }
 
-/* The limit of a curve that approaches one geometrically, from three equal parts (Aitken 1926); NAN: it does not. */
+/*
+ * The limit of a curve that converges geometrically, from three equal parts (Aitken 1926); NAN: it does not converge.
+ */
 static double level_ahead(struct lh_series series)
 {
 	double third[3] = {0};
@@ -190,15 +191,15 @@ static double level_ahead(struct lh_series series)
 
 /* ---------------------------------------------------------------- leaks */
 
-/* What was judged: all of a series, or what came after a regime that ended. */
+/* What was judged: a whole series, or the part after a regime that ended. */
 struct evidence {
 	struct lh_series series;
 	struct lh_trend trend; /* of it */
 	struct lh_growth_odds odds;
-	size_t start; /* of it in the whole series */
+	size_t start; /* its first sample in the whole series */
 };
 
-/* Before a leak that began late. */
+/* The flat time before a leak that began late. */
 static double flat_time_s(const struct evidence *evidence, const struct lh_trend *whole)
 {
 	if (evidence->start)
@@ -229,7 +230,7 @@ static void describe_leak(const struct evidence *evidence, const struct lh_trend
 
 /* ---------------------------------------------------------------- what is in between */
 
-/* Why a rise is not called a leak yet: what speaks against it most. */
+/* Why a rise is not called a leak yet: the strongest counterevidence. */
 static void describe_doubt(const struct evidence *evidence, char *ret, size_t size)
 {
 	const struct lh_trend *trend = &evidence->trend;
@@ -273,7 +274,7 @@ static bool excludes_zero(const struct lh_judgement *judgement, double sign)
 	return sign * judgement->slope > 2 * half_width;
 }
 
-/* The rate is then that of what came after the rise. */
+/* The rate is then that of the part after the rise. */
 static struct lh_error *take_rate_from(struct lh_series series, const struct lh_trend *whole, size_t start,
 				       struct lh_judgement *ret)
 {
@@ -290,11 +291,11 @@ static struct lh_error *take_rate_from(struct lh_series series, const struct lh_
 	return NULL;
 }
 
-/* Up and down, without a floor that rises. */
+/* Up and down, without a rising floor. */
 static void judge_level(const struct lh_trend *trend, struct lh_judgement *ret)
 {
 	double range = trend->max - trend->min;
-	/* Outliers do not move the noise: but what they reach must not be far off the level that is called steady. */
+	/* Outliers do not move the noise, but they must not be far off a level that is called steady. */
 	bool is_calm = 4 * trend->noise <= NOISE_SHARE * trend->median && range <= OUTLIER_SHARE * trend->median;
 	if (is_calm || range <= NOISE_SHARE * trend->median)
 		say_verdict(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
@@ -348,7 +349,7 @@ static struct lh_error *judge_no_leak(const struct evidence *evidence, struct lh
 
 /* ---------------------------------------------------------------- all of it */
 
-/* What was taken is given back now and then: a cache or a collector, though it may grow just now. */
+/* Memory is given back now and then: a cache or a collector, even if it grows at the moment. */
 static bool has_given_back(struct lh_series series, const struct lh_trend *trend)
 {
 	double range = trend->max - trend->min;
