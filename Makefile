@@ -44,7 +44,10 @@ fuzz_src := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # library_objects.c needs the libraries whose objects it loses (group check of deps.sh).
 sample_packages := gio-2.0 libcurl expat gnutls libxml-2.0 libpcre2-8 sqlite3 zlib libcrypto
 library_sample  := $(shell pkg-config --exists $(sample_packages) 2>/dev/null && echo .build/samples/library_objects)
-samp_src := $(sort $(filter-out samples/cxx_main.c samples/library_objects.c,$(wildcard samples/*.c)))
+# tls_objects.c does, too; Mbed TLS 2 has no .pc file.
+tls_packages := nss nspr wolfssl
+tls_sample   := $(if $(wildcard /usr/include/mbedtls/ssl.h),$(shell pkg-config --exists $(tls_packages) 2>/dev/null && echo .build/samples/tls_objects))
+samp_src := $(sort $(filter-out samples/cxx_main.c samples/library_objects.c samples/tls_objects.c,$(wildcard samples/*.c)))
 bench_src := $(sort $(wildcard tests/bench/*.c))
 
 source_obj := $(lib_src:%.c=$(build)/%.o)
@@ -60,7 +63,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/path_load .build/samples/freed_objects .build/samples/leak_truth_cxx .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) \
+            .build/samples/path_load .build/samples/freed_objects .build/samples/leak_truth_cxx .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) $(tls_sample) \
             .build/samples/compare_blocks
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
@@ -171,6 +174,12 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g \
 		$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(sample_packages))) \
 		-o $@ $< $(shell pkg-config --libs $(sample_packages)) -ljansson -lpthread
+
+.build/samples/tls_objects: samples/tls_objects.c samples/sample.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g \
+		$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(tls_packages))) \
+		-o $@ $< $(shell pkg-config --libs $(tls_packages)) -lmbedtls -lmbedx509 -lmbedcrypto -ljansson -lpthread
 
 # Beside the sample whose cores it checks.
 .build/samples/check_cut: tests/live/check_cut.c

@@ -8,6 +8,7 @@
 #include <expat.h>
 #include <gio/gio.h>
 #include <gnutls/gnutls.h>
+#include <iconv.h>
 #include <libxml/parser.h>
 #include <malloc.h>
 #include <openssl/evp.h>
@@ -78,6 +79,33 @@ static void make_file(bool is_lost)
 	GFile *file = g_file_new_for_path("/var/lib/app/item");
 	if (!is_lost)
 		g_object_unref(file);
+}
+
+static void make_number(bool is_lost)
+{
+	GVariant *number = g_variant_new_uint32(7);
+	if (!is_lost)
+		g_variant_unref(number);
+}
+
+/* A dictionary of one entry, as D-Bus has them: {sv}, its key, and the variant that holds the number. */
+static void make_dictionary(bool is_lost)
+{
+	GVariantBuilder builder;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{sv}"));
+	g_variant_builder_add(&builder, "{sv}", "order", g_variant_new_int64(3));
+	GVariant *dictionary = g_variant_builder_end(&builder);
+	if (!is_lost)
+		g_variant_unref(dictionary);
+}
+
+/* ---------------------------------------------------------------- glibc */
+
+static void make_iconv(bool is_lost)
+{
+	iconv_t conversion = iconv_open("ISO-8859-15", "UTF-8");
+	if (!is_lost)
+		iconv_close(conversion);
 }
 
 /* ---------------------------------------------------------------- OpenSSL: what providers make */
@@ -177,6 +205,13 @@ static const struct kind kinds[] = {
 	{"zlib", "inflate state", "", 1, make_inflate},
 	{"GLib", "GCancellable", "", 1, make_cancellable},
 	{"GLib", "GLocalFile", "", 1, make_file},
+	{"GLib", "GVariant", "u", 1, make_number},
+	{"GLib", "GVariant", "a{sv}", 1, make_dictionary},
+	{"GLib", "GVariant", "{sv}", 1, NULL},
+	{"GLib", "GVariant", "s", 1, NULL},
+	{"GLib", "GVariant", "v", 1, NULL},
+	{"GLib", "GVariant", "x", 1, NULL},
+	{"glibc", "iconv_t", "", 1, make_iconv},
 	{"OpenSSL", "EVP_MD_CTX", "", 1, make_digest},
 	{"OpenSSL", "EVP_CIPHER_CTX", "AES-256-GCM", 1, make_cipher},
 	{"OpenSSL", "EVP_PKEY", "", 1, make_key},

@@ -7,7 +7,7 @@ set -euo pipefail
 declare -A groups=(
 	[build]="gcc g++ libc6-dev make libelf-dev libdw-dev libjansson-dev libssl-dev libvectorscan-dev libpcre2-dev libseccomp-dev libxxhash-dev libiberty-dev libzstd-dev liblzma-dev zlib1g-dev"
 	[demo]="procps openssl jq"
-	[check]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 python3-prometheus-client nginx redis-server curl gawk nodejs sqlite3 zstd lz4 xz-utils libjpeg-turbo-progs libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64 libmimalloc2.0|libmimalloc3 musl-tools gccgo-12 pkg-config libglib2.0-dev libcurl4-openssl-dev libexpat1-dev libgnutls28-dev libxml2-dev libsqlite3-dev apache2-utils putty-tools age openssh-client openjdk-17-jdk-headless|openjdk-21-jdk-headless golang-go php-cli prometheus valgrind libc6-dbg"
+	[check]="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev bats gdb binutils elfutils jq procps openssl python3 python3-prometheus-client nginx redis-server curl gawk nodejs sqlite3 zstd lz4 xz-utils libjpeg-turbo-progs libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64 libmimalloc2.0|libmimalloc3 musl-tools gccgo-12 pkg-config libglib2.0-dev libcurl4-openssl-dev libexpat1-dev libgnutls28-dev libxml2-dev libsqlite3-dev libmbedtls-dev libwolfssl-dev libnss3-dev apache2-utils putty-tools age openssh-client openjdk-17-jdk-headless|openjdk-21-jdk-headless golang-go php-cli prometheus valgrind libc6-dbg"
 	[bench]="binutils elfutils gdb jq procps ripgrep python3 smem"
 	[package]="dpkg-dev rpm"
 	[static]="busybox-static musl-tools"

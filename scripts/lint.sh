@@ -98,7 +98,7 @@ lint_format() {
 # One run of clang-tidy takes the configuration of its first file for all: tests have their own.
 lint_clang_tidy() {
 	local pattern library_flags
-	library_flags=$(pkg-config --cflags glib-2.0 gio-2.0 libxml-2.0 2>/dev/null)
+	library_flags=$(pkg-config --cflags glib-2.0 gio-2.0 libxml-2.0 nss nspr 2>/dev/null)
 	export library_flags
 	# shellcheck disable=SC2016 # the inner shell expands
 	for pattern in 'src/*.c' 'scripts/*.c' 'samples/*.c' 'tests/*.c'; do

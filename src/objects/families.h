@@ -15,10 +15,16 @@ extern const struct lh_object_family lh_family_curl;
 extern const struct lh_object_family lh_family_expat;
 extern const struct lh_object_family lh_family_glib;
 extern const struct lh_object_family lh_family_gnutls;
+extern const struct lh_object_family lh_family_gvariant;
+extern const struct lh_object_family lh_family_iconv;
 extern const struct lh_object_family lh_family_libxml2;
+extern const struct lh_object_family lh_family_mbedtls;
+extern const struct lh_object_family lh_family_nss;
 extern const struct lh_object_family lh_family_pcre2;
 extern const struct lh_object_family lh_family_postgresql;
 extern const struct lh_object_family lh_family_redis;
+extern const struct lh_object_family lh_family_sds;
 extern const struct lh_object_family lh_family_sqlite;
+extern const struct lh_object_family lh_family_wolfssl;
 
 #endif

@@ -74,6 +74,8 @@ struct lh_object_claim {
 struct lh_object_sink;
 /* Counts it in the row of the family's kind, its name and detail. */
 struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh_object_claim *claim) LH_NODISCARD;
+/* How many objects of that kind and name were counted so far, with any detail; those in use. */
+uint64_t lh_object_sink_count(const struct lh_object_sink *sink, const char *kind, const char *name);
 /* A claim for the chunk of the view, or what begins at `addr` when there is none. */
 struct lh_object_claim lh_object_claim_of(const struct lh_object_view *view, const char *name, uint64_t addr);
 

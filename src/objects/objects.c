@@ -390,6 +390,17 @@ struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh
 	return NULL;
 }
 
+uint64_t lh_object_sink_count(const struct lh_object_sink *sink, const char *kind, const char *name)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < sink->search->library.count; i++) {
+		const struct lh_object_count *row = &sink->search->library.items[i];
+		if (strcmp(row->kind, kind) == 0 && strcmp(row->name, name) == 0)
+			count += row->count;
+	}
+	return count;
+}
+
 /*
  * Frames that have returned leave pointers behind, also on stacks of ended threads; what lives in a frame is no leak.
  * The kernel merges stacks with other memory: what a block of an allocator holds is not on a stack.

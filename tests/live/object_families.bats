@@ -49,6 +49,17 @@ start_library_objects() {
 	assert_sample_unharmed
 }
 
+@test "Mbed TLS, wolfSSL and NSS: objects are counted exactly, live and in a dump" {
+	[ -x "$SAMPLES/tls_objects" ] || skip "the libraries' headers are not installed"
+	start_sample tls_objects --steps 100
+	summarize "$SAMPLE_PID"
+	assert_families
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	summarize "$BATS_TEST_TMPDIR/dump"
+	assert_families
+	assert_sample_unharmed
+}
+
 @test "a dump names them without the files of the program and its libraries" {
 	start_library_objects 20
 	mkdir "$BATS_TEST_TMPDIR/empty"
@@ -112,10 +123,12 @@ answers_redis() {
 
 @test "Redis: strings in their objects, not the deleted, live and in a dump" {
 	command -v redis-server >/dev/null || skip "redis-server is not installed"
-	local operand
+	local operand before
 	redis-server --port 0 --unixsocket "$BATS_TEST_TMPDIR/redis" --save "" --dir "$BATS_TEST_TMPDIR" >/dev/null 3>&- &
 	SERVER_PID=$!
 	wait_until 100 answers_redis
+	summarize "$SERVER_PID"
+	before=$(counted Redis sds)
 	seq 30000 | sed 's/.*/SET key:& text-of-the-value-&/' | redis-cli -s "$BATS_TEST_TMPDIR/redis" --pipe >/dev/null
 	seq 10000 | sed 's/.*/DEL key:&/' | redis-cli -s "$BATS_TEST_TMPDIR/redis" --pipe >/dev/null
 	[ "$(redis-cli -s "$BATS_TEST_TMPDIR/redis" dbsize)" = 20000 ]
@@ -124,6 +137,8 @@ answers_redis() {
 	for operand in "$SERVER_PID" "$BATS_TEST_TMPDIR/dump"; do
 		summarize "$operand"
 		assert_between 20000 "$(counted Redis "string in its object")" 20100
+		# One for each key, and those of clients and of commands used.
+		assert_between $((before + 20000)) "$(counted Redis sds)" $((before + 20050))
 	done
 }
 
