@@ -1,5 +1,5 @@
 /*
- * chunk_index: from a word to the block it leads into, with one look at a page table and one at a line of bits. Input:
+ * chunk_index: finds the block that a word leads into by one access to a page table and one to a line of bits. Input:
  * the blocks of a heap, ascending. Output: page numbers, lines, and the local bytes of each page.
  */
 #include "graph.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Larger blocks are reserved address space: their pages alone would need tables of 64 MiB. */
+/* Larger blocks are reserved address space: page tables for one alone would take 64 MiB. */
 #define CHUNK_BYTES_MAX (64 * LH_GIB)
 
 struct lh_error *lh_graph_visit_words(const struct lh_graph *graph, struct lh_range range, lh_words_visitor *visit,
@@ -45,7 +45,7 @@ static const struct lh_graph_copy *find_copy(const struct lh_graph *graph, uint6
 	return at < graph->copies.count ? &graph->copies.items[at] : NULL;
 }
 
-/* Where the next segment begins, which may have bytes. */
+/* Where the next segment begins, which may be present. */
 static uint64_t next_segment(const struct lh_graph *graph, uint64_t addr)
 {
 	size_t count;
@@ -66,7 +66,7 @@ const uint8_t *lh_graph_view(const struct lh_graph *graph, uint64_t addr, uint64
 		length = is_inside ? copy->range.end - addr : 0;
 		bytes = is_inside ? copy->bytes + (addr - copy->range.start) : NULL;
 	}
-	/* In a gap: to the next page, or where something is mapped again. */
+	/* In a gap: continue at the next page, or where memory is mapped again. */
 	if (!bytes) {
 		const struct lh_segment *segment = lh_image_find(graph->image, addr);
 		uint64_t next = lh_align_down(addr, LH_PAGE_BYTES) + LH_PAGE_BYTES;
@@ -83,7 +83,7 @@ static bool is_read(const struct lh_segment *segment)
 	return segment->protection & LH_PROT_WRITE || segment->kind == LH_REGION_DATA;
 }
 
-/* What lies in a file that is not mapped is copied: runs of present pages. */
+/* Copies memory of files that are not mapped: runs of present pages. */
 static struct lh_error *copy_segments(struct lh_graph *graph)
 {
 	size_t count;
@@ -138,7 +138,7 @@ static struct lh_error *number_page(struct lh_graph *graph, uint64_t addr, bool 
 	return NULL;
 }
 
-/* The last byte that is looked up: of blocks that are too large only the first one. */
+/* The last indexed byte: for blocks that are too large, only the first byte. */
 static uint64_t last_indexed(const struct lh_stored_chunk *chunk)
 {
 	uint64_t end = chunk->addr + chunk->size_bytes;
@@ -146,7 +146,7 @@ static uint64_t last_indexed(const struct lh_stored_chunk *chunk)
 	return is_whole ? end - 1 : chunk->addr;
 }
 
-/* Pages between the first and the last one of a block share a number. */
+/* The pages between the first and the last page of a block share a number. */
 static struct lh_error *number_chunk(struct lh_graph *graph, const struct lh_stored_chunk *chunk)
 {
 	uint64_t first = lh_align_down(chunk->addr, LH_PAGE_BYTES);
@@ -177,7 +177,7 @@ static struct lh_error *number_pages(struct lh_graph *graph)
 static void set_ranks(struct lh_graph *graph)
 {
 	unsigned lines_shift = LH_GRAPH_PAGE_SHIFT - graph->granule_shift - 6;
-	size_t done = 0; /* lines with their rank */
+	size_t done = 0; /* lines that have their rank */
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		const struct lh_stored_chunk *chunk = &graph->chunks[i];
 		struct lh_index_line *line =
@@ -239,7 +239,7 @@ struct lh_error *lh_graph_index(struct lh_graph *graph)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "more than %u blocks", LH_NO_CHUNK);
 	if (!lh_image_blocks_stay(graph->image))
 		LH_TRY(copy_segments(graph));
-	/* Ascending: those behind belong to no process. */
+	/* Blocks are ascending: the last ones have addresses that no process can have. */
 	while (graph->chunk_count && graph->chunks[graph->chunk_count - 1].addr >> LH_GRAPH_ADDRESS_BITS)
 		graph->chunk_count--;
 	LH_TRY(allocate_spans(graph));

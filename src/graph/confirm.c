@@ -1,6 +1,6 @@
 /*
- * confirm: blocks that were lost before, too. Input: graphs of two moments of one process. Output: bits of the later
- * one. Nobody can free or write a lost block: one with other bytes is another one at that address.
+ * confirm: blocks that were lost before, too. Input: graphs of two moments of one process. Output: bits for the later
+ * one. Nobody can free or write a lost block, so a block with other bytes at its address is a new one.
  */
 #include "graph.h"
 

@@ -1,7 +1,8 @@
 /*
  * dominators: which block alone holds which others. Input: edges. Output: the immediate dominator of each reachable
- * block, and what each retains: all that nothing else holds. SEMI-NCA: L. Georgiadis, Linear-Time Algorithms for
- * Dominators and Related Problems, Princeton 2005, section 2.3. No recursion: paths can have millions of blocks.
+ * block, and what each block retains: everything that would be unreachable without it. SEMI-NCA: L. Georgiadis,
+ * Linear-Time Algorithms for Dominators and Related Problems, Princeton 2005, section 2.3. No recursion: paths can have
+ * millions of blocks.
  */
 #include "holders.h"
 
@@ -15,12 +16,12 @@ struct walk_pair {
 	uint32_t parent; /* a number */
 };
 
-/* All by number. */
+/* All arrays are indexed by number. */
 struct dominator_search {
 	struct lh_holders *holders;
 	uint32_t edge_count;
-	uint32_t variable_count; /* numbers up to it can be reached from variables */
-	uint32_t *parent;        /* in the walk; then the ancestor that paths are compressed to */
+	uint32_t variable_count; /* nodes with numbers up to this are reachable from variables */
+	uint32_t *parent;        /* in the walk; later the ancestor to which paths are compressed */
 	uint32_t *semi;
 	uint32_t *label;
 	uint32_t *first_holder; /* holder[first_holder[n], first_holder[n + 1]): numbers that point to n */
@@ -40,7 +41,7 @@ static void deinit_dominator_search(struct dominator_search *search)
 	lh_vec_deinit(&search->path);
 }
 
-/* The next node of the walk. Its targets, still as places, come behind those of the nodes before it. */
+/* Numbers the next node of the walk. Appends its targets, still as places, to those of earlier nodes. */
 static uint32_t number_place(struct dominator_search *search, uint32_t place, uint32_t parent)
 {
 	struct lh_holders *holders = search->holders;
@@ -52,7 +53,7 @@ static uint32_t number_place(struct dominator_search *search, uint32_t place, ui
 	return number;
 }
 
-/* Blocks without pointers have their numbers at once; the others are pushed. */
+/* Numbers blocks without pointers at once; pushes the others. */
 static void visit_targets(struct dominator_search *search, uint32_t number, uint32_t first, uint32_t end)
 {
 	struct lh_holders *holders = search->holders;
@@ -68,7 +69,7 @@ static void visit_targets(struct dominator_search *search, uint32_t number, uint
 		if (place->number)
 			continue;
 		search->stack.items[search->stack.count] = (struct walk_pair){targets[i], number};
-		/* A branch that is not foreseen half of the time costs more than what it saves. */
+		/* branchless: a branch that is mispredicted half of the time would cost more than it saves */
 		search->stack.count += place[1].first != place[0].first;
 		__builtin_prefetch(&targets[place->first]);
 	}
@@ -81,8 +82,8 @@ static void visit_targets(struct dominator_search *search, uint32_t number, uint
 }
 
 /*
- * What waits near the top is visited soon, as most blocks lead to few others: its record, then its targets, then the
- * records of those are fetched, so that they are there when it is visited.
+ * Prefetches for nodes near the top of the stack, which are visited soon, since most blocks lead to few others: first
+ * the record, then its targets, then the targets' records.
  */
 static inline void fetch_waiting(const struct dominator_search *search)
 {
@@ -97,8 +98,8 @@ static inline void fetch_waiting(const struct dominator_search *search)
 }
 
 /*
- * Targets are pushed; one that has a number by the time it is popped was reached otherwise: a true depth-first walk,
- * that visits blocks without pointers first.
+ * Pushes targets. A target that has a number when it is popped was reached by another path: so this is a true
+ * depth-first walk, except that it visits blocks without pointers first.
  */
 static struct lh_error *number_from(struct dominator_search *search, uint32_t root)
 {
@@ -118,7 +119,7 @@ static struct lh_error *number_from(struct dominator_search *search, uint32_t ro
 	return NULL;
 }
 
-/* Targets of all nodes as numbers, which are near each other for blocks that are near in the walk. */
+/* Renumbers the targets of all nodes: blocks near each other in the walk get near numbers. */
 static void number_targets(struct dominator_search *search)
 {
 	const struct lh_holders *holders = search->holders;
@@ -137,8 +138,8 @@ bool lh_holders_is_variable(const struct lh_holders *holders, const struct lh_ro
 }
 
 /*
- * First what variables lead to. Words of stacks and registers, mostly stale ones or of the moment, hold only what no
- * variable leads to: a cursor into a list does not own its rest.
+ * Begins with the nodes reachable from variables. Words of stacks and registers are mostly stale or temporary; they
+ * hold only what no variable leads to: a cursor into a list does not own the rest of the list.
  */
 static struct lh_error *number_nodes(struct dominator_search *search)
 {
@@ -156,7 +157,7 @@ static struct lh_error *number_nodes(struct dominator_search *search)
 	return NULL;
 }
 
-/* Whether an edge says who owns the target. */
+/* Whether an edge counts for ownership. */
 static inline bool is_owning(const struct dominator_search *search, uint32_t from, uint32_t target)
 {
 	return from <= search->variable_count || target > search->variable_count;
@@ -177,7 +178,7 @@ static struct lh_error *find_all_holders(struct dominator_search *search)
 	search->holder = malloc((edges + 1) * sizeof(uint32_t));
 	if (!search->first_holder || !search->holder)
 		return lh_error_no_memory();
-	uint32_t *ends = search->first_holder + 1; /* shifted by one until all are placed */
+	uint32_t *ends = search->first_holder + 1; /* shifted by one until all edges are placed */
 	for (size_t i = holders->graph->chunk_count; i < lh_holders_places(holders); i++)
 		ends[holders->places[i].number]++;
 	for (uint32_t number = 1; number <= count; number++) {
@@ -193,13 +194,16 @@ static struct lh_error *find_all_holders(struct dominator_search *search)
 	}
 	for (size_t i = holders->graph->chunk_count; i < lh_holders_places(holders); i++)
 		search->holder[--ends[holders->places[i].number]] = 0;
-	/* Now ends[n] is where n begins. */
+	/* ends[n] is now the start of n */
 	memmove(search->first_holder, ends, (count + 1) * sizeof(uint32_t));
 	search->first_holder[count + 1] = total;
 	return NULL;
 }
 
-/* The one with the smallest semidominator on the way up to what is not linked yet; the way is compressed. */
+/*
+ * The node with the smallest semidominator on the path up to the first node that is not linked yet; compresses the
+ * path.
+ */
 static struct lh_error *find_label(struct dominator_search *search, uint32_t number, uint32_t linked, uint32_t *ret)
 {
 	uint32_t *parent = search->parent, *label = search->label, *semi = search->semi;
@@ -302,7 +306,7 @@ struct lh_error *lh_holders_find_dominators(struct lh_holders *holders)
 	find_immediate_dominators(&search);
 	sum_retained(holders);
 	holders->dominators_cpu_ns = lh_clock_thread_cpu_ns() - before_ns;
-	/* What is there at once: the first targets and the stack are gone before holders are found. */
+	/* Memory in use at the same time: the first targets and the stack are freed before holders are found. */
 	uint64_t holder_bytes = (search.edge_count + holders->groups.count) * sizeof(uint32_t) +
 				(holders->node_count + 2) * sizeof(uint32_t) + search.path.capacity * sizeof(uint32_t);
 	holders->memory_bytes = lh_holders_places(holders) * (2 * sizeof(uint64_t) + 7 * sizeof(uint32_t)) +

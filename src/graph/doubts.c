@@ -1,6 +1,6 @@
 /*
- * doubts: reasons to call no block lost. Input: an image, its heap, its capture. Output: sentences. Where memory is
- * missing, or a runtime hides its pointers, a block that nothing seems to point to may still be in use.
+ * doubts: reasons to call no block lost. Input: an image, its heap, its capture. Output: sentences. If memory is
+ * missing, or a runtime hides its pointers, a block without a visible pointer may still be in use.
  */
 #include "graph.h"
 
@@ -56,7 +56,7 @@ static const char *dump_command(const struct lh_graph *graph, char ret[DUMP_COMM
 	return ret;
 }
 
-/* Memory of the process that the dump was not asked for. */
+/* Memory of the process that the dump was not asked to contain. */
 static struct lh_error *doubt_left_out(struct lh_graph *graph)
 {
 	char command[DUMP_COMMAND_MAX];

@@ -1,7 +1,7 @@
 /*
- * edges: pointers between blocks, block by block. Input: a marked graph. Output: targets of each reachable block (of
- * lost ones, too, on request), and words of roots that lead to blocks. Pointers of a block to itself, and repeats in a
- * row, are left out.
+ * edges: pointers between blocks, block by block. Input: a marked graph. Output: targets of each reachable block (on
+ * request, of lost blocks, too), and words of roots that lead to blocks. Omits pointers of a block to itself and
+ * consecutive repeats.
  */
 #include "holders.h"
 
@@ -9,7 +9,7 @@
 
 enum { RING = 16 };
 
-/* A word that may be a pointer, whose line of the index is on its way. */
+/* A word that may be a pointer; its line of the index is being prefetched. */
 struct edge_candidate {
 	uint64_t word;
 	const struct lh_index_line *line; /* NULL: none */
@@ -27,7 +27,7 @@ struct edge_search {
 	unsigned candidate_at;
 };
 
-/* Whether edges from and to the block are wanted. */
+/* Whether edges from and to the block are requested. */
 static inline bool has_edges(const struct lh_holders *holders, uint32_t chunk)
 {
 	return holders->has_lost ? lh_graph_is_node(holders->graph, chunk)
@@ -119,7 +119,9 @@ static struct lh_error *find_root_edges(struct edge_search *search)
 
 /* ---------------------------------------------------------------- root groups */
 
-/* Where the variable begins that holds the word; of thread-local data the word; of other memory the page. */
+/*
+ * The start of the variable that contains the word; for thread-local data the word itself, for other memory the page.
+ */
 static uint64_t find_group_addr(const struct lh_graph *graph, struct lh_symbols *symbols,
 				const struct lh_root_edge *edge)
 {
@@ -150,7 +152,7 @@ static struct lh_error *add_root_groups(struct lh_holders *holders, struct lh_sy
 	return NULL;
 }
 
-/* Their targets come behind those of blocks. */
+/* Appends their targets after those of all blocks. */
 static struct lh_error *add_group_edges(struct lh_holders *holders)
 {
 	size_t chunk_count = holders->graph->chunk_count;

@@ -15,7 +15,7 @@ static bool leads_into(const struct lh_stored_chunk *chunk, uint64_t word)
 	return word >= chunk->addr && word < chunk->addr + chunk->size_bytes;
 }
 
-/* The block that begins at exactly `addr`; NULL: none does. Lists of CPython hold the same neighbors in any order. */
+/* The block that begins exactly at `addr`, or NULL. Lists of CPython hold the same neighbors in any order. */
 static const struct lh_stored_chunk *find_begun_block(const struct lh_graph *graph, uint64_t addr)
 {
 	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))

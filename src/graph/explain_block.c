@@ -1,6 +1,6 @@
 /*
- * explain_block: why one block stays. Input: a graph. Output: a shortest way of pointers from a root to it, and what it
- * retains.
+ * explain_block: why one block stays. Input: a graph. Output: a shortest path of pointers from a root to the block, and
+ * what it retains.
  */
 #include "holders.h"
 
@@ -17,7 +17,7 @@ void lh_block_holding_deinit(struct lh_block_holding *holding)
 /* By number. */
 struct way_search {
 	const struct lh_holders *holders;
-	uint32_t *from; /* the node that leads here; 0: not reached; UINT32_MAX: a root */
+	uint32_t *from; /* the previous node on the path; 0: not reached; UINT32_MAX: a root */
 	LH_VEC(uint32_t) queue;
 };
 
@@ -29,7 +29,7 @@ static struct lh_error *reach_node(struct way_search *search, uint32_t number, u
 	return lh_vec_push(&search->queue, number);
 }
 
-/* Breadth first from all roots; variables before stacks and registers, which say less. */
+/* Breadth-first search from all roots; variables before stacks and registers, which are less informative. */
 static struct lh_error *find_way(struct way_search *search, uint32_t target)
 {
 	const struct lh_holders *holders = search->holders;

@@ -10,7 +10,7 @@
 
 enum {
 	LH_GRAPH_PAGE_SHIFT = 12,
-	LH_GRAPH_SPAN_SHIFT = 30, /* a table of page numbers for each GiB */
+	LH_GRAPH_SPAN_SHIFT = 30, /* one table of page numbers per GiB */
 	LH_GRAPH_ADDRESS_BITS = 47,
 	LH_GRAPH_SPANS = 1 << (LH_GRAPH_ADDRESS_BITS - LH_GRAPH_SPAN_SHIFT),
 	LH_GRAPH_SPAN_PAGES = 1 << (LH_GRAPH_SPAN_SHIFT - LH_GRAPH_PAGE_SHIFT),
@@ -18,14 +18,14 @@ enum {
 
 #define LH_NO_CHUNK UINT32_MAX
 
-/* 64 granules of a page. The block at a granule g is rank + (bits up to and with g) - 1. */
+/* 64 granules of a page. The block that contains granule g is rank + (number of bits up to and including g) - 1. */
 struct lh_index_line {
 	uint64_t starts; /* granules in which a block begins */
-	uint32_t rank;   /* blocks that begin before this line */
+	uint32_t rank;   /* number of blocks that begin before this line */
 	uint32_t spare;
 };
 
-/* Copies of memory that cannot be viewed. */
+/* A copy of memory that cannot be viewed directly. */
 struct lh_graph_copy {
 	struct lh_range range;
 	uint8_t *bytes;
@@ -34,10 +34,10 @@ struct lh_graph_copy {
 struct lh_root_range {
 	struct lh_range range;
 	enum lh_root_kind kind;
-	uint32_t thread; /* LH_ROOT_STACK: index among the image's threads; else UINT32_MAX */
+	uint32_t thread; /* LH_ROOT_STACK: index of the image's thread; else UINT32_MAX */
 };
 
-/* Thread-local variables of one thread, and behind them its record, with the data of pthread keys. */
+/* Thread-local variables of one thread, followed by its record with the data of pthread keys. */
 struct lh_thread_locals {
 	struct lh_range range;
 	uint64_t record_addr; /* fs_base */
@@ -48,7 +48,7 @@ struct lh_thread_locals {
 struct lh_lost_block {
 	uint32_t chunk; /* index in the heap */
 	uint8_t status; /* LH_LEAK_LOST, LH_LEAK_CYCLE, LH_LEAK_POSSIBLE */
-	/* Itself, and what is reachable from it and from no lost block before it. */
+	/* Itself, and everything reachable from it but from no earlier lost block. */
 	uint64_t owned_count;
 	uint64_t owned_bytes;
 };
@@ -61,7 +61,7 @@ struct lh_graph {
 	const struct lh_heap_arena *arenas;
 	size_t arena_count;
 
-	/* Address -> page number; 0: no block is there. Pages wholly inside one block share a number. */
+	/* Address -> page number; 0: no block there. Pages entirely inside one block share a number. */
 	uint32_t **spans;
 	uint32_t *no_span;
 	struct lh_index_line *lines; /* of page 1 from lines_per_page on */
@@ -69,32 +69,32 @@ struct lh_graph {
 	size_t page_count;
 	unsigned granule_shift; /* 4 when all blocks begin at multiples of 16, else 3 */
 	struct lh_range bounds; /* of all blocks */
-	bool has_neighbors;     /* some blocks begin where another one ends: no header lies between them */
+	bool has_neighbors;     /* some blocks begin where another one ends: no header is between them */
 
-	uint64_t *unmarked; /* a bit for each block: in use, and not reached */
-	uint64_t *reached;  /* a bit for each block: in use, and reached by plain words */
-	uint64_t *possible; /* a bit for each block: reached by a doubtful word; NULL: none was */
-	uint64_t *tails;    /* a bit for each block: words to its last 8 bytes are pointers to it; NULL: none are */
+	uint64_t *unmarked; /* one bit per block: in use, and not reached */
+	uint64_t *reached;  /* one bit per block: in use, and reached by plain words */
+	uint64_t *possible; /* one bit per block: reached by a doubtful word; NULL: none was */
+	uint64_t *tails;    /* one bit per block: words to its last 8 bytes are pointers to it; NULL: none are */
 
 	LH_VEC(struct lh_graph_copy) copies;
-	LH_VEC(struct lh_root_range) roots; /* ascending by address, but for registers */
+	LH_VEC(struct lh_root_range) roots; /* ascending by address, except registers */
 	LH_VEC(struct lh_thread_locals) thread_locals;
 	LH_VEC(struct lh_lost_block) lost;
 	LH_VEC(const char *) doubts;
 	struct lh_strings_pool strings;
 	struct lh_graph_totals totals;
-	uint64_t *heads;     /* a bit for each block: in `lost` */
-	uint64_t *cycles;    /* likewise, of a circle */
-	uint64_t *confirmed; /* a bit for each block; NULL: there is nothing to compare with */
+	uint64_t *heads;     /* one bit per block: in `lost` */
+	uint64_t *cycles;    /* likewise: one of a circle */
+	uint64_t *confirmed; /* one bit per block; NULL: there is no earlier graph */
 };
 
-/* Memory of a runtime with objects of its own: all of it is root, none of it can be lost. */
+/* Memory of a runtime with its own objects: all of it is roots, none of it can be lost. */
 static inline bool lh_graph_is_opaque(enum lh_region_kind kind)
 {
 	return kind == LH_REGION_V8 || kind == LH_REGION_GO || kind == LH_REGION_JVM || kind == LH_REGION_ZEND;
 }
 
-/* What the program may use of a block: as much as it asked for, where the allocator knows that. */
+/* Bytes of a block that the program may use: what it requested, if the allocator knows that. */
 static inline uint64_t lh_graph_used_bytes(const struct lh_stored_chunk *stored)
 {
 	return stored->size_bytes - (stored->slack ? stored->slack - 1u : 0);
@@ -103,7 +103,7 @@ static inline uint64_t lh_graph_used_bytes(const struct lh_stored_chunk *stored)
 /* chunk_index: builds spans, lines, pages, copies. */
 struct lh_error *lh_graph_index(struct lh_graph *graph) LH_NODISCARD;
 
-/* Local bytes of present memory at `addr` up to the next gap; NULL, and *ret_bytes up to where to ask again. */
+/* Local bytes of present memory at `addr` up to the next gap; NULL, with *ret_bytes set to where to ask again. */
 const uint8_t *lh_graph_view(const struct lh_graph *graph, uint64_t addr, uint64_t end, size_t *ret_bytes);
 
 static inline uint32_t lh_graph_page(const struct lh_graph *graph, uint64_t addr)
@@ -118,7 +118,7 @@ static inline const struct lh_index_line *lh_graph_line(const struct lh_graph *g
 	return &graph->lines[((size_t)page << (LH_GRAPH_PAGE_SHIFT - line_shift)) + of_page];
 }
 
-/* Without the instruction, that not all processors have, the compiler calls a function: too slow for each word. */
+/* Without popcnt, which not all CPUs have, the compiler would call a function: too slow per word. */
 static inline uint32_t lh_count_bits(uint64_t bits)
 {
 	bits -= bits >> 1 & UINT64_C(0x5555555555555555);
@@ -127,7 +127,7 @@ static inline uint32_t lh_count_bits(uint64_t bits)
 	return (uint32_t)(bits * UINT64_C(0x0101010101010101) >> 56);
 }
 
-/* The last block that begins at or before `addr`, LH_NO_CHUNK when there is none on this page or before. */
+/* The last block that begins at or before `addr`; LH_NO_CHUNK if there is none on this page or before. */
 static inline uint32_t lh_graph_line_chunk(const struct lh_graph *graph, const struct lh_index_line *line,
 					   uint64_t addr)
 {
@@ -135,7 +135,7 @@ static inline uint32_t lh_graph_line_chunk(const struct lh_graph *graph, const s
 	return line->rank + lh_count_bits(line->starts & ((UINT64_C(2) << bit) - 1)) - 1;
 }
 
-/* Whether a block begins at exactly this address. */
+/* Whether a block begins exactly at this address. */
 static inline bool lh_graph_is_start(const struct lh_graph *graph, const struct lh_index_line *line, uint64_t addr)
 {
 	return (line->starts >> (addr >> graph->granule_shift & 63) & 1) &&
@@ -144,7 +144,8 @@ static inline bool lh_graph_is_start(const struct lh_graph *graph, const struct 
 
 /* ---------------------------------------------------------------- words */
 
-/* Whether glibc's links between free blocks lead there: to the next block's header, which begins with its size field.
+/*
+ * Whether glibc's links between free blocks lead there: to the next block's header, which begins with its size field.
  */
 static inline bool lh_graph_is_tail(const struct lh_stored_chunk *stored, uint64_t offset)
 {
@@ -152,9 +153,9 @@ static inline bool lh_graph_is_tail(const struct lh_stored_chunk *stored, uint64
 }
 
 /*
- * Whether a word that leads into the middle of a block is a pointer: not the glibc header of the next block, and not
- * the remains of an old pointer behind a text that ends in its lowest bytes. `before`: how many bytes of the same
- * memory lie in front of the word.
+ * Whether a word that leads into the middle of a block is a pointer: neither to the glibc header of the next block, nor
+ * the rest of an old pointer whose lowest bytes the end of a text overwrote. `before`: bytes of the same memory before
+ * the word.
  */
 static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t chunk, uint64_t word, const uint8_t *at,
 					size_t before)
@@ -181,20 +182,20 @@ static inline bool lh_graph_is_interior(const struct lh_graph *graph, uint32_t c
 	return false;
 }
 
-/* How words beside one that leads to a block's beginning say that it is the end of the block before. */
+/* What the words beside a word that leads to a block's beginning say: whether it is the end of the previous block. */
 enum lh_end_word {
 	LH_END_NOT,
-	LH_END_ELSEWHERE, /* the same words beside it, but it leads to another place */
+	LH_END_ELSEWHERE, /* neighboring words are those of an end pointer, but the word leads elsewhere */
 	LH_END_OF_BLOCK,
 };
-/* end_words: as lh_graph_is_end says, of a word that the three words of a range of memory surround. */
+/* end_words: like lh_graph_is_end, by the two words before `at` and the one after it. */
 enum lh_end_word lh_graph_judge_end(const struct lh_graph *graph, uint64_t word, const uint8_t *at, size_t before,
 				    size_t after);
 
 /*
- * Whether a word that leads exactly to the beginning of `chunk` is the end of the block before it: beside it are words
- * as in std::vector (begin, end of elements, end of capacity) or an iterator of std::deque (current, begin, end).
- * `before`, `after`: how many bytes of the same memory lie in front of the word, and from it on.
+ * Whether a word that leads exactly to the beginning of `chunk` is the end of the previous block: its neighbors are
+ * those of std::vector (begin, end of elements, end of capacity) or of an iterator of std::deque (current, begin, end).
+ * `before`, `after`: bytes of the same memory before the word, and from it on.
  */
 static inline bool lh_graph_is_end(const struct lh_graph *graph, uint64_t word, const uint8_t *at, size_t before,
 				   size_t after)
@@ -204,7 +205,7 @@ static inline bool lh_graph_is_end(const struct lh_graph *graph, uint64_t word, 
 	return lh_graph_judge_end(graph, word, at, before, after) == LH_END_OF_BLOCK;
 }
 
-/* Whether a word that leads into `chunk` is a pointer. `line`: that of the word. */
+/* Whether a word that leads into `chunk` is a pointer. `line`: the word's line. */
 static inline bool lh_graph_is_pointer(const struct lh_graph *graph, const struct lh_index_line *line, uint32_t chunk,
 				       uint64_t word, const uint8_t *at, size_t before, size_t after)
 {
@@ -214,8 +215,8 @@ static inline bool lh_graph_is_pointer(const struct lh_graph *graph, const struc
 }
 
 /*
- * The block that a word of the target leads to, which lies `offset` behind `bytes`, of which there are `length`;
- * LH_NO_CHUNK: it is no pointer.
+ * The block that a word of the target leads to; LH_NO_CHUNK if it is not a pointer. The word is at `offset` from
+ * `bytes`, which has `length` bytes.
  */
 static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8_t *bytes, size_t offset, size_t length)
 {
@@ -233,7 +234,7 @@ static inline uint32_t lh_graph_target(const struct lh_graph *graph, const uint8
 	return is_pointer ? chunk : LH_NO_CHUNK;
 }
 
-/* Calls for each stretch of present, aligned words of [start, end). */
+/* Called for each stretch of present, aligned words of [start, end). */
 typedef struct lh_error *lh_words_visitor(void *context, uint64_t addr, const uint8_t *bytes, size_t length);
 struct lh_error *lh_graph_visit_words(const struct lh_graph *graph, struct lh_range range, lh_words_visitor *visit,
 				      void *context) LH_NODISCARD;
@@ -241,20 +242,20 @@ struct lh_error *lh_graph_visit_words(const struct lh_graph *graph, struct lh_ra
 struct lh_error *lh_graph_visit_block(const struct lh_graph *graph, uint32_t chunk, lh_words_visitor *visit,
 				      void *context) LH_NODISCARD;
 
-/* Blocks in use, but for a runtime's own objects. */
+/* Whether the block is in use and not a runtime's own object. */
 static inline bool lh_graph_is_node(const struct lh_graph *graph, size_t chunk)
 {
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
 	return stored->state == LH_CHUNK_USED && !lh_graph_is_opaque(graph->arenas[stored->arena].kind);
 }
 
-/* In use, and reached by plain words. */
+/* Whether the block is in use and reached by plain words. */
 static inline bool lh_graph_is_reachable(const struct lh_graph *graph, size_t chunk)
 {
 	return lh_bit(graph->reached, chunk);
 }
 
-/* The bytes of a block on one page, or on two whose bytes adjoin; NULL: it lies in pieces, or is not there. */
+/* The bytes of a block on one page, or on two adjoining ones; NULL: it is in pieces, or absent. */
 static inline const uint8_t *lh_graph_block_bytes(const struct lh_graph *graph, uint32_t chunk)
 {
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
@@ -270,15 +271,15 @@ static inline const uint8_t *lh_graph_block_bytes(const struct lh_graph *graph, 
 
 /* root_ranges: fills roots and the sums of their bytes. */
 struct lh_error *lh_graph_find_roots(struct lh_graph *graph) LH_NODISCARD;
-/* root_ranges: of the thread whose thread-local data holds `addr`; NULL: none does. */
+/* root_ranges: the thread-local data that contains `addr`; NULL: none. */
 const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph *graph, uint64_t addr);
 /* doubts: what is missing. */
 struct lh_error *lh_graph_find_doubts(struct lh_graph *graph) LH_NODISCARD;
 /* mark: clears the bits of `unmarked` that roots lead to. */
 struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;
-/* tail_words: marks what only words to a block's last 8 bytes lead to, and all behind it. */
+/* tail_words: marks blocks to which only words to their last 8 bytes lead, and everything reachable from them. */
 struct lh_error *lh_graph_mark_tails(struct lh_graph *graph) LH_NODISCARD;
-/* weak_words: sets `possible` for what only tagged or mangled words lead to. */
+/* weak_words: sets `possible` for blocks to which only tagged or mangled words lead. */
 struct lh_error *lh_graph_mark_possible(struct lh_graph *graph) LH_NODISCARD;
 /* lost: fills lost. */
 struct lh_error *lh_graph_find_lost(struct lh_graph *graph) LH_NODISCARD;
@@ -287,7 +288,7 @@ void lh_cleanup_graph(struct lh_graph **graph);
 bool lh_graph_is_confirmed(const struct lh_graph *graph, size_t chunk);
 bool lh_suppressions_match(const struct lh_suppressions *suppressions, const char *name);
 
-/* The block of `earlier` at the address of `chunk` and of its size, in use or not; false when there is none. */
+/* The block of `earlier` with the address and size of `chunk`, in use or not; false if there is none. */
 bool lh_graph_find_same_block(const struct lh_graph *earlier, const struct lh_stored_chunk *chunk, size_t *ret);
 
 #endif

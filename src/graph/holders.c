@@ -1,6 +1,6 @@
 /*
- * holders: where many blocks alike come together under one owner. Input: dominators, and which blocks are new. Output:
- * containers by what they retain, with their elements, shape and root. A list, tree or hash table counts as one node.
+ * holders: where many similar blocks have one owner. Input: dominators, and which blocks are new. Output: containers by
+ * what they retain, with their elements, shape and root. A list, tree or hash table counts as one node.
  */
 #include "holders.h"
 
@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	SHARE_MIN = 50, /* a holder retains at least 1/50 of all */
+	SHARE_MIN = 50, /* a holder retains at least 1/50 of all reachable memory */
 	CHAIN_MIN = 16, /* blocks of one size, each holding the next */
 	ELEMENTS_MIN = 8,
 	PLACES_MAX = 64,
@@ -22,7 +22,7 @@ struct holder_place {
 	bool is_chain, is_tree;
 };
 
-/* Children of one size under a place. */
+/* Children of one size below a place. */
 struct size_count {
 	uint64_t size_bytes;
 	uint64_t count;
@@ -35,11 +35,11 @@ struct holder_search {
 	const struct lh_holders *holders;
 	const struct lh_graph *earlier;
 	struct lh_holder_list *list;
-	uint64_t *weight;        /* by number: what it retains, of what is new when moments are compared */
-	uint32_t *heaviest;      /* by number: its child of most weight; 0: none */
-	uint32_t *best, *second; /* by number: its children that retain most; 0: none */
-	uint64_t *is_new;        /* a bit by number; NULL: nothing to compare with */
-	uint64_t *inside;        /* a bit by number: under the place that is looked at */
+	uint64_t *weight;        /* by number: what it retains; when moments are compared, only new memory */
+	uint32_t *heaviest;      /* by number: its child with the greatest weight; 0: none */
+	uint32_t *best, *second; /* by number: its two children that retain most; 0: none */
+	uint64_t *is_new;        /* one bit per number; NULL: no earlier moment */
+	uint64_t *inside;        /* one bit per number: below the examined place */
 	LH_VEC(struct holder_place) places;
 	struct size_count sizes[SIZE_SLOTS];
 };
@@ -79,7 +79,7 @@ struct lh_error *lh_holders_init(const struct lh_graph *graph, struct lh_symbols
 
 /* ---------------------------------------------------------------- weights */
 
-/* Whether the earlier moment had no block of that place and size. */
+/* Whether the earlier moment had no block of this address and size. */
 static bool is_new_block(const struct lh_graph *earlier, const struct lh_stored_chunk *chunk)
 {
 	size_t index;
@@ -117,7 +117,7 @@ static void weigh_nodes(struct holder_search *search)
 		search->weight[number] += counts ? lh_holders_size(holders, number) : 0;
 		uint64_t weight = search->weight[number];
 		search->weight[above] += weight;
-		/* Every child is complete by now: its own children have higher numbers. */
+		/* Every child is complete: its own children have higher numbers. */
 		if (weight > search->weight[search->heaviest[above]] || !search->heaviest[above])
 			search->heaviest[above] = number;
 		rank_child(search, above, number);
@@ -132,7 +132,7 @@ static bool is_alike(const struct lh_holders *holders, uint32_t a, uint32_t b)
 	return size_bytes && size_bytes == lh_holders_size(holders, b);
 }
 
-/* In a list the next one retains nearly as much; in a tree the heavier child of 16 in a row does not. */
+/* In a list the next node retains nearly as much; in a tree, 16 consecutive heavier children do not. */
 static bool begins_alike_chain(const struct holder_search *search, uint32_t number)
 {
 	const uint64_t *retained = search->holders->retained_bytes;
@@ -146,7 +146,7 @@ static bool begins_alike_chain(const struct holder_search *search, uint32_t numb
 	return length >= CHAIN_MIN;
 }
 
-/* A block with two heavy children of its own size, of which the heavier one has one again. */
+/* A block with two heavy children of its own size, of which the heavier has such a child, too. */
 static bool begins_tree(const struct holder_search *search, uint32_t number)
 {
 	const uint64_t *retained = search->holders->retained_bytes;
@@ -157,7 +157,7 @@ static bool begins_tree(const struct holder_search *search, uint32_t number)
 }
 
 /*
- * Parts of one tree: the header of std::set leads to its leftmost and rightmost nodes, and these to all nodes above
+ * Parts of one tree: the header of std::set points to its leftmost and rightmost nodes, and these to all nodes above
  * them. So the nodes on both edges are its children, each with one child of its own.
  */
 static bool has_tree_parts(const struct holder_search *search, uint32_t number)
@@ -168,7 +168,7 @@ static bool has_tree_parts(const struct holder_search *search, uint32_t number)
 	       (begins_tree(search, best) || begins_tree(search, search->best[best]));
 }
 
-/* Most of it is under one child that holds more than itself: a grown table of buckets does not. */
+/* Whether most of it is below one child that holds more than itself: not so in a grown table of buckets. */
 static bool goes_on_below(const struct holder_search *search, uint32_t number)
 {
 	uint32_t heaviest = search->heaviest[number];
@@ -232,7 +232,7 @@ static uint64_t most_frequent_size(const struct holder_search *search)
 	return best->size_bytes;
 }
 
-/* Children of children of one size: what the blocks of a deque hold. */
+/* The size of grandchildren of one size: the elements of a deque's blocks. */
 static uint64_t find_grandchild_size(struct holder_search *search, uint32_t place, uint64_t child_bytes)
 {
 	const struct lh_holders *holders = search->holders;
@@ -249,7 +249,7 @@ static uint64_t find_grandchild_size(struct holder_search *search, uint32_t plac
 	return grandchildren >= children * ELEMENTS_MIN ? most_frequent_size(search) : child_bytes;
 }
 
-/* Marks what is under the place, and finds the size that most of its own children have. */
+/* Marks everything below the place, and finds the most frequent size of its children. */
 static uint64_t find_element_size(struct holder_search *search, const struct holder_place *place)
 {
 	const struct lh_holders *holders = search->holders;
@@ -285,7 +285,7 @@ static void count_elements(const struct holder_search *search, uint32_t place, s
 	}
 }
 
-/* Elements that a node points to itself. */
+/* Elements that the node itself points to. */
 static uint64_t count_direct(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
 {
 	const struct lh_holders *holders = search->holders;
@@ -297,7 +297,7 @@ static uint64_t count_direct(const struct holder_search *search, uint32_t number
 	return count;
 }
 
-/* Elements that blocks which the node points to point to. */
+/* Elements that blocks to which the node points point to. */
 static uint64_t count_in_tables(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
 {
 	const struct lh_holders *holders = search->holders;
@@ -317,7 +317,7 @@ static bool is_bucket_table(const struct holder_search *search, uint32_t number,
 	       count_direct(search, number, holder->element_bytes) * 8 >= holder->element_count;
 }
 
-/* The node leads to a table of buckets, itself or by a block in between, such as the header of a table. */
+/* Whether the node leads to a table of buckets, directly or via one block, such as the header of a table. */
 static bool has_bucket_table(const struct holder_search *search, uint32_t number, const struct lh_holder *holder)
 {
 	const struct lh_holders *holders = search->holders;
@@ -335,7 +335,7 @@ static bool has_bucket_table(const struct holder_search *search, uint32_t number
 	return false;
 }
 
-/* Whether an element soon below has two heavy children of its own size: those next to the root may have one. */
+/* Whether an element a few levels below has two heavy children of its own size: those next to the root may have one. */
 static bool branches_below(const struct holder_search *search, uint32_t number, uint64_t element_bytes)
 {
 	enum { LEVELS = 4 };
@@ -371,8 +371,8 @@ static enum lh_holder_shape find_shape(const struct holder_search *search, const
 /* ---------------------------------------------------------------- roots */
 
 /*
- * The root group above a node. Of a node that several of them lead to it is the first one that does: the walk numbers a
- * group, then all that it finds from there, then the next group.
+ * The root group above a node. If several groups lead to the node: the first one, since the walk numbers a group, then
+ * everything it finds from there, then the next group.
  */
 static const struct lh_root_group *find_group_above(const struct lh_holders *holders, uint32_t number,
 						    bool *ret_is_shared)
@@ -421,7 +421,7 @@ static struct lh_error *describe_place(struct holder_search *search, const struc
 struct name_search {
 	struct lh_holder_list *list;
 	const struct lh_heap *heap;
-	size_t *rows; /* two of each holder: its block, its element; SIZE_MAX: none */
+	size_t *rows; /* two per holder: its block, its element; SIZE_MAX: none */
 };
 
 static struct lh_error *take_name_row(void *context, size_t index, const struct lh_heap_chunk *chunk, size_t row)

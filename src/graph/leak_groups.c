@@ -1,6 +1,5 @@
 /*
- * leak_groups: lost blocks by what they are, how large, and why they count as lost. Input: a graph, names. Output: rows
- * by what they own.
+ * leak_groups: groups lost blocks by type, size, and status. Input: a graph, names. Output: rows, by what they own.
  */
 #include "graph.h"
 
@@ -27,7 +26,7 @@ static uint64_t hash_group(size_t row, enum lh_leak_status status, uint64_t size
 	return (row * LH_LEAK_STATUSES + status) * UINT64_C(0xbf58476d1ce4e5b9) + size_bytes;
 }
 
-/* The group of that kind; NULL when there is none: *ret_key is then the key for a new one. */
+/* The group of this kind, or NULL with *ret_key set to the key for a new group. */
 static struct lh_leak_group *look_up_group(const struct group_search *search, size_t row, enum lh_leak_status status,
 					   uint64_t size_bytes, uint64_t *ret_key)
 {
@@ -82,7 +81,7 @@ static struct lh_error *add_leaked_block(void *context, size_t index, const stru
 	return NULL;
 }
 
-/* Blocks of a group's kind and size that other lost blocks point to: by what is left in buffers, often. */
+/* Blocks of a group's kind and size that other lost blocks point to, often by stale words in buffers. */
 static void count_held_alike(struct group_search *search)
 {
 	struct lh_leaks *leaks = search->leaks;
@@ -104,7 +103,7 @@ static void count_held_alike(struct group_search *search)
 
 /* ---------------------------------------------------------------- totals */
 
-/* Heads first, then what they hold, then what is doubtful. */
+/* Heads first, then what they hold, then doubtful blocks. */
 static int rank_status(enum lh_leak_status status)
 {
 	return status == LH_LEAK_POSSIBLE ? 2 : status == LH_LEAK_HELD;
@@ -146,7 +145,7 @@ static void total_leaks(struct lh_leaks *leaks, const struct lh_suppressions *su
 		qsort(leaks->groups.items, leaks->groups.count, sizeof(*leaks->groups.items), compare_leak_groups);
 }
 
-/* All that was not reached. */
+/* A bit for each block that was not reached. */
 static uint64_t *choose_blocks(const struct lh_graph *graph, bool *ret_any)
 {
 	size_t own_words = lh_bits_words(graph->chunk_count);

@@ -1,6 +1,7 @@
 /*
- * lost: what the marking did not reach, and who of it holds whom. Input: marks. Output: heads, which no other lost
- * block points to, one block of each circle, and what each owns. No recursion: lists can have millions of members.
+ * lost: the blocks that marking did not reach, and who holds whom among them. Input: marks. Output: heads, which no
+ * other lost block points to; one block per circle; and what each owns. No recursion: lists can have millions of
+ * members.
  */
 #include "graph.h"
 
@@ -9,10 +10,10 @@
 
 struct lost_search {
 	struct lh_graph *graph;
-	uint64_t *rest; /* a bit for each lost block that no head has reached yet */
-	uint64_t *held; /* a bit for each block that another lost one points to */
+	uint64_t *rest; /* one bit per lost block that no head has reached yet */
+	uint64_t *held; /* one bit per block that another lost block points to */
 	LH_VEC(uint32_t) stack;
-	uint32_t from; /* the block whose words are looked at */
+	uint32_t from; /* the block whose words are being examined */
 };
 
 static struct lh_error *note_held(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
@@ -27,7 +28,7 @@ static struct lh_error *note_held(void *context, uint64_t addr, const uint8_t *b
 	return NULL;
 }
 
-/* Takes all blocks from `rest` that the words lead to. */
+/* Removes from `rest` all blocks that the words point to. */
 static struct lh_error *take_targets(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
 {
 	struct lost_search *search = context;
@@ -42,7 +43,7 @@ static struct lh_error *take_targets(void *context, uint64_t addr, const uint8_t
 	return NULL;
 }
 
-/* A head, and what is left of what it reaches. */
+/* A head owns what is left of the blocks that it reaches. */
 static struct lh_error *own_block(struct lost_search *search, uint32_t chunk, enum lh_leak_status status)
 {
 	struct lh_graph *graph = search->graph;
@@ -60,7 +61,7 @@ static struct lh_error *own_block(struct lost_search *search, uint32_t chunk, en
 	return lh_vec_push(&graph->lost, block);
 }
 
-/* The next set bit at or after `index`; `count` when there is none. */
+/* The next set bit at or after `index`; `count` if there is none. */
 static size_t next_bit(const uint64_t *bits, size_t index, size_t count)
 {
 	for (size_t word = index / 64; word * 64 < count; word++) {
@@ -89,7 +90,7 @@ static struct lh_error *own_heads(struct lost_search *search)
 
 /* ---------------------------------------------------------------- circles */
 
-/* A block on the way down, and how far its words were followed. */
+/* A block on the current path, and how many of its words were followed. */
 struct walk_step {
 	uint64_t offset;
 	uint32_t chunk;
@@ -102,7 +103,7 @@ struct circle_walk {
 	LH_VEC(uint32_t) finished;
 };
 
-/* The next unseen block that the step's block points to; LH_NO_CHUNK when there is none. */
+/* The next unseen block that the step's block points to; LH_NO_CHUNK if there is none. */
 static uint32_t next_target(const struct circle_walk *walk, struct walk_step *step)
 {
 	const struct lh_stored_chunk *stored = &walk->graph->chunks[step->chunk];
@@ -124,7 +125,7 @@ static uint32_t next_target(const struct circle_walk *walk, struct walk_step *st
 	return LH_NO_CHUNK;
 }
 
-/* Each block is finished after all that can be reached from it, but for those on the way to it. */
+/* Finishes each block after everything reachable from it, except blocks on the current path. */
 static struct lh_error *finish_from(struct circle_walk *walk, uint32_t chunk)
 {
 	lh_bit_clear(walk->unseen, chunk);
@@ -144,8 +145,8 @@ static struct lh_error *finish_from(struct circle_walk *walk, uint32_t chunk)
 }
 
 /*
- * Of what is left each block is in a circle or behind one. What finishes last belongs to a circle that nothing else
- * leads to (Kosaraju and Sharir's order).
+ * Each remaining block is in a circle or reachable from one. The block that finishes last belongs to a circle that
+ * nothing else leads to (order of Kosaraju and Sharir).
  */
 static struct lh_error *own_circles(struct lost_search *search, struct circle_walk *walk)
 {

@@ -1,7 +1,7 @@
 /*
- * mark: which blocks can be reached from the roots. Input: index and roots. Output: the bits of blocks that cannot.
- * Memory is read where it lies, once each reachable block, by all threads. Misses of the cache cost most: blocks are
- * read in the order of addresses as far as many wait, and words wait in a short ring while their lines are fetched.
+ * mark: which blocks are reachable from the roots. Input: index and roots. Output: a bit for each block that is not.
+ * All threads read memory in place, each reachable block once. Cache misses dominate the cost: waiting blocks are read
+ * in the order of their addresses, and words wait in a short ring while their lines are prefetched.
  */
 #include "holders.h"
 #include "leakhunt/threads.h"
@@ -11,13 +11,13 @@
 
 enum {
 	RING = 8,
-	BATCH_MIN = 64,     /* blocks; fewer only when no more are queued */
-	RECORDS_AHEAD = 16, /* how far records and bytes are fetched ahead */
+	BATCH_MIN = 64,     /* blocks; fewer only if no more are queued */
+	RECORDS_AHEAD = 16, /* how far records and bytes are prefetched */
 	BYTES_AHEAD = 8,
 	MARKERS_MAX = 16,
 };
 
-/* A word that may be a pointer, whose line is on its way. */
+/* A word that may be a pointer; its line is being prefetched. */
 struct candidate {
 	uint64_t word;
 	const struct lh_index_line *line;
@@ -25,7 +25,7 @@ struct candidate {
 	size_t before, after;
 };
 
-/* What one thread has. */
+/* State of one thread. */
 struct marker {
 	struct lh_graph *graph;
 	struct lh_window_queue queue;
@@ -33,7 +33,7 @@ struct marker {
 	unsigned candidate_at;
 	size_t batch_count;
 	uint32_t batch[BATCH_MIN + LH_WINDOW_BLOCKS];
-	const uint8_t *bytes[BYTES_AHEAD]; /* of the blocks of the batch that come next */
+	const uint8_t *bytes[BYTES_AHEAD]; /* of the next blocks of the batch */
 	uint64_t cpu_ns;
 	struct lh_error *error;
 };
@@ -60,7 +60,7 @@ static inline void mark_candidate(struct marker *marker, const struct candidate 
 		lh_window_queue_add(&marker->queue, chunk);
 }
 
-/* `bytes` is aligned to words in the target; a mapped file keeps that. */
+/* `bytes` is word-aligned in the target; a mapped file preserves that. */
 static inline void scan_marked_words(struct marker *marker, const uint8_t *bytes, size_t length)
 {
 	const struct lh_graph *graph = marker->graph;
@@ -101,7 +101,7 @@ static struct lh_error *mark_piece(void *context, uint64_t addr, const uint8_t *
 
 /* ---------------------------------------------------------------- blocks */
 
-/* The first lines of the bytes of a block of the batch are fetched. */
+/* Prefetches the first lines of a block of the batch. */
 static inline void fetch_batch_bytes(struct marker *marker, size_t at)
 {
 	const uint8_t *bytes = lh_graph_block_bytes(marker->graph, marker->batch[at]);
@@ -134,7 +134,7 @@ static void scan_batch(struct marker *marker)
 	}
 }
 
-/* Takes blocks whose words are to be read; false when no thread has any. */
+/* Takes blocks whose words have to be read; false when no thread has any left. */
 static bool take_batch(struct marker *marker)
 {
 	marker->batch_count = 0;
@@ -152,7 +152,7 @@ static bool take_batch(struct marker *marker)
 
 /* ---------------------------------------------------------------- roots */
 
-/* Slices do not depend on the number of threads, so neither does the result. */
+/* Slices do not depend on the number of threads, so the result does not either. */
 static struct lh_error *slice_roots(struct marking *marking)
 {
 	for (size_t i = 0; i < marking->graph->roots.count; i++) {
@@ -176,7 +176,7 @@ static void mark_registers(struct marker *marker)
 	}
 }
 
-/* One member's share of all: roots first, then what they lead to. */
+/* One member's share: roots first, then what they lead to. */
 static void mark_share(void *context, size_t member, size_t number)
 {
 	struct marking *marking = context;
@@ -235,7 +235,7 @@ static struct lh_error *run_marking(struct marking *marking)
 struct lh_error *lh_graph_mark(struct lh_graph *graph)
 {
 	struct marking marking = {.graph = graph};
-	/* At least four windows for each thread: fewer are not worth its start. */
+	/* At least four windows per thread: fewer do not pay for starting a thread. */
 	size_t useful = graph->chunk_count / LH_WINDOW_BLOCKS / 4 + 1;
 	marking.marker_count = lh_min_u64(lh_min_u64(lh_usable_processors(), MARKERS_MAX), useful);
 	marking.markers = calloc(marking.marker_count, sizeof(*marking.markers));

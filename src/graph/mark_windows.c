@@ -1,6 +1,6 @@
 /*
- * mark_windows: queues of windows, and how members share them. A member whose queue is empty waits until another one,
- * which sees that somebody is hungry, offers half of its own.
+ * mark_windows: queues of windows, and how members share them. A member with an empty queue waits until another member
+ * notices and offers half of its own queue.
  */
 #include "mark_windows.h"
 
@@ -104,7 +104,7 @@ void lh_window_queue_offer(struct lh_window_queue *queue)
 	pthread_mutex_unlock(&windows->mutex);
 }
 
-/* With the mutex held. */
+/* Call with the mutex held. */
 static void accept_offer(struct lh_window_queue *queue)
 {
 	struct lh_mark_windows *windows = queue->windows;

@@ -1,15 +1,15 @@
 /*
  * owned: what a group of blocks keeps alive. Input: a marked graph, and the group of each block. Output: for each group
- * how many blocks, and bytes, could not be reached if the group's blocks were gone. Blocks behind a group are those
- * that its pointers lead to, directly or not; one of them is owned when each pointer to it comes from the group or from
- * an owned block. What stacks and registers, or lost blocks, point to stays owned when variables lead to it.
+ * the number and bytes of blocks that would be unreachable without the group's blocks. Candidates are all blocks that
+ * the group's pointers lead to, directly or indirectly. A candidate is owned if all pointers to it come from the group
+ * or from owned blocks. Pointers from stacks, registers or lost blocks do not count if variables lead to the block.
  */
 #include "holders.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP_MAX = 32 }; /* headers, and what aligns blocks */
+enum { GAP_MAX = 32 }; /* headers and alignment of blocks */
 
 #define NOT_OWNED UINT32_MAX
 
@@ -17,10 +17,10 @@ struct owned_search {
 	struct lh_holders holders;
 	const struct lh_graph *graph;
 	const uint16_t *rows;
-	uint64_t *by_variables; /* a bit for each block: variables lead to it */
-	uint32_t *holder_count; /* of each block: pointers that say who owns it; those of roots, too */
-	uint32_t *mark;         /* of each block: the last group that it lies behind, + 1 */
-	uint32_t *seen;         /* of a block behind the group: pointers to it from there; or NOT_OWNED */
+	uint64_t *by_variables; /* one bit per block: variables lead to it */
+	uint32_t *holder_count; /* per block: pointers that count for ownership, including those of roots */
+	uint32_t *mark;         /* per block: the last group that it was a candidate of, + 1 */
+	uint32_t *seen;         /* per candidate: pointers to it from the group's side; or NOT_OWNED */
 	LH_VEC(uint32_t) behind;
 	LH_VEC(uint32_t) lost_hold;
 };
@@ -36,7 +36,7 @@ static void deinit_owned_search(struct owned_search *search)
 	lh_vec_deinit(&search->lost_hold);
 }
 
-/* The gap to the next block is the allocator's, and small between neighbors. */
+/* The gap to the next block is the allocator's; between neighbors it is small. */
 static uint64_t cost_of(const struct lh_graph *graph, size_t chunk)
 {
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
@@ -46,7 +46,7 @@ static uint64_t cost_of(const struct lh_graph *graph, size_t chunk)
 	return stored->size_bytes + (gap <= GAP_MAX ? gap : 0);
 }
 
-/* Pages of large blocks that were never touched are not in memory. */
+/* Pages of large blocks that were never touched are not resident. */
 static struct lh_error *add_owned(const struct lh_graph *graph, size_t chunk, struct lh_owned *ret)
 {
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
@@ -67,7 +67,7 @@ static struct lh_error *add_owned(const struct lh_graph *graph, size_t chunk, st
 
 /* ---------------------------------------------------------------- who counts as holder */
 
-/* Variables say who owns more than stacks do, and these more than lost blocks. */
+/* Variables are better evidence of ownership than stacks, and stacks than lost blocks. */
 static unsigned ownership_rank(const struct owned_search *search, uint32_t chunk)
 {
 	return lh_bit(search->by_variables, chunk) ? 2 : lh_bit(search->graph->reached, chunk);
@@ -133,7 +133,7 @@ static struct lh_error *reach_by_variables(struct owned_search *search)
 	return NULL;
 }
 
-/* Edges that say nothing of who owns are dropped; all others are counted at their target. */
+/* Drops edges that do not count for ownership; counts all others at their target. */
 static void count_holders(struct owned_search *search)
 {
 	struct lh_holders *holders = &search->holders;
@@ -176,7 +176,7 @@ static struct lh_error *visit_holder(struct owned_search *search, uint32_t chunk
 	return NULL;
 }
 
-/* Blocks behind the group that have a holder elsewhere, and all that these hold. */
+/* Drops candidates that have a holder elsewhere, and everything that these hold. */
 static struct lh_error *drop_shared(struct owned_search *search, uint16_t row)
 {
 	const struct lh_holders *holders = &search->holders;

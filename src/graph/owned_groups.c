@@ -1,5 +1,5 @@
 /*
- * owned_groups: the groups of a heap, and what the largest of them own. Input: a heap. Output: groups by bytes.
+ * owned_groups: the groups of a heap, and what the largest ones own. Input: a heap. Output: groups by bytes.
  */
 #include "holders.h"
 
@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct ownership_search {
-	uint16_t *rows;  /* of each block: the row that it was found in; then the rank of a large group */
+	uint16_t *rows;  /* per block: its row; later the rank if its group is one of the largest */
 	size_t *largest; /* rows with most bytes, most first */
 	size_t largest_count;
 };
@@ -34,7 +34,7 @@ static int compare_row_bytes(const void *a, const void *b, void *context)
 	return order ? order : lh_compare_u64(left, right);
 }
 
-/* From rows of groups to ranks among the largest ones. */
+/* Replaces rows of groups by ranks among the largest ones. */
 static struct lh_error *rank_groups(struct ownership_search *search, struct lh_heap_groups *groups, size_t chunk_count,
 				    size_t most)
 {

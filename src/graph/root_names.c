@@ -1,5 +1,5 @@
 /*
- * root_names: what people call a root: a variable of a module, a thread's stack, registers. Input: a root group.
+ * root_names: names of roots for people: a variable of a module, a thread's stack, registers. Input: a root group.
  * Output: a name.
  */
 #include "root_names.h"

@@ -1,5 +1,5 @@
 /*
- * root_names: what people call a root. Private to graph.
+ * root_names: names of roots for people. Private to graph.
  */
 #ifndef LEAKHUNT_GRAPH_ROOT_NAMES_H
 #define LEAKHUNT_GRAPH_ROOT_NAMES_H

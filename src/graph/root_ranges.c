@@ -42,8 +42,7 @@ static struct lh_error *exclude_heap(const struct lh_graph *graph, struct exclus
 	return NULL;
 }
 
-/* Blocks beside the arenas: musl's malloc hands out what is left on the last page of a module's data (mallocng,
- * donate). */
+/* Blocks outside of arenas: musl's malloc hands out the rest of the last page of a module's data (mallocng, donate). */
 static struct lh_error *exclude_blocks(const struct lh_graph *graph, const struct lh_segment *segment,
 				       struct exclusions *exclusions)
 {
@@ -64,7 +63,7 @@ static bool is_writable(const struct lh_segment *segment)
 	return segment->protection & LH_PROT_WRITE;
 }
 
-/* The memory around `addr` without a gap and with one protection: the mapping, and those that adjoin it. */
+/* The memory around `addr` without a gap and with one protection: the mapping and adjoining ones. */
 static struct lh_range stretch_around(const struct lh_image *image, uint64_t addr)
 {
 	size_t count;
@@ -86,7 +85,7 @@ static bool range_contains(struct lh_range range, uint64_t addr)
 	return addr >= range.start && addr < range.end;
 }
 
-/* The end of the record of another thread whose stack lies in the same memory below `stack_pointer`. */
+/* The end of the record of another thread whose stack is in the same memory below `stack_pointer`. */
 static uint64_t find_neighbor_end(const struct lh_image_thread *threads, size_t count, struct lh_range stretch,
 				  uint64_t stack_pointer)
 {
@@ -100,8 +99,8 @@ static uint64_t find_neighbor_end(const struct lh_image_thread *threads, size_t 
 }
 
 /*
- * What lies below the stack pointer is dead, when the thread is on its own stack: on the main one, or on one with its
- * thread control block at the end. A stack of coroutines has others beside it.
+ * Memory below the stack pointer is dead if the thread is on its own stack: the main one, or one with its thread
+ * control block at the end. A coroutine's stack has other stacks beside it.
  */
 static struct lh_error *exclude_dead_stack(const struct lh_graph *graph, const struct lh_image_thread *threads,
 					   size_t count, size_t thread, struct exclusions *exclusions)
@@ -126,8 +125,7 @@ static bool read_word(const struct lh_graph *graph, uint64_t addr, uint64_t *ret
 	return lh_image_read(graph->image, addr, ret, sizeof(*ret)) == sizeof(*ret);
 }
 
-/* Whether a thread control block lies there: tcb and self (glibc nptl/descr.h, tcbhead_t; musl struct pthread: self).
- */
+/* Whether `addr` is a thread control block: tcb and self (glibc nptl/descr.h, tcbhead_t; musl struct pthread: self). */
 static bool is_thread_block(const struct lh_graph *graph, uint64_t addr)
 {
 	uint64_t words[3];
@@ -200,7 +198,7 @@ static enum lh_root_kind kind_of_segment(const struct lh_segment *segment)
 
 static bool is_root_segment(const struct lh_segment *segment)
 {
-	/* Relocated data is made read-only, with pointers in it. */
+	/* Relocated data becomes read-only, with pointers in it. */
 	return is_writable(segment) || segment->kind == LH_REGION_DATA;
 }
 
@@ -288,8 +286,8 @@ const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph
 }
 
 /*
- * Variables of modules that were there at the start lie below the thread control block, the program's nearest. The
- * dynamic thread vector says where each module's begin (glibc elf/dl-tls.c; dtv[-1] is the number of entries).
+ * The variables of initially loaded modules lie below the thread control block, the program's closest to it. The
+ * dynamic thread vector tells where each module's begin (glibc elf/dl-tls.c; dtv[-1] is the number of entries).
  */
 static uint64_t find_static_tls(const struct lh_graph *graph, uint64_t fs_base)
 {

@@ -1,6 +1,6 @@
 /*
- * suppressions: leaks that somebody wants to hear no more of, in LeakSanitizer's format. Input: a text. Output: whether
- * a name is meant. As in LeakSanitizer's templates, a pattern matches anywhere unless ^ or $ bind it.
+ * suppressions: leaks to hide, in LeakSanitizer's format. Input: a text. Output: whether a name matches. As in
+ * LeakSanitizer's templates, a pattern matches anywhere unless ^ or $ anchors it.
  */
 #include "graph.h"
 
@@ -15,7 +15,7 @@ void lh_suppressions_deinit(struct lh_suppressions *suppressions)
 	lh_strings_pool_deinit(&suppressions->strings);
 }
 
-/* "^a*b$" becomes "a*b", "a" becomes "*a*"; what fnmatch(3) takes for more than "*" is quoted. */
+/* "^a*b$" becomes "a*b", "a" becomes "*a*"; other characters special to fnmatch(3) are quoted. */
 static struct lh_error *add_suppression(struct lh_suppressions *suppressions, const char *text, size_t length)
 {
 	struct lh_buffer glob LH_CLEANUP(lh_buffer_deinit) = {0};

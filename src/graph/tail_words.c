@@ -1,8 +1,9 @@
 /*
  * tail_words: pointers to the last 8 bytes of a block. Input: marks. Output: blocks that such words keep alive, marked
- * with all behind them. Such a word is most often an old link of glibc's free lists, to the header of the next block.
- * But PHP points behind the first entry of a function's arguments, which is the last one when there are none. The field
- * tells them apart: it leads to the same distance in larger blocks, too. Links of free lists lead to headers only.
+ * with everything reachable from them. Usually such a word is an old link of glibc's free lists to the header of the
+ * next block. But PHP points past the first entry of a function's arguments, which is the last entry if there are none.
+ * The field distinguishes the two: PHP's field leads to the same distance in larger blocks, too; links of free lists
+ * lead only to headers.
  */
 #include "graph.h"
 #include "leakhunt/hash_table.h"
@@ -10,12 +11,12 @@
 #include <stdlib.h>
 
 enum {
-	OTHERS_MIN = 8,  /* larger blocks that the field leads into */
-	FIELD_BITS = 20, /* of the holder's size, the offset in it, the distance */
+	OTHERS_MIN = 8,  /* larger blocks that the field must point into */
+	FIELD_BITS = 20, /* for each of: the holder's size, the offset in it, the distance */
 	HOLDER_BITS = 64 - 2 * FIELD_BITS,
 };
 
-/* A word that leads to the last 8 bytes of a block that nothing else reaches. */
+/* A word that points to the last 8 bytes of a block that nothing else reaches. */
 struct tail_word {
 	uint32_t target;
 	uint32_t field; /* index in `others` */
@@ -25,18 +26,20 @@ struct tail_search {
 	struct lh_graph *graph;
 	const struct lh_stored_chunk *from;
 	struct lh_hash_table fields;
-	LH_VEC(uint64_t) others; /* of each field: words to the same distance in larger blocks */
+	LH_VEC(uint64_t) others; /* per field: words to the same distance in larger blocks */
 	LH_VEC(struct tail_word) words;
 	LH_VEC(uint32_t) stack;
 };
 
-/* Of a word in a block of `search->from`'s size that leads `distance` behind a block's beginning. */
+/* Key for a word in a block of `search->from`'s size that leads to `distance` after a block's beginning. */
 static uint64_t make_field_key(const struct tail_search *search, uint64_t offset, uint64_t distance)
 {
 	return (uint64_t)search->from->size_bytes << 2 * FIELD_BITS | offset << FIELD_BITS | distance;
 }
 
-/* The block that the word leads into, and how far behind its beginning; LH_NO_CHUNK: none, or too far for a field. */
+/*
+ * The block that the word leads into, and the distance from its beginning; LH_NO_CHUNK: none, or too far for a field.
+ */
 static uint32_t find_distance(const struct tail_search *search, uint64_t word, uint64_t *ret)
 {
 	const struct lh_graph *graph = search->graph;
@@ -108,7 +111,7 @@ static struct lh_error *reach_targets(void *context, uint64_t addr, const uint8_
 	return NULL;
 }
 
-/* Blocks that are reached now may hold such words themselves: they are appended to `words`. */
+/* Blocks reached now may contain such words themselves: their words are appended to `words`. */
 static struct lh_error *reach_tails(struct tail_search *search)
 {
 	struct lh_graph *graph = search->graph;

@@ -1,7 +1,7 @@
 /*
- * weak_words: blocks that no plain word leads to, but one that may hide a pointer: with a tag in its upper 16 bits, or
- * mangled as glibc does it with the guard in the thread control block, or one that may be the end of the block before.
- * Input: marks. Output: what is possible. Only words that lead exactly to a block's beginning count.
+ * weak_words: blocks that no plain word leads to, but a word that may hide a pointer: one with a tag in its upper 16
+ * bits, one mangled by glibc with the guard in the thread control block, or one that may be the end of the previous
+ * block. Input: marks. Output: blocks that are possible. Only words that lead exactly to a block's beginning count.
  */
 #include "end_words.h"
 
@@ -13,7 +13,7 @@ struct weak_search {
 	struct lh_graph *graph;
 	uint64_t guard; /* 0: not known */
 	struct lh_end_fields ends;
-	const struct lh_stored_chunk *from; /* the block whose words are looked at; NULL: a root */
+	const struct lh_stored_chunk *from; /* the block whose words are being examined; NULL: a root */
 	LH_VEC(uint32_t) stack;
 };
 
@@ -26,7 +26,7 @@ static struct lh_error *take_weak(struct weak_search *search, uint32_t chunk)
 	return lh_vec_push(&search->stack, chunk);
 }
 
-/* The block that begins at exactly `addr`. */
+/* The block that begins exactly at `addr`. */
 static uint32_t find_block_start(const struct lh_graph *graph, uint64_t addr)
 {
 	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))
@@ -41,7 +41,10 @@ static uint64_t demangle_word(uint64_t word, uint64_t guard)
 	return (word >> MANGLE_ROTATION | word << (64 - MANGLE_ROTATION)) ^ guard;
 }
 
-/* An end of the block before keeps a block possible, unless the same field of blocks of that size has ends alone. */
+/*
+ * An end of the previous block makes the next block possible, unless the same field of blocks of that size contains
+ * only ends.
+ */
 static struct lh_error *take_end(struct weak_search *search, uint64_t addr, const uint8_t *bytes, size_t offset,
 				 size_t length)
 {

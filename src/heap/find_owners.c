@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Strongest self-check first: where two claim the same bytes, the earlier one keeps them. */
+/* Strongest self-check first: if two claim the same bytes, the earlier one keeps them. */
 static const struct lh_allocator_walker *const walkers[] = {
 	&lh_walk_glibc_arenas, &lh_walk_pymalloc, &lh_walk_jemalloc,     &lh_walk_tcmalloc,
 	&lh_walk_mimalloc,     &lh_walk_scudo,    &lh_walk_v8,           &lh_walk_zend,
@@ -97,13 +97,13 @@ static struct lh_error *find_present_in_image(const void *context, struct lh_ran
 	return NULL;
 }
 
-/* Kinds that say whose memory of one kind it is, and change with the owners that were asked before. */
+/* Kinds that depend on the owner, and change with the owners that were asked earlier. */
 static bool is_owned_anonymous(enum lh_region_kind kind)
 {
 	return kind != LH_REGION_HEAP && (kind == LH_REGION_ANON || lh_region_kind_is_heap(kind));
 }
 
-/* A dump has a segment for each run of present pages: those of one mapping are put together again. */
+/* A dump has a segment per run of present pages: joins those of one mapping. */
 static bool continues_region(const struct lh_region *region, const struct lh_segment *segment)
 {
 	bool is_same_kind = region->kind == segment->kind ||
@@ -179,7 +179,7 @@ static struct lh_error *find_present(const struct lh_image *image, const struct 
 	return NULL;
 }
 
-/* Allocators need three reads for 16 bytes at most; some times as many are a circle. */
+/* Allocators need at most three reads per 16 bytes; several times as many mean a circle. */
 static uint64_t count_steps(const struct lh_page_runs *present)
 {
 	enum { STEP_BYTES = 1, STEPS_MIN = 1 << 22 };
@@ -199,8 +199,8 @@ static bool owns_any(const struct lh_owners *owners, uint32_t kinds)
 }
 
 /*
- * At most 1 in 1000 checks may fail, of a process that runs on 1 in 20. Up to FAILED_FEW are damage, or a call that was
- * interrupted, and not a wrong decoder, unless there were few checks.
+ * At most 1 in 1000 checks may fail; in a running process, 1 in 20. Up to FAILED_FEW failures are damage or an
+ * interrupted call, not a wrong decoder, unless there were few checks.
  */
 static bool is_to_be_refused(const struct lh_heap_checks *checks, bool is_running)
 {
@@ -209,7 +209,7 @@ static bool is_to_be_refused(const struct lh_heap_checks *checks, bool is_runnin
 	return is_wrong && (checks->failed > FAILED_FEW || checks->failed > checks->checked / 10);
 }
 
-/* Nothing of an allocator that is refused stays. */
+/* A refused allocator leaves no blocks. */
 static struct lh_error *end_walk(struct lh_heap_tour *tour)
 {
 	struct lh_heap_sink *sink = tour->sink;

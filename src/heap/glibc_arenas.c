@@ -1,7 +1,7 @@
 /*
  * glibc_arenas: heaps of glibc's arenas. Input: memory. Output: claims. An arena's heap begins at a multiple of 64 MiB
- * with {ar_ptr, prev, size, mprotect_size} (glibc malloc/arena.c, heap_info), whatever pieces it is mapped in: guards
- * behind it are not there after a split, in a forked child, or when the next heap follows at once.
+ * with {ar_ptr, prev, size, mprotect_size} (glibc malloc/arena.c, heap_info), whatever pieces it is mapped in. Guards
+ * after it are missing after a split, in a forked child, or if the next heap follows directly.
  */
 #include "glibc.h"
 
@@ -12,7 +12,7 @@
 
 enum { PEEKS_MAX = 65536 };
 
-/* heap_info is 32 bytes, since 2.35 48; the arena lies right behind that of its first heap. */
+/* heap_info is 32 bytes, since 2.35 48; the arena follows the heap_info of its first heap. */
 enum { ARENA_OFFSET_MIN = 32, ARENA_OFFSET_MAX = 64 };
 
 void lh_glibc_heaps_deinit(struct lh_glibc_heaps *heaps)
@@ -20,7 +20,9 @@ void lh_glibc_heaps_deinit(struct lh_glibc_heaps *heaps)
 	lh_vec_deinit(&heaps->items);
 }
 
-/* size <= mprotect_size <= 64 MiB, both of whole pages; what lies between is trimmed, and used again as it is. */
+/*
+ * size <= mprotect_size <= 64 MiB, both in whole pages; memory between the two is trimmed, and will be reused as it is.
+ */
 static bool parse_heap_info(const struct lh_peek *peek, struct lh_glibc_heap *ret)
 {
 	const uint64_t *words = peek->words;
@@ -45,8 +47,7 @@ static const struct lh_glibc_heap *find_heap(const struct lh_glibc_heaps *heaps,
 				  : NULL;
 }
 
-/* The other heap says the same of its arena; or nobody knows, because its first page is swapped out or not in the dump.
- */
+/* The other heap names the same arena; or it cannot be read, since its first page is swapped out or not in the dump. */
 static bool agrees_with_other(const struct lh_heap_memory *memory, const struct lh_glibc_heaps *heaps,
 			      const struct lh_glibc_heap *heap, uint64_t addr)
 {

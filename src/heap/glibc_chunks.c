@@ -1,8 +1,8 @@
 /*
- * glibc_chunks: chunks that glibc's malloc maps one by one, and its main heap. Input: memory. Output: claims. A
- * mapped chunk begins a page; the kernel merges neighbors, also with memory of others, so a chain of valid headers
- * counts as far as it goes. The main heap is a chain of chunks from where brk, or where brk is blocked a mapping,
- * began.
+ * glibc_chunks: chunks that glibc's malloc maps individually, and its main heap. Input: memory. Output: claims. A
+ * mapped chunk begins a page. The kernel merges neighbors, also with unrelated memory, so a chain of valid headers
+ * counts as far as it goes. The main heap is a chain of chunks that begins where brk began, or, if brk is blocked,
+ * where a mapping began.
  */
 #include "glibc.h"
 
@@ -13,19 +13,20 @@ enum {
 	FLAG_MAPPED = 2,
 	FLAGS = 7,
 	BURST_MAX = 256,
-	CHAIN_MIN = 6, /* headers in a row that are taken for a heap */
+	CHAIN_MIN = 6, /* consecutive headers that prove a heap */
 	CHUNK_BYTES_MIN = 32,
 };
 
 /*
- * malloc maps chunks from 128 KiB on (M_MMAP_THRESHOLD), unless told otherwise; realloc shrinks them in place. Of
- * smaller mappings only this many are looked at, the lowest ones.
+ * malloc maps chunks of at least 128 KiB (M_MMAP_THRESHOLD by default); realloc shrinks them in place. Of smaller
+ * mappings only this many are examined, the lowest ones.
  */
 enum { SMALL_REGIONS_MAX = 4096, SMALL_REGION_BYTES = 128 * 1024 };
 
 /*
- * Mappings of one size are a family: stacks, buffers of a program. Of a family that has more than FAMILY_MAX, this many
- * are looked at, and the others only if one of them begins with a chunk. Sizes share slots: then families are one.
+ * Mappings of one size are a family: stacks, buffers of a program. In a family of more than FAMILY_MAX, this many are
+ * examined, and the others only if one of them begins with a chunk. Sizes can share a slot: then their families count
+ * as one.
  */
 enum { FAMILY_MAX = 1024, FAMILY_SAMPLES = 256, FAMILY_SLOTS_LOG2 = 12 };
 
@@ -36,31 +37,31 @@ struct size_family {
 };
 
 /*
- * Behind memory of others in the same mapping, a stack for instance, chunks are looked for at page starts: in
- * mappings of at most that size together, the first pages of each present run.
+ * After unrelated memory in the same mapping, such as a stack, chunks are searched at page starts: at the first pages
+ * of each present run, in mappings of at most this size together.
  */
 #define SEARCHED_BYTES_MAX (2 * LH_GIB)
 enum { SEARCHED_REGIONS_MAX = 512, SEARCHED_PAGES_MAX = 8192, SEARCHED_RUN_PAGES = 64 };
 
-/* A stretch of a mapping being walked from chunk to chunk. */
+/* A stretch of a mapping that is being walked from chunk to chunk. */
 struct chunk_walk {
 	size_t region_index;
 	uint64_t start;      /* of the chain */
 	uint64_t at;         /* the next header */
-	uint64_t step_bytes; /* the size of the chunk before: neighbors are often alike */
-	size_t burst;        /* how many headers to read ahead, assuming so */
+	uint64_t step_bytes; /* the size of the previous chunk: neighbors often have one size */
+	size_t burst;        /* how many headers to read ahead on that assumption */
 	size_t first_peek;   /* of this round */
 	size_t peek_count;
-	bool may_be_heap; /* it ended at its first header, which may be that of the main heap */
+	bool may_be_heap; /* ended at its first header, which may be that of the main heap */
 };
 
 struct chunk_walks {
 	const struct lh_heap_memory *memory;
 	LH_VEC(struct chunk_walk) items;
-	LH_VEC(struct chunk_walk) done;   /* those that did not reach the end of their mapping */
-	LH_VEC(struct lh_range) searched; /* what lies behind these */
+	LH_VEC(struct chunk_walk) done;   /* walks that did not reach the end of their mapping */
+	LH_VEC(struct lh_range) searched; /* where to search after these */
 	struct lh_peeks peeks;
-	struct size_family *families; /* 2^FAMILY_SLOTS_LOG2 of them */
+	struct size_family *families; /* 2^FAMILY_SLOTS_LOG2 slots */
 };
 
 static void chunk_walks_deinit(struct chunk_walks *walks)
@@ -77,7 +78,7 @@ static const struct lh_region *region_of(const struct chunk_walks *walks, const 
 	return &walks->memory->list->regions.items[walk->region_index];
 }
 
-/* In one look at smaps, memory that was resident to the last page has its first page present. */
+/* If one look at smaps shows memory as fully resident, its first page is present. */
 static bool is_all_resident(const struct lh_region_list *list, const struct lh_region *region)
 {
 	return list->has_usage && region->usage.rss_bytes == region->end - region->start;
@@ -103,7 +104,7 @@ static struct lh_error *begin_chunk_walk(struct chunk_walks *walks, size_t regio
 			   (struct chunk_walk){.region_index = region_index, .start = at, .at = at, .burst = 1});
 }
 
-/* Chains begin where a mapping does, or where an arena's heap in it ends. */
+/* Chains begin where a mapping begins, or where an arena's heap in it ends. */
 static struct lh_error *begin_region_walks(struct chunk_walks *walks, size_t region_index,
 					   const struct lh_owners *owners)
 {
@@ -150,7 +151,7 @@ static struct lh_error *count_families(struct chunk_walks *walks)
 	return NULL;
 }
 
-/* Evenly spaced ones of a large family; all of the others. */
+/* Evenly spaced members of a large family; all members of the others. */
 static bool is_sampled(struct size_family *family)
 {
 	uint32_t stride = family->count > FAMILY_MAX ? family->count / FAMILY_SAMPLES : 1;
@@ -171,7 +172,7 @@ static struct lh_error *begin_all_walks(struct chunk_walks *walks, const struct 
 	return NULL;
 }
 
-/* What was not sampled of the families that were found to have chunks. */
+/* Begins at the unsampled members of families in which chunks were found. */
 static struct lh_error *begin_other_walks(struct chunk_walks *walks, const struct lh_owners *owners)
 {
 	for (int slot = 0; slot < 1 << FAMILY_SLOTS_LOG2; slot++)
@@ -205,14 +206,14 @@ static struct lh_error *plan_chunk_peeks(struct chunk_walks *walks)
 	return NULL;
 }
 
-/* As the first chunk of the main heap does: the one before it counts as used, and says nothing of itself. */
+/* The header of the main heap's first chunk: the previous chunk counts as used, and prev_size is 0. */
 static bool is_first_heap_header(const struct lh_peek *peek)
 {
 	return peek->is_read && !peek->words[0] && (peek->words[1] & FLAGS) == FLAG_PREVIOUS_USED &&
 	       peek->words[1] >= CHUNK_BYTES_MIN;
 }
 
-/* Goes as far as this round's headers lead. false when the chain ends here. */
+/* Advances as far as this round's headers lead. False when the chain ends here. */
 static bool advance_chunk_walk(const struct chunk_walks *walks, struct chunk_walk *walk)
 {
 	uint64_t end = region_of(walks, walk)->end;
@@ -268,7 +269,7 @@ static struct lh_error *walk_chunks(struct chunk_walks *walks, struct lh_owners 
 
 /* ---------------------------------------------------------------- behind memory of others */
 
-/* At most `count_max` in all, so that no mapping takes the share of those after it. */
+/* Adds at most `count_max` pages in all, so that no mapping takes the share of later ones. */
 static struct lh_error *add_run_pages(const struct lh_page_runs *runs, size_t count_max, struct lh_peeks *ret)
 {
 	const size_t until = ret->items.count + count_max;
@@ -288,7 +289,7 @@ static int compare_searched(const void *a, const void *b)
 	return order ? order : lh_compare_u64(first->start, second->start);
 }
 
-/* Page starts behind the ends of chains: the smallest mappings first, each with an even share of the pages. */
+/* Page starts after the ends of chains: the smallest mappings first, each with an even share of the pages. */
 static struct lh_error *list_searched_pages(struct chunk_walks *walks, struct lh_peeks *ret)
 {
 	for (size_t i = 0; i < walks->done.count; i++) {
@@ -346,7 +347,7 @@ static struct lh_error *search_for_chunks(struct chunk_walks *walks, struct lh_o
 
 /* ---------------------------------------------------------------- the main heap */
 
-/* {prev_size, size | A | M | P}: neither mapped nor of another arena. */
+/* {prev_size, size | A | M | P}: neither mapped individually nor of another arena. */
 static bool parse_heap_header(const uint64_t words[2], uint64_t bytes_left, uint64_t *ret_bytes)
 {
 	uint64_t bytes = words[1] & ~(uint64_t)FLAGS;
@@ -356,7 +357,7 @@ static bool parse_heap_header(const uint64_t words[2], uint64_t bytes_left, uint
 	return true;
 }
 
-/* CHAIN_MIN chunks from `start` on, or as many as there are, down to one: "top" of a heap that gave out nothing. */
+/* CHAIN_MIN chunks from `start` on, or as many as there are; at least one: "top" of an unused heap. */
 static bool begins_heap(const struct lh_heap_memory *memory, uint64_t start, uint64_t end)
 {
 	uint64_t words[2], bytes, before_bytes = 0;
@@ -377,7 +378,7 @@ static bool begins_heap(const struct lh_heap_memory *memory, uint64_t start, uin
 }
 
 /*
- * sbrk_base is where brk began; a mapping that malloc took instead of brk begins with a chunk, too, and has the first
+ * sbrk_base is where brk began. A mapping that malloc took instead of brk also begins with a chunk, and has the first
  * chunk's P set (malloc/malloc.c, sysmalloc, MMAP_AS_MORECORE_SIZE: 1 MiB).
  */
 static struct lh_error *claim_main_heap(const struct lh_heap_memory *memory, const struct chunk_walks *walks,

@@ -1,7 +1,8 @@
 /*
  * glibc_lists: lists of freed chunks: fastbins and threads' caches, whose chunks look used, and bins, which a walk is
- * checked against. Input: arenas, and chunks of a cache's size. Output: addresses. Lists are bounded, and their links
- * are decoded as "safe linking" (glibc 2.32: address of the link >> 12 XOR the link) or plain, whichever closes.
+ * checked against. Input: arenas, and chunks of a cache's size. Output: addresses. Lists are bounded. Links are decoded
+ * as "safe linking" (glibc 2.32: address of the link >> 12 XOR the link) or plain: whichever makes the list end
+ * properly.
  */
 #include "glibc.h"
 
@@ -15,7 +16,7 @@ static uint64_t decode_link(uint64_t stored, uint64_t addr, bool is_safe)
 	return is_safe ? stored ^ addr >> 12 : stored;
 }
 
-/* The size in the header of the chunk whose memory is at `addr`; 0 when it cannot be one. */
+/* The size in the header of the chunk whose memory is at `addr`; 0 if it is invalid. */
 static uint64_t chunk_bytes_at(struct lh_heap_tour *tour, uint64_t addr)
 {
 	uint64_t size;
@@ -26,7 +27,7 @@ static uint64_t chunk_bytes_at(struct lh_heap_tour *tour, uint64_t addr)
 
 /* ---------------------------------------------------------------- fastbins */
 
-/* Appends the headers of one list of chunks of `chunk_bytes`; false when it does not end. */
+/* Appends the headers of one list of chunks of `chunk_bytes`; false if the list does not end. */
 static bool follow_fastbin(struct lh_glibc *glibc, uint64_t header, uint64_t chunk_bytes, bool is_safe,
 			   struct lh_error **ret_error)
 {
@@ -84,12 +85,12 @@ bool lh_glibc_is_fast(const struct lh_glibc *glibc, uint64_t header_addr)
 
 /* ---------------------------------------------------------------- tcache */
 
-/* struct tcache_perthread_struct: counters, then a list for each size. Bins from 64 on hold more than one size. */
+/* struct tcache_perthread_struct: counters, then one list per size. Bins from 64 on hold several sizes. */
 struct tcache_layout {
-	uint64_t chunk_bytes; /* or 16 more */
+	uint64_t chunk_bytes; /* of the chunk, or 16 more */
 	size_t bins;
 	size_t counter_bytes;
-	bool counts_free_places; /* num_slots: tcache_count less the entries */
+	bool counts_free_places; /* num_slots: tcache_count minus the entries */
 };
 
 /* 2.26 to 2.29, 2.30 to 2.41, 2.42 on. */
@@ -100,7 +101,7 @@ enum { SMALL_TCACHE_BINS = 64, TCACHE_BYTES_MAX = 0x300 };
 
 struct tcache {
 	const struct tcache_layout *layout;
-	uint64_t places; /* of a list, where num_slots counts */
+	uint64_t places; /* of a list, if num_slots counts them */
 	bool is_safe;
 	uint8_t bytes[TCACHE_BYTES_MAX];
 };
@@ -138,7 +139,7 @@ static bool has_bin_size(uint64_t chunk_bytes, size_t bin)
 	return chunk_bytes >= LH_GLIBC_CHUNK_MIN + SMALL_TCACHE_BINS * LH_GLIBC_ALIGNMENT;
 }
 
-/* Appends the list's blocks; false unless it has as many as are counted, all of its size. */
+/* Appends the list's blocks; false unless their number is the counted one, and all have its size. */
 static bool follow_tcache_bin(struct lh_heap_tour *tour, const struct tcache *cache, size_t bin, uint64_t *ret,
 			      size_t room)
 {
@@ -157,7 +158,7 @@ static bool follow_tcache_bin(struct lh_heap_tour *tour, const struct tcache *ca
 
 enum { TCACHE_ENTRIES_MAX = 76 * 1024 };
 
-/* Appends all blocks of a cache. False, and nothing appended, when any list is broken, or all are empty. */
+/* Appends all blocks of a cache. False, with nothing appended, if any list is broken, or all are empty. */
 static bool follow_tcache(struct lh_heap_tour *tour, const struct tcache *cache, uint64_t *entries, size_t *ret_count)
 {
 	size_t count = 0;
@@ -170,7 +171,7 @@ static bool follow_tcache(struct lh_heap_tour *tour, const struct tcache *cache,
 	return count;
 }
 
-/* Links that are safe or plain; num_slots with the number of places that mp_ says, or the defaults when it is lost. */
+/* Tries safe and plain links; num_slots with the number of places from mp_, or the default if mp_ was not found. */
 static bool try_tcache(struct lh_glibc *glibc, struct tcache *cache, uint64_t *entries, size_t *ret_count)
 {
 	const uint64_t known = glibc->parameters.tcache_count;
@@ -217,7 +218,7 @@ struct lh_error *lh_glibc_mark_tcaches(struct lh_glibc *glibc)
 
 /* ---------------------------------------------------------------- bins */
 
-/* Chunks of one bin; each points back to the one before. Stops where that does not hold. */
+/* Counts the chunks of one bin; each must point back to the previous one. Stops at the first that does not. */
 static uint64_t count_bin(struct lh_glibc *glibc, uint64_t bin_addr, uint64_t room)
 {
 	uint64_t self = bin_addr - LH_GLIBC_HEADER_BYTES, previous = self, header, count = 0;

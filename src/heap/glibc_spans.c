@@ -1,7 +1,7 @@
 /*
  * glibc_spans: every chunk of glibc's malloc. Input: arenas and their heaps. Output: blocks with their state. A chunk
- * is free iff the next one's P bit is clear; then the next one's prev_size is its size. Where a header cannot be right,
- * the next chain of headers is looked for, and what lies between is lost.
+ * is free iff the next chunk's P bit is clear; then the next one's prev_size is its size. At an invalid header the next
+ * chain of headers is searched, and the memory between is lost.
  */
 #include "glibc.h"
 
@@ -9,16 +9,16 @@
 
 enum { CHAIN_MIN = 6 /* headers in a row that are taken for a chain */ };
 
-/* What malloc_trim gives back of free chunks (mtrim): whole pages behind the words that lists need. */
+/* What malloc_trim gives back of free chunks (mtrim): whole pages after the words that lists need. */
 enum { TRIM_KEPT_BYTES = 48, TOP_KEPT_BYTES = 33 };
 
-/* Memory with chunks from `start` on, of one arena. */
+/* Memory with chunks of one arena, from `start` on. */
 struct span {
 	struct lh_glibc *glibc;
 	struct lh_glibc_arena *arena;
 	uint64_t start;
 	uint64_t end;
-	/* The free chunks that lie side by side when fastbins are emptied. */
+	/* Free chunks that become adjacent when fastbins are emptied. */
 	uint64_t run_start, run_end;
 };
 
@@ -37,7 +37,7 @@ static bool read_span_header(const struct span *span, uint64_t addr, struct head
 	return true;
 }
 
-/* Whether a chunk can begin at `addr`, which lies in the span. */
+/* Whether a chunk can begin at `addr`, which must be in the span. */
 static bool is_chunk(const struct span *span, uint64_t addr, const struct header *header)
 {
 	bool has_flags = !(header->flags & LH_GLIBC_MAPPED) &&
@@ -46,7 +46,7 @@ static bool is_chunk(const struct span *span, uint64_t addr, const struct header
 	       header->bytes <= span->end - addr;
 }
 
-/* The first of two has P clear when the chunk before it is free; the second has size 0 at the end of a heap. */
+/* The first of two has P clear if the chunk before it is free; the second has size 0 at the end of a heap. */
 static bool is_fencepost(const struct header *header)
 {
 	bool is_second = !header->bytes && header->flags & LH_GLIBC_PREVIOUS_USED;
@@ -110,7 +110,7 @@ static struct lh_error *add_span_block(struct span *span, uint64_t addr, uint64_
 	return lh_heap_add_chunk(span->glibc->tour, &chunk);
 }
 
-/* Whether headers follow from `addr` on, CHAIN_MIN of them or up to the span's end. */
+/* Whether a chain of headers follows from `addr` on: CHAIN_MIN, or up to the span's end. */
 static bool begins_chain(const struct span *span, uint64_t addr)
 {
 	struct header header, next;
@@ -131,7 +131,7 @@ static bool begins_chain(const struct span *span, uint64_t addr)
 	return true;
 }
 
-/* The next chain at or behind `addr`; the span's end when there is none. Pages that are not there are skipped. */
+/* The next chain at or after `addr`; the span's end if there is none. Skips absent pages. */
 static uint64_t find_chain(const struct span *span, uint64_t addr)
 {
 	while (addr < span->end) {
@@ -145,7 +145,7 @@ static uint64_t find_chain(const struct span *span, uint64_t addr)
 	return span->end;
 }
 
-/* Two fenceposts end a heap, or stand before memory that somebody else got from brk. */
+/* Two fenceposts end a heap, or precede memory that other code got from brk. */
 static uint64_t skip_fenceposts(const struct span *span, uint64_t addr)
 {
 	struct header header = {0};
@@ -163,7 +163,7 @@ static uint64_t resume_behind(struct span *span, uint64_t addr, const char *what
 	return next;
 }
 
-/* The state of the chunk before `next`, whose size agrees when it is free. */
+/* The state of the chunk before `next`; the sizes must agree if it is free. */
 static bool read_state(const struct span *span, uint64_t addr, uint64_t bytes, enum lh_chunk_state *ret)
 {
 	struct header next;
@@ -248,7 +248,7 @@ static struct lh_error *walk_range(struct lh_glibc *glibc, struct lh_glibc_arena
 	return walk_span(&span);
 }
 
-/* The end of the top chunk, when it lies behind `start`; else `start`. */
+/* The end of the top chunk if it is after `start`; else `start`. */
 static uint64_t find_top_end(struct lh_glibc *glibc, const struct lh_glibc_arena *arena, uint64_t start)
 {
 	uint64_t words[2], end;
@@ -259,8 +259,8 @@ static uint64_t find_top_end(struct lh_glibc *glibc, const struct lh_glibc_arena
 }
 
 /*
- * From sbrk_base to top; where brk is blocked, mappings that malloc took instead, each from its start. Without mp_ each
- * range that was claimed as a heap.
+ * From sbrk_base to top; if brk is blocked, the mappings that malloc took instead, each from its start. Without mp_,
+ * each range that was claimed as a heap.
  */
 static struct lh_error *walk_main_heap(struct lh_glibc *glibc, struct lh_glibc_arena *arena)
 {
@@ -298,7 +298,7 @@ static struct lh_error *walk_thread_heap(struct lh_glibc *glibc, const struct lh
 	return walk_range(glibc, arena, (struct lh_range){heap->addr, heap->addr + heap->used_bytes}, first);
 }
 
-/* A heap that is claimed, though no module's data say which arena's: the dump lacks them. */
+/* A claimed heap whose arena is unknown because the dump lacks the data of modules. */
 static struct lh_error *add_unknown_main(struct lh_glibc *glibc)
 {
 	const struct lh_owners *owners = glibc->tour->owners;
@@ -335,7 +335,9 @@ struct lh_error *lh_glibc_walk_heaps(struct lh_glibc *glibc)
 
 /* ---------------------------------------------------------------- mapped chunks */
 
-/* memalign moves a chunk up by 2^k - 16 bytes, and its prev_size says by how much. The rest of the mapping stays. */
+/*
+ * memalign moves a chunk up by 2^k - 16 bytes, and stores the distance in prev_size. The rest of the mapping remains.
+ */
 static uint64_t find_moved_header(struct lh_glibc *glibc, uint64_t addr, uint64_t total_bytes, bool is_new)
 {
 	for (uint64_t step = LH_GLIBC_CHUNK_MIN; step < total_bytes; step *= 2) {
@@ -383,7 +385,7 @@ static struct lh_error *walk_mapped_range(struct lh_glibc *glibc, uint32_t arena
 	return NULL;
 }
 
-/* Chunks that nobody claimed: deep in mappings that the kernel has merged with memory of others. */
+/* Unclaimed chunks: deep in mappings that the kernel has merged with unrelated memory. */
 struct stray_chunks {
 	LH_VEC(struct lh_range) items;
 	uint64_t bytes;
@@ -417,7 +419,7 @@ static struct lh_error *search_strays(struct lh_glibc *glibc, const struct lh_re
 	return NULL;
 }
 
-/* A header at a page start could be anybody's words: strays count only when with them all sums agree. */
+/* Any words at a page start can look like a header: strays count only if all sums agree with them. */
 static struct lh_error *walk_strays(struct lh_glibc *glibc, uint32_t arena, struct lh_glibc_parameters *found)
 {
 	const struct lh_heap_memory *memory = glibc->tour->memory;
@@ -464,7 +466,7 @@ struct lh_error *lh_glibc_walk_mapped(struct lh_glibc *glibc)
 
 /* ---------------------------------------------------------------- all of it */
 
-/* What the arena got from the system is what was walked, but for the words around it. */
+/* The memory that the arena got from the system must equal what was walked, except for the words around it. */
 static void check_system_bytes(struct lh_glibc *glibc)
 {
 	for (size_t i = 0; i < glibc->arenas.count; i++) {

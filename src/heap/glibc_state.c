@@ -1,14 +1,14 @@
 /*
- * glibc_state: glibc malloc's own variables, without symbols. Input: writable data of modules, and heaps of arenas.
- * Output: arenas, and the fields of mp_ that walks are checked against. Bin 127 is always empty in practice, so its
- * pair points to itself: that is looked for. The other bins, the ring of arenas and mp_'s sums confirm it.
+ * glibc_state: finds glibc malloc's own variables without symbols. Input: writable data of modules, and heaps of
+ * arenas. Output: arenas, and the fields of mp_ that walks are checked against. Bin 127 is always empty in practice, so
+ * its pair points to itself: that is searched for. The other bins, the ring of arenas and mp_'s sums confirm it.
  */
 #include "glibc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Fields of malloc_state, from the pair of bin 1 on. */
+/* Fields of malloc_state, counted from the pair of bin 1. */
 enum {
 	TOP_OFFSET = -16,
 	LAST_BIN_OFFSET = (LH_GLIBC_BINS - 1) * 16,
@@ -68,7 +68,7 @@ static bool are_bins(struct lh_heap_tour *tour, uint64_t bins_addr)
 	return true;
 }
 
-/* Follows the ring of arenas from the one whose bins are given, as if bins lay at that offset: true when it closes. */
+/* Follows the ring of arenas from the given bins, assuming that offset of bins: true if it closes. */
 static bool closes_ring(struct lh_heap_tour *tour, uint64_t bins_addr, uint64_t bins_offset)
 {
 	uint64_t first = bins_addr - bins_offset, addr = first, next;
@@ -105,7 +105,7 @@ static struct lh_error *add_state(struct lh_glibc *glibc, uint64_t bins_addr, bo
 	if (!lh_heap_words(glibc->tour, bins_addr + TOP_OFFSET, &arena.top_addr, 1) ||
 	    !lh_heap_words(glibc->tour, system_addr, &arena.system_bytes, 1) || lh_glibc_arena_at(glibc, arena.addr))
 		return NULL;
-	/* An arena that was never used has a top in itself (initial_top). */
+	/* The top of an unused arena is in the arena itself (initial_top). */
 	if (arena.top_addr >= arena.addr && arena.top_addr < arena.addr + state_layouts[0].bytes)
 		arena.top_addr = 0;
 	return lh_vec_push(&glibc->arenas, arena);
@@ -127,11 +127,11 @@ static struct lh_error *add_ring(struct lh_glibc *glibc, uint64_t bins_addr)
 /* ---------------------------------------------------------------- mp_ */
 
 /*
- * Offsets from n_mmaps_max, an int that is 65536 unless mallopt changed it. Since 2.35 it is followed by
- * max_n_mmaps, no_dyn_threshold and 4 bytes of padding; before by the first two. tcache_count: 0 before 2.26.
+ * Offsets from n_mmaps_max, an int that is 65536 unless mallopt changed it. Since 2.35 max_n_mmaps, no_dyn_threshold
+ * and 4 bytes of padding follow it; before 2.35 only the first two. tcache_count: 0 before 2.26.
  */
 static const struct parameter_layout {
-	uint64_t alignment_rest; /* of n_mmaps_max, to 8 */
+	uint64_t alignment_rest; /* alignment of n_mmaps_max modulo 8 */
 	uint64_t mapped_bytes_offset;
 	uint64_t sbrk_base_offset;
 	uint64_t tcache_count_offset;
@@ -196,7 +196,7 @@ static void find_parameters(struct lh_glibc *glibc)
 
 /* ---------------------------------------------------------------- search */
 
-/* The highest of a cluster: one bin before the right place looks like bins, too. */
+/* The highest of a cluster: the place one bin before the right one looks like bins, too. */
 static struct lh_error *take_main(struct lh_glibc *glibc, uint64_t last_bin_addr)
 {
 	uint64_t bins_addr = last_bin_addr - LAST_BIN_OFFSET;
@@ -241,7 +241,7 @@ static struct lh_error *search_data(struct lh_glibc *glibc, const struct lh_regi
 	return NULL;
 }
 
-/* Arenas that no ring names: the dump lacks the module's data. */
+/* Arenas that no ring names, since the dump lacks the module's data. */
 static struct lh_error *add_unchained_arenas(struct lh_glibc *glibc)
 {
 	for (size_t i = 0; i < glibc->heaps.items.count; i++) {

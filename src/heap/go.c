@@ -1,7 +1,7 @@
 /*
- * go: arenas of Go's heap. Input: memory. Output: claims. A program with Go's runtime says so in its data segment
- * (debug/buildinfo), or has libgo, the runtime of gccgo; the runtime reserves arenas of 64 MiB from 0x00c000000000 on
- * (runtime/malloc.go, mallocinit), where mmap puts nothing by itself.
+ * go: arenas of Go's heap. Input: memory. Output: claims. A program with Go's runtime has a mark in its data segment
+ * (debug/buildinfo), or libgo, the runtime of gccgo. The runtime reserves arenas of 64 MiB from 0x00c000000000 on
+ * (runtime/malloc.go, mallocinit), where mmap never places memory on its own.
  */
 #include "walker.h"
 
@@ -47,7 +47,7 @@ static bool is_go_program(const struct lh_heap_memory *memory)
 	return false;
 }
 
-/* The first arena is there, and begins where the runtime puts it. */
+/* Whether the first arena exists at the address where the runtime puts it. */
 static bool has_first_arena(const struct lh_heap_memory *memory)
 {
 	size_t index = lh_heap_region_index(memory, HEAP_START);

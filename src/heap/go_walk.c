@@ -1,8 +1,8 @@
 /*
  * go_walk: spans of Go's heap (runtime/mheap.go, Go 1.18 to 1.24). Input: claimed arenas, and data of modules. Output:
- * an arena for the heap and one for stacks, with a block for each object. The list of spans, mheap_.allspans, is found
- * as the slice whose members all check out as spans. Objects of a span that the collector has marked but not swept are
- * in use when they are marked.
+ * an arena for the heap and one for stacks, with one block per object. The list of spans, mheap_.allspans, is found as
+ * the slice whose members are all valid spans. In a span that the collector has marked but not swept, marked objects
+ * are in use.
  */
 #include "walker.h"
 
@@ -17,14 +17,17 @@
 enum {
 	SPANS_MAX = 1 << 26,
 	SPAN_WORDS = 20,
-	SPANS_TRIED = 32, /* members of a slice that tell whether it is the list of spans */
+	SPANS_TRIED = 32, /* members of a slice that decide whether it is the list of spans */
 	SPAN_PAGES_MAX = 1 << 26,
-	BITS_BYTES_MAX = 256, /* of a span: 8 or more pages hold at most 1024 objects */
+	BITS_BYTES_MAX = 256, /* per span: 8 or more pages hold at most 1024 objects */
 	TYPE_CLASSES = 256,
 };
 enum go_span_state { SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL };
 
-/* Offsets in mspan. What follows sweepgen has not moved against it: count +8, class +10, state +11, elemsize +16. */
+/*
+ * Offsets in mspan. Fields after sweepgen have constant distances from it: count +8, class +10, state +11, elemsize
+ * +16.
+ */
 struct span_layout {
 	const char *versions;
 	unsigned free_index, count, count_bits;
@@ -41,7 +44,7 @@ struct go_span {
 	uint64_t free_index, count;
 	uint64_t alloc_bits, mark_bits;
 	uint32_t sweep_generation;
-	uint64_t used_count; /* as the span itself says */
+	uint64_t used_count; /* as stored in the span */
 	uint8_t class;       /* size class << 1 | no pointers */
 	uint8_t state;
 	uint64_t object_bytes;
@@ -54,7 +57,7 @@ struct go_heap {
 	uint32_t sweep_generation;
 	uint32_t heap_arena, stack_arena;
 	uint32_t stack_type, free_type;
-	uint32_t types[TYPE_CLASSES];  /* by class; UINT32_MAX: not made yet */
+	uint32_t types[TYPE_CLASSES];  /* by class; UINT32_MAX: not created yet */
 	LH_VEC(struct lh_range) spans; /* in use, of either kind */
 };
 
@@ -89,7 +92,7 @@ static bool read_go_span(struct lh_heap_tour *tour, const struct span_layout *la
 	return true;
 }
 
-/* Spans that are dead keep old fields, or none. */
+/* Dead spans keep old fields, or none. */
 static bool is_span(const struct go_span *span)
 {
 	if (span->state == SPAN_DEAD)
@@ -104,7 +107,7 @@ static bool is_span(const struct go_span *span)
 	       span->free_index <= span->count && span->used_count <= span->count;
 }
 
-/* Whether the first members check out, and one is in use. */
+/* Whether the first members are valid spans, and one is in use. */
 static bool are_spans(struct lh_heap_tour *tour, const struct span_layout *layout, const uint64_t *members,
 		      size_t count)
 {
@@ -118,8 +121,10 @@ static bool are_spans(struct lh_heap_tour *tour, const struct span_layout *layou
 	return has_used;
 }
 
-/* Takes it for the list when it is one, and longer than any before. The word before the slice is the sweep's
- * generation, which is even. */
+/*
+ * Takes it as the list if it is one and longer than earlier ones. The word before the slice is the sweep's generation,
+ * which is even.
+ */
 static void try_span_list(struct go_heap *heap, const uint64_t *words)
 {
 	uint64_t members[SPANS_TRIED];
@@ -148,7 +153,7 @@ static void search_spans_in(struct go_heap *heap, struct lh_range range)
 		uint64_t words[WORDS];
 		size_t count = lh_min_u64(WORDS, (range.end - addr) / sizeof(uint64_t));
 		if (!lh_heap_words(heap->tour, addr, words, count)) {
-			/* A page is not there: word by word, those as 0. */
+			/* A page is absent: read word by word; absent words are 0. */
 			for (size_t i = 0; i < count; i++) {
 				if (!lh_heap_words(heap->tour, addr + i * sizeof(uint64_t), &words[i], 1))
 					words[i] = 0;
@@ -159,7 +164,7 @@ static void search_spans_in(struct go_heap *heap, struct lh_range range)
 	}
 }
 
-/* Data, bss, and bss behind it that is a mapping of its own. */
+/* Searches data, bss, and a bss mapping after it. */
 static void find_span_list(struct go_heap *heap)
 {
 	const struct lh_region_list *list = heap->tour->memory->list;
@@ -196,7 +201,7 @@ static struct lh_error *find_span_type(struct go_heap *heap, const struct go_spa
 	return NULL;
 }
 
-/* Sweeping is still to come: what is not marked is garbage. */
+/* Sweeping is still to come: unmarked objects are garbage. */
 static bool is_unswept(const struct go_heap *heap, const struct go_span *span)
 {
 	uint32_t behind = heap->sweep_generation - span->sweep_generation;
@@ -305,7 +310,7 @@ static struct lh_error *add_free_gap(struct go_heap *heap, uint64_t start, uint6
 		heap->free_type);
 }
 
-/* Pages in no span: debug.FreeOSMemory gives what of them is resident back. */
+/* Pages in no span: debug.FreeOSMemory gives back those that are resident. */
 static struct lh_error *walk_free_pages(struct go_heap *heap)
 {
 	const struct lh_owners *owners = heap->tour->owners;

@@ -1,6 +1,6 @@
 /*
  * heap: all blocks of all allocators, in one index. Input: an image and what the walkers find in it. Output: arenas
- * with their totals, blocks ascending by address, and how far the allocators' structures agreed with themselves.
+ * with their totals, blocks ascending by address, and how many self-checks of the allocators' structures failed.
  */
 #include "sink.h"
 
@@ -40,7 +40,7 @@ void lh_cleanup_heap(struct lh_heap **heap)
 struct lh_error *lh_heap_add_arena(struct lh_heap_tour *tour, const struct lh_heap_arena *arena, uint32_t *ret)
 {
 	struct lh_heap *heap = tour->sink->heap;
-	/* Further arenas share the last one: only totals of single arenas are lost. */
+	/* Further arenas share the last one: only the totals of single arenas are lost. */
 	if (heap->arenas.count == LH_HEAP_ARENAS_MAX) {
 		*ret = LH_HEAP_ARENAS_MAX - 1;
 		heap->arenas.items[*ret].mapped_bytes += arena->mapped_bytes;
@@ -176,7 +176,7 @@ static int compare_extents(const void *a, const void *b)
 	return lh_compare_u64(left->range.start, right->range.start);
 }
 
-/* Blocks that lie in those before them are dropped: they were found twice, or one is none. */
+/* Drops blocks that lie in earlier ones: they were found twice, or are not blocks. */
 static size_t drop_overlapping(struct lh_heap *heap)
 {
 	size_t kept = 0;
@@ -201,7 +201,7 @@ static size_t ascending_count(const struct lh_stored_chunk *chunks, size_t count
 	return lh_min_u64(at, count);
 }
 
-/* Two ascending runs side by side, of which the second, of `tail_count`, is copied aside. */
+/* Merges two adjacent ascending runs; the second one, of `tail_count`, is copied aside. */
 static struct lh_error *merge_tail(struct lh_stored_chunk *chunks, size_t head_count, size_t tail_count)
 {
 	LH_CLEANUP(lh_cleanup_free) struct lh_stored_chunk *tail = malloc(tail_count * sizeof(*tail));
@@ -216,7 +216,7 @@ static struct lh_error *merge_tail(struct lh_stored_chunk *chunks, size_t head_c
 	return NULL;
 }
 
-/* Walkers give few ascending runs, the later ones short: a sort would need the room of all blocks once more. */
+/* Walkers give few ascending runs, the later ones short: sorting would need memory for all blocks once more. */
 static struct lh_error *sort_chunks(struct lh_stored_chunk *chunks, size_t count)
 {
 	enum { MERGES_MAX = 16 };
@@ -233,7 +233,7 @@ static struct lh_error *sort_chunks(struct lh_stored_chunk *chunks, size_t count
 	return NULL;
 }
 
-/* Both ascending. A block that is free keeps its state: two structures disagree. */
+/* Both are ascending. A free block keeps its state: two structures disagree. */
 static void mark_cached_chunks(struct lh_heap_tour *tour, struct lh_stored_chunk *chunks, size_t count)
 {
 	const struct lh_heap_sink *sink = tour->sink;
@@ -262,7 +262,7 @@ struct lh_error *lh_heap_settle(struct lh_heap_tour *tour)
 
 /* ---------------------------------------------------------------- totals */
 
-/* What of a block in use is in memory: large ones may never have been touched. */
+/* Resident bytes of a block in use: pages of large ones may never have been touched. */
 static uint64_t resident_of(struct lh_heap_tour *tour, const struct lh_stored_chunk *chunk)
 {
 	bool is_small = chunk->size_bytes < LH_PAGE_BYTES;
@@ -270,7 +270,7 @@ static uint64_t resident_of(struct lh_heap_tour *tour, const struct lh_stored_ch
 			: lh_heap_resident_bytes(tour, chunk->addr, chunk->addr + chunk->size_bytes);
 }
 
-/* Whole pages of a free block, behind the words that glibc keeps at its beginning. */
+/* Whole pages of a free block, after the words that glibc keeps at its beginning. */
 static void add_free_pages(struct lh_heap_tour *tour, struct lh_heap_arena *arena, const struct lh_stored_chunk *chunk)
 {
 	uint64_t start = lh_align_up(chunk->addr, LH_PAGE_BYTES);
@@ -296,7 +296,7 @@ static void total_chunks(struct lh_heap_tour *tour)
 	}
 }
 
-/* Extents of each arena, side by side. */
+/* Stores the extents of all arenas in one array. */
 static struct lh_error *give_ranges(struct lh_heap_tour *tour)
 {
 	struct lh_heap *heap = tour->sink->heap;

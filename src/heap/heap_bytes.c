@@ -1,15 +1,15 @@
 /*
- * heap_bytes: bytes of a target for walkers: straight from a mapped dump, else through windows that are read once.
- * Input: addresses of target memory. Output: local bytes, and which pages are resident.
+ * heap_bytes: bytes of a target for walkers: directly from a mapped dump, else through windows that are read once.
+ * Input: target addresses. Output: local bytes, and which pages are resident.
  */
 #include "sink.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_BYTES = 256 }; /* a read of more counts as several */
+enum { STEP_BYTES = 256 }; /* a longer read counts as several */
 
-/* A window is read at once; where parts are missing, page by page. */
+/* A window is read at once; if parts are missing, page by page. */
 static void fill_window(const struct lh_heap_tour *tour, struct lh_heap_window *window, uint64_t addr)
 {
 	window->addr = addr;
@@ -37,7 +37,7 @@ static struct lh_heap_window *find_window(struct lh_heap_tour *tour, uint64_t ad
 	return window->bytes ? window : NULL;
 }
 
-/* The bytes that one window has of [addr, addr + bytes), which does not leave it. */
+/* The bytes [addr, addr + bytes), which must be within one window. */
 static const uint8_t *view_window(struct lh_heap_tour *tour, uint64_t addr, size_t bytes)
 {
 	const struct lh_heap_window *window = find_window(tour, addr);
@@ -106,7 +106,7 @@ bool lh_heap_words(struct lh_heap_tour *tour, uint64_t addr, uint64_t *ret, size
 	return bytes;
 }
 
-/* The first run that ends behind `addr`, from the latest one on when that is not behind it. */
+/* The first run that ends after `addr`, searched from the latest one on unless that is past it. */
 static size_t find_present_run(const struct lh_heap_sink *sink, uint64_t addr)
 {
 	const struct lh_page_run *runs = sink->present.runs.items;

@@ -1,6 +1,6 @@
 /*
- * heap_memory: what walkers share: reading words, looking at aligned places, and claiming what is really mapped.
- * Input: memory of a live process or an image. Output: words, peeks, claims.
+ * heap_memory: what walkers share: reading words, peeking at aligned places, and claiming what is really mapped. Input:
+ * memory of a live process or an image. Output: words, peeks, claims.
  */
 #include "walker.h"
 
@@ -88,7 +88,7 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 	return true;
 }
 
-/* Whether regions with that access reach so far without a gap: a dump has a mapping in pieces. */
+/* Whether regions with that access extend that far without a gap: in a dump a mapping is in pieces. */
 static bool reaches_range_end(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
 			      uint64_t bytes)
 {
@@ -103,7 +103,7 @@ static bool reaches_range_end(const struct lh_heap_memory *memory, size_t index,
 	return true;
 }
 
-/* The first multiple in the region; its end when there is none, or the region is not looked at. */
+/* The first multiple in the region; the region's end if there is none, or the region is not examined. */
 static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
 			      uint64_t region_bytes_min, uint64_t alignment)
 {
@@ -114,8 +114,7 @@ static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index,
 	return is_inside ? first : range->end;
 }
 
-/* Of the places of a region, whose first has the number `seen` among all, each whose number is a multiple of `stride`.
- */
+/* Adds those places of a region whose number is a multiple of `stride`; its first place has the number `seen`. */
 static struct lh_error *add_strided_peeks(struct lh_range places, uint64_t alignment, uint64_t seen, uint64_t stride,
 					  struct lh_peeks *ret)
 {

@@ -1,6 +1,6 @@
 /*
- * heap_totals: what blocks and arenas add up to, and what that means. Input: a heap. Output: totals, a histogram of
- * sizes, findings. Invariant: used + cached + free + what lies in no block == mapped, for each arena.
+ * heap_totals: sums over blocks and arenas, and what they mean. Input: a heap. Output: totals, a histogram of sizes,
+ * findings. Invariant: used + cached + free + bytes in no block == mapped, for each arena.
  */
 #include "sink.h"
 
@@ -71,10 +71,10 @@ void lh_heap_sizes(const struct lh_heap *heap, struct lh_heap_size_row ret[LH_HE
 
 /* ---------------------------------------------------------------- findings */
 
-/* Less than that part of what is resident is not worth a sentence. */
+/* Less than this part of the resident memory is not mentioned. */
 enum { FINDING_PART = 20 };
 
-/* More arenas than that for one reason only: threads that allocated at the same time. */
+/* More arenas than this have one reason: threads that allocated at the same time. */
 enum { ARENAS_MANY = 8 };
 
 void lh_heap_findings_deinit(struct lh_heap_findings *findings)
@@ -89,7 +89,7 @@ static struct lh_error *add_finding(struct lh_heap_findings *findings, struct lh
 	return lh_vec_push(&findings->items, finding);
 }
 
-/* Of threads' arenas: what is free and resident there, and not given back by a trim. */
+/* In threads' arenas: resident free memory that a trim does not give back. */
 static void measure_thread_arenas(const struct lh_heap *heap, const char *allocator, struct lh_heap_finding *ret)
 {
 	for (size_t i = 0; i < heap->arenas.count; i++) {
@@ -111,7 +111,7 @@ static struct lh_error *judge_allocator(const struct lh_heap *heap, const char *
 	uint64_t cached = lh_min_u64(totals.bytes[LH_CHUNK_CACHED], totals.resident_bytes - used);
 	uint64_t rest = totals.resident_bytes - used - cached;
 	uint64_t returnable = lh_min_u64(totals.returnable_bytes, rest);
-	/* Free blocks too small to hold a page, and pages beside them. */
+	/* Free blocks too small to contain a page, and pages that are absent. */
 	uint64_t away = totals.free_page_bytes - totals.free_resident_bytes;
 	uint64_t free_here = totals.bytes[LH_CHUNK_FREE] - lh_min_u64(totals.bytes[LH_CHUNK_FREE], away);
 	uint64_t pinned = lh_min_u64(free_here, rest) - lh_min_u64(lh_min_u64(free_here, rest), returnable);

@@ -1,6 +1,6 @@
 /*
- * heap_use: bytes in use by the allocators of a live process, for who samples it. Input: a process that runs on.
- * Output: two sums, or nothing where they would not hold.
+ * heap_use: bytes in use by the allocators of a live process, for its samples. Input: a running process. Output: two
+ * sums, or nothing if they would be unreliable.
  */
 #include "leakhunt/heap.h"
 #include "leakhunt/limits.h"
@@ -15,7 +15,7 @@ static struct lh_error *walk_process(const struct lh_process *process, struct lh
 	return lh_heap_walk(image, ret);
 }
 
-/* Blocks that were torn while the process ran on are in no sum: then the sum says nothing. */
+/* Blocks torn while the process ran are in no sum: then the sum is unreliable. */
 static bool follows_all_allocators(const struct lh_heap *heap)
 {
 	size_t count;

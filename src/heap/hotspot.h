@@ -1,8 +1,8 @@
 /*
  * hotspot: what the parts of the walk over a Java heap share. Private to heap.
  *
- * libjvm describes its own structures for debuggers (runtime/vmStructs.cpp): gHotSpotVMStructs lists {type, field,
- * its type, is static, offset, address}, gHotSpotVMIntConstants {name, value}. All offsets come from there.
+ * libjvm describes its own structures for debuggers (runtime/vmStructs.cpp): gHotSpotVMStructs lists {type, field, its
+ * type, is static, offset, address}, gHotSpotVMIntConstants {name, value}. All offsets come from these tables.
  */
 #ifndef LEAKHUNT_HEAP_HOTSPOT_H
 #define LEAKHUNT_HEAP_HOTSPOT_H
@@ -11,7 +11,7 @@
 #include "leakhunt/symbols.h"
 #include "walker.h"
 
-/* Fields, in static ones the address of the value, else the offset in the object. */
+/* Fields: for static ones the address of the value, else the offset in the object. */
 enum lh_hotspot_field {
 	LH_JVM_HEAP, /* Universe::_collectedHeap */
 	LH_JVM_RESERVED,
@@ -25,14 +25,14 @@ enum lh_hotspot_field {
 	LH_JVM_NAME,
 	LH_JVM_SYMBOL_LENGTH,
 	LH_JVM_SYMBOL_BODY,
-	LH_JVM_MIRROR_SIZE, /* where the offset of the size in a java.lang.Class stands */
+	LH_JVM_MIRROR_SIZE, /* where a java.lang.Class stores the offset of its size */
 	LH_JVM_THREADS,
 	LH_JVM_THREAD_COUNT,
 	LH_JVM_THREAD_ITEMS,
 	LH_JVM_TLAB,
 	LH_JVM_TLAB_TOP,
 	LH_JVM_TLAB_END,
-	LH_JVM_TLAB_RESERVE, /* words that are kept behind each, or fewer than an object's header takes */
+	LH_JVM_TLAB_RESERVE, /* words reserved after each TLAB, or fewer than an object's header takes */
 	LH_JVM_G1_MANAGER,
 	LH_JVM_G1_TABLE,
 	LH_JVM_G1_ITEMS,
@@ -63,12 +63,12 @@ enum lh_hotspot_field {
 	LH_JVM_FIELDS,
 };
 
-/* What the program's own classes are told from. */
+/* A class, with the types of its objects. */
 struct lh_hotspot_class {
 	uint32_t types[2]; /* in the old generation, in eden */
 	uint32_t layout;
 	bool is_valid;
-	bool is_mirror; /* java.lang.Class: its size lies in the object */
+	bool is_mirror; /* java.lang.Class: its size is in the object */
 };
 
 struct lh_hotspot {
@@ -82,9 +82,9 @@ struct lh_hotspot {
 	uint32_t narrow_shift;
 	uint64_t mirror_size_offset;
 	struct lh_range reserved;
-	struct lh_hash_table numbers; /* of classes, by what objects hold */
+	struct lh_hash_table numbers; /* of classes, by the class word of objects */
 	LH_VEC(struct lh_hotspot_class) classes;
-	LH_VEC(struct lh_range) tlabs; /* their free parts with the reserve behind them, ascending */
+	LH_VEC(struct lh_range) tlabs; /* their free parts including the reserve, ascending */
 };
 
 /* The claim of lh_walk_jvm. */
@@ -92,28 +92,28 @@ struct lh_error *lh_jvm_claim(const struct lh_heap_memory *memory, struct lh_own
 
 void lh_hotspot_deinit(struct lh_hotspot *jvm);
 
-/* Reads the tables of libjvm. False in *ret when they are not there or lack something. */
+/* Reads the tables of libjvm. False in *ret if they are missing or incomplete. */
 struct lh_error *lh_hotspot_read_fields(struct lh_hotspot *jvm, bool *ret) LH_NODISCARD;
 
-/* The class that an object at `addr` names; NULL in *ret when it names none. Valid until the next call. */
+/* The class of an object at `addr`; NULL in *ret if it has none. Valid until the next call. */
 struct lh_error *lh_hotspot_find_class(struct lh_hotspot *jvm, const uint8_t *object,
 				       const struct lh_hotspot_class **ret) LH_NODISCARD;
 
-/* Where the length of an array stands in it: behind the mark word and the class (oops/arrayOop.hpp). */
+/* The offset of the length in an array: after the mark word and the class (oops/arrayOop.hpp). */
 static inline uint8_t lh_hotspot_length_offset(const struct lh_hotspot *jvm)
 {
 	return jvm->is_narrow ? 12 : 16;
 }
 
-/* A stretch that objects fill without a gap, up to `top`. */
+/* A stretch that objects fill without gaps, up to `top`. */
 struct lh_hotspot_space {
 	uint64_t bottom, top, end;
 	bool is_young;     /* eden */
-	bool is_humongous; /* its one object may go on behind `end` */
-	bool goes_on;      /* of a humongous object that begins before it */
+	bool is_humongous; /* its one object may extend past `end` */
+	bool goes_on;      /* part of a humongous object that begins before it */
 };
 typedef struct lh_error *lh_hotspot_space_visitor(void *context, const struct lh_hotspot_space *space);
-/* Calls `visit` for all spaces of the collector, whichever it is; false in *ret when it is none that is known. */
+/* Calls `visit` for all spaces of the collector; false in *ret if the collector is unknown. */
 struct lh_error *lh_hotspot_visit_spaces(struct lh_hotspot *jvm, lh_hotspot_space_visitor *visit, void *context,
 					 const char **ret_collector) LH_NODISCARD;
 

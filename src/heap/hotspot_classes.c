@@ -1,6 +1,6 @@
 /*
- * hotspot_classes: classes of a Java heap. Input: what an object holds as its class. Output: how long its objects are,
- * and its type by name. A class counts only with a name of Java's and a layout that is possible.
+ * hotspot_classes: classes of a Java heap. Input: the class word of an object. Output: the length of its objects, and
+ * its type by name. A class counts only with a valid Java name and a possible layout.
  */
 #include "hotspot.h"
 
@@ -24,7 +24,7 @@ static bool read_class_int(struct lh_hotspot *jvm, uint64_t addr, uint32_t *ret)
 	return bytes;
 }
 
-/* Symbols are of modified UTF-8, without control characters in what compilers make. */
+/* Symbols are modified UTF-8; compilers put no control characters into them. */
 static bool read_symbol(struct lh_hotspot *jvm, uint64_t addr, char ret[NAME_MAX_BYTES])
 {
 	const uint8_t *bytes = lh_heap_bytes(jvm->tour, addr + jvm->fields[LH_JVM_SYMBOL_LENGTH], sizeof(uint16_t));
