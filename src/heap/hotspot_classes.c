@@ -113,8 +113,8 @@ static struct lh_error *add_class_types(struct lh_hotspot *jvm, const char *symb
 }
 
 /*
- * Klass::layout_helper (oops/klass.hpp): of instances their size, bit 0 says that it is not all; of arrays the top two
- * bits are set, then a byte each of header size, element type and log2 of the element's size.
+ * Klass::layout_helper (oops/klass.hpp): for instances their size, where bit 0 means that it is not the whole size; for
+ * arrays the top two bits are set, then one byte each for header size, element type and log2 of the element's size.
  */
 static bool is_layout(uint32_t layout)
 {

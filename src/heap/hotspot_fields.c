@@ -1,6 +1,6 @@
 /*
- * hotspot_fields: the offsets of HotSpot's structures, by the tables that libjvm exports for debuggers. Input: libjvm's
- * names, and its tables in memory. Output: addresses of static fields, and offsets of others.
+ * hotspot_fields: the offsets of HotSpot's structures, from the tables that libjvm exports for debuggers. Input:
+ * libjvm's symbols, and its tables in memory. Output: addresses of static fields, and offsets of others.
  */
 #include "hotspot.h"
 
@@ -8,7 +8,7 @@
 
 enum { ENTRIES_MAX = 1 << 14, NAME_BYTES = 64, ENTRY_BYTES_MAX = 256 };
 
-/* Of several spellings, which differ between versions, the first that is there counts. */
+/* If versions spell a name differently, the first spelling found counts. */
 static const struct wanted_field {
 	enum lh_hotspot_field field;
 	const char *type;

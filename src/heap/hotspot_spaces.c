@@ -1,6 +1,6 @@
 /*
- * hotspot_spaces: where objects of a Java heap lie. Input: HotSpot's structures. Output: the regions of G1, or the
- * spaces of the Serial and the Parallel collector, with how far they are filled.
+ * hotspot_spaces: where objects of a Java heap are. Input: HotSpot's structures. Output: the regions of G1, or the
+ * spaces of the Serial and the Parallel collector, with their fill level.
  */
 #include "hotspot.h"
 
@@ -27,7 +27,7 @@ static bool is_space(const struct lh_hotspot *jvm, const struct lh_hotspot_space
 
 /* ---------------------------------------------------------------- G1 */
 
-/* In HeapRegionType, tags of regions that go on with a humongous object are odd (gc/g1/heapRegionType.hpp). */
+/* In HeapRegionType, tags of regions that continue a humongous object are odd (gc/g1/heapRegionType.hpp). */
 static bool read_g1_region(struct lh_hotspot *jvm, uint64_t region, struct lh_hotspot_space *ret)
 {
 	*ret = (struct lh_hotspot_space){0};

@@ -1,7 +1,7 @@
 /*
- * jemalloc: extents of jemalloc 5.x. Input: memory. Output: claims. Its metadata lies in base blocks, which begin at a
- * multiple of 2 MiB with {size, next, extent of the rest} (src/base.c, base_block_s); all extents are described there
- * (edata.h, edata_t, 128 bytes), whatever mapping they lie in. Symbols and options of the build do not matter.
+ * jemalloc: extents of jemalloc 5.x. Input: memory. Output: claims. Its metadata is in base blocks, which begin at a
+ * multiple of 2 MiB with {size, next, extent of the rest} (src/base.c, base_block_s). They describe all extents
+ * (edata.h, edata_t, 128 bytes), whatever mapping these are in. Symbols and build options do not matter.
  */
 #include "jemalloc.h"
 
@@ -13,16 +13,16 @@ enum { PEEKS_MAX = 32768 };
 
 #define BLOCK_BYTES_MAX LH_GIB
 
-/* So much metadata is read, which describes 100 GiB and more; of further extents only their neighbors are known. */
+/* Only this much metadata is read; it describes at least 100 GiB. Of further extents only their neighbors are known. */
 #define METADATA_BYTES_MAX (64 * LH_MIB)
 enum { CLAIM_BYTES = 256 * 1024, PIECE_BYTES = 64 * 1024 };
 
-/* A large extent's address is moved by whole cache lines within its first page (option cache_oblivious). */
+/* The address of a large extent is moved by whole cache lines within its first page (option cache_oblivious). */
 enum { CACHE_LINE_BYTES = 64 };
 
 enum { STATE_MAX = 6 };
 
-/* Size classes of slabs are below 14 KiB or, with other quanta, a little more: fewer than 48 of 232. */
+/* Slabs have size classes below 14 KiB or, with other quanta, a little more: fewer than 48 of 232. */
 enum { SLAB_INDEX_MAX = 48, LARGE_INDEX_MIN = 16, SIZE_INDEX_MAX = 235 };
 
 void lh_base_blocks_deinit(struct lh_base_blocks *blocks)
@@ -31,8 +31,8 @@ void lh_base_blocks_deinit(struct lh_base_blocks *blocks)
 }
 
 /*
- * The block's own extent is what is left of it up to its end, of an arena number that means "none". Of a dump, pages
- * that were never touched need not be mapped.
+ * The block's own extent is the rest of the block, with the arena number that means "none". In a dump, pages that were
+ * never touched may be unmapped.
  */
 static bool parse_base_block(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct lh_base_block *ret)
 {
@@ -68,7 +68,7 @@ bool lh_edata_is_plausible(const uint64_t *words)
 {
 	uint64_t e_bits = words[0], e_addr = words[1], e_bytes = lh_align_down(words[2], LH_PAGE_BYTES);
 	uint64_t state = e_bits >> LH_EDATA_STATE_BIT & 7, size_index = e_bits >> LH_EDATA_SIZE_INDEX_BIT & 0xff;
-	bool is_slab = !state && e_bits >> LH_EDATA_SLAB_BIT & 1; /* the bit stays when the slab is freed */
+	bool is_slab = !state && e_bits >> LH_EDATA_SLAB_BIT & 1; /* the bit stays set when the slab is freed */
 	if (!e_addr || e_addr % CACHE_LINE_BYTES || (is_slab && e_addr % LH_PAGE_BYTES) || !e_bytes ||
 	    (e_bits & LH_EDATA_ARENA_MASK) == LH_EDATA_ARENA_MASK || state > STATE_MAX || size_index > SIZE_INDEX_MAX)
 		return false;
@@ -87,7 +87,7 @@ static struct lh_error *claim_extents(const struct lh_heap_memory *memory, const
 	return NULL;
 }
 
-/* `*left_bytes`: how much may still be read. */
+/* `*left_bytes`: how many bytes may still be read. */
 static struct lh_error *read_metadata(const struct lh_heap_memory *memory, struct lh_range range, uint64_t *scratch,
 				      uint64_t *left_bytes, struct lh_owners *ret)
 {
@@ -128,7 +128,7 @@ struct lh_error *lh_jemalloc_claim(const struct lh_heap_memory *memory, struct l
 
 /* ---------------------------------------------------------------- words of base blocks */
 
-/* A piece that cannot be read at once is read page by page. */
+/* If a piece cannot be read at once, reads it page by page. */
 static struct lh_error *visit_piece(struct lh_heap_tour *tour, struct lh_range piece, uint64_t *scratch,
 				    lh_word_visitor *visit, void *context)
 {

@@ -15,7 +15,7 @@ enum { LH_EDATA_BYTES = 128, LH_EDATA_WORDS = LH_EDATA_BYTES / 8 };
 enum { LH_EDATA_SLAB_BIT = 12, LH_EDATA_STATE_BIT = 17, LH_EDATA_SIZE_INDEX_BIT = 20, LH_EDATA_FREE_BIT = 28 };
 enum { LH_EDATA_ARENA_MASK = 0xfff, LH_EDATA_FREE_MASK = 0x3ff };
 
-/* Memory of jemalloc's own. */
+/* Memory of jemalloc itself. */
 struct lh_base_block {
 	uint64_t addr;
 	uint64_t bytes;
@@ -28,10 +28,10 @@ struct lh_base_blocks {
 void lh_base_blocks_deinit(struct lh_base_blocks *blocks);
 struct lh_error *lh_base_blocks_find(const struct lh_heap_memory *memory, struct lh_base_blocks *ret) LH_NODISCARD;
 
-/* Whether words[LH_EDATA_WORDS] may describe an extent: they may be stale, too. */
+/* Whether words[LH_EDATA_WORDS] may describe an extent; they may also be stale. */
 bool lh_edata_is_plausible(const uint64_t *words);
 
-/* Hands out the present words of a range, whose borders are multiples of 8, ascending. */
+/* Receives the present words of a range with 8-byte-aligned borders, ascending. */
 typedef struct lh_error *lh_word_visitor(void *context, uint64_t addr, const uint64_t *words, size_t count);
 struct lh_error *lh_jemalloc_visit_words(struct lh_heap_tour *tour, struct lh_range range, lh_word_visitor *visit,
 					 void *context) LH_NODISCARD;
@@ -40,15 +40,18 @@ struct lh_error *lh_base_blocks_visit(struct lh_heap_tour *tour, const struct lh
 
 /* ---------------------------------------------------------------- extents */
 
-/* Number 4 means "pinned" in development after 5.3.1, else "in transition": none of both is in use. */
+/*
+ * Number 4 means "pinned" in development versions after 5.3.1, before that "in transition": in both cases the extent is
+ * not in use.
+ */
 enum lh_jemalloc_state { LH_JEMALLOC_ACTIVE, LH_JEMALLOC_DIRTY, LH_JEMALLOC_MUZZY, LH_JEMALLOC_RETAINED };
 
 struct lh_jemalloc_extent {
 	uint64_t edata_addr;
 	uint64_t e_bits;
-	uint64_t addr; /* a large allocation begins up to a page behind the extent (option cache_oblivious) */
+	uint64_t addr; /* a large allocation may begin up to a page after the extent's start (option cache_oblivious) */
 	uint64_t bytes;
-	uint32_t leaf; /* of the page map, index */
+	uint32_t leaf; /* index of the leaf of the page map */
 };
 
 static inline uint64_t lh_jemalloc_page(const struct lh_jemalloc_extent *extent)
@@ -77,8 +80,8 @@ struct lh_jemalloc_extents {
 };
 
 /*
- * All extents that jemalloc's page map names, of all jemallocs of the process. Checks each entry against the extent
- * that it names.
+ * Finds all extents in jemalloc's page map, for all jemallocs of the process. Checks each entry against the extent that
+ * it names.
  */
 struct lh_error *lh_jemalloc_find_extents(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
 					  struct lh_jemalloc_extents *ret) LH_NODISCARD;
@@ -93,7 +96,7 @@ struct lh_jemalloc_cached {
 
 struct lh_jemalloc_caches {
 	LH_VEC(struct lh_jemalloc_cached) blocks; /* ascending by address */
-	LH_VEC(uint64_t) stacks;                  /* an address in each cache's own memory, ascending */
+	LH_VEC(uint64_t) stacks;                  /* one address in the own memory of each cache, ascending */
 	size_t cache_count;
 };
 

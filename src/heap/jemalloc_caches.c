@@ -1,8 +1,8 @@
 /*
- * jemalloc_caches: blocks that lie in threads' caches. Input: jemalloc's base blocks. Output: cached addresses. An
- * arena links the slow parts of its threads' caches (tcache_structs.h, tcache_slow_t); each points back to its cache
- * {slow part, bins}, a bin being {stack head, requests, low 16 bits of: low water, full, empty} (cache_bin.h, 5.3).
- * The pointers lie from the head up to "empty".
+ * jemalloc_caches: blocks in threads' caches. Input: jemalloc's base blocks. Output: cached addresses. An arena links
+ * the slow parts of its threads' caches (tcache_structs.h, tcache_slow_t). Each slow part points back to its cache
+ * {slow part, bins}; a bin is {stack head, requests, low 16 bits of: low water, full, empty} (cache_bin.h, 5.3). The
+ * pointers to blocks lie from the head up to "empty".
  */
 #include "jemalloc.h"
 
@@ -23,14 +23,14 @@ static void deinit_cache_search(struct cache_search *search)
 	lh_vec_deinit(&search->seen);
 }
 
-/* Threads' caches lie in their TLS, or in memory of jemalloc's own. */
+/* Threads' caches are in their TLS, or in jemalloc's own memory. */
 static bool may_be_slow_part(const struct cache_search *search, uint64_t addr)
 {
 	return addr % 8 == 0 && addr > LH_PAGE_BYTES && addr >> 47 == 0 &&
 	       lh_heap_is_private(search->tour->memory, addr, (uint64_t)SLOW_WORDS * 8);
 }
 
-/* 0 when there is none. */
+/* 0 if there is none. */
 static uint64_t find_cache_of(const struct cache_search *search, uint64_t slow, uint64_t *ret_next)
 {
 	uint64_t words[SLOW_WORDS], back;
@@ -58,7 +58,7 @@ static struct lh_error *read_bin(struct cache_search *search, uint32_t size_inde
 	return NULL;
 }
 
-/* Stacks of a cache lie one behind the other in the order of bins; bins that are not used are zero. */
+/* The stacks of a cache follow each other in the order of bins; unused bins are zero. */
 static struct lh_error *read_thread_cache(struct cache_search *search, uint64_t cache)
 {
 	uint64_t latest_empty = 0;
@@ -103,7 +103,7 @@ static struct lh_error *follow_ring(struct cache_search *search, uint64_t slow)
 	return NULL;
 }
 
-/* Most words point to jemalloc's extents, or back into base blocks: owned memory, where no thread keeps its TLS. */
+/* Most words point to jemalloc's extents or base blocks, which contain no TLS: these are skipped. */
 static struct lh_error *search_words(void *context, uint64_t addr, const uint64_t *words, size_t count)
 {
 	struct cache_search *search = context;

@@ -1,8 +1,8 @@
 /*
- * jemalloc_extents: which extents jemalloc has. Input: its base blocks. Output: extents ascending by address.
- * Descriptors (edata_t) may be stale, so the page map (rtree.h) decides: leaves of pointers to descriptors, one for
- * each page. A leaf is found by its entries: the place of an entry and the page of the extent that it names tell where
- * the leaf begins. Two shapes: 8 bytes an entry, 2^18 of them, LG_VADDR 48; 16 bytes, 2^15 of them, LG_VADDR 57.
+ * jemalloc_extents: finds jemalloc's extents. Input: its base blocks. Output: extents ascending by address. Descriptors
+ * (edata_t) may be stale, so the page map (rtree.h) decides: its leaves hold a pointer to a descriptor per page. A leaf
+ * is found by its entries: the place of an entry, and the page of the extent that it names, tell where the leaf begins.
+ * There are two layouts: 8 bytes per entry, 2^18 entries, LG_VADDR 48; 16 bytes per entry, 2^15 entries, LG_VADDR 57.
  */
 #include "jemalloc.h"
 
@@ -12,10 +12,10 @@
 
 enum { PAGE_BITS = 12, ADDRESS_BITS = 56, LEAF_ALIGNMENT = 64 };
 
-/* Of the entries that are set, at least this share names an extent of that page: else it is no leaf. */
+/* At least this share of the nonzero entries must name an extent of their page; otherwise it is not a leaf. */
 enum { LEAF_GOOD_PERCENT = 80 };
 
-/* Places with most votes are tried first. */
+/* Places with the most votes are tried first. */
 enum { FAILED_TRIALS_MAX = 256 };
 
 static const struct leaf_shape {
@@ -42,7 +42,7 @@ static uint64_t entry_offset(const struct leaf_shape *shape, uint64_t addr)
 	return (addr >> PAGE_BITS & ((UINT64_C(1) << shape->index_bits) - 1)) << shape->entry_bytes_log2;
 }
 
-/* A place where a leaf may begin, and how many entries say so. */
+/* A place where a leaf may begin, and the number of entries that vote for it. */
 struct leaf_place {
 	uint64_t key;
 	uint64_t addr;
@@ -55,7 +55,7 @@ struct extent_search {
 	const struct lh_base_blocks *blocks;
 	LH_VEC(struct lh_jemalloc_extent) candidates; /* ascending by edata_addr */
 	LH_VEC(struct leaf_place) places;
-	struct lh_hash_table place_numbers; /* by a hash of all that is compared */
+	struct lh_hash_table place_numbers; /* by a hash of all compared members */
 	LH_VEC(struct leaf_place) leaves;   /* ascending by key */
 	struct lh_jemalloc_extents *found;
 };
@@ -70,7 +70,7 @@ static void deinit_search(struct extent_search *search)
 
 /* ---------------------------------------------------------------- descriptors */
 
-/* Of a dump, memory that was never touched need not be mapped. */
+/* In a dump, memory that was never touched may be unmapped. */
 static bool is_user_range(uint64_t addr, uint64_t bytes)
 {
 	uint64_t end;
@@ -103,7 +103,7 @@ static bool is_same_place(const struct leaf_place *a, const struct leaf_place *b
 	return a->addr == b->addr && a->key == b->key && a->shape == b->shape;
 }
 
-/* The place in the list, put there without votes if it is new. */
+/* The place in the list; added without votes if it is new. */
 static struct lh_error *find_leaf_place(struct extent_search *search, const struct leaf_place *place,
 					struct leaf_place **ret)
 {
@@ -144,7 +144,7 @@ static struct lh_error *vote_for_leaf(struct extent_search *search, const struct
 	return NULL;
 }
 
-/* An entry repeats the size index and whether it is a slab; other pointers to descriptors do not. */
+/* An entry repeats the size index and whether the extent is a slab; other pointers to descriptors do not. */
 static bool agrees_with_extent(size_t shape, uint64_t word, uint64_t next_word, const struct lh_jemalloc_extent *extent)
 {
 	uint64_t size_index = shape ? (next_word & UINT32_MAX) >> 5 : word >> 48;
@@ -193,7 +193,7 @@ static int compare_leaf_keys(const void *a, const void *b)
 struct leaf_reading {
 	struct extent_search *search;
 	const struct leaf_place *leaf;
-	uint64_t latest; /* descriptor of the entry before */
+	uint64_t latest; /* descriptor of the previous entry */
 	uint64_t good;
 	uint64_t bad;
 	bool is_trial; /* only count */
@@ -215,7 +215,7 @@ static struct lh_error *take_entry(struct leaf_reading *reading, uint64_t page, 
 	return lh_vec_push(&reading->search->found->items, *extent);
 }
 
-/* The entry of each page of a slab names it, of all others only that of the first and the last. */
+/* Every page of a slab has an entry for it; of other extents only the first and the last page. */
 static struct lh_error *read_entries(void *context, uint64_t addr, const uint64_t *words, size_t count)
 {
 	struct leaf_reading *reading = context;
@@ -251,7 +251,10 @@ static bool overlaps_leaf(const struct extent_search *search, const struct leaf_
 	return false;
 }
 
-/* Leaves lie apart, so what overlaps one with more votes is none: every second page of slabs votes for its neighbor. */
+/*
+ * Leaves do not overlap, so a place that overlaps one with more votes is not a leaf: every second page of slabs votes
+ * for its neighbor.
+ */
 static struct lh_error *choose_leaves(struct extent_search *search)
 {
 	lh_vec_sort(&search->places, compare_votes);
@@ -278,7 +281,7 @@ static int compare_extent_addrs(const void *a, const void *b)
 			      ((const struct lh_jemalloc_extent *)b)->addr);
 }
 
-/* Of extents that overlap the first one stays. */
+/* If extents overlap, the first one stays. */
 static void check_order(struct lh_heap_tour *tour, struct lh_jemalloc_extents *extents)
 {
 	size_t kept = 0;

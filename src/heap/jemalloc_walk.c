@@ -1,7 +1,7 @@
 /*
- * jemalloc_walk: all blocks of jemalloc 5.x. Input: extents and what threads cache. Output: blocks. A slab's bitmap has
- * a bit for each region, 1 = free, and their count stands in the descriptor; a large extent is one block. Sizes follow
- * from the class (sc.h), which depends on the quantum that jemalloc was built with: 16, or 8 (Redis' own build).
+ * jemalloc_walk: all blocks of jemalloc 5.x. Input: extents, and what threads cache. Output: blocks. A slab's bitmap
+ * has one bit per region, 1 = free; the descriptor holds their count. A large extent is one block. Sizes follow from
+ * the class (sc.h), which depends on the quantum that jemalloc was built with: 16, or 8 (Redis' own build).
  */
 #include "jemalloc.h"
 
@@ -12,7 +12,7 @@ enum { QUANTUM_8, QUANTUM_16, QUANTA };
 
 /* ---------------------------------------------------------------- size classes */
 
-/* Four classes of one quantum each, then four in each doubling. A quantum of 16 has a class of 8 before them. */
+/* Four classes one quantum apart, then four per doubling. With a quantum of 16, a class of 8 comes first. */
 static uint64_t class_bytes(unsigned quantum, uint32_t index)
 {
 	uint32_t at = index - (quantum == QUANTUM_16), group = at / 4, step = at % 4 + 1;
@@ -41,7 +41,7 @@ struct jemalloc_walk {
 	const struct lh_jemalloc_caches *caches;
 	uint8_t *quanta; /* of each leaf */
 	struct jemalloc_arena *arenas;
-	size_t cached_at, stack_at; /* the first ones at or behind the current extent */
+	size_t cached_at, stack_at; /* the first ones at or after the current extent */
 	size_t cached_seen;
 };
 
@@ -51,7 +51,7 @@ struct slab {
 	uint32_t region_count;
 };
 
-/* popcount(bitmap) == free regions, and no bit behind the last region; words behind that one are stale. */
+/* popcount(bitmap) == free regions, and no bit is set after the last region; words after that one are stale. */
 static bool parse_slab(struct lh_heap_tour *tour, const struct lh_jemalloc_extent *extent, unsigned quantum,
 		       struct slab *ret)
 {
@@ -71,7 +71,7 @@ static bool parse_slab(struct lh_heap_tour *tour, const struct lh_jemalloc_exten
 	return set_count == free_count;
 }
 
-/* The quantum that most slabs of a leaf agree with; of a leaf without slabs, that most of all do. */
+/* The quantum that most slabs of a leaf agree with; for a leaf without slabs, the most frequent quantum of all. */
 static void choose_quanta(struct jemalloc_walk *walk, uint32_t (*votes)[QUANTA])
 {
 	uint32_t total[QUANTA] = {0};
@@ -91,7 +91,7 @@ static void choose_quanta(struct jemalloc_walk *walk, uint32_t (*votes)[QUANTA])
 	}
 }
 
-/* The index of the first cached block at or behind `addr`, which ascends. */
+/* The index of the first cached block at or after `addr`; addresses must ascend from call to call. */
 static size_t seek_cached(struct jemalloc_walk *walk, uint64_t addr)
 {
 	while (walk->cached_at < walk->caches->blocks.count && walk->caches->blocks.items[walk->cached_at].addr < addr)
@@ -109,7 +109,7 @@ static bool is_cached(struct jemalloc_walk *walk, uint64_t addr, const struct lh
 			     addr, "cached block of another size class");
 }
 
-/* The stacks of pointers of a thread's cache are allocated like blocks. */
+/* The pointer stacks of a thread's cache are allocated like blocks. */
 static bool is_stack_of_cache(struct jemalloc_walk *walk, uint64_t addr, uint64_t bytes)
 {
 	while (walk->stack_at < walk->caches->stacks.count && walk->caches->stacks.items[walk->stack_at] < addr)
@@ -151,8 +151,8 @@ static struct lh_error *walk_slab(struct jemalloc_walk *walk, const struct lh_je
 }
 
 /*
- * The extent has a page more than the class with option cache_oblivious. With disable_large_size_classes (5.3.1) it
- * is smaller than its class, and larger than the one before; that page is taken for granted there.
+ * With option cache_oblivious the extent has a page more than the class. With disable_large_size_classes (5.3.1) it is
+ * smaller than its class and larger than the previous class; that page is then assumed.
  */
 static uint64_t large_bytes(const struct lh_jemalloc_extent *extent, unsigned quantum)
 {
@@ -176,7 +176,7 @@ static struct lh_error *walk_large(struct jemalloc_walk *walk, const struct lh_j
 
 /* ---------------------------------------------------------------- arenas */
 
-/* A purge gives back what is dirty or muzzy. */
+/* A purge gives back dirty and muzzy extents. */
 static struct lh_error *add_arenas(struct jemalloc_walk *walk)
 {
 	for (size_t i = 0; i < walk->extents->items.count; i++) {

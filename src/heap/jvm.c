@@ -1,9 +1,8 @@
 /*
  * jvm: the heap of HotSpot's Java virtual machine. Input: memory. Output: claims. libjvm's data points to an object
- * that describes the heap: {table of functions, ..., start, size in words} (gc/shared/collectedHeap.hpp). Where that is
- * not there: the heap is committed in steps of 1 MiB and more, and where a region of it begins there is an object:
- * {mark word, class, ...} (oops/markWord.hpp). Only looked for where libjvm is mapped, and only taken when most of the
- * places agree.
+ * that describes the heap: {table of functions, ..., start, size in words} (gc/shared/collectedHeap.hpp). Without that
+ * object: the heap is committed in steps of at least 1 MiB, and each of its regions begins with an object: {mark word,
+ * class, ...} (oops/markWord.hpp). This is tried only if libjvm is mapped, and succeeds only if most places agree.
  */
 #include "hotspot.h"
 
@@ -14,7 +13,7 @@
 
 enum { PEEKS_MAX = 16384, PEEK_ALIGNMENT = 16, HASH_END_BIT = 39, GOOD_MIN = 2 };
 
-/* An unlocked object: lock bits 01, age in bits 3 to 6, identity hash in bits 8 to 38, or nothing of that. */
+/* An unlocked object: lock bits 01, age in bits 3 to 6, identity hash in bits 8 to 38, or neither. */
 static bool is_object(const struct lh_peek *peek)
 {
 	uint64_t mark = peek->words[0];
@@ -38,7 +37,7 @@ static bool has_libjvm(const struct lh_heap_memory *memory)
 
 /* ---------------------------------------------------------------- what describes the heap */
 
-/* Data of libjvm: mapped from its file, and behind that what the file has not got. */
+/* Data of libjvm: mapped from its file, followed by what the file does not contain. */
 static bool is_data_of_libjvm(const struct lh_heap_memory *memory, size_t index)
 {
 	const struct lh_region *region = &memory->list->regions.items[index];
@@ -46,7 +45,7 @@ static bool is_data_of_libjvm(const struct lh_heap_memory *memory, size_t index)
 	return region->protection & LH_PROT_WRITE && (is_of_libjvm(region) || is_behind);
 }
 
-/* What malloc may have handed out. */
+/* Whether malloc may have returned this address. */
 static bool may_be_heap_object(const struct lh_heap_memory *memory, uint64_t word)
 {
 	if (word % PEEK_ALIGNMENT || word < LH_PAGE_BYTES)
@@ -88,7 +87,7 @@ static void drop_equal_peeks(struct lh_peeks *peeks)
 	peeks->items.count = kept;
 }
 
-/* A heap begins where a mapping does, and something of it can be written. */
+/* A heap begins where a mapping begins, and part of it is writable. */
 static bool is_reserved(const struct lh_heap_memory *memory, uint64_t start, uint64_t words, struct lh_range *ret)
 {
 	size_t index = lh_heap_region_index(memory, start);
@@ -135,7 +134,7 @@ static struct lh_error *find_described(const struct lh_heap_memory *memory, stru
 
 /* ---------------------------------------------------------------- where nothing describes it */
 
-/* *next: the first peek at or behind the region's start. */
+/* *next: the first peek at or after the region's start. */
 static bool is_java_heap(const struct lh_region *region, const struct lh_peeks *peeks, size_t *next)
 {
 	size_t good = 0, filled = 0;

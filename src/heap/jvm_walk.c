@@ -1,7 +1,7 @@
 /*
- * jvm_walk: objects of a Java heap, one after another. Input: spaces that objects fill without a gap, and the parts of
- * them that threads have taken to allocate in. Output: an arena, and a block of its class for each object, garbage that
- * was not collected yet included. A stretch counts as checked object by object: each must have a class.
+ * jvm_walk: objects of a Java heap, one after another. Input: spaces that objects fill without gaps, and the parts that
+ * threads have reserved for allocation (TLABs). Output: an arena, and for each object a block of its class, uncollected
+ * garbage included. Each object must have a class; otherwise the check of its stretch fails.
  */
 #include "hotspot.h"
 
@@ -30,7 +30,7 @@ static struct lh_error *add_tlab(struct lh_hotspot *jvm, uint64_t thread)
 }
 
 /*
- * Behind the end that a thread may fill, room is kept for what processors fetch ahead, at least for a header
+ * After the end of a TLAB, space is reserved for the CPU's prefetches, at least for a header
  * (ThreadLocalAllocBuffer::end_reserve).
  */
 static uint64_t read_reserve(struct lh_hotspot *jvm)
@@ -74,7 +74,7 @@ static struct lh_error *find_tlabs(struct lh_hotspot *jvm)
 	return NULL;
 }
 
-/* The first one that is not used up before `addr`. */
+/* The first one with free space at or after `addr`. */
 static size_t find_tlab(const struct lh_hotspot *jvm, uint64_t addr)
 {
 	return lh_vec_count_before(&jvm->tlabs, item, item->start < addr);
@@ -82,7 +82,7 @@ static size_t find_tlab(const struct lh_hotspot *jvm, uint64_t addr)
 
 /* ---------------------------------------------------------------- objects */
 
-/* 0 when the object would be larger than `most`. */
+/* 0 if the object would be larger than `most`. */
 static uint64_t size_object(const struct lh_hotspot *jvm, const struct lh_hotspot_class *class, const uint8_t *object,
 			    uint64_t addr, uint64_t most)
 {
@@ -107,7 +107,7 @@ struct java_object {
 	uint32_t type;
 };
 
-/* ret->bytes is 0 when there is none. */
+/* ret->bytes is 0 if there is no object. */
 static struct lh_error *read_object(struct lh_hotspot *jvm, uint64_t addr, const struct lh_hotspot_space *space,
 				    struct java_object *ret)
 {
@@ -135,7 +135,7 @@ static struct lh_error *give_object(struct java_walk *walk, uint64_t addr, const
 	return lh_heap_add_object(walk->jvm->tour, &chunk, object->type);
 }
 
-/* The part that a thread allocates in, when `addr` is in what it may be writing at this instant. */
+/* The TLAB at `addr`, which its thread may be writing at this instant. */
 static const struct lh_range *tlab_that_begins(const struct lh_hotspot *jvm, uint64_t addr, bool is_object)
 {
 	size_t index = find_tlab(jvm, addr);
@@ -145,7 +145,7 @@ static const struct lh_range *tlab_that_begins(const struct lh_hotspot *jvm, uin
 	return is_here ? tlab : NULL;
 }
 
-/* What nothing was put in yet. */
+/* Space without objects. */
 static struct lh_error *give_rest(struct java_walk *walk, uint64_t start, uint64_t end)
 {
 	struct lh_heap_chunk chunk = {
@@ -195,7 +195,7 @@ static bool read_narrow(struct lh_hotspot *jvm)
 	    !(bytes = lh_heap_bytes(jvm->tour, jvm->fields[LH_JVM_NARROW_SHIFT], sizeof(uint32_t))))
 		return false;
 	memcpy(&jvm->narrow_shift, bytes, sizeof(jvm->narrow_shift));
-	/* Without compressed class pointers both stay 0. */
+	/* Without compressed class pointers both are 0. */
 	jvm->is_narrow = jvm->narrow_base || jvm->narrow_shift;
 	return jvm->narrow_shift < 16;
 }

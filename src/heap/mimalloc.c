@@ -1,6 +1,6 @@
 /*
- * mimalloc: segments of mimalloc 2.x. Input: memory. Output: claims. A segment begins at a multiple of 32 MiB; its
- * slices of 64 KiB are described one by one behind the header, and their counts must add up (include/mimalloc/types.h,
+ * mimalloc: segments of mimalloc 2.x. Input: memory. Output: claims. A segment begins at a multiple of 32 MiB. After
+ * its header, an entry describes each slice of 64 KiB; the counts in the entries must add up (include/mimalloc/types.h,
  * mi_segment_t, mi_slice_t).
  */
 #include "mimalloc.h"
@@ -27,7 +27,7 @@ static uint32_t slice_count_of(const struct lh_mimalloc_layout *layout, const ui
 	return count;
 }
 
-/* What the first bytes say already: the first slices hold the header. */
+/* A check of the first bytes: the first slices hold the header. */
 static bool begins_segment(const struct lh_mimalloc_layout *layout, const uint8_t *bytes,
 			   struct lh_mimalloc_segment *ret)
 {
@@ -35,13 +35,13 @@ static bool begins_segment(const struct lh_mimalloc_layout *layout, const uint8_
 	ret->info_slices = lh_load_u64(bytes, layout->slice_count_offset + 8);
 	ret->entries = lh_load_u64(bytes, layout->entry_count_offset);
 	ret->layout = layout;
-	/* mi_segment_os_alloc: an entry for each slice, but for huge segments, which have as many as fit. */
+	/* mi_segment_os_alloc: one entry per slice; huge segments have as many entries as fit. */
 	return ret->entries && ret->entries == lh_min_u64(ret->slices, SLICES_MAX) &&
 	       ret->slices <= UINT64_MAX / LH_MIMALLOC_SLICE_BYTES && ret->info_slices &&
 	       ret->info_slices <= INFO_SLICES_MAX && slice_count_of(layout, bytes, 0) == ret->info_slices;
 }
 
-/* Spans of slices follow one another up to the end of the segment. */
+/* Spans of slices are adjacent up to the end of the segment. */
 static bool adds_up(const struct lh_mimalloc_segment *segment)
 {
 	uint64_t at = 0;
@@ -54,7 +54,7 @@ static bool adds_up(const struct lh_mimalloc_segment *segment)
 	return at == segment->entries || at == segment->slices;
 }
 
-/* Pages of the header that were never touched are not there. */
+/* Header pages that were never touched are absent. */
 static void read_segment_header(const struct lh_heap_memory *memory, uint64_t addr, uint8_t *ret)
 {
 	size_t got = memory->read(memory->context, addr, ret, LH_MIMALLOC_HEADER_BYTES_MAX);
@@ -84,7 +84,7 @@ static struct lh_error *visit_segment(const struct lh_heap_memory *memory, uint6
 	return NULL;
 }
 
-/* By the words from COUNTS_OFFSET on alone: {slices, slices of the header}, which are the second word in 2.2 to 2.4. */
+/* Checks only the words from COUNTS_OFFSET on: {slices, slices of the header}, the second word in 2.2 to 2.4. */
 static bool may_begin_segment(const struct lh_peek *peek)
 {
 	for (size_t i = 0; peek->is_read && i < 2; i++) {
@@ -94,7 +94,7 @@ static bool may_begin_segment(const struct lh_peek *peek)
 	return false;
 }
 
-/* Of places that could be read the counts; of others nothing. */
+/* Reads the counts of all readable places. */
 static struct lh_error *peek_counts(const struct lh_heap_memory *memory, struct lh_peeks *peeks)
 {
 	size_t kept = 0;

@@ -1,8 +1,8 @@
 /*
- * mimalloc_map: pages of mimalloc 3.x. Input: memory. Output: pages, arenas, claims. There are no segments: a map of
- * two levels names the page of each slice of 64 KiB (src/page-map.c). The root has a word for each 512 MiB of
- * addresses, and lies where a word of a module's data points to; a submap has 8192. A page says where its blocks begin,
- * and so at which place of the map it must stand.
+ * mimalloc_map: pages of mimalloc 3.x. Input: memory. Output: pages, arenas, claims. There are no segments: a two-level
+ * map names the page of each slice of 64 KiB (src/page-map.c). The root has one word per 512 MiB of addresses; a word
+ * of a module's data points to it. A submap has 8192 words. A page says where its blocks begin, and thus at which place
+ * of the map it must be.
  */
 #include "mimalloc.h"
 
@@ -14,7 +14,7 @@
 
 enum { SLICE_BITS = 16, SUBMAP_BITS = 13, SUBMAP_ENTRIES = 1 << SUBMAP_BITS, ADDRESS_BITS = 47 };
 
-/* A page of the root stands for 256 GiB: few are touched. Structures of the root before its words (3.4) are small. */
+/* A page of the root covers 256 GiB: few are touched. The structures before the root's words (3.4) are small. */
 enum { ROOT_PAGES_MAX = 64, ROOT_HEADER_BYTES_MAX = 256, TRIED_SLOTS_MAX = 64, TRIED_ENTRIES_MAX = 32 };
 
 #define DATA_BYTES_MAX (16 * LH_MIB)
@@ -22,10 +22,10 @@ enum { ROOT_PAGES_MAX = 64, ROOT_HEADER_BYTES_MAX = 256, TRIED_SLOTS_MAX = 64, T
 
 enum { PIECE_BYTES = 64 * 1024, ENTRY_BYTES = 136, ARENAS_MAX = 4096 };
 
-/* Offsets in mi_page_t (include/mimalloc/types.h) of what moved. */
+/* Offsets in mi_page_t (include/mimalloc/types.h) that changed between versions. */
 struct entry_layout {
 	uint8_t start_offset; /* of where blocks begin */
-	bool is_start_near;   /* a u32, in words from the entry; else an address */
+	bool is_start_near;   /* a u32, in words from the entry; false: an address */
 	uint8_t heap_offset;
 	uint8_t memory_offset; /* of mi_memid_t: {arena, u32 slice, u32 slices, kind} or {address, bytes, kind} */
 };
@@ -38,7 +38,7 @@ static const struct entry_layout entry_layouts[] = {
 enum { FREE_OFFSET = 8, USED_OFFSET = 16, CAPACITY_OFFSET = 18, RESERVED_OFFSET = 20, LOCAL_FREE_OFFSET = 24 };
 enum { THREAD_FREE_OFFSET = 32, BLOCK_BYTES_OFFSET = 40, IS_OWNED = 1 };
 
-/* Offsets in mi_arena_t: its own memory, slices in all, slices that it takes itself. */
+/* Offsets in mi_arena_t: its own memory, number of slices, number of slices that it takes itself. */
 enum { ARENA_SLICES_WORD = 4, ARENA_INFO_WORD = 5, ARENA_WORDS = 6 };
 
 struct mimalloc_map {
@@ -86,7 +86,7 @@ static bool parse_entry(uint64_t addr, const uint8_t *bytes, const struct entry_
 	return lh_mimalloc_page_is_sane(ret);
 }
 
-/* Reads what stands at `slice` of the map, in any layout, or in the map's when it has one. */
+/* Reads the entry at `slice` of the map, in any layout, or in the map's layout once it is known. */
 static bool read_entry(struct mimalloc_map *map, uint64_t addr, uint64_t slice, uint8_t *bytes,
 		       struct lh_mimalloc_page *ret)
 {
@@ -120,7 +120,7 @@ static struct lh_error *take_arena_once(struct mimalloc_map *map, uint64_t addr,
 	return map->visitor->take_arena(map->visitor->context, range, info_slices * LH_MIMALLOC_SLICE_BYTES);
 }
 
-/* The page's memory, as far as what it says of it is true. */
+/* The page's memory, as far as its description is consistent. */
 static struct lh_error *find_page_memory(struct mimalloc_map *map, const struct lh_mimalloc_page *page,
 					 const uint8_t *bytes, struct lh_range *ret)
 {
@@ -140,7 +140,7 @@ static struct lh_error *find_page_memory(struct mimalloc_map *map, const struct 
 	return NULL;
 }
 
-/* Of slices with the same entry, the first one is where blocks begin. */
+/* If several slices have the same entry, the first one contains the beginning of the blocks. */
 static struct lh_error *take_slice(struct mimalloc_map *map, uint64_t slice, uint64_t entry_addr)
 {
 	struct lh_mimalloc_page page;
@@ -181,7 +181,7 @@ static struct lh_error *visit_submap(struct mimalloc_map *map, uint64_t first_sl
 	return NULL;
 }
 
-/* Which slice the submap's entry is of, by the page that it names. */
+/* The slice of a submap's entry, by the page that it names. */
 static bool find_slice_of(struct mimalloc_map *map, uint64_t entry_addr, uint64_t index, uint64_t *ret_first)
 {
 	struct lh_mimalloc_page page;
@@ -198,7 +198,7 @@ static bool find_slice_of(struct mimalloc_map *map, uint64_t entry_addr, uint64_
 	return false;
 }
 
-/* The slice that a submap begins with. Its first entries may be of a page that began in the submap before it. */
+/* The first slice of a submap. Its first entries may belong to a page that began in the previous submap. */
 static bool find_first_slice(struct mimalloc_map *map, uint64_t submap, uint64_t *ret)
 {
 	uint64_t words[LH_PAGE_BYTES / 8], latest = 0;
@@ -220,7 +220,7 @@ static bool find_first_slice(struct mimalloc_map *map, uint64_t submap, uint64_t
 	return false;
 }
 
-/* Slots of one page of the root. Behind the root lie words that are none. */
+/* Slots of one page of the root. Words after the root are not slots. */
 static struct lh_error *visit_root_page(struct mimalloc_map *map, uint64_t root, uint64_t page)
 {
 	uint64_t words[LH_PAGE_BYTES / 8], found_slice;
@@ -279,13 +279,13 @@ static uint64_t count_run_pages(const struct lh_page_runs *runs)
 	return count;
 }
 
-/* Looks behind an address that a module's data names. Its first page is touched; it holds the root's first words. */
+/* Looks after an address in a module's data. The root's first page is touched; it contains the root's first words. */
 static struct lh_error *try_root(struct mimalloc_map *map, uint64_t addr, bool *ret_is_found)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	size_t left = TRIED_SLOTS_MAX;
 	uint64_t root;
-	/* With words before them, its slots end in one page more. */
+	/* If words precede the slots, they end one page later. */
 	LH_TRY(map->memory->find_present(map->memory->context,
 					 (struct lh_range){addr, addr + ROOT_BYTES + LH_PAGE_BYTES}, &runs));
 	if (!runs.runs.count || runs.runs.items[0].range.start != addr || count_run_pages(&runs) > ROOT_PAGES_MAX)
@@ -331,7 +331,7 @@ static struct lh_error *search_for_root(struct mimalloc_map *map, struct lh_rang
 	return NULL;
 }
 
-/* What `*data` is to be searched next, if anything. Of a dump, a module's bss is anonymous memory behind its data. */
+/* The part of `*data` to search next, if any. In a dump, a module's bss is anonymous memory after its data. */
 static bool take_module_data(const struct lh_region *region, struct lh_range *data)
 {
 	bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_BSS;
@@ -366,7 +366,7 @@ struct lh_error *lh_mimalloc_visit_map(const struct lh_heap_memory *memory, cons
 struct map_claim {
 	const struct lh_heap_memory *memory;
 	struct lh_owners *owners;
-	struct lh_range arena; /* the latest one: its pages are claimed with it */
+	struct lh_range arena; /* the latest arena: its pages are claimed with it */
 };
 
 static struct lh_error *claim_arena(void *context, struct lh_range arena, uint64_t info_bytes)

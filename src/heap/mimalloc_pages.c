@@ -1,8 +1,8 @@
 /*
- * mimalloc_pages: all blocks of a page, of mimalloc 2.x and 3.x. Input: a page. Output: blocks. What is free stands in
+ * mimalloc_pages: all blocks of a page, of mimalloc 2.x and 3.x. Input: a page. Output: blocks. Free blocks are in
  * three lists: the page's, that of its thread's frees, and that of other threads' frees, which still count as used
  * (include/mimalloc/types.h, mi_page_t): used + |free| + |local free| == capacity. Encoded links (secure and debug
- * builds) do not add up.
+ * builds) do not satisfy this.
  */
 #include "mimalloc.h"
 
@@ -10,7 +10,7 @@
 
 enum block_mark { MARK_USED, MARK_FREE, MARK_PENDING };
 
-/* A page of one huge block may say 2 GiB or more for its size. */
+/* A page of one huge block may state a size of 2 GiB or more. */
 bool lh_mimalloc_page_is_sane(const struct lh_mimalloc_page *page)
 {
 	uint64_t room = page->start + page->bytes - page->blocks, bytes;
@@ -19,7 +19,7 @@ bool lh_mimalloc_page_is_sane(const struct lh_mimalloc_page *page)
 	       (page->reserved == 1 || (lh_mul_u64(page->reserved, page->block_bytes, &bytes) && bytes <= room));
 }
 
-/* Follows a list, and marks its blocks. false when it leaves the page, or a block is in two lists. */
+/* Follows a list, and marks its blocks. False if it leaves the page, or a block is in two lists. */
 static bool mark_list(struct lh_mimalloc_walk *walk, const struct lh_mimalloc_page *page, uint64_t at,
 		      enum block_mark mark, uint32_t *ret_count)
 {
@@ -57,7 +57,7 @@ static bool is_delayed(const struct lh_mimalloc_walk *walk, uint64_t addr)
 	return low < walk->delayed.count && walk->delayed.items[low] == addr;
 }
 
-/* What other threads freed counts as cached until the owner takes it back. */
+/* Blocks that other threads freed count as cached until the owner takes them back. */
 struct lh_error *lh_mimalloc_walk_page(struct lh_mimalloc_walk *walk, const struct lh_mimalloc_page *page)
 {
 	bool holds = lh_mimalloc_page_is_sane(page) && mark_page(walk, page);
@@ -77,7 +77,7 @@ struct lh_error *lh_mimalloc_walk_page(struct lh_mimalloc_walk *walk, const stru
 		has_used |= state == LH_CHUNK_USED;
 		LH_TRY(lh_mimalloc_add_block(walk, addr, page->block_bytes, state));
 	}
-	/* A page without a block in use is kept for the next request of its size, until it is collected. */
+	/* A page without blocks in use is kept for later requests of its size until it is collected. */
 	if (!has_used)
 		walk->returnable_bytes += lh_heap_resident_bytes(walk->tour, page->start, end);
 	if (page->reserved == 1)

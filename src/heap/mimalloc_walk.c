@@ -1,7 +1,7 @@
 /*
- * mimalloc_walk: all blocks of mimalloc. Input: segments of 2.x, the map of pages of 3.x. Output: blocks. In 2.x, full
- * pages' first frees by other threads wait in a list of the owner's heap. In 3.x, slices of an arena that no page has
- * are free (src/arena.c).
+ * mimalloc_walk: all blocks of mimalloc. Input: segments of 2.x, the map of pages of 3.x. Output: blocks. In 2.x, the
+ * first block that another thread frees in a full page waits in a list of the owner's heap. In 3.x, slices of an arena
+ * without a page are free (src/arena.c).
  */
 #include "mimalloc.h"
 
@@ -11,7 +11,7 @@
 enum { CAPACITY_OFFSET = 10, RESERVED_OFFSET = 12, FREE_OFFSET = 16, LINK_FLAGS = 3, HEAPS_MAX = 65536 };
 enum { UNALIGNED_BYTES_MAX = 1024, UNALIGNED_START = 384 }; /* 2.0: pages of small blocks begin later */
 
-/* Where a heap has its thread's number, behind the list of delayed frees: words from its start. */
+/* Where a heap stores its thread's number, after the list of delayed frees: words from its start. */
 enum { HEAP_WORDS = 512, HEAP_THREAD_MIN = 256 };
 
 static void deinit_mimalloc_walk(struct lh_mimalloc_walk *walk)
@@ -45,7 +45,7 @@ static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice
 	bool is_moved = ret->block_bytes >= 8 && ret->block_bytes <= UNALIGNED_BYTES_MAX;
 	ret->blocks = layout->start_offset ? lh_load_u64(entry, layout->start_offset)
 					   : ret->start + (is_moved ? UNALIGNED_START : 0);
-	/* All of a page of one block can be used. */
+	/* A page of one block is usable as a whole. */
 	if (ret->block_bytes && ret->reserved == 1)
 		ret->block_bytes = ret->start + ret->bytes - ret->blocks;
 }
@@ -65,7 +65,7 @@ static struct lh_error *add_delayed(struct lh_mimalloc_walk *walk, uint64_t at)
 	return NULL;
 }
 
-/* The heap of a page, once: its list of delayed frees stands before the number of its thread. */
+/* The heap of a page, once: its list of delayed frees precedes the number of its thread. */
 static struct lh_error *take_heap(struct lh_mimalloc_walk *walk, uint64_t heap, uint64_t thread)
 {
 	uint64_t words[HEAP_WORDS];
@@ -109,7 +109,7 @@ static struct lh_error *collect_heaps(void *context, const struct lh_mimalloc_se
 
 /* ---------------------------------------------------------------- segments */
 
-/* A segment's cookie is its address and a secret of the process, exclusive-or. */
+/* A segment's cookie is its address XOR a secret of the process. */
 static bool check_cookie(struct lh_mimalloc_walk *walk, const struct lh_mimalloc_segment *segment)
 {
 	uint64_t key = lh_load_u64(segment->header, segment->layout->slice_count_offset - 8) ^ segment->addr;
@@ -204,7 +204,7 @@ static bool is_meta_slice(struct lh_mimalloc_walk *walk, uint64_t arena, uint64_
 	       (uint32_t)words[2] == (slice_addr - arena) / LH_MIMALLOC_SLICE_BYTES;
 }
 
-/* What no page has: free, but for slices of metadata. */
+/* Slices without a page are free, except slices of metadata. */
 static struct lh_error *add_gap(struct lh_mimalloc_walk *walk, uint64_t arena, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
