@@ -75,8 +75,9 @@ struct lh_hunt_row {
 	const char *name;
 	const char *detail;
 	bool is_own;
-	int64_t count; /* growth; with a single dump: number */
-	int64_t bytes; /* likewise, in blocks of the allocator, touched or not */
+	bool is_counted; /* its bytes are in struct lh_hunt: owned_bytes, too */
+	int64_t count;   /* growth; with a single dump: number */
+	int64_t bytes;   /* likewise, in blocks of the allocator, touched or not */
 	uint64_t before_count;
 	uint64_t after_count;
 	uint64_t each_bytes; /* of blocks; else 0 */

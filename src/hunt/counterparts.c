@@ -31,11 +31,13 @@ static const struct lh_counterpart counterparts[] = {
 	/* zlib.h, version 1.3 */
 	{"zlib", "deflate state", "deflateInit()", "deflateEnd()", "deflateReset() keeps the state", "zlib.h"},
 	{"zlib", "inflate state", "inflateInit()", "inflateEnd()", "inflateReset() keeps the state", "zlib.h"},
-	/* libxml2: a document owns its nodes */
+	/* libxml2: a document owns its nodes, an unlinked node those below it */
 	{"libxml2", "xmlDoc", "xmlReadMemory(), xmlParseFile(), xmlNewDoc()", "xmlFreeDoc()",
 	 "xmlFreeParserCtxt() does not free ctxt->myDoc", "libxml/tree.h"},
-	{"libxml2", "xmlNode", "xmlNewNode(), xmlUnlinkNode()", "xmlFreeNode()",
+	{"libxml2", "unlinked xmlNode", "xmlNewNode(), xmlUnlinkNode()", "xmlFreeNode()",
 	 "an unlinked node is no longer freed with its document", "libxml/tree.h"},
+	{"libxml2", "xmlNode", "xmlReadMemory(), xmlNewChild()", "xmlFreeDoc()",
+	 "a document frees the nodes in it; an unlinked node needs xmlFreeNode()", "libxml/tree.h"},
 	{"libxml2", "xmlAttr", "xmlNewProp()", "xmlFreeProp()", "", "libxml/tree.h"},
 	/* SQLite: a connection that has statements does not close */
 	{"SQLite", "sqlite3", "sqlite3_open()", "sqlite3_close()",
@@ -51,6 +53,42 @@ static const struct lh_counterpart counterparts[] = {
 	 "match data have pcre2_match_data_free() of their own", "pcre2_code_free(3)"},
 	{"GnuTLS", "gnutls_session_t", "gnutls_init()", "gnutls_deinit()", "gnutls_bye() does not free the session",
 	 "gnutls_deinit(3)"},
+	{"mbedTLS", "mbedtls_ssl_context", "mbedtls_ssl_setup()", "mbedtls_ssl_free()",
+	 "mbedtls_ssl_close_notify() and mbedtls_net_free() do not free it", "mbedtls/ssl.h"},
+	{"mbedTLS", "mbedtls_ssl_session", "mbedtls_ssl_get_session()", "mbedtls_ssl_session_free()",
+	 "or a session cache without a bound: mbedtls_ssl_cache_set_max_entries()", "mbedtls/ssl.h"},
+	{"mbedTLS", "mbedtls_pk_context", "mbedtls_pk_setup(), mbedtls_pk_parse_key()", "mbedtls_pk_free()",
+	 "certificates have mbedtls_x509_crt_free() of their own", "mbedtls/pk.h"},
+	{"mbedTLS", "mbedtls_cipher_context_t", "mbedtls_cipher_setup()", "mbedtls_cipher_free()",
+	 "mbedtls_cipher_reset() keeps the context", "mbedtls/cipher.h"},
+	{"wolfSSL", "WOLFSSL", "wolfSSL_new()", "wolfSSL_free()",
+	 "wolfSSL_shutdown() and closing the socket do not free it", "wolfssl/ssl.h"},
+	{"wolfSSL", "WOLFSSL_CTX", "wolfSSL_CTX_new()", "wolfSSL_CTX_free()",
+	 "a program needs few of them, not one a connection", "wolfssl/ssl.h"},
+	{"wolfSSL", "WOLFSSL_SESSION", "wolfSSL_get1_session(), wolfSSL_SESSION_new()", "wolfSSL_SESSION_free()",
+	 "wolfSSL_get_session() hands out no reference, wolfSSL_get1_session() does", "wolfssl/ssl.h"},
+	{"NSS", "SSL socket", "SSL_ImportFD()", "PR_Close()",
+	 "close() of the descriptor below frees neither the layers nor the socket", "NSS, ssl.h"},
+	{"NSS", "PRFileDesc", "PR_Open(), PR_NewTCPSocket(), PR_Accept()", "PR_Close()",
+	 "PR_Shutdown() does not free it", "NSPR, prio.h"},
+	{"NSS", "PK11SymKey", "PK11_KeyGen(), PK11_ImportSymKey()", "PK11_FreeSymKey()",
+	 "PK11_ReferenceSymKey() takes a reference more", "NSS, pk11pub.h"},
+	{"NSS", "PK11Context", "PK11_CreateContextBySymKey(), PK11_CreateDigestContext()", "PK11_DestroyContext()",
+	 "PK11_Finalize() does not free the context", "NSS, pk11pub.h"},
+	{"NSS", "CERTCertificate", "CERT_NewTempCertificate(), SSL_PeerCertificate(), CERT_FindCertByNickname()",
+	 "CERT_DestroyCertificate()", "each lookup hands out a reference; lists have CERT_DestroyCertList()",
+	 "NSS, cert.h"},
+	{"NSS", "SECKEYPrivateKey", "PK11_GenerateKeyPair(), PK11_FindKeyByAnyCert()", "SECKEY_DestroyPrivateKey()", "",
+	 "NSS, keyhi.h"},
+	{"NSS", "SECKEYPublicKey", "PK11_GenerateKeyPair(), CERT_ExtractPublicKey()", "SECKEY_DestroyPublicKey()", "",
+	 "NSS, keyhi.h"},
+	{"glibc", "iconv_t", "iconv_open()", "iconv_close()", "iconv() with a NULL buffer only resets the state",
+	 "iconv_open(3)"},
+	{"Redis", "sds", "sdsnew(), sdsdup()", "sdsfree()", "sdsclear() keeps the buffer", "Redis, src/sds.h"},
+	/* Before the pattern of all other types of GLib. */
+	{"GLib", "GVariant", "g_variant_new(), g_variant_ref(), g_variant_get_child_value()", "g_variant_unref()",
+	 "a floating reference is taken by its first owner; g_variant_ref_sink() makes it one's own",
+	 "docs.gtk.org/glib, Variant.unref"},
 	{"GLib", "*", "g_object_new(), g_object_ref()", "g_object_unref()",
 	 "getters documented as (transfer full) hand out a reference", "docs.gtk.org/gobject, Object.unref"},
 	/* Kinds of growth: struct lh_cause. */
@@ -83,6 +121,17 @@ static const struct lh_counterpart *find_counterpart_row(const char *family, con
 			return row;
 	}
 	return NULL;
+}
+
+/* What is always a part of a larger object, of which one may have any number. */
+bool lh_counterpart_is_part(const char *family, const char *name)
+{
+	static const char *const parts[][2] = {{"libxml2", "xmlNode"}, {"libxml2", "xmlAttr"}};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(parts); i++) {
+		if (strcmp(parts[i][0], family) == 0 && strcmp(parts[i][1], name) == 0)
+			return true;
+	}
+	return false;
 }
 
 const struct lh_counterpart *lh_counterpart_of_object(const char *family, const char *name)

@@ -64,6 +64,7 @@ void lh_hunt_advise(struct lh_hunt *hunt);
 /* NULL: none is known. */
 const struct lh_counterpart *lh_counterpart_of_object(const char *family, const char *name);
 const struct lh_counterpart *lh_counterpart_of_cause(const char *word);
+bool lh_counterpart_is_part(const char *family, const char *name);
 /* All rows; within a family, types that own others come before these. */
 const struct lh_counterpart *lh_counterparts(size_t *ret_count);
 

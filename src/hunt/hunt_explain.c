@@ -14,7 +14,7 @@
 /* Minimum share of the growth to explain it. */
 #define MOST_SHARE 0.5
 
-/* Upper bound of objects that one object owns among those that grew with it. */
+/* Upper bound of objects that one object owns among those that grew with it, but for parts. */
 enum { OWNED_EACH_MAX = 8 };
 
 static int64_t row_growth_bytes(const struct lh_diff_row *row)
@@ -74,7 +74,8 @@ static bool is_same_family(const struct lh_diff_row *a, const struct lh_diff_row
 static bool may_own(const struct lh_diff_row *row, const struct lh_diff_row *other)
 {
 	if (!is_same_family(row, other) || row_growth_count(row) < 2 ||
-	    row_growth_count(row) < row_growth_count(other) / OWNED_EACH_MAX)
+	    (row_growth_count(row) < row_growth_count(other) / OWNED_EACH_MAX &&
+	     !lh_counterpart_is_part(other->family, other->name)))
 		return false;
 	return rank_of(row) < rank_of(other) || (row->is_own && !other->is_own);
 }
@@ -138,6 +139,7 @@ static void add_objects(struct lh_hunt *hunt)
 		    row_growth_bytes(other) <= 0)
 			continue;
 		row = row_of_diff(other, LH_HUNT_ROW_OBJECTS);
+		row.is_counted = may_own(main, other);
 		add_row(hunt, &row);
 	}
 }

@@ -84,13 +84,17 @@ static struct lh_error *prepare_documents(const struct lh_family_setup *setup)
 
 /* ---------------------------------------------------------------- nodes */
 
-static const char *xml_node_name(uint64_t type)
+/* A node of a tree has a parent; one that was unlinked, or never linked, has none. */
+static const char *xml_node_name(const struct lh_object_view *view, uint64_t addr, uint64_t type)
 {
+	uint64_t parent;
 	if (type == TYPE_ATTRIBUTE)
 		return "xmlAttr";
 	if (type == TYPE_DTD)
 		return "xmlDtd";
-	return type <= TYPE_COMMENT ? "xmlNode" : "declaration";
+	if (type > TYPE_COMMENT)
+		return "declaration";
+	return lh_object_read(view, addr + PARENT, &parent) && !parent ? "unlinked xmlNode" : "xmlNode";
 }
 
 static bool is_xml_node(const struct lh_object_view *view, uint64_t addr)
@@ -110,7 +114,8 @@ static struct lh_error *take_node(struct lh_object_sink *sink, const struct lh_o
 	    type > TYPE_LAST || !is_xml_node(view, addr))
 		return NULL;
 	bool is_self = addr == view->target->addr;
-	struct lh_object_claim claim = lh_object_claim_of(view, is_self ? "xmlDoc" : xml_node_name(type), addr);
+	struct lh_object_claim claim =
+		lh_object_claim_of(view, is_self ? "xmlDoc" : xml_node_name(view, addr, type), addr);
 	return lh_object_sink_add(sink, &claim);
 }
 

@@ -42,7 +42,7 @@ static bool is_short_sds(const struct sds_block *block, const uint8_t *head, siz
 	       !memchr(head + 1, 0, length) && !head[1 + length];
 }
 
-static bool begins_with_zeros(const uint8_t *text, uint64_t length)
+static bool begins_with_nuls(const uint8_t *text, uint64_t length)
 {
 	static const uint8_t zeros[8];
 	return length >= sizeof(zeros) && memcmp(text, zeros, sizeof(zeros)) == 0;
@@ -56,7 +56,7 @@ static bool is_sized_sds(const struct sds_block *block, const uint8_t *head, siz
 		return false;
 	memcpy(&length, head, width);
 	memcpy(&room, head + width, width);
-	if (begins_with_zeros(head + 2 * width + 1, length))
+	if (begins_with_nuls(head + 2 * width + 1, length))
 		return false;
 	return length <= room && room && room < block->bytes && fits_sds(block, room + 2 * width + 2) &&
 	       ends_text(block, 2 * width + 1 + length);

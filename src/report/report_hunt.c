@@ -221,7 +221,7 @@ static void put_row(const struct lh_hunt *hunt, const struct lh_hunt_row *row, s
 	if (row == hunt->rows && hunt->owned_bytes > row->bytes)
 		lh_buffer_printf(ret, "; %s with what grew along with them",
 				 lh_format_signed_bytes(hunt->owned_bytes, owned));
-	lh_buffer_puts(ret, "\n");
+	lh_buffer_puts(ret, row->is_counted ? ", counted in the first row\n" : "\n");
 }
 
 static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
@@ -487,14 +487,15 @@ static json_t *rows_of_hunt_json(const struct lh_hunt *hunt)
 	json_t *list = json_array();
 	for (size_t i = 0; i < hunt->row_count; i++) {
 		const struct lh_hunt_row *row = &hunt->rows[i];
-		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "kind",
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:b}", "kind",
 						      kinds[row->kind], "family", lh_json_string(row->family), "name",
 						      lh_json_string(row->name), "detail", lh_json_string(row->detail),
 						      "count", (json_int_t)row->count, "bytes", (json_int_t)row->bytes,
 						      "before_count", lh_json_u64(row->before_count), "after_count",
 						      lh_json_u64(row->after_count), "each_bytes",
 						      row->each_bytes ? lh_json_u64(row->each_bytes) : json_null(),
-						      "addr", row->addr ? lh_json_address(row->addr) : json_null()));
+						      "addr", row->addr ? lh_json_address(row->addr) : json_null(),
+						      "is_counted", row->is_counted));
 	}
 	return list;
 }

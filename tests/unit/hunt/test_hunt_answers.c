@@ -189,6 +189,50 @@ static void test_each_counterpart_is_found_and_said(void **state)
 	assert_null(lh_counterpart_of_cause(""));
 }
 
+static void add_grown(struct made_up *made_up, const char *name, uint64_t count, uint64_t bytes)
+{
+	struct lh_diff_row row = {
+		.family = "libxml2", .name = name, .detail = "", .after_count = count, .after_bytes = bytes};
+	assert_success(lh_vec_push(&made_up->hunt.diff.kinds[LH_DIFF_OBJECTS].rows, row));
+}
+
+static void explain_grown(struct made_up *made_up)
+{
+	static const struct lh_size_table sizes[LH_HUNT_SIDES];
+	made_up->hunt.has_diff = made_up->hunt.is_comparison = true;
+	lh_hunt_explain(&made_up->hunt, sizes);
+}
+
+/* Of large documents there are far fewer than of their nodes. */
+static void test_nodes_of_documents_are_a_part_of_them(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	add_grown(&made_up, "xmlNode", 90000, 9000000);
+	add_grown(&made_up, "xmlAttr", 20000, 2000000);
+	add_grown(&made_up, "xmlDoc", 30, 5000);
+	explain_grown(&made_up);
+	assert_string_equal(made_up.hunt.rows[0].name, "xmlDoc");
+	assert_string_equal(made_up.hunt.counterpart->release, "xmlFreeDoc()");
+	assert_int_equal(made_up.hunt.owned_bytes, 11005000);
+	assert_false(made_up.hunt.rows[0].is_counted);
+	assert_true(made_up.hunt.rows[1].is_counted && made_up.hunt.rows[2].is_counted);
+	assert_says(&made_up, "+8.58 MiB, counted in the first row");
+}
+
+static void test_unlinked_nodes_need_their_own_free(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	add_grown(&made_up, "xmlNode", 9000, 900000);
+	add_grown(&made_up, "unlinked xmlNode", 300, 30000);
+	add_grown(&made_up, "xmlDoc", 1, 160);
+	explain_grown(&made_up);
+	assert_string_equal(made_up.hunt.counterpart->release, "xmlFreeNode()");
+}
+
 static void test_advice_of_runtimes_names_the_process(void **state)
 {
 	(void)state;
@@ -313,6 +357,8 @@ int main(void)
 		cmocka_unit_test(test_without_a_suspect_the_process_counts),
 		cmocka_unit_test(test_a_cache_that_fills_is_not_excluded),
 		cmocka_unit_test(test_each_counterpart_is_found_and_said),
+		cmocka_unit_test(test_nodes_of_documents_are_a_part_of_them),
+		cmocka_unit_test(test_unlinked_nodes_need_their_own_free),
 		cmocka_unit_test(test_advice_of_runtimes_names_the_process),
 		cmocka_unit_test(test_steps_that_were_impossible_are_said),
 		cmocka_unit_test(test_nothing_but_a_missing_record),
