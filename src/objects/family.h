@@ -110,6 +110,7 @@ struct lh_error *lh_family_visit_module_data(const struct lh_family_setup *setup
 /* What `finish` works with. */
 struct lh_family_end {
 	struct lh_image *image;
+	struct lh_symbols *symbols;
 	const struct lh_heap *heap; /* NULL: raw bytes have none */
 	const struct lh_objects_options *options;
 	bool has_cxx_classes;

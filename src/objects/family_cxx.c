@@ -1,7 +1,7 @@
 /*
  * family_cxx: blocks of C++ strings and containers, which have no type information. Input: places where a header may
- * be (cxx_shapes.c). Output: texts, arrays and nodes that headers own, each block once. Programs without the C++
- * library have none.
+ * be (cxx_shapes.c). Output: texts, arrays and nodes that headers own, each block once. Programs that do
+ * not use the C++ library have none.
  *
  * Self-check: what a header points to are blocks in use that begin there, as long as the capacity says; nodes are of
  * one size and point back; the header lies in no freed block. A block that two headers claim is a string's before it is
@@ -373,21 +373,67 @@ static bool is_cxx_library(const char *path)
 	       strncmp(name, "libc++.so", strlen("libc++.so")) == 0;
 }
 
-static bool has_cxx_library(const struct lh_image *image)
+/*
+ * Mallocs with an operator new of their own bring the library into programs of C. libc lists what the library wants
+ * called at exit.
+ */
+static bool is_beside_cxx(const char *path)
 {
-	const struct lh_module_list *list = lh_image_modules(image);
-	for (size_t i = 0; i < list->modules.count; i++) {
-		if (is_cxx_library(list->modules.items[i].path))
+	static const char *const names[] = {"libjemalloc", "libtcmalloc", "libmimalloc", "libc.so", "libc-", "ld-"};
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(names); i++) {
+		if (strncmp(name, names[i], strlen(names[i])) == 0)
 			return true;
 	}
 	return false;
+}
+
+struct cxx_use {
+	const struct lh_module_list *modules;
+	bool is_used;
+};
+
+static const struct lh_module *find_list_module(const struct lh_module_list *list, uint64_t addr)
+{
+	for (size_t i = 0; i < list->modules.count; i++) {
+		if (addr >= list->modules.items[i].start && addr < list->modules.items[i].end)
+			return &list->modules.items[i];
+	}
+	return NULL;
+}
+
+/* A slot of a module that holds a function or a table of the C++ library. */
+static struct lh_error *find_cxx_slot(void *context, const struct lh_module_data *data)
+{
+	struct cxx_use *use = context;
+	const struct lh_module *owner = use->is_used ? NULL : find_list_module(use->modules, data->addr);
+	if (!owner || is_cxx_library(owner->path) || is_beside_cxx(owner->path))
+		return NULL;
+	for (size_t i = 0; i < use->modules->modules.count && !use->is_used; i++) {
+		const struct lh_module *library = &use->modules->modules.items[i];
+		for (size_t k = 0; k < data->count && is_cxx_library(library->path) && !use->is_used; k++)
+			use->is_used = data->words[k] >= library->start && data->words[k] < library->end;
+	}
+	return NULL;
+}
+
+static struct lh_error *find_cxx_use(const struct lh_family_end *end, bool *ret)
+{
+	struct cxx_use use = {.modules = lh_image_modules(end->image)};
+	struct lh_family_setup setup = {.image = end->image, .symbols = end->symbols, .sink = end->sink};
+	LH_TRY(lh_family_visit_module_data(&setup, find_cxx_slot, &use));
+	*ret = use.is_used;
+	return NULL;
 }
 
 static struct lh_error *find_cxx_storage(const struct lh_family_end *end)
 {
 	struct lh_word_ranges ranges;
 	LH_CLEANUP(cleanup_cxx_search) struct cxx_search search = {.end = end};
-	if (!end->heap || !(end->has_cxx_classes || has_cxx_library(end->image)))
+	bool is_used = end->has_cxx_classes;
+	if (end->heap && !is_used)
+		LH_TRY(find_cxx_use(end, &is_used));
+	if (!end->heap || !is_used)
 		return NULL;
 	search.chunks = lh_heap_stored_chunks(end->heap, &search.chunk_count);
 	search.taken = lh_bits_create(search.chunk_count);

@@ -554,7 +554,8 @@ static bool has_tagged_ints(const struct object_search *search)
 
 static struct lh_error *finish_families(struct object_search *search)
 {
-	struct lh_family_end end = {.image = search->image, .heap = search->heap, .options = search->options};
+	struct lh_family_end end = {
+		.image = search->image, .symbols = search->symbols, .heap = search->heap, .options = search->options};
 	for (size_t i = 0; i < search->types.count && !end.has_cxx_classes; i++)
 		end.has_cxx_classes = !search->types.items[i].family && !search->types.items[i].is_python;
 	for (size_t i = 0; lh_object_families[i]; i++) {
