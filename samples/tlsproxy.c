@@ -56,6 +56,7 @@ static size_t connection_count;
 /* Written by the main thread, read by the one that answers stdin. */
 static _Atomic uint64_t accepted_count, leaked_count, ssl_bytes, last_leak_inverted, open_count;
 static uint64_t released_bytes, released_count;
+static bool is_releasing;
 
 /* ---------------------------------------------------------------- certificate */
 
@@ -127,15 +128,37 @@ static void forget(struct connection *connection)
 	open_count--;
 }
 
-/*
- * Frees an SSL; measures what that gives back. No other thread allocates, but which blocks free() keeps in the
- * thread's cache, where they still count as used (glibc, tcache), changes from one to the next: the mean is told.
- */
+/* ---------------------------------------------------------------- what an SSL holds */
+
+static void *allocate(size_t bytes, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(bytes);
+}
+
+static void *reallocate(void *block, size_t bytes, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return realloc(block, bytes);
+}
+
+/* OpenSSL frees all its blocks by this function. mallinfo2 would not do: blocks in tcache count as in use there. */
+static void count_and_free(void *block, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	released_bytes += is_releasing ? malloc_usable_size(block) : 0;
+	free(block);
+}
+
+/* Frees an SSL, and counts the usable bytes of all blocks that go with it: the mean is told. */
 static void release(SSL *ssl)
 {
-	size_t before_bytes = mallinfo2().uordblks;
+	is_releasing = true;
 	SSL_free(ssl);
-	released_bytes += before_bytes - mallinfo2().uordblks;
+	is_releasing = false;
 	released_count++;
 	ssl_bytes = released_bytes / released_count;
 }
@@ -490,6 +513,8 @@ static bool option(struct sample *sample, const char *name, const char *value)
 static void begin(struct sample *sample)
 {
 	(void)sample;
+	if (!CRYPTO_set_mem_functions(allocate, reallocate, count_and_free))
+		sample_die("tlsproxy: OpenSSL has allocated before");
 	if (!upstream_endpoint.address_bytes)
 		sample_die("tlsproxy: --upstream 127.0.0.1:PORT or unix:PATH is missing");
 	context = make_context();
