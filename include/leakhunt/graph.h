@@ -143,7 +143,11 @@ const char *lh_holder_shape_name(enum lh_holder_shape shape); /* "block", "array
 /* An owner of many similar elements: without it none of them could be reached. */
 struct lh_holder {
 	enum lh_holder_shape shape;
-	const char *root;   /* "global g_sessions in proxy", "stack of thread 123 (worker)" */
+	/*
+	 * "global g_sessions in proxy", "stack of thread 123 (worker)"; in CPython the variable:
+	 * "CACHE in Python module __main__", "local history of Python function serve"
+	 */
+	const char *root;
 	bool is_shared;     /* other roots lead to it as well */
 	uint64_t root_addr; /* of the variable; 0: registers */
 	uint64_t addr;      /* of the block that holds the elements; 0: the root itself does */

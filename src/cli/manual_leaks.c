@@ -33,7 +33,9 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	{"EXACTNESS",
 	 "leakhunt does not know types: every word that equals an address counts as a pointer. A number or a stale "
 	 "word can therefore hide a leak. Two kinds of stale words do not count: links of glibc's bins to the "
-	 "header of the next block, and old pointers whose lowest bytes the end of a text overwrote. With "
+	 "header of the next block, and old pointers whose lowest bytes the end of a text overwrote. A field that "
+	 "leads as far into larger blocks, too, is no such link: PHP points behind the first of a function's "
+	 "arguments. With "
 	 "allocators that put no header between blocks, the end pointer of a full std::vector equals the address "
 	 "of the next block. Such an end pointer does not count if it lies beside the vector's begin and its field "
 	 "holds only such ends.\n\n"

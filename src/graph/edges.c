@@ -15,6 +15,7 @@ struct edge_candidate {
 	const struct lh_index_line *line; /* NULL: none */
 	const uint8_t *at;
 	size_t before, after;
+	uint64_t addr; /* where it stands; 0: in a register */
 	uint32_t from;
 };
 
@@ -34,6 +35,34 @@ static inline bool has_edges(const struct lh_holders *holders, uint32_t chunk)
 				 : lh_graph_is_reachable(holders->graph, chunk);
 }
 
+/* ---------------------------------------------------------------- CPython's collector */
+
+static bool is_pymalloc(const struct lh_graph *graph, uint32_t chunk)
+{
+	return graph->arenas[graph->chunks[chunk].arena].kind == LH_REGION_PYMALLOC;
+}
+
+/*
+ * Whether a word only keeps a block in a list of CPython's collector: an object that it tracks has {next, previous} in
+ * front, with marks in the lowest bits, and who refers to it points behind them (Include/internal/pycore_gc.h,
+ * PyGC_Head). Such lists hold nothing: an object goes when its last reference does.
+ */
+static bool is_collector_link(const struct lh_holders *holders, uint32_t from, uint32_t target, uint64_t addr,
+			      uint64_t word)
+{
+	enum { MARK_BITS = 3, NEXT_MARK = 1 };
+	const struct lh_graph *graph = holders->graph;
+	const struct lh_stored_chunk *stored = &graph->chunks[target];
+	bool may_be = holders->skips_collector && (word & ~(uint64_t)MARK_BITS) == stored->addr && addr &&
+		      (is_pymalloc(graph, target) || (from != LH_NO_CHUNK && is_pymalloc(graph, from)));
+	const uint8_t *bytes = may_be ? lh_graph_block_bytes(graph, target) : NULL;
+	if (!bytes || stored->size_bytes < 2 * sizeof(word))
+		return false;
+	uint64_t next = lh_load_u64(bytes, 0) & ~(uint64_t)NEXT_MARK;
+	uint64_t previous = lh_load_u64(bytes, sizeof(word)) & ~(uint64_t)MARK_BITS;
+	return previous == addr || next == addr - sizeof(word);
+}
+
 /* Candidates leave the ring in the order of their blocks. */
 static struct lh_error *add_edge(struct edge_search *search, const struct edge_candidate *candidate)
 {
@@ -47,6 +76,8 @@ static struct lh_error *add_edge(struct edge_search *search, const struct edge_c
 		return NULL;
 	if (candidate->from == search->done && target == search->latest)
 		return NULL;
+	if (is_collector_link(holders, candidate->from, target, candidate->addr, candidate->word))
+		return NULL;
 	while (search->done != candidate->from)
 		holders->places[++search->done].first = (uint32_t)holders->place_to.count;
 	search->latest = target;
@@ -57,7 +88,6 @@ static struct lh_error *find_candidates(void *context, uint64_t addr, const uint
 {
 	struct edge_search *search = context;
 	const struct lh_graph *graph = search->holders->graph;
-	(void)addr;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
 		uint64_t word = lh_load_u64(bytes, offset);
 		uint32_t page =
@@ -69,7 +99,8 @@ static struct lh_error *find_candidates(void *context, uint64_t addr, const uint
 		struct edge_candidate *slot = &search->candidates[search->candidate_at++ % RING];
 		if (slot->line)
 			LH_TRY(add_edge(search, slot));
-		*slot = (struct edge_candidate){word, line, bytes + offset, offset, length - offset, search->from};
+		*slot = (struct edge_candidate){word,          line,        bytes + offset, offset, length - offset,
+						addr + offset, search->from};
 	}
 	return NULL;
 }
@@ -94,6 +125,8 @@ static struct lh_error *add_root_edges(void *context, uint64_t addr, const uint8
 		if (target == LH_NO_CHUNK || !lh_graph_is_reachable(graph, target))
 			continue;
 		struct lh_root_edge edge = {addr ? addr + offset : 0, target, search->range};
+		if (is_collector_link(search->holders, LH_NO_CHUNK, target, edge.addr, lh_load_u64(bytes, offset)))
+			continue;
 		LH_TRY(lh_vec_push(&search->holders->roots, edge));
 	}
 	return NULL;

@@ -4,6 +4,7 @@
  */
 #include "holders.h"
 
+#include "python_names.h"
 #include "root_names.h"
 
 #include <stdlib.h>
@@ -270,12 +271,27 @@ static uint64_t find_element_size(struct holder_search *search, const struct hol
 	return size_bytes ? find_grandchild_size(search, place->number, size_bytes) : 0;
 }
 
-static void count_elements(const struct holder_search *search, uint32_t place, struct lh_holder *ret)
+/* Containers of CPython hold their elements themselves: what is behind these is content, also of the same size. */
+static bool holds_directly(const struct holder_search *search, const struct holder_place *place, uint64_t element_bytes)
 {
 	const struct lh_holders *holders = search->holders;
-	for (uint32_t number = place; number <= holders->node_count; number++) {
+	const struct lh_graph *graph = holders->graph;
+	for (uint32_t number = place->number + 1; number <= holders->node_count; number++) {
+		if (holders->dominator[number] != place->number || lh_holders_size(holders, number) != element_bytes)
+			continue;
+		const struct lh_stored_chunk *chunk = &graph->chunks[holders->chunk[number]];
+		return !place->is_chain && !place->is_tree && graph->arenas[chunk->arena].kind == LH_REGION_PYMALLOC;
+	}
+	return false;
+}
+
+static void count_elements(const struct holder_search *search, const struct holder_place *place, struct lh_holder *ret)
+{
+	const struct lh_holders *holders = search->holders;
+	bool is_direct = holds_directly(search, place, ret->element_bytes);
+	for (uint32_t number = place->number; number <= holders->node_count; number++) {
 		if (!lh_bit(search->inside, number) || lh_holders_size(holders, number) != ret->element_bytes ||
-		    lh_holders_is_root(holders, number))
+		    lh_holders_is_root(holders, number) || (is_direct && holders->dominator[number] != place->number))
 			continue;
 		bool is_new = search->is_new && lh_bit(search->is_new, number);
 		if (!ret->element_addr || (is_new && !ret->grown_count))
@@ -390,7 +406,12 @@ static struct lh_error *name_root(struct holder_search *search, uint32_t number,
 	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
 	const struct lh_root_group *group = find_group_above(search->holders, number, &ret->is_shared);
 	ret->root_addr = group->addr;
-	lh_root_name(search->holders->graph, search->symbols, group->addr, group->range, &name, &ret->is_library);
+	LH_TRY(lh_python_name(search->holders, number, &name));
+	if (name.length)
+		ret->is_shared = false;
+	else
+		lh_root_name(search->holders->graph, search->symbols, group->addr, group->range, &name,
+			     &ret->is_library);
 	LH_TRY(lh_buffer_status(&name));
 	return lh_strings_pool_add(&search->list->strings, name.data, name.length, &ret->root);
 }
@@ -410,7 +431,7 @@ static struct lh_error *describe_place(struct holder_search *search, const struc
 	};
 	holder.element_bytes = find_element_size(search, place);
 	if (holder.element_bytes)
-		count_elements(search, place->number, &holder);
+		count_elements(search, place, &holder);
 	holder.shape = find_shape(search, place, &holder);
 	LH_TRY(name_root(search, place->number, &holder));
 	return lh_vec_push(&search->list->items, holder);
@@ -478,6 +499,8 @@ static struct lh_error *name_blocks(struct holder_search *holder_search, struct 
 		LH_TRY(take_row_name(search, &groups, search->rows[2 * i], &holder->name, &basis));
 		LH_TRY(take_row_name(search, &groups, search->rows[2 * i + 1], &holder->element_name,
 				     &holder->element_basis));
+		if (strncmp(holder->name, "Python dict", 11) == 0 || strncmp(holder->name, "Python set", 10) == 0)
+			holder->shape = LH_HOLDER_HASH;
 	}
 	return NULL;
 }
@@ -526,7 +549,7 @@ static struct lh_error *search_holders(struct holder_search *search, size_t most
 struct lh_error *lh_graph_find_holders(struct lh_image *image, struct lh_symbols *symbols, const struct lh_graph *graph,
 				       const struct lh_graph *earlier, size_t most, struct lh_holder_list *ret)
 {
-	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {.skips_collector = true};
 	LH_TRY(lh_holders_init(graph, symbols, &holders));
 	LH_CLEANUP(lh_cleanup_free) struct holder_search *search = calloc(1, sizeof(*search));
 	if (!search)

@@ -32,6 +32,7 @@ struct lh_place {
 struct lh_holders {
 	const struct lh_graph *graph;
 	bool has_lost;             /* edges of unreachable blocks are requested, too */
+	bool skips_collector;      /* lists of CPython's collector, which lead to all objects, are no edges */
 	struct lh_place *places;   /* of blocks, then of root groups, then one more as the end */
 	LH_VEC(uint32_t) place_to; /* freed when all nodes have numbers */
 	LH_VEC(struct lh_root_edge) roots;

@@ -73,38 +73,9 @@ static unsigned ownership_rank(const struct owned_search *search, uint32_t chunk
 	return lh_bit(search->by_variables, chunk) ? 2 : lh_bit(search->graph->reached, chunk);
 }
 
-static uint64_t first_word_pair(const struct lh_graph *graph, uint32_t chunk, uint64_t ret[2])
-{
-	const uint8_t *bytes = graph->chunks[chunk].size_bytes >= 16 ? lh_graph_block_bytes(graph, chunk) : NULL;
-	ret[0] = bytes ? lh_load_u64(bytes, 0) : 0;
-	ret[1] = bytes ? lh_load_u64(bytes, 8) : 0;
-	return graph->chunks[chunk].addr;
-}
-
-static bool is_python(const struct lh_graph *graph, uint32_t chunk)
-{
-	return graph->arenas[graph->chunks[chunk].arena].kind == LH_REGION_PYMALLOC;
-}
-
-/*
- * CPython's collector chains all objects that it tracks: PyGC_Head {next, previous with flags in its lowest bits}
- * before the object (Include/internal/pycore_gc.h, 3.8 to 3.13). A neighbor in this chain owns nothing.
- */
-static bool is_collector_link(const struct lh_graph *graph, uint32_t from, uint32_t target)
-{
-	uint64_t words[2], target_words[2];
-	if (!is_python(graph, from) && !is_python(graph, target))
-		return false;
-	uint64_t addr = first_word_pair(graph, from, words);
-	uint64_t target_addr = first_word_pair(graph, target, target_words);
-	return (words[0] == target_addr && (target_words[1] & ~UINT64_C(3)) == addr) ||
-	       ((words[1] & ~UINT64_C(3)) == target_addr && target_words[0] == addr);
-}
-
 static bool is_owning_edge(const struct owned_search *search, uint32_t from, uint32_t target)
 {
-	return ownership_rank(search, from) >= ownership_rank(search, target) &&
-	       !is_collector_link(search->graph, from, target);
+	return ownership_rank(search, from) >= ownership_rank(search, target);
 }
 
 static bool is_variable_edge(const struct owned_search *search, const struct lh_root_edge *edge)
@@ -238,7 +209,7 @@ struct lh_error *lh_graph_find_owned(const struct lh_graph *graph, const uint16_
 				     struct lh_owned *ret)
 {
 	struct owned_search search LH_CLEANUP(deinit_owned_search) = {
-		.holders = {.graph = graph, .has_lost = true}, .graph = graph, .rows = rows};
+		.holders = {.graph = graph, .has_lost = true, .skips_collector = true}, .graph = graph, .rows = rows};
 	LH_TRY(begin_owned_search(&search));
 	LH_TRY(lh_holders_find_edges(&search.holders, NULL));
 	LH_TRY(reach_by_variables(&search));

@@ -215,6 +215,33 @@ grown_holder() {
 	END
 }
 
+@test "what grew in Python is named as its program names it" {
+	/usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || skip "no Python 3.11 or later"
+	mkfifo in out
+	/usr/bin/python3 -S "$LEAKHUNT_ROOT/tests/live/containers.py" <in >out 3>&- &
+	LOAD_PID=$!
+	exec 5>in 6<out
+	read -r -u 6 _
+	for step in 20000:before 1200:after; do
+		echo "${step%:*}" >&5
+		read -r -u 6 _
+		"$LEAKHUNT" dump "$LOAD_PID" -o "${step#*:}" 2>/dev/null >/dev/null
+	done
+	end_load
+	leaks 0 before after
+	of_leaks '.holders[] | [.root, .shape, .elements, .grown_elements] | @tsv' | tee holders
+	while IFS=: read -r root shape; do
+		IFS=$'\t' read -r _ found_shape elements grown < <(grep "^$root	" holders)
+		[ "$found_shape" = "$shape" ]
+		assert_between 21000 "$elements" 21300
+		assert_between 1150 "$grown" 1250
+	done <<-END
+		CACHE in Python module __main__:hash table
+		log in Python module __main__:array
+		local history of Python function serve:array
+	END
+}
+
 @test "explain: the way from a root, and what a block retains" {
 	start_sample containers list
 	"$LEAKHUNT" dump "$SAMPLE_PID" -o dump 2>/dev/null >/dev/null
