@@ -1,7 +1,7 @@
 /*
- * musl: groups of musl's mallocng (since 1.2.1). Input: memory. Output: claims. Areas of metadata fill pages at the
- * start of brk's memory: {check, next, slots, metas}; each meta names a group of slots, which names the meta
- * (src/malloc/mallocng/meta.h).
+ * musl: groups of musl's mallocng (since 1.2.1); where there are none, musl_chunks looks for the malloc before. Input:
+ * memory. Output: claims. Areas of metadata fill pages at the start of brk's memory: {check, next, slots, metas}; each
+ * meta names a group of slots, which names the meta (src/malloc/mallocng/meta.h).
  */
 #include "musl.h"
 
@@ -89,5 +89,7 @@ static struct lh_error *claim_area(void *context, uint64_t area, const uint64_t 
 struct lh_error *lh_musl_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
 	struct musl_claim claim = {memory, ret};
-	return lh_musl_visit_areas(memory, claim_area, &claim);
+	size_t count = ret->items.count;
+	LH_TRY(lh_musl_visit_areas(memory, claim_area, &claim));
+	return ret->items.count == count ? lh_musl_claim_chunks(memory, ret) : NULL;
 }

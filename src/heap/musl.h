@@ -20,4 +20,9 @@ struct lh_error *lh_musl_visit_areas(const struct lh_heap_memory *memory, lh_mus
 /* The claim of lh_walk_musl. */
 struct lh_error *lh_musl_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
+/* The old malloc: what it owns, whether the claims are its own, and all its blocks. */
+struct lh_error *lh_musl_claim_chunks(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
+bool lh_musl_has_chunks(struct lh_heap_tour *tour);
+struct lh_error *lh_musl_walk_chunks(struct lh_heap_tour *tour, uint32_t arena) LH_NODISCARD;
+
 #endif

@@ -178,7 +178,11 @@ static struct lh_error *walk_musl(struct lh_heap_tour *tour)
 		const struct lh_owner_range *owner = &tour->owners->items.items[i];
 		arena.mapped_bytes += owner->kind == LH_REGION_MUSL ? lh_range_bytes(owner->range) : 0;
 	}
+	bool is_old = lh_musl_has_chunks(tour);
+	arena.role = is_old ? "oldmalloc" : "";
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
+	if (is_old)
+		return lh_musl_walk_chunks(tour, walk.arena);
 	return lh_musl_visit_areas(tour->memory, walk_area, &walk);
 }
 

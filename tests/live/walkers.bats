@@ -103,6 +103,20 @@ scudo_library() {
 	[ "$(jq .invented <<<"$COMPARED")" -eq 0 ]
 }
 
+# $LEAKHUNT_OLDMALLOC: libc.so of a musl that was configured --with-malloc=oldmalloc, as scripts/heap-truth.sh builds it.
+# shellcheck disable=SC2030
+@test "musl's old malloc: every block, and no other" {
+	[ -n "${LEAKHUNT_OLDMALLOC-}" ] || skip "LEAKHUNT_OLDMALLOC names no musl"
+	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
+	musl-gcc -std=gnu11 -O2 -D_GNU_SOURCE -Wl,--dynamic-linker="$LEAKHUNT_OLDMALLOC" \
+		-o "$BATS_TEST_TMPDIR/heap_truth" "$LEAKHUNT_ROOT/samples/heap_truth.c"
+	SAMPLES=$BATS_TEST_TMPDIR start_sample heap_truth --file "$TRUTH" \
+		--threads 6 --exits 2 --slots 4000 --operations 40000 --seed 106
+	compare_live_and_dump musl
+	[ "$(jq .others <<<"$COMPARED")" -eq 0 ]
+	[ "$(jq .invented <<<"$COMPARED")" -eq 0 ]
+}
+
 # damage FILE SEED: overwrites 4000 words, most with other words of the file: pointers that lead elsewhere.
 damage() {
 	python3 - "$1" "$2" <<-'EOF'
