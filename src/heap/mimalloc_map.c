@@ -22,24 +22,35 @@ enum { ROOT_PAGES_MAX = 64, ROOT_HEADER_BYTES_MAX = 256, TRIED_SLOTS_MAX = 64, T
 
 enum { PIECE_BYTES = 64 * 1024, ENTRY_BYTES = 136, ARENAS_MAX = 4096 };
 
-/* Offsets in mi_page_t (include/mimalloc/types.h) that changed between versions. */
+/* Offsets in mi_page_t (include/mimalloc/types.h). */
 struct entry_layout {
-	uint8_t start_offset; /* of where blocks begin */
-	bool is_start_near;   /* a u32, in words from the entry; false: an address */
-	uint8_t heap_offset;
-	uint8_t memory_offset; /* of mi_memid_t: {arena, u32 slice, u32 slices, kind} or {address, bytes, kind} */
+	uint8_t free, used, capacity, reserved, local_free, thread_free, block_bytes;
+	uint8_t start;      /* of where blocks begin */
+	uint8_t start_unit; /* 0: an address; else a u32, in units of so many bytes from the entry */
+	uint8_t heap;
+	uint8_t memory; /* of mi_memid_t: {arena, u32 slice, u32 slices, kind} or {address, bytes, kind} */
+	bool is_arena_apart;
 };
 
 static const struct entry_layout entry_layouts[] = {
-	{48, false, 64, 96}, /* 3.0 to 3.3 */
-	{48, true, 64, 88},  /* 3.4 */
+	{8, 16, 18, 20, 24, 32, 40, 48, 0, 64, 96, false},  /* 3.0 to 3.3 */
+	{8, 16, 18, 20, 24, 32, 40, 48, 8, 64, 88, false},  /* 3.4 */
+	{16, 40, 56, 58, 24, 64, 32, 48, 1, 72, 104, true}, /* 3.6 */
 };
 
-enum { FREE_OFFSET = 8, USED_OFFSET = 16, CAPACITY_OFFSET = 18, RESERVED_OFFSET = 20, LOCAL_FREE_OFFSET = 24 };
-enum { THREAD_FREE_OFFSET = 32, BLOCK_BYTES_OFFSET = 40, IS_OWNED = 1 };
+enum { IS_OWNED = 1 };
 
-/* Offsets in mi_arena_t: its own memory, number of slices, number of slices that it takes itself. */
-enum { ARENA_SLICES_WORD = 4, ARENA_INFO_WORD = 5, ARENA_WORDS = 6 };
+/*
+ * Words of mi_arena_t. It begins the memory that it describes, whose slices it counts, and those that it takes itself;
+ * in 3.6 it lies within, and says where the memory begins.
+ */
+enum {
+	ARENA_SLICES_WORD = 4,
+	ARENA_INFO_WORD = 5,
+	ARENA_APART_START_WORD = 5,
+	ARENA_APART_SLICES_WORD = 6,
+	ARENA_WORDS = 8
+};
 
 struct mimalloc_map {
 	const struct lh_heap_memory *memory;
@@ -66,16 +77,16 @@ static bool parse_entry(uint64_t addr, const uint8_t *bytes, const struct entry_
 	uint64_t block_area, end;
 	*ret = (struct lh_mimalloc_page){
 		.entry_addr = addr,
-		.free = lh_load_u64(bytes, FREE_OFFSET),
-		.used = lh_load_u16(bytes, USED_OFFSET),
-		.capacity = lh_load_u16(bytes, CAPACITY_OFFSET),
-		.reserved = lh_load_u16(bytes, RESERVED_OFFSET),
-		.local_free = lh_load_u64(bytes, LOCAL_FREE_OFFSET),
-		.thread_free = lh_load_u64(bytes, THREAD_FREE_OFFSET) & ~(uint64_t)IS_OWNED,
-		.block_bytes = lh_load_u64(bytes, BLOCK_BYTES_OFFSET),
-		.heap = lh_load_u64(bytes, layout->heap_offset),
-		.blocks = layout->is_start_near ? addr + (uint64_t)lh_load_u32(bytes, layout->start_offset) * 8
-						: lh_load_u64(bytes, layout->start_offset),
+		.free = lh_load_u64(bytes, layout->free),
+		.used = lh_load_u16(bytes, layout->used),
+		.capacity = lh_load_u16(bytes, layout->capacity),
+		.reserved = lh_load_u16(bytes, layout->reserved),
+		.local_free = lh_load_u64(bytes, layout->local_free),
+		.thread_free = lh_load_u64(bytes, layout->thread_free) & ~(uint64_t)IS_OWNED,
+		.block_bytes = lh_load_u64(bytes, layout->block_bytes),
+		.heap = lh_load_u64(bytes, layout->heap),
+		.blocks = layout->start_unit ? addr + (uint64_t)lh_load_u32(bytes, layout->start) * layout->start_unit
+					     : lh_load_u64(bytes, layout->start),
 	};
 	ret->start = lh_align_down(ret->blocks, LH_MIMALLOC_SLICE_BYTES);
 	if (ret->blocks >> ADDRESS_BITS || ret->block_bytes % 8 || !ret->block_bytes || !ret->reserved ||
@@ -104,35 +115,49 @@ static bool read_entry(struct mimalloc_map *map, uint64_t addr, uint64_t slice, 
 	return false;
 }
 
-static struct lh_error *take_arena_once(struct mimalloc_map *map, uint64_t addr, const uint64_t *words)
+struct map_arena {
+	uint64_t start, slices, info_slices;
+};
+
+static bool read_arena(const struct mimalloc_map *map, uint64_t addr, struct map_arena *ret)
+{
+	uint64_t words[ARENA_WORDS];
+	bool is_apart = map->layout->is_arena_apart;
+	if (addr % LH_PAGE_BYTES || !lh_heap_read_words(map->memory, addr, words, ARENA_WORDS))
+		return false;
+	const uint64_t *counts = words + (is_apart ? ARENA_APART_SLICES_WORD : ARENA_SLICES_WORD);
+	*ret = (struct map_arena){is_apart ? words[ARENA_APART_START_WORD] : addr, counts[0], counts[1]};
+	return words[0] <= addr && words[1] && words[1] >> ADDRESS_BITS == 0 && ret->slices &&
+	       ret->slices <= words[1] >> SLICE_BITS && ret->info_slices && ret->info_slices < ret->slices &&
+	       ret->start <= addr && addr - ret->start < words[1] && ret->start % LH_PAGE_BYTES == 0;
+}
+
+static struct lh_error *take_arena_once(struct mimalloc_map *map, uint64_t addr, const struct map_arena *arena)
 {
 	for (size_t i = 0; i < map->arenas.count; i++) {
 		if (map->arenas.items[i] == addr)
 			return NULL;
 	}
-	uint64_t bytes = words[1], slices = words[ARENA_SLICES_WORD], info_slices = words[ARENA_INFO_WORD];
 	LH_TRY(lh_vec_push(&map->arenas, addr));
-	if (words[0] > addr || !bytes || bytes >> ADDRESS_BITS || !slices || slices > bytes >> SLICE_BITS ||
-	    !info_slices || info_slices >= slices ||
-	    !lh_heap_is_private(map->memory, addr, slices * LH_MIMALLOC_SLICE_BYTES))
+	if (!lh_heap_is_private(map->memory, arena->start, arena->slices * LH_MIMALLOC_SLICE_BYTES))
 		return NULL;
-	struct lh_range range = {addr, addr + slices * LH_MIMALLOC_SLICE_BYTES};
-	return map->visitor->take_arena(map->visitor->context, range, info_slices * LH_MIMALLOC_SLICE_BYTES);
+	struct lh_range range = {arena->start, arena->start + arena->slices * LH_MIMALLOC_SLICE_BYTES};
+	return map->visitor->take_arena(map->visitor->context, range, arena->info_slices * LH_MIMALLOC_SLICE_BYTES);
 }
 
 /* The page's memory, as far as its description is consistent. */
 static struct lh_error *find_page_memory(struct mimalloc_map *map, const struct lh_mimalloc_page *page,
 					 const uint8_t *bytes, struct lh_range *ret)
 {
-	uint64_t base = lh_load_u64(bytes, map->layout->memory_offset), words[ARENA_WORDS];
-	uint64_t length = lh_load_u64(bytes, map->layout->memory_offset + 8), end = page->start + page->bytes;
+	uint64_t base = lh_load_u64(bytes, map->layout->memory);
+	uint64_t length = lh_load_u64(bytes, map->layout->memory + 8), end = page->start + page->bytes;
 	uint64_t slice = (uint32_t)length, slices = length >> 32;
-	uint64_t start = base + slice * LH_MIMALLOC_SLICE_BYTES;
+	struct map_arena arena;
 	*ret = (struct lh_range){page->start, end};
-	if (start == page->start && slices * LH_MIMALLOC_SLICE_BYTES >= page->bytes && base % LH_PAGE_BYTES == 0 &&
-	    lh_heap_read_words(map->memory, base, words, ARENA_WORDS)) {
-		ret->end = start + slices * LH_MIMALLOC_SLICE_BYTES;
-		return map->arenas.count < ARENAS_MAX ? take_arena_once(map, base, words) : NULL;
+	if (read_arena(map, base, &arena) && arena.start + slice * LH_MIMALLOC_SLICE_BYTES == page->start &&
+	    slices * LH_MIMALLOC_SLICE_BYTES >= page->bytes) {
+		ret->end = page->start + slices * LH_MIMALLOC_SLICE_BYTES;
+		return map->arenas.count < ARENAS_MAX ? take_arena_once(map, base, &arena) : NULL;
 	}
 	if (base <= page->blocks && base % LH_PAGE_BYTES == 0 && length % LH_PAGE_BYTES == 0 &&
 	    length >> ADDRESS_BITS == 0 && base + length >= page->blocks + page->reserved * page->block_bytes)
