@@ -43,6 +43,7 @@ struct jemalloc_walk {
 	struct jemalloc_arena *arenas;
 	size_t cached_at, stack_at; /* the first ones at or after the current extent */
 	size_t cached_seen;
+	bool has_page_more;
 };
 
 struct slab {
@@ -150,22 +151,43 @@ static struct lh_error *walk_slab(struct jemalloc_walk *walk, const struct lh_je
 	return NULL;
 }
 
-/*
- * With option cache_oblivious the extent has a page more than the class. With disable_large_size_classes (5.3.1) it is
- * smaller than its class and larger than the previous class; that page is then assumed.
- */
-static uint64_t large_bytes(const struct lh_jemalloc_extent *extent, unsigned quantum)
+/* The class's size, or with disable_large_size_classes (5.3.1) any between it and that of the class before. */
+static bool is_of_class(uint64_t bytes, uint32_t index, unsigned quantum)
 {
-	uint32_t index = lh_jemalloc_size_index(extent);
-	uint64_t bytes = class_bytes(quantum, index), usable = extent->bytes - LH_PAGE_BYTES;
-	if (extent->bytes == bytes || usable == bytes)
-		return bytes;
-	return index && usable > class_bytes(quantum, index - 1) && usable < bytes ? usable : 0;
+	uint64_t most = class_bytes(quantum, index);
+	return bytes == most || (index && bytes > class_bytes(quantum, index - 1) && bytes < most);
+}
+
+/*
+ * With option cache_oblivious, the default, an extent has a page more than its block, which begins anywhere in the
+ * first page. Extents in which only one of both fits tell.
+ */
+static bool has_page_more(const struct jemalloc_walk *walk)
+{
+	size_t votes = 0, votes_against = 0;
+	for (size_t i = 0; i < walk->extents->items.count; i++) {
+		const struct lh_jemalloc_extent *extent = &walk->extents->items.items[i];
+		uint32_t index = lh_jemalloc_size_index(extent);
+		if (lh_jemalloc_extent_state(extent) != LH_JEMALLOC_ACTIVE || lh_jemalloc_is_slab(extent))
+			continue;
+		unsigned quantum = walk->quanta[extent->leaf];
+		bool fits = extent->addr == lh_jemalloc_page(extent) && is_of_class(extent->bytes, index, quantum);
+		bool fits_less = is_of_class(extent->bytes - LH_PAGE_BYTES, index, quantum);
+		votes += fits_less && !fits;
+		votes_against += fits && !fits_less;
+	}
+	return votes >= votes_against;
+}
+
+static uint64_t large_bytes(const struct jemalloc_walk *walk, const struct lh_jemalloc_extent *extent)
+{
+	uint64_t bytes = extent->bytes - (walk->has_page_more ? LH_PAGE_BYTES : 0);
+	return is_of_class(bytes, lh_jemalloc_size_index(extent), walk->quanta[extent->leaf]) ? bytes : 0;
 }
 
 static struct lh_error *walk_large(struct jemalloc_walk *walk, const struct lh_jemalloc_extent *extent)
 {
-	uint64_t bytes = large_bytes(extent, walk->quanta[extent->leaf]);
+	uint64_t bytes = large_bytes(walk, extent);
 	uint64_t offset = extent->addr - lh_jemalloc_page(extent);
 	bool fits = bytes && bytes <= extent->bytes - offset;
 	if (lh_heap_check(walk->tour, fits, extent->edata_addr, "large extent: size and class differ"))
@@ -238,6 +260,7 @@ static struct lh_error *walk_extents(struct jemalloc_walk *walk)
 	walk->quanta = quanta;
 	walk->arenas = arenas;
 	choose_quanta(walk, votes);
+	walk->has_page_more = has_page_more(walk);
 	LH_TRY(add_arenas(walk));
 	for (size_t i = 0; i < walk->extents->items.count; i++)
 		LH_TRY(walk_extent(walk, &walk->extents->items.items[i]));
