@@ -1,8 +1,8 @@
 /*
- * scudo: regions of LLVM's Scudo (compiler-rt/lib/scudo/standalone, LLVM 14). Input: memory. Output: claims. Space for
- * all classes is reserved at once, 4 GiB each; what is used of a class is mapped from a random page of the first 16 on
- * (primary64.h). Blocks begin with a header whose checksum needs a secret: the one that most headers agree on. Large
- * blocks have mappings of their own, which say where they lie (secondary.h, LargeBlock::Header).
+ * scudo: regions of LLVM's Scudo (compiler-rt/lib/scudo/standalone, LLVM 14 to 19). Input: memory. Output: claims.
+ * Space for all classes is reserved at once, 4 GiB each; what is used of a class is mapped from a random page of the
+ * first 16 on (primary64.h). Blocks begin with a header whose checksum needs a secret: the one that most headers agree
+ * on. Large blocks have mappings of their own, which say where they lie (secondary.h, LargeBlock::Header).
  */
 #include "scudo.h"
 
@@ -171,50 +171,131 @@ static bool find_secret(struct scudo_search *search)
 
 /* ---------------------------------------------------------------- visiting */
 
-/* Counts headers of each class where blocks of it would begin. */
-static void count_classes(struct scudo_search *search, struct lh_range range, uint32_t *counts)
+/* What a mapping of blocks holds, by headers that fit their checksums. */
+struct class_place {
+	struct lh_range range;
+	uint64_t first; /* block; a dump need not have the mapping's first pages */
+	uint32_t class; /* 0: no header tells */
+	int score;
+};
+
+/* A block's header is its first word; an aligned one begins with a mark and the distance of its header. */
+static bool parse_block(const struct scudo_search *search, uint64_t addr, uint64_t word, uint64_t end,
+			struct lh_scudo_header *ret)
 {
-	size_t word_count = read_first_words(search, range, VOTED_BYTES);
-	for (size_t i = 0; i < word_count; i += 2) {
-		struct lh_scudo_header header;
-		uint64_t word = search->words[i], addr = range.start + i * 8 + LH_SCUDO_HEADER_BYTES;
-		if (word && lh_scudo_parse_header(search->key, addr, word, &header) && header.class &&
-		    i * 8 % lh_scudo_class_bytes(header.class) == 0)
-			counts[header.class]++;
+	uint64_t distance = word >> 32;
+	if ((uint32_t)word == LH_SCUDO_BLOCK_MARK) {
+		if (distance % 16 || distance >= end - addr ||
+		    !lh_heap_read_words(search->memory, addr + distance, &word, 1))
+			return false;
+		addr += distance;
 	}
+	return word && lh_scudo_parse_header(search->key, addr + LH_SCUDO_HEADER_BYTES, word, ret) && ret->class;
 }
 
-/* Where the reserve begins, but for 16 pages, by the mapping whose class is surest; 0: not found. */
-static uint64_t find_reserve(struct scudo_search *search)
+/* Blocks of the class from `addr` on: those with its header, less those with anything else. */
+static int score_class(const struct scudo_search *search, struct lh_range range, uint32_t class, uint64_t addr)
 {
-	uint64_t base = 0;
-	uint32_t best = 0;
-	for (size_t i = 0; i < search->memory->list->regions.count; i++) {
-		struct lh_range range = search->memory->ranges[i];
-		uint32_t counts[LH_SCUDO_CLASSES] = {0};
-		if (!lies_in_reserve(search->memory, i))
+	enum { SCORED_BLOCKS = 16 };
+	uint64_t bytes = lh_scudo_class_bytes(class);
+	int score = 0;
+	for (int i = 0; i < SCORED_BLOCKS && range.end - addr >= bytes; i++, addr += bytes) {
+		struct lh_scudo_header header;
+		uint64_t word;
+		if (!lh_heap_read_words(search->memory, addr, &word, 1) || !word)
 			continue;
-		count_classes(search, range, counts);
-		for (uint32_t class = 1; class < LH_SCUDO_CLASSES; class ++) {
-			if (counts[class] <= best || range.start < class * REGION_BYTES)
-				continue;
-			best = counts[class];
-			base = range.start - class * REGION_BYTES;
-		}
+		bool fits = parse_block(search, addr, word, range.end, &header) && header.class == class;
+		score += fits ? 1 : -1;
 	}
-	return base;
+	return score;
+}
+
+/* Other words may fit a checksum of 16 bits, too: of each class, the first headers are tried. */
+static struct class_place find_class_of_mapping(struct scudo_search *search, struct lh_range range)
+{
+	enum { TRIED_MAX = 4 };
+	struct class_place best = {.range = range, .first = range.start};
+	uint8_t tried_counts[LH_SCUDO_CLASSES] = {0};
+	uint64_t moved_addr = 0; /* the header of an aligned block, which is none of a block's start */
+	size_t word_count = read_first_words(search, range, MAPPING_BYTES);
+	for (size_t i = 0; i < word_count; i += 2) {
+		struct lh_scudo_header header;
+		uint64_t word = search->words[i], addr = range.start + i * 8;
+		if (!word || addr == moved_addr || !parse_block(search, addr, word, range.end, &header) ||
+		    tried_counts[header.class] == TRIED_MAX)
+			continue;
+		if ((uint32_t)word == LH_SCUDO_BLOCK_MARK)
+			moved_addr = addr + (word >> 32);
+		tried_counts[header.class]++;
+		int score = score_class(search, range, header.class, addr);
+		if (score <= best.score)
+			continue;
+		best.score = score;
+		best.class = header.class;
+		best.first = range.start + i * 8 % lh_scudo_class_bytes(header.class);
+	}
+	return best;
+}
+
+struct class_places {
+	LH_VEC(struct class_place) items;
+};
+
+static void deinit_class_places(struct class_places *places)
+{
+	lh_vec_deinit(&places->items);
+}
+
+static struct lh_error *find_class_places(struct scudo_search *search, struct class_places *ret)
+{
+	for (size_t i = 0; i < search->memory->list->regions.count; i++) {
+		if (lies_in_reserve(search->memory, i))
+			LH_TRY(lh_vec_push(&ret->items, find_class_of_mapping(search, search->memory->ranges[i])));
+	}
+	return NULL;
+}
+
+/* Up to LLVM 17, the class is the number of the 4 GiB from `base` on; later, classes are shuffled. */
+static uint32_t class_by_place(struct lh_range range, uint64_t base)
+{
+	uint64_t distance = range.start + START_OFFSETS_MAX - base;
+	bool fits = range.start + START_OFFSETS_MAX >= base && distance / REGION_BYTES < LH_SCUDO_CLASSES &&
+		    distance % REGION_BYTES < 2 * START_OFFSETS_MAX;
+	return fits ? (uint32_t)(distance / REGION_BYTES) : 0;
+}
+
+/* Where the reserve begins, but for 16 pages, when the mappings lie in the order of their classes; else 0. */
+static uint64_t find_reserve(const struct class_places *places)
+{
+	const struct class_place *best = NULL;
+	size_t known_count = 0, agreeing_count = 0;
+	for (size_t i = 0; i < places->items.count; i++) {
+		const struct class_place *place = &places->items.items[i];
+		known_count += place->class != 0;
+		if (place->class && (!best || place->score > best->score))
+			best = place;
+	}
+	if (!best || best->range.start < best->class * REGION_BYTES)
+		return 0;
+	uint64_t base = best->range.start - best->class * REGION_BYTES;
+	for (size_t i = 0; i < places->items.count; i++) {
+		const struct class_place *place = &places->items.items[i];
+		agreeing_count += place->class && class_by_place(place->range, base) == place->class;
+	}
+	return agreeing_count * 2 > known_count ? base : 0;
 }
 
 static struct lh_error *visit_classes(struct scudo_search *search)
 {
-	uint64_t base = find_reserve(search);
-	for (size_t i = 0; base && i < search->memory->list->regions.count; i++) {
-		struct lh_range range = search->memory->ranges[i];
-		uint64_t distance = range.start + START_OFFSETS_MAX - base;
-		if (lh_heap_has(search->memory, i, LH_HEAP_PLAIN) && range.start + START_OFFSETS_MAX >= base &&
-		    distance / REGION_BYTES < LH_SCUDO_CLASSES && distance % REGION_BYTES < 2 * START_OFFSETS_MAX)
-			LH_TRY(search->visitor->take_blocks(search->visitor->context, range,
-							    (uint32_t)(distance / REGION_BYTES)));
+	struct class_places places LH_CLEANUP(deinit_class_places) = {0};
+	const struct lh_scudo_visitor *visitor = search->visitor;
+	LH_TRY(find_class_places(search, &places));
+	uint64_t base = find_reserve(&places);
+	for (size_t i = 0; i < places.items.count; i++) {
+		struct class_place place = places.items.items[i];
+		if (base && !place.class)
+			place.class = class_by_place(place.range, base);
+		LH_TRY(visitor->take_blocks(visitor->context, place.range, place.class, place.first));
 	}
 	return NULL;
 }
@@ -273,17 +354,17 @@ struct scudo_claim {
 	struct lh_owners *owners;
 };
 
-static struct lh_error *claim_scudo_blocks(void *context, struct lh_range range, uint32_t class)
+static struct lh_error *claim_scudo_blocks(void *context, struct lh_range range, uint32_t class, uint64_t first)
 {
 	struct scudo_claim *claim = context;
 	(void)class;
+	(void)first;
 	return lh_heap_claim(claim->memory, range.start, range.end, LH_REGION_SCUDO, claim->owners);
 }
 
 static struct lh_error *claim_scudo_mapping(void *context, struct lh_range range, uint64_t addr)
 {
-	(void)addr;
-	return claim_scudo_blocks(context, range, 0);
+	return claim_scudo_blocks(context, range, 0, addr);
 }
 
 struct lh_error *lh_scudo_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)

@@ -7,6 +7,9 @@
 #include "walker.h"
 
 enum { LH_SCUDO_HEADER_BYTES = 16, LH_SCUDO_CLASSES = 45 };
+/* What a block begins with whose header lies further up (combined.h, BlockMarker). */
+#define LH_SCUDO_BLOCK_MARK UINT32_C(0x44554353)
+
 enum lh_scudo_state { LH_SCUDO_FREE, LH_SCUDO_ALLOCATED, LH_SCUDO_QUARANTINED, LH_SCUDO_STATES };
 
 /*
@@ -32,8 +35,9 @@ bool lh_scudo_parse_header(const struct lh_scudo_key *key, uint64_t addr, uint64
 uint64_t lh_scudo_class_bytes(uint32_t class);
 
 struct lh_scudo_visitor {
-	/* Blocks of one class, from range.start on. Of class 0: lists of free blocks. */
-	struct lh_error *(*take_blocks)(void *context, struct lh_range range, uint32_t class);
+	/* Blocks of one class, from `first` on. Of class 0: lists of free blocks, or blocks that were never given out.
+	 */
+	struct lh_error *(*take_blocks)(void *context, struct lh_range range, uint32_t class, uint64_t first);
 	/* A mapping of one block, whose header lies before `addr`. */
 	struct lh_error *(*take_mapping)(void *context, struct lh_range range, uint64_t addr);
 	void *context;

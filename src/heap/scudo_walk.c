@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define BLOCK_MARK UINT32_C(0x44554353)
-
 struct scudo_walk {
 	struct lh_heap_tour *tour;
 	struct lh_scudo_key key;
@@ -39,7 +37,8 @@ static bool read_scudo_header(struct scudo_walk *walk, uint64_t start, uint64_t 
 	if (!lh_heap_words(walk->tour, start, &word, 1) || !word)
 		return false;
 	uint64_t distance = word >> 32;
-	if ((uint32_t)word == BLOCK_MARK && distance % 16 == 0 && distance + LH_SCUDO_HEADER_BYTES < end - start) {
+	if ((uint32_t)word == LH_SCUDO_BLOCK_MARK && distance % 16 == 0 &&
+	    distance + LH_SCUDO_HEADER_BYTES < end - start) {
 		*ret_addr += distance;
 		if (!lh_heap_words(walk->tour, start + distance, &word, 1) || !word)
 			return false;
@@ -71,14 +70,14 @@ static struct lh_error *walk_block(struct scudo_walk *walk, uint64_t start, uint
 	return add_scudo_block(walk, addr, end, is_free ? 0 : header.size, chunk_state_of(&header));
 }
 
-static struct lh_error *walk_class(void *context, struct lh_range range, uint32_t class)
+static struct lh_error *walk_class(void *context, struct lh_range range, uint32_t class, uint64_t first)
 {
 	struct scudo_walk *walk = context;
 	LH_TRY(lh_heap_add_range(walk->tour, walk->arena, range.start, range.end));
 	if (!class)
 		return NULL;
 	uint64_t bytes = lh_scudo_class_bytes(class);
-	for (uint64_t at = range.start; at + bytes <= range.end; at += bytes)
+	for (uint64_t at = first; at + bytes <= range.end; at += bytes)
 		LH_TRY(walk_block(walk, at, at + bytes, class));
 	return NULL;
 }

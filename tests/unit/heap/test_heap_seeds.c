@@ -10,13 +10,18 @@
 static const struct seed_truth {
 	const char *file;
 	const char *allocator;
-	uint64_t used_count, used_bytes; /* what the process said; 0: it did not say */
-	uint64_t later_count,
-		later_bytes; /* at most, allocated since: the stream that PHP then reads from, two timers */
+	uint64_t used_count, used_bytes;   /* what the process said; 0: it did not say */
+	uint64_t later_count, later_bytes; /* at most, allocated since: the stream that PHP then reads from, two timers,
+					     libc's own blocks */
 } truths[] = {
 	{"go.bin", "Go", 2723, 456240, 2, 88},
 	{"zend.bin", "zend_mm", 0, 2630760, 0, 8192},
 	{"mimalloc3.bin", "mimalloc", 315, 0, 5, 0},
+	{"mimalloc36.bin", "mimalloc", 68, 0, 9, 0},
+	{"jemalloc531.bin", "jemalloc", 68, 0, 6, 0},
+	{"scudo.bin", "Scudo", 219, 0, 5, 0},
+	/* Three more lie in the program's own page, which the seed does not have. */
+	{"musl-old.bin", "musl", 61, 0, 0, 0},
 };
 
 /* But stacks of goroutines. */
@@ -48,7 +53,8 @@ static void expect_truth(const struct seed_truth *truth, const struct lh_heap *h
 		if (strcmp(allocators[i].name, truth->allocator) != 0)
 			continue;
 		assert_true(allocators[i].checks.checked > 2);
-		assert_int_equal(allocators[i].checks.failed, 0);
+		if (allocators[i].checks.failed)
+			fail_msg("%s: %s", truth->file, allocators[i].checks.first_failure);
 		assert_false(allocators[i].is_refused);
 		return;
 	}
