@@ -123,7 +123,7 @@ signal.pause()' </dev/null >zombie 3>&- &
 	assert_sample_unharmed
 }
 
-@test "no command changes the process that it looks at" {
+@test "no command changes the process that it reads" {
 	local line words
 	start_sample heap_leak --steps 20
 	on_process "$SAMPLE_PID"
@@ -138,7 +138,7 @@ signal.pause()' </dev/null >zombie 3>&- &
 	done
 }
 
-@test "files that are missing, folders, and files one may not read" {
+@test "missing files, folders, and unreadable files" {
 	on_file missing.smaps
 	all_fail_well 2 'missing.smaps.*No such file'
 	mkdir folder
@@ -146,13 +146,13 @@ signal.pause()' </dev/null >zombie 3>&- &
 	all_fail_well '2|64' folder
 }
 
-@test "a fifo that nobody writes to does not hang a command" {
+@test "a fifo without a writer does not hang a command" {
 	mkfifo pipe
 	on_file pipe
 	all_fail_well '2|64' pipe
 }
 
-@test "an empty file and one of random bytes are no mappings" {
+@test "an empty file and random bytes are refused as mappings" {
 	: >empty
 	head -c 100000 /dev/urandom >random
 	fails_well 2 empty maps empty

@@ -117,7 +117,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	vendor_note kept.core 1 | jq -e .bare
 }
 
-@test "regions by range, name and kind hold just these" {
+@test "regions by range, name and kind contain exactly these" {
 	start_sample steady
 	read -r start end < <(sed -n 's/^\([0-9a-f]*\)-\([0-9a-f]*\) .*\[heap\]$/\1 \2/p' "/proc/$SAMPLE_PID/maps")
 	leakhunt dump "$SAMPLE_PID" --bare --region "0x$start-0x$end" -o kept.1
@@ -156,7 +156,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	rm check.py
 }
 
-@test "an existing file is kept without --force, replaced with it" {
+@test "an existing file is replaced only with --force" {
 	start_sample steady
 	echo precious >kept
 	leakhunt dump "$SAMPLE_PID" -o kept
@@ -199,7 +199,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	assert_refused 64 "abc"
 }
 
-@test "bad words are usage errors with a hint" {
+@test "invalid values are usage errors with a hint" {
 	start_sample steady
 	leakhunt dump "$SAMPLE_PID" --region heep
 	assert_refused 64 "did you mean 'heap'"
@@ -218,7 +218,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	assert_sample_unharmed
 }
 
-@test "bad places: a directory, no folder, a read-only folder, a fifo" {
+@test "invalid outputs: a directory, a missing folder, a read-only folder, a fifo" {
 	start_sample steady
 	mkdir kept.folder
 	leakhunt dump "$SAMPLE_PID" -o kept.folder
@@ -233,7 +233,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	assert_sample_unharmed
 }
 
-@test "a full or too small disk: told before the target is touched, nothing left" {
+@test "a full disk is reported before the target is touched, and nothing is left" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to mount a tmpfs"
 	mkdir kept.disk
 	mount -t tmpfs -o size=512k tmpfs kept.disk 2>/dev/null || skip "mount is not allowed here"
@@ -246,7 +246,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	assert_sample_unharmed
 }
 
-@test "a limit on file sizes: an error, not a death that leaves half a file" {
+@test "exceeding RLIMIT_FSIZE is an error, and leaves no half-written file" {
 	start_sample steady --size 8388608
 	run bash -c 'ulimit -f 1024; exec "$LEAKHUNT" dump "$1" 2>&1' - "$SAMPLE_PID"
 	[ "$status" -eq 2 ]
@@ -266,7 +266,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	assert_sample_unharmed
 }
 
-@test "options of a snapshot: their words, and that other modes have none of them" {
+@test "snapshot options: their values, and other modes refuse them" {
 	start_sample steady
 	leakhunt dump "$SAMPLE_PID" --no-inject --json -o kept.told
 	[ "$status" -eq 0 ]
@@ -372,7 +372,7 @@ print(sum(int(line.split()[4], 16) for line in sys.stdin if line.startswith("  L
 	jq -e '[.modes[] | select(.works) | .mode] == ["live"]' <<<"$output"
 }
 
-@test "-o - is no stream: exit 64, and nothing is written" {
+@test "-o - is refused: exit 64, and nothing is written" {
 	cd "$BATS_TEST_TMPDIR"
 	run "$LEAKHUNT" dump $$ -o -
 	[ "$status" -eq 64 ]

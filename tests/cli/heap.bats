@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # bats sets them
 bats_require_minimum_version 1.5.0
 
-@test "a file without an allocator: said, exit 1" {
+@test "a file without an allocator: a message, exit 1" {
 	head -c 65536 /dev/zero >"$BATS_TEST_TMPDIR/zeros"
 	run --separate-stderr "$LEAKHUNT" heap "$BATS_TEST_TMPDIR/zeros"
 	[ "$status" -eq 1 ]
@@ -19,14 +19,14 @@ bats_require_minimum_version 1.5.0
 		"leakhunt/heap/1 0 0 0 null " ]
 }
 
-@test "random bytes are no heap" {
+@test "random bytes contain no heap" {
 	head -c 4194304 /dev/urandom >"$BATS_TEST_TMPDIR/random"
 	run --separate-stderr "$LEAKHUNT" heap "$BATS_TEST_TMPDIR/random"
 	[ "$status" -eq 1 ]
 	[ "$output" = "no allocator that leakhunt can walk was found" ]
 }
 
-@test "a file that is not there, a mode that is none, an address that is none" {
+@test "a missing file, an unknown mode, an invalid address" {
 	run --separate-stderr "$LEAKHUNT" heap "$BATS_TEST_TMPDIR/none"
 	[ "$status" -eq 2 ]
 	run --separate-stderr "$LEAKHUNT" heap --mode slow 1
@@ -37,7 +37,7 @@ bats_require_minimum_version 1.5.0
 	[ "$status" -eq 64 ]
 }
 
-@test "explain: an address that nothing is at, exit 1" {
+@test "explain: an unmapped address, exit 1" {
 	head -c 4096 /dev/zero >"$BATS_TEST_TMPDIR/zeros"
 	run --separate-stderr "$LEAKHUNT" explain 0x100000 "$BATS_TEST_TMPDIR/zeros"
 	[ "$status" -eq 1 ]

@@ -20,7 +20,7 @@ leakhunt() {
 	[[ $errors == *"--help"* ]]
 }
 
-@test "--help lists the commands that the mission names" {
+@test "--help lists all commands" {
 	run commands
 	for name in maps ps select dump strings; do
 		grep -qx "$name" <<<"$output"
@@ -51,7 +51,7 @@ leakhunt() {
 	[[ $errors == *"did you mean \`leakhunt select\`"* ]]
 }
 
-@test "unknown command that is near nothing points to --help" {
+@test "an unknown command without a near match points to --help" {
 	leakhunt frobnicate
 	[ "$status" -eq 64 ]
 	[[ $errors == *"--help"* ]]

@@ -62,7 +62,7 @@ assert_refused() {
 	[[ ${lines[4]} =~ ^total\ +5\.06\ MiB\ +676\ KiB\ +644\ KiB\ +612\ KiB\ +128\ KiB\ +612\ KiB\ +16\.0\ KiB\ +3\ mappings$ ]]
 }
 
-@test "--sort: most first, and by address what is equal" {
+@test "--sort: most first, equal ones by address" {
 	for pair in address:0x55d000000000 vss:0x7f0000000000 rss:0x55d000020000 pss:0x55d000020000 uss:0x55d000020000 swap:0x55d000020000; do
 		maps saved --sort "${pair%:*}"
 		[ "$status" -eq 0 ]
@@ -124,7 +124,7 @@ assert_refused() {
 	jq -e '.regions[0] | .deleted and .name == "/tmp/\\x1b[2Jx\\x0ay\\xff"' <<<"$output"
 }
 
-@test "a text that was cut off: what there is, a warning, exit 1" {
+@test "a truncated text: its mappings, a warning, exit 1" {
 	head -c -60 saved >cut_off
 	maps cut_off
 	[ "$status" -eq 1 ]
@@ -146,7 +146,7 @@ assert_refused() {
 	assert_refused 2 "twice holds the mappings of two processes, or of one twice"
 }
 
-@test "what is no smaps: one line, exit 2" {
+@test "a text that is not smaps: one line, exit 2" {
 	: >empty
 	maps empty
 	assert_refused 2 "empty is empty"
@@ -172,7 +172,7 @@ assert_refused() {
 	fi
 }
 
-@test "a pipe that somebody writes to" {
+@test "a pipe with a writer" {
 	run bash -c 'cat saved | "$LEAKHUNT" maps /dev/stdin'
 	[ "$status" -eq 0 ]
 	[[ $output == *"3 mappings"* ]]

@@ -97,7 +97,7 @@ bats_require_minimum_version 1.5.0
 }
 
 # bats test_tags=long
-@test "too few open files are allowed: an error that says so, not that processes have ended" {
+@test "too low a limit on open files is reported as such, not as ended processes" {
 	local command files said told
 	for command in ps "maps $$" "strings $$" "dump $$ --force -o $BATS_TEST_TMPDIR/dump"; do
 		told=0

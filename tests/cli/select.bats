@@ -75,7 +75,7 @@ series() {
 	[ "$(jq -r .pid <<<"$output")" = null ]
 }
 
-@test "saved smaps texts without times: when they were modified, in whatever order" {
+@test "saved smaps texts without times: modification times, in any order" {
 	series s 1000 2000 3000 4000 5000 6000 7000
 	for i in 0 1 2 3 4 5 6; do
 		touch -d "2024-01-01 00:0$i:00" "s$i"
@@ -98,7 +98,7 @@ series() {
 	grep -q '^next: *leakhunt dump PID --region heap' <<<"$output"
 }
 
-@test "nothing grows: said so, no command" {
+@test "nothing grows: a sentence, no command" {
 	series s 5000 5000 5000 5000 5000
 	leakhunt select "${files[@]}" --times 0,1,2,3,4
 	[ "$status" -eq 0 ]
@@ -209,7 +209,7 @@ holds_samples() {
 	[ "$(jq .samples out)" -eq 2 ]
 }
 
-@test "the process ends midway: what there is, exit 1, a warning" {
+@test "the process ends midway: the result so far, exit 1, a warning" {
 	start_sample heap_leak --auto 20
 	"$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 10000 --save record.jsonl --json >out 2>err 3>&- &
 	pid=$!
@@ -223,7 +223,7 @@ holds_samples() {
 	[ -e record.jsonl ]
 }
 
-@test "the process calls exec midway: what there is of the old program, exit 1, a warning" {
+@test "the process calls exec midway: the result for the old program, exit 1, a warning" {
 	mkfifo go
 	bash -c 'read -r _ <go; exec sleep 1000' 3>&- &
 	target=$!
@@ -284,7 +284,7 @@ holds_samples() {
 	[[ $stderr == *smaps* ]]
 }
 
-@test "torn smaps text: what can be read counts, exit 1" {
+@test "a torn smaps text: the readable part counts, exit 1" {
 	series s 1000 2000 3000
 	printf 'zzzz-yyyy torn line\n' >>s1
 	leakhunt select "${files[@]}" --times 0,1,2 --json

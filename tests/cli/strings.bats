@@ -132,7 +132,7 @@ libc() {
 	[[ $output == *"GET /api/v2/session/4711 HTTP/1.1"* ]]
 }
 
-@test "a reader that goes away ends the list quietly" {
+@test "a closed pipe ends the list quietly" {
 	run bash -c 'set -o pipefail; "$LEAKHUNT" strings --list "$1" 2>"$2" | head -1' - "$BIG" "$BATS_TEST_TMPDIR/errors"
 	[ "$status" -eq 0 ]
 	[ ! -s "$BATS_TEST_TMPDIR/errors" ]
@@ -282,7 +282,7 @@ for word in "ready", "alive":
 		<<<"$output")" -ge 300 ]
 }
 
-@test "a live process, --region: only what is named, and the regions add up" {
+@test "a live process, --region: only the named regions, and they add up" {
 	. "$LEAKHUNT_ROOT/tests/helpers.bash"
 	start_sample anon_leak
 	sample_step 3
@@ -305,7 +305,7 @@ for word in "ready", "alive":
 	stop_samples
 }
 
-@test "what cannot be scanned: one line, what and why" {
+@test "inputs that cannot be scanned: one line with the reason" {
 	leakhunt strings "$BATS_TEST_TMPDIR"
 	refused_with 2 directory
 	leakhunt strings "$BATS_TEST_TMPDIR/missing"
@@ -361,7 +361,7 @@ for word in "ready", "alive":
 
 # A text is kept as far as it can be shown: where that cuts a number, and where a memory holds one such text alone or
 # many that are equal, its template is the same one.
-@test "two files: texts that differ behind the cut, or occurred once before" {
+@test "two files: texts that differ after the cut, or occurred once before" {
 	python3 - "$BATS_TEST_TMPDIR" <<-'END'
 		import sys
 		for name, count in ("first", 30), ("second", 90):
@@ -452,7 +452,7 @@ for word in "ready", "alive":
 	[[ $output == *"the file was cut off while it was read"* ]]
 }
 
-@test "secrets are masked in every output, with as many characters, unless asked for" {
+@test "secrets are masked in every output, with equal length, unless --show-secrets is given" {
 	local file=$BATS_TEST_TMPDIR/secrets encoding
 	printf '%s\0' 'redis://user:hunter2@host/0' 'Cookie: sid=hunter2; a=b' 'password=hunter2' \
 		'{"db_password": "hunter2", "id": 1}' 'jwt eyJhbGciOiJub25lIn0.eyJzdWIiOiJqb2UifQ.hunter2' >"$file"
@@ -545,7 +545,7 @@ masks_wide() {
 }
 
 # 200 pieces of 64 KiB, 1 TiB apart, and one of 1 MiB, as V8 lays out its heap.
-@test "memory in many far places: the map shows the largest, and says how much it leaves out" {
+@test "memory in many distant places: the map shows the largest, and says how much it omits" {
 	python3 - "$BATS_TEST_TMPDIR/scattered" <<-'END'
 		import struct, sys
 		pieces = [(0x10000000000 * (i + 1), 1 << 20 if i == 77 else 1 << 16) for i in range(200)]

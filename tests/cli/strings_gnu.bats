@@ -208,7 +208,7 @@ make_borders() {
 	[[ $output == *'% of the texts ('*' % of the bytes) are like `'* ]]
 }
 
-@test "with too many texts to count all, the 20 rows are those of an exact count" {
+@test "with too many texts to count all, the 20 rows equal those of an exact count" {
 	file=$BATS_TEST_TMPDIR/log
 	python3 - "$file" "$BATS_TEST_TMPDIR/expected" <<-'END'
 		import collections, json, random, re, sys

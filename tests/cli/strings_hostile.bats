@@ -17,7 +17,7 @@ make_explosive() {
 	END
 }
 
-@test "a text on which --match explodes is left out and said so; the rest goes on" {
+@test "a text that costs --match too many steps is omitted and reported; the rest counts" {
 	make_explosive memory
 	run -1 --separate-stderr "$LEAKHUNT" strings --list --match '(a+)+[cd]' memory
 	[ "$output" = "before aac"$'\n'"behind aac" ]

@@ -13,7 +13,7 @@ found() {
 		type: (getpath($p) | type)}] | .[] | select(.type != "null") | "\(.path) \(.type)"' | LC_ALL=C sort -u
 }
 
-@test "the JSON of the summary has the members that the man page writes down, of their types" {
+@test "the JSON of the summary has the members and types that the man page documents" {
 	python3 - "$BATS_TEST_TMPDIR/memory" <<-'END'
 		import sys
 		with open(sys.argv[1], "wb") as out:

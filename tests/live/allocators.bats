@@ -58,7 +58,7 @@ leaks_as() {
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
 }
 
-@test "musl, dynamic: Debian's file of it is called libc.so" {
+@test "musl, dynamic: Debian names its file libc.so" {
 	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
 	musl-gcc -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/musl" "$LEAKHUNT_ROOT/samples/heap_leak.c"
 	leaks_as musl
@@ -75,7 +75,7 @@ leaks_as() {
 	grep -Eq '^cause: .*musl' <<<"$output"
 }
 
-@test "glibc, static; stripped, nobody is named" {
+@test "glibc, static; stripped, no allocator is named" {
 	gcc -static -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/static" "$LEAKHUNT_ROOT/samples/heap_leak.c"
 	leaks_as static
 	[ "$(jq -r .allocator <<<"$output")" = glibc ]

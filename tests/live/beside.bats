@@ -122,7 +122,7 @@ holding() {
 	[[ $output == *"receipt: 12 readings"* ]]
 }
 
-@test "more descriptors than are looked at: figures stand for all of them" {
+@test "more descriptors than are examined: the figures are for all" {
 	[ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 19000 ] || skip "RLIMIT_NOFILE is too low"
 	start_sample beside_mappings --what memfd --size 19000 --step-bytes 4096
 	sample_step 18000

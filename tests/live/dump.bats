@@ -166,7 +166,7 @@ assert_tools_read() {
 	assert_sample_unharmed
 }
 
-@test "a process that somebody traces already: said by whom, nothing left" {
+@test "a process that is traced already: the tracer is named, nothing is left" {
 	start_sample steady
 	mkfifo hold
 	gdb -batch -nx -p "$SAMPLE_PID" -ex 'shell cat hold' >/dev/null 2>&1 3>&- &
@@ -261,7 +261,7 @@ sys.stdin.read()'
 	done
 }
 
-@test "threads that come and go while we freeze" {
+@test "threads that come and go during the freeze" {
 	cat >spawn.py <<-'EOF_PYTHON'
 		import sys, threading
 		running = True

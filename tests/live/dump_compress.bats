@@ -17,7 +17,7 @@ listing() {
 	"$LEAKHUNT" strings --list -t x -n 5 "$1"
 }
 
-@test "zstd takes it, the core in it is the one that gdb and readelf know, strings reads it as it is" {
+@test "zstd unpacks it to a core that gdb and readelf open, and strings reads it directly" {
 	start_sample steady --size 8388608
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --region stacks --region all -z --json >receipt 2>err
 	jq -e '.path == "dump.bin.zst" and .complete and .compress_ns > 0 and .pause_ns + .compress_ns < .elapsed_ns' receipt
@@ -41,7 +41,7 @@ listing() {
 	assert_sample_unharmed
 }
 
-@test "the receipt in the core is of the pause: compressing has no part in it" {
+@test "the receipt in the core excludes the time for compression" {
 	start_sample steady --size 33554432
 	"$LEAKHUNT" dump "$SAMPLE_PID" --region anon -z --json -o kept.zst >receipt 2>/dev/null
 	zstd -dqc kept.zst | strings -n 20 | grep -q "\"pause_ns\": *$(jq .pause_ns receipt)"

@@ -63,7 +63,7 @@ is_all_there() {
 	[[ $output == *"locked (bytes): 64 pages"* ]]
 }
 
-@test "memory that a forked child has not: MADV_DONTFORK, MADV_WIPEONFORK" {
+@test "memory that a forked child lacks: MADV_DONTFORK, MADV_WIPEONFORK" {
 	start_sample odd_mappings --table table --folder "$PWD" --size 200M --unwatched
 	is_held() {
 		"$LEAKHUNT_ROOT/tests/live/check_odd.py" "$1.core" table || return

@@ -31,7 +31,7 @@ make_cgroup() {
 	skip "no cgroup with a memory limit can be made here"
 }
 
-@test "a cgroup of leakhunt's own that has no room: refused, and why; the target is not touched" {
+@test "too little memory in leakhunt's own cgroup: refused with the reason, the target is not touched" {
 	make_cgroup 33554432
 	start_sample steady
 	run bash -c 'echo $$ >"$0/cgroup.procs" && exec "$LEAKHUNT" dump "$1" 2>&1' "$cgroup" "$SAMPLE_PID"
@@ -47,7 +47,7 @@ dump_in_cgroup() {
 	run bash -c 'echo $$ >"$0/cgroup.procs" && exec "$LEAKHUNT" dump "$@" 2>&1' "$cgroup" "$SAMPLE_PID" "$@"
 }
 
-@test "a cgroup of leakhunt's own that has what it asks for: enough for a snapshot" {
+@test "the memory that leakhunt asks for in its own cgroup suffices for a snapshot" {
 	make_cgroup $((90 << 20))
 	start_sample page_writer --rate 10000 --size 128M
 	dump_in_cgroup --region anon --mode snapshot -o small.core

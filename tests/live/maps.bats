@@ -116,7 +116,7 @@ for region in json.load(sys.stdin)["regions"]:
 	cmp "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/actual"
 }
 
-@test "the program that is read need not stop: nothing of it becomes resident" {
+@test "reading a process makes none of its pages resident" {
 	start_sample many_mappings
 	local before
 	before=$(rollup Rss)

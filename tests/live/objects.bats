@@ -398,7 +398,7 @@ growth_of() {
 }
 
 # bats test_tags=long
-@test "strings A B: the other way round nothing is more; the same twice does not differ" {
+@test "strings A B: in reverse nothing grew; a dump does not differ from itself" {
 	start_sample cxx_objects --steps 100
 	dump_of
 	summarize "$BATS_TEST_TMPDIR/dump" "$BATS_TEST_TMPDIR/dump"

@@ -168,7 +168,7 @@ assert_powerless() {
 		kill $pid'
 }
 
-@test "what was read before is read still: files of other users, and in folders of theirs" {
+@test "confinement keeps files readable: those of other users, and in their folders" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	install -d -o nobody -m 700 theirs
 	printf 'a text in a file of somebody else\0' >theirs/memory
@@ -196,7 +196,7 @@ assert_powerless() {
 	jq -e '.unnamed_modules | any((.path | endswith("/cxx_objects")) and .reason == "permission denied")' summary
 }
 
-@test "what is active is said" {
+@test "--version --verbose lists the active restrictions" {
 	run -0 "$LEAKHUNT" --version --verbose
 	[[ ${lines[0]} == "leakhunt "* ]]
 	[[ $output == *"own core dumps: never written"* ]]

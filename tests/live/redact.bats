@@ -180,7 +180,7 @@ assert_redacts() {
 	assert_redacts "$pid" Order
 }
 
-@test "what is secret in the environment, the arguments, a thread's name and registers is gone" {
+@test "secrets in the environment, the arguments, a thread's name and registers are gone" {
 	python3 - "$LEAKHUNT" <<-'END'
 		import os, re, struct, subprocess, sys
 		secret = "Tr0ub4dor&3-correct-horse"

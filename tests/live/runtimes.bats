@@ -188,7 +188,7 @@ compare_node() {
 
 # V8 has changed the heads of its pages with Node 16, 22 and 24.
 # bats test_tags=long
-@test "node: each other version that is here" {
+@test "node: each other installed version" {
 	local node found=0
 	for node in "${NVM_DIR:-$HOME/.nvm}"/versions/node/v{16,18,20,22,24}.*/bin/node; do
 		[ -x "$node" ] || continue
@@ -244,7 +244,7 @@ compare_php() {
 	[ "$(count_of heap.json PHP string)" -ge $((9 * $(truth sessions))) ]
 }
 
-@test "PHP: what is in use is what memory_get_usage says, objects by class, live and in a dump" {
+@test "PHP: bytes in use equal memory_get_usage's, objects by class, live and in a dump" {
 	needs php
 	start_runtime php -d memory_limit=-1 "$PROGRAMS/sessions.php"
 	sample_step 20000

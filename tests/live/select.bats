@@ -128,7 +128,7 @@ holds_samples() {
 	[ -n "$record" ] && (($(wc -l <"$record") > $1))
 }
 
-@test "cache_plateau: filled while we look, it is a plateau, not a leak" {
+@test "cache_plateau: filled while it is sampled, it is a plateau, not a leak" {
 	start_sample cache_plateau
 	"$LEAKHUNT" select "$SAMPLE_PID" -i 150ms -n 24 --save "$BATS_TEST_TMPDIR/record" --json \
 		>"$BATS_TEST_TMPDIR/out" 3>&- &

@@ -124,7 +124,7 @@ utf_16_with_returns() {
 	[[ $stderr == *"pmap_X3 holds the mappings of two processes"* ]]
 }
 
-@test "pmap without usage: refused by its name, also by maps" {
+@test "pmap without usage: refused with its name, also by maps" {
 	for options in "" -d; do
 		pmap $options $$ >plain
 		run --separate-stderr "$LEAKHUNT" select --from plain --from plain --times 0,1
@@ -137,7 +137,7 @@ utf_16_with_returns() {
 	done
 }
 
-@test "two texts in one file: refused by its name, whosever they are" {
+@test "two texts in one file: refused, with the file's name" {
 	start_sample steady
 	cat "/proc/$SAMPLE_PID/smaps" "/proc/$$/smaps" >two
 	cat "/proc/$SAMPLE_PID/smaps" "/proc/$SAMPLE_PID/smaps" >twice
@@ -149,7 +149,7 @@ utf_16_with_returns() {
 	done
 }
 
-@test "a unit that nobody knows: refused, never 'nothing grows'" {
+@test "an unknown unit: refused, never 'nothing grows'" {
 	take_texts smaps
 	rewrite megabytes sed 's/ kB$/ MB/'
 	select_texts megabytes
@@ -158,7 +158,7 @@ utf_16_with_returns() {
 	[[ $stderr == *"megabytes0"* ]]
 }
 
-@test "words around a text are left out, and said so" {
+@test "words around a text are skipped, with a warning" {
 	take_texts smaps
 	rewrite letter sed -e '1i Hello,\nthis is what we see:\n' -e '$a Regards' -e 's/^/> /'
 	select_texts letter

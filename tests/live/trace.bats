@@ -123,7 +123,7 @@ assert_trace_left_nothing() {
 	assert_trace_left_nothing "$before"
 }
 
-@test "the same program, mended: nothing leaks" {
+@test "the same program with the leak fixed: nothing leaks" {
 	require_uprobe_sessions
 	start_sample trace_truth --fixed
 	trace 0 "$SAMPLE_PID" --for 5s --budget 20%
@@ -171,7 +171,7 @@ assert_trace_left_nothing() {
 	assert_trace_left_nothing "$before"
 }
 
-@test "a process that ends meanwhile: what was seen until then is the result" {
+@test "a process that ends meanwhile: the result so far" {
 	require_uprobe_sessions
 	start_sample trace_truth
 	start_trace "$(text_sum "$SAMPLE_PID" libc.so)"
@@ -201,7 +201,7 @@ assert_trace_left_nothing() {
 	grep -q 'Duration: [56]' top.txt
 }
 
-@test "words that make no sense are refused" {
+@test "invalid options are refused" {
 	run -64 "$LEAKHUNT" trace --budget 0% $$
 	run -64 "$LEAKHUNT" trace --budget much $$
 	run -64 "$LEAKHUNT" trace --for 1ms $$

@@ -30,7 +30,7 @@ openmetrics() {
 	END
 }
 
-@test "a leak: a line a sample, a record, metrics, one command" {
+@test "a leak: one line per sample, a record, metrics, one command" {
 	start_sample heap_leak --auto 20
 	# shellcheck disable=SC2016 # expanded by the shell that leakhunt starts
 	watch "$SAMPLE_PID" -i 50ms --for 5s --save record --metrics metrics.prom \
@@ -128,7 +128,7 @@ has_lines() {
 	assert_sample_unharmed
 }
 
-@test "the process ends: the result of what there was" {
+@test "the process ends: the result so far" {
 	start_sample steady
 	"$LEAKHUNT" watch "$SAMPLE_PID" -i 20ms >out 2>err 3>&- &
 	watcher=$!
@@ -173,7 +173,7 @@ has_lines() {
 	[ "$status" -eq 0 ]
 }
 
-@test "a sample that is larger than the record may be: said, and the bound holds" {
+@test "a sample larger than --save-max: reported, and the bound holds" {
 	start_sample many_mappings --size $((5000 * 4096)) --block-bytes 4096
 	watch "$SAMPLE_PID" -i 10ms --for 300ms --save record --save-max 64K
 	[ "$status" -eq 1 ]
@@ -183,7 +183,7 @@ has_lines() {
 	[[ $output == *"verdict  "* ]]
 }
 
-@test "nobody reads what is printed: it ends" {
+@test "a closed pipe ends watch" {
 	start_sample heap_leak --auto 20
 	timeout 30 "$LEAKHUNT" watch "$SAMPLE_PID" -i 10ms --save record 2>err | head -n 1 >first
 	[ "${PIPESTATUS[0]}" -eq 0 ]
@@ -311,7 +311,7 @@ has_lines() {
 	[[ $stderr == *"--leak-probability: must be at least 0.5 and below 1"* ]]
 }
 
-@test "--on-leak waits for a leak: growing is none" {
+@test "--on-leak waits for the verdict leak: growing is not enough" {
 	start_sample heap_leak --auto 20
 	# At most 8 samples, which are never enough for a leak.
 	watch "$SAMPLE_PID" -i 60ms --for 400ms --on-leak 'echo >fired'
