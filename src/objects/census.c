@@ -1,7 +1,7 @@
 /*
- * census: which addresses of modules (vtables, method tables, functions) do words of memory hold, and
- * how often? A heap full of one kind of object holds one address of a module per object. Input:
- * blocks. Output: rows ranked by count, named. Memory is bounded whatever the input.
+ * census: counts which addresses of modules (vtables, method tables, functions) the words of memory hold. A heap full
+ * of one kind of object holds one address of a module per object. Input: blocks. Output: named rows, ranked by count.
+ * Memory is bounded for any input.
  */
 #include "leakhunt/hash_table.h"
 #include "leakhunt/objects.h"
@@ -12,12 +12,12 @@
 
 enum {
 	TARGETS_MAX = 1 << 18,
-	NAMED_MAX = 1 << 12, /* rows that are looked up to find enough that have a name */
+	NAMED_MAX = 1 << 12, /* maximum number of rows that are looked up to find enough with a name */
 };
 
 /*
- * An address of a module, and the words that hold it. The smallest distance between two
- * neighbors, and how often it occurs, can be added up stripe by stripe; 0: there were no two.
+ * An address of a module, and the words that hold it. The smallest distance between two neighbors, and how often it
+ * occurs, can be summed stripe by stripe; 0: fewer than two words.
  */
 struct target {
 	uint64_t target_addr;
@@ -33,7 +33,7 @@ struct lh_census_pass {
 	size_t module_count;
 	struct lh_word_ranges ranges; /* over them */
 	lh_word_filter *filter;
-	size_t last_module;                  /* where the latest pointer pointed */
+	size_t last_module;                  /* the module of the latest pointer */
 	LH_VEC(struct target) targets;       /* in the order of their first words */
 	struct lh_hash_table target_numbers; /* by address */
 	uint64_t word_count;
@@ -43,7 +43,7 @@ struct lh_census_pass {
 
 /* ---------------------------------------------------------------- set-up */
 
-/* Neighbors that overlap become one: it only matters that an address lies in some module. */
+/* Overlapping neighbors become one: it only matters whether an address lies in some module. */
 static void collect_modules(struct lh_census_pass *pass, const struct lh_module_list *list)
 {
 	for (size_t i = 0; i < list->modules.count; i++) {
@@ -88,7 +88,7 @@ void lh_census_pass_destroy(struct lh_census_pass *pass)
 
 /* ---------------------------------------------------------------- counting */
 
-/* The target with that address, without words if it is new. NULL when there are too many, or memory ran out. */
+/* The target with that address, without words if it is new. NULL if there are too many, or memory ran out. */
 static struct target *find_target(struct lh_census_pass *pass, uint64_t target_addr)
 {
 	uint32_t number;
@@ -115,7 +115,7 @@ static void add_distance(struct target *target, uint64_t bytes, uint32_t count)
 	target->distance_count = (uint32_t)lh_min_u64((uint64_t)target->distance_count + count, UINT32_MAX);
 }
 
-/* Adds words of one target, all behind those that were added before, or in any order: then without distances. */
+/* Adds words of one target. If they do not all come after earlier ones, their distances are ignored. */
 static void add_words(struct lh_census_pass *pass, const struct target *words)
 {
 	struct target *target = find_target(pass, words->target_addr);
@@ -175,7 +175,7 @@ static void take_words(struct lh_census_pass *pass, const uint8_t *data, size_t 
 		take_candidate(pass, lh_load_u64(data, offset), addr + offset);
 }
 
-/* A word belongs to the block in which it starts; its end may lie in the bytes after. */
+/* A word belongs to the block in which it starts; it may extend into the following bytes. */
 struct lh_error *lh_census_pass_feed(struct lh_census_pass *pass, const struct lh_block *block)
 {
 	size_t skipped = (size_t)(-block->addr & 7);
@@ -234,7 +234,7 @@ static struct lh_error *add_rows(const struct lh_census_pass *pass, struct lh_ce
 	return NULL;
 }
 
-/* Words that lead into a hole between the segments of a module point to something else. */
+/* A word that points into a hole between the segments of a module is not a pointer into the module. */
 static void drop_holes(struct lh_census *census, struct lh_symbols *symbols)
 {
 	size_t kept = 0;
@@ -248,7 +248,7 @@ static void drop_holes(struct lh_census *census, struct lh_symbols *symbols)
 	census->rows.count = kept;
 }
 
-/* Looking up names takes longer than counting: no more than are needed. */
+/* Looking up names takes longer than counting: looks up no more than needed. */
 static void name_rows(struct lh_census *census, struct lh_symbols *symbols, size_t wanted)
 {
 	size_t found = 0;

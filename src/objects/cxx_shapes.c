@@ -30,7 +30,7 @@ struct place_part {
 	LH_VEC(struct lh_cxx_place) places;
 };
 
-/* Words around one, of the same block. */
+/* The words around a word, in the same block. */
 struct word_window {
 	const struct lh_block *block;
 	size_t at;
@@ -56,8 +56,8 @@ static bool is_count(uint64_t word)
 }
 
 /*
- * A run of pointers that are equally far apart is an array of them. Streams, of C, too, have more than three pointers
- * into their buffer.
+ * Pointers with equal distances are an array of them. Streams, also of C, have more than three pointers into their
+ * buffer.
  */
 static bool is_vector(const struct word_window *window, uint64_t begin, uint64_t end, uint64_t limit)
 {
@@ -75,7 +75,7 @@ static struct lh_error *add_cxx_place(struct place_part *part, const struct word
 	return lh_vec_push(&part->places, ((struct lh_cxx_place){addr, shape}));
 }
 
-/* Behind the word lies another pointer into the heap. */
+/* For a word followed by another pointer into the heap. */
 static struct lh_error *take_pointers(struct place_part *part, const struct word_window *window, uint64_t word,
 				      uint64_t next)
 {
@@ -93,7 +93,7 @@ static struct lh_error *take_pointers(struct place_part *part, const struct word
 	return is_tree ? add_cxx_place(part, window, LH_CXX_TREE) : NULL;
 }
 
-/* Behind the word lies a number. */
+/* For a word followed by a number. */
 static struct lh_error *take_counted(struct place_part *part, const struct word_window *window, uint64_t word,
 				     uint64_t count)
 {
@@ -175,7 +175,7 @@ struct lh_error *lh_cxx_find_places(const struct lh_family_end *end, const struc
 	struct place_search search = {heap, lh_word_filter_for(kernel), visit, context};
 	struct lh_striping striping = {
 		.image = end->image,
-		.walk_flags = LH_WALK_CONTEXT, /* headers are variables, too */
+		.walk_flags = LH_WALK_CONTEXT, /* headers are also in variables */
 		.stripe_bytes = STRIPE_BYTES,
 		.threads = end->options->threads,
 		.progress = end->options->progress,

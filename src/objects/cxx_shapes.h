@@ -17,7 +17,7 @@ enum lh_cxx_shape {
 	LH_CXX_DEQUE,
 };
 
-/* A word that points into the heap, and by the words around it may be a header's. */
+/* A word that points into the heap and, by the words around it, may belong to a header. */
 struct lh_cxx_place {
 	uint64_t addr;
 	enum lh_cxx_shape shape;
@@ -25,7 +25,9 @@ struct lh_cxx_place {
 
 typedef struct lh_error *lh_cxx_place_visitor(void *context, const struct lh_cxx_place *place);
 
-/* Visits places in ascending order, on the caller's thread. A look at their words alone: most are none. */
+/*
+ * Visits places in ascending order, on the caller's thread. Only their own words were examined: most are not headers.
+ */
 struct lh_error *lh_cxx_find_places(const struct lh_family_end *end, const struct lh_word_ranges *heap,
 				    lh_cxx_place_visitor *visit, void *context) LH_NODISCARD;
 

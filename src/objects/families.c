@@ -1,6 +1,6 @@
 /*
- * families: the list of libraries whose objects are told, and what their rules share: reads around a word,
- * the sizes that malloc keeps, and the data of modules.
+ * families: the list of libraries whose objects are recognized, and what their rules share: reads around a word, chunk
+ * sizes, and the data of modules.
  */
 #include "families.h"
 
@@ -10,7 +10,7 @@ enum { DATA_PIECE_WORDS = 8192, OVERHEAD = 16 };
 
 #define ADDRESS_MIN LH_PAGE_BYTES
 #define ADDRESS_MAX (UINT64_C(1) << 47)
-/* Of all modules together; the data of large programs has a few MiB. */
+/* For all modules together; large programs have a few MiB of data. */
 #define MODULE_DATA_MAX (64 * LH_MIB)
 
 const struct lh_object_family *const lh_object_families[] = {
@@ -73,7 +73,7 @@ bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr)
 	return !view->has_chunk || view->chunk.memory_addr == addr;
 }
 
-/* glibc keeps 8 bytes in front of a block, 16 of one that is mapped for itself; others keep nothing there. */
+/* glibc keeps 8 bytes before a block, 16 before one with a mapping of its own; other allocators keep nothing there. */
 struct lh_chunk lh_object_chunk_at(const struct lh_heap *heap, size_t index)
 {
 	size_t count;
@@ -143,13 +143,13 @@ static struct lh_error *visit_data(const struct lh_family_setup *setup, struct l
 		size_t got = lh_image_read(setup->image, at, words, wanted);
 		if (got >= 8)
 			LH_TRY(visit(context, &(struct lh_module_data){at, words, got / 8}));
-		/* An absent page ends a read: go on behind it. */
+		/* An absent page ends a read: continue after it. */
 		at = got == wanted ? at + wanted : lh_align_down(at + got, LH_PAGE_BYTES) + LH_PAGE_BYTES;
 	}
 	return NULL;
 }
 
-/* The part of the segment that lies in a module; a bss may have merged with what follows. */
+/* The part of the segment that lies in a module; a bss may be merged with the next mapping. */
 static struct lh_range part_in_module(const struct lh_family_setup *setup, const struct lh_segment *segment)
 {
 	const char *name;

@@ -1,5 +1,5 @@
 /*
- * families: one a file. Private to src/objects.
+ * families: the library families, one per file. Private to src/objects.
  */
 #ifndef LEAKHUNT_OBJECTS_FAMILIES_H
 #define LEAKHUNT_OBJECTS_FAMILIES_H
@@ -7,7 +7,7 @@
 #include "family.h"
 
 extern const struct lh_object_family lh_family_openssl;          /* by tables that accessor functions name */
-extern const struct lh_object_family lh_family_openssl_named;    /* by tables that bear a string */
+extern const struct lh_object_family lh_family_openssl_named;    /* by tables that contain a name */
 extern const struct lh_object_family lh_family_openssl_provider; /* by methods in the heap */
 extern const struct lh_object_family lh_family_cxx;              /* strings and containers, by shape */
 extern const struct lh_object_family lh_family_zlib;

@@ -1,10 +1,10 @@
 /*
- * family: how the objects of a C library are found: by tables of modules or other objects that they point to,
- * and by words of theirs that have few values. Each library is one const struct lh_object_family in a file of its
- * own; families.c lists them. Private to src/objects.
+ * family: how objects of a C library are found: by addresses of tables in modules, or of other objects, that they hold,
+ * and by words with few possible values. Each library is one const struct lh_object_family in its own file; families.c
+ * lists them. Private to src/objects.
  *
- * A rule of a family recognizes a structure by its fields, which must agree with one another: a heap without such
- * objects must yield none. Sizes and versions are not asked for.
+ * A rule of a family recognizes a structure by fields that must agree with each other: a heap without such objects must
+ * yield none. Sizes and versions are not required.
  */
 #ifndef LEAKHUNT_OBJECTS_FAMILY_H
 #define LEAKHUNT_OBJECTS_FAMILY_H
@@ -22,10 +22,10 @@ struct lh_family_target {
 	const char *name; /* belongs to the symbols, or a literal; "" */
 };
 
-/* A block that an allocator has handed out, or once had. */
+/* A block that an allocator handed out, possibly freed since. */
 struct lh_chunk {
 	uint64_t memory_addr; /* what malloc returned */
-	uint64_t size_bytes;  /* with what malloc keeps in front of it */
+	uint64_t size_bytes;  /* including what malloc keeps before it */
 	bool is_used;         /* neither free nor in a cache */
 };
 
@@ -34,31 +34,31 @@ struct lh_object_view {
 	struct lh_image *image;
 	struct lh_symbols *symbols;
 	const struct lh_hit *hit;
-	const struct lh_family_target *target; /* that the word holds; NULL: it fits a pattern */
+	const struct lh_family_target *target; /* the target that the word holds; NULL: the word matches a pattern */
 	size_t pattern;                        /* index in the family's patterns, without a target */
-	const struct lh_heap *heap;            /* NULL: raw bytes have none */
-	bool has_chunk;                        /* allocators that are not known have none */
+	const struct lh_heap *heap;            /* NULL: raw bytes have no heap */
+	bool has_chunk;                        /* false for unknown allocators */
 	struct lh_chunk chunk;
 };
 
-/* The block of that index. Sizes are with what malloc keeps in front. */
+/* The block with that index. Sizes include what malloc keeps before the block. */
 struct lh_chunk lh_object_chunk_at(const struct lh_heap *heap, size_t index);
-/* The block that holds `addr`, when the heap was walked and covers it. */
+/* The block that contains `addr`, if the heap was walked and covers it. */
 bool lh_object_find_chunk(const struct lh_heap *heap, uint64_t addr, struct lh_chunk *ret);
-/* The word at `addr`; false when it can't be read. */
+/* The word at `addr`; false if it cannot be read. */
 bool lh_object_read(const struct lh_object_view *view, uint64_t addr, uint64_t *ret);
 /* The 32-bit word at `addr`, which is a multiple of 4. */
 bool lh_object_read_int(const struct lh_object_view *view, uint64_t addr, uint32_t *ret);
-/* The word `offset` bytes from the one that was hit. */
+/* The word at `offset` bytes from the word that was found. */
 bool lh_object_word(const struct lh_object_view *view, int64_t offset, uint64_t *ret);
-/* User space of x86_64, a multiple of 8. */
+/* Whether it is a user-space address of x86_64 and a multiple of 8. */
 bool lh_object_is_pointer(uint64_t word);
 bool lh_object_is_pointer_or_null(uint64_t word);
-/* False when the object's chunk is known and begins elsewhere. */
+/* False if the object's chunk is known and begins elsewhere. */
 bool lh_object_may_begin_at(const struct lh_object_view *view, uint64_t addr);
-/* What a buffer of `least` bytes at `addr` takes of malloc: its chunk's size, else `least` rounded up. 0: of NULL. */
+/* What a buffer of `least` bytes at `addr` takes of malloc: its chunk's size, else `least` rounded up. 0 for NULL. */
 uint64_t lh_object_buffer_bytes(const struct lh_object_view *view, uint64_t addr, uint64_t least);
-/* The size of the chunk that begins at `addr`; 0 when none does. */
+/* The size of the chunk that begins at `addr`; 0 if none does. */
 uint64_t lh_object_chunk_bytes(const struct lh_object_view *view, uint64_t addr);
 
 /* An object that was recognized. */
@@ -66,20 +66,20 @@ struct lh_object_claim {
 	const char *name; /* a literal, or of the symbols */
 	char detail[LH_OBJECT_DETAIL_MAX];
 	uint64_t addr;
-	uint64_t count; /* of objects that are alike, of which this is one; 0: it is the only one */
-	uint64_t bytes; /* with the buffers that it alone owns */
+	uint64_t count; /* number of similar objects that this one represents; 0: only itself */
+	uint64_t bytes; /* including buffers that only it owns */
 	bool is_freed;
 };
 
 struct lh_object_sink;
 /* Counts it in the row of the family's kind, its name and detail. */
 struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh_object_claim *claim) LH_NODISCARD;
-/* How many objects of that kind and name were counted so far, with any detail; those in use. */
+/* The number of objects in use with that kind and name counted so far, with any detail. */
 uint64_t lh_object_sink_count(const struct lh_object_sink *sink, const char *kind, const char *name);
-/* A claim for the chunk of the view, or what begins at `addr` when there is none. */
+/* A claim for the view's chunk, or for what begins at `addr` if there is no chunk. */
 struct lh_object_claim lh_object_claim_of(const struct lh_object_view *view, const char *name, uint64_t addr);
 
-/* What `prepare` works with. */
+/* Arguments of `prepare`. */
 struct lh_family_setup {
 	struct lh_image *image;
 	struct lh_symbols *symbols;
@@ -89,10 +89,10 @@ struct lh_family_setup {
 struct lh_error *lh_family_add_target(const struct lh_family_setup *setup,
 				      const struct lh_family_target *target) LH_NODISCARD;
 
-/* Rows of the census that are worth a look: the most frequent ones. */
+/* Rows of the census to examine: the most frequent ones. */
 enum { LH_FAMILY_CENSUS_MAX = 1 << 16 };
 
-/* Walks over all memory before the main walk does; `visit` gets views without chunk and target. */
+/* Walks over all memory before the main walk; `visit` gets views without chunk and target. */
 typedef struct lh_error *lh_family_visitor(void *setup /* struct lh_family_setup */, const struct lh_object_view *view);
 struct lh_error *lh_family_walk(const struct lh_family_setup *setup, const struct lh_word_pattern *patterns,
 				size_t count, lh_family_visitor *visit) LH_NODISCARD;
@@ -107,7 +107,7 @@ typedef struct lh_error *lh_module_data_visitor(void *context, const struct lh_m
 struct lh_error *lh_family_visit_module_data(const struct lh_family_setup *setup, lh_module_data_visitor *visit,
 					     void *context) LH_NODISCARD;
 
-/* What `finish` works with. */
+/* Arguments of `finish`. */
 struct lh_family_end {
 	struct lh_image *image;
 	struct lh_symbols *symbols;
@@ -121,14 +121,17 @@ struct lh_object_family {
 	const char *kind; /* "zlib" */
 	const struct lh_word_pattern *patterns;
 	size_t pattern_count;
-	bool yields_to_classes; /* its tables count only when they are neither of C++ nor of Python */
-	/* Whether objects can be told by the address of a module that words hold; fills role and name. NULL: none. */
+	bool yields_to_classes; /* its tables count only if they belong neither to C++ nor to Python */
+	/* Whether words with the address of this module table are objects; fills role and name. NULL: none. */
 	bool (*is_table)(struct lh_symbols *symbols, struct lh_family_target *ret);
-	/* Finds what else objects point to, before memory is searched. NULL: nothing. */
+	/* Finds further addresses that objects point to, before memory is searched. NULL: nothing to find. */
 	struct lh_error *(*prepare)(const struct lh_family_setup *setup);
-	/* A word was found: adds the object that it belongs to, if it does. NULL: it has no targets nor patterns. */
+	/*
+	 * A word was found: adds the object that it belongs to, if any. NULL: the family has neither targets nor
+	 * patterns.
+	 */
 	struct lh_error *(*take)(struct lh_object_sink *sink, const struct lh_object_view *view);
-	/* Adds what is not told by a word, when all else was found. NULL: nothing. */
+	/* Adds objects that no word identifies, after all others were found. NULL: nothing to add. */
 	struct lh_error *(*finish)(const struct lh_family_end *end);
 };
 
