@@ -195,7 +195,7 @@ struct lh_error *lh_outfile_free_bytes(const struct lh_outfile *file, uint64_t *
 {
 	struct statvfs status;
 	if (fstatvfs(file->fd, &status) < 0)
-		return lh_error_from_errno(errno, "cannot ask the free space at %s", file->path);
+		return lh_error_from_errno(errno, "cannot determine the free space at %s", file->path);
 	*ret = (uint64_t)status.f_bavail * status.f_frsize;
 	return NULL;
 }

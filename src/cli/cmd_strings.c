@@ -278,7 +278,8 @@ static const struct lh_option options[] = {
 	{.name = "radix",
 	 .letter = 't',
 	 .argument = "RADIX",
-	 .summary = "with --list: begin each line with the address, in octal (o), decimal (d) or hexadecimal (x)",
+	 .summary = "with --list or --grep: begin each line with the address, in octal (o), decimal (d) or hexadecimal "
+		    "(x)",
 	 .words = "o d x"},
 	{.name = "encoding",
 	 .letter = 'e',

@@ -47,8 +47,8 @@ static struct lh_error *parse_suppression(struct lh_suppressions *suppressions, 
 		return NULL;
 	if (length <= strlen(prefix) || memcmp(line, prefix, strlen(prefix)) != 0)
 		return lh_error_hint(
-			lh_error_create(LH_ERROR_USAGE, "line %zu of the suppressions is not understood", number),
-			"write \"leak:PATTERN\", as for LeakSanitizer");
+			lh_error_create(LH_ERROR_USAGE, "cannot parse line %zu of the suppressions", number),
+			"write \"leak:PATTERN\", as in LeakSanitizer");
 	return add_suppression(suppressions, line + strlen(prefix), length - strlen(prefix));
 }
 

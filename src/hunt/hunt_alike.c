@@ -66,7 +66,7 @@ void lh_hunt_caution(struct lh_hunt *hunt)
 		snprintf(pid, sizeof(pid), "%d", (int)hunt->pid);
 	snprintf(hunt->caveat, sizeof(hunt->caveat),
 		 "a cache that still fills looks the same (chance of a leak %.2f after %s%s%s). What would tell: the "
-		 "limit set for it; growth that goes on in `leakhunt watch %s`; growth with work that should not need "
+		 "limit set for it; continued growth in `leakhunt watch %s`; growth with work that should not need "
 		 "memory (`leakhunt watch --counter`)",
 		 hunt->suspect->probability, lh_format_duration(hunt->selection.span_ns, span),
 		 age->is_known ? "; " : "", age->is_known ? age->text : "", pid);

@@ -125,7 +125,7 @@ static void write_diff_conclusion(const struct lh_diff_report *report, struct lh
 	say_growth(&kind_rows[LH_DIFF_TEMPLATES], false, 1, &text);
 	say_growth(&kind_rows[LH_DIFF_OBJECTS], true, OBJECTS - objects, &text);
 	lh_buffer_puts(ret, "in short: ");
-	lh_write_styled(style, "1", text.length ? text.data : "nothing that is told apart here has become more", ret);
+	lh_write_styled(style, "1", text.length ? text.data : "nothing that leakhunt recognizes has grown", ret);
 	lh_buffer_puts(ret, "\n");
 }
 

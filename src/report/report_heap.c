@@ -108,7 +108,8 @@ static void put_finding_text(const struct lh_heap_finding *finding, struct lh_bu
 	switch (finding->kind) {
 	case LH_HEAP_LIVE:
 		lh_buffer_puts(ret,
-			       "is in use: blocks that the program has not freed. Two heaps tell whether it grows");
+			       "is in use: blocks that the program has not freed. Compare two heaps to see whether it "
+			       "grows");
 		break;
 	case LH_HEAP_RETURNABLE:
 		lh_buffer_printf(ret, "is free, in whole pages: %s", trim_advice(finding->allocator));
@@ -118,7 +119,7 @@ static void put_finding_text(const struct lh_heap_finding *finding, struct lh_bu
 				    "requests of these sizes reuse it");
 		break;
 	case LH_HEAP_CACHED:
-		lh_buffer_printf(ret, "is freed, and kept for the next requests by threads%s",
+		lh_buffer_printf(ret, "is freed, and kept by threads for their next requests%s",
 				 is_glibc ? " (GLIBC_TUNABLES=glibc.malloc.tcache_count=0 keeps none)" : "");
 		break;
 	case LH_HEAP_ARENAS:

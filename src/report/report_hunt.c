@@ -281,7 +281,7 @@ static void put_blocks(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	const struct lh_hunt_heap *before = &hunt->heaps[LH_HUNT_BEFORE], *after = &hunt->heaps[LH_HUNT_AFTER];
 	char used[LH_FORMAT_MAX], freed[LH_FORMAT_MAX];
 	if (!before->is_known || !after->is_known) {
-		lh_buffer_puts(ret, "the objects counted lie in blocks that are in use");
+		lh_buffer_puts(ret, "the counted objects are in blocks that are in use");
 		return;
 	}
 	lh_buffer_printf(ret, "%s in blocks that are in use, %s in freed ones (as the allocator counts)",
@@ -307,7 +307,7 @@ static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 				 lh_format_count(reach->holder_growth_count, count),
 				 lh_format_bytes(reach->holder_growth_bytes, bytes));
 	} else {
-		lh_buffer_puts(ret, "; lost or still held is not known");
+		lh_buffer_puts(ret, "; whether it is lost or still held is not known");
 	}
 }
 
@@ -330,16 +330,16 @@ static void put_hunt_reason(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	case LH_HUNT_WHY_REFERENCED:
 		lh_buffer_puts(ret,
 			       hunt->suspect && hunt->suspect->kind == LH_REGION_ZEND
-				       ? "still referenced: PHP frees a value with its last reference; a cycle waits "
-					 "for its collector. By whom is not known"
-				       : "still referenced: CPython frees an object with its last reference; a cycle "
-					 "waits for gc. By whom is not known");
+				       ? "still referenced, by whom is not known: PHP frees a value with its last "
+					 "reference, and a cycle when its collector runs"
+				       : "still referenced, by whom is not known: CPython frees an object with its "
+					 "last reference, and a cycle when gc runs");
 		break;
 	case LH_HUNT_WHY_RUNNING:
 		lh_buffer_puts(ret, "these threads have not ended: their stacks are in use (certain)");
 		break;
 	case LH_HUNT_WHY_COLLECTOR:
-		lh_buffer_puts(ret, "its collector has not freed it: reachable or not yet collected is not known");
+		lh_buffer_puts(ret, "its collector has not freed it: whether it is reachable is not known");
 		break;
 	case LH_HUNT_WHY_NO_GROWTH:
 	case LH_HUNT_WHY_UNKNOWN:

@@ -37,7 +37,7 @@ static void put_family(struct lh_buffer *ret, const char *name, const char *unit
 
 static void put_metric_sizes(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
-	put_family(ret, "leakhunt_private_bytes", "bytes", "Memory of the process's own, in RAM or swapped out.");
+	put_family(ret, "leakhunt_private_bytes", "bytes", "Private memory of the process, resident or swapped out.");
 	for (size_t i = 0; i < count; i++) {
 		lh_buffer_puts(ret, "leakhunt_private_bytes");
 		put_process(ret, &watched[i]);
@@ -65,7 +65,7 @@ static void put_rates(struct lh_buffer *ret, const struct lh_watched *watched, s
 
 static void put_verdicts(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
-	put_family(ret, "leakhunt_verdict", NULL, "1 for what the growth of private memory is judged to be.");
+	put_family(ret, "leakhunt_verdict", NULL, "1 for the current verdict on the growth of private memory.");
 	for (size_t i = 0; i < count; i++) {
 		for (int verdict = 0; verdict < LH_VERDICT_COUNT; verdict++) {
 			lh_buffer_puts(ret, "leakhunt_verdict");
@@ -79,7 +79,7 @@ static void put_verdicts(struct lh_buffer *ret, const struct lh_watched *watched
 static void put_probabilities(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	put_family(ret, "leakhunt_leak_probability", NULL,
-		   "That private memory goes on growing without a bound, 0 to 1.");
+		   "Probability that private memory keeps growing without bound, 0 to 1.");
 	for (size_t i = 0; i < count; i++) {
 		lh_buffer_puts(ret, "leakhunt_leak_probability");
 		put_process(ret, &watched[i]);
@@ -110,7 +110,7 @@ static void put_regions(struct lh_buffer *ret, const struct lh_watched *watched,
 static void put_limits(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
 	put_family(ret, "leakhunt_limit_seconds", "seconds",
-		   "Time until the growth meets the nearest limit, if it goes on as it is.");
+		   "Time until the process reaches the nearest limit at the current rate.");
 	for (size_t i = 0; i < count; i++) {
 		if (!watched[i].has_forecast)
 			continue;
@@ -126,8 +126,8 @@ static void put_holdings(struct lh_buffer *ret, const struct lh_watched *watched
 {
 	const char *name = is_memory ? "leakhunt_held_bytes" : "leakhunt_held";
 	put_family(ret, name, is_memory ? "bytes" : NULL,
-		   is_memory ? "Memory that the process or its cgroup has beside mappings."
-			     : "What else the process holds: mappings, threads, descriptors.");
+		   is_memory ? "Memory of the process or its cgroup outside of mappings."
+			     : "Other things that the process holds: mappings, threads, descriptors.");
 	for (size_t i = 0; i < count; i++) {
 		for (int holding = 0; holding < LH_HOLDING_COUNT; holding++) {
 			const struct lh_holding_growth *growth = &watched[i].selection->holdings[holding];
@@ -143,7 +143,7 @@ static void put_holdings(struct lh_buffer *ret, const struct lh_watched *watched
 
 static void put_samples(struct lh_buffer *ret, const struct lh_watched *watched, size_t count)
 {
-	put_family(ret, "leakhunt_samples", NULL, "Looks at the process that the verdict rests on.");
+	put_family(ret, "leakhunt_samples", NULL, "Samples that the verdict is based on.");
 	for (size_t i = 0; i < count; i++) {
 		lh_buffer_puts(ret, "leakhunt_samples");
 		put_process(ret, &watched[i]);

@@ -48,8 +48,8 @@ static void put_pause(const struct lh_receipt *receipt, struct lh_buffer *ret)
 			 lh_format_duration(receipt->pause_ns, pause), lh_dump_mode_name(receipt->mode),
 			 receipt->thread_count, receipt->thread_count == 1 ? "" : "s");
 	if (receipt->given_up_count)
-		lh_buffer_printf(ret, "; stopped %zu time%s more, and let go: too much was left to copy",
-				 receipt->given_up_count, receipt->given_up_count == 1 ? "" : "s");
+		lh_buffer_printf(ret, "; %zu more stop%s given up: too much was left to copy", receipt->given_up_count,
+				 receipt->given_up_count == 1 ? "" : "s");
 	lh_buffer_puts(ret, "\n");
 }
 
@@ -82,7 +82,7 @@ static void put_target(const struct lh_receipt *receipt, struct lh_buffer *ret)
 		lh_buffer_printf(ret, ", %zu interrupted system call%s mended", receipt->mended_count,
 				 receipt->mended_count == 1 ? "" : "s");
 	if (receipt->injected)
-		lh_buffer_printf(ret, ", it ran for us: %s", receipt->injected);
+		lh_buffer_printf(ret, ", it ran for leakhunt: %s", receipt->injected);
 	if (receipt->seam_count)
 		lh_buffer_printf(ret, ", %zu border%s left between mappings that would have merged",
 				 receipt->seam_count, receipt->seam_count == 1 ? "" : "s");

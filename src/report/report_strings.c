@@ -152,7 +152,7 @@ static void write_losses(const struct lh_strings_report *report, struct lh_style
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (report->summary->is_interrupted)
-		lh_buffer_puts(&text, "incomplete: interrupted; the figures are of what was scanned till then\n");
+		lh_buffer_puts(&text, "incomplete: interrupted; the figures cover what was scanned until then\n");
 	lh_write_match_loss(report->summary, &text);
 	write_loss(report->image, &text);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(blocks); i++) {

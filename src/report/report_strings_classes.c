@@ -52,7 +52,7 @@ static void warn_of_unchecked(const struct lh_strings_report *report, struct lh_
 	char count[LH_FORMAT_MAX];
 	if (unchecked_count(report->summary))
 		lh_buffer_printf(ret,
-				 "%s places that may hold more of the contents below were not looked at: too many\n",
+				 "%s places that may contain more of the contents below were not examined: too many\n",
 				 lh_format_count(unchecked_count(report->summary), count));
 }
 

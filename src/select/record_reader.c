@@ -68,7 +68,7 @@ static struct lh_error *take_record_header(struct lh_record_reader *reader, bool
 {
 	const struct lh_record_line *line = &reader->line;
 	if (!is_object || !(line->members & LH_LINE_RECORD) || line->members & LH_LINE_BAD)
-		return lh_error_create(LH_ERROR_FORMAT, "%s does not begin as a record of samples does", reader->what);
+		return lh_error_create(LH_ERROR_FORMAT, "%s does not begin like a record of samples", reader->what);
 	if (!line->format || line->format > LH_RECORD_FORMAT)
 		return lh_error_hint(lh_error_create(LH_ERROR_FORMAT, "%s is a record of format %llu, not %d",
 						     reader->what, (unsigned long long)line->format, LH_RECORD_FORMAT),

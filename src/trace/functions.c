@@ -235,7 +235,7 @@ struct lh_error *lh_allocator_probes_find(const struct lh_process *process, cons
 	search.has_operators = ret->allocator != LH_ALLOCATOR_GLIBC;
 	LH_TRY(lh_module_file_open(image, module, &file));
 	if (!file)
-		return lh_error_create(LH_ERROR_UNSUPPORTED, "the file of the allocator is not there");
+		return lh_error_create(LH_ERROR_UNSUPPORTED, "the file of the allocator is missing");
 	lh_module_file_visit_functions(file, take_function, &search);
 	return add_allocator_probes(process, &search, ret);
 }
