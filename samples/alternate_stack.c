@@ -1,6 +1,6 @@
 /*
  * alternate_stack: signal handlers on an alternate stack that is an array in a frame. Words of the frame below the
- * array belong to another thread. The handler fills nearly all of its stack, blocks, and checks what it filled.
+ * array belong to another thread. The handler fills nearly all of its stack, blocks, and then checks what it wrote.
  */
 #include "self_check.h"
 
@@ -16,12 +16,12 @@ struct frame {
 static _Thread_local char *own_stack;
 static uint64_t *_Atomic own_neighbors; /* NULL: its thread has not begun yet */
 
-/* All signals are blocked in here (sa_mask). */
+/* All signals are blocked in this function (sa_mask). */
 static __attribute__((noinline)) void block_deep_in_stack(int signal)
 {
 	char here;
 	size_t room = (size_t)(&here - own_stack) - 1024;
-	// cppcheck-suppress allocaCalled; a variable length array would be no less
+	// cppcheck-suppress allocaCalled; a variable length array would be no better
 	volatile unsigned char *filled = alloca(room);
 	for (size_t i = 0; i < room; i++)
 		filled[i] = (unsigned char)signal;

@@ -1,8 +1,8 @@
 /*
- * beside_mappings: leaks memory that no mapping shows, or what is no memory. --what says which, each step one of it:
- * memfd (written, not mapped), half-mapped (a memfd, half of it mapped and touched), tmpfs (a file of /dev/shm without
- * a name), shm (a System V segment that nobody has attached), page-tables (pages read far apart), descriptor (of
- * /dev/null), pipe. Truth: bytes and how many.
+ * beside_mappings: leaks things that no mapping shows, or that are not memory. --what selects one, and each step leaks
+ * one of it: memfd (written, not mapped), half-mapped (a memfd, half of it mapped and touched), tmpfs (a file of
+ * /dev/shm without a name), shm (a System V segment that nobody has attached), page-tables (pages read far apart),
+ * descriptor (of /dev/null), pipe. Truth: bytes and number.
  */
 #include "sample.h"
 
@@ -73,7 +73,7 @@ static void step_shm(struct sample *sample)
 	shmdt(segment);
 }
 
-/* A page that is only read is the kernel's page of zeros: it takes an entry of a table, and no memory. */
+/* A page that is only read is the kernel's zero page: it takes a page-table entry, but no memory. */
 static void step_page_tables(struct sample *sample)
 {
 	for (size_t i = 0; i < sample->step_bytes / TABLE_BYTES && sample->leaked_blocks < TABLE_STEPS_MAX; i++)

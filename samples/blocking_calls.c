@@ -1,8 +1,8 @@
 /*
- * blocking_calls: one thread each in a system call that blocks, some for ever and some with a timeout. READY
- * says that all of them are in their calls. "step 1" gives each what it waits for, waits for all timeouts,
- * and writes to --report, a line a call, how it ended: its result or error, whether it came back before
- * it was let go ("unasked"), before its timeout ("early"), or not at all ("stuck").
+ * blocking_calls: one thread per blocking system call, some without and some with a timeout. READY says that all
+ * threads are in their calls. "step 1" gives each what it waits for, waits for all timeouts, and writes one line per
+ * call to --report: its result or error, whether it returned before it was released ("unasked"), before its timeout
+ * ("early"), or not at all ("stuck").
  */
 #include "blocking_setup.h"
 
@@ -21,7 +21,7 @@
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
-/* Calls and structures that Debian 12's headers don't all have yet. */
+/* Calls and structures that Debian 12's headers lack. */
 #define NR_EPOLL_PWAIT2 441
 #define NR_FUTEX_WAITV  449
 
@@ -173,7 +173,7 @@ static void *message_of(size_t bytes)
 	return copy_of(&message, sizeof(message));
 }
 
-/* Names as "recvmsg", "recvmsg SO_RCVTIMEO" (with time to spare), "recvmsg timeout" (that ends by it). */
+/* Names as "recvmsg", "recvmsg SO_RCVTIMEO" (with time to spare), "recvmsg timeout" (ends by it). */
 static void add_receivers(const char *suffix, int patience_ms)
 {
 	int peer;
@@ -403,7 +403,7 @@ static void add_asynchronous_input(void)
 
 /* ---------------------------------------------------------------- the sample */
 
-/* Names of System V and message queues are its own: nothing stays should it be killed. */
+/* Names of System V objects and message queues are this process's own: nothing stays if it is killed. */
 static void begin(struct sample *sample)
 {
 	(void)sample;

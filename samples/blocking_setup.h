@@ -1,7 +1,7 @@
 /*
- * blocking_setup: what samples/blocking_calls needs to put threads into system calls: the list of calls, the
- * threads that run them, and the files, pipes and sockets that make them wait. Any failure of set-up ends
- * the program; nothing here depends on who watches.
+ * blocking_setup: what samples/blocking_calls needs to put threads into system calls: the list of calls, the threads
+ * that run them, and the files, pipes and sockets that make them wait. Any failure during set-up ends the program.
+ * Nothing here depends on an observer.
  */
 #ifndef LEAKHUNT_BLOCKING_SETUP_H
 #define LEAKHUNT_BLOCKING_SETUP_H
@@ -181,7 +181,7 @@ static inline int file_opened_twice(int *ret_second)
 	return first;
 }
 
-/* A child that ends when something is written, or when its parent does. */
+/* A child that exits when something is written, or when its parent exits. */
 static inline pid_t waiting_child(int *ret_writer)
 {
 	int reader = pipe_reader(ret_writer);
@@ -202,7 +202,7 @@ static inline void set_patience(int fd, int patience_ms)
 	must("SO_SNDTIMEO", setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)));
 }
 
-/* patience_ms 0: for ever. */
+/* patience_ms 0: forever. */
 static inline int socket_pair(int patience_ms, int *ret_peer)
 {
 	int ends[2];
@@ -239,7 +239,7 @@ static inline void release_by_connecting(struct call *call)
 	must("connect", connect(fd, call->shared, sizeof(struct sockaddr_in)));
 }
 
-/* A listener that takes one connection in advance, and has it. */
+/* A listener with a full backlog: one connection that waits to be accepted. */
 static inline int crowded_listener(struct sockaddr_un *ret_address, socklen_t *ret_length)
 {
 	socklen_t length = sizeof(*ret_address);
@@ -300,7 +300,7 @@ static inline void *call_run(void *argument)
 	call->error_number = call->result < 0 ? errno : 0;
 	call->ended_ms = sample_now_ms();
 	call->has_ended = true;
-	/* The end of the thread is not what is looked at. */
+	/* The end of the thread is not tested. */
 	for (;;)
 		pause();
 	return NULL;

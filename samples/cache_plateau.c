@@ -1,7 +1,6 @@
 /*
- * cache_plateau: a cache in the heap that fills up to --size and from then on replaces its oldest
- * entry: growth that ends by itself. Truth: "[heap]" grows until held_bytes reaches size_bytes, then
- * stays; nothing is leaked.
+ * cache_plateau: a cache in the heap that fills up to --size and then replaces its oldest entry: growth that ends by
+ * itself. Truth: "[heap]" grows until held_bytes reaches size_bytes, then stays; nothing is leaked.
  */
 #include "sample.h"
 

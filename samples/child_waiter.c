@@ -1,7 +1,7 @@
 /*
- * child_waiter: waits for any child (waitpid of -1 with __WALL and __WCLONE, waitid of P_ALL), as a debugger or an
- * init does, and traces some of its children. Only children of its own may come back, each with its own status; and
- * without children none may come.
+ * child_waiter: waits for any child (waitpid of -1 with __WALL and __WCLONE, waitid of P_ALL), as a debugger or an init
+ * does, and traces some of its children. Only its own children may be returned, each with its own status; without
+ * children none may be returned.
  */
 #include "self_check.h"
 
@@ -63,8 +63,8 @@ static void wait_for_clone(void)
 }
 
 /*
- * A copy-on-write child of a dump lives among our children for some milliseconds, which waits with __WALL and
- * __WCLONE can tell by 0 in place of ECHILD. No wait may return it.
+ * During a dump, a copy-on-write child is among our children for some milliseconds. Waits with __WALL and __WCLONE can
+ * notice it: they return 0 instead of ECHILD. No wait may return it.
  */
 static void expect_no_child(void)
 {

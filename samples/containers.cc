@@ -1,6 +1,7 @@
 /*
- * containers: a leak that no leak checker reports: a container that only grows. The first argument says which one; each
- * "step" adds 100 elements of 64 bytes that nothing but the container holds. Truth: elements and the variable's name.
+ * containers: a leak that no leak checker reports: a container that only grows. The first argument selects the
+ * container; each "step" adds 100 elements of 64 bytes that only the container holds. Truth: elements and the
+ * variable's name.
  */
 #include <cstdint>
 #include <cstdio>
@@ -123,8 +124,8 @@ static void add(const std::string &kind, uint64_t id)
 
 static void report(const char *before, const std::string &kind, uint64_t count)
 {
-	printf("%s{\"pid\":%d,\"name\":\"containers\",\"kind\":\"%s\",\"variable\":\"g_%s\",\"elements\":%lu}\n", before,
-	       static_cast<int>(getpid()), kind.c_str(), kind.c_str(), static_cast<unsigned long>(count));
+	printf("%s{\"pid\":%d,\"name\":\"containers\",\"kind\":\"%s\",\"variable\":\"g_%s\",\"elements\":%lu}\n",
+	       before, static_cast<int>(getpid()), kind.c_str(), kind.c_str(), static_cast<unsigned long>(count));
 	fflush(stdout);
 }
 

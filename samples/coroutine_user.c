@@ -1,6 +1,7 @@
 /*
- * coroutine_user: coroutines (makecontext) of two threads, whose stacks lie in one slab. Words below each stack belong
- * to another thread. A coroutine fills most of its stack, blocks in a call, checks, and hands over to the next.
+ * coroutine_user: coroutines (makecontext) of two threads, whose stacks are in one slab. Words below each stack belong
+ * to another thread. A coroutine fills most of its stack, blocks in a call, checks what it wrote, and hands over to the
+ * next.
  */
 #include "self_check.h"
 
@@ -35,7 +36,7 @@ static __attribute__((noinline)) void run_coroutine(void)
 	unsigned self = scheduler->current;
 	char here;
 	size_t room = (size_t)(&here - scheduler->stacks[self]) - 1536;
-	// cppcheck-suppress allocaCalled; a variable length array would be no less
+	// cppcheck-suppress allocaCalled; a variable length array would be no better
 	volatile unsigned char *filled = alloca(room);
 	for (size_t i = 0; i < room; i++)
 		filled[i] = (unsigned char)self;

@@ -1,5 +1,5 @@
 /*
- * cxx_main: the main function of cxx_objects, in C as that of the other samples.
+ * cxx_main: the main function of cxx_objects, in C like that of the other samples.
  */
 #include "sample.h"
 

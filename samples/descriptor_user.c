@@ -1,8 +1,8 @@
 /*
- * descriptor_user WAY: uses descriptors in ways that notice a foreign one.
+ * descriptor_user WAY: uses descriptors in ways that detect a foreign one.
  *   reopen   closes 0 and opens again, as daemons do: the number must be 0
  *   closer   closes all from 3 on (close_range), opens files again, and checks that each stays the same file
- *   full     opens until RLIMIT_NOFILE: as many must fit each time
+ *   full     opens until RLIMIT_NOFILE: the same number must fit each time
  */
 #include "self_check.h"
 

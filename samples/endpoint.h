@@ -63,7 +63,7 @@ static inline int endpoint_socket(const struct endpoint *endpoint, int flags)
 	return fd;
 }
 
-/* The listening socket; `endpoint` then holds the port that it got. Dies on failure. */
+/* The listening socket; `endpoint` then holds its port. Dies on failure. */
 static inline int endpoint_listen(struct endpoint *endpoint, int flags)
 {
 	int one = 1;

@@ -28,7 +28,7 @@ static size_t bytes_of_step(const struct sample *sample)
 	return sample->block_bytes * (is_mixed && sample->steps % 2 ? 2 : 1);
 }
 
-/* "job-17", or "job" with letters that are another for each step. */
+/* "job-17", or "job" with other letters for each step. */
 static void make_name(const struct sample *sample, const char *prefix, char *ret, size_t ret_bytes)
 {
 	uint64_t number = sample->steps * 2654435761u % 11881376;
@@ -78,7 +78,7 @@ static void start_thread(const struct sample *sample, void *(*run)(void *), char
 	pthread_attr_destroy(&attributes);
 }
 
-/* Its stack stays; the thread must be gone before the truth is told. */
+/* Its stack stays; the thread must be gone before the truth is printed. */
 static void step_unjoined(const struct sample *sample)
 {
 	ended_tid = 0;
@@ -162,7 +162,7 @@ static void step(struct sample *sample)
 		sample->leaked_blocks += !strcmp(what, "pool") ? 2 : 1;
 }
 
-/* A library that most programs have. */
+/* A library that most programs use. */
 static void begin(struct sample *sample)
 {
 	(void)sample;

@@ -1,8 +1,8 @@
 /*
- * filtered: a process under a seccomp filter, installed on all of its threads. --profile docker: what the
- * default profile of Docker refuses (docs.docker.com/engine/security/seccomp) fails with EPERM; killer:
- * userfaultfd, clone and fork kill the process; strict: every call kills it but those that it makes,
- * restart_syscall(2), by which the kernel itself goes on after a stop, among those that kill.
+ * filtered: a process under a seccomp filter on all of its threads. --profile docker: what Docker's default profile
+ * refuses (docs.docker.com/engine/security/seccomp) fails with EPERM. killer: userfaultfd, clone and fork kill the
+ * process. strict: every call kills it except those that it makes itself; restart_syscall(2), with which the kernel
+ * continues a call after a stop, kills, too.
  */
 #include "sample.h"
 

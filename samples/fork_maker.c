@@ -1,6 +1,6 @@
 /*
- * fork_maker: forks, vforks and spawns all the time. Each child checks memory that its parent wrote, and ends with
- * a number of its own, which its parent must see.
+ * fork_maker: forks, vforks and spawns all the time. Each child checks memory that its parent wrote, and exits with its
+ * own number, which its parent must see.
  */
 #include "self_check.h"
 

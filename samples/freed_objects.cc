@@ -1,6 +1,6 @@
 /*
- * freed_objects: threads make objects of classes of three sizes, in a malloc that is preloaded or glibc's, and delete
- * every other one. Freed memory keeps its pointers to virtual tables. Truth: how many of each class live, and how many
+ * freed_objects: threads create objects of classes of three sizes, in a preloaded malloc or glibc's, and delete every
+ * other one. Freed memory keeps its pointers to virtual tables. Truth: how many of each class are alive, and how many
  * were deleted.
  */
 #include <cstdio>
@@ -29,7 +29,7 @@ struct Invoice : Filled<5000> {
 struct Archive : Filled<300000> {
 };
 
-/* The deleted ones lie between those that stay. */
+/* The deleted objects are between those that stay. */
 template <typename Class> static void make_and_delete(std::vector<Class *> &kept, int count)
 {
 	std::vector<Class *> made;

@@ -76,7 +76,7 @@ static void grow_buffer(uint64_t round)
 static char *reserve;
 static size_t opened_bytes;
 
-/* Opened, it is one mapping: it can be moved as a whole, and is. */
+/* Opened, it is one mapping that can be, and is, moved as a whole. */
 static void open_reserve(void)
 {
 	if (!did(CALL_MPROTECT, mprotect(reserve + opened_bytes, STEP_BYTES, PROT_READ | PROT_WRITE) == 0))

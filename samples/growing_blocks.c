@@ -1,11 +1,11 @@
 /*
- * growing_blocks: blocks of four sizes, by what happens to them from step to step: one size is never touched, one is
- * written to, of one more are allocated, of one some are freed. Truth: how many of each there are.
+ * growing_blocks: blocks of four sizes that differ in what happens to them from step to step: one size is never
+ * touched, one is written to, one grows in number, and some blocks of one are freed. Truth: the number of each.
  */
 #include "sample.h"
 
 enum { KEPT_BLOCKS = 1000, WRITTEN_BLOCKS = 300, NEW_PER_STEP = 200, GONE_PER_STEP = 50, DROPPED_BLOCKS = 1000 };
-/* As usable: 16 n + 8 bytes of glibc. */
+/* Usable sizes in glibc: 16 n + 8 bytes. */
 enum { KEPT_BYTES = 504, WRITTEN_BYTES = 600, NEW_BYTES = 712, DROPPED_BYTES = 808 };
 enum { STEPS_MAX = DROPPED_BLOCKS / GONE_PER_STEP, NEW_BLOCKS = STEPS_MAX * NEW_PER_STEP };
 

@@ -1,7 +1,6 @@
 /*
- * heap_leak: loses blocks of the brk heap: each step allocates --step-bytes in blocks of
- * --block-bytes and keeps no pointer to them. Truth: "[heap]" grows by what was asked for plus
- * malloc's 8 to 23 bytes a block.
+ * heap_leak: loses blocks of the brk heap: each step allocates --step-bytes in blocks of --block-bytes and keeps no
+ * pointer to them. Truth: "[heap]" grows by the requested bytes plus malloc's 8 to 23 bytes per block.
  */
 #include "sample.h"
 

@@ -66,7 +66,7 @@ static bool is_big(size_t bytes)
 	return bytes > 1 << 20;
 }
 
-/* Marks both ends, so that a block given out twice shows. */
+/* Marks both ends, so that a block handed out twice is detected. */
 static void mark_block(const struct block *block)
 {
 	uint8_t mark = (uint8_t)((uintptr_t)block->addr >> 4);
@@ -133,7 +133,7 @@ static void resize_slot(struct table *table, struct block *block)
 	mark_block(block);
 }
 
-/* Each phase works on the table of another thread: what one allocated, another frees. */
+/* Each phase uses another thread's table: one thread frees what another allocated. */
 static void churn(struct table *table, struct table *other)
 {
 	table->random =
@@ -201,7 +201,7 @@ static __attribute__((format(printf, 1, 2))) void write_line(const char *format,
 	}
 }
 
-/* Of musl, malloc_usable_size gives what was asked for. */
+/* In musl, malloc_usable_size returns the requested size. */
 static size_t write_live_blocks(uintptr_t *ret)
 {
 	size_t count = 0;
@@ -237,7 +237,7 @@ static void *find_symbol(const char *name)
 {
 #ifdef __GLIBC__
 	void *symbol = dlsym(RTLD_DEFAULT, name);
-	/* What it says when it fails lies in a block until it is asked for the second time. */
+	/* Its error message is in a block until dlerror is called a second time. */
 	dlerror();
 	dlerror();
 	return symbol;
@@ -279,7 +279,7 @@ static void write_tcmalloc_totals(numeric_property_call *get)
 	}
 }
 
-/* mallinfo(3): all arenas together. The size of free blocks is with the 8 bytes that malloc keeps of each. */
+/* mallinfo(3): all arenas together. The size of free blocks includes the 8 bytes that malloc keeps of each. */
 static void write_glibc_totals(void)
 {
 #ifdef __GLIBC__
@@ -332,7 +332,7 @@ static void begin(struct sample *sample)
 {
 	static char output[BUFSIZ];
 	pthread_t threads[THREADS_MAX];
-	/* What libc allocates for output and symbols comes before the first free. */
+	/* What libc allocates for output and symbols must come before the first free. */
 	setvbuf(stdout, output, _IOFBF, sizeof(output));
 	find_symbol("mallctl");
 	pthread_barrier_init(&truth.barrier, NULL, (unsigned)truth.threads + 1);

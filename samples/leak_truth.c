@@ -13,7 +13,7 @@
 
 enum { THREADS = 4, LINKS = 6 };
 
-/* What all blocks begin with: links to others, or NULL. */
+/* The beginning of all blocks: links to others, or NULL. */
 struct node {
 	struct node *links[LINKS];
 	uint64_t serial;
@@ -39,7 +39,7 @@ static struct {
 	const char *file;
 } wish = {.seed = 1, .count = 1000, .aligned_percent = 5, .file = "/dev/null"};
 
-/* Roots of everything that stays: a table in the heap, found by a pointer in data. */
+/* Roots of everything that stays: a table in the heap that a pointer in data leads to. */
 static void **kept;
 static size_t kept_count;
 
@@ -67,7 +67,7 @@ static void note_block(void *block, bool is_lost)
 	reachable_count += !is_lost;
 }
 
-/* From the smallest that holds a node up to 4 KiB, rarely up to 1 MiB. */
+/* From the smallest size that holds a node up to 4 KiB, rarely up to 1 MiB. */
 static size_t choose_bytes(void)
 {
 	uint64_t random = next_random();
@@ -88,12 +88,12 @@ static struct node *make_node(bool is_lost)
 	} else {
 		block = malloc(bytes);
 	}
-	/* Resized blocks leave free ones behind with old pointers in them. */
+	/* Resized blocks leave free blocks with old pointers behind. */
 	void *resized = block && next_random() % 10 == 0 ? realloc(block, bytes + 500) : block;
 	if (!resized)
 		sample_die("leak_truth: no memory");
 	struct node *node = resized;
-	/* All of it: what was there before is not the program's pointer. */
+	/* All of it: earlier contents are not the program's pointers. */
 	memset(node, 0, malloc_usable_size(node));
 	node->serial = ++serial;
 	note_block(node, is_lost);
@@ -153,7 +153,7 @@ static struct node *make_array(bool is_lost)
 	return (struct node *)array;
 }
 
-/* All members are lost with the array that held them: it is freed, and keeps their addresses. */
+/* All members are lost with the array that held them: the array is freed and keeps their addresses. */
 static struct node *free_holder(void)
 {
 	size_t count = 4 + next_random() % 8;
@@ -166,7 +166,7 @@ static struct node *free_holder(void)
 	return NULL;
 }
 
-/* Found by a pointer into its middle only. */
+/* Only a pointer into its middle leads to it. */
 static struct node *make_middle(bool is_lost)
 {
 	struct node *inner = make_node(is_lost);
@@ -219,7 +219,7 @@ static struct node *make_structure(bool is_lost)
 	}
 }
 
-/* Overwrites what calls have left below this frame. */
+/* Overwrites what calls left below this frame. */
 static __attribute__((noinline)) void clear_stack(void)
 {
 	volatile char dead[32768];
@@ -229,7 +229,7 @@ static __attribute__((noinline)) void clear_stack(void)
 
 /* ---------------------------------------------------------------- threads */
 
-/* Alive: holds a block in TLS, one by a key, one on its stack. Ended: has lost what it held so. */
+/* A living thread holds one block in TLS, one by a key, one on its stack. A thread that ended has lost them. */
 static __attribute__((noinline)) void hold_in_thread(bool is_lost)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -27,7 +27,7 @@
 
 namespace
 {
-/* By address, inverted so that it is no pointer; 0: free. */
+/* Keyed by the address, inverted so that it is not a pointer; 0: free. */
 struct Entry {
 	uint64_t inverted;
 	uint64_t is_lost;
@@ -60,7 +60,7 @@ void *operator new(size_t bytes)
 		abort();
 	if (!book)
 		return block;
-	/* All of it: what was there before is not the program's pointer. */
+	/* All of it: earlier contents are not the program's pointers. */
 	memset(block, 0, malloc_usable_size(block));
 	note_block(block);
 	return block;
@@ -111,7 +111,7 @@ struct Shared : std::enable_shared_from_this<Shared> {
 	std::string text = std::string(100, 's');
 };
 
-/* What holds one structure of any kind, from outside. */
+/* Holds one structure of any kind from outside. */
 std::vector<void *> *kept;
 
 /* Held by a chain of pointers to second bases. */
@@ -142,7 +142,7 @@ void *make_unordered(size_t count)
 	return map;
 }
 
-/* A circle of two, which nothing but itself holds. */
+/* A circle of two that only itself holds. */
 void *make_circle()
 {
 	auto first = std::make_shared<Shared>(), second = std::make_shared<Shared>();
@@ -209,7 +209,7 @@ __attribute__((noinline)) void make_all(size_t wanted)
 	}
 }
 
-/* Overwrites what calls have left below this frame. */
+/* Overwrites what calls left below this frame. */
 __attribute__((noinline)) void clear_stack()
 {
 	volatile char dead[32768];

@@ -1,6 +1,7 @@
 /*
- * library_objects: loses objects of libraries: each step makes one of each kind and keeps no pointer to it. As many
- * are made and given back right before, so that freed ones lie about. Truth: for each library how many of each type.
+ * library_objects: loses objects of libraries: each step creates one of each kind and keeps no pointer to it. Right
+ * before, it creates and frees the same number, so that freed objects lie about. Truth: the number of each type, per
+ * library.
  */
 #include "sample.h"
 
@@ -18,7 +19,7 @@
 #include <sqlite3.h>
 #include <zlib.h>
 
-/* One kind of object: `make` makes one, and frees it again unless it is to be lost. */
+/* One kind of object: `make` creates one, and frees it again unless it is to be lost. */
 struct kind {
 	const char *library;
 	const char *type;           /* as leakhunt calls it */

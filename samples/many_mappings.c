@@ -1,7 +1,7 @@
 /*
- * many_mappings: a program that holds --block-bytes * (--size / --block-bytes) of address space in as
- * many mappings, all of them different from their neighbors, and does nothing. Truth: their number, and
- * how much of them is written, locked, shared and without access.
+ * many_mappings: holds --block-bytes * (--size / --block-bytes) of address space in --size / --block-bytes mappings,
+ * each different from its neighbors, and does nothing. Truth: their number, and how much of them is written, locked,
+ * shared and without access.
  */
 #include "sample.h"
 

@@ -1,7 +1,7 @@
 /*
- * many_threads: --threads threads that wait, each in one of five ways, and --spawners more that start and
- * join short-lived ones, some thousand a second. Truth: waits that ended with EINTR or before their time, the
- * threads spawned so far, and whether each of them has run.
+ * many_threads: --threads threads that wait, each in one of five ways, and --spawners more that start and join
+ * short-lived threads, some thousand per second. Truth: waits that ended with EINTR or too early, the threads spawned
+ * so far, and whether each of them ran.
  */
 #include "sample.h"
 
@@ -14,7 +14,7 @@ static _Atomic uint64_t broken_waits, started_threads, spawned_threads, run_thre
 static int silent_pipe[2], silent_epoll;
 static sem_t never;
 
-/* Each returns only when it was disturbed, or when its time is over. */
+/* Each returns only if it was disturbed, or when its time is over. */
 static bool wait_in_epoll(void)
 {
 	struct epoll_event event;

@@ -34,7 +34,7 @@ static void grow_buffer(struct checker *checker)
 	}
 }
 
-/* A reserve without access, of which ever more becomes usable, as an arena's heap does. */
+/* A reserve without access that becomes usable part by part, as an arena's heap does. */
 static void grow_reserve(struct checker *checker)
 {
 	const size_t reserved = 16 * MIB, step = 33 * PAGE;
@@ -54,7 +54,7 @@ static void grow_reserve(struct checker *checker)
 			checker_holds(reserve + at, PAGE, 3);
 		checker_call("madvise", madvise(reserve, usable, MADV_DONTNEED));
 		checker_holds(reserve, PAGE, 0);
-		/* Across whatever seams there are. */
+		/* Across any seams. */
 		unsigned char *moved = mremap(reserve, usable, 2 * usable, MREMAP_MAYMOVE);
 		if (checker_call("mremap to move", moved == MAP_FAILED ? -1 : 0)) {
 			checker_call("munmap", munmap(moved, 2 * usable));
@@ -107,7 +107,7 @@ static void move_break(struct checker *checker)
 
 int main(void)
 {
-	/* glibc's malloc takes its first break now: later it would take what move_break has. */
+	/* glibc's malloc takes its first break now: later it would take what move_break uses. */
 	static void *volatile taken;
 	taken = malloc(1);
 	free(taken);

@@ -1,7 +1,7 @@
 /*
- * mmap_chunk_leak: loses large blocks, each of which malloc maps by itself (mallopt(3),
- * M_MMAP_THRESHOLD; set, so that it doesn't move). Truth: anonymous mappings grow by the blocks,
- * each rounded up to pages with malloc's 16 bytes before it.
+ * mmap_chunk_leak: loses large blocks, each in a mapping of its own (mallopt(3), M_MMAP_THRESHOLD; set, so that it
+ * stays constant). Truth: anonymous mappings grow by the blocks, each rounded up to pages with malloc's 16 bytes before
+ * it.
  */
 #include "sample.h"
 

@@ -29,8 +29,8 @@ enum expectation {
 };
 
 /*
- * Of each `period` pages the first `run` are written. A page holds the hash of `base` plus its offset: its own
- * address, or that of another mapping of the same memory.
+ * Of each `period` pages the first `run` are written. A page holds the hash of `base` plus its offset: its own address,
+ * or that of another mapping of the same memory.
  */
 struct odd {
 	const char *name;
@@ -110,7 +110,7 @@ static void *map(size_t bytes, int flags, int fd)
 	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 }
 
-/* A mapping that is written before anything else is done to it. */
+/* A mapping that is written before anything else happens to it. */
 static struct odd *written(const char *name, size_t bytes, int flags, int fd)
 {
 	struct odd *odd = note(name, map(bytes, flags, fd), bytes);
@@ -175,7 +175,7 @@ static void map_anonymous(void)
 		(void)*(volatile char *)(odd->start + at);
 }
 
-/* Every fourth page becomes a guard (Linux 6.13); older kernels have none, and it stays as written. */
+/* Every fourth page becomes a guard (Linux 6.13); on older kernels it stays written. */
 static void map_guards(void)
 {
 	struct odd *odd = anonymous("guards", 64);
@@ -204,7 +204,7 @@ static void map_privately(const char *own, const char *others, const struct odd 
 	odd = note(own, start + PAGE_BYTES, file->bytes - PAGE_BYTES);
 	odd->period = 2;
 	fill(odd);
-	/* Pages that are only the file's are there when they were read. */
+	/* Pages of the file are present once they were read. */
 	for (size_t at = 0; at < file->bytes; at += PAGE_BYTES)
 		(void)*(volatile char *)(start + at);
 }
@@ -220,7 +220,7 @@ static void map_files(void)
 	char path[4096];
 	snprintf(path, sizeof(path), "%s/deleted.file", folder);
 	must("unlink", unlink(path) == 0);
-	/* Behind the end of its file a mapping has no pages (SIGBUS). */
+	/* After the end of its file a mapping has no pages (SIGBUS). */
 	fd = file_of("truncated.file", bytes);
 	struct odd *odd = written("file_truncated", bytes, MAP_SHARED, fd);
 	must("ftruncate", ftruncate(fd, (off_t)bytes / 2) == 0);
@@ -250,7 +250,7 @@ static void map_huge(void)
 	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 	madvise(place, huge_bytes, MADV_HUGEPAGE);
 	fill(note("transparent_huge", place, huge_bytes));
-	/* Where none are reserved there are none. */
+	/* If none are reserved, there are none. */
 	place = map(2 * huge_bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 	if (place != MAP_FAILED)
 		fill(note("hugetlb_private", place, 2 * huge_bytes));
@@ -259,7 +259,7 @@ static void map_huge(void)
 		fill(note("hugetlb_shared", place, 2 * huge_bytes));
 }
 
-/* Memory that the kernel itself cannot reach (memfd_secret(2)); often not enabled. */
+/* Memory that the kernel itself cannot reach (memfd_secret(2)); often disabled. */
 static void map_secret(void)
 {
 	size_t bytes = 16 * PAGE_BYTES;
@@ -274,7 +274,7 @@ static void map_secret(void)
 	odd->expectation = EXPECT_GAP;
 }
 
-/* Half of its pages are missing, and whoever touches them waits for ever: nobody answers. */
+/* Half of its pages are missing, and whoever touches them waits forever: nobody answers. */
 static void map_watched(void)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -292,7 +292,7 @@ static void map_watched(void)
 	must("watched", ioctl(own_userfault, UFFDIO_REGISTER, &request) == 0);
 }
 
-/* 100 MiB, however much is reserved. */
+/* 100 MiB, whatever is reserved. */
 static void map_sparse(uint64_t sparse_bytes)
 {
 	char *place = map(sparse_bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
@@ -340,7 +340,7 @@ static bool option(struct sample *sample, const char *name, const char *value)
 	return true;
 }
 
-/* Reading the sparse mapping would make zero pages resident: only what was written is looked at. */
+/* Reading the sparse mapping would make zero pages resident: only written pages are checked. */
 static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 {
 	(void)sample;

@@ -14,7 +14,7 @@
 #define PAGE_MULTIPLIER  ((uint64_t)40503) /* odd: all pages are met when N is a power of 2 */
 #define CHECK_MULTIPLIER ((uint64_t)0x9e3779b97f4a7c15)
 #define PAGE_WORDS       (PAGE_BYTES / sizeof(uint64_t))
-/* Who was held up for longer (by a machine that was) does not make up for it. */
+/* A writer that was held up for longer, by a loaded machine, does not catch up. */
 #define LATE_MS_MAX ((uint64_t)1000)
 
 static uint64_t *pages;

@@ -39,7 +39,7 @@ static void leak_record()
 	memset(record->body, 1, malloc_usable_size(record->body));
 	snprintf(record->body, bytes, "order-%llu;customer=ACME;state=open", static_cast<unsigned long long>(number));
 	record_bytes += malloc_usable_size(record) + malloc_usable_size(record->body);
-	/* Some of what is freed stays in the allocator's caches, as everywhere. */
+	/* Some freed blocks stay in the allocator's caches, as in real programs. */
 	free(memset(malloc(bytes), 1, bytes));
 }
 

@@ -73,7 +73,7 @@ static void fill_registers(struct registers *in, uint64_t *state)
 	in->general[FLAGS] &= FLAGS_MASK;
 }
 
-/* The kernel uses rcx and r11 for the way back of a system call. */
+/* The kernel uses rcx and r11 to return from a system call. */
 static void compare_registers(const struct registers *in, const struct registers *out, bool is_call, uint64_t result)
 {
 	for (size_t i = 0; i < GENERAL; i++) {
