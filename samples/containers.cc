@@ -124,8 +124,8 @@ static void add(const std::string &kind, uint64_t id)
 
 static void report(const char *before, const std::string &kind, uint64_t count)
 {
-	printf("%s{\"pid\":%d,\"name\":\"containers\",\"kind\":\"%s\",\"variable\":\"g_%s\",\"elements\":%lu}\n",
-	       before, static_cast<int>(getpid()), kind.c_str(), kind.c_str(), static_cast<unsigned long>(count));
+	printf("%s{\"pid\":%d,\"name\":\"containers\",\"kind\":\"%s\",\"variable\":\"g_%s\",\"elements\":%lu}\n", before,
+	       static_cast<int>(getpid()), kind.c_str(), kind.c_str(), static_cast<unsigned long>(count));
 	fflush(stdout);
 }
 

@@ -14,71 +14,47 @@ namespace shop
 
 class Order
 {
-      public:
-	explicit Order(uint64_t number) : number(number)
-	{
-	}
+public:
+	explicit Order(uint64_t number) : number(number) {}
 	virtual ~Order() = default;
-	virtual uint64_t price() const
-	{
-		return number * 100;
-	}
+	virtual uint64_t price() const { return number * 100; }
 
-      protected:
+protected:
 	uint64_t number;
 };
 
 class ExpressOrder : public Order
 {
-      public:
-	explicit ExpressOrder(uint64_t number) : Order(number), courier("courier of the express order")
-	{
-	}
-	uint64_t price() const override
-	{
-		return number * 200;
-	}
+public:
+	explicit ExpressOrder(uint64_t number) : Order(number), courier("courier of the express order") {}
+	uint64_t price() const override { return number * 200; }
 
-      private:
+private:
 	std::string courier;
 };
 
 struct Auditable {
 	virtual ~Auditable() = default;
-	virtual void audit()
-	{
-		audits++;
-	}
+	virtual void audit() { audits++; }
 	uint64_t audits = 0;
 };
 
 /* Holds two pointers to virtual tables, and is one object. */
 class PaidOrder : public Order, public Auditable
 {
-      public:
-	explicit PaidOrder(uint64_t number) : Order(number)
-	{
-	}
-	uint64_t price() const override
-	{
-		return number;
-	}
-	void audit() override
-	{
-		audits += 2;
-	}
+public:
+	explicit PaidOrder(uint64_t number) : Order(number) {}
+	uint64_t price() const override { return number; }
+	void audit() override { audits += 2; }
 };
 
 template <typename Key, typename Value> class Cache
 {
-      public:
+public:
 	virtual ~Cache() = default;
-	virtual const Value *find(const Key &key) const
-	{
-		return key == this->key ? &value : nullptr;
-	}
+	virtual const Value *find(const Key &key) const { return key == this->key ? &value : nullptr; }
 
-      private:
+private:
 	Key key{};
 	Value value{};
 	uint64_t hits[20] = {};
@@ -91,10 +67,7 @@ namespace
 
 struct Local {
 	virtual ~Local() = default;
-	virtual int answer() const
-	{
-		return 42;
-	}
+	virtual int answer() const { return 42; }
 	uint64_t words[5] = {};
 };
 
@@ -103,14 +76,11 @@ struct Local {
 /* Deleted as soon as it is created: none is alive. */
 class Ghost
 {
-      public:
+public:
 	virtual ~Ghost() = default;
-	virtual bool is_there() const
-	{
-		return false;
-	}
+	virtual bool is_there() const { return false; }
 
-      private:
+private:
 	uint64_t words[300] = {};
 };
 
