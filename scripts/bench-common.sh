@@ -4,7 +4,7 @@
 #   root      the folder of the sources
 #   leakhunt  the program
 #   bench     the folder of the built bench programs
-# set; it sets `work`, a new folder in $TMPDIR (/tmp) that goes away at the end.
+# set; it sets `work`, a new folder in $TMPDIR (/tmp) that is removed at the end.
 
 die() {
 	echo "bench: $*" >&2
@@ -22,7 +22,7 @@ export TMPDIR=$work
 trap 'stop_samples; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# need_mib N: room for that much on the disk.
+# need_mib N: fails unless the disk has that much free space.
 need_mib() {
 	local free_mib
 	free_mib=$(df --output=avail -BM "$work" | tail -n 1 | tr -dc 0-9)
@@ -39,7 +39,7 @@ now_us() {
 	echo "${now/[.,]/}"
 }
 
-# The middle one of the numbers on stdin.
+# The median of the numbers on stdin.
 median() {
 	sort -n | awk '{ values[NR] = $1 } END { print values[int((NR + 1) / 2)] }'
 }

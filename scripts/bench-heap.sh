@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Speed of `leakhunt heap` on dumps of churned heaps, as a Markdown table, page cache hot: CPU time of the walk alone on
 # one thread, and of the whole command with groups; least of three runs. Beside it gdb with a Python script that follows
-# the chunks of the threads' arenas, without types or checks: what one does without a tool. chap, the tool to compare
-# with, is not in Debian.
+# the chunks of the threads' arenas, without types or checks: the way without a tool. chap, the tool to compare with, is
+# not in Debian.
 #   bench-heap.sh [--mib "1024 2048 4096"] LEAKHUNT BENCH
 # "own memory" is anonymous memory at its peak: without the mapped file.
 set -euo pipefail

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bench-leaks.sh [--blocks "MILLIONS[:SHAPE]..."] LEAKHUNT BENCH: what marking, edges and dominators of `leakhunt leaks`
 # cost, CPU time, on dumps of heaps of that many million blocks (11: about 1 GB, 22: 2 GB). SHAPE: mix (default), list,
-# fan, bipartite, see tests/bench/leak_heap.c. Costs are of one thread; CLOCK: how long marking takes on two
-# processors, as a part of what it takes on one; in both cases the machine should have nothing else to do. Output: a table.
+# fan, bipartite, see tests/bench/leak_heap.c. Costs are for one thread. CLOCK: elapsed time of marking on two
+# CPUs, as a part of that on one; the machine should be idle otherwise. Output: a table.
 set -euo pipefail
 
 sizes="11 22 10:list 10:fan 10:bipartite"
@@ -48,7 +48,7 @@ for size in $sizes; do
 	before=$(date +%s%N)
 	find_leaks 0 "$folder/one.json"
 	after=$(date +%s%N)
-	# Of a bipartite graph pointers are many, not blocks: costs are per pointer there.
+	# A bipartite graph has many pointers, and few blocks: costs are per pointer there.
 	jq -rs --arg bytes "$(stat -c %s "$folder/dump")" --argjson all $((after - before)) --arg shape "$shape" \
 		--argjson millions "${size%:*}" '
 		.[0].graph as $g | .[1].graph as $two | ([$g.blocks[]] | add) as $blocks | .[0].holders_cost as $h |

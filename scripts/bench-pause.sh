@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# How long a dump holds up its target, felt by a heartbeat inside the target, beside gcore and gdb, as
-# Markdown tables: the median of N runs, and in brackets the least and the most. "held up" leaves out what a control
-# process, that nobody dumps, felt at the same time on any CPU: that was the machine's.
+# How long a dump holds up its target, measured by a heartbeat inside the target, beside gcore and gdb, as
+# Markdown tables: the median of N runs, with minimum and maximum in brackets. "held up" excludes delays that a control
+# process, which nobody dumps, had at the same time on any CPU: those were the machine's.
 #   bench-pause.sh [OPTION...] LEAKHUNT BENCH
 #     --sizes "1024 2048 4096"   MiB of the target
 #     --rates "10000 100000"     pages that it writes a second, at random
@@ -11,7 +11,7 @@
 #     --as root                  or container: Docker's default capabilities and SYS_PTRACE, for target and tool;
 #                                         or user: both are nobody's (gcore and gdb run as root all the same)
 #     --runs 3
-# Files go to a new folder in $TMPDIR (/tmp), and away again.
+# Files go to a new folder in $TMPDIR (/tmp), and are removed.
 set -euo pipefail
 
 sizes="1024 2048 4096" rates="10000 100000" modes="snapshot child fork stop gcore gdb" crowds="threads mappings" runs=3 as=root

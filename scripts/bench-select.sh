@@ -2,8 +2,8 @@
 # What a sample of `leakhunt select` costs, how long it holds up the target, and how fast a record of a day is judged, as
 # Markdown tables:
 #   60,000 mappings: beside `cat smaps`, pmap -X and smem (left out when it is not installed);
-#   a heap of --mib MiB: the longest wait of a thread in the target that maps and unmaps, with pieces and without, beside
-#   as long a time in which nobody looks at it;
+#   a heap of --mib MiB: the longest wait of a thread in the target that maps and unmaps, with short calls and without,
+#   beside an equally long time without sampling;
 #   a record of 24 hours, 100,000 samples.
 #   bench-select.sh [--mib 4096] [--runs 5] LEAKHUNT SAMPLES BENCH
 set -euo pipefail
@@ -26,7 +26,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/bench-common.sh
 . "$root/scripts/bench-common.sh"
 
-# median_us COMMAND...: how long it takes, its output thrown away.
+# median_us COMMAND...: median time; output is discarded.
 median_us() {
 	local i start
 	for ((i = 0; i < runs; i++)); do
@@ -54,7 +54,7 @@ cost_of_owners() {
 	read -r _ _ find_us <<<"$("$bench/owner_search" "$SAMPLE_PID" 20)"
 }
 
-# What smem -P does for one process is what it does for all.
+# smem -P reads all processes even if it shows one.
 show_mappings() {
 	local base us name find_us
 	cost_of_owners $((1 << 20))

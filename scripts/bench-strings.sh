@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Speed of scanning, side by side with GNU strings, eu-strings and ripgrep, as a Markdown table: on a core of
-# 2048 MiB, page cache hot, all output to /dev/null; one run each, of what takes less than a second the median of
-# five. What leakhunt lists with --show-secrets is what GNU strings lists: that is checked.
+# 2048 MiB, page cache hot, all output to /dev/null; one run each; the median of five if a run takes less than
+# a second. Checks that leakhunt lists with --show-secrets what GNU strings lists.
 #   bench-strings.sh [--mib N] [--parts "list-4 list-100 contents summary"] LEAKHUNT BENCH
 # --parts measures some parts alone: all of them take minutes on 2 GiB. "contents" is the summary at its defaults, on the
 # CPUs there are, of four cores: of 256 MiB of the system's text files, objects of Python, and runs of one letter
 # (scripts/bench_contents.py), and of the mix.
-# The core is of a process whose memory is a quarter each text, pointers, random bytes and zeros. Files go
-# to a new folder in $TMPDIR (/tmp), and away again.
+# The core is of a process whose memory is one quarter each of text, pointers, random bytes and zeros. Files go
+# to a new folder in $TMPDIR (/tmp), and are removed.
 set -euo pipefail
 
 mib=2048

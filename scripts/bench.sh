@@ -2,7 +2,7 @@
 # Speed and pause, side by side with GNU strings, gdb and gcore, as a Markdown table: medians of
 # LEAKHUNT_BENCH_RUNS (3) runs on a target and a core of LEAKHUNT_BENCH_MIB (1024) MiB.
 #   bench.sh LEAKHUNT SAMPLES BENCH
-# Files go to a new folder in $TMPDIR (/tmp), and away again; page cache hot, output to /dev/null.
+# Files go to a new folder in $TMPDIR (/tmp), and are removed; page cache hot, output to /dev/null.
 set -euo pipefail
 
 leakhunt=$(realpath "$1")
@@ -16,7 +16,7 @@ mib=${LEAKHUNT_BENCH_MIB:-1024}
 . "$root/scripts/bench-common.sh"
 need_mib $((3 * mib))
 
-# time_us COMMAND...: how long it takes, in us; what it prints is thrown away, but not that it failed.
+# time_us COMMAND...: its time in us; discards its output, and fails if it fails.
 time_us() {
 	local started status=0
 	started=$(now_us)

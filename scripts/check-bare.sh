@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command, `make demo check` if none is given, on a bare Debian: a minimal installation in a folder, as root in a
-# chroot, no locale, SIGINT ignored, other namespaces of processes and mounts.
+# chroot, no locale, SIGINT ignored, in PID and mount namespaces of its own.
 #   check-bare.sh RELEASE FOLDER [COMMAND...]     RELEASE: bookworm, trixie; FOLDER is made if it is missing
 # Takes the files that git knows. Needs root, debootstrap, and 3 GB.
 set -euo pipefail
@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
 tree=$folder/root/leakhunt
 mkdir -p "$tree"
-# A file that differs gets a new time, others keep theirs: make builds what differs, and nothing else.
+# Only files that differ get a new time, so that make builds nothing else.
 (cd "$tree" && find . -path ./.build -prune -o -type f -print | sed 's|^\./||' | sort) |
 	comm -23 - <(git -C "$root" ls-files | sort) | while IFS= read -r file; do rm "$tree/$file"; done
 git -C "$root" ls-files | while IFS= read -r file; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Dumps targets that check themselves, and kills leakhunt while it dumps them: not one may notice.
+# Dumps targets that check themselves, and kills leakhunt while it dumps them: no target may notice.
 #   check-harm.sh LEAKHUNT FAULTS SAMPLES BUILT
 # LEAKHUNT is the program, FAULTS the same built with FAULTS=1, SAMPLES the folder of sample programs; programs in Go
 # and Java are compiled into the folder BUILT. The environment says how much:
@@ -12,7 +12,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 strangers=$root/tests/harm/strangers
 mkdir -p "$built" && built=$(realpath "$built") || exit 2
 
-# A target whose compiler is missing is skipped by harm.py, and said.
+# harm.py skips a target whose compiler is missing, and says so.
 build_go() {
 	command -v go >/dev/null || return 0
 	local cgo

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the static leakhunt where no library of its own system is: in an empty root, in one of busybox and musl, and in
+# Runs the static leakhunt without its build system's libraries: in an empty root, in a root of busybox and musl, and in
 # each ROOT, a folder with another distribution's root file system. In each it dumps a process, and reads the dump.
 #   check-static.sh LEAKHUNT_STATIC SAMPLES [ROOT...]
 # Needs root, and busybox-static and musl-tools (Debian) for the second root: without them it is skipped.
@@ -14,8 +14,8 @@ trap 'rm -rf "$work"' EXIT
 
 passed=0 failed=0 skipped=0
 
-# What runs in the root, as long as its target lives: each command that needs a process, and those on its dump. A
-# process of musl or of this system is the target; in the root there need be no shell.
+# The commands to run in the root while the target lives: each command that needs a process, then those on its dump.
+# The target is a musl process or one of this system; the root needs no shell.
 # shellcheck disable=SC2016 # the inner shell expands
 in_root='
 	root=$1 target=$2

@@ -30,7 +30,7 @@ trap 'rm -rf "$work"' EXIT
 
 passed=0 failed=0 skipped=0
 
-# Counts the TAP lines of one run, shows what failed; a run that died without a "not ok" counts as failed.
+# Counts the TAP lines of one run, and shows failures; a run that died without a "not ok" counts as failed.
 tally() {
 	local name=$1 output=$2 status seconds ok bad skip
 	read -r status seconds <"$output.ended"
@@ -63,7 +63,7 @@ run_one() {
 	mv "$output.status" "$output.ended"
 }
 
-# Tells of those that have ended.
+# Reports the runs that have ended.
 names=()
 tell_ended() {
 	local name output running=()
@@ -78,7 +78,7 @@ tell_ended() {
 	names=("${running[@]}")
 }
 
-# run NAME COMMAND...: waits until fewer than $jobs run, and does not wait for the end of this one.
+# run NAME COMMAND...: starts it once fewer than $jobs run, and does not wait for its end.
 run() {
 	local name=$1
 	shift

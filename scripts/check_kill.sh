@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Kills leakhunt at random instants of a dump, in each mode, and sees whether the target is unharmed.
+# Kills leakhunt at random instants of a dump, in each mode, and checks that the target is unharmed.
 #   check_kill.sh LEAKHUNT SAMPLE KILLS
-# A JSON line a mode; its "seed" given as fifth word to tests/live/check_kill.py repeats the delays.
+# Prints one JSON line per mode; its "seed", as the fifth argument of tests/live/check_kill.py, repeats the delays.
 set -uo pipefail
 
 export LEAKHUNT=$1

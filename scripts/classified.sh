@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What share of the memory of real programs the classes of `leakhunt strings` explain: nginx under TLS load,
-# redis-server, python3, each started here, filled, dumped and ended. Prints a Markdown table. Read is what a dump
-# has of private anonymous memory. The last column but one is a share of the same bytes counted by objects: it
-# overlaps the others, and is of malloc's chunks, also where their pages were never touched.
+# redis-server, python3, each started here, filled, dumped and ended. Prints a Markdown table. "Read" is the private
+# anonymous memory in a dump. The last column but one is the share of these bytes in objects: it overlaps the other
+# columns, and counts whole malloc chunks, also pages that were never touched.
 #   classified.sh LEAKHUNT
 set -euo pipefail
 

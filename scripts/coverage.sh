@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints which share of each module's lines the tests ran that were run since the counters were removed.
+# Prints the share of each module's lines that tests executed since the counters were last removed.
 #   coverage.sh BUILD     a build with COVERAGE=1
 set -euo pipefail
 

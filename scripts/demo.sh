@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The story of a TLS leak, typed as a user would: a proxy in production grows and may not be
-# restarted; leakhunt says what grows, copies it and says what it is; the fixed proxy doesn't grow.
+# restarted; leakhunt finds what grows, copies it and names it; the fixed proxy does not grow.
 #   demo.sh LEAKHUNT SAMPLES
 # Everything runs on loopback and in a new folder in $TMPDIR (/tmp), and is gone at the end. Ends with
 # 0 only if each expected answer came out; the expectations are checked on the JSON twins of what is
@@ -42,7 +42,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-# What the user types is found as it would be when installed.
+# Commands are found as if leakhunt were installed.
 mkdir "$work/bin"
 ln -s "$leakhunt" "$work/bin/leakhunt"
 ln -s "$SAMPLES"/tls* "$work/bin/"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How much of a program's private memory `leakhunt heap` explains, under load, as a Markdown table: blocks, free and
-# overhead of allocators that were walked, stacks, and data of modules. The rest is unexplained: what no walker followed.
+# overhead of allocators that were walked, stacks, and data of modules. The rest is unexplained: no walker knows it.
 #   explained-table.sh LEAKHUNT
 # Programs that are not installed have no row. Servers listen on loopback alone.
 set -euo pipefail

@@ -79,8 +79,8 @@ make_root() {
 	(cd "$tree" && find . | cpio --quiet -o -H newc) >"$work/initramfs"
 }
 
-# choose_accelerator KERNEL: kvm where the kernel gets as far by it as it can without a root, else emulation. That
-# /dev/kvm is there says little: inside some virtual machines no ordinary kernel ever starts by it. Emulated,
+# choose_accelerator KERNEL: kvm if the kernel boots with it as far as possible without a root, else emulation. The
+# presence of /dev/kvm proves little: inside some virtual machines no ordinary kernel boots with it. Emulated,
 # Linux 6.12 died at cmpxchg16b (QEMU 7.2), and page tables of five levels only cost time.
 choose_accelerator() {
 	accelerator=(-accel tcg -cpu 'max,-cx16,-la57')
@@ -95,7 +95,7 @@ run_machine() {
 		stdbuf -oL tr -d '\r' | grep --line-buffered -aoE '(not ok|ok) [0-9].*|^#.*|1\.\.[0-9]+$'
 }
 
-# A machine that hung or crashed has told no plan.
+# A machine that hung or crashed printed no TAP plan.
 run_kernel() {
 	local name=$1 kernel said=$work/said
 	kernel=$(fetch_kernel "${name%%/*}" "${name#*/}")

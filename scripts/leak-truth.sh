@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# leak-truth.sh [--counts "N..."] LEAKHUNT SAMPLES: programs that know what they have lost, beside what leakhunt,
-# LeakSanitizer and valgrind find of it. Each of N structures (default: 600 and 3000) has some blocks, a third is lost.
+# leak-truth.sh [--counts "N..."] LEAKHUNT SAMPLES: compares what programs know they have lost with what leakhunt,
+# LeakSanitizer and valgrind find. Each of N structures (default: 600 and 3000) has some blocks, a third is lost.
 # TRUTH: lost blocks; FOUND, INVENTED: those of leakhunt, by address, and blocks in use that it calls lost. Of the other
 # two only counts are known; valgrind's possibly lost blocks stand behind a plus sign.
 set -euo pipefail

@@ -95,7 +95,7 @@ lint_format() {
 	clang-format --dry-run -Werror "${files[@]}" || status=1
 }
 
-# One run of clang-tidy takes the configuration of its first file for all: tests have their own.
+# clang-tidy uses the configuration of its first file for all files: tests have their own.
 lint_clang_tidy() {
 	local pattern library_flags
 	library_flags=$(pkg-config --cflags glib-2.0 gio-2.0 libxml-2.0 nss nspr 2>/dev/null)

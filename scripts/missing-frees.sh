@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# missing-frees.sh [--sites N] LEAKHUNT PROGRAM...: what `leakhunt leaks` finds of frees that nginx, redis, python, s_server
-# or curl leave out at N places (default: 5), each in a run of its own. A preloaded library (tests/live/drop_site.c) drops
+# missing-frees.sh [--sites N] LEAKHUNT PROGRAM...: whether `leakhunt leaks` finds the blocks that nginx, redis, python,
+# s_server or curl leak when frees at N places are suppressed (default: 5), each place in a run of its own. A preloaded library (tests/live/drop_site.c) drops
 # each third call of free there, and writes down the addresses. Output: a table; each address is lost, or an example
 # says who still points to the block. "(as it is)": lost blocks of the program when all frees are there.
 set -euo pipefail
@@ -43,7 +43,7 @@ with_drop() {
 	pid=$!
 }
 
-# Each starts the program and gives it work, and returns when that is done.
+# Each function starts the program, gives it work, and returns when the work is done.
 run_nginx() {
 	mkdir -p logs html && seq 1000 >html/index.html
 	cat >nginx.conf <<-END
@@ -143,7 +143,7 @@ read_dropped() {
 	END
 }
 
-# Who points to a block that is not lost.
+# Prints who points to a block that is not lost.
 explain_block() {
 	"$leakhunt" explain --json "$1" dump 2>/dev/null |
 		jq -r '.block // {} | "\(.status // "no block in use") by \(.root // "?"), \((.path // []) | length) steps"' || true

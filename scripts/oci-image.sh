@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 022
 
-# An archive that depends on names and contents alone.
+# Makes an archive that depends only on names and contents.
 pack() {
 	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar -C "$1" -cf - .
 }

@@ -48,7 +48,7 @@ make_deb() {
 	echo "$folder/leakhunt_${version}_$architecture.deb"
 }
 
-# rpm finds the libraries that the program needs by itself.
+# rpm detects the needed libraries itself.
 make_rpm() {
 	local root=$work/rpm
 	stage "$root"
