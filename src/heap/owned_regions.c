@@ -1,6 +1,6 @@
 /*
- * owned_regions: brings what proc reads and what heap finds together. Input: a live process. Output: its mappings,
- * with kinds by their owners.
+ * owned_regions: combines what proc reads and what heap finds. Input: a live process. Output: its mappings, with kinds
+ * by owner.
  */
 #include "walker.h"
 

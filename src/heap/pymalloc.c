@@ -1,7 +1,7 @@
 /*
  * pymalloc: arenas of CPython's allocator for objects of at most 512 bytes. Input: memory. Output: claims. Arenas are
- * mapped one by one and merge with each other and with others' memory, so pools are recognized: each begins with a
- * header that must agree with itself (Objects/obmalloc.c, pool_header). An arena's first pool is the first one carved.
+ * mapped one by one and merge with each other and with unrelated memory, so pools are recognized: each begins with a
+ * header that must be consistent (Objects/obmalloc.c, pool_header). An arena's first pool is the first one carved.
  */
 #include "pymalloc.h"
 #include "glibc.h"
@@ -18,13 +18,13 @@ const struct lh_pool_layout lh_pool_layouts[LH_POOL_LAYOUTS] = {
 struct pool_search {
 	const struct lh_heap_memory *memory;
 	const struct lh_pool_layout *layout;
-	uint64_t known_until; /* what lies before has been claimed, or looked at */
+	uint64_t known_until; /* memory before this is claimed, or examined */
 	struct lh_owners *owners;
 };
 
 /*
  * Words: count, freeblock, nextpool, prevpool, arenaindex | szidx << 32, nextoffset | maxnextoffset << 32.
- * maxnextoffset = pool - size, and nextoffset steps by size from behind the header on.
+ * maxnextoffset = pool - size; nextoffset advances by size, beginning after the header.
  */
 bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *peek, struct lh_pool_header *ret)
 {
@@ -87,8 +87,8 @@ static struct lh_error *find_first_pool(const struct pool_search *search, uint64
 }
 
 /*
- * Arenas that adjoin the one at `arena`, upwards or downwards: each shows by its first pool. Returns the end of the
- * last one, or with `down` the start of the lowest.
+ * Arenas adjoining the one at `arena`, upwards or downwards: each is recognized by its first pool. Returns the end of
+ * the last one, or with `down` the start of the lowest.
  */
 static struct lh_error *follow_arenas(const struct pool_search *search, uint64_t arena, uint64_t limit, bool down,
 				      uint64_t *ret)
@@ -111,9 +111,9 @@ static struct lh_error *follow_arenas(const struct pool_search *search, uint64_t
 }
 
 /*
- * The end of an arena that does not begin at a multiple of the pool's size lies in the last pool's place, where pools
- * have no room: its pages stay untouched, and the first page that is there belongs to the next mapping, which the
- * kernel has merged with the arena.
+ * If an arena does not begin at a multiple of the pool's size, its end is within the last pool's place, where no pool
+ * fits: those pages stay untouched. The first present page belongs to the next mapping, which the kernel has merged
+ * with the arena.
  */
 static struct lh_error *trim_last_place(const struct pool_search *search, uint64_t start, uint64_t *end)
 {
@@ -135,7 +135,9 @@ static struct lh_error *trim_last_place(const struct pool_search *search, uint64
 	return NULL;
 }
 
-/* Arenas begin at a page, pools at a multiple of their size: of an arena behind other memory the first pages are lost.
+/*
+ * Arenas begin at a page, pools at a multiple of their size: if unrelated memory precedes an arena, the arena's first
+ * pages are lost.
  */
 static struct lh_error *claim_around(struct pool_search *search, const struct lh_region *region, uint64_t pool,
 				     uint32_t arena_index)
@@ -154,7 +156,7 @@ static struct lh_error *claim_around(struct pool_search *search, const struct lh
 static struct lh_error *claim_layout(struct pool_search *search)
 {
 	struct lh_peeks probes LH_CLEANUP(lh_peeks_deinit) = {0};
-	/* A quarter of an arena: pools are carved from its start, so the first probe in one finds a pool. */
+	/* A quarter of an arena: pools are carved from its start, so the first probe in an arena hits a pool. */
 	LH_TRY(lh_heap_peek_aligned(search->memory, LH_HEAP_PLAIN, search->layout->arena_bytes,
 				    search->layout->arena_bytes / 4, PROBES_MAX, &probes));
 	for (size_t i = 0; i < probes.items.count; i++) {
@@ -172,8 +174,8 @@ static struct lh_error *claim_layout(struct pool_search *search)
 /* ---------------------------------------------------------------- arenas that have just begun */
 
 struct gap_starts {
-	LH_VEC(uint64_t) items; /* in ascending order, as the peeks */
-	struct lh_peeks peeks;  /* of the first place for a pool in each */
+	LH_VEC(uint64_t) items; /* ascending, like the peeks */
+	struct lh_peeks peeks;  /* of the first possible pool in each gap */
 };
 
 static void gap_starts_deinit(struct gap_starts *gaps)
@@ -182,7 +184,7 @@ static void gap_starts_deinit(struct gap_starts *gaps)
 	lh_peeks_deinit(&gaps->peeks);
 }
 
-/* Behind chunks of glibc's, which are claimed later. */
+/* After chunks of glibc, which are claimed later. */
 static uint64_t skip_mapped_chunks(const struct pool_search *search, struct lh_range gap)
 {
 	enum { CHUNKS_MAX = 16 };
@@ -206,7 +208,7 @@ static struct lh_error *add_gap_start(const struct pool_search *search, struct l
 	return lh_vec_push(&ret->peeks.items, peek);
 }
 
-/* Memory of nobody, where a mapping begins and behind what others own in it. */
+/* Unowned memory: where a mapping begins, and after owned ranges in it. */
 static struct lh_error *find_gaps(const struct pool_search *search, struct gap_starts *ret)
 {
 	const struct lh_owners *owners = search->owners;
@@ -227,7 +229,7 @@ static struct lh_error *find_gaps(const struct pool_search *search, struct gap_s
 	return NULL;
 }
 
-/* The newest arena may have too few pools for any probe to meet one. It shows by its first. */
+/* The newest arena may have too few pools for a probe to hit one. Its first pool gives it away. */
 static struct lh_error *claim_newest_arenas(const struct pool_search *search)
 {
 	struct gap_starts gaps LH_CLEANUP(gap_starts_deinit) = {0};

@@ -20,7 +20,7 @@ struct lh_pool_header {
 	uint32_t arena_index;
 	uint64_t block_bytes;
 };
-/* The first words of a pool; false when they do not agree with one another. */
+/* Parses the first words of a pool; false if they are inconsistent. */
 bool lh_pool_parse(const struct lh_pool_layout *layout, const struct lh_peek *peek, struct lh_pool_header *ret);
 
 /* The claim of lh_walk_pymalloc. */

@@ -1,7 +1,7 @@
 /*
- * pymalloc_walk: every block of CPython's pymalloc. Input: arenas that were claimed. Output: blocks in use and free,
- * and pools that are free as a whole. Objects/obmalloc.c, 3.3 to 3.14: in a pool of blocks of one size, used count +
- * free list + never carved == capacity, which each pool is checked by.
+ * pymalloc_walk: every block of CPython's pymalloc. Input: claimed arenas. Output: blocks in use and free, and pools
+ * that are free as a whole. Objects/obmalloc.c, 3.3 to 3.14. Each pool has blocks of one size, and is checked by: used
+ * count + free list + never carved == capacity.
  */
 #include "pymalloc.h"
 
@@ -25,7 +25,7 @@ struct pool_walk {
 	struct lh_heap_tour *tour;
 	const struct lh_pool_layout *layout;
 	uint32_t arena;
-	uint64_t free_start, free_end; /* pools side by side that are free */
+	uint64_t free_start, free_end; /* adjacent free pools */
 };
 
 static struct lh_error *end_free_pools(struct pool_walk *walk)
@@ -50,7 +50,7 @@ static struct lh_error *add_free_pools(struct pool_walk *walk, uint64_t addr, ui
 	return NULL;
 }
 
-/* Marks the blocks of the free list; false when it leaves the pool, or meets a block twice. */
+/* Marks the blocks of the free list; false if the list leaves the pool, or meets a block twice. */
 static bool follow_free_list(struct pool_walk *walk, struct pool *pool, uint64_t *ret_count)
 {
 	uint64_t first = pool->addr + LH_POOL_HEADER_BYTES, addr = pool->free_head;
@@ -82,7 +82,7 @@ static struct lh_error *add_blocks(struct pool_walk *walk, const struct pool *po
 	return NULL;
 }
 
-/* What a header says; false when it is none. */
+/* Reads a header; false if it is not one. */
 static bool read_pool(struct pool_walk *walk, uint64_t addr, struct pool *ret)
 {
 	struct lh_peek peek = {.addr = addr};
@@ -104,7 +104,7 @@ static bool read_pool(struct pool_walk *walk, uint64_t addr, struct pool *ret)
 	return ret->capacity <= BLOCKS_MAX;
 }
 
-/* Memory of an arena that no pool was carved from reads as zeros, or is not there. */
+/* Memory of an arena from which no pool was carved reads as zeros, or is absent. */
 static bool is_uncarved(struct pool_walk *walk, uint64_t addr)
 {
 	uint64_t words[6];
@@ -141,7 +141,7 @@ static struct lh_error *walk_pool(struct pool_walk *walk, uint64_t addr, uint32_
 	return NULL;
 }
 
-/* The first pool at or behind `addr` with resident memory; at most `end`, where pools end. */
+/* The first pool at or after `addr` with resident memory; at most `end`, where pools end. */
 static uint64_t next_resident_pool(struct pool_walk *walk, uint64_t addr, uint64_t end)
 {
 	uint64_t resident = lh_heap_next_resident(walk->tour, addr);
@@ -165,7 +165,7 @@ static struct lh_error *walk_pool_arena(struct pool_walk *walk, uint64_t start, 
 	return end_free_pools(walk);
 }
 
-/* Arenas side by side. Those without resident memory are passed over in one step. */
+/* Adjacent arenas. Skips those without resident memory in one step. */
 static struct lh_error *walk_pool_arenas(struct pool_walk *walk, struct lh_range range)
 {
 	uint64_t arena_bytes = walk->layout->arena_bytes;
@@ -180,7 +180,7 @@ static struct lh_error *walk_pool_arenas(struct pool_walk *walk, struct lh_range
 	return NULL;
 }
 
-/* Arenas of the layout that more pools of the range are of. */
+/* The layout that most pools of the range have. */
 static const struct lh_pool_layout *choose_layout(struct lh_heap_tour *tour, struct lh_range range)
 {
 	const struct lh_pool_layout *best = &lh_pool_layouts[0];

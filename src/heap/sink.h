@@ -1,13 +1,13 @@
 /*
- * sink: where walkers put what they find, and the memory they read it from. Private to heap, and not for walkers: they
- * use walker.h.
+ * sink: where walkers put what they find, and the memory they read it from. Private to heap; walkers use walker.h
+ * instead.
  */
 #ifndef LEAKHUNT_HEAP_SINK_H
 #define LEAKHUNT_HEAP_SINK_H
 
 #include "walker.h"
 
-/* In typed arenas, blocks of further types keep the last number: only what they are, asked one by one, is lost. */
+/* In typed arenas, blocks of further types get the last number: only the type of single blocks is lost. */
 enum { LH_HEAP_ARENAS_MAX = 1 << 12, LH_HEAP_TYPES_KEPT = (1 << 12) - 1 };
 #define LH_HEAP_CHUNK_BYTES_MAX ((UINT64_C(1) << 38) - 1)
 
@@ -22,14 +22,14 @@ struct lh_heap {
 	LH_VEC(struct lh_heap_arena) arenas;
 	LH_VEC(struct lh_heap_extent) extents; /* ascending once walked */
 	LH_VEC(struct lh_heap_allocator) allocators;
-	struct lh_range *ranges; /* of all arenas, arena after arena */
+	struct lh_range *ranges; /* of all arenas, one arena after the other */
 	LH_VEC(struct lh_heap_type) types;
 	struct lh_strings_pool strings; /* of types */
 	bool keeps_structures;
 	LH_VEC(struct lh_range) structures; /* ascending and disjoint once walked */
 };
 
-/* Copies of target memory, for images that cannot be viewed: windows in slots by their address. */
+/* Copies of target memory, for images that cannot be viewed: windows in slots chosen by address. */
 enum { LH_WINDOW_BYTES = 64 * 1024, LH_WINDOWS = 16, LH_WINDOW_PAGES = LH_WINDOW_BYTES / LH_PAGE_BYTES };
 
 struct lh_heap_window {
@@ -44,16 +44,16 @@ struct lh_heap_sink {
 	struct lh_heap_window windows[LH_WINDOWS];
 	uint8_t *scratch;
 	struct lh_page_runs present; /* of all private memory, ascending */
-	size_t present_at;           /* of the latest question */
+	size_t present_at;           /* run of the latest query */
 	/* The latest stretch that could be viewed. */
 	const uint8_t *view;
 	struct lh_range viewed;
 	LH_VEC(uint64_t) cached; /* addresses marked by the walker */
 	size_t first_chunk, first_arena, first_extent, first_type;
-	uint64_t steps_left; /* reads and blocks of this walk */
+	uint64_t steps_left; /* reads and blocks that this walk may still take */
 };
 
-/* How often a walk reads at most: bounds what lists and counts of a damaged heap ask for. */
+/* Limits the reads of a walk: bounds what lists and counts of a damaged heap demand. */
 static inline bool lh_heap_take_steps(struct lh_heap_sink *sink, uint64_t steps)
 {
 	bool is_possible = steps <= sink->steps_left;
@@ -61,9 +61,9 @@ static inline bool lh_heap_take_steps(struct lh_heap_sink *sink, uint64_t steps)
 	return is_possible;
 }
 
-/* Ends the walk of one allocator: its blocks ascending, with the marks of caches. */
+/* Ends the walk of one allocator: its blocks ascending, with those in caches marked. */
 struct lh_error *lh_heap_settle(struct lh_heap_tour *tour) LH_NODISCARD;
-/* Sorts, drops what overlaps, and totals. */
+/* Sorts, drops overlapping blocks, and computes totals. */
 struct lh_error *lh_heap_finish(struct lh_heap_tour *tour) LH_NODISCARD;
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * tcmalloc: spans of gperftools' tcmalloc. Input: memory. Output: claims. Its page map has a root of 2^17 pointers in
- * the library's bss, each to a leaf of 2^18 pointers to spans, one a page of 8 KiB (src/pagemap.h, PageMap2). A span
- * tells its own place, and so that of the root: {first page, pages, ...} (src/span.h).
+ * the library's bss. Each points to a leaf of 2^18 pointers to spans, one per page of 8 KiB (src/pagemap.h, PageMap2).
+ * A span stores its own place, which reveals the root's: {first page, pages, ...} (src/span.h).
  */
 #include "tcmalloc.h"
 
@@ -16,15 +16,15 @@ enum {
 };
 enum { ROOT_BYTES = ROOT_ENTRIES * 8, PIECE_WORDS = 8192, PIECE_BYTES = PIECE_WORDS * 8, LEAVES_MAX = 1024 };
 
-/* While the root is looked for: pages of 512 leaves that are empty, and slots that name no leaf of a page's start. */
+/* Limits while the root is searched: pages of 512 empty leaves, and slots that do not point to a leaf. */
 enum { SEARCHED_PAGES_MAX = 1 << 18, TRIED_SLOTS_MAX = 1 << 14 };
 
-/* A page of the root stands for 1 TiB: of its 512 slots, fewer are filled. */
+/* A page of the root covers 1 TiB: fewer of its 512 slots are filled. */
 enum { FILLED_SLOTS_MAX = 64 };
 
 #define BSS_BYTES_MAX (64 * LH_MIB)
 
-/* Configured when it is built; 8 KiB by default. */
+/* A build option; 8 KiB by default. */
 static const uint8_t page_bit_choices[] = {13, 12, 14, 15, 16, 18};
 
 struct page_map {
@@ -35,9 +35,9 @@ struct page_map {
 	uint8_t bits;
 	uint64_t leaves[LEAVES_MAX];
 	size_t leaf_count;
-	size_t searched_pages; /* of what may be leaves */
-	size_t tried_slots;    /* of one bss */
-	uint64_t latest_end;   /* of the latest span, a page */
+	size_t searched_pages; /* pages of possible leaves */
+	size_t tried_slots;    /* in one bss */
+	uint64_t latest_end;   /* end of the latest span, as a page number */
 };
 
 static bool read_span(const struct page_map *map, uint64_t addr, struct lh_tcmalloc_span *ret)
@@ -53,7 +53,7 @@ static bool read_span(const struct page_map *map, uint64_t addr, struct lh_tcmal
 
 /* ---------------------------------------------------------------- visiting */
 
-/* Spans of small objects are named by each of their pages, large ones by the first and the last. */
+/* Each page of a span of small objects points to the span; of a large span only the first and the last page. */
 static struct lh_error *take_page(struct page_map *map, uint64_t page, uint64_t span_addr)
 {
 	struct lh_tcmalloc_span span;
@@ -98,7 +98,7 @@ static struct lh_error *visit_leaf(struct page_map *map, uint64_t root_index, ui
 
 /* ---------------------------------------------------------------- finding the root */
 
-/* The first span that a leaf names; false when it names none. */
+/* The first span that a leaf points to; false if there is none. */
 static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_index, struct lh_tcmalloc_span *ret)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
@@ -122,7 +122,7 @@ static bool find_first_span(struct page_map *map, uint64_t leaf, uint64_t *ret_i
 	return false;
 }
 
-/* Of a dump, pages that were never touched need not be mapped. */
+/* In a dump, pages that were never touched may be unmapped. */
 static bool may_be_leaf(const struct page_map *map, uint64_t addr)
 {
 	if (addr < LH_PAGE_BYTES || addr % 8)
@@ -140,7 +140,7 @@ static bool begins_or_ends_private(const struct page_map *map, const struct lh_t
 	       lh_heap_is_private(map->memory, start + bytes - LH_PAGE_BYTES, LH_PAGE_BYTES);
 }
 
-/* The span's page says which slot of the root the leaf is in. */
+/* The span's page tells which slot of the root the leaf is in. */
 static bool is_root_slot(struct page_map *map, struct lh_range bss, uint64_t slot, uint64_t leaf)
 {
 	struct lh_tcmalloc_span span;
@@ -162,7 +162,7 @@ static bool is_root_slot(struct page_map *map, struct lh_range bss, uint64_t slo
 	return false;
 }
 
-/* Whether a slot is worth a look: leaves of 2.10 begin a page, and a bss may be full of other pointers. */
+/* Whether a slot may point to a leaf: leaves of 2.10 begin a page, and a bss may be full of other pointers. */
 static bool may_be_slot(struct page_map *map, uint64_t leaf, size_t filled_count)
 {
 	if (leaf % LH_PAGE_BYTES == 0)
@@ -178,7 +178,7 @@ static size_t count_filled(const uint64_t *words, size_t count)
 	return filled;
 }
 
-/* A page map names each leaf once. */
+/* A page map contains each leaf once. */
 static bool is_new_leaf(const struct page_map *map, uint64_t addr)
 {
 	for (size_t i = 0; i < map->leaf_count; i++) {
@@ -216,7 +216,7 @@ static bool is_bss_piece(const struct lh_heap_memory *memory, size_t index)
 	       lh_heap_has(memory, index, LH_HEAP_PLAIN);
 }
 
-/* Of 1 MiB, and behind a module's data; the root is not always at its end. Of a dump, the bss comes in pieces. */
+/* A bss of at least 1 MiB after a module's data; the root may not be at its end. In a dump, the bss is in pieces. */
 static bool find_bss(const struct lh_heap_memory *memory, size_t index, struct lh_range *ret)
 {
 	const struct lh_region *regions = memory->list->regions.items;
@@ -269,7 +269,7 @@ struct lh_error *lh_tcmalloc_visit_spans(const struct lh_heap_memory *memory, co
 struct span_claim {
 	const struct lh_heap_memory *memory;
 	struct lh_owners *owners;
-	struct lh_range run; /* what spans cover without a gap so far */
+	struct lh_range run; /* memory covered by spans without a gap so far */
 };
 
 static struct lh_error *flush_run(struct span_claim *claim)

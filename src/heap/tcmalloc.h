@@ -8,21 +8,23 @@
 
 enum { LH_SPAN_BYTES = 48 };
 
-/* A run of pages. `addr` is that of its descriptor. */
+/* A run of pages. `addr` is the address of its descriptor. */
 struct lh_tcmalloc_span {
 	uint64_t addr;
 	uint64_t first_page;
 	uint64_t page_count;
 };
 
-/* Takes what the page map names. Leaves come before their spans, spans ascend within a leaf, and are disjoint. */
+/*
+ * Receives the contents of the page map. Leaves come before their spans; spans ascend within a leaf, and are disjoint.
+ */
 struct lh_tcmalloc_visitor {
 	struct lh_error *(*take_leaf)(void *context, struct lh_range leaf);
 	struct lh_error *(*take_span)(void *context, const struct lh_tcmalloc_span *span, uint8_t page_bits);
 	void *context;
 };
 
-/* `*ret_bss`: the variables among which the root is; empty when there is none. */
+/* `*ret_bss`: the variables that include the root; empty if there is none. */
 struct lh_error *lh_tcmalloc_visit_spans(const struct lh_heap_memory *memory, const struct lh_tcmalloc_visitor *visitor,
 					 struct lh_range *ret_bss) LH_NODISCARD;
 

@@ -1,8 +1,8 @@
 /*
  * tcmalloc_walk: all blocks of gperftools' tcmalloc 2.x. Input: spans. Output: blocks. A span holds objects of one size
- * class, or is one block. Its free objects are linked; "refcount" counts the others (src/span.h), of which some lie in
- * threads' caches (src/thread_cache.h) and in the transfer caches of the central lists (src/central_freelist.h). Both
- * are found from the variables beside the page map's root, and tell the sizes of classes.
+ * class, or is one block. Its free objects are linked. "refcount" counts the others (src/span.h), some of which are in
+ * threads' caches (src/thread_cache.h) or in the transfer caches of the central lists (src/central_freelist.h). Both
+ * are found from the variables beside the page map's root, and reveal the sizes of classes.
  */
 #include "tcmalloc.h"
 
@@ -11,7 +11,7 @@
 
 enum { CLASSES_MAX = 128, OBJECT_BYTES_MAX = 256 * 1024, PIECE_BYTES = 64 * 1024, CACHES_MAX = 65536 };
 
-enum { OBJECTS_MAX = UINT16_MAX }; /* of a span: it counts them in 16 bits */
+enum { OBJECTS_MAX = UINT16_MAX }; /* per span: it counts them in 16 bits */
 
 /* From bit 0 of the word at 40: objects in use 16, size class 8, location 2 (src/span.h). */
 enum { SPAN_WORDS = 6, CLASS_BIT = 16, LOCATION_BIT = 24 };
@@ -28,7 +28,7 @@ enum {
 	SLOTS_MAX = 64,
 	CENTRAL_USED_SLOTS = CENTRAL_SLOTS + SLOTS_MAX * 16,
 	CENTRAL_STRIDE = 1216,
-	CENTRAL_PROOF = 8 /* classes in a row that make the array of lists */
+	CENTRAL_PROOF = 8 /* consecutive classes that prove the array of lists */
 };
 
 struct small_span {
@@ -52,7 +52,7 @@ struct tcmalloc_walk {
 	uint8_t *free_marks; /* of the objects of a span */
 	size_t mark_capacity, cached_at, cached_seen;
 	uint64_t mapped_bytes, returnable_bytes;
-	uint64_t used_count; /* objects that spans count as handed out, in caches, too */
+	uint64_t used_count; /* objects that spans count as handed out, including those in caches */
 	uint32_t arena, metadata;
 };
 
@@ -94,7 +94,7 @@ static struct lh_error *take_map_leaf(void *context, struct lh_range leaf)
 
 /* ---------------------------------------------------------------- threads' caches */
 
-/* Object sizes rise from class to class, up to the last one; the lists of others are zero. */
+/* Object sizes rise from class to class up to the last one; the lists of unused classes are zero. */
 static bool parse_class_sizes(const uint64_t words[CLASSES_MAX * FREE_LIST_WORDS], uint64_t ret[CLASSES_MAX])
 {
 	uint64_t latest = 0;
@@ -134,7 +134,7 @@ static bool knows_cache(const struct tcmalloc_walk *walk, uint64_t addr)
 	return false;
 }
 
-/* Objects are linked by their first words. No more are cached than spans handed out. */
+/* Objects are linked by their first words. At most as many are cached as spans handed out. */
 static struct lh_error *collect_list(struct tcmalloc_walk *walk, uint64_t addr, uint64_t count)
 {
 	uint64_t i = 0;
@@ -149,7 +149,7 @@ static struct lh_error *collect_list(struct tcmalloc_walk *walk, uint64_t addr, 
 	return NULL;
 }
 
-/* Caches are linked: their last words name others. */
+/* Caches are linked: their last words point to others. */
 static struct lh_error *add_cache(struct tcmalloc_walk *walk, uint64_t addr)
 {
 	uint64_t words[CLASSES_MAX * FREE_LIST_WORDS];
@@ -236,7 +236,7 @@ static struct lh_error *search_bss_words(struct tcmalloc_walk *walk, uint64_t ad
 		if (words[i] > LH_PAGE_BYTES && !(words[i] >> 47) &&
 		    lh_heap_is_private(walk->tour->memory, words[i], 8))
 			LH_TRY(add_cache(walk, words[i]));
-		/* The class of the second list: the first one's is 0, as most words are. */
+		/* Looks for the second list: the first list's class is 0, like most words. */
 		uint64_t first = addr + i * 8 - CENTRAL_CLASS - CENTRAL_STRIDE;
 		if (words[i] == 1 && !walk->central_lists && begins_central_lists(walk, first))
 			walk->central_lists = first;
@@ -261,7 +261,7 @@ static struct lh_error *search_variables(struct tcmalloc_walk *walk, struct lh_r
 	return NULL;
 }
 
-/* In the bss, and in the module's data before it. */
+/* Searches the bss, and the module's data before it. */
 static struct lh_error *find_caches(struct tcmalloc_walk *walk, struct lh_range bss)
 {
 	const struct lh_region *regions = walk->tour->memory->list->regions.items;
@@ -290,7 +290,7 @@ static struct lh_error *add_span_object(struct tcmalloc_walk *walk, uint64_t add
 	return lh_heap_add_chunk(walk->tour, &chunk);
 }
 
-/* Marks what is free; false when the list leaves the span, or has not the length that it should. */
+/* Marks the free objects; false if the list leaves the span, or has another length than it should. */
 static bool mark_free_objects(struct tcmalloc_walk *walk, const struct small_span *span, uint64_t object_bytes,
 			      uint64_t capacity)
 {
@@ -342,7 +342,7 @@ static struct lh_error *walk_tcmalloc_span(struct tcmalloc_walk *walk, const str
 			       span->location == SPAN_IN_USE ? LH_CHUNK_USED : LH_CHUNK_FREE);
 }
 
-/* ReleaseFreeMemory gives back what is free and was not yet returned. */
+/* ReleaseFreeMemory gives back memory that is free and not yet returned. */
 static void total_spans(struct tcmalloc_walk *walk)
 {
 	for (size_t i = 0; i < walk->spans.count; i++) {

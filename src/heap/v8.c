@@ -6,13 +6,13 @@
 
 #include <stdlib.h>
 
-/* A first look, evenly spread, says whether there is a heap at all. */
+/* A first, evenly spread look decides whether there is a heap at all. */
 enum { PROBES_MAX = 2048, PEEKS_MAX = 262144, PAGES_MIN = 2 };
 
-/* Where size, flags and the area begin; the word before the area is the heap. */
+/* Where size, flags and the area begin; the word before the area points to the heap. */
 struct page_layout {
 	uint8_t size, flags, area;
-	bool names_itself; /* in its second word */
+	bool names_itself; /* its second word is its own address */
 };
 
 static bool is_page(const struct lh_v8_page *page)
@@ -25,15 +25,15 @@ static bool is_page(const struct lh_v8_page *page)
 }
 
 /*
- * {page allocator, begin and size of what was reserved, allocated bytes, wasted ones, how far it was filled, size, end
- * of the area, heap, area}. Of pages that isolates share nothing is reserved.
+ * {page allocator, begin and size of the reservation, allocated bytes, wasted bytes, fill level, size, end of the area,
+ * heap, area}. Pages shared by isolates have no reservation.
  */
 static bool parse_metadata(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words,
 			   struct lh_v8_page *ret)
 {
 	enum { RESERVED = 1, MARK = 5, BYTES, AREA_END, HEAP, AREA, METADATA_WORDS };
 	uint64_t metadata[METADATA_WORDS];
-	/* The first object begins behind the header, in pages of code two words later. */
+	/* The first object begins after the header, in code pages two words later. */
 	if (words[0] >> 32 || words[1] % 8 || words[1] < LH_PAGE_BYTES || words[1] - addr < LH_V8_PAGE_ALIGNMENT ||
 	    !(lh_v8_is_pointer(words[2]) || lh_v8_is_pointer(words[4])) ||
 	    !lh_heap_read_words(memory, words[1], metadata, METADATA_WORDS))
@@ -95,7 +95,7 @@ static void deinit_pages(struct v8_pages *pages)
 	lh_vec_deinit(&pages->items);
 }
 
-/* Pages of the same heap, from `first` on. */
+/* The number of pages of the same heap, from `first` on. */
 static size_t count_siblings(const struct v8_pages *pages, size_t first)
 {
 	size_t count = 1;

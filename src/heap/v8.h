@@ -23,9 +23,9 @@ struct lh_v8_page {
 	uint64_t flags;
 	uint64_t heap; /* 0: read-only, shared by isolates */
 	uint64_t area, area_end;
-	uint64_t mark; /* how far it was filled, from its beginning on; 0: its header says */
+	uint64_t mark; /* fill level, from the beginning; 0: the header has it */
 };
-/* From the first 6 words of a page, and from its metadata; false when they do not agree. */
+/* Parses the first 6 words of a page, and its metadata; false if they are inconsistent. */
 bool lh_v8_page_parse(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words,
 		      struct lh_v8_page *ret);
 
@@ -35,7 +35,7 @@ enum { LH_V8_FROM_PAGE = 8, LH_V8_TO_PAGE = 16 };
 /* The claim of lh_walk_v8. */
 struct lh_error *lh_v8_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;
 
-/* How the size of an object is told. */
+/* How the size of an object is determined. */
 enum lh_v8_shape {
 	LH_V8_FIXED,      /* by its map */
 	LH_V8_STRING,     /* by its length and encoding */
@@ -50,7 +50,7 @@ enum lh_v8_shape {
 
 enum { LH_V8_TYPES = 1 << 16, LH_V8_NO_FIELD = -1 };
 
-/* What the program says of its V8. */
+/* What the program exports about its V8. */
 struct lh_v8_names {
 	char *types[LH_V8_TYPES]; /* of instance types: "JSArray", "FixedArray"; NULL: none. Owned. */
 	uint32_t first_nonstring;
@@ -62,15 +62,15 @@ struct lh_v8_names {
 	int buffer_bytes, buffer_store;                /* of a JSArrayBuffer */
 };
 
-/* False in *ret when there are none: no V8, or one without names. */
+/* False in *ret if there are none: no V8, or one without exported names. */
 struct lh_error *lh_v8_names_read(struct lh_heap_tour *tour, struct lh_v8_names *names, bool *ret) LH_NODISCARD;
 void lh_v8_names_deinit(struct lh_v8_names *names);
 
-/* A map that objects name. */
+/* A map that objects point to. */
 struct lh_v8_map {
 	bool is_valid;
 	uint16_t type;
-	uint64_t bytes; /* of instances; 0: the object says itself */
+	uint64_t bytes; /* of instances; 0: stored in the object */
 	enum lh_v8_shape shape;
 	bool is_filler;
 	bool is_buffer;
@@ -84,7 +84,7 @@ struct lh_v8_heap {
 	LH_VEC(struct lh_v8_map) maps;
 };
 
-/* The map that a tagged word points to; NULL in *ret when that is none. Valid until the next call. */
+/* The map that a tagged word points to; NULL in *ret if there is none. Valid until the next call. */
 struct lh_error *lh_v8_find_map(struct lh_v8_heap *heap, uint64_t word, const struct lh_v8_map **ret) LH_NODISCARD;
 bool lh_v8_read_words(struct lh_v8_heap *heap, uint64_t addr, uint64_t *ret, size_t count);
 

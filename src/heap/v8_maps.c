@@ -1,6 +1,6 @@
 /*
- * v8_maps: maps of V8's objects. Input: tagged words. Output: how long objects of a map are, and their type by name: of
- * strings and the engine's own as heap snapshots call them, of JavaScript's objects the name of their constructor.
+ * v8_maps: maps of V8's objects. Input: tagged words. Output: the size of a map's objects, and their type by name:
+ * strings and internal objects are named as in heap snapshots, JavaScript objects by their constructor.
  */
 #include "v8.h"
 
@@ -29,7 +29,7 @@ static uint16_t map_word_type(const struct lh_v8_heap *heap, const uint64_t *map
 	return type;
 }
 
-/* The words of the map that a tagged word points to; false when it points to none. */
+/* The words of the map that a tagged word points to; false if it does not point to one. */
 static bool read_map(struct lh_v8_heap *heap, uint64_t word, uint64_t ret[MAP_WORDS])
 {
 	uint64_t meta[MAP_WORDS];
@@ -56,7 +56,7 @@ static bool is_type_named(const struct lh_v8_heap *heap, uint32_t type, const ch
 
 /* ---------------------------------------------------------------- texts */
 
-/* Of one byte a character, or of two that fit in one: names are that. */
+/* One byte per character, or two bytes whose values fit in one: names have only these. */
 static bool read_v8_string(struct lh_v8_heap *heap, uint64_t word, char ret[NAME_BYTES])
 {
 	const struct lh_v8_names *names = heap->names;
@@ -113,7 +113,7 @@ static bool read_scope_name(struct lh_v8_heap *heap, uint64_t scope, char ret[NA
 
 /* ---------------------------------------------------------------- constructors */
 
-/* The constructor of a map, through the maps it was made from. */
+/* The constructor of a map, found through the maps that it was derived from. */
 static uint64_t find_constructor(struct lh_v8_heap *heap, const uint64_t *map)
 {
 	uint64_t at[MAP_WORDS];
@@ -164,7 +164,7 @@ static const struct {
 	{"JSFunction", "(closure)", LH_V8_UNKNOWN},
 };
 
-/* Most types without a name are tables and contexts, which are arrays; that is tried. */
+/* Most types without a name are tables and contexts, which are arrays: this is tried. */
 static void describe_engine_type(const struct lh_v8_names *names, uint16_t type, struct lh_v8_map *ret,
 				 char name[NAME_BYTES])
 {
@@ -191,7 +191,7 @@ static void describe_string(const struct lh_v8_names *names, uint16_t type, stru
 						   : "(string)");
 }
 
-/* Of JavaScript's language and of Node's own modules. */
+/* Constructors of the JavaScript language and of Node's own modules are not the program's. */
 static bool is_program_constructor(const char *name)
 {
 	static const char *const builtin[] = {
@@ -206,7 +206,7 @@ static bool is_program_constructor(const char *name)
 	return *name != '(';
 }
 
-/* How many prototypes an object has, one the other's, up to null. */
+/* The length of an object's prototype chain, up to null. */
 static size_t count_prototypes(struct lh_v8_heap *heap, const uint64_t *map)
 {
 	enum { PROTOTYPE = 3, PROTOTYPES_MAX = 16 };

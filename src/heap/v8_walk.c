@@ -1,7 +1,7 @@
 /*
- * v8_walk: objects of V8's heap, page by page. Input: pages that were claimed. Output: an arena an isolate, and a block
- * of its type for each object, garbage that was not swept yet included. Where an object does not say how long it is, or
- * none begins, the next place is taken from where several objects follow one another.
+ * v8_walk: objects of V8's heap, page by page. Input: claimed pages. Output: one arena per isolate, and for each object
+ * a block of its type, garbage that was not swept yet included. If an object's size is unknown, or no object begins,
+ * the walk continues where several objects follow one another.
  */
 #include "v8.h"
 
@@ -10,7 +10,7 @@
 
 enum { CHAIN = 4, ISOLATES_MAX = 256, LABS_MAX = 64, HEAD_WORDS = 3 };
 
-/* Around the heap in its isolate, where it keeps what it allocates in. */
+/* Around the heap in its isolate, where its allocation areas are described. */
 #define ISOLATE_BEFORE_BYTES (128 * LH_KIB)
 #define ISOLATE_AFTER_BYTES  (64 * LH_KIB)
 
@@ -28,7 +28,7 @@ struct v8_walk {
 };
 
 struct v8_object {
-	uint64_t bytes; /* 0: none begins here; UINT64_MAX: it does not say how long it is */
+	uint64_t bytes; /* 0: no object begins here; UINT64_MAX: size unknown */
 	bool is_filler;
 	bool is_buffer;
 	bool is_map;
@@ -55,7 +55,7 @@ static uint64_t string_bytes(const struct lh_v8_names *names, uint32_t type, con
 	return 16 + ((type & names->encoding_mask) == names->one_byte ? length : 2 * length);
 }
 
-/* Sizes of what its map does not tell. */
+/* Sizes that the map does not state. */
 static uint64_t shape_bytes(const struct lh_v8_heap *heap, const struct lh_v8_map *map, const uint64_t *head)
 {
 	enum { PROPERTIES_MASK = 1023, DESCRIPTORS_HEAD = 24 };
@@ -83,7 +83,7 @@ static uint64_t shape_bytes(const struct lh_v8_heap *heap, const struct lh_v8_ma
 	}
 }
 
-/* The word that says how long an object is, also what was taken for one: of a string without its hash. */
+/* Notes the word that states an object's length, also a mistaken one: of a string without its hash. */
 static struct lh_error *note_v8_length(struct lh_v8_heap *heap, const struct lh_v8_map *map, uint64_t addr)
 {
 	if (map->shape == LH_V8_STRING)
@@ -133,7 +133,7 @@ static struct lh_error *is_chain(struct lh_v8_heap *heap, uint64_t addr, const s
 	return NULL;
 }
 
-/* The next place from which objects follow one another; the area's end when there is none. */
+/* The next place from which objects follow one another; the area's end if there is none. */
 static struct lh_error *find_next(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page, uint64_t *ret)
 {
 	for (addr += 8; addr < page->area_end; addr += 8) {
@@ -162,7 +162,7 @@ static struct lh_error *give_free(struct v8_walk *walk, uint32_t arena, uint64_t
 	return start < end ? lh_heap_add_chunk(walk->heap.tour, &chunk) : NULL;
 }
 
-/* All of a map, and the size of a buffer. */
+/* Notes all of a map, and the size of a buffer. */
 static struct lh_error *note_v8_fields(struct v8_walk *walk, uint64_t addr, const struct v8_object *object)
 {
 	const struct lh_v8_names *names = walk->heap.names;
@@ -173,7 +173,7 @@ static struct lh_error *note_v8_fields(struct v8_walk *walk, uint64_t addr, cons
 	return NULL;
 }
 
-/* What an ArrayBuffer has outside of the heap is its own. */
+/* An ArrayBuffer's memory outside of the heap is its own. */
 static void own_store(struct v8_walk *walk, uint64_t addr, uint32_t type)
 {
 	const struct lh_v8_names *names = walk->heap.names;
@@ -208,7 +208,7 @@ static const struct lh_range *find_lab(const struct v8_isolate *isolate, uint64_
 	return NULL;
 }
 
-/* How far a page was filled: of young ones, which are not put in order before the next collection. */
+/* How far a page is filled: for young pages, which are not put in order before the next collection. */
 static uint64_t find_filled_end(struct v8_walk *walk, const struct v8_isolate *isolate, const struct lh_v8_page *page)
 {
 	uint64_t words[LH_V8_HEADER_WORDS];
@@ -223,7 +223,7 @@ static uint64_t find_filled_end(struct v8_walk *walk, const struct v8_isolate *i
 	uint64_t mark = page->mark;
 	if (!mark && !lh_v8_read_words(&walk->heap, page->addr, words, LH_V8_HEADER_WORDS))
 		return page->area;
-	/* Behind the area's end: allocated bytes, wasted ones, and how far it was filled. */
+	/* After the area's end: allocated bytes, wasted bytes, and the fill level. */
 	for (size_t area = 0; !mark && area + 4 < LH_V8_HEADER_WORDS; area++)
 		mark = words[area] == page->area ? words[area + 4] : 0;
 	mark = mark ? mark : page->bytes;
@@ -273,7 +273,7 @@ static bool is_lab(const uint64_t *words, const struct lh_owners *owners)
 	return owner && owner->kind == LH_REGION_V8;
 }
 
-/* {start, top, limit} of what it allocates in next (src/heap/linear-allocation-area.h). */
+/* {start, top, limit} of the areas for the next allocations (src/heap/linear-allocation-area.h). */
 static void find_labs(struct v8_walk *walk, struct v8_isolate *isolate)
 {
 	uint64_t words[LH_PAGE_BYTES / 8 + 2];
@@ -291,7 +291,7 @@ static void find_labs(struct v8_walk *walk, struct v8_isolate *isolate)
 	}
 }
 
-/* NULL in *ret when there are too many. */
+/* NULL in *ret if there are too many. */
 static struct lh_error *find_isolate(struct v8_walk *walk, uint64_t heap, struct v8_isolate **ret)
 {
 	for (size_t i = 0; i < walk->isolate_count; i++) {
@@ -316,7 +316,7 @@ static struct lh_error *find_isolate(struct v8_walk *walk, uint64_t heap, struct
 	return NULL;
 }
 
-/* Pages adjoin in a range, and large ones reach over several places where one could begin. */
+/* Pages adjoin in a range, and large ones span several places where one could begin. */
 static struct lh_error *walk_v8_range(struct v8_walk *walk, struct lh_range range)
 {
 	uint64_t addr = lh_align_up(range.start, LH_V8_PAGE_ALIGNMENT);

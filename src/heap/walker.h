@@ -1,8 +1,8 @@
 /*
- * walker: what an allocator is to heap, and the memory it is looked for in. Private to heap.
+ * walker: the interface of an allocator to heap, and the memory in which it is searched. Private to heap.
  *
  * An allocator claims address ranges by its own structures, and only after a check that random bytes would fail: a back
- * pointer, a sum, a chain. Reads cost the target page-table walks: a claim looks at few pages.
+ * pointer, a sum, a chain. Reads cost the target page-table walks: a claim examines few pages.
  */
 #ifndef LEAKHUNT_HEAP_WALKER_H
 #define LEAKHUNT_HEAP_WALKER_H
@@ -12,12 +12,12 @@
 /* Memory of a live process or of an image. Absent and swapped pages are unreadable. */
 struct lh_heap_memory {
 	const struct lh_region_list *list; /* the mappings, ascending */
-	const struct lh_range *ranges;     /* of each: what loops over all look at */
-	const uint8_t *access;             /* of each: enum lh_heap_access bits */
+	const struct lh_range *ranges;     /* of each mapping: for loops over all of them */
+	const uint8_t *access;             /* of each mapping: enum lh_heap_access bits */
 	const void *context;
 	lh_memory_reader *read;
 	struct lh_error *(*peek)(const void *context, struct lh_peek *peeks, size_t count);
-	/* Appends what is present of `range`, which is page-aligned. */
+	/* Appends the present parts of `range`, which must be page-aligned. */
 	struct lh_error *(*find_present)(const void *context, struct lh_range range, struct lh_page_runs *ret);
 };
 
@@ -27,16 +27,16 @@ struct lh_peeks {
 
 void lh_peeks_deinit(struct lh_peeks *peeks);
 
-/* Reads `count` words at `addr`; false unless all are there. */
+/* Reads `count` words at `addr`; false unless all are readable. */
 bool lh_heap_read_words(const struct lh_heap_memory *memory, uint64_t addr, uint64_t *ret, size_t count);
 
-/* What a mapping is to walkers. The main stack, files, devices and huge pages of hugetlbfs are none of it. */
+/* What a mapping is to walkers. The main stack, files, devices and hugetlbfs pages have no bits. */
 enum lh_heap_access {
-	LH_HEAP_PRIVATE = 1,  /* private anonymous memory, of whatever protection */
-	LH_HEAP_READABLE = 2, /* private, and can be read: such as pages of code */
-	LH_HEAP_PLAIN = 4,    /* private, and can be read and written, but not executed */
+	LH_HEAP_PRIVATE = 1,  /* private anonymous memory of any protection */
+	LH_HEAP_READABLE = 2, /* private and readable: also pages of code */
+	LH_HEAP_PLAIN = 4,    /* private, readable and writable, but not executable */
 	LH_HEAP_BRK = 8,      /* private, and grown by brk(2) */
-	LH_HEAP_TOUCHED = 16, /* private, and not known to have no page in memory */
+	LH_HEAP_TOUCHED = 16, /* private; at least one page may be in memory */
 };
 
 static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t region, enum lh_heap_access access)
@@ -44,43 +44,43 @@ static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t regio
 	return memory->access[region] & access;
 }
 
-/* What walkers look at of all mappings, apart from the rest: of 60,000 mappings the list takes 14 MB, this 1 MB. */
+/* What walkers need of all mappings, separate from the list: for 60,000 mappings the list takes 14 MB, this 1 MB. */
 struct lh_heap_places {
 	struct lh_range *ranges;
 	uint8_t *access;
 };
 
-/* Makes what memory->ranges and memory->access point to, of memory->list. `ret` must outlive `memory`. */
+/* Fills the arrays of memory->ranges and memory->access from memory->list. `ret` must outlive `memory`. */
 struct lh_error *lh_heap_places_init(struct lh_heap_memory *memory, struct lh_heap_places *ret) LH_NODISCARD;
 void lh_heap_places_deinit(struct lh_heap_places *places);
 
-/* Whether [addr, addr + bytes) is private anonymous memory, of whatever protection and number of mappings. */
+/* Whether [addr, addr + bytes) is private anonymous memory of any protection, in any number of mappings. */
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
 
 /*
- * Appends a peek for each multiple of `alignment` in regions with that access that reach `region_bytes_min`; when
- * these are more than `max`, about `max` of them, evenly spread.
+ * Appends a peek for each multiple of `alignment` in regions with that access and at least `region_bytes_min`; if there
+ * are more than `max`, about `max` of them, evenly spread.
  */
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max,
 				      struct lh_peeks *ret) LH_NODISCARD;
 
 /*
- * Claims what of [start, end) is private anonymous memory with any access, whatever pieces it is mapped in. Borders are
- * rounded out to pages. Claims may touch and, of one kind, overlap.
+ * Claims those parts of [start, end) that are private anonymous memory with any access, in any pieces. Borders are
+ * rounded out to pages. Claims may touch and, if of one kind, overlap.
  */
 struct lh_error *lh_heap_claim(const struct lh_heap_memory *memory, uint64_t start, uint64_t end,
 			       enum lh_region_kind kind, struct lh_owners *ret) LH_NODISCARD;
 
-/* The index of the region that holds `addr`, or else of the next one behind it; regions.count when there is none. */
+/* The index of the region that contains `addr`, else of the next region after it; regions.count if there is none. */
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr);
 
 /*
- * Tells when a list that is followed leads back into itself (Brent's algorithm). Zero-initialized; asked for each
- * address of the list. It says so before the list was followed four times.
+ * Detects a list that leads back into itself (Brent's algorithm), before it is followed four times. Zero-initialized;
+ * call it for each address of the list.
  */
 struct lh_list_guard {
-	uint64_t kept_addr; /* that of the latest step whose number is a power of two */
+	uint64_t kept_addr; /* of the latest step whose number is a power of two */
 	uint64_t steps;
 };
 
@@ -97,8 +97,8 @@ static inline bool lh_list_returns(struct lh_list_guard *guard, uint64_t addr)
 /* ---------------------------------------------------------------- walking */
 
 /*
- * What a walk of one allocator works with, and gives its findings to. Reads through `memory` cost a system call each in
- * a live process: lh_heap_bytes has a cache.
+ * The state of one allocator's walk, which collects its findings. In a live process each read through `memory` is a
+ * system call: lh_heap_bytes has a cache.
  */
 struct lh_heap_sink;
 
@@ -110,44 +110,46 @@ struct lh_heap_tour {
 };
 
 /*
- * Bytes at `addr`, up to 64 KiB; NULL unless all are there. Valid until the next call: copy what is kept. Zero-copy
- * for dumps. A walk that reads, or gives, far more than the process has goes in circles: from then on nothing is there,
+ * Bytes at `addr`, up to 64 KiB; NULL unless all are readable. Valid until the next call: copy what you keep. Zero-copy
+ * for dumps. A walk that reads or adds far more than the process has is in a circle: from then on nothing is readable,
  * and blocks are dropped.
  */
 const uint8_t *lh_heap_bytes(struct lh_heap_tour *tour, uint64_t addr, size_t bytes);
-/* Words at `addr` through the same cache; false unless all are there. */
+/* Words at `addr` through the same cache; false unless all are readable. */
 bool lh_heap_words(struct lh_heap_tour *tour, uint64_t addr, uint64_t *ret, size_t count);
 
-/* Begins an arena, whose index chunks name. `arena`: allocator, role, kind, addr, mapped_bytes, returnable_bytes. */
+/*
+ * Begins an arena; chunks refer to it by index. `arena`: allocator, role, kind, addr, mapped_bytes, returnable_bytes.
+ */
 struct lh_error *lh_heap_add_arena(struct lh_heap_tour *tour, const struct lh_heap_arena *arena,
 				   uint32_t *ret) LH_NODISCARD;
-/* Memory of the arena, in any order: lh_heap_covers, and resident bytes. Not a range of another allocator's. */
+/*
+ * Adds memory to the arena, in any order: for lh_heap_covers, and resident bytes. It must not belong to another
+ * allocator.
+ */
 struct lh_error *lh_heap_add_range(struct lh_heap_tour *tour, uint32_t arena, uint64_t start,
 				   uint64_t end) LH_NODISCARD;
-/* Gives a block away. Any order is right; ascending ones are faster. */
+/* Adds a block. Any order is correct; ascending order is faster. */
 struct lh_error *lh_heap_add_chunk(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk) LH_NODISCARD;
 /*
- * A block that lies in a cache, whatever state it was added with: called in any order, also before it is added. An
- * address where no block begins is a check that failed.
+ * Marks a block as cached, whatever state it was added with: in any order, also before it is added. An address where no
+ * block begins is a failed check.
  */
 struct lh_error *lh_heap_mark_cached(struct lh_heap_tour *tour, uint64_t addr) LH_NODISCARD;
 /*
- * A type of the runtime's own: a class, an instance type. Copies the texts of `type`, and counts nothing. Several of
- * one name are united later.
+ * Adds a type of the runtime: a class, an instance type. Copies the texts of `type`, and counts nothing. Types with one
+ * name are merged later.
  */
 struct lh_error *lh_heap_add_type(struct lh_heap_tour *tour, const struct lh_heap_type *type,
 				  uint32_t *ret) LH_NODISCARD;
-/*
- * A block in use, of that type. All blocks of its arena, which is_typed, must be given so, in ascending order within
- * each range.
- */
+/* Adds a block in use with its type. All blocks of a typed arena must be added so, ascending within each range. */
 struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk,
 				    uint32_t type) LH_NODISCARD;
-/* Words for lh_heap_structures; does nothing when these are not asked for. */
+/* Adds words to lh_heap_structures; does nothing if these were not requested. */
 struct lh_error *lh_heap_note_structure(struct lh_heap_tour *tour, uint64_t addr, uint64_t bytes) LH_NODISCARD;
-/* Bytes outside of its heap that an object of that type alone owns. */
+/* Adds bytes outside of the heap that an object of that type alone owns. */
 void lh_heap_own(struct lh_heap_tour *tour, uint32_t type, uint64_t bytes);
-/* What a purge of this arena would give back, when that is known only at the end of its walk. */
+/* Sets what a purge of this arena would give back, if that is known only at the end of the walk. */
 void lh_heap_set_returnable(struct lh_heap_tour *tour, uint32_t arena, uint64_t bytes);
 
 /* The first resident address at or behind `addr`; UINT64_MAX when there is none. */
