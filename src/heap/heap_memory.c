@@ -27,16 +27,18 @@ static bool is_private(const struct lh_region *region)
 	bool is_file = region->kind == LH_REGION_FILE || region->kind == LH_REGION_TEXT ||
 		       region->kind == LH_REGION_RODATA || region->kind == LH_REGION_DATA;
 	return !region->is_io && !region->is_hugetlb && region->kind != LH_REGION_HUGETLB && !is_file &&
-	       (is_of_brk(region) || lh_region_is_anonymous(region));
+	       (lh_region_is_anonymous(region) || is_of_brk(region));
 }
 
 static uint8_t access_of(const struct lh_region_list *list, const struct lh_region *region)
 {
 	const uint8_t both = LH_PROT_READ | LH_PROT_WRITE;
+	bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_BSS;
+	uint8_t of_module = is_data && region->protection & LH_PROT_WRITE ? LH_HEAP_DATA : 0;
 	if (!is_private(region))
-		return 0;
+		return of_module | (region->name[0] == '/' && !region->is_shared ? LH_HEAP_OF_FILE : 0);
 	bool is_touched = !list->has_usage || region->usage.rss_bytes;
-	return (uint8_t)(LH_HEAP_PRIVATE | (region->protection & LH_PROT_READ ? LH_HEAP_READABLE : 0) |
+	return (uint8_t)(of_module | LH_HEAP_PRIVATE | (region->protection & LH_PROT_READ ? LH_HEAP_READABLE : 0) |
 			 (region->protection == both ? LH_HEAP_PLAIN : 0) | (is_of_brk(region) ? LH_HEAP_BRK : 0) |
 			 (is_touched ? LH_HEAP_TOUCHED : 0));
 }
@@ -57,6 +59,7 @@ struct lh_error *lh_heap_places_init(struct lh_heap_memory *memory, struct lh_he
 	}
 	memory->ranges = places.ranges;
 	memory->access = places.access;
+	memory->known = &ret->known;
 	*ret = places;
 	places = (struct lh_heap_places){0};
 	return NULL;
@@ -66,6 +69,7 @@ void lh_heap_places_deinit(struct lh_heap_places *places)
 {
 	free(places->ranges);
 	free(places->access);
+	lh_peeks_deinit(&places->known);
 	*places = (struct lh_heap_places){0};
 }
 
@@ -103,15 +107,49 @@ static bool reaches_range_end(const struct lh_heap_memory *memory, size_t index,
 	return true;
 }
 
-/* The first multiple in the region; the region's end if there is none, or the region is not examined. */
+/* The first multiple in the region; the region's end if there is none, or the region is too small. */
 static uint64_t first_aligned(const struct lh_heap_memory *memory, size_t index, enum lh_heap_access access,
 			      uint64_t region_bytes_min, uint64_t alignment)
 {
 	const struct lh_range *range = &memory->ranges[index];
 	uint64_t first = lh_align_up(range->start, alignment);
-	bool is_inside = lh_heap_has(memory, index, access) && first >= range->start && first < range->end &&
+	bool is_inside = first >= range->start && first < range->end &&
 			 reaches_range_end(memory, index, access, region_bytes_min);
 	return is_inside ? first : range->end;
+}
+
+/* ---------------------------------------------------------------- aligned places */
+
+/* Of regions with places, ascending: from the first place to the region's end. */
+struct place_ranges {
+	LH_VEC(struct lh_range) items;
+	uint64_t place_count;
+};
+
+static void place_ranges_deinit(struct place_ranges *ranges)
+{
+	lh_vec_deinit(&ranges->items);
+}
+
+static uint64_t count_places(struct lh_range range, uint64_t alignment)
+{
+	return (lh_range_bytes(range) - 1) / alignment + 1;
+}
+
+static struct lh_error *list_places(const struct lh_heap_memory *memory, enum lh_heap_access access,
+				    uint64_t region_bytes_min, uint64_t alignment, struct place_ranges *ret)
+{
+	for (size_t i = 0; i < memory->list->regions.count; i++) {
+		if (!lh_heap_has(memory, i, access))
+			continue;
+		struct lh_range range = {first_aligned(memory, i, access, region_bytes_min, alignment),
+					 memory->ranges[i].end};
+		if (range.start >= range.end)
+			continue;
+		ret->place_count += count_places(range, alignment);
+		LH_TRY(lh_vec_push(&ret->items, range));
+	}
+	return NULL;
 }
 
 /* Adds those places of a region whose number is a multiple of `stride`; its first place has the number `seen`. */
@@ -128,25 +166,67 @@ static struct lh_error *add_strided_peeks(struct lh_range places, uint64_t align
 	return NULL;
 }
 
+/* Takes over what is known of the peeks, which are ascending, and lists the others. */
+static struct lh_error *take_known_peeks(const struct lh_peeks *known, struct lh_peeks *peeks, struct lh_peeks *ret_new)
+{
+	for (size_t i = 0, k = 0; i < peeks->items.count; i++) {
+		struct lh_peek *peek = &peeks->items.items[i];
+		while (k < known->items.count && known->items.items[k].addr < peek->addr)
+			k++;
+		if (k < known->items.count && known->items.items[k].addr == peek->addr)
+			*peek = known->items.items[k];
+		else
+			LH_TRY(lh_vec_push(&ret_new->items, *peek));
+	}
+	return NULL;
+}
+
+static void fill_new_peeks(const struct lh_peeks *new, struct lh_peeks *peeks)
+{
+	for (size_t i = 0, k = 0; i < peeks->items.count && k < new->items.count; i++) {
+		if (peeks->items.items[i].addr == new->items.items[k].addr)
+			peeks->items.items[i] = new->items.items[k++];
+	}
+}
+
+/* Both are ascending, and no address is in both: merged from the end. */
+static struct lh_error *keep_new_peeks(const struct lh_peeks *new, struct lh_peeks *known)
+{
+	enum { KNOWN_MAX = 1 << 16 };
+	size_t left = known->items.count, added = new->items.count;
+	if (added > KNOWN_MAX - lh_min_u64(left, KNOWN_MAX))
+		return NULL;
+	LH_TRY(lh_vec_reserve(&known->items, added));
+	known->items.count = left + added;
+	for (size_t at = left + added; added; at--) {
+		bool is_old = left && known->items.items[left - 1].addr > new->items.items[added - 1].addr;
+		known->items.items[at - 1] = is_old ? known->items.items[--left] : new->items.items[--added];
+	}
+	return NULL;
+}
+
+static struct lh_error *peek_once(const struct lh_heap_memory *memory, struct lh_peeks *peeks)
+{
+	struct lh_peeks new LH_CLEANUP(lh_peeks_deinit) = {0};
+	LH_TRY(take_known_peeks(memory->known, peeks, &new));
+	if (!new.items.count)
+		return NULL;
+	LH_TRY(memory->peek(memory->context, new.items.items, new.items.count));
+	fill_new_peeks(&new, peeks);
+	return keep_new_peeks(&new, memory->known);
+}
+
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max, struct lh_peeks *ret)
 {
-	uint64_t count = 0, seen = 0;
-	for (size_t i = 0; i < memory->list->regions.count; i++) {
-		uint64_t first = first_aligned(memory, i, access, region_bytes_min, alignment);
-		uint64_t end = memory->ranges[i].end;
-		count += first < end ? (end - first - 1) / alignment + 1 : 0;
+	struct place_ranges places LH_CLEANUP(place_ranges_deinit) = {0};
+	LH_TRY(list_places(memory, access, region_bytes_min, alignment, &places));
+	uint64_t stride = places.place_count / max + 1, seen = 0;
+	for (size_t i = 0; i < places.items.count; i++) {
+		LH_TRY(add_strided_peeks(places.items.items[i], alignment, seen, stride, ret));
+		seen += count_places(places.items.items[i], alignment);
 	}
-	uint64_t stride = count / max + 1;
-	for (size_t i = 0; count && i < memory->list->regions.count; i++) {
-		struct lh_range places = {first_aligned(memory, i, access, region_bytes_min, alignment),
-					  memory->ranges[i].end};
-		if (places.start >= places.end)
-			continue;
-		LH_TRY(add_strided_peeks(places, alignment, seen, stride, ret));
-		seen += (lh_range_bytes(places) - 1) / alignment + 1;
-	}
-	return ret->items.count ? memory->peek(memory->context, ret->items.items, ret->items.count) : NULL;
+	return peek_once(memory, ret);
 }
 
 struct lh_error *lh_heap_claim(const struct lh_heap_memory *memory, uint64_t start, uint64_t end,

@@ -357,11 +357,14 @@ static struct lh_error *search_for_root(struct mimalloc_map *map, struct lh_rang
 }
 
 /* The part of `*data` to search next, if any. In a dump, a module's bss is anonymous memory after its data. */
-static bool take_module_data(const struct lh_region *region, struct lh_range *data)
+static bool take_module_data(const struct lh_heap_memory *memory, size_t index, struct lh_range *data)
 {
-	bool is_data = region->kind == LH_REGION_DATA || region->kind == LH_REGION_BSS;
-	bool is_behind = region->kind == LH_REGION_ANON && region->start == data->end;
-	if (!(region->protection & LH_PROT_WRITE) || (!is_data && !is_behind))
+	bool is_data = lh_heap_has(memory, index, LH_HEAP_DATA), touches = memory->ranges[index].start == data->end;
+	if (!is_data && !touches)
+		return false;
+	const struct lh_region *region = &memory->list->regions.items[index];
+	bool is_behind = touches && region->kind == LH_REGION_ANON && region->protection & LH_PROT_WRITE;
+	if (!is_data && !is_behind)
 		return false;
 	*data = (struct lh_range){region->start, region->end};
 	if (is_behind)
@@ -378,7 +381,7 @@ struct lh_error *lh_mimalloc_visit_map(const struct lh_heap_memory *memory, cons
 	struct lh_range data = {0};
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		bool is_found = false;
-		if (take_module_data(&memory->list->regions.items[i], &data))
+		if (take_module_data(memory, i, &data))
 			LH_TRY(search_for_root(&map, data, &is_found));
 		if (is_found)
 			break;

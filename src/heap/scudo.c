@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REGION_BYTES   (4 * LH_GIB)
-#define RESERVED_MIN   (64 * LH_GIB)
+#define REGION_BYTES (4 * LH_GIB)
+
+/* Regions of other classes are farther away. */
+#define NEIGHBOR_DISTANCE_MIN (REGION_BYTES / 2)
+
 #define CRC_POLYNOMIAL UINT32_C(0x82f63b78)
 
 enum { VOTED_BYTES = 64 * 1024, VOTED_REGIONS = 16, SECRETS = 1 << 16, VOTES_MIN = 16 };
@@ -102,7 +105,7 @@ static bool are_of_one_reserve(struct lh_range a, struct lh_range b)
 {
 	uint64_t distance = a.start > b.start ? a.start - b.start : b.start - a.start;
 	uint64_t rest = (distance + START_OFFSETS_MAX) % REGION_BYTES;
-	return distance > REGION_BYTES / 2 && distance < LH_SCUDO_CLASSES * REGION_BYTES &&
+	return distance > NEIGHBOR_DISTANCE_MIN && distance < LH_SCUDO_CLASSES * REGION_BYTES &&
 	       rest < 2 * START_OFFSETS_MAX;
 }
 
@@ -111,7 +114,8 @@ static bool lies_in_reserve(const struct lh_heap_memory *memory, size_t index)
 {
 	size_t first = index > NEIGHBORS ? index - NEIGHBORS : 0, count = 0;
 	size_t end = lh_min_u64(index + NEIGHBORS + 1, memory->list->regions.count);
-	if (!lh_heap_has(memory, index, LH_HEAP_PLAIN))
+	if (!lh_heap_has(memory, index, LH_HEAP_PLAIN) ||
+	    memory->ranges[end - 1].start - memory->ranges[first].start <= NEIGHBOR_DISTANCE_MIN)
 		return false;
 	for (size_t i = first; i < end; i++)
 		count += lh_heap_has(memory, i, LH_HEAP_PLAIN) &&

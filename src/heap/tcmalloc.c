@@ -15,6 +15,7 @@ enum {
 	LEAF_BYTES = LEAF_ENTRIES * 8
 };
 enum { ROOT_BYTES = ROOT_ENTRIES * 8, PIECE_WORDS = 8192, PIECE_BYTES = PIECE_WORDS * 8, LEAVES_MAX = 1024 };
+enum { PAGE_WORDS = LH_PAGE_BYTES / 8 };
 
 /* Limits while the root is searched: pages of 512 empty leaves, and slots that do not point to a leaf. */
 enum { SEARCHED_PAGES_MAX = 1 << 18, TRIED_SLOTS_MAX = 1 << 14 };
@@ -30,7 +31,8 @@ static const uint8_t page_bit_choices[] = {13, 12, 14, 15, 16, 18};
 struct page_map {
 	const struct lh_heap_memory *memory;
 	const struct lh_tcmalloc_visitor *visitor;
-	uint64_t *scratch; /* PIECE_BYTES */
+	uint64_t *scratch; /* PIECE_BYTES: of a leaf */
+	uint64_t *piece;   /* as many, of a bss */
 	uint64_t known_root;
 	uint8_t bits;
 	uint64_t leaves[LEAVES_MAX];
@@ -188,13 +190,10 @@ static bool is_new_leaf(const struct page_map *map, uint64_t addr)
 	return true;
 }
 
-static struct lh_error *search_piece(struct page_map *map, struct lh_range bss, uint64_t addr)
+static struct lh_error *search_page(struct page_map *map, struct lh_range bss, uint64_t addr, const uint64_t *words)
 {
-	uint64_t words[LH_PAGE_BYTES / 8];
-	if (!lh_heap_read_words(map->memory, addr, words, LH_ARRAY_COUNT(words)))
-		return NULL;
-	size_t filled_count = count_filled(words, LH_ARRAY_COUNT(words));
-	for (size_t i = 0; filled_count && i < LH_ARRAY_COUNT(words) && map->leaf_count < LEAVES_MAX; i++) {
+	size_t filled_count = count_filled(words, PAGE_WORDS);
+	for (size_t i = 0; filled_count && i < PAGE_WORDS && map->leaf_count < LEAVES_MAX; i++) {
 		uint64_t slot = addr + i * 8;
 		bool is_slot = map->known_root
 				       ? words[i] && slot >= map->known_root && slot - map->known_root < ROOT_BYTES &&
@@ -222,8 +221,7 @@ static bool find_bss(const struct lh_heap_memory *memory, size_t index, struct l
 	const struct lh_region *regions = memory->list->regions.items;
 	if (!index || !lh_heap_has(memory, index, LH_HEAP_PLAIN) ||
 	    memory->ranges[index - 1].end != memory->ranges[index].start ||
-	    lh_heap_has(memory, index - 1, LH_HEAP_PRIVATE) || regions[index - 1].name[0] != '/' ||
-	    regions[index - 1].is_shared || !is_bss_piece(memory, index))
+	    !lh_heap_has(memory, index - 1, LH_HEAP_OF_FILE) || !is_bss_piece(memory, index))
 		return false;
 	*ret = (struct lh_range){regions[index].start, regions[index].end};
 	for (size_t i = index + 1; i < memory->list->regions.count && regions[i].start == ret->end &&
@@ -233,26 +231,37 @@ static bool find_bss(const struct lh_heap_memory *memory, size_t index, struct l
 	return lh_range_bytes(*ret) >= ROOT_BYTES && lh_range_bytes(*ret) <= BSS_BYTES_MAX;
 }
 
+/* Pages that have gone meanwhile are passed over. */
+static struct lh_error *search_bss_run(struct page_map *map, struct lh_range bss, struct lh_range run)
+{
+	for (uint64_t at = run.start; at < run.end;) {
+		size_t bytes = lh_min_u64(PIECE_BYTES, run.end - at);
+		size_t got = map->memory->read(map->memory->context, at, map->piece, bytes);
+		for (size_t page = 0; page + LH_PAGE_BYTES <= got; page += LH_PAGE_BYTES)
+			LH_TRY(search_page(map, bss, at + page, &map->piece[page / 8]));
+		at += lh_max_u64(lh_align_down(got, LH_PAGE_BYTES), LH_PAGE_BYTES);
+	}
+	return NULL;
+}
+
 static struct lh_error *search_bss(struct page_map *map, struct lh_range bss)
 {
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	LH_TRY(map->memory->find_present(map->memory->context, bss, &runs));
-	for (size_t i = 0; i < runs.runs.count; i++) {
-		struct lh_range range = runs.runs.items[i].range;
-		for (uint64_t at = range.start; at < range.end; at += LH_PAGE_BYTES)
-			LH_TRY(search_piece(map, bss, at));
-	}
+	for (size_t i = 0; i < runs.runs.count; i++)
+		LH_TRY(search_bss_run(map, bss, runs.runs.items[i].range));
 	return NULL;
 }
 
 struct lh_error *lh_tcmalloc_visit_spans(const struct lh_heap_memory *memory, const struct lh_tcmalloc_visitor *visitor,
 					 struct lh_range *ret_bss)
 {
-	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc(PIECE_BYTES);
+	LH_CLEANUP(lh_cleanup_free) uint64_t *scratch = malloc((size_t)2 * PIECE_BYTES);
 	struct page_map map = {.memory = memory, .visitor = visitor, .scratch = scratch};
 	*ret_bss = (struct lh_range){0, 0};
 	if (!scratch)
 		return lh_error_no_memory();
+	map.piece = scratch + PIECE_WORDS;
 	for (size_t i = 0; i < memory->list->regions.count && !map.known_root; i++) {
 		struct lh_range bss;
 		if (!find_bss(memory, i, &bss))

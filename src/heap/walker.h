@@ -9,23 +9,24 @@
 
 #include "leakhunt/heap.h"
 
+struct lh_peeks {
+	LH_VEC(struct lh_peek) items;
+};
+
+void lh_peeks_deinit(struct lh_peeks *peeks);
+
 /* Memory of a live process or of an image. Absent and swapped pages are unreadable. */
 struct lh_heap_memory {
 	const struct lh_region_list *list; /* the mappings, ascending */
 	const struct lh_range *ranges;     /* of each mapping: for loops over all of them */
 	const uint8_t *access;             /* of each mapping: enum lh_heap_access bits */
+	struct lh_peeks *known;            /* what lh_heap_peek_aligned has read, ascending */
 	const void *context;
 	lh_memory_reader *read;
 	struct lh_error *(*peek)(const void *context, struct lh_peek *peeks, size_t count);
 	/* Appends the present parts of `range`, which must be page-aligned. */
 	struct lh_error *(*find_present)(const void *context, struct lh_range range, struct lh_page_runs *ret);
 };
-
-struct lh_peeks {
-	LH_VEC(struct lh_peek) items;
-};
-
-void lh_peeks_deinit(struct lh_peeks *peeks);
 
 /* Reads `count` words at `addr`; false unless all are readable. */
 bool lh_heap_read_words(const struct lh_heap_memory *memory, uint64_t addr, uint64_t *ret, size_t count);
@@ -37,6 +38,8 @@ enum lh_heap_access {
 	LH_HEAP_PLAIN = 4,    /* private, readable and writable, but not executable */
 	LH_HEAP_BRK = 8,      /* private, and grown by brk(2) */
 	LH_HEAP_TOUCHED = 16, /* private; at least one page may be in memory */
+	LH_HEAP_OF_FILE = 32, /* a private mapping of a file */
+	LH_HEAP_DATA = 64,    /* writable variables of a module: its data or its bss */
 };
 
 static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t region, enum lh_heap_access access)
@@ -48,9 +51,10 @@ static inline bool lh_heap_has(const struct lh_heap_memory *memory, size_t regio
 struct lh_heap_places {
 	struct lh_range *ranges;
 	uint8_t *access;
+	struct lh_peeks known;
 };
 
-/* Fills the arrays of memory->ranges and memory->access from memory->list. `ret` must outlive `memory`. */
+/* Fills what memory->ranges, access and known point to from memory->list. `ret` must outlive `memory`. */
 struct lh_error *lh_heap_places_init(struct lh_heap_memory *memory, struct lh_heap_places *ret) LH_NODISCARD;
 void lh_heap_places_deinit(struct lh_heap_places *places);
 
@@ -59,7 +63,7 @@ bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint
 
 /*
  * Appends a peek for each multiple of `alignment` in regions with that access and at least `region_bytes_min`; if there
- * are more than `max`, about `max` of them, evenly spread.
+ * are more than `max`, about `max` of them, evenly spread. Reads each address once, however many walkers ask for it.
  */
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max,

@@ -36,6 +36,13 @@ bool lh_process_renew_deputy(const struct lh_process *process);
 /* The thread whose files show memory: the main one, or its deputy. */
 pid_t lh_process_memory_tid(const struct lh_process *process);
 
+/*
+ * Which node each of the pages lies on, negative errnos for those that are nowhere, or whose place is not told.
+ * Without target nodes, move_pages(2) only reports, and faults nothing in. False where it is refused: by a container's
+ * seccomp filter, or by a kernel without NUMA.
+ */
+bool lh_process_find_nodes(const struct lh_process *process, const uint64_t *pages, size_t count, int *ret);
+
 /* The path below folder_fd of a file that needs the process's memory, in `ret`. */
 enum { LH_PROC_PATH_BYTES = 128 };
 const char *lh_process_file_path(const struct lh_process *process, const char *name, char ret[LH_PROC_PATH_BYTES]);

@@ -28,9 +28,11 @@ static bool has_prefix(const char *text, const char *prefix)
 
 bool lh_region_is_anonymous(const struct lh_region *region)
 {
+	if (region->is_shared || !*region->name)
+		return !region->is_shared;
 	/* A private mapping of /dev/zero is anonymous memory under a file's name (drivers/char/mem.c). */
 	bool is_zero = !strcmp(region->name, "/dev/zero");
-	return !region->is_shared && (!*region->name || is_zero || has_prefix(region->name, "[anon:"));
+	return is_zero || has_prefix(region->name, "[anon:");
 }
 
 static struct file_id file_id_of(const struct lh_region *region)

@@ -292,6 +292,80 @@ static void test_pagemap(void **state)
 	munmap(memory - PAGE, (PAGES + 2) * PAGE);
 }
 
+/* Of three pages the first is written, the second only read (the kernel's page of zeros), the third is left alone. */
+static char *map_thirds(size_t pages)
+{
+	char *start =
+		mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(start, MAP_FAILED);
+	assert_int_equal(madvise(start, pages * PAGE, MADV_NOHUGEPAGE), 0);
+	for (size_t i = 0; i < pages; i++) {
+		if (i % 3 == 0)
+			*(volatile uint64_t *)(void *)(start + i * PAGE) = i + 1;
+		else if (i % 3 == 1)
+			(void)*(volatile char *)(start + i * PAGE);
+	}
+	return start;
+}
+
+static void check_peeks(const struct lh_process *process, const char *start, size_t pages, size_t step)
+{
+	struct lh_peek *peeks = calloc(pages, sizeof(*peeks));
+	size_t count = 0;
+	assert_non_null(peeks);
+	for (size_t i = 0; i < pages; i += step)
+		peeks[count++] = (struct lh_peek){.addr = (uintptr_t)start + i * PAGE};
+	assert_success(lh_process_peek(process, peeks, count));
+	for (size_t i = 0; i < count; i++) {
+		size_t page = i * step;
+		assert_int_equal(peeks[i].is_read, page % 3 != 2);
+		assert_int_equal(peeks[i].is_present, page % 3 != 2);
+		assert_int_equal(peeks[i].words[0], page % 3 == 0 ? page + 1 : 0);
+	}
+	free(peeks);
+}
+
+/* Peeks side by side are looked up in the pagemap, and those far apart by move_pages(2). */
+static void test_peeks_touch_nothing(void **state)
+{
+	(void)state;
+	enum { PAGES = 6000 };
+	static const size_t steps[] = {1, 2, 10, 11, 40};
+	static unsigned char resident[PAGES];
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	char *start = map_thirds(PAGES);
+	for (size_t i = 0; i < LH_ARRAY_COUNT(steps); i++)
+		check_peeks(process, start, PAGES, steps[i]);
+	assert_int_equal(mincore(start, (size_t)PAGES * PAGE, resident), 0);
+	for (size_t i = 2; i < PAGES; i += 3)
+		assert_int_equal(resident[i] & 1, 0);
+	assert_int_equal(munmap(start, (size_t)PAGES * PAGE), 0);
+}
+
+/* Up to the first page that is absent, from any offset, and nothing where the first one is. */
+static void test_present_read_stops_at_absent(void **state)
+{
+	(void)state;
+	enum { OFFSET = 100, PAGES = 12 };
+	static char bytes[PAGES * PAGE];
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = open_self();
+	LH_CLEANUP(lh_cleanup_pagemap) struct lh_pagemap *pagemap = NULL;
+	assert_success(lh_pagemap_open(process, &pagemap));
+	struct lh_present_reader reader = {process, pagemap};
+	char *start = map_thirds(PAGES);
+	uint64_t addr = (uintptr_t)start;
+	assert_int_equal(lh_present_read(&reader, addr, bytes, sizeof(bytes)), 2 * PAGE);
+	assert_int_equal(lh_load_u64((const uint8_t *)bytes, 0), 1);
+	assert_int_equal(lh_present_read(&reader, addr + OFFSET, bytes, sizeof(bytes)), 2 * PAGE - OFFSET);
+	assert_int_equal(lh_present_read(&reader, addr + OFFSET, bytes, 8), 8);
+	assert_int_equal(lh_present_read(&reader, addr + 2 * PAGE, bytes, 8), 0);
+	assert_int_equal(lh_present_read(&reader, addr + 3 * PAGE, bytes, 8), 8);
+	assert_int_equal(lh_load_u64((const uint8_t *)bytes, 0), 4);
+	assert_int_equal(lh_present_read(&reader, addr + 4 * PAGE - 4, bytes, PAGE + 8), PAGE + 4);
+	assert_int_equal(lh_present_read(&reader, UINT64_MAX - 4, bytes, 8), 0);
+	assert_int_equal(munmap(start, (size_t)PAGES * PAGE), 0);
+}
+
 static void test_read_stops_at_a_hole(void **state)
 {
 	(void)state;
@@ -714,6 +788,8 @@ int main(void)
 		cmocka_unit_test(test_exec_is_noticed),
 		cmocka_unit_test(test_thread_stacks),
 		cmocka_unit_test(test_pagemap),
+		cmocka_unit_test(test_peeks_touch_nothing),
+		cmocka_unit_test(test_present_read_stops_at_absent),
 		cmocka_unit_test(test_read_stops_at_a_hole),
 		cmocka_unit_test(test_rollup),
 		cmocka_unit_test(test_total_pss_is_the_rollups),
