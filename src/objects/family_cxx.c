@@ -259,16 +259,49 @@ static bool is_text_ended(const struct cxx_search *search, uint64_t addr, uint64
 	return lh_image_read(search->end->image, addr + length, &end, 1) == 1 && !end;
 }
 
+/* The block that begins at or before the latest place, and reaches behind it; NULL: a variable. */
+static const struct lh_stored_chunk *find_place_block(const struct cxx_search *search, uint64_t addr)
+{
+	const struct lh_stored_chunk *chunk = search->behind ? &search->chunks[search->behind - 1] : NULL;
+	return chunk && addr - chunk->addr < chunk->size_bytes ? chunk : NULL;
+}
+
+/* Pieces of memory that a program divides itself are {next piece, bytes left, size}: they begin with a pointer, too. */
+static bool begins_with_block(const struct cxx_search *search, uint64_t text)
+{
+	uint64_t word;
+	size_t index;
+	return read_cxx_words(search, text, &word, 1) && find_used_block(search, word, &index);
+}
+
+/* {text, size, capacity, what is left of the buffer for short texts}. */
+static bool is_gnu_string(const struct cxx_search *search, uint64_t addr, const uint64_t words[3], size_t *ret)
+{
+	enum { STRING_BYTES = 32 };
+	const struct lh_stored_chunk *block = find_place_block(search, addr);
+	return words[1] <= words[2] && find_array(search, words[0], words[2] + 1, ret) &&
+	       is_text_ended(search, words[0], words[1]) &&
+	       (!block || addr + STRING_BYTES <= block->addr + block->size_bytes) &&
+	       !begins_with_block(search, words[0]);
+}
+
+/* {capacity | 1, size, text}. glibc's malloc has a size | 1 in front of a block that begins with {number, pointer}. */
+static bool is_llvm_string(const struct cxx_search *search, uint64_t addr, const uint64_t words[3], size_t *ret)
+{
+	const struct lh_stored_chunk *block = find_place_block(search, addr);
+	return (words[0] & 15) == 1 && words[1] < words[0] && find_array(search, words[2], words[0] - 1, ret) &&
+	       is_text_ended(search, words[2], words[1]) && (!block || block->addr + 16 <= addr) &&
+	       !begins_with_block(search, words[2]);
+}
+
 static struct lh_error *take_cxx_string(struct cxx_search *search, uint64_t addr)
 {
 	uint64_t words[5]; /* capacity | 1 and size of libc++, text, size and capacity of libstdc++ */
 	size_t index;
 	if (!read_cxx_words(search, addr - 16, words, 5))
 		return NULL;
-	bool is_gnu = words[3] <= words[4] && find_array(search, words[2], words[4] + 1, &index) &&
-		      is_text_ended(search, words[2], words[3]);
-	bool is_llvm = !is_gnu && (words[0] & 15) == 1 && words[1] < words[0] &&
-		       find_array(search, words[2], words[0] - 1, &index) && is_text_ended(search, words[2], words[1]);
+	bool is_gnu = is_gnu_string(search, addr, words + 2, &index);
+	bool is_llvm = !is_gnu && is_llvm_string(search, addr, words, &index);
 	return is_gnu || is_llvm ? claim_blocks(search, "std::string text", index, 1) : NULL;
 }
 
@@ -310,8 +343,8 @@ static bool is_in_freed_block(struct cxx_search *search, uint64_t addr)
 {
 	while (search->behind < search->chunk_count && search->chunks[search->behind].addr <= addr)
 		search->behind++;
-	const struct lh_stored_chunk *chunk = search->behind ? &search->chunks[search->behind - 1] : NULL;
-	return chunk && addr - chunk->addr < chunk->size_bytes && chunk->state != LH_CHUNK_USED;
+	const struct lh_stored_chunk *block = find_place_block(search, addr);
+	return block && block->state != LH_CHUNK_USED;
 }
 
 static struct lh_error *take_cxx_place(void *context, const struct lh_cxx_place *place)
