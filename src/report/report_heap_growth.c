@@ -57,7 +57,7 @@ static void write_growth_sides(const struct lh_heap_growth_report *report, struc
 	lh_write_styled(style, "1", name.data ? name.data : "", ret);
 	lh_buffer_puts(ret, " against ");
 	if (report->receipts[0])
-		lh_buffer_puts(ret, "itself before");
+		lh_buffer_puts(ret, "its earlier copy");
 	else
 		lh_buffer_escape(ret, lh_image_path(report->before_image), strlen(lh_image_path(report->before_image)));
 	lh_buffer_printf(

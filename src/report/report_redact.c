@@ -18,21 +18,21 @@ void lh_report_redact_text(const struct lh_redaction *redaction, const char *pat
 	uint64_t whole = redaction->memory_bytes;
 	lh_buffer_puts(ret, "wrote ");
 	lh_buffer_escape(ret, path, strlen(path));
-	lh_buffer_puts(ret, ", in which is kept:\n");
+	lh_buffer_puts(ret, ", which keeps:\n");
 	write_redact_share(ret, redaction->module_bytes, whole, "read-only memory of programs and libraries");
 	write_redact_share(ret, redaction->zero_bytes, whole, "zeros");
 	write_redact_share(ret, redaction->pointer_bytes, whole, "pointers");
 	write_redact_share(ret, redaction->number_bytes, whole, "small numbers, sizes and counts");
 	write_redact_share(ret, redaction->name_bytes, whole, "names of types and modules");
-	lh_buffer_puts(ret, "and replaced:\n");
+	lh_buffer_puts(ret, "and replaces:\n");
 	write_redact_share(ret, redaction->replaced_bytes, whole, "texts and all other values");
 	if (redaction->is_same_heap)
 		lh_buffer_printf(ret, "heap: the same %s blocks as before\n",
 				 lh_format_count(redaction->blocks_before, count));
 	else
 		lh_buffer_printf(ret,
-				 "heap: NOT the same: %s blocks before, %s after; the allocator keeps what redact "
-				 "replaces\n",
+				 "heap: NOT the same: %s blocks before, %s after; redact replaced what the allocator "
+				 "needs\n",
 				 lh_format_count(redaction->blocks_before, count),
 				 lh_format_count(redaction->blocks_after, after));
 }
