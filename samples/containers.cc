@@ -35,12 +35,30 @@ struct Ring {
 	Session session;
 };
 
+/* A pool in C, and what has a part of a string's shape: a buffer, an entry. */
+struct Piece {
+	Piece *next;
+	uint64_t left_bytes, size_bytes;
+	char room[216];
+};
+
+struct Buffer {
+	char *bytes;
+	uint64_t count, room;
+};
+
+struct Entry {
+	uint64_t key;
+	char *value;
+};
+
 constexpr size_t buckets = 4099;
 
 Session **g_array;
 size_t g_array_count, g_array_room;
 Link *g_list;
 Link **g_chains;
+Piece *g_pool;
 thread_local Link *g_tls;
 std::set<std::string> g_set;
 Ring g_ring = {&g_ring, &g_ring, {}};
@@ -96,6 +114,21 @@ static void add_to_ring(uint64_t id)
 	g_ring.next = ring;
 }
 
+static void add_to_pool(uint64_t id)
+{
+	Piece *piece = static_cast<Piece *>(calloc(1, sizeof(Piece)));
+	Buffer *buffer = static_cast<Buffer *>(calloc(1, sizeof(Buffer)));
+	Entry *entry = static_cast<Entry *>(calloc(1, sizeof(Entry)));
+	*buffer = {static_cast<char *>(calloc(1, 40)), 0, 32};
+	*entry = {id % 8, static_cast<char *>(calloc(1, 40))};
+	piece->left_bytes = 16;
+	piece->size_bytes = sizeof(*piece) - 1;
+	memcpy(piece->room, &buffer, sizeof(buffer));
+	memcpy(piece->room + sizeof(buffer), &entry, sizeof(entry));
+	piece->next = g_pool;
+	g_pool = piece;
+}
+
 static void add(const std::string &kind, uint64_t id)
 {
 	if (kind == "array")
@@ -110,6 +143,8 @@ static void add(const std::string &kind, uint64_t id)
 		add_to_chains(id);
 	else if (kind == "ring")
 		add_to_ring(id);
+	else if (kind == "pool")
+		add_to_pool(id);
 	else if (kind == "map")
 		g_map.emplace(id, std::make_unique<Session>());
 	else if (kind == "unordered")

@@ -241,7 +241,7 @@ assert_container() {
 # bats test_tags=long
 @test "what C programs link and grow is not taken for containers of C++" {
 	local kind
-	for kind in array list chains ring; do
+	for kind in array list chains ring pool; do
 		start_sample containers "$kind"
 		summarize "$SAMPLE_PID"
 		[ "$(jq '[.objects[] | select(.name | test("^std::(map|list|unord|vector|string)")).count] | add // 0' <<<"$SUMMARY")" -le 5 ]
