@@ -146,10 +146,12 @@ void lh_cleanup_tracer(struct lh_tracer **tracer); /* removes the probes; NULL i
 struct lh_trace_follow {
 	const struct lh_image *image; /* of the process, for unwinding its stacks */
 	uint64_t duration_ns;
-	bool (*is_interrupted)(void);
-	void (*progress)(void *context, uint64_t left_ns, uint64_t sample_count);
-	void *context;
+	lh_progress *progress; /* in ns of duration_ns; false ends it with LH_TRACE_INTERRUPTED */
+	void *progress_context;
 };
+
+/* Samples since it is followed; for progress. */
+uint64_t lh_tracer_sample_count(const struct lh_tracer *tracer);
 
 /*
  * LH_TRACE_BURSTS only, before lh_tracer_follow: follows the process for a time and keeps records. Needs the rights to

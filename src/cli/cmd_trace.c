@@ -99,11 +99,20 @@ static void announce_cost(const struct lh_process *process, const struct lh_trac
 			100 * forecast->cost, 100 * budget, lh_format_bytes(forecast->mean_bytes, mean));
 }
 
-static void show_trace_progress(void *context, uint64_t left_ns, uint64_t sample_count)
+/* The line of progress, and whose samples it counts. */
+struct trace_screen {
+	struct lh_progress_line line;
+	const struct lh_tracer *tracer;
+};
+
+static bool show_trace_progress(void *context, uint64_t done_ns, uint64_t total_ns)
 {
+	struct trace_screen *screen = context;
 	char left[LH_FORMAT_MAX], count[LH_FORMAT_MAX];
-	lh_progress_text(context, "tracing: %s samples, %s left, Ctrl-C ends it with a result",
-			 lh_format_count(sample_count, count), lh_format_duration(left_ns, left));
+	lh_progress_text(&screen->line, "tracing: %s samples, %s left, Ctrl-C ends it with a result",
+			 lh_format_count(lh_tracer_sample_count(screen->tracer), count),
+			 lh_format_duration(total_ns - lh_min_u64(done_ns, total_ns), left));
+	return !lh_interrupt_requested();
 }
 
 /* From here on files of the process are parsed, and no probe is set up any more. */
@@ -162,7 +171,7 @@ static struct lh_error *trace_process(struct trace_answer *answer, double budget
 {
 	struct lh_trace_forecast forecast = {0};
 	struct lh_trace_memory memory = {0};
-	struct lh_progress_line line;
+	struct trace_screen screen;
 	LH_TRY(lh_process_pin(answer->process));
 	LH_TRY(lh_image_open_process(answer->process, &answer->image));
 	lh_interrupt_install();
@@ -171,16 +180,16 @@ static struct lh_error *trace_process(struct trace_answer *answer, double budget
 			       answer->process, forecast.allocator));
 	announce_cost(answer->process, &forecast, budget);
 	weigh_memory(answer->process, &memory);
-	lh_progress_begin(&line);
+	screen.tracer = answer->tracer;
+	lh_progress_begin(&screen.line);
 	struct lh_trace_follow follow = {
 		.image = answer->image,
 		.duration_ns = duration_ns,
-		.is_interrupted = lh_interrupt_requested,
 		.progress = show_trace_progress,
-		.context = &line,
+		.progress_context = &screen,
 	};
 	struct lh_error *error = follow_confined(answer, &follow, forecast.method);
-	lh_progress_end(&line);
+	lh_progress_end(&screen.line);
 	answer->trace.memory = memory;
 	return error;
 }

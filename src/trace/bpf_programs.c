@@ -24,6 +24,8 @@ struct sampled_call {
 	uint64_t address_place; /* posix_memalign: where it puts the address */
 };
 
+enum { PAGE_BYTES = LH_PAGE_BYTES }; /* as a signed operand of an instruction */
+
 /* Places below the frame pointer. */
 enum {
 	THREAD_KEY = -8,
@@ -193,8 +195,8 @@ static void copy_stack(struct lh_bpf_code *code)
 {
 	lh_bpf_load(code, BPF_REG_3, BPF_REG_6, REGISTER_OFFSET(rsp));
 	lh_bpf_move(code, BPF_REG_1, BPF_REG_3);
-	lh_bpf_compute_number(code, BPF_AND, BPF_REG_1, 4095);
-	lh_bpf_move_number(code, BPF_REG_8, 4096);
+	lh_bpf_compute_number(code, BPF_AND, BPF_REG_1, PAGE_BYTES - 1);
+	lh_bpf_move_number(code, BPF_REG_8, PAGE_BYTES);
 	lh_bpf_compute(code, BPF_SUB, BPF_REG_8, BPF_REG_1);
 	lh_bpf_move(code, BPF_REG_1, BPF_REG_9);
 	lh_bpf_compute_number(code, BPF_ADD, BPF_REG_1, SAMPLE_OFFSET(stack));
@@ -204,16 +206,16 @@ static void copy_stack(struct lh_bpf_code *code)
 	lh_bpf_store(code, BPF_REG_9, SAMPLE_OFFSET(stack_bytes), BPF_REG_8);
 	for (int page = 0; page < LH_TRACE_STACK_PAGES; page++) {
 		lh_bpf_move(code, BPF_REG_1, BPF_REG_9);
-		lh_bpf_compute_number(code, BPF_ADD, BPF_REG_1, SAMPLE_OFFSET(stack) + page * 4096);
+		lh_bpf_compute_number(code, BPF_ADD, BPF_REG_1, SAMPLE_OFFSET(stack) + page * PAGE_BYTES);
 		lh_bpf_compute(code, BPF_ADD, BPF_REG_1, BPF_REG_8);
-		lh_bpf_move_number(code, BPF_REG_2, 4096);
+		lh_bpf_move_number(code, BPF_REG_2, PAGE_BYTES);
 		lh_bpf_load(code, BPF_REG_3, BPF_REG_6, REGISTER_OFFSET(rsp));
 		lh_bpf_compute(code, BPF_ADD, BPF_REG_3, BPF_REG_8);
-		lh_bpf_compute_number(code, BPF_ADD, BPF_REG_3, page * 4096);
+		lh_bpf_compute_number(code, BPF_ADD, BPF_REG_3, page * PAGE_BYTES);
 		lh_bpf_call(code, BPF_FUNC_probe_read_user);
 		lh_bpf_jump_if_number(code, BPF_JNE, BPF_REG_0, 0, STACK_ENDS);
 		lh_bpf_move(code, BPF_REG_1, BPF_REG_8);
-		lh_bpf_compute_number(code, BPF_ADD, BPF_REG_1, (page + 1) * 4096);
+		lh_bpf_compute_number(code, BPF_ADD, BPF_REG_1, (page + 1) * PAGE_BYTES);
 		lh_bpf_store(code, BPF_REG_9, SAMPLE_OFFSET(stack_bytes), BPF_REG_1);
 	}
 	lh_bpf_label(code, STACK_ENDS);

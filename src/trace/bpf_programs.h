@@ -25,7 +25,7 @@ enum {
 	LH_TRACE_INTERVAL_SHIFT = 16,
 	LH_TRACE_STACK_PAGES = 8, /* beyond the page of rsp */
 	LH_TRACE_REGISTERS = 21,  /* struct pt_regs */
-	LH_TRACE_STACK_BYTES = (LH_TRACE_STACK_PAGES + 1) * 4096,
+	LH_TRACE_STACK_BYTES = (LH_TRACE_STACK_PAGES + 1) * LH_PAGE_BYTES,
 	LH_TRACE_RING_BYTES = 32 << 20, /* half of it: 450 samples */
 	LH_TRACE_LIVE_MAX = 1 << 17,
 	LH_TRACE_CALLS_MAX = 1 << 14, /* sampled calls that have not returned: threads */

@@ -110,12 +110,12 @@ static void nap_ms(int ms)
 	(void)poll(NULL, 0, ms);
 }
 
-/* Lets probes count for a time, or until they have cost much. */
+/* Lets probes count for a time, or until they have cost much, or is_interrupted(), which may be NULL. */
 static void await_burst(const struct lh_tracer *tracer, uint64_t time_ns, bool (*is_interrupted)(void))
 {
 	uint64_t end_ns = lh_clock_monotonic_ns() + time_ns, cost_ns = lh_probes_count(tracer->probes).cost_ns;
 	while (lh_clock_monotonic_ns() < end_ns && lh_probes_count(tracer->probes).cost_ns - cost_ns < BURST_COST_NS &&
-	       !is_interrupted())
+	       !(is_interrupted && is_interrupted()))
 		nap_ms(1);
 }
 
@@ -285,6 +285,11 @@ static void adapt_mean(struct lh_tracer *tracer, const struct spending *before, 
 					 (uint64_t)fmax(1, factor * (double)lh_probes_mean_bytes(tracer->probes)));
 }
 
+uint64_t lh_tracer_sample_count(const struct lh_tracer *tracer)
+{
+	return measure_spending(tracer).sample_count;
+}
+
 /* ---------------------------------------------------------------- following */
 
 static bool has_ended(const struct lh_process *process)
@@ -305,7 +310,7 @@ static struct lh_error *follow_until_end(struct lh_tracer *tracer, const struct 
 			*ret = LH_TRACE_TIME_OVER;
 			return NULL;
 		}
-		if (options->is_interrupted()) {
+		if (!options->progress(options->progress_context, elapsed_ns, options->duration_ns)) {
 			*ret = LH_TRACE_INTERRUPTED;
 			return NULL;
 		}
@@ -327,8 +332,6 @@ static struct lh_error *follow_until_end(struct lh_tracer *tracer, const struct 
 			return NULL;
 		}
 		adapt_mean(tracer, &before, &now);
-		options->progress(options->context, options->duration_ns - lh_min_u64(elapsed_ns, options->duration_ns),
-				  now.sample_count);
 		before = now;
 	}
 }
@@ -355,7 +358,7 @@ static struct lh_error *keep_record(void *context, const struct lh_trace_record 
 	return error;
 }
 
-static struct lh_error *watch_one_burst(struct lh_tracer *tracer, const struct lh_trace_follow *options)
+static struct lh_error *watch_one_burst(struct lh_tracer *tracer)
 {
 	tracer->first_id = lh_probes_next_id(tracer->probes);
 	LH_TRY(lh_probes_attach(tracer->probes, tracer->process, tracer->functions.file, &tracer->functions.allocations,
@@ -363,7 +366,7 @@ static struct lh_error *watch_one_burst(struct lh_tracer *tracer, const struct l
 	uint64_t begin_ns = lh_clock_monotonic_ns();
 	struct lh_trace_slot before = lh_probes_count(tracer->probes);
 	lh_probes_begin(tracer->probes, tracer->mean_bytes);
-	await_burst(tracer, BURST_PROBED_NS, options->is_interrupted);
+	await_burst(tracer, BURST_PROBED_NS, NULL);
 	lh_probes_pause(tracer->probes);
 	struct lh_trace_slot now = lh_probes_count(tracer->probes);
 	tracer->in_bursts.allocation_count += now.allocation_count - before.allocation_count;
@@ -374,11 +377,8 @@ static struct lh_error *watch_one_burst(struct lh_tracer *tracer, const struct l
 	return lh_probes_read(tracer->probes, keep_record, tracer);
 }
 
-static enum lh_trace_end find_end_of_bursts(const struct lh_tracer *tracer, const struct lh_trace_follow *options,
-					    const struct spending *spending)
+static enum lh_trace_end find_end_of_bursts(const struct lh_tracer *tracer, const struct spending *spending)
 {
-	if (options->is_interrupted())
-		return LH_TRACE_INTERRUPTED;
 	if (spending->sample_count >= BURST_SAMPLES_MOST)
 		return LH_TRACE_MANY_SAMPLES;
 	return has_ended(tracer->process) ? LH_TRACE_PROCESS_ENDED : LH_TRACE_TIME_OVER;
@@ -387,20 +387,16 @@ static enum lh_trace_end find_end_of_bursts(const struct lh_tracer *tracer, cons
 /* Bursts are as frequent as the budget allows. */
 static struct lh_error *collect_until_end(struct lh_tracer *tracer, const struct lh_trace_follow *options)
 {
-	uint64_t shown_ns = tracer->start_ns;
 	for (;;) {
-		uint64_t now_ns = lh_clock_monotonic_ns(), elapsed_ns = now_ns - tracer->start_ns;
+		uint64_t elapsed_ns = lh_clock_monotonic_ns() - tracer->start_ns;
 		struct spending spending = measure_spending(tracer);
-		tracer->end = find_end_of_bursts(tracer, options, &spending);
+		bool goes_on = options->progress(options->progress_context, elapsed_ns, options->duration_ns);
+		tracer->end = goes_on ? find_end_of_bursts(tracer, &spending) : LH_TRACE_INTERRUPTED;
 		if (elapsed_ns >= options->duration_ns || tracer->end != LH_TRACE_TIME_OVER)
 			return NULL;
-		if (now_ns - shown_ns >= LH_NS_PER_S) {
-			options->progress(options->context, options->duration_ns - elapsed_ns, spending.sample_count);
-			shown_ns = now_ns;
-		}
 		double spent_ns = spending.target_ns + spending.own_ns;
 		if (spent_ns <= tracer->budget * spending.seconds * (double)LH_NS_PER_S)
-			LH_TRY(watch_one_burst(tracer, options));
+			LH_TRY(watch_one_burst(tracer));
 		else
 			nap_ms((int)lh_min_u64(POLL_MS, (options->duration_ns - elapsed_ns) / LH_NS_PER_MS + 1));
 	}
