@@ -15,6 +15,8 @@ static struct lh_error *mask_commands(struct lh_process_table *table)
 	LH_TRY(lh_secret_finder_create(&finder));
 	for (size_t i = 0; i < table->processes.count; i++)
 		LH_TRY(lh_secret_finder_mask_name(finder, &table->strings, &table->processes.items[i].command));
+	for (size_t i = 0; i < table->unread.count; i++)
+		LH_TRY(lh_secret_finder_mask_name(finder, &table->strings, &table->unread.items[i].command));
 	return NULL;
 }
 
@@ -30,7 +32,7 @@ static bool is_wanted(const struct lh_process_usage *process, const struct lh_ar
 	       (!name || (strstr(process->command, name) && process->pid != getpid()));
 }
 
-/* Keeps the processes that the options and operands ask for. */
+/* Keeps the processes that the options and operands ask for, and unread ones of which only the PID is known. */
 static void filter_processes(struct lh_process_table *table, const struct lh_arguments *arguments)
 {
 	size_t kept = 0;
@@ -39,6 +41,12 @@ static void filter_processes(struct lh_process_table *table, const struct lh_arg
 			table->processes.items[kept++] = table->processes.items[i];
 	}
 	table->processes.count = kept;
+	kept = 0;
+	for (size_t i = 0; i < table->unread.count; i++) {
+		if (!*table->unread.items[i].user || is_wanted(&table->unread.items[i], arguments))
+			table->unread.items[kept++] = table->unread.items[i];
+	}
+	table->unread.count = kept;
 }
 
 static struct lh_error *run_ps(const struct lh_arguments *arguments, int *ret_status)
@@ -56,7 +64,7 @@ static struct lh_error *run_ps(const struct lh_arguments *arguments, int *ret_st
 	else
 		lh_report_ps_text(&report, lh_terminal_style(), &text);
 	LH_TRY(lh_print(&text));
-	if (table.unreadable_count)
+	if (table.unread.count)
 		*ret_status = LH_EXIT_PARTIAL;
 	return NULL;
 }
@@ -101,9 +109,10 @@ const struct lh_command lh_cmd_ps = {
 		       "pages among the processes that share them, so PSS can be summed; RSS counts shared pages in "
 		       "full for each process.\n"
 		       "\n"
-		       "Only root can read processes of other users. The last line counts the processes that could "
-		       "not be read; the exit status is then 1. Kernel threads and zombies have no memory and are "
-		       "not listed.\n"
+		       "Only root can read processes of other users, and in a container or a sandbox root may be "
+		       "refused, too. Below the sums are the processes that were asked for and could not be read, with "
+		       "the kernel's reason; the exit status is then 1. Kernel threads and zombies have no memory and "
+		       "are not listed.\n"
 		       "\n"
 		       "Passwords and tokens in command lines are masked with '*', as in `leakhunt strings`.",
 	.options = options,

@@ -20,6 +20,7 @@ enum { STAT_BYTES = 2048, STATUS_BYTES = 8192, COMMAND_BYTES = 4096 };
 void lh_process_table_deinit(struct lh_process_table *table)
 {
 	lh_vec_deinit(&table->processes);
+	lh_vec_deinit(&table->unread);
 	lh_strings_pool_deinit(&table->strings);
 	*table = (struct lh_process_table){0};
 }
@@ -113,37 +114,47 @@ static struct lh_error *read_usage(const struct lh_process *process, struct lh_u
 	return NULL;
 }
 
-/* Why a process is not in the table. Any other error ends the reading. */
-static struct lh_error *count_missing(struct lh_process_table *table, struct lh_error *error)
+/* Takes `error`: the reason is what stands behind the last colon. Failed allocations end the reading. */
+static struct lh_error *note_reason(struct lh_process_table *table, struct lh_error *error, const char **ret)
 {
-	switch (lh_error_code(error)) {
-	case LH_ERROR_NO_PROCESS:
-	case LH_ERROR_CHANGED:
-		table->vanished_count++;
-		break;
-	case LH_ERROR_NO_MEMORY:
+	if (lh_error_code(error) == LH_ERROR_NO_MEMORY)
 		return error;
-	default:
-		table->unreadable_count++;
-	}
+	const char *message = lh_error_message(error), *colon = strrchr(message, ':');
+	const char *reason = colon ? colon + strspn(colon, ": ") : message;
+	struct lh_error *failure = lh_strings_pool_add(&table->strings, reason, strlen(reason), ret);
 	lh_error_destroy(error);
-	return NULL;
+	return failure;
+}
+
+static bool is_end_of_process(const struct lh_error *error)
+{
+	return lh_error_code(error) == LH_ERROR_NO_PROCESS || lh_error_code(error) == LH_ERROR_CHANGED;
 }
 
 static struct lh_error *add_table_process(const struct lh_process *process, struct lh_process_table *table)
 {
 	struct lh_process_usage row = {.pid = process->identity.pid};
 	struct lh_error *error = read_usage(process, &row.usage);
-	if (error)
-		return count_missing(table, error);
-	if (!read_uid(process, &row.uid)) {
+	if ((error && is_end_of_process(error)) || !read_uid(process, &row.uid)) {
+		lh_error_destroy(error);
 		table->vanished_count++;
 		return NULL;
 	}
+	if (error)
+		LH_TRY(note_reason(table, error, &row.unread));
 	LH_TRY(set_user(table, &row));
 	LH_TRY(read_command(process, table, &row.command));
 	LH_TRY(read_process_cgroup(process, table, &row.cgroup));
-	return lh_vec_push(&table->processes, row);
+	return row.unread ? lh_vec_push(&table->unread, row) : lh_vec_push(&table->processes, row);
+}
+
+/* A /proc mounted with hidepid=1 shows nothing of a process but its number. */
+static struct lh_error *add_hidden_process(pid_t pid, int saved_errno, struct lh_process_table *table)
+{
+	struct lh_process_usage row = {.pid = pid, .uid = (uid_t)-1, .user = "", .command = "", .cgroup = ""};
+	LH_TRY(note_reason(table, lh_error_from_errno(saved_errno, "cannot open /proc/%ld/stat", (long)pid),
+			   &row.unread));
+	return lh_vec_push(&table->unread, row);
 }
 
 /* Cheaper than lh_process_open, which formats errors that nobody reads here. */
@@ -158,10 +169,9 @@ static struct lh_error *add_process(int proc_fd, pid_t pid, const char *name, st
 	if (count == -EMFILE || count == -ENFILE)
 		return lh_error_from_errno((int)-count, "cannot open /proc/%s/stat", name);
 	if (count <= 0 || !lh_proc_stat_parse(text, &stat)) {
-		if (count >= 0 || lh_proc_is_gone(count))
-			table->vanished_count++;
-		else
-			table->unreadable_count++;
+		if (count < 0 && !lh_proc_is_gone(count))
+			return add_hidden_process(pid, (int)-count, table);
+		table->vanished_count++;
 		return NULL;
 	}
 	deputy = lh_proc_stat_is_dead(&stat) && stat.thread_count > 1 ? lh_process_find_deputy(fd, pid) : 0;

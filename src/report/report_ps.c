@@ -91,11 +91,27 @@ static void append_closing(const struct lh_process_table *table, size_t shown, s
 		lh_buffer_printf(ret, " (%zu shown)", shown);
 	lh_buffer_printf(ret, ", USS %s, PSS %s, swap %s", lh_format_bytes(lh_usage_uss(&sum), uss),
 			 lh_format_bytes(sum.pss_bytes, pss), lh_format_bytes(sum.swap_bytes, swap));
-	if (table->unreadable_count)
-		lh_buffer_printf(ret, "; %zu could not be read", table->unreadable_count);
+	if (table->unread.count)
+		lh_buffer_printf(ret, "; %zu could not be read", table->unread.count);
 	if (table->vanished_count)
 		lh_buffer_printf(ret, "; %zu ended meanwhile", table->vanished_count);
 	lh_buffer_puts(ret, "\n");
+}
+
+/* "not read: 1 (root): Permission denied" */
+static void append_unread(const struct lh_process_table *table, struct lh_buffer *ret)
+{
+	enum { LISTED_MAX = 4 };
+	size_t listed = lh_min_u64(table->unread.count, LISTED_MAX);
+	for (size_t i = 0; i < listed; i++) {
+		const struct lh_process_usage *process = &table->unread.items[i];
+		lh_buffer_printf(ret, "not read: process %ld", (long)process->pid);
+		lh_buffer_puts(ret, *process->user ? " of user " : "");
+		lh_buffer_escape(ret, process->user, strlen(process->user));
+		lh_buffer_printf(ret, ": %s\n", process->unread);
+	}
+	if (listed < table->unread.count)
+		lh_buffer_printf(ret, "not read: %zu more\n", table->unread.count - listed);
 }
 
 void lh_report_ps_text(const struct lh_ps_report *report, struct lh_style style, struct lh_buffer *ret)
@@ -108,6 +124,7 @@ void lh_report_ps_text(const struct lh_ps_report *report, struct lh_style style,
 	if (!report->is_total_only)
 		lh_table_render(&text, style, ret);
 	append_closing(report->table, report->is_total_only ? report->table->processes.count : shown, ret);
+	append_unread(report->table, ret);
 }
 
 static json_t *process_json(const struct lh_process_usage *process)
@@ -133,6 +150,22 @@ static json_t *processes_json(const struct lh_process_table *table, size_t shown
 	return array;
 }
 
+static json_t *unread_json(const struct lh_process_table *table)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < table->unread.count; i++) {
+		const struct lh_process_usage *process = &table->unread.items[i];
+		json_t *row = json_pack("{s:I, s:o, s:o, s:s}", "pid", (json_int_t)process->pid, "user",
+					lh_json_string(process->user), "command", lh_json_string(process->command),
+					"reason", process->unread);
+		if (json_array_append_new(array, row) == 0)
+			continue;
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
 static json_t *sum_json(const struct lh_process_table *table)
 {
 	struct lh_usage sum = {0};
@@ -147,10 +180,10 @@ static json_t *sum_json(const struct lh_process_table *table)
 void lh_report_ps_json(const struct lh_ps_report *report, struct lh_buffer *ret)
 {
 	const struct lh_process_table *table = report->table;
-	json_t *object =
-		json_pack("{s:s, s:b, s:I, s:I, s:I, s:o, s:o}", "schema", "leakhunt/ps/1", "complete",
-			  !table->unreadable_count, "unreadable", (json_int_t)table->unreadable_count, "vanished",
-			  (json_int_t)table->vanished_count, "without_memory", (json_int_t)table->kernel_count, "total",
-			  sum_json(table), "processes", processes_json(table, shown_count(report)));
+	json_t *object = json_pack("{s:s, s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "schema", "leakhunt/ps/1", "complete",
+				   !table->unread.count, "unreadable", (json_int_t)table->unread.count, "vanished",
+				   (json_int_t)table->vanished_count, "without_memory", (json_int_t)table->kernel_count,
+				   "total", sum_json(table), "processes", processes_json(table, shown_count(report)),
+				   "not_read", unread_json(table));
 	lh_report_append_json(object, ret);
 }

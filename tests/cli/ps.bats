@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# ps: its table and JSON. Some processes of the machine may be closed to us: then the exit code is 1, said so.
+# ps: its table and JSON. Some processes of the machine may be closed to us: then the exit code is 1, and each is named.
 
 ps_ok() {
 	run --separate-stderr "$LEAKHUNT" ps "$@"
@@ -8,17 +8,51 @@ ps_ok() {
 }
 
 bats_require_minimum_version 1.5.0
+load ../helpers
+
+# start_sleeper NAME: a process whose command line begins with NAME; $target.
+start_sleeper() {
+	bash -c 'exec -a "$1" sleep 1000' bash "$1" 3>&- &
+	target=$!
+	wait_until 100 grep -qx sleep "/proc/$target/comm"
+}
+
+teardown() {
+	[ -z "${target:-}" ] || kill -KILL "$target"
+}
 
 @test "a table sorted by USS, and a closing line" {
 	ps_ok
 	[[ ${lines[0]} =~ ^\ *PID\ +USER\ +USS\ +PSS\ +RSS\ +SWAP\ +COMMAND$ ]]
-	[[ ${lines[-1]} =~ ^[0-9]+\ process(es)?,\ USS\ .*,\ PSS\ .*,\ swap\  ]]
+	[ "$(grep -cE '^[0-9]+ process(es)?, USS .*, PSS .*, swap ' <<<"$output")" -eq 1 ]
 	[ "${#lines[@]}" -ge 3 ]
 	if [ "$status" -eq 1 ]; then
-		[[ ${lines[-1]} == *"could not be read"* ]]
+		[[ $output == *"could not be read"*$'\n'"not read: process "* ]]
 	else
-		[[ ${lines[-1]} != *"could not be read"* ]]
+		[[ $output != *"could not be read"* ]]
+		[[ $output != *"not read:"* ]]
 	fi
+}
+
+@test "a process that cannot be read is named with the reason, unless others were asked for" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root: a process of root is looked at by another user"
+	start_sleeper needle-closed-$$
+	exec {program}<"$LEAKHUNT" # by a descriptor: the folders above it may be closed to others
+	local as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "/proc/self/fd/$program")
+	run "${as_nobody[@]}" ps needle-closed-$$
+	[ "$status" -eq 1 ]
+	[[ $output == *"0 processes, "*"; 1 could not be read"*$'\n'"not read: process $target of user root: Permission denied" ]]
+	run "${as_nobody[@]}" ps --json needle-closed-$$
+	[ "$status" -eq 1 ]
+	jq -e --argjson pid "$target" '.not_read == [{pid: $pid, user: "root", command: "needle-closed-'$$' 1000",
+		reason: "Permission denied"}] and .complete == false' <<<"$output"
+	run "${as_nobody[@]}" ps "no process has the name $$"
+	[ "$status" -eq 0 ]
+	[[ $output != *"not read"* ]]
+	run "${as_nobody[@]}" ps # of many, some are named
+	[ "$status" -eq 1 ]
+	[ "$(grep -c '^not read: ' <<<"$output")" -le 5 ]
+	exec {program}<&-
 }
 
 @test "--json: sorted, with units, complete or not" {
@@ -39,12 +73,12 @@ bats_require_minimum_version 1.5.0
 
 @test "--top N shows the first N, and says so" {
 	ps_ok --top 1
-	[ "${#lines[@]}" -eq 3 ]
+	[ "$(grep -vc '^not read: ' <<<"$output")" -eq 3 ]
 	[[ ${lines[2]} == *"(1 shown)"* ]]
 	ps_ok --most 1 --json # the spelling of 0.1
 	jq -e '(.processes | length) == 1 and .total.processes > 1' <<<"$output"
 	ps_ok --top 1000000
-	[[ ${lines[-1]} != *shown* ]]
+	[[ $output != *" shown)"* ]]
 }
 
 @test "bad words: exit 64" {
@@ -57,8 +91,7 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "--sort, --user, --cgroup and NAME choose and order the rows" {
-	exec -a needle-1 sleep 1000 3>&- &
-	target=$!
+	start_sleeper needle-1
 	ps_ok --json needle-1
 	jq -e --argjson pid "$target" '[.processes[].pid] | index($pid) != null' <<<"$output"
 	jq -e '[.processes[].command | test("needle-1")] | all' <<<"$output"
@@ -80,18 +113,11 @@ bats_require_minimum_version 1.5.0
 	jq -e '[.processes[].pid] | . == sort' <<<"$output"
 	ps_ok --total needle-1
 	[[ $output == *"process"*"USS"* ]] && [ "${#lines[@]}" -eq 1 ]
-	kill -KILL "$target"
 }
 
 @test "a command line cannot reach the terminal raw" {
-	bash -c 'exec -a $'"'"'ev\e[2Jil'"'"' sleep 1000' 3>&- &
-	sleeper=$!
-	for ((i = 0; i < 100; i++)); do
-		[ "$(cat "/proc/$sleeper/comm")" = sleep ] && break
-		sleep 0.1
-	done
+	start_sleeper $'ev\e[2Jil'
 	run "$LEAKHUNT" ps
-	kill "$sleeper"
 	[[ $output == *'ev\x1b[2Jil 1000'* ]]
 	[[ $output != *$'\e'* ]]
 }
