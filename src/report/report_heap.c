@@ -13,8 +13,8 @@
 static const struct lh_column arena_columns[] = {
 	{"ALLOCATOR", LH_COLUMN_LEFT}, {"ARENA", LH_COLUMN_LEFT},   {"RESIDENT", LH_COLUMN_RIGHT},
 	{"LIVE", LH_COLUMN_RIGHT},     {"BLOCKS", LH_COLUMN_RIGHT}, {"CACHED", LH_COLUMN_RIGHT},
-	{"FREE", LH_COLUMN_RIGHT},     {"PAGES", LH_COLUMN_RIGHT},  {"OVERHEAD", LH_COLUMN_RIGHT},
-	{"TRIM", LH_COLUMN_RIGHT},
+	{"FREE", LH_COLUMN_RIGHT},     {"PAGES", LH_COLUMN_SPARE},  {"OVERHEAD", LH_COLUMN_SPARE},
+	{"TRIM", LH_COLUMN_SPARE},
 };
 
 static void add_figures(struct lh_table *table, const struct lh_heap_totals *totals)

@@ -184,9 +184,9 @@ static void add_growth_row(struct lh_table *table, const struct lh_growth *growt
 static size_t text_rows(const struct lh_select_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {
-		{"ADDRESS RANGE", LH_COLUMN_LEFT}, {"KIND", LH_COLUMN_LEFT},    {"SIZE", LH_COLUMN_RIGHT},
-		{"USS NOW", LH_COLUMN_RIGHT},      {"GROWTH", LH_COLUMN_RIGHT}, {"RATE/h", LH_COLUMN_RIGHT},
-		{"VERDICT", LH_COLUMN_LEFT},       {"WHY", LH_COLUMN_REST},
+		{"ADDRESS", LH_COLUMN_LEFT},  {"KIND", LH_COLUMN_LEFT},    {"VSS", LH_COLUMN_RIGHT},
+		{"USS NOW", LH_COLUMN_RIGHT}, {"GROWTH", LH_COLUMN_RIGHT}, {"RATE/h", LH_COLUMN_RIGHT},
+		{"VERDICT", LH_COLUMN_LEFT},  {"WHY", LH_COLUMN_REST},
 	};
 	static const struct lh_column narrow_columns[] = {
 		{"STARTS AT", LH_COLUMN_LEFT}, {"USS NOW", LH_COLUMN_RIGHT}, {"GROWTH", LH_COLUMN_RIGHT},

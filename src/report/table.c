@@ -1,6 +1,6 @@
 /*
- * table: aligned columns for people. Input: escaped cells. Output: lines of text; only the last column is cut to the
- * terminal's width. Widths count terminal columns: wide characters take two.
+ * table: aligned columns for people. Input: escaped cells. Output: lines of text; the last column is cut to the
+ * terminal's width, or text is wrapped. Widths count terminal columns: wide characters take two.
  */
 #include "table.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP_WIDTH = 2, REST_WIDTH_MIN = 12 };
+enum { GAP_WIDTH = 2, REST_WIDTH_MIN = 12, BELOW_INDENT = 4, PAIR_INDENT = 2 };
 
 #define OMITTED SIZE_MAX /* width of a column that is not shown */
 
@@ -150,24 +150,33 @@ static size_t table_width(const struct lh_table *table, const size_t *widths, si
 	return used + rest;
 }
 
+/* The first `shown` columns with the gaps between them. */
+static size_t line_width(const size_t *widths, size_t shown)
+{
+	size_t used = 0;
+	for (size_t i = 0; i < shown; i++)
+		used += column_room(widths[i]);
+	return used > GAP_WIDTH ? used - GAP_WIDTH : used;
+}
+
 static void omit_spare_columns(const struct lh_table *table, size_t *widths, struct lh_style style)
 {
-	size_t last = table->column_count - 1;
-	bool is_cut = table->columns[last].kind == LH_COLUMN_REST;
-	size_t rest = is_cut ? lh_min_u64(widths[last], REST_WIDTH_MIN) : widths[last];
-	for (size_t i = last; i-- > 0 && style.width && table_width(table, widths, rest) > style.width;) {
+	size_t last = table->column_count - 1, natural = widths[last];
+	if (table->columns[last].kind == LH_COLUMN_REST)
+		widths[last] = lh_min_u64(natural, REST_WIDTH_MIN);
+	for (size_t i = last + 1; i-- > 0 && style.width && line_width(widths, last + 1) > style.width;) {
 		if (table->columns[i].kind == LH_COLUMN_SPARE)
 			widths[i] = OMITTED;
 	}
+	if (table->columns[last].kind == LH_COLUMN_REST)
+		widths[last] = natural;
 }
 
 /* What is left for the last column; 0: unlimited. */
 static size_t rest_width(const struct lh_table *table, const size_t *widths, struct lh_style style)
 {
 	size_t used = table_width(table, widths, 0);
-	if (!style.width)
-		return 0;
-	return style.width >= used + REST_WIDTH_MIN ? style.width - used : REST_WIDTH_MIN;
+	return style.width > used ? style.width - used : 0;
 }
 
 /*
@@ -253,24 +262,101 @@ static void render_line(const struct lh_table *table, size_t row, const size_t *
 	ret->failed |= line.failed;
 }
 
+/* Pieces of text on lines of at most `width` columns; 0: one line. */
+struct wrapping {
+	struct lh_buffer *ret;
+	size_t width, indent;
+	size_t column; /* 0 at a line's begin */
+};
+
+static void place_piece(struct wrapping *wrapping, size_t gap, size_t columns)
+{
+	if (wrapping->width && wrapping->column && wrapping->column + gap + columns > wrapping->width) {
+		lh_buffer_puts(wrapping->ret, "\n");
+		wrapping->column = 0;
+	}
+	size_t blanks = wrapping->column ? gap : wrapping->indent;
+	append_blanks(wrapping->ret, blanks);
+	wrapping->column += blanks;
+}
+
+/* A piece wider than a line is broken. */
+static void wrap_piece(struct wrapping *wrapping, size_t gap, const char *piece)
+{
+	size_t bytes, columns;
+	do {
+		place_piece(wrapping, gap, text_columns(piece));
+		size_t room = wrapping->width > wrapping->column ? wrapping->width - wrapping->column : SIZE_MAX;
+		bytes = fitting_bytes(piece, room, &columns);
+		lh_buffer_append(wrapping->ret, piece, bytes);
+		wrapping->column += columns;
+		piece += bytes;
+	} while (bytes && *piece);
+}
+
+static void wrap_end(struct wrapping *wrapping)
+{
+	lh_buffer_puts(wrapping->ret, wrapping->column ? "\n" : "");
+}
+
 /* A cell's text, wrapped below its row. */
 static void render_below(const char *text, struct lh_style style, struct lh_buffer *ret)
 {
-	enum { INDENT = 4 };
-	size_t column = 0;
-	while (*text) {
-		size_t length = strcspn(text, " "), columns = text_columns(text) - text_columns(text + length);
-		bool is_first = !column;
-		if (!is_first && style.width && column + 1 + columns > style.width) {
-			lh_buffer_puts(ret, "\n");
-			column = 0;
-		}
-		lh_buffer_printf(ret, "%*s", column ? 1 : INDENT, "");
-		lh_buffer_append(ret, text, length);
-		column += columns + (column ? 1 : INDENT);
-		text += length + strspn(text + length, " ");
+	struct wrapping wrapping = {.ret = ret, .width = style.width, .indent = BELOW_INDENT};
+	LH_CLEANUP(lh_cleanup_free) char *words = strdup(text);
+	ret->failed |= !words;
+	for (char *rest = words, *word; (word = strsep(&rest, " "));)
+		if (*word)
+			wrap_piece(&wrapping, 1, word);
+	wrap_end(&wrapping);
+}
+
+/* "SIZE 10 MiB  USS 8.00 MiB"; the last column's text below. */
+static void render_pairs(const struct lh_table *table, size_t row, struct lh_style style, struct lh_buffer *ret)
+{
+	struct wrapping wrapping = {.ret = ret, .width = style.width};
+	size_t last = table->column_count - 1;
+	enum lh_column_kind kind = table->columns[last].kind;
+	bool is_below = kind == LH_COLUMN_BELOW || kind == LH_COLUMN_REST;
+	const char *code = style.color ? style_codes[table->row_styles.items[row]] : "";
+	lh_buffer_puts(ret, code);
+	for (size_t i = 0; i < last + !is_below; i++) {
+		LH_CLEANUP(lh_cleanup_free) char *pair = NULL;
+		const char *cell = table_cell_at(table, row, i);
+		if (*cell && asprintf(&pair, "%s %s", table->columns[i].title, cell) < 0)
+			pair = NULL;
+		ret->failed |= *cell && !pair;
+		if (pair)
+			wrap_piece(&wrapping, GAP_WIDTH, pair + (*table->columns[i].title ? 0 : 1));
+		wrapping.indent = PAIR_INDENT;
 	}
-	lh_buffer_puts(ret, column ? "\n" : "");
+	wrap_end(&wrapping);
+	if (is_below)
+		render_below(table_cell_at(table, row, last), style, ret);
+	lh_buffer_puts(ret, *code ? "\033[0m" : "");
+}
+
+/* Whether the last column is on lines of its own: it does not fit, and what is left is too narrow to cut it to. */
+static bool has_last_below(const struct lh_table *table, const size_t *widths, struct lh_style style)
+{
+	size_t last = table->column_count - 1, used = table_width(table, widths, 0);
+	if (table->columns[last].kind != LH_COLUMN_REST)
+		return table->columns[last].kind == LH_COLUMN_BELOW;
+	return style.width && used + lh_min_u64(widths[last], REST_WIDTH_MIN) > style.width;
+}
+
+static void render_columns(const struct lh_table *table, size_t *widths, size_t shown, bool is_below,
+			   struct lh_style style, struct lh_buffer *ret)
+{
+	size_t last = table->column_count - 1;
+	if (table->columns[last].kind == LH_COLUMN_REST)
+		widths[last] = rest_width(table, widths, style);
+	render_line(table, table->row_styles.count, widths, shown, style, ret);
+	for (size_t row = 0; row < table->row_styles.count; row++) {
+		render_line(table, row, widths, shown, style, ret);
+		if (is_below)
+			render_below(table_cell_at(table, row, last), style, ret);
+	}
 }
 
 void lh_table_render(const struct lh_table *table, struct lh_style style, struct lh_buffer *ret)
@@ -283,17 +369,16 @@ void lh_table_render(const struct lh_table *table, struct lh_style style, struct
 	for (size_t i = 0; i < table->column_count; i++)
 		widths[i] = column_width(table, i);
 	omit_spare_columns(table, widths, style);
-	size_t last = table->column_count - 1, shown = shown_columns(table, widths, style);
-	bool is_below = table->columns[last].kind == LH_COLUMN_BELOW;
-	shown = is_below ? last : shown;
-	if (table->columns[last].kind == LH_COLUMN_REST)
-		widths[last] = rest_width(table, widths, style);
-	render_line(table, table->row_styles.count, widths, shown, style, ret);
-	for (size_t row = 0; row < table->row_styles.count; row++) {
-		render_line(table, row, widths, shown, style, ret);
-		if (is_below)
-			render_below(table_cell_at(table, row, last), style, ret);
+	size_t shown = shown_columns(table, widths, style);
+	bool is_below = shown == table->column_count && has_last_below(table, widths, style);
+	shown -= is_below;
+	bool is_cut = shown == table->column_count && table->columns[shown - 1].kind == LH_COLUMN_REST;
+	if (!style.width || is_cut || line_width(widths, shown) <= style.width) {
+		render_columns(table, widths, shown, is_below, style, ret);
+		return;
 	}
+	for (size_t row = 0; row < table->row_styles.count; row++)
+		render_pairs(table, row, style, ret);
 }
 
 void lh_table_deinit(struct lh_table *table)

@@ -13,7 +13,7 @@ enum lh_column_kind {
 	LH_COLUMN_NAME, /* left-aligned; becomes the last column, and is cut, if the terminal is too narrow for the rest
 			 */
 	LH_COLUMN_BELOW, /* last column: on lines of its own below the row, indented, wrapped at the terminal's width */
-	LH_COLUMN_REST,  /* last column, left: cut to the terminal's width with an ellipsis */
+	LH_COLUMN_REST,  /* last column, left: cut to the terminal's width with an ellipsis; as BELOW if too narrow */
 };
 
 struct lh_column {
@@ -37,7 +37,10 @@ void lh_table_row(struct lh_table *table, enum lh_row_style style); /* begins a 
 void lh_table_cell(struct lh_table *table, const char *format, ...) LH_PRINTF(2, 3);
 void lh_table_cell_escaped(struct lh_table *table, const char *bytes); /* bytes of a target */
 void lh_table_cell_bytes(struct lh_table *table, uint64_t bytes);      /* lh_format_bytes; "-" when 0 */
-/* Writes the title line and the rows; a failure marks `ret` failed. Trailing blanks are removed. */
+/*
+ * Writes the title line and the rows; a failure marks `ret` failed. Trailing blanks are removed. If the terminal is too
+ * narrow for the columns, each row becomes "TITLE cell  TITLE cell", wrapped.
+ */
 void lh_table_render(const struct lh_table *table, struct lh_style style, struct lh_buffer *ret);
 void lh_table_deinit(struct lh_table *table);
 

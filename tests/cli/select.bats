@@ -91,7 +91,7 @@ series() {
 	series s 1000 2000 3000 4000 5000 6000 7000
 	leakhunt select "${files[@]}" --times 0,1,2,3,4,5,6
 	[ "$status" -eq 0 ]
-	for word in "ADDRESS RANGE" KIND SIZE "USS NOW" GROWTH RATE/h VERDICT; do
+	for word in ADDRESS KIND VSS "USS NOW" GROWTH RATE/h VERDICT; do
 		[[ $output == *"$word"* ]]
 	done
 	grep -Eq '^0x1000000-0x10000000 +heap +240 MiB +6.84 MiB +\+5.86 MiB .* leak ' <<<"$output"

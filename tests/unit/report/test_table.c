@@ -50,6 +50,19 @@ static void test_columns_are_aligned(void **state)
 	assert_null(strchr(text.data, '\x1b'));
 }
 
+static size_t longest_table_line(const char *text)
+{
+	size_t longest = 0;
+	while (*text) {
+		size_t bytes = strcspn(text, "\n"), chars = 0;
+		for (size_t i = 0; i < bytes; i++)
+			chars += ((unsigned char)text[i] & 0xc0) != 0x80;
+		longest = chars > longest ? chars : longest;
+		text += bytes + 1;
+	}
+	return longest;
+}
+
 static void test_the_last_column_is_cut_to_the_width(void **state)
 {
 	(void)state;
@@ -59,14 +72,65 @@ static void test_the_last_column_is_cut_to_the_width(void **state)
 		struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 		lh_table_render(&table, (struct lh_style){.width = width}, &text);
 		assert_success(lh_buffer_status(&text));
-		for (const char *line = text.data; *line;) {
-			size_t bytes = strcspn(line, "\n"), chars = 0;
-			for (size_t i = 0; i < bytes; i++)
-				chars += ((unsigned char)line[i] & 0xc0) != 0x80;
-			assert_true(chars <= width);
-			line += bytes + 1;
+		assert_true(longest_table_line(text.data) <= width);
+	}
+}
+
+/* Where the columns have no room, nothing is lost: the last one stands below, then all are pairs. */
+static void test_no_line_is_wider_than_the_terminal(void **state)
+{
+	(void)state;
+	static const struct lh_column kinds[][4] = {
+		{{"PID", LH_COLUMN_RIGHT},
+		 {"USS", LH_COLUMN_RIGHT},
+		 {"RSS", LH_COLUMN_RIGHT},
+		 {"WHAT", LH_COLUMN_REST}},
+		{{"PID", LH_COLUMN_RIGHT},
+		 {"USS", LH_COLUMN_RIGHT},
+		 {"RSS", LH_COLUMN_RIGHT},
+		 {"WHAT", LH_COLUMN_BELOW}},
+		{{"PID", LH_COLUMN_LEFT},
+		 {"USS", LH_COLUMN_RIGHT},
+		 {"RSS", LH_COLUMN_RIGHT},
+		 {"WHAT", LH_COLUMN_RIGHT}},
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(kinds); i++) {
+		struct lh_table table LH_CLEANUP(lh_table_deinit);
+		lh_table_init(&table, kinds[i], 4);
+		lh_table_row(&table, LH_ROW_PLAIN);
+		lh_table_cell(&table, "1234567");
+		lh_table_cell(&table, "123.4 MiB");
+		lh_table_cell_escaped(&table, "");
+		lh_table_cell(&table, "a-word-that-is-much-wider-than-the-narrowest-terminal and others");
+		for (unsigned width = 20; width < 120; width++) {
+			struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+			lh_table_render(&table, (struct lh_style){.width = width}, &text);
+			assert_success(lh_buffer_status(&text));
+			assert_true(longest_table_line(text.data) <= width);
+			assert_non_null(strstr(text.data, "1234567"));
+			assert_non_null(strstr(text.data, "123.4 MiB"));
 		}
 	}
+}
+
+static void test_rows_become_pairs_where_columns_have_no_room(void **state)
+{
+	(void)state;
+	static const struct lh_column sizes[] = {{"OWNED", LH_COLUMN_RIGHT},
+						 {"BLOCKS", LH_COLUMN_RIGHT},
+						 {"EACH", LH_COLUMN_RIGHT},
+						 {"WHAT", LH_COLUMN_REST}};
+	struct lh_table table LH_CLEANUP(lh_table_deinit);
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	lh_table_init(&table, sizes, 4);
+	lh_table_row(&table, LH_ROW_PLAIN);
+	lh_table_cell(&table, "12.5 MiB");
+	lh_table_cell(&table, "100");
+	lh_table_cell_escaped(&table, "");
+	lh_table_cell(&table, "struct session_of_a_client");
+	lh_table_render(&table, (struct lh_style){.width = 20}, &text);
+	assert_success(lh_buffer_status(&text));
+	assert_string_equal(text.data, "OWNED 12.5 MiB\n  BLOCKS 100\n    struct\n    session_of_a_cli\n    ent\n");
 }
 
 static void test_styles_color_rows_and_end(void **state)
@@ -104,6 +168,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_columns_are_aligned),
 		cmocka_unit_test(test_the_last_column_is_cut_to_the_width),
+		cmocka_unit_test(test_no_line_is_wider_than_the_terminal),
+		cmocka_unit_test(test_rows_become_pairs_where_columns_have_no_room),
 		cmocka_unit_test(test_styles_color_rows_and_end),
 		cmocka_unit_test(test_zero_bytes_are_a_dash),
 	};
