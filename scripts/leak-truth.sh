@@ -54,7 +54,7 @@ count_lsan() {
 count_valgrind() {
 	local log
 	log=$(echo quit | valgrind --leak-check=full --undef-value-errors=no "$@" 2>&1 | tr -d ,)
-	printf '%s+%s' "$(sed -n 's/.* \(definitely\|indirectly\) lost: .* in \([0-9]*\) blocks/\2/p' <<<"$log" | paste -sd+ | bc)" \
+	printf '%s+%s' "$(sed -n 's/.* \(definitely\|indirectly\) lost: .* in \([0-9]*\) blocks/\2/p' <<<"$log" | awk '{ sum += $1 } END { print sum + 0 }')" \
 		"$(sed -n 's/.* possibly lost: .* in \([0-9]*\) blocks/\1/p' <<<"$log")"
 }
 

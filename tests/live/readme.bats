@@ -230,7 +230,7 @@ story_pids() {
 		setpriv --reuid 65534 --regid 65534 --clear-groups sh -c 'cd /dev/fd/5 && exec /dev/fd/4 "$@"' sh "$@" 3>&-
 	}
 	as_nobody maps "$SAMPLE_PID" || skip "this file system is mounted nosuid"
-	as_nobody dump "$SAMPLE_PID" -o dump.bin
+	as_nobody dump "$SAMPLE_PID" --max-pause 10s -o dump.bin
 	[ "$(stat -c %u open/dump.bin)" -eq 65534 ]
 	exec 4<&- 5<&-
 	assert_sample_unharmed
