@@ -274,13 +274,13 @@ struct addresses {
 	size_t count;
 };
 
-/* Words that nothing else keeps become `kind` at these addresses. */
+/* Words at these addresses become `kind`, also small numbers: a text before them could take them for its end. */
 static void mark_words(struct lh_redactor *redactor, struct lh_range piece, struct addresses addresses, uint8_t kind)
 {
 	size_t at = lh_count_before(addresses.items, addresses.count, item, *item < piece.start);
 	for (; at < addresses.count && addresses.items[at] < piece.end; at++) {
 		uint8_t *word = &redactor->kept.items[(addresses.items[at] - piece.start) / WORD_BYTES];
-		if (*word == WORD_REPLACED)
+		if (*word == WORD_REPLACED || *word == WORD_NUMBER)
 			*word = kind;
 	}
 }
