@@ -6,7 +6,7 @@
  * WOLFSSL_CTX begins with its method, WOLFSSL with its context. bufferStatic is {uint8_t staticBuffer[5], aligned to
  * 16; buffer@8; uint32_t length@16, idx, bufferSize@24 ...}: buffer is staticBuffer between records, and a connection
  * has two such, one behind the other. WOLFSSL_SESSION of 5.x begins with {int type, 3 of one in the heap; int row, -1;
- * references ...}.
+ * references ...}: has_session_head.
  *
  * Self-check: a method has a version of TLS or DTLS and a side. Sessions are looked for only where there are contexts.
  */
@@ -109,24 +109,41 @@ static struct lh_error *take_of_wolfssl(struct lh_object_sink *sink, const struc
 
 /* ---------------------------------------------------------------- sessions */
 
-/* References are counted right behind the head, or behind a mutex that nobody holds. */
-static bool is_wolfssl_session(const struct lh_family_end *end, const struct lh_chunk *chunk)
+static bool are_zero(const int32_t *words, size_t count)
 {
-	enum { TYPE_HEAP = 3, NO_ROW = -1, COUNT = 2, MUTEX_WORDS = 12, WORDS = 14, REFERENCES_MAX = 1 << 20 };
-	enum { SESSION_BYTES_MIN = 256 };
-	int32_t words[WORDS];
-	if (!chunk->is_used || chunk->size_bytes < SESSION_BYTES_MIN ||
-	    lh_image_read(end->image, chunk->memory_addr, words, sizeof(words)) != sizeof(words) ||
-	    words[0] != TYPE_HEAP || words[1] != NO_ROW)
-		return false;
-	int32_t references = words[COUNT];
-	for (size_t i = COUNT + 1; i < MUTEX_WORDS; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (words[i])
 			return false;
 	}
-	if (!references)
-		references = words[MUTEX_WORDS];
-	return references > 0 && references <= REFERENCES_MAX;
+	return true;
+}
+
+/*
+ * {3; -1; references; [a mutex that nobody holds;] another ID of 32 bytes; bits, 1 of them when there is one}. Before
+ * atomics were used, the mutex came first.
+ */
+static bool has_session_head(const int32_t *words)
+{
+	enum { TYPE_HEAP = 3, NO_ROW = -1, REFERENCES_MAX = 1 << 20, MUTEX_WORDS = 10, ID_WORDS = 8, BITS_MAX = 3 };
+	const int32_t *behind = words + 3;
+	bool has_mutex = are_zero(behind, MUTEX_WORDS + 1);
+	bool has_id = behind[ID_WORDS] >= 0 && behind[ID_WORDS] <= BITS_MAX &&
+		      (behind[ID_WORDS] & 1 || are_zero(behind, ID_WORDS));
+	int32_t references = words[2];
+	if (!references && are_zero(words + 2, MUTEX_WORDS))
+		references = words[2 + MUTEX_WORDS];
+	else if (!has_mutex && !has_id)
+		return false;
+	return words[0] == TYPE_HEAP && words[1] == NO_ROW && references > 0 && references <= REFERENCES_MAX;
+}
+
+static bool is_wolfssl_session(const struct lh_family_end *end, const struct lh_chunk *chunk)
+{
+	enum { WORDS = 14, SESSION_BYTES_MIN = 256 };
+	int32_t words[WORDS];
+	return chunk->is_used && chunk->size_bytes >= SESSION_BYTES_MIN &&
+	       lh_image_read(end->image, chunk->memory_addr, words, sizeof(words)) == sizeof(words) &&
+	       has_session_head(words);
 }
 
 static struct lh_error *find_wolfssl_sessions(const struct lh_family_end *end)
