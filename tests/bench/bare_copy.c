@@ -1,6 +1,6 @@
 /*
- * bare_copy: what a copy costs at the least: a loop of process_vm_readv(2) over one range of a process, and
- * of write(2) when a file is named. Usage: bare_copy PID START END [FILE], addresses in hexadecimal.
+ * bare_copy: the minimum cost of a copy: a loop of process_vm_readv(2) over one range of a process, and of write(2) if
+ * a file is given. Usage: bare_copy PID START END [FILE], addresses in hexadecimal.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * bare_scan: what looking at a mapped file costs at the least: one word of each 64-byte line is read, by threads
- * that take 1 MiB after the other. Usage: bare_scan FILE THREADS.
+ * bare_scan: the minimum cost of scanning a mapped file: threads that each take the next 1 MiB read one word of each
+ * 64-byte line. Usage: bare_scan FILE THREADS.
  */
 #include <fcntl.h>
 #include <pthread.h>

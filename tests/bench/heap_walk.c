@@ -1,6 +1,6 @@
 /*
- * heap_walk DUMP: walks all blocks of a dump on one thread, five times, and prints of the fastest walk the blocks and
- * the CPU microseconds. A benchmark of leakhunt's own code.
+ * heap_walk DUMP: walks all blocks of a dump on one thread, five times, and prints the blocks and the CPU microseconds
+ * of the fastest walk. A benchmark of leakhunt's own code.
  */
 #include "leakhunt/heap.h"
 

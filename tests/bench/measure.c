@@ -1,6 +1,6 @@
 /*
- * measure: runs a command and writes what it took, as one JSON line, to a file: wall time and the most
- * memory that it had resident (wait4(2), ru_maxrss). Usage: measure FILE COMMAND ARGUMENT... Ends as it ended.
+ * measure: runs a command and writes its cost to a file, as one JSON line: wall time and peak resident memory
+ * (wait4(2), ru_maxrss). Usage: measure FILE COMMAND ARGUMENT... Exits as the command exited.
  */
 #include <inttypes.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * fuzz: what every byte is, of any bytes, at any cut: no read outside of what can be read around them, and
- * the classes add up to the bytes that were asked about.
+ * fuzz: classifies any bytes, at any cut: no read outside of the readable bytes around them, and the classes add up to
+ * the given bytes.
  */
 #include "scan/classify.h"
 

@@ -1,6 +1,6 @@
 /*
- * fuzz_core: any bytes as a file: opened as core, dump or plain bytes, then everything that the image
- * offers is looked at. Input: one file. It must never read outside of it, hang, or leak.
+ * fuzz_core: any bytes as a file: opened as core, dump or plain bytes; then everything that the image offers is read.
+ * Input: one file. It must never read outside of the file, hang, or leak.
  */
 #include "image/view.h"
 

@@ -1,6 +1,7 @@
 /*
  * test_confine: what a confined process can still do, tried in children: one that analyzes files, one that also asks
- * debuginfod servers, one that writes an output file. Each attempt must succeed before and fail (or not) after.
+ * debuginfod servers, one that writes an output file. Each attempt must succeed before the confinement, and fail (or
+ * not) after it.
  */
 #include "unit.h"
 

@@ -1,5 +1,6 @@
 /*
- * test_dump_limits: what a dump needs against what there is: each limit a little below and a little above.
+ * test_dump_limits: what a dump needs compared with what is available: each limit slightly too low and slightly too
+ * high.
  */
 #include "unit.h"
 

@@ -1,4 +1,7 @@
-/* The first sentence of a trace without a leak: call stacks that were watched too shortly are told from judged ones. */
+/*
+ * The first sentence of a trace without a leak: call stacks that were traced for too short a time are distinguished
+ * from judged ones.
+ */
 #include "leakhunt/report.h"
 #include "unit.h"
 
