@@ -46,7 +46,9 @@ const struct lh_manual_section lh_manual_strings[] = {
 	 "type states. Memory that the object points to is not included.\n\n"
 	 "Names come from the modules' files in the target's own file system, or below --sysroot for a dump of "
 	 "another machine. If a file was replaced after the process started, leakhunt reads the version that the "
-	 "process has mapped. Dumps of leakhunt contain what names need, so the files are not necessary. A file "
+	 "process has mapped. Dumps of leakhunt contain what names need, so the files are not necessary. If a core "
+	 "lacks the list of mapped files (note NT_FILE), leakhunt takes the modules from the dynamic linker's list and "
+	 "from the ELF headers in the core. A file "
 	 "whose build-id differs from the dump's is not used. leakhunt uses separate debug files if there are any "
 	 "(build-id, .gnu_debuglink, .gnu_debugdata, debuginfod)."},
 	{"TWO MEMORIES", "`strings A B` shows what grew from A to B: objects, classes, texts by template, pointers. "

@@ -251,6 +251,7 @@ static struct lh_error *name_main_thread(struct lh_image *image, const char *com
 struct lh_error *lh_foreign_apply(struct lh_image *image, struct lh_core_notes *notes)
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+	LH_TRY(lh_link_map_add_files(image, notes));
 	order_files(notes);
 	LH_TRY(name_main_thread(image, notes->command));
 	LH_TRY(annotate_with_files(image, notes));

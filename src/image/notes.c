@@ -100,6 +100,10 @@ static struct lh_error *read_auxv(struct note_context *context, struct lh_cursor
 			context->notes->vdso_addr = value;
 		else if (type == AT_PHDR)
 			context->notes->program_headers_addr = value;
+		else if (type == AT_PHNUM)
+			context->notes->program_header_count = value;
+		else if (type == AT_EXECFN)
+			context->notes->executable_name_addr = value;
 	}
 	return NULL;
 }

@@ -28,6 +28,8 @@ struct lh_core_notes {
 	LH_VEC(struct lh_file_note) files;                   /* as they come */
 	uint64_t vdso_addr;                                  /* AT_SYSINFO_EHDR; 0 when unknown */
 	uint64_t program_headers_addr;                       /* AT_PHDR: lies in the executable */
+	uint64_t program_header_count;                       /* AT_PHNUM */
+	uint64_t executable_name_addr;                       /* AT_EXECFN: a string on the main stack */
 	char command[17];                                    /* pr_fname */
 };
 
@@ -44,6 +46,9 @@ struct lh_error *lh_notes_read(struct lh_image *image, uint16_t machine, const u
 struct lh_error *lh_vendor_apply(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
 /* Likewise from the note of redact, which cores of other tools can have, too. */
 struct lh_error *lh_vendor_apply_redaction(struct lh_image *image, const struct lh_core_notes *notes) LH_NODISCARD;
+
+/* Where a core has no NT_FILE: adds to `files` what the dynamic linker's list and ELF headers in memory tell. */
+struct lh_error *lh_link_map_add_files(struct lh_image *image, struct lh_core_notes *notes) LH_NODISCARD;
 
 /* Fills modules, names and kinds of another writer's core from its notes. */
 struct lh_error *lh_foreign_apply(struct lh_image *image, struct lh_core_notes *notes) LH_NODISCARD;

@@ -93,6 +93,34 @@ assert_connections() {
 	assert_connections
 }
 
+# summarize_without_files CORE: of a copy that names no file that was mapped.
+summarize_without_files() {
+	[ "$(python3 "$LEAKHUNT_ROOT/tests/live/drop_files.py" "$1" "$BATS_TEST_TMPDIR/copy")" -ge 1 ]
+	summarize "$BATS_TEST_TMPDIR/copy"
+}
+
+# bats test_tags=long
+@test "a core without a note of mapped files: OpenSSL's objects by the dynamic linker's list" {
+	leak_connections
+	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
+	summarize_without_files "$BATS_TEST_TMPDIR/core.$SAMPLE_PID"
+	assert_connections
+}
+
+@test "cores without a note of mapped files: as many C++ objects, of gcore's and of leakhunt's" {
+	local core expected
+	start_sample cxx_objects --steps 500
+	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
+	dump_of --region all
+	for core in "$BATS_TEST_TMPDIR/core.$SAMPLE_PID" "$BATS_TEST_TMPDIR/dump"; do
+		summarize "$core"
+		expected=$(jq -c '[.objects[] | select(.kind == "C++") | [.name, .count]] | sort' <<<"$SUMMARY")
+		[ "$(object_count C++ shop::Auditable)" = "$(jq '.objects["shop::Auditable"]' <<<"$SAMPLE_JSON")" ]
+		summarize_without_files "$core"
+		[ "$(jq -c '[.objects[] | select(.kind == "C++") | [.name, .count]] | sort' <<<"$SUMMARY")" = "$expected" ]
+	done
+}
+
 # bats test_tags=long
 @test "another machine's core: names come from below --sysroot, files of another build are named" {
 	local root=$BATS_TEST_TMPDIR/root path

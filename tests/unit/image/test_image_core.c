@@ -572,6 +572,120 @@ static void survives_any_truncation_and_any_flipped_byte(void **state)
 	}
 }
 
+/* ---------------------------------------------------------------- without NT_FILE */
+
+/* A program and a library of a page each, and the dynamic linker's list, as they lie in memory. */
+struct linked_page {
+	Elf64_Ehdr header;
+	Elf64_Phdr segments[3];
+	Elf64_Dyn dynamic[2];
+	uint64_t debug[2];      /* r_debug: version, first entry */
+	uint64_t entries[2][5]; /* link_map: bias, name, dynamic section, next, previous */
+	char names[2][32];
+	char rest[PAGE - sizeof(Elf64_Ehdr) - 3 * sizeof(Elf64_Phdr) - 2 * sizeof(Elf64_Dyn) - 12 * 8 - 64];
+};
+
+enum { PROGRAM_ADDR = 0x10000, LIBRARY_ADDR = 0x20000 };
+
+static uint64_t linked_addr(const struct linked_page *page, const void *part)
+{
+	return PROGRAM_ADDR + (uint64_t)((const char *)part - (const char *)page);
+}
+
+static void fill_linked_page(struct linked_page *page, uint64_t last_next)
+{
+	const Elf64_Phdr load = {.p_type = PT_LOAD, .p_flags = PF_R, .p_filesz = PAGE, .p_memsz = PAGE};
+	*page = (struct linked_page){
+		.header = {.e_ident = ELFMAG,
+			   .e_type = ET_DYN,
+			   .e_phoff = sizeof(Elf64_Ehdr),
+			   .e_phentsize = sizeof(Elf64_Phdr),
+			   .e_phnum = 3},
+		.segments = {{.p_type = PT_PHDR, .p_vaddr = sizeof(Elf64_Ehdr)},
+			     {.p_type = PT_DYNAMIC, .p_vaddr = offsetof(struct linked_page, dynamic)},
+			     load},
+		.names = {"/bin/program", "/lib/library.so"},
+	};
+	page->header.e_ident[EI_CLASS] = ELFCLASS64;
+	page->header.e_ident[EI_DATA] = ELFDATA2LSB;
+	page->header.e_ident[EI_VERSION] = EV_CURRENT;
+	page->dynamic[0] = (Elf64_Dyn){.d_tag = DT_DEBUG, .d_un.d_ptr = linked_addr(page, page->debug)};
+	page->debug[1] = linked_addr(page, page->entries[0]);
+	page->entries[0][0] = PROGRAM_ADDR;
+	page->entries[0][3] = linked_addr(page, page->entries[1]);
+	page->entries[1][0] = LIBRARY_ADDR;
+	page->entries[1][1] = linked_addr(page, page->names[1]);
+	page->entries[1][3] = last_next;
+	page->entries[1][4] = page->debug[1];
+}
+
+static void build_linked(struct core_builder *core, const struct linked_page *page, uint64_t header_count)
+{
+	struct elf_prpsinfo info = {.pr_pid = 77, .pr_fname = "program"};
+	Elf64_auxv_t vector[] = {{AT_PHDR, {linked_addr(page, page->segments)}},
+				 {AT_PHNUM, {header_count}},
+				 {AT_EXECFN, {linked_addr(page, page->names[0])}},
+				 {AT_NULL, {0}}};
+	core_begin(core);
+	core_add_load(core, PROGRAM_ADDR, PAGE, page, PAGE, PF_R);
+	core_add_load(core, LIBRARY_ADDR, PAGE, page, PAGE, PF_R);
+	core_add_note(core, "CORE", NT_PRPSINFO, &info, sizeof(info));
+	core_add_note(core, "CORE", NT_AUXV, vector, sizeof(vector));
+	core_end(core);
+}
+
+static void assert_linked_modules(const struct lh_image *image)
+{
+	const struct lh_module_list *modules = lh_image_modules(image);
+	assert_int_equal(modules->modules.count, 2);
+	assert_string_equal(modules->modules.items[0].path, "/bin/program");
+	assert_int_equal(modules->modules.items[0].bias, PROGRAM_ADDR);
+	assert_string_equal(modules->modules.items[1].path, "/lib/library.so");
+	assert_int_equal(modules->modules.items[1].bias, LIBRARY_ADDR);
+}
+
+static void linked_modules_stand_for_the_note_of_files(void **state)
+{
+	(void)state;
+	struct linked_page page;
+	struct core_builder core LH_CLEANUP(core_deinit) = {0};
+	fill_linked_page(&page, 0);
+	build_linked(&core, &page, LH_ARRAY_COUNT(page.segments));
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = core_open(&core);
+	assert_linked_modules(image);
+}
+
+/* A list that leads back to its first entry, or to its last, or nowhere. */
+static void a_list_of_modules_in_a_circle_ends(void **state)
+{
+	(void)state;
+	struct linked_page page;
+	const uint64_t nexts[] = {linked_addr(&page, page.entries[0]), linked_addr(&page, page.entries[1]), 1};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(nexts); i++) {
+		struct core_builder core LH_CLEANUP(core_deinit) = {0};
+		fill_linked_page(&page, nexts[i]);
+		build_linked(&core, &page, LH_ARRAY_COUNT(page.segments));
+		LH_CLEANUP(lh_cleanup_image) struct lh_image *image = core_open(&core);
+		assert_linked_modules(image);
+	}
+}
+
+/* Program headers that would not fit the page are cut, and those beyond memory are none. */
+static void lying_counts_of_program_headers_are_cut(void **state)
+{
+	(void)state;
+	struct linked_page page;
+	struct core_builder core LH_CLEANUP(core_deinit) = {0};
+	fill_linked_page(&page, 0);
+	page.header.e_phnum = UINT16_MAX - 1;
+	build_linked(&core, &page, UINT64_MAX);
+	exercise(core.bytes.data, core.bytes.length);
+	struct core_builder empty LH_CLEANUP(core_deinit) = {0};
+	build_linked(&empty, &page, 0);
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = core_open(&empty);
+	assert_int_equal(lh_image_modules(image)->modules.count, 0);
+}
+
 /* ---------------------------------------------------------------- walking */
 
 struct seen_blocks {
@@ -660,6 +774,9 @@ int main(void)
 		cmocka_unit_test(refuses_damaged_vendor_notes),
 		cmocka_unit_test(refuses_a_huge_vendor_note),
 		cmocka_unit_test(survives_any_truncation_and_any_flipped_byte),
+		cmocka_unit_test(linked_modules_stand_for_the_note_of_files),
+		cmocka_unit_test(a_list_of_modules_in_a_circle_ends),
+		cmocka_unit_test(lying_counts_of_program_headers_are_cut),
 		cmocka_unit_test(blocks_continue_each_other),
 		cmocka_unit_test(an_error_of_the_visitor_stops_the_walk),
 	};
