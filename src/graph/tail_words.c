@@ -26,7 +26,8 @@ struct tail_search {
 	struct lh_graph *graph;
 	const struct lh_stored_chunk *from;
 	struct lh_hash_table fields;
-	LH_VEC(uint64_t) others; /* per field: words to the same distance in larger blocks */
+	struct lh_hash_table sizes; /* of their holders */
+	LH_VEC(uint64_t) others;    /* per field: words to the same distance in larger blocks */
 	LH_VEC(struct tail_word) words;
 	LH_VEC(uint32_t) stack;
 };
@@ -59,6 +60,7 @@ static struct lh_error *add_tail_word(struct tail_search *search, uint32_t targe
 	if (!lh_hash_table_find(&search->fields, key, &tail.field)) {
 		tail.field = (uint32_t)search->others.count;
 		LH_TRY(lh_hash_table_put(&search->fields, key, tail.field));
+		LH_TRY(lh_hash_table_put(&search->sizes, search->from->size_bytes, 0));
 		LH_TRY(lh_vec_push(&search->others, 0));
 	}
 	return lh_vec_push(&search->words, tail);
@@ -131,12 +133,15 @@ static struct lh_error *reach_tails(struct tail_search *search)
 	return NULL;
 }
 
-static struct lh_error *visit_reached(struct tail_search *search, lh_words_visitor *visit)
+/* `only_sizes`: blocks of the size of a field's holder. */
+static struct lh_error *visit_reached(struct tail_search *search, lh_words_visitor *visit, bool only_sizes)
 {
 	struct lh_graph *graph = search->graph;
 	for (size_t i = 0; i < graph->chunk_count; i++) {
+		uint32_t unused;
 		search->from = &graph->chunks[i];
-		if (lh_graph_is_reachable(graph, i))
+		if (lh_graph_is_reachable(graph, i) &&
+		    (!only_sizes || lh_hash_table_find(&search->sizes, search->from->size_bytes, &unused)))
 			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit, search));
 	}
 	return NULL;
@@ -144,13 +149,13 @@ static struct lh_error *visit_reached(struct tail_search *search, lh_words_visit
 
 static struct lh_error *search_tails(struct tail_search *search)
 {
-	LH_TRY(visit_reached(search, collect_tail_words));
+	LH_TRY(visit_reached(search, collect_tail_words, false));
 	if (!search->words.count)
 		return NULL;
 	search->graph->tails = lh_bits_create(search->graph->chunk_count);
 	if (!search->graph->tails)
 		return lh_error_no_memory();
-	LH_TRY(visit_reached(search, count_others));
+	LH_TRY(visit_reached(search, count_others, true));
 	return reach_tails(search);
 }
 
@@ -159,6 +164,7 @@ struct lh_error *lh_graph_mark_tails(struct lh_graph *graph)
 	struct tail_search search = {.graph = graph};
 	struct lh_error *error = search_tails(&search);
 	lh_hash_table_deinit(&search.fields);
+	lh_hash_table_deinit(&search.sizes);
 	lh_vec_deinit(&search.others);
 	lh_vec_deinit(&search.words);
 	lh_vec_deinit(&search.stack);
