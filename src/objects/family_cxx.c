@@ -274,12 +274,16 @@ static bool begins_with_block(const struct cxx_search *search, uint64_t text)
 	return read_cxx_words(search, text, &word, 1) && find_used_block(search, word, &index);
 }
 
-/* {text, size, capacity, what is left of the buffer for short texts}. */
-static bool is_gnu_string(const struct cxx_search *search, uint64_t addr, const uint64_t words[3], size_t *ret)
+/*
+ * {text, size, capacity, what is left of the buffer for short texts}. An array with three equal numbers is none: V8
+ * keeps the length, greatest length and capacity of a buffer.
+ */
+static bool is_gnu_string(const struct cxx_search *search, uint64_t addr, const uint64_t words[4], size_t *ret)
 {
 	enum { STRING_BYTES = 32 };
 	const struct lh_stored_chunk *block = find_place_block(search, addr);
-	return words[1] <= words[2] && find_array(search, words[0], words[2] + 1, ret) &&
+	bool is_buffer = words[1] == words[2] && words[2] == words[3];
+	return words[1] <= words[2] && !is_buffer && find_array(search, words[0], words[2] + 1, ret) &&
 	       is_text_ended(search, words[0], words[1]) &&
 	       (!block || addr + STRING_BYTES <= block->addr + block->size_bytes) &&
 	       !begins_with_block(search, words[0]);
@@ -296,10 +300,11 @@ static bool is_llvm_string(const struct cxx_search *search, uint64_t addr, const
 
 static struct lh_error *take_cxx_string(struct cxx_search *search, uint64_t addr)
 {
-	uint64_t words[5]; /* capacity | 1 and size of libc++, text, size and capacity of libstdc++ */
+	uint64_t words[6] = {0}; /* capacity | 1 and size of libc++, text, size, capacity and rest of libstdc++ */
 	size_t index;
 	if (!read_cxx_words(search, addr - 16, words, 5))
 		return NULL;
+	read_cxx_words(search, addr + 24, words + 5, 1);
 	bool is_gnu = is_gnu_string(search, addr, words + 2, &index);
 	bool is_llvm = !is_gnu && is_llvm_string(search, addr, words, &index);
 	return is_gnu || is_llvm ? claim_blocks(search, "std::string text", index, 1) : NULL;
