@@ -320,6 +320,11 @@ check-leaks: all samples ## print what `leakhunt leaks` finds beside LeakSanitiz
 	$(Q)scripts/missing-frees.sh .build/leakhunt s_server nginx redis python curl
 .PHONY: check-leaks
 
+# SUITES='trixie sid': see scripts/heap-truth.sh.
+check-heap-truth: all samples ## print how many blocks are found under each allocator of SUITES='bookworm trixie sid' of Debian
+	$(Q)scripts/heap-truth.sh .build/leakhunt .build/samples .build/heap-truth $(SUITES)
+.PHONY: check-heap-truth
+
 # KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
 check-kernels: ## test dumps on the kernels of three Debian releases, emulated (KERNELS=suite/package)
 	$(Q)scripts/deps.sh ensure build check kernels

@@ -13,31 +13,22 @@ shift 3
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 folder=$root/.build/kernels
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 seconds_max=${KERNEL_SECONDS_MAX:-3600}
 machine=(qemu-system-x86_64 -m 1024 -smp 2 -nodefaults -nographic -no-reboot -serial stdio
 	-append 'console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off')
 
-# apt SUITE COMMAND...: a tool of apt that knows this suite only, and nothing of this machine's packages.
-apt() {
-	local state=$folder/apt-$1 tool=$2
-	shift 2
-	mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror ${state##*/apt-} main" >"$state/sources.list"
-	"$tool" -qq -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::State::lists="$state/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$state/cache" \
-		-o APT::Sandbox::User="$(id -un)" -o APT::Architecture=amd64 "$@"
-}
+# shellcheck source=scripts/apt-suite.sh
+. "$root/scripts/apt-suite.sh"
 
 # fetch_kernel SUITE PACKAGE: prints the path of its kernel. A package without one stands for the one it depends on.
 fetch_kernel() {
 	local suite=$1 package=$2 real unpacked
 	unpacked=$folder/$suite-$package
 	if [ -z "$(compgen -G "$unpacked/boot/vmlinuz-*")" ]; then
-		apt "$suite" apt-get update >&2
-		real=$(apt "$suite" apt-cache depends "$package" | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
+		apt_suite "$folder" "$suite" apt-get update >&2
+		real=$(apt_suite "$folder" "$suite" apt-cache depends "$package" | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
 		mkdir -p "$unpacked"
-		(cd "$unpacked" && apt "$suite" apt-get download "${real:-$package}" >&2)
+		(cd "$unpacked" && apt_suite "$folder" "$suite" apt-get download "${real:-$package}" >&2)
 		dpkg-deb --fsys-tarfile "$unpacked"/*.deb | tar -x -C "$unpacked" --wildcards './boot/*'
 		rm "$unpacked"/*.deb
 	fi
