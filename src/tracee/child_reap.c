@@ -25,7 +25,16 @@ enum { OOM_SCORE_ADJ_HIGHEST = 1000 };
 
 /* A child has died, but its state is not Z before its memory is released. */
 #define DEATH_PATIENCE_NS (60 * LH_NS_PER_S)
-#define REAP_PATIENCE_NS  (10 * LH_NS_PER_S)
+#define REAP_PATIENCE_NS  (60 * LH_NS_PER_S)
+/*
+ * Of it, how long to try to stop all threads (one may be in vfork, or wait for a processor): while one runs, its own
+ * wait may get the child.
+ */
+#define STOP_ALL_PATIENCE_NS (40 * LH_NS_PER_S)
+/* Between two tries: an eighth of the time that has passed, within these bounds. */
+enum { NAPS_PER_TIME = 8 };
+#define NAP_MIN_NS (5 * LH_NS_PER_MS)
+#define NAP_MAX_NS (200 * LH_NS_PER_MS)
 /* The target's threads are stopped meanwhile. A wait for a zombie returns at once, unless another process traces it. */
 #define WAIT_PATIENCE_NS (LH_NS_PER_S / 5)
 
@@ -56,16 +65,13 @@ static struct lh_error *wait_by(struct lh_remote *remote, void *context)
 	return NULL;
 }
 
-/* Stops all threads; where that is impossible, one thread. */
-static struct lh_error *reap_once(const struct lh_process *process, const struct lh_slot_job *job,
+static struct lh_error *reap_once(const struct lh_process *process, const struct lh_slot_job *job, bool stops_all,
 				  struct reaping *reaping, struct lh_freeze_cost *cost)
 {
 	struct lh_region_list regions LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &regions));
-	struct lh_error *error = lh_borrow_while_stopped(process, &regions, job, wait_by, reaping, cost);
-	if (!error || lh_error_code(error) != LH_ERROR_UNSUPPORTED)
-		return error;
-	lh_error_destroy(error);
+	if (stops_all)
+		return lh_borrow_while_stopped(process, &regions, job, wait_by, reaping, cost);
 	return lh_borrow_thread(process, &regions, job, wait_by, reaping, cost);
 }
 
@@ -76,22 +82,24 @@ static bool is_settled(const struct lh_error *error, const struct reaping *reapi
 	return reaping->result == inner_pid || reaping->result == -ECHILD;
 }
 
+/* Stops all threads; where that proves impossible, one thread. */
 static struct lh_error *reap_patiently(const struct lh_process *process, pid_t inner_pid, pid_t traced,
 				       struct lh_freeze_cost *cost)
 {
 	const struct lh_slot_job job = {.kind = LH_SLOT_REAP, .child = inner_pid};
 	struct reaping reaping = {.traced = traced};
-	uint64_t deadline_ns = lh_clock_monotonic_ns() + REAP_PATIENCE_NS;
-	for (;;) {
-		struct lh_error *error = reap_once(process, &job, &reaping, cost);
-		if (is_settled(error, &reaping, inner_pid) || lh_clock_monotonic_ns() > deadline_ns) {
+	const uint64_t begun_ns = lh_clock_monotonic_ns();
+	for (uint64_t passed_ns = 0;; passed_ns = lh_clock_monotonic_ns() - begun_ns) {
+		struct lh_error *error = reap_once(process, &job, passed_ns < STOP_ALL_PATIENCE_NS, &reaping, cost);
+		if (is_settled(error, &reaping, inner_pid) || passed_ns > REAP_PATIENCE_NS) {
 			if (error || is_settled(NULL, &reaping, inner_pid))
 				return error;
 			return lh_error_create(LH_ERROR_SYSTEM, "process %d cannot wait for its child %d (errno %d)",
 					       (int)lh_process_pid(process), (int)inner_pid, (int)-reaping.result);
 		}
 		lh_error_destroy(error);
-		nanosleep(&long_nap, NULL);
+		uint64_t nap_ns = lh_min_u64(lh_max_u64(passed_ns / NAPS_PER_TIME, NAP_MIN_NS), NAP_MAX_NS);
+		nanosleep(&(const struct timespec){.tv_nsec = (long)nap_ns}, NULL);
 	}
 }
 

@@ -337,14 +337,18 @@ static struct lh_error *await_interruptible(struct lh_freeze *freeze)
 
 /*
  * Whether the stopped threads are all threads: /proc/PID/task has 2 links plus one per thread (fs/proc/base.c,
- * proc_task_getattr). Only they could start another.
+ * proc_task_getattr). Only they could start another. The main thread is counted after its end, too, as long as others
+ * live.
  */
 static bool all_are_stopped(const struct lh_freeze *freeze)
 {
 	struct stat status;
 	size_t stopped_count = 0;
-	for (size_t i = 0; i < freeze->threads.count; i++)
-		stopped_count += freeze->threads.items[i].phase == THREAD_STOPPED;
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		const struct frozen_thread *thread = &freeze->threads.items[i];
+		bool is_ended_main = thread->phase == THREAD_GONE && thread->tid == lh_process_pid(freeze->process);
+		stopped_count += thread->phase == THREAD_STOPPED || is_ended_main;
+	}
 	return fstat(dirfd(freeze->folder), &status) == 0 && status.st_nlink == stopped_count + 2;
 }
 
