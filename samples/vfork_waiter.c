@@ -40,7 +40,7 @@ static void wait_for_any(struct checker *checker)
 			checker_report_wrong("waitpid gave process %d, not %d", found, latest_child);
 		else if (found > 0 && status != CHILD_STATUS << 8)
 			checker_report_wrong("waitpid gave status %x", status);
-		if (found > 0)
+		if (found == latest_child)
 			waited_for = found;
 	}
 }

@@ -34,7 +34,7 @@ struct lh_quiet_child {
 	pid_t pid;
 	pid_t inner_pid; /* its number in its own pid namespace */
 	bool is_zombie;
-	bool is_traced;    /* by a process, dead or alive, that this /proc shows */
+	pid_t tracer_tid;  /* the thread that traces it; 0: none that this /proc shows */
 	int exit_status;   /* as wait(2) gives it; 0 unless it is a zombie whose status leakhunt may see */
 	int oom_score_adj; /* proc_pid_oom_score_adj(5) */
 };

@@ -43,7 +43,7 @@ static void read_child_status(int folder_fd, struct lh_quiet_child *child)
 		return;
 	for (unsigned level = 0; lh_proc_status_number(status, "NSpid", level, 10, &number); level++)
 		child->inner_pid = (pid_t)number;
-	child->is_traced = lh_proc_status_number(status, "TracerPid", 0, 10, &number) && number;
+	child->tracer_tid = lh_proc_status_number(status, "TracerPid", 0, 10, &number) ? (pid_t)number : 0;
 }
 
 static int oom_score_adj(int folder_fd)

@@ -28,7 +28,7 @@
 
 /* A thread that was told to fork when leakhunt died still forks: wait this long for the child to appear. */
 #define BIRTH_PATIENCE_NS (5 * LH_NS_PER_S)
-#define DEATH_PATIENCE_NS (30 * LH_NS_PER_S)
+#define DEATH_PATIENCE_NS (180 * LH_NS_PER_S) /* several tries of reaping */
 
 struct lh_child_guard {
 	pid_t pid;

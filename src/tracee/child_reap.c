@@ -214,7 +214,7 @@ static bool is_leftover_zombie(const struct lh_quiet_child *child)
 	int status = child->exit_status;
 	bool left_by_itself = WIFEXITED(status) && WEXITSTATUS(status) == LH_CHILD_EXIT_CODE;
 	bool was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-	return child->is_zombie && !child->is_traced &&
+	return child->is_zombie && !child->tracer_tid &&
 	       (left_by_itself || (was_killed && child->oom_score_adj == OOM_SCORE_ADJ_HIGHEST));
 }
 
@@ -273,9 +273,10 @@ struct lh_error *lh_child_end_leftovers(const struct lh_process *process, size_t
 	for (size_t i = 0; i < children.items.count; i++) {
 		const struct lh_quiet_child *child = &children.items.items[i];
 		const struct lh_traced_child traced = {child->pid, child->inner_pid};
+		bool is_ours = child->tracer_tid == gettid(); /* taken over by a try that failed */
 		if (is_leftover_zombie(child))
 			LH_TRY(reap_child(process, child->inner_pid, 0, cost));
-		else if (is_sleeping_leftover(child))
+		else if (is_ours || is_sleeping_leftover(child))
 			LH_TRY(lh_child_end(process, &traced, cost));
 		else
 			continue;
