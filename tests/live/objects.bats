@@ -49,10 +49,11 @@ assert_connections() {
 	[ "$(object_count OpenSSL X509)" = 1 ]
 	[ "$(object_count OpenSSL BIO 'BIO_s_socket()')" -ge "$(truth leaked)" ]
 	[ "$(jq '.objects[] | select(.name == "SSL") | .bytes' <<<"$SUMMARY")" -ge $(($(truth leaked) * 5000)) ]
-	# One for reading and one for writing; with them, and with the contexts of ciphers that the provider made,
-	# nearly all that SSL_free() would have given back is told. Sessions are the context's.
+	# One for reading and one for writing; with them, and with the contexts of ciphers that the provider made, most
+	# of what SSL_free() would have given back has a type (42,203 of 47,306 bytes, OpenSSL 3.0). The rest is plain
+	# bytes: texts, tables, stacks. Sessions are the context's.
 	assert_about $(($(truth leaked) * 2)) "$(object_count OpenSSL "record buffer" "of SSL")"
-	assert_between $(($(truth leaked_bytes) * 98 / 100)) \
+	assert_between $(($(truth leaked_bytes) * 85 / 100)) \
 		"$(jq '[.objects[] | select(.kind == "OpenSSL" and .name != "SSL_SESSION") | .bytes] | add' <<<"$SUMMARY")" \
 		$(($(truth leaked_bytes) * 101 / 100))
 	[[ $(jq -r .conclusion <<<"$SUMMARY") == *"objects: $(object_count OpenSSL "record buffer") record buffer (of SSL) in "* ]]
