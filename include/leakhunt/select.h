@@ -198,8 +198,10 @@ struct lh_selection {
 	struct lh_sampling_receipt receipt;
 	/* Leaks and rising undecided regions first, then the others; within each, by growth_bytes, most first. */
 	LH_VEC(struct lh_growth) growths;
-	size_t suspect;         /* what to dump: the first leak, else the first suspect; growths.count: nothing */
-	struct lh_growth total; /* the whole process; its kind and ranges have no meaning */
+	/* What to dump: the first leak that is a notable part of all growth, else the first suspect; growths.count:
+	 * nothing */
+	size_t suspect;
+	struct lh_growth total;                             /* the whole process; its kind and ranges have no meaning */
 	struct lh_evidence_row evidence[LH_EVIDENCE_COUNT]; /* of the total's verdict */
 	LH_VEC(double)
 	moments_s; /* times of the series' values, since the first sample; a long history is thinned out */

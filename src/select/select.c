@@ -15,6 +15,8 @@
 
 /* A leak in one part is the process's if the process grows at least at this share of its rate. */
 static const double HIDDEN_SHARE = 0.5;
+/* At least this share of what grew is decided by a part that is, or it is not what the process does. */
+static const double DECIDING_SHARE = 0.25;
 
 void lh_sample_deinit(struct lh_sample *sample)
 {
@@ -404,9 +406,15 @@ static struct lh_error *judge_total(struct selecting *selecting, const struct ro
 	return keep_series(selecting, &total.used, growth);
 }
 
+/* Whether a part of `bytes` is enough of what grew in all, or elsewhere. */
+static bool is_large_part(int64_t bytes, int64_t all_bytes)
+{
+	return (double)bytes >= DECIDING_SHARE * (double)all_bytes;
+}
+
 /*
  * A leak hidden by the ups and downs of other memory is still a leak of the process, unless other memory shrinks as
- * fast. The rows must be ranked.
+ * fast, or grew so much more that the leak explains little. The rows must be ranked.
  */
 static void take_hidden_leak(struct lh_selection *selection)
 {
@@ -418,7 +426,9 @@ static void take_hidden_leak(struct lh_selection *selection)
 	if (main && main->weight < 0)
 		return;
 	if (!is_open || !selection->growths.count || first->verdict != LH_VERDICT_LEAK ||
-	    first->measure != LH_MEASURE_USED || total->rate_bytes_per_hour < HIDDEN_SHARE * first->rate_bytes_per_hour)
+	    first->measure != LH_MEASURE_USED ||
+	    total->rate_bytes_per_hour < HIDDEN_SHARE * first->rate_bytes_per_hour ||
+	    !is_large_part(first->growth_bytes, total->growth_bytes))
 		return;
 	total->verdict = LH_VERDICT_LEAK;
 	total->probability = first->probability;
@@ -531,18 +541,27 @@ static struct lh_error *judge_all(struct selecting *selecting)
 	return NULL;
 }
 
-/* What to dump and to show: the first leak, else the first suspect. */
+static int64_t measured_growth(const struct lh_growth *growth)
+{
+	return growth->measure == LH_MEASURE_MAPPED ? (int64_t)(growth->mapped_last_bytes - growth->mapped_first_bytes)
+						    : growth->growth_bytes;
+}
+
+/*
+ * What to dump, and to show: the first leak, unless an undecided row grew so much more that the leak explains little.
+ * The rows are ranked.
+ */
 static size_t find_suspect(const struct lh_selection *selection)
 {
-	size_t suspect = selection->growths.count;
-	for (size_t i = 0; i < selection->growths.count; i++) {
-		const struct lh_growth *growth = &selection->growths.items[i];
-		if (lh_verdict_is_rising(growth->verdict))
-			return i;
-		if (growth->is_suspect && suspect == selection->growths.count)
-			suspect = i;
-	}
-	return suspect;
+	const struct lh_growth *growths = selection->growths.items;
+	size_t first = 0, rising = 0, count = selection->growths.count;
+	while (first < count && !growths[first].is_suspect)
+		first++;
+	while (rising < count && !lh_verdict_is_rising(growths[rising].verdict))
+		rising++;
+	if (rising == count)
+		return first;
+	return is_large_part(measured_growth(&growths[rising]), growths[first].growth_bytes) ? rising : first;
 }
 
 static void mark_suspects(struct lh_selection *selection)

@@ -439,6 +439,43 @@ static void test_swapping_out_is_no_change(void **state)
 	assert_int_equal(selection.total.verdict, LH_VERDICT_STEADY);
 }
 
+/* ---------------------------------------------------------------- what is named first */
+
+/* A mapping that fills, and will be full soon: undecided. */
+static void put_filling(struct text *text, size_t i, size_t leaked_bytes)
+{
+	put_ballast(text);
+	put_mapping(text, 0x1000000, 0x1000000 + (i + 1) * leaked_bytes, HEAP, (i + 1) * leaked_bytes);
+	put_mapping(text, 0x7f0000000000, 0x7f0000000000 + 16 * MIB, ANON, (i + 1) * MIB);
+}
+
+static void put_filling_and_little(struct text *text, size_t i)
+{
+	put_filling(text, i, 12 * KIB);
+}
+
+static void put_filling_and_much(struct text *text, size_t i)
+{
+	put_filling(text, i, 512 * KIB);
+}
+
+static void test_what_explains_the_growth_is_named_first(void **state)
+{
+	(void)state;
+	struct lh_selection little LH_CLEANUP(lh_selection_deinit) = {0};
+	struct lh_selection much LH_CLEANUP(lh_selection_deinit) = {0};
+	select_made(put_filling_and_little, 10, &little);
+	const struct lh_growth *suspect = lh_selection_suspect(&little);
+	assert_int_equal(suspect->verdict, LH_VERDICT_UNDECIDED);
+	assert_int_equal(suspect->growth_bytes, 9 * MIB);
+	assert_int_equal(little.growths.items[1].verdict, LH_VERDICT_LEAK);
+	assert_true(little.growths.items[1].is_suspect);
+	select_made(put_filling_and_much, 10, &much);
+	suspect = lh_selection_suspect(&much);
+	assert_int_equal(suspect->kind, LH_REGION_HEAP);
+	assert_int_equal(suspect->verdict, LH_VERDICT_LEAK);
+}
+
 /* ---------------------------------------------------------------- samples that cannot be judged */
 
 /* `times` in seconds; 0-terminated after `count`. */
@@ -527,6 +564,7 @@ int main(void)
 		cmocka_unit_test(test_growth_at_the_upper_end),
 		cmocka_unit_test(test_growth_at_the_lower_end),
 		cmocka_unit_test(test_split_keeps_its_history),
+		cmocka_unit_test(test_what_explains_the_growth_is_named_first),
 		cmocka_unit_test(test_merge_sums_the_histories),
 		cmocka_unit_test(test_other_backing_is_other_memory),
 		cmocka_unit_test(test_brk_that_shrinks),
