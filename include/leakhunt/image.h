@@ -91,6 +91,11 @@ const struct lh_segment *lh_image_segments(const struct lh_image *image, size_t 
 void lh_image_take_owners(struct lh_image *image, const struct lh_owners *owners);
 const struct lh_module_list *lh_image_modules(const struct lh_image *image);
 /*
+ * For people: a file's name without its folders; for the program, the name that it was called by where that is another:
+ * "redis-server" of /usr/bin/redis-check-rdb. Raw bytes; belongs to the image or to the module.
+ */
+const char *lh_image_module_name(const struct lh_image *image, const struct lh_module *module);
+/*
  * Lost bytes as far as known, ascending (for a live process: what the latest walk missed). "not dumped" are bytes that
  * the file's own headers omit, as cores do with unmodified text. Reason "overlap" comes last: readable, but several
  * program headers claim these addresses.

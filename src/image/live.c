@@ -7,6 +7,7 @@
 #include "leakhunt/tasks.h"
 #include "view.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -127,6 +128,24 @@ int lh_image_open_module(const struct lh_image *image, const struct lh_module *m
 	return region ? lh_process_open_mapped(image->process, region) : -1;
 }
 
+/* Without either, modules have the names of their files. */
+static void note_program(struct lh_image *image)
+{
+	struct lh_buffer auxv LH_CLEANUP(lh_buffer_deinit) = {0}, arguments LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error = lh_process_read_file(image->process, "auxv", &auxv);
+	if (!error)
+		error = lh_process_read_file(image->process, "cmdline", &arguments);
+	lh_error_destroy(error);
+	Elf64_auxv_t entry;
+	for (size_t at = 0; at + sizeof(entry) <= auxv.length; at += sizeof(entry)) {
+		memcpy(&entry, auxv.data + at, sizeof(entry));
+		if (entry.a_type == AT_PHDR)
+			image->program_addr = entry.a_un.a_val;
+	}
+	if (arguments.length)
+		lh_image_note_called(image, lh_process_command(image->process), arguments.data);
+}
+
 struct lh_error *lh_image_open_process(const struct lh_process *process, struct lh_image **ret)
 {
 	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
@@ -137,6 +156,7 @@ struct lh_error *lh_image_open_process(const struct lh_process *process, struct 
 	image->pid = lh_process_pid(process);
 	image->has_addresses = true;
 	LH_TRY(set_root(image));
+	note_program(image);
 	LH_TRY(lh_regions_read(process, LH_REGIONS_MAPS, &image->regions));
 	LH_TRY(lh_pagemap_open(process, &image->pagemap));
 	LH_TRY(add_regions(image));

@@ -86,6 +86,9 @@ static struct lh_error *read_prpsinfo(struct note_context *context, struct lh_cu
 	memcpy(&info, bytes, sizeof(info));
 	context->image->pid = info.pr_pid;
 	memcpy(context->notes->command, info.pr_fname, sizeof(info.pr_fname));
+	char arguments[sizeof(info.pr_psargs) + 1] = "";
+	memcpy(arguments, info.pr_psargs, sizeof(info.pr_psargs));
+	lh_image_note_called(context->image, context->notes->command, arguments);
 	return NULL;
 }
 
@@ -99,7 +102,7 @@ static struct lh_error *read_auxv(struct note_context *context, struct lh_cursor
 		if (type == AT_SYSINFO_EHDR)
 			context->notes->vdso_addr = value;
 		else if (type == AT_PHDR)
-			context->notes->program_headers_addr = value;
+			context->notes->program_headers_addr = context->image->program_addr = value;
 		else if (type == AT_PHNUM)
 			context->notes->program_header_count = value;
 		else if (type == AT_EXECFN)

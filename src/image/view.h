@@ -22,6 +22,8 @@ struct lh_image {
 	struct lh_image_capture capture;
 	uint64_t redaction_key; /* lh_image_redaction_key */
 	struct lh_module_list modules;
+	uint64_t program_addr; /* AT_PHDR: lies in the program's module; 0 when unknown */
+	char called[64];       /* the name that the program was called by; "" when unknown */
 	struct lh_strings_pool strings;
 
 	/* Files and bytes: all of it, mapped or lent. */
@@ -41,6 +43,9 @@ struct lh_image {
 	struct lh_pagemap *pagemap;
 	struct lh_region_list regions;
 };
+
+/* From comm and the first argument, NUL-terminated. */
+void lh_image_note_called(struct lh_image *image, const char *command, const char *arguments);
 
 /* An empty image. `path` is copied. */
 struct lh_error *lh_image_create(enum lh_image_source source, const char *path, struct lh_image **ret) LH_NODISCARD;

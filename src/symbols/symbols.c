@@ -149,12 +149,11 @@ static struct lh_error *load_modules(struct lh_symbols *symbols, const char *roo
 	LH_TRY(lh_vec_reserve(&symbols->modules, list->modules.count));
 	for (size_t i = 0; i < list->modules.count; i++) {
 		const struct lh_module *module = &list->modules.items[i];
-		const char *slash = strrchr(module->path, '/');
 		struct named_module *named = &symbols->modules.items[symbols->modules.count++];
 		*named = (struct named_module){
 			.module = module,
 			.path = path_below_root(module->path, root_link),
-			.name = slash ? slash + 1 : module->path,
+			.name = lh_image_module_name(symbols->image, module),
 			.fd = -1,
 		};
 		LH_TRY(load_module(symbols, named));
