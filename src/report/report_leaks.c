@@ -177,6 +177,37 @@ static void put_doubtful_verdict(const struct lh_leaks_report *report, uint64_t 
 	lh_buffer_puts(ret, ")\n");
 }
 
+/* Runtimes that keep many values in a block of malloc: all of them stay reachable with the block. NULL: none. */
+static const char *packing_runtime(const struct lh_image *image)
+{
+	static const struct {
+		const char *prefix;
+		const char *name;
+	} runtimes[] = {{"perl", "perl"}, {"libperl", "perl"}, {"ruby", "Ruby"}, {"libruby", "Ruby"}};
+	const struct lh_module_list *list = lh_image_modules(image);
+	for (size_t i = 0; i < list->modules.count; i++) {
+		const char *name = lh_image_module_name(image, &list->modules.items[i]);
+		for (size_t j = 0; j < LH_ARRAY_COUNT(runtimes); j++) {
+			if (strncmp(name, runtimes[j].prefix, strlen(runtimes[j].prefix)) == 0)
+				return runtimes[j].name;
+		}
+	}
+	return NULL;
+}
+
+static void put_nothing_lost(const struct lh_leaks_report *report, uint64_t used, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX];
+	const char *packing = packing_runtime(report->image);
+	bool is_whole = !report->leaks->possible_count && !report->leaks->suppressed_count;
+	lh_buffer_printf(ret, "%s: each of %s blocks in use %s", packing ? "no block is lost" : "nothing is lost",
+			 lh_format_count(used, count),
+			 is_whole ? "can be reached" : "is reachable, possible or suppressed");
+	if (packing)
+		lh_buffer_printf(ret, "; this does not tell of values of %s, which keeps many in one block", packing);
+	lh_buffer_puts(ret, "\n");
+}
+
 static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buffer *ret)
 {
 	const struct lh_leaks *leaks = report->leaks;
@@ -197,10 +228,7 @@ static void put_leak_verdict(const struct lh_leaks_report *report, struct lh_buf
 		lh_buffer_printf(ret, "lost or not is unknown for %s of %s blocks in use; the others can be reached\n",
 				 lh_format_count(leaks->possible_count, owned), lh_format_count(used, count));
 	else
-		lh_buffer_printf(ret, "nothing is lost: each of %s blocks in use %s\n", lh_format_count(used, count),
-				 leaks->possible_count || leaks->suppressed_count
-					 ? "is reachable, possible or suppressed"
-					 : "can be reached");
+		put_nothing_lost(report, used, ret);
 	if (report->is_confirmed && leaks->count)
 		lh_buffer_printf(ret, "confirmed: %s of them were lost in the first dump, too, with the same bytes\n",
 				 lh_format_count(leaks->confirmed_count, count));

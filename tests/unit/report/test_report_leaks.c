@@ -3,6 +3,7 @@
 #include "leakhunt/report.h"
 
 #include "core_builder.h"
+#include "image/view.h"
 
 #define HEAP_ADDR UINT64_C(0x10000000)
 
@@ -104,6 +105,25 @@ static void test_doubts_about_nothing(void **state)
 	assert_non_null(strstr(
 		text, "nothing is known to be lost: each of 1 block in use can be reached (the dump has no threads"));
 	assert_null(strstr(text, "nothing is called lost"));
+	end_setting(&setting);
+}
+
+/* Of a program, and of one whose runtime keeps many values in a block. */
+static void test_values_within_blocks_are_not_told_of(void **state)
+{
+	(void)state;
+	static char perl[] = "/usr/bin/perl", other[] = "/usr/bin/proxy";
+	struct setting setting;
+	begin_setting(&setting);
+	assert_success(lh_vec_push(&setting.image->modules.modules, ((struct lh_module){.path = other})));
+	const char *text = text_of(&setting, (struct lh_leak_group){.status = LH_LEAK_REACHABLE});
+	assert_non_null(strstr(text, "nothing is lost: each of 1 blocks in use can be reached\n"));
+	lh_buffer_deinit(&setting.text);
+	setting.image->modules.modules.items[0].path = perl;
+	text = text_of(&setting, (struct lh_leak_group){.status = LH_LEAK_REACHABLE});
+	assert_null(strstr(text, "nothing is lost"));
+	assert_non_null(strstr(text, "no block is lost: each of 1 blocks in use can be reached; this does not tell of "
+				     "values of perl"));
 	end_setting(&setting);
 }
 
@@ -209,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_doubts_do_not_contradict),
 		cmocka_unit_test(test_doubts_about_nothing),
+		cmocka_unit_test(test_values_within_blocks_are_not_told_of),
 		cmocka_unit_test(test_blocks_alone),
 		cmocka_unit_test(test_owned_blocks),
 		cmocka_unit_test(test_blocks_of_other_groups),
