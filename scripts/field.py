@@ -110,7 +110,7 @@ def postgres(field, statements):
 	data, port = os.path.join(field.folder, "data"), free_port()
 	shutil.chown(field.folder, "postgres", "postgres")
 	field.run(binaries + "/initdb", "-D", data, "-A", "trust", "-N", user="postgres").wait()
-	field.run(binaries + "/postgres", "-D", data, "-p", str(port), "-k", field.folder, "-h", "127.0.0.1", user="postgres")
+	field.run(binaries + "/postgres", "-D", data, "-p", str(port), "-k", "", "-h", "127.0.0.1", user="postgres")
 	connect(port).close()
 	time.sleep(1)
 	psql = field.run("psql", "-qtAX", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "postgres", stdin=subprocess.PIPE,
@@ -429,13 +429,136 @@ def _(field):
 		int main(void) { for (;;) { DIR *one = opendir("/"); if (one) readdir(one); usleep(60000); } }""")
 
 
+@case("C, deflate streams that are never ended", "gcc", kind="deflate state", counterpart=r"deflateEnd\(\)")
+def _(field):
+	return field.compile("""
+		#include <stdlib.h>
+		#include <string.h>
+		#include <unistd.h>
+		#include <zlib.h>
+		int main(void) { for (;;) { z_stream *one = calloc(1, sizeof(*one)); Bytef in[400], out[1000]; memset(in, 'x', sizeof(in));
+		deflateInit2(one, 6, Z_DEFLATED, 9, 1, Z_DEFAULT_STRATEGY); one->next_in = in; one->avail_in = sizeof(in); one->next_out = out;
+		one->avail_out = sizeof(out); deflate(one, Z_FINISH); usleep(20000); } }""", "-lz")
+
+
+# ------------------------------------------------------------------ other languages and servers
+
+@case("go, a map that is never emptied", "go", region="go-heap", why="collector")
+def _(field):
+	source = field.write("main.go", """
+		package main
+		import ("fmt"; "time")
+		type order struct { id int; note string }
+		var seen = map[int]*order{}
+		func main() { for { for i := 0; i < 500; i++ { n := len(seen); seen[n] = &order{n, fmt.Sprintf("order %d shipped", n)} }
+		time.Sleep(20 * time.Millisecond) } }
+		""")
+	subprocess.run(["go", "build", "-o", "target", source], cwd=field.folder, check=True, capture_output=True,
+		       env={**os.environ, "GOCACHE": os.path.join(field.folder, "data"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"})
+	return field.run("./target").pid
+
+
+@case("perl, a hash of what was seen", "perl", kind="texts|objects|blocks|content")
+def _(field):
+	return field.run("perl", "-e", """
+		my %seen; my $n = 0;
+		while (1) { for (1..200) { $seen{"session-$n"} = "user $n looked at page " . $n++ } select(undef, undef, undef, 0.02) }
+		""").pid
+
+
+@case("gawk, an array of lines", "gawk", kind="texts|objects|blocks|content")
+def _(field):
+	return field.run("gawk", 'BEGIN { while (1) { for (i = 0; i < 100; i++) line[n++] = "line " n " of the log"; system("sleep 0.02") } }').pid
+
+
+@case("tcl, a list that is appended to", "tclsh", held=True, kind="texts|objects|blocks|content")
+def _(field):
+	script = 'set log {}\nwhile 1 { for {set i 0} {$i < 100} {incr i} { lappend log "order $i shipped at [clock clicks]" }\nafter 20 }\n'
+	return field.run("tclsh", field.write("log.tcl", script)).pid
+
+
+@case("lua, a table of sessions", "lua5.4", held=True, kind="texts|objects|blocks|content")
+def _(field):
+	return field.run("lua5.4", field.write("sessions.lua", """
+		local sessions, n = {}, 0
+		while true do
+		  for i = 1, 400 do n = n + 1; sessions[n] = { user = "user" .. n, visits = n } end
+		  os.execute("sleep 0.02")
+		end
+		""")).pid
+
+
+@case("ruby, an array of answers", "ruby", held=True, region="anon|arena|" + HEAP, why="in-use|collector", kind="texts|objects|blocks|content")
+def _(field):
+	return field.run("ruby", "-e", """
+		answers = []
+		loop { 100.times { answers << { id: answers.size, text: "answer %d, of some length, to be kept" % answers.size } }; sleep 0.02 }
+		""").pid
+
+
+@case("sqlite3, a database in memory", "sqlite3", held=True, kind="texts|objects|blocks|content")
+def _(field):
+	shell = field.run("sqlite3", ":memory:", stdin=subprocess.PIPE, text=True)
+	shell.stdin.write("CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT);\n")
+
+	def step(n):
+		shell.stdin.write(f"INSERT INTO orders (note) VALUES ('order {n} was shipped to a customer in the north');\n" * 20)
+		shell.stdin.flush()
+		time.sleep(0.01)
+	field.load(step)
+	return shell.pid
+
+
+@case("lighttpd, requests that are never finished", "lighttpd", held=True, kind="texts|objects|blocks|content")
+def _(field):
+	port = free_port()
+	field.write("lighttpd.conf", f"""
+		server.document-root = "{field.folder}"
+		server.bind = "127.0.0.1"
+		server.port = {port}
+		server.max-fds = 16384
+		server.max-connections = 8000
+		server.max-read-idle = 3600
+		""")
+	pid = field.run("lighttpd", "-D", "-f", field.folder + "/lighttpd.conf").pid
+	connect(port).close()
+	kept = []
+
+	def step(n):
+		one = connect(port)
+		one.sendall(b"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Request: %d\r\nCookie: " % n + b"c" * 3000)
+		kept.append(one)
+		time.sleep(0.02)
+	field.load(step)
+	return pid
+
+
 # ------------------------------------------------------------------ no leak
+
+def redis_wait(port, command, is_reached):
+	"""Until the answer to a command says so."""
+	link = connect(port)
+	for _ in range(1200):
+		link.sendall(redis_command(*command))
+		if is_reached(link.recv(65536)):
+			return
+		time.sleep(0.1)
+	raise RuntimeError(f"redis did not come to where {command} was to show it")
+
+
+def wait_for_file(path):
+	for _ in range(1200):
+		if os.path.exists(path):
+			return
+		time.sleep(0.1)
+	raise RuntimeError(f"there is no {path}")
+
 
 @quiet("redis at its bound", "steady|plateau|sawtooth|shrinking|step", "redis-server")
 def _(field):
 	pid, port = redis(field, "--maxmemory", "20mb", "--maxmemory-policy", "allkeys-lru")
 	redis_writes(field, port, pause=0.001)
-	time.sleep(12)
+	redis_wait(port, ("INFO", "stats"), lambda text: int(re.search(rb"evicted_keys:(\d+)", text)[1]) > 50000)
 	return pid
 
 
@@ -454,7 +577,7 @@ def _(field):
 	pid, port = redis(field)
 	redis_writes(field, port, keys=100000, pause=0.002)
 	link = connect(port)
-	time.sleep(10)
+	redis_wait(port, ("INFO", "stats"), lambda text: int(re.search(rb"total_commands_processed:(\d+)", text)[1]) > 300000)
 
 	def step(n):
 		link.sendall(redis_command("BGSAVE"))
@@ -467,9 +590,10 @@ def _(field):
 @quiet("java, garbage", "steady|plateau|sawtooth|shrinking|step", "javac", held=True)
 def _(field):
 	pid = java(field, """
-		public class Target { static Object kept; public static void main(String[] a) throws Exception { while (true) {
-		for (int i = 0; i < 200; i++) kept = new byte[10000]; Thread.sleep(10); } } }""", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch")
-	time.sleep(8)
+		public class Target { static Object kept; public static void main(String[] a) throws Exception { for (int n = 0;; n++) {
+		for (int i = 0; i < 200; i++) kept = new byte[10000]; Thread.sleep(10);
+		if (n == 1500) new java.io.File("warm").createNewFile(); } } }""", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch")
+	wait_for_file(os.path.join(field.folder, "warm"))
 	return pid
 
 
@@ -541,6 +665,7 @@ def judge(wanted, report):
 	said["type"] = "; ".join(f"{row['kind']} {row['name']}" for row in report["is"]["rows"][:2])[:60]
 	right["type"] = not expected["type"] or any(re.fullmatch(expected["type"], text) for text in kinds_said(report))
 	right["counterpart"] = bool(re.fullmatch(expected["counterpart"], said["counterpart"]))
+	said["sure"] = grows.get("probability", 0)
 	return said, right
 
 
@@ -577,7 +702,8 @@ def show(row):
 		return
 	wrong = [key for key, holds in right.items() if not holds]
 	print(f"{head} {'right' if not wrong else 'WRONG ' + ', '.join(wrong)}; {seconds:.0f} s, pause {pause_ns / 1e6:.1f} ms; "
-	      + ", ".join(f"{key} {said[key]}" for key in ("region", "verdict", "type", "reason", "counterpart") if said[key]), flush=True)
+	      + ", ".join(f"{key} {said[key]}" for key in ("region", "verdict", "type", "reason", "counterpart") if said[key])
+	      + (f"; wrong although {said['sure']:.2f} sure" if wrong and said["sure"] >= 0.9 else ""), flush=True)
 
 
 def main():
