@@ -5,6 +5,7 @@
 #define LEAKHUNT_HUNT_H
 
 #include "leakhunt/dump.h"
+#include "leakhunt/graph.h"
 #include "leakhunt/heap.h"
 #include "leakhunt/holdings.h"
 #include "leakhunt/modules.h"
@@ -170,6 +171,9 @@ struct lh_hunt_reach {
 	char shape[16];               /* lh_holder_shape_name */
 	uint64_t holder_growth_count; /* elements */
 	uint64_t holder_growth_bytes;
+	char doubt[320];               /* why it is not known; "" */
+	struct lh_leaks leaks;         /* lost blocks of the later dump, in groups; none when it is not known */
+	struct lh_holder_list holders; /* most grown first; likewise */
 };
 
 /* The suspect together with all growths of its kind and cause that may leak: three arenas are one answer. */
@@ -201,8 +205,9 @@ struct lh_hunt {
 	struct lh_runtime_facts facts;
 	bool has_receipt[LH_HUNT_SIDES];
 	struct lh_receipt receipts[LH_HUNT_SIDES];
-	uint64_t elapsed_ns; /* from the first sample to the last dump */
-	uint64_t disk_bytes; /* lh_hunt_measure_disk */
+	uint64_t max_pause_ns; /* that was allowed for each dump; 0: not known */
+	uint64_t elapsed_ns;   /* from the first sample to the last dump */
+	uint64_t disk_bytes;   /* lh_hunt_measure_disk */
 	bool keeps_dumps;
 	/* Opened and summarized dumps. NULL: missing, or not opened. */
 	struct lh_image *images[LH_HUNT_SIDES];
@@ -238,6 +243,12 @@ struct lh_hunt {
 
 void lh_hunt_deinit(struct lh_hunt *hunt);
 
+/*
+ * Whose verdict is the answer: the suspect's, or that of the whole process where there is no suspect, or where the
+ * process is decided and the part that grew most is not.
+ */
+const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt);
+
 /* Whether only the sums of the process's memory are known because its mappings could not be read. */
 bool lh_hunt_has_sums_only(const struct lh_hunt *hunt);
 
@@ -271,6 +282,12 @@ struct lh_hunt_options {
  */
 struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct lh_hunt_options *options,
 				 struct lh_hunt *ret) LH_NODISCARD;
+
+/*
+ * The dumps that a hunt left in the folder of its record; NULL where there is none. Paths are the caller's. Errors: no
+ * memory.
+ */
+struct lh_error *lh_hunt_find_dumps(const char *record_path, char *ret_paths[LH_HUNT_SIDES]) LH_NODISCARD;
 
 /* Loads saved dumps and a record instead of observing a process; NULL: not given. *ret must be zero. */
 struct lh_error *lh_hunt_load(const char *before_path, const char *after_path, const char *record_path,

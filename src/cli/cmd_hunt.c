@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FOR_NS       (180 * LH_NS_PER_S)
@@ -160,21 +161,13 @@ static struct lh_error *confine_hunt(const struct lh_hunt *hunt)
 	return NULL;
 }
 
-/* Reads the given files. Only their paths can be opened: leakhunt is confined before it parses them. */
-static struct lh_error *load_files(const struct lh_arguments *arguments, struct lh_hunt *ret)
+/* What is read, and where the page goes: all that may be opened from then on. */
+static struct lh_error *confine_files(const struct lh_arguments *arguments, char *dumps[LH_HUNT_SIDES])
 {
-	struct lh_hunt names LH_CLEANUP(lh_hunt_deinit) = {0};
-	for (size_t i = 0; i < lh_arguments_operand_count(arguments); i++) {
-		const char *path = lh_arguments_operand(arguments, i);
-		if (access(path, R_OK) < 0)
-			return lh_error_hint(lh_error_from_errno(errno, "cannot read %s", path),
-					     "give one PID, or the files of dumps");
-	}
-	LH_TRY(lh_hunt_load(lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, 1), NULL, &names));
 	struct lh_confinement confinement LH_CLEANUP(lh_confinement_deinit) = {0};
 	for (int side = 0; side < LH_HUNT_SIDES; side++) {
-		if (names.dump_paths[side])
-			LH_TRY(lh_confinement_add_image(&confinement, names.dump_paths[side]));
+		if (dumps[side])
+			LH_TRY(lh_confinement_add_image(&confinement, dumps[side]));
 	}
 	if (lh_arguments_has(arguments, "record"))
 		LH_TRY(lh_confinement_add_path(&confinement, lh_arguments_value(arguments, "record")));
@@ -182,8 +175,42 @@ static struct lh_error *load_files(const struct lh_arguments *arguments, struct 
 		LH_TRY(lh_confinement_add_output(&confinement, lh_arguments_value(arguments, "html")));
 	LH_TRY(lh_confinement_add_symbols(&confinement, ""));
 	lh_confinement_apply(&confinement);
-	return lh_hunt_load(lh_arguments_operand(arguments, 0), lh_arguments_operand(arguments, 1),
-			    lh_arguments_value(arguments, "record"), ret);
+	return NULL;
+}
+
+static void free_dump_paths(char *(*dumps)[LH_HUNT_SIDES])
+{
+	for (int side = 0; side < LH_HUNT_SIDES; side++)
+		free((*dumps)[side]);
+}
+
+/* Those that are named; of a record alone, those that its hunt left beside it. */
+static struct lh_error *name_dumps(const struct lh_arguments *arguments, char *ret[LH_HUNT_SIDES])
+{
+	size_t count = lh_arguments_operand_count(arguments);
+	if (!count)
+		return lh_hunt_find_dumps(lh_arguments_value(arguments, "record"), ret);
+	for (size_t i = 0; i < count; i++) {
+		const char *path = lh_arguments_operand(arguments, i);
+		if (access(path, R_OK) < 0)
+			return lh_error_hint(lh_error_from_errno(errno, "cannot read %s", path),
+					     "give one PID, or the files of dumps");
+		ret[i] = strdup(path);
+		if (!ret[i])
+			return lh_error_no_memory();
+	}
+	return NULL;
+}
+
+static struct lh_error *load_files(const struct lh_arguments *arguments, struct lh_hunt *ret)
+{
+	LH_CLEANUP(free_dump_paths) char *dumps[LH_HUNT_SIDES] = {NULL, NULL};
+	LH_TRY(name_dumps(arguments, dumps));
+	LH_TRY(confine_files(arguments, dumps));
+	bool are_found = !lh_arguments_operand_count(arguments) && (dumps[LH_HUNT_BEFORE] || dumps[LH_HUNT_AFTER]);
+	if (are_found)
+		fputs("leakhunt: the dumps beside the record are compared, too\n", stderr);
+	return lh_hunt_load(dumps[LH_HUNT_BEFORE], dumps[LH_HUNT_AFTER], lh_arguments_value(arguments, "record"), ret);
 }
 
 static void remove_dumps(const struct lh_hunt *hunt)

@@ -46,6 +46,7 @@ const struct lh_manual_section lh_manual_hunt[] = {
 	 "* wait for growth\n"
 	 "Waits until the process has grown by what it grows in 15 seconds: at least 256 KiB, at most 64 MiB.\n\n"
 	 "* compare\n"
-	 "Compares both dumps, like `leakhunt strings before.core after.core`."},
+	 "Compares both dumps, like `leakhunt strings before.core after.core`. `leakhunt hunt --record FILE` "
+	 "compares the dumps that lie beside the record, too."},
 	{NULL, NULL},
 };

@@ -25,6 +25,15 @@ static void add_to_alike(const struct lh_growth *growth, struct lh_hunt_alike *a
 	alike->rate_high_bytes_per_hour += growth->rate_high_bytes_per_hour;
 }
 
+const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt)
+{
+	const struct lh_growth *total = &hunt->selection.total;
+	if (!hunt->suspect)
+		return total;
+	bool is_open = hunt->suspect->verdict == LH_VERDICT_UNDECIDED;
+	return is_open && lh_verdict_is_rising(total->verdict) ? total : hunt->suspect;
+}
+
 void lh_hunt_add_alike(struct lh_hunt *hunt)
 {
 	struct lh_hunt_alike *alike = &hunt->alike;
@@ -47,7 +56,7 @@ static bool may_be_cache(const struct lh_hunt *hunt)
 {
 	const struct lh_hunt_reach *reach = &hunt->reach;
 	int64_t grown = (int64_t)(hunt->heaps[LH_HUNT_AFTER].used_bytes - hunt->heaps[LH_HUNT_BEFORE].used_bytes);
-	if (!hunt->suspect || !lh_verdict_is_rising(hunt->suspect->verdict))
+	if (!hunt->suspect || !lh_verdict_is_rising(lh_hunt_main_growth(hunt)->verdict))
 		return false;
 	if (reach->is_known && reach->lost_growth_bytes > 0 && reach->lost_growth_bytes * 2 >= grown)
 		return false;
@@ -68,6 +77,6 @@ void lh_hunt_caution(struct lh_hunt *hunt)
 		 "a cache that still fills looks the same (chance of a leak %.2f after %s%s%s). What would tell: the "
 		 "limit set for it; continued growth in `leakhunt watch %s`; growth with work that should not need "
 		 "memory (`leakhunt watch --counter`)",
-		 hunt->suspect->probability, lh_format_duration(hunt->selection.span_ns, span),
+		 lh_hunt_main_growth(hunt)->probability, lh_format_duration(hunt->selection.span_ns, span),
 		 age->is_known ? "; " : "", age->is_known ? age->text : "", pid);
 }

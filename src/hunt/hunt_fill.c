@@ -269,16 +269,23 @@ static enum plain_owner plain_owner_of(enum lh_region_kind kind)
 	}
 }
 
-/* A path without its folders. */
-static const char *short_name(const char *name)
+/* A path without its folders; a program's as it was called. */
+static const char *short_name(const struct lh_hunt *hunt, const char *name)
 {
+	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+		const struct lh_module_list *list = hunt->images[side] ? lh_image_modules(hunt->images[side]) : NULL;
+		for (size_t i = 0; list && i < list->modules.count; i++) {
+			if (strcmp(list->modules.items[i].path, name) == 0)
+				return lh_image_module_name(hunt->images[side], &list->modules.items[i]);
+		}
+	}
 	const char *slash = strrchr(name, '/');
 	return slash && slash[1] ? slash + 1 : name;
 }
 
 static struct lh_hunt_fill fill_of_growth(const struct lh_hunt *hunt, const struct lh_growth *growth)
 {
-	const char *name = growth->thread_name[0] ? growth->thread_name : short_name(growth->name);
+	const char *name = growth->thread_name[0] ? growth->thread_name : short_name(hunt, growth->name);
 	return (struct lh_hunt_fill){
 		.family = "",
 		.name = *name ? name : lh_region_kind_name(growth->kind),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { NAMES_MAX = 1000 };
 
@@ -72,6 +73,24 @@ struct lh_error *lh_hunt_path(const char *folder, const char *name, char **ret)
 		return lh_error_no_memory();
 	free(*ret);
 	*ret = path;
+	return NULL;
+}
+
+struct lh_error *lh_hunt_find_dumps(const char *record_path, char *ret_paths[LH_HUNT_SIDES])
+{
+	static const char *const names[LH_HUNT_SIDES] = {"before.core", "after.core"};
+	const char *slash = strrchr(record_path, '/');
+	for (int side = 0; side < LH_HUNT_SIDES; side++) {
+		char *path = NULL;
+		if (asprintf(&path, "%.*s%s", slash ? (int)(slash + 1 - record_path) : 0, record_path, names[side]) < 0)
+			return lh_error_no_memory();
+		if (access(path, R_OK) == 0) {
+			ret_paths[side] = path;
+			continue;
+		}
+		free(path);
+		ret_paths[side] = NULL;
+	}
 	return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 /* A verdict is firm when the last samples all give it: this many, of at least this many samples. */
 enum { LEAK_SAMPLES_MIN = 12, LEAK_AGREE = 3, QUIET_SAMPLES_MIN = 30, QUIET_AGREE = 10 };
@@ -353,6 +354,18 @@ static struct lh_error *prepare_files(struct observation *observation)
 				  &observation->sampling.log);
 }
 
+/* The record has it, too. A process that cannot be sampled leaves no folder behind. */
+static struct lh_error *take_first_sample(struct observation *observation)
+{
+	struct lh_hunt *hunt = observation->hunt;
+	struct lh_error *error = take_hunt_sample(observation);
+	if (!error)
+		return wait_for_next(observation, observation->verdict_end_ns);
+	unlink(hunt->record_path);
+	rmdir(hunt->folder);
+	return error;
+}
+
 static void note_machine(struct lh_hunt *hunt)
 {
 	struct utsname machine;
@@ -371,6 +384,7 @@ struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct 
 	uint64_t started_ns = lh_clock_monotonic_ns();
 	ret->pid = lh_process_pid(process);
 	ret->keeps_dumps = options->keeps_dumps;
+	ret->max_pause_ns = options->max_pause_ns;
 	snprintf(ret->command, sizeof(ret->command), "%s", lh_process_command(process));
 	note_machine(ret);
 	observation.next_ns = started_ns;
@@ -379,9 +393,8 @@ struct lh_error *lh_hunt_observe(const struct lh_process *process, const struct 
 	struct lh_sampling_options sampling = options->sampling;
 	sampling.takes_sums = true;
 	LH_TRY(lh_sampling_begin(process, &sampling, &observation.sampling));
-	/* A process that cannot be sampled leaves no folder behind. */
-	LH_TRY(take_hunt_sample(&observation));
 	LH_TRY(prepare_files(&observation));
+	LH_TRY(take_first_sample(&observation));
 	run_hunt_step(&observation, LH_HUNT_WATCH, wait_for_verdict, "sampling until the verdict is firm");
 	if (lh_hunt_has_sums_only(ret) && ret->steps[LH_HUNT_WATCH].outcome == LH_HUNT_DONE)
 		lh_hunt_step_note(ret, LH_HUNT_WATCH, LH_HUNT_CUT_SHORT,

@@ -57,6 +57,8 @@ void lh_hunt_deinit(struct lh_hunt *hunt)
 		lh_receipt_deinit(&hunt->receipts[side]);
 		free(hunt->dump_paths[side]);
 	}
+	lh_leaks_deinit(&hunt->reach.leaks);
+	lh_holder_list_deinit(&hunt->reach.holders);
 	lh_hunt_owners_deinit(&hunt->owners);
 	lh_selection_deinit(&hunt->selection);
 	free(hunt->record_path);
@@ -131,6 +133,16 @@ static bool have_one_key(const struct lh_hunt *hunt)
 	       lh_image_redaction_key(hunt->images[LH_HUNT_AFTER]);
 }
 
+/* Files that do not belong together are compared all the same. */
+static void note_other_process(struct lh_hunt *hunt, enum lh_hunt_side side)
+{
+	pid_t pid = hunt->images[side] ? lh_image_pid(hunt->images[side]) : 0;
+	if (pid && hunt->pid && pid != hunt->pid)
+		lh_hunt_step_note(hunt, side == LH_HUNT_BEFORE ? LH_HUNT_DUMP_BEFORE : LH_HUNT_DUMP_AFTER,
+				  LH_HUNT_CUT_SHORT, "the dump is of process %d, the record of process %d", (int)pid,
+				  (int)hunt->pid);
+}
+
 /* A failed comparison is noted: the samples alone are a result. */
 static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt_options *options,
 				      struct lh_size_table sizes[LH_HUNT_SIDES])
@@ -139,6 +151,7 @@ static struct lh_error *compare_dumps(struct lh_hunt *hunt, const struct lh_hunt
 	for (int side = 0; side < LH_HUNT_SIDES && !error; side++) {
 		if (hunt->images[side])
 			error = lh_hunt_heap_count(hunt, (enum lh_hunt_side)side, &sizes[side]);
+		note_other_process(hunt, (enum lh_hunt_side)side);
 	}
 	if (!error && hunt->is_comparison && hunt->heaps[LH_HUNT_BEFORE].is_known &&
 	    hunt->heaps[LH_HUNT_AFTER].is_known)

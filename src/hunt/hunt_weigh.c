@@ -60,7 +60,7 @@ static void weigh_growth(struct lh_hunt *hunt)
 		say_level(hunt, LH_HUNT_DOES_IT_GROW, held->verdict == LH_VERDICT_LEAK ? 4 : 2, held->reason);
 		return;
 	}
-	const struct lh_growth *growth = hunt->suspect ? hunt->suspect : &hunt->selection.total;
+	const struct lh_growth *growth = lh_hunt_main_growth(hunt);
 	say_level(hunt, LH_HUNT_DOES_IT_GROW, level_of_chance(growth), growth->reason);
 }
 

@@ -220,15 +220,22 @@ void lh_html_column(struct lh_buffer *ret, const char *name, bool is_number, con
 
 /* ---------------------------------------------------------------- of a hunt */
 
-const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt)
-{
-	return hunt->suspect ? hunt->suspect : &hunt->selection.total;
-}
-
 uint64_t lh_hunt_observed_ns(const struct lh_hunt *hunt)
 {
 	return hunt->has_selection && hunt->selection.start_ns ? hunt->selection.start_ns + hunt->selection.span_ns
 							       : hunt->time_ns;
+}
+
+const char *lh_hunt_pause_excess(const struct lh_hunt *hunt, char ret[64])
+{
+	char allowed[LH_FORMAT_MAX];
+	uint64_t longest_ns =
+		lh_max_u64(hunt->receipts[LH_HUNT_BEFORE].pause_ns, hunt->receipts[LH_HUNT_AFTER].pause_ns);
+	ret[0] = '\0';
+	if (hunt->max_pause_ns && longest_ns > hunt->max_pause_ns)
+		snprintf(ret, 64, ", longer than the %s of --max-pause",
+			 lh_format_duration(hunt->max_pause_ns, allowed));
+	return ret;
 }
 
 double lh_hunt_dump_moment(const struct lh_hunt *hunt, enum lh_hunt_side side)

@@ -51,10 +51,10 @@ void lh_html_end_table(struct lh_buffer *ret);
 /* A head cell that sorts. */
 void lh_html_column(struct lh_buffer *ret, const char *name, bool is_number, const char *attributes);
 
-/* The main growth: of the suspect region, else of the whole process. */
-const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt);
 /* CLOCK_REALTIME of the last sample; without samples, of the conclusion. */
 uint64_t lh_hunt_observed_ns(const struct lh_hunt *hunt);
+/* ", longer than the 10.0 ms of --max-pause"; "" if no pause was longer. */
+const char *lh_hunt_pause_excess(const struct lh_hunt *hunt, char ret[64]);
 /* Seconds from the first sample to the dump; negative if unknown. */
 double lh_hunt_dump_moment(const struct lh_hunt *hunt, enum lh_hunt_side side);
 /* "SSL (server, TLS 1.3)": without the count; escaped. */
@@ -70,8 +70,8 @@ struct lh_html_section {
 	void (*write)(const struct lh_hunt *hunt, struct lh_buffer *ret);
 };
 
-extern const struct lh_html_section lh_html_time, lh_html_fills, lh_html_grew, lh_html_suspects, lh_html_fragmentation,
-	lh_html_map, lh_html_texts, lh_html_receipts;
+extern const struct lh_html_section lh_html_time, lh_html_fills, lh_html_grew, lh_html_suspects, lh_html_lost,
+	lh_html_holders, lh_html_fragmentation, lh_html_map, lh_html_texts, lh_html_receipts;
 
 /* The head of the page: sentence, confidence, figures, what to do next. */
 void lh_html_answer(const struct lh_hunt *hunt, struct lh_buffer *ret);

@@ -241,7 +241,7 @@ static void put_end_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)
 
 static void put_harm_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
-	char longest[LH_HTML_NUMBER_MAX], sum[LH_HTML_NUMBER_MAX], delta[LH_HTML_NUMBER_MAX];
+	char longest[LH_HTML_NUMBER_MAX], sum[LH_HTML_NUMBER_MAX], delta[LH_HTML_NUMBER_MAX], excess[64];
 	uint64_t longest_ns = 0, sum_ns = 0;
 	int64_t resident_bytes = 0;
 	unsigned count = 0;
@@ -258,9 +258,10 @@ static void put_harm_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	if (!count)
 		lh_buffer_puts(ret, "none<small>it was never stopped. ");
 	else
-		lh_buffer_printf(ret, "%s<small>longest pause. %u pause%s, %s in all; %s in the target. ",
-				 lh_html_duration(longest_ns, longest), count, count > 1 ? "s" : "",
-				 lh_html_duration(sum_ns, sum), lh_html_signed_bytes(resident_bytes, delta));
+		lh_buffer_printf(ret, "%s<small>longest pause%s. %u pause%s, %s in all; %s in the target. ",
+				 lh_html_duration(longest_ns, longest), lh_hunt_pause_excess(hunt, excess), count,
+				 count > 1 ? "s" : "", lh_html_duration(sum_ns, sum),
+				 lh_html_signed_bytes(resident_bytes, delta));
 	lh_buffer_puts(ret, "<a href=\"#receipts\">Receipts</a></small></dd></div>");
 }
 

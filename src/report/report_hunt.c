@@ -2,6 +2,7 @@
  * report_hunt: the answers of a hunt as text of at most one screen, and as JSON of the schema leakhunt/hunt/1. Each
  * answer is followed by the command that shows its evidence.
  */
+#include "html.h"
 #include "leakhunt/hunt.h"
 #include "leakhunt/json.h"
 #include "report_holdings.h"
@@ -56,11 +57,6 @@ static void begin_command(struct lh_style style, struct lh_buffer *ret)
 	lh_buffer_puts(ret, "$ leakhunt ");
 }
 
-static const struct lh_growth *main_growth(const struct lh_hunt *hunt)
-{
-	return hunt->suspect ? hunt->suspect : &hunt->selection.total;
-}
-
 /* ---------------------------------------------------------------- the head */
 
 /* Names the library for the main row only. */
@@ -97,7 +93,7 @@ static const char *verdict_words(const struct lh_hunt *hunt)
 	if (!hunt->has_selection)
 		return "what grew between two dumps";
 	enum lh_verdict verdict = hunt->held != LH_HOLDING_COUNT ? hunt->selection.holdings[hunt->held].verdict
-								 : main_growth(hunt)->verdict;
+								 : lh_hunt_main_growth(hunt)->verdict;
 	switch (verdict) {
 	case LH_VERDICT_LEAK:
 		return "leaks";
@@ -308,6 +304,10 @@ static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 				 lh_format_bytes(reach->holder_growth_bytes, bytes));
 	} else {
 		lh_buffer_puts(ret, "; whether it is lost or still held is not known");
+		if (*reach->doubt) {
+			lh_buffer_puts(ret, ": ");
+			lh_buffer_escape(ret, reach->doubt, strlen(reach->doubt));
+		}
 	}
 }
 
@@ -415,15 +415,15 @@ static uint64_t longest_pause(const struct lh_hunt *hunt, size_t *ret_count)
 
 static void put_receipt(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
-	char pause[LH_FORMAT_MAX], span[LH_FORMAT_MAX], call[LH_FORMAT_MAX], disk[LH_FORMAT_MAX];
+	char pause[LH_FORMAT_MAX], span[LH_FORMAT_MAX], call[LH_FORMAT_MAX], disk[LH_FORMAT_MAX], excess[64];
 	size_t pause_count;
 	uint64_t longest = longest_pause(hunt, &pause_count);
 	if (!hunt->folder)
 		return;
 	put_hunt_label("receipt", style, ret);
 	if (pause_count)
-		lh_buffer_printf(ret, "stopped %zu time%s, %s at most; ", pause_count, pause_count > 1 ? "s" : "",
-				 lh_format_duration(longest, pause));
+		lh_buffer_printf(ret, "stopped %zu time%s, %s at most%s; ", pause_count, pause_count > 1 ? "s" : "",
+				 lh_format_duration(longest, pause), lh_hunt_pause_excess(hunt, excess));
 	else
 		lh_buffer_puts(ret, "never stopped; ");
 	lh_buffer_printf(ret, "%zu samples in %s, the longest call %s; %s on disk in ", hunt->selection.sample_count,
@@ -466,10 +466,11 @@ static json_t *hunt_growth_json(const struct lh_hunt *hunt)
 {
 	if (!hunt->has_selection)
 		return json_null();
-	const struct lh_growth *growth = main_growth(hunt);
+	const struct lh_growth *growth = lh_hunt_main_growth(hunt);
 	const struct lh_hunt_alike *alike = &hunt->alike;
 	return json_pack("{s:s, s:I, s:s, s:o, s:s, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o}", "region",
-			 hunt->suspect && !lh_hunt_has_sums_only(hunt) ? lh_region_kind_name(growth->kind) : "all",
+			 hunt->suspect && !lh_hunt_has_sums_only(hunt) ? lh_region_kind_name(hunt->suspect->kind)
+								       : "all",
 			 "regions", (json_int_t)alike->region_count, "cause", hunt->has_cause ? hunt->cause.word : "",
 			 "cause_text", lh_json_string(hunt->has_cause ? hunt->cause.text : ""), "verdict",
 			 lh_verdict_name(growth->verdict), "probability", growth->probability, "growth_bytes",
@@ -588,7 +589,8 @@ static json_t *cost_json(const struct lh_hunt *hunt)
 {
 	size_t pause_count;
 	uint64_t longest_ns = longest_pause(hunt, &pause_count);
-	return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "longest_pause_ns", lh_json_u64(longest_ns), "pauses",
+	return json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "longest_pause_ns", lh_json_u64(longest_ns),
+			 "max_pause_ns", hunt->max_pause_ns ? lh_json_u64(hunt->max_pause_ns) : json_null(), "pauses",
 			 (json_int_t)pause_count, "longest_call_ns",
 			 lh_json_u64(hunt->selection.receipt.longest_call_ns), "elapsed_ns",
 			 lh_json_u64(hunt->elapsed_ns), "disk_bytes", lh_json_u64(hunt->disk_bytes), "copied_bytes",

@@ -53,7 +53,11 @@ answer() {
 	[ "$(stat -c %a ./*.*T*Z)" = 700 ]
 	# The same from the files alone.
 	"$LEAKHUNT" hunt ./*.*T*Z/before.core ./*.*T*Z/after.core --record ./*.*T*Z/record.jsonl --json >offline.json
-	[ "$(jq -c '[.grows.verdict, .is.rows]' offline.json)" = "$(answer '[.grows.verdict, .is.rows] | tojson')" ]
+	local same='[.grows.verdict, .grows.probability, .grows.samples, .grows.rate_bytes_per_hour, .is.rows]'
+	[ "$(jq -c "$same" offline.json)" = "$(answer "$same | tojson")" ]
+	# Each sample is in the record; the dumps beside it are found.
+	"$LEAKHUNT" hunt --record ./*.*T*Z/record.jsonl --json >beside.json
+	[ "$(jq -c "$same" beside.json)" = "$(jq -c "$same" offline.json)" ]
 }
 
 # bats test_tags=long

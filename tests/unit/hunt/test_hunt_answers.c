@@ -121,6 +121,23 @@ static void test_without_a_suspect_the_process_counts(void **state)
 	assert_true(made_up.hunt.alike.rate_bytes_per_hour == 9000000);
 }
 
+/* The process leaks; of its parts, none is decided. */
+static void test_a_decided_process_is_the_answer(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	struct lh_growth open = growth_of(LH_REGION_HEAP, "brk-heap", 1024.0 * 1024);
+	open.verdict = LH_VERDICT_UNDECIDED;
+	add_to_selection(&made_up, open);
+	assert_ptr_equal(lh_hunt_main_growth(&made_up.hunt), &made_up.hunt.selection.total);
+	assert_says(&made_up, "proxy (pid 4711): leaks");
+	made_up.hunt.selection.total.verdict = LH_VERDICT_UNDECIDED;
+	assert_ptr_equal(lh_hunt_main_growth(&made_up.hunt), made_up.hunt.suspect);
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "proxy (pid 4711): may grow");
+}
+
 /* ---------------------------------------------------------------- the caveat */
 
 static void test_a_cache_that_fills_is_not_excluded(void **state)
@@ -349,6 +366,42 @@ static void test_the_receipt_counts_what_is_on_disk(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+static void test_a_longer_pause_is_said(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	made_up.hunt.folder = strdup("a folder");
+	made_up.hunt.has_receipt[LH_HUNT_AFTER] = true;
+	made_up.hunt.receipts[LH_HUNT_AFTER].pause_ns = 25 * LH_NS_PER_MS;
+	made_up.hunt.max_pause_ns = 25 * LH_NS_PER_MS;
+	assert_says(&made_up, "stopped 1 time, 25.0 ms at most; ");
+	lh_buffer_deinit(&made_up.text);
+	made_up.hunt.max_pause_ns = 10 * LH_NS_PER_MS;
+	assert_says(&made_up, "stopped 1 time, 25.0 ms at most, longer than the 10.0 ms of --max-pause; ");
+}
+
+/* ---------------------------------------------------------------- saved files */
+
+static void test_dumps_beside_a_record_are_found(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/leakhunt-unit.XXXXXX", record[64], after[64];
+	char *paths[LH_HUNT_SIDES];
+	assert_non_null(mkdtemp(folder));
+	write_bytes(folder, "after.core", 1);
+	snprintf(record, sizeof(record), "%s/record.jsonl", folder);
+	snprintf(after, sizeof(after), "%s/after.core", folder);
+	assert_success(lh_hunt_find_dumps(record, paths));
+	assert_null(paths[LH_HUNT_BEFORE]);
+	assert_string_equal(paths[LH_HUNT_AFTER], after);
+	free(paths[LH_HUNT_AFTER]);
+	assert_int_equal(unlink(after), 0);
+	assert_success(lh_hunt_find_dumps(record, paths));
+	assert_null(paths[LH_HUNT_AFTER]);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +416,9 @@ int main(void)
 		cmocka_unit_test(test_steps_that_were_impossible_are_said),
 		cmocka_unit_test(test_nothing_but_a_missing_record),
 		cmocka_unit_test(test_the_receipt_counts_what_is_on_disk),
+		cmocka_unit_test(test_a_longer_pause_is_said),
+		cmocka_unit_test(test_dumps_beside_a_record_are_found),
+		cmocka_unit_test(test_a_decided_process_is_the_answer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
