@@ -8,15 +8,16 @@
 
 #include <stdio.h>
 
+/* Holders that are kept for the page. */
+enum { HOLDERS_MOST = 12 };
+
 struct reach_search {
 	struct lh_heap *heaps[LH_HUNT_SIDES];
 	struct lh_graph *graphs[LH_HUNT_SIDES];
-	struct lh_holder_list holders;
 };
 
 static void deinit_reach_search(struct reach_search *search)
 {
-	lh_holder_list_deinit(&search->holders);
 	for (int side = 0; side < LH_HUNT_SIDES; side++) {
 		lh_graph_destroy(search->graphs[side]);
 		lh_heap_destroy(search->heaps[side]);
@@ -45,9 +46,11 @@ static struct lh_error *mark_sides(struct lh_hunt *hunt, struct reach_search *se
 		size_t doubts;
 		LH_TRY(lh_heap_walk(hunt->images[side], &search->heaps[side]));
 		LH_TRY(lh_graph_create(hunt->images[side], search->heaps[side], &search->graphs[side]));
-		(void)lh_graph_doubts(search->graphs[side], &doubts);
-		if (doubts)
+		const char *const *texts = lh_graph_doubts(search->graphs[side], &doubts);
+		if (doubts) {
+			snprintf(hunt->reach.doubt, sizeof(hunt->reach.doubt), "%s", texts[0]);
 			return NULL;
+		}
 	}
 	LH_TRY(lh_graph_confirm(search->graphs[LH_HUNT_BEFORE], search->graphs[LH_HUNT_AFTER]));
 	hunt->reach.is_known = true;
@@ -68,7 +71,9 @@ struct lh_error *lh_hunt_find_reach(struct lh_hunt *hunt)
 	reach->lost_bytes = sum_lost_bytes(&after);
 	reach->lost_growth_bytes = (int64_t)(sum_lost_bytes(&after) - sum_lost_bytes(&before));
 	LH_TRY(lh_graph_find_holders(hunt->images[LH_HUNT_AFTER], hunt->summaries[LH_HUNT_AFTER].symbols,
-				     search.graphs[LH_HUNT_AFTER], search.graphs[LH_HUNT_BEFORE], 1, &search.holders));
-	take_holder(&search.holders, reach);
-	return NULL;
+				     search.graphs[LH_HUNT_AFTER], search.graphs[LH_HUNT_BEFORE], HOLDERS_MOST,
+				     &reach->holders));
+	take_holder(&reach->holders, reach);
+	return lh_leaks_find(hunt->images[LH_HUNT_AFTER], hunt->summaries[LH_HUNT_AFTER].symbols,
+			     search.heaps[LH_HUNT_AFTER], search.graphs[LH_HUNT_AFTER], NULL, &reach->leaks);
 }

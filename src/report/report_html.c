@@ -8,8 +8,8 @@
 
 /* In the order of the page. */
 static const struct lh_html_section *const sections[] = {
-	&lh_html_time,          &lh_html_fills, &lh_html_grew,  &lh_html_suspects,
-	&lh_html_fragmentation, &lh_html_map,   &lh_html_texts, &lh_html_receipts,
+	&lh_html_time,    &lh_html_fills,         &lh_html_grew, &lh_html_suspects, &lh_html_lost,
+	&lh_html_holders, &lh_html_fragmentation, &lh_html_map,  &lh_html_texts,    &lh_html_receipts,
 };
 
 static void put_title(const struct lh_hunt *hunt, struct lh_buffer *ret)
