@@ -209,6 +209,7 @@ struct lh_hunt {
 	uint64_t elapsed_ns;   /* from the first sample to the last dump */
 	uint64_t disk_bytes;   /* lh_hunt_measure_disk */
 	bool keeps_dumps;
+	bool is_redacted; /* lh_report_redact_hunt */
 	/* Opened and summarized dumps. NULL: missing, or not opened. */
 	struct lh_image *images[LH_HUNT_SIDES];
 	struct lh_summary summaries[LH_HUNT_SIDES];

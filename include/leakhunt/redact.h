@@ -30,6 +30,9 @@ struct lh_redaction {
 /* Makes a key from any number of bytes. */
 void lh_redact_key_of(const uint8_t *bytes, size_t length, uint8_t ret[LH_REDACT_KEY_BYTES]);
 
+/* Replaces a text by small letters: the same ones for equal texts under the same key. */
+void lh_replace_text(const uint8_t key[LH_REDACT_KEY_BYTES], uint8_t *text, size_t length);
+
 /*
  * Writes a redacted copy of the ELF core `path` into `out`, without committing it. With one key, equal texts become
  * equal texts. LH_ERROR_UNSUPPORTED: a compressed or raw dump, or not a 64-bit core.

@@ -124,6 +124,12 @@ void lh_report_preview_text(const struct lh_preview *preview, struct lh_style st
 void lh_report_receipt_text(const struct lh_receipt *receipt, struct lh_style style, struct lh_buffer *ret);
 
 struct lh_hunt;
+/*
+ * Replaces texts of the target in a concluded hunt by keyed hashes of the same length, so that all of its reports can
+ * be sent to others: texts and templates, details of values, names of threads and of files that are no modules. Types,
+ * modules, the command, sizes and addresses stay. Errors: no memory; the hunt is then partly redacted.
+ */
+struct lh_error *lh_report_redact_hunt(struct lh_hunt *hunt, const uint8_t key[LH_REDACT_KEY_BYTES]) LH_NODISCARD;
 /* Fits one screen. */
 void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret);
 /*
@@ -133,11 +139,12 @@ void lh_report_hunt_text(const struct lh_hunt *hunt, struct lh_style style, stru
  * (null: no samples), is{compared (false: rows say what there is most of), growth_bytes (of the dumps, without zero
  * pages), zero_growth_bytes, explained (0 to 1), owned_bytes, rows[{kind ("objects", "content", "texts", "blocks"),
  * family, name, detail, count, bytes, before_count, after_count, each_bytes, addr}]}, why{word (lh_hunt_why_name),
- * before and after {used_blocks, used_bytes, free_bytes} (null: not known)}, next{text, source, acquire, release (null:
- * none is known)}, confidence[{question (lh_hunt_question_name), level (0 to 4), word, reason}], fills[{owner, bytes,
- * growth_bytes, types[{family, prefix, name, detail, count (null: not counted), bytes, growth_bytes, addr}]}],
- * steps[{step, outcome, reason, elapsed_ns}], receipt{longest_pause_ns, pauses, longest_call_ns, elapsed_ns,
- * disk_bytes, copied_bytes}.
+ * before and after {used_blocks, used_bytes, free_bytes} (null: not known), lost{blocks, confirmed, bytes,
+ * growth_bytes} (null: not known), holder{root, shape, elements, growth_bytes} (null: none), doubt}, next{text, source,
+ * acquire, release (null: none is known)}, confidence[{question (lh_hunt_question_name), level (0 to 4), word,
+ * reason}], fills[{owner, bytes, growth_bytes, types[{family, prefix, name, detail, count (null: not counted), bytes,
+ * growth_bytes, addr}]}], steps[{step, outcome, reason, elapsed_ns}], receipt{longest_pause_ns, max_pause_ns, pauses,
+ * longest_call_ns, elapsed_ns, disk_bytes, copied_bytes}.
  */
 void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret);
 /*

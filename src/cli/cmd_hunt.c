@@ -8,6 +8,7 @@
 #include "leakhunt/confine.h"
 #include "leakhunt/hunt.h"
 #include "manual.h"
+#include "redact_key.h"
 #include "sampling_options.h"
 
 #include <errno.h>
@@ -284,8 +285,10 @@ static struct lh_error *run_hunt(const struct lh_arguments *arguments, int *ret_
 	struct hunt_screen screen LH_CLEANUP(cleanup_hunt_screen) = {.ignores_interrupt = false};
 	struct lh_hunt hunt LH_CLEANUP(lh_hunt_deinit) = {0};
 	struct lh_hunt_options options = {.context = &screen};
+	uint8_t key[LH_REDACT_KEY_BYTES];
 	bool is_partial = false;
 	LH_TRY(check_hunt_words(arguments));
+	LH_TRY(lh_redact_key_read(NULL, key));
 	LH_TRY(read_hunt_options(arguments, &options));
 	lh_interrupt_install();
 	lh_progress_begin(&screen.line);
@@ -301,6 +304,8 @@ static struct lh_error *run_hunt(const struct lh_arguments *arguments, int *ret_
 		remove_dumps(&hunt);
 	LH_TRY(error);
 	lh_progress_end(&screen.line);
+	if (lh_arguments_has(arguments, "redact"))
+		LH_TRY(lh_report_redact_hunt(&hunt, key));
 	LH_TRY(print_hunt(&hunt, arguments, &is_partial));
 	*ret_status = is_partial || !lh_hunt_is_complete(&hunt) ? LH_EXIT_PARTIAL : LH_EXIT_COMPLETE;
 	return NULL;
@@ -330,6 +335,7 @@ static const struct lh_option options[] = {
 	 .argument = "TIME",
 	 .summary = "stop the process for at most TIME per dump (default: 10ms)"},
 	{.name = "max-stall", .argument = "TIME", .summary = LH_MAX_STALL_SUMMARY},
+	{.name = "redact", .summary = "replace texts of the process in all reports by keyed hashes; dumps keep them"},
 	{.name = "json", .letter = 'j', .summary = "print JSON instead of text, schema leakhunt/hunt/1"},
 	{.name = NULL},
 };

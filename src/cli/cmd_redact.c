@@ -3,7 +3,7 @@
  */
 #include "command.h"
 #include "confinement.h"
-#include "leakhunt/redact.h"
+#include "redact_key.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,10 +11,7 @@
 
 enum { KEY_FILE_MAX = 1 << 20 };
 
-/*
- * Reads a key from a file of at least LH_REDACT_KEY_BYTES bytes; without a file, makes a random one that is not kept.
- */
-static struct lh_error *read_redact_key(const char *path, uint8_t ret[LH_REDACT_KEY_BYTES])
+struct lh_error *lh_redact_key_read(const char *path, uint8_t ret[LH_REDACT_KEY_BYTES])
 {
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	if (!path) {
@@ -48,7 +45,7 @@ static struct lh_error *run_redact(const struct lh_arguments *arguments, int *re
 	const char *path = lh_arguments_operand(arguments, 0);
 	uint8_t key[LH_REDACT_KEY_BYTES];
 	struct lh_redaction redaction;
-	LH_TRY(read_redact_key(lh_arguments_value(arguments, "key"), key));
+	LH_TRY(lh_redact_key_read(lh_arguments_value(arguments, "key"), key));
 	LH_TRY(open_redacted_output(arguments, &out));
 	LH_TRY(lh_confinement_add_image(&confinement, path));
 	LH_TRY(lh_confinement_add_output(&confinement, lh_outfile_path(out)));

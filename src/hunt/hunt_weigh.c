@@ -96,12 +96,9 @@ static void weigh_reason(struct lh_hunt *hunt)
 		[LH_HUNT_WHY_UNKNOWN] = {0, "There is no evidence."},
 		[LH_HUNT_WHY_NO_GROWTH] = {0, "Nothing stays."},
 		[LH_HUNT_WHY_NOT_RELEASED] = {4, "The kernel lists what was not given back."},
-		[LH_HUNT_WHY_IN_USE] = {3, "The allocator's own structures count it as not freed. leakhunt did not "
-					   "check whether something still points to it."},
+		[LH_HUNT_WHY_IN_USE] = {3, "The allocator's own structures count it as not freed."},
 		[LH_HUNT_WHY_FREED] = {4, "The allocator's own structures count it as free."},
-		[LH_HUNT_WHY_REFERENCED] = {3,
-					    "Its runtime frees a value with its last reference. leakhunt did not look "
-					    "for the holder."},
+		[LH_HUNT_WHY_REFERENCED] = {3, "Its runtime frees a value with its last reference."},
 		[LH_HUNT_WHY_RUNNING] = {4, "The kernel lists the threads whose stacks these are."},
 		[LH_HUNT_WHY_COLLECTOR] = {2, "A collector decides. leakhunt did not check whether it is reachable."},
 	};

@@ -8,8 +8,6 @@
 
 /* SipHash-2-4 (Aumasson and Bernstein 2012): nobody without the key can tell what was hashed, or try guesses. */
 uint64_t lh_keyed_hash(const uint8_t key[LH_REDACT_KEY_BYTES], const uint8_t *bytes, size_t length, uint64_t number);
-/* Replaces a text by small letters. */
-void lh_replace_text(const uint8_t key[LH_REDACT_KEY_BYTES], uint8_t *text, size_t length);
 /* Replaces up to 8 bytes: zeros stay, printable bytes become letters, the others others of their kind. */
 void lh_replace_bytes(const uint8_t key[LH_REDACT_KEY_BYTES], uint8_t *bytes, size_t length);
 

@@ -116,7 +116,7 @@ static void put_lost_lead(const struct lh_hunt *hunt, struct lh_buffer *ret)
 		lh_html_bytes(leaks->owned_bytes, bytes), lh_html_count(leaks->confirmed_count, confirmed));
 }
 
-static bool has_lost(const struct lh_hunt *hunt)
+static bool has_lost_section(const struct lh_hunt *hunt)
 {
 	return hunt->reach.is_known || *hunt->reach.doubt;
 }
@@ -132,7 +132,8 @@ static void write_lost(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	lh_buffer_puts(ret, "</section>\n");
 }
 
-const struct lh_html_section lh_html_lost = {.id = "lost", .title = "Lost", .has = has_lost, .write = write_lost};
+const struct lh_html_section lh_html_lost = {
+	.id = "lost", .title = "Lost", .has = has_lost_section, .write = write_lost};
 
 /* ---------------------------------------------------------------- holders */
 
@@ -160,33 +161,43 @@ static void put_holder_row(const struct lh_holder *holder, struct lh_buffer *ret
 	char number[LH_HTML_NUMBER_MAX];
 	lh_buffer_puts(ret, "<tr><th scope=\"row\"><bdi>");
 	lh_html_text_cut(ret, holder->root, REACH_NAME_MAX);
-	lh_buffer_printf(ret, "</bdi>%s</th><td class=\"l\">", holder->is_shared ? " and other roots" : "");
-	put_elements(holder, ret);
-	lh_buffer_printf(ret, "</td><td class=\"l\">%s</td>",
-			 holder->shape == LH_HOLDER_BLOCK ? "" : lh_holder_shape_name(holder->shape));
+	lh_buffer_printf(ret, "</bdi>%s</th>", holder->is_shared ? " and other roots" : "");
 	put_number_cell(holder->grown_bytes, lh_html_signed_bytes((int64_t)holder->grown_bytes, number), ret);
 	put_number_cell(holder->grown_count, lh_html_signed_count((int64_t)holder->grown_count, number), ret);
 	put_number_cell(holder->retained_bytes, lh_html_bytes(holder->retained_bytes, number), ret);
+	lh_buffer_puts(ret, "<td class=\"l\">");
+	put_elements(holder, ret);
+	lh_buffer_printf(ret, "</td><td class=\"l\">%s</td><td class=\"l\">",
+			 holder->shape == LH_HOLDER_BLOCK ? "" : lh_holder_shape_name(holder->shape));
 	if (holder->addr)
-		lh_buffer_printf(ret, "<td class=\"l\"><code>0x%" PRIx64 "</code></td></tr>\n", holder->addr);
-	else
-		lh_buffer_puts(ret, "<td class=\"l\"></td></tr>\n");
+		lh_buffer_printf(ret, "<code>0x%" PRIx64 "</code>", holder->addr);
+	lh_buffer_puts(ret, "</td></tr>\n");
+}
+
+/* Holders of little do not explain much: say how much grew. */
+static void put_holders_lead(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	int64_t grown = (int64_t)(hunt->heaps[LH_HUNT_AFTER].used_bytes - hunt->heaps[LH_HUNT_BEFORE].used_bytes);
+	char bytes[LH_HTML_NUMBER_MAX];
+	lh_buffer_printf(
+		ret,
+		"<p class=\"lead\">Without this variable or frame, what it retains could not be reached. Blocks in "
+		"use grew by %s in all.</p>",
+		lh_html_signed_bytes(grown, bytes));
 }
 
 static void write_holders(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
 	const struct lh_holder_list *list = &hunt->reach.holders;
 	lh_html_begin_section(ret, "holders", "Holders");
-	lh_buffer_puts(ret,
-		       "<p class=\"lead\">Who keeps what grew: without this variable or frame, all of it could not be "
-		       "reached.</p>");
+	put_holders_lead(hunt, ret);
 	lh_html_begin_table(ret, "hold-t", "Holders of what grew", " class=\"sort\" data-most=\"15\"");
 	lh_html_column(ret, "Holder", false, "");
-	lh_html_column(ret, "Holds", false, "");
-	lh_html_column(ret, "As", false, "");
 	lh_html_column(ret, "Grew", true, "");
 	lh_html_column(ret, "Elements", true, "");
 	lh_html_column(ret, "Retains", true, "");
+	lh_html_column(ret, "Holds", false, "");
+	lh_html_column(ret, "As", false, "");
 	lh_buffer_puts(ret, "<th scope=\"col\" class=\"l\">At</th></tr></thead><tbody>\n");
 	for (size_t i = 0; i < list->items.count; i++) {
 		if (list->items.items[i].grown_bytes)

@@ -73,7 +73,8 @@ static void put_unknown(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	if (hunt->is_comparison && hunt->compared_bytes > 0 && hunt->explained < 0.995)
 		lh_buffer_printf(ret, "<li>%s of the growth between the dumps has no type and no text.</li>",
 				 lh_html_percent(100 * (1 - hunt->explained), share));
-	put_item("What holds the objects that grew was not followed.", ret);
+	if (!hunt->reach.is_known)
+		put_item("What holds the objects that grew is not known.", ret);
 }
 
 /* ---------------------------------------------------------------- receipts */

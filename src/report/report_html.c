@@ -53,10 +53,14 @@ static void put_page_foot(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	char date[LH_HTML_NUMBER_MAX];
 	lh_buffer_printf(
 		ret,
-		"<footer>Made by leakhunt on %s. This file holds texts from the memory of a process; secrets of "
-		"known form are masked, others may not be. It loads nothing from the network.</footer>\n"
+		"<footer>Made by leakhunt on %s. %s It loads nothing from the network.</footer>\n"
 		"</main>\n<p class=\"vh\" id=\"live\" aria-live=\"polite\"></p>\n<script>",
-		lh_html_date(hunt->time_ns, date));
+		lh_html_date(hunt->time_ns, date),
+		hunt->is_redacted
+			? "Texts of the process, and names of its threads and files, are replaced by hashes of "
+			  "the same length with a key that nobody has."
+			: "This file holds texts from the memory of a process; secrets of known form are masked, "
+			  "others may not be.");
 	lh_buffer_append(ret, lh_report_assets.script, lh_report_assets.script_bytes);
 	lh_buffer_puts(ret, "</script>\n</body>\n</html>\n");
 }

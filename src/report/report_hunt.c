@@ -516,12 +516,31 @@ static json_t *heap_side_json(const struct lh_hunt_heap *heap)
 			      : json_null();
 }
 
+static json_t *lost_of_hunt_json(const struct lh_hunt_reach *reach)
+{
+	if (!reach->is_known)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:I}", "blocks", lh_json_u64(reach->lost_count), "confirmed",
+			 lh_json_u64(reach->confirmed_count), "bytes", lh_json_u64(reach->lost_bytes), "growth_bytes",
+			 (json_int_t)reach->lost_growth_bytes);
+}
+
+static json_t *holder_of_hunt_json(const struct lh_hunt_reach *reach)
+{
+	if (!*reach->holder)
+		return json_null();
+	return json_pack("{s:o, s:s, s:o, s:o}", "root", lh_json_string(reach->holder), "shape", reach->shape,
+			 "elements", lh_json_u64(reach->holder_growth_count), "growth_bytes",
+			 lh_json_u64(reach->holder_growth_bytes));
+}
+
 static json_t *why_json(const struct lh_hunt *hunt)
 {
-	return json_pack("{s:s, s:o, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "caveat",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "caveat",
 			 hunt->caveat[0] ? lh_json_string(hunt->caveat) : json_null(), "before",
 			 heap_side_json(&hunt->heaps[LH_HUNT_BEFORE]), "after",
-			 heap_side_json(&hunt->heaps[LH_HUNT_AFTER]));
+			 heap_side_json(&hunt->heaps[LH_HUNT_AFTER]), "lost", lost_of_hunt_json(&hunt->reach), "holder",
+			 holder_of_hunt_json(&hunt->reach), "doubt", lh_json_string(hunt->reach.doubt));
 }
 
 static json_t *next_of_hunt_json(const struct lh_hunt *hunt)
