@@ -1,54 +1,78 @@
 /*
- * vfork_waiter: one thread starts children with vfork, which take their time before they end: meanwhile it sleeps
- * where no signal reaches it, and cannot be stopped. Another one waits for any child (waitpid of -1 with __WALL). Only
- * those may come back, each with its own status.
+ * vfork_waiter: a thread in vfork(2), whose child shares its memory and waits for "step": until then the
+ * thread is in uninterruptible sleep, and no tracer can stop it. Truth: whether it came back, and how.
  */
-#include "self_check.h"
+#include "sample.h"
 
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define CHILD_STATUS 5
-#define CHILD_NS     300000000
-#define PAUSE_US     100000
+static int gate[2];
+static _Atomic int child_status = -1;
+static _Atomic pid_t sleeper;
 
-static atomic_int latest_child, waited_for;
-
-static void start_slow_children(struct checker *checker)
+static void *wait_in_vfork(void *argument)
 {
-	for (;;) {
-		pid_t child = vfork();
-		if (!child) {
-			latest_child = getpid();
-			syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = CHILD_NS}, NULL);
-			_exit(CHILD_STATUS);
-		}
-		checker_call("vfork", child);
-		while (waited_for != child)
-			checker_sleep_us(PAUSE_US);
-		checker_round(checker);
+	char byte;
+	(void)argument;
+	sleeper = (pid_t)syscall(SYS_gettid);
+	pid_t child = vfork();  /* NOLINT: what others should not do */
+	if (child == 0) {       /* its own end of the pipe closed, it ends with its parent */
+		close(gate[1]); /* NOLINT */
+		_exit(read(gate[0], &byte, 1) == 1 ? 42 : 1); /* NOLINT */
 	}
+	int status;
+	if (waitpid(child, &status, 0) == child)
+		child_status = WEXITSTATUS(status);
+	for (;;)
+		pause();
+	return NULL;
 }
 
-static void wait_for_any(struct checker *checker)
+/* "12 (name) D ...": as the kernel says (proc_pid_stat(5)). */
+static bool is_uninterruptible(pid_t tid)
 {
-	for (;; checker_round(checker)) {
-		int status = 0;
-		pid_t found = waitpid(-1, &status, __WALL);
-		if (found < 0 && errno == ECHILD)
-			checker_sleep_us(200);
-		else if (checker_call("waitpid", found) && found != latest_child)
-			checker_report_wrong("waitpid gave process %d, not %d", found, latest_child);
-		else if (found > 0 && status != CHILD_STATUS << 8)
-			checker_report_wrong("waitpid gave status %x", status);
-		if (found == latest_child)
-			waited_for = found;
-	}
+	char path[64], line[256] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	FILE *stat = fopen(path, "re");
+	bool is_read = stat && fgets(line, sizeof(line), stat);
+	if (stat)
+		fclose(stat);
+	return is_read && strstr(line, ") D ");
 }
 
-int main(void)
+static void begin(struct sample *sample)
 {
-	checker_begin();
-	checker_start(start_slow_children, NULL, NULL);
-	checker_start(wait_for_any, NULL, NULL);
-	checker_serve("vfork_waiter");
+	pthread_t thread;
+	(void)sample;
+	if (pipe(gate) || pthread_create(&thread, NULL, wait_in_vfork, NULL))
+		sample_die("vfork_waiter: %s", strerror(errno));
+	while (!sleeper || !is_uninterruptible(sleeper))
+		sample_sleep_ms(1);
+}
+
+static void step(struct sample *sample)
+{
+	(void)sample;
+	if (write(gate[1], "x", 1) != 1)
+		sample_die("vfork_waiter: %s", strerror(errno));
+	for (unsigned i = 0; child_status < 0 && i < 10000; i++)
+		sample_sleep_ms(1);
+}
+
+static void describe(struct sample *sample, char *ret, size_t ret_bytes)
+{
+	(void)sample;
+	snprintf(ret, ret_bytes, ",\"child_status\":%d", child_status);
+}
+
+int main(int argc, char **argv)
+{
+	struct sample sample = {.name = "vfork_waiter",
+				.condition = "steady",
+				.steps_max = 1,
+				.begin = begin,
+				.step = step,
+				.describe = describe};
+	return sample_main(&sample, argc, argv);
 }

@@ -372,7 +372,7 @@ ALL = [
     make_sample("full_table", "descriptor_user", "full"),
     make_sample("mapping_mover", "mapping_mover"),
     make_sample("child_waiter", "child_waiter"),
-    make_sample("vfork_waiter", "vfork_waiter"),
+    make_sample("slow_vfork", "slow_vfork"),
     make_sample("fork_maker", "fork_maker"),
     make_sample("signal_keeper", "signal_keeper"),
     make_sample("rseq_counter", "rseq_counter"),

@@ -10,7 +10,7 @@ harm() {
 }
 
 short_targets='slab_stacks alternate_stack coroutines small_stacks reopen_zero close_range full_table mapping_mover
-child_waiter vfork_waiter fork_maker signal_keeper rseq_counter registers_calls registers_spin io_uring python3'
+child_waiter slow_vfork fork_maker signal_keeper rseq_counter registers_calls registers_spin io_uring python3'
 
 # bats test_tags=tiers
 @test "dumps harm no target, in any mode" {
@@ -23,7 +23,7 @@ child_waiter vfork_waiter fork_maker signal_keeper rseq_counter registers_calls 
 @test "a killed leakhunt harms no target" {
 	build_faulty
 	harm --leakhunt "$LEAKHUNT" --faults "$faulty" --dumps 0 --kills 80 \
-		--modes 'snapshot child' --targets 'slab_stacks signal_keeper registers_calls child_waiter vfork_waiter'
+		--modes 'snapshot child' --targets 'slab_stacks signal_keeper registers_calls child_waiter slow_vfork'
 }
 
 # fake_leakhunt SCRIPT: a leakhunt that does this to the process $2 in place of a dump.
