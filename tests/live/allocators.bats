@@ -113,11 +113,11 @@ leaks_as() {
 	EOF
 	gccgo-12 -O -o "$BATS_TEST_TMPDIR/leak" "$BATS_TEST_TMPDIR/leak.go"
 	SAMPLES=$BATS_TEST_TMPDIR start_sample leak
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 50ms -n 12 --json
+	# The collector's own memory may grow by more at first, in huge pages.
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" -i 100ms -n 25 --json
 	kill -KILL "$SAMPLE_PID"
 	[ "$status" -eq 0 ]
-	[ "$(jq -r .process.verdict <<<"$output")" = leak ]
-	[ "$(jq -r .regions[0].cause <<<"$output")" = go-heap ]
+	jq -e '.process.verdict == "leak" and any(.regions[]; .cause == "go-heap")' <<<"$output"
 }
 
 @test "watch names the same malloc as select, whatever its file is called" {
