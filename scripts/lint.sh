@@ -102,9 +102,8 @@ lint_clang_tidy() {
 	export library_flags
 	# shellcheck disable=SC2016 # the inner shell expands
 	for pattern in 'src/*.c' 'scripts/*.c' 'samples/*.c' 'tests/*.c'; do
-		sources "$pattern" |
-			xargs -P "$(nproc)" -n 5 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
-	done
+		sources "$pattern" | xargs -n 5 echo
+	done | xargs -P "$(nproc)" -L 1 sh -c 'clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc -Itests/unit $library_flags 2>/dev/null' sh || status=1
 }
 
 # memleak and resourceLeak do not know the cleanup attribute; returnDanglingLifetime takes what a callback
