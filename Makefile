@@ -169,13 +169,13 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra -O2 -g -o $@ $<
 
-.build/samples/library_objects: samples/library_objects.c samples/sample.h
+.build/samples/library_objects: samples/library_objects.c samples/object_kinds.h samples/sample.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g \
 		$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(sample_packages))) \
 		-o $@ $< $(shell pkg-config --libs $(sample_packages)) -ljansson -lpthread
 
-.build/samples/tls_objects: samples/tls_objects.c samples/sample.h
+.build/samples/tls_objects: samples/tls_objects.c samples/object_kinds.h samples/sample.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) -O2 -g \
 		$(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(tls_packages))) \

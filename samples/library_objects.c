@@ -1,9 +1,6 @@
-/*
- * library_objects: loses objects of libraries: each step creates one of each kind and keeps no pointer to it. Right
- * before, it creates and frees the same number, so that freed objects lie about. Truth: the number of each type, per
- * library.
+/* library_objects: loses objects of libraries of many kinds (object_kinds.h), and tells how large a deflate state is.
  */
-#include "sample.h"
+#include "object_kinds.h"
 
 #include <curl/curl.h>
 #include <expat.h>
@@ -18,15 +15,6 @@
 #include <pcre2.h>
 #include <sqlite3.h>
 #include <zlib.h>
-
-/* One kind of object: `make` creates one, and frees it again unless it is to be lost. */
-struct kind {
-	const char *library;
-	const char *type;           /* as leakhunt calls it */
-	const char *detail;         /* the first part of what it says beside the type */
-	unsigned each;              /* how many of them a call makes */
-	void (*make)(bool is_lost); /* NULL: the one before it makes them */
-};
 
 /* ---------------------------------------------------------------- zlib */
 
@@ -201,30 +189,30 @@ static void make_session(bool is_lost)
 
 /* ---------------------------------------------------------------- the sample */
 
-static const struct kind kinds[] = {
-	{"zlib", "deflate state", "", 1, make_deflate},
-	{"zlib", "inflate state", "", 1, make_inflate},
-	{"GLib", "GCancellable", "", 1, make_cancellable},
-	{"GLib", "GLocalFile", "", 1, make_file},
-	{"GLib", "GVariant", "u", 1, make_number},
-	{"GLib", "GVariant", "a{sv}", 1, make_dictionary},
-	{"GLib", "GVariant", "{sv}", 1, NULL},
-	{"GLib", "GVariant", "s", 1, NULL},
-	{"GLib", "GVariant", "v", 1, NULL},
-	{"GLib", "GVariant", "x", 1, NULL},
-	{"glibc", "iconv_t", "", 1, make_iconv},
-	{"OpenSSL", "EVP_MD_CTX", "", 1, make_digest},
-	{"OpenSSL", "EVP_CIPHER_CTX", "AES-256-GCM", 1, make_cipher},
-	{"OpenSSL", "EVP_PKEY", "", 1, make_key},
-	{"libxml2", "xmlDoc", "", 1, make_document},
-	{"libxml2", "xmlNode", "", 7, NULL}, /* three elements, a text, a comment, and the texts of the attributes */
-	{"libxml2", "xmlAttr", "", 2, NULL},
-	{"SQLite", "sqlite3", "", 1, make_database},
-	{"SQLite", "sqlite3_stmt", "", 1, NULL},
-	{"libcurl", "CURL easy handle", "", 1, make_easy},
-	{"expat", "XML_Parser", "", 1, make_parser},
-	{"PCRE2", "pcre2_code", "", 1, make_pattern},
-	{"GnuTLS", "gnutls_session_t", "", 1, make_session},
+static const struct object_kind kinds[] = {
+	{"zlib", "deflate state", "", 1, 0, make_deflate},
+	{"zlib", "inflate state", "", 1, 0, make_inflate},
+	{"GLib", "GCancellable", "", 1, 0, make_cancellable},
+	{"GLib", "GLocalFile", "", 1, 0, make_file},
+	{"GLib", "GVariant", "u", 1, 0, make_number},
+	{"GLib", "GVariant", "a{sv}", 1, 0, make_dictionary},
+	{"GLib", "GVariant", "{sv}", 1, 0, NULL},
+	{"GLib", "GVariant", "s", 1, 0, NULL},
+	{"GLib", "GVariant", "v", 1, 0, NULL},
+	{"GLib", "GVariant", "x", 1, 0, NULL},
+	{"glibc", "iconv_t", "", 1, 0, make_iconv},
+	{"OpenSSL", "EVP_MD_CTX", "", 1, 0, make_digest},
+	{"OpenSSL", "EVP_CIPHER_CTX", "AES-256-GCM", 1, 0, make_cipher},
+	{"OpenSSL", "EVP_PKEY", "", 1, 0, make_key},
+	{"libxml2", "xmlDoc", "", 1, 0, make_document},
+	{"libxml2", "xmlNode", "", 7, 0, NULL}, /* three elements, a text, a comment, and the texts of the attributes */
+	{"libxml2", "xmlAttr", "", 2, 0, NULL},
+	{"SQLite", "sqlite3", "", 1, 0, make_database},
+	{"SQLite", "sqlite3_stmt", "", 1, 0, NULL},
+	{"libcurl", "CURL easy handle", "", 1, 0, make_easy},
+	{"expat", "XML_Parser", "", 1, 0, make_parser},
+	{"PCRE2", "pcre2_code", "", 1, 0, make_pattern},
+	{"GnuTLS", "gnutls_session_t", "", 1, 0, make_session},
 };
 
 static void begin(struct sample *sample)
@@ -239,24 +227,13 @@ static void begin(struct sample *sample)
 static void step(struct sample *sample)
 {
 	(void)sample;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (!kinds[i].make)
-			continue;
-		kinds[i].make(false);
-		kinds[i].make(true);
-	}
+	object_kinds_step(kinds, sizeof(kinds) / sizeof(kinds[0]));
 }
 
 static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 {
-	size_t at = (size_t)snprintf(ret, ret_bytes, ",\"deflate_bytes\":%" PRIu64 ",\"objects\":[", deflate_bytes);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && at < ret_bytes; i++)
-		at += (size_t)snprintf(ret + at, ret_bytes - at,
-				       "%s{\"kind\":\"%s\",\"name\":\"%s\",\"detail\":\"%s\",\"count\":%" PRIu64 "}",
-				       i ? "," : "", kinds[i].library, kinds[i].type, kinds[i].detail,
-				       sample->steps * kinds[i].each);
-	if (at < ret_bytes)
-		snprintf(ret + at, ret_bytes - at, "]");
+	size_t at = (size_t)snprintf(ret, ret_bytes, ",\"deflate_bytes\":%" PRIu64, deflate_bytes);
+	object_kinds_describe(kinds, sizeof(kinds) / sizeof(kinds[0]), sample->steps, ret + at, ret_bytes - at);
 }
 
 int main(int argc, char **argv)

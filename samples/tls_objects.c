@@ -1,9 +1,5 @@
-/*
- * tls_objects: loses objects of mbedTLS, wolfSSL and NSS: each step makes one of each kind and keeps no pointer to it.
- * As many are made and given back right before, so that freed ones lie about. No connection is made. Truth: for each
- * library how many of each type.
- */
-#include "sample.h"
+/* tls_objects: loses objects of mbedTLS, wolfSSL and NSS (object_kinds.h). No connection is made. */
+#include "object_kinds.h"
 
 /* Before NSS, whose macros have names of theirs. */
 #include <wolfssl/options.h>
@@ -21,14 +17,6 @@
 #include <pk11pub.h>
 #include <private/pprio.h>
 #include <ssl.h>
-
-/* One kind of object: `make` makes one, and frees it again unless it is to be lost. */
-struct kind {
-	const char *library;
-	const char *type;           /* as leakhunt calls it */
-	const char *detail;         /* the first part of what it says beside the type */
-	void (*make)(bool is_lost); /* NULL: the one before it makes them */
-};
 
 static char certificate_pem[] = "-----BEGIN CERTIFICATE-----\n"
 				"MIIBizCCATGgAwIBAgIUItia34caA5aqau6FpOdPj+28+vowCgYIKoZIzj0EAwIw\n"
@@ -215,20 +203,20 @@ static void make_nss_private_key(bool is_lost)
 
 /* ---------------------------------------------------------------- the sample */
 
-static const struct kind kinds[] = {
-	{"mbedTLS", "mbedtls_ssl_context", "server", make_mbedtls_context},
-	{"mbedTLS", "mbedtls_ssl_session", "", NULL}, /* that the context negotiates */
-	{"mbedTLS", "mbedtls_pk_context", "RSA", make_mbedtls_key},
-	{"mbedTLS", "mbedtls_cipher_context_t", "AES-128-GCM", make_mbedtls_cipher},
-	{"wolfSSL", "WOLFSSL", "client", make_wolfssl},
-	{"wolfSSL", "WOLFSSL_CTX", "", make_wolfssl_context},
-	{"wolfSSL", "WOLFSSL_SESSION", "", make_wolfssl_session},
-	{"NSS", "SSL socket", "", make_nss_socket},
-	{"NSS", "PK11SymKey", "", make_nss_key},
-	{"NSS", "PK11Context", "", make_nss_digest},
-	{"NSS", "CERTCertificate", "", make_nss_certificate},
-	{"NSS", "SECKEYPrivateKey", "", make_nss_private_key},
-	{"NSS", "SECKEYPublicKey", "", NULL},
+static const struct object_kind kinds[] = {
+	{"mbedTLS", "mbedtls_ssl_context", "server", 1, 0, make_mbedtls_context},
+	{"mbedTLS", "mbedtls_ssl_session", "", 1, 0, NULL}, /* that the context negotiates */
+	{"mbedTLS", "mbedtls_pk_context", "RSA", 1, 0, make_mbedtls_key},
+	{"mbedTLS", "mbedtls_cipher_context_t", "AES-128-GCM", 1, 0, make_mbedtls_cipher},
+	{"wolfSSL", "WOLFSSL", "client", 1, 0, make_wolfssl},
+	{"wolfSSL", "WOLFSSL_CTX", "", 1, 1, make_wolfssl_context},
+	{"wolfSSL", "WOLFSSL_SESSION", "", 2, 0, make_wolfssl_session}, /* a WOLFSSL has one of its own, too */
+	{"NSS", "SSL socket", "", 1, 0, make_nss_socket},
+	{"NSS", "PK11SymKey", "", 1, 1, make_nss_key},
+	{"NSS", "PK11Context", "", 1, 0, make_nss_digest},
+	{"NSS", "CERTCertificate", "", 1, 1, make_nss_certificate},
+	{"NSS", "SECKEYPrivateKey", "", 1, 0, make_nss_private_key},
+	{"NSS", "SECKEYPublicKey", "", 1, 0, NULL},
 };
 
 static void begin(struct sample *sample)
@@ -242,32 +230,12 @@ static void begin(struct sample *sample)
 static void step(struct sample *sample)
 {
 	(void)sample;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (!kinds[i].make)
-			continue;
-		kinds[i].make(false);
-		kinds[i].make(true);
-	}
-}
-
-/* A WOLFSSL has a session of its own; what `begin` made counts, too. */
-static uint64_t count_of(const struct kind *kind, uint64_t steps)
-{
-	bool is_shared = !strcmp(kind->type, "WOLFSSL_CTX") || !strcmp(kind->type, "PK11SymKey") ||
-			 !strcmp(kind->type, "CERTCertificate");
-	return !strcmp(kind->type, "WOLFSSL_SESSION") ? 2 * steps : steps + is_shared;
+	object_kinds_step(kinds, sizeof(kinds) / sizeof(kinds[0]));
 }
 
 static void describe(struct sample *sample, char *ret, size_t ret_bytes)
 {
-	size_t at = (size_t)snprintf(ret, ret_bytes, ",\"objects\":[");
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && at < ret_bytes; i++)
-		at += (size_t)snprintf(ret + at, ret_bytes - at,
-				       "%s{\"kind\":\"%s\",\"name\":\"%s\",\"detail\":\"%s\",\"count\":%" PRIu64 "}",
-				       i ? "," : "", kinds[i].library, kinds[i].type, kinds[i].detail,
-				       count_of(&kinds[i], sample->steps));
-	if (at < ret_bytes)
-		snprintf(ret + at, ret_bytes - at, "]");
+	object_kinds_describe(kinds, sizeof(kinds) / sizeof(kinds[0]), sample->steps, ret, ret_bytes);
 }
 
 int main(int argc, char **argv)
