@@ -33,6 +33,14 @@ assert_families() {
 	[ "$wrong" = 0 ]
 }
 
+assert_families_live_and_in_a_dump() {
+	summarize "$SAMPLE_PID"
+	assert_families
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
+	summarize "$BATS_TEST_TMPDIR/dump"
+	assert_families
+}
+
 start_library_objects() {
 	[ -x "$SAMPLES/library_objects" ] || skip "the libraries' headers are not installed"
 	start_sample library_objects --steps "$1"
@@ -41,22 +49,14 @@ start_library_objects() {
 
 @test "objects of libraries are counted exactly, live and in a dump" {
 	start_library_objects 200
-	summarize "$SAMPLE_PID"
-	assert_families
-	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
-	summarize "$BATS_TEST_TMPDIR/dump"
-	assert_families
+	assert_families_live_and_in_a_dump
 	assert_sample_unharmed
 }
 
 @test "Mbed TLS, wolfSSL and NSS: objects are counted exactly, live and in a dump" {
 	[ -x "$SAMPLES/tls_objects" ] || skip "the libraries' headers are not installed"
 	start_sample tls_objects --steps 100
-	summarize "$SAMPLE_PID"
-	assert_families
-	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
-	summarize "$BATS_TEST_TMPDIR/dump"
-	assert_families
+	assert_families_live_and_in_a_dump
 	assert_sample_unharmed
 }
 
@@ -85,11 +85,7 @@ start_copy() {
 @test "a program and libraries that were removed since: as many objects as with files, live and in a dump" {
 	[ -x "$SAMPLES/library_objects" ] || skip "the libraries' headers are not installed"
 	start_copy library_objects --steps 20
-	summarize "$SAMPLE_PID"
-	assert_families
-	"$LEAKHUNT" dump "$SAMPLE_PID" -o "$BATS_TEST_TMPDIR/dump" 2>/dev/null
-	summarize "$BATS_TEST_TMPDIR/dump"
-	assert_families
+	assert_families_live_and_in_a_dump
 }
 
 @test "C++ classes of a program that was removed, and replaced by another: live, in a dump, and without files" {
