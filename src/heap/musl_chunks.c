@@ -247,19 +247,10 @@ static bool tour_chunk_header(struct lh_heap_tour *tour, uint64_t addr, struct h
 
 static bool begins_old_chain(struct lh_heap_tour *tour, uint64_t addr, uint64_t end)
 {
-	struct header header, next;
-	if (!tour_chunk_header(tour, addr, &header))
-		return false;
-	for (int i = 0; i < CHAIN_MIN; i++) {
-		if (!may_be_old_chunk(&header, addr, end) ||
-		    !tour_chunk_header(tour, addr + chunk_bytes(&header), &next) || next.previous != header.bytes)
-			return false;
-		addr += chunk_bytes(&header);
-		header = next;
-		if (is_sentinel(&header))
-			return true;
-	}
-	return true;
+	struct header header;
+	uint64_t unused;
+	return tour_chunk_header(tour, addr, &header) && may_be_old_chunk(&header, addr, end) &&
+	       follow_chain(tour->memory, addr, end, CHAIN_MIN, &unused);
 }
 
 /* Where the next chain begins behind `addr`; `end` when none does. Pages that are not there are skipped. */
