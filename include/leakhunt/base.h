@@ -419,10 +419,11 @@ void lh_cleanup_outfile(struct lh_outfile **file);
 /* ---------------------------------------------------------------- progress */
 
 /*
- * Called several times a second during a long operation; false asks to stop (LH_ERROR_INTERRUPTED). It may be called
- * from a separate thread, so that a blocking terminal does not hold up the work.
+ * Called several times a second during a long operation; false asks to stop (LH_ERROR_INTERRUPTED). Counts are bytes,
+ * unless the operation says otherwise. It may be called from a separate thread, so that a blocking terminal does not
+ * hold up the work.
  */
-typedef bool lh_progress(void *context, uint64_t done_bytes, uint64_t total_bytes);
+typedef bool lh_progress(void *context, uint64_t done, uint64_t total);
 
 /* ---------------------------------------------------------------- settings */
 

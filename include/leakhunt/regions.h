@@ -29,7 +29,7 @@ enum lh_region_kind {
 	LH_REGION_JEMALLOC,
 	LH_REGION_TCMALLOC,
 	LH_REGION_MIMALLOC,
-	LH_REGION_MUSL,     /* mallocng */
+	LH_REGION_MUSL,     /* mallocng, or the old malloc */
 	LH_REGION_PYMALLOC, /* CPython's arenas for objects of at most 512 bytes */
 	LH_REGION_V8,       /* JavaScript objects and code */
 	LH_REGION_GO,

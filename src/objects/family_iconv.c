@@ -1,12 +1,11 @@
 /*
  * family_iconv: conversion descriptors of glibc's iconv. Input: words that point right behind themselves.
  *
- * glibc 2.17 to 2.41, iconv/gconv.h, iconv/gconv_int.h: what iconv_open returns is {size_t __nsteps; struct
- * __gconv_step
- * *__steps; struct __gconv_step_data __data[]}. Of 48 bytes, __gconv_step_data is {outbuf; outbufend@8; int flags@16,
- * invocation counter, internal use@24; mbstate_t *statep@32, which points to the state@40}. Of 104 bytes, __gconv_step
- * is {handle; module name; int counter@16; char *from_name@24, *to_name@32; four functions; int min_needed_from@72,
- * max_needed_from, min_needed_to, max_needed_to ...}.
+ * glibc 2.17 to 2.41, iconv/gconv.h, iconv/gconv_int.h: iconv_open returns {size_t __nsteps; struct __gconv_step
+ * *__steps; struct __gconv_step_data __data[]}. __gconv_step_data has 48 bytes: {outbuf; outbufend@8; int flags@16,
+ * invocation counter, internal use@24; mbstate_t *statep@32, which points to the state@40}. __gconv_step has 104
+ * bytes: {handle; module name; int counter@16; char *from_name@24, *to_name@32; four functions; int
+ * min_needed_from@72, max_needed_from, min_needed_to, max_needed_to ...}.
  *
  * Self-check: each step has users, and characters of some bytes.
  */
