@@ -52,9 +52,10 @@ enum thread_phase {
 struct frozen_thread {
 	pid_t tid;
 	enum thread_phase phase;
-	uint64_t asked_ns;
-	int signal;         /* in a signal-delivery stop: the signal to deliver when it continues */
-	bool is_group_stop; /* stopped by SIGSTOP or the like, before or meanwhile */
+	uint64_t asked_ns;       /* right before it was interrupted */
+	uint64_t interrupted_ns; /* right after that */
+	int signal;              /* in a signal-delivery stop: the signal to deliver when it continues */
+	bool is_group_stop;      /* stopped by SIGSTOP or the like, before or meanwhile */
 	bool is_mended;
 	struct user_regs_struct registers; /* before mending; valid when is_mended */
 	struct user_regs_struct rewound;   /* after it; likewise */
@@ -147,7 +148,9 @@ static void interrupt_seized(struct lh_freeze *freeze)
 		if (thread->phase != THREAD_SEIZED)
 			continue;
 		thread->asked_ns = lh_clock_monotonic_ns();
+		lh_timed_waits_look(&freeze->waits, thread->tid);
 		thread->phase = ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) < 0 ? THREAD_GONE : THREAD_ASKED;
+		thread->interrupted_ns = lh_clock_monotonic_ns();
 	}
 }
 
@@ -246,7 +249,8 @@ static void mend_call(const struct lh_freeze *freeze, struct frozen_thread *thre
 		return;
 	thread->registers = registers;
 	thread->rewound = lh_restart_rewound(&registers);
-	thread->wait_end_ns = lh_timed_wait_end(&freeze->waits, freeze->process, thread->tid, &registers);
+	thread->wait_end_ns =
+		lh_timed_wait_end(&freeze->waits, freeze->process, thread->tid, thread->interrupted_ns, &registers);
 	if (thread->wait_end_ns)
 		lh_timed_wait_shorten(thread->wait_end_ns, &thread->rewound);
 	thread->is_mended = write_registers(thread->tid, &thread->rewound) == 0;

@@ -30,6 +30,10 @@
 enum { WAITS_MAX = 128 };
 /* A wait with less to go begins anew, and ends that much later: its registers stay as they are. */
 #define LATE_AT_MOST_NS (20 * LH_NS_PER_MS)
+/* From a look at a wait to the request to stop: within it no thread wakes, returns and waits again. */
+#define LOOK_AT_MOST_NS (20 * (uint64_t)1000)
+/* By how much the end of a wait is known: timers fire up to 50 us later (timerslack of prctl(2)). */
+#define END_DOUBT_NS (100 * (uint64_t)1000)
 
 static bool is_epoll_wait(uint64_t number)
 {
@@ -44,40 +48,29 @@ static bool has_limit(uint64_t number, uint64_t limit)
 
 /* ---------------------------------------------------------------- before the stop */
 
-/* Of /proc/PID/task/TID/sched. */
-struct sched_text {
-	uint64_t exec_start_ns; /* on the clock of its processor */
-	uint64_t switches;
-};
-
-/* What stands behind "name   :"; NULL when there is no such line. */
-static const char *find_sched_value(const char *text, const char *name)
-{
-	const char *line = strstr(text, name);
-	const char *colon = line ? strchr(line, ':') : NULL;
-	return colon ? colon + 1 : NULL;
-}
-
-/* Times are in milliseconds, with six decimals: "se.exec_start   :   47825302.661371". */
-static bool parse_sched(const char *text, struct sched_text *ret)
-{
-	const char *start = find_sched_value(text, "\nse.exec_start");
-	const char *switches = find_sched_value(text, "\nnr_voluntary_switches");
-	uint64_t milliseconds, rest;
-	if (!start || !switches || sscanf(start, "%" SCNu64 ".%6" SCNu64, &milliseconds, &rest) != 2)
-		return false;
-	ret->exec_start_ns = milliseconds * LH_NS_PER_MS + rest;
-	return sscanf(switches, "%" SCNu64, &ret->switches) == 1;
-}
-
-static bool read_sched(int fd, struct sched_text *ret)
+/* Of a sched file, in ns on the clock of the thread's processor: "se.exec_start   :   47825302.661371" (ms). */
+static bool read_exec_start(int sched_fd, uint64_t *ret)
 {
 	char text[4096];
-	ssize_t count = pread(fd, text, sizeof(text) - 1, 0);
-	if (count <= 0)
+	uint64_t milliseconds, rest;
+	ssize_t count = pread(sched_fd, text, sizeof(text) - 1, 0);
+	text[count > 0 ? count : 0] = '\0';
+	const char *line = strstr(text, "\nse.exec_start");
+	const char *colon = line ? strchr(line, ':') : NULL;
+	if (!colon || sscanf(colon + 1, "%" SCNu64 ".%6" SCNu64, &milliseconds, &rest) != 2)
 		return false;
-	text[count] = '\0';
-	return parse_sched(text, ret);
+	*ret = milliseconds * LH_NS_PER_MS + rest;
+	return true;
+}
+
+/* Of a schedstat file; 0: not known (the kernel may count nothing). */
+static uint64_t read_run_count(int schedstat_fd)
+{
+	char text[96];
+	uint64_t run_count;
+	ssize_t count = pread(schedstat_fd, text, sizeof(text) - 1, 0);
+	text[count > 0 ? count : 0] = '\0';
+	return sscanf(text, "%*u %*u %" SCNu64, &run_count) == 1 ? run_count : 0;
 }
 
 /* What lies between CLOCK_MONOTONIC and the clock of each processor (rq_clock_task), as far as it was needed. */
@@ -95,16 +88,16 @@ static bool learn_clock(struct processor_clocks *clocks, size_t processor)
 	static const struct timespec nap = {.tv_nsec = 1};
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_self_open_thread_file("sched", &fd);
-	struct sched_text own;
+	uint64_t exec_start_ns;
 	cpu_set_t one;
 	CPU_ZERO(&one);
 	CPU_SET(processor, &one);
 	if (error || sched_setaffinity(0, sizeof(one), &one) < 0)
 		return false;
 	nanosleep(&nap, NULL);
-	if (!read_sched(fd, &own))
+	if (!read_exec_start(fd, &exec_start_ns))
 		return false;
-	clocks->ahead_ns[processor] = lh_clock_monotonic_ns() - own.exec_start_ns;
+	clocks->ahead_ns[processor] = lh_clock_monotonic_ns() - exec_start_ns;
 	CPU_SET(processor, &clocks->known);
 	return true;
 }
@@ -124,37 +117,38 @@ static size_t last_processor(const struct lh_process *process, pid_t tid)
 	return lh_min_u64(processor, CPU_SETSIZE);
 }
 
-/* Read twice: between two equal texts the thread has not run, so that the two numbers belong together. */
-static bool read_steady_sched(int fd, struct sched_text *ret)
+static int open_thread_file(const struct lh_process *process, pid_t tid, const char *file)
 {
-	struct sched_text again;
-	return read_sched(fd, ret) && read_sched(fd, &again) && ret->exec_start_ns == again.exec_start_ns &&
-	       ret->switches == again.switches;
+	char name[64];
+	int fd = -1;
+	snprintf(name, sizeof(name), "task/%d/%s", (int)tid, file);
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) =
+		lh_process_open_file(process, name, O_RDONLY | O_CLOEXEC, &fd);
+	return fd;
 }
 
+/* Between two equal counts the thread has not begun to run, so that all that was read in between belongs together. */
 static void read_wait(const struct lh_process *process, pid_t tid, struct processor_clocks *clocks,
 		      struct lh_timed_waits *waits)
 {
-	char name[64];
-	struct sched_text text;
-	LH_CLEANUP(lh_cleanup_close) int fd = -1;
-	snprintf(name, sizeof(name), "task/%d/sched", (int)tid);
-	struct lh_error *error LH_CLEANUP(lh_cleanup_error) =
-		lh_process_open_file(process, name, O_RDONLY | O_CLOEXEC, &fd);
+	LH_CLEANUP(lh_cleanup_close) int sched_fd = open_thread_file(process, tid, "sched");
+	LH_CLEANUP(lh_cleanup_close) int schedstat_fd = open_thread_file(process, tid, "schedstat");
+	uint64_t run_count = read_run_count(schedstat_fd), exec_start_ns;
 	size_t processor = last_processor(process, tid);
-	if (error || processor == CPU_SETSIZE || !read_steady_sched(fd, &text))
+	if (!run_count || processor == CPU_SETSIZE || !read_exec_start(sched_fd, &exec_start_ns) ||
+	    read_run_count(schedstat_fd) != run_count)
 		return;
 	if (!CPU_ISSET(processor, &clocks->known) && !learn_clock(clocks, processor))
 		return;
 	struct lh_timed_wait wait = {
 		.tid = tid,
-		.sched_fd = fd,
-		.begun_ns = text.exec_start_ns + clocks->ahead_ns[processor],
-		.switches = text.switches,
+		.schedstat_fd = schedstat_fd,
+		.begun_ns = exec_start_ns + clocks->ahead_ns[processor],
+		.run_count = run_count,
 	};
-	error = lh_vec_push(&waits->items, wait);
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_vec_push(&waits->items, wait);
 	if (!error)
-		fd = -1;
+		schedstat_fd = -1;
 }
 
 static int compare_waits(const void *a, const void *b)
@@ -190,8 +184,26 @@ void lh_timed_waits_read_one(const struct lh_process *process, pid_t tid, struct
 void lh_timed_waits_deinit(struct lh_timed_waits *waits)
 {
 	for (size_t i = 0; i < waits->items.count; i++)
-		close(waits->items.items[i].sched_fd);
+		close(waits->items.items[i].schedstat_fd);
 	lh_vec_deinit(&waits->items);
+}
+
+/* NULL: not known. */
+static struct lh_timed_wait *find_wait(const struct lh_timed_waits *waits, pid_t tid)
+{
+	struct lh_timed_wait key = {.tid = tid};
+	if (!waits->items.count)
+		return NULL;
+	return bsearch(&key, waits->items.items, waits->items.count, sizeof(key), compare_waits);
+}
+
+void lh_timed_waits_look(struct lh_timed_waits *waits, pid_t tid)
+{
+	struct lh_timed_wait *wait = find_wait(waits, tid);
+	if (!wait)
+		return;
+	uint64_t now_ns = lh_clock_monotonic_ns();
+	wait->seen_ns = read_run_count(wait->schedstat_fd) == wait->run_count ? now_ns : 0;
 }
 
 /* ---------------------------------------------------------------- after the stop */
@@ -211,24 +223,27 @@ static uint64_t limit_ns(const struct lh_process *process, const struct user_reg
 	return (uint64_t)limit.tv_sec * LH_NS_PER_S + (uint64_t)limit.tv_nsec;
 }
 
-uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_process *process, pid_t tid,
-			   const struct user_regs_struct *registers)
+/* Whether the thread slept in that wait when it was asked to stop, and has run for the stop alone. */
+static bool was_asked_asleep(const struct lh_timed_wait *wait, uint64_t asked_ns)
 {
-	struct lh_timed_wait key = {.tid = tid};
-	const struct lh_timed_wait *wait = NULL;
-	struct sched_text now;
-	if (waits->items.count)
-		wait = bsearch(&key, waits->items.items, waits->items.count, sizeof(key), compare_waits);
+	return wait->seen_ns && asked_ns - wait->seen_ns <= LOOK_AT_MOST_NS &&
+	       read_run_count(wait->schedstat_fd) == wait->run_count + 1;
+}
+
+uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_process *process, pid_t tid,
+			   uint64_t asked_ns, const struct user_regs_struct *registers)
+{
+	const struct lh_timed_wait *wait = find_wait(waits, tid);
 	if (!wait || !is_epoll_wait(registers->orig_rax))
 		return 0;
 	/* A filter may allow epoll_pwait2 alone. */
 	if (registers->orig_rax == SYS_epoll_pwait2 && lh_task_is_filtered(process, tid))
 		return 0;
 	uint64_t limit = limit_ns(process, registers);
-	if (limit == UINT64_MAX || limit < LATE_AT_MOST_NS || !read_sched(wait->sched_fd, &now) ||
-	    now.switches != wait->switches + 1)
+	if (limit == UINT64_MAX || limit < LATE_AT_MOST_NS || !was_asked_asleep(wait, asked_ns))
 		return 0;
-	return wait->begun_ns + limit;
+	uint64_t end_ns = wait->begun_ns + limit;
+	return end_ns > asked_ns + END_DOUBT_NS ? end_ns : 0;
 }
 
 void lh_timed_wait_shorten(uint64_t end_ns, struct user_regs_struct *rewound)
@@ -262,12 +277,19 @@ void lh_timed_waits_deinit(struct lh_timed_waits *waits)
 	(void)waits;
 }
 
+void lh_timed_waits_look(struct lh_timed_waits *waits, pid_t tid)
+{
+	(void)waits;
+	(void)tid;
+}
+
 uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_process *process, pid_t tid,
-			   const struct user_regs_struct *registers)
+			   uint64_t asked_ns, const struct user_regs_struct *registers)
 {
 	(void)waits;
 	(void)process;
 	(void)tid;
+	(void)asked_ns;
 	(void)registers;
 	return 0;
 }

@@ -17,9 +17,10 @@
 /* A thread that slept in a call with a time limit, before it was stopped. */
 struct lh_timed_wait {
 	pid_t tid;
-	int sched_fd;      /* of /proc/PID/task/TID/sched; owned */
-	uint64_t begun_ns; /* CLOCK_MONOTONIC: when it fell asleep, or little later */
-	uint64_t switches; /* nr_voluntary_switches then */
+	int schedstat_fd;   /* of /proc/PID/task/TID/schedstat; owned */
+	uint64_t begun_ns;  /* CLOCK_MONOTONIC: when it fell asleep, or little later */
+	uint64_t run_count; /* how often it had been given a processor then */
+	uint64_t seen_ns;   /* when it was last seen asleep in this wait; 0: never since it was read */
 };
 
 /* Zero-initialized is empty. */
@@ -38,13 +39,17 @@ void lh_timed_waits_read(const struct lh_process *process, const struct lh_task_
 void lh_timed_waits_read_one(const struct lh_process *process, pid_t tid, struct lh_timed_waits *ret);
 void lh_timed_waits_deinit(struct lh_timed_waits *waits);
 
+/* To be called right before `tid` is asked to stop: sees whether the wait that was read still lasts. */
+void lh_timed_waits_look(struct lh_timed_waits *waits, pid_t tid);
+
 /*
- * The end (CLOCK_MONOTONIC, ns) of the wait that the stop of `tid` has interrupted; 0: not known, without limit, or
- * of less than 20 ms. `registers` are the thread's, read after the stop: they say which call it is in, and its
- * limit.
+ * The end (CLOCK_MONOTONIC, ns) of the wait that the stop of `tid` has interrupted; 0: not known, without limit, of
+ * less than 20 ms, or so near that it may have been reached, and the thread be in the next wait. `asked_ns` is an
+ * instant after the request to stop. `registers` are the thread's, read after the stop: they say which call it is in,
+ * and its limit.
  */
 uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_process *process, pid_t tid,
-			   const struct user_regs_struct *registers);
+			   uint64_t asked_ns, const struct user_regs_struct *registers);
 
 /*
  * Gives a call that is about to begin again (lh_restart_rewound) the time until `end_ns`, rounded up to
