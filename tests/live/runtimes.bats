@@ -208,7 +208,10 @@ compare_go() {
 	jq -e '.allocators[] | select(.name == "Go") | .checked > 100 and .failed == 0 and (.partial | not)' heap.json
 	# The runtime may make an object or two of its own since it said so.
 	is_within "$(jq '[.arenas[] | select(.allocator == "Go" and .role == "") | .used_bytes] | add' heap.json)" "$(truth heap_alloc)" 1
-	[ "$(jq '[.arenas[] | select(.role == "stacks") | .used_bytes] | add' heap.json)" = "$(truth stack_inuse)" ]
+	# A thread that the runtime has started since then runs on a stack of 16 KiB of it (runtime/proc.go, allocm).
+	local stacks
+	stacks=$(truth stack_inuse)
+	assert_between "$stacks" "$(jq '[.arenas[] | select(.role == "stacks") | .used_bytes] | add' heap.json)" $((stacks + 4 * 16384))
 }
 
 @test "Go: objects are those of runtime.MemStats, live, in a dump, and what FreeOSMemory gives back" {
