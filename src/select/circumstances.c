@@ -82,52 +82,67 @@ static void gather_fixed_size(const struct lh_tracks *tracks, struct lh_series s
 
 /* ---------------------------------------------------------------- collectors */
 
+/*
+ * `range`: by which factor such a heap grows between two collections. Go: GOGC=100; V8: up to 4; CPython collects its
+ * oldest generation once what is new in it exceeds a quarter of it (Modules/gcmodule.c, gc_collect_generations).
+ */
 static const struct {
 	enum lh_region_kind kind;
 	const char *name;
-} collectors[] = {
-	{LH_REGION_V8, "V8's heap"},
-	{LH_REGION_GO, "Go's heap"},
-	{LH_REGION_JVM, "the JVM's heap"},
+	double range;
+} collectors[LH_COLLECTOR_COUNT] = {
+	{LH_REGION_V8, "V8's heap", 2},
+	{LH_REGION_GO, "Go's heap", 2},
+	{LH_REGION_JVM, "the JVM's heap", 2},
+	{LH_REGION_PYMALLOC, "CPython's heap", 1.25},
 };
 
-/* Counts falls in a collector's memory by at least a twentieth of its range, and by more than a few pages. */
-static size_t count_collections(const uint64_t *bytes, size_t count)
-{
-	static const double FALL_SHARE = 0.05, FALL_MIN = 64 * 1024.0;
-	uint64_t least = bytes[0], most = bytes[0];
-	size_t falls = 0;
-	for (size_t i = 0; i < count; i++) {
-		least = lh_min_u64(least, bytes[i]);
-		most = lh_max_u64(most, bytes[i]);
-	}
-	double fall_min = fmax(FALL_SHARE * (double)(most - least), FALL_MIN);
-	for (size_t i = 1; i < count; i++)
-		falls += bytes[i] < bytes[i - 1] && (double)(bytes[i - 1] - bytes[i]) >= fall_min;
-	return falls;
-}
-
-static struct lh_error *gather_collector(const struct lh_tracks *tracks, enum lh_region_kind kind, const char *name,
-					 struct lh_series series, struct lh_circumstances *ret)
+static struct lh_error *read_collected(const struct lh_tracks *tracks, enum lh_region_kind kind, uint64_t **ret)
 {
 	struct lh_steps heap LH_CLEANUP(lh_steps_deinit) = {0};
-	LH_CLEANUP(lh_cleanup_free) uint64_t *bytes = calloc(series.count, sizeof(*bytes));
-	if (!bytes)
-		return lh_error_no_memory();
 	for (size_t i = 0; i < tracks->items.count; i++) {
 		if (lh_track_is_root(tracks, i) && tracks->items.items[i].kind == kind)
 			LH_TRY(lh_steps_add(&heap, &tracks->items.items[i].used));
 	}
-	lh_steps_spread(&heap, series.count, bytes);
-	double first = (double)bytes[0], last = (double)bytes[series.count - 1];
-	double all = series.values[series.count - 1] - series.values[0];
-	if (all <= 0 || last - first < all / 2)
+	if (!heap.items.count)
 		return NULL;
-	ret->collector = name;
-	ret->collected_first = first;
-	ret->collected_last = last;
-	ret->collection_count = count_collections(bytes, series.count);
+	*ret = calloc(tracks->moments.count, sizeof(**ret));
+	if (!*ret)
+		return lh_error_no_memory();
+	lh_steps_spread(&heap, tracks->moments.count, *ret);
 	return NULL;
+}
+
+struct lh_error *lh_collected_heaps_read(const struct lh_tracks *tracks, struct lh_collected_heaps *ret)
+{
+	for (size_t i = 0; i < LH_COLLECTOR_COUNT; i++)
+		LH_TRY(read_collected(tracks, collectors[i].kind, &ret->bytes[i]));
+	return NULL;
+}
+
+void lh_collected_heaps_deinit(struct lh_collected_heaps *heaps)
+{
+	for (size_t i = 0; i < LH_COLLECTOR_COUNT; i++)
+		free(heaps->bytes[i]);
+}
+
+static void take_collector(const struct lh_collected_heaps *heaps, size_t collector, struct lh_circumstances *ret)
+{
+	ret->collector = collectors[collector].name;
+	ret->collector_range = collectors[collector].range;
+	ret->collected = heaps->bytes[collector];
+}
+
+/* The collector whose heap makes at least half of the growth. */
+static void gather_collector(const struct lh_collected_heaps *heaps, struct lh_series series,
+			     struct lh_circumstances *ret)
+{
+	double all = series.values[series.count - 1] - series.values[0];
+	for (size_t i = 0; all > 0 && !ret->collector && i < LH_COLLECTOR_COUNT; i++) {
+		const uint64_t *bytes = heaps->bytes[i];
+		if (bytes && (double)bytes[series.count - 1] - (double)bytes[0] >= all / 2)
+			take_collector(heaps, i, ret);
+	}
 }
 
 /* ---------------------------------------------------------------- all of it */
@@ -151,12 +166,16 @@ static bool is_in_use_known(enum lh_region_kind kind)
 	return lh_region_kind_is_heap(kind) && !(managed >> kind & 1);
 }
 
-void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_region_kind kind, bool is_shared,
-				const struct lh_steps *used, const struct lh_steps *mapped, struct lh_series series,
-				struct lh_circumstances *ret)
+void lh_circumstances_of_region(const struct lh_selector *selector, const struct lh_collected_heaps *heaps,
+				enum lh_region_kind kind, bool is_shared, const struct lh_steps *used,
+				const struct lh_steps *mapped, struct lh_series series, struct lh_circumstances *ret)
 {
 	struct filling filling = {0};
 	*ret = (struct lh_circumstances){.age_s = lh_process_age_s(selector)};
+	for (size_t i = 0; i < LH_COLLECTOR_COUNT; i++) {
+		if (heaps->bytes[i] && collectors[i].kind == kind)
+			take_collector(heaps, i, ret);
+	}
 	/* Allocators reported on all of their memory: the figures apply to each part of it. */
 	if (is_in_use_known(kind)) {
 		gather_use(&selector->tracks, ret);
@@ -168,14 +187,11 @@ void lh_circumstances_of_region(const struct lh_selector *selector, enum lh_regi
 	take_filling(&filling, filling.growth, series, ret);
 }
 
-struct lh_error *lh_circumstances_gather(const struct lh_selector *selector, struct lh_series series,
-					 struct lh_circumstances *ret)
+void lh_circumstances_gather(const struct lh_selector *selector, const struct lh_collected_heaps *heaps,
+			     struct lh_series series, struct lh_circumstances *ret)
 {
-	struct lh_circumstances about = {.age_s = lh_process_age_s(selector)};
-	gather_fixed_size(&selector->tracks, series, &about);
-	gather_use(&selector->tracks, &about);
-	for (size_t i = 0; !about.collector && i < LH_ARRAY_COUNT(collectors); i++)
-		LH_TRY(gather_collector(&selector->tracks, collectors[i].kind, collectors[i].name, series, &about));
-	*ret = about;
-	return NULL;
+	*ret = (struct lh_circumstances){.age_s = lh_process_age_s(selector)};
+	gather_fixed_size(&selector->tracks, series, ret);
+	gather_use(&selector->tracks, ret);
+	gather_collector(heaps, series, ret);
 }

@@ -122,22 +122,39 @@ static void weigh_use(const struct lh_circumstances *about, struct lh_evidence_r
 
 /* ---------------------------------------------------------------- collectors */
 
-/* A collector lets its heap grow to a multiple of the live data before it collects (Go: GOGC=100, V8: up to 4). */
-static void weigh_collector(const struct lh_circumstances *about, struct lh_evidence_row *row)
+/* Counts falls in a collector's memory by at least a twentieth of its range, and by more than a few pages. */
+static size_t count_collections(const uint64_t *bytes, size_t count)
 {
-	static const double RANGE = 2, UNSEEN = -1.5, SEEN = 0.3;
+	static const double FALL_SHARE = 0.05, FALL_MIN = 64 * 1024.0;
+	uint64_t least = bytes[0], most = bytes[0];
+	size_t falls = 0;
+	for (size_t i = 0; i < count; i++) {
+		least = lh_min_u64(least, bytes[i]);
+		most = lh_max_u64(most, bytes[i]);
+	}
+	double fall_min = fmax(FALL_SHARE * (double)(most - least), FALL_MIN);
+	for (size_t i = 1; i < count; i++)
+		falls += bytes[i] < bytes[i - 1] && (double)(bytes[i - 1] - bytes[i]) >= fall_min;
+	return falls;
+}
+
+/* A collector lets its heap grow by a factor before it collects: until then the straightest rise proves little. */
+static void weigh_collector(struct lh_series series, const struct lh_circumstances *about, double logit,
+			    struct lh_evidence_row *row)
+{
+	static const double UNSEEN = -1.5, SEEN = 0.3, UNSEEN_MOST = 1.7;
 	enum { COLLECTIONS_MIN = 2 };
 	if (!about->collector)
 		return;
-	if (about->collection_count >= COLLECTIONS_MIN)
-		say_evidence(row, SEEN, "%s was collected at least %zu times", about->collector,
-			     about->collection_count);
-	else if (about->collected_last < RANGE * about->collected_first)
-		say_evidence(row, UNSEEN, "%s grew within its normal range, and no collection was seen",
+	size_t collections = count_collections(about->collected, series.count);
+	double growth = (double)about->collected[series.count - 1] / fmax((double)about->collected[0], 1);
+	if (collections >= COLLECTIONS_MIN)
+		say_evidence(row, SEEN, "%s was collected at least %zu times", about->collector, collections);
+	else if (growth < about->collector_range)
+		say_evidence(row, fmin(UNSEEN, UNSEEN_MOST - logit), "%s grew as it does between two collections",
 			     about->collector);
 	else
-		say_evidence(row, 0, "%s grew %.1f-fold", about->collector,
-			     about->collected_last / fmax(about->collected_first, 1));
+		say_evidence(row, 0, "%s grew %.1f-fold", about->collector, growth);
 }
 
 /* ---------------------------------------------------------------- work done */
@@ -200,7 +217,7 @@ double lh_evidence_weigh(struct lh_series series, const struct lh_circumstances 
 	memset(rows, 0, LH_EVIDENCE_COUNT * sizeof(*rows));
 	say_evidence(&rows[LH_EVIDENCE_CURVE], logit, "%zu samples, by their curve alone: %.2f", series.count, curve);
 	weigh_use(about, &rows[LH_EVIDENCE_IN_USE]);
-	weigh_collector(about, &rows[LH_EVIDENCE_COLLECTOR]);
+	weigh_collector(series, about, logit, &rows[LH_EVIDENCE_COLLECTOR]);
 	weigh_work(series, about->counters, &rows[LH_EVIDENCE_WORK]);
 	weigh_age(series, about->age_s, &rows[LH_EVIDENCE_AGE]);
 	/* A series that does not rise has no warm-up. */

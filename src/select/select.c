@@ -59,6 +59,7 @@ struct selecting {
 	uint64_t *bytes;  /* scratch: the series judged last */
 	double *values;   /* the same */
 	double *counters; /* per moment; NULL unless every moment has one and they rise */
+	struct lh_collected_heaps heaps;
 	const struct lh_selector *selector;
 	struct lh_selection selection;
 };
@@ -68,6 +69,7 @@ static void selecting_deinit(struct selecting *selecting)
 	free(selecting->bytes);
 	free(selecting->values);
 	free(selecting->counters);
+	lh_collected_heaps_deinit(&selecting->heaps);
 	lh_selection_deinit(&selecting->selection);
 }
 
@@ -222,8 +224,8 @@ static struct lh_error *judge_region(struct selecting *selecting, const struct r
 {
 	struct lh_circumstances about;
 	struct lh_series series = spread_values(selecting, &row->used);
-	lh_circumstances_of_region(selecting->selector, row->growth.kind, row->is_shared, &row->used, &row->mapped,
-				   series, &about);
+	lh_circumstances_of_region(selecting->selector, &selecting->heaps, row->growth.kind, row->is_shared, &row->used,
+				   &row->mapped, series, &about);
 	about.counters = selecting->counters;
 	return lh_judge(series, &about, ret);
 }
@@ -233,7 +235,7 @@ static struct lh_error *judge_sum(struct selecting *selecting, const struct lh_s
 {
 	struct lh_circumstances about;
 	struct lh_series series = spread_values(selecting, used);
-	LH_TRY(lh_circumstances_gather(selecting->selector, series, &about));
+	lh_circumstances_gather(selecting->selector, &selecting->heaps, series, &about);
 	about.counters = selecting->counters;
 	return lh_judge(series, &about, ret);
 }
@@ -507,7 +509,7 @@ static struct lh_error *take_moments(struct selecting *selecting)
 			selecting->counters[i] = tracks->moments.items[i].counter;
 	}
 	selection->moments_s.count = count;
-	return NULL;
+	return lh_collected_heaps_read(tracks, &selecting->heaps);
 }
 
 static struct lh_error *judge_holdings(struct selecting *selecting)

@@ -447,6 +447,8 @@ static struct lh_circumstances circumstances_from(const struct lh_circumstances 
 		part.age_s += whole.seconds[start] - whole.seconds[0];
 	if (part.counters)
 		part.counters += start;
+	if (part.collected)
+		part.collected += start;
 	return part;
 }
 

@@ -103,18 +103,26 @@ static void test_fixed_size(void **state)
 	assert_int_equal(judge_line(COUNT, &about).verdict, LH_VERDICT_LEAK);
 }
 
+/* The probability that a straight line is a leak where `heap` is a collector's, beside it. */
+static double judge_collected(const uint64_t *heap)
+{
+	struct lh_circumstances about = {
+		.age_s = 86400, .collector = "V8's heap", .collector_range = 2, .collected = heap};
+	return judge_line(COUNT, &about).probability;
+}
+
 static void test_collector(void **state)
 {
 	(void)state;
-	struct lh_circumstances about = {
-		.age_s = 86400, .collector = "V8's heap", .collected_first = 8000 * KIB, .collected_last = 12000 * KIB};
-	double unseen = judge_line(COUNT, &about).probability;
-	about.collection_count = 3;
-	double seen = judge_line(COUNT, &about).probability;
-	about.collection_count = 0;
-	about.collected_first = 2000 * KIB;
-	double grown = judge_line(COUNT, &about).probability;
+	uint64_t slow[COUNT], fast[COUNT], sawtooth[COUNT];
+	for (size_t i = 0; i < COUNT; i++) {
+		slow[i] = KIB * (8000 + 4000 * i / COUNT);
+		fast[i] = KIB * (2000 + 10000 * i / COUNT);
+		sawtooth[i] = fast[i] - 2000 * KIB * (i % 10 == 9);
+	}
+	double unseen = judge_collected(slow), grown = judge_collected(fast), seen = judge_collected(sawtooth);
 	assert_true(unseen < grown);
+	assert_true(unseen < 0.85);
 	assert_true(grown < seen);
 }
 
