@@ -10,6 +10,7 @@
 #include "leakhunt/process.h"
 #include "leakhunt/tracee.h"
 #include "restart.h"
+#include "task_status.h"
 #include "thread_state.h"
 #include "timed_wait.h"
 
@@ -30,9 +31,10 @@
 
 /* How long to wait for a thread to stop. A thread in uninterruptible sleep (NFS, vfork) stops only when it wakes. */
 #define STOP_PATIENCE_NS (2 * LH_NS_PER_S)
-/* How long to wait when all threads are released: for threads in uninterruptible sleep, and for others. */
-#define DETACH_PATIENCE_NS    (100 * LH_NS_PER_MS)
+/* How long to wait for such a thread, and others that have not stopped yet, when all threads are released. */
 #define STRAGGLER_PATIENCE_NS (60 * LH_NS_PER_S)
+/* Of it, how often to look for ended threads among them. */
+#define ENDED_LOOK_NS (100 * LH_NS_PER_MS)
 enum { SUSPENDING_COUNT = 3 };
 /* A process may start threads while it is being stopped, but each pass stops all threads that could. */
 enum { PASSES_MAX = 100 };
@@ -124,11 +126,19 @@ static bool is_ending(const struct lh_process *process, pid_t tid)
 	return strchr("ZXx", state_letter(process, tid)) != NULL;
 }
 
+/* A thread that was left when it did not stop in time (await_stragglers). */
+static bool is_seized_by_us(const struct lh_process *process, pid_t tid)
+{
+	struct lh_task_status status;
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_task_status_read(process, tid, &status);
+	return !error && status.tracer_tid == gettid();
+}
+
 static struct lh_error *seize_thread(struct lh_freeze *freeze, pid_t tid)
 {
 	struct frozen_thread thread = {.tid = tid, .phase = THREAD_SEIZED};
 	LH_TRY(lh_vec_reserve(&freeze->threads, 1));
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 && !(errno == EPERM && is_seized_by_us(freeze->process, tid))) {
 		int saved_errno = errno;
 		if (saved_errno != ESRCH && !is_ending(freeze->process, tid))
 			return lh_process_explain_refusal(freeze->process,
@@ -415,6 +425,7 @@ static struct lh_error *capture_all(const struct lh_freeze *freeze, struct lh_th
 static struct lh_error *freeze_all(struct lh_freeze *freeze)
 {
 	LH_TRY(await_interruptible(freeze));
+	lh_fault_point("freeze-checked");
 	LH_TRY(stop_all(freeze));
 	return lh_process_check(freeze->process);
 }
@@ -556,8 +567,8 @@ static void let_go(struct frozen_thread *thread, uint64_t caught)
 	}
 }
 
-/* Whether any thread has still to stop or end. Gives up those that may never do, if told so. */
-static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
+/* Whether any thread has still to stop or end. */
+static bool let_stragglers_go(struct lh_freeze *freeze, bool looks_for_ended)
 {
 	bool are_left = false;
 	for (size_t i = 0; i < freeze->threads.count; i++) {
@@ -566,7 +577,7 @@ static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 			continue;
 		if (!is_on_its_way(freeze, thread))
 			let_go(thread, freeze->caught);
-		else if (gives_up && strchr("DZXx", state_letter(freeze->process, thread->tid)))
+		else if (looks_for_ended && is_ending(freeze->process, thread->tid))
 			thread->phase = THREAD_LEFT;
 		are_left |= thread->phase == THREAD_ASKED;
 	}
@@ -574,20 +585,22 @@ static bool let_stragglers_go(struct lh_freeze *freeze, bool gives_up)
 }
 
 /*
- * The others run meanwhile. A thread that stays traced would be stopped from its stop until leakhunt ends, and its call
- * would fail then: so leakhunt waits for each, also on a busy machine. The kernel detaches the rest when leakhunt ends:
- * threads in uninterruptible sleep, which may last forever, and a first thread that ended before the others.
+ * The others run meanwhile. A thread that stays traced would stand still from its stop until leakhunt ends, and its
+ * call would fail then: so leakhunt waits for each, on a busy machine and in uninterruptible sleep (vfork), too. The
+ * kernel detaches the rest when leakhunt ends: a first thread that ended before the others, what sleeps for longer, and
+ * all of them after Ctrl-C.
  */
 static void await_stragglers(struct lh_freeze *freeze)
 {
 	static const struct timespec nap = {.tv_nsec = 20000};
 	uint64_t begun_ns = lh_clock_monotonic_ns(), looked_ns = begun_ns;
-	for (bool gives_up = false; let_stragglers_go(freeze, gives_up);) {
+	for (bool looks_for_ended = false; let_stragglers_go(freeze, looks_for_ended);) {
+		struct lh_error *interrupted LH_CLEANUP(lh_cleanup_error) = lh_patience_check();
 		uint64_t now_ns = lh_clock_monotonic_ns();
-		if (now_ns - begun_ns > STRAGGLER_PATIENCE_NS)
+		if (interrupted || now_ns - begun_ns > STRAGGLER_PATIENCE_NS)
 			return;
-		gives_up = now_ns - looked_ns > DETACH_PATIENCE_NS;
-		if (gives_up)
+		looks_for_ended = now_ns - looked_ns > ENDED_LOOK_NS;
+		if (looks_for_ended)
 			looked_ns = now_ns;
 		nanosleep(&nap, NULL);
 	}

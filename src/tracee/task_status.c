@@ -37,6 +37,7 @@ struct lh_error *lh_task_status_read(const struct lh_process *process, pid_t tid
 	const char *status = text.data ? text.data : "";
 	const char *caught = find_value(status, "\nSigCgt:");
 	*ret = (struct lh_task_status){
+		.tracer_tid = (pid_t)strtol(find_value(status, "\nTracerPid:"), NULL, 10),
 		.inner_tid = last_number(find_value(status, "\nNSpid:"), tid),
 		.seccomp = *find_value(status, "\nSeccomp:"),
 		.blocked = strtoull(find_value(status, "\nSigBlk:"), NULL, 16),

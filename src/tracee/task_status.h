@@ -10,6 +10,7 @@ struct lh_process;
 
 /* proc_pid_status(5). Bit N-1 of a set is signal N. */
 struct lh_task_status {
+	pid_t tracer_tid; /* TracerPid; 0: none that this /proc shows */
 	pid_t inner_tid;  /* NSpid, the last: as the thread's own pid namespace numbers it */
 	char seccomp;     /* Seccomp: '0' none, '1' strict, '2' filters */
 	uint64_t blocked; /* SigBlk: in force now, also for the length of one call (sigsuspend, ppoll) */

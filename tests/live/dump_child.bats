@@ -13,6 +13,7 @@ setup() {
 }
 
 teardown() {
+	[ -z "${guard:-}" ] || kill -KILL "$guard" 2>/dev/null || true
 	stop_samples
 	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
 }
@@ -166,6 +167,39 @@ assert_nothing_written() {
 		assert_target_is_well || { echo "after $point" >&2; return 1; }
 		assert_nothing_written
 	done
+}
+
+# guard_traces TID: the guard does.
+guard_traces() {
+	grep -q "^TracerPid:[[:space:]]$guard$" "/proc/$SAMPLE_PID/task/$1/status"
+}
+
+@test "a thread that enters vfork as its guard stops it goes on when it returns, and the child is ended" {
+	start_sample vfork_waiter --late 1
+	LEAKHUNT_FAULT=child-copied LEAKHUNT_FAULT_NEXT=freeze-checked LEAKHUNT_FAULT_STOPS=1 \
+		"$faulty" dump "$SAMPLE_PID" --mode child --region anon -o killed.core >/dev/null 2>&1 3>&- &
+	victim=$!
+	is_stopped() { [ "$(process_state "$1")" = T ]; }
+	wait_until 300 is_stopped "$victim"
+	guard=$(pgrep -P "$victim" -x leakhunt-guard)
+	kill -KILL "$victim"
+	wait "$victim" || true
+	# It has seen that no thread sleeps uninterruptibly, and now one does.
+	wait_until 300 is_stopped "$guard"
+	sample_step 1
+	sleeper=$(basename "$(dirname "$(grep -l '^State:[[:space:]]D' "/proc/$SAMPLE_PID"/task/*/status)")")
+	kill -CONT "$guard"
+	wait_until 300 guard_traces "$sleeper"
+	wait_until 300 eval "! guard_traces $SAMPLE_PID"
+	# For as long as it sleeps.
+	run wait_until 20 eval "! guard_traces $sleeper"
+	[ "$status" -eq 1 ]
+	sample_step 1
+	jq -e '.child_status == 42' <<<"$REPLY"
+	is_reaped() { kill -CONT "$guard" 2>/dev/null || true; has_no_child "$SAMPLE_PID"; }
+	wait_until 300 is_reaped
+	wait_until 50 assert_not_stopped "$SAMPLE_PID"
+	assert_nothing_written
 }
 
 has_zombie() {
