@@ -151,6 +151,11 @@ assert_nothing_written() {
 	done
 }
 
+# find_guard: $guard is the guard of $victim.
+find_guard() {
+	guard=$(pgrep -P "$victim" -x leakhunt-guard)
+}
+
 @test "killed while its guard ends the child: the guard goes on" {
 	start_sample page_writer --rate 20000
 	for point in $(fault_points 'child' | grep -E "child-($GUARDS)"); do
@@ -160,7 +165,7 @@ assert_nothing_written() {
 		victim=$!
 		is_reached() { [ -e reached ]; }
 		wait_until 300 is_reached || { echo "$point was not reached" >&2; return 1; }
-		guard=$(pgrep -P "$victim" -x leakhunt-guard)
+		find_guard
 		kill -KILL "$victim"
 		kill -CONT "$guard"
 		wait "$victim" || true
@@ -181,7 +186,7 @@ guard_traces() {
 	victim=$!
 	is_stopped() { [ "$(process_state "$1")" = T ]; }
 	wait_until 300 is_stopped "$victim"
-	guard=$(pgrep -P "$victim" -x leakhunt-guard)
+	find_guard
 	kill -KILL "$victim"
 	wait "$victim" || true
 	# It has seen that no thread sleeps uninterruptibly, and now one does.
