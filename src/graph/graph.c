@@ -50,6 +50,7 @@ void lh_graph_destroy(struct lh_graph *graph)
 	free(graph->reached);
 	free(graph->possible);
 	free(graph->tails);
+	free(graph->tail_holders);
 	free(graph->heads);
 	free(graph->cycles);
 	free(graph->confirmed);
@@ -74,9 +75,10 @@ static struct lh_error *begin_marks(struct lh_graph *graph)
 	graph->reached = lh_bits_create(graph->chunk_count);
 	graph->heads = lh_bits_create(graph->chunk_count);
 	graph->cycles = lh_bits_create(graph->chunk_count);
-	if (!graph->unmarked || !graph->reached || !graph->heads || !graph->cycles)
+	graph->tail_holders = lh_bits_create(graph->chunk_count);
+	if (!graph->unmarked || !graph->reached || !graph->heads || !graph->cycles || !graph->tail_holders)
 		return lh_error_no_memory();
-	graph->totals.memory_bytes += 4 * words * sizeof(uint64_t);
+	graph->totals.memory_bytes += 5 * words * sizeof(uint64_t);
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		if (lh_graph_is_node(graph, i))
 			lh_bit_set(graph->unmarked, i);

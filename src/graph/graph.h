@@ -71,10 +71,12 @@ struct lh_graph {
 	struct lh_range bounds; /* of all blocks */
 	bool has_neighbors;     /* some blocks begin where another one ends: no header is between them */
 
-	uint64_t *unmarked; /* one bit per block: in use, and not reached */
-	uint64_t *reached;  /* one bit per block: in use, and reached by plain words */
-	uint64_t *possible; /* one bit per block: reached by a doubtful word; NULL: none was */
-	uint64_t *tails;    /* one bit per block: words to its last 8 bytes are pointers to it; NULL: none are */
+	uint64_t *unmarked;     /* one bit per block: in use, and not reached */
+	uint64_t *reached;      /* one bit per block: in use, and reached by plain words */
+	uint64_t *possible;     /* one bit per block: reached by a doubtful word; NULL: none was */
+	uint64_t *tail_holders; /* one bit per block: marking did not follow a word of it to the last 8 bytes of a block
+				   that had not been reached yet */
+	uint64_t *tails;        /* one bit per block: words to its last 8 bytes are pointers to it; NULL: none are */
 
 	LH_VEC(struct lh_graph_copy) copies;
 	LH_VEC(struct lh_root_range) roots; /* ascending by address, except registers */

@@ -23,12 +23,14 @@ struct candidate {
 	const struct lh_index_line *line;
 	const uint8_t *at;
 	size_t before, after;
+	uint32_t from; /* the block that contains it; LH_NO_CHUNK: a root */
 };
 
 /* State of one thread. */
 struct marker {
 	struct lh_graph *graph;
 	struct lh_window_queue queue;
+	uint32_t from; /* the block whose words are being examined */
 	struct candidate candidates[RING];
 	unsigned candidate_at;
 	size_t batch_count;
@@ -47,6 +49,16 @@ struct marking {
 	struct marker *markers;
 };
 
+static void note_tail(struct marker *marker, const struct candidate *candidate, uint32_t chunk)
+{
+	struct lh_graph *graph = marker->graph;
+	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
+	if (candidate->from == LH_NO_CHUNK || !lh_graph_is_tail(stored, candidate->word - stored->addr))
+		return;
+	lh_window_set(marker->queue.windows, &graph->tail_holders[candidate->from / 64],
+		      UINT64_C(1) << candidate->from % 64);
+}
+
 static inline void mark_candidate(struct marker *marker, const struct candidate *candidate)
 {
 	struct lh_graph *graph = marker->graph;
@@ -54,8 +66,10 @@ static inline void mark_candidate(struct marker *marker, const struct candidate 
 	if (chunk == LH_NO_CHUNK || !lh_window_has(graph->unmarked, chunk))
 		return;
 	if (!lh_graph_is_pointer(graph, candidate->line, chunk, candidate->word, candidate->at, candidate->before,
-				 candidate->after))
+				 candidate->after)) {
+		note_tail(marker, candidate, chunk);
 		return;
+	}
 	if (lh_window_claim(marker->queue.windows, graph->unmarked, chunk))
 		lh_window_queue_add(&marker->queue, chunk);
 }
@@ -77,7 +91,7 @@ static inline void scan_marked_words(struct marker *marker, const uint8_t *bytes
 		struct candidate *slot = &marker->candidates[marker->candidate_at++ % RING];
 		if (slot->line)
 			mark_candidate(marker, slot);
-		*slot = (struct candidate){word, line, bytes + offset, offset, length - offset};
+		*slot = (struct candidate){word, line, bytes + offset, offset, length - offset, marker->from};
 	}
 }
 
@@ -123,6 +137,7 @@ static void scan_batch(struct marker *marker)
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *bytes = marker->bytes[i % BYTES_AHEAD];
 		uint32_t chunk = marker->batch[i];
+		marker->from = chunk;
 		if (i + RECORDS_AHEAD < count)
 			__builtin_prefetch(&graph->chunks[marker->batch[i + RECORDS_AHEAD]]);
 		if (i + BYTES_AHEAD < count)
@@ -185,6 +200,7 @@ static void mark_share(void *context, size_t member, size_t number)
 	(void)member;
 	if (!lh_window_queue_join(&marker->queue))
 		return;
+	marker->from = LH_NO_CHUNK;
 	if (number == 0)
 		mark_registers(marker);
 	for (;;) {

@@ -1,9 +1,9 @@
 /*
- * tail_words: pointers to the last 8 bytes of a block. Input: marks. Output: blocks that such words keep alive, marked
- * with everything reachable from them. Usually such a word is an old link of glibc's free lists to the header of the
- * next block. But PHP points past the first entry of a function's arguments, which is the last entry if there are none.
- * The field distinguishes the two: PHP's field leads to the same distance in larger blocks, too; links of free lists
- * lead only to headers.
+ * tail_words: pointers to the last 8 bytes of a block. Input: marks, and which blocks contain such words. Output:
+ * blocks that such words keep alive, marked with everything reachable from them. Usually such a word is an old link of
+ * glibc's free lists to the header of the next block. But PHP points past the first entry of a function's arguments,
+ * which is the last entry if there are none. The field distinguishes the two: PHP's field leads to the same distance in
+ * larger blocks, too; links of free lists lead only to headers.
  */
 #include "graph.h"
 #include "leakhunt/hash_table.h"
@@ -133,29 +133,39 @@ static struct lh_error *reach_tails(struct tail_search *search)
 	return NULL;
 }
 
-/* `only_sizes`: blocks of the size of a field's holder. */
-static struct lh_error *visit_reached(struct tail_search *search, lh_words_visitor *visit, bool only_sizes)
+static struct lh_error *visit_tail_holders(struct tail_search *search)
+{
+	struct lh_graph *graph = search->graph;
+	for (size_t i = 0; i < graph->chunk_count; i++) {
+		search->from = &graph->chunks[i];
+		if (lh_bit(graph->tail_holders, i))
+			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, collect_tail_words, search));
+	}
+	return NULL;
+}
+
+static struct lh_error *visit_sizes_of_holders(struct tail_search *search)
 {
 	struct lh_graph *graph = search->graph;
 	for (size_t i = 0; i < graph->chunk_count; i++) {
 		uint32_t unused;
 		search->from = &graph->chunks[i];
 		if (lh_graph_is_reachable(graph, i) &&
-		    (!only_sizes || lh_hash_table_find(&search->sizes, search->from->size_bytes, &unused)))
-			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit, search));
+		    lh_hash_table_find(&search->sizes, search->from->size_bytes, &unused))
+			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, count_others, search));
 	}
 	return NULL;
 }
 
 static struct lh_error *search_tails(struct tail_search *search)
 {
-	LH_TRY(visit_reached(search, collect_tail_words, false));
+	LH_TRY(visit_tail_holders(search));
 	if (!search->words.count)
 		return NULL;
 	search->graph->tails = lh_bits_create(search->graph->chunk_count);
 	if (!search->graph->tails)
 		return lh_error_no_memory();
-	LH_TRY(visit_reached(search, count_others, true));
+	LH_TRY(visit_sizes_of_holders(search));
 	return reach_tails(search);
 }
 
