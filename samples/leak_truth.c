@@ -83,7 +83,7 @@ static struct node *make_node(bool is_lost)
 	size_t bytes = choose_bytes();
 	void *block = NULL;
 	if (next_random() % 100 < wish.aligned_percent) {
-		if (posix_memalign(&block, 256, bytes))
+		if (posix_memalign(&block, UINT64_C(32) << next_random() % 8, bytes))
 			block = NULL;
 	} else {
 		block = malloc(bytes);
@@ -166,11 +166,12 @@ static struct node *free_holder(void)
 	return NULL;
 }
 
-/* Only a pointer into its middle leads to it. */
+/* Only a pointer into its middle leads to it. Its first word leads to another one. */
 static struct node *make_middle(bool is_lost)
 {
 	struct node *inner = make_node(is_lost);
 	struct node *holder = make_node(is_lost);
+	inner->links[0] = make_node(is_lost);
 	holder->links[3] = (void *)((char *)inner + 24);
 	return holder;
 }

@@ -78,7 +78,7 @@ for count in $counts; do
 		"$(count_valgrind "$samples/leak_truth_cxx" --count "$count")"
 	for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2.0; do
 		[ -e "/usr/lib/x86_64-linux-gnu/$library" ] || continue
-		row "C, ${library%%.*}" "$count" "/usr/lib/x86_64-linux-gnu/$library" "$samples/leak_truth" - - --aligned 0
+		row "C, ${library%%.*}" "$count" "/usr/lib/x86_64-linux-gnu/$library" "$samples/leak_truth" - -
 		row "C++, ${library%%.*}" "$count" "/usr/lib/x86_64-linux-gnu/$library" "$samples/leak_truth_cxx" - -
 	done
 	[ -z "$musl" ] || row "C, musl" "$count" "" "$musl" - -

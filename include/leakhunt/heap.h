@@ -136,6 +136,11 @@ struct lh_stored_chunk {
 _Static_assert(sizeof(struct lh_stored_chunk) == 16, "16 bytes a chunk");
 /* All blocks, in the order of lh_heap_chunk_at. Belongs to the heap. */
 const struct lh_stored_chunk *lh_heap_stored_chunks(const struct lh_heap *heap, size_t *ret_count);
+/*
+ * Memory with padded blocks, ascending: what the program got may begin within its block, at a multiple of what it asked
+ * for. The bytes before were not handed out, and keep old contents. Other blocks there have no padding.
+ */
+const struct lh_range *lh_heap_padded_ranges(const struct lh_heap *heap, size_t *ret_count);
 /* Types of all runtimes, unordered; several may have the same name. */
 const struct lh_heap_type *lh_heap_types(const struct lh_heap *heap, size_t *ret_count);
 /* Whether a runtime uses the block; *ret is its type, or NULL if there were too many types to keep. */

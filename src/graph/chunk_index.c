@@ -32,10 +32,11 @@ struct lh_error *lh_graph_visit_block(const struct lh_graph *graph, uint32_t chu
 {
 	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
 	const uint8_t *bytes = lh_graph_block_bytes(graph, chunk);
+	uint64_t padding = lh_graph_padding(graph, chunk), used_bytes = lh_graph_used_bytes(stored);
 	if (bytes)
-		return visit(context, stored->addr, bytes,
-			     lh_align_down(lh_graph_used_bytes(stored), sizeof(uint64_t)));
-	struct lh_range range = {stored->addr, stored->addr + lh_graph_used_bytes(stored)};
+		return visit(context, stored->addr + padding, bytes + padding,
+			     lh_align_down(used_bytes - padding, sizeof(uint64_t)));
+	struct lh_range range = {stored->addr + padding, stored->addr + used_bytes};
 	return lh_graph_visit_words(graph, range, visit, context);
 }
 

@@ -49,6 +49,7 @@ void lh_graph_destroy(struct lh_graph *graph)
 	free(graph->unmarked);
 	free(graph->reached);
 	free(graph->possible);
+	free(graph->entries);
 	free(graph->tails);
 	free(graph->tail_holders);
 	free(graph->heads);
@@ -110,6 +111,7 @@ static struct lh_error *build_graph(struct lh_graph *graph)
 {
 	LH_TRY(lh_graph_index(graph));
 	LH_TRY(begin_marks(graph));
+	LH_TRY(lh_graph_find_padded(graph));
 	LH_TRY(lh_graph_find_roots(graph));
 	LH_TRY(lh_graph_find_doubts(graph));
 	LH_TRY(lh_graph_mark(graph));

@@ -18,6 +18,8 @@ enum {
 
 #define LH_NO_CHUNK UINT32_MAX
 
+enum { LH_ENTRY_MAX = UINT16_MAX - 1, LH_NO_ENTRY = UINT16_MAX };
+
 /* 64 granules of a page. The block that contains granule g is rank + (number of bits up to and including g) - 1. */
 struct lh_index_line {
 	uint64_t starts; /* granules in which a block begins */
@@ -71,9 +73,14 @@ struct lh_graph {
 	struct lh_range bounds; /* of all blocks */
 	bool has_neighbors;     /* some blocks begin where another one ends: no header is between them */
 
-	uint64_t *unmarked;     /* one bit per block: in use, and not reached */
-	uint64_t *reached;      /* one bit per block: in use, and reached by plain words */
-	uint64_t *possible;     /* one bit per block: reached by a doubtful word; NULL: none was */
+	uint64_t *unmarked; /* one bit per block: in use, and not reached */
+	uint64_t *reached;  /* one bit per block: in use, and reached by plain words */
+	uint64_t *possible; /* one bit per block: reached by a doubtful word; NULL: none was */
+	/*
+	 * Per block of padded memory: words from its beginning to the first place that a word leads to, at most
+	 * LH_ENTRY_MAX, or LH_NO_ENTRY; 0 per other block. NULL: there are no such blocks.
+	 */
+	uint16_t *entries;
 	uint64_t *tail_holders; /* one bit per block: marking did not follow a word of it to the last 8 bytes of a block
 				   that had not been reached yet */
 	uint64_t *tails;        /* one bit per block: words to its last 8 bytes are pointers to it; NULL: none are */
@@ -100,6 +107,26 @@ static inline bool lh_graph_is_opaque(enum lh_region_kind kind)
 static inline uint64_t lh_graph_used_bytes(const struct lh_stored_chunk *stored)
 {
 	return stored->size_bytes - (stored->slack ? stored->slack - 1u : 0);
+}
+
+/*
+ * Bytes of padding before what the program got of a block, if words lead to `entry` words after its beginning and not
+ * before: it begins at the address with the largest alignment up to there.
+ */
+static inline uint64_t lh_graph_padding_before(const struct lh_stored_chunk *stored, unsigned entry)
+{
+	if (!entry || entry == LH_NO_ENTRY)
+		return 0;
+	uint64_t addr = stored->addr + entry * sizeof(uint64_t), differ = (stored->addr - 1) ^ addr;
+	unsigned bit = 63 - (unsigned)__builtin_clzll(differ);
+	return (addr & ~((UINT64_C(1) << bit) - 1)) - stored->addr;
+}
+
+static inline uint64_t lh_graph_padding(const struct lh_graph *graph, uint32_t chunk)
+{
+	return graph->entries ? lh_graph_padding_before(&graph->chunks[chunk],
+							__atomic_load_n(&graph->entries[chunk], __ATOMIC_RELAXED))
+			      : 0;
 }
 
 /* chunk_index: builds spans, lines, pages, copies. */
@@ -277,6 +304,10 @@ struct lh_error *lh_graph_find_roots(struct lh_graph *graph) LH_NODISCARD;
 const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph *graph, uint64_t addr);
 /* doubts: what is missing. */
 struct lh_error *lh_graph_find_doubts(struct lh_graph *graph) LH_NODISCARD;
+/* padded_blocks: fills entries. */
+struct lh_error *lh_graph_find_padded(struct lh_graph *graph) LH_NODISCARD;
+/* padded_blocks: whether the padding that lh_graph_padding() tells may be the block's contents. */
+struct lh_error *lh_graph_find_doubtful_paddings(const struct lh_graph *graph, uint64_t *ret) LH_NODISCARD;
 /* mark: clears the bits of `unmarked` that roots lead to. */
 struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;
 /* tail_words: marks blocks to which only words to their last 8 bytes lead, and everything reachable from them. */

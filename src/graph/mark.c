@@ -49,6 +49,20 @@ struct marking {
 	struct marker *markers;
 };
 
+/* Notes a word that leads into a padded block; true if more of the block has to be read now. */
+static bool lower_entry(struct lh_graph *graph, uint32_t chunk, uint64_t word)
+{
+	const struct lh_stored_chunk *stored = &graph->chunks[chunk];
+	uint16_t *entry = &graph->entries[chunk], before = __atomic_load_n(entry, __ATOMIC_RELAXED);
+	uint16_t fresh = (uint16_t)lh_min_u64((word - stored->addr) / sizeof(word), LH_ENTRY_MAX);
+	while (fresh < before) {
+		if (__atomic_compare_exchange_n(entry, &before, fresh, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return before == LH_NO_ENTRY ||
+			       lh_graph_padding_before(stored, fresh) < lh_graph_padding_before(stored, before);
+	}
+	return false;
+}
+
 static void note_tail(struct marker *marker, const struct candidate *candidate, uint32_t chunk)
 {
 	struct lh_graph *graph = marker->graph;
@@ -63,14 +77,18 @@ static inline void mark_candidate(struct marker *marker, const struct candidate 
 {
 	struct lh_graph *graph = marker->graph;
 	uint32_t chunk = lh_graph_line_chunk(graph, candidate->line, candidate->word);
-	if (chunk == LH_NO_CHUNK || !lh_window_has(graph->unmarked, chunk))
+	if (chunk == LH_NO_CHUNK)
+		return;
+	bool may_be_padded = graph->entries && graph->entries[chunk];
+	if (!may_be_padded && !lh_window_has(graph->unmarked, chunk))
 		return;
 	if (!lh_graph_is_pointer(graph, candidate->line, chunk, candidate->word, candidate->at, candidate->before,
 				 candidate->after)) {
 		note_tail(marker, candidate, chunk);
 		return;
 	}
-	if (lh_window_claim(marker->queue.windows, graph->unmarked, chunk))
+	bool has_more_words = may_be_padded && lower_entry(graph, chunk, candidate->word);
+	if (lh_window_claim(marker->queue.windows, graph->unmarked, chunk) || has_more_words)
 		lh_window_queue_add(&marker->queue, chunk);
 }
 
@@ -142,8 +160,10 @@ static void scan_batch(struct marker *marker)
 			__builtin_prefetch(&graph->chunks[marker->batch[i + RECORDS_AHEAD]]);
 		if (i + BYTES_AHEAD < count)
 			fetch_batch_bytes(marker, i + BYTES_AHEAD);
+		uint64_t padding = lh_graph_padding(graph, chunk);
 		if (bytes)
-			scan_marked_words(marker, bytes, lh_graph_used_bytes(&graph->chunks[chunk]));
+			scan_marked_words(marker, bytes + padding,
+					  lh_graph_used_bytes(&graph->chunks[chunk]) - padding);
 		else if (!marker->error)
 			marker->error = lh_graph_visit_block(graph, chunk, mark_piece, marker);
 	}

@@ -1,7 +1,8 @@
 /*
  * weak_words: blocks that no plain word leads to, but a word that may hide a pointer: one with a tag in its upper 16
  * bits, one mangled by glibc with the guard in the thread control block, or one that may be the end of the previous
- * block. Input: marks. Output: blocks that are possible. Only words that lead exactly to a block's beginning count.
+ * block. Only words that lead exactly to a block's beginning count. Or a word that may be padding of an aligned block.
+ * Input: marks. Output: blocks that are possible.
  */
 #include "end_words.h"
 
@@ -100,6 +101,24 @@ static uint64_t find_pointer_guard(const struct lh_graph *graph)
 	return guard;
 }
 
+static struct lh_error *visit_doubtful_paddings(struct weak_search *search)
+{
+	struct lh_graph *graph = search->graph;
+	if (!graph->entries)
+		return NULL;
+	LH_CLEANUP(lh_cleanup_free) uint64_t *doubtful = lh_bits_create(graph->chunk_count);
+	if (!doubtful)
+		return lh_error_no_memory();
+	LH_TRY(lh_graph_find_doubtful_paddings(graph, doubtful));
+	for (size_t i = 0; i < graph->chunk_count; i++) {
+		uint64_t addr = graph->chunks[i].addr;
+		struct lh_range padding = {addr, addr + lh_graph_padding(graph, (uint32_t)i)};
+		if (lh_bit(doubtful, i))
+			LH_TRY(lh_graph_visit_words(graph, padding, visit_plain_words, search));
+	}
+	return NULL;
+}
+
 static struct lh_error *search_weak(struct weak_search *search)
 {
 	struct lh_graph *graph = search->graph;
@@ -111,6 +130,7 @@ static struct lh_error *search_weak(struct weak_search *search)
 		if (lh_graph_is_reachable(graph, i))
 			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit_weak_words, search));
 	}
+	LH_TRY(visit_doubtful_paddings(search));
 	while (search->stack.count) {
 		uint32_t chunk = search->stack.items[--search->stack.count];
 		search->from = &graph->chunks[chunk];

@@ -24,6 +24,7 @@ void lh_heap_destroy(struct lh_heap *heap)
 	lh_vec_deinit(&heap->extents);
 	lh_vec_deinit(&heap->allocators);
 	lh_vec_deinit(&heap->types);
+	lh_vec_deinit(&heap->padded);
 	lh_vec_deinit(&heap->structures);
 	lh_strings_pool_deinit(&heap->strings);
 	free(heap->ranges);
@@ -106,6 +107,17 @@ const struct lh_range *lh_heap_structures(const struct lh_heap *heap, size_t *re
 {
 	*ret_count = heap->structures.count;
 	return heap->structures.items;
+}
+
+struct lh_error *lh_heap_note_padded(struct lh_heap_tour *tour, struct lh_range range)
+{
+	return lh_vec_push(&tour->sink->heap->padded, range);
+}
+
+const struct lh_range *lh_heap_padded_ranges(const struct lh_heap *heap, size_t *ret_count)
+{
+	*ret_count = heap->padded.count;
+	return heap->padded.items;
 }
 
 struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_heap_chunk *chunk, uint32_t type)
@@ -325,6 +337,7 @@ struct lh_error *lh_heap_finish(struct lh_heap_tour *tour)
 	struct lh_heap *heap = tour->sink->heap;
 	LH_TRY(sort_chunks(heap->chunks.items, heap->chunks.count));
 	lh_vec_sort(&heap->extents, compare_extents);
+	lh_vec_sort(&heap->padded, lh_compare_range_starts);
 	drop_overlapping(heap);
 	for (size_t i = 0; i < heap->arenas.count; i++)
 		heap->arenas.items[i].resident_bytes = 0;

@@ -49,6 +49,7 @@ struct lh_mimalloc_page {
 	uint64_t free, local_free, thread_free, heap;
 	uint32_t used;
 	uint16_t capacity, reserved;
+	bool has_aligned; /* some blocks begin with padding (src/alloc-aligned.c) */
 };
 
 bool lh_mimalloc_page_is_sane(const struct lh_mimalloc_page *page);

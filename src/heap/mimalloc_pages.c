@@ -68,6 +68,8 @@ struct lh_error *lh_mimalloc_walk_page(struct lh_mimalloc_walk *walk, const stru
 	}
 	uint64_t end = page->start + page->bytes;
 	bool has_used = false;
+	if (page->has_aligned)
+		LH_TRY(lh_heap_note_padded(walk->tour, (struct lh_range){page->blocks, end}));
 	for (uint32_t i = 0; i < page->capacity; i++) {
 		uint64_t addr = page->blocks + i * page->block_bytes;
 		bool is_pending = walk->marks[i] == MARK_PENDING || is_delayed(walk, addr);

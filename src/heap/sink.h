@@ -25,6 +25,7 @@ struct lh_heap {
 	struct lh_range *ranges; /* of all arenas, one arena after the other */
 	LH_VEC(struct lh_heap_type) types;
 	struct lh_strings_pool strings; /* of types */
+	LH_VEC(struct lh_range) padded; /* ascending once walked */
 	bool keeps_structures;
 	LH_VEC(struct lh_range) structures; /* ascending and disjoint once walked */
 };

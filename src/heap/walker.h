@@ -151,6 +151,8 @@ struct lh_error *lh_heap_add_object(struct lh_heap_tour *tour, const struct lh_h
 				    uint32_t type) LH_NODISCARD;
 /* Adds words to lh_heap_structures; does nothing if these were not requested. */
 struct lh_error *lh_heap_note_structure(struct lh_heap_tour *tour, uint64_t addr, uint64_t bytes) LH_NODISCARD;
+/* Adds memory to lh_heap_padded_ranges; in any order. */
+struct lh_error *lh_heap_note_padded(struct lh_heap_tour *tour, struct lh_range range) LH_NODISCARD;
 /* Adds bytes outside of the heap that an object of that type alone owns. */
 void lh_heap_own(struct lh_heap_tour *tour, uint32_t type, uint64_t bytes);
 /* Sets what a purge of this arena would give back, if that is known only at the end of the walk. */
