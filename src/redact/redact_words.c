@@ -106,23 +106,36 @@ static struct lh_error *find_dict_sizes(struct lh_redactor *redactor, const stru
 	return NULL;
 }
 
-/* The flags of a class of CPython say what its instances are: of those that some block is an instance of. */
+static bool read_image_word(const struct lh_redactor *redactor, uint64_t addr, uint64_t *ret)
+{
+	return lh_image_read(redactor->image, addr, ret, sizeof(*ret)) == sizeof(*ret);
+}
+
+/* A class of CPython: the flags of its own class say that instances of that are classes. */
+static bool read_class_flags(const struct lh_redactor *redactor, uint64_t addr, uint64_t *ret_flags)
+{
+	enum { TYPE = 8, TYPE_FLAGS = 168 };
+	const uint64_t type_subclass = UINT64_C(1) << 31;
+	uint64_t metaclass, flags;
+	return addr % WORD_BYTES == 0 && read_image_word(redactor, addr + TYPE, &metaclass) &&
+	       read_image_word(redactor, metaclass + TYPE_FLAGS, &flags) && flags & type_subclass &&
+	       read_image_word(redactor, addr + TYPE_FLAGS, ret_flags) && *ret_flags <= UINT32_MAX;
+}
+
+/*
+ * The flags of a class of CPython say what its instances are: of those that some block is an instance of. Before an
+ * object there may be the collector's head, and two words for its attributes and weak references (3.11 on).
+ */
 static struct lh_error *find_type_flags(struct lh_redactor *redactor)
 {
-	enum { GC_HEAD = 16, TYPE = 8, TYPE_FLAGS = 168 };
+	enum { HEAD = 16, HEADS_MAX = 32, TYPE = 8, TYPE_FLAGS = 168 };
 	for (size_t i = 0; i < redactor->groups.rows.count; i++) {
 		const struct lh_heap_group *row = &redactor->groups.rows.items[i];
-		uint64_t words[GC_HEAD / WORD_BYTES + 2], flags;
-		if (!is_type_row(row, "Python") ||
-		    lh_image_read(redactor->image, row->example_addr, words, sizeof(words)) != sizeof(words))
-			continue;
-		for (size_t at = TYPE / WORD_BYTES; at < LH_ARRAY_COUNT(words); at += GC_HEAD / WORD_BYTES) {
-			uint64_t addr = words[at] + TYPE_FLAGS;
-			bool is_type = words[at] % WORD_BYTES == 0 &&
-				       lh_image_read(redactor->image, addr, &flags, sizeof(flags)) == sizeof(flags) &&
-				       flags <= UINT32_MAX;
-			if (is_type)
-				LH_TRY(lh_vec_push(&redactor->flags, addr));
+		uint64_t type, flags;
+		for (uint64_t head = 0; head <= HEADS_MAX && is_type_row(row, "Python"); head += HEAD) {
+			if (read_image_word(redactor, row->example_addr + head + TYPE, &type) &&
+			    read_class_flags(redactor, type, &flags))
+				LH_TRY(lh_vec_push(&redactor->flags, type + TYPE_FLAGS));
 		}
 	}
 	lh_vec_sort(&redactor->flags, lh_compare_words);
