@@ -299,4 +299,31 @@ struct lh_error *lh_diff_summaries(const struct lh_summary *before, const struct
 				   struct lh_diff *ret) LH_NODISCARD;
 void lh_diff_deinit(struct lh_diff *diff);
 
+/* ---------------------------------------------------------------- types that go together */
+
+/* A type of objects: how many there are, or how many more. */
+struct lh_companion_row {
+	uint64_t count;
+	uint64_t bytes;
+	bool is_own;  /* struct lh_object_count */
+	bool is_said; /* in a result already; set by lh_companions_find */
+};
+
+enum { LH_COMPANIONS_MAX = 8, LH_COMPANION_TIMES_MAX = 4 };
+
+/* One type, and types with as many objects, or up to LH_COMPANION_TIMES_MAX times as many: likely its parts. */
+struct lh_companions {
+	size_t lead; /* index of a row */
+	size_t rows[LH_COMPANIONS_MAX];
+	uint32_t times[LH_COMPANIONS_MAX]; /* objects per object of `lead` */
+	size_t count;
+	uint64_t bytes; /* of all, `lead` included */
+};
+
+/*
+ * Among rows that are not said, takes the one with most bytes, or one of the program's own types that goes with it.
+ * Numbers are alike within `tolerance` (0.01: 1 %). False: all rows are said.
+ */
+bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tolerance, struct lh_companions *ret);
+
 #endif

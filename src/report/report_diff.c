@@ -44,6 +44,11 @@ static void format_growth(int64_t count, char ret[LH_FORMAT_MAX + 1])
 	snprintf(ret, LH_FORMAT_MAX + 1, "%s%s", count < 0 ? "-" : count > 0 ? "+" : "", lh_format_count(size, text));
 }
 
+enum { SAID_OBJECTS_MAX = 32, SAID_NAME_MAX = 60 };
+
+/* Numbers of objects that grew between two dumps are alike within this share. */
+#define GROWN_ALIKE 0.01
+
 /* "SSL (server, TLS 1.3)", "malloc (libc.so.6)" */
 static void write_diff_name(const struct lh_diff_row *row, struct lh_buffer *ret)
 {
@@ -53,6 +58,21 @@ static void write_diff_name(const struct lh_diff_row *row, struct lh_buffer *ret
 	lh_buffer_puts(ret, " (");
 	lh_buffer_escape(ret, row->detail, strlen(row->detail));
 	lh_buffer_puts(ret, ")");
+}
+
+/* The first characters of a long text; names of types are whole. */
+static void write_short_name(const struct lh_diff_row *row, struct lh_buffer *ret)
+{
+	size_t length = strlen(row->name);
+	if (*row->family || length <= SAID_NAME_MAX) {
+		write_diff_name(row, ret);
+		return;
+	}
+	length = SAID_NAME_MAX;
+	while (length && ((uint8_t)row->name[length] & 0xc0) == 0x80) /* not within a character of UTF-8 */
+		length--;
+	lh_buffer_escape(ret, row->name, length);
+	lh_buffer_puts(ret, "\xe2\x80\xa6"); /* U+2026 */
 }
 
 /* ---------------------------------------------------------------- text */
@@ -91,39 +111,87 @@ static void write_diff_loss(const struct lh_image *image, const struct lh_summar
 		lh_write_styled(style, "33", text.data, ret);
 }
 
-/* "+400 SSL (server, TLS 1.3), +2.9 MiB" */
-static void say_row_growth(const struct lh_diff_row *row, struct lh_buffer *ret)
+static int64_t most_growth(const struct lh_diff_report *report, enum lh_diff_kind kind)
 {
-	char count[LH_FORMAT_MAX + 1], bytes[LH_FORMAT_MAX];
-	format_growth(growth_count(row), count);
-	lh_buffer_printf(ret, "%s%s ", ret->length ? "; " : "", count);
-	write_diff_name(row, ret);
-	lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(row), bytes));
+	const struct lh_diff_rows *rows = &report->diff->kinds[kind];
+	return rows->rows.count ? growth_bytes(&rows->rows.items[0]) : 0;
 }
 
-/* Names the rows of one kind that grew most. Returns how many. */
-static size_t say_growth(const struct lh_diff_rows *rows, bool is_young, size_t most, struct lh_buffer *ret)
+/* Growth below this is omitted: a hundredth of the whole growth, unless nothing grew that much. */
+static int64_t least_row_growth(const struct lh_diff_report *report)
 {
-	size_t said = 0;
-	for (size_t i = 0; i < rows->rows.count && said < most && has_grown(&rows->rows.items[i]); i++) {
-		if (rows->rows.items[i].is_young != is_young)
+	int64_t least = (int64_t)(lh_nonzero_bytes(report->after) - lh_nonzero_bytes(report->before)) / 100;
+	bool has_some = most_growth(report, LH_DIFF_OBJECTS) >= least ||
+			most_growth(report, LH_DIFF_CLASSES) >= least ||
+			most_growth(report, LH_DIFF_TEMPLATES) >= least;
+	return has_some ? least : 1;
+}
+
+static bool is_worth_a_row(const struct lh_diff_report *report, const struct lh_diff_row *row)
+{
+	return has_grown(row) && growth_bytes(row) >= least_row_growth(report);
+}
+
+/* "+400 SSL (server, TLS 1.3)"; "larger dict" if there are as many as before */
+static void say_row_count(const struct lh_diff_row *row, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX + 1];
+	format_growth(growth_count(row), count);
+	lh_buffer_printf(ret, "%s%s ", ret->length ? "; " : "", growth_count(row) ? count : "larger");
+	write_short_name(row, ret);
+}
+
+/* What grew most of contents or templates. */
+static void say_growth(const struct lh_diff_report *report, enum lh_diff_kind kind, struct lh_buffer *ret)
+{
+	const struct lh_diff_rows *rows = &report->diff->kinds[kind];
+	char bytes[LH_FORMAT_MAX];
+	if (!rows->rows.count || !is_worth_a_row(report, &rows->rows.items[0]))
+		return;
+	say_row_count(&rows->rows.items[0], ret);
+	lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(&rows->rows.items[0]), bytes));
+}
+
+/* Names the objects that grew most, with those that grew in the same number. Returns how often it named some. */
+static size_t say_object_growth(const struct lh_diff_report *report, bool is_young, size_t most, struct lh_buffer *ret)
+{
+	const struct lh_diff_rows *objects = &report->diff->kinds[LH_DIFF_OBJECTS];
+	const struct lh_diff_row *rows[SAID_OBJECTS_MAX];
+	const char *names[SAID_OBJECTS_MAX];
+	struct lh_companion_row sizes[SAID_OBJECTS_MAX];
+	struct lh_companions found;
+	size_t count = 0, said = 0;
+	for (size_t i = 0; i < objects->rows.count && count < SAID_OBJECTS_MAX; i++) {
+		const struct lh_diff_row *row = &objects->rows.items[i];
+		if (row->is_young != is_young || !is_worth_a_row(report, row))
 			continue;
-		say_row_growth(&rows->rows.items[i], ret);
-		said++;
+		int64_t grown = growth_count(row);
+		sizes[count] = (struct lh_companion_row){.count = grown > 0 ? (uint64_t)grown : 0,
+							 .bytes = (uint64_t)growth_bytes(row),
+							 .is_own = row->is_own};
+		names[count] = row->name;
+		rows[count++] = row;
+	}
+	for (; said < most && lh_companions_find(sizes, count, GROWN_ALIKE, &found); said++) {
+		char bytes[LH_FORMAT_MAX];
+		say_row_count(rows[found.lead], ret);
+		lh_write_companions(&found, names, ret);
+		lh_buffer_printf(ret, "%s%s", found.count ? ": " : ", ",
+				 lh_format_signed_bytes((int64_t)found.bytes, bytes));
 	}
 	return said;
 }
 
-/* Objects that grew most, then contents and templates; objects that may be garbage come last. */
+/* Objects that grew most, then contents and templates, more bytes first; objects that may be garbage come last. */
 static void write_diff_conclusion(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	enum { OBJECTS = 2 };
 	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
-	const struct lh_diff_rows *kind_rows = report->diff->kinds;
-	size_t objects = say_growth(&kind_rows[LH_DIFF_OBJECTS], false, OBJECTS, &text);
-	say_growth(&kind_rows[LH_DIFF_CLASSES], false, 1, &text);
-	say_growth(&kind_rows[LH_DIFF_TEMPLATES], false, 1, &text);
-	say_growth(&kind_rows[LH_DIFF_OBJECTS], true, OBJECTS - objects, &text);
+	size_t objects = say_object_growth(report, false, OBJECTS, &text);
+	bool texts_first = most_growth(report, LH_DIFF_TEMPLATES) > most_growth(report, LH_DIFF_CLASSES);
+	say_growth(report, texts_first ? LH_DIFF_TEMPLATES : LH_DIFF_CLASSES, &text);
+	say_growth(report, texts_first ? LH_DIFF_CLASSES : LH_DIFF_TEMPLATES, &text);
+	say_object_growth(report, true, OBJECTS - objects, &text);
 	lh_buffer_puts(ret, "in short: ");
 	lh_write_styled(style, "1", text.length ? text.data : "nothing that leakhunt recognizes has grown", ret);
 	lh_buffer_puts(ret, "\n");
@@ -191,13 +259,6 @@ static size_t rank_growth(const struct lh_diff *diff, const struct lh_diff_row *
 	return count;
 }
 
-/* Omits rows with less than a hundredth of the growth; rows that grew only in number are shown with --all. */
-static bool is_worth_a_row(const struct lh_diff_report *report, const struct lh_diff_row *row)
-{
-	int64_t growth = (int64_t)(lh_nonzero_bytes(report->after) - lh_nonzero_bytes(report->before));
-	return growth <= 0 || growth_bytes(row) >= growth / 100;
-}
-
 static void write_ranked_growth(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)
 {
 	static const struct lh_column columns[] = {{"MORE", LH_COLUMN_RIGHT},
@@ -219,7 +280,8 @@ static void write_ranked_growth(const struct lh_diff_report *report, struct lh_s
 		lh_buffer_puts(ret, "\n");
 		lh_table_render(&table, style, ret);
 	}
-	lh_buffer_puts(ret, "next:    --all shows all kinds, also words that point to symbols\n");
+	lh_buffer_puts(ret, "next:    `leakhunt heap A B` also counts blocks of no known type; --all shows words that "
+			    "point to symbols\n");
 }
 
 void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)

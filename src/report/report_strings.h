@@ -57,6 +57,8 @@ void lh_write_styled(struct lh_style style, const char *code, const char *text, 
 void lh_write_match_loss(const struct lh_summary *summary, struct lh_buffer *ret);
 /* What fills memory, in one table, and what is remarkable. */
 void lh_write_ranking(const struct lh_strings_report *report, struct lh_style style, struct lh_buffer *ret);
+/* ", with as many list and str, 2 times as many int"; nothing if there are none. `names`, raw, by row. */
+void lh_write_companions(const struct lh_companions *found, const char *const *names, struct lh_buffer *ret);
 void lh_write_heading(struct lh_style style, const char *text, struct lh_buffer *ret);
 
 #endif

@@ -13,9 +13,15 @@ enum { ROWS_MAX = 12, CANDIDATES_MAX = 256 };
 
 #define ROW_SHARE_MIN 1.0
 
+/* Numbers of objects in one memory are alike within this share: some belong to other things. */
+#define COUNTED_ALIKE 0.1
+
 struct ranked_row {
 	uint64_t count; /* 0: not counted */
 	uint64_t bytes;
+	bool is_object;
+	bool is_own;        /* of the program's own code */
+	bool is_young;      /* not collected yet */
 	const char *family; /* a literal, or "" */
 	const char *name;   /* raw bytes, as the next two */
 	const char *detail;
@@ -55,20 +61,35 @@ static void rank_contents(const struct lh_summary *summary, struct ranking *ret)
 {
 	for (size_t i = 0; i < summary->classes.count; i++) {
 		const struct lh_class_count *class = &summary->classes.items[i];
-		add_ranked(ret, (struct ranked_row){class->count, class->bytes, "", class->title, "",
-						    class->example_count ? class->examples[0].text : ""});
+		add_ranked(ret, (struct ranked_row){.count = class->count,
+						    .bytes = class->bytes,
+						    .family = "",
+						    .name = class->title,
+						    .detail = "",
+						    .example = class->example_count ? class->examples[0].text : ""});
 	}
 	for (size_t i = 0; i < summary->templates.count && i < ROWS_MAX; i++) {
 		const struct lh_template_count *template = &summary->templates.items[i];
-		add_ranked(ret, (struct ranked_row){template->count, claim_bytes(ret, LH_REST_TEXT, template->bytes),
-						    "texts", template->text, "",
-						    template->example_count ? template->examples[0].text : ""});
+		add_ranked(ret,
+			   (struct ranked_row){.count = template->count,
+					       .bytes = claim_bytes(ret, LH_REST_TEXT, template->bytes),
+					       .family = "texts",
+					       .name = template->text,
+					       .detail = "",
+					       .example = template->example_count ? template->examples[0].text : ""});
 	}
 	/* The smallest first: large blocks with untouched pages would leave nothing for the others. */
 	for (size_t i = lh_min_u64(summary->objects.rows.count, ROWS_MAX); i > 0; i--) {
 		const struct lh_object_count *object = &summary->objects.rows.items[i - 1];
-		add_ranked(ret, (struct ranked_row){object->count, claim_for_object(ret, object->bytes), object->kind,
-						    object->name, object->detail, ""});
+		add_ranked(ret, (struct ranked_row){.count = object->count,
+						    .bytes = claim_for_object(ret, object->bytes),
+						    .is_object = true,
+						    .is_own = object->is_own,
+						    .is_young = object->is_young,
+						    .family = object->kind,
+						    .name = object->name,
+						    .detail = object->detail,
+						    .example = ""});
 	}
 }
 
@@ -134,6 +155,70 @@ static uint64_t put_ranked_table(const struct lh_summary *summary, const struct 
 	return shown_bytes;
 }
 
+void lh_write_companions(const struct lh_companions *found, const char *const *names, struct lh_buffer *ret)
+{
+	for (uint32_t times = 1; times <= LH_COMPANION_TIMES_MAX; times++) {
+		const char *previous = NULL;
+		for (size_t i = 0; i < found->count; i++) {
+			if (found->times[i] != times)
+				continue;
+			const char *name = names[found->rows[i]];
+			if (previous && strcmp(previous, name) == 0)
+				continue;
+			if (previous)
+				lh_buffer_puts(ret, ", ");
+			else if (times == 1)
+				lh_buffer_puts(ret, ", with as many ");
+			else
+				lh_buffer_printf(ret, ", %" PRIu32 " times as many ", times);
+			lh_buffer_escape(ret, name, strlen(name));
+			previous = name;
+		}
+	}
+}
+
+/* Objects of a type that the collector has not visited are a row of their own: counts them with the others. */
+static void unite_ages(const struct ranked_row *rows, size_t index, struct lh_companion_row *sizes)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (sizes[i].is_said || sizes[index].is_said || strcmp(rows[i].family, rows[index].family) != 0 ||
+		    strcmp(rows[i].name, rows[index].name) != 0 || rows[i].is_young == rows[index].is_young)
+			continue;
+		sizes[i].count += sizes[index].count;
+		sizes[i].bytes += sizes[index].bytes;
+		sizes[index].is_said = true;
+	}
+}
+
+/* The largest objects, with those of which there are about as many; without objects, the largest row. */
+static void put_in_short(const struct lh_summary *summary, const struct ranking *ranking, struct lh_buffer *ret)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_companion_row sizes[ROWS_MAX];
+	struct lh_companions found;
+	const char *names[ROWS_MAX];
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	size_t shown = lh_min_u64(ranking->count, ROWS_MAX);
+	for (size_t i = 0; i < shown; i++) {
+		const struct ranked_row *row = &ranking->rows[i];
+		bool is_worth_it = lh_percent(row->bytes, summary->scanned_bytes) >= ROW_SHARE_MIN;
+		sizes[i] = (struct lh_companion_row){.count = row->count,
+						     .bytes = row->bytes,
+						     .is_own = row->is_own,
+						     .is_said = !is_worth_it || (!row->is_object && i > 0)};
+		names[i] = row->name;
+		unite_ages(ranking->rows, i, sizes);
+	}
+	if (!lh_companions_find(sizes, shown, COUNTED_ALIKE, &found) || found.lead >= ranking->count)
+		return;
+	lh_buffer_printf(&text, "%s ", lh_format_count(sizes[found.lead].count, count));
+	put_ranked_name(&ranking->rows[found.lead], &text);
+	lh_write_companions(&found, names, &text);
+	lh_buffer_printf(&text, ": %s, %.1f %%", lh_format_bytes(found.bytes, bytes),
+			 lh_percent(found.bytes, summary->scanned_bytes));
+	lh_buffer_printf(ret, "in short: %s\n", text.data ? text.data : "");
+}
+
 static void put_unexplained(const struct lh_summary *summary, const struct ranking *ranking, uint64_t shown_bytes,
 			    struct lh_buffer *ret)
 {
@@ -191,6 +276,7 @@ void lh_write_ranking(const struct lh_strings_report *report, struct lh_style st
 	rank_contents(summary, &ranking);
 	if (ranking.count)
 		qsort(ranking.rows, ranking.count, sizeof(*ranking.rows), compare_ranked);
+	put_in_short(summary, &ranking, ret);
 	uint64_t shown_bytes = put_ranked_table(summary, &ranking, style, ret);
 	put_unexplained(summary, &ranking, shown_bytes, ret);
 	put_striking(summary, ret);

@@ -426,6 +426,36 @@ growth_of() {
 	grep -Eq '^ *\+500 +\+15\.6 KiB +1,000 +1,500 +shop::Order$' "$BATS_TEST_TMPDIR/text"
 }
 
+@test "strings A B: the class of the program's own is named first, with what each of its objects holds" {
+	local pid dump=$BATS_TEST_TMPDIR
+	cat >"$dump/orders.py" <<-'END'
+		import sys
+		class Order:
+		    def __init__(self, number):
+		        self.number, self.lines = number, [number, "order %d" % number]
+		kept = []
+		for line in sys.stdin:
+		    kept += [Order(1000 + n) for n in range(5000)]
+		    print(len(kept), flush=True)
+	END
+	coproc python3 "$dump/orders.py"
+	# shellcheck disable=SC2154 # set by coproc
+	pid=$COPROC_PID
+	for name in first second; do
+		echo >&"${COPROC[1]}"
+		read -r _ <&"${COPROC[0]}"
+		"$LEAKHUNT" dump "$pid" -o "$dump/$name"
+	done
+	kill "$pid"
+	wait "$pid" || true
+	"$LEAKHUNT" strings "$dump/first" "$dump/second" >"$dump/text"
+	cat "$dump/text"
+	sed -n 2p "$dump/text" | grep -Eq '^in short: \+5,000 Order, with as many [^:;]*\blist\b'
+	"$LEAKHUNT" strings "$dump/second" >"$dump/text"
+	cat "$dump/text"
+	head -5 "$dump/text" | grep -Eq '^in short: 10,000 Python: Order, with as many [^:;]*\blist\b'
+}
+
 # bats test_tags=long
 @test "strings A B: in reverse nothing grew; a dump does not differ from itself" {
 	start_sample cxx_objects --steps 100

@@ -1,0 +1,65 @@
+/*
+ * companions: types of objects whose numbers are alike, or whose numbers grew alike: parts of one thing, most likely.
+ * Pure. Input: rows of types. Output: which of them to name first, and what goes with it.
+ */
+#include "leakhunt/scan.h"
+
+/* Fewer objects than this are alike by chance. */
+enum { COUNT_MIN = 16 };
+
+/* How many of `part` there are for each of `whole`; 0: no whole number, within the tolerance. */
+static uint32_t find_multiple(const struct lh_companion_row *whole, const struct lh_companion_row *part,
+			      double tolerance)
+{
+	if (whole->count < COUNT_MIN)
+		return 0;
+	double times = (double)part->count / (double)whole->count;
+	for (uint32_t k = 1; k <= LH_COMPANION_TIMES_MAX; k++) {
+		if (times >= k * (1 - tolerance) && times <= k * (1 + tolerance))
+			return k;
+	}
+	return 0;
+}
+
+static size_t find_largest(const struct lh_companion_row *rows, size_t count)
+{
+	size_t largest = SIZE_MAX;
+	for (size_t i = 0; i < count; i++) {
+		if (!rows[i].is_said && (largest == SIZE_MAX || rows[i].bytes > rows[largest].bytes))
+			largest = i;
+	}
+	return largest;
+}
+
+/* The program's own type that the largest type may be a part of; else the largest type. */
+static size_t find_lead(const struct lh_companion_row *rows, size_t count, double tolerance)
+{
+	size_t largest = find_largest(rows, count), lead = largest;
+	if (largest == SIZE_MAX || rows[largest].is_own)
+		return largest;
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].is_own && !rows[i].is_said && find_multiple(&rows[i], &rows[largest], tolerance) &&
+		    (lead == largest || rows[i].bytes > rows[lead].bytes))
+			lead = i;
+	}
+	return lead;
+}
+
+bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tolerance, struct lh_companions *ret)
+{
+	size_t lead = find_lead(rows, count, tolerance);
+	if (lead == SIZE_MAX)
+		return false;
+	*ret = (struct lh_companions){.lead = lead, .bytes = rows[lead].bytes};
+	rows[lead].is_said = true;
+	for (size_t i = 0; i < count && ret->count < LH_COMPANIONS_MAX; i++) {
+		uint32_t times = rows[i].is_said ? 0 : find_multiple(&rows[lead], &rows[i], tolerance);
+		if (!times)
+			continue;
+		rows[i].is_said = true;
+		ret->rows[ret->count] = i;
+		ret->times[ret->count++] = times;
+		ret->bytes += rows[i].bytes;
+	}
+	return true;
+}

@@ -1,0 +1,97 @@
+/* test_companions: which types are named together, by their numbers alone. */
+#include "leakhunt/scan.h"
+#include "unit.h"
+
+static const double GROWN = 0.01;
+
+static void test_own_type_leads_its_parts(void **state)
+{
+	/* A list of one item, its text and two numbers for each object, and a dict that holds all of them. */
+	struct lh_companion_row rows[] = {
+		{.count = 78600, .bytes = 6288000},  {.count = 78612, .bytes = 5030400},
+		{.count = 157199, .bytes = 5030368}, {.count = 78600, .bytes = 3772800, .is_own = true},
+		{.count = 0, .bytes = 2621440},
+	};
+	struct lh_companions found;
+	(void)state;
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, 3);
+	assert_int_equal(found.count, 3);
+	assert_int_equal(found.rows[0], 0);
+	assert_int_equal(found.times[0], 1);
+	assert_int_equal(found.rows[2], 2);
+	assert_int_equal(found.times[2], 2);
+	assert_int_equal(found.bytes, 6288000 + 5030400 + 5030368 + 3772800);
+
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, 4);
+	assert_int_equal(found.count, 0);
+	assert_int_equal(found.bytes, 2621440);
+	assert_false(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+}
+
+static void test_own_type_of_other_number_does_not_lead(void **state)
+{
+	struct lh_companion_row rows[] = {
+		{.count = 10000, .bytes = 1000000},
+		{.count = 7000, .bytes = 400000, .is_own = true},
+		{.count = 7060, .bytes = 20000},
+		{.count = 35000, .bytes = 10000}, /* five times: not tried */
+	};
+	struct lh_companions found;
+	(void)state;
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, 0);
+	assert_int_equal(found.count, 0);
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, 1);
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.rows[0], 2);
+}
+
+static void test_few_objects_are_alike_by_chance(void **state)
+{
+	struct lh_companion_row rows[] = {
+		{.count = 15, .bytes = 1000},
+		{.count = 15, .bytes = 900, .is_own = true},
+	};
+	struct lh_companions found;
+	(void)state;
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, 0);
+	assert_int_equal(found.count, 0);
+}
+
+static void test_no_rows(void **state)
+{
+	struct lh_companions found;
+	(void)state;
+	assert_false(lh_companions_find(NULL, 0, GROWN, &found));
+}
+
+static void test_more_companions_than_fit_stay(void **state)
+{
+	struct lh_companion_row rows[LH_COMPANIONS_MAX + 3];
+	struct lh_companions found;
+	(void)state;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(rows); i++)
+		rows[i] = (struct lh_companion_row){.count = 100, .bytes = 1000 - i};
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, 0);
+	assert_int_equal(found.count, LH_COMPANIONS_MAX);
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_int_equal(found.lead, LH_COMPANIONS_MAX + 1);
+	assert_int_equal(found.count, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_own_type_leads_its_parts),
+		cmocka_unit_test(test_own_type_of_other_number_does_not_lead),
+		cmocka_unit_test(test_few_objects_are_alike_by_chance),
+		cmocka_unit_test(test_no_rows),
+		cmocka_unit_test(test_more_companions_than_fit_stay),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
