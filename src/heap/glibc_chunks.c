@@ -386,7 +386,7 @@ static struct lh_error *claim_main_heap(const struct lh_heap_memory *memory, con
 {
 	for (size_t i = 0; i < memory->list->regions.count; i++) {
 		const struct lh_region *region = &memory->list->regions.items[i];
-		if (lh_heap_has(memory, i, LH_HEAP_PRIVATE) && region->kind == LH_REGION_HEAP &&
+		if (lh_heap_has(memory, i, LH_HEAP_BRK) && region->kind == LH_REGION_HEAP &&
 		    begins_heap(memory, region->start, region->end))
 			LH_TRY(lh_heap_claim(memory, region->start, region->end, LH_REGION_HEAP, ret));
 	}

@@ -216,7 +216,7 @@ static struct lh_error *peek_once(const struct lh_heap_memory *memory, struct lh
 	return keep_new_peeks(&new, memory->known);
 }
 
-struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
+struct lh_error *lh_heap_list_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max, struct lh_peeks *ret)
 {
 	struct place_ranges places LH_CLEANUP(place_ranges_deinit) = {0};
@@ -226,6 +226,13 @@ struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum 
 		LH_TRY(add_strided_peeks(places.items.items[i], alignment, seen, stride, ret));
 		seen += count_places(places.items.items[i], alignment);
 	}
+	return NULL;
+}
+
+struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
+				      uint64_t region_bytes_min, uint64_t alignment, size_t max, struct lh_peeks *ret)
+{
+	LH_TRY(lh_heap_list_aligned(memory, access, region_bytes_min, alignment, max, ret));
 	return peek_once(memory, ret);
 }
 

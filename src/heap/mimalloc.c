@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define SEGMENT_ALIGNMENT (32 * LH_MIB)
+/* A segment is mapped whole: 32 MiB, or as much as a block beyond MI_LARGE_OBJ_SIZE_MAX needs (types.h). */
+#define SEGMENT_BYTES_MIN (16 * LH_MIB)
 
 enum { PEEKS_MAX = 32768, SLICES_MAX = 512, HEADER_BYTES_MIN = 288, INFO_SLICES_MAX = 64 };
 enum { COUNTS_OFFSET = 224 };
@@ -94,17 +96,18 @@ static bool may_begin_segment(const struct lh_peek *peek)
 	return false;
 }
 
-/* Reads the counts of all readable places. */
-static struct lh_error *peek_counts(const struct lh_heap_memory *memory, struct lh_peeks *peeks)
+/* Reads the counts where a segment may begin. */
+static struct lh_error *peek_counts(const struct lh_heap_memory *memory, struct lh_peeks *ret)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < peeks->items.count; i++) {
-		struct lh_peek counts = {.addr = peeks->items.items[i].addr + COUNTS_OFFSET, .is_present = true};
-		if (peeks->items.items[i].is_read)
-			peeks->items.items[kept++] = counts;
+	LH_TRY(lh_heap_list_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, ret));
+	for (size_t i = 0; i < ret->items.count; i++) {
+		uint64_t addr = ret->items.items[i].addr;
+		if (lh_heap_is_private(memory, addr, SEGMENT_BYTES_MIN))
+			ret->items.items[kept++].addr = addr + COUNTS_OFFSET;
 	}
-	peeks->items.count = kept;
-	return kept ? memory->peek(memory->context, peeks->items.items, kept) : NULL;
+	ret->items.count = kept;
+	return kept ? memory->peek(memory->context, ret->items.items, kept) : NULL;
 }
 
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
@@ -114,7 +117,6 @@ struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory,
 	LH_CLEANUP(lh_cleanup_free) uint8_t *header = malloc(LH_MIMALLOC_HEADER_BYTES_MAX);
 	if (!header)
 		return lh_error_no_memory();
-	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, &peeks));
 	LH_TRY(peek_counts(memory, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		const struct lh_peek *counts = &peeks.items.items[i];

@@ -162,9 +162,9 @@ static struct lh_error *claim_layout(struct pool_search *search)
 	for (size_t i = 0; i < probes.items.count; i++) {
 		struct lh_pool_header header;
 		const struct lh_peek *probe = &probes.items.items[i];
-		size_t index = lh_heap_region_index(search->memory, probe->addr);
 		if (probe->addr < search->known_until || !lh_pool_parse(search->layout, probe, &header))
 			continue;
+		size_t index = lh_heap_region_index(search->memory, probe->addr);
 		LH_TRY(claim_around(search, &search->memory->list->regions.items[index], probe->addr,
 				    header.arena_index));
 	}

@@ -149,16 +149,13 @@ static void collect_votes(struct scudo_search *search, uint64_t start, size_t wo
 	}
 }
 
-static bool find_secret_of(struct scudo_search *search, bool is_sum)
+static bool find_secret_of(struct scudo_search *search, const size_t *regions, size_t count, bool is_sum)
 {
-	size_t asked_count = 0, best = 0;
+	size_t best = 0;
 	memset(search->votes, 0, SECRETS * sizeof(*search->votes));
 	search->key->is_sum = is_sum;
-	for (size_t i = 0; i < search->memory->list->regions.count && asked_count < VOTED_REGIONS; i++) {
-		if (!lies_in_reserve(search->memory, i))
-			continue;
-		asked_count++;
-		struct lh_range range = search->memory->ranges[i];
+	for (size_t i = 0; i < count; i++) {
+		struct lh_range range = search->memory->ranges[regions[i]];
 		collect_votes(search, range.start, read_first_words(search, range, VOTED_BYTES));
 	}
 	for (size_t i = 0; i < SECRETS; i++)
@@ -170,7 +167,12 @@ static bool find_secret_of(struct scudo_search *search, bool is_sum)
 /* False when no secret has votes that chance cannot give. */
 static bool find_secret(struct scudo_search *search)
 {
-	return find_secret_of(search, false) || find_secret_of(search, true);
+	size_t regions[VOTED_REGIONS], count = 0;
+	for (size_t i = 0; i < search->memory->list->regions.count && count < VOTED_REGIONS; i++) {
+		if (lies_in_reserve(search->memory, i))
+			regions[count++] = i;
+	}
+	return count && (find_secret_of(search, regions, count, false) || find_secret_of(search, regions, count, true));
 }
 
 /* ---------------------------------------------------------------- visiting */

@@ -62,9 +62,14 @@ void lh_heap_places_deinit(struct lh_heap_places *places);
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
 
 /*
- * Appends a peek for each multiple of `alignment` in regions with that access and at least `region_bytes_min`; if there
- * are more than `max`, about `max` of them, evenly spread. Reads each address once, however many walkers ask for it.
+ * Appends an unread peek for each multiple of `alignment` in regions with that access and at least `region_bytes_min`;
+ * if there are more than `max`, about `max` of them, evenly spread.
  */
+struct lh_error *lh_heap_list_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
+				      uint64_t region_bytes_min, uint64_t alignment, size_t max,
+				      struct lh_peeks *ret) LH_NODISCARD;
+
+/* Appends the same, read: each address once, however many walkers ask for it. */
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max,
 				      struct lh_peeks *ret) LH_NODISCARD;
