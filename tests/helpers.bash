@@ -53,6 +53,45 @@ truth() {
 		<<<"$SAMPLE_JSON"
 }
 
+# record_stepwise STEPS: `select` of the current sample, 12 samples with STEPS steps between two of them: its JSON in
+# `out`, its record in `record`, and in `even` a record as if each sample had been taken a second after the one before,
+# however busy the machine is. Calls at_sample with the sample's number from 1, if there is such a function, before the
+# steps. Again if the machine was so busy that leakhunt did not wait for a step.
+record_stepwise() {
+	local try
+	for try in 1 2 3; do
+		if take_stepwise "$1" && [ ! -s err ]; then
+			awk '{
+				sub(/"time_ns":[0-9]+/, "\"time_ns\":" 1700000000 + NR "000000000")
+				sub(/"uptime_ns":[0-9]+/, "\"uptime_ns\":" 1000 + NR "000000000")
+			} 1' record >even
+			return
+		fi
+		echo "try $try: $(cat err)" >&2
+	done
+	return 1
+}
+
+take_stepwise() {
+	local i pid line
+	rm -f ticks sampled
+	mkfifo ticks sampled
+	exec 8<>sampled 9<>ticks
+	# The counter is run with each sample: it says that one is being taken, and waits for the steps.
+	# shellcheck disable=SC2016 # what others expand
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 12 --save record --force --json \
+		--counter 'echo >sampled; read -r n <ticks; echo $n' >out 2>err 3>&- &
+	pid=$!
+	for ((i = 1; i <= 12; i++)); do
+		read -r -t 60 -u 8 line || break
+		! declare -F at_sample >/dev/null || at_sample "$i"
+		sample_step "$1"
+		echo "$i" >&9
+	done
+	exec 8>&- 9>&-
+	wait "$pid"
+}
+
 # stop_sample: ends the current sample in order and returns its exit status; kills it after 10 s.
 stop_sample() {
 	local pid=$SAMPLE_PID input=${SAMPLE_INPUTS[$SAMPLE_PID]} output=${SAMPLE_OUTPUTS[$SAMPLE_PID]}

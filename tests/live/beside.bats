@@ -15,28 +15,18 @@ teardown() {
 }
 
 # take_record [SAMPLE_ARGS]: beside_mappings, a record of 12 samples with two steps between two of them, in `record`;
-# the JSON that it gives in $output, and the truth's growth between first and last in $grown.
+# what an even record of the same says in $output, and the truth's growth between first and last in $grown.
 take_record() {
-	local before i
 	start_sample beside_mappings "$@"
 	sample_step 2
-	before=$(truth leaked_bytes)
-	mkfifo ticks
-	exec 9<>ticks
-	# The counter is run with each sample: it says that one is being taken, and waits for the steps.
-	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 12 --save record --force --json \
-		--counter 'echo >sampled; read -r n <ticks; echo $n' >out 2>err 3>&- &
-	select_pid=$!
-	for ((i = 1; i <= 12; i++)); do
-		wait_until 200 test -e sampled
-		rm sampled
-		grown=$(($(truth leaked_bytes) - before))
-		count=$(truth leaked_blocks)
-		sample_step 2
-		echo "$i" >&9
-	done
-	wait "$select_pid"
-	output=$(cat out)
+	record_stepwise 2
+	output=$("$LEAKHUNT" select --from even --json)
+}
+
+at_sample() {
+	[ "$1" -gt 1 ] || before=$(truth leaked_bytes)
+	grown=$(($(truth leaked_bytes) - before))
+	count=$(truth leaked_blocks)
 }
 
 # holding NAME FILTER: of $output.
@@ -102,7 +92,6 @@ holding() {
 	open=$(holding descriptors .last)
 	[ "$(jq .forecast.left_count <<<"$output")" -eq $(($(truth descriptor_limit) - open)) ]
 	stop_sample
-	rm ticks
 	take_record --what pipe
 	[ "$(holding pipes .growth)" -eq 44 ]
 	[ "$(holding pipes .verdict)" = leak ]
@@ -110,7 +99,7 @@ holding() {
 
 @test "limits and receipt are in the record: the forecast is that of the live run" {
 	take_record --what memfd
-	live=$output
+	live=$(cat out)
 	run --separate-stderr "$LEAKHUNT" select --from record --json
 	[ "$status" -eq 0 ]
 	for key in .forecast .receipt .left .holdings .held_name .process; do

@@ -17,23 +17,14 @@ teardown() {
 # watch_family SAMPLE_ARGS...: family_leak, 12 samples with two steps between two of them; the JSON in $output, how many
 # there are at the last sample in $count.
 watch_family() {
-	local i
 	start_sample family_leak "$@"
 	sample_step 4
-	mkfifo ticks
-	exec 9<>ticks
-	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 12 --save record --json \
-		--counter 'echo >sampled; read -r n <ticks; echo $n' >out 2>err 3>&- &
-	select_pid=$!
-	for ((i = 1; i <= 12; i++)); do
-		wait_until 200 test -e sampled
-		rm sampled
-		count=$(truth leaked_blocks)
-		sample_step 2
-		echo "$i" >&9
-	done
-	wait "$select_pid" || cat err
+	record_stepwise 2
 	output=$(cat out)
+}
+
+at_sample() {
+	count=$(truth leaked_blocks)
 }
 
 json() {
@@ -68,7 +59,6 @@ assert_family() {
 		is_rising "$(json '.holdings[] | select(.name == "mappings").verdict')"
 		assert_family ended-threads
 		stop_sample
-		rm -f ticks record
 	done
 }
 
@@ -100,7 +90,6 @@ assert_family() {
 		same) [ "$(json '.regions[0].name')" = "/dev/shm/leakhunt-session" ] ;;
 		esac
 		stop_sample
-		rm -f ticks record
 	done
 }
 
@@ -118,7 +107,6 @@ assert_family() {
 		[[ $(json '.regions[0].cause_text') == "a library loaded $count times as "*", deleted since: dlopen without dlclose" ]]
 		assert_family library-loaded-again
 		stop_sample
-		rm -f ticks record
 	done
 }
 

@@ -129,27 +129,13 @@ compare_java_with() {
 
 # bats test_tags=long
 @test "Java: a leak runs into -Xmx, live and by its record" {
-	local i
 	start_java -XX:+UseSerialGC
-	mkfifo ticks
-	exec 9<>ticks
-	# shellcheck disable=SC2016 # what others expand
-	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 12 --save record --json \
-		--counter 'echo >sampled; read -r n <ticks; echo $n' >selection.json 2>err 3>&- &
-	select_pid=$!
-	for ((i = 1; i <= 12; i++)); do
-		wait_until 200 test -e sampled
-		rm sampled
-		sample_step 20000
-		echo "$i" >&9
-	done
-	wait "$select_pid"
-	exec 9>&-
-	[ "$(jq -r .forecast.limit selection.json)" = java_heap ]
+	record_stepwise 20000
+	[ "$(jq -r .forecast.limit out)" = java_heap ]
 	# -Xmx256m, of which some is used.
-	jq -e '.forecast.left_bytes | . > 0 and . < 256 * 1048576' selection.json
+	jq -e '.forecast.left_bytes | . > 0 and . < 256 * 1048576' out
 	"$LEAKHUNT" select --from record --json >again.json
-	[ "$(jq -c .forecast again.json)" = "$(jq -c .forecast selection.json)" ]
+	[ "$(jq -c .forecast again.json)" = "$(jq -c .forecast out)" ]
 	run "$LEAKHUNT" select --from record
 	[[ $output == *"runs out: in "*"(Java heap, -Xmx, "* ]]
 }
