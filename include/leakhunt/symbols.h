@@ -73,10 +73,15 @@ const char *lh_symbols_read_name(struct lh_symbols *symbols, uint64_t addr, size
  * C++ ABI 2.5.2 and 2.9.5. Stripped programs have it unless built with -fno-rtti.
  */
 struct lh_cxx_class {
-	const char *name;  /* the table of a secondary base: objects of the class contain it beside the first one */
+	const char *name;
 	bool is_base_part; /* the table is of a second base: objects of the class hold it beside the first one */
+	uint64_t type_info;
+	/* From the table to the word that says how far behind an object its first virtual base is; 0: it has none. */
+	int32_t virtual_base_slot;
 };
 bool lh_symbols_cxx_class(struct lh_symbols *symbols, uint64_t addr, struct lh_cxx_class *ret);
+/* The address of that type information; 0 if there is no virtual table at `addr`. */
+uint64_t lh_symbols_cxx_type_info(struct lh_symbols *symbols, uint64_t addr);
 
 /* A type of CPython 3.8 to 3.13, by the structure of the type object at `addr`, which may lie in the heap. */
 struct lh_python_type {

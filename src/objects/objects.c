@@ -29,6 +29,7 @@ struct object_type {
 	const struct lh_object_family *family; /* NULL: a class, of Python or of C++ */
 	bool is_python;
 	struct lh_python_type python;
+	struct lh_cxx_class cxx;
 	struct lh_object_count tally;
 	uint64_t last_chunk; /* whose bytes were added last */
 };
@@ -55,6 +56,7 @@ struct object_search {
 	struct lh_strings_pool *strings;
 	bool has_tagged_ints;
 	struct lh_pymalloc_pool pool; /* that held the latest object of Python */
+	struct lh_range destroyed;    /* the latest destroyed object of C++, up to its virtual base */
 };
 
 /* What families hand their finds to. */
@@ -90,15 +92,14 @@ static bool find_family(struct lh_symbols *symbols, bool yields, struct object_t
 /* Fills `ret` when objects can be told by the address. */
 static bool describe_table(struct lh_symbols *symbols, uint64_t addr, struct object_type *ret)
 {
-	struct lh_cxx_class class;
 	*ret = (struct object_type){.target = {.addr = addr, .name = ""}};
 	if (addr % 8 || lh_symbols_is_code(symbols, addr))
 		return false;
 	if (find_family(symbols, false, ret))
 		return true;
-	if (lh_symbols_cxx_class(symbols, addr, &class)) {
-		ret->target.name = class.name;
-		return !class.is_base_part;
+	if (lh_symbols_cxx_class(symbols, addr, &ret->cxx)) {
+		ret->target.name = ret->cxx.name;
+		return !ret->cxx.is_base_part;
 	}
 	if (lh_symbols_python_type(symbols, addr, &ret->python)) {
 		ret->is_python = true;
@@ -338,6 +339,28 @@ static void count_python(struct object_search *search, struct object_type *type,
 	add_storage(search, type, &view);
 }
 
+/*
+ * While an object with a virtual base is destroyed, its parts point to tables of their own, in which the destructors of
+ * Y leave it: {X in Y, ..., base}. In an object of X, the table of the virtual base names X, too.
+ */
+static bool is_destroyed(struct object_search *search, const struct object_type *type, uint64_t addr)
+{
+	enum { OBJECT_BYTES_MAX = 1 << 20 };
+	uint64_t distance, table;
+	if (addr > search->destroyed.start && addr <= search->destroyed.end)
+		return true;
+	uint64_t slot = type->target.addr + (uint64_t)(int64_t)type->cxx.virtual_base_slot;
+	if (!type->cxx.virtual_base_slot || !lh_symbols_read_number(search->symbols, slot, &distance) ||
+	    distance > OBJECT_BYTES_MAX ||
+	    lh_image_read(search->image, addr + distance, &table, sizeof(table)) != sizeof(table))
+		return false;
+	uint64_t type_info = lh_symbols_cxx_type_info(search->symbols, table);
+	if (!type_info || type_info == type->cxx.type_info)
+		return false;
+	search->destroyed = (struct lh_range){addr, addr + distance};
+	return true;
+}
+
 /* The bytes of a chunk are those of the first object in it; the others lie in an array or in another object. */
 static void count_cxx(const struct object_search *search, struct object_type *type, const struct lh_hit *hit,
 		      const struct lh_chunk *chunk)
@@ -445,6 +468,8 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 		count_python(search, type, hit);
 		return NULL;
 	}
+	if (is_destroyed(search, type, hit->addr))
+		return NULL;
 	struct lh_chunk chunk;
 	count_cxx(search, type, hit, lh_object_find_chunk(search->heap, hit->addr, &chunk) ? &chunk : NULL);
 	return NULL;
