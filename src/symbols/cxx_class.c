@@ -7,6 +7,7 @@
  */
 #include "symbol_store.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -48,6 +49,23 @@ uint64_t lh_symbols_cxx_type_info(struct lh_symbols *symbols, uint64_t addr)
 			lh_symbol_read_pointer(symbols, addr - 8, &type_info) && is_type_info(symbols, type_info) &&
 			lh_symbol_read_pointer(symbols, addr, &code) && (!code || lh_symbol_is_code(symbols, code));
 	return is_table ? type_info : 0;
+}
+
+/*
+ * A core that gcore wrote has no constants: without the module's file the name is lost. Then a type_info must belong to
+ * a class that has a virtual table with a type_info, and the place of the class's table is its name.
+ */
+static const char *name_by_place(struct lh_symbols *symbols, uint64_t addr, uint64_t type_info, uint64_t name_addr)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	const struct named_module *module = lh_symbol_store_find(symbols, addr);
+	uint64_t vtable, word;
+	if (!lh_symbol_store_find(symbols, name_addr) || lh_symbol_is_code(symbols, name_addr) ||
+	    lh_symbol_read_number(symbols, name_addr, &word) || !lh_symbol_read_pointer(symbols, type_info, &vtable) ||
+	    !lh_symbols_cxx_type_info(symbols, vtable))
+		return NULL;
+	lh_buffer_printf(&text, "class at %s+0x%" PRIx64, module->name, addr - module->module->start);
+	return lh_symbol_store_keep(symbols, &text);
 }
 
 /* Follows type_infos from a class to its bases (Itanium C++ ABI 2.9.5). */
@@ -98,6 +116,7 @@ bool lh_symbols_cxx_class(struct lh_symbols *symbols, uint64_t addr, struct lh_c
 	    -offset_to_top > OFFSET_TO_TOP_MAX || !lh_symbol_read_pointer(symbols, type_info + 8, &name))
 		return false;
 	const char *text = class_name(symbols, name);
+	text = text ? text : name_by_place(symbols, addr, type_info, name);
 	if (!text)
 		return false;
 	*ret = (struct lh_cxx_class){

@@ -123,6 +123,30 @@ summarize_without_files() {
 }
 
 # bats test_tags=long
+# gcore writes no constants: of classes whose names are among them, the place of the table is told.
+@test "a core that gcore made, without any file: as many C++ objects, and none more of a C program" {
+	local with
+	mkdir "$BATS_TEST_TMPDIR/empty"
+	start_sample cxx_objects --steps 500
+	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
+	summarize "$BATS_TEST_TMPDIR/core.$SAMPLE_PID"
+	with=$(cxx_counts)
+	[ "$(jq add <<<"$with")" -ge $((500 * 22)) ]
+	summarize "$BATS_TEST_TMPDIR/core.$SAMPLE_PID" --sysroot "$BATS_TEST_TMPDIR/empty"
+	[ "$(cxx_counts)" = "$with" ]
+	jq -e 'any(.objects[]; .count == 4000 and (.name | test("^class at cxx_objects\\+0x[0-9a-f]+$")))' <<<"$SUMMARY"
+	start_sample tlsproxy --upstream "unix:$BATS_TEST_TMPDIR/upstream.sock"
+	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
+	summarize "$BATS_TEST_TMPDIR/core.$SAMPLE_PID" --sysroot "$BATS_TEST_TMPDIR/empty"
+	[ "$(jq '[.objects[] | select(.kind == "C++" and (.name | startswith("class at ")))] | length' <<<"$SUMMARY")" = 0 ]
+}
+
+# cxx_counts: of C++ classes, those of at least 100 objects: from the many to the few.
+cxx_counts() {
+	jq -c '[.objects[] | select(.kind == "C++" and .count >= 100) | .count] | sort | reverse' <<<"$SUMMARY"
+}
+
+# bats test_tags=long
 @test "another machine's core: names come from below --sysroot, files of another build are named" {
 	local root=$BATS_TEST_TMPDIR/root path
 	leak_connections
