@@ -6,15 +6,14 @@
  * crypto/bio/bio_local.h, crypto/evp/evp_local.h, include/crypto/x509.h, include/crypto/evp.h.
  */
 #include "families.h"
+#include "openssl_tables.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-	TLS_ANY = 0x10000,  /* TLS_ANY_VERSION: not agreed upon yet */
-	DTLS_ANY = 0x1ffff, /* DTLS_ANY_VERSION */
-	RWSTATE_MAX = 8,    /* SSL_RETRY_VERIFY */
+	RWSTATE_MAX = 8, /* SSL_RETRY_VERIFY */
 	MASTER_KEY_MAX = 256,
 };
 
@@ -46,27 +45,6 @@ static bool is_placed_below(const struct lh_object_view *view, uint64_t limit)
 }
 
 /* ---------------------------------------------------------------- SSL */
-
-struct protocol {
-	uint32_t version;
-	const char *name;
-};
-
-/* RFC 8446 4.2.1, RFC 9147, ssl.h DTLS1_BAD_VER. */
-static const struct protocol protocols[] = {
-	{0x0300, "SSL 3"},           {0x0301, "TLS 1.0"},          {0x0302, "TLS 1.1"},  {0x0303, "TLS 1.2"},
-	{0x0304, "TLS 1.3"},         {0xfeff, "DTLS 1.0"},         {0xfefd, "DTLS 1.2"}, {0x0100, "DTLS 1.0 (old)"},
-	{TLS_ANY, "no version yet"}, {DTLS_ANY, "no version yet"},
-};
-
-static const char *protocol_name(uint32_t version)
-{
-	for (size_t i = 0; i < LH_ARRAY_COUNT(protocols); i++) {
-		if (protocols[i].version == version)
-			return protocols[i].name;
-	}
-	return NULL;
-}
 
 /*
  * {BIO *rbio, *wbio, *bbio; int rwstate; int (*handshake_func)(SSL *); int server; ...}: the same in all
@@ -108,9 +86,10 @@ static bool is_ssl(const struct lh_object_view *view, char ret[LH_OBJECT_DETAIL_
 		/* A buffer may still hold what lay there before it: an object is a chunk of its own. */
 		if ((view->has_chunk && place_in_chunk(view) != connection_layouts[i].method) ||
 		    !lh_object_word(view, connection_layouts[i].version, &version) ||
-		    !protocol_name(low_half(version)) || !is_connection_state(view, connection_layouts[i].state, &side))
+		    !lh_tls_protocol_name(low_half(version)) ||
+		    !is_connection_state(view, connection_layouts[i].state, &side))
 			continue;
-		snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %s", side, protocol_name(low_half(version)));
+		snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %s", side, lh_tls_protocol_name(low_half(version)));
 		return true;
 	}
 	return false;
@@ -134,10 +113,10 @@ static bool is_session(const struct lh_object_view *view, char ret[LH_OBJECT_DET
 	uint64_t version, key_bytes;
 	int64_t start = -(int64_t)place_in_chunk(view);
 	if (!view->has_chunk || !lh_object_word(view, start, &version) ||
-	    !lh_object_word(view, start + 8, &key_bytes) || !protocol_name(low_half(version)) || !key_bytes ||
+	    !lh_object_word(view, start + 8, &key_bytes) || !lh_tls_protocol_name(low_half(version)) || !key_bytes ||
 	    key_bytes > MASTER_KEY_MAX)
 		return false;
-	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %.32s", protocol_name(low_half(version)), view->target->name);
+	snprintf(ret, LH_OBJECT_DETAIL_MAX, "%s, %.32s", lh_tls_protocol_name(low_half(version)), view->target->name);
 	return true;
 }
 
@@ -180,7 +159,7 @@ static bool is_record_layer(const struct owner_words *owner)
 {
 	enum { DTLS_VERSION = 2, ROLE_DIRECTION = 3, WORDS_MIN = 64 };
 	return owner->count >= WORDS_MIN && low_half(owner->words[DTLS_VERSION]) <= 1 &&
-	       protocol_name((uint32_t)(owner->words[DTLS_VERSION] >> 32)) &&
+	       lh_tls_protocol_name((uint32_t)(owner->words[DTLS_VERSION] >> 32)) &&
 	       !(owner->words[ROLE_DIRECTION] & ~(uint64_t)0x100000001);
 }
 
@@ -280,6 +259,7 @@ static bool is_accessor_table(struct lh_symbols *symbols, struct lh_family_targe
 	bool is_similar;
 	ret->role = ROLE_ACCESSOR;
 	ret->name = lh_symbols_accessor(symbols, ret->addr, &is_similar);
+	ret->name = ret->name ? ret->name : lh_openssl_method_name(symbols, ret->addr);
 	for (const struct openssl_rule *rule = openssl_rules; ret->name && rule->name; rule++) {
 		if (fits_accessor(rule, ret->name))
 			return true;
@@ -291,6 +271,7 @@ static bool is_string_table(struct lh_symbols *symbols, struct lh_family_target 
 {
 	ret->role = ROLE_STRING;
 	ret->name = lh_symbols_string_name(symbols, ret->addr);
+	ret->name = ret->name ? ret->name : lh_openssl_constant_name(symbols, ret->addr);
 	return ret->name != NULL;
 }
 

@@ -141,6 +141,25 @@ summarize_without_files() {
 	[ "$(jq '[.objects[] | select(.kind == "C++" and (.name | startswith("class at ")))] | length' <<<"$SUMMARY")" = 0 ]
 }
 
+# bats test_tags=long
+@test "a core that gcore made, without any file: as many objects of OpenSSL of each type" {
+	local with
+	mkdir "$BATS_TEST_TMPDIR/empty"
+	leak_connections
+	gcore -o "$BATS_TEST_TMPDIR/core" "$SAMPLE_PID" >/dev/null 2>&1
+	summarize "$BATS_TEST_TMPDIR/core.$SAMPLE_PID"
+	assert_connections
+	with=$(openssl_counts)
+	summarize "$BATS_TEST_TMPDIR/core.$SAMPLE_PID" --sysroot "$BATS_TEST_TMPDIR/empty"
+	[ "$(openssl_counts)" = "$with" ]
+	[ "$(object_count OpenSSL SSL 'server, TLS 1.3')" = "$(truth leaked)" ]
+}
+
+# openssl_counts: how many of each type, whatever their details.
+openssl_counts() {
+	jq -c '[.objects[] | select(.kind == "OpenSSL")] | group_by(.name) | map([.[0].name, (map(.count) | add)])' <<<"$SUMMARY"
+}
+
 # cxx_counts: of C++ classes, those of at least 100 objects: from the many to the few.
 cxx_counts() {
 	jq -c '[.objects[] | select(.kind == "C++" and .count >= 100) | .count] | sort | reverse' <<<"$SUMMARY"
