@@ -26,12 +26,12 @@ static bool is_page(const struct lh_v8_page *page)
 
 /*
  * {page allocator, begin and size of the reservation, allocated bytes, wasted bytes, fill level, size, end of the area,
- * heap, area}. Pages shared by isolates have no reservation.
+ * heap, area, owner}. Pages shared by isolates have no reservation.
  */
 static bool parse_metadata(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words,
 			   struct lh_v8_page *ret)
 {
-	enum { RESERVED = 1, MARK = 5, BYTES, AREA_END, HEAP, AREA, METADATA_WORDS };
+	enum { RESERVED = 1, MARK = 5, BYTES, AREA_END, HEAP, AREA, OWNER, METADATA_WORDS };
 	uint64_t metadata[METADATA_WORDS];
 	/* The first object begins after the header, in code pages two words later. */
 	if (words[0] >> 32 || words[1] % 8 || words[1] < LH_PAGE_BYTES || words[1] - addr < LH_V8_PAGE_ALIGNMENT ||
@@ -46,6 +46,7 @@ static bool parse_metadata(const struct lh_heap_memory *memory, uint64_t addr, c
 		.area = metadata[AREA],
 		.area_end = metadata[AREA_END],
 		.mark = metadata[MARK],
+		.owner = metadata[OWNER],
 	};
 	return is_page(ret) && ret->mark && ret->mark <= ret->bytes && metadata[RESERVED] == (ret->heap ? addr : 0);
 }

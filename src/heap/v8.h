@@ -16,14 +16,15 @@
 
 #define LH_V8_PAGE_ALIGNMENT (256 * LH_KIB)
 
-enum { LH_V8_HEADER_WORDS = 9 };
+enum { LH_V8_HEADER_WORDS = 10 };
 
 struct lh_v8_page {
 	uint64_t addr, bytes;
 	uint64_t flags;
 	uint64_t heap; /* 0: read-only, shared by isolates */
 	uint64_t area, area_end;
-	uint64_t mark; /* fill level, from the beginning; 0: the header has it */
+	uint64_t mark;  /* fill level, from the beginning; 0: the header has it */
+	uint64_t owner; /* the space it belongs to; 0: the header has it */
 };
 /* Parses the first 6 words of a page, and its metadata; false if they are inconsistent. */
 bool lh_v8_page_parse(const struct lh_heap_memory *memory, uint64_t addr, const uint64_t *words,
@@ -43,6 +44,8 @@ enum lh_v8_shape {
 	LH_V8_WEAK_LIST,  /* {map, capacity, length, words} */
 	LH_V8_BYTES,      /* {map, length, bytes} */
 	LH_V8_FREE_SPACE, /* {map, size} */
+	LH_V8_FREE_WORDS, /* {map, size in words}: from V8 13 on */
+	LH_V8_UNNAMED,    /* LH_V8_ARRAY, or LH_V8_FREE_WORDS */
 	LH_V8_PROPERTIES, /* {map, length in the low 10 bits, words} */
 	LH_V8_DESCRIPTORS,
 	LH_V8_UNKNOWN, /* up to where the next object begins */
@@ -60,6 +63,7 @@ struct lh_v8_names {
 	int constructor, instance_size, instance_type; /* offsets in a map */
 	int shared, shared_name;                       /* of a JSFunction, of its SharedFunctionInfo */
 	int buffer_bytes, buffer_store;                /* of a JSArrayBuffer */
+	bool has_free_space;                           /* its type has a name */
 };
 
 /* False in *ret if there are none: no V8, or one without exported names. */
@@ -82,11 +86,15 @@ struct lh_v8_heap {
 	struct lh_v8_names *names;
 	struct lh_hash_table numbers; /* of maps, by their tagged pointer */
 	LH_VEC(struct lh_v8_map) maps;
+	struct lh_hash_table leanings; /* of types of LH_V8_UNNAMED: above UNDECIDED, instances are free words */
 };
 
 /* The map that a tagged word points to; NULL in *ret if there is none. Valid until the next call. */
 struct lh_error *lh_v8_find_map(struct lh_v8_heap *heap, uint64_t word, const struct lh_v8_map **ret) LH_NODISCARD;
 bool lh_v8_read_words(struct lh_v8_heap *heap, uint64_t addr, uint64_t *ret, size_t count);
+
+/* Adds the addresses of pages that a young space has not filled again since it was collected. None if in doubt. */
+struct lh_error *lh_v8_find_waiting(struct lh_v8_heap *heap, uint64_t owner, struct lh_hash_table *ret) LH_NODISCARD;
 
 static inline bool lh_v8_is_pointer(uint64_t word)
 {

@@ -164,12 +164,12 @@ static const struct {
 	{"JSFunction", "(closure)", LH_V8_UNKNOWN},
 };
 
-/* Most types without a name are tables and contexts, which are arrays: this is tried. */
+/* Most types without a name are tables and contexts, which are arrays. */
 static void describe_engine_type(const struct lh_v8_names *names, uint16_t type, struct lh_v8_map *ret,
 				 char name[NAME_BYTES])
 {
 	const char *text = names->types[type];
-	ret->shape = text ? LH_V8_UNKNOWN : LH_V8_ARRAY;
+	ret->shape = text ? LH_V8_UNKNOWN : names->has_free_space ? LH_V8_ARRAY : LH_V8_UNNAMED;
 	bool is_context = names->first_context && type >= names->first_context && type <= names->last_context;
 	snprintf(name, NAME_BYTES, "%s", text ? text : is_context ? "(context)" : "(table)");
 	for (size_t i = 0; text && i < LH_ARRAY_COUNT(known_types); i++) {

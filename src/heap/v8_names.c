@@ -32,6 +32,7 @@ static void take_type(struct names_reader *reader, const char *text, uint32_t va
 	reader->is_out_of_memory |= !reader->names->types[value];
 	if (strcmp(end, "__MAP_TYPE") == 0)
 		reader->names->map_type = value;
+	reader->names->has_free_space |= strcmp(end, "__FREE_SPACE_TYPE") == 0;
 }
 
 /* Fields have their type in the name, which differs between versions: a name is a beginning. */

@@ -8,23 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAIN = 4, ISOLATES_MAX = 256, LABS_MAX = 64, HEAD_WORDS = 3 };
+enum { UNDECIDED = 1 << 30, CHAIN = 4, ISOLATES_MAX = 256, LABS_MAX = 64, HEAD_WORDS = 3 };
 
 /* Around the heap in its isolate, where its allocation areas are described. */
 #define ISOLATE_BEFORE_BYTES (128 * LH_KIB)
 #define ISOLATE_AFTER_BYTES  (64 * LH_KIB)
+/* Before the half of the young generation that is filled, up to V8 9. */
+#define SPACE_BEFORE_BYTES 512
 
 struct v8_isolate {
 	uint64_t heap;
 	uint32_t arena;
 	struct lh_range labs[LABS_MAX]; /* not filled yet */
 	size_t lab_count;
+	uint64_t young_space; /* whose waiting pages are known */
 };
 
 struct v8_walk {
 	struct lh_v8_heap heap;
 	struct v8_isolate isolates[ISOLATES_MAX];
 	size_t isolate_count;
+	struct lh_hash_table waiting; /* young pages without objects, by address */
 };
 
 struct v8_object {
@@ -43,6 +47,8 @@ static void destroy_walk(struct v8_walk **walk)
 		lh_v8_names_deinit((*walk)->heap.names);
 	free((*walk)->heap.names);
 	lh_hash_table_deinit(&(*walk)->heap.numbers);
+	lh_hash_table_deinit(&(*walk)->heap.leanings);
+	lh_hash_table_deinit(&(*walk)->waiting);
 	lh_vec_deinit(&(*walk)->heap.maps);
 	free(*walk);
 }
@@ -74,6 +80,8 @@ static uint64_t shape_bytes(const struct lh_v8_heap *heap, const struct lh_v8_ma
 		return is_number ? 16 + number : UINT64_MAX;
 	case LH_V8_FREE_SPACE:
 		return is_number ? number : UINT64_MAX;
+	case LH_V8_FREE_WORDS:
+		return is_number ? 8 * number : UINT64_MAX;
 	case LH_V8_PROPERTIES:
 		return is_number ? 16 + 8 * (number & PROPERTIES_MASK) : UINT64_MAX;
 	case LH_V8_DESCRIPTORS:
@@ -81,6 +89,37 @@ static uint64_t shape_bytes(const struct lh_v8_heap *heap, const struct lh_v8_ma
 	default:
 		return UINT64_MAX;
 	}
+}
+
+static struct lh_error *begins_object(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page, bool *ret)
+{
+	const struct lh_v8_map *map = NULL;
+	uint64_t word;
+	if (addr < page->area_end && lh_v8_read_words(heap, addr, &word, 1))
+		LH_TRY(lh_v8_find_map(heap, word, &map));
+	*ret = map || addr == page->area_end;
+	return NULL;
+}
+
+/* Decides by where an object begins behind this one; if that is at both places, or at none, as for most of the type. */
+static struct lh_error *decide_shape(struct lh_v8_heap *heap, uint64_t addr, const struct lh_v8_page *page,
+				     uint64_t length, struct lh_v8_map *map)
+{
+	uint32_t leaning = UNDECIDED;
+	bool is_array, is_free;
+	LH_TRY(begins_object(heap, addr + 16 + 8 * length, page, &is_array));
+	LH_TRY(begins_object(heap, addr + 8 * length, page, &is_free));
+	is_free &= length > 1;
+	lh_hash_table_find(&heap->leanings, map->type, &leaning);
+	if (is_array != is_free) {
+		leaning += is_free ? 1 : -1U;
+		LH_TRY(lh_hash_table_put(&heap->leanings, map->type, leaning));
+	} else {
+		is_free = leaning > UNDECIDED;
+	}
+	map->shape = is_free ? LH_V8_FREE_WORDS : LH_V8_ARRAY;
+	map->is_filler = is_free;
+	return NULL;
 }
 
 /* Notes the word that states an object's length, also a mistaken one: of a string without its hash. */
@@ -97,20 +136,23 @@ static struct lh_error *read_v8_object(struct lh_v8_heap *heap, uint64_t addr, c
 				       struct v8_object *ret)
 {
 	uint64_t head[HEAD_WORDS] = {0}, most = page->area_end - addr;
-	const struct lh_v8_map *map;
+	const struct lh_v8_map *found;
 	*ret = (struct v8_object){0};
 	if (!lh_v8_read_words(heap, addr, head, lh_min_u64(HEAD_WORDS, most / 8)))
 		return NULL;
-	LH_TRY(lh_v8_find_map(heap, head[0], &map));
-	if (!map)
+	LH_TRY(lh_v8_find_map(heap, head[0], &found));
+	if (!found)
 		return NULL;
-	LH_TRY(note_v8_length(heap, map, addr));
-	uint64_t bytes = shape_bytes(heap, map, head);
+	struct lh_v8_map map = *found;
+	LH_TRY(note_v8_length(heap, &map, addr));
+	if (map.shape == LH_V8_UNNAMED)
+		LH_TRY(decide_shape(heap, addr, page, head[1] >> 32, &map));
+	uint64_t bytes = shape_bytes(heap, &map, head);
 	*ret = (struct v8_object){.bytes = UINT64_MAX,
-				  .is_filler = map->is_filler,
-				  .is_buffer = map->is_buffer,
-				  .is_map = map->type == heap->names->map_type,
-				  .type = map->types[!!(page->flags & LH_V8_TO_PAGE)]};
+				  .is_filler = map.is_filler,
+				  .is_buffer = map.is_buffer,
+				  .is_map = map.type == heap->names->map_type,
+				  .type = map.types[!!(page->flags & LH_V8_TO_PAGE)]};
 	if (bytes != UINT64_MAX)
 		ret->bytes = lh_align_up(bytes, 8) <= most ? lh_align_up(bytes, 8) : 0;
 	return NULL;
@@ -208,62 +250,6 @@ static const struct lh_range *find_lab(const struct v8_isolate *isolate, uint64_
 	return NULL;
 }
 
-/* How far a page is filled: for young pages, which are not put in order before the next collection. */
-static uint64_t find_filled_end(struct v8_walk *walk, const struct v8_isolate *isolate, const struct lh_v8_page *page)
-{
-	uint64_t words[LH_V8_HEADER_WORDS];
-	bool is_large = page->bytes != LH_V8_PAGE_ALIGNMENT;
-	if (page->flags & LH_V8_FROM_PAGE && !(page->flags & LH_V8_TO_PAGE))
-		return page->area;
-	if (!(page->flags & LH_V8_TO_PAGE) || is_large)
-		return page->area_end;
-	const struct lh_range *lab = find_lab(isolate, page->area, page->area_end);
-	if (lab)
-		return lab->start;
-	uint64_t mark = page->mark;
-	if (!mark && !lh_v8_read_words(&walk->heap, page->addr, words, LH_V8_HEADER_WORDS))
-		return page->area;
-	/* After the area's end: allocated bytes, wasted bytes, and the fill level. */
-	for (size_t area = 0; !mark && area + 4 < LH_V8_HEADER_WORDS; area++)
-		mark = words[area] == page->area ? words[area + 4] : 0;
-	mark = mark ? mark : page->bytes;
-	bool is_mark = mark % 8 == 0 && mark <= page->bytes && page->addr + mark >= page->area;
-	return is_mark ? lh_min_u64(page->addr + mark, page->area_end) : page->area_end;
-}
-
-static struct lh_error *walk_v8_page(struct v8_walk *walk, const struct v8_isolate *isolate,
-				     const struct lh_v8_page *whole)
-{
-	struct lh_v8_page page = *whole;
-	page.area_end = find_filled_end(walk, isolate, whole);
-	LH_TRY(lh_heap_add_range(walk->heap.tour, isolate->arena, whole->addr, whole->addr + whole->bytes));
-	LH_TRY(lh_heap_note_structure(walk->heap.tour, whole->addr, LH_V8_HEADER_WORDS * sizeof(uint64_t)));
-	LH_TRY(give_free(walk, isolate->arena, page.area_end, whole->area_end));
-	for (uint64_t addr = page.area, next; addr < page.area_end; addr = next) {
-		const struct lh_range *lab = find_lab(isolate, addr, addr + 1);
-		struct v8_object object = {0};
-		if (lab) {
-			next = lh_max_u64(lab->end, addr + 8);
-			LH_TRY(give_free(walk, isolate->arena, addr, lh_min_u64(next, page.area_end)));
-			continue;
-		}
-		LH_TRY(read_v8_object(&walk->heap, addr, &page, &object));
-		next = addr + object.bytes;
-		if (!object.bytes || object.bytes == UINT64_MAX)
-			LH_TRY(find_next(&walk->heap, addr, &page, &next));
-		if (!object.bytes) {
-			lh_heap_check(walk->heap.tour, false, addr, "object: no map");
-			LH_TRY(give_free(walk, isolate->arena, addr, next));
-			continue;
-		}
-		object.bytes = next - addr;
-		LH_TRY(give_v8_object(walk, isolate->arena, addr, &object));
-	}
-	return NULL;
-}
-
-/* ---------------------------------------------------------------- isolates */
-
 static bool is_lab(const uint64_t *words, const struct lh_owners *owners)
 {
 	if (words[0] > words[1] || words[1] > words[2] || words[0] == words[2] || words[0] % 8 || words[1] % 8 ||
@@ -274,12 +260,10 @@ static bool is_lab(const uint64_t *words, const struct lh_owners *owners)
 }
 
 /* {start, top, limit} of the areas for the next allocations (src/heap/linear-allocation-area.h). */
-static void find_labs(struct v8_walk *walk, struct v8_isolate *isolate)
+static void find_labs(struct v8_walk *walk, struct v8_isolate *isolate, uint64_t addr, uint64_t end)
 {
 	uint64_t words[LH_PAGE_BYTES / 8 + 2];
-	uint64_t end = isolate->heap + ISOLATE_AFTER_BYTES;
-	uint64_t addr = lh_align_down(isolate->heap - lh_min_u64(isolate->heap, ISOLATE_BEFORE_BYTES), LH_PAGE_BYTES);
-	for (; isolate->heap && addr < end; addr += LH_PAGE_BYTES) {
+	for (addr = lh_align_down(addr, LH_PAGE_BYTES); addr < end; addr += LH_PAGE_BYTES) {
 		size_t count = LH_ARRAY_COUNT(words);
 		if (!lh_v8_read_words(&walk->heap, addr, words, count) &&
 		    !lh_v8_read_words(&walk->heap, addr, words, count -= 2))
@@ -290,6 +274,82 @@ static void find_labs(struct v8_walk *walk, struct v8_isolate *isolate)
 		}
 	}
 }
+
+/* After the area's end: allocated bytes, wasted bytes, the fill level, and the owner. */
+static void read_fill_level(struct v8_walk *walk, struct lh_v8_page *page)
+{
+	uint64_t words[LH_V8_HEADER_WORDS];
+	if (page->mark || !lh_v8_read_words(&walk->heap, page->addr, words, LH_V8_HEADER_WORDS))
+		return;
+	for (size_t area = 0; area + 5 < LH_V8_HEADER_WORDS; area++) {
+		if (words[area] != page->area)
+			continue;
+		page->mark = words[area + 4];
+		page->owner = words[area + 5];
+	}
+}
+
+/* How far a page is filled: for young pages, which are not put in order before the next collection. */
+static struct lh_error *find_filled_end(struct v8_walk *walk, struct v8_isolate *isolate, struct lh_v8_page *page,
+					uint64_t *ret)
+{
+	uint32_t unused;
+	bool is_large = page->bytes != LH_V8_PAGE_ALIGNMENT;
+	*ret = page->area;
+	if (page->flags & LH_V8_FROM_PAGE && !(page->flags & LH_V8_TO_PAGE))
+		return NULL;
+	*ret = page->area_end;
+	if (!(page->flags & LH_V8_TO_PAGE) || is_large)
+		return NULL;
+	read_fill_level(walk, page);
+	if (page->owner != isolate->young_space) {
+		isolate->young_space = page->owner;
+		find_labs(walk, isolate, page->owner - lh_min_u64(page->owner, SPACE_BEFORE_BYTES), page->owner);
+		LH_TRY(lh_v8_find_waiting(&walk->heap, page->owner, &walk->waiting));
+	}
+	const struct lh_range *lab = find_lab(isolate, page->area, page->area_end);
+	if (lh_hash_table_find(&walk->waiting, page->addr, &unused))
+		*ret = page->area;
+	else if (lab)
+		*ret = lab->start;
+	else if (page->mark % 8 == 0 && page->mark <= page->bytes && page->addr + page->mark >= page->area)
+		*ret = lh_min_u64(page->addr + page->mark, page->area_end);
+	return NULL;
+}
+
+/* What follows the filled part is free, also where a filler reaches into it. */
+static struct lh_error *walk_v8_page(struct v8_walk *walk, struct v8_isolate *isolate, struct lh_v8_page *page)
+{
+	uint64_t filled_end, addr, next;
+	LH_TRY(find_filled_end(walk, isolate, page, &filled_end));
+	LH_TRY(lh_heap_add_range(walk->heap.tour, isolate->arena, page->addr, page->addr + page->bytes));
+	LH_TRY(lh_heap_note_structure(walk->heap.tour, page->addr, LH_V8_HEADER_WORDS * sizeof(uint64_t)));
+	for (addr = page->area; addr < filled_end; addr = next) {
+		const struct lh_range *lab = find_lab(isolate, addr, addr + 1);
+		struct v8_object object = {0};
+		if (lab) {
+			next = lh_min_u64(lh_max_u64(lab->end, addr + 8), filled_end);
+			LH_TRY(give_free(walk, isolate->arena, addr, next));
+			continue;
+		}
+		LH_TRY(read_v8_object(&walk->heap, addr, page, &object));
+		next = addr + object.bytes;
+		if (!object.bytes || object.bytes == UINT64_MAX) {
+			LH_TRY(find_next(&walk->heap, addr, page, &next));
+			next = lh_min_u64(next, filled_end);
+		}
+		if (!object.bytes) {
+			lh_heap_check(walk->heap.tour, false, addr, "object: no map");
+			LH_TRY(give_free(walk, isolate->arena, addr, next));
+			continue;
+		}
+		object.bytes = next - addr;
+		LH_TRY(give_v8_object(walk, isolate->arena, addr, &object));
+	}
+	return give_free(walk, isolate->arena, addr, page->area_end);
+}
+
+/* ---------------------------------------------------------------- isolates */
 
 /* NULL in *ret if there are too many. */
 static struct lh_error *find_isolate(struct v8_walk *walk, uint64_t heap, struct v8_isolate **ret)
@@ -310,7 +370,8 @@ static struct lh_error *find_isolate(struct v8_walk *walk, uint64_t heap, struct
 				      .addr = heap};
 	isolate->heap = heap;
 	LH_TRY(lh_heap_add_arena(walk->heap.tour, &arena, &isolate->arena));
-	find_labs(walk, isolate);
+	if (heap)
+		find_labs(walk, isolate, heap - lh_min_u64(heap, ISOLATE_BEFORE_BYTES), heap + ISOLATE_AFTER_BYTES);
 	walk->isolate_count++;
 	*ret = isolate;
 	return NULL;
