@@ -359,10 +359,12 @@ static struct lh_error *add_mapped(struct lh_glibc *glibc, uint32_t arena, uint6
 		return NULL;
 	bool is_new = (words[1] & ~(uint64_t)LH_GLIBC_FLAGS) != total_bytes;
 	uint64_t header = find_moved_header(glibc, addr, total_bytes, is_new);
+	/* From 2.43 on the last word is not usable, as if a chunk followed (memsize() in malloc/malloc.c). */
+	uint64_t around_bytes = LH_GLIBC_HEADER_BYTES + (is_new ? sizeof(uint64_t) : 0);
 	LH_TRY(lh_heap_add_range(glibc->tour, arena, addr, addr + total_bytes));
 	return lh_heap_add_chunk(glibc->tour, &(struct lh_heap_chunk){
 						      .addr = header + LH_GLIBC_HEADER_BYTES,
-						      .size_bytes = addr + total_bytes - header - LH_GLIBC_HEADER_BYTES,
+						      .size_bytes = addr + total_bytes - header - around_bytes,
 						      .arena = arena,
 						      .state = LH_CHUNK_USED,
 					      });
