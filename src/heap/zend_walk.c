@@ -44,6 +44,7 @@ struct zend_heap {
 	uint64_t map_offset; /* in each chunk: u32 map[512], a word for each page */
 	uint32_t arena;
 	uint64_t used_bytes; /* as walked */
+	uint64_t returnable_bytes;
 };
 
 /* A class of objects, by its zend_class_entry. */
@@ -333,7 +334,7 @@ static struct lh_error *walk_pages(struct zend_walk *walk, uint64_t chunk, const
 static struct lh_error *walk_zend_chunk(struct zend_walk *walk, uint64_t chunk)
 {
 	uint32_t map[ZEND_PAGES];
-	uint64_t words[4];
+	uint64_t words[4], used_before = walk->heap.used_bytes;
 	size_t free_pages = 0;
 	const uint8_t *bytes = lh_heap_bytes(walk->tour, chunk + walk->heap.map_offset, sizeof(map));
 	if (!bytes) {
@@ -360,6 +361,9 @@ static struct lh_error *walk_zend_chunk(struct zend_walk *walk, uint64_t chunk)
 	if (walk->is_typing && lh_heap_words(walk->tour, chunk, words, 4))
 		lh_heap_check(walk->tour, free_pages == (uint32_t)words[3], chunk,
 			      "chunk: free pages differ from its map");
+	/* zend_mm_gc() unmaps chunks without a used element, but for the first one, which has the heap. */
+	if (walk->is_typing && walk->heap.used_bytes == used_before && chunk != walk->heap.addr - ZEND_HEAP_OFFSET)
+		walk->heap.returnable_bytes += lh_heap_resident_bytes(walk->tour, chunk, chunk + ZEND_CHUNK_BYTES);
 	return NULL;
 }
 
@@ -415,6 +419,7 @@ static struct lh_error *walk_zend_heap(struct zend_walk *walk, uint64_t addr)
 	LH_TRY(walk_all_blocks(walk));
 	lh_heap_check(walk->tour, walk->heap.used_bytes == walk->heap.size_bytes, addr,
 		      "heap: size is not the sum of what is in use");
+	lh_heap_set_returnable(walk->tour, walk->heap.arena, walk->heap.returnable_bytes);
 	return NULL;
 }
 

@@ -42,5 +42,8 @@ while (($line = fgets(STDIN)) !== false) {
     if ($words[0] === "drop") {
         $kept = array_slice($kept, 0, intdiv(count($kept), 2));
     }
+    if ($words[0] === "free") {
+        gc_mem_caches();
+    }
     answer("", count($kept));
 }
