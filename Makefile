@@ -325,6 +325,14 @@ check-heap-truth: all samples ## print how many blocks are found under each allo
 	$(Q)scripts/heap-truth.sh .build/leakhunt .build/samples .build/heap-truth $(SUITES)
 .PHONY: check-heap-truth
 
+check-explained: all ## print how much of the memory of redis, nginx, postgres, node and others under load `leakhunt heap` explains
+	$(Q)scripts/explained-table.sh .build/leakhunt
+.PHONY: check-explained
+
+check-trim: all samples ## print what each allocator gives back beside what `leakhunt heap` predicted
+	$(Q)scripts/trim-table.sh .build/leakhunt .build/samples
+.PHONY: check-trim
+
 # KERNELS=suite/package...: on which, see scripts/kernel-matrix.sh.
 check-kernels: ## test dumps on the kernels of three Debian releases, emulated (KERNELS=suite/package)
 	$(Q)scripts/deps.sh ensure build check kernels
