@@ -118,9 +118,10 @@ run_postgres() {
 
 # run_program NAME COMMAND...: one that says READY, and goes on.
 run_program() {
+	rm -f program.out
 	"${@:2}" >program.out 2>&1 &
 	pids+=($!)
-	wait_until 600 grep -q READY program.out
+	wait_until 600 grep -qs READY program.out
 	row "$1" "${pids[-1]}"
 	kill "${pids[-1]}"
 }
