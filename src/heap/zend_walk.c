@@ -334,15 +334,20 @@ static struct lh_error *walk_pages(struct zend_walk *walk, uint64_t chunk, const
 static struct lh_error *walk_zend_chunk(struct zend_walk *walk, uint64_t chunk)
 {
 	uint32_t map[ZEND_PAGES];
-	uint64_t words[4], used_before = walk->heap.used_bytes;
+	uint64_t words[4], used_pages[FREE_BITS_WORDS], used_before = walk->heap.used_bytes;
 	size_t free_pages = 0;
-	const uint8_t *bytes = lh_heap_bytes(walk->tour, chunk + walk->heap.map_offset, sizeof(map));
+	const uint8_t *bytes = lh_heap_bytes(walk->tour, chunk + walk->heap.map_offset - sizeof(used_pages),
+					     sizeof(used_pages) + sizeof(map));
 	if (!bytes) {
 		if (walk->is_typing)
 			lh_heap_lose(walk->tour, ZEND_CHUNK_BYTES);
 		return NULL;
 	}
-	memcpy(map, bytes, sizeof(map));
+	memcpy(used_pages, bytes, sizeof(used_pages));
+	memcpy(map, bytes + sizeof(used_pages), sizeof(map));
+	/* zend_mm_free_pages() clears the entry of a run's first page alone. */
+	for (size_t page = 0; page < ZEND_PAGES; page++)
+		map[page] = used_pages[page / 64] >> page % 64 & 1 ? map[page] : 0;
 	if (walk->is_typing)
 		LH_TRY(lh_heap_add_range(walk->tour, walk->heap.arena, chunk, chunk + ZEND_CHUNK_BYTES));
 	LH_TRY(lh_heap_note_structure(walk->tour, chunk, LH_PAGE_BYTES)); /* its heap, its map */
