@@ -46,25 +46,24 @@ static size_t find_next_link(const struct young_space *space, uint64_t first)
 	return 0;
 }
 
-/* The first page, the last one, and the one that is filled; false if there are no such words. */
+/* The first page, which is named beside the last one, and the one that is filled; false if there are no such words. */
 static bool find_list(const struct young_space *space, uint64_t *ret_first, uint64_t *ret_filled)
 {
 	uint64_t words[SPACE_WORDS], page[PAGE_WORDS];
-	size_t at = 0;
+	size_t pair = 0;
 	if (!lh_v8_read_words(space->heap, space->addr, words, SPACE_WORDS))
 		return false;
-	while (at + 1 < SPACE_WORDS &&
-	       !(read_owned_page(space, words[at], page) && read_owned_page(space, words[at + 1], page)))
-		at++;
-	if (at + 1 == SPACE_WORDS)
-		return false;
-	*ret_first = words[at];
-	for (at += 2; at < SPACE_WORDS && !read_owned_page(space, words[at], page); at++)
-		;
-	if (at == SPACE_WORDS)
-		return false;
-	*ret_filled = words[at];
-	return true;
+	while (pair + 1 < SPACE_WORDS &&
+	       !(read_owned_page(space, words[pair], page) && read_owned_page(space, words[pair + 1], page)))
+		pair++;
+	for (size_t i = pair + 2; i < SPACE_WORDS; i++) {
+		if (!read_owned_page(space, words[i], page))
+			continue;
+		*ret_first = words[pair];
+		*ret_filled = words[i];
+		return true;
+	}
+	return false;
 }
 
 struct lh_error *lh_v8_find_waiting(struct lh_v8_heap *heap, uint64_t owner, struct lh_hash_table *ret)
