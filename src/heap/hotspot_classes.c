@@ -45,6 +45,13 @@ static bool read_symbol(struct lh_hotspot *jvm, uint64_t addr, char ret[NAME_MAX
 	return true;
 }
 
+/* Whole words: a text that a part of a word lies in would be replaced with it. */
+static struct lh_error *note_symbol(struct lh_hotspot *jvm, uint64_t addr, size_t length)
+{
+	uint64_t end = addr + jvm->fields[LH_JVM_SYMBOL_BODY] + length;
+	return lh_heap_note_structure(jvm->tour, addr, lh_align_up(end, sizeof(uint64_t)) - addr);
+}
+
 static const char *name_primitive(char letter)
 {
 	static const char *const names[][2] = {
@@ -131,6 +138,8 @@ static struct lh_error *read_class(struct lh_hotspot *jvm, uint64_t addr, struct
 	    !is_layout(ret->layout) || !lh_heap_words(jvm->tour, addr + jvm->fields[LH_JVM_NAME], &name, 1) ||
 	    !read_symbol(jvm, name, symbol))
 		return NULL;
+	LH_TRY(lh_heap_note_structure(jvm->tour, addr + jvm->fields[LH_JVM_LAYOUT], sizeof(ret->layout)));
+	LH_TRY(note_symbol(jvm, name, strlen(symbol)));
 	ret->is_valid = true;
 	ret->is_mirror = strcmp(symbol, "java/lang/Class") == 0;
 	return add_class_types(jvm, symbol, ret);

@@ -63,11 +63,12 @@ static struct lh_error *visit_g1(struct lh_hotspot *jvm, uint64_t items, uint64_
 				 lh_hotspot_space_visitor *visit, void *context)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t region;
+		uint64_t region, tag_offset = jvm->fields[LH_JVM_G1_TYPE] + jvm->fields[LH_JVM_G1_TAG];
 		struct lh_hotspot_space space;
 		/* Regions that were never committed have no structure. */
 		if (!read_pointer_at(jvm, items + i * 8, &region) || !region)
 			continue;
+		LH_TRY(lh_heap_note_structure(jvm->tour, region + tag_offset, sizeof(uint32_t)));
 		if (lh_heap_check(jvm->tour, read_g1_region(jvm, region, &space), region, "region: not in the heap"))
 			LH_TRY(visit(context, &space));
 	}

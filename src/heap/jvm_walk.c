@@ -107,6 +107,18 @@ struct java_object {
 	uint32_t type;
 };
 
+/* What tells the length of an object: its class word, and its length. */
+static struct lh_error *note_head(struct lh_hotspot *jvm, const struct lh_hotspot_class *class, uint64_t addr)
+{
+	uint64_t start = jvm->fields[jvm->is_narrow ? LH_JVM_CLASS_NARROW : LH_JVM_CLASS_WIDE];
+	uint64_t end = start + (jvm->is_narrow ? sizeof(uint32_t) : sizeof(uint64_t));
+	if (class->layout >> 31)
+		end = lh_hotspot_length_offset(jvm) + sizeof(uint32_t);
+	if (class->is_mirror)
+		LH_TRY(lh_heap_note_structure(jvm->tour, addr + jvm->mirror_size_offset, sizeof(uint32_t)));
+	return lh_heap_note_structure(jvm->tour, addr + start, end - start);
+}
+
 /* ret->bytes is 0 if there is no object. */
 static struct lh_error *read_object(struct lh_hotspot *jvm, uint64_t addr, const struct lh_hotspot_space *space,
 				    struct java_object *ret)
@@ -120,10 +132,10 @@ static struct lh_error *read_object(struct lh_hotspot *jvm, uint64_t addr, const
 		return NULL;
 	memcpy(head, bytes, lh_min_u64(HEAD_BYTES, limit - addr));
 	LH_TRY(lh_hotspot_find_class(jvm, head, &class));
-	if (class)
-		*ret = (struct java_object){size_object(jvm, class, head, addr, limit - addr),
-					    class->types[space->is_young]};
-	return NULL;
+	if (!class)
+		return NULL;
+	*ret = (struct java_object){size_object(jvm, class, head, addr, limit - addr), class->types[space->is_young]};
+	return note_head(jvm, class, addr);
 }
 
 static struct lh_error *give_object(struct java_walk *walk, uint64_t addr, const struct java_object *object)
@@ -217,6 +229,27 @@ static bool read_heap_bounds(struct lh_hotspot *jvm)
 	       lh_add_u64(jvm->reserved.start, bytes, &jvm->reserved.end);
 }
 
+/* Numbers of HotSpot that the walk reads: pointers tell themselves. */
+static struct lh_error *note_numbers(struct lh_hotspot *jvm)
+{
+	static const enum lh_hotspot_field words[] = {LH_JVM_NARROW_BASE, LH_JVM_NARROW_SHIFT, LH_JVM_MIRROR_SIZE,
+						      LH_JVM_TLAB_RESERVE};
+	uint64_t heap, list;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(words); i++) {
+		uint64_t bytes = words[i] == LH_JVM_NARROW_BASE ? sizeof(uint64_t) : sizeof(uint32_t);
+		if (jvm->has[words[i]])
+			LH_TRY(lh_heap_note_structure(jvm->tour, jvm->fields[words[i]], bytes));
+	}
+	if (jvm->has[LH_JVM_THREADS] && jvm->has[LH_JVM_THREAD_COUNT] &&
+	    lh_heap_words(jvm->tour, jvm->fields[LH_JVM_THREADS], &list, 1))
+		LH_TRY(lh_heap_note_structure(jvm->tour, list + jvm->fields[LH_JVM_THREAD_COUNT], sizeof(uint32_t)));
+	if (!lh_heap_words(jvm->tour, jvm->fields[LH_JVM_HEAP], &heap, 1))
+		return NULL;
+	uint64_t reserved = heap + jvm->fields[LH_JVM_RESERVED];
+	LH_TRY(lh_heap_note_structure(jvm->tour, reserved + jvm->fields[LH_JVM_REGION_START], sizeof(uint64_t)));
+	return lh_heap_note_structure(jvm->tour, reserved + jvm->fields[LH_JVM_REGION_WORDS], sizeof(uint64_t));
+}
+
 static struct lh_error *walk_java_heap(struct lh_hotspot *jvm)
 {
 	struct java_walk walk = {.jvm = jvm};
@@ -234,6 +267,7 @@ static struct lh_error *walk_java_heap(struct lh_hotspot *jvm)
 				      .is_typed = true,
 				      .mapped_bytes = jvm->reserved.end - jvm->reserved.start};
 	LH_TRY(lh_heap_add_arena(jvm->tour, &arena, &walk.arena));
+	LH_TRY(note_numbers(jvm));
 	LH_TRY(find_tlabs(jvm));
 	LH_TRY(lh_hotspot_visit_spaces(jvm, walk_space, &walk, &collector));
 	if (collector)

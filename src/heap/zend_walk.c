@@ -234,6 +234,14 @@ static struct lh_error *add_zend_type(struct zend_walk *walk, const char *name, 
 		walk->tour, &(struct lh_heap_type){.kind = "PHP", .name = name, .detail = "", .is_own = is_own}, ret);
 }
 
+/* Head and length of a string. */
+static struct lh_error *note_zend_string(struct zend_walk *walk, uint64_t addr)
+{
+	enum { LENGTH_OFFSET = 16 };
+	LH_TRY(lh_heap_note_structure(walk->tour, addr, sizeof(uint64_t)));
+	return lh_heap_note_structure(walk->tour, addr + LENGTH_OFFSET, sizeof(uint64_t));
+}
+
 /* UINT32_MAX in *ret: it is no class. */
 static struct lh_error *find_php_class(struct zend_walk *walk, uint64_t addr, uint32_t *ret)
 {
@@ -245,8 +253,11 @@ static struct lh_error *find_php_class(struct zend_walk *walk, uint64_t addr, ui
 	char name[128];
 	bool is_own;
 	*ret = UINT32_MAX;
-	if (!read_php_class(walk, addr, name, &is_own))
+	uint64_t words[2];
+	if (!read_php_class(walk, addr, name, &is_own) || !lh_heap_words(walk->tour, addr, words, 2))
 		return NULL;
+	LH_TRY(lh_heap_note_structure(walk->tour, addr, sizeof(uint64_t)));
+	LH_TRY(note_zend_string(walk, words[1]));
 	LH_TRY(add_zend_type(walk, name, is_own, ret));
 	LH_TRY(lh_vec_push(&walk->classes, ((struct zend_class){addr, *ret})));
 	struct zend_class *items = walk->classes.items;
@@ -262,19 +273,23 @@ static struct lh_error *find_value_type(struct zend_walk *walk, uint64_t addr, u
 	if (!lh_heap_words(walk->tour, addr, words, lh_min_u64(bytes / 8, 7)))
 		return NULL;
 	if (is_zend_array(words, bytes)) {
+		enum { ARRAY_WORDS = 5 };
 		*ret = walk->array_type;
-		return walk->is_typing ? NULL : lh_vec_push(&walk->tables, table_addr(words));
+		return walk->is_typing ? lh_heap_note_structure(walk->tour, addr, ARRAY_WORDS * sizeof(uint64_t))
+				       : lh_vec_push(&walk->tables, table_addr(words));
 	}
 	if (!walk->is_typing)
 		return NULL;
-	if (is_listed_addr(walk->tables.items, walk->tables.count, addr))
+	if (is_listed_addr(walk->tables.items, walk->tables.count, addr)) {
 		*ret = walk->table_type;
-	else if (is_zend_string(walk, addr, bytes, words))
+	} else if (is_zend_string(walk, addr, bytes, words)) {
 		*ret = walk->string_type;
-	else if (is_value_head(words[0], ZEND_OBJECT) && bytes >= 40 && words[3] && words[3] % 8 == 0) {
+		return note_zend_string(walk, addr);
+	} else if (is_value_head(words[0], ZEND_OBJECT) && bytes >= 40 && words[3] && words[3] % 8 == 0) {
 		uint32_t class;
 		LH_TRY(find_php_class(walk, words[2], &class));
 		*ret = class == UINT32_MAX ? *ret : class;
+		return lh_heap_note_structure(walk->tour, addr, sizeof(uint64_t));
 	}
 	return NULL;
 }
