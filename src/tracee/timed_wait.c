@@ -117,13 +117,13 @@ static size_t last_processor(const struct lh_process *process, pid_t tid)
 	return lh_min_u64(processor, CPU_SETSIZE);
 }
 
+/* -1: it can't be opened. */
 static int open_thread_file(const struct lh_process *process, pid_t tid, const char *file)
 {
 	char name[64];
 	int fd = -1;
 	snprintf(name, sizeof(name), "task/%d/%s", (int)tid, file);
-	struct lh_error *error LH_CLEANUP(lh_cleanup_error) =
-		lh_process_open_file(process, name, O_RDONLY | O_CLOEXEC, &fd);
+	lh_error_destroy(lh_process_open_file(process, name, O_RDONLY | O_CLOEXEC, &fd));
 	return fd;
 }
 
