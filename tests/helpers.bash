@@ -53,18 +53,22 @@ truth() {
 		<<<"$SAMPLE_JSON"
 }
 
+# even_out RECORD: the record as if each sample had been taken a second after the one before.
+even_out() {
+	awk '{
+		sub(/"time_ns":[0-9]+/, "\"time_ns\":" 1700000000 + NR "000000000")
+		sub(/"uptime_ns":[0-9]+/, "\"uptime_ns\":" 1000 + NR "000000000")
+	} 1' "$1"
+}
+
 # record_stepwise STEPS: `select` of the current sample, 12 samples with STEPS steps between two of them: its JSON in
-# `out`, its record in `record`, and in `even` a record as if each sample had been taken a second after the one before,
-# however busy the machine is. Calls at_sample with the sample's number from 1, if there is such a function, before the
-# steps. Again if the machine was so busy that leakhunt did not wait for a step.
+# `out`, its record in `record`, and that record evened out in `even`. Calls at_sample with the sample's number from 1,
+# if there is such a function, before the steps. Again if the machine was so busy that leakhunt did not wait for a step.
 record_stepwise() {
 	local try
 	for try in 1 2 3; do
 		if take_stepwise "$1" && [ ! -s err ]; then
-			awk '{
-				sub(/"time_ns":[0-9]+/, "\"time_ns\":" 1700000000 + NR "000000000")
-				sub(/"uptime_ns":[0-9]+/, "\"uptime_ns\":" 1000 + NR "000000000")
-			} 1' record >even
+			even_out record >even
 			return
 		fi
 		echo "try $try: $(cat err)" >&2
