@@ -116,9 +116,9 @@ static void test_collector(void **state)
 	(void)state;
 	uint64_t slow[COUNT], fast[COUNT], sawtooth[COUNT];
 	for (size_t i = 0; i < COUNT; i++) {
-		slow[i] = KIB * (8000 + 4000 * i / COUNT);
-		fast[i] = KIB * (2000 + 10000 * i / COUNT);
-		sawtooth[i] = fast[i] - 2000 * KIB * (i % 10 == 9);
+		slow[i] = 1024 * (8000 + 4000 * i / COUNT);
+		fast[i] = 1024 * (2000 + 10000 * i / COUNT);
+		sawtooth[i] = i % 10 == 9 ? fast[i] - UINT64_C(2000) * 1024 : fast[i];
 	}
 	double unseen = judge_collected(slow), grown = judge_collected(fast), seen = judge_collected(sawtooth);
 	assert_true(unseen < grown);
