@@ -9,8 +9,6 @@
 #include <string.h>
 
 #define SEGMENT_ALIGNMENT (32 * LH_MIB)
-/* A segment is mapped whole: 32 MiB, or as much as a block beyond MI_LARGE_OBJ_SIZE_MAX needs (types.h). */
-#define SEGMENT_BYTES_MIN (16 * LH_MIB)
 
 enum { PEEKS_MAX = 32768, SLICES_MAX = 512, HEADER_BYTES_MIN = 288, INFO_SLICES_MAX = 64 };
 enum { COUNTS_OFFSET = 224 };
@@ -96,18 +94,13 @@ static bool may_begin_segment(const struct lh_peek *peek)
 	return false;
 }
 
-/* Reads the counts where a segment may begin. */
+/* Reads the counts where a segment may begin. It is mapped whole, but a dump leaves out what cannot be accessed yet. */
 static struct lh_error *peek_counts(const struct lh_heap_memory *memory, struct lh_peeks *ret)
 {
-	size_t kept = 0;
 	LH_TRY(lh_heap_list_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, ret));
-	for (size_t i = 0; i < ret->items.count; i++) {
-		uint64_t addr = ret->items.items[i].addr;
-		if (lh_heap_is_private(memory, addr, SEGMENT_BYTES_MIN))
-			ret->items.items[kept++].addr = addr + COUNTS_OFFSET;
-	}
-	ret->items.count = kept;
-	return kept ? memory->peek(memory->context, ret->items.items, kept) : NULL;
+	for (size_t i = 0; i < ret->items.count; i++)
+		ret->items.items[i].addr += COUNTS_OFFSET;
+	return ret->items.count ? memory->peek(memory->context, ret->items.items, ret->items.count) : NULL;
 }
 
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
