@@ -99,9 +99,10 @@ thaw() {
 	assert_left_alone "$SAMPLE_PID"
 }
 
-# takes_signals PID: it has a handler for SIGINT, so that it can end in order.
+# takes_signals PID: it is leakhunt, no longer the shell, and has a handler for SIGINT, so that it can end in order.
 takes_signals() {
 	local caught
+	grep -qsx leakhunt "/proc/$1/comm" || return
 	caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) || return
 	[ $((16#${caught:-0} & 2)) -ne 0 ]
 }
