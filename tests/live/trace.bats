@@ -192,7 +192,7 @@ assert_trace_left_nothing() {
 @test "pprof reads the profile: the leaking function has all of the leak" {
 	command -v go >/dev/null && go tool pprof -h 2>&1 | grep -q top || skip "no pprof"
 	require_uprobe_sessions
-	start_sample trace_truth
+	start_sample trace_truth --leak-every 25
 	"$LEAKHUNT" trace "$SAMPLE_PID" --for 6s --budget 20% --pprof >leak.pb.gz 2>/dev/null || [ $? -eq 3 ]
 	PPROF_TMPDIR=$PWD timeout 60 go tool pprof -sample_index=leaked_per_hour_space -cum -top leak.pb.gz >top.txt 2>pprof.txt
 	grep -qE ' 100% +allocate_and_lose$' top.txt
