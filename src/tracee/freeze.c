@@ -138,8 +138,8 @@ static struct lh_error *seize_thread(struct lh_freeze *freeze, pid_t tid)
 {
 	struct frozen_thread thread = {.tid = tid, .phase = THREAD_SEIZED};
 	LH_TRY(lh_vec_reserve(&freeze->threads, 1));
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 && !(errno == EPERM && is_seized_by_us(freeze->process, tid))) {
-		int saved_errno = errno;
+	int saved_errno = ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ? errno : 0;
+	if (saved_errno && !(saved_errno == EPERM && is_seized_by_us(freeze->process, tid))) {
 		if (saved_errno != ESRCH && !is_ending(freeze->process, tid))
 			return lh_process_explain_refusal(freeze->process,
 							  lh_error_from_errno(saved_errno, "cannot stop process %d",
