@@ -306,7 +306,8 @@ const struct lh_thread_locals *lh_graph_find_thread_locals(const struct lh_graph
 struct lh_error *lh_graph_find_doubts(struct lh_graph *graph) LH_NODISCARD;
 /* padded_blocks: fills entries. */
 struct lh_error *lh_graph_find_padded(struct lh_graph *graph) LH_NODISCARD;
-/* padded_blocks: whether the padding that lh_graph_padding() tells may be the block's contents. */
+/* padded_blocks: sets the bits of blocks whose padding, by lh_graph_padding, may be contents. `ret`: a bit per block.
+ */
 struct lh_error *lh_graph_find_doubtful_paddings(const struct lh_graph *graph, uint64_t *ret) LH_NODISCARD;
 /* mark: clears the bits of `unmarked` that roots lead to. */
 struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;

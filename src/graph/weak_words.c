@@ -1,8 +1,8 @@
 /*
- * weak_words: blocks that no plain word leads to, but a word that may hide a pointer: one with a tag in its upper 16
- * bits, one mangled by glibc with the guard in the thread control block, or one that may be the end of the previous
- * block. Only words that lead exactly to a block's beginning count. Or a word that may be padding of an aligned block.
- * Input: marks. Output: blocks that are possible.
+ * weak_words: blocks that no plain word leads to, but a doubtful one. Input: marks. Output: blocks that are possible.
+ * A word is doubtful if it may hide a pointer: if it has a tag in its upper 16 bits, is mangled by glibc with the guard
+ * in the thread control block, or may be the end of the previous block. Of these, only words that lead exactly to a
+ * block's beginning count. A word in what may be padding of an aligned block is doubtful, too.
  */
 #include "end_words.h"
 

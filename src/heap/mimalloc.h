@@ -39,6 +39,8 @@ typedef struct lh_error *lh_mimalloc_visitor(void *context, const struct lh_mima
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,
 					    void *context) LH_NODISCARD;
 
+enum { LH_MIMALLOC_HAS_ALIGNED = 2 }; /* a page's flag, in 2.x and 3.x */
+
 /* A run of slices with blocks of one size; the first `capacity` blocks have been handed out at least once. */
 struct lh_mimalloc_page {
 	uint64_t entry_addr; /* address of its entry */

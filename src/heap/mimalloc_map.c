@@ -38,8 +38,8 @@ static const struct entry_layout entry_layouts[] = {
 	{16, 40, 56, 58, 24, 64, 32, 48, 1, 72, 104, true}, /* 3.6 */
 };
 
-/* Flags in the thread's number, which precedes the free list; MI_PAGE_HAS_INTERIOR_POINTERS. */
-enum { IS_OWNED = 1, HAS_ALIGNED = 2, THREAD_BEFORE_FREE = 8 };
+/* A page's flags are in the number of its thread, before the free list. IS_OWNED is a flag of the threads' list. */
+enum { IS_OWNED = 1, THREAD_BEFORE_FREE = 8 };
 
 /*
  * Words of mi_arena_t. It begins the memory that it describes, whose slices it counts, and those that it takes itself;
@@ -82,7 +82,7 @@ static bool parse_entry(uint64_t addr, const uint8_t *bytes, const struct entry_
 		.used = lh_load_u16(bytes, layout->used),
 		.capacity = lh_load_u16(bytes, layout->capacity),
 		.reserved = lh_load_u16(bytes, layout->reserved),
-		.has_aligned = lh_load_u64(bytes, layout->free - THREAD_BEFORE_FREE) & HAS_ALIGNED,
+		.has_aligned = lh_load_u64(bytes, layout->free - THREAD_BEFORE_FREE) & LH_MIMALLOC_HAS_ALIGNED,
 		.local_free = lh_load_u64(bytes, layout->local_free),
 		.thread_free = lh_load_u64(bytes, layout->thread_free) & ~(uint64_t)IS_OWNED,
 		.block_bytes = lh_load_u64(bytes, layout->block_bytes),

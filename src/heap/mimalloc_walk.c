@@ -14,7 +14,6 @@ enum {
 	FLAGS_OFFSET = 14,
 	FREE_OFFSET = 16,
 	LINK_FLAGS = 3,
-	HAS_ALIGNED = 2,
 	HEAPS_MAX = 65536
 };
 enum { UNALIGNED_BYTES_MAX = 1024, UNALIGNED_START = 384 }; /* 2.0: pages of small blocks begin later */
@@ -42,7 +41,7 @@ static void parse_page(const struct lh_mimalloc_segment *segment, uint64_t slice
 		.bytes = lh_load_u32(entry, 0) * LH_MIMALLOC_SLICE_BYTES,
 		.capacity = lh_load_u16(entry, CAPACITY_OFFSET),
 		.reserved = lh_load_u16(entry, RESERVED_OFFSET),
-		.has_aligned = entry[FLAGS_OFFSET] & HAS_ALIGNED,
+		.has_aligned = entry[FLAGS_OFFSET] & LH_MIMALLOC_HAS_ALIGNED,
 		.free = lh_load_u64(entry, FREE_OFFSET),
 		.used = lh_load_u32(entry, layout->used_offset),
 		.local_free = lh_load_u64(entry, layout->local_free_offset),

@@ -111,15 +111,17 @@ static bool read_image_word(const struct lh_redactor *redactor, uint64_t addr, u
 	return lh_image_read(redactor->image, addr, ret, sizeof(*ret)) == sizeof(*ret);
 }
 
+/* Of CPython: where an object's class is, and a class's flags. */
+enum { TYPE = 8, TYPE_FLAGS = 168 };
+
 /* A class of CPython: the flags of its own class say that instances of that are classes. */
-static bool read_class_flags(const struct lh_redactor *redactor, uint64_t addr, uint64_t *ret_flags)
+static bool is_python_class(const struct lh_redactor *redactor, uint64_t addr)
 {
-	enum { TYPE = 8, TYPE_FLAGS = 168 };
 	const uint64_t type_subclass = UINT64_C(1) << 31;
-	uint64_t metaclass, flags;
+	uint64_t metaclass, meta_flags, flags;
 	return addr % WORD_BYTES == 0 && read_image_word(redactor, addr + TYPE, &metaclass) &&
-	       read_image_word(redactor, metaclass + TYPE_FLAGS, &flags) && flags & type_subclass &&
-	       read_image_word(redactor, addr + TYPE_FLAGS, ret_flags) && *ret_flags <= UINT32_MAX;
+	       read_image_word(redactor, metaclass + TYPE_FLAGS, &meta_flags) && meta_flags & type_subclass &&
+	       read_image_word(redactor, addr + TYPE_FLAGS, &flags) && flags <= UINT32_MAX;
 }
 
 /*
@@ -128,13 +130,13 @@ static bool read_class_flags(const struct lh_redactor *redactor, uint64_t addr, 
  */
 static struct lh_error *find_type_flags(struct lh_redactor *redactor)
 {
-	enum { HEAD = 16, HEADS_MAX = 32, TYPE = 8, TYPE_FLAGS = 168 };
+	enum { HEAD = 16, HEADS_MAX = 32 };
 	for (size_t i = 0; i < redactor->groups.rows.count; i++) {
 		const struct lh_heap_group *row = &redactor->groups.rows.items[i];
-		uint64_t type, flags;
+		uint64_t type;
 		for (uint64_t head = 0; head <= HEADS_MAX && is_type_row(row, "Python"); head += HEAD) {
 			if (read_image_word(redactor, row->example_addr + head + TYPE, &type) &&
-			    read_class_flags(redactor, type, &flags))
+			    is_python_class(redactor, type))
 				LH_TRY(lh_vec_push(&redactor->flags, type + TYPE_FLAGS));
 		}
 	}

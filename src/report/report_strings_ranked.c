@@ -193,7 +193,6 @@ static void unite_ages(const struct ranked_row *rows, size_t index, struct lh_co
 /* The largest objects, with those of which there are about as many; without objects, the largest row. */
 static void put_in_short(const struct lh_summary *summary, const struct ranking *ranking, struct lh_buffer *ret)
 {
-	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
 	struct lh_companion_row sizes[ROWS_MAX];
 	struct lh_companions found;
 	const char *names[ROWS_MAX];
@@ -209,14 +208,13 @@ static void put_in_short(const struct lh_summary *summary, const struct ranking 
 		names[i] = row->name;
 		unite_ages(ranking->rows, i, sizes);
 	}
-	if (!lh_companions_find(sizes, shown, COUNTED_ALIKE, &found) || found.lead >= ranking->count)
+	if (!shown || !lh_companions_find(sizes, shown, COUNTED_ALIKE, &found))
 		return;
-	lh_buffer_printf(&text, "%s ", lh_format_count(sizes[found.lead].count, count));
-	put_ranked_name(&ranking->rows[found.lead], &text);
-	lh_write_companions(&found, names, &text);
-	lh_buffer_printf(&text, ": %s, %.1f %%", lh_format_bytes(found.bytes, bytes),
+	lh_buffer_printf(ret, "in short: %s ", lh_format_count(sizes[found.lead].count, count));
+	put_ranked_name(&ranking->rows[found.lead], ret);
+	lh_write_companions(&found, names, ret);
+	lh_buffer_printf(ret, ": %s, %.1f %%\n", lh_format_bytes(found.bytes, bytes),
 			 lh_percent(found.bytes, summary->scanned_bytes));
-	lh_buffer_printf(ret, "in short: %s\n", text.data ? text.data : "");
 }
 
 static void put_unexplained(const struct lh_summary *summary, const struct ranking *ranking, uint64_t shown_bytes,

@@ -9,8 +9,7 @@
 
 enum { LH_COLLECTOR_COUNT = 4 };
 
-/* The heaps of collectors: the bytes of each at each moment; NULL: there is none of its kind. Zero-initialized: none.
- */
+/* Of each collector's heap the bytes at each moment; NULL: there is no such heap. Zero-initialized: there is none. */
 struct lh_collected_heaps {
 	uint64_t *bytes[LH_COLLECTOR_COUNT];
 };

@@ -21,7 +21,7 @@ struct lh_circumstances {
 	double heap_growth; /* in resident memory of the allocators, */
 	double all_growth;  /* and in the series meanwhile */
 
-	const char *collector;     /* the collector whose heap makes most of the growth: "V8's heap"; NULL: none */
+	const char *collector;     /* whose heap makes most of the growth, or contains it: "V8's heap"; NULL: none */
 	double collector_range;    /* by which factor that heap grows between two collections */
 	const uint64_t *collected; /* its bytes, one per sample */
 
