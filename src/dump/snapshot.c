@@ -275,6 +275,8 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 		enum lh_slow_answer answer;
 		if (tries < TRIES_MAX)
 			LH_TRY(run_passes(snapshot));
+		else if (final_room_bytes(snapshot) > snapshot->final.capacity_bytes)
+			LH_TRY(make_final_room(snapshot));
 		LH_TRY(lh_snapshot_judge_pause(snapshot, &answer));
 		*ret_is_done = answer == LH_SLOW_DONE;
 		if (*ret_is_done)

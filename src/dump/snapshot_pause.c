@@ -93,7 +93,7 @@ static uint64_t bytes_to_copy(const struct lh_snapshot *snapshot, const struct l
 	return bytes;
 }
 
-/* More was written since the last look than expected: whether copying it would stop the target for too long. */
+/* More was written since the last look than expected: it would stop the target for too long, or has no room. */
 static bool is_too_much(struct lh_snapshot *snapshot, const struct lh_ranges *uncopied, uint64_t begun_ns,
 			uint64_t allowed_ns)
 {
@@ -101,7 +101,7 @@ static bool is_too_much(struct lh_snapshot *snapshot, const struct lh_ranges *un
 	uint64_t pause_ns = lh_clock_monotonic_ns() - begun_ns + bytes / LH_PAGE_BYTES * snapshot->page_cost_ns;
 	if (pause_ns <= allowed_ns && (bytes <= snapshot->final.capacity_bytes || allowed_ns == UINT64_MAX))
 		return false;
-	snapshot->refused_ns = lh_max_u64(pause_ns, allowed_ns + 1);
+	snapshot->refused_ns = pause_ns;
 	snapshot->left_bytes = bytes - lh_min_u64(bytes, snapshot->untracked_bytes);
 	/* The plan may be of this stop only: the next pass makes it again. */
 	lh_buffer_deinit(&snapshot->maps);
