@@ -26,7 +26,14 @@ struct edge_search {
 	uint32_t range;
 	struct edge_candidate candidates[RING];
 	unsigned candidate_at;
+	struct lh_python_rooms rooms;
+	uint64_t room; /* words from here on are no edges */
 };
+
+static void deinit_edge_search(struct edge_search *search)
+{
+	lh_python_rooms_deinit(&search->rooms);
+}
 
 /* Whether edges from and to the block are requested. */
 static inline bool has_edges(const struct lh_holders *holders, uint32_t chunk)
@@ -88,6 +95,7 @@ static struct lh_error *find_candidates(void *context, uint64_t addr, const uint
 {
 	struct edge_search *search = context;
 	const struct lh_graph *graph = search->holders->graph;
+	length = search->room > addr ? lh_min_u64(length, search->room - addr) : 0;
 	for (size_t offset = 0; offset < length; offset += sizeof(uint64_t)) {
 		uint64_t word = lh_load_u64(bytes, offset);
 		uint32_t page =
@@ -209,9 +217,13 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 {
 	struct lh_holders *holders = search->holders;
 	const struct lh_graph *graph = holders->graph;
+	const struct lh_python_room *rooms = search->rooms.items.items;
 	search->latest = LH_NO_CHUNK;
-	for (size_t i = 0; i < graph->chunk_count; i++) {
+	for (size_t i = 0, next = 0; i < graph->chunk_count; i++) {
 		search->from = (uint32_t)i;
+		search->room = UINT64_MAX;
+		for (; next < search->rooms.items.count && rooms[next].chunk == i; next++)
+			search->room = rooms[next].start;
 		if (!has_edges(holders, (uint32_t)i))
 			continue;
 		LH_TRY(lh_graph_visit_block(graph, search->from, find_candidates, search));
@@ -227,11 +239,13 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 
 struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_symbols *symbols)
 {
-	struct edge_search search = {.holders = holders};
+	struct edge_search search LH_CLEANUP(deinit_edge_search) = {.holders = holders};
 	uint64_t before_ns = lh_clock_thread_cpu_ns();
 	holders->places = calloc(holders->graph->chunk_count + 1, sizeof(*holders->places));
 	if (!holders->places)
 		return lh_error_no_memory();
+	if (holders->skips_collector)
+		LH_TRY(lh_holders_find_python_rooms(holders->graph, &search.rooms));
 	LH_TRY(find_block_edges(&search));
 	LH_TRY(find_root_edges(&search));
 	LH_TRY(add_root_groups(holders, symbols));

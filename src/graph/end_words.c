@@ -18,13 +18,10 @@ static bool leads_into(const struct lh_stored_chunk *chunk, uint64_t word)
 /* The block that begins exactly at `addr`, or NULL. Lists of CPython hold the same neighbors in any order. */
 static const struct lh_stored_chunk *find_begun_block(const struct lh_graph *graph, uint64_t addr)
 {
-	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))
+	uint32_t index = lh_graph_find_start(graph, addr);
+	if (index == LH_NO_CHUNK)
 		return NULL;
-	uint32_t page = lh_graph_page(graph, addr);
-	const struct lh_index_line *line = lh_graph_line(graph, page, addr);
-	if (!page || !lh_graph_is_start(graph, line, addr))
-		return NULL;
-	const struct lh_stored_chunk *chunk = &graph->chunks[lh_graph_line_chunk(graph, line, addr)];
+	const struct lh_stored_chunk *chunk = &graph->chunks[index];
 	bool may_be_array = chunk->state == LH_CHUNK_USED && graph->arenas[chunk->arena].kind != LH_REGION_PYMALLOC;
 	return may_be_array ? chunk : NULL;
 }

@@ -171,6 +171,16 @@ static inline bool lh_graph_is_start(const struct lh_graph *graph, const struct 
 	       !(addr & ((UINT64_C(1) << graph->granule_shift) - 1));
 }
 
+/* The block that begins exactly at `addr`; LH_NO_CHUNK: none. */
+static inline uint32_t lh_graph_find_start(const struct lh_graph *graph, uint64_t addr)
+{
+	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))
+		return LH_NO_CHUNK;
+	uint32_t page = lh_graph_page(graph, addr);
+	const struct lh_index_line *line = lh_graph_line(graph, page, addr);
+	return page && lh_graph_is_start(graph, line, addr) ? lh_graph_line_chunk(graph, line, addr) : LH_NO_CHUNK;
+}
+
 /* ---------------------------------------------------------------- words */
 
 /*
@@ -282,6 +292,16 @@ static inline bool lh_graph_is_node(const struct lh_graph *graph, size_t chunk)
 static inline bool lh_graph_is_reachable(const struct lh_graph *graph, size_t chunk)
 {
 	return lh_bit(graph->reached, chunk);
+}
+
+/* Whether some blocks are CPython's. */
+static inline bool lh_graph_has_python(const struct lh_graph *graph)
+{
+	for (size_t i = 0; i < graph->arena_count; i++) {
+		if (graph->arenas[i].kind == LH_REGION_PYMALLOC)
+			return true;
+	}
+	return false;
 }
 
 /* The bytes of a block on one page, or on two adjoining ones; NULL: it is in pieces, or absent. */

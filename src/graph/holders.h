@@ -32,7 +32,8 @@ struct lh_place {
 struct lh_holders {
 	const struct lh_graph *graph;
 	bool has_lost;             /* edges of unreachable blocks are requested, too */
-	bool skips_collector;      /* lists of CPython's collector, which lead to all objects, are no edges */
+	bool skips_collector;      /* no edges: lists of CPython's collector, which lead to all objects, and words in
+				      python_rooms */
 	struct lh_place *places;   /* of blocks, then of root groups, then one more as the end */
 	LH_VEC(uint32_t) place_to; /* freed when all nodes have numbers */
 	LH_VEC(struct lh_root_edge) roots;
@@ -50,6 +51,18 @@ struct lh_holders {
 	uint64_t dominators_cpu_ns;
 	uint64_t memory_bytes;
 };
+
+/* A block of CPython of which only the beginning has pointers. */
+struct lh_python_room {
+	uint64_t start; /* of what holds nothing */
+	uint32_t chunk;
+};
+struct lh_python_rooms {
+	LH_VEC(struct lh_python_room) items; /* ascending by chunk, then by start; some blocks are there twice */
+};
+/* python_rooms: items of lists, str and bytes. */
+struct lh_error *lh_holders_find_python_rooms(const struct lh_graph *graph, struct lh_python_rooms *ret) LH_NODISCARD;
+void lh_python_rooms_deinit(struct lh_python_rooms *rooms);
 
 /* edges: fills places, place_to, roots and groups. Without `symbols` (NULL) each word of data is a group. */
 struct lh_error *lh_holders_find_edges(struct lh_holders *holders, struct lh_symbols *symbols) LH_NODISCARD;

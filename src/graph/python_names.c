@@ -284,15 +284,6 @@ static struct lh_error *step_back(struct python_search *search, bool *ret_is_nam
 	return NULL;
 }
 
-static bool has_python(const struct lh_graph *graph)
-{
-	for (size_t i = 0; i < graph->arena_count; i++) {
-		if (graph->arenas[i].kind == LH_REGION_PYMALLOC)
-			return true;
-	}
-	return false;
-}
-
 static struct lh_error *search_python_name(struct python_search *search, uint32_t number)
 {
 	bool is_named = false;
@@ -309,7 +300,7 @@ static struct lh_error *search_python_name(struct python_search *search, uint32_
 struct lh_error *lh_python_name(const struct lh_holders *holders, uint32_t number, struct lh_buffer *ret)
 {
 	struct python_search search = {.holders = holders, .graph = holders->graph, .ret = ret};
-	if (!has_python(holders->graph) || lh_holders_is_root(holders, number))
+	if (!lh_graph_has_python(holders->graph) || lh_holders_is_root(holders, number))
 		return NULL;
 	struct lh_error *error = search_python_name(&search, number);
 	free(search.seen);

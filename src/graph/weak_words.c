@@ -27,16 +27,6 @@ static struct lh_error *take_weak(struct weak_search *search, uint32_t chunk)
 	return lh_vec_push(&search->stack, chunk);
 }
 
-/* The block that begins exactly at `addr`. */
-static uint32_t find_block_start(const struct lh_graph *graph, uint64_t addr)
-{
-	if (addr - graph->bounds.start >= lh_range_bytes(graph->bounds))
-		return LH_NO_CHUNK;
-	uint32_t page = lh_graph_page(graph, addr);
-	const struct lh_index_line *line = lh_graph_line(graph, page, addr);
-	return page && lh_graph_is_start(graph, line, addr) ? lh_graph_line_chunk(graph, line, addr) : LH_NO_CHUNK;
-}
-
 static uint64_t demangle_word(uint64_t word, uint64_t guard)
 {
 	return (word >> MANGLE_ROTATION | word << (64 - MANGLE_ROTATION)) ^ guard;
@@ -50,7 +40,7 @@ static struct lh_error *take_end(struct weak_search *search, uint64_t addr, cons
 				 size_t length)
 {
 	uint64_t word = lh_load_u64(bytes, offset);
-	uint32_t chunk = find_block_start(search->graph, word);
+	uint32_t chunk = lh_graph_find_start(search->graph, word);
 	if (chunk == LH_NO_CHUNK || !lh_bit(search->graph->unmarked, chunk) ||
 	    !lh_graph_is_end(search->graph, word, bytes + offset, offset, length - offset))
 		return NULL;
@@ -70,9 +60,10 @@ static struct lh_error *visit_weak_words(void *context, uint64_t addr, const uin
 			continue;
 		}
 		uint64_t untagged = word & ((UINT64_C(1) << TAG_SHIFT) - 1);
-		LH_TRY(take_weak(search, find_block_start(search->graph, untagged)));
+		LH_TRY(take_weak(search, lh_graph_find_start(search->graph, untagged)));
 		if (search->guard)
-			LH_TRY(take_weak(search, find_block_start(search->graph, demangle_word(word, search->guard))));
+			LH_TRY(take_weak(search,
+					 lh_graph_find_start(search->graph, demangle_word(word, search->guard))));
 	}
 	return NULL;
 }

@@ -1,5 +1,6 @@
-"""containers: for each line "N" a module's dict, an object's list and a local list get N more elements each. Says "READY"
-at the start, then "DONE" for each line."""
+"""containers: for each line "N" a module's dict, an object's list and two local lists get N more elements each. One of
+them gets its elements from the end of a list that has room for more: pointers to them stay in that room. Says "READY" at
+the start, then "DONE" for each line."""
 import sys
 
 
@@ -10,10 +11,12 @@ class Log:
 
 CACHE = {}
 log = Log()
+TODO = [None] * 60000
 
 
 def serve():
     history = []
+    done = []
     number = 0
     print("READY", flush=True)
     for line in sys.stdin:
@@ -21,7 +24,10 @@ def serve():
             CACHE["key %06d" % number] = b"a value of %06d" % number * 20
             log.entries.append(("entry %06d" % number, number * 1000))
             history.append(["item %06d" % number, number * 1000])
+            TODO.append(("task %06d" % number, number * 1000))
             number += 1
+        for _ in range(int(line)):
+            done.append(TODO.pop())
         print("DONE", flush=True)
 
 

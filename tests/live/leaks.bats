@@ -239,6 +239,7 @@ grown_holder() {
 		CACHE in Python module __main__:hash table
 		log in Python module __main__:array
 		local history of Python function serve:array
+		local done of Python function serve:array
 	END
 }
 

@@ -23,7 +23,9 @@ struct world {
 	struct lh_graph *graph;
 	bool has_no_thread;
 	bool has_no_headers; /* each block ends where the next one begins */
-	size_t pairs; /* so many of the last blocks are twice as long: every other one is part of the one before */
+	size_t pairs;      /* so many of the last blocks are twice as long: every other one is part of the one before */
+	bool has_pymalloc; /* the last block is pymalloc's */
+	size_t last_strides; /* if not 0, the last block takes so many places */
 };
 
 static uint64_t addr_of(size_t block)
@@ -50,17 +52,19 @@ static void fill_heap(struct world *world)
 		struct lh_stored_chunk chunk = {.addr = addr_of(i),
 						.size_bytes = world->has_no_headers ? STRIDE : USABLE,
 						.state = LH_CHUNK_USED};
-		chunk.size_bytes += is_pair ? STRIDE : 0;
-		i += is_pair;
+		size_t more = i + world->last_strides == world->count ? world->last_strides - 1 : is_pair;
+		chunk.size_bytes += more * STRIDE;
+		i += more;
 		assert_success(lh_vec_push(&world->heap.chunks, chunk));
 	}
 	static struct lh_range range;
 	range = (struct lh_range){HEAP_ADDR, lh_align_up(addr_of(world->count), LH_PAGE_BYTES)};
-	assert_success(lh_vec_push(&world->heap.arenas, ((struct lh_heap_arena){.allocator = "glibc",
-										.role = "main",
-										.kind = LH_REGION_HEAP,
-										.ranges = &range,
-										.range_count = 1})));
+	struct lh_heap_arena arena = {
+		.allocator = "glibc", .role = "main", .kind = LH_REGION_HEAP, .ranges = &range, .range_count = 1};
+	assert_success(lh_vec_push(&world->heap.arenas, arena));
+	arena.kind = LH_REGION_PYMALLOC;
+	assert_success(lh_vec_push(&world->heap.arenas, arena));
+	world->heap.chunks.items[world->heap.chunks.count - 1].arena = world->has_pymalloc;
 }
 
 static void mark_world(struct world *world)
@@ -247,6 +251,94 @@ static void test_tails(void **state)
 	end_world(&world);
 }
 
+static uint64_t retained_of(const struct world *world, size_t block)
+{
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
+	assert_success(lh_holders_init(world->graph, NULL, &holders));
+	return holders.retained_count[holders.places[block].number];
+}
+
+/* What a world of CPython has in its roots: a type with these flags, and the type of types. */
+static uint64_t add_python_type(struct world *world, uint64_t flags)
+{
+	enum { TYPE_WORD = 100, METATYPE_WORD = 200, FLAGS = 21 };
+	world->roots[TYPE_WORD + 1] = ROOT_ADDR + METATYPE_WORD * 8;
+	world->roots[TYPE_WORD + FLAGS] = flags;
+	world->roots[METATYPE_WORD + 1] = ROOT_ADDR + METATYPE_WORD * 8;
+	world->roots[METATYPE_WORD + FLAGS] = UINT64_C(1) << 31;
+	return ROOT_ADDR + TYPE_WORD * 8;
+}
+
+/* How much block 0 retains if words in room without items or text do not count. */
+static uint64_t retained_without_rooms(const struct world *world)
+{
+	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {.skips_collector = true};
+	assert_success(lh_holders_init(world->graph, NULL, &holders));
+	return holders.retained_count[holders.places[0].number];
+}
+
+/* A list's room without items holds nothing. Freed lists and other objects have no such room. */
+static void test_list_room(void **state)
+{
+	(void)state;
+	enum { HOLDER, HELD, ITEMS, LIST = ITEMS + 2, COUNT = LIST + 2 };
+	static const struct {
+		uint64_t references, type_bit, size, allocated, retained;
+	} cases[] = {
+		{1, 25, 3, 7, 2}, {1, 25, 0, 7, 2}, {1, 25, 5, 7, 2}, {1, 25, 6, 7, 1}, {1, 25, 7, 7, 1},
+		{0, 25, 3, 7, 1}, {1, 26, 3, 7, 1}, {1, 25, 8, 7, 1}, {1, 25, 3, 8, 1}, {HEAP_ADDR << 32, 25, 3, 7, 1},
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
+		struct world world;
+		begin_world(&world, COUNT);
+		world.pairs = 2;
+		world.has_pymalloc = true;
+		world.roots[0] = addr_of(HOLDER);
+		world.roots[1] = addr_of(LIST) + 16;
+		link_block(&world, HOLDER, 0, addr_of(HELD));
+		link_block(&world, ITEMS, 5, addr_of(HELD));
+		link_block(&world, LIST, 2, cases[i].references);
+		link_block(&world, LIST, 3, add_python_type(&world, UINT64_C(1) << cases[i].type_bit));
+		link_block(&world, LIST, 4, cases[i].size);
+		link_block(&world, LIST, 5, addr_of(ITEMS));
+		link_block(&world, LIST, 6, cases[i].allocated);
+		mark_world(&world);
+		assert_int_equal(retained_without_rooms(&world), cases[i].retained);
+		assert_int_equal(retained_of(&world, HOLDER), 1);
+		end_world(&world);
+	}
+}
+
+/* Texts of bytes and str hold nothing; what is in front of them may. */
+static void test_text_room(void **state)
+{
+	(void)state;
+	enum { HOLDER, HELD, TEXT, STRIDES = 4 };
+	static const struct {
+		uint64_t references, type_bit, size, word, retained;
+	} cases[] = {
+		{1, 27, 80, 4, 2}, {1, 27, 80, 14, 2}, {1, 27, 80, 3, 1}, {1, 28, 80, 10, 2},  {1, 28, 80, 9, 1},
+		{0, 27, 80, 4, 1}, {1, 27, 120, 4, 1}, {1, 26, 80, 4, 1}, {1, 28, 120, 10, 1},
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
+		struct world world;
+		begin_world(&world, TEXT + STRIDES);
+		world.last_strides = STRIDES;
+		world.has_pymalloc = true;
+		world.roots[0] = addr_of(HOLDER);
+		world.roots[1] = addr_of(TEXT);
+		link_block(&world, HOLDER, 0, addr_of(HELD));
+		link_block(&world, TEXT, 0, cases[i].references);
+		link_block(&world, TEXT, 1, add_python_type(&world, UINT64_C(1) << cases[i].type_bit));
+		link_block(&world, TEXT, 2, cases[i].size);
+		link_block(&world, TEXT, cases[i].word, addr_of(HELD));
+		mark_world(&world);
+		assert_int_equal(retained_without_rooms(&world), cases[i].retained);
+		assert_int_equal(retained_of(&world, HOLDER), 1);
+		end_world(&world);
+	}
+}
+
 static void test_doubt(void **state)
 {
 	(void)state;
@@ -269,13 +361,6 @@ static void make_list(struct world *world)
 {
 	for (size_t i = 0; i + 1 < world->count; i++)
 		link_block(world, i, 0, addr_of(i + 1));
-}
-
-static uint64_t retained_of(const struct world *world, size_t block)
-{
-	struct lh_holders holders LH_CLEANUP(lh_holders_deinit) = {0};
-	assert_success(lh_holders_init(world->graph, NULL, &holders));
-	return holders.retained_count[holders.places[block].number];
 }
 
 static void test_long_list(void **state)
@@ -555,6 +640,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),         cmocka_unit_test(test_text_tail),
 		cmocka_unit_test(test_ends),          cmocka_unit_test(test_tails),
+		cmocka_unit_test(test_list_room),     cmocka_unit_test(test_text_room),
 		cmocka_unit_test(test_doubt),         cmocka_unit_test(test_long_list),
 		cmocka_unit_test(test_long_ring),     cmocka_unit_test(test_fan),
 		cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_chain_of_circles),
