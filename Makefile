@@ -63,7 +63,7 @@ replays  := $(fuzz_src:tests/fuzz/%.c=$(build)/replay/%)
 fuzzers  := $(fuzz_src:tests/fuzz/%.c=$(build)/fuzz/%)
 # Samples and bench programs are targets, not leakhunt: always built plainly.
 samples  := $(samp_src:samples/%.c=.build/samples/%) .build/samples/cxx_objects .build/samples/cxx_objects_static \
-            .build/samples/path_load .build/samples/freed_objects .build/samples/leak_truth_cxx .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) $(tls_sample) \
+            .build/samples/path_load .build/samples/freed_objects .build/samples/vector_objects .build/samples/leak_truth_cxx .build/samples/containers .build/samples/python_leak .build/samples/check_cut $(library_sample) $(tls_sample) \
             .build/samples/compare_blocks
 benches  := $(bench_src:tests/bench/%.c=.build/bench/%)
 
@@ -161,7 +161,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -Wall -Wextra -O2 -s -static -o $@ $^ -lpthread
 
-.build/samples/path_load .build/samples/freed_objects .build/samples/leak_truth_cxx: .build/samples/%: samples/%.cc
+.build/samples/path_load .build/samples/freed_objects .build/samples/vector_objects .build/samples/leak_truth_cxx: .build/samples/%: samples/%.cc
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) -Wall -Wextra -O2 -o $@ $< -lpthread
 

@@ -113,7 +113,9 @@ struct lh_family_end {
 	struct lh_symbols *symbols;
 	const struct lh_heap *heap; /* NULL: raw bytes have none */
 	const struct lh_objects_options *options;
+	const struct lh_hit_set *types; /* addresses by which objects are recognized */
 	bool has_cxx_classes;
+	const struct lh_cxx_storage *cxx_storage; /* NULL: the program does not use the C++ library */
 	struct lh_object_sink *sink;
 };
 

@@ -6,6 +6,7 @@
  * allocator's chunk, say that an object is there.
  */
 #include "leakhunt/objects.h"
+#include "cxx_storage.h"
 #include "family.h"
 #include "leakhunt/heap.h"
 #include "leakhunt/sweep.h"
@@ -56,7 +57,8 @@ struct object_search {
 	struct lh_strings_pool *strings;
 	bool has_tagged_ints;
 	struct lh_pymalloc_pool pool; /* that held the latest object of Python */
-	struct lh_range destroyed;    /* the latest destroyed object of C++, up to its virtual base */
+	struct lh_cxx_storage *cxx_storage;
+	struct lh_range destroyed; /* the latest destroyed object of C++, up to its virtual base */
 };
 
 /* What families hand their finds to. */
@@ -71,6 +73,7 @@ static void cleanup_search(struct object_search *search)
 	lh_vec_deinit(&search->library);
 	lh_vec_deinit(&search->found);
 	lh_hit_set_destroy(search->set);
+	lh_cxx_storage_destroy(search->cxx_storage);
 	lh_heap_destroy(search->own_heap);
 }
 
@@ -362,19 +365,24 @@ static bool is_destroyed(struct object_search *search, const struct object_type 
 }
 
 /* The bytes of a chunk are those of the first object in it; the others lie in an array or in another object. */
-static void count_cxx(const struct object_search *search, struct object_type *type, const struct lh_hit *hit,
-		      const struct lh_chunk *chunk)
+static void count_cxx(struct object_search *search, struct object_type *type, uint64_t addr)
 {
-	if (chunk && !chunk->is_used) {
+	size_t index;
+	bool has_chunk = search->heap && lh_heap_find_chunk(search->heap, addr, &index);
+	if (is_destroyed(search, type, addr) ||
+	    (has_chunk && search->cxx_storage && lh_cxx_storage_is_past_elements(search->cxx_storage, index, addr)))
+		return;
+	struct lh_chunk chunk =
+		has_chunk ? lh_object_chunk_at(search->heap, index) : (struct lh_chunk){.is_used = true};
+	if (!chunk.is_used) {
 		type->tally.freed_count++;
 		return;
 	}
-	bool is_first = chunk && hit->addr - chunk->memory_addr <= ARRAY_HEAD_MAX_BYTES &&
-			type->last_chunk != chunk->memory_addr;
-	add_object(&type->tally, hit->addr, is_first ? chunk->size_bytes : 0);
-	tell_found(search, "C++", type->target.name, "", hit->addr);
+	bool is_first = addr - chunk.memory_addr <= ARRAY_HEAD_MAX_BYTES && type->last_chunk != chunk.memory_addr;
+	add_object(&type->tally, addr, is_first ? chunk.size_bytes : 0);
+	tell_found(search, "C++", type->target.name, "", addr);
 	if (is_first)
-		type->last_chunk = chunk->memory_addr;
+		type->last_chunk = chunk.memory_addr;
 }
 
 /* The row of that kind, name and detail; NULL when there are too many. */
@@ -468,10 +476,7 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 		count_python(search, type, hit);
 		return NULL;
 	}
-	if (is_destroyed(search, type, hit->addr))
-		return NULL;
-	struct lh_chunk chunk;
-	count_cxx(search, type, hit, lh_object_find_chunk(search->heap, hit->addr, &chunk) ? &chunk : NULL);
+	count_cxx(search, type, hit->addr);
 	return NULL;
 }
 
@@ -577,12 +582,32 @@ static bool has_tagged_ints(const struct object_search *search)
 	return false;
 }
 
-static struct lh_error *finish_families(struct object_search *search)
+static struct lh_family_end family_end(const struct object_search *search)
 {
 	struct lh_family_end end = {
-		.image = search->image, .symbols = search->symbols, .heap = search->heap, .options = search->options};
+		.image = search->image,
+		.symbols = search->symbols,
+		.heap = search->heap,
+		.options = search->options,
+		.types = search->set,
+		.cxx_storage = search->cxx_storage,
+	};
 	for (size_t i = 0; i < search->types.count && !end.has_cxx_classes; i++)
 		end.has_cxx_classes = !search->types.items[i].family && !search->types.items[i].is_python;
+	return end;
+}
+
+static struct lh_error *find_cxx_storage(struct object_search *search)
+{
+	struct lh_object_sink sink = {search, NULL};
+	struct lh_family_end end = family_end(search);
+	end.sink = &sink;
+	return lh_cxx_storage_find(&end, &search->cxx_storage);
+}
+
+static struct lh_error *finish_families(struct object_search *search)
+{
+	struct lh_family_end end = family_end(search);
 	for (size_t i = 0; lh_object_families[i]; i++) {
 		struct lh_object_sink sink = {search, lh_object_families[i]};
 		end.sink = &sink;
@@ -604,6 +629,7 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 	search->has_tagged_ints = has_tagged_ints(search);
 	LH_TRY(make_set(search, false, 0));
 	lh_hit_set_add_patterns(search->set, search->patterns, search->pattern_count);
+	LH_TRY(find_cxx_storage(search));
 	LH_TRY(walk_hits(search, take_object));
 	return finish_families(search);
 }

@@ -285,6 +285,45 @@ freed_objects_of() {
 	freed_objects_of /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
 }
 
+# assert_vector_objects: exactly those that live, by their constructors and destructors.
+assert_vector_objects() {
+	local name
+	while read -r name; do
+		[ "$(object_count "C++" "$name")" = "$(jq --arg name "$name" '.objects[$name]' <<<"$SAMPLE_JSON")" ]
+	done < <(jq -r '.objects | keys[]' <<<"$SAMPLE_JSON")
+}
+
+# vector_objects_of LIBRARY: a live process and its dump, with that malloc.
+vector_objects_of() {
+	[ -z "$1" ] || require_library "$1"
+	LD_PRELOAD=$1 start_sample vector_objects
+	[ "$(jq '.objects | length' <<<"$SAMPLE_JSON")" = 5 ]
+	summarize "$SAMPLE_PID"
+	assert_vector_objects
+	dump_of
+	summarize "$BATS_TEST_TMPDIR/dump"
+	assert_vector_objects
+}
+
+@test "elements that a vector has destroyed are not counted, all others are: glibc" {
+	vector_objects_of ""
+}
+
+# bats test_tags=long
+@test "elements that a vector has destroyed are not counted, all others are: jemalloc" {
+	vector_objects_of /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+}
+
+# bats test_tags=long
+@test "elements that a vector has destroyed are not counted, all others are: tcmalloc" {
+	vector_objects_of /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
+}
+
+# bats test_tags=long
+@test "elements that a vector has destroyed are not counted, all others are: mimalloc" {
+	vector_objects_of /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0
+}
+
 # assert_container KIND NAME COUNT [NAME COUNT]: the sample's container has so much, beside the few of its streams;
 # each is a block that is named.
 assert_container() {
