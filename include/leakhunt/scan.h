@@ -326,4 +326,10 @@ struct lh_companions {
  */
 bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tolerance, struct lh_companions *ret);
 
+/*
+ * The template, else the repeated text, whose number grew by `count` within `tolerance`, the one with most bytes:
+ * likely what the objects were made for. NULL: none; few objects are alike by chance.
+ */
+const struct lh_diff_row *lh_diff_find_text_alike(const struct lh_diff *diff, uint64_t count, double tolerance);
+
 #endif

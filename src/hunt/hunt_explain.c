@@ -14,6 +14,9 @@
 /* Minimum share of the growth to explain it. */
 #define MOST_SHARE 0.5
 
+/* Numbers that grew between two dumps are alike within this share. */
+#define TEXTS_ALIKE 0.01
+
 /* Upper bound of objects that one object owns among those that grew with it, but for parts. */
 enum { OWNED_EACH_MAX = 8 };
 
@@ -156,6 +159,21 @@ static void add_first(struct lh_hunt *hunt, enum lh_diff_kind kind, enum lh_hunt
 	add_row(hunt, &row);
 }
 
+/* Texts are notable if they are many bytes, or as many as the main objects: these were made for them. */
+static void add_texts(struct lh_hunt *hunt)
+{
+	size_t count = hunt->row_count;
+	add_first(hunt, LH_DIFF_TEMPLATES, LH_HUNT_ROW_TEXTS);
+	if (!count || hunt->row_count > count || hunt->rows[0].count <= 0)
+		return;
+	const struct lh_diff_row *text =
+		lh_diff_find_text_alike(&hunt->diff, (uint64_t)hunt->rows[0].count, TEXTS_ALIKE);
+	if (!text)
+		return;
+	struct lh_hunt_row row = row_of_diff(text, LH_HUNT_ROW_TEXTS);
+	add_row(hunt, &row);
+}
+
 /* Bytes of the block size whose count grew most. */
 static void add_block_row(struct lh_hunt *hunt, const struct lh_size_table sizes[LH_HUNT_SIDES])
 {
@@ -195,7 +213,7 @@ static void explain_growth(struct lh_hunt *hunt, const struct lh_size_table size
 	hunt->zero_bytes =
 		(int64_t)(hunt->summaries[LH_HUNT_AFTER].zero_bytes - hunt->summaries[LH_HUNT_BEFORE].zero_bytes);
 	add_objects(hunt);
-	add_first(hunt, LH_DIFF_TEMPLATES, LH_HUNT_ROW_TEXTS);
+	add_texts(hunt);
 	add_first(hunt, LH_DIFF_CLASSES, LH_HUNT_ROW_CONTENT);
 	add_block_row(hunt, sizes);
 	hunt->explained = explained_share(hunt);

@@ -152,6 +152,17 @@ static void say_growth(const struct lh_diff_report *report, enum lh_diff_kind ki
 	lh_buffer_printf(ret, ", %s", lh_format_signed_bytes(growth_bytes(&rows->rows.items[0]), bytes));
 }
 
+/* A text that is worth a row is said later, with its bytes. */
+static void say_text_alike(const struct lh_diff_report *report, uint64_t count, struct lh_buffer *ret)
+{
+	const struct lh_diff_row *text = lh_diff_find_text_alike(report->diff, count, GROWN_ALIKE);
+	if (!text || is_worth_a_row(report, text))
+		return;
+	lh_buffer_puts(ret, "; as many texts like `");
+	write_short_name(text, ret);
+	lh_buffer_puts(ret, "`");
+}
+
 /* Names the objects that grew most, with those that grew in the same number. Returns how often it named some. */
 static size_t say_object_growth(const struct lh_diff_report *report, bool is_young, size_t most, struct lh_buffer *ret)
 {
@@ -178,6 +189,7 @@ static size_t say_object_growth(const struct lh_diff_report *report, bool is_you
 		lh_write_companions(&found, names, ret);
 		lh_buffer_printf(ret, "%s%s", found.count ? ": " : ", ",
 				 lh_format_signed_bytes((int64_t)found.bytes, bytes));
+		say_text_alike(report, sizes[found.lead].count, ret);
 	}
 	return said;
 }
@@ -280,8 +292,9 @@ static void write_ranked_growth(const struct lh_diff_report *report, struct lh_s
 		lh_buffer_puts(ret, "\n");
 		lh_table_render(&table, style, ret);
 	}
-	lh_buffer_puts(ret, "next:    `leakhunt heap A B` also counts blocks of no known type; --all shows words that "
-			    "point to symbols\n");
+	lh_buffer_puts(ret,
+		       "next:    --all also shows which texts and pointers to symbols grew; `leakhunt heap A B` counts "
+		       "blocks of no known type\n");
 }
 
 void lh_report_diff_text(const struct lh_diff_report *report, struct lh_style style, struct lh_buffer *ret)

@@ -4,8 +4,10 @@
  */
 #include "leakhunt/scan.h"
 
-/* Fewer objects than this are alike by chance. */
-enum { COUNT_MIN = 16 };
+#include <string.h>
+
+/* Fewer objects than this are alike by chance; a shorter text says nothing. */
+enum { COUNT_MIN = 16, TEXT_LENGTH_MIN = 8 };
 
 /* How many of `part` there are for each of `whole`; 0: no whole number, within the tolerance. */
 static uint32_t find_multiple(const struct lh_companion_row *whole, const struct lh_companion_row *part,
@@ -62,4 +64,25 @@ bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tole
 		ret->bytes += rows[i].bytes;
 	}
 	return true;
+}
+
+static const struct lh_diff_row *find_alike(const struct lh_diff_rows *rows, const struct lh_companion_row *whole,
+					    double tolerance)
+{
+	for (size_t i = 0; i < rows->rows.count; i++) {
+		const struct lh_diff_row *row = &rows->rows.items[i];
+		if (row->after_count <= row->before_count || strlen(row->name) < TEXT_LENGTH_MIN)
+			continue;
+		struct lh_companion_row part = {.count = row->after_count - row->before_count};
+		if (find_multiple(whole, &part, tolerance) == 1)
+			return row;
+	}
+	return NULL;
+}
+
+const struct lh_diff_row *lh_diff_find_text_alike(const struct lh_diff *diff, uint64_t count, double tolerance)
+{
+	struct lh_companion_row whole = {.count = count};
+	const struct lh_diff_row *found = find_alike(&diff->kinds[LH_DIFF_TEMPLATES], &whole, tolerance);
+	return found ? found : find_alike(&diff->kinds[LH_DIFF_TEXTS], &whole, tolerance);
 }

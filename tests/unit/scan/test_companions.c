@@ -84,6 +84,32 @@ static void test_more_companions_than_fit_stay(void **state)
 	assert_int_equal(found.count, 1);
 }
 
+static void test_texts_that_grew_as_often(void **state)
+{
+	struct lh_diff_row templates[] = {
+		{.name = "Host: <n>.shop.example", .before_count = 10, .after_count = 397},
+		{.name = "GET /<n>", .before_count = 1253, .after_count = 1612},
+		{.name = "GET /shorter", .before_count = 0, .after_count = 359},
+	};
+	struct lh_diff_row texts[] = {
+		{.name = "OK", .before_count = 0, .after_count = 387},
+		{.name = "a text twice", .before_count = 0, .after_count = 100},
+		{.name = "less of this", .before_count = 100, .after_count = 0},
+	};
+	struct lh_diff diff = {0};
+	(void)state;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(templates); i++)
+		assert_null(lh_vec_push(&diff.kinds[LH_DIFF_TEMPLATES].rows, templates[i]));
+	for (size_t i = 0; i < LH_ARRAY_COUNT(texts); i++)
+		assert_null(lh_vec_push(&diff.kinds[LH_DIFF_TEXTS].rows, texts[i]));
+	assert_string_equal(lh_diff_find_text_alike(&diff, 359, GROWN)->name, "GET /<n>");
+	assert_string_equal(lh_diff_find_text_alike(&diff, 386, GROWN)->name, "Host: <n>.shop.example");
+	assert_string_equal(lh_diff_find_text_alike(&diff, 100, GROWN)->name, "a text twice");
+	assert_null(lh_diff_find_text_alike(&diff, 300, GROWN));
+	assert_null(lh_diff_find_text_alike(&diff, 0, GROWN));
+	lh_diff_deinit(&diff);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -92,6 +118,7 @@ int main(void)
 		cmocka_unit_test(test_few_objects_are_alike_by_chance),
 		cmocka_unit_test(test_no_rows),
 		cmocka_unit_test(test_more_companions_than_fit_stay),
+		cmocka_unit_test(test_texts_that_grew_as_often),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
