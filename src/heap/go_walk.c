@@ -334,14 +334,6 @@ static struct lh_error *walk_free_pages(struct go_heap *heap)
 
 /* ---------------------------------------------------------------- all of it */
 
-static uint64_t go_bytes(const struct lh_owners *owners)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < owners->items.count; i++)
-		sum += owners->items.items[i].kind == LH_REGION_GO ? lh_range_bytes(owners->items.items[i].range) : 0;
-	return sum;
-}
-
 static struct lh_error *begin_go_heap(struct go_heap *heap)
 {
 	struct lh_heap_arena arena = {
@@ -366,7 +358,7 @@ static struct lh_error *walk_go(struct lh_heap_tour *tour)
 	find_span_list(&heap);
 	lh_heap_check(tour, heap.layout, GO_HEAP_START, "no list of spans in the data of a module");
 	if (!heap.layout) {
-		lh_heap_lose(tour, go_bytes(tour->owners));
+		lh_heap_lose(tour, lh_heap_owned_bytes(tour->owners, LH_REGION_GO));
 		return NULL;
 	}
 	lh_heap_note(tour, "spans as of Go %s", heap.layout->versions);

@@ -73,6 +73,14 @@ void lh_heap_places_deinit(struct lh_heap_places *places)
 	*places = (struct lh_heap_places){0};
 }
 
+uint64_t lh_heap_owned_bytes(const struct lh_owners *owners, enum lh_region_kind kind)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < owners->items.count; i++)
+		sum += owners->items.items[i].kind == kind ? lh_range_bytes(owners->items.items[i].range) : 0;
+	return sum;
+}
+
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr)
 {
 	return lh_count_before(memory->ranges, memory->list->regions.count, item, item->end <= addr);

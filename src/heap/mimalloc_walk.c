@@ -258,16 +258,6 @@ static struct lh_error *walk_page_map(struct lh_mimalloc_walk *walk)
 
 /* ---------------------------------------------------------------- both */
 
-static uint64_t count_owned_bytes(const struct lh_owners *owners)
-{
-	uint64_t bytes = 0;
-	for (size_t i = 0; i < owners->items.count; i++) {
-		const struct lh_owner_range *owner = &owners->items.items[i];
-		bytes += owner->kind == LH_REGION_MIMALLOC ? lh_range_bytes(owner->range) : 0;
-	}
-	return bytes;
-}
-
 static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 {
 	struct lh_mimalloc_walk walk LH_CLEANUP(deinit_mimalloc_walk) = {.tour = tour};
@@ -280,7 +270,7 @@ static struct lh_error *walk_mimalloc(struct lh_heap_tour *tour)
 		.allocator = "mimalloc",
 		.role = "",
 		.kind = LH_REGION_MIMALLOC,
-		.mapped_bytes = count_owned_bytes(tour->owners),
+		.mapped_bytes = lh_heap_owned_bytes(tour->owners, LH_REGION_MIMALLOC),
 	};
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
 	LH_TRY(lh_mimalloc_visit_segments(tour->memory, walk_mimalloc_segment, &walk));

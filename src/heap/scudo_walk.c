@@ -102,11 +102,12 @@ static struct lh_error *walk_scudo(struct lh_heap_tour *tour)
 {
 	struct scudo_walk walk = {.tour = tour};
 	struct lh_scudo_visitor visitor = {walk_class, walk_mapping, &walk};
-	struct lh_heap_arena arena = {.allocator = "Scudo", .role = "", .kind = LH_REGION_SCUDO};
-	for (size_t i = 0; i < tour->owners->items.count; i++) {
-		const struct lh_owner_range *owner = &tour->owners->items.items[i];
-		arena.mapped_bytes += owner->kind == LH_REGION_SCUDO ? lh_range_bytes(owner->range) : 0;
-	}
+	struct lh_heap_arena arena = {
+		.allocator = "Scudo",
+		.role = "",
+		.kind = LH_REGION_SCUDO,
+		.mapped_bytes = lh_heap_owned_bytes(tour->owners, LH_REGION_SCUDO),
+	};
 	LH_TRY(lh_heap_add_arena(tour, &arena, &walk.arena));
 	return lh_scudo_visit(tour->memory, &visitor, &walk.key);
 }

@@ -81,6 +81,9 @@ struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum 
 struct lh_error *lh_heap_claim(const struct lh_heap_memory *memory, uint64_t start, uint64_t end,
 			       enum lh_region_kind kind, struct lh_owners *ret) LH_NODISCARD;
 
+/* How much is owned by that kind. */
+uint64_t lh_heap_owned_bytes(const struct lh_owners *owners, enum lh_region_kind kind);
+
 /* The index of the region that contains `addr`, else of the next region after it; regions.count if there is none. */
 size_t lh_heap_region_index(const struct lh_heap_memory *memory, uint64_t addr);
 
