@@ -44,10 +44,11 @@ enum lh_allocator {
 	LH_ALLOCATOR_JEMALLOC,
 	LH_ALLOCATOR_TCMALLOC,
 	LH_ALLOCATOR_MIMALLOC,
+	LH_ALLOCATOR_RPMALLOC,
 	LH_ALLOCATOR_COUNT,
 };
 
-/* "unknown", "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc". Static. */
+/* "unknown", "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "rpmalloc". Static. */
 const char *lh_allocator_name(enum lh_allocator allocator);
 
 #endif

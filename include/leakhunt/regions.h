@@ -36,6 +36,7 @@ enum lh_region_kind {
 	LH_REGION_JVM,
 	LH_REGION_ZEND,  /* PHP */
 	LH_REGION_SCUDO, /* LLVM's hardened malloc */
+	LH_REGION_RPMALLOC,
 	LH_REGION_KIND_COUNT,
 };
 

@@ -13,7 +13,7 @@
 #define SORT_WORDS      "address vss rss pss uss swap"
 #define KIND_WORDS                                                                                                 \
 	"heap arena mmap-chunk stack thread-stack anon text rodata data bss file shared memfd hugetlb vdso guard " \
-	"jemalloc tcmalloc mimalloc musl pymalloc v8-heap go-heap java-heap zend-mm scudo"
+	"jemalloc tcmalloc mimalloc musl pymalloc v8-heap go-heap java-heap zend-mm scudo rpmalloc"
 
 static struct lh_error *parse_kinds(const struct lh_arguments *arguments, uint32_t *ret)
 {
@@ -129,9 +129,8 @@ const struct lh_command lh_cmd_maps = {
 		       "\n"
 		       "Kinds: heap (brk), arena and mmap-chunk (the other memory of glibc's malloc), jemalloc, "
 		       "tcmalloc, mimalloc, musl, pymalloc (CPython), v8-heap, go-heap, java-heap, zend-mm (PHP), "
-		       "scudo (LLVM), stack, thread-stack (with the thread's name), anon, text, rodata, data, bss, "
-		       "file, shared, "
-		       "memfd, hugetlb, vdso, guard.\n"
+		       "scudo (LLVM), rpmalloc, stack, thread-stack (with the thread's name), anon, text, rodata, "
+		       "data, bss, file, shared, memfd, hugetlb, vdso, guard.\n"
 		       "\n"
 		       "FILE is a saved copy of /proc/PID/smaps, or of maps, which has no sizes of memory. In a "
 		       "saved text, thread-stack, arena, mmap-chunk and memory of other allocators look like anon.\n"

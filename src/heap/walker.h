@@ -203,6 +203,7 @@ extern const struct lh_allocator_walker lh_walk_pymalloc;
 extern const struct lh_allocator_walker lh_walk_tcmalloc;
 extern const struct lh_allocator_walker lh_walk_mimalloc;
 extern const struct lh_allocator_walker lh_walk_scudo;
+extern const struct lh_allocator_walker lh_walk_rpmalloc;
 extern const struct lh_allocator_walker lh_walk_v8;
 extern const struct lh_allocator_walker lh_walk_zend;
 struct lh_error *lh_zend_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD; /* its claim */

@@ -11,7 +11,7 @@
 const char *lh_allocator_name(enum lh_allocator allocator)
 {
 	static const char *const names[LH_ALLOCATOR_COUNT] = {
-		"unknown", "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc",
+		"unknown", "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "rpmalloc",
 	};
 	return allocator < LH_ALLOCATOR_COUNT ? names[allocator] : "?";
 }

@@ -34,6 +34,7 @@ static const char *const kind_names[LH_REGION_KIND_COUNT] = {
 	[LH_REGION_JVM] = "java-heap",
 	[LH_REGION_ZEND] = "zend-mm",
 	[LH_REGION_SCUDO] = "scudo",
+	[LH_REGION_RPMALLOC] = "rpmalloc",
 };
 
 const char *lh_region_kind_name(enum lh_region_kind kind)

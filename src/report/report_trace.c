@@ -44,6 +44,7 @@ bool lh_report_trace_unseen(const char *command, const struct lh_trace_memory *m
 		[LH_REGION_JEMALLOC] = "second malloc (jemalloc)",
 		[LH_REGION_TCMALLOC] = "second malloc (tcmalloc)",
 		[LH_REGION_MIMALLOC] = "second malloc (mimalloc)",
+		[LH_REGION_RPMALLOC] = "second malloc (rpmalloc)",
 		[LH_REGION_MUSL] = "second malloc (musl)",
 		[LH_REGION_HEAP] = "second malloc (glibc)",
 		[LH_REGION_ARENA] = "second malloc (glibc)",

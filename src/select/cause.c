@@ -38,8 +38,8 @@ static void gather_from_name(const char *name, struct lh_runtime_facts *facts)
 		enum lh_allocator allocator;
 	} libraries[] = {
 		{"libjemalloc", LH_ALLOCATOR_JEMALLOC}, {"libtcmalloc", LH_ALLOCATOR_TCMALLOC},
-		{"libmimalloc", LH_ALLOCATOR_MIMALLOC}, {"ld-musl-", LH_ALLOCATOR_MUSL},
-		{"libc.musl-", LH_ALLOCATOR_MUSL},
+		{"libmimalloc", LH_ALLOCATOR_MIMALLOC}, {"librpmalloc", LH_ALLOCATOR_RPMALLOC},
+		{"ld-musl-", LH_ALLOCATOR_MUSL},        {"libc.musl-", LH_ALLOCATOR_MUSL},
 	};
 	facts->has_python |= text_begins_with(name, "libpython") || text_begins_with(name, "python3");
 	facts->has_v8 |= text_begins_with(name, "libnode") || !strcmp(name, "node") || !strcmp(name, "nodejs");
@@ -212,6 +212,7 @@ static void classify_growth(const struct lh_growth *growth, const struct lh_runt
 	case LH_REGION_MIMALLOC:
 	case LH_REGION_MUSL:
 	case LH_REGION_SCUDO:
+	case LH_REGION_RPMALLOC:
 		SAY(ret, "malloc-pages", "memory of %s, a malloc that maps all that it gives out",
 		    lh_region_kind_name(growth->kind));
 		break;

@@ -18,12 +18,19 @@ static const struct marker {
 	const char *name;
 	enum lh_allocator allocator;
 } markers[] = {
-	{"mallctl", LH_ALLOCATOR_JEMALLOC},        {"je_mallctl", LH_ALLOCATOR_JEMALLOC},
-	{"tc_malloc", LH_ALLOCATOR_TCMALLOC},      {"TCMalloc_SystemAlloc", LH_ALLOCATOR_TCMALLOC},
-	{"mi_malloc", LH_ALLOCATOR_MIMALLOC},      {"gnu_get_libc_version", LH_ALLOCATOR_GLIBC},
-	{"__malloc_replaced", LH_ALLOCATOR_MUSL},  {"__libc_malloc_impl", LH_ALLOCATOR_MUSL},
-	{"__libc_get_version", LH_ALLOCATOR_MUSL}, {"__dls3", LH_ALLOCATOR_MUSL},
-	{"__simple_malloc", LH_ALLOCATOR_MUSL},    {"_int_malloc", LH_ALLOCATOR_GLIBC},
+	{"mallctl", LH_ALLOCATOR_JEMALLOC},
+	{"je_mallctl", LH_ALLOCATOR_JEMALLOC},
+	{"tc_malloc", LH_ALLOCATOR_TCMALLOC},
+	{"TCMalloc_SystemAlloc", LH_ALLOCATOR_TCMALLOC},
+	{"mi_malloc", LH_ALLOCATOR_MIMALLOC},
+	{"rpmalloc", LH_ALLOCATOR_RPMALLOC},
+	{"gnu_get_libc_version", LH_ALLOCATOR_GLIBC},
+	{"__malloc_replaced", LH_ALLOCATOR_MUSL},
+	{"__libc_malloc_impl", LH_ALLOCATOR_MUSL},
+	{"__libc_get_version", LH_ALLOCATOR_MUSL},
+	{"__dls3", LH_ALLOCATOR_MUSL},
+	{"__simple_malloc", LH_ALLOCATOR_MUSL},
+	{"_int_malloc", LH_ALLOCATOR_GLIBC},
 };
 
 struct search {

@@ -14,10 +14,9 @@ static uint32_t bit_of(enum lh_region_kind kind)
 static uint32_t kinds_of_malloc(enum lh_allocator allocator)
 {
 	static const enum lh_region_kind own_kinds[LH_ALLOCATOR_COUNT] = {
-		[LH_ALLOCATOR_MUSL] = LH_REGION_MUSL,
-		[LH_ALLOCATOR_JEMALLOC] = LH_REGION_JEMALLOC,
-		[LH_ALLOCATOR_TCMALLOC] = LH_REGION_TCMALLOC,
-		[LH_ALLOCATOR_MIMALLOC] = LH_REGION_MIMALLOC,
+		[LH_ALLOCATOR_MUSL] = LH_REGION_MUSL,         [LH_ALLOCATOR_JEMALLOC] = LH_REGION_JEMALLOC,
+		[LH_ALLOCATOR_TCMALLOC] = LH_REGION_TCMALLOC, [LH_ALLOCATOR_MIMALLOC] = LH_REGION_MIMALLOC,
+		[LH_ALLOCATOR_RPMALLOC] = LH_REGION_RPMALLOC,
 	};
 	uint32_t glibc = bit_of(LH_REGION_HEAP) | bit_of(LH_REGION_ARENA) | bit_of(LH_REGION_MMAP_CHUNK);
 	return allocator == LH_ALLOCATOR_GLIBC ? glibc : bit_of(own_kinds[allocator]) | bit_of(LH_REGION_HEAP);

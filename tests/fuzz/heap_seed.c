@@ -1,7 +1,7 @@
 /*
  * heap_seed DUMP OUT PAGES [MODULE...]: makes a seed for fuzz_heap of a dump: private anonymous memory but stacks, and
- * the variables of modules whose path holds one of the words; of each region the first PAGES. tests/README.md says how
- * the seeds in corpus/heap were made.
+ * the variables of modules whose path holds one of the words; of each region the first PAGES, but all of rpmalloc's
+ * spans, which are recognized whole. tests/README.md says how the seeds in corpus/heap were made.
  */
 #include "heap_seed.h"
 #include "leakhunt/image.h"
@@ -44,7 +44,7 @@ static struct lh_error *add_page(struct seed *seed, const struct seed_region *re
 				 bool *ret_is_filled)
 {
 	uint64_t words[SEED_PAGE_WORDS] = {0}, bits[SEED_PAGE_WORDS / 64] = {0}, any = 0;
-	bool is_kept = page < seed->pages_max || page + 2 >= region->page_count;
+	bool is_kept = page < seed->pages_max || page + 2 >= region->page_count || region->kind == LH_REGION_RPMALLOC;
 	if (!is_kept ||
 	    lh_image_read(seed->image, region->addr + page * LH_PAGE_BYTES, words, sizeof(words)) != sizeof(words))
 		memset(words, 0, sizeof(words));
@@ -84,10 +84,12 @@ static struct lh_error *collect_regions(struct seed *seed, char **modules)
 	for (size_t i = 0; i < count; i++) {
 		const struct lh_segment *segment = &segments[i];
 		bool is_heap = !strcmp(segment->name, "[heap]") || segment->kind == LH_REGION_HEAP;
+		uint64_t page_count = (segment->end - segment->start) / LH_PAGE_BYTES;
 		struct seed_region region = {
 			.addr = segment->start,
-			.page_count =
-				(uint32_t)lh_min_u64((segment->end - segment->start) / LH_PAGE_BYTES, seed->pages_max),
+			.page_count = (uint32_t)(segment->kind == LH_REGION_RPMALLOC
+							 ? page_count
+							 : lh_min_u64(page_count, seed->pages_max)),
 			.kind = (uint8_t)segment->kind,
 			.protection = segment->protection,
 			.name = is_heap                   ? SEED_NAME_HEAP

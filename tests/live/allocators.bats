@@ -58,6 +58,12 @@ leaks_as() {
 	[ "$(jq -r .allocator <<<"$output")" = mimalloc ]
 }
 
+@test "rpmalloc" {
+	allocator_with "${LEAKHUNT_RPMALLOC:-/usr/lib/x86_64-linux-gnu/librpmalloc.so.1}"
+	[ "$(jq -r .allocator <<<"$output")" = rpmalloc ]
+	[ "$(jq -r .regions[0].cause <<<"$output")" = malloc-pages ]
+}
+
 @test "musl, dynamic: Debian names its file libc.so" {
 	command -v musl-gcc >/dev/null || skip "musl-gcc is not installed"
 	musl-gcc -O2 -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/musl" "$LEAKHUNT_ROOT/samples/heap_leak.c"

@@ -90,6 +90,10 @@ other_malloc() {
 	other_malloc /usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0 mimalloc
 }
 
+@test "rpmalloc: --region heap is what it hands out" {
+	other_malloc "${LEAKHUNT_RPMALLOC:-/usr/lib/x86_64-linux-gnu/librpmalloc.so.1}" rpmalloc
+}
+
 @test "CPython: pools are pymalloc's, in a forked child, too" {
 	python3 -c '
 import os, time

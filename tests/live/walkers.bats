@@ -7,6 +7,8 @@ bats_require_minimum_version 1.5.0
 LIBRARIES=/usr/lib/x86_64-linux-gnu
 # Debian 13's; $LEAKHUNT_MIMALLOC3 names it elsewhere.
 MIMALLOC3=${LEAKHUNT_MIMALLOC3:-$LIBRARIES/libmimalloc.so.3}
+# Debian 14's; $LEAKHUNT_RPMALLOC names it elsewhere.
+RPMALLOC=${LEAKHUNT_RPMALLOC:-$LIBRARIES/librpmalloc.so.1}
 
 setup() {
 	TRUTH=$BATS_TEST_TMPDIR/truth
@@ -80,6 +82,13 @@ total() {
 @test "mimalloc 3: every block" {
 	start_truth "$MIMALLOC3" --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 103 --aligned 0
 	compare_live_and_dump mimalloc
+}
+
+@test "rpmalloc: every block" {
+	start_truth "$RPMALLOC" --threads 6 --exits 2 --slots 4000 --operations 40000 --seed 107
+	compare_live_and_dump rpmalloc
+	[ "$(jq .invented <<<"$COMPARED")" -eq 0 ]
+	"$LEAKHUNT" maps --json "$SAMPLE_PID" | jq -e 'any(.regions[]; .kind == "rpmalloc")'
 }
 
 # scudo_library: the one of the newest clang.
@@ -202,6 +211,12 @@ assert_gives_back() {
 # bats test_tags=long
 @test "damaged dumps of mimalloc 3" {
 	start_truth "$MIMALLOC3" --threads 2 --slots 2000 --operations 10000 --aligned 0
+	survive_damage
+}
+
+# bats test_tags=long
+@test "damaged dumps of rpmalloc" {
+	start_truth "$RPMALLOC" --threads 2 --slots 2000 --operations 10000
 	survive_damage
 }
 

@@ -20,6 +20,7 @@ static const struct seed_truth {
 	{"mimalloc36.bin", "mimalloc", 68, 0, 9, 0},
 	{"jemalloc531.bin", "jemalloc", 68, 0, 6, 0},
 	{"scudo.bin", "Scudo", 219, 0, 5, 0},
+	{"rpmalloc.bin", "rpmalloc", 69, 0, 5, 0},
 	/* Three more lie in the program's own page, which the seed does not have. */
 	{"musl-old.bin", "musl", 61, 0, 0, 0},
 };
