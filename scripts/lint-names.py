@@ -112,10 +112,9 @@ class Tree:
 
     def functions(self):
         for path, text in self.text.items():
-            if path.suffix == '.c':
-                for match in FUNCTION.finditer(text):
-                    line = text.count('\n', 0, match.start()) + 1
-                    yield path, line, match.group('name'), bool(STATIC.match(match.group('head')))
+            for match in FUNCTION.finditer(text):
+                line = text.count('\n', 0, match.start()) + 1
+                yield path, line, match.group('name'), bool(STATIC.match(match.group('head')))
 
     def statics(self):
         files = collections.defaultdict(list)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Layers, format, clang-tidy, cppcheck, shellcheck. Prints what is wrong; silent parts are clean.
+# Layers, format, clang-tidy, cppcheck, shellcheck, or only those that are named: lint.sh layers format. Prints what is
+# wrong; silent parts are clean.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
@@ -36,49 +37,77 @@ declare -A allowed=(
 	[report]="base gap hash_table owner json $proc select watch dump image symbols heap objects graph scan redact hunt trace report"
 )
 
+# The module of each header of include/leakhunt/ that is not named after its module.
+declare -A home=(
+	[bits]=base [hash_table]=base [gap]=base [json]=base [json_pull]=base [threads]=base [fault_point]=base
+	[owner]=proc [format]=dump [unwind]=symbols
+)
+for header in $proc; do home[$header]=proc; done
+modules=$(
+	IFS='|'
+	echo "${!allowed[*]}|cli"
+)
+
+# check_includes MODULE FILE...: cli may include every contract.
 check_includes() {
 	local module=$1 file line header
+	shift
 	while IFS=: read -r file line header; do
 		case $header in
 		leakhunt/*)
 			header=${header#leakhunt/}
-			[[ " ${allowed[$module]} " == *" ${header%.h} "* ]] ||
+			[[ $module == cli || " ${allowed[$module]} " == *" ${header%.h} "* ]] ||
 				fail "$file:$line: $module must not include leakhunt/$header"
 			;;
+		*../*) fail "$file:$line: includes $header by a relative path" ;;
 		*/*)
-			[[ $header == "$module"/* || $header != @(base|confine|proc|select|tracee|dump|image|symbols|sweep|heap|objects|graph|scan|redact|trace|watch|hunt|report|cli)/* ]] ||
+			[[ $header == "$module"/* || ! ${header%%/*} =~ ^($modules)$ ]] ||
 				fail "$file:$line: $module must not include $header"
 			;;
 		esac
-	done < <(grep -rnHoP '^#include "\K[^"]+' src/"$module" --include='*.[ch]')
+	done < <(grep -rnHoP '^\s*#\s*include\s*["<]\K[^">]+' "$@" --include='*.[ch]')
 }
 
+# only WHERE WHAT PATTERN: calls, and other code, that match are in files of src/ that match WHERE alone.
+only() {
+	local found
+	found=$(grep -nE "$3" -r src --include='*.[ch]' | grep -vE ':[0-9]+:\s*(/?\*|//)' | grep -vE "^src/($1)") &&
+		fail "only src/$1 $2:" "$found"
+}
+
+# Ends of the names of functions that judge, or find what there is to judge.
+judging='judge|classify|find_causes|is_suspect|forecast_end|compare|compare_groups|select|selector_[a-z]+|conclude|observe|weigh|confirm'
+judging+='|summarize|diff_summaries|walk|group_blocks|leaks_find|find_holders|find_owned'
+
 lint_layers() {
-	local folder module found
+	local folder module header found
 	for folder in src/*/; do
 		module=$(basename "$folder")
-		if [ "$module" = cli ]; then continue; fi
-		[ -n "${allowed[$module]:-}" ] || fail "src/$module: not in the table of layers (scripts/lint.sh)"
-		check_includes "$module"
+		[ "$module" = cli ] || [ -n "${allowed[$module]:-}" ] ||
+			fail "src/$module: not in the table of layers (scripts/lint.sh)"
+		check_includes "$module" "$folder"
 	done
-	found=$(grep -nE '"/proc\b' -r src --include='*.[ch]' | grep -v '^src/proc/') &&
-		fail "only src/proc names paths in /proc:" "$found"
-	found=$(grep -nE '#include <(libelf|gelf|dwarf|elfutils/|libdw)' -r src --include='*.[ch]' | grep -v '^src/symbols/') &&
-		fail "only src/symbols includes elfutils:" "$found"
-	# child_guard and file_opener are processes of their own, which have to end.
-	found=$(grep -nE '\b(printf|puts|putchar|perror|exit|_exit|abort)\(' -r src --include='*.c' |
-		grep -vE '^src/cli/|^src/(tracee/child_guard|confine/file_opener)\.c:[0-9]+:\s_exit\(|lh_buffer_|snprintf|vasprintf|asprintf|fprintf\(table') &&
+	# leakhunt.h includes all.
+	for header in include/leakhunt/*.h; do
+		module=$(basename "$header" .h)
+		[ "$module" = leakhunt ] || check_includes "${home[$module]:-$module}" "$header"
+	done
+	only proc/ 'names paths in /proc' '"/proc\b'
+	only symbols/ 'includes elfutils' '#\s*include <(libelf|gelf|dwarf|elfutils/|libdw)'
+	# child_guard and file_opener are processes of their own, which have to end. `table` is a stream in memory.
+	found=$(grep -nE '\b(v?printf|puts|putchar|perror|v?fprintf|fputs|fputc|dprintf|exit|_exit|_Exit|abort)\(' -r src --include='*.c' |
+		grep -vE '^src/cli/|^src/(tracee/child_guard|confine/file_opener)\.c:[0-9]+:\s_exit\(|fprintf\(table') &&
 		fail "only src/cli prints or exits:" "$found"
-	found=$(grep -nE '\bptrace\([A-Z]' -r src --include='*.c' | grep -v '^src/tracee/') &&
-		fail "only src/tracee uses ptrace:" "$found"
-	found=$(grep -nE '\bSYS_bpf\b' -r src --include='*.c' | grep -v '^src/trace/') &&
-		fail "only src/trace uses bpf:" "$found"
-	found=$(grep -nE '\bgetenv\(' -r src --include='*.[ch]' | grep -v '^src/cli/') &&
-		fail "only src/cli reads the environment (lh_settings hands it down):" "$found"
-	found=$(grep -nE '\bPAGE(_BYTES|_SIZE)?\b[^;,]*\b(4096|0x1000)\b' -r src include --include='*.[ch]' |
-		grep -v '^include/leakhunt/base\.h:.*LH_PAGE_BYTES') &&
+	only tracee/ 'uses ptrace' '\bptrace\([^2]|\bSYS_ptrace\b'
+	only tracee/ 'writes to a target' '\bprocess_vm_writev\('
+	# dump/track asks whether the kernel has userfaultfd, by one of leakhunt's own memory.
+	only '(tracee|dump/track)/' 'uses userfaultfd' '\bSYS_userfaultfd\b|"/dev/userfaultfd'
+	only trace/ 'uses bpf' '\bSYS_bpf\b'
+	only cli/ 'reads the environment (lh_settings hands it down)' '\b(secure_)?getenv\(|\benviron\b'
+	found=$(grep -niE '\b\w*page\w*\b[^;,(]*[ (](4096|0x1000|1u? << 12|4 \* (1024|LH_KIB))\b' -r src include --include='*.[ch]' |
+		grep -v '^include/leakhunt/base\.h:.*#define LH_PAGE_BYTES ') &&
 		fail "LH_PAGE_BYTES of base.h is the page size:" "$found"
-	found=$(grep -nE '\blh_[a-z_]*(judge|classify|find_causes|is_suspect|forecast_end|compare)\(' -r src/report --include='*.c') &&
+	found=$(grep -nE "\blh_([a-z_]*_)?($judging)\(" -r src/report --include='*.[ch]') &&
 		fail "src/report calls a function that judges:" "$found"
 	found=$(scripts/lint-names.py) || fail "$found"
 	found=$(find src tests samples -name '*.[ch]' -printf '%f\n' | sort | uniq -d) && [ -n "$found" ] &&
@@ -122,15 +151,17 @@ lint_shellcheck() {
 	[ ${#files[@]} -eq 0 ] || shellcheck --shell=bats --exclude=SC1091,SC2154 "${files[@]}" || status=1
 }
 
-step layers
-lint_layers
-step format
-lint_format
-step shellcheck
-lint_shellcheck
-step cppcheck
-lint_cppcheck
-step clang-tidy
-lint_clang_tidy
+[ $# -gt 0 ] || set -- layers format shellcheck cppcheck clang-tidy
+for name in "$@"; do
+	step "$name"
+	case $name in
+	layers) lint_layers ;;
+	format) lint_format ;;
+	shellcheck) lint_shellcheck ;;
+	cppcheck) lint_cppcheck ;;
+	clang-tidy) lint_clang_tidy ;;
+	*) fail "lint.sh has no step $name" ;;
+	esac
+done
 [ "$status" -eq 0 ] && echo "lint: clean"
 exit "$status"

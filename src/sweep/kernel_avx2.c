@@ -68,6 +68,7 @@ static bool is_avx2_supported(void)
 	       __builtin_cpu_supports("popcnt");
 }
 
-const struct lh_kernel lh_kernel_avx2 = {"avx2", is_avx2_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_avx2 = {"avx2",  is_avx2_supported, find_text_prefix, find_text_runs,
+					 is_zero, range_masks,       text_masks};
 
 #endif

@@ -56,7 +56,7 @@ static bool is_avx512_supported(void)
 	       __builtin_cpu_supports("popcnt");
 }
 
-const struct lh_kernel lh_kernel_avx512 = {"avx512", is_avx512_supported, prefix,    runs,
+const struct lh_kernel lh_kernel_avx512 = {"avx512", is_avx512_supported, find_text_prefix, find_text_runs,
 					   is_zero,  range_masks,         text_masks};
 
 #endif

@@ -319,7 +319,7 @@ KERNEL_INLINE size_t wide_runs(const uint8_t *data, size_t length, enum lh_encod
 
 /* ---------------------------------------------------------------- the kernel's functions */
 
-static KERNEL_TARGET size_t prefix(const uint8_t *data, size_t length, enum lh_encoding encoding)
+static KERNEL_TARGET size_t find_text_prefix(const uint8_t *data, size_t length, enum lh_encoding encoding)
 {
 	switch (encoding) {
 	case LH_ENCODING_ASCII:
@@ -339,8 +339,9 @@ KERNEL_INLINE size_t narrow_runs(const uint8_t *data, size_t length, bool is_lat
 	return short_runs(data, length, is_latin, min_chars, cursor, ret, capacity);
 }
 
-static KERNEL_TARGET size_t runs(const uint8_t *data, size_t length, enum lh_encoding encoding, size_t min_chars,
-				 struct lh_span *cursor, struct lh_span *ret, size_t capacity)
+static KERNEL_TARGET size_t find_text_runs(const uint8_t *data, size_t length, enum lh_encoding encoding,
+					   size_t min_chars, struct lh_span *cursor, struct lh_span *ret,
+					   size_t capacity)
 {
 	switch (encoding) {
 	case LH_ENCODING_ASCII:

@@ -70,6 +70,7 @@ static bool is_neon_supported(void)
 	return true;
 }
 
-const struct lh_kernel lh_kernel_neon = {"neon", is_neon_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_neon = {"neon",  is_neon_supported, find_text_prefix, find_text_runs,
+					 is_zero, range_masks,       text_masks};
 
 #endif

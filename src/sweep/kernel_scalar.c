@@ -70,14 +70,14 @@ static bool is_zero_scalar(const uint8_t *data, size_t length)
 	return true;
 }
 
-static void range_masks(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret)
+static void range_masks_scalar(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret)
 {
 	memset(ret, 0, line_count * sizeof(*ret));
 	for (size_t i = 0; i < line_count * LH_LINE_BYTES; i++)
 		ret[i / LH_LINE_BYTES] |= (uint64_t)(low <= data[i] && data[i] <= high) << i % LH_LINE_BYTES;
 }
 
-static void text_masks(const uint8_t *data, size_t line_count, uint64_t *ret)
+static void text_masks_scalar(const uint8_t *data, size_t line_count, uint64_t *ret)
 {
 	memset(ret, 0, line_count * sizeof(*ret));
 	for (size_t i = 0; i < line_count * LH_LINE_BYTES; i++) {
@@ -87,4 +87,4 @@ static void text_masks(const uint8_t *data, size_t line_count, uint64_t *ret)
 }
 
 const struct lh_kernel lh_kernel_scalar = {"scalar",       is_scalar_supported, find_scalar_prefix, find_scalar_runs,
-					   is_zero_scalar, range_masks,         text_masks};
+					   is_zero_scalar, range_masks_scalar,  text_masks_scalar};

@@ -69,6 +69,7 @@ static bool is_sse2_supported(void)
 	return true;
 }
 
-const struct lh_kernel lh_kernel_sse2 = {"sse2", is_sse2_supported, prefix, runs, is_zero, range_masks, text_masks};
+const struct lh_kernel lh_kernel_sse2 = {"sse2",  is_sse2_supported, find_text_prefix, find_text_runs,
+					 is_zero, range_masks,       text_masks};
 
 #endif
