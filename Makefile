@@ -218,7 +218,7 @@ $(build)/fuzz/%: tests/fuzz/%.c $(lib)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(all_cflags) $(all_ldflags) -o $@ $< $(lib) $(libs)
 
-samples: $(samples)
+samples: $(samples) ## build the samples, small programs with one memory condition each
 
 deps: ## install every Debian package that building, testing and linting need
 	$(Q)scripts/deps.sh install
@@ -413,7 +413,7 @@ clean: ## remove .build
 	rm -rf .build
 
 help: ## show this list
-	@awk -F ': .*## |:## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ': .*## |:## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'variables: CC=clang  SAN=address,undefined  WERROR=1  STATIC=1  FAULTS=1  V=1'
 
 -include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(units:=.d)

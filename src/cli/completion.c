@@ -55,7 +55,10 @@ static void bash_option_values(const struct lh_command *command, struct lh_buffe
 	for (const struct lh_option *option = command->options; option && option->name; option++) {
 		if (!option->argument)
 			continue;
-		lh_buffer_printf(ret, "\t'%s --%s') COMPREPLY=(", command->name, option->name);
+		lh_buffer_printf(ret, "\t'%s --%s'", command->name, option->name);
+		if (option->letter)
+			lh_buffer_printf(ret, " | '%s -%c'", command->name, option->letter);
+		lh_buffer_puts(ret, ") COMPREPLY=(");
 		if (option->words) {
 			lh_buffer_puts(ret, "$(compgen -W '");
 			put_words(ret, option->words);
@@ -85,6 +88,9 @@ static void bash_script(struct lh_buffer *ret)
 			    "_leakhunt() {\n"
 			    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
 			    "\tlocal command=${COMP_WORDS[1]} options='' operands='' IFS=$' \\t\\n'\n"
+			    "\t# --name=value is three words\n"
+			    "\tif [[ $cur == = ]]; then cur=''; fi\n"
+			    "\tif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
 			    "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W '");
 	for (size_t i = 0; lh_commands[i]; i++)
 		lh_buffer_printf(ret, "%s ", lh_commands[i]->name);
@@ -134,11 +140,24 @@ static void zsh_action(struct lh_buffer *ret, enum lh_completion completion, con
 		lh_buffer_puts(ret, " ");
 }
 
+/* With a letter, both spellings: '(-s --sort)'{-s,--sort}'[ or, if repeatable, '*'{-r,--region}'[ */
+static void zsh_option_names(struct lh_buffer *ret, const struct lh_option *option)
+{
+	lh_buffer_puts(ret, " \\\n\t\t'");
+	if (!option->letter)
+		lh_buffer_printf(ret, "%s--%s[", option->is_repeatable ? "*" : "", option->name);
+	else if (option->is_repeatable)
+		lh_buffer_printf(ret, "*'{-%c,--%s}'[", option->letter, option->name);
+	else
+		lh_buffer_printf(ret, "(-%c --%s)'{-%c,--%s}'[", option->letter, option->name, option->letter,
+				 option->name);
+}
+
 static void zsh_command(const struct lh_command *command, struct lh_buffer *ret)
 {
 	lh_buffer_printf(ret, "\t%s) _arguments", command->name);
 	for (const struct lh_option *option = command->options; option && option->name; option++) {
-		lh_buffer_printf(ret, " \\\n\t\t'%s--%s[", option->is_repeatable ? "*" : "", option->name);
+		zsh_option_names(ret, option);
 		zsh_spec_text(ret, option->summary);
 		lh_buffer_puts(ret, "]");
 		if (option->argument) {

@@ -24,6 +24,19 @@ const struct lh_manual_section lh_manual_heap[] = {
 	 "Bytes that the allocator's own trim or purge would give back to the kernel now. For glibc, "
 	 "malloc_trim(0): whole pages of free blocks in all arenas, and the top of the main arena. malloc_trim "
 	 "empties fastbins, but not the threads' caches."},
+	{"VERDICTS",
+	 "What resident memory is made of, per allocator, most first; parts below 5 % are omitted. In JSON these are "
+	 "`findings`.\n\n"
+	 "* is in use (live)\n"
+	 "Blocks that the program has not freed. Only two moments show whether they grow.\n\n"
+	 "* is free, in whole pages (returnable)\n"
+	 "The TRIM column. The line names the call that gives this memory back to the kernel.\n\n"
+	 "* is free, but pinned (fragmented)\n"
+	 "Free memory on pages that also hold blocks in use. No trim gives it back; later requests reuse it.\n\n"
+	 "* is freed, and kept by threads (cached)\n"
+	 "The CACHED column.\n\n"
+	 "* is free in threads' arenas (arenas)\n"
+	 "Free memory in glibc's arenas of threads that malloc_trim does not give back."},
 	{"GROUPS",
 	 "Every live block is in exactly one row. BY says how leakhunt recognized it:\n\n"
 	 "* type\n"

@@ -48,5 +48,12 @@ const struct lh_manual_section lh_manual_hunt[] = {
 	 "* compare\n"
 	 "Compares both dumps, like `leakhunt strings before.core after.core`. `leakhunt hunt --record FILE` "
 	 "compares the dumps that lie beside the record, too."},
+	{"FILES", "All lie in the folder of -o, by default COMMAND.PID.TIME, mode 0700:\n\n"
+		  "* record.jsonl\n"
+		  "The samples. `leakhunt select --from` and `leakhunt hunt --record` judge them again.\n\n"
+		  "* before.core, after.core\n"
+		  "The dumps, mode 0600. They are removed at the end if --no-keep is given.\n\n"
+		  "* report.json, report.html\n"
+		  "The answer, for programs and as a page that works offline."},
 	{NULL, NULL},
 };

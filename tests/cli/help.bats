@@ -146,6 +146,14 @@ leakhunt() {
 			[ -z "$output" ]
 		fi
 	done
+	for section in 'EXIT STATUS' PERMISSIONS ENVIRONMENT EXAMPLES; do
+		for name in hunt maps ps select watch dump strings heap leaks explain trace redact; do
+			grep -qxE "\.SH \"?$section\"?" "$BATS_TEST_TMPDIR/leakhunt$name.1" || { echo "$name: no $section"; false; }
+		done
+	done
+	for page in VERDICTS:{select,watch,heap,trace} STATUS:leaks FILES:{,dump,hunt}; do
+		grep -qxF ".SH ${page%:*}" "$BATS_TEST_TMPDIR/leakhunt${page#*:}.1" || { echo "$page"; false; }
+	done
 	for name in $(commands); do
 		grep -q "^.BR leakhunt..$name (1)" "$BATS_TEST_TMPDIR/leakhunt.1"
 		"$LEAKHUNT" "$name" --help | grep -oE '^  (-., )?--[a-z]+' | grep -oE '[a-z]+$' | grep -v help | while read -r option; do
@@ -165,7 +173,30 @@ leakhunt() {
 	[ "$(complete_words leakhunt sel)" = select ]
 	[[ $(complete_words leakhunt maps --so) == --sort ]]
 	[[ $(complete_words leakhunt maps --sort u) == uss ]]
+	[[ $(complete_words leakhunt maps -s u) == uss ]]
+	[[ $(complete_words leakhunt maps --sort = u) == uss ]]
+	[[ $(complete_words leakhunt dump $$ --mode =) == "snapshot stop child live" ]]
+	# Each option with a value that the help lists in words completes it, by its name and by its letter.
+	[ "$(complete_words leakhunt dump $$ -m "")" = "$(complete_words leakhunt heap $$ --mode "")" ]
 	[[ $(complete_words leakhunt dump $$) == *$$* ]]
+}
+
+# -t is --total of ps, as in free(1), and --radix of strings, as in GNU strings.
+@test "a letter means the same option in all commands" {
+	commands=$("$LEAKHUNT" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+	[ "$(wc -w <<<"$commands")" -gt 10 ]
+	for command in $commands; do
+		"$LEAKHUNT" "$command" --help | sed -nE 's/^  (-[A-Za-z]), (--[a-z-]+).*/\1 \2/p'
+	done | sort -u >"$BATS_TEST_TMPDIR/letters"
+	for option in '-n --bytes' '-m --mode' '-s --sort' '-j --json'; do
+		grep -qx -- "$option" "$BATS_TEST_TMPDIR/letters"
+	done
+	[ "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/letters" | uniq -d)" = -t ]
+	# --json has its letter everywhere.
+	for command in $commands; do
+		"$LEAKHUNT" "$command" --help >"$BATS_TEST_TMPDIR/help"
+		! grep -q -- '--json ' "$BATS_TEST_TMPDIR/help" || grep -q '^  -j, --json ' "$BATS_TEST_TMPDIR/help"
+	done
 }
 
 @test "completions: zsh and fish scripts parse" {
