@@ -70,6 +70,54 @@ static void make_file(bool is_lost)
 		g_object_unref(file);
 }
 
+/* Classes of the program's own, one derived from the other, with private data in front of the object. */
+typedef struct {
+	GObject parent;
+	guint number;
+} LeakOrder;
+
+typedef struct {
+	LeakOrder parent;
+	guint hours;
+} LeakExpress;
+
+enum { PRIVATE_BYTES = 100 };
+
+static GType order_type, express_type;
+static gint private_offset;
+
+static void init_order_class(void *class, void *data)
+{
+	(void)data;
+	g_type_class_adjust_private_offset(class, &private_offset);
+}
+
+static void register_classes(void)
+{
+	order_type = g_type_register_static_simple(G_TYPE_OBJECT, "LeakOrder", sizeof(GObjectClass), init_order_class,
+						   sizeof(LeakOrder), NULL, 0);
+	private_offset = g_type_add_instance_private(order_type, PRIVATE_BYTES);
+	express_type = g_type_register_static_simple(order_type, "LeakExpress", sizeof(GObjectClass), NULL,
+						     sizeof(LeakExpress), NULL, 0);
+}
+
+static void make_order(bool is_lost)
+{
+	GObject *order = g_object_new(order_type, NULL);
+	if (!is_lost)
+		g_object_unref(order);
+}
+
+/* Two of them. */
+static void make_express(bool is_lost)
+{
+	for (int i = 0; i < 2; i++) {
+		GObject *express = g_object_new(express_type, NULL);
+		if (!is_lost)
+			g_object_unref(express);
+	}
+}
+
 static void make_number(bool is_lost)
 {
 	GVariant *number = g_variant_new_uint32(7);
@@ -194,6 +242,8 @@ static const struct object_kind kinds[] = {
 	{"zlib", "inflate state", "", 1, 0, make_inflate},
 	{"GLib", "GCancellable", "", 1, 0, make_cancellable},
 	{"GLib", "GLocalFile", "", 1, 0, make_file},
+	{"GLib", "LeakOrder", "", 1, 0, make_order},
+	{"GLib", "LeakExpress", "", 2, 0, make_express},
 	{"GLib", "GVariant", "u", 1, 0, make_number},
 	{"GLib", "GVariant", "a{sv}", 1, 0, make_dictionary},
 	{"GLib", "GVariant", "{sv}", 1, 0, NULL},
@@ -218,6 +268,7 @@ static const struct object_kind kinds[] = {
 static void begin(struct sample *sample)
 {
 	(void)sample;
+	register_classes();
 	for (size_t i = 0; i < sizeof(text); i++)
 		text[i] = (char)('a' + i * i % 23);
 	packed_bytes = sizeof(packed);
