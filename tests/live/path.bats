@@ -61,6 +61,113 @@ has_lines() {
 	[[ $output == *"order-<n>;customer=ACME"* ]]
 }
 
+# start_source TEXT: a program of C; its lines are in truth.txt.
+start_source() {
+	gcc -O1 -pthread -include stdlib.h -x c -o program - <<<"$1"
+	./program >truth.txt 3>&- &
+	LOAD_PID=$!
+	wait_until 100 has_lines 1
+}
+
+# Records in the arena of a thread that has ended. Says "CHILD BYTES": a forked child has the same, without the thread.
+FORKED='
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+static size_t bytes;
+static void *leak(void *unused)
+{
+	for (int i = 0; i < 20000; i++) {
+		char *record = malloc(1000);
+		bytes += malloc_usable_size(memset(record, 1, 1000));
+	}
+	return unused;
+}
+int main(void)
+{
+	pthread_t thread;
+	pthread_create(&thread, NULL, leak, NULL);
+	pthread_join(thread, NULL);
+	pid_t child = fork();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+	}
+	printf("%d %zu\n", child, bytes);
+	fflush(stdout);
+	pause();
+}'
+
+@test "an arena without its thread, in a process and in its forked child, before and after a dump" {
+	start_source "$FORKED"
+	local child bytes pid name
+	read -r child bytes <truth.txt
+	for pid in "$LOAD_PID" "$child"; do
+		for name in first second; do
+			"$LEAKHUNT" maps "$pid" --json >maps.json
+			[ "$(jq '[.regions[] | select(.kind == "arena") | .rss_bytes] | add' maps.json)" -ge $((bytes * 99 / 100)) ]
+			"$LEAKHUNT" dump "$pid" --region heap -o "$pid.$name" --json >receipt.json
+			jq -e .complete receipt.json
+			[ "$(wanted_bytes receipt.json)" -ge $((bytes * 99 / 100)) ]
+		done
+	done
+}
+
+# Chunks that malloc maps, of several threads: aligned, grown by realloc, beside other mappings. Says "BYTES FILLED": as
+# malloc counts them, and without what alignment leaves untouched.
+MAPPED='
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static _Atomic size_t filled;
+static void fill(void *block)
+{
+	filled += malloc_usable_size(block);
+	memset(block, 1, malloc_usable_size(block));
+}
+static void *leak(void *unused)
+{
+	for (size_t i = 0; i < 20; i++) {
+		fill(malloc(200000 + 5000 * i));
+		fill(aligned_alloc(4096 << i % 6, 393216));
+		fill(realloc(malloc(150000), 400000 + i));
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	}
+	return unused;
+}
+int main(void)
+{
+	pthread_t threads[3];
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, leak, NULL);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	printf("%zu %zu\n", mallinfo2().hblkhd, filled);
+	fflush(stdout);
+	pause();
+}'
+
+@test "chunks that malloc maps, aligned and grown by threads, are all in --region heap" {
+	start_source "$MAPPED"
+	local bytes filled name
+	read -r bytes filled <truth.txt
+	for name in first second; do
+		"$LEAKHUNT" maps "$LOAD_PID" --json >maps.json
+		assert_between $((bytes * 99 / 100)) \
+			"$(jq '[.regions[] | select(.kind == "mmap-chunk") | .vss_bytes] | add' maps.json)" $((bytes * 102 / 100))
+		"$LEAKHUNT" dump "$LOAD_PID" --region heap -o "$name" --json >receipt.json
+		jq -e .complete receipt.json
+		[ "$(wanted_bytes receipt.json)" -ge $((filled * 99 / 100)) ]
+	done
+}
+
 @test "big allocations are chunks that malloc maps, and next: covers those to come" {
 	start_sample mmap_chunk_leak --auto 50
 	read -r -a words <<<"$(next_words)"
