@@ -86,6 +86,31 @@ static bool follow_chain(const struct lh_heap_memory *memory, uint64_t addr, uin
 	return true;
 }
 
+/*
+ * aligned_alloc moves the block up to a multiple of 2^k, and writes a second header: {how far, bytes left}. realloc
+ * changes only that one: the first may still tell the size before. False when no header fits.
+ */
+static bool find_mapped_chunk(const struct lh_heap_memory *memory, uint64_t page, uint64_t end, uint64_t *ret_addr,
+			      struct header *ret)
+{
+	struct header header;
+	bool is_found = false;
+	for (int bit = 5; bit < MOVES_MAX; bit++) {
+		uint64_t addr = lh_align_up(page + UNIT, UINT64_C(1) << bit) - HEADER_BYTES;
+		if (addr > end - HEADER_BYTES || addr < page)
+			break;
+		bool fits = (!is_found || addr != *ret_addr) && read_chunk_header(memory, addr, &header) &&
+			    header.previous == addr - page && header.bytes && header.bytes <= end - addr &&
+			    (addr + header.bytes) % LH_PAGE_BYTES == 0;
+		if (!fits)
+			continue;
+		*ret_addr = addr;
+		*ret = header;
+		is_found = true;
+	}
+	return is_found;
+}
+
 static bool begins_area(const struct lh_heap_memory *memory, struct lh_range range)
 {
 	uint64_t words[AREA_WORDS], end;
@@ -162,6 +187,7 @@ static void deinit_chunk_claim(struct chunk_claim *claim)
 static uint64_t find_claim_end(const struct lh_heap_memory *memory, uint64_t addr, uint64_t end)
 {
 	uint64_t words[AREA_WORDS], reached;
+	struct header header;
 	if (!lh_heap_read_words(memory, addr, words, AREA_WORDS))
 		return addr;
 	switch (parse_page_start(words)) {
@@ -170,7 +196,7 @@ static uint64_t find_claim_end(const struct lh_heap_memory *memory, uint64_t add
 			return lh_align_up(reached, LH_PAGE_BYTES);
 		return addr;
 	case STARTS_MAPPED:
-		return words[3] <= end - addr - MAPPED_EXTRA ? addr + MAPPED_EXTRA + words[3] : addr;
+		return find_mapped_chunk(memory, addr, end, &reached, &header) ? reached + header.bytes : addr;
 	default:
 		return addr;
 	}
@@ -325,36 +351,11 @@ static struct lh_error *walk_chain(const struct chunk_tour *walk, uint64_t addr,
 	return NULL;
 }
 
-/*
- * aligned_alloc moves the block up to a multiple of 2^k, and writes a second header: {how far, bytes left}. realloc
- * changes only that one. False when no header fits.
- */
-static bool find_mapped_chunk(struct lh_heap_tour *tour, uint64_t page, uint64_t end, uint64_t *ret_addr,
-			      struct header *ret)
-{
-	struct header header;
-	bool is_found = false;
-	for (int bit = 5; bit < MOVES_MAX; bit++) {
-		uint64_t addr = lh_align_up(page + UNIT, UINT64_C(1) << bit) - HEADER_BYTES;
-		if (addr > end - HEADER_BYTES || addr < page)
-			break;
-		bool fits = (!is_found || addr != *ret_addr) && tour_chunk_header(tour, addr, &header) &&
-			    header.previous == addr - page && header.bytes && header.bytes <= end - addr &&
-			    (addr + header.bytes) % LH_PAGE_BYTES == 0;
-		if (!fits)
-			continue;
-		*ret_addr = addr;
-		*ret = header;
-		is_found = true;
-	}
-	return is_found;
-}
-
 static struct lh_error *walk_mapped_chunk(const struct chunk_tour *walk, uint64_t page, uint64_t end, uint64_t *ret_end)
 {
 	struct header header = {0};
 	uint64_t addr = page;
-	bool is_found = find_mapped_chunk(walk->tour, page, end, &addr, &header);
+	bool is_found = find_mapped_chunk(walk->tour->memory, page, end, &addr, &header);
 	*ret_end = page + LH_PAGE_BYTES;
 	if (!lh_heap_check(walk->tour, is_found, page, "mapped chunk: no header fits"))
 		return NULL;
