@@ -209,7 +209,7 @@ static void put_common_frame(const struct lh_trace_report *report, size_t leakin
 	size_t count = lh_trace_common_frames(report->trace, &common);
 	if (leaking < 2 || !count)
 		return;
-	struct lh_named_frame frame = lh_trace_name_frame(report, common[0]);
+	struct lh_named_frame frame = lh_trace_name_frame(report->symbols, common[0]);
 	lh_buffer_puts(ret, "all of them pass through ");
 	lh_trace_put_frame(&frame, ret);
 	if (frame.name && frame.module) {
@@ -237,7 +237,7 @@ static void put_leaking_stack(const struct lh_trace_report *report, const struct
 	else
 		lh_buffer_puts(ret, "; none was freed\n");
 	for (size_t i = 0; i < lh_min_u64(site->frame_count, FRAMES_SHOWN); i++) {
-		struct lh_named_frame frame = lh_trace_name_frame(report, frames[i]);
+		struct lh_named_frame frame = lh_trace_name_frame(report->symbols, frames[i]);
 		lh_buffer_puts(ret, "  ");
 		lh_trace_put_frame(&frame, ret);
 		if (frame.name && frame.module) {
@@ -265,7 +265,7 @@ static void add_site_row(const struct lh_trace_report *report, const struct lh_t
 	put_site_verdict(estimate, &verdict);
 	size_t first = lh_trace_first_caller(report, site);
 	for (size_t i = first; i < lh_min_u64(site->frame_count, first + CALLERS_IN_TABLE); i++) {
-		struct lh_named_frame frame = lh_trace_name_frame(report, frames[i]);
+		struct lh_named_frame frame = lh_trace_name_frame(report->symbols, frames[i]);
 		lh_buffer_puts(&callers, i > first ? " < " : "");
 		lh_trace_put_frame(&frame, &callers);
 	}

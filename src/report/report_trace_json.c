@@ -7,42 +7,21 @@
 #include <inttypes.h>
 #include <string.h>
 
-static json_t *text_or_null(const char *text)
-{
-	return text ? lh_json_string(text) : json_null();
-}
-
-static json_t *frames_json(const struct lh_trace_report *report, const uint64_t *frames, size_t count)
-{
-	json_t *array = json_array();
-	for (size_t i = 0; array && i < count; i++) {
-		struct lh_named_frame frame = lh_trace_name_frame(report, frames[i]);
-		json_t *item = json_pack("{s:o, s:o, s:o, s:o}", "addr", lh_json_address(frame.addr), "module",
-					 text_or_null(frame.module), "name", text_or_null(frame.name), "offset",
-					 lh_json_u64(frame.offset));
-		if (json_array_append_new(array, item)) {
-			json_decref(array);
-			return NULL;
-		}
-	}
-	return array;
-}
-
 static json_t *trace_site_json(const struct lh_trace_report *report, const struct lh_trace_site *site)
 {
 	const struct lh_site_estimate *estimate = &site->estimate;
-	return json_pack("{s:s, s:b, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:o}",
-			 "verdict", lh_site_verdict_name(estimate->verdict), "complete", (int)site->is_complete,
-			 "samples", lh_json_u64(estimate->sample_count), "allocated_bytes", estimate->allocated_bytes,
-			 "allocated_blocks", estimate->allocated_count, "live_bytes", estimate->live_bytes,
-			 "live_blocks", estimate->live_count, "live_samples", lh_json_u64(estimate->live_sample_count),
-			 "freed_samples", lh_json_u64(estimate->death_sample_count), "survivors",
-			 lh_json_u64(estimate->survivor_count), "min_age_ns", lh_json_u64(estimate->min_age_ns),
-			 "median_life_ns", lh_json_u64(estimate->median_life_ns), "longest_life_ns",
-			 lh_json_u64(estimate->longest_life_ns), "oldest_live_ns",
-			 lh_json_u64(estimate->oldest_live_ns), "leak_bytes_per_s", estimate->leak_bytes_per_s,
-			 "leak_low_bytes_per_s", estimate->leak_low, "leak_high_bytes_per_s", estimate->leak_high,
-			 "frames", frames_json(report, lh_trace_frames_of(report->trace, site), site->frame_count));
+	return json_pack(
+		"{s:s, s:b, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:o}", "verdict",
+		lh_site_verdict_name(estimate->verdict), "complete", (int)site->is_complete, "samples",
+		lh_json_u64(estimate->sample_count), "allocated_bytes", estimate->allocated_bytes, "allocated_blocks",
+		estimate->allocated_count, "live_bytes", estimate->live_bytes, "live_blocks", estimate->live_count,
+		"live_samples", lh_json_u64(estimate->live_sample_count), "freed_samples",
+		lh_json_u64(estimate->death_sample_count), "survivors", lh_json_u64(estimate->survivor_count),
+		"min_age_ns", lh_json_u64(estimate->min_age_ns), "median_life_ns",
+		lh_json_u64(estimate->median_life_ns), "longest_life_ns", lh_json_u64(estimate->longest_life_ns),
+		"oldest_live_ns", lh_json_u64(estimate->oldest_live_ns), "leak_bytes_per_s", estimate->leak_bytes_per_s,
+		"leak_low_bytes_per_s", estimate->leak_low, "leak_high_bytes_per_s", estimate->leak_high, "frames",
+		lh_frames_json(report->symbols, lh_trace_frames_of(report->trace, site), site->frame_count));
 }
 
 static json_t *trace_sites_json(const struct lh_trace_report *report)
@@ -103,7 +82,7 @@ void lh_report_trace_json(const struct lh_trace_report *report, struct lh_buffer
 		"lost_deaths", lh_json_u64(trace->lost_death_count), "unseen_deaths",
 		lh_json_u64(trace->unseen_death_count), "mean_bytes", lh_json_u64(trace->mean_bytes), "target_cost",
 		trace->target_cost, "own_cost", trace->own_cost, "budget", trace->budget, "common",
-		frames_json(report, common, common_count), "sites", trace_sites_json(report), "grown_bytes",
+		lh_frames_json(report->symbols, common, common_count), "sites", trace_sites_json(report), "grown_bytes",
 		trace->grown_bytes == INT64_MAX ? json_null() : json_integer(trace->grown_bytes), "unseen_part",
 		lh_trace_memory_unseen_part(&trace->memory, trace->allocator), "unseen", unseen_memory_json(trace),
 		"method", lh_trace_method_name(trace->method), "probed_ns", lh_json_u64(trace->probed_ns));
@@ -127,7 +106,7 @@ static double weigh_folded_site(const struct lh_site_estimate *estimate, enum lh
 /* ";" separates frames: names must not contain one. */
 static void put_folded_frame(const struct lh_trace_report *report, uint64_t addr, struct lh_buffer *ret)
 {
-	struct lh_named_frame frame = lh_trace_name_frame(report, addr);
+	struct lh_named_frame frame = lh_trace_name_frame(report->symbols, addr);
 	size_t before = ret->length;
 	lh_trace_put_frame(&frame, ret);
 	for (size_t i = before; !ret->failed && i < ret->length; i++)

@@ -1,9 +1,10 @@
 /*
- * trace_frames: the frames of a traced stack by name. Private to report.
+ * trace_frames: the frames of a traced or sampled stack by name. Private to report.
  */
 #ifndef LEAKHUNT_REPORT_TRACE_FRAMES_H
 #define LEAKHUNT_REPORT_TRACE_FRAMES_H
 
+#include "leakhunt/json.h"
 #include "leakhunt/report.h"
 #include "leakhunt/symbols.h"
 
@@ -14,7 +15,11 @@ struct lh_named_frame {
 	uint64_t offset;    /* in the function, or in the module */
 };
 
-struct lh_named_frame lh_trace_name_frame(const struct lh_trace_report *report, uint64_t addr);
+struct lh_named_frame lh_trace_name_frame(struct lh_symbols *symbols, uint64_t addr);
+/* C++'s operators new only pass on their caller's request. */
+bool lh_frame_is_operator(const struct lh_named_frame *frame);
+/* [FRAME] as in leakhunt/trace/1. */
+json_t *lh_frames_json(struct lh_symbols *symbols, const uint64_t *frames, size_t count);
 /* The first frame outside the allocator's functions; frame_count if there is none. */
 size_t lh_trace_first_caller(const struct lh_trace_report *report, const struct lh_trace_site *site);
 /* "SSL_new", or "libssl.so.3+0x1234"; escaped. */
