@@ -72,7 +72,8 @@ bool lh_edata_is_plausible(const uint64_t *words)
 	if (!e_addr || e_addr % CACHE_LINE_BYTES || (is_slab && e_addr % LH_PAGE_BYTES) || !e_bytes ||
 	    (e_bits & LH_EDATA_ARENA_MASK) == LH_EDATA_ARENA_MASK || state > STATE_MAX || size_index > SIZE_INDEX_MAX)
 		return false;
-	return is_slab ? size_index < SLAB_INDEX_MAX : size_index >= LARGE_INDEX_MIN;
+	bool is_sampled_small = !state && e_bytes <= LH_SAMPLED_SMALL_BYTES + LH_PAGE_BYTES;
+	return is_slab ? size_index < SLAB_INDEX_MAX : size_index >= LARGE_INDEX_MIN || is_sampled_small;
 }
 
 static struct lh_error *claim_extents(const struct lh_heap_memory *memory, const uint64_t *words, size_t word_count,

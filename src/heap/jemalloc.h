@@ -28,6 +28,12 @@ struct lh_base_blocks {
 void lh_base_blocks_deinit(struct lh_base_blocks *blocks);
 struct lh_error *lh_base_blocks_find(const struct lh_heap_memory *memory, struct lh_base_blocks *ret) LH_NODISCARD;
 
+/*
+ * A small block that the profiler samples gets an extent of its own: 4 pages, the smallest large class (5.3.0), or as
+ * many pages as it needs (5.3.1).
+ */
+enum { LH_SAMPLED_SMALL_BYTES = 4 * LH_PAGE_BYTES };
+
 /* Whether words[LH_EDATA_WORDS] may describe an extent; they may also be stale. */
 bool lh_edata_is_plausible(const uint64_t *words);
 

@@ -151,11 +151,18 @@ static struct lh_error *walk_slab(struct jemalloc_walk *walk, const struct lh_je
 	return NULL;
 }
 
-/* The class's size, or with disable_large_size_classes (5.3.1) any between it and that of the class before. */
-static bool is_of_class(uint64_t bytes, uint32_t index, unsigned quantum)
+/*
+ * How many bytes the block has that fills `bytes` of an extent, without the page for cache_oblivious: the class's size,
+ * with disable_large_size_classes (5.3.1) any between it and that of the class before. 0: none of that class.
+ */
+static uint64_t block_bytes(uint64_t bytes, uint32_t index, unsigned quantum)
 {
 	uint64_t most = class_bytes(quantum, index);
-	return bytes == most || (index && bytes > class_bytes(quantum, index - 1) && bytes < most);
+	bool is_of_class = bytes == most || (index && bytes > class_bytes(quantum, index - 1) && bytes < most);
+	bool is_sampled_small =
+		most < bytes && (bytes == LH_SAMPLED_SMALL_BYTES ||
+				 (bytes < LH_SAMPLED_SMALL_BYTES && bytes == lh_align_up(most, LH_PAGE_BYTES)));
+	return is_of_class ? bytes : is_sampled_small ? most : 0;
 }
 
 /*
@@ -171,8 +178,8 @@ static bool has_page_more(const struct jemalloc_walk *walk)
 		if (lh_jemalloc_extent_state(extent) != LH_JEMALLOC_ACTIVE || lh_jemalloc_is_slab(extent))
 			continue;
 		unsigned quantum = walk->quanta[extent->leaf];
-		bool fits = extent->addr == lh_jemalloc_page(extent) && is_of_class(extent->bytes, index, quantum);
-		bool fits_less = is_of_class(extent->bytes - LH_PAGE_BYTES, index, quantum);
+		bool fits = extent->addr == lh_jemalloc_page(extent) && block_bytes(extent->bytes, index, quantum);
+		bool fits_less = block_bytes(extent->bytes - LH_PAGE_BYTES, index, quantum);
 		votes += fits_less && !fits;
 		votes_against += fits && !fits_less;
 	}
@@ -182,7 +189,7 @@ static bool has_page_more(const struct jemalloc_walk *walk)
 static uint64_t large_bytes(const struct jemalloc_walk *walk, const struct lh_jemalloc_extent *extent)
 {
 	uint64_t bytes = extent->bytes - (walk->has_page_more ? LH_PAGE_BYTES : 0);
-	return is_of_class(bytes, lh_jemalloc_size_index(extent), walk->quanta[extent->leaf]) ? bytes : 0;
+	return block_bytes(bytes, lh_jemalloc_size_index(extent), walk->quanta[extent->leaf]);
 }
 
 static struct lh_error *walk_large(struct jemalloc_walk *walk, const struct lh_jemalloc_extent *extent)
