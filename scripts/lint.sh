@@ -26,7 +26,7 @@ declare -A allowed=(
 	[image]="base gap owner json format $proc fault_point image"
 	[symbols]="base owner $proc image fault_point symbols unwind"
 	[sweep]="base hash_table threads owner $proc image fault_point sweep"
-	[heap]="base hash_table owner $proc image symbols sweep heap"
+	[heap]="base hash_table owner $proc image symbols sweep heap allocation_samples"
 	[objects]="base bits hash_table owner $proc image symbols sweep heap objects"
 	[graph]="base bits hash_table threads owner $proc image symbols sweep heap objects graph"
 	[scan]="base hash_table owner $proc image symbols sweep heap objects scan"
@@ -34,7 +34,7 @@ declare -A allowed=(
 	[trace]="base hash_table owner $proc image symbols unwind trace"
 	[watch]="base owner $proc select watch"
 	[hunt]="base owner json $proc select watch dump image symbols heap objects graph scan hunt"
-	[report]="base gap hash_table owner json $proc select watch dump image symbols heap objects graph scan redact hunt trace report"
+	[report]="base gap hash_table owner json $proc select watch dump image symbols heap allocation_samples objects graph scan redact hunt trace report"
 )
 
 # The module of each header of include/leakhunt/ that is not named after its module.

@@ -5,6 +5,7 @@
 #ifndef LEAKHUNT_REPORT_H
 #define LEAKHUNT_REPORT_H
 
+#include "leakhunt/allocation_samples.h"
 #include "leakhunt/dump.h"
 #include "leakhunt/graph.h"
 #include "leakhunt/heap.h"
@@ -169,7 +170,9 @@ struct lh_heap_report {
 	const struct lh_heap_findings *findings;
 	const struct lh_heap_groups *groups;
 	const struct lh_receipt *receipt; /* of the snapshot; NULL: the image is a file */
-	size_t top;                       /* rows of arenas and groups to show */
+	struct lh_symbols *symbols;       /* of the image: for samples */
+	uint64_t monotonic_ns;            /* CLOCK_MONOTONIC at the instant of the image; 0: unknown */
+	size_t top;                       /* rows of arenas, groups and call stacks to show */
 };
 void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style style, struct lh_buffer *ret);
 /*
@@ -177,9 +180,12 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
  * lost_bytes, checked, failed, first_failure, note, blocks}], arenas[{allocator, role, kind, addr, FIGURES}],
  * findings[{kind, allocator, bytes, arenas}], groups[{basis (lh_group_basis_name), kind, name, detail, count, bytes,
  * owned_count, owned_bytes, owned_resident_bytes (null: not found), pinned_bytes, example_addr}], sizes[{size_max_bytes
- * (null: no bound), FIGURES by state}], receipt (null: a file) as `dump --json` has it. FIGURES: mapped_bytes,
- * resident_bytes, used_resident_bytes, used_bytes, used_blocks, cached_..., free_..., overhead_bytes, free_page_bytes,
- * free_resident_bytes, returnable_bytes.
+ * (null: no bound), FIGURES by state}], samples (null: the allocator has sampled nothing) {allocator, sampled_blocks,
+ * rejected_blocks (no valid stack), stacks[{estimated_bytes, estimated_blocks (the allocator's estimates for all blocks
+ * of the stack), sampled_blocks, sampled_bytes, requested_bytes, oldest_time_ns, oldest_age_ns, age_exact (false: at
+ * least so old), consistent (counters and blocks agree), frames[FRAME of leakhunt/trace/1]}]}, receipt (null: a file)
+ * as `dump --json` has it. FIGURES: mapped_bytes, resident_bytes, used_resident_bytes, used_bytes, used_blocks,
+ * cached_..., free_..., overhead_bytes, free_page_bytes, free_resident_bytes, returnable_bytes.
  */
 void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *ret);
 

@@ -86,6 +86,12 @@ static struct lh_error *find_answer(struct heap_answer *answer, bool has_owned, 
 				    &answer->groups);
 }
 
+static uint64_t monotonic_of_stop(const struct lh_receipt *receipt)
+{
+	uint64_t since_ns = lh_clock_realtime_ns() - receipt->time_ns;
+	return receipt->pid ? lh_clock_monotonic_ns() - since_ns : 0;
+}
+
 static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_status)
 {
 	struct heap_answer answer LH_CLEANUP(heap_answer_deinit) = {0};
@@ -107,6 +113,8 @@ static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_
 		.findings = &answer.findings,
 		.groups = &answer.groups,
 		.receipt = answer.receipt.pid ? &answer.receipt : NULL,
+		.symbols = answer.symbols,
+		.monotonic_ns = monotonic_of_stop(&answer.receipt),
 		.top = top,
 	};
 	return print_heap(&report, lh_arguments_has(arguments, "json"));

@@ -228,6 +228,8 @@ static struct lh_error *end_walk(struct lh_heap_tour *tour)
 		heap->arenas.count = sink->first_arena;
 		heap->extents.count = sink->first_extent;
 		heap->types.count = sink->first_type;
+		if (heap->samples.allocator == allocator->name)
+			lh_allocation_samples_deinit(&heap->samples);
 	}
 	allocator->chunk_count = heap->chunks.count - sink->first_chunk;
 	bool is_there = allocator->chunk_count || allocator->checks.checked || allocator->is_partial;

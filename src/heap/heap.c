@@ -15,6 +15,13 @@ const char *lh_chunk_state_name(enum lh_chunk_state state)
 	return names[state];
 }
 
+void lh_allocation_samples_deinit(struct lh_allocation_samples *samples)
+{
+	lh_vec_deinit(&samples->frames);
+	lh_vec_deinit(&samples->stacks);
+	*samples = (struct lh_allocation_samples){0};
+}
+
 void lh_heap_destroy(struct lh_heap *heap)
 {
 	if (!heap)
@@ -27,6 +34,7 @@ void lh_heap_destroy(struct lh_heap *heap)
 	lh_vec_deinit(&heap->padded);
 	lh_vec_deinit(&heap->structures);
 	lh_strings_pool_deinit(&heap->strings);
+	lh_allocation_samples_deinit(&heap->samples);
 	free(heap->ranges);
 	free(heap);
 }
@@ -358,6 +366,11 @@ const struct lh_heap_arena *lh_heap_arenas(const struct lh_heap *heap, size_t *r
 {
 	*ret_count = heap->arenas.count;
 	return heap->arenas.items;
+}
+
+const struct lh_allocation_samples *lh_heap_allocation_samples(const struct lh_heap *heap)
+{
+	return &heap->samples;
 }
 
 size_t lh_heap_chunk_count(const struct lh_heap *heap)

@@ -6,6 +6,8 @@
 
 #include "walker.h"
 
+#include "leakhunt/hash_table.h"
+
 enum { LH_EDATA_BYTES = 128, LH_EDATA_WORDS = LH_EDATA_BYTES / 8 };
 
 /*
@@ -109,6 +111,31 @@ struct lh_jemalloc_caches {
 void lh_jemalloc_caches_deinit(struct lh_jemalloc_caches *caches);
 struct lh_error *lh_jemalloc_find_caches(struct lh_heap_tour *tour, const struct lh_base_blocks *blocks,
 					 struct lh_jemalloc_caches *ret) LH_NODISCARD;
+
+/* ---------------------------------------------------------------- allocation samples */
+
+enum { LH_SAMPLE_COUNTERS_WORDS = 13 };
+
+/* One thread's counters of one stack. */
+struct lh_sample_counters {
+	uint64_t words[LH_SAMPLE_COUNTERS_WORDS];
+	uint64_t found_count, found_bytes; /* of the blocks that name them */
+	uint32_t stack;                    /* index in lh_allocation_samples.stacks */
+};
+
+/* Zero-initialized, but for the tour. Fills the heap's lh_allocation_samples. */
+struct lh_sample_search {
+	struct lh_heap_tour *tour;
+	LH_VEC(struct lh_sample_counters) counters;
+	struct lh_hash_table counters_numbers; /* by address */
+	struct lh_hash_table stack_numbers;    /* by address */
+};
+
+void lh_sample_search_deinit(struct lh_sample_search *search);
+/* For each block in use with an extent of its own: *ret_requested_bytes is 0 if the block is not sampled. */
+struct lh_error *lh_jemalloc_take_sample(struct lh_sample_search *search, const struct lh_jemalloc_extent *extent,
+					 uint64_t usable_bytes, uint64_t *ret_requested_bytes) LH_NODISCARD;
+void lh_jemalloc_end_samples(struct lh_sample_search *search);
 
 /* The claim of lh_walk_jemalloc. */
 struct lh_error *lh_jemalloc_claim(const struct lh_heap_memory *memory, struct lh_owners *ret) LH_NODISCARD;

@@ -39,6 +39,7 @@ struct jemalloc_walk {
 	struct lh_heap_tour *tour;
 	const struct lh_jemalloc_extents *extents;
 	const struct lh_jemalloc_caches *caches;
+	struct lh_sample_search *samples;
 	uint8_t *quanta; /* of each leaf */
 	struct jemalloc_arena *arenas;
 	size_t cached_at, stack_at; /* the first ones at or after the current extent */
@@ -133,6 +134,8 @@ static struct lh_error *add_block(struct jemalloc_walk *walk, const struct lh_je
 		.arena = walk->arenas[extent->e_bits & LH_EDATA_ARENA_MASK].index,
 		.state = state,
 	};
+	if (state == LH_CHUNK_USED && !lh_jemalloc_is_slab(extent))
+		LH_TRY(lh_jemalloc_take_sample(walk->samples, extent, bytes, &chunk.requested_bytes));
 	return lh_heap_add_chunk(walk->tour, &chunk);
 }
 
@@ -282,6 +285,7 @@ static struct lh_error *walk_jemalloc(struct lh_heap_tour *tour)
 	struct lh_base_blocks blocks LH_CLEANUP(lh_base_blocks_deinit) = {0};
 	struct lh_jemalloc_extents extents LH_CLEANUP(lh_jemalloc_extents_deinit) = {0};
 	struct lh_jemalloc_caches caches LH_CLEANUP(lh_jemalloc_caches_deinit) = {0};
+	struct lh_sample_search samples LH_CLEANUP(lh_sample_search_deinit) = {.tour = tour};
 	LH_TRY(lh_base_blocks_find(tour->memory, &blocks));
 	if (!blocks.items.count)
 		return NULL;
@@ -290,8 +294,10 @@ static struct lh_error *walk_jemalloc(struct lh_heap_tour *tour)
 	if (!caches.cache_count)
 		lh_heap_note(tour, "no thread cache found: cached blocks count as used");
 	LH_TRY(add_base_metadata(tour, &blocks));
-	struct jemalloc_walk walk = {.tour = tour, .extents = &extents, .caches = &caches};
-	return walk_extents(&walk);
+	struct jemalloc_walk walk = {.tour = tour, .extents = &extents, .caches = &caches, .samples = &samples};
+	LH_TRY(walk_extents(&walk));
+	lh_jemalloc_end_samples(&samples);
+	return NULL;
 }
 
 const struct lh_allocator_walker lh_walk_jemalloc = {

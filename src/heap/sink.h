@@ -7,6 +7,8 @@
 
 #include "walker.h"
 
+#include "leakhunt/allocation_samples.h"
+
 /* In typed arenas, blocks of further types get the last number: only the type of single blocks is lost. */
 enum { LH_HEAP_ARENAS_MAX = 1 << 12, LH_HEAP_TYPES_KEPT = (1 << 12) - 1 };
 #define LH_HEAP_CHUNK_BYTES_MAX ((UINT64_C(1) << 38) - 1)
@@ -28,6 +30,7 @@ struct lh_heap {
 	LH_VEC(struct lh_range) padded; /* ascending once walked */
 	bool keeps_structures;
 	LH_VEC(struct lh_range) structures; /* ascending and disjoint once walked */
+	struct lh_allocation_samples samples;
 };
 
 /* Copies of target memory, for images that cannot be viewed: windows in slots chosen by address. */
@@ -61,6 +64,9 @@ static inline bool lh_heap_take_steps(struct lh_heap_sink *sink, uint64_t steps)
 	sink->steps_left = is_possible ? sink->steps_left - steps : 0;
 	return is_possible;
 }
+
+/* Empties them. */
+void lh_allocation_samples_deinit(struct lh_allocation_samples *samples);
 
 /* Ends the walk of one allocator: its blocks ascending, with those in caches marked. */
 struct lh_error *lh_heap_settle(struct lh_heap_tour *tour) LH_NODISCARD;

@@ -2,6 +2,7 @@
  * report_heap: allocators, arenas, sizes and findings of a heap as text or JSON. Input: what heap found. Output: text.
  * Sentences say what would help; heap has decided what is true.
  */
+#include "report_samples.h"
 #include "table.h"
 #include "usage.h"
 
@@ -304,6 +305,7 @@ void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style st
 	lh_buffer_puts(ret, "\n");
 	put_groups(report, style, ret);
 	lh_buffer_puts(ret, "\n");
+	lh_report_samples_text(report, style, ret);
 	put_sizes(report, style, ret);
 	lh_buffer_puts(ret, "\n");
 	for (size_t i = 0; i < count; i++)

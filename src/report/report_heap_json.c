@@ -1,6 +1,7 @@
 /*
  * report_heap_json: a heap as JSON, schema "leakhunt/heap/1" (report.h). Input: what heap found. Output: text.
  */
+#include "report_samples.h"
 #include "usage.h"
 
 #include <string.h>
@@ -157,12 +158,12 @@ void lh_report_heap_json(const struct lh_heap_report *report, struct lh_buffer *
 	struct lh_heap_totals totals = lh_heap_total(report->heap, NULL);
 	pid_t pid = lh_image_pid(report->image);
 	json_t *object =
-		json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1",
+		json_pack("{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "leakhunt/heap/1",
 			  "path", lh_json_string(report->receipt ? "" : lh_image_path(report->image)), "pid",
 			  pid ? json_integer(pid) : json_null(), "complete", lh_heap_report_is_complete(report->heap),
 			  "totals", lh_heap_totals_json(&totals), "allocators", allocators_json(report->heap), "arenas",
 			  arenas_json(report->heap), "findings", findings_json(report->findings), "groups",
-			  groups_json(report->groups), "sizes", sizes_json(report->heap), "receipt",
-			  lh_report_receipt_json(report->receipt));
+			  groups_json(report->groups), "sizes", sizes_json(report->heap), "samples",
+			  lh_report_samples_json(report), "receipt", lh_report_receipt_json(report->receipt));
 	lh_report_append_json(object, ret);
 }

@@ -4,6 +4,7 @@
  * the mutator changes words where they are: pointers to other places, counts, bits.
  */
 #include "heap_seed_image.h"
+#include "leakhunt/allocation_samples.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -48,6 +49,20 @@ static void look_at_arenas(const struct lh_heap *heap)
 	}
 }
 
+static void look_at_samples(const struct lh_heap *heap)
+{
+	const struct lh_allocation_samples *samples = lh_heap_allocation_samples(heap);
+	uint64_t sample_count = 0;
+	for (size_t i = 0; i < samples->stacks.count; i++) {
+		const struct lh_sampled_stack *stack = &samples->stacks.items[i];
+		expect(stack->sample_count && stack->requested_bytes <= stack->sample_bytes);
+		expect(stack->first_frame + stack->frame_count <= samples->frames.count);
+		expect(stack->oldest_ns <= stack->newest_ns);
+		sample_count += stack->sample_count;
+	}
+	expect(sample_count == samples->sample_count && (sample_count != 0) == (samples->allocator != NULL));
+}
+
 static struct lh_error *look(struct lh_image *image)
 {
 	LH_CLEANUP(lh_cleanup_heap) struct lh_heap *heap = NULL;
@@ -56,6 +71,7 @@ static struct lh_error *look(struct lh_image *image)
 	LH_TRY(lh_heap_walk(image, &heap));
 	look_at_blocks(heap);
 	look_at_arenas(heap);
+	look_at_samples(heap);
 	lh_heap_sizes(heap, rows);
 	return lh_heap_judge(heap, &findings);
 }
