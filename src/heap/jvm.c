@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define STEP_BYTES LH_MIB
+/* What mmap returns unless asked for more (Documentation/arch/x86/x86_64/5level-paging.rst). */
+#define ADDRESSES_END (UINT64_C(1) << 47)
 
 enum { PEEKS_MAX = 16384, PEEK_ALIGNMENT = 16, HASH_END_BIT = 39, GOOD_MIN = 2 };
 
@@ -87,19 +89,25 @@ static void drop_equal_peeks(struct lh_peeks *peeks)
 	peeks->items.count = kept;
 }
 
-/* A heap begins where a mapping begins, and part of it is writable. */
-static bool is_reserved(const struct lh_heap_memory *memory, uint64_t start, uint64_t words, struct lh_range *ret)
+/*
+ * A heap begins where a mapping begins that no other allocator owns, and part of it is writable. A pointer is no number
+ * of words: they would exceed the address space.
+ */
+static bool is_reserved(const struct lh_heap_memory *memory, const struct lh_owners *others, uint64_t start,
+			uint64_t words, struct lh_range *ret)
 {
 	size_t index = lh_heap_region_index(memory, start);
 	if (!start || start % LH_PAGE_BYTES || words % LH_PAGE_BYTES || words < STEP_BYTES / 8 ||
-	    words > UINT64_MAX / 16 || index == memory->list->regions.count ||
-	    memory->list->regions.items[index].start != start || !lh_heap_has(memory, index, LH_HEAP_PLAIN))
+	    words > ADDRESSES_END / 8 || index == memory->list->regions.count ||
+	    memory->list->regions.items[index].start != start || !lh_heap_has(memory, index, LH_HEAP_PLAIN) ||
+	    lh_owners_find(others, start))
 		return false;
-	ret->start = start;
-	return lh_add_u64(start, words * 8, &ret->end);
+	*ret = (struct lh_range){start, start + words * 8};
+	return ret->end <= ADDRESSES_END;
 }
 
-static bool describes_heap(const struct lh_heap_memory *memory, const struct lh_peek *peek, struct lh_range *ret)
+static bool describes_heap(const struct lh_heap_memory *memory, const struct lh_owners *others,
+			   const struct lh_peek *peek, struct lh_range *ret)
 {
 	size_t table = lh_heap_region_index(memory, peek->words[0]);
 	if (!peek->is_read || table == memory->list->regions.count ||
@@ -107,13 +115,14 @@ static bool describes_heap(const struct lh_heap_memory *memory, const struct lh_
 	    !is_of_libjvm(&memory->list->regions.items[table]))
 		return false;
 	for (size_t i = 1; i + 1 < LH_PEEK_WORDS; i++) {
-		if (is_reserved(memory, peek->words[i], peek->words[i + 1], ret))
+		if (is_reserved(memory, others, peek->words[i], peek->words[i + 1], ret))
 			return true;
 	}
 	return false;
 }
 
-static struct lh_error *find_described(const struct lh_heap_memory *memory, struct lh_range *ret)
+static struct lh_error *find_described(const struct lh_heap_memory *memory, const struct lh_owners *others,
+				       struct lh_range *ret)
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
 	*ret = (struct lh_range){0};
@@ -125,7 +134,7 @@ static struct lh_error *find_described(const struct lh_heap_memory *memory, stru
 	if (peeks.items.count)
 		LH_TRY(memory->peek(memory->context, peeks.items.items, peeks.items.count));
 	for (size_t i = 0; i < peeks.items.count; i++) {
-		if (describes_heap(memory, &peeks.items.items[i], ret))
+		if (describes_heap(memory, others, &peeks.items.items[i], ret))
 			return NULL;
 	}
 	*ret = (struct lh_range){0};
@@ -155,7 +164,7 @@ struct lh_error *lh_jvm_claim(const struct lh_heap_memory *memory, struct lh_own
 	struct lh_range described;
 	if (!has_libjvm(memory))
 		return NULL;
-	LH_TRY(find_described(memory, &described));
+	LH_TRY(find_described(memory, ret, &described));
 	if (described.end)
 		return lh_heap_claim(memory, described.start, described.end, LH_REGION_JVM, ret);
 	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, STEP_BYTES, STEP_BYTES, PEEKS_MAX, &peeks));

@@ -6,6 +6,8 @@
 #include "leakhunt/process.h"
 #include "unit.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -329,6 +331,54 @@ static void test_own_malloc(void **state)
 	free(bigger);
 }
 
+/* ---------------------------------------------------------------- a Java heap */
+
+static char *map_file(int fd, int protection)
+{
+	char *memory = mmap(NULL, PAGE, protection, MAP_PRIVATE, fd, 0);
+	assert_true(memory != MAP_FAILED);
+	return memory;
+}
+
+/* An object of libjvm describes the heap: {table of functions, ..., start, size in words}. */
+static void put_description(char *at, const char *table, const char *start, uint64_t words)
+{
+	put_words(at, (uintptr_t)table, 1);
+	put_words(at + 16, (uintptr_t)start, words);
+}
+
+/* Objects before the one of the heap have the start of a mapping, too, but a pointer behind it. */
+static void test_a_java_heap_among_objects_alike(void **state)
+{
+	(void)state;
+	enum { HEAP_PAGES = 1024 };
+	struct found found LH_CLEANUP(found_deinit) = {0};
+	char folder[] = "/tmp/test_owners.XXXXXX", path[64];
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/libjvm.so", folder);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, PAGE), 0);
+	char *table = map_file(fd, PROT_READ), *data = map_file(fd, PROT_READ | PROT_WRITE);
+	char *other = map_fenced(PAGE), *heap = map_fenced(HEAP_PAGES * PAGE), *objects = map_fenced(PAGE);
+	put_words(data, (uintptr_t)objects, (uintptr_t)objects + 256);
+	put_description(objects, table, other, (uintptr_t)objects);
+	put_description(objects + 256, table, heap, HEAP_PAGES * WORDS);
+	assert_int_equal(mprotect(heap + HEAP_PAGES / 2 * PAGE, HEAP_PAGES / 2 * PAGE, PROT_NONE), 0);
+	find_owners(LH_REGIONS_MAPS, &found);
+	assert_int_equal(owner_at(&found, heap), LH_REGION_JVM);
+	assert_int_equal(owner_at(&found, heap + HEAP_PAGES / 2 * PAGE - 1), LH_REGION_JVM);
+	assert_int_equal(owner_at(&found, heap + HEAP_PAGES * PAGE), LH_REGION_KIND_COUNT);
+	assert_int_equal(owner_at(&found, other), LH_REGION_KIND_COUNT);
+	unmap_fenced(other, PAGE);
+	unmap_fenced(heap, HEAP_PAGES * PAGE);
+	unmap_fenced(objects, PAGE);
+	munmap(table, PAGE);
+	munmap(data, PAGE);
+	close(fd);
+	unlink(path);
+	rmdir(folder);
+}
+
 /* ---------------------------------------------------------------- settling */
 
 static void push_claim(struct lh_owners *owners, uint64_t start, uint64_t end, enum lh_region_kind kind)
@@ -373,6 +423,7 @@ int main(void)
 		cmocka_unit_test(test_arenas_in_merged_and_split_mappings),
 		cmocka_unit_test(test_a_heap_of_no_arena),
 		cmocka_unit_test(test_own_malloc),
+		cmocka_unit_test(test_a_java_heap_among_objects_alike),
 		cmocka_unit_test(test_the_first_claim_keeps_what_two_claim),
 		/* Last: AddressSanitizer keeps pages of what the lists took, and the search for chunks has a bound. */
 		cmocka_unit_test(test_an_arena_that_has_just_begun),
