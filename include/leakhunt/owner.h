@@ -31,6 +31,8 @@ struct lh_owner_range {
 struct lh_owners {
 	LH_VEC(struct lh_owner_range) items; /* ascending, disjoint; neighbors of one kind merged */
 	uint64_t overlap_bytes;              /* claimed by two allocators: 0 unless a finder has a bug */
+	bool has_v8_limit;
+	uint64_t v8_left_bytes; /* if it has one: what V8's heap limit leaves to the fullest heap of the process */
 };
 
 void lh_owners_deinit(struct lh_owners *owners);

@@ -22,6 +22,7 @@ enum lh_ceiling {
 	LH_CEILING_MACHINE_TASKS,    /* kernel.threads-max, kernel.pid_max */
 	LH_CEILING_DESCRIPTORS,      /* RLIMIT_NOFILE */
 	LH_CEILING_JAVA_HEAP,        /* -Xmx: what the Java virtual machine has reserved for its heap */
+	LH_CEILING_V8_HEAP,          /* --max-old-space-size: the old generation of V8's fullest heap */
 	LH_CEILING_COUNT,
 };
 

@@ -13,11 +13,11 @@
 /* ---------------------------------------------------------------- limits */
 
 /*
- * What a process can run into. `holdings` and `list` must be of the same moment; the list's kinds tell the Java heap.
+ * What a process can run into. All must be of the same moment; the list's kinds tell the Java heap, owners know V8's.
  * What cannot be read is LH_NO_LIMIT.
  */
 struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings,
-				    const struct lh_region_list *list);
+				    const struct lh_region_list *list, const struct lh_owners *owners);
 
 /* ---------------------------------------------------------------- records on disk */
 

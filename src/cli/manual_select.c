@@ -76,8 +76,9 @@ const struct lh_manual_section lh_manual_select[] = {
 				"Counts. They are not memory, but they have limits."},
 	{"RUNS OUT", "The limit that the process reaches first if growth continues at this rate: memory of the cgroup "
 		     "or of the machine, RLIMIT_AS, the address space of a 32-bit process, vm.max_map_count, "
-		     "pids.max, kernel.threads-max, RLIMIT_NOFILE, -Xmx of Java. A record stores how much was left of "
-		     "each, so --from can forecast too."},
+		     "pids.max, kernel.threads-max, RLIMIT_NOFILE, -Xmx of Java, --max-old-space-size of V8 (node), "
+		     "whether given or V8's default. A record stores how much was left of each, so --from can forecast "
+		     "too."},
 	{"FAMILIES",
 	 "Similar mappings that appear one after the other share a row: stacks of threads whose names follow one "
 	 "pattern, stacks of ended threads that nobody joined, the mappings of one allocator, segments and files "

@@ -83,6 +83,7 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 		.list = {.has_usage = true},
 	};
 	static const struct lh_holdings nothing = {.values = {[LH_HOLDING_DESCRIPTORS] = LH_HOLDING_UNKNOWN}};
+	static const struct lh_owners unowned = {0};
 	const struct lh_region whole = {
 		.end = UINT64_MAX,
 		.kind = LH_REGION_ANON,
@@ -94,7 +95,7 @@ static struct lh_error *add_sample(struct followed *followed, const struct lh_pr
 	};
 	/* Reading limits opens ten files: only for processes that grow. */
 	if (lh_verdict_is_rising(followed->selection.total.verdict) && followed->sample_count >= 2) {
-		sample.ceilings = lh_ceilings_read(process, &nothing, &sample.list);
+		sample.ceilings = lh_ceilings_read(process, &nothing, &sample.list, &unowned);
 		sample.has_ceilings = true;
 	}
 	LH_TRY(lh_vec_push(&sample.list.regions, whole));

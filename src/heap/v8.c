@@ -129,6 +129,60 @@ static struct lh_error *find_pages(const struct lh_heap_memory *memory, size_t p
 	return NULL;
 }
 
+/* ---------------------------------------------------------------- the heap limit */
+
+/*
+ * What Heap::ConfigureHeap sets, within the first words of a heap (src/heap/heap.h of V8 8 to 13). V8 and its embedder
+ * together may have twice what V8 may have.
+ */
+enum {
+	INITIAL_SEMISPACE,
+	MIN_OLD,
+	MAX_OLD, /* the limit; a callback near it may raise it */
+	MIN_GLOBAL,
+	MAX_GLOBAL,
+	INITIAL_MAX_OLD, /* the limit as configured */
+	LIMIT_THRESHOLD,
+	INITIAL_OLD,
+	LIMIT_WORDS,
+	HEAP_WORDS = 512
+};
+
+static bool are_limits(const uint64_t *words)
+{
+	uint64_t configured = words[INITIAL_MAX_OLD];
+	return configured && configured % LH_V8_PAGE_ALIGNMENT == 0 && words[MAX_OLD] >= configured &&
+	       (words[MAX_GLOBAL] == 2 * configured || words[MAX_GLOBAL] == 2 * words[MAX_OLD]) &&
+	       words[MIN_GLOBAL] == 2 * words[MIN_OLD] && words[MIN_OLD] <= configured &&
+	       words[INITIAL_OLD] <= configured && words[INITIAL_SEMISPACE] &&
+	       words[INITIAL_SEMISPACE] % LH_PAGE_BYTES == 0;
+}
+
+/*
+ * Notes what the limit leaves to a heap. V8 ends the process when the areas of its old pages exceed the limit
+ * (Heap::CanExpandOldGeneration); young pages do not count.
+ */
+static void note_limit(const struct lh_heap_memory *memory, const struct lh_v8_page *pages, size_t count,
+		       struct lh_owners *ret)
+{
+	uint64_t words[HEAP_WORDS], old_bytes = 0;
+	if (!lh_heap_read_words(memory, pages->heap, words, HEAP_WORDS))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		if (!(pages[i].flags & (LH_V8_FROM_PAGE | LH_V8_TO_PAGE)))
+			old_bytes += pages[i].area_end - pages[i].area;
+	}
+	for (size_t i = 0; i + LIMIT_WORDS <= HEAP_WORDS; i++) {
+		if (!are_limits(&words[i]))
+			continue;
+		uint64_t limit = words[i + MAX_OLD];
+		uint64_t left = limit - lh_min_u64(limit, old_bytes);
+		ret->v8_left_bytes = ret->has_v8_limit ? lh_min_u64(ret->v8_left_bytes, left) : left;
+		ret->has_v8_limit = true;
+		return;
+	}
+}
+
 /* Pages without a heap, which isolates share, count only beside others. */
 struct lh_error *lh_v8_claim(const struct lh_heap_memory *memory, struct lh_owners *ret)
 {
@@ -149,6 +203,7 @@ struct lh_error *lh_v8_claim(const struct lh_heap_memory *memory, struct lh_owne
 		if (count < PAGES_MIN)
 			continue;
 		is_found = true;
+		note_limit(memory, &pages.items.items[i], count, ret);
 		LH_TRY(claim_pages(memory, &pages, i, count, ret));
 	}
 	return is_found ? claim_pages(memory, &pages, 0, shared, ret) : NULL;

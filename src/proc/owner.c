@@ -99,6 +99,8 @@ struct lh_error *lh_owners_settle(struct lh_owners *owners)
 	qsort(claims, count, sizeof(*claims), compare_claims_by_start);
 	LH_TRY(settle_claims_in_order(claims, count, &settled));
 	settled.overlap_bytes += owners->overlap_bytes;
+	settled.has_v8_limit = owners->has_v8_limit;
+	settled.v8_left_bytes = owners->v8_left_bytes;
 	struct lh_owners unsettled = *owners;
 	*owners = settled;
 	settled = unsettled;

@@ -20,6 +20,7 @@ static const struct {
 	[LH_CEILING_MACHINE_TASKS] = {"machine_tasks", "threads of the machine", false},
 	[LH_CEILING_DESCRIPTORS] = {"descriptors", "descriptors, RLIMIT_NOFILE", false},
 	[LH_CEILING_JAVA_HEAP] = {"java_heap", "Java heap, -Xmx", true},
+	[LH_CEILING_V8_HEAP] = {"v8_heap", "V8 heap, --max-old-space-size", true},
 };
 
 const char *lh_ceiling_name(enum lh_ceiling ceiling)

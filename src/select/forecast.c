@@ -98,6 +98,8 @@ static struct rate rate_towards(const struct lh_selection *selection, enum lh_ce
 		return count_rate(selection, LH_HOLDING_DESCRIPTORS);
 	case LH_CEILING_JAVA_HEAP:
 		return kind_rate(selection, LH_REGION_JVM);
+	case LH_CEILING_V8_HEAP:
+		return kind_rate(selection, LH_REGION_V8);
 	default:
 		return (struct rate){0};
 	}

@@ -1,6 +1,7 @@
 /*
  * ceilings: the limits of a live process: memory of its cgroup and of the machine, addresses, mappings, threads,
- * descriptors, a Java heap. Input: a process. Output: how much is left of each. A limit that cannot be read is unknown.
+ * descriptors, a Java heap, V8's heap. Input: a process. Output: how much is left of each. A limit that cannot be read
+ * is unknown.
  */
 #include "leakhunt/limits.h"
 #include "leakhunt/watch.h"
@@ -66,7 +67,7 @@ static uint64_t java_heap_left(const struct lh_region_list *list)
 }
 
 struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const struct lh_holdings *holdings,
-				    const struct lh_region_list *list)
+				    const struct lh_region_list *list, const struct lh_owners *owners)
 {
 	struct lh_ceilings ceilings;
 	for (size_t i = 0; i < LH_CEILING_COUNT; i++)
@@ -79,5 +80,7 @@ struct lh_ceilings lh_ceilings_read(const struct lh_process *process, const stru
 		ceilings.left[LH_CEILING_DESCRIPTORS] =
 			less_ceilings(lh_descriptor_limit(process), holdings->values[LH_HOLDING_DESCRIPTORS]);
 	ceilings.left[LH_CEILING_JAVA_HEAP] = java_heap_left(list);
+	if (owners->has_v8_limit)
+		ceilings.left[LH_CEILING_V8_HEAP] = owners->v8_left_bytes;
 	return ceilings;
 }

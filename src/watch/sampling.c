@@ -159,13 +159,12 @@ static void take_count(struct lh_sampling *sampling, struct lh_sample *ret)
 /* ---------------------------------------------------------------- one sample */
 
 /* Without owners, kinds stay as /proc shows them. */
-static void ask_owners(const struct lh_sampling *sampling, struct lh_region_list *list)
+static void ask_owners(const struct lh_sampling *sampling, struct lh_region_list *list, struct lh_owners *ret)
 {
-	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
 	lh_owner_finder *find = sampling->options.find_owners;
-	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = find ? find(sampling->process, list, &owners) : NULL;
+	LH_CLEANUP(lh_cleanup_error) struct lh_error *error = find ? find(sampling->process, list, ret) : NULL;
 	if (!error)
-		lh_regions_take_owners(list, &owners);
+		lh_regions_take_owners(list, ret);
 }
 
 /* status can be read by anyone, unless /proc is mounted with hidepid (proc(5)). */
@@ -205,7 +204,8 @@ static struct lh_error *read_mappings_or_sums(struct lh_sampling *sampling, stru
 	return NULL;
 }
 
-static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct lh_sample *ret)
+static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct lh_sample *ret,
+					    struct lh_owners *ret_owners)
 {
 	uint64_t started_ns = lh_clock_monotonic_ns();
 	struct lh_error *error = read_mappings_or_sums(sampling, &ret->list);
@@ -217,7 +217,7 @@ static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct
 		return change;
 	}
 	LH_TRY(error);
-	ask_owners(sampling, &ret->list);
+	ask_owners(sampling, &ret->list, ret_owners);
 	ret->time_ns = started_ns + sampling->clock_offset_ns;
 	sampling->receipt.reading_count = sampling->pace.read_count;
 	sampling->receipt.bounded_count = sampling->pace.bounded_count;
@@ -230,7 +230,7 @@ static struct lh_error *read_sample_regions(struct lh_sampling *sampling, struct
 }
 
 /* What the process holds besides its mappings, and from time to time how much its limits leave. */
-static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
+static void read_facts(struct lh_sampling *sampling, const struct lh_owners *owners, struct lh_sample *ret)
 {
 	uint64_t now_ns = lh_clock_monotonic_ns();
 	bool is_due = sampling->is_last || !sampling->ceilings_ns || now_ns - sampling->ceilings_ns >= CEILINGS_NS;
@@ -238,7 +238,7 @@ static void read_facts(struct lh_sampling *sampling, struct lh_sample *ret)
 	ret->has_holdings = true;
 	if (!is_due)
 		return;
-	ret->ceilings = lh_ceilings_read(sampling->process, &ret->holdings, &ret->list);
+	ret->ceilings = lh_ceilings_read(sampling->process, &ret->holdings, &ret->list, owners);
 	ret->has_ceilings = true;
 	sampling->ceilings_ns = now_ns;
 }
@@ -260,8 +260,9 @@ struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 		.start_ticks = lh_process_identity(sampling->process).start_ticks,
 		.uptime_ns = lh_clock_boottime_ns(),
 	};
-	LH_TRY(read_sample_regions(sampling, &sample));
-	read_facts(sampling, &sample);
+	struct lh_owners owners LH_CLEANUP(lh_owners_deinit) = {0};
+	LH_TRY(read_sample_regions(sampling, &sample, &owners));
+	read_facts(sampling, &owners, &sample);
 	read_use(sampling, &sample);
 	take_count(sampling, &sample);
 	size_t loss_count = sample.list.skipped_lines + sample.list.dropped_regions;

@@ -61,7 +61,7 @@ assert_followed() {
 
 start_java() {
 	needs java javac jcmd
-	javac -d classes "$PROGRAMS/Orders.java"
+	[ -d classes ] || javac -d classes "$PROGRAMS/Orders.java"
 	start_runtime java -Xmx256m "$@" -cp classes Orders
 }
 
@@ -195,6 +195,66 @@ compare_cache() {
 	[ "$(count_of heap.json V8 Entry)" -ge "$(truth kept)" ]
 }
 
+# The limit is one of the old generation, and of three young spaces of 4 MiB (Heap::MaxReserved in src/heap/heap.cc). Pages
+# that a collection has emptied are given back a bit later.
+old_left() {
+	echo $(($(truth limit) - 3 * 4 * 1048576 - $(truth old)))
+}
+
+# compare_v8_limit NODE MIB [OPTION...]: how much of a limit of MIB is left, as V8 counts.
+compare_v8_limit() {
+	start_runtime "$1" --expose-gc --max-semi-space-size=4 "${@:3}" "$PROGRAMS/orders.js"
+	sample_step 50000
+	[ $(($(truth limit) - 3 * 4 * 1048576)) -eq $(($2 * 1048576)) ]
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 2 --json >limit.json
+	is_within "$(jq .left.v8_heap limit.json)" "$(old_left)" 10
+	stop_sample
+}
+
+# compare_v8_limits NODE: given in two ways, and V8's own, which depends on the machine's memory.
+compare_v8_limits() {
+	local own
+	own=$("$1" --max-semi-space-size=4 -p 'v8.getHeapStatistics().heap_size_limit')
+	compare_v8_limit "$1" 200 --max-old-space-size=200
+	NODE_OPTIONS=--max-old-space-size=1000 compare_v8_limit "$1" 1000
+	compare_v8_limit "$1" $((own / 1048576 - 3 * 4))
+}
+
+# bats test_tags=long
+@test "node: a leak runs into V8's heap limit, live and by its record" {
+	needs node
+	start_runtime node --expose-gc --max-semi-space-size=4 --max-old-space-size=300 "$PROGRAMS/orders.js"
+	at_sample() { # NUMBER
+		[ "$1" -eq 1 ] || sampled_old+=("$(truth old)")
+		left=$(old_left)
+	}
+	record_stepwise 20000
+	[ "$(jq -r .forecast.limit out)" = v8_heap ]
+	is_within "$(jq .forecast.left_bytes out)" "$left" 20
+	"$LEAKHUNT" select --from even --json >forecast
+	[ "$(jq -r .forecast.limit forecast)" = v8_heap ]
+	[ "$(jq .forecast.left_bytes forecast)" = "$(jq .forecast.left_bytes out)" ]
+	# From the second sample to the last, at a second each.
+	is_within "$(jq '.forecast.seconds | floor' forecast)" $((left * 10 / (sampled_old[10] - sampled_old[0]))) 100
+	run "$LEAKHUNT" select --from even
+	[[ $output == *"runs out: in "*"(V8 heap, --max-old-space-size, "* ]]
+}
+
+# bats test_tags=long
+@test "node: what the heap limit leaves, given or V8's own, as V8 counts" {
+	needs node
+	compare_v8_limits node
+}
+
+# A worker's limit is its own.
+# bats test_tags=long
+@test "node: the limit that is nearest, of several heaps" {
+	needs node
+	start_runtime node --max-semi-space-size=4 "$PROGRAMS/worker.js"
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 2 --json >limit.json
+	assert_between $((($(truth worker_mib) << 20) - $(truth used))) "$(jq .left.v8_heap limit.json)" $(($(truth worker_mib) << 20))
+}
+
 @test "node: objects by constructor, live and in dumps, as V8 counts them" {
 	needs node
 	compare_node node
@@ -217,6 +277,7 @@ compare_cache() {
 		stop_sample
 		compare_cache "$node"
 		stop_sample
+		compare_v8_limits "$node"
 		rm before after cache
 	done
 	[ "$found" = 1 ] || skip "no versions of Node are installed beside (nvm)"

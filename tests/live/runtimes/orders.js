@@ -1,4 +1,5 @@
-// Keeps orders in an array and in a map, as it is told. Its answers: how many there are, and what V8 says it uses.
+// Keeps orders in an array and in a map, as it is told. Its answers: how many there are, what V8 says it uses, in all and
+// for its old generation, and what its heap may grow to.
 'use strict';
 const v8 = require('v8');
 const lines = require('readline').createInterface({input: process.stdin});
@@ -16,8 +17,12 @@ const buffers = [];
 
 function truth() {
 	global.gc();
-	const used = v8.getHeapSpaceStatistics().reduce((sum, space) => sum + space.space_used_size, 0);
-	return JSON.stringify({pid: process.pid, kept: kept.length, buffers: buffers.length, used});
+	const spaces = v8.getHeapSpaceStatistics();
+	const used = spaces.reduce((sum, space) => sum + space.space_used_size, 0);
+	const old = spaces.filter((space) => !/^(new|read_only)_/.test(space.space_name))
+		.reduce((sum, space) => sum + space.space_size, 0);
+	const limit = v8.getHeapStatistics().heap_size_limit;
+	return JSON.stringify({pid: process.pid, kept: kept.length, buffers: buffers.length, used, old, limit});
 }
 
 console.log('READY ' + truth());
