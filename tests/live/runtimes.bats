@@ -128,6 +128,18 @@ compare_java_with() {
 }
 
 # bats test_tags=long
+@test "Java: what -Xmx leaves, whatever the collector" {
+	local collector
+	for collector in G1 Serial Parallel; do
+		# 100 MiB are touched at once, and nothing is added.
+		start_java "-XX:+Use${collector}GC" -Xms100m -XX:+AlwaysPreTouch
+		"$LEAKHUNT" select "$SAMPLE_PID" -i 1ms -n 2 --json >limit.json
+		is_within "$(jq .left.java_heap limit.json)" $(((256 - 100) << 20)) 20
+		stop_sample
+	done
+}
+
+# bats test_tags=long
 @test "Java: a leak runs into -Xmx, live and by its record" {
 	start_java -XX:+UseSerialGC
 	record_stepwise 20000
