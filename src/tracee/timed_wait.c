@@ -30,10 +30,12 @@
 enum { WAITS_MAX = 128 };
 /* A wait with less to go begins anew, and ends that much later: its registers stay as they are. */
 #define LATE_AT_MOST_NS (20 * LH_NS_PER_MS)
-/* From a look at a wait to the request to stop: within it no thread wakes, returns and waits again. */
+/* From a look at a sleeping thread to the request to stop: within it none is woken, returns and waits again. */
 #define LOOK_AT_MOST_NS (20 * (uint64_t)1000)
 /* By how much the end of a wait is known: timers fire up to 50 us later (timerslack of prctl(2)). */
 #define END_DOUBT_NS (100 * (uint64_t)1000)
+/* How old a processor's clock may be when exec_start is taken from it: a tick at 250 Hz. Waits end that much later. */
+#define CLOCK_AGE_MAX_NS (4 * LH_NS_PER_MS)
 
 static bool is_epoll_wait(uint64_t number)
 {
@@ -71,6 +73,13 @@ static uint64_t read_run_count(int schedstat_fd)
 	ssize_t count = pread(schedstat_fd, text, sizeof(text) - 1, 0);
 	text[count > 0 ? count : 0] = '\0';
 	return sscanf(text, "%*u %*u %" SCNu64, &run_count) == 1 ? run_count : 0;
+}
+
+/* "running" is said of a thread that runs or has been woken, too (proc_pid_syscall, fs/proc/base.c). */
+static bool is_asleep(int syscall_fd)
+{
+	char first;
+	return pread(syscall_fd, &first, 1, 0) == 1 && first >= '0' && first <= '9';
 }
 
 /* What lies between CLOCK_MONOTONIC and the clock of each processor (rq_clock_task), as far as it was needed. */
@@ -127,28 +136,32 @@ static int open_thread_file(const struct lh_process *process, pid_t tid, const c
 	return fd;
 }
 
-/* Between two equal counts the thread has not begun to run, so that all that was read in between belongs together. */
+/* A thread that slept between two equal counts has slept since then: all that was read behind that belongs together. */
 static void read_wait(const struct lh_process *process, pid_t tid, struct processor_clocks *clocks,
 		      struct lh_timed_waits *waits)
 {
 	LH_CLEANUP(lh_cleanup_close) int sched_fd = open_thread_file(process, tid, "sched");
+	LH_CLEANUP(lh_cleanup_close) int syscall_fd = open_thread_file(process, tid, "syscall");
 	LH_CLEANUP(lh_cleanup_close) int schedstat_fd = open_thread_file(process, tid, "schedstat");
 	uint64_t run_count = read_run_count(schedstat_fd), exec_start_ns;
+	if (!run_count || !is_asleep(syscall_fd))
+		return;
 	size_t processor = last_processor(process, tid);
-	if (!run_count || processor == CPU_SETSIZE || !read_exec_start(sched_fd, &exec_start_ns) ||
+	if (processor == CPU_SETSIZE || !read_exec_start(sched_fd, &exec_start_ns) ||
 	    read_run_count(schedstat_fd) != run_count)
 		return;
 	if (!CPU_ISSET(processor, &clocks->known) && !learn_clock(clocks, processor))
 		return;
 	struct lh_timed_wait wait = {
 		.tid = tid,
+		.syscall_fd = syscall_fd,
 		.schedstat_fd = schedstat_fd,
 		.begun_ns = exec_start_ns + clocks->ahead_ns[processor],
 		.run_count = run_count,
 	};
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_vec_push(&waits->items, wait);
 	if (!error)
-		schedstat_fd = -1;
+		syscall_fd = schedstat_fd = -1;
 }
 
 static int compare_waits(const void *a, const void *b)
@@ -183,8 +196,10 @@ void lh_timed_waits_read_one(const struct lh_process *process, pid_t tid, struct
 
 void lh_timed_waits_deinit(struct lh_timed_waits *waits)
 {
-	for (size_t i = 0; i < waits->items.count; i++)
+	for (size_t i = 0; i < waits->items.count; i++) {
+		close(waits->items.items[i].syscall_fd);
 		close(waits->items.items[i].schedstat_fd);
+	}
 	lh_vec_deinit(&waits->items);
 }
 
@@ -203,7 +218,8 @@ void lh_timed_waits_look(struct lh_timed_waits *waits, pid_t tid)
 	if (!wait)
 		return;
 	uint64_t now_ns = lh_clock_monotonic_ns();
-	wait->seen_ns = read_run_count(wait->schedstat_fd) == wait->run_count ? now_ns : 0;
+	bool is_same = is_asleep(wait->syscall_fd) && read_run_count(wait->schedstat_fd) == wait->run_count;
+	wait->seen_ns = is_same ? now_ns : 0;
 }
 
 /* ---------------------------------------------------------------- after the stop */
@@ -243,7 +259,7 @@ uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_p
 	if (limit == UINT64_MAX || limit < LATE_AT_MOST_NS || !was_asked_asleep(wait, asked_ns))
 		return 0;
 	uint64_t end_ns = wait->begun_ns + limit;
-	return end_ns > asked_ns + END_DOUBT_NS ? end_ns : 0;
+	return end_ns > asked_ns + END_DOUBT_NS ? end_ns + CLOCK_AGE_MAX_NS : 0;
 }
 
 void lh_timed_wait_shorten(uint64_t end_ns, struct user_regs_struct *rewound)

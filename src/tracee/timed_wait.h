@@ -4,8 +4,10 @@
  *
  * The kernel forgets when such a wait began. But a thread that sleeps has not run since: se.exec_start of
  * /proc/PID/task/TID/sched (kernel/sched/debug.c, proc_sched_show_task) is the instant at which it last began to run
- * or was last accounted, on the clock of its processor. It is read before the stop, and holds for the call in which the
- * thread is found after it if the thread slept once in between, for the stop itself (nr_voluntary_switches).
+ * or was last accounted, on the clock of its processor, which may be a tick old (update_rq_clock, kernel/sched/core.c,
+ * is skipped in a switch right after a wakeup): seen as 14 waits of 128 that ended .3 ms early. It is read before the
+ * stop, and holds for the call in which the thread is found after it if the thread slept once in between, for the stop
+ * itself (nr_voluntary_switches).
  */
 #ifndef LEAKHUNT_TRACEE_TIMED_WAIT_H
 #define LEAKHUNT_TRACEE_TIMED_WAIT_H
@@ -17,7 +19,8 @@
 /* A thread that slept in a call with a time limit, before it was stopped. */
 struct lh_timed_wait {
 	pid_t tid;
-	int schedstat_fd;   /* of /proc/PID/task/TID/schedstat; owned */
+	int syscall_fd;     /* of /proc/PID/task/TID/syscall; owned */
+	int schedstat_fd;   /* likewise, schedstat */
 	uint64_t begun_ns;  /* CLOCK_MONOTONIC: when it fell asleep, or little later */
 	uint64_t run_count; /* how often it had been given a processor then */
 	uint64_t seen_ns;   /* when it was last seen asleep in this wait; 0: never since it was read */
@@ -43,10 +46,10 @@ void lh_timed_waits_deinit(struct lh_timed_waits *waits);
 void lh_timed_waits_look(struct lh_timed_waits *waits, pid_t tid);
 
 /*
- * The end (CLOCK_MONOTONIC, ns) of the wait that the stop of `tid` has interrupted; 0: not known, without limit, of
- * less than 20 ms, or so near that it may have been reached, and the thread be in the next wait. `asked_ns` is an
- * instant after the request to stop. `registers` are the thread's, read after the stop: they say which call it is in,
- * and its limit.
+ * The end (CLOCK_MONOTONIC, ns; up to a tick late) of the wait that the stop of `tid` has interrupted; 0: not known,
+ * without limit, of less than 20 ms, or so near that it may have been reached, and the thread be in the next wait.
+ * `asked_ns` is an instant after the request to stop. `registers` are the thread's, read after the stop: they say which
+ * call it is in, and its limit.
  */
 uint64_t lh_timed_wait_end(const struct lh_timed_waits *waits, const struct lh_process *process, pid_t tid,
 			   uint64_t asked_ns, const struct user_regs_struct *registers);
