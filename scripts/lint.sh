@@ -40,7 +40,7 @@ declare -A allowed=(
 # The module of each header of include/leakhunt/ that is not named after its module.
 declare -A home=(
 	[bits]=base [hash_table]=base [gap]=base [json]=base [json_pull]=base [threads]=base [fault_point]=base
-	[owner]=proc [format]=dump [unwind]=symbols
+	[owner]=proc [format]=dump [unwind]=symbols [allocation_samples]=heap
 )
 for header in $proc; do home[$header]=proc; done
 modules=$(
