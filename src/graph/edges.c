@@ -218,11 +218,12 @@ static struct lh_error *find_block_edges(struct edge_search *search)
 	struct lh_holders *holders = search->holders;
 	const struct lh_graph *graph = holders->graph;
 	const struct lh_python_room *rooms = search->rooms.items.items;
+	size_t room_count = rooms ? search->rooms.items.count : 0;
 	search->latest = LH_NO_CHUNK;
 	for (size_t i = 0, next = 0; i < graph->chunk_count; i++) {
 		search->from = (uint32_t)i;
 		search->room = UINT64_MAX;
-		for (; next < search->rooms.items.count && rooms[next].chunk == i; next++)
+		for (; next < room_count && rooms[next].chunk == i; next++)
 			search->room = rooms[next].start;
 		if (!has_edges(holders, (uint32_t)i))
 			continue;
