@@ -51,7 +51,9 @@ build_oldmalloc() {
 	[ ! -e "$source/done" ] || return 0
 	mkdir -p "$source"
 	curl -sSf "$DEBIAN_MIRROR/pool/main/m/musl/musl_$version.orig.tar.gz" | tar -xz -C "$source" --strip-components=1
-	(cd "$source" && ./configure --prefix="$source/installed" --with-malloc=oldmalloc && make && make install) >&2
+	# Its loader would replace that of this machine.
+	(cd "$source" && ./configure --prefix="$source/installed" --syslibdir="$source/installed/lib" \
+		--with-malloc=oldmalloc && make && make install) >&2
 	touch "$source/done"
 }
 
