@@ -63,6 +63,48 @@ is_all_there() {
 	[[ $output == *"locked (bytes): 64 pages"* ]]
 }
 
+@test "pages that nobody may read any more, one by one among others, and changed ones of a file" {
+	cat >closed_pages.c <<-'END'
+		#define _GNU_SOURCE
+		#include <fcntl.h>
+		#include <stdio.h>
+		#include <sys/mman.h>
+		#include <unistd.h>
+		int main(void)
+		{
+			enum { PAGES = 64, PAGE = 4096 };
+			const int rights[] = {PROT_NONE, PROT_WRITE, PROT_READ, PROT_EXEC};
+			char *memory[2];
+			int file = open("file", O_RDWR | O_CREAT | O_TRUNC, 0600);
+			if (ftruncate(file, PAGES * PAGE))
+				return 1;
+			memory[0] = mmap(0, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			memory[1] = mmap(0, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+			for (int i = 0; i < PAGES; i++) {
+				for (int kind = 0; kind < 2; kind++) {
+					sprintf(memory[kind] + i * PAGE, "closed page %d of %s", i, kind ? "file" : "none");
+					mprotect(memory[kind] + i * PAGE, PAGE, rights[i % 4]);
+				}
+			}
+			puts("ready");
+			fflush(stdout);
+			pause();
+		}
+	END
+	gcc -O1 -o closed_pages closed_pages.c
+	mkfifo said
+	./closed_pages >said 3>&- &
+	target=$!
+	read -r _ <said
+	for mode in $(dump_modes); do
+		"$LEAKHUNT" dump "$target" --region all --mode "$mode" --json -o "$mode.core" | jq -e .complete
+		"$LEAKHUNT" strings --list "$mode.core" >texts
+		[ "$(grep -Eo 'closed page [0-9]+ of (none|file)' texts | sort -u | wc -l)" -eq 128 ]
+		assert_left_alone "$target"
+	done
+	kill "$target"
+}
+
 @test "memory that a forked child lacks: MADV_DONTFORK, MADV_WIPEONFORK" {
 	start_sample odd_mappings --table table --folder "$PWD" --size 200M --unwatched
 	is_held() {
