@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """The path select, next, dump, second dump, strings on programs under load: is the leak in it at each step?
 
-usage: scripts/path-table.py LEAKHUNT SAMPLES [PROGRAM...]
+usage: scripts/path-table.py [--records N] LEAKHUNT SAMPLES [PROGRAM...]
 
 Each program leaks, and writes lines "NS COUNT BYTES": CLOCK_REALTIME, how many records it has leaked, and what its own
 statistics (malloc_usable_size, sys._debugmallocstats, process.memoryUsage, INFO memory, memory_get_usage, MemStats) call
 allocated. leakhunt's dumps carry the instant they are of, so what should be in them is known. Of each dump the table
 shows the wanted bytes in percent of the allocated ones; of `strings A B` the error of the leaked template's growth.
 Exit code 1 when a program misses: below 99 %, a first row that is not the leak, or a growth off by more than 2 %.
+The second pair of dumps comes 10 s after the first; with --records, as soon as the program has leaked N more records.
 """
-import bisect, json, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
+import argparse, bisect, json, os, re, shutil, socket, subprocess, sys, tempfile, threading, time
 
 PYTHON = r'''
 import os, sys, time
@@ -77,6 +78,19 @@ class Truth:
         share = (ns - a[0]) / (b[0] - a[0]) if b[0] > a[0] else 0
         return a[field] + (b[field] - a[field]) * min(max(share, 0), 1)
 
+    def wait(self, process, is_enough):
+        """Until its lines are enough; each has a time and a count."""
+        deadline = time.monotonic() + 60
+        while not (self.lines and is_enough(self.lines[-1])):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the program does not leak")
+            time.sleep(0.01)
+
+    def wait_for_growth(self, process, count):
+        self.wait(process, lambda line: True)
+        before = self.lines[-1][1]
+        self.wait(process, lambda line: line[1] >= before + count)
+
     def least(self, ns):
         """Allocated for certain at that instant, also by a collector's figure that goes up and down."""
         return min(self.at(ns, 2), self.at(ns - 10**8, 2))
@@ -97,18 +111,15 @@ def start(words, env=None, cwd=None):
 
 
 def start_redis(folder, env=None):
-    port = 17399
-    process = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+    path = os.path.join(folder, "socket")
+    process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder],
                                stdout=subprocess.DEVNULL, env={**os.environ, **(env or {})})
     truth = Truth()
 
     def load():
-        import socket
-        for _ in range(100):
-            try:
-                link = socket.create_connection(("127.0.0.1", port)); break
-            except OSError:
-                time.sleep(0.1)
+        link = socket.socket(socket.AF_UNIX)
+        while process.poll() is None and link.connect_ex(path):
+            time.sleep(0.01)
         stream, count = link.makefile("rb"), 0
         while process.poll() is None:
             batch = b"".join(b"SET k:%d order-%d;customer=ACME;state=open\r\n" % (n, n)
@@ -194,20 +205,26 @@ def growth_row(leakhunt, first, second, truth, folder):
     return first_name, 100.0 * (grown - expected) / expected
 
 
-def follow_path(leakhunt, samples, name):
+def follow_path(leakhunt, samples, name, records):
     folder = tempfile.mkdtemp(prefix="path-")
     process, truth = PROGRAMS[name](samples, folder)
     try:
-        time.sleep(4)
+        if records:
+            truth.wait_for_growth(process, records)
+        else:
+            time.sleep(4)
         select = json.loads(subprocess.run([leakhunt, "select", str(process.pid), "-i", "500ms", "-n", "12", "--json"],
                                            capture_output=True, text=True, cwd=folder).stdout)
         command = select["next_command"]
         cause = select["regions"][0]["cause"] if select["regions"] else "(nothing)"
         words = command.split()[1:] if command else ["dump", str(process.pid)]
         dumps = [dump(leakhunt, ["dump", str(process.pid)], folder), dump(leakhunt, words, folder)]
-        time.sleep(10)
+        if records:
+            truth.wait_for_growth(process, records)
+        else:
+            time.sleep(10)
         dumps += [dump(leakhunt, words, folder), dump(leakhunt, ["dump", str(process.pid)], folder)]
-        time.sleep(0.5)
+        truth.wait(process, lambda line: line[0] > dumps[-1]["time_ns"])
         held = [held_percent(receipt, truth) for receipt in dumps]
         first, error = growth_row(leakhunt, dumps[1], dumps[2], truth, folder)
         is_good = min(held) >= 99 and abs(error) <= 2 and "customer=ACME" in first and command
@@ -222,14 +239,18 @@ def follow_path(leakhunt, samples, name):
 
 
 def main():
-    leakhunt, samples = map(os.path.abspath, sys.argv[1:3])
-    names = sys.argv[3:] or list(PROGRAMS)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--records", type=int, default=0)
+    parser.add_argument("leakhunt", type=os.path.abspath)
+    parser.add_argument("samples", type=os.path.abspath)
+    parser.add_argument("program", nargs="*", default=list(PROGRAMS))
+    options = parser.parse_args()
     print("%-15s %-16s %-26s %s  %8s  %s" % ("program", "cause", "next: dump PID", "held: default, next; 10 s later: next, default",
                                           "growth", "first template"))
     missed = 0
-    for name in names:
+    for name in options.program:
         try:
-            missed += not follow_path(leakhunt, samples, name)
+            missed += not follow_path(options.leakhunt, options.samples, name, options.records)
         except (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
             print("%-15s FAILED: %r" % (name, error), flush=True)
             missed += 1

@@ -268,6 +268,24 @@ cache_command() {
 	exec {INPUT}>&-
 }
 
+# follow_path PROGRAM RECORDS: select, the default dump, the one that next: prints, both again after so many records
+# more, and strings. Truth: the program's own statistics and count, at the instants of the dumps.
+follow_path() {
+	TMPDIR=$PWD "$LEAKHUNT_ROOT/scripts/path-table.py" --records "$2" "$LEAKHUNT" "$SAMPLES" "$1"
+}
+
+# bats test_tags=long
+@test "node under load: 99 % of what it has is in each dump, and strings shows what leaked" {
+	command -v node >/dev/null || skip "node is not installed"
+	follow_path node 40000
+}
+
+# bats test_tags=long
+@test "redis under load: 99 % of what it has is in each dump, and strings shows what leaked" {
+	command -v redis-server >/dev/null || skip "redis-server is not installed"
+	follow_path redis 40000
+}
+
 @test "without -o the next free name is taken and said, and nothing is overwritten" {
 	start_sample heap_leak
 	"$LEAKHUNT" dump "$SAMPLE_PID" --json 2>errors >first.json
