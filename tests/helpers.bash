@@ -149,7 +149,10 @@ assert_not_stopped() {
 
 # dump_modes: all words that dump --mode takes, as the program says.
 dump_modes() {
-	"$LEAKHUNT" completion bash | sed -n "s/.*'dump --mode').*-W '\([^']*\)'.*/\1/p"
+	local modes
+	modes=$("$LEAKHUNT" completion bash | sed -n "s/.*'dump --mode' .*-W '\([^']*\)'.*/\1/p")
+	[ -n "$modes" ] || { echo "completion names no modes of dump" >&2 && return 1; }
+	echo "$modes"
 }
 
 # tracked_mappings PID: VmFlags of those under a userfaultfd ("um": missing, "uw": write-protect, "ui": minor).

@@ -141,8 +141,8 @@ story_pids() {
 	command -v rpmbuild >/dev/null || skip "needs rpmbuild"
 	env -u MAKEFLAGS make -j2 -C "$LEAKHUNT_ROOT" --no-print-directory package static >/dev/null
 	dpkg-deb -x "$LEAKHUNT_ROOT"/.build/leakhunt_*.deb deb
-	install=$(grep -oE 'apt install \./\.build/leakhunt_\*\.deb' "$README")
-	(cd "$LEAKHUNT_ROOT" && sh -c "${install/apt install/apt-get install --simulate}") | grep '^Inst leakhunt '
+	install=$(grep -oE 'apt install \./leakhunt_\*\.deb' "$README")
+	(cd "$LEAKHUNT_ROOT/.build" && sh -c "${install/apt install/apt-get install --simulate}") | grep '^Inst leakhunt '
 	[ "$(deb/usr/bin/leakhunt --version)" = "$(leakhunt --version)" ]
 	zcat deb/usr/share/man/man1/leakhunt-dump.1.gz | grep -q '^\.TH LEAKHUNT'
 	[ -s deb/usr/share/doc/leakhunt/prometheus-rules.yml ]

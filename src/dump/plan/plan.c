@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Private anonymous memory keeps its pages whatever its protection, and a tracer can read them. */
+/* Private memory keeps its pages whatever its protection, changed ones of a file too, and a tracer can read them. */
 static bool can_be_copied(const struct lh_region *region)
 {
-	return region->protection & LH_PROT_READ || (lh_region_is_anonymous(region) && !region->is_io);
+	return region->protection & LH_PROT_READ || (!region->is_shared && !region->is_io);
 }
 
 static bool starts_with(const char *text, const char *prefix)
