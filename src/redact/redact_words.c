@@ -356,12 +356,15 @@ static void mark_name(uint8_t *kinds, struct lh_span name)
 		kinds[word] = kinds[word] == WORD_REPLACED ? WORD_NAME : kinds[word];
 }
 
-/* Marks the words of a text that stay, or are to be replaced with it. */
+/*
+ * Marks the words of a text that stay, or are to be replaced with it. What is shorter than a text is no name: a value
+ * may end like one before a pointer.
+ */
 static void mark_text(struct lh_redactor *redactor, uint64_t addr, const uint8_t *bytes, struct lh_span text)
 {
 	uint8_t *kinds = redactor->kept.items;
 	struct lh_span name = clip_text(kinds, text);
-	if (name.start < name.end &&
+	if (name.end >= name.start + TEXT_MIN &&
 	    lh_redactor_keeps_name(redactor, (const char *)bytes + name.start, name.end - name.start)) {
 		mark_name(kinds, name);
 		return;

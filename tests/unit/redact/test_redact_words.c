@@ -118,6 +118,22 @@ static void test_text_becomes_letters_and_what_follows_stays(void **state)
 	assert_int_equal(counts->zero_bytes, 8);
 }
 
+/* The last bytes of a value, and the first of the pointer behind it, look like a text that begins with a name. */
+static void test_value_that_ends_like_a_short_name(void **state)
+{
+	(void)state;
+	struct memory memory LH_CLEANUP(memory_deinit);
+	memory_init(&memory);
+	assert_success(lh_vec_push(&memory.redactor.names, "Orx"));
+	uint64_t words[2], before;
+	memcpy(&before, "J\0\0\0\x80Orx", sizeof(before));
+	words[0] = before;
+	words[1] = BASE + 'G';
+	assert_success(lh_redact_memory(&memory.redactor, BASE, (uint8_t *)words, sizeof(words)));
+	assert_int_not_equal(words[0], before);
+	assert_int_equal(words[1], BASE + 'G');
+}
+
 static void test_other_key_other_bytes(void **state)
 {
 	(void)state;
@@ -135,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_pointers_and_small_numbers_stay),
 		cmocka_unit_test(test_texts_and_values_do_not),
 		cmocka_unit_test(test_text_becomes_letters_and_what_follows_stays),
+		cmocka_unit_test(test_value_that_ends_like_a_short_name),
 		cmocka_unit_test(test_other_key_other_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
