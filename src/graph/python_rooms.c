@@ -13,8 +13,6 @@
 
 #include "leakhunt/hash_table.h"
 
-#include <stdlib.h>
-
 enum {
 	OBJECT_TYPE = 8,
 	OBJECT_SIZE = 16, /* of a list, of bytes; length of a str */
@@ -128,8 +126,7 @@ struct lh_error *lh_holders_find_python_rooms(const struct lh_graph *graph, stru
 		return NULL;
 	struct lh_error *error = find_rooms(&search);
 	lh_hash_table_deinit(&search.flags);
-	if (!error && ret->items.count)
-		qsort(ret->items.items, ret->items.count, sizeof(*ret->items.items), compare_rooms);
+	lh_vec_sort(&ret->items, compare_rooms);
 	return error;
 }
 

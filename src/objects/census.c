@@ -144,17 +144,10 @@ static bool is_word_in_module(struct lh_census_pass *pass, uint64_t addr)
 {
 	if (is_in_range(&pass->modules[pass->last_module], addr))
 		return true;
-	size_t low = 0, high = pass->module_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (pass->modules[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == pass->module_count || !is_in_range(&pass->modules[low], addr))
+	size_t module = lh_count_before(pass->modules, pass->module_count, item, item->end <= addr);
+	if (module == pass->module_count || !is_in_range(&pass->modules[module], addr))
 		return false;
-	pass->last_module = low;
+	pass->last_module = module;
 	return true;
 }
 

@@ -98,28 +98,14 @@ void lh_cxx_elements_sort(struct lh_cxx_elements *elements)
 	elements->latest_end = 0;
 }
 
-/* The first header of that block, or of one behind it. */
-static size_t find_block_header(const struct lh_cxx_elements *elements, size_t block)
-{
-	size_t low = 0, high = elements->headers.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (elements->headers.items[middle].block < block)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* Headers are read again: a process that runs adds elements, or moves them to another block. */
 uint64_t lh_cxx_elements_end(struct lh_cxx_elements *elements, size_t block)
 {
 	uint64_t header[3], end = 0;
 	if (elements->latest_end && elements->latest_block == block)
 		return elements->latest_end;
-	for (size_t i = find_block_header(elements, block);
-	     i < elements->headers.count && elements->headers.items[i].block == block; i++) {
+	size_t i = lh_vec_count_before(&elements->headers, item, item->block < block);
+	for (; i < elements->headers.count && elements->headers.items[i].block == block; i++) {
 		const struct lh_cxx_header *place = &elements->headers.items[i];
 		if (read_element_words(elements, place->addr, header, 3) && header[0] == place->block_addr)
 			end = lh_max_u64(end, header[1]);

@@ -86,22 +86,15 @@ void lh_method_tables_finish(struct lh_module_table *table)
 /* The words of the table at `addr`; 0 where there is no relocation. Returns how many have one. */
 static size_t read_table(const struct lh_module_table *table, uint64_t addr, uint64_t ret[TABLE_WORDS])
 {
-	size_t low = 0, high = table->words.count, found = 0;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (table->words.items[middle].addr < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	size_t next = lh_vec_count_before(&table->words, item, item->addr < addr), found = 0;
 	for (size_t i = 0; i < TABLE_WORDS; i++)
 		ret[i] = 0;
-	for (; low < table->words.count; low++) {
-		uint64_t distance = table->words.items[low].addr - addr;
+	for (; next < table->words.count; next++) {
+		uint64_t distance = table->words.items[next].addr - addr;
 		if (distance >= (uint64_t)TABLE_WORDS * 8)
 			break;
 		if (distance % 8 == 0 && !ret[distance / 8]) {
-			ret[distance / 8] = table->words.items[low].value;
+			ret[distance / 8] = table->words.items[next].value;
 			found++;
 		}
 	}
