@@ -326,10 +326,13 @@ struct lh_companions {
  */
 bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tolerance, struct lh_companions *ret);
 
+/* Numbers that grew between two summaries are alike within this share. */
+#define LH_GROWN_ALIKE 0.01
+
 /*
- * The template, else the repeated text, whose number grew by `count` within `tolerance`, the one with most bytes:
- * likely what the objects were made for. NULL: none; few objects are alike by chance.
+ * The template, else the repeated text, whose number grew by about `count`, the one with most bytes: likely what the
+ * objects were made for. NULL: none; few objects are alike by chance.
  */
-const struct lh_diff_row *lh_diff_find_text_alike(const struct lh_diff *diff, uint64_t count, double tolerance);
+const struct lh_diff_row *lh_diff_find_text_alike(const struct lh_diff *diff, uint64_t count);
 
 #endif

@@ -14,9 +14,6 @@
 /* Minimum share of the growth to explain it. */
 #define MOST_SHARE 0.5
 
-/* Numbers that grew between two dumps are alike within this share. */
-#define TEXTS_ALIKE 0.01
-
 /* Upper bound of objects that one object owns among those that grew with it, but for parts. */
 enum { OWNED_EACH_MAX = 8 };
 
@@ -166,8 +163,7 @@ static void add_texts(struct lh_hunt *hunt)
 	add_first(hunt, LH_DIFF_TEMPLATES, LH_HUNT_ROW_TEXTS);
 	if (!count || hunt->row_count > count || hunt->rows[0].count <= 0)
 		return;
-	const struct lh_diff_row *text =
-		lh_diff_find_text_alike(&hunt->diff, (uint64_t)hunt->rows[0].count, TEXTS_ALIKE);
+	const struct lh_diff_row *text = lh_diff_find_text_alike(&hunt->diff, (uint64_t)hunt->rows[0].count);
 	if (!text)
 		return;
 	struct lh_hunt_row row = row_of_diff(text, LH_HUNT_ROW_TEXTS);

@@ -46,9 +46,6 @@ static void format_growth(int64_t count, char ret[LH_FORMAT_MAX + 1])
 
 enum { SAID_OBJECTS_MAX = 32, SAID_NAME_MAX = 60 };
 
-/* Numbers of objects that grew between two dumps are alike within this share. */
-#define GROWN_ALIKE 0.01
-
 /* "SSL (server, TLS 1.3)", "malloc (libc.so.6)" */
 static void write_diff_name(const struct lh_diff_row *row, struct lh_buffer *ret)
 {
@@ -155,7 +152,7 @@ static void say_growth(const struct lh_diff_report *report, enum lh_diff_kind ki
 /* A text that is worth a row is said later, with its bytes. */
 static void say_text_alike(const struct lh_diff_report *report, uint64_t count, struct lh_buffer *ret)
 {
-	const struct lh_diff_row *text = lh_diff_find_text_alike(report->diff, count, GROWN_ALIKE);
+	const struct lh_diff_row *text = lh_diff_find_text_alike(report->diff, count);
 	if (!text || is_worth_a_row(report, text))
 		return;
 	lh_buffer_puts(ret, "; as many texts like `");
@@ -183,7 +180,7 @@ static size_t say_object_growth(const struct lh_diff_report *report, bool is_you
 		names[count] = row->name;
 		rows[count++] = row;
 	}
-	for (; said < most && lh_companions_find(sizes, count, GROWN_ALIKE, &found); said++) {
+	for (; said < most && lh_companions_find(sizes, count, LH_GROWN_ALIKE, &found); said++) {
 		char bytes[LH_FORMAT_MAX];
 		say_row_count(rows[found.lead], ret);
 		lh_write_companions(&found, names, ret);

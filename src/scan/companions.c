@@ -9,13 +9,12 @@
 /* Fewer objects than this are alike by chance; a shorter text says nothing. */
 enum { COUNT_MIN = 16, TEXT_LENGTH_MIN = 8 };
 
-/* How many of `part` there are for each of `whole`; 0: no whole number, within the tolerance. */
-static uint32_t find_multiple(const struct lh_companion_row *whole, const struct lh_companion_row *part,
-			      double tolerance)
+/* How many of the part there are for each of the whole; 0: no whole number, within the tolerance. */
+static uint32_t find_multiple(uint64_t whole_count, uint64_t part_count, double tolerance)
 {
-	if (whole->count < COUNT_MIN)
+	if (whole_count < COUNT_MIN)
 		return 0;
-	double times = (double)part->count / (double)whole->count;
+	double times = (double)part_count / (double)whole_count;
 	for (uint32_t k = 1; k <= LH_COMPANION_TIMES_MAX; k++) {
 		if (times >= k * (1 - tolerance) && times <= k * (1 + tolerance))
 			return k;
@@ -40,7 +39,8 @@ static size_t find_lead(const struct lh_companion_row *rows, size_t count, doubl
 	if (largest == SIZE_MAX || rows[largest].is_own)
 		return largest;
 	for (size_t i = 0; i < count; i++) {
-		if (rows[i].is_own && !rows[i].is_said && find_multiple(&rows[i], &rows[largest], tolerance) &&
+		if (rows[i].is_own && !rows[i].is_said &&
+		    find_multiple(rows[i].count, rows[largest].count, tolerance) &&
 		    (lead == largest || rows[i].bytes > rows[lead].bytes))
 			lead = i;
 	}
@@ -55,7 +55,7 @@ bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tole
 	*ret = (struct lh_companions){.lead = lead, .bytes = rows[lead].bytes};
 	rows[lead].is_said = true;
 	for (size_t i = 0; i < count && ret->count < LH_COMPANIONS_MAX; i++) {
-		uint32_t times = rows[i].is_said ? 0 : find_multiple(&rows[lead], &rows[i], tolerance);
+		uint32_t times = rows[i].is_said ? 0 : find_multiple(rows[lead].count, rows[i].count, tolerance);
 		if (!times)
 			continue;
 		rows[i].is_said = true;
@@ -66,23 +66,19 @@ bool lh_companions_find(struct lh_companion_row *rows, size_t count, double tole
 	return true;
 }
 
-static const struct lh_diff_row *find_alike(const struct lh_diff_rows *rows, const struct lh_companion_row *whole,
-					    double tolerance)
+static const struct lh_diff_row *find_alike(const struct lh_diff_rows *rows, uint64_t count)
 {
 	for (size_t i = 0; i < rows->rows.count; i++) {
 		const struct lh_diff_row *row = &rows->rows.items[i];
-		if (row->after_count <= row->before_count || strlen(row->name) < TEXT_LENGTH_MIN)
-			continue;
-		struct lh_companion_row part = {.count = row->after_count - row->before_count};
-		if (find_multiple(whole, &part, tolerance) == 1)
+		if (row->after_count > row->before_count && strlen(row->name) >= TEXT_LENGTH_MIN &&
+		    find_multiple(count, row->after_count - row->before_count, LH_GROWN_ALIKE) == 1)
 			return row;
 	}
 	return NULL;
 }
 
-const struct lh_diff_row *lh_diff_find_text_alike(const struct lh_diff *diff, uint64_t count, double tolerance)
+const struct lh_diff_row *lh_diff_find_text_alike(const struct lh_diff *diff, uint64_t count)
 {
-	struct lh_companion_row whole = {.count = count};
-	const struct lh_diff_row *found = find_alike(&diff->kinds[LH_DIFF_TEMPLATES], &whole, tolerance);
-	return found ? found : find_alike(&diff->kinds[LH_DIFF_TEXTS], &whole, tolerance);
+	const struct lh_diff_row *found = find_alike(&diff->kinds[LH_DIFF_TEMPLATES], count);
+	return found ? found : find_alike(&diff->kinds[LH_DIFF_TEXTS], count);
 }

@@ -2,8 +2,6 @@
 #include "leakhunt/scan.h"
 #include "unit.h"
 
-static const double GROWN = 0.01;
-
 static void test_own_type_leads_its_parts(void **state)
 {
 	/* A list of one item, its text and two numbers for each object, and a dict that holds all of them. */
@@ -14,7 +12,7 @@ static void test_own_type_leads_its_parts(void **state)
 	};
 	struct lh_companions found;
 	(void)state;
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, 3);
 	assert_int_equal(found.count, 3);
 	assert_int_equal(found.rows[0], 0);
@@ -23,11 +21,11 @@ static void test_own_type_leads_its_parts(void **state)
 	assert_int_equal(found.times[2], 2);
 	assert_int_equal(found.bytes, 6288000 + 5030400 + 5030368 + 3772800);
 
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, 4);
 	assert_int_equal(found.count, 0);
 	assert_int_equal(found.bytes, 2621440);
-	assert_false(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_false(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 }
 
 static void test_own_type_of_other_number_does_not_lead(void **state)
@@ -40,10 +38,10 @@ static void test_own_type_of_other_number_does_not_lead(void **state)
 	};
 	struct lh_companions found;
 	(void)state;
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, 0);
 	assert_int_equal(found.count, 0);
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, 1);
 	assert_int_equal(found.count, 1);
 	assert_int_equal(found.rows[0], 2);
@@ -57,7 +55,7 @@ static void test_few_objects_are_alike_by_chance(void **state)
 	};
 	struct lh_companions found;
 	(void)state;
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, 0);
 	assert_int_equal(found.count, 0);
 }
@@ -66,7 +64,7 @@ static void test_no_rows(void **state)
 {
 	struct lh_companions found;
 	(void)state;
-	assert_false(lh_companions_find(NULL, 0, GROWN, &found));
+	assert_false(lh_companions_find(NULL, 0, LH_GROWN_ALIKE, &found));
 }
 
 static void test_more_companions_than_fit_stay(void **state)
@@ -76,10 +74,10 @@ static void test_more_companions_than_fit_stay(void **state)
 	(void)state;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(rows); i++)
 		rows[i] = (struct lh_companion_row){.count = 100, .bytes = 1000 - i};
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, 0);
 	assert_int_equal(found.count, LH_COMPANIONS_MAX);
-	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), GROWN, &found));
+	assert_true(lh_companions_find(rows, LH_ARRAY_COUNT(rows), LH_GROWN_ALIKE, &found));
 	assert_int_equal(found.lead, LH_COMPANIONS_MAX + 1);
 	assert_int_equal(found.count, 1);
 }
@@ -102,11 +100,11 @@ static void test_texts_that_grew_as_often(void **state)
 		assert_null(lh_vec_push(&diff.kinds[LH_DIFF_TEMPLATES].rows, templates[i]));
 	for (size_t i = 0; i < LH_ARRAY_COUNT(texts); i++)
 		assert_null(lh_vec_push(&diff.kinds[LH_DIFF_TEXTS].rows, texts[i]));
-	assert_string_equal(lh_diff_find_text_alike(&diff, 359, GROWN)->name, "GET /<n>");
-	assert_string_equal(lh_diff_find_text_alike(&diff, 386, GROWN)->name, "Host: <n>.shop.example");
-	assert_string_equal(lh_diff_find_text_alike(&diff, 100, GROWN)->name, "a text twice");
-	assert_null(lh_diff_find_text_alike(&diff, 300, GROWN));
-	assert_null(lh_diff_find_text_alike(&diff, 0, GROWN));
+	assert_string_equal(lh_diff_find_text_alike(&diff, 359)->name, "GET /<n>");
+	assert_string_equal(lh_diff_find_text_alike(&diff, 386)->name, "Host: <n>.shop.example");
+	assert_string_equal(lh_diff_find_text_alike(&diff, 100)->name, "a text twice");
+	assert_null(lh_diff_find_text_alike(&diff, 300));
+	assert_null(lh_diff_find_text_alike(&diff, 0));
 	lh_diff_deinit(&diff);
 }
 
