@@ -53,11 +53,7 @@ static void put_sampled_callers(struct lh_symbols *symbols, const uint64_t *fram
 			break;
 		first++;
 	}
-	for (size_t i = first; i < lh_min_u64(count, first + SAMPLE_CALLERS_SHOWN); i++) {
-		struct lh_named_frame frame = lh_trace_name_frame(symbols, frames[i]);
-		lh_buffer_puts(ret, i > first ? " < " : "");
-		lh_trace_put_frame(&frame, ret);
-	}
+	lh_trace_put_callers(symbols, frames + first, lh_min_u64(count - first, SAMPLE_CALLERS_SHOWN), ret);
 }
 
 /* Counters of a damaged dump can be of any size. */

@@ -264,11 +264,8 @@ static void add_site_row(const struct lh_trace_report *report, const struct lh_t
 	char count[LH_FORMAT_MAX];
 	put_site_verdict(estimate, &verdict);
 	size_t first = lh_trace_first_caller(report, site);
-	for (size_t i = first; i < lh_min_u64(site->frame_count, first + CALLERS_IN_TABLE); i++) {
-		struct lh_named_frame frame = lh_trace_name_frame(report->symbols, frames[i]);
-		lh_buffer_puts(&callers, i > first ? " < " : "");
-		lh_trace_put_frame(&frame, &callers);
-	}
+	lh_trace_put_callers(report->symbols, frames + first, lh_min_u64(site->frame_count - first, CALLERS_IN_TABLE),
+			     &callers);
 	lh_table_row(table, is_leaking ? LH_ROW_RED : LH_ROW_PLAIN);
 	lh_table_cell_bytes(table, is_leaking ? round_positive(estimate->leak_bytes_per_s) : 0);
 	lh_table_cell_bytes(table, round_positive(estimate->live_bytes));

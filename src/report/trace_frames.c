@@ -35,7 +35,7 @@ size_t lh_trace_first_caller(const struct lh_trace_report *report, const struct 
 			break;
 		i++;
 	}
-	return i;
+	return lh_min_u64(i, site->frame_count);
 }
 
 void lh_trace_put_frame(const struct lh_named_frame *frame, struct lh_buffer *ret)
@@ -47,6 +47,15 @@ void lh_trace_put_frame(const struct lh_named_frame *frame, struct lh_buffer *re
 	if (frame->module)
 		lh_buffer_escape(ret, frame->module, strlen(frame->module));
 	lh_buffer_printf(ret, "%s0x%" PRIx64, frame->module ? "+" : "", frame->offset);
+}
+
+void lh_trace_put_callers(struct lh_symbols *symbols, const uint64_t *frames, size_t count, struct lh_buffer *ret)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct lh_named_frame frame = lh_trace_name_frame(symbols, frames[i]);
+		lh_buffer_puts(ret, i ? " < " : "");
+		lh_trace_put_frame(&frame, ret);
+	}
 }
 
 static json_t *text_or_null(const char *text)

@@ -22,6 +22,8 @@ bool lh_frame_is_operator(const struct lh_named_frame *frame);
 json_t *lh_frames_json(struct lh_symbols *symbols, const uint64_t *frames, size_t count);
 /* The first frame outside the allocator's functions; frame_count if there is none. */
 size_t lh_trace_first_caller(const struct lh_trace_report *report, const struct lh_trace_site *site);
+/* "CRYPTO_zalloc < SSL_new < main"; escaped. */
+void lh_trace_put_callers(struct lh_symbols *symbols, const uint64_t *frames, size_t count, struct lh_buffer *ret);
 /* "SSL_new", or "libssl.so.3+0x1234"; escaped. */
 void lh_trace_put_frame(const struct lh_named_frame *frame, struct lh_buffer *ret);
 
