@@ -61,22 +61,16 @@ const struct lh_manual_section lh_manual_heap[] = {
 	 "The line names the groups whose blocks keep most free memory in this way."},
 	{"ALLOCATION SAMPLES",
 	 "If jemalloc profiles the process (MALLOC_CONF=prof:true), it keeps the call stack, the requested size and "
-	 "the "
-	 "time of each sampled block. leakhunt reads them from memory, so a dump has them too, and nothing is "
+	 "the time of each sampled block. leakhunt reads them from memory, so a dump has them too, and nothing is "
 	 "traced.\n\n"
 	 "SAMPLED counts the sampled blocks in use. BYTES and BLOCKS are jemalloc's own estimates for all blocks of "
-	 "the "
-	 "call stack: a sampled block of s bytes stands for 1/(1 - exp(-s/R)) blocks, where R is the mean distance "
+	 "the call stack: a sampled block of s bytes stands for 1/(1 - exp(-s/R)) blocks, where R is the mean distance "
 	 "2^lg_prof_sample (jemalloc, prof_data.c, prof_unbias_map_init). EACH is the mean requested size. OLDEST is "
-	 "the "
-	 "age of the oldest sampled block; \"> 5 s\" in a dump: it was allocated 5 s before the newest one. ALLOCATED "
-	 "BY "
-	 "begins with the first caller outside of jemalloc and operator new.\n\n"
+	 "the age of the oldest sampled block; \"> 5 s\" in a dump: it was allocated 5 s before the newest one. "
+	 "ALLOCATED BY begins with the first caller outside of jemalloc and operator new.\n\n"
 	 "A sample counts only if its extent, its counters and its stack point to each other. leakhunt says how many "
-	 "call "
-	 "stacks have other counters than blocks: in a dump without the threads' caches, freed blocks in these caches "
-	 "count "
-	 "as used."},
+	 "call stacks have other counters than blocks: in a dump without the threads' caches, freed blocks in these "
+	 "caches count as used."},
 	{"TWO MOMENTS",
 	 "MORE and BYTES say by how much a group grew. A block of the later moment is NEW if no block in use of "
 	 "that size began at that address before. It is CHANGED if one did, with other bytes: it was written to, "

@@ -45,8 +45,8 @@ uint64_t lh_snapshot_final_copy_ns(const struct lh_snapshot *snapshot);
 
 /*
  * Stops the target (not in mode live), looks, and copies the pages that no pass has copied since their last write. When
- * this would take longer than allowed_ns, releases the target without copying: *ret_is_copied is false, and left_bytes
- * and refused_ns say what was found.
+ * this would take longer than allowed_ns, or has no room, releases the target without copying: *ret_is_copied is false,
+ * and left_bytes and refused_ns say what was found.
  */
 struct lh_error *lh_snapshot_finish(struct lh_snapshot *snapshot, uint64_t allowed_ns,
 				    bool *ret_is_copied) LH_NODISCARD;

@@ -34,7 +34,8 @@ enum { WAITS_MAX = 128 };
 #define LOOK_AT_MOST_NS (20 * (uint64_t)1000)
 /* By how much the end of a wait is known: timers fire up to 50 us later (timerslack of prctl(2)). */
 #define END_DOUBT_NS (100 * (uint64_t)1000)
-/* How old a processor's clock may be when exec_start is taken from it: a tick at 250 Hz. Waits end that much later. */
+/* How much older than the wait exec_start may be: a tick at 250 Hz, ten times what was seen. Waits end as much later.
+ */
 #define CLOCK_AGE_MAX_NS (4 * LH_NS_PER_MS)
 
 static bool is_epoll_wait(uint64_t number)
