@@ -12,6 +12,7 @@ setup() {
 
 teardown() {
 	stop_samples
+	[ -z "${target:-}" ] || kill -KILL "$target" 2>/dev/null || true
 	[ -z "$reserved_pages" ] || echo "$reserved_pages" >/proc/sys/vm/nr_hugepages
 }
 
@@ -102,7 +103,6 @@ is_all_there() {
 		[ "$(grep -Eo 'closed page [0-9]+ of (none|file)' texts | sort -u | wc -l)" -eq 128 ]
 		assert_left_alone "$target"
 	done
-	kill "$target"
 }
 
 @test "memory that a forked child lacks: MADV_DONTFORK, MADV_WIPEONFORK" {
