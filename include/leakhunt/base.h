@@ -330,6 +330,8 @@ const char *lh_format_bytes(uint64_t bytes, char ret[LH_FORMAT_MAX]);
 const char *lh_format_signed_bytes(int64_t bytes, char ret[LH_FORMAT_MAX]); /* "+1.2 MiB", "-4.0 KiB", "0 B" */
 const char *lh_format_duration(uint64_t ns, char ret[LH_FORMAT_MAX]);       /* "850 us", "1.4 ms", "12.0 s", "3h 12m" */
 const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX]);       /* "1,234,567" */
+/* "under 1 %", "84 %", "over 99 %": whole percents, rounded down. `chance` is from 0 to 1. */
+const char *lh_format_chance(double chance, char ret[LH_FORMAT_MAX]);
 
 /* ---------------------------------------------------------------- clocks */
 

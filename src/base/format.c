@@ -1,5 +1,5 @@
 /*
- * format: sizes, durations and counts as people read them. Each writes at most LH_FORMAT_MAX bytes.
+ * format: sizes, durations, counts and chances as people read them. Each writes at most LH_FORMAT_MAX bytes.
  */
 #include "leakhunt/base.h"
 
@@ -70,5 +70,16 @@ const char *lh_format_count(uint64_t count, char ret[LH_FORMAT_MAX])
 		ret[out++] = digits[i];
 	}
 	ret[out] = '\0';
+	return ret;
+}
+
+const char *lh_format_chance(double chance, char ret[LH_FORMAT_MAX])
+{
+	if (chance > 0.99)
+		snprintf(ret, LH_FORMAT_MAX, "over 99 %%");
+	else if (chance < 0.01)
+		snprintf(ret, LH_FORMAT_MAX, "under 1 %%");
+	else
+		snprintf(ret, LH_FORMAT_MAX, "%d %%", (int)(100 * chance));
 	return ret;
 }

@@ -124,6 +124,9 @@ static void test_format(void **state)
 	assert_string_equal(lh_format_duration(12 * LH_NS_PER_S, text), "12.0 s");
 	assert_string_equal(lh_format_duration(11520 * LH_NS_PER_S, text), "3h 12m");
 	assert_string_equal(lh_format_duration(3 * 86400 * LH_NS_PER_S, text), "3d 00h");
+	assert_string_equal(lh_format_chance(0, text), "under 1 %");
+	assert_string_equal(lh_format_chance(0.849, text), "84 %");
+	assert_string_equal(lh_format_chance(1, text), "over 99 %");
 }
 
 static void assert_escapes_to(const char *bytes, size_t length, const char *expected)
