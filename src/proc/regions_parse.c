@@ -159,6 +159,23 @@ static void drop_region(struct lh_regions_parser *parser, const struct lh_region
 	parser->is_dropping = true;
 }
 
+/*
+ * The kernel continues each read(2) at the end of the last mapping shown, and shows the mapping there as a whole
+ * (fs/proc/task_mmu.c, m_start, Linux 6.18). If a mapping grows or merges with its neighbors in between, it appears
+ * again, and covers what was shown of it: what is shown last is complete. False: it covers only a part.
+ */
+static bool forget_covered(struct lh_region_list *list, const struct lh_region *region)
+{
+	size_t kept = list->regions.count;
+	while (kept && list->regions.items[kept - 1].start >= region->start &&
+	       list->regions.items[kept - 1].end <= region->end)
+		kept--;
+	if (kept && list->regions.items[kept - 1].end > region->start)
+		return false;
+	list->regions.count = kept;
+	return true;
+}
+
 static struct lh_error *take_region_header(struct lh_regions_parser *parser, const char *line, size_t length)
 {
 	struct scan scan = {.at = line, .end = line + length};
@@ -173,7 +190,8 @@ static struct lh_error *take_region_header(struct lh_regions_parser *parser, con
 		return NULL;
 	}
 	const struct lh_region *before = last_region(parser);
-	if (before && region.start < before->end) {
+	bool is_out_of_order = before && region.start < before->end;
+	if (is_out_of_order && !(parser->is_live && forget_covered(parser->list, &region))) {
 		drop_region(parser, &region, before);
 		return NULL;
 	}

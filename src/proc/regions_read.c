@@ -81,7 +81,7 @@ static struct lh_error *read_regions_text(const struct lh_process *process, cons
 {
 	struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
 	LH_CLEANUP(lh_cleanup_close) int fd = -1;
-	struct lh_regions_parser parser = {.list = &list};
+	struct lh_regions_parser parser = {.list = &list, .is_live = true};
 	LH_TRY(lh_process_open_file(process, name, O_RDONLY, &fd));
 	LH_TRY(parse_pieces(process, name, fd, &parser, hold_ns_max));
 	/* The text just ends where the process ends or calls exec: its mappings are gone. */
@@ -122,7 +122,7 @@ struct lh_error *lh_regions_read_text(const struct lh_process *process, enum lh_
 	for (int i = 0; i < TORN_READ_TRIES; i++) {
 		lh_region_list_deinit(&list);
 		LH_TRY(read_regions_text(process, name, hold_ns_max, &list));
-		/* Each read(2) goes on behind the address it ended at: a mapping that grew over it shows twice. */
+		/* A mapping that was split or moved while the kernel listed it shows in parts. */
 		if (!list.dropped_regions && !list.skipped_lines)
 			break;
 	}

@@ -265,10 +265,12 @@ struct lh_error *lh_sampling_take(struct lh_sampling *sampling)
 	read_facts(sampling, &owners, &sample);
 	read_use(sampling, &sample);
 	take_count(sampling, &sample);
-	size_t loss_count = sample.list.skipped_lines + sample.list.dropped_regions;
-	if (loss_count)
-		warn_of_loss(sampling, "smaps: %zu lines or mappings were not understood, and are left out",
-			     loss_count);
+	if (sample.list.dropped_regions)
+		warn_of_loss(sampling, "smaps: %zu mappings changed while the kernel listed them, and are left out",
+			     sample.list.dropped_regions);
+	if (sample.list.skipped_lines)
+		warn_of_loss(sampling, "smaps: %zu lines are cut off or of no known form, and are left out",
+			     sample.list.skipped_lines);
 	save_sample(sampling, &sample);
 	sampling->latest_bytes = lh_sample_used_bytes(&sample);
 	if (!sampling->sample_count++)

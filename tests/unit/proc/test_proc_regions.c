@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "leakhunt/regions.h"
+#include "proc/regions.h"
 
 #include <stdio.h>
 
@@ -398,6 +399,46 @@ static void test_order_and_overlap(void **state)
 	assert_int_equal(vss_bytes, 8192);
 }
 
+static void feed_live(const char *text, struct lh_region_list *ret)
+{
+	struct lh_regions_parser parser = {.list = ret, .is_live = true};
+	size_t consumed;
+	assert_success(lh_regions_parser_feed(&parser, text, strlen(text), true, &consumed));
+	assert_success(lh_regions_parser_finish(&parser, "smaps"));
+}
+
+/* What a live kernel shows again, since it grew or merged after it was shown, is complete the second time. */
+static void test_a_mapping_that_grew_while_it_was_listed(void **state)
+{
+	(void)state;
+	static const char grown[] = "1000-2000 rw-p 00000000 00:00 0\nRss:                   4 kB\n"
+				    "3000-5000 rw-p 00000000 00:00 0\nRss:                   8 kB\n"
+				    "3000-9000 rw-p 00000000 00:00 0\nRss:                  16 kB\n"
+				    "a000-b000 rw-p 00000000 00:00 0\nRss:                  32 kB\n";
+	static const char merged[] = "1000-2000 rw-p 00000000 00:00 0\nRss:                   4 kB\n"
+				     "2000-3000 r--p 00000000 00:00 0\nRss:                   4 kB\n"
+				     "1000-4000 rw-p 00000000 00:00 0\nRss:                  12 kB\n";
+	/* Of a mapping that was split, a part is shown: the text has a hole or two truths. */
+	static const char split[] = "1000-4000 rw-p 00000000 00:00 0\nRss:                  12 kB\n"
+				    "3000-5000 r--p 00000000 00:00 0\nRss:                   8 kB\n";
+	static const struct {
+		const char *text;
+		size_t regions, dropped;
+		uint64_t rss_kib;
+	} rows[] = {{grown, 3, 0, 52}, {merged, 1, 0, 12}, {split, 1, 1, 12}};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(rows); i++) {
+		struct lh_region_list list LH_CLEANUP(lh_region_list_deinit) = {0};
+		struct lh_usage total;
+		uint64_t vss_bytes;
+		feed_live(rows[i].text, &list);
+		assert_int_equal(list.regions.count, rows[i].regions);
+		assert_int_equal(list.dropped_regions, rows[i].dropped);
+		assert_int_equal(list.skipped_lines, 0);
+		lh_regions_total(&list, &total, &vss_bytes);
+		assert_int_equal(total.rss_bytes, rows[i].rss_kib * 1024);
+	}
+}
+
 /* However a text is cut, figures are those of its beginning, and a cut within a mapping is noticed. */
 static void test_every_cut(void **state)
 {
@@ -490,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_bad_fields),
 		cmocka_unit_test(test_bad_number_in_the_quick_way),
 		cmocka_unit_test(test_order_and_overlap),
+		cmocka_unit_test(test_a_mapping_that_grew_while_it_was_listed),
 		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_not_a_region_list),
 		cmocka_unit_test(test_find),
