@@ -23,6 +23,7 @@ struct lh_regions_parser {
 	struct lh_usage dropped_usage; /* where fields of a dropped region go */
 	bool is_in_region;             /* fields belong to the last region of the list */
 	bool is_dropping;              /* fields belong to a dropped region */
+	bool is_live;                  /* /proc is read now: a mapping that covers those before it replaces them */
 	bool has_rollup;               /* a "[rollup]" line was seen: this is smaps_rollup */
 	bool has_restarted;            /* addresses began anew: a second text */
 	uint64_t lower_end;            /* of the region dropped last, when that lies below all others; else 0 */
