@@ -53,6 +53,15 @@ static bool is_fencepost(const struct header *header)
 	return (header->bytes == LH_GLIBC_FENCEPOST || is_second) && !(header->flags & LH_GLIBC_MAPPED);
 }
 
+/* What is left of a heap that had 48 bytes for the next block, as one fencepost and its end (malloc.c, sysmalloc). */
+static bool is_long_fencepost(const struct span *span, uint64_t addr, const struct header *header)
+{
+	struct header end;
+	return header->bytes == 2 * LH_GLIBC_FENCEPOST && addr + 3 * LH_GLIBC_FENCEPOST == span->end &&
+	       read_span_header(span, addr + header->bytes, &end) && !end.bytes && is_fencepost(&end) &&
+	       end.previous_bytes == header->bytes;
+}
+
 /* ---------------------------------------------------------------- what a trim gives back */
 
 static void end_run(struct span *span)
@@ -213,6 +222,9 @@ static struct lh_error *walk_span(struct span *span)
 		} else if (is_fencepost(&header)) {
 			end_run(span);
 			next = skip_fenceposts(span, addr);
+		} else if (is_long_fencepost(span, addr, &header)) {
+			end_run(span);
+			next = span->end;
 		} else if (is_chunk(span, addr, &header)) {
 			LH_TRY(walk_chunk(span, addr, &header, &next));
 		} else {

@@ -7,7 +7,9 @@
 #include "unit.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +219,70 @@ static void test_a_trimmed_heap_has_nothing_left_to_return(void **state)
 	assert_int_equal(first.resident_bytes - second.resident_bytes, first.returnable_bytes);
 }
 
+/* ---------------------------------------------------------------- an arena's full heap */
+
+enum { HEAP_BYTES = 64 << 20, FILLER_BYTES = 100000 };
+
+static size_t left_bytes;
+static unsigned *filler_count; /* shared with copies; 0: not as wanted */
+
+/* Where the chunk behind a block begins. */
+static uintptr_t end_of_block(void *block)
+{
+	return (uintptr_t)block + malloc_usable_size(block) - 8;
+}
+
+/* Fills its arena's first heap but for left_bytes, and one block in a second one. */
+static void *fill_heap(void *unused)
+{
+	void *block = malloc(FILLER_BYTES);
+	uintptr_t heap_end = ((uintptr_t)block | (HEAP_BYTES - 1)) + 1;
+	unsigned count = 1;
+	for (; heap_end - end_of_block(block) > 3 * FILLER_BYTES / 2; count++)
+		block = malloc(FILLER_BYTES);
+	block = malloc(heap_end - end_of_block(block) - left_bytes - 8);
+	void *first_of_next = malloc(FILLER_BYTES);
+	if (heap_end - end_of_block(block) == left_bytes &&
+	    (uintptr_t)block / HEAP_BYTES != (uintptr_t)first_of_next / HEAP_BYTES)
+		*filler_count = count + 2;
+	return unused;
+}
+
+static void fill_heap_of_thread(void)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, fill_heap, NULL) || pthread_join(thread, NULL))
+		_exit(1);
+}
+
+static uint64_t count_in_threads_arenas(const struct walked *walked)
+{
+	size_t count;
+	const struct lh_heap_arena *arenas = lh_heap_arenas(walked->heap, &count);
+	uint64_t used_count = 0;
+	for (size_t i = 0; i < count; i++)
+		used_count += strcmp(arenas[i].role, "thread") ? 0 : arenas[i].counts[LH_CHUNK_USED];
+	return used_count;
+}
+
+/* Where too little is left for a block, malloc writes a mark of 16 or 32 bytes, or a free chunk (malloc.c, sysmalloc).
+ */
+static void test_a_full_heap_ends_in_no_block(void **state)
+{
+	(void)state;
+	filler_count = mmap(NULL, sizeof(*filler_count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(filler_count, MAP_FAILED);
+	for (left_bytes = 32; left_bytes <= 96; left_bytes += 16) {
+		struct walked walked LH_CLEANUP(walked_deinit) = {0};
+		*filler_count = 0;
+		walk_copy(fill_heap_of_thread, &walked);
+		assert_true(*filler_count);
+		assert_int_equal(count_in_threads_arenas(&walked), *filler_count);
+		assert_int_equal(glibc_of(&walked)->checks.failed, 0);
+	}
+	munmap(filler_count, sizeof(*filler_count));
+}
+
 /* ---------------------------------------------------------------- damaged heaps */
 
 /* A live block in the middle that is followed by others. */
@@ -295,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_every_live_block_is_found_and_no_freed_one),
 		cmocka_unit_test(test_blocks_are_disjoint_and_add_up),
 		cmocka_unit_test(test_a_trimmed_heap_has_nothing_left_to_return),
+		cmocka_unit_test(test_a_full_heap_ends_in_no_block),
 		cmocka_unit_test(test_a_damaged_heap_gives_a_part_and_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
