@@ -1,6 +1,7 @@
 /*
  * allocation_samples: call stacks of the blocks that an allocator itself has sampled, read from its memory. Nothing is
- * traced, and a dump has them as well as a process. jemalloc samples if its option prof is true.
+ * traced, and a dump has them as well as a process. jemalloc samples if its option prof is true, Google's tcmalloc
+ * always.
  */
 #ifndef LEAKHUNT_ALLOCATION_SAMPLES_H
 #define LEAKHUNT_ALLOCATION_SAMPLES_H
@@ -26,6 +27,7 @@ struct lh_allocation_samples {
 	uint64_t sample_count;
 	uint64_t rejected_count;                /* blocks marked as sampled whose stack does not hold together */
 	uint64_t newest_ns;                     /* of all stacks */
+	bool has_wall_clock;                    /* times are CLOCK_REALTIME */
 	LH_VEC(uint64_t) frames;                /* addresses lie within the calls */
 	LH_VEC(struct lh_sampled_stack) stacks; /* most estimated bytes first */
 };

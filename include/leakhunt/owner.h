@@ -14,7 +14,8 @@
 	 UINT32_C(1) << LH_REGION_JEMALLOC | UINT32_C(1) << LH_REGION_TCMALLOC | UINT32_C(1) << LH_REGION_MIMALLOC | \
 	 UINT32_C(1) << LH_REGION_MUSL | UINT32_C(1) << LH_REGION_PYMALLOC | UINT32_C(1) << LH_REGION_V8 |           \
 	 UINT32_C(1) << LH_REGION_GO | UINT32_C(1) << LH_REGION_JVM | UINT32_C(1) << LH_REGION_ZEND |                \
-	 UINT32_C(1) << LH_REGION_SCUDO | UINT32_C(1) << LH_REGION_RPMALLOC)
+	 UINT32_C(1) << LH_REGION_SCUDO | UINT32_C(1) << LH_REGION_RPMALLOC |                                        \
+	 UINT32_C(1) << LH_REGION_GOOGLE_TCMALLOC)
 
 static inline bool lh_region_kind_is_heap(enum lh_region_kind kind)
 {

@@ -27,7 +27,7 @@ enum lh_region_kind {
 	LH_REGION_GUARD,        /* private anonymous, no access: guard pages and reserved space */
 	/* Memory of other allocators and runtimes, recognized by their structures (heap.h). */
 	LH_REGION_JEMALLOC,
-	LH_REGION_TCMALLOC,
+	LH_REGION_TCMALLOC, /* gperftools */
 	LH_REGION_MIMALLOC,
 	LH_REGION_MUSL,     /* mallocng, or the old malloc */
 	LH_REGION_PYMALLOC, /* CPython's arenas for objects of at most 512 bytes */
@@ -37,6 +37,7 @@ enum lh_region_kind {
 	LH_REGION_ZEND,  /* PHP */
 	LH_REGION_SCUDO, /* LLVM's hardened malloc */
 	LH_REGION_RPMALLOC,
+	LH_REGION_GOOGLE_TCMALLOC,
 	LH_REGION_KIND_COUNT,
 };
 

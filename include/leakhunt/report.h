@@ -172,6 +172,7 @@ struct lh_heap_report {
 	const struct lh_receipt *receipt; /* of the snapshot; NULL: the image is a file */
 	struct lh_symbols *symbols;       /* of the image: for samples */
 	uint64_t monotonic_ns;            /* CLOCK_MONOTONIC at the instant of the image; 0: unknown */
+	uint64_t realtime_ns;             /* CLOCK_REALTIME then; 0: unknown */
 	size_t top;                       /* rows of arenas, groups and call stacks to show */
 };
 void lh_report_heap_text(const struct lh_heap_report *report, struct lh_style style, struct lh_buffer *ret);

@@ -115,6 +115,7 @@ static struct lh_error *run_heap(const struct lh_arguments *arguments, int *ret_
 		.receipt = answer.receipt.pid ? &answer.receipt : NULL,
 		.symbols = answer.symbols,
 		.monotonic_ns = monotonic_of_stop(&answer.receipt),
+		.realtime_ns = answer.receipt.pid ? answer.receipt.time_ns : 0,
 		.top = top,
 	};
 	return print_heap(&report, lh_arguments_has(arguments, "json"));

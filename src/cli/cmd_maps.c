@@ -13,7 +13,7 @@
 #define SORT_WORDS      "address vss rss pss uss swap"
 #define KIND_WORDS                                                                                                 \
 	"heap arena mmap-chunk stack thread-stack anon text rodata data bss file shared memfd hugetlb vdso guard " \
-	"jemalloc tcmalloc mimalloc musl pymalloc v8-heap go-heap java-heap zend-mm scudo rpmalloc"
+	"jemalloc tcmalloc google-tcmalloc mimalloc musl pymalloc v8-heap go-heap java-heap zend-mm scudo rpmalloc"
 
 static struct lh_error *parse_kinds(const struct lh_arguments *arguments, uint32_t *ret)
 {
@@ -128,9 +128,9 @@ const struct lh_command lh_cmd_maps = {
 		       "if the process ended. ANON: pages without a file behind them.\n"
 		       "\n"
 		       "Kinds: heap (brk), arena and mmap-chunk (the other memory of glibc's malloc), jemalloc, "
-		       "tcmalloc, mimalloc, musl, pymalloc (CPython), v8-heap, go-heap, java-heap, zend-mm (PHP), "
-		       "scudo (LLVM), rpmalloc, stack, thread-stack (with the thread's name), anon, text, rodata, "
-		       "data, bss, file, shared, memfd, hugetlb, vdso, guard.\n"
+		       "tcmalloc (gperftools), google-tcmalloc, mimalloc, musl, pymalloc (CPython), v8-heap, "
+		       "go-heap, java-heap, zend-mm (PHP), scudo (LLVM), rpmalloc, stack, thread-stack (with the "
+		       "thread's name), anon, text, rodata, data, bss, file, shared, memfd, hugetlb, vdso, guard.\n"
 		       "\n"
 		       "FILE is a saved copy of /proc/PID/smaps, or of maps, which has no sizes of memory. In a "
 		       "saved text, thread-stack, arena, mmap-chunk and memory of other allocators look like anon.\n"

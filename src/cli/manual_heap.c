@@ -70,7 +70,10 @@ const struct lh_manual_section lh_manual_heap[] = {
 	 "ALLOCATED BY begins with the first caller outside of jemalloc and operator new.\n\n"
 	 "A sample counts only if its extent, its counters and its stack point to each other. leakhunt says how many "
 	 "call stacks have other counters than blocks: in a dump without the threads' caches, freed blocks in these "
-	 "caches count as used."},
+	 "caches count as used.\n\n"
+	 "Google's tcmalloc samples in every process, by default one block per 2 MiB, and leakhunt shows these samples "
+	 "in the same way. BLOCKS is the weight of a sample divided by its requested size and 1 "
+	 "(stack_trace_table.cc)."},
 	{"TWO MOMENTS",
 	 "MORE and BYTES say by how much a group grew. A block of the later moment is NEW if no block in use of "
 	 "that size began at that address before. It is CHANGED if one did, with other bytes: it was written to, "

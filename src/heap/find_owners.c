@@ -9,9 +9,9 @@
 
 /* Strongest self-check first: if two claim the same bytes, the earlier one keeps them. */
 static const struct lh_allocator_walker *const walkers[] = {
-	&lh_walk_glibc_arenas, &lh_walk_pymalloc,     &lh_walk_jemalloc, &lh_walk_tcmalloc, &lh_walk_mimalloc,
-	&lh_walk_scudo,        &lh_walk_rpmalloc,     &lh_walk_v8,       &lh_walk_zend,     &lh_walk_musl,
-	&lh_walk_go,           &lh_walk_glibc_chunks, &lh_walk_jvm,
+	&lh_walk_glibc_arenas, &lh_walk_pymalloc, &lh_walk_jemalloc,     &lh_walk_tcmalloc, &lh_walk_google_tcmalloc,
+	&lh_walk_mimalloc,     &lh_walk_scudo,    &lh_walk_rpmalloc,     &lh_walk_v8,       &lh_walk_zend,
+	&lh_walk_musl,         &lh_walk_go,       &lh_walk_glibc_chunks, &lh_walk_jvm,
 };
 
 static struct lh_error *ask_walkers(const struct lh_heap_memory *memory, struct lh_owners *ret)
@@ -56,6 +56,7 @@ struct lh_error *lh_heap_find_owners(const struct lh_process *process, const str
 	struct lh_heap_places places LH_CLEANUP(lh_heap_places_deinit) = {0};
 	struct lh_heap_memory memory = {
 		.list = list,
+		.has_all_mappings = true,
 		.context = &reader,
 		.read = lh_present_read,
 		.peek = peek_process,

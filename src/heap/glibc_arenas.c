@@ -71,7 +71,10 @@ struct lh_error *lh_glibc_find_heaps(const struct lh_heap_memory *memory, struct
 {
 	struct lh_peeks peeks LH_CLEANUP(lh_peeks_deinit) = {0};
 	struct lh_glibc_heaps heaps LH_CLEANUP(lh_glibc_heaps_deinit) = {0};
-	LH_TRY(lh_heap_peek_aligned(memory, LH_HEAP_PLAIN, 0, HEAP_MAX_BYTES, PEEKS_MAX, &peeks));
+	LH_TRY(lh_heap_list_aligned(memory, LH_HEAP_PLAIN, 0, HEAP_MAX_BYTES, PEEKS_MAX, &peeks));
+	/* new_heap, malloc/arena.c */
+	lh_heap_keep_reserved(memory, HEAP_MAX_BYTES, &peeks);
+	LH_TRY(lh_heap_peek(memory, &peeks));
 	for (size_t i = 0; i < peeks.items.count; i++) {
 		struct lh_glibc_heap heap;
 		if (parse_heap_info(&peeks.items.items[i], &heap))

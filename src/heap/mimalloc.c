@@ -100,7 +100,7 @@ static struct lh_error *peek_counts(const struct lh_heap_memory *memory, struct 
 	LH_TRY(lh_heap_list_aligned(memory, LH_HEAP_PLAIN, 0, SEGMENT_ALIGNMENT, PEEKS_MAX, ret));
 	for (size_t i = 0; i < ret->items.count; i++)
 		ret->items.items[i].addr += COUNTS_OFFSET;
-	return ret->items.count ? memory->peek(memory->context, ret->items.items, ret->items.count) : NULL;
+	return lh_heap_peek(memory, ret);
 }
 
 struct lh_error *lh_mimalloc_visit_segments(const struct lh_heap_memory *memory, lh_mimalloc_visitor *visit,

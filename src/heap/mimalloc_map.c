@@ -278,12 +278,24 @@ static struct lh_error *visit_root(struct mimalloc_map *map, uint64_t root, cons
 
 /* ---------------------------------------------------------------- finding the root */
 
+/* From `first` on, all words of the root are zero or point to submaps. A dump may lack a submap's first pages. */
+static bool may_be_slots(const struct mimalloc_map *map, const uint64_t *words, size_t first, size_t count)
+{
+	for (size_t i = first; i < count; i++) {
+		if (words[i] % 8 || (words[i] && !lh_heap_may_be_private(map->memory, words[i], SUBMAP_BYTES)))
+			return false;
+	}
+	return true;
+}
+
 /* A slot of the root tells where the root begins, by the page that its submap names. */
 static bool find_root_by_slots(struct mimalloc_map *map, uint64_t addr, struct lh_range page, size_t *left,
 			       uint64_t *ret)
 {
 	uint64_t words[LH_PAGE_BYTES / 8], first_slice;
-	if (!lh_heap_read_words(map->memory, page.start, words, LH_ARRAY_COUNT(words)))
+	size_t before = page.start == addr ? ROOT_HEADER_BYTES_MAX / 8 : 0;
+	if (!lh_heap_read_words(map->memory, page.start, words, LH_ARRAY_COUNT(words)) ||
+	    !may_be_slots(map, words, before, LH_ARRAY_COUNT(words)))
 		return false;
 	for (size_t i = 0; i < LH_ARRAY_COUNT(words) && *left; i++) {
 		if (!words[i] || words[i] % 8)
@@ -312,6 +324,8 @@ static struct lh_error *try_root(struct mimalloc_map *map, uint64_t addr, bool *
 	struct lh_page_runs runs LH_CLEANUP(lh_page_runs_deinit) = {0};
 	size_t left = TRIED_SLOTS_MAX;
 	uint64_t root;
+	if (!lh_heap_may_be_private(map->memory, addr, ROOT_BYTES))
+		return NULL;
 	/* If words precede the slots, they end one page later. */
 	LH_TRY(map->memory->find_present(map->memory->context,
 					 (struct lh_range){addr, addr + ROOT_BYTES + LH_PAGE_BYTES}, &runs));

@@ -127,7 +127,7 @@ static struct lh_error *peek_masks(const struct lh_heap_memory *memory, struct l
 	LH_TRY(lh_heap_list_aligned(memory, LH_HEAP_PLAIN, 0, SPAN_ALIGNMENT, SPANS_MAX, ret));
 	for (size_t i = 0; i < ret->items.count; i++)
 		ret->items.items[i].addr += SPAN_MASK;
-	return ret->items.count ? memory->peek(memory->context, ret->items.items, ret->items.count) : NULL;
+	return lh_heap_peek(memory, ret);
 }
 
 struct lh_error *lh_rpmalloc_visit_spans(const struct lh_heap_memory *memory, lh_rpmalloc_visitor *visit, void *context)

@@ -18,9 +18,10 @@ void lh_peeks_deinit(struct lh_peeks *peeks);
 /* Memory of a live process or of an image. Absent and swapped pages are unreadable. */
 struct lh_heap_memory {
 	const struct lh_region_list *list; /* the mappings, ascending */
+	bool has_all_mappings;             /* false of an image: it leaves out what is unreadable or absent */
 	const struct lh_range *ranges;     /* of each mapping: for loops over all of them */
 	const uint8_t *access;             /* of each mapping: enum lh_heap_access bits */
-	struct lh_peeks *known;            /* what lh_heap_peek_aligned has read, ascending */
+	struct lh_peeks *known;            /* what lh_heap_peek has read, ascending */
 	const void *context;
 	lh_memory_reader *read;
 	struct lh_error *(*peek)(const void *context, struct lh_peek *peeks, size_t count);
@@ -61,15 +62,25 @@ void lh_heap_places_deinit(struct lh_heap_places *places);
 /* Whether [addr, addr + bytes) is private anonymous memory of any protection, in any number of mappings. */
 bool lh_heap_is_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
 
+/* Whether that can be: of an image, always. */
+bool lh_heap_may_be_private(const struct lh_heap_memory *memory, uint64_t addr, uint64_t bytes);
+
 /*
  * Appends an unread peek for each multiple of `alignment` in regions with that access and at least `region_bytes_min`;
- * if there are more than `max`, about `max` of them, evenly spread.
+ * if there are more than `max`, at most `max` of them, evenly spread: multiples of a larger power of two, so that
+ * walkers look at the same places.
  */
 struct lh_error *lh_heap_list_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max,
 				      struct lh_peeks *ret) LH_NODISCARD;
 
-/* Appends the same, read: each address once, however many walkers ask for it. */
+/* Keeps those peeks from which on so many bytes may be private: an allocator maps them all, even if it uses few. */
+void lh_heap_keep_reserved(const struct lh_heap_memory *memory, uint64_t bytes, struct lh_peeks *peeks);
+
+/* Reads peeks, which are ascending: each address once, however many walkers ask for it. */
+struct lh_error *lh_heap_peek(const struct lh_heap_memory *memory, struct lh_peeks *peeks) LH_NODISCARD;
+
+/* lh_heap_list_aligned and lh_heap_peek in one. */
 struct lh_error *lh_heap_peek_aligned(const struct lh_heap_memory *memory, enum lh_heap_access access,
 				      uint64_t region_bytes_min, uint64_t alignment, size_t max,
 				      struct lh_peeks *ret) LH_NODISCARD;
@@ -201,6 +212,7 @@ extern const struct lh_allocator_walker lh_walk_jemalloc;
 extern const struct lh_allocator_walker lh_walk_pymalloc;
 
 extern const struct lh_allocator_walker lh_walk_tcmalloc;
+extern const struct lh_allocator_walker lh_walk_google_tcmalloc;
 extern const struct lh_allocator_walker lh_walk_mimalloc;
 extern const struct lh_allocator_walker lh_walk_scudo;
 extern const struct lh_allocator_walker lh_walk_rpmalloc;

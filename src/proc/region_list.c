@@ -26,6 +26,7 @@ static const char *const kind_names[LH_REGION_KIND_COUNT] = {
 	[LH_REGION_GUARD] = "guard",
 	[LH_REGION_JEMALLOC] = "jemalloc",
 	[LH_REGION_TCMALLOC] = "tcmalloc",
+	[LH_REGION_GOOGLE_TCMALLOC] = "google-tcmalloc",
 	[LH_REGION_MIMALLOC] = "mimalloc",
 	[LH_REGION_MUSL] = "musl",
 	[LH_REGION_PYMALLOC] = "pymalloc",

@@ -95,6 +95,7 @@ static const char *trim_advice(const char *allocator)
 		{"jemalloc", "it goes back as it decays (dirty_decay_ms), or at once by arena.N.purge"},
 		{"mimalloc", "mi_collect(true) gives it back"},
 		{"tcmalloc", "MallocExtension::ReleaseFreeMemory gives it back"},
+		{"Google tcmalloc", "MallocExtension::ReleaseMemoryToSystem gives it back"},
 	};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(rows); i++) {
 		if (strcmp(rows[i].allocator, allocator) == 0)

@@ -20,8 +20,9 @@ struct sample_age {
 static struct sample_age age_of_oldest(const struct lh_heap_report *report, const struct lh_sampled_stack *stack)
 {
 	const struct lh_allocation_samples *samples = lh_heap_allocation_samples(report->heap);
-	bool is_exact = report->monotonic_ns >= samples->newest_ns;
-	uint64_t now_ns = is_exact ? report->monotonic_ns : samples->newest_ns;
+	uint64_t instant_ns = samples->has_wall_clock ? report->realtime_ns : report->monotonic_ns;
+	bool is_exact = instant_ns >= samples->newest_ns;
+	uint64_t now_ns = is_exact ? instant_ns : samples->newest_ns;
 	return (struct sample_age){now_ns - stack->oldest_ns, is_exact};
 }
 
@@ -37,6 +38,7 @@ static bool is_of_allocator(const struct lh_named_frame *frame)
 {
 	static const char *const names[] = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"};
 	bool is_own = (frame->module && strstr(frame->module, "jemalloc")) ||
+		      (frame->name && strstr(frame->name, "tcmalloc")) ||
 		      (frame->name && (strstr(frame->name, "je_") || strncmp(frame->name, "prof_", 5) == 0)) ||
 		      lh_frame_is_operator(frame);
 	for (size_t i = 0; frame->name && i < LH_ARRAY_COUNT(names); i++)

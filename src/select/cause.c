@@ -209,6 +209,7 @@ static void classify_growth(const struct lh_growth *growth, const struct lh_runt
 		break;
 	case LH_REGION_JEMALLOC:
 	case LH_REGION_TCMALLOC:
+	case LH_REGION_GOOGLE_TCMALLOC:
 	case LH_REGION_MIMALLOC:
 	case LH_REGION_MUSL:
 	case LH_REGION_SCUDO:

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -379,6 +380,59 @@ static void test_a_java_heap_among_objects_alike(void **state)
 	rmdir(folder);
 }
 
+/* ---------------------------------------------------------------- Go */
+
+#define GO_HEAP       ((char *)0xc000000000)
+#define GO_HEAP_BYTES ((size_t)4 << 20)
+
+static uint64_t program_data[1 << 17] = {1}; /* initialized: it lies in .data, not in .bss */
+
+/* The first words of Go's moduledata: the table of functions, and five slices in it, one behind the other. */
+static void put_moduledata(uint64_t *at, uint64_t spare_capacity)
+{
+	static const uint64_t lengths[] = {3000, 500, 700, 9000, 40000}, element_bytes[] = {1, 4, 1, 1, 1};
+	uint64_t next = 0x120b6c0;
+	*at++ = 0x120b680;
+	for (size_t i = 0; i < LH_ARRAY_COUNT(lengths); i++) {
+		*at++ = next;
+		*at++ = lengths[i];
+		*at++ = lengths[i] + (i == 3 ? spare_capacity : 0);
+		next += lengths[i] * element_bytes[i];
+	}
+}
+
+static enum lh_region_kind owner_of_go_heap(void)
+{
+	struct found found LH_CLEANUP(found_deinit) = {0};
+	find_owners(LH_REGIONS_MAPS, &found);
+	memset(program_data + 1, 0, sizeof(program_data) - sizeof(*program_data));
+	return owner_at(&found, GO_HEAP);
+}
+
+/* Programs that the C linker links have the marks behind all of .data. */
+static void test_go_marks_anywhere_in_the_data(void **state)
+{
+	(void)state;
+	skip_in_vast_address_spaces();
+	static const char magic[] = "\xff Go buildinf:";
+	size_t last = LH_ARRAY_COUNT(program_data) - 16;
+	void *heap = mmap(GO_HEAP, GO_HEAP_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	assert_ptr_equal(heap, GO_HEAP);
+	assert_int_equal(owner_of_go_heap(), LH_REGION_KIND_COUNT);
+	for (size_t at = 8000; at < 8200; at++) {
+		put_moduledata(program_data + at, 0);
+		assert_int_equal(owner_of_go_heap(), LH_REGION_GO);
+	}
+	put_moduledata(program_data + last, 0);
+	assert_int_equal(owner_of_go_heap(), LH_REGION_GO);
+	put_moduledata(program_data + last, 8);
+	assert_int_equal(owner_of_go_heap(), LH_REGION_KIND_COUNT);
+	memcpy(program_data + last + (uintptr_t)(program_data + last) / 8 % 2, magic, sizeof(magic) - 1);
+	assert_int_equal(owner_of_go_heap(), LH_REGION_GO);
+	munmap(heap, GO_HEAP_BYTES);
+}
+
 /* ---------------------------------------------------------------- settling */
 
 static void push_claim(struct lh_owners *owners, uint64_t start, uint64_t end, enum lh_region_kind kind)
@@ -424,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_a_heap_of_no_arena),
 		cmocka_unit_test(test_own_malloc),
 		cmocka_unit_test(test_a_java_heap_among_objects_alike),
+		cmocka_unit_test(test_go_marks_anywhere_in_the_data),
 		cmocka_unit_test(test_the_first_claim_keeps_what_two_claim),
 		/* Last: AddressSanitizer keeps pages of what the lists took, and the search for chunks has a bound. */
 		cmocka_unit_test(test_an_arena_that_has_just_begun),
