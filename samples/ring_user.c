@@ -1,12 +1,15 @@
 /*
- * ring_user: io_uring(7) without liburing: timeouts, reads and writes of a file, and reads of a pipe that the kernel's
- * worker threads run (IOSQE_ASYNC), which show as threads of this process that nobody can trace. Each request must
- * complete once, with its result and its bytes.
+ * ring_user [registered]: io_uring(7) without liburing: timeouts, reads and writes of a file, and reads of a pipe that
+ * the kernel's worker threads run (IOSQE_ASYNC), which show as threads of this process that nobody can trace. Each
+ * request must complete once, with its result and its bytes. "registered": reads into a registered buffer alone, which
+ * the kernel writes through a pin; the victim of READY is a struct registered, whose numbers tell what a core must
+ * hold.
  */
 #include "self_check.h"
 
 #include <linux/io_uring.h>
 #include <linux/time_types.h>
+#include <sys/uio.h>
 
 #define ENTRIES     8
 #define BLOCK_BYTES 4096
@@ -147,9 +150,67 @@ static void feed_numbers(struct checker *checker)
 	}
 }
 
-int main(void)
+enum { REGISTERED_PAGES = 256 };
+
+static struct registered {
+	uint64_t buffer; /* address of REGISTERED_PAGES pages, which begin with a number each */
+	uint64_t pages;
+	/* The numbers of all pages are this one, or the next while a read is in progress. */
+	_Atomic uint64_t number;
+} registered = {.pages = REGISTERED_PAGES};
+
+static void write_numbers(int fd, uint64_t number)
+{
+	for (size_t i = 0; i < REGISTERED_PAGES; i++)
+		checker_call("pwrite", pwrite(fd, &number, sizeof(number), (off_t)(i * BLOCK_BYTES)));
+}
+
+static void read_registered(struct checker *checker)
+{
+	size_t bytes = (size_t)REGISTERED_PAGES * BLOCK_BYTES;
+	unsigned char *buffer = checker->argument;
+	struct ring ring = make_ring();
+	struct iovec whole = {buffer, bytes};
+	int fd = memfd_create("source", MFD_CLOEXEC);
+	checker_call("ftruncate", ftruncate(fd, (off_t)bytes));
+	if (syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &whole, 1))
+		checker_die("IORING_REGISTER_BUFFERS");
+	for (uint64_t number = 1;; number++) {
+		int result = 0;
+		write_numbers(fd, number);
+		add_request(&ring, &(struct io_uring_sqe){.opcode = IORING_OP_READ_FIXED,
+							  .fd = fd,
+							  .addr = (uintptr_t)buffer,
+							  .len = (unsigned)bytes});
+		submit_and_wait(&ring, 1, &result);
+		expect_result("read", result, (int)bytes);
+		for (size_t i = 0; i < REGISTERED_PAGES; i++) {
+			uint64_t found;
+			memcpy(&found, buffer + i * BLOCK_BYTES, sizeof(found));
+			if (found != number)
+				checker_report_wrong("page %zu has number %" PRIu64 ", not %" PRIu64, i, found, number);
+		}
+		registered.number = number;
+		checker_round(checker);
+	}
+}
+
+static _Noreturn void serve_registered(void)
+{
+	unsigned char *buffer = checker_map((size_t)REGISTERED_PAGES * BLOCK_BYTES);
+	registered.buffer = (uintptr_t)buffer;
+	checker_victim = &registered;
+	struct checker *checker = checker_start(read_registered, buffer, NULL);
+	while (!checker->rounds)
+		checker_sleep_us(100);
+	checker_serve("ring_user");
+}
+
+int main(int argc, char **argv)
 {
 	checker_begin();
+	if (argc > 1 && !strcmp(argv[1], "registered"))
+		serve_registered();
 	if (pipe(fed_pipe))
 		checker_die("pipe");
 	checker_start(write_and_read, NULL, NULL);

@@ -59,7 +59,8 @@ void lh_want_list_deinit(struct lh_want_list *list);
 
 /*
  * Appends what grows (is_suspect) and is still in `list`. Memory of an allocator becomes "heap", since allocators keep
- * mapping; a family its kind, since new members appear; a single mapping its range, wherever it grows.
+ * mapping. Families, anonymous memory, huge pages and thread stacks become their kind, since growth goes on in new
+ * mappings. Any other mapping becomes its range, wherever it grows.
  */
 struct lh_error *lh_want_list_add_suspects(const struct lh_selection *selection, const struct lh_region_list *list,
 					   struct lh_want_list *wants) LH_NODISCARD;

@@ -43,9 +43,10 @@ const struct lh_manual_section lh_manual_dump[] = {
 	{"HARM",
 	 "Threads are stopped with PTRACE_SEIZE and PTRACE_INTERRUPT, never with a signal. System calls that a "
 	 "ptrace stop interrupts with a spurious EINTR are started again: epoll_wait with the time that is left, a "
-	 "few others (sigtimedwait, semtimedop, io_getevents, sockets with SO_RCVTIMEO) with their full timeout. "
-	 "If leakhunt is killed, the kernel releases the threads. No signal is lost. If another leakhunt copies "
-	 "the same process, a dump waits for it, up to a minute.\n\n"
+	 "few others (sigtimedwait, semtimedop, io_getevents, sockets with SO_RCVTIMEO) with their full timeout. A "
+	 "call that has moved a part of its data (a write of megabytes to a pipe, MSG_WAITALL) returns that part, "
+	 "as it does when gdb or a signal interrupts it. If leakhunt is killed, the kernel releases the threads. No "
+	 "signal is lost. If another leakhunt copies the same process, a dump waits for it, up to a minute.\n\n"
 	 "Only resident pages are read. Swapped pages stay swapped and are listed as missing. With --swapped they "
 	 "are read last, which brings them back into the target's memory. leakhunt refuses --swapped if the cgroup "
 	 "or the machine has no room for them.\n\n"

@@ -79,7 +79,8 @@ uint64_t lh_job_expected_pause_ns(const struct dump_job *job, enum lh_dump_mode 
 	case LH_DUMP_SNAPSHOT:
 		return stopping_ns + present_mib * LOOK_NS_PER_MIB;
 	case LH_DUMP_CHILD:
-		return stopping_ns + present_mib * FORK_NS_PER_MIB;
+		return stopping_ns + present_mib * FORK_NS_PER_MIB +
+		       lh_process_pinned_bytes(job->process) / LH_MIB * STOPPED_NS_PER_MIB;
 	case LH_DUMP_STOP:
 		return stopping_ns + present_mib * STOPPED_NS_PER_MIB;
 	case LH_DUMP_LIVE:

@@ -294,6 +294,13 @@ static struct lh_error *copy_and_stop(struct lh_snapshot *snapshot, bool *ret_is
 	return NULL;
 }
 
+/* Memory that was registered since tracking began: writes to it were missed. */
+static struct lh_error *refuse_newly_pinned(const struct lh_process *process)
+{
+	struct lh_error *error = lh_dirty_refuse_pinned(process);
+	return error ? lh_error_hint(error, "it was registered during the dump; run the command again") : NULL;
+}
+
 static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 {
 	struct dump_job *job = snapshot->job;
@@ -304,6 +311,8 @@ static struct lh_error *copy_tracked(struct lh_snapshot *snapshot)
 		take_off(snapshot);
 		return NULL;
 	}
+	if (job->mode != LH_DUMP_LIVE)
+		LH_TRY(refuse_newly_pinned(job->process));
 	LH_TRY(finish_snapshot(snapshot));
 	job->receipt.resident_delta_bytes = (int64_t)(lh_process_resident_bytes(job->process) - resident_before);
 	return NULL;

@@ -8,6 +8,7 @@
 #include "freeze_thread.h"
 #include "leakhunt/fault_point.h"
 #include "leakhunt/process.h"
+#include "task_status.h"
 
 #include <stdlib.h>
 
@@ -105,6 +106,13 @@ static struct lh_error *stop_and_use(struct borrowing *borrowing, pid_t tid, str
 	return error;
 }
 
+/* Whether others can feel that this thread alone is traced, as it may receive signals: see is_released_last in
+ * freeze.c. */
+static bool may_be_signalled(const struct lh_process *process, pid_t tid)
+{
+	return tid == lh_process_pid(process) || lh_task_has_children(process, tid);
+}
+
 static struct lh_error *stop_and_use_any(struct borrowing *borrowing, struct lh_freeze_cost *cost)
 {
 	const struct lh_process *process = lh_vdso_slots_process(borrowing->slots);
@@ -112,8 +120,11 @@ static struct lh_error *stop_and_use_any(struct borrowing *borrowing, struct lh_
 	LH_TRY(lh_tasks_read(process, &tasks));
 	struct lh_error *error = no_thread(process);
 	for (size_t i = 0; i < tasks.tasks.count && i < THREADS_MAX && is_to_go_on(borrowing, error); i++) {
+		pid_t tid = tasks.tasks.items[i].tid;
+		if (tasks.tasks.count > 1 && may_be_signalled(process, tid))
+			continue;
 		lh_error_destroy(error);
-		error = stop_and_use(borrowing, tasks.tasks.items[i].tid, cost);
+		error = stop_and_use(borrowing, tid, cost);
 	}
 	return error;
 }
@@ -127,7 +138,9 @@ struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct
 	struct borrowing borrowing = {.slots = slots, .job = job, .work = work, .context = context};
 	struct lh_error *error = lh_vdso_slots_find_free(slots, NULL, &borrowing.addr);
 	if (!error)
-		return stop_and_use_any(&borrowing, cost);
+		error = stop_and_use_any(&borrowing, cost);
+	if (!is_to_go_on(&borrowing, error))
+		return error;
 	lh_error_destroy(error);
 	return borrow_while_stopped(slots, job, work, context, cost);
 }

@@ -23,8 +23,9 @@ struct lh_error *lh_borrow_while_stopped(const struct lh_process *process, const
 					 struct lh_freeze_cost *cost) LH_NODISCARD;
 
 /*
- * The same, but stops one thread, for less than a millisecond; stops all of them only when killed leakhunts have left
- * no free slot. For jobs that other threads do not notice.
+ * The same, but stops one thread, for less than a millisecond: neither the main thread of several nor one that has
+ * children. Stops all of them when there is no other, or when killed leakhunts have left no free slot. For jobs that
+ * other threads do not notice.
  */
 struct lh_error *lh_borrow_thread(const struct lh_process *process, const struct lh_region_list *regions,
 				  const struct lh_slot_job *job, lh_borrowed_work *work, void *context,

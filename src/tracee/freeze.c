@@ -177,15 +177,18 @@ static struct lh_error *open_task_folder(struct lh_freeze *freeze)
 				   (int)lh_process_pid(freeze->process));
 }
 
-/* One pass: interrupts all threads that are new. */
+/* One pass: interrupts all threads that are new. The main thread is seized last: see is_released_last. */
 static struct lh_error *seize_new_threads(struct lh_freeze *freeze)
 {
+	pid_t main_tid = lh_process_pid(freeze->process);
 	rewinddir(freeze->folder);
 	for (struct dirent *entry; (entry = readdir(freeze->folder));) {
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (tid > 0 && !is_known_thread(freeze, tid))
+		if (tid > 0 && tid != main_tid && !is_known_thread(freeze, tid))
 			LH_TRY(seize_thread(freeze, tid));
 	}
+	if (!is_known_thread(freeze, main_tid))
+		LH_TRY(seize_thread(freeze, main_tid));
 	interrupt_seized(freeze);
 	lh_vec_sort(&freeze->threads, compare_threads);
 	freeze->sorted_count = freeze->threads.count;
@@ -253,6 +256,7 @@ static void mend_call(const struct lh_freeze *freeze, struct frozen_thread *thre
 	bool is_signalled = thread->signal && (freeze->caught >> (thread->signal - 1) & 1);
 	if (read_frozen_registers(thread->tid, &registers) < 0)
 		return;
+	lh_restart_clear_socket(lh_process_pid(freeze->process), thread->tid, &registers);
 	bool is_due = !thread->is_group_stop && !is_signalled &&
 		      lh_restart_is_due(freeze->process, thread->tid, &registers, freeze->caught);
 	if (!is_due && !lh_restart_is_deadly(freeze->process, thread->tid, &registers))
@@ -615,19 +619,40 @@ static uint64_t caught_if_mended(const struct lh_freeze *freeze)
 	return 0;
 }
 
+/*
+ * A signal that the process ignores by default is queued while its receiver is traced, and wakes a thread that is not
+ * traced (sig_ignored and complete_signal, kernel/signal.c), whose epoll_wait fails with EINTR. The receiver is the
+ * main thread, or of SIGCHLD the one that has forked: neither may still be traced when threads in such calls run again.
+ */
+static bool is_released_last(const struct lh_freeze *freeze, const struct frozen_thread *thread)
+{
+	return thread->is_mended && thread->tid != lh_process_pid(freeze->process);
+}
+
+/* Those that are released last, or the others. Returns the longest time that one of them stood still. */
+static uint64_t let_some_go(struct lh_freeze *freeze, bool are_last, uint64_t caught)
+{
+	uint64_t pause_ns = 0;
+	for (size_t i = 0; i < freeze->threads.count; i++) {
+		struct frozen_thread *thread = &freeze->threads.items[i];
+		if (is_released_last(freeze, thread) != are_last)
+			continue;
+		let_go(thread, caught);
+		lh_fault_point("freeze-let-one-go");
+		if (thread->phase != THREAD_GONE && thread->asked_ns)
+			pause_ns = lh_max_u64(pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);
+	}
+	return pause_ns;
+}
+
 struct lh_freeze_cost lh_freeze_end(struct lh_freeze *freeze)
 {
 	struct lh_freeze_cost cost = {0};
 	if (!freeze)
 		return cost;
 	uint64_t caught = caught_if_mended(freeze);
-	for (size_t i = 0; i < freeze->threads.count; i++) {
-		struct frozen_thread *thread = &freeze->threads.items[i];
-		let_go(thread, caught);
-		lh_fault_point("freeze-let-one-go");
-		if (thread->phase != THREAD_GONE && thread->asked_ns)
-			cost.pause_ns = lh_max_u64(cost.pause_ns, lh_clock_monotonic_ns() - thread->asked_ns);
-	}
+	cost.pause_ns = let_some_go(freeze, false, caught);
+	cost.pause_ns = lh_max_u64(cost.pause_ns, let_some_go(freeze, true, caught));
 	await_stragglers(freeze);
 	for (size_t i = 0; i < freeze->threads.count; i++)
 		cost.mended_count += freeze->threads.items[i].is_mended;

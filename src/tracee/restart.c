@@ -1,6 +1,6 @@
 /*
  * restart: recognizes a system call that only leakhunt's stop has interrupted, and rewinds it. Looks at registers and
- * pending signals of a stopped thread; changes nothing itself.
+ * pending signals of a stopped thread. Changes nothing itself, but for the error that the stop has left in a socket.
  */
 #include "restart.h"
 
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
@@ -64,6 +65,21 @@ bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const str
 	       lh_seccomp_kills(tid, &restart) && lh_task_is_filtered(process, tid);
 }
 
+void lh_restart_clear_socket(pid_t pid, pid_t tid, const struct user_regs_struct *registers)
+{
+	int64_t received = (int64_t)registers->rax;
+	if (registers->orig_rax != SYS_recvmmsg || received <= 0 || received >= (uint32_t)registers->rdx)
+		return;
+	int error, number = (int)registers->rdi;
+	socklen_t bytes = sizeof(error);
+	/* A thread may have a table of its own. */
+	LH_CLEANUP(lh_cleanup_close) int fd = lh_task_copy_descriptor(tid, PIDFD_THREAD, number);
+	if (fd < 0)
+		fd = lh_task_copy_descriptor(pid, 0, number);
+	if (fd >= 0)
+		(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes); /* reading it clears it (socket(7)) */
+}
+
 struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers)
 {
 	struct user_regs_struct rewound = *registers;
@@ -91,6 +107,13 @@ bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const str
 	(void)tid;
 	(void)registers;
 	return false;
+}
+
+void lh_restart_clear_socket(pid_t pid, pid_t tid, const struct user_regs_struct *registers)
+{
+	(void)pid;
+	(void)tid;
+	(void)registers;
 }
 
 struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers)

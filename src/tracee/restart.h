@@ -28,6 +28,12 @@ bool lh_restart_is_due(const struct lh_process *process, pid_t tid, const struct
 bool lh_restart_is_deadly(const struct lh_process *process, pid_t tid, const struct user_regs_struct *registers);
 /* Whether a signal with a handler, not blocked, is pending for the stopped thread. */
 bool lh_restart_signal_waits(pid_t tid, uint64_t caught);
+/*
+ * Takes back the error that the stop has left in a socket: recvmmsg(2) that was interrupted after some datagrams keeps
+ * ERESTARTSYS (512) for the next call on that socket (net/socket.c, do_recvmmsg; measured on Linux 6.18). An error of
+ * the socket's own from the microseconds before the stop is lost with it. `tid` is stopped.
+ */
+void lh_restart_clear_socket(pid_t pid, pid_t tid, const struct user_regs_struct *registers);
 /* The registers with which the thread begins its call again. */
 struct user_regs_struct lh_restart_rewound(const struct user_regs_struct *registers);
 /* The signals with a handler (SigCgt, proc_pid_status(5)); all signals when it can't be read. */

@@ -1,5 +1,5 @@
 /*
- * task_status: reads the status file of one thread.
+ * task_status: reads the status file of one thread, and copies its descriptors.
  */
 #include "task_status.h"
 #include "leakhunt/process.h"
@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* The value after "\nname:\t"; "" when the kernel has no such line. */
 static const char *find_value(const char *status, const char *name)
@@ -51,4 +53,19 @@ bool lh_task_is_filtered(const struct lh_process *process, pid_t tid)
 	struct lh_task_status status;
 	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_task_status_read(process, tid, &status);
 	return !error && status.seccomp == '2';
+}
+
+bool lh_task_has_children(const struct lh_process *process, pid_t tid)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "task/%d/children", (int)tid);
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	struct lh_error *error LH_CLEANUP(lh_cleanup_error) = lh_process_read_file(process, name, &text);
+	return error || text.length;
+}
+
+int lh_task_copy_descriptor(pid_t tid, unsigned flags, int number)
+{
+	LH_CLEANUP(lh_cleanup_close) int pidfd = (int)syscall(SYS_pidfd_open, tid, flags);
+	return pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
 }

@@ -1,10 +1,17 @@
 /*
- * task_status: what /proc/PID/task/TID/status says that matters before a thread is borrowed. Private to tracee.
+ * task_status: what is known of one thread without stopping it: what its status file says that matters before it is
+ * borrowed, and copies of its descriptors. Private to tracee.
  */
 #ifndef LEAKHUNT_TRACEE_TASK_STATUS_H
 #define LEAKHUNT_TRACEE_TASK_STATUS_H
 
 #include "leakhunt/base.h"
+
+#include <fcntl.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* linux/pidfd.h, since 6.9 */
+#endif
 
 struct lh_process;
 
@@ -22,5 +29,14 @@ struct lh_error *lh_task_status_read(const struct lh_process *process, pid_t tid
 
 /* Whether the thread has seccomp filters, as far as /proc tells. */
 bool lh_task_is_filtered(const struct lh_process *process, pid_t tid);
+
+/* Whether it has forked children that live (proc_pid_children(5)); so, too, when the kernel doesn't tell. */
+bool lh_task_has_children(const struct lh_process *process, pid_t tid);
+
+/*
+ * A copy of descriptor `number` in the table of a process or, with PIDFD_THREAD, of a thread (pidfd_getfd(2)). The
+ * caller closes it. -1, and errno: refused.
+ */
+int lh_task_copy_descriptor(pid_t tid, unsigned flags, int number);
 
 #endif

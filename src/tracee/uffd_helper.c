@@ -7,6 +7,7 @@
 
 #include "borrow_thread.h"
 #include "leakhunt/fault_point.h"
+#include "task_status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL /* linux/pidfd.h, since 6.9 */
-#endif
 
 #if defined(__x86_64__)
 
@@ -47,8 +44,7 @@ struct making {
 /* Copies descriptor `number` out of the table of a process or, with PIDFD_THREAD, of a thread. */
 static struct lh_error *take_over_uffd(pid_t tid, unsigned flags, int64_t number, int *ret_fd)
 {
-	LH_CLEANUP(lh_cleanup_close) int pidfd = (int)syscall(SYS_pidfd_open, tid, flags);
-	int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	int fd = lh_task_copy_descriptor(tid, flags, (int)number);
 	if (fd < 0)
 		return lh_error_create(LH_ERROR_UNSUPPORTED, "cannot take over the userfaultfd (errno %d)", errno);
 	*ret_fd = fd;

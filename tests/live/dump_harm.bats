@@ -10,7 +10,8 @@ harm() {
 }
 
 short_targets='slab_stacks alternate_stack coroutines small_stacks reopen_zero close_range full_table mapping_mover
-child_waiter slow_vfork fork_maker signal_keeper rseq_counter registers_calls registers_spin io_uring python3'
+child_waiter slow_vfork fork_maker signal_keeper rseq_counter registers_calls registers_spin io_uring
+registered_ring userfault_user datagram_reader forking_main python3'
 
 # bats test_tags=tiers
 @test "dumps harm no target, in any mode" {

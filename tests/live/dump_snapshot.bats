@@ -49,6 +49,35 @@ teardown() {
 }
 
 # bats test_tags=long
+# registered_numbers CORE: checks a core of `ring_user registered` by its struct registered (samples/ring_user.c).
+registered_numbers() {
+	PYTHONPATH=$LEAKHUNT_ROOT/tests/live PYTHONDONTWRITEBYTECODE=1 python3 - "$1" "$(truth victim)" <<-'EOF_PYTHON'
+		import struct, sys
+		from check_odd import segments
+		core = open(sys.argv[1], "rb").read()
+		loads = list(segments(core))
+		def word(addr):
+		    return next(struct.unpack_from("<Q", core, at + addr - start)[0]
+		                for start, end, at in loads if start <= addr < end)
+		victim = int(sys.argv[2], 16)
+		buffer, pages, number = (word(victim + 8 * i) for i in range(3))
+		found = [word(buffer + i * 4096) for i in range(pages)]
+		stale = [each for each in found if each not in (number, number + 1)]
+		print(f"{pages} pages, number {number}, {len(stale)} of other numbers: {stale[:3]}")
+		sys.exit(bool(stale) or not pages)
+	EOF_PYTHON
+}
+
+@test "what the kernel writes through a registered buffer is of the instant, too" {
+	start_sample ring_user registered
+	for _ in 1 2 3; do
+		"$LEAKHUNT" dump "$SAMPLE_PID" --region anon --region data --json -f -o dump.core >receipt
+		registered_numbers dump.core
+	done
+	jq -e '.mode == "child"' receipt
+	jq -r .mode_reason receipt | grep -F '1.00 MiB of its memory are registered with io_uring or a device'
+}
+
 @test "mappings that come, go, grow and move meanwhile" {
 	cat >churn.py <<-'EOF_PYTHON'
 		import ctypes, mmap, sys, threading, time
@@ -87,7 +116,7 @@ teardown() {
 	is_ready() { grep -qs READY ready; }
 	wait_until 100 is_ready
 	for _ in 1 2 3 4 5; do
-		"$LEAKHUNT" dump "$target" --region anon --region heap --force --json -o churn.core >receipt 2>err || [ $? -eq 1 ]
+		"$LEAKHUNT" dump "$target" --region anon --region heap --force --json -o churn.core >receipt 2>err || [ $? -eq 1 ] || { cat err; false; }
 		jq -e '.mode == "snapshot"' receipt
 		eu-readelf -l churn.core >/dev/null
 		gdb -batch -nx -ex 'info threads' "$(readlink -f "/proc/$target/exe")" churn.core >/dev/null 2>&1

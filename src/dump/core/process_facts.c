@@ -4,6 +4,7 @@
  */
 #include "process_facts.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,10 +36,10 @@ static void parse_stat(const char *text, struct lh_process_facts *facts)
 }
 
 /* "Uid:\t1000\t1000\t1000\t1000\n" */
-static unsigned parse_number(const char *text, const char *label)
+static uint64_t parse_number(const char *text, const char *label)
 {
 	const char *line = strstr(text, label);
-	return line ? (unsigned)strtoul(line + strlen(label), NULL, 10) : 0;
+	return line ? strtoull(line + strlen(label), NULL, 10) : 0;
 }
 
 void lh_process_facts_read(const struct lh_process *process, struct lh_process_facts *ret)
@@ -53,8 +54,8 @@ void lh_process_facts_read(const struct lh_process *process, struct lh_process_f
 	if (stat.data)
 		parse_stat(stat.data, ret);
 	if (status.data) {
-		ret->uid = parse_number(status.data, "\nUid:");
-		ret->gid = parse_number(status.data, "\nGid:");
+		ret->uid = (unsigned)parse_number(status.data, "\nUid:");
+		ret->gid = (unsigned)parse_number(status.data, "\nGid:");
 		ret->tracer = (pid_t)parse_number(status.data, "\nTracerPid:");
 		ret->has_seccomp_filter = parse_number(status.data, "\nSeccomp:") == SECCOMP_MODE_FILTER;
 	}
@@ -88,4 +89,34 @@ uint64_t lh_process_resident_bytes(const struct lh_process *process)
 	if (!text.data || sscanf(text.data, "%*u %" SCNu64, &pages) != 1)
 		return 0;
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t lh_process_pinned_bytes(const struct lh_process *process)
+{
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	read_or_empty(process, "status", &text);
+	return text.data ? parse_number(text.data, "\nVmPin:") * LH_KIB : 0;
+}
+
+/* fs/userfaultfd.c, new_userfaultfd; proc_pid_fd(5). */
+static bool is_userfault(int folder_fd, const char *descriptor)
+{
+	static const char expected[] = "anon_inode:[userfaultfd]";
+	char target[sizeof(expected)];
+	return readlinkat(folder_fd, descriptor, target, sizeof(target)) == sizeof(expected) - 1 &&
+	       memcmp(target, expected, sizeof(expected) - 1) == 0;
+}
+
+bool lh_process_has_userfault(const struct lh_process *process)
+{
+	int fd = -1;
+	lh_error_destroy(lh_process_open_file(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd));
+	LH_CLEANUP(lh_cleanup_dir) DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	if (!folder)
+		lh_cleanup_close(&fd);
+	for (struct dirent *entry; folder && (entry = readdir(folder));) {
+		if (is_userfault(dirfd(folder), entry->d_name))
+			return true;
+	}
+	return false;
 }

@@ -36,14 +36,21 @@ static bool has_wanted(const struct lh_region_list *list, const struct lh_want *
 	return false;
 }
 
+/* Whether what grows may continue in new mappings: a runtime's memory has no owner that leakhunt knows. */
+static bool gets_new_mappings(const struct lh_growth *growth)
+{
+	return growth->region_count > 1 || growth->kind == LH_REGION_ANON || growth->kind == LH_REGION_HUGETLB ||
+	       growth->kind == LH_REGION_THREAD_STACK;
+}
+
 /*
- * An allocator's memory is wanted by owner, since the allocator maps more; a family by its kind, since it gets new
- * members; a single mapping by its place, however it grows.
+ * An allocator's memory is wanted by owner, since the allocator maps more; a family, and memory of which more is mapped
+ * elsewhere, by its kind; any other mapping by its place, however it grows.
  */
 static struct lh_want want_of(const struct lh_growth *growth, const struct lh_range *range)
 {
 	bool is_heap = lh_region_kind_is_heap(growth->kind);
-	if (is_heap || growth->region_count > 1)
+	if (is_heap || gets_new_mappings(growth))
 		return (struct lh_want){
 			.kind = LH_WANT_KINDS,
 			.kinds = is_heap ? LH_HEAP_KINDS : UINT32_C(1) << growth->kind,

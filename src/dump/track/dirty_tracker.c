@@ -4,6 +4,9 @@
  */
 #include "dirty_tracker.h"
 
+#include "dump/core/process_facts.h"
+#include "leakhunt/format.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +41,18 @@ struct lh_error *lh_dirty_start_kind(const struct lh_dirty_kind *kind, const str
 	return error;
 }
 
+/* What is written through pins stays protected, and unseen (io_uring(7), IORING_REGISTER_BUFFERS; Linux 6.18). */
+struct lh_error *lh_dirty_refuse_pinned(const struct lh_process *process)
+{
+	char bytes[LH_FORMAT_MAX];
+	uint64_t pinned_bytes = lh_process_pinned_bytes(process);
+	if (!pinned_bytes)
+		return NULL;
+	return lh_error_create(LH_ERROR_UNSUPPORTED,
+			       "%s of its memory are registered with io_uring or a device, which write it untracked",
+			       lh_format_bytes(pinned_bytes, bytes));
+}
+
 static struct lh_error *try_kind(const struct lh_dirty_kind *kind, const struct lh_dirty_target *target,
 				 const struct lh_dump_options *options, struct lh_dirty_tracker **ret)
 {
@@ -53,6 +68,7 @@ static struct lh_error *choose_tracker(const struct lh_dirty_target *target, con
 				       char ret_reason[LH_MODE_REASON_MAX], struct lh_dirty_tracker **ret)
 {
 	char reasons[LH_MODE_REASON_MAX] = "";
+	LH_TRY(lh_dirty_refuse_pinned(target->process));
 	for (size_t i = 0; i < LH_ARRAY_COUNT(kinds); i++) {
 		if (options->tracker != LH_TRACKER_AUTO && i != options->tracker - LH_TRACKER_UFFD)
 			continue;

@@ -87,6 +87,12 @@ struct lh_error *lh_dirty_start_kind(const struct lh_dirty_kind *kind, const str
 struct lh_error *lh_dirty_check(const struct lh_dirty_target *target, const struct lh_dump_options *options,
 				char ret_reason[LH_MODE_REASON_MAX]) LH_NODISCARD;
 
+/*
+ * Why no tracker sees all writes to the process: memory that the kernel or a device writes through pins
+ * (lh_process_pinned_bytes). NULL: nothing is known that says so.
+ */
+struct lh_error *lh_dirty_refuse_pinned(const struct lh_process *process) LH_NODISCARD;
+
 /* NULL is legal. */
 void lh_dirty_stop(struct lh_dirty_tracker *tracker);
 

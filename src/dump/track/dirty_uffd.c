@@ -95,9 +95,18 @@ static struct lh_error *check_kernel(void)
 	return NULL;
 }
 
+/* A mapping has one userfaultfd: the program could not register what leakhunt tracks (EBUSY, ioctl_userfaultfd(2)). */
+static struct lh_error *refuse_other_user(const struct lh_process *process)
+{
+	if (!lh_process_has_userfault(process))
+		return NULL;
+	return lh_error_create(LH_ERROR_UNSUPPORTED, "it has a userfaultfd of its own");
+}
+
 static struct lh_error *check_uffd(const struct lh_dirty_target *target)
 {
 	LH_TRY(check_kernel());
+	LH_TRY(refuse_other_user(target->process));
 	return lh_injection_check(target->process, target->regions);
 }
 
@@ -109,6 +118,7 @@ static struct lh_error *start_uffd(struct lh_dirty_tracker *base, const struct l
 	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_find_written, &tracker->look));
 	LH_TRY(lh_look_create(target->process, target->crew, lh_pagemap_take_written, &tracker->taking));
 	LH_TRY(check_kernel());
+	LH_TRY(refuse_other_user(target->process));
 	LH_TRY(make_userfault(tracker, target->regions));
 	return ask_for_features(tracker->userfault_fd);
 }
