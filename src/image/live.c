@@ -141,6 +141,8 @@ static void note_program(struct lh_image *image)
 		memcpy(&entry, auxv.data + at, sizeof(entry));
 		if (entry.a_type == AT_PHDR)
 			image->program_addr = entry.a_un.a_val;
+		if (entry.a_type == AT_MINSIGSTKSZ)
+			image->signal_frame_bytes = entry.a_un.a_val;
 	}
 	if (arguments.length)
 		lh_image_note_called(image, lh_process_command(image->process), arguments.data);
@@ -197,9 +199,6 @@ size_t lh_live_read(const struct lh_image *image, uint64_t addr, void *ret, size
 	if (!segment || !lh_add_u64(addr, bytes, &until))
 		return 0;
 	until = adjoining_end(image, segment, until);
-	/* The vdso's pages are the kernel's: reading costs the process nothing. */
-	if (segment->kind == LH_REGION_VDSO)
-		return lh_process_read(image->process, addr, ret, lh_min_u64(segment->end - addr, bytes));
 	size_t done = 0;
 	while (addr + done < until) {
 		uint64_t window_end = lh_min_u64(until, addr + done + WINDOW_BYTES);

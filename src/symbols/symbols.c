@@ -14,9 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A vdso has two pages on x86_64. */
-#define VDSO_MAX_BYTES ((uint64_t)64 * 1024)
-
 /* ---------------------------------------------------------------- one module */
 
 /* A file without a build id cannot be told from its replacement, unless it certainly `is_mapped`. */
@@ -69,22 +66,6 @@ static struct lh_error *load_file(struct lh_symbols *symbols, struct named_modul
 	return NULL;
 }
 
-/* The vdso has no file, but all of it is in memory. */
-static struct lh_error *load_vdso(const struct lh_image *image, const struct lh_module *module,
-				  struct lh_module_table *ret, bool *ret_is_loaded)
-{
-	uint64_t bytes = lh_min_u64(module->end - module->start, VDSO_MAX_BYTES);
-	LH_CLEANUP(lh_cleanup_free) char *copy = malloc(bytes);
-	if (!copy)
-		return lh_error_no_memory();
-	const char *problem = NULL;
-	size_t got = lh_image_read(image, module->start, copy, bytes);
-	LH_CLEANUP(lh_cleanup_elf) Elf *elf = got ? elf_memory(copy, got) : NULL;
-	LH_TRY(lh_module_table_read_identity(ret, elf, &problem));
-	*ret_is_loaded = !problem;
-	return problem ? NULL : lh_module_table_add(ret, elf);
-}
-
 static struct lh_error *add_problem(struct lh_symbols *symbols, const char *path, const char *reason)
 {
 	return lh_vec_push(&symbols->problems, (struct lh_symbols_problem){path, reason});
@@ -112,9 +93,10 @@ static struct lh_error *load_from_files(struct lh_symbols *symbols, struct named
 static struct lh_error *load_module(struct lh_symbols *symbols, struct named_module *ret)
 {
 	const struct lh_module *module = ret->module;
+	bool is_complete;
 	ret->bias = module->bias;
-	if (strcmp(module->path, "[vdso]") == 0)
-		LH_TRY(load_vdso(symbols->image, module, &ret->table, &ret->has_names));
+	if (strcmp(module->path, "[vdso]") == 0) /* it has no file */
+		LH_TRY(lh_memory_module_read(symbols->image, module, &ret->table, &ret->has_names, &is_complete));
 	else
 		LH_TRY(load_from_files(symbols, ret));
 	if (!ret->has_names)

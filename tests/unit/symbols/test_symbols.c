@@ -4,9 +4,11 @@
  */
 #include "core_builder.h"
 
+#include "leakhunt/process.h"
 #include "leakhunt/symbols.h"
 #include "symbols/module_table.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <sys/stat.h>
@@ -408,6 +410,26 @@ static void holes_are_not_of_the_module(void **state)
 	close_library(&library);
 }
 
+/* It has no file. */
+static void the_vdso_is_named_from_memory(void **state)
+{
+	(void)state;
+	LH_CLEANUP(lh_cleanup_process) struct lh_process *process = NULL;
+	LH_CLEANUP(lh_cleanup_image) struct lh_image *image = NULL;
+	LH_CLEANUP(lh_cleanup_symbols) struct lh_symbols *symbols = NULL;
+	struct lh_symbol symbol;
+	void *vdso = dlopen("linux-vdso.so.1", RTLD_NOW | RTLD_NOLOAD);
+	assert_non_null(vdso);
+	void *function = dlsym(vdso, "__vdso_clock_gettime");
+	assert_non_null(function);
+	assert_success(lh_process_open(getpid(), &process));
+	assert_success(lh_image_open_process(process, &image));
+	assert_success(lh_symbols_open(image, "/", &symbols));
+	assert_true(lh_symbols_find(symbols, (uintptr_t)function, &symbol));
+	assert_non_null(strstr(symbol.name, "clock_gettime")); /* an alias is at the same address */
+	dlclose(vdso);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,7 +439,7 @@ int main(void)
 		cmocka_unit_test(sections_are_the_next_best),    cmocka_unit_test(replaced_file_is_not_used),
 		cmocka_unit_test(unusable_files_are_problems),   cmocka_unit_test(the_innermost_symbol_wins),
 		cmocka_unit_test(names_are_demangled),           cmocka_unit_test(a_demangling_bomb_stays_as_it_is),
-		cmocka_unit_test(holes_are_not_of_the_module),
+		cmocka_unit_test(holes_are_not_of_the_module),   cmocka_unit_test(the_vdso_is_named_from_memory),
 	};
 	elf_version(EV_CURRENT);
 	return cmocka_run_group_tests(tests, NULL, NULL);
