@@ -53,7 +53,10 @@ struct Entry {
 };
 
 constexpr size_t buckets = 4099;
+constexpr size_t twice_room = 1 << 17;
 
+/* Two variables hold each element: neither alone does. */
+Session *g_twice[twice_room], *g_twice_again[twice_room];
 Session **g_array;
 size_t g_array_count, g_array_room;
 Link *g_list;
@@ -83,6 +86,12 @@ static void add_to_array(uint64_t id)
 		g_array = static_cast<Session **>(realloc(g_array, g_array_room * sizeof(*g_array)));
 	}
 	g_array[g_array_count++] = make_session(id);
+}
+
+static void add_twice(uint64_t id)
+{
+	if (id < twice_room)
+		g_twice[id] = g_twice_again[id] = make_session(id);
 }
 
 static void add_to_list(Link **list, uint64_t id)
@@ -133,6 +142,8 @@ static void add(const std::string &kind, uint64_t id)
 {
 	if (kind == "array")
 		add_to_array(id);
+	else if (kind == "twice")
+		add_twice(id);
 	else if (kind == "list")
 		add_to_list(&g_list, id);
 	else if (kind == "tls")

@@ -166,6 +166,13 @@ struct lh_holder {
 
 struct lh_holder_list {
 	LH_VEC(struct lh_holder) items; /* by grown bytes if two moments are compared, else by retained bytes */
+	/* Reachable blocks; when two moments are compared, only new ones. */
+	uint64_t all_count;
+	uint64_t all_bytes;
+	/* The root that most of them can be reached from, in bytes; perhaps they can be reached from others, too. "":
+	 * there are none */
+	const char *main_root;
+	uint64_t main_root_bytes; /* at least */
 	struct lh_strings_pool strings;
 	uint64_t edges_cpu_ns;
 	uint64_t dominators_cpu_ns;

@@ -132,6 +132,10 @@ struct lh_image_capture {
 	uint64_t left_out_bytes[LH_REGION_KIND_COUNT];
 };
 const struct lh_image_capture *lh_image_capture(const struct lh_image *image);
+/* The module of the program itself, by AT_PHDR; NULL: not known. */
+const struct lh_module *lh_image_program(const struct lh_image *image);
+/* What the kernel needs of a stack to deliver a signal (AT_MINSIGSTKSZ, Linux 5.14 on x86_64); 0: not known. */
+uint64_t lh_image_signal_frame_bytes(const struct lh_image *image);
 
 /* For a core made by `redact`: a hash of its key, the same for all cores with that key. 0: any other core. */
 uint64_t lh_image_redaction_key(const struct lh_image *image);

@@ -13,11 +13,14 @@ const struct lh_manual_section lh_manual_leaks[] = {
 	 "Only lost blocks point to the block. It is counted with the lost block that owns it. LeakSanitizer: "
 	 "indirect leak; valgrind: indirectly lost.\n\n"
 	 "* cycle\n"
-	 "Lost blocks that point to each other in a circle. One of them is listed for all.\n\n"
+	 "Lost blocks that point to each other in a circle. One of them is listed for all: the one to which most "
+	 "pointers of the circle lead.\n\n"
 	 "* possible\n"
 	 "Perhaps lost. No plain pointer leads to the block, but a word does that may be a pointer: one with a tag "
 	 "in its upper 16 bits, one mangled with glibc's pointer guard, or one that may be the end of the previous "
-	 "block. Or memory is missing from the dump, and a pointer could be there.\n\n"
+	 "block. Or memory is missing from the dump, and a pointer could be there. Or the block is as large as an "
+	 "alternate signal stack (sysconf(_SC_SIGSTKSZ)), and there are at most as many of these as threads: only "
+	 "the kernel points to such stacks, and /proc does not show them.\n\n"
 	 "* reachable\n"
 	 "All other blocks, also those of a container that only grows."},
 	{"ROOTS",

@@ -52,21 +52,24 @@ static bool is_pymalloc(const struct lh_graph *graph, uint32_t chunk)
 /*
  * Whether a word only keeps a block in a list of CPython's collector: an object that it tracks has {next, previous} in
  * front, with marks in the lowest bits, and who refers to it points behind them (Include/internal/pycore_gc.h,
- * PyGC_Head). Such lists hold nothing: an object goes when its last reference does.
+ * PyGC_Head). In front of that, instances have two more words for their dict and weak references
+ * (Include/internal/pycore_object.h, _PyType_PreHeaderSize, since 3.11). Such lists hold nothing: an object goes when
+ * its last reference does.
  */
 static bool is_collector_link(const struct lh_holders *holders, uint32_t from, uint32_t target, uint64_t addr,
 			      uint64_t word)
 {
-	enum { MARK_BITS = 3, NEXT_MARK = 1 };
+	enum { MARK_BITS = 3, NEXT_MARK = 1, INSTANCE_BYTES = 16 };
 	const struct lh_graph *graph = holders->graph;
 	const struct lh_stored_chunk *stored = &graph->chunks[target];
-	bool may_be = holders->skips_collector && (word & ~(uint64_t)MARK_BITS) == stored->addr && addr &&
+	uint64_t offset = (word & ~(uint64_t)MARK_BITS) - stored->addr;
+	bool may_be = holders->skips_collector && (offset == 0 || offset == INSTANCE_BYTES) && addr &&
 		      (is_pymalloc(graph, target) || (from != LH_NO_CHUNK && is_pymalloc(graph, from)));
 	const uint8_t *bytes = may_be ? lh_graph_block_bytes(graph, target) : NULL;
-	if (!bytes || stored->size_bytes < 2 * sizeof(word))
+	if (!bytes || stored->size_bytes < offset + 2 * sizeof(word))
 		return false;
-	uint64_t next = lh_load_u64(bytes, 0) & ~(uint64_t)NEXT_MARK;
-	uint64_t previous = lh_load_u64(bytes, sizeof(word)) & ~(uint64_t)MARK_BITS;
+	uint64_t next = lh_load_u64(bytes, offset) & ~(uint64_t)NEXT_MARK;
+	uint64_t previous = lh_load_u64(bytes, offset + sizeof(word)) & ~(uint64_t)MARK_BITS;
 	return previous == addr || next == addr - sizeof(word);
 }
 

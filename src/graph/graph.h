@@ -333,8 +333,14 @@ struct lh_error *lh_graph_find_doubtful_paddings(const struct lh_graph *graph, u
 struct lh_error *lh_graph_mark(struct lh_graph *graph) LH_NODISCARD;
 /* tail_words: marks blocks to which only words to their last 8 bytes lead, and everything reachable from them. */
 struct lh_error *lh_graph_mark_tails(struct lh_graph *graph) LH_NODISCARD;
-/* weak_words: sets `possible` for blocks to which only tagged or mangled words lead. */
+/* weak_words: sets `possible` for blocks to which only tagged or mangled words lead, and for signal stacks. */
 struct lh_error *lh_graph_mark_possible(struct lh_graph *graph) LH_NODISCARD;
+/*
+ * outermost: the block that stands for a circle. `chunks`: a block of it, then everything else reachable from there, as
+ * a depth-first search finds it.
+ */
+struct lh_error *lh_graph_find_outermost(const struct lh_graph *graph, const uint32_t *chunks, size_t count,
+					 uint32_t *ret) LH_NODISCARD;
 /* lost: fills lost. */
 struct lh_error *lh_graph_find_lost(struct lh_graph *graph) LH_NODISCARD;
 

@@ -416,6 +416,46 @@ static struct lh_error *name_root(struct holder_search *search, uint32_t number,
 	return lh_strings_pool_add(&search->list->strings, name.data, name.length, &ret->root);
 }
 
+/* A root group and every block that the walk reached first from it have consecutive numbers. */
+static uint32_t find_main_root(const struct holder_search *search, uint64_t *ret_bytes)
+{
+	const struct lh_holders *holders = search->holders;
+	uint32_t group = 0, main = 0;
+	uint64_t bytes = 0;
+	*ret_bytes = 0;
+	for (uint32_t number = 1; number <= holders->node_count; number++) {
+		if (lh_holders_is_root(holders, number)) {
+			group = number;
+			bytes = 0;
+		} else if (!search->is_new || lh_bit(search->is_new, number)) {
+			search->list->all_count++;
+			search->list->all_bytes += lh_holders_size(holders, number);
+			bytes += lh_holders_size(holders, number);
+		}
+		if (bytes > *ret_bytes) {
+			*ret_bytes = bytes;
+			main = group;
+		}
+	}
+	return main;
+}
+
+static struct lh_error *take_main_root(struct holder_search *search)
+{
+	struct lh_buffer name LH_CLEANUP(lh_buffer_deinit) = {0};
+	bool is_library;
+	search->list->main_root = "";
+	uint32_t number = find_main_root(search, &search->list->main_root_bytes);
+	if (!number)
+		return NULL;
+	const struct lh_holders *holders = search->holders;
+	const struct lh_root_group *group =
+		&holders->groups.items[holders->chunk[number] - holders->graph->chunk_count];
+	lh_root_name(holders->graph, search->symbols, group->addr, group->range, &name, &is_library);
+	LH_TRY(lh_buffer_status(&name));
+	return lh_strings_pool_add(&search->list->strings, name.data, name.length, &search->list->main_root);
+}
+
 static struct lh_error *describe_place(struct holder_search *search, const struct holder_place *place)
 {
 	const struct lh_holders *holders = search->holders;
@@ -537,6 +577,7 @@ static struct lh_error *search_holders(struct holder_search *search, size_t most
 	if (search->earlier)
 		find_new_blocks(search);
 	weigh_nodes(search);
+	LH_TRY(take_main_root(search));
 	LH_TRY(find_places(search));
 	if (search->places.count)
 		qsort(search->places.items, search->places.count, sizeof(*search->places.items),

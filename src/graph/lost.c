@@ -1,7 +1,7 @@
 /*
  * lost: the blocks that marking did not reach, and who holds whom among them. Input: marks. Output: heads, which no
- * other lost block points to; one block per circle; and what each owns. No recursion: lists can have millions of
- * members.
+ * other lost block points to; one block per circle, its outermost; and what each owns. No recursion: lists can have
+ * millions of members.
  */
 #include "graph.h"
 
@@ -13,7 +13,8 @@ struct lost_search {
 	uint64_t *rest; /* one bit per lost block that no head has reached yet */
 	uint64_t *held; /* one bit per block that another lost block points to */
 	LH_VEC(uint32_t) stack;
-	uint32_t from; /* the block whose words are being examined */
+	LH_VEC(uint32_t) owned; /* by the latest head, itself first */
+	uint32_t from;          /* the block whose words are being examined */
 };
 
 static struct lh_error *note_held(void *context, uint64_t addr, const uint8_t *bytes, size_t length)
@@ -43,21 +44,25 @@ static struct lh_error *take_targets(void *context, uint64_t addr, const uint8_t
 	return NULL;
 }
 
-/* A head owns what is left of the blocks that it reaches. */
+/* A head owns what is left of the blocks that it reaches. The outermost block of a circle becomes its head. */
 static struct lh_error *own_block(struct lost_search *search, uint32_t chunk, enum lh_leak_status status)
 {
 	struct lh_graph *graph = search->graph;
 	struct lh_lost_block block = {.chunk = chunk, .status = (uint8_t)status};
 	lh_bit_clear(search->rest, chunk);
-	search->stack.count = 0;
+	search->stack.count = search->owned.count = 0;
 	LH_TRY(lh_vec_push(&search->stack, chunk));
 	while (search->stack.count) {
 		uint32_t at = search->stack.items[--search->stack.count];
 		block.owned_count++;
 		block.owned_bytes += graph->chunks[at].size_bytes;
+		if (status == LH_LEAK_CYCLE)
+			LH_TRY(lh_vec_push(&search->owned, at));
 		LH_TRY(lh_graph_visit_block(graph, at, take_targets, search));
 	}
-	lh_bit_set(status == LH_LEAK_CYCLE ? graph->cycles : graph->heads, chunk);
+	if (status == LH_LEAK_CYCLE)
+		LH_TRY(lh_graph_find_outermost(graph, search->owned.items, search->owned.count, &block.chunk));
+	lh_bit_set(status == LH_LEAK_CYCLE ? graph->cycles : graph->heads, block.chunk);
 	return lh_vec_push(&graph->lost, block);
 }
 
@@ -208,5 +213,6 @@ struct lh_error *lh_graph_find_lost(struct lh_graph *graph)
 	free(search.rest);
 	free(search.held);
 	lh_vec_deinit(&search.stack);
+	lh_vec_deinit(&search.owned);
 	return error;
 }

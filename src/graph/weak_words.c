@@ -2,7 +2,8 @@
  * weak_words: blocks that no plain word leads to, but a doubtful one. Input: marks. Output: blocks that are possible.
  * A word is doubtful if it may hide a pointer: if it has a tag in its upper 16 bits, is mangled by glibc with the guard
  * in the thread control block, or may be the end of the previous block. Of these, only words that lead exactly to a
- * block's beginning count. A word in what may be padding of an aligned block is doubtful, too.
+ * block's beginning count. A word in what may be padding of an aligned block is doubtful, too. Alternate signal stacks
+ * have no word at all.
  */
 #include "end_words.h"
 
@@ -110,6 +111,33 @@ static struct lh_error *visit_doubtful_paddings(struct weak_search *search)
 	return NULL;
 }
 
+/*
+ * sysconf(_SC_SIGSTKSZ) is four times AT_MINSIGSTKSZ, but at least 8192 (glibc 2.34, sysconf-sigstksz.h). Blocks of
+ * that many bytes, as glibc rounds them, may be alternate signal stacks: a thread has one, and only the kernel knows
+ * where (sigaltstack(2), task_struct.sas_ss_sp). No file of /proc shows it. More such blocks than threads are a leak.
+ */
+static bool has_signal_stack_size(const struct lh_graph *graph, const struct lh_stored_chunk *stored)
+{
+	enum { FRAMES = 4, STACK_MIN_BYTES = 8192, ROUNDED_MAX = 24 };
+	uint64_t frame_bytes = lh_image_signal_frame_bytes(graph->image);
+	uint64_t stack_bytes = lh_max_u64(FRAMES * lh_min_u64(frame_bytes, UINT32_MAX), STACK_MIN_BYTES);
+	return frame_bytes && stored->size_bytes - stack_bytes <= ROUNDED_MAX;
+}
+
+static struct lh_error *take_signal_stacks(struct weak_search *search)
+{
+	const struct lh_graph *graph = search->graph;
+	size_t thread_count, count = 0;
+	(void)lh_image_threads(graph->image, &thread_count);
+	for (size_t i = 0; i < graph->chunk_count; i++)
+		count += lh_bit(graph->unmarked, i) && has_signal_stack_size(graph, &graph->chunks[i]);
+	for (size_t i = 0; count <= thread_count && i < graph->chunk_count; i++) {
+		if (lh_bit(graph->unmarked, i) && has_signal_stack_size(graph, &graph->chunks[i]))
+			LH_TRY(take_weak(search, (uint32_t)i));
+	}
+	return NULL;
+}
+
 static struct lh_error *search_weak(struct weak_search *search)
 {
 	struct lh_graph *graph = search->graph;
@@ -122,6 +150,7 @@ static struct lh_error *search_weak(struct weak_search *search)
 			LH_TRY(lh_graph_visit_block(graph, (uint32_t)i, visit_weak_words, search));
 	}
 	LH_TRY(visit_doubtful_paddings(search));
+	LH_TRY(take_signal_stacks(search));
 	while (search->stack.count) {
 		uint32_t chunk = search->stack.items[--search->stack.count];
 		search->from = &graph->chunks[chunk];

@@ -105,6 +105,8 @@ static struct lh_error *read_auxv(struct note_context *context, struct lh_cursor
 			context->notes->program_headers_addr = context->image->program_addr = value;
 		else if (type == AT_PHNUM)
 			context->notes->program_header_count = value;
+		else if (type == AT_MINSIGSTKSZ)
+			context->image->signal_frame_bytes = value;
 		else if (type == AT_EXECFN)
 			context->notes->executable_name_addr = value;
 	}

@@ -183,6 +183,21 @@ const struct lh_image_thread *lh_image_threads(const struct lh_image *image, siz
 	return image->threads.items;
 }
 
+const struct lh_module *lh_image_program(const struct lh_image *image)
+{
+	for (size_t i = 0; i < image->modules.modules.count; i++) {
+		const struct lh_module *module = &image->modules.modules.items[i];
+		if (image->program_addr >= module->start && image->program_addr < module->end)
+			return module;
+	}
+	return NULL;
+}
+
+uint64_t lh_image_signal_frame_bytes(const struct lh_image *image)
+{
+	return image->signal_frame_bytes;
+}
+
 const struct lh_image_capture *lh_image_capture(const struct lh_image *image)
 {
 	return &image->capture;

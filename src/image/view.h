@@ -22,8 +22,9 @@ struct lh_image {
 	struct lh_image_capture capture;
 	uint64_t redaction_key; /* lh_image_redaction_key */
 	struct lh_module_list modules;
-	uint64_t program_addr; /* AT_PHDR: lies in the program's module; 0 when unknown */
-	char called[64];       /* the name that the program was called by; "" when unknown */
+	uint64_t program_addr;       /* AT_PHDR: lies in the program's module; 0 when unknown */
+	uint64_t signal_frame_bytes; /* lh_image_signal_frame_bytes */
+	char called[64];             /* the name that the program was called by; "" when unknown */
 	struct lh_strings_pool strings;
 
 	/* Files and bytes: all of it, mapped or lent. */

@@ -1,6 +1,6 @@
-"""containers: for each line "N" a module's dict, an object's list and two local lists get N more elements each. One of
-them gets its elements from the end of a list that has room for more: pointers to them stay in that room. Says "READY" at
-the start, then "DONE" for each line."""
+"""containers: for each line "N" two dicts of a module, an object's list and two local lists get N more elements each.
+One of them gets its elements from the end of a list that has room for more: pointers to them stay in that room. Says
+"READY" at the start, then "DONE" for each line."""
 import sys
 
 
@@ -9,7 +9,14 @@ class Log:
         self.entries = []
 
 
+class Session:
+    def __init__(self, number):
+        self.number = number
+        self.name = "user %06d" % number
+
+
 CACHE = {}
+SESSIONS = {}
 log = Log()
 TODO = [None] * 60000
 
@@ -22,6 +29,7 @@ def serve():
     for line in sys.stdin:
         for _ in range(int(line)):
             CACHE["key %06d" % number] = b"a value of %06d" % number * 20
+            SESSIONS[number] = Session(number)
             log.entries.append(("entry %06d" % number, number * 1000))
             history.append(["item %06d" % number, number * 1000])
             TODO.append(("task %06d" % number, number * 1000))

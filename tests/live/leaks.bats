@@ -237,6 +237,7 @@ grown_holder() {
 		assert_between 1150 "$grown" 1250
 	done <<-END
 		CACHE in Python module __main__:hash table
+		SESSIONS in Python module __main__:hash table
 		log in Python module __main__:array
 		local history of Python function serve:array
 		local done of Python function serve:array

@@ -25,7 +25,9 @@ struct world {
 	bool has_no_headers; /* each block ends where the next one begins */
 	size_t pairs;      /* so many of the last blocks are twice as long: every other one is part of the one before */
 	bool has_pymalloc; /* the last block is pymalloc's */
-	size_t last_strides; /* if not 0, the last block takes so many places */
+	size_t last_strides;         /* if not 0, the last block takes so many places */
+	size_t more_large;           /* and so many before it, too */
+	uint64_t signal_frame_bytes; /* AT_MINSIGSTKSZ; 0: there is no auxiliary vector */
 };
 
 static uint64_t addr_of(size_t block)
@@ -52,7 +54,9 @@ static void fill_heap(struct world *world)
 		struct lh_stored_chunk chunk = {.addr = addr_of(i),
 						.size_bytes = world->has_no_headers ? STRIDE : USABLE,
 						.state = LH_CHUNK_USED};
-		size_t more = i + world->last_strides == world->count ? world->last_strides - 1 : is_pair;
+		size_t left = world->count - i, strides = world->last_strides;
+		bool is_large = strides && left % strides == 0 && left / strides <= 1 + world->more_large;
+		size_t more = is_large ? strides - 1 : is_pair;
 		chunk.size_bytes += more * STRIDE;
 		i += more;
 		assert_success(lh_vec_push(&world->heap.chunks, chunk));
@@ -76,6 +80,9 @@ static void mark_world(struct world *world)
 	core_begin(&world->core);
 	if (!world->has_no_thread)
 		core_add_thread(&world->core, 100, 0x1000);
+	const uint64_t vector[] = {AT_MINSIGSTKSZ, world->signal_frame_bytes, AT_NULL, 0};
+	if (world->signal_frame_bytes)
+		core_add_note(&world->core, "CORE", NT_AUXV, vector, sizeof(vector));
 	core_add_load(&world->core, ROOT_ADDR, sizeof(world->roots), world->roots, sizeof(world->roots), PF_R | PF_W);
 	core_add_load(&world->core, HEAP_ADDR, bytes, padded, bytes, PF_R | PF_W);
 	core_end(&world->core);
@@ -355,6 +362,38 @@ static void test_doubt(void **state)
 	end_world(&world);
 }
 
+/*
+ * A machine with AVX-512: AT_MINSIGSTKSZ 3376, so that sysconf(_SC_SIGSTKSZ) is 13504, and malloc gives 13512 bytes or
+ * more. One thread has one such stack; a larger block, and a second one of that size, are none.
+ */
+static void test_signal_stacks(void **state)
+{
+	(void)state;
+	enum { FRAME_BYTES = 3376, STRIDES = (4 * FRAME_BYTES + STRIDE) / STRIDE };
+	static const struct {
+		uint64_t frame_bytes;
+		size_t more_strides, more_large;
+		enum lh_leak_status expected;
+	} cases[] = {
+		{FRAME_BYTES, 0, 0, LH_LEAK_POSSIBLE},
+		{0, 0, 0, LH_LEAK_LOST},
+		{FRAME_BYTES, 1, 0, LH_LEAK_LOST},
+		{FRAME_BYTES, 0, 1, LH_LEAK_LOST},
+	};
+	for (size_t i = 0; i < LH_ARRAY_COUNT(cases); i++) {
+		struct world world;
+		begin_world(&world, 4 * STRIDES);
+		world.signal_frame_bytes = cases[i].frame_bytes;
+		world.last_strides = STRIDES + cases[i].more_strides;
+		world.more_large = cases[i].more_large;
+		world.roots[0] = addr_of(0);
+		mark_world(&world);
+		assert_int_equal(lh_graph_status(world.graph, world.heap.chunks.count - 1), cases[i].expected);
+		assert_int_equal(lh_graph_status(world.graph, 1), LH_LEAK_LOST);
+		end_world(&world);
+	}
+}
+
 /* ---------------------------------------------------------------- large, hostile */
 
 static void make_list(struct world *world)
@@ -436,6 +475,36 @@ static void test_chain_of_circles(void **state)
 	mark_world(&world);
 	assert_counts(&world, 0, 0, LARGE - 1, 1);
 	assert_true(world.graph->lost.items[0].chunk >= LARGE - 2);
+	end_world(&world);
+}
+
+/* What libxml2's xmlFreeDoc would free: {children}, then nodes {document, next, previous or parent}. */
+static void test_documents(void **state)
+{
+	(void)state;
+	enum { DOCUMENTS = 60, NODES = 6, BLOCKS = NODES + 1 };
+	struct world world;
+	begin_world(&world, DOCUMENTS * BLOCKS);
+	for (size_t i = 0; i < DOCUMENTS; i++) {
+		size_t first = i * BLOCKS, document = first + i % BLOCKS, nodes[NODES], count = 0;
+		for (size_t block = first; block < first + BLOCKS; block++) {
+			if (block != document)
+				nodes[count++] = block;
+		}
+		link_block(&world, document, i % WORDS, addr_of(nodes[i % NODES]));
+		for (size_t k = 0; k < NODES; k++) {
+			link_block(&world, nodes[k], 0, addr_of(nodes[(k + 1) % NODES]));
+			link_block(&world, nodes[k], 1, addr_of(nodes[(k + NODES - 1) % NODES]));
+			link_block(&world, nodes[k], 2, addr_of(document));
+		}
+	}
+	mark_world(&world);
+	assert_counts(&world, 0, 0, DOCUMENTS * NODES, DOCUMENTS);
+	assert_int_equal(world.graph->lost.count, DOCUMENTS);
+	for (size_t i = 0; i < DOCUMENTS; i++) {
+		assert_int_equal(world.graph->lost.items[i].chunk, i * BLOCKS + i % BLOCKS);
+		assert_int_equal(world.graph->lost.items[i].owned_count, BLOCKS);
+	}
 	end_world(&world);
 }
 
@@ -641,8 +710,9 @@ int main(void)
 		cmocka_unit_test(test_words),         cmocka_unit_test(test_text_tail),
 		cmocka_unit_test(test_ends),          cmocka_unit_test(test_tails),
 		cmocka_unit_test(test_list_room),     cmocka_unit_test(test_text_room),
-		cmocka_unit_test(test_doubt),         cmocka_unit_test(test_long_list),
-		cmocka_unit_test(test_long_ring),     cmocka_unit_test(test_fan),
+		cmocka_unit_test(test_doubt),         cmocka_unit_test(test_signal_stacks),
+		cmocka_unit_test(test_long_list),     cmocka_unit_test(test_long_ring),
+		cmocka_unit_test(test_fan),           cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_chain_of_circles),
 		cmocka_unit_test(test_suppressions),
 	};
