@@ -56,10 +56,10 @@ struct lh_object_count {
 	const char *detail; /* for objects of a library: "server, TLS 1.3", "BIO_s_socket()"; else "" */
 	uint64_t count;
 	/*
-	 * Estimated: malloc chunks, with their overhead, at whose beginning the objects lie, and buffers that only an
-	 * object of a library owns. For Python: the size that the type states, and the storage of lists, dicts, sets
-	 * and bytearrays. 0 for objects that lie in others, or if the chunk is unknown. Other memory that they point to
-	 * is not included.
+	 * Estimated: malloc chunks, with their overhead, that the objects begin, perhaps behind a header of up to 40
+	 * bytes, and buffers that only an object of a library owns. C++ objects further behind share their chunk. No
+	 * chunk counts twice. For Python: the size that the type states, and the storage of lists, dicts, sets and
+	 * bytearrays. 0 for objects that lie in others, or if the chunk is unknown. Other memory is not included.
 	 */
 	uint64_t bytes;
 	bool is_own;          /* a class of the program's own code (Python, Java), not of the runtime */

@@ -17,6 +17,7 @@
 
 enum {
 	NODES_CHECKED = 64, /* of a container; the others are only told one by one */
+	LIST_MIN_IN_C = 16,
 	NODE_WORDS = 4,
 	DEQUE_WORDS = 10,
 	PIECE_MIN_BYTES = 256, /* of a deque: 512, less what does not fit */
@@ -62,6 +63,7 @@ struct cxx_search {
 	size_t chunk_count;
 	size_t behind;     /* blocks that begin before the latest place, or at it */
 	uint64_t *vectors; /* a bit for each block that a vector may own */
+	bool is_cxx_program;
 	struct lh_cxx_storage *storage;
 };
 
@@ -171,13 +173,16 @@ static struct lh_error *claim_chain(struct cxx_search *search, const struct cxx_
 
 /* ---------------------------------------------------------------- lists and hash tables */
 
-/* {next, previous}, in either order: each node points back. A node is not taken for the header. */
+/*
+ * {next, previous}, in either order: each node points back. A node is not taken for the header. Programs of C have such
+ * lists, too, and small numbers behind their headers: haproxy 1 or 2. There, short lists are not taken for C++.
+ */
 static struct lh_error *take_list(struct cxx_search *search, uint64_t addr)
 {
 	uint64_t header[3], back[2];
 	struct cxx_nodes nodes;
 	size_t own;
-	if (!read_cxx_words(search, addr, header, 3) ||
+	if (!read_cxx_words(search, addr, header, 3) || (header[2] < LIST_MIN_IN_C && !search->is_cxx_program) ||
 	    !init_nodes(search, CXX_LIST_NODE, header[0], header[2], &nodes) ||
 	    begins_node(search, &nodes, addr, &own) || !read_cxx_words(search, header[0], back, 2) || back[1] != addr ||
 	    !read_cxx_words(search, header[1], back, 2) || back[0] != addr || !follow_nodes(search, &nodes, 0, addr))
@@ -460,7 +465,9 @@ static bool is_beside_cxx(const char *path)
 
 struct cxx_use {
 	const struct lh_module_list *modules;
+	const struct lh_module *program; /* NULL: not known */
 	bool is_used;
+	bool is_program; /* it uses the library itself */
 };
 
 static const struct lh_module *find_list_module(const struct lh_module_list *list, uint64_t addr)
@@ -476,23 +483,35 @@ static const struct lh_module *find_list_module(const struct lh_module_list *lis
 static struct lh_error *find_cxx_slot(void *context, const struct lh_module_data *data)
 {
 	struct cxx_use *use = context;
-	const struct lh_module *owner = use->is_used ? NULL : find_list_module(use->modules, data->addr);
-	if (!owner || is_cxx_library(owner->path) || is_beside_cxx(owner->path))
+	const struct lh_module *owner = find_list_module(use->modules, data->addr);
+	bool is_program = owner && owner == use->program, is_found = false;
+	if (!owner || (use->is_used && (use->is_program || !is_program)) || is_cxx_library(owner->path) ||
+	    is_beside_cxx(owner->path))
 		return NULL;
-	for (size_t i = 0; i < use->modules->modules.count && !use->is_used; i++) {
+	for (size_t i = 0; i < use->modules->modules.count && !is_found; i++) {
 		const struct lh_module *library = &use->modules->modules.items[i];
-		for (size_t k = 0; k < data->count && is_cxx_library(library->path) && !use->is_used; k++)
-			use->is_used = data->words[k] >= library->start && data->words[k] < library->end;
+		for (size_t k = 0; k < data->count && is_cxx_library(library->path) && !is_found; k++)
+			is_found = data->words[k] >= library->start && data->words[k] < library->end;
 	}
+	use->is_used |= is_found;
+	use->is_program |= is_found && is_program;
 	return NULL;
 }
 
-static struct lh_error *find_cxx_use(const struct lh_family_end *end, bool *ret)
+/* A program that is not known may be of C++. */
+static struct lh_error *find_cxx_use(const struct lh_family_end *end, struct cxx_use *ret)
 {
-	struct cxx_use use = {.modules = lh_image_modules(end->image)};
+	struct cxx_use use = {
+		.modules = lh_image_modules(end->image),
+		.program = lh_image_program(end->image),
+		.is_used = end->has_cxx_classes,
+		.is_program = end->has_program_classes,
+	};
 	struct lh_family_setup setup = {.image = end->image, .symbols = end->symbols, .sink = end->sink};
-	LH_TRY(lh_family_visit_module_data(&setup, find_cxx_slot, &use));
-	*ret = use.is_used;
+	use.is_program |= !use.program;
+	if (!use.is_used || !use.is_program)
+		LH_TRY(lh_family_visit_module_data(&setup, find_cxx_slot, &use));
+	*ret = use;
 	return NULL;
 }
 
@@ -500,12 +519,13 @@ struct lh_error *lh_cxx_storage_find(const struct lh_family_end *end, struct lh_
 {
 	struct lh_word_ranges ranges;
 	LH_CLEANUP(cleanup_cxx_search) struct cxx_search search = {.end = end};
-	bool is_used = end->has_cxx_classes;
-	if (end->heap && !is_used)
-		LH_TRY(find_cxx_use(end, &is_used));
+	struct cxx_use use = {0};
+	if (end->heap)
+		LH_TRY(find_cxx_use(end, &use));
 	*ret = NULL;
-	if (!end->heap || !is_used)
+	if (!use.is_used)
 		return NULL;
+	search.is_cxx_program = use.is_program;
 	search.chunks = lh_heap_stored_chunks(end->heap, &search.chunk_count);
 	search.vectors = lh_bits_create(search.chunk_count);
 	search.storage = calloc(1, sizeof(*search.storage));

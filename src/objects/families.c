@@ -122,6 +122,7 @@ struct lh_object_claim lh_object_claim_of(const struct lh_object_view *view, con
 {
 	struct lh_object_claim claim = {.name = name, .addr = addr};
 	if (view->has_chunk) {
+		claim.has_block = true;
 		claim.bytes = view->chunk.size_bytes;
 		claim.is_freed = !view->chunk.is_used;
 	}

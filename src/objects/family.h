@@ -68,6 +68,7 @@ struct lh_object_claim {
 	uint64_t addr;
 	uint64_t count; /* number of similar objects that this one represents; 0: only itself */
 	uint64_t bytes; /* including buffers that only it owns */
+	bool has_block; /* `bytes` includes the block around `addr`, although the object may not begin it */
 	bool is_freed;
 };
 
@@ -115,6 +116,7 @@ struct lh_family_end {
 	const struct lh_objects_options *options;
 	const struct lh_hit_set *types; /* addresses by which objects are recognized */
 	bool has_cxx_classes;
+	bool has_program_classes;                 /* of C++, and one of them in the program itself */
 	const struct lh_cxx_storage *cxx_storage; /* NULL: the program does not use the C++ library */
 	struct lh_object_sink *sink;
 };

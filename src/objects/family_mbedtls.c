@@ -14,6 +14,7 @@
  *
  * Self-check: both buffers of a connection are divided as a record's head is; a context of a key or cipher has a block.
  */
+#include "block_shares.h"
 #include "families.h"
 
 #include <fnmatch.h>
@@ -177,7 +178,7 @@ static struct lh_error *take_tls_sessions(struct lh_object_sink *sink, const str
 		struct lh_object_claim claim = {.name = "mbedtls_ssl_session", .addr = sessions[i]};
 		if (!lh_object_is_pointer(sessions[i]))
 			continue;
-		claim.bytes = lh_object_chunk_bytes(view, sessions[i]);
+		claim.bytes = lh_block_bytes_of(view, sessions[i]);
 		LH_TRY(lh_object_sink_add(sink, &claim));
 	}
 	return NULL;
@@ -253,7 +254,7 @@ static struct lh_error *take_crypto_context(struct lh_object_sink *sink, const s
 					.addr = view->hit->addr};
 	snprintf(claim.detail, sizeof(claim.detail), "%s", view->target->name);
 	claim.is_freed = view->has_chunk && !view->chunk.is_used;
-	claim.bytes = lh_object_chunk_bytes(view, block) + lh_object_chunk_bytes(view, claim.addr);
+	claim.bytes = lh_object_chunk_bytes(view, block) + lh_block_bytes_of(view, claim.addr);
 	return lh_object_sink_add(sink, &claim);
 }
 

@@ -10,6 +10,7 @@
  * Self-check: the first two databases of a connection are called "main" and "temp", and each statement in its
  * list points to it.
  */
+#include "block_shares.h"
 #include "families.h"
 
 #include <string.h>
@@ -82,7 +83,7 @@ static struct lh_error *take_statements(struct lh_object_sink *sink, const struc
 		struct lh_object_claim claim = {.name = "sqlite3_stmt", .addr = at};
 		if (!lh_object_is_pointer(at) || !lh_object_read(view, at, &owner) || owner != addr)
 			return NULL;
-		claim.bytes = lh_object_chunk_bytes(view, at);
+		claim.bytes = lh_block_bytes_of(view, at);
 		LH_TRY(lh_object_sink_add(sink, &claim));
 		if (!lh_object_read(view, at + NEXT_STATEMENT, &at))
 			return NULL;

@@ -3,6 +3,7 @@
  * bytes. A block is told by the object that begins it, else by its first pointer into a module with a name, else by its
  * text, else by its size. Beside the heap's index it takes one bit a block.
  */
+#include "block_shares.h"
 #include "leakhunt/bits.h"
 #include "leakhunt/hash_table.h"
 #include "leakhunt/objects.h"
@@ -16,7 +17,6 @@ enum {
 	POINTERS_MAX = 1 << 15, /* whose names are kept */
 	HEAD_WORDS = 8,         /* of a block, in which a pointer is looked for */
 	HEAD_BYTES = 64,        /* in which text is */
-	OBJECT_OFFSET_MAX = 40  /* of an object in its block: heads of Python's collector, of arrays */
 };
 
 struct grouping {
@@ -161,7 +161,7 @@ static void take_found(void *context, const struct lh_found_object *object)
 	struct lh_heap_chunk chunk = lh_heap_chunk_at(grouping->heap, index);
 	const struct lh_heap_type *type;
 	if (lh_heap_chunk_type(grouping->heap, index, &type) || chunk.state != LH_CHUNK_USED ||
-	    object->addr - chunk.addr > OBJECT_OFFSET_MAX || lh_bit(grouping->typed, index))
+	    !lh_block_begins_with(chunk.addr, object->addr) || lh_bit(grouping->typed, index))
 		return;
 	lh_bit_set(grouping->typed, index);
 	struct lh_heap_group wanted = {

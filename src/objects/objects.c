@@ -6,6 +6,7 @@
  * allocator's chunk, say that an object is there.
  */
 #include "leakhunt/objects.h"
+#include "block_shares.h"
 #include "cxx_storage.h"
 #include "family.h"
 #include "leakhunt/heap.h"
@@ -21,7 +22,6 @@ enum {
 	TYPES_MAX = 1 << 18,       /* classes of Python, tables of C++ */
 	LIBRARY_ROWS_MAX = 1 << 12,
 	PATTERNS_MAX = 64,
-	ARRAY_HEAD_MAX_BYTES = 16, /* of new T[], make_shared: the objects behind fill the chunk */
 };
 
 /* An address that objects point to, and by which they are told: of a family, of C++ or of Python. */
@@ -32,7 +32,7 @@ struct object_type {
 	struct lh_python_type python;
 	struct lh_cxx_class cxx;
 	struct lh_object_count tally;
-	uint64_t last_chunk; /* whose bytes were added last */
+	uint64_t block_bytes; /* the smallest block that such an object begins: it needs no more; 0: there is none */
 };
 
 /* A pattern of a family. */
@@ -58,6 +58,7 @@ struct object_search {
 	bool has_tagged_ints;
 	struct lh_pymalloc_pool pool; /* that held the latest object of Python */
 	struct lh_cxx_storage *cxx_storage;
+	struct lh_block_shares shares;
 	struct lh_range destroyed; /* the latest destroyed object of C++, up to its virtual base */
 };
 
@@ -74,6 +75,7 @@ static void cleanup_search(struct object_search *search)
 	lh_vec_deinit(&search->found);
 	lh_hit_set_destroy(search->set);
 	lh_cxx_storage_destroy(search->cxx_storage);
+	lh_block_shares_deinit(&search->shares);
 	lh_heap_destroy(search->own_heap);
 }
 
@@ -364,25 +366,57 @@ static bool is_destroyed(struct object_search *search, const struct object_type 
 	return true;
 }
 
-/* The bytes of a chunk are those of the first object in it; the others lie in an array or in another object. */
-static void count_cxx(struct object_search *search, struct object_type *type, uint64_t addr)
+/* The bytes of the block with that index, if an object at `addr` begins it, and no other one has them. */
+static uint64_t take_block_bytes(struct object_search *search, size_t index, const struct lh_chunk *chunk,
+				 uint64_t addr)
 {
-	size_t index;
-	bool has_chunk = search->heap && lh_heap_find_chunk(search->heap, addr, &index);
-	if (is_destroyed(search, type, addr) ||
-	    (has_chunk && search->cxx_storage && lh_cxx_storage_is_past_elements(search->cxx_storage, index, addr)))
-		return;
-	struct lh_chunk chunk =
-		has_chunk ? lh_object_chunk_at(search->heap, index) : (struct lh_chunk){.is_used = true};
+	const struct lh_heap_type *type;
+	bool is_taken = lh_block_begins_with(chunk->memory_addr, addr) &&
+			!lh_heap_chunk_type(search->heap, index, &type) && lh_block_shares_take(&search->shares, index);
+	return is_taken ? chunk->size_bytes : 0;
+}
+
+static struct lh_error *count_cxx_in_block(struct object_search *search, struct object_type *type, size_t index,
+					   uint64_t addr)
+{
+	const struct lh_chunk chunk = lh_object_chunk_at(search->heap, index);
 	if (!chunk.is_used) {
 		type->tally.freed_count++;
-		return;
+		return NULL;
 	}
-	bool is_first = addr - chunk.memory_addr <= ARRAY_HEAD_MAX_BYTES && type->last_chunk != chunk.memory_addr;
-	add_object(&type->tally, addr, is_first ? chunk.size_bytes : 0);
+	uint64_t bytes = take_block_bytes(search, index, &chunk, addr);
+	if (bytes && (!type->block_bytes || bytes < type->block_bytes))
+		type->block_bytes = bytes;
+	add_object(&type->tally, addr, bytes);
 	tell_found(search, "C++", type->target.name, "", addr);
-	if (is_first)
-		type->last_chunk = chunk.memory_addr;
+	if (lh_block_begins_with(chunk.memory_addr, addr))
+		return NULL;
+	return lh_block_shares_divide(&search->shares, index, addr, (uint32_t)(type - search->types.items));
+}
+
+static struct lh_error *count_cxx(struct object_search *search, struct object_type *type, uint64_t addr)
+{
+	size_t index;
+	if (is_destroyed(search, type, addr))
+		return NULL;
+	if (!search->heap || !lh_heap_find_chunk(search->heap, addr, &index)) {
+		add_object(&type->tally, addr, 0);
+		tell_found(search, "C++", type->target.name, "", addr);
+		return NULL;
+	}
+	if (search->cxx_storage && lh_cxx_storage_is_past_elements(search->cxx_storage, index, addr))
+		return NULL;
+	return count_cxx_in_block(search, type, index, addr);
+}
+
+/* No object of a type is larger than the smallest block that one of them has for itself. */
+static void add_block_shares(struct object_search *search)
+{
+	for (size_t i = 0; i < search->shares.items.count; i++) {
+		const struct lh_block_share *share = &search->shares.items.items[i];
+		struct object_type *type = &search->types.items[share->type];
+		type->tally.bytes += type->block_bytes ? lh_min_u64(share->bytes, type->block_bytes) : share->bytes;
+	}
 }
 
 /* The row of that kind, name and detail; NULL when there are too many. */
@@ -407,6 +441,19 @@ static struct lh_error *find_library_row(struct object_search *search, const cha
 	return NULL;
 }
 
+/* Without the block around the object if another object has its bytes. */
+static uint64_t count_claimed_bytes(struct object_search *search, const struct lh_object_claim *claim)
+{
+	size_t index;
+	if (!search->heap || !lh_heap_find_chunk(search->heap, claim->addr, &index))
+		return claim->bytes;
+	const struct lh_chunk chunk = lh_object_chunk_at(search->heap, index);
+	uint64_t block_bytes = (claim->count ? claim->count : 1) * chunk.size_bytes;
+	bool has_block = (claim->has_block || lh_block_begins_with(chunk.memory_addr, claim->addr)) &&
+			 claim->bytes >= block_bytes;
+	return has_block && !lh_block_shares_take(&search->shares, index) ? claim->bytes - block_bytes : claim->bytes;
+}
+
 struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh_object_claim *claim)
 {
 	struct lh_object_count *row;
@@ -414,7 +461,7 @@ struct lh_error *lh_object_sink_add(struct lh_object_sink *sink, const struct lh
 	if (row && claim->is_freed) {
 		row->freed_count++;
 	} else if (row) {
-		add_object(row, claim->addr, claim->bytes);
+		add_object(row, claim->addr, count_claimed_bytes(sink->search, claim));
 		row->count += claim->count ? claim->count - 1 : 0;
 		tell_found(sink->search, row->kind, row->name, row->detail, claim->addr);
 	}
@@ -476,8 +523,7 @@ static struct lh_error *take_object(void *context, const struct lh_hit *hit)
 		count_python(search, type, hit);
 		return NULL;
 	}
-	count_cxx(search, type, hit->addr);
-	return NULL;
+	return count_cxx(search, type, hit->addr);
 }
 
 /* ---------------------------------------------------------------- the result */
@@ -592,8 +638,15 @@ static struct lh_family_end family_end(const struct object_search *search)
 		.types = search->set,
 		.cxx_storage = search->cxx_storage,
 	};
-	for (size_t i = 0; i < search->types.count && !end.has_cxx_classes; i++)
-		end.has_cxx_classes = !search->types.items[i].family && !search->types.items[i].is_python;
+	const struct lh_module *program = lh_image_program(search->image);
+	for (size_t i = 0; i < search->types.count && !end.has_program_classes; i++) {
+		const struct object_type *type = &search->types.items[i];
+		if (type->family || type->is_python)
+			continue;
+		end.has_cxx_classes = true;
+		end.has_program_classes =
+			program && type->target.addr >= program->start && type->target.addr < program->end;
+	}
 	return end;
 }
 
@@ -631,6 +684,7 @@ static struct lh_error *count_objects(struct object_search *search, const struct
 	lh_hit_set_add_patterns(search->set, search->patterns, search->pattern_count);
 	LH_TRY(find_cxx_storage(search));
 	LH_TRY(walk_hits(search, take_object));
+	add_block_shares(search);
 	return finish_families(search);
 }
 
@@ -676,6 +730,7 @@ struct lh_error *lh_objects_find(struct lh_image *image, struct lh_symbols *symb
 		.strings = &objects.strings,
 	};
 	LH_TRY(walk_own_heap(&search));
+	LH_TRY(lh_block_shares_init(image, search.heap, &search.shares));
 	LH_TRY(count_objects(&search, census));
 	LH_TRY(collect_object_rows(&search, &objects));
 	*ret = objects;

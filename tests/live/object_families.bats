@@ -111,6 +111,36 @@ start_copy() {
 	assert_between $((50 * $(truth deflate_bytes) * 99 / 100)) "$bytes" $((50 * $(truth deflate_bytes) * 101 / 100))
 }
 
+# Statements without lookaside memory: blocks of malloc, with 8 bytes of SQLite's before them (mem1.c).
+STATEMENTS_PY='
+import ctypes
+sqlite = ctypes.CDLL("libsqlite3.so.0")
+sqlite.sqlite3_msize.restype = ctypes.c_uint64
+database, total = ctypes.c_void_p(), 0
+sqlite.sqlite3_open(b":memory:", ctypes.byref(database))
+sqlite.sqlite3_db_config(database, 1001, None, 0, 0)  # SQLITE_DBCONFIG_LOOKASIDE
+for _ in range(700):
+    statement = ctypes.c_void_p()
+    sqlite.sqlite3_prepare_v2(database, b"SELECT 1", -1, ctypes.byref(statement), None)
+    total += sqlite.sqlite3_msize(statement)
+print(total, flush=True)
+input()'
+
+@test "SQLite: the bytes of statements behind its own header, as sqlite3_msize says" {
+	local bytes
+	/usr/bin/python3 -c 'import ctypes; ctypes.CDLL("libsqlite3.so.0")' || skip "SQLite is not installed"
+	coproc /usr/bin/python3 -c "$STATEMENTS_PY"
+	SERVER_PID=$COPROC_PID
+	read -r bytes <&"${COPROC[0]}"
+	summarize "$SERVER_PID"
+	[ "$(counted SQLite sqlite3_stmt)" = 700 ]
+	# malloc and SQLite add 8 bytes each, and malloc rounds to 16.
+	assert_between "$bytes" "$(jq '.objects[] | select(.name == "sqlite3_stmt") | .bytes' <<<"$SUMMARY")" $((bytes + 700 * 32))
+	echo >&"${COPROC[1]}"
+	wait "$SERVER_PID"
+	SERVER_PID=
+}
+
 # ---------------------------------------------------------------- servers
 
 answers_redis() {

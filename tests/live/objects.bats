@@ -365,6 +365,66 @@ assert_container() {
 	[ "$(jq '[.objects[] | select(.kind == "C++")] | length' <<<"$SUMMARY")" = 0 ]
 }
 
+# start_lists COMPILER FILE ARGS...: compiles and starts it, until it has made its lists.
+start_lists() {
+	local compiler=$1 program=$BATS_TEST_TMPDIR/lists-$1
+	shift
+	"$compiler" -o "$program" "$@"
+	coproc "$program"
+	LISTS_PID=$COPROC_PID
+	read -r <&"${COPROC[0]}"
+	summarize "$LISTS_PID"
+	echo >&"${COPROC[1]}"
+	wait "$LISTS_PID"
+}
+
+# As in haproxy: the C++ library comes with a library that the program links.
+@test "lists of one node: std::list in a program of C++, not the circles of a program of C beside the C++ library" {
+	command -v g++ >/dev/null || skip "g++ is not installed"
+	cat >"$BATS_TEST_TMPDIR/plugin.cc" <<-'END'
+		#include <iostream>
+		extern "C" void plug() { std::cout << std::flush; }
+	END
+	cat >"$BATS_TEST_TMPDIR/lists.c" <<-'END'
+		#include <stdio.h>
+		#include <stdlib.h>
+		struct link { struct link *next, *previous; };
+		struct node { struct link link; char data[40]; };
+		struct owner { struct link head; size_t is_enabled; } *owners[500];
+		void plug(void);
+		int main(void) {
+			plug();
+			for (size_t i = 0; i < 500; i++) {
+				struct node *node = calloc(1, sizeof(*node));
+				owners[i] = calloc(1, sizeof(*owners[i]));
+				owners[i]->head = (struct link){&node->link, &node->link};
+				node->link = (struct link){&owners[i]->head, &owners[i]->head};
+				owners[i]->is_enabled = 1;
+			}
+			puts("ready");
+			fflush(stdout);
+			return getchar() == EOF;
+		}
+	END
+	cat >"$BATS_TEST_TMPDIR/lists.cc" <<-'END'
+		#include <iostream>
+		#include <list>
+		struct Item { long words[8]; };
+		std::list<Item> *lists[500];
+		int main() {
+			for (auto &list : lists)
+				list = new std::list<Item>(1);
+			std::cout << "ready" << std::endl;
+			return std::cin.get() == EOF;
+		}
+	END
+	g++ -shared -fPIC -o "$BATS_TEST_TMPDIR/libplugin.so" "$BATS_TEST_TMPDIR/plugin.cc"
+	start_lists gcc "$BATS_TEST_TMPDIR/lists.c" -L "$BATS_TEST_TMPDIR" -lplugin -Wl,-rpath,"$BATS_TEST_TMPDIR"
+	[ "$(object_count C++ "std::list node")" = 0 ]
+	start_lists g++ "$BATS_TEST_TMPDIR/lists.cc"
+	[ "$(object_count C++ "std::list node")" = 500 ]
+}
+
 # ---------------------------------------------------------------- Python
 
 assert_python_objects() {
@@ -518,7 +578,7 @@ growth_of() {
 		        self.number, self.lines = number, [number, "order %d" % number]
 		kept = []
 		for line in sys.stdin:
-		    kept += [Order(1000 + n) for n in range(5000)]
+		    kept += [Order(1000 + n) for n in range(20000)]
 		    print(len(kept), flush=True)
 	END
 	coproc python3 "$dump/orders.py"
@@ -533,10 +593,10 @@ growth_of() {
 	wait "$pid" || true
 	"$LEAKHUNT" strings "$dump/first" "$dump/second" >"$dump/text"
 	cat "$dump/text"
-	sed -n 2p "$dump/text" | grep -Eq '^in short: \+5,000 Order, with as many [^:;]*\blist\b'
+	sed -n 2p "$dump/text" | grep -Eq '^in short: \+20,000 Order, with as many [^:;]*\blist\b'
 	"$LEAKHUNT" strings "$dump/second" >"$dump/text"
 	cat "$dump/text"
-	head -5 "$dump/text" | grep -Eq '^in short: 10,000 Python: Order, with as many [^:;]*\blist\b'
+	head -5 "$dump/text" | grep -Eq '^in short: 40,000 Python: Order, with as many [^:;]*\blist\b'
 }
 
 # bats test_tags=long

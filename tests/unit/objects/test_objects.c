@@ -131,6 +131,69 @@ static void classes_are_named_by_their_type_info(void **state)
 	free_memory(memory);
 }
 
+/* Blocks behind a header of the program's own allocator: the whole block is the object's, also its vector's. */
+static void an_object_behind_a_header_has_its_block(void **state)
+{
+	(void)state;
+	for (size_t header = 0; header <= 40; header += 8) {
+		struct memory *memory = make_memory();
+		uint64_t statement = add_class(memory, 0x100, 0, "9Statement");
+		uint64_t member = add_class(memory, 0x200, 0, "6Member");
+		for (int i = 0; i < 10; i++) {
+			uint64_t *words = add_chunk(memory, 400, true);
+			words[header / 8] = statement;
+			words[header / 8 + 4] = member;
+			words[header / 8 + 20] = statement;
+		}
+		find_objects(memory);
+		assert_int_equal(find_row(memory, "Statement")->count, 20);
+		assert_int_equal(find_row(memory, "Statement")->bytes, 10 * 400);
+		assert_int_equal(find_row(memory, "Member")->count, 10);
+		assert_int_equal(find_row(memory, "Member")->bytes, 0);
+		free_memory(memory);
+	}
+}
+
+/* {header of 64 bytes, Item, 104 bytes behind Field, 232 bytes behind Item up to the end}: 512 - 8 bytes of malloc. */
+static void objects_of_a_pool_divide_its_block(void **state)
+{
+	(void)state;
+	struct memory *memory = make_memory();
+	uint64_t item = add_class(memory, 0x100, 0, "4Item");
+	uint64_t field = add_class(memory, 0x200, 0, "5Field");
+	for (int i = 0; i < 10; i++) {
+		uint64_t *words = add_chunk(memory, 512, true);
+		words[64 / 8] = item;
+		words[168 / 8] = field;
+		words[272 / 8] = item;
+	}
+	find_objects(memory);
+	assert_int_equal(find_row(memory, "Item")->count, 20);
+	assert_int_equal(find_row(memory, "Item")->bytes, 10 * (8 + 168 + (512 - 8 - 272)));
+	assert_int_equal(find_row(memory, "Field")->count, 10);
+	assert_int_equal(find_row(memory, "Field")->bytes, 10 * 104);
+	free_memory(memory);
+}
+
+/* Where the size of a type is known, its objects in pools have no more; pages that nobody wrote to are nobody's. */
+static void a_pool_has_more_than_its_objects(void **state)
+{
+	(void)state;
+	struct memory *memory = make_memory();
+	uint64_t item = add_class(memory, 0x100, 0, "4Item");
+	uint64_t field = add_class(memory, 0x200, 0, "5Field");
+	add_chunk(memory, 96, true)[0] = item;
+	add_chunk(memory, 0x8000 - 96, true)[96 / 8] = item;
+	uint64_t *pool = add_chunk(memory, 0x10000, true);
+	pool[0x100 / 8] = field;
+	pool[0x1100 / 8] = 1;
+	find_objects(memory);
+	assert_int_equal(find_row(memory, "Item")->count, 2);
+	assert_int_equal(find_row(memory, "Item")->bytes, 2 * 96);
+	assert_int_equal(find_row(memory, "Field")->bytes, 8 + 0x2000 - 16); /* the block begins 16 bytes into a page */
+	free_memory(memory);
+}
+
 /* ---------------------------------------------------------------- CPython */
 
 enum { TYPE_FLAGS = 168 / 8, TYPE_WORDS = 24 };
@@ -212,6 +275,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(classes_are_named_by_their_type_info),
+		cmocka_unit_test(an_object_behind_a_header_has_its_block),
+		cmocka_unit_test(objects_of_a_pool_divide_its_block),
+		cmocka_unit_test(a_pool_has_more_than_its_objects),
 		cmocka_unit_test(python_objects_are_told_by_their_references),
 		cmocka_unit_test(memory_without_types_has_no_objects),
 	};
