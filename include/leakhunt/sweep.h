@@ -54,6 +54,8 @@ struct lh_kernel {
 	 */
 	void (*range_masks)(const uint8_t *data, size_t line_count, uint8_t low, uint8_t high, uint64_t *ret);
 	void (*text_masks)(const uint8_t *data, size_t line_count, uint64_t *ret);
+	/* The same of printable ASCII and tabs, and of bytes from 0x80 on. */
+	void (*character_masks)(const uint8_t *data, size_t line_count, uint64_t *ret_ascii, uint64_t *ret_high);
 };
 
 /* Bytes covered by one mask. */

@@ -21,6 +21,8 @@
 /* More than the candidates of both kinds, and than the long texts of a stripe. */
 #define PART_CANDIDATES ((uint32_t)16 * 1024)
 
+enum { HASHES_AT_ONCE = 64 };
+
 struct texts_part {
 	struct lh_run_part runs;
 	struct lh_text_count *count;
@@ -60,13 +62,26 @@ static bool overlaps_secret(const struct lh_findings *findings, const struct lh_
 
 /* ---------------------------------------------------------------- a stripe */
 
+/* At most HASHES_AT_ONCE runs from `first` on. All are hashed first, so that waits for memory overlap. */
+static void count_some_runs(struct texts_part *part, const struct lh_run_batch *batch, size_t first)
+{
+	uint64_t hashes[HASHES_AT_ONCE];
+	size_t count = lh_min_u64(batch->count - first, HASHES_AT_ONCE);
+	for (size_t i = 0; i < count; i++) {
+		struct lh_run run = lh_run_of(batch, first + i);
+		hashes[i] = lh_text_hash(&run);
+		lh_text_count_prefetch(part->count, hashes[i]);
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct lh_run run = lh_run_of(batch, first + i);
+		lh_text_count_run(part->count, &run, hashes[i], overlaps_secret(part->findings, &run));
+	}
+}
+
 static struct lh_error *count_runs(void *context, const struct lh_run_batch *batch)
 {
-	struct texts_part *part = context;
-	for (size_t i = 0; i < batch->count; i++) {
-		struct lh_run run = lh_run_of(batch, i);
-		lh_text_count_run(part->count, &run, overlaps_secret(part->findings, &run));
-	}
+	for (size_t i = 0; i < batch->count; i += HASHES_AT_ONCE)
+		count_some_runs(context, batch, i);
 	return NULL;
 }
 
@@ -192,7 +207,7 @@ static struct lh_error *count_cut_run(void *context, const struct lh_run *run)
 	bool is_secret = overlaps_secret(texts->findings, run);
 	if (!is_secret)
 		lh_text_count_template(texts->count, run);
-	lh_text_count_run(texts->count, run, is_secret);
+	lh_text_count_run(texts->count, run, lh_text_hash(run), is_secret);
 	return NULL;
 }
 

@@ -23,6 +23,8 @@ struct lh_hit_set {
 	const struct lh_word_pattern *patterns;
 	size_t pattern_count;
 	bool has_own_address;
+	bool has_unbounded;               /* a pattern leaves the high half open */
+	uint64_t bounded_most;            /* no larger word fits another pattern of low halves */
 	uint8_t low_bitmap[LOW_BITS / 8]; /* of the low 16 bits of words that may fit a pattern */
 };
 
@@ -77,6 +79,11 @@ void lh_hit_set_add_patterns(struct lh_hit_set *set, const struct lh_word_patter
 	set->pattern_count = count;
 	for (size_t i = 0; i < count; i++) {
 		set->has_own_address |= patterns[i].is_own_address;
+		if (!patterns[i].is_own_address && patterns[i].high_max == UINT32_MAX)
+			set->has_unbounded = true;
+		else if (!patterns[i].is_own_address)
+			set->bounded_most =
+				lh_max_u64(set->bounded_most, (uint64_t)patterns[i].high_max << 32 | UINT32_MAX);
 		for (uint64_t low = patterns[i].first; !patterns[i].is_own_address && low <= patterns[i].last; low++)
 			set->low_bitmap[low % LOW_BITS / 8] |= (uint8_t)(1 << low % 8);
 	}
@@ -171,13 +178,27 @@ static struct lh_error *take_hit_word(struct hit_part *part, const struct lh_blo
 	return target == SIZE_MAX ? NULL : lh_vec_push(&part->hits, (struct found){block->addr + at, target});
 }
 
+/* No larger word in the block is a hit, unless it fits a pattern with any high half. Words of text are larger. */
+static uint64_t largest_hit(const struct lh_hit_set *set, const struct lh_block *block)
+{
+	const struct lh_word_ranges *ranges = &set->ranges;
+	uint64_t own_most,
+		most = lh_max_u64(ranges->low_start + ranges->low_bytes, ranges->high_start + ranges->high_bytes);
+	if (__builtin_add_overflow(block->addr, block->bytes + OWN_ADDRESS_REACH, &own_most))
+		own_most = UINT64_MAX;
+	return lh_max_u64(lh_max_u64(most, own_most), set->bounded_most);
+}
+
 /* Both, in the order of addresses. */
 static struct lh_error *scan_block_for_patterns(struct hit_part *part, const struct lh_block *block, size_t at)
 {
 	const struct lh_hit_set *set = part->total->walk->set;
+	const uint64_t largest = largest_hit(set, block);
 	for (; at < block->bytes && block->bytes - at >= 8; at += 8) {
 		uint64_t word;
 		memcpy(&word, block->data + at, sizeof(word));
+		if (word > largest && !set->has_unbounded)
+			continue;
 		if (word - set->ranges.low_start < set->ranges.low_bytes ||
 		    word - set->ranges.high_start < set->ranges.high_bytes)
 			LH_TRY(take_hit_word(part, block, at));

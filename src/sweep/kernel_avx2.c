@@ -69,6 +69,6 @@ static bool is_avx2_supported(void)
 }
 
 const struct lh_kernel lh_kernel_avx2 = {"avx2",  is_avx2_supported, find_text_prefix, find_text_runs,
-					 is_zero, range_masks,       text_masks};
+					 is_zero, range_masks,       text_masks,       character_masks};
 
 #endif

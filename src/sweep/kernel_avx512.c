@@ -57,6 +57,6 @@ static bool is_avx512_supported(void)
 }
 
 const struct lh_kernel lh_kernel_avx512 = {"avx512", is_avx512_supported, find_text_prefix, find_text_runs,
-					   is_zero,  range_masks,         text_masks};
+					   is_zero,  range_masks,         text_masks,       character_masks};
 
 #endif

@@ -377,6 +377,15 @@ static KERNEL_TARGET void range_masks(const uint8_t *data, size_t line_count, ui
 		ret[i] = mask_range(data + i * WORD, low, high);
 }
 
+static KERNEL_TARGET void character_masks(const uint8_t *data, size_t line_count, uint64_t *ret_ascii,
+					  uint64_t *ret_high)
+{
+	for (size_t i = 0; i < line_count; i++) {
+		ret_ascii[i] = mask_narrow(data + i * WORD, false);
+		ret_high[i] = mask_narrow(data + i * WORD, true) & ~ret_ascii[i];
+	}
+}
+
 static KERNEL_TARGET void text_masks(const uint8_t *data, size_t line_count, uint64_t *ret)
 {
 	for (size_t i = 0; i < line_count; i++)

@@ -71,6 +71,6 @@ static bool is_neon_supported(void)
 }
 
 const struct lh_kernel lh_kernel_neon = {"neon",  is_neon_supported, find_text_prefix, find_text_runs,
-					 is_zero, range_masks,       text_masks};
+					 is_zero, range_masks,       text_masks,       character_masks};
 
 #endif

@@ -77,6 +77,16 @@ static void range_masks_scalar(const uint8_t *data, size_t line_count, uint8_t l
 		ret[i / LH_LINE_BYTES] |= (uint64_t)(low <= data[i] && data[i] <= high) << i % LH_LINE_BYTES;
 }
 
+static void character_masks_scalar(const uint8_t *data, size_t line_count, uint64_t *ret_ascii, uint64_t *ret_high)
+{
+	memset(ret_ascii, 0, line_count * sizeof(*ret_ascii));
+	range_masks_scalar(data, line_count, 0x80, 0xff, ret_high);
+	for (size_t i = 0; i < line_count * LH_LINE_BYTES; i++) {
+		bool is_ascii = lh_char_is_printable(data + i, LH_ENCODING_ASCII);
+		ret_ascii[i / LH_LINE_BYTES] |= (uint64_t)is_ascii << i % LH_LINE_BYTES;
+	}
+}
+
 static void text_masks_scalar(const uint8_t *data, size_t line_count, uint64_t *ret)
 {
 	memset(ret, 0, line_count * sizeof(*ret));
@@ -86,5 +96,6 @@ static void text_masks_scalar(const uint8_t *data, size_t line_count, uint64_t *
 	}
 }
 
-const struct lh_kernel lh_kernel_scalar = {"scalar",       is_scalar_supported, find_scalar_prefix, find_scalar_runs,
-					   is_zero_scalar, range_masks_scalar,  text_masks_scalar};
+const struct lh_kernel lh_kernel_scalar = {"scalar",          is_scalar_supported,   find_scalar_prefix,
+					   find_scalar_runs,  is_zero_scalar,        range_masks_scalar,
+					   text_masks_scalar, character_masks_scalar};

@@ -70,6 +70,6 @@ static bool is_sse2_supported(void)
 }
 
 const struct lh_kernel lh_kernel_sse2 = {"sse2",  is_sse2_supported, find_text_prefix, find_text_runs,
-					 is_zero, range_masks,       text_masks};
+					 is_zero, range_masks,       text_masks,       character_masks};
 
 #endif

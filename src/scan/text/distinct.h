@@ -21,6 +21,11 @@ static inline void lh_distinct_add(struct lh_distinct *distinct, uint64_t hash)
 	*most = zeros > *most ? zeros : *most;
 }
 
+static inline void lh_distinct_prefetch(const struct lh_distinct *distinct, uint64_t hash)
+{
+	__builtin_prefetch(&distinct->most_zeros[hash >> (64 - LH_DISTINCT_BITS)], 1);
+}
+
 void lh_distinct_merge(struct lh_distinct *distinct, const struct lh_distinct *part);
 uint64_t lh_distinct_estimate(const struct lh_distinct *distinct);
 

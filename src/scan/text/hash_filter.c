@@ -1,6 +1,7 @@
 /*
- * hash_filter: a set of some thousand hashes that nearly all lookups miss: a bit for each of 131,072 values of 17 bits
- * stays in the first-level cache and answers 15 of 16 of them.
+ * hash_filter: a set of some thousand hashes that nearly all lookups miss. A Bloom filter of 131,072 bits stays in the
+ * first-level cache. Both bits of a hash lie in one word, so that one load answers. With 8,192 hashes 1 of 8 bits is
+ * set, and about 1 of 60 lookups of another hash goes on to the slots.
  */
 #include "text_candidates.h"
 
@@ -20,9 +21,14 @@ static uint64_t stored_hash(uint64_t hash)
 	return hash ? hash : 1;
 }
 
-static uint64_t *filter_word(struct lh_hash_filter *filter, uint64_t hash)
+static size_t filter_word(uint64_t hash)
 {
-	return &filter->bits[hash >> 6 & (FILTER_WORDS - 1)];
+	return hash >> 6 & (FILTER_WORDS - 1);
+}
+
+static uint64_t filter_bits(uint64_t hash)
+{
+	return UINT64_C(1) << (hash & 63) | UINT64_C(1) << (hash >> 40 & 63);
 }
 
 struct lh_error *lh_hash_filter_create(const uint64_t *hashes, size_t count, struct lh_hash_filter **ret)
@@ -39,7 +45,7 @@ struct lh_error *lh_hash_filter_create(const uint64_t *hashes, size_t count, str
 		while (filter->slots[at] && filter->slots[at] != stored_hash(hashes[i]))
 			at = (at + 1) & filter->slot_mask;
 		filter->slots[at] = stored_hash(hashes[i]);
-		*filter_word(filter, hashes[i]) |= UINT64_C(1) << (hashes[i] & 63);
+		filter->bits[filter_word(hashes[i])] |= filter_bits(hashes[i]);
 	}
 	*ret = filter;
 	return NULL;
@@ -50,9 +56,15 @@ void lh_hash_filter_destroy(struct lh_hash_filter *filter)
 	free(filter);
 }
 
+void lh_hash_filter_prefetch(const struct lh_hash_filter *filter, uint64_t hash)
+{
+	__builtin_prefetch(&filter->bits[filter_word(hash)]);
+}
+
 bool lh_hash_filter_has(const struct lh_hash_filter *filter, uint64_t hash)
 {
-	if (!(filter->bits[hash >> 6 & (FILTER_WORDS - 1)] >> (hash & 63) & 1))
+	uint64_t bits = filter_bits(hash);
+	if ((filter->bits[filter_word(hash)] & bits) != bits)
 		return false;
 	for (size_t at = hash >> FILTER_BITS & filter->slot_mask; filter->slots[at];
 	     at = (at + 1) & filter->slot_mask) {

@@ -19,7 +19,10 @@ enum { HEX_MIN = 8, TOKEN_MIN = 16, BASE64_MIN = 24 };
 struct reader {
 	const uint8_t *text;
 	size_t length;
+	size_t token_end; /* of the run of token bytes that was measured last: all places in it share its end */
 };
+
+#define TOKEN_BYTES (LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE)
 
 const char *lh_value_placeholder(enum lh_value_kind kind)
 {
@@ -45,10 +48,10 @@ static size_t span_of(const struct reader *reader, size_t at, unsigned classes)
  */
 static size_t follows_shape(const struct reader *reader, size_t at, const char *form)
 {
-	size_t length = strlen(form);
-	if (reader->length - at < length)
-		return 0;
-	for (size_t i = 0; i < length; i++) {
+	size_t i = 0;
+	for (; form[i]; i++) {
+		if (at + i >= reader->length)
+			return 0;
 		uint8_t byte = reader->text[at + i];
 		bool holds = form[i] == 'd'   ? lh_byte_is(byte, LH_BYTE_DIGIT)
 			     : form[i] == 'x' ? lh_byte_is(byte, LH_BYTES_HEX)
@@ -57,7 +60,7 @@ static size_t follows_shape(const struct reader *reader, size_t at, const char *
 		if (!holds)
 			return 0;
 	}
-	return length;
+	return i;
 }
 
 static size_t follows_any(const struct reader *reader, size_t at, const char *const *forms)
@@ -88,10 +91,19 @@ static size_t time_length(const struct reader *reader, size_t at)
 	return length + follows_any(reader, at + length, zones);
 }
 
+/* Whether one of the separators follows after `bytes` of a form at `at`. */
+static bool is_separated(const struct reader *reader, size_t at, size_t bytes, const char separators[3])
+{
+	uint8_t byte = reader->length - at > bytes ? reader->text[at + bytes] : 0;
+	return byte && memchr(separators, byte, 3);
+}
+
 /* ISO 8601, also with slashes; the common log format; RFC 9110 section 5.6.7 without the day's name; a time. */
-static size_t date_length(const struct reader *reader, size_t at)
+static size_t date_length(struct reader *reader, size_t at)
 {
 	static const char *const dates[] = {"dddd-dd-dd", "dddd/dd/dd", "dd/aaa/dddd", "dd aaa dddd", NULL};
+	if (!is_separated(reader, at, 4, "-/-") && !is_separated(reader, at, 2, "/ :"))
+		return 0;
 	size_t length = follows_any(reader, at, dates);
 	if (!length)
 		return time_length(reader, at);
@@ -102,12 +114,14 @@ static size_t date_length(const struct reader *reader, size_t at)
 	return length;
 }
 
-static size_t uuid_length(const struct reader *reader, size_t at)
+static size_t uuid_length(struct reader *reader, size_t at)
 {
+	if (!is_separated(reader, at, 8, "---"))
+		return 0;
 	return follows_shape(reader, at, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
 }
 
-static size_t ip_length(const struct reader *reader, size_t at)
+static size_t ip_length(struct reader *reader, size_t at)
 {
 	size_t end = at;
 	for (unsigned part = 0; part < 4; part++) {
@@ -138,11 +152,13 @@ static bool looks_random(const uint8_t *text, size_t length)
 	return (seen & 1) && (seen & 6) && changes * 3 >= length;
 }
 
-static size_t base64_length(const struct reader *reader, size_t at)
+static size_t base64_length(struct reader *reader, size_t at)
 {
-	size_t length = span_of(reader, at, LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE);
-	size_t hex_length = span_of(reader, at, LH_BYTES_HEX); /* a word for word_value */
-	if (length < BASE64_MIN || hex_length == length || !looks_random(reader->text + at, length))
+	if (at >= reader->token_end)
+		reader->token_end = at + span_of(reader, at, TOKEN_BYTES);
+	size_t length = reader->token_end - at;
+	if (length < BASE64_MIN || span_of(reader, at, LH_BYTES_HEX) == length /* a word for word_value */ ||
+	    !looks_random(reader->text + at, length))
 		return 0;
 	while (at + length < reader->length && reader->text[at + length] == '=')
 		length++;
@@ -164,7 +180,7 @@ static bool is_hex(const uint8_t *word, size_t length)
 
 static bool all_of(const uint8_t *word, size_t length, unsigned classes)
 {
-	return span_of(&(struct reader){word, length}, 0, classes) == length;
+	return span_of(&(struct reader){.text = word, .length = length}, 0, classes) == length;
 }
 
 /* A whole word of letters and digits that is a value; false when at most its digits are. */
@@ -184,10 +200,10 @@ static bool word_value(const uint8_t *word, size_t length, enum lh_value_kind *r
 }
 
 /* A form that begins with the word at `at` and may go on behind it. */
-static size_t form_value(const struct reader *reader, size_t at, enum lh_value_kind *ret)
+static size_t form_value(struct reader *reader, size_t at, enum lh_value_kind *ret)
 {
 	static const struct {
-		size_t (*length_of)(const struct reader *reader, size_t at);
+		size_t (*length_of)(struct reader *reader, size_t at);
 		enum lh_value_kind kind;
 		unsigned first; /* classes of its first byte */
 	} forms[] = {
@@ -267,18 +283,17 @@ static size_t plain_bytes(const struct reader *reader, size_t at, size_t digit)
 {
 	enum { UUID_BYTES = 36 };
 	size_t end = digit;
-	while (end < reader->length && end > at &&
-	       lh_byte_is(reader->text[end - 1], LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE))
+	while (end < reader->length && end > at && lh_byte_is(reader->text[end - 1], TOKEN_BYTES))
 		end--;
 	bool may_hold_uuid = end - at >= UUID_BYTES && memchr(reader->text + at, '-', end - at);
 	return may_hold_uuid ? 0 : end - at;
 }
 
-bool lh_template_is_plain(const uint8_t *text, size_t length)
+struct lh_template_start lh_template_begin(const uint8_t *text, size_t length)
 {
-	struct reader reader = {text, length};
-	return length <= LH_TEMPLATE_SEEN_BYTES && next_digit(&reader, 0) == length &&
-	       plain_bytes(&reader, 0, length) == length;
+	struct reader reader = {.text = text, .length = lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
+	size_t digit = next_digit(&reader, 0);
+	return (struct lh_template_start){digit, plain_bytes(&reader, 0, digit)};
 }
 
 /*
@@ -286,26 +301,27 @@ bool lh_template_is_plain(const uint8_t *text, size_t length)
  * run of the characters of base64 around one. So the first such run with a digit begins behind the same literal in all
  * texts of a template, and what follows the last one and its padding is the same.
  */
-uint64_t lh_template_frame(const uint8_t *text, size_t length)
+uint64_t lh_template_frame(const uint8_t *text, size_t length, struct lh_template_start start)
 {
-	struct reader reader = {text, lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
-	const unsigned token = LH_BYTES_BASE64 | LH_BYTE_DASH | LH_BYTE_UNDERSCORE;
-	size_t before = plain_bytes(&reader, 0, next_digit(&reader, 0));
-	size_t end = reader.length;
+	struct reader reader = {.text = text, .length = lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
+	size_t before = start.plain_bytes, end = reader.length;
 	while (end > before && !lh_byte_is(text[end - 1], LH_BYTE_DIGIT))
 		end--;
-	while (end < reader.length && (text[end] == '=' || lh_byte_is(text[end], token)))
+	while (end < reader.length && (text[end] == '=' || lh_byte_is(text[end], TOKEN_BYTES)))
 		end++;
 	return XXH3_64bits(text, before) ^ XXH3_64bits_withSeed(text + end, reader.length - end, 1);
 }
 
-void lh_template_read(const uint8_t *text, size_t length, struct lh_template *ret)
+void lh_template_read(const uint8_t *text, size_t length, struct lh_template_start start, struct lh_template *ret)
 {
-	struct reader reader = {text, lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
-	struct writer writer = {.template = ret};
+	struct reader reader = {.text = text, .length = lh_min_u64(length, LH_TEMPLATE_SEEN_BYTES)};
+	struct writer writer;
+	writer.template = ret;
+	writer.length = 0;
 	ret->value_count = 0;
-	size_t digit = 0;
-	for (size_t at = 0; at < reader.length;) {
+	size_t digit = start.first_digit;
+	write_plain(&writer, text, start.plain_bytes);
+	for (size_t at = start.plain_bytes; at < reader.length;) {
 		if (at >= digit) {
 			digit = next_digit(&reader, at);
 			size_t plain = plain_bytes(&reader, at, digit);

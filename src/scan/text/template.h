@@ -36,15 +36,25 @@ struct lh_template {
 	size_t value_count;
 };
 
-/* Any bytes. Two texts have the same template when the hashes are equal. */
-void lh_template_read(const uint8_t *text, size_t length, struct lh_template *ret);
+/* What one look for the first digit of a text says; both functions below begin with it. */
+struct lh_template_start {
+	size_t first_digit; /* its offset; the end of what is read of the text: there is none */
+	size_t plain_bytes; /* from the text's start on, that are part of no value */
+};
 
+struct lh_template_start lh_template_begin(const uint8_t *text, size_t length);
 /* Whether no value can be in the text, so that its template's hash is the text's own (XXH3). */
-bool lh_template_is_plain(const uint8_t *text, size_t length);
+static inline bool lh_template_is_plain(struct lh_template_start start, size_t length)
+{
+	return start.plain_bytes == length;
+}
+
+/* Any bytes. Two texts have the same template when the hashes are equal. */
+void lh_template_read(const uint8_t *text, size_t length, struct lh_template_start start, struct lh_template *ret);
 /*
  * A hash of what is before the first value and behind the last one, of a text that is not plain: equal for texts of the
  * same template, and found without reading what is between. (But where one of them has a UUID without a digit.)
  */
-uint64_t lh_template_frame(const uint8_t *text, size_t length);
+uint64_t lh_template_frame(const uint8_t *text, size_t length, struct lh_template_start start);
 
 #endif

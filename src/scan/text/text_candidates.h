@@ -29,6 +29,8 @@ struct lh_error *lh_text_candidates_find(struct lh_image *image, const struct lh
 void lh_text_candidates_destroy(struct lh_text_candidates *candidates);
 
 bool lh_hash_filter_has(const struct lh_hash_filter *filter, uint64_t hash);
+/* Loads what lh_hash_filter_has reads first. */
+void lh_hash_filter_prefetch(const struct lh_hash_filter *filter, uint64_t hash);
 struct lh_error *lh_hash_filter_create(const uint64_t *hashes, size_t count, struct lh_hash_filter **ret) LH_NODISCARD;
 void lh_hash_filter_destroy(struct lh_hash_filter *filter);
 

@@ -119,20 +119,37 @@ static void take_template_example(struct template_payload *payload, const struct
 		payload->examples[payload->example_count++] = *example;
 }
 
-static void take_values(struct template_payload *payload, const struct lh_template *template, const char *text)
+static uint32_t hash_value(const char *text, const struct lh_value *value)
 {
-	bool is_first = !payload->example_count;
-	for (uint32_t i = 0; i < template->value_count; i++) {
-		struct lh_value value = template->values[i];
-		uint32_t hash = (uint32_t)XXH3_64bits(text + value.start, (size_t)(value.end - value.start));
-		if (is_first) {
-			payload->values[i] = value;
-			payload->value_hashes[i] = hash;
-		} else if (payload->value_hashes[i] != hash) {
-			payload->differing |= 1u << i;
-		}
-	}
+	return (uint32_t)XXH3_64bits(text + value->start, (size_t)(value->end - value->start));
+}
+
+static void take_first_values(struct template_payload *payload, const struct lh_template *template, const char *text)
+{
 	payload->value_count = (uint32_t) template->value_count;
+	for (uint32_t i = 0; i < template->value_count; i++) {
+		payload->values[i] = template->values[i];
+		payload->value_hashes[i] = hash_value(text, &template->values[i]);
+	}
+}
+
+/* Notes which values differ from the first text's. Those known to differ need no second look. */
+static void mark_differing_values(struct template_payload *payload, const struct lh_template *template,
+				  const char *text)
+{
+	for (uint32_t i = 0; i < template->value_count; i++) {
+		if (!(payload->differing >> i & 1) &&
+		    payload->value_hashes[i] != hash_value(text, &template->values[i]))
+			payload->differing |= 1u << i;
+	}
+}
+
+/* Texts of a template differ in its values alone: while no value differs, all texts are the first example. */
+static bool may_be_new_example(const struct template_payload *payload)
+{
+	bool is_seen_whole = payload->value_count < LH_TEMPLATE_VALUES_MAX;
+	return !payload->example_count ||
+	       (payload->example_count < LH_TEMPLATE_EXAMPLES && (payload->differing || !is_seen_whole));
 }
 
 /* `bytes` are the text as far as its template was read. */
@@ -145,8 +162,11 @@ static void add_template(struct lh_text_count *count, const struct lh_tally_row 
 	item.missed_bytes = 0;
 	struct lh_tally_row *row = lh_tally_add(count->templates, &item);
 	struct template_payload *payload = lh_tally_payload(count->templates, row);
-	take_values(payload, template, bytes);
-	if (payload->example_count < LH_TEMPLATE_EXAMPLES) {
+	if (payload->example_count)
+		mark_differing_values(payload, template, bytes);
+	else
+		take_first_values(payload, template, bytes);
+	if (may_be_new_example(payload)) {
 		struct lh_example example = {.addr = text->addr};
 		lh_narrow_text((const uint8_t *)bytes, length, 1, example.text);
 		take_template_example(payload, &example);
@@ -166,7 +186,8 @@ static void count_template(struct lh_text_count *count, const struct lh_tally_ro
 		length = lh_narrow_text(text->text, length, text->width, narrow);
 		bytes = narrow;
 	}
-	lh_template_read((const uint8_t *)bytes, length, &template);
+	const uint8_t *read = (const uint8_t *)bytes;
+	lh_template_read(read, length, lh_template_begin(read, length), &template);
 	add_template(count, text, &template, bytes, length);
 	count->template_texts += text->count;
 	count->template_bytes += text->bytes;
@@ -176,15 +197,17 @@ static void count_template(struct lh_text_count *count, const struct lh_tally_ro
 static bool read_candidate(const struct lh_text_candidates *candidates, const struct lh_run *run, uint64_t hash,
 			   struct lh_template *ret)
 {
-	if (lh_template_is_plain(run->bytes, run->bytes_length)) {
+	struct lh_template_start start = lh_template_begin(run->bytes, run->bytes_length);
+	if (lh_template_is_plain(start, run->bytes_length)) {
 		ret->hash = hash;
 		ret->value_count = 0;
 		return lh_hash_filter_has(candidates->templates, hash);
 	}
 	bool is_long = run->bytes_length >= LH_LONG_TEXT_BYTES;
-	if (!is_long && !lh_hash_filter_has(candidates->frames, lh_template_frame(run->bytes, run->bytes_length)))
+	if (!is_long &&
+	    !lh_hash_filter_has(candidates->frames, lh_template_frame(run->bytes, run->bytes_length, start)))
 		return false;
-	lh_template_read(run->bytes, run->bytes_length, ret);
+	lh_template_read(run->bytes, run->bytes_length, start, ret);
 	return is_long || lh_hash_filter_has(candidates->templates, ret->hash);
 }
 
@@ -214,9 +237,17 @@ static void count_if_candidate(struct lh_text_count *count, const struct lh_run 
 	lh_tally_add(count->texts, &item);
 }
 
-void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, bool is_secret)
+void lh_text_count_prefetch(const struct lh_text_count *count, uint64_t hash)
 {
-	uint64_t hash = lh_text_hash(run);
+	if (!count->candidates)
+		return;
+	lh_hash_filter_prefetch(count->candidates->texts, hash);
+	lh_hash_filter_prefetch(count->candidates->templates, hash);
+	lh_distinct_prefetch(&count->distinct, hash);
+}
+
+void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, uint64_t hash, bool is_secret)
+{
 	count->run_count++;
 	count->printable_bytes += run->bytes_length;
 	if (count->candidates) {

@@ -28,8 +28,10 @@ void lh_text_count_destroy(struct lh_text_count *count);
  */
 void lh_text_count_narrow(struct lh_text_count *count, const struct lh_text_candidates *candidates);
 void lh_text_count_clear(struct lh_text_count *count);
-/* Every run counted is in a text's count or in uncounted_runs. */
-void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, bool is_secret);
+/* Every run counted is in a text's count or in uncounted_runs. `hash`: lh_text_hash of the run. */
+void lh_text_count_run(struct lh_text_count *count, const struct lh_run *run, uint64_t hash, bool is_secret);
+/* Loads what lh_text_count_run will need; for the runs of a batch, before the first is counted. */
+void lh_text_count_prefetch(const struct lh_text_count *count, uint64_t hash);
 /* Looks for the template of a run that is no secret; it is counted by lh_text_count_run. */
 void lh_text_count_template(struct lh_text_count *count, const struct lh_run *run);
 /* Looks for the templates of all texts counted so far; once. Their bytes must still be there. */

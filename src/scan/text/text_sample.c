@@ -86,14 +86,15 @@ static bool find_text_at(const struct sample *sample, const uint8_t *bytes, size
 static void read_sighted_template(const struct lh_run *run, struct sighting *sighting)
 {
 	struct lh_template template;
+	struct lh_template_start start = lh_template_begin(run->bytes, run->bytes_length);
 	sighting->has_template = run->bytes_length >= LH_TEMPLATE_CHARS_MIN;
-	sighting->has_values = sighting->has_template && !lh_template_is_plain(run->bytes, run->bytes_length);
+	sighting->has_values = sighting->has_template && !lh_template_is_plain(start, run->bytes_length);
 	sighting->template_hash = sighting->text_hash;
 	if (!sighting->has_values)
 		return;
-	lh_template_read(run->bytes, run->bytes_length, &template);
+	lh_template_read(run->bytes, run->bytes_length, start, &template);
 	sighting->template_hash = template.hash;
-	sighting->frame = lh_template_frame(run->bytes, run->bytes_length);
+	sighting->frame = lh_template_frame(run->bytes, run->bytes_length, start);
 }
 
 static struct lh_error *sample_point(struct sample *sample, const struct lh_block *block, size_t point)

@@ -62,14 +62,10 @@ static struct lh_error *end_utf8_run(struct run_search *search, size_t start, si
 static void read_lines(const struct lh_kernel *kernel, const uint8_t *bytes, size_t lines, struct line_masks *ret)
 {
 	static const uint8_t leads[LEAD_KINDS][2] = {{0xc2, 0xdf}, {0xe0, 0xef}, {0xf0, 0xf4}};
-	uint64_t tabs[LINES_AT_ONCE + 1], any = 0;
-	kernel->range_masks(bytes, lines, 0x20, 0x7e, ret->ascii);
-	kernel->range_masks(bytes, lines, '\t', '\t', tabs);
-	kernel->range_masks(bytes, lines, 0x80, 0xff, ret->high);
-	for (size_t k = 0; k < lines; k++) {
-		ret->ascii[k] |= tabs[k];
+	uint64_t any = 0;
+	kernel->character_masks(bytes, lines, ret->ascii, ret->high);
+	for (size_t k = 0; k < lines; k++)
 		any |= ret->high[k];
-	}
 	ret->has_high = any;
 	if (!any)
 		return;

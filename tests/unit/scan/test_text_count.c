@@ -29,7 +29,7 @@ static void add(struct lh_text_count *table, const char *text, uint64_t addr)
 		.bytes_length = strlen(text),
 		.chars = strlen(text),
 	};
-	lh_text_count_run(table, &run, false);
+	lh_text_count_run(table, &run, lh_text_hash(&run), false);
 }
 
 static void test_exact_while_they_fit(void **state)
@@ -131,8 +131,10 @@ static void test_wide_and_secret_texts(void **state)
 	assert_success(lh_text_count_create(LH_TEXT_LIMITS, &table));
 	static const uint8_t little[] = {'a', 0, 'b', 0, 'c', 0}, big[] = {0, 0, 0, 'd', 0, 0, 0, 'e'};
 	for (unsigned i = 0; i < 2; i++) {
-		lh_text_count_run(table, &(struct lh_run){.bytes = little, .bytes_length = 6, .chars = 3}, i);
-		lh_text_count_run(table, &(struct lh_run){.bytes = big, .bytes_length = 8, .chars = 2}, false);
+		struct lh_run little_run = {.bytes = little, .bytes_length = 6, .chars = 3};
+		struct lh_run big_run = {.bytes = big, .bytes_length = 8, .chars = 2};
+		lh_text_count_run(table, &little_run, lh_text_hash(&little_run), i);
+		lh_text_count_run(table, &big_run, lh_text_hash(&big_run), false);
 	}
 	struct lh_summary summary LH_CLEANUP(lh_summary_deinit) = {0};
 	assert_success(lh_text_count_finish(table, 10, 2, &summary));
@@ -417,13 +419,14 @@ static void test_texts_of_a_template_have_one_frame(void **state)
 		}
 		assert_true(length < sizeof(text));
 		struct lh_template template;
-		lh_template_read((const uint8_t *)text, length, &template);
-		if (lh_template_is_plain((const uint8_t *)text, length)) {
+		struct lh_template_start start = lh_template_begin((const uint8_t *)text, length);
+		lh_template_read((const uint8_t *)text, length, start, &template);
+		if (lh_template_is_plain(start, length)) {
 			assert_int_equal(template.value_count, 0);
 			assert_int_equal(template.hash, XXH3_64bits(text, length));
 			continue;
 		}
-		uint64_t frame = lh_template_frame((const uint8_t *)text, length);
+		uint64_t frame = lh_template_frame((const uint8_t *)text, length, start);
 		size_t at = template.hash % SLOTS;
 		while (seen[at].hash && seen[at].hash != template.hash)
 			at = (at + 1) % SLOTS;

@@ -156,16 +156,19 @@ static void test_masks(void **state)
 		for (size_t i = 0; i < LINES * LH_LINE_BYTES; i++)
 			bytes[i] = (uint8_t)(round % 2 ? unit_random(&random) : i * 7 + round);
 		for (const struct lh_kernel *const *kernel = lh_kernels; *kernel; kernel++) {
-			uint64_t range[LINES], text[LINES];
+			uint64_t range[LINES], text[LINES], ascii[LINES], higher[LINES];
 			if (!(*kernel)->is_supported())
 				continue;
 			(*kernel)->range_masks(bytes, LINES, low, high, range);
 			(*kernel)->text_masks(bytes, LINES, text);
+			(*kernel)->character_masks(bytes, LINES, ascii, higher);
 			for (size_t i = 0; i < LINES; i++) {
 				const uint8_t *line = bytes + i * LH_LINE_BYTES;
 				assert_int_equal(range[i], mask_slowly(line, low, high));
 				assert_int_equal(text[i], mask_slowly(line, ' ', '~') | mask_slowly(line, '\t', '\n') |
 								  mask_slowly(line, '\r', '\r'));
+				assert_int_equal(ascii[i], mask_slowly(line, ' ', '~') | mask_slowly(line, '\t', '\t'));
+				assert_int_equal(higher[i], mask_slowly(line, 0x80, 0xff));
 			}
 		}
 	}
