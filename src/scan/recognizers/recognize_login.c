@@ -51,6 +51,23 @@ static bool take_login_word(const struct lh_candidate *candidate, size_t *at, co
 	return true;
 }
 
+/* Whether the line has CREATE or ALTER, and USER or ROLE, before the anchor. */
+static bool follows_role_statement(const struct lh_candidate *candidate)
+{
+	enum { CONTEXT_BYTES = 128 };
+	static const char *const statements[] = {"create user ", "create role ", "alter user ", "alter role "};
+	size_t before = lh_span_before(candidate, CONTEXT_BYTES, LH_BYTES_LINE);
+	char text[CONTEXT_BYTES + 1];
+	*candidate->examined += before;
+	memcpy(text, candidate->anchor - before, before);
+	text[before] = '\0';
+	for (size_t i = 0; i < LH_ARRAY_COUNT(statements); i++) {
+		if (strcasestr(text, statements[i]))
+			return true;
+	}
+	return false;
+}
+
 /* A quoted string, possibly in parentheses. */
 static bool match_string(const struct lh_candidate *candidate, size_t at, struct lh_match *ret)
 {
@@ -66,7 +83,10 @@ bool lh_rule_clause(const struct lh_candidate *candidate, struct lh_match *ret)
 	       match_string(candidate, skip_login_blanks(candidate, candidate->pattern_bytes), ret);
 }
 
-/* IDENTIFIED BY 'x', IDENTIFIED WITH plugin AS 'x', IDENTIFIED BY PASSWORD 'x'; prose takes double quotes. */
+/*
+ * IDENTIFIED BY 'x', IDENTIFIED WITH plugin AS 'x', IDENTIFIED BY PASSWORD 'x'; prose takes double quotes. Oracle's
+ * passwords need no quotes.
+ */
 bool lh_rule_identified(const struct lh_candidate *candidate, struct lh_match *ret)
 {
 	size_t at = candidate->pattern_bytes;
@@ -76,7 +96,13 @@ bool lh_rule_identified(const struct lh_candidate *candidate, struct lh_match *r
 		return false;
 	(void)take_login_word(candidate, &at, "PASSWORD");
 	bool is_prose = lh_after_equals(candidate, at, "\"") && lh_after_is(candidate, 0, LH_BYTES_LOWER);
-	return !is_prose && match_string(candidate, at, ret);
+	if (is_prose)
+		return false;
+	if (match_string(candidate, at, ret))
+		return true;
+	size_t word = lh_span_after(candidate, at, VALUE_MAX, VISIBLE);
+	size_t length = lh_span_until(candidate, at, at + word, ";,)");
+	return follows_role_statement(candidate) && match_clause_bytes(candidate, at, length, ret);
 }
 
 /* PASSWORD('x'): the quote is the last byte of the pattern. */
@@ -85,17 +111,10 @@ bool lh_rule_quoted(const struct lh_candidate *candidate, struct lh_match *ret)
 	return !lh_before_is(candidate, 1, LH_BYTES_WORD) && match_string(candidate, candidate->pattern_bytes - 1, ret);
 }
 
-/* ALTER USER joe PASSWORD 'x'; prose, too, has quoted words after PASSWORD. */
+/* ALTER USER joe SUPERUSER PASSWORD 'x'; prose, too, has quoted words after PASSWORD. */
 bool lh_rule_role_password(const struct lh_candidate *candidate, struct lh_match *ret)
 {
-	enum { NAME_BYTES_MAX = 64 };
-	size_t name = lh_span_before(candidate, NAME_BYTES_MAX, LH_BYTES_WORD | LH_BYTE_DASH | LH_BYTE_TEXT_REST);
-	size_t blank = name + 1, word = strlen("user");
-	if (!name || !lh_before_is(candidate, blank, LH_BYTE_BLANK) || candidate->bytes_before < blank + word)
-		return false;
-	const char *before = (const char *)candidate->anchor - blank - word;
-	bool is_role = strncasecmp(before, "user", word) == 0 || strncasecmp(before, "role", word) == 0;
-	return is_role && match_string(candidate, candidate->pattern_bytes - 1, ret);
+	return follows_role_statement(candidate) && match_string(candidate, candidate->pattern_bytes - 1, ret);
 }
 
 /* ---------------------------------------------------------------- mail */

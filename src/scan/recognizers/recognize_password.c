@@ -170,6 +170,17 @@ struct given {
 	struct lh_assignment assignment;
 };
 
+/* "password: !vault hunter2" (YAML 1.2, section 6.9.1). */
+static void skip_yaml_tag(const struct lh_candidate *candidate, struct given *given)
+{
+	size_t at = given->at + given->length, blanks = lh_span_after(candidate, at, 4, LH_BYTE_BLANK);
+	size_t length = lh_span_after(candidate, at + blanks, VALUE_MAX, LH_BYTES_LINE & ~(unsigned)LH_BYTE_BLANK);
+	if (!blanks || !length)
+		return;
+	given->at = at + blanks;
+	given->length = length;
+}
+
 /* The value of the name that ends at anchor + name_end; false: none, or a placeholder. */
 static bool take_given(const struct lh_candidate *candidate, size_t name_end, struct given *ret)
 {
@@ -183,6 +194,8 @@ static bool take_given(const struct lh_candidate *candidate, size_t name_end, st
 			? lh_element_bytes(candidate, &given.at, VALUE_MAX)
 			: lh_value_bytes(candidate, &given.at, LH_BYTES_LINE & ~(unsigned)LH_BYTE_BLANK, VALUE_MAX);
 	given.is_open = given.at == start && !given.assignment.is_element;
+	if (given.is_open && given.assignment.is_colon && lh_after_equals(candidate, given.at, "!"))
+		skip_yaml_tag(candidate, &given);
 	if (given.is_open)
 		given.length = open_bytes(candidate, given.at, given.length);
 	*ret = given;
@@ -218,9 +231,9 @@ bool lh_rule_pwd(const struct lh_candidate *candidate, struct lh_match *ret)
 /* DBPASS, smtppass: named after the service or the user. */
 static bool follows_service(const struct lh_candidate *candidate)
 {
-	static const char *const services[] = {"db",   "sql",   "mysql", "pg",    "mongo", "redis", "ldap",
-					       "smtp", "mail",  "imap",  "pop",   "ftp",   "http",  "proxy",
-					       "user", "admin", "root",  "login", "auth",  "wifi",  "my"};
+	static const char *const services[] = {"db",   "sql",  "mysql", "pg",   "mongo", "redis", "ldap", "smtp",
+					       "mail", "imap", "pop",   "ftp",  "http",  "proxy", "user", "admin",
+					       "root", "ssh",  "login", "auth", "wifi",  "my"};
 	enum { SERVICE_MAX = 8 };
 	size_t length = lh_span_before(candidate, SERVICE_MAX, LH_BYTES_ALPHA);
 	for (size_t i = 0; i < LH_ARRAY_COUNT(services); i++) {

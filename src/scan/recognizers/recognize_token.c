@@ -84,6 +84,17 @@ bool lh_rule_hash(const struct lh_candidate *candidate, struct lh_match *ret)
 	return length >= candidate->pattern_bytes + candidate->form->bytes_min && match_from(candidate, 0, length, ret);
 }
 
+/* A number, which is public, a slash, and the token. */
+bool lh_rule_webhook(const struct lh_candidate *candidate, struct lh_match *ret)
+{
+	enum { DIGITS_MAX = 24 };
+	size_t slash = candidate->pattern_bytes;
+	slash += lh_span_after(candidate, slash, DIGITS_MAX, LH_BYTE_DIGIT);
+	size_t length = lh_span_after(candidate, slash + 1, TOKEN_MAX, candidate->form->classes);
+	return lh_after_equals(candidate, slash, "/") && length >= candidate->form->bytes_min &&
+	       match_from(candidate, slash + 1, slash + 1 + length, ret);
+}
+
 /* "123456789:AA" and 33 characters: the number is the bot's, which is public. */
 bool lh_rule_telegram(const struct lh_candidate *candidate, struct lh_match *ret)
 {
@@ -121,6 +132,11 @@ static const char *const kinds[] = {
 	[LH_TOKEN_OPENAI] = "OpenAI",
 	[LH_TOKEN_ANTHROPIC] = "Anthropic",
 	[LH_TOKEN_SENDGRID] = "SendGrid",
+	[LH_TOKEN_HUGGING_FACE] = "Hugging Face",
+	[LH_TOKEN_DIGITALOCEAN] = "DigitalOcean",
+	[LH_TOKEN_SHOPIFY] = "Shopify",
+	[LH_TOKEN_PYPI] = "PyPI",
+	[LH_TOKEN_DISCORD] = "Discord",
 	[LH_TOKEN_AGE] = "age keys",
 	[LH_TOKEN_TELEGRAM] = "Telegram",
 	[LH_TOKEN_SIGNED_URL] = "signed URLs",

@@ -54,7 +54,7 @@ lh_secret_rule lh_rule_hpack_frame, lh_rule_hpack_scheme;
 /* recognize_token.c */
 lh_secret_rule lh_rule_token;        /* the pattern, and bytes_min of `classes` behind it, that follow no word */
 lh_secret_rule lh_rule_after_prefix; /* the same, but the pattern is no part of the secret */
-lh_secret_rule lh_rule_jwt, lh_rule_aws_key_id, lh_rule_hash, lh_rule_telegram, lh_rule_signature;
+lh_secret_rule lh_rule_jwt, lh_rule_aws_key_id, lh_rule_hash, lh_rule_telegram, lh_rule_webhook, lh_rule_signature;
 
 lh_secret_rule lh_rule_des_hash; /* recognize_des_hash.c */
 
@@ -93,6 +93,11 @@ enum {
 	LH_TOKEN_OPENAI,
 	LH_TOKEN_ANTHROPIC,
 	LH_TOKEN_SENDGRID,
+	LH_TOKEN_HUGGING_FACE,
+	LH_TOKEN_DIGITALOCEAN,
+	LH_TOKEN_SHOPIFY,
+	LH_TOKEN_PYPI,
+	LH_TOKEN_DISCORD,
 	LH_TOKEN_AGE,
 	LH_TOKEN_TELEGRAM,
 	LH_TOKEN_SIGNED_URL,
