@@ -171,6 +171,10 @@ struct lh_hunt_reach {
 	char shape[16];               /* lh_holder_shape_name */
 	uint64_t holder_growth_count; /* elements */
 	uint64_t holder_growth_bytes;
+	uint64_t new_count; /* reachable blocks that did not exist before */
+	uint64_t new_bytes;
+	char root[128];                /* from where most of them, in bytes, can be reached; "" */
+	uint64_t root_bytes;           /* of new_bytes, those that can; perhaps more */
 	char doubt[320];               /* why it is not known; "" */
 	struct lh_leaks leaks;         /* lost blocks of the later dump, in groups; none when it is not known */
 	struct lh_holder_list holders; /* most grown first; likewise */
@@ -201,6 +205,7 @@ struct lh_hunt {
 	char *report_path; /* of report.html, once it is written */
 	struct lh_hunt_step_result steps[LH_HUNT_STEP_COUNT];
 	bool has_selection;
+	bool is_firm; /* enough consecutive samples agreed on a verdict while leakhunt waited for that */
 	struct lh_selection selection;
 	struct lh_runtime_facts facts;
 	bool has_receipt[LH_HUNT_SIDES];
@@ -221,7 +226,9 @@ struct lh_hunt {
 	/* The answers. */
 	const struct lh_growth *suspect; /* of the selection; NULL: none */
 	struct lh_hunt_alike alike;
-	enum lh_holding held; /* leaking memory beside the mappings; LH_HOLDING_COUNT: none */
+	bool is_sum;                   /* the process or parts of it leak: `whole` is the sum; else that of `alike` */
+	struct lh_memory_growth whole; /* what grows in all, as the forecast assumes */
+	enum lh_holding held;          /* leaking memory beside the mappings; LH_HOLDING_COUNT: none */
 	bool has_cause;
 	struct lh_cause cause; /* of the suspect */
 	bool has_forecast;
@@ -245,10 +252,15 @@ struct lh_hunt {
 void lh_hunt_deinit(struct lh_hunt *hunt);
 
 /*
- * Whose verdict is the answer: the suspect's, or that of the whole process where there is no suspect, or where the
- * process is decided and the part that grew most is not.
+ * Whose verdict is the answer: that of the whole process if it leaks or there is no suspect, else the suspect's.
  */
 const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt);
+
+/*
+ * Whether the growth of the answer may be called a leak without reservation: it is judged a leak, the verdict is firm,
+ * and the interval of its rate is above 0.
+ */
+bool lh_hunt_is_firm_leak(const struct lh_hunt *hunt);
 
 /* Whether only the sums of the process's memory are known because its mappings could not be read. */
 bool lh_hunt_has_sums_only(const struct lh_hunt *hunt);

@@ -158,7 +158,11 @@ struct lh_growth {
 	double plateau_start_s; /* LH_VERDICT_PLATEAU, LH_VERDICT_STEP: when growth ended; else LH_NEVER_S */
 	double bytes_per_count; /* growth per unit of work (struct lh_sample: counter); 0: unknown */
 	enum lh_verdict verdict;
-	bool is_suspect; /* worth a dump: leak, growing, or undecided with a growth of at least LH_GROWTH_MIN_BYTES */
+	/*
+	 * Worth a dump: leak, growing, or undecided with a growth of at least LH_GROWTH_MIN_BYTES. If the process
+	 * grows, and these explain too little of it, also those of the others that grew most, by as much at least.
+	 */
+	bool is_suspect;
 	struct lh_cause cause;
 	uint64_t watch_more_ns;  /* undecided or growing: how much longer to sample; else 0 */
 	char reason[200];        /* one sentence with its numbers */
@@ -281,6 +285,17 @@ struct lh_forecast {
 	double earliest_s; /* at the upper end of the rate's confidence interval */
 	double latest_s;   /* at its lower end; INFINITY: perhaps never */
 };
+
+/* Growth of the process's memory, in its mappings and beside them. */
+struct lh_memory_growth {
+	int64_t growth_bytes;
+	double rate_bytes_per_hour;
+	double rate_low_bytes_per_hour; /* sums of 95 % intervals, which are wider than the interval of the sum */
+	double rate_high_bytes_per_hour;
+};
+
+/* What forecasts assume: growth of the whole process if it leaks, else of its parts that leak. All 0: none does. */
+struct lh_memory_growth lh_selection_memory_growth(const struct lh_selection *selection);
 
 /* False if nothing is a leak, or no limit is known for what leaks. */
 bool lh_forecast_end(const struct lh_selection *selection, struct lh_forecast *ret);

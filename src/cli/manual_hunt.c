@@ -8,15 +8,18 @@
 const struct lh_manual_section lh_manual_hunt[] = {
 	{"ANSWERS",
 	 "* what grows\n"
-	 "The region that grows most, as leakhunt-select(1) judges it: the verdict with its probability, the rate "
-	 "with a 95 % interval, the cause, and when memory runs out.\n\n"
+	 "What the process grows by, in its mappings and beside them, as leakhunt-select(1) judges it: the verdict "
+	 "with its probability, and the rate with a 95 % interval. Below that, the region that leakhunt dumps, its "
+	 "share of the growth, and its cause; then when memory runs out at the rate of the process. A headline says "
+	 "\"leaks\" if the verdict is firm and the interval is above 0, else \"may grow\".\n\n"
 	 "* what it is\n"
 	 "What grew between the two dumps: objects by type, texts by template, recognized contents, and blocks by "
 	 "size. If leakhunt knows which function makes a type and which one frees it, the type that owns the "
 	 "others comes first. The last line says how much of the growth the rows account for.\n\n"
 	 "* why it stays\n"
 	 "One of the reasons under WHY IT STAYS. Then either the lost blocks, which nothing points to any more "
-	 "(leakhunt-leaks(1)), or the blocks that hold most of the growth.\n\n"
+	 "(leakhunt-leaks(1)), or the blocks that hold most of the growth, or, if no block does, the root that most of "
+	 "it can be reached from.\n\n"
 	 "* what to do\n"
 	 "The function that frees what grows, and the manual that says so; or the runtime's own tool that shows "
 	 "more."},
@@ -44,7 +47,9 @@ const struct lh_manual_section lh_manual_hunt[] = {
 	 "Dumps what grows, like `leakhunt dump`. If the process cannot be stopped, leakhunt copies it while it "
 	 "runs, and says so.\n\n"
 	 "* wait for growth\n"
-	 "Waits until the process has grown by what it grows in 15 seconds: at least 256 KiB, at most 64 MiB.\n\n"
+	 "Waits until the process has grown by what it grows in 15 seconds: at least 256 KiB, at most 64 MiB. If --for "
+	 "is over before, leakhunt still dumps again, unless samples of at least 15 seconds show less than 64 KiB of "
+	 "growth.\n\n"
 	 "* compare\n"
 	 "Compares both dumps, like `leakhunt strings before.core after.core`. `leakhunt hunt --record FILE` "
 	 "compares the dumps that lie beside the record, too."},

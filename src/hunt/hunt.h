@@ -12,6 +12,9 @@ struct lh_error *lh_hunt_folder_create(const struct lh_process *process, const c
 /* "FOLDER/NAME"; the caller's. */
 struct lh_error *lh_hunt_path(const char *folder, const char *name, char **ret) LH_NODISCARD;
 
+/* A verdict of a leak is firm with this many samples, if they are consecutive ones of one process. */
+enum { LH_LEAK_SAMPLES_MIN = 12 };
+
 void lh_hunt_step_note(struct lh_hunt *hunt, enum lh_hunt_step step, enum lh_hunt_outcome outcome, const char *format,
 		       ...) LH_PRINTF(4, 5);
 /* Takes `error`. */
@@ -52,7 +55,7 @@ void lh_hunt_owners_deinit(struct lh_hunt_owners *owners);
 /* How sure the answers are. */
 void lh_hunt_weigh(struct lh_hunt *hunt);
 
-/* Adds up what grows as the suspect does. */
+/* Adds up what grows as the suspect does, and what the whole process grows by. */
 void lh_hunt_add_alike(struct lh_hunt *hunt);
 
 /* Says what a verdict of growth cannot tell apart, from all the other answers. */

@@ -31,7 +31,19 @@ const struct lh_growth *lh_hunt_main_growth(const struct lh_hunt *hunt)
 	if (!hunt->suspect)
 		return total;
 	bool is_open = hunt->suspect->verdict == LH_VERDICT_UNDECIDED;
-	return is_open && lh_verdict_is_rising(total->verdict) ? total : hunt->suspect;
+	bool is_whole = is_open || total->rate_low_bytes_per_hour > 0;
+	return lh_verdict_is_rising(total->verdict) && is_whole ? total : hunt->suspect;
+}
+
+bool lh_hunt_is_firm_leak(const struct lh_hunt *hunt)
+{
+	if (!hunt->has_selection || !hunt->is_firm)
+		return false;
+	if (hunt->held != LH_HOLDING_COUNT) {
+		const struct lh_holding_growth *held = &hunt->selection.holdings[hunt->held];
+		return held->verdict == LH_VERDICT_LEAK && held->rate_low_per_hour > 0;
+	}
+	return lh_hunt_main_growth(hunt)->verdict == LH_VERDICT_LEAK && hunt->whole.rate_low_bytes_per_hour > 0;
 }
 
 void lh_hunt_add_alike(struct lh_hunt *hunt)
@@ -47,6 +59,12 @@ void lh_hunt_add_alike(struct lh_hunt *hunt)
 		alike->count++;
 		add_to_alike(growth, alike);
 	}
+	hunt->whole = lh_selection_memory_growth(&hunt->selection);
+	hunt->is_sum = hunt->whole.rate_bytes_per_hour > 0;
+	if (!hunt->is_sum)
+		hunt->whole =
+			(struct lh_memory_growth){alike->growth_bytes, alike->rate_bytes_per_hour,
+						  alike->rate_low_bytes_per_hour, alike->rate_high_bytes_per_hour};
 }
 
 /* ---------------------------------------------------------------- the caveat */
@@ -67,16 +85,16 @@ static bool may_be_cache(const struct lh_hunt *hunt)
 void lh_hunt_caution(struct lh_hunt *hunt)
 {
 	const struct lh_evidence_row *age = &hunt->selection.evidence[LH_EVIDENCE_AGE];
-	char span[LH_FORMAT_MAX], pid[24] = "PID";
+	char span[LH_FORMAT_MAX], chance[LH_FORMAT_MAX], pid[24] = "PID";
 	hunt->caveat[0] = '\0';
 	if (!may_be_cache(hunt))
 		return;
 	if (hunt->pid)
 		snprintf(pid, sizeof(pid), "%d", (int)hunt->pid);
 	snprintf(hunt->caveat, sizeof(hunt->caveat),
-		 "a cache that still fills looks the same (chance of a leak %.2f after %s%s%s). What would tell: the "
+		 "a cache that still fills looks the same (chance of a leak: %s, after %s%s%s). What would tell: the "
 		 "limit set for it; continued growth in `leakhunt watch %s`; growth with work that should not need "
 		 "memory (`leakhunt watch --counter`)",
-		 lh_hunt_main_growth(hunt)->probability, lh_format_duration(hunt->selection.span_ns, span),
+		 lh_format_chance(lh_hunt_main_growth(hunt)->probability, chance), lh_format_duration(hunt->selection.span_ns, span),
 		 age->is_known ? "; " : "", age->is_known ? age->text : "", pid);
 }

@@ -12,8 +12,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* A verdict is firm when the last samples all give it: this many, of at least this many samples. */
-enum { LEAK_SAMPLES_MIN = 12, LEAK_AGREE = 3, QUIET_SAMPLES_MIN = 30, QUIET_AGREE = 10 };
+/* A verdict is firm when the last samples all give it: this many, of at least this many or LH_LEAK_SAMPLES_MIN. */
+enum { LEAK_AGREE = 3, QUIET_SAMPLES_MIN = 30, QUIET_AGREE = 10 };
 
 /* The verdict may take two thirds of the time; the rest is for growth between the dumps. */
 enum { VERDICT_PARTS = 2, ALL_PARTS = 3 };
@@ -25,6 +25,9 @@ enum { VERDICT_PARTS = 2, ALL_PARTS = 3 };
 
 /* Less is noise. */
 #define NOTABLE_BYTES ((int64_t)(64 * LH_KIB))
+
+/* Shorter waits do not show that growth has ended. */
+#define MEASURED_NS ((uint64_t)WORTH_SECONDS * LH_NS_PER_S)
 
 #define RECORD_MAX_BYTES (64 * LH_MIB)
 
@@ -41,6 +44,7 @@ struct observation {
 	size_t quiet_count;
 	uint64_t base_bytes;  /* private memory at the first dump */
 	uint64_t worth_bytes; /* growth to wait for since then; 0: waiting for a verdict */
+	uint64_t measured_ns; /* from the first to the last sample after the first dump; 0: there is only one */
 	bool has_ended;       /* the process has, or it called exec */
 };
 
@@ -62,7 +66,8 @@ static void show_wait(void *context)
 	const struct observation *observation = context;
 	const struct lh_sampling *sampling = &observation->sampling;
 	const struct lh_hunt *hunt = observation->hunt;
-	char text[256], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX], wanted[LH_FORMAT_MAX], left[LH_FORMAT_MAX];
+	char text[256], now[LH_FORMAT_MAX], growth[LH_FORMAT_MAX], wanted[LH_FORMAT_MAX], left[LH_FORMAT_MAX],
+		chance[LH_FORMAT_MAX];
 	uint64_t base = observation->worth_bytes ? observation->base_bytes : sampling->first_bytes;
 	uint64_t end_ns = observation->worth_bytes ? observation->end_ns : observation->verdict_end_ns;
 	uint64_t now_ns = lh_clock_monotonic_ns();
@@ -76,11 +81,11 @@ static void show_wait(void *context)
 			 lh_format_bytes(observation->worth_bytes, wanted), left);
 	else
 		snprintf(text, sizeof(text),
-			 "sample %zu: private memory %s (%s), so far %s (chance of a leak %.2f); "
+			 "sample %zu: private memory %s (%s), so far %s (chance of a leak: %s); "
 			 "at most %s more",
 			 sampling->sample_count, now, growth,
 			 hunt->has_selection ? lh_verdict_name(hunt->selection.total.verdict) : "no verdict",
-			 hunt->has_selection ? hunt->selection.total.probability : 0, left);
+			 lh_format_chance(hunt->has_selection ? hunt->selection.total.probability : 0, chance), left);
 	observation->options->show_wait(observation->options->context, text);
 }
 
@@ -137,7 +142,7 @@ static bool is_firm(struct observation *observation)
 		return false;
 	observation->leak_count = is_leak(&hunt->selection) ? observation->leak_count + 1 : 0;
 	observation->quiet_count = is_quiet(&hunt->selection) ? observation->quiet_count + 1 : 0;
-	return (observation->leak_count >= LEAK_AGREE && count >= LEAK_SAMPLES_MIN) ||
+	return (observation->leak_count >= LEAK_AGREE && count >= LH_LEAK_SAMPLES_MIN) ||
 	       (observation->quiet_count >= QUIET_AGREE && count >= QUIET_SAMPLES_MIN);
 }
 
@@ -149,7 +154,8 @@ static struct lh_error *wait_for_verdict(struct observation *observation)
 	lh_format_duration(observation->options->for_ns / ALL_PARTS * VERDICT_PARTS, allowed);
 	for (;;) {
 		LH_TRY(take_hunt_sample(observation));
-		if (is_firm(observation)) {
+		hunt->is_firm = is_firm(observation);
+		if (hunt->is_firm) {
 			lh_hunt_step_note(hunt, LH_HUNT_WATCH, LH_HUNT_DONE, "%s", "");
 			return NULL;
 		}
@@ -166,30 +172,52 @@ static struct lh_error *wait_for_verdict(struct observation *observation)
 	}
 }
 
-static struct lh_error *wait_for_growth(struct observation *observation)
+/* Since the first dump. */
+static int64_t grown_since_dump(const struct observation *observation)
 {
-	struct lh_hunt *hunt = observation->hunt;
+	return (int64_t)(observation->sampling.latest_bytes - observation->base_bytes);
+}
+
+static void note_short_wait(struct observation *observation)
+{
+	char growth[LH_FORMAT_MAX], span[LH_FORMAT_MAX];
+	const char *what = is_interrupted(observation) ? "interrupted" : "--for was over";
+	if (observation->measured_ns)
+		lh_hunt_step_note(observation->hunt, LH_HUNT_GROW, LH_HUNT_CUT_SHORT, "%s after %s of growth in %s",
+				  what, lh_format_signed_bytes(grown_since_dump(observation), growth),
+				  lh_format_duration(observation->measured_ns, span));
+	else
+		lh_hunt_step_note(observation->hunt, LH_HUNT_GROW, LH_HUNT_CUT_SHORT,
+				  "%s before growth since the first dump could be measured", what);
+}
+
+static struct lh_error *begin_growth_wait(struct observation *observation)
+{
 	LH_TRY(take_hunt_sample(observation));
 	observation->base_bytes = observation->sampling.latest_bytes;
-	double per_second = hunt->selection.total.rate_bytes_per_hour / 3600;
+	double per_second = observation->hunt->selection.total.rate_bytes_per_hour / 3600;
 	double worth = per_second > 0 ? per_second * WORTH_SECONDS : 0;
 	observation->worth_bytes =
 		worth > (double)WORTH_MAX_BYTES ? WORTH_MAX_BYTES : lh_max_u64((uint64_t)worth, WORTH_MIN_BYTES);
+	return NULL;
+}
+
+static struct lh_error *wait_for_growth(struct observation *observation)
+{
+	LH_TRY(begin_growth_wait(observation));
+	uint64_t base_ns = lh_clock_monotonic_ns();
 	for (;;) {
-		char growth[LH_FORMAT_MAX];
-		int64_t grown = (int64_t)(observation->sampling.latest_bytes - observation->base_bytes);
-		lh_format_signed_bytes(grown, growth);
-		if (grown >= (int64_t)observation->worth_bytes) {
-			lh_hunt_step_note(hunt, LH_HUNT_GROW, LH_HUNT_DONE, "%s", "");
+		if (grown_since_dump(observation) >= (int64_t)observation->worth_bytes) {
+			lh_hunt_step_note(observation->hunt, LH_HUNT_GROW, LH_HUNT_DONE, "%s", "");
 			return NULL;
 		}
 		if (is_interrupted(observation) || lh_clock_monotonic_ns() >= observation->end_ns) {
-			lh_hunt_step_note(hunt, LH_HUNT_GROW, LH_HUNT_CUT_SHORT, "%s after %s of growth",
-					  is_interrupted(observation) ? "interrupted" : "--for is over", growth);
+			note_short_wait(observation);
 			return NULL;
 		}
 		LH_TRY(wait_for_next(observation, observation->end_ns));
 		LH_TRY(take_hunt_sample(observation));
+		observation->measured_ns = lh_clock_monotonic_ns() - base_ns;
 	}
 }
 
@@ -328,6 +356,17 @@ static const char *reason_to_stop(const struct observation *observation)
 								     : "nothing grows";
 }
 
+/* NULL: make it. Too short a wait says nothing about growth: only the second dump does. */
+static const char *reason_against_second_dump(const struct observation *observation)
+{
+	if (observation->hunt->steps[LH_HUNT_GROW].outcome != LH_HUNT_CUT_SHORT ||
+	    grown_since_dump(observation) >= NOTABLE_BYTES)
+		return NULL;
+	if (is_interrupted(observation))
+		return "interrupted";
+	return observation->measured_ns >= MEASURED_NS ? "it did not grow since the first dump" : NULL;
+}
+
 static void run_dumps(struct observation *observation)
 {
 	struct lh_hunt *hunt = observation->hunt;
@@ -335,12 +374,13 @@ static void run_dumps(struct observation *observation)
 		skip_steps_from(hunt, LH_HUNT_GROW, "there is no first dump");
 		return;
 	}
-	bool has_waited =
-		run_hunt_step(observation, LH_HUNT_GROW, wait_for_growth, "waiting for growth worth comparing");
-	int64_t grown = (int64_t)(observation->sampling.latest_bytes - observation->base_bytes);
-	if (!has_waited || (hunt->steps[LH_HUNT_GROW].outcome == LH_HUNT_CUT_SHORT && grown < NOTABLE_BYTES))
-		skip_steps_from(hunt, LH_HUNT_DUMP_AFTER,
-				has_waited ? "it did not grow since the first dump" : "the process has ended");
+	if (!run_hunt_step(observation, LH_HUNT_GROW, wait_for_growth, "waiting for growth worth comparing")) {
+		skip_steps_from(hunt, LH_HUNT_DUMP_AFTER, "the process has ended");
+		return;
+	}
+	const char *reason = reason_against_second_dump(observation);
+	if (reason)
+		skip_steps_from(hunt, LH_HUNT_DUMP_AFTER, reason);
 	else
 		run_hunt_step(observation, LH_HUNT_DUMP_AFTER, dump_after, "dumping it again");
 }

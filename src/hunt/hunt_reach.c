@@ -29,6 +29,14 @@ static uint64_t sum_lost_bytes(const struct lh_graph_totals *totals)
 	return totals->bytes[LH_LEAK_LOST] + totals->bytes[LH_LEAK_HELD] + totals->bytes[LH_LEAK_CYCLE];
 }
 
+static void take_new_blocks(const struct lh_holder_list *list, struct lh_hunt_reach *ret)
+{
+	ret->new_count = list->all_count;
+	ret->new_bytes = list->all_bytes;
+	ret->root_bytes = list->main_root_bytes;
+	snprintf(ret->root, sizeof(ret->root), "%s", list->main_root);
+}
+
 static void take_holder(const struct lh_holder_list *list, struct lh_hunt_reach *ret)
 {
 	if (!list->items.count || !list->items.items[0].grown_bytes)
@@ -73,6 +81,7 @@ struct lh_error *lh_hunt_find_reach(struct lh_hunt *hunt)
 	LH_TRY(lh_graph_find_holders(hunt->images[LH_HUNT_AFTER], hunt->summaries[LH_HUNT_AFTER].symbols,
 				     search.graphs[LH_HUNT_AFTER], search.graphs[LH_HUNT_BEFORE], HOLDERS_MOST,
 				     &reach->holders));
+	take_new_blocks(&reach->holders, reach);
 	take_holder(&reach->holders, reach);
 	return lh_leaks_find(hunt->images[LH_HUNT_AFTER], hunt->summaries[LH_HUNT_AFTER].symbols,
 			     search.heaps[LH_HUNT_AFTER], search.graphs[LH_HUNT_AFTER], NULL, &reach->leaks);

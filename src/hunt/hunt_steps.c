@@ -90,6 +90,7 @@ static struct lh_error *load_record(const char *path, struct lh_hunt *ret)
 	struct lh_record_losses losses;
 	LH_TRY(lh_record_file_select(path, &ret->selection, &losses));
 	ret->has_selection = true;
+	ret->is_firm = ret->selection.sample_count >= LH_LEAK_SAMPLES_MIN;
 	ret->pid = ret->selection.pid;
 	memcpy(ret->command, losses.command, sizeof(ret->command));
 	ret->facts = lh_runtime_facts_make(&ret->selection, LH_ALLOCATOR_UNKNOWN);

@@ -38,7 +38,7 @@ static void say_level(struct lh_hunt *hunt, enum lh_hunt_question question, unsi
 /* ---------------------------------------------------------------- that it grows */
 
 /* Of a chance that it leaks: far from an even one, either way, is sure. */
-static unsigned level_of_chance(const struct lh_growth *growth)
+static unsigned level_of_chance(const struct lh_growth *growth, bool is_firm)
 {
 	enum { SURE = 95, FAIR = 80 };
 	double percent = 100 * growth->probability;
@@ -46,7 +46,8 @@ static unsigned level_of_chance(const struct lh_growth *growth)
 		percent = 100 - percent;
 	if (growth->verdict == LH_VERDICT_UNDECIDED)
 		return 1;
-	return percent >= SURE ? 4 : percent >= FAIR ? 3 : 2;
+	unsigned level = percent >= SURE ? 4 : percent >= FAIR ? 3 : 2;
+	return growth->verdict == LH_VERDICT_LEAK && !is_firm ? 2 : level;
 }
 
 static void weigh_growth(struct lh_hunt *hunt)
@@ -61,7 +62,7 @@ static void weigh_growth(struct lh_hunt *hunt)
 		return;
 	}
 	const struct lh_growth *growth = lh_hunt_main_growth(hunt);
-	say_level(hunt, LH_HUNT_DOES_IT_GROW, level_of_chance(growth), growth->reason);
+	say_level(hunt, LH_HUNT_DOES_IT_GROW, level_of_chance(growth, lh_hunt_is_firm_leak(hunt)), growth->reason);
 }
 
 /* ---------------------------------------------------------------- what grows */

@@ -52,15 +52,16 @@ static void put_verdict(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	}
 	enum lh_verdict verdict =
 		hunt->held != LH_HOLDING_COUNT ? hunt->selection.holdings[hunt->held].verdict : growth->verdict;
-	const char *words = verdict == LH_VERDICT_LEAK                            ? "leaks"
+	bool is_open = verdict == LH_VERDICT_UNDECIDED || verdict == LH_VERDICT_LEAK;
+	const char *words = lh_hunt_is_firm_leak(hunt)                            ? "leaks"
 			    : verdict == LH_VERDICT_GROWING                       ? "grows"
-			    : verdict != LH_VERDICT_UNDECIDED                     ? "does not grow"
+			    : !is_open                                            ? "does not grow"
 			    : hunt->suspect || hunt->why != LH_HUNT_WHY_NO_GROWTH ? "may grow"
 										  : "does not grow";
 	lh_buffer_printf(ret, " %s", words);
 	if (hunt->suspect)
 		lh_buffer_printf(ret, " <span class=\"acc nw\">%s/h</span>",
-				 lh_html_bytes((uint64_t)llabs(whole_bytes(hunt->alike.rate_bytes_per_hour)), rate));
+				 lh_html_bytes((uint64_t)llabs(whole_bytes(hunt->whole.rate_bytes_per_hour)), rate));
 	else if (hunt->held != LH_HOLDING_COUNT)
 		lh_buffer_printf(ret, ": %s", lh_holding_text(hunt->held));
 }
@@ -200,12 +201,12 @@ static void put_rate_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	char rate[LH_HTML_NUMBER_MAX], low[LH_HTML_NUMBER_MAX], high[LH_HTML_NUMBER_MAX];
 	const struct lh_growth *growth = lh_hunt_main_growth(hunt);
 	bool is_rising = lh_verdict_is_rising(growth->verdict);
-	const struct lh_hunt_alike *alike = &hunt->alike;
+	const struct lh_memory_growth *whole = &hunt->whole;
 	begin_fact(ret, is_rising ? "Growth" : "Growth, if any", is_rising ? " class=\"acc\"" : "");
 	lh_buffer_printf(ret, "%s/h<small>95&nbsp;%%: %s to %s</small></dd></div>",
-			 lh_html_signed_bytes(whole_bytes(alike->rate_bytes_per_hour), rate),
-			 lh_html_signed_bytes(whole_bytes(alike->rate_low_bytes_per_hour), low),
-			 lh_html_signed_bytes(whole_bytes(alike->rate_high_bytes_per_hour), high));
+			 lh_html_signed_bytes(whole_bytes(whole->rate_bytes_per_hour), rate),
+			 lh_html_signed_bytes(whole_bytes(whole->rate_low_bytes_per_hour), low),
+			 lh_html_signed_bytes(whole_bytes(whole->rate_high_bytes_per_hour), high));
 }
 
 static void put_size_fact(const struct lh_hunt *hunt, struct lh_buffer *ret)

@@ -96,7 +96,7 @@ static const char *verdict_words(const struct lh_hunt *hunt)
 								 : lh_hunt_main_growth(hunt)->verdict;
 	switch (verdict) {
 	case LH_VERDICT_LEAK:
-		return "leaks";
+		return lh_hunt_is_firm_leak(hunt) ? "leaks" : "may grow";
 	case LH_VERDICT_GROWING:
 		return "grows";
 	case LH_VERDICT_UNDECIDED:
@@ -104,6 +104,14 @@ static const char *verdict_words(const struct lh_hunt *hunt)
 	default:
 		return "does not grow";
 	}
+}
+
+static void put_interval(struct lh_memory_growth memory, struct lh_buffer *ret)
+{
+	char low[LH_FORMAT_MAX], high[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, " (95 %%: %s to %s)",
+			 lh_format_signed_bytes(whole_rate(memory.rate_low_bytes_per_hour), low),
+			 lh_format_signed_bytes(whole_rate(memory.rate_high_bytes_per_hour), high));
 }
 
 static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
@@ -114,9 +122,12 @@ static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct l
 	if (hunt->pid)
 		lh_buffer_printf(&line, " (pid %d)", (int)hunt->pid);
 	lh_buffer_printf(&line, ": %s", verdict_words(hunt));
-	if (hunt->suspect)
+	if (hunt->suspect) {
 		lh_buffer_printf(&line, " %s/h",
-				 lh_format_signed_bytes(whole_rate(hunt->alike.rate_bytes_per_hour), rate));
+				 lh_format_signed_bytes(whole_rate(hunt->whole.rate_bytes_per_hour), rate));
+		if (!lh_hunt_is_firm_leak(hunt))
+			put_interval(hunt->whole, &line);
+	}
 	if (hunt->is_comparison && hunt->row_count) {
 		lh_buffer_puts(&line, ", ");
 		put_row_name(&hunt->rows[0], true, &line);
@@ -128,22 +139,69 @@ static void put_head(const struct lh_hunt *hunt, struct lh_style style, struct l
 
 /* ---------------------------------------------------------------- what grows */
 
-static void put_suspect(const struct lh_hunt *hunt, struct lh_buffer *ret)
+/* Of the growth that the headline and the forecast speak of. */
+static void put_figures(const struct lh_hunt *hunt, const struct lh_growth *judged, struct lh_buffer *ret)
 {
-	const struct lh_growth *suspect = hunt->suspect;
-	const struct lh_hunt_alike *alike = &hunt->alike;
-	char growth[LH_FORMAT_MAX], span[LH_FORMAT_MAX], rate[LH_FORMAT_MAX], low[LH_FORMAT_MAX], high[LH_FORMAT_MAX];
-	lh_buffer_puts(ret, lh_hunt_has_sums_only(hunt) ? "private anonymous memory, as a sum"
-							: lh_region_kind_name(suspect->kind));
-	if (alike->region_count > 1)
-		lh_buffer_printf(ret, " x%zu", alike->region_count);
-	lh_buffer_printf(ret, " (%s, chance of a leak %.2f): %s in %s, %s/h (95 %%: %s to %s)\n",
-			 lh_verdict_name(suspect->verdict), suspect->probability,
-			 lh_format_signed_bytes(alike->growth_bytes, growth),
+	bool is_open_leak = judged->verdict == LH_VERDICT_LEAK && !lh_hunt_is_firm_leak(hunt);
+	char growth[LH_FORMAT_MAX], span[LH_FORMAT_MAX], rate[LH_FORMAT_MAX], chance[LH_FORMAT_MAX];
+	lh_buffer_printf(ret, " (%s%s, chance of a leak: %s): %s in %s, %s/h", lh_verdict_name(judged->verdict),
+			 is_open_leak ? ", not firm" : "", lh_format_chance(judged->probability, chance),
+			 lh_format_signed_bytes(hunt->whole.growth_bytes, growth),
 			 lh_format_duration(hunt->selection.span_ns, span),
-			 lh_format_signed_bytes(whole_rate(alike->rate_bytes_per_hour), rate),
-			 lh_format_signed_bytes(whole_rate(alike->rate_low_bytes_per_hour), low),
-			 lh_format_signed_bytes(whole_rate(alike->rate_high_bytes_per_hour), high));
+			 lh_format_signed_bytes(whole_rate(hunt->whole.rate_bytes_per_hour), rate));
+	put_interval(hunt->whole, ret);
+	lh_buffer_puts(ret, "\n");
+}
+
+static const char *suspect_kind(const struct lh_hunt *hunt)
+{
+	return lh_hunt_has_sums_only(hunt) ? "private anonymous memory, as a sum"
+					   : lh_region_kind_name(hunt->suspect->kind);
+}
+
+static void put_suspect_regions(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	lh_buffer_puts(ret, suspect_kind(hunt));
+	if (hunt->alike.region_count > 1)
+		lh_buffer_printf(ret, " x%zu", hunt->alike.region_count);
+}
+
+static void put_cause_text(const struct lh_hunt *hunt, struct lh_buffer *ret)
+{
+	put_hunt_text(hunt->cause.text, ret);
+	lh_buffer_puts(ret, "\n");
+}
+
+/* Which part of the growth the suspect is, and its cause. */
+static void put_part(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	static const double MORE = 1.05; /* less may be chance */
+	double share = hunt->alike.rate_bytes_per_hour / hunt->whole.rate_bytes_per_hour;
+	put_hunt_label("", style, ret);
+	if (share > MORE)
+		lh_buffer_puts(ret, "more than that, while other memory shrinks, in ");
+	else
+		lh_buffer_printf(ret, "%.0f %% of that in ", 100 * fmin(fmax(share, 0), 1));
+	put_suspect_regions(hunt, ret);
+	lh_buffer_puts(ret, lh_verdict_is_rising(hunt->suspect->verdict) ? ": " : " (undecided by itself): ");
+	put_cause_text(hunt, ret);
+}
+
+static void put_suspect(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
+{
+	if (hunt->is_sum && hunt->has_cause) {
+		bool is_all = lh_hunt_main_growth(hunt) == &hunt->selection.total;
+		lh_buffer_puts(ret, is_all ? "the process" : "all regions that leak");
+		put_figures(hunt, lh_hunt_main_growth(hunt), ret);
+		put_part(hunt, style, ret);
+		return;
+	}
+	put_suspect_regions(hunt, ret);
+	put_figures(hunt, hunt->suspect, ret);
+	if (!hunt->has_cause)
+		return;
+	put_hunt_label("", style, ret);
+	put_cause_text(hunt, ret);
 }
 
 static void put_held(const struct lh_hunt *hunt, struct lh_buffer *ret)
@@ -180,16 +238,11 @@ static void put_growth(const struct lh_hunt *hunt, struct lh_style style, struct
 		return;
 	}
 	if (hunt->suspect)
-		put_suspect(hunt, ret);
+		put_suspect(hunt, style, ret);
 	else if (hunt->held != LH_HOLDING_COUNT)
 		put_held(hunt, ret);
 	else
 		put_total(hunt, ret);
-	if (hunt->has_cause) {
-		put_hunt_label("", style, ret);
-		put_hunt_text(hunt->cause.text, ret);
-		lh_buffer_puts(ret, "\n");
-	}
 	put_forecast(hunt, style, ret);
 	if (hunt->record_path) {
 		begin_command(style, ret);
@@ -220,13 +273,25 @@ static void put_row(const struct lh_hunt *hunt, const struct lh_hunt_row *row, s
 	lh_buffer_puts(ret, row->is_counted ? ", counted in the first row\n" : "\n");
 }
 
+/* ", made 16.0 s apart,"; "" if that is not known. */
+static const char *time_between(const struct lh_hunt *hunt, char *ret, size_t size)
+{
+	char span[LH_FORMAT_MAX];
+	uint64_t before_ns = hunt->receipts[LH_HUNT_BEFORE].time_ns, after_ns = hunt->receipts[LH_HUNT_AFTER].time_ns;
+	ret[0] = '\0';
+	if (hunt->has_receipt[LH_HUNT_BEFORE] && hunt->has_receipt[LH_HUNT_AFTER] && after_ns > before_ns)
+		snprintf(ret, size, ", made %s apart,", lh_format_duration(after_ns - before_ns, span));
+	return ret;
+}
+
 static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
-	char bytes[LH_FORMAT_MAX], zeros[LH_FORMAT_MAX];
+	char bytes[LH_FORMAT_MAX], zeros[LH_FORMAT_MAX], apart[64];
 	put_hunt_label("", style, ret);
 	lh_buffer_printf(ret,
-			 "(the dumps differ by %s of pages that are not zero and %s of zero pages; types and texts "
+			 "(the dumps%s differ by %s of pages that are not zero and %s of zero pages; types and texts "
 			 "account for %.0f %% of the former)\n",
+			 time_between(hunt, apart, sizeof(apart)),
 			 lh_format_signed_bytes(hunt->compared_bytes, bytes),
 			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained);
 }
@@ -285,6 +350,29 @@ static void put_blocks(const struct lh_hunt *hunt, struct lh_buffer *ret)
 			 lh_format_signed_bytes((int64_t)(after->free_bytes - before->free_bytes), freed));
 }
 
+/* Reachable, for the most part, but nobody alone holds most of it. */
+static void put_many_holders(const struct lh_hunt_reach *reach, struct lh_buffer *ret)
+{
+	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX];
+	if (reach->lost_growth_bytes > 0)
+		lh_buffer_printf(ret, "; %s of it lost, the rest still reachable",
+				 lh_format_bytes((uint64_t)reach->lost_growth_bytes, bytes));
+	else
+		lh_buffer_puts(ret, "; none of it lost: all still reachable");
+	if (*reach->root && reach->new_bytes) {
+		lh_buffer_printf(ret, ", %.0f %% of %s new blocks from ",
+				 100 * (double)reach->root_bytes / (double)reach->new_bytes,
+				 lh_format_count(reach->new_count, count));
+		lh_buffer_escape(ret, reach->root, strlen(reach->root));
+	}
+	lh_buffer_puts(ret, "; no single block holds most of it");
+	if (!*reach->holder)
+		return;
+	lh_buffer_puts(ret, "; the largest holder is ");
+	lh_buffer_escape(ret, reach->holder, strlen(reach->holder));
+	lh_buffer_printf(ret, " (%s, +%s)", reach->shape, lh_format_bytes(reach->holder_growth_bytes, bytes));
+}
+
 /* Says whether most of what grew is lost, and else who holds it. */
 static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 {
@@ -293,7 +381,8 @@ static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	int64_t grown = (int64_t)(hunt->heaps[LH_HUNT_AFTER].used_bytes - hunt->heaps[LH_HUNT_BEFORE].used_bytes);
 	if (reach->is_known && reach->lost_growth_bytes * 2 >= grown && reach->lost_growth_bytes > 0) {
 		lh_buffer_printf(ret,
-				 "; lost: nothing points to %s blocks (%s with what they own), %s of them confirmed",
+				 "; lost: nothing points to %s blocks (%s with what they own); %s of them are confirmed: "
+				 "lost in both dumps",
 				 lh_format_count(reach->lost_count, count), lh_format_bytes(reach->lost_bytes, bytes),
 				 lh_format_count(reach->confirmed_count, confirmed));
 	} else if (reach->is_known && *reach->holder && (int64_t)reach->holder_growth_bytes * 2 >= grown) {
@@ -302,6 +391,8 @@ static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 		lh_buffer_printf(ret, " (%s, +%s elements, +%s)", reach->shape,
 				 lh_format_count(reach->holder_growth_count, count),
 				 lh_format_bytes(reach->holder_growth_bytes, bytes));
+	} else if (reach->is_known) {
+		put_many_holders(reach, ret);
 	} else {
 		lh_buffer_puts(ret, "; whether it is lost or still held is not known");
 		if (*reach->doubt) {
@@ -462,24 +553,32 @@ static json_t *path_json(const char *path)
 	return path ? lh_json_string(path) : json_null();
 }
 
+static json_t *process_growth_json(const struct lh_memory_growth *whole)
+{
+	return json_pack("{s:I, s:f, s:f, s:f}", "growth_bytes", (json_int_t)whole->growth_bytes, "rate_bytes_per_hour",
+			 whole->rate_bytes_per_hour, "rate_low_bytes_per_hour", whole->rate_low_bytes_per_hour,
+			 "rate_high_bytes_per_hour", whole->rate_high_bytes_per_hour);
+}
+
 static json_t *hunt_growth_json(const struct lh_hunt *hunt)
 {
 	if (!hunt->has_selection)
 		return json_null();
 	const struct lh_growth *growth = lh_hunt_main_growth(hunt);
 	const struct lh_hunt_alike *alike = &hunt->alike;
-	return json_pack("{s:s, s:I, s:s, s:o, s:s, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o}", "region",
+	return json_pack("{s:s, s:I, s:s, s:o, s:s, s:b, s:f, s:I, s:f, s:f, s:f, s:I, s:o, s:o, s:o, s:o}", "region",
 			 hunt->suspect && !lh_hunt_has_sums_only(hunt) ? lh_region_kind_name(hunt->suspect->kind)
 								       : "all",
 			 "regions", (json_int_t)alike->region_count, "cause", hunt->has_cause ? hunt->cause.word : "",
 			 "cause_text", lh_json_string(hunt->has_cause ? hunt->cause.text : ""), "verdict",
-			 lh_verdict_name(growth->verdict), "probability", growth->probability, "growth_bytes",
-			 (json_int_t)alike->growth_bytes, "rate_bytes_per_hour", alike->rate_bytes_per_hour,
-			 "rate_low_bytes_per_hour", alike->rate_low_bytes_per_hour, "rate_high_bytes_per_hour",
-			 alike->rate_high_bytes_per_hour, "samples", (json_int_t)hunt->selection.sample_count, "reason",
-			 lh_json_string(growth->reason), "held",
+			 lh_verdict_name(growth->verdict), "is_firm", hunt->is_firm, "probability", growth->probability,
+			 "growth_bytes", (json_int_t)alike->growth_bytes, "rate_bytes_per_hour",
+			 alike->rate_bytes_per_hour, "rate_low_bytes_per_hour", alike->rate_low_bytes_per_hour,
+			 "rate_high_bytes_per_hour", alike->rate_high_bytes_per_hour, "samples",
+			 (json_int_t)hunt->selection.sample_count, "reason", lh_json_string(growth->reason), "held",
 			 hunt->held == LH_HOLDING_COUNT ? json_null() : json_string(lh_holding_name(hunt->held)),
-			 "forecast", lh_report_forecast_json(hunt->has_forecast ? &hunt->forecast : NULL));
+			 "process", process_growth_json(&hunt->whole), "forecast",
+			 lh_report_forecast_json(hunt->has_forecast ? &hunt->forecast : NULL));
 }
 
 static json_t *rows_of_hunt_json(const struct lh_hunt *hunt)
@@ -534,13 +633,24 @@ static json_t *holder_of_hunt_json(const struct lh_hunt_reach *reach)
 			 lh_json_u64(reach->holder_growth_bytes));
 }
 
+static json_t *new_of_hunt_json(const struct lh_hunt_reach *reach)
+{
+	if (!reach->is_known)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o}", "reachable_blocks", lh_json_u64(reach->new_count), "reachable_bytes",
+			 lh_json_u64(reach->new_bytes), "root",
+			 *reach->root ? lh_json_string(reach->root) : json_null(), "root_bytes",
+			 lh_json_u64(reach->root_bytes));
+}
+
 static json_t *why_json(const struct lh_hunt *hunt)
 {
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "caveat",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "word", lh_hunt_why_name(hunt->why), "caveat",
 			 hunt->caveat[0] ? lh_json_string(hunt->caveat) : json_null(), "before",
 			 heap_side_json(&hunt->heaps[LH_HUNT_BEFORE]), "after",
 			 heap_side_json(&hunt->heaps[LH_HUNT_AFTER]), "lost", lost_of_hunt_json(&hunt->reach), "holder",
-			 holder_of_hunt_json(&hunt->reach), "doubt", lh_json_string(hunt->reach.doubt));
+			 holder_of_hunt_json(&hunt->reach), "new", new_of_hunt_json(&hunt->reach), "doubt",
+			 lh_json_string(hunt->reach.doubt));
 }
 
 static json_t *next_of_hunt_json(const struct lh_hunt *hunt)

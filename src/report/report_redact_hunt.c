@@ -71,6 +71,7 @@ static struct lh_error *hash_reach(const struct hunt_redaction *redaction)
 {
 	struct lh_hunt_reach *reach = &redaction->hunt->reach;
 	cut_thread_name(reach->holder);
+	cut_thread_name(reach->root);
 	for (size_t i = 0; i < reach->leaks.rows.rows.count; i++)
 		LH_TRY(hash_hunt_text(redaction, &reach->leaks.rows.rows.items[i].detail));
 	for (size_t i = 0; i < reach->holders.items.count; i++) {

@@ -67,26 +67,52 @@ static const char *region_word(enum lh_region_kind kind)
 	}
 }
 
-/* A single mapping without a name of its own is identified by the record, if there is one. */
-static void append_regions(struct lh_buffer *ret, const struct lh_select_report *report,
-			   const struct lh_growth *suspect)
+static bool grows_anonymous(const struct lh_selection *selection)
 {
-	if (report->saved_path && suspect->kind == LH_REGION_ANON) {
-		lh_buffer_puts(ret, " --suspects ");
-		lh_shell_word(ret, report->saved_path);
-	} else {
-		lh_buffer_printf(ret, " --region %s", region_word(suspect->kind));
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		if (growth->is_suspect && growth->kind == LH_REGION_ANON)
+			return true;
 	}
+	return false;
 }
 
-static void append_next_command(struct lh_buffer *ret, const struct lh_select_report *report,
-				const struct lh_growth *suspect)
+static bool has_word(const char *const *words, size_t count, const char *word)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!strcmp(words[i], word))
+			return true;
+	}
+	return false;
+}
+
+/* The suspect first, then whatever else may leak: objects of one leak often lie in memory of several owners. */
+static void append_region_words(struct lh_buffer *ret, const struct lh_selection *selection)
+{
+	const char *words[LH_REGION_KIND_COUNT] = {region_word(lh_selection_suspect(selection)->kind)};
+	size_t count = 1;
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		const struct lh_growth *growth = &selection->growths.items[i];
+		if (growth->is_suspect && !has_word(words, count, region_word(growth->kind)))
+			words[count++] = region_word(growth->kind);
+	}
+	for (size_t i = 0; i < count; i++)
+		lh_buffer_printf(ret, " --region %s", words[i]);
+}
+
+/* A record, if there is one, tells anonymous memory from that of allocators, which the word "anon" includes. */
+static void append_next_command(struct lh_buffer *ret, const struct lh_select_report *report)
 {
 	if (report->selection->pid)
 		lh_buffer_printf(ret, "leakhunt dump %d", (int)report->selection->pid);
 	else
 		lh_buffer_puts(ret, "leakhunt dump PID");
-	append_regions(ret, report, suspect);
+	if (report->saved_path && grows_anonymous(report->selection)) {
+		lh_buffer_puts(ret, " --suspects ");
+		lh_shell_word(ret, report->saved_path);
+	} else {
+		append_region_words(ret, report->selection);
+	}
 }
 
 /* ---------------------------------------------------------------- text */
@@ -259,7 +285,7 @@ static void text_suspect(const struct lh_select_report *report, const struct lh_
 	text_rate(suspect, ret);
 	lh_report_forecast_text(report->forecast, ret);
 	lh_buffer_puts(ret, "next:    ");
-	append_next_command(ret, report, suspect);
+	append_next_command(ret, report);
 	lh_buffer_puts(ret, report->selection->pid ? "\n" : "   (these samples do not say which PID)\n");
 }
 
@@ -418,11 +444,10 @@ static json_t *json_moments(const struct lh_selection *selection)
 
 static json_t *json_next(const struct lh_select_report *report)
 {
-	const struct lh_growth *suspect = lh_selection_suspect(report->selection);
-	if (!suspect)
+	if (!lh_selection_suspect(report->selection))
 		return json_null();
 	struct lh_buffer command LH_CLEANUP(lh_buffer_deinit) = {0};
-	append_next_command(&command, report, suspect);
+	append_next_command(&command, report);
 	return command.failed ? NULL : lh_json_string(command.data);
 }
 

@@ -43,6 +43,7 @@ bool lh_report_trace_unseen(const char *command, const struct lh_trace_memory *m
 		[LH_REGION_ZEND] = "Zend memory manager",
 		[LH_REGION_JEMALLOC] = "second malloc (jemalloc)",
 		[LH_REGION_TCMALLOC] = "second malloc (tcmalloc)",
+		[LH_REGION_GOOGLE_TCMALLOC] = "second malloc (Google tcmalloc)",
 		[LH_REGION_MIMALLOC] = "second malloc (mimalloc)",
 		[LH_REGION_RPMALLOC] = "second malloc (rpmalloc)",
 		[LH_REGION_MUSL] = "second malloc (musl)",

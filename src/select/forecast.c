@@ -11,57 +11,66 @@ struct rate {
 	double middle, low, high; /* per second, in bytes or as a count */
 };
 
-static void rate_add(struct rate *rate, const struct lh_growth *growth)
+static void add_grown_memory(struct lh_memory_growth *memory, const struct lh_growth *growth)
 {
-	rate->middle += growth->rate_bytes_per_hour / 3600;
-	rate->low += growth->rate_low_bytes_per_hour / 3600;
-	rate->high += growth->rate_high_bytes_per_hour / 3600;
+	memory->growth_bytes += growth->growth_bytes;
+	memory->rate_bytes_per_hour += growth->rate_bytes_per_hour;
+	memory->rate_low_bytes_per_hour += growth->rate_low_bytes_per_hour;
+	memory->rate_high_bytes_per_hour += growth->rate_high_bytes_per_hour;
 }
 
-static void rate_add_holding(struct rate *rate, const struct lh_holding_growth *holding)
+/* Of a holding that is counted, the fields for bytes have numbers. */
+static void add_held_growth(struct lh_memory_growth *memory, const struct lh_holding_growth *holding)
 {
 	if (!lh_verdict_is_rising(holding->verdict))
 		return;
-	rate->middle += holding->rate_per_hour / 3600;
-	rate->low += holding->rate_low_per_hour / 3600;
-	rate->high += holding->rate_high_per_hour / 3600;
+	memory->growth_bytes += holding->growth;
+	memory->rate_bytes_per_hour += holding->rate_per_hour;
+	memory->rate_low_bytes_per_hour += holding->rate_low_per_hour;
+	memory->rate_high_bytes_per_hour += holding->rate_high_per_hour;
 }
 
-/* Memory of the process: in its mappings, and beside them. The cgroup's memory may be another process's. */
-static struct rate memory_rate(const struct lh_selection *selection)
+/* The cgroup's memory may be another process's. */
+struct lh_memory_growth lh_selection_memory_growth(const struct lh_selection *selection)
 {
 	static const enum lh_holding held[] = {LH_HOLDING_HELD_FILE_BYTES, LH_HOLDING_SHM_BYTES,
 					       LH_HOLDING_PAGE_TABLE_BYTES};
-	struct rate rate = {0};
+	struct lh_memory_growth memory = {0};
 	for (size_t i = 0; i < LH_ARRAY_COUNT(held); i++)
-		rate_add_holding(&rate, &selection->holdings[held[i]]);
+		add_held_growth(&memory, &selection->holdings[held[i]]);
 	/* Other memory goes up and down: take the whole process if it leaks, else the regions that leak. */
 	if (lh_verdict_is_rising(selection->total.verdict) && selection->total.rate_low_bytes_per_hour > 0) {
-		rate_add(&rate, &selection->total);
-		return rate;
+		add_grown_memory(&memory, &selection->total);
+		return memory;
 	}
 	for (size_t i = 0; i < selection->growths.count; i++) {
 		const struct lh_growth *growth = &selection->growths.items[i];
 		if (lh_verdict_is_rising(growth->verdict) && growth->measure == LH_MEASURE_USED)
-			rate_add(&rate, growth);
+			add_grown_memory(&memory, growth);
 	}
-	return rate;
+	return memory;
+}
+
+static struct rate rate_of(struct lh_memory_growth growth)
+{
+	return (struct rate){growth.rate_bytes_per_hour / 3600, growth.rate_low_bytes_per_hour / 3600,
+			     growth.rate_high_bytes_per_hour / 3600};
 }
 
 /* A collector's heap goes up and down: if the whole process leaks, its own verdict need not be a leak. */
 static struct rate kind_rate(const struct lh_selection *selection, enum lh_region_kind kind)
 {
 	bool is_leaking = lh_verdict_is_rising(selection->total.verdict);
-	struct rate rate = {0};
+	struct lh_memory_growth sum = {0};
 	for (size_t i = 0; i < selection->growths.count; i++) {
 		const struct lh_growth *growth = &selection->growths.items[i];
 		bool is_rising =
 			lh_verdict_is_rising(growth->verdict) ||
 			(is_leaking && growth->verdict == LH_VERDICT_UNDECIDED && growth->rate_low_bytes_per_hour > 0);
 		if (growth->kind == kind && is_rising && growth->measure == LH_MEASURE_USED)
-			rate_add(&rate, growth);
+			add_grown_memory(&sum, growth);
 	}
-	return rate;
+	return rate_of(sum);
 }
 
 static struct rate mapped_rate(const struct lh_selection *selection)
@@ -75,9 +84,9 @@ static struct rate mapped_rate(const struct lh_selection *selection)
 
 static struct rate count_rate(const struct lh_selection *selection, enum lh_holding holding)
 {
-	struct rate rate = {0};
-	rate_add_holding(&rate, &selection->holdings[holding]);
-	return rate;
+	struct lh_memory_growth sum = {0};
+	add_held_growth(&sum, &selection->holdings[holding]);
+	return rate_of(sum);
 }
 
 static struct rate rate_towards(const struct lh_selection *selection, enum lh_ceiling ceiling)
@@ -85,7 +94,7 @@ static struct rate rate_towards(const struct lh_selection *selection, enum lh_ce
 	switch (ceiling) {
 	case LH_CEILING_CGROUP_MEMORY:
 	case LH_CEILING_MACHINE_MEMORY:
-		return memory_rate(selection);
+		return rate_of(lh_selection_memory_growth(selection));
 	case LH_CEILING_ADDRESS_SPACE:
 	case LH_CEILING_ADDRESS_SPACE_32:
 		return mapped_rate(selection);

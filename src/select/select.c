@@ -566,10 +566,38 @@ static size_t find_suspect(const struct lh_selection *selection)
 	return is_large_part(measured_growth(&growths[rising]), growths[first].growth_bytes) ? rising : first;
 }
 
+/* The row that grew most of those that are no suspects; NULL: none grew by what counts. */
+static struct lh_growth *find_unsuspected(struct lh_selection *selection)
+{
+	struct lh_growth *most = NULL;
+	for (size_t i = 0; i < selection->growths.count; i++) {
+		struct lh_growth *growth = &selection->growths.items[i];
+		if (!growth->is_suspect && growth->growth_bytes >= (int64_t)LH_GROWTH_MIN_BYTES &&
+		    (!most || growth->growth_bytes > most->growth_bytes))
+			most = growth;
+	}
+	return most;
+}
+
+/* Rows that grow in bursts are no leaks by themselves; but if the process grows, it grows by what is in them. */
+static void suspect_what_explains(struct lh_selection *selection)
+{
+	const struct lh_growth *total = &selection->total;
+	int64_t left = lh_verdict_is_rising(total->verdict) ? total->growth_bytes : 0;
+	for (size_t i = 0; i < selection->growths.count; i++)
+		left -= selection->growths.items[i].is_suspect ? selection->growths.items[i].growth_bytes : 0;
+	struct lh_growth *growth;
+	while (left > 0 && is_large_part(left, total->growth_bytes) && (growth = find_unsuspected(selection))) {
+		growth->is_suspect = true;
+		left -= growth->growth_bytes;
+	}
+}
+
 static void mark_suspects(struct lh_selection *selection)
 {
 	for (size_t i = 0; i < selection->growths.count; i++)
 		selection->growths.items[i].is_suspect = lh_growth_is_suspect(&selection->growths.items[i]);
+	suspect_what_explains(selection);
 	for (int i = 0; i < LH_HOLDING_COUNT; i++)
 		selection->holdings[i].is_suspect = lh_holding_is_suspect(selection, (enum lh_holding)i);
 	selection->total.is_suspect = lh_growth_is_suspect(&selection->total);

@@ -160,17 +160,6 @@ static struct lh_series series_from(struct lh_series series, size_t at)
 	return (struct lh_series){series.seconds + at, series.values + at, series.count - at};
 }
 
-/* "over 99 %", "84 %". */
-static struct words probability_in_words(double probability)
-{
-	struct words words = {0};
-	if (probability > 0.99)
-		snprintf(words.text, sizeof(words.text), "over 99 %%");
-	else
-		snprintf(words.text, sizeof(words.text), "%.0f %%", floor(100 * probability));
-	return words;
-}
-
 /*
  * The limit of a curve that converges geometrically, from three equal parts (Aitken 1926); NAN: it does not converge.
  */
@@ -258,10 +247,9 @@ static void describe_doubt(const struct evidence *evidence, char *ret, size_t si
 
 static void judge_between(const struct evidence *evidence, struct lh_judgement *ret)
 {
-	char doubt[160];
-	char what[200];
+	char doubt[160], what[200], chance[LH_FORMAT_MAX];
 	describe_doubt(evidence, doubt, sizeof(doubt));
-	snprintf(what, sizeof(what), "%s (leak: %s)", doubt, probability_in_words(ret->probability).text);
+	snprintf(what, sizeof(what), "%s (chance of a leak: %s)", doubt, lh_format_chance(ret->probability, chance));
 	say_undecided(ret, &evidence->trend, evidence->series.count, what);
 }
 
@@ -297,8 +285,9 @@ static void judge_level(const struct lh_trend *trend, struct lh_judgement *ret)
 	double range = trend->max - trend->min;
 	/* Outliers do not move the noise, but they must not be far off a level that is called steady. */
 	bool is_calm = 4 * trend->noise <= NOISE_SHARE * trend->median && range <= OUTLIER_SHARE * trend->median;
+	const char *how = trend->drawdown <= FALL_SHARE * range ? "moves by no more than" : "goes up and down by";
 	if (is_calm || range <= NOISE_SHARE * trend->median)
-		say_verdict(ret, LH_VERDICT_STEADY, "goes up and down by %s around %s", bytes_in_words(range).text,
+		say_verdict(ret, LH_VERDICT_STEADY, "%s %s around %s", how, bytes_in_words(range).text,
 			    bytes_in_words(trend->median).text);
 	else
 		say_verdict(ret, LH_VERDICT_SAWTOOTH, "goes up and down between %s and %s; the floor does not rise",
@@ -509,9 +498,10 @@ static struct lh_error *judge_curve(struct lh_series series, const struct lh_cir
 		append_evidence(ret);
 		return NULL;
 	}
-	char what[160];
+	char what[160], chance[LH_FORMAT_MAX];
 	describe_leak(&evidence, whole, what, sizeof(what));
-	say_verdict(ret, LH_VERDICT_LEAK, "%s (probability: %s)", what, probability_in_words(ret->probability).text);
+	say_verdict(ret, LH_VERDICT_LEAK, "%s (chance of a leak: %s)", what,
+		    lh_format_chance(ret->probability, chance));
 	append_evidence(ret);
 	return NULL;
 }

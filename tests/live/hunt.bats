@@ -130,6 +130,75 @@ answer() {
 	assert_left_alone "$SAMPLE_PID"
 }
 
+# outcome FOLDER STEP: of a step, as report.json says.
+outcome() {
+	jq -er --arg step "$2" '.steps[] | select(.step == $step) | .outcome' "$1/report.json"
+}
+
+@test "--for ends with the first dump: the second is made all the same" {
+	start_sample heap_leak --auto 1
+	run --separate-stderr "$LEAKHUNT" hunt "$SAMPLE_PID" -o short --interval 5ms --for 15ms
+	echo "$output$stderr"
+	[ "$(outcome short 'wait for growth')" = "cut short" ]
+	[ "$(outcome short 'dump after')" = "done" ]
+	[[ $output == *"before growth since the first dump could be measured"* ]]
+	[[ $output != *"did not grow"* ]]
+	# Blocks are added in steps of 64 KiB; none is freed.
+	sample_step 0
+	local grown
+	grown=$(jq '.why.after.used_blocks - .why.before.used_blocks' short/report.json)
+	[ "$grown" -ge 64 ]
+	[ "$grown" -le "$(($(truth leaked_bytes) / 1000))" ]
+	assert_left_alone "$SAMPLE_PID"
+}
+
+# has_dumped FOLDER
+has_dumped() {
+	[ -e "$1/before.core" ]
+}
+
+# bats test_tags=long
+@test "it is said that it did not grow where this was measured" {
+	local folder=held steps=0
+	start_sample heap_leak
+	"$LEAKHUNT" hunt "$SAMPLE_PID" -o "$folder" --interval 100ms --for 25s >out.txt 2>err.txt 3>&- &
+	LOAD_PID=$!
+	until has_dumped "$folder"; do
+		sample_step 1
+		steps=$((steps + 1))
+		[ "$steps" -lt 20000 ]
+	done
+	wait "$LOAD_PID" || true
+	cat out.txt
+	[ "$(outcome "$folder" 'dump after')" = skipped ]
+	jq -e '.steps[] | select(.step == "dump after") | .reason == "it did not grow since the first dump"' \
+		"$folder/report.json"
+	grep -Eq 'wait for growth \(cut short\): --for was over after .* of growth in [0-9.]+ s' out.txt
+	[ ! -e "$folder/after.core" ]
+}
+
+@test "two variables hold each block: none is lost, and from where they are reached is said" {
+	start_sample containers twice
+	local before after
+	before=$(truth elements)
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o a.core
+	sample_step 50
+	after=$(truth elements)
+	"$LEAKHUNT" dump "$SAMPLE_PID" -o b.core
+	"$LEAKHUNT" hunt a.core b.core --json >answer.json || true
+	jq -c .why answer.json
+	[ "$(jq -r .why.word answer.json)" = in-use ]
+	[ "$(jq .why.holder answer.json)" = null ]
+	[ "$(jq .why.lost.growth_bytes answer.json)" -le 0 ]
+	[ "$(jq .why.new.reachable_blocks answer.json)" -eq $((after - before)) ]
+	[ "$(jq '.why.new.root_bytes == .why.new.reachable_bytes' answer.json)" = true ]
+	[[ $(jq -r .why.new.root answer.json) == "global g_twice"*" in containers" ]]
+	run "$LEAKHUNT" hunt a.core b.core
+	[[ $output == *"none of it lost: all still reachable, 100 % of 5,000 new blocks from global g_twice"* ]]
+	[[ $output == *"no single block holds most of it"* ]]
+	[[ $output != *"is not known"*"lost"* ]]
+}
+
 # has_samples RECORD N
 has_samples() {
 	[ -e "$1" ] && [ "$(wc -l <"$1")" -gt "$2" ]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The path select, next, dump, second dump, strings never loses what leaks: owners by structure, intentions that cover
 # what grows, default names. Truth: what the samples say of themselves.
+# shellcheck disable=SC2016,SC2030,SC2031 # what others expand; each test is a subshell
 
 bats_require_minimum_version 1.5.0
 . "$LEAKHUNT_ROOT/tests/helpers.bash"
@@ -54,6 +55,7 @@ has_lines() {
 	[ "$(wanted_bytes first.json)" -ge $((before * 99 / 100)) ]
 	"$LEAKHUNT" maps "$LOAD_PID" --json >maps.json
 	[ "$(jq '[.regions[] | select(.kind == "arena") | .rss_bytes] | add' maps.json)" -gt 1000000 ]
+	wait_until 100 has_lines $(($(wc -l <truth.txt) + 20))
 	during=$(tail -1 truth.txt | cut -d' ' -f3)
 	"$LEAKHUNT" dump "$LOAD_PID" --region heap -o second.core --json >second.json
 	[ "$(wanted_bytes second.json)" -ge $((during * 99 / 100)) ]
@@ -284,6 +286,160 @@ follow_path() {
 @test "redis under load: 99 % of what it has is in each dump, and strings shows what leaked" {
 	command -v redis-server >/dev/null || skip "redis-server is not installed"
 	follow_path redis 40000
+}
+
+# Fills a carrier that it mapped, until a line arrives; then maps carriers one by one, none beside another, and fills
+# each. Says "FILLING", then the records that it has written in all.
+CARRIERS='
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+enum { CARRIER = 4 << 20, LATER = 256 << 10, RECORD = 64 };
+static int records;
+static char *map(size_t bytes)
+{
+	char *pages = mmap(NULL, bytes + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(pages + 4096, bytes, PROT_READ | PROT_WRITE);
+	return pages + 4096;
+}
+static void fill(char *at, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += RECORD)
+		snprintf(at + i, RECORD, "carrier-record-%08d", records++);
+}
+int main(void)
+{
+	struct pollfd input = {.fd = 0, .events = POLLIN};
+	char *carrier = map(CARRIER), line[80];
+	puts("FILLING");
+	fflush(stdout);
+	for (size_t i = 0; !poll(&input, 1, 20); i += i < CARRIER ? 16384 : 0)
+		fill(carrier + i % CARRIER, i < CARRIER ? 16384 : 0);
+	while (fgets(line, sizeof(line), stdin)) {
+		for (int i = 0; i < 20; i++)
+			fill(map(LATER), LATER);
+		printf("%d\n", records);
+		fflush(stdout);
+	}
+}'
+
+# count_carried FILE: the different records in a dump.
+count_carried() {
+	grep -ao 'carrier-record-[0-9][0-9]*' "$1" | sort -u | wc -l
+}
+
+@test "anonymous memory: --suspects also takes what is mapped after the record" {
+	gcc -O1 -x c -o program - <<<"$CARRIERS"
+	mkfifo input
+	./program <input >truth.txt 3>&- &
+	LOAD_PID=$!
+	exec {INPUT}>input
+	wait_until 100 has_lines 1
+	"$LEAKHUNT" select "$LOAD_PID" -i 200ms -n 12 --save kept.record --json >selection.json
+	read -r -a words < <(jq -r .next_command selection.json | cut -d' ' -f2-)
+	[ "${words[*]}" = "dump $LOAD_PID --suspects kept.record" ]
+	local name
+	for name in first second; do
+		cache_command more
+		"$LEAKHUNT" "${words[@]}" -o "$name.core" >/dev/null
+		[ "$(count_carried "$name.core")" -eq "$(tail -1 truth.txt)" ]
+	done
+	"$LEAKHUNT" strings first.core second.core --json >difference.json
+	jq -e --argjson added $((20 * 4096)) '.templates[0] | .name == "carrier-record-<n>" and .growth_count == $added' \
+		difference.json
+	exec {INPUT}>&-
+}
+
+# assert_has_all FILE NAME COUNT: at least that many different texts NAME-NUMBER.
+assert_has_all() {
+	local found
+	found=$(grep -ao "$2-[0-9][0-9]*" "$1" | sort -u | wc -l)
+	[ "$found" -ge "$3" ] || {
+		echo "$found of $3 $2" >&2
+		return 1
+	}
+}
+
+# Sessions in malloc's heap, and their tokens in mappings of the program's own. Says how many there are, again and again.
+BOTH='
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+enum { TOKENS = 64, TOKEN = 64, SESSION = 1000 };
+int main(void)
+{
+	for (int count = 0;; count += TOKENS) {
+		char *tokens = mmap(NULL, TOKENS * TOKEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		for (int i = 0; i < TOKENS; i++) {
+			snprintf(tokens + i * TOKEN, TOKEN, "token-%08d;held", count + i);
+			snprintf(memset(malloc(SESSION), 1, SESSION), SESSION, "session-%08d;held", count + i);
+		}
+		printf("%d\n", count + TOKENS);
+		fflush(stdout);
+		usleep(20000);
+	}
+}'
+
+@test "what grows in the heap and in anonymous memory: next: takes both, and two such dumps compare" {
+	start_source "$BOTH"
+	SAMPLE_PID=$LOAD_PID
+	local count name
+	read -r -a words <<<"$(next_words)"
+	[[ " ${words[*]} " == *" --region heap "* ]]
+	[[ " ${words[*]} " == *" --region anon "* ]]
+	for name in first second; do
+		count=$(tail -1 truth.txt)
+		"$LEAKHUNT" "${words[@]}" -o "$name.core" >/dev/null
+		assert_has_all "$name.core" token "$count"
+		assert_has_all "$name.core" session "$count"
+	done
+	"$LEAKHUNT" strings first.core second.core --json >difference.json
+	jq -e '[.templates[] | select(.growth_count > 0) | .name] | contains(["token-<n>;held"])' difference.json
+	jq -e '[.templates[] | select(.growth_count > 0) | .name | select(contains("session-<n>;held"))] | length == 1' \
+		difference.json
+}
+
+# follow_runtime COMMAND...: the dump that next: prints, made later, holds every record that the program has counted.
+# The program says the count, again and again, as "COUNT", and its records are texts "session-COUNT".
+follow_runtime() {
+	"$@" >truth.txt 3>&- &
+	LOAD_PID=$! SAMPLE_PID=$!
+	wait_until 300 has_lines 20
+	"$LEAKHUNT" select "$LOAD_PID" -i 250ms -n 40 --save kept.record --json >selection.json
+	read -r -a words < <(jq -r .next_command selection.json | cut -d' ' -f2-)
+	local lines count name
+	for name in first second; do
+		lines=$(wc -l <truth.txt)
+		wait_until 300 has_lines $((lines + 200))
+		count=$(tail -1 truth.txt)
+		"$LEAKHUNT" "${words[@]}" --max-pause 5s -o "$name.core" >/dev/null
+		assert_has_all "$name.core" session "$count"
+	done
+	"$LEAKHUNT" strings first.core second.core --json >difference.json
+	jq -e '[.templates[] | select(.growth_count > 0 and (.name | contains("session-<n>")))] | length >= 1' \
+		difference.json
+}
+
+# bats test_tags=long
+@test "Erlang: the dump of next: holds all records, in carriers mapped after the record, too" {
+	command -v erlc >/dev/null || skip "erlang is not installed"
+	cat >keeper.erl <<-'EOF'
+		-module(keeper).
+		-export([main/0]).
+		main() -> loop(ets:new(sessions, [set, public]), 0).
+		loop(Table, Count) ->
+		    [ets:insert(Table, {I, list_to_binary(io_lib:format("session-~8..0w", [I])),
+		        lists:duplicate(40, I)}) || I <- lists:seq(Count, Count + 19)],
+		    io:format("~w~n", [Count + 20]),
+		    timer:sleep(50),
+		    loop(Table, Count + 20).
+	EOF
+	erlc keeper.erl
+	follow_runtime erl -noshell -s keeper main
 }
 
 @test "without -o the next free name is taken and said, and nothing is overwritten" {

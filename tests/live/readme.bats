@@ -251,8 +251,8 @@ run_form() {
 		strings PID/FILE|strings PID|pid 1: live process\nscanned ...\nCOUNT BYTES SHARE EACH WHAT\n29,500 922 KiB 3.2 % 32 B texts: leaked block <n> by heap_leak ...
 		strings PID/FILE|strings a|a: leakhunt dump of pid 1, 13.6 MiB\nscanned ...\nCOUNT BYTES SHARE EACH WHAT\n9,306 291 KiB 3.2 % 32 B texts: leaked block <n> by heap_leak ...
 		strings A B|strings a b|b against a: ...\nMORE BYTES BEFORE AFTER WHAT\n+3,894 +122 KiB 9,306 13,200 leaked block <n> by heap_leak
-		hunt PID|hunt PID --for 3s -i 500ms -o hunt|heap_leak (pid 1): ...\nwhat grows heap (...\nwhat it is ...\nwhy it stays ...\nwhat to do ...\nreceipt ...\nreport hunt/report.html
-		PID|PID --for 3s -i 500ms -o short|heap_leak (pid 1): ...\nwhat grows heap (...\nwhat it is ...\nwhy it stays ...\nwhat to do ...\nreceipt ...\nreport short/report.html
+		hunt PID|hunt PID --for 3s -i 500ms -o hunt|heap_leak (pid 1): ...\nwhat grows the process (...\nwhat it is ...\nwhy it stays ...\nwhat to do ...\nreceipt ...\nreport hunt/report.html
+		PID|PID --for 3s -i 500ms -o short|heap_leak (pid 1): ...\nwhat grows the process (...\nwhat it is ...\nwhy it stays ...\nwhat to do ...\nreceipt ...\nreport short/report.html
 	END
 	diff <(table_forms | sort -u) <(printf '%s\n' "${forms[@]}" | sort -u)
 	jq -e .schema hunt/report.json short/report.json

@@ -9,9 +9,9 @@ teardown() {
 	stop_samples
 }
 
-# select_json [SAMPLES]: watches the current sample; its JSON into $output.
+# select_json: watches the current sample; its JSON into $output.
 select_json() {
-	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" --interval 150ms --samples "${1:-12}" --json
+	run --separate-stderr "$LEAKHUNT" select "$SAMPLE_PID" --interval 150ms --samples 12 --json
 }
 
 # json FILTER: of $output.
@@ -121,35 +121,42 @@ cache_is_full() {
 	sample_step 0 && (($(truth held_bytes) > $(truth size_bytes) - $(truth block_bytes)))
 }
 
-# A condition for wait_until: the record, not finished yet, holds its header and at least N samples.
+# A condition for wait_until: the record holds its header and at least N samples, or is finished.
 holds_samples() {
 	local record
+	[ ! -e "$BATS_TEST_TMPDIR/record" ] || return 0
 	record=$(find "$BATS_TEST_TMPDIR" -name '.record.*.tmp')
 	[ -n "$record" ] && (($(wc -l <"$record") > $1))
 }
 
-@test "cache_plateau: filled while it is sampled, it is a plateau, not a leak" {
-	start_sample cache_plateau
-	"$LEAKHUNT" select "$SAMPLE_PID" -i 150ms -n 24 --save "$BATS_TEST_TMPDIR/record" --json >/dev/null 3>&- &
+# step_with_samples SAMPLES STEPS COUNT: into $output what select says of COUNT samples of the current sample
+# when it takes STEPS steps after each of the first SAMPLES, however unevenly a busy machine took them.
+step_with_samples() {
+	local i select_pid
+	"$LEAKHUNT" select "$SAMPLE_PID" -i 150ms -n "$3" --save "$BATS_TEST_TMPDIR/record" --json >/dev/null 3>&- &
 	select_pid=$!
-	# Each few steps after another sample: full after about a third of the watch.
-	for i in 1 2 3 4 5 6; do
+	for ((i = 1; i <= $1; i++)); do
 		wait_until 100 holds_samples "$i"
-		sample_step 3
+		sample_step "$2"
 	done
 	wait "$select_pid"
-	# However unevenly a busy machine took them.
 	even_out "$BATS_TEST_TMPDIR/record" >"$BATS_TEST_TMPDIR/even"
 	output=$("$LEAKHUNT" select --from "$BATS_TEST_TMPDIR/even" --json)
+}
+
+@test "cache_plateau: filled while it is sampled, it is a plateau, not a leak" {
+	start_sample cache_plateau
+	# Full after about a third of the watch.
+	step_with_samples 6 3 24
 	[ "$(json '.regions[0].verdict')" = plateau ]
 	[ "$(json '.regions[0].kind')" = "$(truth region_kind)" ]
 	[ "$(json '.next_command | tostring')" = null ]
 }
 
 @test "sawtooth: no leak" {
-	start_sample sawtooth --auto 70
-	select_json 20
-	[ "$status" -eq 0 ]
+	start_sample sawtooth
+	# A tooth is four steps up and one down. A busy machine takes several samples a step.
+	step_with_samples 58 1 60
 	[ "$(json '[.regions[] | select(.verdict == "leak")] | length')" -eq 0 ]
 	[ "$(json .process.verdict)" = sawtooth ]
 	[ "$(json '.next_command | tostring')" = null ]
@@ -178,7 +185,7 @@ holds_samples() {
 	start_sample steady
 	before=$(rollup Rss)
 	select_json
-	[ "$(rollup Rss)" -eq "$before" ]
+	[ "$(rollup Rss)" -le "$before" ]
 	assert_sample_unharmed
 	[ "$(json .receipt.readings)" -eq 12 ]
 	(($(json .receipt.reading_ns) >= $(json .receipt.reading_max_ns)))

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "hunt/hunt.h"
+#include "leakhunt/limits.h"
 #include "leakhunt/report.h"
 
 #include <stdio.h>
@@ -43,6 +44,7 @@ static void made_up_init(struct made_up *made_up)
 	hunt->pid = 4711;
 	memcpy(hunt->command, "proxy", 6);
 	hunt->has_selection = true;
+	hunt->is_firm = true;
 	hunt->held = LH_HOLDING_COUNT;
 	hunt->selection.span_ns = 30 * LH_NS_PER_S;
 	hunt->selection.total = growth_of(LH_REGION_ANON, NULL, 9000000);
@@ -92,8 +94,73 @@ static void test_three_arenas_are_one_answer(void **state)
 	assert_int_equal(made_up.hunt.alike.region_count, 3);
 	assert_true(made_up.hunt.alike.rate_bytes_per_hour == 3.0 * 1024 * 1024);
 	assert_true(made_up.hunt.alike.rate_low_bytes_per_hour == 1.5 * 1024 * 1024);
-	assert_says(&made_up, "proxy (pid 4711): leaks +3.00 MiB/h");
-	assert_says(&made_up, "arena x3 (leak");
+	assert_says(&made_up, "% of that in arena x3: a cause\n");
+}
+
+/* The sum of all, what is found of it, and the forecast, which is of the sum. */
+static void test_head_and_forecast_are_of_the_process(void **state)
+{
+	(void)state;
+	const double mib = 1024.0 * 1024;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	add_to_selection(&made_up, growth_of(LH_REGION_HEAP, "brk-heap", 600 * mib));
+	add_to_selection(&made_up, growth_of(LH_REGION_PYMALLOC, "python-pools", 400 * mib));
+	made_up.hunt.selection.growths.items[1].verdict = LH_VERDICT_UNDECIDED;
+	made_up.hunt.selection.total = growth_of(LH_REGION_ANON, NULL, 1000 * mib);
+	made_up.hunt.selection.has_ceilings = true;
+	for (int i = 0; i < LH_CEILING_COUNT; i++)
+		made_up.hunt.selection.ceilings.left[i] = LH_NO_LIMIT;
+	made_up.hunt.selection.ceilings.left[LH_CEILING_MACHINE_MEMORY] = (uint64_t)(5000 * mib);
+	lh_hunt_add_alike(&made_up.hunt);
+	struct lh_forecast forecast;
+	assert_true(lh_forecast_end(&made_up.hunt.selection, &forecast));
+	assert_true(made_up.hunt.whole.rate_bytes_per_hour == 1000 * mib);
+	assert_float_equal(forecast.seconds, 5 * 3600.0, 1);
+	assert_says(&made_up, "proxy (pid 4711): leaks +1000 MiB/h\n");
+	assert_says(&made_up, "the process (leak");
+	assert_says(&made_up, "60 % of that in heap: a cause");
+	/* Other memory shrinks: the part grows by more than the sum. */
+	made_up.hunt.selection.total = growth_of(LH_REGION_ANON, NULL, 500 * mib);
+	lh_hunt_add_alike(&made_up.hunt);
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "leaks +500 MiB/h\n");
+	assert_says(&made_up, "more than that, while other memory shrinks, in heap: a cause");
+	/* The sum is not decided: what leaks for sure is the growth, also of the forecast. */
+	made_up.hunt.selection.total.verdict = LH_VERDICT_SAWTOOTH;
+	made_up.hunt.selection.total.rate_bytes_per_hour = 5 * mib;
+	lh_hunt_add_alike(&made_up.hunt);
+	assert_true(lh_forecast_end(&made_up.hunt.selection, &forecast));
+	assert_float_equal(forecast.seconds * made_up.hunt.whole.rate_bytes_per_hour / 3600, 5000 * mib, mib);
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "leaks +600 MiB/h\n");
+	assert_says(&made_up, "all regions that leak (leak");
+	assert_says(&made_up, "100 % of that in heap: a cause");
+}
+
+static void test_what_is_not_firm_is_no_leak(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	add_to_selection(&made_up, growth_of(LH_REGION_HEAP, "brk-heap", 9000000));
+	lh_hunt_add_alike(&made_up.hunt);
+	assert_says(&made_up, "proxy (pid 4711): leaks +8.58 MiB/h\n");
+	made_up.hunt.is_firm = false;
+	lh_hunt_weigh(&made_up.hunt);
+	assert_true(made_up.hunt.confidences[LH_HUNT_DOES_IT_GROW].level <= 2);
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "proxy (pid 4711): may grow +8.58 MiB/h (95 %: +4.29 MiB to +17.2 MiB)\n");
+	assert_says(&made_up, "the process (leak, not firm, chance");
+	assert_null(strstr(made_up.text.data, "leaks"));
+	/* Its interval contains no growth at all. */
+	made_up.hunt.is_firm = true;
+	made_up.hunt.selection.total.rate_low_bytes_per_hour = 0;
+	made_up.hunt.selection.growths.items[0].rate_low_bytes_per_hour = 0;
+	lh_hunt_add_alike(&made_up.hunt);
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "proxy (pid 4711): may grow +8.58 MiB/h (95 %: 0 B to +17.2 MiB)\n");
+	assert_null(strstr(made_up.text.data, "leaks"));
 }
 
 static void test_other_causes_do_not_add_up(void **state)
@@ -108,7 +175,7 @@ static void test_other_causes_do_not_add_up(void **state)
 	add_to_selection(&made_up, quiet);
 	lh_hunt_add_alike(&made_up.hunt);
 	assert_int_equal(made_up.hunt.alike.count, 1);
-	assert_says(&made_up, "leaks +1.00 MiB/h");
+	assert_says(&made_up, "% of that in anon: a cause");
 }
 
 static void test_without_a_suspect_the_process_counts(void **state)
@@ -130,12 +197,50 @@ static void test_a_decided_process_is_the_answer(void **state)
 	struct lh_growth open = growth_of(LH_REGION_HEAP, "brk-heap", 1024.0 * 1024);
 	open.verdict = LH_VERDICT_UNDECIDED;
 	add_to_selection(&made_up, open);
+	lh_hunt_add_alike(&made_up.hunt);
 	assert_ptr_equal(lh_hunt_main_growth(&made_up.hunt), &made_up.hunt.selection.total);
 	assert_says(&made_up, "proxy (pid 4711): leaks");
+	assert_says(&made_up, "of that in heap (undecided by itself): a cause");
 	made_up.hunt.selection.total.verdict = LH_VERDICT_UNDECIDED;
 	assert_ptr_equal(lh_hunt_main_growth(&made_up.hunt), made_up.hunt.suspect);
 	lh_buffer_deinit(&made_up.text);
 	assert_says(&made_up, "proxy (pid 4711): may grow");
+}
+
+/* ---------------------------------------------------------------- why it stays */
+
+static void test_who_holds_what_is_not_lost(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	add_to_selection(&made_up, growth_of(LH_REGION_HEAP, "brk-heap", 9000000));
+	made_up.hunt.why = LH_HUNT_WHY_IN_USE;
+	made_up.hunt.is_comparison = true;
+	for (int side = 0; side < LH_HUNT_SIDES; side++)
+		made_up.hunt.heaps[side].is_known = true;
+	made_up.hunt.heaps[LH_HUNT_AFTER].used_bytes = 4000;
+	made_up.hunt.reach = (struct lh_hunt_reach){.is_known = true,
+						    .new_count = 40,
+						    .new_bytes = 4000,
+						    .root_bytes = 3000,
+						    .root = "global db in broker"};
+	assert_says(&made_up,
+		    "none of it lost: all still reachable, 75 % of 40 new blocks from global db in broker; no "
+		    "single block holds most of it\n");
+	assert_null(strstr(made_up.text.data, "is not known"));
+	/* A holder of some of it is named as that. */
+	made_up.hunt.reach.lost_growth_bytes = 1024;
+	memcpy(made_up.hunt.reach.holder, "global g_list", 14);
+	memcpy(made_up.hunt.reach.shape, "list", 5);
+	made_up.hunt.reach.holder_growth_bytes = 1024;
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "1.00 KiB of it lost, the rest still reachable");
+	assert_says(&made_up, "; the largest holder is global g_list (list, +1.00 KiB)");
+	/* Without marks, nothing is known. */
+	made_up.hunt.reach.is_known = false;
+	lh_buffer_deinit(&made_up.text);
+	assert_says(&made_up, "whether it is lost or still held is not known");
 }
 
 /* ---------------------------------------------------------------- the caveat */
@@ -162,7 +267,7 @@ static void test_a_cache_that_fills_is_not_excluded(void **state)
 	made_up.hunt.why = LH_HUNT_WHY_IN_USE;
 	lh_hunt_caution(&made_up.hunt);
 	assert_says(&made_up,
-		    "a cache that still fills looks the same (chance of a leak 0.97 after 30.0 s; the process "
+		    "a cache that still fills looks the same (chance of a leak: 97 %, after 30.0 s; the process "
 		    "had run for 2d before)");
 	assert_says(&made_up, "leakhunt watch 4711");
 	/* Of lost blocks nobody makes use. */
@@ -419,6 +524,9 @@ int main(void)
 		cmocka_unit_test(test_a_longer_pause_is_said),
 		cmocka_unit_test(test_dumps_beside_a_record_are_found),
 		cmocka_unit_test(test_a_decided_process_is_the_answer),
+		cmocka_unit_test(test_head_and_forecast_are_of_the_process),
+		cmocka_unit_test(test_what_is_not_firm_is_no_leak),
+		cmocka_unit_test(test_who_holds_what_is_not_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -393,6 +393,25 @@ static void test_a_leak_ranks_above_a_bigger_plateau(void **state)
 	assert_int_equal(selection.growths.items[1].verdict, LH_VERDICT_PLATEAU);
 }
 
+static void put_one_jump(struct text *text, size_t i)
+{
+	put_ballast(text);
+	put_mapping(text, 0x1000000, 0x1000000 + MIB, HEAP, (i ? 924 : 764) * KIB);
+	put_mapping(text, 0x7f0000000000, 0x7f0000100000, ANON, 900 * KIB);
+}
+
+/* What rose once does not go up and down, also where the rise is small beside the rest of the process. */
+static void test_the_sum_does_not_contradict_its_only_row(void **state)
+{
+	(void)state;
+	struct lh_selection selection LH_CLEANUP(lh_selection_deinit) = {0};
+	select_made(put_one_jump, 15, &selection);
+	assert_int_equal(first_row(&selection)->verdict, LH_VERDICT_STEP);
+	assert_int_equal(selection.total.verdict, LH_VERDICT_STEADY);
+	assert_null(strstr(selection.total.reason, "up and down"));
+	assert_non_null(strstr(selection.total.reason, "moves by no more than 160 KiB"));
+}
+
 /* A heap that grows by 1 MiB a sample beside one that goes up and down by 210 MiB, without a period. */
 static void put_leak_beside_garbage(struct text *text, size_t i)
 {
@@ -474,6 +493,31 @@ static void test_what_explains_the_growth_is_named_first(void **state)
 	suspect = lh_selection_suspect(&much);
 	assert_int_equal(suspect->kind, LH_REGION_HEAP);
 	assert_int_equal(suspect->verdict, LH_VERDICT_LEAK);
+}
+
+/* The process grows evenly, by memory that grows for a third of the time each. */
+static void put_one_after_another(struct text *text, size_t i)
+{
+	const char *const kinds[] = {HEAP, ANON, "rwxp 00000000 00:00 0 "};
+	put_ballast(text);
+	for (size_t k = 0; k < LH_ARRAY_COUNT(kinds); k++) {
+		size_t grown = i > k * 10 ? i - k * 10 : 0;
+		uint64_t start = 0x10000000 + k * 0x10000000;
+		put_mapping(text, start, start + 64 * MIB, kinds[k], (1 + (grown < 10 ? grown : 10)) * MIB);
+	}
+}
+
+static void test_all_that_explains_the_growth_is_suspect(void **state)
+{
+	(void)state;
+	struct lh_selection selection LH_CLEANUP(lh_selection_deinit) = {0};
+	select_made(put_one_after_another, 31, &selection);
+	assert_int_equal(selection.total.verdict, LH_VERDICT_LEAK);
+	size_t suspects = 0;
+	for (size_t i = 0; i < selection.growths.count; i++)
+		suspects += selection.growths.items[i].is_suspect;
+	assert_int_equal(suspects, 3);
+	assert_true(lh_verdict_is_rising(lh_selection_suspect(&selection)->verdict));
 }
 
 /* ---------------------------------------------------------------- samples that cannot be judged */
@@ -561,10 +605,12 @@ static void test_absurd_usage_does_not_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_sum_does_not_contradict_its_only_row),
 		cmocka_unit_test(test_growth_at_the_upper_end),
 		cmocka_unit_test(test_growth_at_the_lower_end),
 		cmocka_unit_test(test_split_keeps_its_history),
 		cmocka_unit_test(test_what_explains_the_growth_is_named_first),
+		cmocka_unit_test(test_all_that_explains_the_growth_is_suspect),
 		cmocka_unit_test(test_merge_sums_the_histories),
 		cmocka_unit_test(test_other_backing_is_other_memory),
 		cmocka_unit_test(test_brk_that_shrinks),
