@@ -46,6 +46,7 @@ struct sample {
 	/* Runs for ever in the main thread, while another one answers stdin. NULL: nothing to do. */
 	void (*work)(struct sample *sample);
 	void (*end)(struct sample *sample); /* after "quit"; NULL: nothing to do */
+	const char *own_options; /* what --help says of flags and options of its own; NULL: there are none */
 	/* Takes a flag of its own, "--name"; false when it isn't one. NULL: there are none. */
 	bool (*flag)(struct sample *sample, const char *name);
 	/* Takes an option of its own, "--name value"; false when it isn't one. NULL: there are none. */
@@ -410,6 +411,14 @@ static inline void sample_work(struct sample_settings *settings)
 	settings->sample->work(settings->sample);
 }
 
+static inline _Noreturn void sample_help(const struct sample *sample)
+{
+	printf("%s %s[--auto MS] [--steps N] [--size BYTES] [--step-bytes BYTES] [--block-bytes BYTES]\n"
+	       "runs until its stdin ends or says \"quit\"; other commands: step N, check\n",
+	       sample->name, sample->own_options ? sample->own_options : "");
+	exit(0);
+}
+
 static inline void sample_options(struct sample *sample, int argc, char **argv, struct sample_settings *ret)
 {
 	for (int i = 1; i < argc; i += 2) {
@@ -418,6 +427,8 @@ static inline void sample_options(struct sample *sample, int argc, char **argv, 
 		if (i == argc)
 			break;
 		const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+		if (!strcmp(name, "--help"))
+			sample_help(sample);
 		if (!value)
 			sample_die("%s: %s needs a value", sample->name, name);
 		if (!strcmp(name, "--auto"))
@@ -431,9 +442,7 @@ static inline void sample_options(struct sample *sample, int argc, char **argv, 
 		else if (!strcmp(name, "--block-bytes"))
 			sample->block_bytes = sample_number(name, value);
 		else if (!sample->option || !sample->option(sample, name, value))
-			sample_die("%s: unknown option '%s'; options: --auto MS, --steps N, --size, --step-bytes, "
-				   "--block-bytes BYTES",
-				   sample->name, name);
+			sample_die("%s: unknown option '%s'; see --help", sample->name, name);
 	}
 	if (sample->block_bytes && sample->block_bytes < 64)
 		sample_die("%s: --block-bytes must be at least 64", sample->name);

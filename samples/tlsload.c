@@ -226,7 +226,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i += 2)
 		take_option(argv[i], i + 1 < argc ? argv[i + 1] : "");
 	if (!load.proxy.address_bytes)
-		sample_die("tlsload: --proxy 127.0.0.1:PORT is missing");
+		sample_die("tlsload: --proxy 127.0.0.1:PORT is missing: tlsproxy says its port");
 	load.context = SSL_CTX_new(TLS_client_method());
 	if (!load.context)
 		sample_die("tlsload: cannot make an SSL_CTX");

@@ -516,7 +516,7 @@ static void begin(struct sample *sample)
 	if (!CRYPTO_set_mem_functions(allocate, reallocate, count_and_free))
 		sample_die("tlsproxy: OpenSSL has allocated before");
 	if (!upstream_endpoint.address_bytes)
-		sample_die("tlsproxy: --upstream 127.0.0.1:PORT or unix:PATH is missing");
+		sample_die("tlsproxy: --upstream 127.0.0.1:PORT or unix:PATH is missing; `tlsload --serve` can be it");
 	context = make_context();
 	listen_fd = endpoint_listen(&listen_endpoint, SOCK_NONBLOCK);
 }
@@ -538,6 +538,8 @@ int main(int argc, char **argv)
 	struct sample sample = {.name = "tlsproxy",
 				.condition = "leak",
 				.region_kind = "heap",
+				.own_options = "--upstream 127.0.0.1:PORT|unix:PATH [--listen 127.0.0.1:PORT] "
+					       "[--name HOST] [--fixed] ",
 				.flag = flag,
 				.option = option,
 				.begin = begin,
