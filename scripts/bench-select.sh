@@ -2,6 +2,7 @@
 # What a sample of `leakhunt select` costs, how long it holds up the target, and how fast a record of a day is judged, as
 # Markdown tables:
 #   60,000 mappings: beside `cat smaps`, pmap -X and smem (left out when it is not installed);
+#   owners of runtimes' memory: java, node, php and python3, as far as they are installed;
 #   a heap of --mib MiB: the longest wait of a thread in the target that maps and unmaps, with short calls and without,
 #   beside an equally long time without sampling;
 #   a record of 24 hours, 100,000 samples.
@@ -77,6 +78,37 @@ show_mappings() {
 	stop_sample
 }
 
+# show_owners COMMAND...: of a program that says "ready", and ends when its stdin does.
+show_owners() {
+	local line find_us
+	command -v "$1" >/dev/null || return 0
+	coproc PROGRAM { exec "$@"; }
+	local pid=$PROGRAM_PID answers=${PROGRAM[0]} orders=${PROGRAM[1]}
+	read -r line <&"$answers"
+	[ "$line" = ready ] || die "$1 does not start"
+	read -r _ _ find_us <<<"$("$bench/owner_search" "$pid" 20)"
+	row "$1" "$(wc -l <"/proc/$pid/maps")" "$(ratio "$find_us" 1000)"
+	exec {orders}>&-
+	wait "$pid"
+}
+
+show_runtimes() {
+	cat >"$work/Wait.java" <<-'END'
+		class Wait {
+			public static void main(String[] words) throws Exception {
+				System.out.println("ready");
+				System.in.read();
+			}
+		}
+	END
+	row "runtime" "mappings" "owners found in, ms (CPU)"
+	row --- --- ---
+	show_owners java "$work/Wait.java"
+	show_owners node -e 'console.log("ready"); process.stdin.resume()'
+	show_owners php -r 'echo "ready\n"; fgets(STDIN);'
+	show_owners python3 -c 'import sys; print("ready", flush=True); sys.stdin.read()'
+}
+
 # stall_of COMMAND...: while it runs, the longest call of the target that slept, and the longest of all, in ns.
 stall_of() {
 	sample_command waits
@@ -139,6 +171,8 @@ show_day() {
 machine
 echo
 show_mappings
+echo
+show_runtimes
 echo
 show_stalls
 echo
