@@ -85,6 +85,11 @@ struct lh_watched {
 };
 /* OpenMetrics text with all of them. */
 void lh_report_metrics(const struct lh_watched *watched, size_t count, struct lh_buffer *ret);
+/*
+ * Schema "leakhunt/watch/1": processes[{pid, command, samples, span_ns, forecast, and the fields of `process` in
+ * leakhunt/select/2}].
+ */
+void lh_report_watched_json(const struct lh_watched *watched, size_t count, struct lh_buffer *ret);
 
 struct lh_chart_size {
 	size_t width;  /* columns, the axis included */

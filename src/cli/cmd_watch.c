@@ -63,7 +63,7 @@ static struct lh_error *read_watch_settings(const struct lh_arguments *arguments
 /* Refuses options of one process together with --all. */
 static struct lh_error *check_watch_options(const struct lh_arguments *arguments)
 {
-	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall", "json"};
+	static const char *const one_only[] = {"save", "save-max", "counter", "max-stall"};
 	bool is_all = lh_arguments_has(arguments, "all");
 	if (is_all == (lh_arguments_operand_count(arguments) > 0))
 		return lh_error_hint(lh_error_create(LH_ERROR_USAGE, is_all ? "both PID and --all are given"
@@ -128,7 +128,7 @@ static const struct lh_option options[] = {
 	{.name = "top", .argument = "N", .summary = "show at most N rows (default: 5)", .old_name = "most"},
 	{.name = "json",
 	 .letter = 'j',
-	 .summary = "print only the result at the end, as JSON, schema leakhunt/select/2"},
+	 .summary = "print only the result at the end, as JSON, schema leakhunt/select/2, or leakhunt/watch/1 of all"},
 	{.name = NULL},
 };
 

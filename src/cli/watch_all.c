@@ -229,7 +229,7 @@ static struct lh_error *act_all(struct watch_all *watch)
 	size_t count = 0;
 	LH_TRY(gather_all(watch, &watched, &count));
 	lh_metrics_update(watch->settings->metrics_path, watched, count, &watch->has_lost_metrics, &watch->is_partial);
-	if (count)
+	if (count && !watch->settings->is_json)
 		LH_TRY(show_watched(watch, watched, count));
 	run_commands(watch);
 	return NULL;
@@ -244,6 +244,16 @@ static struct lh_error *redraw_all(void *context)
 	return count ? show_watched(watch, watched, count) : NULL;
 }
 
+static struct lh_error *print_watched_json(const struct watch_all *watch)
+{
+	LH_CLEANUP(lh_cleanup_free) struct lh_watched *watched = NULL;
+	struct lh_buffer text LH_CLEANUP(lh_buffer_deinit) = {0};
+	size_t count = 0;
+	LH_TRY(gather_all(watch, &watched, &count));
+	lh_report_watched_json(watched, count, &text);
+	return lh_print(&text);
+}
+
 struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *ret_is_partial)
 {
 	struct watch_all watch LH_CLEANUP(watch_all_deinit) = {.settings = settings};
@@ -251,7 +261,8 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 	size_t look_count = 0;
 	uint64_t end_ns = settings->for_ns ? lh_clock_monotonic_ns() + settings->for_ns : UINT64_MAX;
 	lh_pace_begin(&pace, settings->interval_ns);
-	lh_screen_begin();
+	if (!settings->is_json)
+		lh_screen_begin();
 	struct lh_error *error = NULL;
 	while (!error && !lh_watch_is_over(end_ns)) {
 		uint64_t started_ns = lh_clock_monotonic_ns();
@@ -271,6 +282,8 @@ struct lh_error *lh_watch_all(const struct lh_watch_settings *settings, bool *re
 		LH_TRY(redraw_all(&watch));
 	if (look_count < 2)
 		return lh_error_create(LH_ERROR_INTERRUPTED, "stopped after one sample: growth needs at least two");
+	if (settings->is_json)
+		LH_TRY(print_watched_json(&watch));
 	*ret_is_partial = watch.is_partial;
 	return NULL;
 }

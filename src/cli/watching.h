@@ -12,7 +12,7 @@ struct lh_watch_settings {
 	uint64_t most;
 	uint64_t save_max_bytes;
 	uint64_t max_stall_ns;
-	bool is_json;             /* for one process: print only the result at the end, as JSON */
+	bool is_json;             /* print only the result at the end, as JSON */
 	const char *save_path;    /* NULL: no record */
 	const char *metrics_path; /* NULL: no metrics */
 	const char *on_leak;      /* NULL: nothing is run */

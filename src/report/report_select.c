@@ -473,6 +473,14 @@ static json_t *json_receipt(const struct lh_sampling_receipt *receipt)
 			 "longest_call_ns", lh_json_u64(receipt->longest_call_ns));
 }
 
+/* Takes the object over. */
+static void append_select_json(json_t *object, struct lh_buffer *ret)
+{
+	struct lh_error *error = lh_json_append(object, false, ret);
+	ret->failed |= error != NULL;
+	lh_error_destroy(error);
+}
+
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret)
 {
 	const struct lh_selection *selection = report->selection;
@@ -487,7 +495,26 @@ void lh_report_select_json(const struct lh_select_report *report, struct lh_buff
 		(json_int_t)count_unchanged(selection), "receipt", json_receipt(&selection->receipt));
 	json_object_set_new(object, "evidence", json_evidence(selection));
 	lh_report_holdings_json(selection, object);
-	struct lh_error *error = lh_json_append(object, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	append_select_json(object, ret);
+}
+
+static json_t *json_watched(const struct lh_watched *watched)
+{
+	const struct lh_selection *selection = watched->selection;
+	json_t *object = json_growth(&selection->total);
+	json_object_set_new(object, "pid", json_integer(watched->pid));
+	json_object_set_new(object, "command", lh_json_string(watched->command));
+	json_object_set_new(object, "samples", lh_json_u64(selection->sample_count));
+	json_object_set_new(object, "span_ns", lh_json_u64(selection->span_ns));
+	json_object_set_new(object, "forecast",
+			    lh_report_forecast_json(watched->has_forecast ? &watched->forecast : NULL));
+	return object;
+}
+
+void lh_report_watched_json(const struct lh_watched *watched, size_t count, struct lh_buffer *ret)
+{
+	json_t *processes = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(processes, json_watched(&watched[i]));
+	append_select_json(json_pack("{s:s, s:o}", "schema", "leakhunt/watch/1", "processes", processes), ret);
 }

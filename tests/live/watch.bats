@@ -53,9 +53,17 @@ openmetrics() {
 	watch "$SAMPLE_PID" -i 50ms --for 1500ms --json
 	[ "$status" -eq 0 ]
 	jq -e --argjson pid "$SAMPLE_PID" '.schema == "leakhunt/select/2" and .pid == $pid and .samples >= 2' <<<"$output"
-	watch --all --json
-	[ "$status" -eq 64 ]
-	[[ $stderr == *'--json goes with a PID'* ]]
+}
+
+@test "--all --json: the result alone, one entry for each process" {
+	start_sample heap_leak --auto 20
+	watch --all -i 100ms --for 2s --json
+	[ "$status" -eq 0 ]
+	jq -e '.schema == "leakhunt/watch/1"' <<<"$output"
+	jq -e --argjson pid "$SAMPLE_PID" '[.processes[] | select(.pid == $pid)] | length == 1 and
+		.[0].command == "heap_leak" and .[0].samples >= 2 and .[0].growth_bytes > 0' <<<"$output"
+	jq -e --argjson pid $$ 'any(.processes[]; .pid == $pid)' <<<"$output"
+	assert_sample_unharmed
 }
 
 @test "a record goes on, is mended when torn, and is not another process's" {
