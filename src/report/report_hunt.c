@@ -284,16 +284,25 @@ static const char *time_between(const struct lh_hunt *hunt, char *ret, size_t si
 	return ret;
 }
 
+/* Whether what is named in the first row has more bytes than the dumps differ by. */
+static bool has_filled_free_memory(const struct lh_hunt *hunt)
+{
+	int64_t named_bytes = hunt->row_count ? hunt->rows[0].bytes : 0;
+	if (hunt->owned_bytes > named_bytes)
+		named_bytes = hunt->owned_bytes;
+	return named_bytes > hunt->compared_bytes + hunt->zero_bytes;
+}
+
 static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct lh_buffer *ret)
 {
 	char bytes[LH_FORMAT_MAX], zeros[LH_FORMAT_MAX], apart[64];
 	put_hunt_label("", style, ret);
 	lh_buffer_printf(ret,
 			 "(the dumps%s differ by %s of pages that are not zero and %s of zero pages; types and texts "
-			 "account for %.0f %% of the former)\n",
-			 time_between(hunt, apart, sizeof(apart)),
-			 lh_format_signed_bytes(hunt->compared_bytes, bytes),
-			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained);
+			 "account for %.0f %% of the former%s)\n",
+			 time_between(hunt, apart, sizeof(apart)), lh_format_signed_bytes(hunt->compared_bytes, bytes),
+			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained,
+			 has_filled_free_memory(hunt) ? "; they also fill memory that was free before" : "");
 }
 
 /* `leakhunt COMMAND` for the dumps from side `first` on. */
@@ -380,11 +389,12 @@ static void put_reach(const struct lh_hunt *hunt, struct lh_buffer *ret)
 	char count[LH_FORMAT_MAX], bytes[LH_FORMAT_MAX], confirmed[LH_FORMAT_MAX];
 	int64_t grown = (int64_t)(hunt->heaps[LH_HUNT_AFTER].used_bytes - hunt->heaps[LH_HUNT_BEFORE].used_bytes);
 	if (reach->is_known && reach->lost_growth_bytes * 2 >= grown && reach->lost_growth_bytes > 0) {
-		lh_buffer_printf(ret,
-				 "; lost: nothing points to %s blocks (%s with what they own); %s of them are confirmed: "
-				 "lost in both dumps",
-				 lh_format_count(reach->lost_count, count), lh_format_bytes(reach->lost_bytes, bytes),
-				 lh_format_count(reach->confirmed_count, confirmed));
+		lh_buffer_printf(
+			ret,
+			"; lost: nothing points to %s blocks (%s with what they own); %s of them are confirmed: "
+			"lost in both dumps",
+			lh_format_count(reach->lost_count, count), lh_format_bytes(reach->lost_bytes, bytes),
+			lh_format_count(reach->confirmed_count, confirmed));
 	} else if (reach->is_known && *reach->holder && (int64_t)reach->holder_growth_bytes * 2 >= grown) {
 		lh_buffer_puts(ret, "; held by ");
 		lh_buffer_escape(ret, reach->holder, strlen(reach->holder));

@@ -343,6 +343,19 @@ static void test_nodes_of_documents_are_a_part_of_them(void **state)
 	assert_says(&made_up, "+8.58 MiB, counted in the first row");
 }
 
+static void test_more_than_the_pages_that_grew(void **state)
+{
+	(void)state;
+	struct made_up made_up LH_CLEANUP(made_up_deinit);
+	made_up_init(&made_up);
+	add_grown(&made_up, "Session", 100, 11000000);
+	explain_grown(&made_up);
+	made_up.hunt.compared_bytes = 12000000;
+	assert_null(strstr(text_of(&made_up), "free before"));
+	made_up.hunt.compared_bytes = 10000000;
+	assert_says(&made_up, "; they also fill memory that was free before)");
+}
+
 static void test_unlinked_nodes_need_their_own_free(void **state)
 {
 	(void)state;
@@ -516,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_a_cache_that_fills_is_not_excluded),
 		cmocka_unit_test(test_each_counterpart_is_found_and_said),
 		cmocka_unit_test(test_nodes_of_documents_are_a_part_of_them),
+		cmocka_unit_test(test_more_than_the_pages_that_grew),
 		cmocka_unit_test(test_unlinked_nodes_need_their_own_free),
 		cmocka_unit_test(test_advice_of_runtimes_names_the_process),
 		cmocka_unit_test(test_steps_that_were_impossible_are_said),
