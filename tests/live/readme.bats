@@ -63,11 +63,11 @@ teardown() {
 }
 
 # assert_shown COMMAND FILE <SHOWN: each line that is shown below the command is in the file, in that order. A line that
-# ends in "..." is the beginning of one, "..." alone stands for any lines. What a loaded machine adds behind a ";"
-# (a stop that was given up) may follow.
+# ends in "..." is the beginning of one, "..." alone stands for any lines. What a loaded machine adds may follow: a stop
+# that was given up, behind a ";", and that a pause was longer than --max-pause.
 assert_shown() {
 	local expected line found
-	exec {found}< <(shape <"$2")
+	exec {found}< <(shape <"$2" | sed 's/, longer than the N of --max-pause//')
 	while IFS= read -r expected; do
 		[ "$expected" != ... ] || continue
 		while IFS= read -r -u "$found" line; do
