@@ -72,7 +72,9 @@ texts_left() {
 		mapped = [(header[3], header[3] + header[6]) for header, _ in loads(sys.argv[1]) if header[0] == 1] + \
 		    [span for header, data in loads(sys.argv[1]) if header[0] == 4 for span in mapped_files(data)]
 		def is_address(text):
-		    numbers = [int.from_bytes(text[at:at + 6], "little") for at in range(len(text) - 5)]
+		    # The upper byte of a library's address is 0x7f, which is not printable; a byte may precede.
+		    bytes_ = text + b"\x7f"
+		    numbers = [int.from_bytes(bytes_[at:at + 6], "little") for at in range(len(text) - 4)]
 		    # glibc hides links of free lists: the address, xor its place >> 12, which leaves the upper 12 bits.
 		    return len(text) <= 8 and any(start >> 36 <= n >> 36 <= end >> 36 for n in numbers for start, end in mapped)
 		def symbol(name): # of a class of Java: java.io.File[] is [Ljava/io/File;
