@@ -584,7 +584,7 @@ static void suspect_what_explains(struct lh_selection *selection)
 {
 	const struct lh_growth *total = &selection->total;
 	int64_t left = lh_verdict_is_rising(total->verdict) ? total->growth_bytes : 0;
-	for (size_t i = 0; i < selection->growths.count; i++)
+	for (size_t i = 0; left > 0 && i < selection->growths.count; i++)
 		left -= selection->growths.items[i].is_suspect ? selection->growths.items[i].growth_bytes : 0;
 	struct lh_growth *growth;
 	while (left > 0 && is_large_part(left, total->growth_bytes) && (growth = find_unsuspected(selection))) {
