@@ -46,7 +46,7 @@ struct sample {
 	/* Runs for ever in the main thread, while another one answers stdin. NULL: nothing to do. */
 	void (*work)(struct sample *sample);
 	void (*end)(struct sample *sample); /* after "quit"; NULL: nothing to do */
-	const char *own_options; /* what --help says of flags and options of its own; NULL: there are none */
+	const char *own_options;            /* what --help says of flags and options of its own; NULL: there are none */
 	/* Takes a flag of its own, "--name"; false when it isn't one. NULL: there are none. */
 	bool (*flag)(struct sample *sample, const char *name);
 	/* Takes an option of its own, "--name value"; false when it isn't one. NULL: there are none. */

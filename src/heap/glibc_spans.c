@@ -57,7 +57,8 @@ static bool is_fencepost(const struct header *header)
 static bool is_long_fencepost(const struct span *span, uint64_t addr, const struct header *header)
 {
 	struct header end;
-	return header->bytes == 2 * LH_GLIBC_FENCEPOST && addr + 3 * LH_GLIBC_FENCEPOST == span->end &&
+	return header->bytes == LH_GLIBC_LONG_FENCEPOST &&
+	       addr + LH_GLIBC_LONG_FENCEPOST + LH_GLIBC_FENCEPOST == span->end &&
 	       read_span_header(span, addr + header->bytes, &end) && !end.bytes && is_fencepost(&end) &&
 	       end.previous_bytes == header->bytes;
 }

@@ -95,6 +95,7 @@ void lh_hunt_caution(struct lh_hunt *hunt)
 		 "a cache that still fills looks the same (chance of a leak: %s, after %s%s%s). What would tell: the "
 		 "limit set for it; continued growth in `leakhunt watch %s`; growth with work that should not need "
 		 "memory (`leakhunt watch --counter`)",
-		 lh_format_chance(lh_hunt_main_growth(hunt)->probability, chance), lh_format_duration(hunt->selection.span_ns, span),
-		 age->is_known ? "; " : "", age->is_known ? age->text : "", pid);
+		 lh_format_chance(lh_hunt_main_growth(hunt)->probability, chance),
+		 lh_format_duration(hunt->selection.span_ns, span), age->is_known ? "; " : "",
+		 age->is_known ? age->text : "", pid);
 }
