@@ -259,8 +259,10 @@ grown_holder() {
 	for flag in "" --fixed; do
 		# shellcheck disable=SC2086 # no flag is no word
 		start_sample tlsproxy --listen 127.0.0.1:0 --upstream unix:shop.sock --name shop.example $flag
-		"$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate 80 --errors 30 --seconds 3 \
-			>/dev/null </dev/null 3>&-
+		load=("$SAMPLES/tlsload" --proxy "127.0.0.1:$(truth port)" --serve unix:shop.sock --rate 80)
+		"${load[@]}" --errors 30 --seconds 3 >/dev/null </dev/null 3>&-
+		# What is freed after it is used overwrites stale pointers to what is not.
+		"${load[@]}" --errors 0 --seconds 1 >/dev/null </dev/null 3>&-
 		sample_step 0
 		leaked=$(truth leaked)
 		if [ -n "$flag" ]; then
