@@ -589,16 +589,21 @@ has_no_secret() {
 	done
 }
 
+# masks_hash KIND: strings shows what a new hash of htpasswd belongs to, and not the hash.
+masks_hash() {
+	htpasswd -nb "$1" joe hunter2hunter2 >"$BATS_TEST_TMPDIR/made" 2>/dev/null
+	leakhunt strings --list "$BATS_TEST_TMPDIR/made"
+	lacks "$(sed -n '1s/.*\(.\{12\}\)[=.]*$/\1/p' "$BATS_TEST_TMPDIR/made")" && [[ $output == joe:* ]]
+}
+
 # bats test_tags=tiers
 @test "secrets that tools write: htpasswd, PuTTY, age, ssh-keygen, Docker, kubectl, Python's JSON and XML" {
 	local made=$BATS_TEST_TMPDIR/made kind
 	printf '\0nothing\0' >"$BATS_TEST_TMPDIR/nothing"
 	for kind in -d -m -B -s; do
 		if command -v htpasswd >/dev/null; then
-			htpasswd -nb $kind joe hunter2hunter2 >"$made" 2>/dev/null
-			leakhunt strings --list "$made"
-			lacks "$(sed -n '1s/.*\(.\{12\}\)[=.]*$/\1/p' "$made")"
-			[[ $output == joe:* ]]
+			# The letters of one DES hash in 500 are those of a word.
+			masks_hash $kind || { [ $kind = -d ] && masks_hash $kind; }
 		fi
 	done
 	if command -v puttygen >/dev/null; then
