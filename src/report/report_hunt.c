@@ -285,7 +285,7 @@ static const char *time_between(const struct lh_hunt *hunt, char *ret, size_t si
 }
 
 /* Whether what is named in the first row has more bytes than the dumps differ by. */
-static bool has_filled_free_memory(const struct lh_hunt *hunt)
+static bool has_more_than_pages(const struct lh_hunt *hunt)
 {
 	int64_t named_bytes = hunt->row_count ? hunt->rows[0].bytes : 0;
 	if (hunt->owned_bytes > named_bytes)
@@ -302,7 +302,9 @@ static void put_share(const struct lh_hunt *hunt, struct lh_style style, struct 
 			 "account for %.0f %% of the former%s)\n",
 			 time_between(hunt, apart, sizeof(apart)), lh_format_signed_bytes(hunt->compared_bytes, bytes),
 			 lh_format_signed_bytes(hunt->zero_bytes, zeros), 100 * hunt->explained,
-			 has_filled_free_memory(hunt) ? "; they also fill memory that was free before" : "");
+			 has_more_than_pages(hunt)
+				 ? "; the rest of their bytes is in pages never written, or there before"
+				 : "");
 }
 
 /* `leakhunt COMMAND` for the dumps from side `first` on. */
