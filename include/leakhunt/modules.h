@@ -28,6 +28,8 @@ struct lh_module_list {
 };
 
 void lh_module_list_deinit(struct lh_module_list *list);
+/* The module around `addr`; NULL: there is none. It belongs to the list. */
+const struct lh_module *lh_module_list_find(const struct lh_module_list *list, uint64_t addr);
 
 /*
  * Finds the modules among `regions`: every file with an executable mapping or an ELF header, and the vdso. Reads their

@@ -48,8 +48,8 @@ const struct lh_manual_section lh_manual_hunt[] = {
 	 "runs, and says so.\n\n"
 	 "* wait for growth\n"
 	 "Waits until the process has grown by what it grows in 15 seconds: at least 256 KiB, at most 64 MiB. If --for "
-	 "is over before, leakhunt still dumps again, unless samples of at least 15 seconds show less than 64 KiB of "
-	 "growth.\n\n"
+	 "ends before that, leakhunt dumps again all the same, unless samples of at least 15 seconds show less than "
+	 "64 KiB of growth.\n\n"
 	 "* compare\n"
 	 "Compares both dumps, like `leakhunt strings before.core after.core`. `leakhunt hunt --record FILE` "
 	 "compares the dumps that lie beside the record, too."},

@@ -109,9 +109,7 @@ static bool is_code(const struct lh_gwalk *walk, uint64_t addr)
 	size_t index = lh_heap_region_index(memory, addr);
 	if (index < memory->list->regions.count && memory->ranges[index].start <= addr)
 		return memory->list->regions.items[index].protection & LH_PROT_EXEC;
-	const struct lh_module_list *list = walk->tour->image ? lh_image_modules(walk->tour->image) : NULL;
-	size_t count = list ? lh_vec_count_before(&list->modules, item, item->start <= addr) : 0;
-	return count && addr < list->modules.items[count - 1].end;
+	return walk->tour->image && lh_module_list_find(lh_image_modules(walk->tour->image), addr);
 }
 
 static bool is_start(const struct record_search *search, const struct sample_record *record, size_t word)

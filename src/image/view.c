@@ -185,12 +185,7 @@ const struct lh_image_thread *lh_image_threads(const struct lh_image *image, siz
 
 const struct lh_module *lh_image_program(const struct lh_image *image)
 {
-	for (size_t i = 0; i < image->modules.modules.count; i++) {
-		const struct lh_module *module = &image->modules.modules.items[i];
-		if (image->program_addr >= module->start && image->program_addr < module->end)
-			return module;
-	}
-	return NULL;
+	return lh_module_list_find(&image->modules, image->program_addr);
 }
 
 uint64_t lh_image_signal_frame_bytes(const struct lh_image *image)

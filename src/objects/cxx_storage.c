@@ -470,20 +470,11 @@ struct cxx_use {
 	bool is_program; /* it uses the library itself */
 };
 
-static const struct lh_module *find_list_module(const struct lh_module_list *list, uint64_t addr)
-{
-	for (size_t i = 0; i < list->modules.count; i++) {
-		if (addr >= list->modules.items[i].start && addr < list->modules.items[i].end)
-			return &list->modules.items[i];
-	}
-	return NULL;
-}
-
 /* A slot of a module that holds a function or a table of the C++ library. */
 static struct lh_error *find_cxx_slot(void *context, const struct lh_module_data *data)
 {
 	struct cxx_use *use = context;
-	const struct lh_module *owner = find_list_module(use->modules, data->addr);
+	const struct lh_module *owner = lh_module_list_find(use->modules, data->addr);
 	bool is_program = owner && owner == use->program, is_found = false;
 	if (!owner || (use->is_used && (use->is_program || !is_program)) || is_cxx_library(owner->path) ||
 	    is_beside_cxx(owner->path))

@@ -23,6 +23,13 @@ void lh_module_list_deinit(struct lh_module_list *list)
 	*list = (struct lh_module_list){0};
 }
 
+const struct lh_module *lh_module_list_find(const struct lh_module_list *list, uint64_t addr)
+{
+	size_t count = lh_vec_count_before(&list->modules, item, item->start <= addr);
+	const struct lh_module *module = count ? &list->modules.items[count - 1] : NULL;
+	return module && addr < module->end ? module : NULL;
+}
+
 static bool is_module_kind(const struct lh_region *region)
 {
 	return region->kind == LH_REGION_TEXT || region->kind == LH_REGION_RODATA || region->kind == LH_REGION_DATA;

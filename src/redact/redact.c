@@ -88,12 +88,7 @@ static struct lh_error *copy_headers(struct copying *copying)
 /* Of a program's or library's file, and not written to: it holds nothing of the process. */
 static bool is_module_code(const struct copying *copying, const Elf64_Phdr *segment, uint64_t addr)
 {
-	const struct lh_module_list *modules = lh_image_modules(copying->redactor.image);
-	for (size_t i = 0; i < modules->modules.count && !(segment->p_flags & PF_W); i++) {
-		if (modules->modules.items[i].start <= addr && addr < modules->modules.items[i].end)
-			return true;
-	}
-	return false;
+	return !(segment->p_flags & PF_W) && lh_module_list_find(lh_image_modules(copying->redactor.image), addr);
 }
 
 /* The bytes of [offset, end) that are no hole of the file: holes stay, since they say which pages were not there. */

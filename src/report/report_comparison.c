@@ -4,6 +4,7 @@
  */
 #include "leakhunt/json.h"
 #include "leakhunt/report.h"
+#include "usage.h"
 
 static void text_watch(const char *name, const struct lh_selection *selection, double bytes_per_hour,
 		       struct lh_buffer *ret)
@@ -42,7 +43,5 @@ void lh_report_comparison_json(const struct lh_comparison_report *report, struct
 				   "resolution_bytes_per_hour", comparison->resolution_bytes_per_hour, "watch_more_ns",
 				   lh_json_u64(comparison->watch_more_ns), "reason", lh_json_string(comparison->reason),
 				   "before", json_watch(report->before), "after", json_watch(report->after));
-	struct lh_error *error = lh_json_append(object, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	lh_report_append_json(object, ret);
 }

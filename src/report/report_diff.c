@@ -3,6 +3,7 @@
  * leakhunt/strings-diff/1.
  */
 #include "report_strings.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -350,7 +351,5 @@ void lh_report_diff_json(const struct lh_diff_report *report, struct lh_buffer *
 				 side_json(report->after_image, report->after));
 	for (int kind = 0; kind < LH_DIFF_KIND_COUNT; kind++)
 		json_object_set_new(json, kinds[kind].json_key, rows_json(report, kind));
-	struct lh_error *error = lh_json_append(json, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	lh_report_append_json(json, ret);
 }

@@ -8,6 +8,7 @@
 #include "report_holdings.h"
 #include "report_strings.h"
 #include "shell_word.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -750,7 +751,5 @@ void lh_report_hunt_json(const struct lh_hunt *hunt, struct lh_buffer *ret)
 			  "is", content_of_hunt_json(hunt), "why", why_json(hunt), "next", next_of_hunt_json(hunt),
 			  "confidence", confidence_json(hunt), "fills", fills_json(hunt), "steps", steps_json(hunt),
 			  "receipt", cost_json(hunt));
-	struct lh_error *error = lh_json_append(object, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	lh_report_append_json(object, ret);
 }

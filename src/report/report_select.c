@@ -9,6 +9,7 @@
 #include "report_holdings.h"
 #include "shell_word.h"
 #include "table.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -473,14 +474,6 @@ static json_t *json_receipt(const struct lh_sampling_receipt *receipt)
 			 "longest_call_ns", lh_json_u64(receipt->longest_call_ns));
 }
 
-/* Takes the object over. */
-static void append_select_json(json_t *object, struct lh_buffer *ret)
-{
-	struct lh_error *error = lh_json_append(object, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
-}
-
 void lh_report_select_json(const struct lh_select_report *report, struct lh_buffer *ret)
 {
 	const struct lh_selection *selection = report->selection;
@@ -495,7 +488,7 @@ void lh_report_select_json(const struct lh_select_report *report, struct lh_buff
 		(json_int_t)count_unchanged(selection), "receipt", json_receipt(&selection->receipt));
 	json_object_set_new(object, "evidence", json_evidence(selection));
 	lh_report_holdings_json(selection, object);
-	append_select_json(object, ret);
+	lh_report_append_json(object, ret);
 }
 
 static json_t *json_watched(const struct lh_watched *watched)
@@ -516,5 +509,5 @@ void lh_report_watched_json(const struct lh_watched *watched, size_t count, stru
 	json_t *processes = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(processes, json_watched(&watched[i]));
-	append_select_json(json_pack("{s:s, s:o}", "schema", "leakhunt/watch/1", "processes", processes), ret);
+	lh_report_append_json(json_pack("{s:s, s:o}", "schema", "leakhunt/watch/1", "processes", processes), ret);
 }

@@ -5,6 +5,7 @@
  * The sentence at the top is composed of clauses in which blocks state shares and counts.
  */
 #include "report_strings.h"
+#include "usage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -263,7 +264,5 @@ void lh_report_strings_json(const struct lh_strings_report *report, struct lh_bu
 		json_object_set_new(json, "receipt",
 				    json_pack("{s:o, s:i}", "read_bytes", lh_json_u64(report->summary->scanned_bytes),
 					      "pause_ns", 0));
-	struct lh_error *error = lh_json_append(json, false, ret);
-	ret->failed |= error != NULL;
-	lh_error_destroy(error);
+	lh_report_append_json(json, ret);
 }

@@ -106,8 +106,10 @@ static struct lh_error *stop_and_use(struct borrowing *borrowing, pid_t tid, str
 	return error;
 }
 
-/* Whether others can feel that this thread alone is traced, as it may receive signals: see is_released_last in
- * freeze.c. */
+/*
+ * Whether other threads can feel that this one alone is traced: a signal meant for it would wake them. See
+ * is_released_last in freeze.c.
+ */
 static bool may_be_signalled(const struct lh_process *process, pid_t tid)
 {
 	return tid == lh_process_pid(process) || lh_task_has_children(process, tid);
